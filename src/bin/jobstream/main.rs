@@ -1,0 +1,3 @@
+//! The jobstream command line.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! jobstream: submit a job, get its result, watch it live, over gRPC.
