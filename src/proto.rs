@@ -1,0 +1,10 @@
+//! The wire form: generated messages, clients and server traits, and the descriptor set for reflection.
+
+/// Messages and services of package `jobstream.v1`, generated from `proto/`.
+#[allow(missing_docs, unreachable_pub, clippy::all)]
+pub mod v1 {
+    tonic::include_proto!("jobstream.v1");
+}
+
+/// The descriptors of every message and service above, as an encoded `FileDescriptorSet`.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
