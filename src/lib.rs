@@ -1,3 +1,6 @@
 //! jobstream: submit a job, get its result, watch it live, over gRPC.
 
+pub mod clock;
+pub mod error;
+pub mod job;
 pub mod proto;

@@ -1,0 +1,177 @@
+//! Parsed names: job ids, kinds, queues and points in time. Once made, they are valid.
+
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+
+/// Most characters of a kind or queue name.
+const NAME_CHARS_MAX: usize = 128;
+
+/// The id of a job: a UUID, and its idempotency key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobId(Uuid);
+
+impl JobId {
+    /// A fresh id: UUID v7, so ids sort by the time they were minted.
+    pub fn mint() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// The id with these bytes.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+
+    /// The id's bytes.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+
+    /// Reads a UUID in its usual forms.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidField` naming `field` if the text is not a UUID, or is the nil UUID.
+    pub fn parse(field: &str, text: &str) -> Result<Self> {
+        match Uuid::try_parse(text) {
+            Ok(id) if !id.is_nil() => Ok(Self(id)),
+            _ => Err(Error::invalid(field, describe_bad_id(text))),
+        }
+    }
+}
+
+fn describe_bad_id(text: &str) -> String {
+    match text {
+        "" => "is required: a UUID such as 0190c0de-0000-7000-8000-000000000001".to_owned(),
+        _ => format!("{} is not a job id: a non-nil UUID is expected", quoted(text)),
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Which handler runs a job.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Kind(Arc<str>);
+
+/// Where a job waits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct QueueName(Arc<str>);
+
+impl Kind {
+    /// Reads a kind: 1 to 128 characters of `[A-Za-z0-9._:/-]`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidField` naming `field`.
+    pub fn parse(field: &str, text: &str) -> Result<Self> {
+        check_name(field, text)?;
+        Ok(Self(text.into()))
+    }
+
+    /// The kind's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn from_shared(text: Arc<str>) -> Self {
+        Self(text)
+    }
+}
+
+impl QueueName {
+    /// The queue of jobs that name none.
+    pub const DEFAULT: &'static str = "default";
+
+    /// Reads a queue name: 1 to 128 characters of `[A-Za-z0-9._:/-]`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidField` naming `field`.
+    pub fn parse(field: &str, text: &str) -> Result<Self> {
+        check_name(field, text)?;
+        Ok(Self(text.into()))
+    }
+
+    /// The queue's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn from_shared(text: Arc<str>) -> Self {
+        Self(text)
+    }
+}
+
+impl Default for QueueName {
+    fn default() -> Self {
+        static DEFAULT: LazyLock<Arc<str>> = LazyLock::new(|| QueueName::DEFAULT.into());
+        Self(DEFAULT.clone())
+    }
+}
+
+fn check_name(field: &str, text: &str) -> Result<()> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/-".contains(&byte);
+    if text.is_empty() {
+        return Err(Error::invalid(field, "is required: 1 to 128 characters of [A-Za-z0-9._:/-]"));
+    }
+    if text.len() > NAME_CHARS_MAX {
+        let description =
+            format!("has {} bytes, the limit is {NAME_CHARS_MAX}: use a shorter name", text.len());
+        return Err(Error::invalid(field, description));
+    }
+    if !text.bytes().all(allowed) {
+        let description = format!("{} has a character outside [A-Za-z0-9._:/-]", quoted(text));
+        return Err(Error::invalid(field, description));
+    }
+    Ok(())
+}
+
+/// A foreign text for an error message: escaped and cut, so that it cannot flood or forge a log.
+pub(crate) fn quoted(text: &str) -> String {
+    const SHOWN_CHARS_MAX: usize = 64;
+    let mut shown: String = text.chars().take(SHOWN_CHARS_MAX).flat_map(char::escape_debug).collect();
+    if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
+        shown.push('…');
+    }
+    format!("\"{shown}\"")
+}
+
+/// A point in wall clock time, in microseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The point this many microseconds after 1970 began.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since 1970 began.
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    /// The point this much later.
+    pub fn plus(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
+    }
+
+    /// How much later this point is than `earlier`; zero if it is not.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}

@@ -1,0 +1,79 @@
+//! Payloads: bytes with a content type, and the arm they were written in.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// Which arm of the wire's `Payload` the content was written in, and is read back in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[repr(u8)]
+pub enum Encoding {
+    /// Arbitrary bytes.
+    #[default]
+    Data,
+    /// UTF-8 text.
+    Text,
+    /// JSON text, read back as a JSON value.
+    Json,
+}
+
+/// The input of a job, its result, or a chunk of output.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Payload {
+    /// The content.
+    pub bytes: Bytes,
+    /// MIME type, if it is not the encoding's default.
+    content_type: Option<Arc<str>>,
+    /// The arm it was written in.
+    pub encoding: Encoding,
+}
+
+/// The content type of JSON.
+pub const JSON: &str = "application/json";
+
+impl Payload {
+    /// Arbitrary bytes.
+    pub fn data(bytes: impl Into<Bytes>) -> Self {
+        Self { bytes: bytes.into(), content_type: None, encoding: Encoding::Data }
+    }
+
+    /// UTF-8 text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { bytes: text.into().into(), content_type: None, encoding: Encoding::Text }
+    }
+
+    /// JSON text that is read back as a JSON value; the caller knows that it is well-formed.
+    pub fn json_text(text: impl Into<Bytes>) -> Self {
+        Self { bytes: text.into(), content_type: None, encoding: Encoding::Json }
+    }
+
+    /// The same content with this MIME type; the encoding's default costs nothing.
+    pub fn with_content_type(mut self, content_type: &str) -> Self {
+        let is_default = content_type == default_content_type(self.encoding);
+        self.content_type = (!is_default && !content_type.is_empty()).then(|| content_type.into());
+        self
+    }
+
+    /// MIME type of the content.
+    pub fn content_type(&self) -> &str {
+        self.content_type.as_deref().unwrap_or(default_content_type(self.encoding))
+    }
+
+    /// The MIME type if it was given and is not the encoding's default.
+    pub fn explicit_content_type(&self) -> Option<&str> {
+        self.content_type.as_deref()
+    }
+
+    /// Whether there is no content.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}
+
+fn default_content_type(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Data => "application/octet-stream",
+        Encoding::Text => "text/plain; charset=utf-8",
+        Encoding::Json => JSON,
+    }
+}

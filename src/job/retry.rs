@@ -1,0 +1,138 @@
+//! Retry policy: whether a failed attempt is followed by another, and when.
+
+use std::time::Duration;
+
+use super::{Failure, FailureReason, JobId};
+
+/// How often and when a job is tried again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RetryPolicy {
+    /// Attempts in all, the first included.
+    pub max_attempts: u32,
+    /// Pause before the second attempt.
+    pub initial_backoff: Duration,
+    /// Factor between one pause and the next.
+    pub multiplier: f64,
+    /// Longest pause.
+    pub max_backoff: Duration,
+    /// Share of each pause that is random, 0 to 1.
+    pub jitter: f64,
+    /// Attempts that may be lost with their worker before the job ends.
+    pub max_lost_attempts: u32,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            max_attempts: 1,
+            initial_backoff: Duration::from_secs(1),
+            multiplier: 2.0,
+            max_backoff: Duration::from_secs(3600),
+            jitter: 0.2,
+            max_lost_attempts: 3,
+        }
+    }
+}
+
+/// What follows a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterFailure {
+    /// Another attempt, this much later; zero means at once.
+    Retry(Duration),
+    /// The end of the job.
+    End,
+}
+
+impl RetryPolicy {
+    /// What follows the failure of an attempt, after `counted` attempts that count against `max_attempts` and `lost`
+    /// ones that were lost with their worker, this one included.
+    ///
+    /// `retry_after` is the pause the handler asked for, if it did.
+    pub fn after(
+        &self,
+        failure: &Failure,
+        job_id: JobId,
+        counted: u32,
+        lost: u32,
+        retry_after: Option<Duration>,
+    ) -> AfterFailure {
+        if failure.reason == FailureReason::WorkerLost {
+            return if lost < self.max_lost_attempts {
+                AfterFailure::Retry(Duration::ZERO)
+            } else {
+                AfterFailure::End
+            };
+        }
+        if !failure.retryable || counted >= self.max_attempts {
+            return AfterFailure::End;
+        }
+        AfterFailure::Retry(retry_after.unwrap_or_else(|| self.backoff(job_id, counted)))
+    }
+
+    /// The pause after this many counted attempts. Its jitter is a hash of job and attempt, so it is the same each time
+    /// it is computed and differs between jobs.
+    fn backoff(&self, job_id: JobId, counted: u32) -> Duration {
+        let exponent = i32::try_from(counted.saturating_sub(1)).unwrap_or(i32::MAX);
+        let factor = self.multiplier.powi(exponent);
+        let seconds = (self.initial_backoff.as_secs_f64() * factor).min(self.max_backoff.as_secs_f64());
+        Duration::from_secs_f64(seconds * (1.0 - self.jitter * share(job_id, counted)))
+    }
+}
+
+/// A number from 0 up to 1, spread evenly over jobs and attempts (FNV-1a, then a final mix).
+fn share(job_id: JobId, attempt: u32) -> f64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in job_id.as_bytes().iter().chain(&attempt.to_le_bytes()) {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash ^= hash >> 32;
+    hash = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (hash >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JOB: [u8; 16] = [7; 16];
+
+    fn policy() -> RetryPolicy {
+        RetryPolicy { max_attempts: 5, jitter: 0.0, ..RetryPolicy::default() }
+    }
+
+    #[test]
+    fn pauses_grow_by_the_multiplier_up_to_the_longest() {
+        let policy = RetryPolicy { max_backoff: Duration::from_secs(5), ..policy() };
+        let pauses: Vec<_> = (1..=4).map(|n| policy.backoff(JobId::from_bytes(JOB), n).as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 5]);
+    }
+
+    #[test]
+    fn jitter_shortens_within_its_share_and_is_reproducible() {
+        let policy = RetryPolicy { jitter: 0.5, ..policy() };
+        let mut distinct = std::collections::BTreeSet::new();
+        for n in 0..100 {
+            let id = JobId::from_bytes([n; 16]);
+            let pause = policy.backoff(id, 1);
+            assert!(pause > Duration::from_millis(499) && pause <= Duration::from_secs(1), "{pause:?}");
+            assert_eq!(pause, policy.backoff(id, 1));
+            distinct.insert(pause);
+        }
+        assert!(distinct.len() > 90);
+    }
+
+    #[test]
+    fn huge_exponents_stay_at_the_longest_pause() {
+        let policy = RetryPolicy { multiplier: 100.0, ..policy() };
+        assert_eq!(policy.backoff(JobId::from_bytes(JOB), u32::MAX), policy.max_backoff);
+    }
+
+    #[test]
+    fn lost_attempts_have_their_own_budget() {
+        let lost = Failure::new(FailureReason::WorkerLost, "gone");
+        let policy = RetryPolicy::default();
+        let id = JobId::from_bytes(JOB);
+        assert_eq!(policy.after(&lost, id, 0, 2, None), AfterFailure::Retry(Duration::ZERO));
+        assert_eq!(policy.after(&lost, id, 0, 3, None), AfterFailure::End);
+    }
+}
