@@ -1,6 +1,7 @@
 //! The domain: what a job is, how it may change and how it ends. No async, no I/O, no clock.
 
 mod event;
+mod filter;
 mod name;
 mod payload;
 mod retry;
@@ -10,6 +11,7 @@ mod view;
 pub use event::{
     Event, EventBody, EventTypes, Log, LogLevel, LogStream, MESSAGE_BYTES_MAX, Output, Progress, StateChange,
 };
+pub use filter::JobFilter;
 pub use name::{JobId, Kind, QueueName, Timestamp};
 pub use payload::{Encoding, Payload};
 pub use retry::{AfterFailure, RetryPolicy};

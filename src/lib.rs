@@ -1,6 +1,7 @@
 //! jobstream: submit a job, get its result, watch it live, over gRPC.
 
 pub mod clock;
+pub mod core;
 pub mod error;
 pub mod job;
 pub mod proto;

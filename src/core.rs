@@ -1,0 +1,261 @@
+//! The state machine over all jobs: every rule of the service, as plain functions of (state, command, now).
+//!
+//! No async, no I/O, no clock and no randomness of its own: time is an argument and lease ids come from a seed. No
+//! decision depends on the iteration order of a hash map, so the same commands give the same records.
+
+mod dispatch;
+mod effects;
+mod entry;
+mod history;
+mod lanes;
+mod lifecycle;
+mod list;
+mod queries;
+mod retention;
+mod sessions;
+mod submit;
+mod table;
+#[cfg(test)]
+mod tests;
+mod wheel;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use crate::clock::Now;
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::{Cancellation, JobId, JobState, Outcome, Timestamp};
+
+pub use effects::{Assignment, Stop};
+pub(crate) use effects::{Effect, Effects};
+pub use entry::LeaseId;
+pub use history::WatchItem;
+pub use lifecycle::{AttemptEnd, Report};
+pub(crate) use queries::Page;
+pub use sessions::{SessionKey, SessionSpec};
+pub(crate) use submit::Submitted;
+pub(crate) use table::JobKey;
+
+/// Bounds and defaults of the state machine.
+#[derive(Debug, Clone)]
+pub struct CoreOptions {
+    /// Largest payload or result, in bytes. Default 1 MiB.
+    pub payload_bytes_max: usize,
+    /// Most jobs that have not ended. Default 1,000,000.
+    pub jobs_max: u32,
+    /// Most payload bytes of jobs that have not ended. Default 1 GiB.
+    pub job_bytes_max: u64,
+    /// How long a finished job is kept unless its spec says otherwise. Default 1 h.
+    pub retention: Duration,
+    /// Most bytes of finished jobs; beyond it the oldest are removed early. Default 1 GiB.
+    pub retention_bytes_max: u64,
+    /// Output and log bytes kept a job. Default 256 KiB.
+    pub event_ring_bytes_max: usize,
+    /// Longest time of one attempt unless the spec says otherwise. Default 1 h.
+    pub attempt_timeout: Duration,
+}
+
+impl Default for CoreOptions {
+    fn default() -> Self {
+        Self {
+            payload_bytes_max: 1 << 20,
+            jobs_max: 1_000_000,
+            job_bytes_max: 1 << 30,
+            retention: Duration::from_secs(3600),
+            retention_bytes_max: 1 << 30,
+            event_ring_bytes_max: 256 << 10,
+            attempt_timeout: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// All jobs, where they wait, who runs them and when something is due.
+pub(crate) struct Core {
+    options: CoreOptions,
+    table: table::Table,
+    wheel: wheel::Wheel,
+    /// Jobs that wait for a wall clock time. Apart from the wheel, because the wall clock may be moved.
+    wall_starts: BTreeSet<(Timestamp, JobKey)>,
+    lanes: lanes::Lanes,
+    sessions: sessions::Sessions,
+    /// Counts dispatches, to take turns between lanes.
+    dispatches: u64,
+    finished: retention::Finished,
+    live_jobs: u32,
+    live_bytes: u64,
+    lease_ids: StdRng,
+    draining: bool,
+}
+
+impl Core {
+    /// An empty core. Lease ids come from the seed, which must not be guessable.
+    pub(crate) fn new(options: CoreOptions, lease_seed: [u8; 32]) -> Self {
+        Self {
+            options,
+            table: table::Table::new(),
+            wheel: wheel::Wheel::new(),
+            wall_starts: BTreeSet::new(),
+            lanes: lanes::Lanes::default(),
+            sessions: sessions::Sessions::default(),
+            dispatches: 0,
+            finished: retention::Finished::default(),
+            live_jobs: 0,
+            live_bytes: 0,
+            lease_ids: StdRng::from_seed(lease_seed),
+            draining: false,
+        }
+    }
+
+    /// The bounds in force.
+    pub(crate) fn options(&self) -> &CoreOptions {
+        &self.options
+    }
+
+    /// Ends a waiting job at once; tells the worker of a running one and forces it after `grace`.
+    pub(crate) fn cancel(
+        &mut self,
+        now: Now,
+        id: JobId,
+        reason: &str,
+        grace: Duration,
+        effects: &mut Effects,
+    ) -> Result<JobKey> {
+        let key = self.find(id)?;
+        match self.table[key].state {
+            JobState::Scheduled | JobState::Queued => {
+                self.leave_waiting(key);
+                self.finish_cancelled(now, key, reason, false, effects);
+            }
+            JobState::Running => self.request_cancel(now, key, reason, grace, effects),
+            JobState::Cancelled => {}
+            state @ (JobState::Succeeded | JobState::Failed) => {
+                return Err(illegal_state(id, state, "SCHEDULED, QUEUED, RUNNING or CANCELLED", "cancelled"));
+            }
+        }
+        Ok(key)
+    }
+
+    /// Removes a finished job now.
+    pub(crate) fn delete(&mut self, id: JobId, effects: &mut Effects) -> Result<()> {
+        let key = self.find(id)?;
+        let state = self.table[key].state;
+        if !state.is_final() {
+            return Err(illegal_state(id, state, "SUCCEEDED, FAILED or CANCELLED", "deleted"));
+        }
+        self.remove(key, effects);
+        Ok(())
+    }
+
+    /// Starts no further attempts of the queue's jobs.
+    pub(crate) fn pause_queue(&mut self, name: &str, effects: &mut Effects) {
+        self.lanes.queues.entry(name.into()).or_default().paused = true;
+        effects.record(|| effects::Record::QueuePaused(name.into(), true));
+        self.refresh_queue(name);
+    }
+
+    /// Starts attempts of the queue's jobs again.
+    pub(crate) fn resume_queue(&mut self, now: Now, name: &str, effects: &mut Effects) -> Result<()> {
+        let queue = self.lanes.queues.get_mut(name).ok_or_else(|| queue_not_found(name))?;
+        queue.paused = false;
+        effects.record(|| effects::Record::QueuePaused(name.into(), false));
+        self.refresh_queue(name);
+        self.dispatch_all(now, effects);
+        self.lanes.remove_queue_if_idle(name);
+        Ok(())
+    }
+
+    /// Cancels up to `budget` waiting jobs of the queue and answers how many; fewer than the budget means all.
+    pub(crate) fn purge_queue(
+        &mut self,
+        now: Now,
+        name: &str,
+        budget: usize,
+        effects: &mut Effects,
+    ) -> Result<usize> {
+        let mut purged = 0;
+        while purged < budget {
+            let Some(key) = self.first_waiting(name)? else { break };
+            self.leave_waiting(key);
+            self.finish_cancelled(now, key, "queue purged", false, effects);
+            purged += 1;
+        }
+        Ok(purged)
+    }
+
+    /// Takes no new jobs and starts no attempts from now on.
+    pub(crate) fn drain(&mut self) {
+        self.draining = true;
+        for lane in self.lanes.keys() {
+            self.refresh_standing(lane);
+        }
+    }
+
+    /// Whether [`Core::drain`] was called.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// Has the job's observer told of news from now on; 0 is nobody.
+    pub(crate) fn set_observer(&mut self, key: JobKey, observer: u32) {
+        self.table[key].observer = observer;
+    }
+
+    /// Monotonic time before which no timer is due, if any timer is set.
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        self.wheel.next_tick().map(Duration::from_millis)
+    }
+
+    /// The earliest wall clock time a job waits for.
+    pub(crate) fn next_wall_start(&self) -> Option<Timestamp> {
+        self.wall_starts.first().map(|(time, _)| *time)
+    }
+
+    /// Does what is due, at most `budget` timers of it. Answers whether more may be due.
+    pub(crate) fn tick(&mut self, now: Now, budget: usize, effects: &mut Effects) -> bool {
+        for _ in 0..budget {
+            if let Some((_, key)) = self.wall_starts.first().copied().filter(|(time, _)| *time <= now.wall) {
+                self.enqueue_due(now, key, effects);
+                continue;
+            }
+            match self.wheel.step(&mut self.table, now.monotonic.as_millis() as u64) {
+                wheel::Step::Fired(key) => self.timer_fired(now, key, effects),
+                wheel::Step::Moved => {}
+                wheel::Step::Idle => return false,
+            }
+        }
+        true
+    }
+
+    /// The job's key, or why there is none.
+    pub(crate) fn find(&self, id: JobId) -> Result<JobKey> {
+        if let Some(key) = self.table.find(id) {
+            return Ok(key);
+        }
+        if let Some(expire_time) = self.finished.expired_at(id) {
+            let message = format!("job {id} ended and its retention passed: its result is gone");
+            return Err(Error::new(ErrorKind::ResultExpired { job_id: id, expire_time }, message));
+        }
+        Err(Error::new(
+            ErrorKind::JobNotFound(id),
+            format!("no job {id} here: it was never accepted, or was deleted"),
+        ))
+    }
+}
+
+fn illegal_state(id: JobId, state: JobState, allowed: &'static str, verb: &str) -> Error {
+    let message = format!("job {id} is {} and cannot be {verb}: it must be {allowed}", state.name());
+    Error::new(ErrorKind::IllegalState { job_id: id, state, allowed }, message)
+}
+
+fn queue_not_found(name: &str) -> Error {
+    let message = format!("no queue {name} here: a queue exists while it holds jobs or is paused");
+    Error::new(ErrorKind::QueueNotFound(name.to_owned()), message)
+}
+
+fn cancelled(reason: &str, forced: bool) -> Outcome {
+    Outcome::Cancellation(Arc::new(Cancellation { reason: reason.to_owned(), forced }))
+}

@@ -1,0 +1,91 @@
+//! What a command causes outside Core: records to keep, workers to tell, watchers to wake.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::entry::LeaseId;
+use super::sessions::SessionKey;
+use super::table::JobKey;
+use crate::job::{Event, JobId, JobOptions, NewJob, Payload};
+
+/// One attempt, handed to a worker.
+#[derive(Debug, Clone)]
+pub struct Assignment {
+    /// The job.
+    pub job_id: JobId,
+    /// Permission to run the attempt.
+    pub lease: LeaseId,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+    /// Which handler runs it.
+    pub kind: Arc<str>,
+    /// Where the job waited.
+    pub queue: Arc<str>,
+    /// Input of the handler.
+    pub payload: Payload,
+    /// The rarer parts of the spec, headers among them.
+    pub options: Option<Arc<JobOptions>>,
+    /// How long the attempt may run.
+    pub time_left: Duration,
+}
+
+/// Why a worker must end an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// A cancel was requested: the handler may clean up, and is ended by force after this long.
+    Cancel(Duration),
+    /// The lease is taken back: the attempt no longer counts and ends by force now.
+    Revoke,
+}
+
+/// News for the engine to deliver, in order.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// Hand the attempt to the session.
+    Assign(SessionKey, Assignment),
+    /// Tell the session to end an attempt.
+    Stop(SessionKey, LeaseId, Stop),
+    /// Tell the job's observer of news.
+    Wake(u32, JobKey),
+    /// Tell the job's observer that the job was removed.
+    Gone(u32),
+}
+
+/// What is appended to the log.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Record {
+    /// A job was accepted; its event 1 follows from it.
+    Accepted(Box<NewJob>),
+    /// A job got an event.
+    Event(JobId, Event),
+    /// A job was removed.
+    Removed(JobId),
+    /// A queue was paused or resumed.
+    QueuePaused(Arc<str>, bool),
+}
+
+/// Collects what commands cause.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    pub(crate) items: Vec<Effect>,
+    /// `None` while no log wants records.
+    pub(crate) records: Option<Vec<Record>>,
+}
+
+impl Effects {
+    /// Effects that also collect records.
+    #[cfg(test)]
+    pub(crate) fn recording() -> Self {
+        Self { items: Vec::new(), records: Some(Vec::new()) }
+    }
+
+    pub(super) fn push(&mut self, effect: Effect) {
+        self.items.push(effect);
+    }
+
+    pub(super) fn record(&mut self, record: impl FnOnce() -> Record) {
+        if let Some(records) = &mut self.records {
+            records.push(record());
+        }
+    }
+}

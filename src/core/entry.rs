@@ -1,0 +1,112 @@
+//! A job's record. Small while it waits: what only runs or ends need sits in boxes of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::history::{Stream, Transition};
+use super::list::Links;
+use super::sessions::SessionKey;
+use super::wheel::Timer;
+use crate::job::{JobId, JobOptions, JobState, Outcome, Payload, RetryPolicy, Start, Timestamp, WaitReason};
+
+/// The permission to run one attempt. Unguessable; only the newest one of a job moves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LeaseId(pub(super) u128);
+
+/// Which of the server's lanes a job waits in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct LaneKey(pub(super) u32);
+
+pub(crate) struct Entry {
+    pub(super) id: JobId,
+    pub(super) payload: Payload,
+    pub(super) options: Option<Arc<JobOptions>>,
+    pub(super) lane: LaneKey,
+    pub(super) priority: i8,
+    pub(super) state: JobState,
+    /// Why the job waited when it was accepted, as its first event tells.
+    pub(super) first_wait: Option<WaitReason>,
+    pub(super) cancel_requested: bool,
+    /// Attempts begun; `lost` and `released` of them do not count against the retry policy.
+    pub(super) attempt: u32,
+    pub(super) lost: u32,
+    pub(super) released: u32,
+    /// Sequence of the newest event.
+    pub(super) sequence: u32,
+    /// Whom the engine tells of news; 0 is nobody.
+    pub(super) observer: u32,
+    pub(super) accepted: u64,
+    pub(super) create_time: Timestamp,
+    /// Monotonic time of acceptance.
+    pub(super) created: Duration,
+    /// Monotonic time of what comes next in this state: due while SCHEDULED, given up while RUNNING, removed when ended.
+    pub(super) deadline: Duration,
+    pub(super) links: Links,
+    pub(super) timer: Timer,
+    /// State changes after the first event.
+    pub(super) history: Vec<Transition>,
+    /// Progress, output and logs, once there are any.
+    pub(super) stream: Option<Box<Stream>>,
+    /// Set while RUNNING.
+    pub(super) live: Option<Box<Live>>,
+    /// Set once ended.
+    pub(super) end: Option<Box<End>>,
+}
+
+/// The attempt that runs.
+pub(super) struct Live {
+    pub(super) lease: LeaseId,
+    pub(super) session: SessionKey,
+    /// Monotonic time at which the attempt is given up.
+    pub(super) attempt_deadline: Duration,
+    /// After a cancel: when it is forced, and its reason.
+    pub(super) cancel: Option<(Duration, String)>,
+}
+
+pub(super) struct End {
+    pub(super) outcome: Outcome,
+    pub(super) finish_time: Timestamp,
+    pub(super) expire_time: Timestamp,
+}
+
+/// What a record is taken to cost beside its payload, events and options, in the retention's bytes.
+const RECORD_BYTES: usize = 512;
+
+impl Entry {
+    pub(super) fn retry(&self) -> RetryPolicy {
+        self.options.as_ref().map(|options| options.retry).unwrap_or_default()
+    }
+
+    pub(super) fn start(&self) -> Start {
+        self.options.as_ref().map(|options| options.start).unwrap_or_default()
+    }
+
+    /// Attempts that count against the retry policy.
+    pub(super) fn counted(&self) -> u32 {
+        self.attempt - self.lost - self.released
+    }
+
+    /// Monotonic end of the job's whole life, if it has one and has not ended.
+    pub(super) fn overall_deadline(&self) -> Option<Duration> {
+        let timeout = self.options.as_ref().and_then(|options| options.timeout)?;
+        (!self.state.is_final()).then(|| self.created + timeout)
+    }
+
+    /// Bytes of memory the job is taken to hold; the same each time once it ended.
+    pub(super) fn weight(&self) -> u64 {
+        let result = match self.end.as_deref() {
+            Some(End { outcome: Outcome::Result(result), .. }) => result.bytes.len(),
+            Some(End { outcome: Outcome::Failure(failure), .. }) => failure.message.len(),
+            _ => 0,
+        };
+        let history = self.history.len() * size_of::<Transition>();
+        let stream = self.stream.as_ref().map_or(0, |stream| stream.ring_bytes());
+        let options = self.options.as_ref().map_or(0, |options| options_bytes(options));
+        (RECORD_BYTES + self.payload.bytes.len() + result + history + stream + options) as u64
+    }
+}
+
+fn options_bytes(options: &JobOptions) -> usize {
+    let pairs = options.labels.iter().chain(&options.headers);
+    size_of::<JobOptions>() + pairs.map(|(key, value)| key.len() + value.len() + 64).sum::<usize>()
+}

@@ -1,0 +1,256 @@
+//! A job's events as they are kept: state changes for good, the newest progress, a ring of output and logs.
+
+use std::collections::{VecDeque, vec_deque};
+use std::iter::Peekable;
+use std::sync::Arc;
+
+use super::entry::Entry;
+use crate::job::{
+    Event, EventBody, EventTypes, Failure, JobState, Log, Output, Progress, Start, StateChange, Timestamp,
+    WaitReason,
+};
+
+/// A state change after the first.
+pub(super) struct Transition {
+    pub(super) sequence: u32,
+    pub(super) attempt: u32,
+    pub(super) time: Timestamp,
+    pub(super) state: JobState,
+    pub(super) wait_reason: Option<WaitReason>,
+    pub(super) cancel_requested: bool,
+    pub(super) next_attempt_time: Option<Timestamp>,
+    pub(super) detail: Detail,
+}
+
+/// What a transition carries beside its state.
+pub(super) enum Detail {
+    None,
+    /// Who runs the attempt that began.
+    Worker(Arc<str>),
+    /// Why the attempt that ended failed.
+    Failure(Arc<Failure>),
+}
+
+/// Progress, output and logs of a job.
+#[derive(Default)]
+pub(super) struct Stream {
+    progress: Option<Kept<Arc<Progress>>>,
+    ring: VecDeque<Kept<RingItem>>,
+    ring_bytes: usize,
+    /// Sequence of the newest output or log that fell out; 0 if none did.
+    dropped_to: u32,
+}
+
+#[derive(Clone)]
+struct Kept<T> {
+    sequence: u32,
+    attempt: u32,
+    time: Timestamp,
+    item: T,
+}
+
+#[derive(Clone)]
+pub(super) enum RingItem {
+    Output(Output),
+    Log(Log),
+}
+
+/// What a ring item is taken to cost beside its text or bytes.
+const RING_ITEM_BYTES: usize = 96;
+
+impl RingItem {
+    fn bytes(&self) -> usize {
+        RING_ITEM_BYTES
+            + match self {
+                Self::Output(output) => output.payload.bytes.len() + output.channel.len(),
+                Self::Log(log) => log.text.len(),
+            }
+    }
+
+    fn wanted(&self, types: EventTypes) -> bool {
+        match self {
+            Self::Output(_) => types.output,
+            Self::Log(_) => types.log,
+        }
+    }
+}
+
+impl Stream {
+    pub(super) fn ring_bytes(&self) -> usize {
+        self.ring_bytes
+    }
+
+    fn ring_after(&self, cursor: u32) -> vec_deque::Iter<'_, Kept<RingItem>> {
+        let begin = self.ring.partition_point(|kept| kept.sequence <= cursor);
+        self.ring.range(begin..)
+    }
+
+    /// The newest progress, if it belongs to this attempt.
+    pub(super) fn progress_of(&self, attempt: u32) -> Option<&Arc<Progress>> {
+        self.progress.as_ref().filter(|kept| kept.attempt == attempt).map(|kept| &kept.item)
+    }
+
+    pub(super) fn set_progress(&mut self, sequence: u32, attempt: u32, time: Timestamp, item: Arc<Progress>) {
+        self.progress = Some(Kept { sequence, attempt, time, item });
+    }
+
+    /// Adds to the ring and lets the oldest fall out until it fits; the newest always stays.
+    pub(super) fn push(
+        &mut self,
+        sequence: u32,
+        attempt: u32,
+        time: Timestamp,
+        item: RingItem,
+        bytes_max: usize,
+    ) {
+        self.ring_bytes += item.bytes();
+        self.ring.push_back(Kept { sequence, attempt, time, item });
+        while self.ring_bytes > bytes_max && self.ring.len() > 1 {
+            let Some(oldest) = self.ring.pop_front() else { break };
+            self.ring_bytes -= oldest.item.bytes();
+            self.dropped_to = oldest.sequence;
+        }
+    }
+}
+
+/// One thing a watcher is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WatchItem {
+    /// An event.
+    Event(Event),
+    /// Output and log events of this range are no longer kept.
+    Gap {
+        /// First sequence that is gone.
+        from: u32,
+        /// Last sequence that is gone.
+        to: u32,
+    },
+}
+
+impl Entry {
+    /// Appends up to `limit` items with a sequence after `cursor` and returns the cursor behind them.
+    pub(super) fn read_after(
+        &self,
+        cursor: u32,
+        types: EventTypes,
+        limit: usize,
+        items: &mut Vec<WatchItem>,
+    ) -> u32 {
+        let mut reader = Reader::new(self, cursor, types);
+        while items.len() < limit {
+            let Some(event) = reader.next() else {
+                items.extend(reader.gap_before(self.sequence + 1));
+                return self.sequence.max(cursor);
+            };
+            items.extend(reader.gap_before(event.sequence));
+            reader.cursor = event.sequence;
+            items.push(WatchItem::Event(event));
+        }
+        reader.cursor
+    }
+
+    pub(super) fn first_event(&self) -> Event {
+        let state = if self.first_scheduled() { JobState::Scheduled } else { JobState::Queued };
+        let next_attempt_time = match (state, self.start()) {
+            (JobState::Scheduled, Start::At(time)) => Some(time),
+            (JobState::Scheduled, Start::After(delay)) => Some(self.create_time.plus(delay)),
+            _ => None,
+        };
+        let change = StateChange {
+            state,
+            wait_reason: self.first_wait,
+            failure: None,
+            next_attempt_time,
+            outcome: None,
+            cancel_requested: false,
+        };
+        Event { sequence: 1, time: self.create_time, attempt: 0, body: EventBody::State(change) }
+    }
+
+    fn first_scheduled(&self) -> bool {
+        self.first_wait == Some(WaitReason::NotDue)
+    }
+
+    pub(super) fn transition_event(&self, transition: &Transition) -> Event {
+        let is_end = transition.state.is_final();
+        let outcome = self.end.as_ref().filter(|_| is_end).map(|end| end.outcome.clone());
+        let failure = match &transition.detail {
+            Detail::Failure(failure) => Some(failure.clone()),
+            Detail::None | Detail::Worker(_) => None,
+        };
+        let change = StateChange {
+            state: transition.state,
+            wait_reason: transition.wait_reason,
+            failure,
+            next_attempt_time: transition.next_attempt_time,
+            outcome,
+            cancel_requested: transition.cancel_requested,
+        };
+        let Transition { sequence, time, attempt, .. } = *transition;
+        Event { sequence, time, attempt, body: EventBody::State(change) }
+    }
+}
+
+/// Merges the first event, the transitions, the progress and the ring in the order of their sequences.
+struct Reader<'a> {
+    entry: &'a Entry,
+    cursor: u32,
+    types: EventTypes,
+    history: &'a [Transition],
+    progress: Option<&'a Kept<Arc<Progress>>>,
+    ring: Peekable<vec_deque::Iter<'a, Kept<RingItem>>>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(entry: &'a Entry, cursor: u32, types: EventTypes) -> Self {
+        let begin = entry.history.partition_point(|transition| transition.sequence <= cursor);
+        let stream = entry.stream.as_deref();
+        let progress = stream.and_then(|stream| stream.progress.as_ref());
+        let ring = stream.map(|stream| stream.ring_after(cursor)).unwrap_or_default().peekable();
+        let progress = progress.filter(|kept| types.progress && kept.sequence > cursor);
+        Self { entry, cursor, types, history: &entry.history[begin..], progress, ring }
+    }
+
+    fn next(&mut self) -> Option<Event> {
+        if self.cursor == 0 && self.types.state_change {
+            return Some(self.entry.first_event());
+        }
+        let types = self.types;
+        let unwanted = |transition: &&Transition| !types.state_change && !transition.state.is_final();
+        let skipped = self.history.iter().take_while(unwanted).count();
+        self.history = &self.history[skipped..];
+        while self.ring.next_if(|kept| !kept.item.wanted(types)).is_some() {}
+        let state = self.history.first().map(|transition| transition.sequence);
+        let progress = self.progress.map(|kept| kept.sequence);
+        let ring = self.ring.peek().map(|kept| kept.sequence);
+        let least = [state, progress, ring].into_iter().flatten().min()?;
+        if state == Some(least) {
+            let (transition, rest) = self.history.split_first()?;
+            self.history = rest;
+            return Some(self.entry.transition_event(transition));
+        }
+        if progress == Some(least) {
+            let kept = self.progress.take()?;
+            return Some(event(kept, EventBody::Progress(kept.item.clone())));
+        }
+        let kept = self.ring.next()?;
+        let body = match &kept.item {
+            RingItem::Output(output) => EventBody::Output(output.clone()),
+            RingItem::Log(log) => EventBody::Log(log.clone()),
+        };
+        Some(event(kept, body))
+    }
+
+    /// The gap between the cursor and the next event, if output or logs fell out there.
+    fn gap_before(&self, sequence: u32) -> Option<WatchItem> {
+        let dropped_to = self.entry.stream.as_ref().map_or(0, |stream| stream.dropped_to);
+        let from = self.cursor + 1;
+        let to = dropped_to.min(sequence - 1);
+        let wanted = self.types.output || self.types.log;
+        (wanted && from <= to).then_some(WatchItem::Gap { from, to })
+    }
+}
+
+fn event<T>(kept: &Kept<T>, body: EventBody) -> Event {
+    Event { sequence: kept.sequence, time: kept.time, attempt: kept.attempt, body }
+}

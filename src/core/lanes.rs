@@ -1,0 +1,224 @@
+//! Queues and lanes: where jobs wait, in which order, and how many there are.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::entry::LaneKey;
+use super::list::List;
+use super::sessions::GroupKey;
+use super::table::{JobKey, Table};
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::{Kind, QueueName, StateCounts};
+
+/// Most lanes, (queue, kind) pairs, at a time.
+pub(super) const LANES_MAX: usize = 10_000;
+/// What a caller is told to wait when a bound is reached.
+pub(super) const FULL_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Where jobs of one kind wait in one queue.
+pub(super) struct Lane {
+    pub(super) queue: Arc<str>,
+    pub(super) kind: Arc<str>,
+    /// Ready jobs by priority, largest first; no list is empty.
+    ready: Vec<(i8, List)>,
+    /// Jobs that are not due yet.
+    pub(super) scheduled: List,
+    pub(super) counts: StateCounts,
+    /// Groups of sessions that serve the lane.
+    pub(super) groups: Vec<GroupKey>,
+    /// When the lane was served last; the lane served longest ago comes first among equals.
+    pub(super) served: u64,
+    /// Under which key the lane stands in the ready sets of its groups, if it does.
+    pub(super) standing: Option<Standing>,
+}
+
+/// The order in which a group's free slots serve ready lanes: priority, then the lane served longest ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Standing {
+    /// Negated, so that the largest priority comes first.
+    pub(super) negated_priority: i16,
+    pub(super) served: u64,
+    pub(super) lane: LaneKey,
+}
+
+impl Lane {
+    pub(super) fn push_back(&mut self, table: &mut Table, key: JobKey) {
+        self.list(table[key].priority).push_back(table, key);
+    }
+
+    pub(super) fn push_front(&mut self, table: &mut Table, key: JobKey) {
+        self.list(table[key].priority).push_front(table, key);
+    }
+
+    pub(super) fn remove(&mut self, table: &mut Table, key: JobKey) {
+        let priority = table[key].priority;
+        let Ok(at) = self.position(priority) else { return };
+        self.ready[at].1.remove(table, key);
+        if self.ready[at].1.is_empty() {
+            self.ready.remove(at);
+        }
+    }
+
+    /// The job to start next, and its priority.
+    pub(super) fn first(&self) -> Option<(i8, JobKey)> {
+        self.ready.first().and_then(|(priority, list)| Some((*priority, list.first()?)))
+    }
+
+    /// The first job of each priority.
+    pub(super) fn firsts(&self) -> impl Iterator<Item = JobKey> + '_ {
+        self.ready.iter().filter_map(|(_, list)| list.first())
+    }
+
+    fn list(&mut self, priority: i8) -> &mut List {
+        let at = self.position(priority).unwrap_or_else(|at| {
+            self.ready.insert(at, (priority, List::default()));
+            at
+        });
+        &mut self.ready[at].1
+    }
+
+    fn position(&self, priority: i8) -> Result<usize, usize> {
+        self.ready.binary_search_by(|(other, _)| priority.cmp(other))
+    }
+}
+
+/// What belongs to a queue as a whole.
+#[derive(Default)]
+pub(super) struct Queue {
+    pub(super) paused: bool,
+    pub(super) lanes: HashMap<Arc<str>, LaneKey>,
+    pub(super) accepted: Rate,
+    pub(super) finished: Rate,
+}
+
+/// All queues and lanes. A lane exists while it holds jobs; a queue while it has lanes or is paused.
+#[derive(Default)]
+pub(super) struct Lanes {
+    pub(super) queues: BTreeMap<Arc<str>, Queue>,
+    lanes: Vec<Option<Lane>>,
+    free: Vec<LaneKey>,
+}
+
+impl Lanes {
+    pub(super) fn find(&self, queue: &str, kind: &str) -> Option<LaneKey> {
+        self.queues.get(queue)?.lanes.get(kind).copied()
+    }
+
+    /// Refuses a lane beyond the most there may be.
+    pub(super) fn check_room(&self, more: usize) -> Result<()> {
+        let count = self.lanes.len() - self.free.len() + more;
+        if count <= LANES_MAX {
+            return Ok(());
+        }
+        let subject = "server".to_owned();
+        let kind =
+            ErrorKind::ResourceExhausted { reason: "LANES_FULL", subject, retry_after: FULL_RETRY_AFTER };
+        let message =
+            format!("{LANES_MAX} pairs of queue and kind hold jobs, the limit: reuse queues and kinds");
+        Err(Error::new(kind, message))
+    }
+
+    pub(super) fn insert(&mut self, queue: &QueueName, kind: &Kind) -> LaneKey {
+        let kind: Arc<str> = kind.as_str().into();
+        let queue: Arc<str> = match self.queues.get_key_value(queue.as_str()) {
+            Some((name, _)) => name.clone(),
+            None => queue.as_str().into(),
+        };
+        let key = self.free.pop().unwrap_or_else(|| {
+            self.lanes.push(None);
+            LaneKey(self.lanes.len() as u32 - 1)
+        });
+        self.queues.entry(queue.clone()).or_default().lanes.insert(kind.clone(), key);
+        self.lanes[key.0 as usize] = Some(Lane {
+            queue,
+            kind,
+            ready: Vec::new(),
+            scheduled: List::default(),
+            counts: StateCounts::default(),
+            groups: Vec::new(),
+            served: 0,
+            standing: None,
+        });
+        key
+    }
+
+    /// Removes the lane if it holds no jobs, and its queue if nothing is left of that.
+    pub(super) fn remove_if_empty(&mut self, key: LaneKey) {
+        if self[key].counts.total() > 0 {
+            return;
+        }
+        let Some(lane) = self.lanes[key.0 as usize].take() else { return };
+        self.free.push(key);
+        if let Some(queue) = self.queues.get_mut(&lane.queue) {
+            queue.lanes.remove(&lane.kind);
+        }
+        self.remove_queue_if_idle(&lane.queue);
+    }
+
+    pub(super) fn remove_queue_if_idle(&mut self, name: &str) {
+        if self.queues.get(name).is_some_and(|queue| queue.lanes.is_empty() && !queue.paused) {
+            self.queues.remove(name);
+        }
+    }
+
+    pub(super) fn is_paused(&self, lane: LaneKey) -> bool {
+        self.queues.get(&self[lane].queue).is_some_and(|queue| queue.paused)
+    }
+
+    /// The queue a lane belongs to.
+    pub(super) fn queue_of(&mut self, lane: LaneKey) -> &mut Queue {
+        let name = self[lane].queue.clone();
+        self.queues.entry(name).or_default()
+    }
+
+    pub(super) fn keys(&self) -> Vec<LaneKey> {
+        let live = self.lanes.iter().enumerate().filter(|(_, lane)| lane.is_some());
+        live.map(|(index, _)| LaneKey(index as u32)).collect()
+    }
+}
+
+impl std::ops::Index<LaneKey> for Lanes {
+    type Output = Lane;
+
+    fn index(&self, key: LaneKey) -> &Lane {
+        self.lanes[key.0 as usize].as_ref().expect("a lane exists while it holds jobs")
+    }
+}
+
+impl std::ops::IndexMut<LaneKey> for Lanes {
+    fn index_mut(&mut self, key: LaneKey) -> &mut Lane {
+        self.lanes[key.0 as usize].as_mut().expect("a lane exists while it holds jobs")
+    }
+}
+
+const RATE_BUCKET_SECONDS: u64 = 10;
+const RATE_BUCKETS: u64 = 7;
+
+/// Counts of the last minute in buckets of ten seconds.
+#[derive(Default)]
+pub(super) struct Rate {
+    counts: [u32; RATE_BUCKETS as usize],
+    newest: u64,
+}
+
+impl Rate {
+    pub(super) fn add(&mut self, now: Duration) {
+        let bucket = now.as_secs() / RATE_BUCKET_SECONDS;
+        let passed = bucket.saturating_sub(self.newest).min(RATE_BUCKETS);
+        for step in 1..=passed {
+            self.counts[((bucket - passed + step) % RATE_BUCKETS) as usize] = 0;
+        }
+        self.newest = bucket;
+        self.counts[(bucket % RATE_BUCKETS) as usize] += 1;
+    }
+
+    /// Events a second over the last minute, or over the time since the start if that is shorter.
+    pub(super) fn per_second(&self, now: Duration) -> f64 {
+        let bucket = now.as_secs() / RATE_BUCKET_SECONDS;
+        let oldest = bucket.saturating_sub(RATE_BUCKETS - 1);
+        let counted: u32 = (oldest..=self.newest).map(|b| self.counts[(b % RATE_BUCKETS) as usize]).sum();
+        let span = now.as_secs_f64() - (oldest * RATE_BUCKET_SECONDS) as f64;
+        f64::from(counted) / span.max(1.0)
+    }
+}

@@ -1,0 +1,67 @@
+//! Lists threaded through the records: one job is in at most one of them, and leaves it in constant time.
+
+use super::table::{JobKey, Table};
+
+/// A record's neighbours in its list.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Links {
+    previous: JobKey,
+    next: JobKey,
+}
+
+impl Links {
+    pub(super) const NONE: Self = Self { previous: JobKey::NONE, next: JobKey::NONE };
+}
+
+/// A list of jobs: those ready in a lane at one priority, those running in a session, or those finished.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct List {
+    first: JobKey,
+    last: JobKey,
+}
+
+impl Default for List {
+    fn default() -> Self {
+        Self { first: JobKey::NONE, last: JobKey::NONE }
+    }
+}
+
+impl List {
+    pub(super) fn is_empty(&self) -> bool {
+        self.first == JobKey::NONE
+    }
+
+    pub(super) fn first(&self) -> Option<JobKey> {
+        (self.first != JobKey::NONE).then_some(self.first)
+    }
+
+    pub(super) fn push_back(&mut self, table: &mut Table, key: JobKey) {
+        table[key].links = Links { previous: self.last, next: JobKey::NONE };
+        match self.last {
+            JobKey::NONE => self.first = key,
+            last => table[last].links.next = key,
+        }
+        self.last = key;
+    }
+
+    pub(super) fn push_front(&mut self, table: &mut Table, key: JobKey) {
+        table[key].links = Links { previous: JobKey::NONE, next: self.first };
+        match self.first {
+            JobKey::NONE => self.last = key,
+            first => table[first].links.previous = key,
+        }
+        self.first = key;
+    }
+
+    pub(super) fn remove(&mut self, table: &mut Table, key: JobKey) {
+        let Links { previous, next } = std::mem::replace(&mut table[key].links, Links::NONE);
+        match previous {
+            JobKey::NONE => self.first = next,
+            previous => table[previous].links.next = next,
+        }
+        match next {
+            JobKey::NONE => self.last = previous,
+            next => table[next].links.previous = previous,
+        }
+    }
+}

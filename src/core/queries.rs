@@ -1,0 +1,250 @@
+//! Reading: jobs, events and queues as they are now. Nothing here changes anything.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::entry::LaneKey;
+use super::history::{Detail, WatchItem};
+use super::lanes::Queue;
+use super::table::JobKey;
+use super::{Core, queue_not_found};
+use crate::clock::Now;
+use crate::error::Result;
+use crate::job::{
+    AttemptView, EventTypes, JobFilter, JobId, JobState, JobView, Kind, NewJob, Outcome, QueueName,
+    QueueView, StateCounts, Timestamp, WaitReason,
+};
+
+/// Most attempts shown with a job.
+const ATTEMPTS_SHOWN_MAX: usize = 16;
+
+/// A part of the list of jobs.
+pub(crate) struct Page {
+    pub(crate) jobs: Vec<JobView>,
+    /// Where the next page begins; `None` after the last.
+    pub(crate) next: Option<u64>,
+}
+
+impl Core {
+    /// Whether this key still names this job.
+    pub(crate) fn is_at(&self, key: JobKey, id: JobId) -> bool {
+        self.table.find(id) == Some(key)
+    }
+
+    pub(crate) fn state(&self, key: JobKey) -> JobState {
+        self.table[key].state
+    }
+
+    pub(crate) fn sequence(&self, key: JobKey) -> u32 {
+        self.table[key].sequence
+    }
+
+    pub(crate) fn observer(&self, key: JobKey) -> u32 {
+        self.table[key].observer
+    }
+
+    pub(crate) fn outcome(&self, key: JobKey) -> Option<&Outcome> {
+        self.table[key].end.as_ref().map(|end| &end.outcome)
+    }
+
+    pub(crate) fn expire_time(&self, key: JobKey) -> Option<Timestamp> {
+        self.table[key].end.as_ref().map(|end| end.expire_time)
+    }
+
+    /// Appends up to `limit` items of the job's stream after the cursor and answers the cursor behind them.
+    pub(crate) fn read_events(
+        &self,
+        key: JobKey,
+        cursor: u32,
+        types: EventTypes,
+        limit: usize,
+        items: &mut Vec<WatchItem>,
+    ) -> u32 {
+        self.table[key].read_after(cursor, types, limit, items)
+    }
+
+    pub(crate) fn job_count(&self) -> u32 {
+        self.table.len()
+    }
+
+    pub(crate) fn kinds(&self) -> Vec<Arc<str>> {
+        self.sessions.kinds().into_iter().collect()
+    }
+
+    /// Why the job is not running now.
+    pub(crate) fn wait_reason(&self, key: JobKey) -> Option<WaitReason> {
+        let entry = &self.table[key];
+        match entry.state {
+            JobState::Scheduled if entry.attempt == 0 => Some(WaitReason::NotDue),
+            JobState::Scheduled => Some(WaitReason::BackOff),
+            JobState::Queued => self.wait_reason_of(entry.lane),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn view(&self, key: JobKey) -> JobView {
+        let entry = &self.table[key];
+        let attempts = self.attempts(key);
+        let scheduled = (entry.state == JobState::Scheduled).then(|| match entry.history.last() {
+            Some(transition) => transition.next_attempt_time,
+            None => first_attempt_time(entry),
+        });
+        JobView {
+            id: entry.id,
+            spec: self.spec(key),
+            state: entry.state,
+            wait_reason: self.wait_reason(key),
+            attempt: entry.attempt,
+            progress: entry.stream.as_ref().and_then(|stream| stream.progress_of(entry.attempt)).cloned(),
+            outcome: self.outcome(key).cloned(),
+            cancel_requested: entry.cancel_requested,
+            create_time: entry.create_time,
+            start_time: attempts.last().map(|attempt| attempt.start_time),
+            finish_time: entry.end.as_ref().map(|end| end.finish_time),
+            next_attempt_time: scheduled.flatten(),
+            expire_time: self.expire_time(key),
+            sequence: entry.sequence,
+            attempts,
+        }
+    }
+
+    /// What was asked for.
+    pub(crate) fn spec(&self, key: JobKey) -> NewJob {
+        let entry = &self.table[key];
+        let lane = &self.lanes[entry.lane];
+        NewJob {
+            id: Some(entry.id),
+            kind: Kind::from_shared(lane.kind.clone()),
+            queue: QueueName::from_shared(lane.queue.clone()),
+            payload: entry.payload.clone(),
+            priority: entry.priority,
+            options: entry.options.clone(),
+        }
+    }
+
+    fn attempts(&self, key: JobKey) -> Vec<AttemptView> {
+        let mut attempts: Vec<AttemptView> = Vec::new();
+        let entry = &self.table[key];
+        for transition in &entry.history {
+            if let Detail::Worker(worker) = &transition.detail {
+                let (attempt, start_time) = (transition.attempt, transition.time);
+                let worker = worker.clone();
+                attempts.push(AttemptView { attempt, start_time, finish_time: None, failure: None, worker });
+            } else if transition.state != JobState::Running
+                && let Some(last) = attempts.last_mut().filter(|last| last.finish_time.is_none())
+            {
+                last.finish_time = Some(transition.time);
+                last.failure = match (&transition.detail, self.outcome(key)) {
+                    (Detail::Failure(failure), _) => Some(failure.clone()),
+                    (_, Some(Outcome::Failure(failure))) if transition.state.is_final() => {
+                        Some(failure.clone())
+                    }
+                    _ => None,
+                };
+            }
+        }
+        let surplus = attempts.len().saturating_sub(ATTEMPTS_SHOWN_MAX);
+        attempts.split_off(surplus)
+    }
+
+    /// The number below which the first page of a list begins.
+    pub(crate) fn list_begin(&self) -> u64 {
+        self.table.next_accepted()
+    }
+
+    /// Jobs accepted before this number that match, newest first: at most `limit`, after looking at `budget` jobs.
+    pub(crate) fn list(&self, filter: &JobFilter, before: u64, limit: usize, budget: usize) -> Page {
+        let mut jobs = Vec::new();
+        let mut next = None;
+        for (looked_at, key) in self.table.accepted_before(before).enumerate() {
+            if jobs.len() == limit || looked_at == budget {
+                next = Some(self.table[key].accepted + 1);
+                break;
+            }
+            if self.matches(key, filter) {
+                jobs.push(self.view(key));
+            }
+        }
+        Page { jobs, next }
+    }
+
+    fn matches(&self, key: JobKey, filter: &JobFilter) -> bool {
+        let entry = &self.table[key];
+        let lane = &self.lanes[entry.lane];
+        let labels = entry.options.as_ref().map(|options| &options.labels);
+        let has_label =
+            |(name, value): (&String, &String)| labels.and_then(|labels| labels.get(name)) == Some(value);
+        filter.has_state(entry.state)
+            && filter.kind.as_ref().is_none_or(|kind| kind.as_str() == &*lane.kind)
+            && filter.queue.as_ref().is_none_or(|queue| queue.as_str() == &*lane.queue)
+            && filter.created_from.is_none_or(|from| entry.create_time >= from)
+            && filter.created_before.is_none_or(|before| entry.create_time < before)
+            && filter.labels.iter().all(has_label)
+    }
+
+    /// Queues after this name, in order, at most `limit`; and whether there are more.
+    pub(crate) fn queues(&self, now: Now, after: &str, limit: usize) -> (Vec<QueueView>, bool) {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let mut following = self.lanes.queues.range::<str, _>((Excluded(after), Unbounded));
+        let views =
+            following.by_ref().take(limit).map(|(name, queue)| self.queue_view(now, name, queue)).collect();
+        (views, following.next().is_some())
+    }
+
+    pub(crate) fn queue(&self, now: Now, name: &str) -> Result<QueueView> {
+        let (name, queue) = self.lanes.queues.get_key_value(name).ok_or_else(|| queue_not_found(name))?;
+        Ok(self.queue_view(now, name, queue))
+    }
+
+    fn queue_view(&self, now: Now, name: &Arc<str>, queue: &Queue) -> QueueView {
+        // By kind, so that the answer does not depend on a map's order.
+        let lanes: BTreeMap<_, _> = queue.lanes.iter().collect();
+        let mut counts = StateCounts::default();
+        let mut unserved_kinds = Vec::new();
+        let mut oldest: Option<Duration> = None;
+        for (kind, lane) in lanes {
+            let lane = &self.lanes[*lane];
+            counts.add_all(&lane.counts);
+            if lane.groups.is_empty() && lane.counts.get(JobState::Queued) > 0 {
+                unserved_kinds.push(kind.clone());
+            }
+            let ages = lane.firsts().map(|key| self.queued_age(now, key));
+            oldest = oldest.max(ages.max());
+        }
+        QueueView {
+            name: name.clone(),
+            paused: queue.paused,
+            counts,
+            oldest_queued_age: oldest,
+            accepted_per_second: queue.accepted.per_second(now.monotonic),
+            finished_per_second: queue.finished.per_second(now.monotonic),
+            unserved_kinds,
+        }
+    }
+
+    fn queued_age(&self, now: Now, key: JobKey) -> Duration {
+        let entry = &self.table[key];
+        let since = entry.history.last().map_or(entry.create_time, |transition| transition.time);
+        now.wall.since(since)
+    }
+
+    /// A job that waits in this queue, if one does.
+    pub(super) fn first_waiting(&self, queue: &str) -> Result<Option<JobKey>> {
+        let queue = self.lanes.queues.get(queue).ok_or_else(|| queue_not_found(queue))?;
+        let mut lanes: Vec<LaneKey> = queue.lanes.values().copied().collect();
+        lanes.sort_unstable();
+        let first = |lane: LaneKey| {
+            let lane = &self.lanes[lane];
+            lane.first().map(|(_, key)| key).or(lane.scheduled.first())
+        };
+        Ok(lanes.into_iter().find_map(first))
+    }
+}
+
+fn first_attempt_time(entry: &super::entry::Entry) -> Option<Timestamp> {
+    match entry.first_event().body {
+        crate::job::EventBody::State(change) => change.next_attempt_time,
+        _ => None,
+    }
+}

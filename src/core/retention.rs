@@ -1,0 +1,74 @@
+//! Finished jobs: kept by age and by bytes, and remembered for a while after they are gone.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::Core;
+use super::effects::{Effect, Effects, Record};
+use super::list::List;
+use super::table::JobKey;
+use crate::job::{JobId, Timestamp};
+
+/// How many ids of removed jobs are remembered, so that RESULT_EXPIRED can be told from never accepted.
+const EXPIRED_IDS_MAX: usize = 100_000;
+
+#[derive(Default)]
+pub(super) struct Finished {
+    /// Finished jobs, oldest end first.
+    list: List,
+    bytes: u64,
+    expired: HashMap<JobId, Timestamp>,
+    expired_order: VecDeque<JobId>,
+}
+
+impl Finished {
+    /// When the job's result was removed, if that is remembered.
+    pub(super) fn expired_at(&self, id: JobId) -> Option<Timestamp> {
+        self.expired.get(&id).copied()
+    }
+
+    fn remember(&mut self, id: JobId, expire_time: Timestamp) {
+        if self.expired.insert(id, expire_time).is_none() {
+            self.expired_order.push_back(id);
+        }
+        while self.expired_order.len() > EXPIRED_IDS_MAX {
+            if let Some(oldest) = self.expired_order.pop_front() {
+                self.expired.remove(&oldest);
+            }
+        }
+    }
+}
+
+impl Core {
+    /// Keeps a job that just ended; the oldest ones make room if there are too many bytes.
+    pub(super) fn retain(&mut self, key: JobKey, effects: &mut Effects) {
+        self.finished.list.push_back(&mut self.table, key);
+        self.finished.bytes += self.table[key].weight();
+        while self.finished.bytes > self.options.retention_bytes_max {
+            // The job that just ended stays: its end must be seen.
+            let Some(oldest) = self.finished.list.first().filter(|oldest| *oldest != key) else { break };
+            self.expire(oldest, effects);
+        }
+    }
+
+    /// Removes a finished job whose time is over, and remembers that it was there.
+    pub(super) fn expire(&mut self, key: JobKey, effects: &mut Effects) {
+        let entry = &self.table[key];
+        let expire_time = entry.end.as_ref().map(|end| end.expire_time).unwrap_or_default();
+        self.finished.remember(entry.id, expire_time);
+        self.remove(key, effects);
+    }
+
+    /// Removes a finished job.
+    pub(super) fn remove(&mut self, key: JobKey, effects: &mut Effects) {
+        self.finished.list.remove(&mut self.table, key);
+        self.finished.bytes -= self.table[key].weight();
+        self.wheel.clear(&mut self.table, key);
+        let entry = self.table.remove(key);
+        self.lanes[entry.lane].counts.remove(entry.state);
+        self.lanes.remove_if_empty(entry.lane);
+        effects.record(|| Record::Removed(entry.id));
+        if entry.observer != 0 {
+            effects.push(Effect::Gone(entry.observer));
+        }
+    }
+}

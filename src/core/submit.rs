@@ -1,0 +1,231 @@
+//! Accepting jobs: idempotency, bounds, and the first event.
+
+use std::time::Duration;
+
+use super::Core;
+use super::effects::{Effects, Record};
+use super::entry::{Entry, LaneKey};
+use super::lanes::FULL_RETRY_AFTER;
+use super::list::Links;
+use super::table::JobKey;
+use super::wheel::Timer;
+use crate::clock::Now;
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::{JobId, JobState, NewJob, Start, WaitReason};
+
+/// What a drained server tells callers to wait before they try elsewhere.
+pub(crate) const DRAINING_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The answer to a submit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Submitted {
+    pub(crate) key: JobKey,
+    pub(crate) id: JobId,
+    /// Whether the job was there before.
+    pub(crate) existing: bool,
+}
+
+impl Core {
+    /// Accepts a job, or answers the one that was accepted with this id and the same spec before.
+    ///
+    /// # Errors
+    ///
+    /// `JobIdReused`, `ResourceExhausted`, `Draining`; nothing was kept.
+    pub(crate) fn submit(
+        &mut self,
+        now: Now,
+        id: JobId,
+        job: NewJob,
+        effects: &mut Effects,
+    ) -> Result<Submitted> {
+        if let Some(existing) = self.existing(id, &job)? {
+            return Ok(existing);
+        }
+        self.check_room(1, job.payload.bytes.len(), 0)?;
+        let lane = self.lane_for(&job)?;
+        Ok(self.accept(now, id, job, lane, effects))
+    }
+
+    /// Accepts all jobs or none. The error names the job it is about by its index.
+    pub(crate) fn submit_all(
+        &mut self,
+        now: Now,
+        jobs: Vec<(JobId, NewJob)>,
+        effects: &mut Effects,
+    ) -> Result<Vec<Submitted>, (usize, Error)> {
+        self.check_all(&jobs)?;
+        let accept = |(index, (id, job))| self.submit(now, id, job, effects).map_err(|error| (index, error));
+        jobs.into_iter().enumerate().map(accept).collect()
+    }
+
+    /// Checks everything that could refuse a job of the batch, before any of them is accepted.
+    fn check_all(&self, jobs: &[(JobId, NewJob)]) -> Result<(), (usize, Error)> {
+        let mut new_jobs = std::collections::HashMap::new();
+        let mut new_lanes = std::collections::HashSet::new();
+        let mut bytes = 0;
+        for (index, (id, job)) in jobs.iter().enumerate() {
+            let at = |error| (index, error);
+            if self.existing(*id, job).map_err(at)?.is_some() {
+                continue;
+            }
+            match new_jobs.insert(*id, job) {
+                Some(earlier) if !same_spec(earlier, job) => return Err(at(reused(*id))),
+                Some(_) => continue,
+                None => {}
+            }
+            bytes += job.payload.bytes.len();
+            if self.lanes.find(job.queue.as_str(), job.kind.as_str()).is_none() {
+                new_lanes.insert((&job.queue, &job.kind));
+            }
+            self.check_room(new_jobs.len() as u32, bytes, new_lanes.len()).map_err(at)?;
+        }
+        Ok(())
+    }
+
+    /// Whether [`Core::submit`] would accept the job now; keeps nothing.
+    pub(crate) fn check_submit(&self, id: Option<JobId>, job: &NewJob) -> Result<()> {
+        if let Some(id) = id
+            && self.existing(id, job)?.is_some()
+        {
+            return Ok(());
+        }
+        let is_new_lane = self.lanes.find(job.queue.as_str(), job.kind.as_str()).is_none();
+        self.check_room(1, job.payload.bytes.len(), usize::from(is_new_lane))
+    }
+
+    fn existing(&self, id: JobId, job: &NewJob) -> Result<Option<Submitted>> {
+        let Some(key) = self.table.find(id) else { return Ok(None) };
+        match self.has_spec(key, job) {
+            true => Ok(Some(Submitted { key, id, existing: true })),
+            false => Err(reused(id)),
+        }
+    }
+
+    fn has_spec(&self, key: JobKey, job: &NewJob) -> bool {
+        let entry = &self.table[key];
+        let lane = &self.lanes[entry.lane];
+        entry.payload == job.payload
+            && entry.priority == job.priority
+            && entry.options == job.options
+            && *lane.kind == *job.kind.as_str()
+            && *lane.queue == *job.queue.as_str()
+    }
+
+    fn check_room(&self, jobs: u32, bytes: usize, new_lanes: usize) -> Result<()> {
+        if self.draining {
+            let kind = ErrorKind::Draining { retry_after: DRAINING_RETRY_AFTER };
+            return Err(Error::new(
+                kind,
+                "the server is shutting down and takes no new jobs: try another one",
+            ));
+        }
+        let (jobs_max, bytes_max) = (self.options.jobs_max, self.options.job_bytes_max);
+        if self.live_jobs + jobs > jobs_max {
+            let message =
+                format!("{} jobs wait or run, the limit is {jobs_max}: try again later", self.live_jobs);
+            return Err(full("QUEUE_FULL", message));
+        }
+        if self.live_bytes + bytes as u64 > bytes_max {
+            let held = self.live_bytes;
+            let message = format!(
+                "{held} bytes of payload wait or run and {bytes} more exceed the limit of {bytes_max}: try again later"
+            );
+            return Err(full("QUEUE_BYTES_FULL", message));
+        }
+        if new_lanes > 0 {
+            self.lanes.check_room(new_lanes)?;
+        }
+        Ok(())
+    }
+
+    fn lane_for(&mut self, job: &NewJob) -> Result<LaneKey> {
+        if let Some(lane) = self.lanes.find(job.queue.as_str(), job.kind.as_str()) {
+            return Ok(lane);
+        }
+        self.lanes.check_room(1)?;
+        let lane = self.lanes.insert(&job.queue, &job.kind);
+        self.lanes[lane].groups = self.sessions.groups_for(&self.lanes[lane]);
+        Ok(lane)
+    }
+
+    fn accept(
+        &mut self,
+        now: Now,
+        id: JobId,
+        job: NewJob,
+        lane: LaneKey,
+        effects: &mut Effects,
+    ) -> Submitted {
+        effects.record(|| Record::Accepted(Box::new(NewJob { id: Some(id), ..job.clone() })));
+        let entry = new_entry(now, id, job, lane);
+        let (state, start) = (entry.state, entry.start());
+        self.live_jobs += 1;
+        self.live_bytes += entry.payload.bytes.len() as u64;
+        self.lanes[lane].counts.add(state);
+        self.lanes.queue_of(lane).accepted.add(now.monotonic);
+        let key = self.table.insert(entry);
+        if state == JobState::Scheduled {
+            self.lanes[lane].scheduled.push_back(&mut self.table, key);
+            if let Start::At(time) = start {
+                self.wall_starts.insert((time, key));
+            }
+            self.arm(key);
+        } else {
+            self.table[key].first_wait = self.wait_reason_of(lane);
+            self.arm(key);
+            self.start_or_wait(now, key, effects);
+        }
+        Submitted { key, id, existing: false }
+    }
+}
+
+fn new_entry(now: Now, id: JobId, job: NewJob, lane: LaneKey) -> Entry {
+    let (state, deadline) = match job.options.as_ref().map_or(Start::Now, |options| options.start) {
+        Start::At(time) if time > now.wall => (JobState::Scheduled, Duration::MAX),
+        Start::After(delay) if !delay.is_zero() => (JobState::Scheduled, now.monotonic + delay),
+        Start::Now | Start::At(_) | Start::After(_) => (JobState::Queued, Duration::MAX),
+    };
+    Entry {
+        id,
+        payload: job.payload,
+        options: job.options,
+        lane,
+        priority: job.priority,
+        state,
+        first_wait: (state == JobState::Scheduled).then_some(WaitReason::NotDue),
+        cancel_requested: false,
+        attempt: 0,
+        lost: 0,
+        released: 0,
+        sequence: 1,
+        observer: 0,
+        accepted: 0,
+        create_time: now.wall,
+        created: now.monotonic,
+        deadline,
+        links: Links::NONE,
+        timer: Timer::UNSET,
+        history: Vec::new(),
+        stream: None,
+        live: None,
+        end: None,
+    }
+}
+
+fn same_spec(one: &NewJob, other: &NewJob) -> bool {
+    one.kind == other.kind
+        && one.queue == other.queue
+        && one.payload == other.payload
+        && one.priority == other.priority
+        && one.options == other.options
+}
+
+fn reused(id: JobId) -> Error {
+    let message = format!("job {id} was submitted with another spec: use a new job_id for another job");
+    Error::new(ErrorKind::JobIdReused(id), message)
+}
+
+fn full(reason: &'static str, message: String) -> Error {
+    let subject = "server".to_owned();
+    Error::new(ErrorKind::ResourceExhausted { reason, subject, retry_after: FULL_RETRY_AFTER }, message)
+}
