@@ -194,6 +194,20 @@ impl Core {
         }
     }
 
+    /// Attempts that run now.
+    pub(crate) fn running(&self) -> u32 {
+        self.lanes.keys().into_iter().map(|lane| self.lanes[lane].counts.get(JobState::Running)).sum()
+    }
+
+    /// Refuses to retry a job that has not ended.
+    pub(crate) fn check_retry(&self, key: JobKey) -> Result<()> {
+        let entry = &self.table[key];
+        match entry.state.is_final() {
+            true => Ok(()),
+            false => Err(illegal_state(entry.id, entry.state, "SUCCEEDED, FAILED or CANCELLED", "retried")),
+        }
+    }
+
     /// Whether [`Core::drain`] was called.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod core;
+pub mod engine;
 pub mod error;
 pub mod job;
 pub mod proto;

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::entry::LeaseId;
 use super::sessions::SessionKey;
-use super::table::JobKey;
-use crate::job::{Event, JobId, JobOptions, NewJob, Payload};
+use crate::job::{Event, JobId, JobOptions, NewJob, Outcome, Payload};
 
 /// One attempt, handed to a worker.
 #[derive(Debug, Clone)]
@@ -45,10 +44,10 @@ pub(crate) enum Effect {
     Assign(SessionKey, Assignment),
     /// Tell the session to end an attempt.
     Stop(SessionKey, LeaseId, Stop),
-    /// Tell the job's observer of news.
-    Wake(u32, JobKey),
-    /// Tell the job's observer that the job was removed.
-    Gone(u32),
+    /// Tell a job's observer of news.
+    Wake(u32),
+    /// Tell a job's observer how the job ended; it observes nothing any more.
+    Ended(u32, Outcome),
 }
 
 /// What is appended to the log.

@@ -413,10 +413,15 @@ impl Core {
         }
     }
 
-    fn wake(&self, key: JobKey, effects: &mut Effects) {
-        match self.table[key].observer {
-            0 => {}
-            observer => effects.push(Effect::Wake(observer, key)),
+    fn wake(&mut self, key: JobKey, effects: &mut Effects) {
+        let entry = &mut self.table[key];
+        match (entry.observer, &entry.end) {
+            (0, _) => {}
+            (observer, None) => effects.push(Effect::Wake(observer)),
+            (observer, Some(end)) => {
+                effects.push(Effect::Ended(observer, end.outcome.clone()));
+                entry.observer = 0;
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::Core;
-use super::effects::{Effect, Effects, Record};
+use super::effects::{Effects, Record};
 use super::list::List;
 use super::table::JobKey;
 use crate::job::{JobId, Timestamp};
@@ -67,8 +67,5 @@ impl Core {
         self.lanes[entry.lane].counts.remove(entry.state);
         self.lanes.remove_if_empty(entry.lane);
         effects.record(|| Record::Removed(entry.id));
-        if entry.observer != 0 {
-            effects.push(Effect::Gone(entry.observer));
-        }
     }
 }

@@ -1,0 +1,458 @@
+//! The async shell around Core: a cheap handle that applies commands, delivers what they cause and wakes who waits.
+//!
+//! Every command takes the same way: lock, apply to Core, sort the effects, unlock, deliver. The lock is never held
+//! across an await, and nothing is woken under it.
+
+mod delivery;
+mod observers;
+mod outcomes;
+mod session;
+mod ticker;
+mod watch;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::clock::{Clock, Now};
+use crate::core::{AttemptEnd, Core, CoreOptions, Effects, LeaseId, Report, SessionKey, SessionSpec, Submitted};
+use crate::error::{Error, Result};
+use crate::job::{
+    EventTypes, JobFilter, JobId, JobState, JobView, NewJob, Outcome, Payload, QueueView, Timestamp, WaitReason,
+};
+
+use delivery::State;
+pub(crate) use outcomes::{EndedJob, OutcomeQueue};
+pub use session::{InlineHandler, Order, Session};
+pub use watch::Watch;
+
+/// Bounds and defaults of the engine.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Bounds and defaults of jobs.
+    pub core: CoreOptions,
+    /// Most watches (WatchResult, Run and waiting GetResult) at a time. Default 200,000.
+    pub watchers_max: u32,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self { core: CoreOptions::default(), watchers_max: 200_000 }
+    }
+}
+
+/// How many jobs or timers one hold of the lock handles when there are many.
+const LOCK_BUDGET: usize = 256;
+/// How many jobs a list looks at for one page, so that a filter that matches nothing still answers soon.
+const LIST_BUDGET: usize = 20_000;
+
+/// The job engine: a handle that is cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    clock: Clock,
+    options: EngineOptions,
+    boot_id: String,
+    start: Now,
+    watchers: AtomicU32,
+    /// Wakes the ticker when something is due earlier than it sleeps.
+    earlier: Notify,
+    /// Told when the last attempt ends while draining.
+    idle: Notify,
+}
+
+/// What became of a submit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission {
+    /// The job's id.
+    pub id: JobId,
+    /// Whether it existed before with the same spec.
+    pub existing: bool,
+    /// Its state.
+    pub state: JobState,
+    /// Sequence of its newest event.
+    pub sequence: u32,
+}
+
+/// Where a job is, and how it ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResultView {
+    /// Its state.
+    pub state: JobState,
+    /// How it ended, if it did.
+    pub outcome: Option<Outcome>,
+    /// Why it is not running, if it waits.
+    pub wait_reason: Option<WaitReason>,
+    /// Sequence of its newest event.
+    pub sequence: u32,
+    /// When it will be removed, if it ended.
+    pub expire_time: Option<Timestamp>,
+}
+
+/// A part of the list of jobs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobPage {
+    /// Newest first.
+    pub jobs: Vec<JobView>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<u64>,
+}
+
+/// What the engine is and holds.
+#[derive(Debug, Clone)]
+pub struct EngineInfo {
+    /// New at each start.
+    pub boot_id: String,
+    /// When the engine started.
+    pub start_time: Timestamp,
+    /// How long ago that was.
+    pub uptime: Duration,
+    /// Whether it takes no new jobs.
+    pub draining: bool,
+    /// Kinds that are served now.
+    pub kinds: Vec<Arc<str>>,
+    /// Jobs held, in any state.
+    pub jobs: u32,
+    /// Watches open now.
+    pub watchers: u32,
+}
+
+impl Engine {
+    /// An engine without a ticker: nothing is due by itself until [`Engine::start`] runs it.
+    pub fn new(options: EngineOptions, clock: Clock) -> Self {
+        let core = Core::new(options.core.clone(), rand::random());
+        let start = clock.now();
+        Self(Arc::new(Shared {
+            state: Mutex::new(State::new(core)),
+            clock,
+            options,
+            boot_id: uuid::Uuid::now_v7().to_string(),
+            start,
+            watchers: AtomicU32::new(0),
+            earlier: Notify::new(),
+            idle: Notify::new(),
+        }))
+    }
+
+    /// An engine on the machine's clocks, with its ticker on the present tokio runtime.
+    pub fn start(options: EngineOptions) -> Self {
+        let engine = Self::new(options, Clock::system());
+        tokio::spawn(ticker::run(engine.clone()));
+        engine
+    }
+
+    /// The bounds in force.
+    pub fn options(&self) -> &EngineOptions {
+        &self.0.options
+    }
+
+    /// New at each start: in memory, jobs of another boot are gone.
+    pub fn boot_id(&self) -> &str {
+        &self.0.boot_id
+    }
+
+    /// The present moment, by the engine's clock.
+    pub(crate) fn now(&self) -> Now {
+        self.0.clock.now()
+    }
+
+    /// Accepts a job, or answers the one that was accepted with the same id and spec before.
+    ///
+    /// # Errors
+    ///
+    /// `JobIdReused`, `ResourceExhausted` or `Draining`; nothing was kept.
+    pub async fn submit(&self, job: NewJob) -> Result<Submission> {
+        let id = job.id.unwrap_or_else(JobId::mint);
+        self.command(|state, now, effects| {
+            let submitted = state.core.submit(now, id, job, effects)?;
+            Ok(state.submission(submitted))
+        })
+    }
+
+    /// Checks a job as [`Engine::submit`] would, and keeps nothing.
+    pub fn validate(&self, job: &NewJob) -> Result<()> {
+        self.0.state.lock().core.check_submit(job.id, job)
+    }
+
+    /// Accepts each job that parsed, in order; tells `outcomes` of each one's end, if given.
+    pub(crate) fn submit_each(
+        &self,
+        jobs: Vec<Result<NewJob>>,
+        outcomes: Option<(&Arc<OutcomeQueue>, u32)>,
+    ) -> Vec<Result<Submission>> {
+        self.command(|state, now, effects| {
+            let mut submit = |index: usize, job: NewJob| {
+                let id = job.id.unwrap_or_else(JobId::mint);
+                let submitted = state.core.submit(now, id, job, effects)?;
+                if let Some((queue, batch)) = outcomes {
+                    state.await_outcome(submitted, queue, batch, index as u32);
+                }
+                Ok(state.submission(submitted))
+            };
+            jobs.into_iter().enumerate().map(|(index, job)| submit(index, job?)).collect()
+        })
+    }
+
+    /// Accepts all jobs or none.
+    ///
+    /// # Errors
+    ///
+    /// The first job's error, with its index; nothing was kept.
+    pub(crate) fn submit_all(&self, jobs: Vec<NewJob>) -> Result<Vec<Submission>, (usize, Error)> {
+        let jobs = jobs.into_iter().map(|job| (job.id.unwrap_or_else(JobId::mint), job)).collect();
+        self.command(|state, now, effects| {
+            let submitted: Vec<Submitted> = state.core.submit_all(now, jobs, effects)?;
+            Ok(submitted.into_iter().map(|submitted| state.submission(submitted)).collect())
+        })
+    }
+
+    /// The job's state and, once it ended, its outcome; waits for the end until `until`.
+    ///
+    /// # Errors
+    ///
+    /// `JobNotFound`, `ResultExpired`; while waiting also `Draining` and `ResourceExhausted` (too many watchers).
+    pub async fn result(&self, id: JobId, until: Option<Instant>) -> Result<ResultView> {
+        let now = self.result_now(id)?;
+        let Some(until) = until.filter(|_| now.outcome.is_none()) else { return Ok(now) };
+        let mut watch = self.watch(id, now.sequence, EventTypes::NONE)?;
+        match tokio::time::timeout_at(until, watch.ended()).await {
+            Ok(ended) => ended?,
+            Err(_) => return self.result_now(id),
+        }
+        self.result_now(id)
+    }
+
+    fn result_now(&self, id: JobId) -> Result<ResultView> {
+        let state = self.0.state.lock();
+        let key = state.core.find(id)?;
+        Ok(ResultView {
+            state: state.core.state(key),
+            outcome: state.core.outcome(key).cloned(),
+            wait_reason: state.core.wait_reason(key),
+            sequence: state.core.sequence(key),
+            expire_time: state.core.expire_time(key),
+        })
+    }
+
+    /// Follows the job's events with a sequence after the cursor.
+    ///
+    /// # Errors
+    ///
+    /// `JobNotFound`, `ResultExpired`, `ResourceExhausted` (too many watchers), `InvalidField` for a cursor beyond the
+    /// job's newest event.
+    pub fn watch(&self, id: JobId, after_sequence: u32, types: EventTypes) -> Result<Watch> {
+        Watch::open(self.clone(), id, after_sequence, types)
+    }
+
+    /// The whole job.
+    ///
+    /// # Errors
+    ///
+    /// `JobNotFound`, `ResultExpired`.
+    pub fn job(&self, id: JobId) -> Result<JobView> {
+        let state = self.0.state.lock();
+        Ok(state.core.view(state.core.find(id)?))
+    }
+
+    /// Jobs that match, newest first, from `before` (the first page if `None`). A page may be short.
+    pub fn jobs(&self, filter: &JobFilter, before: Option<u64>, limit: usize) -> JobPage {
+        let mut jobs = Vec::new();
+        let mut next = Some(before.unwrap_or_else(|| self.0.state.lock().core.list_begin()));
+        for _ in 0..LIST_BUDGET / LOCK_BUDGET {
+            let Some(before) = next.filter(|_| jobs.len() < limit) else { break };
+            let page = self.0.state.lock().core.list(filter, before, limit - jobs.len(), LOCK_BUDGET);
+            jobs.extend(page.jobs);
+            next = page.next;
+        }
+        JobPage { jobs, next }
+    }
+
+    /// Ends a waiting job at once; tells the worker of a running one and forces it after `grace`. Answers its state
+    /// and the sequence of its newest event.
+    ///
+    /// # Errors
+    ///
+    /// `JobNotFound`, `ResultExpired`, `IllegalState` if it ended otherwise.
+    pub async fn cancel(&self, id: JobId, reason: &str, grace: Duration) -> Result<(JobState, u32)> {
+        self.command(|state, now, effects| {
+            let key = state.core.cancel(now, id, reason, grace, effects)?;
+            Ok((state.core.state(key), state.core.sequence(key)))
+        })
+    }
+
+    /// Submits a new job from a finished one, with another payload or kind if given.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::submit`], and `IllegalState` while the job has not ended.
+    pub async fn retry(&self, id: JobId, change: impl FnOnce(&mut NewJob)) -> Result<Submission> {
+        let mut job = {
+            let state = self.0.state.lock();
+            let key = state.core.find(id)?;
+            state.core.check_retry(key)?;
+            state.core.spec(key)
+        };
+        job.id = None;
+        let options = job.options_mut();
+        options.origin = Some(id);
+        options.start = crate::job::Start::Now;
+        change(&mut job);
+        self.submit(job).await
+    }
+
+    /// Removes a finished job and its result now.
+    ///
+    /// # Errors
+    ///
+    /// `JobNotFound`, `ResultExpired`, `IllegalState` while the job has not ended.
+    pub async fn delete(&self, id: JobId) -> Result<()> {
+        self.command(|state, _, effects| state.core.delete(id, effects))
+    }
+
+    /// Queues after this name in the order of names, at most `limit`; and whether there are more.
+    pub fn queues(&self, after: &str, limit: usize) -> (Vec<QueueView>, bool) {
+        let state = self.0.state.lock();
+        state.core.queues(self.now(), after, limit)
+    }
+
+    /// Starts no further attempts of the queue's jobs.
+    pub async fn pause_queue(&self, name: &str) -> Result<QueueView> {
+        self.command(|state, now, effects| {
+            state.core.pause_queue(name, effects);
+            state.core.queue(now, name)
+        })
+    }
+
+    /// Starts attempts of the queue's jobs again.
+    ///
+    /// # Errors
+    ///
+    /// `QueueNotFound`.
+    pub async fn resume_queue(&self, name: &str) -> Result<QueueView> {
+        self.command(|state, now, effects| {
+            let before = state.core.queue(now, name)?;
+            state.core.resume_queue(now, name, effects)?;
+            Ok(state.core.queue(now, name).unwrap_or(QueueView { paused: false, ..before }))
+        })
+    }
+
+    /// Cancels every waiting job of the queue and answers how many.
+    ///
+    /// # Errors
+    ///
+    /// `QueueNotFound`.
+    pub async fn purge_queue(&self, name: &str) -> Result<u32> {
+        let mut purged = 0;
+        loop {
+            let part =
+                self.command(|state, now, effects| state.core.purge_queue(now, name, LOCK_BUDGET, effects))?;
+            purged += part as u32;
+            if part < LOCK_BUDGET {
+                return Ok(purged);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// What the engine is and holds.
+    pub fn info(&self) -> EngineInfo {
+        let state = self.0.state.lock();
+        EngineInfo {
+            boot_id: self.0.boot_id.clone(),
+            start_time: self.0.start.wall,
+            uptime: self.now().monotonic.saturating_sub(self.0.start.monotonic),
+            draining: state.core.is_draining(),
+            kinds: state.core.kinds(),
+            jobs: state.core.job_count(),
+            watchers: self.0.watchers.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Opens a worker session; its attempts arrive at the answer.
+    pub fn open_session(&self, spec: &SessionSpec, inline: Option<InlineHandler>) -> Session {
+        Session::open(self.clone(), spec, inline)
+    }
+
+    fn end_attempt(&self, session: SessionKey, job: (JobId, LeaseId), end: AttemptEnd) -> Result<()> {
+        self.command(|state, now, effects| state.core.end_attempt(now, session, job, end, effects))
+    }
+
+    fn report(&self, session: SessionKey, job: (JobId, LeaseId), report: Report) -> Result<()> {
+        self.command(|state, now, effects| state.core.report(now, session, job, report, effects))
+    }
+
+    /// Takes no new jobs and starts no attempts from now on; watches of jobs that do not run end with `Draining`.
+    pub fn drain(&self) {
+        self.command(|state, _, _| {
+            state.core.drain();
+            state.wake_all();
+        });
+    }
+
+    /// Waits until no attempt runs. Only sensible after [`Engine::drain`].
+    pub async fn idle(&self) {
+        loop {
+            let idle = self.0.idle.notified();
+            if self.running() == 0 {
+                return;
+            }
+            idle.await;
+        }
+    }
+
+    /// Attempts that run now.
+    pub fn running(&self) -> u32 {
+        self.0.state.lock().core.running()
+    }
+
+    /// Ends every watch with `Draining`.
+    pub fn stop(&self) {
+        self.command(|state, _, _| {
+            state.core.drain();
+            state.stopped = true;
+            state.wake_all();
+        });
+    }
+
+    /// Does what is due by the engine's clock; the ticker calls it. Only a manual clock needs it called by hand.
+    pub fn tick(&self) {
+        while self.command(|state, now, effects| state.core.tick(now, LOCK_BUDGET, effects)) {}
+    }
+
+    /// A payload that is too large for this engine is refused with its size and the limit.
+    pub(crate) fn payload_bytes_max(&self) -> usize {
+        self.0.options.core.payload_bytes_max
+    }
+
+    /// The one way of every command: lock, apply, sort the effects, unlock, deliver.
+    fn command<T>(&self, apply: impl FnOnce(&mut State, Now, &mut Effects) -> T) -> T {
+        let mut effects = Effects::default();
+        let (answer, delivery) = {
+            let mut state = self.0.state.lock();
+            let now = self.now();
+            let answer = apply(&mut state, now, &mut effects);
+            (answer, state.sort(effects, true))
+        };
+        self.deliver(delivery);
+        answer
+    }
+}
+
+/// A result payload of the arm in which the job's own payload came, so that who types JSON reads JSON.
+pub(crate) fn answer_in_arm_of(input: &Payload, json: Vec<u8>) -> Payload {
+    use crate::job::Encoding;
+    match input.encoding {
+        Encoding::Json => Payload::json_text(json),
+        Encoding::Data | Encoding::Text => {
+            // JSON text is UTF-8 by construction.
+            let text = String::from_utf8(json).unwrap_or_default();
+            Payload::text(text).with_content_type("application/json")
+        }
+    }
+}

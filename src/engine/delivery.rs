@@ -1,0 +1,154 @@
+//! From effects to deliveries: sorted under the lock, carried out after it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::observers::{Observers, Wakers};
+use super::outcomes::OutcomeQueue;
+use super::session::{InlineHandler, Order, Outbox};
+use super::{Engine, Submission};
+use crate::core::{Assignment, Core, Effect, Effects, SessionKey, Submitted};
+
+/// Short handlers run on the thread that dispatched them, but at most this many for one command: the rest go to the
+/// worker, so that a caller is not kept busy with the work of others.
+const INLINE_RUNS_MAX: usize = 2_048;
+
+/// Everything under the engine's lock.
+pub(super) struct State {
+    pub(super) core: Core,
+    pub(super) observers: Observers,
+    pub(super) outboxes: HashMap<SessionKey, Arc<Outbox>>,
+    /// Monotonic time until which the ticker sleeps.
+    pub(super) ticker_sleeps_until: Duration,
+    /// Every watch has been told to go elsewhere.
+    pub(super) stopped: bool,
+}
+
+/// What is carried out after the lock is gone.
+#[derive(Default)]
+pub(super) struct Delivery {
+    wakers: Vec<Wakers>,
+    outboxes: Vec<Arc<Outbox>>,
+    queues: Vec<Arc<OutcomeQueue>>,
+    inline: Vec<(SessionKey, InlineHandler, Assignment)>,
+    ticker: bool,
+    idle: bool,
+}
+
+impl State {
+    pub(super) fn new(core: Core) -> Self {
+        Self {
+            core,
+            observers: Observers::default(),
+            outboxes: HashMap::new(),
+            ticker_sleeps_until: Duration::MAX,
+            stopped: false,
+        }
+    }
+
+    /// Sorts what a command caused. Assignments and stops enter their session's outbox here, under the lock, so that a
+    /// stop never overtakes the assignment it is about.
+    pub(super) fn sort(&mut self, effects: Effects, may_run_inline: bool) -> Delivery {
+        let mut delivery = Delivery::default();
+        for effect in effects.items {
+            match effect {
+                Effect::Assign(session, assignment) => {
+                    self.assign(session, assignment, may_run_inline, &mut delivery);
+                }
+                Effect::Stop(session, lease, stop) => {
+                    if let Some(outbox) = self.outboxes.get(&session) {
+                        outbox.push(Order::Stop(lease, stop), &mut delivery.outboxes);
+                    }
+                }
+                Effect::Wake(observer) => delivery.wakers.push(self.observers.wake(observer)),
+                Effect::Ended(observer, outcome) => {
+                    delivery.wakers.push(self.observers.end(observer, &outcome, &mut delivery.queues));
+                }
+            }
+        }
+        delivery.wakers.extend(self.observers.take_woken());
+        delivery.ticker = self.core.next_deadline().is_some_and(|deadline| deadline < self.ticker_sleeps_until)
+            || (self.ticker_sleeps_until == Duration::MAX && self.core.next_wall_start().is_some());
+        delivery.idle = self.core.is_draining() && self.core.running() == 0;
+        delivery
+    }
+
+    fn assign(&self, session: SessionKey, assignment: Assignment, may_run_inline: bool, delivery: &mut Delivery) {
+        let Some(outbox) = self.outboxes.get(&session) else { return };
+        match &outbox.inline {
+            Some(inline) if may_run_inline && delivery.inline.len() < INLINE_RUNS_MAX => {
+                delivery.inline.push((session, inline.clone(), assignment));
+            }
+            _ => outbox.push(Order::Run(Box::new(assignment)), &mut delivery.outboxes),
+        }
+    }
+
+    pub(super) fn submission(&self, submitted: Submitted) -> Submission {
+        let Submitted { key, id, existing } = submitted;
+        Submission { id, existing, state: self.core.state(key), sequence: self.core.sequence(key) }
+    }
+
+    /// Has the queue told of the job's end; at once if it has ended.
+    pub(super) fn await_outcome(&mut self, job: Submitted, queue: &Arc<OutcomeQueue>, batch: u32, index: u32) {
+        let waiter = queue.waiter(job.id, batch, index);
+        if let Some(outcome) = self.core.outcome(job.key) {
+            waiter.tell(outcome.clone());
+            return;
+        }
+        let observer = self.observers.of(&mut self.core, job.key);
+        self.observers.add_outcome_waiter(observer, waiter);
+    }
+
+    /// Has everyone who waits look again.
+    pub(super) fn wake_all(&mut self) {
+        self.observers.wake_all();
+    }
+}
+
+impl Engine {
+    /// Carries out a delivery, and what its inline attempts cause in turn.
+    pub(super) fn deliver(&self, mut delivery: Delivery) {
+        let mut inline_runs = 0;
+        loop {
+            let inline = std::mem::take(&mut delivery.inline);
+            self.announce(delivery);
+            if inline.is_empty() {
+                return;
+            }
+            inline_runs += inline.len();
+            delivery = self.run_inline(inline, inline_runs < INLINE_RUNS_MAX);
+        }
+    }
+
+    fn run_inline(&self, attempts: Vec<(SessionKey, InlineHandler, Assignment)>, may_run_more: bool) -> Delivery {
+        let ends: Vec<_> = attempts
+            .into_iter()
+            .map(|(session, handler, assignment)| {
+                (session, (assignment.job_id, assignment.lease), handler(assignment))
+            })
+            .collect();
+        let mut effects = Effects::default();
+        let mut state = self.0.state.lock();
+        let now = self.now();
+        for (session, job, end) in ends {
+            // A lease that was lost meanwhile has been answered by Core; there is nobody else to tell.
+            let _ = state.core.end_attempt(now, session, job, end, &mut effects);
+        }
+        state.sort(effects, may_run_more)
+    }
+
+    fn announce(&self, delivery: Delivery) {
+        delivery.outboxes.iter().for_each(|outbox| outbox.announce());
+        delivery.queues.iter().for_each(|queue| queue.announce());
+        for wakers in delivery.wakers {
+            wakers.into_iter().for_each(|(_, waker)| waker.wake());
+        }
+        if delivery.ticker {
+            self.0.earlier.notify_one();
+        }
+        if delivery.idle {
+            self.0.idle.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Outcomes on their way to a submit stream: one queue a stream, bounded by the stream's window.
+
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use parking_lot::Mutex;
+
+use crate::job::{JobId, Outcome};
+
+/// The end of a job that a stream waits for.
+#[derive(Debug, Clone)]
+pub(crate) struct EndedJob {
+    pub(crate) id: JobId,
+    pub(crate) batch: u32,
+    pub(crate) index: u32,
+    pub(crate) outcome: Outcome,
+}
+
+/// Ended jobs of one stream. The stream takes them all at once.
+#[derive(Default)]
+pub(crate) struct OutcomeQueue(Mutex<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    ended: Vec<EndedJob>,
+    waker: Option<Waker>,
+}
+
+/// One job's place in a stream's queue, until the job ends.
+pub(super) struct OutcomeWaiter {
+    queue: Arc<OutcomeQueue>,
+    id: JobId,
+    batch: u32,
+    index: u32,
+}
+
+impl OutcomeQueue {
+    pub(super) fn waiter(self: &Arc<Self>, id: JobId, batch: u32, index: u32) -> OutcomeWaiter {
+        OutcomeWaiter { queue: self.clone(), id, batch, index }
+    }
+
+    /// Everything that ended since the last call; keeps the waker for what ends later.
+    pub(crate) fn take(&self, context: &Context<'_>) -> Vec<EndedJob> {
+        let mut queue = self.0.lock();
+        match &mut queue.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            None => queue.waker = Some(context.waker().clone()),
+        }
+        std::mem::take(&mut queue.ended)
+    }
+
+    /// Wakes the stream.
+    pub(super) fn announce(&self) {
+        let waker = self.0.lock().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl OutcomeWaiter {
+    pub(super) fn tell(self, outcome: Outcome) -> Arc<OutcomeQueue> {
+        let Self { queue, id, batch, index } = self;
+        queue.0.lock().ended.push(EndedJob { id, batch, index, outcome });
+        queue
+    }
+}

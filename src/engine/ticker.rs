@@ -1,0 +1,38 @@
+//! Sleeps until something is due, then has Core do it.
+
+use std::time::Duration;
+
+use super::Engine;
+
+/// The wall clock may be moved while somebody waits for it, so it is looked at this often.
+const WALL_CLOCK_LOOK: Duration = Duration::from_secs(1);
+
+/// Runs until the engine is stopped.
+pub(super) async fn run(engine: Engine) {
+    loop {
+        engine.tick();
+        let Some(pause) = engine.pause() else { return };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = engine.0.earlier.notified() => {}
+        }
+    }
+}
+
+impl Engine {
+    /// How long nothing is due; `None` once stopped.
+    fn pause(&self) -> Option<Duration> {
+        /// Longest sleep: a bound for the timer, nothing else.
+        const PAUSE_MAX: Duration = Duration::from_secs(3600);
+        let mut state = self.0.state.lock();
+        let now = self.now();
+        let due = state.core.next_deadline().unwrap_or(Duration::MAX);
+        let wall = match state.core.next_wall_start() {
+            Some(time) => now.monotonic + time.since(now.wall).min(WALL_CLOCK_LOOK),
+            None => Duration::MAX,
+        };
+        let until = due.min(wall).min(now.monotonic + PAUSE_MAX);
+        state.ticker_sleeps_until = until;
+        (!state.stopped).then(|| until.saturating_sub(now.monotonic))
+    }
+}

@@ -1,0 +1,135 @@
+//! Following one job: a cursor over its events and a waker for more.
+
+use std::future::poll_fn;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::Engine;
+use super::delivery::State;
+use super::observers::WakerPlace;
+use crate::core::{JobKey, WatchItem};
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::{EventTypes, JobId, JobState};
+
+/// Most items read at once, so that one watcher never holds the lock for long.
+const READ_ITEMS_MAX: usize = 128;
+const WATCHERS_RETRY_AFTER: Duration = Duration::from_secs(1);
+const STOPPED_RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// Follows a job's events. Never buffers: a slow reader misses old output and progress, never the end.
+pub struct Watch {
+    engine: Engine,
+    id: JobId,
+    key: JobKey,
+    cursor: u32,
+    types: EventTypes,
+    waker: Option<WakerPlace>,
+    /// The end was read.
+    ended: bool,
+}
+
+impl Watch {
+    pub(super) fn open(engine: Engine, id: JobId, after_sequence: u32, types: EventTypes) -> Result<Self> {
+        let (key, sequence) = {
+            let state = engine.0.state.lock();
+            let key = state.core.find(id)?;
+            (key, state.core.sequence(key))
+        };
+        if after_sequence > sequence {
+            let description =
+                format!("is {after_sequence}, the job's newest event is {sequence}: use a sequence that was received");
+            return Err(Error::invalid("after_sequence", description));
+        }
+        engine.admit_watcher()?;
+        Ok(Self { engine, id, key, cursor: after_sequence, types, waker: None, ended: false })
+    }
+
+    /// The job that is followed.
+    pub fn job_id(&self) -> JobId {
+        self.id
+    }
+
+    /// Sequence up to which everything was read or passed over.
+    pub fn sequence(&self) -> u32 {
+        self.cursor
+    }
+
+    /// The next items, in order; empty after the end was read.
+    ///
+    /// # Errors
+    ///
+    /// `JobNotFound` or `ResultExpired` if the job was removed, `Draining` if the server stops before the end.
+    pub async fn next(&mut self) -> Result<Vec<WatchItem>> {
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// Waits for the end without reading anything else.
+    pub(super) async fn ended(&mut self) -> Result<()> {
+        while !self.next().await?.is_empty() {}
+        Ok(())
+    }
+
+    /// [`Watch::next`], for streams.
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Vec<WatchItem>>> {
+        if self.ended {
+            return Poll::Ready(Ok(Vec::new()));
+        }
+        let mut state = self.engine.0.state.lock();
+        if !state.core.is_at(self.key, self.id) {
+            self.waker = None;
+            // An id that was deleted and submitted again is another job.
+            return Poll::Ready(Err(removed(&state, self.id)));
+        }
+        let mut items = Vec::new();
+        self.cursor = state.core.read_events(self.key, self.cursor, self.types, READ_ITEMS_MAX, &mut items);
+        self.ended = state.core.state(self.key).is_final() && self.cursor == state.core.sequence(self.key);
+        if !items.is_empty() || self.ended {
+            return Poll::Ready(Ok(items));
+        }
+        let runs_on = state.core.state(self.key) == JobState::Running;
+        if state.stopped || (state.core.is_draining() && !runs_on) {
+            return Poll::Ready(Err(stopped()));
+        }
+        let State { core, observers, .. } = &mut *state;
+        let observer = observers.of(core, self.key);
+        self.waker = Some(observers.add_waker(observer, self.waker, context.waker()));
+        Poll::Pending
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.engine.0.watchers.fetch_sub(1, Ordering::Relaxed);
+        if let Some(place) = self.waker {
+            let State { core, observers, .. } = &mut *self.engine.0.state.lock();
+            observers.remove_waker(core, place);
+        }
+    }
+}
+
+impl Engine {
+    fn admit_watcher(&self) -> Result<()> {
+        let limit = self.0.options.watchers_max;
+        if self.0.watchers.fetch_add(1, Ordering::Relaxed) < limit {
+            return Ok(());
+        }
+        self.0.watchers.fetch_sub(1, Ordering::Relaxed);
+        let subject = "server".to_owned();
+        let retry_after = WATCHERS_RETRY_AFTER;
+        let kind = ErrorKind::ResourceExhausted { reason: "TOO_MANY_WATCHERS", subject, retry_after };
+        Err(Error::new(kind, format!("{limit} watches are open, the limit: close some or try again later")))
+    }
+}
+
+fn removed(state: &State, id: JobId) -> Error {
+    match state.core.find(id) {
+        Err(error) => error,
+        Ok(_) => Error::new(ErrorKind::JobNotFound(id), format!("job {id} was deleted")),
+    }
+}
+
+fn stopped() -> Error {
+    let kind = ErrorKind::Draining { retry_after: STOPPED_RETRY_AFTER };
+    Error::new(kind, "the server is shutting down: resume on another one with the last sequence")
+}
