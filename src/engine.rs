@@ -19,15 +19,17 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Now};
-use crate::core::{AttemptEnd, Core, CoreOptions, Effects, LeaseId, Report, SessionKey, SessionSpec, Submitted};
+use crate::core::{
+    AttemptEnd, Core, CoreOptions, Effects, LeaseId, Report, SessionKey, SessionSpec, Submitted,
+};
 use crate::error::{Error, Result};
 use crate::job::{
-    EventTypes, JobFilter, JobId, JobState, JobView, NewJob, Outcome, Payload, QueueView, Timestamp, WaitReason,
+    EventTypes, JobFilter, JobId, JobState, JobView, NewJob, Outcome, QueueView, Timestamp, WaitReason,
 };
 
 use delivery::State;
 pub(crate) use outcomes::{EndedJob, OutcomeQueue};
-pub use session::{InlineHandler, Order, Session};
+pub use session::{InlineHandler, Order, Reporter, Session};
 pub use watch::Watch;
 
 /// Bounds and defaults of the engine.
@@ -441,18 +443,5 @@ impl Engine {
         };
         self.deliver(delivery);
         answer
-    }
-}
-
-/// A result payload of the arm in which the job's own payload came, so that who types JSON reads JSON.
-pub(crate) fn answer_in_arm_of(input: &Payload, json: Vec<u8>) -> Payload {
-    use crate::job::Encoding;
-    match input.encoding {
-        Encoding::Json => Payload::json_text(json),
-        Encoding::Data | Encoding::Text => {
-            // JSON text is UTF-8 by construction.
-            let text = String::from_utf8(json).unwrap_or_default();
-            Payload::text(text).with_content_type("application/json")
-        }
     }
 }

@@ -68,13 +68,20 @@ impl State {
             }
         }
         delivery.wakers.extend(self.observers.take_woken());
-        delivery.ticker = self.core.next_deadline().is_some_and(|deadline| deadline < self.ticker_sleeps_until)
-            || (self.ticker_sleeps_until == Duration::MAX && self.core.next_wall_start().is_some());
+        delivery.ticker =
+            self.core.next_deadline().is_some_and(|deadline| deadline < self.ticker_sleeps_until)
+                || (self.ticker_sleeps_until == Duration::MAX && self.core.next_wall_start().is_some());
         delivery.idle = self.core.is_draining() && self.core.running() == 0;
         delivery
     }
 
-    fn assign(&self, session: SessionKey, assignment: Assignment, may_run_inline: bool, delivery: &mut Delivery) {
+    fn assign(
+        &self,
+        session: SessionKey,
+        assignment: Assignment,
+        may_run_inline: bool,
+        delivery: &mut Delivery,
+    ) {
         let Some(outbox) = self.outboxes.get(&session) else { return };
         match &outbox.inline {
             Some(inline) if may_run_inline && delivery.inline.len() < INLINE_RUNS_MAX => {
@@ -90,7 +97,13 @@ impl State {
     }
 
     /// Has the queue told of the job's end; at once if it has ended.
-    pub(super) fn await_outcome(&mut self, job: Submitted, queue: &Arc<OutcomeQueue>, batch: u32, index: u32) {
+    pub(super) fn await_outcome(
+        &mut self,
+        job: Submitted,
+        queue: &Arc<OutcomeQueue>,
+        batch: u32,
+        index: u32,
+    ) {
         let waiter = queue.waiter(job.id, batch, index);
         if let Some(outcome) = self.core.outcome(job.key) {
             waiter.tell(outcome.clone());
@@ -121,7 +134,11 @@ impl Engine {
         }
     }
 
-    fn run_inline(&self, attempts: Vec<(SessionKey, InlineHandler, Assignment)>, may_run_more: bool) -> Delivery {
+    fn run_inline(
+        &self,
+        attempts: Vec<(SessionKey, InlineHandler, Assignment)>,
+        may_run_more: bool,
+    ) -> Delivery {
         let ends: Vec<_> = attempts
             .into_iter()
             .map(|(session, handler, assignment)| {

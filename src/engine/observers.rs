@@ -55,9 +55,16 @@ impl Observers {
     }
 
     /// Keeps a waker for the job's next news, in place of the one this watch has there.
-    pub(super) fn add_waker(&mut self, observer: u32, before: Option<WakerPlace>, waker: &Waker) -> WakerPlace {
+    pub(super) fn add_waker(
+        &mut self,
+        observer: u32,
+        before: Option<WakerPlace>,
+        waker: &Waker,
+    ) -> WakerPlace {
         let place = &mut self.observers[observer as usize - 1];
-        if let Some(before) = before.filter(|before| before.observer == observer && before.round == place.round) {
+        if let Some(before) =
+            before.filter(|before| before.observer == observer && before.round == place.round)
+        {
             place.wakers[before.index].clone_from(waker);
             return before;
         }
@@ -93,7 +100,12 @@ impl Observers {
     }
 
     /// The job ended: tells who waits for its outcome, answers the wakers to wake and forgets the observer.
-    pub(super) fn end(&mut self, observer: u32, outcome: &Outcome, queues: &mut Vec<Arc<OutcomeQueue>>) -> Wakers {
+    pub(super) fn end(
+        &mut self,
+        observer: u32,
+        outcome: &Outcome,
+        queues: &mut Vec<Arc<OutcomeQueue>>,
+    ) -> Wakers {
         let observer = self.observers.remove(observer as usize - 1);
         for waiter in observer.outcome_waiters {
             let queue = waiter.tell(outcome.clone());

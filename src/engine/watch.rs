@@ -37,8 +37,9 @@ impl Watch {
             (key, state.core.sequence(key))
         };
         if after_sequence > sequence {
-            let description =
-                format!("is {after_sequence}, the job's newest event is {sequence}: use a sequence that was received");
+            let description = format!(
+                "is {after_sequence}, the job's newest event is {sequence}: use a sequence that was received"
+            );
             return Err(Error::invalid("after_sequence", description));
         }
         engine.admit_watcher()?;
