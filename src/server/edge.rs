@@ -112,3 +112,25 @@ fn prepare(stream: std::net::TcpStream, limits: &ListenerLimits) -> io::Result<T
     socket.set_tcp_user_timeout(Some(limits.tcp_user_timeout))?;
     TcpStream::from_std(stream)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn sockets_carry_the_configured_options() {
+        let listener = net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        let stream = net::TcpStream::connect(address).expect("a listening socket");
+        stream.set_nonblocking(true).expect("a socket");
+        let limits = ListenerLimits::default();
+        let stream = prepare(stream, &limits).expect("a connected socket");
+        let socket = SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().expect("an option"));
+        assert!(socket.keepalive().expect("an option"));
+        #[cfg(target_os = "linux")]
+        assert_eq!(socket.tcp_user_timeout().expect("an option"), Some(limits.tcp_user_timeout));
+    }
+}

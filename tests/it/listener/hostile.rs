@@ -50,6 +50,23 @@ async fn unanswered_ping_closes() {
     raw.rest().await;
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn peer_that_never_reads_is_given_up() {
+    let server = TestServer::start(with_limits(|limits| {
+        limits.max_connections = 1;
+        limits.tcp_user_timeout = millis(200);
+    }));
+    let mut raw = Raw::connect(server.address).await;
+    raw.send(PREFACE).await;
+    // Windows too large to fill, so that only the socket's buffers hold the flood back.
+    raw.send(&frame(SETTINGS, 0, 0, b"\x00\x04\x7f\xff\xff\xff")).await;
+    raw.send(&frame(WINDOW_UPDATE, 0, 0, b"\x7f\x00\x00\x00")).await;
+    raw.send(&request(1, "/test.Probe/Flood", &[])).await;
+    raw.stream.readable().await.expect("an answer");
+    a_place_is_free(&server).await;
+}
+
 #[tokio::test]
 async fn flood_of_malformed_requests_is_cut() {
     let server = TestServer::start(with_limits(|limits| limits.max_local_error_resets = 100));
@@ -115,15 +132,15 @@ async fn connection_beyond_the_limit_is_closed() {
     assert_eq!(Raw::connect(server.address).await.read_text().await, "");
 
     first.connection.abort();
-    soon("the place is free again", async {
-        loop {
-            let mut raw = Raw::handshake(server.address).await;
-            if raw.next_of(SETTINGS).await.is_some() {
-                return;
-            }
-        }
-    })
-    .await;
+    a_place_is_free(&server).await;
     server.lifecycle.stop.cancel();
     assert!(server.report().await.connections_refused >= 1);
+}
+
+/// Returns once the server serves another connection.
+async fn a_place_is_free(server: &TestServer) {
+    soon("a place is free", async {
+        while Raw::handshake(server.address).await.next_of(SETTINGS).await.is_none() {}
+    })
+    .await;
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jobstream::server::{ServeOptions, ServeReport};
 use tokio::net::TcpStream;
@@ -10,6 +10,9 @@ use tokio::net::TcpStream;
 use super::peer::*;
 use super::probe::BLOCKED;
 use super::server::{TestServer, millis, soon, with_limits};
+
+/// The 200 ms that `serve` promises, and room for a busy machine.
+const STOP_TIME: Duration = Duration::from_millis(400);
 
 /// Ages that pass within a test.
 fn short_lived() -> ServeOptions {
@@ -135,7 +138,7 @@ async fn stop_cuts_everything() {
     let stopped = Instant::now();
     server.lifecycle.stop.cancel();
     let report = server.report().await;
-    assert!(stopped.elapsed() < millis(200), "took {:?}", stopped.elapsed());
+    assert!(stopped.elapsed() < STOP_TIME, "took {:?}", stopped.elapsed());
     assert_eq!(report, ServeReport { connections_cut: 4, requests_cut: 4, connections_refused: 0 });
 }
 
@@ -149,6 +152,6 @@ async fn stop_leaves_a_blocked_edge_behind() {
     let stopped = Instant::now();
     server.lifecycle.stop.cancel();
     let report = server.report().await;
-    assert!(stopped.elapsed() < millis(200), "took {:?}", stopped.elapsed());
+    assert!(stopped.elapsed() < STOP_TIME, "took {:?}", stopped.elapsed());
     assert_eq!(report.connections_cut, 1);
 }

@@ -20,6 +20,7 @@ pub(super) const HEADERS: u8 = 1;
 pub(super) const RST_STREAM: u8 = 3;
 pub(super) const SETTINGS: u8 = 4;
 pub(super) const GOAWAY: u8 = 7;
+pub(super) const WINDOW_UPDATE: u8 = 8;
 const END_STREAM_AND_HEADERS: u8 = 5;
 
 pub(super) const NO_ERROR: u32 = 0;
@@ -51,8 +52,10 @@ impl Client {
     }
 
     pub(super) async fn start(&mut self, path: &str, headers: &[(&str, &str)]) -> h2::client::ResponseFuture {
-        let mut request =
-            Request::post(format!("http://test{path}")).header("content-type", "application/grpc");
+        let mut request = Request::post(format!("http://test{path}"));
+        if !headers.iter().any(|(name, _)| *name == "content-type") {
+            request = request.header("content-type", "application/grpc");
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -126,8 +129,8 @@ impl Raw {
     /// Connected, with preface and settings sent.
     pub(super) async fn handshake(address: SocketAddr) -> Self {
         let mut raw = Self::connect(address).await;
-        raw.send(PREFACE).await;
-        raw.send(&frame(SETTINGS, 0, 0, &[])).await;
+        // A server that is full closes at once; the reads tell.
+        let _ = raw.stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])[..]].concat()).await;
         raw
     }
 

@@ -52,7 +52,7 @@ async fn answer(request: Request<Body>) -> Response<Body> {
         Some("Echo") => streaming(tokio_stream::iter([message(), ok()])),
         Some("Hang") => std::future::pending().await,
         Some("Drip") => streaming(tokio_stream::once(message()).chain(tokio_stream::pending())),
-        Some("Flood") => streaming(tokio_stream::iter(std::iter::repeat_with(large_message))),
+        Some("Flood") => streaming(Endless),
         Some("Obey") => {
             let connection = request.extensions().get::<ConnectionInfo>().expect("a connection");
             connection.closing.cancelled().await;
@@ -99,8 +99,15 @@ fn message() -> BodyFrame {
     Ok(Frame::data(Bytes::from_static(&MESSAGE)))
 }
 
-fn large_message() -> BodyFrame {
-    Ok(Frame::data(Bytes::from_static(&[0; 5 * 8_192])))
+/// Large messages without a pause, which `tokio_stream::iter` would make now and then.
+struct Endless;
+
+impl Stream for Endless {
+    type Item = BodyFrame;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<BodyFrame>> {
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[0; 5 * 8_192])))))
+    }
 }
 
 fn ok() -> BodyFrame {

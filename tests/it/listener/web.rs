@@ -42,9 +42,11 @@ async fn web_call_works_over_both_versions() {
     assert!(answer.contains("grpc-status:0\r\n"), "{answer}");
 
     let mut client = Client::connect(server.address).await;
-    let response = client.call_with("/grpc.health.v1.Health/Check", &[]).await;
-    let (_, trailers) = finish(response).await;
-    assert_eq!(status(&trailers), "0");
+    let headers = [("content-type", "application/grpc-web+proto")];
+    let response = client.call_with("/test.Probe/Echo", &headers).await;
+    assert_eq!(response.headers()["content-type"], "application/grpc-web+proto");
+    let (data, _) = finish(response).await;
+    assert!(String::from_utf8_lossy(&data).contains("grpc-status:0\r\n"), "{data:?}");
 }
 
 #[tokio::test]
