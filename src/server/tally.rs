@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 pub struct ServeReport {
     /// Connections that shutdown cut, rather than that closed in good order.
     pub connections_cut: usize,
-    /// Requests that were open on those connections.
+    /// Requests that were open on those connections, except on a thread that was too busy to be asked.
     pub requests_cut: usize,
     /// Connections closed at once because [`max_connections`](super::ListenerLimits::max_connections)
     /// were open.
@@ -34,13 +34,7 @@ impl Tally {
             self.connections_refused.fetch_add(1, Relaxed);
             return None;
         }
-        Some(Seat { tally: self.clone() })
-    }
-
-    /// Counts a connection that shutdown ended with this many requests open.
-    pub(super) fn count_cut(&self, open_requests: usize) {
-        self.connections_cut.fetch_add(1, Relaxed);
-        self.requests_cut.fetch_add(open_requests, Relaxed);
+        Some(Seat { tally: self.clone(), cut: false })
     }
 
     /// The counts so far; a connection that still stands counts as cut.
@@ -57,17 +51,23 @@ impl Tally {
 #[derive(Debug)]
 pub(super) struct Seat {
     tally: Arc<Tally>,
+    cut: bool,
 }
 
 impl Seat {
-    /// The counts this place belongs to.
-    pub(super) fn tally(&self) -> &Tally {
-        &self.tally
+    /// Counts the connection as cut by shutdown with this many requests open, and no longer as open.
+    pub(super) fn count_cut(&mut self, open_requests: usize) {
+        self.cut = true;
+        self.tally.open_connections.fetch_sub(1, Relaxed);
+        self.tally.connections_cut.fetch_add(1, Relaxed);
+        self.tally.requests_cut.fetch_add(open_requests, Relaxed);
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.tally.open_connections.fetch_sub(1, Relaxed);
+        if !self.cut {
+            self.tally.open_connections.fetch_sub(1, Relaxed);
+        }
     }
 }

@@ -133,12 +133,12 @@ impl Guardian {
         }
     }
 
-    fn record_cut(&self) {
+    fn record_cut(&mut self) {
         let peer = self.shared.info.peer;
         let open_requests = self.shared.open_requests.load(Relaxed);
         let shutdown = self.draining || self.lifecycle.stop.is_cancelled();
         if shutdown {
-            self.seat.tally().count_cut(open_requests);
+            self.seat.count_cut(open_requests);
         }
         tracing::debug!(%peer, open_requests, shutdown, "cut a connection");
     }
