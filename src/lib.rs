@@ -6,4 +6,5 @@ pub mod engine;
 pub mod error;
 pub mod job;
 pub mod proto;
+pub mod server;
 pub mod worker;

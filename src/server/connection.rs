@@ -1,0 +1,117 @@
+//! One connection: HTTP/1.1 and HTTP/2 on one port, within the limits, up to its orderly end.
+//!
+//! Two tasks each: the conversation, which is polled on every packet and so carries nothing else, and its
+//! guardian, which sleeps until a deadline or a shutdown and then ends the conversation.
+
+mod guardian;
+mod hearing;
+mod request;
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::edge::Edge;
+use super::limits::ListenerLimits;
+use super::tally::Seat;
+use guardian::Guardian;
+use hearing::Hearing;
+use request::RequestService;
+
+/// Largest window HTTP/2 can express, in bytes.
+const WINDOW_BYTES_MAX: u32 = (1 << 31) - 1;
+
+/// Read buffer of an HTTP/1 connection, which also bounds a request's head, in bytes.
+const HTTP1_BUFFER_BYTES: usize = 64 * 1024;
+
+/// The connection a request came in on, found in the request's extensions.
+#[derive(Debug, Clone)]
+pub struct ConnectionInfo {
+    /// Address of the other end.
+    pub peer: SocketAddr,
+    /// Fires when the connection is about to be cut for age or shutdown.
+    ///
+    /// A stream that sees it should end itself with an error that tells the client to resume elsewhere;
+    /// it has [`closing_linger`](super::ListenerLimits::closing_linger) to do so.
+    pub closing: CancellationToken,
+}
+
+/// What a conversation, its requests and its guardian share.
+#[derive(Debug)]
+struct Shared {
+    info: ConnectionInfo,
+    /// Whether the peer has shown that it speaks HTTP.
+    heard: AtomicBool,
+    open_requests: AtomicUsize,
+}
+
+impl Shared {
+    fn mark_heard(&self) {
+        self.heard.store(true, Relaxed);
+    }
+}
+
+/// The protocol settings every connection of an edge starts from.
+pub(super) fn builder(limits: &ListenerLimits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.http1_header_timeout)
+        .max_buf_size(HTTP1_BUFFER_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(limits.keepalive_interval)
+        .keep_alive_timeout(limits.keepalive_timeout)
+        .max_concurrent_streams(limits.max_concurrent_streams)
+        .max_header_list_size(limits.max_header_list_bytes)
+        .initial_stream_window_size(limits.stream_window_bytes.min(WINDOW_BYTES_MAX))
+        .initial_connection_window_size(limits.connection_window_bytes.min(WINDOW_BYTES_MAX))
+        .max_send_buf_size(limits.max_send_buffer_bytes)
+        .max_pending_accept_reset_streams(limits.max_pending_accept_resets)
+        .max_local_error_reset_streams(limits.max_local_error_resets);
+    builder
+}
+
+/// Starts to serve the stream on the current runtime.
+pub(super) fn spawn(edge: &Arc<Edge>, stream: TcpStream, peer: SocketAddr, seat: Seat) {
+    let shared = Arc::new(Shared {
+        info: ConnectionInfo { peer, closing: CancellationToken::new() },
+        heard: AtomicBool::new(false),
+        open_requests: AtomicUsize::new(0),
+    });
+    let (go_away, told) = oneshot::channel();
+    let conversation = tokio::spawn(converse(edge.clone(), stream, shared.clone(), told));
+    let guardian =
+        Guardian::new(edge.limits.clone(), edge.lifecycle.clone(), shared, seat, conversation, go_away);
+    edge.connections.spawn(guardian.run());
+}
+
+/// Answers requests until the peer is done, or says goodbye first when told to.
+async fn converse(edge: Arc<Edge>, stream: TcpStream, shared: Arc<Shared>, told: oneshot::Receiver<()>) {
+    let peer = shared.info.peer;
+    let io = TokioIo::new(Hearing::new(stream, shared.clone()));
+    let service = TowerToHyperService::new(RequestService::new(edge.stack.clone(), shared));
+    let mut connection = pin!(edge.builder.serve_connection(io, service));
+    let ended = tokio::select! {
+        biased;
+        ended = connection.as_mut() => ended,
+        // An error means that the guardian is gone, which calls for the same.
+        _ = told => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, error, "the connection ended early");
+    }
+}

@@ -1,0 +1,69 @@
+//! The CORS answers that let configured web pages call the gRPC-Web side.
+//!
+//! Without a configured origin no such layer exists and browsers refuse cross-origin calls.
+
+use std::io;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method, header};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+
+/// How long a browser may remember a preflight answer.
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(60 * 60);
+
+/// Response headers that gRPC-Web clients must be able to read.
+const EXPOSED_HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("grpc-status"),
+    HeaderName::from_static("grpc-message"),
+    HeaderName::from_static("grpc-status-details-bin"),
+];
+
+/// The layer for these origins, none when there are none. A lone `*` means any origin.
+///
+/// # Errors
+///
+/// `InvalidInput` when an origin is not of the form `scheme://host[:port]`.
+pub(super) fn cors_layer(origins: &[String]) -> io::Result<Option<CorsLayer>> {
+    if origins.is_empty() {
+        return Ok(None);
+    }
+    let allowed = match origins {
+        [any] if any == "*" => AllowOrigin::any(),
+        _ => AllowOrigin::list(origins.iter().map(|origin| parse(origin)).collect::<io::Result<Vec<_>>>()?),
+    };
+    let layer = CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::POST])
+        // Call metadata is free-form, so its names cannot be listed; the origin is what is trusted.
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(EXPOSED_HEADERS)
+        .vary([header::ORIGIN, header::ACCESS_CONTROL_REQUEST_METHOD, header::ACCESS_CONTROL_REQUEST_HEADERS])
+        .max_age(PREFLIGHT_MAX_AGE);
+    Ok(Some(layer))
+}
+
+fn parse(origin: &str) -> io::Result<HeaderValue> {
+    let host = origin.split_once("://").map(|(_, host)| host);
+    let well_formed = host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' ', '?', '#']));
+    let value = HeaderValue::from_str(origin).ok().filter(|_| well_formed);
+    value.ok_or_else(|| {
+        let message =
+            format!("CORS origin is {origin:?}: write it as a browser sends it, https://host[:port]");
+        io::Error::new(io::ErrorKind::InvalidInput, message)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_exact() {
+        for wrong in ["example.com", "https://", "https://example.com/", "https://*.example.com", "*"] {
+            let origins = [wrong.to_owned(), "https://example.com".to_owned()];
+            assert!(cors_layer(&origins).is_err(), "{wrong} was taken as an origin");
+        }
+        assert!(matches!(cors_layer(&[]), Ok(None)));
+        assert!(matches!(cors_layer(&["http://localhost:5173".to_owned()]), Ok(Some(_))));
+    }
+}

@@ -1,0 +1,146 @@
+//! Peers that stall, flood or exceed their bounds are cut, and nobody else notices.
+
+use super::peer::*;
+use super::server::{TestServer, millis, soon, with_limits};
+
+#[tokio::test]
+async fn silent_connection_is_closed() {
+    let server = TestServer::start(with_limits(|limits| limits.preface_timeout = millis(200)));
+    let mut silent: Vec<_> = Vec::new();
+    for _ in 0..20 {
+        silent.push(Raw::connect(server.address).await);
+    }
+    for raw in &mut silent {
+        assert_eq!(raw.read_text().await, "");
+    }
+}
+
+#[tokio::test]
+async fn trickled_preface_is_closed() {
+    let server = TestServer::start(with_limits(|limits| limits.preface_timeout = millis(200)));
+    let mut raw = Raw::connect(server.address).await;
+    assert!(raw.trickle(PREFACE, millis(20)).await, "the whole preface was taken");
+}
+
+#[tokio::test]
+async fn trickled_http1_head_is_closed() {
+    let server = TestServer::start(with_limits(|limits| limits.http1_header_timeout = millis(200)));
+    let mut raw = Raw::connect(server.address).await;
+    let head = "GET / HTTP/1.1\r\nhost: a-host-with-a-long-name\r\n\r\n";
+    assert!(raw.trickle(head.as_bytes(), millis(20)).await, "the whole head was taken");
+}
+
+#[tokio::test]
+async fn connection_that_talks_in_time_is_kept() {
+    let server = TestServer::start(with_limits(|limits| limits.preface_timeout = millis(50)));
+    let mut client = Client::connect(server.address).await;
+    let waited = client.call_with("/test.Probe/Hang", &[("grpc-timeout", "200m")]).await;
+    assert_eq!(status(waited.headers()), "4");
+    let (_, trailers) = finish(client.call("/test.Probe/Echo").await).await;
+    assert_eq!(status(&trailers), "0");
+}
+
+#[tokio::test]
+async fn unanswered_ping_closes() {
+    let server = TestServer::start(with_limits(|limits| {
+        limits.keepalive_interval = millis(50);
+        limits.keepalive_timeout = millis(50);
+    }));
+    let mut raw = Raw::handshake(server.address).await;
+    raw.rest().await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn peer_that_never_reads_is_given_up() {
+    let server = TestServer::start(with_limits(|limits| {
+        limits.max_connections = 1;
+        limits.tcp_user_timeout = millis(200);
+    }));
+    let mut raw = Raw::connect(server.address).await;
+    raw.send(PREFACE).await;
+    // Windows too large to fill, so that only the socket's buffers hold the flood back.
+    raw.send(&frame(SETTINGS, 0, 0, b"\x00\x04\x7f\xff\xff\xff")).await;
+    raw.send(&frame(WINDOW_UPDATE, 0, 0, b"\x7f\x00\x00\x00")).await;
+    raw.send(&request(1, "/test.Probe/Flood", &[])).await;
+    raw.stream.readable().await.expect("an answer");
+    a_place_is_free(&server).await;
+}
+
+#[tokio::test]
+async fn flood_of_malformed_requests_is_cut() {
+    let server = TestServer::start(with_limits(|limits| limits.max_local_error_resets = 100));
+    let mut raw = Raw::handshake(server.address).await;
+    // A connection-specific field makes a request malformed.
+    let flood: Vec<u8> = (0..1_000)
+        .flat_map(|index| request(index * 2 + 1, "/test.Probe/Hang", b"\x00\x0aconnection\x01x"))
+        .collect();
+    raw.send(&flood).await;
+    let frames = raw.rest().await;
+    let goaway = frames.iter().find(|frame| frame.kind == GOAWAY).expect("a GOAWAY");
+    assert_eq!(goaway.reason(), ENHANCE_YOUR_CALM);
+    let resets = frames.iter().filter(|frame| frame.kind == RST_STREAM).count();
+    assert!(resets <= 100, "{resets} resets");
+}
+
+#[tokio::test]
+async fn rapid_resets_are_cut() {
+    let server = TestServer::start(with_limits(|_| {}));
+    let mut raw = Raw::handshake(server.address).await;
+    let flood: Vec<u8> = (0..5_000)
+        .flat_map(|index| {
+            let stream = index * 2 + 1;
+            let reset = frame(RST_STREAM, 0, stream, &CANCEL.to_be_bytes());
+            [request(stream, "/test.Probe/Hang", &[]), reset].concat()
+        })
+        .collect();
+    // The server may well be gone before all is sent.
+    let _ = tokio::io::AsyncWriteExt::write_all(&mut raw.stream, &flood).await;
+    let goaway = raw.next_of(GOAWAY).await.expect("a GOAWAY");
+    assert_eq!(goaway.reason(), ENHANCE_YOUR_CALM);
+    raw.rest().await;
+}
+
+#[tokio::test]
+async fn stream_beyond_the_limit_is_refused() {
+    let server = TestServer::start(with_limits(|limits| limits.max_concurrent_streams = 2));
+    let mut raw = Raw::handshake(server.address).await;
+    for stream in [1, 3, 5] {
+        raw.send(&request(stream, "/test.Probe/Hang", &[])).await;
+    }
+    let refused = raw.next_of(RST_STREAM).await.expect("an open connection");
+    assert_eq!((refused.stream, refused.reason()), (5, REFUSED_STREAM));
+}
+
+#[tokio::test]
+async fn large_headers_are_refused() {
+    let server = TestServer::start(with_limits(|_| {}));
+    let mut client = Client::connect(server.address).await;
+    let accepted = client.call_with("/test.Probe/Echo", &[("x-large", &"x".repeat(7 * 1_024))]).await;
+    assert_eq!(accepted.status(), 200);
+    let refused = client.call_with("/test.Probe/Echo", &[("x-large", &"x".repeat(8 * 1_024))]).await;
+    assert_eq!(refused.status(), 431);
+}
+
+#[tokio::test]
+async fn connection_beyond_the_limit_is_closed() {
+    let server = TestServer::start(with_limits(|limits| limits.max_connections = 2));
+    let mut first = Client::connect(server.address).await;
+    let mut second = Client::connect(server.address).await;
+    first.call("/test.Probe/Echo").await;
+    second.call("/test.Probe/Echo").await;
+    assert_eq!(Raw::connect(server.address).await.read_text().await, "");
+
+    first.connection.abort();
+    a_place_is_free(&server).await;
+    server.lifecycle.stop.cancel();
+    assert!(server.report().await.connections_refused >= 1);
+}
+
+/// Returns once the server serves another connection.
+async fn a_place_is_free(server: &TestServer) {
+    soon("a place is free", async {
+        while Raw::handshake(server.address).await.next_of(SETTINGS).await.is_none() {}
+    })
+    .await;
+}

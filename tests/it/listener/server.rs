@@ -1,0 +1,56 @@
+//! A server on a free port, with the health service and the probe as its routes.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use jobstream::server::{Lifecycle, ListenerLimits, ServeOptions, ServeReport, serve};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tonic::service::Routes;
+
+use super::probe::Probe;
+
+/// No wait of these tests takes longer unless something hangs.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The value, or a failed test when it does not come.
+pub(super) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited {PATIENCE:?} in vain: {what}"))
+}
+
+pub(super) fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// One edge thread and the default limits, changed as told.
+pub(super) fn with_limits(change: impl FnOnce(&mut ListenerLimits)) -> ServeOptions {
+    let mut options = ServeOptions { edge_threads: NonZeroUsize::MIN, ..ServeOptions::default() };
+    change(&mut options.limits);
+    options
+}
+
+pub(super) struct TestServer {
+    pub(super) address: SocketAddr,
+    pub(super) lifecycle: Lifecycle,
+    serving: JoinHandle<io::Result<ServeReport>>,
+}
+
+impl TestServer {
+    pub(super) fn start(options: ServeOptions) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        let lifecycle = Lifecycle::default();
+        let (_, health) = tonic_health::server::health_reporter();
+        let routes = Routes::new(health).add_service(Probe);
+        let serving = tokio::spawn(serve(listener, routes, options, lifecycle.clone()));
+        Self { address, lifecycle, serving }
+    }
+
+    /// What `serve` returns, once told to end.
+    pub(super) async fn report(self) -> ServeReport {
+        let report = soon("the server returns", self.serving).await;
+        report.expect("serve does not panic").expect("the server started")
+    }
+}
