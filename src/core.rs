@@ -35,7 +35,7 @@ pub(crate) use effects::{Effect, Effects};
 pub use entry::LeaseId;
 pub use history::WatchItem;
 pub use lifecycle::{AttemptEnd, Report};
-pub(crate) use queries::Page;
+pub(crate) use queries::ListBounds;
 pub use sessions::{SessionKey, SessionSpec};
 pub(crate) use submit::Submitted;
 pub(crate) use table::JobKey;

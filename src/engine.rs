@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, Now};
 use crate::core::{
-    AttemptEnd, Core, CoreOptions, Effects, LeaseId, Report, SessionKey, SessionSpec, Submitted,
+    AttemptEnd, Core, CoreOptions, Effects, LeaseId, ListBounds, Report, SessionKey, SessionSpec, Submitted,
 };
 use crate::error::{Error, Result};
 use crate::job::{
@@ -95,6 +95,17 @@ pub struct ResultView {
     pub sequence: u32,
     /// When it will be removed, if it ended.
     pub expire_time: Option<Timestamp>,
+}
+
+/// How much of the list of jobs is answered at once.
+#[derive(Debug, Clone, Copy)]
+pub struct PageBounds {
+    /// Most jobs.
+    pub jobs: usize,
+    /// Most bytes, roughly as on the wire; a job larger than that comes alone.
+    pub bytes: usize,
+    /// Whether payloads and results count, because they are sent.
+    pub with_payloads: bool,
 }
 
 /// A part of the list of jobs.
@@ -263,14 +274,26 @@ impl Engine {
     }
 
     /// Jobs that match, newest first, from `before` (the first page if `None`). A page may be short.
-    pub fn jobs(&self, filter: &JobFilter, before: Option<u64>, limit: usize) -> JobPage {
+    pub fn jobs(&self, filter: &JobFilter, before: Option<u64>, page: PageBounds) -> JobPage {
+        let PageBounds { jobs: jobs_max, bytes: mut bytes_left, with_payloads } = page;
         let mut jobs = Vec::new();
         let mut next = Some(before.unwrap_or_else(|| self.0.state.lock().core.list_begin()));
         for _ in 0..LIST_BUDGET / LOCK_BUDGET {
-            let Some(before) = next.filter(|_| jobs.len() < limit) else { break };
-            let page = self.0.state.lock().core.list(filter, before, limit - jobs.len(), LOCK_BUDGET);
-            jobs.extend(page.jobs);
-            next = page.next;
+            let Some(before) = next else { break };
+            let bounds = ListBounds {
+                jobs: jobs_max - jobs.len(),
+                bytes: bytes_left,
+                with_payloads,
+                looks: LOCK_BUDGET,
+                begins_page: jobs.is_empty(),
+            };
+            let part = self.0.state.lock().core.list(filter, before, bounds);
+            jobs.extend(part.jobs);
+            next = part.next;
+            bytes_left = bytes_left.saturating_sub(part.bytes);
+            if part.is_full {
+                break;
+            }
         }
         JobPage { jobs, next }
     }

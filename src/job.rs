@@ -11,9 +11,10 @@ mod view;
 pub use event::{
     Event, EventBody, EventTypes, Log, LogLevel, LogStream, MESSAGE_BYTES_MAX, Output, Progress, StateChange,
 };
-pub use filter::JobFilter;
+pub use filter::{JobFilter, StateSet};
+pub(crate) use name::quoted;
 pub use name::{JobId, Kind, QueueName, Timestamp};
-pub use payload::{Encoding, Payload};
+pub use payload::{Encoding, JSON, Payload};
 pub use retry::{AfterFailure, RetryPolicy};
 pub use spec::{JobOptions, NewJob, PRIORITY_MAX, Start};
 pub use view::{AttemptView, JobView, QueueView, StateCounts};
@@ -166,6 +167,12 @@ impl Failure {
     pub fn permanent(mut self) -> Self {
         self.retryable = false;
         self
+    }
+
+    /// Bytes of the failure, roughly as on the wire.
+    pub(crate) fn bytes(&self, with_details: bool) -> usize {
+        let details = self.details.as_ref().filter(|_| with_details).map_or(0, |details| details.bytes.len());
+        self.message.len() + self.error_type.len() + details + 32
     }
 
     /// Cut to the bounds above, so that history stays small.

@@ -6,5 +6,6 @@ pub mod engine;
 pub mod error;
 pub mod job;
 pub mod proto;
+pub mod rpc;
 pub mod server;
 pub mod worker;

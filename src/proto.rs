@@ -1,5 +1,9 @@
 //! The wire form: generated messages, clients and server traits, and the descriptor set for reflection.
 
+pub(crate) mod parse;
+pub(crate) mod render;
+pub(crate) mod status;
+
 /// Messages and services of package `jobstream.v1`, generated from `proto/`.
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 pub mod v1 {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::history::{Stream, Transition};
+use super::history::{Detail, Stream, Transition};
 use super::list::Links;
 use super::sessions::SessionKey;
 use super::wheel::Timer;
@@ -103,6 +103,26 @@ impl Entry {
         let stream = self.stream.as_ref().map_or(0, |stream| stream.ring_bytes());
         let options = self.options.as_ref().map_or(0, |options| options_bytes(options));
         (RECORD_BYTES + self.payload.bytes.len() + result + history + stream + options) as u64
+    }
+}
+
+impl Entry {
+    /// Bytes of the job in a list, roughly as on the wire.
+    pub(super) fn listed_bytes(&self, with_payloads: bool) -> usize {
+        const ENVELOPE_BYTES: usize = 256;
+        let failures = self.history.iter().map(|transition| match &transition.detail {
+            Detail::Failure(failure) => failure.bytes(with_payloads),
+            Detail::None | Detail::Worker(_) => 64,
+        });
+        let outcome = match self.end.as_ref().map(|end| &end.outcome) {
+            Some(Outcome::Result(result)) if with_payloads => result.bytes.len(),
+            // Told twice: as the outcome and with its attempt.
+            Some(Outcome::Failure(failure)) => 2 * failure.bytes(with_payloads),
+            _ => 0,
+        };
+        let payload = if with_payloads { self.payload.bytes.len() } else { 0 };
+        let options = self.options.as_ref().map_or(0, |options| options_bytes(options));
+        ENVELOPE_BYTES + failures.sum::<usize>() + outcome + payload + options
     }
 }
 

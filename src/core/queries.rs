@@ -19,9 +19,28 @@ use crate::job::{
 /// Most attempts shown with a job.
 const ATTEMPTS_SHOWN_MAX: usize = 16;
 
+/// How much of the list of jobs is answered at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ListBounds {
+    /// Most jobs.
+    pub(crate) jobs: usize,
+    /// Most bytes of jobs, roughly as they are on the wire; one job may exceed it.
+    pub(crate) bytes: usize,
+    /// Whether payloads and results are counted.
+    pub(crate) with_payloads: bool,
+    /// Most jobs looked at.
+    pub(crate) looks: usize,
+    /// Whether no job is on the page yet: the first one always fits.
+    pub(crate) begins_page: bool,
+}
+
 /// A part of the list of jobs.
 pub(crate) struct Page {
     pub(crate) jobs: Vec<JobView>,
+    /// What the jobs count against the bound.
+    pub(crate) bytes: usize,
+    /// Whether a bound other than the looks ended the page.
+    pub(crate) is_full: bool,
     /// Where the next page begins; `None` after the last.
     pub(crate) next: Option<u64>,
 }
@@ -153,20 +172,25 @@ impl Core {
         self.table.next_accepted()
     }
 
-    /// Jobs accepted before this number that match, newest first: at most `limit`, after looking at `budget` jobs.
-    pub(crate) fn list(&self, filter: &JobFilter, before: u64, limit: usize, budget: usize) -> Page {
-        let mut jobs = Vec::new();
-        let mut next = None;
+    /// Jobs accepted before this number that match, newest first, within the bounds.
+    pub(crate) fn list(&self, filter: &JobFilter, before: u64, bounds: ListBounds) -> Page {
+        let (mut jobs, mut bytes) = (Vec::new(), 0);
         for (looked_at, key) in self.table.accepted_before(before).enumerate() {
-            if jobs.len() == limit || looked_at == budget {
-                next = Some(self.table[key].accepted + 1);
-                break;
+            let next = Some(self.table[key].accepted + 1);
+            if looked_at == bounds.looks {
+                return Page { jobs, bytes, is_full: false, next };
             }
-            if self.matches(key, filter) {
-                jobs.push(self.view(key));
+            if !self.matches(key, filter) {
+                continue;
             }
+            bytes += self.table[key].listed_bytes(bounds.with_payloads);
+            if jobs.len() == bounds.jobs || (bytes > bounds.bytes && !(jobs.is_empty() && bounds.begins_page))
+            {
+                return Page { jobs, bytes, is_full: true, next };
+            }
+            jobs.push(self.view(key));
         }
-        Page { jobs, next }
+        Page { jobs, bytes, is_full: false, next: None }
     }
 
     fn matches(&self, key: JobKey, filter: &JobFilter) -> bool {
@@ -175,7 +199,7 @@ impl Core {
         let labels = entry.options.as_ref().map(|options| &options.labels);
         let has_label =
             |(name, value): (&String, &String)| labels.and_then(|labels| labels.get(name)) == Some(value);
-        filter.has_state(entry.state)
+        filter.states.contains(entry.state)
             && filter.kind.as_ref().is_none_or(|kind| kind.as_str() == &*lane.kind)
             && filter.queue.as_ref().is_none_or(|queue| queue.as_str() == &*lane.queue)
             && filter.created_from.is_none_or(|from| entry.create_time >= from)

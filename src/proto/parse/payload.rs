@@ -1,0 +1,78 @@
+//! Payloads: content in one of three arms, checked and taken out of the network's buffers.
+
+use bytes::Bytes;
+
+use super::{CONTENT_TYPE_BYTES_MAX, ParseLimits, Violations, json, too_large};
+use crate::error::Result;
+use crate::job::{self, Payload, quoted};
+use crate::proto::v1;
+use crate::proto::v1::payload::Body;
+
+/// Data of this size may keep the buffer it came in, if the buffer holds little else.
+const KEPT_BYTES_MIN: usize = 16 * 1024;
+
+/// What else is in the message that a payload came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PayloadSource {
+    /// Nothing large: it is the message's only payload.
+    Alone,
+    /// Other payloads: data is always copied, or one long-lived job would hold the memory of its whole batch.
+    Shared,
+}
+
+/// A payload whose content is at most `payload_bytes_max` as stored; an unset one is empty.
+///
+/// # Errors
+///
+/// `PayloadTooLarge` with `field`; `InvalidField` naming `field.json` or `field.content_type`.
+pub(crate) fn payload(
+    wire: Option<v1::Payload>,
+    field: &str,
+    source: PayloadSource,
+    limits: &ParseLimits,
+) -> Result<Payload> {
+    let Some(v1::Payload { content_type, body }) = wire else { return Ok(Payload::default()) };
+    let is_json = matches!(body, Some(Body::Json(_)));
+    let mut found = Violations::default();
+    let content = found.check(format_args!("{field}.json"), content(body, source));
+    let size = content.as_ref().map_or(0, |content| content.bytes.len());
+    if size > limits.payload_bytes_max {
+        return Err(too_large(field.to_owned(), size, limits.payload_bytes_max));
+    }
+    found.check(format_args!("{field}.content_type"), check_content_type(&content_type, is_json));
+    found.finish(|| Some(content?.with_content_type(&content_type)))
+}
+
+fn content(body: Option<Body>, source: PayloadSource) -> Result<Payload, String> {
+    match body {
+        None => Ok(Payload::default()),
+        Some(Body::Data(data)) => Ok(Payload::data(owned(data, source))),
+        Some(Body::Text(text)) => Ok(Payload::text(text.into_boxed_str())),
+        Some(Body::Json(value)) => Ok(Payload::json_text(json::to_text(&value)?.into_boxed_slice())),
+    }
+}
+
+/// Data is a slice of the buffer its message was received in. A copy lets go of the rest.
+fn owned(data: Bytes, source: PayloadSource) -> Bytes {
+    match source {
+        PayloadSource::Alone if data.len() >= KEPT_BYTES_MIN => data,
+        _ => Bytes::copy_from_slice(&data),
+    }
+}
+
+fn check_content_type(content_type: &str, is_json: bool) -> Result<(), String> {
+    if content_type.len() > CONTENT_TYPE_BYTES_MAX {
+        return Err(format!("has {} bytes, the limit is {CONTENT_TYPE_BYTES_MAX}", content_type.len()));
+    }
+    if !content_type.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Err(format!("{} has a character that is not printable ASCII", quoted(content_type)));
+    }
+    if is_json && !matches!(content_type, "" | job::JSON) {
+        return Err(format!(
+            "is {}, but the json arm is always {}: leave it unset, or send text or data",
+            quoted(content_type),
+            job::JSON
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,278 @@
+//! The other requests of the job service, and the parts they share.
+
+use std::time::Duration;
+
+use super::spec::{map, new_job, optional_job_id};
+use super::time::{self, GRACE, HEARTBEAT, WAIT};
+use super::{
+    BATCH_JOBS_MAX, GRACE_DEFAULT, HEARTBEAT_DEFAULT, JOBS_PAGE_SIZE, PAGE_SIZE_MAX, ParseLimits,
+    PayloadSource, QUEUES_PAGE_SIZE, RESULT_WAIT_MAX, Violations, payload, required,
+};
+use crate::error::{Error, Result};
+use crate::job::{
+    EventTypes, JobFilter, JobId, JobState, Kind, MESSAGE_BYTES_MAX, NewJob, Payload, QueueName, StateSet,
+    Timestamp,
+};
+use crate::proto::v1;
+
+/// A parsed RunRequest.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Run {
+    pub(crate) job: NewJob,
+    pub(crate) cancel_on_disconnect: bool,
+    pub(crate) types: EventTypes,
+    pub(crate) heartbeat: Duration,
+}
+
+/// A parsed GetResultRequest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GetResult {
+    pub(crate) job_id: JobId,
+    /// At most [`RESULT_WAIT_MAX`].
+    pub(crate) wait: Duration,
+}
+
+/// A parsed WatchResultRequest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WatchResult {
+    pub(crate) job_id: JobId,
+    pub(crate) after_sequence: u32,
+    pub(crate) types: EventTypes,
+    pub(crate) heartbeat: Duration,
+}
+
+/// A parsed ListJobsRequest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ListJobs {
+    pub(crate) filter: JobFilter,
+    /// 1 to [`PAGE_SIZE_MAX`].
+    pub(crate) page_size: usize,
+    /// As it came: only who made it can read it.
+    pub(crate) page_token: String,
+    pub(crate) include_payloads: bool,
+}
+
+/// A parsed CancelRequest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cancel {
+    pub(crate) job_id: JobId,
+    pub(crate) reason: String,
+    pub(crate) grace: Duration,
+}
+
+/// A parsed RetryRequest; what is `None` stays as in the finished job.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Retry {
+    pub(crate) job_id: JobId,
+    pub(crate) new_job_id: Option<JobId>,
+    pub(crate) payload: Option<Payload>,
+    pub(crate) kind: Option<Kind>,
+}
+
+/// Reads a RunRequest.
+///
+/// # Errors
+///
+/// As [`new_job`], with the flaws of the other fields too.
+pub(crate) fn run(request: v1::RunRequest, limits: &ParseLimits, now: Timestamp) -> Result<Run> {
+    let mut found = Violations::default();
+    let job =
+        required("job", request.job).and_then(|spec| new_job(spec, "job", PayloadSource::Alone, limits, now));
+    let job = found.absorb(job);
+    let types = found.absorb(event_types("types", &request.types));
+    let heartbeat = found.absorb(heartbeat("heartbeat", request.heartbeat));
+    found.finish(|| {
+        let cancel_on_disconnect = request.cancel_on_disconnect;
+        Some(Run { job: job?, cancel_on_disconnect, types: types?, heartbeat: heartbeat? })
+    })
+}
+
+/// Reads a GetResultRequest.
+///
+/// # Errors
+///
+/// `InvalidField` naming `job_id` or `wait`.
+pub(crate) fn get_result(request: &v1::GetResultRequest) -> Result<GetResult> {
+    let mut found = Violations::default();
+    let job_id = found.absorb(JobId::parse("job_id", &request.job_id));
+    let wait = found.check("wait", time::optional(request.wait, &WAIT));
+    found.finish(|| Some(GetResult { job_id: job_id?, wait: wait?.unwrap_or_default().min(RESULT_WAIT_MAX) }))
+}
+
+/// Reads a WatchResultRequest.
+///
+/// # Errors
+///
+/// `InvalidField` naming `job_id`, `types` or `heartbeat`.
+pub(crate) fn watch_result(request: &v1::WatchResultRequest) -> Result<WatchResult> {
+    let mut found = Violations::default();
+    let job_id = found.absorb(JobId::parse("job_id", &request.job_id));
+    let types = found.absorb(event_types("types", &request.types));
+    let heartbeat = found.absorb(heartbeat("heartbeat", request.heartbeat));
+    found.finish(|| {
+        let after_sequence = request.after_sequence;
+        Some(WatchResult { job_id: job_id?, after_sequence, types: types?, heartbeat: heartbeat? })
+    })
+}
+
+/// Reads a ListJobsRequest, its page token excepted.
+///
+/// # Errors
+///
+/// `InvalidField` with every filter that breaks a rule.
+pub(crate) fn list_jobs(request: v1::ListJobsRequest) -> Result<ListJobs> {
+    let mut found = Violations::default();
+    let mut point = |field, wire: Option<prost_types::Timestamp>| {
+        found.check(field, wire.map(time::timestamp).transpose()).flatten()
+    };
+    let created_from = point("create_time_from", request.create_time_from);
+    let created_before = point("create_time_before", request.create_time_before);
+    let filter = JobFilter {
+        states: found.absorb(states("states", &request.states)).unwrap_or_default(),
+        kind: optional_kind("kind", &request.kind, &mut found),
+        queue: match request.queue.as_str() {
+            "" => None,
+            name => found.absorb(QueueName::parse("queue", name)),
+        },
+        labels: map("labels", request.labels, &mut found),
+        created_from,
+        created_before,
+    };
+    let page_size = found.check("page_size", page_size(request.page_size, JOBS_PAGE_SIZE));
+    let (page_token, include_payloads) = (request.page_token, request.include_payloads);
+    found.finish(|| Some(ListJobs { filter, page_size: page_size?, page_token, include_payloads }))
+}
+
+/// Reads a CancelRequest.
+///
+/// # Errors
+///
+/// `InvalidField` naming `job_id`, `reason` or `grace`.
+pub(crate) fn cancel(request: v1::CancelRequest) -> Result<Cancel> {
+    let mut found = Violations::default();
+    let job_id = found.absorb(JobId::parse("job_id", &request.job_id));
+    if request.reason.len() > MESSAGE_BYTES_MAX {
+        found.add("reason", format!("has {} bytes, the limit is {MESSAGE_BYTES_MAX}", request.reason.len()));
+    }
+    let grace = found.check("grace", time::optional(request.grace, &GRACE));
+    found.finish(|| {
+        Some(Cancel { job_id: job_id?, reason: request.reason, grace: grace?.unwrap_or(GRACE_DEFAULT) })
+    })
+}
+
+/// Reads a RetryRequest.
+///
+/// # Errors
+///
+/// `PayloadTooLarge`, or `InvalidField` naming `job_id`, `new_job_id`, `payload` or `kind`.
+pub(crate) fn retry(request: v1::RetryRequest, limits: &ParseLimits) -> Result<Retry> {
+    let mut found = Violations::default();
+    let job_id = found.absorb(JobId::parse("job_id", &request.job_id));
+    let new_job_id = optional_job_id("new_job_id", &request.new_job_id, &mut found);
+    let payload =
+        request.payload.map(|wire| payload(Some(wire), "payload", PayloadSource::Alone, limits)).transpose();
+    let payload = found.absorb(payload).flatten();
+    let kind = optional_kind("kind", &request.kind, &mut found);
+    found.finish(|| Some(Retry { job_id: job_id?, new_job_id, payload, kind }))
+}
+
+/// Checks how many jobs a batch has: 1 to [`BATCH_JOBS_MAX`].
+///
+/// # Errors
+///
+/// `InvalidField` naming `field`.
+pub(crate) fn batch_size(field: &str, jobs: usize) -> Result<()> {
+    match jobs {
+        1..=BATCH_JOBS_MAX => Ok(()),
+        _ => Err(Error::invalid(field, format!("has {jobs} jobs: allowed is 1 to {BATCH_JOBS_MAX}"))),
+    }
+}
+
+/// Which events a watcher wants; an empty list means all.
+///
+/// # Errors
+///
+/// `InvalidField` naming the first bad entry, as `types[2]`.
+pub(crate) fn event_types(field: &str, wire: &[i32]) -> Result<EventTypes> {
+    if wire.is_empty() {
+        return Ok(EventTypes::ALL);
+    }
+    let known = each_known(field, wire, "an event type", |number| match v1::EventType::try_from(number) {
+        Ok(v1::EventType::Unspecified) | Err(_) => None,
+        Ok(known) => Some(known),
+    })?;
+    Ok(known.into_iter().fold(EventTypes::NONE, |mut types, one| {
+        match one {
+            v1::EventType::Unspecified => {}
+            v1::EventType::StateChange => types.state_change = true,
+            v1::EventType::Progress => types.progress = true,
+            v1::EventType::Output => types.output = true,
+            v1::EventType::Log => types.log = true,
+        }
+        types
+    }))
+}
+
+/// The silence after which a stream gets a heartbeat: 1 s to 1 h, 15 s if unset.
+///
+/// # Errors
+///
+/// `InvalidField` naming `field`.
+pub(crate) fn heartbeat(field: &str, wire: Option<prost_types::Duration>) -> Result<Duration> {
+    let parsed =
+        time::optional(wire, &HEARTBEAT).map_err(|description| Error::invalid(field, description))?;
+    Ok(parsed.unwrap_or(HEARTBEAT_DEFAULT))
+}
+
+/// How many queues a page has: 100 if unset, at most 1,000.
+///
+/// # Errors
+///
+/// `InvalidField` naming `field`.
+pub(crate) fn list_queues_page_size(field: &str, wire: u32) -> Result<usize> {
+    page_size(wire, QUEUES_PAGE_SIZE).map_err(|description| Error::invalid(field, description))
+}
+
+fn page_size(wire: u32, default: u32) -> Result<usize, String> {
+    match wire {
+        0 => Ok(default as usize),
+        1..=PAGE_SIZE_MAX => Ok(wire as usize),
+        _ => Err(format!("is {wire}, the limit is {PAGE_SIZE_MAX}")),
+    }
+}
+
+fn states(field: &str, wire: &[i32]) -> Result<StateSet> {
+    if wire.is_empty() {
+        return Ok(StateSet::ALL);
+    }
+    let known = each_known(field, wire, "a job state", |number| match v1::JobState::try_from(number) {
+        Ok(v1::JobState::Unspecified) | Err(_) => None,
+        Ok(v1::JobState::Scheduled) => Some(JobState::Scheduled),
+        Ok(v1::JobState::Queued) => Some(JobState::Queued),
+        Ok(v1::JobState::Running) => Some(JobState::Running),
+        Ok(v1::JobState::Succeeded) => Some(JobState::Succeeded),
+        Ok(v1::JobState::Failed) => Some(JobState::Failed),
+        Ok(v1::JobState::Cancelled) => Some(JobState::Cancelled),
+    })?;
+    Ok(known.into_iter().fold(StateSet::NONE, StateSet::with))
+}
+
+/// Every entry of a list of enum values. Of bad ones only the first is named: a list has no bound of its own.
+fn each_known<T>(field: &str, wire: &[i32], what: &str, known: impl Fn(i32) -> Option<T>) -> Result<Vec<T>> {
+    let Some(bad) = wire.iter().position(|number| known(*number).is_none()) else {
+        return Ok(wire.iter().filter_map(|number| known(*number)).collect());
+    };
+    let more = wire[bad + 1..].iter().filter(|number| known(**number).is_none()).count();
+    let mut description = format!("{} is not the number of {what}", wire[bad]);
+    if more > 0 {
+        description.push_str(&format!(" (and {more} more after it)"));
+    }
+    Err(Error::invalid(format!("{field}[{bad}]"), description))
+}
+
+fn optional_kind(field: &str, text: &str, found: &mut Violations) -> Option<Kind> {
+    match text {
+        "" => None,
+        _ => found.absorb(Kind::parse(field, text)),
+    }
+}

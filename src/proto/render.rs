@@ -1,0 +1,166 @@
+//! The domain on the wire: how jobs end, why attempts fail, times and spans. Nothing is decided here.
+
+mod event;
+mod job;
+mod json;
+mod payload;
+mod queue;
+
+pub(crate) use event::{event, progress};
+pub(crate) use job::{Defaults, job, job_spec};
+pub(crate) use payload::payload;
+pub(crate) use queue::{queue, state_counts};
+
+use std::time::Duration;
+
+use crate::job::{Cancellation, Failure, FailureReason, JobState, Outcome, Timestamp, WaitReason};
+use crate::proto::v1;
+use crate::proto::v1::outcome::End;
+
+const MICROS_A_SECOND: i64 = 1_000_000;
+
+/// A point in time, exact.
+pub(crate) fn timestamp(time: Timestamp) -> prost_types::Timestamp {
+    let micros = time.as_micros();
+    let nanos = micros.rem_euclid(MICROS_A_SECOND) as i32 * 1000;
+    prost_types::Timestamp { seconds: micros.div_euclid(MICROS_A_SECOND), nanos }
+}
+
+/// A span, exact.
+pub(crate) fn duration(span: Duration) -> prost_types::Duration {
+    let seconds = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    prost_types::Duration { seconds, nanos: span.subsec_nanos() as i32 }
+}
+
+/// A state; its number is what goes on the wire.
+pub(crate) fn state(state: JobState) -> v1::JobState {
+    match state {
+        JobState::Scheduled => v1::JobState::Scheduled,
+        JobState::Queued => v1::JobState::Queued,
+        JobState::Running => v1::JobState::Running,
+        JobState::Succeeded => v1::JobState::Succeeded,
+        JobState::Failed => v1::JobState::Failed,
+        JobState::Cancelled => v1::JobState::Cancelled,
+    }
+}
+
+/// Why a job waits, unspecified if it does not.
+pub(crate) fn wait_reason(reason: Option<WaitReason>) -> v1::WaitReason {
+    match reason {
+        None => v1::WaitReason::Unspecified,
+        Some(WaitReason::NotDue) => v1::WaitReason::NotDue,
+        Some(WaitReason::BackOff) => v1::WaitReason::BackOff,
+        Some(WaitReason::QueuePaused) => v1::WaitReason::QueuePaused,
+        Some(WaitReason::NoWorker) => v1::WaitReason::NoWorker,
+        Some(WaitReason::WorkersBusy) => v1::WaitReason::WorkersBusy,
+        Some(WaitReason::Draining) => v1::WaitReason::Draining,
+    }
+}
+
+/// How a job ended. The content of a result is shared, not copied, unless it is text.
+pub(crate) fn outcome(outcome: &Outcome) -> v1::Outcome {
+    let end = match outcome {
+        Outcome::Result(result) => End::Result(payload(result)),
+        Outcome::Failure(failed) => End::Failure(failure(failed)),
+        Outcome::Cancellation(cancelled) => End::Cancellation(cancellation(cancelled)),
+    };
+    v1::Outcome { end: Some(end) }
+}
+
+/// Why an attempt failed.
+pub(crate) fn failure(failure: &Failure) -> v1::Failure {
+    v1::Failure { details: failure.details.as_ref().map(payload), ..failure_without_details(failure) }
+}
+
+fn failure_without_details(failure: &Failure) -> v1::Failure {
+    v1::Failure {
+        reason: failure_reason(failure.reason).into(),
+        r#type: failure.error_type.clone(),
+        message: failure.message.clone(),
+        details: None,
+        attempt: failure.attempt,
+        retryable: failure.retryable,
+    }
+}
+
+fn cancellation(cancellation: &Cancellation) -> v1::Cancellation {
+    v1::Cancellation { reason: cancellation.reason.clone(), forced: cancellation.forced }
+}
+
+fn failure_reason(reason: FailureReason) -> v1::FailureReason {
+    match reason {
+        FailureReason::Handler => v1::FailureReason::Handler,
+        FailureReason::Panic => v1::FailureReason::Panic,
+        FailureReason::AttemptTimeout => v1::FailureReason::AttemptTimeout,
+        FailureReason::WorkerLost => v1::FailureReason::WorkerLost,
+        FailureReason::Deadline => v1::FailureReason::Deadline,
+        FailureReason::ExitStatus => v1::FailureReason::ExitStatus,
+        FailureReason::UnknownKind => v1::FailureReason::UnknownKind,
+        FailureReason::BadPayload => v1::FailureReason::BadPayload,
+        FailureReason::ResultTooLarge => v1::FailureReason::ResultTooLarge,
+        FailureReason::NotStarted => v1::FailureReason::NotStarted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::job::Payload;
+
+    #[test]
+    fn times_are_exact_to_the_microsecond() {
+        let wire = |micros| {
+            let time = timestamp(Timestamp::from_micros(micros));
+            (time.seconds, time.nanos)
+        };
+        assert_eq!(wire(1_500_001), (1, 500_001_000));
+        assert_eq!(wire(-1), (-1, 999_999_000));
+        assert_eq!(wire(i64::MAX), (9_223_372_036_854, 775_807_000));
+    }
+
+    #[test]
+    fn spans_are_exact_to_the_nanosecond() {
+        let wire = duration(Duration::new(3, 7));
+        assert_eq!((wire.seconds, wire.nanos), (3, 7));
+        assert_eq!(duration(Duration::MAX).seconds, i64::MAX);
+    }
+
+    #[test]
+    fn each_outcome_has_its_arm() {
+        let result = outcome(&Outcome::Result(Payload::text("done")));
+        assert!(matches!(result.end, Some(End::Result(_))));
+        let lost = Failure { attempt: 3, ..Failure::new(FailureReason::WorkerLost, "gone").permanent() };
+        let Some(End::Failure(failed)) = outcome(&Outcome::Failure(Arc::new(lost))).end else {
+            panic!("a failure is a failure")
+        };
+        assert_eq!(failed.reason(), v1::FailureReason::WorkerLost);
+        assert_eq!((failed.message.as_str(), failed.attempt, failed.retryable), ("gone", 3, false));
+        let cancelled = Cancellation { reason: "no longer needed".to_owned(), forced: true };
+        let Some(End::Cancellation(cancelled)) = outcome(&Outcome::Cancellation(Arc::new(cancelled))).end
+        else {
+            panic!("a cancellation is a cancellation")
+        };
+        assert_eq!((cancelled.reason.as_str(), cancelled.forced), ("no longer needed", true));
+    }
+
+    #[test]
+    fn a_failure_keeps_its_details() {
+        let mut failed = Failure::new(FailureReason::Handler, "bad row");
+        failed.details = Some(Payload::text("row 7"));
+        let wire = failure(&failed);
+        assert_eq!(wire.details, Some(payload(&Payload::text("row 7"))));
+    }
+
+    #[test]
+    fn wire_states_have_the_names_people_see() {
+        for domain in [JobState::Scheduled, JobState::Queued, JobState::Running, JobState::Succeeded] {
+            assert_eq!(state(domain).as_str_name(), format!("JOB_STATE_{}", domain.name()));
+        }
+        assert_eq!(state(JobState::Failed).as_str_name(), "JOB_STATE_FAILED");
+        assert_eq!(state(JobState::Cancelled).as_str_name(), "JOB_STATE_CANCELLED");
+        assert_eq!(wait_reason(None), v1::WaitReason::Unspecified);
+        assert_eq!(wait_reason(Some(WaitReason::NoWorker)).as_str_name(), "WAIT_REASON_NO_WORKER");
+    }
+}

@@ -1,0 +1,78 @@
+//! The gRPC services: decode, one call of the engine, encode. No rule of the service lives here.
+
+mod admin_service;
+mod events;
+mod job_service;
+mod page_token;
+mod submit_stream;
+
+use std::sync::Arc;
+
+use tonic::Status;
+use tonic::codec::CompressionEncoding;
+use tonic::service::Routes;
+
+use crate::engine::{Engine, Submission};
+use crate::error::Error;
+use crate::proto::parse::ParseLimits;
+use crate::proto::render::{self, Defaults};
+use crate::proto::status::to_status;
+use crate::proto::v1;
+use crate::proto::v1::admin_service_server::AdminServiceServer;
+use crate::proto::v1::job_service_server::JobServiceServer;
+
+/// Largest message the server reads, in bytes.
+const MESSAGE_BYTES_MAX: usize = 4 << 20;
+
+/// What every service knows: the engine, and the bounds it parses by.
+#[derive(Clone)]
+struct Api {
+    engine: Engine,
+    limits: ParseLimits,
+    defaults: Defaults,
+    boot_id: Arc<str>,
+}
+
+impl Api {
+    fn new(engine: Engine) -> Self {
+        let options = engine.options().core.clone();
+        let limits = ParseLimits { payload_bytes_max: options.payload_bytes_max };
+        let defaults = Defaults { attempt_timeout: options.attempt_timeout, retention: options.retention };
+        let boot_id = engine.boot_id().into();
+        Self { engine, limits, defaults, boot_id }
+    }
+
+    /// The status of an error, for `map_err`.
+    fn status(&self) -> impl Fn(Error) -> Status + '_ {
+        |error| to_status(&error, &self.boot_id)
+    }
+}
+
+/// The services of an engine.
+pub(crate) fn routes(engine: &Engine) -> Routes {
+    let api = Api::new(engine.clone());
+    let jobs = JobServiceServer::new(api.clone())
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let admin = AdminServiceServer::new(api)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX);
+    Routes::new(jobs).add_service(admin)
+}
+
+fn submit_response(submission: &Submission) -> v1::SubmitResponse {
+    v1::SubmitResponse {
+        job_id: submission.id.to_string(),
+        disposition: disposition(submission).into(),
+        state: render::state(submission.state).into(),
+        durability: v1::Durability::Memory.into(),
+        sequence: submission.sequence,
+    }
+}
+
+fn disposition(submission: &Submission) -> v1::Disposition {
+    match submission.existing {
+        true => v1::Disposition::Existing,
+        false => v1::Disposition::Created,
+    }
+}

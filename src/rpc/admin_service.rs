@@ -1,0 +1,103 @@
+//! AdminService.
+
+use tonic::{Request, Response, Status};
+
+use super::Api;
+use super::MESSAGE_BYTES_MAX;
+use crate::job::QueueName;
+use crate::proto::v1::admin_service_server::AdminService;
+use crate::proto::{parse, render, v1};
+
+#[tonic::async_trait]
+impl AdminService for Api {
+    async fn get_server_info(
+        &self,
+        _: Request<v1::GetServerInfoRequest>,
+    ) -> Result<Response<v1::GetServerInfoResponse>, Status> {
+        let info = self.engine.info();
+        Ok(Response::new(v1::GetServerInfoResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            mode: "memory".to_owned(),
+            durability: v1::Durability::Memory.into(),
+            limits: Some(self.limits_in_force()),
+            start_time: Some(render::timestamp(info.start_time)),
+            uptime: Some(render::duration(info.uptime)),
+            boot_id: info.boot_id,
+            draining: info.draining,
+            kinds: info.kinds.iter().map(|kind| (**kind).to_owned()).collect(),
+            jobs: info.jobs,
+            watchers: info.watchers,
+        }))
+    }
+
+    async fn list_queues(
+        &self,
+        request: Request<v1::ListQueuesRequest>,
+    ) -> Result<Response<v1::ListQueuesResponse>, Status> {
+        let v1::ListQueuesRequest { page_size, page_token } = request.into_inner();
+        let page_size = parse::list_queues_page_size("page_size", page_size).map_err(self.status())?;
+        // The token is the last name of the page before, so any name is a good token.
+        if !page_token.is_empty() {
+            QueueName::parse("page_token", &page_token).map_err(self.status())?;
+        }
+        let (queues, more) = self.engine.queues(&page_token, page_size);
+        let last = queues.last().filter(|_| more);
+        let next_page_token = last.map(|queue| (*queue.name).to_owned()).unwrap_or_default();
+        let queues = queues.iter().map(render::queue).collect();
+        Ok(Response::new(v1::ListQueuesResponse { queues, next_page_token }))
+    }
+
+    async fn pause_queue(
+        &self,
+        request: Request<v1::PauseQueueRequest>,
+    ) -> Result<Response<v1::PauseQueueResponse>, Status> {
+        let name = self.queue_name(&request.get_ref().queue)?;
+        let queue = self.engine.pause_queue(name.as_str()).await.map_err(self.status())?;
+        Ok(Response::new(v1::PauseQueueResponse { queue: Some(render::queue(&queue)) }))
+    }
+
+    async fn resume_queue(
+        &self,
+        request: Request<v1::ResumeQueueRequest>,
+    ) -> Result<Response<v1::ResumeQueueResponse>, Status> {
+        let name = self.queue_name(&request.get_ref().queue)?;
+        let queue = self.engine.resume_queue(name.as_str()).await.map_err(self.status())?;
+        Ok(Response::new(v1::ResumeQueueResponse { queue: Some(render::queue(&queue)) }))
+    }
+
+    async fn purge_queue(
+        &self,
+        request: Request<v1::PurgeQueueRequest>,
+    ) -> Result<Response<v1::PurgeQueueResponse>, Status> {
+        let name = self.queue_name(&request.get_ref().queue)?;
+        let purged = self.engine.purge_queue(name.as_str()).await.map_err(self.status())?;
+        Ok(Response::new(v1::PurgeQueueResponse { purged }))
+    }
+}
+
+impl Api {
+    fn queue_name(&self, text: &str) -> Result<QueueName, Status> {
+        QueueName::parse("queue", text).map_err(self.status())
+    }
+
+    fn limits_in_force(&self) -> v1::Limits {
+        let options = self.engine.options();
+        let core = &options.core;
+        v1::Limits {
+            payload_bytes_max: clamp(core.payload_bytes_max),
+            message_bytes_max: clamp(MESSAGE_BYTES_MAX),
+            jobs_max: core.jobs_max,
+            job_bytes_max: i64::try_from(core.job_bytes_max).unwrap_or(i64::MAX),
+            retention: Some(render::duration(core.retention)),
+            retention_bytes_max: i64::try_from(core.retention_bytes_max).unwrap_or(i64::MAX),
+            event_ring_bytes_max: clamp(core.event_ring_bytes_max),
+            batch_jobs_max: clamp(parse::BATCH_JOBS_MAX),
+            result_wait_max: Some(render::duration(parse::RESULT_WAIT_MAX)),
+            watchers_max: options.watchers_max,
+        }
+    }
+}
+
+fn clamp(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

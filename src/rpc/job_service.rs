@@ -1,0 +1,223 @@
+//! JobService.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::events::{EventStream, Follow};
+use super::page_token;
+use super::submit_stream::AckStream;
+use super::{Api, disposition, submit_response};
+use crate::engine::{PageBounds, Submission};
+use crate::error::{Error, Result as JobResult};
+use crate::job::{JobId, NewJob};
+use crate::proto::parse::{self, PayloadSource};
+use crate::proto::status::to_rpc_status;
+use crate::proto::v1::job_service_server::JobService;
+use crate::proto::v1::submit_result::Result as Submit;
+use crate::proto::{render, v1};
+use crate::server::{ConnectionInfo, Deadline};
+
+/// How long before the caller's deadline a wait answers, so that the answer still arrives.
+const DEADLINE_MARGIN: Duration = Duration::from_millis(20);
+/// Most bytes of a page of jobs: below the 4 MiB that clients read by default.
+const PAGE_BYTES_MAX: usize = 3 << 20;
+
+#[tonic::async_trait]
+impl JobService for Api {
+    type SubmitStreamStream = AckStream;
+    type RunStream = EventStream<v1::RunResponse>;
+    type WatchResultStream = EventStream<v1::WatchResultResponse>;
+
+    async fn submit(
+        &self,
+        request: Request<v1::SubmitRequest>,
+    ) -> Result<Response<v1::SubmitResponse>, Status> {
+        let v1::SubmitRequest { job, validate_only } = request.into_inner();
+        let job = self.parse_job(job).map_err(self.status())?;
+        if validate_only {
+            return self.validated(&job).map(Response::new).map_err(self.status());
+        }
+        let submission = self.engine.submit(job).await.map_err(self.status())?;
+        Ok(Response::new(submit_response(&submission)))
+    }
+
+    async fn batch_submit(
+        &self,
+        request: Request<v1::BatchSubmitRequest>,
+    ) -> Result<Response<v1::BatchSubmitResponse>, Status> {
+        let v1::BatchSubmitRequest { jobs, atomic } = request.into_inner();
+        parse::batch_size("jobs", jobs.len()).map_err(self.status())?;
+        let jobs = self.parse_batch(jobs);
+        let results = match atomic {
+            true => self.submit_all(jobs).map_err(self.status())?,
+            false => self.submit_results(self.engine.submit_each(jobs, None)),
+        };
+        Ok(Response::new(v1::BatchSubmitResponse { results }))
+    }
+
+    async fn submit_stream(
+        &self,
+        request: Request<Streaming<v1::SubmitStreamRequest>>,
+    ) -> Result<Response<Self::SubmitStreamStream>, Status> {
+        let closing = closing(&request);
+        Ok(Response::new(AckStream::new(self.clone(), request.into_inner(), closing)))
+    }
+
+    async fn run(&self, request: Request<v1::RunRequest>) -> Result<Response<Self::RunStream>, Status> {
+        let closing = closing(&request);
+        let now = self.engine.now().wall;
+        let run = parse::run(request.into_inner(), &self.limits, now).map_err(self.status())?;
+        let submission = self.engine.submit(run.job).await.map_err(self.status())?;
+        let watch = self.engine.watch(submission.id, 0, run.types).map_err(self.status())?;
+        let follow = Follow { watch, heartbeat: run.heartbeat, closing, boot_id: self.boot_id.clone() };
+        let first = v1::run_response::Message::Submitted(submit_response(&submission));
+        let first = v1::RunResponse { message: Some(first) };
+        let mut stream = EventStream::new(follow).beginning_with(first);
+        if run.cancel_on_disconnect {
+            stream = stream.cancelling_when_cut(self.engine.clone());
+        }
+        Ok(Response::new(stream))
+    }
+
+    async fn get_result(
+        &self,
+        request: Request<v1::GetResultRequest>,
+    ) -> Result<Response<v1::GetResultResponse>, Status> {
+        let deadline = request.extensions().get::<Deadline>().copied();
+        let parse::GetResult { job_id, wait } =
+            parse::get_result(request.get_ref()).map_err(self.status())?;
+        let until = (!wait.is_zero()).then(|| {
+            let until = Instant::now() + wait;
+            deadline.map_or(until, |Deadline(deadline)| until.min(deadline - DEADLINE_MARGIN))
+        });
+        let view = self.engine.result(job_id, until).await.map_err(self.status())?;
+        Ok(Response::new(v1::GetResultResponse {
+            state: render::state(view.state).into(),
+            outcome: view.outcome.as_ref().map(render::outcome),
+            wait_reason: render::wait_reason(view.wait_reason).into(),
+            sequence: view.sequence,
+            expire_time: view.expire_time.map(render::timestamp),
+        }))
+    }
+
+    async fn watch_result(
+        &self,
+        request: Request<v1::WatchResultRequest>,
+    ) -> Result<Response<Self::WatchResultStream>, Status> {
+        let closing = closing(&request);
+        let parse::WatchResult { job_id, after_sequence, types, heartbeat } =
+            parse::watch_result(request.get_ref()).map_err(self.status())?;
+        let watch = self.engine.watch(job_id, after_sequence, types).map_err(self.status())?;
+        let follow = Follow { watch, heartbeat, closing, boot_id: self.boot_id.clone() };
+        Ok(Response::new(EventStream::new(follow)))
+    }
+
+    async fn get_job(
+        &self,
+        request: Request<v1::GetJobRequest>,
+    ) -> Result<Response<v1::GetJobResponse>, Status> {
+        let job_id = JobId::parse("job_id", &request.get_ref().job_id).map_err(self.status())?;
+        let view = self.engine.job(job_id).map_err(self.status())?;
+        Ok(Response::new(v1::GetJobResponse { job: Some(render::job(&view, true, &self.defaults)) }))
+    }
+
+    async fn list_jobs(
+        &self,
+        request: Request<v1::ListJobsRequest>,
+    ) -> Result<Response<v1::ListJobsResponse>, Status> {
+        let parse::ListJobs { filter, page_size, page_token, include_payloads } =
+            parse::list_jobs(request.into_inner()).map_err(self.status())?;
+        let before = page_token::read(&page_token, &filter, &self.boot_id).map_err(self.status())?;
+        let bounds = PageBounds { jobs: page_size, bytes: PAGE_BYTES_MAX, with_payloads: include_payloads };
+        let page = self.engine.jobs(&filter, before, bounds);
+        let next_page_token =
+            page.next.map(|next| page_token::write(next, &filter, &self.boot_id)).unwrap_or_default();
+        let jobs = page.jobs.iter().map(|job| render::job(job, include_payloads, &self.defaults)).collect();
+        Ok(Response::new(v1::ListJobsResponse { jobs, next_page_token }))
+    }
+
+    async fn cancel(
+        &self,
+        request: Request<v1::CancelRequest>,
+    ) -> Result<Response<v1::CancelResponse>, Status> {
+        let parse::Cancel { job_id, reason, grace } =
+            parse::cancel(request.into_inner()).map_err(self.status())?;
+        let (state, sequence) = self.engine.cancel(job_id, &reason, grace).await.map_err(self.status())?;
+        Ok(Response::new(v1::CancelResponse { state: render::state(state).into(), sequence }))
+    }
+
+    async fn retry(&self, request: Request<v1::RetryRequest>) -> Result<Response<v1::RetryResponse>, Status> {
+        let parse::Retry { job_id, new_job_id, payload, kind } =
+            parse::retry(request.into_inner(), &self.limits).map_err(self.status())?;
+        let change = |job: &mut NewJob| {
+            job.id = new_job_id;
+            job.payload = payload.unwrap_or_else(|| job.payload.clone());
+            job.kind = kind.unwrap_or_else(|| job.kind.clone());
+        };
+        let submission = self.engine.retry(job_id, change).await.map_err(self.status())?;
+        Ok(Response::new(v1::RetryResponse {
+            job_id: submission.id.to_string(),
+            disposition: disposition(&submission).into(),
+            state: render::state(submission.state).into(),
+            durability: v1::Durability::Memory.into(),
+            sequence: submission.sequence,
+        }))
+    }
+
+    async fn delete(
+        &self,
+        request: Request<v1::DeleteRequest>,
+    ) -> Result<Response<v1::DeleteResponse>, Status> {
+        let job_id = JobId::parse("job_id", &request.get_ref().job_id).map_err(self.status())?;
+        self.engine.delete(job_id).await.map_err(self.status())?;
+        Ok(Response::new(v1::DeleteResponse {}))
+    }
+}
+
+impl Api {
+    fn parse_job(&self, job: Option<v1::JobSpec>) -> JobResult<NewJob> {
+        let spec = parse::required("job", job)?;
+        parse::new_job(spec, "job", PayloadSource::Alone, &self.limits, self.engine.now().wall)
+    }
+
+    pub(super) fn parse_batch(&self, jobs: Vec<v1::JobSpec>) -> Vec<JobResult<NewJob>> {
+        let now = self.engine.now().wall;
+        let parse = |(index, spec)| {
+            let path = format_args!("jobs[{index}]");
+            parse::new_job(spec, path, PayloadSource::Shared, &self.limits, now)
+        };
+        jobs.into_iter().enumerate().map(parse).collect()
+    }
+
+    pub(super) fn submit_results(&self, results: Vec<JobResult<Submission>>) -> Vec<v1::SubmitResult> {
+        let result = |result: JobResult<_>| match result {
+            Ok(submission) => Submit::Submitted(submit_response(&submission)),
+            Err(error) => Submit::Error(to_rpc_status(&error, &self.boot_id)),
+        };
+        results.into_iter().map(|one| v1::SubmitResult { result: Some(result(one)) }).collect()
+    }
+
+    fn submit_all(&self, jobs: Vec<JobResult<NewJob>>) -> JobResult<Vec<v1::SubmitResult>> {
+        let jobs = jobs.into_iter().collect::<JobResult<Vec<_>>>()?;
+        let submitted = self.engine.submit_all(jobs).map_err(|(index, error)| {
+            Error::new(error.kind().clone(), format!("jobs[{index}]: {}", error.message()))
+        })?;
+        Ok(self.submit_results(submitted.into_iter().map(Ok).collect()))
+    }
+
+    fn validated(&self, job: &NewJob) -> JobResult<v1::SubmitResponse> {
+        self.engine.validate(job)?;
+        Ok(v1::SubmitResponse {
+            job_id: job.id.map(|id| id.to_string()).unwrap_or_default(),
+            disposition: v1::Disposition::Validated.into(),
+            ..v1::SubmitResponse::default()
+        })
+    }
+}
+
+/// The token that fires when the request's connection is about to be closed.
+fn closing<T>(request: &Request<T>) -> Option<tokio_util::sync::CancellationToken> {
+    request.extensions().get::<ConnectionInfo>().map(|connection| connection.closing.clone())
+}
