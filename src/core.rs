@@ -28,7 +28,7 @@ use rand::rngs::StdRng;
 
 use crate::clock::Now;
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::{Cancellation, JobId, JobState, Outcome, Timestamp};
+use crate::job::{Cancellation, JobId, JobState, Outcome, StateCounts, Timestamp};
 
 pub use effects::{Assignment, Stop};
 pub(crate) use effects::{Effect, Effects};
@@ -194,9 +194,11 @@ impl Core {
         }
     }
 
-    /// Attempts that run now.
-    pub(crate) fn running(&self) -> u32 {
-        self.lanes.keys().into_iter().map(|lane| self.lanes[lane].counts.get(JobState::Running)).sum()
+    /// All jobs by state.
+    pub(crate) fn counts(&self) -> StateCounts {
+        let mut counts = StateCounts::default();
+        self.lanes.keys().into_iter().for_each(|lane| counts.add_all(&self.lanes[lane].counts));
+        counts
     }
 
     /// Refuses to retry a job that has not ended.

@@ -24,7 +24,8 @@ use crate::core::{
 };
 use crate::error::{Error, Result};
 use crate::job::{
-    EventTypes, JobFilter, JobId, JobState, JobView, NewJob, Outcome, QueueView, Timestamp, WaitReason,
+    EventTypes, JobFilter, JobId, JobState, JobView, NewJob, Outcome, QueueView, StateCounts, Timestamp,
+    WaitReason,
 };
 
 use delivery::State;
@@ -433,7 +434,12 @@ impl Engine {
 
     /// Attempts that run now.
     pub fn running(&self) -> u32 {
-        self.0.state.lock().core.running()
+        self.counts().get(JobState::Running)
+    }
+
+    /// All jobs by state.
+    pub fn counts(&self) -> StateCounts {
+        self.0.state.lock().core.counts()
     }
 
     /// Ends every watch with `Draining`.

@@ -1,10 +1,13 @@
 //! The gRPC services: decode, one call of the engine, encode. No rule of the service lives here.
 
 mod admin_service;
+mod call;
 mod events;
 mod job_service;
 mod page_token;
 mod submit_stream;
+
+pub use call::{ConnectionInfo, Deadline};
 
 use std::sync::Arc;
 

@@ -8,11 +8,13 @@ mod deadline;
 mod edge;
 mod limits;
 mod listener;
+mod run;
 mod serve;
 mod tally;
 
-pub use connection::ConnectionInfo;
-pub use deadline::{Deadline, DeadlineFuture, DeadlineLayer, DeadlineService};
+pub use crate::rpc::{ConnectionInfo, Deadline};
+pub use deadline::{DeadlineFuture, DeadlineLayer, DeadlineService};
 pub use limits::ListenerLimits;
+pub use run::{Server, ServerOptions, Shutdown, ShutdownReport};
 pub use serve::{Lifecycle, ServeOptions, serve};
 pub use tally::ServeReport;

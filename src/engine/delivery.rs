@@ -9,6 +9,7 @@ use super::outcomes::OutcomeQueue;
 use super::session::{InlineHandler, Order, Outbox};
 use super::{Engine, Submission};
 use crate::core::{Assignment, Core, Effect, Effects, SessionKey, Submitted};
+use crate::job::JobState;
 
 /// Short handlers run on the thread that dispatched them, but at most this many for one command: the rest go to the
 /// worker, so that a caller is not kept busy with the work of others.
@@ -71,7 +72,7 @@ impl State {
         delivery.ticker =
             self.core.next_deadline().is_some_and(|deadline| deadline < self.ticker_sleeps_until)
                 || (self.ticker_sleeps_until == Duration::MAX && self.core.next_wall_start().is_some());
-        delivery.idle = self.core.is_draining() && self.core.running() == 0;
+        delivery.idle = self.core.is_draining() && self.core.counts().get(JobState::Running) == 0;
         delivery
     }
 

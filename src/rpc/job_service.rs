@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::events::{EventStream, Follow};
 use super::page_token;
 use super::submit_stream::AckStream;
-use super::{Api, disposition, submit_response};
+use super::{Api, ConnectionInfo, Deadline, disposition, submit_response};
 use crate::engine::{PageBounds, Submission};
 use crate::error::{Error, Result as JobResult};
 use crate::job::{JobId, NewJob};
@@ -17,7 +17,6 @@ use crate::proto::status::to_rpc_status;
 use crate::proto::v1::job_service_server::JobService;
 use crate::proto::v1::submit_result::Result as Submit;
 use crate::proto::{render, v1};
-use crate::server::{ConnectionInfo, Deadline};
 
 /// How long before the caller's deadline a wait answers, so that the answer still arrives.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(20);

@@ -19,6 +19,8 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use crate::rpc::ConnectionInfo;
+
 use super::edge::Edge;
 use super::limits::ListenerLimits;
 use super::tally::Seat;
@@ -31,18 +33,6 @@ const WINDOW_BYTES_MAX: u32 = (1 << 31) - 1;
 
 /// Read buffer of an HTTP/1 connection, which also bounds a request's head, in bytes.
 const HTTP1_BUFFER_BYTES: usize = 64 * 1024;
-
-/// The connection a request came in on, found in the request's extensions.
-#[derive(Debug, Clone)]
-pub struct ConnectionInfo {
-    /// Address of the other end.
-    pub peer: SocketAddr,
-    /// Fires when the connection is about to be cut for age or shutdown.
-    ///
-    /// A stream that sees it should end itself with an error that tells the client to resume elsewhere;
-    /// it has [`closing_linger`](super::ListenerLimits::closing_linger) to do so.
-    pub closing: CancellationToken,
-}
 
 /// What a conversation, its requests and its guardian share.
 #[derive(Debug)]

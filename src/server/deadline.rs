@@ -18,17 +18,10 @@ use tower::{Layer, Service};
 
 use body::DeadlineBody;
 
+use crate::rpc::Deadline;
+
 /// Stands in for a deadline that the clock cannot express.
 const FAR_FUTURE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-/// When the caller of a request stops waiting. A request without one has no deadline.
-///
-/// A handler that waits should answer shortly before it: past it the caller gets DEADLINE_EXCEEDED.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Deadline(
-    /// The instant, on the clock of the runtime that serves the call.
-    pub Instant,
-);
 
 /// Makes services honour `grpc-timeout`, before and after their response headers were sent.
 #[derive(Debug, Clone, Copy, Default)]

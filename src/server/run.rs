@@ -1,0 +1,164 @@
+//! The whole server: an engine, its workers and the listener, from start to an orderly end.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use super::serve::{Lifecycle, ServeOptions, serve};
+use super::tally::ServeReport;
+use crate::engine::Engine;
+use crate::job::JobState;
+use crate::proto::DESCRIPTORS;
+use crate::rpc;
+use crate::worker::RunningPool;
+
+/// How long open requests and handlers that were told to end get before they are cut; within the second that a shutdown
+/// may last beyond its drain.
+const CLOSE_TIME_MAX: Duration = Duration::from_millis(600);
+const GOAWAY_GRACE: Duration = Duration::from_millis(300);
+
+/// How a server serves and ends.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// The listener: limits, edge threads, web origins.
+    pub serve: ServeOptions,
+    /// How long running jobs may take to finish after a shutdown began. Default 10 s.
+    pub drain_timeout: Duration,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self { serve: ServeOptions::default(), drain_timeout: Duration::from_secs(10) }
+    }
+}
+
+/// The caller's two words to a running server. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Shutdown {
+    /// Take no new jobs, let running ones finish within the drain timeout, then end.
+    pub graceful: CancellationToken,
+    /// End at once.
+    pub now: CancellationToken,
+}
+
+/// What a shutdown left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShutdownReport {
+    /// Attempts that had to be ended by force.
+    pub attempts_cut: u32,
+    /// Jobs that had not ended, those attempts' jobs included.
+    pub jobs_left: u32,
+    /// Worker tasks that did not stop in time.
+    pub tasks_left: usize,
+    /// What the listener cut.
+    pub listener: ServeReport,
+}
+
+/// Serves an engine over gRPC and gRPC-Web, with health and reflection.
+pub struct Server {
+    engine: Engine,
+    pools: Vec<RunningPool>,
+    options: ServerOptions,
+}
+
+impl Server {
+    /// A server of this engine.
+    pub fn new(engine: Engine, options: ServerOptions) -> Self {
+        Self { engine, pools: Vec::new(), options }
+    }
+
+    /// Ends this pool too when the server ends.
+    pub fn with_pool(mut self, pool: RunningPool) -> Self {
+        self.pools.push(pool);
+        self
+    }
+
+    /// Serves until told to end, then ends within the drain timeout and a second.
+    ///
+    /// # Errors
+    ///
+    /// When the listener cannot be used; nothing is served then.
+    pub async fn run(
+        self,
+        listener: std::net::TcpListener,
+        shutdown: Shutdown,
+    ) -> io::Result<ShutdownReport> {
+        let (health, routes) = routes(&self.engine).await;
+        let lifecycle = Lifecycle::default();
+        let mut options = self.options.serve.clone();
+        options.limits.drain_grace = options.limits.drain_grace.min(GOAWAY_GRACE);
+        options.limits.closing_linger = options.limits.closing_linger.min(GOAWAY_GRACE);
+        let mut serving = tokio::spawn(serve(listener, routes, options, lifecycle.clone()));
+        tokio::select! {
+            () = shutdown.graceful.cancelled() => {}
+            () = shutdown.now.cancelled() => {}
+            ended = &mut serving => {
+                let listener = ended.map_err(io::Error::other)??;
+                return Ok(self.report(0, 0, listener));
+            }
+        }
+        health.set_service_status("", ServingStatus::NotServing).await;
+        for service in SERVICES {
+            health.set_service_status(service, ServingStatus::NotServing).await;
+        }
+        self.engine.drain();
+        tokio::select! {
+            () = self.engine.idle() => {}
+            () = tokio::time::sleep(self.options.drain_timeout) => {}
+            () = shutdown.now.cancelled() => {}
+        }
+        let attempts_cut = self.engine.running();
+        self.engine.stop();
+        lifecycle.drain.cancel();
+        let (tasks_left, served) = tokio::join!(self.stop_pools(), timeout(CLOSE_TIME_MAX, &mut serving));
+        let served = match served {
+            Ok(served) => served,
+            Err(_) => {
+                lifecycle.stop.cancel();
+                serving.await
+            }
+        };
+        Ok(self.report(attempts_cut, tasks_left, served.map_err(io::Error::other)??))
+    }
+
+    async fn stop_pools(&self) -> usize {
+        let mut tasks_left = 0;
+        for pool in &self.pools {
+            tasks_left += pool.stop(CLOSE_TIME_MAX).await;
+        }
+        tasks_left
+    }
+
+    fn report(&self, attempts_cut: u32, tasks_left: usize, listener: ServeReport) -> ShutdownReport {
+        let counts = self.engine.counts();
+        let jobs_left =
+            counts.get(JobState::Scheduled) + counts.get(JobState::Queued) + counts.get(JobState::Running);
+        ShutdownReport { attempts_cut, jobs_left, tasks_left, listener }
+    }
+}
+
+const SERVICES: [&str; 2] = ["jobstream.v1.JobService", "jobstream.v1.AdminService"];
+
+/// Every service there is; reflection lists them all.
+async fn routes(engine: &Engine) -> (HealthReporter, Routes) {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    for service in SERVICES {
+        health.set_service_status(service, ServingStatus::Serving).await;
+    }
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let broken = "the embedded descriptors are complete";
+    let routes = rpc::routes(engine)
+        .add_service(health_service)
+        .add_service(reflection().build_v1().expect(broken))
+        .add_service(reflection().build_v1alpha().expect(broken));
+    (health, routes)
+}
