@@ -1,0 +1,3 @@
+//! What runs attempts: handlers, pools and commands.
+
+pub mod command;
