@@ -46,7 +46,7 @@ pub struct CommandSpec {
     pub log_bytes_max: usize,
     /// A longer line is passed on in pieces of this size; 16 KiB by default.
     pub line_bytes_max: usize,
-    /// How long the program may run; no limit by default.
+    /// How long the program may run, until its output is delivered; no limit by default.
     pub time_limit: Option<Duration>,
     /// How long what got TERM may take before it gets KILL: at the time limit, and for processes left behind
     /// by a program that was asked to stop. 5 s by default.

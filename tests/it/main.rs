@@ -1,0 +1,3 @@
+//! Behaviour of the library and the binary, seen from outside.
+
+mod command;
