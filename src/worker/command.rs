@@ -42,6 +42,7 @@ mod env;
 mod exec;
 mod group;
 mod lines;
+mod orphan_guard;
 mod program;
 mod pump;
 mod run;
@@ -54,6 +55,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use env::{header_env, header_env_name};
 pub use exec::{ExecError, parse_exec};
+pub use orphan_guard::{OrphanGuard, run_orphan_guard};
 pub use run::run;
 pub use spec::{CommandSpec, DEFAULT_ENV_ALLOWLIST, OutputMode};
 
@@ -74,6 +76,8 @@ pub struct CommandControl {
     pub cancel: CancellationToken,
     /// When it fires, the whole process group gets KILL at once.
     pub force: CancellationToken,
+    /// Told of every process group, so that it ends even if this process is killed.
+    pub guard: Option<OrphanGuard>,
 }
 
 /// News from a running command, in the order of the pipe it came from.

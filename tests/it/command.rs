@@ -2,6 +2,7 @@
 
 mod bounds;
 mod endings;
+mod guard;
 mod isolation;
 mod results;
 

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::env::environment;
+use super::orphan_guard::OrphanGuard;
 use super::program::{StartError, resolve};
 use super::spec::CommandSpec;
 
@@ -31,13 +32,15 @@ pub(super) struct Group {
     child: Option<Child>,
     id: Pid,
     child_signals: tokio::signal::unix::Signal,
+    guard: Option<OrphanGuard>,
 }
 
 impl Group {
-    /// Starts the program in a group of its own.
+    /// Starts the program in a group of its own, known to the guard.
     pub(super) fn spawn(
         spec: &CommandSpec,
         attempt_env: &[(String, String)],
+        guard: Option<OrphanGuard>,
     ) -> Result<(Self, Pipes), StartError> {
         let name = spec.program.display();
         let environment = environment(spec, attempt_env)
@@ -62,7 +65,10 @@ impl Group {
             .id()
             .and_then(|id| Pid::from_raw(id.cast_signed()))
             .expect("a child that is not reaped has an id");
-        Ok((Self { child: Some(child), id, child_signals }, pipes))
+        if let Some(guard) = &guard {
+            guard.register(id);
+        }
+        Ok((Self { child: Some(child), id, child_signals, guard }, pipes))
     }
 
     /// Sends a signal to every process of the group.
@@ -92,6 +98,10 @@ impl Group {
 
     fn kill(&self) {
         self.signal(Signal::KILL);
+        // Before the leader is reaped: the guard must never hold an id that may be given away.
+        if let Some(guard) = &self.guard {
+            guard.unregister(self.id);
+        }
     }
 }
 
