@@ -1,12 +1,15 @@
-//! Workers: handlers by kind, and the in-process pool that runs them.
+//! Workers: handlers by kind, the in-process pool that runs them, and programs as handlers.
 
+pub mod command;
 pub mod demo;
 
+mod command_handler;
 mod context;
 mod error;
 mod handler;
 mod pool;
 
+pub use command_handler::CommandHandler;
 pub use context::JobContext;
 pub use error::JobError;
 pub use handler::InlineJob;

@@ -42,6 +42,11 @@ impl Payload {
         Self { bytes: text.into().into(), content_type: None, encoding: Encoding::Text }
     }
 
+    /// Bytes that the caller knows to be UTF-8 text.
+    pub(crate) fn utf8(bytes: Bytes) -> Self {
+        Self { bytes, content_type: None, encoding: Encoding::Text }
+    }
+
     /// JSON text that is read back as a JSON value; the caller knows that it is well-formed.
     pub fn json_text(text: impl Into<Bytes>) -> Self {
         Self { bytes: text.into(), content_type: None, encoding: Encoding::Json }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::handler::{self, AsyncHandler, HandlerResult, InlineJob};
-use super::{JobContext, JobError};
+use super::{CommandHandler, JobContext, JobError};
 use crate::core::{Assignment, AttemptEnd, LeaseId, SessionSpec, Stop};
 use crate::engine::{Engine, InlineHandler, Order, Reporter, Session};
 use crate::error::Result;
@@ -43,6 +43,7 @@ pub struct Pool {
     handlers: BTreeMap<String, AsyncHandler>,
     inline: BTreeMap<String, InlineHandler>,
     dedicated: Vec<(String, u32, AsyncHandler)>,
+    commands: Vec<(String, CommandHandler)>,
 }
 
 impl Default for Pool {
@@ -54,6 +55,7 @@ impl Default for Pool {
             handlers: BTreeMap::new(),
             inline: BTreeMap::new(),
             dedicated: Vec::new(),
+            commands: Vec::new(),
         }
     }
 }
@@ -114,6 +116,12 @@ impl Pool {
         self
     }
 
+    /// A program as the handler of a kind, with slots of its own.
+    pub fn command(mut self, kind: impl Into<String>, command: CommandHandler) -> Self {
+        self.commands.push((kind.into(), command));
+        self
+    }
+
     /// A handler that takes microseconds and never blocks: it runs on the thread that dispatched the attempt, often the
     /// one that serves the caller, and cannot be cancelled.
     pub fn inline_handler<F>(mut self, kind: impl Into<String>, handler: F) -> Self
@@ -143,16 +151,27 @@ impl Pool {
         };
         if !self.handlers.is_empty() {
             let (kinds, handlers) = by_kind(self.handlers)?;
-            pool.serve(engine.open_session(&spec(kinds, self.slots), None), handlers);
+            pool.serve(engine.open_session(&spec(kinds, self.slots), None), handlers, Duration::ZERO);
         }
         if !self.inline.is_empty() {
             let (kinds, handlers) = by_kind(self.inline)?;
             let (asynchronous, inline) = both_ways(handlers);
-            pool.serve(engine.open_session(&spec(kinds, INLINE_SLOTS), Some(inline)), asynchronous);
+            pool.serve(
+                engine.open_session(&spec(kinds, INLINE_SLOTS), Some(inline)),
+                asynchronous,
+                Duration::ZERO,
+            );
         }
         for (kind, slots, handler) in self.dedicated {
             let (kinds, handlers) = by_kind(BTreeMap::from([(kind, handler)]))?;
-            pool.serve(engine.open_session(&spec(kinds, slots), None), handlers);
+            pool.serve(engine.open_session(&spec(kinds, slots), None), handlers, Duration::ZERO);
+        }
+        for (kind, command) in self.commands {
+            let (slots, kill_grace) = (command.slots, command.spec.kill_grace);
+            let command = Arc::new(command);
+            let handler = handler::raw(move |context| command.clone().run(context));
+            let (kinds, handlers) = by_kind(BTreeMap::from([(kind, handler)]))?;
+            pool.serve(engine.open_session(&spec(kinds, slots), None), handlers, kill_grace);
         }
         Ok(pool)
     }
@@ -202,9 +221,9 @@ impl RunningPool {
         self.tracker.len()
     }
 
-    fn serve(&self, session: Session, handlers: HashMap<Arc<str>, AsyncHandler>) {
-        let tracker = self.tracker.clone();
-        self.tracker.spawn(serve(session, Arc::new(handlers), tracker, self.stop.clone()));
+    fn serve(&self, session: Session, handlers: HashMap<Arc<str>, AsyncHandler>, revoke_grace: Duration) {
+        let desk = Desk { handlers, attempts: Attempts::default(), stop: self.stop.clone(), revoke_grace };
+        self.tracker.spawn(serve(session, desk, self.tracker.clone()));
     }
 }
 
@@ -218,26 +237,28 @@ struct Control {
     force: CancellationToken,
 }
 
-async fn serve(
-    mut session: Session,
-    handlers: Arc<HashMap<Arc<str>, AsyncHandler>>,
-    tracker: TaskTracker,
+/// What the attempts of one session have in common.
+struct Desk {
+    handlers: HashMap<Arc<str>, AsyncHandler>,
+    attempts: Attempts,
     stop: CancellationToken,
-) {
-    let attempts = Attempts::default();
+    /// What a handler gets to stop when its lease is taken back without a cancel before: programs get time after TERM.
+    revoke_grace: Duration,
+}
+
+async fn serve(mut session: Session, desk: Desk, tracker: TaskTracker) {
     let own = TaskTracker::new();
     loop {
         let orders = tokio::select! {
             orders = session.orders() => orders,
-            () = stop.cancelled() => break,
+            () = desk.stop.cancelled() => break,
         };
         for order in orders {
             match order {
                 Order::Run(assignment) => {
-                    let attempt = run(*assignment, &handlers, session.reporter(), attempts.clone(), &stop);
-                    tracker.spawn(own.track_future(attempt));
+                    tracker.spawn(own.track_future(desk.run(*assignment, session.reporter())));
                 }
-                Order::Stop(lease, how) => stop_attempt(&attempts, lease, how),
+                Order::Stop(lease, how) => desk.end(lease, how),
             }
         }
     }
@@ -245,42 +266,49 @@ async fn serve(
     own.wait().await;
 }
 
-fn stop_attempt(attempts: &Attempts, lease: LeaseId, how: Stop) {
-    let Some(control) = attempts.lock().get(&lease).cloned() else { return };
-    control.cancel.cancel();
-    if how == Stop::Revoke {
-        control.force.cancel();
-    }
-}
-
-/// Runs one attempt; the future is made at once, so that a stop finds its control.
-fn run(
-    assignment: Assignment,
-    handlers: &HashMap<Arc<str>, AsyncHandler>,
-    reporter: Reporter,
-    attempts: Attempts,
-    stop: &CancellationToken,
-) -> impl Future<Output = ()> + Send + 'static {
-    let (job_id, lease) = (assignment.job_id, assignment.lease);
-    let handler = handlers.get(&assignment.kind).cloned();
-    let unknown = handler::unknown_kind(&assignment.kind);
-    let control = Control { cancel: CancellationToken::new(), force: stop.child_token() };
-    attempts.lock().insert(lease, control.clone());
-    let context = JobContext::new(assignment, reporter.clone(), control.cancel);
-    async move {
-        let attempt = async move {
-            match handler {
-                Some(handler) => handler(context).await,
-                None => Err(JobError::of(unknown)),
+impl Desk {
+    fn end(&self, lease: LeaseId, how: Stop) {
+        let Some(control) = self.attempts.lock().get(&lease).cloned() else { return };
+        let was_cancelled = control.cancel.is_cancelled();
+        control.cancel.cancel();
+        match how {
+            Stop::Cancel(_) => {}
+            Stop::Revoke if was_cancelled || self.revoke_grace.is_zero() => control.force.cancel(),
+            Stop::Revoke => {
+                let grace = self.revoke_grace;
+                tokio::spawn(async move {
+                    let force = control.force;
+                    let _ = tokio::time::timeout(grace, force.cancelled()).await;
+                    force.cancel();
+                });
             }
-        };
-        let end = tokio::select! {
-            answer = AssertUnwindSafe(attempt).catch_unwind() => handler::attempt_end(answer),
-            // The lease is gone or the pool stops: then the job is to be run elsewhere.
-            () = control.force.cancelled() => AttemptEnd::Release(Duration::ZERO),
-        };
-        attempts.lock().remove(&lease);
-        // A lost lease was told to the handler by its stop; here it only frees the slot.
-        let _ = reporter.end(job_id, lease, end);
+        }
+    }
+
+    /// Runs one attempt. Its control is there before the future is polled, so that a stop finds it.
+    fn run(&self, assignment: Assignment, reporter: Reporter) -> impl Future<Output = ()> + Send + 'static {
+        let (job_id, lease) = (assignment.job_id, assignment.lease);
+        let handler = self.handlers.get(&assignment.kind).cloned();
+        let unknown = handler::unknown_kind(&assignment.kind);
+        let control = Control { cancel: CancellationToken::new(), force: self.stop.child_token() };
+        let attempts = self.attempts.clone();
+        attempts.lock().insert(lease, control.clone());
+        let context = JobContext::new(assignment, reporter.clone(), control.cancel);
+        async move {
+            let attempt = async move {
+                match handler {
+                    Some(handler) => handler(context).await,
+                    None => Err(JobError::of(unknown)),
+                }
+            };
+            let end = tokio::select! {
+                answer = AssertUnwindSafe(attempt).catch_unwind() => handler::attempt_end(answer),
+                // The lease is gone or the pool stops: then the job is to be run elsewhere.
+                () = control.force.cancelled() => AttemptEnd::Release(Duration::ZERO),
+            };
+            attempts.lock().remove(&lease);
+            // A lost lease was told to the handler by its stop; here it only frees the slot.
+            let _ = reporter.end(job_id, lease, end);
+        }
     }
 }

@@ -1,3 +1,4 @@
-//! The integration tests, one binary for all.
+//! Behaviour of the library and the binary, seen from outside; one binary for all.
 
+mod command;
 mod listener;

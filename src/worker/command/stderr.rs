@@ -1,0 +1,232 @@
+//! What a line on stderr means, how much of stderr is kept, and its last lines for the failure message.
+
+use std::collections::VecDeque;
+
+use super::{CommandEvent, LogLevel, LogSource};
+
+/// How many of the last lines a failure message repeats.
+const TAIL_LINES_MAX: usize = 5;
+/// How many bytes of each of them.
+const TAIL_LINE_BYTES_MAX: usize = 400;
+
+/// Turns lines into events until the log is full, then counts.
+#[derive(Debug)]
+pub(super) struct StderrLog {
+    bytes_max: usize,
+    bytes_kept: usize,
+    bytes_dropped: u64,
+    lines_dropped: u64,
+    tail: VecDeque<String>,
+}
+
+impl StderrLog {
+    /// Keeps at most this many bytes of log text.
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, bytes_kept: 0, bytes_dropped: 0, lines_dropped: 0, tail: VecDeque::new() }
+    }
+
+    /// The event of this line, if it makes one. Progress costs nothing of the log's bound.
+    pub(super) fn line(&mut self, line: &[u8]) -> Option<CommandEvent> {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if let Some(progress) = parse_progress(line) {
+            return Some(progress);
+        }
+        self.remember(line);
+        if self.bytes_dropped > 0 || self.bytes_kept + line.len() > self.bytes_max {
+            self.bytes_dropped += line.len() as u64;
+            self.lines_dropped += 1;
+            return None;
+        }
+        // An empty line takes room downstream too.
+        self.bytes_kept += line.len().max(1);
+        let (level, text) = level_of(line);
+        Some(CommandEvent::Log {
+            source: LogSource::Stderr,
+            level,
+            text: String::from_utf8_lossy(text).into_owned(),
+        })
+    }
+
+    /// The last log line: what was not kept, if anything.
+    pub(super) fn dropped(&self) -> Option<CommandEvent> {
+        let Self { bytes_max, bytes_dropped, lines_dropped, .. } = self;
+        (*lines_dropped > 0).then(|| CommandEvent::Log {
+            source: LogSource::Runner,
+            level: LogLevel::Warning,
+            text: format!(
+                "{bytes_dropped} more bytes of stderr in {lines_dropped} lines were not kept: the limit is \
+                 {bytes_max} bytes an attempt"
+            ),
+        })
+    }
+
+    /// The last lines that say something, joined.
+    pub(super) fn into_tail(self) -> String {
+        Vec::from(self.tail).join("\n")
+    }
+
+    fn remember(&mut self, line: &[u8]) {
+        let (_, text) = level_of(line);
+        let text = text.trim_ascii();
+        if text.is_empty() {
+            return;
+        }
+        let mut kept = match self.tail.len() {
+            TAIL_LINES_MAX => self.tail.pop_front().unwrap_or_default(),
+            _ => String::new(),
+        };
+        kept.clear();
+        kept.push_str(&String::from_utf8_lossy(&text[..text.len().min(TAIL_LINE_BYTES_MAX)]));
+        self.tail.push_back(kept);
+    }
+}
+
+fn level_of(line: &[u8]) -> (LogLevel, &[u8]) {
+    if let Some(text) = line.strip_prefix(b"::error ") {
+        (LogLevel::Error, text)
+    } else if let Some(text) = line.strip_prefix(b"::warning ") {
+        (LogLevel::Warning, text)
+    } else {
+        (LogLevel::Info, line)
+    }
+}
+
+fn parse_progress(line: &[u8]) -> Option<CommandEvent> {
+    let rest = line.strip_prefix(b"::progress ")?;
+    let rest = str::from_utf8(rest).ok()?.trim();
+    let (amount, rest) = first_word(rest);
+    match amount.split_once('/') {
+        Some((done, total)) => {
+            let (done, total) = (done.parse().ok()?, total.parse().ok()?);
+            let (unit, message) = first_word(rest);
+            (done <= total).then(|| CommandEvent::Progress {
+                fraction: None,
+                done: Some(done),
+                total: Some(total),
+                unit: present(unit),
+                message: present(message),
+            })
+        }
+        None => Some(CommandEvent::Progress {
+            fraction: Some(parse_fraction(amount)?),
+            done: None,
+            total: None,
+            unit: None,
+            message: present(rest),
+        }),
+    }
+}
+
+fn parse_fraction(text: &str) -> Option<f64> {
+    let fraction = match text.strip_suffix('%') {
+        Some(percent) => percent.parse::<f64>().ok()? / 100.0,
+        None => text.parse().ok()?,
+    };
+    (0.0..=1.0).contains(&fraction).then_some(fraction)
+}
+
+fn first_word(text: &str) -> (&str, &str) {
+    match text.split_once(char::is_whitespace) {
+        Some((word, rest)) => (word, rest.trim_start()),
+        None => (text, ""),
+    }
+}
+
+fn present(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(line: &str) -> CommandEvent {
+        StderrLog::new(1024).line(line.as_bytes()).expect("the log has room")
+    }
+
+    fn log(level: LogLevel, text: &str) -> CommandEvent {
+        CommandEvent::Log { source: LogSource::Stderr, level, text: text.to_owned() }
+    }
+
+    #[test]
+    fn progress_is_a_fraction_or_a_count() {
+        let fraction = |fraction, message: &str| CommandEvent::Progress {
+            fraction: Some(fraction),
+            done: None,
+            total: None,
+            unit: None,
+            message: present(message),
+        };
+        assert_eq!(event("::progress 0.4 decoding frame 7\n"), fraction(0.4, "decoding frame 7"));
+        assert_eq!(event("::progress 40%\r\n"), fraction(0.4, ""));
+        assert_eq!(event("::progress 1"), fraction(1.0, ""));
+        let count = |unit: &str, message: &str| CommandEvent::Progress {
+            fraction: None,
+            done: Some(3),
+            total: Some(10),
+            unit: present(unit),
+            message: present(message),
+        };
+        assert_eq!(event("::progress 3/10"), count("", ""));
+        assert_eq!(event("::progress  3/10 files  copying a b "), count("files", "copying a b"));
+    }
+
+    #[test]
+    fn malformed_progress_is_a_log_line() {
+        let lines = [
+            "::progress",
+            "::progress ",
+            "::progress x",
+            "::progress 1.1",
+            "::progress -1",
+            "::progress NaN",
+        ];
+        let more = [
+            "::progress inf",
+            "::progress 3/2",
+            "::progress 3/",
+            "::progress -3/10",
+            "::progress 3/x",
+            "::progressive 1",
+        ];
+        for line in lines.into_iter().chain(more) {
+            assert_eq!(event(line), log(LogLevel::Info, line));
+        }
+        assert!(matches!(event("::progress 101%"), CommandEvent::Log { .. }));
+    }
+
+    #[test]
+    fn level_is_taken_from_the_prefix_only() {
+        assert_eq!(event("::error disk full\n"), log(LogLevel::Error, "disk full"));
+        assert_eq!(event("::warning low\r\n"), log(LogLevel::Warning, "low"));
+        assert_eq!(event("error: ::error x"), log(LogLevel::Info, "error: ::error x"));
+    }
+
+    #[test]
+    fn full_log_counts_the_rest_but_still_reports_progress() {
+        let mut stderr = StderrLog::new(8);
+        assert!(stderr.line(b"12345\n").is_some());
+        assert!(stderr.dropped().is_none());
+        assert!(stderr.line(b"6789\n").is_none());
+        assert!(stderr.line(b"x\n").is_none(), "a gap must not be followed by more lines");
+        assert!(matches!(stderr.line(b"::progress 0.5\n"), Some(CommandEvent::Progress { .. })));
+        let Some(CommandEvent::Log { source: LogSource::Runner, text, .. }) = stderr.dropped() else {
+            panic!("the loss must be told");
+        };
+        assert!(text.starts_with("5 more bytes of stderr in 2 lines"), "{text}");
+    }
+
+    #[test]
+    fn tail_is_the_last_lines_bounded() {
+        let mut stderr = StderrLog::new(0);
+        for number in 0..100 {
+            stderr.line(format!("line {number}\n").as_bytes());
+            stderr.line(b"  \n");
+        }
+        stderr.line(&[b'x'; 10_000]);
+        let tail = stderr.into_tail();
+        assert!(tail.starts_with("line 96\nline 97\nline 98\nline 99\nxxx"), "{tail}");
+        assert!(tail.len() < 500, "{}", tail.len());
+    }
+}

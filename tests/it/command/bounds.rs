@@ -1,0 +1,121 @@
+//! Programs that write too much, read too little or close what they should not.
+
+use super::*;
+
+/// Our resident memory in bytes.
+fn resident() -> usize {
+    let statm = fs::read_to_string("/proc/self/statm").expect("statm");
+    statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("a number of pages") * 4096
+}
+
+/// Other tests run in this process meanwhile, so this is generous; what it guards against is gigabytes.
+const GROWTH_MAX: usize = 200 * 1024 * 1024;
+/// Written to stderr by one program.
+const FLOOD_BYTES: usize = 1024 * 1024 * 1024;
+
+#[tokio::test]
+async fn endless_result_fails_early_and_names_the_limit() {
+    let before = resident();
+    let CommandOutcome::Failed { message, retryable, signal, .. } = outcome_of(shell("exec yes")).await
+    else {
+        panic!("must fail");
+    };
+    assert!(message.starts_with("result is more than 1048576 bytes"), "{message}");
+    assert_eq!((retryable, signal), (false, Some(9)));
+    assert!(resident() < before + GROWTH_MAX);
+}
+
+#[tokio::test]
+async fn result_of_exactly_the_limit_is_kept() {
+    let limited = |script| {
+        let mut spec = shell(script);
+        spec.result_bytes_max = 5;
+        spec
+    };
+    assert_eq!(result_text(&outcome_of(limited("printf 12345")).await), "12345");
+    let over = outcome_of(limited("printf 123456")).await;
+    assert!(matches!(over, CommandOutcome::Failed { .. }), "{over:?}");
+}
+
+#[tokio::test]
+async fn flood_on_stderr_is_counted_and_not_kept() {
+    let before = resident();
+    let flood = format!("head -c {FLOOD_BYTES} /dev/zero >&2");
+    let script = format!("{flood}; echo >&2; echo ::progress 1 done >&2; echo ok");
+    let (outcome, events) = Running::start(shell(&script)).outcome().await;
+    assert_eq!(result_text(&outcome), "ok\n");
+    let log_bytes = |event: &CommandEvent| match event {
+        CommandEvent::Log { source: LogSource::Stderr, text, .. } => text.len(),
+        _ => 0,
+    };
+    let kept: usize = events.iter().map(log_bytes).sum();
+    assert_eq!(kept, 256 * 1024);
+    let [.., CommandEvent::Progress { fraction: Some(1.0), .. }, CommandEvent::Log { source, text, .. }] =
+        &events[..]
+    else {
+        panic!("progress still counts, and the loss is told: {:?}", events.last());
+    };
+    assert_eq!(*source, LogSource::Runner);
+    assert!(text.starts_with(&format!("{} more bytes of stderr", FLOOD_BYTES - kept)), "{text}");
+    assert!(resident() < before + GROWTH_MAX);
+}
+
+#[tokio::test]
+async fn slow_reader_slows_the_program_and_loses_nothing() {
+    let (sender, mut events) = mpsc::channel(1);
+    let spec = lines("i=0; while [ $i -lt 3000 ]; do echo line-$i; i=$((i+1)); done");
+    let before = resident();
+    let task =
+        tokio::spawn(
+            async move { run(&spec, CommandInput::default(), sender, CommandControl::default()).await },
+        );
+    for expected in 0..3000 {
+        tokio::task::yield_now().await;
+        let event = within("a line", events.recv()).await;
+        assert_eq!(event, Some(CommandEvent::Output(Bytes::from(format!("line-{expected}\n")))));
+    }
+    assert!(matches!(within("the outcome", task).await, Ok(CommandOutcome::Success { .. })));
+    assert!(resident() < before + GROWTH_MAX);
+}
+
+#[tokio::test]
+async fn reader_that_is_gone_holds_nothing_up() {
+    let (sender, events) = mpsc::channel(1);
+    drop(events);
+    let mut spec = lines("head -c 1000000 /dev/zero | tr '\\0' '\\n'; yes | head -n 100000 >&2; exit 3");
+    spec.log_bytes_max = 1 << 30;
+    let outcome =
+        within("the outcome", run(&spec, CommandInput::default(), sender, CommandControl::default())).await;
+    assert!(matches!(outcome, CommandOutcome::Failed { exit_code: Some(3), .. }), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn payload_that_is_never_read_holds_nothing_up() {
+    let big = || payload(vec![b'x'; 1024 * 1024]);
+    for script in ["head -c 500000 /dev/zero | tr '\\0' x", "exec <&-; head -c 500000 /dev/zero | tr '\\0' x"]
+    {
+        let running = Running::start_with(shell(script), big(), CommandControl::default());
+        assert_eq!(result_text(&running.outcome().await.0).len(), 500_000);
+    }
+}
+
+#[tokio::test]
+async fn closing_only_stdout_does_not_end_the_attempt() {
+    let (outcome, events) =
+        Running::start(shell("echo out; exec >&-; echo later >&2; exit 4")).outcome().await;
+    assert!(matches!(outcome, CommandOutcome::Failed { exit_code: Some(4), .. }), "{outcome:?}");
+    assert_eq!(events, [log("later")]);
+}
+
+#[tokio::test]
+async fn closing_both_pipes_does_not_end_the_attempt() {
+    let dir = TempDir::new("both");
+    let gate = dir.fifo("gate").await;
+    let mut running =
+        Running::start(shell(&format!("exec >&- 2>&-; read code < {}; exit $code", gate.display())));
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut running.task).await;
+    assert!(early.is_err(), "it goes on without pipes: {early:?}");
+    within("the gate", tokio::fs::write(&gate, "4\n")).await.expect("the gate opens");
+    let (outcome, _) = running.outcome().await;
+    assert!(matches!(outcome, CommandOutcome::Failed { exit_code: Some(4), .. }), "{outcome:?}");
+}
