@@ -118,7 +118,10 @@ impl Violations {
 fn below(path: &impl fmt::Display, error: Error) -> Error {
     match error.kind() {
         ErrorKind::InvalidField(violations) => {
-            let moved = |one: &Violation| Violation { field: format!("{path}.{}", one.field), ..one.clone() };
+            let moved = |Violation { field, description }: &Violation| Violation {
+                field: format!("{path}.{field}"),
+                description: description.clone(),
+            };
             Error::violations(violations.iter().map(moved).collect())
         }
         ErrorKind::PayloadTooLarge { field, size, limit } => {

@@ -11,7 +11,6 @@ use super::{
 use crate::error::{Error, Result};
 use crate::job::{
     EventTypes, JobFilter, JobId, JobState, Kind, MESSAGE_BYTES_MAX, NewJob, Payload, QueueName, StateSet,
-    Timestamp,
 };
 use crate::proto::v1;
 
@@ -74,10 +73,10 @@ pub(crate) struct Retry {
 /// # Errors
 ///
 /// As [`new_job`], with the flaws of the other fields too.
-pub(crate) fn run(request: v1::RunRequest, limits: &ParseLimits, now: Timestamp) -> Result<Run> {
+pub(crate) fn run(request: v1::RunRequest, limits: &ParseLimits) -> Result<Run> {
     let mut found = Violations::default();
     let job =
-        required("job", request.job).and_then(|spec| new_job(spec, "job", PayloadSource::Alone, limits, now));
+        required("job", request.job).and_then(|spec| new_job(spec, "job", PayloadSource::Alone, limits));
     let job = found.absorb(job);
     let types = found.absorb(event_types("types", &request.types));
     let heartbeat = found.absorb(heartbeat("heartbeat", request.heartbeat));

@@ -220,7 +220,7 @@ mod tests {
         options.headers.insert("b".to_owned(), String::new());
         let wire = job_spec(&spec, true, &Defaults::default());
         let limits = ParseLimits::default();
-        let read = parse::new_job(wire, "job", PayloadSource::Alone, &limits, Timestamp::default());
+        let read = parse::new_job(wire, "job", PayloadSource::Alone, &limits);
         assert_eq!(read, Ok(spec));
     }
 }
