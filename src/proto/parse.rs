@@ -11,8 +11,8 @@ mod time;
 pub(crate) use json::DEPTH_MAX as JSON_DEPTH_MAX;
 pub(crate) use payload::{PayloadSource, payload};
 pub(crate) use request::{
-    Cancel, GetResult, ListJobs, Retry, Run, WatchResult, batch_size, cancel, event_types, get_result,
-    heartbeat, list_jobs, list_queues_page_size, retry, run, watch_result,
+    Cancel, GetResult, ListJobs, Retry, WatchResult, batch_size, cancel, get_result, list_jobs,
+    list_queues_page_size, retry, run, watch_result,
 };
 pub(crate) use spec::new_job;
 

@@ -192,7 +192,7 @@ pub(crate) fn batch_size(field: &str, jobs: usize) -> Result<()> {
 /// # Errors
 ///
 /// `InvalidField` naming the first bad entry, as `types[2]`.
-pub(crate) fn event_types(field: &str, wire: &[i32]) -> Result<EventTypes> {
+pub(super) fn event_types(field: &str, wire: &[i32]) -> Result<EventTypes> {
     if wire.is_empty() {
         return Ok(EventTypes::ALL);
     }
@@ -217,7 +217,7 @@ pub(crate) fn event_types(field: &str, wire: &[i32]) -> Result<EventTypes> {
 /// # Errors
 ///
 /// `InvalidField` naming `field`.
-pub(crate) fn heartbeat(field: &str, wire: Option<prost_types::Duration>) -> Result<Duration> {
+pub(super) fn heartbeat(field: &str, wire: Option<prost_types::Duration>) -> Result<Duration> {
     let parsed =
         time::optional(wire, &HEARTBEAT).map_err(|description| Error::invalid(field, description))?;
     Ok(parsed.unwrap_or(HEARTBEAT_DEFAULT))

@@ -55,7 +55,7 @@ pub(crate) fn job(view: &JobView, include_payloads: bool, defaults: &Defaults) -
 }
 
 /// What was asked for, with defaults filled in.
-pub(crate) fn job_spec(spec: &NewJob, include_payload: bool, defaults: &Defaults) -> v1::JobSpec {
+fn job_spec(spec: &NewJob, include_payload: bool, defaults: &Defaults) -> v1::JobSpec {
     let options = options(spec);
     v1::JobSpec {
         job_id: spec.id.map(|id| id.to_string()).unwrap_or_default(),

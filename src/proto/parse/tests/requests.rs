@@ -1,5 +1,6 @@
 //! The other requests: defaults, bounds and field paths.
 
+use super::super::request::{event_types, heartbeat};
 use super::*;
 use crate::job::{EventTypes, JobFilter, JobState, StateSet};
 use crate::proto::v1;
