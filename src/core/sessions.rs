@@ -32,11 +32,11 @@ pub struct SessionSpec {
 pub(super) struct Session {
     pub(super) name: Arc<str>,
     pub(super) group: GroupKey,
-    slots: u32,
+    pub(super) slots: u32,
     /// Slots taken: by attempts that run and by revoked ones whose handler has not stopped yet.
-    taken: u32,
+    pub(super) taken: u32,
     /// Whether the session stands in its group's rotation of free sessions.
-    rotating: bool,
+    pub(super) rotating: bool,
     pub(super) running: List,
     /// Leases taken back whose handler has not stopped yet.
     pub(super) revoked: HashSet<LeaseId>,
@@ -57,9 +57,9 @@ impl Served {
 
 pub(super) struct Group {
     served: Served,
-    sessions: u32,
+    pub(super) sessions: u32,
     /// Sessions with a free slot, in the order in which they get the next jobs.
-    free: VecDeque<SessionKey>,
+    pub(super) free: VecDeque<SessionKey>,
     /// Lanes with ready jobs.
     pub(super) ready: BTreeSet<Standing>,
 }
@@ -72,8 +72,8 @@ impl Group {
 
 #[derive(Default)]
 pub(super) struct Sessions {
-    sessions: HashMap<SessionKey, Session>,
-    groups: HashMap<GroupKey, Group>,
+    pub(super) sessions: HashMap<SessionKey, Session>,
+    pub(super) groups: HashMap<GroupKey, Group>,
     by_served: HashMap<Served, GroupKey>,
     next: u64,
 }

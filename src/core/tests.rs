@@ -1,1 +1,7 @@
-//! Tests of the state machine.
+//! Tests of the state machine: every rule on a manual clock, and random commands against a reference model.
+
+mod cancel;
+mod dispatch;
+mod fixture;
+mod invariants;
+mod submit;

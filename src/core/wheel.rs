@@ -22,6 +22,12 @@ pub(super) struct Timer {
 impl Timer {
     pub(super) const UNSET: Self =
         Self { at: u64::MAX, previous: JobKey::NONE, next: JobKey::NONE, slot: UNSET };
+
+    /// The tick the timer is set to.
+    #[cfg(test)]
+    pub(super) fn at(&self) -> Option<u64> {
+        (self.slot != UNSET).then_some(self.at)
+    }
 }
 
 pub(super) struct Wheel {
