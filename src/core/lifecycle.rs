@@ -218,20 +218,21 @@ impl Core {
         let entry = &mut self.table[key];
         let Some(live) = entry.live.as_mut() else { return };
         let (lease, session) = (live.lease, live.session);
-        let force_at = match live.cancel.take() {
-            Some((earlier, reason)) => live.cancel.insert((earlier.min(force_at), reason)).0,
-            None => live.cancel.insert((force_at, reason.to_owned())).0,
-        };
+        let is_sooner = live.cancel.as_ref().is_none_or(|(earlier, _)| force_at < *earlier);
+        if !is_sooner && !grace.is_zero() {
+            return;
+        }
+        let reason = live.cancel.take().map_or_else(|| reason.to_owned(), |(_, first_reason)| first_reason);
+        live.cancel = Some((force_at, reason));
         entry.deadline = live.attempt_deadline.min(force_at);
+        let is_first = !std::mem::replace(&mut entry.cancel_requested, true);
         if grace.is_zero() {
-            entry.cancel_requested = true;
             return self.force_cancel(now, key, effects);
         }
-        if !entry.cancel_requested {
-            entry.cancel_requested = true;
+        if is_first {
             self.transition(now, key, JobState::Running, Detail::None, effects);
-            effects.push(Effect::Stop(session, lease, Stop::Cancel(grace)));
         }
+        effects.push(Effect::Stop(session, lease, Stop::Cancel(grace)));
         self.arm(key);
     }
 
@@ -314,8 +315,7 @@ impl Core {
 
     /// A running attempt must end now: its cancel's grace is over, or it ran too long.
     fn attempt_overdue(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
-        let Some(live) = self.table[key].live.as_ref() else { return };
-        if live.cancel.as_ref().is_some_and(|(force_at, _)| *force_at <= now.monotonic) {
+        if self.table[key].cancel_requested {
             return self.force_cancel(now, key, effects);
         }
         let timeout = self.table[key].options.as_ref().and_then(|options| options.attempt_timeout);

@@ -154,3 +154,23 @@ fn a_handler_that_stops_uncancelled_failed() {
     f.end(id, AttemptEnd::Cancelled);
     assert_eq!(f.state(id), JobState::Scheduled, "and is tried again");
 }
+
+#[test]
+fn a_cancelled_attempt_that_runs_out_of_time_was_ended_by_force() {
+    let mut f = Fixture::new();
+    f.open(&["a"], 1);
+    let id = f.submit(with("a", |options| options.attempt_timeout = Some(seconds(3))));
+    f.cancel(id, GRACE).unwrap();
+    f.advance(seconds(3));
+    assert_eq!(f.view(id).outcome, cancelled(true));
+}
+
+#[test]
+fn a_worker_is_told_of_a_shorter_grace() {
+    let (mut f, id) = running();
+    f.cancel(id, GRACE).unwrap();
+    f.advance(seconds(1));
+    f.cancel(id, GRACE).unwrap();
+    f.cancel(id, seconds(2)).unwrap();
+    assert_eq!(f.stopped(), [(id, Stop::Cancel(GRACE)), (id, Stop::Cancel(seconds(2)))]);
+}
