@@ -30,15 +30,19 @@ impl Core {
 
     /// Ends a session: what it ran is lost and counted as such.
     pub(crate) fn close_session(&mut self, now: Now, key: SessionKey, effects: &mut Effects) {
-        self.sessions.set_slots(key, 0);
+        let mut lost = Vec::new();
         while let Some(job) = self.sessions.get(key).and_then(|session| session.running.first()) {
-            let worker = self.sessions.get(key).map(|session| session.name.clone()).unwrap_or_default();
-            let message = format!("worker {worker} went away during the attempt");
             self.leave_running(job, true, effects);
-            self.attempt_failed(now, job, Failure::new(FailureReason::WorkerLost, message), None, effects);
+            lost.push(job);
         }
-        if let Some(group) = self.sessions.close(key) {
+        let Some((session, gone_group)) = self.sessions.close(key) else { return };
+        if let Some(group) = gone_group {
             self.disconnect_group(group);
+        }
+        // The newest first: each waits in front of those before it.
+        for job in lost.into_iter().rev() {
+            let message = format!("worker {} went away during the attempt", session.name);
+            self.attempt_failed(now, job, Failure::new(FailureReason::WorkerLost, message), None, effects);
         }
     }
 

@@ -120,18 +120,19 @@ impl Sessions {
         (key, is_new)
     }
 
-    /// Removes a session that runs nothing any more. Answers its group if that is gone with it.
-    pub(super) fn close(&mut self, key: SessionKey) -> Option<GroupKey> {
+    /// Removes a session that runs nothing any more, and answers it; and its group if that is gone with it.
+    pub(super) fn close(&mut self, key: SessionKey) -> Option<(Session, Option<GroupKey>)> {
         let session = self.sessions.remove(&key)?;
-        let group = self.group_mut(session.group);
+        let group_key = session.group;
+        let group = self.group_mut(group_key);
         group.free.retain(|free| *free != key);
         group.sessions -= 1;
         if group.sessions > 0 {
-            return None;
+            return Some((session, None));
         }
-        let group = self.groups.remove(&session.group)?;
+        let group = self.groups.remove(&group_key)?;
         self.by_served.remove(&group.served);
-        Some(session.group)
+        Some((session, Some(group_key)))
     }
 
     /// Groups that serve the lane, in the order of their keys.

@@ -162,3 +162,25 @@ fn a_drained_core_starts_nothing_and_takes_nothing_but_lets_jobs_finish() {
         [JobState::Succeeded, JobState::Queued, JobState::Queued]
     );
 }
+
+#[test]
+fn jobs_lost_together_wait_in_the_order_in_which_they_started() {
+    let mut f = Fixture::new();
+    let session = f.open(&["a"], 3);
+    let jobs = [(); 4].map(|()| f.submit(job("a")));
+    f.close(session);
+    f.started();
+    f.open(&["a"], 4);
+    assert_eq!(f.started(), jobs);
+}
+
+#[test]
+fn the_last_session_to_leave_leaves_its_jobs_without_a_worker() {
+    let mut f = Fixture::new();
+    let session = f.open(&["a"], 1);
+    let lost = f.submit(job("a"));
+    f.close(session);
+    let event = f.events(lost).pop().unwrap();
+    let crate::job::EventBody::State(change) = event.body else { panic!("{event:?}") };
+    assert_eq!((change.state, change.wait_reason), (JobState::Queued, Some(WaitReason::NoWorker)));
+}
