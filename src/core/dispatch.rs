@@ -160,8 +160,8 @@ impl Core {
         entry.attempt += 1;
         entry.deadline = attempt_deadline;
         entry.live = Some(Box::new(Live { lease, session, attempt_deadline, cancel: None }));
-        let time_left =
-            entry.overall_deadline().unwrap_or(Duration::MAX).min(attempt_deadline) - now.monotonic;
+        let given_up = entry.overall_deadline().unwrap_or(Duration::MAX).min(attempt_deadline);
+        let time_left = given_up.saturating_sub(now.monotonic);
         self.dispatches += 1;
         let lane = &mut self.lanes[lane_key];
         lane.served = self.dispatches;

@@ -199,6 +199,9 @@ impl Core {
 
     /// Moves a scheduled job whose time has come to its lane.
     pub(super) fn enqueue_due(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
+        if self.is_past_timeout(now, key) {
+            return self.give_up(now, key, effects);
+        }
         self.leave_waiting(key);
         self.table[key].deadline = Duration::MAX;
         self.transition(now, key, JobState::Queued, Detail::None, effects);
@@ -284,11 +287,11 @@ impl Core {
 
     /// Handles the job's timer, whatever it was for.
     pub(super) fn timer_fired(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
-        let entry = &self.table[key];
-        let is_due = entry.deadline <= now.monotonic;
-        if entry.overall_deadline().is_some_and(|deadline| deadline <= now.monotonic) {
+        if self.is_past_timeout(now, key) {
             return self.give_up(now, key, effects);
         }
+        let entry = &self.table[key];
+        let is_due = entry.deadline <= now.monotonic;
         match entry.state {
             JobState::Scheduled if is_due => self.enqueue_due(now, key, effects),
             JobState::Running if is_due => self.attempt_overdue(now, key, effects),
@@ -297,6 +300,10 @@ impl Core {
             }
             _ => self.arm(key),
         }
+    }
+
+    fn is_past_timeout(&self, now: Now, key: JobKey) -> bool {
+        self.table[key].overall_deadline().is_some_and(|deadline| deadline <= now.monotonic)
     }
 
     /// The job's timeout passed.

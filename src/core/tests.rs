@@ -4,4 +4,5 @@ mod cancel;
 mod dispatch;
 mod fixture;
 mod invariants;
+mod lifecycle;
 mod submit;
