@@ -156,7 +156,8 @@ impl Core {
         let entry = &mut self.table[key];
         let lane_key = entry.lane;
         let attempt_timeout = entry.options.as_ref().and_then(|options| options.attempt_timeout);
-        let attempt_deadline = now.monotonic + attempt_timeout.unwrap_or(self.options.attempt_timeout);
+        let attempt_timeout = attempt_timeout.unwrap_or(self.options.attempt_timeout);
+        let attempt_deadline = now.monotonic.saturating_add(attempt_timeout);
         entry.attempt += 1;
         entry.deadline = attempt_deadline;
         entry.live = Some(Box::new(Live { lease, session, attempt_deadline, cancel: None }));

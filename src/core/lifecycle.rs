@@ -8,6 +8,7 @@ use super::entry::{End, LeaseId};
 use super::history::{Detail, RingItem, Stream, Transition};
 use super::sessions::SessionKey;
 use super::table::JobKey;
+use super::wheel::TICK_MAX;
 use super::{Core, cancelled};
 use crate::clock::Now;
 use crate::error::{Error, ErrorKind, Result};
@@ -217,7 +218,7 @@ impl Core {
         grace: Duration,
         effects: &mut Effects,
     ) {
-        let force_at = now.monotonic + grace;
+        let force_at = now.monotonic.saturating_add(grace);
         let entry = &mut self.table[key];
         let Some(live) = entry.live.as_mut() else { return };
         let (lease, session) = (live.lease, live.session);
@@ -416,7 +417,7 @@ impl Core {
         let first = entry.overall_deadline().unwrap_or(Duration::MAX).min(entry.deadline);
         match first {
             Duration::MAX => self.wheel.clear(&mut self.table, key),
-            first => self.wheel.set(&mut self.table, key, first.as_micros().div_ceil(1000) as u64),
+            first => self.wheel.set(&mut self.table, key, tick_after(first)),
         }
     }
 
@@ -426,6 +427,12 @@ impl Core {
             observer => effects.push(Effect::Wake(observer, key)),
         }
     }
+}
+
+/// The first tick at or after this time. The last tick stands for everything the wheel does not reach.
+fn tick_after(time: Duration) -> u64 {
+    let tick = time.as_nanos().div_ceil(1_000_000);
+    u64::try_from(tick).map_or(TICK_MAX, |tick| tick.min(TICK_MAX))
 }
 
 fn check_size(field: &str, size: usize, limit: usize) -> Result<()> {

@@ -182,7 +182,7 @@ impl Core {
 fn new_entry(now: Now, id: JobId, job: NewJob, lane: LaneKey) -> Entry {
     let (state, deadline) = match job.options.as_ref().map_or(Start::Now, |options| options.start) {
         Start::At(time) if time > now.wall => (JobState::Scheduled, Duration::MAX),
-        Start::After(delay) if !delay.is_zero() => (JobState::Scheduled, now.monotonic + delay),
+        Start::After(delay) if !delay.is_zero() => (JobState::Scheduled, now.monotonic.saturating_add(delay)),
         Start::Now | Start::At(_) | Start::After(_) => (JobState::Queued, Duration::MAX),
     };
     Entry {

@@ -6,8 +6,9 @@ use super::table::{JobKey, Table};
 
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
-/// 64^7 ms are 139 years, beyond every span a job can ask for.
-const LEVELS: usize = 7;
+const LEVELS: usize = 9;
+/// The last tick there is, 571,000 years away.
+pub(super) const TICK_MAX: u64 = (1 << (SLOT_BITS * LEVELS as u32)) - 1;
 const UNSET: u16 = u16::MAX;
 
 /// A record's timer.
@@ -52,7 +53,7 @@ impl Wheel {
         Self { elapsed: 0, occupied: [0; LEVELS], heads: [JobKey::NONE; LEVELS * SLOTS] }
     }
 
-    /// Sets the job's timer to this tick, in place of the one it had.
+    /// Sets the job's timer to this tick, at most [`TICK_MAX`], in place of the one it had.
     pub(super) fn set(&mut self, table: &mut Table, key: JobKey, at: u64) {
         if table[key].timer.slot != UNSET {
             if table[key].timer.at == at {
@@ -139,7 +140,7 @@ impl Wheel {
 fn level_of(elapsed: u64, at: u64) -> usize {
     let differing = (elapsed ^ at) | (SLOTS as u64 - 1);
     let level = (u64::BITS - 1 - differing.leading_zeros()) / SLOT_BITS;
-    (level as usize).min(LEVELS - 1)
+    level as usize
 }
 
 fn slot_in(level: usize, tick: u64) -> usize {

@@ -353,3 +353,16 @@ fn failures_are_numbered_by_their_attempt_and_cut_to_their_bounds() {
     let failure = change.failure.unwrap();
     assert_eq!((failure.attempt, failure.message.len()), (1, crate::job::FAILURE_MESSAGE_BYTES_MAX));
 }
+
+#[test]
+fn nanoseconds_neither_fire_a_timer_early_nor_keep_a_tick_busy() {
+    let mut f = Fixture::new();
+    f.now.monotonic += Duration::from_nanos(500);
+    let id = f.submit(with("a", |options| options.start = Start::After(seconds(1))));
+    assert_eq!(f.core.next_deadline(), Some(Duration::from_millis(960)), "a tick or a level before it");
+    f.now.monotonic = seconds(1);
+    f.tick();
+    assert_eq!((f.state(id), f.core.next_deadline()), (Scheduled, Some(millis(1001))));
+    f.advance(millis(1));
+    assert_eq!(f.state(id), Queued);
+}

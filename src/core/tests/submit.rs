@@ -1,10 +1,12 @@
 //! Accepting jobs: idempotency, batches and bounds.
 
+use std::time::Duration;
+
 use super::fixture::*;
-use crate::core::CoreOptions;
 use crate::core::lanes::LANES_MAX;
+use crate::core::{AttemptEnd, CoreOptions};
 use crate::error::ErrorKind;
-use crate::job::{JobId, JobState, NewJob, Payload};
+use crate::job::{Failure, FailureReason, JobId, JobState, NewJob, Payload, Start};
 
 fn small() -> CoreOptions {
     CoreOptions { jobs_max: 3, job_bytes_max: 100, ..CoreOptions::default() }
@@ -137,4 +139,39 @@ fn a_check_answers_as_submit_would_and_keeps_nothing() {
     assert_eq!(*reused.kind(), ErrorKind::JobIdReused(known));
     assert!(full("QUEUE_BYTES_FULL")(f.core.check_submit(None, &sized("b", 1)).unwrap_err().kind()));
     assert_eq!((f.core.job_count(), f.core.lanes.keys().len()), (1, 1));
+}
+
+#[test]
+fn no_span_is_too_long_to_be_accepted() {
+    for span in [
+        Duration::MAX - seconds(1000),
+        seconds(u64::MAX / 1000),
+        seconds(4_400_000_000),
+        seconds(315_576_000_000),
+    ] {
+        let mut f = Fixture::with(CoreOptions { attempt_timeout: span, ..CoreOptions::default() });
+        f.advance(seconds(100));
+        f.open(&["a"], 5);
+        let [delayed, timed, kept, cancelled] = [
+            with("a", |options| options.start = Start::After(span)),
+            with("a", |options| options.timeout = Some(span)),
+            with("a", |options| options.retention = Some(span)),
+            with("a", |options| options.attempt_timeout = Some(span)),
+        ]
+        .map(|job| f.submit(job));
+        f.cancel(cancelled, span).unwrap();
+        f.end(kept, fail_after(span));
+        f.end(timed, AttemptEnd::Release(span));
+        f.advance(seconds(3600 * 24 * 365 * 10));
+        let states = [delayed, timed, kept, cancelled].map(|id| f.state(id));
+        assert_eq!(
+            states,
+            [JobState::Scheduled, JobState::Scheduled, JobState::Failed, JobState::Running],
+            "{span:?}"
+        );
+    }
+}
+
+fn fail_after(pause: Duration) -> AttemptEnd {
+    AttemptEnd::Failure(Failure::new(FailureReason::Handler, "later"), Some(pause))
 }
