@@ -337,7 +337,7 @@ impl Core {
     /// Takes a waiting job out of its lane.
     pub(super) fn leave_waiting(&mut self, key: JobKey) {
         let entry = &self.table[key];
-        let (lane, start) = (entry.lane, entry.start());
+        let (lane, start, accepted) = (entry.lane, entry.start(), entry.accepted);
         match entry.state {
             JobState::Queued => {
                 self.lanes[lane].remove(&mut self.table, key);
@@ -346,7 +346,7 @@ impl Core {
             _ => self.lanes[lane].scheduled.remove(&mut self.table, key),
         }
         if let Start::At(time) = start {
-            self.wall_starts.remove(&(time, key));
+            self.wall_starts.remove(&(time, accepted, key));
         }
     }
 

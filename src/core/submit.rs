@@ -167,7 +167,7 @@ impl Core {
         if state == JobState::Scheduled {
             self.lanes[lane].scheduled.push_back(&mut self.table, key);
             if let Start::At(time) = start {
-                self.wall_starts.insert((time, key));
+                self.wall_starts.insert((time, self.table[key].accepted, key));
             }
             self.arm(key);
         } else {

@@ -6,3 +6,5 @@ mod fixture;
 mod invariants;
 mod lifecycle;
 mod submit;
+mod table;
+mod wheel;

@@ -34,7 +34,14 @@ impl Timer {
 pub(super) struct Wheel {
     elapsed: u64,
     occupied: [u64; LEVELS],
-    heads: [JobKey; LEVELS * SLOTS],
+    slots: [Slot; LEVELS * SLOTS],
+}
+
+/// The timers of a slot, in the order in which they were set: equal ticks fire in that order.
+#[derive(Clone, Copy)]
+struct Slot {
+    first: JobKey,
+    last: JobKey,
 }
 
 /// What one step of turning the wheel did.
@@ -50,7 +57,11 @@ pub(super) enum Step {
 
 impl Wheel {
     pub(super) fn new() -> Self {
-        Self { elapsed: 0, occupied: [0; LEVELS], heads: [JobKey::NONE; LEVELS * SLOTS] }
+        Self {
+            elapsed: 0,
+            occupied: [0; LEVELS],
+            slots: [Slot { first: JobKey::NONE, last: JobKey::NONE }; LEVELS * SLOTS],
+        }
     }
 
     /// Sets the job's timer to this tick, at most [`TICK_MAX`], in place of the one it had.
@@ -64,13 +75,13 @@ impl Wheel {
         let place = at.max(self.elapsed);
         let level = level_of(self.elapsed, place);
         let slot = level * SLOTS + slot_in(level, place);
-        let next = self.heads[slot];
-        if next != JobKey::NONE {
-            table[next].timer.previous = key;
+        let previous = std::mem::replace(&mut self.slots[slot].last, key);
+        match previous {
+            JobKey::NONE => self.slots[slot].first = key,
+            previous => table[previous].timer.next = key,
         }
-        self.heads[slot] = key;
         self.occupied[level] |= 1 << (slot % SLOTS);
-        table[key].timer = Timer { at, previous: JobKey::NONE, next, slot: slot as u16 };
+        table[key].timer = Timer { at, previous, next: JobKey::NONE, slot: slot as u16 };
     }
 
     pub(super) fn clear(&mut self, table: &mut Table, key: JobKey) {
@@ -78,16 +89,17 @@ impl Wheel {
         if slot == UNSET {
             return;
         }
-        if next != JobKey::NONE {
-            table[next].timer.previous = previous;
+        let slot = slot as usize;
+        match next {
+            JobKey::NONE => self.slots[slot].last = previous,
+            next => table[next].timer.previous = previous,
         }
-        if previous != JobKey::NONE {
-            table[previous].timer.next = next;
-            return;
+        match previous {
+            JobKey::NONE => self.slots[slot].first = next,
+            previous => table[previous].timer.next = next,
         }
-        self.heads[slot as usize] = next;
-        if next == JobKey::NONE {
-            self.occupied[slot as usize / SLOTS] &= !(1 << (slot as usize % SLOTS));
+        if self.slots[slot].first == JobKey::NONE {
+            self.occupied[slot / SLOTS] &= !(1 << (slot % SLOTS));
         }
     }
 
@@ -103,7 +115,7 @@ impl Wheel {
             return Step::Idle;
         };
         self.elapsed = self.elapsed.max(tick);
-        let key = self.heads[slot];
+        let key = self.slots[slot].first;
         let at = table[key].timer.at;
         self.clear(table, key);
         if at <= self.elapsed {

@@ -95,7 +95,7 @@ fn check_job(core: &Core, key: JobKey) {
     let lane = &core.lanes[entry.lane];
     let (list, has_wake_up) = match entry.state {
         JobState::Scheduled => {
-            let on_wall = core.wall_starts.iter().any(|(_, waiting)| *waiting == key);
+            let on_wall = core.wall_starts.iter().any(|(.., waiting)| *waiting == key);
             (Some(&lane.scheduled), on_wall || entry.timer.at().is_some())
         }
         JobState::Queued => {

@@ -366,3 +366,25 @@ fn nanoseconds_neither_fire_a_timer_early_nor_keep_a_tick_busy() {
     f.advance(millis(1));
     assert_eq!(f.state(id), Queued);
 }
+
+#[test]
+fn jobs_delayed_alike_start_in_the_order_of_acceptance() {
+    let mut f = Fixture::new();
+    f.open(&["a"], 1);
+    // Their records are used again, the second one first.
+    for removed in [(); 2].map(|()| f.submit(job("b"))) {
+        f.cancel(removed, GRACE).unwrap();
+        f.run(|core, _, effects| core.delete(removed, effects)).unwrap();
+    }
+    let at = f.now.wall.plus(seconds(100));
+    let starts = [Start::At(at), Start::After(seconds(100))];
+    let jobs = starts.map(|start| [(); 4].map(|()| f.submit(with("a", |options| options.start = start))));
+    f.started();
+    f.advance(seconds(30));
+    f.advance(seconds(70));
+    // A wall clock start comes before a delay that ends in the same tick.
+    for id in jobs.concat() {
+        assert_eq!(f.started(), [id]);
+        f.end(id, success());
+    }
+}
