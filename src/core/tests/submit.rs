@@ -175,3 +175,16 @@ fn no_span_is_too_long_to_be_accepted() {
 fn fail_after(pause: Duration) -> AttemptEnd {
     AttemptEnd::Failure(Failure::new(FailureReason::Handler, "later"), Some(pause))
 }
+
+#[test]
+fn options_spelled_out_at_their_defaults_are_no_other_spec() {
+    let mut f = Fixture::new();
+    f.submit_as(id(1), job("a")).unwrap();
+    assert!(f.submit_as(id(1), with("a", |_| {})).unwrap().existing);
+    f.submit_as(id(2), with("a", |_| {})).unwrap();
+    assert!(f.submit_as(id(2), job("a")).unwrap().existing);
+    assert_eq!(
+        submit_all(&mut f, vec![(id(3), job("a")), (id(3), with("a", |_| {}))]),
+        Ok(vec![false, true])
+    );
+}
