@@ -79,7 +79,8 @@ pub(crate) struct Core {
     table: table::Table,
     wheel: wheel::Wheel,
     /// Jobs that wait for a wall clock time. Apart from the wheel, because the wall clock may be moved.
-    wall_starts: BTreeSet<(Timestamp, JobKey)>,
+    /// By time, then in the order of acceptance.
+    wall_starts: BTreeSet<(Timestamp, u64, JobKey)>,
     lanes: lanes::Lanes,
     sessions: sessions::Sessions,
     /// Counts dispatches, to take turns between lanes.
@@ -227,13 +228,14 @@ impl Core {
 
     /// The earliest wall clock time a job waits for.
     pub(crate) fn next_wall_start(&self) -> Option<Timestamp> {
-        self.wall_starts.first().map(|(time, _)| *time)
+        self.wall_starts.first().map(|(time, ..)| *time)
     }
 
     /// Does what is due, at most `budget` timers of it. Answers whether more may be due.
     pub(crate) fn tick(&mut self, now: Now, budget: usize, effects: &mut Effects) -> bool {
         for _ in 0..budget {
-            if let Some((_, key)) = self.wall_starts.first().copied().filter(|(time, _)| *time <= now.wall) {
+            let due = self.wall_starts.first().filter(|(time, ..)| *time <= now.wall);
+            if let Some((.., key)) = due.copied() {
                 self.enqueue_due(now, key, effects);
                 continue;
             }

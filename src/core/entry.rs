@@ -89,7 +89,7 @@ impl Entry {
     /// Monotonic end of the job's whole life, if it has one and has not ended.
     pub(super) fn overall_deadline(&self) -> Option<Duration> {
         let timeout = self.options.as_ref().and_then(|options| options.timeout)?;
-        (!self.state.is_final()).then(|| self.created + timeout)
+        (!self.state.is_final()).then(|| self.created.saturating_add(timeout))
     }
 
     /// Bytes of memory the job is taken to hold; the same each time once it ended.

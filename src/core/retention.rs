@@ -14,8 +14,8 @@ const EXPIRED_IDS_MAX: usize = 100_000;
 #[derive(Default)]
 pub(super) struct Finished {
     /// Finished jobs, oldest end first.
-    list: List,
-    bytes: u64,
+    pub(super) list: List,
+    pub(super) bytes: u64,
     expired: HashMap<JobId, Timestamp>,
     expired_order: VecDeque<JobId>,
 }

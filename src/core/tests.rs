@@ -1,1 +1,10 @@
-//! Tests of the state machine.
+//! Tests of the state machine: every rule on a manual clock, and random commands against a reference model.
+
+mod cancel;
+mod dispatch;
+mod fixture;
+mod invariants;
+mod lifecycle;
+mod submit;
+mod table;
+mod wheel;
