@@ -111,11 +111,6 @@ impl Core {
         }
     }
 
-    /// The bounds in force.
-    pub(crate) fn options(&self) -> &CoreOptions {
-        &self.options
-    }
-
     /// Ends a waiting job at once; tells the worker of a running one and forces it after `grace`.
     pub(crate) fn cancel(
         &mut self,

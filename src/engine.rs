@@ -456,11 +456,6 @@ impl Engine {
         while self.command(|state, now, effects| state.core.tick(now, LOCK_BUDGET, effects)) {}
     }
 
-    /// A payload that is too large for this engine is refused with its size and the limit.
-    pub(crate) fn payload_bytes_max(&self) -> usize {
-        self.0.options.core.payload_bytes_max
-    }
-
     /// The one way of every command: lock, apply, sort the effects, unlock, deliver.
     fn command<T>(&self, apply: impl FnOnce(&mut State, Now, &mut Effects) -> T) -> T {
         let mut effects = Effects::default();

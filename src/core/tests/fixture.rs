@@ -26,7 +26,6 @@ pub(super) struct Fixture {
     /// What sessions were told to stop, not yet taken by [`Fixture::stopped`].
     stopped: Vec<(JobId, Stop)>,
     pub(super) woken: Vec<u32>,
-    pub(super) gone: Vec<u32>,
     pub(super) records: Vec<Record>,
     /// The newest lease of each job.
     leases: HashMap<JobId, (SessionKey, LeaseId)>,
@@ -117,7 +116,6 @@ impl Fixture {
             started: Vec::new(),
             stopped: Vec::new(),
             woken: Vec::new(),
-            gone: Vec::new(),
             records: Vec::new(),
             leases: HashMap::new(),
             lease_jobs: HashMap::new(),
@@ -138,8 +136,7 @@ impl Fixture {
                     self.lease_jobs.insert(assignment.lease, assignment.job_id);
                 }
                 Effect::Stop(_, lease, stop) => self.stopped.push((self.lease_jobs[&lease], stop)),
-                Effect::Wake(observer, _) => self.woken.push(observer),
-                Effect::Gone(observer) => self.gone.push(observer),
+                Effect::Wake(observer) | Effect::Ended(observer, _) => self.woken.push(observer),
             }
         }
         invariants::check(&self.core);
