@@ -2,6 +2,7 @@
 
 mod cancel;
 mod dispatch;
+mod events;
 mod fixture;
 mod invariants;
 mod lifecycle;
