@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::history::{Stream, Transition};
+use super::history::{Detail, Stream, Transition};
 use super::list::Links;
 use super::sessions::SessionKey;
 use super::wheel::Timer;
-use crate::job::{JobId, JobOptions, JobState, Outcome, Payload, RetryPolicy, Start, Timestamp, WaitReason};
+use crate::job::{
+    Failure, JobId, JobOptions, JobState, Outcome, Payload, RetryPolicy, Start, Timestamp, WaitReason,
+};
 
 /// The permission to run one attempt. Unguessable; only the newest one of a job moves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -96,14 +98,27 @@ impl Entry {
     pub(super) fn weight(&self) -> u64 {
         let result = match self.end.as_deref() {
             Some(End { outcome: Outcome::Result(result), .. }) => result.bytes.len(),
-            Some(End { outcome: Outcome::Failure(failure), .. }) => failure.message.len(),
+            Some(End { outcome: Outcome::Failure(failure), .. }) => failure_bytes(failure),
             _ => 0,
         };
-        let history = self.history.len() * size_of::<Transition>();
+        let history: usize = self.history.iter().map(transition_bytes).sum();
         let stream = self.stream.as_ref().map_or(0, |stream| stream.ring_bytes());
         let options = self.options.as_ref().map_or(0, |options| options_bytes(options));
         (RECORD_BYTES + self.payload.bytes.len() + result + history + stream + options) as u64
     }
+}
+
+fn transition_bytes(transition: &Transition) -> usize {
+    let failure = match &transition.detail {
+        Detail::Failure(failure) => failure_bytes(failure),
+        Detail::None | Detail::Worker(_) => 0,
+    };
+    size_of::<Transition>() + failure
+}
+
+fn failure_bytes(failure: &Failure) -> usize {
+    let details = failure.details.as_ref().map_or(0, |details| details.bytes.len());
+    size_of::<Failure>() + failure.error_type.len() + failure.message.len() + details
 }
 
 fn options_bytes(options: &JobOptions) -> usize {
