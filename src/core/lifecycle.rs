@@ -284,7 +284,7 @@ impl Core {
         self.lanes.queue_of(lane).finished.add(now.monotonic);
         self.transition(now, key, state, Detail::None, effects);
         self.arm(key);
-        self.retain(key, effects);
+        self.retain(now, key, effects);
     }
 
     /// Handles the job's timer, whatever it was for.
@@ -298,7 +298,7 @@ impl Core {
             JobState::Scheduled if is_due => self.enqueue_due(now, key, effects),
             JobState::Running if is_due => self.attempt_overdue(now, key, effects),
             JobState::Succeeded | JobState::Failed | JobState::Cancelled if is_due => {
-                self.expire(key, effects)
+                self.expire(now, key, effects)
             }
             _ => self.arm(key),
         }

@@ -99,3 +99,30 @@ fn the_key_of_a_removed_job_is_not_taken_for_the_job() {
     assert_eq!(f.key(new), key, "records are used again");
     assert!(!f.core.is_at(key, old));
 }
+
+#[test]
+fn an_id_whose_job_is_gone_names_a_new_job() {
+    let mut f = Fixture::new();
+    let id = finished(&mut f, job("a"));
+    f.advance(seconds(3600));
+    assert!(!f.submit_as(id, job("b")).unwrap().existing);
+    assert_eq!(f.states(id), [JobState::Queued]);
+    f.cancel(id, GRACE).unwrap();
+    f.run(|core, _, effects| core.delete(id, effects)).unwrap();
+    assert_eq!(f.find_error(id), ErrorKind::JobNotFound(id), "the newer job did not expire");
+}
+
+#[test]
+fn the_oldest_finished_jobs_make_room_and_the_one_that_just_ended_stays() {
+    let mut f = Fixture::with(CoreOptions { retention_bytes_max: 3000, ..CoreOptions::default() });
+    let [first, second] = [sized("a", 500), sized("a", 500)].map(|job| finished(&mut f, job));
+    let waiting = f.submit(sized("a", 2000));
+    f.advance(seconds(1));
+    let third = finished(&mut f, sized("a", 500));
+    assert_eq!(f.find_error(first), expired(first, f.now.wall), "removed now, not when its time was over");
+    assert_eq!([second, third].map(|id| f.state(id)), [JobState::Cancelled; 2]);
+    let large = finished(&mut f, sized("a", 10_000));
+    assert_eq!((f.core.job_count(), f.state(large)), (2, JobState::Cancelled));
+    finished(&mut f, sized("a", 10));
+    assert!(f.core.find(large).is_err() && f.core.find(waiting).is_ok());
+}
