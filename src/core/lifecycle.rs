@@ -93,6 +93,7 @@ impl Core {
         let entry = &mut self.table[key];
         entry.sequence += 1;
         let (sequence, attempt, time) = (entry.sequence, entry.attempt, now.wall);
+        let history = &entry.history;
         let stream: &mut Stream = entry.stream.get_or_insert_default();
         let body = match report {
             Report::Progress(progress) => {
@@ -102,12 +103,12 @@ impl Core {
             }
             Report::Output(output) => {
                 let output = output.bounded();
-                stream.push(sequence, attempt, time, RingItem::Output(output.clone()), ring_max);
+                stream.push(sequence, attempt, time, RingItem::Output(output.clone()), ring_max, history);
                 EventBody::Output(output)
             }
             Report::Log(log) => {
                 let log = log.bounded();
-                stream.push(sequence, attempt, time, RingItem::Log(log.clone()), ring_max);
+                stream.push(sequence, attempt, time, RingItem::Log(log.clone()), ring_max, history);
                 EventBody::Log(log)
             }
         };
@@ -283,7 +284,7 @@ impl Core {
         self.lanes.queue_of(lane).finished.add(now.monotonic);
         self.transition(now, key, state, Detail::None, effects);
         self.arm(key);
-        self.retain(key, effects);
+        self.retain(now, key, effects);
     }
 
     /// Handles the job's timer, whatever it was for.
@@ -297,7 +298,7 @@ impl Core {
             JobState::Scheduled if is_due => self.enqueue_due(now, key, effects),
             JobState::Running if is_due => self.attempt_overdue(now, key, effects),
             JobState::Succeeded | JobState::Failed | JobState::Cancelled if is_due => {
-                self.expire(key, effects)
+                self.expire(now, key, effects)
             }
             _ => self.arm(key),
         }

@@ -157,6 +157,7 @@ impl Core {
         effects: &mut Effects,
     ) -> Submitted {
         effects.record(|| Record::Accepted(Box::new(NewJob { id: Some(id), ..job.clone() })));
+        self.finished.forget(id);
         let entry = new_entry(now, id, job, lane);
         let (state, start) = (entry.state, entry.start());
         self.live_jobs += 1;

@@ -2,9 +2,13 @@
 
 mod cancel;
 mod dispatch;
+mod events;
 mod fixture;
 mod invariants;
 mod lifecycle;
+mod queries;
+mod queues;
+mod retention;
 mod submit;
 mod table;
 mod wheel;

@@ -4,12 +4,14 @@ use jobstream::engine::{Engine, EngineOptions};
 use jobstream::server::{Server, ServerOptions, Shutdown};
 use jobstream::worker::{Pool, demo};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
     if std::env::args().skip(1).eq(["__orphan-guard"]) {
-        jobstream::worker::command::run_orphan_guard(std::io::stdin().lock())?;
-        return Ok(());
+        return orphan_guard();
     }
-    serve()
+    ExitCode::from(u8::from(serve().is_err()))
 }
 
 #[tokio::main]
@@ -27,4 +29,17 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
         Server::new(engine, ServerOptions::default()).with_pool(pool).run(listener, shutdown).await?;
     println!("{report:?}");
     Ok(())
+}
+
+/// Started by the server, never by hand: see [`jobstream::worker::command::OrphanGuard`].
+fn orphan_guard() -> ExitCode {
+    let told = match jobstream::worker::command::run_orphan_guard(io::stdin().lock()) {
+        Ok(0) => return ExitCode::SUCCESS,
+        Ok(groups) => {
+            writeln!(io::stderr(), "jobstream: the server was killed; stopped {groups} commands it left")
+        }
+        Err(error) => writeln!(io::stderr(), "jobstream: cannot guard against orphans: {error}"),
+    };
+    // Nobody may be left to read it.
+    ExitCode::from(u8::from(told.is_err()))
 }
