@@ -2,3 +2,7 @@
 
 mod command;
 mod listener;
+mod submit;
+mod submit_stream;
+mod support;
+mod watch;
