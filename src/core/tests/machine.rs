@@ -143,7 +143,7 @@ impl Machine {
                     time_left: assignment.time_left,
                 }),
                 Effect::Stop(_, lease, stop) => stops.push((lease, stop)),
-                Effect::Wake(..) | Effect::Gone(_) => unreachable!("nobody observes"),
+                Effect::Wake(..) | Effect::Ended(..) => unreachable!("nobody observes"),
             }
         }
         let records = effects.records.expect("recording");
