@@ -1,3 +1,107 @@
-//! The jobstream command line.
+//! The jobstream command line. Each subcommand has a file of its own; this one only chooses among them.
 
-fn main() {}
+mod connect;
+mod error;
+mod exit;
+mod follow;
+mod interrupt;
+mod jobs;
+mod outcome;
+mod output;
+mod payload;
+mod result;
+mod run;
+mod spec;
+mod submit;
+mod units;
+mod wait;
+mod watch;
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::runtime;
+
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::output::Voice;
+
+/// Submit a job, get its result, watch it live, over gRPC.
+#[derive(Debug, Parser)]
+#[command(name = "jobstream", version, after_help = exit::HELP, max_term_width = 80)]
+#[command(propagate_version = false, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    voice: Voice,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(Box<run::Run>),
+    Submit(Box<submit::Submit>),
+    Result(result::GetResult),
+    Watch(watch::Watch),
+    Jobs(jobs::Jobs),
+}
+
+fn main() -> ExitCode {
+    let Cli { voice, command } = Cli::parse();
+    match dispatch(command, voice) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            error.print(voice.stderr_style());
+            error.exit.into()
+        }
+    }
+}
+
+fn dispatch(command: Command, voice: Voice) -> Result<Exit> {
+    match command {
+        Command::Run(run) => block_on(run.run(voice)),
+        Command::Submit(submit) => block_on(submit.run(voice)),
+        Command::Result(result) => block_on(result.run(voice)),
+        Command::Watch(watch) => block_on(watch.run(voice)),
+        Command::Jobs(jobs) => block_on(jobs.run(voice)),
+    }
+}
+
+/// Runs a client command on this thread.
+fn block_on(command: impl Future<Output = Result<Exit>>) -> Result<Exit> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new(Exit::Other, format!("cannot start: {error}")))?;
+    runtime.block_on(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_makes_sense() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_is_narrow_and_has_an_example() {
+        check_help(&mut Cli::command(), "jobstream");
+    }
+
+    fn check_help(command: &mut clap::Command, path: &str) {
+        let help = command.render_help().to_string();
+        for line in help.lines() {
+            assert!(line.chars().count() <= 80, "{path}: {line}");
+        }
+        assert!(help.contains(&format!("  {path}")), "{path}:\n{help}");
+        for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
+            let path = format!("{path} {}", sub.get_name());
+            check_help(sub, &path);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Behaviour of jobstream as its users see it. One binary, so that it links once.
+
+mod cli;
