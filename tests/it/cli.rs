@@ -1,6 +1,7 @@
 //! The command line against scripted answers: what it sends, prints and exits with. The server is a fake; the binary is
 //! the real one.
 
+mod admin;
 mod fake;
 mod jobs;
 mod submit;

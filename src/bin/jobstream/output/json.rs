@@ -1,6 +1,7 @@
 //! Messages as JSON: the names of proto JSON (`jobId`), and enum values without their prefix (`SUCCEEDED`).
 //! What is unset is left out; 64-bit integers are strings, times RFC 3339, spans like `1.5s`.
 
+mod admin;
 mod payload;
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::text;
 
+pub(crate) use admin::{queue, server_info};
 pub(crate) use payload::{payload, value, well_known};
 
 /// A JSON object that grows field by field, in order.

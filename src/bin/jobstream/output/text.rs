@@ -64,6 +64,34 @@ pub(crate) fn time(time: Option<&Timestamp>) -> String {
     time.map(Timestamp::to_string).unwrap_or_default()
 }
 
+/// A number with separated thousands: `1,204`.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// A size in the largest binary unit that divides it well: `1 MiB`, `1.5 GiB`, `300 B`.
+pub(crate) fn bytes(bytes: u64) -> String {
+    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    for (unit, size) in units {
+        if bytes >= size {
+            let tenths = bytes / (size / 10).max(1);
+            return match (bytes % size, tenths) {
+                (0, _) => format!("{} {unit}", bytes / size),
+                (_, tenths) => format!("{}.{} {unit}", tenths / 10, tenths % 10),
+            };
+        }
+    }
+    format!("{bytes} B")
+}
+
 /// Why an attempt failed, on one line: `EXIT_STATUS: exited with 3`.
 pub(crate) fn failure(failure: &Failure) -> String {
     let mut parts = vec![reason(failure.reason()).to_owned()];
@@ -149,6 +177,18 @@ mod tests {
         assert_eq!(relative(Some(&at(1_012)), now), "in 12s");
         assert_eq!(relative(None, now), "");
         assert_eq!(time(Some(&at(0))), "1970-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn counts_and_sizes_are_readable() {
+        assert_eq!(
+            (count(7), count(1_204), count(1_000_000)),
+            ("7".into(), "1,204".into(), "1,000,000".into())
+        );
+        assert_eq!(
+            (bytes(300), bytes(1 << 20), bytes(3 << 29)),
+            ("300 B".into(), "1 MiB".into(), "1.5 GiB".into())
+        );
     }
 
     #[test]
