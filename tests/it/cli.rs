@@ -2,6 +2,7 @@
 //! the real one.
 
 mod admin;
+mod config;
 mod fake;
 mod jobs;
 mod submit;

@@ -58,6 +58,7 @@ pub(crate) const HELP: &str = "\
 Data goes to stdout, everything else to stderr.
 
 Examples:
+  jobstream dev
   jobstream run demo.echo '{\"hi\": \"there\"}'
   jobstream submit demo.count '{\"to\": 5}' --watch
 

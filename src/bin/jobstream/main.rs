@@ -1,7 +1,9 @@
 //! The jobstream command line. Each subcommand has a file of its own; this one only chooses among them.
 
 mod completion;
+mod config;
 mod connect;
+mod dev;
 mod error;
 mod exit;
 mod follow;
@@ -14,6 +16,8 @@ mod payload;
 mod queues;
 mod result;
 mod run;
+mod serve;
+mod server;
 mod spec;
 mod submit;
 mod units;
@@ -43,6 +47,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Dev(dev::Dev),
+    Serve(serve::Serve),
     Run(Box<run::Run>),
     Submit(Box<submit::Submit>),
     Result(result::GetResult),
@@ -66,6 +72,8 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command, voice: Voice) -> Result<Exit> {
     match command {
+        Command::Dev(dev) => dev.run(voice),
+        Command::Serve(serve) => serve.run(voice),
         Command::Run(run) => block_on(run.run(voice)),
         Command::Submit(submit) => block_on(submit.run(voice)),
         Command::Result(result) => block_on(result.run(voice)),
