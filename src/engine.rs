@@ -20,7 +20,8 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, Now};
 use crate::core::{
-    AttemptEnd, Core, CoreOptions, Effects, LeaseId, ListBounds, Report, SessionKey, SessionSpec, Submitted,
+    AttemptEnd, Core, CoreOptions, Effects, EndCounts, LeaseId, ListBounds, Report, SessionKey, SessionSpec,
+    Submitted,
 };
 use crate::error::{Error, Result};
 use crate::job::{
@@ -435,6 +436,11 @@ impl Engine {
     /// Attempts that run now.
     pub fn running(&self) -> u32 {
         self.counts().get(JobState::Running)
+    }
+
+    /// Jobs that ended since the start, removed ones included.
+    pub fn ended(&self) -> EndCounts {
+        self.0.state.lock().core.ended()
     }
 
     /// All jobs by state.

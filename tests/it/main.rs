@@ -1,5 +1,6 @@
 //! Behaviour of the library and the binary, seen from outside; one binary for all.
 
+mod cli;
 mod command;
 mod listener;
 mod submit;
