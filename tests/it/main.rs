@@ -1,7 +1,13 @@
 //! Behaviour of the library and the binary, seen from outside; one binary for all.
 
+mod cancel;
 mod command;
+mod commands;
+mod list;
 mod listener;
+mod queues;
+mod result;
+mod retry;
 mod submit;
 mod submit_stream;
 mod support;
