@@ -64,7 +64,9 @@ fn pages_neither_skip_nor_repeat_while_jobs_come_and_go() {
 fn a_page_looks_at_no_more_jobs_than_its_budget() {
     let mut f = Fixture::new();
     let wanted = f.submit(job("rare"));
-    (0..10).for_each(|_| drop(f.submit(job("a"))));
+    for _ in 0..10 {
+        f.submit(job("a"));
+    }
     let filter = JobFilter { kind: Some(kind("rare")), ..JobFilter::default() };
     let (mut next, mut rounds, mut listed) = (Some(f.core.list_begin()), 0, Vec::new());
     while let Some(before) = next {

@@ -108,7 +108,9 @@ fn a_purge_ends_all_that_waits_and_nothing_that_runs() {
 fn a_purge_works_while_finished_jobs_make_room() {
     let options = crate::core::CoreOptions { retention_bytes_max: 1, ..Default::default() };
     let mut f = Fixture::with(options);
-    (0..20).for_each(|number| drop(f.submit(job(if number % 2 == 0 { "a" } else { "b" }))));
+    for number in 0..20 {
+        f.submit(job(if number % 2 == 0 { "a" } else { "b" }));
+    }
     assert_eq!(f.purge("default", 100), 20);
     assert_eq!(f.core.job_count(), 1);
 }
@@ -119,7 +121,9 @@ fn a_queue_shows_its_counts_and_the_kinds_nobody_serves() {
     f.open(&["a"], 1);
     let done = f.submit(job("a"));
     f.end(done, success());
-    ["a", "a", "lonely", "alone"].into_iter().for_each(|name| drop(f.submit(job(name))));
+    for name in ["a", "a", "lonely", "alone"] {
+        f.submit(job(name));
+    }
     f.submit(with("later", |options| options.start = Start::After(seconds(9))));
     let view = f.queue("default");
     let counts = [JobState::Scheduled, JobState::Queued, JobState::Running, JobState::Succeeded];
@@ -173,7 +177,9 @@ fn rates_are_those_of_the_last_minute() {
 #[test]
 fn queues_are_listed_by_name_in_pages() {
     let mut f = Fixture::new();
-    ["c", "a", "b"].into_iter().for_each(|name| drop(f.submit(queued_in("k", name))));
+    for name in ["c", "a", "b"] {
+        f.submit(queued_in("k", name));
+    }
     let names = |after: &str, limit| {
         let (views, more) = f.core.queues(f.now, after, limit);
         (views.iter().map(|view| view.name.to_string()).collect::<String>(), more)
