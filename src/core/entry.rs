@@ -113,12 +113,12 @@ impl Entry {
             Detail::None | Detail::Worker(_) => 64,
         });
         let outcome = match self.end.as_ref().map(|end| &end.outcome) {
-            Some(Outcome::Result(result)) if with_payloads => result.bytes.len(),
+            Some(Outcome::Result(result)) if with_payloads => result.wire_bytes_max(),
             // Told twice: as the outcome and with its attempt.
             Some(Outcome::Failure(failure)) => 2 * failure.bytes(with_payloads),
             _ => 0,
         };
-        let payload = if with_payloads { self.payload.bytes.len() } else { 0 };
+        let payload = if with_payloads { self.payload.wire_bytes_max() } else { 0 };
         let options = self.options.as_ref().map_or(0, |options| options_bytes(options));
         ENVELOPE_BYTES + attempts.sum::<usize>() + outcome + payload + options
     }

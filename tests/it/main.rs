@@ -1,8 +1,14 @@
 //! Behaviour of the library and the binary, seen from outside; one binary for all.
 
+mod cancel;
 mod cli;
 mod command;
+mod commands;
+mod list;
 mod listener;
+mod queues;
+mod result;
+mod retry;
 mod submit;
 mod submit_stream;
 mod support;
