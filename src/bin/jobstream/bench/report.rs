@@ -110,7 +110,7 @@ impl Report {
 
 fn figures(rows: &[Row]) -> Table {
     let mut table =
-        new_table(&["", "a second", "server µs", "load µs", "switches", "p50 µs", "p99 µs", "bytes each"]);
+        new_table(&["", "a second", "server us", "load us", "switches", "p50 us", "p99 us", "bytes each"]);
     for row in rows {
         table.add_row([
             row.name.clone(),
@@ -153,5 +153,5 @@ fn new_table(header: &[&str]) -> Table {
 
 fn cell(spread: Option<Spread>, decimals: usize) -> String {
     let Some(Spread { median, min, max }) = spread else { return String::new() };
-    format!("{median:.decimals$} ({min:.decimals$}–{max:.decimals$})")
+    format!("{median:.decimals$} ({min:.decimals$}-{max:.decimals$})")
 }
