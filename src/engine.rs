@@ -20,7 +20,8 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, Now};
 use crate::core::{
-    AttemptEnd, Core, CoreOptions, Effects, LeaseId, ListBounds, Report, SessionKey, SessionSpec, Submitted,
+    AttemptEnd, Core, CoreOptions, Effects, JobKey, LeaseId, ListBounds, Report, SessionKey, SessionSpec,
+    Submitted,
 };
 use crate::error::{Error, Result};
 use crate::job::{
@@ -182,10 +183,14 @@ impl Engine {
     ///
     /// `JobIdReused`, `ResourceExhausted` or `Draining`; nothing was kept.
     pub async fn submit(&self, job: NewJob) -> Result<Submission> {
+        self.accept(job).map(|(submission, _)| submission)
+    }
+
+    fn accept(&self, job: NewJob) -> Result<(Submission, JobKey)> {
         let id = job.id.unwrap_or_else(JobId::mint);
         self.command(|state, now, effects| {
             let submitted = state.core.submit(now, id, job, effects)?;
-            Ok(state.submission(submitted))
+            Ok((state.submission(submitted), submitted.key))
         })
     }
 
