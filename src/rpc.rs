@@ -4,6 +4,7 @@ mod admin_service;
 mod call;
 mod events;
 mod job_service;
+mod malformed;
 mod page_token;
 mod submit_stream;
 
@@ -13,7 +14,9 @@ use std::sync::Arc;
 
 use tonic::Status;
 use tonic::codec::CompressionEncoding;
-use tonic::service::Routes;
+use tonic::service::{LayerExt, Routes};
+
+use malformed::NameRefusals;
 
 use crate::engine::{Engine, Submission};
 use crate::error::Error;
@@ -60,7 +63,7 @@ pub(crate) fn routes(engine: &Engine) -> Routes {
     let admin = AdminServiceServer::new(api)
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(MESSAGE_BYTES_MAX);
-    Routes::new(jobs).add_service(admin)
+    Routes::new(NameRefusals.named_layer(jobs)).add_service(NameRefusals.named_layer(admin))
 }
 
 fn submit_response(submission: &Submission) -> v1::SubmitResponse {
