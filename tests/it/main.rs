@@ -3,8 +3,11 @@
 mod cancel;
 mod command;
 mod commands;
+mod errors;
+mod limits;
 mod list;
 mod listener;
+mod payload;
 mod queues;
 mod result;
 mod retry;
