@@ -1,5 +1,6 @@
 //! Behaviour of the library and the binary, seen from outside; one binary for all.
 
+mod binary;
 mod cancel;
 mod cli;
 mod command;

@@ -1,5 +1,6 @@
 //! The jobstream command line. Each subcommand has a file of its own; this one only chooses among them.
 
+mod bench;
 mod completion;
 mod config;
 mod connect;
@@ -23,6 +24,10 @@ mod submit;
 mod units;
 mod wait;
 mod watch;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -56,6 +61,11 @@ enum Command {
     Jobs(jobs::Jobs),
     Queues(queues::Queues),
     Info(info::Info),
+    Bench(bench::BenchArgs),
+    #[command(name = bench::HIDDEN_COMMAND, hide = true)]
+    BenchServer {
+        kind: bench::ServerKind,
+    },
     Completion(completion::Completion),
 }
 
@@ -85,8 +95,14 @@ fn dispatch(command: Command, voice: Voice) -> Result<Exit> {
         Command::Jobs(jobs) => block_on(jobs.run(voice)),
         Command::Queues(queues) => block_on(queues.run(voice)),
         Command::Info(info) => block_on(info.run(voice)),
+        Command::Bench(args) => done(bench::run(&args)),
+        Command::BenchServer { kind } => done(bench::serve(kind)),
         Command::Completion(completion) => completion.run(voice, Cli::command()),
     }
+}
+
+fn done(bench: bench::Result<()>) -> Result<Exit> {
+    bench.map(|()| Exit::Ok).map_err(|error| Error::new(Exit::Other, error.to_string()))
 }
 
 /// Runs a client command on this thread.
@@ -121,7 +137,8 @@ mod tests {
             help.contains(&format!("  {path}")) || help.contains("(jobstream completion"),
             "{path}:\n{help}"
         );
-        for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
+        for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help" && !sub.is_hide_set())
+        {
             let path = format!("{path} {}", sub.get_name());
             check_help(sub, &path);
         }

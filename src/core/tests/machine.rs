@@ -17,7 +17,7 @@ use crate::core::{
 use crate::error::{Error, ErrorKind};
 use crate::job::{Event, EventBody, EventTypes, Failure, JobId, JobState, NewJob, Outcome, Start, Timestamp};
 
-const CASES: u32 = 500;
+const CASES: u32 = 300;
 /// Timers handled at a time, so that ticks are cut in pieces.
 const TICK_BUDGET: usize = 3;
 
