@@ -178,7 +178,7 @@ impl Core {
     /// `ResourceExhausted` if too many queues exist and this one does not.
     pub(crate) fn pause_queue(&mut self, name: &str, effects: &mut Effects) -> Result<()> {
         self.lanes.check_queue_room(name)?;
-        self.lanes.queues.entry(name.into()).or_default().paused = true;
+        self.lanes.set_paused(name, true);
         effects.record(|| effects::Record::QueuePaused(name.into(), true));
         self.refresh_queue(name);
         Ok(())
@@ -186,8 +186,10 @@ impl Core {
 
     /// Starts attempts of the queue's jobs again.
     pub(crate) fn resume_queue(&mut self, now: Now, name: &str, effects: &mut Effects) -> Result<()> {
-        let queue = self.lanes.queues.get_mut(name).ok_or_else(|| queue_not_found(name))?;
-        queue.paused = false;
+        if !self.lanes.queues.contains_key(name) {
+            return Err(queue_not_found(name));
+        }
+        self.lanes.set_paused(name, false);
         effects.record(|| effects::Record::QueuePaused(name.into(), false));
         self.refresh_queue(name);
         self.dispatch_all(now, effects);

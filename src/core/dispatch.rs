@@ -99,7 +99,7 @@ impl Core {
 
     /// Brings the lane's place in the ready sets of its groups up to date.
     pub(super) fn refresh_standing(&mut self, key: LaneKey) {
-        let can_start = !self.draining && !self.lanes.is_paused(key);
+        let can_start = !self.draining && !self.lanes[key].paused;
         let lane = &mut self.lanes[key];
         let first = lane.first().filter(|_| can_start);
         let standing = first.map(|(priority, _)| {
@@ -130,7 +130,7 @@ impl Core {
         let groups = &self.lanes[lane].groups;
         if self.draining {
             Some(WaitReason::Draining)
-        } else if self.lanes.is_paused(lane) {
+        } else if self.lanes[lane].paused {
             Some(WaitReason::QueuePaused)
         } else if groups.is_empty() {
             Some(WaitReason::NoWorker)
@@ -142,7 +142,7 @@ impl Core {
     }
 
     fn free_session(&mut self, lane: LaneKey) -> Option<SessionKey> {
-        if self.draining || self.lanes.is_paused(lane) {
+        if self.draining || self.lanes[lane].paused {
             return None;
         }
         let groups = &self.lanes[lane].groups;
@@ -152,7 +152,7 @@ impl Core {
 
     /// Leases the next attempt of a job that is in no list to a session whose slot was taken for it.
     fn start(&mut self, now: Now, key: JobKey, session: SessionKey, effects: &mut Effects) {
-        let lease = LeaseId(self.lease_ids.random());
+        let lease = LeaseId::new(self.lease_ids.random(), key);
         let entry = &mut self.table[key];
         let lane_key = entry.lane;
         let attempt_timeout = entry.options.as_ref().and_then(|options| options.attempt_timeout);

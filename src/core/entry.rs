@@ -6,12 +6,25 @@ use std::time::Duration;
 use super::history::{Detail, Stream, Transition};
 use super::list::Links;
 use super::sessions::SessionKey;
+use super::table::JobKey;
 use super::wheel::Timer;
 use crate::job::{JobId, JobOptions, JobState, Outcome, Payload, RetryPolicy, Start, Timestamp, WaitReason};
 
 /// The permission to run one attempt. Unguessable; only the newest one of a job moves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LeaseId(pub(super) u128);
+pub struct LeaseId(u128);
+
+impl LeaseId {
+    /// A lease on this job: 96 random bits, and where the job is, so that it is found without searching.
+    pub(super) fn new(random: u128, key: JobKey) -> Self {
+        Self(random << u32::BITS | u128::from(key.0))
+    }
+
+    /// Where the job is, if the lease stands.
+    pub(super) fn job_key(self) -> JobKey {
+        JobKey(self.0 as u32)
+    }
+}
 
 /// Which of the server's lanes a job waits in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

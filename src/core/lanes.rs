@@ -1,8 +1,10 @@
 //! Queues and lanes: where jobs wait, in which order, and how many there are.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+use hashbrown::HashMap;
 
 use super::entry::LaneKey;
 use super::list::List;
@@ -25,6 +27,10 @@ pub(super) struct Lane {
     /// Jobs that are not due yet.
     pub(super) scheduled: List,
     pub(super) counts: StateCounts,
+    pub(super) accepted: Rate,
+    pub(super) finished: Rate,
+    /// As its queue is: looked at for every job, so it stands here too.
+    pub(super) paused: bool,
     /// Groups of sessions that serve the lane.
     pub(super) groups: Vec<GroupKey>,
     /// When the lane was served last; the lane served longest ago comes first among equals.
@@ -88,8 +94,6 @@ impl Lane {
 pub(super) struct Queue {
     pub(super) paused: bool,
     pub(super) lanes: HashMap<Arc<str>, LaneKey>,
-    pub(super) accepted: Rate,
-    pub(super) finished: Rate,
 }
 
 /// All queues and lanes. A lane exists while it holds jobs; a queue while it has lanes or is paused.
@@ -135,13 +139,18 @@ impl Lanes {
             self.lanes.push(None);
             LaneKey(self.lanes.len() as u32 - 1)
         });
-        self.queues.entry(queue.clone()).or_default().lanes.insert(kind.clone(), key);
+        let of_queue = self.queues.entry(queue.clone()).or_default();
+        of_queue.lanes.insert(kind.clone(), key);
+        let paused = of_queue.paused;
         self.lanes[key.0 as usize] = Some(Lane {
             queue,
             kind,
             ready: Vec::new(),
             scheduled: List::default(),
             counts: StateCounts::default(),
+            accepted: Rate::default(),
+            finished: Rate::default(),
+            paused,
             groups: Vec::new(),
             served: 0,
             standing: None,
@@ -168,14 +177,15 @@ impl Lanes {
         }
     }
 
-    pub(super) fn is_paused(&self, lane: LaneKey) -> bool {
-        self.queues.get(&self[lane].queue).is_some_and(|queue| queue.paused)
-    }
-
-    /// The queue a lane belongs to.
-    pub(super) fn queue_of(&mut self, lane: LaneKey) -> &mut Queue {
-        let name = self[lane].queue.clone();
-        self.queues.entry(name).or_default()
+    /// Pauses or resumes the queue, which is made if it does not exist.
+    pub(super) fn set_paused(&mut self, name: &str, paused: bool) {
+        let queue = self.queues.entry(name.into()).or_default();
+        queue.paused = paused;
+        for key in queue.lanes.values() {
+            if let Some(lane) = &mut self.lanes[key.0 as usize] {
+                lane.paused = paused;
+            }
+        }
     }
 
     pub(super) fn keys(&self) -> Vec<LaneKey> {

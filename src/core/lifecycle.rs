@@ -129,10 +129,10 @@ impl Core {
 
     /// The job whose newest lease this is, if the session holds it.
     fn held(&self, session: SessionKey, id: JobId, lease: LeaseId) -> Result<JobKey> {
-        let key = self.table.find(id);
-        let live = key.and_then(|key| self.table[key].live.as_ref());
-        match (key, live) {
-            (Some(key), Some(live)) if live.lease == lease && live.session == session => Ok(key),
+        let key = lease.job_key();
+        let live = self.table.get(key).filter(|entry| entry.id == id).and_then(|entry| entry.live.as_ref());
+        match live {
+            Some(live) if live.lease == lease && live.session == session => Ok(key),
             _ => Err(Error::new(
                 ErrorKind::LeaseLost,
                 format!("the lease on job {id} no longer stands: stop the attempt and drop its result"),
@@ -296,7 +296,7 @@ impl Core {
         self.live_jobs -= 1;
         self.live_bytes -= entry.live_bytes();
         let lane = entry.lane;
-        self.lanes.queue_of(lane).finished.add(now.monotonic);
+        self.lanes[lane].finished.add(now.monotonic);
         self.transition(now, key, state, Detail::None, effects);
         self.arm(key);
         self.retain(now, key, effects);
@@ -415,6 +415,10 @@ impl Core {
         };
         let id = entry.id;
         effects.record(|| Record::Event(id, entry.transition_event(&transition)));
+        if entry.history.is_empty() {
+            // Most jobs run once: their two changes fit exactly.
+            entry.history.reserve_exact(2);
+        }
         entry.history.push(transition);
         self.wake(key, effects);
     }

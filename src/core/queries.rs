@@ -227,9 +227,12 @@ impl Core {
         let mut counts = StateCounts::default();
         let mut unserved_kinds = Vec::new();
         let mut oldest: Option<Duration> = None;
+        let (mut accepted_per_second, mut finished_per_second) = (0.0, 0.0);
         for (kind, lane) in lanes {
             let lane = &self.lanes[*lane];
             counts.add_all(&lane.counts);
+            accepted_per_second += lane.accepted.per_second(now.monotonic);
+            finished_per_second += lane.finished.per_second(now.monotonic);
             if lane.groups.is_empty() && lane.counts.get(JobState::Queued) > 0 {
                 unserved_kinds.push(kind.clone());
             }
@@ -241,8 +244,8 @@ impl Core {
             paused: queue.paused,
             counts,
             oldest_queued_age: oldest,
-            accepted_per_second: queue.accepted.per_second(now.monotonic),
-            finished_per_second: queue.finished.per_second(now.monotonic),
+            accepted_per_second,
+            finished_per_second,
             unserved_kinds,
         }
     }

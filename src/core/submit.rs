@@ -163,7 +163,7 @@ impl Core {
         self.live_jobs += 1;
         self.live_bytes += entry.live_bytes();
         self.lanes[lane].counts.add(state);
-        self.lanes.queue_of(lane).accepted.add(now.monotonic);
+        self.lanes[lane].accepted.add(now.monotonic);
         let key = self.table.insert(entry);
         if state == JobState::Scheduled {
             self.lanes[lane].scheduled.push_back(&mut self.table, key);

@@ -46,6 +46,11 @@ impl Table {
         self.len
     }
 
+    pub(super) fn get(&self, key: JobKey) -> Option<&Entry> {
+        let (chunk, place) = key.place();
+        self.chunks.get(chunk)?.get(place)?.as_ref()
+    }
+
     pub(super) fn find(&self, id: JobId) -> Option<JobKey> {
         let hash = self.hasher.hash_one(id);
         self.index[part(hash)].find(hash, |key| self[*key].id == id).copied()

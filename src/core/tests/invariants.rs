@@ -71,7 +71,7 @@ fn check_readiness(core: &Core) {
     for key in core.lanes.keys() {
         let lane = &core.lanes[key];
         assert_eq!(lane.groups, core.sessions.groups_for(lane));
-        let first = lane.first().filter(|_| !core.draining && !core.lanes.is_paused(key));
+        let first = lane.first().filter(|_| !core.draining && !lane.paused);
         assert_eq!(
             lane.standing.map(|standing| (-standing.negated_priority, standing.served, standing.lane)),
             first.map(|(priority, _)| (i16::from(priority), lane.served, key))
