@@ -73,6 +73,28 @@ impl Default for CoreOptions {
     }
 }
 
+/// How many jobs ended, by how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EndCounts {
+    /// With a result.
+    pub succeeded: u64,
+    /// With a failure.
+    pub failed: u64,
+    /// Cancelled.
+    pub cancelled: u64,
+}
+
+impl EndCounts {
+    fn add(&mut self, state: JobState) {
+        match state {
+            JobState::Succeeded => self.succeeded += 1,
+            JobState::Failed => self.failed += 1,
+            JobState::Cancelled => self.cancelled += 1,
+            JobState::Scheduled | JobState::Queued | JobState::Running => {}
+        }
+    }
+}
+
 /// All jobs, where they wait, who runs them and when something is due.
 pub(crate) struct Core {
     options: CoreOptions,
@@ -88,6 +110,8 @@ pub(crate) struct Core {
     finished: retention::Finished,
     live_jobs: u32,
     live_bytes: u64,
+    /// Jobs that ended so far, removed ones included.
+    ended: EndCounts,
     lease_ids: StdRng,
     draining: bool,
 }
@@ -106,6 +130,7 @@ impl Core {
             finished: retention::Finished::default(),
             live_jobs: 0,
             live_bytes: 0,
+            ended: EndCounts::default(),
             lease_ids: StdRng::from_seed(lease_seed),
             draining: false,
         }
@@ -188,6 +213,11 @@ impl Core {
         for lane in self.lanes.keys() {
             self.refresh_standing(lane);
         }
+    }
+
+    /// Jobs that ended so far, removed ones included.
+    pub(crate) fn ended(&self) -> EndCounts {
+        self.ended
     }
 
     /// All jobs by state.

@@ -20,8 +20,8 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, Now};
 use crate::core::{
-    AttemptEnd, Core, CoreOptions, Effects, JobKey, LeaseId, ListBounds, Report, SessionKey, SessionSpec,
-    Submitted,
+    AttemptEnd, Core, CoreOptions, Effects, EndCounts, JobKey, LeaseId, ListBounds, Report, SessionKey,
+    SessionSpec, Submitted,
 };
 use crate::error::{Error, Result};
 use crate::job::{
@@ -440,6 +440,11 @@ impl Engine {
     /// Attempts that run now.
     pub fn running(&self) -> u32 {
         self.counts().get(JobState::Running)
+    }
+
+    /// Jobs that ended since the start, removed ones included.
+    pub fn ended(&self) -> EndCounts {
+        self.0.state.lock().core.ended()
     }
 
     /// All jobs by state.

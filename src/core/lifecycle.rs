@@ -278,6 +278,7 @@ impl Core {
         entry.live = None;
         entry.deadline = now.monotonic.saturating_add(retention);
         entry.end = Some(Box::new(End { outcome, finish_time, expire_time }));
+        self.ended.add(state);
         self.live_jobs -= 1;
         self.live_bytes -= entry.payload.bytes.len() as u64;
         let lane = entry.lane;

@@ -10,25 +10,28 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use super::MESSAGE_BYTES_MAX;
 use crate::error::{Error, ErrorKind, Violation};
 use crate::proto::status::to_status;
 
 /// Gives tonic's own refusals of a request a reason.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct NameRefusals;
+pub(super) struct NameRefusals {
+    /// Largest message the services read.
+    pub(super) message_bytes_max: usize,
+}
 
 /// A service whose every refusal has a reason.
 #[derive(Debug, Clone)]
 pub(super) struct Named<S> {
     inner: S,
+    message_bytes_max: usize,
 }
 
 impl<S> Layer<S> for NameRefusals {
     type Service = Named<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Named { inner }
+        Named { inner, message_bytes_max: self.message_bytes_max }
     }
 }
 
@@ -46,7 +49,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        NamedFuture { call: self.inner.call(request) }
+        NamedFuture { call: self.inner.call(request), message_bytes_max: self.message_bytes_max }
     }
 }
 
@@ -54,6 +57,7 @@ where
 #[derive(Debug)]
 pub(super) struct NamedFuture<F> {
     call: F,
+    message_bytes_max: usize,
 }
 
 impl<F> Future for NamedFuture<F>
@@ -63,27 +67,30 @@ where
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.call).poll(context).map_ok(|response| named_response(response))
+        let limit = self.message_bytes_max;
+        Pin::new(&mut self.call).poll(context).map_ok(|response| named_response(response, limit))
     }
 }
 
 /// The response, with a reason if it is a refusal that has none. Answers that begin well pass untouched.
-fn named_response(response: Response<Body>) -> Response<Body> {
+fn named_response(response: Response<Body>, limit: usize) -> Response<Body> {
     match Status::from_header_map(response.headers()) {
-        Some(status) if status.code() != Code::Ok && status.details().is_empty() => named(status).into_http(),
+        Some(status) if status.code() != Code::Ok && status.details().is_empty() => {
+            named(status, limit).into_http()
+        }
         _ => response,
     }
 }
 
 /// The status, with a reason if it is tonic's refusal of a request. Our own errors always have details.
-pub(super) fn named(status: Status) -> Status {
+pub(super) fn named(status: Status, limit: usize) -> Status {
     if !status.details().is_empty() {
         return status;
     }
     let error = match status.code() {
         Code::Internal => malformed(status.message()),
         // Above the limit as it came, or once decompressed.
-        Code::OutOfRange | Code::ResourceExhausted => too_large(status.message()),
+        Code::OutOfRange | Code::ResourceExhausted => too_large(status.message(), limit),
         _ => return status,
     };
     to_status(&error, "")
@@ -95,13 +102,13 @@ fn malformed(what: &str) -> Error {
     Error::new(ErrorKind::InvalidField(vec![violation]), description)
 }
 
-fn too_large(what: &str) -> Error {
+fn too_large(what: &str, limit: usize) -> Error {
     // tonic tells the size in its text only; a decompressed message has none, as reading stops at the limit.
-    let size = what.split(' ').find_map(|word| word.parse().ok());
-    let size = size.unwrap_or(MESSAGE_BYTES_MAX).max(MESSAGE_BYTES_MAX + 1);
+    let size = what.split(' ').find_map(|word| word.parse::<usize>().ok());
+    let size = size.unwrap_or_default().max(limit + 1);
     let message = format!(
-        "the request has {size} bytes or more, the limit is {MESSAGE_BYTES_MAX}: send fewer jobs at once, or keep the \
-         content elsewhere and send where to find it"
+        "the request has {size} bytes or more, the limit is {limit}: send fewer jobs at once, or keep the content \
+         elsewhere and send where to find it"
     );
-    Error::new(ErrorKind::PayloadTooLarge { field: String::new(), size, limit: MESSAGE_BYTES_MAX }, message)
+    Error::new(ErrorKind::PayloadTooLarge { field: String::new(), size, limit }, message)
 }

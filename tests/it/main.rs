@@ -1,6 +1,7 @@
 //! Behaviour of the library and the binary, seen from outside; one binary for all.
 
 mod cancel;
+mod cli;
 mod command;
 mod commands;
 mod errors;

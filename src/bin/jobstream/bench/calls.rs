@@ -1,0 +1,73 @@
+//! Calls in a closed loop: so many in flight, each followed by the next.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+use tokio::task::JoinSet;
+
+use super::Result;
+use super::child::ServerProcess;
+use super::sample::{Sample, Window};
+use super::wire::{Call, Connection};
+
+/// Whether the body of an OK response is the right one.
+pub(super) type Check = fn(&[u8]) -> Result<()>;
+
+/// How much is asked at a time, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Load {
+    /// HTTP/2 connections.
+    pub(super) connections: usize,
+    /// Calls open at a time, on all of them together.
+    pub(super) in_flight: usize,
+    /// Length of the measurement, in seconds.
+    pub(super) seconds: f64,
+}
+
+/// What the workers share.
+#[derive(Default)]
+struct Progress {
+    calls: AtomicU64,
+    measuring: AtomicBool,
+    stop: AtomicBool,
+}
+
+/// Makes the call over and over and measures it, after a warm-up.
+pub(super) async fn measure(server: &ServerProcess, load: Load, call: Call, check: Check) -> Result<Sample> {
+    let connections = Connection::open_many(server.port(), load.connections).await?;
+    let progress = Arc::new(Progress::default());
+    let mut workers = JoinSet::new();
+    for index in 0..load.in_flight {
+        let connection = connections[index % connections.len()].clone();
+        workers.spawn(work(connection, call.clone(), check, progress.clone()));
+    }
+    let window = Window::after_warm_up(server, || progress.calls.load(Relaxed)).await?;
+    progress.measuring.store(true, Relaxed);
+    let mut sample = window.end_after(load.seconds, server, || progress.calls.load(Relaxed)).await?;
+    progress.stop.store(true, Relaxed);
+    while let Some(latencies) = workers.join_next().await {
+        sample.add_latencies(&latencies??);
+    }
+    sample.sort_latencies();
+    Ok(sample)
+}
+
+/// One call after the other. Answers how long each took, in nanoseconds.
+async fn work(
+    mut connection: Connection,
+    call: Call,
+    check: Check,
+    progress: Arc<Progress>,
+) -> Result<Vec<u32>> {
+    let mut latencies = Vec::new();
+    while !progress.stop.load(Relaxed) {
+        let begin = Instant::now();
+        check(&connection.call(&call).await?)?;
+        progress.calls.fetch_add(1, Relaxed);
+        if progress.measuring.load(Relaxed) {
+            latencies.push(begin.elapsed().as_nanos() as u32);
+        }
+    }
+    Ok(latencies)
+}

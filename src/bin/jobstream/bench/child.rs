@@ -1,0 +1,93 @@
+//! A server in a child process, and what a process has used so far.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use super::server::ServerKind;
+use super::{Failed, HIDDEN_COMMAND, Result};
+
+/// A running server. Dropping it ends the process.
+pub(super) struct ServerProcess {
+    process: Child,
+    port: u16,
+}
+
+/// What a process has used since it began.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Usage {
+    /// User and system time of all its threads.
+    pub(super) cpu: Duration,
+    /// Memory resident now.
+    pub(super) resident_bytes: u64,
+    /// Times a thread went to sleep or was put to sleep.
+    pub(super) switches: u64,
+}
+
+impl ServerProcess {
+    /// Starts this program anew as a server and waits until it listens.
+    pub(super) fn start(kind: ServerKind) -> Result<Self> {
+        let name = kind.to_possible_value().ok_or(Failed::new("every server has a name"))?;
+        let mut process = Command::new(std::env::current_exe()?)
+            .args([HIDDEN_COMMAND, name.get_name()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let stdout = process.stdout.take().ok_or(Failed::new("the child's output is piped"))?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let port = line.trim().parse().map_err(|_| Failed::new(format!("the {kind:?} server told no port")));
+        let mut server = Self { process, port: 0 };
+        server.port = port?;
+        Ok(server)
+    }
+
+    /// Where it listens.
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What it has used.
+    pub(super) fn usage(&self) -> Result<Usage> {
+        usage_of(&self.process.id().to_string())
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        // An error means that it has ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What this process, the load generator, has used.
+pub(super) fn own_usage() -> Result<Usage> {
+    usage_of("self")
+}
+
+/// Sums over the threads; those that ended are not counted, and servers end none while they are measured.
+fn usage_of(process: &str) -> Result<Usage> {
+    let mut usage = Usage::default();
+    let mut nanos = 0;
+    for task in fs::read_dir(format!("/proc/{process}/task"))? {
+        let task = task?.path();
+        let Ok(scheduled) = fs::read_to_string(task.join("schedstat")) else { continue };
+        nanos += scheduled.split_whitespace().next().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+        let status = fs::read_to_string(task.join("status")).unwrap_or_default();
+        usage.switches += number_after(&status, "\nvoluntary_ctxt_switches:")
+            + number_after(&status, "\nnonvoluntary_ctxt_switches:");
+    }
+    usage.cpu = Duration::from_nanos(nanos);
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    usage.resident_bytes = number_after(&status, "\nVmRSS:") * 1024;
+    Ok(usage)
+}
+
+fn number_after(text: &str, label: &str) -> u64 {
+    let found = text.split_once(label).and_then(|(_, rest)| rest.split_whitespace().next());
+    found.and_then(|number| number.parse().ok()).unwrap_or(0)
+}

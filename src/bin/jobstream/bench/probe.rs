@@ -1,0 +1,134 @@
+//! What can be measured, on which server, and beside which echo.
+
+use super::calls::{self, Load};
+use super::child::ServerProcess;
+use super::lane::{self, Lane};
+use super::sample::Sample;
+use super::server::ServerKind;
+use super::{BenchArgs, Result, Scenario, jobs, watch};
+
+/// One kind of measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Probe {
+    /// The bare echo, many in flight.
+    Echo(ServerKind),
+    /// The bare echo, one in flight.
+    EchoAlone(ServerKind),
+    /// Silent streams of the echo service.
+    EchoIdle(ServerKind),
+    /// Submit of an echo job, which runs as well.
+    Submit,
+    /// Submit of a job that stays queued.
+    Enqueue,
+    /// Run of an echo job.
+    Run,
+    /// The same, one in flight.
+    RunAlone,
+    /// SubmitStream with outcomes, this many echo jobs a message.
+    Stream(u32),
+    /// Queued jobs by SubmitStream, for their memory.
+    Memory,
+    /// One event to many watchers.
+    Watch,
+    /// Watchers of a job that nothing happens to.
+    WatchIdle,
+}
+
+impl Scenario {
+    /// Its measurements.
+    pub(super) fn probes(self) -> Vec<Probe> {
+        match self {
+            Self::Submit => vec![Probe::Submit],
+            Self::Enqueue => vec![Probe::Enqueue],
+            Self::Run => vec![Probe::Run],
+            Self::SubmitStream => vec![Probe::Stream(1), Probe::Stream(100)],
+            Self::Watch => vec![Probe::Watch, Probe::WatchIdle],
+            Self::Latency => vec![Probe::RunAlone],
+            Self::Memory => vec![Probe::Memory],
+        }
+    }
+}
+
+impl Probe {
+    /// What the tables call it.
+    pub(super) fn name(self) -> String {
+        let layout = |kind| if kind == ServerKind::EchoStock { ", stock tonic" } else { "" };
+        match self {
+            Self::Echo(kind) => format!("echo{}", layout(kind)),
+            Self::EchoAlone(kind) => format!("echo, one in flight{}", layout(kind)),
+            Self::EchoIdle(kind) => format!("echo, idle stream{}", layout(kind)),
+            Self::Submit => "submit".to_owned(),
+            Self::Enqueue => "submit, stays queued".to_owned(),
+            Self::Run => "run".to_owned(),
+            Self::RunAlone => "run, one in flight".to_owned(),
+            Self::Stream(jobs) => format!("submit-stream, {jobs} a message"),
+            Self::Memory => "queued job".to_owned(),
+            Self::Watch => "watch, one event".to_owned(),
+            Self::WatchIdle => "watch, idle".to_owned(),
+        }
+    }
+
+    /// The echoes it is compared with: on our runtime layout, and on tonic's own server.
+    pub(super) fn echoes(self) -> Vec<Self> {
+        let both = |echo: fn(ServerKind) -> Self| vec![echo(ServerKind::Echo), echo(ServerKind::EchoStock)];
+        match self {
+            Self::Echo(_) | Self::EchoAlone(_) | Self::EchoIdle(_) | Self::Memory => Vec::new(),
+            Self::Submit | Self::Enqueue | Self::Run | Self::Stream(_) | Self::Watch => both(Self::Echo),
+            Self::RunAlone => both(Self::EchoAlone),
+            Self::WatchIdle => both(Self::EchoIdle),
+        }
+    }
+
+    /// Whether its rate and CPU are of interest.
+    pub(super) fn has_rate(self) -> bool {
+        !matches!(self, Self::EchoIdle(_) | Self::WatchIdle | Self::Memory)
+    }
+
+    /// Bytes the server's memory grew by for each, beside the payload, where that is of interest.
+    pub(super) fn bytes_each(self, sample: &Sample) -> Option<f64> {
+        match self {
+            Self::EchoIdle(_) | Self::WatchIdle => Some(sample.growth_bytes),
+            Self::Memory | Self::Enqueue => Some(sample.growth_bytes - jobs::PAYLOAD.len() as f64),
+            _ => None,
+        }
+    }
+
+    fn server(self) -> ServerKind {
+        match self {
+            Self::Echo(kind) | Self::EchoAlone(kind) | Self::EchoIdle(kind) => kind,
+            _ => ServerKind::Jobs,
+        }
+    }
+
+    /// Measures once, on a fresh server.
+    pub(super) async fn measure(self, args: &BenchArgs) -> Result<Sample> {
+        let server = ServerProcess::start(self.server())?;
+        let load = Load { connections: args.connections, in_flight: args.in_flight, seconds: args.seconds };
+        let alone = Load { connections: 1, in_flight: 1, ..load };
+        let loop_of = |(call, check), load| calls::measure(&server, load, call, check);
+        match self {
+            Self::Echo(_) => loop_of(jobs::echo()?, load).await,
+            Self::EchoAlone(_) => loop_of(jobs::echo()?, alone).await,
+            Self::EchoIdle(_) => watch::idle_echo(&server, args.watchers).await,
+            Self::Submit => loop_of(jobs::submit(jobs::ECHO_KIND)?, load).await,
+            Self::Enqueue => loop_of(jobs::submit(jobs::IDLE_KIND)?, load).await,
+            Self::Run => loop_of(jobs::run()?, load).await,
+            Self::RunAlone => loop_of(jobs::run()?, alone).await,
+            Self::Stream(jobs) => lane::measure(&server, stream(jobs), args.connections, args.seconds).await,
+            Self::Memory => lane::fill(&server, queueing(), args.jobs).await,
+            Self::Watch => watch::fan_out(&server, args.watchers).await,
+            Self::WatchIdle => watch::idle(&server, args.watchers).await,
+        }
+    }
+}
+
+/// Messages of one stream that are not answered for yet: many small ones, few large ones.
+fn stream(jobs_per_message: u32) -> Lane {
+    let messages = if jobs_per_message == 1 { 256 } else { 16 };
+    let window_jobs = messages * jobs_per_message;
+    Lane { kind: jobs::ECHO_KIND, jobs_per_message, window_jobs, outcomes: true }
+}
+
+fn queueing() -> Lane {
+    Lane { kind: jobs::IDLE_KIND, jobs_per_message: 100, window_jobs: 1_600, outcomes: false }
+}

@@ -1,0 +1,108 @@
+//! One measurement: how much was done in how long, and what it cost the server and the load generator.
+
+use std::time::{Duration, Instant};
+
+use super::Result;
+use super::child::{ServerProcess, Usage, own_usage};
+
+/// Load before a measurement begins, so that caches, pools and windows have grown.
+const WARM_UP: Duration = Duration::from_millis(400);
+
+/// What was measured once.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sample {
+    /// Calls, jobs or watchers.
+    pub(super) count: u64,
+    pub(super) seconds: f64,
+    /// CPU microseconds of the server for each.
+    pub(super) server_micros: f64,
+    /// CPU microseconds of the load generator for each.
+    pub(super) load_micros: f64,
+    /// Context switches of the server for each.
+    pub(super) switches: f64,
+    /// Growth of the server's memory for each, in bytes.
+    pub(super) growth_bytes: f64,
+    /// Sorted once complete, in nanoseconds.
+    latencies: Vec<u32>,
+}
+
+impl Sample {
+    /// What happened between two looks at both processes.
+    pub(super) fn between(count: u64, seconds: f64, server: (Usage, Usage), load: (Usage, Usage)) -> Self {
+        let each = |amount: f64| amount / count.max(1) as f64;
+        let micros = |(before, after): (Usage, Usage)| {
+            each((after.cpu.saturating_sub(before.cpu)).as_secs_f64() * 1e6)
+        };
+        let growth = server.1.resident_bytes as f64 - server.0.resident_bytes as f64;
+        Self {
+            count,
+            seconds,
+            server_micros: micros(server),
+            load_micros: micros(load),
+            switches: each(server.1.switches.saturating_sub(server.0.switches) as f64),
+            growth_bytes: each(growth),
+            latencies: Vec::new(),
+        }
+    }
+
+    /// How many a second.
+    pub(super) fn rate(&self) -> f64 {
+        self.count as f64 / self.seconds
+    }
+
+    /// Adds how long calls took, in nanoseconds.
+    pub(super) fn add_latencies(&mut self, nanos: &[u32]) {
+        self.latencies.extend_from_slice(nanos);
+    }
+
+    /// Sorts the latencies, once all of them are there.
+    pub(super) fn sort_latencies(&mut self) {
+        self.latencies.sort_unstable();
+    }
+
+    /// The time that this share of the calls did not exceed, in microseconds.
+    pub(super) fn latency_micros(&self, share: f64) -> Option<f64> {
+        let last = self.latencies.len().checked_sub(1)?;
+        let at = (last as f64 * share).round() as usize;
+        Some(f64::from(self.latencies[at]) / 1_000.0)
+    }
+}
+
+/// A measurement that has begun.
+pub(super) struct Window {
+    begin: Instant,
+    count: u64,
+    server: Usage,
+    load: Usage,
+}
+
+impl Window {
+    /// Begins now.
+    pub(super) fn begin(server: &ServerProcess, count: u64) -> Result<Self> {
+        Ok(Self { begin: Instant::now(), count, server: server.usage()?, load: own_usage()? })
+    }
+
+    /// Begins after the warm-up.
+    pub(super) async fn after_warm_up(server: &ServerProcess, count: impl Fn() -> u64) -> Result<Self> {
+        tokio::time::sleep(WARM_UP).await;
+        Self::begin(server, count())
+    }
+
+    /// Ends after this many seconds.
+    pub(super) async fn end_after(
+        self,
+        seconds: f64,
+        server: &ServerProcess,
+        count: impl Fn() -> u64,
+    ) -> Result<Sample> {
+        tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+        self.end(server, count())
+    }
+
+    /// Ends now.
+    pub(super) fn end(self, server: &ServerProcess, count: u64) -> Result<Sample> {
+        let seconds = self.begin.elapsed().as_secs_f64();
+        let (server, load) = ((self.server, server.usage()?), (self.load, own_usage()?));
+        Ok(Sample::between(count - self.count, seconds, server, load))
+    }
+}

@@ -1,0 +1,107 @@
+//! Many watchers of one job: what one costs while it is silent, and how soon all of them hear the end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use jobstream::proto::v1;
+use prost::Message;
+use tokio::task::JoinSet;
+
+use super::child::ServerProcess;
+use super::jobs::{self, expect};
+use super::sample::{Sample, Window};
+use super::wire::{Call, Connection};
+use super::{Failed, Result};
+
+/// Streams opened on one connection: just below the server's limit.
+const STREAMS_PER_CONNECTION: usize = 1_000;
+/// For memory to come to rest once the streams are open.
+const SETTLE: Duration = Duration::from_millis(300);
+/// How often it is looked whether all streams are open, and for how long at most.
+const LOOK: Duration = Duration::from_millis(5);
+const OPEN_LOOKS_MAX: u32 = 6_000;
+
+/// Opens this many watches of a queued job and answers what each of them costs the server.
+pub(super) async fn idle(server: &ServerProcess, watchers: usize) -> Result<Sample> {
+    let job_id = submit_idle_job(server).await?;
+    let (_streams, sample) = open(server, watchers, jobs::watch(&job_id)?).await?;
+    Ok(sample)
+}
+
+/// Opens this many silent streams of the echo service: the least a watch can cost.
+pub(super) async fn idle_echo(server: &ServerProcess, streams: usize) -> Result<Sample> {
+    let (_streams, sample) = open(server, streams, jobs::pending()?).await?;
+    Ok(sample)
+}
+
+/// Cancels a job that this many watch, and measures until the last of them was told.
+pub(super) async fn fan_out(server: &ServerProcess, watchers: usize) -> Result<Sample> {
+    let job_id = submit_idle_job(server).await?;
+    let (mut streams, _) = open(server, watchers, jobs::watch(&job_id)?).await?;
+    let mut connection = Connection::open(server.port()).await?;
+    let (cancel, check) = jobs::cancel(&job_id)?;
+    let window = Window::begin(server, 0)?;
+    check(&connection.call(&cancel).await?)?;
+    while let Some(told) = streams.join_next().await {
+        check_end(told??)?;
+    }
+    window.end(server, watchers as u64)
+}
+
+async fn submit_idle_job(server: &ServerProcess) -> Result<String> {
+    let (submit, _) = jobs::submit(jobs::IDLE_KIND)?;
+    jobs::submitted_id(&Connection::open(server.port()).await?.call(&submit).await?)
+}
+
+/// Opens the streams; each goes on to read until its end and answers its last message.
+async fn open(
+    server: &ServerProcess,
+    count: usize,
+    call: Call,
+) -> Result<(JoinSet<Result<Option<BytesMut>>>, Sample)> {
+    let connections = Connection::open_many(server.port(), count.div_ceil(STREAMS_PER_CONNECTION)).await?;
+    let opened = Arc::new(AtomicUsize::new(0));
+    let window = Window::begin(server, 0)?;
+    let mut streams = JoinSet::new();
+    for index in 0..count {
+        let mut connection = connections[index / STREAMS_PER_CONNECTION].clone();
+        let (call, opened) = (call.clone(), opened.clone());
+        streams.spawn(async move {
+            let mut answer = connection.begin(&call).await?;
+            opened.fetch_add(1, Relaxed);
+            let mut last = None;
+            while answer.read().await? {
+                while let Some(message) = answer.next_message() {
+                    last = Some(message);
+                }
+            }
+            Ok(last)
+        });
+    }
+    for _ in 0..OPEN_LOOKS_MAX {
+        if opened.load(Relaxed) == count {
+            break;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    if opened.load(Relaxed) < count {
+        return Err(Failed::new(format!("only {} of {count} streams opened", opened.load(Relaxed))).into());
+    }
+    tokio::time::sleep(SETTLE).await;
+    Ok((streams, window.end(server, count as u64)?))
+}
+
+fn check_end(last: Option<BytesMut>) -> Result<()> {
+    let last = last.ok_or(Failed::new("a watcher was told nothing"))?;
+    let told = v1::WatchResultResponse::decode(last)?;
+    let Some(v1::watch_result_response::Message::Event(event)) = told.message else {
+        return Err(Failed::new("a watcher's last message is no event").into());
+    };
+    let is_end = matches!(
+        event.event,
+        Some(v1::job_event::Event::StateChange(change)) if change.state() == v1::JobState::Cancelled
+    );
+    expect(is_end, "a watcher was not told the end")
+}

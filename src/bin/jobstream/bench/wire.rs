@@ -1,0 +1,206 @@
+//! A gRPC client as cheap as the `h2` crate allows: headers made once, messages framed once, answers checked.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use h2::client::{ResponseFuture, SendRequest};
+use h2::{RecvStream, SendStream};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use prost::Message;
+use tokio::net::TcpStream;
+
+use super::{Failed, Result};
+
+/// Large enough that the client never holds the server back.
+const WINDOW_BYTES: u32 = 64 << 20;
+/// Bytes before each gRPC message: a flag and its length.
+const FRAME_HEAD_BYTES: usize = 5;
+/// Requests the client opens before it has read the server's own limit.
+const EARLY_STREAMS: usize = 1_000;
+
+/// A call that can be made again and again.
+#[derive(Clone)]
+pub(super) struct Call {
+    uri: Uri,
+    headers: HeaderMap,
+    message: Bytes,
+}
+
+impl Call {
+    /// A call of this method with this message.
+    pub(super) fn new(path: &str, message: &impl Message) -> Result<Self> {
+        let mut headers = HeaderMap::new();
+        headers.insert("te", HeaderValue::from_static("trailers"));
+        headers.insert("content-type", HeaderValue::from_static("application/grpc"));
+        let uri = Uri::builder().scheme("http").authority("localhost").path_and_query(path).build()?;
+        Ok(Self { uri, headers, message: framed(message) })
+    }
+
+    fn request(&self) -> Request<()> {
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        request
+    }
+}
+
+/// A message with its gRPC head.
+pub(super) fn framed(message: &impl Message) -> Bytes {
+    let mut frame = BytesMut::with_capacity(FRAME_HEAD_BYTES + message.encoded_len());
+    put_head(&mut frame, message.encoded_len());
+    message.encode_raw(&mut frame);
+    frame.freeze()
+}
+
+/// The head of a message of this length.
+pub(super) fn put_head(frame: &mut BytesMut, message_bytes: usize) {
+    frame.put_u8(0);
+    frame.put_u32(message_bytes as u32);
+}
+
+/// An HTTP/2 connection; clones share it.
+#[derive(Clone)]
+pub(super) struct Connection(SendRequest<Bytes>);
+
+impl Connection {
+    /// Connects to a server of this machine.
+    pub(super) async fn open(port: u16) -> Result<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = h2::client::Builder::new()
+            .initial_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(WINDOW_BYTES)
+            .initial_max_send_streams(EARLY_STREAMS)
+            .enable_push(false)
+            .handshake(stream)
+            .await?;
+        // Its error is seen by every call that was open.
+        tokio::spawn(async { connection.await.ok() });
+        Ok(Self(sender))
+    }
+
+    /// Several connections.
+    pub(super) async fn open_many(port: u16, count: usize) -> Result<Vec<Self>> {
+        let mut connections = Vec::with_capacity(count);
+        for _ in 0..count {
+            connections.push(Self::open(port).await?);
+        }
+        Ok(connections)
+    }
+
+    /// Makes a call and answers the bytes of its response, once it ended with status OK.
+    pub(super) async fn call(&mut self, call: &Call) -> Result<Bytes> {
+        let (response, mut send) = self.0.send_request(call.request(), false)?;
+        send.send_data(call.message.clone(), true)?;
+        Answer::of(response).await?.rest().await
+    }
+
+    /// Makes a call and leaves its response to be read.
+    pub(super) async fn begin(&mut self, call: &Call) -> Result<Answer> {
+        let (response, mut send) = self.0.send_request(call.request(), false)?;
+        send.send_data(call.message.clone(), true)?;
+        Answer::of(response).await
+    }
+
+    /// Opens a call whose messages are sent one by one.
+    pub(super) fn open_stream(&mut self, call: &Call) -> Result<(ResponseFuture, SendStream<Bytes>)> {
+        Ok(self.0.send_request(call.request(), false)?)
+    }
+}
+
+/// A response that is being read.
+pub(super) struct Answer {
+    body: RecvStream,
+    unread: BytesMut,
+}
+
+impl Answer {
+    /// Waits for the response to begin.
+    pub(super) async fn of(response: ResponseFuture) -> Result<Self> {
+        let (head, body) = response.await?.into_parts();
+        if head.status != http::StatusCode::OK {
+            return Err(Failed::new(format!("HTTP status {}", head.status)).into());
+        }
+        // A call that fails at once has its trailers in its head.
+        if head.headers.contains_key("grpc-status") {
+            check_status(&head.headers)?;
+        }
+        Ok(Self { body, unread: BytesMut::new() })
+    }
+
+    /// The next bytes of the body, `None` after its end.
+    async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        let Some(chunk) = self.body.data().await else { return Ok(None) };
+        let chunk = chunk?;
+        self.body.flow_control().release_capacity(chunk.len())?;
+        Ok(Some(chunk))
+    }
+
+    /// Waits for more; false after the end, which was OK.
+    pub(super) async fn read(&mut self) -> Result<bool> {
+        match self.chunk().await? {
+            Some(chunk) => self.unread.extend_from_slice(&chunk),
+            None => {
+                self.check_trailers().await?;
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The next whole message that was read.
+    pub(super) fn next_message(&mut self) -> Option<BytesMut> {
+        let length = message_bytes(&self.unread)?;
+        if self.unread.len() < FRAME_HEAD_BYTES + length {
+            return None;
+        }
+        self.unread.advance(FRAME_HEAD_BYTES);
+        Some(self.unread.split_to(length))
+    }
+
+    /// Everything up to the end, which was OK.
+    async fn rest(mut self) -> Result<Bytes> {
+        let Some(first) = self.chunk().await? else {
+            self.check_trailers().await?;
+            return Ok(Bytes::new());
+        };
+        let mut all: Option<BytesMut> = None;
+        while let Some(chunk) = self.chunk().await? {
+            all.get_or_insert_with(|| BytesMut::from(&first[..])).extend_from_slice(&chunk);
+        }
+        self.check_trailers().await?;
+        Ok(all.map_or(first, BytesMut::freeze))
+    }
+
+    async fn check_trailers(&mut self) -> Result<()> {
+        match self.body.trailers().await? {
+            Some(trailers) => check_status(&trailers),
+            None => Err(Failed::new("the response has no trailers").into()),
+        }
+    }
+}
+
+fn check_status(headers: &HeaderMap) -> Result<()> {
+    match headers.get("grpc-status") {
+        Some(status) if status == "0" => Ok(()),
+        status => {
+            let message = headers.get("grpc-message");
+            Err(Failed::new(format!("grpc-status {status:?}, {message:?}")).into())
+        }
+    }
+}
+
+fn message_bytes(frame: &[u8]) -> Option<usize> {
+    let length = frame.get(1..FRAME_HEAD_BYTES)?;
+    Some(u32::from_be_bytes([length[0], length[1], length[2], length[3]]) as usize)
+}
+
+/// The last message of a whole response body.
+pub(super) fn last_message(body: &[u8]) -> Result<&[u8]> {
+    let (mut rest, mut last) = (body, None);
+    while let Some(length) = message_bytes(rest) {
+        let end = FRAME_HEAD_BYTES + length;
+        last = Some(rest.get(FRAME_HEAD_BYTES..end).ok_or(Failed::new("a message is cut off"))?);
+        rest = &rest[end..];
+    }
+    last.ok_or_else(|| Failed::new("the response has no message").into())
+}
