@@ -1,10 +1,14 @@
 //! Behaviour of the library and the binary, seen from outside; one binary for all.
 
 mod cancel;
+mod chaos;
 mod cli;
 mod command;
 mod commands;
 mod errors;
+mod grpc_web;
+mod grpcurl;
+mod health_reflection;
 mod limits;
 mod list;
 mod listener;
@@ -12,6 +16,7 @@ mod payload;
 mod queues;
 mod result;
 mod retry;
+mod shutdown;
 mod submit;
 mod submit_stream;
 mod support;
