@@ -61,8 +61,8 @@ pub(crate) fn routes(engine: &Engine, message_bytes_max: usize) -> Routes {
     let admin = AdminServiceServer::new(api)
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(message_bytes_max);
-    let refusals = NameRefusals { message_bytes_max };
-    Routes::new(refusals.named_layer(jobs)).add_service(refusals.named_layer(admin))
+    let named = NameRefusals { message_bytes_max };
+    Routes::new(named.named_layer(jobs)).add_service(named.named_layer(admin))
 }
 
 fn submit_response(submission: &Submission) -> v1::SubmitResponse {

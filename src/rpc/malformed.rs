@@ -16,7 +16,7 @@ use crate::proto::status::to_status;
 /// Gives tonic's own refusals of a request a reason.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NameRefusals {
-    /// The limit that a message which is too large exceeded.
+    /// Largest message the services read.
     pub(super) message_bytes_max: usize,
 }
 
@@ -67,30 +67,30 @@ where
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let message_bytes_max = self.message_bytes_max;
-        Pin::new(&mut self.call).poll(context).map_ok(|response| named_response(response, message_bytes_max))
+        let limit = self.message_bytes_max;
+        Pin::new(&mut self.call).poll(context).map_ok(|response| named_response(response, limit))
     }
 }
 
 /// The response, with a reason if it is a refusal that has none. Answers that begin well pass untouched.
-fn named_response(response: Response<Body>, message_bytes_max: usize) -> Response<Body> {
+fn named_response(response: Response<Body>, limit: usize) -> Response<Body> {
     match Status::from_header_map(response.headers()) {
         Some(status) if status.code() != Code::Ok && status.details().is_empty() => {
-            named(status, message_bytes_max).into_http()
+            named(status, limit).into_http()
         }
         _ => response,
     }
 }
 
 /// The status, with a reason if it is tonic's refusal of a request. Our own errors always have details.
-pub(super) fn named(status: Status, message_bytes_max: usize) -> Status {
+pub(super) fn named(status: Status, limit: usize) -> Status {
     if !status.details().is_empty() {
         return status;
     }
     let error = match status.code() {
         Code::Internal => malformed(status.message()),
         // Above the limit as it came, or once decompressed.
-        Code::OutOfRange | Code::ResourceExhausted => too_large(status.message(), message_bytes_max),
+        Code::OutOfRange | Code::ResourceExhausted => too_large(status.message(), limit),
         _ => return status,
     };
     to_status(&error, "")
@@ -104,11 +104,11 @@ fn malformed(what: &str) -> Error {
 
 fn too_large(what: &str, limit: usize) -> Error {
     // tonic tells the size in its text only; a decompressed message has none, as reading stops at the limit.
-    let size = what.split(' ').find_map(|word| word.parse().ok());
-    let size = size.unwrap_or(limit).max(limit + 1);
+    let size = what.split(' ').find_map(|word| word.parse::<usize>().ok());
+    let size = size.unwrap_or_default().max(limit + 1);
     let message = format!(
-        "the request has {size} bytes or more, the limit is {limit}: send fewer jobs at once, or keep the \
-         content elsewhere and send where to find it"
+        "the request has {size} bytes or more, the limit is {limit}: send fewer jobs at once, or keep the content \
+         elsewhere and send where to find it"
     );
     Error::new(ErrorKind::PayloadTooLarge { field: String::new(), size, limit }, message)
 }

@@ -70,10 +70,9 @@ impl AckStream {
         let mut bytes = 0;
         while !self.is_read && self.waiting < WINDOW_JOBS && bytes < ANSWER_BYTES_MAX {
             let acknowledged = match Pin::new(&mut self.requests).poll_next(context) {
-                Poll::Ready(Some(request)) => {
-                    let limit = self.api.message_bytes_max;
-                    request.map_err(|status| named(status, limit)).and_then(|request| self.submit(request))
-                }
+                Poll::Ready(Some(request)) => request
+                    .map_err(|status| named(status, self.api.message_bytes_max))
+                    .and_then(|request| self.submit(request)),
                 Poll::Ready(None) => {
                     self.is_read = true;
                     break;

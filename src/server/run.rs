@@ -162,6 +162,9 @@ async fn routes(engine: &Engine, message_bytes_max: usize) -> (HealthReporter, R
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             // So that tools can show the details of errors.
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+            // Each version lists only itself otherwise.
+            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
     };
     let broken = "the embedded descriptors are complete";
     let routes = rpc::routes(engine, message_bytes_max)

@@ -2,10 +2,14 @@
 
 mod binary;
 mod cancel;
+mod chaos;
 mod cli;
 mod command;
 mod commands;
 mod errors;
+mod grpc_web;
+mod grpcurl;
+mod health_reflection;
 mod limits;
 mod list;
 mod listener;
@@ -13,6 +17,7 @@ mod payload;
 mod queues;
 mod result;
 mod retry;
+mod shutdown;
 mod submit;
 mod submit_stream;
 mod support;

@@ -15,7 +15,8 @@ fn full(status: &Status, reason: &str) -> ErrorDetails {
     let details = refused(status, Code::ResourceExhausted, reason);
     let violations = &details.quota_failure().expect("QuotaFailure").violations;
     assert!(!violations.is_empty() && !violations[0].description.is_empty());
-    assert!(details.retry_info().unwrap().retry_delay.unwrap() > Duration::ZERO);
+    let pause = details.retry_info().and_then(|info| info.retry_delay);
+    assert!(pause.is_some_and(|pause| pause > Duration::ZERO));
     details
 }
 

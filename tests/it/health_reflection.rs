@@ -1,0 +1,130 @@
+//! What tools find out about a server: its health, and every service with its messages and comments.
+
+use std::collections::BTreeSet;
+
+use jobstream::proto::DESCRIPTORS;
+use prost::Message;
+use tokio_stream::StreamExt;
+use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::{v1, v1alpha};
+
+use crate::support::{TestServer, wait_for};
+
+const OURS: [&str; 2] = ["jobstream.v1.JobService", "jobstream.v1.AdminService"];
+const ALL: [&str; 5] = [
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+    "jobstream.v1.AdminService",
+    "jobstream.v1.JobService",
+];
+
+fn of(service: &str) -> HealthCheckRequest {
+    HealthCheckRequest { service: service.to_owned() }
+}
+
+#[tokio::test]
+async fn the_server_and_each_service_are_serving() {
+    let server = TestServer::start().await;
+    let mut health = HealthClient::new(server.channel());
+    for service in ["", OURS[0], OURS[1]] {
+        let answer = wait_for("Check answers", health.check(of(service))).await.unwrap();
+        assert_eq!(answer.get_ref().status(), ServingStatus::Serving, "{service:?}");
+    }
+    let status = wait_for("Check answers", health.check(of("no.Service"))).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn those_who_watch_health_see_it_end() {
+    let server = TestServer::start().await;
+    let mut health = HealthClient::new(server.channel());
+    let mut watches = Vec::new();
+    for service in ["", OURS[0], OURS[1]] {
+        let mut stream = wait_for("Watch begins", health.watch(of(service))).await.unwrap().into_inner();
+        let first = wait_for("its health", stream.message()).await.unwrap().expect("an answer");
+        assert_eq!(first.status(), ServingStatus::Serving, "{service:?}");
+        watches.push(stream);
+    }
+    server.shutdown.graceful.cancel();
+    for stream in &mut watches {
+        let last = wait_for("its health", stream.message()).await.unwrap().expect("an answer");
+        assert_eq!(last.status(), ServingStatus::NotServing);
+    }
+}
+
+/// The services that both versions of reflection list.
+async fn listed_services(server: &TestServer) -> [BTreeSet<String>; 2] {
+    let request = v1::ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(v1::server_reflection_request::MessageRequest::ListServices(String::new())),
+    };
+    let mut client = v1::server_reflection_client::ServerReflectionClient::new(server.channel());
+    let answers = client.server_reflection_info(tokio_stream::once(request)).await.expect("a stream");
+    let answer = wait_for("reflection answers", answers.into_inner().next())
+        .await
+        .expect("an answer")
+        .expect("no error");
+    let Some(v1::server_reflection_response::MessageResponse::ListServicesResponse(new)) =
+        answer.message_response
+    else {
+        panic!("no list")
+    };
+    let request = v1alpha::ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(
+            v1alpha::server_reflection_request::MessageRequest::ListServices(String::new()),
+        ),
+    };
+    let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(server.channel());
+    let answers = client.server_reflection_info(tokio_stream::once(request)).await.expect("a stream");
+    let answer = wait_for("reflection answers", answers.into_inner().next())
+        .await
+        .expect("an answer")
+        .expect("no error");
+    let Some(v1alpha::server_reflection_response::MessageResponse::ListServicesResponse(old)) =
+        answer.message_response
+    else {
+        panic!("no list")
+    };
+    [
+        new.service.into_iter().map(|one| one.name).collect(),
+        old.service.into_iter().map(|one| one.name).collect(),
+    ]
+}
+
+#[tokio::test]
+async fn both_reflections_list_every_service() {
+    let server = TestServer::start().await;
+    let [new, old] = listed_services(&server).await;
+    for service in ALL {
+        assert!(new.contains(service), "{service} is not in {new:?}");
+        assert!(old.contains(service), "{service} is not in {old:?}");
+    }
+}
+
+#[tokio::test]
+async fn reflection_answers_a_symbol_with_the_file_that_holds_it() {
+    let server = TestServer::start().await;
+    let file = async |symbol: &str| {
+        let request = v1::server_reflection_request::MessageRequest::FileContainingSymbol(symbol.to_owned());
+        let request = v1::ServerReflectionRequest { host: String::new(), message_request: Some(request) };
+        let mut client = v1::server_reflection_client::ServerReflectionClient::new(server.channel());
+        let answers = client.server_reflection_info(tokio_stream::once(request)).await.unwrap();
+        let answer = wait_for("reflection answers", answers.into_inner().next()).await.unwrap().unwrap();
+        match answer.message_response {
+            Some(v1::server_reflection_response::MessageResponse::FileDescriptorResponse(file)) => file,
+            other => panic!("no file for {symbol}: {other:?}"),
+        }
+    };
+    for symbol in ["jobstream.v1.JobService", "jobstream.v1.Payload", "google.rpc.ErrorInfo"] {
+        let file = file(symbol).await;
+        let file = prost_types::FileDescriptorProto::decode(&file.file_descriptor_proto[0][..]).unwrap();
+        assert!(symbol.starts_with(file.package()), "{symbol} is said to be in {}", file.name());
+    }
+    let whole = prost_types::FileDescriptorSet::decode(DESCRIPTORS).unwrap();
+    assert!(whole.file.iter().any(|file| file.name() == "jobstream/v1/job_service.proto"));
+}
