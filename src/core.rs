@@ -73,13 +73,36 @@ impl Default for CoreOptions {
     }
 }
 
+/// How many jobs ended, by how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EndCounts {
+    /// With a result.
+    pub succeeded: u64,
+    /// With a failure.
+    pub failed: u64,
+    /// Cancelled.
+    pub cancelled: u64,
+}
+
+impl EndCounts {
+    fn add(&mut self, state: JobState) {
+        match state {
+            JobState::Succeeded => self.succeeded += 1,
+            JobState::Failed => self.failed += 1,
+            JobState::Cancelled => self.cancelled += 1,
+            JobState::Scheduled | JobState::Queued | JobState::Running => {}
+        }
+    }
+}
+
 /// All jobs, where they wait, who runs them and when something is due.
 pub(crate) struct Core {
     options: CoreOptions,
     table: table::Table,
     wheel: wheel::Wheel,
     /// Jobs that wait for a wall clock time. Apart from the wheel, because the wall clock may be moved.
-    wall_starts: BTreeSet<(Timestamp, JobKey)>,
+    /// By time, then in the order of acceptance.
+    wall_starts: BTreeSet<(Timestamp, u64, JobKey)>,
     lanes: lanes::Lanes,
     sessions: sessions::Sessions,
     /// Counts dispatches, to take turns between lanes.
@@ -87,6 +110,8 @@ pub(crate) struct Core {
     finished: retention::Finished,
     live_jobs: u32,
     live_bytes: u64,
+    /// Jobs that ended so far, removed ones included.
+    ended: EndCounts,
     lease_ids: StdRng,
     draining: bool,
 }
@@ -105,14 +130,10 @@ impl Core {
             finished: retention::Finished::default(),
             live_jobs: 0,
             live_bytes: 0,
+            ended: EndCounts::default(),
             lease_ids: StdRng::from_seed(lease_seed),
             draining: false,
         }
-    }
-
-    /// The bounds in force.
-    pub(crate) fn options(&self) -> &CoreOptions {
-        &self.options
     }
 
     /// Ends a waiting job at once; tells the worker of a running one and forces it after `grace`.
@@ -194,6 +215,11 @@ impl Core {
         }
     }
 
+    /// Jobs that ended so far, removed ones included.
+    pub(crate) fn ended(&self) -> EndCounts {
+        self.ended
+    }
+
     /// All jobs by state.
     pub(crate) fn counts(&self) -> StateCounts {
         let mut counts = StateCounts::default();
@@ -227,13 +253,14 @@ impl Core {
 
     /// The earliest wall clock time a job waits for.
     pub(crate) fn next_wall_start(&self) -> Option<Timestamp> {
-        self.wall_starts.first().map(|(time, _)| *time)
+        self.wall_starts.first().map(|(time, ..)| *time)
     }
 
     /// Does what is due, at most `budget` timers of it. Answers whether more may be due.
     pub(crate) fn tick(&mut self, now: Now, budget: usize, effects: &mut Effects) -> bool {
         for _ in 0..budget {
-            if let Some((_, key)) = self.wall_starts.first().copied().filter(|(time, _)| *time <= now.wall) {
+            let due = self.wall_starts.first().filter(|(time, ..)| *time <= now.wall);
+            if let Some((.., key)) = due.copied() {
                 self.enqueue_due(now, key, effects);
                 continue;
             }

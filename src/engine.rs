@@ -20,7 +20,8 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, Now};
 use crate::core::{
-    AttemptEnd, Core, CoreOptions, Effects, LeaseId, ListBounds, Report, SessionKey, SessionSpec, Submitted,
+    AttemptEnd, Core, CoreOptions, Effects, EndCounts, LeaseId, ListBounds, Report, SessionKey, SessionSpec,
+    Submitted,
 };
 use crate::error::{Error, Result};
 use crate::job::{
@@ -437,6 +438,11 @@ impl Engine {
         self.counts().get(JobState::Running)
     }
 
+    /// Jobs that ended since the start, removed ones included.
+    pub fn ended(&self) -> EndCounts {
+        self.0.state.lock().core.ended()
+    }
+
     /// All jobs by state.
     pub fn counts(&self) -> StateCounts {
         self.0.state.lock().core.counts()
@@ -454,11 +460,6 @@ impl Engine {
     /// Does what is due by the engine's clock; the ticker calls it. Only a manual clock needs it called by hand.
     pub fn tick(&self) {
         while self.command(|state, now, effects| state.core.tick(now, LOCK_BUDGET, effects)) {}
-    }
-
-    /// A payload that is too large for this engine is refused with its size and the limit.
-    pub(crate) fn payload_bytes_max(&self) -> usize {
-        self.0.options.core.payload_bytes_max
     }
 
     /// The one way of every command: lock, apply, sort the effects, unlock, deliver.

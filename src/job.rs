@@ -169,10 +169,10 @@ impl Failure {
         self
     }
 
-    /// Bytes of the failure, roughly as on the wire.
+    /// Bytes of the failure, in memory and on the wire alike.
     pub(crate) fn bytes(&self, with_details: bool) -> usize {
         let details = self.details.as_ref().filter(|_| with_details).map_or(0, |details| details.bytes.len());
-        self.message.len() + self.error_type.len() + details + 32
+        size_of::<Self>() + self.message.len() + self.error_type.len() + details
     }
 
     /// Cut to the bounds above, so that history stays small.

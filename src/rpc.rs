@@ -24,9 +24,6 @@ use crate::proto::v1;
 use crate::proto::v1::admin_service_server::AdminServiceServer;
 use crate::proto::v1::job_service_server::JobServiceServer;
 
-/// Largest message the server reads, in bytes.
-const MESSAGE_BYTES_MAX: usize = 4 << 20;
-
 /// What every service knows: the engine, and the bounds it parses by.
 #[derive(Clone)]
 struct Api {
@@ -34,15 +31,16 @@ struct Api {
     limits: ParseLimits,
     defaults: Defaults,
     boot_id: Arc<str>,
+    message_bytes_max: usize,
 }
 
 impl Api {
-    fn new(engine: Engine) -> Self {
+    fn new(engine: Engine, message_bytes_max: usize) -> Self {
         let options = engine.options().core.clone();
         let limits = ParseLimits { payload_bytes_max: options.payload_bytes_max };
         let defaults = Defaults { attempt_timeout: options.attempt_timeout, retention: options.retention };
         let boot_id = engine.boot_id().into();
-        Self { engine, limits, defaults, boot_id }
+        Self { engine, limits, defaults, boot_id, message_bytes_max }
     }
 
     /// The status of an error, for `map_err`.
@@ -51,15 +49,15 @@ impl Api {
     }
 }
 
-/// The services of an engine.
-pub(crate) fn routes(engine: &Engine) -> Routes {
-    let api = Api::new(engine.clone());
+/// The services of an engine, which read messages of at most this many bytes.
+pub(crate) fn routes(engine: &Engine, message_bytes_max: usize) -> Routes {
+    let api = Api::new(engine.clone(), message_bytes_max);
     let jobs = JobServiceServer::new(api.clone())
         .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(MESSAGE_BYTES_MAX);
+        .max_decoding_message_size(message_bytes_max);
     let admin = AdminServiceServer::new(api)
         .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(MESSAGE_BYTES_MAX);
+        .max_decoding_message_size(message_bytes_max);
     Routes::new(jobs).add_service(admin)
 }
 

@@ -30,15 +30,19 @@ impl Core {
 
     /// Ends a session: what it ran is lost and counted as such.
     pub(crate) fn close_session(&mut self, now: Now, key: SessionKey, effects: &mut Effects) {
-        self.sessions.set_slots(key, 0);
+        let mut lost = Vec::new();
         while let Some(job) = self.sessions.get(key).and_then(|session| session.running.first()) {
-            let worker = self.sessions.get(key).map(|session| session.name.clone()).unwrap_or_default();
-            let message = format!("worker {worker} went away during the attempt");
             self.leave_running(job, true, effects);
-            self.attempt_failed(now, job, Failure::new(FailureReason::WorkerLost, message), None, effects);
+            lost.push(job);
         }
-        if let Some(group) = self.sessions.close(key) {
+        let Some((session, gone_group)) = self.sessions.close(key) else { return };
+        if let Some(group) = gone_group {
             self.disconnect_group(group);
+        }
+        // The newest first: each waits in front of those before it.
+        for job in lost.into_iter().rev() {
+            let message = format!("worker {} went away during the attempt", session.name);
+            self.attempt_failed(now, job, Failure::new(FailureReason::WorkerLost, message), None, effects);
         }
     }
 
@@ -152,12 +156,13 @@ impl Core {
         let entry = &mut self.table[key];
         let lane_key = entry.lane;
         let attempt_timeout = entry.options.as_ref().and_then(|options| options.attempt_timeout);
-        let attempt_deadline = now.monotonic + attempt_timeout.unwrap_or(self.options.attempt_timeout);
+        let attempt_timeout = attempt_timeout.unwrap_or(self.options.attempt_timeout);
+        let attempt_deadline = now.monotonic.saturating_add(attempt_timeout);
         entry.attempt += 1;
         entry.deadline = attempt_deadline;
         entry.live = Some(Box::new(Live { lease, session, attempt_deadline, cancel: None }));
-        let time_left =
-            entry.overall_deadline().unwrap_or(Duration::MAX).min(attempt_deadline) - now.monotonic;
+        let given_up = entry.overall_deadline().unwrap_or(Duration::MAX).min(attempt_deadline);
+        let time_left = given_up.saturating_sub(now.monotonic);
         self.dispatches += 1;
         let lane = &mut self.lanes[lane_key];
         lane.served = self.dispatches;

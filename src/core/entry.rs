@@ -89,28 +89,26 @@ impl Entry {
     /// Monotonic end of the job's whole life, if it has one and has not ended.
     pub(super) fn overall_deadline(&self) -> Option<Duration> {
         let timeout = self.options.as_ref().and_then(|options| options.timeout)?;
-        (!self.state.is_final()).then(|| self.created + timeout)
+        (!self.state.is_final()).then(|| self.created.saturating_add(timeout))
     }
 
     /// Bytes of memory the job is taken to hold; the same each time once it ended.
     pub(super) fn weight(&self) -> u64 {
         let result = match self.end.as_deref() {
             Some(End { outcome: Outcome::Result(result), .. }) => result.bytes.len(),
-            Some(End { outcome: Outcome::Failure(failure), .. }) => failure.message.len(),
+            Some(End { outcome: Outcome::Failure(failure), .. }) => failure.bytes(true),
             _ => 0,
         };
-        let history = self.history.len() * size_of::<Transition>();
+        let history: usize = self.history.iter().map(transition_bytes).sum();
         let stream = self.stream.as_ref().map_or(0, |stream| stream.ring_bytes());
         let options = self.options.as_ref().map_or(0, |options| options_bytes(options));
         (RECORD_BYTES + self.payload.bytes.len() + result + history + stream + options) as u64
     }
-}
 
-impl Entry {
     /// Bytes of the job in a list, roughly as on the wire.
     pub(super) fn listed_bytes(&self, with_payloads: bool) -> usize {
         const ENVELOPE_BYTES: usize = 256;
-        let failures = self.history.iter().map(|transition| match &transition.detail {
+        let attempts = self.history.iter().map(|transition| match &transition.detail {
             Detail::Failure(failure) => failure.bytes(with_payloads),
             Detail::None | Detail::Worker(_) => 64,
         });
@@ -122,8 +120,16 @@ impl Entry {
         };
         let payload = if with_payloads { self.payload.bytes.len() } else { 0 };
         let options = self.options.as_ref().map_or(0, |options| options_bytes(options));
-        ENVELOPE_BYTES + failures.sum::<usize>() + outcome + payload + options
+        ENVELOPE_BYTES + attempts.sum::<usize>() + outcome + payload + options
     }
+}
+
+fn transition_bytes(transition: &Transition) -> usize {
+    let failure = match &transition.detail {
+        Detail::Failure(failure) => failure.bytes(true),
+        Detail::None | Detail::Worker(_) => 0,
+    };
+    size_of::<Transition>() + failure
 }
 
 fn options_bytes(options: &JobOptions) -> usize {

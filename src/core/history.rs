@@ -37,8 +37,16 @@ pub(super) struct Stream {
     progress: Option<Kept<Arc<Progress>>>,
     ring: VecDeque<Kept<RingItem>>,
     ring_bytes: usize,
-    /// Sequence of the newest output or log that fell out; 0 if none did.
-    dropped_to: u32,
+    /// Where output or logs fell out, oldest first: one range between any two state changes.
+    dropped: Vec<Dropped>,
+}
+
+/// From the first to the last output or log that fell out between two state changes.
+struct Dropped {
+    /// How many state changes after the first event came before.
+    state_changes: usize,
+    from: u32,
+    to: u32,
 }
 
 #[derive(Clone)]
@@ -102,14 +110,32 @@ impl Stream {
         time: Timestamp,
         item: RingItem,
         bytes_max: usize,
+        history: &[Transition],
     ) {
         self.ring_bytes += item.bytes();
         self.ring.push_back(Kept { sequence, attempt, time, item });
         while self.ring_bytes > bytes_max && self.ring.len() > 1 {
             let Some(oldest) = self.ring.pop_front() else { break };
             self.ring_bytes -= oldest.item.bytes();
-            self.dropped_to = oldest.sequence;
+            self.note_dropped(oldest.sequence, history);
         }
+    }
+
+    fn note_dropped(&mut self, sequence: u32, history: &[Transition]) {
+        let state_changes = history.partition_point(|transition| transition.sequence < sequence);
+        match self.dropped.last_mut() {
+            Some(last) if last.state_changes == state_changes => last.to = sequence,
+            _ => self.dropped.push(Dropped { state_changes, from: sequence, to: sequence }),
+        }
+    }
+
+    /// What fell out between two sequences, both excluded.
+    fn gap_between(&self, after: u32, before: u32) -> Option<(u32, u32)> {
+        let begin = self.dropped.partition_point(|dropped| dropped.to <= after);
+        let end = self.dropped.partition_point(|dropped| dropped.from < before);
+        let between = self.dropped.get(begin..end)?;
+        let (first, last) = (between.first()?, between.last()?);
+        Some((first.from.max(after + 1), last.to.min(before - 1)))
     }
 }
 
@@ -137,12 +163,18 @@ impl Entry {
         items: &mut Vec<WatchItem>,
     ) -> u32 {
         let mut reader = Reader::new(self, cursor, types);
-        while items.len() < limit {
-            let Some(event) = reader.next() else {
-                items.extend(reader.gap_before(self.sequence + 1));
-                return self.sequence.max(cursor);
-            };
-            items.extend(reader.gap_before(event.sequence));
+        let end = items.len().saturating_add(limit);
+        while items.len() < end {
+            let event = reader.next();
+            let gap = reader.gap_before(event.as_ref().map_or(u32::MAX, |event| event.sequence));
+            if let Some((from, to)) = gap {
+                items.push(WatchItem::Gap { from, to });
+                reader.cursor = to;
+                if items.len() == end {
+                    break;
+                }
+            }
+            let Some(event) = event else { return self.sequence.max(cursor) };
             reader.cursor = event.sequence;
             items.push(WatchItem::Event(event));
         }
@@ -242,12 +274,10 @@ impl<'a> Reader<'a> {
     }
 
     /// The gap between the cursor and the next event, if output or logs fell out there.
-    fn gap_before(&self, sequence: u32) -> Option<WatchItem> {
-        let dropped_to = self.entry.stream.as_ref().map_or(0, |stream| stream.dropped_to);
-        let from = self.cursor + 1;
-        let to = dropped_to.min(sequence - 1);
+    fn gap_before(&self, sequence: u32) -> Option<(u32, u32)> {
         let wanted = self.types.output || self.types.log;
-        (wanted && from <= to).then_some(WatchItem::Gap { from, to })
+        let stream = self.entry.stream.as_ref().filter(|_| wanted)?;
+        stream.gap_between(self.cursor, sequence)
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) struct Lane {
     pub(super) queue: Arc<str>,
     pub(super) kind: Arc<str>,
     /// Ready jobs by priority, largest first; no list is empty.
-    ready: Vec<(i8, List)>,
+    pub(super) ready: Vec<(i8, List)>,
     /// Jobs that are not due yet.
     pub(super) scheduled: List,
     pub(super) counts: StateCounts,

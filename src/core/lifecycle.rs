@@ -8,6 +8,7 @@ use super::entry::{End, LeaseId};
 use super::history::{Detail, RingItem, Stream, Transition};
 use super::sessions::SessionKey;
 use super::table::JobKey;
+use super::wheel::TICK_MAX;
 use super::{Core, cancelled};
 use crate::clock::Now;
 use crate::error::{Error, ErrorKind, Result};
@@ -92,6 +93,7 @@ impl Core {
         let entry = &mut self.table[key];
         entry.sequence += 1;
         let (sequence, attempt, time) = (entry.sequence, entry.attempt, now.wall);
+        let history = &entry.history;
         let stream: &mut Stream = entry.stream.get_or_insert_default();
         let body = match report {
             Report::Progress(progress) => {
@@ -101,12 +103,12 @@ impl Core {
             }
             Report::Output(output) => {
                 let output = output.bounded();
-                stream.push(sequence, attempt, time, RingItem::Output(output.clone()), ring_max);
+                stream.push(sequence, attempt, time, RingItem::Output(output.clone()), ring_max, history);
                 EventBody::Output(output)
             }
             Report::Log(log) => {
                 let log = log.bounded();
-                stream.push(sequence, attempt, time, RingItem::Log(log.clone()), ring_max);
+                stream.push(sequence, attempt, time, RingItem::Log(log.clone()), ring_max, history);
                 EventBody::Log(log)
             }
         };
@@ -199,6 +201,9 @@ impl Core {
 
     /// Moves a scheduled job whose time has come to its lane.
     pub(super) fn enqueue_due(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
+        if self.is_past_timeout(now, key) {
+            return self.give_up(now, key, effects);
+        }
         self.leave_waiting(key);
         self.table[key].deadline = Duration::MAX;
         self.transition(now, key, JobState::Queued, Detail::None, effects);
@@ -214,24 +219,25 @@ impl Core {
         grace: Duration,
         effects: &mut Effects,
     ) {
-        let force_at = now.monotonic + grace;
+        let force_at = now.monotonic.saturating_add(grace);
         let entry = &mut self.table[key];
         let Some(live) = entry.live.as_mut() else { return };
         let (lease, session) = (live.lease, live.session);
-        let force_at = match live.cancel.take() {
-            Some((earlier, reason)) => live.cancel.insert((earlier.min(force_at), reason)).0,
-            None => live.cancel.insert((force_at, reason.to_owned())).0,
-        };
+        let is_sooner = live.cancel.as_ref().is_none_or(|(earlier, _)| force_at < *earlier);
+        if !is_sooner && !grace.is_zero() {
+            return;
+        }
+        let reason = live.cancel.take().map_or_else(|| reason.to_owned(), |(_, first_reason)| first_reason);
+        live.cancel = Some((force_at, reason));
         entry.deadline = live.attempt_deadline.min(force_at);
+        let is_first = !std::mem::replace(&mut entry.cancel_requested, true);
         if grace.is_zero() {
-            entry.cancel_requested = true;
             return self.force_cancel(now, key, effects);
         }
-        if !entry.cancel_requested {
-            entry.cancel_requested = true;
+        if is_first {
             self.transition(now, key, JobState::Running, Detail::None, effects);
-            effects.push(Effect::Stop(session, lease, Stop::Cancel(grace)));
         }
+        effects.push(Effect::Stop(session, lease, Stop::Cancel(grace)));
         self.arm(key);
     }
 
@@ -272,30 +278,35 @@ impl Core {
         entry.live = None;
         entry.deadline = now.monotonic.saturating_add(retention);
         entry.end = Some(Box::new(End { outcome, finish_time, expire_time }));
+        self.ended.add(state);
         self.live_jobs -= 1;
         self.live_bytes -= entry.payload.bytes.len() as u64;
         let lane = entry.lane;
         self.lanes.queue_of(lane).finished.add(now.monotonic);
         self.transition(now, key, state, Detail::None, effects);
         self.arm(key);
-        self.retain(key, effects);
+        self.retain(now, key, effects);
     }
 
     /// Handles the job's timer, whatever it was for.
     pub(super) fn timer_fired(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
-        let entry = &self.table[key];
-        let is_due = entry.deadline <= now.monotonic;
-        if entry.overall_deadline().is_some_and(|deadline| deadline <= now.monotonic) {
+        if self.is_past_timeout(now, key) {
             return self.give_up(now, key, effects);
         }
+        let entry = &self.table[key];
+        let is_due = entry.deadline <= now.monotonic;
         match entry.state {
             JobState::Scheduled if is_due => self.enqueue_due(now, key, effects),
             JobState::Running if is_due => self.attempt_overdue(now, key, effects),
             JobState::Succeeded | JobState::Failed | JobState::Cancelled if is_due => {
-                self.expire(key, effects)
+                self.expire(now, key, effects)
             }
             _ => self.arm(key),
         }
+    }
+
+    fn is_past_timeout(&self, now: Now, key: JobKey) -> bool {
+        self.table[key].overall_deadline().is_some_and(|deadline| deadline <= now.monotonic)
     }
 
     /// The job's timeout passed.
@@ -314,8 +325,7 @@ impl Core {
 
     /// A running attempt must end now: its cancel's grace is over, or it ran too long.
     fn attempt_overdue(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
-        let Some(live) = self.table[key].live.as_ref() else { return };
-        if live.cancel.as_ref().is_some_and(|(force_at, _)| *force_at <= now.monotonic) {
+        if self.table[key].cancel_requested {
             return self.force_cancel(now, key, effects);
         }
         let timeout = self.table[key].options.as_ref().and_then(|options| options.attempt_timeout);
@@ -329,7 +339,7 @@ impl Core {
     /// Takes a waiting job out of its lane.
     pub(super) fn leave_waiting(&mut self, key: JobKey) {
         let entry = &self.table[key];
-        let (lane, start) = (entry.lane, entry.start());
+        let (lane, start, accepted) = (entry.lane, entry.start(), entry.accepted);
         match entry.state {
             JobState::Queued => {
                 self.lanes[lane].remove(&mut self.table, key);
@@ -338,7 +348,7 @@ impl Core {
             _ => self.lanes[lane].scheduled.remove(&mut self.table, key),
         }
         if let Start::At(time) = start {
-            self.wall_starts.remove(&(time, key));
+            self.wall_starts.remove(&(time, accepted, key));
         }
     }
 
@@ -409,7 +419,7 @@ impl Core {
         let first = entry.overall_deadline().unwrap_or(Duration::MAX).min(entry.deadline);
         match first {
             Duration::MAX => self.wheel.clear(&mut self.table, key),
-            first => self.wheel.set(&mut self.table, key, first.as_micros().div_ceil(1000) as u64),
+            first => self.wheel.set(&mut self.table, key, tick_after(first)),
         }
     }
 
@@ -424,6 +434,12 @@ impl Core {
             }
         }
     }
+}
+
+/// The first tick at or after this time. The last tick stands for everything the wheel does not reach.
+fn tick_after(time: Duration) -> u64 {
+    let tick = time.as_nanos().div_ceil(1_000_000);
+    u64::try_from(tick).map_or(TICK_MAX, |tick| tick.min(TICK_MAX))
 }
 
 fn check_size(field: &str, size: usize, limit: usize) -> Result<()> {

@@ -35,6 +35,15 @@ impl List {
         (self.first != JobKey::NONE).then_some(self.first)
     }
 
+    /// All of it, in order.
+    #[cfg(test)]
+    pub(super) fn keys(&self, table: &Table) -> Vec<JobKey> {
+        std::iter::successors(self.first(), |key| {
+            Some(table[*key].links.next).filter(|next| *next != JobKey::NONE)
+        })
+        .collect()
+    }
+
     pub(super) fn push_back(&mut self, table: &mut Table, key: JobKey) {
         table[key].links = Links { previous: self.last, next: JobKey::NONE };
         match self.last {

@@ -6,6 +6,7 @@ use super::Core;
 use super::effects::{Effects, Record};
 use super::list::List;
 use super::table::JobKey;
+use crate::clock::Now;
 use crate::job::{JobId, Timestamp};
 
 /// How many ids of removed jobs are remembered, so that RESULT_EXPIRED can be told from never accepted.
@@ -14,8 +15,8 @@ const EXPIRED_IDS_MAX: usize = 100_000;
 #[derive(Default)]
 pub(super) struct Finished {
     /// Finished jobs, oldest end first.
-    list: List,
-    bytes: u64,
+    pub(super) list: List,
+    pub(super) bytes: u64,
     expired: HashMap<JobId, Timestamp>,
     expired_order: VecDeque<JobId>,
 }
@@ -24,6 +25,11 @@ impl Finished {
     /// When the job's result was removed, if that is remembered.
     pub(super) fn expired_at(&self, id: JobId) -> Option<Timestamp> {
         self.expired.get(&id).copied()
+    }
+
+    /// The id names a new job.
+    pub(super) fn forget(&mut self, id: JobId) {
+        self.expired.remove(&id);
     }
 
     fn remember(&mut self, id: JobId, expire_time: Timestamp) {
@@ -40,20 +46,20 @@ impl Finished {
 
 impl Core {
     /// Keeps a job that just ended; the oldest ones make room if there are too many bytes.
-    pub(super) fn retain(&mut self, key: JobKey, effects: &mut Effects) {
+    pub(super) fn retain(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
         self.finished.list.push_back(&mut self.table, key);
         self.finished.bytes += self.table[key].weight();
         while self.finished.bytes > self.options.retention_bytes_max {
             // The job that just ended stays: its end must be seen.
             let Some(oldest) = self.finished.list.first().filter(|oldest| *oldest != key) else { break };
-            self.expire(oldest, effects);
+            self.expire(now, oldest, effects);
         }
     }
 
-    /// Removes a finished job whose time is over, and remembers that it was there.
-    pub(super) fn expire(&mut self, key: JobKey, effects: &mut Effects) {
+    /// Removes a finished job whose time is over, or whose room is needed, and remembers that it was there.
+    pub(super) fn expire(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
         let entry = &self.table[key];
-        let expire_time = entry.end.as_ref().map(|end| end.expire_time).unwrap_or_default();
+        let expire_time = entry.end.as_ref().map_or(now.wall, |end| end.expire_time.min(now.wall));
         self.finished.remember(entry.id, expire_time);
         self.remove(key, effects);
     }

@@ -32,11 +32,11 @@ pub struct SessionSpec {
 pub(super) struct Session {
     pub(super) name: Arc<str>,
     pub(super) group: GroupKey,
-    slots: u32,
+    pub(super) slots: u32,
     /// Slots taken: by attempts that run and by revoked ones whose handler has not stopped yet.
-    taken: u32,
+    pub(super) taken: u32,
     /// Whether the session stands in its group's rotation of free sessions.
-    rotating: bool,
+    pub(super) rotating: bool,
     pub(super) running: List,
     /// Leases taken back whose handler has not stopped yet.
     pub(super) revoked: HashSet<LeaseId>,
@@ -57,9 +57,9 @@ impl Served {
 
 pub(super) struct Group {
     served: Served,
-    sessions: u32,
+    pub(super) sessions: u32,
     /// Sessions with a free slot, in the order in which they get the next jobs.
-    free: VecDeque<SessionKey>,
+    pub(super) free: VecDeque<SessionKey>,
     /// Lanes with ready jobs.
     pub(super) ready: BTreeSet<Standing>,
 }
@@ -72,8 +72,8 @@ impl Group {
 
 #[derive(Default)]
 pub(super) struct Sessions {
-    sessions: HashMap<SessionKey, Session>,
-    groups: HashMap<GroupKey, Group>,
+    pub(super) sessions: HashMap<SessionKey, Session>,
+    pub(super) groups: HashMap<GroupKey, Group>,
     by_served: HashMap<Served, GroupKey>,
     next: u64,
 }
@@ -120,18 +120,19 @@ impl Sessions {
         (key, is_new)
     }
 
-    /// Removes a session that runs nothing any more. Answers its group if that is gone with it.
-    pub(super) fn close(&mut self, key: SessionKey) -> Option<GroupKey> {
+    /// Removes a session that runs nothing any more, and answers it; and its group if that is gone with it.
+    pub(super) fn close(&mut self, key: SessionKey) -> Option<(Session, Option<GroupKey>)> {
         let session = self.sessions.remove(&key)?;
-        let group = self.group_mut(session.group);
+        let group_key = session.group;
+        let group = self.group_mut(group_key);
         group.free.retain(|free| *free != key);
         group.sessions -= 1;
         if group.sessions > 0 {
-            return None;
+            return Some((session, None));
         }
-        let group = self.groups.remove(&session.group)?;
+        let group = self.groups.remove(&group_key)?;
         self.by_served.remove(&group.served);
-        Some(session.group)
+        Some((session, Some(group_key)))
     }
 
     /// Groups that serve the lane, in the order of their keys.

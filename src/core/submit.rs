@@ -11,7 +11,7 @@ use super::table::JobKey;
 use super::wheel::Timer;
 use crate::clock::Now;
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::{JobId, JobState, NewJob, Start, WaitReason};
+use crate::job::{JobId, JobOptions, JobState, NewJob, Start, WaitReason};
 
 /// What a drained server tells callers to wait before they try elsewhere.
 pub(crate) const DRAINING_RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -106,7 +106,7 @@ impl Core {
         let lane = &self.lanes[entry.lane];
         entry.payload == job.payload
             && entry.priority == job.priority
-            && entry.options == job.options
+            && same_options(entry.options.as_deref(), job.options.as_deref())
             && *lane.kind == *job.kind.as_str()
             && *lane.queue == *job.queue.as_str()
     }
@@ -157,6 +157,7 @@ impl Core {
         effects: &mut Effects,
     ) -> Submitted {
         effects.record(|| Record::Accepted(Box::new(NewJob { id: Some(id), ..job.clone() })));
+        self.finished.forget(id);
         let entry = new_entry(now, id, job, lane);
         let (state, start) = (entry.state, entry.start());
         self.live_jobs += 1;
@@ -167,7 +168,7 @@ impl Core {
         if state == JobState::Scheduled {
             self.lanes[lane].scheduled.push_back(&mut self.table, key);
             if let Start::At(time) = start {
-                self.wall_starts.insert((time, key));
+                self.wall_starts.insert((time, self.table[key].accepted, key));
             }
             self.arm(key);
         } else {
@@ -182,7 +183,7 @@ impl Core {
 fn new_entry(now: Now, id: JobId, job: NewJob, lane: LaneKey) -> Entry {
     let (state, deadline) = match job.options.as_ref().map_or(Start::Now, |options| options.start) {
         Start::At(time) if time > now.wall => (JobState::Scheduled, Duration::MAX),
-        Start::After(delay) if !delay.is_zero() => (JobState::Scheduled, now.monotonic + delay),
+        Start::After(delay) if !delay.is_zero() => (JobState::Scheduled, now.monotonic.saturating_add(delay)),
         Start::Now | Start::At(_) | Start::After(_) => (JobState::Queued, Duration::MAX),
     };
     Entry {
@@ -217,7 +218,15 @@ fn same_spec(one: &NewJob, other: &NewJob) -> bool {
         && one.queue == other.queue
         && one.payload == other.payload
         && one.priority == other.priority
-        && one.options == other.options
+        && same_options(one.options.as_deref(), other.options.as_deref())
+}
+
+fn same_options(one: Option<&JobOptions>, other: Option<&JobOptions>) -> bool {
+    match (one, other) {
+        (None, None) => true,
+        (Some(one), Some(other)) => one == other,
+        (Some(options), None) | (None, Some(options)) => *options == JobOptions::default(),
+    }
 }
 
 fn reused(id: JobId) -> Error {

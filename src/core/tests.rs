@@ -1,1 +1,17 @@
-//! Tests of the state machine.
+//! Tests of the state machine: every rule on a manual clock, and random commands against a reference model.
+
+mod cancel;
+mod commands;
+mod dispatch;
+mod events;
+mod fixture;
+mod invariants;
+mod lifecycle;
+mod machine;
+mod model;
+mod queries;
+mod queues;
+mod retention;
+mod submit;
+mod table;
+mod wheel;

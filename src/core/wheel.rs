@@ -6,8 +6,9 @@ use super::table::{JobKey, Table};
 
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
-/// 64^7 ms are 139 years, beyond every span a job can ask for.
-const LEVELS: usize = 7;
+const LEVELS: usize = 9;
+/// The last tick there is, 571,000 years away.
+pub(super) const TICK_MAX: u64 = (1 << (SLOT_BITS * LEVELS as u32)) - 1;
 const UNSET: u16 = u16::MAX;
 
 /// A record's timer.
@@ -22,12 +23,25 @@ pub(super) struct Timer {
 impl Timer {
     pub(super) const UNSET: Self =
         Self { at: u64::MAX, previous: JobKey::NONE, next: JobKey::NONE, slot: UNSET };
+
+    /// The tick the timer is set to.
+    #[cfg(test)]
+    pub(super) fn at(&self) -> Option<u64> {
+        (self.slot != UNSET).then_some(self.at)
+    }
 }
 
 pub(super) struct Wheel {
     elapsed: u64,
     occupied: [u64; LEVELS],
-    heads: [JobKey; LEVELS * SLOTS],
+    slots: [Slot; LEVELS * SLOTS],
+}
+
+/// The timers of a slot, in the order in which they were set: equal ticks fire in that order.
+#[derive(Clone, Copy)]
+struct Slot {
+    first: JobKey,
+    last: JobKey,
 }
 
 /// What one step of turning the wheel did.
@@ -43,10 +57,14 @@ pub(super) enum Step {
 
 impl Wheel {
     pub(super) fn new() -> Self {
-        Self { elapsed: 0, occupied: [0; LEVELS], heads: [JobKey::NONE; LEVELS * SLOTS] }
+        Self {
+            elapsed: 0,
+            occupied: [0; LEVELS],
+            slots: [Slot { first: JobKey::NONE, last: JobKey::NONE }; LEVELS * SLOTS],
+        }
     }
 
-    /// Sets the job's timer to this tick, in place of the one it had.
+    /// Sets the job's timer to this tick, at most [`TICK_MAX`], in place of the one it had.
     pub(super) fn set(&mut self, table: &mut Table, key: JobKey, at: u64) {
         if table[key].timer.slot != UNSET {
             if table[key].timer.at == at {
@@ -57,13 +75,13 @@ impl Wheel {
         let place = at.max(self.elapsed);
         let level = level_of(self.elapsed, place);
         let slot = level * SLOTS + slot_in(level, place);
-        let next = self.heads[slot];
-        if next != JobKey::NONE {
-            table[next].timer.previous = key;
+        let previous = std::mem::replace(&mut self.slots[slot].last, key);
+        match previous {
+            JobKey::NONE => self.slots[slot].first = key,
+            previous => table[previous].timer.next = key,
         }
-        self.heads[slot] = key;
         self.occupied[level] |= 1 << (slot % SLOTS);
-        table[key].timer = Timer { at, previous: JobKey::NONE, next, slot: slot as u16 };
+        table[key].timer = Timer { at, previous, next: JobKey::NONE, slot: slot as u16 };
     }
 
     pub(super) fn clear(&mut self, table: &mut Table, key: JobKey) {
@@ -71,16 +89,17 @@ impl Wheel {
         if slot == UNSET {
             return;
         }
-        if next != JobKey::NONE {
-            table[next].timer.previous = previous;
+        let slot = slot as usize;
+        match next {
+            JobKey::NONE => self.slots[slot].last = previous,
+            next => table[next].timer.previous = previous,
         }
-        if previous != JobKey::NONE {
-            table[previous].timer.next = next;
-            return;
+        match previous {
+            JobKey::NONE => self.slots[slot].first = next,
+            previous => table[previous].timer.next = next,
         }
-        self.heads[slot as usize] = next;
-        if next == JobKey::NONE {
-            self.occupied[slot as usize / SLOTS] &= !(1 << (slot as usize % SLOTS));
+        if self.slots[slot].first == JobKey::NONE {
+            self.occupied[slot / SLOTS] &= !(1 << (slot % SLOTS));
         }
     }
 
@@ -96,7 +115,7 @@ impl Wheel {
             return Step::Idle;
         };
         self.elapsed = self.elapsed.max(tick);
-        let key = self.heads[slot];
+        let key = self.slots[slot].first;
         let at = table[key].timer.at;
         self.clear(table, key);
         if at <= self.elapsed {
@@ -133,7 +152,7 @@ impl Wheel {
 fn level_of(elapsed: u64, at: u64) -> usize {
     let differing = (elapsed ^ at) | (SLOTS as u64 - 1);
     let level = (u64::BITS - 1 - differing.leading_zeros()) / SLOT_BITS;
-    (level as usize).min(LEVELS - 1)
+    level as usize
 }
 
 fn slot_in(level: usize, tick: u64) -> usize {

@@ -9,7 +9,7 @@ use super::outcomes::OutcomeQueue;
 use super::session::{InlineHandler, Order, Outbox};
 use super::{Engine, Submission};
 use crate::core::{Assignment, Core, Effect, Effects, SessionKey, Submitted};
-use crate::job::JobState;
+use crate::job::{JobState, Timestamp};
 
 /// Short handlers run on the thread that dispatched them, but at most this many for one command: the rest go to the
 /// worker, so that a caller is not kept busy with the work of others.
@@ -22,6 +22,8 @@ pub(super) struct State {
     pub(super) outboxes: HashMap<SessionKey, Arc<Outbox>>,
     /// Monotonic time until which the ticker sleeps.
     pub(super) ticker_sleeps_until: Duration,
+    /// The earliest wall clock start that the ticker knew of when it went to sleep.
+    pub(super) ticker_wall_start: Option<Timestamp>,
     /// Every watch has been told to go elsewhere.
     pub(super) stopped: bool,
 }
@@ -44,6 +46,7 @@ impl State {
             observers: Observers::default(),
             outboxes: HashMap::new(),
             ticker_sleeps_until: Duration::MAX,
+            ticker_wall_start: None,
             stopped: false,
         }
     }
@@ -69,11 +72,16 @@ impl State {
             }
         }
         delivery.wakers.extend(self.observers.take_woken());
-        delivery.ticker =
-            self.core.next_deadline().is_some_and(|deadline| deadline < self.ticker_sleeps_until)
-                || (self.ticker_sleeps_until == Duration::MAX && self.core.next_wall_start().is_some());
+        delivery.ticker = self.is_due_before_ticker();
         delivery.idle = self.core.is_draining() && self.core.counts().get(JobState::Running) == 0;
         delivery
+    }
+
+    /// Whether something is due earlier than the ticker thought when it went to sleep.
+    fn is_due_before_ticker(&self) -> bool {
+        let seen = self.ticker_wall_start;
+        self.core.next_deadline().is_some_and(|deadline| deadline < self.ticker_sleeps_until)
+            || self.core.next_wall_start().is_some_and(|start| seen.is_none_or(|seen| start < seen))
     }
 
     fn assign(

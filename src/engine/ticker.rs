@@ -27,7 +27,8 @@ impl Engine {
         let mut state = self.0.state.lock();
         let now = self.now();
         let due = state.core.next_deadline().unwrap_or(Duration::MAX);
-        let wall = match state.core.next_wall_start() {
+        state.ticker_wall_start = state.core.next_wall_start();
+        let wall = match state.ticker_wall_start {
             Some(time) => now.monotonic + time.since(now.wall).min(WALL_CLOCK_LOOK),
             None => Duration::MAX,
         };

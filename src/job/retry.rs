@@ -75,7 +75,8 @@ impl RetryPolicy {
         let exponent = i32::try_from(counted.saturating_sub(1)).unwrap_or(i32::MAX);
         let factor = self.multiplier.powi(exponent);
         let seconds = (self.initial_backoff.as_secs_f64() * factor).min(self.max_backoff.as_secs_f64());
-        Duration::from_secs_f64(seconds * (1.0 - self.jitter * share(job_id, counted)))
+        let jittered = seconds * (1.0 - self.jitter * share(job_id, counted));
+        Duration::try_from_secs_f64(jittered).unwrap_or(self.max_backoff)
     }
 }
 
@@ -125,6 +126,12 @@ mod tests {
     fn huge_exponents_stay_at_the_longest_pause() {
         let policy = RetryPolicy { multiplier: 100.0, ..policy() };
         assert_eq!(policy.backoff(JobId::from_bytes(JOB), u32::MAX), policy.max_backoff);
+    }
+
+    #[test]
+    fn the_longest_pause_may_be_the_longest_span_there_is() {
+        let policy = RetryPolicy { max_backoff: Duration::MAX, ..policy() };
+        assert_eq!(policy.backoff(JobId::from_bytes(JOB), u32::MAX), Duration::MAX);
     }
 
     #[test]

@@ -11,8 +11,8 @@ mod time;
 pub(crate) use json::DEPTH_MAX as JSON_DEPTH_MAX;
 pub(crate) use payload::{PayloadSource, payload};
 pub(crate) use request::{
-    Cancel, GetResult, ListJobs, Retry, Run, WatchResult, batch_size, cancel, event_types, get_result,
-    heartbeat, list_jobs, list_queues_page_size, retry, run, watch_result,
+    Cancel, GetResult, ListJobs, Retry, WatchResult, batch_size, cancel, get_result, list_jobs,
+    list_queues_page_size, retry, run, watch_result,
 };
 pub(crate) use spec::new_job;
 
@@ -118,7 +118,10 @@ impl Violations {
 fn below(path: &impl fmt::Display, error: Error) -> Error {
     match error.kind() {
         ErrorKind::InvalidField(violations) => {
-            let moved = |one: &Violation| Violation { field: format!("{path}.{}", one.field), ..one.clone() };
+            let moved = |Violation { field, description }: &Violation| Violation {
+                field: format!("{path}.{field}"),
+                description: description.clone(),
+            };
             Error::violations(violations.iter().map(moved).collect())
         }
         ErrorKind::PayloadTooLarge { field, size, limit } => {

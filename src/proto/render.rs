@@ -7,9 +7,9 @@ mod payload;
 mod queue;
 
 pub(crate) use event::{event, progress};
-pub(crate) use job::{Defaults, job, job_spec};
+pub(crate) use job::{Defaults, job};
 pub(crate) use payload::payload;
-pub(crate) use queue::{queue, state_counts};
+pub(crate) use queue::queue;
 
 use std::time::Duration;
 

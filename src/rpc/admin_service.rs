@@ -3,7 +3,6 @@
 use tonic::{Request, Response, Status};
 
 use super::Api;
-use super::MESSAGE_BYTES_MAX;
 use crate::job::QueueName;
 use crate::proto::v1::admin_service_server::AdminService;
 use crate::proto::{parse, render, v1};
@@ -85,7 +84,7 @@ impl Api {
         let core = &options.core;
         v1::Limits {
             payload_bytes_max: clamp(core.payload_bytes_max),
-            message_bytes_max: clamp(MESSAGE_BYTES_MAX),
+            message_bytes_max: clamp(self.message_bytes_max),
             jobs_max: core.jobs_max,
             job_bytes_max: i64::try_from(core.job_bytes_max).unwrap_or(i64::MAX),
             retention: Some(render::duration(core.retention)),

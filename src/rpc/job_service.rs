@@ -66,8 +66,7 @@ impl JobService for Api {
 
     async fn run(&self, request: Request<v1::RunRequest>) -> Result<Response<Self::RunStream>, Status> {
         let closing = closing(&request);
-        let now = self.engine.now().wall;
-        let run = parse::run(request.into_inner(), &self.limits, now).map_err(self.status())?;
+        let run = parse::run(request.into_inner(), &self.limits).map_err(self.status())?;
         let submission = self.engine.submit(run.job).await.map_err(self.status())?;
         let watch = self.engine.watch(submission.id, 0, run.types).map_err(self.status())?;
         let follow = Follow { watch, heartbeat: run.heartbeat, closing, boot_id: self.boot_id.clone() };
@@ -178,14 +177,13 @@ impl JobService for Api {
 impl Api {
     fn parse_job(&self, job: Option<v1::JobSpec>) -> JobResult<NewJob> {
         let spec = parse::required("job", job)?;
-        parse::new_job(spec, "job", PayloadSource::Alone, &self.limits, self.engine.now().wall)
+        parse::new_job(spec, "job", PayloadSource::Alone, &self.limits)
     }
 
     pub(super) fn parse_batch(&self, jobs: Vec<v1::JobSpec>) -> Vec<JobResult<NewJob>> {
-        let now = self.engine.now().wall;
         let parse = |(index, spec)| {
             let path = format_args!("jobs[{index}]");
-            parse::new_job(spec, path, PayloadSource::Shared, &self.limits, now)
+            parse::new_job(spec, path, PayloadSource::Shared, &self.limits)
         };
         jobs.into_iter().enumerate().map(parse).collect()
     }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use prost::Message;
 use tokio_stream::Stream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Status, Streaming};
@@ -12,14 +13,13 @@ use tonic::{Status, Streaming};
 use super::Api;
 use super::events::connection_closing;
 use crate::engine::{EndedJob, OutcomeQueue};
-use crate::job::Outcome;
 use crate::proto::status::to_status;
 use crate::proto::{parse, render, v1};
 
 /// How many jobs of a stream may wait for their outcome before the server stops reading.
 const WINDOW_JOBS: u32 = 65_536;
-/// Most batches and outcomes in one answer, so that it stays below the 4 MiB that clients read by default.
-const ANSWER_BATCHES_MAX: usize = 16;
+/// Bytes after which an answer takes nothing more. With the largest batch of refusals or outcome on top it stays below
+/// the 4 MiB that clients read by default.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// Answers of one submit stream.
@@ -29,13 +29,17 @@ pub(super) struct AckStream {
     outcomes: Arc<OutcomeQueue>,
     /// Ended jobs that did not fit the last answer.
     ended: std::vec::IntoIter<EndedJob>,
+    /// The first of them, if it was looked at.
+    next_end: Option<v1::JobEnd>,
     /// Jobs whose outcome was not sent yet.
     waiting: u32,
     closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// The first answer tells the window.
     is_first: bool,
-    /// The caller closed its side.
+    /// The caller closed its side, or is not listened to any more.
     is_read: bool,
+    /// How the stream ends once what was accepted before is acknowledged.
+    failed: Option<Status>,
     done: bool,
 }
 
@@ -50,28 +54,40 @@ impl AckStream {
             requests,
             outcomes: Arc::default(),
             ended: Vec::new().into_iter(),
+            next_end: None,
             waiting: 0,
             closing: closing.map(|closing| Box::pin(closing.cancelled_owned())),
             is_first: true,
             is_read: false,
+            failed: None,
             done: false,
         }
     }
 
-    /// Takes the batches that have arrived, while the window is open.
-    fn read(
-        &mut self,
-        context: &mut Context<'_>,
-        answer: &mut v1::SubmitStreamResponse,
-    ) -> Result<(), Status> {
-        while !self.is_read && self.waiting < WINDOW_JOBS && answer.acks.len() < ANSWER_BATCHES_MAX {
-            match Pin::new(&mut self.requests).poll_next(context) {
-                Poll::Ready(Some(request)) => answer.acks.push(self.submit(request?)?),
-                Poll::Ready(None) => self.is_read = true,
+    /// Takes the batches that have arrived, while the window is open. Answers the bytes of their acknowledgements.
+    fn read(&mut self, context: &mut Context<'_>, answer: &mut v1::SubmitStreamResponse) -> usize {
+        let mut bytes = 0;
+        while !self.is_read && self.waiting < WINDOW_JOBS && bytes < ANSWER_BYTES_MAX {
+            let acknowledged = match Pin::new(&mut self.requests).poll_next(context) {
+                Poll::Ready(Some(request)) => request.and_then(|request| self.submit(request)),
+                Poll::Ready(None) => {
+                    self.is_read = true;
+                    break;
+                }
                 Poll::Pending => break,
+            };
+            match acknowledged {
+                Ok(ack) => {
+                    bytes += ack.encoded_len();
+                    answer.acks.push(ack);
+                }
+                Err(status) => {
+                    self.is_read = true;
+                    self.failed = Some(status);
+                }
             }
         }
-        Ok(())
+        bytes
     }
 
     fn submit(&mut self, request: v1::SubmitStreamRequest) -> Result<v1::SubmitAck, Status> {
@@ -86,23 +102,19 @@ impl AckStream {
         Ok(v1::SubmitAck { batch, results: self.api.submit_results(results) })
     }
 
-    /// Adds the jobs that ended, as many as fit.
-    fn tell_ends(&mut self, context: &Context<'_>, answer: &mut v1::SubmitStreamResponse) {
-        let mut bytes = 0;
-        if self.ended.as_slice().is_empty() {
+    /// Adds the jobs that ended, as many as fit beside this many bytes.
+    fn tell_ends(&mut self, context: &Context<'_>, mut bytes: usize, answer: &mut v1::SubmitStreamResponse) {
+        if self.next_end.is_none() && self.ended.as_slice().is_empty() {
             self.ended = self.outcomes.take(context).into_iter();
         }
-        while bytes < ANSWER_BYTES_MAX
-            && let Some(job) = self.ended.next()
-        {
-            bytes += outcome_bytes(&job.outcome);
-            answer.outcomes.push(v1::JobEnd {
-                job_id: job.id.to_string(),
-                batch: job.batch,
-                index: job.index,
-                state: render::state(job.outcome.state()).into(),
-                outcome: Some(render::outcome(&job.outcome)),
-            });
+        while let Some(end) = self.next_end.take().or_else(|| self.ended.next().map(job_end)) {
+            let end_bytes = end.encoded_len();
+            if bytes > 0 && bytes + end_bytes > ANSWER_BYTES_MAX {
+                self.next_end = Some(end);
+                break;
+            }
+            bytes += end_bytes;
+            answer.outcomes.push(end);
         }
         self.waiting -= answer.outcomes.len() as u32;
     }
@@ -126,16 +138,17 @@ impl Stream for AckStream {
             return Poll::Ready(None);
         }
         let mut answer = v1::SubmitStreamResponse::default();
-        if let Err(status) = this.read(context, &mut answer) {
-            return this.fail(status);
-        }
-        this.tell_ends(context, &mut answer);
+        let bytes = this.read(context, &mut answer);
+        this.tell_ends(context, bytes, &mut answer);
         if std::mem::take(&mut this.is_first) {
             answer.window = WINDOW_JOBS;
             return Poll::Ready(Some(Ok(answer)));
         }
         if !answer.acks.is_empty() || !answer.outcomes.is_empty() {
             return Poll::Ready(Some(Ok(answer)));
+        }
+        if let Some(status) = this.failed.take() {
+            return this.fail(status);
         }
         if this.is_read && this.waiting == 0 {
             this.done = true;
@@ -149,12 +162,12 @@ impl Stream for AckStream {
     }
 }
 
-fn outcome_bytes(outcome: &Outcome) -> usize {
-    const ENVELOPE_BYTES: usize = 64;
-    ENVELOPE_BYTES
-        + match outcome {
-            Outcome::Result(result) => result.bytes.len(),
-            Outcome::Failure(failure) => failure.message.len(),
-            Outcome::Cancellation(cancellation) => cancellation.reason.len(),
-        }
+fn job_end(job: EndedJob) -> v1::JobEnd {
+    v1::JobEnd {
+        job_id: job.id.to_string(),
+        batch: job.batch,
+        index: job.index,
+        state: render::state(job.outcome.state()).into(),
+        outcome: Some(render::outcome(&job.outcome)),
+    }
 }

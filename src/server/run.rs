@@ -27,13 +27,19 @@ const GOAWAY_GRACE: Duration = Duration::from_millis(300);
 pub struct ServerOptions {
     /// The listener: limits, edge threads, web origins.
     pub serve: ServeOptions,
+    /// Largest gRPC message the server reads, in bytes. Default 4 MiB.
+    pub message_bytes_max: usize,
     /// How long running jobs may take to finish after a shutdown began. Default 10 s.
     pub drain_timeout: Duration,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        Self { serve: ServeOptions::default(), drain_timeout: Duration::from_secs(10) }
+        Self {
+            serve: ServeOptions::default(),
+            message_bytes_max: 4 << 20,
+            drain_timeout: Duration::from_secs(10),
+        }
     }
 }
 
@@ -88,7 +94,7 @@ impl Server {
         listener: std::net::TcpListener,
         shutdown: Shutdown,
     ) -> io::Result<ShutdownReport> {
-        let (health, routes) = routes(&self.engine).await;
+        let (health, routes) = routes(&self.engine, self.options.message_bytes_max).await;
         let lifecycle = Lifecycle::default();
         let mut options = self.options.serve.clone();
         options.limits.drain_grace = options.limits.drain_grace.min(GOAWAY_GRACE);
@@ -145,7 +151,7 @@ impl Server {
 const SERVICES: [&str; 2] = ["jobstream.v1.JobService", "jobstream.v1.AdminService"];
 
 /// Every service there is; reflection lists them all.
-async fn routes(engine: &Engine) -> (HealthReporter, Routes) {
+async fn routes(engine: &Engine, message_bytes_max: usize) -> (HealthReporter, Routes) {
     let (health, health_service) = tonic_health::server::health_reporter();
     for service in SERVICES {
         health.set_service_status(service, ServingStatus::Serving).await;
@@ -158,7 +164,7 @@ async fn routes(engine: &Engine) -> (HealthReporter, Routes) {
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let broken = "the embedded descriptors are complete";
-    let routes = rpc::routes(engine)
+    let routes = rpc::routes(engine, message_bytes_max)
         .add_service(health_service)
         .add_service(reflection().build_v1().expect(broken))
         .add_service(reflection().build_v1alpha().expect(broken));

@@ -42,9 +42,18 @@ pub struct Pool {
     slots: u32,
     handlers: BTreeMap<String, AsyncHandler>,
     inline: BTreeMap<String, InlineHandler>,
-    dedicated: Vec<(String, u32, AsyncHandler)>,
-    commands: Vec<(String, CommandHandler)>,
+    dedicated: Vec<Dedicated>,
 }
+
+/// A handler with slots of its own.
+struct Dedicated {
+    kind: String,
+    slots: u32,
+    revoke_grace: Duration,
+    handler: AsyncHandler,
+}
+
+type ByKind<T> = HashMap<Arc<str>, T>;
 
 impl Default for Pool {
     fn default() -> Self {
@@ -55,7 +64,6 @@ impl Default for Pool {
             handlers: BTreeMap::new(),
             inline: BTreeMap::new(),
             dedicated: Vec::new(),
-            commands: Vec::new(),
         }
     }
 }
@@ -112,13 +120,17 @@ impl Pool {
         F: Fn(JobContext) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Payload, JobError>> + Send + 'static,
     {
-        self.dedicated.push((kind.into(), slots, handler::raw(handler)));
+        let (kind, handler) = (kind.into(), handler::raw(handler));
+        self.dedicated.push(Dedicated { kind, slots, revoke_grace: Duration::ZERO, handler });
         self
     }
 
     /// A program as the handler of a kind, with slots of its own.
     pub fn command(mut self, kind: impl Into<String>, command: CommandHandler) -> Self {
-        self.commands.push((kind.into(), command));
+        let (slots, revoke_grace) = (command.slots, command.spec.kill_grace);
+        let command = Arc::new(command);
+        let handler = handler::raw(move |context| command.clone().run(context));
+        self.dedicated.push(Dedicated { kind: kind.into(), slots, revoke_grace, handler });
         self
     }
 
@@ -162,29 +174,22 @@ impl Pool {
                 Duration::ZERO,
             );
         }
-        for (kind, slots, handler) in self.dedicated {
+        for Dedicated { kind, slots, revoke_grace, handler } in self.dedicated {
             let (kinds, handlers) = by_kind(BTreeMap::from([(kind, handler)]))?;
-            pool.serve(engine.open_session(&spec(kinds, slots), None), handlers, Duration::ZERO);
-        }
-        for (kind, command) in self.commands {
-            let (slots, kill_grace) = (command.slots, command.spec.kill_grace);
-            let command = Arc::new(command);
-            let handler = handler::raw(move |context| command.clone().run(context));
-            let (kinds, handlers) = by_kind(BTreeMap::from([(kind, handler)]))?;
-            pool.serve(engine.open_session(&spec(kinds, slots), None), handlers, kill_grace);
+            pool.serve(engine.open_session(&spec(kinds, slots), None), handlers, revoke_grace);
         }
         Ok(pool)
     }
 }
 
-fn by_kind<T>(handlers: BTreeMap<String, T>) -> Result<(Vec<Kind>, HashMap<Arc<str>, T>)> {
+fn by_kind<T>(handlers: BTreeMap<String, T>) -> Result<(Vec<Kind>, ByKind<T>)> {
     let kinds: Vec<_> = handlers.keys().map(|kind| Kind::parse("kind", kind)).collect::<Result<_>>()?;
     let handlers = handlers.into_iter().map(|(kind, handler)| (kind.into(), handler)).collect();
     Ok((kinds, handlers))
 }
 
 /// Inline handlers for the dispatching thread, and the same as async ones for attempts that come through the channel.
-fn both_ways(handlers: HashMap<Arc<str>, InlineHandler>) -> (HashMap<Arc<str>, AsyncHandler>, InlineHandler) {
+fn both_ways(handlers: ByKind<InlineHandler>) -> (ByKind<AsyncHandler>, InlineHandler) {
     let asynchronous = handlers.iter().map(|(kind, inline)| {
         let inline = inline.clone();
         let handler: AsyncHandler = Arc::new(move |context: JobContext| {
@@ -221,7 +226,7 @@ impl RunningPool {
         self.tracker.len()
     }
 
-    fn serve(&self, session: Session, handlers: HashMap<Arc<str>, AsyncHandler>, revoke_grace: Duration) {
+    fn serve(&self, session: Session, handlers: ByKind<AsyncHandler>, revoke_grace: Duration) {
         let desk = Desk { handlers, attempts: Attempts::default(), stop: self.stop.clone(), revoke_grace };
         self.tracker.spawn(serve(session, desk, self.tracker.clone()));
     }
@@ -239,7 +244,7 @@ struct Control {
 
 /// What the attempts of one session have in common.
 struct Desk {
-    handlers: HashMap<Arc<str>, AsyncHandler>,
+    handlers: ByKind<AsyncHandler>,
     attempts: Attempts,
     stop: CancellationToken,
     /// What a handler gets to stop when its lease is taken back without a cancel before: programs get time after TERM.

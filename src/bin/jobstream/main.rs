@@ -1,57 +1,139 @@
-//! The jobstream command line.
+//! The jobstream command line. Each subcommand has a file of its own; this one only chooses among them.
 
 mod bench;
+mod completion;
+mod config;
+mod connect;
+mod dev;
+mod error;
+mod exit;
+mod follow;
+mod info;
+mod interrupt;
+mod jobs;
+mod outcome;
+mod output;
+mod payload;
+mod queues;
+mod result;
+mod run;
+mod serve;
+mod server;
+mod spec;
+mod submit;
+mod units;
+mod wait;
+mod watch;
 
-use clap::{Parser, Subcommand};
-use jobstream::engine::{Engine, EngineOptions};
-use jobstream::server::{Server, ServerOptions, Shutdown};
-use jobstream::worker::{Pool, demo};
+use std::future::Future;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use tokio::runtime;
+
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::output::Voice;
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[derive(Parser)]
+/// Submit a job, get its result, watch it live, over gRPC.
+#[derive(Debug, Parser)]
+#[command(name = "jobstream", version, after_help = exit::HELP, max_term_width = 80)]
+#[command(propagate_version = false, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    voice: Voice,
 }
 
-#[derive(Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
-    Bench(bench::BenchArgs),
-    #[command(name = bench::HIDDEN_COMMAND, hide = true)]
-    BenchServer {
-        kind: bench::ServerKind,
-    },
+    Dev(dev::Dev),
+    Serve(serve::Serve),
+    Run(Box<run::Run>),
+    Submit(Box<submit::Submit>),
+    Result(result::GetResult),
+    Watch(watch::Watch),
+    Jobs(jobs::Jobs),
+    Queues(queues::Queues),
+    Info(info::Info),
+    Bench(bench::Bench),
+    Completion(completion::Completion),
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    match std::env::args().nth(1).as_deref() {
-        Some("__orphan-guard") => {
-            jobstream::worker::command::run_orphan_guard(std::io::stdin().lock())?;
-            Ok(())
+fn main() -> ExitCode {
+    // Before the command line is read: these are no commands for people.
+    if std::env::args().skip(1).eq([server::ORPHAN_GUARD]) {
+        return server::guard_orphans();
+    }
+    if let Some(kind) = bench::hidden_server() {
+        return bench::serve(kind);
+    }
+    let Cli { voice, command } = Cli::parse();
+    match dispatch(command, voice) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            error.print(voice.stderr_style());
+            error.exit.into()
         }
-        Some(_) => match Cli::parse().command {
-            Command::Bench(args) => bench::run(&args).map_err(|error| error as _),
-            Command::BenchServer { kind } => bench::serve(kind).map_err(|error| error as _),
-        },
-        None => tokio::runtime::Runtime::new()?.block_on(dev()),
     }
 }
 
-async fn dev() -> Result<(), Box<dyn std::error::Error>> {
-    let engine = Engine::start(EngineOptions::default());
-    let pool = demo::add_to(Pool::new()).start(&engine)?;
-    let listener = std::net::TcpListener::bind("127.0.0.1:7070")?;
-    let shutdown = Shutdown::default();
-    let graceful = shutdown.graceful.clone();
-    tokio::spawn(async move {
-        let _ = tokio::signal::ctrl_c().await;
-        graceful.cancel();
-    });
-    let report =
-        Server::new(engine, ServerOptions::default()).with_pool(pool).run(listener, shutdown).await?;
-    println!("{report:?}");
-    Ok(())
+fn dispatch(command: Command, voice: Voice) -> Result<Exit> {
+    match command {
+        Command::Dev(dev) => dev.run(voice),
+        Command::Serve(serve) => serve.run(voice),
+        Command::Run(run) => block_on(run.run(voice)),
+        Command::Submit(submit) => block_on(submit.run(voice)),
+        Command::Result(result) => block_on(result.run(voice)),
+        Command::Watch(watch) => block_on(watch.run(voice)),
+        Command::Jobs(jobs) => block_on(jobs.run(voice)),
+        Command::Queues(queues) => block_on(queues.run(voice)),
+        Command::Info(info) => block_on(info.run(voice)),
+        Command::Bench(bench) => bench.run(voice),
+        Command::Completion(completion) => completion.run(voice, Cli::command()),
+    }
+}
+
+/// Runs a client command on this thread.
+fn block_on(command: impl Future<Output = Result<Exit>>) -> Result<Exit> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new(Exit::Other, format!("cannot start: {error}")))?;
+    runtime.block_on(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_makes_sense() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_is_narrow_and_has_an_example() {
+        check_help(&mut Cli::command(), "jobstream");
+    }
+
+    fn check_help(command: &mut clap::Command, path: &str) {
+        let help = command.render_help().to_string();
+        for line in help.lines() {
+            assert!(line.chars().count() <= 80, "{path}: {line}");
+        }
+        assert!(
+            help.contains(&format!("  {path}")) || help.contains("(jobstream completion"),
+            "{path}:\n{help}"
+        );
+        for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
+            let path = format!("{path} {}", sub.get_name());
+            check_help(sub, &path);
+        }
+    }
 }

@@ -11,7 +11,6 @@ use super::{
 use crate::error::{Error, Result};
 use crate::job::{
     EventTypes, JobFilter, JobId, JobState, Kind, MESSAGE_BYTES_MAX, NewJob, Payload, QueueName, StateSet,
-    Timestamp,
 };
 use crate::proto::v1;
 
@@ -74,10 +73,10 @@ pub(crate) struct Retry {
 /// # Errors
 ///
 /// As [`new_job`], with the flaws of the other fields too.
-pub(crate) fn run(request: v1::RunRequest, limits: &ParseLimits, now: Timestamp) -> Result<Run> {
+pub(crate) fn run(request: v1::RunRequest, limits: &ParseLimits) -> Result<Run> {
     let mut found = Violations::default();
     let job =
-        required("job", request.job).and_then(|spec| new_job(spec, "job", PayloadSource::Alone, limits, now));
+        required("job", request.job).and_then(|spec| new_job(spec, "job", PayloadSource::Alone, limits));
     let job = found.absorb(job);
     let types = found.absorb(event_types("types", &request.types));
     let heartbeat = found.absorb(heartbeat("heartbeat", request.heartbeat));
@@ -193,7 +192,7 @@ pub(crate) fn batch_size(field: &str, jobs: usize) -> Result<()> {
 /// # Errors
 ///
 /// `InvalidField` naming the first bad entry, as `types[2]`.
-pub(crate) fn event_types(field: &str, wire: &[i32]) -> Result<EventTypes> {
+pub(super) fn event_types(field: &str, wire: &[i32]) -> Result<EventTypes> {
     if wire.is_empty() {
         return Ok(EventTypes::ALL);
     }
@@ -218,7 +217,7 @@ pub(crate) fn event_types(field: &str, wire: &[i32]) -> Result<EventTypes> {
 /// # Errors
 ///
 /// `InvalidField` naming `field`.
-pub(crate) fn heartbeat(field: &str, wire: Option<prost_types::Duration>) -> Result<Duration> {
+pub(super) fn heartbeat(field: &str, wire: Option<prost_types::Duration>) -> Result<Duration> {
     let parsed =
         time::optional(wire, &HEARTBEAT).map_err(|description| Error::invalid(field, description))?;
     Ok(parsed.unwrap_or(HEARTBEAT_DEFAULT))

@@ -11,9 +11,7 @@ use super::{
     PayloadSource, Violations, below, payload,
 };
 use crate::error::Result;
-use crate::job::{
-    JobId, JobOptions, Kind, NewJob, PRIORITY_MAX, QueueName, RetryPolicy, Start, Timestamp, quoted,
-};
+use crate::job::{JobId, JobOptions, Kind, NewJob, PRIORITY_MAX, QueueName, RetryPolicy, Start, quoted};
 use crate::proto::v1;
 use crate::proto::v1::job_spec;
 
@@ -27,7 +25,6 @@ pub(crate) fn new_job(
     path: impl fmt::Display,
     source: PayloadSource,
     limits: &ParseLimits,
-    now: Timestamp,
 ) -> Result<NewJob> {
     let mut found = Violations::default();
     let id = optional_job_id("job_id", &spec.job_id, &mut found);
@@ -38,7 +35,7 @@ pub(crate) fn new_job(
     };
     let payload = found.absorb(payload(spec.payload.take(), "payload", source, limits));
     let priority = found.check("priority", priority(spec.priority));
-    let options = options(spec, now, &mut found);
+    let options = options(spec, &mut found);
     found
         .finish(|| {
             Some(NewJob { id, kind: kind?, queue: queue?, payload: payload?, priority: priority?, options })
@@ -62,7 +59,7 @@ fn priority(priority: i32) -> Result<i8, String> {
 }
 
 /// The options, if any differs from its default. Most jobs set none and get by without an allocation.
-fn options(spec: v1::JobSpec, now: Timestamp, found: &mut Violations) -> Option<Arc<JobOptions>> {
+fn options(spec: v1::JobSpec, found: &mut Violations) -> Option<Arc<JobOptions>> {
     let is_plain = spec.start.is_none()
         && spec.attempt_timeout.is_none()
         && spec.timeout.is_none()
@@ -78,7 +75,7 @@ fn options(spec: v1::JobSpec, now: Timestamp, found: &mut Violations) -> Option<
         attempt_timeout: span("attempt_timeout", spec.attempt_timeout, &TIMEOUT),
         timeout: span("timeout", spec.timeout, &TIMEOUT),
         retention: span("retention", spec.retention, &DELAY),
-        start: start(spec.start, now, found),
+        start: start(spec.start, found),
         retry: spec.retry.map(|retry| retry_policy(&retry, found)).unwrap_or_default(),
         labels: map("labels", spec.labels, found),
         headers: map("headers", spec.headers, found),
@@ -87,11 +84,12 @@ fn options(spec: v1::JobSpec, now: Timestamp, found: &mut Violations) -> Option<
     (options != JobOptions::default()).then(|| Arc::new(options))
 }
 
-fn start(wire: Option<job_spec::Start>, now: Timestamp, found: &mut Violations) -> Start {
+/// A time in the past stays: the spec must be the same when it is submitted again after its start.
+fn start(wire: Option<job_spec::Start>, found: &mut Violations) -> Start {
     let start = match wire {
         None => None,
         Some(job_spec::Start::StartTime(time)) => {
-            found.check("start_time", time::timestamp(time)).filter(|time| *time > now).map(Start::At)
+            found.check("start_time", time::timestamp(time)).map(Start::At)
         }
         Some(job_spec::Start::StartDelay(delay)) => found
             .check("start_delay", time::duration(delay, &DELAY))

@@ -6,7 +6,6 @@ mod specs;
 
 use super::*;
 
-const NOW: crate::job::Timestamp = crate::job::Timestamp::from_micros(1_767_225_600_000_000);
 const ID: &str = "0190c0de-0000-7000-8000-000000000001";
 
 /// The only violation of a refused request, as `field: description`.

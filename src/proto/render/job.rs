@@ -55,7 +55,7 @@ pub(crate) fn job(view: &JobView, include_payloads: bool, defaults: &Defaults) -
 }
 
 /// What was asked for, with defaults filled in.
-pub(crate) fn job_spec(spec: &NewJob, include_payload: bool, defaults: &Defaults) -> v1::JobSpec {
+fn job_spec(spec: &NewJob, include_payload: bool, defaults: &Defaults) -> v1::JobSpec {
     let options = options(spec);
     v1::JobSpec {
         job_id: spec.id.map(|id| id.to_string()).unwrap_or_default(),
@@ -220,7 +220,7 @@ mod tests {
         options.headers.insert("b".to_owned(), String::new());
         let wire = job_spec(&spec, true, &Defaults::default());
         let limits = ParseLimits::default();
-        let read = parse::new_job(wire, "job", PayloadSource::Alone, &limits, Timestamp::default());
+        let read = parse::new_job(wire, "job", PayloadSource::Alone, &limits);
         assert_eq!(read, Ok(spec));
     }
 }

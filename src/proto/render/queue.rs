@@ -18,7 +18,7 @@ pub(crate) fn queue(view: &QueueView) -> v1::Queue {
 }
 
 /// Jobs by state.
-pub(crate) fn state_counts(counts: &StateCounts) -> v1::StateCounts {
+fn state_counts(counts: &StateCounts) -> v1::StateCounts {
     v1::StateCounts {
         scheduled: counts.get(JobState::Scheduled),
         queued: counts.get(JobState::Queued),

@@ -70,11 +70,16 @@ async fn answer(request: Request<Body>) -> Response<Body> {
         }
         Some("Block") => {
             BLOCKED.add_permits(1);
-            std::thread::sleep(BLOCK_TIME);
+            block_the_thread();
             streaming(tokio_stream::iter([ok()]))
         }
         _ => Status::unimplemented("").into_http(),
     }
+}
+
+#[allow(clippy::disallowed_methods, reason = "holding the thread is what the test is about")]
+fn block_the_thread() {
+    std::thread::sleep(BLOCK_TIME);
 }
 
 fn thread_name() -> String {

@@ -1,5 +1,6 @@
 //! The other requests: defaults, bounds and field paths.
 
+use super::super::request::{event_types, heartbeat};
 use super::*;
 use crate::job::{EventTypes, JobFilter, JobState, StateSet};
 use crate::proto::v1;
@@ -17,11 +18,11 @@ fn a_run_names_the_flaws_of_job_and_watch() {
         heartbeat: seconds(0),
         ..Default::default()
     };
-    let error = run(request, &limits, NOW).unwrap_err();
+    let error = run(request, &limits).unwrap_err();
     assert_eq!(fields(&error), ["job.kind", "types[1]", "heartbeat"]);
-    assert_eq!(flaw(run(v1::RunRequest::default(), &limits, NOW)), "job: is required");
+    assert_eq!(flaw(run(v1::RunRequest::default(), &limits)), "job: is required");
     let request = v1::RunRequest { job: job(), cancel_on_disconnect: true, ..Default::default() };
-    let parsed = run(request, &limits, NOW).unwrap();
+    let parsed = run(request, &limits).unwrap();
     assert_eq!((parsed.job.kind.as_str(), parsed.cancel_on_disconnect), ("resize", true));
     assert_eq!((parsed.types, parsed.heartbeat), (EventTypes::ALL, HEARTBEAT_DEFAULT));
 }
@@ -32,7 +33,7 @@ fn a_run_with_a_large_payload_is_refused_for_that() {
     let payload = Some(v1::Payload { body, ..Default::default() });
     let job = job().map(|spec| v1::JobSpec { payload, ..spec });
     let request = v1::RunRequest { job, types: vec![9], ..Default::default() };
-    let error = run(request, &ParseLimits { payload_bytes_max: 4 }, NOW).unwrap_err();
+    let error = run(request, &ParseLimits { payload_bytes_max: 4 }).unwrap_err();
     let expected = ErrorKind::PayloadTooLarge { field: "job.payload".to_owned(), size: 5, limit: 4 };
     assert_eq!(error.kind(), &expected);
 }

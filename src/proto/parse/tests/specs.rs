@@ -12,7 +12,7 @@ fn spec() -> v1::JobSpec {
 }
 
 fn read(spec: v1::JobSpec) -> Result<NewJob> {
-    new_job(spec, "job", PayloadSource::Alone, &ParseLimits::default(), NOW)
+    new_job(spec, "job", PayloadSource::Alone, &ParseLimits::default())
 }
 
 fn options(spec: v1::JobSpec) -> JobOptions {
@@ -120,12 +120,11 @@ fn priorities_have_bounds() {
 }
 
 #[test]
-fn a_start_in_the_past_means_now() {
-    let now = NOW.as_micros();
-    assert_eq!(read(v1::JobSpec { start: at(now), ..spec() }).unwrap().options, None);
-    assert_eq!(read(v1::JobSpec { start: at(-1), ..spec() }).unwrap().options, None);
-    let future = Timestamp::from_micros(now + 1);
-    assert_eq!(options(v1::JobSpec { start: at(now + 1), ..spec() }).start, Start::At(future));
+fn a_start_in_the_past_is_kept_so_that_a_second_submit_is_the_same() {
+    for micros in [-1, 0, 1_767_225_600_000_001] {
+        let time = Timestamp::from_micros(micros);
+        assert_eq!(options(v1::JobSpec { start: at(micros), ..spec() }).start, Start::At(time));
+    }
 }
 
 #[test]
@@ -215,8 +214,7 @@ fn every_flaw_is_named_below_the_path() {
     let flawed =
         v1::JobSpec { priority: 101, timeout: seconds(0), job_id: "x".to_owned(), ..Default::default() };
     let limits = ParseLimits::default();
-    let error =
-        new_job(flawed, format_args!("jobs[{}]", 3), PayloadSource::Shared, &limits, NOW).unwrap_err();
+    let error = new_job(flawed, format_args!("jobs[{}]", 3), PayloadSource::Shared, &limits).unwrap_err();
     assert_eq!(fields(&error), ["jobs[3].job_id", "jobs[3].kind", "jobs[3].priority", "jobs[3].timeout"]);
 }
 
@@ -226,7 +224,7 @@ fn a_payload_too_large_stands_alone() {
         v1::Payload { body: Some(v1::payload::Body::Text("fives".to_owned())), ..Default::default() };
     let flawed = v1::JobSpec { payload: Some(payload), priority: 101, ..spec() };
     let limits = ParseLimits { payload_bytes_max: 4 };
-    let error = new_job(flawed, "jobs[3]", PayloadSource::Shared, &limits, NOW).unwrap_err();
+    let error = new_job(flawed, "jobs[3]", PayloadSource::Shared, &limits).unwrap_err();
     let expected = ErrorKind::PayloadTooLarge { field: "jobs[3].payload".to_owned(), size: 5, limit: 4 };
     assert_eq!(error.kind(), &expected);
     assert!(error.message().starts_with("jobs[3].payload has 5 bytes, the limit is 4"), "{error}");

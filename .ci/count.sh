@@ -1,0 +1,88 @@
+# Runs steps and counts: a guard counts as one, a test suite by what its runner says.
+
+passed=0
+failed=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# Longest time of one step, in seconds: all of them together must end well within 90 minutes.
+STEP_SECONDS_MAX=2400
+
+# Says how a step ended and how long it took.
+ended() {
+  local name=$1 seconds=$2 status=$3
+  if [ "$status" -eq 0 ]; then
+    echo "ok    $name ($seconds s)"
+  else
+    echo "FAIL  $name ($seconds s): exit status $status"
+  fi
+}
+
+# guard NAME COMMAND...: passes if the command does. Its output is shown only when it fails.
+guard() {
+  local name=$1 start=$SECONDS status=0
+  shift
+  bounded "$@" >"$log" 2>&1 </dev/null || status=$?
+  if [ "$status" -eq 0 ]; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    tail -n 300 "$log"
+  fi
+  ended "$name" $((SECONDS - start)) "$status"
+  return "$status"
+}
+
+# suite NAME COUNTER COMMAND...: adds what COUNTER reads from the output. A command that fails without a failed test,
+# or passes without a test, is a failure of its own.
+suite() {
+  local name=$1 counter=$2 start=$SECONDS status=0 counts
+  shift 2
+  bounded "$@" 2>&1 </dev/null | tee "$log"
+  status=${PIPESTATUS[0]}
+  read -r -a counts < <("$counter" <"$log")
+  passed=$((passed + counts[0]))
+  failed=$((failed + counts[1]))
+  if [ "$status" -ne 0 ] && [ "${counts[1]}" -eq 0 ]; then
+    failed=$((failed + 1))
+  elif [ "$status" -eq 0 ] && [ "${counts[0]}" -eq 0 ]; then
+    echo "$name ran no test"
+    failed=$((failed + 1))
+  fi
+  ended "$name: ${counts[0]} passed, ${counts[1]} failed" $((SECONDS - start)) "$status"
+}
+
+# Runs a command, or a function of these scripts, for at most STEP_SECONDS_MAX.
+bounded() {
+  if [ "$(type -t "$1")" = file ]; then
+    timeout --kill-after=30 "$STEP_SECONDS_MAX" "$@"
+  else
+    "$@"
+  fi
+}
+
+# Adds up the `test result: ok. 5 passed; 0 failed; ...` lines of cargo test.
+cargo_counts() {
+  awk '/^test result: / {
+    for (i = 2; i <= NF; i++) {
+      if ($i ~ /^passed/) passed += $(i - 1)
+      if ($i ~ /^failed/) failed += $(i - 1)
+    }
+  } END { print passed + 0, failed + 0 }'
+}
+
+# Reads the last line of pytest: `2 failed, 20 passed, 1 error in 3.21s`. An error counts as failed.
+pytest_counts() {
+  grep -E '(passed|failed|errors?|skipped|no tests ran).* in [0-9.]+s' | tail -n 1 | awk '{
+    for (i = 2; i <= NF; i++) {
+      if ($i ~ /^passed/) passed += $(i - 1)
+      if ($i ~ /^(failed|error)/) failed += $(i - 1)
+    }
+  } END { print passed + 0, failed + 0 }'
+}
+
+# Prints the closing line; fails if anything did, or if nothing was counted.
+closing_line() {
+  echo "$passed passed, $failed failed"
+  [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}

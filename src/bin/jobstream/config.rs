@@ -1,0 +1,266 @@
+//! What the server commands run with: built-in defaults, over them the config file, over that variables and flags.
+
+mod file;
+mod flags;
+mod values;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use file::load;
+pub(crate) use flags::ServerArgs;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// Everything a server can be told, complete and readable as TOML.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ServerConfig {
+    /// Where it listens; port 0 takes a free one.
+    pub(crate) listen: SocketAddr,
+    /// Attempts that run at the same time in this process.
+    pub(crate) slots: NonZeroU32,
+    /// How long running jobs may take to end after a signal.
+    #[serde(with = "values::span")]
+    pub(crate) drain_timeout: Duration,
+    /// Whether the `demo.*` kinds are served.
+    pub(crate) demo: bool,
+    /// Web origins whose pages may call, or `*`.
+    pub(crate) cors_origins: Vec<String>,
+    /// Commands in short, each a `kind=program args`, as `--exec` takes them; they win over `commands`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) exec: Vec<String>,
+    /// What it says on stderr.
+    pub(crate) log: LogConfig,
+    /// Bounds.
+    pub(crate) limits: LimitsConfig,
+    /// Programs that run jobs, by kind.
+    pub(crate) commands: BTreeMap<Kind, CommandConfig>,
+}
+
+/// The server's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LogConfig {
+    /// `info`, or directives such as `jobstream=debug,warn`.
+    pub(crate) level: String,
+    /// How a line looks.
+    pub(crate) format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// An object a line.
+    Json,
+}
+
+/// The bounds of a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LimitsConfig {
+    /// Largest payload or result.
+    #[serde(with = "values::size")]
+    pub(crate) payload_bytes_max: u64,
+    /// Largest gRPC message it reads.
+    #[serde(with = "values::size")]
+    pub(crate) message_bytes_max: u64,
+    /// Most jobs that have not ended.
+    pub(crate) jobs_max: NonZeroU32,
+    /// Most payload bytes of jobs that have not ended.
+    #[serde(with = "values::size")]
+    pub(crate) job_bytes_max: u64,
+    /// How long a finished job is kept unless its spec says otherwise.
+    #[serde(with = "values::span")]
+    pub(crate) retention: Duration,
+    /// Most bytes of finished jobs.
+    #[serde(with = "values::size")]
+    pub(crate) retention_bytes_max: u64,
+    /// Output and log bytes kept a job.
+    #[serde(with = "values::size")]
+    pub(crate) event_ring_bytes_max: u64,
+    /// Most connections.
+    pub(crate) connections_max: NonZeroU32,
+    /// Most requests open on one connection.
+    pub(crate) streams_per_connection_max: NonZeroU32,
+    /// Most streams that follow jobs.
+    pub(crate) watchers_max: NonZeroU32,
+}
+
+/// A program that runs the jobs of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CommandConfig {
+    /// A path, or a name looked up in `PATH`.
+    pub(crate) program: PathBuf,
+    /// Passed as they are; no shell.
+    #[serde(default)]
+    pub(crate) args: Vec<String>,
+    /// Further variables for the program.
+    #[serde(default)]
+    pub(crate) env: BTreeMap<String, String>,
+    /// Variables of the server that the program sees; a few harmless ones if unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) env_allowlist: Option<Vec<String>>,
+    /// Where the program starts; the server's directory if unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) working_dir: Option<PathBuf>,
+    /// What its stdout means.
+    #[serde(default)]
+    pub(crate) output: OutputMode,
+    /// MIME type of its result; guessed if unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) content_type: Option<String>,
+    /// Longest run; only the job's attempt timeout if unset.
+    #[serde(default, with = "values::optional_span", skip_serializing_if = "Option::is_none")]
+    pub(crate) time_limit: Option<Duration>,
+    /// How long it has between TERM and KILL.
+    #[serde(default = "default_kill_grace", with = "values::span")]
+    pub(crate) kill_grace: Duration,
+    /// Largest result; the server's payload limit if unset.
+    #[serde(default, with = "values::optional_size", skip_serializing_if = "Option::is_none")]
+    pub(crate) result_bytes_max: Option<u64>,
+    /// Runs of this kind at the same time; only the server's slots if unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) slots: Option<NonZeroU32>,
+    /// Exit codes that ask for another attempt.
+    #[serde(default = "default_retry_exit_codes")]
+    pub(crate) retry_exit_codes: Vec<u8>,
+}
+
+/// What a program's stdout means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OutputMode {
+    /// All of it is the result.
+    #[default]
+    Result,
+    /// Each line is a chunk of output.
+    Lines,
+}
+
+/// A kind: 1 to 128 characters of `[A-Za-z0-9._:/-]`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Kind(String);
+
+impl TryFrom<String> for Kind {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._:/-".contains(c);
+        match text {
+            text if (1..=128).contains(&text.len()) && text.chars().all(allowed) => Ok(Self(text)),
+            text => Err(format!("{text:?} is no kind: 1 to 128 characters of [A-Za-z0-9._:/-]")),
+        }
+    }
+}
+
+impl From<Kind> for String {
+    fn from(kind: Kind) -> Self {
+        kind.0
+    }
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7070)),
+            slots: default_slots(),
+            drain_timeout: Duration::from_secs(10),
+            demo: false,
+            cors_origins: Vec::new(),
+            exec: Vec::new(),
+            log: LogConfig::default(),
+            limits: LimitsConfig::default(),
+            commands: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            payload_bytes_max: MIB,
+            message_bytes_max: 4 * MIB,
+            jobs_max: at_least_one(1_000_000),
+            job_bytes_max: GIB,
+            retention: Duration::from_secs(60 * 60),
+            retention_bytes_max: GIB,
+            event_ring_bytes_max: 256 * KIB,
+            connections_max: at_least_one(10_000),
+            streams_per_connection_max: at_least_one(1_024),
+            watchers_max: at_least_one(200_000),
+        }
+    }
+}
+
+/// Jobs mostly wait for something else, so there is room for several a core.
+fn default_slots() -> NonZeroU32 {
+    at_least_one(jobstream::worker::DEFAULT_SLOTS)
+}
+
+fn at_least_one(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
+}
+
+fn default_kill_grace() -> Duration {
+    Duration::from_secs(5)
+}
+
+/// 75 is what sysexits.h calls a temporary failure.
+fn default_retry_exit_codes() -> Vec<u8> {
+    vec![75]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_whole_config_survives_toml() {
+        let mut config = ServerConfig::default();
+        let command: CommandConfig = toml::from_str(
+            "program = 'resize'\nargs = ['-']\ntime_limit = '2m'\nresult_bytes_max = '3MiB'\nslots = 2",
+        )
+        .expect("a command");
+        config.commands.insert(Kind("resize".into()), command);
+        let text = toml::to_string(&config).expect("TOML");
+        assert!(text.contains("payload_bytes_max = \"1MiB\""), "{text}");
+        assert_eq!(toml::from_str::<ServerConfig>(&text).expect("the same"), config);
+    }
+
+    #[test]
+    fn a_command_has_defaults() {
+        let command: CommandConfig = toml::from_str("program = 'x'").expect("a command");
+        assert_eq!(command.kill_grace, Duration::from_secs(5));
+        assert_eq!(command.retry_exit_codes, [75]);
+        assert_eq!((command.output, command.time_limit, command.slots), (OutputMode::Result, None, None));
+    }
+
+    #[test]
+    fn a_kind_is_checked() {
+        assert!(Kind::try_from("a.B-9:/_".to_owned()).is_ok());
+        assert!(Kind::try_from("a b".to_owned()).is_err());
+        assert!(Kind::try_from(String::new()).is_err());
+        assert!(Kind::try_from("x".repeat(129)).is_err());
+    }
+}

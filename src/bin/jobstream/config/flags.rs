@@ -1,0 +1,126 @@
+//! The flags and variables of the server commands; each of them wins over the config file.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{LimitsConfig, LogFormat, ServerConfig, values};
+use crate::units;
+
+/// Flags of every server command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct ServerArgs {
+    /// Where to listen [default: 127.0.0.1:7070]
+    #[arg(long, value_name = "IP:PORT", env = "JOBSTREAM_LISTEN", hide_env_values = true)]
+    listen: Option<SocketAddr>,
+    /// Attempts at the same time [default: 256]
+    #[arg(long, value_name = "N", env = "JOBSTREAM_SLOTS", hide_env_values = true)]
+    slots: Option<NonZeroU32>,
+    /// How long running jobs may take to end after a signal
+    /// [default: 10s]
+    #[arg(long, value_name = "SPAN", value_parser = units::duration)]
+    #[arg(env = "JOBSTREAM_DRAIN_TIMEOUT", hide_env_values = true)]
+    drain_timeout: Option<Duration>,
+    /// Web origins whose pages may call [default: none]
+    #[arg(long = "cors-origin", value_name = "ORIGIN", value_delimiter = ',')]
+    #[arg(env = "JOBSTREAM_CORS_ORIGINS", hide_env_values = true)]
+    cors_origins: Option<Vec<String>>,
+    /// info, debug, ... or directives [default: info]
+    #[arg(long, value_name = "LEVEL", env = "JOBSTREAM_LOG_LEVEL", hide_env_values = true)]
+    log_level: Option<String>,
+    /// text or json [default: text]
+    #[arg(long, value_name = "FORMAT", env = "JOBSTREAM_LOG_FORMAT", hide_env_values = true)]
+    #[arg(hide_possible_values = true)]
+    log_format: Option<LogFormat>,
+    /// Serve the demo.* kinds: true or false
+    /// [default: true in dev, false in serve]
+    #[arg(long, value_name = "BOOL", hide_possible_values = true)]
+    #[arg(env = "JOBSTREAM_DEMO", hide_env_values = true, num_args = 0..=1, default_missing_value = "true")]
+    demo: Option<bool>,
+    /// Print the config in force as TOML and exit
+    #[arg(long)]
+    pub(crate) print_config: bool,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+/// Flags for the bounds.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits")]
+struct LimitArgs {
+    /// Largest payload or result [default: 1MiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_PAYLOAD_BYTES_MAX", hide_env_values = true)]
+    payload_bytes_max: Option<u64>,
+    /// Largest gRPC message read [default: 4MiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_MESSAGE_BYTES_MAX", hide_env_values = true)]
+    message_bytes_max: Option<u64>,
+    /// Most jobs that have not ended [default: 1000000]
+    #[arg(long, value_name = "N", env = "JOBSTREAM_JOBS_MAX", hide_env_values = true)]
+    jobs_max: Option<NonZeroU32>,
+    /// Most payload bytes of such jobs [default: 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_JOB_BYTES_MAX", hide_env_values = true)]
+    job_bytes_max: Option<u64>,
+    /// How long finished jobs are kept [default: 1h]
+    #[arg(long, value_name = "SPAN", value_parser = units::duration)]
+    #[arg(env = "JOBSTREAM_RETENTION", hide_env_values = true)]
+    retention: Option<Duration>,
+    /// Most bytes of finished jobs [default: 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_RETENTION_BYTES_MAX", hide_env_values = true)]
+    retention_bytes_max: Option<u64>,
+    /// Output and log bytes kept a job [default: 256KiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_EVENT_RING_BYTES_MAX", hide_env_values = true)]
+    event_ring_bytes_max: Option<u64>,
+    /// Most connections [default: 10000]
+    #[arg(long, value_name = "N", env = "JOBSTREAM_CONNECTIONS_MAX", hide_env_values = true)]
+    connections_max: Option<NonZeroU32>,
+    /// Most requests open a connection [default: 1024]
+    #[arg(long, value_name = "N", hide_env_values = true)]
+    #[arg(env = "JOBSTREAM_STREAMS_PER_CONNECTION_MAX")]
+    streams_per_connection_max: Option<NonZeroU32>,
+    /// Most streams that follow jobs [default: 200000]
+    #[arg(long, value_name = "N", env = "JOBSTREAM_WATCHERS_MAX", hide_env_values = true)]
+    watchers_max: Option<NonZeroU32>,
+}
+
+impl ServerArgs {
+    /// Puts what was given over the config.
+    pub(crate) fn apply(self, config: &mut ServerConfig) {
+        set(&mut config.listen, self.listen);
+        set(&mut config.slots, self.slots);
+        set(&mut config.drain_timeout, self.drain_timeout);
+        set(&mut config.demo, self.demo);
+        set(&mut config.cors_origins, self.cors_origins);
+        set(&mut config.log.level, self.log_level);
+        set(&mut config.log.format, self.log_format);
+        self.limits.apply(&mut config.limits);
+    }
+}
+
+impl LimitArgs {
+    fn apply(self, limits: &mut LimitsConfig) {
+        set(&mut limits.payload_bytes_max, self.payload_bytes_max);
+        set(&mut limits.message_bytes_max, self.message_bytes_max);
+        set(&mut limits.jobs_max, self.jobs_max);
+        set(&mut limits.job_bytes_max, self.job_bytes_max);
+        set(&mut limits.retention, self.retention);
+        set(&mut limits.retention_bytes_max, self.retention_bytes_max);
+        set(&mut limits.event_ring_bytes_max, self.event_ring_bytes_max);
+        set(&mut limits.connections_max, self.connections_max);
+        set(&mut limits.streams_per_connection_max, self.streams_per_connection_max);
+        set(&mut limits.watchers_max, self.watchers_max);
+    }
+}
+
+fn set<T>(target: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *target = given;
+    }
+}

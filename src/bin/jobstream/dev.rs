@@ -1,0 +1,59 @@
+//! `jobstream dev`: a whole server in memory, for trying things out.
+
+mod banner;
+
+use clap::Args;
+
+use crate::config::{ServerArgs, ServerConfig};
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::output::{Output, Voice};
+use crate::{serve, server};
+
+const EXAMPLES: &str = "\
+Everything is in memory: jobs are lost on exit. Flags win over the variables
+named beside them; there is no config file (see `jobstream serve`).
+
+Examples:
+  jobstream dev
+  jobstream dev --listen 127.0.0.1:0 --slots 2
+  jobstream dev --exec 'upper=tr a-z A-Z'";
+
+/// Run a server for trying things out, in memory
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Dev {
+    /// Run a program for a kind: payload on stdin, result on
+    /// stdout; repeatable
+    #[arg(long, value_name = "KIND=PROGRAM ARGS", value_parser = exec)]
+    exec: Vec<String>,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+impl Dev {
+    /// Runs the command.
+    pub(crate) fn run(self, voice: Voice) -> Result<Exit> {
+        let output = Output::new(voice, None);
+        let mut config = ServerConfig { demo: true, exec: self.exec, ..ServerConfig::default() };
+        let print_config = self.server.print_config;
+        self.server.apply(&mut config);
+        if print_config {
+            return serve::print_config(&output, &config);
+        }
+        let totals = server::start(config, |ready| match output.quiet {
+            true => output.line(&ready.address.to_string()),
+            false => output.raw(banner::banner(ready, output.style).as_bytes()),
+        })?;
+        output.notice(&banner::summary(&totals));
+        Ok(Exit::Ok)
+    }
+}
+
+/// Only the outline; the words after the `=` are read where the program is started.
+fn exec(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((kind, program)) if !kind.trim().is_empty() && !program.trim().is_empty() => Ok(text.to_owned()),
+        _ => Err("write kind=program, such as 'upper=tr a-z A-Z'".to_owned()),
+    }
+}

@@ -1,0 +1,131 @@
+//! What `dev` says when it is ready, and when it ends.
+
+use crate::output::style::{Color, Style};
+use crate::output::text;
+use crate::server::{Ready, Totals};
+
+/// Kinds are listed up to here.
+const WIDTH: usize = 76;
+
+/// The address, what is lost on exit, and lines to try.
+pub(super) fn banner(ready: &Ready, style: Style) -> String {
+    let address = ready.address;
+    let again = match address.to_string().as_str() {
+        "127.0.0.1:7070" => None,
+        address => Some(format!("export JOBSTREAM_ADDRESS={address}")),
+    };
+    let label = |name: &str| style.paint(Color::Dim, &format!("  {name:<10}"));
+    let mut lines = vec![
+        format!("jobstream {}, dev mode", env!("CARGO_PKG_VERSION")),
+        String::new(),
+        format!("{}{address}, plaintext, reflection on", label("gRPC")),
+        format!("{}in-memory: jobs are lost on exit", label("Storage")),
+    ];
+    let mut name = "Kinds";
+    for kinds in wrap(&ready.kinds) {
+        lines.push(format!("{}{kinds}", label(name)));
+        name = "";
+    }
+    lines.push(String::new());
+    let tries = again.into_iter().chain([
+        "jobstream run demo.echo '{\"hi\": \"there\"}'".to_owned(),
+        "jobstream submit demo.count '{\"to\": 5}' --watch".to_owned(),
+        "jobstream jobs ls".to_owned(),
+        "grpcurl -plaintext -d '{\"job\": {\"kind\": \"demo.count\"}}' \\".to_owned(),
+        format!("  {address} jobstream.v1.JobService/Run"),
+    ]);
+    let mut name = "Try";
+    for line in tries {
+        lines.push(format!("{}{line}", label(name)));
+        name = "";
+    }
+    lines.push(String::new());
+    lines.push("Ctrl-C stops it.\n".to_owned());
+    lines.join("\n")
+}
+
+/// The kinds, separated by spaces, in lines of bounded length.
+fn wrap(kinds: &[String]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for kind in kinds {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + kind.len() + 12 <= WIDTH => {
+                line.push(' ');
+                line.push_str(kind);
+            }
+            _ => lines.push(kind.clone()),
+        }
+    }
+    lines
+}
+
+/// One line: `stopped after 3m: 12 jobs ended (10 succeeded, 1 failed, 1 cancelled), 2 lost`.
+pub(super) fn summary(totals: &Totals) -> String {
+    let ended = totals.succeeded + totals.failed + totals.cancelled;
+    let jobs = if ended == 1 { "job" } else { "jobs" };
+    let mut line =
+        format!("stopped after {}: {} {jobs} ended", text::duration(totals.uptime), text::count(ended));
+    if ended > 0 {
+        let of =
+            [(totals.succeeded, "succeeded"), (totals.failed, "failed"), (totals.cancelled, "cancelled")];
+        let parts: Vec<_> = of
+            .into_iter()
+            .filter(|(number, _)| *number > 0)
+            .map(|(number, word)| format!("{} {word}", text::count(number)))
+            .collect();
+        line += &format!(" ({})", parts.join(", "));
+    }
+    if totals.left > 0 {
+        line += &format!(", {} lost", text::count(totals.left));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn ready(address: &str) -> Ready {
+        let kinds =
+            ["demo.count", "demo.echo", "demo.fail", "demo.flaky", "demo.sleep", "demo.stream", "upper"];
+        Ready { address: address.parse().expect("an address"), kinds: kinds.map(String::from).to_vec() }
+    }
+
+    #[test]
+    fn the_banner_fits_a_terminal_and_names_what_is_lost() {
+        let banner = banner(&ready("127.0.0.1:54321"), Style::PLAIN);
+        for line in banner.lines() {
+            assert!(line.len() <= 80, "{line}");
+        }
+        for part in [
+            env!("CARGO_PKG_VERSION"),
+            "lost on exit",
+            "demo.stream",
+            "127.0.0.1:54321 jobstream.v1.JobService/Run",
+        ] {
+            assert!(banner.contains(part), "{banner}");
+        }
+    }
+
+    #[test]
+    fn at_the_default_address_the_lines_to_try_need_none() {
+        assert!(!banner(&ready("127.0.0.1:7070"), Style::PLAIN).contains("JOBSTREAM_ADDRESS"));
+        assert!(
+            banner(&ready("127.0.0.1:7071"), Style::PLAIN).contains("JOBSTREAM_ADDRESS=127.0.0.1:7071\n")
+        );
+    }
+
+    #[test]
+    fn the_summary_is_one_line() {
+        let totals =
+            Totals { uptime: Duration::from_secs(180), succeeded: 1_200, failed: 1, cancelled: 0, left: 2 };
+        assert_eq!(
+            summary(&totals),
+            "stopped after 3m: 1,201 jobs ended (1,200 succeeded, 1 failed), 2 lost"
+        );
+        let idle = Totals { uptime: Duration::from_secs(2), ..Totals::default() };
+        assert_eq!(summary(&idle), "stopped after 2s: 0 jobs ended");
+    }
+}

@@ -1,0 +1,96 @@
+//! The exit codes of the command line: a stable promise to scripts, printed by `jobstream --help`.
+
+use std::process::ExitCode;
+
+use jobstream::proto::v1::JobState;
+
+/// How a command ended, as a script sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// It did what it was asked for; a job it waited for succeeded.
+    Ok = 0,
+    /// The job failed.
+    JobFailed = 1,
+    /// A flag, an argument, a config file or a field of the request is wrong.
+    Usage = 2,
+    /// The job was cancelled.
+    JobCancelled = 3,
+    /// No or bad credentials, or not allowed.
+    Auth = 4,
+    /// No such job or queue.
+    NotFound = 5,
+    /// The wait is over and the job has not ended.
+    WaitTimedOut = 6,
+    /// The server cannot be reached, or was lost and did not come back.
+    Unreachable = 7,
+    /// The server refuses for now: queue full, draining.
+    Rejected = 8,
+    /// The job is known, its result is past its retention.
+    Expired = 9,
+    /// Anything else.
+    Other = 10,
+    /// Ctrl-C or SIGTERM.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// How a wait for a job in this state ended.
+    pub(crate) fn of_job(state: JobState) -> Self {
+        match state {
+            JobState::Succeeded => Self::Ok,
+            JobState::Failed => Self::JobFailed,
+            JobState::Cancelled => Self::JobCancelled,
+            JobState::Unspecified | JobState::Scheduled | JobState::Queued | JobState::Running => {
+                Self::WaitTimedOut
+            }
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// The end of `jobstream --help`.
+pub(crate) const HELP: &str = "\
+Data goes to stdout, everything else to stderr.
+
+Examples:
+  jobstream dev
+  jobstream run demo.echo '{\"hi\": \"there\"}'
+  jobstream submit demo.count '{\"to\": 5}' --watch
+
+Exit codes:
+    0  ok; a job waited for succeeded
+    1  the job failed
+    2  usage: a wrong flag, argument, config file or field
+    3  the job was cancelled
+    4  not authenticated, or not allowed
+    5  no such job or queue
+    6  the wait timed out; the job goes on, its id is on stderr
+    7  the server cannot be reached
+    8  the server refuses for now (queue full, draining)
+    9  the result expired
+   10  any other error
+  130  interrupted (Ctrl-C); the job goes on, its id is on stderr";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_lists_every_code() {
+        let listed: Vec<u8> =
+            HELP.lines().skip(1).filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
+        assert_eq!(listed, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, Exit::Interrupted as u8]);
+    }
+
+    #[test]
+    fn a_job_that_has_not_ended_is_a_wait_timed_out() {
+        assert_eq!(Exit::of_job(JobState::Running), Exit::WaitTimedOut);
+        assert_eq!(Exit::of_job(JobState::Failed), Exit::JobFailed);
+        assert_eq!(Exit::of_job(JobState::Cancelled), Exit::JobCancelled);
+    }
+}

@@ -1,0 +1,219 @@
+//! Shows a job's events as they come: chunks on stdout; progress, logs and state changes on stderr, in place on a
+//! terminal and as plain lines elsewhere.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use jobstream::proto::v1::job_event::Event;
+use jobstream::proto::v1::{JobEvent, JobState, Log, LogLevel, Output as Chunk, Progress, StateChange};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::News;
+use super::lines::{fraction, gap_line, progress_line, state_line};
+use crate::error::Result;
+use crate::output::style::Color;
+use crate::output::table::state_color;
+use crate::output::{Output, json, raw, text};
+
+/// Plain progress lines are at least this far apart.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The bar moves in these steps.
+const BAR_STEPS: u64 = 1_000;
+
+const BAR: &str = "[{bar:30}] {msg} (eta {eta})";
+
+const SPINNER_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What of a job's events goes to stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stdout {
+    /// Chunks of output, as they are.
+    Chunks,
+    /// Every event, a JSON object a line.
+    Events,
+    /// Nothing: the end is shown later.
+    Nothing,
+}
+
+/// The display of one job.
+#[derive(Debug)]
+pub(crate) struct Show<'a> {
+    output: &'a Output,
+    stdout: Stdout,
+    bar: Option<ProgressBar>,
+    told_progress: Option<Instant>,
+    attempt_with_chunks: u32,
+    open_line: bool,
+}
+
+impl<'a> Show<'a> {
+    /// A display that has shown nothing yet.
+    pub(crate) fn new(output: &'a Output, stdout: Stdout) -> Self {
+        let draws = output.stderr_is_terminal && !output.quiet && stdout != Stdout::Events;
+        let bar = draws.then(ProgressBar::new_spinner);
+        if let Some(bar) = &bar {
+            bar.enable_steady_tick(SPINNER_INTERVAL);
+        }
+        Self { output, stdout, bar, told_progress: None, attempt_with_chunks: 0, open_line: false }
+    }
+
+    /// Shows one piece of news.
+    ///
+    /// # Errors
+    ///
+    /// If stdout cannot be written.
+    pub(crate) fn news(&mut self, news: &News) -> Result<()> {
+        match news {
+            News::Lost(line) => self.tell(line),
+            News::Event(event) if self.stdout == Stdout::Events => {
+                self.output.json_line(&json!({ "event": json::event(event) }))
+            }
+            News::Gap(gap) if self.stdout == Stdout::Events => {
+                self.output.json_line(&json!({ "gap": { "from": gap.from, "to": gap.to } }))
+            }
+            News::Event(event) => self.event(event),
+            News::Gap(gap) => self.tell(&gap_line(gap)),
+        }
+    }
+
+    /// Takes the progress off the screen, for good; what comes after it is told in lines.
+    ///
+    /// # Errors
+    ///
+    /// If stdout cannot be written.
+    pub(crate) fn finish(&mut self) -> Result<()> {
+        self.drop_bar();
+        self.close_line()
+    }
+
+    fn event(&mut self, event: &JobEvent) -> Result<()> {
+        match &event.event {
+            Some(Event::StateChange(change)) => self.state_change(event, change),
+            Some(Event::Progress(progress)) => self.progress(progress),
+            Some(Event::Output(chunk)) => self.chunk(event.attempt, chunk),
+            Some(Event::Log(log)) => self.tell(&self.log_line(log)),
+            None => Ok(()),
+        }
+    }
+
+    fn state_change(&mut self, event: &JobEvent, change: &StateChange) -> Result<()> {
+        let line = state_line(event, change);
+        if let Some(bar) = &self.bar {
+            bar.set_message(text::clean(&line).into_owned());
+            if change.state() == JobState::Running {
+                bar.set_style(ProgressStyle::default_spinner());
+            }
+        }
+        let worth_a_line = self.bar.is_none() || change.failure.is_some();
+        if change.state() == JobState::Running
+            && self.attempt_with_chunks > 0
+            && event.attempt > self.attempt_with_chunks
+        {
+            self.tell(&format!("attempt {}: the output above is void", event.attempt))?;
+        }
+        match worth_a_line && change.outcome.is_none() {
+            true => self.tell(&match state_color(change.state()) {
+                Some(color) => self.output.stderr_style.paint(color, &text::clean(&line)),
+                None => text::clean(&line).into_owned(),
+            }),
+            false => Ok(()),
+        }
+    }
+
+    fn progress(&mut self, progress: &Progress) -> Result<()> {
+        let line = text::clean(&progress_line(progress)).into_owned();
+        if let Some(bar) = &self.bar {
+            bar.set_message(line);
+            if let Some(fraction) = fraction(progress) {
+                bar.set_length(BAR_STEPS);
+                bar.set_position(steps(fraction));
+                bar.set_style(bar_style());
+            }
+            return Ok(());
+        }
+        if self.told_progress.is_some_and(|told| told.elapsed() < PLAIN_INTERVAL) {
+            return Ok(());
+        }
+        self.told_progress = Some(Instant::now());
+        self.tell(&line)
+    }
+
+    fn chunk(&mut self, attempt: u32, chunk: &Chunk) -> Result<()> {
+        let Some(payload) = chunk.payload.as_ref().filter(|_| self.stdout == Stdout::Chunks) else {
+            return Ok(());
+        };
+        self.attempt_with_chunks = attempt;
+        let bytes = raw::chunk(payload);
+        if let Some(last) = bytes.last() {
+            self.open_line = *last != b'\n';
+        }
+        // A bar and an unfinished line cannot share the screen, so the bar leaves for good.
+        if self.output.stdout_is_terminal && self.open_line {
+            self.drop_bar();
+        }
+        match &self.bar {
+            Some(bar) => bar.suspend(|| self.output.raw(&bytes)),
+            None => self.output.raw(&bytes),
+        }
+    }
+
+    fn drop_bar(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// A line on stderr that does not mix with the bar, nor with an unfinished line on the same screen.
+    fn tell(&mut self, line: &str) -> Result<()> {
+        if self.output.quiet {
+            return Ok(());
+        }
+        self.close_line()?;
+        match &self.bar {
+            Some(bar) => bar.suspend(|| self.output.notice(line)),
+            None => self.output.notice(line),
+        }
+        Ok(())
+    }
+
+    fn close_line(&mut self) -> Result<()> {
+        if self.open_line && self.output.stdout_is_terminal {
+            self.open_line = false;
+            return self.output.raw(b"\n");
+        }
+        Ok(())
+    }
+
+    fn log_line(&self, log: &Log) -> String {
+        let line = text::clean(&log.text);
+        let style = self.output.stderr_style;
+        match log.level() {
+            LogLevel::Error => style.paint(Color::Red, &format!("error | {line}")),
+            LogLevel::Warn => style.paint(Color::Yellow, &format!("warn  | {line}")),
+            LogLevel::Debug => style.paint(Color::Dim, &format!("debug | {line}")),
+            LogLevel::Info | LogLevel::Unspecified => format!("log   | {line}"),
+        }
+    }
+}
+
+fn steps(fraction: f64) -> u64 {
+    (fraction * BAR_STEPS as f64).round() as u64
+}
+
+fn bar_style() -> ProgressStyle {
+    ProgressStyle::with_template(BAR)
+        .map_or_else(|_| ProgressStyle::default_bar(), |style| style.progress_chars("=> "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_has_a_style() {
+        assert!(ProgressStyle::with_template(BAR).is_ok());
+        assert_eq!(steps(0.4), 400);
+    }
+}

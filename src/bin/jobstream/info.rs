@@ -1,0 +1,77 @@
+//! `jobstream info`: what a server is and does.
+
+use std::time::Duration;
+
+use clap::Args;
+use jobstream::proto::v1::{GetServerInfoRequest, GetServerInfoResponse, Limits};
+
+use crate::connect::ClientArgs;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::output::table::Field;
+use crate::output::{Voice, json, text};
+
+const EXAMPLES: &str = "\
+Examples:
+  jobstream info
+  jobstream info -o json | jq .limits.payloadBytesMax";
+
+/// Show the server: version, mode, limits, kinds
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Info {
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+impl Info {
+    /// Runs the command.
+    pub(crate) async fn run(self, voice: Voice) -> Result<Exit> {
+        let client = self.client.connect(voice).await?;
+        let call = async |request| client.admin().get_server_info(request).await;
+        let info = client.retried(GetServerInfoRequest {}, call).await?;
+        let mut pairs = server(&info, client.address.to_string());
+        pairs.extend(info.limits.iter().flat_map(limits));
+        client.output.thing(&pairs, || json::server_info(&info))?;
+        Ok(Exit::Ok)
+    }
+}
+
+fn server(info: &GetServerInfoResponse, address: String) -> Vec<(&'static str, Field)> {
+    let survives = match info.mode.as_str() {
+        "memory" => "memory (a restart loses every job)".to_owned(),
+        mode => mode.to_owned(),
+    };
+    vec![
+        ("address", address.into()),
+        ("version", info.version.as_str().into()),
+        ("mode", survives.into()),
+        ("durability", text::durability(info.durability()).into()),
+        ("uptime", span(info.uptime.as_ref()).into()),
+        ("boot id", info.boot_id.as_str().into()),
+        ("draining", if info.draining { "yes" } else { "no" }.into()),
+        ("kinds", info.kinds.join(", ").into()),
+        ("jobs", text::count(info.jobs.into()).into()),
+        ("watchers", text::count(info.watchers.into()).into()),
+    ]
+}
+
+fn limits(limits: &Limits) -> Vec<(&'static str, Field)> {
+    let size = |bytes: i64| text::bytes(bytes.try_into().unwrap_or_default());
+    vec![
+        ("payload limit", size(limits.payload_bytes_max.into()).into()),
+        ("message limit", size(limits.message_bytes_max.into()).into()),
+        ("jobs limit", text::count(limits.jobs_max.into()).into()),
+        ("job bytes limit", size(limits.job_bytes_max).into()),
+        ("retention", span(limits.retention.as_ref()).into()),
+        ("retention limit", size(limits.retention_bytes_max).into()),
+        ("event ring", size(limits.event_ring_bytes_max.into()).into()),
+        ("batch limit", text::count(limits.batch_jobs_max.into()).into()),
+        ("longest wait", span(limits.result_wait_max.as_ref()).into()),
+        ("watchers limit", text::count(limits.watchers_max.into()).into()),
+    ]
+}
+
+fn span(span: Option<&prost_types::Duration>) -> String {
+    span.and_then(|span| Duration::try_from(*span).ok()).map(text::duration).unwrap_or_default()
+}

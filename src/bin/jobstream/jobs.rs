@@ -1,0 +1,68 @@
+//! `jobstream jobs`: the jobs a server holds. One file a verb.
+
+mod cancel;
+mod get;
+mod ls;
+mod retry;
+mod rm;
+
+use clap::{Args, Subcommand};
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::output::Voice;
+
+const EXAMPLES: &str = "\
+Examples:
+  jobstream jobs ls --state failed --since 1h
+  jobstream jobs retry $(jobstream jobs ls --state failed | cut -f1)";
+
+/// List, look at, cancel, retry and remove jobs
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Jobs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Ls(ls::Ls),
+    Get(get::Get),
+    Cancel(cancel::Cancel),
+    Retry(retry::Retry),
+    Rm(rm::Rm),
+}
+
+impl Jobs {
+    /// Runs the verb.
+    pub(crate) async fn run(self, voice: Voice) -> Result<Exit> {
+        match self.verb {
+            Verb::Ls(ls) => ls.run(voice).await,
+            Verb::Get(get) => get.run(voice).await,
+            Verb::Cancel(cancel) => cancel.run(voice).await,
+            Verb::Retry(retry) => retry.run(voice).await,
+            Verb::Rm(rm) => rm.run(voice).await,
+        }
+    }
+}
+
+/// Does something to each job in turn. An error of one does not keep the others from their turn: it is told at once,
+/// and the last one ends the command.
+async fn for_each(voice: Voice, ids: &[Uuid], act: impl AsyncFn(&str) -> Result<()>) -> Result<Exit> {
+    let mut failed: Option<Error> = None;
+    for id in ids {
+        if let Err(error) = act(&id.to_string()).await {
+            let stays = matches!(error.exit, Exit::Unreachable | Exit::Auth) || error.message.is_empty();
+            if let Some(earlier) = failed.replace(error) {
+                earlier.print(voice.stderr_style());
+            }
+            // The next job would only meet the same.
+            if stays {
+                break;
+            }
+        }
+    }
+    failed.map_or(Ok(Exit::Ok), Err)
+}

@@ -1,0 +1,56 @@
+//! `jobstream jobs cancel`: ends jobs before their time.
+
+use clap::Args;
+use jobstream::proto::v1::{CancelRequest, JobState};
+use prost_types::Duration;
+use uuid::Uuid;
+
+use crate::connect::{Client, ClientArgs};
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::output::{Voice, json, text};
+use crate::units;
+
+const EXAMPLES: &str = "\
+Prints each id and its state: CANCELLED, or RUNNING while the handler stops.
+
+Examples:
+  id=$(jobstream submit demo.sleep '{\"seconds\": 60}')
+  jobstream jobs cancel $id --reason 'no longer needed' --grace 2s";
+
+/// Cancel jobs
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Cancel {
+    /// UUIDs of the jobs
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<Uuid>,
+    /// Why; kept with the job
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    reason: String,
+    /// How long a running handler may take to stop [default: 10s]
+    #[arg(long, value_name = "SPAN", value_parser = units::proto_duration)]
+    grace: Option<Duration>,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+impl Cancel {
+    /// Runs the command.
+    pub(super) async fn run(self, voice: Voice) -> Result<Exit> {
+        let client = self.client.connect(voice).await?;
+        super::for_each(voice, &self.ids, async |id| self.cancel(&client, id).await).await
+    }
+
+    async fn cancel(&self, client: &Client, id: &str) -> Result<()> {
+        let request = CancelRequest { job_id: id.to_owned(), reason: self.reason.clone(), grace: self.grace };
+        let answer = client.retried(request, async |request| client.jobs().cancel(request).await).await?;
+        if answer.state() == JobState::Running {
+            client.output.notice(&format!("job {id} was told to stop"));
+        }
+        match client.output.format.is_json() {
+            true => client.output.json(&json::cancelled(id, &answer)),
+            false => client.output.line(&format!("{id}\t{}", text::state(answer.state()))),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! `jobstream jobs retry`: new jobs from finished ones.
+
+use clap::Args;
+use jobstream::proto::v1::{Payload, RetryRequest};
+use uuid::Uuid;
+
+use crate::connect::{Client, ClientArgs};
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::output::{Voice, json};
+use crate::payload::json_argument;
+
+const EXAMPLES: &str = "\
+Prints the new ids. A finished job itself never changes.
+
+Examples:
+  id=$(jobstream submit demo.fail); jobstream result $id --wait
+  jobstream jobs retry $id
+  jobstream jobs retry $id --kind demo.echo --payload '{\"fixed\": true}'";
+
+/// Make new jobs from finished ones
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Retry {
+    /// UUIDs of the finished jobs
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<Uuid>,
+    /// Another kind
+    #[arg(long)]
+    kind: Option<String>,
+    /// Another payload: JSON, @file, or - for stdin
+    #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
+    payload: Option<String>,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+impl Retry {
+    /// Runs the command.
+    pub(super) async fn run(self, voice: Voice) -> Result<Exit> {
+        let payload = self.payload.as_deref().map(json_argument).transpose()?;
+        let client = self.client.connect(voice).await?;
+        super::for_each(voice, &self.ids, async |id| self.retry(&client, id, payload.clone()).await).await
+    }
+
+    async fn retry(&self, client: &Client, id: &str, payload: Option<Payload>) -> Result<()> {
+        let request = RetryRequest {
+            job_id: id.to_owned(),
+            new_job_id: Uuid::now_v7().to_string(),
+            payload,
+            kind: self.kind.clone().unwrap_or_default(),
+        };
+        let answer = client.retried(request, async |request| client.jobs().retry(request).await).await?;
+        match client.output.format.is_json() {
+            true => client.output.json(&json::retried(id, &answer)),
+            false => client.output.line(&answer.job_id),
+        }
+    }
+}

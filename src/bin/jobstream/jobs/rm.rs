@@ -1,0 +1,46 @@
+//! `jobstream jobs rm`: removes finished jobs and their results now.
+
+use clap::Args;
+use jobstream::proto::v1::DeleteRequest;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::connect::{Client, ClientArgs};
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::output::Voice;
+
+const EXAMPLES: &str = "\
+Prints the ids of what it removed. A job that goes on is cancelled first.
+
+Examples:
+  id=$(jobstream submit demo.echo); jobstream result $id --wait
+  jobstream jobs rm $id";
+
+/// Remove finished jobs and their results
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Rm {
+    /// UUIDs of the jobs
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<Uuid>,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+impl Rm {
+    /// Runs the command.
+    pub(super) async fn run(self, voice: Voice) -> Result<Exit> {
+        let client = self.client.connect(voice).await?;
+        super::for_each(voice, &self.ids, async |id| remove(&client, id).await).await
+    }
+}
+
+async fn remove(client: &Client, id: &str) -> Result<()> {
+    let request = DeleteRequest { job_id: id.to_owned() };
+    client.single(request, async |request| client.jobs().delete(request).await).await?;
+    match client.output.format.is_json() {
+        true => client.output.json(&json!({ "jobId": id })),
+        false => client.output.line(id),
+    }
+}

@@ -1,0 +1,200 @@
+//! Where a command writes: data to stdout in the format asked for, everything else to stderr. How each thing looks is
+//! in the modules below.
+
+pub(crate) mod json;
+pub(crate) mod raw;
+pub(crate) mod style;
+pub(crate) mod table;
+pub(crate) mod text;
+
+use std::io::{self, IsTerminal, Write};
+
+use clap::ValueEnum;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use style::{Color, ColorChoice, Style};
+use table::{Columns, Field};
+
+/// What `--output` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// JSON, indented; streams print one object a line.
+    Json,
+    /// JSON, one object a line.
+    Jsonl,
+    /// Aligned columns; results as they are.
+    Table,
+}
+
+/// How data looks on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Aligned columns with a header.
+    Table,
+    /// Tab-separated lines without a header: what a pipe gets unless told otherwise.
+    Tabs,
+    /// Indented JSON.
+    Json,
+    /// One object a line.
+    Jsonl,
+}
+
+impl Format {
+    /// What was asked for, else what fits.
+    fn choose(asked: Option<OutputFormat>, is_terminal: bool) -> Self {
+        match asked {
+            Some(OutputFormat::Json) => Self::Json,
+            Some(OutputFormat::Jsonl) => Self::Jsonl,
+            Some(OutputFormat::Table) => Self::Table,
+            None if is_terminal => Self::Table,
+            None => Self::Tabs,
+        }
+    }
+
+    /// Whether data is JSON.
+    pub(crate) fn is_json(self) -> bool {
+        matches!(self, Self::Json | Self::Jsonl)
+    }
+}
+
+/// Flags of every command that say how it talks.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Voice {
+    /// Colours: auto, always or never; auto heeds NO_COLOR
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    pub(crate) color: ColorChoice,
+    /// Only data and errors, no news on stderr
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+}
+
+impl Voice {
+    /// The style of stderr.
+    pub(crate) fn stderr_style(&self) -> Style {
+        Style::new(self.color, io::stderr().is_terminal())
+    }
+}
+
+/// The two streams of a command.
+#[derive(Debug, Clone)]
+pub(crate) struct Output {
+    /// How data looks.
+    pub(crate) format: Format,
+    /// Nothing but data and errors.
+    pub(crate) quiet: bool,
+    /// The colours of stdout.
+    pub(crate) style: Style,
+    /// The colours of stderr.
+    pub(crate) stderr_style: Style,
+    /// Whether a person reads the data as it comes.
+    pub(crate) stdout_is_terminal: bool,
+    /// Whether progress can be drawn in place.
+    pub(crate) stderr_is_terminal: bool,
+}
+
+impl Output {
+    /// For these flags and the streams of this process.
+    pub(crate) fn new(voice: Voice, format: Option<OutputFormat>) -> Self {
+        let stdout_is_terminal = io::stdout().is_terminal();
+        Self {
+            format: Format::choose(format, stdout_is_terminal),
+            quiet: voice.quiet,
+            style: Style::new(voice.color, stdout_is_terminal),
+            stderr_style: voice.stderr_style(),
+            stdout_is_terminal,
+            stderr_is_terminal: io::stderr().is_terminal(),
+        }
+    }
+
+    /// Writes bytes to stdout, at once.
+    ///
+    /// # Errors
+    ///
+    /// If stdout cannot be written; silently so if its reader left.
+    pub(crate) fn raw(&self, bytes: &[u8]) -> Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| Error::stdout(&error))
+    }
+
+    /// Writes a line to stdout.
+    pub(crate) fn line(&self, text: &str) -> Result<()> {
+        self.raw(format!("{text}\n").as_bytes())
+    }
+
+    /// Writes JSON to stdout: indented, or on one line if that was asked for.
+    pub(crate) fn json(&self, value: &Value) -> Result<()> {
+        match self.format {
+            Format::Jsonl => self.json_line(value),
+            _ => self.line(&format!("{value:#}")),
+        }
+    }
+
+    /// Writes JSON to stdout on one line, as streams always do.
+    pub(crate) fn json_line(&self, value: &Value) -> Result<()> {
+        self.line(&value.to_string())
+    }
+
+    /// Writes a list to stdout; `values` are its elements as JSON.
+    pub(crate) fn list(&self, columns: &Columns, values: impl Iterator<Item = Value>) -> Result<()> {
+        match self.format {
+            Format::Table if columns.is_empty() => Ok(()),
+            Format::Table => self.raw(columns.aligned(self.style).as_bytes()),
+            Format::Tabs => self.raw(columns.tab_separated().as_bytes()),
+            Format::Json => self.json(&Value::Array(values.collect())),
+            Format::Jsonl => {
+                for value in values {
+                    self.json_line(&value)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes one thing to stdout; `value` is the same as JSON.
+    pub(crate) fn thing(&self, pairs: &[(&'static str, Field)], value: impl FnOnce() -> Value) -> Result<()> {
+        match self.format {
+            Format::Table => self.raw(table::pairs(pairs, self.style).as_bytes()),
+            Format::Tabs => self.raw(table::pairs_tab_separated(pairs).as_bytes()),
+            Format::Json | Format::Jsonl => self.json(&value()),
+        }
+    }
+
+    /// Tells news on stderr, unless quiet.
+    pub(crate) fn notice(&self, text: &str) {
+        if !self.quiet {
+            self.tell(text);
+        }
+    }
+
+    /// Tells what to do next on stderr, unless quiet or nobody is there to read it.
+    pub(crate) fn tip(&self, text: &str) {
+        if !self.quiet && self.stderr_is_terminal {
+            self.help(text);
+        }
+    }
+
+    /// Tells something on stderr that must not be missed.
+    pub(crate) fn tell(&self, text: &str) {
+        // Nobody reads stderr: the exit code still tells.
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
+    /// Tells a way out on stderr.
+    pub(crate) fn help(&self, text: &str) {
+        self.tell(&format!("  {} {text}", self.stderr_style.paint(Color::Cyan, "help:")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_gets_tabs_unless_a_format_is_asked_for() {
+        assert_eq!(Format::choose(None, true), Format::Table);
+        assert_eq!(Format::choose(None, false), Format::Tabs);
+        assert_eq!(Format::choose(Some(OutputFormat::Table), false), Format::Table);
+        assert_eq!(Format::choose(Some(OutputFormat::Jsonl), true), Format::Jsonl);
+    }
+}

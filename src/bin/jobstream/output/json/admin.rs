@@ -1,0 +1,63 @@
+//! The answers of AdminService as JSON.
+
+use jobstream::proto::v1::{GetServerInfoResponse, Limits, Queue, StateCounts};
+use serde_json::{Value, json};
+
+use super::{Object, well_known};
+use crate::output::text;
+
+/// What a queue holds.
+pub(crate) fn queue(queue: &Queue) -> Value {
+    Object::default()
+        .with("queue", queue.queue.as_str())
+        .with("paused", queue.paused)
+        .with("counts", counts(&queue.counts.unwrap_or_default()))
+        .with_some("oldestQueuedAge", well_known(queue.oldest_queued_age))
+        .with("acceptedPerSecond", queue.accepted_per_second)
+        .with("finishedPerSecond", queue.finished_per_second)
+        .with("unservedKinds", queue.unserved_kinds.as_slice())
+        .done()
+}
+
+fn counts(counts: &StateCounts) -> Value {
+    json!({
+        "scheduled": counts.scheduled,
+        "queued": counts.queued,
+        "running": counts.running,
+        "succeeded": counts.succeeded,
+        "failed": counts.failed,
+        "cancelled": counts.cancelled,
+    })
+}
+
+/// What a server is and does.
+pub(crate) fn server_info(info: &GetServerInfoResponse) -> Value {
+    Object::default()
+        .with("version", info.version.as_str())
+        .with("mode", info.mode.as_str())
+        .with("durability", text::durability(info.durability()))
+        .with_some("limits", info.limits.as_ref().map(limits))
+        .with_some("startTime", well_known(info.start_time))
+        .with_some("uptime", well_known(info.uptime))
+        .with("bootId", info.boot_id.as_str())
+        .with("draining", info.draining)
+        .with("kinds", info.kinds.as_slice())
+        .with("jobs", info.jobs)
+        .with("watchers", info.watchers)
+        .done()
+}
+
+fn limits(limits: &Limits) -> Value {
+    Object::default()
+        .with("payloadBytesMax", limits.payload_bytes_max)
+        .with("messageBytesMax", limits.message_bytes_max)
+        .with("jobsMax", limits.jobs_max)
+        .with("jobBytesMax", limits.job_bytes_max.to_string())
+        .with_some("retention", well_known(limits.retention))
+        .with("retentionBytesMax", limits.retention_bytes_max.to_string())
+        .with("eventRingBytesMax", limits.event_ring_bytes_max)
+        .with("batchJobsMax", limits.batch_jobs_max)
+        .with_some("resultWaitMax", well_known(limits.result_wait_max))
+        .with("watchersMax", limits.watchers_max)
+        .done()
+}

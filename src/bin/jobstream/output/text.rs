@@ -1,0 +1,199 @@
+//! Words for people: short durations, counts, sizes, enum values, and text made harmless to a terminal.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use jobstream::proto::v1::{
+    Disposition, Durability, Failure, FailureReason, JobState, LogLevel, LogStream, WaitReason,
+};
+use prost_types::Timestamp;
+
+/// The text without control characters: each is shown as its escape, so it can neither steer a terminal nor break
+/// a line.
+pub(crate) fn clean(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut cleaned = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            c if c.is_control() => cleaned.extend(c.escape_default()),
+            c => cleaned.push(c),
+        }
+    }
+    Cow::Owned(cleaned)
+}
+
+/// A duration in its two largest units: `1h 5m`, `12s`, `340ms`.
+pub(crate) fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    let two = |first: u64, first_unit: &str, second: u64, second_unit: &str| match second {
+        0 => format!("{first}{first_unit}"),
+        _ => format!("{first}{first_unit} {second}{second_unit}"),
+    };
+    match seconds {
+        86_400.. => two(days, "d", hours, "h"),
+        3_600.. => two(hours, "h", minutes, "m"),
+        60.. => two(minutes, "m", seconds % 60, "s"),
+        1.. => match duration.subsec_millis() / 100 {
+            0 => format!("{seconds}s"),
+            tenths => format!("{seconds}.{tenths}s"),
+        },
+        0 => format!("{}ms", duration.as_millis()),
+    }
+}
+
+/// How long ago this was, or how long until it comes: `3m ago`, `in 12s`; empty if unset.
+pub(crate) fn relative(time: Option<&Timestamp>, now: SystemTime) -> String {
+    let Some(time) = time.and_then(|time| SystemTime::try_from(*time).ok()) else {
+        return String::new();
+    };
+    match now.duration_since(time) {
+        Ok(passed) => format!("{} ago", coarse(passed)),
+        Err(ahead) => format!("in {}", coarse(ahead.duration())),
+    }
+}
+
+fn coarse(passed: Duration) -> String {
+    duration(Duration::from_secs(passed.as_secs()).max(Duration::from_millis(0))).replace("0ms", "0s")
+}
+
+/// RFC 3339 in UTC, or nothing.
+pub(crate) fn time(time: Option<&Timestamp>) -> String {
+    time.map(Timestamp::to_string).unwrap_or_default()
+}
+
+/// A number with separated thousands: `1,204`.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// A size in the largest binary unit that divides it well: `1 MiB`, `1.5 GiB`, `300 B`.
+pub(crate) fn bytes(bytes: u64) -> String {
+    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    for (unit, size) in units {
+        if bytes >= size {
+            let tenths = bytes / (size / 10).max(1);
+            return match (bytes % size, tenths) {
+                (0, _) => format!("{} {unit}", bytes / size),
+                (_, tenths) => format!("{}.{} {unit}", tenths / 10, tenths % 10),
+            };
+        }
+    }
+    format!("{bytes} B")
+}
+
+/// Why an attempt failed, on one line: `EXIT_STATUS: exited with 3`.
+pub(crate) fn failure(failure: &Failure) -> String {
+    let mut parts = vec![reason(failure.reason()).to_owned()];
+    parts.extend([&failure.r#type, &failure.message].into_iter().filter(|part| !part.is_empty()).cloned());
+    parts.join(": ")
+}
+
+/// The name of an enum value without its prefix, as it is shown everywhere: `SUCCEEDED`.
+fn short<'a>(name: &'a str, prefix: &str) -> &'a str {
+    name.strip_prefix(prefix).unwrap_or(name)
+}
+
+/// `SUCCEEDED`.
+pub(crate) fn state(state: JobState) -> &'static str {
+    short(state.as_str_name(), "JOB_STATE_")
+}
+
+/// `NO_WORKER`; empty if the job does not wait.
+pub(crate) fn wait_reason(reason: WaitReason) -> &'static str {
+    match reason {
+        WaitReason::Unspecified => "",
+        reason => short(reason.as_str_name(), "WAIT_REASON_"),
+    }
+}
+
+/// `EXIT_STATUS`.
+pub(crate) fn reason(reason: FailureReason) -> &'static str {
+    short(reason.as_str_name(), "FAILURE_REASON_")
+}
+
+/// `MEMORY`.
+pub(crate) fn durability(durability: Durability) -> &'static str {
+    short(durability.as_str_name(), "DURABILITY_")
+}
+
+/// `CREATED`.
+pub(crate) fn disposition(disposition: Disposition) -> &'static str {
+    short(disposition.as_str_name(), "DISPOSITION_")
+}
+
+/// `WARN`; empty if the writer gave none.
+pub(crate) fn level(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Unspecified => "",
+        level => short(level.as_str_name(), "LOG_LEVEL_"),
+    }
+}
+
+/// `STDERR`; empty if unset.
+pub(crate) fn stream(stream: LogStream) -> &'static str {
+    match stream {
+        LogStream::Unspecified => "",
+        stream => short(stream.as_str_name(), "LOG_STREAM_"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_keep_two_units() {
+        let cases = [
+            (0, "0ms"),
+            (340, "340ms"),
+            (1_000, "1s"),
+            (1_240, "1.2s"),
+            (65_000, "1m 5s"),
+            (3_600_000, "1h"),
+            (90_061_000, "1d 1h"),
+        ];
+        for (millis, shown) in cases {
+            assert_eq!(duration(Duration::from_millis(millis)), shown);
+        }
+    }
+
+    #[test]
+    fn times_are_shown_relative_to_now() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
+        let at = |seconds| Timestamp { seconds, nanos: 0 };
+        assert_eq!(relative(Some(&at(940)), now), "1m ago");
+        assert_eq!(relative(Some(&at(1_000)), now), "0s ago");
+        assert_eq!(relative(Some(&at(1_012)), now), "in 12s");
+        assert_eq!(relative(None, now), "");
+        assert_eq!(time(Some(&at(0))), "1970-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn counts_and_sizes_are_readable() {
+        assert_eq!(
+            (count(7), count(1_204), count(1_000_000)),
+            ("7".into(), "1,204".into(), "1,000,000".into())
+        );
+        assert_eq!(
+            (bytes(300), bytes(1 << 20), bytes(3 << 29)),
+            ("300 B".into(), "1 MiB".into(), "1.5 GiB".into())
+        );
+    }
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(clean("a\tb\u{1b}[31m\n"), "a\\tb\\u{1b}[31m\\n");
+        assert_eq!(clean("grüße 🦀"), "grüße 🦀");
+    }
+}

@@ -1,0 +1,209 @@
+//! Payloads from the command line: an argument, a file or stdin, as JSON, text or bytes.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use bytes::Bytes;
+use clap::Args;
+use jobstream::proto::v1::Payload;
+use jobstream::proto::v1::payload::Body;
+use prost_types::value::Kind;
+use prost_types::{ListValue, Struct};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+
+/// The most that is read from a file or stdin; servers take far less.
+const READ_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Integers beyond this lose digits as a JSON value on the wire.
+const EXACT_INTEGER_MAX: u64 = 1 << 53;
+
+/// How the payload is given.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PayloadArgs {
+    /// Input: JSON, @file, or - for stdin [default: none]
+    #[arg(value_name = "PAYLOAD", allow_hyphen_values = true, help_heading = None::<&str>)]
+    pub(crate) payload: Option<String>,
+    /// Send the payload as text instead of JSON
+    #[arg(long, conflicts_with = "bytes")]
+    pub(crate) text: bool,
+    /// Send the payload as bytes instead of JSON
+    #[arg(long)]
+    pub(crate) bytes: bool,
+    /// MIME type of --text or --bytes
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) content_type: Option<String>,
+}
+
+impl PayloadArgs {
+    /// Reads the payload; none if none was given.
+    ///
+    /// # Errors
+    ///
+    /// If the file or stdin cannot be read, or the content is not what the flags say.
+    pub(crate) fn read(&self) -> Result<Option<Payload>> {
+        let as_json = !self.text && !self.bytes;
+        if self.content_type.is_some() && as_json {
+            let error = Error::usage("--content-type is for --text and --bytes: JSON is application/json");
+            return Err(error);
+        }
+        let Some(argument) = &self.payload else {
+            return match as_json {
+                true => Ok(None),
+                false => {
+                    Err(Error::usage("--text and --bytes need a payload").hint("give it, or - for stdin"))
+                }
+            };
+        };
+        let content = content(argument)?;
+        let content_type = self.content_type.clone().unwrap_or_default();
+        let body = match (self.bytes, self.text) {
+            (true, _) => Body::Data(Bytes::from(content)),
+            (false, true) => Body::Text(utf8(content, argument)?),
+            (false, false) => return parse_json(&utf8(content, argument)?).map(Some),
+        };
+        Ok(Some(Payload { body: Some(body), content_type }))
+    }
+}
+
+/// JSON from an argument, @file or stdin.
+pub(crate) fn json_argument(argument: &str) -> Result<Payload> {
+    parse_json(&utf8(content(argument)?, argument)?)
+}
+
+fn content(argument: &str) -> Result<Vec<u8>> {
+    match argument.strip_prefix('@') {
+        None if argument == "-" => read(io::stdin().lock(), "stdin"),
+        None => Ok(argument.as_bytes().to_vec()),
+        Some(path) => {
+            let file = File::open(path).map_err(|error| {
+                Error::usage(format!("cannot read the payload file {path}: {error}"))
+                    .hint("@ names a file; text that starts with @ comes through stdin, as -")
+            })?;
+            read(file, path)
+        }
+    }
+}
+
+fn read(source: impl Read, name: &str) -> Result<Vec<u8>> {
+    let mut content = Vec::new();
+    source
+        .take(READ_BYTES_MAX + 1)
+        .read_to_end(&mut content)
+        .map_err(|error| Error::usage(format!("cannot read the payload from {name}: {error}")))?;
+    if content.len() as u64 > READ_BYTES_MAX {
+        return Err(Error::usage(format!("the payload from {name} is larger than 64 MiB"))
+            .hint("store it elsewhere and submit a reference"));
+    }
+    Ok(content)
+}
+
+fn utf8(content: Vec<u8>, argument: &str) -> Result<String> {
+    String::from_utf8(content).map_err(|_| {
+        Error::usage(format!("the payload {argument} is not UTF-8")).hint("send it as it is with --bytes")
+    })
+}
+
+fn parse_json(text: &str) -> Result<Payload> {
+    let value: Value = serde_json::from_str(text).map_err(|error| {
+        Error::usage(format!("the payload is not JSON: {error}"))
+            .hint("a JSON string has double quotes of its own: '\"hello\"'")
+            .hint("--text sends it as plain text, --bytes as it is")
+    })?;
+    let exact_as_double = is_exact(&value);
+    let (body, content_type) = match exact_as_double {
+        true => (Body::Json(to_proto(&value)), String::new()),
+        // The JSON arm holds doubles; as text, large integers arrive with all their digits.
+        false => (Body::Text(text.to_owned()), "application/json".to_owned()),
+    };
+    Ok(Payload { body: Some(body), content_type })
+}
+
+/// Whether every integer in it keeps its digits as a double.
+fn is_exact(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
+            (Some(positive), _, _) => positive <= EXACT_INTEGER_MAX,
+            (None, Some(negative), _) => negative.unsigned_abs() <= EXACT_INTEGER_MAX,
+            // Too large for an integer type: it was rounded when it was parsed.
+            (None, None, Some(double)) => double.fract() != 0.0,
+            (None, None, None) => false,
+        },
+        Value::Array(values) => values.iter().all(is_exact),
+        Value::Object(fields) => fields.values().all(is_exact),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+    }
+}
+
+/// A JSON value in its wire form.
+pub(crate) fn to_proto(value: &Value) -> prost_types::Value {
+    let kind = match value {
+        Value::Null => Kind::NullValue(0),
+        Value::Bool(value) => Kind::BoolValue(*value),
+        Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
+        Value::String(text) => Kind::StringValue(text.clone()),
+        Value::Array(values) => Kind::ListValue(ListValue { values: values.iter().map(to_proto).collect() }),
+        Value::Object(fields) => Kind::StructValue(Struct {
+            fields: fields.iter().map(|(name, value)| (name.clone(), to_proto(value))).collect(),
+        }),
+    };
+    prost_types::Value { kind: Some(kind) }
+}
+
+/// Plain text as a payload.
+#[cfg(test)]
+pub(crate) fn text_payload(text: &str) -> Payload {
+    Payload { body: Some(Body::Text(text.to_owned())), content_type: String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(payload: &str) -> PayloadArgs {
+        PayloadArgs { payload: Some(payload.to_owned()), text: false, bytes: false, content_type: None }
+    }
+
+    #[test]
+    fn an_argument_is_json_unless_flags_say_otherwise() {
+        let json = args(r#"{"to": 5}"#).read().expect("JSON").expect("a payload");
+        assert!(matches!(json.body, Some(Body::Json(_))));
+        let text = PayloadArgs { text: true, ..args("plain") }.read().expect("text").expect("a payload");
+        assert_eq!(text, text_payload("plain"));
+        let bytes = PayloadArgs { bytes: true, content_type: Some("image/png".into()), ..args("raw") };
+        let bytes = bytes.read().expect("bytes").expect("a payload");
+        assert_eq!(bytes.body, Some(Body::Data(Bytes::from_static(b"raw"))));
+        assert_eq!(bytes.content_type, "image/png");
+    }
+
+    #[test]
+    fn large_integers_travel_as_text_with_every_digit() {
+        for number in ["9007199254740993", "[-9007199254740993]", r#"{"a":123456789012345678901234567890}"#] {
+            let payload = json_argument(number).expect("JSON");
+            assert_eq!(payload.body, Some(Body::Text(number.to_owned())));
+            assert_eq!(payload.content_type, "application/json");
+        }
+        let small = json_argument("[9007199254740992, -9007199254740992, 0.1]").expect("JSON");
+        assert!(matches!(small.body, Some(Body::Json(_))));
+    }
+
+    #[test]
+    fn what_is_not_json_gets_a_way_out() {
+        let error = args("hello").read().expect_err("not JSON");
+        assert!(error.hints.iter().any(|hint| hint.contains("--text")), "{error:?}");
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = args("@/no/such/file").read().expect_err("no file");
+        assert!(error.message.contains("/no/such/file"), "{error:?}");
+    }
+
+    #[test]
+    fn flags_without_sense_are_refused() {
+        assert!(PayloadArgs { content_type: Some("a/b".into()), ..args("1") }.read().is_err());
+        assert!(PayloadArgs { payload: None, text: true, ..args("") }.read().is_err());
+        assert_eq!(PayloadArgs { payload: None, ..args("") }.read().expect("nothing"), None);
+    }
+}

@@ -1,0 +1,40 @@
+//! `jobstream queues ls`: what every queue holds.
+
+use clap::Args;
+
+use crate::connect::ClientArgs;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::output::Voice;
+
+const EXAMPLES: &str = "\
+Columns: queue, paused, jobs by state, age of the oldest queued job.
+
+Examples:
+  jobstream queues ls
+  jobstream queues ls -o json | jq '.[] | {queue, counts}'";
+
+/// List queues and what they hold
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Ls {
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+impl Ls {
+    /// Runs the command.
+    pub(super) async fn run(self, voice: Voice) -> Result<Exit> {
+        let client = self.client.connect(voice).await?;
+        let queues = super::all(&client).await?;
+        super::show(&client, &queues)?;
+        if queues.is_empty() {
+            client.output.notice("no queue holds a job");
+        }
+        for queue in queues.iter().filter(|queue| !queue.unserved_kinds.is_empty()) {
+            let kinds = queue.unserved_kinds.join(", ");
+            client.output.notice(&format!("queue {}: no worker serves {kinds}", queue.queue));
+        }
+        Ok(Exit::Ok)
+    }
+}

@@ -1,0 +1,72 @@
+//! `jobstream queues purge`: cancels every waiting job of a queue, after a question.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use clap::Args;
+use jobstream::proto::v1::PurgeQueueRequest;
+use serde_json::json;
+
+use crate::connect::{Client, ClientArgs};
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::output::{Voice, text};
+
+const EXAMPLES: &str = "\
+Prints how many jobs were cancelled. Running jobs go on.
+
+Examples:
+  jobstream queues purge default
+  jobstream queues purge default --yes";
+
+/// Cancel every waiting job of a queue
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Purge {
+    /// Name of the queue
+    queue: String,
+    /// Do not ask; needed where nobody can answer
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+impl Purge {
+    /// Runs the command.
+    pub(super) async fn run(self, voice: Voice) -> Result<Exit> {
+        let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
+        if !self.yes && !can_ask {
+            return Err(Error::usage("purge cancels jobs for good and nobody is here to confirm it")
+                .hint("confirm with --yes"));
+        }
+        let client = self.client.connect(voice).await?;
+        if !self.yes && !self.confirm(&client).await? {
+            return Err(Error::new(Exit::Other, "not confirmed: nothing was cancelled"));
+        }
+        let request = PurgeQueueRequest { queue: self.queue.clone() };
+        let answer =
+            client.single(request, async |request| client.admin().purge_queue(request).await).await?;
+        match client.output.format.is_json() {
+            true => client.output.json(&json!({ "queue": self.queue, "purged": answer.purged }))?,
+            false => client.output.line(&format!("{}\t{}", self.queue, answer.purged))?,
+        }
+        Ok(Exit::Ok)
+    }
+
+    async fn confirm(&self, client: &Client) -> Result<bool> {
+        let queues = super::all(client).await?;
+        let counts =
+            queues.into_iter().find(|queue| queue.queue == self.queue).and_then(|queue| queue.counts);
+        let waiting = counts.map_or(0, |counts| u64::from(counts.queued) + u64::from(counts.scheduled));
+        let question =
+            format!("cancel {} waiting jobs of queue {}? [y/N] ", text::count(waiting), self.queue);
+        let ask = || -> io::Result<String> {
+            io::stderr().lock().write_all(text::clean(&question).as_bytes())?;
+            let mut answer = String::new();
+            io::stdin().lock().read_line(&mut answer)?;
+            Ok(answer)
+        };
+        let answer = ask().map_err(|error| Error::new(Exit::Other, format!("cannot ask: {error}")))?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    }
+}

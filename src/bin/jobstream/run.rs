@@ -1,0 +1,47 @@
+//! `jobstream run`: one job from submit to result, as if it ran here.
+
+use clap::Args;
+
+use crate::connect::ClientArgs;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::interrupt::Interrupts;
+use crate::output::Voice;
+use crate::spec::JobArgs;
+use crate::submit::watch_to_end;
+use crate::wait::PatienceArgs;
+
+const EXAMPLES: &str = "\
+Output and the result go to stdout, progress and logs to stderr. With -o json
+the whole end is one object; with -o jsonl every event is a line. The exit code
+is the job's outcome (see `jobstream --help`).
+
+Examples:
+  jobstream run demo.echo '{\"hi\": \"there\"}'
+  jobstream run demo.count '{\"to\": 5}' -o jsonl | jq .event.progress
+  jobstream run demo.sleep '{\"seconds\": 60}' --cancel-on-interrupt";
+
+/// Run one job: submit it, watch it, print its result
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    job: JobArgs,
+    /// Ctrl-C cancels the job instead of leaving it
+    #[arg(long, help_heading = "Waiting")]
+    cancel_on_interrupt: bool,
+    #[command(flatten, next_help_heading = "Waiting")]
+    patience: PatienceArgs,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+impl Run {
+    /// Runs the command.
+    pub(crate) async fn run(self, voice: Voice) -> Result<Exit> {
+        let spec = self.job.spec()?;
+        let interrupts = Interrupts::listen()?;
+        let client = self.client.connect(voice).await?;
+        watch_to_end(&client, spec, self.patience.reconnect, self.cancel_on_interrupt, interrupts).await
+    }
+}

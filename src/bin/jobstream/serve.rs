@@ -1,0 +1,66 @@
+//! `jobstream serve`: a server that runs what a config file says.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::{self, ServerArgs, ServerConfig};
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::output::{Output, Voice};
+use crate::server;
+
+const EXAMPLES: &str = "\
+A flag wins over the variable named beside it, that over the config file, that
+over the default. Unknown keys in the file are refused.
+
+Examples:
+  jobstream serve --config jobstream.toml
+  jobstream serve --print-config > jobstream.toml
+  JOBSTREAM_SLOTS=64 jobstream serve --listen 0.0.0.0:7070
+
+jobstream.toml:
+  listen = \"0.0.0.0:7070\"
+  [limits]
+  retention = \"2h\"
+  [commands.thumbnail]
+  program = \"convert\"
+  args = [\"-\", \"-resize\", \"64x64\", \"png:-\"]
+  content_type = \"image/png\"";
+
+/// Run a server
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Serve {
+    /// TOML file; `--print-config` shows every key
+    #[arg(long, value_name = "FILE", env = "JOBSTREAM_CONFIG", hide_env_values = true)]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+impl Serve {
+    /// Runs the command.
+    pub(crate) fn run(self, voice: Voice) -> Result<Exit> {
+        let output = Output::new(voice, None);
+        let mut config = self.config.as_deref().map(config::load).transpose()?.unwrap_or_default();
+        let is_print_only = self.server.print_config;
+        self.server.apply(&mut config);
+        if is_print_only {
+            return print_config(&output, &config);
+        }
+        server::start(config, |ready| {
+            output.notice(&format!("listening on {}", ready.address));
+            Ok(())
+        })?;
+        Ok(Exit::Ok)
+    }
+}
+
+/// Writes the config in force to stdout, as a config file.
+pub(crate) fn print_config(output: &Output, config: &ServerConfig) -> Result<Exit> {
+    let text = toml::to_string(config)
+        .map_err(|error| Error::new(Exit::Other, format!("cannot show the config: {error}")))?;
+    output.raw(text.as_bytes())?;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,189 @@
+//! The server commands' work: an engine, a pool and a server as the config describes them, until a signal.
+
+mod commands;
+mod signals;
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use jobstream::core::CoreOptions;
+use jobstream::engine::{Engine, EngineOptions};
+use jobstream::server::{ListenerLimits, ServeOptions, Server, ServerOptions, Shutdown, ShutdownReport};
+use jobstream::worker::{Pool, RunningPool, command, demo};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{LogConfig, LogFormat, ServerConfig};
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+
+/// The hidden argument with which the server starts its guard against orphans.
+pub(crate) const ORPHAN_GUARD: &str = "__orphan-guard";
+
+/// A server that accepts calls.
+#[derive(Debug, Clone)]
+pub(crate) struct Ready {
+    /// Where it listens, with the port it got.
+    pub(crate) address: SocketAddr,
+    /// The kinds it serves, in order.
+    pub(crate) kinds: Vec<String>,
+}
+
+/// What a server did in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Totals {
+    /// How long it ran.
+    pub(crate) uptime: Duration,
+    /// Jobs that succeeded.
+    pub(crate) succeeded: u64,
+    /// Jobs that failed.
+    pub(crate) failed: u64,
+    /// Jobs that were cancelled.
+    pub(crate) cancelled: u64,
+    /// Jobs that had not ended when it stopped.
+    pub(crate) left: u64,
+}
+
+/// Runs a server until a signal stops it. `ready` is called once, when calls are accepted.
+///
+/// # Errors
+///
+/// If the config means nothing to the library, the address cannot be taken, or the server dies.
+pub(crate) fn start(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -> Result<Totals> {
+    check(&config)?;
+    log_to_stderr(&config.log)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| failed("start its threads", &error))?;
+    let totals = runtime.block_on(serve(config, ready));
+    // A handler that holds its thread must not hold up the end.
+    runtime.shutdown_background();
+    totals
+}
+
+async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -> Result<Totals> {
+    let listener = TcpListener::bind(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
+    let address = listener.local_addr().map_err(|error| failed("tell its address", &error))?;
+    let engine = Engine::start(engine_options(&config));
+    let pool = start_pool(&config, &engine)?;
+    let kinds = engine.info().kinds.iter().map(|kind| (**kind).to_owned()).collect();
+    let shutdown = Shutdown::default();
+    signals::listen(shutdown.clone()).map_err(|error| failed("listen for signals", &error))?;
+    let server = Server::new(engine.clone(), server_options(&config)).with_pool(pool);
+    ready(&Ready { address, kinds })?;
+    let report = server.run(listener, shutdown).await.map_err(|error| failed("serve", &error))?;
+    tell(&report);
+    let ended = engine.ended();
+    Ok(Totals {
+        uptime: engine.info().uptime,
+        succeeded: ended.succeeded,
+        failed: ended.failed,
+        cancelled: ended.cancelled,
+        left: report.jobs_left.into(),
+    })
+}
+
+fn start_pool(config: &ServerConfig, engine: &Engine) -> Result<RunningPool> {
+    let mut pool = Pool::new().slots(config.slots.get());
+    if config.demo {
+        pool = demo::add_to(pool);
+    }
+    for (kind, command) in commands::handlers(config)? {
+        pool = pool.command(kind, command);
+    }
+    pool.start(engine).map_err(|error| Error::usage(error.to_string()))
+}
+
+fn check(config: &ServerConfig) -> Result<()> {
+    /// What a message holds beside its payload, at most.
+    const ENVELOPE_BYTES: u64 = 64 << 10;
+    let (payload, message) = (config.limits.payload_bytes_max, config.limits.message_bytes_max);
+    if payload + ENVELOPE_BYTES > message {
+        let text = format!(
+            "payload_bytes_max is {payload}, but messages end at message_bytes_max, {message}: \
+             leave {ENVELOPE_BYTES} bytes between them"
+        );
+        return Err(Error::usage(text));
+    }
+    Ok(())
+}
+
+fn engine_options(config: &ServerConfig) -> EngineOptions {
+    let limits = &config.limits;
+    let core = CoreOptions {
+        payload_bytes_max: size(limits.payload_bytes_max),
+        jobs_max: limits.jobs_max.get(),
+        job_bytes_max: limits.job_bytes_max,
+        retention: limits.retention,
+        retention_bytes_max: limits.retention_bytes_max,
+        event_ring_bytes_max: size(limits.event_ring_bytes_max),
+        ..CoreOptions::default()
+    };
+    EngineOptions { core, watchers_max: limits.watchers_max.get() }
+}
+
+fn server_options(config: &ServerConfig) -> ServerOptions {
+    let limits = ListenerLimits {
+        max_connections: config.limits.connections_max.get() as usize,
+        max_concurrent_streams: config.limits.streams_per_connection_max.get(),
+        ..ListenerLimits::default()
+    };
+    let cors_origins = config.cors_origins.clone();
+    ServerOptions {
+        serve: ServeOptions { limits, cors_origins, ..ServeOptions::default() },
+        message_bytes_max: size(config.limits.message_bytes_max),
+        drain_timeout: config.drain_timeout,
+    }
+}
+
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+fn log_to_stderr(config: &LogConfig) -> Result<()> {
+    let filter = EnvFilter::try_new(&config.level)
+        .map_err(|error| Error::usage(format!("log level {:?}: {error}", config.level)))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let begun = match config.format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+    begun.map_err(|error| Error::new(Exit::Other, format!("cannot log: {error}")))
+}
+
+fn tell(report: &ShutdownReport) {
+    let ShutdownReport { attempts_cut, jobs_left, tasks_left, listener } = report;
+    if *attempts_cut > 0 || *jobs_left > 0 || *tasks_left > 0 {
+        tracing::warn!(
+            attempts_cut,
+            jobs_left,
+            tasks_left,
+            "stopped with work left: jobs in memory are lost"
+        );
+    }
+    if listener.requests_cut > 0 {
+        let (requests, connections) = (listener.requests_cut, listener.connections_cut);
+        tracing::warn!(requests, connections, "cut requests that were still open");
+    }
+}
+
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> Error {
+    Error::new(Exit::Other, format!("cannot listen on {address}: {error}"))
+        .hint("choose another address with --listen, or port 0 for a free one")
+}
+
+fn failed(what: &str, error: &io::Error) -> Error {
+    Error::new(Exit::Other, format!("the server cannot {what}: {error}"))
+}
+
+/// Waits for the server's end and kills the programs it left. Started by the server, never by hand.
+pub(crate) fn guard_orphans() -> ExitCode {
+    let told = match command::run_orphan_guard(io::stdin().lock()) {
+        Ok(0) => return ExitCode::SUCCESS,
+        Ok(groups) => {
+            writeln!(io::stderr(), "jobstream: the server was killed; stopped {groups} commands it left")
+        }
+        Err(error) => writeln!(io::stderr(), "jobstream: cannot guard against orphans: {error}"),
+    };
+    // Nobody may be left to read it.
+    ExitCode::from(u8::from(told.is_err()))
+}

@@ -1,0 +1,75 @@
+//! Programs as handlers: from the config's `[commands.KIND]` tables and `--exec` lines to the library's specs.
+
+use std::collections::BTreeMap;
+
+use jobstream::worker::CommandHandler;
+use jobstream::worker::command::{CommandSpec, OrphanGuard, OutputMode, parse_exec};
+
+use super::{ORPHAN_GUARD, size};
+use crate::config::{self, CommandConfig, ServerConfig};
+use crate::error::{Error, Result};
+
+/// The config's programs by kind; an `--exec` wins over a table.
+pub(super) fn handlers(config: &ServerConfig) -> Result<BTreeMap<String, CommandHandler>> {
+    let mut handlers = BTreeMap::new();
+    for (kind, command) in &config.commands {
+        handlers.insert(String::from(kind.clone()), handler(command, config));
+    }
+    for exec in &config.exec {
+        let (kind, spec) = parse_exec(exec).map_err(|error| Error::usage(error.to_string()))?;
+        handlers.insert(kind, CommandHandler::new(with_server_defaults(spec, config)));
+    }
+    if !handlers.is_empty() {
+        let guard = guard();
+        handlers.values_mut().for_each(|handler| handler.guard.clone_from(&guard));
+    }
+    Ok(handlers)
+}
+
+fn handler(command: &CommandConfig, config: &ServerConfig) -> CommandHandler {
+    let mut spec = with_server_defaults(CommandSpec::new(&command.program), config);
+    spec.args.clone_from(&command.args);
+    spec.working_dir.clone_from(&command.working_dir);
+    spec.env = command.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    if let Some(allowlist) = &command.env_allowlist {
+        spec.env_allowlist.clone_from(allowlist);
+    }
+    spec.output = match command.output {
+        config::OutputMode::Result => OutputMode::Result,
+        config::OutputMode::Lines => OutputMode::Lines,
+    };
+    spec.content_type.clone_from(&command.content_type);
+    spec.time_limit = command.time_limit;
+    spec.kill_grace = command.kill_grace;
+    if let Some(bytes) = command.result_bytes_max {
+        spec.result_bytes_max = size(bytes);
+    }
+    spec.retryable_exit_codes = command.retry_exit_codes.iter().map(|code| i32::from(*code)).collect();
+    let mut handler = CommandHandler::new(spec);
+    if let Some(slots) = command.slots {
+        handler.slots = slots.get();
+    }
+    handler
+}
+
+fn with_server_defaults(mut spec: CommandSpec, config: &ServerConfig) -> CommandSpec {
+    spec.result_bytes_max = size(config.limits.payload_bytes_max);
+    // Variables that are no text cannot be named in an allowlist either.
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    spec.inherited_env = std::env::vars_os().filter_map(text).collect();
+    spec
+}
+
+/// Ends the programs if this process is killed. Without it they still run; they may only outlive a `kill -9`.
+fn guard() -> Option<OrphanGuard> {
+    let program = std::env::current_exe();
+    match program.and_then(|program| OrphanGuard::spawn(&program, &[ORPHAN_GUARD])) {
+        Ok(guard) => Some(guard),
+        Err(error) => {
+            tracing::warn!(%error, "no guard: commands may outlive a kill -9 of the server");
+            None
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Reads what people type for spans, times and pairs.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use prost_types::Timestamp;
+
+/// Reads `30s`, `1h 30m`, `250ms`, or a bare `0`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{error}: write a number and a unit, such as 30s, 1h30m or 250ms"))
+}
+
+/// Reads an RFC 3339 time: `2026-12-24T18:00:00Z`, or with an offset.
+pub(crate) fn timestamp(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| "write it as in 2026-12-24T18:00:00Z or 2026-12-24T18:00:00+01:00".to_owned())
+}
+
+/// Reads an RFC 3339 time, or a span that says how long ago: `15m`.
+pub(crate) fn past(text: &str) -> Result<Timestamp, String> {
+    let from_span = |span| now().checked_sub(span).map(Timestamp::from);
+    match (duration(text).ok().and_then(from_span), timestamp(text)) {
+        (Some(time), _) | (None, Ok(time)) => Ok(time),
+        (None, Err(_)) => Err("write how long ago (15m), or a time (2026-12-24T18:00:00Z)".to_owned()),
+    }
+}
+
+/// The terminal's own time, to say how long ago something was.
+#[allow(clippy::disallowed_methods, reason = "the ban is for the library, whose time is an argument")]
+pub(crate) fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// A span on the wire.
+pub(crate) fn proto_duration(text: &str) -> Result<prost_types::Duration, String> {
+    to_proto(duration(text)?)
+}
+
+/// A span on the wire.
+pub(crate) fn to_proto(duration: Duration) -> Result<prost_types::Duration, String> {
+    duration.try_into().map_err(|_| "is too long".to_owned())
+}
+
+/// Reads `key=value`.
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write it as key=value".to_owned()),
+    }
+}
+
+/// The pairs as a map; of two with the same key the last one counts.
+pub(crate) fn pairs(pairs: &[(String, String)]) -> HashMap<String, String> {
+    pairs.iter().cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_humane() {
+        assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5_400)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        assert!(duration("-1s").is_err());
+        assert!(duration("10").expect_err("no unit").contains("30s"));
+    }
+
+    #[test]
+    fn times_are_absolute_or_past() {
+        assert_eq!(timestamp("1970-01-01T01:00:00+01:00").map(|time| time.seconds), Ok(0));
+        assert!(timestamp("tomorrow").is_err());
+        assert!(past("15m").is_ok());
+        assert!(past("1970-01-01T00:00:00Z").is_ok());
+        assert!(past("noon").is_err());
+    }
+
+    #[test]
+    fn a_pair_needs_a_key() {
+        assert_eq!(pair("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert_eq!(pair("a="), Ok(("a".into(), String::new())));
+        assert!(pair("=b").is_err());
+        assert!(pair("a").is_err());
+    }
+}

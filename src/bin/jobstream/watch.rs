@@ -1,0 +1,62 @@
+//! `jobstream watch`: a job's events, from any point, until it ends.
+
+use clap::Args;
+use uuid::Uuid;
+
+use crate::connect::ClientArgs;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::follow::{FollowOptions, Followed, Show, Stdout, follow};
+use crate::interrupt::Interrupts;
+use crate::outcome;
+use crate::output::Voice;
+use crate::wait::PatienceArgs;
+
+const EXAMPLES: &str = "\
+Output and the result go to stdout, progress and logs to stderr. With -o json
+or jsonl every event is a line. A cut stream is resumed after the last event
+seen. The exit code is the job's outcome (see `jobstream --help`).
+
+Examples:
+  id=$(jobstream submit demo.count '{\"to\": 5}')
+  jobstream watch $id
+  jobstream watch $id --after-sequence 3 -o jsonl";
+
+/// Watch a job until it ends
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Watch {
+    /// UUID of the job
+    id: Uuid,
+    /// Only events after this one
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    after_sequence: u32,
+    #[command(flatten)]
+    patience: PatienceArgs,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+impl Watch {
+    /// Runs the command.
+    pub(crate) async fn run(self, voice: Voice) -> Result<Exit> {
+        let mut interrupts = Interrupts::listen()?;
+        let client = self.client.connect(voice).await?;
+        let stdout = match client.output.format.is_json() {
+            true => Stdout::Events,
+            false => Stdout::Chunks,
+        };
+        let options = FollowOptions {
+            job_id: self.id.to_string(),
+            after_sequence: self.after_sequence,
+            patience: self.patience.reconnect,
+            cancel_on_interrupt: false,
+        };
+        let mut show = Show::new(&client.output, stdout);
+        match follow(&client, options, &mut show, &mut interrupts).await? {
+            Followed::Left(exit) => Ok(exit),
+            Followed::Ended(standing) if stdout == Stdout::Events => outcome::judge(&standing),
+            Followed::Ended(standing) => outcome::conclude(&client.output, &standing),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! A core on a manual clock, driven by one-line commands. Every command is followed by a check of all invariants.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::invariants;
+use crate::clock::Now;
+use crate::core::effects::Record;
+use crate::core::{
+    AttemptEnd, Core, CoreOptions, Effect, Effects, JobKey, LeaseId, Report, SessionKey, SessionSpec, Stop,
+    Submitted, WatchItem,
+};
+use crate::error::{ErrorKind, Result};
+use crate::job::{
+    Event, EventBody, EventTypes, Failure, FailureReason, JobId, JobOptions, JobState, JobView, Kind, Log,
+    LogLevel, LogStream, NewJob, Output, Payload, Progress, QueueName, Timestamp,
+};
+
+pub(super) const GRACE: Duration = seconds(10);
+
+pub(super) struct Fixture {
+    pub(super) core: Core,
+    pub(super) now: Now,
+    /// Assignments not yet taken by [`Fixture::started`].
+    started: Vec<JobId>,
+    /// What sessions were told to stop, not yet taken by [`Fixture::stopped`].
+    stopped: Vec<(JobId, Stop)>,
+    pub(super) woken: Vec<u32>,
+    pub(super) records: Vec<Record>,
+    /// The newest lease of each job.
+    leases: HashMap<JobId, (SessionKey, LeaseId)>,
+    lease_jobs: HashMap<LeaseId, JobId>,
+    ids: u32,
+}
+
+pub(super) const fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+pub(super) const fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+pub(super) fn id(number: u32) -> JobId {
+    JobId::from_bytes((u128::from(number) + 1).to_be_bytes())
+}
+
+pub(super) fn kind(name: &str) -> Kind {
+    Kind::parse("kind", name).unwrap()
+}
+
+pub(super) fn queue(name: &str) -> QueueName {
+    QueueName::parse("queue", name).unwrap()
+}
+
+pub(super) fn job(name: &str) -> NewJob {
+    NewJob::new(kind(name), Payload::default())
+}
+
+pub(super) fn prioritized(name: &str, priority: i8) -> NewJob {
+    NewJob { priority, ..job(name) }
+}
+
+pub(super) fn queued_in(name: &str, queue_name: &str) -> NewJob {
+    NewJob { queue: queue(queue_name), ..job(name) }
+}
+
+pub(super) fn sized(name: &str, bytes: usize) -> NewJob {
+    NewJob { payload: Payload::data(vec![0; bytes]), ..job(name) }
+}
+
+pub(super) fn with(name: &str, change: impl FnOnce(&mut JobOptions)) -> NewJob {
+    let mut job = job(name);
+    change(job.options_mut());
+    job
+}
+
+/// A job that is tried this often, with pauses of 1, 2, 4 and so on seconds.
+pub(super) fn retried(name: &str, max_attempts: u32) -> NewJob {
+    with(name, |options| {
+        options.retry.max_attempts = max_attempts;
+        options.retry.jitter = 0.0;
+    })
+}
+
+pub(super) fn failure(message: &str) -> AttemptEnd {
+    AttemptEnd::Failure(Failure::new(FailureReason::Handler, message), None)
+}
+
+pub(super) fn success() -> AttemptEnd {
+    AttemptEnd::Success(Payload::text("done"))
+}
+
+pub(super) fn output(text: &str) -> Report {
+    Report::Output(Output { payload: Payload::text(text), channel: "".into() })
+}
+
+pub(super) fn log(text: &str) -> Report {
+    Report::Log(Log { level: LogLevel::Info, text: text.into(), stream: LogStream::Log })
+}
+
+pub(super) fn progress(done: f64) -> Report {
+    Report::Progress(Progress { done: Some(done), ..Progress::default() })
+}
+
+impl Fixture {
+    pub(super) fn new() -> Self {
+        Self::with(CoreOptions::default())
+    }
+
+    pub(super) fn with(options: CoreOptions) -> Self {
+        let wall = Timestamp::from_micros(1_767_225_600_000_000);
+        Self {
+            core: Core::new(options, [7; 32]),
+            now: Now { monotonic: Duration::ZERO, wall },
+            started: Vec::new(),
+            stopped: Vec::new(),
+            woken: Vec::new(),
+            records: Vec::new(),
+            leases: HashMap::new(),
+            lease_jobs: HashMap::new(),
+            ids: 1000,
+        }
+    }
+
+    /// Runs one command, collects what it causes and checks every invariant.
+    pub(super) fn run<T>(&mut self, command: impl FnOnce(&mut Core, Now, &mut Effects) -> T) -> T {
+        let mut effects = Effects::recording();
+        let answer = command(&mut self.core, self.now, &mut effects);
+        self.records.extend(effects.records.unwrap());
+        for effect in effects.items {
+            match effect {
+                Effect::Assign(session, assignment) => {
+                    self.started.push(assignment.job_id);
+                    self.leases.insert(assignment.job_id, (session, assignment.lease));
+                    self.lease_jobs.insert(assignment.lease, assignment.job_id);
+                }
+                Effect::Stop(_, lease, stop) => self.stopped.push((self.lease_jobs[&lease], stop)),
+                Effect::Wake(observer) | Effect::Ended(observer, _) => self.woken.push(observer),
+            }
+        }
+        invariants::check(&self.core);
+        answer
+    }
+
+    pub(super) fn submit(&mut self, job: NewJob) -> JobId {
+        self.ids += 1;
+        let id = id(self.ids);
+        self.submit_as(id, job).unwrap();
+        id
+    }
+
+    pub(super) fn submit_as(&mut self, id: JobId, job: NewJob) -> Result<Submitted> {
+        self.run(|core, now, effects| core.submit(now, id, job, effects))
+    }
+
+    pub(super) fn open(&mut self, kinds: &[&str], slots: u32) -> SessionKey {
+        self.open_in(kinds, None, slots)
+    }
+
+    pub(super) fn open_in(&mut self, kinds: &[&str], queues: Option<&[&str]>, slots: u32) -> SessionKey {
+        let kinds = kinds.iter().map(|name| kind(name)).collect();
+        let queues = queues.map(|names| names.iter().map(|name| queue(name)).collect());
+        let spec = SessionSpec { name: "w".to_owned(), kinds, queues, slots };
+        self.run(|core, now, effects| core.open_session(now, &spec, effects))
+    }
+
+    pub(super) fn close(&mut self, session: SessionKey) {
+        self.run(|core, now, effects| core.close_session(now, session, effects));
+    }
+
+    pub(super) fn set_slots(&mut self, session: SessionKey, slots: u32) {
+        self.run(|core, now, effects| core.set_slots(now, session, slots, effects));
+    }
+
+    /// The session and the lease of the job's newest attempt.
+    pub(super) fn lease(&self, id: JobId) -> (SessionKey, LeaseId) {
+        self.leases[&id]
+    }
+
+    /// Ends the job's newest attempt.
+    pub(super) fn end(&mut self, id: JobId, end: AttemptEnd) {
+        let (session, lease) = self.lease(id);
+        self.end_with(session, id, lease, end).unwrap();
+    }
+
+    pub(super) fn end_with(
+        &mut self,
+        session: SessionKey,
+        id: JobId,
+        lease: LeaseId,
+        end: AttemptEnd,
+    ) -> Result<()> {
+        self.run(|core, now, effects| core.end_attempt(now, session, (id, lease), end, effects))
+    }
+
+    pub(super) fn report(&mut self, id: JobId, report: Report) {
+        let (session, lease) = self.lease(id);
+        self.run(|core, now, effects| core.report(now, session, (id, lease), report, effects)).unwrap();
+    }
+
+    pub(super) fn cancel(&mut self, id: JobId, grace: Duration) -> Result<JobKey> {
+        self.run(|core, now, effects| core.cancel(now, id, "why", grace, effects))
+    }
+
+    /// Moves both clocks and does what is due.
+    pub(super) fn advance(&mut self, by: Duration) {
+        self.now.monotonic += by;
+        self.now.wall = self.now.wall.plus(by);
+        self.tick();
+    }
+
+    /// Moves the wall clock alone, by this many seconds, and does what is due.
+    pub(super) fn move_wall(&mut self, by_seconds: i64) {
+        self.now.wall = Timestamp::from_micros(self.now.wall.as_micros() + by_seconds * 1_000_000);
+        self.tick();
+    }
+
+    pub(super) fn tick(&mut self) {
+        const BUDGET: usize = 1000;
+        let more = self.run(|core, now, effects| core.tick(now, BUDGET, effects));
+        assert!(!more, "a tick ends when nothing is due");
+    }
+
+    /// Jobs whose attempts began since the last call, in order.
+    pub(super) fn started(&mut self) -> Vec<JobId> {
+        std::mem::take(&mut self.started)
+    }
+
+    /// What workers were told to stop since the last call.
+    pub(super) fn stopped(&mut self) -> Vec<(JobId, Stop)> {
+        std::mem::take(&mut self.stopped)
+    }
+
+    pub(super) fn key(&self, id: JobId) -> JobKey {
+        self.core.find(id).unwrap()
+    }
+
+    pub(super) fn view(&self, id: JobId) -> JobView {
+        self.core.view(self.key(id))
+    }
+
+    pub(super) fn state(&self, id: JobId) -> JobState {
+        self.core.state(self.key(id))
+    }
+
+    /// The reason of the failure the job ended with.
+    pub(super) fn failed_with(&self, id: JobId) -> FailureReason {
+        match self.view(id).outcome {
+            Some(crate::job::Outcome::Failure(failure)) => failure.reason,
+            other => panic!("a failure was expected, not {other:?}"),
+        }
+    }
+
+    pub(super) fn find_error(&self, id: JobId) -> ErrorKind {
+        self.core.find(id).unwrap_err().kind().clone()
+    }
+
+    /// What a watcher gets from the cursor on.
+    pub(super) fn watch(&self, id: JobId, cursor: u32, types: EventTypes) -> Vec<WatchItem> {
+        let mut items = Vec::new();
+        self.core.read_events(self.key(id), cursor, types, usize::MAX, &mut items);
+        items
+    }
+
+    pub(super) fn events(&self, id: JobId) -> Vec<Event> {
+        let event = |item| match item {
+            WatchItem::Event(event) => event,
+            WatchItem::Gap { from, to } => panic!("no gap was expected, not {from} to {to}"),
+        };
+        self.watch(id, 0, EventTypes::ALL).into_iter().map(event).collect()
+    }
+
+    /// The states the job went through.
+    pub(super) fn states(&self, id: JobId) -> Vec<JobState> {
+        let state = |event: Event| match event.body {
+            EventBody::State(change) => Some(change.state),
+            _ => None,
+        };
+        self.events(id).into_iter().filter_map(state).collect()
+    }
+}

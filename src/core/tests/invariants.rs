@@ -1,0 +1,123 @@
+//! What holds between any two commands, recomputed from the jobs by plain scans.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::core::entry::Entry;
+use crate::core::{Core, JobKey};
+use crate::job::{JobState, Start, StateCounts};
+
+pub(super) fn check(core: &Core) {
+    let keys: Vec<JobKey> = core.table.accepted_before(core.table.next_accepted()).collect();
+    let entries: Vec<&Entry> = keys.iter().map(|key| &core.table[*key]).collect();
+    assert_eq!(keys.len(), core.table.len() as usize);
+    assert!(entries.is_sorted_by(|newer, older| newer.accepted > older.accepted));
+    check_sums(core, &entries);
+    check_lanes(core, &entries);
+    check_sessions(core);
+    check_readiness(core);
+    keys.iter().for_each(|key| check_job(core, *key));
+}
+
+fn check_sums(core: &Core, entries: &[&Entry]) {
+    let live = || entries.iter().filter(|entry| !entry.state.is_final());
+    assert_eq!(core.live_jobs as usize, live().count());
+    assert_eq!(core.live_bytes, live().map(|entry| entry.payload.bytes.len() as u64).sum::<u64>());
+    let finished: Vec<_> = entries.iter().filter(|entry| entry.state.is_final()).collect();
+    assert_eq!(core.finished.bytes, finished.iter().map(|entry| entry.weight()).sum::<u64>());
+    assert_eq!(core.finished.list.keys(&core.table).len(), finished.len());
+    assert!(core.finished.bytes <= core.options.retention_bytes_max || finished.len() == 1);
+    let waits_for_wall = |entry: &&&Entry| {
+        entry.attempt == 0 && entry.state == JobState::Scheduled && matches!(entry.start(), Start::At(_))
+    };
+    assert_eq!(core.wall_starts.len(), entries.iter().filter(waits_for_wall).count());
+}
+
+fn check_lanes(core: &Core, entries: &[&Entry]) {
+    let mut counts: BTreeMap<_, StateCounts> = BTreeMap::new();
+    entries.iter().for_each(|entry| counts.entry(entry.lane).or_default().add(entry.state));
+    assert_eq!(counts.keys().copied().collect::<Vec<_>>(), core.lanes.keys(), "a lane holds jobs");
+    for (lane, counts) in counts {
+        assert_eq!(core.lanes[lane].counts, counts);
+        let (queue, kind) = (&core.lanes[lane].queue, &core.lanes[lane].kind);
+        assert_eq!(core.lanes.queues[queue].lanes[kind], lane);
+        let ready = &core.lanes[lane].ready;
+        assert!(ready.is_sorted_by(|(larger, _), (smaller, _)| larger > smaller));
+        let waiting: usize = ready.iter().map(|(_, list)| list.keys(&core.table).len()).sum();
+        assert_eq!(waiting, counts.get(JobState::Queued) as usize);
+    }
+    for queue in core.lanes.queues.values() {
+        assert!(queue.paused || !queue.lanes.is_empty(), "an idle queue is gone");
+    }
+}
+
+fn check_sessions(core: &Core) {
+    for (key, session) in &core.sessions.sessions {
+        let running = session.running.keys(&core.table).len();
+        assert_eq!(session.taken as usize, running + session.revoked.len());
+        assert_eq!(session.rotating, session.taken < session.slots);
+        let group = core.sessions.group(session.group);
+        let turns = group.free.iter().filter(|free| *free == key).count();
+        assert_eq!(turns, usize::from(session.rotating));
+    }
+    for (key, group) in &core.sessions.groups {
+        let sessions = core.sessions.sessions.values().filter(|session| session.group == *key).count();
+        assert!(sessions > 0 && sessions == group.sessions as usize);
+    }
+}
+
+/// Who could serve what is known, and whoever could start something has.
+fn check_readiness(core: &Core) {
+    let mut ready: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for key in core.lanes.keys() {
+        let lane = &core.lanes[key];
+        assert_eq!(lane.groups, core.sessions.groups_for(lane));
+        let first = lane.first().filter(|_| !core.draining && !core.lanes.is_paused(key));
+        assert_eq!(
+            lane.standing.map(|standing| (-standing.negated_priority, standing.served, standing.lane)),
+            first.map(|(priority, _)| (i16::from(priority), lane.served, key))
+        );
+        for group in &lane.groups {
+            ready.entry(*group).or_default().extend(lane.standing);
+        }
+    }
+    for (key, group) in &core.sessions.groups {
+        assert_eq!(group.ready, ready.remove(key).unwrap_or_default());
+        assert!(!group.has_free_slot() || group.ready.is_empty(), "a slot is free while a job could start");
+    }
+}
+
+/// The job is where its state says, and something will move it on.
+fn check_job(core: &Core, key: JobKey) {
+    let entry = &core.table[key];
+    assert_eq!(core.find(entry.id).ok(), Some(key));
+    assert_eq!(entry.live.is_some(), entry.state == JobState::Running);
+    assert_eq!(entry.end.is_some(), entry.state.is_final());
+    let lane = &core.lanes[entry.lane];
+    let (list, has_wake_up) = match entry.state {
+        JobState::Scheduled => {
+            let on_wall = core.wall_starts.iter().any(|(.., waiting)| *waiting == key);
+            (Some(&lane.scheduled), on_wall || entry.timer.at().is_some())
+        }
+        JobState::Queued => {
+            let list = lane.ready.iter().find(|(priority, _)| *priority == entry.priority);
+            (list.map(|(_, list)| list), true)
+        }
+        JobState::Running => {
+            let live = entry.live.as_ref().unwrap();
+            let session = &core.sessions.sessions[&live.session];
+            assert!(!session.revoked.contains(&live.lease));
+            (Some(&session.running), entry.timer.at().is_some())
+        }
+        JobState::Succeeded | JobState::Failed | JobState::Cancelled => {
+            assert_eq!(core.outcome(key).unwrap().state(), entry.state);
+            let kept_for_ever = entry.deadline == std::time::Duration::MAX;
+            (Some(&core.finished.list), kept_for_ever || entry.timer.at().is_some())
+        }
+    };
+    assert!(has_wake_up, "{} {} would wait for ever", entry.id, entry.state.name());
+    let places = list.unwrap().keys(&core.table).iter().filter(|other| **other == key).count();
+    assert_eq!(places, 1, "a job is in the list of its state");
+    if let Some(deadline) = entry.overall_deadline() {
+        assert!(entry.timer.at().is_some_and(|at| u128::from(at) <= deadline.as_nanos().div_ceil(1_000_000)));
+    }
+}

@@ -1,0 +1,413 @@
+//! Random commands to the core and to the reference model: both must do the same, and the invariants must hold.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::commands::{Command, PAYLOAD_BYTES_MAX, commands};
+use super::fixture::{id, kind, millis, queue};
+use super::invariants;
+use super::model::{Model, Started};
+use crate::clock::Now;
+use crate::core::effects::Record;
+use crate::core::{
+    AttemptEnd, Core, CoreOptions, Effect, Effects, Report, SessionKey, SessionSpec, WatchItem,
+};
+use crate::error::{Error, ErrorKind};
+use crate::job::{Event, EventBody, EventTypes, Failure, JobId, JobState, NewJob, Outcome, Start, Timestamp};
+
+const CASES: u32 = 500;
+/// Timers handled at a time, so that ticks are cut in pieces.
+const TICK_BUDGET: usize = 3;
+
+struct Machine {
+    core: Core,
+    model: Model,
+    now: Now,
+    sessions: Vec<SessionKey>,
+    submitted: Vec<(JobId, NewJob)>,
+    /// Everything the core wanted recorded.
+    records: Vec<Record>,
+}
+
+fn options() -> CoreOptions {
+    CoreOptions {
+        payload_bytes_max: PAYLOAD_BYTES_MAX,
+        jobs_max: 12,
+        job_bytes_max: 300,
+        retention: millis(250),
+        retention_bytes_max: 8_000,
+        event_ring_bytes_max: 400,
+        attempt_timeout: millis(120),
+    }
+}
+
+impl Machine {
+    fn new() -> Self {
+        let now = Now { monotonic: millis(0), wall: Timestamp::from_micros(1_767_225_600_000_000) };
+        let (core, model) = (Core::new(options(), [3; 32]), Model::new(options(), now));
+        Self { core, model, now, sessions: Vec::new(), submitted: Vec::new(), records: Vec::new() }
+    }
+
+    /// The records of the whole run.
+    fn run(commands: &[Command]) -> Vec<Record> {
+        let mut machine = Self::new();
+        for command in commands {
+            machine.step(command);
+            machine.check();
+        }
+        machine.records
+    }
+
+    fn step(&mut self, command: &Command) {
+        match command {
+            Command::Submit(..) | Command::SubmitAgain(_) | Command::Batch(..) => self.step_submit(command),
+            Command::Open(..) | Command::Close(_) | Command::SetSlots(..) => self.step_sessions(command),
+            Command::End(attempt, end) => {
+                let running: Vec<_> = self.running();
+                if let Some(started) = chosen(&running, attempt) {
+                    self.end_attempt(started, started.session, end.clone());
+                }
+            }
+            Command::EndStale(attempt, session, end) => {
+                if let Some(started) = chosen(&self.model.leases, attempt) {
+                    let numbers: Vec<_> = (0..self.sessions.len()).collect();
+                    let session = session.as_ref().and_then(|session| chosen(&numbers, session));
+                    self.end_attempt(started, session.unwrap_or(started.session), end.clone());
+                }
+            }
+            Command::Report(attempt, report) => self.report(attempt, report),
+            Command::Cancel(job, grace) => {
+                let Some(id) = self.any_id(job) else { return };
+                let grace = *grace;
+                self.both(
+                    |core, now, effects| {
+                        core.cancel(now, id, "why", grace, effects).map(drop).map_err(kind_of)
+                    },
+                    |model| model.cancel(id, grace),
+                );
+            }
+            Command::Delete(job) => {
+                let Some(id) = self.any_id(job) else { return };
+                self.both(
+                    |core, _, effects| core.delete(id, effects).map_err(kind_of),
+                    |model| model.delete(id),
+                );
+            }
+            Command::Pause(name) => {
+                self.both(|core, _, effects| core.pause_queue(name, effects), |model| model.pause(name));
+            }
+            Command::Resume(name) => self.both(
+                |core, now, effects| core.resume_queue(now, name, effects).map_err(kind_of),
+                |model| model.resume(name),
+            ),
+            Command::Purge(name, budget) => self.both(
+                |core, now, effects| core.purge_queue(now, name, *budget, effects).map_err(kind_of),
+                |model| model.purge(name, *budget),
+            ),
+            Command::Read(job, cursor, types) => self.read(job, *cursor, *types),
+            Command::Drain => self.both(|core, _, _| core.drain(), |model| model.draining = true),
+            Command::Advance(..) | Command::AdvanceToDeadline | Command::MoveWall(_) => {
+                self.step_time(command)
+            }
+        }
+    }
+
+    /// Runs a command on both and compares answers, records and what workers are told.
+    fn both<T: PartialEq + std::fmt::Debug>(
+        &mut self,
+        on_core: impl FnOnce(&mut Core, Now, &mut Effects) -> T,
+        on_model: impl FnOnce(&mut Model) -> T,
+    ) {
+        let mut effects = Effects::recording();
+        let answer = on_core(&mut self.core, self.now, &mut effects);
+        self.follow(effects, answer, on_model);
+    }
+
+    fn follow<T: PartialEq + std::fmt::Debug>(
+        &mut self,
+        effects: Effects,
+        answer: T,
+        on_model: impl FnOnce(&mut Model) -> T,
+    ) {
+        let mut stops = Vec::new();
+        let number = |key| self.sessions.iter().position(|session| *session == key).expect("was opened");
+        for effect in effects.items {
+            match effect {
+                Effect::Assign(session, assignment) => self.model.started.push_back(Started {
+                    session: number(session),
+                    id: assignment.job_id,
+                    lease: assignment.lease,
+                    attempt: assignment.attempt,
+                    time_left: assignment.time_left,
+                }),
+                Effect::Stop(_, lease, stop) => stops.push((lease, stop)),
+                Effect::Wake(..) | Effect::Ended(..) => unreachable!("nobody observes"),
+            }
+        }
+        let records = effects.records.expect("recording");
+        self.records.extend(records.iter().cloned());
+        self.model.now = self.now;
+        self.model.core_records = records.into_iter().map(without_messages).collect();
+        let expected = on_model(&mut self.model);
+        assert_eq!(answer, expected);
+        assert_eq!(self.model.core_records, std::mem::take(&mut self.model.records));
+        assert_eq!(stops, std::mem::take(&mut self.model.stops));
+        assert!(self.model.started.is_empty(), "more started than can");
+    }
+
+    fn step_submit(&mut self, command: &Command) {
+        let (jobs, again) = match command {
+            Command::Submit(number, job, start) => {
+                let mut job = job.clone();
+                if let Some(delay) = start {
+                    job.options_mut().start = Start::At(self.now.wall.plus(*delay));
+                }
+                (vec![(id(*number), job)], None)
+            }
+            Command::Batch(jobs, again) => {
+                let jobs = jobs.iter().map(|(number, job)| (id(*number), job.clone())).collect();
+                (jobs, again.as_ref())
+            }
+            Command::SubmitAgain(index) => (Vec::new(), Some(index)),
+            _ => return,
+        };
+        let again = again.and_then(|index| chosen(&self.submitted, index));
+        // A batch may hold its own first job twice.
+        let twice = jobs.first().cloned().filter(|_| again.is_some());
+        let jobs: Vec<_> = jobs.into_iter().chain(again).chain(twice).collect();
+        self.submitted.extend(jobs.iter().cloned());
+        if let [(id, job)] = &jobs[..] {
+            let first = |answers: Vec<bool>| answers[0];
+            return self.both(
+                |core, now, effects| {
+                    let submitted = core.submit(now, *id, job.clone(), effects);
+                    submitted.map(|submitted| submitted.existing).map_err(kind_of)
+                },
+                |model| model.submit_all(&jobs).map(first).map_err(|(_, kind)| kind),
+            );
+        }
+        self.both(
+            |core, now, effects| {
+                core.submit_all(now, jobs.clone(), effects)
+                    .map(|submitted| submitted.iter().map(|submitted| submitted.existing).collect())
+                    .map_err(|(index, error)| (index, kind_of(error)))
+            },
+            |model| model.submit_all(&jobs),
+        );
+    }
+
+    fn step_sessions(&mut self, command: &Command) {
+        let open: Vec<_> =
+            (0..self.sessions.len()).filter(|session| self.model.sessions[*session].open).collect();
+        match command {
+            Command::Open(kinds, queues, slots) => {
+                let spec = SessionSpec {
+                    name: format!("w{}", self.sessions.len()),
+                    kinds: kinds.iter().map(|name| kind(name)).collect(),
+                    queues: queues.map(|names| names.iter().map(|name| queue(name)).collect()),
+                    slots: *slots,
+                };
+                let mut effects = Effects::recording();
+                self.sessions.push(self.core.open_session(self.now, &spec, &mut effects));
+                self.follow(effects, (), |model| model.open(kinds, *queues, *slots as usize));
+            }
+            Command::Close(session) => {
+                let Some(session) = chosen(&open, session) else { return };
+                let key = self.sessions[session];
+                self.both(
+                    |core, now, effects| core.close_session(now, key, effects),
+                    |model| model.close(session),
+                );
+            }
+            Command::SetSlots(session, slots) => {
+                let Some(session) = chosen(&open, session) else { return };
+                let key = self.sessions[session];
+                self.both(
+                    |core, now, effects| core.set_slots(now, key, *slots, effects),
+                    |model| model.set_slots(session, *slots as usize),
+                );
+            }
+            _ => {}
+        }
+    }
+
+    fn step_time(&mut self, command: &Command) {
+        let (by, ticks) = match command {
+            Command::Advance(by, ticks) => (*by, *ticks),
+            Command::AdvanceToDeadline => {
+                let next = self.core.next_deadline().unwrap_or_default();
+                (next.saturating_sub(self.now.monotonic), true)
+            }
+            Command::MoveWall(by_ms) => {
+                self.now.wall = Timestamp::from_micros(self.now.wall.as_micros() + by_ms * 1000);
+                (millis(0), true)
+            }
+            _ => return,
+        };
+        self.now.monotonic += by;
+        self.now.wall = self.now.wall.plus(by);
+        if ticks {
+            self.both(
+                |core, now, effects| {
+                    let rounds = 1 + (0..1000).take_while(|_| core.tick(now, TICK_BUDGET, effects)).count();
+                    assert!(rounds < 1000, "a tick ends");
+                },
+                Model::tick,
+            );
+        }
+    }
+
+    fn running(&self) -> Vec<Started> {
+        let leases = self.model.jobs.iter().filter_map(|job| job.running.map(|(_, lease, _)| lease));
+        leases.map(|lease| self.model.leases[lease]).collect()
+    }
+
+    fn any_id(&self, index: &Index) -> Option<JobId> {
+        let ids: Vec<_> = self.model.jobs.iter().map(|job| job.id).collect();
+        chosen(&ids, index)
+    }
+
+    fn end_attempt(&mut self, started: Started, session: usize, end: AttemptEnd) {
+        let Started { id, lease, .. } = started;
+        let key = self.sessions[session];
+        let number = self.model.leases.iter().position(|other| other.lease == lease).expect("was given");
+        self.both(
+            |core, now, effects| {
+                core.end_attempt(now, key, (id, lease), end.clone(), effects).map_err(kind_of)
+            },
+            |model| model.end_attempt(session, id, number, end.clone()),
+        );
+    }
+
+    /// A report under any lease there ever was.
+    fn report(&mut self, attempt: &Index, report: &Report) {
+        let candidates: Vec<_> =
+            self.running().into_iter().chain(self.model.leases.last().copied()).collect();
+        let Some(Started { session, id, lease, .. }) = chosen(&candidates, attempt) else { return };
+        let key = self.sessions[session];
+        let number = self.model.leases.iter().position(|other| other.lease == lease).expect("was given");
+        self.both(
+            |core, now, effects| core.report(now, key, (id, lease), report.clone(), effects).map_err(kind_of),
+            |model| {
+                let held = model.held(session, id, number).ok_or(ErrorKind::LeaseLost)?;
+                model.report(held, report.clone());
+                Ok(())
+            },
+        );
+    }
+
+    fn read(&self, job: &Index, cursor: u32, types: EventTypes) {
+        let Some(Ok(number)) = self.any_id(job).map(|id| self.model.find(id)) else { return };
+        let key = self.core.find(self.model.jobs[number].id).expect("present in both");
+        let mut items = Vec::new();
+        let end = self.core.read_events(key, cursor, types, usize::MAX, &mut items);
+        assert_eq!(end, cursor.max(self.core.sequence(key)));
+        let items: Vec<_> = items.into_iter().map(item_without_messages).collect();
+        self.model.check_read(number, cursor, types, &items);
+    }
+
+    fn check(&self) {
+        for (number, job) in self.model.jobs.iter().enumerate() {
+            assert_eq!(
+                self.core.find(job.id).map(drop).map_err(kind_of),
+                self.model.find(job.id).map(drop),
+                "both know the same jobs"
+            );
+            if job.present {
+                self.check_job(number);
+            }
+        }
+        assert_eq!(self.core.job_count() as usize, self.model.jobs.iter().filter(|job| job.present).count());
+        self.check_clock();
+        for (key, session) in self.sessions.iter().zip(0..) {
+            let taken = self.core.sessions.get(*key).map(|session| session.taken as usize);
+            let expected = self.model.sessions[session].open.then(|| self.model.taken(session));
+            assert_eq!(taken, expected);
+        }
+        invariants::check(&self.core);
+    }
+
+    fn check_job(&self, number: usize) {
+        let job = &self.model.jobs[number];
+        let key = self.core.find(job.id).expect("present in both");
+        let view = self.core.view(key);
+        assert_eq!((view.state, view.sequence, view.attempt), (job.state, job.sequence, job.attempt));
+        assert_eq!(view.wait_reason, self.model.wait_reason(number));
+        assert_eq!(view.outcome.map(outcome_without_message), job.outcome);
+        assert_eq!(view.spec, job.spec);
+        assert_eq!(job.outcome.is_some(), job.state.is_final());
+        let ends = job
+            .events
+            .iter()
+            .filter(|event| matches!(&event.body, EventBody::State(change) if change.state.is_final()));
+        assert_eq!(ends.count(), usize::from(job.state.is_final()), "one end");
+        assert!((1..).zip(&job.events).all(|(sequence, event)| event.sequence == sequence));
+    }
+
+    /// The core wakes up no later than something is due.
+    fn check_clock(&self) {
+        let next = self.core.next_deadline().map(|deadline| deadline.as_millis());
+        assert_eq!(next.is_some(), self.model.next_tick().is_some());
+        assert!(next <= self.model.next_tick());
+        let waiting = self.model.jobs.iter().filter(|job| job.present && job.state == JobState::Scheduled);
+        assert_eq!(self.core.next_wall_start(), waiting.filter_map(|job| job.waits_for).min());
+    }
+}
+
+fn chosen<T: Clone>(from: &[T], index: &Index) -> Option<T> {
+    (!from.is_empty()).then(|| index.get(from).clone())
+}
+
+fn kind_of(error: Error) -> ErrorKind {
+    error.kind().clone()
+}
+
+/// Messages are for people: the model has none.
+fn without_messages(record: Record) -> Record {
+    match record {
+        Record::Event(id, event) => Record::Event(id, event_without_messages(event)),
+        record => record,
+    }
+}
+
+fn item_without_messages(item: WatchItem) -> WatchItem {
+    match item {
+        WatchItem::Event(event) => WatchItem::Event(event_without_messages(event)),
+        gap @ WatchItem::Gap { .. } => gap,
+    }
+}
+
+fn event_without_messages(mut event: Event) -> Event {
+    if let EventBody::State(change) = &mut event.body {
+        change.failure = change.failure.take().map(failure_without_message);
+        change.outcome = change.outcome.take().map(outcome_without_message);
+    }
+    event
+}
+
+fn outcome_without_message(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Failure(failure) => Outcome::Failure(failure_without_message(failure)),
+        outcome => outcome,
+    }
+}
+
+fn failure_without_message(failure: Arc<Failure>) -> Arc<Failure> {
+    Arc::new(Failure { message: String::new(), ..(*failure).clone() })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_core_does_what_the_model_does(commands in commands()) {
+        Machine::run(&commands);
+    }
+
+    #[test]
+    fn the_same_commands_give_the_same_records(commands in commands()) {
+        prop_assert_eq!(Machine::run(&commands), Machine::run(&commands));
+    }
+}

@@ -1,0 +1,382 @@
+//! The reference model: the same rules over plain vectors, by scanning. No wheel, no lists, no sums.
+//!
+//! It leaves open what the rules leave open, and takes it from what the core did after checking that it may: which of
+//! several free sessions runs a job, which of several timers of one millisecond is first, when finished jobs make room.
+
+mod life;
+mod reading;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::clock::Now;
+use crate::core::effects::Record;
+use crate::core::{CoreOptions, LeaseId, Stop};
+use crate::error::ErrorKind;
+use crate::job::{
+    Event, EventBody, Failure, JobId, JobState, NewJob, Outcome, Start, StateChange, Timestamp, WaitReason,
+};
+
+/// A session's place among all that were ever opened.
+pub(super) type SessionNumber = usize;
+/// A job's place among all that were ever accepted.
+pub(super) type JobNumber = usize;
+
+/// An assignment the core made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Started {
+    pub(super) session: SessionNumber,
+    pub(super) id: JobId,
+    pub(super) lease: LeaseId,
+    pub(super) attempt: u32,
+    pub(super) time_left: Duration,
+}
+
+pub(super) struct Session {
+    pub(super) open: bool,
+    pub(super) kinds: BTreeSet<String>,
+    pub(super) queues: Option<BTreeSet<String>>,
+    pub(super) slots: usize,
+    pub(super) revoked: BTreeSet<usize>,
+    /// Sessions that serve the same have the number of the first of them.
+    group: SessionNumber,
+}
+
+pub(super) struct Job {
+    pub(super) id: JobId,
+    pub(super) spec: NewJob,
+    /// Not removed yet.
+    pub(super) present: bool,
+    pub(super) state: JobState,
+    pub(super) attempt: u32,
+    lost: u32,
+    released: u32,
+    pub(super) sequence: u32,
+    created: Duration,
+    /// When it moves on by itself in this state.
+    deadline: Option<Duration>,
+    pub(super) waits_for: Option<Timestamp>,
+    /// Its place in the lane, smaller first.
+    place: i64,
+    /// Session, number of the lease and end of the attempt that runs.
+    pub(super) running: Option<(SessionNumber, usize, Duration)>,
+    pub(super) force_at: Option<Duration>,
+    pub(super) cancel_requested: bool,
+    pub(super) outcome: Option<Outcome>,
+    ended: usize,
+    expire_time: Timestamp,
+    /// Every event there ever was.
+    pub(super) events: Vec<Event>,
+    ring: VecDeque<(u32, usize)>,
+    dropped: BTreeSet<u32>,
+}
+
+pub(super) struct Model {
+    pub(super) options: CoreOptions,
+    pub(super) now: Now,
+    pub(super) jobs: Vec<Job>,
+    pub(super) sessions: Vec<Session>,
+    pub(super) paused: BTreeSet<String>,
+    pub(super) draining: bool,
+    /// Every lease there ever was.
+    pub(super) leases: Vec<Started>,
+    expired: BTreeMap<JobId, Timestamp>,
+    /// When each lane that holds jobs was served last.
+    served: BTreeMap<(String, String), usize>,
+    ends: usize,
+    last_place: i64,
+    first_place: i64,
+    /// What the core did in this command.
+    pub(super) started: VecDeque<Started>,
+    pub(super) core_records: Vec<Record>,
+    /// What it must have done.
+    pub(super) records: Vec<Record>,
+    pub(super) stops: Vec<(LeaseId, Stop)>,
+}
+
+impl Model {
+    pub(super) fn new(options: CoreOptions, now: Now) -> Self {
+        Self {
+            options,
+            now,
+            jobs: Vec::new(),
+            sessions: Vec::new(),
+            paused: BTreeSet::new(),
+            draining: false,
+            leases: Vec::new(),
+            expired: BTreeMap::new(),
+            served: BTreeMap::new(),
+            ends: 0,
+            last_place: 0,
+            first_place: 0,
+            started: VecDeque::new(),
+            core_records: Vec::new(),
+            records: Vec::new(),
+            stops: Vec::new(),
+        }
+    }
+
+    pub(super) fn find(&self, id: JobId) -> Result<JobNumber, ErrorKind> {
+        let found = self.jobs.iter().position(|job| job.present && job.id == id);
+        found.ok_or_else(|| match self.expired.get(&id) {
+            Some(expire_time) => ErrorKind::ResultExpired { job_id: id, expire_time: *expire_time },
+            None => ErrorKind::JobNotFound(id),
+        })
+    }
+
+    /// Accepts all jobs or none. Answers for each whether it was there before.
+    pub(super) fn submit_all(&mut self, jobs: &[(JobId, NewJob)]) -> Result<Vec<bool>, (usize, ErrorKind)> {
+        let live = || self.jobs.iter().filter(|job| !job.state.is_final());
+        let mut count = live().count();
+        let mut bytes: usize = live().map(|job| job.spec.payload.bytes.len()).sum();
+        let mut fresh: Vec<&(JobId, NewJob)> = Vec::new();
+        for (index, pair) in jobs.iter().enumerate() {
+            let (id, job) = pair;
+            let present = self.find(*id).ok().map(|number| &self.jobs[number].spec);
+            let earlier = fresh.iter().find(|(other, _)| other == id).map(|(_, job)| job);
+            match present.or(earlier) {
+                Some(same) if NewJob { id: None, ..same.clone() } == *job => continue,
+                Some(_) => return Err((index, ErrorKind::JobIdReused(*id))),
+                None => {}
+            }
+            count += 1;
+            bytes += job.payload.bytes.len();
+            let retry_after = Duration::from_secs(1);
+            let subject = "server".to_owned();
+            if self.draining {
+                return Err((index, ErrorKind::Draining { retry_after }));
+            }
+            if count > self.options.jobs_max as usize {
+                let reason = "QUEUE_FULL";
+                return Err((index, ErrorKind::ResourceExhausted { reason, subject, retry_after }));
+            }
+            if bytes as u64 > self.options.job_bytes_max {
+                let reason = "QUEUE_BYTES_FULL";
+                return Err((index, ErrorKind::ResourceExhausted { reason, subject, retry_after }));
+            }
+            fresh.push(pair);
+        }
+        Ok(jobs.iter().map(|(id, job)| self.find(*id).is_ok() || !self.accept(*id, job)).collect())
+    }
+
+    /// Always true: the job is new.
+    fn accept(&mut self, id: JobId, spec: &NewJob) -> bool {
+        let spec = NewJob { id: Some(id), ..spec.clone() };
+        let start = spec.options.as_ref().map(|options| options.start).unwrap_or_default();
+        let (deadline, waits_for) = match start {
+            Start::At(time) if time > self.now.wall => (None, Some(time)),
+            Start::After(delay) if delay > Duration::ZERO => (Some(self.now.monotonic + delay), None),
+            _ => (None, None),
+        };
+        let is_due = deadline.is_none() && waits_for.is_none();
+        self.records.push(Record::Accepted(Box::new(spec.clone())));
+        self.expired.remove(&id);
+        self.jobs.push(Job {
+            id,
+            spec,
+            present: true,
+            state: if is_due { JobState::Queued } else { JobState::Scheduled },
+            attempt: 0,
+            lost: 0,
+            released: 0,
+            sequence: 1,
+            created: self.now.monotonic,
+            deadline,
+            waits_for,
+            place: 0,
+            running: None,
+            force_at: None,
+            cancel_requested: false,
+            outcome: None,
+            ended: 0,
+            expire_time: Timestamp::default(),
+            events: Vec::new(),
+            ring: VecDeque::new(),
+            dropped: BTreeSet::new(),
+        });
+        let number = self.jobs.len() - 1;
+        self.jobs[number].place = self.place_behind();
+        let next_attempt_time = deadline.map(|_| self.now.wall).or(waits_for).map(|time| match start {
+            Start::After(delay) => time.plus(delay),
+            _ => time,
+        });
+        let wait_reason = self.wait_reason(number);
+        let change = StateChange { next_attempt_time, wait_reason, ..change(self.jobs[number].state) };
+        let body = EventBody::State(change);
+        self.jobs[number].events.push(Event { sequence: 1, time: self.now.wall, attempt: 0, body });
+        self.fill();
+        true
+    }
+
+    /// Why the job does not run, by the rules alone.
+    pub(super) fn wait_reason(&self, number: JobNumber) -> Option<WaitReason> {
+        let job = &self.jobs[number];
+        let serving: Vec<_> =
+            (0..self.sessions.len()).filter(|session| self.serves(*session, number)).collect();
+        match job.state {
+            JobState::Scheduled if job.attempt == 0 => Some(WaitReason::NotDue),
+            JobState::Scheduled => Some(WaitReason::BackOff),
+            JobState::Queued if self.draining => Some(WaitReason::Draining),
+            JobState::Queued if self.paused.contains(job.spec.queue.as_str()) => {
+                Some(WaitReason::QueuePaused)
+            }
+            JobState::Queued if serving.is_empty() => Some(WaitReason::NoWorker),
+            JobState::Queued if !serving.iter().any(|session| self.has_free_slot(*session)) => {
+                Some(WaitReason::WorkersBusy)
+            }
+            _ => None,
+        }
+    }
+
+    fn serves(&self, session: SessionNumber, number: JobNumber) -> bool {
+        let (session, spec) = (&self.sessions[session], &self.jobs[number].spec);
+        session.open
+            && session.kinds.contains(spec.kind.as_str())
+            && session.queues.as_ref().is_none_or(|queues| queues.contains(spec.queue.as_str()))
+    }
+
+    /// Slots taken: what runs, and what was revoked and has not stopped.
+    pub(super) fn taken(&self, session: SessionNumber) -> usize {
+        let runs = |job: &&Job| job.running.is_some_and(|(runner, ..)| runner == session);
+        self.jobs.iter().filter(runs).count() + self.sessions[session].revoked.len()
+    }
+
+    fn has_free_slot(&self, session: SessionNumber) -> bool {
+        self.sessions[session].open && self.taken(session) < self.sessions[session].slots
+    }
+
+    /// Starts whatever can start: group by group, the first lane of the largest priority served longest ago.
+    pub(super) fn fill(&mut self) {
+        let groups: BTreeSet<_> =
+            self.sessions.iter().filter(|session| session.open).map(|session| session.group).collect();
+        for group in groups {
+            while (0..self.sessions.len())
+                .any(|session| self.sessions[session].group == group && self.has_free_slot(session))
+            {
+                let Some(number) = self.next_job(group) else { break };
+                self.start(number, group);
+            }
+        }
+    }
+
+    fn next_job(&self, group: SessionNumber) -> Option<JobNumber> {
+        let server = (0..self.sessions.len())
+            .find(|session| self.sessions[*session].open && self.sessions[*session].group == group)?;
+        let ready = |number: &JobNumber| {
+            let job = &self.jobs[*number];
+            let is_held = self.draining || self.paused.contains(job.spec.queue.as_str());
+            job.state == JobState::Queued && !is_held && self.serves(server, *number)
+        };
+        let mut lanes: BTreeMap<_, JobNumber> = BTreeMap::new();
+        let order =
+            |number: JobNumber| (-i16::from(self.jobs[number].spec.priority), self.jobs[number].place);
+        for number in (0..self.jobs.len()).filter(ready) {
+            let first = lanes.entry(self.lane(number)).or_insert(number);
+            if order(number) < order(*first) {
+                *first = number;
+            }
+        }
+        let rank = |number: JobNumber| (order(number).0, self.served.get(&self.lane(number)));
+        let best = lanes.values().map(|number| rank(*number)).min()?;
+        let equals: Vec<_> = lanes.into_values().filter(|number| rank(*number) == best).collect();
+        // Lanes never served are equal: any may be first.
+        let chosen = self.started.front().map(|started| started.id);
+        equals
+            .iter()
+            .copied()
+            .find(|number| Some(self.jobs[*number].id) == chosen)
+            .or(equals.first().copied())
+    }
+
+    pub(super) fn lane(&self, number: JobNumber) -> (String, String) {
+        let spec = &self.jobs[number].spec;
+        (spec.queue.as_str().to_owned(), spec.kind.as_str().to_owned())
+    }
+
+    fn start(&mut self, number: JobNumber, group: SessionNumber) {
+        let started = self.started.pop_front().expect("a job that can start does");
+        assert_eq!(started.id, self.jobs[number].id, "another job is next");
+        assert_eq!(self.sessions[started.session].group, group);
+        assert!(self.has_free_slot(started.session), "a slot is free");
+        assert!(self.leases.iter().all(|other| other.lease != started.lease), "leases are never used again");
+        let options = self.jobs[number].spec.options.clone().unwrap_or_default();
+        let timeout = options.attempt_timeout.unwrap_or(self.options.attempt_timeout);
+        self.served.insert(self.lane(number), self.leases.len());
+        let job = &mut self.jobs[number];
+        job.attempt += 1;
+        job.deadline = Some(self.now.monotonic + timeout);
+        job.running = Some((started.session, self.leases.len(), self.now.monotonic + timeout));
+        assert_eq!(started.attempt, job.attempt);
+        let end = job
+            .overall_deadline()
+            .map_or(self.now.monotonic + timeout, |end| end.min(self.now.monotonic + timeout));
+        assert_eq!(started.time_left, end.saturating_sub(self.now.monotonic));
+        self.leases.push(started);
+        self.transition(number, JobState::Running, None);
+    }
+
+    pub(super) fn place_behind(&mut self) -> i64 {
+        self.last_place += 1;
+        self.last_place
+    }
+
+    pub(super) fn place_in_front(&mut self) -> i64 {
+        self.first_place -= 1;
+        self.first_place
+    }
+
+    /// Moves the job on and writes the event and the record of it.
+    fn transition(&mut self, number: JobNumber, state: JobState, failure: Option<Failure>) {
+        self.jobs[number].state = state;
+        let wait_reason = self.wait_reason(number).map(|reason| match state {
+            JobState::Scheduled => WaitReason::BackOff,
+            _ => reason,
+        });
+        let job = &self.jobs[number];
+        let pause = job.deadline.map(|deadline| deadline.saturating_sub(self.now.monotonic));
+        let next_attempt_time =
+            pause.filter(|_| state == JobState::Scheduled).map(|pause| self.now.wall.plus(pause));
+        let body = EventBody::State(StateChange {
+            wait_reason,
+            failure: failure.map(Into::into),
+            next_attempt_time,
+            outcome: job.outcome.clone(),
+            cancel_requested: job.cancel_requested && state == JobState::Running,
+            ..change(state)
+        });
+        self.add_event(number, body);
+    }
+
+    pub(super) fn add_event(&mut self, number: JobNumber, body: EventBody) {
+        let time = self.now.wall;
+        let job = &mut self.jobs[number];
+        job.sequence += 1;
+        let event = Event { sequence: job.sequence, time, attempt: job.attempt, body };
+        job.events.push(event.clone());
+        self.records.push(Record::Event(job.id, event));
+    }
+}
+
+impl Job {
+    fn overall_deadline(&self) -> Option<Duration> {
+        let timeout = self.spec.options.as_ref().and_then(|options| options.timeout);
+        timeout.filter(|_| !self.state.is_final()).map(|timeout| self.created + timeout)
+    }
+
+    /// The millisecond at which a timer of it is due.
+    pub(super) fn tick(&self) -> Option<u128> {
+        let first = self.overall_deadline().into_iter().chain(self.deadline).min()?;
+        self.present.then_some(first.as_nanos().div_ceil(1_000_000))
+    }
+}
+
+fn change(state: JobState) -> StateChange {
+    StateChange {
+        state,
+        wait_reason: None,
+        failure: None,
+        next_attempt_time: None,
+        outcome: None,
+        cancel_requested: false,
+    }
+}

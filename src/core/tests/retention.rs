@@ -1,0 +1,128 @@
+//! Finished jobs: how long they are kept, and what is told of them later.
+
+use super::fixture::*;
+use crate::core::CoreOptions;
+use crate::core::effects::Record;
+use crate::error::ErrorKind;
+use crate::job::{JobId, JobState, Timestamp};
+
+fn finished(f: &mut Fixture, job: crate::job::NewJob) -> JobId {
+    let id = f.submit(job);
+    f.cancel(id, GRACE).unwrap();
+    id
+}
+
+fn expired(job_id: JobId, expire_time: Timestamp) -> ErrorKind {
+    ErrorKind::ResultExpired { job_id, expire_time }
+}
+
+#[test]
+fn finished_jobs_are_kept_for_the_servers_time_or_their_own() {
+    let mut f = Fixture::with(CoreOptions { retention: seconds(60), ..CoreOptions::default() });
+    let usual = finished(&mut f, job("a"));
+    let short = finished(&mut f, with("a", |options| options.retention = Some(seconds(5))));
+    let long = finished(&mut f, with("a", |options| options.retention = Some(seconds(500))));
+    let expire_times = [usual, short, long].map(|id| f.view(id).expire_time.unwrap());
+    assert_eq!(expire_times, [60, 5, 500].map(|span| f.now.wall.plus(seconds(span))));
+    f.advance(seconds(5) - millis(1));
+    assert_eq!(f.core.job_count(), 3);
+    f.advance(millis(1));
+    assert_eq!(f.find_error(short), expired(short, expire_times[1]));
+    f.advance(seconds(55));
+    assert_eq!(f.find_error(usual), expired(usual, expire_times[0]));
+    f.advance(seconds(440));
+    assert_eq!((f.find_error(long), f.core.job_count()), (expired(long, expire_times[2]), 0));
+    assert!(f.core.lanes.queues.is_empty());
+}
+
+#[test]
+fn what_a_finished_job_holds_counts() {
+    let weight = |change: fn(&mut Fixture, JobId)| {
+        let mut f = Fixture::new();
+        f.open(&["a"], 1);
+        let id = f.submit(retried("a", 3));
+        change(&mut f, id);
+        f.end(id, success());
+        f.core.finished.bytes
+    };
+    let plain = weight(|_, _| {});
+    let logged = weight(|f, id| f.report(id, log(&"x".repeat(4000))));
+    let retried = weight(|f, id| {
+        f.end(id, failure(&"x".repeat(4000)));
+        f.advance(seconds(1));
+    });
+    assert!(logged >= plain + 4000 && retried >= plain + 4000, "{plain} {logged} {retried}");
+}
+
+#[test]
+fn deleting_forgets_a_finished_job_at_once() {
+    let mut f = Fixture::new();
+    let id = finished(&mut f, job("a"));
+    f.run(|core, _, effects| core.delete(id, effects)).unwrap();
+    assert_eq!(f.find_error(id), ErrorKind::JobNotFound(id));
+    assert_eq!(f.records.last(), Some(&Record::Removed(id)));
+    let again = f.run(|core, _, effects| core.delete(id, effects)).unwrap_err();
+    assert_eq!(*again.kind(), ErrorKind::JobNotFound(id));
+    f.advance(seconds(10_000));
+}
+
+#[test]
+fn only_finished_jobs_can_be_deleted() {
+    let mut f = Fixture::new();
+    f.open(&["a"], 1);
+    let [running, queued] = [f.submit(job("a")), f.submit(job("a"))];
+    for (id, state) in [(running, JobState::Running), (queued, JobState::Queued)] {
+        let error = f.run(|core, _, effects| core.delete(id, effects)).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::IllegalState { state: actual, .. } if *actual == state));
+    }
+    assert_eq!(f.core.job_count(), 2);
+}
+
+#[test]
+fn a_moved_wall_clock_removes_nothing() {
+    let mut f = Fixture::new();
+    let id = finished(&mut f, job("a"));
+    f.move_wall(1_000_000);
+    assert_eq!(f.state(id), JobState::Cancelled);
+    f.advance(seconds(3600));
+    assert!(f.core.find(id).is_err());
+}
+
+#[test]
+fn the_key_of_a_removed_job_is_not_taken_for_the_job() {
+    let mut f = Fixture::new();
+    let old = finished(&mut f, job("a"));
+    let key = f.key(old);
+    assert!(f.core.is_at(key, old));
+    f.run(|core, _, effects| core.delete(old, effects)).unwrap();
+    let new = f.submit(job("a"));
+    assert_eq!(f.key(new), key, "records are used again");
+    assert!(!f.core.is_at(key, old));
+}
+
+#[test]
+fn an_id_whose_job_is_gone_names_a_new_job() {
+    let mut f = Fixture::new();
+    let id = finished(&mut f, job("a"));
+    f.advance(seconds(3600));
+    assert!(!f.submit_as(id, job("b")).unwrap().existing);
+    assert_eq!(f.states(id), [JobState::Queued]);
+    f.cancel(id, GRACE).unwrap();
+    f.run(|core, _, effects| core.delete(id, effects)).unwrap();
+    assert_eq!(f.find_error(id), ErrorKind::JobNotFound(id), "the newer job did not expire");
+}
+
+#[test]
+fn the_oldest_finished_jobs_make_room_and_the_one_that_just_ended_stays() {
+    let mut f = Fixture::with(CoreOptions { retention_bytes_max: 3000, ..CoreOptions::default() });
+    let [first, second] = [sized("a", 500), sized("a", 500)].map(|job| finished(&mut f, job));
+    let waiting = f.submit(sized("a", 2000));
+    f.advance(seconds(1));
+    let third = finished(&mut f, sized("a", 500));
+    assert_eq!(f.find_error(first), expired(first, f.now.wall), "removed now, not when its time was over");
+    assert_eq!([second, third].map(|id| f.state(id)), [JobState::Cancelled; 2]);
+    let large = finished(&mut f, sized("a", 10_000));
+    assert_eq!((f.core.job_count(), f.state(large)), (2, JobState::Cancelled));
+    finished(&mut f, sized("a", 10));
+    assert!(f.core.find(large).is_err() && f.core.find(waiting).is_ok());
+}

@@ -1,0 +1,190 @@
+//! Accepting jobs: idempotency, batches and bounds.
+
+use std::time::Duration;
+
+use super::fixture::*;
+use crate::core::lanes::LANES_MAX;
+use crate::core::{AttemptEnd, CoreOptions};
+use crate::error::ErrorKind;
+use crate::job::{Failure, FailureReason, JobId, JobState, NewJob, Payload, Start};
+
+fn small() -> CoreOptions {
+    CoreOptions { jobs_max: 3, job_bytes_max: 100, ..CoreOptions::default() }
+}
+
+fn submit_all(f: &mut Fixture, jobs: Vec<(JobId, NewJob)>) -> Result<Vec<bool>, (usize, ErrorKind)> {
+    f.run(|core, now, effects| core.submit_all(now, jobs, effects))
+        .map(|accepted| accepted.iter().map(|submitted| submitted.existing).collect())
+        .map_err(|(index, error)| (index, error.kind().clone()))
+}
+
+fn full(reason: &'static str) -> impl Fn(&ErrorKind) -> bool {
+    move |kind| matches!(kind, ErrorKind::ResourceExhausted { reason: actual, .. } if *actual == reason)
+}
+
+#[test]
+fn the_same_job_again_is_the_job_that_is_there() {
+    let mut f = Fixture::new();
+    let first = f.submit_as(id(1), retried("a", 3)).unwrap();
+    let records = f.records.len();
+    let again = f.submit_as(id(1), retried("a", 3)).unwrap();
+    assert_eq!((first.existing, again.existing, again.key), (false, true, first.key));
+    assert_eq!((f.core.job_count(), f.records.len()), (1, records));
+}
+
+#[test]
+fn the_same_job_again_after_its_end_starts_nothing() {
+    let mut f = Fixture::new();
+    f.open(&["a"], 2);
+    let ended = f.submit(job("a"));
+    f.end(ended, success());
+    f.started();
+    assert!(f.submit_as(ended, job("a")).unwrap().existing);
+    assert_eq!((f.started(), f.state(ended)), (vec![], JobState::Succeeded));
+}
+
+#[test]
+fn another_spec_under_a_used_id_is_refused() {
+    let mut f = Fixture::new();
+    f.open(&["ended"], 1);
+    let ended = f.submit(job("ended"));
+    f.end(ended, success());
+    f.submit_as(id(1), job("a")).unwrap();
+    let others = [
+        job("b"),
+        queued_in("a", "q"),
+        prioritized("a", 1),
+        sized("a", 1),
+        with("a", |options| options.retention = Some(seconds(1))),
+        NewJob { payload: Payload::text(""), ..job("a") },
+    ];
+    for other in others {
+        for id in [id(1), ended] {
+            let error = f.submit_as(id, other.clone()).unwrap_err();
+            assert_eq!(*error.kind(), ErrorKind::JobIdReused(id));
+        }
+    }
+}
+
+#[test]
+fn a_batch_is_accepted_whole_or_not_at_all() {
+    let mut f = Fixture::with(small());
+    f.submit_as(id(1), job("a")).unwrap();
+    let batch = |numbers: &[u32]| numbers.iter().map(|number| (id(*number), job("new"))).collect();
+    let (index, kind) = submit_all(&mut f, batch(&[2, 3, 4])).unwrap_err();
+    assert_eq!((index, full("QUEUE_FULL")(&kind)), (2, true));
+    let (index, kind) = submit_all(&mut f, batch(&[2, 1])).unwrap_err();
+    assert_eq!((index, kind), (1, ErrorKind::JobIdReused(id(1))));
+    assert_eq!((f.core.job_count(), f.core.lanes.keys().len()), (1, 1));
+    assert_eq!(submit_all(&mut f, batch(&[2, 3])), Ok(vec![false, false]));
+}
+
+#[test]
+fn a_job_that_stands_twice_in_a_batch_is_one_job() {
+    let mut f = Fixture::with(small());
+    let batch = vec![(id(1), job("a")), (id(2), job("a")), (id(1), job("a")), (id(3), job("a"))];
+    assert_eq!(submit_all(&mut f, batch), Ok(vec![false, false, true, false]));
+    let batch = vec![(id(4), job("a")), (id(4), job("b"))];
+    assert_eq!(submit_all(&mut Fixture::new(), batch), Err((1, ErrorKind::JobIdReused(id(4)))));
+}
+
+#[test]
+fn a_batch_counts_its_bytes_and_its_lanes() {
+    let mut f = Fixture::with(CoreOptions { job_bytes_max: 100, ..CoreOptions::default() });
+    let (index, kind) =
+        submit_all(&mut f, vec![(id(1), sized("a", 60)), (id(2), sized("a", 41))]).unwrap_err();
+    assert_eq!((index, full("QUEUE_BYTES_FULL")(&kind)), (1, true));
+    assert_eq!(
+        submit_all(&mut f, vec![(id(1), sized("a", 60)), (id(2), sized("a", 40))]),
+        Ok(vec![false; 2])
+    );
+    let lanes = (0..=LANES_MAX as u32).map(|number| (id(number), job(&format!("k{number}")))).collect();
+    let (index, kind) = submit_all(&mut Fixture::new(), lanes).unwrap_err();
+    assert_eq!((index, full("LANES_FULL")(&kind)), (LANES_MAX, true));
+}
+
+#[test]
+fn jobs_beyond_the_bounds_leave_nothing_behind() {
+    let mut f = Fixture::with(small());
+    f.submit(sized("a", 60));
+    let records = f.records.len();
+    let error = f.submit_as(id(9), sized("b", 41)).unwrap_err();
+    assert!(full("QUEUE_BYTES_FULL")(error.kind()));
+    f.submit(sized("a", 40));
+    f.submit(job("a"));
+    let error = f.submit_as(id(9), job("b")).unwrap_err();
+    assert!(full("QUEUE_FULL")(error.kind()));
+    assert_eq!(f.find_error(id(9)), ErrorKind::JobNotFound(id(9)));
+    assert_eq!((f.core.lanes.keys().len(), f.core.job_count()), (1, 3));
+    assert_eq!(f.records.len(), records + 2, "refused jobs are not recorded");
+}
+
+#[test]
+fn room_comes_back_when_jobs_end_even_while_they_are_kept() {
+    let mut f = Fixture::with(small());
+    let jobs = [(); 3].map(|()| f.submit(sized("a", 30)));
+    f.submit_as(id(9), job("a")).unwrap_err();
+    f.cancel(jobs[0], GRACE).unwrap();
+    f.submit_as(id(9), sized("a", 40)).unwrap();
+    assert_eq!(f.core.job_count(), 4);
+}
+
+#[test]
+fn a_check_answers_as_submit_would_and_keeps_nothing() {
+    let mut f = Fixture::with(small());
+    let known = f.submit(sized("a", 100));
+    assert!(f.core.check_submit(None, &job("b")).is_ok());
+    assert!(f.core.check_submit(Some(known), &sized("a", 100)).is_ok());
+    let reused = f.core.check_submit(Some(known), &job("a")).unwrap_err();
+    assert_eq!(*reused.kind(), ErrorKind::JobIdReused(known));
+    assert!(full("QUEUE_BYTES_FULL")(f.core.check_submit(None, &sized("b", 1)).unwrap_err().kind()));
+    assert_eq!((f.core.job_count(), f.core.lanes.keys().len()), (1, 1));
+}
+
+#[test]
+fn no_span_is_too_long_to_be_accepted() {
+    for span in [
+        Duration::MAX - seconds(1000),
+        seconds(u64::MAX / 1000),
+        seconds(4_400_000_000),
+        seconds(315_576_000_000),
+    ] {
+        let mut f = Fixture::with(CoreOptions { attempt_timeout: span, ..CoreOptions::default() });
+        f.advance(seconds(100));
+        f.open(&["a"], 5);
+        let [delayed, timed, kept, cancelled] = [
+            with("a", |options| options.start = Start::After(span)),
+            with("a", |options| options.timeout = Some(span)),
+            with("a", |options| options.retention = Some(span)),
+            with("a", |options| options.attempt_timeout = Some(span)),
+        ]
+        .map(|job| f.submit(job));
+        f.cancel(cancelled, span).unwrap();
+        f.end(kept, fail_after(span));
+        f.end(timed, AttemptEnd::Release(span));
+        f.advance(seconds(3600 * 24 * 365 * 10));
+        let states = [delayed, timed, kept, cancelled].map(|id| f.state(id));
+        assert_eq!(
+            states,
+            [JobState::Scheduled, JobState::Scheduled, JobState::Failed, JobState::Running],
+            "{span:?}"
+        );
+    }
+}
+
+fn fail_after(pause: Duration) -> AttemptEnd {
+    AttemptEnd::Failure(Failure::new(FailureReason::Handler, "later"), Some(pause))
+}
+
+#[test]
+fn options_spelled_out_at_their_defaults_are_no_other_spec() {
+    let mut f = Fixture::new();
+    f.submit_as(id(1), job("a")).unwrap();
+    assert!(f.submit_as(id(1), with("a", |_| {})).unwrap().existing);
+    f.submit_as(id(2), with("a", |_| {})).unwrap();
+    assert!(f.submit_as(id(2), job("a")).unwrap().existing);
+    assert_eq!(
+        submit_all(&mut f, vec![(id(3), job("a")), (id(3), with("a", |_| {}))]),
+        Ok(vec![false, true])
+    );
+}

@@ -1,0 +1,106 @@
+//! The job table, its acceptance order and the lists threaded through it, against plain vectors.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::fixture::id;
+use crate::core::JobKey;
+use crate::core::entry::{Entry, LaneKey};
+use crate::core::list::{Links, List};
+use crate::core::table::Table;
+use crate::core::wheel::Timer;
+use crate::job::{JobState, Payload, Timestamp};
+
+/// A record with nothing to it but its id.
+pub(super) fn bare_entry(number: u32) -> Entry {
+    Entry {
+        id: id(number),
+        payload: Payload::default(),
+        options: None,
+        lane: LaneKey(0),
+        priority: 0,
+        state: JobState::Queued,
+        first_wait: None,
+        cancel_requested: false,
+        attempt: 0,
+        lost: 0,
+        released: 0,
+        sequence: 1,
+        observer: 0,
+        accepted: 0,
+        create_time: Timestamp::default(),
+        created: Duration::ZERO,
+        deadline: Duration::MAX,
+        links: Links::NONE,
+        timer: Timer::UNSET,
+        history: Vec::new(),
+        stream: None,
+        live: None,
+        end: None,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 30, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_table_finds_and_orders_what_it_holds(steps in vec((0..3_u8, any::<prop::sample::Index>()), 1..2500)) {
+        let mut table = Table::new();
+        let mut model: BTreeMap<u64, (u32, JobKey)> = BTreeMap::new();
+        for (number, (step, index)) in (0..).zip(steps) {
+            if step > 0 || model.is_empty() {
+                let key = table.insert(bare_entry(number));
+                model.insert(u64::from(number), (number, key));
+            } else {
+                let (accepted, (removed, key)) = model.iter().nth(index.index(model.len())).unwrap();
+                let (accepted, removed, key) = (*accepted, *removed, *key);
+                prop_assert_eq!(table.remove(key).id, id(removed));
+                prop_assert_eq!(table.find(id(removed)), None);
+                model.remove(&accepted);
+                // Numbers run on, as if the place of the removed job were taken by one that never was.
+                let gap = table.insert(bare_entry(number));
+                table.remove(gap);
+            }
+            prop_assert_eq!(table.len() as usize, model.len());
+            prop_assert_eq!(table.next_accepted(), u64::from(number) + 1);
+        }
+        for (number, key) in model.values() {
+            prop_assert_eq!(table.find(id(*number)), Some(*key));
+            prop_assert_eq!(table[*key].id, id(*number));
+        }
+        for before in [0, 1, 255, 256, 257, 1000, 2600, u64::MAX] {
+            let listed: Vec<_> = table.accepted_before(before).collect();
+            let expected: Vec<_> = model.range(..before).rev().map(|(_, (_, key))| *key).collect();
+            prop_assert_eq!(listed, expected);
+        }
+    }
+
+    #[test]
+    fn a_list_is_a_vector_with_two_ends(steps in vec((0..3_u8, any::<prop::sample::Index>()), 1..200)) {
+        let mut table = Table::new();
+        let (mut list, mut model) = (List::default(), Vec::new());
+        for (number, (step, index)) in (0..).zip(steps) {
+            match step {
+                0 if !model.is_empty() => {
+                    let key = model.remove(index.index(model.len()));
+                    list.remove(&mut table, key);
+                }
+                1 => {
+                    let key = table.insert(bare_entry(number));
+                    list.push_front(&mut table, key);
+                    model.insert(0, key);
+                }
+                _ => {
+                    let key = table.insert(bare_entry(number));
+                    list.push_back(&mut table, key);
+                    model.push(key);
+                }
+            }
+            prop_assert_eq!(list.keys(&table), model.clone());
+            prop_assert_eq!((list.first(), list.is_empty()), (model.first().copied(), model.is_empty()));
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The config of the server commands: what wins, and what is refused.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::*;
+
+fn config_file(name: &str, text: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, text).expect("a file");
+    path
+}
+
+async fn config(command: &mut Command) -> toml::Table {
+    run(command).await.exits(0).stdout.parse().expect("TOML")
+}
+
+#[tokio::test]
+async fn a_flag_wins_over_a_variable_over_the_file_over_the_default() {
+    let file = config_file(
+        "precedence.toml",
+        "slots = 1\nlisten = '127.0.0.1:1'\ndrain_timeout = '1s'\n[limits]\nretention = '2h'\njobs_max = 1\n",
+    );
+    let file = file.to_str().expect("UTF-8");
+    let mut command =
+        jobstream(&["serve", "--config", file, "--print-config", "--slots", "3", "--jobs-max", "3"]);
+    command.env("JOBSTREAM_SLOTS", "2").env("JOBSTREAM_LISTEN", "127.0.0.1:2").env("JOBSTREAM_JOBS_MAX", "2");
+    let config = config(&mut command).await;
+    assert_eq!(config["slots"].as_integer(), Some(3), "flag");
+    assert_eq!(config["limits"]["jobs_max"].as_integer(), Some(3), "flag");
+    assert_eq!(config["listen"].as_str(), Some("127.0.0.1:2"), "variable");
+    assert_eq!(config["drain_timeout"].as_str(), Some("1s"), "file");
+    assert_eq!(config["limits"]["retention"].as_str(), Some("2h"), "file");
+    assert_eq!(config["limits"]["payload_bytes_max"].as_str(), Some("1MiB"), "default");
+    assert_eq!(config["demo"].as_bool(), Some(false), "default");
+}
+
+#[tokio::test]
+async fn what_is_printed_can_be_read_again() {
+    let args = ["dev", "--print-config", "--slots", "5", "--exec", "upper=tr a-z A-Z"];
+    let printed = run(&mut jobstream(&args)).await.exits(0).stdout;
+    let file = config_file("again.toml", &printed);
+    let file = file.to_str().expect("UTF-8");
+    let again = run(&mut jobstream(&["serve", "--config", file, "--print-config"])).await.exits(0).stdout;
+    assert_eq!(again, printed);
+}
+
+#[tokio::test]
+async fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
+    let file =
+        config_file("typo.toml", "slots = 1\n[commands.resize]\nprogram = 'x'\nretry_exit_code = [1]\n");
+    let file = file.to_str().expect("UTF-8");
+    run(&mut jobstream(&["serve", "--config", file]))
+        .await
+        .exits(2)
+        .says(&[&format!("{file}:4: unknown key \"retry_exit_code\""), "did you mean \"retry_exit_codes\"?"]);
+}
+
+#[tokio::test]
+async fn dev_serves_the_demo_kinds_and_takes_programs() {
+    let args = ["dev", "--print-config", "--exec", "upper=tr a-z A-Z", "--listen", "127.0.0.1:0"];
+    let config = config(&mut jobstream(&args)).await;
+    assert_eq!(config["demo"].as_bool(), Some(true));
+    assert_eq!(config["exec"][0].as_str(), Some("upper=tr a-z A-Z"));
+    run(&mut jobstream(&["dev", "--exec", "upper"])).await.exits(2).says(&["kind=program"]);
+}

@@ -1,0 +1,89 @@
+//! `jobs`: listing across pages, and verbs that take several ids.
+
+use jobstream::proto::v1::{CancelResponse, GetJobResponse, Job, ListJobsResponse, RetryResponse};
+use serde_json::Value;
+
+use super::fake::Fake;
+use super::*;
+
+const OTHER: &str = "01890000-0000-7000-8000-000000000002";
+
+fn page(ids: &[&str], token: &str) -> Result<ListJobsResponse, Status> {
+    let job = |id: &&str| Job { job_id: (*id).to_owned(), state: JobState::Queued.into(), ..Job::default() };
+    Ok(ListJobsResponse { jobs: ids.iter().map(job).collect(), next_page_token: token.to_owned() })
+}
+
+#[tokio::test]
+async fn a_list_goes_on_through_short_and_empty_pages() {
+    let fake = Fake::start().await;
+    fake.script().list.extend([page(&["a"], "1"), page(&[], "2"), page(&["b"], "3"), page(&["c"], "")]);
+    let args = ["jobs", "ls", "--state", "queued,RUNNING", "--kind", "k", "--label", "a=b", "--since", "15m"];
+    let ran = run(&mut client(fake.address, &args)).await.exits(0);
+    let ids: Vec<_> = ran.stdout.lines().filter_map(|line| line.split('\t').next()).collect();
+    assert_eq!(ids, ["a", "b", "c"]);
+    let listed = &fake.script().listed;
+    let tokens: Vec<_> = listed.iter().map(|request| request.page_token.as_str()).collect();
+    assert_eq!(tokens, ["", "1", "2", "3"]);
+    for request in listed {
+        assert_eq!(request.states, [i32::from(JobState::Queued), i32::from(JobState::Running)]);
+        assert_eq!((request.kind.as_str(), request.labels["a"].as_str()), ("k", "b"));
+        assert_eq!(request.create_time_from, listed[0].create_time_from, "filters stay the same");
+    }
+}
+
+#[tokio::test]
+async fn a_list_ends_at_its_limit() {
+    let fake = Fake::start().await;
+    fake.script().list.extend([page(&["a", "b"], "1"), page(&["c", "d"], "2")]);
+    let ran = run(&mut client(fake.address, &["jobs", "ls", "--limit", "3", "-o", "json"])).await.exits(0);
+    let jobs: Vec<Value> = serde_json::from_str(&ran.stdout).expect("an array");
+    assert_eq!(jobs.len(), 3);
+    let sizes: Vec<_> = fake.script().listed.iter().map(|request| request.page_size).collect();
+    assert_eq!(sizes, [3, 1]);
+    ran.says(&["see more with --limit"]);
+}
+
+#[tokio::test]
+async fn an_empty_list_is_empty_in_every_format() {
+    let fake = Fake::start().await;
+    for (format, expected) in [("json", "[]\n"), ("jsonl", ""), ("table", "")] {
+        fake.script().list.extend([page(&[], "")]);
+        let ran = run(&mut client(fake.address, &["jobs", "ls", "-o", format])).await.exits(0);
+        assert_eq!(ran.stdout, expected);
+    }
+}
+
+#[tokio::test]
+async fn one_bad_id_does_not_keep_the_others_from_their_turn() {
+    let fake = Fake::start().await;
+    let job = Job { job_id: OTHER.to_owned(), state: JobState::Running.into(), ..Job::default() };
+    let missing = Err(refusal(Code::NotFound, "JOB_NOT_FOUND"));
+    fake.script().get.extend([missing, Ok(GetJobResponse { job: Some(job) })]);
+    let ran = run(&mut client(fake.address, &["jobs", "get", ID, OTHER, "-o", "json"])).await.exits(5);
+    let object: Value = serde_json::from_str(&ran.stdout).expect("one object");
+    assert_eq!((&object["jobId"], &object["state"]), (&OTHER.into(), &"RUNNING".into()));
+}
+
+#[tokio::test]
+async fn cancel_retry_and_rm_answer_for_each_id() {
+    let fake = Fake::start().await;
+    let cancelled = CancelResponse { state: JobState::Cancelled.into(), sequence: 2 };
+    fake.script().cancel.extend([Ok(cancelled), Ok(cancelled)]);
+    let args = ["jobs", "cancel", ID, OTHER, "--reason", "why", "--grace", "2s"];
+    let ran = run(&mut client(fake.address, &args)).await.exits(0);
+    assert_eq!(ran.stdout, format!("{ID}\tCANCELLED\n{OTHER}\tCANCELLED\n"));
+    assert_eq!(fake.script().cancelled[0].grace.map(|grace| grace.seconds), Some(2));
+
+    fake.script().retry.extend([Ok(RetryResponse { job_id: OTHER.to_owned(), ..RetryResponse::default() })]);
+    let ran = run(&mut client(fake.address, &["jobs", "retry", ID, "--payload", "1"])).await.exits(0);
+    assert_eq!(ran.stdout, format!("{OTHER}\n"));
+    let retried = fake.script().retried[0].clone();
+    assert!(!retried.new_job_id.is_empty() && retried.payload.is_some(), "{retried:?}");
+
+    fake.script()
+        .delete
+        .extend([Ok(Default::default()), Err(refusal(Code::FailedPrecondition, "ILLEGAL_STATE"))]);
+    let ran =
+        run(&mut client(fake.address, &["jobs", "rm", ID, OTHER])).await.exits(10).says(&["ILLEGAL_STATE"]);
+    assert_eq!(ran.stdout, format!("{ID}\n"));
+}

@@ -1,0 +1,233 @@
+//! SubmitStream: acknowledgements and outcomes of many jobs, what a flaw does, and sending again after a cut.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jobstream::proto::v1;
+use jobstream::proto::v1::submit_result::Result as Submitted;
+use jobstream::proto::v1::{Disposition, JobState};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status, Streaming};
+
+use crate::support::{TestServer, batch, echo, job, json, refused, refused_in_batch, wait_for};
+
+/// Both sides of an open submit stream, and what has come back so far.
+struct Lane {
+    requests: Option<mpsc::Sender<v1::SubmitStreamRequest>>,
+    answers: Streaming<v1::SubmitStreamResponse>,
+    window: u32,
+    acks: BTreeMap<u32, Vec<v1::SubmitResult>>,
+    ends: Vec<v1::JobEnd>,
+}
+
+impl Lane {
+    async fn open(server: &TestServer) -> Self {
+        let (requests, receiver) = mpsc::channel(64);
+        let requests_sent = ReceiverStream::new(receiver);
+        let answers = wait_for("SubmitStream begins", server.jobs().submit_stream(requests_sent))
+            .await
+            .expect("a stream")
+            .into_inner();
+        Self { requests: Some(requests), answers, window: 0, acks: BTreeMap::new(), ends: Vec::new() }
+    }
+
+    async fn send(&self, batch: u32, jobs: Vec<v1::JobSpec>, outcomes: bool) {
+        let request = v1::SubmitStreamRequest { batch, jobs, outcomes };
+        let requests = self.requests.as_ref().expect("the caller's side is open");
+        wait_for("room to send", requests.send(request)).await.expect("an open stream");
+    }
+
+    /// Reads one answer; `None` once the stream has ended OK.
+    async fn step(&mut self) -> Result<Option<()>, Status> {
+        let Some(answer) = wait_for("an answer", self.answers.message()).await? else { return Ok(None) };
+        self.window = self.window.max(answer.window);
+        self.acks.extend(answer.acks.into_iter().map(|ack| (ack.batch, ack.results)));
+        self.ends.extend(answer.outcomes);
+        Ok(Some(()))
+    }
+
+    /// Closes the caller's side and reads until the stream ends.
+    async fn finish(&mut self) -> Result<(), Status> {
+        self.requests = None;
+        while self.step().await?.is_some() {}
+        Ok(())
+    }
+
+    fn created(&self, batch: u32) -> usize {
+        let is_created = |result: &&v1::SubmitResult| match &result.result {
+            Some(Submitted::Submitted(answer)) => answer.disposition() == Disposition::Created,
+            _ => false,
+        };
+        self.acks[&batch].iter().filter(is_created).count()
+    }
+}
+
+#[tokio::test]
+async fn every_batch_is_acknowledged_and_every_outcome_sent_once() {
+    let server = TestServer::start().await;
+    let mut lane = Lane::open(&server).await;
+    for number in 0..20 {
+        lane.send(number, batch(100), true).await;
+    }
+    lane.finish().await.unwrap();
+    assert_eq!(lane.window, 65_536);
+    assert!((0..20).all(|number| lane.created(number) == 100));
+    let places: BTreeSet<_> = lane.ends.iter().map(|end| (end.batch, end.index)).collect();
+    assert_eq!((places.len(), lane.ends.len()), (2_000, 2_000));
+    for end in &lane.ends {
+        let Some(Submitted::Submitted(ack)) = &lane.acks[&end.batch][end.index as usize].result else {
+            panic!("an outcome of a job that was refused: {end:?}")
+        };
+        assert_eq!((&end.job_id, end.state()), (&ack.job_id, JobState::Succeeded));
+        let result = server_result(end);
+        assert_eq!(result, end.index.to_string());
+    }
+}
+
+fn server_result(end: &v1::JobEnd) -> String {
+    let Some(v1::outcome::End::Result(result)) = end.outcome.clone().and_then(|outcome| outcome.end) else {
+        panic!("no result: {end:?}")
+    };
+    let Some(v1::payload::Body::Text(text)) = result.body else { panic!("no text: {result:?}") };
+    text
+}
+
+#[tokio::test]
+async fn the_first_answer_tells_the_window_before_anything_was_sent() {
+    let server = TestServer::start().await;
+    let mut lane = Lane::open(&server).await;
+    lane.step().await.unwrap().expect("an answer");
+    assert_eq!((lane.window, lane.acks.len()), (65_536, 0));
+    lane.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn without_outcomes_the_stream_ends_after_its_acknowledgements() {
+    let server = TestServer::start().await;
+    let mut lane = Lane::open(&server).await;
+    lane.send(7, vec![job("test.gate")], false).await;
+    lane.finish().await.unwrap();
+    assert_eq!((lane.created(7), lane.ends.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn with_outcomes_the_stream_stays_open_until_the_last_job_ends() {
+    let server = TestServer::start().await;
+    let mut lane = Lane::open(&server).await;
+    lane.send(1, vec![job("test.gate"), echo("quick")], true).await;
+    lane.requests = None;
+    while lane.ends.is_empty() {
+        lane.step().await.unwrap().expect("the stream is open");
+    }
+    assert_eq!(lane.ends[0].index, 1);
+    server.gate.arrival().await;
+    server.gate.open(1);
+    lane.finish().await.unwrap();
+    assert_eq!(lane.ends.iter().map(|end| end.index).collect::<Vec<_>>(), [1, 0]);
+}
+
+#[tokio::test]
+async fn a_bad_job_is_refused_alone() {
+    let server = TestServer::start().await;
+    let mut lane = Lane::open(&server).await;
+    lane.send(1, vec![echo("good"), job("not a kind"), echo("good too")], true).await;
+    lane.finish().await.unwrap();
+    let message = refused_in_batch(&lane.acks[&1][1], Code::InvalidArgument, "INVALID_FIELD");
+    assert!(message.starts_with("jobs[1].kind: "), "{message}");
+    assert_eq!((lane.created(1), lane.ends.len()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_batch_of_a_bad_size_ends_the_stream_after_the_acknowledgements_before_it() {
+    let server = TestServer::start().await;
+    for bad in [Vec::new(), batch(1_001)] {
+        let mut lane = Lane::open(&server).await;
+        for number in 0..4 {
+            lane.send(number, batch(10), false).await;
+        }
+        lane.send(4, bad, false).await;
+        let status = lane.finish().await.unwrap_err();
+        refused(&status, Code::InvalidArgument, "INVALID_FIELD");
+        assert_eq!(lane.acks.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3]);
+    }
+}
+
+#[tokio::test]
+async fn sending_everything_again_on_a_new_stream_runs_no_job_twice() {
+    let server = TestServer::start().await;
+    let jobs: Vec<_> = (0..10).map(|_| batch(50)).collect();
+    let mut lane = Lane::open(&server).await;
+    for (number, jobs) in jobs.iter().enumerate() {
+        lane.send(number as u32, jobs.clone(), true).await;
+    }
+    lane.step().await.unwrap().expect("an answer");
+    drop(lane);
+
+    let mut lane = Lane::open(&server).await;
+    for (number, jobs) in jobs.iter().enumerate() {
+        lane.send(number as u32, jobs.clone(), true).await;
+    }
+    lane.finish().await.unwrap();
+    assert_eq!(lane.ends.len(), 500);
+    assert_eq!(server.info().await.jobs, 500);
+    for spec in jobs.iter().flatten().step_by(37) {
+        assert_eq!(server.get(&spec.job_id).await.attempt, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_full_window_stops_the_reading_until_outcomes_are_sent() {
+    let server = TestServer::start().await;
+    server.pause("default").await;
+    let mut lane = Lane::open(&server).await;
+    lane.step().await.unwrap().expect("an answer");
+    let batches = lane.window.div_ceil(1_000) + 1;
+    let requests = lane.requests.clone().expect("open");
+    let sending = tokio::spawn(async move {
+        for number in 0..batches {
+            let request = v1::SubmitStreamRequest { batch: number, jobs: batch(1_000), outcomes: true };
+            requests.send(request).await.expect("an open stream");
+        }
+    });
+    while lane.acks.len() + 1 < batches as usize {
+        lane.step().await.unwrap().expect("the stream is open");
+    }
+    assert_eq!(server.info().await.jobs, (batches - 1) * 1_000);
+    server.resume("default").await;
+    wait_for("every batch is sent", sending).await.expect("no panic");
+    lane.finish().await.unwrap();
+    assert_eq!(lane.acks.len(), batches as usize);
+    assert_eq!(lane.ends.len(), batches as usize * 1_000);
+}
+
+#[tokio::test]
+async fn answers_stay_below_what_clients_read_however_large_the_outcomes() {
+    let server = TestServer::start().await;
+    // Small as text and five times as large as values on the wire.
+    let wide = json(serde_json::json!(vec![0; 300_000]));
+    let spec = v1::JobSpec { payload: Some(wide), ..job("demo.echo") };
+    let mut lane = Lane::open(&server).await;
+    server.pause("default").await;
+    for number in 0..3 {
+        lane.send(number, vec![spec.clone()], true).await;
+    }
+    while lane.acks.len() < 3 {
+        lane.step().await.unwrap().expect("the stream is open");
+    }
+    server.resume("default").await;
+    lane.finish().await.unwrap();
+    assert_eq!(lane.ends.len(), 3);
+}
+
+#[tokio::test]
+async fn answers_stay_below_what_clients_read_however_many_jobs_are_refused() {
+    let server = TestServer::start().await;
+    let labels = (0..16).map(|number| (format!("{number}\u{1}{}", "x".repeat(60)), "\u{1}".repeat(90)));
+    let bad = v1::JobSpec { labels: labels.collect(), ..job("not a kind") };
+    let mut lane = Lane::open(&server).await;
+    for number in 0..4 {
+        lane.send(number, vec![bad.clone(); 1_000], false).await;
+    }
+    lane.finish().await.unwrap();
+    assert_eq!(lane.acks.len(), 4);
+}

@@ -1,0 +1,199 @@
+//! The server under test: its engine, pool and listener on a runtime of their own, ended when dropped.
+
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use jobstream::engine::{Engine, EngineOptions};
+use jobstream::proto::v1;
+use jobstream::proto::v1::admin_service_client::AdminServiceClient;
+use jobstream::proto::v1::job_service_client::JobServiceClient;
+use jobstream::server::{Server, ServerOptions, Shutdown, ShutdownReport};
+use jobstream::worker::Pool;
+use tokio::runtime::{self, Runtime};
+use tokio::sync::oneshot;
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+
+use super::{Ended, Gate, Watched, test_pool, wait_for, watch_request};
+
+/// What a test changes before the server starts.
+pub(crate) struct Setup {
+    pub(crate) engine: EngineOptions,
+    pub(crate) server: ServerOptions,
+    pub(crate) pool: Pool,
+    /// Where `test.gate` and its like wait.
+    pub(crate) gate: Gate,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let gate = Gate::new();
+        let mut server = ServerOptions::default();
+        server.serve.edge_threads = NonZeroUsize::new(2).expect("two are not zero");
+        Self { engine: EngineOptions::default(), server, pool: test_pool(&gate), gate }
+    }
+}
+
+/// A running server, and one connection to it that all clients share.
+pub(crate) struct TestServer {
+    pub(crate) address: SocketAddr,
+    pub(crate) gate: Gate,
+    pub(crate) shutdown: Shutdown,
+    ended: Option<oneshot::Receiver<ShutdownReport>>,
+    channel: Channel,
+    runtime: Option<Runtime>,
+}
+
+impl TestServer {
+    /// With every option at its default.
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut Setup)) -> Self {
+        let mut setup = Setup::default();
+        change(&mut setup);
+        let Setup { engine, server, pool, gate } = setup;
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        let shutdown = Shutdown::default();
+        let told = shutdown.clone();
+        let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let (report, ended) = oneshot::channel();
+        runtime.spawn(async move {
+            let engine = Engine::start(engine);
+            let pool = pool.start(&engine).expect("good names");
+            let server = Server::new(engine, server).with_pool(pool);
+            // The test may have ended without asking for the report.
+            let _ = report.send(server.run(listener, told).await.expect("the server starts"));
+        });
+        let channel = connect(address).await;
+        Self { address, gate, shutdown, ended: Some(ended), channel, runtime: Some(runtime) }
+    }
+
+    /// On the shared connection.
+    pub(crate) fn jobs(&self) -> JobServiceClient<Channel> {
+        client(self.channel.clone())
+    }
+
+    /// On a connection of its own.
+    pub(crate) async fn new_jobs(&self) -> JobServiceClient<Channel> {
+        client(connect(self.address).await)
+    }
+
+    pub(crate) fn admin(&self) -> AdminServiceClient<Channel> {
+        AdminServiceClient::new(self.channel.clone())
+    }
+
+    /// The shared connection, for other services.
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    pub(crate) async fn try_submit(&self, job: v1::JobSpec) -> Result<v1::SubmitResponse, Status> {
+        let request = v1::SubmitRequest { job: Some(job), validate_only: false };
+        let answer = wait_for("Submit answers", self.jobs().submit(request)).await;
+        answer.map(tonic::Response::into_inner)
+    }
+
+    /// Submits a job and answers its id.
+    pub(crate) async fn submit(&self, job: v1::JobSpec) -> String {
+        self.try_submit(job).await.expect("the job is accepted").job_id
+    }
+
+    /// Where the job is, without waiting.
+    pub(crate) async fn peek(&self, id: &str) -> v1::GetResultResponse {
+        self.try_result(id, Duration::ZERO).await.expect("the job is known")
+    }
+
+    pub(crate) async fn try_result(&self, id: &str, wait: Duration) -> Result<v1::GetResultResponse, Status> {
+        let wait = prost_types::Duration::try_from(wait).expect("a short wait");
+        let request = v1::GetResultRequest { job_id: id.to_owned(), wait: Some(wait) };
+        let answer = wait_for("GetResult answers", self.jobs().get_result(request)).await;
+        answer.map(tonic::Response::into_inner)
+    }
+
+    /// How the job ended, once it has.
+    pub(crate) async fn end(&self, id: &str) -> Ended {
+        let answer = self.try_result(id, Duration::from_secs(25)).await.expect("the job is known");
+        Ended::of(id, &answer)
+    }
+
+    pub(crate) async fn run_to_end(&self, job: v1::JobSpec) -> Ended {
+        self.end(&self.submit(job).await).await
+    }
+
+    pub(crate) async fn get(&self, id: &str) -> v1::Job {
+        let request = v1::GetJobRequest { job_id: id.to_owned() };
+        let answer = wait_for("GetJob answers", self.jobs().get_job(request)).await;
+        answer.expect("the job is known").into_inner().job.expect("a job")
+    }
+
+    pub(crate) async fn cancel(&self, id: &str, grace: Duration) -> Result<v1::CancelResponse, Status> {
+        let grace = Some(prost_types::Duration::try_from(grace).expect("a short grace"));
+        let request = v1::CancelRequest { job_id: id.to_owned(), reason: "a test".to_owned(), grace };
+        let answer = wait_for("Cancel answers", self.jobs().cancel(request)).await;
+        answer.map(tonic::Response::into_inner)
+    }
+
+    pub(crate) async fn delete(&self, id: &str) -> Result<(), Status> {
+        let request = v1::DeleteRequest { job_id: id.to_owned() };
+        wait_for("Delete answers", self.jobs().delete(request)).await.map(|_| ())
+    }
+
+    /// Everything WatchResult sends after this sequence until it ends.
+    pub(crate) async fn watch_all(&self, id: &str, after: u32) -> Watched {
+        self.watch(watch_request(id, after)).await.rest().await
+    }
+
+    /// An open WatchResult, of which nothing has been read.
+    pub(crate) async fn watch(&self, request: v1::WatchResultRequest) -> Watched {
+        Watched::open(&mut self.jobs(), request).await
+    }
+
+    pub(crate) async fn info(&self) -> v1::GetServerInfoResponse {
+        let request = v1::GetServerInfoRequest {};
+        wait_for("GetServerInfo answers", self.admin().get_server_info(request))
+            .await
+            .expect("an answer")
+            .into_inner()
+    }
+
+    /// Pauses the queue, so that its jobs wait.
+    pub(crate) async fn pause(&self, queue: &str) {
+        let request = v1::PauseQueueRequest { queue: queue.to_owned() };
+        wait_for("PauseQueue answers", self.admin().pause_queue(request)).await.expect("a queue name");
+    }
+
+    pub(crate) async fn resume(&self, queue: &str) {
+        let request = v1::ResumeQueueRequest { queue: queue.to_owned() };
+        wait_for("ResumeQueue answers", self.admin().resume_queue(request)).await.expect("a queue");
+    }
+
+    /// The report of a server that was told to end.
+    pub(crate) async fn report(&mut self) -> ShutdownReport {
+        let ended = self.ended.take().expect("the report is asked for once");
+        wait_for("the server ends", ended).await.expect("the server does not panic")
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.shutdown.now.cancel();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A connection of its own.
+pub(crate) async fn connect(address: SocketAddr) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+    wait_for("a connection", endpoint.connect()).await.expect("a listening socket")
+}
+
+fn client(channel: Channel) -> JobServiceClient<Channel> {
+    JobServiceClient::new(channel)
+}

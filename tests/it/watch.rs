@@ -1,0 +1,3 @@
+//! WatchResult: the same events whenever it is opened and wherever it is resumed, and an end that is never missed.
+
+mod replay;

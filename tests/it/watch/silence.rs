@@ -1,0 +1,1 @@
+//! Heartbeats, deadlines and readers that do not read.
