@@ -9,3 +9,8 @@ pub mod proto;
 pub mod rpc;
 pub mod server;
 pub mod worker;
+
+/// The README's Rust compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

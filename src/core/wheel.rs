@@ -6,8 +6,8 @@ use super::table::{JobKey, Table};
 
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
-const LEVELS: usize = 9;
-/// The last tick there is, 571,000 years away.
+const LEVELS: usize = 7;
+/// The last tick there is, after 139 years.
 pub(super) const TICK_MAX: u64 = (1 << (SLOT_BITS * LEVELS as u32)) - 1;
 const UNSET: u16 = u16::MAX;
 

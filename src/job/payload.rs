@@ -69,6 +69,14 @@ impl Payload {
         self.content_type.as_deref()
     }
 
+    /// Bytes of the content on the wire, at most: a JSON value may take 11 bytes for two of its text.
+    pub(crate) fn wire_bytes_max(&self) -> usize {
+        match self.encoding {
+            Encoding::Data | Encoding::Text => self.bytes.len(),
+            Encoding::Json => self.bytes.len() * 11 / 2,
+        }
+    }
+
     /// Whether there is no content.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()

@@ -8,7 +8,10 @@ mod request;
 mod spec;
 mod time;
 
-pub(crate) use json::DEPTH_MAX as JSON_DEPTH_MAX;
+pub(crate) use json::{
+    DEPTH_MAX as JSON_DEPTH_MAX, SMALL_TEXT_BYTES as JSON_SMALL_TEXT_BYTES,
+    WIRE_BYTES_MAX as JSON_WIRE_BYTES_MAX,
+};
 pub(crate) use payload::{PayloadSource, payload};
 pub(crate) use request::{
     Cancel, GetResult, ListJobs, Retry, WatchResult, batch_size, cancel, get_result, list_jobs,

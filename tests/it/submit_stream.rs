@@ -204,7 +204,7 @@ async fn a_full_window_stops_the_reading_until_outcomes_are_sent() {
 async fn answers_stay_below_what_clients_read_however_large_the_outcomes() {
     let server = TestServer::start().await;
     // Small as text and five times as large as values on the wire.
-    let wide = json(serde_json::json!(vec![0; 300_000]));
+    let wide = json(serde_json::json!(vec![0; 180_000]));
     let spec = v1::JobSpec { payload: Some(wide), ..job("demo.echo") };
     let mut lane = Lane::open(&server).await;
     server.pause("default").await;

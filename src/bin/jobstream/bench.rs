@@ -37,6 +37,9 @@ const HIDDEN_COMMAND: &str = "__bench-server";
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
 const EXAMPLES: &str = "\
+Starts its own servers, each in a process of its own, and takes about half a
+minute a scenario. Build with --release.
+
 Examples:
   jobstream bench
   jobstream bench submit run --seconds 5 --rounds 7

@@ -103,6 +103,10 @@ fn without_slots_a_session_finishes_what_it_runs_and_gets_nothing_more() {
     assert_eq!(f.view(second).wait_reason, Some(WaitReason::WorkersBusy));
     f.set_slots(session, 1);
     assert_eq!(f.state(second), JobState::Running);
+    f.end(second, success());
+    f.set_slots(session, 0);
+    let third = f.submit(job("a"));
+    assert_eq!(f.state(third), JobState::Queued, "a free slot was taken away");
 }
 
 #[test]
@@ -132,7 +136,7 @@ fn wait_reasons_follow_what_holds_the_job_up() {
     assert_eq!(reason(&f), Some(WaitReason::NoWorker));
     let session = f.open(&["a"], 0);
     assert_eq!(reason(&f), Some(WaitReason::WorkersBusy));
-    f.run(|core, _, effects| core.pause_queue("default", effects));
+    f.run(|core, _, effects| core.pause_queue("default", effects)).unwrap();
     assert_eq!(reason(&f), Some(WaitReason::QueuePaused));
     f.close(session);
     f.run(|core, now, effects| core.resume_queue(now, "default", effects)).unwrap();

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use proptest::prelude::ProptestConfig;
+
 use super::invariants;
 use crate::clock::Now;
 use crate::core::effects::Record;
@@ -31,6 +33,11 @@ pub(super) struct Fixture {
     leases: HashMap<JobId, (SessionKey, LeaseId)>,
     lease_jobs: HashMap<LeaseId, JobId>,
     ids: u32,
+}
+
+/// Random cases: this many, with a bound on looking for a smaller failure, and no file of old failures.
+pub(super) fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, max_shrink_iters: 2000, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 pub(super) const fn seconds(count: u64) -> Duration {

@@ -254,15 +254,18 @@ fn a_lost_attempt_goes_to_another_worker_at_once_and_leaves_the_retries_alone() 
 fn a_release_counts_no_attempt() {
     let mut f = Fixture::new();
     f.open(&["a"], 1);
-    let id = f.submit(job("a"));
+    let id = f.submit(retried("a", 2));
     for _ in 0..10 {
         f.end(id, AttemptEnd::Release(seconds(1)));
         assert_eq!(f.state(id), Scheduled);
         f.advance(seconds(1));
     }
     assert_eq!(f.view(id).attempt, 11);
-    f.end(id, success());
-    assert_eq!(f.state(id), Succeeded);
+    f.end(id, failure("the first that counts"));
+    assert_eq!(f.state(id), Scheduled);
+    f.advance(seconds(1));
+    f.end(id, failure("the second that counts"));
+    assert_eq!(f.state(id), Failed);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::commands::{Command, PAYLOAD_BYTES_MAX, commands};
-use super::fixture::{id, kind, millis, queue};
+use super::fixture::{cases, id, kind, millis, queue};
 use super::invariants;
 use super::model::{Model, Started};
 use crate::clock::Now;
@@ -17,7 +17,7 @@ use crate::core::{
 use crate::error::{Error, ErrorKind};
 use crate::job::{Event, EventBody, EventTypes, Failure, JobId, JobState, NewJob, Outcome, Start, Timestamp};
 
-const CASES: u32 = 500;
+const CASES: u32 = 300;
 /// Timers handled at a time, so that ticks are cut in pieces.
 const TICK_BUDGET: usize = 3;
 
@@ -35,9 +35,9 @@ fn options() -> CoreOptions {
     CoreOptions {
         payload_bytes_max: PAYLOAD_BYTES_MAX,
         jobs_max: 12,
-        job_bytes_max: 300,
+        job_bytes_max: 1_500,
         retention: millis(250),
-        retention_bytes_max: 8_000,
+        retention_bytes_max: 4_000,
         event_ring_bytes_max: 400,
         attempt_timeout: millis(120),
     }
@@ -79,7 +79,10 @@ impl Machine {
             }
             Command::Report(attempt, report) => self.report(attempt, report),
             Command::Cancel(job, grace) => {
-                let Some(id) = self.any_id(job) else { return };
+                // Running jobs more often, so that some are cancelled twice.
+                let running = self.running().into_iter().map(|started| started.id);
+                let ids: Vec<_> = running.chain(self.any_id(job)).collect();
+                let Some(id) = chosen(&ids, job) else { return };
                 let grace = *grace;
                 self.both(
                     |core, now, effects| {
@@ -96,7 +99,10 @@ impl Machine {
                 );
             }
             Command::Pause(name) => {
-                self.both(|core, _, effects| core.pause_queue(name, effects), |model| model.pause(name));
+                self.both(
+                    |core, _, effects| core.pause_queue(name, effects).unwrap(),
+                    |model| model.pause(name),
+                );
             }
             Command::Resume(name) => self.both(
                 |core, now, effects| core.resume_queue(now, name, effects).map_err(kind_of),
@@ -399,7 +405,7 @@ fn failure_without_message(failure: Arc<Failure>) -> Arc<Failure> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(CASES))]
 
     #[test]
     fn the_core_does_what_the_model_does(commands in commands()) {

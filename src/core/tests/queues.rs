@@ -6,7 +6,7 @@ use crate::job::{JobState, QueueView, Start};
 
 impl Fixture {
     fn pause(&mut self, name: &str) {
-        self.run(|core, _, effects| core.pause_queue(name, effects));
+        self.run(|core, _, effects| core.pause_queue(name, effects)).unwrap();
     }
 
     fn resume(&mut self, name: &str) {
@@ -108,8 +108,8 @@ fn a_purge_ends_all_that_waits_and_nothing_that_runs() {
 fn a_purge_works_while_finished_jobs_make_room() {
     let options = crate::core::CoreOptions { retention_bytes_max: 1, ..Default::default() };
     let mut f = Fixture::with(options);
-    for number in 0..20 {
-        f.submit(job(if number % 2 == 0 { "a" } else { "b" }));
+    for name in ["a", "b"].repeat(10) {
+        f.submit(job(name));
     }
     assert_eq!(f.purge("default", 100), 20);
     assert_eq!(f.core.job_count(), 1);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::fixture::id;
+use super::fixture::{cases, id};
 use crate::core::JobKey;
 use crate::core::entry::{Entry, LaneKey};
 use crate::core::list::{Links, List};
@@ -44,7 +44,7 @@ pub(super) fn bare_entry(number: u32) -> Entry {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 30, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(30))]
 
     #[test]
     fn the_table_finds_and_orders_what_it_holds(steps in vec((0..3_u8, any::<prop::sample::Index>()), 1..2500)) {

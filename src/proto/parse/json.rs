@@ -1,5 +1,6 @@
 //! JSON values of the wire, written as compact JSON text.
 
+use prost::Message;
 use prost_types::Value;
 use prost_types::value::Kind;
 
@@ -9,6 +10,12 @@ use prost_types::value::Kind;
 /// this bound a value can be read back within every response.
 pub(crate) const DEPTH_MAX: usize = 30;
 
+/// Largest value on the wire, in bytes: a job with such a payload and such a result still fits the message of 4 MiB that
+/// clients read unless told otherwise.
+pub(crate) const WIRE_BYTES_MAX: usize = 2 * 1024 * 1024 - 32 * 1024;
+/// Texts of this size stay below that: `0,` takes 11 bytes on the wire and nothing grows more.
+pub(crate) const SMALL_TEXT_BYTES: usize = 256 * 1024;
+
 /// Doubles up to here hold every integer exactly.
 const EXACT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 
@@ -16,7 +23,13 @@ const EXACT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 pub(super) fn to_text(value: &Value) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
     write_value(&mut out, value, 0)?;
-    Ok(out)
+    let wire_bytes = if out.len() > SMALL_TEXT_BYTES { value.encoded_len() } else { 0 };
+    match wire_bytes {
+        0..=WIRE_BYTES_MAX => Ok(out),
+        _ => Err(format!(
+            "takes {wire_bytes} bytes as a value on the wire, the limit is {WIRE_BYTES_MAX}: send it as text"
+        )),
+    }
 }
 
 fn write_value(out: &mut Vec<u8>, value: &Value, depth: usize) -> Result<(), String> {
@@ -120,6 +133,14 @@ mod tests {
         let fields = [("b".to_owned(), string("\"\n")), ("a".to_owned(), Value { kind: Some(list(vec![])) })];
         let object = Kind::StructValue(prost_types::Struct { fields: fields.into() });
         assert_eq!(text(object).unwrap(), r#"{"a":[],"b":"\"\n"}"#);
+    }
+
+    #[test]
+    fn values_that_grow_on_the_wire_have_a_bound() {
+        let zeros = |count| list(vec![Value { kind: Some(Kind::NumberValue(0.0)) }; count]);
+        assert!(text(zeros(WIRE_BYTES_MAX / 11 - 1)).is_ok());
+        let description = text(zeros(WIRE_BYTES_MAX / 11 + 1)).unwrap_err();
+        assert!(description.contains("send it as text"), "{description}");
     }
 
     #[test]

@@ -7,19 +7,14 @@ use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::proto::parse::JSON_DEPTH_MAX;
-
-/// Largest value on the wire, in bytes: clients read messages of up to 4 MiB unless told otherwise.
-const WIRE_BYTES_MAX: usize = 4 * 1024 * 1024 - 64 * 1024;
-/// Texts of this size stay below that: `0,` takes 11 bytes on the wire and nothing grows more.
-const SMALL_TEXT_BYTES: usize = 512 * 1024;
+use crate::proto::parse::{JSON_DEPTH_MAX, JSON_SMALL_TEXT_BYTES, JSON_WIRE_BYTES_MAX};
 
 /// The value of a JSON text; `None` if it is malformed, or nested deeper or larger than every peer can read.
 pub(super) fn to_value(text: &[u8]) -> Option<Value> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value = Reader { levels_left: JSON_DEPTH_MAX }.deserialize(&mut deserializer).ok()?;
     deserializer.end().ok()?;
-    let fits = text.len() <= SMALL_TEXT_BYTES || value.encoded_len() <= WIRE_BYTES_MAX;
+    let fits = text.len() <= JSON_SMALL_TEXT_BYTES || value.encoded_len() <= JSON_WIRE_BYTES_MAX;
     fits.then_some(value)
 }
 
@@ -123,8 +118,8 @@ mod tests {
     #[test]
     fn values_that_clients_would_refuse_are_not_read() {
         let zeros = |count| format!("[{}0]", "0,".repeat(count));
-        assert!(to_value(zeros(256 * 1024).as_bytes()).unwrap().encoded_len() <= WIRE_BYTES_MAX);
-        assert_eq!(to_value(zeros(512 * 1024 - 2).as_bytes()), None);
+        assert!(to_value(zeros(128 * 1024).as_bytes()).unwrap().encoded_len() <= JSON_WIRE_BYTES_MAX);
+        assert_eq!(to_value(zeros(256 * 1024).as_bytes()), None);
         let text = format!("\"{}\"", "x".repeat(1024 * 1024 - 2));
         assert!(to_value(text.as_bytes()).is_some());
     }

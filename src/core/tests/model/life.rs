@@ -296,8 +296,7 @@ impl Model {
             self.come_due(number);
         }
         let now = self.now.monotonic.as_millis();
-        loop {
-            let Some(tick) = self.next_tick().filter(|tick| *tick <= now) else { break };
+        while let Some(tick) = self.next_tick().filter(|tick| *tick <= now) {
             let first: Vec<JobId> =
                 self.jobs.iter().filter(|job| job.tick() == Some(tick)).map(|job| job.id).collect();
             let Some(number) = self.chosen(&first).and_then(|id| self.find(id).ok()) else { break };

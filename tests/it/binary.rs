@@ -1,0 +1,186 @@
+//! The real binary as a server: what it says, what it serves, how signals end it, and every command of the README.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::support::wait_for;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_jobstream");
+
+/// A `jobstream dev` in a process of its own.
+struct Dev {
+    child: Child,
+    address: String,
+    banner: String,
+}
+
+impl Dev {
+    async fn start(args: &[&str]) -> Self {
+        let mut command = Command::new(BINARY);
+        command.args(["dev", "--listen", "127.0.0.1:0"]).args(args).kill_on_drop(true);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let mut banner = String::new();
+        loop {
+            let line = wait_for("the banner", lines.next_line()).await.expect("text").expect("it goes on");
+            banner.push_str(&line);
+            banner.push('\n');
+            if line.starts_with("Ctrl-C") {
+                break;
+            }
+        }
+        let address = banner.lines().find_map(|line| line.trim().strip_prefix("gRPC")).expect("an address");
+        let address = address.trim().split(',').next().expect("an address").to_owned();
+        Self { child, address, banner }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())).expect("it runs");
+        kill_process(pid, signal).expect("it runs");
+    }
+
+    /// Waits for its end; answers its exit code and stderr.
+    async fn end(mut self) -> (Option<i32>, String) {
+        let mut stderr = String::new();
+        let mut pipe = self.child.stderr.take().expect("a pipe");
+        wait_for("stderr ends", pipe.read_to_string(&mut stderr)).await.expect("text");
+        let status = wait_for("the server ends", self.child.wait()).await.expect("a status");
+        (status.code(), stderr)
+    }
+
+    /// Runs a script with the binary on its PATH, against this server; answers stdout.
+    async fn sh(&self, script: &str) -> String {
+        let directory = std::path::Path::new(BINARY).parent().expect("a directory").display();
+        let path = format!("{directory}:{}", std::env::var("PATH").expect("a PATH"));
+        let mut command = Command::new("sh");
+        command.args(["-euc", script]).env("PATH", path).env("JOBSTREAM_ADDRESS", &self.address);
+        let output = wait_for(script, command.output()).await.expect("sh runs");
+        let (stdout, stderr) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{script}\nstdout: {stdout}\nstderr: {stderr}");
+        stdout.into_owned()
+    }
+}
+
+#[tokio::test]
+async fn dev_says_where_it_is_what_is_lost_and_what_to_try() {
+    let dev = Dev::start(&["--exec", "upper=tr a-z A-Z"]).await;
+    for part in
+        ["in-memory: jobs are lost on exit", "demo.flaky", "upper", "jobstream run demo.echo", "grpcurl"]
+    {
+        assert!(dev.banner.contains(part), "no {part:?} in {}", dev.banner);
+    }
+    assert_eq!(dev.sh("printf 'make me big' | jobstream run upper - --text").await.trim(), "MAKE ME BIG");
+    dev.signal(Signal::INT);
+    let (code, stderr) = dev.end().await;
+    assert_eq!(code, Some(0));
+    assert!(stderr.contains("1 job ended (1 succeeded)"), "{stderr}");
+}
+
+#[tokio::test]
+async fn exit_codes_tell_how_the_job_ended() {
+    let dev = Dev::start(&[]).await;
+    let script = "jobstream -q run demo.echo '\"x\"' && code=0 || code=$?; echo $code
+        jobstream -q run demo.fail && code=0 || code=$?; echo $code
+        id=$(jobstream submit demo.sleep '{\"seconds\": 60}'); jobstream -q jobs cancel $id
+        jobstream -q result $id --wait && code=0 || code=$?; echo $code
+        jobstream -q result 0190c0de-0000-7000-8000-000000000001 && code=0 || code=$?; echo $code
+        id=$(jobstream submit demo.sleep '{\"seconds\": 60}')
+        jobstream -q result $id --wait=10ms && code=0 || code=$?; echo $code";
+    let stdout = dev.sh(script).await;
+    let codes: Vec<_> = stdout.lines().filter(|line| line.parse::<i32>().is_ok()).collect();
+    assert_eq!(codes, ["0", "1", "3", "5", "6"], "{stdout}");
+}
+
+#[tokio::test]
+async fn a_signal_lets_running_jobs_finish() {
+    let dev = Dev::start(&[]).await;
+    let id = dev.sh("jobstream submit demo.sleep '{\"seconds\": 0.5}'").await;
+    dev.signal(Signal::TERM);
+    let (code, stderr) = dev.end().await;
+    assert_eq!(code, Some(0), "{id}");
+    assert!(stderr.contains("draining") && stderr.contains("1 job ended (1 succeeded)"), "{stderr}");
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once_and_what_is_left_is_told() {
+    let dev =
+        Dev::start(&["--drain-timeout", "1h", "--exec", "stuck=sh -c 'trap \"\" TERM; sleep 1000'"]).await;
+    dev.sh("jobstream submit stuck && jobstream submit demo.sleep '{\"seconds\": 1000}'").await;
+    let begun = Instant::now();
+    dev.signal(Signal::TERM);
+    // The second counts only once the first was taken.
+    let mut dev = dev;
+    let mut lines = BufReader::new(dev.child.stderr.take().expect("a pipe")).lines();
+    let line = wait_for("it says that it drains", lines.next_line()).await.expect("text").expect("a line");
+    assert!(line.contains("draining"), "{line}");
+    dev.signal(Signal::INT);
+    let mut rest = String::new();
+    while let Some(line) = wait_for("stderr ends", lines.next_line()).await.expect("text") {
+        rest.push_str(&line);
+    }
+    let status = wait_for("the server ends", dev.child.wait()).await.expect("a status");
+    assert_eq!(status.code(), Some(0));
+    assert!(rest.contains("attempts_cut=2") && rest.contains("2 lost"), "{rest}");
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_stuck_command_does_not_hold_up_the_end() {
+    let dev =
+        Dev::start(&["--drain-timeout", "300ms", "--exec", "stuck=sh -c 'trap \"\" TERM; sleep 1000'"]).await;
+    dev.sh("jobstream submit stuck").await;
+    let begun = Instant::now();
+    dev.signal(Signal::TERM);
+    let (code, stderr) = dev.end().await;
+    let took = begun.elapsed();
+    assert_eq!(code, Some(0));
+    assert!(stderr.contains("attempts_cut=1"), "{stderr}");
+    // Drain and a second, and something for a busy machine.
+    assert!(took < Duration::from_millis(300 + 1000 + 700), "{took:?}");
+}
+
+#[tokio::test]
+async fn every_command_of_the_readme_works() {
+    let readme = include_str!("../../README.md");
+    let blocks: Vec<&str> =
+        readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let (dev, upper) = (Dev::start(&[]).await, Dev::start(&["--exec", "upper=tr a-z A-Z"]).await);
+    let mut seen = (0, 0);
+    for block in blocks {
+        let address = ("127.0.0.1:7071", upper.address.as_str());
+        let script = block.replace("localhost:7070", &dev.address).replace(address.0, address.1);
+        match block.trim() {
+            // This test is run by the one, and runs what the others would.
+            "cargo test" | "cargo run --release -- dev" => seen.0 += 1,
+            serve if serve.starts_with("jobstream dev ") => {
+                assert_eq!(serve, "jobstream dev --listen 127.0.0.1:7071 --exec 'upper=tr a-z A-Z'");
+                seen.0 += 1;
+            }
+            grpcurl if grpcurl.contains("grpcurl") && !has_grpcurl().await => println!("no grpcurl: skipped"),
+            grpcurl if grpcurl.contains("grpcurl") => {
+                let stdout = dev.sh(&script).await;
+                assert!(
+                    stdout.contains("JOB_STATE_SUCCEEDED") && stdout.contains("\"counted\": 3"),
+                    "{stdout}"
+                );
+                seen.1 += 1;
+            }
+            _ => {
+                dev.sh(&script).await;
+                seen.1 += 1;
+            }
+        }
+    }
+    assert!(seen.0 == 3 && seen.1 >= 3, "the README has other commands now: {seen:?}");
+}
+
+async fn has_grpcurl() -> bool {
+    let found = Command::new("grpcurl").arg("-version").output().await.is_ok();
+    assert!(found || std::env::var("CI").as_deref() != Ok("true"), "grpcurl must be there in CI");
+    found
+}

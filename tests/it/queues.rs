@@ -1,0 +1,215 @@
+//! Queues: pause, resume, purge and list; which job starts first; and why a job waits.
+
+use std::time::Duration;
+
+use jobstream::proto::v1;
+use jobstream::proto::v1::job_spec::Start;
+use jobstream::proto::v1::{JobState, WaitReason};
+use tonic::{Code, Status};
+
+use crate::support::{
+    Chatter, TestServer, echo, job, json_of, refused, seconds, text, until, wait_for, watch_request,
+};
+
+fn in_queue(queue: &str, spec: v1::JobSpec) -> v1::JobSpec {
+    v1::JobSpec { queue: queue.to_owned(), ..spec }
+}
+
+async fn list(server: &TestServer, page_size: u32, page_token: &str) -> v1::ListQueuesResponse {
+    let request = v1::ListQueuesRequest { page_size, page_token: page_token.to_owned() };
+    wait_for("ListQueues answers", server.admin().list_queues(request))
+        .await
+        .expect("the queues")
+        .into_inner()
+}
+
+/// The queue as it is listed.
+async fn listed(server: &TestServer, name: &str) -> Option<v1::Queue> {
+    list(server, 0, "").await.queues.into_iter().find(|queue| queue.queue == name)
+}
+
+async fn purge(server: &TestServer, queue: &str) -> Result<u32, Status> {
+    let request = v1::PurgeQueueRequest { queue: queue.to_owned() };
+    let answer = wait_for("PurgeQueue answers", server.admin().purge_queue(request)).await;
+    answer.map(|answer| answer.into_inner().purged)
+}
+
+/// One slot for all async handlers, so that one `test.gate` keeps everything else waiting.
+async fn narrow_server() -> TestServer {
+    TestServer::with(|setup| {
+        let pool = std::mem::take(&mut setup.pool);
+        setup.pool = pool.slots(1);
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_paused_queue_starts_nothing_until_it_is_resumed() {
+    let server = TestServer::start().await;
+    let running = server.submit(in_queue("slow", job("test.gate"))).await;
+    server.gate.arrival().await;
+    server.pause("slow").await;
+    server.pause("slow").await;
+    let waiting = server.submit(in_queue("slow", echo("waits"))).await;
+    let answer = server.peek(&waiting).await;
+    assert_eq!((answer.state(), answer.wait_reason()), (JobState::Queued, WaitReason::QueuePaused));
+    server.run_to_end(echo("another queue goes on")).await.result();
+    server.gate.open(1);
+    server.end(&running).await.result();
+    assert_eq!(server.peek(&waiting).await.state(), JobState::Queued);
+    let queue = listed(&server, "slow").await.unwrap();
+    assert!(queue.paused && queue.oldest_queued_age.is_some());
+    server.resume("slow").await;
+    server.end(&waiting).await.result();
+    assert!(!listed(&server, "slow").await.unwrap().paused);
+}
+
+#[tokio::test]
+async fn purge_cancels_what_waits_and_leaves_what_runs() {
+    let server = TestServer::start().await;
+    let running = server.submit(in_queue("slow", job("test.gate"))).await;
+    server.gate.arrival().await;
+    server.pause("slow").await;
+    let mut ids = Vec::new();
+    for number in 0..600 {
+        let start = (number % 3 == 0).then(|| Start::StartDelay(seconds(600)));
+        ids.push(server.submit(in_queue("slow", v1::JobSpec { start, ..echo("waits") })).await);
+    }
+    let other = server.submit(job("nobody.serves.this")).await;
+    let watched = server.watch(watch_request(&ids[0], 0)).await;
+    assert_eq!(purge(&server, "slow").await.unwrap(), 600);
+    watched.rest().await.outcome();
+    for id in ids.iter().step_by(50) {
+        let ended = server.end(id).await;
+        assert_eq!(
+            (ended.cancellation().reason.as_str(), ended.cancellation().forced),
+            ("queue purged", false)
+        );
+    }
+    assert_eq!(purge(&server, "slow").await.unwrap(), 0);
+    assert_eq!(server.peek(&running).await.state(), JobState::Running);
+    assert_eq!(server.peek(&other).await.state(), JobState::Queued);
+    let counts = listed(&server, "slow").await.unwrap().counts.unwrap();
+    assert_eq!((counts.running, counts.cancelled, counts.queued, counts.scheduled), (1, 600, 0, 0));
+}
+
+#[tokio::test]
+async fn queues_are_listed_by_name_in_pages_with_their_counts() {
+    let server = TestServer::start().await;
+    for name in ["b", "a/1", "c", "B"] {
+        server.run_to_end(in_queue(name, echo("hi"))).await.result();
+    }
+    server.run_to_end(in_queue("b", job("demo.fail"))).await.failure();
+    server
+        .submit(in_queue("b", v1::JobSpec { start: Some(Start::StartDelay(seconds(60))), ..echo("x") }))
+        .await;
+    server.pause("empty").await;
+    let mut names = Vec::new();
+    let mut token = String::new();
+    loop {
+        let page = list(&server, 2, &token).await;
+        assert!(page.queues.len() <= 2);
+        names.extend(page.queues.into_iter().map(|queue| queue.queue));
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(names, ["B", "a/1", "b", "c", "empty"]);
+    let queue = listed(&server, "b").await.unwrap();
+    let counts = queue.counts.unwrap();
+    assert_eq!((counts.succeeded, counts.failed, counts.scheduled), (1, 1, 1));
+    assert!(queue.accepted_per_second > 0.0 && queue.finished_per_second > 0.0);
+    server.resume("empty").await;
+    assert_eq!(listed(&server, "empty").await, None);
+}
+
+#[tokio::test]
+async fn a_queue_is_gone_with_its_last_job() {
+    let server = TestServer::start().await;
+    let ended = server.run_to_end(in_queue("brief", echo("hi"))).await;
+    assert!(listed(&server, "brief").await.is_some());
+    server.delete(&ended.id).await.unwrap();
+    assert_eq!(listed(&server, "brief").await, None);
+    refused(&purge(&server, "brief").await.unwrap_err(), Code::NotFound, "QUEUE_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn larger_priorities_start_first_and_equals_in_the_order_of_acceptance() {
+    let server = narrow_server().await;
+    let blocker = server.submit(job("test.gate")).await;
+    server.gate.arrival().await;
+    let chatter = Some(json_of(Chatter::default()));
+    let mut ids = Vec::new();
+    for priority in [0, 100, -100, 0, 5, 100, -100, 5] {
+        ids.push((
+            priority,
+            server.submit(v1::JobSpec { priority, payload: chatter.clone(), ..job("test.chatter") }).await,
+        ));
+    }
+    server.gate.open(1);
+    server.end(&blocker).await;
+    let mut started = Vec::new();
+    for (at, (priority, id)) in ids.iter().enumerate() {
+        server.end(id).await.result();
+        started.push((server.get(id).await.start_time.map(|time| (time.seconds, time.nanos)), *priority, at));
+    }
+    started.sort_unstable();
+    let order: Vec<_> = started.iter().map(|(_, priority, at)| (*priority, *at)).collect();
+    assert_eq!(order, [(100, 1), (100, 5), (5, 4), (5, 7), (0, 0), (0, 3), (-100, 2), (-100, 6)]);
+}
+
+#[tokio::test]
+async fn every_reason_to_wait_is_told_by_job_result_and_first_event() {
+    let server = narrow_server().await;
+    server.submit(job("test.gate")).await;
+    server.gate.arrival().await;
+    server.pause("paused").await;
+    let retry = v1::RetryPolicy { max_attempts: 2, initial_backoff: Some(seconds(60)), ..Default::default() };
+    let cases = [
+        (v1::JobSpec { start: Some(Start::StartDelay(seconds(60))), ..echo("x") }, WaitReason::NotDue),
+        (in_queue("paused", echo("x")), WaitReason::QueuePaused),
+        (job("nobody.serves.this"), WaitReason::NoWorker),
+        (job("demo.count"), WaitReason::WorkersBusy),
+    ];
+    for (spec, reason) in cases {
+        let id = server.submit(spec).await;
+        assert_eq!(server.peek(&id).await.wait_reason(), reason);
+        assert_eq!(server.get(&id).await.wait_reason(), reason);
+        let mut watched = server.watch(watch_request(&id, 0)).await;
+        watched.step().await;
+        let Some(v1::job_event::Event::StateChange(change)) = &watched.events[0].event else { panic!() };
+        assert_eq!(change.wait_reason(), reason);
+    }
+    let server = TestServer::start().await;
+    let id = server.submit(v1::JobSpec { retry: Some(retry), ..job("demo.flaky") }).await;
+    let backs_off = || async { server.peek(&id).await.wait_reason() == WaitReason::BackOff };
+    until("the first attempt fails", backs_off).await;
+    let seen = server.get(&id).await;
+    assert!(seen.next_attempt_time.is_some() && seen.attempts[0].failure.is_some());
+}
+
+#[tokio::test]
+async fn kinds_nobody_serves_are_listed_while_they_wait() {
+    let server = TestServer::start().await;
+    server.submit(in_queue("q", job("zebra"))).await;
+    server.submit(in_queue("q", job("ape"))).await;
+    server.submit(in_queue("q", echo("served"))).await;
+    assert_eq!(listed(&server, "q").await.unwrap().unserved_kinds, ["ape", "zebra"]);
+    let kinds = server.info().await.kinds;
+    assert!(kinds.is_sorted() && kinds.contains(&"demo.echo".to_owned()), "{kinds:?}");
+}
+
+#[tokio::test]
+async fn a_delayed_job_starts_when_it_is_due_and_not_before() {
+    let server = TestServer::start().await;
+    let start = Some(Start::StartDelay(crate::support::millis(300)));
+    let begin = std::time::Instant::now();
+    let ended =
+        server.run_to_end(v1::JobSpec { start, payload: Some(text("due")), ..job("demo.echo") }).await;
+    assert_eq!(ended.result(), &text("due"));
+    let took = begin.elapsed();
+    assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(3), "{took:?}");
+    let states = server.watch_all(&ended.id, 0).await.states();
+    assert_eq!(states, [JobState::Scheduled, JobState::Queued, JobState::Running, JobState::Succeeded]);
+}

@@ -1,0 +1,134 @@
+//! GetResult: answers at the end, at the wait or before the caller's deadline, and says why there is no result.
+
+use std::time::{Duration, Instant};
+
+use jobstream::proto::v1;
+use jobstream::proto::v1::{JobState, WaitReason};
+use tonic::Code;
+
+use crate::support::{Ended, TestServer, echo, job, millis, new_id, refused, text, until, wait_for};
+
+const LONG: Duration = Duration::from_secs(25);
+
+/// Returns once this many calls follow a job.
+async fn watchers(server: &TestServer, count: u32) {
+    until("the calls wait", || async { server.info().await.watchers == count }).await;
+}
+
+#[tokio::test]
+async fn a_wait_is_answered_as_soon_as_the_job_ends() {
+    let server = TestServer::start().await;
+    let id = server.submit(v1::JobSpec { payload: Some(text("done")), ..job("test.gate") }).await;
+    let open = async {
+        watchers(&server, 1).await;
+        server.gate.open(1);
+        Instant::now()
+    };
+    let (answer, opened) = tokio::join!(server.try_result(&id, LONG), open);
+    assert_eq!(Ended::of(&id, &answer.unwrap()).result(), &text("done"));
+    assert!(opened.elapsed() < Duration::from_secs(2), "{:?}", opened.elapsed());
+}
+
+#[tokio::test]
+async fn a_hundred_waiters_of_one_job_are_all_answered() {
+    let server = TestServer::start().await;
+    let id = server.submit(job("test.gate")).await;
+    let mut waiters = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let mut client = server.jobs();
+        let request = v1::GetResultRequest { job_id: id.clone(), wait: Some(millis(25_000)) };
+        waiters.spawn(async move { client.get_result(request).await.unwrap().into_inner() });
+    }
+    watchers(&server, 100).await;
+    server.gate.open(1);
+    let answers = wait_for("every wait is answered", waiters.join_all()).await;
+    assert!(answers.iter().all(|answer| answer == &answers[0] && answer.outcome.is_some()));
+    watchers(&server, 0).await;
+}
+
+#[tokio::test]
+async fn a_wait_that_passes_answers_the_state_and_is_no_error() {
+    let server = TestServer::start().await;
+    let id = server.submit(job("test.gate")).await;
+    let begin = Instant::now();
+    let answer = server.try_result(&id, Duration::from_millis(300)).await.unwrap();
+    assert!(begin.elapsed() >= Duration::from_millis(300), "{:?}", begin.elapsed());
+    assert_eq!((answer.state(), answer.outcome, answer.expire_time), (JobState::Running, None, None));
+    assert_eq!(answer.sequence, 2);
+}
+
+#[tokio::test]
+async fn a_wait_is_answered_before_the_callers_deadline() {
+    let server = TestServer::start().await;
+    let id = server.submit(job("test.gate")).await;
+    let wait = Some(millis(25_000));
+    let mut request = tonic::Request::new(v1::GetResultRequest { job_id: id, wait });
+    request.set_timeout(Duration::from_millis(700));
+    let begin = Instant::now();
+    let answer = wait_for("GetResult answers", server.jobs().get_result(request)).await.unwrap();
+    assert_eq!(answer.into_inner().state(), JobState::Running);
+    let waited = begin.elapsed();
+    assert!((500..700).contains(&waited.as_millis()), "{waited:?}");
+}
+
+#[tokio::test]
+async fn without_a_wait_the_answer_comes_now_and_says_why_the_job_waits() {
+    let server = TestServer::start().await;
+    let id = server.submit(job("nobody.serves.this")).await;
+    let answer = server.peek(&id).await;
+    assert_eq!((answer.state(), answer.wait_reason()), (JobState::Queued, WaitReason::NoWorker));
+    assert_eq!(answer.outcome, None);
+}
+
+#[tokio::test]
+async fn a_result_once_seen_stays_the_same() {
+    let server = TestServer::start().await;
+    let first = server.run_to_end(echo("done")).await;
+    let answer = server.peek(&first.id).await;
+    assert!(answer.expire_time.is_some());
+    server.cancel(&first.id, Duration::ZERO).await.unwrap_err();
+    assert_eq!(server.peek(&first.id).await, answer);
+    assert_eq!(server.end(&first.id).await, first);
+}
+
+#[tokio::test]
+async fn unknown_and_expired_jobs_are_told_apart() {
+    let server = TestServer::start().await;
+    let unknown = new_id();
+    let status = server.try_result(&unknown, LONG).await.unwrap_err();
+    let details = refused(&status, Code::NotFound, "JOB_NOT_FOUND");
+    let resource = details.resource_info().unwrap();
+    assert_eq!((resource.resource_type.as_str(), &resource.resource_name), ("jobstream.v1.Job", &unknown));
+    assert_eq!(details.error_info().unwrap().metadata["boot_id"], server.info().await.boot_id);
+
+    let id = server.submit(v1::JobSpec { retention: Some(millis(1)), ..echo("brief") }).await;
+    let is_gone = || async { server.try_result(&id, Duration::ZERO).await.is_err() };
+    until("the retention passes", is_gone).await;
+    let status = server.try_result(&id, LONG).await.unwrap_err();
+    let details = refused(&status, Code::NotFound, "RESULT_EXPIRED");
+    let facts = &details.error_info().unwrap().metadata;
+    assert_eq!(facts["job_id"], id);
+    assert!(facts["expire_time"].starts_with("20") && facts["expire_time"].ends_with('Z'), "{facts:?}");
+}
+
+#[tokio::test]
+async fn a_deleted_job_was_never_there() {
+    let server = TestServer::start().await;
+    let ended = server.run_to_end(echo("done")).await;
+    server.delete(&ended.id).await.unwrap();
+    let status = server.try_result(&ended.id, LONG).await.unwrap_err();
+    refused(&status, Code::NotFound, "JOB_NOT_FOUND");
+    refused(&server.delete(&ended.id).await.unwrap_err(), Code::NotFound, "JOB_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn the_oldest_results_make_room_when_they_exceed_the_bytes_kept() {
+    let server = TestServer::with(|setup| setup.engine.core.retention_bytes_max = 64 * 1024).await;
+    let mut ids = Vec::new();
+    for _ in 0..10 {
+        ids.push(server.run_to_end(echo(&"x".repeat(10 * 1024))).await.id);
+    }
+    refused(&server.try_result(&ids[0], LONG).await.unwrap_err(), Code::NotFound, "RESULT_EXPIRED");
+    assert!(server.peek(&ids[9]).await.outcome.is_some());
+    assert!(server.info().await.jobs < 7);
+}
