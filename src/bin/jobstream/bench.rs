@@ -18,55 +18,61 @@ mod wire;
 
 use std::error::Error;
 use std::fmt;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
+use crate::error::Error as CommandError;
+use crate::exit::Exit;
+use crate::output::{Output, OutputFormat, Voice};
 use probe::Probe;
 use report::Report;
-pub(crate) use server::{ServerKind, serve};
+use server::ServerKind;
 
 /// What the children of a bench are started with, followed by a [`ServerKind`].
-pub(crate) const HIDDEN_COMMAND: &str = "__bench-server";
+const HIDDEN_COMMAND: &str = "__bench-server";
 
 /// Any error, because every error fails the run.
-pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
 const EXAMPLES: &str = "\
-Starts its own servers, each in a process of its own, and needs about half a
+Starts its own servers, each in a process of its own, and takes about half a
 minute a scenario. Build with --release.
 
 Examples:
-  jobstream bench submit
-  jobstream bench submit-stream run --rounds 3 --seconds 1 -o json";
+  jobstream bench
+  jobstream bench submit run --seconds 5 --rounds 7
+  jobstream bench -o json > figures.json";
 
-/// Measure this machine's job server beside a bare gRPC echo
+/// Measure the server beside a bare gRPC echo
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct BenchArgs {
-    /// What to measure. Default: everything
-    #[arg(value_enum)]
+pub(crate) struct Bench {
+    /// submit, enqueue, run, submit-stream, watch, latency or memory; all of them if none is given
+    #[arg(value_enum, hide_possible_values = true, value_name = "SCENARIO")]
     scenarios: Vec<Scenario>,
     /// Length of each measurement
-    #[arg(long, default_value_t = 3.0)]
+    #[arg(long, default_value_t = 3.0, value_name = "SECONDS")]
     seconds: f64,
     /// How often each is measured, in turn with the others
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
+    #[arg(long, default_value = "5", value_name = "COUNT")]
+    rounds: NonZeroUsize,
     /// HTTP/2 connections of the load
-    #[arg(long, default_value_t = 4, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
-    connections: usize,
+    #[arg(long, default_value = "4", value_name = "COUNT")]
+    connections: NonZeroUsize,
     /// Calls open at a time, on all connections together
-    #[arg(long, default_value_t = 64, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
-    in_flight: usize,
+    #[arg(long, default_value = "64", value_name = "COUNT")]
+    in_flight: NonZeroUsize,
     /// Watchers of one job
-    #[arg(long, default_value_t = 10_000)]
-    watchers: usize,
+    #[arg(long, default_value = "10000", value_name = "COUNT")]
+    watchers: NonZeroUsize,
     /// Queued jobs whose memory is measured
-    #[arg(long, default_value_t = 300_000)]
-    jobs: u64,
-    /// How to print the figures
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
-    output: Output,
+    #[arg(long, default_value = "300000", value_name = "COUNT")]
+    jobs: NonZeroU32,
+    /// json, jsonl or table
+    #[arg(short, long, value_name = "FORMAT", hide_possible_values = true)]
+    output: Option<OutputFormat>,
 }
 
 /// A part of the bench.
@@ -88,12 +94,6 @@ enum Scenario {
     Memory,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Table,
-    Json,
-}
-
 /// A failed measurement: what was wrong.
 #[derive(Debug)]
 struct Failed(String);
@@ -112,44 +112,62 @@ impl fmt::Display for Failed {
 
 impl Error for Failed {}
 
-/// Measures and prints.
-///
-/// # Errors
-///
-/// The first call that was not answered right, or a server that did not start.
-pub(crate) fn run(args: &BenchArgs) -> Result<()> {
-    // One thread makes the load: more would take the server's cores and measure the scheduler.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(measure(args))?;
-    match args.output {
-        Output::Table => println!("{}", report.to_table()),
-        Output::Json => println!("{}", report.to_json()?),
+/// The server that this process is to be, if it is a child of a bench.
+pub(crate) fn hidden_server() -> Option<ServerKind> {
+    let mut words = std::env::args().skip(1);
+    if words.next().as_deref() != Some(HIDDEN_COMMAND) {
+        return None;
     }
-    Ok(())
+    ServerKind::from_str(&words.next()?, false).ok()
 }
 
-async fn measure(args: &BenchArgs) -> Result<Report> {
-    let mut report = Report { rounds: probes(args).into_iter().map(|probe| (probe, Vec::new())).collect() };
-    for round in 1..=args.rounds {
-        for (probe, samples) in &mut report.rounds {
-            eprintln!("round {round} of {}: {}", args.rounds, probe.name());
-            let failed = |error| Failed(format!("{}: {error}", probe.name()));
-            samples.push(probe.measure(args).await.map_err(failed)?);
-        }
+/// Is such a server until the bench is done with it.
+pub(crate) fn serve(kind: ServerKind) -> ExitCode {
+    match server::serve(kind) {
+        Ok(()) => Exit::Ok.into(),
+        Err(_) => Exit::Other.into(),
     }
-    Ok(report)
 }
 
-/// What was asked for, each echo once and first.
-fn probes(args: &BenchArgs) -> Vec<Probe> {
-    let all = Scenario::value_variants();
-    let wanted = if args.scenarios.is_empty() { all } else { &args.scenarios[..] };
-    let wanted: Vec<_> = wanted.iter().flat_map(|scenario| scenario.probes()).collect();
-    let mut probes = Vec::new();
-    for probe in wanted.iter().flat_map(|probe| probe.echoes()).chain(wanted.iter().copied()) {
-        if !probes.contains(&probe) {
-            probes.push(probe);
+impl Bench {
+    /// Runs the command.
+    pub(crate) fn run(self, voice: Voice) -> Result<Exit, CommandError> {
+        let output = Output::new(voice, self.output);
+        let failed = |error| CommandError::new(Exit::Other, format!("the bench failed: {error}"));
+        let report = self.measure(&output).map_err(failed)?;
+        match output.format.is_json() {
+            true => output.json(&report.to_json())?,
+            false => output.line(&report.to_table())?,
         }
+        Ok(Exit::Ok)
     }
-    probes
+
+    fn measure(&self, output: &Output) -> Result<Report> {
+        // One thread makes the load: more would take the server's cores and measure the scheduler.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut report =
+            Report { rounds: self.probes().into_iter().map(|probe| (probe, Vec::new())).collect() };
+        for round in 1..=self.rounds.get() {
+            for (probe, samples) in &mut report.rounds {
+                output.notice(&format!("round {round} of {}: {}", self.rounds, probe.name()));
+                let failed = |error| Failed(format!("{}: {error}", probe.name()));
+                samples.push(runtime.block_on(probe.measure(self)).map_err(failed)?);
+            }
+        }
+        Ok(report)
+    }
+
+    /// What was asked for, each echo once and first.
+    fn probes(&self) -> Vec<Probe> {
+        let all = Scenario::value_variants();
+        let wanted = if self.scenarios.is_empty() { all } else { &self.scenarios[..] };
+        let wanted: Vec<_> = wanted.iter().flat_map(|scenario| scenario.probes()).collect();
+        let mut probes = Vec::new();
+        for probe in wanted.iter().flat_map(|probe| probe.echoes()).chain(wanted.iter().copied()) {
+            if !probes.contains(&probe) {
+                probes.push(probe);
+            }
+        }
+        probes
+    }
 }

@@ -25,10 +25,6 @@ mod units;
 mod wait;
 mod watch;
 
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 use std::future::Future;
 use std::process::ExitCode;
 
@@ -38,6 +34,10 @@ use tokio::runtime;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::output::Voice;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Submit a job, get its result, watch it live, over gRPC.
 #[derive(Debug, Parser)]
@@ -61,18 +61,17 @@ enum Command {
     Jobs(jobs::Jobs),
     Queues(queues::Queues),
     Info(info::Info),
-    Bench(bench::BenchArgs),
-    #[command(name = bench::HIDDEN_COMMAND, hide = true)]
-    BenchServer {
-        kind: bench::ServerKind,
-    },
+    Bench(bench::Bench),
     Completion(completion::Completion),
 }
 
 fn main() -> ExitCode {
-    // Before the command line is read: this is no command for people.
+    // Before the command line is read: these are no commands for people.
     if std::env::args().skip(1).eq([server::ORPHAN_GUARD]) {
         return server::guard_orphans();
+    }
+    if let Some(kind) = bench::hidden_server() {
+        return bench::serve(kind);
     }
     let Cli { voice, command } = Cli::parse();
     match dispatch(command, voice) {
@@ -95,14 +94,9 @@ fn dispatch(command: Command, voice: Voice) -> Result<Exit> {
         Command::Jobs(jobs) => block_on(jobs.run(voice)),
         Command::Queues(queues) => block_on(queues.run(voice)),
         Command::Info(info) => block_on(info.run(voice)),
-        Command::Bench(args) => done(bench::run(&args)),
-        Command::BenchServer { kind } => done(bench::serve(kind)),
+        Command::Bench(bench) => bench.run(voice),
         Command::Completion(completion) => completion.run(voice, Cli::command()),
     }
-}
-
-fn done(bench: bench::Result<()>) -> Result<Exit> {
-    bench.map(|()| Exit::Ok).map_err(|error| Error::new(Exit::Other, error.to_string()))
 }
 
 /// Runs a client command on this thread.
@@ -137,8 +131,7 @@ mod tests {
             help.contains(&format!("  {path}")) || help.contains("(jobstream completion"),
             "{path}:\n{help}"
         );
-        for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help" && !sub.is_hide_set())
-        {
+        for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
             let path = format!("{path} {}", sub.get_name());
             check_help(sub, &path);
         }

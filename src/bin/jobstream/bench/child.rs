@@ -58,8 +58,7 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        // An error means that it has ended by itself.
-        let _ = self.process.kill();
+        // Waiting closes its input, which ends it; an error means that it has ended by itself.
         let _ = self.process.wait();
     }
 }

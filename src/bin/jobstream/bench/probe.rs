@@ -5,7 +5,7 @@ use super::child::ServerProcess;
 use super::lane::{self, Lane};
 use super::sample::Sample;
 use super::server::ServerKind;
-use super::{BenchArgs, Result, Scenario, jobs, watch};
+use super::{Bench, Result, Scenario, jobs, watch};
 
 /// One kind of measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,23 +101,29 @@ impl Probe {
     }
 
     /// Measures once, on a fresh server.
-    pub(super) async fn measure(self, args: &BenchArgs) -> Result<Sample> {
+    pub(super) async fn measure(self, bench: &Bench) -> Result<Sample> {
         let server = ServerProcess::start(self.server())?;
-        let load = Load { connections: args.connections, in_flight: args.in_flight, seconds: args.seconds };
+        let load = Load {
+            connections: bench.connections.get(),
+            in_flight: bench.in_flight.get(),
+            seconds: bench.seconds,
+        };
         let alone = Load { connections: 1, in_flight: 1, ..load };
         let loop_of = |(call, check), load| calls::measure(&server, load, call, check);
         match self {
             Self::Echo(_) => loop_of(jobs::echo()?, load).await,
             Self::EchoAlone(_) => loop_of(jobs::echo()?, alone).await,
-            Self::EchoIdle(_) => watch::idle_echo(&server, args.watchers).await,
+            Self::EchoIdle(_) => watch::idle_echo(&server, bench.watchers.get()).await,
             Self::Submit => loop_of(jobs::submit(jobs::ECHO_KIND)?, load).await,
             Self::Enqueue => loop_of(jobs::submit(jobs::IDLE_KIND)?, load).await,
             Self::Run => loop_of(jobs::run()?, load).await,
             Self::RunAlone => loop_of(jobs::run()?, alone).await,
-            Self::Stream(jobs) => lane::measure(&server, stream(jobs), args.connections, args.seconds).await,
-            Self::Memory => lane::fill(&server, queueing(), args.jobs).await,
-            Self::Watch => watch::fan_out(&server, args.watchers).await,
-            Self::WatchIdle => watch::idle(&server, args.watchers).await,
+            Self::Stream(jobs) => {
+                lane::measure(&server, stream(jobs), bench.connections.get(), bench.seconds).await
+            }
+            Self::Memory => lane::fill(&server, queueing(), bench.jobs.get().into()).await,
+            Self::Watch => watch::fan_out(&server, bench.watchers.get()).await,
+            Self::WatchIdle => watch::idle(&server, bench.watchers.get()).await,
         }
     }
 }

@@ -96,8 +96,8 @@ impl Report {
     }
 
     /// Everything, for programs.
-    pub(super) fn to_json(&self) -> serde_json::Result<String> {
-        serde_json::to_string_pretty(&self.rows())
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({ "scenarios": self.rows() })
     }
 
     /// Medians with their spread, for people.
