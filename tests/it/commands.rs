@@ -149,7 +149,7 @@ async fn exit_code_75_is_tried_again_and_others_are_not() {
     let server = server("read code; echo \"attempt $JOBSTREAM_ATTEMPT\" >&2; exit $code").await;
     let retry = v1::RetryPolicy { max_attempts: 3, initial_backoff: Some(millis(1)), ..Default::default() };
     for (code, attempt, retryable) in [("75\n", 3, true), ("1\n", 1, false)] {
-        let spec = v1::JobSpec { payload: Some(text(code)), retry: Some(retry.clone()), ..command() };
+        let spec = v1::JobSpec { payload: Some(text(code)), retry: Some(retry), ..command() };
         let ended = server.run_to_end(spec).await;
         let failure = ended.failure();
         assert_eq!(failure.reason(), FailureReason::ExitStatus);

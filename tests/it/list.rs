@@ -18,7 +18,7 @@ async fn list_all(server: &TestServer, request: &v1::ListJobsRequest) -> Vec<Str
     let mut ids = Vec::new();
     let mut request = request.clone();
     loop {
-        let page = list(server, request.clone()).await.unwrap();
+        let page = list(server, request.clone()).await.expect("a page");
         ids.extend(page.jobs.into_iter().map(|job| job.job_id));
         if page.next_page_token.is_empty() {
             return ids;
