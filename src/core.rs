@@ -172,10 +172,16 @@ impl Core {
     }
 
     /// Starts no further attempts of the queue's jobs.
-    pub(crate) fn pause_queue(&mut self, name: &str, effects: &mut Effects) {
+    ///
+    /// # Errors
+    ///
+    /// `ResourceExhausted` if too many queues exist and this one does not.
+    pub(crate) fn pause_queue(&mut self, name: &str, effects: &mut Effects) -> Result<()> {
+        self.lanes.check_queue_room(name)?;
         self.lanes.queues.entry(name.into()).or_default().paused = true;
         effects.record(|| effects::Record::QueuePaused(name.into(), true));
         self.refresh_queue(name);
+        Ok(())
     }
 
     /// Starts attempts of the queue's jobs again.

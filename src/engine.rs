@@ -20,8 +20,8 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, Now};
 use crate::core::{
-    AttemptEnd, Core, CoreOptions, Effects, EndCounts, LeaseId, ListBounds, Report, SessionKey, SessionSpec,
-    Submitted,
+    AttemptEnd, Core, CoreOptions, Effects, EndCounts, JobKey, LeaseId, ListBounds, Report, SessionKey,
+    SessionSpec, Submitted,
 };
 use crate::error::{Error, Result};
 use crate::job::{
@@ -183,10 +183,14 @@ impl Engine {
     ///
     /// `JobIdReused`, `ResourceExhausted` or `Draining`; nothing was kept.
     pub async fn submit(&self, job: NewJob) -> Result<Submission> {
+        self.accept(job).map(|(submission, _)| submission)
+    }
+
+    fn accept(&self, job: NewJob) -> Result<(Submission, JobKey)> {
         let id = job.id.unwrap_or_else(JobId::mint);
         self.command(|state, now, effects| {
             let submitted = state.core.submit(now, id, job, effects)?;
-            Ok(state.submission(submitted))
+            Ok((state.submission(submitted), submitted.key))
         })
     }
 
@@ -349,9 +353,13 @@ impl Engine {
     }
 
     /// Starts no further attempts of the queue's jobs.
+    ///
+    /// # Errors
+    ///
+    /// `ResourceExhausted` if too many queues exist and this one does not.
     pub async fn pause_queue(&self, name: &str) -> Result<QueueView> {
         self.command(|state, now, effects| {
-            state.core.pause_queue(name, effects);
+            state.core.pause_queue(name, effects)?;
             state.core.queue(now, name)
         })
     }

@@ -4,6 +4,7 @@ mod admin_service;
 mod call;
 mod events;
 mod job_service;
+mod malformed;
 mod page_token;
 mod submit_stream;
 
@@ -13,7 +14,9 @@ use std::sync::Arc;
 
 use tonic::Status;
 use tonic::codec::CompressionEncoding;
-use tonic::service::Routes;
+use tonic::service::{LayerExt, Routes};
+
+use malformed::NameRefusals;
 
 use crate::engine::{Engine, Submission};
 use crate::error::Error;
@@ -58,7 +61,8 @@ pub(crate) fn routes(engine: &Engine, message_bytes_max: usize) -> Routes {
     let admin = AdminServiceServer::new(api)
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(message_bytes_max);
-    Routes::new(jobs).add_service(admin)
+    let refusals = NameRefusals { message_bytes_max };
+    Routes::new(refusals.named_layer(jobs)).add_service(refusals.named_layer(admin))
 }
 
 fn submit_response(submission: &Submission) -> v1::SubmitResponse {

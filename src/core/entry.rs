@@ -92,6 +92,12 @@ impl Entry {
         (!self.state.is_final()).then(|| self.created.saturating_add(timeout))
     }
 
+    /// Bytes the job counts against the bound of jobs that have not ended.
+    pub(super) fn live_bytes(&self) -> u64 {
+        let ring = self.stream.as_ref().map_or(0, |stream| stream.ring_bytes());
+        (spec_bytes(&self.payload, self.options.as_deref()) + ring) as u64
+    }
+
     /// Bytes of memory the job is taken to hold; the same each time once it ended.
     pub(super) fn weight(&self) -> u64 {
         let result = match self.end.as_deref() {
@@ -130,6 +136,11 @@ fn transition_bytes(transition: &Transition) -> usize {
         Detail::None | Detail::Worker(_) => 0,
     };
     size_of::<Transition>() + failure
+}
+
+/// Bytes of a spec as it is kept: payload, labels and headers.
+pub(super) fn spec_bytes(payload: &Payload, options: Option<&JobOptions>) -> usize {
+    payload.bytes.len() + options.map_or(0, options_bytes)
 }
 
 fn options_bytes(options: &JobOptions) -> usize {

@@ -14,7 +14,7 @@ use crate::job::{Kind, QueueName, StateCounts};
 /// Most lanes, (queue, kind) pairs, at a time.
 pub(super) const LANES_MAX: usize = 10_000;
 /// What a caller is told to wait when a bound is reached.
-pub(super) const FULL_RETRY_AFTER: Duration = Duration::from_secs(1);
+const FULL_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Where jobs of one kind wait in one queue.
 pub(super) struct Lane {
@@ -111,12 +111,18 @@ impl Lanes {
         if count <= LANES_MAX {
             return Ok(());
         }
-        let subject = "server".to_owned();
-        let kind =
-            ErrorKind::ResourceExhausted { reason: "LANES_FULL", subject, retry_after: FULL_RETRY_AFTER };
         let message =
             format!("{LANES_MAX} pairs of queue and kind hold jobs, the limit: reuse queues and kinds");
-        Err(Error::new(kind, message))
+        Err(full("LANES_FULL", message))
+    }
+
+    /// Refuses a queue, to be paused before it has jobs, beyond the most there may be.
+    pub(super) fn check_queue_room(&self, name: &str) -> Result<()> {
+        if self.queues.len() < LANES_MAX || self.queues.contains_key(name) {
+            return Ok(());
+        }
+        let message = format!("{LANES_MAX} queues hold jobs or are paused, the limit: resume some of them");
+        Err(full("QUEUES_FULL", message))
     }
 
     pub(super) fn insert(&mut self, queue: &QueueName, kind: &Kind) -> LaneKey {
@@ -176,6 +182,12 @@ impl Lanes {
         let live = self.lanes.iter().enumerate().filter(|(_, lane)| lane.is_some());
         live.map(|(index, _)| LaneKey(index as u32)).collect()
     }
+}
+
+/// The refusal of what a bound of the server leaves no room for.
+pub(super) fn full(reason: &'static str, message: String) -> Error {
+    let subject = "server".to_owned();
+    Error::new(ErrorKind::ResourceExhausted { reason, subject, retry_after: FULL_RETRY_AFTER }, message)
 }
 
 impl std::ops::Index<LaneKey> for Lanes {

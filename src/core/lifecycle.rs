@@ -17,6 +17,11 @@ use crate::job::{
     Progress, Start, WaitReason,
 };
 
+/// How often a job may be given back without counting the attempt; each leaves its mark in the job's history.
+const RELEASES_MAX: u32 = 10_000;
+/// Reports are refused from this sequence on, so that state changes never run out of numbers.
+const REPORTS_END: u32 = u32::MAX - 1_000_000;
+
 /// How a worker says an attempt ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AttemptEnd {
@@ -91,6 +96,10 @@ impl Core {
             check_size("output", output.payload.bytes.len(), limit)?;
         }
         let entry = &mut self.table[key];
+        if entry.sequence >= REPORTS_END {
+            return Err(too_many_events(id));
+        }
+        let bytes_before = entry.live_bytes();
         entry.sequence += 1;
         let (sequence, attempt, time) = (entry.sequence, entry.attempt, now.wall);
         let history = &entry.history;
@@ -112,6 +121,7 @@ impl Core {
                 EventBody::Log(log)
             }
         };
+        self.live_bytes = self.live_bytes - bytes_before + entry.live_bytes();
         effects.record(|| Record::Event(id, Event { sequence, time, attempt, body }));
         self.wake(key, effects);
         Ok(())
@@ -152,6 +162,10 @@ impl Core {
                 self.attempt_failed(now, key, failure, None, effects);
             }
             AttemptEnd::Release(_) if self.table[key].cancel_requested => self.end_cancel(now, key, effects),
+            AttemptEnd::Release(_) if self.table[key].released >= RELEASES_MAX => {
+                let message = format!("the job was given back {RELEASES_MAX} times, the limit");
+                self.attempt_failed(now, key, Failure::new(FailureReason::Handler, message), None, effects);
+            }
             AttemptEnd::Release(after) => {
                 self.table[key].released += 1;
                 self.try_again(now, key, after, Detail::None, effects);
@@ -280,7 +294,7 @@ impl Core {
         entry.end = Some(Box::new(End { outcome, finish_time, expire_time }));
         self.ended.add(state);
         self.live_jobs -= 1;
-        self.live_bytes -= entry.payload.bytes.len() as u64;
+        self.live_bytes -= entry.live_bytes();
         let lane = entry.lane;
         self.lanes.queue_of(lane).finished.add(now.monotonic);
         self.transition(now, key, state, Detail::None, effects);
@@ -440,6 +454,15 @@ impl Core {
 fn tick_after(time: Duration) -> u64 {
     let tick = time.as_nanos().div_ceil(1_000_000);
     u64::try_from(tick).map_or(TICK_MAX, |tick| tick.min(TICK_MAX))
+}
+
+fn too_many_events(id: JobId) -> Error {
+    let kind = ErrorKind::ResourceExhausted {
+        reason: "EVENTS_FULL",
+        subject: format!("job:{id}"),
+        retry_after: Duration::from_secs(3600),
+    };
+    Error::new(kind, format!("job {id} has {REPORTS_END} events, the limit: report less often"))
 }
 
 fn check_size(field: &str, size: usize, limit: usize) -> Result<()> {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::Core;
 use super::effects::{Effects, Record};
-use super::entry::{Entry, LaneKey};
-use super::lanes::FULL_RETRY_AFTER;
+use super::entry::{Entry, LaneKey, spec_bytes};
+use super::lanes::full;
 use super::list::Links;
 use super::table::JobKey;
 use super::wheel::Timer;
@@ -41,7 +41,7 @@ impl Core {
         if let Some(existing) = self.existing(id, &job)? {
             return Ok(existing);
         }
-        self.check_room(1, job.payload.bytes.len(), 0)?;
+        self.check_room(1, spec_bytes(&job.payload, job.options.as_deref()), 0)?;
         let lane = self.lane_for(&job)?;
         Ok(self.accept(now, id, job, lane, effects))
     }
@@ -73,7 +73,7 @@ impl Core {
                 Some(_) => continue,
                 None => {}
             }
-            bytes += job.payload.bytes.len();
+            bytes += spec_bytes(&job.payload, job.options.as_deref());
             if self.lanes.find(job.queue.as_str(), job.kind.as_str()).is_none() {
                 new_lanes.insert((&job.queue, &job.kind));
             }
@@ -90,7 +90,7 @@ impl Core {
             return Ok(());
         }
         let is_new_lane = self.lanes.find(job.queue.as_str(), job.kind.as_str()).is_none();
-        self.check_room(1, job.payload.bytes.len(), usize::from(is_new_lane))
+        self.check_room(1, spec_bytes(&job.payload, job.options.as_deref()), usize::from(is_new_lane))
     }
 
     fn existing(&self, id: JobId, job: &NewJob) -> Result<Option<Submitted>> {
@@ -128,7 +128,7 @@ impl Core {
         if self.live_bytes + bytes as u64 > bytes_max {
             let held = self.live_bytes;
             let message = format!(
-                "{held} bytes of payload wait or run and {bytes} more exceed the limit of {bytes_max}: try again later"
+                "{held} bytes of jobs wait or run and {bytes} more exceed the limit of {bytes_max}: try again later"
             );
             return Err(full("QUEUE_BYTES_FULL", message));
         }
@@ -161,7 +161,7 @@ impl Core {
         let entry = new_entry(now, id, job, lane);
         let (state, start) = (entry.state, entry.start());
         self.live_jobs += 1;
-        self.live_bytes += entry.payload.bytes.len() as u64;
+        self.live_bytes += entry.live_bytes();
         self.lanes[lane].counts.add(state);
         self.lanes.queue_of(lane).accepted.add(now.monotonic);
         let key = self.table.insert(entry);
@@ -232,9 +232,4 @@ fn same_options(one: Option<&JobOptions>, other: Option<&JobOptions>) -> bool {
 fn reused(id: JobId) -> Error {
     let message = format!("job {id} was submitted with another spec: use a new job_id for another job");
     Error::new(ErrorKind::JobIdReused(id), message)
-}
-
-fn full(reason: &'static str, message: String) -> Error {
-    let subject = "server".to_owned();
-    Error::new(ErrorKind::ResourceExhausted { reason, subject, retry_after: FULL_RETRY_AFTER }, message)
 }

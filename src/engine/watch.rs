@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::Engine;
 use super::delivery::State;
 use super::observers::WakerPlace;
+use super::{Engine, Submission};
 use crate::core::{JobKey, WatchItem};
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::{EventTypes, JobId, JobState};
+use crate::job::{EventTypes, JobId, JobState, NewJob};
 
 /// Most items read at once, so that one watcher never holds the lock for long.
 const READ_ITEMS_MAX: usize = 128;
@@ -19,7 +19,7 @@ const STOPPED_RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// Follows a job's events. Never buffers: a slow reader misses old output and progress, never the end.
 pub struct Watch {
-    engine: Engine,
+    place: Place,
     id: JobId,
     key: JobKey,
     cursor: u32,
@@ -42,8 +42,11 @@ impl Watch {
             );
             return Err(Error::invalid("after_sequence", description));
         }
-        engine.admit_watcher()?;
-        Ok(Self { engine, id, key, cursor: after_sequence, types, waker: None, ended: false })
+        Ok(Self::at(Place::take(engine)?, id, key, after_sequence, types))
+    }
+
+    fn at(place: Place, id: JobId, key: JobKey, cursor: u32, types: EventTypes) -> Self {
+        Self { place, id, key, cursor, types, waker: None, ended: false }
     }
 
     /// The job that is followed.
@@ -76,7 +79,7 @@ impl Watch {
         if self.ended {
             return Poll::Ready(Ok(Vec::new()));
         }
-        let mut state = self.engine.0.state.lock();
+        let mut state = self.place.0.0.state.lock();
         if !state.core.is_at(self.key, self.id) {
             self.waker = None;
             // An id that was deleted and submitted again is another job.
@@ -101,25 +104,47 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.engine.0.watchers.fetch_sub(1, Ordering::Relaxed);
-        if let Some(place) = self.waker {
-            let State { core, observers, .. } = &mut *self.engine.0.state.lock();
-            observers.remove_waker(core, place);
+        if let Some(waker) = self.waker {
+            let State { core, observers, .. } = &mut *self.place.0.0.state.lock();
+            observers.remove_waker(core, waker);
         }
     }
 }
 
-impl Engine {
-    fn admit_watcher(&self) -> Result<()> {
-        let limit = self.0.options.watchers_max;
-        if self.0.watchers.fetch_add(1, Ordering::Relaxed) < limit {
-            return Ok(());
+/// One of the places there are for watches, free again when dropped.
+struct Place(Engine);
+
+impl Place {
+    fn take(engine: Engine) -> Result<Self> {
+        let limit = engine.0.options.watchers_max;
+        let place = Self(engine);
+        if place.0.0.watchers.fetch_add(1, Ordering::Relaxed) < limit {
+            return Ok(place);
         }
-        self.0.watchers.fetch_sub(1, Ordering::Relaxed);
         let subject = "server".to_owned();
         let retry_after = WATCHERS_RETRY_AFTER;
         let kind = ErrorKind::ResourceExhausted { reason: "TOO_MANY_WATCHERS", subject, retry_after };
         Err(Error::new(kind, format!("{limit} watches are open, the limit: close some or try again later")))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.0.watchers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Engine {
+    /// Accepts a job as [`Engine::submit`] does, and follows it from its first event.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::submit`], and `ResourceExhausted` (too many watchers); nothing was kept.
+    pub async fn run(&self, job: NewJob, types: EventTypes) -> Result<(Submission, Watch)> {
+        let place = Place::take(self.clone())?;
+        let (submission, key) = self.accept(job)?;
+        let watch = Watch::at(place, submission.id, key, 0, types);
+        Ok((submission, watch))
     }
 }
 

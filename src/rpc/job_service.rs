@@ -67,8 +67,7 @@ impl JobService for Api {
     async fn run(&self, request: Request<v1::RunRequest>) -> Result<Response<Self::RunStream>, Status> {
         let closing = closing(&request);
         let run = parse::run(request.into_inner(), &self.limits).map_err(self.status())?;
-        let submission = self.engine.submit(run.job).await.map_err(self.status())?;
-        let watch = self.engine.watch(submission.id, 0, run.types).map_err(self.status())?;
+        let (submission, watch) = self.engine.run(run.job, run.types).await.map_err(self.status())?;
         let follow = Follow { watch, heartbeat: run.heartbeat, closing, boot_id: self.boot_id.clone() };
         let first = v1::run_response::Message::Submitted(submit_response(&submission));
         let first = v1::RunResponse { message: Some(first) };

@@ -12,6 +12,7 @@ use tonic::{Status, Streaming};
 
 use super::Api;
 use super::events::connection_closing;
+use super::malformed::named;
 use crate::engine::{EndedJob, OutcomeQueue};
 use crate::proto::status::to_status;
 use crate::proto::{parse, render, v1};
@@ -69,7 +70,10 @@ impl AckStream {
         let mut bytes = 0;
         while !self.is_read && self.waiting < WINDOW_JOBS && bytes < ANSWER_BYTES_MAX {
             let acknowledged = match Pin::new(&mut self.requests).poll_next(context) {
-                Poll::Ready(Some(request)) => request.and_then(|request| self.submit(request)),
+                Poll::Ready(Some(request)) => {
+                    let limit = self.api.message_bytes_max;
+                    request.map_err(|status| named(status, limit)).and_then(|request| self.submit(request))
+                }
                 Poll::Ready(None) => {
                     self.is_read = true;
                     break;

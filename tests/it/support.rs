@@ -4,6 +4,7 @@
 
 mod gate;
 mod handlers;
+mod raw;
 mod refusal;
 mod server;
 mod spec;
@@ -11,6 +12,7 @@ mod watching;
 
 pub(crate) use gate::Gate;
 pub(crate) use handlers::{Chatter, test_pool};
+pub(crate) use raw::{frame, http1, raw_call};
 pub(crate) use refusal::{refused, refused_in_batch};
 pub(crate) use server::{Setup, TestServer};
 pub(crate) use spec::{Ended, batch, data, echo, job, json, json_of, millis, new_id, seconds, text};

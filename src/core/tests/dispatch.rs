@@ -136,7 +136,7 @@ fn wait_reasons_follow_what_holds_the_job_up() {
     assert_eq!(reason(&f), Some(WaitReason::NoWorker));
     let session = f.open(&["a"], 0);
     assert_eq!(reason(&f), Some(WaitReason::WorkersBusy));
-    f.run(|core, _, effects| core.pause_queue("default", effects));
+    f.run(|core, _, effects| core.pause_queue("default", effects)).unwrap();
     assert_eq!(reason(&f), Some(WaitReason::QueuePaused));
     f.close(session);
     f.run(|core, now, effects| core.resume_queue(now, "default", effects)).unwrap();

@@ -21,7 +21,7 @@ pub(super) fn check(core: &Core) {
 fn check_sums(core: &Core, entries: &[&Entry]) {
     let live = || entries.iter().filter(|entry| !entry.state.is_final());
     assert_eq!(core.live_jobs as usize, live().count());
-    assert_eq!(core.live_bytes, live().map(|entry| entry.payload.bytes.len() as u64).sum::<u64>());
+    assert_eq!(core.live_bytes, live().map(|entry| entry.live_bytes()).sum::<u64>());
     let finished: Vec<_> = entries.iter().filter(|entry| entry.state.is_final()).collect();
     assert_eq!(core.finished.bytes, finished.iter().map(|entry| entry.weight()).sum::<u64>());
     assert_eq!(core.finished.list.keys(&core.table).len(), finished.len());

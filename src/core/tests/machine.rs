@@ -35,7 +35,7 @@ fn options() -> CoreOptions {
     CoreOptions {
         payload_bytes_max: PAYLOAD_BYTES_MAX,
         jobs_max: 12,
-        job_bytes_max: 150,
+        job_bytes_max: 1_500,
         retention: millis(250),
         retention_bytes_max: 4_000,
         event_ring_bytes_max: 400,
@@ -99,7 +99,10 @@ impl Machine {
                 );
             }
             Command::Pause(name) => {
-                self.both(|core, _, effects| core.pause_queue(name, effects), |model| model.pause(name));
+                self.both(
+                    |core, _, effects| core.pause_queue(name, effects).unwrap(),
+                    |model| model.pause(name),
+                );
             }
             Command::Resume(name) => self.both(
                 |core, now, effects| core.resume_queue(now, name, effects).map_err(kind_of),

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::clock::Now;
 use crate::core::effects::Record;
+use crate::core::entry::spec_bytes;
 use crate::core::{CoreOptions, LeaseId, Stop};
 use crate::error::ErrorKind;
 use crate::job::{
@@ -128,7 +129,7 @@ impl Model {
     pub(super) fn submit_all(&mut self, jobs: &[(JobId, NewJob)]) -> Result<Vec<bool>, (usize, ErrorKind)> {
         let live = || self.jobs.iter().filter(|job| !job.state.is_final());
         let mut count = live().count();
-        let mut bytes: usize = live().map(|job| job.spec.payload.bytes.len()).sum();
+        let mut bytes: usize = live().map(|job| spec_size(&job.spec) + ring_size(job)).sum();
         let mut fresh: Vec<&(JobId, NewJob)> = Vec::new();
         for (index, pair) in jobs.iter().enumerate() {
             let (id, job) = pair;
@@ -140,7 +141,7 @@ impl Model {
                 None => {}
             }
             count += 1;
-            bytes += job.payload.bytes.len();
+            bytes += spec_size(job);
             let retry_after = Duration::from_secs(1);
             let subject = "server".to_owned();
             if self.draining {
@@ -379,4 +380,12 @@ fn change(state: JobState) -> StateChange {
         outcome: None,
         cancel_requested: false,
     }
+}
+
+fn spec_size(spec: &NewJob) -> usize {
+    spec_bytes(&spec.payload, spec.options.as_deref())
+}
+
+fn ring_size(job: &Job) -> usize {
+    job.ring.iter().map(|(_, bytes)| bytes).sum()
 }

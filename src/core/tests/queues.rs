@@ -6,7 +6,7 @@ use crate::job::{JobState, QueueView, Start};
 
 impl Fixture {
     fn pause(&mut self, name: &str) {
-        self.run(|core, _, effects| core.pause_queue(name, effects));
+        self.run(|core, _, effects| core.pause_queue(name, effects)).unwrap();
     }
 
     fn resume(&mut self, name: &str) {
