@@ -17,10 +17,7 @@ fn in_queue(queue: &str, spec: v1::JobSpec) -> v1::JobSpec {
 
 async fn list(server: &TestServer, page_size: u32, page_token: &str) -> v1::ListQueuesResponse {
     let request = v1::ListQueuesRequest { page_size, page_token: page_token.to_owned() };
-    wait_for("ListQueues answers", server.admin().list_queues(request))
-        .await
-        .expect("the queues")
-        .into_inner()
+    wait_for("ListQueues answers", server.admin().list_queues(request)).await.expect("the queues").into_inner()
 }
 
 /// The queue as it is listed.
