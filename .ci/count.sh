@@ -11,11 +11,11 @@ STEP_SECONDS_MAX=2400
 # Says how a step ended and how long it took.
 ended() {
   local name=$1 seconds=$2 status=$3
-  if [ "$status" -eq 0 ]; then
-    echo "ok    $name ($seconds s)"
-  else
-    echo "FAIL  $name ($seconds s): exit status $status"
-  fi
+  case $status in
+    0) echo "ok    $name ($seconds s)" ;;
+    none) echo "FAIL  $name ($seconds s): it ran no test" ;;
+    *) echo "FAIL  $name ($seconds s): exit status $status" ;;
+  esac
 }
 
 # guard NAME COMMAND...: passes if the command does. Its output is shown only when it fails.
@@ -46,8 +46,8 @@ suite() {
   if [ "$status" -ne 0 ] && [ "${counts[1]}" -eq 0 ]; then
     failed=$((failed + 1))
   elif [ "$status" -eq 0 ] && [ "${counts[0]}" -eq 0 ]; then
-    echo "$name ran no test"
     failed=$((failed + 1))
+    status=none
   fi
   ended "$name: ${counts[0]} passed, ${counts[1]} failed" $((SECONDS - start)) "$status"
 }
