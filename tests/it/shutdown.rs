@@ -1,6 +1,5 @@
 //! The end of a server: what runs may finish, who waits is told, and it ends in time whatever happens.
 
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jobstream::proto::v1::JobState;
@@ -211,28 +210,19 @@ async fn a_submit_stream_is_told_that_its_connection_closes() {
 }
 
 #[tokio::test]
-async fn health_says_not_serving_before_any_watch_is_told() {
-    let server = TestServer::start().await;
-    let id = server.submit(job("nobody.serves.this")).await;
-    let mut watched = server.watch(watch_request(&id, 0)).await;
-    watched.step().await;
-    let told = Arc::new(Mutex::new(Vec::new()));
+async fn who_is_told_of_the_drain_finds_the_server_not_serving() {
+    let server = TestServer::with(draining_for(Duration::from_secs(20))).await;
+    server.submit(job("test.gate")).await;
+    server.gate.arrival().await;
     let mut health = tonic_health::pb::health_client::HealthClient::new(server.channel());
-    let request = tonic_health::pb::HealthCheckRequest { service: String::new() };
-    let mut health = health.watch(request.clone()).await.unwrap().into_inner();
-    assert!(wait_for("its health", health.message()).await.unwrap().is_some());
-    let (first, second) = (told.clone(), told.clone());
+    let watched = server.watch(watch_request(&server.submit(job("nobody.serves.this")).await, 0)).await;
     server.shutdown.graceful.cancel();
-    let health = async {
-        let answer = wait_for("its health", health.message()).await.unwrap().expect("an answer");
-        assert_eq!(answer.status(), tonic_health::pb::health_check_response::ServingStatus::NotServing);
-        first.lock().unwrap().push("health");
-    };
-    let watch = async {
-        let watched = watched.rest().await;
-        refused(watched.status(), Code::Unavailable, "DRAINING");
-        second.lock().unwrap().push("watch");
-    };
-    tokio::join!(health, watch);
-    assert_eq!(*told.lock().unwrap(), ["health", "watch"]);
+    let watched = watched.rest().await;
+    refused(watched.status(), Code::Unavailable, "DRAINING");
+    for service in ["", "jobstream.v1.JobService", "jobstream.v1.AdminService"] {
+        let request = tonic_health::pb::HealthCheckRequest { service: service.to_owned() };
+        let answer = wait_for("Check answers", health.check(request)).await.unwrap();
+        let not_serving = tonic_health::pb::health_check_response::ServingStatus::NotServing;
+        assert_eq!(answer.get_ref().status(), not_serving, "{service:?}");
+    }
 }
