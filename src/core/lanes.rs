@@ -1,8 +1,10 @@
 //! Queues and lanes: where jobs wait, in which order, and how many there are.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+use hashbrown::HashMap;
 
 use super::entry::LaneKey;
 use super::list::List;

@@ -1,6 +1,8 @@
 //! Finished jobs: kept by age and by bytes, and remembered for a while after they are gone.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
 
 use super::Core;
 use super::effects::{Effects, Record};

@@ -1,7 +1,9 @@
 //! Worker sessions, their slots, and the groups of sessions that serve the same lanes.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+
+use hashbrown::{HashMap, HashSet};
 
 use super::entry::LeaseId;
 use super::lanes::{Lane, Standing};

@@ -1,8 +1,9 @@
 //! From effects to deliveries: sorted under the lock, carried out after it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+use hashbrown::HashMap;
 
 use super::observers::{Observers, Wakers};
 use super::outcomes::OutcomeQueue;
