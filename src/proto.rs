@@ -1,5 +1,6 @@
 //! The wire form: generated messages, clients and server traits, and the descriptor set for reflection.
 
+pub(crate) mod codec;
 pub(crate) mod parse;
 pub(crate) mod render;
 pub(crate) mod status;

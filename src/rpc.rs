@@ -15,8 +15,9 @@ use std::sync::Arc;
 use tonic::Status;
 use tonic::codec::CompressionEncoding;
 use tonic::service::{LayerExt, Routes};
+use tower::Layer;
 
-use malformed::NameRefusals;
+use malformed::{NameRefusals, Named};
 
 use crate::engine::{Engine, Submission};
 use crate::error::Error;
@@ -29,7 +30,7 @@ use crate::proto::v1::job_service_server::JobServiceServer;
 
 /// What every service knows: the engine, and the bounds it parses by.
 #[derive(Clone)]
-struct Api {
+pub(crate) struct Api {
     engine: Engine,
     limits: ParseLimits,
     defaults: Defaults,
@@ -52,8 +53,11 @@ impl Api {
     }
 }
 
-/// The services of an engine, which read messages of at most this many bytes.
-pub(crate) fn routes(engine: &Engine, message_bytes_max: usize) -> Routes {
+/// JobService, ready to be called.
+pub(crate) type Jobs = Named<JobServiceServer<Api>>;
+
+/// The services of an engine, which read messages of at most this many bytes: JobService, then the others.
+pub(crate) fn services(engine: &Engine, message_bytes_max: usize) -> (Jobs, Routes) {
     let api = Api::new(engine.clone(), message_bytes_max);
     let jobs = JobServiceServer::new(api.clone())
         .accept_compressed(CompressionEncoding::Gzip)
@@ -61,8 +65,8 @@ pub(crate) fn routes(engine: &Engine, message_bytes_max: usize) -> Routes {
     let admin = AdminServiceServer::new(api)
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(message_bytes_max);
-    let named = NameRefusals { message_bytes_max };
-    Routes::new(named.named_layer(jobs)).add_service(named.named_layer(admin))
+    let refusals = NameRefusals { message_bytes_max };
+    (refusals.layer(jobs), Routes::new(refusals.named_layer(admin)))
 }
 
 fn submit_response(submission: &Submission) -> v1::SubmitResponse {

@@ -8,6 +8,7 @@ mod deadline;
 mod edge;
 mod limits;
 mod listener;
+mod router;
 mod run;
 mod serve;
 mod tally;

@@ -22,6 +22,9 @@ const RELEASES_MAX: u32 = 10_000;
 /// Reports are refused from this sequence on, so that state changes never run out of numbers.
 const REPORTS_END: u32 = u32::MAX - 1_000_000;
 
+/// State changes after the first of a job that runs once: its start and its end.
+const USUAL_TRANSITIONS: usize = 2;
+
 /// How a worker says an attempt ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AttemptEnd {
@@ -415,9 +418,8 @@ impl Core {
         };
         let id = entry.id;
         effects.record(|| Record::Event(id, entry.transition_event(&transition)));
-        if entry.history.is_empty() {
-            // Most jobs run once: their two changes fit exactly.
-            entry.history.reserve_exact(2);
+        if entry.history.capacity() == 0 {
+            entry.history.reserve_exact(USUAL_TRANSITIONS);
         }
         entry.history.push(transition);
         self.wake(key, effects);

@@ -29,7 +29,9 @@ struct Observer {
     /// Counts how often the wakers were taken; never repeats, even when the place of an observer is used again.
     round: u64,
     wakers: Wakers,
-    outcome_waiters: Vec<OutcomeWaiter>,
+    /// The stream that waits for the outcome; rarely, the same job was submitted through more.
+    outcome_waiter: Option<OutcomeWaiter>,
+    more_outcome_waiters: Vec<OutcomeWaiter>,
 }
 
 #[derive(Default)]
@@ -79,7 +81,7 @@ impl Observers {
             return;
         }
         observer.wakers.remove(place.index);
-        if observer.wakers.is_empty() && observer.outcome_waiters.is_empty() {
+        if observer.wakers.is_empty() && observer.outcome_waiter.is_none() {
             if let Some(key) = observer.key {
                 core.set_observer(key, 0);
             }
@@ -88,7 +90,11 @@ impl Observers {
     }
 
     pub(super) fn add_outcome_waiter(&mut self, observer: u32, waiter: OutcomeWaiter) {
-        self.observers[observer as usize - 1].outcome_waiters.push(waiter);
+        let observer = &mut self.observers[observer as usize - 1];
+        match observer.outcome_waiter {
+            None => observer.outcome_waiter = Some(waiter),
+            Some(_) => observer.more_outcome_waiters.push(waiter),
+        }
     }
 
     /// The wakers to wake because the job has news.
@@ -107,7 +113,7 @@ impl Observers {
         queues: &mut Vec<Arc<OutcomeQueue>>,
     ) -> Wakers {
         let observer = self.observers.remove(observer as usize - 1);
-        for waiter in observer.outcome_waiters {
+        for waiter in observer.outcome_waiter.into_iter().chain(observer.more_outcome_waiters) {
             let queue = waiter.tell(outcome.clone());
             if queues.last().is_none_or(|last| !Arc::ptr_eq(last, &queue)) {
                 queues.push(queue);

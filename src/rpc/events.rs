@@ -33,7 +33,7 @@ pub(super) struct Follow {
 }
 
 /// A message of an event stream.
-pub(super) trait Message: Unpin {
+pub(crate) trait Message: Unpin {
     fn event(event: v1::JobEvent) -> Self;
     fn gap(gap: v1::Gap) -> Self;
     fn heartbeat(heartbeat: v1::Heartbeat) -> Self;
@@ -68,7 +68,7 @@ impl Message for v1::RunResponse {
 }
 
 /// The events of one job as messages.
-pub(super) struct EventStream<M> {
+pub(crate) struct EventStream<M> {
     watch: Watch,
     first: Option<M>,
     read: std::vec::IntoIter<WatchItem>,

@@ -22,7 +22,7 @@ pub(super) struct NameRefusals {
 
 /// A service whose every refusal has a reason.
 #[derive(Debug, Clone)]
-pub(super) struct Named<S> {
+pub(crate) struct Named<S> {
     inner: S,
     message_bytes_max: usize,
 }
@@ -55,7 +55,7 @@ where
 
 /// The answer of a named service.
 #[derive(Debug)]
-pub(super) struct NamedFuture<F> {
+pub(crate) struct NamedFuture<F> {
     call: F,
     message_bytes_max: usize,
 }

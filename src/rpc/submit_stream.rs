@@ -24,7 +24,7 @@ const WINDOW_JOBS: u32 = 65_536;
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// Answers of one submit stream.
-pub(super) struct AckStream {
+pub(crate) struct AckStream {
     api: Api,
     requests: Streaming<v1::SubmitStreamRequest>,
     outcomes: Arc<OutcomeQueue>,

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use super::serve::{Lifecycle, ServeOptions, serve};
+use super::router::Router;
+use super::serve::{Lifecycle, ServeOptions, serve_router};
 use super::tally::ServeReport;
 use crate::engine::Engine;
 use crate::job::JobState;
@@ -94,12 +94,12 @@ impl Server {
         listener: std::net::TcpListener,
         shutdown: Shutdown,
     ) -> io::Result<ShutdownReport> {
-        let (health, routes) = routes(&self.engine, self.options.message_bytes_max).await;
+        let (health, router) = router(&self.engine, self.options.message_bytes_max).await;
         let lifecycle = Lifecycle::default();
         let mut options = self.options.serve.clone();
         options.limits.drain_grace = options.limits.drain_grace.min(GOAWAY_GRACE);
         options.limits.closing_linger = options.limits.closing_linger.min(GOAWAY_GRACE);
-        let mut serving = tokio::spawn(serve(listener, routes, options, lifecycle.clone()));
+        let mut serving = tokio::spawn(serve_router(listener, router, options, lifecycle.clone()));
         tokio::select! {
             () = shutdown.graceful.cancelled() => {}
             () = shutdown.now.cancelled() => {}
@@ -151,7 +151,7 @@ impl Server {
 const SERVICES: [&str; 2] = ["jobstream.v1.JobService", "jobstream.v1.AdminService"];
 
 /// Every service there is; reflection lists them all.
-async fn routes(engine: &Engine, message_bytes_max: usize) -> (HealthReporter, Routes) {
+async fn router(engine: &Engine, message_bytes_max: usize) -> (HealthReporter, Router) {
     let (health, health_service) = tonic_health::server::health_reporter();
     for service in SERVICES {
         health.set_service_status(service, ServingStatus::Serving).await;
@@ -167,9 +167,10 @@ async fn routes(engine: &Engine, message_bytes_max: usize) -> (HealthReporter, R
             .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
     };
     let broken = "the embedded descriptors are complete";
-    let routes = rpc::routes(engine, message_bytes_max)
+    let (jobs, others) = rpc::services(engine, message_bytes_max);
+    let others = others
         .add_service(health_service)
         .add_service(reflection().build_v1().expect(broken))
         .add_service(reflection().build_v1alpha().expect(broken));
-    (health, routes)
+    (health, Router::new(jobs, others))
 }

@@ -22,12 +22,13 @@ use super::deadline::{DeadlineLayer, DeadlineService};
 use super::edge::EdgeThread;
 use super::limits::ListenerLimits;
 use super::listener::Listener;
+use super::router::Router;
 use super::tally::{ServeReport, Tally};
 
 /// Time for the edges to let go after `stop`; past it they are left behind.
 const STOP_TIME_MAX: Duration = Duration::from_millis(150);
 
-type Web = GrpcWebService<DeadlineService<Routes>>;
+type Web = GrpcWebService<DeadlineService<Router>>;
 
 /// What a request passes on its way to the services, outermost first.
 pub(super) type Stack = Either<Cors<Web>, Web>;
@@ -82,7 +83,17 @@ pub async fn serve(
     options: ServeOptions,
     lifecycle: Lifecycle,
 ) -> io::Result<ServeReport> {
-    let stack = stack(routes, &options.cors_origins)?;
+    serve_router(listener, routes.into(), options, lifecycle).await
+}
+
+/// [`serve`], with JobService beside the routes.
+pub(super) async fn serve_router(
+    listener: std::net::TcpListener,
+    router: Router,
+    options: ServeOptions,
+    lifecycle: Lifecycle,
+) -> io::Result<ServeReport> {
+    let stack = stack(router, &options.cors_origins)?;
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let lifecycle = Lifecycle { drain: lifecycle.drain, stop: lifecycle.stop.child_token() };
@@ -112,8 +123,8 @@ pub async fn serve(
     Ok(tally.report())
 }
 
-fn stack(routes: Routes, cors_origins: &[String]) -> io::Result<Stack> {
-    let web = ServiceBuilder::new().layer(GrpcWebLayer::new()).layer(DeadlineLayer).service(routes.prepare());
+fn stack(router: Router, cors_origins: &[String]) -> io::Result<Stack> {
+    let web = ServiceBuilder::new().layer(GrpcWebLayer::new()).layer(DeadlineLayer).service(router);
     Ok(match cors_layer(cors_origins)? {
         Some(cors) => Either::Left(cors.layer(web)),
         None => Either::Right(web),
