@@ -19,6 +19,8 @@ use crate::job::{
 
 /// How often a job may be given back without counting the attempt; each leaves its mark in the job's history.
 const RELEASES_MAX: u32 = 10_000;
+/// A job that is watched when it ends is kept at least this long, so that its watchers come to read the end.
+const WATCHED_RETENTION_MIN: Duration = Duration::from_secs(5);
 /// Reports are refused from this sequence on, so that state changes never run out of numbers.
 const REPORTS_END: u32 = u32::MAX - 1_000_000;
 
@@ -291,6 +293,8 @@ impl Core {
         let state = outcome.state();
         let retention =
             entry.options.as_ref().and_then(|options| options.retention).unwrap_or(self.options.retention);
+        let is_watched = entry.observer != 0;
+        let retention = if is_watched { retention.max(WATCHED_RETENTION_MIN) } else { retention };
         let (finish_time, expire_time) = (now.wall, now.wall.plus(retention));
         entry.live = None;
         entry.deadline = now.monotonic.saturating_add(retention);

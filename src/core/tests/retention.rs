@@ -4,7 +4,7 @@ use super::fixture::*;
 use crate::core::CoreOptions;
 use crate::core::effects::Record;
 use crate::error::ErrorKind;
-use crate::job::{JobId, JobState, Timestamp};
+use crate::job::{JobId, JobState, Payload, Timestamp};
 
 fn finished(f: &mut Fixture, job: crate::job::NewJob) -> JobId {
     let id = f.submit(job);
@@ -125,4 +125,21 @@ fn the_oldest_finished_jobs_make_room_and_the_one_that_just_ended_stays() {
     assert_eq!((f.core.job_count(), f.state(large)), (2, JobState::Cancelled));
     finished(&mut f, sized("a", 10));
     assert!(f.core.find(large).is_err() && f.core.find(waiting).is_ok());
+}
+
+#[test]
+fn a_watched_job_stays_until_its_watchers_have_read_the_end() {
+    let mut f = Fixture::new();
+    f.open(&["a"], 2);
+    let mut spec = job("a");
+    spec.options_mut().retention = Some(seconds(0));
+    let (watched, unwatched) = (f.submit(spec.clone()), f.submit(spec));
+    let key = f.key(watched);
+    f.core.set_observer(key, 7);
+    f.end(watched, crate::core::AttemptEnd::Success(Payload::default()));
+    f.end(unwatched, crate::core::AttemptEnd::Success(Payload::default()));
+    f.advance(seconds(4));
+    assert!(f.core.find(watched).is_ok() && f.core.find(unwatched).is_err());
+    f.advance(seconds(2));
+    assert!(f.core.find(watched).is_err());
 }
