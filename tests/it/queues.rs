@@ -132,28 +132,32 @@ async fn a_queue_is_gone_with_its_last_job() {
 }
 
 #[tokio::test]
-async fn larger_priorities_start_first_and_equals_in_the_order_of_acceptance() {
+async fn larger_priorities_start_first_and_equals_of_a_queue_in_the_order_of_acceptance() {
     let server = narrow_server().await;
     let blocker = server.submit(job("test.gate")).await;
     server.gate.arrival().await;
-    let chatter = Some(json_of(Chatter::default()));
-    let mut ids = Vec::new();
-    for priority in [0, 100, -100, 0, 5, 100, -100, 5] {
-        ids.push((
-            priority,
-            server.submit(v1::JobSpec { priority, payload: chatter.clone(), ..job("test.chatter") }).await,
-        ));
+    let payload = Some(json_of(Chatter::default()));
+    let mut jobs = Vec::new();
+    for (at, priority) in [0, 100, -100, 0, 5, 100, -100, 5, 0, 100, 5, -100].into_iter().enumerate() {
+        let queue = ["a", "b", "c"][at / 2 % 3];
+        let spec = v1::JobSpec { priority, payload: payload.clone(), ..job("test.chatter") };
+        jobs.push((priority, queue, at, server.submit(in_queue(queue, spec)).await));
     }
     server.gate.open(1);
     server.end(&blocker).await;
     let mut started = Vec::new();
-    for (at, (priority, id)) in ids.iter().enumerate() {
-        server.end(id).await.result();
-        started.push((server.get(id).await.start_time.map(|time| (time.seconds, time.nanos)), *priority, at));
+    for (priority, queue, at, id) in jobs {
+        server.end(&id).await.result();
+        let time = server.get(&id).await.start_time.map(|time| (time.seconds, time.nanos));
+        started.push((time, priority, queue, at));
     }
-    started.sort_unstable();
-    let order: Vec<_> = started.iter().map(|(_, priority, at)| (*priority, *at)).collect();
-    assert_eq!(order, [(100, 1), (100, 5), (5, 4), (5, 7), (0, 0), (0, 3), (-100, 2), (-100, 6)]);
+    started.sort_unstable_by_key(|(time, ..)| *time);
+    assert!(started.is_sorted_by_key(|(_, priority, ..)| -priority), "{started:?}");
+    started.sort_by_key(|(_, priority, queue, _)| (-priority, *queue));
+    let is_earlier = |one: &(_, i32, &str, usize), next: &(_, i32, &str, usize)| {
+        (one.1, one.2) != (next.1, next.2) || one.3 < next.3
+    };
+    assert!(started.is_sorted_by(is_earlier), "{started:?}");
 }
 
 #[tokio::test]
