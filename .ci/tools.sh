@@ -1,4 +1,5 @@
-# Brings the tools that the guards call, at pinned versions, into a cache that later runs find again.
+# Brings the tools that the guards call, at pinned versions, into a cache that later runs find again; and the builds of
+# our dependencies likewise.
 
 BUF_VERSION=1.75.0
 GRPCURL_VERSION=v1.9.4
@@ -6,6 +7,27 @@ GRPCURL_VERSION=v1.9.4
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/jobstream-ci
 tools=$cache/tools
 mkdir -p "$tools"
+
+# Builds of old dependencies pile up in the cache: start anew beyond this size.
+TARGET_MEBIBYTES_MAX=12000
+
+# A fresh clone finds the dependencies that an earlier run built, but nothing of our own crate: Cargo tells files of two
+# clones apart by their age alone, and would pass this one for what it saw in another. One run at a time has the cache;
+# one beside it builds everything in its own clone.
+use_cached_builds() {
+  export CARGO_INCREMENTAL=0
+  [ -z "${CARGO_TARGET_DIR:-}" ] || return
+  exec 9>"$cache/target.lock"
+  flock --nonblock 9 || return
+  export CARGO_TARGET_DIR=$cache/target
+  [ -d "$CARGO_TARGET_DIR" ] || return
+  if [ "$(du -sm "$CARGO_TARGET_DIR" | cut -f1)" -gt "$TARGET_MEBIBYTES_MAX" ]; then
+    rm -rf "$CARGO_TARGET_DIR"
+  else
+    cargo clean --quiet --package jobstream
+    cargo clean --quiet --package jobstream --release
+  fi
+}
 
 # require COMMAND PACKAGE: installs the Debian package if the command is missing and this is a machine where we can.
 require() {
