@@ -18,7 +18,7 @@ use_cached_builds() {
   export CARGO_INCREMENTAL=0
   [ -z "${CARGO_TARGET_DIR:-}" ] || return
   exec 9>"$cache/target.lock"
-  flock --nonblock 9 || return
+  flock --nonblock 9 || { echo "another run has the cached builds: building in this clone"; return; }
   export CARGO_TARGET_DIR=$cache/target
   [ -d "$CARGO_TARGET_DIR" ] || return
   if [ "$(du -sm "$CARGO_TARGET_DIR" | cut -f1)" -gt "$TARGET_MEBIBYTES_MAX" ]; then
