@@ -5,10 +5,11 @@ use std::{env, error, fs};
 
 use prost::Message;
 
-const PROTOS: [&str; 4] = [
+const PROTOS: [&str; 5] = [
     "proto/jobstream/v1/payload.proto",
     "proto/jobstream/v1/job.proto",
     "proto/jobstream/v1/job_service.proto",
+    "proto/jobstream/v1/worker_service.proto",
     "proto/jobstream/v1/admin_service.proto",
 ];
 
