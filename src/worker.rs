@@ -7,10 +7,10 @@ mod command_handler;
 mod context;
 mod error;
 mod handler;
-mod pool;
+mod local;
 
 pub use command_handler::CommandHandler;
 pub use context::JobContext;
 pub use error::JobError;
 pub use handler::InlineJob;
-pub use pool::{DEFAULT_SLOTS, Pool, RunningPool};
+pub use local::{DEFAULT_SLOTS, RunningWorker, Worker};

@@ -1,7 +1,7 @@
 //! Handlers that behave as a test needs them to, beside the demo kinds.
 
 use jobstream::job::Payload;
-use jobstream::worker::{JobContext, JobError, Pool, demo};
+use jobstream::worker::{JobContext, JobError, Worker, demo};
 use serde::{Deserialize, Serialize};
 
 use super::Gate;
@@ -25,9 +25,9 @@ pub(crate) struct Chatter {
 /// - `test.chatter` says what its [`Chatter`] asks for
 /// - `test.panic` panics with its payload as the message
 /// - `test.headers` answers the headers it was given
-pub(crate) fn test_pool(gate: &Gate) -> Pool {
+pub(crate) fn test_worker(gate: &Gate) -> Worker {
     let (waiting, stubborn, talking) = (gate.clone(), gate.clone(), gate.clone());
-    demo::add_to(Pool::new())
+    demo::add_to(Worker::new())
         .raw_handler("test.gate", move |context| wait(context, waiting.clone()))
         .raw_handler("test.stubborn", move |_| never_end(stubborn.clone()))
         .handler("test.chatter", move |context, input| talk(context, input, talking.clone()))

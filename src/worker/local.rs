@@ -20,7 +20,7 @@ use crate::engine::{Engine, InlineHandler, Order, Reporter, Session};
 use crate::error::Result;
 use crate::job::{Kind, Payload, QueueName};
 
-/// How many attempts of async handlers a pool runs at a time, unless told otherwise.
+/// How many attempts of async handlers a worker runs at a time, unless told otherwise.
 pub const DEFAULT_SLOTS: u32 = 256;
 /// Short handlers do not wait, so their slots only bound how many are dispatched in one go.
 const INLINE_SLOTS: u32 = 4_096;
@@ -29,14 +29,14 @@ const INLINE_SLOTS: u32 = 4_096;
 ///
 /// ```no_run
 /// # async fn example(engine: jobstream::engine::Engine) -> jobstream::error::Result<()> {
-/// use jobstream::worker::{JobContext, Pool};
+/// use jobstream::worker::{JobContext, Worker};
 ///
-/// let pool = Pool::new()
+/// let worker = Worker::new()
 ///     .handler("double", |_: JobContext, number: i64| async move { Ok(number * 2) })
 ///     .start(&engine)?;
 /// # Ok(()) }
 /// ```
-pub struct Pool {
+pub struct Worker {
     name: String,
     queues: Option<Vec<String>>,
     slots: u32,
@@ -55,7 +55,7 @@ struct Dedicated {
 
 type ByKind<T> = HashMap<Arc<str>, T>;
 
-impl Default for Pool {
+impl Default for Worker {
     fn default() -> Self {
         Self {
             name: "local".to_owned(),
@@ -68,8 +68,8 @@ impl Default for Pool {
     }
 }
 
-impl Pool {
-    /// A pool named `local` that serves every queue, without handlers.
+impl Worker {
+    /// A worker named `local` that serves every queue, without handlers.
     pub fn new() -> Self {
         Self::default()
     }
@@ -144,31 +144,31 @@ impl Pool {
         self
     }
 
-    /// Opens the pool's sessions; their attempts run on the present tokio runtime.
+    /// Runs in this process, as the pool of this engine: attempts run on the present tokio runtime.
     ///
     /// # Errors
     ///
     /// `InvalidField` for a kind or queue with a bad name.
-    pub fn start(self, engine: &Engine) -> Result<RunningPool> {
+    pub fn start(self, engine: &Engine) -> Result<RunningWorker> {
         let queues = match &self.queues {
             Some(names) => {
                 Some(names.iter().map(|name| QueueName::parse("queue", name)).collect::<Result<_>>()?)
             }
             None => None,
         };
-        let pool = RunningPool { tracker: TaskTracker::new(), stop: CancellationToken::new() };
+        let running = RunningWorker { tracker: TaskTracker::new(), stop: CancellationToken::new() };
         let spec = |kinds: Vec<Kind>, slots| {
             let (name, queues) = (self.name.clone(), queues.clone());
             SessionSpec { name, kinds, queues, slots }
         };
         if !self.handlers.is_empty() {
             let (kinds, handlers) = by_kind(self.handlers)?;
-            pool.serve(engine.open_session(&spec(kinds, self.slots), None), handlers, Duration::ZERO);
+            running.serve(engine.open_session(&spec(kinds, self.slots), None), handlers, Duration::ZERO);
         }
         if !self.inline.is_empty() {
             let (kinds, handlers) = by_kind(self.inline)?;
             let (asynchronous, inline) = both_ways(handlers);
-            pool.serve(
+            running.serve(
                 engine.open_session(&spec(kinds, INLINE_SLOTS), Some(inline)),
                 asynchronous,
                 Duration::ZERO,
@@ -176,9 +176,9 @@ impl Pool {
         }
         for Dedicated { kind, slots, revoke_grace, handler } in self.dedicated {
             let (kinds, handlers) = by_kind(BTreeMap::from([(kind, handler)]))?;
-            pool.serve(engine.open_session(&spec(kinds, slots), None), handlers, revoke_grace);
+            running.serve(engine.open_session(&spec(kinds, slots), None), handlers, revoke_grace);
         }
-        Ok(pool)
+        Ok(running)
     }
 }
 
@@ -208,14 +208,14 @@ fn from_end(end: AttemptEnd) -> HandlerResult {
     }
 }
 
-/// A pool at work. Dropping it leaves it at work.
+/// A worker at work. Dropping it leaves it at work.
 #[derive(Clone)]
-pub struct RunningPool {
+pub struct RunningWorker {
     tracker: TaskTracker,
     stop: CancellationToken,
 }
 
-impl RunningPool {
+impl RunningWorker {
     /// Ends every attempt by force and closes the sessions; returns when the last handler is gone or this long passed.
     /// Answers how many tasks were left.
     pub async fn stop(&self, within: Duration) -> usize {
@@ -308,7 +308,7 @@ impl Desk {
             };
             let end = tokio::select! {
                 answer = AssertUnwindSafe(attempt).catch_unwind() => handler::attempt_end(answer),
-                // The lease is gone or the pool stops: then the job is to be run elsewhere.
+                // The lease is gone or the worker stops: then the job is to be run elsewhere.
                 () = control.force.cancelled() => AttemptEnd::Release(Duration::ZERO),
             };
             attempts.lock().remove(&lease);
