@@ -108,11 +108,14 @@ impl JobContext {
 
     /// Emits a chunk of output, for those who watch. It does not become part of the result.
     ///
+    /// Where the server is in this process this returns at once. Elsewhere it waits while more is on its way than the
+    /// connection carries, so that a fast handler needs no more memory than a slow one.
+    ///
     /// # Errors
     ///
     /// A retryable failure if the chunk is larger than a payload may be, or the attempt no longer stands.
-    pub fn output(&self, chunk: Payload) -> Result<(), JobError> {
-        self.output_on("", chunk)
+    pub async fn output(&self, chunk: Payload) -> Result<(), JobError> {
+        self.output_on("", chunk).await
     }
 
     /// Emits a chunk of one of several outputs.
@@ -120,7 +123,7 @@ impl JobContext {
     /// # Errors
     ///
     /// As [`JobContext::output`].
-    pub fn output_on(&self, channel: &str, chunk: Payload) -> Result<(), JobError> {
+    pub async fn output_on(&self, channel: &str, chunk: Payload) -> Result<(), JobError> {
         let output = Output { payload: chunk, channel: channel.into() };
         Ok(self.try_report(Report::Output(output))?)
     }

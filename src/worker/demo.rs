@@ -109,7 +109,7 @@ async fn stream(context: JobContext, input: Chunks) -> Result<Streamed, JobError
     let interval = span("interval_seconds", input.interval_seconds)?;
     for number in 1..=input.chunks {
         context.unless_cancelled(tokio::time::sleep(interval)).await?;
-        context.output(Payload::text(format!("chunk {number} of {}\n", input.chunks)))?;
+        context.output(Payload::text(format!("chunk {number} of {}\n", input.chunks))).await?;
     }
     Ok(Streamed { chunks: input.chunks })
 }

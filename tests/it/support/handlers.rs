@@ -60,7 +60,7 @@ async fn talk(context: JobContext, input: Chatter, gate: Gate) -> Result<u32, Jo
     for number in 0..input.outputs {
         let mut chunk = format!("chunk {number} ");
         chunk.extend(std::iter::repeat_n('.', input.output_bytes.saturating_sub(chunk.len())));
-        context.output(Payload::text(chunk))?;
+        context.output(Payload::text(chunk)).await?;
     }
     for number in 0..input.logs {
         context.log(format!("line {number}"));
