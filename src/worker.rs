@@ -5,12 +5,17 @@ pub mod demo;
 
 mod command_handler;
 mod context;
+mod desk;
 mod error;
 mod handler;
+mod link;
 mod local;
+mod running;
+mod setup;
 
 pub use command_handler::CommandHandler;
 pub use context::JobContext;
 pub use error::JobError;
 pub use handler::InlineJob;
-pub use local::{DEFAULT_SLOTS, RunningWorker, Worker};
+pub use running::{RunningWorker, WorkerEnd, WorkerStatus};
+pub use setup::{DEFAULT_SLOTS, Worker};
