@@ -10,6 +10,7 @@ mod error;
 mod handler;
 mod link;
 mod local;
+mod remote;
 mod running;
 mod setup;
 
@@ -17,5 +18,6 @@ pub use command_handler::CommandHandler;
 pub use context::JobContext;
 pub use error::JobError;
 pub use handler::InlineJob;
+pub use remote::RemoteOptions;
 pub use running::{RunningWorker, WorkerEnd, WorkerStatus};
 pub use setup::{DEFAULT_SLOTS, Worker};

@@ -6,7 +6,7 @@ mod json;
 mod payload;
 mod queue;
 
-pub(crate) use event::{event, progress};
+pub(crate) use event::{event, log, output, progress};
 pub(crate) use job::{Defaults, job};
 pub(crate) use payload::payload;
 pub(crate) use queue::queue;

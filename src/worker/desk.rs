@@ -63,6 +63,11 @@ impl Desk {
         }
     }
 
+    /// The name of a kind that has a handler, to be shared.
+    pub(super) fn known_kind(&self, kind: &str) -> Option<&Arc<str>> {
+        self.handlers.get_key_value(kind).map(|(known, _)| known)
+    }
+
     /// Ends an attempt, if it still runs.
     pub(super) fn end(&self, lease: LeaseId, how: Stop) {
         let Some(control) = self.attempts.lock().get(&lease).cloned() else { return };
@@ -72,6 +77,22 @@ impl Desk {
             Stop::Cancel(_) => {}
             Stop::Revoke if was_cancelled || self.revoke_grace.is_zero() => control.force.cancel(),
             Stop::Revoke => force_in(control, self.revoke_grace),
+        }
+    }
+
+    /// Ends an attempt by force after this long, for those to whom nobody else tells when.
+    pub(super) fn force_in(&self, lease: LeaseId, after: Duration) {
+        let control = self.attempts.lock().get(&lease).cloned();
+        if let Some(control) = control {
+            force_in(control, after);
+        }
+    }
+
+    /// Takes every attempt back.
+    pub(super) fn revoke_all(&self) {
+        let leases: Vec<_> = self.attempts.lock().keys().copied().collect();
+        for lease in leases {
+            self.end(lease, Stop::Revoke);
         }
     }
 

@@ -1,5 +1,8 @@
-//! Where an attempt's news goes: to the engine in this process.
+//! Where an attempt's news goes: to the engine in this process, or to a server elsewhere.
 
+use std::sync::Arc;
+
+use super::remote::Ledger;
 use crate::core::{AttemptEnd, LeaseId, Report};
 use crate::engine::Reporter;
 use crate::error::Result;
@@ -10,6 +13,8 @@ use crate::job::{JobId, Log, Output, Progress};
 pub(super) enum Link {
     /// To the engine of this process.
     Engine(Reporter),
+    /// To a server elsewhere.
+    Remote(Arc<Ledger>),
 }
 
 /// Which attempt news is about.
@@ -21,12 +26,14 @@ impl Link {
     pub(super) fn progress(&self, (job, lease): About, progress: Progress) {
         match self {
             Self::Engine(reporter) => drop(reporter.report(job, lease, Report::Progress(progress))),
+            Self::Remote(ledger) => ledger.progress(lease, progress),
         }
     }
 
     pub(super) fn log(&self, (job, lease): About, log: Log) {
         match self {
             Self::Engine(reporter) => drop(reporter.report(job, lease, Report::Log(log))),
+            Self::Remote(ledger) => ledger.log(lease, log),
         }
     }
 
@@ -34,6 +41,7 @@ impl Link {
     pub(super) async fn output(&self, (job, lease): About, output: Output) -> Result<()> {
         match self {
             Self::Engine(reporter) => reporter.report(job, lease, Report::Output(output)),
+            Self::Remote(ledger) => ledger.output(lease, output).await,
         }
     }
 
@@ -41,6 +49,7 @@ impl Link {
     pub(super) fn end(&self, (job, lease): About, end: AttemptEnd) {
         match self {
             Self::Engine(reporter) => drop(reporter.end(job, lease, end)),
+            Self::Remote(ledger) => ledger.end(lease, end),
         }
     }
 }

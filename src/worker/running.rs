@@ -156,6 +156,10 @@ impl Signals {
         &self.0.stop
     }
 
+    pub(super) fn is_draining(&self) -> bool {
+        self.0.drain.borrow().is_some() || self.0.stop.is_cancelled()
+    }
+
     /// Returns once no new jobs are to be taken.
     pub(super) async fn draining(&self) {
         let mut drain = self.0.drain.subscribe();
