@@ -5,12 +5,19 @@ pub mod demo;
 
 mod command_handler;
 mod context;
+mod desk;
 mod error;
 mod handler;
-mod pool;
+mod link;
+mod local;
+mod remote;
+mod running;
+mod setup;
 
 pub use command_handler::CommandHandler;
 pub use context::JobContext;
 pub use error::JobError;
 pub use handler::InlineJob;
-pub use pool::{DEFAULT_SLOTS, Pool, RunningPool};
+pub use remote::RemoteOptions;
+pub use running::{RunningWorker, WorkerEnd, WorkerStatus};
+pub use setup::{DEFAULT_SLOTS, Worker};

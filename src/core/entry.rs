@@ -25,21 +25,24 @@ impl LeaseId {
     pub(super) fn job_key(self) -> JobKey {
         JobKey(self.0 as u32)
     }
+}
 
-    /// From the 32 hex digits that [`Display`](fmt::Display) writes.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let is_plain = text.len() == LEASE_DIGITS && text.bytes().all(|digit| digit.is_ascii_hexdigit());
-        is_plain.then(|| u128::from_str_radix(text, 16).ok().map(Self))?
+impl LeaseId {
+    /// Reads a lease as it is displayed; `None` if the text is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        const DIGITS: usize = u128::BITS as usize / 4;
+        let is_lease =
+            text.len() == DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        is_lease.then(|| u128::from_str_radix(text, 16).ok().map(Self)).flatten()
     }
 }
 
+/// 32 lower-case hex digits.
 impl fmt::Display for LeaseId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:0LEASE_DIGITS$x}", self.0)
+        write!(f, "{:032x}", self.0)
     }
 }
-
-const LEASE_DIGITS: usize = 32;
 
 /// Which of the server's lanes a job waits in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -189,4 +192,20 @@ pub(super) fn spec_bytes(payload: &Payload, options: Option<&JobOptions>) -> usi
 fn options_bytes(options: &JobOptions) -> usize {
     let pairs = options.labels.iter().chain(&options.headers);
     size_of::<JobOptions>() + pairs.map(|(key, value)| key.len() + value.len() + 64).sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LeaseId;
+
+    #[test]
+    fn a_lease_reads_as_it_is_displayed() {
+        for lease in [LeaseId(0), LeaseId(7 << 96 | 0xab), LeaseId(u128::MAX)] {
+            assert_eq!(LeaseId::parse(&lease.to_string()), Some(lease));
+        }
+        let long = "0".repeat(33);
+        for text in ["", "0", "+0000000000000000000000000000000", "0000000000000000000000000000000G", &long] {
+            assert_eq!(LeaseId::parse(text), None, "{text}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ mod payload;
 mod queue;
 mod worker;
 
-pub(crate) use event::{event, progress};
+pub(crate) use event::{event, log, output, progress};
 pub(crate) use job::{Defaults, job};
 pub(crate) use payload::payload;
 pub(crate) use queue::queue;

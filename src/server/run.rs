@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::job::JobState;
 use crate::proto::DESCRIPTORS;
 use crate::rpc;
-use crate::worker::RunningPool;
+use crate::worker::RunningWorker;
 
 /// How long open requests and handlers that were told to end get before they are cut; within the second that a shutdown
 /// may last beyond its drain.
@@ -68,19 +68,19 @@ pub struct ShutdownReport {
 /// Serves an engine over gRPC and gRPC-Web, with health and reflection.
 pub struct Server {
     engine: Engine,
-    pools: Vec<RunningPool>,
+    workers: Vec<RunningWorker>,
     options: ServerOptions,
 }
 
 impl Server {
     /// A server of this engine.
     pub fn new(engine: Engine, options: ServerOptions) -> Self {
-        Self { engine, pools: Vec::new(), options }
+        Self { engine, workers: Vec::new(), options }
     }
 
-    /// Ends this pool too when the server ends.
-    pub fn with_pool(mut self, pool: RunningPool) -> Self {
-        self.pools.push(pool);
+    /// Ends this worker too when the server ends.
+    pub fn with_worker(mut self, worker: RunningWorker) -> Self {
+        self.workers.push(worker);
         self
     }
 
@@ -121,7 +121,7 @@ impl Server {
         let attempts_cut = self.engine.running();
         self.engine.stop();
         lifecycle.drain.cancel();
-        let (tasks_left, served) = tokio::join!(self.stop_pools(), timeout(CLOSE_TIME_MAX, &mut serving));
+        let (tasks_left, served) = tokio::join!(self.stop_workers(), timeout(CLOSE_TIME_MAX, &mut serving));
         let served = match served {
             Ok(served) => served,
             Err(_) => {
@@ -132,10 +132,10 @@ impl Server {
         Ok(self.report(attempts_cut, tasks_left, served.map_err(io::Error::other)??))
     }
 
-    async fn stop_pools(&self) -> usize {
+    async fn stop_workers(&self) -> usize {
         let mut tasks_left = 0;
-        for pool in &self.pools {
-            tasks_left += pool.stop(CLOSE_TIME_MAX).await;
+        for worker in &self.workers {
+            tasks_left += worker.stop(CLOSE_TIME_MAX).await;
         }
         tasks_left
     }

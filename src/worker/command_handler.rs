@@ -44,7 +44,7 @@ impl CommandHandler {
         let control = CommandControl { cancel, guard: self.guard.clone(), ..CommandControl::default() };
         let tell = async {
             while let Some(event) = events.recv().await {
-                tell(&context, event);
+                tell(&context, event).await;
             }
         };
         let (outcome, ()) = tokio::join!(command::run(&self.spec, input, sender, control), tell);
@@ -67,7 +67,7 @@ fn environment(context: &JobContext) -> Vec<(String, String)> {
     fixed.chain(header_env(context.headers())).collect()
 }
 
-fn tell(context: &JobContext, event: CommandEvent) {
+async fn tell(context: &JobContext, event: CommandEvent) {
     match event {
         CommandEvent::Log { source, level, text } => {
             let stream = match source {
@@ -82,7 +82,7 @@ fn tell(context: &JobContext, event: CommandEvent) {
             context.log_at(level, stream, &text);
         }
         // Lines are bounded far below a payload's limit; a lost lease ends the program by other means.
-        CommandEvent::Output(chunk) => drop(context.output(text_or_data(chunk))),
+        CommandEvent::Output(chunk) => drop(context.output(text_or_data(chunk)).await),
         CommandEvent::Progress { fraction, done, total, unit, message } => {
             let (done, total) = (done.map(|done| done as f64), total.map(|total| total as f64));
             let fraction = fraction.or_else(|| Some(done? / total.filter(|total| *total > 0.0)?));

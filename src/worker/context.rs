@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::JobError;
 use super::handler::read_json;
-use crate::core::{Assignment, Report};
-use crate::engine::Reporter;
+use super::link::{About, Link};
+use crate::core::Assignment;
 use crate::error::Result;
 use crate::job::{JobId, Log, LogLevel, LogStream, Output, Payload, Progress};
 
@@ -20,15 +20,15 @@ pub struct JobContext(Arc<Inner>);
 
 struct Inner {
     assignment: Assignment,
-    reporter: Reporter,
+    link: Link,
     cancel: CancellationToken,
     deadline: Instant,
 }
 
 impl JobContext {
-    pub(super) fn new(assignment: Assignment, reporter: Reporter, cancel: CancellationToken) -> Self {
+    pub(super) fn new(assignment: Assignment, link: Link, cancel: CancellationToken) -> Self {
         let deadline = Instant::now() + assignment.time_left;
-        Self(Arc::new(Inner { assignment, reporter, cancel, deadline }))
+        Self(Arc::new(Inner { assignment, link, cancel, deadline }))
     }
 
     /// The job's id. With [`JobContext::attempt`] it names this try: use both as the key of side effects.
@@ -103,16 +103,19 @@ impl JobContext {
 
     /// Tells how far the attempt is, in any of the ways there are.
     pub fn report_progress(&self, progress: Progress) {
-        self.report(Report::Progress(progress));
+        self.0.link.progress(self.about(), progress);
     }
 
     /// Emits a chunk of output, for those who watch. It does not become part of the result.
     ///
+    /// Where the server is in this process this returns at once. Elsewhere it waits while more is on its way than the
+    /// connection carries, so that a fast handler needs no more memory than a slow one.
+    ///
     /// # Errors
     ///
     /// A retryable failure if the chunk is larger than a payload may be, or the attempt no longer stands.
-    pub fn output(&self, chunk: Payload) -> Result<(), JobError> {
-        self.output_on("", chunk)
+    pub async fn output(&self, chunk: Payload) -> Result<(), JobError> {
+        self.output_on("", chunk).await
     }
 
     /// Emits a chunk of one of several outputs.
@@ -120,9 +123,9 @@ impl JobContext {
     /// # Errors
     ///
     /// As [`JobContext::output`].
-    pub fn output_on(&self, channel: &str, chunk: Payload) -> Result<(), JobError> {
+    pub async fn output_on(&self, channel: &str, chunk: Payload) -> Result<(), JobError> {
         let output = Output { payload: chunk, channel: channel.into() };
-        Ok(self.try_report(Report::Output(output))?)
+        Ok(self.0.link.output(self.about(), output).await?)
     }
 
     /// Writes a log line, for those who watch.
@@ -132,7 +135,7 @@ impl JobContext {
 
     /// Writes a log line of this level and stream.
     pub fn log_at(&self, level: LogLevel, stream: LogStream, text: &str) {
-        self.report(Report::Log(Log { level, text: text.into(), stream }));
+        self.0.link.log(self.about(), Log { level, text: text.into(), stream });
     }
 
     /// Whether the handler was told to stop.
@@ -164,13 +167,7 @@ impl JobContext {
         &self.0.assignment
     }
 
-    fn report(&self, report: Report) {
-        // If the attempt no longer stands, the handler is being stopped anyway.
-        let _ = self.try_report(report);
-    }
-
-    fn try_report(&self, report: Report) -> Result<()> {
-        let Assignment { job_id, lease, .. } = self.0.assignment;
-        self.0.reporter.report(job_id, lease, report)
+    fn about(&self) -> About {
+        (self.0.assignment.job_id, self.0.assignment.lease)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobContext, JobError, Pool};
+use super::{JobContext, JobError, Worker};
 use crate::job::Payload;
 
 /// The demo kinds, in order, with what they do and a payload to try.
@@ -17,9 +17,10 @@ pub const KINDS: [(&str, &str, &str); 6] = [
     ("demo.flaky", "fails until the third attempt", r#"{"failures":2}"#),
 ];
 
-/// Adds the demo kinds to a pool.
-pub fn add_to(pool: Pool) -> Pool {
-    pool.inline_handler("demo.echo", |job| Ok(job.payload))
+/// Adds the demo kinds to a worker.
+pub fn add_to(worker: Worker) -> Worker {
+    worker
+        .inline_handler("demo.echo", |job| Ok(job.payload))
         .handler("demo.sleep", |context, input: Option<Sleep>| sleep(context, input.unwrap_or_default()))
         .handler("demo.count", |context, input: Option<Count>| count(context, input.unwrap_or_default()))
         .handler("demo.stream", |context, input: Option<Chunks>| stream(context, input.unwrap_or_default()))
@@ -108,7 +109,7 @@ async fn stream(context: JobContext, input: Chunks) -> Result<Streamed, JobError
     let interval = span("interval_seconds", input.interval_seconds)?;
     for number in 1..=input.chunks {
         context.unless_cancelled(tokio::time::sleep(interval)).await?;
-        context.output(Payload::text(format!("chunk {number} of {}\n", input.chunks)))?;
+        context.output(Payload::text(format!("chunk {number} of {}\n", input.chunks))).await?;
     }
     Ok(Streamed { chunks: input.chunks })
 }

@@ -101,8 +101,8 @@ async fn a_second_cancel_can_only_hurry() {
 #[tokio::test]
 async fn the_slot_of_a_handler_ended_by_force_is_free_again() {
     let server = TestServer::with(|setup| {
-        let pool = std::mem::take(&mut setup.pool);
-        setup.pool = pool.slots(1);
+        let worker = std::mem::take(&mut setup.worker);
+        setup.worker = worker.slots(1);
     })
     .await;
     let id = server.submit(job("test.stubborn")).await;

@@ -19,8 +19,8 @@ fn script(text: &str, change: impl FnOnce(&mut CommandSpec)) -> impl FnOnce(&mut
     spec.inherited_env = vec![("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())];
     change(&mut spec);
     move |setup| {
-        let pool = std::mem::take(&mut setup.pool);
-        setup.pool = pool.command("test.command", CommandHandler::new(spec));
+        let worker = std::mem::take(&mut setup.worker);
+        setup.worker = worker.command("test.command", CommandHandler::new(spec));
     }
 }
 
@@ -162,8 +162,9 @@ async fn exit_code_75_is_tried_again_and_others_are_not() {
 #[tokio::test]
 async fn a_program_that_is_not_there_says_so() {
     let server = TestServer::with(|setup| {
-        let pool = std::mem::take(&mut setup.pool);
-        setup.pool = pool.command("test.command", CommandHandler::new(CommandSpec::new("/no/such/program")));
+        let worker = std::mem::take(&mut setup.worker);
+        setup.worker =
+            worker.command("test.command", CommandHandler::new(CommandSpec::new("/no/such/program")));
     })
     .await;
     let ended = server.run_to_end(command()).await;

@@ -34,8 +34,8 @@ async fn purge(server: &TestServer, queue: &str) -> Result<u32, Status> {
 /// One slot for all async handlers, so that one `test.gate` keeps everything else waiting.
 async fn narrow_server() -> TestServer {
     TestServer::with(|setup| {
-        let pool = std::mem::take(&mut setup.pool);
-        setup.pool = pool.slots(1);
+        let worker = std::mem::take(&mut setup.worker);
+        setup.worker = worker.slots(1);
     })
     .await
 }

@@ -86,8 +86,8 @@ async fn a_permanent_failure_ends_the_job_whatever_attempts_are_left() {
 #[tokio::test]
 async fn a_handler_may_say_when_to_try_again() {
     let server = TestServer::with(|setup: &mut Setup| {
-        let pool = std::mem::take(&mut setup.pool);
-        setup.pool = pool.raw_handler("test.later", |context| async move {
+        let worker = std::mem::take(&mut setup.worker);
+        setup.worker = worker.raw_handler("test.later", |context| async move {
             match context.attempt() {
                 1 => Err(JobError::retry_after(Duration::from_millis(300), "not yet")),
                 _ => Ok(context.payload().clone()),
@@ -155,8 +155,8 @@ async fn the_jobs_timeout_ends_it_wherever_it_is() {
 #[tokio::test]
 async fn a_result_beyond_the_limit_fails_the_attempt() {
     let server = TestServer::with(|setup: &mut Setup| {
-        let pool = std::mem::take(&mut setup.pool);
-        setup.pool = pool.handler("test.large", |_, bytes: usize| async move { Ok("x".repeat(bytes)) });
+        let worker = std::mem::take(&mut setup.worker);
+        setup.worker = worker.handler("test.large", |_, bytes: usize| async move { Ok("x".repeat(bytes)) });
     })
     .await;
     let of_size = |bytes: usize| v1::JobSpec { payload: Some(text(&bytes.to_string())), ..job("test.large") };

@@ -24,8 +24,8 @@ fn with_stuck_command(setup: &mut Setup) {
     let mut spec = CommandSpec::new("sh");
     spec.args = vec!["-c".to_owned(), "trap '' TERM; echo $$ >&2; while :; do sleep 0.05; done".to_owned()];
     spec.inherited_env = vec![("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())];
-    let pool = std::mem::take(&mut setup.pool);
-    setup.pool = pool.command("test.stuck", CommandHandler::new(spec));
+    let worker = std::mem::take(&mut setup.worker);
+    setup.worker = worker.command("test.stuck", CommandHandler::new(spec));
 }
 
 /// The process id that a running `test.stuck` logs.
@@ -129,8 +129,8 @@ async fn who_waits_for_a_job_that_will_not_run_is_told_at_once() {
 async fn no_attempt_starts_while_it_drains() {
     let mut server = TestServer::with(|setup| {
         draining_for(Duration::from_secs(20))(setup);
-        let pool = std::mem::take(&mut setup.pool);
-        setup.pool = pool.slots(1);
+        let worker = std::mem::take(&mut setup.worker);
+        setup.worker = worker.slots(1);
     })
     .await;
     let running = server.submit(job("test.gate")).await;

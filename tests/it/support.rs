@@ -11,7 +11,7 @@ mod spec;
 mod watching;
 
 pub(crate) use gate::Gate;
-pub(crate) use handlers::{Chatter, test_pool};
+pub(crate) use handlers::{Chatter, test_worker};
 pub(crate) use raw::{frame, http1, raw_call};
 pub(crate) use refusal::{refused, refused_in_batch};
 pub(crate) use server::{Setup, TestServer};

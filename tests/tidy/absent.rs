@@ -46,7 +46,7 @@ fn what_must_be_absent_is_seen() {
         ("src/job/retry.rs", "let now = std::time::Instant::now();"),
         ("src/job.rs", "let seed: u64 = rand::rng().random();"),
         ("src/engine.rs", "let path = std::env::var(\"PATH\");"),
-        ("src/worker/pool.rs", "std::process::exit(1)"),
+        ("src/worker/local.rs", "std::process::exit(1)"),
     ] {
         assert_eq!(breaches(&File::sample(path, text)).len(), 1, "{path}: {text}");
     }

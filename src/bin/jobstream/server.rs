@@ -1,4 +1,4 @@
-//! The server commands' work: an engine, a pool and a server as the config describes them, until a signal.
+//! The server commands' work: an engine, a worker and a server as the config describes them, until a signal.
 
 mod commands;
 mod signals;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use jobstream::core::CoreOptions;
 use jobstream::engine::{Engine, EngineOptions};
 use jobstream::server::{ListenerLimits, ServeOptions, Server, ServerOptions, Shutdown, ShutdownReport};
-use jobstream::worker::{Pool, RunningPool, command, demo};
+use jobstream::worker::{RunningWorker, Worker, command, demo};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogConfig, LogFormat, ServerConfig};
@@ -64,11 +64,11 @@ async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -
     let listener = TcpListener::bind(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
     let address = listener.local_addr().map_err(|error| failed("tell its address", &error))?;
     let engine = Engine::start(engine_options(&config));
-    let pool = start_pool(&config, &engine)?;
+    let worker = start_worker(&config, &engine)?;
     let kinds = engine.info().kinds.iter().map(|kind| (**kind).to_owned()).collect();
     let shutdown = Shutdown::default();
     signals::listen(shutdown.clone()).map_err(|error| failed("listen for signals", &error))?;
-    let server = Server::new(engine.clone(), server_options(&config)).with_pool(pool);
+    let server = Server::new(engine.clone(), server_options(&config)).with_worker(worker);
     ready(&Ready { address, kinds })?;
     let report = server.run(listener, shutdown).await.map_err(|error| failed("serve", &error))?;
     tell(&report);
@@ -82,15 +82,15 @@ async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -
     })
 }
 
-fn start_pool(config: &ServerConfig, engine: &Engine) -> Result<RunningPool> {
-    let mut pool = Pool::new().slots(config.slots.get());
+fn start_worker(config: &ServerConfig, engine: &Engine) -> Result<RunningWorker> {
+    let mut worker = Worker::new().slots(config.slots.get());
     if config.demo {
-        pool = demo::add_to(pool);
+        worker = demo::add_to(worker);
     }
     for (kind, command) in commands::handlers(config)? {
-        pool = pool.command(kind, command);
+        worker = worker.command(kind, command);
     }
-    pool.start(engine).map_err(|error| Error::usage(error.to_string()))
+    worker.start(engine).map_err(|error| Error::usage(error.to_string()))
 }
 
 fn check(config: &ServerConfig) -> Result<()> {

@@ -43,11 +43,13 @@ fn state_change(change: &StateChange) -> v1::StateChange {
     }
 }
 
-fn output(output: &Output) -> v1::Output {
+/// A chunk of output.
+pub(crate) fn output(output: &Output) -> v1::Output {
     v1::Output { payload: Some(payload(&output.payload)), channel: (*output.channel).to_owned() }
 }
 
-fn log(log: &Log) -> v1::Log {
+/// A log line.
+pub(crate) fn log(log: &Log) -> v1::Log {
     let level = match log.level {
         LogLevel::Debug => v1::LogLevel::Debug,
         LogLevel::Info => v1::LogLevel::Info,

@@ -1,7 +1,7 @@
 //! Handlers that behave as a test needs them to, beside the demo kinds.
 
 use jobstream::job::Payload;
-use jobstream::worker::{JobContext, JobError, Pool, demo};
+use jobstream::worker::{JobContext, JobError, Worker, demo};
 use serde::{Deserialize, Serialize};
 
 use super::Gate;
@@ -25,9 +25,9 @@ pub(crate) struct Chatter {
 /// - `test.chatter` says what its [`Chatter`] asks for
 /// - `test.panic` panics with its payload as the message
 /// - `test.headers` answers the headers it was given
-pub(crate) fn test_pool(gate: &Gate) -> Pool {
+pub(crate) fn test_worker(gate: &Gate) -> Worker {
     let (waiting, stubborn, talking) = (gate.clone(), gate.clone(), gate.clone());
-    demo::add_to(Pool::new())
+    demo::add_to(Worker::new())
         .raw_handler("test.gate", move |context| wait(context, waiting.clone()))
         .raw_handler("test.stubborn", move |_| never_end(stubborn.clone()))
         .handler("test.chatter", move |context, input| talk(context, input, talking.clone()))
@@ -60,7 +60,7 @@ async fn talk(context: JobContext, input: Chatter, gate: Gate) -> Result<u32, Jo
     for number in 0..input.outputs {
         let mut chunk = format!("chunk {number} ");
         chunk.extend(std::iter::repeat_n('.', input.output_bytes.saturating_sub(chunk.len())));
-        context.output(Payload::text(chunk))?;
+        context.output(Payload::text(chunk)).await?;
     }
     for number in 0..input.logs {
         context.log(format!("line {number}"));

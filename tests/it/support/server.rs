@@ -1,4 +1,4 @@
-//! The server under test: its engine, pool and listener on a runtime of their own, ended when dropped.
+//! The server under test: its engine, worker and listener on a runtime of their own, ended when dropped.
 
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
@@ -9,19 +9,19 @@ use jobstream::proto::v1;
 use jobstream::proto::v1::admin_service_client::AdminServiceClient;
 use jobstream::proto::v1::job_service_client::JobServiceClient;
 use jobstream::server::{Server, ServerOptions, Shutdown, ShutdownReport};
-use jobstream::worker::Pool;
+use jobstream::worker::Worker;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
-use super::{Ended, Gate, Watched, test_pool, wait_for, watch_request};
+use super::{Ended, Gate, Watched, test_worker, wait_for, watch_request};
 
 /// What a test changes before the server starts.
 pub(crate) struct Setup {
     pub(crate) engine: EngineOptions,
     pub(crate) server: ServerOptions,
-    pub(crate) pool: Pool,
+    pub(crate) worker: Worker,
     /// Where `test.gate` and its like wait.
     pub(crate) gate: Gate,
 }
@@ -31,7 +31,7 @@ impl Default for Setup {
         let gate = Gate::new();
         let mut server = ServerOptions::default();
         server.serve.edge_threads = NonZeroUsize::new(2).expect("two are not zero");
-        Self { engine: EngineOptions::default(), server, pool: test_pool(&gate), gate }
+        Self { engine: EngineOptions::default(), server, worker: test_worker(&gate), gate }
     }
 }
 
@@ -54,7 +54,7 @@ impl TestServer {
     pub(crate) async fn with(change: impl FnOnce(&mut Setup)) -> Self {
         let mut setup = Setup::default();
         change(&mut setup);
-        let Setup { engine, server, pool, gate } = setup;
+        let Setup { engine, server, worker, gate } = setup;
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         let shutdown = Shutdown::default();
@@ -64,8 +64,8 @@ impl TestServer {
         let (report, ended) = oneshot::channel();
         runtime.spawn(async move {
             let engine = Engine::start(engine);
-            let pool = pool.start(&engine).expect("good names");
-            let server = Server::new(engine, server).with_pool(pool);
+            let worker = worker.start(&engine).expect("good names");
+            let server = Server::new(engine, server).with_worker(worker);
             // The test may have ended without asking for the report.
             let _ = report.send(server.run(listener, told).await.expect("the server starts"));
         });

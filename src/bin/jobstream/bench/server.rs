@@ -8,7 +8,7 @@ use std::thread;
 use clap::ValueEnum;
 use jobstream::engine::{Engine, EngineOptions};
 use jobstream::server::{self, Lifecycle, Server, ServerOptions, Shutdown};
-use jobstream::worker::{Pool, demo};
+use jobstream::worker::{Worker, demo};
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 
@@ -53,8 +53,8 @@ async fn serve_jobs(listener: TcpListener) -> Result<()> {
     options.core.jobs_max = JOBS_MAX;
     options.core.job_bytes_max = u64::MAX;
     let engine = Engine::start(options);
-    let pool = demo::add_to(Pool::new()).start(&engine)?;
-    let server = Server::new(engine, ServerOptions::default()).with_pool(pool);
+    let worker = demo::add_to(Worker::new()).start(&engine)?;
+    let server = Server::new(engine, ServerOptions::default()).with_worker(worker);
     server.run(listener, Shutdown::default()).await?;
     Ok(())
 }
