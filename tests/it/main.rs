@@ -22,3 +22,4 @@ mod submit;
 mod submit_stream;
 mod support;
 mod watch;
+mod workers;
