@@ -27,7 +27,7 @@ async fn a_job_goes_to_a_worker_and_its_result_comes_back() {
     assert_eq!((assignment.labels["team"].as_str(), assignment.time_left), ("a", span_of(3600)));
     assert_eq!(server.peek(&id).await.wait_reason(), WaitReason::Starting);
     let mut watched = server.watch(watch_request(&id, 0)).await;
-    worker.accept(&[assignment.clone()]).await;
+    worker.accept(std::slice::from_ref(&assignment)).await;
     watched.read_to(JobState::Running).await;
     let progress = v1::Progress { fraction: Some(0.5), ..v1::Progress::default() };
     worker.report(&assignment.lease_id, News::Progress(progress)).await;
