@@ -7,7 +7,7 @@ mod payload;
 mod queue;
 
 pub(crate) use event::{event, progress};
-pub(crate) use job::{Defaults, job};
+pub(crate) use job::{Defaults, job, retry_policy};
 pub(crate) use payload::payload;
 pub(crate) use queue::queue;
 
