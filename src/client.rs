@@ -22,9 +22,9 @@
 //! failed call: it is a [`ResultError`] of its own. Every request has its job id before it is sent, so whatever the
 //! error was, submitting the same request again gives one job.
 
-mod backoff;
+pub(crate) mod backoff;
 mod batch;
-mod connection;
+pub(crate) mod connection;
 mod error;
 mod job;
 mod list;
@@ -52,7 +52,7 @@ use crate::job::{JobFilter, JobId, JobState, JobView};
 use crate::proto::v1::admin_service_client::AdminServiceClient;
 use crate::proto::v1::job_service_client::JobServiceClient;
 use crate::proto::{read, render, v1};
-pub(crate) use connection::Connection;
+use connection::Connection;
 use tries::Tries;
 
 /// Largest answer that is read, in bytes: a page of jobs with their payloads.
@@ -60,7 +60,7 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A connection to a server and everything that can be asked of it. Cheap to clone; all clones share the connection.
 ///
-/// It reconnects by itself. Calls that may safely arrive twice are tried again, within `call_timeout` and
+/// It reconnects by itself, and opens more connections when a great many waits and watches are open at a time. Calls that may safely arrive twice are tried again, within `call_timeout` and
 /// [`RetryOptions`]; that is all of them, as each method says where it is not plain.
 #[derive(Debug, Clone)]
 pub struct Client(Arc<Inner>);
@@ -110,12 +110,12 @@ impl Client {
         self.0.connection.address()
     }
 
-    /// The channel in use, for the generated stubs in [`proto::v1`](crate::proto::v1).
+    /// A channel to the server, for the generated stubs in [`proto::v1`](crate::proto::v1).
     pub fn channel(&self) -> Channel {
-        self.0.connection.current().channel
+        self.0.connection.for_short_calls()
     }
 
-    /// The connection behind the channel, for whoever must replace it when it falls silent.
+    /// The connections behind the channel, for calls that are held open and may fall silent.
     pub(crate) fn connection(&self) -> &Connection {
         &self.0.connection
     }
@@ -219,7 +219,7 @@ impl Client {
         let mut tries = Tries::within(self, self.options().call_timeout);
         let mut is_answer_lost = false;
         loop {
-            match tries.once(request.clone(), send).await {
+            match tries.once(self.channel(), request.clone(), send).await {
                 Ok(v1::DeleteResponse {}) => return Ok(()),
                 Err(error) if is_answer_lost && error.kind() == ErrorKind::NotFound => return Ok(()),
                 Err(error) => {

@@ -1,5 +1,7 @@
-//! The connection to one server, shared by every call, and replaced when it is no longer trusted.
+//! The connections to one server: one for every call, more when many calls are held open, each replaced when it is no
+//! longer trusted.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
@@ -14,19 +16,36 @@ use super::{ClientOptions, status};
 const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 
-/// One server's address and the channel in use.
+/// Watches and waits on one connection before another is opened. Servers allow about a thousand calls at a time on each,
+/// and short ones must not queue behind those that are held open.
+const HELD_CALLS_MAX: usize = 900;
+/// Most connections at a time; beyond it watches and waits queue on those there are.
+const CONNECTIONS_MAX: usize = 64;
+
+/// One server's address and the channels in use, at least one.
 #[derive(Debug)]
 pub(crate) struct Connection {
     endpoint: Endpoint,
     address: String,
-    current: Mutex<Numbered>,
+    links: Mutex<Vec<Link>>,
 }
 
-/// A channel and how many there were before it.
+/// A channel, for as long as a call uses it.
 #[derive(Debug, Clone)]
-pub(crate) struct Numbered {
+pub(crate) struct Link {
     pub(crate) channel: Channel,
-    number: u64,
+    /// One clone for each user, and one for the list.
+    users: Arc<()>,
+}
+
+impl Link {
+    fn new(channel: Channel) -> Self {
+        Self { channel, users: Arc::default() }
+    }
+
+    fn users(&self) -> usize {
+        Arc::strong_count(&self.users) - 1
+    }
 }
 
 impl Connection {
@@ -49,7 +68,7 @@ impl Connection {
     }
 
     fn new(address: String, endpoint: Endpoint, channel: Channel) -> Self {
-        Self { endpoint, address, current: Mutex::new(Numbered { channel, number: 0 }) }
+        Self { endpoint, address, links: Mutex::new(vec![Link::new(channel)]) }
     }
 
     /// Where the server is, as in messages.
@@ -57,17 +76,33 @@ impl Connection {
         &self.address
     }
 
-    /// The channel in use; it reconnects by itself when its connection breaks.
-    pub(crate) fn current(&self) -> Numbered {
-        self.current.lock().clone()
+    /// For calls that are answered at once. It reconnects by itself when its connection breaks.
+    pub(crate) fn for_short_calls(&self) -> Channel {
+        self.links.lock()[0].channel.clone()
     }
 
-    /// Gives up a channel whose connection is open and silent: the next call opens another. Does nothing if that has
-    /// been done already. Calls on the old one go on.
-    pub(crate) fn replace(&self, silent: &Numbered) {
-        let mut current = self.current.lock();
-        if current.number == silent.number {
-            *current = Numbered { channel: self.endpoint.connect_lazy(), number: silent.number + 1 };
+    /// For a call that is held open: the link counts it for as long as it lives.
+    pub(crate) fn for_held_call(&self) -> Link {
+        let mut links = self.links.lock();
+        let free = links.iter().find(|link| link.users() < HELD_CALLS_MAX);
+        match free {
+            Some(link) => link.clone(),
+            None if links.len() < CONNECTIONS_MAX => {
+                let link = Link::new(self.endpoint.connect_lazy());
+                links.push(link.clone());
+                link
+            }
+            None => links[rand::random_range(..links.len())].clone(),
+        }
+    }
+
+    /// Gives up a connection that is open and silent: the next call opens another. Does nothing if that has been done
+    /// already. Calls on the old one go on.
+    pub(crate) fn replace(&self, silent: &Link) {
+        let mut links = self.links.lock();
+        let still_used = links.iter_mut().find(|link| Arc::ptr_eq(&link.users, &silent.users));
+        if let Some(link) = still_used {
+            *link = Link::new(self.endpoint.connect_lazy());
         }
     }
 }
@@ -116,12 +151,34 @@ mod tests {
         }
     }
 
+    fn count(connection: &Connection) -> usize {
+        connection.links.lock().len()
+    }
+
     #[tokio::test]
-    async fn a_channel_is_replaced_once() {
+    async fn a_silent_link_is_replaced_once() {
         let connection = Connection::lazy("jobs:7070", &ClientOptions::default()).unwrap();
-        let silent = connection.current();
+        let silent = connection.for_held_call();
         connection.replace(&silent);
+        let fresh = connection.for_held_call();
+        assert!(!Arc::ptr_eq(&silent.users, &fresh.users));
         connection.replace(&silent);
-        assert_eq!(connection.current().number, 1);
+        assert!(Arc::ptr_eq(&connection.for_held_call().users, &fresh.users));
+        assert_eq!(count(&connection), 1);
+    }
+
+    #[tokio::test]
+    async fn held_calls_spread_over_connections_and_free_their_places() {
+        let connection = Connection::lazy("jobs:7070", &ClientOptions::default()).unwrap();
+        let mut held: Vec<_> = (0..HELD_CALLS_MAX).map(|_| connection.for_held_call()).collect();
+        assert_eq!(count(&connection), 1);
+        held.push(connection.for_held_call());
+        assert_eq!(count(&connection), 2);
+        held.swap_remove(0);
+        held.push(connection.for_held_call());
+        held.extend((held.len()..HELD_CALLS_MAX * 2).map(|_| connection.for_held_call()));
+        assert_eq!(count(&connection), 2);
+        let users: Vec<_> = connection.links.lock().iter().map(Link::users).collect();
+        assert_eq!(users, [HELD_CALLS_MAX; 2]);
     }
 }

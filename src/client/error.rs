@@ -68,7 +68,7 @@ pub mod reason {
 }
 
 /// Why a call failed: a kind and a reason to match on, and a message for a person that names the server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Error(Box<Details>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,6 +141,17 @@ impl Error {
     pub(super) fn given_up(mut self, after: &str) -> Self {
         self.0.message = format!("{}; gave up after {after}", self.0.message);
         self
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Details { kind, reason, message, .. } = &*self.0;
+        f.debug_struct("Error")
+            .field("kind", kind)
+            .field("reason", reason)
+            .field("message", message)
+            .finish_non_exhaustive()
     }
 }
 

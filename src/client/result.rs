@@ -7,6 +7,7 @@ use serde::de::value::StrDeserializer;
 use tokio::time::{self, Instant};
 
 use super::backoff::Endurance;
+use super::connection::Link;
 use super::error::{ErrorKind, Result};
 use super::tries::Tries;
 use super::{Client, jobs, status, vanished};
@@ -24,8 +25,8 @@ pub(super) async fn outcome(client: &Client, job_id: JobId, mut seen: Option<Ins
     let mut endurance = Endurance::new(client.options());
     loop {
         let started = Instant::now();
-        let connection = client.connection().current();
-        match poll(client, job_id).await {
+        let link = client.connection().for_held_call();
+        match poll(client, &link, job_id).await {
             Ok(Some(outcome)) => return Ok(outcome),
             Ok(None) => {
                 seen = Some(Instant::now());
@@ -35,7 +36,7 @@ pub(super) async fn outcome(client: &Client, job_id: JobId, mut seen: Option<Ins
             Err(error) => {
                 if error.kind() == ErrorKind::DeadlineExceeded {
                     // The server answers a poll long before: nothing comes over this connection.
-                    client.connection().replace(&connection);
+                    client.connection().replace(&link);
                 }
                 let error = vanished::explain(client, job_id, seen, error).await;
                 endurance.bear(error).await?;
@@ -45,12 +46,12 @@ pub(super) async fn outcome(client: &Client, job_id: JobId, mut seen: Option<Ins
 }
 
 /// How the job ended, if it does while the server holds the call.
-async fn poll(client: &Client, job_id: JobId) -> Result<Option<Outcome>> {
+async fn poll(client: &Client, link: &Link, job_id: JobId) -> Result<Option<Outcome>> {
     let wait = Some(render::duration(POLL));
     let request = v1::GetResultRequest { job_id: job_id.to_string(), wait };
     let send = |channel, request| async move { jobs(channel).get_result(request).await };
     let limit = client.options().call_timeout.saturating_add(POLL);
-    let answer = Tries::within(client, limit).once(request, send).await?;
+    let answer = Tries::within(client, limit).once(link.channel.clone(), request, send).await?;
     match answer.outcome.map(read::outcome) {
         Some(None) => Err(status::unreadable(client.address(), "an outcome")),
         Some(Some(outcome)) => Ok(Some(outcome)),

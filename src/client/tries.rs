@@ -28,9 +28,10 @@ impl<'a> Tries<'a> {
         Self { client, deadline: Instant::now() + limit.min(LIMIT_MAX), done: 0, backoff }
     }
 
-    /// Sends a request once, with what is left of the deadline.
+    /// Sends a request once, over this channel, with what is left of the deadline.
     pub(super) async fn once<Q, A, F>(
         &mut self,
+        channel: Channel,
         message: Q,
         send: impl FnOnce(Channel, Request<Q>) -> F,
     ) -> Result<A>
@@ -41,7 +42,7 @@ impl<'a> Tries<'a> {
         let address = self.client.address();
         let mut request = Request::new(message);
         request.set_timeout(self.deadline.saturating_duration_since(Instant::now()));
-        match time::timeout_at(self.deadline, send(self.client.channel(), request)).await {
+        match time::timeout_at(self.deadline, send(channel, request)).await {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
             Ok(Err(status)) => Err(status::from_status(&status, address)),
             Err(_) => Err(status::timed_out(address)),
@@ -79,7 +80,7 @@ impl Client {
     {
         let mut tries = Tries::within(self, self.options().call_timeout);
         loop {
-            match tries.once(message.clone(), &send).await {
+            match tries.once(self.channel(), message.clone(), &send).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => tries.pause(error).await?,
             }

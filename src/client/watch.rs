@@ -11,7 +11,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Streaming};
 
 use super::backoff::Endurance;
-use super::connection::Numbered;
+use super::connection::Link;
 use super::error::{Error, Result};
 use super::{Client, WatchOptions, jobs, status, vanished};
 use crate::job::{Event, EventBody, EventTypes, JobId};
@@ -117,7 +117,7 @@ impl fmt::Debug for Watch {
 /// A stream and the connection it came over.
 struct Opened {
     messages: Streaming<v1::WatchResultResponse>,
-    connection: Numbered,
+    link: Link,
 }
 
 /// A watch that survives its streams.
@@ -167,7 +167,7 @@ impl Follower {
         };
         let silence_max = self.options.heartbeat.saturating_mul(HEARTBEATS_MISSED_MAX);
         let Ok(answer) = time::timeout(silence_max, stream.messages.message()).await else {
-            return Err(give_up_on(&self.client, &stream.connection, "the stream fell silent"));
+            return Err(give_up_on(&self.client, &stream.link, "the stream fell silent"));
         };
         let address = self.client.address();
         match answer {
@@ -228,19 +228,19 @@ impl Follower {
 
 /// A stream's deadline would be that of its whole life, so only the opening is timed, on this side.
 async fn open(client: &Client, request: v1::WatchResultRequest) -> Result<Opened> {
-    let connection = client.connection().current();
-    let mut jobs = jobs(connection.channel.clone());
+    let link = client.connection().for_held_call();
+    let mut jobs = jobs(link.channel.clone());
     let opening = jobs.watch_result(Request::new(request));
     match time::timeout(client.options().call_timeout, opening).await {
-        Ok(Ok(answer)) => Ok(Opened { messages: answer.into_inner(), connection }),
+        Ok(Ok(answer)) => Ok(Opened { messages: answer.into_inner(), link }),
         Ok(Err(status)) => Err(status::from_status(&status, client.address())),
-        Err(_) => Err(give_up_on(client, &connection, "the stream did not open")),
+        Err(_) => Err(give_up_on(client, &link, "the stream did not open")),
     }
 }
 
 /// Nothing comes over this connection, though it is open: the next stream takes another.
-fn give_up_on(client: &Client, connection: &Numbered, why: &str) -> Error {
-    client.connection().replace(connection);
+fn give_up_on(client: &Client, link: &Link, why: &str) -> Error {
+    client.connection().replace(link);
     status::unreachable(client.address(), why)
 }
 

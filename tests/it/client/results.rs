@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Scene;
-use crate::support::wait_for;
+use crate::support::{until, wait_for};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Thumb {
@@ -72,4 +72,22 @@ async fn a_wait_survives_cut_connections() {
     }
     scene.server.gate.open(1);
     assert_eq!(wait_for("the result", result).await.unwrap().unwrap(), "done");
+}
+
+#[tokio::test]
+async fn more_waits_than_a_connection_takes_are_all_answered() {
+    const WAITS: usize = 1_500;
+    let scene = Scene::start().await;
+    scene.server.pause("default").await;
+    let requests = (0..WAITS).map(|number| scene.client.job("demo.echo").text(number.to_string()));
+    let jobs = scene.client.submit_all::<String>(requests.collect()).await;
+    let waits: Vec<_> = jobs.into_iter().map(|job| tokio::spawn(job.unwrap().into_future())).collect();
+    let all_wait = || async { scene.server.info().await.watchers as usize == WAITS };
+    until("all of them wait", all_wait).await;
+    // Short calls do not queue behind them.
+    wait_for("an answer", scene.client.server_info()).await.expect("an answer");
+    scene.server.resume("default").await;
+    for (number, result) in waits.into_iter().enumerate() {
+        assert_eq!(wait_for("a result", result).await.unwrap().unwrap(), number.to_string());
+    }
 }
