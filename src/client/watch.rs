@@ -127,7 +127,7 @@ struct Follower {
     options: WatchOptions,
     /// Sequence after which the next stream begins.
     last: u32,
-    /// When the server last told that it has the job.
+    /// When the server last told that it has the job; it does by opening a stream.
     seen: Option<Instant>,
     stream: Option<Opened>,
     endurance: Endurance,
@@ -145,7 +145,6 @@ impl Follower {
             match self.message().await {
                 Ok(message) => {
                     self.endurance.renew();
-                    self.seen = Some(Instant::now());
                     if let Some(item) = self.unseen(message)? {
                         return Ok(Some(item));
                     }
@@ -163,7 +162,12 @@ impl Follower {
     async fn message(&mut self) -> Result<Option<Message>> {
         let stream = match &mut self.stream {
             Some(stream) => stream,
-            None => self.stream.insert(open(&self.client, self.request()).await?),
+            None => {
+                let stream = open(&self.client, self.request()).await?;
+                // Not with each message: a slow reader may read what was sent by a server that is gone.
+                self.seen = Some(Instant::now());
+                self.stream.insert(stream)
+            }
         };
         let silence_max = self.options.heartbeat.saturating_mul(HEARTBEATS_MISSED_MAX);
         let Ok(answer) = time::timeout(silence_max, stream.messages.message()).await else {
