@@ -4,6 +4,7 @@ mod binary;
 mod cancel;
 mod chaos;
 mod cli;
+mod client;
 mod command;
 mod commands;
 mod errors;

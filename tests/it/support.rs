@@ -2,6 +2,7 @@
 //!
 //! Nothing is tested here; each topic has a file beside this one.
 
+mod fault_proxy;
 mod gate;
 mod handlers;
 mod raw;
@@ -11,6 +12,7 @@ mod server;
 mod spec;
 mod watching;
 
+pub(crate) use fault_proxy::{FaultProxy, Towards};
 pub(crate) use gate::Gate;
 pub(crate) use handlers::{Chatter, test_worker};
 pub(crate) use raw::{frame, http1, raw_call};
