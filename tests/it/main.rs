@@ -15,6 +15,7 @@ mod list;
 mod listener;
 mod payload;
 mod queues;
+mod remote;
 mod result;
 mod retry;
 mod shutdown;
