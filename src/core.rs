@@ -3,6 +3,7 @@
 //! No async, no I/O, no clock and no randomness of its own: time is an argument and lease ids come from a seed. No
 //! decision depends on the iteration order of a hash map, so the same commands give the same records.
 
+mod attempts;
 mod dispatch;
 mod effects;
 mod entry;
@@ -18,6 +19,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod wheel;
+mod workers;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,15 +32,17 @@ use crate::clock::Now;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Cancellation, JobId, JobState, Outcome, StateCounts, Timestamp};
 
-pub use effects::{Assignment, Stop};
+pub use attempts::{AttemptEnd, Report};
+pub use effects::{Assignment, Drain, Stop};
 pub(crate) use effects::{Effect, Effects};
 pub use entry::LeaseId;
 pub use history::WatchItem;
-pub use lifecycle::{AttemptEnd, Report};
 pub(crate) use queries::ListBounds;
+pub(crate) use sessions::Peer;
 pub use sessions::{SessionKey, SessionSpec};
 pub(crate) use submit::Submitted;
 pub(crate) use table::JobKey;
+pub(crate) use workers::{Hello, Welcome, worker_id};
 
 /// Bounds and defaults of the state machine.
 #[derive(Debug, Clone)]
@@ -57,6 +61,17 @@ pub struct CoreOptions {
     pub event_ring_bytes_max: usize,
     /// Longest time of one attempt unless the spec says otherwise. Default 1 h.
     pub attempt_timeout: Duration,
+    /// How long a lease of a remote worker lasts after the last heartbeat that named it. Default 30 s.
+    pub lease: Duration,
+    /// How long a remote worker may take to accept an assignment before it goes to another. Default 5 s.
+    pub accept_timeout: Duration,
+    /// How often a remote worker is pinged; after three silent intervals it is cut off. Default 10 s.
+    pub ping_interval: Duration,
+    /// How long the leases of a remote worker last after its connection was seen to break. Within it the worker comes
+    /// back and keeps its attempts; after it they are given to others. Default 800 ms.
+    pub reconnect_grace: Duration,
+    /// Most workers at a time. Default 10,000.
+    pub workers_max: usize,
 }
 
 impl Default for CoreOptions {
@@ -69,6 +84,11 @@ impl Default for CoreOptions {
             retention_bytes_max: 1 << 30,
             event_ring_bytes_max: 256 << 10,
             attempt_timeout: Duration::from_secs(3600),
+            lease: Duration::from_secs(30),
+            accept_timeout: Duration::from_secs(5),
+            ping_interval: Duration::from_secs(10),
+            reconnect_grace: Duration::from_millis(800),
+            workers_max: 10_000,
         }
     }
 }
@@ -148,7 +168,7 @@ impl Core {
         let key = self.find(id)?;
         match self.table[key].state {
             JobState::Scheduled | JobState::Queued => {
-                self.leave_waiting(key);
+                self.leave_waiting(key, effects);
                 self.finish_cancelled(now, key, reason, false, effects);
             }
             JobState::Running => self.request_cancel(now, key, reason, grace, effects),
@@ -208,18 +228,21 @@ impl Core {
         let mut purged = 0;
         while purged < budget {
             let Some(key) = self.first_waiting(name)? else { break };
-            self.leave_waiting(key);
+            self.leave_waiting(key, effects);
             self.finish_cancelled(now, key, "queue purged", false, effects);
             purged += 1;
         }
         Ok(purged)
     }
 
-    /// Takes no new jobs and starts no attempts from now on.
-    pub(crate) fn drain(&mut self) {
+    /// Takes no new jobs and starts no attempts from now on; tells remote workers that what they run may take this long.
+    pub(crate) fn drain(&mut self, within: Duration, effects: &mut Effects) {
         self.draining = true;
         for lane in self.lanes.keys() {
             self.refresh_standing(lane);
+        }
+        for key in self.sessions.in_order() {
+            effects.push(Effect::Drain(key, Drain { within, server_shutdown: true }));
         }
     }
 
@@ -256,7 +279,9 @@ impl Core {
 
     /// Monotonic time before which no timer is due, if any timer is set.
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
-        self.wheel.next_tick().map(Duration::from_millis)
+        let job = self.wheel.next_tick().map(Duration::from_millis);
+        let session = self.sessions.timers.first().map(|(time, _)| *time);
+        job.into_iter().chain(session).min()
     }
 
     /// The earliest wall clock time a job waits for.
@@ -267,6 +292,11 @@ impl Core {
     /// Does what is due, at most `budget` timers of it. Answers whether more may be due.
     pub(crate) fn tick(&mut self, now: Now, budget: usize, effects: &mut Effects) -> bool {
         for _ in 0..budget {
+            let due = self.sessions.timers.first().filter(|(time, _)| *time <= now.monotonic);
+            if let Some((_, session)) = due.copied() {
+                self.session_due(now, session, effects);
+                continue;
+            }
             let due = self.wall_starts.first().filter(|(time, ..)| *time <= now.wall);
             if let Some((.., key)) = due.copied() {
                 self.enqueue_due(now, key, effects);

@@ -9,6 +9,7 @@ mod outcomes;
 mod session;
 mod ticker;
 mod watch;
+mod workers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,8 +32,10 @@ use crate::job::{
 
 use delivery::State;
 pub(crate) use outcomes::{EndedJob, OutcomeQueue};
+pub(crate) use session::{Cut, Orders};
 pub use session::{InlineHandler, Order, Reporter, Session};
 pub use watch::Watch;
+pub(crate) use workers::{Attempted, Frame, LeaseCall, News, Refusal, WorkerSession};
 
 /// Bounds and defaults of the engine.
 #[derive(Debug, Clone)]
@@ -414,18 +417,19 @@ impl Engine {
         Session::open(self.clone(), spec, inline)
     }
 
-    fn end_attempt(&self, session: SessionKey, job: (JobId, LeaseId), end: AttemptEnd) -> Result<()> {
-        self.command(|state, now, effects| state.core.end_attempt(now, session, job, end, effects))
+    fn end_attempt(&self, session: SessionKey, lease: LeaseId, end: AttemptEnd) -> Result<()> {
+        self.command(|state, now, effects| state.core.end_attempt(now, session, lease, end, effects))
     }
 
-    fn report(&self, session: SessionKey, job: (JobId, LeaseId), report: Report) -> Result<()> {
-        self.command(|state, now, effects| state.core.report(now, session, job, report, effects))
+    fn report(&self, session: SessionKey, lease: LeaseId, report: Report) -> Result<()> {
+        self.command(|state, now, effects| state.core.report(now, session, lease, report, effects))
     }
 
-    /// Takes no new jobs and starts no attempts from now on; watches of jobs that do not run end with `Draining`.
-    pub fn drain(&self) {
-        self.command(|state, _, _| {
-            state.core.drain();
+    /// Takes no new jobs and starts no attempts from now on; watches of jobs that do not run end with `Draining`. Remote
+    /// workers are told that what they run may take this long.
+    pub fn drain(&self, within: Duration) {
+        self.command(|state, _, effects| {
+            state.core.drain(within, effects);
             state.wake_all();
         });
     }
@@ -458,8 +462,8 @@ impl Engine {
 
     /// Ends every watch with `Draining`.
     pub fn stop(&self) {
-        self.command(|state, _, _| {
-            state.core.drain();
+        self.command(|state, _, effects| {
+            state.core.drain(Duration::ZERO, effects);
             state.stopped = true;
             state.wake_all();
         });

@@ -44,6 +44,14 @@ pub enum ErrorKind {
     },
     /// No queue has this name.
     QueueNotFound(String),
+    /// No worker has this id or name.
+    WorkerNotFound(String),
+    /// The worker of this id or name is part of the server and cannot be drained alone.
+    WorkerInServer(String),
+    /// The same instance of the worker connected anew.
+    WorkerReplaced,
+    /// The worker was not heard of for too long.
+    WorkerSilent,
     /// The id belongs to a job that was submitted with another spec.
     JobIdReused(JobId),
     /// The job's state forbids the call.

@@ -17,7 +17,7 @@ pub use name::{JobId, Kind, QueueName, Timestamp};
 pub use payload::{Encoding, JSON, Payload};
 pub use retry::{AfterFailure, RetryPolicy};
 pub use spec::{JobOptions, NewJob, PRIORITY_MAX, Start};
-pub use view::{AttemptView, JobView, QueueView, StateCounts};
+pub use view::{AttemptView, JobView, QueueView, StateCounts, WorkerLink, WorkerState, WorkerView};
 
 use std::sync::Arc;
 
@@ -74,6 +74,8 @@ pub enum WaitReason {
     WorkersBusy,
     /// The server starts no attempts any more.
     Draining,
+    /// A worker was given it and has not said yet that it begins.
+    Starting,
 }
 
 /// How a job ended.

@@ -7,10 +7,13 @@ mod job_service;
 mod malformed;
 mod page_token;
 mod submit_stream;
+mod work_stream;
+mod worker_service;
 
 pub use call::{ConnectionInfo, Deadline};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tonic::Status;
 use tonic::codec::CompressionEncoding;
@@ -27,6 +30,10 @@ use crate::proto::status::to_status;
 use crate::proto::v1;
 use crate::proto::v1::admin_service_server::AdminServiceServer;
 use crate::proto::v1::job_service_server::JobServiceServer;
+use crate::proto::v1::worker_service_server::WorkerServiceServer;
+
+/// How long before the caller's deadline a wait answers, so that the answer still arrives.
+const DEADLINE_MARGIN: Duration = Duration::from_millis(20);
 
 /// What every service knows: the engine, and the bounds it parses by.
 #[derive(Clone)]
@@ -62,11 +69,15 @@ pub(crate) fn services(engine: &Engine, message_bytes_max: usize) -> (Jobs, Rout
     let jobs = JobServiceServer::new(api.clone())
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(message_bytes_max);
+    let workers = WorkerServiceServer::new(api.clone())
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(message_bytes_max);
     let admin = AdminServiceServer::new(api)
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(message_bytes_max);
     let refusals = NameRefusals { message_bytes_max };
-    (refusals.layer(jobs), Routes::new(refusals.named_layer(admin)))
+    let others = Routes::new(refusals.named_layer(workers)).add_service(refusals.named_layer(admin));
+    (refusals.layer(jobs), others)
 }
 
 fn submit_response(submission: &Submission) -> v1::SubmitResponse {

@@ -11,47 +11,79 @@ use super::effects::{Assignment, Effect, Effects};
 use super::entry::{LaneKey, LeaseId, Live};
 use super::history::Detail;
 use super::lanes::Standing;
-use super::sessions::{GroupKey, SessionKey, SessionSpec};
+use super::sessions::{GroupKey, Link, Peer, SessionKey, SessionSpec};
 use super::table::JobKey;
 use crate::clock::Now;
 use crate::job::{Failure, FailureReason, JobState, WaitReason};
 
 impl Core {
-    /// Opens a worker session; it may get assignments at once.
+    /// Opens a session of the server's own workers; it may get assignments at once.
     pub(crate) fn open_session(&mut self, now: Now, spec: &SessionSpec, effects: &mut Effects) -> SessionKey {
-        let (key, is_new_group) = self.sessions.open(spec);
-        let group = self.group_of(key);
-        if is_new_group {
-            self.connect_group(group);
-        }
-        self.dispatch(now, group, effects);
+        let key = self.sessions.open(now, spec, Link::Pool, Peer::default());
+        self.admit(now, key, effects);
         key
     }
 
-    /// Ends a session: what it ran is lost and counted as such.
+    /// Ends a session: what it ran is lost and counted as such; what it had not accepted is not.
     pub(crate) fn close_session(&mut self, now: Now, key: SessionKey, effects: &mut Effects) {
-        let mut lost = Vec::new();
-        while let Some(job) = self.sessions.get(key).and_then(|session| session.running.first()) {
-            self.leave_running(job, true, effects);
-            lost.push(job);
+        self.dismiss(key);
+        let Some(session) = self.sessions.get(key) else { return };
+        let message = format!("worker {} went away during the attempt", session.name);
+        let held = self.held_by(key);
+        for job in &held {
+            self.leave_session(*job, true, effects);
         }
-        let Some((session, gone_group)) = self.sessions.close(key) else { return };
-        if let Some(group) = gone_group {
-            self.disconnect_group(group);
+        self.sessions.remove(key);
+        self.give_back(now, held, &message, effects);
+    }
+
+    /// Lets a session have jobs.
+    pub(super) fn admit(&mut self, now: Now, key: SessionKey, effects: &mut Effects) {
+        let Some((group, is_new)) = self.sessions.join(key) else { return };
+        if is_new {
+            self.connect_group(group);
         }
-        // The newest first: each waits in front of those before it.
-        for job in lost.into_iter().rev() {
-            let message = format!("worker {} went away during the attempt", session.name);
-            self.attempt_failed(now, job, Failure::new(FailureReason::WorkerLost, message), None, effects);
+        self.dispatch(now, group, effects);
+    }
+
+    /// Lets a session have no further jobs.
+    pub(super) fn dismiss(&mut self, key: SessionKey) {
+        if let Some(gone) = self.sessions.leave(key) {
+            self.disconnect_group(gone);
         }
+    }
+
+    /// Jobs the session was given, in the order in which it got them.
+    pub(super) fn held_by(&self, key: SessionKey) -> Vec<JobKey> {
+        self.sessions.get(key).map(|session| session.held.keys(&self.table)).unwrap_or_default()
+    }
+
+    /// What follows for jobs that were taken from a worker that is gone. The newest come first: each waits in front of
+    /// those before it.
+    pub(super) fn give_back(&mut self, now: Now, jobs: Vec<JobKey>, lost: &str, effects: &mut Effects) {
+        for job in jobs.into_iter().rev() {
+            if self.table[job].is_offered() {
+                self.take_back(now, job, effects);
+            } else {
+                let failure = Failure::new(FailureReason::WorkerLost, lost);
+                self.attempt_failed(now, job, failure, None, effects);
+            }
+        }
+    }
+
+    /// Has a job that no worker accepted wait again as if it had never been given to one.
+    pub(super) fn take_back(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
+        let entry = &mut self.table[key];
+        entry.live = None;
+        entry.deadline = Duration::MAX;
+        self.arm(key);
+        self.wait_in_front(now, key, effects);
     }
 
     /// Changes how many attempts a session runs at a time; 0 lets it finish what it runs and gives it nothing more.
     pub(crate) fn set_slots(&mut self, now: Now, key: SessionKey, slots: u32, effects: &mut Effects) {
-        if self.sessions.get(key).is_some() {
-            self.sessions.set_slots(key, slots);
-            self.dispatch(now, self.group_of(key), effects);
-        }
+        self.sessions.set_slots(key, slots);
+        self.dispatch_to(now, key, effects);
     }
 
     /// Starts a job that just became ready, or has it wait as the last of its priority.
@@ -72,6 +104,13 @@ impl Core {
         self.lanes[lane].push_front(&mut self.table, key);
         self.refresh_standing(lane);
         for group in self.lanes[lane].groups.clone() {
+            self.dispatch(now, group, effects);
+        }
+    }
+
+    /// Gives the session what it has room for now.
+    pub(super) fn dispatch_to(&mut self, now: Now, key: SessionKey, effects: &mut Effects) {
+        if let Some(group) = self.sessions.group_of(key) {
             self.dispatch(now, group, effects);
         }
     }
@@ -145,22 +184,24 @@ impl Core {
         if self.draining || self.lanes[lane].paused {
             return None;
         }
-        let groups = &self.lanes[lane].groups;
-        let group = groups.iter().copied().find(|group| self.sessions.group(*group).has_free_slot())?;
+        let group = self.sessions.next_in_turn(&self.lanes[lane].groups)?;
         self.sessions.take_slot(group)
     }
 
-    /// Leases the next attempt of a job that is in no list to a session whose slot was taken for it.
+    /// Leases the next attempt of a job that is in no list to a session whose slot was taken for it. The server's own
+    /// workers begin at once, others once they accept.
     fn start(&mut self, now: Now, key: JobKey, session: SessionKey, effects: &mut Effects) {
         let lease = LeaseId::new(self.lease_ids.random(), key);
+        let is_pool = self.sessions.get(session).is_some_and(|session| session.link == Link::Pool);
+        let lease_deadline = match is_pool {
+            true => Duration::MAX,
+            false => now.monotonic.saturating_add(self.options.accept_timeout),
+        };
+        let attempt_timeout = self.attempt_timeout(key);
         let entry = &mut self.table[key];
         let lane_key = entry.lane;
-        let attempt_timeout = entry.options.as_ref().and_then(|options| options.attempt_timeout);
-        let attempt_timeout = attempt_timeout.unwrap_or(self.options.attempt_timeout);
         let attempt_deadline = now.monotonic.saturating_add(attempt_timeout);
-        entry.attempt += 1;
-        entry.deadline = attempt_deadline;
-        entry.live = Some(Box::new(Live { lease, session, attempt_deadline, cancel: None }));
+        entry.live = Some(Box::new(Live { lease, session, attempt_deadline, lease_deadline, cancel: None }));
         let given_up = entry.overall_deadline().unwrap_or(Duration::MAX).min(attempt_deadline);
         let time_left = given_up.saturating_sub(now.monotonic);
         self.dispatches += 1;
@@ -170,7 +211,7 @@ impl Core {
         let assignment = Assignment {
             job_id: entry.id,
             lease,
-            attempt: entry.attempt,
+            attempt: entry.attempt + 1,
             kind: lane.kind.clone(),
             queue: lane.queue.clone(),
             payload: entry.payload.clone(),
@@ -178,20 +219,45 @@ impl Core {
             time_left,
         };
         self.refresh_standing(lane_key);
-        let worker = match self.sessions.get_mut(session) {
-            Some(session) => {
-                session.running.push_back(&mut self.table, key);
-                session.name.clone()
-            }
-            None => Default::default(),
-        };
-        self.transition(now, key, JobState::Running, Detail::Worker(worker), effects);
-        self.arm(key);
+        if let Some(session) = self.sessions.get_mut(session) {
+            session.held.push_back(&mut self.table, key);
+        }
+        match is_pool {
+            true => self.begin(now, key, effects),
+            false => self.await_deadline(key),
+        }
         effects.push(Effect::Assign(session, assignment));
     }
 
-    fn group_of(&self, key: SessionKey) -> GroupKey {
-        self.sessions.get(key).expect("an open session has a group").group
+    /// The attempt a worker was given begins.
+    pub(super) fn begin(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
+        let attempt_timeout = self.attempt_timeout(key);
+        let lease = self.options.lease;
+        let entry = &mut self.table[key];
+        let Some(live) = entry.live.as_mut() else { return };
+        live.attempt_deadline = now.monotonic.saturating_add(attempt_timeout);
+        if live.lease_deadline != Duration::MAX {
+            live.lease_deadline = now.monotonic.saturating_add(lease);
+        }
+        entry.attempt += 1;
+        let session = live.session;
+        let worker = self.sessions.get(session).map(|session| session.name.clone()).unwrap_or_default();
+        self.transition(now, key, JobState::Running, Detail::Worker(worker), effects);
+        self.await_deadline(key);
+    }
+
+    /// Sets the timer of a job that a worker has to whatever ends the attempt first.
+    pub(super) fn await_deadline(&mut self, key: JobKey) {
+        let entry = &mut self.table[key];
+        if let Some(live) = &entry.live {
+            entry.deadline = live.deadline();
+        }
+        self.arm(key);
+    }
+
+    pub(super) fn attempt_timeout(&self, key: JobKey) -> Duration {
+        let options = self.table[key].options.as_ref();
+        options.and_then(|options| options.attempt_timeout).unwrap_or(self.options.attempt_timeout)
     }
 
     /// Makes a new group known to the lanes it serves.

@@ -37,6 +37,15 @@ pub enum Stop {
     Revoke,
 }
 
+/// That a worker gets no further jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drain {
+    /// How long running attempts may take; what still runs then is given back.
+    pub within: Duration,
+    /// Whether the whole server shuts down, or only this worker is to end.
+    pub server_shutdown: bool,
+}
+
 /// News for the engine to deliver, in order.
 #[derive(Debug)]
 pub(crate) enum Effect {
@@ -44,6 +53,10 @@ pub(crate) enum Effect {
     Assign(SessionKey, Assignment),
     /// Tell the session to end an attempt.
     Stop(SessionKey, LeaseId, Stop),
+    /// Tell the session that it gets nothing more, and how long what it holds may take.
+    Drain(SessionKey, Drain),
+    /// Cut the session off: it was silent for too long.
+    Cut(SessionKey),
     /// Tell a job's observer of news.
     Wake(u32),
     /// Tell a job's observer how the job ended; it observes nothing any more.

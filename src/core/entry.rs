@@ -78,20 +78,30 @@ pub(crate) struct Entry {
     pub(super) history: Vec<Transition>,
     /// Progress, output and logs, once there are any.
     pub(super) stream: Option<Box<Stream>>,
-    /// Set while RUNNING.
+    /// Set while RUNNING, and while QUEUED after a worker was given the job until it accepts.
     pub(super) live: Option<Box<Live>>,
     /// Set once ended.
     pub(super) end: Option<Box<End>>,
 }
 
-/// The attempt that runs.
+/// The attempt that runs, or is about to.
 pub(super) struct Live {
     pub(super) lease: LeaseId,
     pub(super) session: SessionKey,
     /// Monotonic time at which the attempt is given up.
     pub(super) attempt_deadline: Duration,
+    /// Monotonic time at which the lease runs out; before the job is accepted, at which it is taken back.
+    pub(super) lease_deadline: Duration,
     /// After a cancel: when it is forced, and its reason.
     pub(super) cancel: Option<(Duration, String)>,
+}
+
+impl Live {
+    /// Monotonic time of whatever ends the attempt first.
+    pub(super) fn deadline(&self) -> Duration {
+        let forced = self.cancel.as_ref().map_or(Duration::MAX, |(force_at, _)| *force_at);
+        self.attempt_deadline.min(self.lease_deadline).min(forced)
+    }
 }
 
 pub(super) struct End {
@@ -115,6 +125,11 @@ impl Entry {
     /// Attempts that count against the retry policy.
     pub(super) fn counted(&self) -> u32 {
         self.attempt - self.lost - self.released
+    }
+
+    /// Whether a worker was given the job and has not accepted it yet.
+    pub(super) fn is_offered(&self) -> bool {
+        self.state == JobState::Queued && self.live.is_some()
     }
 
     /// Monotonic end of the job's whole life, if it has one and has not ended.

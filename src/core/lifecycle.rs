@@ -3,149 +3,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::attempts::{AttemptEnd, check_size};
 use super::effects::{Effect, Effects, Record, Stop};
-use super::entry::{End, LeaseId};
-use super::history::{Detail, RingItem, Stream, Transition};
-use super::sessions::SessionKey;
+use super::entry::End;
+use super::history::{Detail, Transition};
+use super::sessions::Link;
 use super::table::JobKey;
 use super::wheel::TICK_MAX;
 use super::{Core, cancelled};
 use crate::clock::Now;
-use crate::error::{Error, ErrorKind, Result};
-use crate::job::{
-    AfterFailure, Event, EventBody, Failure, FailureReason, JobId, JobState, Log, Outcome, Output, Payload,
-    Progress, Start, WaitReason,
-};
+use crate::job::{AfterFailure, Failure, FailureReason, JobState, Outcome, Start, WaitReason};
 
 /// How often a job may be given back without counting the attempt; each leaves its mark in the job's history.
 const RELEASES_MAX: u32 = 10_000;
 /// A job that is watched when it ends is kept at least this long, so that its watchers come to read the end.
 const WATCHED_RETENTION_MIN: Duration = Duration::from_secs(5);
-/// Reports are refused from this sequence on, so that state changes never run out of numbers.
-const REPORTS_END: u32 = u32::MAX - 1_000_000;
-
 /// State changes after the first of a job that runs once: its start and its end.
 const USUAL_TRANSITIONS: usize = 2;
 
-/// How a worker says an attempt ended.
-#[derive(Debug, Clone, PartialEq)]
-pub enum AttemptEnd {
-    /// With a result.
-    Success(Payload),
-    /// With a failure, and the pause the handler asks for before another attempt.
-    Failure(Failure, Option<Duration>),
-    /// The handler stopped because it was told to.
-    Cancelled,
-    /// The job is given back without counting an attempt, to be tried again after this long.
-    Release(Duration),
-}
-
-/// What a worker reports while an attempt runs.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Report {
-    /// How far it is.
-    Progress(Progress),
-    /// A chunk of output.
-    Output(Output),
-    /// A log line.
-    Log(Log),
-}
-
 impl Core {
-    /// Ends an attempt as its worker says.
-    ///
-    /// # Errors
-    ///
-    /// `LeaseLost` if the lease no longer stands: nothing changed but that the worker's slot is free.
-    pub(crate) fn end_attempt(
-        &mut self,
-        now: Now,
-        session: SessionKey,
-        (id, lease): (JobId, LeaseId),
-        end: AttemptEnd,
-        effects: &mut Effects,
-    ) -> Result<()> {
-        let held = self.held(session, id, lease);
-        if let Ok(key) = held {
-            self.leave_running(key, false, effects);
-            self.settle(now, key, end, effects);
-        } else {
-            let revoked =
-                self.sessions.get_mut(session).is_some_and(|session| session.revoked.remove(&lease));
-            if revoked {
-                self.sessions.free_slot(session);
-            }
-        }
-        if let Some(group) = self.sessions.get(session).map(|session| session.group) {
-            self.dispatch(now, group, effects);
-        }
-        held.map(|_| ())
-    }
-
-    /// Adds what a running attempt reports to the job's events.
-    ///
-    /// # Errors
-    ///
-    /// `LeaseLost` if the lease no longer stands; `PayloadTooLarge` for a chunk beyond the payload limit.
-    pub(crate) fn report(
-        &mut self,
-        now: Now,
-        session: SessionKey,
-        (id, lease): (JobId, LeaseId),
-        report: Report,
-        effects: &mut Effects,
-    ) -> Result<()> {
-        let key = self.held(session, id, lease)?;
-        let (limit, ring_max) = (self.options.payload_bytes_max, self.options.event_ring_bytes_max);
-        if let Report::Output(output) = &report {
-            check_size("output", output.payload.bytes.len(), limit)?;
-        }
-        let entry = &mut self.table[key];
-        if entry.sequence >= REPORTS_END {
-            return Err(too_many_events(id));
-        }
-        let bytes_before = entry.live_bytes();
-        entry.sequence += 1;
-        let (sequence, attempt, time) = (entry.sequence, entry.attempt, now.wall);
-        let history = &entry.history;
-        let stream: &mut Stream = entry.stream.get_or_insert_default();
-        let body = match report {
-            Report::Progress(progress) => {
-                let progress = Arc::new(progress.bounded());
-                stream.set_progress(sequence, attempt, time, progress.clone());
-                EventBody::Progress(progress)
-            }
-            Report::Output(output) => {
-                let output = output.bounded();
-                stream.push(sequence, attempt, time, RingItem::Output(output.clone()), ring_max, history);
-                EventBody::Output(output)
-            }
-            Report::Log(log) => {
-                let log = log.bounded();
-                stream.push(sequence, attempt, time, RingItem::Log(log.clone()), ring_max, history);
-                EventBody::Log(log)
-            }
-        };
-        self.live_bytes = self.live_bytes - bytes_before + entry.live_bytes();
-        effects.record(|| Record::Event(id, Event { sequence, time, attempt, body }));
-        self.wake(key, effects);
-        Ok(())
-    }
-
-    /// The job whose newest lease this is, if the session holds it.
-    fn held(&self, session: SessionKey, id: JobId, lease: LeaseId) -> Result<JobKey> {
-        let key = lease.job_key();
-        let live = self.table.get(key).filter(|entry| entry.id == id).and_then(|entry| entry.live.as_ref());
-        match live {
-            Some(live) if live.lease == lease && live.session == session => Ok(key),
-            _ => Err(Error::new(
-                ErrorKind::LeaseLost,
-                format!("the lease on job {id} no longer stands: stop the attempt and drop its result"),
-            )),
-        }
-    }
-
-    fn settle(&mut self, now: Now, key: JobKey, end: AttemptEnd, effects: &mut Effects) {
+    /// What follows a worker's end of an attempt whose job is in no list.
+    pub(super) fn settle(&mut self, now: Now, key: JobKey, end: AttemptEnd, effects: &mut Effects) {
         let limit = self.options.payload_bytes_max;
         match end {
             AttemptEnd::Success(result) => match check_size("result", result.bytes.len(), limit) {
@@ -223,7 +101,7 @@ impl Core {
         if self.is_past_timeout(now, key) {
             return self.give_up(now, key, effects);
         }
-        self.leave_waiting(key);
+        self.leave_waiting(key, effects);
         self.table[key].deadline = Duration::MAX;
         self.transition(now, key, JobState::Queued, Detail::None, effects);
         self.arm(key);
@@ -248,7 +126,6 @@ impl Core {
         }
         let reason = live.cancel.take().map_or_else(|| reason.to_owned(), |(_, first_reason)| first_reason);
         live.cancel = Some((force_at, reason));
-        entry.deadline = live.attempt_deadline.min(force_at);
         let is_first = !std::mem::replace(&mut entry.cancel_requested, true);
         if grace.is_zero() {
             return self.force_cancel(now, key, effects);
@@ -257,12 +134,12 @@ impl Core {
             self.transition(now, key, JobState::Running, Detail::None, effects);
         }
         effects.push(Effect::Stop(session, lease, Stop::Cancel(grace)));
-        self.arm(key);
+        self.await_deadline(key);
     }
 
     fn force_cancel(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
         let reason = self.cancel_reason(key);
-        self.leave_running(key, true, effects);
+        self.leave_session(key, true, effects);
         self.finish_cancelled(now, key, &reason, true, effects);
     }
 
@@ -319,6 +196,10 @@ impl Core {
         match entry.state {
             JobState::Scheduled if is_due => self.enqueue_due(now, key, effects),
             JobState::Running if is_due => self.attempt_overdue(now, key, effects),
+            JobState::Queued if is_due && entry.live.is_some() => {
+                self.leave_session(key, true, effects);
+                self.take_back(now, key, effects);
+            }
             JobState::Succeeded | JobState::Failed | JobState::Cancelled if is_due => {
                 self.expire(now, key, effects)
             }
@@ -335,8 +216,8 @@ impl Core {
         let timeout =
             self.table[key].options.as_ref().and_then(|options| options.timeout).unwrap_or_default();
         match self.table[key].state {
-            JobState::Running => self.leave_running(key, true, effects),
-            _ => self.leave_waiting(key),
+            JobState::Running => self.leave_session(key, true, effects),
+            _ => self.leave_waiting(key, effects),
         }
         let message = format!("the job's timeout of {timeout:?} passed");
         let attempt = self.table[key].attempt;
@@ -344,24 +225,31 @@ impl Core {
         self.finish(now, key, Outcome::Failure(Arc::new(failure)), effects);
     }
 
-    /// A running attempt must end now: its cancel's grace is over, or it ran too long.
+    /// A running attempt must end now: its cancel's grace is over, it ran too long, or its worker was not heard of.
     fn attempt_overdue(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
         if self.table[key].cancel_requested {
             return self.force_cancel(now, key, effects);
         }
-        let timeout = self.table[key].options.as_ref().and_then(|options| options.attempt_timeout);
-        let timeout = timeout.unwrap_or(self.options.attempt_timeout);
-        let failure =
-            Failure::new(FailureReason::AttemptTimeout, format!("the attempt ran longer than {timeout:?}"));
-        self.leave_running(key, true, effects);
+        let Some(live) = self.table[key].live.as_ref() else { return };
+        let (is_late, lost_by) = (live.attempt_deadline <= now.monotonic, live.session);
+        let failure = if is_late {
+            let timeout = self.attempt_timeout(key);
+            Failure::new(FailureReason::AttemptTimeout, format!("the attempt ran longer than {timeout:?}"))
+        } else {
+            let name = self.sessions.get(lost_by).map(|session| session.name.clone()).unwrap_or_default();
+            let message = format!("the lease of worker {name} ran out during the attempt");
+            Failure::new(FailureReason::WorkerLost, message)
+        };
+        self.leave_session(key, true, effects);
         self.attempt_failed(now, key, failure, None, effects);
     }
 
     /// Takes a waiting job out of its lane.
-    pub(super) fn leave_waiting(&mut self, key: JobKey) {
+    pub(super) fn leave_waiting(&mut self, key: JobKey, effects: &mut Effects) {
         let entry = &self.table[key];
         let (lane, start, accepted) = (entry.lane, entry.start(), entry.accepted);
         match entry.state {
+            JobState::Queued if entry.live.is_some() => self.leave_session(key, true, effects),
             JobState::Queued => {
                 self.lanes[lane].remove(&mut self.table, key);
                 self.refresh_standing(lane);
@@ -373,20 +261,22 @@ impl Core {
         }
     }
 
-    /// Takes a running job from its session. Revoked, its slot stays taken until the worker says the handler stopped.
-    pub(super) fn leave_running(&mut self, key: JobKey, revoke: bool, effects: &mut Effects) {
+    /// Takes a job from the session that has it. Revoked, its slot stays taken until the worker says the handler stopped.
+    pub(super) fn leave_session(&mut self, key: JobKey, revoke: bool, effects: &mut Effects) {
         let Some(live) = self.table[key].live.as_ref() else { return };
         let (lease, session_key) = (live.lease, live.session);
-        if let Some(session) = self.sessions.get_mut(session_key) {
-            session.running.remove(&mut self.table, key);
-            if revoke {
-                session.revoked.insert(lease);
-            }
+        let Some(session) = self.sessions.get_mut(session_key) else { return };
+        session.held.remove(&mut self.table, key);
+        // Who calls to report does not say that it stopped.
+        if revoke && session.link != Link::Unary {
+            session.revoked.insert(lease);
+        } else {
+            self.sessions.free_slot(session_key);
         }
-        match revoke {
-            true => effects.push(Effect::Stop(session_key, lease, Stop::Revoke)),
-            false => self.sessions.free_slot(session_key),
+        if revoke {
+            effects.push(Effect::Stop(session_key, lease, Stop::Revoke));
         }
+        self.forget_if_done(session_key);
     }
 
     /// Moves the job to a state and numbers the event that tells it.
@@ -447,7 +337,7 @@ impl Core {
         }
     }
 
-    fn wake(&mut self, key: JobKey, effects: &mut Effects) {
+    pub(super) fn wake(&mut self, key: JobKey, effects: &mut Effects) {
         let entry = &mut self.table[key];
         match (entry.observer, &entry.end) {
             (0, _) => {}
@@ -464,22 +354,4 @@ impl Core {
 fn tick_after(time: Duration) -> u64 {
     let tick = time.as_nanos().div_ceil(1_000_000);
     u64::try_from(tick).map_or(TICK_MAX, |tick| tick.min(TICK_MAX))
-}
-
-fn too_many_events(id: JobId) -> Error {
-    let kind = ErrorKind::ResourceExhausted {
-        reason: "EVENTS_FULL",
-        subject: format!("job:{id}"),
-        retry_after: Duration::from_secs(3600),
-    };
-    Error::new(kind, format!("job {id} has {REPORTS_END} events, the limit: report less often"))
-}
-
-fn check_size(field: &str, size: usize, limit: usize) -> Result<()> {
-    if size <= limit {
-        return Ok(());
-    }
-    let message =
-        format!("{field} is {size} bytes, the limit is {limit}: store it elsewhere and return a reference");
-    Err(Error::new(ErrorKind::PayloadTooLarge { field: field.to_owned(), size, limit }, message))
 }

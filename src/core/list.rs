@@ -13,7 +13,7 @@ impl Links {
     pub(super) const NONE: Self = Self { previous: JobKey::NONE, next: JobKey::NONE };
 }
 
-/// A list of jobs: those ready in a lane at one priority, those running in a session, or those finished.
+/// A list of jobs: those ready in a lane at one priority, those a session was given, or those finished.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct List {
     first: JobKey,
@@ -36,7 +36,6 @@ impl List {
     }
 
     /// All of it, in order.
-    #[cfg(test)]
     pub(super) fn keys(&self, table: &Table) -> Vec<JobKey> {
         std::iter::successors(self.first(), |key| {
             Some(table[*key].links.next).filter(|next| *next != JobKey::NONE)

@@ -97,6 +97,7 @@ impl Core {
         match entry.state {
             JobState::Scheduled if entry.attempt == 0 => Some(WaitReason::NotDue),
             JobState::Scheduled => Some(WaitReason::BackOff),
+            JobState::Queued if entry.is_offered() => Some(WaitReason::Starting),
             JobState::Queued => self.wait_reason_of(entry.lane),
             _ => None,
         }

@@ -2,17 +2,20 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
+use uuid::Uuid;
 
 use super::entry::LeaseId;
 use super::lanes::{Lane, Standing};
 use super::list::List;
-use crate::job::{Kind, QueueName};
+use crate::clock::Now;
+use crate::job::{Kind, QueueName, Timestamp};
 
 /// A worker session. Never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SessionKey(u64);
+pub struct SessionKey(pub(super) u64);
 
 /// Sessions that serve the same kinds in the same queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,26 +34,69 @@ pub struct SessionSpec {
     pub slots: u32,
 }
 
+/// How a worker is joined to the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// It is part of the server: it runs what it is given and lives as long as its session.
+    Pool,
+    /// It holds a stream, and is known again by its instance when it connects anew.
+    Stream(Uuid),
+    /// It takes leases and reports with calls of their own.
+    Unary,
+}
+
+/// Who a worker outside the server is, for people.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Peer {
+    /// Library and version it is built with.
+    pub(crate) sdk: String,
+    /// Where it connected from.
+    pub(crate) address: String,
+}
+
 pub(super) struct Session {
     pub(super) name: Arc<str>,
-    pub(super) group: GroupKey,
+    pub(super) link: Link,
+    pub(super) peer: Peer,
+    pub(super) served: Served,
+    /// While it may be given jobs.
+    pub(super) group: Option<GroupKey>,
     pub(super) slots: u32,
-    /// Slots taken: by attempts that run and by revoked ones whose handler has not stopped yet.
+    /// Slots taken: by attempts it holds and by revoked ones whose handler has not stopped yet.
     pub(super) taken: u32,
     /// Whether the session stands in its group's rotation of free sessions.
     pub(super) rotating: bool,
-    pub(super) running: List,
+    /// Jobs it was given: those that run, and those it has not accepted yet.
+    pub(super) held: List,
     /// Leases taken back whose handler has not stopped yet.
     pub(super) revoked: HashSet<LeaseId>,
+    pub(super) create_time: Timestamp,
+    /// Whether orders reach it.
+    pub(super) connected: bool,
+    /// Monotonic time by which a drained worker gives back what it has.
+    pub(super) drained: Option<Duration>,
+    /// Monotonic time at which it was last heard of.
+    pub(super) heard: Duration,
+    /// Monotonic time at which the session is looked at again, as it stands among the sessions' timers.
+    pub(super) timer: Option<Duration>,
+    /// The newest report that was taken.
+    pub(super) reports_taken: u64,
 }
 
+/// The kinds and queues a session serves.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Served {
-    kinds: BTreeSet<Arc<str>>,
-    queues: Option<BTreeSet<Arc<str>>>,
+pub(super) struct Served {
+    pub(super) kinds: BTreeSet<Arc<str>>,
+    pub(super) queues: Option<BTreeSet<Arc<str>>>,
 }
 
 impl Served {
+    pub(super) fn of(spec: &SessionSpec) -> Self {
+        let kinds = spec.kinds.iter().map(|kind| kind.as_str().into()).collect();
+        let names = |queues: &Vec<QueueName>| queues.iter().map(|queue| queue.as_str().into()).collect();
+        Self { kinds, queues: spec.queues.as_ref().map(names) }
+    }
+
     fn serves(&self, lane: &Lane) -> bool {
         self.kinds.contains(&lane.kind)
             && self.queues.as_ref().is_none_or(|queues| queues.contains(&lane.queue))
@@ -64,6 +110,8 @@ pub(super) struct Group {
     pub(super) free: VecDeque<SessionKey>,
     /// Lanes with ready jobs.
     pub(super) ready: BTreeSet<Standing>,
+    /// When the group was given a job last; the one given a job longest ago comes first among those with free slots.
+    pub(super) given: u64,
 }
 
 impl Group {
@@ -77,7 +125,12 @@ pub(super) struct Sessions {
     pub(super) sessions: HashMap<SessionKey, Session>,
     pub(super) groups: HashMap<GroupKey, Group>,
     by_served: HashMap<Served, GroupKey>,
+    by_instance: HashMap<Uuid, SessionKey>,
+    /// When sessions are looked at again.
+    pub(super) timers: BTreeSet<(Duration, SessionKey)>,
     next: u64,
+    /// Counts slots taken, to take turns between groups.
+    turns: u64,
 }
 
 impl Sessions {
@@ -97,44 +150,82 @@ impl Sessions {
         self.groups.get_mut(&key).expect("a group exists while it has sessions")
     }
 
-    /// Adds a session. The second answer is true if its group is new: then it knows of no lanes yet.
-    pub(super) fn open(&mut self, spec: &SessionSpec) -> (SessionKey, bool) {
-        let kinds = spec.kinds.iter().map(|kind| kind.as_str().into()).collect();
-        let names = |queues: &Vec<QueueName>| queues.iter().map(|queue| queue.as_str().into()).collect();
-        let served = Served { kinds, queues: spec.queues.as_ref().map(names) };
+    /// The session's group while it may be given jobs.
+    pub(super) fn group_of(&self, key: SessionKey) -> Option<GroupKey> {
+        self.get(key)?.group
+    }
+
+    pub(super) fn of_instance(&self, instance: Uuid) -> Option<SessionKey> {
+        self.by_instance.get(&instance).copied()
+    }
+
+    /// Adds a session that is in no group yet.
+    pub(super) fn open(&mut self, now: Now, spec: &SessionSpec, link: Link, peer: Peer) -> SessionKey {
+        let key = SessionKey(self.fresh());
+        if let Link::Stream(instance) = link {
+            self.by_instance.insert(instance, key);
+        }
+        let session = Session {
+            name: spec.name.as_str().into(),
+            link,
+            peer,
+            served: Served::of(spec),
+            group: None,
+            slots: spec.slots,
+            taken: 0,
+            rotating: false,
+            held: List::default(),
+            revoked: HashSet::new(),
+            create_time: now.wall,
+            connected: true,
+            drained: None,
+            heard: now.monotonic,
+            timer: None,
+            reports_taken: 0,
+        };
+        self.sessions.insert(key, session);
+        key
+    }
+
+    /// Removes a session that is in no group and holds nothing any more.
+    pub(super) fn remove(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.remove(&key) else { return };
+        if let Link::Stream(instance) = session.link {
+            self.by_instance.remove(&instance);
+        }
+        if let Some(timer) = session.timer {
+            self.timers.remove(&(timer, key));
+        }
+    }
+
+    /// Puts the session in the group that serves what it serves. The second answer is true if the group is new: then it
+    /// knows of no lanes yet.
+    pub(super) fn join(&mut self, key: SessionKey) -> Option<(GroupKey, bool)> {
+        let served = self.get(key).filter(|session| session.group.is_none())?.served.clone();
         let (group, is_new) = match self.by_served.get(&served) {
             Some(group) => (*group, false),
             None => (self.add_group(served), true),
         };
-        let key = SessionKey(self.fresh());
-        let session = Session {
-            name: spec.name.as_str().into(),
-            group,
-            slots: spec.slots,
-            taken: 0,
-            rotating: false,
-            running: List::default(),
-            revoked: HashSet::new(),
-        };
         self.group_mut(group).sessions += 1;
-        self.sessions.insert(key, session);
+        self.get_mut(key)?.group = Some(group);
         self.rotate_in(key);
-        (key, is_new)
+        Some((group, is_new))
     }
 
-    /// Removes a session that runs nothing any more, and answers it; and its group if that is gone with it.
-    pub(super) fn close(&mut self, key: SessionKey) -> Option<(Session, Option<GroupKey>)> {
-        let session = self.sessions.remove(&key)?;
-        let group_key = session.group;
+    /// Takes the session out of its group, and answers the group if that is gone with it.
+    pub(super) fn leave(&mut self, key: SessionKey) -> Option<GroupKey> {
+        let session = self.sessions.get_mut(&key)?;
+        let group_key = session.group.take()?;
+        session.rotating = false;
         let group = self.group_mut(group_key);
         group.free.retain(|free| *free != key);
         group.sessions -= 1;
         if group.sessions > 0 {
-            return Some((session, None));
+            return None;
         }
         let group = self.groups.remove(&group_key)?;
         self.by_served.remove(&group.served);
-        Some((session, Some(group_key)))
+        Some(group_key)
     }
 
     /// Groups that serve the lane, in the order of their keys.
@@ -156,7 +247,11 @@ impl Sessions {
 
     /// Takes a slot of the group's next free session.
     pub(super) fn take_slot(&mut self, group: GroupKey) -> Option<SessionKey> {
-        let key = self.group_mut(group).free.pop_front()?;
+        self.turns += 1;
+        let turn = self.turns;
+        let group = self.group_mut(group);
+        let key = group.free.pop_front()?;
+        group.given = turn;
         let session = self.sessions.get_mut(&key)?;
         session.taken += 1;
         session.rotating = false;
@@ -178,25 +273,55 @@ impl Sessions {
         session.slots = slots;
         if session.rotating && session.taken >= slots {
             session.rotating = false;
-            let group = session.group;
-            self.group_mut(group).free.retain(|free| *free != key);
+            if let Some(group) = session.group {
+                self.group_mut(group).free.retain(|free| *free != key);
+            }
         }
         self.rotate_in(key);
     }
 
+    /// Has the session looked at again at this time, in place of the one it had.
+    pub(super) fn set_timer(&mut self, key: SessionKey, timer: Option<Duration>) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        if let Some(before) = std::mem::replace(&mut session.timer, timer) {
+            self.timers.remove(&(before, key));
+        }
+        if let Some(timer) = timer {
+            self.timers.insert((timer, key));
+        }
+    }
+
+    /// Of these groups, the one to be given the next job: it has a free slot and was given one longest ago.
+    pub(super) fn next_in_turn(&self, groups: &[GroupKey]) -> Option<GroupKey> {
+        let free = groups.iter().copied().filter(|group| self.group(*group).has_free_slot());
+        free.min_by_key(|group| self.group(*group).given)
+    }
+
+    /// Every session, oldest first.
+    pub(super) fn in_order(&self) -> Vec<SessionKey> {
+        let mut keys: Vec<_> = self.sessions.keys().copied().collect();
+        keys.sort_unstable();
+        keys
+    }
+
     fn rotate_in(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
+        let Some(group) = session.group else { return };
         if !session.rotating && session.taken < session.slots {
             session.rotating = true;
-            let group = session.group;
             self.group_mut(group).free.push_back(key);
         }
     }
 
     fn add_group(&mut self, served: Served) -> GroupKey {
         let key = GroupKey(self.fresh());
-        let group =
-            Group { served: served.clone(), sessions: 0, free: VecDeque::new(), ready: BTreeSet::new() };
+        let group = Group {
+            served: served.clone(),
+            sessions: 0,
+            free: VecDeque::new(),
+            ready: BTreeSet::new(),
+            given: 0,
+        };
         self.groups.insert(key, group);
         self.by_served.insert(served, key);
         key

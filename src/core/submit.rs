@@ -113,11 +113,7 @@ impl Core {
 
     fn check_room(&self, jobs: u32, bytes: usize, new_lanes: usize) -> Result<()> {
         if self.draining {
-            let kind = ErrorKind::Draining { retry_after: DRAINING_RETRY_AFTER };
-            return Err(Error::new(
-                kind,
-                "the server is shutting down and takes no new jobs: try another one",
-            ));
+            return Err(draining());
         }
         let (jobs_max, bytes_max) = (self.options.jobs_max, self.options.job_bytes_max);
         if self.live_jobs + jobs > jobs_max {
@@ -227,6 +223,11 @@ fn same_options(one: Option<&JobOptions>, other: Option<&JobOptions>) -> bool {
         (Some(one), Some(other)) => one == other,
         (Some(options), None) | (None, Some(options)) => *options == JobOptions::default(),
     }
+}
+
+pub(super) fn draining() -> Error {
+    let kind = ErrorKind::Draining { retry_after: DRAINING_RETRY_AFTER };
+    Error::new(kind, "the server is shutting down and takes no new jobs: try another one")
 }
 
 fn reused(id: JobId) -> Error {

@@ -15,3 +15,4 @@ mod retention;
 mod submit;
 mod table;
 mod wheel;
+mod workers;

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use super::observers::{Observers, Wakers};
 use super::outcomes::OutcomeQueue;
-use super::session::{InlineHandler, Order, Outbox};
+use super::session::{Cut, InlineHandler, Order, Orders, Outbox};
 use super::{Engine, Submission};
 use crate::core::{Assignment, Core, Effect, Effects, SessionKey, Submitted};
 use crate::job::{JobState, Timestamp};
@@ -62,9 +62,16 @@ impl State {
                     self.assign(session, assignment, may_run_inline, &mut delivery);
                 }
                 Effect::Stop(session, lease, stop) => {
-                    if let Some(outbox) = self.outboxes.get(&session) {
-                        outbox.push(Order::Stop(lease, stop), &mut delivery.outboxes);
-                    }
+                    self.tell(session, &mut delivery, |orders| {
+                        orders.orders.push_back(Order::Stop(lease, stop));
+                    });
+                }
+                Effect::Drain(session, drain) => {
+                    self.tell(session, &mut delivery, |orders| orders.drain = Some(drain));
+                }
+                Effect::Cut(session) => {
+                    self.tell(session, &mut delivery, |orders| orders.cut = Some(Cut::Silent));
+                    self.outboxes.remove(&session);
                 }
                 Effect::Wake(observer) => delivery.wakers.push(self.observers.wake(observer)),
                 Effect::Ended(observer, outcome) => {
@@ -85,6 +92,17 @@ impl State {
             || self.core.next_wall_start().is_some_and(|start| seen.is_none_or(|seen| start < seen))
     }
 
+    /// Whether this is where the session's orders go.
+    pub(super) fn is_outbox(&self, session: SessionKey, outbox: &Arc<Outbox>) -> bool {
+        self.outboxes.get(&session).is_some_and(|current| Arc::ptr_eq(current, outbox))
+    }
+
+    fn tell(&self, session: SessionKey, delivery: &mut Delivery, news: impl FnOnce(&mut Orders)) {
+        if let Some(outbox) = self.outboxes.get(&session) {
+            outbox.tell(&mut delivery.outboxes, news);
+        }
+    }
+
     fn assign(
         &self,
         session: SessionKey,
@@ -97,7 +115,9 @@ impl State {
             Some(inline) if may_run_inline && delivery.inline.len() < INLINE_RUNS_MAX => {
                 delivery.inline.push((session, inline.clone(), assignment));
             }
-            _ => outbox.push(Order::Run(Box::new(assignment)), &mut delivery.outboxes),
+            _ => outbox.tell(&mut delivery.outboxes, |orders| {
+                orders.orders.push_back(Order::Run(Box::new(assignment)));
+            }),
         }
     }
 
@@ -151,16 +171,14 @@ impl Engine {
     ) -> Delivery {
         let ends: Vec<_> = attempts
             .into_iter()
-            .map(|(session, handler, assignment)| {
-                (session, (assignment.job_id, assignment.lease), handler(assignment))
-            })
+            .map(|(session, handler, assignment)| (session, assignment.lease, handler(assignment)))
             .collect();
         let mut effects = Effects::default();
         let mut state = self.0.state.lock();
         let now = self.now();
-        for (session, job, end) in ends {
+        for (session, lease, end) in ends {
             // A lease that was lost meanwhile has been answered by Core; there is nobody else to tell.
-            let _ = state.core.end_attempt(now, session, job, end, &mut effects);
+            let _ = state.core.end_attempt(now, session, lease, end, &mut effects);
         }
         state.sort(effects, may_run_more)
     }

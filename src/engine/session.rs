@@ -1,13 +1,14 @@
 //! A worker's side of its session: orders come out of a bounded channel, reports and ends go in.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use super::Engine;
-use crate::core::{Assignment, AttemptEnd, LeaseId, Report, SessionKey, SessionSpec, Stop};
+use crate::core::{Assignment, AttemptEnd, Drain, LeaseId, Report, SessionKey, SessionSpec, Stop};
 use crate::error::Result;
 use crate::job::JobId;
 
@@ -27,23 +28,74 @@ pub enum Order {
 /// channel cannot do: its send wakes the receiver. Slots bound it: an attempt for each, and for each attempt at most
 /// one cancel and one revoke.
 pub(super) struct Outbox {
-    orders: Mutex<VecDeque<Order>>,
-    news: Notify,
+    state: Mutex<Orders>,
     pub(super) inline: Option<InlineHandler>,
 }
 
+/// What a session is told beside its orders, and who waits for it.
+#[derive(Default)]
+pub(crate) struct Orders {
+    pub(crate) orders: VecDeque<Order>,
+    /// That nothing more comes.
+    pub(crate) drain: Option<Drain>,
+    /// Why the session was cut off from its worker, if it was.
+    pub(crate) cut: Option<Cut>,
+    waker: Option<Waker>,
+}
+
+/// Why a session's worker no longer gets its orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// It was not heard of for too long.
+    Silent,
+    /// It connected anew.
+    Replaced,
+}
+
+impl Orders {
+    fn is_empty(&self) -> bool {
+        self.orders.is_empty() && self.drain.is_none() && self.cut.is_none()
+    }
+}
+
 impl Outbox {
-    /// Adds an order and notes that the outbox must be announced.
-    pub(super) fn push(self: &Arc<Self>, order: Order, announced: &mut Vec<Arc<Outbox>>) {
-        let mut orders = self.orders.lock();
-        if orders.is_empty() {
+    pub(super) fn new(inline: Option<InlineHandler>) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), inline })
+    }
+
+    /// Adds news and notes that the outbox must be announced.
+    pub(super) fn tell(self: &Arc<Self>, announced: &mut Vec<Arc<Outbox>>, news: impl FnOnce(&mut Orders)) {
+        let mut state = self.state.lock();
+        if state.is_empty() {
             announced.push(self.clone());
         }
-        orders.push_back(order);
+        news(&mut state);
     }
 
     pub(super) fn announce(&self) {
-        self.news.notify_one();
+        let waker = self.state.lock().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Everything told since the last call; the caller is woken when there is something if there is nothing now.
+    pub(super) fn poll(&self, context: &Context<'_>) -> Poll<Orders> {
+        self.poll_ready(context).map(|()| self.take())
+    }
+
+    /// Whether something was told that was not taken yet.
+    pub(super) fn poll_ready(&self, context: &Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.is_empty() {
+            state.waker = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    pub(super) fn take(&self) -> Orders {
+        std::mem::take(&mut self.state.lock())
     }
 }
 
@@ -63,7 +115,7 @@ pub struct Reporter {
 
 impl Session {
     pub(super) fn open(engine: Engine, spec: &SessionSpec, inline: Option<InlineHandler>) -> Self {
-        let outbox = Arc::new(Outbox { orders: Mutex::default(), news: Notify::new(), inline });
+        let outbox = Outbox::new(inline);
         let key = engine.command(|state, now, effects| {
             let key = state.core.open_session(now, spec, effects);
             state.outboxes.insert(key, outbox.clone());
@@ -74,13 +126,7 @@ impl Session {
 
     /// The orders given since the last call; waits for the first. One caller at a time.
     pub async fn orders(&mut self) -> VecDeque<Order> {
-        loop {
-            let orders = std::mem::take(&mut *self.outbox.orders.lock());
-            if !orders.is_empty() {
-                return orders;
-            }
-            self.outbox.news.notified().await;
-        }
+        poll_fn(|context| self.outbox.poll(context)).await.orders
     }
 
     /// For reporting from the tasks that run the attempts.
@@ -109,8 +155,8 @@ impl Reporter {
     /// # Errors
     ///
     /// `LeaseLost` if the attempt no longer stands; `PayloadTooLarge` for too large a chunk.
-    pub fn report(&self, job: JobId, lease: LeaseId, report: Report) -> Result<()> {
-        self.engine.report(self.session, (job, lease), report)
+    pub fn report(&self, _: JobId, lease: LeaseId, report: Report) -> Result<()> {
+        self.engine.report(self.session, lease, report)
     }
 
     /// Ends the attempt.
@@ -118,7 +164,7 @@ impl Reporter {
     /// # Errors
     ///
     /// `LeaseLost` if it no longer stood; the slot is free all the same.
-    pub fn end(&self, job: JobId, lease: LeaseId, end: AttemptEnd) -> Result<()> {
-        self.engine.end_attempt(self.session, (job, lease), end)
+    pub fn end(&self, _: JobId, lease: LeaseId, end: AttemptEnd) -> Result<()> {
+        self.engine.end_attempt(self.session, lease, end)
     }
 }

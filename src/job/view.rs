@@ -101,3 +101,56 @@ pub struct QueueView {
     /// Kinds with queued jobs that no worker serves.
     pub unserved_kinds: Vec<Arc<str>>,
 }
+
+/// How a worker is joined to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkerLink {
+    /// It is part of the server.
+    Pool,
+    /// It holds a stream.
+    Stream,
+    /// It takes leases and reports with calls of their own.
+    Unary,
+}
+
+/// What a worker may be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkerState {
+    /// Jobs, while it has free slots.
+    Connected,
+    /// Nothing more: it finishes what it runs.
+    Draining,
+    /// Nothing until it connects again.
+    Disconnected,
+}
+
+/// A worker at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkerView {
+    /// Its place in the order of arrival.
+    pub number: u64,
+    /// What calls name it by.
+    pub id: String,
+    /// The name it gave itself.
+    pub name: Arc<str>,
+    /// How it is joined to the server.
+    pub link: WorkerLink,
+    /// What it may be given.
+    pub state: WorkerState,
+    /// Kinds it runs, in order.
+    pub kinds: Vec<Arc<str>>,
+    /// Queues it serves, in order; empty means all.
+    pub queues: Vec<Arc<str>>,
+    /// How many attempts it runs at a time.
+    pub slots: u32,
+    /// Slots that are taken.
+    pub slots_taken: u32,
+    /// When it first connected.
+    pub create_time: Timestamp,
+    /// How long ago it was last heard of, if it is not part of the server.
+    pub last_heard_age: Option<Duration>,
+    /// Library and version it is built with, if it told.
+    pub sdk: String,
+    /// Address it connected from.
+    pub address: String,
+}

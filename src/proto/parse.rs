@@ -7,6 +7,7 @@ mod payload;
 mod request;
 mod spec;
 mod time;
+mod worker;
 
 pub(crate) use json::{
     DEPTH_MAX as JSON_DEPTH_MAX, SMALL_TEXT_BYTES as JSON_SMALL_TEXT_BYTES,
@@ -18,6 +19,9 @@ pub(crate) use request::{
     list_queues_page_size, retry, run, watch_result,
 };
 pub(crate) use spec::new_job;
+pub(crate) use worker::{
+    Lease, PROTOCOL_VERSION, drain_worker, frame, hello, lease, list_workers_page_size, reports,
+};
 
 use std::fmt;
 use std::time::Duration;

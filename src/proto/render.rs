@@ -5,11 +5,13 @@ mod job;
 mod json;
 mod payload;
 mod queue;
+mod worker;
 
 pub(crate) use event::{event, log, output, progress};
-pub(crate) use job::{Defaults, job};
+pub(crate) use job::{Defaults, job, retry_policy};
 pub(crate) use payload::payload;
 pub(crate) use queue::queue;
+pub(crate) use worker::{assignment, attempt_cancel, drain, worker};
 
 use std::time::Duration;
 
@@ -54,6 +56,7 @@ pub(crate) fn wait_reason(reason: Option<WaitReason>) -> v1::WaitReason {
         Some(WaitReason::NoWorker) => v1::WaitReason::NoWorker,
         Some(WaitReason::WorkersBusy) => v1::WaitReason::WorkersBusy,
         Some(WaitReason::Draining) => v1::WaitReason::Draining,
+        Some(WaitReason::Starting) => v1::WaitReason::Starting,
     }
 }
 

@@ -30,6 +30,7 @@ const VIOLATIONS_BYTES_MAX: usize = 1280;
 
 const JOB_TYPE: &str = "jobstream.v1.Job";
 const QUEUE_TYPE: &str = "jobstream.v1.Queue";
+const WORKER_TYPE: &str = "jobstream.v1.Worker";
 
 /// The status an RPC ends with. `boot_id` tells callers who miss a job whether the server was started anew.
 pub(crate) fn to_status(error: &Error, boot_id: &str) -> Status {
@@ -87,6 +88,14 @@ fn explain(error: &Error, boot_id: &str) -> Explained {
         ErrorKind::QueueNotFound(name) => {
             Explained::new(Code::NotFound, "QUEUE_NOT_FOUND").resource(QUEUE_TYPE, name, message)
         }
+        ErrorKind::WorkerNotFound(name) => {
+            Explained::new(Code::NotFound, "WORKER_NOT_FOUND").resource(WORKER_TYPE, name, message)
+        }
+        ErrorKind::WorkerInServer(name) => {
+            Explained::new(Code::FailedPrecondition, "ILLEGAL_STATE").fact("worker", name)
+        }
+        ErrorKind::WorkerReplaced => Explained::new(Code::Aborted, "WORKER_REPLACED"),
+        ErrorKind::WorkerSilent => Explained::new(Code::DeadlineExceeded, "WORKER_SILENT"),
         ErrorKind::JobIdReused(id) => {
             Explained::new(Code::AlreadyExists, "JOB_ID_REUSED").resource(JOB_TYPE, id, message)
         }

@@ -3,7 +3,8 @@
 use tonic::{Request, Response, Status};
 
 use super::Api;
-use crate::job::QueueName;
+use crate::error::Error;
+use crate::job::{QueueName, quoted};
 use crate::proto::v1::admin_service_server::AdminService;
 use crate::proto::{parse, render, v1};
 
@@ -72,6 +73,33 @@ impl AdminService for Api {
         let purged = self.engine.purge_queue(name.as_str()).await.map_err(self.status())?;
         Ok(Response::new(v1::PurgeQueueResponse { purged }))
     }
+
+    async fn list_workers(
+        &self,
+        request: Request<v1::ListWorkersRequest>,
+    ) -> Result<Response<v1::ListWorkersResponse>, Status> {
+        let v1::ListWorkersRequest { page_size, page_token } = request.into_inner();
+        let page_size = parse::list_workers_page_size(page_size).map_err(self.status())?;
+        let after = match page_token.as_str() {
+            "" => 0,
+            token => token.parse().map_err(|_| self.status()(bad_page_token(token)))?,
+        };
+        let (workers, more) = self.engine.workers(after, page_size);
+        let last = workers.last().filter(|_| more);
+        let next_page_token = last.map(|worker| worker.number.to_string()).unwrap_or_default();
+        let workers = workers.iter().map(render::worker).collect();
+        Ok(Response::new(v1::ListWorkersResponse { workers, next_page_token }))
+    }
+
+    async fn drain_worker(
+        &self,
+        request: Request<v1::DrainWorkerRequest>,
+    ) -> Result<Response<v1::DrainWorkerResponse>, Status> {
+        let within = parse::drain_worker(request.get_ref()).map_err(self.status())?;
+        let worker = &request.get_ref().worker;
+        let workers = self.engine.drain_workers(worker, within).await.map_err(self.status())?;
+        Ok(Response::new(v1::DrainWorkerResponse { workers: workers.iter().map(render::worker).collect() }))
+    }
 }
 
 impl Api {
@@ -95,6 +123,12 @@ impl Api {
             watchers_max: options.watchers_max,
         }
     }
+}
+
+fn bad_page_token(token: &str) -> Error {
+    let description =
+        format!("{} is not a page token: send next_page_token of the page before", quoted(token));
+    Error::invalid("page_token", description)
 }
 
 fn clamp(number: usize) -> u32 {

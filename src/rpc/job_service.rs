@@ -1,14 +1,12 @@
 //! JobService.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::events::{EventStream, Follow};
 use super::page_token;
 use super::submit_stream::AckStream;
-use super::{Api, ConnectionInfo, Deadline, disposition, submit_response};
+use super::{Api, ConnectionInfo, DEADLINE_MARGIN, Deadline, disposition, submit_response};
 use crate::engine::{PageBounds, Submission};
 use crate::error::{Error, Result as JobResult};
 use crate::job::{JobId, NewJob};
@@ -18,8 +16,6 @@ use crate::proto::v1::job_service_server::JobService;
 use crate::proto::v1::submit_result::Result as Submit;
 use crate::proto::{render, v1};
 
-/// How long before the caller's deadline a wait answers, so that the answer still arrives.
-const DEADLINE_MARGIN: Duration = Duration::from_millis(20);
 /// Most bytes of a page of jobs: below the 4 MiB that clients read by default.
 const PAGE_BYTES_MAX: usize = 3 << 20;
 

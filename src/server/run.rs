@@ -112,7 +112,7 @@ impl Server {
         for service in SERVICES {
             health.set_service_status(service, ServingStatus::NotServing).await;
         }
-        self.engine.drain();
+        self.engine.drain(self.options.drain_timeout);
         tokio::select! {
             () = self.engine.idle() => {}
             () = tokio::time::sleep(self.options.drain_timeout) => {}
@@ -148,7 +148,8 @@ impl Server {
     }
 }
 
-const SERVICES: [&str; 2] = ["jobstream.v1.JobService", "jobstream.v1.AdminService"];
+const SERVICES: [&str; 3] =
+    ["jobstream.v1.JobService", "jobstream.v1.WorkerService", "jobstream.v1.AdminService"];
 
 /// Every service there is; reflection lists them all.
 async fn router(engine: &Engine, message_bytes_max: usize) -> (HealthReporter, Router) {

@@ -2,21 +2,24 @@
 //!
 //! Nothing is tested here; each topic has a file beside this one.
 
+mod fault_proxy;
 mod gate;
 mod handlers;
 mod raw;
+pub(crate) mod raw_worker;
 mod refusal;
 mod scripted;
 mod server;
 mod spec;
 mod watching;
 
+pub(crate) use fault_proxy::{FaultProxy, Towards};
 pub(crate) use gate::Gate;
 pub(crate) use handlers::{Chatter, test_worker};
 pub(crate) use raw::{frame, http1, raw_call};
 pub(crate) use refusal::{refused, refused_in_batch};
 pub(crate) use scripted::{ScriptedServer, WorkStream, assignment, lease_id, terms};
-pub(crate) use server::{Setup, TestServer};
+pub(crate) use server::{Setup, TestServer, connect};
 pub(crate) use spec::{Ended, batch, data, echo, job, json, json_of, millis, new_id, seconds, text};
 pub(crate) use watching::{Watched, end_of, event_state, watch_request};
 

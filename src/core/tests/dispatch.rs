@@ -141,7 +141,7 @@ fn wait_reasons_follow_what_holds_the_job_up() {
     f.close(session);
     f.run(|core, now, effects| core.resume_queue(now, "default", effects)).unwrap();
     assert_eq!(reason(&f), Some(WaitReason::NoWorker));
-    f.run(|core, _, _| core.drain());
+    f.run(|core, _, effects| core.drain(millis(0), effects));
     assert_eq!(reason(&f), Some(WaitReason::Draining));
 }
 
@@ -151,7 +151,7 @@ fn a_drained_core_starts_nothing_and_takes_nothing_but_lets_jobs_finish() {
     let session = f.open(&["a"], 1);
     let [running, queued] = [(); 2].map(|()| f.submit(retried("a", 2)));
     let due = f.submit(with("a", |options| options.start = crate::job::Start::After(seconds(1))));
-    f.run(|core, _, _| core.drain());
+    f.run(|core, _, effects| core.drain(millis(0), effects));
     assert!(f.core.is_draining());
     let refused = f.submit_as(id(99), job("a")).unwrap_err();
     assert!(matches!(refused.kind(), crate::error::ErrorKind::Draining { .. }));

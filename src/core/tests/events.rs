@@ -207,7 +207,7 @@ fn an_output_beyond_the_limit_is_refused_and_changes_nothing() {
     let (mut f, id) = running(CoreOptions { payload_bytes_max: 3, ..CoreOptions::default() });
     let (session, lease) = f.lease(id);
     let report = output("1234");
-    let refused = f.run(|core, now, effects| core.report(now, session, (id, lease), report, effects));
+    let refused = f.run(|core, now, effects| core.report(now, session, lease, report, effects));
     assert!(matches!(refused.unwrap_err().kind(), ErrorKind::PayloadTooLarge { size: 4, limit: 3, .. }));
     assert_eq!(f.view(id).sequence, 2);
 }

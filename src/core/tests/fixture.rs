@@ -9,8 +9,8 @@ use super::invariants;
 use crate::clock::Now;
 use crate::core::effects::Record;
 use crate::core::{
-    AttemptEnd, Core, CoreOptions, Effect, Effects, JobKey, LeaseId, Report, SessionKey, SessionSpec, Stop,
-    Submitted, WatchItem,
+    AttemptEnd, Core, CoreOptions, Drain, Effect, Effects, JobKey, LeaseId, Report, SessionKey, SessionSpec,
+    Stop, Submitted, WatchItem,
 };
 use crate::error::{ErrorKind, Result};
 use crate::job::{
@@ -28,6 +28,8 @@ pub(super) struct Fixture {
     /// What sessions were told to stop, not yet taken by [`Fixture::stopped`].
     stopped: Vec<(JobId, Stop)>,
     pub(super) woken: Vec<u32>,
+    pub(super) drained: Vec<(SessionKey, Drain)>,
+    pub(super) cut: Vec<SessionKey>,
     pub(super) records: Vec<Record>,
     /// The newest lease of each job.
     leases: HashMap<JobId, (SessionKey, LeaseId)>,
@@ -123,6 +125,8 @@ impl Fixture {
             started: Vec::new(),
             stopped: Vec::new(),
             woken: Vec::new(),
+            drained: Vec::new(),
+            cut: Vec::new(),
             records: Vec::new(),
             leases: HashMap::new(),
             lease_jobs: HashMap::new(),
@@ -143,6 +147,8 @@ impl Fixture {
                     self.lease_jobs.insert(assignment.lease, assignment.job_id);
                 }
                 Effect::Stop(_, lease, stop) => self.stopped.push((self.lease_jobs[&lease], stop)),
+                Effect::Drain(session, drain) => self.drained.push((session, drain)),
+                Effect::Cut(session) => self.cut.push(session),
                 Effect::Wake(observer) | Effect::Ended(observer, _) => self.woken.push(observer),
             }
         }
@@ -188,22 +194,16 @@ impl Fixture {
     /// Ends the job's newest attempt.
     pub(super) fn end(&mut self, id: JobId, end: AttemptEnd) {
         let (session, lease) = self.lease(id);
-        self.end_with(session, id, lease, end).unwrap();
+        self.end_with(session, lease, end).unwrap();
     }
 
-    pub(super) fn end_with(
-        &mut self,
-        session: SessionKey,
-        id: JobId,
-        lease: LeaseId,
-        end: AttemptEnd,
-    ) -> Result<()> {
-        self.run(|core, now, effects| core.end_attempt(now, session, (id, lease), end, effects))
+    pub(super) fn end_with(&mut self, session: SessionKey, lease: LeaseId, end: AttemptEnd) -> Result<()> {
+        self.run(|core, now, effects| core.end_attempt(now, session, lease, end, effects))
     }
 
     pub(super) fn report(&mut self, id: JobId, report: Report) {
         let (session, lease) = self.lease(id);
-        self.run(|core, now, effects| core.report(now, session, (id, lease), report, effects)).unwrap();
+        self.run(|core, now, effects| core.report(now, session, lease, report, effects)).unwrap();
     }
 
     pub(super) fn cancel(&mut self, id: JobId, grace: Duration) -> Result<JobKey> {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::entry::Entry;
+use crate::core::sessions::Link;
 use crate::core::{Core, JobKey};
 use crate::job::{JobState, Start, StateCounts};
 
@@ -43,7 +44,8 @@ fn check_lanes(core: &Core, entries: &[&Entry]) {
         let ready = &core.lanes[lane].ready;
         assert!(ready.is_sorted_by(|(larger, _), (smaller, _)| larger > smaller));
         let waiting: usize = ready.iter().map(|(_, list)| list.keys(&core.table).len()).sum();
-        assert_eq!(waiting, counts.get(JobState::Queued) as usize);
+        let offered = entries.iter().filter(|entry| entry.lane == lane && entry.is_offered()).count();
+        assert_eq!(waiting + offered, counts.get(JobState::Queued) as usize);
     }
     for queue in core.lanes.queues.values() {
         assert!(queue.paused || !queue.lanes.is_empty(), "an idle queue is gone");
@@ -52,15 +54,20 @@ fn check_lanes(core: &Core, entries: &[&Entry]) {
 
 fn check_sessions(core: &Core) {
     for (key, session) in &core.sessions.sessions {
-        let running = session.running.keys(&core.table).len();
-        assert_eq!(session.taken as usize, running + session.revoked.len());
-        assert_eq!(session.rotating, session.taken < session.slots);
-        let group = core.sessions.group(session.group);
-        let turns = group.free.iter().filter(|free| *free == key).count();
+        let held = session.held.keys(&core.table).len();
+        assert_eq!(session.taken as usize, held + session.revoked.len());
+        assert_eq!(session.group.is_some(), session.connected && session.drained.is_none());
+        assert_eq!(session.rotating, session.group.is_some() && session.taken < session.slots);
+        let groups = session.group.iter().map(|group| core.sessions.group(*group));
+        let turns = groups.flat_map(|group| &group.free).filter(|free| *free == key).count();
         assert_eq!(turns, usize::from(session.rotating));
+        assert_eq!(session.timer.is_some(), matches!(session.link, Link::Stream(_)));
+        assert!(session.timer.is_none_or(|timer| core.sessions.timers.contains(&(timer, *key))));
     }
+    let timers = core.sessions.sessions.values().filter(|session| session.timer.is_some()).count();
+    assert_eq!(core.sessions.timers.len(), timers);
     for (key, group) in &core.sessions.groups {
-        let sessions = core.sessions.sessions.values().filter(|session| session.group == *key).count();
+        let sessions = core.sessions.sessions.values().filter(|session| session.group == Some(*key)).count();
         assert!(sessions > 0 && sessions == group.sessions as usize);
     }
 }
@@ -90,7 +97,7 @@ fn check_readiness(core: &Core) {
 fn check_job(core: &Core, key: JobKey) {
     let entry = &core.table[key];
     assert_eq!(core.find(entry.id).ok(), Some(key));
-    assert_eq!(entry.live.is_some(), entry.state == JobState::Running);
+    assert_eq!(entry.live.is_some(), entry.state == JobState::Running || entry.is_offered());
     assert_eq!(entry.end.is_some(), entry.state.is_final());
     let lane = &core.lanes[entry.lane];
     let (list, has_wake_up) = match entry.state {
@@ -98,15 +105,15 @@ fn check_job(core: &Core, key: JobKey) {
             let on_wall = core.wall_starts.iter().any(|(.., waiting)| *waiting == key);
             (Some(&lane.scheduled), on_wall || entry.timer.at().is_some())
         }
-        JobState::Queued => {
+        JobState::Queued if !entry.is_offered() => {
             let list = lane.ready.iter().find(|(priority, _)| *priority == entry.priority);
             (list.map(|(_, list)| list), true)
         }
-        JobState::Running => {
+        JobState::Running | JobState::Queued => {
             let live = entry.live.as_ref().unwrap();
             let session = &core.sessions.sessions[&live.session];
             assert!(!session.revoked.contains(&live.lease));
-            (Some(&session.running), entry.timer.at().is_some())
+            (Some(&session.held), entry.timer.at().is_some())
         }
         JobState::Succeeded | JobState::Failed | JobState::Cancelled => {
             assert_eq!(core.outcome(key).unwrap().state(), entry.state);

@@ -292,23 +292,23 @@ fn only_the_newest_lease_moves_a_job_and_a_revoked_slot_is_freed_once() {
     f.advance(seconds(1));
     assert_eq!(f.state(id), Queued, "the revoked handler still has the slot");
     let events = f.events(id);
-    let error = f.end_with(session, id, stale, success()).unwrap_err();
+    let error = f.end_with(session, stale, success()).unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::LeaseLost);
     assert_eq!(f.events(id).len(), events.len() + 1, "only the next attempt began");
     assert_eq!((f.state(id), f.view(id).attempt), (Running, 2));
     let waiting = f.submit(job("a"));
-    f.end_with(session, id, stale, success()).unwrap_err();
+    f.end_with(session, stale, success()).unwrap_err();
     assert_eq!((f.state(id), f.state(waiting)), (Running, Queued), "the slot was freed already");
 }
 
 #[test]
-fn a_lease_is_worth_nothing_to_another_session_or_for_another_job() {
+fn a_lease_is_worth_nothing_to_another_session() {
     let mut f = Fixture::new();
     let [_, other] = [f.open(&["a"], 1), f.open(&["b"], 1)];
     let [mine, theirs] = [f.submit(job("a")), f.submit(job("b"))];
     let (session, lease) = f.lease(mine);
-    for (session, id) in [(other, mine), (session, theirs), (other, theirs), (session, id(9))] {
-        let error = f.end_with(session, id, lease, success()).unwrap_err();
+    for (session, lease) in [(other, lease), (session, f.lease(theirs).1)] {
+        let error = f.end_with(session, lease, success()).unwrap_err();
         assert_eq!(*error.kind(), ErrorKind::LeaseLost);
     }
     assert_eq!((f.state(mine), f.state(theirs)), (Running, Running));
@@ -322,10 +322,10 @@ fn a_lease_used_twice_or_after_its_session_closed_is_lost() {
     let leases = [ended, lost].map(|id| f.lease(id).1);
     f.end(ended, success());
     f.close(session);
-    for (id, lease) in [ended, lost].into_iter().zip(leases) {
-        let error = f.end_with(session, id, lease, failure("late")).unwrap_err();
+    for lease in leases {
+        let error = f.end_with(session, lease, failure("late")).unwrap_err();
         assert_eq!(*error.kind(), ErrorKind::LeaseLost);
-        let report = f.run(|core, now, effects| core.report(now, session, (id, lease), log("x"), effects));
+        let report = f.run(|core, now, effects| core.report(now, session, lease, log("x"), effects));
         assert_eq!(*report.unwrap_err().kind(), ErrorKind::LeaseLost);
     }
     assert_eq!((f.state(ended), f.state(lost)), (Succeeded, Queued));
@@ -340,7 +340,7 @@ fn an_end_once_seen_never_changes() {
     f.advance(GRACE);
     let (session, lease) = f.lease(id);
     let view = f.view(id);
-    f.end_with(session, id, lease, success()).unwrap_err();
+    f.end_with(session, lease, success()).unwrap_err();
     f.advance(seconds(30));
     assert_eq!((&f.view(id), view.state), (&view, Cancelled));
 }

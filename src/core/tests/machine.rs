@@ -40,6 +40,7 @@ fn options() -> CoreOptions {
         retention_bytes_max: 4_000,
         event_ring_bytes_max: 400,
         attempt_timeout: millis(120),
+        ..CoreOptions::default()
     }
 }
 
@@ -113,11 +114,15 @@ impl Machine {
                 |model| model.purge(name, *budget),
             ),
             Command::Read(job, cursor, types) => self.read(job, *cursor, *types),
-            Command::Drain => self.both(|core, _, _| core.drain(), |model| model.draining = true),
+            Command::Drain => self.drain(),
             Command::Advance(..) | Command::AdvanceToDeadline | Command::MoveWall(_) => {
                 self.step_time(command)
             }
         }
+    }
+
+    fn drain(&mut self) {
+        self.both(|core, _, effects| core.drain(millis(0), effects), |model| model.draining = true);
     }
 
     /// Runs a command on both and compares answers, records and what workers are told.
@@ -149,6 +154,8 @@ impl Machine {
                     time_left: assignment.time_left,
                 }),
                 Effect::Stop(_, lease, stop) => stops.push((lease, stop)),
+                Effect::Drain(..) => {}
+                Effect::Cut(session) => panic!("{session:?} was cut off though it never connected"),
                 Effect::Wake(..) | Effect::Ended(..) => unreachable!("nobody observes"),
             }
         }
@@ -280,9 +287,7 @@ impl Machine {
         let key = self.sessions[session];
         let number = self.model.leases.iter().position(|other| other.lease == lease).expect("was given");
         self.both(
-            |core, now, effects| {
-                core.end_attempt(now, key, (id, lease), end.clone(), effects).map_err(kind_of)
-            },
+            |core, now, effects| core.end_attempt(now, key, lease, end.clone(), effects).map_err(kind_of),
             |model| model.end_attempt(session, id, number, end.clone()),
         );
     }
@@ -295,7 +300,7 @@ impl Machine {
         let key = self.sessions[session];
         let number = self.model.leases.iter().position(|other| other.lease == lease).expect("was given");
         self.both(
-            |core, now, effects| core.report(now, key, (id, lease), report.clone(), effects).map_err(kind_of),
+            |core, now, effects| core.report(now, key, lease, report.clone(), effects).map_err(kind_of),
             |model| {
                 let held = model.held(session, id, number).ok_or(ErrorKind::LeaseLost)?;
                 model.report(held, report.clone());

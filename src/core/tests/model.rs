@@ -246,17 +246,21 @@ impl Model {
         self.sessions[session].open && self.taken(session) < self.sessions[session].slots
     }
 
-    /// Starts whatever can start: group by group, the first lane of the largest priority served longest ago.
+    /// Starts whatever can start: of a group, the first lane of the largest priority served longest ago. Which of several
+    /// groups that can start something comes first is open.
     pub(super) fn fill(&mut self) {
-        let groups: BTreeSet<_> =
-            self.sessions.iter().filter(|session| session.open).map(|session| session.group).collect();
-        for group in groups {
-            while (0..self.sessions.len())
-                .any(|session| self.sessions[session].group == group && self.has_free_slot(session))
-            {
-                let Some(number) = self.next_job(group) else { break };
-                self.start(number, group);
-            }
+        loop {
+            let free = (0..self.sessions.len()).filter(|session| self.has_free_slot(*session));
+            let groups: BTreeSet<_> = free
+                .map(|session| self.sessions[session].group)
+                .filter(|group| self.next_job(*group).is_some())
+                .collect();
+            let told = self.started.front().map(|started| self.sessions[started.session].group);
+            let Some(group) = told.filter(|group| groups.contains(group)).or(groups.first().copied()) else {
+                return;
+            };
+            let number = self.next_job(group).expect("the group can start a job");
+            self.start(number, group);
         }
     }
 

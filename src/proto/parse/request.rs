@@ -232,7 +232,7 @@ pub(crate) fn list_queues_page_size(field: &str, wire: u32) -> Result<usize> {
     page_size(wire, QUEUES_PAGE_SIZE).map_err(|description| Error::invalid(field, description))
 }
 
-fn page_size(wire: u32, default: u32) -> Result<usize, String> {
+pub(super) fn page_size(wire: u32, default: u32) -> Result<usize, String> {
     match wire {
         0 => Ok(default as usize),
         1..=PAGE_SIZE_MAX => Ok(wire as usize),

@@ -30,6 +30,9 @@ pub(super) const HEARTBEAT: Span =
 /// A grace after a cancel: at most 1 h.
 pub(super) const GRACE: Span =
     Span { min: Duration::ZERO, max: Duration::from_secs(3600), words: "0 to 1 h" };
+/// What a drained worker's attempts may take: at most 24 h.
+pub(super) const DRAIN: Span =
+    Span { min: Duration::ZERO, max: Duration::from_secs(24 * 3600), words: "0 to 24 h" };
 /// A wait of any length.
 pub(super) const WAIT: Span = Span { min: Duration::ZERO, max: Duration::MAX, words: "0 or more" };
 

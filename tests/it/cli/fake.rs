@@ -43,6 +43,9 @@ pub(super) struct Script {
     pub(super) pause: Answers<PauseQueueResponse>,
     pub(super) resume: Answers<ResumeQueueResponse>,
     pub(super) purge: Answers<PurgeQueueResponse>,
+    pub(super) workers: Answers<ListWorkersResponse>,
+    pub(super) drain: Answers<DrainWorkerResponse>,
+    pub(super) drained: Vec<DrainWorkerRequest>,
     pub(super) submitted: Vec<SubmitRequest>,
     pub(super) watched: Vec<WatchResultRequest>,
     pub(super) asked: Vec<GetResultRequest>,
@@ -241,6 +244,23 @@ impl AdminService for Fake {
         self.answer(|script| {
             script.purged.push(request.into_inner());
             script.purge.pop_front()
+        })
+    }
+
+    async fn list_workers(
+        &self,
+        _: Request<ListWorkersRequest>,
+    ) -> Result<Response<ListWorkersResponse>, Status> {
+        self.answer(|script| script.workers.pop_front())
+    }
+
+    async fn drain_worker(
+        &self,
+        request: Request<DrainWorkerRequest>,
+    ) -> Result<Response<DrainWorkerResponse>, Status> {
+        self.answer(|script| {
+            script.drained.push(request.into_inner());
+            script.drain.pop_front()
         })
     }
 }

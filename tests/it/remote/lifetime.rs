@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jobstream::proto::v1;
 use jobstream::proto::v1::attempt_report::News;
-use jobstream::worker::{WorkerEnd, WorkerStatus};
+use jobstream::worker::{Worker, WorkerEnd, WorkerStatus};
 
-use super::gate_worker;
-use crate::support::{Gate, assignment, lease_id, terms, wait_for};
+use super::{connect, gate_worker};
+use crate::support::{Gate, ScriptedServer, assignment, lease_id, terms, wait_for};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -50,6 +50,28 @@ async fn a_drain_gives_back_what_does_not_finish_in_time() {
     let ends = ends(&said);
     let [end] = ends.as_slice() else { panic!("{ends:?}") };
     assert!(matches!(end.news, Some(News::Release(_) | News::Stopped(_))), "{end:?}");
+    assert_eq!(draining.await.expect("no panic"), 0);
+}
+
+#[tokio::test]
+async fn a_drain_ends_by_force_what_does_not_listen() {
+    let (gate, mut server) = (Gate::new(), ScriptedServer::start().await);
+    let arrivals = gate.clone();
+    let worker = Worker::new().raw_handler("deaf", move |_| {
+        let gate = arrivals.clone();
+        async move {
+            gate.pass().await;
+            std::future::pending().await
+        }
+    });
+    let running = connect(worker, &server);
+    let (stream, _) = server.joined(terms()).await;
+    stream.assign(vec![assignment(1, "deaf", "x")]).await;
+    gate.arrival().await;
+    let draining = tokio::spawn(async move { running.drain(Duration::from_millis(200)).await });
+    let said = wait_for("the worker closes its side", stream.see_off()).await;
+    let ends = ends(&said);
+    assert!(matches!(ends.as_slice(), [end] if matches!(end.news, Some(News::Release(_)))), "{ends:?}");
     assert_eq!(draining.await.expect("no panic"), 0);
 }
 

@@ -1,0 +1,177 @@
+//! What workers say of the attempts they run: reports and ends, by the lease that permits them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Core;
+use super::effects::{Effects, Record};
+use super::entry::LeaseId;
+use super::history::{RingItem, Stream};
+use super::sessions::SessionKey;
+use super::table::JobKey;
+use crate::clock::Now;
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::{Event, EventBody, Failure, JobId, Log, Output, Payload, Progress};
+
+/// Reports are refused from this sequence on, so that state changes never run out of numbers.
+const REPORTS_END: u32 = u32::MAX - 1_000_000;
+
+/// How a worker says an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AttemptEnd {
+    /// With a result.
+    Success(Payload),
+    /// With a failure, and the pause the handler asks for before another attempt.
+    Failure(Failure, Option<Duration>),
+    /// The handler stopped because it was told to.
+    Cancelled,
+    /// The job is given back without counting an attempt, to be tried again after this long.
+    Release(Duration),
+}
+
+/// What a worker reports while an attempt runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// How far it is.
+    Progress(Progress),
+    /// A chunk of output.
+    Output(Output),
+    /// A log line.
+    Log(Log),
+}
+
+impl Core {
+    /// Ends an attempt as its worker says.
+    ///
+    /// # Errors
+    ///
+    /// `LeaseLost` if the lease no longer stands: nothing changed but that the worker's slot is free.
+    pub(crate) fn end_attempt(
+        &mut self,
+        now: Now,
+        session: SessionKey,
+        lease: LeaseId,
+        end: AttemptEnd,
+        effects: &mut Effects,
+    ) -> Result<()> {
+        let held = self.held(session, lease);
+        if let Ok(key) = held {
+            self.end_held(now, key, end, effects);
+        } else {
+            let revoked =
+                self.sessions.get_mut(session).is_some_and(|session| session.revoked.remove(&lease));
+            if revoked {
+                self.sessions.free_slot(session);
+            }
+        }
+        self.dispatch_to(now, session, effects);
+        held.map(|_| ())
+    }
+
+    fn end_held(&mut self, now: Now, key: JobKey, end: AttemptEnd, effects: &mut Effects) {
+        if self.table[key].is_offered() {
+            // Given back unopened: the attempt never began.
+            if let AttemptEnd::Release(pause) = end
+                && pause.is_zero()
+            {
+                self.leave_session(key, false, effects);
+                return self.take_back(now, key, effects);
+            }
+            self.begin(now, key, effects);
+        }
+        self.leave_session(key, false, effects);
+        self.settle(now, key, end, effects);
+    }
+
+    /// Adds what a running attempt reports to the job's events.
+    ///
+    /// # Errors
+    ///
+    /// `LeaseLost` if the lease no longer stands; `PayloadTooLarge` for a chunk beyond the payload limit.
+    pub(crate) fn report(
+        &mut self,
+        now: Now,
+        session: SessionKey,
+        lease: LeaseId,
+        report: Report,
+        effects: &mut Effects,
+    ) -> Result<()> {
+        let key = self.held(session, lease)?;
+        if self.table[key].is_offered() {
+            self.begin(now, key, effects);
+        }
+        let id = self.table[key].id;
+        let (limit, ring_max) = (self.options.payload_bytes_max, self.options.event_ring_bytes_max);
+        if let Report::Output(output) = &report {
+            check_size("output", output.payload.bytes.len(), limit)?;
+        }
+        let entry = &mut self.table[key];
+        if entry.sequence >= REPORTS_END {
+            return Err(too_many_events(id));
+        }
+        let bytes_before = entry.live_bytes();
+        entry.sequence += 1;
+        let (sequence, attempt, time) = (entry.sequence, entry.attempt, now.wall);
+        let history = &entry.history;
+        let stream: &mut Stream = entry.stream.get_or_insert_default();
+        let body = match report {
+            Report::Progress(progress) => {
+                let progress = Arc::new(progress.bounded());
+                stream.set_progress(sequence, attempt, time, progress.clone());
+                EventBody::Progress(progress)
+            }
+            Report::Output(output) => {
+                let output = output.bounded();
+                stream.push(sequence, attempt, time, RingItem::Output(output.clone()), ring_max, history);
+                EventBody::Output(output)
+            }
+            Report::Log(log) => {
+                let log = log.bounded();
+                stream.push(sequence, attempt, time, RingItem::Log(log.clone()), ring_max, history);
+                EventBody::Log(log)
+            }
+        };
+        self.live_bytes = self.live_bytes - bytes_before + entry.live_bytes();
+        effects.record(|| Record::Event(id, Event { sequence, time, attempt, body }));
+        self.wake(key, effects);
+        Ok(())
+    }
+
+    /// The job whose newest lease this is, if the session holds it.
+    pub(super) fn held(&self, session: SessionKey, lease: LeaseId) -> Result<JobKey> {
+        match self.holder(lease) {
+            Some((key, holder)) if holder == session => Ok(key),
+            _ => Err(lease_lost()),
+        }
+    }
+
+    /// The job whose newest lease this is, and the session that holds it.
+    pub(super) fn holder(&self, lease: LeaseId) -> Option<(JobKey, SessionKey)> {
+        let key = lease.job_key();
+        let live = self.table.get(key)?.live.as_ref()?;
+        (live.lease == lease).then_some((key, live.session))
+    }
+}
+
+fn too_many_events(id: JobId) -> Error {
+    let kind = ErrorKind::ResourceExhausted {
+        reason: "EVENTS_FULL",
+        subject: format!("job:{id}"),
+        retry_after: Duration::from_secs(3600),
+    };
+    Error::new(kind, format!("job {id} has {REPORTS_END} events, the limit: report less often"))
+}
+
+pub(super) fn lease_lost() -> Error {
+    let message = "the lease no longer stands: stop the attempt and drop its result";
+    Error::new(ErrorKind::LeaseLost, message)
+}
+
+pub(super) fn check_size(field: &str, size: usize, limit: usize) -> Result<()> {
+    if size <= limit {
+        return Ok(());
+    }
+    let message =
+        format!("{field} is {size} bytes, the limit is {limit}: store it elsewhere and return a reference");
+    Err(Error::new(ErrorKind::PayloadTooLarge { field: field.to_owned(), size, limit }, message))
+}

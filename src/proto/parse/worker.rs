@@ -1,0 +1,318 @@
+//! What workers send: their introduction, their frames and their reports.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::request::page_size;
+use super::time::{self, DELAY, DRAIN, WAIT};
+use super::{ParseLimits, PayloadSource, RESULT_WAIT_MAX, Violations, payload};
+use crate::core::{AttemptEnd, Hello, LeaseId, Peer, Report, SessionSpec};
+use crate::engine::{Attempted, Frame, News};
+use crate::error::{Error, Result};
+use crate::job::{
+    Failure, FailureReason, Kind, Log, LogLevel, LogStream, Output, Progress, QueueName, quoted,
+};
+use crate::proto::v1;
+use crate::proto::v1::attempt_report::News as Wire;
+
+/// Version of the worker protocol.
+pub(crate) const PROTOCOL_VERSION: u32 = 1;
+/// Most slots of a worker.
+pub(crate) const SLOTS_MAX: u32 = 100_000;
+/// Most kinds, and most queues, of a worker.
+pub(crate) const SERVED_MAX: usize = 1_000;
+/// Most jobs of one Lease, and most reports and leases of one Report.
+pub(crate) const UNARY_MAX: u32 = 1_000;
+/// What a drained worker's attempts may take, unless the caller says otherwise.
+const DRAIN_DEFAULT: Duration = Duration::from_secs(30);
+const SDK_BYTES_MAX: usize = 128;
+const WORKERS_PAGE_SIZE: u32 = 100;
+
+/// A parsed LeaseRequest.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pub(crate) spec: SessionSpec,
+    pub(crate) wait: Duration,
+}
+
+/// A parsed report of the Report call: its lease, and what it says.
+type UnaryReport = (LeaseId, Result<News>);
+
+/// Reads a Hello.
+///
+/// # Errors
+///
+/// `InvalidField` with every field that breaks a rule.
+pub(crate) fn hello(wire: v1::Hello, address: String) -> Result<Hello> {
+    let mut found = Violations::default();
+    if wire.protocol_version != PROTOCOL_VERSION {
+        let (asked, spoken) = (wire.protocol_version, PROTOCOL_VERSION);
+        found.add("hello.protocol_version", format!("is {asked}, this server speaks {spoken}"));
+    }
+    let instance = found.check("hello.instance_id", instance_id(&wire.instance_id));
+    if wire.sdk.len() > SDK_BYTES_MAX {
+        found.add("hello.sdk", format!("has {} bytes, the limit is {SDK_BYTES_MAX}", wire.sdk.len()));
+    }
+    let held = found.absorb(leases("hello.held_lease_ids", &wire.held_lease_ids));
+    let served = Names { path: "hello.", name: &wire.name, kinds: &wire.kinds, queues: &wire.queues };
+    let spec = spec(&served, &mut found);
+    let slots = found.check("hello.slots", slots(wire.slots));
+    found.finish(|| {
+        let spec = SessionSpec { slots: slots?, ..spec? };
+        Some(Hello { instance: instance?, spec, peer: Peer { sdk: wire.sdk, address }, held: held? })
+    })
+}
+
+/// Reads what a worker sends after its hello.
+///
+/// # Errors
+///
+/// `InvalidField` with every field that breaks a rule. What is wrong with the content of a report is in the report.
+pub(crate) fn frame(wire: v1::WorkRequest, limits: &ParseLimits) -> Result<Frame> {
+    let mut found = Violations::default();
+    if wire.hello.is_some() {
+        found.add("hello", "was sent before: it belongs in the first message only");
+    }
+    let slots = wire.slots.map(|wire| found.check("slots", slots(wire)));
+    let renewed = wire.heartbeat.map(|heartbeat| leases("heartbeat.lease_ids", &heartbeat.lease_ids));
+    let renewed = found.absorb(renewed.transpose());
+    let accepted = found.absorb(leases("accepted_lease_ids", &wire.accepted_lease_ids));
+    let source = if wire.reports.len() == 1 { PayloadSource::Alone } else { PayloadSource::Shared };
+    let mut reports = Vec::with_capacity(wire.reports.len());
+    for (index, report) in wire.reports.into_iter().enumerate() {
+        let sequence = report.report_sequence;
+        if sequence == 0 {
+            found.add(format_args!("reports[{index}].report_sequence"), "is required: it begins with 1");
+        }
+        if let Some((lease, news)) = found.absorb(attempt_report(report, index, source, limits)) {
+            reports.push(Attempted { sequence, lease, news });
+        }
+    }
+    found.finish(|| {
+        let slots = slots.flatten();
+        Some(Frame { slots, renewed: renewed?.unwrap_or_default(), accepted: accepted?, reports })
+    })
+}
+
+/// Reads a LeaseRequest.
+///
+/// # Errors
+///
+/// `InvalidField` with every field that breaks a rule.
+pub(crate) fn lease(wire: &v1::LeaseRequest) -> Result<Lease> {
+    let mut found = Violations::default();
+    let served = Names { path: "", name: &wire.name, kinds: &wire.kinds, queues: &wire.queues };
+    let spec = spec(&served, &mut found);
+    if wire.max_jobs > UNARY_MAX {
+        found.add("max_jobs", format!("is {}, the limit is {UNARY_MAX}", wire.max_jobs));
+    }
+    let wait = found.check("wait", time::optional(wire.wait, &WAIT));
+    found.finish(|| {
+        let spec = SessionSpec { slots: wire.max_jobs.max(1), ..spec? };
+        Some(Lease { spec, wait: wait?.unwrap_or_default().min(RESULT_WAIT_MAX) })
+    })
+}
+
+/// Reads a ReportRequest: its reports, and the leases to keep alive.
+///
+/// # Errors
+///
+/// `InvalidField` with every field that breaks a rule. What is wrong with the content of a report is in the report.
+pub(crate) fn reports(
+    wire: v1::ReportRequest,
+    limits: &ParseLimits,
+) -> Result<(Vec<UnaryReport>, Vec<LeaseId>)> {
+    let mut found = Violations::default();
+    for (field, count) in [("reports", wire.reports.len()), ("lease_ids", wire.lease_ids.len())] {
+        if count > UNARY_MAX as usize {
+            found.add(field, format!("has {count} entries, the limit is {UNARY_MAX}: send several requests"));
+        }
+    }
+    let source = if wire.reports.len() == 1 { PayloadSource::Alone } else { PayloadSource::Shared };
+    let mut reports = Vec::with_capacity(wire.reports.len());
+    for (index, report) in wire.reports.into_iter().enumerate() {
+        reports.extend(found.absorb(attempt_report(report, index, source, limits)));
+    }
+    let renewed = found.absorb(leases("lease_ids", &wire.lease_ids));
+    found.finish(|| Some((reports, renewed?)))
+}
+
+/// The id or name of a worker, and how long what it runs may take.
+///
+/// # Errors
+///
+/// `InvalidField` naming `worker` or `within`.
+pub(crate) fn drain_worker(wire: &v1::DrainWorkerRequest) -> Result<Duration> {
+    let mut found = Violations::default();
+    if wire.worker.is_empty() {
+        found.add("worker", "is required: a worker_id or a name from ListWorkers");
+    }
+    let within = found.check("within", time::optional(wire.within, &DRAIN));
+    found.finish(|| Some(within?.unwrap_or(DRAIN_DEFAULT)))
+}
+
+/// How many workers a page holds.
+///
+/// # Errors
+///
+/// `InvalidField` naming `page_size`.
+pub(crate) fn list_workers_page_size(size: u32) -> Result<usize> {
+    page_size(size, WORKERS_PAGE_SIZE).map_err(|wrong| Error::invalid("page_size", wrong))
+}
+
+struct Names<'a> {
+    path: &'static str,
+    name: &'a str,
+    kinds: &'a [String],
+    queues: &'a [String],
+}
+
+/// A spec without slots.
+fn spec(wire: &Names<'_>, found: &mut Violations) -> Option<SessionSpec> {
+    let Names { path, name, .. } = wire;
+    // Shown beside kinds and queues, so it follows their rule.
+    found.absorb(Kind::parse(&format!("{path}name"), name));
+    if wire.kinds.is_empty() {
+        found.add(format_args!("{path}kinds"), "is required: name at least one kind");
+    }
+    for (field, count) in [("kinds", wire.kinds.len()), ("queues", wire.queues.len())] {
+        if count > SERVED_MAX {
+            found.add(
+                format_args!("{path}{field}"),
+                format!("has {count} entries, the limit is {SERVED_MAX}"),
+            );
+            return None;
+        }
+    }
+    let mut kinds = Vec::with_capacity(wire.kinds.len());
+    for (index, kind) in wire.kinds.iter().enumerate() {
+        kinds.extend(found.absorb(Kind::parse(&format!("{path}kinds[{index}]"), kind)));
+    }
+    let mut queues = Vec::with_capacity(wire.queues.len());
+    for (index, queue) in wire.queues.iter().enumerate() {
+        queues.extend(found.absorb(QueueName::parse(&format!("{path}queues[{index}]"), queue)));
+    }
+    let queues = (!queues.is_empty()).then_some(queues);
+    Some(SessionSpec { name: (*name).to_owned(), kinds, queues, slots: 0 })
+}
+
+fn instance_id(text: &str) -> Result<Uuid, String> {
+    let id = Uuid::try_parse(text).ok().filter(|id| !id.is_nil());
+    id.ok_or_else(|| {
+        format!("{} is not a UUID: send one that is new for each start of the worker", quoted(text))
+    })
+}
+
+fn slots(slots: u32) -> Result<u32, String> {
+    match slots {
+        0..=SLOTS_MAX => Ok(slots),
+        _ => Err(format!("is {slots}, the limit is {SLOTS_MAX}")),
+    }
+}
+
+fn leases(field: &str, texts: &[String]) -> Result<Vec<LeaseId>> {
+    if texts.len() > SLOTS_MAX as usize {
+        return Err(Error::invalid(field, format!("has {} entries, the limit is {SLOTS_MAX}", texts.len())));
+    }
+    let leases =
+        texts.iter().enumerate().map(|(index, text)| lease_id(format_args!("{field}[{index}]"), text));
+    leases.collect()
+}
+
+fn lease_id(field: impl std::fmt::Display, text: &str) -> Result<LeaseId> {
+    LeaseId::parse(text)
+        .ok_or_else(|| Error::invalid(field.to_string(), format!("{} is not a lease id", quoted(text))))
+}
+
+fn attempt_report(
+    wire: v1::AttemptReport,
+    index: usize,
+    source: PayloadSource,
+    limits: &ParseLimits,
+) -> Result<UnaryReport> {
+    let lease = lease_id(format_args!("reports[{index}].lease_id"), &wire.lease_id)?;
+    let news = wire
+        .news
+        .ok_or_else(|| Error::invalid(format!("reports[{index}].news"), "is required: say what happened"))?;
+    Ok((lease, read_news(news, source, limits)))
+}
+
+fn read_news(wire: Wire, source: PayloadSource, limits: &ParseLimits) -> Result<News> {
+    Ok(match wire {
+        Wire::Progress(wire) => News::Report(Report::Progress(progress(wire))),
+        Wire::Output(wire) => News::Report(Report::Output(output(wire, source, limits)?)),
+        Wire::Log(wire) => News::Report(Report::Log(log(&wire))),
+        Wire::Complete(wire) => News::End(complete(wire, source)),
+        Wire::Fail(wire) => News::End(fail(wire, source)),
+        Wire::Release(wire) => News::End(AttemptEnd::Release(pause(wire.delay).unwrap_or_default())),
+        Wire::Stopped(_) => News::End(AttemptEnd::Cancelled),
+    })
+}
+
+/// Progress as reported; Core cuts it to its bounds.
+fn progress(wire: v1::Progress) -> Progress {
+    let v1::Progress { fraction, done, total, unit, message } = wire;
+    Progress { fraction, done, total, unit, message }
+}
+
+fn output(wire: v1::Output, source: PayloadSource, limits: &ParseLimits) -> Result<Output> {
+    let payload = payload(wire.payload, "output.payload", source, limits)?;
+    Ok(Output { payload, channel: wire.channel.into() })
+}
+
+fn log(wire: &v1::Log) -> Log {
+    let level = match wire.level() {
+        v1::LogLevel::Debug => LogLevel::Debug,
+        v1::LogLevel::Unspecified | v1::LogLevel::Info => LogLevel::Info,
+        v1::LogLevel::Warn => LogLevel::Warn,
+        v1::LogLevel::Error => LogLevel::Error,
+    };
+    let stream = match wire.stream() {
+        v1::LogStream::Stdout => LogStream::Stdout,
+        v1::LogStream::Stderr => LogStream::Stderr,
+        v1::LogStream::Unspecified | v1::LogStream::Log => LogStream::Log,
+    };
+    Log { level, text: wire.text.as_str().into(), stream }
+}
+
+/// A result; one that is malformed ends the attempt all the same, or its slot would stay taken. Core checks its size.
+fn complete(wire: v1::AttemptComplete, source: PayloadSource) -> AttemptEnd {
+    let any_size = ParseLimits { payload_bytes_max: usize::MAX };
+    payload(wire.result, "result", source, &any_size).map_or_else(
+        |error| {
+            let message = format!("the worker's result is malformed: {error}");
+            AttemptEnd::Failure(Failure::new(FailureReason::Handler, message).permanent(), None)
+        },
+        AttemptEnd::Success,
+    )
+}
+
+fn fail(wire: v1::AttemptFail, source: PayloadSource) -> AttemptEnd {
+    let retry_after = pause(wire.retry_after);
+    let wire = wire.failure.unwrap_or_default();
+    let reason = match wire.reason() {
+        v1::FailureReason::Panic => FailureReason::Panic,
+        v1::FailureReason::AttemptTimeout => FailureReason::AttemptTimeout,
+        v1::FailureReason::ExitStatus => FailureReason::ExitStatus,
+        v1::FailureReason::UnknownKind => FailureReason::UnknownKind,
+        v1::FailureReason::BadPayload => FailureReason::BadPayload,
+        v1::FailureReason::NotStarted => FailureReason::NotStarted,
+        // The others are the server's to know.
+        _ => FailureReason::Handler,
+    };
+    let any_size = ParseLimits { payload_bytes_max: usize::MAX };
+    let details = wire.details.and_then(|wire| payload(Some(wire), "details", source, &any_size).ok());
+    let failure = Failure {
+        error_type: wire.r#type,
+        details,
+        retryable: wire.retryable,
+        ..Failure::new(reason, wire.message)
+    };
+    AttemptEnd::Failure(failure, retry_after)
+}
+
+/// A pause of an attempt's end; one that is none is as good as unset.
+fn pause(wire: Option<prost_types::Duration>) -> Option<Duration> {
+    time::optional(wire, &DELAY).ok().flatten()
+}

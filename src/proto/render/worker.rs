@@ -1,0 +1,70 @@
+//! Workers on the wire: what they are told, and how they look to operators.
+
+use std::sync::Arc;
+
+use super::{duration, payload, timestamp};
+use crate::core::{Assignment, Drain, LeaseId, Stop};
+use crate::job::{WorkerLink, WorkerState, WorkerView};
+use crate::proto::v1;
+
+/// An attempt to be run.
+pub(crate) fn assignment(assignment: &Assignment) -> v1::Assignment {
+    let options = assignment.options.as_deref();
+    v1::Assignment {
+        lease_id: assignment.lease.to_string(),
+        job_id: assignment.job_id.to_string(),
+        attempt: assignment.attempt,
+        kind: (*assignment.kind).to_owned(),
+        queue: (*assignment.queue).to_owned(),
+        payload: Some(payload(&assignment.payload)),
+        headers: options.map(|options| options.headers.clone().into_iter().collect()).unwrap_or_default(),
+        labels: options.map(|options| options.labels.clone().into_iter().collect()).unwrap_or_default(),
+        time_left: Some(duration(assignment.time_left)),
+    }
+}
+
+/// An attempt to be stopped.
+pub(crate) fn attempt_cancel(lease: LeaseId, stop: Stop) -> v1::AttemptCancel {
+    let (force_after, revoked) = match stop {
+        Stop::Cancel(grace) => (Some(duration(grace)), false),
+        Stop::Revoke => (None, true),
+    };
+    v1::AttemptCancel { lease_id: lease.to_string(), force_after, revoked }
+}
+
+/// That nothing more comes.
+pub(crate) fn drain(drain: Drain) -> v1::Drain {
+    v1::Drain { time_left: Some(duration(drain.within)), server_shutdown: drain.server_shutdown }
+}
+
+/// A worker at one moment.
+pub(crate) fn worker(view: &WorkerView) -> v1::Worker {
+    let link = match view.link {
+        WorkerLink::Pool => v1::WorkerLink::Pool,
+        WorkerLink::Stream => v1::WorkerLink::Stream,
+        WorkerLink::Unary => v1::WorkerLink::Unary,
+    };
+    let state = match view.state {
+        WorkerState::Connected => v1::WorkerState::Connected,
+        WorkerState::Draining => v1::WorkerState::Draining,
+        WorkerState::Disconnected => v1::WorkerState::Disconnected,
+    };
+    v1::Worker {
+        worker_id: view.id.clone(),
+        name: (*view.name).to_owned(),
+        link: link.into(),
+        state: state.into(),
+        kinds: texts(&view.kinds),
+        queues: texts(&view.queues),
+        slots: view.slots,
+        slots_taken: view.slots_taken,
+        create_time: Some(timestamp(view.create_time)),
+        last_heard_age: view.last_heard_age.map(duration),
+        sdk: view.sdk.clone(),
+        address: view.address.clone(),
+    }
+}
+
+fn texts(names: &[Arc<str>]) -> Vec<String> {
+    names.iter().map(|name| (**name).to_owned()).collect()
+}
