@@ -9,6 +9,7 @@ pub mod job;
 pub mod proto;
 pub mod rpc;
 pub mod server;
+pub mod testing;
 pub mod worker;
 
 /// The README's Rust compiles.

@@ -1,4 +1,4 @@
-//! Workers: handlers by kind, the in-process pool that runs them, and programs as handlers.
+//! Workers: handlers by kind and programs as handlers, run in the server's process or on another machine.
 
 pub mod command;
 pub mod demo;
@@ -10,6 +10,7 @@ mod error;
 mod handler;
 mod link;
 mod local;
+mod rehearsal;
 mod remote;
 mod running;
 mod setup;
@@ -18,6 +19,7 @@ pub use command_handler::CommandHandler;
 pub use context::JobContext;
 pub use error::JobError;
 pub use handler::InlineJob;
+pub(crate) use rehearsal::rehearse;
 pub use remote::RemoteOptions;
 pub use running::{RunningWorker, WorkerEnd, WorkerStatus};
 pub use setup::{DEFAULT_SLOTS, Worker};

@@ -1,7 +1,8 @@
-//! Where an attempt's news goes: to the engine in this process, or to a server elsewhere.
+//! Where an attempt's news goes: to the engine in this process, to a server elsewhere, or to nobody.
 
 use std::sync::Arc;
 
+use super::rehearsal::Recorder;
 use super::remote::Ledger;
 use crate::core::{AttemptEnd, LeaseId, Report};
 use crate::engine::Reporter;
@@ -15,6 +16,8 @@ pub(super) enum Link {
     Engine(Reporter),
     /// To a server elsewhere.
     Remote(Arc<Ledger>),
+    /// To whoever rehearses a handler.
+    Recorder(Arc<Recorder>),
 }
 
 /// Which attempt news is about.
@@ -27,6 +30,7 @@ impl Link {
         match self {
             Self::Engine(reporter) => drop(reporter.report(job, lease, Report::Progress(progress))),
             Self::Remote(ledger) => ledger.progress(lease, progress),
+            Self::Recorder(recorder) => recorder.report(Report::Progress(progress)),
         }
     }
 
@@ -34,6 +38,7 @@ impl Link {
         match self {
             Self::Engine(reporter) => drop(reporter.report(job, lease, Report::Log(log))),
             Self::Remote(ledger) => ledger.log(lease, log),
+            Self::Recorder(recorder) => recorder.report(Report::Log(log)),
         }
     }
 
@@ -42,6 +47,10 @@ impl Link {
         match self {
             Self::Engine(reporter) => reporter.report(job, lease, Report::Output(output)),
             Self::Remote(ledger) => ledger.output(lease, output).await,
+            Self::Recorder(recorder) => {
+                recorder.report(Report::Output(output));
+                Ok(())
+            }
         }
     }
 
@@ -50,6 +59,7 @@ impl Link {
         match self {
             Self::Engine(reporter) => drop(reporter.end(job, lease, end)),
             Self::Remote(ledger) => ledger.end(lease, end),
+            Self::Recorder(recorder) => recorder.end(end),
         }
     }
 }

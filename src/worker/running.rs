@@ -78,9 +78,14 @@ impl RunningWorker {
     /// Ends every attempt by force and gives its job back; returns when the last handler is gone or this long passed.
     /// Answers how many tasks were left: handlers that hold their thread cannot be ended.
     pub async fn stop(&self, within: Duration) -> usize {
+        self.tell_to_stop();
+        self.left_after(within).await
+    }
+
+    /// Begins to stop, without waiting for the end.
+    pub(crate) fn tell_to_stop(&self) {
         self.0.signals.end(WorkerEnd::Told);
         self.0.signals.stop();
-        self.left_after(within).await
     }
 
     /// Takes no new jobs, lets what runs finish within this long and gives back the rest without counting the attempt:

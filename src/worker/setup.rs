@@ -149,6 +149,15 @@ impl Worker {
         self
     }
 
+    /// The handler of a kind, and what it gets to stop.
+    pub(super) fn handler_of(&self, kind: &str) -> Option<(AsyncHandler, Duration)> {
+        if let Some(dedicated) = self.dedicated.iter().find(|dedicated| dedicated.kind == kind) {
+            return Some((dedicated.handler.clone(), dedicated.revoke_grace));
+        }
+        let handler = self.handlers.get(kind).cloned();
+        handler.or_else(|| self.inline.get(kind).map(as_async)).map(|handler| (handler, Duration::ZERO))
+    }
+
     pub(super) fn queue_names(&self) -> Result<Option<Vec<QueueName>>> {
         let Some(names) = &self.queues else { return Ok(None) };
         names.iter().map(|name| QueueName::parse("queue", name)).collect::<Result<_>>().map(Some)
@@ -184,15 +193,16 @@ fn by_kind<T>(handlers: BTreeMap<String, T>) -> Result<(Vec<Kind>, ByKind<T>)> {
 
 /// Inline handlers for the dispatching thread, and the same as async ones for attempts that come through the channel.
 fn both_ways(handlers: ByKind<InlineHandler>) -> (ByKind<AsyncHandler>, InlineHandler) {
-    let asynchronous = handlers.iter().map(|(kind, inline)| {
-        let inline = inline.clone();
-        let handler: AsyncHandler = Arc::new(move |context: JobContext| {
-            let end = inline(context.assignment().clone());
-            Box::pin(std::future::ready(from_end(end)))
-        });
-        (kind.clone(), handler)
-    });
+    let asynchronous = handlers.iter().map(|(kind, inline)| (kind.clone(), as_async(inline)));
     (asynchronous.collect(), handler::inline_by_kind(handlers.clone().into_iter().collect()))
+}
+
+fn as_async(inline: &InlineHandler) -> AsyncHandler {
+    let inline = inline.clone();
+    Arc::new(move |context: JobContext| {
+        let end = inline(context.assignment().clone());
+        Box::pin(std::future::ready(from_end(end)))
+    })
 }
 
 fn from_end(end: AttemptEnd) -> HandlerResult {

@@ -16,6 +16,7 @@ mod list;
 mod listener;
 mod payload;
 mod queues;
+mod remote;
 mod result;
 mod retry;
 mod shutdown;

@@ -405,3 +405,56 @@ fn check_size(field: &str, size: usize, limit: usize) -> Result<()> {
 fn lease_lost() -> Error {
     Error::new(ErrorKind::LeaseLost, "the attempt no longer stands: stop it and drop its result")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease(number: u128) -> LeaseId {
+        LeaseId::parse(&format!("{number:032x}")).unwrap()
+    }
+
+    const TERMS: Terms = Terms { lease: Duration::from_secs(30), payload_bytes_max: 1 << 20 };
+
+    #[tokio::test]
+    async fn an_attempt_that_lost_its_lease_keeps_its_slot_until_it_stops() {
+        let ledger = Ledger::new(4);
+        ledger.begin(lease(1));
+        ledger.begin(lease(2));
+        ledger.greet(v1::Hello::default());
+        let standing = [lease(2)].into_iter().collect();
+        assert_eq!(ledger.welcome(&standing, 0, TERMS), [lease(1)]);
+        assert_eq!(ledger.state.lock().slots_due(), Some(3));
+        ledger.end(lease(1), AttemptEnd::Cancelled);
+        assert_eq!(ledger.state.lock().slots_due(), Some(4));
+        assert!(ledger.state.lock().reports.is_empty(), "its end is dropped");
+    }
+
+    #[tokio::test]
+    async fn what_is_dropped_or_acknowledged_gives_its_room_back() {
+        let ledger = Ledger::new(4);
+        for number in [1, 2] {
+            ledger.begin(lease(number));
+            ledger
+                .log(lease(number), Log { level: LogLevel::Info, text: "x".into(), stream: LogStream::Log });
+        }
+        assert!(ledger.room.available_permits() < ROOM_BYTES);
+        ledger.greet(v1::Hello::default());
+        ledger.welcome(&[lease(1)].into_iter().collect(), 0, TERMS);
+        ledger.acknowledge(1);
+        assert_eq!(ledger.room.available_permits(), ROOM_BYTES);
+        ledger.settled().await;
+    }
+
+    #[tokio::test]
+    async fn output_of_an_attempt_that_lost_its_lease_is_refused() {
+        let ledger = Ledger::new(4);
+        ledger.begin(lease(1));
+        ledger.greet(v1::Hello::default());
+        ledger.welcome(&HashSet::new(), 0, TERMS);
+        let output = Output { payload: crate::job::Payload::text("x"), channel: "".into() };
+        let error = ledger.output(lease(1), output).await.unwrap_err();
+        assert_eq!(error.kind(), &ErrorKind::LeaseLost);
+        assert_eq!(ledger.room.available_permits(), ROOM_BYTES);
+    }
+}

@@ -1,0 +1,253 @@
+//! For the tests of programs that use jobstream: a server in one line, and handlers without a server.
+//!
+//! ```
+//! use jobstream::job::Payload;
+//! use jobstream::testing::run_handler;
+//! use jobstream::worker::{JobContext, Worker};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let worker = Worker::new().handler("double", |context: JobContext, number: i64| async move {
+//!     context.progress(0.5, "almost there");
+//!     Ok(number * 2)
+//! });
+//! let run = run_handler(&worker, "double", Payload::json_text("21")).await?;
+//! assert_eq!(run.result().map(|result| &result.bytes[..]), Some(&b"42"[..]));
+//! assert_eq!(run.progress().next().and_then(|progress| progress.fraction), Some(0.5));
+//! # Ok(()) }
+//! ```
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use crate::core::{AttemptEnd, Report};
+use crate::engine::{Engine, EngineOptions};
+use crate::error::Result;
+use crate::job::{Failure, Kind, Log, NewJob, Output, Payload, Progress};
+use crate::server::{Server, ServerOptions, Shutdown, ShutdownReport};
+use crate::worker::{RunningWorker, Worker, rehearse};
+
+/// What handlers get to end when a [`TestServer`] stops.
+const STOP_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// A server in this process, in memory, on a free port of the loopback interface. It ends when it is dropped.
+///
+/// ```
+/// use jobstream::proto::v1::job_service_client::JobServiceClient;
+/// use jobstream::proto::v1::{JobSpec, SubmitRequest};
+/// use jobstream::testing::TestServer;
+/// use jobstream::worker::{Worker, demo};
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = TestServer::start().await?.with(demo::add_to(Worker::new()))?;
+/// let mut jobs = JobServiceClient::connect(format!("http://{}", server.address())).await?;
+/// let job = JobSpec { kind: "demo.echo".to_owned(), ..Default::default() };
+/// let submitted = jobs.submit(SubmitRequest { job: Some(job), validate_only: false }).await?;
+/// assert!(!submitted.into_inner().job_id.is_empty());
+/// server.stop().await?;
+/// # Ok(()) }
+/// ```
+pub struct TestServer {
+    address: SocketAddr,
+    engine: Engine,
+    workers: Vec<RunningWorker>,
+    shutdown: Shutdown,
+    serving: Option<JoinHandle<io::Result<ShutdownReport>>>,
+}
+
+impl TestServer {
+    /// With every option at its default, and no handlers.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no port to give.
+    pub async fn start() -> io::Result<Self> {
+        Self::start_with(EngineOptions::default(), ServerOptions::default()).await
+    }
+
+    /// With these options; one thread serves, whatever they say.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no port to give.
+    pub async fn start_with(engine: EngineOptions, mut options: ServerOptions) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let engine = Engine::start(engine);
+        options.serve.edge_threads = NonZeroUsize::MIN;
+        let shutdown = Shutdown::default();
+        let server = Server::new(engine.clone(), options);
+        let serving = Some(tokio::spawn(server.run(listener, shutdown.clone())));
+        Ok(Self { address, engine, workers: Vec::new(), shutdown, serving })
+    }
+
+    /// Runs this worker in the server, as its in-process pool.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Worker::start`].
+    pub fn with(mut self, worker: Worker) -> Result<Self> {
+        self.workers.push(worker.start(&self.engine)?);
+        Ok(self)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where it listens, as clients want it: `http://127.0.0.1:41234`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What it serves.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Ends it and waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// When it could not serve in the first place.
+    pub async fn stop(mut self) -> io::Result<()> {
+        self.shutdown.now.cancel();
+        for worker in &self.workers {
+            worker.stop(STOP_TIME_MAX).await;
+        }
+        if let Some(serving) = self.serving.take() {
+            serving.await.map_err(io::Error::other)??;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.shutdown.now.cancel();
+        self.workers.iter().for_each(RunningWorker::tell_to_stop);
+    }
+}
+
+/// What an attempt told, and how it ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HandlerRun {
+    /// Progress, output and log lines, in order; nothing is left out.
+    pub reports: Vec<Report>,
+    /// How it ended.
+    pub end: AttemptEnd,
+}
+
+impl HandlerRun {
+    /// What the handler returned, if it succeeded.
+    pub fn result(&self) -> Option<&Payload> {
+        match &self.end {
+            AttemptEnd::Success(result) => Some(result),
+            _ => None,
+        }
+    }
+
+    /// Why it failed, if it did.
+    pub fn failure(&self) -> Option<&Failure> {
+        match &self.end {
+            AttemptEnd::Failure(failure, _) => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// The progress it made.
+    pub fn progress(&self) -> impl Iterator<Item = &Progress> {
+        self.reports.iter().filter_map(|report| match report {
+            Report::Progress(progress) => Some(progress),
+            _ => None,
+        })
+    }
+
+    /// The chunks it emitted.
+    pub fn outputs(&self) -> impl Iterator<Item = &Output> {
+        self.reports.iter().filter_map(|report| match report {
+            Report::Output(output) => Some(output),
+            _ => None,
+        })
+    }
+
+    /// The lines it wrote.
+    pub fn logs(&self) -> impl Iterator<Item = &Log> {
+        self.reports.iter().filter_map(|report| match report {
+            Report::Log(log) => Some(log),
+            _ => None,
+        })
+    }
+}
+
+/// Runs one attempt of a worker's handler without any server.
+///
+/// # Errors
+///
+/// `InvalidField` if the worker has no handler for this kind. A handler that fails is no error: see [`HandlerRun::end`].
+pub async fn run_handler(worker: &Worker, kind: &str, payload: Payload) -> Result<HandlerRun> {
+    run_attempt(worker, NewJob::new(Kind::parse("kind", kind)?, payload), 1).await
+}
+
+/// Runs this attempt of a job, with its headers, queue and attempt timeout, without any server. Dropping the future
+/// ends the handler.
+///
+/// # Errors
+///
+/// Those of [`run_handler`].
+pub async fn run_attempt(worker: &Worker, job: NewJob, attempt: u32) -> Result<HandlerRun> {
+    let (reports, end) = rehearse(worker, job, attempt).await?;
+    Ok(HandlerRun { reports, end })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::FailureReason;
+    use crate::worker::{JobContext, JobError, demo};
+
+    #[tokio::test]
+    async fn everything_an_attempt_tells_is_kept_in_order() {
+        let worker = Worker::new().raw_handler("told", |context: JobContext| async move {
+            context.progress(0.1, "a");
+            context.log("b");
+            context.progress(0.2, "c");
+            context.output_on("d", Payload::text("e")).await?;
+            Err(JobError::permanent(format!("{} {:?}", context.attempt(), context.header("who"))))
+        });
+        let mut job = NewJob::new(Kind::parse("kind", "told").unwrap(), Payload::default());
+        job.options_mut().headers.insert("who".to_owned(), "me".to_owned());
+        let run = run_attempt(&worker, job, 3).await.unwrap();
+        let names: Vec<_> = run.progress().map(|progress| progress.message.as_str()).collect();
+        assert_eq!((names, run.reports.len()), (vec!["a", "c"], 4));
+        assert!(matches!(run.reports[1], Report::Log(_)));
+        assert_eq!(run.outputs().map(|output| &*output.channel).collect::<Vec<_>>(), ["d"]);
+        assert_eq!(run.logs().map(|log| &*log.text).collect::<Vec<_>>(), ["b"]);
+        let failure = run.failure().unwrap();
+        assert_eq!((failure.message.as_str(), failure.retryable), ("3 Some(\"me\")", false));
+        assert_eq!(run.result(), None);
+    }
+
+    #[tokio::test]
+    async fn handlers_of_every_sort_run_and_panics_are_failures() {
+        let worker = demo::add_to(Worker::new())
+            .dedicated_handler("own", 1, |_| async { Ok(Payload::text("own")) })
+            .raw_handler("panics", |_| async { std::panic::resume_unwind(Box::new("boom")) });
+        let echoed = run_handler(&worker, "demo.echo", Payload::text("hi")).await.unwrap();
+        assert_eq!(echoed.result(), Some(&Payload::text("hi")));
+        assert_eq!(
+            run_handler(&worker, "own", Payload::default()).await.unwrap().result(),
+            Some(&Payload::text("own"))
+        );
+        let run = run_handler(&worker, "panics", Payload::default()).await.unwrap();
+        assert_eq!(run.failure().unwrap().reason, FailureReason::Panic);
+        let unknown = run_handler(&worker, "unheard-of", Payload::default()).await.unwrap_err();
+        assert!(unknown.message().contains("unheard-of"), "{unknown}");
+    }
+}

@@ -1,0 +1,44 @@
+//! A worker on a server elsewhere, as its server sees it: a script says what the server says.
+
+mod ends;
+mod greeting;
+mod lifetime;
+mod reconnect;
+mod reports;
+mod room;
+
+use std::time::Duration;
+
+use jobstream::worker::{RemoteOptions, RunningWorker, Worker};
+
+use crate::support::{Gate, ScriptedServer, WorkStream, terms, test_worker};
+
+/// Runs this worker on the server.
+fn connect(worker: Worker, server: &ScriptedServer) -> RunningWorker {
+    worker.connect(server.channel(), RemoteOptions::default()).expect("good names")
+}
+
+/// A worker of `test.gate` alone and its stream.
+async fn gate_worker(slots: u32, gate: &Gate) -> (ScriptedServer, RunningWorker, WorkStream) {
+    let mut server = ScriptedServer::start().await;
+    let gate = gate.clone();
+    let worker = Worker::new().slots(slots).raw_handler("test.gate", move |context| {
+        let gate = gate.clone();
+        async move {
+            context.unless_cancelled(gate.pass()).await?;
+            Ok(context.payload().clone())
+        }
+    });
+    let running = connect(worker, &server);
+    let (stream, _) = server.joined(terms()).await;
+    (server, running, stream)
+}
+
+fn short(millis: u64) -> Option<prost_types::Duration> {
+    prost_types::Duration::try_from(Duration::from_millis(millis)).ok()
+}
+
+/// Every test kind, on two streams.
+fn every_kind(gate: &Gate) -> Worker {
+    test_worker(gate).name("everything").queues(["default", "other"])
+}

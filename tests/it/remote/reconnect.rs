@@ -1,0 +1,147 @@
+//! What outlives a broken connection: attempts, their leases, and reports until they are acknowledged.
+
+use std::time::{Duration, Instant};
+
+use jobstream::proto::v1;
+use jobstream::proto::v1::attempt_report::News;
+use jobstream::worker::Worker;
+use tonic::Status;
+
+use super::{connect, gate_worker, short};
+use crate::support::{Gate, ScriptedServer, assignment, lease_id, terms};
+
+fn numbers(reports: &[v1::AttemptReport]) -> Vec<u64> {
+    reports.iter().map(|report| report.report_sequence).collect()
+}
+
+async fn echo_worker() -> (ScriptedServer, crate::support::WorkStream, v1::Hello) {
+    let mut server = ScriptedServer::start().await;
+    connect(Worker::new().inline_handler("demo.echo", |job| Ok(job.payload)), &server);
+    let (stream, hello) = server.joined(terms()).await;
+    (server, stream, hello)
+}
+
+#[tokio::test]
+async fn what_was_not_acknowledged_is_sent_again_under_its_number() {
+    let (mut server, mut stream, _) = echo_worker().await;
+    stream.assign((1..=5).map(|lease| assignment(lease, "demo.echo", "x")).collect()).await;
+    let before = stream.reports(5).await;
+    stream.ack(2).await;
+    // The ack is read before the end of the stream, which follows it.
+    stream.fail(Status::unavailable("cut")).await;
+    let (stream, hello) = server.greeted().await;
+    assert_eq!(hello.held_lease_ids, [lease_id(3), lease_id(4), lease_id(5)]);
+    let mut stream = stream;
+    // This server had taken report 3 too, before it could say so; of the leases it does not take stock.
+    let standing_lease_ids = hello.held_lease_ids;
+    let welcome = v1::Welcome { standing_lease_ids, acked_report_sequence: 3, ..terms() };
+    stream.say(v1::WorkResponse { welcome: Some(welcome), ..Default::default() }).await;
+    assert_eq!(stream.reports(2).await, before[3..]);
+    stream.assign(vec![assignment(6, "demo.echo", "x")]).await;
+    assert_eq!(numbers(&stream.reports(1).await), [6]);
+}
+
+#[tokio::test]
+async fn an_attempt_goes_on_while_disconnected_and_ends_on_the_next_connection() {
+    let gate = Gate::new();
+    let (mut server, _running, mut stream) = gate_worker(4, &gate).await;
+    stream.assign(vec![assignment(1, "test.gate", "x"), assignment(2, "test.gate", "x")]).await;
+    stream.next().await;
+    stream.fail(Status::unavailable("cut")).await;
+    gate.open(1);
+    let (mut stream, hello) = server.greeted().await;
+    // The slots that are taken are not offered again before the server said which leases stand.
+    assert!(hello.slots <= 3, "{}", hello.slots);
+    let mut held = hello.held_lease_ids.clone();
+    held.sort();
+    assert_eq!(held, [lease_id(1), lease_id(2)]);
+    let welcome = v1::Welcome { standing_lease_ids: held, ..terms() };
+    stream.say(v1::WorkResponse { welcome: Some(welcome), ..Default::default() }).await;
+    let (mut slots, mut alive, mut ended) = (None, Vec::new(), 0);
+    while ended == 0 || slots != Some(4) {
+        let request = stream.next().await;
+        slots = request.slots.or(slots);
+        alive.extend(request.heartbeat.into_iter().flat_map(|heartbeat| heartbeat.lease_ids));
+        ended += request.reports.len();
+    }
+    assert!(alive.len() <= 2 && !alive.is_empty(), "renewed at once: {alive:?}");
+    gate.open(1);
+    assert!(matches!(stream.end().await.news, Some(News::Complete(_))));
+}
+
+#[tokio::test]
+async fn an_attempt_whose_lease_does_not_stand_is_stopped_and_its_end_dropped() {
+    let gate = Gate::new();
+    let (mut server, _running, mut stream) = gate_worker(2, &gate).await;
+    stream.assign(vec![assignment(1, "test.gate", "x")]).await;
+    stream.next().await;
+    gate.arrival().await;
+    stream.fail(Status::unavailable("cut")).await;
+    let (mut stream, hello) = server.joined(terms()).await;
+    assert_eq!((hello.held_lease_ids, hello.slots), (vec![lease_id(1)], 1));
+    // The handler is told to stop and frees its slot; the next report is another attempt's.
+    while stream.next().await.slots != Some(2) {}
+    stream.assign(vec![assignment(2, "test.gate", "x")]).await;
+    gate.open(1);
+    let end = stream.end().await;
+    assert_eq!((end.lease_id, matches!(end.news, Some(News::Complete(_)))), (lease_id(2), true));
+}
+
+#[tokio::test]
+async fn a_silent_server_is_left_after_three_ping_intervals() {
+    let mut server = ScriptedServer::start().await;
+    connect(Worker::new().inline_handler("demo.echo", |job| Ok(job.payload)), &server);
+    let welcomed = Instant::now();
+    let (_silent, _) = server.joined(v1::Welcome { ping_interval: short(100), ..terms() }).await;
+    server.greeted().await;
+    assert!(welcomed.elapsed() >= Duration::from_millis(300), "{:?}", welcomed.elapsed());
+}
+
+#[tokio::test]
+async fn a_server_that_pings_is_not_left() {
+    let mut server = ScriptedServer::start().await;
+    connect(Worker::new().inline_handler("demo.echo", |job| Ok(job.payload)), &server);
+    let (mut stream, _) = server.joined(v1::Welcome { ping_interval: short(200), ..terms() }).await;
+    let joined = Instant::now();
+    while joined.elapsed() < Duration::from_millis(1200) {
+        stream.ping().await;
+        stream.heartbeat().await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(server.is_left_alone());
+}
+
+#[tokio::test]
+async fn attempts_end_when_their_leases_run_out_without_a_server() {
+    let gate = Gate::new();
+    let mut server = ScriptedServer::start().await;
+    let (arrived, told) = (gate.clone(), Gate::new());
+    let cancelled = told.clone();
+    let worker = Worker::new().raw_handler("long", move |context| {
+        let (arrived, cancelled) = (arrived.clone(), cancelled.clone());
+        async move {
+            tokio::spawn(async move { arrived.pass().await });
+            context.cancelled().await;
+            cancelled.pass().await;
+            std::future::pending().await
+        }
+    });
+    let running = connect(worker, &server);
+    let lease = Duration::from_millis(1500);
+    let (mut stream, _) = server.joined(v1::Welcome { lease: short(1500), ..terms() }).await;
+    stream.assign(vec![assignment(1, "long", "x")]).await;
+    stream.next().await;
+    gate.arrival().await;
+    // So that the heartbeat, not the welcome, is what the lease counts from.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let renewed = Instant::now();
+    stream.ping().await;
+    assert_eq!(stream.heartbeat().await, [lease_id(1)]);
+    // From here on nobody answers.
+    drop(server);
+    stream.fail(Status::unavailable("cut")).await;
+    told.arrival().await;
+    let held = renewed.elapsed();
+    assert!(held >= lease && held < lease * 10, "{held:?}");
+    assert_eq!(running.stop(Duration::from_secs(10)).await, 0);
+}
