@@ -34,6 +34,9 @@ pub(super) struct Desk {
 /// The attempts that run, by lease.
 type Attempts = Arc<Mutex<HashMap<LeaseId, Control>>>;
 
+/// The end of an attempt whose lease is gone or whose worker stops: the job is to be run elsewhere.
+const GIVEN_BACK: AttemptEnd = AttemptEnd::Release(Duration::ZERO);
+
 /// The two ways to end an attempt.
 #[derive(Clone)]
 struct Control {
@@ -99,7 +102,7 @@ impl Desk {
     /// Ends every attempt by force now; their jobs are given back.
     pub(super) fn force_all(&self) {
         for control in self.attempts.lock().values() {
-            // In this order, or a handler that stops at once would end its job as if it had been cancelled.
+            // In this order, so that a handler that stops at once is seen to have been forced.
             control.force.cancel();
             control.cancel.cancel();
         }
@@ -127,10 +130,14 @@ impl Desk {
                 }
             };
             let end = tokio::select! {
+                // The handler first: it sees its cancel once before it is dropped.
                 biased;
-                // The lease is gone or the worker stops: then the job is to be run elsewhere.
-                () = control.force.cancelled() => AttemptEnd::Release(Duration::ZERO),
                 answer = AssertUnwindSafe(attempt).catch_unwind() => handler::attempt_end(answer),
+                () = control.force.cancelled() => GIVEN_BACK,
+            };
+            let end = match end {
+                AttemptEnd::Cancelled if control.force.is_cancelled() => GIVEN_BACK,
+                end => end,
             };
             attempts.lock().remove(&lease);
             link.end(about, end);
