@@ -1,5 +1,7 @@
 //! The real binary as a server: what it says, what it serves, how signals end it, and every command of the README.
 
+mod workers;
+
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 

@@ -24,6 +24,7 @@ mod submit;
 mod units;
 mod wait;
 mod watch;
+mod workers;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -60,6 +61,7 @@ enum Command {
     Watch(watch::Watch),
     Jobs(jobs::Jobs),
     Queues(queues::Queues),
+    Workers(workers::Workers),
     Info(info::Info),
     Bench(bench::Bench),
     Completion(completion::Completion),
@@ -93,6 +95,7 @@ fn dispatch(command: Command, voice: Voice) -> Result<Exit> {
         Command::Watch(watch) => block_on(watch.run(voice)),
         Command::Jobs(jobs) => block_on(jobs.run(voice)),
         Command::Queues(queues) => block_on(queues.run(voice)),
+        Command::Workers(workers) => block_on(workers.run(voice)),
         Command::Info(info) => block_on(info.run(voice)),
         Command::Bench(bench) => bench.run(voice),
         Command::Completion(completion) => completion.run(voice, Cli::command()),
