@@ -14,7 +14,7 @@ pub(crate) use gate::Gate;
 pub(crate) use handlers::{Chatter, test_worker};
 pub(crate) use raw::{frame, http1, raw_call};
 pub(crate) use refusal::{refused, refused_in_batch};
-pub(crate) use server::{Setup, TestServer};
+pub(crate) use server::{Setup, TestServer, connect};
 pub(crate) use spec::{Ended, batch, data, echo, job, json, json_of, millis, new_id, seconds, text};
 pub(crate) use watching::{Watched, end_of, event_state, watch_request};
 

@@ -51,7 +51,7 @@ pub(crate) struct Totals {
 ///
 /// If the config means nothing to the library, the address cannot be taken, or the server dies.
 pub(crate) fn start(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -> Result<Totals> {
-    check(&config)?;
+    config.check()?;
     log_to_stderr(&config.log)?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| failed("start its threads", &error))?;
     let totals = runtime.block_on(serve(config, ready));
@@ -93,22 +93,8 @@ fn start_worker(config: &ServerConfig, engine: &Engine) -> Result<RunningWorker>
     worker.start(engine).map_err(|error| Error::usage(error.to_string()))
 }
 
-fn check(config: &ServerConfig) -> Result<()> {
-    /// What a message holds beside its payload, at most.
-    const ENVELOPE_BYTES: u64 = 64 << 10;
-    let (payload, message) = (config.limits.payload_bytes_max, config.limits.message_bytes_max);
-    if payload + ENVELOPE_BYTES > message {
-        let text = format!(
-            "payload_bytes_max is {payload}, but messages end at message_bytes_max, {message}: \
-             leave {ENVELOPE_BYTES} bytes between them"
-        );
-        return Err(Error::usage(text));
-    }
-    Ok(())
-}
-
 fn engine_options(config: &ServerConfig) -> EngineOptions {
-    let limits = &config.limits;
+    let (limits, worker) = (&config.limits, &config.worker);
     let core = CoreOptions {
         payload_bytes_max: size(limits.payload_bytes_max),
         jobs_max: limits.jobs_max.get(),
@@ -116,6 +102,11 @@ fn engine_options(config: &ServerConfig) -> EngineOptions {
         retention: limits.retention,
         retention_bytes_max: limits.retention_bytes_max,
         event_ring_bytes_max: size(limits.event_ring_bytes_max),
+        lease: worker.lease,
+        ping_interval: worker.ping_interval,
+        accept_timeout: worker.accept_timeout,
+        reconnect_grace: worker.reconnect_grace,
+        workers_max: limits.workers_max.get() as usize,
         ..CoreOptions::default()
     };
     EngineOptions { core, watchers_max: limits.watchers_max.get() }

@@ -111,6 +111,7 @@ fn hint_for(reason: &str, names_worker: bool) -> Option<&'static str> {
         }
         "QUEUE_NOT_FOUND" => "`jobstream queues ls` lists the queues there are",
         "WORKER_NOT_FOUND" => "`jobstream workers ls` lists the workers there are",
+        "WORKERS_FULL" => "the server's --workers-max sets the limit",
         "ILLEGAL_STATE" if names_worker => {
             "`jobstream queues pause` holds jobs back from the server's own workers (link POOL)"
         }
