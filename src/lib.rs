@@ -1,5 +1,6 @@
 //! jobstream: submit a job, get its result, watch it live, over gRPC.
 
+pub mod client;
 pub mod clock;
 pub mod core;
 pub mod engine;

@@ -2,6 +2,7 @@
 
 pub(crate) mod codec;
 pub(crate) mod parse;
+pub(crate) mod read;
 pub(crate) mod render;
 pub(crate) mod status;
 

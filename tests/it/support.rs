@@ -2,14 +2,17 @@
 //!
 //! Nothing is tested here; each topic has a file beside this one.
 
+mod fault_proxy;
 mod gate;
 mod handlers;
 mod raw;
+pub(crate) mod raw_worker;
 mod refusal;
 mod server;
 mod spec;
 mod watching;
 
+pub(crate) use fault_proxy::{FaultProxy, Towards};
 pub(crate) use gate::Gate;
 pub(crate) use handlers::{Chatter, test_worker};
 pub(crate) use raw::{frame, http1, raw_call};

@@ -172,7 +172,7 @@ struct Names<'a> {
 fn spec(wire: &Names<'_>, found: &mut Violations) -> Option<SessionSpec> {
     let Names { path, name, .. } = wire;
     // Shown beside kinds and queues, so it follows their rule.
-    found.absorb(Kind::parse(&format!("{path}name"), name))?;
+    found.absorb(Kind::parse(&format!("{path}name"), name));
     if wire.kinds.is_empty() {
         found.add(format_args!("{path}kinds"), "is required: name at least one kind");
     }

@@ -86,7 +86,8 @@ fn start(start: Start) -> Option<job_spec::Start> {
     }
 }
 
-fn retry_policy(policy: &RetryPolicy) -> v1::RetryPolicy {
+/// What happens after a failed attempt.
+pub(crate) fn retry_policy(policy: &RetryPolicy) -> v1::RetryPolicy {
     v1::RetryPolicy {
         max_attempts: policy.max_attempts,
         initial_backoff: Some(duration(policy.initial_backoff)),

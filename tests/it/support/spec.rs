@@ -92,6 +92,13 @@ impl Ended {
         result
     }
 
+    /// A result that is text.
+    #[track_caller]
+    pub(crate) fn text(&self) -> &str {
+        let Some(Body::Text(text)) = &self.result().body else { panic!("no text: {self:?}") };
+        text
+    }
+
     #[track_caller]
     pub(crate) fn failure(&self) -> &v1::Failure {
         let v1::outcome::End::Failure(failure) = &self.end else { panic!("no failure: {self:?}") };

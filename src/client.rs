@@ -1,0 +1,252 @@
+//! The typed client: submit a job, await its result, follow it live, across lost connections.
+//!
+//! ```no_run
+//! use jobstream::client::Client;
+//!
+//! #[derive(serde::Serialize)]
+//! struct Resize { width: u32 }
+//! #[derive(serde::Deserialize)]
+//! struct Thumb { url: String }
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::connect("http://127.0.0.1:7070").await?;
+//! let job = client.job("resize").json(&Resize { width: 64 })?.submit::<Thumb>().await?;
+//! println!("{} is accepted", job.id());
+//! let thumb = job.await?;
+//! println!("{}", thumb.url);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A call fails with an [`Error`], whose kind and [`reason`] are for matching. A job that fails or is cancelled is no
+//! failed call: it is a [`ResultError`] of its own. Every request has its job id before it is sent, so whatever the
+//! error was, submitting the same request again gives one job.
+
+pub(crate) mod backoff;
+mod batch;
+pub(crate) mod connection;
+mod error;
+mod job;
+mod list;
+mod options;
+mod request;
+mod result;
+mod status;
+mod tries;
+mod vanished;
+mod watch;
+
+pub use error::{Error, ErrorKind, Result, ResultError, reason};
+pub use job::{Durability, Job, Submission};
+pub use list::Jobs;
+pub use options::{ClientOptions, RetryOptions, WatchOptions};
+pub use request::JobRequest;
+pub use watch::{Watch, WatchItem};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tonic::transport::Channel;
+
+use crate::job::{JobFilter, JobId, JobState, JobView};
+use crate::proto::v1::admin_service_client::AdminServiceClient;
+use crate::proto::v1::job_service_client::JobServiceClient;
+use crate::proto::{read, render, v1};
+use connection::Connection;
+use tries::Tries;
+
+/// Largest answer that is read, in bytes: a page of jobs with their payloads.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// A connection to a server and everything that can be asked of it. Cheap to clone; all clones share the connection.
+///
+/// It reconnects by itself, and opens more connections when a great many waits and watches are open at a time. Calls that may safely arrive twice are tried again, within `call_timeout` and
+/// [`RetryOptions`]; that is all of them, as each method says where it is not plain.
+#[derive(Debug, Clone)]
+pub struct Client(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    connection: Connection,
+    options: ClientOptions,
+}
+
+impl Client {
+    /// Connects to a server, with every option at its default. The address is `http://host:port` or `host:port`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` if the address is none; `Unreachable` if nobody listens there.
+    pub async fn connect(address: &str) -> Result<Self> {
+        Self::connect_with(address, ClientOptions::default()).await
+    }
+
+    /// Connects to a server.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::connect`], and `InvalidArgument` if the name in the options cannot be sent.
+    pub async fn connect_with(address: &str, options: ClientOptions) -> Result<Self> {
+        let connection = Connection::open(address, &options).await?;
+        Ok(Self(Arc::new(Inner { connection, options })))
+    }
+
+    /// A client that connects with its first call; whether a server is there shows then.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` if the address is none, or the name in the options cannot be sent.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    pub fn lazy(address: &str, options: ClientOptions) -> Result<Self> {
+        let connection = Connection::lazy(address, &options)?;
+        Ok(Self(Arc::new(Inner { connection, options })))
+    }
+
+    /// The address of the server, as it is in messages.
+    pub fn address(&self) -> &str {
+        self.0.connection.address()
+    }
+
+    /// A channel to the server, for the generated stubs in [`proto::v1`](crate::proto::v1).
+    pub fn channel(&self) -> Channel {
+        self.0.connection.for_short_calls()
+    }
+
+    /// The connections behind the channel, for calls that are held open and may fall silent.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.0.connection
+    }
+
+    fn options(&self) -> &ClientOptions {
+        &self.0.options
+    }
+
+    /// A new job of this kind, with an id of its own, to be completed and submitted.
+    pub fn job(&self, kind: impl Into<String>) -> JobRequest {
+        JobRequest::new(self.clone(), kind.into())
+    }
+
+    /// A job that was submitted before, perhaps by somebody else. Nothing is sent: whether it exists shows when its
+    /// result or its events are asked for.
+    pub fn attach<T>(&self, job_id: JobId) -> Job<T> {
+        Job::attached(self.clone(), job_id)
+    }
+
+    /// The whole job as it is now.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` (JOB_NOT_FOUND, RESULT_EXPIRED).
+    pub async fn get(&self, job_id: JobId) -> Result<JobView> {
+        let request = v1::GetJobRequest { job_id: job_id.to_string() };
+        let send = |channel, request| async move { jobs(channel).get_job(request).await };
+        let answer = self.call(request, send).await?;
+        let job = answer.job.and_then(read::job);
+        job.ok_or_else(|| status::unreadable(self.address(), "a job"))
+    }
+
+    /// The jobs that match a filter, newest first, without payloads; read page by page as they are asked for.
+    pub fn list(&self, filter: &JobFilter) -> Jobs {
+        Jobs::new(self.clone(), filter)
+    }
+
+    /// Ends a job: at once if it waits; told to stop, and ended by force 10 s later, if it runs. Answers `Cancelled`, or
+    /// `Running` while the handler is stopping. Cancelling a cancelled job is fine.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`; `FailedPrecondition` (ILLEGAL_STATE) if the job ended otherwise.
+    pub async fn cancel(&self, job_id: JobId, reason: impl Into<String>) -> Result<JobState> {
+        self.cancel_job(job_id, reason.into(), None).await
+    }
+
+    /// Ends a job, giving a running handler this long to stop; at most 1 h.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::cancel`], and `InvalidArgument` if the grace is too long.
+    pub async fn cancel_within(
+        &self,
+        job_id: JobId,
+        reason: impl Into<String>,
+        grace: Duration,
+    ) -> Result<JobState> {
+        self.cancel_job(job_id, reason.into(), Some(grace)).await
+    }
+
+    async fn cancel_job(&self, job_id: JobId, reason: String, grace: Option<Duration>) -> Result<JobState> {
+        let grace = grace.map(render::duration);
+        let request = v1::CancelRequest { job_id: job_id.to_string(), reason, grace };
+        let send = |channel, request| async move { jobs(channel).cancel(request).await };
+        let answer = self.call(request, send).await?;
+        read::state(answer.state()).ok_or_else(|| status::unreadable(self.address(), "a state"))
+    }
+
+    /// Submits a finished job once more, as a new job. The finished one never changes.
+    ///
+    /// The id of the new job is minted here, once for all tries: they make one job.
+    ///
+    /// # Errors
+    ///
+    /// As [`JobRequest::submit`]; `NotFound`; `FailedPrecondition` (ILLEGAL_STATE) while the job has not ended.
+    pub async fn retry<T>(&self, job_id: JobId) -> Result<Job<T>> {
+        let new_id = JobId::mint();
+        let request = v1::RetryRequest {
+            job_id: job_id.to_string(),
+            new_job_id: new_id.to_string(),
+            ..v1::RetryRequest::default()
+        };
+        let send = |channel, request| async move { jobs(channel).retry(request).await };
+        let v1::RetryResponse { job_id, disposition, state, durability, sequence } =
+            self.call(request, send).await?;
+        let answer = v1::SubmitResponse { job_id, disposition, state, durability, sequence };
+        request::submitted(self, new_id, &answer)
+    }
+
+    /// Removes a finished job and its result now.
+    ///
+    /// If the answer of a first try was lost and the next one finds no job, the first has done it: that is no error.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`; `FailedPrecondition` (ILLEGAL_STATE) while the job has not ended.
+    pub async fn delete(&self, job_id: JobId) -> Result<()> {
+        let request = v1::DeleteRequest { job_id: job_id.to_string() };
+        let send = |channel, request| async move { jobs(channel).delete(request).await };
+        let mut tries = Tries::within(self, self.options().call_timeout);
+        let mut is_answer_lost = false;
+        loop {
+            match tries.once(self.channel(), request.clone(), send).await {
+                Ok(v1::DeleteResponse {}) => return Ok(()),
+                Err(error) if is_answer_lost && error.kind() == ErrorKind::NotFound => return Ok(()),
+                Err(error) => {
+                    is_answer_lost |= error.kind() == ErrorKind::Unreachable;
+                    tries.pause(error).await?;
+                }
+            }
+        }
+    }
+
+    /// What the server is, what it promises and which bounds are in force.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer.
+    pub async fn server_info(&self) -> Result<v1::GetServerInfoResponse> {
+        let send = |channel, request| async move { admin(channel).get_server_info(request).await };
+        self.call(v1::GetServerInfoRequest {}, send).await
+    }
+}
+
+/// The calls about jobs.
+fn jobs(channel: Channel) -> JobServiceClient<Channel> {
+    JobServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)
+}
+
+/// The calls about the server.
+fn admin(channel: Channel) -> AdminServiceClient<Channel> {
+    AdminServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)
+}

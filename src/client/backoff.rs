@@ -1,0 +1,134 @@
+//! Pauses between tries, and how long a follower bears a server that is away.
+
+use std::time::Duration;
+
+use tokio::time::{self, Instant};
+
+use super::error::{Error, ErrorKind, Result};
+use super::{ClientOptions, RetryOptions};
+
+/// The pauses of one series of tries.
+#[derive(Debug, Clone)]
+pub(crate) struct Backoff {
+    options: RetryOptions,
+    full: Duration,
+}
+
+impl Backoff {
+    /// Starts with the shortest pause.
+    pub(crate) fn new(options: RetryOptions) -> Self {
+        Self { options, full: options.first_pause.min(options.longest_pause) }
+    }
+
+    /// The next pause: chance, so that clients which lost the same server do not come back together, and what the
+    /// server asks for on top, so that it is never undercut.
+    pub(crate) fn pause(&mut self, asked: Option<Duration>) -> Duration {
+        let pause = self.full.mul_f64(rand::random());
+        self.full = self.full.saturating_mul(2).min(self.options.longest_pause);
+        pause.saturating_add(asked.unwrap_or_default())
+    }
+}
+
+/// How long a watch or a wait has been without a word of the server, and how long it may be.
+#[derive(Debug)]
+pub(crate) struct Endurance {
+    retry: RetryOptions,
+    patience: Duration,
+    backoff: Backoff,
+    lost_since: Option<Instant>,
+}
+
+impl Endurance {
+    pub(crate) fn new(options: &ClientOptions) -> Self {
+        let ClientOptions { retry, patience, .. } = *options;
+        Self { retry, patience, backoff: Backoff::new(retry), lost_since: None }
+    }
+
+    /// The server spoke.
+    pub(crate) fn renew(&mut self) {
+        if self.lost_since.take().is_some() {
+            self.backoff = Backoff::new(self.retry);
+        }
+    }
+
+    /// Pauses before the next try.
+    ///
+    /// # Errors
+    ///
+    /// The same error if trying again does not help, or has not for as long as patience lasts.
+    pub(crate) async fn bear(&mut self, error: Error) -> Result<()> {
+        let pause = self.pause(error, Instant::now())?;
+        time::sleep(pause).await;
+        Ok(())
+    }
+
+    fn pause(&mut self, error: Error, now: Instant) -> Result<Duration> {
+        if !error.is_transient() && error.kind() != ErrorKind::DeadlineExceeded {
+            return Err(error);
+        }
+        let lost_for = now - *self.lost_since.get_or_insert(now);
+        let pause = self.backoff.pause(error.retry_after());
+        match lost_for.saturating_add(pause) > self.patience {
+            true => Err(error.given_up(&format!("{lost_for:.1?} without a word of it"))),
+            false => Ok(pause),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPTIONS: RetryOptions = RetryOptions {
+        tries_max: 3,
+        first_pause: Duration::from_millis(100),
+        longest_pause: Duration::from_secs(1),
+    };
+
+    #[test]
+    fn pauses_are_chance_below_a_bound_that_grows() {
+        let mut longest = Duration::ZERO;
+        for _ in 0..200 {
+            let mut backoff = Backoff::new(OPTIONS);
+            for bound in [100, 200, 400, 800, 1000, 1000].map(Duration::from_millis) {
+                let pause = backoff.pause(None);
+                assert!(pause <= bound, "{pause:?} of {bound:?}");
+                longest = longest.max(pause);
+            }
+        }
+        assert!(longest > Duration::from_millis(800), "{longest:?}");
+    }
+
+    #[test]
+    fn what_the_server_asks_for_comes_on_top() {
+        let pause = Backoff::new(OPTIONS).pause(Some(Duration::from_secs(7)));
+        assert!(pause >= Duration::from_secs(7) && pause <= Duration::from_millis(7100), "{pause:?}");
+        assert_eq!(Backoff::new(OPTIONS).pause(Some(Duration::MAX)), Duration::MAX);
+    }
+
+    fn away() -> Error {
+        Error::new(ErrorKind::Unreachable, "", "away")
+    }
+
+    #[test]
+    fn patience_ends_and_a_word_renews_it() {
+        let patience = Duration::from_secs(60);
+        let mut endurance = Endurance::new(&ClientOptions { retry: OPTIONS, patience, ..Default::default() });
+        let start = Instant::now();
+        let mut borne_at = |seconds| endurance.pause(away(), start + Duration::from_secs(seconds));
+        for seconds in [0, 30, 59] {
+            borne_at(seconds).expect("patience lasts");
+        }
+        let error = borne_at(61).unwrap_err();
+        assert_eq!(error.message(), "away; gave up after 61.0s without a word of it");
+        endurance.renew();
+        endurance.pause(away(), start + Duration::from_secs(62)).expect("it spoke");
+    }
+
+    #[test]
+    fn what_cannot_pass_is_not_borne() {
+        let mut endurance = Endurance::new(&ClientOptions::default());
+        let gone = Error::new(ErrorKind::NotFound, "JOB_NOT_FOUND", "gone");
+        assert_eq!(endurance.pause(gone.clone(), Instant::now()), Err(gone));
+    }
+}

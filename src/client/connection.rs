@@ -1,0 +1,184 @@
+//! The connections to one server: one for every call, more when many calls are held open, each replaced when it is no
+//! longer trusted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Uri;
+use parking_lot::Mutex;
+use tokio::time;
+use tonic::transport::{Channel, Endpoint};
+
+use super::error::{Error, ErrorKind, Result, reason};
+use super::{ClientOptions, status};
+
+/// Room for what a fast server sends while the caller reads slowly, on all streams and on one.
+const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+
+/// Watches and waits on one connection before another is opened. Servers allow about a thousand calls at a time on each,
+/// and short ones must not queue behind those that are held open.
+const HELD_CALLS_MAX: usize = 900;
+/// Most connections at a time; beyond it watches and waits queue on those there are.
+const CONNECTIONS_MAX: usize = 64;
+
+/// One server's address and the channels in use, at least one.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    endpoint: Endpoint,
+    address: String,
+    links: Mutex<Vec<Link>>,
+}
+
+/// A channel, for as long as a call uses it.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    pub(crate) channel: Channel,
+    /// One clone for each user, and one for the list.
+    users: Arc<()>,
+}
+
+impl Link {
+    fn new(channel: Channel) -> Self {
+        Self { channel, users: Arc::default() }
+    }
+
+    fn users(&self) -> usize {
+        Arc::strong_count(&self.users) - 1
+    }
+}
+
+impl Connection {
+    /// Connects at once.
+    pub(super) async fn open(address: &str, options: &ClientOptions) -> Result<Self> {
+        let (address, endpoint) = endpoint(address, options)?;
+        let why = match time::timeout(options.connect_timeout, endpoint.connect()).await {
+            Ok(Ok(channel)) => return Ok(Self::new(address, endpoint, channel)),
+            Ok(Err(error)) => status::innermost(&error),
+            Err(_) => format!("no connection within {:?}", options.connect_timeout),
+        };
+        Err(status::unreachable(&address, &why))
+    }
+
+    /// Connects with the first call.
+    pub(super) fn lazy(address: &str, options: &ClientOptions) -> Result<Self> {
+        let (address, endpoint) = endpoint(address, options)?;
+        let channel = endpoint.connect_lazy();
+        Ok(Self::new(address, endpoint, channel))
+    }
+
+    fn new(address: String, endpoint: Endpoint, channel: Channel) -> Self {
+        Self { endpoint, address, links: Mutex::new(vec![Link::new(channel)]) }
+    }
+
+    /// Where the server is, as in messages.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// For calls that are answered at once. It reconnects by itself when its connection breaks.
+    pub(crate) fn for_short_calls(&self) -> Channel {
+        self.links.lock()[0].channel.clone()
+    }
+
+    /// For a call that is held open: the link counts it for as long as it lives.
+    pub(crate) fn for_held_call(&self) -> Link {
+        let mut links = self.links.lock();
+        let free = links.iter().find(|link| link.users() < HELD_CALLS_MAX);
+        match free {
+            Some(link) => link.clone(),
+            None if links.len() < CONNECTIONS_MAX => {
+                let link = Link::new(self.endpoint.connect_lazy());
+                links.push(link.clone());
+                link
+            }
+            None => links[rand::random_range(..links.len())].clone(),
+        }
+    }
+
+    /// Gives up a connection that is open and silent: the next call opens another. Does nothing if that has been done
+    /// already. Calls on the old one go on.
+    pub(crate) fn replace(&self, silent: &Link) {
+        let mut links = self.links.lock();
+        let still_used = links.iter_mut().find(|link| Arc::ptr_eq(&link.users, &silent.users));
+        if let Some(link) = still_used {
+            *link = Link::new(self.endpoint.connect_lazy());
+        }
+    }
+}
+
+fn endpoint(address: &str, options: &ClientOptions) -> Result<(String, Endpoint)> {
+    let address = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+    let uri: Uri = address.parse().map_err(|error| bad_address(&address, &format!("{error}")))?;
+    if uri.scheme_str() != Some("http") {
+        return Err(bad_address(&address, "only http is spoken here: end TLS in a proxy"));
+    }
+    let endpoint = Endpoint::from(uri)
+        .user_agent(options.name.as_str())
+        .map_err(|_| Error::new(ErrorKind::InvalidArgument, reason::INVALID_FIELD, bad_name(options)))?
+        .connect_timeout(options.connect_timeout)
+        .tcp_nodelay(true)
+        .tcp_keepalive(None::<Duration>)
+        .http2_keep_alive_interval(options.keepalive_interval)
+        .keep_alive_timeout(options.keepalive_timeout)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+    Ok((address, endpoint))
+}
+
+fn bad_address(address: &str, why: &str) -> Error {
+    let message = format!("{address} is no address of a server: {why}: write http://host:port");
+    Error::new(ErrorKind::InvalidArgument, reason::INVALID_FIELD, message)
+}
+
+fn bad_name(options: &ClientOptions) -> String {
+    format!("the name {:?} cannot be sent as a user agent: use printable ASCII", options.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_needs_no_scheme_but_no_other_than_http() {
+        let lazy = |address| Connection::lazy(address, &ClientOptions::default());
+        assert_eq!(lazy("jobs:7070").unwrap().address(), "http://jobs:7070");
+        assert_eq!(lazy("http://[::1]:7070").unwrap().address(), "http://[::1]:7070");
+        for address in ["https://jobs:7070", "http://", "", "jobs 7070"] {
+            let error = lazy(address).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{address}: {error}");
+        }
+    }
+
+    fn count(connection: &Connection) -> usize {
+        connection.links.lock().len()
+    }
+
+    #[tokio::test]
+    async fn a_silent_link_is_replaced_once() {
+        let connection = Connection::lazy("jobs:7070", &ClientOptions::default()).unwrap();
+        let silent = connection.for_held_call();
+        connection.replace(&silent);
+        let fresh = connection.for_held_call();
+        assert!(!Arc::ptr_eq(&silent.users, &fresh.users));
+        connection.replace(&silent);
+        assert!(Arc::ptr_eq(&connection.for_held_call().users, &fresh.users));
+        assert_eq!(count(&connection), 1);
+    }
+
+    #[tokio::test]
+    async fn held_calls_spread_over_connections_and_free_their_places() {
+        let connection = Connection::lazy("jobs:7070", &ClientOptions::default()).unwrap();
+        let mut held: Vec<_> = (0..HELD_CALLS_MAX).map(|_| connection.for_held_call()).collect();
+        assert_eq!(count(&connection), 1);
+        held.push(connection.for_held_call());
+        assert_eq!(count(&connection), 2);
+        held.swap_remove(0);
+        held.push(connection.for_held_call());
+        held.extend((held.len()..HELD_CALLS_MAX * 2).map(|_| connection.for_held_call()));
+        assert_eq!(count(&connection), 2);
+        let users: Vec<_> = connection.links.lock().iter().map(Link::users).collect();
+        assert_eq!(users, [HELD_CALLS_MAX; 2]);
+    }
+}

@@ -1,0 +1,181 @@
+//! A submitted job: a handle on its result, its events and its end.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use super::error::{Result, ResultError};
+use super::{Client, Watch, WatchOptions, result};
+use crate::job::{JobId, JobState, Outcome, Payload};
+use crate::proto::{read, v1};
+
+/// What an accepted job survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Durability {
+    /// Crashes of clients and workers, not the end of the server process.
+    Memory,
+    /// Also a crash of the server or its machine.
+    Disk,
+    /// Also the loss of a machine.
+    Replicated,
+}
+
+/// What became of a submit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Submission {
+    /// Whether this submit made the job; otherwise one with its id and spec was there.
+    pub is_new: bool,
+    /// The job's state when it was submitted.
+    pub state: JobState,
+    /// What the job survives.
+    pub durability: Durability,
+    /// Sequence of its newest event then.
+    pub sequence: u32,
+}
+
+impl Submission {
+    pub(super) fn read(answer: &v1::SubmitResponse) -> Option<Self> {
+        let durability = match answer.durability() {
+            // A promise that is not known here is not relied on.
+            v1::Durability::Unspecified | v1::Durability::Memory => Durability::Memory,
+            v1::Durability::Disk => Durability::Disk,
+            v1::Durability::Replicated => Durability::Replicated,
+        };
+        let is_new = answer.disposition() == v1::Disposition::Created;
+        let state = read::state(answer.state())?;
+        Some(Self { is_new, state, durability, sequence: answer.sequence })
+    }
+}
+
+/// A job whose result is read as a `T`. Cheap to clone; dropping it changes nothing for the job.
+///
+/// Awaiting it gives what [`Job::result`] gives.
+pub struct Job<T> {
+    client: Client,
+    id: JobId,
+    submission: Option<Submission>,
+    /// When the server last told that it has the job.
+    seen: Option<Instant>,
+    result: PhantomData<fn() -> T>,
+}
+
+impl<T> Job<T> {
+    pub(super) fn attached(client: Client, id: JobId) -> Self {
+        Self { client, id, submission: None, seen: None, result: PhantomData }
+    }
+
+    pub(super) fn submitted(client: Client, id: JobId, submission: Submission) -> Self {
+        let seen = Some(Instant::now());
+        Self { client, id, submission: Some(submission), seen, result: PhantomData }
+    }
+
+    /// The job's id.
+    pub fn id(&self) -> JobId {
+        self.id
+    }
+
+    /// What became of the submit; `None` for a job that was only attached to.
+    pub fn submission(&self) -> Option<&Submission> {
+        self.submission.as_ref()
+    }
+
+    /// How the job ended, once it has. Waits as long as that takes, across lost connections, and gives up only when the
+    /// server was away for all of `patience`.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` with JOB_NOT_FOUND, RESULT_EXPIRED or SERVER_RESTARTED; what the last try ended with if the server
+    /// stays away.
+    pub async fn outcome(&self) -> Result<Outcome> {
+        result::outcome(&self.client, self.id, self.seen).await
+    }
+
+    /// The result as it is, once there is one.
+    ///
+    /// # Errors
+    ///
+    /// `Failed` or `Cancelled` if the job ended so; `Call` with the errors of [`Job::outcome`].
+    pub async fn payload(&self) -> Result<Payload, ResultError> {
+        let job_id = self.id;
+        match self.outcome().await? {
+            Outcome::Result(payload) => Ok(payload),
+            Outcome::Failure(failure) => Err(ResultError::Failed { job_id, failure }),
+            Outcome::Cancellation(cancellation) => Err(ResultError::Cancelled { job_id, cancellation }),
+        }
+    }
+
+    /// The job's events from the start, live, to the one that ends it.
+    pub fn watch(&self) -> Watch {
+        self.watch_with(WatchOptions::default())
+    }
+
+    /// The job's events as the options ask for them.
+    pub fn watch_with(&self, options: WatchOptions) -> Watch {
+        Watch::new(self.client.clone(), self.id, options, self.seen)
+    }
+
+    /// Ends the job, as [`Client::cancel`].
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`; `FailedPrecondition` (ILLEGAL_STATE) if the job ended otherwise.
+    pub async fn cancel(&self, reason: impl Into<String>) -> Result<JobState> {
+        self.client.cancel(self.id, reason).await
+    }
+
+    /// Ends the job, giving a running handler this long to stop, as [`Client::cancel_within`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Job::cancel`], and `InvalidArgument` if the grace is too long.
+    pub async fn cancel_within(&self, reason: impl Into<String>, grace: Duration) -> Result<JobState> {
+        self.client.cancel_within(self.id, reason, grace).await
+    }
+}
+
+impl<T: DeserializeOwned> Job<T> {
+    /// The result, once there is one. A result that is text reads as a text where `T` is one; all others are JSON, and
+    /// an empty one is `null`.
+    ///
+    /// # Errors
+    ///
+    /// `Mismatch` if the result is no `T`; otherwise as [`Job::payload`].
+    pub async fn result(&self) -> Result<T, ResultError> {
+        let payload = self.payload().await?;
+        result::typed(&payload).map_err(|error| ResultError::Mismatch {
+            job_id: self.id,
+            message: format!("{error} (content type {})", payload.content_type()),
+        })
+    }
+}
+
+impl<T: DeserializeOwned + 'static> IntoFuture for Job<T> {
+    type Output = Result<T, ResultError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { self.result().await })
+    }
+}
+
+impl<T> Clone for Job<T> {
+    fn clone(&self) -> Self {
+        let Self { client, id, submission, seen, result } = self;
+        Self { client: client.clone(), id: *id, submission: *submission, seen: *seen, result: *result }
+    }
+}
+
+impl<T> fmt::Debug for Job<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job")
+            .field("id", &self.id)
+            .field("submission", &self.submission)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,108 @@
+//! Listings: the jobs that match a filter, fetched page by page.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::stream;
+use tokio_stream::Stream;
+
+use super::error::Result;
+use super::{Client, jobs, status};
+use crate::job::{JobFilter, JobState, JobView, Kind, QueueName, StateSet};
+use crate::proto::{read, render, v1};
+
+/// Jobs fetched in one call.
+const PAGE_JOBS: u32 = 200;
+
+/// The jobs that match a filter, newest first, without payloads. Ends after the last, or after an error.
+#[must_use = "a listing fetches nothing until it is read"]
+pub struct Jobs {
+    pages: Pin<Box<dyn Stream<Item = Result<Vec<JobView>>> + Send>>,
+    page: std::vec::IntoIter<JobView>,
+}
+
+impl Jobs {
+    pub(super) fn new(client: Client, filter: &JobFilter) -> Self {
+        let matches_any = filter.states != StateSet::NONE;
+        let first = matches_any.then(|| request(filter));
+        let pages = stream::try_unfold(first, move |request| next_page(client.clone(), request));
+        Self { pages: Box::pin(pages), page: Vec::new().into_iter() }
+    }
+
+    /// The next job; `None` after the last.
+    ///
+    /// # Errors
+    ///
+    /// What fetching its page ended with.
+    pub async fn next(&mut self) -> Option<Result<JobView>> {
+        std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+}
+
+impl Stream for Jobs {
+    type Item = Result<JobView>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(job) = self.page.next() {
+                return Poll::Ready(Some(Ok(job)));
+            }
+            match std::task::ready!(self.pages.as_mut().poll_next(context)) {
+                Some(Ok(page)) => self.page = page.into_iter(),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Jobs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Jobs").field("page", &self.page.as_slice().len()).finish_non_exhaustive()
+    }
+}
+
+type Page = Option<(Vec<JobView>, Option<v1::ListJobsRequest>)>;
+
+/// The page asked for and the request for the one after it.
+async fn next_page(client: Client, request: Option<v1::ListJobsRequest>) -> Result<Page> {
+    let Some(request) = request else { return Ok(None) };
+    let send = |channel, request| async move { jobs(channel).list_jobs(request).await };
+    let answer = client.call(request.clone(), send).await?;
+    let page: Option<Vec<_>> = answer.jobs.into_iter().map(read::job).collect();
+    let page = page.ok_or_else(|| status::unreadable(client.address(), "a page of jobs"))?;
+    let page_token = answer.next_page_token;
+    let next = (!page_token.is_empty()).then_some(v1::ListJobsRequest { page_token, ..request });
+    Ok(Some((page, next)))
+}
+
+fn request(filter: &JobFilter) -> v1::ListJobsRequest {
+    let JobFilter { states, kind, queue, labels, created_from, created_before } = filter;
+    let name = |name: Option<&str>| name.unwrap_or_default().to_owned();
+    v1::ListJobsRequest {
+        states: wire_states(*states),
+        kind: name(kind.as_ref().map(Kind::as_str)),
+        queue: name(queue.as_ref().map(QueueName::as_str)),
+        labels: labels.clone().into_iter().collect(),
+        create_time_from: created_from.map(render::timestamp),
+        create_time_before: created_before.map(render::timestamp),
+        page_size: PAGE_JOBS,
+        ..v1::ListJobsRequest::default()
+    }
+}
+
+/// None on the wire means all.
+fn wire_states(states: StateSet) -> Vec<i32> {
+    const ALL: [JobState; 6] = [
+        JobState::Scheduled,
+        JobState::Queued,
+        JobState::Running,
+        JobState::Succeeded,
+        JobState::Failed,
+        JobState::Cancelled,
+    ];
+    if states == StateSet::ALL {
+        return Vec::new();
+    }
+    ALL.into_iter().filter(|state| states.contains(*state)).map(|state| render::state(state).into()).collect()
+}

@@ -1,0 +1,97 @@
+//! Waits for the end of a job with long polls, across lost connections, and reads its result.
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::de::value::StrDeserializer;
+use tokio::time::{self, Instant};
+
+use super::backoff::Endurance;
+use super::connection::Link;
+use super::error::{ErrorKind, Result};
+use super::tries::Tries;
+use super::{Client, jobs, status, vanished};
+use crate::job::{Encoding, JSON, JobId, Outcome, Payload};
+use crate::proto::{read, render, v1};
+
+/// How long the server is asked to hold one poll. Proxies cut calls that are silent for a minute.
+const POLL: Duration = Duration::from_secs(30);
+
+/// A server that answers a poll early, because it has too many waiters, is not asked again before this.
+const POLL_AGAIN: Duration = Duration::from_millis(250);
+
+/// How the job ended, once it has.
+pub(super) async fn outcome(client: &Client, job_id: JobId, mut seen: Option<Instant>) -> Result<Outcome> {
+    let mut endurance = Endurance::new(client.options());
+    loop {
+        let started = Instant::now();
+        let link = client.connection().for_held_call();
+        match poll(client, &link, job_id).await {
+            Ok(Some(outcome)) => return Ok(outcome),
+            Ok(None) => {
+                seen = Some(Instant::now());
+                endurance.renew();
+                time::sleep_until(started + POLL_AGAIN).await;
+            }
+            Err(error) => {
+                if error.kind() == ErrorKind::DeadlineExceeded {
+                    // The server answers a poll long before: nothing comes over this connection.
+                    client.connection().replace(&link);
+                }
+                let error = vanished::explain(client, job_id, seen, error).await;
+                endurance.bear(error).await?;
+            }
+        }
+    }
+}
+
+/// How the job ended, if it does while the server holds the call.
+async fn poll(client: &Client, link: &Link, job_id: JobId) -> Result<Option<Outcome>> {
+    let wait = Some(render::duration(POLL));
+    let request = v1::GetResultRequest { job_id: job_id.to_string(), wait };
+    let send = |channel, request| async move { jobs(channel).get_result(request).await };
+    let limit = client.options().call_timeout.saturating_add(POLL);
+    let answer = Tries::within(client, limit).once(link.channel.clone(), request, send).await?;
+    match answer.outcome.map(read::outcome) {
+        Some(None) => Err(status::unreadable(client.address(), "an outcome")),
+        Some(Some(outcome)) => Ok(Some(outcome)),
+        None => Ok(None),
+    }
+}
+
+/// The content of a payload as a `T`. Text that is not said to be JSON is first taken as the text it is.
+pub(super) fn typed<T: DeserializeOwned>(payload: &Payload) -> Result<T, serde_json::Error> {
+    let is_plain_text = payload.encoding == Encoding::Text && payload.content_type() != JSON;
+    if is_plain_text && let Ok(text) = str::from_utf8(&payload.bytes) {
+        let plain = StrDeserializer::<serde::de::value::Error>::new(text);
+        if let Ok(value) = T::deserialize(plain) {
+            return Ok(value);
+        }
+    }
+    let bytes = if payload.is_empty() { &b"null"[..] } else { &payload.bytes[..] };
+    serde_json::from_slice(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_read_as_text_and_json_as_json() {
+        let text = |text: &str| Payload::text(text);
+        assert_eq!(typed::<String>(&text("42")).unwrap(), "42");
+        assert_eq!(typed::<u32>(&text("42")).unwrap(), 42);
+        assert_eq!(typed::<serde_json::Value>(&text("[1]")).unwrap(), "[1]");
+        assert_eq!(typed::<Vec<u8>>(&text("[1]")).unwrap(), [1]);
+        let json = text("\"42\"").with_content_type(JSON);
+        assert_eq!(typed::<String>(&json).unwrap(), "42");
+        assert_eq!(typed::<Vec<u8>>(&Payload::json_text("[1]")).unwrap(), [1]);
+    }
+
+    #[test]
+    fn no_content_reads_as_null() {
+        assert_eq!(typed::<Option<u32>>(&Payload::default()).unwrap(), None);
+        typed::<()>(&Payload::default()).unwrap();
+        assert!(typed::<u32>(&Payload::default()).is_err());
+    }
+}

@@ -1,0 +1,196 @@
+//! What a gRPC status means to a caller: who says it, and what to do about it.
+
+use std::error::Error as StdError;
+
+use tonic::{Code, Status, TimeoutExpired};
+use tonic_types::{ErrorDetails, RpcStatusExt, StatusExt};
+
+use super::error::{Details, Error, ErrorKind};
+use crate::error::Violation;
+use crate::proto::status::DOMAIN;
+
+/// The error that a call to the server at `address` ended with.
+pub(super) fn from_status(status: &Status, address: &str) -> Error {
+    if is_timeout(status) {
+        return timed_out(address);
+    }
+    let source = status.source().map(innermost);
+    read(status.code(), status.message(), &status.get_error_details(), source, address)
+}
+
+/// The error of one job of many.
+pub(super) fn from_rpc_status(status: &tonic_types::Status, address: &str) -> Error {
+    let details = status.get_error_details();
+    read(Code::from(status.code), &status.message, &details, None, address)
+}
+
+/// No answer came in time.
+pub(super) fn timed_out(address: &str) -> Error {
+    let message = format!(
+        "the server at {address} did not answer in time: allow it more with call_timeout, or try again later"
+    );
+    Error::new(ErrorKind::DeadlineExceeded, "", message)
+}
+
+/// Nobody answers, or the connection broke.
+pub(super) fn unreachable(address: &str, why: &str) -> Error {
+    let message =
+        format!("no answer from the server at {address}: {why}: check the address and that the server runs");
+    Error::new(ErrorKind::Unreachable, "", message)
+}
+
+/// An answer that does not make sense here.
+pub(super) fn unreadable(address: &str, what: &str) -> Error {
+    let message = format!(
+        "the server at {address} sent {what} that this client cannot read: use a client as new as the server"
+    );
+    Error::new(ErrorKind::Unreadable, "", message)
+}
+
+/// The end of a chain of sources: `Connection refused (os error 111)`.
+pub(super) fn innermost(error: &dyn StdError) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+/// `source` is there if the status was made on this side.
+fn read(code: Code, message: &str, details: &ErrorDetails, source: Option<String>, address: &str) -> Error {
+    let info = details.error_info().filter(|info| info.domain == DOMAIN);
+    let (reason, facts) = match info {
+        Some(info) => (info.reason.as_str(), info.metadata.clone()),
+        None => ("", Default::default()),
+    };
+    let kind = match info {
+        Some(_) => kind_of(code),
+        None => foreign_kind_of(code, source.is_some()),
+    };
+    match kind {
+        ErrorKind::Unreachable => return unreachable(address, source.as_deref().unwrap_or(message)),
+        ErrorKind::DeadlineExceeded => return timed_out(address),
+        ErrorKind::Unreadable => return unreadable(address, message),
+        _ => {}
+    }
+    let violations = details.bad_request().into_iter().flat_map(|request| &request.field_violations);
+    let violations = violations.map(|violation| Violation {
+        field: violation.field.clone(),
+        description: violation.description.clone(),
+    });
+    Error::from_details(Details {
+        kind,
+        reason: reason.to_owned(),
+        message: told(kind, message, reason, address),
+        retry_after: details.retry_info().and_then(|info| info.retry_delay),
+        violations: violations.collect(),
+        facts,
+    })
+}
+
+fn told(kind: ErrorKind, message: &str, reason: &str, address: &str) -> String {
+    let message = if message.is_empty() { "no reason given" } else { message };
+    let reason = if reason.is_empty() { String::new() } else { format!("{reason}, ") };
+    let way_out = match kind {
+        ErrorKind::Unimplemented => ": is it a jobstream server, as new as this client?",
+        _ => "",
+    };
+    format!("{message} ({reason}server {address}){way_out}")
+}
+
+/// The server says so, with a reason of ours.
+fn kind_of(code: Code) -> ErrorKind {
+    match code {
+        Code::InvalidArgument | Code::OutOfRange => ErrorKind::InvalidArgument,
+        Code::NotFound => ErrorKind::NotFound,
+        Code::AlreadyExists => ErrorKind::AlreadyExists,
+        Code::FailedPrecondition | Code::Aborted => ErrorKind::FailedPrecondition,
+        Code::ResourceExhausted => ErrorKind::ResourceExhausted,
+        Code::Unavailable | Code::Cancelled => ErrorKind::Unavailable,
+        Code::DeadlineExceeded => ErrorKind::DeadlineExceeded,
+        Code::Unauthenticated => ErrorKind::Unauthenticated,
+        Code::PermissionDenied => ErrorKind::PermissionDenied,
+        Code::Unimplemented => ErrorKind::Unimplemented,
+        Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss => ErrorKind::Internal,
+    }
+}
+
+/// No reason of ours: the connection broke on this side, or something between us and the server speaks.
+fn foreign_kind_of(code: Code, is_own: bool) -> ErrorKind {
+    match code {
+        _ if is_own => ErrorKind::Unreachable,
+        Code::Unavailable | Code::Cancelled | Code::Aborted => ErrorKind::Unreachable,
+        Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss => ErrorKind::Unreachable,
+        // The codec's own word for a message beyond its limit.
+        Code::OutOfRange => ErrorKind::Unreadable,
+        code => kind_of(code),
+    }
+}
+
+/// Whether it is the transport's own word that the deadline passed, which it calls a cancellation.
+fn is_timeout(status: &Status) -> bool {
+    let mut source = status.source();
+    while let Some(error) = source {
+        if error.is::<TimeoutExpired>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::time::Duration;
+
+    use super::*;
+
+    const ADDRESS: &str = "http://jobs:7070";
+
+    fn told_by_server(code: Code, reason: &str) -> Error {
+        let facts = HashMap::from([("limit".to_owned(), "7".to_owned())]);
+        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, facts);
+        details.set_retry_info(Some(Duration::from_secs(2)));
+        details.add_bad_request_violation("job.kind", "is empty");
+        from_status(&Status::with_error_details(code, "it says so", details), ADDRESS)
+    }
+
+    #[test]
+    fn what_the_server_says_is_kept_whole() {
+        let error = told_by_server(Code::ResourceExhausted, "QUEUE_FULL");
+        assert_eq!((error.kind(), error.reason()), (ErrorKind::ResourceExhausted, "QUEUE_FULL"));
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(2)));
+        assert_eq!(error.fact("limit"), Some("7"));
+        assert_eq!(error.violations()[0].field, "job.kind");
+        assert_eq!(error.to_string(), "it says so (QUEUE_FULL, server http://jobs:7070)");
+    }
+
+    #[test]
+    fn only_what_may_pass_is_transient() {
+        assert!(told_by_server(Code::Unavailable, "DRAINING").is_transient());
+        assert!(told_by_server(Code::ResourceExhausted, "QUEUE_FULL").is_transient());
+        assert!(from_status(&Status::unavailable("no upstream"), ADDRESS).is_transient());
+        assert!(!from_status(&Status::resource_exhausted("quota"), ADDRESS).is_transient());
+        assert!(!told_by_server(Code::Internal, "INTERNAL").is_transient());
+        assert!(!told_by_server(Code::NotFound, "JOB_NOT_FOUND").is_transient());
+        assert!(!from_status(&Status::unimplemented(""), ADDRESS).is_transient());
+    }
+
+    #[test]
+    fn a_code_without_our_reason_comes_from_something_between() {
+        for code in [Code::Unavailable, Code::Unknown, Code::Internal, Code::Cancelled] {
+            let error = from_status(&Status::new(code, "upstream reset"), ADDRESS);
+            assert_eq!(error.kind(), ErrorKind::Unreachable, "{code:?}");
+            assert!(error.message().contains("upstream reset") && error.message().contains(ADDRESS));
+        }
+        let error = from_status(&Status::permission_denied("no"), ADDRESS);
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    }
+
+    #[test]
+    fn a_timeout_of_the_transport_is_a_deadline() {
+        let error = from_status(&Status::from_error(Box::new(TimeoutExpired(()))), ADDRESS);
+        assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
+    }
+}

@@ -1,0 +1,89 @@
+//! One call: its deadline, and its tries where it may arrive twice.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::{self, Instant};
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status};
+
+use super::backoff::Backoff;
+use super::error::{Error, Result};
+use super::{Client, status};
+
+/// Longest deadline; longer ones are cut to it, so that sums of times stay within their range.
+const LIMIT_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// The tries of one call, all within one deadline.
+pub(super) struct Tries<'a> {
+    client: &'a Client,
+    deadline: Instant,
+    done: u32,
+    backoff: Backoff,
+}
+
+impl<'a> Tries<'a> {
+    pub(super) fn within(client: &'a Client, limit: Duration) -> Self {
+        let backoff = Backoff::new(client.options().retry);
+        Self { client, deadline: Instant::now() + limit.min(LIMIT_MAX), done: 0, backoff }
+    }
+
+    /// Sends a request once, over this channel, with what is left of the deadline.
+    pub(super) async fn once<Q, A, F>(
+        &mut self,
+        channel: Channel,
+        message: Q,
+        send: impl FnOnce(Channel, Request<Q>) -> F,
+    ) -> Result<A>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        self.done += 1;
+        let address = self.client.address();
+        let mut request = Request::new(message);
+        request.set_timeout(self.deadline.saturating_duration_since(Instant::now()));
+        match time::timeout_at(self.deadline, send(channel, request)).await {
+            Ok(Ok(answer)) => Ok(answer.into_inner()),
+            Ok(Err(status)) => Err(status::from_status(&status, address)),
+            Err(_) => Err(status::timed_out(address)),
+        }
+    }
+
+    /// Pauses before the next try.
+    ///
+    /// # Errors
+    ///
+    /// The same error if another try does not help, or there is none left, or no time for it.
+    pub(super) async fn pause(&mut self, error: Error) -> Result<()> {
+        if !error.is_transient() {
+            return Err(error);
+        }
+        let pause = self.backoff.pause(error.retry_after());
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if self.done >= self.client.options().retry.tries_max || pause >= left {
+            return Err(match self.done {
+                1 => error,
+                tries => error.given_up(&format!("{tries} tries")),
+            });
+        }
+        time::sleep(pause).await;
+        Ok(())
+    }
+}
+
+impl Client {
+    /// A call that may arrive twice, tried again while the server is away or full.
+    pub(super) async fn call<Q, A, F>(&self, message: Q, send: impl Fn(Channel, Request<Q>) -> F) -> Result<A>
+    where
+        Q: Clone,
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let mut tries = Tries::within(self, self.options().call_timeout);
+        loop {
+            match tries.once(self.channel(), message.clone(), &send).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => tries.pause(error).await?,
+            }
+        }
+    }
+}

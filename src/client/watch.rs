@@ -1,0 +1,264 @@
+//! Follows a job's events to its end, across cut and silent streams: it resumes after the last sequence it saw.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::stream;
+use tokio::time::{self, Instant};
+use tokio_stream::Stream;
+use tonic::{Request, Streaming};
+
+use super::backoff::Endurance;
+use super::connection::Link;
+use super::error::{Error, Result};
+use super::{Client, WatchOptions, jobs, status, vanished};
+use crate::job::{Event, EventBody, EventTypes, JobId};
+use crate::proto::read::Incoming;
+use crate::proto::v1::watch_result_response::Message;
+use crate::proto::{read, render, v1};
+
+/// A stream that is silent for this many heartbeats is given up.
+const HEARTBEATS_MISSED_MAX: u32 = 3;
+
+/// How long the stream may take to close after the event that ends the job; after it, it is dropped.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// News of a job.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WatchItem {
+    /// An event.
+    Event(Event),
+    /// Output and log events that are no longer kept, and superseded progress: all sequences from the first to the last.
+    Gap {
+        /// First sequence that is gone.
+        from: u32,
+        /// Last sequence that is gone.
+        to: u32,
+    },
+}
+
+/// The events of one job, in order, none twice, none missed; it ends after the event that ends the job.
+///
+/// It opens with the first item that is asked for. A stream that is cut, refused for now or silent for three heartbeats
+/// is opened anew after the last sequence seen. It ends with an error if the job is unknown or gone, as
+/// [`Job::outcome`](super::Job::outcome) tells it, and when the server was away for all of `patience`. Dropping it
+/// changes nothing for the job.
+#[must_use = "a watch tells nothing until it is read"]
+pub struct Watch {
+    items: Pin<Box<dyn Stream<Item = Result<WatchItem>> + Send>>,
+    job_id: JobId,
+    last_sequence: u32,
+}
+
+impl Watch {
+    pub(super) fn new(client: Client, job_id: JobId, options: WatchOptions, seen: Option<Instant>) -> Self {
+        let follower = Follower {
+            endurance: Endurance::new(client.options()),
+            client,
+            job_id,
+            options,
+            last: options.after_sequence,
+            seen,
+            stream: None,
+            is_over: false,
+        };
+        let items = stream::try_unfold(follower, |mut follower| async {
+            Ok(follower.next().await?.map(|item| (item, follower)))
+        });
+        Self { items: Box::pin(items), job_id, last_sequence: options.after_sequence }
+    }
+
+    /// The job's id.
+    pub fn job_id(&self) -> JobId {
+        self.job_id
+    }
+
+    /// Sequence of the newest item that was told: another watch can go on after it.
+    pub fn last_sequence(&self) -> u32 {
+        self.last_sequence
+    }
+
+    /// The next item; `None` after the event that ends the job, and after an error. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// As said at [`Watch`].
+    pub async fn next(&mut self) -> Option<Result<WatchItem>> {
+        std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+}
+
+impl Stream for Watch {
+    type Item = Result<WatchItem>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let item = std::task::ready!(self.items.as_mut().poll_next(context));
+        match &item {
+            Some(Ok(WatchItem::Event(event))) => self.last_sequence = event.sequence,
+            Some(Ok(WatchItem::Gap { to, .. })) => self.last_sequence = *to,
+            Some(Err(_)) | None => {}
+        }
+        Poll::Ready(item)
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { job_id, last_sequence, .. } = self;
+        f.debug_struct("Watch")
+            .field("job_id", job_id)
+            .field("last_sequence", last_sequence)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A stream and the connection it came over.
+struct Opened {
+    messages: Streaming<v1::WatchResultResponse>,
+    link: Link,
+}
+
+/// A watch that survives its streams.
+struct Follower {
+    client: Client,
+    job_id: JobId,
+    options: WatchOptions,
+    /// Sequence after which the next stream begins.
+    last: u32,
+    /// When the server last told that it has the job; it does by opening a stream.
+    seen: Option<Instant>,
+    stream: Option<Opened>,
+    endurance: Endurance,
+    /// The event that ends the job was told.
+    is_over: bool,
+}
+
+impl Follower {
+    async fn next(&mut self) -> Result<Option<WatchItem>> {
+        loop {
+            if self.is_over {
+                self.close().await;
+                return Ok(None);
+            }
+            match self.message().await {
+                Ok(message) => {
+                    self.endurance.renew();
+                    if let Some(item) = self.unseen(message)? {
+                        return Ok(Some(item));
+                    }
+                }
+                Err(error) => {
+                    self.stream = None;
+                    let error = vanished::explain(&self.client, self.job_id, self.seen, error).await;
+                    self.endurance.bear(error).await?;
+                }
+            }
+        }
+    }
+
+    /// The next message of the stream at hand, or of a new one.
+    async fn message(&mut self) -> Result<Option<Message>> {
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            None => {
+                let stream = open(&self.client, self.request()).await?;
+                // Not with each message: a slow reader may read what was sent by a server that is gone.
+                self.seen = Some(Instant::now());
+                self.stream.insert(stream)
+            }
+        };
+        let silence_max = self.options.heartbeat.saturating_mul(HEARTBEATS_MISSED_MAX);
+        let Ok(answer) = time::timeout(silence_max, stream.messages.message()).await else {
+            return Err(give_up_on(&self.client, &stream.link, "the stream fell silent"));
+        };
+        let address = self.client.address();
+        match answer {
+            Ok(Some(answer)) => Ok(answer.message),
+            // The server ends a stream well only after the event that ends the job: something between us did it.
+            Ok(None) => Err(status::unreachable(address, "the stream ended before the job")),
+            Err(status) => Err(status::from_status(&status, address)),
+        }
+    }
+
+    fn request(&self) -> v1::WatchResultRequest {
+        v1::WatchResultRequest {
+            job_id: self.job_id.to_string(),
+            after_sequence: self.last,
+            types: wire_types(self.options.types),
+            heartbeat: Some(render::duration(self.options.heartbeat)),
+        }
+    }
+
+    /// What a message tells that was not told before.
+    fn unseen(&mut self, message: Option<Message>) -> Result<Option<WatchItem>> {
+        match message {
+            Some(Message::Event(event)) if event.sequence > self.last => self.unseen_event(event),
+            Some(Message::Gap(v1::Gap { from, to })) if to > self.last => {
+                let from = from.max(self.last + 1);
+                self.last = to;
+                Ok(Some(WatchItem::Gap { from, to }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn unseen_event(&mut self, event: v1::JobEvent) -> Result<Option<WatchItem>> {
+        self.last = event.sequence;
+        let event = match read::event(event) {
+            Incoming::Known(event) => event,
+            Incoming::New => return Ok(None),
+            Incoming::Unreadable => return Err(status::unreadable(self.client.address(), "an event")),
+        };
+        let is_wanted = match &event.body {
+            EventBody::State(change) => {
+                self.is_over = change.state.is_final();
+                self.is_over || self.options.types.state_change
+            }
+            _ => true,
+        };
+        Ok(is_wanted.then_some(WatchItem::Event(event)))
+    }
+
+    /// Lets the stream close by itself: dropping it before would reset it.
+    async fn close(&mut self) {
+        if let Some(mut stream) = self.stream.take() {
+            // Whatever comes, the job's end is known.
+            let _ = time::timeout(CLOSE_TIMEOUT, stream.messages.message()).await;
+        }
+    }
+}
+
+/// A stream's deadline would be that of its whole life, so only the opening is timed, on this side.
+async fn open(client: &Client, request: v1::WatchResultRequest) -> Result<Opened> {
+    let link = client.connection().for_held_call();
+    let mut jobs = jobs(link.channel.clone());
+    let opening = jobs.watch_result(Request::new(request));
+    match time::timeout(client.options().call_timeout, opening).await {
+        Ok(Ok(answer)) => Ok(Opened { messages: answer.into_inner(), link }),
+        Ok(Err(status)) => Err(status::from_status(&status, client.address())),
+        Err(_) => Err(give_up_on(client, &link, "the stream did not open")),
+    }
+}
+
+/// Nothing comes over this connection, though it is open: the next stream takes another.
+fn give_up_on(client: &Client, link: &Link, why: &str) -> Error {
+    client.connection().replace(link);
+    status::unreachable(client.address(), why)
+}
+
+/// None on the wire means all, so a watch of nothing but the end asks for state changes.
+fn wire_types(types: EventTypes) -> Vec<i32> {
+    if types == EventTypes::ALL {
+        return Vec::new();
+    }
+    let EventTypes { state_change, progress, output, log } = types;
+    let wanted = [
+        (v1::EventType::StateChange, state_change || types == EventTypes::NONE),
+        (v1::EventType::Progress, progress),
+        (v1::EventType::Output, output),
+        (v1::EventType::Log, log),
+    ];
+    wanted.into_iter().filter(|(_, is_wanted)| *is_wanted).map(|(wire, _)| wire.into()).collect()
+}

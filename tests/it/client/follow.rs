@@ -1,0 +1,139 @@
+//! Watching: every event once and in order, whatever happens to the streams.
+
+use std::time::Duration;
+
+use jobstream::client::{ErrorKind, WatchItem, WatchOptions};
+use jobstream::job::{EventBody, EventTypes, JobId, JobState};
+use serde_json::{Value, json};
+
+use super::{Scene, event, read_to, sequences, state_of};
+use crate::support::{Chatter, wait_for};
+
+const CUTS: usize = 25;
+/// Enough for all cuts to happen while the job runs.
+const CHUNKS: u32 = 400;
+
+#[tokio::test]
+async fn a_watch_tells_every_event_once_across_random_cuts() {
+    let scene = Scene::start().await;
+    let input = json!({"chunks": CHUNKS, "interval_seconds": 0.004});
+    let job = scene.client.job("demo.stream").json(&input).unwrap().submit::<Value>().await.unwrap();
+    let mut watch = job.watch();
+    let mut events = Vec::new();
+    let mut cuts = 0;
+    let mut until_cut = 0_u32;
+    while !events.last().and_then(state_of).is_some_and(JobState::is_final) {
+        // Not before the stream that the last cut ended was resumed.
+        if until_cut == 0 && cuts < CUTS && scene.proxy.opened() == cuts + 1 {
+            scene.proxy.cut();
+            cuts += 1;
+            until_cut = rand::random_range(1..6);
+        }
+        until_cut = until_cut.saturating_sub(1);
+        events.push(event(&mut watch).await);
+    }
+    assert!(watch.next().await.is_none());
+    let last = events.len() as u32;
+    assert_eq!(sequences(&events), (1..=last).collect::<Vec<_>>());
+    assert_eq!(watch.last_sequence(), last);
+    let chunks = events.iter().filter_map(|event| match &event.body {
+        EventBody::Output(output) => Some(output.payload.bytes.clone()),
+        _ => None,
+    });
+    let expected = (1..=CHUNKS).map(|number| format!("chunk {number} of {CHUNKS}\n"));
+    assert!(chunks.eq(expected));
+    assert_eq!((cuts, scene.proxy.opened()), (CUTS, CUTS + 1));
+}
+
+#[tokio::test]
+async fn a_silent_stream_is_given_up_and_resumed_on_another_connection() {
+    let scene = Scene::start().await;
+    let job = scene.client.job("test.gate").submit::<Value>().await.unwrap();
+    let mut watch = job.watch_with(WatchOptions { heartbeat: Duration::from_secs(1), ..Default::default() });
+    let before = read_to(&mut watch, JobState::Running).await;
+    scene.proxy.stall();
+    let rest = tokio::spawn(async move { read_to(&mut watch, JobState::Succeeded).await });
+    // Heartbeats are missing, and nothing else tells.
+    scene.proxy.connections(2).await;
+    scene.server.gate.open(1);
+    scene.proxy.resume();
+    let rest = wait_for("the end of the job", rest).await.unwrap();
+    let told = sequences(&[before, rest].concat());
+    assert_eq!(told, (1..=told.len() as u32).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_slow_network_only_delays_a_watch() {
+    let scene = Scene::start().await;
+    scene.proxy.delay(Duration::from_millis(20));
+    let input = Chatter { outputs: 30, progress: 1, ..Chatter::default() };
+    let job = scene.client.job("test.chatter").json(&input).unwrap().submit::<u32>().await.unwrap();
+    let events = read_to(&mut job.watch(), JobState::Succeeded).await;
+    assert_eq!(sequences(&events), (1..=events.len() as u32).collect::<Vec<_>>());
+    assert_eq!((events.len(), scene.proxy.opened()), (34, 1));
+}
+
+#[tokio::test]
+async fn heartbeats_keep_a_stream_that_has_nothing_to_tell() {
+    let scene = Scene::start().await;
+    let job = scene.client.job("test.gate").submit::<Value>().await.unwrap();
+    let mut watch = job.watch_with(WatchOptions { heartbeat: Duration::from_secs(1), ..Default::default() });
+    read_to(&mut watch, JobState::Running).await;
+    let silence = tokio::time::timeout(Duration::from_millis(3_500), watch.next()).await;
+    assert!(silence.is_err(), "{silence:?}");
+    assert_eq!(scene.proxy.opened(), 1);
+    scene.server.gate.open(1);
+    read_to(&mut watch, JobState::Succeeded).await;
+}
+
+#[tokio::test]
+async fn what_fell_out_of_the_ring_is_one_gap() {
+    let scene = Scene::start().await;
+    let input = Chatter { outputs: 100, output_bytes: 8 * 1024, ..Chatter::default() };
+    let job = scene.client.job("test.chatter").json(&input).unwrap().submit::<u32>().await.unwrap();
+    assert_eq!(job.result().await.unwrap(), 100);
+    let mut watch = job.watch();
+    let (mut next, mut gaps) = (1, 0);
+    while let Some(item) = wait_for("an item", watch.next()).await {
+        let (from, to) = match item.unwrap() {
+            WatchItem::Event(event) => (event.sequence, event.sequence),
+            WatchItem::Gap { from, to } => (from, to),
+        };
+        assert_eq!(from, next);
+        gaps += u32::from(to > from);
+        next = to + 1;
+    }
+    assert_eq!(gaps, 1);
+}
+
+#[tokio::test]
+async fn a_watch_tells_what_was_asked_for_and_always_the_end() {
+    let scene = Scene::start().await;
+    let input = Chatter { outputs: 3, logs: 2, ..Chatter::default() };
+    let job = scene.client.job("test.chatter").json(&input).unwrap().submit::<u32>().await.unwrap();
+    job.result().await.unwrap();
+    let mut all = job.watch();
+    let all = read_to(&mut all, JobState::Succeeded).await;
+    let mut end = job.watch_with(WatchOptions { types: EventTypes::NONE, ..WatchOptions::default() });
+    assert_eq!(event(&mut end).await, *all.last().unwrap());
+    assert!(end.next().await.is_none());
+    let types = EventTypes { output: true, ..EventTypes::NONE };
+    let mut late = job.watch_with(WatchOptions { after_sequence: 3, types, ..WatchOptions::default() });
+    let late = read_to(&mut late, JobState::Succeeded).await;
+    let expected: Vec<_> = all
+        .iter()
+        .filter(|event| event.sequence > 3)
+        .filter(|event| matches!(event.body, EventBody::Output(_)) || event.sequence == all.len() as u32)
+        .cloned()
+        .collect();
+    assert_eq!(late, expected);
+}
+
+#[tokio::test]
+async fn an_unknown_job_ends_its_watch_at_once() {
+    let scene = Scene::start().await;
+    let mut watch = scene.client.attach::<Value>(JobId::mint()).watch();
+    let error = wait_for("an answer", watch.next()).await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(watch.next().await.is_none());
+}

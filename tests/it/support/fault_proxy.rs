@@ -1,0 +1,223 @@
+//! A TCP proxy that fails on command: between a client and a server, it cuts, stalls, delays and refuses.
+//!
+//! Commands take effect at once and on every connection, open or to come. What a test waits for is counted, so that
+//! none has to sleep.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::wait_for;
+
+/// Where bytes are on their way to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Towards {
+    Server,
+    Client,
+}
+
+/// What the proxy does, as commanded.
+#[derive(Debug, Clone, Copy)]
+struct Rules {
+    target: SocketAddr,
+    is_refusing: bool,
+    is_stalled: [bool; 2],
+    delay: Duration,
+    cuts: u64,
+}
+
+/// What has happened so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    opened: usize,
+    closed: usize,
+    held: [usize; 2],
+}
+
+/// A running proxy; ends with its connections when dropped.
+pub(crate) struct FaultProxy {
+    address: SocketAddr,
+    rules: watch::Sender<Rules>,
+    counts: watch::Sender<Counts>,
+    acceptor: JoinHandle<()>,
+}
+
+impl FaultProxy {
+    /// A proxy to this address that does nothing wrong yet.
+    pub(crate) async fn start(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        let rules =
+            Rules { target, is_refusing: false, is_stalled: [false; 2], delay: Duration::ZERO, cuts: 0 };
+        let (rules, counts) = (watch::Sender::new(rules), watch::Sender::new(Counts::default()));
+        let acceptor = tokio::spawn(accept(listener, rules.subscribe(), counts.clone()));
+        Self { address, rules, counts, acceptor }
+    }
+
+    /// Where clients connect to: `http://127.0.0.1:port`.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Resets every open connection, on both sides. What was on its way is lost.
+    pub(crate) fn cut(&self) {
+        self.rules.send_modify(|rules| rules.cuts += 1);
+    }
+
+    /// Holds back everything, in both directions; sockets stay open.
+    pub(crate) fn stall(&self) {
+        self.rules.send_modify(|rules| rules.is_stalled = [true; 2]);
+    }
+
+    /// Holds back what goes this way only: a half-open connection.
+    pub(crate) fn stall_towards(&self, side: Towards) {
+        self.rules.send_modify(|rules| rules.is_stalled[side as usize] = true);
+    }
+
+    /// Sends on what was held back, and all that follows.
+    pub(crate) fn resume(&self) {
+        self.rules.send_modify(|rules| rules.is_stalled = [false; 2]);
+    }
+
+    /// Holds each piece that was read for this long before it goes on; zero ends it.
+    pub(crate) fn delay(&self, delay: Duration) {
+        self.rules.send_modify(|rules| rules.delay = delay);
+    }
+
+    /// Resets new connections as soon as they are opened.
+    pub(crate) fn refuse(&self) {
+        self.rules.send_modify(|rules| rules.is_refusing = true);
+    }
+
+    /// Takes new connections again.
+    pub(crate) fn accept(&self) {
+        self.rules.send_modify(|rules| rules.is_refusing = false);
+    }
+
+    /// Leads new connections to another server; open ones stay where they are.
+    pub(crate) fn retarget(&self, target: SocketAddr) {
+        self.rules.send_modify(|rules| rules.target = target);
+    }
+
+    /// How many connections were opened so far, refused ones included.
+    pub(crate) fn opened(&self) -> usize {
+        self.counts.borrow().opened
+    }
+
+    /// Returns once this many connections were opened in all, refused ones included.
+    pub(crate) async fn connections(&self, count: usize) {
+        self.reached("connections are opened", |counts| counts.opened >= count).await;
+    }
+
+    /// Returns once this many connections have ended in all, refused ones included.
+    pub(crate) async fn closed(&self, count: usize) {
+        self.reached("connections end", |counts| counts.closed >= count).await;
+    }
+
+    /// Returns once something is held back on its way to this side, by a stall.
+    pub(crate) async fn held_back(&self, side: Towards) {
+        self.reached("something is held back", |counts| counts.held[side as usize] > 0).await;
+    }
+
+    async fn reached(&self, what: &str, is_reached: impl FnMut(&Counts) -> bool) {
+        let mut counts = self.counts.subscribe();
+        wait_for(what, counts.wait_for(is_reached)).await.expect("the proxy runs");
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        self.acceptor.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, rules: watch::Receiver<Rules>, counts: watch::Sender<Counts>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let (client, _) = listener.accept().await.expect("a listening socket");
+        counts.send_modify(|counts| counts.opened += 1);
+        let (rules, counts) = (rules.clone(), counts.clone());
+        connections.spawn(async move {
+            relay(client, rules, &counts).await;
+            counts.send_modify(|counts| counts.closed += 1);
+        });
+    }
+}
+
+/// Carries one connection until both sides are done with it or it is cut.
+async fn relay(mut client: TcpStream, rules: watch::Receiver<Rules>, counts: &watch::Sender<Counts>) {
+    let Rules { target, is_refusing, cuts, .. } = *rules.borrow();
+    let server = if is_refusing { None } else { TcpStream::connect(target).await.ok() };
+    let Some(mut server) = server else { return reset_when_dropped(&client) };
+    let (from_client, to_client) = client.split();
+    let (from_server, to_server) = server.split();
+    let relayed = async {
+        tokio::join!(
+            pump(from_client, to_server, Towards::Server, rules.clone(), counts),
+            pump(from_server, to_client, Towards::Client, rules.clone(), counts),
+        )
+    };
+    let mut cut = rules.clone();
+    tokio::select! {
+        // First, so that what a stall held back is lost even if it ends right after the cut.
+        biased;
+        _ = cut.wait_for(|rules| rules.cuts > cuts) => {
+            reset_when_dropped(&client);
+            reset_when_dropped(&server);
+        }
+        _ = relayed => {}
+    }
+}
+
+/// Carries one direction until it ends.
+async fn pump(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    side: Towards,
+    mut rules: watch::Receiver<Rules>,
+    counts: &watch::Sender<Counts>,
+) {
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        let delay = rules.borrow().delay;
+        tokio::time::sleep(delay).await;
+        if rules.borrow().is_stalled[side as usize] {
+            let _held = Held::new(counts, side);
+            if rules.wait_for(|rules| !rules.is_stalled[side as usize]).await.is_err() {
+                return;
+            }
+        }
+        if to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
+    // The other side may have gone already.
+    let _ = to.shutdown().await;
+}
+
+/// Counted as held back for as long as it lives.
+struct Held<'a>(&'a watch::Sender<Counts>, Towards);
+
+impl<'a> Held<'a> {
+    fn new(counts: &'a watch::Sender<Counts>, side: Towards) -> Self {
+        counts.send_modify(|counts| counts.held[side as usize] += 1);
+        Self(counts, side)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|counts| counts.held[self.1 as usize] -= 1);
+    }
+}
+
+fn reset_when_dropped(stream: &TcpStream) {
+    // It may be closed already.
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}

@@ -1,0 +1,184 @@
+//! A worker spoken by hand: each message it sends and each answer it reads is a line of the test.
+
+use std::time::Duration;
+
+use jobstream::proto::v1;
+use jobstream::proto::v1::attempt_report::News;
+use jobstream::proto::v1::worker_service_client::WorkerServiceClient;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Status, Streaming};
+use uuid::Uuid;
+
+use super::{TestServer, wait_for};
+
+/// One Work stream, and what came down it so far that the test has not asked for.
+pub(crate) struct RawWorker {
+    requests: Option<mpsc::Sender<v1::WorkRequest>>,
+    answers: Streaming<v1::WorkResponse>,
+    pub(crate) welcome: v1::Welcome,
+    assignments: Vec<v1::Assignment>,
+    cancels: Vec<v1::AttemptCancel>,
+    refusals: Vec<v1::ReportRefusal>,
+    drains: Vec<v1::Drain>,
+    acked: u64,
+    reports: u64,
+    /// Leases named in the answer to a ping; pings are not answered while `None`.
+    pub(crate) alive: Option<Vec<String>>,
+}
+
+/// A hello of this instance for kind `remote`.
+pub(crate) fn hello(instance: u128, slots: u32) -> v1::Hello {
+    v1::Hello {
+        protocol_version: 1,
+        name: format!("raw-{instance}"),
+        instance_id: Uuid::from_u128(instance).to_string(),
+        kinds: vec!["remote".to_owned()],
+        slots,
+        sdk: "raw/1".to_owned(),
+        ..v1::Hello::default()
+    }
+}
+
+pub(crate) fn complete(text: &str) -> News {
+    let body = v1::payload::Body::Text(text.to_owned());
+    let result = v1::Payload { body: Some(body), ..v1::Payload::default() };
+    News::Complete(v1::AttemptComplete { result: Some(result) })
+}
+
+pub(crate) fn release() -> News {
+    News::Release(v1::AttemptRelease::default())
+}
+
+impl RawWorker {
+    pub(crate) async fn open(server: &TestServer, hello: v1::Hello) -> Self {
+        Self::try_open(server.channel(), hello).await.expect("the worker is welcome")
+    }
+
+    pub(crate) async fn try_open(channel: Channel, hello: v1::Hello) -> Result<Self, Status> {
+        let (requests, receiver) = mpsc::channel(64);
+        let first = v1::WorkRequest { hello: Some(hello), ..v1::WorkRequest::default() };
+        requests.send(first).await.expect("there is room");
+        let mut client = WorkerServiceClient::new(channel);
+        let mut answers =
+            wait_for("Work begins", client.work(ReceiverStream::new(receiver))).await?.into_inner();
+        let answer = wait_for("a welcome", answers.message()).await?.expect("an answer");
+        let mut worker = Self {
+            requests: Some(requests),
+            answers,
+            welcome: answer.welcome.clone().expect("the first answer welcomes"),
+            assignments: Vec::new(),
+            cancels: Vec::new(),
+            refusals: Vec::new(),
+            drains: Vec::new(),
+            acked: 0,
+            reports: 0,
+            alive: Some(Vec::new()),
+        };
+        worker.keep(answer);
+        Ok(worker)
+    }
+
+    pub(crate) async fn send(&self, request: v1::WorkRequest) {
+        let requests = self.requests.as_ref().expect("the worker's side is open");
+        wait_for("room to send", requests.send(request)).await.expect("an open stream");
+    }
+
+    pub(crate) async fn accept(&self, assignments: &[v1::Assignment]) {
+        let accepted_lease_ids = assignments.iter().map(|one| one.lease_id.clone()).collect();
+        self.send(v1::WorkRequest { accepted_lease_ids, ..v1::WorkRequest::default() }).await;
+    }
+
+    pub(crate) async fn set_slots(&self, slots: u32) {
+        self.send(v1::WorkRequest { slots: Some(slots), ..v1::WorkRequest::default() }).await;
+    }
+
+    /// Reports with the next number, which it answers.
+    pub(crate) async fn report(&mut self, lease_id: &str, news: News) -> u64 {
+        let number = self.reports + 1;
+        self.report_as(number, lease_id, news).await;
+        number
+    }
+
+    pub(crate) async fn report_as(&mut self, number: u64, lease_id: &str, news: News) {
+        self.reports = self.reports.max(number);
+        let report =
+            v1::AttemptReport { lease_id: lease_id.to_owned(), report_sequence: number, news: Some(news) };
+        self.send(v1::WorkRequest { reports: vec![report], ..v1::WorkRequest::default() }).await;
+    }
+
+    /// Waits for this many assignments.
+    pub(crate) async fn assigned(&mut self, count: usize) -> Vec<v1::Assignment> {
+        while self.assignments.len() < count {
+            self.step().await.expect("the stream goes on");
+        }
+        self.assignments.drain(..count).collect()
+    }
+
+    pub(crate) async fn cancelled(&mut self) -> v1::AttemptCancel {
+        while self.cancels.is_empty() {
+            self.step().await.expect("the stream goes on");
+        }
+        self.cancels.remove(0)
+    }
+
+    pub(crate) async fn drained(&mut self) -> v1::Drain {
+        while self.drains.is_empty() {
+            self.step().await.expect("the stream goes on");
+        }
+        self.drains.remove(0)
+    }
+
+    /// Waits until the report is acknowledged, and answers why it was refused if it was.
+    pub(crate) async fn acked(&mut self, number: u64) -> Option<v1::ReportRefusal> {
+        while self.acked < number {
+            self.step().await.expect("the stream goes on");
+        }
+        let at = self.refusals.iter().position(|refusal| refusal.report_sequence == number)?;
+        Some(self.refusals.remove(at))
+    }
+
+    /// How the stream ends.
+    pub(crate) async fn ended(&mut self) -> Result<(), Status> {
+        while self.step().await?.is_some() {}
+        Ok(())
+    }
+
+    /// Closes the worker's side.
+    pub(crate) fn close(&mut self) {
+        self.requests = None;
+    }
+
+    /// What was assigned and not asked for.
+    pub(crate) fn surplus(&self) -> usize {
+        self.assignments.len()
+    }
+
+    /// Reads one answer, and answers a ping in it; `None` once the stream ended OK.
+    pub(crate) async fn step(&mut self) -> Result<Option<()>, Status> {
+        let Some(answer) = wait_for("an answer", self.answers.message()).await? else { return Ok(None) };
+        let is_pinged = answer.ping.is_some();
+        self.keep(answer);
+        if let Some(lease_ids) = self.alive.clone().filter(|_| is_pinged && self.requests.is_some()) {
+            let heartbeat = Some(v1::WorkerHeartbeat { lease_ids });
+            self.send(v1::WorkRequest { heartbeat, ..v1::WorkRequest::default() }).await;
+        }
+        Ok(Some(()))
+    }
+
+    fn keep(&mut self, answer: v1::WorkResponse) {
+        self.assignments.extend(answer.assignments);
+        self.cancels.extend(answer.cancels);
+        self.drains.extend(answer.drain);
+        if let Some(ack) = answer.ack {
+            self.acked = ack.report_sequence;
+            self.refusals.extend(ack.refusals);
+        }
+    }
+}
+
+/// A span on the wire.
+pub(crate) fn span(span: Duration) -> Option<prost_types::Duration> {
+    Some(prost_types::Duration::try_from(span).expect("a short span"))
+}

@@ -1,0 +1,36 @@
+//! Workers elsewhere, spoken by hand: what the server does with every message of the protocol.
+
+mod lost;
+mod stream;
+mod unary;
+
+use std::time::Duration;
+
+use jobstream::proto::v1;
+
+use crate::support::{Setup, TestServer, job, text};
+
+/// A job that only workers elsewhere run.
+fn remote_job(words: &str) -> v1::JobSpec {
+    v1::JobSpec { payload: Some(text(words)), ..job("remote") }
+}
+
+/// A server whose terms for workers are a few tenths of a second.
+async fn impatient_server() -> TestServer {
+    TestServer::with(|setup: &mut Setup| {
+        let core = &mut setup.engine.core;
+        core.accept_timeout = Duration::from_millis(300);
+        core.ping_interval = Duration::from_millis(200);
+        core.lease = Duration::from_millis(900);
+        core.reconnect_grace = Duration::from_millis(400);
+    })
+    .await
+}
+
+/// Workers outside the server, as operators see them.
+async fn workers(server: &TestServer) -> Vec<v1::Worker> {
+    let request = v1::ListWorkersRequest::default();
+    let mut workers = server.admin().list_workers(request).await.expect("an answer").into_inner().workers;
+    workers.retain(|worker| worker.link() != v1::WorkerLink::Pool);
+    workers
+}
