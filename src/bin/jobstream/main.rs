@@ -24,6 +24,7 @@ mod submit;
 mod units;
 mod wait;
 mod watch;
+mod worker;
 mod workers;
 
 use std::future::Future;
@@ -55,6 +56,7 @@ struct Cli {
 enum Command {
     Dev(dev::Dev),
     Serve(serve::Serve),
+    Worker(worker::Worker),
     Run(Box<run::Run>),
     Submit(Box<submit::Submit>),
     Result(result::GetResult),
@@ -89,6 +91,7 @@ fn dispatch(command: Command, voice: Voice) -> Result<Exit> {
     match command {
         Command::Dev(dev) => dev.run(voice),
         Command::Serve(serve) => serve.run(voice),
+        Command::Worker(worker) => worker.run(voice),
         Command::Run(run) => block_on(run.run(voice)),
         Command::Submit(submit) => block_on(submit.run(voice)),
         Command::Result(result) => block_on(result.run(voice)),

@@ -18,6 +18,8 @@ use crate::config::{LogConfig, LogFormat, ServerConfig};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 
+pub(crate) use commands::handlers;
+
 /// The hidden argument with which the server starts its guard against orphans.
 pub(crate) const ORPHAN_GUARD: &str = "__orphan-guard";
 
@@ -130,7 +132,12 @@ fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-fn log_to_stderr(config: &LogConfig) -> Result<()> {
+/// Has what the library logs written to stderr.
+///
+/// # Errors
+///
+/// For a level that means nothing.
+pub(crate) fn log_to_stderr(config: &LogConfig) -> Result<()> {
     let filter = EnvFilter::try_new(&config.level)
         .map_err(|error| Error::usage(format!("log level {:?}: {error}", config.level)))?;
     let log = tracing_subscriber::fmt()
@@ -169,12 +176,12 @@ fn failed(what: &str, error: &io::Error) -> Error {
     Error::new(Exit::Other, format!("the server cannot {what}: {error}"))
 }
 
-/// Waits for the server's end and kills the programs it left. Started by the server, never by hand.
+/// Waits for the end of a server or worker and kills the programs it left. Started by it, never by hand.
 pub(crate) fn guard_orphans() -> ExitCode {
     let told = match command::run_orphan_guard(io::stdin().lock()) {
         Ok(0) => return ExitCode::SUCCESS,
         Ok(groups) => {
-            writeln!(io::stderr(), "jobstream: the server was killed; stopped {groups} commands it left")
+            writeln!(io::stderr(), "jobstream was killed; stopped {groups} commands it left")
         }
         Err(error) => writeln!(io::stderr(), "jobstream: cannot guard against orphans: {error}"),
     };

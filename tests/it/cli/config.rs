@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::*;
 
-fn config_file(name: &str, text: &str) -> PathBuf {
+pub(super) fn config_file(name: &str, text: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::write(&path, text).expect("a file");
     path

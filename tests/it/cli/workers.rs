@@ -1,4 +1,4 @@
-//! `workers ls` and `workers drain`: what they ask, print and exit with.
+//! `workers ls` and `workers drain`: what they ask, print and exit with; and what `worker` cannot begin with.
 
 use jobstream::proto::v1::{DrainWorkerResponse, ListWorkersResponse, Worker, WorkerLink, WorkerState};
 use prost_types::Timestamp;
@@ -101,4 +101,29 @@ async fn a_worker_that_is_not_there_is_told() {
     fake.script().drain.push_back(Err(refusal(Code::NotFound, "WORKER_NOT_FOUND")));
     let args = ["workers", "drain", "w9"];
     run(&mut client(fake.address, &args)).await.exits(5).says(&["WORKER_NOT_FOUND", "jobstream workers ls"]);
+}
+
+#[tokio::test]
+async fn a_worker_without_a_program_or_with_a_bad_name_is_refused_at_once() {
+    let empty = super::config::config_file("worker-empty.toml", "");
+    let listen = super::config::config_file("worker-listen.toml", "listen = '127.0.0.1:1'");
+    let (empty, listen) = (empty.to_str().expect("UTF-8"), listen.to_str().expect("UTF-8"));
+    let cases: [(&[&str], &str); 6] = [
+        (&[], "--exec"),
+        (&["--config", empty], "nothing to run"),
+        (&["--config", listen], "unknown key \"listen\""),
+        (&["--exec", "a b=true"], "a b"),
+        (&["--exec", "k=true", "--name", "two words"], "two words"),
+        (&["--exec", "k=true", "--queue", "?"], "queue"),
+    ];
+    for (args, said) in cases {
+        run(&mut jobstream(&[&["worker"], args].concat())).await.exits(2).says(&[said]);
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_a_server_does_not_know_what_to_do_with_gives_up() {
+    let fake = Fake::start().await;
+    let args = ["worker", "--exec", "k=true"];
+    run(&mut client(fake.address, &args)).await.exits(10).says(&["is this a jobstream server"]);
 }
