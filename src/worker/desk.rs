@@ -99,8 +99,9 @@ impl Desk {
     /// Ends every attempt by force now; their jobs are given back.
     pub(super) fn force_all(&self) {
         for control in self.attempts.lock().values() {
-            control.cancel.cancel();
+            // In this order, or a handler that stops at once would end its job as if it had been cancelled.
             control.force.cancel();
+            control.cancel.cancel();
         }
     }
 
@@ -126,9 +127,10 @@ impl Desk {
                 }
             };
             let end = tokio::select! {
-                answer = AssertUnwindSafe(attempt).catch_unwind() => handler::attempt_end(answer),
+                biased;
                 // The lease is gone or the worker stops: then the job is to be run elsewhere.
                 () = control.force.cancelled() => AttemptEnd::Release(Duration::ZERO),
+                answer = AssertUnwindSafe(attempt).catch_unwind() => handler::attempt_end(answer),
             };
             attempts.lock().remove(&lease);
             link.end(about, end);

@@ -3,6 +3,7 @@
 mod worker;
 mod workers;
 
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -10,9 +11,35 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::support::wait_for;
+use crate::support::{until, wait_for};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_jobstream");
+
+/// A program that does not end when it is asked to, and leaves a file once it is deaf.
+struct Stuck {
+    exec: String,
+    mark: PathBuf,
+}
+
+impl Stuck {
+    fn new(name: &str) -> Self {
+        let mark =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("stuck-{name}-{}", std::process::id()));
+        let exec = format!("stuck=sh -c 'trap \"\" TERM; touch {}; sleep 1000'", mark.display());
+        Self { exec, mark }
+    }
+
+    async fn is_deaf(&self) {
+        until("the program is deaf", async || self.mark.exists()).await;
+    }
+}
+
+impl Drop for Stuck {
+    fn drop(&mut self) {
+        // Missing only if the test failed before.
+        let _ = std::fs::remove_file(&self.mark);
+    }
+}
 
 /// A `jobstream dev` in a process of its own.
 struct Dev {
@@ -115,9 +142,10 @@ async fn a_signal_lets_running_jobs_finish() {
 
 #[tokio::test]
 async fn a_second_signal_ends_at_once_and_what_is_left_is_told() {
-    let dev =
-        Dev::start(&["--drain-timeout", "1h", "--exec", "stuck=sh -c 'trap \"\" TERM; sleep 1000'"]).await;
+    let stuck = Stuck::new("second-signal");
+    let dev = Dev::start(&["--drain-timeout", "1h", "--exec", &stuck.exec]).await;
     dev.sh("jobstream submit stuck && jobstream submit demo.sleep '{\"seconds\": 1000}'").await;
+    stuck.is_deaf().await;
     let begun = Instant::now();
     dev.signal(Signal::TERM);
     // The second counts only once the first was taken.
@@ -138,9 +166,10 @@ async fn a_second_signal_ends_at_once_and_what_is_left_is_told() {
 
 #[tokio::test]
 async fn a_stuck_command_does_not_hold_up_the_end() {
-    let dev =
-        Dev::start(&["--drain-timeout", "300ms", "--exec", "stuck=sh -c 'trap \"\" TERM; sleep 1000'"]).await;
+    let stuck = Stuck::new("drain");
+    let dev = Dev::start(&["--drain-timeout", "300ms", "--exec", &stuck.exec]).await;
     dev.sh("jobstream submit stuck").await;
+    stuck.is_deaf().await;
     let begun = Instant::now();
     dev.signal(Signal::TERM);
     let (code, stderr) = dev.end().await;

@@ -30,7 +30,7 @@ use probe::Probe;
 use report::Report;
 use server::ServerKind;
 
-/// What the children of a bench are started with, followed by a [`ServerKind`].
+/// What the children of a bench are started with, followed by a [`ServerKind`] and, for a worker, its server's port.
 const HIDDEN_COMMAND: &str = "__bench-server";
 
 /// Any error, because every error fails the run.
@@ -49,7 +49,7 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Bench {
-    /// submit, enqueue, run, submit-stream, watch, latency or memory; all of them if none is given
+    /// submit, enqueue, run, submit-stream, remote, watch, latency or memory; all of them if none is given
     #[arg(value_enum, hide_possible_values = true, value_name = "SCENARIO")]
     scenarios: Vec<Scenario>,
     /// Length of each measurement
@@ -86,6 +86,8 @@ enum Scenario {
     Run,
     /// SubmitStream with outcomes, 1 and 100 jobs a message
     SubmitStream,
+    /// The same with the jobs run by a worker in a process of its own
+    Remote,
     /// One event to many watchers, and the memory of an idle one
     Watch,
     /// One call in flight
@@ -112,18 +114,19 @@ impl fmt::Display for Failed {
 
 impl Error for Failed {}
 
-/// The server that this process is to be, if it is a child of a bench.
-pub(crate) fn hidden_server() -> Option<ServerKind> {
+/// What this process is to be, if it is a child of a bench.
+pub(crate) fn hidden_server() -> Option<(ServerKind, u16)> {
     let mut words = std::env::args().skip(1);
     if words.next().as_deref() != Some(HIDDEN_COMMAND) {
         return None;
     }
-    ServerKind::from_str(&words.next()?, false).ok()
+    let kind = ServerKind::from_str(&words.next()?, false).ok()?;
+    Some((kind, words.next().and_then(|port| port.parse().ok()).unwrap_or_default()))
 }
 
-/// Is such a server until the bench is done with it.
-pub(crate) fn serve(kind: ServerKind) -> ExitCode {
-    match server::serve(kind) {
+/// Is such a server, or a worker of the one at this port, until the bench is done with it.
+pub(crate) fn serve(kind: ServerKind, port: u16) -> ExitCode {
+    match server::serve(kind, port) {
         Ok(()) => Exit::Ok.into(),
         Err(_) => Exit::Other.into(),
     }

@@ -74,8 +74,8 @@ fn main() -> ExitCode {
     if std::env::args().skip(1).eq([server::ORPHAN_GUARD]) {
         return server::guard_orphans();
     }
-    if let Some(kind) = bench::hidden_server() {
-        return bench::serve(kind);
+    if let Some((kind, port)) = bench::hidden_server() {
+        return bench::serve(kind, port);
     }
     let Cli { voice, command } = Cli::parse();
     match dispatch(command, voice) {

@@ -12,6 +12,8 @@ use super::{Failed, HIDDEN_COMMAND, Result};
 
 /// A running server. Dropping it ends the process.
 pub(super) struct ServerProcess {
+    /// Ends before its server does.
+    worker: Option<Box<ServerProcess>>,
     process: Child,
     port: u16,
 }
@@ -30,9 +32,19 @@ pub(super) struct Usage {
 impl ServerProcess {
     /// Starts this program anew as a server and waits until it listens.
     pub(super) fn start(kind: ServerKind) -> Result<Self> {
+        Self::start_at(kind, 0)
+    }
+
+    /// The same server, with a worker in a process of its own that is connected to it.
+    pub(super) fn with_worker(mut self) -> Result<Self> {
+        self.worker = Some(Box::new(Self::start_at(ServerKind::Worker, self.port)?));
+        Ok(self)
+    }
+
+    fn start_at(kind: ServerKind, server_port: u16) -> Result<Self> {
         let name = kind.to_possible_value().ok_or(Failed::new("every server has a name"))?;
         let mut process = Command::new(std::env::current_exe()?)
-            .args([HIDDEN_COMMAND, name.get_name()])
+            .args([HIDDEN_COMMAND, name.get_name(), &server_port.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -40,7 +52,7 @@ impl ServerProcess {
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         let port = line.trim().parse().map_err(|_| Failed::new(format!("the {kind:?} server told no port")));
-        let mut server = Self { process, port: 0 };
+        let mut server = Self { worker: None, process, port: 0 };
         server.port = port?;
         Ok(server)
     }
@@ -53,6 +65,11 @@ impl ServerProcess {
     /// What it has used.
     pub(super) fn usage(&self) -> Result<Usage> {
         usage_of(&self.process.id().to_string())
+    }
+
+    /// What its worker has used, if it has one.
+    pub(super) fn worker_usage(&self) -> Result<Option<Usage>> {
+        self.worker.as_ref().map(|worker| worker.usage()).transpose()
     }
 }
 

@@ -13,6 +13,8 @@ use super::{Failed, Result};
 pub(super) const PAYLOAD: &[u8; 32] = b"0123456789abcdef0123456789abcdef";
 /// A kind that the server runs on the thread that dispatched the job.
 pub(super) const ECHO_KIND: &str = "demo.echo";
+/// A kind that a worker in a process of its own runs.
+pub(super) const REMOTE_KIND: &str = "bench.remote";
 /// A kind that nobody serves: its jobs stay queued.
 pub(super) const IDLE_KIND: &str = "bench.nobody";
 

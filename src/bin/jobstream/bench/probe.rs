@@ -26,6 +26,8 @@ pub(super) enum Probe {
     RunAlone,
     /// SubmitStream with outcomes, this many echo jobs a message.
     Stream(u32),
+    /// The same with jobs that a worker in a process of its own runs.
+    RemoteStream(u32),
     /// Queued jobs by SubmitStream, for their memory.
     Memory,
     /// One event to many watchers.
@@ -42,6 +44,7 @@ impl Scenario {
             Self::Enqueue => vec![Probe::Enqueue],
             Self::Run => vec![Probe::Run],
             Self::SubmitStream => vec![Probe::Stream(1), Probe::Stream(100)],
+            Self::Remote => vec![Probe::Stream(100), Probe::RemoteStream(100)],
             Self::Watch => vec![Probe::Watch, Probe::WatchIdle],
             Self::Latency => vec![Probe::RunAlone],
             Self::Memory => vec![Probe::Memory],
@@ -62,6 +65,7 @@ impl Probe {
             Self::Run => "run".to_owned(),
             Self::RunAlone => "run, one in flight".to_owned(),
             Self::Stream(jobs) => format!("submit-stream, {jobs} a message"),
+            Self::RemoteStream(jobs) => format!("submit-stream, {jobs} a message, remote worker"),
             Self::Memory => "queued job".to_owned(),
             Self::Watch => "watch, one event".to_owned(),
             Self::WatchIdle => "watch, idle".to_owned(),
@@ -73,7 +77,8 @@ impl Probe {
         let both = |echo: fn(ServerKind) -> Self| vec![echo(ServerKind::Echo), echo(ServerKind::EchoStock)];
         match self {
             Self::Echo(_) | Self::EchoAlone(_) | Self::EchoIdle(_) | Self::Memory => Vec::new(),
-            Self::Submit | Self::Enqueue | Self::Run | Self::Stream(_) | Self::Watch => both(Self::Echo),
+            Self::Submit | Self::Enqueue | Self::Run | Self::Watch => both(Self::Echo),
+            Self::Stream(_) | Self::RemoteStream(_) => both(Self::Echo),
             Self::RunAlone => both(Self::EchoAlone),
             Self::WatchIdle => both(Self::EchoIdle),
         }
@@ -119,7 +124,12 @@ impl Probe {
             Self::Run => loop_of(jobs::run()?, load).await,
             Self::RunAlone => loop_of(jobs::run()?, alone).await,
             Self::Stream(jobs) => {
-                lane::measure(&server, stream(jobs), bench.connections.get(), bench.seconds).await
+                let lane = stream(jobs::ECHO_KIND, jobs);
+                lane::measure(&server, lane, bench.connections.get(), bench.seconds).await
+            }
+            Self::RemoteStream(jobs) => {
+                let (server, lane) = (server.with_worker()?, stream(jobs::REMOTE_KIND, jobs));
+                lane::measure(&server, lane, bench.connections.get(), bench.seconds).await
             }
             Self::Memory => lane::fill(&server, queueing(), bench.jobs.get().into()).await,
             Self::Watch => watch::fan_out(&server, bench.watchers.get()).await,
@@ -129,10 +139,10 @@ impl Probe {
 }
 
 /// Messages of one stream that are not answered for yet: many small ones, few large ones.
-fn stream(jobs_per_message: u32) -> Lane {
+fn stream(kind: &'static str, jobs_per_message: u32) -> Lane {
     let messages = if jobs_per_message == 1 { 256 } else { 16 };
     let window_jobs = messages * jobs_per_message;
-    Lane { kind: jobs::ECHO_KIND, jobs_per_message, window_jobs, outcomes: true }
+    Lane { kind, jobs_per_message, window_jobs, outcomes: true }
 }
 
 fn queueing() -> Lane {

@@ -36,6 +36,7 @@ struct Row {
     rate: Option<Spread>,
     server_micros: Option<Spread>,
     load_micros: Option<Spread>,
+    worker_micros: Option<Spread>,
     switches: Option<Spread>,
     p50_micros: Option<Spread>,
     p99_micros: Option<Spread>,
@@ -70,6 +71,7 @@ impl Report {
             rate: spread(Sample::rate),
             server_micros: spread(|sample| sample.server_micros),
             load_micros: spread(|sample| sample.load_micros),
+            worker_micros: Spread::of(samples.iter().filter_map(|sample| sample.worker_micros)),
             switches: spread(|sample| sample.switches),
             p50_micros: latency(0.5),
             p99_micros: latency(0.99),
@@ -109,14 +111,24 @@ impl Report {
 }
 
 fn figures(rows: &[Row]) -> Table {
-    let mut table =
-        new_table(&["", "a second", "server us", "load us", "switches", "p50 us", "p99 us", "bytes each"]);
+    let mut table = new_table(&[
+        "",
+        "a second",
+        "server us",
+        "load us",
+        "worker us",
+        "switches",
+        "p50 us",
+        "p99 us",
+        "bytes each",
+    ]);
     for row in rows {
         table.add_row([
             row.name.clone(),
             cell(row.rate, 0),
             cell(row.server_micros, 2),
             cell(row.load_micros, 2),
+            cell(row.worker_micros, 2),
             cell(row.switches, 3),
             cell(row.p50_micros, 0),
             cell(row.p99_micros, 0),

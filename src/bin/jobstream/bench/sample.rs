@@ -18,6 +18,8 @@ pub(super) struct Sample {
     pub(super) server_micros: f64,
     /// CPU microseconds of the load generator for each.
     pub(super) load_micros: f64,
+    /// CPU microseconds of the worker for each, if there is one.
+    pub(super) worker_micros: Option<f64>,
     /// Context switches of the server for each.
     pub(super) switches: f64,
     /// Growth of the server's memory for each, in bytes.
@@ -28,7 +30,13 @@ pub(super) struct Sample {
 
 impl Sample {
     /// What happened between two looks at both processes.
-    pub(super) fn between(count: u64, seconds: f64, server: (Usage, Usage), load: (Usage, Usage)) -> Self {
+    pub(super) fn between(
+        count: u64,
+        seconds: f64,
+        server: (Usage, Usage),
+        load: (Usage, Usage),
+        worker: Option<(Usage, Usage)>,
+    ) -> Self {
         let each = |amount: f64| amount / count.max(1) as f64;
         let micros = |(before, after): (Usage, Usage)| {
             each((after.cpu.saturating_sub(before.cpu)).as_secs_f64() * 1e6)
@@ -39,6 +47,7 @@ impl Sample {
             seconds,
             server_micros: micros(server),
             load_micros: micros(load),
+            worker_micros: worker.map(micros),
             switches: each(server.1.switches.saturating_sub(server.0.switches) as f64),
             growth_bytes: each(growth),
             latencies: Vec::new(),
@@ -74,12 +83,14 @@ pub(super) struct Window {
     count: u64,
     server: Usage,
     load: Usage,
+    worker: Option<Usage>,
 }
 
 impl Window {
     /// Begins now.
     pub(super) fn begin(server: &ServerProcess, count: u64) -> Result<Self> {
-        Ok(Self { begin: Instant::now(), count, server: server.usage()?, load: own_usage()? })
+        let worker = server.worker_usage()?;
+        Ok(Self { begin: Instant::now(), count, server: server.usage()?, load: own_usage()?, worker })
     }
 
     /// Begins after the warm-up.
@@ -102,7 +113,9 @@ impl Window {
     /// Ends now.
     pub(super) fn end(self, server: &ServerProcess, count: u64) -> Result<Sample> {
         let seconds = self.begin.elapsed().as_secs_f64();
+        let worker = server.worker_usage()?;
         let (server, load) = ((self.server, server.usage()?), (self.load, own_usage()?));
-        Ok(Sample::between(count - self.count, seconds, server, load))
+        let worker = self.worker.zip(worker);
+        Ok(Sample::between(count - self.count, seconds, server, load, worker))
     }
 }

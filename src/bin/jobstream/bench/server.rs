@@ -8,12 +8,14 @@ use std::thread;
 use clap::ValueEnum;
 use jobstream::engine::{Engine, EngineOptions};
 use jobstream::server::{self, Lifecycle, Server, ServerOptions, Shutdown};
-use jobstream::worker::{Worker, demo};
+use jobstream::worker::{RemoteOptions, Worker, demo};
 use tonic::service::Routes;
+use tonic::transport::Endpoint;
 use tonic::transport::server::TcpIncoming;
 
-use super::Result;
 use super::echo::EchoService;
+use super::jobs::REMOTE_KIND;
+use super::{Failed, Result};
 
 /// The queue's bound, in jobs, so that a fast run is not refused.
 const JOBS_MAX: u32 = 50_000_000;
@@ -27,25 +29,45 @@ pub(crate) enum ServerKind {
     Echo,
     /// The echo behind tonic's own server, on the multi-thread runtime.
     EchoStock,
+    /// No server, but a worker of one.
+    Worker,
 }
 
-/// Serves on a free port, tells the port on standard output, and ends the process when standard input closes.
-pub(crate) fn serve(kind: ServerKind) -> Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    println!("{}", listener.local_addr()?.port());
+/// Serves on a free port, tells the port on standard output, and ends the process when standard input closes. A worker
+/// connects to the server at `port` and tells that one.
+pub(crate) fn serve(kind: ServerKind, port: u16) -> Result<()> {
     thread::spawn(|| {
         // However reading ends, the parent is gone or done.
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
         process::exit(0);
     });
+    if kind == ServerKind::Worker {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        return runtime.block_on(work(port));
+    }
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    println!("{}", listener.local_addr()?.port());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match kind {
             ServerKind::Jobs => serve_jobs(listener).await,
             ServerKind::Echo => serve_echo(listener).await,
             ServerKind::EchoStock => serve_stock_echo(listener).await,
+            ServerKind::Worker => Ok(()),
         }
     })
+}
+
+async fn work(port: u16) -> Result<()> {
+    let channel = Endpoint::from_shared(format!("http://127.0.0.1:{port}"))?.tcp_nodelay(true).connect_lazy();
+    let worker = Worker::new().name("bench").inline_handler(REMOTE_KIND, |job| Ok(job.payload));
+    let worker = worker.connect(channel, RemoteOptions::default())?;
+    if !worker.connected().await {
+        return Err(Failed::new("the worker cannot connect").into());
+    }
+    println!("{port}");
+    worker.wait().await;
+    Ok(())
 }
 
 async fn serve_jobs(listener: TcpListener) -> Result<()> {
