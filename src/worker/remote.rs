@@ -6,6 +6,7 @@ mod ledger;
 mod request;
 mod wire;
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -188,7 +189,7 @@ impl Remote {
             let asked = status.get_details_retry_info().and_then(|info| info.retry_delay).unwrap_or_default();
             let pause = backoff.next(rand::random(), asked);
             tracing::info!(worker = %self.hello.name, ?pause, %status, "connects again");
-            self.post(WorkerStatus::Connecting { why: status.message().to_owned() });
+            self.post(WorkerStatus::Connecting { why: reason(&status) });
             tokio::select! {
                 () = sleep(pause) => {}
                 () = self.closed.cancelled() => return None,
@@ -238,6 +239,15 @@ impl Remote {
             self.board.post(self.index, status);
         }
     }
+}
+
+/// What the server said; or, if nobody could be reached, the end of the chain of causes: `Connection refused`.
+fn reason(status: &Status) -> String {
+    let mut cause = status.source();
+    while let Some(deeper) = cause.and_then(Error::source) {
+        cause = Some(deeper);
+    }
+    cause.map_or_else(|| status.message().to_owned(), ToString::to_string)
 }
 
 /// Whether the server would say the same again.

@@ -112,6 +112,12 @@ impl RunningWorker {
         self.0.board.status.subscribe()
     }
 
+    /// How many attempts run at this moment, those of inline handlers aside.
+    pub fn attempts(&self) -> usize {
+        // Beside attempts there is one task for each session.
+        self.0.tasks.len().saturating_sub(self.0.board.live())
+    }
+
     /// Waits until the worker takes jobs. Answers false if it ended instead.
     pub async fn connected(&self) -> bool {
         let is_settled =
@@ -208,6 +214,11 @@ impl Board {
         let connecting = WorkerStatus::Connecting { why: String::new() };
         let status = watch::Sender::new(whole(&vec![connecting.clone(); sessions]));
         Self { sessions: Mutex::new(vec![connecting; sessions]), status }
+    }
+
+    /// How many sessions have not ended.
+    fn live(&self) -> usize {
+        self.sessions.lock().iter().filter(|status| **status != WorkerStatus::Ended).count()
     }
 
     pub(super) fn post(&self, session: usize, status: WorkerStatus) {

@@ -1,5 +1,8 @@
 //! The real binary as a server: what it says, what it serves, how signals end it, and every command of the README.
 
+mod worker;
+mod workers;
+
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -47,8 +50,12 @@ struct Dev {
 
 impl Dev {
     async fn start(args: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", args).await
+    }
+
+    async fn start_at(listen: &str, args: &[&str]) -> Self {
         let mut command = Command::new(BINARY);
-        command.args(["dev", "--listen", "127.0.0.1:0"]).args(args).kill_on_drop(true);
+        command.args(["dev", "--listen", listen]).args(args).kill_on_drop(true);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let mut banner = String::new();

@@ -7,6 +7,7 @@ mod fake;
 mod jobs;
 mod submit;
 mod watch;
+mod workers;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

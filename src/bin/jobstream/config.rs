@@ -1,5 +1,6 @@
 //! What the server commands run with: built-in defaults, over them the config file, over that variables and flags.
 
+mod check;
 mod file;
 mod flags;
 mod values;
@@ -11,10 +12,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use jobstream::core::CoreOptions;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use file::load;
 pub(crate) use flags::ServerArgs;
+pub(crate) use values::exec;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -42,6 +45,8 @@ pub(crate) struct ServerConfig {
     pub(crate) log: LogConfig,
     /// Bounds.
     pub(crate) limits: LimitsConfig,
+    /// What workers elsewhere are held to.
+    pub(crate) worker: WorkerConfig,
     /// Programs that run jobs, by kind.
     pub(crate) commands: BTreeMap<Kind, CommandConfig>,
 }
@@ -97,6 +102,26 @@ pub(crate) struct LimitsConfig {
     pub(crate) streams_per_connection_max: NonZeroU32,
     /// Most streams that follow jobs.
     pub(crate) watchers_max: NonZeroU32,
+    /// Most workers, the server's own included.
+    pub(crate) workers_max: NonZeroU32,
+}
+
+/// What workers elsewhere are held to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct WorkerConfig {
+    /// How long a lease lasts after the last heartbeat that named it.
+    #[serde(with = "values::span")]
+    pub(crate) lease: Duration,
+    /// How often a worker is pinged; after three silent intervals it is cut off.
+    #[serde(with = "values::span")]
+    pub(crate) ping_interval: Duration,
+    /// How long it may take to accept an assignment before another worker gets it.
+    #[serde(with = "values::span")]
+    pub(crate) accept_timeout: Duration,
+    /// How long it may take to come back to its attempts after its connection was seen to break.
+    #[serde(with = "values::span")]
+    pub(crate) reconnect_grace: Duration,
 }
 
 /// A program that runs the jobs of one kind.
@@ -185,6 +210,7 @@ impl Default for ServerConfig {
             exec: Vec::new(),
             log: LogConfig::default(),
             limits: LimitsConfig::default(),
+            worker: WorkerConfig::default(),
             commands: BTreeMap::new(),
         }
     }
@@ -209,7 +235,16 @@ impl Default for LimitsConfig {
             connections_max: at_least_one(10_000),
             streams_per_connection_max: at_least_one(1_024),
             watchers_max: at_least_one(200_000),
+            workers_max: at_least_one(10_000),
         }
+    }
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        let CoreOptions { lease, ping_interval, accept_timeout, reconnect_grace, .. } =
+            CoreOptions::default();
+        Self { lease, ping_interval, accept_timeout, reconnect_grace }
     }
 }
 

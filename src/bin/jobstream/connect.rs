@@ -23,6 +23,9 @@ pub(crate) use backoff::Backoff;
 /// The first try and how many more a call gets.
 const TRIES_MAX: u32 = 6;
 
+/// Longest time for one try to connect, where tries do not end.
+const LAZY_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A dead server is noticed after these two.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -70,7 +73,12 @@ impl ClientArgs {
     }
 }
 
-async fn open(address: &Address, timeout: Duration) -> Result<Channel> {
+/// A channel that connects when it is first used, and again whenever the connection was lost.
+pub(crate) fn lazy(address: &Address) -> Result<Channel> {
+    Ok(endpoint(address, LAZY_CONNECT_TIMEOUT)?.connect_lazy())
+}
+
+fn endpoint(address: &Address, timeout: Duration) -> Result<Endpoint> {
     let endpoint = Endpoint::from(address.uri.clone())
         .user_agent(concat!("jobstream-cli/", env!("CARGO_PKG_VERSION")))
         .map_err(|error| Error::new(Exit::Other, error.to_string()))?
@@ -81,6 +89,11 @@ async fn open(address: &Address, timeout: Duration) -> Result<Channel> {
         .keep_alive_while_idle(true)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+    Ok(endpoint)
+}
+
+async fn open(address: &Address, timeout: Duration) -> Result<Channel> {
+    let endpoint = endpoint(address, timeout)?;
     let why = match time::timeout(timeout, endpoint.connect()).await {
         Ok(Ok(channel)) => return Ok(channel),
         Ok(Err(error)) => error::innermost(&error),

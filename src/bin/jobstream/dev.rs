@@ -4,7 +4,7 @@ mod banner;
 
 use clap::Args;
 
-use crate::config::{ServerArgs, ServerConfig};
+use crate::config::{self, ServerArgs, ServerConfig};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::{Output, Voice};
@@ -25,7 +25,7 @@ Examples:
 pub(crate) struct Dev {
     /// Run a program for a kind: payload on stdin, result on
     /// stdout; repeatable
-    #[arg(long, value_name = "KIND=PROGRAM ARGS", value_parser = exec)]
+    #[arg(long, value_name = "KIND=PROGRAM ARGS", value_parser = config::exec)]
     exec: Vec<String>,
     #[command(flatten)]
     server: ServerArgs,
@@ -47,13 +47,5 @@ impl Dev {
         })?;
         output.notice(&banner::summary(&totals));
         Ok(Exit::Ok)
-    }
-}
-
-/// Only the outline; the words after the `=` are read where the program is started.
-fn exec(text: &str) -> Result<String, String> {
-    match text.split_once('=') {
-        Some((kind, program)) if !kind.trim().is_empty() && !program.trim().is_empty() => Ok(text.to_owned()),
-        _ => Err("write kind=program, such as 'upper=tr a-z A-Z'".to_owned()),
     }
 }

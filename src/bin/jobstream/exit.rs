@@ -17,7 +17,7 @@ pub(crate) enum Exit {
     JobCancelled = 3,
     /// No or bad credentials, or not allowed.
     Auth = 4,
-    /// No such job or queue.
+    /// No such job, queue or worker.
     NotFound = 5,
     /// The wait is over and the job has not ended.
     WaitTimedOut = 6,
@@ -68,7 +68,7 @@ Exit codes:
     2  usage: a wrong flag, argument, config file or field
     3  the job was cancelled
     4  not authenticated, or not allowed
-    5  no such job or queue
+    5  no such job, queue or worker
     6  the wait timed out; the job goes on, its id is on stderr
     7  the server cannot be reached
     8  the server refuses for now (queue full, draining)

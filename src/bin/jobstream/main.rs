@@ -24,6 +24,8 @@ mod submit;
 mod units;
 mod wait;
 mod watch;
+mod worker;
+mod workers;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -54,12 +56,14 @@ struct Cli {
 enum Command {
     Dev(dev::Dev),
     Serve(serve::Serve),
+    Worker(worker::Worker),
     Run(Box<run::Run>),
     Submit(Box<submit::Submit>),
     Result(result::GetResult),
     Watch(watch::Watch),
     Jobs(jobs::Jobs),
     Queues(queues::Queues),
+    Workers(workers::Workers),
     Info(info::Info),
     Bench(bench::Bench),
     Completion(completion::Completion),
@@ -87,12 +91,14 @@ fn dispatch(command: Command, voice: Voice) -> Result<Exit> {
     match command {
         Command::Dev(dev) => dev.run(voice),
         Command::Serve(serve) => serve.run(voice),
+        Command::Worker(worker) => worker.run(voice),
         Command::Run(run) => block_on(run.run(voice)),
         Command::Submit(submit) => block_on(submit.run(voice)),
         Command::Result(result) => block_on(result.run(voice)),
         Command::Watch(watch) => block_on(watch.run(voice)),
         Command::Jobs(jobs) => block_on(jobs.run(voice)),
         Command::Queues(queues) => block_on(queues.run(voice)),
+        Command::Workers(workers) => block_on(workers.run(voice)),
         Command::Info(info) => block_on(info.run(voice)),
         Command::Bench(bench) => bench.run(voice),
         Command::Completion(completion) => completion.run(voice, Cli::command()),

@@ -23,6 +23,8 @@ jobstream.toml:
   listen = \"0.0.0.0:7070\"
   [limits]
   retention = \"2h\"
+  [worker]
+  lease = \"1m\"
   [commands.thumbnail]
   program = \"convert\"
   args = [\"-\", \"-resize\", \"64x64\", \"png:-\"]

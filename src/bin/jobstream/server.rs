@@ -18,6 +18,8 @@ use crate::config::{LogConfig, LogFormat, ServerConfig};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 
+pub(crate) use commands::handlers;
+
 /// The hidden argument with which the server starts its guard against orphans.
 pub(crate) const ORPHAN_GUARD: &str = "__orphan-guard";
 
@@ -51,7 +53,7 @@ pub(crate) struct Totals {
 ///
 /// If the config means nothing to the library, the address cannot be taken, or the server dies.
 pub(crate) fn start(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -> Result<Totals> {
-    check(&config)?;
+    config.check()?;
     log_to_stderr(&config.log)?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| failed("start its threads", &error))?;
     let totals = runtime.block_on(serve(config, ready));
@@ -93,22 +95,8 @@ fn start_worker(config: &ServerConfig, engine: &Engine) -> Result<RunningWorker>
     worker.start(engine).map_err(|error| Error::usage(error.to_string()))
 }
 
-fn check(config: &ServerConfig) -> Result<()> {
-    /// What a message holds beside its payload, at most.
-    const ENVELOPE_BYTES: u64 = 64 << 10;
-    let (payload, message) = (config.limits.payload_bytes_max, config.limits.message_bytes_max);
-    if payload + ENVELOPE_BYTES > message {
-        let text = format!(
-            "payload_bytes_max is {payload}, but messages end at message_bytes_max, {message}: \
-             leave {ENVELOPE_BYTES} bytes between them"
-        );
-        return Err(Error::usage(text));
-    }
-    Ok(())
-}
-
 fn engine_options(config: &ServerConfig) -> EngineOptions {
-    let limits = &config.limits;
+    let (limits, worker) = (&config.limits, &config.worker);
     let core = CoreOptions {
         payload_bytes_max: size(limits.payload_bytes_max),
         jobs_max: limits.jobs_max.get(),
@@ -116,6 +104,11 @@ fn engine_options(config: &ServerConfig) -> EngineOptions {
         retention: limits.retention,
         retention_bytes_max: limits.retention_bytes_max,
         event_ring_bytes_max: size(limits.event_ring_bytes_max),
+        lease: worker.lease,
+        ping_interval: worker.ping_interval,
+        accept_timeout: worker.accept_timeout,
+        reconnect_grace: worker.reconnect_grace,
+        workers_max: limits.workers_max.get() as usize,
         ..CoreOptions::default()
     };
     EngineOptions { core, watchers_max: limits.watchers_max.get() }
@@ -139,7 +132,12 @@ fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-fn log_to_stderr(config: &LogConfig) -> Result<()> {
+/// Has what the library logs written to stderr.
+///
+/// # Errors
+///
+/// For a level that means nothing.
+pub(crate) fn log_to_stderr(config: &LogConfig) -> Result<()> {
     let filter = EnvFilter::try_new(&config.level)
         .map_err(|error| Error::usage(format!("log level {:?}: {error}", config.level)))?;
     let log = tracing_subscriber::fmt()
@@ -178,12 +176,12 @@ fn failed(what: &str, error: &io::Error) -> Error {
     Error::new(Exit::Other, format!("the server cannot {what}: {error}"))
 }
 
-/// Waits for the server's end and kills the programs it left. Started by the server, never by hand.
+/// Waits for the end of a server or worker and kills the programs it left. Started by it, never by hand.
 pub(crate) fn guard_orphans() -> ExitCode {
     let told = match command::run_orphan_guard(io::stdin().lock()) {
         Ok(0) => return ExitCode::SUCCESS,
         Ok(groups) => {
-            writeln!(io::stderr(), "jobstream: the server was killed; stopped {groups} commands it left")
+            writeln!(io::stderr(), "jobstream was killed; stopped {groups} commands it left")
         }
         Err(error) => writeln!(io::stderr(), "jobstream: cannot guard against orphans: {error}"),
     };

@@ -1,8 +1,9 @@
 //! `info`, `queues` and `completion`, and that no command ignores `-o json`.
 
 use jobstream::proto::v1::{
-    GetServerInfoResponse, Job, Limits, ListJobsResponse, ListQueuesResponse, PauseQueueResponse,
-    PurgeQueueResponse, Queue, ResumeQueueResponse, StateCounts,
+    DrainWorkerResponse, GetServerInfoResponse, Job, Limits, ListJobsResponse, ListQueuesResponse,
+    ListWorkersResponse, PauseQueueResponse, PurgeQueueResponse, Queue, ResumeQueueResponse, StateCounts,
+    Worker,
 };
 use serde_json::Value;
 
@@ -38,7 +39,7 @@ async fn a_table_is_aligned_also_into_a_pipe_if_asked_for() {
 #[tokio::test]
 async fn no_command_ignores_json() {
     let fake = Fake::start().await;
-    let commands: [&[&str]; 14] = [
+    let commands: [&[&str]; 16] = [
         &["submit", "k"],
         &["submit", "k", "--wait"],
         &["submit", "k", "--watch"],
@@ -52,6 +53,8 @@ async fn no_command_ignores_json() {
         &["queues", "ls"],
         &["queues", "pause", "default"],
         &["queues", "purge", "default", "--yes"],
+        &["workers", "ls"],
+        &["workers", "drain", "w7"],
         &["info"],
     ];
     for args in commands {
@@ -88,6 +91,9 @@ fn answer_anything(fake: &Fake) {
     script.pause = [Ok(PauseQueueResponse { queue: Some(queue()) })].into();
     script.resume = [Ok(ResumeQueueResponse { queue: Some(queue()) })].into();
     script.purge = [Ok(PurgeQueueResponse { purged: 1 })].into();
+    let workers = vec![Worker::default()];
+    script.workers = [Ok(ListWorkersResponse { workers: workers.clone(), ..Default::default() })].into();
+    script.drain = [Ok(DrainWorkerResponse { workers })].into();
     script.info = [Ok(info)].into();
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::*;
 
-fn config_file(name: &str, text: &str) -> PathBuf {
+pub(super) fn config_file(name: &str, text: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::write(&path, text).expect("a file");
     path
@@ -63,4 +63,36 @@ async fn dev_serves_the_demo_kinds_and_takes_programs() {
     assert_eq!(config["demo"].as_bool(), Some(true));
     assert_eq!(config["exec"][0].as_str(), Some("upper=tr a-z A-Z"));
     run(&mut jobstream(&["dev", "--exec", "upper"])).await.exits(2).says(&["kind=program"]);
+}
+
+#[tokio::test]
+async fn the_terms_of_workers_are_settings_like_the_others() {
+    let file = config_file(
+        "worker-terms.toml",
+        "[worker]\nlease = '1m'\nping_interval = '2s'\naccept_timeout = '3s'\n[limits]\nworkers_max = 7\n",
+    );
+    let file = file.to_str().expect("UTF-8");
+    let mut command =
+        jobstream(&["serve", "--config", file, "--print-config", "--worker-ping-interval", "4s"]);
+    command.env("JOBSTREAM_WORKER_LEASE", "2m").env("JOBSTREAM_WORKER_PING_INTERVAL", "3s");
+    let config = config(&mut command).await;
+    let worker = &config["worker"];
+    assert_eq!(worker["ping_interval"].as_str(), Some("4s"), "flag");
+    assert_eq!(worker["lease"].as_str(), Some("2m"), "variable");
+    assert_eq!(worker["accept_timeout"].as_str(), Some("3s"), "file");
+    assert_eq!(worker["reconnect_grace"].as_str(), Some("800ms"), "default");
+    assert_eq!(config["limits"]["workers_max"].as_integer(), Some(7), "file");
+}
+
+#[tokio::test]
+async fn terms_of_workers_that_cannot_hold_are_refused_before_anything_starts() {
+    for (flag, value, said) in [
+        ("--worker-lease", "1s", "worker.lease is 1s, but heartbeats come every"),
+        ("--worker-reconnect-grace", "1m", "worker.reconnect_grace is 1m"),
+        ("--worker-accept-timeout", "0", "worker.accept_timeout is 0"),
+        ("--workers-max", "0", "--workers-max"),
+    ] {
+        let args = ["dev", "--listen", "127.0.0.1:0", flag, value];
+        run(&mut jobstream(&args)).await.exits(2).says(&[said]);
+    }
 }

@@ -45,6 +45,7 @@ pub(super) struct Script {
     pub(super) purge: Answers<PurgeQueueResponse>,
     pub(super) workers: Answers<ListWorkersResponse>,
     pub(super) drain: Answers<DrainWorkerResponse>,
+    pub(super) workers_listed: Vec<ListWorkersRequest>,
     pub(super) drained: Vec<DrainWorkerRequest>,
     pub(super) submitted: Vec<SubmitRequest>,
     pub(super) watched: Vec<WatchResultRequest>,
@@ -249,9 +250,12 @@ impl AdminService for Fake {
 
     async fn list_workers(
         &self,
-        _: Request<ListWorkersRequest>,
+        request: Request<ListWorkersRequest>,
     ) -> Result<Response<ListWorkersResponse>, Status> {
-        self.answer(|script| script.workers.pop_front())
+        self.answer(|script| {
+            script.workers_listed.push(request.into_inner());
+            script.workers.pop_front()
+        })
     }
 
     async fn drain_worker(

@@ -3,24 +3,25 @@
 use std::fs;
 use std::path::Path;
 
-use super::ServerConfig;
+use serde::de::DeserializeOwned;
+
 use crate::error::{Error, Result};
 
 /// Closer than this, relative to its length, a known key is taken for the one that was meant.
 const SIMILAR_ENOUGH: f64 = 0.7;
 
-/// The config file over the defaults.
+/// A config file over its defaults.
 ///
 /// # Errors
 ///
 /// If it cannot be read, is not TOML, or holds a key or value that means nothing.
-pub(crate) fn load(path: &Path) -> Result<ServerConfig> {
+pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = fs::read_to_string(path)
         .map_err(|error| Error::usage(format!("cannot read the config file {}: {error}", path.display())))?;
     parse(&text, &path.display().to_string())
 }
 
-fn parse(text: &str, name: &str) -> Result<ServerConfig> {
+fn parse<T: DeserializeOwned>(text: &str, name: &str) -> Result<T> {
     toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| line_of(text, span.start));
         let message = error.message().trim();
@@ -56,10 +57,11 @@ fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ServerConfig;
     use super::*;
 
     fn error(text: &str) -> Error {
-        parse(text, "js.toml").expect_err(text)
+        parse::<ServerConfig>(text, "js.toml").expect_err(text)
     }
 
     #[test]
@@ -100,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = load(Path::new("/no/such/file.toml")).expect_err("no file");
+        let error = load::<ServerConfig>(Path::new("/no/such/file.toml")).expect_err("no file");
         assert!(error.message.contains("/no/such/file.toml"), "{error:?}");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{LimitsConfig, LogFormat, ServerConfig, values};
+use super::{LimitsConfig, LogFormat, ServerConfig, WorkerConfig, values};
 use crate::units;
 
 /// Flags of every server command.
@@ -45,6 +45,8 @@ pub(crate) struct ServerArgs {
     pub(crate) print_config: bool,
     #[command(flatten)]
     limits: LimitArgs,
+    #[command(flatten)]
+    worker: WorkerArgs,
 }
 
 /// Flags for the bounds.
@@ -88,6 +90,34 @@ struct LimitArgs {
     /// Most streams that follow jobs [default: 200000]
     #[arg(long, value_name = "N", env = "JOBSTREAM_WATCHERS_MAX", hide_env_values = true)]
     watchers_max: Option<NonZeroU32>,
+    /// Most workers, the server's own included [default: 10000]
+    #[arg(long, value_name = "N", env = "JOBSTREAM_WORKERS_MAX", hide_env_values = true)]
+    workers_max: Option<NonZeroU32>,
+}
+
+/// Flags for what workers elsewhere are held to.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Workers on other machines")]
+struct WorkerArgs {
+    /// How long a lease lasts after the last heartbeat
+    /// [default: 30s]
+    #[arg(long, value_name = "SPAN", value_parser = units::duration)]
+    #[arg(env = "JOBSTREAM_WORKER_LEASE", hide_env_values = true)]
+    worker_lease: Option<Duration>,
+    /// How often a worker is pinged; three silent intervals cut
+    /// it off [default: 10s]
+    #[arg(long, value_name = "SPAN", value_parser = units::duration)]
+    #[arg(env = "JOBSTREAM_WORKER_PING_INTERVAL", hide_env_values = true)]
+    worker_ping_interval: Option<Duration>,
+    /// How long it may take to accept a job [default: 5s]
+    #[arg(long, value_name = "SPAN", value_parser = units::duration)]
+    #[arg(env = "JOBSTREAM_WORKER_ACCEPT_TIMEOUT", hide_env_values = true)]
+    worker_accept_timeout: Option<Duration>,
+    /// How long it keeps its jobs while its connection is broken
+    /// [default: 800ms]
+    #[arg(long, value_name = "SPAN", value_parser = units::duration)]
+    #[arg(env = "JOBSTREAM_WORKER_RECONNECT_GRACE", hide_env_values = true)]
+    worker_reconnect_grace: Option<Duration>,
 }
 
 impl ServerArgs {
@@ -101,6 +131,7 @@ impl ServerArgs {
         set(&mut config.log.level, self.log_level);
         set(&mut config.log.format, self.log_format);
         self.limits.apply(&mut config.limits);
+        self.worker.apply(&mut config.worker);
     }
 }
 
@@ -116,6 +147,16 @@ impl LimitArgs {
         set(&mut limits.connections_max, self.connections_max);
         set(&mut limits.streams_per_connection_max, self.streams_per_connection_max);
         set(&mut limits.watchers_max, self.watchers_max);
+        set(&mut limits.workers_max, self.workers_max);
+    }
+}
+
+impl WorkerArgs {
+    fn apply(self, worker: &mut WorkerConfig) {
+        set(&mut worker.lease, self.worker_lease);
+        set(&mut worker.ping_interval, self.worker_ping_interval);
+        set(&mut worker.accept_timeout, self.worker_accept_timeout);
+        set(&mut worker.reconnect_grace, self.worker_reconnect_grace);
     }
 }
 

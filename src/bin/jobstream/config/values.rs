@@ -1,10 +1,18 @@
-//! Spans and sizes as they stand in a config file: `"30s"`, `"1MiB"`.
+//! Spans and sizes as they stand in a config file, `"30s"`, `"1MiB"`, and programs as they stand in `--exec`.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serializer, de};
 
 use crate::units;
+
+/// Reads `kind=program args`, but only the outline; the words after the `=` are read where the program is started.
+pub(crate) fn exec(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((kind, program)) if !kind.trim().is_empty() && !program.trim().is_empty() => Ok(text.to_owned()),
+        _ => Err("write kind=program, such as 'upper=tr a-z A-Z'".to_owned()),
+    }
+}
 
 /// Reads `1MiB`, `64KiB`, `2GiB`, `500kB` or a number of bytes.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {

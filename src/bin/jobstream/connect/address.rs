@@ -66,7 +66,8 @@ impl Address {
         }
     }
 
-    fn bare(&self) -> String {
+    /// Without where it came from.
+    pub(crate) fn bare(&self) -> String {
         self.uri.to_string().trim_end_matches('/').to_owned()
     }
 }

@@ -62,9 +62,8 @@ fn wrap(kinds: &[String]) -> Vec<String> {
 /// One line: `stopped after 3m: 12 jobs ended (10 succeeded, 1 failed, 1 cancelled), 2 lost`.
 pub(super) fn summary(totals: &Totals) -> String {
     let ended = totals.succeeded + totals.failed + totals.cancelled;
-    let jobs = if ended == 1 { "job" } else { "jobs" };
-    let mut line =
-        format!("stopped after {}: {} {jobs} ended", text::duration(totals.uptime), text::count(ended));
+    let jobs = text::counted(ended, "job", "jobs");
+    let mut line = format!("stopped after {}: {jobs} ended", text::duration(totals.uptime));
     if ended > 0 {
         let of =
             [(totals.succeeded, "succeeded"), (totals.failed, "failed"), (totals.cancelled, "cancelled")];

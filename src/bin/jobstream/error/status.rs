@@ -80,7 +80,9 @@ pub(crate) fn from_status(status: &Status, address: &str) -> Error {
 
 fn refused(status: &Status, reason: &str, details: &ErrorDetails) -> Error {
     let error = Error::new(exit_of(status.code(), reason), format!("{} ({reason})", status.message()));
-    let error = match hint_for(reason) {
+    let facts = details.error_info().map(|info| &info.metadata);
+    let names_worker = facts.is_some_and(|facts| facts.contains_key("worker"));
+    let error = match hint_for(reason, names_worker) {
         Some(hint) => error.hint(hint),
         None => error,
     };
@@ -102,12 +104,17 @@ fn exit_of(code: Code, reason: &str) -> Exit {
     }
 }
 
-fn hint_for(reason: &str) -> Option<&'static str> {
+fn hint_for(reason: &str, names_worker: bool) -> Option<&'static str> {
     Some(match reason {
         "JOB_NOT_FOUND" => {
             "in memory mode a restart forgets every job; `jobstream jobs ls` lists those there are"
         }
         "QUEUE_NOT_FOUND" => "`jobstream queues ls` lists the queues there are",
+        "WORKER_NOT_FOUND" => "`jobstream workers ls` lists the workers there are",
+        "WORKERS_FULL" => "the server's --workers-max sets the limit",
+        "ILLEGAL_STATE" if names_worker => {
+            "`jobstream queues pause` holds jobs back from the server's own workers (link POOL)"
+        }
         "RESULT_EXPIRED" => "`jobstream submit --retention 1d` keeps a result longer",
         "JOB_ID_REUSED" => "leave --job-id out, or give the same job again in full",
         "PAYLOAD_TOO_LARGE" => "store it elsewhere and submit a reference; `jobstream info` tells the limit",

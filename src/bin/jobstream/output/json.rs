@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::text;
 
-pub(crate) use admin::{queue, server_info};
+pub(crate) use admin::{queue, server_info, worker};
 pub(crate) use payload::{payload, value, well_known};
 
 /// A JSON object that grows field by field, in order.

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use jobstream::proto::v1::{
-    Disposition, Durability, Failure, FailureReason, JobState, LogLevel, LogStream, WaitReason,
+    Disposition, Durability, Failure, FailureReason, JobState, LogLevel, LogStream, WaitReason, WorkerLink,
+    WorkerState,
 };
 use prost_types::Timestamp;
 
@@ -77,6 +78,11 @@ pub(crate) fn count(number: u64) -> String {
     grouped
 }
 
+/// A number with what it counts: `1 job`, `1,204 jobs`.
+pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
+}
+
 /// A size in the largest binary unit that divides it well: `1 MiB`, `1.5 GiB`, `300 B`.
 pub(crate) fn bytes(bytes: u64) -> String {
     let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
@@ -130,6 +136,16 @@ pub(crate) fn durability(durability: Durability) -> &'static str {
 /// `CREATED`.
 pub(crate) fn disposition(disposition: Disposition) -> &'static str {
     short(disposition.as_str_name(), "DISPOSITION_")
+}
+
+/// `STREAM`.
+pub(crate) fn worker_link(link: WorkerLink) -> &'static str {
+    short(link.as_str_name(), "WORKER_LINK_")
+}
+
+/// `CONNECTED`.
+pub(crate) fn worker_state(state: WorkerState) -> &'static str {
+    short(state.as_str_name(), "WORKER_STATE_")
 }
 
 /// `WARN`; empty if the writer gave none.
@@ -189,6 +205,11 @@ mod tests {
             (bytes(300), bytes(1 << 20), bytes(3 << 29)),
             ("300 B".into(), "1 MiB".into(), "1.5 GiB".into())
         );
+    }
+
+    #[test]
+    fn one_of_a_kind_is_singular() {
+        assert_eq!((counted(1, "job", "jobs"), counted(0, "job", "jobs")), ("1 job".into(), "0 jobs".into()));
     }
 
     #[test]

@@ -10,7 +10,11 @@ use crate::config::{self, CommandConfig, ServerConfig};
 use crate::error::{Error, Result};
 
 /// The config's programs by kind; an `--exec` wins over a table.
-pub(super) fn handlers(config: &ServerConfig) -> Result<BTreeMap<String, CommandHandler>> {
+///
+/// # Errors
+///
+/// For an `--exec` that cannot be read.
+pub(crate) fn handlers(config: &ServerConfig) -> Result<BTreeMap<String, CommandHandler>> {
     let mut handlers = BTreeMap::new();
     for (kind, command) in &config.commands {
         handlers.insert(String::from(kind.clone()), handler(command, config));
@@ -68,7 +72,7 @@ fn guard() -> Option<OrphanGuard> {
     match program.and_then(|program| OrphanGuard::spawn(&program, &[ORPHAN_GUARD])) {
         Ok(guard) => Some(guard),
         Err(error) => {
-            tracing::warn!(%error, "no guard: commands may outlive a kill -9 of the server");
+            tracing::warn!(%error, "no guard: commands may outlive a kill -9 of this process");
             None
         }
     }

@@ -1,6 +1,6 @@
 //! The answers of AdminService as JSON.
 
-use jobstream::proto::v1::{GetServerInfoResponse, Limits, Queue, StateCounts};
+use jobstream::proto::v1::{GetServerInfoResponse, Limits, Queue, StateCounts, Worker};
 use serde_json::{Value, json};
 
 use super::{Object, well_known};
@@ -28,6 +28,24 @@ fn counts(counts: &StateCounts) -> Value {
         "failed": counts.failed,
         "cancelled": counts.cancelled,
     })
+}
+
+/// Who runs jobs, and how busy it is.
+pub(crate) fn worker(worker: &Worker) -> Value {
+    Object::default()
+        .with("workerId", worker.worker_id.as_str())
+        .with("name", worker.name.as_str())
+        .with("link", text::worker_link(worker.link()))
+        .with("state", text::worker_state(worker.state()))
+        .with("kinds", worker.kinds.as_slice())
+        .with("queues", worker.queues.as_slice())
+        .with("slots", worker.slots)
+        .with("slotsTaken", worker.slots_taken)
+        .with_some("createTime", well_known(worker.create_time))
+        .with_some("lastHeardAge", well_known(worker.last_heard_age))
+        .with_text("sdk", &worker.sdk)
+        .with_text("address", &worker.address)
+        .done()
 }
 
 /// What a server is and does.

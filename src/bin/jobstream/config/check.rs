@@ -1,0 +1,109 @@
+//! What must hold between the values of a config, each of which is fine by itself.
+
+use super::{LimitsConfig, ServerConfig, WorkerConfig};
+use crate::error::{Error, Result};
+use crate::output::text;
+
+/// What a message holds beside its payload, at most.
+const ENVELOPE_BYTES: u64 = 64 << 10;
+
+impl ServerConfig {
+    /// Checks what no value shows alone.
+    ///
+    /// # Errors
+    ///
+    /// A usage error that names both values and the way out.
+    pub(crate) fn check(&self) -> Result<()> {
+        check_sizes(&self.limits)?;
+        check_spans(&self.worker)
+    }
+}
+
+fn check_sizes(limits: &LimitsConfig) -> Result<()> {
+    let (payload, message) = (limits.payload_bytes_max, limits.message_bytes_max);
+    if payload.saturating_add(ENVELOPE_BYTES) <= message {
+        return Ok(());
+    }
+    let text = format!(
+        "payload_bytes_max is {payload}, but messages end at message_bytes_max, {message}: \
+         leave {ENVELOPE_BYTES} bytes between them"
+    );
+    Err(Error::usage(text))
+}
+
+fn check_spans(worker: &WorkerConfig) -> Result<()> {
+    let WorkerConfig { lease, ping_interval, accept_timeout, reconnect_grace } = *worker;
+    let spans = [
+        ("lease", lease),
+        ("ping_interval", ping_interval),
+        ("accept_timeout", accept_timeout),
+        ("reconnect_grace", reconnect_grace),
+    ];
+    if let Some((name, _)) = spans.into_iter().find(|(_, span)| span.is_zero()) {
+        return Err(Error::usage(format!("worker.{name} is 0: it must be longer")));
+    }
+    if lease < ping_interval {
+        let (lease, ping_interval) = (text::duration(lease), text::duration(ping_interval));
+        let text = format!(
+            "worker.lease is {lease}, but heartbeats come every worker.ping_interval, {ping_interval}: \
+             a lease must last as long, better three times as long"
+        );
+        return Err(Error::usage(text));
+    }
+    if reconnect_grace > lease {
+        let (lease, grace) = (text::duration(lease), text::duration(reconnect_grace));
+        let text = format!(
+            "worker.reconnect_grace is {grace}, but a lease ends after worker.lease, {lease}: \
+             it can only be shorter"
+        );
+        return Err(Error::usage(text));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(toml: &str) -> String {
+        let config: ServerConfig = toml::from_str(toml).expect("TOML");
+        config.check().expect_err(toml).message
+    }
+
+    #[test]
+    fn the_defaults_hold() {
+        assert!(ServerConfig::default().check().is_ok());
+    }
+
+    #[test]
+    fn a_payload_must_fit_a_message() {
+        assert!(refused("[limits]\npayload_bytes_max = '4MiB'").contains("message_bytes_max, 4194304"));
+    }
+
+    #[test]
+    fn a_lease_outlasts_its_heartbeats_and_the_grace() {
+        for (toml, expected) in [
+            (
+                "[worker]\nlease = '9s'",
+                "worker.lease is 9s, but heartbeats come every worker.ping_interval, 10s",
+            ),
+            ("[worker]\nping_interval = '31s'", "worker.lease is 30s"),
+            ("[worker]\nreconnect_grace = '31s'", "worker.reconnect_grace is 31s, but a lease ends after"),
+        ] {
+            let message = refused(toml);
+            assert!(message.contains(expected), "{message}");
+        }
+        let equal: ServerConfig =
+            toml::from_str("[worker]\nlease = '5s'\nping_interval = '5s'\nreconnect_grace = '5s'")
+                .expect("TOML");
+        assert!(equal.check().is_ok());
+    }
+
+    #[test]
+    fn no_span_of_a_worker_is_zero() {
+        for name in ["lease", "ping_interval", "accept_timeout", "reconnect_grace"] {
+            let message = refused(&format!("[worker]\n{name} = '0s'"));
+            assert_eq!(message, format!("worker.{name} is 0: it must be longer"));
+        }
+    }
+}

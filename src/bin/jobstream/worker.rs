@@ -1,0 +1,141 @@
+//! `jobstream worker`: programs here run the jobs of a server elsewhere.
+
+mod life;
+mod name;
+mod news;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use jobstream::worker::{CommandHandler, RemoteOptions};
+use serde::Deserialize;
+
+use crate::config::{self, CommandConfig, Kind, LogConfig, LogFormat, ServerConfig};
+use crate::connect::{self, Address};
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::interrupt::Interrupts;
+use crate::output::{Output, Voice};
+use crate::{server, units};
+use news::Terms;
+
+const EXAMPLES: &str = "\
+The server need not be up yet, and when it is lost the worker tries again until
+it is back; attempts go on meanwhile. SIGTERM or Ctrl-C drains: no new jobs,
+what runs may finish, the rest is given back. A second one ends at once. It
+exits 0 when it was drained, by a signal or an operator (`workers drain`).
+
+Examples:
+  jobstream worker --exec 'upper=tr a-z A-Z'
+  jobstream worker --address jobs.lan:7070 --queue media --slots 2 \\
+    --exec 'thumbnail=convert - -resize 64x64 png:-' --drain-timeout 2m
+
+worker.toml, with the keys `jobstream serve --print-config` shows:
+  [commands.thumbnail]
+  program = \"convert\"
+  args = [\"-\", \"-resize\", \"64x64\", \"png:-\"]
+  time_limit = \"1m\"
+  slots = 4";
+
+/// Run programs here for the jobs of a server elsewhere
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Worker {
+    /// Run a program for a kind: payload on stdin, result on
+    /// stdout; repeatable
+    #[arg(long, value_name = "KIND=PROGRAM ARGS", value_parser = config::exec)]
+    #[arg(required_unless_present = "config")]
+    exec: Vec<String>,
+    /// TOML file with [commands.KIND] tables
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Name shown with each attempt
+    /// [default: this machine's and the process id]
+    #[arg(long, value_name = "NAME", env = "JOBSTREAM_WORKER_NAME", hide_env_values = true)]
+    name: Option<String>,
+    /// Serve only this queue; repeatable [default: all]
+    #[arg(long = "queue", value_name = "NAME")]
+    queues: Vec<String>,
+    /// Jobs of each kind at the same time
+    /// [default: 8, or as the file says]
+    #[arg(long, value_name = "N", env = "JOBSTREAM_WORKER_SLOTS", hide_env_values = true)]
+    slots: Option<NonZeroU32>,
+    /// How long running jobs may take to end after a signal
+    #[arg(long, value_name = "SPAN", value_parser = units::duration, default_value = "30s")]
+    #[arg(env = "JOBSTREAM_DRAIN_TIMEOUT", hide_env_values = true)]
+    drain_timeout: Duration,
+    /// Server, host:port [env: JOBSTREAM_ADDRESS]
+    /// [default: http://127.0.0.1:7070]
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<String>,
+    /// warn, info, ... or directives
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    #[arg(env = "JOBSTREAM_LOG_LEVEL", hide_env_values = true)]
+    log_level: String,
+    /// text or json
+    #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
+    #[arg(env = "JOBSTREAM_LOG_FORMAT", hide_env_values = true)]
+    log_format: LogFormat,
+}
+
+/// The config file of a worker.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct WorkerFile {
+    /// Programs by kind.
+    commands: BTreeMap<Kind, CommandConfig>,
+}
+
+impl Worker {
+    /// Runs the command.
+    pub(crate) fn run(self, voice: Voice) -> Result<Exit> {
+        let output = Output::new(voice, None);
+        let address = Address::resolve(self.address.as_deref())?;
+        server::log_to_stderr(&LogConfig { level: self.log_level.clone(), format: self.log_format })?;
+        let runtime = tokio::runtime::Runtime::new()
+            .map_err(|error| Error::new(Exit::Other, format!("cannot start: {error}")))?;
+        let exit = runtime.block_on(self.work(&output, &address));
+        // A program that cannot be ended must not hold up the end.
+        runtime.shutdown_background();
+        exit
+    }
+
+    async fn work(self, output: &Output, address: &Address) -> Result<Exit> {
+        let interrupts = Interrupts::listen()?;
+        let handlers = self.handlers()?;
+        let name = self.name.unwrap_or_else(name::of_this_process);
+        let mut kinds = Vec::new();
+        let mut worker = jobstream::worker::Worker::new().name(&name);
+        if !self.queues.is_empty() {
+            worker = worker.queues(&self.queues);
+        }
+        for (kind, handler) in handlers {
+            kinds.push((kind.clone(), handler.slots));
+            worker = worker.command(kind, handler);
+        }
+        let running = worker
+            .connect(connect::lazy(address)?, RemoteOptions::default())
+            .map_err(|error| Error::usage(error.to_string()))?;
+        let terms = Terms { name, address: address.bare(), kinds, queues: self.queues };
+        output.notice(&terms.begins(address));
+        let end = life::live(&running, output, &terms, self.drain_timeout, interrupts).await;
+        life::conclude(end, output, address)
+    }
+
+    fn handlers(&self) -> Result<BTreeMap<String, CommandHandler>> {
+        let file: WorkerFile = self.config.as_deref().map(config::load).transpose()?.unwrap_or_default();
+        let config =
+            ServerConfig { exec: self.exec.clone(), commands: file.commands, ..ServerConfig::default() };
+        let mut handlers = server::handlers(&config)?;
+        if handlers.is_empty() {
+            return Err(Error::usage("there is nothing to run: name a program with --exec or in the file"));
+        }
+        if let Some(slots) = self.slots {
+            handlers.values_mut().for_each(|handler| handler.slots = slots.get());
+        }
+        Ok(handlers)
+    }
+}

@@ -1,0 +1,115 @@
+//! What a worker says of itself, a line a change.
+
+use std::time::Duration;
+
+use crate::connect::Address;
+use crate::output::text;
+
+/// What a worker serves, and where.
+#[derive(Debug)]
+pub(super) struct Terms {
+    /// Shown with each attempt.
+    pub(super) name: String,
+    /// Of the server.
+    pub(super) address: String,
+    /// Kinds, and how many jobs of each run at the same time.
+    pub(super) kinds: Vec<(String, u32)>,
+    /// Queues; none is all.
+    pub(super) queues: Vec<String>,
+}
+
+impl Terms {
+    /// `worker a-1 serves resize, upper of every queue: connecting to http://127.0.0.1:7070 (the default address)`.
+    pub(super) fn begins(&self, address: &Address) -> String {
+        let queues = match &self.queues[..] {
+            [] => "every queue".to_owned(),
+            [queue] => format!("queue {queue}"),
+            queues => format!("queues {}", queues.join(", ")),
+        };
+        let (name, kinds) = (&self.name, self.kinds());
+        format!("worker {name} serves {kinds} of {queues}: connecting to {address}")
+    }
+
+    /// `connected to http://127.0.0.1:7070 as w7 (server 0.1.0), 8 slots, kinds: resize`.
+    pub(super) fn connected(&self, worker_ids: &[String], server_version: &str) -> String {
+        let slots: u64 = self.kinds.iter().map(|(_, slots)| u64::from(*slots)).sum();
+        let slots = text::counted(slots, "slot", "slots");
+        let (address, ids, kinds) = (&self.address, worker_ids.join(", "), self.kinds());
+        format!("connected to {address} as {ids} (server {server_version}), {slots}, kinds: {kinds}")
+    }
+
+    /// That the connection is gone, or that there was none yet.
+    pub(super) fn away(&self, was_connected: bool, why: &str) -> String {
+        let (what, address) =
+            (if was_connected { "lost the server" } else { "cannot reach the server" }, &self.address);
+        let on = if was_connected { "; what runs goes on" } else { "" };
+        format!("{what} at {address}: {why}: trying again{on}")
+    }
+
+    fn kinds(&self) -> String {
+        self.kinds.iter().map(|(kind, _)| kind.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// That a signal drains.
+pub(super) fn draining(jobs: usize, within: Duration) -> String {
+    let jobs = text::counted(jobs as u64, "job", "jobs");
+    format!("draining {jobs}, up to {}; another signal ends at once", text::duration(within))
+}
+
+/// That an operator drains.
+pub(super) fn drained_by_operator(jobs: usize) -> String {
+    let jobs = text::counted(jobs as u64, "job", "jobs");
+    format!("an operator drains this worker: finishing {jobs}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terms(queues: &[&str]) -> Terms {
+        Terms {
+            name: "a-1".to_owned(),
+            address: "http://h:1".to_owned(),
+            kinds: vec![("resize".to_owned(), 8), ("upper".to_owned(), 2)],
+            queues: queues.iter().map(|queue| (*queue).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn it_begins_with_what_it_serves() {
+        let address = Address::resolve(Some("h:1")).expect("an address");
+        let begins = |queues| terms(queues).begins(&address);
+        let expected = "worker a-1 serves resize, upper of every queue: \
+                        connecting to http://h:1 (from --address)";
+        assert_eq!(begins(&[]), expected);
+        assert!(begins(&["a"]).contains("of queue a:"));
+        assert!(begins(&["a", "b"]).contains("of queues a, b:"));
+    }
+
+    #[test]
+    fn a_connection_is_told_with_what_the_server_calls_the_worker() {
+        let connected = terms(&[]).connected(&["w7".to_owned(), "w8".to_owned()], "0.1.0");
+        let expected = "connected to http://h:1 as w7, w8 (server 0.1.0), 10 slots, kinds: resize, upper";
+        assert_eq!(connected, expected);
+    }
+
+    #[test]
+    fn what_goes_on_is_told_only_if_something_can() {
+        assert_eq!(
+            terms(&[]).away(true, "reset"),
+            "lost the server at http://h:1: reset: trying again; what runs goes on"
+        );
+        assert_eq!(
+            terms(&[]).away(false, "refused"),
+            "cannot reach the server at http://h:1: refused: trying again"
+        );
+    }
+
+    #[test]
+    fn a_drain_tells_how_much_is_left_and_how_long_that_may_take() {
+        let expected = "draining 1 job, up to 30s; another signal ends at once";
+        assert_eq!(draining(1, Duration::from_secs(30)), expected);
+        assert_eq!(drained_by_operator(3), "an operator drains this worker: finishing 3 jobs");
+    }
+}

@@ -1,0 +1,39 @@
+//! `jobstream workers ls`: who runs jobs, and how busy they are.
+
+use clap::Args;
+
+use crate::connect::ClientArgs;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::output::Voice;
+
+const EXAMPLES: &str = "\
+Columns: id, name, link (POOL is the server's own, STREAM and UNARY are
+elsewhere), state, slots taken/all, kinds, queues (* is all), how long ago it
+was heard of, library, address.
+
+Examples:
+  jobstream workers ls
+  jobstream workers ls -o json | jq '.[] | select(.state == \"DISCONNECTED\")'";
+
+/// List workers, oldest first
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Ls {
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+impl Ls {
+    /// Runs the command.
+    pub(super) async fn run(self, voice: Voice) -> Result<Exit> {
+        let client = self.client.connect(voice).await?;
+        let workers = super::all(&client).await?;
+        super::show(&client, &workers)?;
+        if workers.is_empty() {
+            client.output.notice("no worker is connected: jobs wait");
+            client.output.tip("start one with `jobstream worker --exec 'kind=program args'`");
+        }
+        Ok(Exit::Ok)
+    }
+}
