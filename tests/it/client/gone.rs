@@ -91,6 +91,19 @@ async fn a_call_never_outlasts_its_deadline() {
 }
 
 #[tokio::test]
+async fn a_slow_network_is_waited_for_within_the_deadline() {
+    let scene = Scene::with(|_| {}, |options| options.call_timeout = Duration::from_secs(1)).await;
+    let delay = Duration::from_millis(50);
+    scene.proxy.delay(delay);
+    let started = Instant::now();
+    wait_for("an answer", scene.client.server_info()).await.expect("an answer in time");
+    assert!(started.elapsed() >= delay * 2, "{:?}", started.elapsed());
+    scene.proxy.delay(Duration::from_secs(3));
+    let error = wait_for("the call ends", scene.client.server_info()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
+}
+
+#[tokio::test]
 async fn tries_end_with_the_deadline_too() {
     let limit = Duration::from_millis(300);
     let scene = Scene::with(
