@@ -63,17 +63,6 @@ async fn a_silent_stream_is_given_up_and_resumed_on_another_connection() {
 }
 
 #[tokio::test]
-async fn a_slow_network_only_delays_a_watch() {
-    let scene = Scene::start().await;
-    scene.proxy.delay(Duration::from_millis(20));
-    let input = Chatter { outputs: 30, progress: 1, ..Chatter::default() };
-    let job = scene.client.job("test.chatter").json(&input).unwrap().submit::<u32>().await.unwrap();
-    let events = read_to(&mut job.watch(), JobState::Succeeded).await;
-    assert_eq!(sequences(&events), (1..=events.len() as u32).collect::<Vec<_>>());
-    assert_eq!((events.len(), scene.proxy.opened()), (34, 1));
-}
-
-#[tokio::test]
 async fn heartbeats_keep_a_stream_that_has_nothing_to_tell() {
     let scene = Scene::start().await;
     let job = scene.client.job("test.gate").submit::<Value>().await.unwrap();

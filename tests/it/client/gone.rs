@@ -10,8 +10,12 @@ use serde_json::Value;
 use super::{Scene, read_to};
 use crate::support::{TestServer, wait_for};
 
+/// No process comes back faster. The client tells a restart only if it took longer than a call.
+const RESTART: Duration = Duration::from_millis(500);
+
 /// Ends the server and starts another behind the same proxy.
 async fn restart(scene: &mut Scene) {
+    tokio::time::sleep(RESTART).await;
     scene.server = TestServer::start().await;
     scene.proxy.retarget(scene.server.address);
     scene.proxy.cut();
@@ -88,6 +92,19 @@ async fn a_call_never_outlasts_its_deadline() {
     assert!(started.elapsed() >= limit && started.elapsed() < limit * 10, "{:?}", started.elapsed());
     scene.proxy.resume();
     scene.client.server_info().await.expect("the connection still stands");
+}
+
+#[tokio::test]
+async fn a_slow_network_is_waited_for_within_the_deadline() {
+    let scene = Scene::with(|_| {}, |options| options.call_timeout = Duration::from_secs(1)).await;
+    let delay = Duration::from_millis(50);
+    scene.proxy.delay(delay);
+    let started = Instant::now();
+    wait_for("an answer", scene.client.server_info()).await.expect("an answer in time");
+    assert!(started.elapsed() >= delay * 2, "{:?}", started.elapsed());
+    scene.proxy.delay(Duration::from_secs(3));
+    let error = wait_for("the call ends", scene.client.server_info()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
 }
 
 #[tokio::test]

@@ -131,11 +131,12 @@ async fn a_full_server_is_asked_again_when_it_says_so() {
 }
 
 #[tokio::test]
-async fn a_full_server_is_told_when_patience_ends() {
+async fn a_full_server_is_told_when_no_try_is_left() {
     let scene =
         Scene::with(|setup| setup.engine.core.jobs_max = 1, |options| options.retry.tries_max = 1).await;
     scene.server.submit(job("test.gate")).await;
-    let error = scene.client.job("demo.echo").submit::<Value>().await.unwrap_err();
+    let request = scene.client.job("demo.echo");
+    let error = wait_for("the submit ends", request.submit::<Value>()).await.unwrap_err();
     assert_eq!((error.kind(), error.reason()), (ErrorKind::ResourceExhausted, reason::QUEUE_FULL));
     assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
     assert!(error.is_transient());
