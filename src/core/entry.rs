@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::history::{Detail, Stream, Transition};
 use super::list::Links;
 use super::sessions::SessionKey;
@@ -28,19 +30,19 @@ impl LeaseId {
 }
 
 impl LeaseId {
-    /// Reads a lease as it is displayed; `None` if the text is none.
+    /// Reads 32 hex digits; `None` if the text is anything else.
     pub fn parse(text: &str) -> Option<Self> {
         const DIGITS: usize = u128::BITS as usize / 4;
-        let is_lease =
-            text.len() == DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        is_lease.then(|| u128::from_str_radix(text, 16).ok().map(Self)).flatten()
+        let digits = (text.len() == DIGITS).then_some(text)?;
+        // Several times faster than the standard library's way, and this is done for every job of a remote worker.
+        Uuid::try_parse(digits).ok().map(|digits| Self(digits.as_u128()))
     }
 }
 
 /// 32 lower-case hex digits.
 impl fmt::Display for LeaseId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        f.write_str(Uuid::from_u128(self.0).simple().encode_lower(&mut Uuid::encode_buffer()))
     }
 }
 

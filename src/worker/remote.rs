@@ -21,6 +21,7 @@ use super::desk::Desk;
 use super::running::{Board, Signals};
 use super::setup::Part;
 use super::{RunningWorker, Worker, WorkerEnd, WorkerStatus};
+use crate::client::Client;
 use crate::engine::InlineHandler;
 use crate::error::Result;
 use crate::job::Kind;
@@ -54,21 +55,21 @@ impl Default for RemoteOptions {
 }
 
 impl Worker {
-    /// Runs the jobs of the server at the other end of this channel: attempts run on the present tokio runtime, whatever
+    /// Runs the jobs of the server at the other end of this channel, or of a client: attempts run on the present tokio runtime, whatever
     /// becomes of the connection. When it breaks, the worker connects again and keeps its attempts; when that takes
     /// longer than their leases last, they are ended, because the server gives their jobs to others.
     ///
-    /// The channel may be a lazy one: the first connection is tried as often as any other.
+    /// A channel may be a lazy one: the first connection is tried as often as any other.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
     /// use jobstream::worker::{JobContext, RemoteOptions, Worker};
     ///
-    /// let channel = tonic::transport::Endpoint::from_static("http://127.0.0.1:7070").connect_lazy();
+    /// let client = jobstream::client::Client::connect("http://127.0.0.1:7070").await?;
     /// let worker = Worker::new()
     ///     .name("doubler")
     ///     .handler("double", |_: JobContext, number: i64| async move { Ok(number * 2) })
-    ///     .connect(channel, RemoteOptions::default())?;
+    ///     .connect(&client, RemoteOptions::default())?;
     /// let end = worker.wait().await;
     /// # Ok(()) }
     /// ```
@@ -76,7 +77,8 @@ impl Worker {
     /// # Errors
     ///
     /// `InvalidField` for a kind or queue with a bad name.
-    pub fn connect(self, channel: Channel, options: RemoteOptions) -> Result<RunningWorker> {
+    pub fn connect(self, server: impl Into<Channel>, options: RemoteOptions) -> Result<RunningWorker> {
+        let channel = server.into();
         let queues = self.queue_names()?.unwrap_or_default();
         let queues: Vec<_> = queues.iter().map(|queue| queue.as_str().to_owned()).collect();
         let name = Kind::parse("name", &self.name)?.as_str().to_owned();
@@ -96,6 +98,12 @@ impl Worker {
             running.tasks().spawn(remote.run());
         }
         Ok(running)
+    }
+}
+
+impl From<&Client> for Channel {
+    fn from(client: &Client) -> Self {
+        client.channel()
     }
 }
 

@@ -1,4 +1,5 @@
-//! A worker on a server elsewhere, as its server sees it: a script says what the server says.
+//! A worker of a server elsewhere: mostly as its server sees it, where a script says what the server says; last with a
+//! real one.
 
 mod ends;
 mod greeting;
@@ -6,6 +7,7 @@ mod lifetime;
 mod reconnect;
 mod reports;
 mod room;
+mod whole;
 
 use std::time::Duration;
 

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use jobstream::proto::v1;
 use jobstream::proto::v1::attempt_report::News;
 use jobstream::worker::Worker;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::{connect, gate_worker, short};
-use crate::support::{Gate, ScriptedServer, assignment, lease_id, terms};
+use crate::support::{Gate, ScriptedServer, assignment, lease_id, terms, wait_for};
 
 fn numbers(reports: &[v1::AttemptReport]) -> Vec<u64> {
     reports.iter().map(|report| report.report_sequence).collect()
@@ -113,16 +114,14 @@ async fn a_server_that_pings_is_not_left() {
 
 #[tokio::test]
 async fn attempts_end_when_their_leases_run_out_without_a_server() {
-    let gate = Gate::new();
-    let mut server = ScriptedServer::start().await;
-    let (arrived, told) = (gate.clone(), Gate::new());
-    let cancelled = told.clone();
-    let worker = Worker::new().raw_handler("long", move |context| {
-        let (arrived, cancelled) = (arrived.clone(), cancelled.clone());
+    let (gate, mut server) = (Gate::new(), ScriptedServer::start().await);
+    let (arrivals, ended) = (gate.clone(), CancellationToken::new());
+    let handler_ended = ended.clone();
+    let worker = Worker::new().raw_handler("long", move |_| {
+        let (gate, ended) = (arrivals.clone(), handler_ended.clone().drop_guard());
         async move {
-            tokio::spawn(async move { arrived.pass().await });
-            context.cancelled().await;
-            cancelled.pass().await;
+            let _ended = ended;
+            gate.pass().await;
             std::future::pending().await
         }
     });
@@ -140,7 +139,7 @@ async fn attempts_end_when_their_leases_run_out_without_a_server() {
     // From here on nobody answers.
     drop(server);
     stream.fail(Status::unavailable("cut")).await;
-    told.arrival().await;
+    wait_for("the attempt ends", ended.cancelled()).await;
     let held = renewed.elapsed();
     assert!(held >= lease && held < lease * 10, "{held:?}");
     assert_eq!(running.stop(Duration::from_secs(10)).await, 0);
