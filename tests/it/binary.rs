@@ -220,3 +220,23 @@ async fn has_grpcurl() -> bool {
     assert!(found || std::env::var("CI").as_deref() != Ok("true"), "grpcurl must be there in CI");
     found
 }
+
+#[tokio::test]
+async fn the_session_by_hand_of_the_protocols_page_works() {
+    if !has_grpcurl().await {
+        println!("no grpcurl: skipped");
+        return;
+    }
+    let page = include_str!("../../docs/protocol.md");
+    let blocks: Vec<&str> =
+        page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let [session] = blocks[..] else { panic!("the page has {} sessions now", blocks.len()) };
+    let dev = Dev::start(&["--demo=false"]).await;
+    let told = dev.sh(&session.replace("localhost:7070", &dev.address)).await;
+    assert_eq!(told.matches("\"results\"").count(), 2, "{told}");
+    assert!(!told.contains("LEASE_LOST"), "{told}");
+    let jobs = dev.sh("jobstream jobs ls").await;
+    let id = jobs.split('\t').next().expect("an id");
+    assert_eq!(dev.sh(&format!("jobstream result {id}")).await, "HELLO");
+    assert_eq!(dev.sh("jobstream workers ls").await, "", "who holds no lease is forgotten");
+}

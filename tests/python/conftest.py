@@ -1,9 +1,11 @@
 """A real server on a free port, and stubs generated from proto/ as a user would."""
 
+import contextlib
 import importlib
 import os
 import queue
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -30,22 +32,30 @@ def api(tmp_path_factory):
     assert protoc.main(["protoc", *arguments, *protos]) == 0
     sys.path.insert(0, str(stubs))
     names = ["payload_pb2", "job_pb2", "job_service_pb2", "job_service_pb2_grpc", "admin_service_pb2"]
-    names.append("admin_service_pb2_grpc")
+    names += ["admin_service_pb2_grpc", "worker_service_pb2", "worker_service_pb2_grpc"]
     return SimpleNamespace(**{name: importlib.import_module(f"jobstream.v1.{name}") for name in names})
 
 
 @pytest.fixture(scope="session")
 def address():
-    """Where a server of this test run listens: the binary itself chooses the port and prints it."""
-    command = [os.environ["JOBSTREAM_BIN"], "dev", "--listen", "127.0.0.1:0"]
+    """Where a server of this test run listens."""
+    with serving() as server:
+        yield server.address
+
+
+@contextlib.contextmanager
+def serving(*flags):
+    """A server with these flags: the binary itself chooses the port and prints it."""
+    command = [os.environ["JOBSTREAM_BIN"], "dev", "--listen", "127.0.0.1:0", *flags]
     server = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     lines = queue.SimpleQueue()
     threading.Thread(target=forward, args=(server.stdout, lines), daemon=True).start()
     try:
-        yield printed_address(lines)
+        yield SimpleNamespace(address=printed_address(lines), process=server)
     finally:
+        server.send_signal(signal.SIGCONT)
         server.terminate()
         try:
             server.wait(PATIENCE)

@@ -12,7 +12,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-SERVICES = ["jobstream.v1.JobService", "jobstream.v1.AdminService"]
+SERVICES = ["jobstream.v1.JobService", "jobstream.v1.WorkerService", "jobstream.v1.AdminService"]
 
 
 @pytest.mark.parametrize("service", ["", *SERVICES])

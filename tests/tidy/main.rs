@@ -1,9 +1,10 @@
-//! Guards of the house rules that no compiler or linter knows: layers, absences, sizes, words, the API's comments.
+//! Guards of the house rules that no compiler or linter knows: layers, absences, sizes, words, the API's comments, pages.
 //!
 //! Each module holds one group of rules, a test that the repository keeps them and tests that a breach is seen.
 
 mod absent;
 mod layers;
+mod pages;
 mod proto;
 mod sizes;
 mod source;

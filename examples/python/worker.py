@@ -1,0 +1,119 @@
+"""A worker without a library, see docs/protocol.md: `python worker.py HOST:PORT`."""
+import queue, random, sys, threading, time, uuid
+
+import grpc
+from jobstream.v1 import job_pb2, payload_pb2, worker_service_pb2 as v1
+from jobstream.v1.worker_service_pb2_grpc import WorkerServiceStub
+
+FINAL = {grpc.StatusCode[name] for name in "INVALID_ARGUMENT UNIMPLEMENTED UNAUTHENTICATED PERMISSION_DENIED".split()}
+
+class Stopped(Exception):
+    """What a handler raises after its `stop` was set."""
+
+class Worker:
+    def __init__(self, name, slots, handlers):
+        self.handlers, self.lock, self.requests = handlers, threading.Lock(), None
+        self.hello = v1.Hello(protocol_version=1, name=name, instance_id=str(uuid.uuid4()), kinds=handlers, slots=slots)
+        self.running = {}  # By lease, what tells its handler to stop.
+        self.reports, self.sequence = [], 0  # Those not acknowledged, and the last number.
+        self.lease, self.silence, self.renewed, self.leaving = 30, 30, 0, False
+
+    def run(self, channel):
+        threading.Thread(target=self.guard, daemon=True).start()
+        pause = 0.05
+        while not (self.leaving and not self.running and not self.reports):
+            began = time.monotonic()
+            try:
+                self.converse(WorkerServiceStub(channel))
+            except grpc.RpcError as error:
+                if error.code() in FINAL:
+                    raise
+            pause = 0.05 if time.monotonic() - began > 5 else min(2 * pause, 5)
+            time.sleep(pause * random.random())
+
+    def converse(self, stub):
+        requests, self.heard = queue.SimpleQueue(), time.monotonic()
+        with self.lock:
+            self.hello.held_lease_ids[:] = {*self.running, *(report.lease_id for report in self.reports)}
+            requests.put(v1.WorkRequest(hello=self.hello))
+        self.call = stub.Work(iter(requests.get, None))
+        try:
+            for response in self.call:
+                with self.lock:
+                    self.heard = time.monotonic()
+                    self.handle(response, requests)
+        finally:
+            self.requests = None
+            requests.put(None)
+
+    def handle(self, response, requests):
+        if response.HasField("welcome"):
+            terms, self.requests, self.renewed = response.welcome, requests, self.heard
+            self.lease, self.silence = seconds(terms.lease), 3 * seconds(terms.ping_interval)
+            self.stop(set(self.running) - set(terms.standing_lease_ids))
+            self.reports = [report for report in self.reports if report.report_sequence > terms.acked_report_sequence]
+            for report in self.reports:  # Before newer ones: the server takes only numbers that grow.
+                self.send(reports=[report])
+            print("connected as", terms.worker_id, flush=True)
+        for job in response.assignments:
+            self.running[job.lease_id] = threading.Event()
+            threading.Thread(target=self.attempt, args=[job, self.running[job.lease_id]], daemon=True).start()
+            self.send(accepted_lease_ids=[job.lease_id])
+        self.stop(cancel.lease_id for cancel in response.cancels)
+        self.stop(refusal.lease_id for refusal in response.ack.refusals)
+        self.reports = [report for report in self.reports if report.report_sequence > response.ack.report_sequence]
+        if response.HasField("ping"):
+            self.renewed = self.heard
+            self.send(heartbeat=v1.WorkerHeartbeat(lease_ids=self.running))
+        if response.HasField("drain"):
+            self.leaving = not response.drain.server_shutdown
+            timer = threading.Timer(seconds(response.drain.time_left), lambda: self.stop(list(self.running)))
+            timer.daemon = True
+            timer.start()
+        if self.leaving and not self.running and not self.reports:
+            requests.put(None)  # Closes this side; the server ends the stream.
+
+    def attempt(self, job, stop):
+        try:
+            end = {"complete": v1.AttemptComplete(result=self.handlers[job.kind](job, stop))}
+        except Stopped:
+            end = {"release": v1.AttemptRelease()}  # Ends a cancelled job; any other is given to another worker.
+        except Exception as error:
+            end = {"fail": v1.AttemptFail(failure=job_pb2.Failure(message=str(error), retryable=True))}
+        with self.lock:  # Exactly one end for each assignment, even if its lease is gone.
+            self.sequence += 1
+            self.reports.append(v1.AttemptReport(lease_id=job.lease_id, report_sequence=self.sequence, **end))
+            del self.running[job.lease_id]
+            self.send(reports=self.reports[-1:])
+
+    def send(self, **parts):
+        if self.requests:
+            self.requests.put(v1.WorkRequest(**parts))
+
+    def stop(self, leases):
+        for lease in set(leases) & set(self.running):
+            self.running[lease].set()
+
+    def guard(self):  # Leaves a silent server; stops what runs once the server may have given it to others.
+        while True:
+            time.sleep(min(self.lease, self.silence) / 10)
+            if self.requests and time.monotonic() - self.heard > self.silence:
+                self.call.cancel()
+            if time.monotonic() - self.renewed > self.lease:
+                self.stop(list(self.running))
+
+def seconds(span):
+    return span.seconds + span.nanos / 1e9
+
+def shout(job, stop):
+    return payload_pb2.Payload(text=job.payload.text.upper())
+
+def nap(job, stop):
+    if stop.wait(float(job.payload.text)):
+        raise Stopped
+    return payload_pb2.Payload(text="rested")
+
+if __name__ == "__main__":
+    soon = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 5000)]
+    with grpc.insecure_channel(sys.argv[1], soon) as channel:
+        Worker("python", 4, {"shout": shout, "nap": nap}).run(channel)
