@@ -36,7 +36,8 @@ async fn stuck_process(server: &TestServer, id: &str) -> Pid {
         if let Some(jobstream::proto::v1::job_event::Event::Log(log)) =
             watched.events.last().and_then(|event| event.event.clone())
         {
-            return Pid::from_raw(log.text.parse().expect("a process id")).expect("not zero");
+            let pid = log.text.parse().unwrap_or_else(|_| panic!("no process id: {log:?}"));
+            return Pid::from_raw(pid).expect("not zero");
         }
     }
 }
