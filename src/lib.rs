@@ -9,6 +9,7 @@ pub mod job;
 pub mod proto;
 pub mod rpc;
 pub mod server;
+pub mod signals;
 pub mod testing;
 pub mod worker;
 

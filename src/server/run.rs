@@ -15,6 +15,7 @@ use crate::engine::Engine;
 use crate::job::JobState;
 use crate::proto::DESCRIPTORS;
 use crate::rpc;
+use crate::signals::Interrupts;
 use crate::worker::RunningWorker;
 
 /// How long open requests and handlers that were told to end get before they are cut; within the second that a shutdown
@@ -50,6 +51,26 @@ pub struct Shutdown {
     pub graceful: CancellationToken,
     /// End at once.
     pub now: CancellationToken,
+}
+
+impl Shutdown {
+    /// Has signals say them: the first SIGINT or SIGTERM the graceful one, the second the other.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn on_signals() -> io::Result<Self> {
+        let (mut interrupts, shutdown) = (Interrupts::listen()?, Self::default());
+        let told = shutdown.clone();
+        tokio::spawn(async move {
+            interrupts.next().await;
+            tracing::info!("draining: running jobs may finish; another signal ends at once");
+            told.graceful.cancel();
+            interrupts.next().await;
+            told.now.cancel();
+        });
+        Ok(shutdown)
+    }
 }
 
 /// What a shutdown left behind.

@@ -1,5 +1,6 @@
 //! A worker at work: how it is told to end, and how others see what it is at.
 
+use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -9,8 +10,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::signals::Interrupts;
+
 /// What a draining worker gets, beyond its time, to end by force what still runs and to have the last reports taken.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(5);
+/// What attempts that a second signal ends get to let go.
+const STOP_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// A worker at work. Cheap to clone; dropping it leaves it at work.
 #[derive(Clone)]
@@ -104,7 +109,35 @@ impl RunningWorker {
     /// Waits for the worker's end and answers its reason.
     pub async fn wait(&self) -> WorkerEnd {
         self.0.tasks.wait().await;
+        self.end()
+    }
+
+    fn end(&self) -> WorkerEnd {
         self.0.signals.0.end.get().cloned().unwrap_or(WorkerEnd::Told)
+    }
+
+    /// Waits for the worker's end, which signals bring about from now on: the first SIGINT or SIGTERM drains it as
+    /// [`drain`](Self::drain) does, the second stops it at once.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses to hand out signals.
+    pub async fn until_signal(&self, drain: Duration) -> io::Result<WorkerEnd> {
+        let mut interrupts = Interrupts::listen()?;
+        let draining = async {
+            interrupts.next().await;
+            tokio::select! {
+                _ = self.drain(drain) => {}
+                () = interrupts.next() => {
+                    self.stop(STOP_TIME_MAX).await;
+                }
+            }
+        };
+        tokio::select! {
+            end = self.wait() => return Ok(end),
+            () = draining => {}
+        }
+        Ok(self.end())
     }
 
     /// What the worker is at, now and from now on.

@@ -186,6 +186,7 @@ async fn every_command_of_the_readme_works() {
     let blocks: Vec<&str> =
         readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     let (dev, upper) = (Dev::start(&[]).await, Dev::start(&["--exec", "upper=tr a-z A-Z"]).await);
+    let _worker = worker::Remote::connected(&dev, &["--exec", "reverse=rev"]).await;
     let mut seen = (0, 0);
     for block in blocks {
         let address = ("127.0.0.1:7071", upper.address.as_str());
@@ -195,6 +196,10 @@ async fn every_command_of_the_readme_works() {
             "cargo test" | "cargo run --release -- dev" => seen.0 += 1,
             serve if serve.starts_with("jobstream dev ") => {
                 assert_eq!(serve, "jobstream dev --listen 127.0.0.1:7071 --exec 'upper=tr a-z A-Z'");
+                seen.0 += 1;
+            }
+            work if work.starts_with("jobstream worker ") => {
+                assert_eq!(work, "jobstream worker --address localhost:7070 --exec 'reverse=rev'");
                 seen.0 += 1;
             }
             grpcurl if grpcurl.contains("grpcurl") && !has_grpcurl().await => println!("no grpcurl: skipped"),
@@ -212,7 +217,7 @@ async fn every_command_of_the_readme_works() {
             }
         }
     }
-    assert!(seen.0 == 3 && seen.1 >= 3, "the README has other commands now: {seen:?}");
+    assert!(seen.0 == 4 && seen.1 >= 4, "the README has other commands now: {seen:?}");
 }
 
 async fn has_grpcurl() -> bool {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::connect::ClientArgs;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::interrupt::Interrupts;
+use crate::interrupt;
 use crate::outcome::Standing;
 use crate::output::Voice;
 use crate::units;
@@ -46,7 +46,7 @@ impl GetResult {
         let job_id = self.id.to_string();
         let client = self.client.connect(voice).await?;
         if let Some(limit) = self.wait {
-            let mut interrupts = Interrupts::listen()?;
+            let mut interrupts = interrupt::listen()?;
             return wait_and_conclude(&client, &job_id, limit, self.patience.reconnect, &mut interrupts)
                 .await;
         }

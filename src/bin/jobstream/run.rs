@@ -5,7 +5,7 @@ use clap::Args;
 use crate::connect::ClientArgs;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::interrupt::Interrupts;
+use crate::interrupt;
 use crate::output::Voice;
 use crate::spec::JobArgs;
 use crate::submit::watch_to_end;
@@ -40,7 +40,7 @@ impl Run {
     /// Runs the command.
     pub(crate) async fn run(self, voice: Voice) -> Result<Exit> {
         let spec = self.job.spec()?;
-        let interrupts = Interrupts::listen()?;
+        let interrupts = interrupt::listen()?;
         let client = self.client.connect(voice).await?;
         watch_to_end(&client, spec, self.patience.reconnect, self.cancel_on_interrupt, interrupts).await
     }

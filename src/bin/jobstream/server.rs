@@ -1,7 +1,6 @@
 //! The server commands' work: an engine, a worker and a server as the config describes them, until a signal.
 
 mod commands;
-mod signals;
 
 use std::io::{self, IsTerminal, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -68,8 +67,7 @@ async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -
     let engine = Engine::start(engine_options(&config));
     let worker = start_worker(&config, &engine)?;
     let kinds = engine.info().kinds.iter().map(|kind| (**kind).to_owned()).collect();
-    let shutdown = Shutdown::default();
-    signals::listen(shutdown.clone()).map_err(|error| failed("listen for signals", &error))?;
+    let shutdown = Shutdown::on_signals().map_err(|error| failed("listen for signals", &error))?;
     let server = Server::new(engine.clone(), server_options(&config)).with_worker(worker);
     ready(&Ready { address, kinds })?;
     let report = server.run(listener, shutdown).await.map_err(|error| failed("serve", &error))?;

@@ -10,7 +10,7 @@ use crate::connect::{Client, ClientArgs};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::follow::{FollowOptions, Followed, Show, Stdout, follow};
-use crate::interrupt::Interrupts;
+use crate::interrupt::{self, Interrupts};
 use crate::outcome;
 use crate::output::{Format, Voice, json, text};
 use crate::spec::JobArgs;
@@ -57,7 +57,7 @@ impl Submit {
         let patience = self.patience.reconnect;
         let client = self.client.connect(voice).await?;
         if self.watch {
-            let interrupts = Interrupts::listen()?;
+            let interrupts = interrupt::listen()?;
             return watch_to_end(&client, spec, patience, false, interrupts).await;
         }
         match self.wait {
@@ -66,7 +66,7 @@ impl Submit {
                 print_answer(&client, &answer)
             }
             Some(limit) => {
-                let mut interrupts = Interrupts::listen()?;
+                let mut interrupts = interrupt::listen()?;
                 let answer = tokio::select! {
                     answer = submit(&client, spec, false) => answer?,
                     () = interrupts.next() => return Ok(left_while_submitting(&client, &job_id)),

@@ -7,7 +7,7 @@ use crate::connect::ClientArgs;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::follow::{FollowOptions, Followed, Show, Stdout, follow};
-use crate::interrupt::Interrupts;
+use crate::interrupt;
 use crate::outcome;
 use crate::output::Voice;
 use crate::wait::PatienceArgs;
@@ -40,7 +40,7 @@ pub(crate) struct Watch {
 impl Watch {
     /// Runs the command.
     pub(crate) async fn run(self, voice: Voice) -> Result<Exit> {
-        let mut interrupts = Interrupts::listen()?;
+        let mut interrupts = interrupt::listen()?;
         let client = self.client.connect(voice).await?;
         let stdout = match client.output.format.is_json() {
             true => Stdout::Events,

@@ -17,7 +17,7 @@ use crate::config::{self, CommandConfig, Kind, LogConfig, LogFormat, ServerConfi
 use crate::connect::{self, Address};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::interrupt::Interrupts;
+use crate::interrupt;
 use crate::output::{Output, Voice};
 use crate::{server, units};
 use news::Terms;
@@ -104,7 +104,7 @@ impl Worker {
     }
 
     async fn work(self, output: &Output, address: &Address) -> Result<Exit> {
-        let interrupts = Interrupts::listen()?;
+        let interrupts = interrupt::listen()?;
         let handlers = self.handlers()?;
         let name = self.name.unwrap_or_else(name::of_this_process);
         let mut kinds = Vec::new();

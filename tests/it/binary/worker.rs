@@ -15,7 +15,7 @@ use super::{BINARY, Dev};
 use crate::support::{Watched, connect, new_id, until, wait_for, watch_request};
 
 /// A running `jobstream worker`.
-struct Remote {
+pub(super) struct Remote {
     child: Child,
     lines: Lines<BufReader<ChildStderr>>,
 }
@@ -30,7 +30,7 @@ impl Remote {
     }
 
     /// One that is connected.
-    async fn connected(dev: &Dev, args: &[&str]) -> Self {
+    pub(super) async fn connected(dev: &Dev, args: &[&str]) -> Self {
         let mut remote = Self::start(&dev.address, args);
         remote.says("connected to").await;
         remote
