@@ -107,7 +107,7 @@ impl Bench {
             for order in now(self.session.orders()) {
                 let Order::Run(attempt) = order else { continue };
                 let end = AttemptEnd::Success(attempt.payload.clone());
-                reporter.end(attempt.job_id, attempt.lease, end).expect("the lease stands");
+                reporter.end(attempt.lease, end).expect("the lease stands");
             }
         }
         let time = begin.elapsed();

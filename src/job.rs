@@ -134,6 +134,24 @@ pub enum FailureReason {
     NotStarted,
 }
 
+impl FailureReason {
+    /// The name people see: `ATTEMPT_TIMEOUT`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Handler => "HANDLER",
+            Self::Panic => "PANIC",
+            Self::AttemptTimeout => "ATTEMPT_TIMEOUT",
+            Self::WorkerLost => "WORKER_LOST",
+            Self::Deadline => "DEADLINE",
+            Self::ExitStatus => "EXIT_STATUS",
+            Self::UnknownKind => "UNKNOWN_KIND",
+            Self::BadPayload => "BAD_PAYLOAD",
+            Self::ResultTooLarge => "RESULT_TOO_LARGE",
+            Self::NotStarted => "NOT_STARTED",
+        }
+    }
+}
+
 /// Why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {

@@ -197,7 +197,7 @@ impl fmt::Display for ResultError {
         match self {
             Self::Failed { job_id, failure } => {
                 let Failure { reason, message, attempt, .. } = &**failure;
-                write!(f, "job {job_id} failed in attempt {attempt}: {message} ({reason:?})")
+                write!(f, "job {job_id} failed in attempt {attempt}: {message} ({})", reason.name())
             }
             Self::Cancelled { job_id, cancellation } => {
                 let how = if cancellation.forced { "by force" } else { "in good order" };

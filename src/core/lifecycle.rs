@@ -236,8 +236,18 @@ impl Core {
             let timeout = self.attempt_timeout(key);
             Failure::new(FailureReason::AttemptTimeout, format!("the attempt ran longer than {timeout:?}"))
         } else {
-            let name = self.sessions.get(lost_by).map(|session| session.name.clone()).unwrap_or_default();
-            let message = format!("the lease of worker {name} ran out during the attempt");
+            let message = match self.sessions.get(lost_by) {
+                Some(session) if !session.connected => {
+                    format!(
+                        "the connection of worker {} broke, and it did not come back in time",
+                        session.name
+                    )
+                }
+                session => {
+                    let name = session.map(|session| session.name.clone()).unwrap_or_default();
+                    format!("the lease of worker {name} ran out during the attempt")
+                }
+            };
             Failure::new(FailureReason::WorkerLost, message)
         };
         self.leave_session(key, true, effects);

@@ -10,7 +10,6 @@ use parking_lot::Mutex;
 use super::Engine;
 use crate::core::{Assignment, AttemptEnd, Drain, LeaseId, Report, SessionKey, SessionSpec, Stop};
 use crate::error::Result;
-use crate::job::JobId;
 
 /// A handler that is short and never blocks: it runs on the thread that dispatched the attempt.
 pub type InlineHandler = Arc<dyn Fn(Assignment) -> AttemptEnd + Send + Sync>;
@@ -155,7 +154,7 @@ impl Reporter {
     /// # Errors
     ///
     /// `LeaseLost` if the attempt no longer stands; `PayloadTooLarge` for too large a chunk.
-    pub fn report(&self, _: JobId, lease: LeaseId, report: Report) -> Result<()> {
+    pub fn report(&self, lease: LeaseId, report: Report) -> Result<()> {
         self.engine.report(self.session, lease, report)
     }
 
@@ -164,7 +163,7 @@ impl Reporter {
     /// # Errors
     ///
     /// `LeaseLost` if it no longer stood; the slot is free all the same.
-    pub fn end(&self, _: JobId, lease: LeaseId, end: AttemptEnd) -> Result<()> {
+    pub fn end(&self, lease: LeaseId, end: AttemptEnd) -> Result<()> {
         self.engine.end_attempt(self.session, lease, end)
     }
 }

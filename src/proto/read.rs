@@ -3,7 +3,7 @@
 //! What a newer server adds must not break an older client: unknown values read as the nearest known one, and only
 //! what cannot be understood without them is `None`.
 
-mod event;
+pub(super) mod event;
 mod job;
 
 pub(crate) use event::{Incoming, event};

@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::JobError;
 use super::handler::read_json;
-use super::link::{About, Link};
-use crate::core::Assignment;
+use super::link::Link;
+use crate::core::{Assignment, LeaseId};
 use crate::error::Result;
 use crate::job::{JobId, Log, LogLevel, LogStream, Output, Payload, Progress};
 
@@ -103,7 +103,7 @@ impl JobContext {
 
     /// Tells how far the attempt is, in any of the ways there are.
     pub fn report_progress(&self, progress: Progress) {
-        self.0.link.progress(self.about(), progress);
+        self.0.link.progress(self.lease(), progress);
     }
 
     /// Emits a chunk of output, for those who watch. It does not become part of the result.
@@ -125,7 +125,7 @@ impl JobContext {
     /// As [`JobContext::output`].
     pub async fn output_on(&self, channel: &str, chunk: Payload) -> Result<(), JobError> {
         let output = Output { payload: chunk, channel: channel.into() };
-        Ok(self.0.link.output(self.about(), output).await?)
+        Ok(self.0.link.output(self.lease(), output).await?)
     }
 
     /// Writes a log line, for those who watch.
@@ -135,7 +135,7 @@ impl JobContext {
 
     /// Writes a log line of this level and stream.
     pub fn log_at(&self, level: LogLevel, stream: LogStream, text: &str) {
-        self.0.link.log(self.about(), Log { level, text: text.into(), stream });
+        self.0.link.log(self.lease(), Log { level, text: text.into(), stream });
     }
 
     /// Whether the handler was told to stop.
@@ -167,7 +167,7 @@ impl JobContext {
         &self.0.assignment
     }
 
-    fn about(&self) -> About {
-        (self.0.assignment.job_id, self.0.assignment.lease)
+    fn lease(&self) -> LeaseId {
+        self.0.assignment.lease
     }
 }

@@ -115,7 +115,7 @@ impl Desk {
 
     /// Runs one attempt. Its control is there before its task, so that a stop finds it.
     pub(super) fn run(&self, assignment: Assignment, link: Link) {
-        let (about, lease) = ((assignment.job_id, assignment.lease), assignment.lease);
+        let lease = assignment.lease;
         let handler = self.handlers.get(&assignment.kind).cloned();
         let unknown = handler::unknown_kind(&assignment.kind);
         let control = Control { cancel: CancellationToken::new(), force: self.stop.child_token() };
@@ -140,7 +140,7 @@ impl Desk {
                 end => end,
             };
             attempts.lock().remove(&lease);
-            link.end(about, end);
+            link.end(lease, end);
         };
         self.tasks.spawn(self.own_tasks.track_future(attempt));
     }

@@ -7,7 +7,7 @@ use super::remote::Ledger;
 use crate::core::{AttemptEnd, LeaseId, Report};
 use crate::engine::Reporter;
 use crate::error::Result;
-use crate::job::{JobId, Log, Output, Progress};
+use crate::job::{Log, Output, Progress};
 
 /// The way from an attempt to whoever gave it. Cheap to clone.
 #[derive(Clone)]
@@ -20,32 +20,29 @@ pub(super) enum Link {
     Recorder(Arc<Recorder>),
 }
 
-/// Which attempt news is about.
-pub(super) type About = (JobId, LeaseId);
-
 impl Link {
     // If the attempt no longer stands, its handler is being stopped anyway: progress and logs need no answer.
 
-    pub(super) fn progress(&self, (job, lease): About, progress: Progress) {
+    pub(super) fn progress(&self, lease: LeaseId, progress: Progress) {
         match self {
-            Self::Engine(reporter) => drop(reporter.report(job, lease, Report::Progress(progress))),
+            Self::Engine(reporter) => drop(reporter.report(lease, Report::Progress(progress))),
             Self::Remote(ledger) => ledger.progress(lease, progress),
             Self::Recorder(recorder) => recorder.report(Report::Progress(progress)),
         }
     }
 
-    pub(super) fn log(&self, (job, lease): About, log: Log) {
+    pub(super) fn log(&self, lease: LeaseId, log: Log) {
         match self {
-            Self::Engine(reporter) => drop(reporter.report(job, lease, Report::Log(log))),
+            Self::Engine(reporter) => drop(reporter.report(lease, Report::Log(log))),
             Self::Remote(ledger) => ledger.log(lease, log),
             Self::Recorder(recorder) => recorder.report(Report::Log(log)),
         }
     }
 
     /// Waits for room if there is none.
-    pub(super) async fn output(&self, (job, lease): About, output: Output) -> Result<()> {
+    pub(super) async fn output(&self, lease: LeaseId, output: Output) -> Result<()> {
         match self {
-            Self::Engine(reporter) => reporter.report(job, lease, Report::Output(output)),
+            Self::Engine(reporter) => reporter.report(lease, Report::Output(output)),
             Self::Remote(ledger) => ledger.output(lease, output).await,
             Self::Recorder(recorder) => {
                 recorder.report(Report::Output(output));
@@ -55,9 +52,9 @@ impl Link {
     }
 
     /// Ends the attempt. A lost lease was told to the handler by its stop; here it only frees the slot.
-    pub(super) fn end(&self, (job, lease): About, end: AttemptEnd) {
+    pub(super) fn end(&self, lease: LeaseId, end: AttemptEnd) {
         match self {
-            Self::Engine(reporter) => drop(reporter.end(job, lease, end)),
+            Self::Engine(reporter) => drop(reporter.end(lease, end)),
             Self::Remote(ledger) => ledger.end(lease, end),
             Self::Recorder(recorder) => recorder.end(end),
         }

@@ -10,9 +10,8 @@ use super::{ParseLimits, PayloadSource, RESULT_WAIT_MAX, Violations, payload};
 use crate::core::{AttemptEnd, Hello, LeaseId, Peer, Report, SessionSpec};
 use crate::engine::{Attempted, Frame, News};
 use crate::error::{Error, Result};
-use crate::job::{
-    Failure, FailureReason, Kind, Log, LogLevel, LogStream, Output, Progress, QueueName, quoted,
-};
+use crate::job::{Failure, FailureReason, Kind, Output, QueueName, quoted};
+use crate::proto::read::event;
 use crate::proto::v1;
 use crate::proto::v1::attempt_report::News as Wire;
 
@@ -240,9 +239,9 @@ fn attempt_report(
 
 fn read_news(wire: Wire, source: PayloadSource, limits: &ParseLimits) -> Result<News> {
     Ok(match wire {
-        Wire::Progress(wire) => News::Report(Report::Progress(progress(wire))),
+        Wire::Progress(wire) => News::Report(Report::Progress(event::progress(wire))),
         Wire::Output(wire) => News::Report(Report::Output(output(wire, source, limits)?)),
-        Wire::Log(wire) => News::Report(Report::Log(log(&wire))),
+        Wire::Log(wire) => News::Report(Report::Log(event::log(&wire))),
         Wire::Complete(wire) => News::End(complete(wire, source)),
         Wire::Fail(wire) => News::End(fail(wire, source)),
         Wire::Release(wire) => News::End(AttemptEnd::Release(pause(wire.delay).unwrap_or_default())),
@@ -250,30 +249,9 @@ fn read_news(wire: Wire, source: PayloadSource, limits: &ParseLimits) -> Result<
     })
 }
 
-/// Progress as reported; Core cuts it to its bounds.
-fn progress(wire: v1::Progress) -> Progress {
-    let v1::Progress { fraction, done, total, unit, message } = wire;
-    Progress { fraction, done, total, unit, message }
-}
-
 fn output(wire: v1::Output, source: PayloadSource, limits: &ParseLimits) -> Result<Output> {
     let payload = payload(wire.payload, "output.payload", source, limits)?;
     Ok(Output { payload, channel: wire.channel.into() })
-}
-
-fn log(wire: &v1::Log) -> Log {
-    let level = match wire.level() {
-        v1::LogLevel::Debug => LogLevel::Debug,
-        v1::LogLevel::Unspecified | v1::LogLevel::Info => LogLevel::Info,
-        v1::LogLevel::Warn => LogLevel::Warn,
-        v1::LogLevel::Error => LogLevel::Error,
-    };
-    let stream = match wire.stream() {
-        v1::LogStream::Stdout => LogStream::Stdout,
-        v1::LogStream::Stderr => LogStream::Stderr,
-        v1::LogStream::Unspecified | v1::LogStream::Log => LogStream::Log,
-    };
-    Log { level, text: wire.text.as_str().into(), stream }
 }
 
 /// A result; one that is malformed ends the attempt all the same, or its slot would stay taken. Core checks its size.

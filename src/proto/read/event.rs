@@ -60,7 +60,7 @@ fn state_change(wire: v1::StateChange) -> Option<StateChange> {
 }
 
 /// How far an attempt is.
-pub(super) fn progress(wire: v1::Progress) -> Progress {
+pub(in crate::proto) fn progress(wire: v1::Progress) -> Progress {
     let v1::Progress { fraction, done, total, unit, message } = wire;
     Progress { fraction, done, total, unit, message }
 }
@@ -69,7 +69,8 @@ fn output(wire: v1::Output) -> Option<Output> {
     Some(Output { payload: payload(wire.payload)?, channel: wire.channel.into() })
 }
 
-fn log(wire: &v1::Log) -> Log {
+/// A log line.
+pub(in crate::proto) fn log(wire: &v1::Log) -> Log {
     let level = match wire.level() {
         v1::LogLevel::Debug => LogLevel::Debug,
         v1::LogLevel::Unspecified | v1::LogLevel::Info => LogLevel::Info,

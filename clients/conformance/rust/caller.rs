@@ -1,0 +1,129 @@
+//! Commands of a caller: submit, result, state, cancel, watch.
+
+use std::time::Duration;
+
+use jobstream::client::{Client, ClientOptions, Job, JobRequest, WatchItem, WatchOptions};
+use jobstream::job::{JobId, Payload, RetryPolicy};
+use serde_json::{Value, json};
+
+use crate::Command;
+use crate::wire::{self, Answer, Refusal, millis};
+
+type SetSpan = fn(JobRequest, Duration) -> JobRequest;
+
+/// A client as the command asks for it; it needs no server yet.
+pub(crate) fn client(body: &Value) -> Result<Client, Refusal> {
+    let mut options = ClientOptions::default();
+    if let Some(timeout) = millis(body, "call_timeout") {
+        options.call_timeout = timeout;
+    }
+    if let Some(patience) = millis(body, "patience") {
+        options.patience = patience;
+    }
+    if let Some(tries) = body["tries"].as_u64() {
+        options.retry.tries_max = tries as u32;
+    }
+    Ok(Client::lazy(wire::text(body, "address"), options)?)
+}
+
+pub(crate) async fn submit(client: &Client, body: &Value) -> Answer {
+    let mut request = with_options(client.job(wire::text(body, "kind")), body)?;
+    request = match &body["payload"] {
+        Value::Null => request,
+        payload => match wire::json_value(payload) {
+            Some(value) => request.json(&value?)?,
+            None => request.payload(&wire::payload(payload)?),
+        },
+    };
+    let job: Job<Value> = request.submit().await?;
+    Ok(json!({"job_id": job.id().to_string()}))
+}
+
+fn with_options(mut request: JobRequest, body: &Value) -> Result<JobRequest, Refusal> {
+    if body["job_id"].is_string() {
+        request = request.id(job_id(body)?);
+    }
+    if let Some(queue) = body["queue"].as_str() {
+        request = request.queue(queue);
+    }
+    if let Some(priority) = body["priority"].as_i64() {
+        request = request.priority(priority as i32);
+    }
+    let spans: [(&str, SetSpan); 4] = [
+        ("delay", JobRequest::delay),
+        ("timeout", JobRequest::timeout),
+        ("attempt_timeout", JobRequest::attempt_timeout),
+        ("retention", JobRequest::retention),
+    ];
+    for (name, set) in spans {
+        if let Some(span) = millis(body, name) {
+            request = set(request, span);
+        }
+    }
+    if let Some(attempts) = body["max_attempts"].as_u64() {
+        request = request.retry(RetryPolicy { max_attempts: attempts as u32, ..RetryPolicy::default() });
+    }
+    for (key, value) in wire::texts(&body["labels"]) {
+        request = request.label(key, value);
+    }
+    for (key, value) in wire::texts(&body["headers"]) {
+        request = request.header(key, value);
+    }
+    Ok(request)
+}
+
+pub(crate) async fn result(client: &Client, body: &Value) -> Answer {
+    let job: Job<Value> = client.attach(job_id(body)?);
+    let payload = match millis(body, "timeout") {
+        None => job.payload().await,
+        Some(limit) => match tokio::time::timeout(limit, job.payload()).await {
+            Ok(payload) => payload,
+            Err(_) => return Err(wire::not_finished()),
+        },
+    };
+    Ok(json!({"payload": result_json(&payload?, &job).await?}))
+}
+
+/// The payload, through the typed layer if it is JSON.
+async fn result_json(payload: &Payload, job: &Job<Value>) -> Result<Value, Refusal> {
+    if payload.content_type() != jobstream::job::JSON {
+        return Ok(wire::payload_json(payload));
+    }
+    Ok(json!({"type": "json", "text": job.result().await?.to_string()}))
+}
+
+pub(crate) async fn state(client: &Client, body: &Value) -> Answer {
+    Ok(json!({"state": client.get(job_id(body)?).await?.state.name()}))
+}
+
+pub(crate) async fn cancel(client: &Client, body: &Value) -> Answer {
+    let (id, reason) = (job_id(body)?, wire::text(body, "reason"));
+    let state = match millis(body, "grace") {
+        Some(grace) => client.cancel_within(id, reason, grace).await?,
+        None => client.cancel(id, reason).await?,
+    };
+    Ok(json!({"state": state.name()}))
+}
+
+pub(crate) async fn watch(client: &Client, command: &Command) -> Answer {
+    let body = &command.body;
+    let after_sequence = body["after"].as_u64().unwrap_or_default() as u32;
+    let mut options = WatchOptions { after_sequence, ..WatchOptions::default() };
+    if let Some(heartbeat) = millis(body, "heartbeat") {
+        options.heartbeat = heartbeat;
+    }
+    let job: Job<Value> = client.attach(job_id(body)?);
+    let mut watch = job.watch_with(options);
+    while let Some(item) = watch.next().await {
+        command.tell(match item? {
+            WatchItem::Event(event) => wire::event_json(&event),
+            WatchItem::Gap { from, to } => json!({"type": "gap", "from": from, "to": to}),
+        });
+    }
+    Ok(json!({}))
+}
+
+fn job_id(body: &Value) -> Result<JobId, Refusal> {
+    let text = wire::text(body, "job_id");
+    JobId::parse("job_id", text).map_err(|error| wire::wrong(error.to_string()))
+}

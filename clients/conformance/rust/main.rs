@@ -1,0 +1,117 @@
+//! The agent of the Rust client and worker: see clients/conformance/README.md.
+
+mod caller;
+mod handlers;
+mod wire;
+mod working;
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::Arc;
+
+use jobstream::client::Client;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader, stdin};
+use tokio_util::sync::CancellationToken;
+
+use handlers::Held;
+use wire::Answer;
+
+/// What commands share.
+#[derive(Clone, Default)]
+struct Agent(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    client: Mutex<Option<Client>>,
+    held: Held,
+    workers: Mutex<HashMap<u64, jobstream::worker::RunningWorker>>,
+    watches: Mutex<HashMap<u64, CancellationToken>>,
+}
+
+/// One command of the driver, and the way back.
+#[derive(Clone)]
+struct Command {
+    id: u64,
+    body: Arc<Value>,
+}
+
+impl Command {
+    fn tell(&self, event: Value) {
+        say(&json!({"id": self.id, "event": event}));
+    }
+}
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let agent = Agent::default();
+    let mut lines = BufReader::new(stdin()).lines();
+    while let Some(line) = lines.next_line().await? {
+        let body: Value = serde_json::from_str(&line)?;
+        let command = Command { id: body["id"].as_u64().unwrap_or_default(), body: Arc::new(body) };
+        // Before the next command is read, so that a command finds the client or the watch it is about.
+        agent.prepare(&command);
+        let agent = agent.clone();
+        tokio::spawn(async move {
+            let id = command.id;
+            match agent.perform(command).await {
+                Ok(answer) => say(&json!({"id": id, "ok": answer})),
+                Err(error) => say(&json!({"id": id, "error": error.0})),
+            }
+        });
+    }
+    Ok(())
+}
+
+impl Agent {
+    fn prepare(&self, command: &Command) {
+        match command.body["op"].as_str() {
+            Some("connect") => *self.0.client.lock() = caller::client(&command.body).ok(),
+            Some("watch") => drop(self.0.watches.lock().insert(command.id, CancellationToken::new())),
+            _ => {}
+        }
+    }
+
+    async fn perform(&self, command: Command) -> Answer {
+        let body = command.body.clone();
+        match body["op"].as_str().unwrap_or_default() {
+            "connect" => caller::client(&body).map(|_| json!({})),
+            "submit" => caller::submit(&self.client()?, &body).await,
+            "result" => caller::result(&self.client()?, &body).await,
+            "state" => caller::state(&self.client()?, &body).await,
+            "cancel" => caller::cancel(&self.client()?, &body).await,
+            "watch" => self.watch(&command).await,
+            "work" => self.work(&command).await,
+            "release" => {
+                self.0.held.release(wire::text(&body, "job_id"), wire::payload(&body["payload"])?);
+                Ok(json!({}))
+            }
+            "drain" => self.drain(&body).await,
+            "stop" => self.stop(&body).await,
+            other => Err(wire::wrong(format!("no such op: {other}"))),
+        }
+    }
+
+    fn client(&self) -> Result<Client, wire::Refusal> {
+        self.0.client.lock().clone().ok_or_else(|| wire::wrong("connect first"))
+    }
+
+    async fn watch(&self, command: &Command) -> Answer {
+        let stop = self.0.watches.lock().get(&command.id).cloned().unwrap_or_default();
+        let client = self.client()?;
+        let answer = tokio::select! {
+            answer = caller::watch(&client, command) => answer,
+            () = stop.cancelled() => Ok(json!({})),
+        };
+        self.0.watches.lock().remove(&command.id);
+        answer
+    }
+}
+
+/// Writes a line to the driver.
+fn say(line: &Value) {
+    let mut stdout = std::io::stdout().lock();
+    // The driver is gone: so will this be.
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}

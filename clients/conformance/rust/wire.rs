@@ -1,0 +1,134 @@
+//! Between the driver's JSON and the library's types.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use jobstream::client::{Error, ErrorKind, ResultError, reason};
+use jobstream::job::{Encoding, Event, EventBody, JSON, Payload};
+use serde_json::{Map, Value, json};
+
+/// The answer to a command.
+pub(crate) type Answer = Result<Value, Refusal>;
+
+/// What went wrong, as the driver reads it.
+pub(crate) struct Refusal(pub(crate) Value);
+
+pub(crate) fn wrong(message: impl Into<String>) -> Refusal {
+    Refusal(json!({"class": "other", "reason": "", "message": message.into()}))
+}
+
+pub(crate) fn not_finished() -> Refusal {
+    Refusal(json!({"class": "not_finished", "reason": "", "message": "the time for waiting passed"}))
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        let class = match (error.kind(), error.reason()) {
+            (_, reason::SERVER_RESTARTED) => "server_restarted",
+            (_, reason::RESULT_EXPIRED) => "result_expired",
+            (_, reason::JOB_ID_REUSED) => "job_id_reused",
+            (_, reason::ILLEGAL_STATE) => "illegal_state",
+            (ErrorKind::NotFound, _) => "job_not_found",
+            (ErrorKind::InvalidArgument, _) => "invalid_request",
+            (ErrorKind::ResourceExhausted, _) => "resource_exhausted",
+            (ErrorKind::Unavailable | ErrorKind::Unreachable, _) => "unavailable",
+            (ErrorKind::DeadlineExceeded, _) => "deadline_exceeded",
+            _ => "other",
+        };
+        let fields: Vec<_> = error.violations().iter().map(|violation| &violation.field).collect();
+        Self(json!({
+            "class": class, "reason": error.reason(), "message": error.message(), "violations": fields,
+        }))
+    }
+}
+
+impl From<ResultError> for Refusal {
+    fn from(error: ResultError) -> Self {
+        let message = error.to_string();
+        match error {
+            ResultError::Failed { failure, .. } => Self(json!({
+                "class": "job_failed", "reason": "", "message": message,
+                "failure": {
+                    "reason": failure.reason.name(),
+                    "type": failure.error_type, "message": failure.message, "attempt": failure.attempt,
+                    "retryable": failure.retryable,
+                },
+            })),
+            ResultError::Cancelled { cancellation, .. } => Self(json!({
+                "class": "job_cancelled", "reason": "", "message": message,
+                "cancellation": {"reason": cancellation.reason, "forced": cancellation.forced},
+            })),
+            ResultError::Call(error) => error.into(),
+            _ => wrong(message),
+        }
+    }
+}
+
+/// A text of the command; empty if it is not there.
+pub(crate) fn text<'a>(body: &'a Value, name: &str) -> &'a str {
+    body[name].as_str().unwrap_or_default()
+}
+
+pub(crate) fn millis(body: &Value, name: &str) -> Option<Duration> {
+    body[name].as_u64().map(Duration::from_millis)
+}
+
+/// Pairs of an object of texts.
+pub(crate) fn texts(object: &Value) -> impl Iterator<Item = (&str, &str)> {
+    let pairs = object.as_object().into_iter().flatten();
+    pairs.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
+}
+
+/// The value of a payload of type `json`.
+pub(crate) fn json_value(payload: &Value) -> Option<Result<Value, Refusal>> {
+    let is_json = payload["type"] == "json";
+    is_json.then(|| serde_json::from_str(text(payload, "text")).map_err(|error| wrong(error.to_string())))
+}
+
+pub(crate) fn payload(wire: &Value) -> Result<Payload, Refusal> {
+    Ok(match text(wire, "type") {
+        "json" => Payload::text(text(wire, "text")).with_content_type(JSON),
+        "data" => {
+            let bytes =
+                BASE64_STANDARD.decode(text(wire, "base64")).map_err(|error| wrong(error.to_string()))?;
+            Payload::data(bytes).with_content_type(text(wire, "content_type"))
+        }
+        _ => Payload::text(text(wire, "text")),
+    })
+}
+
+pub(crate) fn payload_json(payload: &Payload) -> Value {
+    let as_text = || String::from_utf8_lossy(&payload.bytes);
+    match payload.encoding {
+        _ if payload.content_type() == JSON => json!({"type": "json", "text": as_text()}),
+        Encoding::Text => json!({"type": "text", "text": as_text()}),
+        _ => json!({
+            "type": "data",
+            "base64": BASE64_STANDARD.encode(&payload.bytes),
+            "content_type": payload.content_type(),
+        }),
+    }
+}
+
+pub(crate) fn event_json(event: &Event) -> Value {
+    let mut item = match &event.body {
+        EventBody::State(change) => json!({"type": "state", "state": change.state.name()}),
+        EventBody::Progress(progress) => {
+            json!({"type": "progress", "fraction": progress.fraction, "message": progress.message})
+        }
+        EventBody::Output(output) => json!({
+            "type": "output", "payload": payload_json(&output.payload), "channel": &*output.channel,
+        }),
+        EventBody::Log(log) => {
+            let level = format!("{:?}", log.level).to_lowercase();
+            json!({"type": "log", "text": &*log.text, "level": level})
+        }
+    };
+    let fields = item.as_object_mut().into_iter();
+    fields.for_each(|fields: &mut Map<String, Value>| {
+        fields.insert("sequence".to_owned(), event.sequence.into());
+        fields.insert("attempt".to_owned(), event.attempt.into());
+    });
+    item
+}

@@ -1,0 +1,73 @@
+//! Commands of a worker: work, drain, stop.
+
+use std::time::Duration;
+
+use jobstream::worker::{RemoteOptions, RunningWorker, Worker, WorkerStatus};
+use serde_json::{Value, json};
+
+use crate::wire::{self, Answer, millis};
+use crate::{Agent, Command, caller, handlers};
+
+/// What running jobs get when a signal ends the worker, and what stopped ones get to be gone.
+const DRAIN: Duration = Duration::from_secs(2);
+
+impl Agent {
+    pub(crate) async fn work(&self, command: &Command) -> Answer {
+        let body = &command.body;
+        let client = if body["address"].is_string() { caller::client(body)? } else { self.client()? };
+        let mut worker =
+            Worker::new().name(wire::text(body, "name")).slots(body["slots"].as_u64().unwrap_or(8) as u32);
+        for (kind, behaviour) in wire::texts(&body["handlers"]) {
+            worker = handlers::add(worker, kind, behaviour, &self.0.held, command);
+        }
+        let running = worker
+            .connect(&client, RemoteOptions::default())
+            .map_err(|error| wire::wrong(error.to_string()))?;
+        self.0.workers.lock().insert(command.id, running.clone());
+        tokio::spawn(tell_connections(running.clone(), command.clone()));
+        match body["signals"].as_bool() {
+            Some(true) => {
+                running.until_signal(DRAIN).await.map_err(|error| wire::wrong(error.to_string()))?;
+            }
+            _ => drop(running.wait().await),
+        }
+        Ok(json!({}))
+    }
+
+    pub(crate) async fn drain(&self, body: &Value) -> Answer {
+        self.worker(body)?.drain(millis(body, "within").unwrap_or(DRAIN)).await;
+        Ok(json!({}))
+    }
+
+    pub(crate) async fn stop(&self, body: &Value) -> Answer {
+        let target = body["target"].as_u64().unwrap_or_default();
+        let watch = self.0.watches.lock().get(&target).cloned();
+        match watch {
+            Some(watch) => watch.cancel(),
+            None => drop(self.worker(body)?.stop(DRAIN).await),
+        }
+        Ok(json!({}))
+    }
+
+    fn worker(&self, body: &Value) -> Result<RunningWorker, wire::Refusal> {
+        let target = body["target"].as_u64().unwrap_or_default();
+        let running = self.0.workers.lock().get(&target).cloned();
+        running.ok_or_else(|| wire::wrong(format!("{target} is no worker")))
+    }
+}
+
+/// Tells the driver of each connection.
+async fn tell_connections(running: RunningWorker, command: Command) {
+    let mut status = running.status();
+    loop {
+        let now = status.borrow_and_update().clone();
+        match now {
+            WorkerStatus::Connected { .. } => command.tell(json!({"type": "connected"})),
+            WorkerStatus::Ended => return,
+            _ => {}
+        }
+        if status.changed().await.is_err() {
+            return;
+        }
+    }
+}
