@@ -371,3 +371,17 @@ fn an_attempt_is_told_with_its_worker() {
     assert_eq!(&*f.view(id).attempts[0].worker, "remote-1");
     assert!(matches!(f.events(id).last().unwrap().body, EventBody::State(_)));
 }
+
+#[test]
+fn a_purge_ends_what_no_worker_has_accepted_yet() {
+    let mut f = Fixture::new();
+    f.worker(1, 2);
+    let [running, offered, waiting] = [(); 3].map(|()| f.submit(job("a")));
+    f.accept(running).unwrap();
+    let purge = |f: &mut Fixture, budget| {
+        f.run(|core, now, effects| core.purge_queue(now, "default", budget, effects)).unwrap()
+    };
+    assert_eq!([purge(&mut f, 1), purge(&mut f, 9)], [1, 1]);
+    assert_eq!([running, offered, waiting].map(|id| f.state(id)), [Running, Cancelled, Cancelled]);
+    assert_eq!(f.stopped(), [(offered, Stop::Revoke)]);
+}
