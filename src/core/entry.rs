@@ -90,7 +90,7 @@ pub(crate) struct Entry {
 pub(super) struct Live {
     pub(super) lease: LeaseId,
     pub(super) session: SessionKey,
-    /// Monotonic time at which the attempt is given up.
+    /// Monotonic time at which the attempt is given up; never before it begins.
     pub(super) attempt_deadline: Duration,
     /// Monotonic time at which the lease runs out; before the job is accepted, at which it is taken back.
     pub(super) lease_deadline: Duration,

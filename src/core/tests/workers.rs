@@ -385,3 +385,18 @@ fn a_purge_ends_what_no_worker_has_accepted_yet() {
     assert_eq!([running, offered, waiting].map(|id| f.state(id)), [Running, Cancelled, Cancelled]);
     assert_eq!(f.stopped(), [(offered, Stop::Revoke)]);
 }
+
+#[test]
+fn a_short_attempt_leaves_the_time_to_accept_it() {
+    let mut f = Fixture::new();
+    f.worker(1, 1);
+    let mut spec = job("a");
+    spec.options_mut().attempt_timeout = Some(seconds(1));
+    let id = f.submit(spec);
+    f.advance(ACCEPT - millis(1));
+    f.accept(id).unwrap();
+    f.advance(millis(999));
+    assert_eq!(f.state(id), Running, "its time begins with the accept");
+    f.advance(millis(1));
+    assert_eq!(f.failures(id), [FailureReason::AttemptTimeout]);
+}
