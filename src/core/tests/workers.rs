@@ -400,3 +400,13 @@ fn a_short_attempt_leaves_the_time_to_accept_it() {
     f.advance(millis(1));
     assert_eq!(f.failures(id), [FailureReason::AttemptTimeout]);
 }
+
+#[test]
+fn a_call_is_given_its_number_of_jobs_and_no_more() {
+    let mut f = Fixture::new();
+    let [cancelled, waiting] = [(); 2].map(|()| f.submit(job("a")));
+    let spec = hello(1, &["a"], 1, &[]).spec;
+    f.run(|core, now, effects| core.open_unary(now, &spec, Peer::default(), effects)).unwrap();
+    f.cancel(cancelled, seconds(1)).unwrap();
+    assert_eq!(f.wait_reason(waiting), Some(WaitReason::WorkersBusy), "it is for the next call");
+}
