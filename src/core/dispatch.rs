@@ -237,9 +237,7 @@ impl Core {
         let entry = &mut self.table[key];
         let Some(live) = entry.live.as_mut() else { return };
         live.attempt_deadline = now.monotonic.saturating_add(attempt_timeout);
-        if live.lease_deadline != Duration::MAX {
-            live.lease_deadline = now.monotonic.saturating_add(lease);
-        }
+        live.renew(now.monotonic.saturating_add(lease));
         entry.attempt += 1;
         let session = live.session;
         let worker = self.sessions.get(session).map(|session| session.name.clone()).unwrap_or_default();

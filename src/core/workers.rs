@@ -166,7 +166,7 @@ impl Core {
         let key = self.held(session, lease)?;
         let lease_deadline = now.monotonic.saturating_add(self.options.lease);
         if let Some(live) = self.table[key].live.as_mut() {
-            live.lease_deadline = lease_deadline;
+            live.renew(lease_deadline);
         }
         self.await_deadline(key);
         Ok(())

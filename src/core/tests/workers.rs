@@ -410,3 +410,13 @@ fn a_call_is_given_its_number_of_jobs_and_no_more() {
     f.cancel(cancelled, seconds(1)).unwrap();
     assert_eq!(f.wait_reason(waiting), Some(WaitReason::WorkersBusy), "it is for the next call");
 }
+
+#[test]
+fn attempts_in_the_server_have_no_lease_that_runs_out() {
+    let mut f = Fixture::new();
+    f.open(&["a"], 1);
+    let id = f.submit(job("a"));
+    f.renew(id).unwrap();
+    f.advance(LEASE);
+    assert_eq!(f.state(id), Running);
+}
