@@ -228,11 +228,17 @@ impl Core {
         let mut purged = 0;
         while purged < budget {
             let Some(key) = self.first_waiting(name)? else { break };
-            self.leave_waiting(key, effects);
-            self.finish_cancelled(now, key, "queue purged", false, effects);
+            self.purge(now, key, effects);
             purged += 1;
         }
-        Ok(purged)
+        let offered = self.offered_in(name, budget - purged);
+        offered.iter().for_each(|key| self.purge(now, *key, effects));
+        Ok(purged + offered.len())
+    }
+
+    fn purge(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
+        self.leave_waiting(key, effects);
+        self.finish_cancelled(now, key, "queue purged", false, effects);
     }
 
     /// Takes no new jobs and starts no attempts from now on; tells remote workers that what they run may take this long.

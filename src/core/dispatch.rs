@@ -200,9 +200,10 @@ impl Core {
         let attempt_timeout = self.attempt_timeout(key);
         let entry = &mut self.table[key];
         let lane_key = entry.lane;
-        let attempt_deadline = now.monotonic.saturating_add(attempt_timeout);
+        let attempt_deadline = Duration::MAX;
         entry.live = Some(Box::new(Live { lease, session, attempt_deadline, lease_deadline, cancel: None }));
-        let given_up = entry.overall_deadline().unwrap_or(Duration::MAX).min(attempt_deadline);
+        let attempt_end = now.monotonic.saturating_add(attempt_timeout);
+        let given_up = entry.overall_deadline().unwrap_or(Duration::MAX).min(attempt_end);
         let time_left = given_up.saturating_sub(now.monotonic);
         self.dispatches += 1;
         let lane = &mut self.lanes[lane_key];
@@ -236,9 +237,7 @@ impl Core {
         let entry = &mut self.table[key];
         let Some(live) = entry.live.as_mut() else { return };
         live.attempt_deadline = now.monotonic.saturating_add(attempt_timeout);
-        if live.lease_deadline != Duration::MAX {
-            live.lease_deadline = now.monotonic.saturating_add(lease);
-        }
+        live.renew(now.monotonic.saturating_add(lease));
         entry.attempt += 1;
         let session = live.session;
         let worker = self.sessions.get(session).map(|session| session.name.clone()).unwrap_or_default();

@@ -90,15 +90,23 @@ pub(crate) struct Entry {
 pub(super) struct Live {
     pub(super) lease: LeaseId,
     pub(super) session: SessionKey,
-    /// Monotonic time at which the attempt is given up.
+    /// Monotonic time at which the attempt is given up; never before it begins.
     pub(super) attempt_deadline: Duration,
-    /// Monotonic time at which the lease runs out; before the job is accepted, at which it is taken back.
+    /// Monotonic time at which the lease runs out; before the job is accepted, at which it is taken back. Never
+    /// in the server's own workers.
     pub(super) lease_deadline: Duration,
     /// After a cancel: when it is forced, and its reason.
     pub(super) cancel: Option<(Duration, String)>,
 }
 
 impl Live {
+    /// Has the lease last until then; one of the server's own workers never runs out.
+    pub(super) fn renew(&mut self, until: Duration) {
+        if self.lease_deadline != Duration::MAX {
+            self.lease_deadline = until;
+        }
+    }
+
     /// Monotonic time of whatever ends the attempt first.
     pub(super) fn deadline(&self) -> Duration {
         let forced = self.cancel.as_ref().map_or(Duration::MAX, |(force_at, _)| *force_at);

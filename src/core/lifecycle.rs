@@ -277,8 +277,11 @@ impl Core {
         let (lease, session_key) = (live.lease, live.session);
         let Some(session) = self.sessions.get_mut(session_key) else { return };
         session.held.remove(&mut self.table, key);
-        // Who calls to report does not say that it stopped.
-        if revoke && session.link != Link::Unary {
+        if session.link == Link::Unary {
+            // A call is given its number of jobs once, and who calls to report does not say that it stopped.
+            session.slots = session.slots.saturating_sub(1);
+            self.sessions.free_slot(session_key);
+        } else if revoke {
             session.revoked.insert(lease);
         } else {
             self.sessions.free_slot(session_key);

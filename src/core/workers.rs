@@ -166,7 +166,7 @@ impl Core {
         let key = self.held(session, lease)?;
         let lease_deadline = now.monotonic.saturating_add(self.options.lease);
         if let Some(live) = self.table[key].live.as_mut() {
-            live.lease_deadline = lease_deadline;
+            live.renew(lease_deadline);
         }
         self.await_deadline(key);
         Ok(())
@@ -255,6 +255,13 @@ impl Core {
         }
         effects.push(Effect::Cut(key));
         self.disconnect(now, key, effects);
+    }
+
+    /// Up to `limit` jobs of the queue that workers were given and have not accepted.
+    pub(super) fn offered_in(&self, queue: &str, limit: usize) -> Vec<JobKey> {
+        let given = self.sessions.in_order().into_iter().flat_map(|session| self.held_by(session));
+        let is_of_queue = |job: &JobKey| *self.lanes[self.table[*job].lane].queue == *queue;
+        given.filter(|job| self.table[*job].is_offered() && is_of_queue(job)).take(limit).collect()
     }
 
     /// A worker that takes leases by call is forgotten once it holds none and asks for none.

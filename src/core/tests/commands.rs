@@ -1,13 +1,16 @@
 //! Random commands for the state machine, with spans small enough that everything happens to everyone.
 
+mod remote;
+
 use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::fixture::{job, log, millis, output, progress, queue};
-use crate::core::{AttemptEnd, Report};
+pub(super) use self::remote::{Claim, POOL_NAME, Remote, Which, Whom};
+use super::fixture::{job, kind, log, millis, output, progress, queue};
+use crate::core::{AttemptEnd, Report, SessionSpec};
 use crate::job::{EventTypes, Failure, FailureReason, JobOptions, NewJob, Payload, RetryPolicy, Start};
 
 pub(super) const KINDS: [&str; 3] = ["a", "b", "c"];
@@ -24,7 +27,8 @@ pub(super) enum Command {
     /// Submits a job again that was submitted before.
     SubmitAgain(Index),
     Batch(Vec<(u32, NewJob)>, Option<Index>),
-    Open(&'static [&'static str], Option<&'static [&'static str]>, u32),
+    /// Opens a session of the server's own workers.
+    Open(Serving),
     Close(Index),
     SetSlots(Index, u32),
     /// Ends a running attempt.
@@ -32,6 +36,7 @@ pub(super) enum Command {
     /// Ends whatever attempt there ever was, as the session that had it or as another one.
     EndStale(Index, Option<Index>, AttemptEnd),
     Report(Index, Report),
+    Remote(Remote),
     Cancel(Index, Duration),
     Delete(Index),
     Pause(&'static str),
@@ -47,8 +52,27 @@ pub(super) enum Command {
     Drain,
 }
 
+/// What a session serves, and with how many slots.
+#[derive(Debug, Clone)]
+pub(super) struct Serving {
+    pub(super) kinds: &'static [&'static str],
+    pub(super) queues: Option<&'static [&'static str]>,
+    pub(super) slots: u32,
+}
+
+impl Serving {
+    pub(super) fn spec(&self, name: &str) -> SessionSpec {
+        SessionSpec {
+            name: name.to_owned(),
+            kinds: self.kinds.iter().map(|name| kind(name)).collect(),
+            queues: self.queues.map(|names| names.iter().map(|name| queue(name)).collect()),
+            slots: self.slots,
+        }
+    }
+}
+
 pub(super) fn commands() -> impl Strategy<Value = Vec<Command>> {
-    vec(command(), 1..120)
+    vec(command(), 1..160)
 }
 
 fn command() -> impl Strategy<Value = Command> {
@@ -58,6 +82,7 @@ fn command() -> impl Strategy<Value = Command> {
         2 => index().prop_map(Command::SubmitAgain),
         3 => batch(),
         5 => sessions(),
+        40 => remote::remote().prop_map(Command::Remote),
         16 => (index(), end()).prop_map(|(attempt, end)| Command::End(attempt, end)),
         3 => (index(), proptest::option::of(index()), end())
             .prop_map(|(attempt, session, end)| Command::EndStale(attempt, session, end)),
@@ -89,13 +114,17 @@ fn batch() -> impl Strategy<Value = Command> {
 }
 
 fn sessions() -> impl Strategy<Value = Command> {
-    let kinds = select(vec![&KINDS[..], &KINDS[..], &KINDS[..2], &KINDS[1..], &KINDS[..1]]);
-    let queues = select(vec![None, None, Some(&QUEUES[..1]), Some(&QUEUES[1..])]);
     prop_oneof![
-        3 => (kinds, queues, 0..4_u32).prop_map(|(kinds, queues, slots)| Command::Open(kinds, queues, slots)),
+        2 => serving().prop_map(Command::Open),
         1 => any::<Index>().prop_map(Command::Close),
         2 => (any::<Index>(), 0..5_u32).prop_map(|(session, slots)| Command::SetSlots(session, slots)),
     ]
+}
+
+fn serving() -> impl Strategy<Value = Serving> {
+    let kinds = select(vec![&KINDS[..], &KINDS[..], &KINDS[..2], &KINDS[1..], &KINDS[..1]]);
+    let queues = select(vec![None, None, Some(&QUEUES[..1]), Some(&QUEUES[1..])]);
+    (kinds, queues, 0..4_u32).prop_map(|(kinds, queues, slots)| Serving { kinds, queues, slots })
 }
 
 /// Up to this many milliseconds, on and off the millisecond; often nothing.

@@ -1,6 +1,7 @@
 //! What holds between any two commands, recomputed from the jobs by plain scans.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::core::entry::Entry;
 use crate::core::sessions::Link;
@@ -15,6 +16,7 @@ pub(super) fn check(core: &Core) {
     check_sums(core, &entries);
     check_lanes(core, &entries);
     check_sessions(core);
+    check_leases(core, &entries);
     check_readiness(core);
     keys.iter().for_each(|key| check_job(core, *key));
 }
@@ -72,6 +74,33 @@ fn check_sessions(core: &Core) {
     }
 }
 
+/// Each job that a session has is there by a lease of its own, which ends; what is offered has not begun.
+fn check_leases(core: &Core, entries: &[&Entry]) {
+    let live = || entries.iter().filter_map(|entry| entry.live.as_ref().map(|live| (*entry, live)));
+    let leases: BTreeSet<_> = live().map(|(_, live)| live.lease.to_string()).collect();
+    assert_eq!(leases.len(), live().count(), "no lease is of two jobs");
+    for (entry, live) in live() {
+        let session = &core.sessions.sessions[&live.session];
+        let is_pool = session.link == Link::Pool;
+        assert_eq!(entry.deadline, live.deadline(), "its timer is for what ends it first");
+        assert_eq!(is_pool, live.lease_deadline == Duration::MAX, "leases outside the server run out");
+        assert_eq!(entry.cancel_requested, live.cancel.is_some());
+        if entry.is_offered() {
+            assert!(!is_pool && session.connected, "only who can accept it is offered a job");
+            assert!(live.attempt_deadline == Duration::MAX && live.cancel.is_none(), "nothing runs yet");
+        }
+    }
+    for (key, session) in &core.sessions.sessions {
+        let held = session.held.keys(&core.table);
+        let is_own = |job: &JobKey| core.table[*job].live.as_ref().is_some_and(|live| live.session == *key);
+        assert!(held.iter().all(is_own), "a session has what is leased to it");
+        assert!(
+            session.link != Link::Unary || session.connected || !held.is_empty(),
+            "it is done, yet known"
+        );
+    }
+}
+
 /// Who could serve what is known, and whoever could start something has.
 fn check_readiness(core: &Core) {
     let mut ready: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
@@ -117,7 +146,7 @@ fn check_job(core: &Core, key: JobKey) {
         }
         JobState::Succeeded | JobState::Failed | JobState::Cancelled => {
             assert_eq!(core.outcome(key).unwrap().state(), entry.state);
-            let kept_for_ever = entry.deadline == std::time::Duration::MAX;
+            let kept_for_ever = entry.deadline == Duration::MAX;
             (Some(&core.finished.list), kept_for_ever || entry.timer.at().is_some())
         }
     };

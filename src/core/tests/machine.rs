@@ -1,21 +1,21 @@
 //! Random commands to the core and to the reference model: both must do the same, and the invariants must hold.
 
-use std::sync::Arc;
+mod messages;
+mod remote;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::commands::{Command, PAYLOAD_BYTES_MAX, commands};
-use super::fixture::{cases, id, kind, millis, queue};
+use self::messages::{item_without_messages, outcome_without_message, without_messages};
+use super::commands::{Command, PAYLOAD_BYTES_MAX, POOL_NAME, commands};
+use super::fixture::{cases, id, millis};
 use super::invariants;
-use super::model::{Model, Started};
+use super::model::{Link, Model, SessionNumber, Started, Told};
 use crate::clock::Now;
 use crate::core::effects::Record;
-use crate::core::{
-    AttemptEnd, Core, CoreOptions, Effect, Effects, Report, SessionKey, SessionSpec, WatchItem,
-};
+use crate::core::{AttemptEnd, Core, CoreOptions, Effect, Effects, Report, SessionKey};
 use crate::error::{Error, ErrorKind};
-use crate::job::{Event, EventBody, EventTypes, Failure, JobId, JobState, NewJob, Outcome, Start, Timestamp};
+use crate::job::{EventBody, EventTypes, JobId, JobState, NewJob, Start, Timestamp};
 
 const CASES: u32 = 300;
 /// Timers handled at a time, so that ticks are cut in pieces.
@@ -40,7 +40,11 @@ fn options() -> CoreOptions {
         retention_bytes_max: 4_000,
         event_ring_bytes_max: 400,
         attempt_timeout: millis(120),
-        ..CoreOptions::default()
+        lease: millis(80),
+        accept_timeout: millis(50),
+        ping_interval: millis(30),
+        reconnect_grace: millis(40),
+        workers_max: 7,
     }
 }
 
@@ -79,6 +83,7 @@ impl Machine {
                 }
             }
             Command::Report(attempt, report) => self.report(attempt, report),
+            Command::Remote(command) => self.step_remote(command),
             Command::Cancel(job, grace) => {
                 // Running jobs more often, so that some are cancelled twice.
                 let running = self.running().into_iter().map(|started| started.id);
@@ -99,6 +104,20 @@ impl Machine {
                     |model| model.delete(id),
                 );
             }
+            Command::Pause(_) | Command::Resume(_) | Command::Purge(..) => self.step_queues(command),
+            Command::Read(job, cursor, types) => self.read(job, *cursor, *types),
+            Command::Drain => {
+                let within = millis(70);
+                self.both(|core, _, effects| core.drain(within, effects), |model| model.drain(within));
+            }
+            Command::Advance(..) | Command::AdvanceToDeadline | Command::MoveWall(_) => {
+                self.step_time(command)
+            }
+        }
+    }
+
+    fn step_queues(&mut self, command: &Command) {
+        match command {
             Command::Pause(name) => {
                 self.both(
                     |core, _, effects| core.pause_queue(name, effects).unwrap(),
@@ -113,16 +132,8 @@ impl Machine {
                 |core, now, effects| core.purge_queue(now, name, *budget, effects).map_err(kind_of),
                 |model| model.purge(name, *budget),
             ),
-            Command::Read(job, cursor, types) => self.read(job, *cursor, *types),
-            Command::Drain => self.drain(),
-            Command::Advance(..) | Command::AdvanceToDeadline | Command::MoveWall(_) => {
-                self.step_time(command)
-            }
+            _ => {}
         }
-    }
-
-    fn drain(&mut self) {
-        self.both(|core, _, effects| core.drain(millis(0), effects), |model| model.draining = true);
     }
 
     /// Runs a command on both and compares answers, records and what workers are told.
@@ -142,7 +153,7 @@ impl Machine {
         answer: T,
         on_model: impl FnOnce(&mut Model) -> T,
     ) {
-        let mut stops = Vec::new();
+        let mut told = Told::default();
         let number = |key| self.sessions.iter().position(|session| *session == key).expect("was opened");
         for effect in effects.items {
             match effect {
@@ -153,9 +164,9 @@ impl Machine {
                     attempt: assignment.attempt,
                     time_left: assignment.time_left,
                 }),
-                Effect::Stop(_, lease, stop) => stops.push((lease, stop)),
-                Effect::Drain(..) => {}
-                Effect::Cut(session) => panic!("{session:?} was cut off though it never connected"),
+                Effect::Stop(session, lease, stop) => told.stops.push((number(session), lease, stop)),
+                Effect::Drain(session, drain) => told.drains.push((number(session), drain)),
+                Effect::Cut(session) => told.cuts.push(number(session)),
                 Effect::Wake(..) | Effect::Ended(..) => unreachable!("nobody observes"),
             }
         }
@@ -163,10 +174,11 @@ impl Machine {
         self.records.extend(records.iter().cloned());
         self.model.now = self.now;
         self.model.core_records = records.into_iter().map(without_messages).collect();
+        self.model.core_told = told;
         let expected = on_model(&mut self.model);
         assert_eq!(answer, expected);
         assert_eq!(self.model.core_records, std::mem::take(&mut self.model.records));
-        assert_eq!(stops, std::mem::take(&mut self.model.stops));
+        assert_eq!(std::mem::take(&mut self.model.core_told), std::mem::take(&mut self.model.told));
         assert!(self.model.started.is_empty(), "more started than can");
     }
 
@@ -212,22 +224,19 @@ impl Machine {
     }
 
     fn step_sessions(&mut self, command: &Command) {
-        let open: Vec<_> =
-            (0..self.sessions.len()).filter(|session| self.model.sessions[*session].open).collect();
+        let linked = |is_served: fn(&Link) -> bool| {
+            let is_served = |session: &SessionNumber| is_served(&self.model.sessions[*session].link);
+            self.model.known().into_iter().filter(is_served).collect::<Vec<_>>()
+        };
         match command {
-            Command::Open(kinds, queues, slots) => {
-                let spec = SessionSpec {
-                    name: format!("w{}", self.sessions.len()),
-                    kinds: kinds.iter().map(|name| kind(name)).collect(),
-                    queues: queues.map(|names| names.iter().map(|name| queue(name)).collect()),
-                    slots: *slots,
-                };
+            Command::Open(serving) => {
+                let (spec, session) = (serving.spec(POOL_NAME), serving.session(Link::Pool, POOL_NAME));
                 let mut effects = Effects::recording();
                 self.sessions.push(self.core.open_session(self.now, &spec, &mut effects));
-                self.follow(effects, (), |model| model.open(kinds, *queues, *slots as usize));
+                self.follow(effects, (), |model| model.open(session));
             }
             Command::Close(session) => {
-                let Some(session) = chosen(&open, session) else { return };
+                let Some(session) = chosen(&linked(|link| *link == Link::Pool), session) else { return };
                 let key = self.sessions[session];
                 self.both(
                     |core, now, effects| core.close_session(now, key, effects),
@@ -235,11 +244,11 @@ impl Machine {
                 );
             }
             Command::SetSlots(session, slots) => {
-                let Some(session) = chosen(&open, session) else { return };
+                let Some(session) = chosen(&linked(|link| *link != Link::Unary), session) else { return };
                 let key = self.sessions[session];
                 self.both(
                     |core, now, effects| core.set_slots(now, key, *slots, effects),
-                    |model| model.set_slots(session, *slots as usize),
+                    |model| model.set_slots(session, *slots),
                 );
             }
             _ => {}
@@ -261,7 +270,11 @@ impl Machine {
         };
         self.now.monotonic += by;
         self.now.wall = self.now.wall.plus(by);
+        self.model.now = self.now;
         if ticks {
+            let timers = self.core.sessions.timers.iter();
+            let number = |key| self.sessions.iter().position(|session| session == key).expect("was opened");
+            self.model.looked_at = timers.map(|(_, key)| number(key)).collect();
             self.both(
                 |core, now, effects| {
                     let rounds = 1 + (0..1000).take_while(|_| core.tick(now, TICK_BUDGET, effects)).count();
@@ -272,8 +285,9 @@ impl Machine {
         }
     }
 
+    /// Attempts that run or are about to.
     fn running(&self) -> Vec<Started> {
-        let leases = self.model.jobs.iter().filter_map(|job| job.running.map(|(_, lease, _)| lease));
+        let leases = self.model.jobs.iter().filter_map(|job| job.held.map(|held| held.lease));
         leases.map(|lease| self.model.leases[lease]).collect()
     }
 
@@ -283,12 +297,12 @@ impl Machine {
     }
 
     fn end_attempt(&mut self, started: Started, session: usize, end: AttemptEnd) {
-        let Started { id, lease, .. } = started;
+        let Started { lease, .. } = started;
         let key = self.sessions[session];
         let number = self.model.leases.iter().position(|other| other.lease == lease).expect("was given");
         self.both(
             |core, now, effects| core.end_attempt(now, key, lease, end.clone(), effects).map_err(kind_of),
-            |model| model.end_attempt(session, id, number, end.clone()),
+            |model| model.end_attempt(session, number, end.clone()),
         );
     }
 
@@ -296,13 +310,14 @@ impl Machine {
     fn report(&mut self, attempt: &Index, report: &Report) {
         let candidates: Vec<_> =
             self.running().into_iter().chain(self.model.leases.last().copied()).collect();
-        let Some(Started { session, id, lease, .. }) = chosen(&candidates, attempt) else { return };
+        let Some(Started { session, lease, .. }) = chosen(&candidates, attempt) else { return };
         let key = self.sessions[session];
         let number = self.model.leases.iter().position(|other| other.lease == lease).expect("was given");
         self.both(
             |core, now, effects| core.report(now, key, lease, report.clone(), effects).map_err(kind_of),
             |model| {
-                let held = model.held(session, id, number).ok_or(ErrorKind::LeaseLost)?;
+                model.accept_lease(session, number)?;
+                let held = model.held(session, number).ok_or(ErrorKind::LeaseLost)?;
                 model.report(held, report.clone());
                 Ok(())
             },
@@ -332,11 +347,7 @@ impl Machine {
         }
         assert_eq!(self.core.job_count() as usize, self.model.jobs.iter().filter(|job| job.present).count());
         self.check_clock();
-        for (key, session) in self.sessions.iter().zip(0..) {
-            let taken = self.core.sessions.get(*key).map(|session| session.taken as usize);
-            let expected = self.model.sessions[session].open.then(|| self.model.taken(session));
-            assert_eq!(taken, expected);
-        }
+        self.check_workers();
         invariants::check(&self.core);
     }
 
@@ -359,9 +370,9 @@ impl Machine {
 
     /// The core wakes up no later than something is due.
     fn check_clock(&self) {
-        let next = self.core.next_deadline().map(|deadline| deadline.as_millis());
-        assert_eq!(next.is_some(), self.model.next_tick().is_some());
-        assert!(next <= self.model.next_tick());
+        let next = self.core.next_deadline();
+        assert_eq!(next.is_some(), self.model.next_due().is_some());
+        assert!(next <= self.model.next_due());
         let waiting = self.model.jobs.iter().filter(|job| job.present && job.state == JobState::Scheduled);
         assert_eq!(self.core.next_wall_start(), waiting.filter_map(|job| job.waits_for).min());
     }
@@ -373,40 +384,6 @@ fn chosen<T: Clone>(from: &[T], index: &Index) -> Option<T> {
 
 fn kind_of(error: Error) -> ErrorKind {
     error.kind().clone()
-}
-
-/// Messages are for people: the model has none.
-fn without_messages(record: Record) -> Record {
-    match record {
-        Record::Event(id, event) => Record::Event(id, event_without_messages(event)),
-        record => record,
-    }
-}
-
-fn item_without_messages(item: WatchItem) -> WatchItem {
-    match item {
-        WatchItem::Event(event) => WatchItem::Event(event_without_messages(event)),
-        gap @ WatchItem::Gap { .. } => gap,
-    }
-}
-
-fn event_without_messages(mut event: Event) -> Event {
-    if let EventBody::State(change) = &mut event.body {
-        change.failure = change.failure.take().map(failure_without_message);
-        change.outcome = change.outcome.take().map(outcome_without_message);
-    }
-    event
-}
-
-fn outcome_without_message(outcome: Outcome) -> Outcome {
-    match outcome {
-        Outcome::Failure(failure) => Outcome::Failure(failure_without_message(failure)),
-        outcome => outcome,
-    }
-}
-
-fn failure_without_message(failure: Arc<Failure>) -> Arc<Failure> {
-    Arc::new(Failure { message: String::new(), ..(*failure).clone() })
 }
 
 proptest! {

@@ -1,10 +1,11 @@
 //! The reference model: the same rules over plain vectors, by scanning. No wheel, no lists, no sums.
 //!
 //! It leaves open what the rules leave open, and takes it from what the core did after checking that it may: which of
-//! several free sessions runs a job, which of several timers of one millisecond is first, when finished jobs make room.
+//! several free sessions runs a job, which of several things due at once is first, when finished jobs make room.
 
 mod life;
 mod reading;
+mod workers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -12,16 +13,18 @@ use std::time::Duration;
 use crate::clock::Now;
 use crate::core::effects::Record;
 use crate::core::entry::spec_bytes;
-use crate::core::{CoreOptions, LeaseId, Stop};
+use crate::core::{CoreOptions, Drain, LeaseId, Stop};
 use crate::error::ErrorKind;
 use crate::job::{
     Event, EventBody, Failure, JobId, JobState, NewJob, Outcome, Start, StateChange, Timestamp, WaitReason,
 };
 
-/// A session's place among all that were ever opened.
-pub(super) type SessionNumber = usize;
+pub(super) use workers::{Link, Session, SessionNumber};
+
 /// A job's place among all that were ever accepted.
 pub(super) type JobNumber = usize;
+/// A lease's place among all that were ever given.
+pub(super) type LeaseNumber = usize;
 
 /// An assignment the core made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,14 +36,15 @@ pub(super) struct Started {
     pub(super) time_left: Duration,
 }
 
-pub(super) struct Session {
-    pub(super) open: bool,
-    pub(super) kinds: BTreeSet<String>,
-    pub(super) queues: Option<BTreeSet<String>>,
-    pub(super) slots: usize,
-    pub(super) revoked: BTreeSet<usize>,
-    /// Sessions that serve the same have the number of the first of them.
-    group: SessionNumber,
+/// What a job that a session has is bound by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    pub(super) session: SessionNumber,
+    pub(super) lease: LeaseNumber,
+    /// When the attempt has run too long; nothing runs before it is accepted.
+    pub(super) attempt_end: Option<Duration>,
+    /// When the lease runs out, or the time to accept it; never in the server's own workers.
+    pub(super) lease_end: Option<Duration>,
 }
 
 pub(super) struct Job {
@@ -54,13 +58,13 @@ pub(super) struct Job {
     released: u32,
     pub(super) sequence: u32,
     created: Duration,
-    /// When it moves on by itself in this state.
+    /// When it moves on by itself in this state, if no session has it.
     deadline: Option<Duration>,
     pub(super) waits_for: Option<Timestamp>,
     /// Its place in the lane, smaller first.
     place: i64,
-    /// Session, number of the lease and end of the attempt that runs.
-    pub(super) running: Option<(SessionNumber, usize, Duration)>,
+    /// While a session has it.
+    pub(super) held: Option<Held>,
     pub(super) force_at: Option<Duration>,
     pub(super) cancel_requested: bool,
     pub(super) outcome: Option<Outcome>,
@@ -70,6 +74,14 @@ pub(super) struct Job {
     pub(super) events: Vec<Event>,
     ring: VecDeque<(u32, usize)>,
     dropped: BTreeSet<u32>,
+}
+
+/// What workers were told in a command, each kind in order.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Told {
+    pub(super) stops: Vec<(SessionNumber, LeaseId, Stop)>,
+    pub(super) drains: Vec<(SessionNumber, Drain)>,
+    pub(super) cuts: Vec<SessionNumber>,
 }
 
 pub(super) struct Model {
@@ -90,9 +102,12 @@ pub(super) struct Model {
     /// What the core did in this command.
     pub(super) started: VecDeque<Started>,
     pub(super) core_records: Vec<Record>,
+    pub(super) core_told: Told,
+    /// The order in which the core looks at sessions.
+    pub(super) looked_at: Vec<SessionNumber>,
     /// What it must have done.
     pub(super) records: Vec<Record>,
-    pub(super) stops: Vec<(LeaseId, Stop)>,
+    pub(super) told: Told,
 }
 
 impl Model {
@@ -112,8 +127,10 @@ impl Model {
             first_place: 0,
             started: VecDeque::new(),
             core_records: Vec::new(),
+            core_told: Told::default(),
+            looked_at: Vec::new(),
             records: Vec::new(),
-            stops: Vec::new(),
+            told: Told::default(),
         }
     }
 
@@ -185,7 +202,7 @@ impl Model {
             deadline,
             waits_for,
             place: 0,
-            running: None,
+            held: None,
             force_at: None,
             cancel_requested: false,
             outcome: None,
@@ -217,6 +234,7 @@ impl Model {
         match job.state {
             JobState::Scheduled if job.attempt == 0 => Some(WaitReason::NotDue),
             JobState::Scheduled => Some(WaitReason::BackOff),
+            JobState::Queued if job.held.is_some() => Some(WaitReason::Starting),
             JobState::Queued if self.draining => Some(WaitReason::Draining),
             JobState::Queued if self.paused.contains(job.spec.queue.as_str()) => {
                 Some(WaitReason::QueuePaused)
@@ -229,33 +247,16 @@ impl Model {
         }
     }
 
-    fn serves(&self, session: SessionNumber, number: JobNumber) -> bool {
-        let (session, spec) = (&self.sessions[session], &self.jobs[number].spec);
-        session.open
-            && session.kinds.contains(spec.kind.as_str())
-            && session.queues.as_ref().is_none_or(|queues| queues.contains(spec.queue.as_str()))
-    }
-
-    /// Slots taken: what runs, and what was revoked and has not stopped.
-    pub(super) fn taken(&self, session: SessionNumber) -> usize {
-        let runs = |job: &&Job| job.running.is_some_and(|(runner, ..)| runner == session);
-        self.jobs.iter().filter(runs).count() + self.sessions[session].revoked.len()
-    }
-
-    fn has_free_slot(&self, session: SessionNumber) -> bool {
-        self.sessions[session].open && self.taken(session) < self.sessions[session].slots
-    }
-
     /// Starts whatever can start: of a group, the first lane of the largest priority served longest ago. Which of several
     /// groups that can start something comes first is open.
     pub(super) fn fill(&mut self) {
         loop {
             let free = (0..self.sessions.len()).filter(|session| self.has_free_slot(*session));
             let groups: BTreeSet<_> = free
-                .map(|session| self.sessions[session].group)
+                .filter_map(|session| self.group_of(session))
                 .filter(|group| self.next_job(*group).is_some())
                 .collect();
-            let told = self.started.front().map(|started| self.sessions[started.session].group);
+            let told = self.started.front().and_then(|started| self.group_of(started.session));
             let Some(group) = told.filter(|group| groups.contains(group)).or(groups.first().copied()) else {
                 return;
             };
@@ -265,12 +266,13 @@ impl Model {
     }
 
     fn next_job(&self, group: SessionNumber) -> Option<JobNumber> {
-        let server = (0..self.sessions.len())
-            .find(|session| self.sessions[*session].open && self.sessions[*session].group == group)?;
         let ready = |number: &JobNumber| {
             let job = &self.jobs[*number];
-            let is_held = self.draining || self.paused.contains(job.spec.queue.as_str());
-            job.state == JobState::Queued && !is_held && self.serves(server, *number)
+            let is_held_back = self.draining || self.paused.contains(job.spec.queue.as_str());
+            job.state == JobState::Queued
+                && job.held.is_none()
+                && !is_held_back
+                && self.serves(group, *number)
         };
         let mut lanes: BTreeMap<_, JobNumber> = BTreeMap::new();
         let order =
@@ -301,22 +303,41 @@ impl Model {
     fn start(&mut self, number: JobNumber, group: SessionNumber) {
         let started = self.started.pop_front().expect("a job that can start does");
         assert_eq!(started.id, self.jobs[number].id, "another job is next");
-        assert_eq!(self.sessions[started.session].group, group);
+        assert_eq!(self.group_of(started.session), Some(group));
         assert!(self.has_free_slot(started.session), "a slot is free");
         assert!(self.leases.iter().all(|other| other.lease != started.lease), "leases are never used again");
         let options = self.jobs[number].spec.options.clone().unwrap_or_default();
         let timeout = options.attempt_timeout.unwrap_or(self.options.attempt_timeout);
         self.served.insert(self.lane(number), self.leases.len());
+        let is_pool = self.sessions[started.session].link == Link::Pool;
+        let accept_end = self.now.monotonic + self.options.accept_timeout;
         let job = &mut self.jobs[number];
-        job.attempt += 1;
-        job.deadline = Some(self.now.monotonic + timeout);
-        job.running = Some((started.session, self.leases.len(), self.now.monotonic + timeout));
-        assert_eq!(started.attempt, job.attempt);
+        assert_eq!(started.attempt, job.attempt + 1);
         let end = job
             .overall_deadline()
             .map_or(self.now.monotonic + timeout, |end| end.min(self.now.monotonic + timeout));
         assert_eq!(started.time_left, end.saturating_sub(self.now.monotonic));
+        job.held = Some(Held {
+            session: started.session,
+            lease: self.leases.len(),
+            attempt_end: None,
+            lease_end: (!is_pool).then_some(accept_end),
+        });
         self.leases.push(started);
+        if is_pool {
+            self.begin(number);
+        }
+    }
+
+    /// The attempt runs, and is counted, from here on.
+    pub(super) fn begin(&mut self, number: JobNumber) {
+        let options = self.jobs[number].spec.options.clone().unwrap_or_default();
+        let timeout = options.attempt_timeout.unwrap_or(self.options.attempt_timeout);
+        let job = &mut self.jobs[number];
+        let held = job.held.as_mut().expect("a session has it");
+        held.attempt_end = Some(self.now.monotonic + timeout);
+        held.lease_end = held.lease_end.map(|_| self.now.monotonic + self.options.lease);
+        job.attempt += 1;
         self.transition(number, JobState::Running, None);
     }
 
@@ -370,7 +391,11 @@ impl Job {
 
     /// The millisecond at which a timer of it is due.
     pub(super) fn tick(&self) -> Option<u128> {
-        let first = self.overall_deadline().into_iter().chain(self.deadline).min()?;
+        let due = match &self.held {
+            Some(held) => held.attempt_end.into_iter().chain(held.lease_end).chain(self.force_at).min(),
+            None => self.deadline,
+        };
+        let first = self.overall_deadline().into_iter().chain(due).min()?;
         self.present.then_some(first.as_nanos().div_ceil(1_000_000))
     }
 }

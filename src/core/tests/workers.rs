@@ -371,3 +371,52 @@ fn an_attempt_is_told_with_its_worker() {
     assert_eq!(&*f.view(id).attempts[0].worker, "remote-1");
     assert!(matches!(f.events(id).last().unwrap().body, EventBody::State(_)));
 }
+
+#[test]
+fn a_purge_ends_what_no_worker_has_accepted_yet() {
+    let mut f = Fixture::new();
+    f.worker(1, 2);
+    let [running, offered, waiting] = [(); 3].map(|()| f.submit(job("a")));
+    f.accept(running).unwrap();
+    let purge = |f: &mut Fixture, budget| {
+        f.run(|core, now, effects| core.purge_queue(now, "default", budget, effects)).unwrap()
+    };
+    assert_eq!([purge(&mut f, 1), purge(&mut f, 9)], [1, 1]);
+    assert_eq!([running, offered, waiting].map(|id| f.state(id)), [Running, Cancelled, Cancelled]);
+    assert_eq!(f.stopped(), [(offered, Stop::Revoke)]);
+}
+
+#[test]
+fn a_short_attempt_leaves_the_time_to_accept_it() {
+    let mut f = Fixture::new();
+    f.worker(1, 1);
+    let mut spec = job("a");
+    spec.options_mut().attempt_timeout = Some(seconds(1));
+    let id = f.submit(spec);
+    f.advance(ACCEPT - millis(1));
+    f.accept(id).unwrap();
+    f.advance(millis(999));
+    assert_eq!(f.state(id), Running, "its time begins with the accept");
+    f.advance(millis(1));
+    assert_eq!(f.failures(id), [FailureReason::AttemptTimeout]);
+}
+
+#[test]
+fn a_call_is_given_its_number_of_jobs_and_no_more() {
+    let mut f = Fixture::new();
+    let [cancelled, waiting] = [(); 2].map(|()| f.submit(job("a")));
+    let spec = hello(1, &["a"], 1, &[]).spec;
+    f.run(|core, now, effects| core.open_unary(now, &spec, Peer::default(), effects)).unwrap();
+    f.cancel(cancelled, seconds(1)).unwrap();
+    assert_eq!(f.wait_reason(waiting), Some(WaitReason::WorkersBusy), "it is for the next call");
+}
+
+#[test]
+fn attempts_in_the_server_have_no_lease_that_runs_out() {
+    let mut f = Fixture::new();
+    f.open(&["a"], 1);
+    let id = f.submit(job("a"));
+    f.renew(id).unwrap();
+    f.advance(LEASE);
+    assert_eq!(f.state(id), Running);
+}

@@ -1,75 +1,37 @@
-//! What commands and the clock do to the model's jobs and sessions.
+//! What commands and the clock do to the model's jobs.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Job, JobNumber, Model, Session, SessionNumber};
+use super::{Job, JobNumber, LeaseNumber, Link, Model, SessionNumber};
 use crate::core::effects::Record;
 use crate::core::{AttemptEnd, Stop};
 use crate::error::ErrorKind;
 use crate::job::{Cancellation, Failure, FailureReason, JobId, JobState, Outcome};
 
-fn failed(reason: FailureReason, attempt: u32) -> Failure {
+pub(super) fn failed(reason: FailureReason, attempt: u32) -> Failure {
     Failure { attempt, ..Failure::new(reason, "") }
 }
 
 impl Model {
-    pub(in super::super) fn open(&mut self, kinds: &[&str], queues: Option<&[&str]>, slots: usize) {
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
-        let (kinds, queues) = (names(kinds), queues.map(names));
-        let same = |session: &&Session| session.open && session.kinds == kinds && session.queues == queues;
-        let group = self.sessions.iter().find(same).map_or(self.sessions.len(), |session| session.group);
-        self.sessions.push(Session { open: true, kinds, queues, slots, revoked: BTreeSet::new(), group });
-        self.fill();
-    }
-
-    pub(in super::super) fn close(&mut self, session: SessionNumber) {
-        let runs =
-            |number: &JobNumber| self.jobs[*number].running.is_some_and(|(runner, ..)| runner == session);
-        let mut lost: Vec<_> = (0..self.jobs.len()).filter(runs).collect();
-        lost.sort_by_key(|number| self.jobs[*number].running.map(|(_, lease, _)| lease));
-        for number in &lost {
-            self.stop_running(*number, true);
-        }
-        self.sessions[session].open = false;
-        for number in lost.into_iter().rev() {
-            self.attempt_failed(number, failed(FailureReason::WorkerLost, 0), None);
-        }
-    }
-
-    pub(in super::super) fn set_slots(&mut self, session: SessionNumber, slots: usize) {
-        self.sessions[session].slots = slots;
-        self.fill();
-    }
-
-    /// The job whose newest lease this is, if this session holds it.
-    pub(in super::super) fn held(
-        &self,
-        session: SessionNumber,
-        id: JobId,
-        lease: usize,
-    ) -> Option<JobNumber> {
-        let holds = |job: &Job| {
-            job.id == id
-                && job.running.is_some_and(|(runner, newest, _)| (runner, newest) == (session, lease))
-        };
-        self.jobs.iter().position(holds)
-    }
-
     pub(in super::super) fn end_attempt(
         &mut self,
         session: SessionNumber,
-        id: JobId,
-        lease: usize,
+        lease: LeaseNumber,
         end: AttemptEnd,
     ) -> Result<(), ErrorKind> {
-        let held = self.held(session, id, lease);
+        let held = self.held(session, lease);
         match held {
+            Some(number) if self.is_offered(number) && end == AttemptEnd::Release(Duration::ZERO) => {
+                self.leave_session(number);
+                self.wait_again(number);
+            }
             Some(number) => {
-                self.stop_running(number, false);
+                self.accept_lease(session, lease)?;
+                self.leave_session(number);
                 self.settle(number, end);
             }
+            // It says that it stopped, which is all that it still can say.
             None => drop(self.sessions[session].revoked.remove(&lease)),
         }
         self.fill();
@@ -98,7 +60,12 @@ impl Model {
         }
     }
 
-    fn attempt_failed(&mut self, number: JobNumber, failure: Failure, retry_after: Option<Duration>) {
+    pub(super) fn attempt_failed(
+        &mut self,
+        number: JobNumber,
+        failure: Failure,
+        retry_after: Option<Duration>,
+    ) {
         if self.jobs[number].cancel_requested {
             return self.end_cancelled(number, false);
         }
@@ -134,12 +101,31 @@ impl Model {
         self.fill();
     }
 
-    fn stop_running(&mut self, number: JobNumber, revoke: bool) {
-        let Some((session, lease, _)) = self.jobs[number].running.take() else { return };
-        if revoke {
-            self.sessions[session].revoked.insert(lease);
-            self.stops.push((self.leases[lease].lease, Stop::Revoke));
+    /// Nobody accepted it: it is as if nobody had been given it, and it goes before those that came later.
+    pub(super) fn wait_again(&mut self, number: JobNumber) {
+        self.jobs[number].place = self.place_in_front();
+        self.fill();
+    }
+
+    /// Takes the job from a worker that did not end it, if one has it.
+    pub(super) fn revoke(&mut self, number: JobNumber) {
+        self.tell_revoked(&[number]);
+        self.leave_session(number);
+    }
+
+    pub(super) fn tell_revoked(&mut self, jobs: &[JobNumber]) {
+        for held in jobs.iter().filter_map(|number| self.jobs[*number].held) {
+            self.told.stops.push((held.session, self.leases[held.lease].lease, Stop::Revoke));
+            // Its slot is free once it says that it stopped. Who calls to report never says so.
+            let session = &mut self.sessions[held.session];
+            if session.link != Link::Unary {
+                session.revoked.insert(held.lease);
+            }
         }
+    }
+
+    pub(super) fn leave_session(&mut self, number: JobNumber) {
+        self.jobs[number].held = None;
     }
 
     fn end_cancelled(&mut self, number: JobNumber, forced: bool) {
@@ -156,7 +142,7 @@ impl Model {
         let retention = retention.unwrap_or(self.options.retention);
         self.ends += 1;
         let job = &mut self.jobs[number];
-        assert!(job.outcome.is_none() && job.running.is_none());
+        assert!(job.outcome.is_none() && job.held.is_none());
         job.deadline = Some(self.now.monotonic + retention);
         job.expire_time = self.now.wall.plus(retention);
         job.ended = self.ends;
@@ -197,7 +183,10 @@ impl Model {
         let number = self.find(id)?;
         let allowed = "SCHEDULED, QUEUED, RUNNING or CANCELLED";
         match self.jobs[number].state {
-            JobState::Scheduled | JobState::Queued => self.end_cancelled(number, false),
+            JobState::Scheduled | JobState::Queued => {
+                self.revoke(number);
+                self.end_cancelled(number, false);
+            }
             JobState::Running if grace.is_zero() => self.force_cancel(number),
             JobState::Running => self.ask_to_stop(number, grace),
             JobState::Cancelled => {}
@@ -208,23 +197,22 @@ impl Model {
 
     fn force_cancel(&mut self, number: JobNumber) {
         self.jobs[number].cancel_requested = true;
-        self.stop_running(number, true);
+        self.revoke(number);
         self.end_cancelled(number, true);
     }
 
     fn ask_to_stop(&mut self, number: JobNumber, grace: Duration) {
         let force_at = self.now.monotonic + grace;
         let job = &mut self.jobs[number];
-        let Some((_, lease, attempt_end)) = job.running else { return };
+        let Some(held) = job.held else { return };
         if job.force_at.is_some_and(|earlier| earlier <= force_at) {
             return;
         }
         job.force_at = Some(force_at);
-        job.deadline = Some(force_at.min(attempt_end));
         if !std::mem::replace(&mut job.cancel_requested, true) {
             self.transition(number, JobState::Running, None);
         }
-        self.stops.push((self.leases[lease].lease, Stop::Cancel(grace)));
+        self.told.stops.push((held.session, self.leases[held.lease].lease, Stop::Cancel(grace)));
     }
 
     pub(in super::super) fn delete(&mut self, id: JobId) -> Result<(), ErrorKind> {
@@ -270,6 +258,7 @@ impl Model {
             let waiting: Vec<JobId> = self.jobs.iter().filter(waits).map(|job| job.id).collect();
             let Some(id) = self.chosen(&waiting) else { break };
             let number = self.find(id)?;
+            self.revoke(number);
             let cancellation = Cancellation { reason: "queue purged".to_owned(), forced: false };
             self.finish(number, Outcome::Cancellation(Arc::new(cancellation)));
             purged += 1;
@@ -279,15 +268,21 @@ impl Model {
 
     /// The one of these the core's next record is about.
     fn chosen(&self, candidates: &[JobId]) -> Option<JobId> {
-        let next = self.core_records.get(self.records.len()).and_then(|record| match record {
-            Record::Event(id, _) | Record::Removed(id) => Some(*id),
-            Record::Accepted(_) | Record::QueuePaused(..) => None,
-        });
-        next.filter(|id| candidates.contains(id)).or(candidates.first().copied())
+        self.next_record_of().filter(|id| candidates.contains(id)).or(candidates.first().copied())
     }
 
-    /// Does all that is due: start times in order, then timers by their millisecond.
+    fn next_record_of(&self) -> Option<JobId> {
+        self.core_records.get(self.records.len()).and_then(|record| match record {
+            Record::Event(id, _) | Record::Removed(id) => Some(*id),
+            Record::Accepted(_) | Record::QueuePaused(..) => None,
+        })
+    }
+
+    /// Does all that is due: what is due of sessions, start times in order, then timers by their millisecond.
     pub(in super::super) fn tick(&mut self) {
+        for session in self.looked_at.clone() {
+            self.look_at(session);
+        }
         loop {
             let waiting =
                 (0..self.jobs.len()).filter(|number| self.jobs[*number].state == JobState::Scheduled);
@@ -297,10 +292,31 @@ impl Model {
         }
         let now = self.now.monotonic.as_millis();
         while let Some(tick) = self.next_tick().filter(|tick| *tick <= now) {
-            let first: Vec<JobId> =
-                self.jobs.iter().filter(|job| job.tick() == Some(tick)).map(|job| job.id).collect();
-            let Some(number) = self.chosen(&first).and_then(|id| self.find(id).ok()) else { break };
-            self.timer_fires(number);
+            let is_first = |number: &JobNumber| self.jobs[*number].tick() == Some(tick);
+            let first: Vec<JobNumber> = (0..self.jobs.len()).filter(is_first).collect();
+            self.timer_fires(self.first_fired(&first));
+        }
+    }
+
+    /// Which of these the core did first: the one it recorded next, unless a worker has it and it told one of another.
+    fn first_fired(&self, candidates: &[JobNumber]) -> JobNumber {
+        let next_record = self.next_record_of();
+        let is_recorded = |number: &&JobNumber| next_record == Some(self.jobs[**number].id);
+        let next_stop = self.core_told.stops.get(self.told.stops.len()).map(|(_, lease, _)| *lease);
+        let is_stopped = |number: &&JobNumber| {
+            let held = self.jobs[**number].held;
+            held.is_some_and(|held| next_stop == Some(self.leases[held.lease].lease))
+        };
+        let recorded = candidates.iter().find(is_recorded).copied();
+        let stopped = candidates.iter().find(is_stopped).copied();
+        match (recorded, stopped) {
+            (Some(recorded), Some(stopped)) if self.jobs[recorded].held.is_none() => {
+                // No record tells that a job waits again, but it may have started elsewhere at once.
+                let id = Some(self.jobs[stopped].id);
+                let starts = self.is_offered(stopped) && self.started.front().map(|next| next.id) == id;
+                if starts { stopped } else { recorded }
+            }
+            (recorded, stopped) => stopped.or(recorded).unwrap_or(candidates[0]),
         }
     }
 
@@ -328,16 +344,22 @@ impl Model {
             JobState::Scheduled => self.come_due(number),
             JobState::Running if self.jobs[number].cancel_requested => self.force_cancel(number),
             JobState::Running => {
-                self.stop_running(number, true);
-                self.attempt_failed(number, failed(FailureReason::AttemptTimeout, 0), None);
+                let attempt_end = self.jobs[number].held.and_then(|held| held.attempt_end);
+                let is_late = attempt_end.is_some_and(|end| end <= self.now.monotonic);
+                self.revoke(number);
+                let reason = if is_late { FailureReason::AttemptTimeout } else { FailureReason::WorkerLost };
+                self.attempt_failed(number, failed(reason, 0), None);
             }
-            JobState::Queued => unreachable!("a queued job has no timer but its timeout"),
+            JobState::Queued => {
+                self.revoke(number);
+                self.wait_again(number);
+            }
             JobState::Succeeded | JobState::Failed | JobState::Cancelled => self.expire(number),
         }
     }
 
     fn give_up(&mut self, number: JobNumber) {
-        self.stop_running(number, true);
+        self.revoke(number);
         let failure = failed(FailureReason::Deadline, self.jobs[number].attempt).permanent();
         self.finish(number, Outcome::Failure(Arc::new(failure)));
     }

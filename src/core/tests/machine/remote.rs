@@ -1,0 +1,186 @@
+//! What the machine does as workers outside the server.
+
+use proptest::sample::Index;
+use uuid::Uuid;
+
+use super::{Machine, chosen, kind_of};
+use crate::core::tests::commands::{Claim, Remote, Serving, Which, Whom};
+use crate::core::tests::model::{LeaseNumber, Link, Session, SessionNumber};
+use crate::core::workers::Hello;
+use crate::core::{Effects, Peer, worker_id};
+
+impl Machine {
+    pub(super) fn step_remote(&mut self, command: &Remote) {
+        match command {
+            Remote::Connect(instance, serving, claim) => self.connect(*instance, serving, claim),
+            Remote::Lease(serving) => self.lease(serving),
+            Remote::Accept(which) => self.accept(which),
+            Remote::Heartbeat(session, claim) => self.heartbeat(session, claim),
+            Remote::Disconnect(session) => {
+                let Some(session) = self.remote(session, false) else { return };
+                let key = self.sessions[session];
+                self.both(
+                    |core, now, effects| core.disconnect(now, key, effects),
+                    |model| model.disconnect(session),
+                );
+            }
+            Remote::Leave(session) => {
+                let Some(session) = self.remote(session, true) else { return };
+                let key = self.sessions[session];
+                self.both(|core, now, effects| core.leave(now, key, effects), |model| model.leave(session));
+            }
+            Remote::TakeReport(session, sequence) => {
+                let numbers: Vec<_> = (0..self.sessions.len()).collect();
+                let Some(session) = chosen(&numbers, session) else { return };
+                let key = self.sessions[session];
+                self.both(
+                    |core, _, _| core.take_report(key, *sequence),
+                    |model| model.take_report(session, *sequence),
+                );
+            }
+            Remote::Drain(whom, within) => {
+                let numbers: Vec<_> = (0..self.sessions.len()).collect();
+                let (name, id) = match whom {
+                    Whom::Name(name) => ((*name).to_owned(), None),
+                    Whom::Id(session) => {
+                        let Some(session) = chosen(&numbers, session) else { return };
+                        (worker_id(self.sessions[session]), Some(session))
+                    }
+                };
+                let sessions = self.sessions.clone();
+                let number = |number| sessions.iter().position(|key| key.0 == number).expect("was opened");
+                self.both(
+                    |core, now, effects| {
+                        let drained = core.drain_workers(now, &name, *within, effects).map_err(kind_of)?;
+                        Ok(drained.into_iter().map(|worker| (number(worker.number), worker.state)).collect())
+                    },
+                    |model| model.drain_workers(&name, id, *within),
+                );
+            }
+        }
+    }
+
+    fn connect(&mut self, instance: u8, serving: &Serving, claim: &Claim) {
+        let name = Remote::name_of_instance(instance);
+        let link = Link::Stream(instance);
+        let known = self.model.known().into_iter().find(|session| self.model.sessions[*session].link == link);
+        let claimed = self.claimed(known, claim);
+        let held = claimed.iter().map(|lease| self.model.leases[*lease].lease).collect();
+        let hello = Hello {
+            instance: Uuid::from_u128(instance.into()),
+            spec: serving.spec(name),
+            peer: Peer::default(),
+            held,
+        };
+        let mut effects = Effects::recording();
+        let answer = self.core.connect(self.now, &hello, &mut effects).map_err(kind_of);
+        let answer = answer.map(|welcome| {
+            if !self.sessions.contains(&welcome.session) {
+                self.sessions.push(welcome.session);
+            }
+            let number = self.sessions.iter().position(|key| *key == welcome.session).expect("is there");
+            (number, welcome.standing, welcome.reports_taken)
+        });
+        let session = serving.session(link, name);
+        self.follow(effects, answer, |model| model.connect(session, &claimed));
+    }
+
+    fn lease(&mut self, serving: &Serving) {
+        let name = Remote::name_of_caller();
+        let mut effects = Effects::recording();
+        let answer = self.core.open_unary(self.now, &serving.spec(name), Peer::default(), &mut effects);
+        self.sessions.extend(answer.iter().copied());
+        let answer = answer.map(|_| self.sessions.len() - 1).map_err(kind_of);
+        let session = serving.session(Link::Unary, name);
+        self.follow(effects, answer, |model| model.open_unary(session));
+    }
+
+    fn accept(&mut self, which: &Which) {
+        let offered: Vec<_> = self.offered();
+        let found = match which {
+            Which::Offered(index) => chosen(&offered, index),
+            Which::Any(lease, session) => {
+                let leases: Vec<_> = (0..self.model.leases.len()).collect();
+                let sessions: Vec<_> = (0..self.sessions.len()).collect();
+                chosen(&sessions, session).zip(chosen(&leases, lease))
+            }
+        };
+        let Some((session, lease)) = found else { return };
+        let (key, id) = (self.sessions[session], self.model.leases[lease].lease);
+        self.both(
+            |core, now, effects| core.accept_lease(now, key, id, effects).map_err(kind_of),
+            |model| model.accept_lease(session, lease),
+        );
+    }
+
+    fn heartbeat(&mut self, session: &Index, claim: &Claim) {
+        let Some(session) = chosen(&self.model.known(), session) else { return };
+        let claimed = self.claimed(Some(session), claim);
+        let key = self.sessions[session];
+        let ids: Vec<_> = claimed.iter().map(|lease| self.model.leases[*lease].lease).collect();
+        self.both(
+            |core, now, effects| {
+                core.heard(now, key);
+                let renewed = ids.iter().map(|id| core.renew_lease(now, key, *id, effects).map_err(kind_of));
+                renewed.collect::<Vec<_>>()
+            },
+            |model| {
+                model.heard(session);
+                claimed.iter().map(|lease| model.renew_lease(session, *lease)).collect()
+            },
+        );
+    }
+
+    /// Leases that the session's worker names.
+    fn claimed(&self, session: Option<SessionNumber>, claim: &Claim) -> Vec<LeaseNumber> {
+        let jobs = session.map(|session| self.model.held_by(session)).unwrap_or_default();
+        let held = jobs.iter().filter_map(|number| self.model.jobs[*number].held.map(|held| held.lease));
+        let is_named = |index: u32| claim.held >> (index % u32::BITS) & 1 == 1;
+        let named = held.zip(0..).filter(|(_, index)| is_named(*index)).map(|(lease, _)| lease);
+        let leases: Vec<_> = (0..self.model.leases.len()).collect();
+        named.chain(claim.strays.iter().filter_map(|stray| chosen(&leases, stray))).collect()
+    }
+
+    /// A worker outside the server.
+    fn remote(&self, index: &Index, is_stream: bool) -> Option<SessionNumber> {
+        let is_remote = |session: &SessionNumber| match self.model.sessions[*session].link {
+            Link::Pool => false,
+            Link::Unary => !is_stream,
+            Link::Stream(_) => true,
+        };
+        chosen(&self.model.known().into_iter().filter(is_remote).collect::<Vec<_>>(), index)
+    }
+
+    fn offered(&self) -> Vec<(SessionNumber, LeaseNumber)> {
+        let offered = (0..self.model.jobs.len()).filter(|number| self.model.is_offered(*number));
+        let held = offered.filter_map(|number| self.model.jobs[number].held);
+        held.map(|held| (held.session, held.lease)).collect()
+    }
+
+    /// Both know the same workers, and the same of them and of every lease there ever was.
+    pub(super) fn check_workers(&self) {
+        let number = |number| self.sessions.iter().position(|key| key.0 == number).expect("was opened");
+        let (workers, _) = self.core.workers(self.now, 0, usize::MAX);
+        let workers: Vec<_> = workers
+            .into_iter()
+            .map(|worker| (number(worker.number), worker.state, worker.slots_taken as usize))
+            .collect();
+        let expected = self.model.known().into_iter();
+        let expected: Vec<(SessionNumber, _, usize)> = expected
+            .map(|session| (session, self.model.worker_state(session), self.model.taken(session)))
+            .collect();
+        assert_eq!(workers, expected);
+        for (lease, started) in self.model.leases.iter().enumerate() {
+            let holder = self.core.session_of(started.lease).ok();
+            let is_held = self.model.held(started.session, lease).is_some();
+            assert_eq!(holder, is_held.then(|| self.sessions[started.session]), "a lease is nobody else's");
+            assert_eq!(self.core.stop_of(self.now, started.lease), self.model.stop_of(lease));
+        }
+    }
+}
+
+impl Serving {
+    pub(super) fn session(&self, link: Link, name: &str) -> Session {
+        Session::new(link, name.to_owned(), self.kinds, self.queues, self.slots)
+    }
+}

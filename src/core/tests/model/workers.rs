@@ -1,0 +1,388 @@
+//! The model's sessions: the server's own workers, those on streams and those that call.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::life::failed;
+use super::{JobNumber, LeaseNumber, Model};
+use crate::core::{Drain, LeaseId, Stop};
+use crate::error::ErrorKind;
+use crate::job::{FailureReason, JobState, WorkerState};
+
+/// A session's place among all that were ever opened.
+pub(in super::super) type SessionNumber = usize;
+
+/// Ping intervals after which a silent worker is cut off.
+const SILENT_INTERVALS: u32 = 3;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Link {
+    Pool,
+    /// The instance that holds the stream.
+    Stream(u8),
+    Unary,
+}
+
+#[derive(Debug, Clone)]
+pub(in super::super) struct Session {
+    pub(in super::super) link: Link,
+    pub(in super::super) name: String,
+    kinds: BTreeSet<String>,
+    queues: Option<BTreeSet<String>>,
+    slots: usize,
+    /// Not ended; see [`Model::is_known`].
+    open: bool,
+    connected: bool,
+    /// Leases that its handlers may still run though they are gone.
+    pub(super) revoked: BTreeSet<LeaseNumber>,
+    /// Until when a drained worker may take.
+    drained: Option<Duration>,
+    /// When it was heard of last, and when its connection was seen to break.
+    heard: Duration,
+    broken: Duration,
+    reports_taken: u64,
+}
+
+impl Session {
+    pub(in super::super) fn new(
+        link: Link,
+        name: String,
+        kinds: &[&str],
+        queues: Option<&[&str]>,
+        slots: u32,
+    ) -> Self {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        Self {
+            link,
+            name,
+            kinds: names(kinds),
+            queues: queues.map(names),
+            slots: slots as usize,
+            open: true,
+            connected: true,
+            revoked: BTreeSet::new(),
+            drained: None,
+            heard: Duration::ZERO,
+            broken: Duration::ZERO,
+            reports_taken: 0,
+        }
+    }
+}
+
+impl Model {
+    /// Who takes leases by call is forgotten once it holds none and asks for none.
+    pub(in super::super) fn is_known(&self, session: SessionNumber) -> bool {
+        let is_done = |known: &Session| {
+            known.link == Link::Unary && !known.connected && self.held_by(session).is_empty()
+        };
+        self.sessions.get(session).is_some_and(|known| known.open && !is_done(known))
+    }
+
+    pub(in super::super) fn known(&self) -> Vec<SessionNumber> {
+        (0..self.sessions.len()).filter(|session| self.is_known(*session)).collect()
+    }
+
+    /// Whether it may be given jobs.
+    fn is_served(&self, session: SessionNumber) -> bool {
+        let Session { open, connected, drained, .. } = &self.sessions[session];
+        *open && *connected && drained.is_none()
+    }
+
+    /// Sessions that serve the same are a group, which has the number of the first of them. Only who may be given jobs
+    /// is in one.
+    pub(super) fn group_of(&self, session: SessionNumber) -> Option<SessionNumber> {
+        let served = |session: SessionNumber| (&self.sessions[session].kinds, &self.sessions[session].queues);
+        let same = |other: &SessionNumber| self.is_served(*other) && served(*other) == served(session);
+        self.is_served(session).then(|| (0..self.sessions.len()).find(same)).flatten()
+    }
+
+    pub(super) fn serves(&self, session: SessionNumber, number: JobNumber) -> bool {
+        let (known, spec) = (&self.sessions[session], &self.jobs[number].spec);
+        self.is_served(session)
+            && known.kinds.contains(spec.kind.as_str())
+            && known.queues.as_ref().is_none_or(|queues| queues.contains(spec.queue.as_str()))
+    }
+
+    /// Slots taken: by what it has, and by what was revoked and has not stopped.
+    pub(in super::super) fn taken(&self, session: SessionNumber) -> usize {
+        self.held_by(session).len() + self.sessions[session].revoked.len()
+    }
+
+    /// A call is given so many jobs and no more.
+    pub(super) fn has_free_slot(&self, session: SessionNumber) -> bool {
+        let given = || self.leases.iter().filter(|started| started.session == session).count();
+        let taken = match self.sessions[session].link {
+            Link::Unary => given(),
+            Link::Pool | Link::Stream(_) => self.taken(session),
+        };
+        self.is_served(session) && taken < self.sessions[session].slots
+    }
+
+    /// What it was given and has, oldest first.
+    pub(in super::super) fn held_by(&self, session: SessionNumber) -> Vec<JobNumber> {
+        let lease = |number: &JobNumber| {
+            self.jobs[*number].held.filter(|held| held.session == session).map(|held| held.lease)
+        };
+        let mut held: Vec<_> = (0..self.jobs.len()).filter(|number| lease(number).is_some()).collect();
+        held.sort_by_key(lease);
+        held
+    }
+
+    /// The job whose newest lease this is, if this session has it.
+    pub(in super::super) fn held(&self, session: SessionNumber, lease: LeaseNumber) -> Option<JobNumber> {
+        let holds = |number: &JobNumber| {
+            self.jobs[*number].held.is_some_and(|held| (held.session, held.lease) == (session, lease))
+        };
+        (0..self.jobs.len()).find(holds)
+    }
+
+    pub(in super::super) fn is_offered(&self, number: JobNumber) -> bool {
+        self.jobs[number].state == JobState::Queued && self.jobs[number].held.is_some()
+    }
+
+    pub(in super::super) fn open(&mut self, session: Session) {
+        self.sessions.push(session);
+        self.fill();
+    }
+
+    pub(in super::super) fn open_unary(&mut self, session: Session) -> Result<SessionNumber, ErrorKind> {
+        self.check_room()?;
+        self.open(session);
+        Ok(self.sessions.len() - 1)
+    }
+
+    pub(in super::super) fn set_slots(&mut self, session: SessionNumber, slots: u32) {
+        self.sessions[session].slots = slots as usize;
+        self.fill();
+    }
+
+    pub(in super::super) fn close(&mut self, session: SessionNumber) {
+        let held = self.held_by(session);
+        self.sessions[session].open = false;
+        self.tell_revoked(&held);
+        self.lose(&held);
+    }
+
+    /// Answers the session, which of the leases stand, and the newest report that was taken.
+    pub(in super::super) fn connect(
+        &mut self,
+        hello: Session,
+        told: &[LeaseNumber],
+    ) -> Result<(SessionNumber, Vec<LeaseId>, u64), ErrorKind> {
+        let same = |session: &SessionNumber| self.sessions[*session].link == hello.link;
+        let session = match self.known().into_iter().find(same) {
+            Some(session) => session,
+            None => {
+                self.check_room()?;
+                self.sessions.push(Session { connected: false, ..hello.clone() });
+                self.sessions.len() - 1
+            }
+        };
+        self.sessions[session].connected = false;
+        let (kept, missing) = self.held_by(session).into_iter().partition::<Vec<_>, _>(|number| {
+            self.jobs[*number].held.is_some_and(|held| told.contains(&held.lease))
+        });
+        let standing: Vec<_> =
+            told.iter().copied().filter(|lease| self.held(session, *lease).is_some()).collect();
+        self.tell_revoked(&missing);
+        for lease in &standing {
+            self.renew_lease(session, *lease)?;
+        }
+        self.lose(&missing);
+        let Session { drained, reports_taken, .. } = self.sessions[session];
+        let heard = self.now.monotonic;
+        // Only what the worker says it runs takes a slot.
+        let revoked = told.iter().copied().filter(|lease| !standing.contains(lease)).collect();
+        self.sessions[session] = Session { revoked, drained, reports_taken, heard, ..hello };
+        assert_eq!(kept.len(), standing.iter().collect::<BTreeSet<_>>().len());
+        self.repeat_cancels(session, &standing);
+        match drained {
+            Some(until) => self.tell_drain(session, until.saturating_sub(self.now.monotonic), false),
+            None => self.fill(),
+        }
+        let standing = standing.iter().map(|lease| self.leases[*lease].lease).collect();
+        Ok((session, standing, reports_taken))
+    }
+
+    fn repeat_cancels(&mut self, session: SessionNumber, standing: &[LeaseNumber]) {
+        for lease in standing {
+            let number = self.held(session, *lease).expect("it stands");
+            if let Some(force_at) = self.jobs[number].force_at {
+                let left = force_at.saturating_sub(self.now.monotonic);
+                self.told.stops.push((session, self.leases[*lease].lease, Stop::Cancel(left)));
+            }
+        }
+    }
+
+    fn check_room(&self) -> Result<(), ErrorKind> {
+        let retry_after = Duration::from_secs(1);
+        if self.draining {
+            return Err(ErrorKind::Draining { retry_after });
+        }
+        match self.known().len() < self.options.workers_max {
+            true => Ok(()),
+            false => {
+                let (reason, subject) = ("WORKERS_FULL", "server".to_owned());
+                Err(ErrorKind::ResourceExhausted { reason, subject, retry_after })
+            }
+        }
+    }
+
+    /// The connection broke: what was not accepted waits again, what runs has the grace.
+    pub(in super::super) fn disconnect(&mut self, session: SessionNumber) {
+        if !self.is_known(session) {
+            return;
+        }
+        let (offered, running) =
+            self.held_by(session).into_iter().partition::<Vec<_>, _>(|number| self.is_offered(*number));
+        self.sessions[session].connected = false;
+        self.sessions[session].broken = self.now.monotonic;
+        let grace_end = self.now.monotonic + self.options.reconnect_grace;
+        for number in running.iter().filter(|_| self.sessions[session].link != Link::Unary) {
+            let held = self.jobs[*number].held.as_mut().expect("it runs");
+            held.lease_end = held.lease_end.map(|end| end.min(grace_end));
+        }
+        self.tell_revoked(&offered);
+        self.lose(&offered);
+    }
+
+    pub(in super::super) fn leave(&mut self, session: SessionNumber) {
+        match self.held_by(session).is_empty() {
+            true => self.close(session),
+            false => self.disconnect(session),
+        }
+    }
+
+    /// What follows for jobs of a worker that is gone, the newest first: only what ran has lost an attempt.
+    fn lose(&mut self, jobs: &[JobNumber]) {
+        for number in jobs.iter().rev() {
+            self.leave_session(*number);
+            match self.jobs[*number].state {
+                JobState::Running => self.attempt_failed(*number, failed(FailureReason::WorkerLost, 0), None),
+                _ => self.wait_again(*number),
+            }
+        }
+    }
+
+    pub(in super::super) fn accept_lease(
+        &mut self,
+        session: SessionNumber,
+        lease: LeaseNumber,
+    ) -> Result<(), ErrorKind> {
+        let number = self.held(session, lease).ok_or(ErrorKind::LeaseLost)?;
+        if self.is_offered(number) {
+            self.begin(number);
+        }
+        Ok(())
+    }
+
+    pub(in super::super) fn renew_lease(
+        &mut self,
+        session: SessionNumber,
+        lease: LeaseNumber,
+    ) -> Result<(), ErrorKind> {
+        self.accept_lease(session, lease)?;
+        let number = self.held(session, lease).ok_or(ErrorKind::LeaseLost)?;
+        let held = self.jobs[number].held.as_mut().expect("it is held");
+        held.lease_end = held.lease_end.map(|_| self.now.monotonic + self.options.lease);
+        Ok(())
+    }
+
+    /// Why the attempt must end, if it must.
+    pub(in super::super) fn stop_of(&self, lease: LeaseNumber) -> Option<Stop> {
+        match self.held(self.leases[lease].session, lease) {
+            None => Some(Stop::Revoke),
+            Some(number) => {
+                let force_at = self.jobs[number].force_at?;
+                Some(Stop::Cancel(force_at.saturating_sub(self.now.monotonic)))
+            }
+        }
+    }
+
+    pub(in super::super) fn heard(&mut self, session: SessionNumber) {
+        self.sessions[session].heard = self.now.monotonic;
+    }
+
+    pub(in super::super) fn take_report(&mut self, session: SessionNumber, sequence: u64) -> bool {
+        if !self.is_known(session) {
+            return true;
+        }
+        let taken = &mut self.sessions[session].reports_taken;
+        std::mem::replace(taken, sequence.max(*taken)) < sequence
+    }
+
+    /// Answers whom it drained and how they stand.
+    pub(in super::super) fn drain_workers(
+        &mut self,
+        id_or_name: &str,
+        id: Option<SessionNumber>,
+        within: Duration,
+    ) -> Result<Vec<(SessionNumber, WorkerState)>, ErrorKind> {
+        let named = |session: &SessionNumber| {
+            Some(*session) == id || (id.is_none() && self.sessions[*session].name == id_or_name)
+        };
+        let (own, remote) = self
+            .known()
+            .into_iter()
+            .filter(named)
+            .partition::<Vec<_>, _>(|session| self.sessions[*session].link == Link::Pool);
+        if remote.is_empty() {
+            let name = id_or_name.to_owned();
+            return Err(match own.is_empty() {
+                true => ErrorKind::WorkerNotFound(name),
+                false => ErrorKind::WorkerInServer(name),
+            });
+        }
+        for session in &remote {
+            self.sessions[*session].drained = Some(self.now.monotonic + within);
+            self.tell_drain(*session, within, false);
+        }
+        Ok(remote.into_iter().map(|session| (session, self.worker_state(session))).collect())
+    }
+
+    pub(in super::super) fn drain(&mut self, within: Duration) {
+        self.draining = true;
+        self.known().into_iter().for_each(|session| self.tell_drain(session, within, true));
+    }
+
+    fn tell_drain(&mut self, session: SessionNumber, within: Duration, server_shutdown: bool) {
+        self.told.drains.push((session, Drain { within, server_shutdown }));
+    }
+
+    pub(in super::super) fn worker_state(&self, session: SessionNumber) -> WorkerState {
+        let Session { link, connected, drained, .. } = &self.sessions[session];
+        match (link, connected, drained) {
+            (Link::Stream(_), false, _) => WorkerState::Disconnected,
+            (.., Some(_)) => WorkerState::Draining,
+            _ => WorkerState::Connected,
+        }
+    }
+
+    /// When a worker on a stream is cut off if it stays silent, or forgotten if it stays away.
+    fn session_due(&self, session: SessionNumber) -> Option<Duration> {
+        let Session { link, connected, heard, broken, .. } = &self.sessions[session];
+        let Link::Stream(_) = link else { return None };
+        let kept = self.options.lease.max(self.options.reconnect_grace);
+        let due =
+            if *connected { *heard + self.options.ping_interval * SILENT_INTERVALS } else { *broken + kept };
+        self.is_known(session).then_some(due)
+    }
+
+    pub(super) fn look_at(&mut self, session: SessionNumber) {
+        if self.session_due(session).is_none_or(|due| due > self.now.monotonic) {
+            return;
+        }
+        if !self.sessions[session].connected {
+            return self.close(session);
+        }
+        self.told.cuts.push(session);
+        self.disconnect(session);
+    }
+
+    /// Monotonic time before which nothing is due.
+    pub(in super::super) fn next_due(&self) -> Option<Duration> {
+        let sessions = (0..self.sessions.len()).filter_map(|session| self.session_due(session));
+        let job = self.next_tick().map(|tick| Duration::from_millis(tick as u64));
+        sessions.chain(job).min()
+    }
+}
