@@ -12,6 +12,8 @@ mod lanes;
 mod lifecycle;
 mod list;
 mod queries;
+mod record;
+mod replay;
 mod retention;
 mod sessions;
 mod submit;
@@ -38,6 +40,7 @@ pub(crate) use effects::{Effect, Effects};
 pub use entry::LeaseId;
 pub use history::WatchItem;
 pub(crate) use queries::ListBounds;
+pub(crate) use record::{Accepted, Moved, Record, Running};
 pub(crate) use sessions::Peer;
 pub use sessions::{SessionKey, SessionSpec};
 pub(crate) use submit::Submitted;
@@ -133,6 +136,8 @@ pub(crate) struct Core {
     /// Jobs that ended so far, removed ones included.
     ended: EndCounts,
     lease_ids: StdRng,
+    /// Attempts of an earlier life.
+    recovered: replay::Recovered,
     draining: bool,
 }
 
@@ -152,6 +157,7 @@ impl Core {
             live_bytes: 0,
             ended: EndCounts::default(),
             lease_ids: StdRng::from_seed(lease_seed),
+            recovered: replay::Recovered::default(),
             draining: false,
         }
     }
@@ -187,7 +193,7 @@ impl Core {
         if !state.is_final() {
             return Err(illegal_state(id, state, "SUCCEEDED, FAILED or CANCELLED", "deleted"));
         }
-        self.remove(key, effects);
+        self.remove(key, None, effects);
         Ok(())
     }
 
@@ -199,7 +205,7 @@ impl Core {
     pub(crate) fn pause_queue(&mut self, name: &str, effects: &mut Effects) -> Result<()> {
         self.lanes.check_queue_room(name)?;
         self.lanes.set_paused(name, true);
-        effects.record(|| effects::Record::QueuePaused(name.into(), true));
+        effects.record(|| Record::QueuePaused(name.into(), true));
         self.refresh_queue(name);
         Ok(())
     }
@@ -210,7 +216,7 @@ impl Core {
             return Err(queue_not_found(name));
         }
         self.lanes.set_paused(name, false);
-        effects.record(|| effects::Record::QueuePaused(name.into(), false));
+        effects.record(|| Record::QueuePaused(name.into(), false));
         self.refresh_queue(name);
         self.dispatch_all(now, effects);
         self.lanes.remove_queue_if_idle(name);

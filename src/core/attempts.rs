@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Core;
-use super::effects::{Effects, Record};
+use super::effects::Effects;
 use super::entry::LeaseId;
 use super::history::{RingItem, Stream};
+use super::record::Record;
 use super::sessions::SessionKey;
 use super::table::JobKey;
 use crate::clock::Now;
@@ -132,7 +133,7 @@ impl Core {
             }
         };
         self.live_bytes = self.live_bytes - bytes_before + entry.live_bytes();
-        effects.record(|| Record::Event(id, Event { sequence, time, attempt, body }));
+        effects.record(|| Record::Reported(id, Event { sequence, time, attempt, body }));
         self.wake(key, effects);
         Ok(())
     }
@@ -147,7 +148,7 @@ impl Core {
 
     /// The job whose newest lease this is, and the session that holds it.
     pub(super) fn holder(&self, lease: LeaseId) -> Option<(JobKey, SessionKey)> {
-        let key = lease.job_key();
+        let key = self.recovered.find(lease).unwrap_or(lease.job_key());
         let live = self.table.get(key)?.live.as_ref()?;
         (live.lease == lease).then_some((key, live.session))
     }

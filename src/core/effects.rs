@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry::LeaseId;
+use super::record::Record;
 use super::sessions::SessionKey;
-use crate::job::{Event, JobId, JobOptions, NewJob, Outcome, Payload};
+use crate::job::{JobId, JobOptions, Outcome, Payload};
 
 /// One attempt, handed to a worker.
 #[derive(Debug, Clone)]
@@ -61,19 +62,6 @@ pub(crate) enum Effect {
     Wake(u32),
     /// Tell a job's observer how the job ended; it observes nothing any more.
     Ended(u32, Outcome),
-}
-
-/// What is appended to the log.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Record {
-    /// A job was accepted; its event 1 follows from it.
-    Accepted(Box<NewJob>),
-    /// A job got an event.
-    Event(JobId, Event),
-    /// A job was removed.
-    Removed(JobId),
-    /// A queue was paused or resumed.
-    QueuePaused(Arc<str>, bool),
 }
 
 /// Collects what commands cause.

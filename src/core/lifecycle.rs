@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempts::{AttemptEnd, check_size};
-use super::effects::{Effect, Effects, Record, Stop};
+use super::effects::{Effect, Effects, Stop};
 use super::entry::End;
 use super::history::{Detail, Transition};
+use super::record::{Moved, Record};
 use super::sessions::Link;
 use super::table::JobKey;
 use super::wheel::TICK_MAX;
@@ -277,6 +278,7 @@ impl Core {
         let (lease, session_key) = (live.lease, live.session);
         let Some(session) = self.sessions.get_mut(session_key) else { return };
         session.held.remove(&mut self.table, key);
+        self.recovered.forget(lease);
         if session.link == Link::Unary {
             // A call is given its number of jobs once, and who calls to report does not say that it stopped.
             session.slots = session.slots.saturating_sub(1);
@@ -323,8 +325,10 @@ impl Core {
             next_attempt_time,
             detail,
         };
-        let id = entry.id;
-        effects.record(|| Record::Event(id, entry.transition_event(&transition)));
+        effects.record(|| {
+            let running = entry.live.as_ref().and_then(|live| self.sessions.running(live));
+            Record::Moved(Box::new(Moved::of(entry, entry.transition_event(&transition), running)))
+        });
         if entry.history.capacity() == 0 {
             entry.history.reserve_exact(USUAL_TRANSITIONS);
         }

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use hashbrown::HashMap;
 
 use super::Core;
-use super::effects::{Effects, Record};
+use super::effects::Effects;
 use super::list::List;
+use super::record::Record;
 use super::table::JobKey;
 use crate::clock::Now;
 use crate::job::{JobId, Timestamp};
@@ -34,7 +35,7 @@ impl Finished {
         self.expired.remove(&id);
     }
 
-    fn remember(&mut self, id: JobId, expire_time: Timestamp) {
+    pub(super) fn remember(&mut self, id: JobId, expire_time: Timestamp) {
         if self.expired.insert(id, expire_time).is_none() {
             self.expired_order.push_back(id);
         }
@@ -63,17 +64,17 @@ impl Core {
         let entry = &self.table[key];
         let expire_time = entry.end.as_ref().map_or(now.wall, |end| end.expire_time.min(now.wall));
         self.finished.remember(entry.id, expire_time);
-        self.remove(key, effects);
+        self.remove(key, Some(expire_time), effects);
     }
 
-    /// Removes a finished job.
-    pub(super) fn remove(&mut self, key: JobKey, effects: &mut Effects) {
+    /// Removes a finished job; if its retention passed, that was at `expired`.
+    pub(super) fn remove(&mut self, key: JobKey, expired: Option<Timestamp>, effects: &mut Effects) {
         self.finished.list.remove(&mut self.table, key);
         self.finished.bytes -= self.table[key].weight();
         self.wheel.clear(&mut self.table, key);
         let entry = self.table.remove(key);
         self.lanes[entry.lane].counts.remove(entry.state);
         self.lanes.remove_if_empty(entry.lane);
-        effects.record(|| Record::Removed(entry.id));
+        effects.record(|| Record::Removed(entry.id, expired));
     }
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use hashbrown::{HashMap, HashSet};
 use uuid::Uuid;
 
-use super::entry::LeaseId;
+use super::entry::{LeaseId, Live};
 use super::lanes::{Lane, Standing};
 use super::list::List;
+use super::record::Running;
 use crate::clock::Now;
 use crate::job::{Kind, QueueName, Timestamp};
 
@@ -136,6 +137,18 @@ pub(super) struct Sessions {
 impl Sessions {
     pub(super) fn get(&self, key: SessionKey) -> Option<&Session> {
         self.sessions.get(&key)
+    }
+
+    /// The attempt, as it is recorded.
+    pub(super) fn running(&self, live: &Live) -> Option<Running> {
+        let session = self.get(live.session)?;
+        Some(Running {
+            lease: live.lease,
+            link: session.link.clone(),
+            worker: session.name.clone(),
+            attempt_deadline: live.attempt_deadline,
+            cancel: live.cancel.clone(),
+        })
     }
 
     pub(super) fn get_mut(&mut self, key: SessionKey) -> Option<&mut Session> {

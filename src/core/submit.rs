@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::Core;
-use super::effects::{Effects, Record};
+use super::effects::Effects;
 use super::entry::{Entry, LaneKey, spec_bytes};
 use super::lanes::full;
 use super::list::Links;
+use super::record::{Accepted, Record};
 use super::table::JobKey;
 use super::wheel::Timer;
 use crate::clock::Now;
@@ -152,8 +153,8 @@ impl Core {
         lane: LaneKey,
         effects: &mut Effects,
     ) -> Submitted {
-        effects.record(|| Record::Accepted(Box::new(NewJob { id: Some(id), ..job.clone() })));
         self.finished.forget(id);
+        let recorded = effects.records.is_some().then(|| job.clone());
         let entry = new_entry(now, id, job, lane);
         let (state, start) = (entry.state, entry.start());
         self.live_jobs += 1;
@@ -161,6 +162,12 @@ impl Core {
         self.lanes[lane].counts.add(state);
         self.lanes[lane].accepted.add(now.monotonic);
         let key = self.table.insert(entry);
+        if state == JobState::Queued {
+            self.table[key].first_wait = self.wait_reason_of(lane);
+        }
+        if let Some(job) = recorded {
+            effects.record(|| Record::Accepted(Box::new(Accepted::of(&self.table[key], job))));
+        }
         if state == JobState::Scheduled {
             self.lanes[lane].scheduled.push_back(&mut self.table, key);
             if let Start::At(time) = start {
@@ -168,7 +175,6 @@ impl Core {
             }
             self.arm(key);
         } else {
-            self.table[key].first_wait = self.wait_reason_of(lane);
             self.arm(key);
             self.start_or_wait(now, key, effects);
         }
@@ -176,7 +182,7 @@ impl Core {
     }
 }
 
-fn new_entry(now: Now, id: JobId, job: NewJob, lane: LaneKey) -> Entry {
+pub(super) fn new_entry(now: Now, id: JobId, job: NewJob, lane: LaneKey) -> Entry {
     let (state, deadline) = match job.options.as_ref().map_or(Start::Now, |options| options.start) {
         Start::At(time) if time > now.wall => (JobState::Scheduled, Duration::MAX),
         Start::After(delay) if !delay.is_zero() => (JobState::Scheduled, now.monotonic.saturating_add(delay)),

@@ -57,10 +57,16 @@ impl Table {
     }
 
     /// Adds a job whose id is not in the table, as the newest in acceptance order.
-    pub(super) fn insert(&mut self, mut entry: Entry) -> JobKey {
+    pub(super) fn insert(&mut self, entry: Entry) -> JobKey {
+        self.insert_as(entry, self.order.next)
+    }
+
+    /// Adds a job whose id is not in the table, at this place in acceptance order, which is free.
+    pub(super) fn insert_as(&mut self, mut entry: Entry, number: u64) -> JobKey {
         let id = entry.id;
         let key = self.free.pop().unwrap_or_else(|| self.grow());
-        entry.accepted = self.order.push(key);
+        entry.accepted = number;
+        self.order.insert(number, key);
         let (chunk, place) = key.place();
         self.chunks[chunk][place] = Some(entry);
         let hash = self.hasher.hash_one(id);
@@ -90,6 +96,12 @@ impl Table {
     /// The number the next accepted job will get.
     pub(super) fn next_accepted(&self) -> u64 {
         self.order.next
+    }
+
+    /// Every job, oldest first.
+    pub(super) fn in_order(&self) -> Vec<JobKey> {
+        let chunks = self.order.chunks.values();
+        chunks.flat_map(|chunk| chunk.keys.iter().copied().filter(|key| *key != JobKey::NONE)).collect()
     }
 
     /// Jobs accepted before this number, newest first.
@@ -143,14 +155,12 @@ struct OrderChunk {
 }
 
 impl Order {
-    fn push(&mut self, key: JobKey) -> u64 {
-        let number = self.next;
-        self.next += 1;
+    fn insert(&mut self, number: u64, key: JobKey) {
+        self.next = self.next.max(number + 1);
         let empty = || OrderChunk { keys: Box::new([JobKey::NONE; ORDER_CHUNK as usize]), live: 0 };
         let chunk = self.chunks.entry(number / ORDER_CHUNK).or_insert_with(empty);
         chunk.keys[(number % ORDER_CHUNK) as usize] = key;
         chunk.live += 1;
-        number
     }
 
     fn remove(&mut self, number: u64) {

@@ -7,7 +7,7 @@ use proptest::prelude::ProptestConfig;
 
 use super::invariants;
 use crate::clock::Now;
-use crate::core::effects::Record;
+use crate::core::Record;
 use crate::core::{
     AttemptEnd, Core, CoreOptions, Drain, Effect, Effects, JobKey, LeaseId, Report, SessionKey, SessionSpec,
     Stop, Submitted, WatchItem,

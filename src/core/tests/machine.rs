@@ -6,14 +6,13 @@ mod remote;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use self::messages::{item_without_messages, outcome_without_message, without_messages};
+use self::messages::{item_without_messages, outcome_without_message, said};
 use super::commands::{Command, PAYLOAD_BYTES_MAX, POOL_NAME, commands};
 use super::fixture::{cases, id, millis};
 use super::invariants;
 use super::model::{Link, Model, SessionNumber, Started, Told};
 use crate::clock::Now;
-use crate::core::effects::Record;
-use crate::core::{AttemptEnd, Core, CoreOptions, Effect, Effects, Report, SessionKey};
+use crate::core::{AttemptEnd, Core, CoreOptions, Effect, Effects, Record, Report, SessionKey};
 use crate::error::{Error, ErrorKind};
 use crate::job::{EventBody, EventTypes, JobId, JobState, NewJob, Start, Timestamp};
 
@@ -173,7 +172,7 @@ impl Machine {
         let records = effects.records.expect("recording");
         self.records.extend(records.iter().cloned());
         self.model.now = self.now;
-        self.model.core_records = records.into_iter().map(without_messages).collect();
+        self.model.core_records = records.into_iter().map(said).collect();
         self.model.core_told = told;
         let expected = on_model(&mut self.model);
         assert_eq!(answer, expected);

@@ -8,10 +8,10 @@ mod reading;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Now;
-use crate::core::effects::Record;
 use crate::core::entry::spec_bytes;
 use crate::core::{CoreOptions, Drain, LeaseId, Stop};
 use crate::error::ErrorKind;
@@ -84,6 +84,15 @@ pub(super) struct Told {
     pub(super) cuts: Vec<SessionNumber>,
 }
 
+/// A record, as far as the model knows what is in it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Said {
+    Accepted(Box<NewJob>),
+    Event(JobId, Event),
+    Removed(JobId),
+    QueuePaused(Arc<str>, bool),
+}
+
 pub(super) struct Model {
     pub(super) options: CoreOptions,
     pub(super) now: Now,
@@ -101,12 +110,12 @@ pub(super) struct Model {
     first_place: i64,
     /// What the core did in this command.
     pub(super) started: VecDeque<Started>,
-    pub(super) core_records: Vec<Record>,
+    pub(super) core_records: Vec<Said>,
     pub(super) core_told: Told,
     /// The order in which the core looks at sessions.
     pub(super) looked_at: Vec<SessionNumber>,
     /// What it must have done.
-    pub(super) records: Vec<Record>,
+    pub(super) records: Vec<Said>,
     pub(super) told: Told,
 }
 
@@ -187,7 +196,7 @@ impl Model {
             _ => (None, None),
         };
         let is_due = deadline.is_none() && waits_for.is_none();
-        self.records.push(Record::Accepted(Box::new(spec.clone())));
+        self.records.push(Said::Accepted(Box::new(spec.clone())));
         self.expired.remove(&id);
         self.jobs.push(Job {
             id,
@@ -379,7 +388,7 @@ impl Model {
         job.sequence += 1;
         let event = Event { sequence: job.sequence, time, attempt: job.attempt, body };
         job.events.push(event.clone());
-        self.records.push(Record::Event(job.id, event));
+        self.records.push(Said::Event(job.id, event));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use crate::core::CoreOptions;
-use crate::core::effects::Record;
+use crate::core::Record;
 use crate::error::ErrorKind;
 use crate::job::{JobId, JobState, Payload, Timestamp};
 
@@ -60,7 +60,7 @@ fn deleting_forgets_a_finished_job_at_once() {
     let id = finished(&mut f, job("a"));
     f.run(|core, _, effects| core.delete(id, effects)).unwrap();
     assert_eq!(f.find_error(id), ErrorKind::JobNotFound(id));
-    assert_eq!(f.records.last(), Some(&Record::Removed(id)));
+    assert_eq!(f.records.last(), Some(&Record::Removed(id, None)));
     let again = f.run(|core, _, effects| core.delete(id, effects)).unwrap_err();
     assert_eq!(*again.kind(), ErrorKind::JobNotFound(id));
     f.advance(seconds(10_000));

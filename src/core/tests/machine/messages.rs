@@ -2,14 +2,20 @@
 
 use std::sync::Arc;
 
-use crate::core::WatchItem;
-use crate::core::effects::Record;
-use crate::job::{Event, EventBody, Failure, Outcome};
+use crate::core::tests::model::Said;
+use crate::core::{Record, WatchItem};
+use crate::job::{Event, EventBody, Failure, NewJob, Outcome};
 
-pub(super) fn without_messages(record: Record) -> Record {
+/// What the model can know of a record.
+pub(super) fn said(record: Record) -> Said {
     match record {
-        Record::Event(id, event) => Record::Event(id, event_without_messages(event)),
-        record => record,
+        Record::Accepted(accepted) => {
+            Said::Accepted(Box::new(NewJob { id: Some(accepted.id), ..accepted.job }))
+        }
+        Record::Moved(moved) => Said::Event(moved.id, event_without_messages(moved.event)),
+        Record::Reported(id, event) => Said::Event(id, event),
+        Record::Removed(id, _) => Said::Removed(id),
+        Record::QueuePaused(name, paused) => Said::QueuePaused(name, paused),
     }
 }
 

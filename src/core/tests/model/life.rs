@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Job, JobNumber, LeaseNumber, Link, Model, SessionNumber};
-use crate::core::effects::Record;
+use super::{Job, JobNumber, LeaseNumber, Link, Model, Said, SessionNumber};
 use crate::core::{AttemptEnd, Stop};
 use crate::error::ErrorKind;
 use crate::job::{Cancellation, Failure, FailureReason, JobId, JobState, Outcome};
@@ -153,7 +152,7 @@ impl Model {
 
     /// Follows the core in removing the oldest finished jobs. That it must and may is an invariant of its own.
     fn make_room(&mut self, just_ended: JobNumber) {
-        while let Some(Record::Removed(removed)) = self.core_records.get(self.records.len()) {
+        while let Some(Said::Removed(removed)) = self.core_records.get(self.records.len()) {
             let finished = |number: &JobNumber| self.jobs[*number].present && self.jobs[*number].ended > 0;
             let oldest = (0..self.jobs.len()).filter(finished).min_by_key(|number| self.jobs[*number].ended);
             let Some(oldest) = oldest.filter(|oldest| *oldest != just_ended) else { return };
@@ -172,7 +171,7 @@ impl Model {
 
     fn remove(&mut self, number: JobNumber) {
         self.jobs[number].present = false;
-        self.records.push(Record::Removed(self.jobs[number].id));
+        self.records.push(Said::Removed(self.jobs[number].id));
         let lane = self.lane(number);
         if !(0..self.jobs.len()).any(|other| self.jobs[other].present && self.lane(other) == lane) {
             self.served.remove(&lane);
@@ -235,13 +234,13 @@ impl Model {
 
     pub(in super::super) fn pause(&mut self, name: &str) {
         self.paused.insert(name.to_owned());
-        self.records.push(Record::QueuePaused(name.into(), true));
+        self.records.push(Said::QueuePaused(name.into(), true));
     }
 
     pub(in super::super) fn resume(&mut self, name: &str) -> Result<(), ErrorKind> {
         self.know_queue(name)?;
         self.paused.remove(name);
-        self.records.push(Record::QueuePaused(name.into(), false));
+        self.records.push(Said::QueuePaused(name.into(), false));
         self.fill();
         Ok(())
     }
@@ -273,8 +272,8 @@ impl Model {
 
     fn next_record_of(&self) -> Option<JobId> {
         self.core_records.get(self.records.len()).and_then(|record| match record {
-            Record::Event(id, _) | Record::Removed(id) => Some(*id),
-            Record::Accepted(_) | Record::QueuePaused(..) => None,
+            Said::Event(id, _) | Said::Removed(id) => Some(*id),
+            Said::Accepted(_) | Said::QueuePaused(..) => None,
         })
     }
 

@@ -1,0 +1,93 @@
+//! What a command appends to the log: enough to put every job back where it was.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::entry::{Entry, LeaseId};
+use super::sessions::Link;
+use crate::job::{Event, JobId, NewJob, Timestamp, WaitReason};
+
+/// One entry of the log.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Record {
+    /// A job was accepted; its event 1 follows from it.
+    Accepted(Box<Accepted>),
+    /// A job moved to a state.
+    Moved(Box<Moved>),
+    /// A job's attempt reported progress, output or a log line.
+    Reported(JobId, Event),
+    /// A job was removed; if its retention passed, when that was.
+    Removed(JobId, Option<Timestamp>),
+    /// A queue was paused or resumed.
+    QueuePaused(Arc<str>, bool),
+}
+
+/// A job as it was accepted.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Accepted {
+    pub(crate) id: JobId,
+    pub(crate) job: NewJob,
+    /// Its place in the order of acceptance.
+    pub(crate) number: u64,
+    pub(crate) create_time: Timestamp,
+    /// Monotonic time of acceptance.
+    pub(crate) created: Duration,
+    pub(crate) first_wait: Option<WaitReason>,
+    /// Monotonic time at which it is due, if it waits for that.
+    pub(crate) deadline: Duration,
+}
+
+/// A job's state change, and what stands beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Moved {
+    pub(crate) id: JobId,
+    pub(crate) event: Event,
+    /// Attempts of it that do not count.
+    pub(crate) lost: u32,
+    pub(crate) released: u32,
+    /// Monotonic time of what comes next: due while SCHEDULED, removed when ended.
+    pub(crate) deadline: Duration,
+    /// When it is to be removed, once ended.
+    pub(crate) expire_time: Option<Timestamp>,
+    /// The attempt that runs, if one does.
+    pub(crate) running: Option<Running>,
+}
+
+/// An attempt that runs, and who runs it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Running {
+    pub(crate) lease: LeaseId,
+    pub(crate) link: Link,
+    pub(crate) worker: Arc<str>,
+    pub(crate) attempt_deadline: Duration,
+    /// After a cancel: when it is forced, and its reason.
+    pub(crate) cancel: Option<(Duration, String)>,
+}
+
+impl Accepted {
+    pub(super) fn of(entry: &Entry, job: NewJob) -> Self {
+        Self {
+            id: entry.id,
+            job,
+            number: entry.accepted,
+            create_time: entry.create_time,
+            created: entry.created,
+            first_wait: entry.first_wait,
+            deadline: entry.deadline,
+        }
+    }
+}
+
+impl Moved {
+    pub(super) fn of(entry: &Entry, event: Event, running: Option<Running>) -> Self {
+        Self {
+            id: entry.id,
+            event,
+            lost: entry.lost,
+            released: entry.released,
+            deadline: entry.deadline,
+            expire_time: entry.end.as_ref().map(|end| end.expire_time),
+            running,
+        }
+    }
+}

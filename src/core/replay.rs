@@ -1,0 +1,238 @@
+//! Jobs from the records of an earlier life: first what was recorded is put together, then every job is given its place.
+
+use std::time::Duration;
+
+use hashbrown::HashMap;
+
+use super::Core;
+use super::effects::Effects;
+use super::entry::{End, Entry, LeaseId, Live};
+use super::history::{Detail, RingItem, Transition};
+use super::record::{Accepted, Moved, Record, Running};
+use super::sessions::{Link, Peer, SessionKey, SessionSpec};
+use super::submit::new_entry;
+use super::table::JobKey;
+use crate::clock::Now;
+use crate::job::{Event, EventBody, Failure, FailureReason, JobId, JobState, Start};
+
+/// Stands for a session until [`Core::resume`] knows who holds the attempt.
+const NOBODY: SessionKey = SessionKey(0);
+
+/// Attempts that ran when the log ended.
+#[derive(Default)]
+pub(super) struct Recovered {
+    running: HashMap<JobKey, Running>,
+    /// Where their jobs are now: a lease only tells where its job was when it was given.
+    leases: HashMap<LeaseId, JobKey>,
+}
+
+impl Recovered {
+    /// Where the job of a lease of an earlier life is.
+    pub(super) fn find(&self, lease: LeaseId) -> Option<JobKey> {
+        if self.leases.is_empty() { None } else { self.leases.get(&lease).copied() }
+    }
+
+    /// The lease is over.
+    pub(super) fn forget(&mut self, lease: LeaseId) {
+        if !self.leases.is_empty() {
+            self.leases.remove(&lease);
+        }
+    }
+}
+
+impl Core {
+    /// Takes in one record, in the order in which they were made. Between the first and [`Core::resume`] nothing else is
+    /// called. Records of jobs that are not there are of jobs that were removed later.
+    pub(crate) fn replay(&mut self, record: Record) {
+        match record {
+            Record::Accepted(accepted) => self.replay_accepted(*accepted),
+            Record::Moved(moved) => self.replay_moved(*moved),
+            Record::Reported(id, event) => self.replay_reported(id, event),
+            Record::Removed(id, expired) => {
+                if let Some(key) = self.table.find(id) {
+                    self.replay_removed(key);
+                }
+                if let Some(expire_time) = expired {
+                    self.finished.remember(id, expire_time);
+                }
+            }
+            Record::QueuePaused(name, paused) => self.lanes.set_paused(&name, paused),
+        }
+    }
+
+    fn replay_accepted(&mut self, accepted: Accepted) {
+        let Accepted { id, job, number, create_time, created, first_wait, deadline } = accepted;
+        if let Some(known) = self.table.find(id) {
+            self.replay_removed(known);
+        }
+        self.finished.forget(id);
+        let lane = self.lanes.find(job.queue.as_str(), job.kind.as_str());
+        let lane = lane.unwrap_or_else(|| self.lanes.insert(&job.queue, &job.kind));
+        let now = Now { monotonic: created, wall: create_time };
+        let entry = Entry { first_wait, deadline, accepted: number, ..new_entry(now, id, job, lane) };
+        self.table.insert_as(entry, number);
+    }
+
+    fn replay_moved(&mut self, moved: Moved) {
+        let Some(key) = self.table.find(moved.id) else { return };
+        let Event { sequence, time, attempt, body: EventBody::State(change) } = moved.event else { return };
+        let entry = &mut self.table[key];
+        let worker = moved.running.as_ref().map(|running| running.worker.clone());
+        let begins = attempt > entry.attempt;
+        entry.state = change.state;
+        (entry.sequence, entry.attempt) = (sequence, attempt);
+        (entry.lost, entry.released) = (moved.lost, moved.released);
+        entry.deadline = moved.deadline;
+        entry.cancel_requested |= change.cancel_requested;
+        entry.live = moved.running.as_ref().map(|running| Box::new(live(running)));
+        match moved.running {
+            Some(running) => drop(self.recovered.running.insert(key, running)),
+            None => drop(self.recovered.running.remove(&key)),
+        }
+        if let (Some(outcome), Some(expire_time)) = (change.outcome, moved.expire_time) {
+            entry.end = Some(Box::new(End { outcome, finish_time: time, expire_time }));
+        }
+        let detail = match (change.failure, worker.filter(|_| begins)) {
+            (Some(failure), _) => Detail::Failure(failure),
+            (None, Some(worker)) => Detail::Worker(worker),
+            (None, None) => Detail::None,
+        };
+        entry.history.push(Transition {
+            sequence,
+            attempt,
+            time,
+            state: change.state,
+            wait_reason: change.wait_reason,
+            cancel_requested: change.cancel_requested,
+            next_attempt_time: change.next_attempt_time,
+            detail,
+        });
+        if change.state.is_final() {
+            self.ended.add(change.state);
+            self.finished.list.push_back(&mut self.table, key);
+        }
+    }
+
+    fn replay_reported(&mut self, id: JobId, event: Event) {
+        let Some(key) = self.table.find(id) else { return };
+        let ring_max = self.options.event_ring_bytes_max;
+        let entry = &mut self.table[key];
+        let Event { sequence, time, attempt, body } = event;
+        entry.sequence = sequence;
+        let (history, stream) = (&entry.history, entry.stream.get_or_insert_default());
+        let item = match body {
+            EventBody::Progress(progress) => return stream.set_progress(sequence, attempt, time, progress),
+            EventBody::Output(output) => RingItem::Output(output),
+            EventBody::Log(log) => RingItem::Log(log),
+            EventBody::State(_) => return,
+        };
+        stream.push(sequence, attempt, time, item, ring_max, history);
+    }
+
+    fn replay_removed(&mut self, key: JobKey) {
+        if self.table[key].state.is_final() {
+            self.finished.list.remove(&mut self.table, key);
+        }
+        self.table.remove(key);
+    }
+
+    /// Gives every job its place after the last record. Attempts that ran in the server itself are lost; those of workers
+    /// elsewhere go on if the worker comes back within a lease.
+    pub(crate) fn resume(&mut self, now: Now, effects: &mut Effects) {
+        let mut lost = Vec::new();
+        for key in self.table.in_order() {
+            self.count_again(key);
+            let entry = &self.table[key];
+            match entry.state {
+                JobState::Scheduled => self.resume_scheduled(key),
+                JobState::Queued => {
+                    let lane = entry.lane;
+                    self.lanes[lane].push_back(&mut self.table, key);
+                    self.arm(key);
+                }
+                JobState::Running => lost.extend(self.resume_running(now, key)),
+                JobState::Succeeded | JobState::Failed | JobState::Cancelled => {
+                    self.finished.bytes += self.table[key].weight();
+                    self.arm(key);
+                }
+            }
+        }
+        for lane in self.lanes.keys() {
+            self.refresh_standing(lane);
+            self.lanes.remove_if_empty(lane);
+        }
+        for key in lost {
+            let message = "the server ended during the attempt";
+            let failure = Failure::new(FailureReason::WorkerLost, message);
+            self.attempt_failed(now, key, failure, None, effects);
+        }
+    }
+
+    fn count_again(&mut self, key: JobKey) {
+        let entry = &self.table[key];
+        self.lanes[entry.lane].counts.add(entry.state);
+        if !entry.state.is_final() {
+            self.live_jobs += 1;
+            self.live_bytes += entry.live_bytes();
+        }
+    }
+
+    fn resume_scheduled(&mut self, key: JobKey) {
+        let entry = &self.table[key];
+        let (lane, accepted) = (entry.lane, entry.accepted);
+        if let (Start::At(time), 0) = (entry.start(), entry.attempt) {
+            self.wall_starts.insert((time, accepted, key));
+        }
+        self.lanes[lane].scheduled.push_back(&mut self.table, key);
+        self.arm(key);
+    }
+
+    /// The job itself if its attempt ran in the server.
+    fn resume_running(&mut self, now: Now, key: JobKey) -> Option<JobKey> {
+        let running = self.recovered.running.remove(&key)?;
+        let session = match running.link {
+            Link::Pool => return Some(key),
+            Link::Unary => self.resume_session(now, &running),
+            Link::Stream(instance) => {
+                self.sessions.of_instance(instance).unwrap_or_else(|| self.resume_session(now, &running))
+            }
+        };
+        self.recovered.leases.insert(running.lease, key);
+        let lease = self.options.lease.max(self.options.reconnect_grace);
+        let lease_deadline = now.monotonic.saturating_add(lease);
+        if let Some(live) = self.table[key].live.as_mut() {
+            (live.session, live.lease_deadline) = (session, lease_deadline);
+        }
+        if let Some(open) = self.sessions.get_mut(session) {
+            open.taken += 1;
+            open.held.push_back(&mut self.table, key);
+        }
+        self.await_deadline(key);
+        None
+    }
+
+    /// A worker that is not connected, and may come back.
+    fn resume_session(&mut self, now: Now, running: &Running) -> SessionKey {
+        let spec =
+            SessionSpec { name: running.worker.to_string(), kinds: Vec::new(), queues: None, slots: 0 };
+        let key = self.sessions.open(now, &spec, running.link.clone(), Peer::default());
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.connected = false;
+        }
+        if running.link != Link::Unary {
+            let kept = self.options.lease.max(self.options.reconnect_grace);
+            self.sessions.set_timer(key, Some(now.monotonic.saturating_add(kept)));
+        }
+        key
+    }
+}
+
+fn live(running: &Running) -> Live {
+    Live {
+        lease: running.lease,
+        session: NOBODY,
+        attempt_deadline: running.attempt_deadline,
+        lease_deadline: Duration::MAX,
+        cancel: running.cancel.clone(),
+    }
+}
