@@ -177,6 +177,10 @@ impl Lanes {
         }
     }
 
+    pub(super) fn remove_idle_queues(&mut self) {
+        self.queues.retain(|_, queue| queue.paused || !queue.lanes.is_empty());
+    }
+
     /// Pauses or resumes the queue, which is made if it does not exist.
     pub(super) fn set_paused(&mut self, name: &str, paused: bool) {
         let queue = self.queues.entry(name.into()).or_default();

@@ -45,6 +45,7 @@ pub(crate) struct Moved {
     /// Attempts of it that do not count.
     pub(crate) lost: u32,
     pub(crate) released: u32,
+    pub(crate) cancel_requested: bool,
     /// Monotonic time of what comes next: due while SCHEDULED, removed when ended.
     pub(crate) deadline: Duration,
     /// When it is to be removed, once ended.
@@ -85,6 +86,7 @@ impl Moved {
             event,
             lost: entry.lost,
             released: entry.released,
+            cancel_requested: entry.cancel_requested,
             deadline: entry.deadline,
             expire_time: entry.end.as_ref().map(|end| end.expire_time),
             running,

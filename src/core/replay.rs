@@ -83,7 +83,7 @@ impl Core {
         (entry.sequence, entry.attempt) = (sequence, attempt);
         (entry.lost, entry.released) = (moved.lost, moved.released);
         entry.deadline = moved.deadline;
-        entry.cancel_requested |= change.cancel_requested;
+        entry.cancel_requested = moved.cancel_requested;
         entry.live = moved.running.as_ref().map(|running| Box::new(live(running)));
         match moved.running {
             Some(running) => drop(self.recovered.running.insert(key, running)),
@@ -161,6 +161,7 @@ impl Core {
             self.refresh_standing(lane);
             self.lanes.remove_if_empty(lane);
         }
+        self.lanes.remove_idle_queues();
         for key in lost {
             let message = "the server ended during the attempt";
             let failure = Failure::new(FailureReason::WorkerLost, message);

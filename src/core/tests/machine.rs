@@ -1,6 +1,7 @@
 //! Random commands to the core and to the reference model: both must do the same, and the invariants must hold.
 
 mod messages;
+mod relive;
 mod remote;
 
 use proptest::prelude::*;
@@ -391,6 +392,18 @@ proptest! {
     #[test]
     fn the_core_does_what_the_model_does(commands in commands()) {
         Machine::run(&commands);
+    }
+
+    #[test]
+    fn the_records_give_every_job_back(commands in commands(), every in 1_usize..20) {
+        let mut machine = Machine::new();
+        for (number, command) in commands.iter().enumerate() {
+            machine.step(command);
+            if number % every == 0 {
+                machine.check_relived();
+            }
+        }
+        machine.check_relived();
     }
 
     #[test]

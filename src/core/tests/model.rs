@@ -102,7 +102,7 @@ pub(super) struct Model {
     pub(super) draining: bool,
     /// Every lease there ever was.
     pub(super) leases: Vec<Started>,
-    expired: BTreeMap<JobId, Timestamp>,
+    pub(super) expired: BTreeMap<JobId, Timestamp>,
     /// When each lane that holds jobs was served last.
     served: BTreeMap<(String, String), usize>,
     ends: usize,

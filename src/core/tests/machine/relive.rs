@@ -1,0 +1,70 @@
+//! A second core from the records of the first: every job is where it was, but for attempts that ran in the server.
+
+use super::Machine;
+use super::messages::item_without_messages;
+use crate::core::sessions::Link;
+use crate::core::tests::invariants;
+use crate::core::{Core, CoreOptions, Effects, JobKey, WatchItem};
+use crate::job::{EventTypes, JobId, JobState, JobView};
+
+impl Machine {
+    /// The core that the records of this run make.
+    fn relived(&self) -> Core {
+        // Attempts that are lost may end their jobs: those must not push others out.
+        let options = CoreOptions { retention_bytes_max: u64::MAX, ..super::options() };
+        let mut core = Core::new(options, [4; 32]);
+        for record in &self.records {
+            core.replay(record.clone());
+        }
+        core.resume(self.now, &mut Effects::recording());
+        core
+    }
+
+    pub(super) fn check_relived(&self) {
+        let again = self.relived();
+        invariants::check(&again);
+        assert_eq!(again.job_count(), self.core.job_count());
+        for job in self.model.jobs.iter().filter(|job| job.present) {
+            let key = self.core.find(job.id).expect("present in both");
+            match self.ran_in_the_server(key) {
+                true => self.check_lost(&again, job.id),
+                false => assert_eq!(whole(&again, job.id), whole(&self.core, job.id)),
+            }
+        }
+        for (name, queue) in &self.core.lanes.queues {
+            assert_eq!(again.lanes.queues.get(name).is_some_and(|again| again.paused), queue.paused);
+        }
+        for id in self.model.expired.keys() {
+            assert_eq!(again.find(*id).map_err(super::kind_of), self.core.find(*id).map_err(super::kind_of));
+        }
+    }
+
+    fn ran_in_the_server(&self, key: JobKey) -> bool {
+        let entry = &self.core.table[key];
+        let live = entry.live.as_ref().filter(|_| entry.state == JobState::Running);
+        live.is_some_and(|live| self.core.sessions.get(live.session).is_some_and(|of| of.link == Link::Pool))
+    }
+
+    /// An attempt that ran in the server ended with it; nothing before is changed.
+    fn check_lost(&self, again: &Core, id: JobId) {
+        let (before, after) = (events(&self.core, id), events(again, id));
+        assert_eq!(after.len(), before.len() + 1);
+        assert_eq!(after[..before.len()], before);
+        let key = again.find(id).expect("it is there");
+        assert!(again.table[key].live.is_none());
+        assert_ne!(again.table[key].state, JobState::Running);
+    }
+}
+
+/// Everything that can be seen of a job, but for why it waits: who serves it is another matter now.
+fn whole(core: &Core, id: JobId) -> (JobView, Vec<WatchItem>, u64) {
+    let key = core.find(id).expect("it is there");
+    let view = JobView { wait_reason: None, ..core.view(key) };
+    (view, events(core, id), core.table[key].accepted)
+}
+
+fn events(core: &Core, id: JobId) -> Vec<WatchItem> {
+    let mut items = Vec::new();
+    core.read_events(core.find(id).expect("it is there"), 0, EventTypes::ALL, usize::MAX, &mut items);
+    items.into_iter().map(item_without_messages).collect()
+}
