@@ -8,6 +8,7 @@ mod client;
 mod command;
 mod commands;
 mod errors;
+mod faults;
 mod grpc_web;
 mod grpcurl;
 mod health_reflection;

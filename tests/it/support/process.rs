@@ -113,7 +113,7 @@ impl Remote {
 }
 
 /// Sends a signal to a process that runs.
-fn send(child: &Child, signal: Signal) {
+pub(crate) fn send(child: &Child, signal: Signal) {
     let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).expect("it runs");
     kill_process(pid, signal).expect("it runs");
 }
