@@ -9,13 +9,15 @@ use jobstream::worker::{RemoteOptions, RunningWorker, Worker, WorkerStatus};
 use tokio::sync::watch;
 use tonic::transport::{Channel, Endpoint};
 
-use super::SLACK;
 use super::witness::{Seen, Witness};
 use crate::support::{FaultProxy, Setup, TestServer, Towards, job, until, wait_for};
 
 const PING: Duration = Duration::from_millis(300);
-const LEASE: Duration = Duration::from_millis(1200);
+/// So long that a worker without its server notices by its silence before its leases run out.
+const LEASE: Duration = Duration::from_millis(2500);
 const GRACE: Duration = Duration::from_millis(400);
+/// What either side may take beyond three ping intervals, on a busy machine.
+const SLACK: Duration = Duration::from_secs(1);
 
 async fn impatient_server() -> TestServer {
     TestServer::with(|setup: &mut Setup| {
@@ -134,7 +136,7 @@ async fn a_delay_costs_no_attempt() {
     proxy.delay(PING / 6);
     let mut others = Vec::new();
     // Longer than a lease that nobody renews.
-    while begun.elapsed() < 2 * LEASE {
+    while begun.elapsed() < LEASE + 3 * PING {
         others.push(accepted(&server, "both", &mut witness).await);
     }
     witness.gate.open(others.len() + 1);

@@ -8,6 +8,7 @@ use jobstream::proto::v1::{self, JobState, RetryPolicy};
 use jobstream::worker::{RemoteOptions, RunningWorker, WorkerStatus};
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tonic::transport::Channel;
 
 use super::is_running;
 use super::load::{Life, Load, told};
@@ -66,6 +67,7 @@ struct Closing {
     dev: Dev,
     worker: RunningWorker,
     witness: Witness,
+    jobs: JobServiceClient<Channel>,
     /// Their ids, and what is told of them.
     running: Vec<(String, Watched)>,
     waiting: Vec<Watched>,
@@ -99,7 +101,7 @@ impl Closing {
         assert!(line.expect("text").expect("a line").contains("draining"));
         let waiting = watched.split_off(SLOTS);
         let running = ids.into_iter().zip(watched).collect();
-        Self { dev, worker, witness, running, waiting }
+        Self { dev, worker, witness, jobs, running, waiting }
     }
 
     /// Starts the server anew once it has ended, and sees the worker come back and take jobs.
@@ -124,7 +126,16 @@ impl Closing {
 #[tokio::test]
 async fn a_server_that_drains_lets_its_worker_finish() {
     let mut closing = Closing::begin(&["--drain-timeout", "20s"]).await;
-    closing.witness.gate.open(SLOTS);
+    // A cancel comes down the worker's stream after the word that the server shuts down.
+    let (cancelled, told) = closing.running.remove(0);
+    closing
+        .jobs
+        .cancel(v1::CancelRequest { job_id: cancelled.clone(), ..Default::default() })
+        .await
+        .expect("it runs");
+    closing.witness.sees(Seen::Told, &cancelled).await;
+    assert_eq!(told.rest().await.states().last(), Some(&JobState::Cancelled));
+    closing.witness.gate.open(SLOTS - 1);
     for (_, watched) in std::mem::take(&mut closing.running) {
         let watched = watched.rest().await;
         watched.outcome();
