@@ -56,7 +56,12 @@ impl Core {
             None => {
                 self.check_worker_room()?;
                 let (link, peer) = (Link::Stream(hello.instance), hello.peer.clone());
-                self.sessions.open(now, &hello.spec, link, peer)
+                let session = self.sessions.open(now, &hello.spec, link, peer);
+                if let Some(open) = self.sessions.get_mut(session) {
+                    // Of another boot, or forgotten: what does not turn out to stand has to stop first.
+                    open.revoked = hello.held.iter().copied().collect();
+                }
+                session
             }
         };
         self.dismiss(session);
@@ -297,8 +302,9 @@ impl Core {
         }
         let stands: HashSet<LeaseId> = standing.iter().copied().collect();
         if let Some(open) = self.sessions.get_mut(session) {
-            // Their handlers may still have to stop.
-            open.revoked = told.difference(&stands).copied().collect();
+            // Their handlers may still have to stop; those of others that it names have, but it was not told that the
+            // server knows.
+            open.revoked.retain(|lease| told.contains(lease) && !stands.contains(lease));
             open.taken = (stands.len() + open.revoked.len()) as u32;
         }
         let name = self.sessions.get(session).map(|open| open.name.clone()).unwrap_or_default();

@@ -35,7 +35,7 @@ pub(super) struct Desk {
 type Attempts = Arc<Mutex<HashMap<LeaseId, Control>>>;
 
 /// The end of an attempt whose lease is gone or whose worker stops: the job is to be run elsewhere.
-const GIVEN_BACK: AttemptEnd = AttemptEnd::Release(Duration::ZERO);
+pub(super) const GIVEN_BACK: AttemptEnd = AttemptEnd::Release(Duration::ZERO);
 
 /// The two ways to end an attempt.
 #[derive(Clone)]

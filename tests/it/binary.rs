@@ -4,16 +4,13 @@ mod worker;
 mod workers;
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::{Child, Command};
+use rustix::process::Signal;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
 
-use crate::support::{until, wait_for};
-
-const BINARY: &str = env!("CARGO_BIN_EXE_jobstream");
+use crate::support::{Dev, Remote, until, wait_for};
 
 /// A program that does not end when it is asked to, and leaves a file once it is deaf.
 struct Stuck {
@@ -38,65 +35,6 @@ impl Drop for Stuck {
     fn drop(&mut self) {
         // Missing only if the test failed before.
         let _ = std::fs::remove_file(&self.mark);
-    }
-}
-
-/// A `jobstream dev` in a process of its own.
-struct Dev {
-    child: Child,
-    address: String,
-    banner: String,
-}
-
-impl Dev {
-    async fn start(args: &[&str]) -> Self {
-        Self::start_at("127.0.0.1:0", args).await
-    }
-
-    async fn start_at(listen: &str, args: &[&str]) -> Self {
-        let mut command = Command::new(BINARY);
-        command.args(["dev", "--listen", listen]).args(args).kill_on_drop(true);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let mut banner = String::new();
-        loop {
-            let line = wait_for("the banner", lines.next_line()).await.expect("text").expect("it goes on");
-            banner.push_str(&line);
-            banner.push('\n');
-            if line.starts_with("Ctrl-C") {
-                break;
-            }
-        }
-        let address = banner.lines().find_map(|line| line.trim().strip_prefix("gRPC")).expect("an address");
-        let address = address.trim().split(',').next().expect("an address").to_owned();
-        Self { child, address, banner }
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())).expect("it runs");
-        kill_process(pid, signal).expect("it runs");
-    }
-
-    /// Waits for its end; answers its exit code and stderr.
-    async fn end(mut self) -> (Option<i32>, String) {
-        let mut stderr = String::new();
-        let mut pipe = self.child.stderr.take().expect("a pipe");
-        wait_for("stderr ends", pipe.read_to_string(&mut stderr)).await.expect("text");
-        let status = wait_for("the server ends", self.child.wait()).await.expect("a status");
-        (status.code(), stderr)
-    }
-
-    /// Runs a script with the binary on its PATH, against this server; answers stdout.
-    async fn sh(&self, script: &str) -> String {
-        let directory = std::path::Path::new(BINARY).parent().expect("a directory").display();
-        let path = format!("{directory}:{}", std::env::var("PATH").expect("a PATH"));
-        let mut command = Command::new("sh");
-        command.args(["-euc", script]).env("PATH", path).env("JOBSTREAM_ADDRESS", &self.address);
-        let output = wait_for(script, command.output()).await.expect("sh runs");
-        let (stdout, stderr) =
-            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{script}\nstdout: {stdout}\nstderr: {stderr}");
-        stdout.into_owned()
     }
 }
 
@@ -186,7 +124,7 @@ async fn every_command_of_the_readme_works() {
     let blocks: Vec<&str> =
         readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     let (dev, upper) = (Dev::start(&[]).await, Dev::start(&["--exec", "upper=tr a-z A-Z"]).await);
-    let _worker = worker::Remote::connected(&dev, &["--exec", "reverse=rev"]).await;
+    let _worker = Remote::connected(&dev, &["--exec", "reverse=rev"]).await;
     let mut seen = (0, 0);
     for block in blocks {
         let address = ("127.0.0.1:7071", upper.address.as_str());

@@ -9,6 +9,7 @@ mod command;
 mod commands;
 mod errors;
 mod examples;
+mod faults;
 mod grpc_web;
 mod grpcurl;
 mod health_reflection;

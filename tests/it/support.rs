@@ -5,6 +5,7 @@
 mod fault_proxy;
 mod gate;
 mod handlers;
+mod process;
 mod raw;
 pub(crate) mod raw_worker;
 mod refusal;
@@ -16,6 +17,7 @@ mod watching;
 pub(crate) use fault_proxy::{FaultProxy, Towards};
 pub(crate) use gate::Gate;
 pub(crate) use handlers::{Chatter, test_worker};
+pub(crate) use process::{Dev, Remote, send};
 pub(crate) use raw::{frame, http1, raw_call};
 pub(crate) use refusal::{refused, refused_in_batch};
 pub(crate) use scripted::{ScriptedServer, WorkStream, assignment, lease_id, terms};

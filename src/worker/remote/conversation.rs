@@ -16,6 +16,7 @@ use super::{FORCE_TIME_MAX, Remote, SETTLE_TIME_MAX};
 use crate::core::{Assignment, AttemptEnd, LeaseId, Stop};
 use crate::job::QueueName;
 use crate::proto::v1;
+use crate::worker::desk::GIVEN_BACK;
 use crate::worker::link::Link;
 use crate::worker::{WorkerEnd, WorkerStatus};
 
@@ -144,6 +145,9 @@ impl Remote {
             let kind = self.desk.known_kind(&wire.kind);
             let assignment = assignment(wire, kind, &mut talk.queue).map_err(Status::internal)?;
             match assignment {
+                // Given before the server heard that nothing more is asked for, and perhaps after the last look at what
+                // still runs.
+                Ok(assignment) if self.signals.is_draining() => ends.push((assignment.lease, GIVEN_BACK)),
                 Ok(assignment) => self.run_or_end(assignment, &talk.link, &mut ends),
                 Err(unreadable) => ends.push(unreadable),
             }

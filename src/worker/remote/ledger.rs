@@ -20,6 +20,9 @@ use crate::proto::v1;
 /// waits, more logs are dropped and counted. Ends always fit: there is one for each slot.
 pub(super) const ROOM_BYTES: usize = 8 << 20;
 
+/// The end of an attempt whose lease does not stand: the server drops what it was.
+const VOID_END: AttemptEnd = AttemptEnd::Cancelled;
+
 /// The books of one stream of a worker, through all its connections.
 pub(in crate::worker) struct Ledger {
     pub(super) state: Mutex<State>,
@@ -85,7 +88,7 @@ pub(super) struct Attempt {
     pub(super) progress: Option<Progress>,
     /// Log lines that were dropped since the last one that was not.
     dropped: u32,
-    /// The server does not know it any more: its end is dropped.
+    /// The server does not know it any more: all it is told is that the attempt ended, which frees the slot.
     pub(super) is_void: bool,
 }
 
@@ -170,14 +173,12 @@ impl Ledger {
     /// Ends an attempt that runs.
     pub(in crate::worker) fn end(&self, lease: LeaseId, end: AttemptEnd) {
         let mut state = self.state.lock();
-        if let Some(mut attempt) = state.attempts.remove(&lease)
-            && !attempt.is_void
-        {
+        if let Some(mut attempt) = state.attempts.remove(&lease) {
             let progress = attempt.progress.take().map(|progress| News::Report(Report::Progress(progress)));
             let note = attempt.take_note();
             // At most one of each for a slot.
             progress.into_iter().chain(note).for_each(|news| state.push(lease, news, 0));
-            state.push_end(lease, end);
+            state.push_end(lease, if attempt.is_void { VOID_END } else { end });
         }
         wake(state);
     }
@@ -221,8 +222,7 @@ impl Ledger {
     /// Begins a new stream with this greeting, completed by slots and leases; earlier ones end. Answers its number.
     pub(super) fn greet(&self, mut hello: v1::Hello) -> u64 {
         let mut state = self.state.lock();
-        // Those that the server turns out not to know any more need their slots until they stop.
-        hello.slots = state.slots.saturating_sub(state.attempts.len() as u32);
+        hello.slots = state.slots;
         hello.held_lease_ids = state.held().into_iter().map(|lease| lease.to_string()).collect();
         state.slots_told = Some(hello.slots);
         state.sent = 0;
@@ -251,7 +251,7 @@ impl Ledger {
         }
         for entry in &mut state.reports {
             if !standing.contains(&entry.lease) {
-                entry.news = None;
+                entry.make_void();
                 self.room.add_permits(std::mem::take(&mut entry.room) as usize);
             }
         }
@@ -352,17 +352,23 @@ impl State {
         self.attempts.iter().filter(|(_, attempt)| !attempt.is_void).map(|(lease, _)| *lease)
     }
 
-    /// Attempts that run or whose end was not acknowledged.
+    /// Attempts that run, known to the server or not, or whose end was not acknowledged.
     fn held(&self) -> Vec<LeaseId> {
         let ended = self.reports.iter().filter(|entry| matches!(entry.news, Some(News::End(_))));
-        self.running().chain(ended.map(|entry| entry.lease)).collect()
+        self.attempts.keys().copied().chain(ended.map(|entry| entry.lease)).collect()
     }
 
-    /// What the server is to know of the slots, if it does not know it: those without a lease are taken until they stop.
+    /// What the server is to know of the slots, if it does not know it. Which of them are taken it counts itself.
     pub(super) fn slots_due(&self) -> Option<u32> {
-        let void = self.attempts.values().filter(|attempt| attempt.is_void).count();
-        let slots = self.slots.saturating_sub(void as u32);
-        (self.slots_told != Some(slots)).then_some(slots)
+        (self.slots_told != Some(self.slots)).then_some(self.slots)
+    }
+}
+
+impl Entry {
+    /// Leaves of it what the server still has to know of an attempt whose lease does not stand.
+    fn make_void(&mut self) {
+        self.news = self.news.take().filter(|news| matches!(news, News::End(_))).map(|_| News::End(VOID_END));
+        self.bytes = self.news.as_ref().map_or(0, News::bytes);
     }
 }
 
@@ -416,18 +422,29 @@ mod tests {
 
     const TERMS: Terms = Terms { lease: Duration::from_secs(30), payload_bytes_max: 1 << 20 };
 
+    fn greeting(ledger: &Ledger) -> v1::Hello {
+        ledger.greet(v1::Hello::default());
+        let Phase::Greeting(hello) = &ledger.state.lock().phase else { panic!("it greets") };
+        hello.clone()
+    }
+
     #[tokio::test]
-    async fn an_attempt_that_lost_its_lease_keeps_its_slot_until_it_stops() {
+    async fn an_attempt_that_lost_its_lease_is_held_until_its_end_was_told() {
         let ledger = Ledger::new(4);
         ledger.begin(lease(1));
         ledger.begin(lease(2));
-        ledger.greet(v1::Hello::default());
-        let standing = [lease(2)].into_iter().collect();
-        assert_eq!(ledger.welcome(&standing, 0, TERMS), [lease(1)]);
-        assert_eq!(ledger.state.lock().slots_due(), Some(3));
-        ledger.end(lease(1), AttemptEnd::Cancelled);
-        assert_eq!(ledger.state.lock().slots_due(), Some(4));
-        assert!(ledger.state.lock().reports.is_empty(), "its end is dropped");
+        for _ in 0..2 {
+            let hello = greeting(&ledger);
+            assert_eq!((hello.slots, hello.held_lease_ids.len()), (4, 2));
+            ledger.welcome(&[lease(2)].into_iter().collect(), 0, TERMS);
+        }
+        ledger.end(lease(1), AttemptEnd::Success(crate::job::Payload::text("stale")));
+        assert_eq!(greeting(&ledger).held_lease_ids.len(), 2);
+        ledger.welcome(&[lease(2)].into_iter().collect(), 0, TERMS);
+        let told: Vec<_> = ledger.state.lock().reports.iter().map(|entry| entry.news.clone()).collect();
+        assert_eq!(told, [Some(News::End(VOID_END))]);
+        ledger.acknowledge(1);
+        assert_eq!(greeting(&ledger).held_lease_ids, [lease(2).to_string()]);
     }
 
     #[tokio::test]

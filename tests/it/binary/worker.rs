@@ -1,63 +1,14 @@
 //! `jobstream worker` in a process of its own: what it says, and how it ends.
 
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use jobstream::proto::v1::JobState;
 use jobstream::proto::v1::job_event::Event;
 use jobstream::proto::v1::job_service_client::JobServiceClient;
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStderr, Command};
+use rustix::process::{Pid, Signal, test_kill_process};
 
-use super::{BINARY, Dev};
-use crate::support::{Watched, connect, new_id, until, wait_for, watch_request};
-
-/// A running `jobstream worker`.
-pub(super) struct Remote {
-    child: Child,
-    lines: Lines<BufReader<ChildStderr>>,
-}
-
-impl Remote {
-    fn start(address: &str, args: &[&str]) -> Self {
-        let mut command = Command::new(BINARY);
-        command.args(["worker", "--address", address]).args(args).kill_on_drop(true);
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
-        let lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-        Self { child, lines }
-    }
-
-    /// One that is connected.
-    pub(super) async fn connected(dev: &Dev, args: &[&str]) -> Self {
-        let mut remote = Self::start(&dev.address, args);
-        remote.says("connected to").await;
-        remote
-    }
-
-    /// Reads on to the line with this part.
-    async fn says(&mut self, part: &str) -> String {
-        let mut said = Vec::new();
-        while let Some(line) = wait_for(part, self.lines.next_line()).await.expect("text") {
-            if line.contains(part) {
-                return line;
-            }
-            said.push(line);
-        }
-        panic!("it never says {part:?}: {said:#?}");
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())).expect("it runs");
-        kill_process(pid, signal).expect("it runs");
-    }
-
-    /// Its exit code, once it has ended.
-    async fn ended(mut self) -> Option<i32> {
-        wait_for("the worker ends", self.child.wait()).await.expect("a status").code()
-    }
-}
+use crate::support::{Dev, Remote, Watched, connect, new_id, until, wait_for, watch_request};
 
 /// A program that runs until it is told a result, as the `--exec` of a kind.
 struct Gate {

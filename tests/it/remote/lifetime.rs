@@ -39,6 +39,25 @@ async fn a_drain_lets_what_runs_finish_and_takes_nothing_more() {
 }
 
 #[tokio::test]
+async fn what_was_on_its_way_when_a_drain_began_is_given_back_unopened() {
+    let gate = Gate::new();
+    let (_server, running, mut stream) = gate_worker(2, &gate).await;
+    stream.assign(vec![assignment(1, "test.gate", "x")]).await;
+    stream.next().await;
+    gate.arrival().await;
+    tokio::spawn(async move { running.drain(LONG).await });
+    assert_eq!(stream.next().await.slots, Some(0));
+    stream.assign(vec![assignment(2, "test.gate", "x")]).await;
+    let answer = stream.next().await;
+    assert!(answer.accepted_lease_ids.is_empty(), "{answer:?}");
+    let [end] = answer.reports.as_slice() else { panic!("{answer:?}") };
+    assert_eq!((&end.lease_id, matches!(end.news, Some(News::Release(_)))), (&lease_id(2), true));
+    gate.open(1);
+    let end = stream.end().await;
+    assert_eq!((end.lease_id, matches!(end.news, Some(News::Complete(_)))), (lease_id(1), true));
+}
+
+#[tokio::test]
 async fn a_drain_gives_back_what_does_not_finish_in_time() {
     let gate = Gate::new();
     let (_server, running, mut stream) = gate_worker(2, &gate).await;

@@ -30,6 +30,7 @@ struct Rules {
     is_stalled: [bool; 2],
     delay: Duration,
     cuts: u64,
+    strandings: u64,
 }
 
 /// What has happened so far.
@@ -53,8 +54,14 @@ impl FaultProxy {
     pub(crate) async fn start(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
-        let rules =
-            Rules { target, is_refusing: false, is_stalled: [false; 2], delay: Duration::ZERO, cuts: 0 };
+        let rules = Rules {
+            target,
+            is_refusing: false,
+            is_stalled: [false; 2],
+            delay: Duration::ZERO,
+            cuts: 0,
+            strandings: 0,
+        };
         let (rules, counts) = (watch::Sender::new(rules), watch::Sender::new(Counts::default()));
         let acceptor = tokio::spawn(accept(listener, rules.subscribe(), counts.clone()));
         Self { address, rules, counts, acceptor }
@@ -83,6 +90,11 @@ impl FaultProxy {
     /// Sends on what was held back, and all that follows.
     pub(crate) fn resume(&self) {
         self.rules.send_modify(|rules| rules.is_stalled = [false; 2]);
+    }
+
+    /// Holds back everything on the connections that are open now, for good; those to come work.
+    pub(crate) fn strand(&self) {
+        self.rules.send_modify(|rules| rules.strandings += 1);
     }
 
     /// Holds each piece that was read for this long before it goes on; zero ends it.
@@ -183,13 +195,15 @@ async fn pump(
     mut rules: watch::Receiver<Rules>,
     counts: &watch::Sender<Counts>,
 ) {
+    let strandings = rules.borrow().strandings;
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
         let delay = rules.borrow().delay;
         tokio::time::sleep(delay).await;
-        if rules.borrow().is_stalled[side as usize] {
+        let is_held = |rules: &Rules| rules.is_stalled[side as usize] || rules.strandings > strandings;
+        if is_held(&rules.borrow()) {
             let _held = Held::new(counts, side);
-            if rules.wait_for(|rules| !rules.is_stalled[side as usize]).await.is_err() {
+            if rules.wait_for(|rules| !is_held(rules)).await.is_err() {
                 return;
             }
         }

@@ -61,12 +61,17 @@ async fn a_worker_that_comes_back_keeps_its_attempts_and_sends_again_what_was_lo
     worker.acked(number).await;
     drop(worker);
     until("it is missed", async || workers(&server).await[0].state() == WorkerState::Disconnected).await;
-    let held_lease_ids = vec![held[1].lease_id.clone()];
-    let back = jobstream::proto::v1::Hello { held_lease_ids: held_lease_ids.clone(), ..hello(1, 2) };
-    let mut worker = RawWorker::open(&server, back).await;
-    assert_eq!(worker.welcome.standing_lease_ids, held_lease_ids);
-    assert_eq!(worker.welcome.acked_report_sequence, 1);
     // As if its acknowledgement had been lost.
+    let held_lease_ids = held.iter().map(|assignment| assignment.lease_id.clone()).collect();
+    let back = jobstream::proto::v1::Hello { held_lease_ids, ..hello(1, 2) };
+    let mut worker = RawWorker::open(&server, back).await;
+    assert_eq!(worker.welcome.standing_lease_ids, [held[1].lease_id.clone()]);
+    assert_eq!(worker.welcome.acked_report_sequence, 1);
+    assert_eq!(
+        workers(&server).await[0].slots_taken,
+        1,
+        "the end of the other was taken, and freed its slot"
+    );
     worker.report_as(1, &held[0].lease_id, complete("one, again")).await;
     let number = worker.report(&held[1].lease_id, complete("two")).await;
     assert_eq!(

@@ -163,11 +163,17 @@ impl Machine {
         let (workers, _) = self.core.workers(self.now, 0, usize::MAX);
         let workers: Vec<_> = workers
             .into_iter()
-            .map(|worker| (number(worker.number), worker.state, worker.slots_taken as usize))
+            .map(|worker| {
+                let told = (worker.state, worker.slots_taken as usize, worker.last_heard_age);
+                (number(worker.number), told)
+            })
             .collect();
         let expected = self.model.known().into_iter();
-        let expected: Vec<(SessionNumber, _, usize)> = expected
-            .map(|session| (session, self.model.worker_state(session), self.model.taken(session)))
+        let expected: Vec<(SessionNumber, _)> = expected
+            .map(|session| {
+                let age = self.model.heard_age(session);
+                (session, (self.model.worker_state(session), self.model.taken(session), age))
+            })
             .collect();
         assert_eq!(workers, expected);
         for (lease, started) in self.model.leases.iter().enumerate() {

@@ -310,10 +310,12 @@ impl Model {
         let stopped = candidates.iter().find(is_stopped).copied();
         match (recorded, stopped) {
             (Some(recorded), Some(stopped)) if self.jobs[recorded].held.is_none() => {
-                // No record tells that a job waits again, but it may have started elsewhere at once.
-                let id = Some(self.jobs[stopped].id);
-                let starts = self.is_offered(stopped) && self.started.front().map(|next| next.id) == id;
-                if starts { stopped } else { recorded }
+                // No record tells that a job waits again and is at once offered to another worker.
+                let id = self.jobs[stopped].id;
+                let is_remote = |number: SessionNumber| self.sessions[number].link != Link::Pool;
+                let is_next =
+                    self.started.front().is_some_and(|next| next.id == id && is_remote(next.session));
+                if is_next && self.is_offered(stopped) { stopped } else { recorded }
             }
             (recorded, stopped) => stopped.or(recorded).unwrap_or(candidates[0]),
         }

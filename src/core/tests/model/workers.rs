@@ -141,7 +141,7 @@ impl Model {
     }
 
     pub(in super::super) fn open(&mut self, session: Session) {
-        self.sessions.push(session);
+        self.sessions.push(Session { heard: self.now.monotonic, ..session });
         self.fill();
     }
 
@@ -301,6 +301,12 @@ impl Model {
 
     pub(in super::super) fn heard(&mut self, session: SessionNumber) {
         self.sessions[session].heard = self.now.monotonic;
+    }
+
+    /// Nobody listens for the server's own workers.
+    pub(in super::super) fn heard_age(&self, session: SessionNumber) -> Option<Duration> {
+        let Session { link, heard, .. } = &self.sessions[session];
+        (*link != Link::Pool).then(|| self.now.monotonic - *heard)
     }
 
     pub(in super::super) fn take_report(&mut self, session: SessionNumber, sequence: u64) -> bool {

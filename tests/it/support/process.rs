@@ -1,0 +1,119 @@
+//! The real binary in processes of its own: servers and workers.
+
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
+
+use super::wait_for;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_jobstream");
+
+/// A `jobstream dev` in a process of its own.
+pub(crate) struct Dev {
+    pub(crate) child: Child,
+    pub(crate) address: String,
+    pub(crate) banner: String,
+}
+
+impl Dev {
+    pub(crate) async fn start(args: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", args).await
+    }
+
+    pub(crate) async fn start_at(listen: &str, args: &[&str]) -> Self {
+        let mut command = Command::new(BINARY);
+        command.args(["dev", "--listen", listen]).args(args).kill_on_drop(true);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let mut banner = String::new();
+        loop {
+            let line = wait_for("the banner", lines.next_line()).await.expect("text").expect("it goes on");
+            banner.push_str(&line);
+            banner.push('\n');
+            if line.starts_with("Ctrl-C") {
+                break;
+            }
+        }
+        let address = banner.lines().find_map(|line| line.trim().strip_prefix("gRPC")).expect("an address");
+        let address = address.trim().split(',').next().expect("an address").to_owned();
+        Self { child, address, banner }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        send(&self.child, signal);
+    }
+
+    /// Waits for its end; answers its exit code and stderr.
+    pub(crate) async fn end(mut self) -> (Option<i32>, String) {
+        let mut stderr = String::new();
+        let mut pipe = self.child.stderr.take().expect("a pipe");
+        wait_for("stderr ends", pipe.read_to_string(&mut stderr)).await.expect("text");
+        let status = wait_for("the server ends", self.child.wait()).await.expect("a status");
+        (status.code(), stderr)
+    }
+
+    /// Runs a script with the binary on its PATH, against this server; answers stdout.
+    pub(crate) async fn sh(&self, script: &str) -> String {
+        let directory = std::path::Path::new(BINARY).parent().expect("a directory").display();
+        let path = format!("{directory}:{}", std::env::var("PATH").expect("a PATH"));
+        let mut command = Command::new("sh");
+        command.args(["-euc", script]).env("PATH", path).env("JOBSTREAM_ADDRESS", &self.address);
+        let output = wait_for(script, command.output()).await.expect("sh runs");
+        let (stdout, stderr) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{script}\nstdout: {stdout}\nstderr: {stderr}");
+        stdout.into_owned()
+    }
+}
+
+/// A running `jobstream worker`.
+pub(crate) struct Remote {
+    pub(crate) child: Child,
+    lines: Lines<BufReader<ChildStderr>>,
+}
+
+impl Remote {
+    pub(crate) fn start(address: &str, args: &[&str]) -> Self {
+        let mut command = Command::new(BINARY);
+        command.args(["worker", "--address", address]).args(args).kill_on_drop(true);
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        Self { child, lines }
+    }
+
+    /// One that is connected.
+    pub(crate) async fn connected(dev: &Dev, args: &[&str]) -> Self {
+        let mut remote = Self::start(&dev.address, args);
+        remote.says("connected to").await;
+        remote
+    }
+
+    /// Reads on to the line with this part.
+    pub(crate) async fn says(&mut self, part: &str) -> String {
+        let mut said = Vec::new();
+        while let Some(line) = wait_for(part, self.lines.next_line()).await.expect("text") {
+            if line.contains(part) {
+                return line;
+            }
+            said.push(line);
+        }
+        panic!("it never says {part:?}: {said:#?}");
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        send(&self.child, signal);
+    }
+
+    /// Its exit code, once it has ended.
+    pub(crate) async fn ended(mut self) -> Option<i32> {
+        wait_for("the worker ends", self.child.wait()).await.expect("a status").code()
+    }
+}
+
+/// Sends a signal to a process that runs.
+pub(crate) fn send(child: &Child, signal: Signal) {
+    let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).expect("it runs");
+    kill_process(pid, signal).expect("it runs");
+}
