@@ -174,7 +174,9 @@ impl Model {
             Some(session) => session,
             None => {
                 self.check_room()?;
-                self.sessions.push(Session { connected: false, ..hello.clone() });
+                // Of another boot, or forgotten: what it says it runs takes slots until it has stopped.
+                let revoked = told.iter().copied().collect();
+                self.sessions.push(Session { connected: false, revoked, ..hello.clone() });
                 self.sessions.len() - 1
             }
         };
@@ -191,8 +193,9 @@ impl Model {
         self.lose(&missing);
         let Session { drained, reports_taken, .. } = self.sessions[session];
         let heard = self.now.monotonic;
-        // Only what the worker says it runs takes a slot.
-        let revoked = told.iter().copied().filter(|lease| !standing.contains(lease)).collect();
+        // Only what the worker says it runs takes a slot, and not if the server knows that it stopped.
+        let before = std::mem::take(&mut self.sessions[session].revoked).into_iter();
+        let revoked = before.filter(|lease| told.contains(lease) && !standing.contains(lease)).collect();
         self.sessions[session] = Session { revoked, drained, reports_taken, heard, ..hello };
         assert_eq!(kept.len(), standing.iter().collect::<BTreeSet<_>>().len());
         self.repeat_cancels(session, &standing);
