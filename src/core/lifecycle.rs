@@ -131,8 +131,10 @@ impl Core {
         if grace.is_zero() {
             return self.force_cancel(now, key, effects);
         }
-        if is_first {
-            self.transition(now, key, JobState::Running, Detail::None, effects);
+        let id = entry.id;
+        match is_first {
+            true => self.transition(now, key, JobState::Running, Detail::None, effects),
+            false => effects.record(|| Record::CancelHastened(id, force_at)),
         }
         effects.push(Effect::Stop(session, lease, Stop::Cancel(grace)));
         self.await_deadline(key);

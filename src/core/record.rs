@@ -20,6 +20,8 @@ pub(crate) enum Record {
     Removed(JobId, Option<Timestamp>),
     /// A queue was paused or resumed.
     QueuePaused(Arc<str>, bool),
+    /// A cancel of a job's attempt came again: it is forced at this monotonic time, sooner than before.
+    CancelHastened(JobId, Duration),
 }
 
 /// A job as it was accepted.

@@ -57,6 +57,7 @@ impl Core {
                 }
             }
             Record::QueuePaused(name, paused) => self.lanes.set_paused(&name, paused),
+            Record::CancelHastened(id, force_at) => self.replay_hastened(id, force_at),
         }
     }
 
@@ -127,6 +128,14 @@ impl Core {
             EventBody::State(_) => return,
         };
         stream.push(sequence, attempt, time, item, ring_max, history);
+    }
+
+    fn replay_hastened(&mut self, id: JobId, force_at: Duration) {
+        let Some(key) = self.table.find(id) else { return };
+        let live = self.table[key].live.as_mut();
+        if let Some((force, _)) = live.and_then(|live| live.cancel.as_mut()) {
+            *force = force_at;
+        }
     }
 
     fn replay_removed(&mut self, key: JobKey) {

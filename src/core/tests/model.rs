@@ -91,6 +91,7 @@ pub(super) enum Said {
     Event(JobId, Event),
     Removed(JobId),
     QueuePaused(Arc<str>, bool),
+    CancelHastened(JobId, Duration),
 }
 
 pub(super) struct Model {

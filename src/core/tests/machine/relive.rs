@@ -1,5 +1,7 @@
 //! A second core from the records of the first: every job is where it was, but for attempts that ran in the server.
 
+use std::time::Duration;
+
 use super::Machine;
 use super::messages::item_without_messages;
 use crate::core::sessions::Link;
@@ -28,7 +30,10 @@ impl Machine {
             let key = self.core.find(job.id).expect("present in both");
             match self.ran_in_the_server(key) {
                 true => self.check_lost(&again, job.id),
-                false => assert_eq!(whole(&again, job.id), whole(&self.core, job.id)),
+                false => {
+                    assert_eq!(whole(&again, job.id), whole(&self.core, job.id));
+                    assert_eq!(cancel(&again, job.id), cancel(&self.core, job.id));
+                }
             }
         }
         for (name, queue) in &self.core.lanes.queues {
@@ -61,6 +66,12 @@ fn whole(core: &Core, id: JobId) -> (JobView, Vec<WatchItem>, u64) {
     let key = core.find(id).expect("it is there");
     let view = JobView { wait_reason: None, ..core.view(key) };
     (view, events(core, id), core.table[key].accepted)
+}
+
+/// When the attempt that runs is forced to end, and why, if it was cancelled.
+fn cancel(core: &Core, id: JobId) -> Option<(Duration, String)> {
+    let entry = &core.table[core.find(id).expect("it is there")];
+    entry.live.as_ref().filter(|_| entry.state == JobState::Running)?.cancel.clone()
 }
 
 fn events(core: &Core, id: JobId) -> Vec<WatchItem> {

@@ -203,13 +203,14 @@ impl Model {
     fn ask_to_stop(&mut self, number: JobNumber, grace: Duration) {
         let force_at = self.now.monotonic + grace;
         let job = &mut self.jobs[number];
-        let Some(held) = job.held else { return };
+        let (id, Some(held)) = (job.id, job.held) else { return };
         if job.force_at.is_some_and(|earlier| earlier <= force_at) {
             return;
         }
         job.force_at = Some(force_at);
-        if !std::mem::replace(&mut job.cancel_requested, true) {
-            self.transition(number, JobState::Running, None);
+        match std::mem::replace(&mut job.cancel_requested, true) {
+            true => self.records.push(Said::CancelHastened(id, force_at)),
+            false => self.transition(number, JobState::Running, None),
         }
         self.told.stops.push((held.session, self.leases[held.lease].lease, Stop::Cancel(grace)));
     }
@@ -273,7 +274,7 @@ impl Model {
     fn next_record_of(&self) -> Option<JobId> {
         self.core_records.get(self.records.len()).and_then(|record| match record {
             Said::Event(id, _) | Said::Removed(id) => Some(*id),
-            Said::Accepted(_) | Said::QueuePaused(..) => None,
+            Said::Accepted(_) | Said::QueuePaused(..) | Said::CancelHastened(..) => None,
         })
     }
 
