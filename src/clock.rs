@@ -21,7 +21,8 @@ pub struct Clock(Source);
 
 #[derive(Debug, Clone)]
 enum Source {
-    System(Instant),
+    /// The moment at which it was made, and its monotonic time then.
+    System(Instant, Duration),
     Manual(Arc<ManualTime>),
 }
 
@@ -34,7 +35,12 @@ struct ManualTime {
 impl Clock {
     /// The machine's clocks.
     pub fn system() -> Self {
-        Self(Source::System(Instant::now()))
+        Self::system_after(Duration::ZERO)
+    }
+
+    /// The machine's clocks, with a monotonic time that goes on from this one.
+    pub(crate) fn system_after(monotonic: Duration) -> Self {
+        Self(Source::System(Instant::now(), monotonic))
     }
 
     /// A clock that moves only when told to; starts at 2026-01-01.
@@ -48,7 +54,7 @@ impl Clock {
     /// The present moment.
     pub fn now(&self) -> Now {
         match &self.0 {
-            Source::System(start) => Now { monotonic: start.elapsed(), wall: system_wall() },
+            Source::System(start, before) => Now { monotonic: *before + start.elapsed(), wall: system_wall() },
             Source::Manual(time) => Now {
                 monotonic: Duration::from_micros(time.monotonic_micros.load(Ordering::Relaxed)),
                 wall: Timestamp::from_micros(time.wall_micros.load(Ordering::Relaxed) as i64),

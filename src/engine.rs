@@ -3,35 +3,35 @@
 //! Every command takes the same way: lock, apply to Core, sort the effects, unlock, deliver. The lock is never held
 //! across an await, and nothing is woken under it.
 
+mod commit;
 mod delivery;
 mod observers;
 mod outcomes;
+mod queries;
 mod session;
 mod ticker;
 mod watch;
 mod workers;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use crate::clock::{Clock, Now};
 use crate::core::{
-    AttemptEnd, Core, CoreOptions, Effects, EndCounts, JobKey, LeaseId, ListBounds, Report, SessionKey,
-    SessionSpec, Submitted,
+    AttemptEnd, Core, CoreOptions, Effects, JobKey, LeaseId, Report, SessionKey, SessionSpec, Submitted,
 };
 use crate::error::{Error, Result};
-use crate::job::{
-    EventTypes, JobFilter, JobId, JobState, JobView, NewJob, Outcome, QueueView, StateCounts, Timestamp,
-    WaitReason,
-};
+use crate::job::{EventTypes, JobId, JobState, NewJob, QueueView};
 
 use delivery::State;
+pub(crate) use commit::Position;
+use commit::{Commit, Log};
 pub(crate) use outcomes::{EndedJob, OutcomeQueue};
+pub use queries::{EngineInfo, JobPage, PageBounds, ResultView};
 pub(crate) use session::{Cut, Orders};
 pub use session::{InlineHandler, Order, Reporter, Session};
 pub use watch::Watch;
@@ -54,8 +54,6 @@ impl Default for EngineOptions {
 
 /// How many jobs or timers one hold of the lock handles when there are many.
 const LOCK_BUDGET: usize = 256;
-/// How many jobs a list looks at for one page, so that a filter that matches nothing still answers soon.
-const LIST_BUDGET: usize = 20_000;
 
 /// The job engine: a handle that is cheap to clone.
 #[derive(Clone)]
@@ -67,6 +65,8 @@ struct Shared {
     options: EngineOptions,
     boot_id: String,
     start: Now,
+    /// What makes it durable, if it is.
+    commit: Option<Commit>,
     watchers: AtomicU32,
     /// Wakes the ticker when something is due earlier than it sleeps.
     earlier: Notify,
@@ -87,64 +87,14 @@ pub struct Submission {
     pub sequence: u32,
 }
 
-/// Where a job is, and how it ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ResultView {
-    /// Its state.
-    pub state: JobState,
-    /// How it ended, if it did.
-    pub outcome: Option<Outcome>,
-    /// Why it is not running, if it waits.
-    pub wait_reason: Option<WaitReason>,
-    /// Sequence of its newest event.
-    pub sequence: u32,
-    /// When it will be removed, if it ended.
-    pub expire_time: Option<Timestamp>,
-}
-
-/// How much of the list of jobs is answered at once.
-#[derive(Debug, Clone, Copy)]
-pub struct PageBounds {
-    /// Most jobs.
-    pub jobs: usize,
-    /// Most bytes, roughly as on the wire; a job larger than that comes alone.
-    pub bytes: usize,
-    /// Whether payloads and results count, because they are sent.
-    pub with_payloads: bool,
-}
-
-/// A part of the list of jobs.
-#[derive(Debug, Clone, PartialEq)]
-pub struct JobPage {
-    /// Newest first.
-    pub jobs: Vec<JobView>,
-    /// Where the next page begins; `None` after the last.
-    pub next: Option<u64>,
-}
-
-/// What the engine is and holds.
-#[derive(Debug, Clone)]
-pub struct EngineInfo {
-    /// New at each start.
-    pub boot_id: String,
-    /// When the engine started.
-    pub start_time: Timestamp,
-    /// How long ago that was.
-    pub uptime: Duration,
-    /// Whether it takes no new jobs.
-    pub draining: bool,
-    /// Kinds that are served now.
-    pub kinds: Vec<Arc<str>>,
-    /// Jobs held, in any state.
-    pub jobs: u32,
-    /// Watches open now.
-    pub watchers: u32,
-}
-
 impl Engine {
     /// An engine without a ticker: nothing is due by itself until [`Engine::start`] runs it.
     pub fn new(options: EngineOptions, clock: Clock) -> Self {
         let core = Core::new(options.core.clone(), rand::random());
+        Self::of(core, options, clock, None)
+    }
+
+    fn of(core: Core, options: EngineOptions, clock: Clock, commit: Option<Commit>) -> Self {
         let start = clock.now();
         Self(Arc::new(Shared {
             state: Mutex::new(State::new(core)),
@@ -152,6 +102,7 @@ impl Engine {
             options,
             boot_id: uuid::Uuid::now_v7().to_string(),
             start,
+            commit,
             watchers: AtomicU32::new(0),
             earlier: Notify::new(),
             idle: Notify::new(),
@@ -160,9 +111,12 @@ impl Engine {
 
     /// An engine on the machine's clocks, with its ticker on the present tokio runtime.
     pub fn start(options: EngineOptions) -> Self {
-        let engine = Self::new(options, Clock::system());
-        tokio::spawn(ticker::run(engine.clone()));
-        engine
+        Self::new(options, Clock::system()).ticking()
+    }
+
+    fn ticking(self) -> Self {
+        tokio::spawn(ticker::run(self.clone()));
+        self
     }
 
     /// The bounds in force.
@@ -186,7 +140,9 @@ impl Engine {
     ///
     /// `JobIdReused`, `ResourceExhausted` or `Draining`; nothing was kept.
     pub async fn submit(&self, job: NewJob) -> Result<Submission> {
-        self.accept(job).map(|(submission, _)| submission)
+        let (submission, _) = self.accept(job)?;
+        self.durable().await?;
+        Ok(submission)
     }
 
     fn accept(&self, job: NewJob) -> Result<(Submission, JobKey)> {
@@ -234,34 +190,6 @@ impl Engine {
         })
     }
 
-    /// The job's state and, once it ended, its outcome; waits for the end until `until`.
-    ///
-    /// # Errors
-    ///
-    /// `JobNotFound`, `ResultExpired`; while waiting also `Draining` and `ResourceExhausted` (too many watchers).
-    pub async fn result(&self, id: JobId, until: Option<Instant>) -> Result<ResultView> {
-        let now = self.result_now(id)?;
-        let Some(until) = until.filter(|_| now.outcome.is_none()) else { return Ok(now) };
-        let mut watch = self.watch(id, now.sequence, EventTypes::NONE)?;
-        match tokio::time::timeout_at(until, watch.ended()).await {
-            Ok(ended) => ended?,
-            Err(_) => return self.result_now(id),
-        }
-        self.result_now(id)
-    }
-
-    fn result_now(&self, id: JobId) -> Result<ResultView> {
-        let state = self.0.state.lock();
-        let key = state.core.find(id)?;
-        Ok(ResultView {
-            state: state.core.state(key),
-            outcome: state.core.outcome(key).cloned(),
-            wait_reason: state.core.wait_reason(key),
-            sequence: state.core.sequence(key),
-            expire_time: state.core.expire_time(key),
-        })
-    }
-
     /// Follows the job's events with a sequence after the cursor.
     ///
     /// # Errors
@@ -272,41 +200,6 @@ impl Engine {
         Watch::open(self.clone(), id, after_sequence, types)
     }
 
-    /// The whole job.
-    ///
-    /// # Errors
-    ///
-    /// `JobNotFound`, `ResultExpired`.
-    pub fn job(&self, id: JobId) -> Result<JobView> {
-        let state = self.0.state.lock();
-        Ok(state.core.view(state.core.find(id)?))
-    }
-
-    /// Jobs that match, newest first, from `before` (the first page if `None`). A page may be short.
-    pub fn jobs(&self, filter: &JobFilter, before: Option<u64>, page: PageBounds) -> JobPage {
-        let PageBounds { jobs: jobs_max, bytes: mut bytes_left, with_payloads } = page;
-        let mut jobs = Vec::new();
-        let mut next = Some(before.unwrap_or_else(|| self.0.state.lock().core.list_begin()));
-        for _ in 0..LIST_BUDGET / LOCK_BUDGET {
-            let Some(before) = next else { break };
-            let bounds = ListBounds {
-                jobs: jobs_max - jobs.len(),
-                bytes: bytes_left,
-                with_payloads,
-                looks: LOCK_BUDGET,
-                begins_page: jobs.is_empty(),
-            };
-            let part = self.0.state.lock().core.list(filter, before, bounds);
-            jobs.extend(part.jobs);
-            next = part.next;
-            bytes_left = bytes_left.saturating_sub(part.bytes);
-            if part.is_full {
-                break;
-            }
-        }
-        JobPage { jobs, next }
-    }
-
     /// Ends a waiting job at once; tells the worker of a running one and forces it after `grace`. Answers its state
     /// and the sequence of its newest event.
     ///
@@ -314,10 +207,12 @@ impl Engine {
     ///
     /// `JobNotFound`, `ResultExpired`, `IllegalState` if it ended otherwise.
     pub async fn cancel(&self, id: JobId, reason: &str, grace: Duration) -> Result<(JobState, u32)> {
-        self.command(|state, now, effects| {
+        let cancelled = self.command(|state, now, effects| {
             let key = state.core.cancel(now, id, reason, grace, effects)?;
             Ok((state.core.state(key), state.core.sequence(key)))
-        })
+        })?;
+        self.durable().await?;
+        Ok(cancelled)
     }
 
     /// Submits a new job from a finished one, with another payload or kind if given.
@@ -346,13 +241,8 @@ impl Engine {
     ///
     /// `JobNotFound`, `ResultExpired`, `IllegalState` while the job has not ended.
     pub async fn delete(&self, id: JobId) -> Result<()> {
-        self.command(|state, _, effects| state.core.delete(id, effects))
-    }
-
-    /// Queues after this name in the order of names, at most `limit`; and whether there are more.
-    pub fn queues(&self, after: &str, limit: usize) -> (Vec<QueueView>, bool) {
-        let state = self.0.state.lock();
-        state.core.queues(self.now(), after, limit)
+        self.command(|state, _, effects| state.core.delete(id, effects))?;
+        self.durable().await
     }
 
     /// Starts no further attempts of the queue's jobs.
@@ -361,10 +251,12 @@ impl Engine {
     ///
     /// `ResourceExhausted` if too many queues exist and this one does not.
     pub async fn pause_queue(&self, name: &str) -> Result<QueueView> {
-        self.command(|state, now, effects| {
+        let queue = self.command(|state, now, effects| {
             state.core.pause_queue(name, effects)?;
             state.core.queue(now, name)
-        })
+        })?;
+        self.durable().await?;
+        Ok(queue)
     }
 
     /// Starts attempts of the queue's jobs again.
@@ -373,11 +265,13 @@ impl Engine {
     ///
     /// `QueueNotFound`.
     pub async fn resume_queue(&self, name: &str) -> Result<QueueView> {
-        self.command(|state, now, effects| {
+        let queue = self.command(|state, now, effects| {
             let before = state.core.queue(now, name)?;
             state.core.resume_queue(now, name, effects)?;
             Ok(state.core.queue(now, name).unwrap_or(QueueView { paused: false, ..before }))
-        })
+        })?;
+        self.durable().await?;
+        Ok(queue)
     }
 
     /// Cancels every waiting job of the queue and answers how many.
@@ -392,23 +286,10 @@ impl Engine {
                 self.command(|state, now, effects| state.core.purge_queue(now, name, LOCK_BUDGET, effects))?;
             purged += part as u32;
             if part < LOCK_BUDGET {
+                self.durable().await?;
                 return Ok(purged);
             }
             tokio::task::yield_now().await;
-        }
-    }
-
-    /// What the engine is and holds.
-    pub fn info(&self) -> EngineInfo {
-        let state = self.0.state.lock();
-        EngineInfo {
-            boot_id: self.0.boot_id.clone(),
-            start_time: self.0.start.wall,
-            uptime: self.now().monotonic.saturating_sub(self.0.start.monotonic),
-            draining: state.core.is_draining(),
-            kinds: state.core.kinds(),
-            jobs: state.core.job_count(),
-            watchers: self.0.watchers.load(Ordering::Relaxed),
         }
     }
 
@@ -445,21 +326,6 @@ impl Engine {
         }
     }
 
-    /// Attempts that run now.
-    pub fn running(&self) -> u32 {
-        self.counts().get(JobState::Running)
-    }
-
-    /// Jobs that ended since the start, removed ones included.
-    pub fn ended(&self) -> EndCounts {
-        self.0.state.lock().core.ended()
-    }
-
-    /// All jobs by state.
-    pub fn counts(&self) -> StateCounts {
-        self.0.state.lock().core.counts()
-    }
-
     /// Ends every watch with `Draining`.
     pub fn stop(&self) {
         self.command(|state, _, effects| {
@@ -476,12 +342,17 @@ impl Engine {
 
     /// The one way of every command: lock, apply, sort the effects, unlock, deliver.
     fn command<T>(&self, apply: impl FnOnce(&mut State, Now, &mut Effects) -> T) -> T {
-        let mut effects = Effects::default();
+        let commit = self.0.commit.as_ref();
+        let mut effects = Effects { records: commit.map(|_| Vec::new()), ..Effects::default() };
         let (answer, delivery) = {
             let mut state = self.0.state.lock();
             let now = self.now();
             let answer = apply(&mut state, now, &mut effects);
-            (answer, state.sort(effects, true))
+            if let (Some(commit), Some(records)) = (commit, effects.records.take_if(|records| !records.is_empty())) {
+                commit.append(now, &records);
+            }
+            // What runs inline has run before its beginning is on disk.
+            (answer, state.sort(effects, commit.is_none()))
         };
         self.deliver(delivery);
         answer

@@ -60,6 +60,26 @@ impl Api {
     }
 }
 
+impl Api {
+    /// What survives what, as the API says it.
+    fn durability(&self) -> v1::Durability {
+        match self.engine.is_durable() {
+            true => v1::Durability::Disk,
+            false => v1::Durability::Memory,
+        }
+    }
+
+    fn submit_response(&self, submission: &Submission) -> v1::SubmitResponse {
+        v1::SubmitResponse {
+            job_id: submission.id.to_string(),
+            disposition: disposition(submission).into(),
+            state: render::state(submission.state).into(),
+            durability: self.durability().into(),
+            sequence: submission.sequence,
+        }
+    }
+}
+
 /// JobService, ready to be called.
 pub(crate) type Jobs = Named<JobServiceServer<Api>>;
 
@@ -78,16 +98,6 @@ pub(crate) fn services(engine: &Engine, message_bytes_max: usize) -> (Jobs, Rout
     let refusals = NameRefusals { message_bytes_max };
     let others = Routes::new(refusals.named_layer(workers)).add_service(refusals.named_layer(admin));
     (refusals.layer(jobs), others)
-}
-
-fn submit_response(submission: &Submission) -> v1::SubmitResponse {
-    v1::SubmitResponse {
-        job_id: submission.id.to_string(),
-        disposition: disposition(submission).into(),
-        state: render::state(submission.state).into(),
-        durability: v1::Durability::Memory.into(),
-        sequence: submission.sequence,
-    }
 }
 
 fn disposition(submission: &Submission) -> v1::Disposition {

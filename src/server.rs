@@ -5,6 +5,7 @@
 mod connection;
 mod cors;
 mod deadline;
+mod durable;
 mod edge;
 mod limits;
 mod listener;

@@ -125,7 +125,12 @@ impl Session {
 
     /// The orders given since the last call; waits for the first. One caller at a time.
     pub async fn orders(&mut self) -> VecDeque<Order> {
-        poll_fn(|context| self.outbox.poll(context)).await.orders
+        let orders = poll_fn(|context| self.outbox.poll(context)).await.orders;
+        // An attempt runs only if its beginning is on disk.
+        if self.engine.durable().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        orders
     }
 
     /// For reporting from the tasks that run the attempts.

@@ -17,8 +17,8 @@ impl AdminService for Api {
         let info = self.engine.info();
         Ok(Response::new(v1::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            mode: "memory".to_owned(),
-            durability: v1::Durability::Memory.into(),
+            mode: if self.engine.is_durable() { "disk" } else { "memory" }.to_owned(),
+            durability: self.durability().into(),
             limits: Some(self.limits_in_force()),
             start_time: Some(render::timestamp(info.start_time)),
             uptime: Some(render::duration(info.uptime)),

@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::events::{EventStream, Follow};
 use super::page_token;
 use super::submit_stream::AckStream;
-use super::{Api, ConnectionInfo, DEADLINE_MARGIN, Deadline, disposition, submit_response};
+use super::{Api, ConnectionInfo, DEADLINE_MARGIN, Deadline, disposition};
 use crate::engine::{PageBounds, Submission};
 use crate::error::{Error, Result as JobResult};
 use crate::job::{JobId, NewJob};
@@ -35,7 +35,7 @@ impl JobService for Api {
             return self.validated(&job).map(Response::new).map_err(self.status());
         }
         let submission = self.engine.submit(job).await.map_err(self.status())?;
-        Ok(Response::new(submit_response(&submission)))
+        Ok(Response::new(self.submit_response(&submission)))
     }
 
     async fn batch_submit(
@@ -65,7 +65,7 @@ impl JobService for Api {
         let run = parse::run(request.into_inner(), &self.limits).map_err(self.status())?;
         let (submission, watch) = self.engine.run(run.job, run.types).await.map_err(self.status())?;
         let follow = Follow { watch, heartbeat: run.heartbeat, closing, boot_id: self.boot_id.clone() };
-        let first = v1::run_response::Message::Submitted(submit_response(&submission));
+        let first = v1::run_response::Message::Submitted(self.submit_response(&submission));
         let first = v1::RunResponse { message: Some(first) };
         let mut stream = EventStream::new(follow).beginning_with(first);
         if run.cancel_on_disconnect {
@@ -154,7 +154,7 @@ impl JobService for Api {
             job_id: submission.id.to_string(),
             disposition: disposition(&submission).into(),
             state: render::state(submission.state).into(),
-            durability: v1::Durability::Memory.into(),
+            durability: self.durability().into(),
             sequence: submission.sequence,
         }))
     }
@@ -185,7 +185,7 @@ impl Api {
 
     pub(super) fn submit_results(&self, results: Vec<JobResult<Submission>>) -> Vec<v1::SubmitResult> {
         let result = |result: JobResult<_>| match result {
-            Ok(submission) => Submit::Submitted(submit_response(&submission)),
+            Ok(submission) => Submit::Submitted(self.submit_response(&submission)),
             Err(error) => Submit::Error(to_rpc_status(&error, &self.boot_id)),
         };
         results.into_iter().map(|one| v1::SubmitResult { result: Some(result(one)) }).collect()

@@ -11,6 +11,8 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
 
+use super::durable::Gate;
+use crate::engine::Engine;
 use crate::rpc::Jobs;
 
 /// The start of the path of every call of JobService.
@@ -21,18 +23,21 @@ const JOBS_PATH: &str = "/jobstream.v1.JobService/";
 pub(super) struct Router {
     jobs: Option<Jobs>,
     others: Routes,
+    /// Whose log answers wait for, if it keeps one.
+    engine: Option<Engine>,
 }
 
 impl Router {
     /// JobService, and others.
-    pub(super) fn new(jobs: Jobs, others: Routes) -> Self {
-        Self { jobs: Some(jobs), others: others.prepare() }
+    pub(super) fn new(jobs: Jobs, others: Routes, engine: &Engine) -> Self {
+        let engine = engine.is_durable().then(|| engine.clone());
+        Self { jobs: Some(jobs), others: others.prepare(), engine }
     }
 }
 
 impl From<Routes> for Router {
     fn from(routes: Routes) -> Self {
-        Self { jobs: None, others: routes.prepare() }
+        Self { jobs: None, others: routes.prepare(), engine: None }
     }
 }
 
@@ -47,23 +52,40 @@ impl Service<Request<Body>> for Router {
     }
 
     fn call(&mut self, request: Request<Body>) -> RouterFuture {
-        match &mut self.jobs {
-            Some(jobs) if request.uri().path().starts_with(JOBS_PATH) => {
-                RouterFuture::Job(jobs.call(request))
-            }
-            _ => RouterFuture::Other(Box::new(self.others.call(request))),
-        }
+        let gate = self.engine.as_ref().and_then(|engine| Gate::of(engine, request.uri().path()));
+        let call = match &mut self.jobs {
+            Some(jobs) if request.uri().path().starts_with(JOBS_PATH) => Call::Job(jobs.call(request)),
+            _ => Call::Other(Box::new(self.others.call(request))),
+        };
+        RouterFuture { call, gate: gate.map(Box::new) }
     }
 }
 
 /// The answer to one call.
-pub(super) enum RouterFuture {
+pub(super) struct RouterFuture {
+    call: Call,
+    gate: Option<Box<Gate>>,
+}
+
+enum Call {
     Job(<Jobs as Service<Request<Body>>>::Future),
     /// Boxed, because it is large and the calls that count are of the other kind.
     Other(Box<<Routes as Service<Request<Body>>>::Future>),
 }
 
 impl Future for RouterFuture {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { call, gate } = &mut *self;
+        match gate {
+            Some(gate) => gate.poll(Pin::new(call), context),
+            None => Pin::new(call).poll(context),
+        }
+    }
+}
+
+impl Future for Call {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {

@@ -194,5 +194,5 @@ async fn router(engine: &Engine, message_bytes_max: usize) -> (HealthReporter, R
         .add_service(health_service)
         .add_service(reflection().build_v1().expect(broken))
         .add_service(reflection().build_v1alpha().expect(broken));
-    (health, Router::new(jobs, others))
+    (health, Router::new(jobs, others, engine))
 }

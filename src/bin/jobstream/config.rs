@@ -29,6 +29,9 @@ const GIB: u64 = 1 << 30;
 pub(crate) struct ServerConfig {
     /// Where it listens; port 0 takes a free one.
     pub(crate) listen: SocketAddr,
+    /// Directory that keeps the jobs; in memory without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) data: Option<PathBuf>,
     /// Attempts that run at the same time in this process.
     pub(crate) slots: NonZeroU32,
     /// How long running jobs may take to end after a signal.
@@ -203,6 +206,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7070)),
+            data: None,
             slots: default_slots(),
             drain_timeout: Duration::from_secs(10),
             demo: false,

@@ -4,6 +4,7 @@ mod commands;
 
 use std::io::{self, IsTerminal, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub(crate) const ORPHAN_GUARD: &str = "__orphan-guard";
 pub(crate) struct Ready {
     /// Where it listens, with the port it got.
     pub(crate) address: SocketAddr,
+    /// Where the jobs are kept, if they are.
+    pub(crate) data: Option<PathBuf>,
     /// The kinds it serves, in order.
     pub(crate) kinds: Vec<String>,
 }
@@ -44,6 +47,8 @@ pub(crate) struct Totals {
     pub(crate) cancelled: u64,
     /// Jobs that had not ended when it stopped.
     pub(crate) left: u64,
+    /// Whether those are kept for the next start.
+    pub(crate) is_durable: bool,
 }
 
 /// Runs a server until a signal stops it. `ready` is called once, when calls are accepted.
@@ -64,14 +69,18 @@ pub(crate) fn start(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<(
 async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -> Result<Totals> {
     let listener = TcpListener::bind(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
     let address = listener.local_addr().map_err(|error| failed("tell its address", &error))?;
-    let engine = Engine::start(engine_options(&config));
+    let data = config.data.clone();
+    let engine = engine(&config)?;
     let worker = start_worker(&config, &engine)?;
     let kinds = engine.info().kinds.iter().map(|kind| (**kind).to_owned()).collect();
     let shutdown = Shutdown::on_signals().map_err(|error| failed("listen for signals", &error))?;
     let server = Server::new(engine.clone(), server_options(&config)).with_worker(worker);
-    ready(&Ready { address, kinds })?;
+    ready(&Ready { address, data, kinds })?;
     let report = server.run(listener, shutdown).await.map_err(|error| failed("serve", &error))?;
-    tell(&report);
+    tell(&report, engine.is_durable());
+    let log = engine.clone();
+    // Writing is for threads that may block.
+    tokio::task::spawn_blocking(move || log.close()).await.map_err(|error| failed("close the log", &io::Error::other(error)))?;
     let ended = engine.ended();
     Ok(Totals {
         uptime: engine.info().uptime,
@@ -79,6 +88,7 @@ async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -
         failed: ended.failed,
         cancelled: ended.cancelled,
         left: report.jobs_left.into(),
+        is_durable: engine.is_durable(),
     })
 }
 
@@ -91,6 +101,16 @@ fn start_worker(config: &ServerConfig, engine: &Engine) -> Result<RunningWorker>
         worker = worker.command(kind, command);
     }
     worker.start(engine).map_err(|error| Error::usage(error.to_string()))
+}
+
+/// The engine, with the jobs of its directory if it has one.
+fn engine(config: &ServerConfig) -> Result<Engine> {
+    let options = engine_options(config);
+    match &config.data {
+        None => Ok(Engine::start(options)),
+        Some(directory) => Engine::open(options, directory)
+            .map_err(|error| Error::new(Exit::Other, format!("cannot keep jobs: {error}"))),
+    }
 }
 
 fn engine_options(config: &ServerConfig) -> EngineOptions {
@@ -149,15 +169,14 @@ pub(crate) fn log_to_stderr(config: &LogConfig) -> Result<()> {
     begun.map_err(|error| Error::new(Exit::Other, format!("cannot log: {error}")))
 }
 
-fn tell(report: &ShutdownReport) {
+fn tell(report: &ShutdownReport, is_durable: bool) {
     let ShutdownReport { attempts_cut, jobs_left, tasks_left, listener } = report;
     if *attempts_cut > 0 || *jobs_left > 0 || *tasks_left > 0 {
-        tracing::warn!(
-            attempts_cut,
-            jobs_left,
-            tasks_left,
-            "stopped with work left: jobs in memory are lost"
-        );
+        let what_becomes_of_them = match is_durable {
+            true => "they go on after the next start",
+            false => "jobs in memory are lost",
+        };
+        tracing::warn!(attempts_cut, jobs_left, tasks_left, "stopped with work left: {what_becomes_of_them}");
     }
     if listener.requests_cut > 0 {
         let (requests, connections) = (listener.requests_cut, listener.connections_cut);

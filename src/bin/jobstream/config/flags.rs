@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -16,6 +17,9 @@ pub(crate) struct ServerArgs {
     /// Where to listen [default: 127.0.0.1:7070]
     #[arg(long, value_name = "IP:PORT", env = "JOBSTREAM_LISTEN", hide_env_values = true)]
     listen: Option<SocketAddr>,
+    /// Directory that keeps the jobs; without one they are lost on exit
+    #[arg(long, value_name = "DIR", env = "JOBSTREAM_DATA", hide_env_values = true)]
+    data: Option<PathBuf>,
     /// Attempts at the same time [default: 256]
     #[arg(long, value_name = "N", env = "JOBSTREAM_SLOTS", hide_env_values = true)]
     slots: Option<NonZeroU32>,
@@ -124,6 +128,7 @@ impl ServerArgs {
     /// Puts what was given over the config.
     pub(crate) fn apply(self, config: &mut ServerConfig) {
         set(&mut config.listen, self.listen);
+        config.data = self.data.or(config.data.take());
         set(&mut config.slots, self.slots);
         set(&mut config.drain_timeout, self.drain_timeout);
         set(&mut config.demo, self.demo);

@@ -14,12 +14,16 @@ pub(super) fn banner(ready: &Ready, style: Style) -> String {
         "127.0.0.1:7070" => None,
         address => Some(format!("export JOBSTREAM_ADDRESS={address}")),
     };
+    let storage = match &ready.data {
+        Some(directory) => format!("{}: jobs survive restarts", directory.display()),
+        None => "in-memory: jobs are lost on exit".to_owned(),
+    };
     let label = |name: &str| style.paint(Color::Dim, &format!("  {name:<10}"));
     let mut lines = vec![
         format!("jobstream {}, dev mode", env!("CARGO_PKG_VERSION")),
         String::new(),
         format!("{}{address}, plaintext, reflection on", label("gRPC")),
-        format!("{}in-memory: jobs are lost on exit", label("Storage")),
+        format!("{}{storage}", label("Storage")),
     ];
     let mut name = "Kinds";
     for kinds in wrap(&ready.kinds) {
@@ -75,7 +79,8 @@ pub(super) fn summary(totals: &Totals) -> String {
         line += &format!(" ({})", parts.join(", "));
     }
     if totals.left > 0 {
-        line += &format!(", {} lost", text::count(totals.left));
+        let fate = if totals.is_durable { "kept" } else { "lost" };
+        line += &format!(", {} {fate}", text::count(totals.left));
     }
     line
 }
@@ -89,7 +94,7 @@ mod tests {
     fn ready(address: &str) -> Ready {
         let kinds =
             ["demo.count", "demo.echo", "demo.fail", "demo.flaky", "demo.sleep", "demo.stream", "upper"];
-        Ready { address: address.parse().expect("an address"), kinds: kinds.map(String::from).to_vec() }
+        Ready { address: address.parse().expect("an address"), data: None, kinds: kinds.map(String::from).to_vec() }
     }
 
     #[test]
@@ -119,7 +124,7 @@ mod tests {
     #[test]
     fn the_summary_is_one_line() {
         let totals =
-            Totals { uptime: Duration::from_secs(180), succeeded: 1_200, failed: 1, cancelled: 0, left: 2 };
+            Totals { uptime: Duration::from_secs(180), succeeded: 1_200, failed: 1, left: 2, ..Totals::default() };
         assert_eq!(
             summary(&totals),
             "stopped after 3m: 1,201 jobs ended (1,200 succeeded, 1 failed), 2 lost"

@@ -1,0 +1,171 @@
+//! What can be asked of the engine: jobs, results, queues, and what it is and holds.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Engine, LOCK_BUDGET};
+use crate::core::{EndCounts, ListBounds};
+use crate::error::Result;
+use crate::job::{
+    EventTypes, JobFilter, JobId, JobState, JobView, Outcome, QueueView, StateCounts, Timestamp, WaitReason,
+};
+
+/// How many jobs a list looks at for one page, so that a filter that matches nothing still answers soon.
+const LIST_BUDGET: usize = 20_000;
+
+/// Where a job is, and how it ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResultView {
+    /// Its state.
+    pub state: JobState,
+    /// How it ended, if it did.
+    pub outcome: Option<Outcome>,
+    /// Why it is not running, if it waits.
+    pub wait_reason: Option<WaitReason>,
+    /// Sequence of its newest event.
+    pub sequence: u32,
+    /// When it will be removed, if it ended.
+    pub expire_time: Option<Timestamp>,
+}
+
+/// How much of the list of jobs is answered at once.
+#[derive(Debug, Clone, Copy)]
+pub struct PageBounds {
+    /// Most jobs.
+    pub jobs: usize,
+    /// Most bytes, roughly as on the wire; a job larger than that comes alone.
+    pub bytes: usize,
+    /// Whether payloads and results count, because they are sent.
+    pub with_payloads: bool,
+}
+
+/// A part of the list of jobs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobPage {
+    /// Newest first.
+    pub jobs: Vec<JobView>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<u64>,
+}
+
+/// What the engine is and holds.
+#[derive(Debug, Clone)]
+pub struct EngineInfo {
+    /// New at each start.
+    pub boot_id: String,
+    /// When the engine started.
+    pub start_time: Timestamp,
+    /// How long ago that was.
+    pub uptime: Duration,
+    /// Whether it takes no new jobs.
+    pub draining: bool,
+    /// Kinds that are served now.
+    pub kinds: Vec<Arc<str>>,
+    /// Jobs held, in any state.
+    pub jobs: u32,
+    /// Watches open now.
+    pub watchers: u32,
+}
+
+impl Engine {
+    /// The job's state and, once it ended, its outcome; waits for the end until `until`.
+    ///
+    /// # Errors
+    ///
+    /// `JobNotFound`, `ResultExpired`; while waiting also `Draining` and `ResourceExhausted` (too many watchers).
+    pub async fn result(&self, id: JobId, until: Option<Instant>) -> Result<ResultView> {
+        let now = self.result_now(id)?;
+        let Some(until) = until.filter(|_| now.outcome.is_none()) else { return Ok(now) };
+        let mut watch = self.watch(id, now.sequence, EventTypes::NONE)?;
+        match tokio::time::timeout_at(until, watch.ended()).await {
+            Ok(ended) => ended?,
+            Err(_) => return self.result_now(id),
+        }
+        self.result_now(id)
+    }
+
+    fn result_now(&self, id: JobId) -> Result<ResultView> {
+        let state = self.0.state.lock();
+        let key = state.core.find(id)?;
+        Ok(ResultView {
+            state: state.core.state(key),
+            outcome: state.core.outcome(key).cloned(),
+            wait_reason: state.core.wait_reason(key),
+            sequence: state.core.sequence(key),
+            expire_time: state.core.expire_time(key),
+        })
+    }
+
+    /// The whole job.
+    ///
+    /// # Errors
+    ///
+    /// `JobNotFound`, `ResultExpired`.
+    pub fn job(&self, id: JobId) -> Result<JobView> {
+        let state = self.0.state.lock();
+        Ok(state.core.view(state.core.find(id)?))
+    }
+
+    /// Jobs that match, newest first, from `before` (the first page if `None`). A page may be short.
+    pub fn jobs(&self, filter: &JobFilter, before: Option<u64>, page: PageBounds) -> JobPage {
+        let PageBounds { jobs: jobs_max, bytes: mut bytes_left, with_payloads } = page;
+        let mut jobs = Vec::new();
+        let mut next = Some(before.unwrap_or_else(|| self.0.state.lock().core.list_begin()));
+        for _ in 0..LIST_BUDGET / LOCK_BUDGET {
+            let Some(before) = next else { break };
+            let bounds = ListBounds {
+                jobs: jobs_max - jobs.len(),
+                bytes: bytes_left,
+                with_payloads,
+                looks: LOCK_BUDGET,
+                begins_page: jobs.is_empty(),
+            };
+            let part = self.0.state.lock().core.list(filter, before, bounds);
+            jobs.extend(part.jobs);
+            next = part.next;
+            bytes_left = bytes_left.saturating_sub(part.bytes);
+            if part.is_full {
+                break;
+            }
+        }
+        JobPage { jobs, next }
+    }
+
+    /// Queues after this name in the order of names, at most `limit`; and whether there are more.
+    pub fn queues(&self, after: &str, limit: usize) -> (Vec<QueueView>, bool) {
+        let state = self.0.state.lock();
+        state.core.queues(self.now(), after, limit)
+    }
+
+    /// What the engine is and holds.
+    pub fn info(&self) -> EngineInfo {
+        let state = self.0.state.lock();
+        EngineInfo {
+            boot_id: self.0.boot_id.clone(),
+            start_time: self.0.start.wall,
+            uptime: self.now().monotonic.saturating_sub(self.0.start.monotonic),
+            draining: state.core.is_draining(),
+            kinds: state.core.kinds(),
+            jobs: state.core.job_count(),
+            watchers: self.0.watchers.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Attempts that run now.
+    pub fn running(&self) -> u32 {
+        self.counts().get(JobState::Running)
+    }
+
+    /// Jobs that ended since the start, removed ones included.
+    pub fn ended(&self) -> EndCounts {
+        self.0.state.lock().core.ended()
+    }
+
+    /// All jobs by state.
+    pub fn counts(&self) -> StateCounts {
+        self.0.state.lock().core.counts()
+    }
+}

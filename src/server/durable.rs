@@ -1,0 +1,128 @@
+//! Nothing leaves the server before the records that caused it are on disk: answers wait here for their position.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{HeaderMap, Response};
+use http_body::{Body as _, Frame, SizeHint};
+use tonic::Status;
+use tonic::body::Body;
+
+use crate::engine::{Engine, Position};
+use crate::error::Error;
+use crate::proto::status::to_status;
+
+/// The calls whose answers go on being made after their headers.
+const STREAMING: [&str; 4] = [
+    "/jobstream.v1.JobService/SubmitStream",
+    "/jobstream.v1.JobService/Run",
+    "/jobstream.v1.JobService/WatchResult",
+    "/jobstream.v1.WorkerService/Work",
+];
+
+/// What holds back the answer to one call.
+pub(super) struct Gate {
+    engine: Engine,
+    is_streaming: bool,
+    /// The answer, and what it waits for.
+    held: Option<(Position, Response<Body>)>,
+}
+
+impl Gate {
+    /// The gate of a call to this path, if the engine keeps a log.
+    pub(super) fn of(engine: &Engine, path: &str) -> Option<Self> {
+        let is_ours = path.starts_with("/jobstream.v1.");
+        let is_streaming = STREAMING.contains(&path);
+        (is_ours && engine.is_durable()).then(|| Self { engine: engine.clone(), is_streaming, held: None })
+    }
+
+    /// The answer of `call`, once it may leave.
+    pub(super) fn poll<E>(
+        &mut self,
+        call: Pin<&mut impl Future<Output = Result<Response<Body>, E>>>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Response<Body>, E>> {
+        if self.held.is_none() {
+            let answer = ready!(call.poll(context))?;
+            self.held = Some((self.engine.position(), answer));
+        }
+        let Some((position, _)) = &self.held else { return Poll::Pending };
+        let durable = ready!(self.engine.poll_durable(*position, context));
+        let Some((_, answer)) = self.held.take() else { return Poll::Pending };
+        Poll::Ready(Ok(match durable {
+            Err(error) => self.status(&error).into_http(),
+            Ok(()) if self.is_streaming => answer.map(|body| DurableBody::wrap(self.engine.clone(), body)),
+            Ok(()) => answer,
+        }))
+    }
+
+    fn status(&self, error: &Error) -> Status {
+        to_status(error, self.engine.boot_id())
+    }
+}
+
+/// A stream of answers, each of which waits for its position.
+struct DurableBody {
+    engine: Engine,
+    inner: Body,
+    held: Option<(Position, Frame<Bytes>)>,
+    is_over: bool,
+}
+
+impl DurableBody {
+    fn wrap(engine: Engine, inner: Body) -> Body {
+        if inner.is_end_stream() {
+            return inner;
+        }
+        Body::new(Self { engine, inner, held: None, is_over: false })
+    }
+
+    /// The end of a stream whose log failed.
+    fn fail(&mut self, error: &Error) -> Frame<Bytes> {
+        self.inner = Body::empty();
+        (self.held, self.is_over) = (None, true);
+        let mut trailers = HeaderMap::new();
+        let status = to_status(error, self.engine.boot_id());
+        if let Err(status) = status.add_header(&mut trailers) {
+            tracing::error!(%status, "could not encode the status of a failed log");
+        }
+        Frame::trailers(trailers)
+    }
+}
+
+impl http_body::Body for DurableBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        if this.is_over {
+            return Poll::Ready(None);
+        }
+        if this.held.is_none() {
+            let Some(frame) = ready!(Pin::new(&mut this.inner).poll_frame(context)).transpose()? else {
+                return Poll::Ready(None);
+            };
+            this.held = Some((this.engine.position(), frame));
+        }
+        let Some((position, _)) = &this.held else { return Poll::Pending };
+        Poll::Ready(match ready!(this.engine.poll_durable(*position, context)) {
+            Ok(()) => this.held.take().map(|(_, frame)| Ok(frame)),
+            Err(error) => Some(Ok(this.fail(&error))),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_over || (self.held.is_none() && self.inner.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // At any time the rest may be replaced by trailers.
+        SizeHint::new()
+    }
+}
