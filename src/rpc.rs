@@ -15,6 +15,7 @@ pub use call::{ConnectionInfo, Deadline};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tonic::Status;
 use tonic::codec::CompressionEncoding;
 use tonic::service::{LayerExt, Routes};
@@ -32,8 +33,19 @@ use crate::proto::v1::admin_service_server::AdminServiceServer;
 use crate::proto::v1::job_service_server::JobServiceServer;
 use crate::proto::v1::worker_service_server::WorkerServiceServer;
 
-/// How long before the caller's deadline a wait answers, so that the answer still arrives.
-const DEADLINE_MARGIN: Duration = Duration::from_millis(20);
+/// The part of a caller's time that is kept for the answer to arrive in: a tenth, but no less and no more than these.
+const ANSWER_SHARE: u32 = 10;
+const ANSWER_TIME_MIN: Duration = Duration::from_millis(20);
+const ANSWER_TIME_MAX: Duration = Duration::from_millis(500);
+
+/// When a call that may wait this long is to be answered, so that the answer comes before the caller's deadline.
+fn answer_by(wait: Duration, deadline: Option<&Deadline>) -> Instant {
+    let now = Instant::now();
+    let until = now + wait;
+    let Some(Deadline(deadline)) = deadline else { return until };
+    let share = deadline.saturating_duration_since(now) / ANSWER_SHARE;
+    until.min(*deadline - share.clamp(ANSWER_TIME_MIN, ANSWER_TIME_MAX))
+}
 
 /// What every service knows: the engine, and the bounds it parses by.
 #[derive(Clone)]

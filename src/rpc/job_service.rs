@@ -1,12 +1,11 @@
 //! JobService.
 
-use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::events::{EventStream, Follow};
 use super::page_token;
 use super::submit_stream::AckStream;
-use super::{Api, ConnectionInfo, DEADLINE_MARGIN, Deadline, disposition};
+use super::{Api, ConnectionInfo, answer_by, disposition};
 use crate::engine::{PageBounds, Submission};
 use crate::error::{Error, Result as JobResult};
 use crate::job::{JobId, NewJob};
@@ -78,13 +77,9 @@ impl JobService for Api {
         &self,
         request: Request<v1::GetResultRequest>,
     ) -> Result<Response<v1::GetResultResponse>, Status> {
-        let deadline = request.extensions().get::<Deadline>().copied();
         let parse::GetResult { job_id, wait } =
             parse::get_result(request.get_ref()).map_err(self.status())?;
-        let until = (!wait.is_zero()).then(|| {
-            let until = Instant::now() + wait;
-            deadline.map_or(until, |Deadline(deadline)| until.min(deadline - DEADLINE_MARGIN))
-        });
+        let until = (!wait.is_zero()).then(|| answer_by(wait, request.extensions().get()));
         let view = self.engine.result(job_id, until).await.map_err(self.status())?;
         Ok(Response::new(v1::GetResultResponse {
             state: render::state(view.state).into(),

@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::malformed::named;
 use super::work_stream::WorkStream;
-use super::{Api, ConnectionInfo, DEADLINE_MARGIN, Deadline};
+use super::{Api, ConnectionInfo, answer_by};
 use crate::core::Peer;
 use crate::engine::{LeaseCall, WorkerSession};
 use crate::error::Error;
@@ -43,13 +43,11 @@ impl WorkerService for Api {
     }
 
     async fn lease(&self, request: Request<v1::LeaseRequest>) -> Result<Response<v1::LeaseResponse>, Status> {
-        let deadline = request.extensions().get::<Deadline>().copied();
         let address = address(request.extensions().get());
         let parse::Lease { spec, wait } = parse::lease(request.get_ref()).map_err(self.status())?;
         let peer = Peer { address, ..Peer::default() };
         let call = LeaseCall::open(&self.engine, &spec, peer).map_err(self.status())?;
-        let until = tokio::time::Instant::now() + wait;
-        let until = deadline.map_or(until, |Deadline(deadline)| until.min(deadline - DEADLINE_MARGIN));
+        let until = answer_by(wait, request.extensions().get());
         // Whatever came by then is taken; nothing is an answer too.
         let _ = tokio::time::timeout_at(until, call.ready()).await;
         let assignments = call.take().iter().map(render::assignment).collect();

@@ -55,11 +55,12 @@ impl Default for RemoteOptions {
 }
 
 impl Worker {
-    /// Runs the jobs of the server at the other end of this channel, or of a client: attempts run on the present tokio runtime, whatever
-    /// becomes of the connection. When it breaks, the worker connects again and keeps its attempts; when that takes
-    /// longer than their leases last, they are ended, because the server gives their jobs to others.
+    /// Runs the jobs of the server at the other end of this channel, or of a client: attempts run on the present tokio
+    /// runtime, whatever becomes of the connection. When it breaks, the worker connects again and keeps its attempts; when
+    /// that takes longer than their leases last, they are ended, because the server gives their jobs to others.
     ///
-    /// A channel may be a lazy one: the first connection is tried as often as any other.
+    /// A channel may be a lazy one: the first connection is tried as often as any other. Give it HTTP/2 keepalive, as a
+    /// client has: without it, a connection that died in silence may never be left.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {

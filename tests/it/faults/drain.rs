@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use jobstream::client::Client;
 use jobstream::proto::v1::job_service_client::JobServiceClient;
-use jobstream::proto::v1::{self, JobState, RetryPolicy};
+use jobstream::proto::v1::{self, JobState, RetryPolicy, WaitReason};
 use jobstream::worker::{RemoteOptions, RunningWorker, WorkerStatus};
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -70,7 +70,7 @@ struct Closing {
     jobs: JobServiceClient<Channel>,
     /// Their ids, and what is told of them.
     running: Vec<(String, Watched)>,
-    waiting: Vec<Watched>,
+    waiting: Vec<(String, Watched)>,
 }
 
 impl Closing {
@@ -99,9 +99,15 @@ impl Closing {
         let stderr = dev.child.stderr.as_mut().expect("a pipe");
         let line = wait_for("it says that it drains", BufReader::new(stderr).lines().next_line()).await;
         assert!(line.expect("text").expect("a line").contains("draining"));
-        let waiting = watched.split_off(SLOTS);
-        let running = ids.into_iter().zip(watched).collect();
+        let mut running: Vec<_> = ids.into_iter().zip(watched).collect();
+        let waiting = running.split_off(SLOTS);
         Self { dev, worker, witness, jobs, running, waiting }
+    }
+
+    async fn is_draining(&self) -> bool {
+        let request = v1::GetResultRequest { job_id: self.waiting[0].0.clone(), wait: None };
+        let answer = self.jobs.clone().get_result(request).await.expect("it is known");
+        answer.into_inner().wait_reason() == WaitReason::Draining
     }
 
     /// Starts the server anew once it has ended, and sees the worker come back and take jobs.
@@ -126,6 +132,7 @@ impl Closing {
 #[tokio::test]
 async fn a_server_that_drains_lets_its_worker_finish() {
     let mut closing = Closing::begin(&["--drain-timeout", "20s"]).await;
+    until("what waits is told why", async || closing.is_draining().await).await;
     // A cancel comes down the worker's stream after the word that the server shuts down.
     let (cancelled, told) = closing.running.remove(0);
     closing
@@ -142,7 +149,7 @@ async fn a_server_that_drains_lets_its_worker_finish() {
         assert_eq!(watched.states(), [JobState::Queued, JobState::Running, JobState::Succeeded]);
         assert!(watched.events.iter().all(|event| event.attempt <= 1));
     }
-    for watched in std::mem::take(&mut closing.waiting) {
+    for (_, watched) in std::mem::take(&mut closing.waiting) {
         let watched = watched.rest().await;
         watched.status();
         assert!(!watched.states().contains(&JobState::Running));
