@@ -11,6 +11,7 @@ use super::effects::{Assignment, Effect, Effects};
 use super::entry::{LaneKey, LeaseId, Live};
 use super::history::Detail;
 use super::lanes::Standing;
+use super::record::Record;
 use super::sessions::{GroupKey, Link, Peer, SessionKey, SessionSpec};
 use super::table::JobKey;
 use crate::clock::Now;
@@ -29,6 +30,9 @@ impl Core {
         self.dismiss(key);
         let Some(session) = self.sessions.get(key) else { return };
         let message = format!("worker {} went away during the attempt", session.name);
+        if let (Link::Stream(instance), 1..) = (&session.link, session.reports_taken) {
+            effects.record(|| Record::ReportsTaken(*instance, 0));
+        }
         let held = self.held_by(key);
         for job in &held {
             self.leave_session(*job, true, effects);

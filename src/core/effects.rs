@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::entry::LeaseId;
 use super::record::Record;
 use super::sessions::SessionKey;
@@ -86,6 +88,16 @@ impl Effects {
     pub(super) fn record(&mut self, record: impl FnOnce() -> Record) {
         if let Some(records) = &mut self.records {
             records.push(record());
+        }
+    }
+
+    /// Records the newest report taken of a worker. A command takes those of one worker, and this is its first record:
+    /// that is brought up to date, so that a frame full of reports has one such record.
+    pub(super) fn record_reports_taken(&mut self, instance: Uuid, sequence: u64) {
+        let Some(records) = &mut self.records else { return };
+        match records.first_mut() {
+            Some(Record::ReportsTaken(of, taken)) if *of == instance => *taken = sequence,
+            _ => records.push(Record::ReportsTaken(instance, sequence)),
         }
     }
 }

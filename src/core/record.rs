@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::entry::{Entry, LeaseId};
 use super::sessions::Link;
 use crate::job::{Event, JobId, NewJob, Timestamp, WaitReason};
@@ -22,6 +24,8 @@ pub(crate) enum Record {
     QueuePaused(Arc<str>, bool),
     /// A cancel of a job's attempt came again: it is forced at this monotonic time, sooner than before.
     CancelHastened(JobId, Duration),
+    /// The newest report that was taken of a worker's instance; 0 once the worker is forgotten.
+    ReportsTaken(Uuid, u64),
 }
 
 /// A job as it was accepted.

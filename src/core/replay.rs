@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use uuid::Uuid;
 
 use super::Core;
 use super::effects::Effects;
@@ -24,6 +25,8 @@ pub(super) struct Recovered {
     running: HashMap<JobKey, Running>,
     /// Where their jobs are now: a lease only tells where its job was when it was given.
     leases: HashMap<LeaseId, JobKey>,
+    /// The newest report of each worker, until [`Core::resume`] knows who still has attempts.
+    reports_taken: HashMap<Uuid, u64>,
 }
 
 impl Recovered {
@@ -58,6 +61,10 @@ impl Core {
             }
             Record::QueuePaused(name, paused) => self.lanes.set_paused(&name, paused),
             Record::CancelHastened(id, force_at) => self.replay_hastened(id, force_at),
+            Record::ReportsTaken(instance, 0) => drop(self.recovered.reports_taken.remove(&instance)),
+            Record::ReportsTaken(instance, newest) => {
+                self.recovered.reports_taken.insert(instance, newest);
+            }
         }
     }
 
@@ -166,6 +173,7 @@ impl Core {
                 }
             }
         }
+        self.recovered.reports_taken = HashMap::new();
         for lane in self.lanes.keys() {
             self.refresh_standing(lane);
             self.lanes.remove_if_empty(lane);
@@ -226,8 +234,12 @@ impl Core {
         let spec =
             SessionSpec { name: running.worker.to_string(), kinds: Vec::new(), queues: None, slots: 0 };
         let key = self.sessions.open(now, &spec, running.link.clone(), Peer::default());
+        let reports_taken = &self.recovered.reports_taken;
         if let Some(session) = self.sessions.get_mut(key) {
             session.connected = false;
+            if let Link::Stream(instance) = running.link {
+                session.reports_taken = reports_taken.get(&instance).copied().unwrap_or_default();
+            }
         }
         if running.link != Link::Unary {
             let kept = self.options.lease.max(self.options.reconnect_grace);

@@ -184,12 +184,18 @@ impl Core {
         }
     }
 
-    /// Whether a report of the worker is new; a report is taken once, however often it is sent.
-    pub(crate) fn take_report(&mut self, key: SessionKey, sequence: u64) -> bool {
+    /// Whether a report of the worker is new; a report is taken once, however often it is sent. What a report causes
+    /// belongs to the same command, so that both are recorded or neither is.
+    pub(crate) fn take_report(&mut self, key: SessionKey, sequence: u64, effects: &mut Effects) -> bool {
         let Some(session) = self.sessions.get_mut(key) else { return true };
-        let is_new = sequence > session.reports_taken;
-        session.reports_taken = session.reports_taken.max(sequence);
-        is_new
+        if sequence <= session.reports_taken {
+            return false;
+        }
+        session.reports_taken = sequence;
+        if let Link::Stream(instance) = session.link {
+            effects.record_reports_taken(instance, sequence);
+        }
+        true
     }
 
     /// The session that holds the lease.

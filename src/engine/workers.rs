@@ -111,7 +111,7 @@ impl WorkerSession {
     fn take_reports(&self, reports: impl Iterator<Item = Attempted>, refusals: &mut Vec<Refusal>) {
         self.engine.command(|state, now, effects| {
             for Attempted { sequence, lease, news } in reports {
-                if !state.core.take_report(self.key, sequence) {
+                if !state.core.take_report(self.key, sequence, effects) {
                     continue;
                 }
                 let taken = news.and_then(|news| match news {

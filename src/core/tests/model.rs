@@ -92,6 +92,7 @@ pub(super) enum Said {
     Removed(JobId),
     QueuePaused(Arc<str>, bool),
     CancelHastened(JobId, Duration),
+    ReportsTaken(u8, u64),
 }
 
 pub(super) struct Model {

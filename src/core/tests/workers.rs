@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::fixture::{Fixture, job, log, millis, seconds, success};
 use crate::core::workers::{Hello, Welcome};
-use crate::core::{AttemptEnd, CoreOptions, Drain, LeaseId, Peer, SessionKey, SessionSpec, Stop};
+use crate::core::{AttemptEnd, CoreOptions, Drain, LeaseId, Peer, Record, SessionKey, SessionSpec, Stop};
 use crate::error::{ErrorKind, Result};
 use crate::job::JobState::{Cancelled, Failed, Queued, Running, Succeeded};
 use crate::job::{EventBody, FailureReason, JobId, Kind, Outcome, RetryPolicy, WaitReason, WorkerState};
@@ -265,11 +265,22 @@ fn a_report_is_taken_once() {
     let session = f.worker(1, 1);
     let taken: Vec<_> = [1, 2, 2, 1, 3]
         .into_iter()
-        .map(|sequence| f.run(|core, _, _| core.take_report(session, sequence)))
+        .map(|sequence| f.run(|core, _, effects| core.take_report(session, sequence, effects)))
         .collect();
     assert_eq!(taken, [true, true, false, false, true]);
     f.disconnect(session);
     assert_eq!(f.connect(&hello(1, &["a"], 1, &[])).reports_taken, 3);
+}
+
+#[test]
+fn what_was_taken_of_a_frame_is_recorded_once() {
+    let mut f = Fixture::new();
+    let session = f.worker(1, 1);
+    let before = f.records.len();
+    f.run(|core, _, effects| [1, 2, 2, 5].map(|sequence| core.take_report(session, sequence, effects)));
+    assert_eq!(f.records[before..], [Record::ReportsTaken(Uuid::from_u128(1), 5)]);
+    f.run(|core, now, effects| core.close_session(now, session, effects));
+    assert_eq!(f.records[before + 1..], [Record::ReportsTaken(Uuid::from_u128(1), 0)]);
 }
 
 #[test]

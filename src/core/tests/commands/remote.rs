@@ -82,7 +82,7 @@ pub(super) fn remote() -> impl Strategy<Value = Remote> {
         9 => (index(), claim()).prop_map(|(session, claim)| Remote::Heartbeat(session, claim)),
         4 => index().prop_map(Remote::Disconnect),
         1 => index().prop_map(Remote::Leave),
-        1 => (index(), 0..6_u64).prop_map(|(session, sequence)| Remote::TakeReport(session, sequence)),
+        3 => (index(), 0..20_u64).prop_map(|(session, sequence)| Remote::TakeReport(session, sequence)),
         1 => (whom, span(100)).prop_map(|(whom, within)| Remote::Drain(whom, within)),
     ]
 }

@@ -36,11 +36,25 @@ impl Machine {
                 }
             }
         }
+        self.check_reports_taken(&again);
         for (name, queue) in &self.core.lanes.queues {
             assert_eq!(again.lanes.queues.get(name).is_some_and(|again| again.paused), queue.paused);
         }
         for id in self.model.expired.keys() {
             assert_eq!(again.find(*id).map_err(super::kind_of), self.core.find(*id).map_err(super::kind_of));
+        }
+    }
+
+    /// A worker with attempts that go on is not asked again for what it reported.
+    fn check_reports_taken(&self, again: &Core) {
+        for (key, session) in &self.core.sessions.sessions {
+            let Link::Stream(instance) = session.link else { continue };
+            let runs = |job: &JobKey| self.core.table[*job].state == JobState::Running;
+            let known = again.sessions.of_instance(instance).and_then(|key| again.sessions.get(key));
+            assert_eq!(known.is_some(), self.core.held_by(*key).iter().any(runs));
+            if let Some(known) = known {
+                assert_eq!(known.reports_taken, session.reports_taken);
+            }
         }
     }
 

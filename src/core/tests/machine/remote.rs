@@ -34,7 +34,7 @@ impl Machine {
                 let Some(session) = chosen(&numbers, session) else { return };
                 let key = self.sessions[session];
                 self.both(
-                    |core, _, _| core.take_report(key, *sequence),
+                    |core, _, effects| core.take_report(key, *sequence, effects),
                     |model| model.take_report(session, *sequence),
                 );
             }

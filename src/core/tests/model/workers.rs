@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::life::failed;
-use super::{JobNumber, LeaseNumber, Model};
+use super::{JobNumber, LeaseNumber, Model, Said};
 use crate::core::{Drain, LeaseId, Stop};
 use crate::error::ErrorKind;
 use crate::job::{FailureReason, JobState, WorkerState};
@@ -159,6 +159,9 @@ impl Model {
     pub(in super::super) fn close(&mut self, session: SessionNumber) {
         let held = self.held_by(session);
         self.sessions[session].open = false;
+        if let Session { link: Link::Stream(instance), reports_taken: 1.., .. } = self.sessions[session] {
+            self.records.push(Said::ReportsTaken(instance, 0));
+        }
         self.tell_revoked(&held);
         self.lose(&held);
     }
@@ -316,8 +319,12 @@ impl Model {
         if !self.is_known(session) {
             return true;
         }
-        let taken = &mut self.sessions[session].reports_taken;
-        std::mem::replace(taken, sequence.max(*taken)) < sequence
+        let Session { reports_taken, link, .. } = &mut self.sessions[session];
+        let is_new = std::mem::replace(reports_taken, sequence.max(*reports_taken)) < sequence;
+        if let (Link::Stream(instance), true) = (link, is_new) {
+            self.records.push(Said::ReportsTaken(*instance, sequence));
+        }
+        is_new
     }
 
     /// Answers whom it drained and how they stand.
