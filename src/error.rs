@@ -3,6 +3,7 @@
 //! A job that fails is not an error here: that is an [`Outcome`](crate::job::Outcome).
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::job::{JobId, JobState, Timestamp};
@@ -84,6 +85,19 @@ pub enum ErrorKind {
         /// When to resume.
         retry_after: Duration,
     },
+    /// The disk of the log has no room; nothing was kept.
+    DiskFull,
+    /// A write, sync or read of the log failed; nothing is acknowledged by this process any more.
+    LogFailed,
+    /// The log lost what it had acknowledged, and does not go on as if it had not.
+    LogDamaged {
+        /// The file with the first damage.
+        file: PathBuf,
+        /// Where in it, in bytes.
+        offset: u64,
+    },
+    /// The directory cannot hold this log: in use by another process, read-only, foreign, or of a newer format.
+    LogRefused,
     /// The caller's deadline passed first; the job goes on.
     DeadlineExceeded,
     /// A bug in jobstream.

@@ -6,6 +6,7 @@ pub mod core;
 pub mod engine;
 pub mod error;
 pub mod job;
+pub mod log;
 pub mod proto;
 pub mod rpc;
 pub mod server;

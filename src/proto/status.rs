@@ -118,6 +118,12 @@ fn explain(error: &Error, boot_id: &str) -> Explained {
         ErrorKind::ConnectionClosing { retry_after } => {
             Explained::new(Code::Unavailable, "CONNECTION_CLOSING").retry(*retry_after)
         }
+        ErrorKind::DiskFull => Explained::new(Code::ResourceExhausted, "DISK_FULL"),
+        ErrorKind::LogFailed => Explained::new(Code::Unavailable, "LOG_FAILED"),
+        ErrorKind::LogDamaged { offset, .. } => {
+            Explained::new(Code::DataLoss, "LOG_DAMAGED").fact("offset", offset)
+        }
+        ErrorKind::LogRefused => Explained::new(Code::FailedPrecondition, "LOG_REFUSED"),
         ErrorKind::DeadlineExceeded => Explained::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
         ErrorKind::Internal => internal(message),
     }

@@ -6,8 +6,8 @@ use crate::source::{File, code_of, is_word, rust_files};
 /// The rooms of the library, lowest first; those on one line may import each other.
 const ORDER: [&[&str]; 10] = [
     &["error", "clock", "signals", "job"],
-    &["core"],
     &["log"],
+    &["core"],
     &["engine"],
     &["proto"],
     &["client"],

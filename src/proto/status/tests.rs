@@ -124,6 +124,21 @@ fn a_lost_lease_and_a_passed_deadline_have_no_more_to_tell() {
 }
 
 #[test]
+fn a_log_that_cannot_be_written_says_why_without_its_path() {
+    let damaged = ErrorKind::LogDamaged { file: "disk/segment".into(), offset: 4096 };
+    for (kind, code, reason, told) in [
+        (ErrorKind::DiskFull, Code::ResourceExhausted, "DISK_FULL", map([])),
+        (ErrorKind::LogFailed, Code::Unavailable, "LOG_FAILED", map([])),
+        (ErrorKind::LogRefused, Code::FailedPrecondition, "LOG_REFUSED", map([])),
+        (damaged, Code::DataLoss, "LOG_DAMAGED", map([("offset", "4096".to_owned())])),
+    ] {
+        let status = status(kind);
+        assert_eq!(status.code(), code);
+        assert_eq!(facts(&status, reason), told);
+    }
+}
+
+#[test]
 fn retryable_errors_say_when_to_come_back() {
     let full = ErrorKind::ResourceExhausted {
         reason: "QUEUE_FULL",

@@ -1,0 +1,331 @@
+//! A log on disk: entries are appended in batches, are durable when `append` returns, and are read again in their order.
+//!
+//! It knows nothing of what an entry means. Calls block: it belongs to one thread that may wait for a disk. Its files,
+//! what it promises after a crash and what it refuses are described in `docs/storage.md`.
+//!
+//! ```
+//! use jobstream::log::{Log, Options};
+//!
+//! # fn main() -> jobstream::error::Result<()> {
+//! # let directory = std::env::temp_dir().join(format!("jobstream-log-{}", std::process::id()));
+//! # let directory = directory.as_path();
+//! let mut options = Options::default();
+//! options.segment_bytes = 1024 * 1024;
+//! let (mut log, _) = Log::open(directory, &options, |_, _| Ok(()))?;
+//! let positions = log.append(&["one", "two"])?;
+//! assert_eq!(log.read(positions[1])?, b"two");
+//! log.close()?;
+//!
+//! let mut entries = Vec::new();
+//! let (_log, recovery) = Log::open(directory, &options, |_, entry| {
+//!     entries.push(entry.to_vec());
+//!     Ok(())
+//! })?;
+//! assert_eq!((entries.len(), recovery.was_closed), (2, true));
+//! # std::fs::remove_dir_all(directory).ok();
+//! # Ok(())
+//! # }
+//! ```
+
+use std::path::{Path, PathBuf};
+
+pub use inspect::{Report, Salvage, dump, salvage, verify};
+pub use recovery::Recovery;
+
+use crate::error::{Error, ErrorKind, Result};
+use files::{Directory, LogFile};
+use format::{FRAME_HEADER_BYTES, FrameKind, HEADER_BYTES, RESERVED_BYTES, frame_bytes};
+use names::segment_name;
+use tail::Tail;
+
+mod fault;
+mod files;
+mod format;
+mod inspect;
+mod names;
+mod recovery;
+mod spares;
+mod tail;
+mod walk;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+/// Most bytes of an entry; less if a segment is too small for it, see [`Options::entry_bytes_max`].
+pub const ENTRY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Fewest bytes of a segment.
+pub const SEGMENT_BYTES_MIN: u64 = 8 * 1024;
+/// Most bytes of a segment.
+pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// How a log keeps its files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Bytes of a new segment, a multiple of 4 KiB from [`SEGMENT_BYTES_MIN`] to [`SEGMENT_BYTES_MAX`]: 64 MiB.
+    pub segment_bytes: u64,
+    /// Most spare files that are kept when segments are given back: 2.
+    pub spares_max: usize,
+    /// Bytes that [`has_room`](Log::has_room) keeps for the ends of what runs, when the disk is full: 16 MiB. That the
+    /// disk is full is noticed while at least half of a segment is left.
+    pub reserve_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { segment_bytes: 64 * 1024 * 1024, spares_max: 2, reserve_bytes: 16 * 1024 * 1024 }
+    }
+}
+
+impl Options {
+    /// Most bytes of an entry, at most [`ENTRY_BYTES_MAX`]: it has to fit into a segment.
+    pub fn entry_bytes_max(&self) -> usize {
+        let room = self.segment_bytes - HEADER_BYTES - RESERVED_BYTES - FRAME_HEADER_BYTES as u64;
+        usize::try_from(room).unwrap_or(ENTRY_BYTES_MAX).min(ENTRY_BYTES_MAX)
+    }
+
+    fn check(&self) -> Result<()> {
+        let bytes = self.segment_bytes;
+        if (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) && bytes.is_multiple_of(4096) {
+            return Ok(());
+        }
+        let description =
+            format!("is {bytes}, must be a multiple of 4096 from {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX}");
+        Err(Error::invalid("segment_bytes", description))
+    }
+}
+
+/// Where an entry is; stays valid until its segment is trimmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// Number of the segment.
+    pub segment: u64,
+    /// Where its frame begins, in bytes from the beginning of the file.
+    pub offset: u64,
+    /// Bytes of the entry.
+    pub length: u32,
+}
+
+/// A segment that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// Its number; each has the one after that of the segment before.
+    pub number: u64,
+    /// Bytes of its file.
+    pub bytes: u64,
+}
+
+/// A place where the log lost what it had acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The file; it may be one that is missing.
+    pub file: PathBuf,
+    /// Where in it, in bytes.
+    pub offset: u64,
+    /// How many entries are certain to be lost; there may be more behind the last one that is left.
+    pub entries_lost: u64,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// A log that this process writes.
+///
+/// The first write or sync that fails is the last: every later call that writes answers with the same error, and nothing
+/// is tried again. Dropped without [`close`](Self::close), it is as after a crash: complete, and checked less well.
+pub struct Log {
+    tail: Tail,
+    failed: Option<Error>,
+    /// The segment that was read last.
+    reading: Option<(u64, Box<dyn LogFile>)>,
+    /// Released when the log is dropped.
+    lock: Box<dyn Send>,
+}
+
+impl Log {
+    /// Opens the log of a directory, or makes one, and hands every entry to `entry`, in order.
+    ///
+    /// What was acknowledged is there. Of batches that were not, a beginning may be; the rest is cut. All of it is on
+    /// disk when this returns, not before: nothing that follows from an entry may leave the process until then.
+    ///
+    /// # Errors
+    ///
+    /// `LogDamaged` if something acknowledged is missing; `LogRefused` if the directory is in use, read-only, foreign or
+    /// of a newer format; `DiskFull` if there is no room for a new log; `LogFailed` if a file cannot be read or written;
+    /// `InvalidField` for options out of range; what `entry` answers.
+    pub fn open(
+        directory: &Path,
+        options: &Options,
+        mut entry: impl FnMut(Position, &[u8]) -> Result<()>,
+    ) -> Result<(Self, Recovery)> {
+        options.check()?;
+        let files = Directory::make(directory).map_err(|error| fault::no_directory(directory, &error))?;
+        recovery::open(Box::new(files), options, rand::random(), &mut entry)
+    }
+
+    /// Appends entries and returns where each is, once all of them are on disk.
+    ///
+    /// One write and one sync, but where a batch goes on in another segment. A crash keeps some first entries of a batch
+    /// that was not acknowledged, or none.
+    ///
+    /// # Errors
+    ///
+    /// `PayloadTooLarge` if an entry is larger than [`Options::entry_bytes_max`], and `DiskFull` if there is no segment
+    /// for the batch: nothing was written, and the log goes on. `LogFailed` or `DiskFull` if a write or sync failed:
+    /// the batch is not acknowledged, nor is any other one.
+    pub fn append<E: AsRef<[u8]>>(&mut self, entries: &[E]) -> Result<Vec<Position>> {
+        let limit = self.tail.options.entry_bytes_max();
+        if let Some(size) = entries.iter().map(|entry| entry.as_ref().len()).find(|&size| size > limit) {
+            let message =
+                format!("an entry of the log has {size} bytes, limit is {limit}: store it elsewhere");
+            let kind = ErrorKind::PayloadTooLarge { field: "entry".to_owned(), size, limit };
+            return Err(Error::new(kind, message));
+        }
+        if entries.is_empty() {
+            return self.failed.clone().map_or(Ok(Vec::new()), Err);
+        }
+        let rolls = self.tail.rolls_for(entries.iter().map(|entry| entry.as_ref().len()));
+        if !self.write(|tail| tail.spares.make(&*tail.files, rolls))? {
+            return Err(self.disk_full());
+        }
+        let positions = self.write(|tail| tail.append(entries))?;
+        // These entries are on disk. If the next spare fails, the next call says so.
+        self.write(|tail| tail.spares.make_up_to(&*tail.files, 2 * tail.active.offset)).ok();
+        Ok(positions)
+    }
+
+    /// Reads an entry again.
+    ///
+    /// # Errors
+    ///
+    /// `LogDamaged` if it is not there as it was written; `LogFailed` if it cannot be read; `Internal` if its segment was
+    /// trimmed.
+    pub fn read(&mut self, position: Position) -> Result<Vec<u8>> {
+        let Position { segment, offset, length } = position;
+        let Some(held) = self.tail.held.iter().find(|held| held.number == segment) else {
+            return Err(Error::new(ErrorKind::Internal, format!("segment {segment} of the log was trimmed")));
+        };
+        let (name, files) = (segment_name(segment), &*self.tail.files);
+        let failed = |error| fault::reading(files, &name, &error);
+        let file = match self.reading.take() {
+            Some((number, file)) if number == segment => file,
+            _ => files.open(&name, false).map_err(failed)?,
+        };
+        let mut frame = vec![0; FRAME_HEADER_BYTES + length as usize];
+        let end = held.bytes.min(offset + frame_bytes(length as usize));
+        let read = file.read_at(&mut frame, offset).map_err(failed)?;
+        frame.truncate(read);
+        self.reading = Some((segment, file));
+        let header = format::FrameHeader::decode(&frame, self.tail.log_id);
+        let is_whole = header.is_some_and(|header| {
+            header.kind == FrameKind::Entry
+                && header.segment == segment
+                && header.matches(&frame[FRAME_HEADER_BYTES..])
+        });
+        if !is_whole || end > held.bytes {
+            let file = files.directory().join(&name);
+            let message = "the entry is not there as it was written".to_owned();
+            return Err(fault::damaged(files, &Damage { file, offset, entries_lost: 1, message }));
+        }
+        frame.drain(..FRAME_HEADER_BYTES);
+        Ok(frame)
+    }
+
+    /// Gives back the segments before this number; the newest one always stays.
+    ///
+    /// # Errors
+    ///
+    /// `DiskFull` if there is no room to write that they are not needed: they stay. `LogFailed` if a write, sync, rename
+    /// or removal failed.
+    pub fn trim(&mut self, before: u64) -> Result<()> {
+        let before = before.min(self.tail.active.number);
+        if self.tail.held.front().is_none_or(|held| held.number >= before) {
+            return self.failed.clone().map_or(Ok(()), Err);
+        }
+        let must_roll = !self.tail.has_room_for_mark(2);
+        let can_roll = must_roll && self.write(|tail| tail.spares.make(&*tail.files, 1))?;
+        if must_roll && !can_roll && !self.tail.has_room_for_mark(1) {
+            return Err(self.disk_full());
+        }
+        self.write(|tail| {
+            tail.oldest = tail.oldest.max(before);
+            // On disk before they go: else their loss would be damage.
+            if can_roll {
+                tail.roll()?
+            } else {
+                tail.mark()?
+            }
+            tail.give_back()
+        })?;
+        self.reading = None;
+        Ok(())
+    }
+
+    /// The segments that are there, oldest first; the last one is written.
+    pub fn segments(&self) -> impl ExactSizeIterator<Item = Segment> + '_ {
+        self.tail.held.iter().map(|held| Segment { number: held.number, bytes: held.bytes })
+    }
+
+    /// Bytes of entries, with 40 to 47 for each, that can be written without any more room on the disk.
+    pub fn free_bytes(&self) -> u64 {
+        self.tail.free_bytes()
+    }
+
+    /// Whether new work may be taken on: nothing failed, and if the disk is full, more than
+    /// [`Options::reserve_bytes`] are left for what was begun.
+    pub fn has_room(&self) -> bool {
+        let is_scarce =
+            self.tail.spares.is_disk_full() && self.free_bytes() <= self.tail.options.reserve_bytes;
+        self.failed.is_none() && !is_scarce
+    }
+
+    /// Makes a part of the next segment, 1 MiB, for a caller that has nothing to append; returns whether another part is
+    /// left. Without it, `append` does the same in time. Asks a disk that was full again.
+    ///
+    /// # Errors
+    ///
+    /// `LogFailed` if a write or sync failed, as in `append`. A full disk is none.
+    pub fn prepare(&mut self) -> Result<bool> {
+        if self.tail.spares.ready() > 0 {
+            return self.failed.clone().map_or(Ok(false), Err);
+        }
+        self.write(|tail| {
+            tail.spares.hope_for_room();
+            tail.spares.step(&*tail.files)?;
+            Ok(tail.spares.ready() == 0 && !tail.spares.is_disk_full())
+        })
+    }
+
+    /// Writes that all is there, so that any damage to it is noticed, and ends the use of the directory.
+    ///
+    /// # Errors
+    ///
+    /// `LogFailed` or `DiskFull` if a write or sync failed, now or before.
+    pub fn close(mut self) -> Result<()> {
+        let is_needed = !self.tail.is_marked && self.tail.has_room_for_mark(1);
+        let result = self.write(|tail| if is_needed { tail.mark() } else { Ok(()) });
+        drop(self.lock);
+        result
+    }
+
+    /// Runs what writes; its first error is the answer of every later call.
+    fn write<T>(&mut self, write: impl FnOnce(&mut Tail) -> Result<T>) -> Result<T> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        write(&mut self.tail).inspect_err(|error| self.failed = Some(error.clone()))
+    }
+
+    fn disk_full(&self) -> Error {
+        fault::disk_full(&*self.tail.files, &std::io::ErrorKind::StorageFull.into())
+    }
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Log")
+            .field("directory", &self.tail.files.directory())
+            .field("next_sequence", &self.tail.next_sequence)
+            .field("failed", &self.failed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,151 @@
+//! The files of a log, as far as it needs them: a seam, so that tests can take a disk that fails and forgets.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The file that a process locks while it uses the directory.
+const LOCK: &str = "LOCK";
+
+/// A directory and what can be done in it.
+pub(super) trait Files: Send {
+    /// Its path, to name it to a person.
+    fn directory(&self) -> &Path;
+
+    /// Locks it until the guard is dropped, for this process alone or together with others that share it; `None` if
+    /// another process has it.
+    fn lock(&self, shared: bool) -> io::Result<Option<Box<dyn Send>>>;
+
+    /// Names and sizes of its files.
+    fn list(&self) -> io::Result<Vec<(String, u64)>>;
+
+    /// Makes a new, empty file.
+    fn create(&self, name: &str) -> io::Result<Box<dyn LogFile>>;
+
+    fn open(&self, name: &str, writable: bool) -> io::Result<Box<dyn LogFile>>;
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Makes durable what `create`, `rename` and `remove` did.
+    fn sync_directory(&self) -> io::Result<()>;
+}
+
+/// An open file.
+pub(super) trait LogFile: Send {
+    /// Reads up to the length of `buffer`, less only at the end of the file.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Writes all of `bytes`.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Makes durable what was written.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// A directory of the operating system.
+pub(super) struct Directory {
+    path: PathBuf,
+}
+
+impl Directory {
+    /// A directory that exists.
+    pub(super) fn existing(path: &Path) -> io::Result<Self> {
+        std::fs::read_dir(path)?;
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// Makes the directory and those above it, durably, unless they exist.
+    pub(super) fn make(path: &Path) -> io::Result<Self> {
+        let missing: Vec<_> =
+            path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+        std::fs::create_dir_all(path)?;
+        for made in missing {
+            let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
+            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+        }
+        Self::existing(path)
+    }
+}
+
+impl Files for Directory {
+    fn directory(&self) -> &Path {
+        &self.path
+    }
+
+    fn lock(&self, shared: bool) -> io::Result<Option<Box<dyn Send>>> {
+        let path = self.path.join(LOCK);
+        let file = if shared {
+            match File::open(path) {
+                // A copy of a log may lack it; nobody can have locked it then.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(Box::new(()))),
+                file => file?,
+            }
+        } else {
+            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?
+        };
+        match if shared { file.try_lock_shared() } else { file.try_lock() } {
+            Ok(()) => Ok(Some(Box::new(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn list(&self) -> io::Result<Vec<(String, u64)>> {
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name != LOCK {
+                files.push((name, entry.metadata()?.len()));
+            }
+        }
+        Ok(files)
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
+        let file = OpenOptions::new().create_new(true).read(true).write(true).open(self.path.join(name))?;
+        Ok(Box::new(file))
+    }
+
+    fn open(&self, name: &str, writable: bool) -> io::Result<Box<dyn LogFile>> {
+        let file = OpenOptions::new().read(true).write(writable).open(self.path.join(name))?;
+        Ok(Box::new(file))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        std::fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.path.join(name))
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+impl LogFile for File {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match std::os::unix::fs::FileExt::read_at(self, &mut buffer[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::write_all_at(self, bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}

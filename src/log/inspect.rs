@@ -1,0 +1,136 @@
+//! Looking at a log without writing it: how whole it is, what it holds, and a copy of what can be saved.
+
+use std::path::Path;
+
+use super::files::Files;
+use super::names::Listing;
+use super::recovery::look;
+use super::walk::{End, Visitor, walk};
+use super::{Damage, Log, Options, Position, Segment, fault};
+use crate::error::Result;
+
+/// Bytes of entries that a salvage appends at a time.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// How whole a log is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Its segments, oldest first.
+    pub segments: Vec<Segment>,
+    /// Whole entries.
+    pub entries: u64,
+    /// Bytes of them, without what stands around each.
+    pub entry_bytes: u64,
+    /// The sequence of the next entry.
+    pub next_sequence: u64,
+    /// Whether the log was closed; if not, a loss at its very end cannot be told from a batch that was cut short.
+    pub is_closed: bool,
+    /// Whether it ends in a batch that was cut short, which is what a crash leaves.
+    pub is_torn: bool,
+    /// Where it lost what it had acknowledged; nothing if it is whole.
+    pub damages: Vec<Damage>,
+}
+
+/// What was saved of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Salvage {
+    /// What the log was like.
+    pub report: Report,
+    /// Entries in the new log.
+    pub entries: u64,
+}
+
+/// Reads all of a log and says how whole it is.
+///
+/// # Errors
+///
+/// `LogRefused` if the directory has no log, is in use, or if a file is foreign or of a newer format; `LogFailed` if one
+/// cannot be read; `LogDamaged` if no segment can be.
+pub fn verify(directory: &Path) -> Result<Report> {
+    dump(directory, |_, _, _| Ok(()))
+}
+
+/// Hands every whole entry of a log to `entry`, with its sequence, and says how whole the log is. Entries behind damage
+/// are handed out too: the gap in the sequences shows it.
+///
+/// # Errors
+///
+/// As `verify`, and what `entry` answers.
+pub fn dump(directory: &Path, mut entry: impl FnMut(Position, u64, &[u8]) -> Result<()>) -> Result<Report> {
+    let (files, _lock) = look(directory)?;
+    survey(&*files, &mut entry)
+}
+
+/// Copies every whole entry of the log `from`, also those behind damage, to a new log in `to`.
+///
+/// # Errors
+///
+/// As `verify` for `from` and as [`Log::open`] and [`Log::append`] for `to`; `LogRefused` if `to` has a log already.
+pub fn salvage(from: &Path, to: &Path, options: &Options) -> Result<Salvage> {
+    let (files, _lock) = look(from)?;
+    let has_log = |_: Position, _: &[u8]| Err(fault::has_log(to));
+    let (mut log, _) = Log::open(to, options, has_log)?;
+    let salvage = copy(&*files, &mut log)?;
+    log.close()?;
+    Ok(salvage)
+}
+
+fn copy(files: &dyn Files, log: &mut Log) -> Result<Salvage> {
+    let (mut batch, mut bytes, mut entries) = (Vec::new(), 0, 0);
+    let report = survey(files, &mut |_, _, entry| {
+        batch.push(entry.to_vec());
+        bytes += entry.len();
+        entries += 1;
+        if bytes >= BATCH_BYTES {
+            log.append(&batch)?;
+            batch.clear();
+            bytes = 0;
+        }
+        Ok(())
+    })?;
+    log.append(&batch)?;
+    Ok(Salvage { report, entries })
+}
+
+/// Who is handed every whole entry.
+type EachEntry<'a> = dyn FnMut(Position, u64, &[u8]) -> Result<()> + 'a;
+
+/// What a walk found.
+struct Survey<'a, 'b> {
+    entries: u64,
+    entry_bytes: u64,
+    damages: Vec<Damage>,
+    entry: &'a mut EachEntry<'b>,
+}
+
+impl Visitor for Survey<'_, '_> {
+    fn entry(&mut self, position: Position, sequence: u64, entry: &[u8]) -> Result<()> {
+        self.entries += 1;
+        self.entry_bytes += entry.len() as u64;
+        (self.entry)(position, sequence, entry)
+    }
+
+    fn damage(&mut self, damage: Damage) -> Result<()> {
+        self.damages.push(damage);
+        Ok(())
+    }
+}
+
+pub(super) fn survey(files: &dyn Files, entry: &mut EachEntry<'_>) -> Result<Report> {
+    let listing = Listing::of(files)?;
+    if listing.segments.is_empty() {
+        return Err(fault::no_log(files.directory()));
+    }
+    let mut survey = Survey { entries: 0, entry_bytes: 0, damages: Vec::new(), entry };
+    let End { next_sequence, is_marked, is_torn, .. } = walk(files, &listing.segments, &mut survey)?;
+    let segments = listing.segments.iter();
+    Ok(Report {
+        segments: segments.map(|held| Segment { number: held.number, bytes: held.bytes }).collect(),
+        entries: survey.entries,
+        entry_bytes: survey.entry_bytes,
+        next_sequence,
+        is_closed: is_marked,
+        is_torn,
+        damages: survey.damages,
+    })
+}

@@ -1,0 +1,156 @@
+//! How a log is opened: locked, read from its beginning, its end made certain.
+
+use std::collections::VecDeque;
+use std::path::Path;
+
+use super::files::{Files, LogFile};
+use super::format::HEADER_BYTES;
+use super::names::{Listing, Numbered, segment_name};
+use super::spares::Spares;
+use super::tail::{Active, Tail, first_segment};
+use super::walk::{End, Visitor, walk};
+use super::{Damage, Log, Options, Position, fault};
+use crate::error::Result;
+
+/// Bytes written at a time.
+const BLOCK_BYTES: usize = 1024 * 1024;
+
+/// What a log held when it was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovery {
+    /// Entries that were handed out.
+    pub entries: u64,
+    /// Whether the log was new, or had been closed; otherwise the process before ended without it.
+    pub was_closed: bool,
+    /// Whether a batch was cut that was not acknowledged.
+    pub was_cut: bool,
+}
+
+/// Hands out entries; damage ends it.
+struct Replay<'a> {
+    files: &'a dyn Files,
+    entries: u64,
+    entry: &'a mut dyn FnMut(Position, &[u8]) -> Result<()>,
+}
+
+impl Visitor for Replay<'_> {
+    fn entry(&mut self, position: Position, _sequence: u64, entry: &[u8]) -> Result<()> {
+        self.entries += 1;
+        (self.entry)(position, entry)
+    }
+
+    fn damage(&mut self, damage: Damage) -> Result<()> {
+        Err(fault::damaged(self.files, &damage))
+    }
+}
+
+/// Opens the log of a directory; a new one gets `new_id`.
+pub(super) fn open(
+    files: Box<dyn Files>,
+    options: &Options,
+    new_id: u64,
+    entry: &mut dyn FnMut(Position, &[u8]) -> Result<()>,
+) -> Result<(Log, Recovery)> {
+    let lock = files.lock(false).map_err(|error| fault::preparing(&*files, "", &error))?;
+    let Some(lock) = lock else { return Err(fault::in_use(files.directory())) };
+    let listing = Listing::of(&*files)?;
+    let (tail, recovery) = if listing.segments.is_empty() {
+        if let Some(other) = listing.others.first() {
+            return Err(fault::not_a_log(files.directory(), other));
+        }
+        let recovery = Recovery { entries: 0, was_closed: true, was_cut: false };
+        (begin(files, options, &listing, new_id)?, recovery)
+    } else {
+        let mut replay = Replay { files: &*files, entries: 0, entry };
+        let end = walk(&*files, &listing.segments, &mut replay)?;
+        let recovery = Recovery { entries: replay.entries, was_closed: end.is_marked, was_cut: end.is_torn };
+        (go_on(files, options, &listing, &end)?, recovery)
+    };
+    Ok((Log { tail, failed: None, reading: None, lock }, recovery))
+}
+
+fn begin(files: Box<dyn Files>, options: &Options, listing: &Listing, log_id: u64) -> Result<Tail> {
+    let mut spares = Spares::find(&*files, listing, options.segment_bytes, options.spares_max)?;
+    let active = first_segment(&*files, &mut spares, log_id, options.segment_bytes)?;
+    Ok(Tail {
+        held: VecDeque::from([Numbered { number: active.number, bytes: active.bytes }]),
+        active,
+        files,
+        options: options.clone(),
+        log_id,
+        spares,
+        oldest: 1,
+        next_sequence: 1,
+        synced: 0,
+        is_marked: false,
+        buffer: Vec::new(),
+    })
+}
+
+fn go_on(files: Box<dyn Files>, options: &Options, listing: &Listing, end: &End) -> Result<Tail> {
+    let last = end.segments.last().expect("a log that was walked has a segment");
+    let name = segment_name(last.number);
+    let failed = |error| fault::preparing(&*files, &name, &error);
+    // The process before may have ended between a rename and this.
+    files.sync_directory().map_err(failed)?;
+    let file = files.open(&name, true).map_err(failed)?;
+    make_certain(&*file, end).map_err(failed)?;
+    let mut tail = Tail {
+        active: Active { number: last.number, bytes: last.bytes, file, offset: end.offset },
+        held: listing.segments.iter().copied().collect(),
+        spares: Spares::find(&*files, listing, options.segment_bytes, options.spares_max)?,
+        files,
+        options: options.clone(),
+        log_id: end.log_id,
+        oldest: end.oldest,
+        next_sequence: end.next_sequence,
+        synced: end.next_sequence.saturating_sub(1),
+        is_marked: end.is_marked,
+        buffer: Vec::new(),
+    };
+    let is_empty = tail.active.offset == HEADER_BYTES;
+    if !tail.is_marked && !is_empty && tail.has_room_for_mark(1) {
+        tail.mark()?;
+    }
+    tail.give_back()?;
+    Ok(tail)
+}
+
+/// Makes durable what the process before may have left in memory, and takes away what follows the last whole frame.
+///
+/// Frames are written again, not only synced: a sync that failed before may have left them in memory, marked as written.
+/// What follows is zeroed: a frame of a batch that was cut must not be taken for one that comes behind the next batches.
+fn make_certain(file: &dyn LogFile, end: &End) -> std::io::Result<()> {
+    let mut block = vec![0; block_bytes(end.unsure_from, end.offset.max(end.zero_from))];
+    let mut at = end.unsure_from;
+    while at < end.offset {
+        let bytes = block_bytes(at, end.offset);
+        if file.read_at(&mut block[..bytes], at)? < bytes {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        file.write_at(&block[..bytes], at)?;
+        at += bytes as u64;
+    }
+    block.fill(0);
+    while at < end.zero_from {
+        let bytes = block_bytes(at, end.zero_from);
+        file.write_at(&block[..bytes], at)?;
+        at += bytes as u64;
+    }
+    if at > end.unsure_from { file.sync() } else { Ok(()) }
+}
+
+fn block_bytes(from: u64, to: u64) -> usize {
+    usize::try_from(to - from).unwrap_or(BLOCK_BYTES).min(BLOCK_BYTES)
+}
+
+/// The directory of a log that is only looked at, and the lock that keeps others from writing it.
+pub(super) fn look(directory: &Path) -> Result<(Box<dyn Files>, Box<dyn Send>)> {
+    let files = super::files::Directory::existing(directory);
+    let files: Box<dyn Files> = Box::new(files.map_err(|error| fault::no_directory(directory, &error))?);
+    let lock = files.lock(true).map_err(|error| fault::reading(&*files, "", &error))?;
+    match lock {
+        Some(lock) => Ok((files, lock)),
+        None => Err(fault::in_use(directory)),
+    }
+}

@@ -1,0 +1,149 @@
+//! Segments made ahead: the hot path never grows a file, and a full disk is known while there is still room.
+
+use super::fault;
+use super::files::{Files, LogFile};
+use super::names::{Listing, Numbered, spare_name, unfinished_name};
+use crate::error::Result;
+
+/// Bytes of zeros written and synced at a time.
+const STEP_BYTES: usize = 1024 * 1024;
+
+static ZEROS: [u8; STEP_BYTES] = [0; STEP_BYTES];
+
+/// The spare files of a log. Each is as long as a segment, written all over, and holds nothing that is needed.
+pub(super) struct Spares {
+    ready: Vec<Numbered>,
+    making: Option<Unfinished>,
+    next_number: u64,
+    /// Bytes of each.
+    segment_bytes: u64,
+    is_disk_full: bool,
+}
+
+struct Unfinished {
+    name: String,
+    number: u64,
+    file: Box<dyn LogFile>,
+    filled: u64,
+}
+
+impl Spares {
+    /// Keeps what is of use in a directory, up to `kept_max` spares, and removes the rest.
+    pub(super) fn find(
+        files: &dyn Files,
+        listing: &Listing,
+        segment_bytes: u64,
+        kept_max: usize,
+    ) -> Result<Self> {
+        let next_number = listing.spares.last().map_or(1, |last| last.number + 1);
+        let mut ready = Vec::new();
+        let remove = |name: &str| files.remove(name).map_err(|error| fault::preparing(files, name, &error));
+        for name in &listing.unfinished {
+            remove(name)?;
+        }
+        for &spare in &listing.spares {
+            if spare.bytes == segment_bytes && ready.len() < kept_max {
+                ready.push(spare);
+            } else {
+                remove(&spare_name(spare.number))?;
+            }
+        }
+        Ok(Self { ready, making: None, next_number, segment_bytes, is_disk_full: false })
+    }
+
+    pub(super) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Whether the disk had no room when a spare was made last.
+    pub(super) fn is_disk_full(&self) -> bool {
+        self.is_disk_full
+    }
+
+    /// Makes `step` try again.
+    pub(super) fn hope_for_room(&mut self) {
+        self.is_disk_full = false;
+    }
+
+    pub(super) fn take(&mut self) -> Option<String> {
+        (!self.ready.is_empty()).then(|| spare_name(self.ready.remove(0).number))
+    }
+
+    /// Adds a file that was a segment, once it has the name that this returns.
+    pub(super) fn recycle(&mut self) -> String {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.ready.push(Numbered { number, bytes: self.segment_bytes });
+        self.is_disk_full = false;
+        spare_name(number)
+    }
+
+    /// Makes spares until there are `count`; false if the disk has no room for them.
+    pub(super) fn make(&mut self, files: &dyn Files, count: usize) -> Result<bool> {
+        while self.ready.len() < count {
+            if self.is_disk_full {
+                return Ok(false);
+            }
+            self.step(files)?;
+        }
+        Ok(true)
+    }
+
+    /// Writes to the next spare until `bytes` of it are there; it is ready with the last of them.
+    pub(super) fn make_up_to(&mut self, files: &dyn Files, bytes: u64) -> Result<()> {
+        let bytes = bytes.min(self.segment_bytes);
+        while self.ready.is_empty()
+            && !self.is_disk_full
+            && self.making.as_ref().map_or(0, |unfinished| unfinished.filled) < bytes
+        {
+            self.step(files)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a part of a spare. A disk that is full is no error: it is remembered, and what was made is given back.
+    pub(super) fn step(&mut self, files: &dyn Files) -> Result<()> {
+        let unfinished = match self.making.take() {
+            Some(unfinished) => unfinished,
+            None => match self.begin(files)? {
+                Some(unfinished) => unfinished,
+                None => return Ok(()),
+            },
+        };
+        let Unfinished { name, number, file, mut filled } = unfinished;
+        let bytes = usize::try_from(self.segment_bytes - filled).unwrap_or(STEP_BYTES).min(STEP_BYTES);
+        if let Err(error) = file.write_at(&ZEROS[..bytes], filled).and_then(|()| file.sync()) {
+            if !fault::is_full(&error) {
+                return Err(fault::preparing(files, &name, &error));
+            }
+            self.is_disk_full = true;
+            drop(file);
+            return files.remove(&name).map_err(|error| fault::preparing(files, &name, &error));
+        }
+        filled += bytes as u64;
+        if filled < self.segment_bytes {
+            self.making = Some(Unfinished { name, number, file, filled });
+            return Ok(());
+        }
+        let ready = spare_name(number);
+        files.rename(&name, &ready).map_err(|error| fault::preparing(files, &name, &error))?;
+        self.ready.push(Numbered { number, bytes: filled });
+        Ok(())
+    }
+
+    fn begin(&mut self, files: &dyn Files) -> Result<Option<Unfinished>> {
+        let number = self.next_number;
+        let name = unfinished_name(number);
+        match files.create(&name) {
+            Ok(file) => {
+                self.next_number += 1;
+                Ok(Some(Unfinished { name, number, file, filled: 0 }))
+            }
+            Err(error) if fault::is_full(&error) => {
+                self.is_disk_full = true;
+                Ok(None)
+            }
+            Err(error) => Err(fault::preparing(files, &name, &error)),
+        }
+    }
+}

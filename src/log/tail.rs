@@ -1,0 +1,202 @@
+//! Where a log is written: its newest segment, and the way into the next one. Any error here is for good; the
+//! [`Log`](super::Log) sees to that.
+
+use std::collections::VecDeque;
+
+use super::files::{Files, LogFile};
+use super::format::{
+    FrameKind, HEADER_BYTES, MARK_BYTES, RESERVED_BYTES, SegmentHeader, Stamp, VERSION, frame_bytes,
+};
+use super::names::{Numbered, segment_name};
+use super::spares::Spares;
+use super::{Options, Position, fault};
+use crate::error::Result;
+
+/// Bytes that the buffer of a batch keeps for the next one.
+const BUFFER_BYTES_KEPT: usize = 4 * 1024 * 1024;
+
+pub(super) struct Tail {
+    pub(super) files: Box<dyn Files>,
+    pub(super) options: Options,
+    pub(super) log_id: u64,
+    /// Every segment that is there, oldest first; the last one is written.
+    pub(super) held: VecDeque<Numbered>,
+    pub(super) spares: Spares,
+    /// The oldest segment that is needed.
+    pub(super) oldest: u64,
+    /// Of the entry that comes next.
+    pub(super) next_sequence: u64,
+    /// Whether the last frame is a mark.
+    pub(super) is_marked: bool,
+    /// The segment that is written.
+    pub(super) active: Active,
+    /// Frames that are not written yet.
+    pub(super) buffer: Vec<u8>,
+    /// Up to here, everything is on disk.
+    pub(super) synced: u64,
+}
+
+/// A segment that is written.
+pub(super) struct Active {
+    pub(super) number: u64,
+    pub(super) bytes: u64,
+    pub(super) file: Box<dyn LogFile>,
+    /// Where the next frame goes.
+    pub(super) offset: u64,
+}
+
+impl Active {
+    /// Takes a spare into use as the segment of this header.
+    pub(super) fn begin(files: &dyn Files, spare: &str, header: SegmentHeader) -> Result<Self> {
+        let failed = |error| fault::preparing(files, spare, &error);
+        let file = files.open(spare, true).map_err(failed)?;
+        file.write_at(&header.encode(), 0).map_err(failed)?;
+        // Before the name: a segment whose header is not whole is damaged.
+        file.sync().map_err(failed)?;
+        files.rename(spare, &segment_name(header.number)).map_err(failed)?;
+        files.sync_directory().map_err(failed)?;
+        Ok(Self { number: header.number, bytes: header.bytes, file, offset: HEADER_BYTES })
+    }
+
+    /// Where entries end.
+    fn entries_end(&self) -> u64 {
+        self.bytes.saturating_sub(RESERVED_BYTES)
+    }
+}
+
+impl Tail {
+    /// How many segments entries of these sizes would begin.
+    pub(super) fn rolls_for(&self, sizes: impl Iterator<Item = usize>) -> usize {
+        let (mut offset, mut end, mut rolls) = (self.active.offset, self.active.entries_end(), 0);
+        for size in sizes {
+            let bytes = frame_bytes(size);
+            if offset + bytes > end {
+                rolls += 1;
+                (offset, end) = (HEADER_BYTES, self.options.segment_bytes - RESERVED_BYTES);
+            }
+            offset += bytes;
+        }
+        rolls
+    }
+
+    /// Bytes of frames that can be written without any room on the disk.
+    pub(super) fn free_bytes(&self) -> u64 {
+        let spare_bytes = self.options.segment_bytes - HEADER_BYTES - RESERVED_BYTES;
+        self.active.entries_end().saturating_sub(self.active.offset)
+            + spare_bytes * self.spares.ready() as u64
+    }
+
+    /// Writes entries and waits until they are on disk.
+    pub(super) fn append<E: AsRef<[u8]>>(&mut self, entries: &[E]) -> Result<Vec<Position>> {
+        let mut positions = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let entry = entry.as_ref();
+            let end = self.active.offset + self.buffer.len() as u64 + frame_bytes(entry.len());
+            if end > self.active.entries_end() {
+                self.flush()?;
+                self.roll()?;
+            }
+            positions.push(Position {
+                segment: self.active.number,
+                offset: self.active.offset + self.buffer.len() as u64,
+                length: entry.len() as u32,
+            });
+            self.push(FrameKind::Entry, entry);
+            self.next_sequence += 1;
+        }
+        self.flush()?;
+        Ok(positions)
+    }
+
+    /// Whether a mark may be written that leaves room for `others` more.
+    pub(super) fn has_room_for_mark(&self, others: u64) -> bool {
+        self.active.offset + (1 + others) * MARK_BYTES <= self.active.bytes
+    }
+
+    /// Writes that everything up to here is on disk, and the oldest segment that is needed.
+    pub(super) fn mark(&mut self) -> Result<()> {
+        self.push(FrameKind::Mark, &self.oldest.to_le_bytes());
+        self.flush()?;
+        self.is_marked = true;
+        Ok(())
+    }
+
+    fn push(&mut self, kind: FrameKind, payload: &[u8]) {
+        let stamp = Stamp { log_id: self.log_id, segment: self.active.number, synced: self.synced };
+        stamp.encode(&mut self.buffer, kind, self.next_sequence, payload);
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let Active { number, file, offset, .. } = &mut self.active;
+        let failed = |error| fault::writing(&*self.files, &segment_name(*number), &error);
+        file.write_at(&self.buffer, *offset).map_err(failed)?;
+        file.sync().map_err(failed)?;
+        *offset += self.buffer.len() as u64;
+        self.synced = self.next_sequence - 1;
+        self.is_marked = false;
+        self.buffer.clear();
+        self.buffer.shrink_to(BUFFER_BYTES_KEPT);
+        Ok(())
+    }
+
+    /// Goes on in the next segment. What was written is on disk before: a segment proves all that stands before it.
+    pub(super) fn roll(&mut self) -> Result<()> {
+        let full = || fault::disk_full(&*self.files, &std::io::ErrorKind::StorageFull.into());
+        let spare = self.spares.take().ok_or_else(full)?;
+        let header = SegmentHeader {
+            version: VERSION,
+            log_id: self.log_id,
+            number: self.active.number + 1,
+            first_sequence: self.next_sequence,
+            oldest: self.oldest,
+            bytes: self.options.segment_bytes,
+        };
+        let next = Active::begin(&*self.files, &spare, header)?;
+        // Only now: the seal says that there is a next segment, so that its loss is noticed.
+        self.push(FrameKind::Seal, &self.oldest.to_le_bytes());
+        self.flush()?;
+        self.held.push_back(Numbered { number: next.number, bytes: next.bytes });
+        self.active = next;
+        Ok(())
+    }
+
+    /// Gives back the segments before the oldest needed one, oldest first: a crash leaves no gap.
+    pub(super) fn give_back(&mut self) -> Result<()> {
+        while let Some(&Numbered { number, bytes }) = self.held.front() {
+            if number >= self.oldest {
+                break;
+            }
+            let name = segment_name(number);
+            let is_spare =
+                bytes == self.options.segment_bytes && self.spares.ready() < self.options.spares_max;
+            let done = if is_spare {
+                self.files.rename(&name, &self.spares.recycle())
+            } else {
+                self.spares.hope_for_room();
+                self.files.remove(&name)
+            };
+            // Before the file is written again: a crash must not bring it back under its old name.
+            done.and_then(|()| self.files.sync_directory())
+                .map_err(|error| fault::writing(&*self.files, &name, &error))?;
+            self.held.pop_front();
+        }
+        Ok(())
+    }
+}
+
+/// The first segment of a new log.
+pub(super) fn first_segment(
+    files: &dyn Files,
+    spares: &mut Spares,
+    log_id: u64,
+    bytes: u64,
+) -> Result<Active> {
+    let spare = if spares.make(files, 1)? { spares.take() } else { None };
+    let full = || fault::disk_full(files, &std::io::ErrorKind::StorageFull.into());
+    let spare = spare.ok_or_else(full)?;
+    let header = SegmentHeader { version: VERSION, log_id, number: 1, first_sequence: 1, oldest: 1, bytes };
+    Active::begin(files, &spare, header)
+}

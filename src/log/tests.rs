@@ -1,0 +1,67 @@
+//! What the log promises, on a disk that fails and forgets; what only a real directory can show is in `directory`.
+
+mod arbitrary;
+mod damage;
+mod directory;
+mod disk;
+mod failure;
+mod model;
+mod segments;
+
+use disk::{Disk, Keeps};
+
+use super::format::{FrameKind, Stamp};
+use super::inspect::{Report, survey};
+use super::*;
+
+const LOG_ID: u64 = 0x1122_3344_5566_7788;
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+const EROFS: i32 = 30;
+
+type Entries = Vec<Vec<u8>>;
+
+fn small() -> Options {
+    Options { segment_bytes: SEGMENT_BYTES_MIN, spares_max: 2, reserve_bytes: 1024 }
+}
+
+fn open(disk: &Disk) -> Result<(Log, Entries, Recovery)> {
+    let mut entries = Vec::new();
+    let mut keep = |_: Position, entry: &[u8]| {
+        entries.push(entry.to_vec());
+        Ok(())
+    };
+    let (log, recovery) = recovery::open(Box::new(disk.clone()), &small(), LOG_ID, &mut keep)?;
+    Ok((log, entries, recovery))
+}
+
+fn new_log() -> (Disk, Log) {
+    let disk = Disk::default();
+    let log = open(&disk).unwrap().0;
+    (disk, log)
+}
+
+fn refusal(disk: &Disk) -> Error {
+    open(disk).map(|(_, entries, _)| entries.len()).unwrap_err()
+}
+
+/// All that can be read, and what a verification says.
+fn readable(disk: &Disk) -> Result<(Entries, Report)> {
+    let mut entries = Vec::new();
+    let report = survey(disk, &mut |_, _, entry| {
+        entries.push(entry.to_vec());
+        Ok(())
+    })?;
+    Ok((entries, report))
+}
+
+/// An entry that no other test data equals, of this size.
+fn entry(number: usize, bytes: usize) -> Vec<u8> {
+    let mut entry = format!("entry {number} ").into_bytes();
+    entry.resize(bytes.max(entry.len()), b'a' + (number % 26) as u8);
+    entry
+}
+
+fn entries(numbers: std::ops::Range<usize>, bytes: usize) -> Entries {
+    numbers.map(|number| entry(number, bytes)).collect()
+}

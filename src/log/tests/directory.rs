@@ -1,0 +1,114 @@
+//! The same on a directory of the operating system: locks, names, what is looked at without writing.
+
+use std::path::PathBuf;
+
+use super::*;
+
+/// A directory that is removed when the test ends.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("jobstream-log-{}-{name}", std::process::id()));
+        std::fs::remove_dir_all(&path).ok();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+fn count(directory: &Path) -> Result<u64> {
+    let (log, recovery) = Log::open(directory, &small(), |_, _| Ok(()))?;
+    log.close()?;
+    Ok(recovery.entries)
+}
+
+#[test]
+fn a_log_lives_in_a_directory_that_it_makes() {
+    let folder = Folder::new("made");
+    let directory = folder.0.join("a").join("b");
+    let (mut log, _) = Log::open(&directory, &small(), |_, _| Ok(())).unwrap();
+    let positions = log.append(&entries(0..100, 100)).unwrap();
+    assert_eq!(log.read(positions[70]).unwrap(), entry(70, 100));
+    log.trim(2).unwrap();
+    log.append(&entries(100..150, 100)).unwrap();
+    log.close().unwrap();
+    let report = verify(&directory).unwrap();
+    assert!(report.is_closed && !report.is_torn && report.damages.is_empty());
+    assert_eq!(count(&directory).unwrap(), report.entries);
+    let unfinished = std::fs::read_dir(&directory).unwrap().filter(|file| {
+        !file.as_ref().unwrap().file_name().to_string_lossy().ends_with(".new")
+            && file.as_ref().unwrap().metadata().unwrap().len() % 8192 != 0
+    });
+    assert_eq!(unfinished.count(), 0);
+}
+
+#[test]
+fn a_log_in_use_is_neither_opened_nor_looked_at() {
+    let folder = Folder::new("lock");
+    let (log, _) = Log::open(&folder.0, &small(), |_, _| Ok(())).unwrap();
+    for error in [count(&folder.0).unwrap_err(), verify(&folder.0).unwrap_err()] {
+        assert_eq!(error.kind(), &ErrorKind::LogRefused);
+        assert!(error.message().contains(&*folder.0.to_string_lossy()), "{error}");
+    }
+    drop(log);
+    assert_eq!(count(&folder.0).unwrap(), 0);
+    verify(&folder.0).unwrap();
+}
+
+#[test]
+fn a_log_is_copied_without_what_is_damaged() {
+    let (from, to) = (Folder::new("from"), Folder::new("to"));
+    let all = entries(0..100, 100);
+    let (mut log, _) = Log::open(&from.0, &small(), |_, _| Ok(())).unwrap();
+    let positions = log.append(&all).unwrap();
+    log.close().unwrap();
+    let broken = positions[50];
+    let path = from.0.join(segment_name(broken.segment));
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[broken.offset as usize + 60] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert!(matches!(count(&from.0).unwrap_err().kind(), ErrorKind::LogDamaged { .. }));
+
+    let salvaged = salvage(&from.0, &to.0, &small()).unwrap();
+    assert_eq!((salvaged.entries, salvaged.report.damages.len()), (99, 1));
+    assert_eq!(salvaged.report.damages[0].entries_lost, 1);
+    let mut saved = Vec::new();
+    dump(&to.0, |_, _, entry| {
+        saved.push(entry.to_vec());
+        Ok(())
+    })
+    .unwrap();
+    assert!(
+        saved.iter().eq(all.iter().enumerate().filter(|&(index, _)| index != 50).map(|(_, entry)| entry))
+    );
+    let again = salvage(&from.0, &to.0, &small()).unwrap_err();
+    assert!(again.message().contains("has a log already"), "{again}");
+    assert_eq!(salvage(&from.0, &from.0, &small()).unwrap_err().kind(), &ErrorKind::LogRefused);
+}
+
+#[test]
+fn a_path_that_holds_no_log_is_refused() {
+    let folder = Folder::new("none");
+    assert_eq!(verify(&folder.0).unwrap_err().kind(), &ErrorKind::LogRefused);
+    std::fs::write(&folder.0, "a file").unwrap();
+    assert_eq!(count(&folder.0).unwrap_err().kind(), &ErrorKind::LogRefused);
+    std::fs::remove_file(&folder.0).unwrap();
+    std::fs::create_dir(&folder.0).unwrap();
+    assert!(verify(&folder.0).unwrap_err().message().contains("holds no log"));
+}
+
+#[test]
+fn options_out_of_range_are_refused() {
+    let folder = Folder::new("options");
+    for segment_bytes in [0, 4096, 8193, SEGMENT_BYTES_MAX + 4096] {
+        let options = Options { segment_bytes, ..small() };
+        let error = Log::open(&folder.0, &options, |_, _| Ok(())).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::InvalidField(_)), "{error}");
+    }
+    assert!(!folder.0.exists());
+}

@@ -1,0 +1,264 @@
+//! Segments fill, follow each other, are given back and used again; one process has the log, with room on its disk.
+
+use super::*;
+
+#[test]
+fn entries_come_back_in_their_order() {
+    let (disk, mut log) = new_log();
+    let all = entries(0..40, 90);
+    let mut positions = Vec::new();
+    for batch in all.chunks(7) {
+        positions.extend(log.append(batch).unwrap());
+    }
+    for (entry, position) in all.iter().zip(&positions) {
+        assert_eq!(&log.read(*position).unwrap(), entry);
+    }
+    log.close().unwrap();
+    let (_log, recovered, recovery) = open(&disk).unwrap();
+    assert_eq!(recovered, all);
+    assert_eq!(recovery, Recovery { entries: 40, was_closed: true, was_cut: false });
+}
+
+#[test]
+fn empty_entries_and_batches_are_kept_and_cost_nothing() {
+    let (disk, mut log) = new_log();
+    disk.fail_at(usize::MAX, EIO);
+    assert_eq!(log.append::<&[u8]>(&[]).unwrap(), []);
+    assert_eq!(disk.calls(), []);
+    log.append(&[b"".as_slice(), b"a", b""]).unwrap();
+    drop(log);
+    assert_eq!(open(&disk).unwrap().1, [b"".as_slice(), b"a", b""]);
+}
+
+#[test]
+fn a_batch_is_one_write_and_one_sync() {
+    use disk::Call::{Sync, Write};
+    let (disk, mut log) = new_log();
+    while log.prepare().unwrap() {}
+    disk.fail_at(usize::MAX, EIO);
+    log.append(&entries(0..10, 30)).unwrap();
+    assert_eq!(disk.calls(), [Write, Sync]);
+}
+
+#[test]
+fn a_batch_goes_on_in_as_many_segments_as_it_needs() {
+    let (disk, mut log) = new_log();
+    let all = entries(0..60, 200);
+    let positions = log.append(&all).unwrap();
+    assert!(log.segments().len() >= 4, "{:?}", log.segments().collect::<Vec<_>>());
+    assert!(positions.is_sorted());
+    drop(log);
+    disk.crash(Keeps::Nothing);
+    assert_eq!(open(&disk).unwrap().1, all);
+}
+
+#[test]
+fn an_entry_as_large_as_may_be_fits_and_a_larger_one_is_refused() {
+    let (disk, mut log) = new_log();
+    let limit = small().entry_bytes_max();
+    let error = log.append(&[entry(0, 10), entry(1, limit + 1)]).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::PayloadTooLarge { size, .. } if *size == limit + 1));
+    log.append(&[entry(2, limit)]).unwrap();
+    log.append(&[entry(3, limit)]).unwrap();
+    log.close().unwrap();
+    assert_eq!(open(&disk).unwrap().1, [entry(2, limit), entry(3, limit)]);
+}
+
+#[test]
+fn segments_that_are_given_back_are_used_again_and_their_frames_never_read() {
+    let (disk, mut log) = new_log();
+    // Frames of one size: those of a recycled file stand exactly where the next one would.
+    let all = entries(0..400, 100);
+    let mut kept_from = 0;
+    for (index, batch) in all.chunks(2).enumerate() {
+        let position = log.append(batch).unwrap()[0];
+        if index % 20 == 19 {
+            log.trim(position.segment).unwrap();
+            assert_eq!(log.segments().next().unwrap().number, position.segment);
+            kept_from = all.len();
+        }
+        assert!(disk.names().len() <= 5, "{:?}", disk.names());
+        if index % 7 == 0 {
+            let copy = disk.fork();
+            copy.crash(Keeps::Nothing);
+            let recovered = open(&copy).unwrap().1;
+            let upto = &all[..2 * index + 2];
+            assert!(upto.ends_with(&recovered), "after batch {index}");
+            assert!(recovered.len() >= 2);
+        }
+    }
+    assert!(kept_from > 0);
+    let last = log.segments().last().unwrap().number;
+    assert!(last > 8, "{last}");
+}
+
+#[test]
+fn a_frame_of_another_segment_is_not_read_even_with_the_next_sequence() {
+    let (disk, mut log) = new_log();
+    let at = log.append(&entries(0..3, 40)).unwrap()[2].offset as usize + 80;
+    drop(log);
+    for (segment, sequence, is_read) in [(2, 4, false), (1, 5, false), (1, 3, false), (1, 4, true)] {
+        let copy = disk.fork();
+        let mut frame = Vec::new();
+        Stamp { log_id: LOG_ID, segment, synced: 3 }.encode(&mut frame, FrameKind::Entry, sequence, b"stale");
+        copy.change(&segment_name(1), |bytes| bytes[at..at + frame.len()].copy_from_slice(&frame));
+        let recovered = open(&copy).map(|(_, entries, _)| entries.len());
+        assert_eq!(recovered.unwrap_or_default() == 4, is_read, "segment {segment}, sequence {sequence}");
+    }
+}
+
+#[test]
+fn what_was_cut_never_comes_back() {
+    let (disk, mut log) = new_log();
+    log.append(&entries(0..2, 40)).unwrap();
+    // A batch of which only the end reached the disk: its frames are whole, and stand where later ones would.
+    let position = log.append(&entries(10..20, 40)).unwrap()[0];
+    drop(log);
+    disk.change(&segment_name(1), |bytes| bytes[position.offset as usize..][..80].fill(0xee));
+    let (mut log, recovered, recovery) = open(&disk).unwrap();
+    assert_eq!(recovered, entries(0..2, 40));
+    assert_eq!((recovery.was_closed, recovery.was_cut), (false, true));
+    // The mark takes 48 bytes, so that frames of 32 bytes of payload line up again.
+    log.append(&[entry(30, 32 - 8)]).unwrap();
+    let mut all = entries(0..2, 40);
+    all.push(entry(30, 24));
+    log.append(&[entry(31, 40)]).unwrap();
+    all.push(entry(31, 40));
+    drop(log);
+    assert_eq!(open(&disk).unwrap().1, all);
+}
+
+#[test]
+fn the_next_segment_is_ready_before_it_is_needed() {
+    let (disk, mut log) = new_log();
+    let mut segments = 1;
+    for number in 0..200 {
+        disk.fail_at(usize::MAX, EIO);
+        log.append(&[entry(number, 100)]).unwrap();
+        let made = disk.calls().iter().filter(|&&call| call == disk::Call::Create).count();
+        let rolled = log.segments().len() > segments;
+        segments = log.segments().len();
+        assert!(!rolled || log.free_bytes() > 0);
+        assert!(made <= 1);
+        assert_eq!(log.tail.spares.ready(), 1, "after entry {number}");
+    }
+}
+
+#[test]
+fn trim_keeps_the_newest_segment_and_survives_a_crash_at_any_time() {
+    let (disk, mut log) = new_log();
+    let all = entries(0..120, 200);
+    log.append(&all).unwrap();
+    log.trim(u64::MAX).unwrap();
+    assert_eq!(log.segments().len(), 1);
+    drop(log);
+    disk.crash(Keeps::Nothing);
+    let (_, recovered, _) = open(&disk).unwrap();
+    assert!(all.ends_with(&recovered) && recovered.len() < 40);
+}
+
+#[test]
+fn a_read_of_what_was_trimmed_or_changed_is_refused() {
+    let (disk, mut log) = new_log();
+    let positions = log.append(&entries(0..60, 200)).unwrap();
+    let last = positions[59];
+    disk.change(&segment_name(last.segment), |bytes| bytes[last.offset as usize + 60] ^= 1);
+    assert!(matches!(log.read(last).unwrap_err().kind(), ErrorKind::LogDamaged { .. }));
+    let wrong = Position { offset: positions[58].offset + 8, ..positions[58] };
+    assert!(matches!(log.read(wrong).unwrap_err().kind(), ErrorKind::LogDamaged { .. }));
+    log.trim(last.segment).unwrap();
+    assert_eq!(log.read(positions[0]).unwrap_err().kind(), &ErrorKind::Internal);
+}
+
+#[test]
+fn a_full_disk_is_noticed_before_new_work_is_taken_and_ends_still_fit() {
+    let (disk, mut log) = new_log();
+    while log.prepare().unwrap() {}
+    disk.set_room(Some(disk.used()));
+    let mut all = Vec::new();
+    while log.has_room() {
+        all.push(entry(all.len(), 100));
+        log.append(&all[all.len() - 1..]).unwrap();
+    }
+    let free = log.free_bytes();
+    assert!(free <= small().reserve_bytes && free > 512, "{free}");
+    for _ in 0..free / 152 {
+        all.push(entry(all.len(), 100));
+        log.append(&all[all.len() - 1..]).unwrap();
+    }
+    // Refused before anything is written: the log goes on.
+    let error = log.append(&[entry(0, 300)]).unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::DiskFull);
+    log.trim(u64::MAX).unwrap();
+    assert!(log.has_room());
+    let number = all.len();
+    log.append(&[entry(number, 300)]).unwrap();
+    all.push(entry(number, 300));
+    log.close().unwrap();
+    let recovered = open(&disk).unwrap().1;
+    assert!(all.ends_with(&recovered) && !recovered.is_empty());
+}
+
+#[test]
+fn a_disk_that_has_room_again_is_used_again() {
+    let (disk, mut log) = new_log();
+    disk.set_room(Some(disk.used()));
+    assert!(!log.prepare().unwrap());
+    assert!(log.tail.spares.is_disk_full());
+    assert_eq!(disk.names(), [segment_name(1)]);
+    disk.set_room(None);
+    assert!(!log.prepare().unwrap());
+    assert_eq!((log.has_room(), log.tail.spares.ready()), (true, 1));
+}
+
+#[test]
+fn a_disk_without_room_for_a_new_log_refuses_it() {
+    let disk = Disk::default();
+    disk.set_room(Some(4000));
+    assert_eq!(refusal(&disk).kind(), &ErrorKind::DiskFull);
+    disk.set_room(None);
+    open(&disk).unwrap();
+}
+
+#[test]
+fn a_log_is_opened_on_a_full_disk() {
+    let (disk, mut log) = new_log();
+    log.append(&entries(0..10, 100)).unwrap();
+    drop(log);
+    disk.crash(Keeps::Nothing);
+    disk.set_room(Some(0));
+    let (mut log, recovered, _) = open(&disk).unwrap();
+    assert_eq!(recovered.len(), 10);
+    log.append(&[entry(10, 100)]).unwrap();
+    log.close().unwrap();
+}
+
+#[test]
+fn other_sizes_of_segments_live_together() {
+    let (disk, mut log) = new_log();
+    log.append(&entries(0..30, 100)).unwrap();
+    drop(log);
+    let options = Options { segment_bytes: 16 * 1024, ..small() };
+    let mut count = 0;
+    let mut counted = |_: Position, _: &[u8]| {
+        count += 1;
+        Ok(())
+    };
+    let (mut log, _) = recovery::open(Box::new(disk.clone()), &options, 0, &mut counted).unwrap();
+    log.append(&entries(30..200, 100)).unwrap();
+    log.trim(2).unwrap();
+    assert_eq!(log.segments().map(|segment| segment.bytes).max(), Some(16 * 1024));
+    drop(log);
+    assert_eq!(count, 30);
+    assert_eq!(open(&disk).unwrap().1.last(), Some(&entry(199, 100)));
+}
+
+#[test]
+fn one_process_has_the_log() {
+    let (disk, log) = new_log();
+    let error = refusal(&disk);
+    assert_eq!(error.kind(), &ErrorKind::LogRefused);
+    assert!(error.message().contains("disk") && error.message().contains("another process"), "{error}");
+    drop(log);
+    open(&disk).unwrap();
+}
