@@ -54,7 +54,9 @@ impl Clock {
     /// The present moment.
     pub fn now(&self) -> Now {
         match &self.0 {
-            Source::System(start, before) => Now { monotonic: *before + start.elapsed(), wall: system_wall() },
+            Source::System(start, before) => {
+                Now { monotonic: *before + start.elapsed(), wall: system_wall() }
+            }
             Source::Manual(time) => Now {
                 monotonic: Duration::from_micros(time.monotonic_micros.load(Ordering::Relaxed)),
                 wall: Timestamp::from_micros(time.wall_micros.load(Ordering::Relaxed) as i64),

@@ -27,9 +27,9 @@ use crate::core::{
 use crate::error::{Error, Result};
 use crate::job::{EventTypes, JobId, JobState, NewJob, QueueView};
 
-use delivery::State;
 pub(crate) use commit::Position;
 use commit::{Commit, Log};
+use delivery::State;
 pub(crate) use outcomes::{EndedJob, OutcomeQueue};
 pub use queries::{EngineInfo, JobPage, PageBounds, ResultView};
 pub(crate) use session::{Cut, Orders};
@@ -348,7 +348,9 @@ impl Engine {
             let mut state = self.0.state.lock();
             let now = self.now();
             let answer = apply(&mut state, now, &mut effects);
-            if let (Some(commit), Some(records)) = (commit, effects.records.take_if(|records| !records.is_empty())) {
+            if let (Some(commit), Some(records)) =
+                (commit, effects.records.take_if(|records| !records.is_empty()))
+            {
                 commit.append(now, &records);
             }
             // What runs inline has run before its beginning is on disk.

@@ -65,13 +65,11 @@ struct Queue {
 impl Commit {
     /// Starts the writer of this log.
     pub(super) fn start(log: Box<dyn Log>) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared {
-            queue: Mutex::default(),
-            queued: Condvar::new(),
-            waiters: Waiters::default(),
-        });
+        let shared =
+            Arc::new(Shared { queue: Mutex::default(), queued: Condvar::new(), waiters: Waiters::default() });
         let of_writer = shared.clone();
-        let writer = std::thread::Builder::new().name("log".to_owned()).spawn(move || of_writer.write(log))?;
+        let writer =
+            std::thread::Builder::new().name("log".to_owned()).spawn(move || of_writer.write(log))?;
         Ok(Self { shared, writer: Mutex::new(Some(writer)) })
     }
 
@@ -167,23 +165,20 @@ impl Engine {
         let mut core = Core::new(options.core.clone(), rand::random());
         let mut last = Now { monotonic: Duration::ZERO, wall: Timestamp::default() };
         let replay = |_, bytes: &[u8]| {
-            let entry = codec::decode(bytes)?;
+            let entry =
+                codec::decode(bytes).map_err(|error| Error::new(ErrorKind::LogRefused, error.to_string()))?;
             last = entry.now;
             entry.records.into_iter().for_each(|record| core.replay(record));
             Ok(())
         };
         let (log, _) = crate::log::Log::open(directory, &crate::log::Options::default(), replay)?;
-        Self::resume(core, last, Box::new(log), options).map_err(|error| failed_to("start its writer", &error))
+        Self::resume(core, last, Box::new(log), options)
+            .map_err(|error| failed_to("start its writer", &error))
     }
 
     /// An engine that keeps its jobs in this log, with its ticker on the present tokio runtime. `core` has taken in what
     /// the log held, the last of it at `last`.
-    fn resume(
-        mut core: Core,
-        last: Now,
-        log: Box<dyn Log>,
-        options: EngineOptions,
-    ) -> std::io::Result<Self> {
+    fn resume(mut core: Core, last: Now, log: Box<dyn Log>, options: EngineOptions) -> std::io::Result<Self> {
         let clock = Clock::system_after(last.monotonic);
         let mut effects = Effects { records: Some(Vec::new()), ..Effects::default() };
         let now = clock.now();

@@ -80,7 +80,9 @@ async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -
     tell(&report, engine.is_durable());
     let log = engine.clone();
     // Writing is for threads that may block.
-    tokio::task::spawn_blocking(move || log.close()).await.map_err(|error| failed("close the log", &io::Error::other(error)))?;
+    tokio::task::spawn_blocking(move || log.close())
+        .await
+        .map_err(|error| failed("close the log", &io::Error::other(error)))?;
     let ended = engine.ended();
     Ok(Totals {
         uptime: engine.info().uptime,

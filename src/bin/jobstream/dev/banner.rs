@@ -94,7 +94,11 @@ mod tests {
     fn ready(address: &str) -> Ready {
         let kinds =
             ["demo.count", "demo.echo", "demo.fail", "demo.flaky", "demo.sleep", "demo.stream", "upper"];
-        Ready { address: address.parse().expect("an address"), data: None, kinds: kinds.map(String::from).to_vec() }
+        Ready {
+            address: address.parse().expect("an address"),
+            data: None,
+            kinds: kinds.map(String::from).to_vec(),
+        }
     }
 
     #[test]
@@ -123,8 +127,13 @@ mod tests {
 
     #[test]
     fn the_summary_is_one_line() {
-        let totals =
-            Totals { uptime: Duration::from_secs(180), succeeded: 1_200, failed: 1, left: 2, ..Totals::default() };
+        let totals = Totals {
+            uptime: Duration::from_secs(180),
+            succeeded: 1_200,
+            failed: 1,
+            left: 2,
+            ..Totals::default()
+        };
         assert_eq!(
             summary(&totals),
             "stopped after 3m: 1,201 jobs ended (1,200 succeeded, 1 failed), 2 lost"
