@@ -41,7 +41,7 @@ pub use entry::LeaseId;
 pub use history::WatchItem;
 pub(crate) use queries::ListBounds;
 pub(crate) use record::{Accepted, Moved, Record, Running};
-pub(crate) use sessions::Peer;
+pub(crate) use sessions::{Link, Peer};
 pub use sessions::{SessionKey, SessionSpec};
 pub(crate) use submit::Submitted;
 pub(crate) use table::JobKey;

@@ -3,6 +3,7 @@
 //! Every command takes the same way: lock, apply to Core, sort the effects, unlock, deliver. The lock is never held
 //! across an await, and nothing is woken under it.
 
+mod commit;
 mod delivery;
 mod observers;
 mod outcomes;

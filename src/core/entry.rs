@@ -27,6 +27,14 @@ impl LeaseId {
     pub(super) fn job_key(self) -> JobKey {
         JobKey(self.0 as u32)
     }
+
+    pub(crate) fn as_u128(self) -> u128 {
+        self.0
+    }
+
+    pub(crate) fn from_u128(bits: u128) -> Self {
+        Self(bits)
+    }
 }
 
 impl LeaseId {

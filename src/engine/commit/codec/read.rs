@@ -1,0 +1,301 @@
+//! From messages to records.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::Unreadable;
+use super::message::{self, Wide};
+use super::number::{Numbered, option_of};
+use super::write::{POOL, STREAM, UNARY};
+use crate::core::{Accepted, LeaseId, Link, Moved, Record, Running};
+use crate::error::Error;
+use crate::job::{
+    Cancellation, Event, EventBody, Failure, JobId, JobOptions, Kind, Log, NewJob, Outcome, Output, Payload,
+    Progress, QueueName, RetryPolicy, Start, StateChange, Timestamp,
+};
+
+/// A part that every version writes.
+fn part<T>(name: &str, part: Option<T>) -> Result<T, Unreadable> {
+    part.ok_or_else(|| Unreadable::without(name))
+}
+
+/// A part of which newer versions may have other sorts.
+fn known<T>(name: &str, sort: Option<T>) -> Result<T, Unreadable> {
+    sort.ok_or_else(|| Unreadable::Newer(format!("a sort of {name}")))
+}
+
+fn or_never(time: Option<message::Span>) -> Result<Duration, Unreadable> {
+    time.map_or(Ok(Duration::MAX), TryInto::try_into)
+}
+
+fn optional<T, U: TryFrom<T, Error = Unreadable>>(value: Option<T>) -> Result<Option<U>, Unreadable> {
+    value.map(TryInto::try_into).transpose()
+}
+
+fn invalid(error: Error) -> Unreadable {
+    Unreadable::Damaged(error.to_string())
+}
+
+impl From<Wide> for u128 {
+    fn from(wide: Wide) -> Self {
+        u128::from(wide.high) << u64::BITS | u128::from(wide.low)
+    }
+}
+
+impl From<Wide> for JobId {
+    fn from(wide: Wide) -> Self {
+        Self::from_bytes(u128::from(wide).to_be_bytes())
+    }
+}
+
+impl TryFrom<message::Span> for Duration {
+    type Error = Unreadable;
+
+    fn try_from(span: message::Span) -> Result<Self, Unreadable> {
+        const NANOS_A_SECOND: u32 = 1_000_000_000;
+        match span.nanos {
+            ..NANOS_A_SECOND => Ok(Self::new(span.seconds, span.nanos)),
+            nanos => Err(Unreadable::Damaged(format!("{nanos} ns are more than a second"))),
+        }
+    }
+}
+
+impl TryFrom<message::Record> for Record {
+    type Error = Unreadable;
+
+    fn try_from(record: message::Record) -> Result<Self, Unreadable> {
+        Ok(match known("record", record.sort)? {
+            message::Sort::Accepted(accepted) => Self::Accepted(Box::new(accepted.try_into()?)),
+            message::Sort::Moved(moved) => Self::Moved(Box::new(moved.try_into()?)),
+            message::Sort::Reported(message::Reported { id, event }) => {
+                Self::Reported(part("job id", id)?.into(), part("event", event)?.try_into()?)
+            }
+            message::Sort::Removed(message::Removed { id, expire_time }) => {
+                Self::Removed(part("job id", id)?.into(), expire_time.map(Timestamp::from_micros))
+            }
+            message::Sort::QueuePaused(message::QueuePaused { name, paused }) => {
+                Self::QueuePaused(name.into(), paused)
+            }
+            message::Sort::CancelHastened(message::CancelHastened { id, force_at }) => {
+                Self::CancelHastened(part("job id", id)?.into(), or_never(force_at)?)
+            }
+            message::Sort::ReportsTaken(message::ReportsTaken { instance, newest }) => {
+                Self::ReportsTaken(Uuid::from_u128(part("instance", instance)?.into()), newest)
+            }
+        })
+    }
+}
+
+impl TryFrom<message::Accepted> for Accepted {
+    type Error = Unreadable;
+
+    fn try_from(accepted: message::Accepted) -> Result<Self, Unreadable> {
+        Ok(Self {
+            id: part("job id", accepted.id)?.into(),
+            job: part("job", accepted.job)?.try_into()?,
+            number: accepted.number,
+            create_time: Timestamp::from_micros(accepted.create_time),
+            created: accepted.created.try_into()?,
+            first_wait: option_of(accepted.first_wait)?,
+            deadline: or_never(accepted.deadline)?,
+        })
+    }
+}
+
+impl TryFrom<message::Job> for NewJob {
+    type Error = Unreadable;
+
+    fn try_from(job: message::Job) -> Result<Self, Unreadable> {
+        let priority = i8::try_from(job.priority);
+        Ok(Self {
+            id: job.id.map(Into::into),
+            kind: Kind::parse("kind", &job.kind).map_err(invalid)?,
+            queue: QueueName::parse("queue", &job.queue).map_err(invalid)?,
+            payload: job.payload.try_into()?,
+            priority: priority.map_err(|_| Unreadable::Damaged(format!("priority {}", job.priority)))?,
+            options: optional(job.options)?.map(Arc::new),
+        })
+    }
+}
+
+impl TryFrom<message::Payload> for Payload {
+    type Error = Unreadable;
+
+    fn try_from(payload: message::Payload) -> Result<Self, Unreadable> {
+        let mut content = Self::data(payload.content);
+        content.encoding = Numbered::of_number(payload.encoding)?;
+        Ok(content.with_content_type(&payload.content_type))
+    }
+}
+
+impl TryFrom<message::Options> for JobOptions {
+    type Error = Unreadable;
+
+    fn try_from(options: message::Options) -> Result<Self, Unreadable> {
+        Ok(Self {
+            start: optional(options.start)?.unwrap_or_default(),
+            attempt_timeout: optional(options.attempt_timeout)?,
+            timeout: optional(options.timeout)?,
+            retry: options.retry.try_into()?,
+            retention: optional(options.retention)?,
+            labels: options.labels,
+            headers: options.headers,
+            origin: options.origin.map(Into::into),
+        })
+    }
+}
+
+impl TryFrom<message::Start> for Start {
+    type Error = Unreadable;
+
+    fn try_from(start: message::Start) -> Result<Self, Unreadable> {
+        match known("start", start.when)? {
+            message::When::At(time) => Ok(Self::At(Timestamp::from_micros(time))),
+            message::When::After(delay) => Ok(Self::After(delay.try_into()?)),
+        }
+    }
+}
+
+impl TryFrom<message::Retry> for RetryPolicy {
+    type Error = Unreadable;
+
+    fn try_from(retry: message::Retry) -> Result<Self, Unreadable> {
+        Ok(Self {
+            max_attempts: retry.max_attempts,
+            initial_backoff: retry.initial_backoff.try_into()?,
+            multiplier: retry.multiplier,
+            max_backoff: retry.max_backoff.try_into()?,
+            jitter: retry.jitter,
+            max_lost_attempts: retry.max_lost_attempts,
+        })
+    }
+}
+
+impl TryFrom<message::Moved> for Moved {
+    type Error = Unreadable;
+
+    fn try_from(moved: message::Moved) -> Result<Self, Unreadable> {
+        Ok(Self {
+            id: part("job id", moved.id)?.into(),
+            event: part("event", moved.event)?.try_into()?,
+            lost: moved.lost,
+            released: moved.released,
+            cancel_requested: moved.cancel_requested,
+            deadline: or_never(moved.deadline)?,
+            expire_time: moved.expire_time.map(Timestamp::from_micros),
+            running: optional(moved.running)?,
+        })
+    }
+}
+
+impl TryFrom<message::Running> for Running {
+    type Error = Unreadable;
+
+    fn try_from(running: message::Running) -> Result<Self, Unreadable> {
+        let link = match running.link {
+            POOL => Link::Pool,
+            STREAM => Link::Stream(Uuid::from_u128(part("instance", running.instance)?.into())),
+            UNARY => Link::Unary,
+            number => return Err(Unreadable::Newer(format!("worker link {number}"))),
+        };
+        let cancel = match running.cancel {
+            Some(message::Cancel { force_at, reason }) => Some((or_never(force_at)?, reason)),
+            None => None,
+        };
+        Ok(Self {
+            lease: LeaseId::from_u128(part("lease", running.lease)?.into()),
+            link,
+            worker: running.worker.into(),
+            attempt_deadline: or_never(running.attempt_deadline)?,
+            cancel,
+        })
+    }
+}
+
+impl TryFrom<message::Event> for Event {
+    type Error = Unreadable;
+
+    fn try_from(event: message::Event) -> Result<Self, Unreadable> {
+        let body = match known("event", event.body)? {
+            message::Body::State(change) => EventBody::State(change.try_into()?),
+            message::Body::Progress(progress) => EventBody::Progress(Arc::new(progress.into())),
+            message::Body::Output(output) => EventBody::Output(output.try_into()?),
+            message::Body::Log(log) => EventBody::Log(log.try_into()?),
+        };
+        let (sequence, attempt) = (event.sequence, event.attempt);
+        Ok(Self { sequence, time: Timestamp::from_micros(event.time), attempt, body })
+    }
+}
+
+impl TryFrom<message::State> for StateChange {
+    type Error = Unreadable;
+
+    fn try_from(change: message::State) -> Result<Self, Unreadable> {
+        Ok(Self {
+            state: Numbered::of_number(change.state)?,
+            wait_reason: option_of(change.wait_reason)?,
+            failure: optional(change.failure)?.map(Arc::new),
+            next_attempt_time: change.next_attempt_time.map(Timestamp::from_micros),
+            outcome: optional(change.outcome)?,
+            cancel_requested: change.cancel_requested,
+        })
+    }
+}
+
+impl TryFrom<message::Outcome> for Outcome {
+    type Error = Unreadable;
+
+    fn try_from(outcome: message::Outcome) -> Result<Self, Unreadable> {
+        Ok(match known("outcome", outcome.end)? {
+            message::End::Result(result) => Self::Result(result.try_into()?),
+            message::End::Failure(failure) => Self::Failure(Arc::new(failure.try_into()?)),
+            message::End::Cancellation(message::Cancellation { reason, forced }) => {
+                Self::Cancellation(Arc::new(Cancellation { reason, forced }))
+            }
+        })
+    }
+}
+
+impl TryFrom<message::Failure> for Failure {
+    type Error = Unreadable;
+
+    fn try_from(failure: message::Failure) -> Result<Self, Unreadable> {
+        Ok(Self {
+            reason: Numbered::of_number(failure.reason)?,
+            error_type: failure.error_type,
+            message: failure.message,
+            details: optional(failure.details)?,
+            attempt: failure.attempt,
+            retryable: failure.retryable,
+        })
+    }
+}
+
+impl From<message::Progress> for Progress {
+    fn from(progress: message::Progress) -> Self {
+        let message::Progress { fraction, done, total, unit, message } = progress;
+        Self { fraction, done, total, unit, message }
+    }
+}
+
+impl TryFrom<message::Output> for Output {
+    type Error = Unreadable;
+
+    fn try_from(output: message::Output) -> Result<Self, Unreadable> {
+        Ok(Self { payload: output.payload.try_into()?, channel: output.channel.into() })
+    }
+}
+
+impl TryFrom<message::Log> for Log {
+    type Error = Unreadable;
+
+    fn try_from(log: message::Log) -> Result<Self, Unreadable> {
+        Ok(Self {
+            level: Numbered::of_number(log.level)?,
+            text: log.text.into(),
+            stream: Numbered::of_number(log.stream)?,
+        })
+    }
+}

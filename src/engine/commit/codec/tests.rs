@@ -1,0 +1,230 @@
+//! Every record comes back as it was, its bytes stay what they are, and what cannot be read is refused and said.
+
+mod golden;
+mod records;
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use prost::Message;
+
+use super::message::{self, Sort};
+use super::number::{Numbered, option_of};
+use super::*;
+use crate::job::{JobId, JobState, Payload, WaitReason};
+use records::{ENCODINGS, FAILURE_REASONS, LEVELS, STATES, STREAMS, WAIT_REASONS};
+
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, max_shrink_iters: 2000, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+fn now() -> Now {
+    Now { monotonic: Duration::new(70, 5), wall: Timestamp::from_micros(1_767_225_600_000_000) }
+}
+
+fn bytes_of(records: &[Record]) -> Vec<u8> {
+    let mut buffer = Vec::new();
+    encode(now(), records, &mut buffer);
+    buffer
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Bytes of an entry with one record, made of a message that no record makes.
+fn entry_of(sort: Option<Sort>) -> Vec<u8> {
+    let mut buffer = bytes_of(&[]);
+    buffer.push(message::RECORD_KEY);
+    message::Record { sort }.encode_length_delimited(&mut buffer).unwrap();
+    buffer
+}
+
+fn reported(body: Option<message::Body>) -> Vec<u8> {
+    let event = message::Event { sequence: 1, time: 0, attempt: 0, body };
+    let id = Some(JobId::from_bytes([7; 16]).into());
+    entry_of(Some(Sort::Reported(message::Reported { id, event: Some(event) })))
+}
+
+fn changed_to(change: message::State) -> Vec<u8> {
+    reported(Some(message::Body::State(change)))
+}
+
+fn queued() -> message::State {
+    message::State { state: JobState::Queued.number(), ..message::State::default() }
+}
+
+#[track_caller]
+fn assert_newer(bytes: &[u8], what: &str) {
+    let error = decode(bytes).unwrap_err();
+    let message =
+        format!("a newer version of jobstream wrote the log: {what} is not known here: use that version");
+    assert_eq!(error.to_string(), message);
+}
+
+#[track_caller]
+fn assert_damaged(bytes: &[u8], what: &str) {
+    let error = decode(bytes).unwrap_err();
+    assert!(matches!(&error, Unreadable::Damaged(part) if part.contains(what)), "{error:?}");
+}
+
+proptest! {
+    #![proptest_config(cases(1000))]
+
+    #[test]
+    fn an_entry_comes_back_as_it_was((now, records) in records::entry()) {
+        let mut buffer = b"before".to_vec();
+        encode(now, &records, &mut buffer);
+        let bytes = buffer.strip_prefix(b"before").unwrap();
+        prop_assert_eq!(decode(bytes).unwrap(), Entry { now, records });
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = decode(&bytes);
+    }
+
+    #[test]
+    fn changed_bytes_are_read_or_refused(
+        (now, records) in records::entry(),
+        changes in prop::collection::vec((any::<Index>(), any::<u8>()), 1..4),
+        cut in proptest::option::of(any::<Index>()),
+    ) {
+        let mut buffer = Vec::new();
+        encode(now, &records, &mut buffer);
+        for (at, byte) in changes {
+            *at.get_mut(&mut buffer) = byte;
+        }
+        buffer.truncate(cut.map_or(buffer.len(), |cut| cut.index(buffer.len())));
+        // What can be read can be written again.
+        if let Ok(Entry { now, records }) = decode(&buffer) {
+            let mut again = Vec::new();
+            encode(now, &records, &mut again);
+            prop_assert!(decode(&again).is_ok());
+        }
+    }
+
+    #[test]
+    fn parts_of_newer_versions_are_ignored(record in records::record()) {
+        let mut record_bytes = message::Record::from(&record).encode_to_vec();
+        // A field with tag 100.
+        let newer = [0xa2, 0x06, 0x02, 0x68, 0x69];
+        record_bytes.extend(newer);
+        let mut buffer = bytes_of(&[]);
+        buffer.extend(newer);
+        buffer.push(message::RECORD_KEY);
+        prost::encode_length_delimiter(record_bytes.len(), &mut buffer).unwrap();
+        buffer.extend(record_bytes);
+        prop_assert_eq!(decode(&buffer).unwrap().records, [record]);
+    }
+}
+
+#[test]
+fn every_value_has_a_number_of_its_own() {
+    fn check<T: Numbered + Copy + PartialEq + std::fmt::Debug>(values: &[T], first: u32) {
+        for (value, number) in values.iter().zip(first..) {
+            assert_eq!((value.number(), T::of_number(number)), (number, Ok(*value)));
+        }
+        assert!(matches!(T::of_number(first + values.len() as u32), Err(Unreadable::Newer(_))));
+    }
+    check(&STATES, 1);
+    check(&WAIT_REASONS, 1);
+    check(&FAILURE_REASONS, 1);
+    check(&LEVELS, 1);
+    check(&STREAMS, 1);
+    check(&ENCODINGS, 0);
+    assert_eq!(option_of::<WaitReason>(0), Ok(None));
+}
+
+#[test]
+fn a_record_of_a_newer_version_is_refused() {
+    let mut bytes = bytes_of(&[]);
+    // A record whose only field has tag 100.
+    bytes.extend([message::RECORD_KEY, 5, 0xa2, 0x06, 0x02, 0x68, 0x69]);
+    assert_newer(&bytes, "a sort of record");
+    assert_newer(&entry_of(None), "a sort of record");
+}
+
+#[test]
+fn parts_with_sorts_of_a_newer_version_are_refused() {
+    assert_newer(&reported(None), "a sort of event");
+    let outcome = Some(message::Outcome { end: None });
+    assert_newer(&changed_to(message::State { outcome, ..queued() }), "a sort of outcome");
+    let options = message::Options { start: Some(message::Start { when: None }), ..Default::default() };
+    assert_newer(&job_with(|job| job.options = Some(options)), "a sort of start");
+}
+
+#[test]
+fn values_of_a_newer_version_are_refused() {
+    assert_newer(&changed_to(message::State { state: 7, ..queued() }), "job state 7");
+    assert_newer(&changed_to(message::State { state: 0, ..queued() }), "job state 0");
+    assert_newer(&changed_to(message::State { wait_reason: 8, ..queued() }), "wait reason 8");
+    let failure = Some(message::Failure { reason: 11, ..Default::default() });
+    assert_newer(&changed_to(message::State { failure, ..queued() }), "failure reason 11");
+    let log = message::Log { level: 5, text: String::new(), stream: 1 };
+    assert_newer(&reported(Some(message::Body::Log(log))), "log level 5");
+    let log = message::Log { level: 1, text: String::new(), stream: 4 };
+    assert_newer(&reported(Some(message::Body::Log(log))), "log stream 4");
+    assert_newer(&job_with(|job| job.payload.encoding = 3), "payload encoding 3");
+    assert_newer(&running_with(|running| running.link = 4), "worker link 4");
+}
+
+#[test]
+fn missing_and_impossible_parts_are_refused() {
+    assert_damaged(&entry_of(Some(Sort::Removed(message::Removed::default()))), "no job id");
+    assert_damaged(&entry_of(Some(Sort::ReportsTaken(message::ReportsTaken::default()))), "no instance");
+    assert_damaged(&running_with(|running| running.lease = None), "no lease");
+    assert_damaged(&running_with(|running| (running.link, running.instance) = (2, None)), "no instance");
+    assert_damaged(&job_with(|job| job.priority = 128), "priority 128");
+    assert_damaged(&job_with(|job| job.kind.clear()), "kind");
+    assert_damaged(&job_with(|job| job.queue.push(' ')), "queue");
+    let span = message::Span { seconds: u64::MAX, nanos: 1_000_000_000 };
+    assert_damaged(&running_with(|running| running.attempt_deadline = Some(span)), "1000000000 ns");
+    let bytes = bytes_of(&[Record::QueuePaused("q".into(), true)]);
+    assert_damaged(&bytes[..bytes.len() - 1], "buffer underflow");
+}
+
+/// Bytes of an entry with a job that was accepted, changed so.
+fn job_with(change: impl FnOnce(&mut message::Job)) -> Vec<u8> {
+    let mut job = message::Job { kind: "k".to_owned(), queue: "q".to_owned(), ..Default::default() };
+    change(&mut job);
+    let id = Some(JobId::from_bytes([7; 16]).into());
+    entry_of(Some(Sort::Accepted(message::Accepted { id, job: Some(job), ..Default::default() })))
+}
+
+/// Bytes of an entry with a job that runs, its attempt changed so.
+fn running_with(change: impl FnOnce(&mut message::Running)) -> Vec<u8> {
+    let id = Some(JobId::from_bytes([7; 16]).into());
+    let mut running = message::Running { lease: Some(1.into()), link: 1, ..Default::default() };
+    change(&mut running);
+    let event = message::Event { body: Some(message::Body::State(queued())), ..message::Event::default() };
+    let (event, running) = (Some(event), Some(running));
+    entry_of(Some(Sort::Moved(message::Moved { id, event, running, ..Default::default() })))
+}
+
+#[test]
+fn what_was_read_is_not_a_part_of_a_larger_buffer() {
+    let log = |text: &str| Payload::data(text.to_owned());
+    let mut records: Vec<_> = Vec::new();
+    for text in ["one", "two"] {
+        let job = crate::job::NewJob::new(crate::job::Kind::parse("kind", "k").unwrap(), log(text));
+        records.push(Record::Accepted(Box::new(crate::core::Accepted {
+            id: JobId::from_bytes([7; 16]),
+            job,
+            number: 1,
+            create_time: Timestamp::default(),
+            created: Duration::ZERO,
+            first_wait: None,
+            deadline: Duration::MAX,
+        })));
+    }
+    for record in decode(&bytes_of(&records)).unwrap().records {
+        let Record::Accepted(accepted) = record else { panic!("it was accepted") };
+        // Alone in its allocation, it can be taken as it is.
+        let payload = accepted.job.payload.bytes;
+        let at = payload.as_ptr();
+        let owned: Vec<u8> = payload.into();
+        assert_eq!((owned.capacity(), owned.as_ptr()), (owned.len(), at));
+    }
+}

@@ -1,0 +1,192 @@
+//! The bytes of one record of each sort. They may not change: logs that were written hold them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{bytes_of, hex, now};
+use crate::core::{Accepted, LeaseId, Link, Moved, Record, Running};
+use crate::engine::commit::codec::{Entry, decode};
+use crate::job::{
+    Cancellation, Event, EventBody, Failure, FailureReason, JobId, JobOptions, JobState, Kind, Log, LogLevel,
+    LogStream, NewJob, Outcome, Output, Payload, Progress, QueueName, RetryPolicy, Start, StateChange,
+    Timestamp, WaitReason,
+};
+
+fn id(last: u8) -> JobId {
+    JobId::from_bytes([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, last])
+}
+
+fn pairs(key: &str, value: &str) -> std::collections::BTreeMap<String, String> {
+    [(key.to_owned(), value.to_owned())].into()
+}
+
+fn accepted() -> Record {
+    let options = JobOptions {
+        start: Start::After(Duration::from_millis(1500)),
+        attempt_timeout: Some(Duration::from_secs(1)),
+        timeout: Some(Duration::MAX),
+        retry: RetryPolicy { max_attempts: 4, ..RetryPolicy::default() },
+        retention: Some(Duration::from_secs(2)),
+        labels: pairs("l", "a"),
+        headers: pairs("h", "b"),
+        origin: Some(id(17)),
+    };
+    let job = NewJob {
+        id: Some(id(16)),
+        kind: Kind::parse("kind", "k").unwrap(),
+        queue: QueueName::parse("queue", "q").unwrap(),
+        payload: Payload::json_text("{}").with_content_type("a/b"),
+        priority: -3,
+        options: Some(Arc::new(options)),
+    };
+    Record::Accepted(Box::new(Accepted {
+        id: id(16),
+        job,
+        number: 300,
+        create_time: Timestamp::from_micros(5),
+        created: Duration::from_nanos(6),
+        first_wait: Some(WaitReason::NotDue),
+        deadline: Duration::from_secs(7),
+    }))
+}
+
+fn change(state: JobState) -> StateChange {
+    StateChange {
+        state,
+        wait_reason: None,
+        failure: None,
+        next_attempt_time: None,
+        outcome: None,
+        cancel_requested: false,
+    }
+}
+
+fn event(body: EventBody) -> Event {
+    Event { sequence: 2, time: Timestamp::from_micros(-1), attempt: 1, body }
+}
+
+fn moved(change: StateChange, running: Option<Running>) -> Record {
+    let ends = change.outcome.is_some();
+    Record::Moved(Box::new(Moved {
+        id: id(16),
+        event: event(EventBody::State(change)),
+        lost: 1,
+        released: 2,
+        cancel_requested: running.is_some(),
+        deadline: if ends { Duration::from_secs(8) } else { Duration::MAX },
+        expire_time: ends.then_some(Timestamp::from_micros(9)),
+        running,
+    }))
+}
+
+fn begun() -> Record {
+    let running = Running {
+        lease: LeaseId::from_u128(0xabcd << 64 | 3),
+        link: Link::Stream(Uuid::from_u128(4)),
+        worker: "w".into(),
+        attempt_deadline: Duration::from_secs(5),
+        cancel: Some((Duration::from_secs(6), "why".to_owned())),
+    };
+    moved(StateChange { cancel_requested: true, ..change(JobState::Running) }, Some(running))
+}
+
+fn failed() -> Record {
+    let details = Some(Payload::data("d"));
+    let failure = Failure { details, attempt: 1, ..Failure::new(FailureReason::Panic, "m") };
+    let failure = Arc::new(Failure { error_type: "T".to_owned(), ..failure });
+    let change = StateChange {
+        wait_reason: Some(WaitReason::BackOff),
+        failure: Some(failure.clone()),
+        next_attempt_time: Some(Timestamp::from_micros(3)),
+        outcome: Some(Outcome::Failure(failure)),
+        ..change(JobState::Failed)
+    };
+    moved(change, None)
+}
+
+fn ended(outcome: Outcome) -> Record {
+    moved(StateChange { outcome: Some(outcome.clone()), ..change(outcome.state()) }, None)
+}
+
+fn progress() -> EventBody {
+    let (unit, message) = ("u".to_owned(), "m".to_owned());
+    EventBody::Progress(Arc::new(Progress {
+        fraction: Some(0.5),
+        done: Some(0.0),
+        total: None,
+        unit,
+        message,
+    }))
+}
+
+#[test]
+fn the_bytes_of_every_record_stay_as_they_are() {
+    let cancellation = Arc::new(Cancellation { reason: "r".to_owned(), forced: true });
+    let output = EventBody::Output(Output { payload: Payload::text("t"), channel: "c".into() });
+    let log = Log { level: LogLevel::Warn, text: "x".into(), stream: LogStream::Stderr };
+    let all = [
+        (accepted(), ACCEPTED),
+        (begun(), BEGUN),
+        (failed(), FAILED),
+        (ended(Outcome::Result(Payload::text("t"))), SUCCEEDED),
+        (ended(Outcome::Cancellation(cancellation)), CANCELLED),
+        (Record::Reported(id(16), event(progress())), PROGRESS),
+        (Record::Reported(id(16), event(output)), OUTPUT),
+        (Record::Reported(id(16), event(EventBody::Log(log))), LOG),
+        (Record::Removed(id(16), Some(Timestamp::from_micros(9))), REMOVED),
+        (Record::QueuePaused("q".into(), true), QUEUE_PAUSED),
+        (Record::CancelHastened(id(16), Duration::from_millis(2500)), CANCEL_HASTENED),
+        (Record::ReportsTaken(Uuid::from_u128(4), 300), REPORTS_TAKEN),
+    ];
+    for (record, expected) in all {
+        let bytes = bytes_of(std::slice::from_ref(&record));
+        let expected: String = NOW.chars().chain(expected.chars()).filter(char::is_ascii_hexdigit).collect();
+        assert_eq!(hex(&bytes), expected, "{record:?}");
+        assert_eq!(decode(&bytes).unwrap(), Entry { now: now(), records: vec![record] });
+    }
+}
+
+const NOW: &str = "0a040846 10051100 40204648 470600";
+const ACCEPTED: &str = "
+    1ac7010a c4010a12 09080706 05040302 0111100f 0e0d0c0b 0a091297 010a1209 08070605 04030201 11100f0e
+    0d0c0b0a 0912016b 1a017122 0b0a027b 7d10021a 03612f62 2805326c 0a0a1208 08011080 cab5ee01 12020801
+    1a1108ff ffffffff ffffffff 0110ff93 ebdc0322 1f080412 02080119 00000000 00000040 22030890 1c299a99
+    99999999 c93f3003 2a020802 32060a01 6c120161 3a060a01 68120162 42120908 07060504 03020111 110f0e0d
+    0c0b0a09 18ac0221 05000000 00000000 2a021006 30013a02 0807
+";
+const BEGUN: &str = "
+    1a661264 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12130802 11ffffff ffffffff ff180122 04080330
+    01180120 02280142 330a1209 cdab0000 00000000 11030000 00000000 0010021a 09110400 00000000 00002201
+    772a0208 0532090a 02080612 03776879
+";
+const FAILED: &str = "
+    1a6d126b 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12440802 11ffffff ffffffff ff180122 35080510
+    021a1108 02120154 1a016d22 030a0164 28013001 21030000 00000000 002a1312 11080212 01541a01 6d22030a
+    01642801 30011801 20023202 08083909 00000000 000000
+";
+const SUCCEEDED: &str = "
+    1a431241 0a120908 07060504 03020111 100f0e0d 0c0b0a09 121a0802 11ffffff ffffffff ff180122 0b08042a
+    070a050a 01741001 18012002 32020808 39090000 00000000 00
+";
+const CANCELLED: &str = "
+    1a431241 0a120908 07060504 03020111 100f0e0d 0c0b0a09 121a0802 11ffffff ffffffff ff180122 0b08062a
+    071a050a 01721001 18012002 32020808 39090000 00000000 00
+";
+const PROGRESS: &str = "
+    1a3f1a3d 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12270802 11ffffff ffffffff ff18012a 18090000
+    00000000 e03f1100 00000000 00000022 01752a01 6d
+";
+const OUTPUT: &str = "
+    1a311a2f 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12190802 11ffffff ffffffff ff180132 0a0a050a
+    01741001 120163
+";
+const LOG: &str = "
+    1a2e1a2c 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12160802 11ffffff ffffffff ff18013a 07080312
+    01781802
+";
+const REMOVED: &str = "1a1f221d 0a120908 07060504 03020111 100f0e0d 0c0b0a09 11090000 00000000 00";
+const QUEUE_PAUSED: &str = "1a072a05 0a017110 01";
+const CANCEL_HASTENED: &str = "1a20321e 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12080802 1080cab5 ee01";
+const REPORTS_TAKEN: &str = "1a103a0e 0a091104 00000000 00000010 ac02";

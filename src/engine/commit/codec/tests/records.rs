@@ -1,0 +1,246 @@
+//! Random records of every sort, with every part there and not there. Strategies are boxed, or they would fill a stack.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::collection::{btree_map, vec};
+use proptest::option::of;
+use proptest::prelude::*;
+use proptest::sample::select;
+use uuid::Uuid;
+
+use crate::clock::Now;
+use crate::core::{Accepted, LeaseId, Link, Moved, Record, Running};
+use crate::job::{
+    Cancellation, Encoding, Event, EventBody, Failure, FailureReason, JobId, JobOptions, JobState, Kind, Log,
+    LogLevel, LogStream, NewJob, Outcome, Output, Payload, Progress, QueueName, RetryPolicy, Start,
+    StateChange, Timestamp, WaitReason,
+};
+
+pub(super) const STATES: [JobState; 6] = [
+    JobState::Scheduled,
+    JobState::Queued,
+    JobState::Running,
+    JobState::Succeeded,
+    JobState::Failed,
+    JobState::Cancelled,
+];
+pub(super) const WAIT_REASONS: [WaitReason; 7] = [
+    WaitReason::NotDue,
+    WaitReason::BackOff,
+    WaitReason::QueuePaused,
+    WaitReason::NoWorker,
+    WaitReason::WorkersBusy,
+    WaitReason::Draining,
+    WaitReason::Starting,
+];
+pub(super) const FAILURE_REASONS: [FailureReason; 10] = [
+    FailureReason::Handler,
+    FailureReason::Panic,
+    FailureReason::AttemptTimeout,
+    FailureReason::WorkerLost,
+    FailureReason::Deadline,
+    FailureReason::ExitStatus,
+    FailureReason::UnknownKind,
+    FailureReason::BadPayload,
+    FailureReason::ResultTooLarge,
+    FailureReason::NotStarted,
+];
+pub(super) const LEVELS: [LogLevel; 4] = [LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error];
+pub(super) const STREAMS: [LogStream; 3] = [LogStream::Stdout, LogStream::Stderr, LogStream::Log];
+pub(super) const ENCODINGS: [Encoding; 3] = [Encoding::Data, Encoding::Text, Encoding::Json];
+
+pub(super) fn entry() -> impl Strategy<Value = (Now, Vec<Record>)> {
+    let now = (span(), time()).prop_map(|(monotonic, wall)| Now { monotonic, wall });
+    (now, vec(record(), 0..6))
+}
+
+pub(super) fn record() -> BoxedStrategy<Record> {
+    prop_oneof![
+        3 => accepted().prop_map(|accepted| Record::Accepted(Box::new(accepted))),
+        4 => moved().prop_map(|moved| Record::Moved(Box::new(moved))),
+        2 => (id(), event()).prop_map(|(id, event)| Record::Reported(id, event)),
+        1 => (id(), of(time())).prop_map(|(id, expired)| Record::Removed(id, expired)),
+        1 => (text(), any::<bool>()).prop_map(|(name, paused)| Record::QueuePaused(name.into(), paused)),
+        1 => (id(), span()).prop_map(|(id, force_at)| Record::CancelHastened(id, force_at)),
+        1 => (any::<u128>(), any::<u64>())
+            .prop_map(|(instance, newest)| Record::ReportsTaken(Uuid::from_u128(instance), newest)),
+    ]
+    .boxed()
+}
+
+fn accepted() -> BoxedStrategy<Accepted> {
+    let times = (time(), span(), span());
+    (id(), new_job(), any::<u64>(), times, of(select(&WAIT_REASONS[..])))
+        .prop_map(|(id, job, number, (create_time, created, deadline), first_wait)| Accepted {
+            id,
+            job,
+            number,
+            create_time,
+            created,
+            first_wait,
+            deadline,
+        })
+        .boxed()
+}
+
+fn new_job() -> BoxedStrategy<NewJob> {
+    let name = || "[A-Za-z0-9._:/-]{1,20}";
+    (of(id()), name(), name(), payload(), any::<i8>(), of(options()))
+        .prop_map(|(id, kind, queue, payload, priority, options)| NewJob {
+            id,
+            kind: Kind::parse("kind", &kind).unwrap(),
+            queue: QueueName::parse("queue", &queue).unwrap(),
+            payload,
+            priority,
+            options: options.map(Arc::new),
+        })
+        .boxed()
+}
+
+fn options() -> BoxedStrategy<JobOptions> {
+    let start = prop_oneof![Just(Start::Now), time().prop_map(Start::At), span().prop_map(Start::After)];
+    let pairs = || btree_map(text(), text(), 0..4);
+    let spans = (of(span()), of(span()), of(span()));
+    let random = (start, spans, retry(), pairs(), pairs(), of(id())).prop_map(
+        |(start, (attempt_timeout, timeout, retention), retry, labels, headers, origin)| JobOptions {
+            start,
+            attempt_timeout,
+            timeout,
+            retry,
+            retention,
+            labels,
+            headers,
+            origin,
+        },
+    );
+    prop_oneof![1 => Just(JobOptions::default()), 9 => random].boxed()
+}
+
+fn retry() -> BoxedStrategy<RetryPolicy> {
+    let number = || prop_oneof![Just(0.0), any::<f64>()];
+    (any::<u32>(), span(), number(), span(), number(), any::<u32>())
+        .prop_map(|(max_attempts, initial_backoff, multiplier, max_backoff, jitter, max_lost_attempts)| {
+            RetryPolicy { max_attempts, initial_backoff, multiplier, max_backoff, jitter, max_lost_attempts }
+        })
+        .boxed()
+}
+
+fn moved() -> BoxedStrategy<Moved> {
+    let counts = (any::<u32>(), any::<u32>(), any::<bool>());
+    (id(), event(), counts, span(), of(time()), of(running()))
+        .prop_map(|(id, event, (lost, released, cancel_requested), deadline, expire_time, running)| Moved {
+            id,
+            event,
+            lost,
+            released,
+            cancel_requested,
+            deadline,
+            expire_time,
+            running,
+        })
+        .boxed()
+}
+
+fn running() -> BoxedStrategy<Running> {
+    let stream = any::<u128>().prop_map(|instance| Link::Stream(Uuid::from_u128(instance)));
+    let link = prop_oneof![Just(Link::Pool), stream, Just(Link::Unary)];
+    (any::<u128>(), link, text(), span(), of((span(), text())))
+        .prop_map(|(lease, link, worker, attempt_deadline, cancel)| Running {
+            lease: LeaseId::from_u128(lease),
+            link,
+            worker: worker.into(),
+            attempt_deadline,
+            cancel,
+        })
+        .boxed()
+}
+
+fn event() -> BoxedStrategy<Event> {
+    let number = || of(any::<f64>());
+    let progress = (number(), number(), number(), text(), text())
+        .prop_map(|(fraction, done, total, unit, message)| Progress { fraction, done, total, unit, message });
+    let log = (select(&LEVELS[..]), text(), select(&STREAMS[..])).prop_map(|(level, text, stream)| Log {
+        level,
+        text: text.into(),
+        stream,
+    });
+    let body = prop_oneof![
+        3 => state_change().prop_map(EventBody::State),
+        1 => progress.prop_map(|progress| EventBody::Progress(Arc::new(progress))),
+        1 => (payload(), text())
+            .prop_map(|(payload, channel)| EventBody::Output(Output { payload, channel: channel.into() })),
+        1 => log.prop_map(EventBody::Log),
+    ];
+    (any::<u32>(), time(), any::<u32>(), body)
+        .prop_map(|(sequence, time, attempt, body)| Event { sequence, time, attempt, body })
+        .boxed()
+}
+
+fn state_change() -> BoxedStrategy<StateChange> {
+    let outcome = prop_oneof![
+        payload().prop_map(Outcome::Result),
+        failure().prop_map(|failure| Outcome::Failure(Arc::new(failure))),
+        (text(), any::<bool>())
+            .prop_map(|(reason, forced)| Outcome::Cancellation(Arc::new(Cancellation { reason, forced }))),
+    ];
+    let state = (select(&STATES[..]), of(select(&WAIT_REASONS[..])));
+    (state, of(failure()), of(time()), of(outcome), any::<bool>())
+        .prop_map(|((state, wait_reason), failure, next_attempt_time, outcome, cancel_requested)| {
+            StateChange {
+                state,
+                wait_reason,
+                failure: failure.map(Arc::new),
+                next_attempt_time,
+                outcome,
+                cancel_requested,
+            }
+        })
+        .boxed()
+}
+
+fn failure() -> BoxedStrategy<Failure> {
+    (select(&FAILURE_REASONS[..]), text(), text(), of(payload()), any::<u32>(), any::<bool>())
+        .prop_map(|(reason, error_type, message, details, attempt, retryable)| Failure {
+            reason,
+            error_type,
+            message,
+            details,
+            attempt,
+            retryable,
+        })
+        .boxed()
+}
+
+fn payload() -> BoxedStrategy<Payload> {
+    let content_type = prop_oneof![Just(""), Just("image/png"), Just("application/json")];
+    (vec(any::<u8>(), 0..40), select(&ENCODINGS[..]), content_type)
+        .prop_map(|(bytes, encoding, content_type)| {
+            let mut payload = Payload::data(bytes);
+            payload.encoding = encoding;
+            payload.with_content_type(content_type)
+        })
+        .boxed()
+}
+
+fn id() -> impl Strategy<Value = JobId> {
+    any::<[u8; 16]>().prop_map(JobId::from_bytes)
+}
+
+fn text() -> impl Strategy<Value = String> {
+    "\\PC{0,12}"
+}
+
+/// Any span, those that mean "never" and "at once" among them.
+fn span() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        Just(Duration::ZERO),
+        Just(Duration::MAX),
+        any::<u64>().prop_map(Duration::from_nanos),
+        (any::<u64>(), 0..1_000_000_000_u32).prop_map(|(seconds, nanos)| Duration::new(seconds, nanos)),
+    ]
+}
+
+fn time() -> impl Strategy<Value = Timestamp> {
+    prop_oneof![1 => Just(0), 9 => any::<i64>()].prop_map(Timestamp::from_micros)
+}
