@@ -87,7 +87,7 @@ fn command() -> impl Strategy<Value = Command> {
         3 => (index(), proptest::option::of(index()), end())
             .prop_map(|(attempt, session, end)| Command::EndStale(attempt, session, end)),
         8 => (index(), report()).prop_map(|(attempt, report)| Command::Report(attempt, report)),
-        4 => (index(), span(100)).prop_map(|(job, grace)| Command::Cancel(job, grace)),
+        6 => (index(), span(100)).prop_map(|(job, grace)| Command::Cancel(job, grace)),
         2 => index().prop_map(Command::Delete),
         1 => select(&QUEUES[..]).prop_map(Command::Pause),
         2 => select(&QUEUES[..]).prop_map(Command::Resume),

@@ -85,9 +85,12 @@ impl Machine {
             Command::Report(attempt, report) => self.report(attempt, report),
             Command::Remote(command) => self.step_remote(command),
             Command::Cancel(job, grace) => {
-                // Running jobs more often, so that some are cancelled twice.
+                // Running jobs more often, and most of all those that were cancelled before.
                 let running = self.running().into_iter().map(|started| started.id);
-                let ids: Vec<_> = running.chain(self.any_id(job)).collect();
+                let cancelled =
+                    self.model.jobs.iter().filter(|job| job.force_at.is_some() && job.held.is_some());
+                let cancelled = cancelled.flat_map(|job| [job.id; 3]);
+                let ids: Vec<_> = running.chain(cancelled).chain(self.any_id(job)).collect();
                 let Some(id) = chosen(&ids, job) else { return };
                 let grace = *grace;
                 self.both(

@@ -6,7 +6,9 @@ use uuid::Uuid;
 
 use super::fixture::{Fixture, job, log, millis, seconds, success};
 use crate::core::workers::{Hello, Welcome};
-use crate::core::{AttemptEnd, CoreOptions, Drain, LeaseId, Peer, Record, SessionKey, SessionSpec, Stop};
+use crate::core::{
+    AttemptEnd, Core, CoreOptions, Drain, Effects, LeaseId, Peer, Record, SessionKey, SessionSpec, Stop,
+};
 use crate::error::{ErrorKind, Result};
 use crate::job::JobState::{Cancelled, Failed, Queued, Running, Succeeded};
 use crate::job::{EventBody, FailureReason, JobId, Kind, Outcome, RetryPolicy, WaitReason, WorkerState};
@@ -281,6 +283,25 @@ fn what_was_taken_of_a_frame_is_recorded_once() {
     assert_eq!(f.records[before..], [Record::ReportsTaken(Uuid::from_u128(1), 5)]);
     f.run(|core, now, effects| core.close_session(now, session, effects));
     assert_eq!(f.records[before + 1..], [Record::ReportsTaken(Uuid::from_u128(1), 0)]);
+}
+
+#[test]
+fn a_restart_forgets_neither_reports_nor_a_shorter_grace() {
+    let mut f = Fixture::new();
+    let session = f.worker(1, 1);
+    let id = f.submit(job("a"));
+    f.accept(id).unwrap();
+    f.run(|core, _, effects| [1, 2].map(|sequence| core.take_report(session, sequence, effects)));
+    f.cancel(id, seconds(9)).unwrap();
+    f.cancel(id, seconds(2)).unwrap();
+    let (_, lease) = f.lease(id);
+
+    let mut again = Core::new(CoreOptions::default(), [1; 32]);
+    f.records.into_iter().for_each(|record| again.replay(record));
+    again.resume(f.now, &mut Effects::default());
+    assert_eq!(again.stop_of(f.now, lease), Some(Stop::Cancel(seconds(2))));
+    let welcome = again.connect(f.now, &hello(1, &["a"], 1, &[lease]), &mut Effects::default()).unwrap();
+    assert_eq!((welcome.standing, welcome.reports_taken), (vec![lease], 2));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use prost::Message;
 use super::message::{self, Sort};
 use super::number::{Numbered, option_of};
 use super::*;
-use crate::job::{Encoding, FailureReason, JobId, JobState, LogLevel, LogStream, Payload, WaitReason};
+use crate::job::{JobId, JobState, Payload, WaitReason};
 use records::{ENCODINGS, FAILURE_REASONS, LEVELS, STATES, STREAMS, WAIT_REASONS};
 
 fn cases(cases: u32) -> ProptestConfig {
