@@ -118,12 +118,10 @@ fn what_was_cut_never_comes_back() {
     let (mut log, recovered, recovery) = open(&disk).unwrap();
     assert_eq!(recovered, entries(0..2, 40));
     assert_eq!((recovery.was_closed, recovery.was_cut), (false, true));
-    // The mark takes 48 bytes, so that frames of 32 bytes of payload line up again.
-    log.append(&[entry(30, 32 - 8)]).unwrap();
+    // A mark of 48 bytes and two frames of 56 end where the third frame of the batch began, with its sequence to follow.
     let mut all = entries(0..2, 40);
-    all.push(entry(30, 24));
-    log.append(&[entry(31, 40)]).unwrap();
-    all.push(entry(31, 40));
+    all.extend([entry(30, 16), entry(31, 16)]);
+    log.append(&all[2..]).unwrap();
     drop(log);
     assert_eq!(open(&disk).unwrap().1, all);
 }
@@ -246,11 +244,14 @@ fn other_sizes_of_segments_live_together() {
     };
     let (mut log, _) = recovery::open(Box::new(disk.clone()), &options, 0, &mut counted).unwrap();
     log.append(&entries(30..200, 100)).unwrap();
-    log.trim(2).unwrap();
-    assert_eq!(log.segments().map(|segment| segment.bytes).max(), Some(16 * 1024));
+    log.trim(3).unwrap();
+    // A file of another size is not used again.
+    log.append(&entries(200..500, 100)).unwrap();
+    let sizes: Vec<_> = log.segments().map(|segment| segment.bytes).collect();
+    assert!(sizes.iter().all(|&bytes| bytes == 16 * 1024), "{sizes:?}");
     drop(log);
     assert_eq!(count, 30);
-    assert_eq!(open(&disk).unwrap().1.last(), Some(&entry(199, 100)));
+    assert_eq!(open(&disk).unwrap().1.last(), Some(&entry(499, 100)));
 }
 
 #[test]
