@@ -27,8 +27,8 @@ use crate::core::{
 use crate::error::{Error, Result};
 use crate::job::{EventTypes, JobId, JobState, NewJob, QueueView};
 
+use commit::Commit;
 pub(crate) use commit::Position;
-use commit::{Commit, Log};
 use delivery::State;
 pub(crate) use outcomes::{EndedJob, OutcomeQueue};
 pub use queries::{EngineInfo, JobPage, PageBounds, ResultView};

@@ -106,6 +106,13 @@ pub struct Position {
     pub length: u32,
 }
 
+impl Position {
+    /// The file it is in, of the log in this directory.
+    pub fn file(&self, directory: &Path) -> PathBuf {
+        directory.join(segment_name(self.segment))
+    }
+}
+
 /// A segment that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {

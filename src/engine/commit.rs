@@ -19,6 +19,7 @@ use crate::clock::{Clock, Now};
 use crate::core::{Core, Effects, Record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::Timestamp;
+use codec::Unreadable;
 use waiters::Waiters;
 
 /// Where entries go. Calls block, and come from one thread.
@@ -99,11 +100,6 @@ impl Commit {
         self.shared.waiters.poll(position, context)
     }
 
-    /// Why the log failed, if it did.
-    pub(super) fn failure(&self) -> Option<Error> {
-        self.shared.waiters.failure()
-    }
-
     /// Writes what is queued and ends the log; blocks until that is done.
     pub(super) fn close(&self) {
         self.shared.queue.lock().is_closed = true;
@@ -160,13 +156,13 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// Those of [`crate::log::Log::open`]; `LogFailed` if an entry cannot be read: a newer version wrote it.
+    /// Those of [`crate::log::Log::open`]; `LogRefused` if a newer version wrote an entry, `LogDamaged` if one means
+    /// nothing.
     pub fn open(options: EngineOptions, directory: &Path) -> Result<Self> {
         let mut core = Core::new(options.core.clone(), rand::random());
         let mut last = Now { monotonic: Duration::ZERO, wall: Timestamp::default() };
-        let replay = |_, bytes: &[u8]| {
-            let entry =
-                codec::decode(bytes).map_err(|error| Error::new(ErrorKind::LogRefused, error.to_string()))?;
+        let replay = |position, bytes: &[u8]| {
+            let entry = codec::decode(bytes).map_err(|why| unreadable(&why, position, directory))?;
             last = entry.now;
             entry.records.into_iter().for_each(|record| core.replay(record));
             Ok(())
@@ -237,6 +233,16 @@ impl Log for crate::log::Log {
 
     fn close(self: Box<Self>) -> Result<()> {
         (*self).close()
+    }
+}
+
+/// An entry that is whole and yet cannot be read.
+fn unreadable(why: &Unreadable, position: crate::log::Position, directory: &Path) -> Error {
+    let (file, offset) = (position.file(directory), position.offset);
+    let message = format!("{}, byte {offset}: {why}", file.display());
+    match why {
+        Unreadable::Newer(_) => Error::new(ErrorKind::LogRefused, message),
+        Unreadable::Damaged(_) => Error::new(ErrorKind::LogDamaged { file, offset }, message),
     }
 }
 

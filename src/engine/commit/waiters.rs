@@ -64,10 +64,6 @@ impl Waiters {
         waiting.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
-    pub(super) fn failure(&self) -> Option<Error> {
-        self.state.lock().failure.clone()
-    }
-
     pub(super) fn fail_when_dropped(&self) -> FailWhenDropped<'_> {
         FailWhenDropped(self)
     }
