@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use parking_lot::Mutex;
 
-use super::Engine;
+use super::{Engine, Position};
 use crate::core::{Assignment, AttemptEnd, Drain, LeaseId, Report, SessionKey, SessionSpec, Stop};
 use crate::error::Result;
 
@@ -103,6 +103,8 @@ pub struct Session {
     engine: Engine,
     key: SessionKey,
     outbox: Arc<Outbox>,
+    /// Orders that are not on disk yet, and what they wait for: an attempt runs only if its beginning is kept.
+    held: Option<(Position, VecDeque<Order>)>,
 }
 
 /// Reports and ends attempts of a session; cheap to clone.
@@ -120,17 +122,30 @@ impl Session {
             state.outboxes.insert(key, outbox.clone());
             key
         });
-        Self { engine, key, outbox }
+        Self { engine, key, outbox, held: None }
     }
 
-    /// The orders given since the last call; waits for the first. One caller at a time.
+    /// The orders given since the last call; waits for the first, and until it is on disk that they were given. One
+    /// caller at a time; a call that is dropped loses none. Waits for good once the log failed.
     pub async fn orders(&mut self) -> VecDeque<Order> {
-        let orders = poll_fn(|context| self.outbox.poll(context)).await.orders;
-        // An attempt runs only if its beginning is on disk.
-        if self.engine.durable().await.is_err() {
-            std::future::pending::<()>().await;
+        poll_fn(|context| self.poll_orders(context)).await
+    }
+
+    fn poll_orders(&mut self, context: &Context<'_>) -> Poll<VecDeque<Order>> {
+        if self.held.is_none() {
+            let Orders { orders, .. } = ready!(self.outbox.poll(context));
+            self.held = Some((self.engine.position(), orders));
         }
-        orders
+        let Some((position, _)) = &self.held else { return Poll::Pending };
+        match ready!(self.engine.poll_durable(*position, context)) {
+            Ok(()) => self.held.take().map_or(Poll::Pending, |(_, orders)| Poll::Ready(orders)),
+            Err(_) => Poll::Pending,
+        }
+    }
+
+    /// Whether orders were given that are not on disk yet.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.held.is_some()
     }
 
     /// For reporting from the tasks that run the attempts.

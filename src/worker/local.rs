@@ -55,7 +55,7 @@ async fn serve(mut session: Session, desk: Desk, signals: Signals, on_drain: imp
                 session.set_slots(0);
             }
             orders = session.orders() => desk.take(orders, &link),
-            () = desk.idle(), if is_draining => break,
+            () = desk.idle(), if is_draining && !session.is_holding() => break,
         }
     }
     session.set_slots(0);
