@@ -57,6 +57,12 @@ struct Kept<T> {
     item: T,
 }
 
+impl<T> Kept<T> {
+    fn event(&self, body: EventBody) -> Event {
+        Event { sequence: self.sequence, time: self.time, attempt: self.attempt, body }
+    }
+}
+
 #[derive(Clone)]
 pub(super) enum RingItem {
     Output(Output),
@@ -127,6 +133,33 @@ impl Stream {
             Some(last) if last.state_changes == state_changes => last.to = sequence,
             _ => self.dropped.push(Dropped { state_changes, from: sequence, to: sequence }),
         }
+    }
+
+    /// What is kept, as events.
+    pub(super) fn events(&self) -> impl Iterator<Item = Event> + '_ {
+        let progress = self.progress.iter().map(|kept| kept.event(EventBody::Progress(kept.item.clone())));
+        let ring = self.ring.iter().map(|kept| {
+            kept.event(match &kept.item {
+                RingItem::Output(output) => EventBody::Output(output.clone()),
+                RingItem::Log(log) => EventBody::Log(log.clone()),
+            })
+        });
+        progress.chain(ring)
+    }
+
+    /// What fell out: how many state changes came before, the first sequence, the last.
+    pub(super) fn dropped(&self) -> Vec<[u32; 3]> {
+        self.dropped.iter().map(|dropped| [dropped.state_changes as u32, dropped.from, dropped.to]).collect()
+    }
+
+    /// Notes what fell out in an earlier life.
+    pub(super) fn set_dropped(&mut self, ranges: &[[u32; 3]]) {
+        let dropped = |[state_changes, from, to]: &[u32; 3]| Dropped {
+            state_changes: *state_changes as usize,
+            from: *from,
+            to: *to,
+        };
+        self.dropped = ranges.iter().map(dropped).collect();
     }
 
     /// What fell out between two sequences, both excluded.

@@ -18,6 +18,8 @@ pub(crate) enum Record {
     Moved(Box<Moved>),
     /// A job's attempt reported progress, output or a log line.
     Reported(JobId, Event),
+    /// Output or logs of a job are no longer kept: how many state changes came before, the first sequence, the last.
+    Dropped(JobId, Arc<[[u32; 3]]>),
     /// A job was removed; if its retention passed, when that was.
     Removed(JobId, Option<Timestamp>),
     /// A queue was paused or resumed.

@@ -51,6 +51,7 @@ impl Core {
             Record::Accepted(accepted) => self.replay_accepted(*accepted),
             Record::Moved(moved) => self.replay_moved(*moved),
             Record::Reported(id, event) => self.replay_reported(id, event),
+            Record::Dropped(id, ranges) => self.replay_dropped(id, &ranges),
             Record::Removed(id, expired) => {
                 if let Some(key) = self.table.find(id) {
                     self.replay_removed(key);
@@ -115,10 +116,6 @@ impl Core {
             next_attempt_time: change.next_attempt_time,
             detail,
         });
-        if change.state.is_final() {
-            self.ended.add(change.state);
-            self.finished.list.push_back(&mut self.table, key);
-        }
     }
 
     fn replay_reported(&mut self, id: JobId, event: Event) {
@@ -145,17 +142,21 @@ impl Core {
         }
     }
 
-    fn replay_removed(&mut self, key: JobKey) {
-        if self.table[key].state.is_final() {
-            self.finished.list.remove(&mut self.table, key);
+    fn replay_dropped(&mut self, id: JobId, ranges: &[[u32; 3]]) {
+        if let Some(key) = self.table.find(id) {
+            self.table[key].stream.get_or_insert_default().set_dropped(ranges);
         }
+    }
+
+    fn replay_removed(&mut self, key: JobKey) {
+        self.recovered.running.remove(&key);
         self.table.remove(key);
     }
 
     /// Gives every job its place after the last record. Attempts that ran in the server itself are lost; those of workers
     /// elsewhere go on if the worker comes back within a lease.
     pub(crate) fn resume(&mut self, now: Now, effects: &mut Effects) {
-        let mut lost = Vec::new();
+        let (mut lost, mut finished) = (Vec::new(), Vec::new());
         for key in self.table.in_order() {
             self.count_again(key);
             let entry = &self.table[key];
@@ -167,13 +168,11 @@ impl Core {
                     self.arm(key);
                 }
                 JobState::Running => lost.extend(self.resume_running(now, key)),
-                JobState::Succeeded | JobState::Failed | JobState::Cancelled => {
-                    self.finished.bytes += self.table[key].weight();
-                    self.arm(key);
-                }
+                JobState::Succeeded | JobState::Failed | JobState::Cancelled => finished.push(key),
             }
         }
         self.recovered.reports_taken = HashMap::new();
+        self.resume_finished(finished);
         for lane in self.lanes.keys() {
             self.refresh_standing(lane);
             self.lanes.remove_if_empty(lane);
@@ -183,6 +182,16 @@ impl Core {
             let message = "the server ended during the attempt";
             let failure = Failure::new(FailureReason::WorkerLost, message);
             self.attempt_failed(now, key, failure, None, effects);
+        }
+    }
+
+    /// The oldest end goes first.
+    fn resume_finished(&mut self, mut finished: Vec<JobKey>) {
+        finished.sort_by_key(|key| self.table[*key].end.as_ref().map(|end| end.finish_time));
+        for key in finished {
+            self.finished.list.push_back(&mut self.table, key);
+            self.finished.bytes += self.table[key].weight();
+            self.arm(key);
         }
     }
 

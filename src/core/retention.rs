@@ -30,6 +30,11 @@ impl Finished {
         self.expired.get(&id).copied()
     }
 
+    /// The ids of jobs that were removed, and when.
+    pub(super) fn expired(&self) -> impl Iterator<Item = (JobId, Timestamp)> + '_ {
+        self.expired_order.iter().filter_map(|id| Some((*id, *self.expired.get(id)?)))
+    }
+
     /// The id names a new job.
     pub(super) fn forget(&mut self, id: JobId) {
         self.expired.remove(&id);

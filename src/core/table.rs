@@ -100,8 +100,12 @@ impl Table {
 
     /// Every job, oldest first.
     pub(super) fn in_order(&self) -> Vec<JobKey> {
-        let chunks = self.order.chunks.values();
-        chunks.flat_map(|chunk| chunk.keys.iter().copied().filter(|key| *key != JobKey::NONE)).collect()
+        self.accepted_from(0).collect()
+    }
+
+    /// Jobs from this number on, oldest first.
+    pub(super) fn accepted_from(&self, number: u64) -> impl Iterator<Item = JobKey> + '_ {
+        self.order.from(number)
     }
 
     /// Jobs accepted before this number, newest first.
@@ -171,6 +175,14 @@ impl Order {
         if chunk.live == 0 {
             self.chunks.remove(&index);
         }
+    }
+
+    fn from(&self, number: u64) -> impl Iterator<Item = JobKey> + '_ {
+        let chunks = self.chunks.range(number / ORDER_CHUNK..);
+        chunks.flat_map(move |(index, chunk)| {
+            let begin = number.saturating_sub(index * ORDER_CHUNK).min(ORDER_CHUNK) as usize;
+            chunk.keys[begin..].iter().copied().filter(|key| *key != JobKey::NONE)
+        })
     }
 
     fn before(&self, number: u64) -> impl Iterator<Item = JobKey> + '_ {

@@ -3,6 +3,7 @@
 //!
 //! The rule it serves: nothing leaves the engine before the records that caused it are on disk.
 
+mod checkpoint;
 pub(super) mod codec;
 mod waiters;
 
@@ -13,12 +14,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use tokio::sync::Notify;
 
 use super::{Engine, EngineOptions};
 use crate::clock::{Clock, Now};
 use crate::core::{Core, Effects, Record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::Timestamp;
+use checkpoint::{Mark, Pace};
 use codec::Unreadable;
 use waiters::Waiters;
 
@@ -30,6 +33,19 @@ pub(crate) trait Log: Send {
     ///
     /// Whatever the file system says.
     fn append(&mut self, entries: &[Vec<u8>]) -> Result<()>;
+
+    /// Bytes of everything that is kept.
+    fn bytes(&self) -> u64;
+
+    /// The segment that entries go to now.
+    fn segment(&self) -> u64;
+
+    /// Forgets every segment before this one.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system says.
+    fn trim(&mut self, before: u64) -> Result<()>;
 
     /// Ends the log in good order.
     ///
@@ -54,20 +70,36 @@ struct Shared {
     /// Told when there is something to write, or nothing more comes.
     queued: Condvar,
     waiters: Waiters,
+    /// Told when a checkpoint is due.
+    due: Notify,
 }
 
 #[derive(Default)]
 struct Queue {
     entries: Vec<Vec<u8>>,
     appended: u64,
+    /// Where checkpoints begin and end.
+    marks: Vec<Mark>,
     is_closed: bool,
+}
+
+/// What is written at once.
+#[derive(Default)]
+struct Batch {
+    entries: Vec<Vec<u8>>,
+    marks: Vec<Mark>,
+    position: Position,
 }
 
 impl Commit {
     /// Starts the writer of this log.
     pub(super) fn start(log: Box<dyn Log>) -> std::io::Result<Self> {
-        let shared =
-            Arc::new(Shared { queue: Mutex::default(), queued: Condvar::new(), waiters: Waiters::default() });
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            queued: Condvar::new(),
+            waiters: Waiters::default(),
+            due: Notify::new(),
+        });
         let of_writer = shared.clone();
         let writer =
             std::thread::Builder::new().name("log".to_owned()).spawn(move || of_writer.write(log))?;
@@ -121,33 +153,43 @@ impl Shared {
     /// The writer's life.
     fn write(&self, mut log: Box<dyn Log>) {
         let _failed_unless_closed = self.waiters.fail_when_dropped();
-        let mut entries = Vec::new();
-        while let Some(position) = self.take(&mut entries) {
-            match log.append(&entries) {
-                Ok(()) => self.waiters.reach(position),
-                Err(error) => {
-                    tracing::error!(%error, "the log failed: nothing is acknowledged any more");
-                    return self.waiters.fail(failed(&error));
-                }
+        let mut pace = Pace::of(&*log);
+        let mut batch = Batch::default();
+        while self.take(&mut batch) {
+            let segment = log.segment();
+            if let Err(error) = log.append(&batch.entries) {
+                tracing::error!(%error, "the log failed: nothing is acknowledged any more");
+                return self.waiters.fail(failed(&error));
             }
-            entries.clear();
+            self.waiters.reach(batch.position);
+            if let Err(error) = pace.follow(&batch, segment, &mut *log) {
+                tracing::error!(%error, "the log failed: nothing is acknowledged any more");
+                return self.waiters.fail(failed(&error));
+            }
+            if pace.is_due() {
+                self.due.notify_one();
+            }
         }
         if let Err(error) = log.close() {
             tracing::error!(%error, "the log was not closed in good order");
         }
     }
 
-    /// Takes everything queued, once there is something; `None` when nothing more comes.
-    fn take(&self, entries: &mut Vec<Vec<u8>>) -> Option<Position> {
+    /// Takes everything queued, once there is something; answers false when nothing more comes.
+    fn take(&self, batch: &mut Batch) -> bool {
+        batch.entries.clear();
+        batch.marks.clear();
         let mut queue = self.queue.lock();
-        while queue.entries.is_empty() {
+        while queue.entries.is_empty() && queue.marks.is_empty() {
             if queue.is_closed {
-                return None;
+                return false;
             }
             self.queued.wait(&mut queue);
         }
-        std::mem::swap(&mut queue.entries, entries);
-        Some(Position(queue.appended))
+        std::mem::swap(&mut queue.entries, &mut batch.entries);
+        std::mem::swap(&mut queue.marks, &mut batch.marks);
+        batch.position = Position(queue.appended);
+        true
     }
 }
 
@@ -228,7 +270,22 @@ impl Engine {
 
 impl Log for crate::log::Log {
     fn append(&mut self, entries: &[Vec<u8>]) -> Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
         self.append(entries).map(drop)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.segments().map(|segment| segment.bytes).sum()
+    }
+
+    fn segment(&self) -> u64 {
+        self.segments().last().map_or(0, |segment| segment.number)
+    }
+
+    fn trim(&mut self, before: u64) -> Result<()> {
+        self.trim(before)
     }
 
     fn close(self: Box<Self>) -> Result<()> {

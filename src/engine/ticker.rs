@@ -15,11 +15,23 @@ pub(super) async fn run(engine: Engine) {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = engine.0.earlier.notified() => {}
+            () = engine.checkpoint_due() => {
+                let engine = engine.clone();
+                // It fails only if the log did, and that is told where it matters.
+                tokio::spawn(async move { drop(engine.checkpoint().await) });
+            }
         }
     }
 }
 
 impl Engine {
+    async fn checkpoint_due(&self) {
+        match &self.0.commit {
+            Some(commit) => commit.checkpoint_due().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// How long nothing is due; `None` once stopped.
     fn pause(&self) -> Option<Duration> {
         /// Longest sleep: a bound for the timer, nothing else.

@@ -6,37 +6,53 @@ use super::Machine;
 use super::messages::item_without_messages;
 use crate::core::sessions::Link;
 use crate::core::tests::invariants;
-use crate::core::{Core, CoreOptions, Effects, JobKey, WatchItem};
+use crate::core::{Core, CoreOptions, Effects, ImageBounds, JobKey, Record, WatchItem};
 use crate::job::{EventTypes, JobId, JobState, JobView};
 
 impl Machine {
-    /// The core that the records of this run make.
-    fn relived(&self) -> Core {
+    /// The core that these records make.
+    fn relived(&self, records: impl IntoIterator<Item = Record>) -> Core {
         // Attempts that are lost may end their jobs: those must not push others out.
         let options = CoreOptions { retention_bytes_max: u64::MAX, ..super::options() };
         let mut core = Core::new(options, [4; 32]);
-        for record in &self.records {
-            core.replay(record.clone());
-        }
+        records.into_iter().for_each(|record| core.replay(record));
         core.resume(self.now, &mut Effects::recording());
         core
     }
 
     pub(super) fn check_relived(&self) {
-        let again = self.relived();
-        invariants::check(&again);
+        self.check_same(&self.relived(self.records.iter().cloned()));
+        // What is there now is as good as all that led to it, and may follow it.
+        let image = self.image();
+        self.check_same(&self.relived(image.iter().cloned()));
+        self.check_same(&self.relived(self.records.iter().cloned().chain(image)));
+    }
+
+    fn image(&self) -> Vec<Record> {
+        let mut records = self.core.image_beside_jobs();
+        let mut next = Some(0);
+        while let Some(from) = next {
+            let (jobs, after) = self.core.images(from, ImageBounds { jobs: 3, bytes: 4_000 });
+            records.extend(jobs);
+            next = after;
+        }
+        records
+    }
+
+    fn check_same(&self, again: &Core) {
+        invariants::check(again);
         assert_eq!(again.job_count(), self.core.job_count());
         for job in self.model.jobs.iter().filter(|job| job.present) {
             let key = self.core.find(job.id).expect("present in both");
             match self.ran_in_the_server(key) {
-                true => self.check_lost(&again, job.id),
+                true => self.check_lost(again, job.id),
                 false => {
-                    assert_eq!(whole(&again, job.id), whole(&self.core, job.id));
-                    assert_eq!(cancel(&again, job.id), cancel(&self.core, job.id));
+                    assert_eq!(whole(again, job.id), whole(&self.core, job.id));
+                    assert_eq!(cancel(again, job.id), cancel(&self.core, job.id));
                 }
             }
         }
-        self.check_reports_taken(&again);
+        self.check_reports_taken(again);
         for (name, queue) in &self.core.lanes.queues {
             assert_eq!(again.lanes.queues.get(name).is_some_and(|again| again.paused), queue.paused);
         }

@@ -42,7 +42,7 @@ pub(super) struct Span {
 
 #[derive(Message)]
 pub(super) struct Record {
-    #[prost(oneof = "Sort", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "Sort", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub(super) sort: Option<Sort>,
 }
 
@@ -62,6 +62,8 @@ pub(super) enum Sort {
     CancelHastened(CancelHastened),
     #[prost(message, tag = "7")]
     ReportsTaken(ReportsTaken),
+    #[prost(message, tag = "8")]
+    Dropped(Dropped),
 }
 
 #[derive(Message)]
@@ -358,4 +360,13 @@ pub(super) struct ReportsTaken {
     pub(super) instance: Option<Wide>,
     #[prost(uint64, tag = "2")]
     pub(super) newest: u64,
+}
+
+#[derive(Message)]
+pub(super) struct Dropped {
+    #[prost(message, optional, tag = "1")]
+    pub(super) id: Option<Wide>,
+    /// Three numbers a range.
+    #[prost(uint32, repeated, tag = "2")]
+    pub(super) ranges: Vec<u32>,
 }

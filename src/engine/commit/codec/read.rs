@@ -81,6 +81,9 @@ impl TryFrom<message::Record> for Record {
             message::Sort::CancelHastened(message::CancelHastened { id, force_at }) => {
                 Self::CancelHastened(part("job id", id)?.into(), or_never(force_at)?)
             }
+            message::Sort::Dropped(message::Dropped { id, ranges }) => {
+                Self::Dropped(part("job id", id)?.into(), ranges.as_chunks().0.into())
+            }
             message::Sort::ReportsTaken(message::ReportsTaken { instance, newest }) => {
                 Self::ReportsTaken(Uuid::from_u128(part("instance", instance)?.into()), newest)
             }

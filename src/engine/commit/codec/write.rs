@@ -80,6 +80,10 @@ impl From<&Record> for message::Record {
                 id: Some((*id).into()),
                 force_at: unless_never(*force_at),
             }),
+            Record::Dropped(id, ranges) => message::Sort::Dropped(message::Dropped {
+                id: Some((*id).into()),
+                ranges: ranges.as_flattened().to_vec(),
+            }),
             Record::ReportsTaken(instance, newest) => message::Sort::ReportsTaken(message::ReportsTaken {
                 instance: Some((*instance).into()),
                 newest: *newest,

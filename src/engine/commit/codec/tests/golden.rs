@@ -139,6 +139,7 @@ fn the_bytes_of_every_record_stay_as_they_are() {
         (Record::QueuePaused("q".into(), true), QUEUE_PAUSED),
         (Record::CancelHastened(id(16), Duration::from_millis(2500)), CANCEL_HASTENED),
         (Record::ReportsTaken(Uuid::from_u128(4), 300), REPORTS_TAKEN),
+        (Record::Dropped(id(16), [[1, 2, 300]].into()), DROPPED),
     ];
     for (record, expected) in all {
         let bytes = bytes_of(std::slice::from_ref(&record));
@@ -190,3 +191,4 @@ const REMOVED: &str = "1a1f221d 0a120908 07060504 03020111 100f0e0d 0c0b0a09 110
 const QUEUE_PAUSED: &str = "1a072a05 0a017110 01";
 const CANCEL_HASTENED: &str = "1a20321e 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12080802 1080cab5 ee01";
 const REPORTS_TAKEN: &str = "1a103a0e 0a091104 00000000 00000010 ac02";
+const DROPPED: &str = "1a1c421a 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12040102 ac02";

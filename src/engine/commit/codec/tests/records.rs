@@ -63,6 +63,7 @@ pub(super) fn record() -> BoxedStrategy<Record> {
         1 => (id(), of(time())).prop_map(|(id, expired)| Record::Removed(id, expired)),
         1 => (text(), any::<bool>()).prop_map(|(name, paused)| Record::QueuePaused(name.into(), paused)),
         1 => (id(), span()).prop_map(|(id, force_at)| Record::CancelHastened(id, force_at)),
+        1 => (id(), vec(any::<[u32; 3]>(), 0..4)).prop_map(|(id, ranges)| Record::Dropped(id, ranges.into())),
         1 => (any::<u128>(), any::<u64>())
             .prop_map(|(instance, newest)| Record::ReportsTaken(Uuid::from_u128(instance), newest)),
     ]

@@ -1,0 +1,118 @@
+//! The records that make what is there now, in place of all that led to it: for a log that forgets its past.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Core;
+use super::entry::{Entry, LeaseId};
+use super::history::{Detail, Transition};
+use super::record::{Accepted, Moved, Record, Running};
+use super::sessions::Link;
+use super::table::JobKey;
+use crate::job::{JobId, JobState};
+
+/// How much is put in one piece of an image; a job that is larger comes alone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ImageBounds {
+    pub(crate) jobs: usize,
+    pub(crate) bytes: u64,
+}
+
+impl Core {
+    /// What is not part of any job: paused queues, jobs that expired, reports that were taken.
+    pub(crate) fn image_beside_jobs(&self) -> Vec<Record> {
+        let queues = self.lanes.queues.iter().filter(|(_, queue)| queue.paused);
+        let paused = queues.map(|(name, _)| Record::QueuePaused(name.clone(), true));
+        let expired = self.finished.expired().map(|(id, time)| Record::Removed(id, Some(time)));
+        let sessions = self.sessions.in_order().into_iter().filter_map(|key| self.sessions.get(key));
+        let taken = sessions.filter_map(|session| match session.link {
+            Link::Stream(instance) if session.reports_taken > 0 => {
+                Some(Record::ReportsTaken(instance, session.reports_taken))
+            }
+            _ => None,
+        });
+        paused.chain(expired).chain(taken).collect()
+    }
+
+    /// The next jobs from this place in the order of acceptance on, as many as fit; and where the one after them is.
+    pub(crate) fn images(&self, from: u64, bounds: ImageBounds) -> (Vec<Record>, Option<u64>) {
+        let mut keys = self.table.accepted_from(from).peekable();
+        let (mut records, mut jobs, mut bytes) = (Vec::new(), 0, 0);
+        while let Some(key) = keys.next_if(|key| {
+            jobs += 1;
+            bytes += self.table[*key].weight();
+            jobs == 1 || (jobs <= bounds.jobs && bytes <= bounds.bytes)
+        }) {
+            records.extend(self.image(key));
+        }
+        (records, keys.next().map(|key| self.table[key].accepted))
+    }
+
+    /// A job as it is, as records of a job that was accepted just now and came to this at once.
+    fn image(&self, key: JobKey) -> Vec<Record> {
+        let entry = &self.table[key];
+        let accepted = Accepted {
+            deadline: if entry.history.is_empty() { resting_deadline(entry) } else { Duration::MAX },
+            ..Accepted::of(entry, self.spec(key))
+        };
+        let mut news: Vec<_> = entry
+            .history
+            .iter()
+            .map(|transition| (transition.sequence, self.moved(entry, transition)))
+            .collect();
+        if let Some(stream) = &entry.stream {
+            news.extend(stream.events().map(|event| (event.sequence, Record::Reported(entry.id, event))));
+        }
+        news.sort_by_key(|(sequence, _)| *sequence);
+        let dropped = entry.stream.as_ref().and_then(|stream| dropped(entry.id, stream.dropped()));
+        let first = [Record::Accepted(Box::new(accepted))];
+        first.into_iter().chain(news.into_iter().map(|(_, record)| record)).chain(dropped).collect()
+    }
+
+    fn moved(&self, entry: &Entry, transition: &Transition) -> Record {
+        let is_last = entry.history.last().is_some_and(|last| last.sequence == transition.sequence);
+        let event = entry.transition_event(transition);
+        let moved = match is_last {
+            true => {
+                let live = entry.live.as_ref().filter(|_| entry.state == JobState::Running);
+                let running = live.and_then(|live| self.sessions.running(live));
+                Moved { deadline: resting_deadline(entry), ..Moved::of(entry, event, running) }
+            }
+            false => Moved {
+                id: entry.id,
+                event,
+                lost: 0,
+                released: 0,
+                cancel_requested: false,
+                deadline: Duration::MAX,
+                expire_time: None,
+                running: who_ran(&transition.detail),
+            },
+        };
+        Record::Moved(Box::new(moved))
+    }
+}
+
+/// What comes next of a job that no worker has; a worker that has it is another matter after a restart.
+fn resting_deadline(entry: &Entry) -> Duration {
+    match entry.state {
+        JobState::Queued => Duration::MAX,
+        _ => entry.deadline,
+    }
+}
+
+/// Of an attempt that is over only its worker's name is kept.
+fn who_ran(detail: &Detail) -> Option<Running> {
+    let Detail::Worker(worker) = detail else { return None };
+    Some(Running {
+        lease: LeaseId::from_u128(0),
+        link: Link::Pool,
+        worker: worker.clone(),
+        attempt_deadline: Duration::ZERO,
+        cancel: None,
+    })
+}
+
+fn dropped(id: JobId, ranges: Vec<[u32; 3]>) -> Option<Record> {
+    (!ranges.is_empty()).then(|| Record::Dropped(id, Arc::from(ranges)))
+}
