@@ -6,6 +6,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
+use tonic::transport::{Channel, Endpoint};
+
 use super::wait_for;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_jobstream");
@@ -43,6 +45,16 @@ impl Dev {
 
     pub(crate) fn signal(&self, signal: Signal) {
         send(&self.child, signal);
+    }
+
+    /// A connection of its own; it is made when it is used, and again after it is lost.
+    pub(crate) fn channel(&self) -> Channel {
+        Endpoint::from_shared(format!("http://{}", self.address)).expect("an address").connect_lazy()
+    }
+
+    /// Kills it and waits until it is gone.
+    pub(crate) async fn kill(mut self) {
+        wait_for("the server is gone", self.child.kill()).await.expect("it runs");
     }
 
     /// Waits for its end; answers its exit code and stderr.
