@@ -139,6 +139,8 @@ pub(crate) struct Core {
     /// Attempts of an earlier life.
     recovered: replay::Recovered,
     draining: bool,
+    /// Why no new job is accepted, if none is.
+    refusal: Option<Error>,
 }
 
 impl Core {
@@ -159,6 +161,7 @@ impl Core {
             lease_ids: StdRng::from_seed(lease_seed),
             recovered: replay::Recovered::default(),
             draining: false,
+            refusal: None,
         }
     }
 
@@ -277,6 +280,11 @@ impl Core {
             true => Ok(()),
             false => Err(illegal_state(entry.id, entry.state, "SUCCEEDED, FAILED or CANCELLED", "retried")),
         }
+    }
+
+    /// Accepts no new job for this reason from now on, or accepts them again. Those that are known are still answered.
+    pub(crate) fn refuse_new(&mut self, why: Option<Error>) {
+        self.refusal = why;
     }
 
     /// Whether [`Core::drain`] was called.

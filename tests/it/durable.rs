@@ -3,6 +3,8 @@
 mod attempts;
 mod checker;
 mod directory;
+mod failing;
+mod full;
 mod journal;
 mod kept;
 mod kills;

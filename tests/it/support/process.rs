@@ -26,7 +26,19 @@ impl Dev {
 
     pub(crate) async fn start_at(listen: &str, args: &[&str]) -> Self {
         let mut command = Command::new(BINARY);
-        command.args(["dev", "--listen", listen]).args(args).kill_on_drop(true);
+        command.args(["dev", "--listen", listen]).args(args);
+        Self::start_by(command).await
+    }
+
+    /// One whose server runs in a process that a script prepared, which replaces itself with `"$@"`.
+    pub(crate) async fn start_in(script: &str, args: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-euc", script, "sh", BINARY, "dev", "--listen", "127.0.0.1:0"]).args(args);
+        Self::start_by(command).await
+    }
+
+    async fn start_by(mut command: Command) -> Self {
+        command.kill_on_drop(true);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let mut banner = String::new();
