@@ -141,6 +141,8 @@ pub(crate) struct Core {
     /// Attempts of an earlier life.
     recovered: replay::Recovered,
     draining: bool,
+    /// Why no new job is accepted, if none is.
+    refusal: Option<Error>,
 }
 
 impl Core {
@@ -161,6 +163,7 @@ impl Core {
             lease_ids: StdRng::from_seed(lease_seed),
             recovered: replay::Recovered::default(),
             draining: false,
+            refusal: None,
         }
     }
 
@@ -279,6 +282,11 @@ impl Core {
             true => Ok(()),
             false => Err(illegal_state(entry.id, entry.state, "SUCCEEDED, FAILED or CANCELLED", "retried")),
         }
+    }
+
+    /// Accepts no new job for this reason from now on, or accepts them again. Those that are known are still answered.
+    pub(crate) fn refuse_new(&mut self, why: Option<Error>) {
+        self.refusal = why;
     }
 
     /// Whether [`Core::drain`] was called.

@@ -347,6 +347,9 @@ impl Engine {
         let (answer, delivery) = {
             let mut state = self.0.state.lock();
             let now = self.now();
+            if let Some(commit) = commit {
+                state.core.refuse_new(commit.refusal());
+            }
             let answer = apply(&mut state, now, &mut effects);
             if let (Some(commit), Some(records)) =
                 (commit, effects.records.take_if(|records| !records.is_empty()))

@@ -116,6 +116,9 @@ impl Core {
         if self.draining {
             return Err(draining());
         }
+        if let Some(refusal) = &self.refusal {
+            return Err(refusal.clone());
+        }
         let (jobs_max, bytes_max) = (self.options.jobs_max, self.options.job_bytes_max);
         if self.live_jobs + jobs > jobs_max {
             let message =

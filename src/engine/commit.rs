@@ -5,34 +5,52 @@
 
 mod checkpoint;
 pub(super) mod codec;
+mod opening;
+#[cfg(test)]
+mod tests;
 mod waiters;
+mod writer;
 
-use std::path::Path;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
-use super::{Engine, EngineOptions};
-use crate::clock::{Clock, Now};
-use crate::core::{Core, Effects, Record};
+use super::Engine;
+use crate::clock::Now;
+use crate::core::Record;
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::Timestamp;
-use checkpoint::{Mark, Pace};
-use codec::Unreadable;
+use crate::log::ENTRY_BYTES_MAX;
+use checkpoint::Mark;
 use waiters::Waiters;
+
+/// Bytes of entries that may be queued before whoever makes more is held back. While they are written, as many again may
+/// be queued: both together stay within what [`crate::log::Options::reserve_bytes`] keeps for the ends of running jobs.
+pub(super) const QUEUE_BYTES_MAX: usize = 8 << 20;
 
 /// Where entries go. Calls block, and come from one thread.
 pub(crate) trait Log: Send {
-    /// Writes the entries and makes them durable, in order. After the first failure nothing is tried again.
+    /// Writes the entries and makes them durable, in order.
     ///
     /// # Errors
     ///
-    /// Whatever the file system says.
+    /// `DiskFull` if there is no room: nothing was written, and it may be tried again if [`Log::prepare`] does not fail.
+    /// After any other error nothing is tried again.
     fn append(&mut self, entries: &[Vec<u8>]) -> Result<()>;
+
+    /// Gets ready for what comes, a part at a time, and looks whether a full disk has room again. Answers whether another
+    /// part is left.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system, and that of an append that failed for good. A full disk is none.
+    fn prepare(&mut self) -> Result<bool>;
+
+    /// Whether new work may be taken on, and not only the ends of what runs.
+    fn has_room(&self) -> bool;
 
     /// Bytes of everything that is kept.
     fn bytes(&self) -> u64;
@@ -44,7 +62,7 @@ pub(crate) trait Log: Send {
     ///
     /// # Errors
     ///
-    /// Whatever the file system says.
+    /// Those of the file system: nothing more is written then.
     fn trim(&mut self, before: u64) -> Result<()>;
 
     /// Ends the log in good order.
@@ -62,7 +80,7 @@ pub(crate) struct Position(u64);
 /// The queue to the log, and who waits for it.
 pub(super) struct Commit {
     shared: Arc<Shared>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writer: Mutex<Option<JoinHandle<Result<()>>>>,
 }
 
 struct Shared {
@@ -70,25 +88,39 @@ struct Shared {
     /// Told when there is something to write, or nothing more comes.
     queued: Condvar,
     waiters: Waiters,
+    /// What the log takes, as a number of [`Takes`].
+    takes: AtomicU8,
     /// Told when a checkpoint is due.
     due: Notify,
+}
+
+/// What the log takes now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    All,
+    /// The ends of what runs, but no new jobs: the disk is full.
+    Ends,
+    Nothing,
 }
 
 #[derive(Default)]
 struct Queue {
     entries: Vec<Vec<u8>>,
+    bytes: usize,
     appended: u64,
     /// Where checkpoints begin and end.
     marks: Vec<Mark>,
     is_closed: bool,
+    /// The writer is gone: what is queued is written by nobody.
+    is_over: bool,
+    /// Who waits for the queue to be taken.
+    held: Vec<Waker>,
 }
 
-/// What is written at once.
-#[derive(Default)]
-struct Batch {
-    entries: Vec<Vec<u8>>,
-    marks: Vec<Mark>,
-    position: Position,
+impl Queue {
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.marks.is_empty()
+    }
 }
 
 impl Commit {
@@ -98,6 +130,7 @@ impl Commit {
             queue: Mutex::default(),
             queued: Condvar::new(),
             waiters: Waiters::default(),
+            takes: AtomicU8::new(Takes::All as u8),
             due: Notify::new(),
         });
         let of_writer = shared.clone();
@@ -106,14 +139,20 @@ impl Commit {
         Ok(Self { shared, writer: Mutex::new(Some(writer)) })
     }
 
-    /// Queues what a command recorded. Called under the engine's lock, so that entries stand in the order of commands.
+    /// Queues what a command recorded. Called under the engine's lock, so that entries stand in the order of commands;
+    /// so it never waits, and what is queued beyond [`QUEUE_BYTES_MAX`] is what was on its way before anybody was held.
     pub(super) fn append(&self, now: Now, records: &[Record]) {
-        let mut entry = Vec::new();
-        codec::encode(now, records, &mut entry);
+        let mut entries = Vec::new();
+        encode(now, records, &mut entries);
         let mut queue = self.shared.queue.lock();
-        queue.appended += 1;
-        queue.entries.push(entry);
-        if queue.entries.len() == 1 {
+        queue.appended += entries.len() as u64;
+        if queue.is_over {
+            return;
+        }
+        queue.bytes += entries.iter().map(Vec::len).sum::<usize>();
+        let was_empty = queue.entries.is_empty();
+        queue.entries.append(&mut entries);
+        if was_empty {
             self.shared.queued.notify_one();
         }
     }
@@ -132,102 +171,73 @@ impl Commit {
         self.shared.waiters.poll(position, context)
     }
 
-    /// Writes what is queued and ends the log; blocks until that is done.
-    pub(super) fn close(&self) {
+    /// Whether less than [`QUEUE_BYTES_MAX`] is queued.
+    fn has_room(&self) -> bool {
+        self.shared.queue.lock().bytes < QUEUE_BYTES_MAX
+    }
+
+    /// Waits until less than [`QUEUE_BYTES_MAX`] is queued.
+    pub(super) fn poll_room(&self, context: &Context<'_>) -> Poll<()> {
+        let mut queue = self.shared.queue.lock();
+        if queue.bytes < QUEUE_BYTES_MAX {
+            return Poll::Ready(());
+        }
+        queue.held.push(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Why no new job may be accepted, if none may.
+    pub(super) fn refusal(&self) -> Option<Error> {
+        match self.shared.takes() {
+            Takes::All => None,
+            Takes::Ends => Some(disk_full()),
+            Takes::Nothing => Some(failed()),
+        }
+    }
+
+    /// Writes what is queued and ends the log; blocks until that is done. Only the first call does anything.
+    ///
+    /// # Errors
+    ///
+    /// What the log failed with, now or before.
+    pub(super) fn close(&self) -> Result<()> {
         self.shared.queue.lock().is_closed = true;
         self.shared.queued.notify_one();
-        if let Some(writer) = self.writer.lock().take() {
-            // A writer that panicked has failed the log for everyone who waits.
-            let _ = writer.join();
+        match self.writer.lock().take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(ended)) => ended,
+            Some(Err(_)) => Err(Error::new(ErrorKind::Internal, "the writer of the log panicked")),
         }
     }
 }
 
 impl Drop for Commit {
     fn drop(&mut self) {
-        self.close();
+        // Whoever wants to know has called it before.
+        let _ = self.close();
     }
 }
 
 impl Shared {
-    /// The writer's life.
-    fn write(&self, mut log: Box<dyn Log>) {
-        let _failed_unless_closed = self.waiters.fail_when_dropped();
-        let mut pace = Pace::of(&*log);
-        let mut batch = Batch::default();
-        while self.take(&mut batch) {
-            let segment = log.segment();
-            if let Err(error) = log.append(&batch.entries) {
-                tracing::error!(%error, "the log failed: nothing is acknowledged any more");
-                return self.waiters.fail(failed(&error));
-            }
-            self.waiters.reach(batch.position);
-            if let Err(error) = pace.follow(&batch, segment, &mut *log) {
-                tracing::error!(%error, "the log failed: nothing is acknowledged any more");
-                return self.waiters.fail(failed(&error));
-            }
-            if pace.is_due() {
-                self.due.notify_one();
-            }
-        }
-        if let Err(error) = log.close() {
-            tracing::error!(%error, "the log was not closed in good order");
-        }
-    }
-
-    /// Takes everything queued, once there is something; answers false when nothing more comes.
-    fn take(&self, batch: &mut Batch) -> bool {
-        batch.entries.clear();
-        batch.marks.clear();
-        let mut queue = self.queue.lock();
-        while queue.entries.is_empty() && queue.marks.is_empty() {
-            if queue.is_closed {
-                return false;
-            }
-            self.queued.wait(&mut queue);
-        }
-        std::mem::swap(&mut queue.entries, &mut batch.entries);
-        std::mem::swap(&mut queue.marks, &mut batch.marks);
-        batch.position = Position(queue.appended);
-        true
+    fn takes(&self) -> Takes {
+        let now = self.takes.load(Ordering::Relaxed);
+        [Takes::All, Takes::Ends].into_iter().find(|takes| *takes as u8 == now).unwrap_or(Takes::Nothing)
     }
 }
 
+/// One entry for all records; more only if it would be larger than an entry may be.
+fn encode(now: Now, records: &[Record], entries: &mut Vec<Vec<u8>>) {
+    let mut entry = Vec::new();
+    codec::encode(now, records, &mut entry);
+    if entry.len() > ENTRY_BYTES_MAX && records.len() > 1 {
+        let (first, second) = records.split_at(records.len() / 2);
+        encode(now, first, entries);
+        return encode(now, second, entries);
+    }
+    entries.push(entry);
+}
+
 impl Engine {
-    /// An engine that keeps its jobs in this directory, with what is in it: see [`Engine::start`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`crate::log::Log::open`]; `LogRefused` if a newer version wrote an entry, `LogDamaged` if one means
-    /// nothing.
-    pub fn open(options: EngineOptions, directory: &Path) -> Result<Self> {
-        let mut core = Core::new(options.core.clone(), rand::random());
-        let mut last = Now { monotonic: Duration::ZERO, wall: Timestamp::default() };
-        let replay = |position, bytes: &[u8]| {
-            let entry = codec::decode(bytes).map_err(|why| unreadable(&why, position, directory))?;
-            last = entry.now;
-            entry.records.into_iter().for_each(|record| core.replay(record));
-            Ok(())
-        };
-        let (log, _) = crate::log::Log::open(directory, &crate::log::Options::default(), replay)?;
-        Self::resume(core, last, Box::new(log), options)
-            .map_err(|error| failed_to("start its writer", &error))
-    }
-
-    /// An engine that keeps its jobs in this log, with its ticker on the present tokio runtime. `core` has taken in what
-    /// the log held, the last of it at `last`.
-    fn resume(mut core: Core, last: Now, log: Box<dyn Log>, options: EngineOptions) -> std::io::Result<Self> {
-        let clock = Clock::system_after(last.monotonic);
-        let mut effects = Effects { records: Some(Vec::new()), ..Effects::default() };
-        let now = clock.now();
-        core.resume(now, &mut effects);
-        let commit = Commit::start(log)?;
-        if let Some(records) = effects.records.filter(|records| !records.is_empty()) {
-            commit.append(now, &records);
-        }
-        Ok(Self::of(core, options, clock, Some(commit)).ticking())
-    }
-
     /// Whether it keeps a log.
     pub fn is_durable(&self) -> bool {
         self.0.commit.is_some()
@@ -250,11 +260,18 @@ impl Engine {
         }
     }
 
-    /// Ends the log in good order, once everything queued is written; blocks. Nothing becomes durable after it.
-    pub fn close(&self) {
-        if let Some(commit) = &self.0.commit {
-            commit.close();
+    /// Waits while more is reported than the disk takes; at once without a log. Whoever brings something new asks before
+    /// it is read.
+    pub(crate) fn poll_room(&self, context: &Context<'_>) -> Poll<()> {
+        match &self.0.commit {
+            Some(commit) => commit.poll_room(context),
+            None => Poll::Ready(()),
         }
+    }
+
+    /// Whether the disk keeps up with what is reported.
+    pub(crate) fn has_room(&self) -> bool {
+        self.0.commit.as_ref().is_none_or(Commit::has_room)
     }
 
     /// Waits until everything that was seen until now is on disk; at once without a log.
@@ -266,14 +283,36 @@ impl Engine {
         let position = self.position();
         std::future::poll_fn(|context| self.poll_durable(position, context)).await
     }
+
+    /// Waits until the log has failed, or was closed: nothing becomes durable any more. For good without a log.
+    pub async fn log_failure(&self) -> Error {
+        let never = Position(u64::MAX);
+        if self.is_durable()
+            && let Err(error) = std::future::poll_fn(|context| self.poll_durable(never, context)).await
+        {
+            return error;
+        }
+        std::future::pending().await
+    }
+
+    /// Ends the log in good order, once everything queued is written; blocks. Nothing becomes durable after it. Only the
+    /// first call does anything.
+    ///
+    /// # Errors
+    ///
+    /// What the log failed with, now or before: what was not acknowledged since then is not kept.
+    pub fn close(&self) -> Result<()> {
+        self.0.commit.as_ref().map_or(Ok(()), Commit::close)
+    }
 }
 
 impl Log for crate::log::Log {
     fn append(&mut self, entries: &[Vec<u8>]) -> Result<()> {
-        if entries.is_empty() {
-            return Ok(());
-        }
         self.append(entries).map(drop)
+    }
+
+    fn prepare(&mut self) -> Result<bool> {
+        self.prepare()
     }
 
     fn bytes(&self) -> u64 {
@@ -288,26 +327,22 @@ impl Log for crate::log::Log {
         self.trim(before)
     }
 
+    fn has_room(&self) -> bool {
+        self.has_room()
+    }
+
     fn close(self: Box<Self>) -> Result<()> {
         (*self).close()
     }
 }
 
-/// An entry that is whole and yet cannot be read.
-fn unreadable(why: &Unreadable, position: crate::log::Position, directory: &Path) -> Error {
-    let (file, offset) = (position.file(directory), position.offset);
-    let message = format!("{}, byte {offset}: {why}", file.display());
-    match why {
-        Unreadable::Newer(_) => Error::new(ErrorKind::LogRefused, message),
-        Unreadable::Damaged(_) => Error::new(ErrorKind::LogDamaged { file, offset }, message),
-    }
-}
-
-fn failed_to(what: &str, error: &std::io::Error) -> Error {
-    Error::new(ErrorKind::LogFailed, format!("the log cannot {what}: {error}"))
-}
-
-fn failed(error: &Error) -> Error {
-    let message = format!("the log cannot be written, nothing more is accepted: {error}");
+/// What callers are told; what happened is in the server's own log.
+fn failed() -> Error {
+    let message = "the server cannot write its log: nothing more is acknowledged before it is restarted";
     Error::new(ErrorKind::LogFailed, message)
+}
+
+fn disk_full() -> Error {
+    let message = "the disk of the server's log is full: running jobs may end, new ones must wait for room";
+    Error::new(ErrorKind::DiskFull, message)
 }

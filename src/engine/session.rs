@@ -169,6 +169,16 @@ impl Drop for Session {
 }
 
 impl Reporter {
+    /// Waits while more is reported than the disk takes.
+    pub async fn room(&self) {
+        poll_fn(|context| self.engine.poll_room(context)).await;
+    }
+
+    /// Whether the disk keeps up with what is reported.
+    pub(crate) fn has_room(&self) -> bool {
+        self.engine.has_room()
+    }
+
     /// Adds progress, output or a log line to the job's events.
     ///
     /// # Errors

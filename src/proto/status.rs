@@ -20,6 +20,8 @@ pub(crate) const DOMAIN: &str = "jobstream";
 /// Trailing metadata that tells a client's retry policy how long to pause, in milliseconds.
 pub(crate) const RETRY_PUSHBACK: &str = "grpc-retry-pushback-ms";
 
+/// When to come back to a server whose disk is full or has failed: somebody has to see to it.
+const LOG_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Most bytes of a status message; percent-encoded on the wire, it may take three times as many.
 const MESSAGE_BYTES_MAX: usize = 1024;
 /// Most bytes of one value in the details.
@@ -118,8 +120,8 @@ fn explain(error: &Error, boot_id: &str) -> Explained {
         ErrorKind::ConnectionClosing { retry_after } => {
             Explained::new(Code::Unavailable, "CONNECTION_CLOSING").retry(*retry_after)
         }
-        ErrorKind::DiskFull => Explained::new(Code::ResourceExhausted, "DISK_FULL"),
-        ErrorKind::LogFailed => Explained::new(Code::Unavailable, "LOG_FAILED"),
+        ErrorKind::DiskFull => Explained::new(Code::ResourceExhausted, "DISK_FULL").retry(LOG_RETRY_AFTER),
+        ErrorKind::LogFailed => Explained::new(Code::Unavailable, "LOG_FAILED").retry(LOG_RETRY_AFTER),
         ErrorKind::LogDamaged { offset, .. } => {
             Explained::new(Code::DataLoss, "LOG_DAMAGED").fact("offset", offset)
         }

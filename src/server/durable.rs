@@ -1,14 +1,15 @@
-//! Nothing leaves the server before the records that caused it are on disk: answers wait here for their position.
+//! Nothing leaves the server before the records that caused it are on disk: answers wait here for their position. And
+//! nothing new is read while more waits for the disk than it takes: what is not read holds back whoever sends it.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::{Body as _, Frame, SizeHint};
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 
 use crate::engine::{Engine, Position};
 use crate::error::Error;
@@ -22,20 +23,33 @@ const STREAMING: [&str; 4] = [
     "/jobstream.v1.WorkerService/Work",
 ];
 
+/// The calls whose requests go on coming after the first.
+const READING: [&str; 2] = ["/jobstream.v1.JobService/SubmitStream", "/jobstream.v1.WorkerService/Work"];
+
 /// What holds back the answer to one call.
 pub(super) struct Gate {
     engine: Engine,
     is_streaming: bool,
+    /// Whether the call may begin.
+    is_open: bool,
     /// The answer, and what it waits for.
     held: Option<(Position, Response<Body>)>,
 }
 
 impl Gate {
-    /// The gate of a call to this path, if the engine keeps a log.
-    pub(super) fn of(engine: &Engine, path: &str) -> Option<Self> {
-        let is_ours = path.starts_with("/jobstream.v1.");
-        let is_streaming = STREAMING.contains(&path);
-        (is_ours && engine.is_durable()).then(|| Self { engine: engine.clone(), is_streaming, held: None })
+    /// The gate of this call, if it has to do with jobs. The rest of its request waits for room as its beginning does.
+    pub(super) fn of(engine: &Engine, request: Request<Body>) -> (Option<Self>, Request<Body>) {
+        let path = request.uri().path();
+        if !path.starts_with("/jobstream.v1.") {
+            return (None, request);
+        }
+        let (is_streaming, is_reading) = (STREAMING.contains(&path), READING.contains(&path));
+        let gate = Self { engine: engine.clone(), is_streaming, is_open: false, held: None };
+        let request = match is_reading {
+            true => request.map(|inner| Body::new(HeldBody { engine: engine.clone(), inner })),
+            false => request,
+        };
+        (Some(gate), request)
     }
 
     /// The answer of `call`, once it may leave.
@@ -44,8 +58,15 @@ impl Gate {
         call: Pin<&mut impl Future<Output = Result<Response<Body>, E>>>,
         context: &mut Context<'_>,
     ) -> Poll<Result<Response<Body>, E>> {
+        if !self.is_open {
+            ready!(self.engine.poll_room(context));
+            self.is_open = true;
+        }
         if self.held.is_none() {
             let answer = ready!(call.poll(context))?;
+            if is_refused(&answer) {
+                return Poll::Ready(Ok(answer));
+            }
             self.held = Some((self.engine.position(), answer));
         }
         let Some((position, _)) = &self.held else { return Poll::Pending };
@@ -60,6 +81,38 @@ impl Gate {
 
     fn status(&self, error: &Error) -> Status {
         to_status(error, self.engine.boot_id())
+    }
+}
+
+/// Whether nothing was kept of the call because something is full: that waits for nothing, least of all for a full disk.
+fn is_refused(answer: &Response<Body>) -> bool {
+    Status::from_header_map(answer.headers()).is_some_and(|status| status.code() == Code::ResourceExhausted)
+}
+
+/// A stream of requests that is read only while the disk keeps up.
+struct HeldBody {
+    engine: Engine,
+    inner: Body,
+}
+
+impl http_body::Body for HeldBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        ready!(self.engine.poll_room(context));
+        Pin::new(&mut self.inner).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
     }
 }
 

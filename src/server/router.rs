@@ -52,7 +52,10 @@ impl Service<Request<Body>> for Router {
     }
 
     fn call(&mut self, request: Request<Body>) -> RouterFuture {
-        let gate = self.engine.as_ref().and_then(|engine| Gate::of(engine, request.uri().path()));
+        let (gate, request) = match &self.engine {
+            Some(engine) => Gate::of(engine, request),
+            None => (None, request),
+        };
         let call = match &mut self.jobs {
             Some(jobs) if request.uri().path().starts_with(JOBS_PATH) => Call::Job(jobs.call(request)),
             _ => Call::Other(Box::new(self.others.call(request))),

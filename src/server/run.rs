@@ -121,21 +121,26 @@ impl Server {
         options.limits.drain_grace = options.limits.drain_grace.min(GOAWAY_GRACE);
         options.limits.closing_linger = options.limits.closing_linger.min(GOAWAY_GRACE);
         let mut serving = tokio::spawn(serve_router(listener, router, options, lifecycle.clone()));
+        let failing = async {
+            self.engine.log_failure().await;
+            stop_serving(&health).await;
+            std::future::pending::<()>().await
+        };
         tokio::select! {
             () = shutdown.graceful.cancelled() => {}
             () = shutdown.now.cancelled() => {}
+            () = failing => {}
             ended = &mut serving => {
                 let listener = ended.map_err(io::Error::other)??;
                 return Ok(self.report(0, 0, listener));
             }
         }
-        health.set_service_status("", ServingStatus::NotServing).await;
-        for service in SERVICES {
-            health.set_service_status(service, ServingStatus::NotServing).await;
-        }
+        stop_serving(&health).await;
         self.engine.drain(self.options.drain_timeout);
         tokio::select! {
             () = self.engine.idle() => {}
+            // Whatever running jobs come to is not kept any more.
+            _ = self.engine.log_failure() => {}
             () = tokio::time::sleep(self.options.drain_timeout) => {}
             () = shutdown.now.cancelled() => {}
         }
@@ -171,6 +176,12 @@ impl Server {
 
 const SERVICES: [&str; 3] =
     ["jobstream.v1.JobService", "jobstream.v1.WorkerService", "jobstream.v1.AdminService"];
+
+async fn stop_serving(health: &HealthReporter) {
+    for service in SERVICES.into_iter().chain([""]) {
+        health.set_service_status(service, ServingStatus::NotServing).await;
+    }
+}
 
 /// Every service there is; reflection lists them all.
 async fn router(engine: &Engine, message_bytes_max: usize) -> (HealthReporter, Router) {

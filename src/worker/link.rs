@@ -21,10 +21,12 @@ pub(super) enum Link {
 }
 
 impl Link {
-    // If the attempt no longer stands, its handler is being stopped anyway: progress and logs need no answer.
+    // If the attempt no longer stands, its handler is being stopped anyway: progress and logs need no answer. They cannot
+    // wait either: those that the disk does not keep up with are left out.
 
     pub(super) fn progress(&self, lease: LeaseId, progress: Progress) {
         match self {
+            Self::Engine(reporter) if !reporter.has_room() => {}
             Self::Engine(reporter) => drop(reporter.report(lease, Report::Progress(progress))),
             Self::Remote(ledger) => ledger.progress(lease, progress),
             Self::Recorder(recorder) => recorder.report(Report::Progress(progress)),
@@ -33,6 +35,7 @@ impl Link {
 
     pub(super) fn log(&self, lease: LeaseId, log: Log) {
         match self {
+            Self::Engine(reporter) if !reporter.has_room() => {}
             Self::Engine(reporter) => drop(reporter.report(lease, Report::Log(log))),
             Self::Remote(ledger) => ledger.log(lease, log),
             Self::Recorder(recorder) => recorder.report(Report::Log(log)),
@@ -42,7 +45,10 @@ impl Link {
     /// Waits for room if there is none.
     pub(super) async fn output(&self, lease: LeaseId, output: Output) -> Result<()> {
         match self {
-            Self::Engine(reporter) => reporter.report(lease, Report::Output(output)),
+            Self::Engine(reporter) => {
+                reporter.room().await;
+                reporter.report(lease, Report::Output(output))
+            }
             Self::Remote(ledger) => ledger.output(lease, output).await,
             Self::Recorder(recorder) => {
                 recorder.report(Report::Output(output));

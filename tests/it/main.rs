@@ -7,6 +7,7 @@ mod cli;
 mod client;
 mod command;
 mod commands;
+mod durable;
 mod errors;
 mod examples;
 mod faults;

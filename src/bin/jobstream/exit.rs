@@ -29,6 +29,8 @@ pub(crate) enum Exit {
     Expired = 9,
     /// Anything else.
     Other = 10,
+    /// The server's log could not be written: what was acknowledged before is kept.
+    LogFailed = 70,
     /// Ctrl-C or SIGTERM.
     Interrupted = 130,
 }
@@ -74,6 +76,7 @@ Exit codes:
     8  the server refuses for now (queue full, draining)
     9  the result expired
    10  any other error
+   70  the server's log failed; what was acknowledged is kept
   130  interrupted (Ctrl-C); the job goes on, its id is on stderr";
 
 #[cfg(test)]
@@ -84,7 +87,7 @@ mod tests {
     fn the_help_lists_every_code() {
         let listed: Vec<u8> =
             HELP.lines().skip(1).filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
-        assert_eq!(listed, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, Exit::Interrupted as u8]);
+        assert_eq!(listed, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 70, Exit::Interrupted as u8]);
     }
 
     #[test]

@@ -80,9 +80,12 @@ async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -
     tell(&report, engine.is_durable());
     let log = engine.clone();
     // Writing is for threads that may block.
-    tokio::task::spawn_blocking(move || log.close())
-        .await
-        .map_err(|error| failed("close the log", &io::Error::other(error)))?;
+    let closed = tokio::task::spawn_blocking(move || log.close()).await;
+    let closed = closed.map_err(|error| failed("close the log", &io::Error::other(error)))?;
+    closed.map_err(|error| {
+        Error::new(Exit::LogFailed, format!("the log failed: {error}"))
+            .hint("what was acknowledged is kept; what was answered with LOG_FAILED may not be")
+    })?;
     let ended = engine.ended();
     Ok(Totals {
         uptime: engine.info().uptime,

@@ -3,7 +3,8 @@
 //! The jobs are written in pieces, while commands go on: a piece is as good as all that led to it, and what follows it in
 //! the log follows it in truth.
 
-use super::{Batch, Commit, Log};
+use super::writer::Batch;
+use super::{Commit, Log};
 use crate::core::ImageBounds;
 use crate::engine::Engine;
 use crate::error::Result;

@@ -5,8 +5,8 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 
-use super::{Position, failed};
-use crate::error::{Error, ErrorKind, Result};
+use super::Position;
+use crate::error::{Error, Result};
 
 /// The position that is durable, and those who wait for a later one.
 #[derive(Default)]
@@ -20,9 +20,6 @@ struct State {
     waiting: Vec<(Position, Waker)>,
     failure: Option<Error>,
 }
-
-/// Fails the log when dropped, unless it has failed: the writer is gone.
-pub(super) struct FailWhenDropped<'a>(&'a Waiters);
 
 impl Waiters {
     pub(super) fn poll(&self, position: Position, context: &Context<'_>) -> Poll<Result<()>> {
@@ -62,15 +59,5 @@ impl Waiters {
             std::mem::take(&mut state.waiting)
         };
         waiting.into_iter().for_each(|(_, waker)| waker.wake());
-    }
-
-    pub(super) fn fail_when_dropped(&self) -> FailWhenDropped<'_> {
-        FailWhenDropped(self)
-    }
-}
-
-impl Drop for FailWhenDropped<'_> {
-    fn drop(&mut self) {
-        self.0.fail(failed(&Error::new(ErrorKind::LogFailed, "it is closed")));
     }
 }

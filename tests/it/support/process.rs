@@ -6,6 +6,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
+use tonic::transport::{Channel, Endpoint};
+
 use super::wait_for;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_jobstream");
@@ -24,7 +26,19 @@ impl Dev {
 
     pub(crate) async fn start_at(listen: &str, args: &[&str]) -> Self {
         let mut command = Command::new(BINARY);
-        command.args(["dev", "--listen", listen]).args(args).kill_on_drop(true);
+        command.args(["dev", "--listen", listen]).args(args);
+        Self::start_by(command).await
+    }
+
+    /// One whose server runs in a process that a script prepared, which replaces itself with `"$@"`.
+    pub(crate) async fn start_in(script: &str, args: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-euc", script, "sh", BINARY, "dev", "--listen", "127.0.0.1:0"]).args(args);
+        Self::start_by(command).await
+    }
+
+    async fn start_by(mut command: Command) -> Self {
+        command.kill_on_drop(true);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let mut banner = String::new();
@@ -43,6 +57,16 @@ impl Dev {
 
     pub(crate) fn signal(&self, signal: Signal) {
         send(&self.child, signal);
+    }
+
+    /// A connection of its own; it is made when it is used, and again after it is lost.
+    pub(crate) fn channel(&self) -> Channel {
+        Endpoint::from_shared(format!("http://{}", self.address)).expect("an address").connect_lazy()
+    }
+
+    /// Kills it and waits until it is gone.
+    pub(crate) async fn kill(mut self) {
+        wait_for("the server is gone", self.child.kill()).await.expect("it runs");
     }
 
     /// Waits for its end; answers its exit code and stderr.

@@ -1,0 +1,77 @@
+//! An engine from what a directory holds.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::codec::{self, Unreadable};
+use super::{Commit, Log};
+use crate::clock::{Clock, Now};
+use crate::core::{Core, Effects};
+use crate::engine::{Engine, EngineOptions};
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::Timestamp;
+use crate::log::ENTRY_BYTES_MAX;
+
+/// What a job may take in an entry beside its payload, or a payload beside its bytes: kind, queue, labels, headers.
+const AROUND_PAYLOAD_BYTES: usize = 64 << 10;
+
+impl Engine {
+    /// An engine that keeps its jobs in this directory, with what is in it: see [`Engine::start`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`crate::log::Log::open`]; `LogRefused` if a newer version wrote an entry, `LogDamaged` if one means
+    /// nothing; `InvalidField` if payloads may be larger than an entry of the log.
+    pub fn open(options: EngineOptions, directory: &Path) -> Result<Self> {
+        check(&options)?;
+        let mut core = Core::new(options.core.clone(), rand::random());
+        let mut last = Now { monotonic: Duration::ZERO, wall: Timestamp::default() };
+        let replay = |position, bytes: &[u8]| {
+            let entry = codec::decode(bytes).map_err(|why| unreadable(&why, position, directory))?;
+            last = entry.now;
+            entry.records.into_iter().for_each(|record| core.replay(record));
+            Ok(())
+        };
+        let (log, _) = crate::log::Log::open(directory, &crate::log::Options::default(), replay)?;
+        Self::resume(core, last, Box::new(log), options).map_err(|error| {
+            Error::new(ErrorKind::LogFailed, format!("the log cannot start its writer: {error}"))
+        })
+    }
+
+    /// An engine that keeps its jobs in this log, with its ticker on the present tokio runtime. `core` has taken in what
+    /// the log held, the last of it at `last`.
+    pub(super) fn resume(
+        mut core: Core,
+        last: Now,
+        log: Box<dyn Log>,
+        options: EngineOptions,
+    ) -> std::io::Result<Self> {
+        let clock = Clock::system_after(last.monotonic);
+        let mut effects = Effects { records: Some(Vec::new()), ..Effects::default() };
+        let now = clock.now();
+        core.resume(now, &mut effects);
+        let commit = Commit::start(log)?;
+        if let Some(records) = effects.records.filter(|records| !records.is_empty()) {
+            commit.append(now, &records);
+        }
+        Ok(Self::of(core, options, clock, Some(commit)).ticking())
+    }
+}
+
+fn check(options: &EngineOptions) -> Result<()> {
+    let (size, limit) = (options.core.payload_bytes_max, ENTRY_BYTES_MAX - AROUND_PAYLOAD_BYTES);
+    if size <= limit {
+        return Ok(());
+    }
+    Err(Error::invalid("payload_bytes_max", format!("is {size}, with a log on disk the limit is {limit}")))
+}
+
+/// An entry that is whole and yet cannot be read.
+fn unreadable(why: &Unreadable, position: crate::log::Position, directory: &Path) -> Error {
+    let (file, offset) = (position.file(directory), position.offset);
+    let message = format!("{}, byte {offset}: {why}", file.display());
+    match why {
+        Unreadable::Newer(_) => Error::new(ErrorKind::LogRefused, message),
+        Unreadable::Damaged(_) => Error::new(ErrorKind::LogDamaged { file, offset }, message),
+    }
+}

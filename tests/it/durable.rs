@@ -1,0 +1,115 @@
+//! A server that keeps its jobs in a directory, in a process of its own that is ended and started again.
+
+mod attempts;
+mod checker;
+mod directory;
+mod failing;
+mod full;
+mod journal;
+mod kept;
+mod kills;
+mod load;
+mod watches;
+
+use std::path::{Path, PathBuf};
+
+use jobstream::proto::v1;
+use jobstream::proto::v1::job_service_client::JobServiceClient;
+use rustix::process::Signal;
+use tonic::Status;
+use tonic::transport::Channel;
+
+use crate::support::{Dev, Ended, Watched, wait_for, watch_request};
+
+/// A directory for jobs, removed when dropped, and where its server listens.
+struct Home {
+    directory: PathBuf,
+    address: String,
+    args: Vec<String>,
+}
+
+impl Home {
+    /// A new one, whose servers are started with these arguments beside its own.
+    fn new(args: &[&str]) -> Self {
+        let name = format!("durable-{}", uuid::Uuid::now_v7());
+        Self {
+            directory: Path::new(env!("CARGO_TARGET_TMPDIR")).join(name),
+            address: "127.0.0.1:0".to_owned(),
+            args: args.iter().map(|&arg| arg.to_owned()).collect(),
+        }
+    }
+
+    /// Starts its server: each time at the address of the first.
+    async fn start(&mut self) -> Dev {
+        let directory = self.directory.to_str().expect("text").to_owned();
+        // Nobody reads its log before its end: it must not fill the pipe.
+        let mut args = vec!["--data", &directory, "--log-level", "error"];
+        args.extend(self.args.iter().map(String::as_str));
+        let dev = Dev::start_at(&self.address, &args).await;
+        self.address.clone_from(&dev.address);
+        dev
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // Missing if the server never started.
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// How a server is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// Without a word.
+    Kill,
+    /// By a signal that lets it end in good order.
+    Term,
+}
+
+impl By {
+    async fn end(self, dev: Dev) {
+        match self {
+            Self::Kill => dev.kill().await,
+            Self::Term => {
+                dev.signal(Signal::TERM);
+                let (code, stderr) = dev.end().await;
+                assert_eq!(code, Some(0), "{stderr}");
+            }
+        }
+    }
+}
+
+fn jobs(dev: &Dev) -> JobServiceClient<Channel> {
+    JobServiceClient::new(dev.channel())
+}
+
+/// Submits a job and answers its id.
+async fn submit(dev: &Dev, job: v1::JobSpec) -> String {
+    let request = v1::SubmitRequest { job: Some(job), validate_only: false };
+    let answer = wait_for("Submit answers", jobs(dev).submit(request)).await.expect("it is accepted");
+    assert_eq!(answer.get_ref().durability(), v1::Durability::Disk);
+    answer.into_inner().job_id
+}
+
+async fn try_result(dev: &Dev, id: &str, wait_seconds: i64) -> Result<v1::GetResultResponse, Status> {
+    let wait = Some(crate::support::seconds(wait_seconds));
+    let request = v1::GetResultRequest { job_id: id.to_owned(), wait };
+    wait_for("GetResult answers", jobs(dev).get_result(request)).await.map(tonic::Response::into_inner)
+}
+
+/// How the job ended, once it has.
+async fn end(dev: &Dev, id: &str) -> Ended {
+    Ended::of(id, &try_result(dev, id, 25).await.expect("it is known"))
+}
+
+async fn get(dev: &Dev, id: &str) -> v1::Job {
+    let request = v1::GetJobRequest { job_id: id.to_owned() };
+    let answer = wait_for("GetJob answers", jobs(dev).get_job(request)).await.expect("it is known");
+    answer.into_inner().job.expect("a job")
+}
+
+/// An open watch of which nothing has been read.
+async fn watch(dev: &Dev, id: &str, after: u32) -> Watched {
+    Watched::open(&mut jobs(dev), watch_request(id, after)).await
+}

@@ -1,0 +1,119 @@
+//! Attempts that run while their server ends: those of its own pool are lost, those of workers elsewhere go on.
+
+use jobstream::client::Client;
+use jobstream::job::Payload;
+use jobstream::proto::v1::{self, FailureReason, JobState};
+use jobstream::worker::{RemoteOptions, Worker};
+use rustix::process::Signal;
+
+use super::{Home, end, get, submit, watch};
+use crate::support::{Gate, job, json, seconds, wait_for};
+
+#[tokio::test]
+async fn an_attempt_of_the_servers_own_pool_is_lost_and_made_again() {
+    let mut home = Home::new(&[]);
+    let dev = home.start().await;
+    let input = json(serde_json::json!({"seconds": 2}));
+    let id = submit(&dev, v1::JobSpec { payload: Some(input), ..job("demo.sleep") }).await;
+    watch(&dev, &id, 0).await.read_to(JobState::Running).await;
+    dev.kill().await;
+    let dev = home.start().await;
+    assert_eq!(end(&dev, &id).await.state, JobState::Succeeded);
+    let job = get(&dev, &id).await;
+    let failures: Vec<_> = job.attempts.iter().map(|attempt| attempt.failure.as_ref()).collect();
+    assert_eq!((job.attempt, failures.len()), (2, 2), "{job:#?}");
+    let lost = failures[0].expect("the first was lost");
+    assert_eq!(lost.reason(), FailureReason::WorkerLost);
+    assert!(lost.message.contains("the server ended"), "{lost:?}");
+    assert_eq!(failures[1], None);
+}
+
+#[tokio::test]
+async fn a_job_that_kills_its_server_three_times_fails() {
+    let mut home = Home::new(&["--exec", "kill=sh -c 'kill -9 $PPID'"]);
+    let mut dev = home.start().await;
+    let id = uuid::Uuid::now_v7().to_string();
+    let request = v1::SubmitRequest {
+        job: Some(v1::JobSpec { job_id: id.clone(), ..job("kill") }),
+        validate_only: false,
+    };
+    // Its answer may be lost with the server, and the job with it: then it is sent again.
+    while super::jobs(&dev).submit(request.clone()).await.is_err() {
+        dev = home.start().await;
+    }
+    let mut deaths = 0;
+    // Its watch breaks whenever the server dies.
+    while watch(&dev, &id, 0).await.rest().await.ended.is_some_and(|ended| ended.is_err()) {
+        wait_for("the server is gone", dev.child.wait()).await.expect("a status");
+        deaths += 1;
+        assert!(deaths <= 3, "it runs again and again");
+        dev = home.start().await;
+    }
+    assert_eq!(deaths, 3);
+    let ended = end(&dev, &id).await;
+    let failure = ended.failure();
+    assert_eq!(failure.reason(), FailureReason::WorkerLost, "{failure:?}");
+    assert_eq!(get(&dev, &id).await.attempts.len(), 3);
+}
+
+#[tokio::test]
+async fn an_attempt_elsewhere_outlives_its_server() {
+    let mut home = Home::new(&["--demo=false"]);
+    let dev = home.start().await;
+    let gate = Gate::new();
+    let (began, passing) = (Gate::new(), gate.clone());
+    let told = began.clone();
+    let worker = Worker::new().name("survivor").slots(2).raw_handler("hold", move |context| {
+        let (told, gate) = (told.clone(), passing.clone());
+        async move {
+            told.open(1);
+            gate.pass().await;
+            for chunk in 0..3 {
+                context.output(Payload::text(chunk.to_string())).await?;
+            }
+            Ok(Payload::text(context.attempt().to_string()))
+        }
+    });
+    let client = Client::connect(&dev.address).await.expect("a server");
+    let worker = worker.connect(&client, RemoteOptions::default()).expect("good names");
+    assert!(worker.connected().await);
+    let (first, second) = (submit(&dev, job("hold")).await, submit(&dev, job("hold")).await);
+    for id in [&first, &second] {
+        wait_for("its handler runs", began.pass()).await;
+        watch(&dev, id, 0).await.read_to(JobState::Running).await;
+    }
+    let before = (get(&dev, &first).await, get(&dev, &second).await);
+    dev.kill().await;
+    // This one ends while nobody can be told.
+    gate.open(1);
+    let dev = home.start().await;
+    gate.open(1);
+    for (id, before) in [(&first, &before.0), (&second, &before.1)] {
+        let ended = end(&dev, id).await;
+        assert_eq!(ended.text(), "1", "its first attempt ended it");
+        let after = get(&dev, id).await;
+        assert_eq!((after.attempt, after.attempts.len()), (1, 1), "{after:#?}");
+        assert_eq!(after.attempts[0].worker, before.attempts[0].worker);
+        let events = watch(&dev, id, 0).await.rest().await;
+        let chunks =
+            events.events.iter().filter(|event| matches!(event.event, Some(v1::job_event::Event::Output(_))));
+        assert_eq!(chunks.count(), 3, "each report once: {:#?}", events.events);
+    }
+    drop(worker);
+}
+
+#[tokio::test]
+async fn an_attempt_of_a_worker_that_never_comes_back_is_lost_with_its_lease() {
+    let mut home = Home::new(&["--demo=false", "--worker-lease", "1s", "--worker-ping-interval", "300ms"]);
+    let dev = home.start().await;
+    let mut worker = crate::support::Remote::connected(&dev, &["--exec", "hold=sleep 1000"]).await;
+    let retry = Some(v1::RetryPolicy { max_lost_attempts: 1, ..Default::default() });
+    let id = submit(&dev, v1::JobSpec { retry, timeout: Some(seconds(600)), ..job("hold") }).await;
+    watch(&dev, &id, 0).await.read_to(JobState::Running).await;
+    dev.kill().await;
+    worker.signal(Signal::KILL);
+    worker.child.wait().await.expect("a status");
+    let dev = home.start().await;
+    let ended = end(&dev, &id).await;
+    assert_eq!(ended.failure().reason(), FailureReason::WorkerLost);
+}

@@ -1,0 +1,119 @@
+//! What a restart keeps: everything that was answered.
+
+use std::collections::HashMap;
+
+use jobstream::proto::v1::{self, JobState};
+use tonic::Code;
+
+use super::{By, Home, end, get, submit, try_result, watch};
+use crate::support::{Dev, echo, job, json, millis, refused, seconds, text, until};
+
+/// A job and all that can be seen of it.
+async fn look(dev: &Dev, id: &str) -> (v1::Job, v1::GetResultResponse, Vec<v1::JobEvent>) {
+    let job = get(dev, id).await;
+    let mut watched = watch(dev, id, 0).await;
+    while watched.events.last().is_none_or(|event| event.sequence < job.sequence) {
+        assert!(watched.step().await, "{id} is at {}: {:#?}", job.sequence, watched.events);
+    }
+    (job, try_result(dev, id, 0).await.expect("it is known"), watched.events)
+}
+
+/// What is submitted first.
+fn done() -> v1::JobSpec {
+    let labels = HashMap::from([("tenant".to_owned(), "a".to_owned())]);
+    v1::JobSpec { labels, priority: 3, ..echo("done") }
+}
+
+/// Jobs in every state that waits or has ended, by what they are.
+async fn jobs_of_every_sort(dev: &Dev) -> Vec<String> {
+    dev.sh("jobstream queues pause held").await;
+    let held = v1::JobSpec { queue: "held".to_owned(), ..done() };
+    let specs = [
+        done(),
+        v1::JobSpec {
+            payload: Some(json(serde_json::json!({"to": 3, "interval_seconds": 0.01}))),
+            ..job("demo.count")
+        },
+        job("demo.fail"),
+        v1::JobSpec {
+            retry: Some(v1::RetryPolicy {
+                max_attempts: 3,
+                initial_backoff: Some(millis(1)),
+                ..Default::default()
+            }),
+            ..job("demo.flaky")
+        },
+        v1::JobSpec { payload: Some(text("nobody serves it")), ..job("unknown") },
+        v1::JobSpec { start: Some(v1::job_spec::Start::StartDelay(seconds(3600))), ..echo("later") },
+        held.clone(),
+        held,
+    ];
+    let mut ids = Vec::new();
+    for spec in specs {
+        ids.push(submit(dev, spec).await);
+    }
+    for id in &ids[..4] {
+        end(dev, id).await;
+    }
+    dev.sh(&format!("jobstream jobs cancel {} --reason enough", ids[7])).await;
+    ids
+}
+
+async fn everything_answered_is_kept(by: By) {
+    let mut home = Home::new(&[]);
+    let mut dev = home.start().await;
+    let ids = jobs_of_every_sort(&dev).await;
+    let deleted = submit(&dev, echo("deleted")).await;
+    end(&dev, &deleted).await;
+    dev.sh(&format!("jobstream jobs rm {deleted}")).await;
+    let short = submit(&dev, v1::JobSpec { retention: Some(seconds(1)), ..echo("short") }).await;
+    until("it expires", async || try_result(&dev, &short, 0).await.is_err()).await;
+    let mut seen = Vec::new();
+    for id in &ids {
+        seen.push(look(&dev, id).await);
+    }
+    // Twice: what was read of a log must be kept as well as what was done.
+    for _ in 0..2 {
+        by.end(dev).await;
+        dev = home.start().await;
+        for (id, before) in ids.iter().zip(&seen) {
+            assert_eq!(look(&dev, id).await, *before, "{by:?}");
+        }
+        let gone = try_result(&dev, &deleted, 0).await.expect_err("it was deleted");
+        refused(&gone, Code::NotFound, "JOB_NOT_FOUND");
+        let expired = try_result(&dev, &short, 0).await.expect_err("it expired");
+        refused(&expired, Code::NotFound, "RESULT_EXPIRED");
+        let queues = dev.sh("jobstream queues ls").await;
+        assert!(queues.contains("held\tyes") || queues.contains("held\ttrue"), "{queues}");
+        assert_eq!(dev.sh("jobstream jobs ls --label tenant=a").await.lines().count(), 3);
+    }
+    assert_eq!(get(&dev, &ids[5]).await.state(), JobState::Scheduled);
+    dev.sh("jobstream queues resume held").await;
+    assert_eq!(end(&dev, &ids[6]).await.text(), "done");
+    let again = v1::JobSpec { job_id: ids[0].clone(), ..done() };
+    assert_eq!(submit(&dev, again).await, ids[0], "the same job, not another one");
+    assert_eq!(get(&dev, &ids[0]).await, seen[0].0);
+}
+
+#[tokio::test]
+async fn what_was_answered_outlives_a_killed_server() {
+    everything_answered_is_kept(By::Kill).await;
+}
+
+#[tokio::test]
+async fn what_was_answered_outlives_an_orderly_end() {
+    everything_answered_is_kept(By::Term).await;
+}
+
+#[tokio::test]
+async fn a_delay_goes_on_while_the_server_is_down() {
+    let mut home = Home::new(&[]);
+    let dev = home.start().await;
+    let delayed = v1::JobSpec { start: Some(v1::job_spec::Start::StartDelay(millis(1500))), ..echo("late") };
+    let id = submit(&dev, delayed).await;
+    let before = get(&dev, &id).await;
+    assert_eq!(before.state(), JobState::Scheduled);
+    dev.kill().await;
+    let dev = home.start().await;
+    assert_eq!(end(&dev, &id).await.text(), "late");
+}

@@ -1,0 +1,283 @@
+//! Clients of every sort that go on whatever happens to their server, and note all that they send and are told.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jobstream::proto::v1::job_service_client::JobServiceClient;
+use jobstream::proto::v1::run_response::Message as Ran;
+use jobstream::proto::v1::submit_result::Result as Submitted;
+use jobstream::proto::v1::watch_result_response::Message as Watched;
+use jobstream::proto::v1::{self};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic::transport::Channel;
+
+use super::journal::Journal;
+use crate::support::{Dev, end_of, job, json, millis, new_id, seconds, text, wait_for, watch_request};
+
+/// Clients of each sort, and how many of them share a connection.
+const CLIENTS: usize = 4;
+const SHARING: usize = 8;
+/// Jobs of a batch.
+const BATCH: usize = 25;
+/// Batches of one submit stream.
+const BATCHES: u32 = 8;
+/// Between tries at a server that may be gone.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Clients at work.
+pub(super) struct Load {
+    clients: JoinSet<Journal>,
+    ended: watch::Receiver<usize>,
+    stop: CancellationToken,
+}
+
+/// One client.
+struct Client {
+    jobs: JobServiceClient<Channel>,
+    journal: Journal,
+    random: StdRng,
+    ended: watch::Sender<usize>,
+    stop: CancellationToken,
+}
+
+#[derive(Clone, Copy)]
+enum Sort {
+    /// One job at a time: submit, watch, get, and now and then remove.
+    Watching,
+    /// Many in a call, then their results.
+    Batching,
+    /// Many on a stream that brings their ends.
+    Streaming,
+    /// Submit and watch in one call.
+    Running,
+}
+
+impl Load {
+    pub(super) fn start(dev: &Dev, seed: u64) -> Self {
+        let (ended, told) = watch::channel(0);
+        let stop = CancellationToken::new();
+        let (mut clients, mut channel) = (JoinSet::new(), None);
+        let sorts = [Sort::Watching, Sort::Batching, Sort::Streaming, Sort::Running];
+        for (number, sort) in std::iter::repeat_n(sorts, CLIENTS).flatten().enumerate() {
+            if number % SHARING == 0 {
+                channel = Some(dev.channel());
+            }
+            let client = Client {
+                jobs: JobServiceClient::new(channel.clone().expect("the first has opened one")),
+                journal: Journal::default(),
+                random: StdRng::seed_from_u64(seed.wrapping_add(number as u64)),
+                ended: ended.clone(),
+                stop: stop.clone(),
+            };
+            clients.spawn(client.work(sort));
+        }
+        Self { clients, ended: told, stop }
+    }
+
+    /// Waits until this many more jobs were seen to end.
+    pub(super) async fn goes_on(&mut self, jobs: usize) {
+        let goal = *self.ended.borrow() + jobs;
+        wait_for("jobs end", self.ended.wait_for(|ended| *ended >= goal)).await.expect("no client gave up");
+    }
+
+    /// Has everybody finish what they began.
+    pub(super) async fn finish(self) -> Journal {
+        self.stop.cancel();
+        let mut all = Journal::default();
+        for journal in wait_for("the clients end", self.clients.join_all()).await {
+            all.add(journal);
+        }
+        all
+    }
+}
+
+impl Client {
+    async fn work(mut self, sort: Sort) -> Journal {
+        while !self.stop.is_cancelled() {
+            match sort {
+                Sort::Watching => self.watch_one().await,
+                Sort::Batching => self.batch().await,
+                // A stream that breaks leaves jobs of which nobody knows: those are of interest too.
+                Sort::Streaming => drop(self.stream().await),
+                Sort::Running => drop(self.run().await),
+            }
+        }
+        self.journal
+    }
+
+    /// A job that succeeds in the end, noted as sent.
+    fn spec(&mut self) -> v1::JobSpec {
+        let words = format!("{:x}", self.random.random::<u64>());
+        let retry = v1::RetryPolicy {
+            max_attempts: 3,
+            initial_backoff: Some(millis(5)),
+            max_lost_attempts: 100,
+            ..Default::default()
+        };
+        let spec = match self.random.random_range(0..10) {
+            0 => v1::JobSpec {
+                payload: Some(json(serde_json::json!({"to": 2, "interval_seconds": 0.005}))),
+                ..job("demo.count")
+            },
+            1 => v1::JobSpec {
+                payload: Some(json(serde_json::json!({"chunks": 3, "interval_seconds": 0.003}))),
+                ..job("demo.stream")
+            },
+            2 => v1::JobSpec { payload: Some(json(serde_json::json!({"failures": 1}))), ..job("demo.flaky") },
+            _ => v1::JobSpec { payload: Some(text(&words)), ..job("demo.echo") },
+        };
+        let labels = HashMap::from([("words".to_owned(), words)]);
+        let spec = v1::JobSpec { job_id: new_id(), labels, retry: Some(retry), ..spec };
+        self.journal.sends(&spec);
+        spec
+    }
+
+    fn has_ended(&self) {
+        self.ended.send_modify(|ended| *ended += 1);
+    }
+
+    async fn pause(&self) {
+        tokio::time::sleep(PAUSE).await;
+    }
+
+    async fn watch_one(&mut self) {
+        let spec = self.spec();
+        let id = spec.job_id.clone();
+        let request = v1::SubmitRequest { job: Some(spec), validate_only: false };
+        while self.jobs.submit(request.clone()).await.is_err() {
+            self.pause().await;
+        }
+        self.journal.story(&id).is_acknowledged = true;
+        let mut after = 0;
+        while let Err(sequence) = self.follow(&id, after).await {
+            after = sequence;
+            self.pause().await;
+        }
+        self.get(&id).await;
+        if self.random.random_range(0..5) == 0 {
+            self.remove(&id).await;
+        }
+    }
+
+    /// Watches on from this sequence to the end; where it came to if it did not.
+    async fn follow(&mut self, id: &str, mut after: u32) -> Result<(), u32> {
+        let opened = self.jobs.watch_result(watch_request(id, after)).await;
+        let mut stream = opened.map_err(|_| after)?.into_inner();
+        // The end may have come on a stream that broke behind it.
+        let mut is_over = !self.journal.story(id).ends.is_empty();
+        while let Some(message) = stream.message().await.map_err(|_| after)? {
+            if let Some(Watched::Event(event)) = message.message {
+                is_over |= end_of(&event).is_some();
+                after = self.journal.story(id).sees(after, event);
+            }
+        }
+        if !is_over {
+            let breach = format!("a watch ended OK after {after} without the end");
+            self.journal.story(id).breaches.push(breach);
+        }
+        Ok(())
+    }
+
+    /// Its end, however long it takes.
+    async fn get(&mut self, id: &str) {
+        let request = v1::GetResultRequest { job_id: id.to_owned(), wait: Some(seconds(10)) };
+        loop {
+            match self.jobs.get_result(request.clone()).await {
+                Ok(answer) if answer.get_ref().outcome.is_some() => {
+                    self.journal.story(id).ends("GetResult", answer.into_inner().outcome);
+                    return self.has_ended();
+                }
+                Err(status) if status.code() == tonic::Code::NotFound => {
+                    let breach = format!("GetResult does not know it: {status}");
+                    return self.journal.story(id).breaches.push(breach);
+                }
+                _ => self.pause().await,
+            }
+        }
+    }
+
+    async fn remove(&mut self, id: &str) {
+        self.journal.story(id).is_removal_sent = true;
+        loop {
+            match self.jobs.delete(v1::DeleteRequest { job_id: id.to_owned() }).await {
+                Ok(_) => break,
+                // Of an answer that was lost.
+                Err(status) if status.code() == tonic::Code::NotFound => break,
+                Err(_) => self.pause().await,
+            }
+        }
+        self.journal.story(id).is_removal_answered = true;
+    }
+
+    async fn batch(&mut self) {
+        let jobs: Vec<_> = (0..BATCH).map(|_| self.spec()).collect();
+        let ids: Vec<_> = jobs.iter().map(|job| job.job_id.clone()).collect();
+        let request = v1::BatchSubmitRequest { jobs, atomic: self.random.random() };
+        while let Err(status) = self.jobs.batch_submit(request.clone()).await {
+            assert_ne!(status.code(), tonic::Code::InvalidArgument, "{status}");
+            self.pause().await;
+        }
+        for id in ids {
+            self.journal.story(&id).is_acknowledged = true;
+            self.get(&id).await;
+        }
+    }
+
+    async fn stream(&mut self) -> Result<(), Status> {
+        let batches: Vec<_> = (0..BATCHES)
+            .map(|batch| {
+                let jobs = (0..BATCH).map(|_| self.spec()).collect();
+                v1::SubmitStreamRequest { batch, jobs, outcomes: true }
+            })
+            .collect();
+        let opened = self.jobs.submit_stream(tokio_stream::iter(batches)).await;
+        let mut answers = match opened {
+            Ok(answers) => answers.into_inner(),
+            Err(status) => {
+                // Longer: each try leaves many jobs of which nobody knows.
+                tokio::time::sleep(10 * PAUSE).await;
+                return Err(status);
+            }
+        };
+        while let Some(answer) = answers.message().await? {
+            for result in answer.acks.into_iter().flat_map(|ack| ack.results) {
+                if let Some(Submitted::Submitted(submitted)) = result.result {
+                    self.journal.story(&submitted.job_id).is_acknowledged = true;
+                }
+            }
+            for end in answer.outcomes {
+                self.journal.story(&end.job_id).ends("SubmitStream", end.outcome);
+                self.has_ended();
+            }
+        }
+        Ok(())
+    }
+
+    async fn run(&mut self) -> Result<(), Status> {
+        let spec = self.spec();
+        let id = spec.job_id.clone();
+        let request = v1::RunRequest { job: Some(spec), ..Default::default() };
+        let mut answers = match self.jobs.run(request).await {
+            Ok(answers) => answers.into_inner(),
+            Err(status) => {
+                self.pause().await;
+                return Err(status);
+            }
+        };
+        let mut after = 0;
+        while let Some(answer) = answers.message().await? {
+            match answer.message {
+                Some(Ran::Submitted(_)) => self.journal.story(&id).is_acknowledged = true,
+                Some(Ran::Event(event)) => after = self.journal.story(&id).sees(after, event),
+                _ => {}
+            }
+        }
+        self.has_ended();
+        Ok(())
+    }
+}
