@@ -3,6 +3,7 @@ package jobstream
 import (
 	"fmt"
 	"mime"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/jobstream/jobstream/clients/go/jobstreamv1"
@@ -13,6 +14,8 @@ const (
 	contentTypeJSON = "application/json"
 	contentTypeText = "text/plain; charset=utf-8"
 	contentTypeData = "application/octet-stream"
+
+	contentTypeBytesMax = 128
 )
 
 // Payload is the input of a job, its result or a chunk of output: content and what it is. The zero value is empty.
@@ -78,6 +81,8 @@ func (p Payload) mediaType() string {
 func (p Payload) wire() (*jobstreamv1.Payload, error) {
 	wire := &jobstreamv1.Payload{ContentType: p.contentType}
 	switch {
+	case !isContentType(p.contentType):
+		return nil, fmt.Errorf("the content type %.200q is not at most %d bytes of printable ASCII", p.contentType, contentTypeBytesMax)
 	case p.isText && !utf8.Valid(p.content):
 		return nil, fmt.Errorf("the text of %d bytes is not UTF-8: send it with jobstream.Data", len(p.content))
 	case p.isText:
@@ -86,6 +91,11 @@ func (p Payload) wire() (*jobstreamv1.Payload, error) {
 		wire.Body = &jobstreamv1.Payload_Data{Data: p.content}
 	}
 	return wire, nil
+}
+
+func isContentType(text string) bool {
+	isPrintable := func(r rune) bool { return r >= ' ' && r <= '~' }
+	return len(text) <= contentTypeBytesMax && strings.IndexFunc(text, func(r rune) bool { return !isPrintable(r) }) < 0
 }
 
 func readPayload(wire *jobstreamv1.Payload) Payload {
