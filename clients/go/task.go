@@ -1,6 +1,7 @@
 package jobstream
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math"
@@ -84,6 +85,9 @@ func (t *Task) Output(chunk Payload, channel string) error {
 	wire, err := chunk.wire()
 	if err != nil {
 		return invalid("output", err.Error())
+	}
+	if data, isData := wire.Body.(*jobstreamv1.Payload_Data); isData {
+		data.Data = bytes.Clone(data.Data) // It is sent later, and handlers reuse their buffers.
 	}
 	return t.teller.output(t.ctx, t.lease, &jobstreamv1.Output{Payload: wire, Channel: cut(channel, channelBytesMax)})
 }
