@@ -50,11 +50,12 @@ func decode(p Payload, target any) error {
 		*target = p.content
 		return nil
 	case *any:
-		if !isJSON && len(p.content) > 0 {
+		switch {
+		case isText:
+			*target = string(p.content)
+			return nil
+		case !isJSON && p.contentType != "":
 			*target = p.content
-			if isText {
-				*target = string(p.content)
-			}
 			return nil
 		}
 	}
