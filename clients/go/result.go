@@ -17,6 +17,8 @@ const (
 	pollWait = 30 * time.Second
 	// pollAgain is the pause between the beginnings of two polls: a server may answer early if it has many waiters.
 	pollAgain = 250 * time.Millisecond
+	// pollLeft is the least time left of a context for another poll: the server answers the one before just in time.
+	pollLeft = 50 * time.Millisecond
 )
 
 // result waits for the end of the job with long polls.
@@ -34,7 +36,7 @@ func (h *handle) result(ctx context.Context) (Payload, error) {
 			return h.readOutcome(outcome)
 		} else {
 			endurance.renew()
-			sleep(ctx, time.Until(began.Add(pollAgain)))
+			pauseBetweenPolls(ctx, began)
 		}
 		if ctx.Err() != nil {
 			return Payload{}, h.notFinished(ctx)
@@ -42,6 +44,15 @@ func (h *handle) result(ctx context.Context) (Payload, error) {
 		if err != nil {
 			return Payload{}, err
 		}
+	}
+}
+
+func pauseBetweenPolls(ctx context.Context, began time.Time) {
+	if !sleep(ctx, time.Until(began.Add(pollAgain))) {
+		return
+	}
+	if deadline, isSet := ctx.Deadline(); isSet && time.Until(deadline) < pollLeft {
+		<-ctx.Done()
 	}
 }
 
