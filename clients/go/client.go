@@ -61,7 +61,7 @@ func (c *Client) Job(id string) *Job[any] { return Attach[any](c, id) }
 
 // Get is the whole job, as the server holds it.
 //
-// The error is [JobNotFound], [ServerRestarted], [ResultExpired], or one that any call may have.
+// The error is [JobNotFound], [ResultExpired], or one that any call may have.
 func (c *Client) Get(ctx context.Context, id string) (*jobstreamv1.Job, error) {
 	answer, err := call(ctx, c, &jobstreamv1.GetJobRequest{JobId: id}, c.jobs.GetJob)
 	if err != nil {

@@ -132,6 +132,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		return err
 	}
 	defer close(w.ended)
+	defer w.setOverdue()
 	if w.hasSignals {
 		defer w.heedSignals()()
 	}
