@@ -18,6 +18,7 @@ PATIENCE = 30
 """Seconds a command may take before the scenario has failed."""
 START_PATIENCE = 300
 """Seconds a first start may take: some build what they run."""
+OCTETS = "application/octet-stream"
 SAID_MAX = 30
 """Lines of stderr that a failure shows."""
 
@@ -68,7 +69,11 @@ class Agent:
 
     def result(self, job_id, patience=PATIENCE, **options):
         """The payload of a job's result."""
-        return self.send("result", job_id=job_id, **options).ok(patience)["payload"]
+        payload = self.send("result", job_id=job_id, **options).ok(patience)["payload"]
+        if payload["type"] == "data" and not payload["content_type"]:
+            # Unset means this one.
+            payload["content_type"] = OCTETS
+        return payload
 
     def state(self, job_id):
         return self.send("state", job_id=job_id).ok()["state"]
@@ -251,9 +256,12 @@ class Work:
         return self.command.event(type="cancelled", job_id=job_id)
 
     def hold(self, behaviour="hold", **options):
-        """Submits a job that stays at work until it is released, and waits until it is."""
+        """Submits a job that stays at work until it is released, and waits until the server knows that it is."""
         job_id = self.agent.submit(self.kind(behaviour), **options)
         self.wait_started(job_id)
+        watch = self.agent.watch(job_id)
+        watch.event(type="state", state="RUNNING")
+        self.agent.send("stop", target=watch.number).ok()
         return job_id
 
     def drain(self, within=10_000, patience=PATIENCE):
@@ -273,7 +281,7 @@ def as_text(text):
     return {"type": "text", "text": text}
 
 
-def as_data(data, content_type="application/octet-stream"):
+def as_data(data, content_type=OCTETS):
     return {"type": "data", "base64": base64.b64encode(data).decode(), "content_type": content_type}
 
 

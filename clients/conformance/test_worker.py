@@ -158,8 +158,9 @@ def test_reports_survive_cuts_once_and_in_order(agent, new_server, new_proxy):
     work = agent.work("tell", address=proxy.address)
     proxy.cut_after(3_000, "to the server")
     job_id = agent.submit(work.kind("tell"), as_json({"chunks": 100}))
+    proxy.wait_for(cuts=1)
+    proxy.cut_after(None, "to the server")
     assert read_json(agent.result(job_id)) == 100
-    assert proxy.cuts >= 1
     items = agent.watch(job_id).events()
     told = [item.get("text") or item["payload"]["text"] for item in items if item["type"] in ("output", "log")]
     assert told == [text for i in range(1, 101) for text in (f"chunk {i}", f"line {i}")]
@@ -203,10 +204,11 @@ def test_drained_worker_takes_nothing_more_and_finishes(agent, server):
 
 def test_stopped_worker_gives_everything_back_uncounted(agent):
     work = agent.work("hold")
-    job_id = work.hold()
+    job_id = work.hold(payload=as_json({"mode": "error", "message": "twice"}), max_attempts=2)
     work.stop()
-    agent.work("info", kinds=[work.kind("hold")])
-    assert read_json(agent.result(job_id))["attempt"] == 1
+    agent.work("fail", kinds=[work.kind("hold")])
+    failure = agent.send("result", job_id=job_id).error("job_failed")["failure"]
+    assert failure["attempt"] == 3, "two attempts of its own, beside the one that was given back"
 
 
 def test_sigterm_finishes_the_short_and_gives_back_the_long(agent):
@@ -218,7 +220,7 @@ def test_sigterm_finishes_the_short_and_gives_back_the_long(agent):
     work.wait_cancelled(long)
     work.command.ok()
     agent.work("info", kinds=[work.kind("hold")])
-    assert read_json(agent.result(long))["attempt"] == 1
+    assert read_json(agent.result(long))["attempt"] == 2
 
 
 def test_server_that_shuts_down_is_left_and_found_again(agent, new_server):
