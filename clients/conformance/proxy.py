@@ -43,7 +43,7 @@ class Proxy:
                 connection.cut()
 
     def cut_after(self, size, direction=TO_CLIENT):
-        """Cuts each connection once this many bytes passed over it, from now on; None: no more."""
+        """Ends each connection once this many bytes passed over it, and arrived, from now on; None: no more."""
         with self.news:
             self.cut_bytes[direction] = size
             for connection in self.connections:
@@ -138,14 +138,14 @@ class Connection:
         for direction in self.ends:
             threading.Thread(target=self.pump, args=(direction,), daemon=True).start()
 
-    def cut(self):
-        """Resets both ends. The proxy's lock is held."""
+    def cut(self, close=None):
+        """Resets both ends, or closes them in another way. The proxy's lock is held."""
         if not self.is_open:
             return
         self.is_open = False
         self.proxy.connections.discard(self)
         for end in self.ends[TO_CLIENT]:
-            reset(end)
+            (close or reset)(end)
         self.proxy.cuts += 1
         self.proxy.news.notify_all()
 
@@ -191,7 +191,8 @@ class Connection:
             kept = len(data) - (self.passed[direction] - limit)
             with contextlib.suppress(OSError):
                 self.ends[direction][1].sendall(data[: max(0, kept)])
-            self.cut()
+            # A reset would take back what has arrived but was not read.
+            self.cut(close=finish)
             return None
 
 
@@ -222,6 +223,13 @@ class AnswerFinder:
 def parsed(address):
     host, _, port = address.rpartition(":")
     return host, int(port)
+
+
+def finish(end):
+    """Closes after what was sent, and wakes who reads from it."""
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+    end.close()
 
 
 def reset(end):
