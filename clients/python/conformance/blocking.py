@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 import lines
+from lines import Line
+
 from jobstream import Cancelled, Client, Context, Job, Payload, Watch, Worker
 from jobstream.payload import decode
-from lines import Line
 
 
 class Agent:

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import lines
+from lines import Line
+
 from jobstream import AsyncClient, AsyncContext, AsyncJob, AsyncWatch, AsyncWorker, Payload
 from jobstream.payload import decode
-from lines import Line
 
 
 class Agent:

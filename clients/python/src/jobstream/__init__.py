@@ -28,7 +28,7 @@ from .job import Job
 from .options import ClientOptions, RetryPolicy, SubmitOptions
 from .outcome import Failure, JobInfo
 from .payload import Payload
-from .version import VERSION as __version__
+from .version import __version__
 from .watch import Watch
 from .worker import (
     AsyncContext,

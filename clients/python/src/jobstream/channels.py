@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Union
 
 from .options import ClientOptions
-from .version import VERSION
+from .version import __version__
 
 RECONNECT_FIRST_MS = 100
 RECONNECT_MAX_MS = 1_000
@@ -16,7 +16,7 @@ ChannelArguments = list[tuple[str, Union[str, int]]]
 
 def channel_arguments(options: ClientOptions) -> ChannelArguments:
     return [
-        ("grpc.primary_user_agent", f"jobstream-python/{VERSION}"),
+        ("grpc.primary_user_agent", f"jobstream-python/{__version__}"),
         ("grpc.keepalive_time_ms", milliseconds(options.keepalive_interval)),
         ("grpc.keepalive_timeout_ms", milliseconds(options.keepalive_timeout)),
         ("grpc.http2.max_pings_without_data", 0),
@@ -46,5 +46,3 @@ class Usage:
     @property
     def is_over(self) -> bool:
         return self.is_replaced and self.calls == 0
-
-

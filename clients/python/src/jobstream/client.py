@@ -122,8 +122,7 @@ class Client:
         """What a failed call means."""
         if not isinstance(error, grpc.Call):
             return errors.unavailable(self.address.url, str(error))
-        trailers = [(key, value) for key, value in error.trailing_metadata() or ()]
-        explained = errors.from_status(error.code(), error.details() or "", trailers, self.address.url)
+        explained = errors.from_call(error, self.address.url)
         if isinstance(explained, errors.Unavailable):
             self._boots.forget()
         return explained

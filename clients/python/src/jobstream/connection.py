@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import grpc
@@ -53,7 +53,7 @@ class Connection:
             return self.link
 
     @contextmanager
-    def call(self) -> Iterator[Link]:
+    def call(self) -> Generator[Link]:
         """The present channel, which is not closed before the end of the call."""
         link = self.present()
         with self.lock:

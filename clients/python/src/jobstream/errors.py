@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Any, Union
 
 import grpc
+import grpc.aio
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
@@ -156,6 +157,12 @@ BROKEN = {grpc.StatusCode[name] for name in ("UNKNOWN", "INTERNAL", "ABORTED", "
 """What a call ends with when its connection breaks, or when something between us and the server speaks."""
 
 
+def from_call(call: grpc.Call | grpc.aio.AioRpcError, address: str) -> JobstreamError:
+    """The error that a call which raised this ended with."""
+    trailers: Any = call.trailing_metadata() or ()
+    return from_status(call.code(), call.details() or "", trailers, address)
+
+
 def from_status(code: grpc.StatusCode, message: str, trailers: Metadata, address: str) -> JobstreamError:
     """The error that a call to the server at this address ended with."""
     facts = read_facts(code, trailers)
@@ -175,14 +182,14 @@ def read_facts(code: grpc.StatusCode, trailers: Metadata) -> Facts:
     violations: list[Violation] = []
     metadata: dict[str, str] = {}
     for detail in details_of(trailers):
-        if detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR):
+        if detail.TypeName() == "google.rpc.ErrorInfo":
             info = error_details_pb2.ErrorInfo.FromString(detail.value)
             if info.domain == DOMAIN:
                 reason, metadata = info.reason, dict(info.metadata)
-        elif detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR):
+        elif detail.TypeName() == "google.rpc.RetryInfo":
             delay = error_details_pb2.RetryInfo.FromString(detail.value).retry_delay
             retry_after = delay.seconds + delay.nanos / 1e9
-        elif detail.Is(error_details_pb2.BadRequest.DESCRIPTOR):
+        elif detail.TypeName() == "google.rpc.BadRequest":
             listed = error_details_pb2.BadRequest.FromString(detail.value).field_violations
             violations += [Violation(violation.field, violation.description) for violation in listed]
     return Facts(code.name, reason, retry_after, violations, metadata)

@@ -115,7 +115,7 @@ class Address:
             port = parts.port or PORTS.get(parts.scheme)
         except ValueError:
             port = None
-        if not (port and parts.hostname and is_plain):
+        if not (port and parts.hostname and is_plain and parts.scheme in PORTS):
             raise ValueError(f"the address {text!r} is none: write http://HOST:PORT, https://HOST:PORT or HOST:PORT")
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         return cls(f"{parts.scheme}://{host}:{port}", f"{host}:{port}", parts.scheme == "https")

@@ -79,7 +79,7 @@ def encode(value: object) -> Payload:
     """
     if isinstance(value, Payload):
         return value
-    if isinstance(value, (bytes, bytearray, memoryview)):
+    if isinstance(value, (bytes, bytearray)):
         return Payload.data(bytes(value))
     try:
         plain = msgspec.to_builtins(value, enc_hook=dump_model)

@@ -50,9 +50,7 @@ class AsyncClient:
         self, kind: str, input: object = NO_INPUT, *, returns: type[T], **options: Unpack[SubmitOptions]
     ) -> AsyncJob[T]: ...
     @overload
-    async def submit(
-        self, kind: str, input: object = NO_INPUT, **options: Unpack[SubmitOptions]
-    ) -> AsyncJob[Any]: ...
+    async def submit(self, kind: str, input: object = NO_INPUT, **options: Unpack[SubmitOptions]) -> AsyncJob[Any]: ...
     async def submit(
         self, kind: str, input: object = NO_INPUT, *, returns: type[Any] = object, **options: Unpack[SubmitOptions]
     ) -> AsyncJob[Any]:
@@ -130,8 +128,7 @@ class AsyncClient:
 
     def _explain(self, error: grpc.aio.AioRpcError) -> errors.JobstreamError:
         """What a failed call means."""
-        trailers = [(key, value) for key, value in error.trailing_metadata() or ()]
-        explained = errors.from_status(error.code(), error.details() or "", trailers, self.address.url)
+        explained = errors.from_call(error, self.address.url)
         if isinstance(explained, errors.Unavailable):
             self._boots.forget()
         return explained

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -35,8 +35,8 @@ class Link:
     def __init__(self, address: Address, options: ClientOptions) -> None:
         self.channel = open_channel(address, options)
         # The generated classes serve both kinds of channels; only their types have two names.
-        self.jobs = cast("JobServiceAsyncStub", JobServiceStub(self.channel))
-        self.admin = cast("AdminServiceAsyncStub", AdminServiceStub(self.channel))
+        self.jobs = cast("JobServiceAsyncStub", cast("object", JobServiceStub(self.channel)))
+        self.admin = cast("AdminServiceAsyncStub", cast("object", AdminServiceStub(self.channel)))
         self.usage = Usage()
 
 
@@ -75,7 +75,7 @@ class Connection:
             closing.add_done_callback(self.closing.discard)
 
     @contextmanager
-    def call(self) -> Iterator[Link]:
+    def call(self) -> Generator[Link]:
         """Holds the present channel for a call."""
         link = self.hold()
         try:

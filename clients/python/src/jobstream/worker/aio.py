@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from typing_extensions import Self
 
 from ..aio.client import AsyncClient
 from ..options import Span, seconds
+from .context import set_soon
 from .desk import Desk
 from .handlers import Handler
 from .ledger import Ledger
@@ -26,7 +27,7 @@ class AsyncWorker:
     """Takes jobs of a server and runs them, at most `slots` at a time: coroutines as tasks of the event loop that calls
     `run` or `start`, with an AsyncContext; functions on threads, with a Context, so that they may block.
 
-    Everything else is as with Worker: the protocol is spoken by the same threads, so a loop that is busy misses no ping.
+    Everything else is as with Worker: the protocol is spoken by the same threads, so a busy loop misses no ping.
     """
 
     def __init__(
@@ -54,22 +55,7 @@ class AsyncWorker:
 
     def start(self) -> None:
         """Begins to connect. The first connection is tried as often as any other."""
-        if self._session is not None:
-            raise RuntimeError("a worker runs once: make another one")
-        loop, roster = asyncio.get_running_loop(), self._roster
-        hello = roster.hello()
-        desk = Desk(roster.handlers, Ledger(roster.slots), loop)
-        on_connect = roster.on_connect
-        told = None if on_connect is None else lambda worker_id: loop.call_soon_threadsafe(on_connect, worker_id)  # type: ignore[misc]
-        session = self._session = Session(roster.address, roster.options, hello, desk, told)
-        session.start()
-
-        def tell_end() -> None:
-            session.ended.wait()
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(self._ended.set)
-
-        threading.Thread(target=tell_end, name="jobstream-worker-end", daemon=True).start()
+        self._prepare().start()
 
     async def run(self, *, signals: bool = True) -> None:
         """Works until it was drained: by SIGTERM or SIGINT, by `drain` or `stop`, or by an operator.
@@ -77,15 +63,16 @@ class AsyncWorker:
         The first signal drains it, the second stops it at once; they are heeded in the main thread only, and only
         until it returns. A cancelled task gives everything back. Raises as Worker.run.
         """
-        self.start()
+        session = self._prepare()
         is_main = threading.current_thread() is threading.main_thread()
         async with AsyncExitStack() as stack:
             if signals and is_main:
-                await stack.enter_async_context(self._heeding_signals())
+                await stack.enter_async_context(self._heeding_signals(session))
+            session.start()
             try:
                 await self.wait()
             except asyncio.CancelledError:
-                self._started().drain(0.0)
+                session.drain(0.0)
                 await asyncio.shield(self._ended.wait())
                 raise
 
@@ -114,14 +101,34 @@ class AsyncWorker:
     ) -> None:
         await self.drain(self._roster.drain_timeout)
 
+    def _prepare(self) -> Session:
+        if self._session is not None:
+            raise RuntimeError("a worker runs once: make another one")
+        loop, roster = asyncio.get_running_loop(), self._roster
+        hello = roster.hello()
+        desk = Desk(roster.handlers, Ledger(roster.slots), loop)
+
+        def tell_connect(worker_id: str) -> None:
+            if roster.on_connect is not None:
+                loop.call_soon_threadsafe(roster.on_connect, worker_id)
+
+        session = self._session = Session(roster.address, roster.options, hello, desk, tell_connect)
+
+        def tell_end() -> None:
+            session.ended.wait()
+            set_soon(loop, self._ended)
+
+        threading.Thread(target=tell_end, name="jobstream-worker-end", daemon=True).start()
+        return session
+
     def _started(self) -> Session:
         if self._session is None:
             raise RuntimeError("the worker was not started: call run() or start()")
         return self._session
 
     @asynccontextmanager
-    async def _heeding_signals(self) -> AsyncIterator[None]:
-        loop, session, told = asyncio.get_running_loop(), self._started(), 0
+    async def _heeding_signals(self, session: Session) -> AsyncGenerator[None]:
+        loop, told = asyncio.get_running_loop(), 0
 
         def heed() -> None:
             nonlocal told

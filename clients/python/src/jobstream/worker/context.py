@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from functools import partial
 
 from ..errors import Facts, InvalidRequest
 from ..payload import Payload, encode
@@ -179,7 +181,7 @@ class Context(BaseContext):
 
 
 class AsyncContext(BaseContext):
-    """The context of a handler that is a coroutine. It is cancelled as asyncio does: by CancelledError where it awaits."""
+    """The context of a handler that is a coroutine. It is cancelled by CancelledError where it awaits."""
 
     async def output(self, chunk: object, channel: str = "") -> None:
         """A chunk for watchers: text, bytes, a Payload, or what has JSON. `channel` has at most 64 bytes.
@@ -191,5 +193,11 @@ class AsyncContext(BaseContext):
         loop = asyncio.get_running_loop()
         while not self._ledger.try_output(self._about.lease_id, output):
             room = asyncio.Event()
-            self._ledger.when_room(lambda room=room: loop.call_soon_threadsafe(room.set))  # type: ignore[misc]
+            self._ledger.when_room(partial(set_soon, loop, room))
             await room.wait()
+
+
+def set_soon(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    """Sets an event of a loop, from any thread."""
+    with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits.
+        loop.call_soon_threadsafe(event.set)

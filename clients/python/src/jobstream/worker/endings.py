@@ -20,7 +20,7 @@ End = worker_service_pb2.AttemptReport
 
 
 class Cancelled(BaseException):
-    """Raised in a handler that was told to stop. Let it pass: it is no error, so `except Exception` does not stop it."""
+    """Raised in a handler that was told to stop. Let it pass: `except Exception` does not catch it."""
 
 
 class PermanentError(Exception):

@@ -49,5 +49,3 @@ def annotation(function: Function, parameter: str) -> Any:
     except NameError as error:
         message = f"the type of {parameter!r} cannot be read here: {error}: pass input_type to handler()"
         raise TypeError(message) from error
-
-

@@ -168,7 +168,7 @@ class Ledger:
             self.news.notify_all()
 
     def greet(self, hello: worker_service_pb2.Hello) -> int:
-        """Begins a new stream with this greeting, completed by slots and leases; earlier ones end. Answers its number."""
+        """Begins a new stream with this greeting, completed by slots and leases. Answers its number."""
         with self.news:
             # Those that the server turns out not to know any more need their slots until they stop.
             hello.slots = self.slots_told = max(0, self.slots - len(self.attempts))

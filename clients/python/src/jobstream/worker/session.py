@@ -123,8 +123,7 @@ class Session:
         except grpc.RpcError as error:
             if not isinstance(error, grpc.Call):
                 return errors.unavailable(self.address.url, str(error))
-            trailers = [(key, value) for key, value in error.trailing_metadata() or ()]
-            return errors.from_status(error.code(), error.details() or "", trailers, self.address.url)
+            return errors.from_call(error, self.address.url)
         finally:
             self.call = None
             channel.close()
@@ -207,7 +206,7 @@ class Session:
     # The thread that ends.
 
     def finish(self) -> None:
-        """Once told to end: takes nothing more, lets what runs finish, gives back the rest, waits until that is known."""
+        """Once told to end: takes nothing more, lets what runs finish, gives back the rest."""
         with self.lock:
             self.lock.wait_for(lambda: self.drain_until is not None or self.ended.is_set())
         self.ledger.set_slots(0)

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, TypeVar, Union
@@ -16,7 +16,7 @@ from typing_extensions import Self
 from ..client import Client
 from ..options import Address, ClientOptions, Span, seconds
 from ..v1 import worker_service_pb2
-from ..version import VERSION
+from ..version import __version__
 from .desk import Desk
 from .handlers import Handler
 from .ledger import Ledger
@@ -68,7 +68,7 @@ class Roster:
             instance_id=str(uuid.uuid4()),
             kinds=list(self.handlers),
             queues=self.queues,
-            sdk=f"python/{VERSION}",
+            sdk=f"python/{__version__}",
         )
 
 
@@ -124,14 +124,7 @@ class Worker:
 
     def start(self) -> None:
         """Begins to connect, in threads of its own. The first connection is tried as often as any other."""
-        with self._lock:
-            if self._session is not None:
-                raise RuntimeError("a worker runs once: make another one")
-            hello = self._roster.hello()
-            desk = Desk(self._roster.handlers, Ledger(self._roster.slots))
-            roster = self._roster
-            self._session = Session(roster.address, roster.options, hello, desk, roster.on_connect)
-        self._session.start()
+        self._prepare().start()
 
     def run(self, *, signals: bool = True) -> None:
         """Works until it was drained: by SIGTERM or SIGINT, by `drain` or `stop`, or by an operator.
@@ -139,16 +132,19 @@ class Worker:
         The first signal drains it, the second stops it at once; they are heeded in the main thread only, and only
         until it returns. Raises InvalidRequest and the like if the server refuses it and would again.
         """
-        self.start()
+        session = self._prepare()
         is_main = threading.current_thread() is threading.main_thread()
-        with self._heeding_signals() if signals and is_main else nothing():
+        with self._heeding_signals(session) if signals and is_main else nothing():
+            session.start()
             self.wait()
 
     def wait(self, timeout: Span | None = None) -> bool:
         """Waits for the end; False if it goes on after this long. Raises as `run`."""
         session = self._started()
         until = None if timeout is None else time.monotonic() + seconds(timeout)
-        while not session.ended.wait(SIGNAL_LATENCY if until is None else min(SIGNAL_LATENCY, until - time.monotonic())):
+        while not session.ended.wait(
+            SIGNAL_LATENCY if until is None else min(SIGNAL_LATENCY, until - time.monotonic())
+        ):
             if until is not None and time.monotonic() >= until:
                 return False
         if session.refusal is not None:
@@ -177,16 +173,26 @@ class Worker:
     ) -> None:
         self.drain(self._roster.drain_timeout)
 
+    def _prepare(self) -> Session:
+        with self._lock:
+            if self._session is not None:
+                raise RuntimeError("a worker runs once: make another one")
+            hello = self._roster.hello()
+            desk = Desk(self._roster.handlers, Ledger(self._roster.slots))
+            roster = self._roster
+            self._session = Session(roster.address, roster.options, hello, desk, roster.on_connect)
+            return self._session
+
     def _started(self) -> Session:
         if self._session is None:
             raise RuntimeError("the worker was not started: call run() or start()")
         return self._session
 
     @contextmanager
-    def _heeding_signals(self) -> Iterator[None]:
-        session, told = self._started(), 0
+    def _heeding_signals(self, session: Session) -> Generator[None]:
+        told = 0
 
-        def heed(number: int, frame: FrameType | None) -> None:
+        def heed(_number: int, _frame: FrameType | None) -> None:
             nonlocal told
             told += 1
             within = self._roster.drain_timeout if told == 1 else 0.0
@@ -205,5 +211,5 @@ SignalHandler = Union[Callable[[int, Union[FrameType, None]], Any], int, signal.
 
 
 @contextmanager
-def nothing() -> Iterator[None]:
+def nothing() -> Generator[None]:
     yield
