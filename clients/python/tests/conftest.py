@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import AsyncGenerator, Generator
@@ -76,10 +77,8 @@ def pump(source: socket.socket, target: socket.socket) -> None:
 
 
 def shut(end: socket.socket) -> None:
-    try:
+    with contextlib.suppress(OSError):  # It is closed already.
         end.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass  # It is closed already.
 
 
 @pytest.fixture

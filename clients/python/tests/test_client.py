@@ -116,7 +116,7 @@ def test_child_of_a_fork_connects_anew(address: str) -> None:
 def test_wait_survives_a_server_that_comes_late() -> None:
     with server("--demo=false") as gone:
         listen = gone.address.removeprefix("http://")
-    client = Client(gone.address, ClientOptions(patience=30))
+    client = Client(gone.address, ClientOptions(tries=1000))
     submitting = ThreadPoolExecutor(1).submit(client.submit, "nobody-serves-this")
     with server("--demo=false", listen=listen):
         assert submitting.result(20).state() == "QUEUED"

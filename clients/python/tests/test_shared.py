@@ -69,7 +69,7 @@ def test_patience_ends_and_a_word_renews_it() -> None:
     endurance = Endurance(ClientOptions(patience=60.0))
     for now in (0.0, 30.0, 59.0):
         endurance.pause(Unavailable("away"), now)
-    with pytest.raises(Unavailable, match="61.0 s without a word"):
+    with pytest.raises(Unavailable, match=r"61\.0 s without a word"):
         endurance.pause(Unavailable("away"), 61.0)
     endurance.renew()
     endurance.pause(Unavailable("away"), 62.0)

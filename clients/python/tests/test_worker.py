@@ -23,6 +23,7 @@ from jobstream import (
     InvalidRequest,
     JobCancelled,
     JobFailed,
+    StateChange,
     Worker,
 )
 from jobstream.v1 import job_pb2
@@ -87,7 +88,7 @@ def test_result_without_json_fails_for_good(client: Client) -> None:
 
 
 def test_result_that_is_too_large_names_the_limit(client: Client) -> None:
-    with serving(client, "large", lambda _: b"x" * (5 << 20)), pytest.raises(JobFailed, match="5242880.*1048576"):
+    with serving(client, "large", lambda _: b"x" * (5 << 20)), pytest.raises(JobFailed, match=r"5242880.*1048576"):
         client.submit("large").result(10)
 
 
@@ -220,8 +221,7 @@ def test_reconnected_worker_keeps_its_attempt(client: Client, proxy: Proxy) -> N
         job = client.submit("holds")
         assert connections.acquire(timeout=10)
         assert started.wait(10)
-        while job.state() != "RUNNING":
-            pass
+        assert any(isinstance(item, StateChange) and item.state == "RUNNING" for item in job.watch())
         proxy.cut()
         assert connections.acquire(timeout=10)
         go_on.set()
