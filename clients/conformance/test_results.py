@@ -7,7 +7,7 @@ import pytest
 from agent import as_data, as_json, as_text, read_json
 
 VALUES = [None, True, 0, -7, 1.5, "", "text", [], {}, [1, [2, {"three": None}]], {"a": {"b": [False, "c"]}}]
-UNICODE = "naïve Ω 漢字 \U0001f680 \U00010348 \u0000 \u2028 \"quoted\" \\ \n\t"
+UNICODE = "na\u00efve \u03a9 \u6f22\u5b57 \U0001f680 \U00010348 \u0000 \u2028 \"quoted\" \\ \n\t"
 EXACT = [9007199254740993, 2**63 - 1, 2**64 - 1, -(2**63)]
 
 
