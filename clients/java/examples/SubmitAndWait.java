@@ -12,9 +12,8 @@ public final class SubmitAndWait {
 
     public static void main(String[] arguments) {
         try (Client client = arguments.length > 0 ? Client.connect(arguments[0]) : Client.connect()) {
-            Job<Thumb> job = client.submit(
-                    "resize", new Resize(64), Thumb.class, options -> options.maxAttempts(3)
-                            .label("album", "summer"));
+            Job<Thumb> job = client.submit("resize", new Resize(64), Thumb.class, options -> options.maxAttempts(3)
+                    .label("album", "summer"));
             System.out.println("accepted " + job.id());
             Thumb thumb = job.result(Duration.ofSeconds(30));
             System.out.println(thumb.width() + " x " + thumb.height());

@@ -46,8 +46,7 @@ final class AttemptEnds {
     }
 
     static AttemptReport.Builder release(Duration delay) {
-        return AttemptReport.newBuilder()
-                .setRelease(AttemptRelease.newBuilder().setDelay(Wire.duration(delay)));
+        return AttemptReport.newBuilder().setRelease(AttemptRelease.newBuilder().setDelay(Wire.duration(delay)));
     }
 
     static AttemptReport.Builder unknownKind(String kind) {
@@ -82,8 +81,7 @@ final class AttemptEnds {
     }
 
     private static AttemptReport.Builder fail(Failure.Builder failure) {
-        return AttemptReport.newBuilder()
-                .setFail(AttemptFail.newBuilder().setFailure(failure));
+        return AttemptReport.newBuilder().setFail(AttemptFail.newBuilder().setFailure(failure));
     }
 
     private static String stack(Throwable thrown) {

@@ -54,7 +54,9 @@ final class BootId {
         }
         String message = "job " + jobId + " is gone: the server at " + address
                 + " was started anew since it took the job, and keeps jobs in memory only: submit it again";
-        return new ServerRestartedException(
-                error.facts().withMessage(message).withReason("SERVER_RESTARTED").withCause(error));
+        return new ServerRestartedException(error.facts()
+                .withMessage(message)
+                .withReason("SERVER_RESTARTED")
+                .withCause(error));
     }
 }

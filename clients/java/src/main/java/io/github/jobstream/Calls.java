@@ -83,6 +83,7 @@ final class Calls implements AutoCloseable {
     }
 
     /** Has closing end this wait. */
+    @SuppressWarnings("CollectionUndefinedEquality") // It is this very future that is meant.
     <A> CompletableFuture<A> track(CompletableFuture<A> wait) {
         pending.add(wait);
         wait.whenComplete((value, error) -> pending.remove(wait));
@@ -134,7 +135,8 @@ final class Calls implements AutoCloseable {
         @Override
         public void onCompleted() {
             if (!answer.isDone()) {
-                onError(new StatusRuntimeException(Status.INTERNAL.withDescription("the call ended without an answer")));
+                onError(new StatusRuntimeException(
+                        Status.INTERNAL.withDescription("the call ended without an answer")));
             }
         }
     }

@@ -1,6 +1,7 @@
 package io.github.jobstream;
 
 import io.github.jobstream.v1.Assignment;
+import java.lang.System.Logger.Level;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -42,7 +43,9 @@ final class Desk {
         try {
             executor.execute(attempt);
         } catch (RejectedExecutionException rejected) {
-            Worker.LOG.log(System.Logger.Level.WARNING, "the executor refused an attempt, which is given back", rejected);
+            Worker.LOG.log(
+                    Level.WARNING,
+                    () -> "the executor refused an attempt, which is given back: " + rejected.getMessage());
             ledger.end(lease, AttemptEnds.release(REJECTED_PAUSE));
             forget(lease);
         }

@@ -51,8 +51,8 @@ final class Errors {
     /** Whether the same call may succeed a little later. */
     static boolean isTransient(JobstreamException error) {
         return error instanceof UnavailableException
-                || error instanceof ResourceExhaustedException
-                        && error.retryAfter().isPresent();
+                || (error instanceof ResourceExhaustedException
+                        && error.retryAfter().isPresent());
     }
 
     /** The same error, after the client's own tries to get past it. */
@@ -69,14 +69,15 @@ final class Errors {
             case JOB_NOT_FOUND -> new JobNotFoundException(facts);
             case "RESULT_EXPIRED" -> new ResultExpiredException(facts);
             case "JOB_ID_REUSED" -> new JobIdReusedException(facts);
-            default -> switch (facts.code()) {
-                case INVALID_ARGUMENT, OUT_OF_RANGE -> new InvalidRequestException(facts);
-                case FAILED_PRECONDITION, ABORTED -> new IllegalJobStateException(facts);
-                case RESOURCE_EXHAUSTED -> new ResourceExhaustedException(facts);
-                case UNAVAILABLE, CANCELLED -> new UnavailableException(facts);
-                case DEADLINE_EXCEEDED -> new DeadlineExceededException(facts);
-                default -> new JobstreamException(facts);
-            };
+            default ->
+                switch (facts.code()) {
+                    case INVALID_ARGUMENT, OUT_OF_RANGE -> new InvalidRequestException(facts);
+                    case FAILED_PRECONDITION, ABORTED -> new IllegalJobStateException(facts);
+                    case RESOURCE_EXHAUSTED -> new ResourceExhaustedException(facts);
+                    case UNAVAILABLE, CANCELLED -> new UnavailableException(facts);
+                    case DEADLINE_EXCEEDED -> new DeadlineExceededException(facts);
+                    default -> new JobstreamException(facts);
+                };
         };
     }
 
@@ -111,16 +112,18 @@ final class Errors {
         return switch (status.getCode()) {
             case UNAVAILABLE, CANCELLED, ABORTED, UNKNOWN, INTERNAL, DATA_LOSS -> unreachable(address, said, thrown);
             case DEADLINE_EXCEEDED -> timedOut(address, thrown);
-            case UNIMPLEMENTED -> classify(new ErrorFacts(
-                    status.getCode(),
-                    "",
-                    said + " (server " + address + "): is it a jobstream server, as new as this client?",
-                    null,
-                    List.of(),
-                    Map.of(),
-                    thrown));
-            default -> classify(ErrorFacts.of(status.getCode(), "", said + " (server " + address + ")")
-                    .withCause(thrown));
+            case UNIMPLEMENTED ->
+                classify(new ErrorFacts(
+                        status.getCode(),
+                        "",
+                        said + " (server " + address + "): is it a jobstream server, as new as this client?",
+                        null,
+                        List.of(),
+                        Map.of(),
+                        thrown));
+            default ->
+                classify(ErrorFacts.of(status.getCode(), "", said + " (server " + address + ")")
+                        .withCause(thrown));
         };
     }
 

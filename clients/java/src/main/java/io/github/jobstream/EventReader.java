@@ -21,12 +21,13 @@ final class EventReader {
             case STATE_CHANGE -> stateChange(sequence, time, attempt, event.getStateChange());
             case PROGRESS -> progress(sequence, time, attempt, event.getProgress());
             case OUTPUT -> output(sequence, time, attempt, event.getOutput());
-            case LOG -> new JobEvent.Log(
-                    sequence,
-                    time,
-                    attempt,
-                    Wire.level(event.getLog().getLevel()),
-                    event.getLog().getText());
+            case LOG ->
+                new JobEvent.Log(
+                        sequence,
+                        time,
+                        attempt,
+                        Wire.level(event.getLog().getLevel()),
+                        event.getLog().getText());
             case EVENT_NOT_SET -> null;
         };
     }
@@ -46,9 +47,7 @@ final class EventReader {
                 attempt,
                 Wire.state(change.getState()),
                 change.hasFailure() ? Optional.of(Wire.failure(change.getFailure())) : Optional.empty(),
-                change.hasNextAttemptTime()
-                        ? Optional.of(Wire.instant(change.getNextAttemptTime()))
-                        : Optional.empty(),
+                change.hasNextAttemptTime() ? Optional.of(Wire.instant(change.getNextAttemptTime())) : Optional.empty(),
                 change.getCancelRequested());
     }
 

@@ -117,8 +117,7 @@ public final class Job<T> {
      * @throws JobNotFoundException as {@link #result()} tells it
      */
     public JobState state() {
-        GetResultRequest request =
-                GetResultRequest.newBuilder().setJobId(id).build();
+        GetResultRequest request = GetResultRequest.newBuilder().setJobId(id).build();
         return Wire.state(explained(client.calls().call(JobServiceGrpc.getGetResultMethod(), request))
                 .getState());
     }
@@ -165,10 +164,12 @@ public final class Job<T> {
                 var cancellation = outcome.getCancellation();
                 throw new JobCancelledException(id, cancellation.getReason(), cancellation.getForced());
             }
-            case END_NOT_SET -> throw new JobstreamException(ErrorFacts.of(
-                    Status.Code.INTERNAL,
-                    "",
-                    "job " + id + " ended in a way that this client cannot read: use a client as new as the server"));
+            case END_NOT_SET ->
+                throw new JobstreamException(ErrorFacts.of(
+                        Status.Code.INTERNAL,
+                        "",
+                        "job " + id
+                                + " ended in a way that this client cannot read: use a client as new as the server"));
         };
     }
 

@@ -16,8 +16,8 @@ final class JobIds {
 
     /** Of the time, twelve bits of the salt and the random end of a UUID v4. */
     static String of(long unixMillis, int salt, UUID chance) {
-        long most = unixMillis << 16 | VERSION_7 | salt & 0xFFF;
-        long least = chance.getLeastSignificantBits() & ~(3L << 62) | VARIANT;
+        long most = (unixMillis << 16) | VERSION_7 | (salt & 0xFFF);
+        long least = (chance.getLeastSignificantBits() & ~(3L << 62)) | VARIANT;
         return new UUID(most, least).toString();
     }
 }

@@ -379,6 +379,7 @@ final class Ledger {
     }
 
     private int voids() {
-        return (int) attempts.values().stream().filter(attempt -> attempt.isVoid).count();
+        return (int)
+                attempts.values().stream().filter(attempt -> attempt.isVoid).count();
     }
 }

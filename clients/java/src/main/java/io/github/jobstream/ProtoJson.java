@@ -38,8 +38,6 @@ final class ProtoJson {
 
     private static JsonNode number(double number) {
         boolean isWhole = number == Math.rint(number) && Math.abs(number) <= EXACT_MAX;
-        return isWhole
-                ? NODES.numberNode(new BigDecimal(number).toBigIntegerExact())
-                : NODES.numberNode(number);
+        return isWhole ? NODES.numberNode(new BigDecimal(number).toBigIntegerExact()) : NODES.numberNode(number);
     }
 }

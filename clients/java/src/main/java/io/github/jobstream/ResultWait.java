@@ -64,7 +64,10 @@ final class ResultWait {
                 .build();
         Link link = calls.connection().forHeldCall();
         CompletableFuture<GetResultResponse> answer = calls.once(
-                link, JobServiceGrpc.getGetResultMethod(), request, calls.options().callTimeout.plus(wait));
+                link,
+                JobServiceGrpc.getGetResultMethod(),
+                request,
+                calls.options().callTimeout.plus(wait));
         current = answer;
         if (result.isDone()) {
             answer.cancel(false);

@@ -97,9 +97,9 @@ final class Session implements Runnable {
             // Nobody but the worker has this thread: it is to end.
             Thread.currentThread().interrupt();
         } catch (RuntimeException broken) {
-            refusal = new JobstreamException(ErrorFacts.of(
-                            Status.Code.INTERNAL, "", "worker " + hello.getName() + " broke: " + broken)
-                    .withCause(broken));
+            refusal = new JobstreamException(
+                    ErrorFacts.of(Status.Code.INTERNAL, "", "worker " + hello.getName() + " broke: " + broken)
+                            .withCause(broken));
         } finally {
             desk.stopAll();
         }
@@ -118,8 +118,10 @@ final class Session implements Runnable {
             return;
         }
         Duration pause = backoff.next(why.retryAfter().orElse(null));
-        Worker.LOG.log(Level.INFO, () -> "worker " + hello.getName() + " connects again in " + pause.toMillis()
-                + " ms: " + why.getMessage());
+        Worker.LOG.log(
+                Level.INFO,
+                () -> "worker " + hello.getName() + " connects again in " + pause.toMillis() + " ms: "
+                        + why.getMessage());
         long untilNanos = System.nanoTime() + Waits.nanos(pause);
         while (System.nanoTime() < untilNanos) {
             long leftNanos = Math.min(untilNanos - System.nanoTime(), fenceLeftNanos());

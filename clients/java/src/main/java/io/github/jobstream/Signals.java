@@ -86,7 +86,7 @@ final class Signals implements AutoCloseable {
             try {
                 handle.invoke(null, signal, before);
             } catch (ReflectiveOperationException impossible) {
-                throw new AssertionError("it could be taken, so it can be given back", impossible);
+                throw new LinkageError("it could be taken, so it can be given back", impossible);
             }
         });
         earlier.clear();

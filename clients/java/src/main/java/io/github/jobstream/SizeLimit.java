@@ -10,9 +10,8 @@ final class SizeLimit {
     static void check(String field, int size, int limit) {
         if (size > limit) {
             String message = message(field, size, limit);
-            throw new InvalidRequestException(
-                    ErrorFacts.of(Status.Code.INVALID_ARGUMENT, "PAYLOAD_TOO_LARGE", message)
-                            .withViolations(List.of(new Violation(field, message))));
+            throw new InvalidRequestException(ErrorFacts.of(Status.Code.INVALID_ARGUMENT, "PAYLOAD_TOO_LARGE", message)
+                    .withViolations(List.of(new Violation(field, message))));
         }
     }
 

@@ -40,8 +40,7 @@ final class Tries<Q, A> {
             return;
         }
         done++;
-        CompletableFuture<A> attempt =
-                calls.once(calls.connection().forShortCalls(), method, request, left());
+        CompletableFuture<A> attempt = calls.once(calls.connection().forShortCalls(), method, request, left());
         current = attempt;
         if (result.isDone()) {
             attempt.cancel(false);

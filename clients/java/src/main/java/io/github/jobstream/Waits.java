@@ -46,9 +46,9 @@ final class Waits {
 
     static WaitInterruptedException interrupted(InterruptedException cause) {
         Thread.currentThread().interrupt();
-        return new WaitInterruptedException(ErrorFacts.of(
-                        Status.Code.CANCELLED, "", "the thread was interrupted while it waited; the job goes on")
-                .withCause(cause));
+        return new WaitInterruptedException(
+                ErrorFacts.of(Status.Code.CANCELLED, "", "the thread was interrupted while it waited; the job goes on")
+                        .withCause(cause));
     }
 
     /** The error with the stack of the one who waited: that of the thread which brought it tells nothing. */

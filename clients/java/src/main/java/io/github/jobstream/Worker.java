@@ -52,8 +52,7 @@ public final class Worker implements AutoCloseable {
         this.setup = setup;
         ownExecutor = setup.executor == null ? attemptThreads(setup.name) : null;
         ledger = new Ledger(setup.slots);
-        desk = new Desk(
-                Map.copyOf(setup.handlers), ownExecutor == null ? setup.executor : ownExecutor, ledger);
+        desk = new Desk(Map.copyOf(setup.handlers), ownExecutor == null ? setup.executor : ownExecutor, ledger);
         Hello hello = Hello.newBuilder()
                 .setProtocolVersion(PROTOCOL_VERSION)
                 .setName(setup.name)
@@ -298,10 +297,10 @@ public final class Worker implements AutoCloseable {
         private Builder add(String kind, Type inputType, Handler<?, ?> handler) {
             @SuppressWarnings("unchecked") // It is only given what was read as its input type.
             Handler<Object, ?> unchecked = (Handler<Object, ?>) Objects.requireNonNull(handler, "handler");
-            HandlerEntry entry = new HandlerEntry(
-                    unchecked, client.codec().type(inputType), client.codec());
+            HandlerEntry entry = new HandlerEntry(unchecked, client.codec().type(inputType), client.codec());
             if (handlers.putIfAbsent(Objects.requireNonNull(kind, "kind"), entry) != null) {
-                throw new IllegalArgumentException("kind \"" + kind + "\" has a handler already: use one for each kind");
+                throw new IllegalArgumentException(
+                        "kind \"" + kind + "\" has a handler already: use one for each kind");
             }
             return this;
         }

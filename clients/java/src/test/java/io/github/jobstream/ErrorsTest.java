@@ -33,9 +33,8 @@ class ErrorsTest {
                         .putMetadata("limit", "7")
                         .build()))
                 .addDetails(Any.pack(BadRequest.newBuilder()
-                        .addFieldViolations(FieldViolation.newBuilder()
-                                .setField("job.kind")
-                                .setDescription("is empty"))
+                        .addFieldViolations(
+                                FieldViolation.newBuilder().setField("job.kind").setDescription("is empty"))
                         .build()));
         if (isRetryable) {
             status.addDetails(Any.pack(RetryInfo.newBuilder()
@@ -73,7 +72,8 @@ class ErrorsTest {
     void aCodeWithoutOurReasonComesFromSomethingBetween(Status.Code code) {
         var error = Errors.of(code.toStatus().withDescription("upstream reset").asException(), ADDRESS);
         assertInstanceOf(UnavailableException.class, error);
-        assertTrue(error.getMessage().contains("upstream reset") && error.getMessage().contains(ADDRESS));
+        assertTrue(error.getMessage().contains("upstream reset")
+                && error.getMessage().contains(ADDRESS));
     }
 
     @Test

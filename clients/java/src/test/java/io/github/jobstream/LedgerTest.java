@@ -147,8 +147,8 @@ class LedgerTest {
     @Test
     void outputBeyondTheLimitNamesSizeLimitAndTheWayOut() {
         ledger.begin("A");
-        var error = assertThrows(
-                InvalidRequestException.class, () -> ledger.output("A", Output.getDefaultInstance(), 101));
+        var error =
+                assertThrows(InvalidRequestException.class, () -> ledger.output("A", Output.getDefaultInstance(), 101));
         assertTrue(error.getMessage().startsWith("output is 101 bytes, the limit is 100: "), error.getMessage());
     }
 

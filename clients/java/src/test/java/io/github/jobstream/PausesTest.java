@@ -17,9 +17,8 @@ class PausesTest {
     @Test
     void pausesDoubleUpToTheLongest() {
         Backoff backoff = new Backoff(Duration.ofMillis(50), Duration.ofSeconds(5));
-        List<Long> pauses = Stream.generate(() -> backoff.next(null, 1).toMillis())
-                .limit(9)
-                .toList();
+        List<Long> pauses =
+                Stream.generate(() -> backoff.next(null, 1).toMillis()).limit(9).toList();
         assertEquals(List.of(50L, 100L, 200L, 400L, 800L, 1600L, 3200L, 5000L, 5000L), pauses);
         backoff.reset();
         assertEquals(Duration.ofMillis(50), backoff.next(null, 1));
@@ -47,8 +46,7 @@ class PausesTest {
     @Test
     void whatCannotPassIsNotBorne() {
         var gone = new JobNotFoundException(ErrorFacts.of(Status.Code.NOT_FOUND, Errors.JOB_NOT_FOUND, "gone"));
-        var thrown = assertThrows(
-                JobNotFoundException.class, () -> new Endurance(new ClientOptions()).bear(gone, 0));
+        var thrown = assertThrows(JobNotFoundException.class, () -> new Endurance(new ClientOptions()).bear(gone, 0));
         assertSame(gone, thrown);
     }
 }

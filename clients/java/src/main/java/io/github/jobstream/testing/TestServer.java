@@ -131,7 +131,7 @@ public final class TestServer implements AutoCloseable {
         } catch (IOException error) {
             found.completeExceptionally(new UncheckedIOException(error));
         }
-        found.completeExceptionally(new IllegalStateException(
-                "the server ended before it took calls: " + String.join("\n", said)));
+        found.completeExceptionally(
+                new IllegalStateException("the server ended before it took calls: " + String.join("\n", said)));
     }
 }

@@ -109,8 +109,7 @@ public final class Agent {
     private ObjectNode submit(Command command) throws Exception {
         Client present = client;
         Object input = Values.input(command.fields.required("payload"));
-        Job<Object> job =
-                present.submit(command.text("kind"), input, Object.class, options -> fill(options, command));
+        Job<Object> job = present.submit(command.text("kind"), input, Object.class, options -> fill(options, command));
         jobs.put(job.id(), new Submitted(present, job));
         return Values.object().put("job_id", job.id());
     }
@@ -179,8 +178,11 @@ public final class Agent {
                 .drainOnSignals(command.fields.path("signals").asBoolean(false))
                 .onConnected(workerId -> command.tell(Values.object().put("type", "connected")));
         command.duration("drain_timeout").ifPresent(builder::drainWithin);
-        command.fields.required("handlers").properties()
-                .forEach(handler -> handlers.add(builder, handler.getKey(), handler.getValue().textValue(), command));
+        command.fields
+                .required("handlers")
+                .properties()
+                .forEach(handler -> handlers.add(
+                        builder, handler.getKey(), handler.getValue().textValue(), command));
         Worker worker = builder.build();
         running.put(command.id, worker::stop);
         workers.put(command.id, worker);

@@ -27,7 +27,8 @@ final class Values {
 
     static Map<String, String> strings(JsonNode fields) {
         Map<String, String> strings = new HashMap<>();
-        fields.properties().forEach(field -> strings.put(field.getKey(), field.getValue().textValue()));
+        fields.properties()
+                .forEach(field -> strings.put(field.getKey(), field.getValue().textValue()));
         return strings;
     }
 
@@ -43,9 +44,10 @@ final class Values {
         return switch (payload.required("type").textValue()) {
             case "json" -> Payload.json(payload.required("text").textValue());
             case "text" -> Payload.text(payload.required("text").textValue());
-            default -> Payload.data(
-                    Base64.getDecoder().decode(payload.required("base64").textValue()),
-                    payload.path("content_type").asText(""));
+            default ->
+                Payload.data(
+                        Base64.getDecoder().decode(payload.required("base64").textValue()),
+                        payload.path("content_type").asText(""));
         };
     }
 
@@ -58,7 +60,8 @@ final class Values {
 
     static ObjectNode event(JobEvent event) {
         if (event instanceof JobEvent.StateChange change) {
-            return item("state", event, change.attempt()).put("state", change.state().name());
+            return item("state", event, change.attempt())
+                    .put("state", change.state().name());
         }
         if (event instanceof JobEvent.Progress progress) {
             ObjectNode item = item("progress", event, progress.attempt()).put("message", progress.message());
@@ -88,8 +91,7 @@ final class Values {
         if (payload.isText()) {
             return object().put("type", "text").put("text", payload.asText());
         }
-        return object()
-                .put("type", "data")
+        return object().put("type", "data")
                 .put("base64", Base64.getEncoder().encodeToString(payload.bytes()))
                 .put("content_type", payload.contentType());
     }
