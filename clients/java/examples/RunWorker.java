@@ -16,7 +16,7 @@ public final class RunWorker {
                     .name("thumbnails")
                     .slots(8)
                     .handle("resize", Resize.class, RunWorker::resize)
-                    .drainWithin(Duration.ofSeconds(20))
+                    .drainTimeout(Duration.ofSeconds(20))
                     .onConnected(workerId -> System.out.println("connected as " + workerId))
                     .run();
             System.out.println("drained");

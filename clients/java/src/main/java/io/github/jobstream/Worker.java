@@ -120,7 +120,7 @@ public final class Worker implements AutoCloseable {
     /** Drains the worker, within the builder's time. */
     @Override
     public void close() {
-        drain(setup.drainWithin);
+        drain(setup.drainTimeout);
     }
 
     /** The session and, after it, the end. */
@@ -137,7 +137,7 @@ public final class Worker implements AutoCloseable {
 
     /** Begins to drain, within the builder's time. */
     void beginDrain() {
-        beginDrain(setup.drainWithin);
+        beginDrain(setup.drainTimeout);
     }
 
     /** Begins to drain, or to do so sooner; an earlier time that was given stands. */
@@ -205,7 +205,7 @@ public final class Worker implements AutoCloseable {
         private final List<String> queues = new ArrayList<>();
         private String name = "java";
         private int slots = Runtime.getRuntime().availableProcessors();
-        private Duration drainWithin = Duration.ofSeconds(30);
+        private Duration drainTimeout = Duration.ofSeconds(10);
         private boolean drainOnSignals = true;
         private ExecutorService executor;
         private Consumer<String> onConnected = workerId -> {};
@@ -245,9 +245,9 @@ public final class Worker implements AutoCloseable {
             return add(kind, inputType.getType(), handler);
         }
 
-        /** What running attempts get to finish when the worker is drained by a signal or closed. Default 30 s. */
-        public Builder drainWithin(Duration within) {
-            drainWithin = Objects.requireNonNull(within, "within");
+        /** What running attempts get to finish when the worker is drained by a signal or closed. Default 10 s. */
+        public Builder drainTimeout(Duration timeout) {
+            drainTimeout = Objects.requireNonNull(timeout, "timeout");
             return this;
         }
 

@@ -177,7 +177,7 @@ public final class Agent {
                 .slots(command.fields.required("slots").intValue())
                 .drainOnSignals(command.fields.path("signals").asBoolean(false))
                 .onConnected(workerId -> command.tell(Values.object().put("type", "connected")));
-        command.duration("drain_timeout").ifPresent(builder::drainWithin);
+        command.duration("drain_timeout").ifPresent(builder::drainTimeout);
         command.fields
                 .required("handlers")
                 .properties()
