@@ -14,20 +14,21 @@ CHUNKS = 300
 
 
 def covered(items):
-    """The sequences that the items stand for, in the order told."""
+    """The sequences that the items stand for, once each and in order. Only progress that newer progress replaced may
+    be missing: that is not told."""
     sequences = []
     for item in items:
         if item["type"] == "gap":
             sequences.extend(range(item["from"], item["to"] + 1))
         else:
             sequences.append(item["sequence"])
+    assert sequences == sorted(set(sequences)), "once, and in order"
     return sequences
 
 
 def assert_whole(items, chunks=CHUNKS):
     """Everything that `tell` told, once and in order."""
-    sequences = covered(items)
-    assert sequences == list(range(1, len(sequences) + 1))
+    assert covered(items)[0] == 1
     outputs = [item for item in items if item["type"] == "output"]
     assert [item["payload"] for item in outputs] == [as_text(f"chunk {i}") for i in range(1, chunks + 1)]
     assert {item["channel"] for item in outputs} == {"out"}
@@ -92,8 +93,8 @@ def test_watch_goes_on_after_a_sequence(agent):
     job_id = told(agent, chunks=5)
     items = agent.watch(job_id).events()
     for after in (1, items[-1]["sequence"] // 2, items[-1]["sequence"] - 1):
-        rest = covered(agent.watch(job_id, after=after).events())
-        assert rest == list(range(after + 1, items[-1]["sequence"] + 1))
+        rest = agent.watch(job_id, after=after).events()
+        assert rest == [item for item in items if item["sequence"] > after]
 
 
 def test_silent_connection_is_noticed_by_its_missing_heartbeats(agent, proxy):
@@ -131,8 +132,7 @@ def test_gap_is_told(agent, new_server):
     items = agent.watch(told(agent)).events()
     lost = [item for item in items if item["type"] == "gap"]
     assert lost and all(item["from"] <= item["to"] for item in lost)
-    sequences = covered(items)
-    assert sequences == list(range(1, len(sequences) + 1))
+    assert covered(items)[0] == 1
     assert len([item for item in items if item["type"] == "output"]) < CHUNKS
 
 
