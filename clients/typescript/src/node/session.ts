@@ -34,8 +34,9 @@ export class Session {
     const pings = {
       pingIntervalMs: options.ping.after,
       pingTimeoutMs: options.ping.answer,
-      // An idle connection that died is noticed before the next call has to.
-      pingIdleConnection: true,
+      // An idle connection is pinged before the next call. The manager's pings of idle ones outlive their connection,
+      // and throw out of a timer.
+      pingIdleConnection: false,
     };
     this.#manager = new Http2SessionManager(address, pings, {
       settings: { initialWindowSize: STREAM_WINDOW_BYTES, enablePush: false },
