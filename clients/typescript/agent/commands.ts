@@ -37,11 +37,18 @@ export class Commands {
       case "submit":
         return this.#submit(command);
       case "result":
-        return this.#job(command).payload(renamed(command, { timeout: "timeout" })).then(wireOf).then((payload) => ({ payload }));
+        return this.#job(command)
+          .payload(renamed(command, { timeout: "timeout" }))
+          .then(wireOf)
+          .then((payload) => ({ payload }));
       case "state":
-        return this.#job(command).state().then((state) => ({ state }));
+        return this.#job(command)
+          .state()
+          .then((state) => ({ state }));
       case "cancel":
-        return this.#job(command).cancel(renamed(command, { reason: "reason", grace: "grace" })).then((state) => ({ state }));
+        return this.#job(command)
+          .cancel(renamed(command, { reason: "reason", grace: "grace" }))
+          .then((state) => ({ state }));
       case "watch":
         return this.#watch(command, tell);
       case "work":

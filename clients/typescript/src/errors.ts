@@ -73,7 +73,9 @@ export class JobFailed extends JobstreamError {
     readonly failure: Failure,
   ) {
     const type = failure.type === "" ? "" : `${failure.type}: `;
-    super(`job ${jobId} failed in attempt ${failure.attempt}: ${type}${failure.message} (${failure.reason})`, { reason: failure.reason });
+    super(`job ${jobId} failed in attempt ${failure.attempt}: ${type}${failure.message} (${failure.reason})`, {
+      reason: failure.reason,
+    });
   }
 }
 
@@ -124,7 +126,11 @@ export class InvalidRequest extends JobstreamError {
   /** One that is found before anything is sent. @internal */
   static of(field: string, description: string): InvalidRequest {
     const violations = [{ field, description }];
-    return new InvalidRequest(`${field} ${description}`, { code: "INVALID_ARGUMENT", reason: "INVALID_FIELD", violations });
+    return new InvalidRequest(`${field} ${description}`, {
+      code: "INVALID_ARGUMENT",
+      reason: "INVALID_FIELD",
+      violations,
+    });
   }
 }
 

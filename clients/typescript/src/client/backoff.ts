@@ -59,7 +59,12 @@ export class Endurance {
     const pause = this.#backoff.next(error.retryAfter);
     if (lostFor + pause > this.patience) {
       const text = `${error.message}; given up after ${Math.round(lostFor)} ms without a word of the server`;
-      throw new Unavailable(text, { code: "UNAVAILABLE", reason: error.reason, retryAfter: error.retryAfter, cause: error });
+      throw new Unavailable(text, {
+        code: "UNAVAILABLE",
+        reason: error.reason,
+        retryAfter: error.retryAfter,
+        cause: error,
+      });
     }
     return pause;
   }

@@ -138,5 +138,6 @@ function readLog({ level, text, stream }: wire.Log) {
 
 /** The level on the wire. */
 export function writeLevel(level: LogLevel): wire.LogLevel {
-  return LEVELS.indexOf(level);
+  const levels = { debug: wire.LogLevel.DEBUG, info: wire.LogLevel.INFO, warn: wire.LogLevel.WARN };
+  return level === "error" ? wire.LogLevel.ERROR : levels[level];
 }

@@ -16,7 +16,12 @@ import {
   type StatusCode,
   Unavailable,
 } from "../errors.js";
-import { BadRequestSchema, type ErrorInfo, ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb.js";
+import {
+  BadRequestSchema,
+  type ErrorInfo,
+  ErrorInfoSchema,
+  RetryInfoSchema,
+} from "../gen/google/rpc/error_details_pb.js";
 
 const DOMAIN = "jobstream";
 

@@ -87,8 +87,8 @@ class Stream {
   async next(): Promise<WatchResultResponse | undefined> {
     this.#expectWord();
     try {
-      const { done, value } = await this.#messages.next();
-      return done === true ? undefined : value;
+      const next = await this.#messages.next();
+      return next.done === true ? undefined : next.value;
     } catch (thrown) {
       if (this.#isSilent) {
         this.link.giveUp();

@@ -33,10 +33,13 @@ export class Client extends BaseClient implements Disposable, AsyncDisposable {
    * @throws InvalidRequest if the address or an option is none.
    */
   constructor(address?: string, options: NodeClientOptions = {}) {
-    // An empty variable is as good as none.
-    const given = address ?? (process.env["JOBSTREAM_ADDRESS"] || DEFAULT_ADDRESS);
+    const variable = process.env["JOBSTREAM_ADDRESS"] ?? "";
+    const given = address ?? (variable === "" ? DEFAULT_ADDRESS : variable);
     const connection = new NodeConnection(readAddress(given), {
-      ping: { after: span("ping.after", options.ping?.after, 10_000), answer: span("ping.answer", options.ping?.answer, 5_000) },
+      ping: {
+        after: span("ping.after", options.ping?.after, 10_000),
+        answer: span("ping.answer", options.ping?.answer, 5_000),
+      },
       tls: options.tls ?? {},
       interceptors: options.interceptors ?? [],
     });

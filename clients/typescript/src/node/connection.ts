@@ -73,13 +73,17 @@ export class NodeConnection implements Connection {
   }
 
   get #first(): PooledSession {
-    // There is always one.
-    return this.#sessions[0] as PooledSession;
+    const [first] = this.#sessions;
+    if (first === undefined) {
+      throw new Error("a connection has a session from its start");
+    }
+    return first;
   }
 
   #another(): PooledSession {
-    if (this.#sessions.length >= CONNECTIONS_MAX) {
-      return this.#sessions[Math.floor(Math.random() * CONNECTIONS_MAX)] as PooledSession;
+    const any = this.#sessions[Math.floor(Math.random() * CONNECTIONS_MAX)];
+    if (any !== undefined && this.#sessions.length >= CONNECTIONS_MAX) {
+      return any;
     }
     const session = new PooledSession(this.address, this.options);
     this.#sessions.push(session);

@@ -93,7 +93,10 @@ export class Context {
     const payload = Payload.chunk(chunk);
     const { payloadBytesMax } = this.#ledger;
     if (payload.size > payloadBytesMax) {
-      throw InvalidRequest.of("output", `is ${payload.size} bytes, the limit is ${payloadBytesMax}: send smaller chunks`);
+      throw InvalidRequest.of(
+        "output",
+        `is ${payload.size} bytes, the limit is ${payloadBytesMax}: send smaller chunks`,
+      );
     }
     const output = create(OutputSchema, { payload: payload.write(), channel: cutText(channel, CHANNEL_BYTES_MAX) });
     await this.#ledger.output(this.#lease, output, payload.size, this.signal);

@@ -24,6 +24,8 @@ const WELCOME_TIME_MAX = 10_000;
 const SILENT_PINGS_MAX = 3;
 /** Shortest silence that ends a connection, whatever the server says of its pings. */
 const SILENCE_MIN = 50;
+/** The status of a report whose lease no longer stands. */
+const LEASE_LOST: number = Code.FailedPrecondition;
 /** What handlers that were told to stop get to do so, before they are left behind. */
 export const STOP_TIME_MAX = 1_000;
 /** What the server gets to acknowledge the last reports. */
@@ -93,7 +95,9 @@ export class Conversation {
 
   #expectWord(): void {
     this.#scope.endIn(this.#silenceMax, () => {
-      const what = this.#isWelcome ? "the server was silent for three ping intervals" : "the server did not answer the greeting";
+      const what = this.#isWelcome
+        ? "the server was silent for three ping intervals"
+        : "the server did not answer the greeting";
       return new ConnectError(what, Code.DeadlineExceeded);
     });
   }
@@ -147,7 +151,7 @@ export class Conversation {
 
   #acknowledge({ reportSequence, refusals }: ReportAck): void {
     for (const { leaseId, error } of refusals) {
-      if (error?.code === Number(Code.FailedPrecondition)) {
+      if (error?.code === LEASE_LOST) {
         this.desk.stop(leaseId, "lost");
       } else {
         this.listener.refused(`the server refused a report: ${error?.message ?? ""}`);
@@ -171,7 +175,11 @@ export class Conversation {
     await within(timeLeft, this.desk.idle(), signal);
     if (!signal.aborted) {
       await giveBack(this.desk, signal);
-      await within(SETTLE_TIME_MAX, this.ledger.bell.until(() => this.ledger.isSettled), signal);
+      await within(
+        SETTLE_TIME_MAX,
+        this.ledger.bell.until(() => this.ledger.isSettled),
+        signal,
+      );
       this.end();
     }
   }

@@ -1,7 +1,5 @@
 // The desk that runs attempts, whatever becomes of the connection.
 
-import { setImmediate } from "node:timers/promises";
-
 import type { Assignment } from "../gen/jobstream/v1/worker_service_pb.js";
 import { Bell } from "./bell.js";
 import { Context } from "./context.js";
@@ -17,6 +15,9 @@ const WHY: Record<StopReason, string> = {
   lost: "the lease was lost: the server gives the job to another worker",
   ending: "the worker ends and gives the job back",
 };
+
+/** As if its handler had stopped at once. */
+const NEVER_BEGUN = { news: released(), bytes: 0, hasThrown: true };
 
 interface Running {
   readonly controller: AbortController;
@@ -54,6 +55,7 @@ export class Desk {
     if (running !== undefined) {
       running.why = why === "lost" ? why : (running.why ?? why);
       running.controller.abort(new DOMException(WHY[why], "AbortError"));
+      this.ledger.bell.ring();
     }
   }
 
@@ -79,9 +81,10 @@ export class Desk {
 
   async #attempt(assignment: Assignment, running: Running): Promise<void> {
     const lease = assignment.leaseId;
-    // The acceptance leaves first: a job that a broken connection gave back should not have begun here.
-    await setImmediate();
-    const conclusion = await this.#conclude(assignment, running.controller.signal);
+    const { signal } = running.controller;
+    // A job that a broken connection gives back should not have begun here.
+    await this.ledger.untilAccepted(lease, signal);
+    const conclusion = signal.aborted ? NEVER_BEGUN : await this.#conclude(assignment, signal);
     if (this.#running.get(lease) !== running) {
       return;
     }

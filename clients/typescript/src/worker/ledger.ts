@@ -47,6 +47,8 @@ interface Attempt {
   dropped: number;
   /** The server does not know it any more: its end is dropped. */
   isVoid: boolean;
+  /** That it was accepted has left, once. */
+  isAccepted: boolean;
 }
 
 /** The books of one worker, through all its connections. */
@@ -85,15 +87,15 @@ export class Ledger {
     return Math.max(0, this.#slots - taken);
   }
 
-  /** What a new stream is told of the slots: the server may turn out not to know what runs. */
-  get freeSlots(): number {
-    return Math.max(0, this.#slots - this.#attempts.size);
-  }
-
   /** Runs at most this many attempts at a time from now on. */
   set slots(slots: number) {
     this.#slots = slots;
     this.bell.ring();
+  }
+
+  /** What a new stream is told of the slots: the server may turn out not to know what runs. */
+  get freeSlots(): number {
+    return Math.max(0, this.#slots - this.#attempts.size);
   }
 
   get isSettled(): boolean {
@@ -118,9 +120,25 @@ export class Ledger {
 
   /** Begins an attempt, which accepts it. */
   begin(lease: string): void {
-    this.#attempts.set(lease, { progress: undefined, dropped: 0, isVoid: false });
+    this.#attempts.set(lease, { progress: undefined, dropped: 0, isVoid: false, isAccepted: false });
     this.accepts.push(lease);
     this.bell.ring();
+  }
+
+  /** What accepts these attempts has left. */
+  accepted(leases: string[]): void {
+    for (const lease of leases) {
+      const attempt = this.#standing(lease);
+      if (attempt !== undefined) {
+        attempt.isAccepted = true;
+      }
+    }
+    this.bell.ring();
+  }
+
+  /** Returns once the attempt was accepted, or the signal ended. */
+  async untilAccepted(lease: string, signal: AbortSignal): Promise<void> {
+    await this.bell.until(() => signal.aborted || this.#attempts.get(lease)?.isAccepted !== false);
   }
 
   /** Notes progress; of what is not on its way yet only the newest is kept. */
@@ -213,7 +231,7 @@ export class Ledger {
     this.#terms = terms;
     const lost = this.running().filter((lease) => !terms.standing.has(lease));
     for (const lease of lost) {
-      this.#attempts.set(lease, { progress: undefined, dropped: 0, isVoid: true });
+      this.#attempts.set(lease, { progress: undefined, dropped: 0, isVoid: true, isAccepted: true });
     }
     for (const entry of this.reports.filter(({ lease }) => !terms.standing.has(lease))) {
       entry.news = undefined;

@@ -79,7 +79,7 @@ export class Life {
   /** Connects, and again whenever the connection broke. Throws only if no further try could help. */
   async #keepConnected(): Promise<void> {
     let backoff = new Backoff(PAUSES);
-    while (!this.#closed.signal.aborted) {
+    for (;;) {
       const began = now();
       const broken = await this.#converse();
       if (this.#closed.signal.aborted) {
@@ -135,9 +135,12 @@ export class Life {
     clearTimeout(this.#fence);
     const left = this.#ledger.fence - now();
     if (left > 0) {
-      this.#fence = setTimeout(() => {
-        this.#keepFenced();
-      }, timerSpan(left + 1)).unref();
+      this.#fence = setTimeout(
+        () => {
+          this.#keepFenced();
+        },
+        timerSpan(left + 1),
+      ).unref();
       return;
     }
     this.#desk.stopAll("lost");
@@ -153,7 +156,10 @@ export class Life {
     this.#ledger.slots = 0;
     await Promise.race([this.#desk.idle(), this.#overdue()]);
     await giveBack(this.#desk);
-    await within(SETTLE_TIME_MAX, this.#ledger.bell.until(() => this.#ledger.isSettled));
+    await within(
+      SETTLE_TIME_MAX,
+      this.#ledger.bell.until(() => this.#ledger.isSettled),
+    );
     this.#closed.abort(undefined);
     this.#conversation?.end();
   }

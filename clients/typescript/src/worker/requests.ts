@@ -15,12 +15,20 @@ import {
 } from "../gen/jobstream/v1/worker_service_pb.js";
 import { type Ledger, isEnd } from "./ledger.js";
 
-/**
- * Bytes after which a message takes no further report; a larger report goes alone. Each stream begins with little and
- * doubles it, so that connections which break early get something through, too.
- */
-const FIRST_REQUEST_BYTES = 2 * 1024;
+/** Bytes after which a message takes no further report; a larger report goes alone. */
 const REQUEST_BYTES_MAX = 1024 * 1024;
+/**
+ * Bytes of reports that a new stream sends before it waits for an acknowledgement. Each one that comes doubles them:
+ * so connections that break early get something through, too.
+ */
+const FIRST_WINDOW_BYTES = 2 * 1024;
+const WINDOW_BYTES_MAX = 8 * 1024 * 1024;
+
+/** Reports of one message that were not acknowledged. */
+interface Sent {
+  readonly last: number;
+  readonly bytes: number;
+}
 
 /** How far the stream is: its greeting was sent, the server answered, it ends once what is there was sent, it ended. */
 type Phase = "greeted" | "open" | "ending" | "ended";
@@ -30,7 +38,8 @@ export class Requests {
   #phase: Phase = "greeted";
   /** Number of the last report that has gone out on this stream. */
   #sent = 0;
-  #bytesMax = FIRST_REQUEST_BYTES;
+  #window = FIRST_WINDOW_BYTES;
+  readonly #inFlight: Sent[] = [];
   #slotsTold: number;
 
   constructor(
@@ -66,6 +75,8 @@ export class Requests {
       const request = this.#phase === "greeted" ? undefined : this.#next();
       if (request !== undefined) {
         yield request;
+        // The next one is asked for once this one has left.
+        this.ledger.accepted(request.acceptedLeaseIds);
       } else if (this.#phase === "ending") {
         return;
       } else {
@@ -91,7 +102,12 @@ export class Requests {
     ledger.accepts = [];
     ledger.numberProgress();
     const reports = this.#reports();
-    const told = { ...slotsDue, ...heartbeat, ...(acceptedLeaseIds.length > 0 && { acceptedLeaseIds }), ...(reports.length > 0 && { reports }) };
+    const told = {
+      ...slotsDue,
+      ...heartbeat,
+      ...(acceptedLeaseIds.length > 0 && { acceptedLeaseIds }),
+      ...(reports.length > 0 && { reports }),
+    };
     return Object.keys(told).length === 0 ? undefined : create(WorkRequestSchema, told);
   }
 
@@ -105,26 +121,35 @@ export class Requests {
     return create(WorkerHeartbeatSchema, { leaseIds: [...ledger.running(), ...ended] });
   }
 
-  /** The next reports that fit one message. */
+  /** The next reports that fit one message and what may be on its way. */
   #reports(): AttemptReport[] {
     const { ledger } = this;
+    const allowed = Math.min(this.#allowance(), REQUEST_BYTES_MAX);
+    const first = Math.max(ledger.first, this.#sent + 1);
     const reports: AttemptReport[] = [];
     let bytes = 0;
-    for (let number = Math.max(ledger.first, this.#sent + 1); ; number++) {
-      const entry = ledger.reports[number - ledger.first];
-      bytes += entry?.bytes ?? 0;
-      if (entry === undefined) {
-        return reports;
+    for (const { lease: leaseId, bytes: more, news } of ledger.reports.slice(first - ledger.first)) {
+      if (bytes + more > allowed && (reports.length > 0 || this.#inFlight.length > 0)) {
+        break;
       }
-      if (reports.length > 0 && bytes > this.#bytesMax) {
-        this.#bytesMax = Math.min(2 * this.#bytesMax, REQUEST_BYTES_MAX);
-        return reports;
-      }
-      this.#sent = number;
-      const { lease: leaseId, news } = entry;
+      this.#sent = Math.max(first, this.#sent + 1);
       if (news !== undefined) {
-        reports.push(create(AttemptReportSchema, { leaseId, reportSequence: BigInt(number), news }));
+        bytes += more;
+        reports.push(create(AttemptReportSchema, { leaseId, reportSequence: BigInt(this.#sent), news }));
       }
     }
+    if (reports.length > 0) {
+      this.#inFlight.push({ last: this.#sent, bytes });
+    }
+    return reports;
+  }
+
+  /** How many bytes may be sent before the next acknowledgement. */
+  #allowance(): number {
+    while (this.#inFlight[0] !== undefined && this.#inFlight[0].last < this.ledger.first) {
+      this.#inFlight.shift();
+      this.#window = Math.min(2 * this.#window, WINDOW_BYTES_MAX);
+    }
+    return this.#window - this.#inFlight.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 }

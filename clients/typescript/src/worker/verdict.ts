@@ -71,7 +71,10 @@ export function failed(reason: FailureReason, message: string): News {
 
 /** The attempt failed with what its handler threw. */
 export function thrown(error: unknown): News {
-  const details = error instanceof Error && error.stack !== undefined ? Payload.text(cutText(error.stack, DETAILS_BYTES_MAX)) : undefined;
+  const details =
+    error instanceof Error && error.stack !== undefined
+      ? Payload.text(cutText(error.stack, DETAILS_BYTES_MAX))
+      : undefined;
   const told = failure({
     reason: WireReason.HANDLER,
     type: cutText(typeName(error), TYPE_BYTES_MAX),
