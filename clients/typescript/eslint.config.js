@@ -27,6 +27,8 @@ export default defineConfig(
         "error",
         { allowForKnownSafeCalls: [{ from: "package", name: ["test", "describe", "it"], package: "node:test" }] },
       ],
+      // `await using _` holds something until the end of the block.
+      "@typescript-eslint/no-unused-vars": ["error", { varsIgnorePattern: "^_$", argsIgnorePattern: "^_$" }],
       "max-lines-per-function": "off",
     },
   },

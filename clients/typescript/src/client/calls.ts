@@ -20,7 +20,8 @@ type Send<A> = (jobs: JobStub, options: CallOptions) => Promise<A>;
 export class Calls {
   /** The server's starts, as far as this client knows them. */
   readonly boots = new Boots(() => this.#askForBoot());
-  readonly #closed = new AbortController();
+  readonly #open = new Set<Scope>();
+  #isClosed = false;
 
   constructor(
     readonly connection: Connection,
@@ -40,7 +41,12 @@ export class Calls {
 
   /** A scope that ends with the signal of the caller and with the client. */
   scope(signal?: AbortSignal): Scope {
-    return new Scope().follow(this.#closed.signal).follow(signal);
+    const scope: Scope = new Scope(() => this.#open.delete(scope)).follow(signal);
+    this.#open.add(scope);
+    if (this.#isClosed) {
+      scope.abort(closedError());
+    }
+    return scope;
   }
 
   /** The error that a call over this client's connection was ended with. */
@@ -53,8 +59,10 @@ export class Calls {
   }
 
   close(): void {
-    const message = "the client is closed: make a new one";
-    this.#closed.abort(new JobstreamError(message, { code: "CANCELLED", reason: "CLIENT_CLOSED" }));
+    this.#isClosed = true;
+    for (const scope of this.#open) {
+      scope.abort(closedError());
+    }
     this.connection.close();
   }
 
@@ -117,4 +125,8 @@ export class Calls {
       createClient(AdminService, link.transport).getServerInfo({}, options);
     return (await this.#persist(ask)).bootId;
   }
+}
+
+function closedError(): JobstreamError {
+  return new JobstreamError("the client is closed: make a new one", { code: "CANCELLED", reason: "CLIENT_CLOSED" });
 }

@@ -8,6 +8,9 @@ export class Scope {
   readonly #undo: (() => void)[] = [];
   #timer: NodeJS.Timeout | number | undefined;
 
+  /** `closed` is called when it is closed. */
+  constructor(readonly closed?: () => void) {}
+
   /** Is to be given to what the scope can end. */
   get signal(): AbortSignal {
     return this.#controller.signal;
@@ -49,6 +52,7 @@ export class Scope {
   /** Lets go of signals and timer. */
   close(): void {
     this.endNever();
+    this.closed?.();
     for (const undo of this.#undo.splice(0)) {
       undo();
     }

@@ -113,6 +113,11 @@ export class Payload {
     return this.isPlainText ? this.text() : this.bytes();
   }
 
+  /** For people, in logs and debuggers. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return `Payload(${this.contentType}, ${this.size} bytes)`;
+  }
+
   /** @internal */
   static read(wire: Wire | undefined): Payload {
     switch (wire?.body.case) {

@@ -1,6 +1,7 @@
 // Starts a real server on a free port.
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { Socket } from "node:net";
 import { createInterface } from "node:readline";
 
 import { Client, type NodeClientOptions } from "../node/client.js";
@@ -19,7 +20,7 @@ export interface ServerOptions {
   readonly args?: readonly string[] | undefined;
 }
 
-/** A server that keeps jobs in memory. It ends with the process that started it, if that is not killed. */
+/** A server that keeps jobs in memory. It ends with the process that started it, unless that is killed. */
 export class TestServer implements AsyncDisposable {
   readonly #clients: Client[] = [];
 
@@ -68,7 +69,15 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
   process.once("exit", endWithUs);
   child.once("exit", () => process.off("exit", endWithUs));
   try {
-    return new TestServer(`http://${await printedAddress(child, binary)}`, child);
+    const address = await printedAddress(child, binary);
+    // A test process that is done is not kept alive by a server that nobody stopped.
+    child.unref();
+    for (const pipe of [child.stdout, child.stderr]) {
+      if (pipe instanceof Socket) {
+        pipe.unref();
+      }
+    }
+    return new TestServer(`http://${address}`, child);
   } catch (error) {
     await end(child, "SIGKILL");
     throw error;
@@ -110,6 +119,7 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) {
     return;
   }
+  child.ref();
   const ended = new Promise((resolve) => child.once("exit", resolve));
   child.kill(signal);
   const timer = setTimeout(() => child.kill("SIGKILL"), STOP_TIME_MAX);

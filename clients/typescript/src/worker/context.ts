@@ -91,7 +91,7 @@ export class Context {
   async output(chunk: unknown, channel = ""): Promise<void> {
     this.signal.throwIfAborted();
     const payload = Payload.chunk(chunk);
-    const { payloadBytesMax } = this.#ledger;
+    const { payloadBytesMax } = this.#ledger.limits;
     if (payload.size > payloadBytesMax) {
       throw InvalidRequest.of(
         "output",

@@ -132,6 +132,7 @@ export class Conversation {
     const lost = this.ledger.welcome({
       lease: spanOf(welcome.lease),
       payloadBytesMax: welcome.payloadBytesMax,
+      messageBytesMax: welcome.messageBytesMax,
       acked: Number(welcome.ackedReportSequence),
       standing: new Set(welcome.standingLeaseIds),
     });

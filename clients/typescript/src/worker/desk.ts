@@ -101,7 +101,7 @@ export class Desk {
   async #conclude(assignment: Assignment, signal: AbortSignal) {
     try {
       const context = new Context(assignment, this.ledger, signal);
-      return await conclude(this.duties.get(assignment.kind), context, this.ledger.payloadBytesMax);
+      return await conclude(this.duties.get(assignment.kind), context, this.ledger.limits);
     } catch (error) {
       // A payload that a newer server wrote in a way that is not known here.
       return { news: failed("BAD_PAYLOAD", String(error)), bytes: 0, hasThrown: false };

@@ -2,7 +2,7 @@
 
 import { Payload } from "../data/payload.js";
 import type { Context } from "./context.js";
-import { type News, badPayload, completed, failed, thrown } from "./verdict.js";
+import { type Limits, type News, badPayload, completed, failed, thrown } from "./verdict.js";
 
 /** Does the work of one kind. What it answers is the job's result: sent as the input of a submit is. */
 export type Handler<In, Out = unknown> = (input: In, context: Context) => Out | Promise<Out>;
@@ -29,7 +29,7 @@ export interface Conclusion {
 }
 
 /** Runs one attempt to its end. Never rejects. */
-export async function conclude(duty: Duty | undefined, context: Context, bytesMax: number): Promise<Conclusion> {
+export async function conclude(duty: Duty | undefined, context: Context, limits: Limits): Promise<Conclusion> {
   if (duty === undefined) {
     return answered(failed("UNKNOWN_KIND", `this worker has no handler for kind ${context.kind}`));
   }
@@ -41,7 +41,7 @@ export async function conclude(duty: Duty | undefined, context: Context, bytesMa
   }
   try {
     const result = Payload.of(await duty.handler(input as never, context));
-    return { news: completed(result, bytesMax), bytes: result.size, hasThrown: false };
+    return { news: completed(result, limits), bytes: result.size, hasThrown: false };
   } catch (error) {
     return { ...answered(thrown(error)), hasThrown: true };
   }

@@ -8,7 +8,7 @@ import { byteLength, cutText } from "../data/text.js";
 import { LogLevel, LogSchema, LogStream, type Output, type Progress, type Log } from "../gen/jobstream/v1/job_pb.js";
 import { Bell } from "./bell.js";
 import { Room } from "./room.js";
-import type { News } from "./verdict.js";
+import type { Limits, News } from "./verdict.js";
 
 /**
  * Most bytes of progress, output and logs that are on their way and not acknowledged. More output waits, more logs are
@@ -20,11 +20,9 @@ const REPORT_BYTES = 192;
 const LOG_TEXT_BYTES_MAX = 16 * 1024;
 
 /** The server's terms. */
-export interface Terms {
+export interface Terms extends Limits {
   /** How long a lease lasts after the last heartbeat that named it, in milliseconds. */
   readonly lease: number;
-  /** Largest result or chunk of output. */
-  readonly payloadBytesMax: number;
   /** Reports up to this number were taken. */
   readonly acked: number;
   /** The leases that still stand. */
@@ -66,14 +64,14 @@ export class Ledger {
   renewed = now();
   readonly #attempts = new Map<string, Attempt>();
   #slots: number;
-  #terms: Terms = { lease: 0, payloadBytesMax: Infinity, acked: 0, standing: new Set() };
+  #terms: Terms = { lease: 0, payloadBytesMax: Infinity, messageBytesMax: Infinity, acked: 0, standing: new Set() };
 
   constructor(slots: number) {
     this.#slots = slots;
   }
 
-  get payloadBytesMax(): number {
-    return this.#terms.payloadBytesMax;
+  get limits(): Limits {
+    return this.#terms;
   }
 
   /** When the leases run out unless a heartbeat leaves before. */

@@ -45,9 +45,20 @@ export class RetryLater extends Error {
   }
 }
 
-/** The attempt succeeded; or failed, because its result is larger than the server takes. */
-export function completed(result: Payload, bytesMax: number): News {
-  if (result.size > bytesMax) {
+/** What the server takes of results. */
+export interface Limits {
+  /** Largest result or chunk of output. */
+  readonly payloadBytesMax: number;
+  /** Largest message. */
+  readonly messageBytesMax: number;
+}
+
+/** What a message takes beside a result. */
+const MESSAGE_MARGIN = 64 * 1024;
+
+/** The attempt succeeded; a result that is too large fails it, which the server says itself if it can read it. */
+export function completed(result: Payload, { payloadBytesMax: bytesMax, messageBytesMax }: Limits): News {
+  if (result.size > bytesMax && result.size > messageBytesMax - MESSAGE_MARGIN) {
     const text = `the result is ${result.size} bytes, the limit is ${bytesMax}: store it elsewhere and return a reference`;
     return failed("RESULT_TOO_LARGE", text);
   }
