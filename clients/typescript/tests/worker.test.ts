@@ -218,6 +218,9 @@ test("a worker that the server refuses ends with its reason", async () => {
     (error) => error instanceof InvalidRequest && error.message.includes("name"),
   );
   await assert.rejects(worker.run(), IllegalState);
+  const stopped = new Worker(client).handle("x", () => 1);
+  await stopped.stop();
+  await stopped.run();
   await assert.rejects(new Worker(client).run(), /kinds is empty: add a handler/);
   assert.throws(() => new Worker(client, { slots: 0 }), /slots is 0: allowed are integers from 1/);
   assert.throws(() => worker.handle("y", () => 1), IllegalState);

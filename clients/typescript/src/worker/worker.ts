@@ -34,6 +34,7 @@ export class Worker implements AsyncDisposable {
   readonly #settings: ReturnType<typeof readWorkerOptions>;
   #life: Life | undefined;
   #ended: Promise<void> | undefined;
+  #isDraining = false;
 
   /** @throws InvalidRequest if an option is none. */
   constructor(
@@ -69,7 +70,8 @@ export class Worker implements AsyncDisposable {
   }
 
   /**
-   * Takes jobs until the worker was drained: by a signal, by `drain` or `stop`, or by an operator.
+   * Takes jobs until the worker was drained: by a signal, by `drain` or `stop`, or by an operator. Returns at once if it
+   * was told to end before.
    *
    * @throws the error that the server refuses the worker with, such as InvalidRequest for a bad name; IllegalState if it
    *   was run before.
@@ -80,6 +82,9 @@ export class Worker implements AsyncDisposable {
     }
     if (this.#duties.size === 0) {
       throw InvalidRequest.of("kinds", "is empty: add a handler before run()");
+    }
+    if (this.#isDraining) {
+      return;
     }
     const life = this.#begin();
     this.#life = life;
@@ -120,8 +125,6 @@ export class Worker implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }
-
-  #isDraining = false;
 
   #begin(): Life {
     const { onConnected, onDisconnected } = this.options;
