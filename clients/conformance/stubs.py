@@ -43,6 +43,12 @@ class Raw:
         request = job_service.GetJobRequest(job_id=job_id)
         return self.jobs.GetJob(request, timeout=10, wait_for_ready=True).job
 
+    def wait(self, job_id, seconds):
+        """How the job ended, if it does within this time."""
+        request = job_service.GetResultRequest(job_id=job_id, wait={"seconds": seconds})
+        answer = self.jobs.GetResult(request, timeout=seconds + 10)
+        return answer.outcome if answer.HasField("outcome") else None
+
     def state(self, job_id):
         return job.JobState.Name(self.job(job_id).state).removeprefix("JOB_STATE_")
 

@@ -84,7 +84,7 @@ def test_every_violation_is_listed(agent):
 def test_too_large_a_payload(agent):
     large = as_text("x" * (2 << 20))
     error = agent.send("submit", kind="stays-queued", payload=large).error("invalid_request")
-    assert error["reason"] == "PAYLOAD_TOO_LARGE"
+    assert error["reason"] == "PAYLOAD_TOO_LARGE" and error["violations"] == ["job.payload"]
     assert "2097152" in error["message"] and "1048576" in error["message"], "it names size and limit"
 
 

@@ -35,9 +35,6 @@ func readError(ctx context.Context, err error, address string) error {
 	case base.Code == codes.Unavailable && !isOurs:
 		return unreachable(address, said.Message())
 	}
-	if field := base.Metadata["field"]; base.Reason == "PAYLOAD_TOO_LARGE" && field != "" {
-		base.Violations = append(base.Violations, Violation{field, said.Message()})
-	}
 	base.Message = tell(said.Message(), base, address)
 	return typed(base)
 }
