@@ -81,6 +81,23 @@ pytest_counts() {
   } END { print passed + 0, failed + 0 }'
 }
 
+# Counts the tests of `go test -v`, subtests aside. A package that does not build is a failure of its own.
+go_counts() {
+  awk '/^--- PASS/ { passed++ } /^--- FAIL/ { failed++ } END { print passed + 0, failed + 0 }'
+}
+
+# Reads the closing lines of node's test runner.
+node_counts() {
+  awk '$2 == "pass" && NF == 3 { passed = $3 } $2 == "fail" && NF == 3 { failed = $3 }
+    END { print passed + 0, failed + 0 }'
+}
+
+# Reads the last line of Maven's Surefire: `Tests run: 75, Failures: 0, Errors: 0, Skipped: 0`.
+maven_counts() {
+  grep -E 'Tests run: [0-9]+, Failures: [0-9]+, Errors: [0-9]+, Skipped: [0-9]+' | grep -v ' -- in ' | tail -n 1 |
+    awk -F'[^0-9]+' '{ print $2 - $3 - $4 - $5, $3 + $4 } END { if (NR == 0) print 0, 0 }'
+}
+
 # Prints the closing line; fails if anything did, or if nothing was counted.
 closing_line() {
   echo "$passed passed, $failed failed"

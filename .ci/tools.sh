@@ -54,6 +54,12 @@ install_buf() {
   "$tools/buf" --version
 }
 
+# What the clients are built with.
+client_toolchains() {
+  require go golang-go && require npm npm && require javac openjdk-17-jdk-headless && require mvn maven &&
+    require gcc gcc
+}
+
 # What people type at the service by hand, into $tools/grpcurl.
 install_grpcurl() {
   local home=$tools/grpcurl-$GRPCURL_VERSION

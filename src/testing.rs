@@ -235,6 +235,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn input_that_does_not_fit_is_refused_by_the_name_of_its_field() {
+        #[derive(serde::Deserialize)]
+        struct Order {
+            items: Vec<Item>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Item {
+            count: u32,
+        }
+        let count = |_: JobContext, order: Order| async move {
+            Ok(order.items.iter().map(|item| item.count).sum::<u32>())
+        };
+        let worker = Worker::new().handler("count", count);
+        let input = r#"{"items": [{"count": 1}, {"count": "two"}]}"#;
+        let run = run_handler(&worker, "count", Payload::json_text(input)).await.unwrap();
+        let failure = run.failure().unwrap();
+        assert_eq!((failure.reason, failure.retryable), (FailureReason::BadPayload, false));
+        assert!(failure.message.contains("items[1].count: invalid type: string"), "{}", failure.message);
+    }
+
+    #[tokio::test]
     async fn handlers_of_every_sort_run_and_panics_are_failures() {
         let worker = demo::add_to(Worker::new())
             .dedicated_handler("own", 1, |_| async { Ok(Payload::text("own")) })

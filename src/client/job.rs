@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::error::{Result, ResultError};
-use super::{Client, Watch, WatchOptions, result};
+use super::error::{Error, Result, ResultError};
+use super::{Client, Watch, WatchOptions, result, vanished};
 use crate::job::{JobId, JobState, Outcome, Payload};
 use crate::proto::{read, v1};
 
@@ -110,6 +110,22 @@ impl<T> Job<T> {
         }
     }
 
+    /// Where the job is now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Job::outcome`].
+    pub async fn state(&self) -> Result<JobState> {
+        match self.client.get(self.id).await {
+            Ok(job) => Ok(job.state),
+            Err(error) => Err(self.explained(error).await),
+        }
+    }
+
+    async fn explained(&self, error: Error) -> Error {
+        vanished::explain(&self.client, self.id, self.seen, error).await
+    }
+
     /// The job's events from the start, live, to the one that ends it.
     pub fn watch(&self) -> Watch {
         self.watch_with(WatchOptions::default())
@@ -126,7 +142,10 @@ impl<T> Job<T> {
     ///
     /// `NotFound`; `FailedPrecondition` (ILLEGAL_STATE) if the job ended otherwise.
     pub async fn cancel(&self, reason: impl Into<String>) -> Result<JobState> {
-        self.client.cancel(self.id, reason).await
+        match self.client.cancel(self.id, reason).await {
+            Ok(state) => Ok(state),
+            Err(error) => Err(self.explained(error).await),
+        }
     }
 
     /// Ends the job, giving a running handler this long to stop, as [`Client::cancel_within`].
@@ -135,7 +154,10 @@ impl<T> Job<T> {
     ///
     /// As [`Job::cancel`], and `InvalidArgument` if the grace is too long.
     pub async fn cancel_within(&self, reason: impl Into<String>, grace: Duration) -> Result<JobState> {
-        self.client.cancel_within(self.id, reason, grace).await
+        match self.client.cancel_within(self.id, reason, grace).await {
+            Ok(state) => Ok(state),
+            Err(error) => Err(self.explained(error).await),
+        }
     }
 }
 

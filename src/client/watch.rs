@@ -30,7 +30,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub enum WatchItem {
     /// An event.
     Event(Event),
-    /// Output and log events that are no longer kept, and superseded progress: all sequences from the first to the last.
+    /// Output and log events that are no longer kept, from the first sequence to the last. Progress that newer progress
+    /// replaced is left out without a word.
     Gap {
         /// First sequence that is gone.
         from: u32,

@@ -80,6 +80,7 @@ fn explain(error: &Error, boot_id: &str) -> Explained {
                 .fact("field", field)
                 .fact("size", size)
                 .fact("limit", limit)
+                .detail(|details| details.set_bad_request(vec![FieldViolation::new(field, message)]))
         }
         ErrorKind::JobNotFound(id) => Explained::new(Code::NotFound, "JOB_NOT_FOUND")
             .fact("boot_id", boot_id)

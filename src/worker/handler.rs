@@ -104,9 +104,18 @@ pub(super) fn attempt_end(answer: Result<HandlerResult, Box<dyn Any + Send>>) ->
 pub(super) fn read_json<T: DeserializeOwned>(payload: &Payload) -> Result<T, JobError> {
     let bytes = if payload.is_empty() { &b"null"[..] } else { &payload.bytes[..] };
     serde_json::from_slice(bytes).map_err(|error| {
-        let message = format!("the payload is not what this kind reads: {error}");
+        let message = format!("the payload is not what this kind reads: {}", with_field::<T>(bytes, &error));
         JobError::of(Failure::new(FailureReason::BadPayload, message).permanent())
     })
+}
+
+/// The error, and the field it is about: that is looked for only now, because tracking it makes reading slower.
+fn with_field<T: DeserializeOwned>(bytes: &[u8], error: &serde_json::Error) -> String {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    match serde_path_to_error::deserialize::<_, T>(&mut reader) {
+        Err(tracked) if tracked.path().iter().next().is_some() => format!("{}: {error}", tracked.path()),
+        _ => error.to_string(),
+    }
 }
 
 /// Output as JSON, in the arm in which the input came: who types JSON reads JSON, others read text with exact integers.

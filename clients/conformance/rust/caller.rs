@@ -26,7 +26,7 @@ pub(crate) fn client(body: &Value) -> Result<Client, Refusal> {
     Ok(Client::lazy(wire::text(body, "address"), options)?)
 }
 
-pub(crate) async fn submit(client: &Client, body: &Value) -> Answer {
+pub(crate) async fn submit(client: &Client, body: &Value) -> Result<Job<Value>, Refusal> {
     let mut request = with_options(client.job(wire::text(body, "kind")), body)?;
     request = match &body["payload"] {
         Value::Null => request,
@@ -35,8 +35,7 @@ pub(crate) async fn submit(client: &Client, body: &Value) -> Answer {
             None => request.payload(&wire::payload(payload)?),
         },
     };
-    let job: Job<Value> = request.submit().await?;
-    Ok(json!({"job_id": job.id().to_string()}))
+    Ok(request.submit().await?)
 }
 
 fn with_options(mut request: JobRequest, body: &Value) -> Result<JobRequest, Refusal> {
@@ -72,8 +71,7 @@ fn with_options(mut request: JobRequest, body: &Value) -> Result<JobRequest, Ref
     Ok(request)
 }
 
-pub(crate) async fn result(client: &Client, body: &Value) -> Answer {
-    let job: Job<Value> = client.attach(job_id(body)?);
+pub(crate) async fn result(job: &Job<Value>, body: &Value) -> Answer {
     let payload = match millis(body, "timeout") {
         None => job.payload().await,
         Some(limit) => match tokio::time::timeout(limit, job.payload()).await {
@@ -81,7 +79,7 @@ pub(crate) async fn result(client: &Client, body: &Value) -> Answer {
             Err(_) => return Err(wire::not_finished()),
         },
     };
-    Ok(json!({"payload": result_json(&payload?, &job).await?}))
+    Ok(json!({"payload": result_json(&payload?, job).await?}))
 }
 
 /// The payload, through the typed layer if it is JSON.
@@ -92,27 +90,26 @@ async fn result_json(payload: &Payload, job: &Job<Value>) -> Result<Value, Refus
     Ok(json!({"type": "json", "text": job.result().await?.to_string()}))
 }
 
-pub(crate) async fn state(client: &Client, body: &Value) -> Answer {
-    Ok(json!({"state": client.get(job_id(body)?).await?.state.name()}))
+pub(crate) async fn state(job: &Job<Value>) -> Answer {
+    Ok(json!({"state": job.state().await?.name()}))
 }
 
-pub(crate) async fn cancel(client: &Client, body: &Value) -> Answer {
-    let (id, reason) = (job_id(body)?, wire::text(body, "reason"));
+pub(crate) async fn cancel(job: &Job<Value>, body: &Value) -> Answer {
+    let reason = wire::text(body, "reason");
     let state = match millis(body, "grace") {
-        Some(grace) => client.cancel_within(id, reason, grace).await?,
-        None => client.cancel(id, reason).await?,
+        Some(grace) => job.cancel_within(reason, grace).await?,
+        None => job.cancel(reason).await?,
     };
     Ok(json!({"state": state.name()}))
 }
 
-pub(crate) async fn watch(client: &Client, command: &Command) -> Answer {
+pub(crate) async fn watch(job: &Job<Value>, command: &Command) -> Answer {
     let body = &command.body;
     let after_sequence = body["after"].as_u64().unwrap_or_default() as u32;
     let mut options = WatchOptions { after_sequence, ..WatchOptions::default() };
     if let Some(heartbeat) = millis(body, "heartbeat") {
         options.heartbeat = heartbeat;
     }
-    let job: Job<Value> = client.attach(job_id(body)?);
     let mut watch = job.watch_with(options);
     while let Some(item) = watch.next().await {
         command.tell(match item? {
@@ -123,7 +120,7 @@ pub(crate) async fn watch(client: &Client, command: &Command) -> Answer {
     Ok(json!({}))
 }
 
-fn job_id(body: &Value) -> Result<JobId, Refusal> {
+pub(crate) fn job_id(body: &Value) -> Result<JobId, Refusal> {
     let text = wire::text(body, "job_id");
     JobId::parse("job_id", text).map_err(|error| wire::wrong(error.to_string()))
 }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;
 
-use jobstream::client::Client;
+use jobstream::client::{Client, Job};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
@@ -25,6 +25,8 @@ struct Agent(Arc<State>);
 #[derive(Default)]
 struct State {
     client: Mutex<Option<Client>>,
+    /// The handles of this client's submits.
+    jobs: Mutex<HashMap<String, Job<Value>>>,
     held: Held,
     workers: Mutex<HashMap<u64, jobstream::worker::RunningWorker>>,
     watches: Mutex<HashMap<u64, CancellationToken>>,
@@ -67,7 +69,10 @@ async fn main() -> std::io::Result<()> {
 impl Agent {
     fn prepare(&self, command: &Command) {
         match command.body["op"].as_str() {
-            Some("connect") => *self.0.client.lock() = caller::client(&command.body).ok(),
+            Some("connect") => {
+                *self.0.client.lock() = caller::client(&command.body).ok();
+                self.0.jobs.lock().clear();
+            }
             Some("watch") => drop(self.0.watches.lock().insert(command.id, CancellationToken::new())),
             _ => {}
         }
@@ -77,10 +82,10 @@ impl Agent {
         let body = command.body.clone();
         match body["op"].as_str().unwrap_or_default() {
             "connect" => caller::client(&body).map(|_| json!({})),
-            "submit" => caller::submit(&self.client()?, &body).await,
-            "result" => caller::result(&self.client()?, &body).await,
-            "state" => caller::state(&self.client()?, &body).await,
-            "cancel" => caller::cancel(&self.client()?, &body).await,
+            "submit" => self.submit(&body).await,
+            "result" => caller::result(&self.job(&body)?, &body).await,
+            "state" => caller::state(&self.job(&body)?).await,
+            "cancel" => caller::cancel(&self.job(&body)?, &body).await,
             "watch" => self.watch(&command).await,
             "work" => self.work(&command).await,
             "release" => {
@@ -97,11 +102,27 @@ impl Agent {
         self.0.client.lock().clone().ok_or_else(|| wire::wrong("connect first"))
     }
 
+    async fn submit(&self, body: &Value) -> Answer {
+        let job = caller::submit(&self.client()?, body).await?;
+        let id = job.id().to_string();
+        self.0.jobs.lock().insert(id.clone(), job);
+        Ok(json!({"job_id": id}))
+    }
+
+    /// The handle of the submit, if this client submitted the job.
+    fn job(&self, body: &Value) -> Result<Job<Value>, wire::Refusal> {
+        let submitted = self.0.jobs.lock().get(wire::text(body, "job_id")).cloned();
+        match submitted {
+            Some(job) => Ok(job),
+            None => Ok(self.client()?.attach(caller::job_id(body)?)),
+        }
+    }
+
     async fn watch(&self, command: &Command) -> Answer {
         let stop = self.0.watches.lock().get(&command.id).cloned().unwrap_or_default();
-        let client = self.client()?;
+        let job = self.job(&command.body)?;
         let answer = tokio::select! {
-            answer = caller::watch(&client, command) => answer,
+            answer = caller::watch(&job, command) => answer,
             () = stop.cancelled() => Ok(json!({})),
         };
         self.0.watches.lock().remove(&command.id);

@@ -275,6 +275,7 @@ fn fail(wire: v1::AttemptFail, source: PayloadSource) -> AttemptEnd {
         v1::FailureReason::ExitStatus => FailureReason::ExitStatus,
         v1::FailureReason::UnknownKind => FailureReason::UnknownKind,
         v1::FailureReason::BadPayload => FailureReason::BadPayload,
+        v1::FailureReason::ResultTooLarge => FailureReason::ResultTooLarge,
         v1::FailureReason::NotStarted => FailureReason::NotStarted,
         // The others are the server's to know.
         _ => FailureReason::Handler,

@@ -65,6 +65,8 @@ fn a_payload_too_large_tells_size_and_limit() {
     assert_eq!(status.code(), Code::InvalidArgument);
     let expected = [("field", "job.payload".to_owned()), ("size", "9".to_owned()), ("limit", "8".to_owned())];
     assert_eq!(facts(&status, "PAYLOAD_TOO_LARGE"), map(expected));
+    let violations = status.get_details_bad_request().expect("clients list violations").field_violations;
+    assert_eq!(violations.iter().map(|one| one.field.as_str()).collect::<Vec<_>>(), ["job.payload"]);
 }
 
 #[test]

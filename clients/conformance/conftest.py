@@ -1,0 +1,105 @@
+"""Servers, proxies and agents for the scenarios, each of which runs once with every language chosen."""
+
+import pytest
+
+from agent import Agent
+from languages import AGENTS
+from proxy import Proxy
+from server import Server
+
+
+def pytest_addoption(parser):
+    parser.addoption("--language", action="append", default=[], help="a name of languages.py; repeatable")
+
+
+def pytest_configure(config):
+    if unknown := set(config.getoption("--language")) - set(AGENTS):
+        raise pytest.UsageError(f"no such language: {sorted(unknown)}; there are {', '.join(AGENTS)}")
+
+
+def pytest_generate_tests(metafunc):
+    chosen = metafunc.config.getoption("--language") or list(AGENTS)
+    for fixture in ("language", "worker_language"):
+        if fixture in metafunc.fixturenames:
+            metafunc.parametrize(fixture, chosen, scope="session")
+
+
+class Agents:
+    """The agents of this run, each started when it is first needed, and again if it has ended."""
+
+    def __init__(self):
+        self.running = {}
+
+    def get(self, language):
+        agent = self.running.get(language)
+        if agent is None or agent.process.poll() is not None:
+            agent = self.running[language] = Agent(language, AGENTS[language])
+        return agent
+
+
+@pytest.fixture(scope="session")
+def agents():
+    agents = Agents()
+    yield agents
+    for agent in agents.running.values():
+        if agent.process.poll() is None:
+            agent.close()
+
+
+@pytest.fixture(scope="session")
+def server():
+    """A server for every scenario that needs nothing particular of it."""
+    server = Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def new_server():
+    """Makes servers with flags."""
+    servers = []
+
+    def make(*flags):
+        servers.append(Server(*flags))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def new_proxy():
+    """Makes proxies before a server."""
+    proxies = []
+
+    def make(target):
+        proxies.append(Proxy(target))
+        return proxies[-1]
+
+    yield make
+    for proxy in proxies:
+        proxy.close()
+
+
+@pytest.fixture
+def proxy(new_proxy, server):
+    return new_proxy(server.address)
+
+
+@pytest.fixture
+def agent(agents, language, server):
+    """The agent of the language, connected to the common server."""
+    agent = agents.get(language)
+    agent.connect(server.address)
+    yield agent
+    agent.stop_all()
+
+
+@pytest.fixture
+def worker_agent(agents, worker_language, server):
+    """The agent of the language whose worker is looked at."""
+    agent = agents.get(worker_language)
+    agent.connect(server.address)
+    yield agent
+    agent.stop_all()

@@ -1,0 +1,72 @@
+"""Generated stubs of the server's services, for what a scenario does or looks up behind the client's back."""
+
+import importlib
+import sys
+import tempfile
+from pathlib import Path
+
+import grpc
+import grpc_tools
+from grpc_tools import protoc
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def generate():
+    out = Path(tempfile.mkdtemp(prefix="jobstream-stubs-"))
+    protos = sorted(str(path) for path in (ROOT / "proto" / "jobstream").rglob("*.proto"))
+    well_known = Path(grpc_tools.__file__).parent / "_proto"
+    arguments = [f"-I{ROOT / 'proto'}", f"-I{well_known}", f"--python_out={out}", f"--grpc_python_out={out}"]
+    if protoc.main(["protoc", *arguments, *protos]) != 0:
+        raise RuntimeError(f"protoc refused {protos}")
+    sys.path.insert(0, str(out))
+
+
+generate()
+admin_service = importlib.import_module("jobstream.v1.admin_service_pb2")
+admin_stub = importlib.import_module("jobstream.v1.admin_service_pb2_grpc").AdminServiceStub
+job_service = importlib.import_module("jobstream.v1.job_service_pb2")
+job_stub = importlib.import_module("jobstream.v1.job_service_pb2_grpc").JobServiceStub
+job = importlib.import_module("jobstream.v1.job_pb2")
+
+
+class Raw:
+    """The server as its stubs show it."""
+
+    def __init__(self, address):
+        soon = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
+        self.channel = grpc.insecure_channel(address, soon)
+        self.jobs = job_stub(self.channel)
+        self.admin = admin_stub(self.channel)
+
+    def job(self, job_id):
+        request = job_service.GetJobRequest(job_id=job_id)
+        return self.jobs.GetJob(request, timeout=10, wait_for_ready=True).job
+
+    def wait(self, job_id, seconds):
+        """How the job ended, if it does within this time."""
+        request = job_service.GetResultRequest(job_id=job_id, wait={"seconds": seconds})
+        answer = self.jobs.GetResult(request, timeout=seconds + 10)
+        return answer.outcome if answer.HasField("outcome") else None
+
+    def state(self, job_id):
+        return job.JobState.Name(self.job(job_id).state).removeprefix("JOB_STATE_")
+
+    def labelled(self, **labels):
+        """The jobs with these labels."""
+        request = job_service.ListJobsRequest(labels=labels, page_size=1000)
+        return list(self.jobs.ListJobs(request, timeout=10, wait_for_ready=True).jobs)
+
+    def workers(self, name):
+        request = admin_service.ListWorkersRequest(page_size=1000)
+        answer = self.admin.ListWorkers(request, timeout=10, wait_for_ready=True)
+        return [worker for worker in answer.workers if worker.name == name]
+
+    def draining(self):
+        return self.admin.GetServerInfo(admin_service.GetServerInfoRequest(), timeout=10).draining
+
+    def drain_worker(self, name):
+        self.admin.DrainWorker(admin_service.DrainWorkerRequest(worker=name), timeout=10)
+
+    def close(self):
+        self.channel.close()

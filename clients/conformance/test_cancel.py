@@ -1,0 +1,46 @@
+"""A job can be cancelled at any time before its end."""
+
+import uuid
+
+from agent import as_json
+
+
+def test_queued_job_is_cancelled_at_once(agent):
+    job_id = agent.submit(f"nobody-{uuid.uuid4().hex[:8]}")
+    assert agent.send("cancel", job_id=job_id, reason="not needed").ok()["state"] == "CANCELLED"
+    error = agent.send("result", job_id=job_id).error("job_cancelled")
+    assert error["cancellation"] == {"reason": "not needed", "forced": False}
+
+
+def test_running_job_sees_its_cancel(agent):
+    work = agent.work("hold")
+    job_id = work.hold()
+    waiting = agent.send("result", job_id=job_id)
+    assert agent.send("cancel", job_id=job_id, reason="enough").ok()["state"] in ("RUNNING", "CANCELLED")
+    work.wait_cancelled(job_id)
+    assert waiting.error("job_cancelled")["cancellation"] == {"reason": "enough", "forced": False}
+
+
+def test_handler_that_does_not_heed_is_ended_by_force(agent):
+    work = agent.work("deaf", "echo")
+    job_id = work.hold("deaf")
+    assert agent.send("cancel", job_id=job_id, reason="now", grace=300).ok()["state"] == "RUNNING"
+    error = agent.send("result", job_id=job_id).error("job_cancelled")
+    assert error["cancellation"] == {"reason": "now", "forced": True}
+    agent.release(job_id)
+    agent.result(agent.submit(work.kind("echo"), as_json("its worker goes on")))
+
+
+def test_finished_job_cannot_be_cancelled(agent):
+    work = agent.work("echo")
+    job_id = agent.submit(work.kind("echo"))
+    agent.result(job_id)
+    error = agent.send("cancel", job_id=job_id, reason="").error("illegal_state")
+    assert error["reason"] == "ILLEGAL_STATE"
+    assert agent.state(job_id) == "SUCCEEDED"
+
+
+def test_cancel_again_is_fine(agent):
+    job_id = agent.submit(f"nobody-{uuid.uuid4().hex[:8]}")
+    for _ in range(2):
+        assert agent.send("cancel", job_id=job_id, reason="twice").ok()["state"] == "CANCELLED"

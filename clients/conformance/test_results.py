@@ -1,0 +1,110 @@
+"""What is submitted arrives, and what is answered comes back."""
+
+import time
+
+import pytest
+
+from agent import as_data, as_json, as_text, read_json
+
+VALUES = [None, True, 0, -7, 1.5, "", "text", [], {}, [1, [2, {"three": None}]], {"a": {"b": [False, "c"]}}]
+UNICODE = "na\u00efve \u03a9 \u6f22\u5b57 \U0001f680 \U00010348 \u0000 \u2028 \"quoted\" \\ \n\t"
+EXACT = [9007199254740993, 2**63 - 1, 2**64 - 1, -(2**63)]
+
+
+def echoed(agent, payload):
+    work = agent.work("echo")
+    return agent.result(agent.submit(work.kind("echo"), payload))
+
+
+@pytest.mark.parametrize("value", VALUES, ids=str)
+def test_json_comes_back_as_json(agent, value):
+    assert read_json(echoed(agent, as_json(value))) == value
+
+
+def test_json_is_sent_as_text_that_says_so(agent, server):
+    job_id = agent.submit("stays-queued", as_json({"a": 1}))
+    payload = server.raw.job(job_id).spec.payload
+    assert payload.WhichOneof("body") == "text"
+    assert payload.content_type == "application/json"
+    agent.send("cancel", job_id=job_id, reason="").ok()
+
+
+@pytest.mark.parametrize("text", ["plain", "42", "[1]", "", UNICODE.replace("\u0000", "")], ids=ascii)
+def test_plain_text_comes_back_as_text(agent, text):
+    assert echoed(agent, as_text(text)) == as_text(text)
+
+
+def test_every_byte_comes_back(agent):
+    data = as_data(bytes(range(256)) * 5)
+    assert echoed(agent, data) == data
+
+
+def test_bytes_keep_their_content_type(agent):
+    data = as_data(b"\x89PNG", "image/png")
+    assert echoed(agent, data) == data
+
+
+def test_no_bytes_are_a_payload_too(agent):
+    answer = echoed(agent, as_data(b""))
+    assert (answer["type"], answer["base64"]) == ("data", "")
+
+
+def test_unicode_survives_in_json(agent):
+    assert read_json(echoed(agent, as_json({UNICODE: [UNICODE]}))) == {UNICODE: [UNICODE]}
+
+
+@pytest.mark.parametrize("number", EXACT)
+def test_large_integers_stay_exact(agent, server, number):
+    work = agent.work("echo")
+    job_id = agent.submit(work.kind("echo"), as_json({"number": number}))
+    assert read_json(agent.result(job_id)) == {"number": number}
+    sent, answered = server.raw.job(job_id).spec.payload.text, server.raw.job(job_id).outcome.result.text
+    assert str(number) in sent and str(number) in answered
+
+
+def test_result_awaited_before_the_job_starts(agent):
+    job_id = agent.submit(kind := f"later-{time.monotonic_ns()}", as_json("early"))
+    waiting = agent.send("result", job_id=job_id)
+    agent.work("echo", kinds=[kind])
+    assert read_json(waiting.ok()["payload"]) == "early"
+
+
+def test_result_awaited_while_the_job_runs(agent):
+    work = agent.work("hold")
+    job_id = work.hold()
+    waiting = agent.send("result", job_id=job_id)
+    agent.release(job_id, as_json("during"))
+    assert read_json(waiting.ok()["payload"]) == "during"
+
+
+def test_result_fetched_after_the_end_and_again(agent):
+    work = agent.work("echo")
+    job_id = agent.submit(work.kind("echo"), as_json("late"))
+    agent.watch(job_id).events()
+    assert [read_json(agent.result(job_id)) for _ in range(2)] == ["late", "late"]
+
+
+def test_wait_that_times_out_leaves_the_job_running(agent, server):
+    work = agent.work("hold")
+    job_id = work.hold()
+    began = time.monotonic()
+    agent.send("result", job_id=job_id, timeout=300).error("not_finished")
+    assert 0.25 <= time.monotonic() - began < 5
+    assert agent.state(job_id) == "RUNNING"
+    assert not server.raw.job(job_id).cancel_requested
+    agent.release(job_id, as_json("went on"))
+    assert read_json(agent.result(job_id, timeout=20_000)) == "went on"
+
+
+def test_options_of_a_submit_arrive(agent, server):
+    options = {"queue": "side", "priority": 7, "delay": 3_600_000, "timeout": 7_200_000, "attempt_timeout": 60_000}
+    kept = {"max_attempts": 4, "retention": 90_000, "labels": {"a": "b"}, "headers": {"c": "d"}}
+    job_id = agent.submit("never-due", as_json(1), **options, **kept)
+    job = server.raw.job(job_id)
+    spec = job.spec
+    assert (spec.queue, spec.priority, spec.retry.max_attempts) == ("side", 7, 4)
+    spans = [spec.start_delay, spec.timeout, spec.attempt_timeout, spec.retention]
+    assert [span.ToMilliseconds() for span in spans] == [3_600_000, 7_200_000, 60_000, 90_000]
+    assert (dict(spec.labels), dict(spec.headers)) == ({"a": "b"}, {"c": "d"})
+    assert agent.state(job_id) == "SCHEDULED"
+    agent.send("cancel", job_id=job_id, reason="").ok()

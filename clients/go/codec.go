@@ -1,0 +1,89 @@
+package jobstream
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+)
+
+// encode makes a Payload of what a caller or handler has: a Payload passes through, bytes are data, all else is JSON.
+func encode(value any) (Payload, error) {
+	switch value := value.(type) {
+	case Payload:
+		return value, nil
+	case *Payload:
+		if value == nil {
+			return Payload{}, nil
+		}
+		return *value, nil
+	case []byte:
+		return Data(value, ""), nil
+	default:
+		return JSON(value)
+	}
+}
+
+// marshal is json.Marshal without the escapes meant for HTML.
+func marshal(value any) ([]byte, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), nil
+}
+
+// decode reads content as what it says it is: JSON, plain text for a string, or bytes. Any other target takes it as JSON,
+// and empty content as null.
+func decode(p Payload, target any) error {
+	isJSON := p.mediaType() == contentTypeJSON
+	isText := p.isText && p.mediaType() == "text/plain"
+	switch target := target.(type) {
+	case *Payload:
+		*target = p
+		return nil
+	case *[]byte:
+		*target = p.content
+		return nil
+	case *any:
+		switch {
+		case isText:
+			*target = string(p.content)
+			return nil
+		case !isJSON && p.contentType != "":
+			*target = p.content
+			return nil
+		}
+	}
+	if value := reflect.ValueOf(target).Elem(); isText && value.Kind() == reflect.String {
+		value.SetString(string(p.content))
+		return nil
+	}
+	if err := unmarshal(p.content, target); err != nil {
+		return fmt.Errorf("%w (content type %q)", err, p.contentType)
+	}
+	return nil
+}
+
+// unmarshal is json.Unmarshal that keeps the digits of numbers whose type is any.
+func unmarshal(text []byte, target any) error {
+	if len(text) == 0 {
+		text = []byte("null")
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(target); err != nil {
+		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+			return errors.New("the JSON ends too early")
+		}
+		return err
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return fmt.Errorf("there is more after the JSON value, from byte %d on", decoder.InputOffset())
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package jobstream
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	grpcbackoff "google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+)
+
+const (
+	version        = "0.1.0"
+	defaultAddress = "http://127.0.0.1:7070"
+	// connectTimeout is the longest time to open a connection.
+	connectTimeout = 10 * time.Second
+	// messageBytesMax is the largest message that is read: several times what a server sends by default.
+	messageBytesMax = 16 << 20
+	// reconnectPause is the first pause between tries to open a connection, reconnectPauseMax the longest. A worker has
+	// less than a second to come back.
+	reconnectPause    = 50 * time.Millisecond
+	reconnectPauseMax = 5 * time.Second
+)
+
+// address is where a server is.
+type address struct {
+	host  string
+	isTLS bool
+}
+
+func (a address) String() string {
+	if a.isTLS {
+		return "https://" + a.host
+	}
+	return "http://" + a.host
+}
+
+// parseAddress takes http://host:port, https://host:port and host:port; none is that of the environment.
+func parseAddress(given string) (address, error) {
+	if given == "" {
+		given = os.Getenv("JOBSTREAM_ADDRESS")
+	}
+	if given == "" {
+		given = defaultAddress
+	}
+	full := given
+	if !strings.Contains(full, "://") {
+		full = "http://" + full
+	}
+	parsed, err := url.Parse(full)
+	switch {
+	case err != nil:
+		return address{}, badAddress(given, "it cannot be read")
+	case parsed.Scheme != "http" && parsed.Scheme != "https":
+		return address{}, badAddress(given, fmt.Sprintf("%s is neither http nor https", parsed.Scheme))
+	case parsed.Hostname() == "":
+		return address{}, badAddress(given, "it has no host")
+	case strings.Trim(parsed.Path, "/") != "" || parsed.RawQuery != "" || parsed.User != nil:
+		return address{}, badAddress(given, "it has more than host and port")
+	}
+	port := parsed.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[parsed.Scheme]
+	}
+	return address{net.JoinHostPort(parsed.Hostname(), port), parsed.Scheme == "https"}, nil
+}
+
+func badAddress(given, why string) error {
+	return invalid("address", fmt.Sprintf("%q is no address of a server, %s: write http://host:port", given, why))
+}
+
+// dialer opens connections that connect with their first call.
+func dialer(to address, s *settings) func() (*grpc.ClientConn, error) {
+	transport := insecure.NewCredentials()
+	if to.isTLS {
+		config := s.tls
+		if config == nil {
+			config = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+		transport = credentials.NewTLS(config)
+	}
+	options := []grpc.DialOption{
+		grpc.WithTransportCredentials(transport),
+		grpc.WithUserAgent("jobstream-go/" + version),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           grpcbackoff.Config{BaseDelay: reconnectPause, Multiplier: 2, Jitter: 0.5, MaxDelay: reconnectPauseMax},
+			MinConnectTimeout: connectTimeout,
+		}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{
+			Time: s.pingAfter, Timeout: s.pingTimeout, PermitWithoutStream: true,
+		}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(messageBytesMax)),
+	}
+	options = append(options, s.dialOptions...)
+	return func() (*grpc.ClientConn, error) { return grpc.NewClient("dns:///"+to.host, options...) }
+}

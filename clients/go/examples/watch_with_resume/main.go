@@ -1,0 +1,48 @@
+// Watches a job, leaves in the middle and comes back: every event comes once. Start a server first: `jobstream dev`.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/jobstream/jobstream/clients/go"
+)
+
+func main() {
+	client, err := jobstream.New("")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	ctx := context.Background()
+
+	job, err := jobstream.Submit[any](ctx, client, "demo.count", map[string]int{"to": 5})
+	if err != nil {
+		log.Fatal(err)
+	}
+	seen := print(ctx, job, 0, 4)
+	fmt.Println("left after event", seen)
+	// A lost connection needs none of this: a watch resumes by itself. This is for another process, or a reloaded page.
+	print(ctx, client.Job(job.ID()), seen, -1)
+}
+
+// print tells the events after a sequence, at most this many if it is not negative; it answers the last sequence.
+func print(ctx context.Context, job *jobstream.Job[any], after uint32, most int) uint32 {
+	for event, err := range job.Watch(ctx, jobstream.WithAfterSequence(after)) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		after = event.LastSequence()
+		switch event := event.(type) {
+		case *jobstream.StateChange:
+			fmt.Println(after, event.State)
+		case *jobstream.Progress:
+			fmt.Printf("%d %.0f of %.0f %s\n", after, *event.Done, *event.Total, event.Unit)
+		}
+		if most--; most == 0 {
+			break
+		}
+	}
+	return after
+}

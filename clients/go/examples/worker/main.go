@@ -1,0 +1,51 @@
+// Runs jobs of a server elsewhere. Try it with `jobstream run resize '{"width": 64}'` from another terminal.
+//
+// The server may come later, go and come back. Ctrl-C or SIGTERM drains: what runs may finish, the rest is given back.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/jobstream/jobstream/clients/go"
+)
+
+type size struct {
+	Width int `json:"width"`
+}
+
+type thumbnail struct {
+	Width  int `json:"width"`
+	Height int `json:"height"`
+}
+
+func resize(ctx context.Context, task *jobstream.Task, in size) (thumbnail, error) {
+	if in.Width < 1 {
+		return thumbnail{}, jobstream.Permanent(errors.New("a width below 1 makes no image"))
+	}
+	task.Progress(0.5, "decoding")
+	select {
+	case <-time.After(200 * time.Millisecond):
+		return thumbnail{in.Width, in.Width * 3 / 4}, nil
+	case <-ctx.Done():
+		return thumbnail{}, ctx.Err()
+	}
+}
+
+func main() {
+	client, err := jobstream.New("")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	worker := jobstream.NewWorker(client, "thumbnails", jobstream.WithSlots(8), jobstream.WithSignals(),
+		jobstream.WithOnConnect(func(id string) { fmt.Println("connected as", id) }))
+	jobstream.Handle(worker, "resize", resize)
+	if err := worker.Run(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("drained")
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jobstream/jobstream/clients/go"
+)
+
+func (a *agent) connect(c *command) (any, error) {
+	client, err := jobstream.New(c.Address, c.clientOptions()...)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.client = client
+	return nil, nil
+}
+
+func (a *agent) present() *jobstream.Client {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.client
+}
+
+// job is the handle of a job that was submitted with the present client, else a new one.
+func (a *agent) job(id string) *jobstream.Job[jobstream.Payload] {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if known := a.jobs[id]; known.client == a.client {
+		return known.job
+	}
+	return jobstream.Attach[jobstream.Payload](a.client, id)
+}
+
+func (a *agent) submit(ctx context.Context, c *command) (any, error) {
+	value, err := c.Payload.value()
+	if err != nil {
+		return nil, err
+	}
+	client := a.present()
+	job, err := jobstream.Submit[jobstream.Payload](ctx, client, c.Kind, value, c.submitOptions()...)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.jobs[job.ID()] = submitted{client, job}
+	return map[string]any{"job_id": job.ID()}, nil
+}
+
+func (a *agent) result(ctx context.Context, c *command) (any, error) {
+	if c.Timeout != nil {
+		limited, cancel := context.WithTimeout(ctx, c.Timeout.duration())
+		defer cancel()
+		ctx = limited
+	}
+	result, err := a.job(c.JobID).Result(ctx)
+	if err != nil {
+		return nil, err
+	}
+	shown, err := show(result)
+	return map[string]any{"payload": shown}, err
+}
+
+func (a *agent) watch(ctx context.Context, c *command) error {
+	for event, err := range a.job(c.JobID).Watch(ctx, c.watchOptions()...) {
+		var left *jobstream.NotFinished
+		if errors.As(err, &left) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		shown, err := showEvent(event)
+		if err != nil {
+			return err
+		}
+		a.event(c, shown)
+	}
+	return nil
+}
+
+func showEvent(event jobstream.Event) (map[string]any, error) {
+	switch event := event.(type) {
+	case *jobstream.StateChange:
+		return item("state", event.Moment, map[string]any{"state": event.State}), nil
+	case *jobstream.Progress:
+		return item("progress", event.Moment, map[string]any{"fraction": event.Fraction, "message": event.Message}), nil
+	case *jobstream.Output:
+		payload, err := show(event.Payload)
+		return item("output", event.Moment, map[string]any{"payload": payload, "channel": event.Channel}), err
+	case *jobstream.Log:
+		return item("log", event.Moment, map[string]any{"text": event.Text, "level": event.Level}), nil
+	case *jobstream.Gap:
+		return map[string]any{"type": "gap", "from": event.From, "to": event.To}, nil
+	default:
+		return nil, errors.New("an event of no known type")
+	}
+}
+
+func item(name string, moment jobstream.Moment, fields map[string]any) map[string]any {
+	fields["type"], fields["sequence"], fields["attempt"] = name, moment.Sequence, moment.Attempt
+	return fields
+}
+
+// describe is an error as the driver reads it.
+func describe(err error) map[string]any {
+	described := map[string]any{"class": classOf(err), "message": err.Error()}
+	var base *jobstream.Error
+	if errors.As(err, &base) {
+		violations := []string{}
+		for _, violation := range base.Violations {
+			violations = append(violations, violation.Field)
+		}
+		described["reason"], described["violations"] = base.Reason, violations
+	}
+	switch err := err.(type) {
+	case *jobstream.JobFailed:
+		f := err.Failure
+		described["failure"] = map[string]any{
+			"reason": f.Reason, "type": f.Type, "message": f.Message, "attempt": f.Attempt, "retryable": f.Retryable,
+		}
+	case *jobstream.JobCancelled:
+		described["cancellation"] = map[string]any{"reason": err.CancelReason, "forced": err.Forced}
+	}
+	return described
+}
+
+func classOf(err error) string {
+	switch err.(type) {
+	case *jobstream.JobFailed:
+		return "job_failed"
+	case *jobstream.JobCancelled:
+		return "job_cancelled"
+	case *jobstream.NotFinished:
+		return "not_finished"
+	case *jobstream.JobNotFound:
+		return "job_not_found"
+	case *jobstream.ServerRestarted:
+		return "server_restarted"
+	case *jobstream.ResultExpired:
+		return "result_expired"
+	case *jobstream.JobIDReused:
+		return "job_id_reused"
+	case *jobstream.InvalidRequest:
+		return "invalid_request"
+	case *jobstream.IllegalState:
+		return "illegal_state"
+	case *jobstream.ResourceExhausted:
+		return "resource_exhausted"
+	case *jobstream.Unavailable:
+		return "unavailable"
+	case *jobstream.DeadlineExceeded:
+		return "deadline_exceeded"
+	default:
+		return "other"
+	}
+}

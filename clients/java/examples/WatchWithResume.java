@@ -1,0 +1,43 @@
+import io.github.jobstream.Client;
+import io.github.jobstream.Job;
+import io.github.jobstream.JobEvent;
+import io.github.jobstream.Watch;
+
+/**
+ * Watches a job, leaves in the middle and comes back: every event comes once. A lost connection needs none of this, a
+ * watch resumes by itself; this is for another process, or a page that is loaded again.
+ */
+public final class WatchWithResume {
+    public static void main(String[] arguments) {
+        try (Client client = arguments.length > 0 ? Client.connect(arguments[0]) : Client.connect()) {
+            Job<Object> job = client.submit("recite", "every event comes once");
+            long seen;
+            try (Watch watch = job.watch()) {
+                for (int i = 0; i < 3 && watch.hasNext(); i++) {
+                    print(watch.next());
+                }
+                seen = watch.lastSequence();
+            }
+            System.out.println("left after event " + seen);
+            try (Watch watch = job.watch(seen)) {
+                watch.forEachRemaining(WatchWithResume::print);
+            }
+        }
+    }
+
+    private static void print(JobEvent event) {
+        String what = event.sequence() + " ";
+        if (event instanceof JobEvent.StateChange change) {
+            what += change.state();
+        } else if (event instanceof JobEvent.Progress progress) {
+            what += "progress " + progress.message();
+        } else if (event instanceof JobEvent.Output output) {
+            what += "output " + output.payload().asText();
+        } else if (event instanceof JobEvent.Log log) {
+            what += log.level() + " " + log.text();
+        } else if (event instanceof JobEvent.Gap gap) {
+            what += "gone since " + gap.from();
+        }
+        System.out.println(what);
+    }
+}

@@ -1,0 +1,106 @@
+package io.github.jobstream;
+
+import io.github.jobstream.v1.AttemptComplete;
+import io.github.jobstream.v1.AttemptFail;
+import io.github.jobstream.v1.AttemptRelease;
+import io.github.jobstream.v1.AttemptReport;
+import io.github.jobstream.v1.AttemptStopped;
+import io.github.jobstream.v1.Failure;
+import io.github.jobstream.v1.FailureReason;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.CodingErrorAction;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+
+/** What becomes of an attempt, by what its handler answered or threw. */
+final class AttemptEnds {
+    private static final int TYPE_BYTES_MAX = 256;
+    private static final int MESSAGE_BYTES_MAX = 4 << 10;
+    private static final int DETAILS_BYTES_MAX = 16 << 10;
+
+    private AttemptEnds() {}
+
+    /** The input was not what the handler reads. */
+    static final class BadInput extends Exception {
+        BadInput(String message) {
+            super(message);
+        }
+    }
+
+    static AttemptReport.Builder complete(Payload result, int bytesMax) {
+        int size = result.size();
+        if (size > bytesMax) {
+            return fail(Failure.newBuilder()
+                    .setReason(FailureReason.FAILURE_REASON_RESULT_TOO_LARGE)
+                    .setMessage(SizeLimit.message("result", size, bytesMax)));
+        }
+        return AttemptReport.newBuilder()
+                .setComplete(AttemptComplete.newBuilder().setResult(result.message()));
+    }
+
+    static AttemptReport.Builder stopped() {
+        return AttemptReport.newBuilder().setStopped(AttemptStopped.getDefaultInstance());
+    }
+
+    static AttemptReport.Builder release(Duration delay) {
+        return AttemptReport.newBuilder().setRelease(AttemptRelease.newBuilder().setDelay(Wire.duration(delay)));
+    }
+
+    static AttemptReport.Builder unknownKind(String kind) {
+        return fail(Failure.newBuilder()
+                .setReason(FailureReason.FAILURE_REASON_UNKNOWN_KIND)
+                .setMessage("this worker has no handler for kind \"" + kind + "\""));
+    }
+
+    /** The failure that a throwable of a handler is. */
+    static AttemptReport.Builder failed(Throwable thrown) {
+        if (thrown instanceof BadInput) {
+            return fail(Failure.newBuilder()
+                    .setReason(FailureReason.FAILURE_REASON_BAD_PAYLOAD)
+                    .setMessage(cut(thrown.getMessage(), MESSAGE_BYTES_MAX)));
+        }
+        boolean isPermanent = thrown instanceof PermanentException;
+        Throwable named = isPermanent && thrown.getCause() != null ? thrown.getCause() : thrown;
+        String message = thrown.getMessage() == null ? thrown.toString() : thrown.getMessage();
+        AttemptReport.Builder report = fail(Failure.newBuilder()
+                .setReason(
+                        thrown instanceof Error
+                                ? FailureReason.FAILURE_REASON_PANIC
+                                : FailureReason.FAILURE_REASON_HANDLER)
+                .setType(cut(named.getClass().getName(), TYPE_BYTES_MAX))
+                .setMessage(cut(message, MESSAGE_BYTES_MAX))
+                .setDetails(Payload.text(cut(stack(thrown), DETAILS_BYTES_MAX)).message())
+                .setRetryable(!isPermanent));
+        if (thrown instanceof RetryLaterException later) {
+            report.getFailBuilder().setRetryAfter(Wire.duration(later.after()));
+        }
+        return report;
+    }
+
+    private static AttemptReport.Builder fail(Failure.Builder failure) {
+        return AttemptReport.newBuilder().setFail(AttemptFail.newBuilder().setFailure(failure));
+    }
+
+    private static String stack(Throwable thrown) {
+        StringWriter written = new StringWriter();
+        thrown.printStackTrace(new PrintWriter(written));
+        return written.toString();
+    }
+
+    /** As much of a text as fits into this many bytes of UTF-8; half a pair of surrogates counts as a question mark. */
+    static String cut(String text, int bytesMax) {
+        byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+        if (bytes.length <= bytesMax) {
+            return new String(bytes, StandardCharsets.UTF_8);
+        }
+        var decoder = StandardCharsets.UTF_8.newDecoder().onMalformedInput(CodingErrorAction.IGNORE);
+        try {
+            return decoder.decode(ByteBuffer.wrap(bytes, 0, bytesMax)).toString();
+        } catch (CharacterCodingException impossible) {
+            throw new AssertionError("malformed input is ignored", impossible);
+        }
+    }
+}

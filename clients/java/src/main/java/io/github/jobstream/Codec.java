@@ -1,0 +1,98 @@
+package io.github.jobstream;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JavaType;
+import com.fasterxml.jackson.databind.JsonMappingException;
+import com.fasterxml.jackson.databind.MapperFeature;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import io.grpc.Status;
+import java.lang.reflect.Type;
+import java.util.List;
+import java.util.stream.Collectors;
+
+/** Values of Java to payloads and back: JSON, but for bytes, plain text and payloads themselves. */
+final class Codec {
+    private final ObjectMapper mapper;
+
+    Codec(ObjectMapper mapper) {
+        this.mapper = mapper;
+    }
+
+    static Codec standard() {
+        return new Codec(JsonMapper.builder()
+                .findAndAddModules()
+                // Integers of any size come back as they went.
+                .enable(DeserializationFeature.USE_BIG_INTEGER_FOR_INTS)
+                // Another type than the one that is declared is a mistake to be told, not to be guessed at.
+                .disable(MapperFeature.ALLOW_COERCION_OF_SCALARS)
+                .disable(DeserializationFeature.ACCEPT_FLOAT_AS_INT)
+                .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
+                .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+                // A newer sender may know more fields.
+                .disable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
+                .build());
+    }
+
+    JavaType type(Type type) {
+        return mapper.constructType(type);
+    }
+
+    /** A value as {@code field} of a request or as a result. */
+    Payload encode(String field, Object value) {
+        if (value instanceof Payload payload) {
+            return payload;
+        }
+        if (value instanceof byte[] bytes) {
+            return Payload.data(bytes);
+        }
+        try {
+            return Payload.json(mapper.writeValueAsString(value));
+        } catch (JsonProcessingException error) {
+            String type = value.getClass().getName();
+            String message = "is a " + type + " that cannot be written as JSON: " + describe(error)
+                    + ": give it properties, or pass a Payload";
+            throw new InvalidRequestException(
+                    ErrorFacts.of(Status.Code.INVALID_ARGUMENT, "INVALID_FIELD", field + " " + message)
+                            .withViolations(List.of(new Violation(field, message)))
+                            .withCause(error));
+        }
+    }
+
+    /**
+     * The content as a value of this type. Plain text is a text where the type can be one, and bytes are bytes; all else
+     * is read as JSON, and no content as null.
+     */
+    Object decode(Payload payload, JavaType type) throws JsonProcessingException {
+        if (type.hasRawClass(Payload.class)) {
+            return payload;
+        }
+        if (type.hasRawClass(byte[].class) && !payload.isJson()) {
+            return payload.bytes();
+        }
+        if (payload.isText() && type.getRawClass().isAssignableFrom(String.class)) {
+            return payload.asText();
+        }
+        boolean isBytes = payload.message().hasData() && !payload.isJson() && !payload.isText();
+        if (isBytes && type.hasRawClass(Object.class)) {
+            return payload.bytes();
+        }
+        if (payload.isEmpty()) {
+            return mapper.readValue("null", type);
+        }
+        return mapper.readValue(payload.asText(), type);
+    }
+
+    /** What is wrong and where: {@code field width: Cannot deserialize value ...}. */
+    static String describe(JsonProcessingException error) {
+        String what = error.getOriginalMessage();
+        if (error instanceof JsonMappingException mapping && !mapping.getPath().isEmpty()) {
+            String path = mapping.getPath().stream()
+                    .map(step -> step.getFieldName() != null ? step.getFieldName() : "[" + step.getIndex() + "]")
+                    .collect(Collectors.joining("."));
+            return "field " + path.replace(".[", "[") + ": " + what;
+        }
+        return what;
+    }
+}

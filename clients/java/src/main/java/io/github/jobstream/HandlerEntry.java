@@ -1,0 +1,22 @@
+package io.github.jobstream;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JavaType;
+
+/** A handler with the type of its input. */
+record HandlerEntry(Handler<Object, ?> handler, JavaType inputType, Codec codec) {
+    Object run(JobContext context) throws Exception {
+        Object input;
+        try {
+            input = codec.decode(context.payload(), inputType);
+        } catch (JsonProcessingException error) {
+            throw new AttemptEnds.BadInput("the payload is no " + inputType.toCanonical() + ": " + Codec.describe(error)
+                    + " (content type " + context.payload().contentType() + ")");
+        }
+        return handler.handle(input, context);
+    }
+
+    Payload encode(Object result) {
+        return codec.encode("result", result);
+    }
+}

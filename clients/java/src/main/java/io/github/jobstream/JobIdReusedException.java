@@ -1,0 +1,8 @@
+package io.github.jobstream;
+
+/** The id belongs to a job with another spec. */
+public final class JobIdReusedException extends JobstreamException {
+    JobIdReusedException(ErrorFacts facts) {
+        super(facts);
+    }
+}

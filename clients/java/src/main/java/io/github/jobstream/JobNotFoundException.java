@@ -1,0 +1,8 @@
+package io.github.jobstream;
+
+/** No job has this id. */
+public class JobNotFoundException extends JobstreamException {
+    JobNotFoundException(ErrorFacts facts) {
+        super(facts);
+    }
+}

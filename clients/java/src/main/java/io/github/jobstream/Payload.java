@@ -1,0 +1,142 @@
+package io.github.jobstream;
+
+import com.google.protobuf.ByteString;
+import java.nio.charset.StandardCharsets;
+import java.util.Locale;
+import java.util.Objects;
+
+/**
+ * The input of a job, its result, or a chunk of output, as it is: bytes with a content type.
+ *
+ * <p>Passed as an input or returned by a handler it is sent unchanged, which is how plain text or another content type
+ * than JSON is sent. The server takes 1 MiB by default. Immutable.
+ */
+public final class Payload {
+    static final String JSON = "application/json";
+    private static final String PLAIN_TEXT = "text/plain; charset=utf-8";
+    private static final String BYTES = "application/octet-stream";
+
+    private final io.github.jobstream.v1.Payload message;
+
+    private Payload(io.github.jobstream.v1.Payload message) {
+        this.message = message;
+    }
+
+    /** Plain text. */
+    public static Payload text(String text) {
+        return new Payload(
+                io.github.jobstream.v1.Payload.newBuilder().setText(text).build());
+    }
+
+    /** Text of this content type, such as {@code text/csv}; at most 128 bytes of printable ASCII. */
+    public static Payload text(String text, String contentType) {
+        return new Payload(io.github.jobstream.v1.Payload.newBuilder()
+                .setText(text)
+                .setContentType(contentType)
+                .build());
+    }
+
+    /** JSON that is already written. */
+    public static Payload json(String json) {
+        return text(json, JSON);
+    }
+
+    /** Bytes of no particular kind. */
+    public static Payload data(byte[] bytes) {
+        return data(bytes, "");
+    }
+
+    /** Bytes of this content type, such as {@code image/png}; at most 128 bytes of printable ASCII. */
+    public static Payload data(byte[] bytes, String contentType) {
+        return new Payload(io.github.jobstream.v1.Payload.newBuilder()
+                .setData(ByteString.copyFrom(bytes))
+                .setContentType(contentType)
+                .build());
+    }
+
+    /** No content. */
+    public static Payload empty() {
+        return new Payload(io.github.jobstream.v1.Payload.getDefaultInstance());
+    }
+
+    /** The message of the raw stubs as a payload. */
+    public static Payload of(io.github.jobstream.v1.Payload message) {
+        return new Payload(Objects.requireNonNull(message, "message"));
+    }
+
+    /** As a message of the raw stubs. */
+    public io.github.jobstream.v1.Payload message() {
+        return message;
+    }
+
+    /** Its content type, or the default one if the sender gave none. */
+    public String contentType() {
+        if (!message.getContentType().isEmpty()) {
+            return message.getContentType();
+        }
+        return switch (message.getBodyCase()) {
+            case TEXT -> PLAIN_TEXT;
+            case JSON -> JSON;
+            case DATA, BODY_NOT_SET -> BYTES;
+        };
+    }
+
+    /** Whether the content is JSON. */
+    public boolean isJson() {
+        return message.hasJson() || mediaType().equals(JSON) || mediaType().endsWith("+json");
+    }
+
+    /** Whether the content is text that is not JSON. */
+    public boolean isText() {
+        return !isJson() && (message.hasText() || mediaType().startsWith("text/"));
+    }
+
+    /** Whether there is no content. */
+    public boolean isEmpty() {
+        return size() == 0;
+    }
+
+    /** Bytes of the content, as the server counts them. */
+    int size() {
+        return switch (message.getBodyCase()) {
+            case TEXT -> message.getTextBytes().size();
+            case DATA -> message.getData().size();
+            case JSON -> bytes().length;
+            case BODY_NOT_SET -> 0;
+        };
+    }
+
+    /** The content; text and JSON as UTF-8. */
+    public byte[] bytes() {
+        return message.hasData() ? message.getData().toByteArray() : asText().getBytes(StandardCharsets.UTF_8);
+    }
+
+    /** The content as text; bytes are read as UTF-8. */
+    public String asText() {
+        return switch (message.getBodyCase()) {
+            case TEXT -> message.getText();
+            case DATA -> message.getData().toStringUtf8();
+            case JSON -> ProtoJson.write(message.getJson());
+            case BODY_NOT_SET -> "";
+        };
+    }
+
+    private String mediaType() {
+        return contentType().split(";", 2)[0].strip().toLowerCase(Locale.ROOT);
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof Payload payload && payload.message.equals(message);
+    }
+
+    @Override
+    public int hashCode() {
+        return message.hashCode();
+    }
+
+    @Override
+    public String toString() {
+        return "Payload[" + contentType() + ", " + size() + " bytes]";
+    }
+}

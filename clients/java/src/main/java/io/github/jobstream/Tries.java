@@ -1,0 +1,73 @@
+package io.github.jobstream;
+
+import io.grpc.MethodDescriptor;
+import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
+
+/** The tries of one call, all within one deadline. */
+final class Tries<Q, A> {
+    private final Calls calls;
+    private final MethodDescriptor<Q, A> method;
+    private final Q request;
+    private final Backoff backoff;
+    private final long deadlineNanos;
+    private final CompletableFuture<A> result = new CompletableFuture<>();
+    private volatile CompletableFuture<A> current;
+    private int done;
+
+    Tries(Calls calls, MethodDescriptor<Q, A> method, Q request) {
+        this.calls = calls;
+        this.method = method;
+        this.request = request;
+        backoff = new Backoff(calls.options());
+        deadlineNanos = System.nanoTime() + Waits.nanos(calls.options().callTimeout);
+    }
+
+    /** Begins. Cancelling the result cancels the try that is under way. */
+    CompletableFuture<A> start() {
+        calls.track(result).whenComplete((value, error) -> {
+            CompletableFuture<A> running = current;
+            if (running != null) {
+                running.cancel(false);
+            }
+        });
+        attempt();
+        return result;
+    }
+
+    private void attempt() {
+        if (result.isDone()) {
+            return;
+        }
+        done++;
+        CompletableFuture<A> attempt = calls.once(calls.connection().forShortCalls(), method, request, left());
+        current = attempt;
+        if (result.isDone()) {
+            attempt.cancel(false);
+        }
+        attempt.whenComplete((value, error) -> {
+            if (error == null) {
+                result.complete(value);
+            } else if (!attempt.isCancelled()) {
+                again((JobstreamException) error);
+            }
+        });
+    }
+
+    private void again(JobstreamException error) {
+        if (!Errors.isTransient(error)) {
+            result.completeExceptionally(error);
+            return;
+        }
+        Duration pause = backoff.next(error.retryAfter().orElse(null));
+        if (done >= calls.options().tries || pause.compareTo(left()) >= 0) {
+            result.completeExceptionally(done == 1 ? error : Errors.givenUp(error, done + " tries"));
+            return;
+        }
+        calls.after(pause, this::attempt);
+    }
+
+    private Duration left() {
+        return Duration.ofNanos(Math.max(0, deadlineNanos - System.nanoTime()));
+    }
+}

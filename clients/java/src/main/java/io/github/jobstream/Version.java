@@ -1,0 +1,10 @@
+package io.github.jobstream;
+
+/** What this library calls itself. */
+final class Version {
+    static final String NUMBER = "0.1.0";
+    static final String SDK = "java/" + NUMBER;
+    static final String USER_AGENT = "jobstream-java/" + NUMBER;
+
+    private Version() {}
+}

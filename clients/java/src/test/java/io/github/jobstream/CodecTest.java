@@ -1,0 +1,86 @@
+package io.github.jobstream;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.google.protobuf.ListValue;
+import com.google.protobuf.Value;
+import java.math.BigInteger;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class CodecTest {
+    private final Codec codec = Codec.standard();
+
+    record Size(int width, String unit) {}
+
+    record Image(List<Size> sizes) {}
+
+    private Object decode(Payload payload, Class<?> type) throws JsonProcessingException {
+        return codec.decode(payload, codec.type(type));
+    }
+
+    @Test
+    void integersOfAnySizeComeBackAsTheyWent() throws JsonProcessingException {
+        BigInteger large = BigInteger.TWO.pow(200).add(BigInteger.ONE);
+        Payload sent = codec.encode("input", Map.of("n", large));
+        assertEquals("{\"n\":" + large + "}", sent.asText());
+        assertEquals(Map.of("n", large), decode(sent, Object.class));
+    }
+
+    @Test
+    void eachContentTypeIsReadAsWhatItSays() throws JsonProcessingException {
+        assertEquals("42", decode(Payload.text("42"), Object.class));
+        assertEquals("42", decode(Payload.text("42"), String.class));
+        assertEquals(42, decode(Payload.text("42"), Integer.class));
+        assertEquals("42", decode(Payload.json("\"42\""), String.class));
+        assertArrayEquals(new byte[] {1, 2}, (byte[]) decode(Payload.data(new byte[] {1, 2}), Object.class));
+        assertArrayEquals(new byte[0], (byte[]) decode(Payload.data(new byte[0]), Object.class));
+        assertEquals(Payload.text("as it is"), decode(Payload.text("as it is"), Payload.class));
+        assertNull(decode(Payload.empty(), Object.class));
+        assertNull(decode(Payload.json("null"), Integer.class));
+    }
+
+    @Test
+    void valuesOfTheJsonArmAreRead() throws JsonProcessingException {
+        Value list = Value.newBuilder()
+                .setListValue(ListValue.newBuilder()
+                        .addValues(Value.newBuilder().setNumberValue(3))
+                        .addValues(Value.newBuilder().setNumberValue(1.5))
+                        .addValues(Value.newBuilder().setStringValue("x")))
+                .build();
+        Payload payload = Payload.of(
+                io.github.jobstream.v1.Payload.newBuilder().setJson(list).build());
+        assertEquals("[3,1.5,\"x\"]", payload.asText());
+        assertEquals(List.of(BigInteger.valueOf(3), 1.5, "x"), decode(payload, Object.class));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"{\"unit\": \"px\"}", "{\"width\": 1.5}", "{\"width\": \"7\"}", "{\"width\": null}"})
+    void whatDoesNotFitNamesTheField(String json) {
+        Payload payload = Payload.json("{\"sizes\": [{\"width\": 1}, " + json + "]}");
+        var error = assertThrows(JsonProcessingException.class, () -> decode(payload, Image.class));
+        String told = Codec.describe(error);
+        assertTrue(told.startsWith("field sizes[1].width: "), told);
+    }
+
+    @Test
+    void fieldsOfANewerSenderAreLeftOut() throws JsonProcessingException {
+        assertEquals(new Size(7, null), decode(Payload.json("{\"width\": 7, \"depth\": 2}"), Size.class));
+    }
+
+    @Test
+    void whatCannotBeWrittenIsAnInvalidRequestThatSaysWhatToDo() {
+        var error = assertThrows(InvalidRequestException.class, () -> codec.encode("job.payload", new Object()));
+        assertEquals("job.payload", error.violations().get(0).field());
+        assertTrue(error.getMessage().contains("java.lang.Object"), error.getMessage());
+        assertTrue(error.getMessage().contains("pass a Payload"), error.getMessage());
+    }
+}

@@ -1,0 +1,88 @@
+package io.github.jobstream;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
+import java.net.URI;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Semaphore;
+
+/** Stands before a server and cuts connections. */
+final class CutProxy implements AutoCloseable {
+    private final URI target;
+    private final ServerSocket listener;
+    private final Set<Socket> open = ConcurrentHashMap.newKeySet();
+    private final Semaphore accepted = new Semaphore(0);
+
+    CutProxy(String target) throws IOException {
+        this.target = URI.create(target);
+        listener = new ServerSocket(0, 0, InetAddress.getLoopbackAddress());
+        daemon(this::serve);
+    }
+
+    String address() {
+        return "http://127.0.0.1:" + listener.getLocalPort();
+    }
+
+    /** Ends every connection there is; new ones are taken. */
+    void cut() {
+        open.forEach(CutProxy::reset);
+    }
+
+    /** Waits until another connection was made. */
+    void awaitConnection() throws InterruptedException {
+        accepted.acquire();
+    }
+
+    @Override
+    public void close() throws IOException {
+        listener.close();
+        cut();
+    }
+
+    private void serve() {
+        try {
+            while (true) {
+                Socket client = listener.accept();
+                Socket server = new Socket(target.getHost(), target.getPort());
+                open.add(client);
+                open.add(server);
+                daemon(() -> forward(client, server));
+                daemon(() -> forward(server, client));
+                accepted.release();
+            }
+        } catch (IOException closed) {
+            // The test is over.
+        }
+    }
+
+    private void forward(Socket from, Socket to) {
+        try (InputStream in = from.getInputStream()) {
+            in.transferTo(to.getOutputStream());
+        } catch (IOException cut) {
+            // It is what this is for.
+        }
+        reset(from);
+        reset(to);
+        open.remove(from);
+        open.remove(to);
+    }
+
+    private static void reset(Socket socket) {
+        try {
+            socket.setSoLinger(true, 0);
+            socket.close();
+        } catch (IOException closed) {
+            // It was the other end.
+        }
+    }
+
+    private static void daemon(Runnable task) {
+        Thread thread = new Thread(task, "cut-proxy");
+        thread.setDaemon(true);
+        thread.start();
+    }
+}

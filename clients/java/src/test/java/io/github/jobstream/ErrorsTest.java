@@ -1,0 +1,85 @@
+package io.github.jobstream;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.google.protobuf.Any;
+import com.google.rpc.BadRequest;
+import com.google.rpc.BadRequest.FieldViolation;
+import com.google.rpc.ErrorInfo;
+import com.google.rpc.RetryInfo;
+import io.grpc.Status;
+import io.grpc.protobuf.StatusProto;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+class ErrorsTest {
+    private static final String ADDRESS = "http://jobs:7070";
+
+    private static JobstreamException told(Status.Code code, String reason, boolean isRetryable) {
+        var status = com.google.rpc.Status.newBuilder()
+                .setCode(code.value())
+                .setMessage("it says so")
+                .addDetails(Any.pack(ErrorInfo.newBuilder()
+                        .setReason(reason)
+                        .setDomain("jobstream")
+                        .putMetadata("limit", "7")
+                        .build()))
+                .addDetails(Any.pack(BadRequest.newBuilder()
+                        .addFieldViolations(
+                                FieldViolation.newBuilder().setField("job.kind").setDescription("is empty"))
+                        .build()));
+        if (isRetryable) {
+            status.addDetails(Any.pack(RetryInfo.newBuilder()
+                    .setRetryDelay(Wire.duration(Duration.ofSeconds(2)))
+                    .build()));
+        }
+        return Errors.of(StatusProto.toStatusRuntimeException(status.build()), ADDRESS);
+    }
+
+    @Test
+    void whatTheServerSaysIsKeptWhole() {
+        JobstreamException error = told(Status.Code.RESOURCE_EXHAUSTED, "QUEUE_FULL", true);
+        assertInstanceOf(ResourceExhaustedException.class, error);
+        assertEquals("QUEUE_FULL", error.reason());
+        assertEquals(Optional.of(Duration.ofSeconds(2)), error.retryAfter());
+        assertEquals(Map.of("limit", "7"), error.metadata());
+        assertEquals(List.of(new Violation("job.kind", "is empty")), error.violations());
+        assertEquals("it says so (QUEUE_FULL, server http://jobs:7070)", error.getMessage());
+    }
+
+    @Test
+    void onlyWhatMayPassIsTransient() {
+        assertTrue(Errors.isTransient(told(Status.Code.UNAVAILABLE, "DRAINING", false)));
+        assertTrue(Errors.isTransient(told(Status.Code.RESOURCE_EXHAUSTED, "QUEUE_FULL", true)));
+        assertFalse(Errors.isTransient(told(Status.Code.RESOURCE_EXHAUSTED, "QUEUE_FULL", false)));
+        assertFalse(Errors.isTransient(told(Status.Code.NOT_FOUND, "JOB_NOT_FOUND", false)));
+        assertFalse(Errors.isTransient(told(Status.Code.INTERNAL, "INTERNAL", false)));
+        assertFalse(Errors.isTransient(Errors.of(Status.DEADLINE_EXCEEDED.asException(), ADDRESS)));
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = Status.Code.class,
+            names = {"UNAVAILABLE", "UNKNOWN", "INTERNAL", "CANCELLED"})
+    void aCodeWithoutOurReasonComesFromSomethingBetween(Status.Code code) {
+        var error = Errors.of(code.toStatus().withDescription("upstream reset").asException(), ADDRESS);
+        assertInstanceOf(UnavailableException.class, error);
+        assertTrue(error.getMessage().contains("upstream reset")
+                && error.getMessage().contains(ADDRESS));
+    }
+
+    @Test
+    void aServerOfAnotherKindIsNamedAsSuch() {
+        var error = Errors.of(Status.UNIMPLEMENTED.asException(), ADDRESS);
+        assertEquals(Status.Code.UNIMPLEMENTED, error.code());
+        assertTrue(error.getMessage().contains("is it a jobstream server"), error.getMessage());
+    }
+}

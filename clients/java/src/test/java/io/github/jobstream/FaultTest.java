@@ -1,0 +1,115 @@
+package io.github.jobstream;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import io.github.jobstream.testing.TestServer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+@Timeout(60)
+class FaultTest {
+    private TestServer server;
+    private CutProxy proxy;
+    private Client direct;
+    private Client cut;
+
+    @BeforeEach
+    void start() throws Exception {
+        server = TestServer.start();
+        proxy = new CutProxy(server.address());
+        direct = server.connect();
+        cut = Client.connect(proxy.address());
+    }
+
+    @AfterEach
+    void stop() throws Exception {
+        cut.close();
+        direct.close();
+        proxy.close();
+        server.close();
+    }
+
+    @Test
+    void aWatchThatIsCutMissesNothingAndRepeatsNothing() throws Exception {
+        CompletableFuture<Void> goOn = new CompletableFuture<>();
+        try (Worker worker = Worker.builder(direct)
+                .handle("count", Integer.class, (count, context) -> {
+                    for (int i = 0; i < count; i++) {
+                        if (i == count / 2) {
+                            goOn.get();
+                        }
+                        context.output(Integer.toString(i));
+                    }
+                    return count;
+                })
+                .start()) {
+            Job<Integer> job = cut.submit("count", 200, Integer.class);
+            List<String> seen = new ArrayList<>();
+            try (Watch watch = job.watch()) {
+                while (watch.hasNext()) {
+                    if (watch.next() instanceof JobEvent.Output output) {
+                        seen.add(output.payload().asText());
+                        if (seen.size() == 50) {
+                            proxy.cut();
+                            goOn.complete(null);
+                        } else if (seen.size() == 150) {
+                            proxy.cut();
+                        }
+                    }
+                }
+            }
+            assertEquals(IntStream.range(0, 200).mapToObj(Integer::toString).toList(), seen);
+            assertEquals(200, job.result());
+        }
+    }
+
+    @Test
+    void aWorkerThatIsCutComesBackAndKeepsItsLeases() throws Exception {
+        LinkedBlockingQueue<String> connections = new LinkedBlockingQueue<>();
+        CountDownLatch started = new CountDownLatch(2);
+        CompletableFuture<Object> answer = new CompletableFuture<>();
+        try (Worker worker = Worker.builder(cut)
+                .slots(2)
+                .onConnected(connections::add)
+                .handle("hold", Object.class, (input, context) -> {
+                    started.countDown();
+                    return answer.get() + " in attempt " + context.attempt();
+                })
+                .start()) {
+            String first = connections.take();
+            List<Job<Object>> jobs = List.of(direct.submit("hold", 1), direct.submit("hold", 2));
+            started.await();
+            for (int i = 0; i < 3; i++) {
+                proxy.cut();
+                assertEquals(first, connections.take(), "the server knows it again");
+            }
+            answer.complete("kept");
+            for (Job<Object> job : jobs) {
+                assertEquals("kept in attempt 1", job.result());
+                assertEquals(1, direct.get(job.id()).getAttemptsCount());
+            }
+        }
+    }
+
+    @Test
+    void aRestartThatLostTheJobIsToldAsSuch() {
+        Job<Object> job = direct.submit("nobody", 1);
+        assertEquals(JobState.QUEUED, job.state());
+        String listen = server.address().substring("http://".length());
+        server.close();
+        server = TestServer.startAt(listen);
+        assertThrows(ServerRestartedException.class, job::state);
+        Job<Object> next = direct.submit("nobody", 1);
+        next.cancel("");
+        assertEquals(JobState.CANCELLED, next.state(), "jobs of the new server are not taken for lost");
+    }
+}

@@ -1,0 +1,12 @@
+package io.github.jobstream;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import org.junit.jupiter.api.Test;
+
+class VersionTest {
+    @Test
+    void theVersionIsThatOfThePackage() {
+        assertEquals(System.getProperty("jobstream.version"), Version.NUMBER);
+    }
+}

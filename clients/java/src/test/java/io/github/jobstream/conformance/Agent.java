@@ -1,0 +1,218 @@
+package io.github.jobstream.conformance;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.jobstream.Client;
+import io.github.jobstream.Job;
+import io.github.jobstream.JobEvent;
+import io.github.jobstream.JobState;
+import io.github.jobstream.SubmitOptions;
+import io.github.jobstream.Watch;
+import io.github.jobstream.Worker;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+
+/** Does what lines on stdin say, with the client; see clients/conformance/README.md. */
+public final class Agent {
+    private final PrintStream out = new PrintStream(System.out, false, StandardCharsets.UTF_8);
+    private final ExecutorService commands = Executors.newCachedThreadPool();
+    private final Handlers handlers = new Handlers();
+    private final Map<String, Submitted> jobs = new ConcurrentHashMap<>();
+    private final Map<Integer, AutoCloseable> running = new ConcurrentHashMap<>();
+    private volatile Client client;
+
+    private record Submitted(Client client, Job<Object> job) {}
+
+    /** A command, whose number all its answers have. */
+    record Command(int id, JsonNode fields, Agent agent) {
+        Optional<Duration> duration(String name) {
+            return Optional.ofNullable(fields.get(name)).map(millis -> Duration.ofMillis(millis.longValue()));
+        }
+
+        String text(String name) {
+            return fields.required(name).textValue();
+        }
+
+        void tell(ObjectNode event) {
+            agent.write(id, "event", event);
+        }
+    }
+
+    public static void main(String[] arguments) throws IOException {
+        new Agent().serve();
+        // Workers that still run end with the process, as every other worker that is killed.
+        System.exit(0);
+    }
+
+    private void serve() throws IOException {
+        BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        for (String line = in.readLine(); line != null; line = in.readLine()) {
+            JsonNode fields = Values.MAPPER.readTree(line);
+            Command command = new Command(fields.required("id").intValue(), fields, this);
+            commands.execute(() -> answer(command));
+        }
+    }
+
+    private void answer(Command command) {
+        ObjectNode answer;
+        try {
+            answer = run(command);
+        } catch (Exception | AssertionError error) {
+            write(command.id, "error", ErrorLines.of(error));
+            return;
+        }
+        write(command.id, "ok", answer == null ? Values.object() : answer);
+    }
+
+    private void write(int id, String what, ObjectNode content) {
+        String line = Values.object().put("id", id).set(what, content).toString();
+        synchronized (out) {
+            out.println(line);
+            out.flush();
+        }
+    }
+
+    private ObjectNode run(Command command) throws Exception {
+        return switch (command.text("op")) {
+            case "connect" -> connect(command);
+            case "submit" -> submit(command);
+            case "result" -> result(command);
+            case "state" -> state(job(command).state());
+            case "cancel" -> cancel(command);
+            case "watch" -> watch(command);
+            case "work" -> work(command);
+            case "release" -> handlers.release(command.text("job_id"), Values.payload(command.fields.get("payload")));
+            case "drain" -> drain(command);
+            case "stop" -> stop(command);
+            default -> throw new IllegalArgumentException("no such op: " + command.text("op"));
+        };
+    }
+
+    private ObjectNode connect(Command command) {
+        client = Client.connect(command.text("address"), options -> {
+            command.duration("call_timeout").ifPresent(options::callTimeout);
+            command.duration("patience").ifPresent(options::patience);
+            Optional.ofNullable(command.fields.get("tries")).ifPresent(tries -> options.tries(tries.intValue()));
+        });
+        return null;
+    }
+
+    private ObjectNode submit(Command command) throws Exception {
+        Client present = client;
+        Object input = Values.input(command.fields.required("payload"));
+        Job<Object> job = present.submit(command.text("kind"), input, Object.class, options -> fill(options, command));
+        jobs.put(job.id(), new Submitted(present, job));
+        return Values.object().put("job_id", job.id());
+    }
+
+    private static void fill(SubmitOptions options, Command command) {
+        JsonNode fields = command.fields;
+        Optional.ofNullable(fields.get("job_id")).ifPresent(jobId -> options.jobId(jobId.textValue()));
+        Optional.ofNullable(fields.get("queue")).ifPresent(queue -> options.queue(queue.textValue()));
+        Optional.ofNullable(fields.get("priority")).ifPresent(priority -> options.priority(priority.intValue()));
+        Optional.ofNullable(fields.get("max_attempts")).ifPresent(attempts -> options.maxAttempts(attempts.intValue()));
+        command.duration("delay").ifPresent(options::delay);
+        command.duration("timeout").ifPresent(options::timeout);
+        command.duration("attempt_timeout").ifPresent(options::attemptTimeout);
+        command.duration("retention").ifPresent(options::retention);
+        options.labels(Values.strings(fields.path("labels")));
+        options.headers(Values.strings(fields.path("headers")));
+    }
+
+    private Job<Object> job(Command command) {
+        String jobId = command.text("job_id");
+        Submitted submitted = jobs.get(jobId);
+        return submitted != null && submitted.client == client ? submitted.job : client.job(jobId);
+    }
+
+    private ObjectNode result(Command command) throws Exception {
+        Job<Object> job = job(command);
+        Optional<Duration> timeout = command.duration("timeout");
+        var payload = timeout.isPresent() ? job.payload(timeout.get()) : job.payload();
+        return Values.object().set("payload", Values.answer(payload, payload.isJson() ? job.result() : null));
+    }
+
+    private ObjectNode cancel(Command command) {
+        Job<Object> job = job(command);
+        String reason = command.text("reason");
+        return state(command.duration("grace")
+                .map(grace -> job.cancel(reason, grace))
+                .orElseGet(() -> job.cancel(reason)));
+    }
+
+    private static ObjectNode state(JobState state) {
+        return Values.object().put("state", state.name());
+    }
+
+    private ObjectNode watch(Command command) {
+        long after = command.fields.path("after").asLong(0);
+        Job<Object> job = job(command);
+        try (Watch watch = command.duration("heartbeat")
+                .map(heartbeat -> job.watch(after, heartbeat))
+                .orElseGet(() -> job.watch(after))) {
+            running.put(command.id, watch);
+            while (watch.hasNext()) {
+                JobEvent event = watch.next();
+                command.tell(Values.event(event));
+            }
+        } finally {
+            running.remove(command.id);
+        }
+        return null;
+    }
+
+    private ObjectNode work(Command command) {
+        Client own = command.fields.has("address") ? Client.connect(command.text("address")) : client;
+        Worker.Builder builder = Worker.builder(own)
+                .name(command.text("name"))
+                .slots(command.fields.required("slots").intValue())
+                .drainOnSignals(command.fields.path("signals").asBoolean(false))
+                .onConnected(workerId -> command.tell(Values.object().put("type", "connected")));
+        command.duration("drain_timeout").ifPresent(builder::drainTimeout);
+        command.fields
+                .required("handlers")
+                .properties()
+                .forEach(handler -> handlers.add(
+                        builder, handler.getKey(), handler.getValue().textValue(), command));
+        Worker worker = builder.build();
+        running.put(command.id, worker::stop);
+        workers.put(command.id, worker);
+        try {
+            worker.run();
+        } finally {
+            running.remove(command.id);
+            workers.remove(command.id);
+            if (own != client) {
+                own.close();
+            }
+        }
+        return null;
+    }
+
+    private final Map<Integer, Worker> workers = new ConcurrentHashMap<>();
+
+    private ObjectNode drain(Command command) {
+        Worker worker = workers.get(command.fields.required("target").intValue());
+        if (worker != null) {
+            worker.drain(command.duration("within").orElseThrow());
+        }
+        return null;
+    }
+
+    private ObjectNode stop(Command command) throws Exception {
+        AutoCloseable target = running.get(command.fields.required("target").intValue());
+        if (target != null) {
+            target.close();
+        }
+        return null;
+    }
+}

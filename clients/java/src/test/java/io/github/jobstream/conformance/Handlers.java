@@ -1,0 +1,120 @@
+package io.github.jobstream.conformance;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.jobstream.JobContext;
+import io.github.jobstream.LogLevel;
+import io.github.jobstream.Payload;
+import io.github.jobstream.PermanentException;
+import io.github.jobstream.RetryLaterException;
+import io.github.jobstream.Worker;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+
+/** The behaviours of handlers. */
+final class Handlers {
+    private static final Duration LATER = Duration.ofMillis(50);
+
+    /** What each held job is to answer. */
+    private final Map<String, CompletableFuture<Payload>> held = new ConcurrentHashMap<>();
+
+    record Tell(int chunks) {}
+
+    record Fail(String mode, String message) {}
+
+    record Typed(int width) {}
+
+    void add(Worker.Builder builder, String kind, String behaviour, Agent.Command command) {
+        switch (behaviour) {
+            case "echo" -> builder.handle(kind, Object.class, Handlers::echo);
+            case "info" -> builder.handle(kind, Object.class, (input, context) -> info(context));
+            case "tell" -> builder.handle(kind, Tell.class, Handlers::tell);
+            case "fail" -> builder.handle(kind, Fail.class, (input, context) -> fail(input));
+            case "typed" -> builder.handle(kind, Typed.class, (input, context) -> 2 * input.width);
+            case "hold" -> builder.handle(kind, Object.class, (input, context) -> hold(context, command));
+            case "deaf" -> builder.handle(kind, Object.class, (input, context) -> deaf(context, command));
+            default -> throw new IllegalArgumentException("no such behaviour: " + behaviour);
+        }
+    }
+
+    ObjectNode release(String jobId, Payload payload) {
+        CompletableFuture<Payload> answer = held.get(jobId);
+        if (answer == null) {
+            throw new IllegalStateException("no handler holds job " + jobId);
+        }
+        answer.complete(payload);
+        return null;
+    }
+
+    private static Object echo(Object input, JobContext context) {
+        Payload payload = context.payload();
+        if (payload.isJson()) {
+            return input;
+        }
+        return payload.isText() ? Payload.text((String) input) : Payload.data((byte[]) input, payload.contentType());
+    }
+
+    private static Object info(JobContext context) {
+        return Map.of(
+                "job_id", context.jobId(),
+                "attempt", context.attempt(),
+                "kind", context.kind(),
+                "queue", context.queue(),
+                "headers", context.headers(),
+                "deadline", Duration.between(Instant.now(), context.deadline()).toMillis());
+    }
+
+    private static int tell(Tell input, JobContext context) {
+        for (int i = 1; i <= input.chunks; i++) {
+            context.progress((double) i / input.chunks, "step " + i);
+            context.output("chunk " + i, "out");
+            context.log("line " + i, LogLevel.WARN);
+        }
+        return input.chunks;
+    }
+
+    private static Object fail(Fail input) {
+        switch (input.mode) {
+            case "permanent" -> throw new PermanentException(input.message);
+            case "later" -> throw new RetryLaterException(LATER, input.message);
+            case "panic" -> throw new StackOverflowError(input.message);
+            default -> throw new IllegalArgumentException(input.message);
+        }
+    }
+
+    private Payload hold(JobContext context, Agent.Command command) throws Exception {
+        CompletableFuture<Payload> answer = begin(context, command);
+        try {
+            return answer.get();
+        } catch (InterruptedException interrupted) {
+            command.tell(Values.object().put("type", "cancelled").put("job_id", context.jobId()));
+            throw interrupted;
+        } finally {
+            held.remove(context.jobId(), answer);
+        }
+    }
+
+    private Payload deaf(JobContext context, Agent.Command command) throws ExecutionException {
+        CompletableFuture<Payload> answer = begin(context, command);
+        while (true) {
+            try {
+                return answer.get();
+            } catch (InterruptedException unheeded) {
+                // That is what it is here for.
+            }
+        }
+    }
+
+    private CompletableFuture<Payload> begin(JobContext context, Agent.Command command) {
+        CompletableFuture<Payload> answer = new CompletableFuture<>();
+        held.put(context.jobId(), answer);
+        command.tell(Values.object()
+                .put("type", "started")
+                .put("job_id", context.jobId())
+                .put("attempt", context.attempt()));
+        return answer;
+    }
+}

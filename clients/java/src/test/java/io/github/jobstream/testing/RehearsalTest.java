@@ -1,0 +1,41 @@
+package io.github.jobstream.testing;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import io.github.jobstream.JobContext;
+import io.github.jobstream.JobEvent;
+import io.github.jobstream.LogLevel;
+import java.util.concurrent.CancellationException;
+import org.junit.jupiter.api.Test;
+
+class RehearsalTest {
+    private static int count(Integer to, JobContext context) {
+        for (int i = 1; i <= to; i++) {
+            context.checkCancelled();
+            context.progressOf(i, to, "numbers");
+            context.output(Integer.toString(i), "out");
+        }
+        context.log("done in attempt " + context.attempt(), LogLevel.WARN);
+        return to;
+    }
+
+    @Test
+    void aHandlerRunsWithoutAServer() throws Exception {
+        Rehearsal rehearsal = new Rehearsal().attempt(2);
+        assertEquals(2, rehearsal.run(RehearsalTest::count, 2));
+        assertEquals(5, rehearsal.told().size());
+        assertEquals(
+                1.0, rehearsal.told(JobEvent.Progress.class).get(1).fraction().getAsDouble());
+        assertEquals("2", rehearsal.told(JobEvent.Output.class).get(1).payload().asText());
+        assertEquals(
+                "done in attempt 2", rehearsal.told(JobEvent.Log.class).get(0).text());
+    }
+
+    @Test
+    void aHandlerIsToldToStop() {
+        Rehearsal rehearsal = new Rehearsal();
+        rehearsal.cancel();
+        assertThrows(CancellationException.class, () -> rehearsal.run(RehearsalTest::count, 2));
+    }
+}

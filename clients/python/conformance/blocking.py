@@ -1,0 +1,171 @@
+"""The agent of `Client` and `Worker`: a thread for each command."""
+
+from __future__ import annotations
+
+import json
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import lines
+from lines import Line
+
+from jobstream import Cancelled, Client, Context, Job, Payload, Watch, Worker
+from jobstream.payload import decode
+
+
+class Agent:
+    def __init__(self) -> None:
+        self.client: Client | None = None
+        self.handles: dict[str, Job[Payload]] = {}
+        self.running: dict[int, Watch | Worker] = {}
+        self.held: dict[str, queue.SimpleQueue[object]] = {}
+
+    def job(self, line: Line) -> Job[Payload]:
+        assert self.client is not None
+        return self.handles.get(line["job_id"]) or self.client.job(line["job_id"], returns=Payload)
+
+    def connect(self, line: Line) -> Line:
+        if self.client is not None:
+            self.client.close()
+        self.client = Client(line["address"], lines.client_options(line))
+        self.handles.clear()
+        return {}
+
+    def submit(self, line: Line) -> Line:
+        assert self.client is not None
+        given = lines.read_payload(line["payload"])
+        job = self.client.submit(line["kind"], given, returns=Payload, **lines.submit_options(line))
+        self.handles[job.id] = job
+        return {"job_id": job.id}
+
+    def result(self, line: Line) -> Line:
+        payload = self.job(line).result(lines.seconds(line, "timeout"))
+        return {"payload": lines.write_payload(payload, decode(payload))}
+
+    def state(self, line: Line) -> Line:
+        return {"state": self.job(line).state()}
+
+    def cancel(self, line: Line) -> Line:
+        return {"state": self.job(line).cancel(line["reason"], lines.seconds(line, "grace"))}
+
+    def watch(self, line: Line) -> Line:
+        options = {"heartbeat": line["heartbeat"] / 1000} if "heartbeat" in line else {}
+        with self.job(line).watch(line.get("after", 0), **options) as watch:
+            self.running[line["id"]] = watch
+            for told in watch:
+                lines.write(line["id"], event=lines.item(told))
+        return {}
+
+    def work(self, line: Line) -> Line:
+        assert self.client is not None
+        tell = teller(line["id"])
+        client = Client(line["address"]) if "address" in line else self.client
+        times = {"drain_timeout": line["drain_timeout"] / 1000} if "drain_timeout" in line else {}
+        connected = {"on_connect": lambda _: tell({"type": "connected"})}
+        worker = Worker(client, line["name"], slots=line["slots"], **times, **connected)
+        for kind, behaviour in line["handlers"].items():
+            worker.handler(kind)(self.behaviour(behaviour, tell))
+        self.running[line["id"]] = worker
+        worker.run(signals=line.get("signals", False))
+        return {}
+
+    def release(self, line: Line) -> Line:
+        self.held[line["job_id"]].put(lines.read_payload(line["payload"]))
+        return {}
+
+    def drain(self, line: Line) -> Line:
+        worker = self.running[line["target"]]
+        assert isinstance(worker, Worker)
+        worker.drain(line["within"] / 1000)
+        return {}
+
+    def stop(self, line: Line) -> Line:
+        target = self.running[line["target"]]
+        if isinstance(target, Worker):
+            target.stop()
+        else:
+            target.close()
+        return {}
+
+    def behaviour(self, name: str, tell: Callable[[Line], None]) -> Callable[..., Any]:
+        def hold(context: Context) -> object:
+            released = self.hold(context, tell)
+            while True:
+                try:
+                    return released.get(timeout=0.01)
+                except queue.Empty:
+                    if context.is_cancelled:
+                        tell({"type": "cancelled", "job_id": context.job_id})
+                        raise Cancelled from None
+
+        def deaf(context: Context) -> object:
+            return self.hold(context, tell).get()
+
+        return {"hold": hold, "deaf": deaf}.get(name) or BEHAVIOURS[name]
+
+    def hold(self, context: Context, tell: Callable[[Line], None]) -> queue.SimpleQueue[object]:
+        released = self.held[context.job_id] = queue.SimpleQueue()
+        tell({"type": "started", "job_id": context.job_id, "attempt": context.attempt})
+        return released
+
+
+def echo(context: Context, value: Any) -> object:
+    return lines.echoed(context.payload, value)
+
+
+def tell_steps(context: Context, value: dict[str, int]) -> int:
+    chunks = value["chunks"]
+    for i in range(1, chunks + 1):
+        context.progress(i / chunks, f"step {i}")
+        context.output(f"chunk {i}", "out")
+        context.log(f"line {i}", "warn")
+    return chunks
+
+
+def fail(_: Context, value: Line) -> None:
+    lines.fail(value)
+
+
+def typed(_: Context, value: lines.Size) -> int:
+    return value["width"] * 2
+
+
+BEHAVIOURS: dict[str, Callable[..., Any]] = {
+    "echo": echo,
+    "info": lines.info,
+    "tell": tell_steps,
+    "fail": fail,
+    "typed": typed,
+}
+
+
+def teller(number: int) -> Callable[[Line], None]:
+    return lambda event: lines.write(number, event=event)
+
+
+def serve() -> None:
+    agent = Agent()
+    # Signals are heeded in the main thread only: what asks for them runs there.
+    in_main: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
+
+    def run(line: Line) -> None:
+        try:
+            lines.write(line["id"], ok=getattr(agent, line["op"])(line))
+        except BaseException as error:  # noqa: BLE001
+            lines.write(line["id"], error=lines.error_of(error))
+
+    def read() -> None:
+        for text in sys.stdin:
+            line = json.loads(text)
+            if line.get("signals"):
+                in_main.put(line)
+            else:
+                threading.Thread(target=run, args=(line,), daemon=True).start()
+        in_main.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    while (line := in_main.get()) is not None:
+        run(line)

@@ -1,0 +1,154 @@
+"""The lines of the agents' protocol, to and from what the package works with."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import sys
+import threading
+from typing import Any, TypedDict
+
+import jobstream
+from jobstream import Payload, SubmitOptions
+
+Line = dict[str, Any]
+
+writing = threading.Lock()
+
+
+class Size(TypedDict):
+    """The input of the `typed` behaviour."""
+
+    width: int
+
+
+def write(number: int, **answer: object) -> None:
+    with writing:
+        sys.stdout.write(json.dumps({"id": number, **answer}) + "\n")
+        sys.stdout.flush()
+
+
+def read_payload(line: Line) -> object:
+    """What the layer takes as an input or a result."""
+    match line["type"]:
+        case "json":
+            return json.loads(line["text"])
+        case "text":
+            return Payload.text(line["text"])
+        case _:
+            return Payload.data(base64.b64decode(line["base64"]), line["content_type"])
+
+
+def write_payload(payload: Payload, value: object) -> Line:
+    """A payload, and what the layer reads it as."""
+    if payload.is_json:
+        return {"type": "json", "text": json.dumps(value)}
+    if isinstance(value, str):
+        return {"type": "text", "text": value}
+    return {"type": "data", "base64": base64.b64encode(payload.bytes).decode(), "content_type": payload.content_type}
+
+
+def echoed(payload: Payload, value: object) -> object:
+    """What the `echo` behaviour answers."""
+    if payload.is_json:
+        return value
+    if isinstance(value, str):
+        return Payload.text(value)
+    return Payload.data(payload.bytes, payload.content_type)
+
+
+def seconds(line: Line, name: str) -> float | None:
+    return line[name] / 1000 if name in line else None
+
+
+def client_options(line: Line) -> jobstream.ClientOptions:
+    given: Line = {name: line[name] / 1000 for name in ("call_timeout", "patience") if name in line}
+    return jobstream.ClientOptions(**given, **{name: line[name] for name in ("tries",) if name in line})
+
+
+def submit_options(line: Line) -> SubmitOptions:
+    options: Line = {name: line[name] for name in ("job_id", "queue", "priority", "labels", "headers") if name in line}
+    times = ("delay", "timeout", "attempt_timeout", "retention")
+    options |= {name: line[name] / 1000 for name in times if name in line}
+    if "max_attempts" in line:
+        options["retry"] = line["max_attempts"]
+    return SubmitOptions(**options)  # type: ignore[typeddict-item]
+
+
+def item(told: jobstream.WatchItem) -> Line:
+    """An item of a watch."""
+    if isinstance(told, jobstream.Gap):
+        return {"type": "gap", "from": told.first, "to": told.last}
+    line: Line = {"sequence": told.sequence, "attempt": told.attempt}
+    match told:
+        case jobstream.StateChange():
+            line |= {"type": "state", "state": told.state}
+        case jobstream.Progress():
+            line |= {"type": "progress", "fraction": told.fraction, "message": told.message}
+        case jobstream.Output():
+            payload = write_payload(told.payload, jobstream.payload.decode(told.payload))
+            line |= {"type": "output", "payload": payload, "channel": told.channel}
+        case jobstream.Log():
+            line |= {"type": "log", "text": told.text, "level": told.level}
+    return line
+
+
+def error_of(error: BaseException) -> Line:
+    if not isinstance(error, jobstream.JobstreamError):
+        return {"class": "other", "reason": type(error).__name__, "message": str(error)}
+    named = [kind.__name__ for kind in type(error).__mro__ if kind in NAMED]
+    line: Line = {"class": snake(named[0]) if named else "other", "reason": error.reason, "message": error.message}
+    if isinstance(error, jobstream.JobFailed):
+        failure = error.failure
+        line["failure"] = {name: getattr(failure, name) for name in FAILURE_FIELDS}
+    elif isinstance(error, jobstream.JobCancelled):
+        line["cancellation"] = {"reason": error.cancel_reason, "forced": error.forced}
+    line["violations"] = [violation.field for violation in error.violations]
+    return line
+
+
+FAILURE_FIELDS = ("reason", "type", "message", "attempt", "retryable")
+NAMED = {
+    jobstream.JobFailed,
+    jobstream.JobCancelled,
+    jobstream.NotFinished,
+    jobstream.JobNotFound,
+    jobstream.ServerRestarted,
+    jobstream.ResultExpired,
+    jobstream.JobIdReused,
+    jobstream.InvalidRequest,
+    jobstream.IllegalState,
+    jobstream.ResourceExhausted,
+    jobstream.Unavailable,
+    jobstream.DeadlineExceeded,
+}
+
+
+def snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def fail(line: Line) -> None:
+    """The `fail` behaviour."""
+    match line["mode"]:
+        case "permanent":
+            raise jobstream.PermanentError(line["message"])
+        case "later":
+            raise jobstream.RetryLater(0.05, line["message"])
+        case "panic":
+            raise SystemExit(line["message"])
+        case _:
+            raise RuntimeError(line["message"])
+
+
+def info(context: jobstream.Context | jobstream.AsyncContext) -> Line:
+    """The `info` behaviour."""
+    return {
+        "job_id": context.job_id,
+        "attempt": context.attempt,
+        "kind": context.kind,
+        "queue": context.queue,
+        "headers": dict(context.headers),
+        "deadline": round(context.time_left * 1000),
+    }

@@ -1,0 +1,170 @@
+"""The agent of `AsyncClient` and `AsyncWorker`: a task for each command."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import lines
+from lines import Line
+
+from jobstream import AsyncClient, AsyncContext, AsyncJob, AsyncWatch, AsyncWorker, Payload
+from jobstream.payload import decode
+
+
+class Agent:
+    def __init__(self) -> None:
+        self.client: AsyncClient | None = None
+        self.handles: dict[str, AsyncJob[Payload]] = {}
+        self.running: dict[int, AsyncWatch | AsyncWorker] = {}
+        self.held: dict[str, asyncio.Future[object]] = {}
+
+    def job(self, line: Line) -> AsyncJob[Payload]:
+        assert self.client is not None
+        return self.handles.get(line["job_id"]) or self.client.job(line["job_id"], returns=Payload)
+
+    async def connect(self, line: Line) -> Line:
+        if self.client is not None:
+            await self.client.close()
+        self.client = AsyncClient(line["address"], lines.client_options(line))
+        self.handles.clear()
+        return {}
+
+    async def submit(self, line: Line) -> Line:
+        assert self.client is not None
+        given = lines.read_payload(line["payload"])
+        job = await self.client.submit(line["kind"], given, returns=Payload, **lines.submit_options(line))
+        self.handles[job.id] = job
+        return {"job_id": job.id}
+
+    async def result(self, line: Line) -> Line:
+        payload = await self.job(line).result(lines.seconds(line, "timeout"))
+        return {"payload": lines.write_payload(payload, decode(payload))}
+
+    async def state(self, line: Line) -> Line:
+        return {"state": await self.job(line).state()}
+
+    async def cancel(self, line: Line) -> Line:
+        return {"state": await self.job(line).cancel(line["reason"], lines.seconds(line, "grace"))}
+
+    async def watch(self, line: Line) -> Line:
+        options = {"heartbeat": line["heartbeat"] / 1000} if "heartbeat" in line else {}
+        async with self.job(line).watch(line.get("after", 0), **options) as watch:
+            self.running[line["id"]] = watch
+            async for told in watch:
+                lines.write(line["id"], event=lines.item(told))
+        return {}
+
+    async def work(self, line: Line) -> Line:
+        assert self.client is not None
+        tell = teller(line["id"])
+        client = AsyncClient(line["address"]) if "address" in line else self.client
+        times = {"drain_timeout": line["drain_timeout"] / 1000} if "drain_timeout" in line else {}
+        connected = {"on_connect": lambda _: tell({"type": "connected"})}
+        worker = AsyncWorker(client, line["name"], slots=line["slots"], **times, **connected)
+        for kind, behaviour in line["handlers"].items():
+            worker.handler(kind)(self.behaviour(behaviour, tell))
+        self.running[line["id"]] = worker
+        await worker.run(signals=line.get("signals", False))
+        return {}
+
+    async def release(self, line: Line) -> Line:
+        self.held[line["job_id"]].set_result(lines.read_payload(line["payload"]))
+        return {}
+
+    async def drain(self, line: Line) -> Line:
+        worker = self.running[line["target"]]
+        assert isinstance(worker, AsyncWorker)
+        await worker.drain(line["within"] / 1000)
+        return {}
+
+    async def stop(self, line: Line) -> Line:
+        target = self.running[line["target"]]
+        if isinstance(target, AsyncWorker):
+            await target.stop()
+        else:
+            await target.aclose()
+        return {}
+
+    def behaviour(self, name: str, tell: Callable[[Line], None]) -> Callable[..., Any]:
+        async def hold(context: AsyncContext) -> object:
+            try:
+                return await self.hold(context, tell)
+            except asyncio.CancelledError:
+                tell({"type": "cancelled", "job_id": context.job_id})
+                raise
+
+        async def deaf(context: AsyncContext) -> object:
+            released = self.hold(context, tell)
+            while not released.done():
+                try:
+                    await asyncio.shield(released)
+                except asyncio.CancelledError:
+                    continue
+            return released.result()
+
+        return {"hold": hold, "deaf": deaf}.get(name) or BEHAVIOURS[name]
+
+    def hold(self, context: AsyncContext, tell: Callable[[Line], None]) -> asyncio.Future[object]:
+        released = self.held[context.job_id] = asyncio.get_running_loop().create_future()
+        tell({"type": "started", "job_id": context.job_id, "attempt": context.attempt})
+        return released
+
+
+async def echo(context: AsyncContext, value: Any) -> object:
+    return lines.echoed(context.payload, value)
+
+
+async def info(context: AsyncContext) -> Line:
+    return lines.info(context)
+
+
+async def tell_steps(context: AsyncContext, value: dict[str, int]) -> int:
+    chunks = value["chunks"]
+    for i in range(1, chunks + 1):
+        context.progress(i / chunks, f"step {i}")
+        await context.output(f"chunk {i}", "out")
+        context.log(f"line {i}", "warn")
+    return chunks
+
+
+async def fail(_: AsyncContext, value: Line) -> None:
+    lines.fail(value)
+
+
+async def typed(_: AsyncContext, value: lines.Size) -> int:
+    return value["width"] * 2
+
+
+BEHAVIOURS: dict[str, Callable[..., Any]] = {
+    "echo": echo,
+    "info": info,
+    "tell": tell_steps,
+    "fail": fail,
+    "typed": typed,
+}
+
+
+def teller(number: int) -> Callable[[Line], None]:
+    return lambda event: lines.write(number, event=event)
+
+
+async def run(agent: Agent, line: Line) -> None:
+    try:
+        lines.write(line["id"], ok=await getattr(agent, line["op"])(line))
+    except BaseException as error:  # noqa: BLE001
+        lines.write(line["id"], error=lines.error_of(error))
+
+
+async def serve() -> None:
+    agent = Agent()
+    tasks: set[asyncio.Task[None]] = set()
+    reader = asyncio.StreamReader(limit=64 << 20)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while text := await reader.readline():
+        task = asyncio.create_task(run(agent, json.loads(text)))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)

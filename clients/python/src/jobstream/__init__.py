@@ -1,0 +1,85 @@
+"""Submit a job, get its result, watch it live, over gRPC; and run jobs.
+
+`Client` blocks, `AsyncClient` is its twin for asyncio; `Worker` and `AsyncWorker` run jobs.
+"""
+
+from .aio.client import AsyncClient
+from .aio.job import AsyncJob
+from .aio.watch import AsyncWatch
+from .client import Client
+from .errors import (
+    DeadlineExceeded,
+    IllegalState,
+    InvalidRequest,
+    JobCancelled,
+    JobFailed,
+    JobIdReused,
+    JobNotFound,
+    JobstreamError,
+    NotFinished,
+    ResourceExhausted,
+    ResultExpired,
+    ServerRestarted,
+    Unavailable,
+    Violation,
+)
+from .events import Event, Gap, Log, Output, Progress, StateChange, WatchItem
+from .job import Job
+from .options import ClientOptions, RetryPolicy, SubmitOptions
+from .outcome import Failure, JobInfo
+from .payload import Payload
+from .version import __version__
+from .watch import Watch
+from .worker import (
+    AsyncContext,
+    AsyncWorker,
+    Cancelled,
+    Context,
+    PermanentError,
+    RetryLater,
+    Worker,
+)
+
+__all__ = [
+    "AsyncClient",
+    "AsyncContext",
+    "AsyncJob",
+    "AsyncWatch",
+    "AsyncWorker",
+    "Cancelled",
+    "Client",
+    "ClientOptions",
+    "Context",
+    "DeadlineExceeded",
+    "Event",
+    "Failure",
+    "Gap",
+    "IllegalState",
+    "InvalidRequest",
+    "Job",
+    "JobCancelled",
+    "JobFailed",
+    "JobIdReused",
+    "JobInfo",
+    "JobNotFound",
+    "JobstreamError",
+    "Log",
+    "NotFinished",
+    "Output",
+    "Payload",
+    "PermanentError",
+    "Progress",
+    "ResourceExhausted",
+    "ResultExpired",
+    "RetryLater",
+    "RetryPolicy",
+    "ServerRestarted",
+    "StateChange",
+    "SubmitOptions",
+    "Unavailable",
+    "Violation",
+    "Watch",
+    "WatchItem",
+    "Worker",
+    "__version__",
+]

@@ -1,0 +1,81 @@
+"""A blocking channel to the server that is replaced when nothing comes over it any more."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import grpc
+
+from .channels import Usage, channel_arguments
+from .options import Address, ClientOptions
+from .v1.admin_service_pb2_grpc import AdminServiceStub
+from .v1.job_service_pb2_grpc import JobServiceStub
+
+
+def open_channel(address: Address, options: ClientOptions) -> grpc.Channel:
+    """A channel; it connects at its first call."""
+    arguments = channel_arguments(options)
+    if address.is_tls:
+        return grpc.secure_channel(address.target, grpc.ssl_channel_credentials(), options=arguments)
+    return grpc.insecure_channel(address.target, options=arguments)
+
+
+class Link:
+    """One channel, and the stubs on it."""
+
+    def __init__(self, address: Address, options: ClientOptions) -> None:
+        self.channel = open_channel(address, options)
+        self.jobs = JobServiceStub(self.channel)
+        self.admin = AdminServiceStub(self.channel)
+        self.usage = Usage()
+        self.process_id = os.getpid()
+
+
+class Connection:
+    """The present channel of a client. Threads may share it."""
+
+    def __init__(self, address: Address, options: ClientOptions) -> None:
+        self.address, self.options = address, options
+        self.lock = threading.Lock()
+        self.link: Link | None = None
+        self.is_closed = False
+
+    def present(self) -> Link:
+        with self.lock:
+            if self.is_closed:
+                raise RuntimeError("the client is closed: make another one")
+            # A channel does not survive a fork: the child makes its own, and leaves the parent's alone.
+            if self.link is None or self.link.process_id != os.getpid():
+                self.link = Link(self.address, self.options)
+            return self.link
+
+    @contextmanager
+    def call(self) -> Generator[Link]:
+        """The present channel, which is not closed before the end of the call."""
+        link = self.present()
+        with self.lock:
+            link.usage.calls += 1
+        try:
+            yield link
+        finally:
+            with self.lock:
+                link.usage.calls -= 1
+                is_over = link.usage.is_over
+            if is_over:
+                link.channel.close()
+
+    def replace(self, link: Link) -> None:
+        """Nothing comes over this channel, though it is open: the next call takes another."""
+        with self.lock:
+            if self.link is link:
+                link.usage.is_replaced = True
+                self.link = None
+
+    def close(self) -> None:
+        with self.lock:
+            link, self.link, self.is_closed = self.link, None, True
+        if link is not None and link.process_id == os.getpid():
+            link.channel.close()

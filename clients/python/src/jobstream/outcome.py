@@ -1,0 +1,111 @@
+"""How jobs end, and how they are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from .errors import JobCancelled, JobFailed, JobstreamError
+from .payload import BadPayload, Payload, decode_as
+from .times import from_timestamp
+from .v1 import job_pb2
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an attempt, and with the last one the job, failed."""
+
+    reason: str
+    """What kind of failure it was: HANDLER, ATTEMPT_TIMEOUT, WORKER_LOST, BAD_PAYLOAD and so on."""
+    type: str
+    """The handler's own name for the error, such as `io.NotFound`. May be empty."""
+    message: str
+    details: Payload | None
+    """More, for a program; of handlers in Python the stack."""
+    attempt: int
+    """The attempt that failed, from 1."""
+    retryable: bool
+    """Whether another attempt could help."""
+
+
+@dataclass(frozen=True)
+class JobInfo:
+    """A job as the server holds it. `proto` has all of it."""
+
+    id: str
+    state: str
+    kind: str
+    queue: str
+    attempt: int
+    """The attempt that runs or ran last; 0 before the first."""
+    sequence: int
+    """Of the job's newest event."""
+    input: Payload
+    labels: dict[str, str]
+    headers: dict[str, str]
+    cancel_requested: bool
+    create_time: datetime | None
+    start_time: datetime | None
+    finish_time: datetime | None
+    proto: job_pb2.Job
+
+
+def state_name(state: job_pb2.JobState.ValueType) -> str:
+    """SCHEDULED, QUEUED, RUNNING, SUCCEEDED, FAILED or CANCELLED."""
+    return job_pb2.JobState.Name(state).removeprefix("JOB_STATE_")
+
+
+def is_final(state: str) -> bool:
+    return state in ("SUCCEEDED", "FAILED", "CANCELLED")
+
+
+def read_failure(failure: job_pb2.Failure) -> Failure:
+    return Failure(
+        reason=job_pb2.FailureReason.Name(failure.reason).removeprefix("FAILURE_REASON_"),
+        type=failure.type,
+        message=failure.message,
+        details=Payload.from_proto(failure.details) if failure.HasField("details") else None,
+        attempt=failure.attempt,
+        retryable=failure.retryable,
+    )
+
+
+def read_outcome(job_id: str, outcome: job_pb2.Outcome, wanted: type[T]) -> T:
+    """The result of a job that ended.
+
+    Raises JobFailed, JobCancelled, and JobstreamError if the result does not fit the type.
+    """
+    match outcome.WhichOneof("end"):
+        case "result":
+            try:
+                return decode_as(Payload.from_proto(outcome.result), wanted)
+            except BadPayload as error:
+                raise JobstreamError(f"job {job_id} succeeded, but its result is another: {error}") from error
+        case "failure":
+            raise JobFailed(job_id, read_failure(outcome.failure))
+        case "cancellation":
+            raise JobCancelled(job_id, outcome.cancellation.reason, outcome.cancellation.forced)
+        case _:
+            raise JobstreamError(f"job {job_id} ended in a way that this client does not know: use a newer one")
+
+
+def read_job(job: job_pb2.Job) -> JobInfo:
+    return JobInfo(
+        id=job.job_id,
+        state=state_name(job.state),
+        kind=job.spec.kind,
+        queue=job.spec.queue,
+        attempt=job.attempt,
+        sequence=job.sequence,
+        input=Payload.from_proto(job.spec.payload),
+        labels=dict(job.spec.labels),
+        headers=dict(job.spec.headers),
+        cancel_requested=job.cancel_requested,
+        create_time=from_timestamp(job.create_time) if job.HasField("create_time") else None,
+        start_time=from_timestamp(job.start_time) if job.HasField("start_time") else None,
+        finish_time=from_timestamp(job.finish_time) if job.HasField("finish_time") else None,
+        proto=job,
+    )

@@ -1,0 +1,62 @@
+"""A submit, from what the caller says to what is sent."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Final
+
+from .options import RetryPolicy, SubmitOptions
+from .payload import encode
+from .times import to_duration, to_timestamp
+from .v1 import job_pb2
+
+
+class NoInput:
+    """Stands for an input that was not given: the job has an empty payload."""
+
+
+NO_INPUT: Final = NoInput()
+
+
+def job_spec(kind: str, value: object, options: SubmitOptions) -> job_pb2.JobSpec:
+    """The spec of a job; its id is minted here, once, so that a retry is never a second job."""
+    spec = job_pb2.JobSpec(
+        job_id=options.get("job_id") or str(uuid.uuid4()),
+        kind=kind,
+        queue=options.get("queue", ""),
+        payload=None if isinstance(value, NoInput) else encode(value).to_proto(),
+        priority=options.get("priority", 0),
+        labels=options.get("labels"),
+        headers=options.get("headers"),
+    )
+    add_times(spec, options)
+    if "retry" in options:
+        spec.retry.CopyFrom(retry_policy(options["retry"]))
+    return spec
+
+
+def add_times(spec: job_pb2.JobSpec, options: SubmitOptions) -> None:
+    if "delay" in options and "start_time" in options:
+        raise ValueError("a job has a delay or a start_time, not both")
+    if "delay" in options:
+        spec.start_delay.CopyFrom(to_duration(options["delay"]))
+    if "start_time" in options:
+        spec.start_time.CopyFrom(to_timestamp(options["start_time"]))
+    if "timeout" in options:
+        spec.timeout.CopyFrom(to_duration(options["timeout"]))
+    if "attempt_timeout" in options:
+        spec.attempt_timeout.CopyFrom(to_duration(options["attempt_timeout"]))
+    if "retention" in options:
+        spec.retention.CopyFrom(to_duration(options["retention"]))
+
+
+def retry_policy(retry: RetryPolicy | int) -> job_pb2.RetryPolicy:
+    policy = RetryPolicy(max_attempts=retry) if isinstance(retry, int) else retry
+    return job_pb2.RetryPolicy(
+        max_attempts=policy.max_attempts,
+        initial_backoff=None if policy.initial_backoff is None else to_duration(policy.initial_backoff),
+        multiplier=policy.multiplier or 0.0,
+        max_backoff=None if policy.max_backoff is None else to_duration(policy.max_backoff),
+        jitter=policy.jitter,
+        max_lost_attempts=policy.max_lost_attempts or 0,
+    )

@@ -1,0 +1,217 @@
+"""The client against a real server: types, close, threads, forks and tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pytest
+from conftest import Proxy
+
+from jobstream import (
+    AsyncClient,
+    Client,
+    ClientOptions,
+    JobFailed,
+    JobstreamError,
+    NotFinished,
+    Payload,
+    RetryPolicy,
+    StateChange,
+    Unavailable,
+    WatchItem,
+)
+from jobstream.testing import server
+
+
+@dataclass
+class Greeting:
+    hi: str
+
+
+def test_result_is_of_the_type_that_was_asked_for(client: Client) -> None:
+    job = client.submit("demo.echo", Greeting("there"), returns=Greeting)
+    assert job.result(10) == Greeting("there")
+    assert client.job(job.id).result(10) == {"hi": "there"}
+    assert client.job(job.id, returns=Payload).result(10).body == '{"hi":"there"}'
+
+
+def test_result_of_another_type_says_so(client: Client) -> None:
+    job = client.submit("demo.echo", {"hi": 1}, returns=Greeting)
+    with pytest.raises(JobstreamError, match=r"\$\.hi"):
+        job.result(10)
+
+
+def test_job_without_input_has_an_empty_payload(client: Client) -> None:
+    job = client.submit("demo.echo")
+    assert client.get(job.id).input == Payload()
+    assert job.result(10) == b""
+
+
+def test_failure_is_an_error_with_all_of_it(client: Client) -> None:
+    job = client.submit("demo.fail", {"message": "no"}, retry=RetryPolicy(max_attempts=1))
+    with pytest.raises(JobFailed, match="no") as caught:
+        job.result(10)
+    assert (caught.value.failure.type, caught.value.failure.attempt) == ("demo.Failure", 1)
+
+
+def test_timeout_is_also_the_one_of_the_language(client: Client) -> None:
+    job = client.submit("nobody-serves-this")
+    with pytest.raises(TimeoutError):
+        job.result(0.05)
+    assert job.state() == "QUEUED"
+
+
+def test_threads_share_a_client(client: Client) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        answers = pool.map(lambda number: client.submit("demo.echo", number).result(30), range(100))
+        assert list(answers) == list(range(100))
+
+
+def test_close_ends_a_wait_and_not_the_job(address: str, client: Client) -> None:
+    job = client.submit("nobody-serves-this")
+    other = Client(address)
+    waiting = ThreadPoolExecutor(1).submit(other.job(job.id).result)
+    with pytest.raises(NotFinished):
+        job.result(0.2)
+    other.close()
+    with pytest.raises(Unavailable):
+        waiting.result(10)
+    assert job.state() == "QUEUED"
+    with pytest.raises(RuntimeError, match="closed"):
+        other.get(job.id)
+
+
+def test_client_is_lazy() -> None:
+    Client("http://127.0.0.1:1").close()
+
+
+def test_closed_watch_ends_its_reader(client: Client) -> None:
+    watch = client.submit("nobody-serves-this").watch()
+    assert next(watch).sequence == 1  # type: ignore[union-attr]
+    threading.Timer(0.05, watch.close).start()
+    assert list(watch) == []
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_child_of_a_fork_connects_anew(address: str) -> None:
+    client = Client(address)
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            os.write(writer, str(client.submit("demo.echo", "from the child").result(20)).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writer)
+    assert os.read(reader, 100) == b"from the child"
+    assert client.submit("demo.echo", "from the parent").result(10) == "from the parent"
+    client.close()
+
+
+def test_wait_survives_a_server_that_comes_late() -> None:
+    with server("--demo=false") as gone:
+        listen = gone.address.removeprefix("http://")
+    client = Client(gone.address, ClientOptions(tries=1000))
+    submitting = ThreadPoolExecutor(1).submit(client.submit, "nobody-serves-this")
+    with server("--demo=false", listen=listen):
+        assert submitting.result(20).state() == "QUEUED"
+    client.close()
+
+
+def sequences(items: list[WatchItem]) -> list[int]:
+    return [item.sequence for item in items if not hasattr(item, "first")]  # type: ignore[union-attr]
+
+
+def test_watch_goes_on_after_a_cut(client: Client, proxy: Proxy) -> None:
+    job = client.submit("demo.count", {"to": 4, "interval_seconds": 0.1})
+    with Client(proxy.address) as through:
+        items: list[WatchItem] = []
+        for item in through.job(job.id).watch():
+            items.append(item)
+            if len(items) in (2, 4):
+                proxy.cut()
+    assert proxy.accepted == 3
+    assert sequences(items) == sorted(set(sequences(items)))
+    assert isinstance(items[-1], StateChange)
+    assert items[-1].is_final
+
+
+async def test_asyncio_watch_goes_on_after_a_cut(client: Client, proxy: Proxy) -> None:
+    job = client.submit("demo.count", {"to": 4, "interval_seconds": 0.1})
+    items: list[WatchItem] = []
+    async with AsyncClient(proxy.address) as through:
+        async for item in through.job(job.id).watch():
+            items.append(item)
+            if len(items) in (2, 4):
+                proxy.cut()
+    assert proxy.accepted == 3
+    assert sequences(items) == sorted(set(sequences(items)))
+
+
+async def test_awaited_job_is_its_result(async_client: AsyncClient) -> None:
+    job = await async_client.submit("demo.echo", Greeting("there"), returns=Greeting)
+    assert await job == Greeting("there")
+
+
+async def test_tasks_share_a_client(async_client: AsyncClient) -> None:
+    async def round_trip(number: int) -> object:
+        return await (await async_client.submit("demo.echo", number))
+
+    assert await asyncio.gather(*map(round_trip, range(100))) == list(range(100))
+
+
+async def test_cancelled_wait_leaves_the_job(async_client: AsyncClient) -> None:
+    job = await async_client.submit("nobody-serves-this")
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(job.result(), 0.1)
+    assert await job.state() == "QUEUED"
+
+
+async def test_watch_goes_on_after_a_cancelled_step(async_client: AsyncClient) -> None:
+    job = await async_client.submit("nobody-serves-this")
+    async with job.watch() as watch:
+        await anext(watch)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(anext(watch), 0.1)
+        await job.cancel("seen enough")
+        last = await asyncio.wait_for(anext(watch), 10)
+    assert isinstance(last, StateChange)
+    assert last.state == "CANCELLED"
+
+
+async def test_close_ends_a_wait_with_an_error_and_no_cancellation(address: str) -> None:
+    client = AsyncClient(address)
+    job = await client.submit("nobody-serves-this")
+    waiting = asyncio.create_task(job.result())
+    with pytest.raises(NotFinished):
+        await job.result(0.1)
+    await client.close()
+    with pytest.raises(Unavailable):
+        await asyncio.wait_for(waiting, 10)
+
+
+def test_client_belongs_to_one_loop(address: str) -> None:
+    client = AsyncClient(address)
+    asyncio.run(client.submit("demo.echo", 1))  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="event loop"):
+        asyncio.run(client.submit("demo.echo", 1))  # type: ignore[arg-type]
+
+
+def test_result_timeout_is_kept_while_nobody_answers() -> None:
+    client = Client("http://127.0.0.1:1")
+    began = time.monotonic()
+    with pytest.raises(NotFinished):
+        client.job("8c6f5d6e-9c0f-4b34-9d3c-1ad6dfb2e0a1").result(0.3)
+    assert 0.25 < time.monotonic() - began < 5
+    client.close()
+
+
+def test_raw_stubs_are_on_the_same_channel(client: Client) -> None:
+    from jobstream.v1 import admin_service_pb2
+
+    assert client.admin.GetServerInfo(admin_service_pb2.GetServerInfoRequest()).mode == "memory"

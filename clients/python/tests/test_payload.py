@@ -1,0 +1,92 @@
+"""What values become, and what they are read as."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+import pydantic
+import pytest
+
+from jobstream import Payload
+from jobstream.payload import JSON, BadPayload, decode, decode_as, encode
+from jobstream.v1 import payload_pb2
+
+
+@dataclass
+class Point:
+    x: int
+    y: int = 0
+
+
+class Size(TypedDict):
+    width: int
+
+
+class Model(pydantic.BaseModel):
+    count: int
+
+
+@dataclass
+class Nested:
+    points: list[Point]
+    model: Model
+
+
+def json_payload(text: str) -> Payload:
+    return Payload(text, JSON)
+
+
+@pytest.mark.parametrize("number", [9007199254740993, 2**63 - 1, 2**64 - 1, -(2**63), 2**100])
+def test_integers_stay_exact(number: int) -> None:
+    payload = encode({"number": number})
+    assert str(number) in payload.body
+    assert decode(payload) == {"number": number}
+
+
+def test_every_typed_value_becomes_json_and_comes_back() -> None:
+    nested = Nested([Point(1, 2)], Model(count=3))
+    payload = encode(nested)
+    assert payload == json_payload('{"points":[{"x":1,"y":2}],"model":{"count":3}}')
+    assert decode_as(payload, Nested) == nested
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text", "field"),
+    [
+        (Point, '{"x":"one"}', "x"),
+        (Point, "{}", "x"),
+        (Size, '{"width":1.5}', "width"),
+        (Model, '{"count":"many"}', "count"),
+        (Nested, '{"points":[{"x":1},{"x":null}],"model":{"count":1}}', r"points\[1\]\.x"),
+        (int, '"1"', "int"),
+    ],
+)
+def test_what_does_not_fit_names_the_field(wanted: type, text: str, field: str) -> None:
+    with pytest.raises(BadPayload, match=field):
+        decode_as(json_payload(text), wanted)
+
+
+def test_content_type_says_how_a_payload_is_read() -> None:
+    assert decode(Payload.text("[1]")) == "[1]"
+    assert decode(json_payload("[1]")) == [1]
+    assert decode(Payload.data(b'{"a":1}', "application/problem+json")) == {"a": 1}
+    assert decode(Payload.data(b"\xff")) == b"\xff"
+    assert decode(Payload.data("\u00e9".encode(), "text/plain")) == "\u00e9"
+
+
+def test_bytes_and_payloads_are_sent_as_they_are() -> None:
+    assert encode(b"\x00").to_proto() == payload_pb2.Payload(data=b"\x00", content_type="application/octet-stream")
+    assert encode(Payload.text("plain")).to_proto().text == "plain"
+
+
+@pytest.mark.parametrize("value", [object(), float("nan"), {1, object()}], ids=["object", "nan", "set"])
+def test_what_has_no_json_is_refused_with_a_way_out(value: object) -> None:
+    with pytest.raises(TypeError, match="pass plain types or a Payload"):
+        encode(value)
+
+
+def test_json_arm_is_read_too() -> None:
+    payload = payload_pb2.Payload()
+    payload.json.struct_value.update({"a": [1, 2.5, None, True, "x"]})
+    assert decode(Payload.from_proto(payload)) == {"a": [1, 2.5, None, True, "x"]}

@@ -1,0 +1,299 @@
+"""The worker against a real server: types, cancellation in both idioms, panics, reconnects, signals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+import pytest
+from conftest import Proxy
+
+from jobstream import (
+    AsyncClient,
+    AsyncContext,
+    AsyncWorker,
+    Cancelled,
+    Client,
+    Context,
+    InvalidRequest,
+    JobCancelled,
+    JobFailed,
+    StateChange,
+    Worker,
+)
+from jobstream.v1 import job_pb2
+from jobstream.worker.ledger import ROOM_BYTES, Ledger
+
+
+@dataclass
+class Size:
+    width: int
+
+
+@contextlib.contextmanager
+def serving(client: Client, kind: str, handler: Callable[..., object], **options: int) -> Generator[Worker]:
+    worker = Worker(client, "tests", **options)  # type: ignore[arg-type]
+    worker.handler(kind)(handler)
+    with worker:
+        yield worker
+        worker.stop()
+
+
+def test_handler_gets_its_type_and_answers_one(client: Client) -> None:
+    def twice(_: Context, size: Size) -> Size:
+        return Size(size.width * 2)
+
+    with serving(client, "twice", twice):
+        assert client.submit("twice", Size(21), returns=Size).result(10) == Size(42)
+        with pytest.raises(JobFailed, match=r"\$\.width") as caught:
+            client.submit("twice", {"width": "wide"}).result(10)
+        assert caught.value.failure.reason == "BAD_PAYLOAD"
+
+
+def test_error_tells_type_message_and_stack(client: Client) -> None:
+    def breaks(_: Context) -> None:
+        raise LookupError("nothing there")
+
+    with serving(client, "breaks", breaks), pytest.raises(JobFailed) as caught:
+        client.submit("breaks").result(10)
+    failure = caught.value.failure
+    assert (failure.type, failure.message, failure.retryable) == ("LookupError", "nothing there", True)
+    assert failure.details is not None
+    assert "in breaks" in str(failure.details.body)
+
+
+@pytest.mark.parametrize("error", [SystemExit("out"), KeyboardInterrupt("stop"), GeneratorExit("odd")])
+def test_worst_errors_stay_with_their_job(client: Client, error: BaseException) -> None:
+    def breaks(context: Context) -> str:
+        if context.payload.body == "null":
+            raise error
+        return "alive"
+
+    with serving(client, "worst", breaks, slots=1):
+        with pytest.raises(JobFailed) as caught:
+            client.submit("worst", None).result(10)
+        assert caught.value.failure.reason == "PANIC"
+        assert client.submit("worst", 1).result(10) == "alive"
+
+
+def test_result_without_json_fails_for_good(client: Client) -> None:
+    with serving(client, "odd", lambda _: object()), pytest.raises(JobFailed, match="no JSON") as caught:
+        client.submit("odd", retry=3).result(10)
+    assert caught.value.failure.attempt == 1
+
+
+def test_result_that_is_too_large_names_the_limit(client: Client) -> None:
+    with serving(client, "large", lambda _: b"x" * (5 << 20)), pytest.raises(JobFailed, match=r"5242880.*1048576"):
+        client.submit("large").result(10)
+
+
+def test_chunk_that_is_too_large_is_refused_in_the_handler(client: Client) -> None:
+    def large(context: Context) -> str:
+        with pytest.raises(InvalidRequest, match="1048576"):
+            context.output(b"x" * (2 << 20))
+        return "told"
+
+    with serving(client, "chunk", large):
+        assert client.submit("chunk").result(10) == "told"
+
+
+def test_cancel_raises_where_the_handler_sleeps(client: Client) -> None:
+    started, told = threading.Event(), threading.Event()
+
+    def sleeps(context: Context) -> None:
+        started.set()
+        try:
+            context.sleep(60)
+        except Cancelled:
+            told.set()
+            raise
+
+    with serving(client, "sleeps", sleeps):
+        job = client.submit("sleeps")
+        assert started.wait(10)
+        job.cancel("enough")
+        assert told.wait(10)
+        with pytest.raises(JobCancelled) as caught:
+            job.result(10)
+        assert (caught.value.cancel_reason, caught.value.forced) == ("enough", False)
+
+
+def test_cancel_passes_an_except_of_errors(client: Client) -> None:
+    started = threading.Event()
+
+    def stubborn(context: Context) -> None:
+        while True:
+            try:
+                started.set()
+                context.sleep(60)
+            except Exception:  # noqa: BLE001
+                continue
+
+    with serving(client, "stubborn", stubborn):
+        job = client.submit("stubborn")
+        assert started.wait(10)
+        job.cancel()
+        with pytest.raises(JobCancelled):
+            job.result(10)
+
+
+async def test_cancel_of_a_coroutine_is_that_of_its_task(async_client: AsyncClient) -> None:
+    worker = AsyncWorker(async_client, "tests")
+    started, told = asyncio.Event(), asyncio.Event()
+
+    @worker.handler("waits")
+    async def waits(_: AsyncContext) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            told.set()
+
+    async with worker:
+        job = await async_client.submit("waits")
+        await asyncio.wait_for(started.wait(), 10)
+        await job.cancel()
+        await asyncio.wait_for(told.wait(), 10)
+        with pytest.raises(JobCancelled):
+            await job.result(10)
+
+
+async def test_coroutines_and_functions_side_by_side(async_client: AsyncClient) -> None:
+    worker = AsyncWorker(async_client, "tests", slots=8)
+    loop_thread = threading.get_ident()
+
+    @worker.handler("on-the-loop")
+    async def on_the_loop(_: AsyncContext) -> bool:
+        return threading.get_ident() == loop_thread
+
+    @worker.handler("on-a-thread")
+    def on_a_thread(_: Context) -> bool:
+        return threading.get_ident() == loop_thread
+
+    @worker.handler("worst-of-coroutines")
+    async def worst(_: AsyncContext) -> None:
+        raise SystemExit("out")
+
+    async with worker:
+        with pytest.raises(JobFailed, match="out"):
+            await (await async_client.submit("worst-of-coroutines"))
+        assert await (await async_client.submit("on-the-loop")) is True
+        assert await (await async_client.submit("on-a-thread")) is False
+
+
+async def test_cancelled_run_gives_everything_back(async_client: AsyncClient) -> None:
+    worker = AsyncWorker(async_client, "tests")
+    started = asyncio.Event()
+
+    @worker.handler("held")
+    async def held(_: AsyncContext) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    running = asyncio.create_task(worker.run(signals=False))
+    job = await async_client.submit("held")
+    await asyncio.wait_for(started.wait(), 10)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert await job.state() == "QUEUED"
+    await job.cancel()
+
+
+def test_reconnected_worker_keeps_its_attempt(client: Client, proxy: Proxy) -> None:
+    started, go_on, attempts = threading.Event(), threading.Event(), []
+    connections = threading.Semaphore(0)
+
+    def holds(context: Context) -> str:
+        attempts.append(context.attempt)
+        started.set()
+        go_on.wait(30)
+        return "kept"
+
+    worker = Worker(Client(proxy.address), "tests", on_connect=lambda _: connections.release())
+    worker.handler("holds")(holds)
+    with worker:
+        job = client.submit("holds")
+        assert connections.acquire(timeout=10)
+        assert started.wait(10)
+        assert any(isinstance(item, StateChange) and item.state == "RUNNING" for item in job.watch())
+        proxy.cut()
+        assert connections.acquire(timeout=10)
+        go_on.set()
+        assert job.result(20) == "kept"
+        worker.stop()
+    assert attempts == [1]
+
+
+def test_signal_drains_run_and_leaves_the_handlers_as_they_were(client: Client) -> None:
+    worker = Worker(client, "tests")
+
+    @worker.handler("signals")
+    def signals(_: Context) -> str:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return "finished"
+
+    job = client.submit("signals")
+    before = signal.getsignal(signal.SIGTERM)
+    worker.run()
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert job.result(10) == "finished"
+
+
+async def test_signal_drains_an_asyncio_run(async_client: AsyncClient) -> None:
+    worker = AsyncWorker(async_client, "tests")
+
+    @worker.handler("signals-the-loop")
+    async def signals(_: AsyncContext) -> str:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return "finished"
+
+    job = await async_client.submit("signals-the-loop")
+    await asyncio.wait_for(worker.run(), 20)
+    assert await job == "finished"
+
+
+def test_refused_worker_ends_with_the_reason(client: Client) -> None:
+    worker = Worker(client, "no spaces here")
+    worker.handler("any")(lambda _: None)
+    with pytest.raises(InvalidRequest, match="name"):
+        worker.run()
+
+
+def test_mistakes_are_told_before_anything_runs(client: Client) -> None:
+    worker = Worker(client, "tests")
+
+    async def coroutine(_: Context) -> None: ...
+
+    with pytest.raises(TypeError, match="AsyncWorker"):
+        worker.handler("a")(coroutine)
+    with pytest.raises(TypeError, match=r"\(context, input\)"):
+        worker.handler("b")(lambda: None)
+    with pytest.raises(ValueError, match="no handlers"):
+        worker.run()
+    with pytest.raises(ValueError, match="slots is 0"):
+        Worker(client, "tests", slots=0)
+
+
+def test_output_waits_for_room_and_logs_are_counted() -> None:
+    ledger = Ledger(1)
+    ledger.begin("lease")
+    chunk = job_pb2.Output(channel="x" * ROOM_BYTES)
+    assert ledger.try_output("lease", chunk)
+    assert not ledger.try_output("lease", chunk)
+    ledger.log("lease", job_pb2.LOG_LEVEL_INFO, "dropped")
+    room = threading.Event()
+    ledger.when_room(room.set)
+    assert not room.is_set()
+    ledger.acknowledge(1)
+    assert room.is_set()
+    ledger.log("lease", job_pb2.LOG_LEVEL_INFO, "kept")
+    assert [entry.report.log.text for entry in ledger.reports] == [
+        "1 log lines were dropped here: they came faster than they could be sent",
+        "kept",
+    ]

@@ -1,0 +1,158 @@
+// The commands, each a thin translation into calls of the layer.
+
+import { Client, type Job, type JobEvent, Worker } from "jobstream";
+
+import { Holds, handle } from "./handlers.js";
+import { valueOf, wireOf } from "./payloads.js";
+import { type Command, type Tell, type WirePayload, renamed } from "./protocol.js";
+
+type Answer = Promise<Record<string, unknown>> | Record<string, unknown>;
+
+const SUBMIT = {
+  job_id: "jobId",
+  queue: "queue",
+  priority: "priority",
+  delay: "delay",
+  timeout: "timeout",
+  attempt_timeout: "attemptTimeout",
+  max_attempts: "maxAttempts",
+  retention: "retention",
+  labels: "labels",
+  headers: "headers",
+};
+
+export class Commands {
+  #client = new Client();
+  readonly #clients = [this.#client];
+  /** The jobs that the present client submitted. */
+  readonly #jobs = new Map<string, Job>();
+  readonly #workers = new Map<number, Worker>();
+  readonly #watches = new Map<number, AbortController>();
+  readonly #holds = new Holds();
+
+  run(command: Command, tell: Tell): Answer {
+    switch (command.op) {
+      case "connect":
+        return this.#connect(command);
+      case "submit":
+        return this.#submit(command);
+      case "result":
+        return this.#job(command)
+          .payload(renamed(command, { timeout: "timeout" }))
+          .then(wireOf)
+          .then((payload) => ({ payload }));
+      case "state":
+        return this.#job(command)
+          .state()
+          .then((state) => ({ state }));
+      case "cancel":
+        return this.#job(command)
+          .cancel(renamed(command, { reason: "reason", grace: "grace" }))
+          .then((state) => ({ state }));
+      case "watch":
+        return this.#watch(command, tell);
+      case "work":
+        return this.#work(command, tell);
+      case "release":
+        this.#holds.of(command["job_id"] as string).release(valueOf(command["payload"] as WirePayload));
+        return {};
+      case "drain":
+        return this.#drain(command);
+      case "stop":
+        return this.#stop(command);
+      default:
+        throw new Error(`there is no op ${command.op}`);
+    }
+  }
+
+  close(): void {
+    for (const client of this.#clients) {
+      client.close();
+    }
+  }
+
+  #connect(command: Command) {
+    const { tries } = command;
+    const options = renamed(command, { call_timeout: "callTimeout", patience: "patience" });
+    this.#client = new Client(command["address"] as string, {
+      ...options,
+      ...(tries !== undefined && { tries: { atMost: tries as number } }),
+    });
+    this.#clients.push(this.#client);
+    this.#jobs.clear();
+    return {};
+  }
+
+  async #submit(command: Command) {
+    const input = valueOf(command["payload"] as WirePayload);
+    const job = await this.#client.submit(command["kind"] as string, input, renamed(command, SUBMIT));
+    this.#jobs.set(job.id, job);
+    return { job_id: job.id };
+  }
+
+  #job(command: Command): Job {
+    const id = command["job_id"] as string;
+    return this.#jobs.get(id) ?? this.#client.job(id);
+  }
+
+  async #watch(command: Command, tell: Tell) {
+    const stop = new AbortController();
+    this.#watches.set(command.id, stop);
+    const options = renamed(command, { after: "afterSequence", heartbeat: "heartbeat" });
+    try {
+      for await (const event of this.#job(command).watch({ ...options, signal: stop.signal })) {
+        tell(eventFields(event));
+      }
+    } catch (error) {
+      if (!stop.signal.aborted) {
+        throw error;
+      }
+    } finally {
+      this.#watches.delete(command.id);
+    }
+    return {};
+  }
+
+  async #work(command: Command, tell: Tell) {
+    const address = command["address"] as string | undefined;
+    const client = address === undefined ? this.#client : new Client(address);
+    this.#clients.push(client);
+    const worker = new Worker(client, {
+      ...renamed(command, { name: "name", slots: "slots", drain_timeout: "drainTimeout" }),
+      onConnected: () => {
+        tell({ type: "connected" });
+      },
+    });
+    for (const [kind, behaviour] of Object.entries(command["handlers"] as Record<string, string>)) {
+      handle(worker, kind, behaviour, tell, this.#holds);
+    }
+    this.#workers.set(command.id, worker);
+    await worker.run({ signals: command["signals"] === true });
+    return {};
+  }
+
+  async #drain(command: Command) {
+    await this.#workers.get(command["target"] as number)?.drain(command["within"] as number);
+    return {};
+  }
+
+  async #stop(command: Command) {
+    const target = command["target"] as number;
+    this.#watches.get(target)?.abort();
+    await this.#workers.get(target)?.stop();
+    return {};
+  }
+}
+
+function eventFields(event: JobEvent): Record<string, unknown> {
+  switch (event.type) {
+    case "output":
+      return { ...event, payload: wireOf(event.payload) };
+    case "state": {
+      const { type, state, sequence, attempt } = event;
+      return { type, state, sequence, attempt };
+    }
+    default:
+      return { ...event };
+  }
+}

@@ -1,0 +1,47 @@
+// Errors of the layer as classes of the conformance protocol.
+
+import {
+  DeadlineExceeded,
+  IllegalState,
+  InvalidRequest,
+  JobCancelled,
+  JobFailed,
+  JobIdReused,
+  JobNotFound,
+  JobstreamError,
+  NotFinished,
+  ResourceExhausted,
+  ResultExpired,
+  ServerRestarted,
+  Unavailable,
+} from "jobstream";
+
+/** Those that derive from another come first. */
+const CLASSES: [typeof JobstreamError, string][] = [
+  [NotFinished, "not_finished"],
+  [ServerRestarted, "server_restarted"],
+  [JobNotFound, "job_not_found"],
+  [ResultExpired, "result_expired"],
+  [JobIdReused, "job_id_reused"],
+  [InvalidRequest, "invalid_request"],
+  [IllegalState, "illegal_state"],
+  [ResourceExhausted, "resource_exhausted"],
+  [Unavailable, "unavailable"],
+  [DeadlineExceeded, "deadline_exceeded"],
+];
+
+export function told(error: unknown): Record<string, unknown> {
+  if (!(error instanceof JobstreamError)) {
+    return { class: "other", reason: "", message: String(error) };
+  }
+  const { reason, message } = error;
+  if (error instanceof JobFailed) {
+    const { type, message: why, attempt, retryable } = error.failure;
+    return { class: "job_failed", reason, message, failure: { reason, type, message: why, attempt, retryable } };
+  }
+  if (error instanceof JobCancelled) {
+    return { class: "job_cancelled", reason, message, cancellation: { reason, forced: error.forced } };
+  }
+  const name = CLASSES.find(([Class]) => error instanceof Class)?.[1] ?? "other";
+  return { class: name, reason, message, violations: error.violations.map(({ field }) => field) };
+}

@@ -1,0 +1,27 @@
+// Lines of JSON in and out, as ../../conformance/README.md says.
+
+/** A command: its number, what to do, and the fields of that. */
+export interface Command {
+  readonly id: number;
+  readonly op: string;
+  readonly [field: string]: unknown;
+}
+
+export type WirePayload =
+  | { readonly type: "json"; readonly text: string }
+  | { readonly type: "text"; readonly text: string }
+  | { readonly type: "data"; readonly base64: string; readonly content_type: string };
+
+/** Tells one event of a command. */
+export type Tell = (event: Record<string, unknown>) => void;
+
+export function write(line: Record<string, unknown>): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+}
+
+/** The fields that are there, under other names. */
+export function renamed(command: Command, names: Record<string, string>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(names).flatMap(([theirs, ours]) => (command[theirs] === undefined ? [] : [[ours, command[theirs]]])),
+  );
+}

@@ -1,0 +1,31 @@
+// Watches a job in two parts, as a program does that is started anew in between: `node watch_with_resume.js [ADDRESS]`.
+
+import { Client } from "jobstream";
+
+await using client = new Client(process.argv[2]);
+const { id } = await client.submit("count", { to: 3 });
+
+let last = 0;
+for await (const event of client.job(id).watch()) {
+  console.log("first part:", event.type);
+  if (event.type === "progress") {
+    last = event.sequence;
+    break;
+  }
+}
+for await (const event of client.job(id).watch({ afterSequence: last })) {
+  switch (event.type) {
+    case "state":
+      console.log("second part:", event.state);
+      break;
+    case "progress":
+      console.log("second part:", event.message);
+      break;
+    case "gap":
+      console.log("second part: no longer kept are", event.from, "to", event.to);
+      break;
+    case "output":
+    case "log":
+      break;
+  }
+}

@@ -1,0 +1,116 @@
+// What a gRPC status means to a caller.
+
+import { Code, ConnectError } from "@connectrpc/connect";
+
+import { spanOf } from "../data/span.js";
+import {
+  DeadlineExceeded,
+  type ErrorFacts,
+  IllegalState,
+  InvalidRequest,
+  JobIdReused,
+  JobNotFound,
+  JobstreamError,
+  ResourceExhausted,
+  ResultExpired,
+  type StatusCode,
+  Unavailable,
+} from "../errors.js";
+import {
+  BadRequestSchema,
+  type ErrorInfo,
+  ErrorInfoSchema,
+  RetryInfoSchema,
+} from "../gen/google/rpc/error_details_pb.js";
+
+const DOMAIN = "jobstream";
+
+const NAMES: Record<Code, StatusCode> = {
+  [Code.Canceled]: "CANCELLED",
+  [Code.Unknown]: "UNKNOWN",
+  [Code.InvalidArgument]: "INVALID_ARGUMENT",
+  [Code.DeadlineExceeded]: "DEADLINE_EXCEEDED",
+  [Code.NotFound]: "NOT_FOUND",
+  [Code.AlreadyExists]: "ALREADY_EXISTS",
+  [Code.PermissionDenied]: "PERMISSION_DENIED",
+  [Code.ResourceExhausted]: "RESOURCE_EXHAUSTED",
+  [Code.FailedPrecondition]: "FAILED_PRECONDITION",
+  [Code.Aborted]: "ABORTED",
+  [Code.OutOfRange]: "OUT_OF_RANGE",
+  [Code.Unimplemented]: "UNIMPLEMENTED",
+  [Code.Internal]: "INTERNAL",
+  [Code.Unavailable]: "UNAVAILABLE",
+  [Code.DataLoss]: "DATA_LOSS",
+  [Code.Unauthenticated]: "UNAUTHENTICATED",
+};
+
+const BY_REASON: Record<string, typeof JobstreamError> = {
+  JOB_NOT_FOUND: JobNotFound,
+  RESULT_EXPIRED: ResultExpired,
+  JOB_ID_REUSED: JobIdReused,
+  ILLEGAL_STATE: IllegalState,
+};
+
+const BY_CODE: Partial<Record<Code, typeof JobstreamError>> = {
+  [Code.InvalidArgument]: InvalidRequest,
+  [Code.FailedPrecondition]: IllegalState,
+  [Code.ResourceExhausted]: ResourceExhausted,
+  [Code.Unavailable]: Unavailable,
+  [Code.DeadlineExceeded]: DeadlineExceeded,
+};
+
+/** Without a reason of ours these mean that the connection broke, or that something between us and the server did. */
+const BROKEN = [Code.Unavailable, Code.Canceled, Code.Aborted, Code.Unknown, Code.Internal, Code.DataLoss];
+
+/** The error of a call to the server at this address; anything that is not the transport's stays as it is. */
+export function readError(thrown: unknown, address: string): unknown {
+  if (!(thrown instanceof ConnectError)) {
+    return thrown;
+  }
+  const info = thrown.findDetails(ErrorInfoSchema).find(({ domain }) => domain === DOMAIN);
+  if (info === undefined && BROKEN.includes(thrown.code)) {
+    return unreachable(address, thrown.rawMessage, thrown);
+  }
+  if (info === undefined && thrown.code === Code.DeadlineExceeded) {
+    return timedOut(address, thrown);
+  }
+  const code = NAMES[thrown.code];
+  const reason = info?.reason ?? "";
+  const facts: ErrorFacts = {
+    code,
+    reason,
+    metadata: info?.metadata,
+    retryAfter: retryAfter(thrown),
+    violations: violations(thrown, info),
+    cause: thrown,
+  };
+  const Class = BY_REASON[reason] ?? BY_CODE[thrown.code] ?? JobstreamError;
+  const hint = thrown.code === Code.Unimplemented ? ": is it a jobstream server, as new as this client?" : "";
+  return new Class(`${thrown.rawMessage} (${reason || code}, server ${address})${hint}`, facts);
+}
+
+/** Nobody answers, or the connection broke. */
+export function unreachable(address: string, why: string, cause?: unknown): Unavailable {
+  const message = `no answer from the server at ${address}: ${why}: check the address and that the server runs`;
+  return new Unavailable(message, { code: "UNAVAILABLE", cause });
+}
+
+/** No answer came in time. */
+export function timedOut(address: string, cause?: unknown): DeadlineExceeded {
+  const message = `the server at ${address} did not answer in time: allow it more with callTimeout, or try again later`;
+  return new DeadlineExceeded(message, { code: "DEADLINE_EXCEEDED", cause });
+}
+
+/** Milliseconds after which the server asks to try again. */
+function retryAfter(error: ConnectError): number | undefined {
+  const info = error.findDetails(RetryInfoSchema)[0];
+  return info && spanOf(info.retryDelay);
+}
+
+function violations(error: ConnectError, info: ErrorInfo | undefined) {
+  const listed = error.findDetails(BadRequestSchema).flatMap(({ fieldViolations }) => fieldViolations);
+  // The one rule that payloads break is told with the reason alone.
+  const field = info?.reason === "PAYLOAD_TOO_LARGE" ? info.metadata["field"] : undefined;
+  const told = field === undefined ? listed : [{ field, description: error.rawMessage }];
+  return told.map(({ field, description }) => ({ field, description }));
+}

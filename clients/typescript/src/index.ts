@@ -1,0 +1,9 @@
+// Entry point `jobstream`: client and worker for Node.
+
+export { Client, type NodeClientOptions } from "./node/client.js";
+export * from "./shared.js";
+export { Context } from "./worker/context.js";
+export type { Handler, HandlerOptions, Parser } from "./worker/handler.js";
+export type { Connected, Disconnected, WorkerOptions } from "./worker/options.js";
+export { PermanentError, RetryLater } from "./worker/verdict.js";
+export { type RunOptions, Worker } from "./worker/worker.js";

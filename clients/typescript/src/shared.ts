@@ -1,0 +1,23 @@
+// What both entry points offer.
+
+export type { Stubs } from "./client/base.js";
+export type {
+  GapEvent,
+  JobEvent,
+  LogEvent,
+  LogLevel,
+  OutputEvent,
+  Progress,
+  ProgressEvent,
+  StateEvent,
+} from "./client/events.js";
+export { type CancelOptions, Job } from "./client/job.js";
+export type { ClientOptions, TriesOptions } from "./client/options.js";
+export type { ResultOptions } from "./client/result.js";
+export type { RetryOptions, SubmitOptions } from "./client/submit.js";
+export type { AttemptView, JobView } from "./client/view.js";
+export type { WatchOptions } from "./client/watch.js";
+export { parseJson, stringifyJson } from "./data/json.js";
+export type { Failure, FailureReason, JobState, Outcome, WaitReason } from "./data/outcome.js";
+export { Payload } from "./data/payload.js";
+export * from "./errors.js";

@@ -1,0 +1,150 @@
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import { test } from "node:test";
+
+import { Client, DeadlineExceeded, type JobEvent, ServerRestarted, Unavailable } from "jobstream";
+import { startServer } from "jobstream/testing";
+
+import { Proxy } from "./support/proxy.js";
+import { collect, gate, tellInTurns, working } from "./support/support.js";
+
+const server = await startServer({ args: ["--worker-reconnect-grace", "20s"] });
+test.after(() => server.stop());
+
+/** Whatever the connections went through, no number is missing and none comes twice. */
+function assertWhole(events: JobEvent[]): void {
+  const sequences = events.map((event) => (event.type === "gap" ? NaN : event.sequence));
+  assert.deepEqual(
+    sequences,
+    Array.from(sequences, (_, index) => index + 1),
+  );
+  assert.equal(events.at(-1)?.type, "state");
+}
+
+test("a watch that is cut again and again tells every event once", async () => {
+  await using client = new Client(server.address);
+  await using proxy = await Proxy.before(server.address);
+  await using through = new Client(proxy.address);
+  await using _ = await working(client, (worker) => {
+    tellInTurns(worker, () => sleep(1));
+  });
+  const job = await client.submit("tell", { chunks: 100 });
+  proxy.cutAfter(3_000);
+  const events = await collect(through.job(job.id).watch());
+  assertWhole(events);
+  assert.equal(events.filter(({ type }) => type === "output").length, 100);
+  assert.ok(proxy.accepted > 2, `cut ${proxy.accepted - 1} times`);
+});
+
+test("a silent connection is noticed by its missing heartbeats, and given up", async () => {
+  await using client = new Client(server.address);
+  await using proxy = await Proxy.before(server.address);
+  await using through = new Client(proxy.address);
+  const job = await client.submit("nobody");
+  const watch = through.job(job.id).watch({ heartbeat: 1_000 });
+  await watch.next();
+  proxy.stall();
+  await client.job(job.id).cancel();
+  const { value } = await watch.next();
+  assert.ok(value?.type === "state" && value.state === "CANCELLED");
+  assert.equal((await watch.next()).done, true);
+  assert.equal(proxy.accepted, 2);
+});
+
+test("a silent connection is noticed by its missing PINGs", async () => {
+  await using client = new Client(server.address);
+  await using proxy = await Proxy.before(server.address);
+  await using through = new Client(proxy.address, { ping: { after: 100, answer: 100 } });
+  const job = await client.submit("nobody");
+  const waiting = through.job(job.id).result();
+  while (proxy.accepted === 0) {
+    await sleep(5);
+  }
+  proxy.stall();
+  await client.job(job.id).cancel({ reason: "seen" });
+  await assert.rejects(waiting, /was cancelled: seen/);
+});
+
+test("PINGs outlive no connection", async () => {
+  // A PING on a destroyed connection would throw out of a timer and end the process.
+  await using proxy = await Proxy.before(server.address);
+  await using client = new Client(proxy.address, { ping: { after: 10, answer: 200 } });
+  const job = await client.submit("nobody");
+  for (let cuts = 0; cuts < 20; cuts++) {
+    const stop = new AbortController();
+    const waits = Array.from({ length: 5 }, () => job.result({ signal: stop.signal }).catch(() => undefined));
+    await job.state();
+    proxy.cut();
+    await sleep(25);
+    stop.abort();
+    await Promise.all(waits);
+  }
+  await job.cancel();
+});
+
+test("a worker that reconnects keeps its leases", async () => {
+  await using client = new Client(server.address);
+  await using proxy = await Proxy.before(server.address);
+  await using through = new Client(proxy.address);
+  const started = gate();
+  const finish = gate();
+  const reconnected = gate();
+  let connections = 0;
+  const onConnected = () => {
+    connections += 1;
+    if (connections === 2) {
+      reconnected.open();
+    }
+  };
+  await using _ = await working(
+    through,
+    (worker) =>
+      worker.handle("hold", async () => {
+        started.open();
+        await finish.passed;
+        return "kept";
+      }),
+    { onConnected },
+  );
+  const job = await client.submit("hold");
+  await started.passed;
+  for await (const event of job.watch()) {
+    if (event.type === "state" && event.state === "RUNNING") {
+      break;
+    }
+  }
+  proxy.cut();
+  await reconnected.passed;
+  finish.open();
+  assert.equal(await job.result({ timeout: 10_000 }), "kept");
+  assert.equal((await client.get(job.id)).attempts.length, 1);
+});
+
+test("nobody who answers is unavailable, somebody who does not is a deadline", async () => {
+  const proxy = await Proxy.before(server.address);
+  const { address } = proxy;
+  proxy.stall({ isNewToo: true });
+  await using stalled = new Client(address, { callTimeout: 100 });
+  await assert.rejects(stalled.submit("x"), DeadlineExceeded);
+  await proxy[Symbol.asyncDispose]();
+  await using client = new Client(address, { tries: { atMost: 2, firstPause: 1 }, patience: 50 });
+  const isUnavailable = (error: unknown) => error instanceof Unavailable && error.message.includes(address);
+  await assert.rejects(client.submit("x"), isUnavailable);
+  const job = client.job("0190aaaa-0000-7000-8000-000000000000");
+  await assert.rejects(job.result(), isUnavailable);
+  await assert.rejects(collect(job.watch()), isUnavailable);
+});
+
+test("a job that a restart lost is told as such", async () => {
+  const first = await startServer();
+  const listen = new URL(first.address).host;
+  await using client = new Client(first.address);
+  const job = await client.submit("nobody");
+  await client.stubs.admin.getServerInfo({});
+  await first.stop();
+  await using _ = await startServer({ listen });
+  await assert.rejects(job.result(), ServerRestarted);
+  // The new start is known from its first submit on: what it does not know was never there.
+  const other = await client.submit("nobody");
+  assert.equal(await other.state(), "QUEUED");
+});

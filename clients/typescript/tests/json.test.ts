@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { parseJson, stringifyJson } from "jobstream";
+
+test("integers beyond 2^53 are bigints, all other numbers are numbers", () => {
+  const text = '{"a":9007199254740993,"b":-9223372036854775808,"c":9007199254740991,"d":1.5,"e":0.12345678901234566}';
+  const value = { a: 9007199254740993n, b: -9223372036854775808n, c: 9007199254740991, d: 1.5, e: 0.12345678901234566 };
+  assert.deepEqual(parseJson(text), value);
+  assert.equal(stringifyJson(value), text);
+});
+
+test("digits in a string stay a string", () => {
+  assert.equal(parseJson('"12345678901234567890"'), "12345678901234567890");
+});
+
+test("without large integers it is plain JSON", () => {
+  const date = new Date(0);
+  const value = { date, gone: undefined, list: [undefined, NaN], nested: { toJSON: () => "own" } };
+  assert.equal(stringifyJson(value), JSON.stringify(value));
+  assert.equal(stringifyJson({ ...value, big: 1n }), JSON.stringify({ ...value, big: 1 }));
+  assert.equal(stringifyJson(undefined), "null");
+});
+
+test("the last of two equal keys counts, as in plain JSON", () => {
+  assert.deepEqual(parseJson('{"a": 1, "a": 9007199254740993}'), { a: 9007199254740993n });
+});
+
+test("what has no form in JSON is refused", () => {
+  const cycle: Record<string, unknown> = { big: 1n };
+  cycle["self"] = cycle;
+  assert.throws(() => stringifyJson(cycle), TypeError);
+  assert.throws(() => stringifyJson(() => 1), /a function has no form in JSON/);
+  assert.throws(() => parseJson("{"), SyntaxError);
+});

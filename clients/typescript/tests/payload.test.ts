@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { InvalidRequest, Payload } from "jobstream";
+
+import { cutText } from "#dist/data/text.js";
+
+test("content is what its type says", () => {
+  assert.deepEqual(Payload.json([1]).value(), [1]);
+  assert.deepEqual(Payload.text("[1]").value(), "[1]");
+  assert.deepEqual(Payload.text("[1]", "application/problem+json; charset=utf-8").value(), [1]);
+  assert.deepEqual(Payload.data(new TextEncoder().encode("é"), "text/plain").value(), "é");
+  assert.deepEqual(Payload.data(new Uint8Array([1])).value(), new Uint8Array([1]));
+});
+
+test("a value is JSON unless it is bytes or a payload", () => {
+  const bytes = Buffer.from("x");
+  assert.equal(Payload.of("x").contentType, "application/json");
+  assert.equal(Payload.of(bytes).contentType, "application/octet-stream");
+  assert.equal(Payload.chunk("x").contentType, "text/plain; charset=utf-8");
+  const payload = Payload.text("a,b", "text/csv");
+  assert.equal(Payload.of(payload), payload);
+});
+
+test("size is in bytes", () => {
+  assert.equal(Payload.text("é🚀").size, 6);
+});
+
+test("a content type that cannot be sent is refused", () => {
+  assert.throws(
+    () => Payload.text("x", "naïve"),
+    (error) => error instanceof InvalidRequest && error.message.includes("printable ASCII"),
+  );
+});
+
+test("text is cut between characters", () => {
+  assert.equal(cutText("aé🚀", 7), "aé🚀");
+  assert.equal(cutText("aé🚀", 6), "aé");
+  assert.equal(cutText("aé🚀", 2), "a");
+});

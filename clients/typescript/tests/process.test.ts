@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { test } from "node:test";
+
+import { Client } from "jobstream";
+import { startServer } from "jobstream/testing";
+
+import { VERSION } from "#dist/version.js";
+
+const server = await startServer();
+test.after(() => server.stop());
+
+function example(name: string): ChildProcess {
+  const path = new URL(`../examples/${name}.js`, import.meta.url).pathname;
+  return spawn(process.execPath, [path, server.address], { stdio: ["ignore", "pipe", "inherit"] });
+}
+
+/** All that it prints, and its exit status. */
+async function run(program: ChildProcess): Promise<[string, number | null]> {
+  let printed = "";
+  program.stdout?.on("data", (data: Buffer) => (printed += data.toString()));
+  const [status] = (await once(program, "close")) as [number | null];
+  return [printed, status];
+}
+
+test("examples: worker, submit_and_wait and watch_with_resume together", async () => {
+  const worker = example("worker");
+  const lines = createInterface({ input: worker.stdout ?? process.stdin });
+  assert.deepEqual(await once(lines, "line"), ["connected"]);
+  const [[submitted, status], [watched]] = await Promise.all([
+    run(example("submit_and_wait")),
+    run(example("watch_with_resume")),
+  ]);
+  assert.match(submitted, /the sum is 6\n$/);
+  assert.equal(status, 0);
+  const parts = ["state", "state", "progress"].map((type) => `first part: ${type}\n`).join("");
+  assert.equal(watched, `${parts}second part: 2 of 3\nsecond part: 3 of 3\nsecond part: SUCCEEDED\n`);
+  const ended = once(worker, "exit");
+  const drained = once(lines, "line");
+  worker.kill("SIGTERM");
+  assert.deepEqual(await drained, ["drained"]);
+  assert.deepEqual(await ended, [0, null]);
+});
+
+test("example: streaming_output", async () => {
+  assert.deepEqual(await run(example("streaming_output")), ["so it is written \n", 0]);
+});
+
+test("nothing keeps a process alive after close, nor an idle client before", async () => {
+  const code = (last: string) => `
+    import { Client } from "jobstream";
+    const client = new Client(${JSON.stringify(server.address)});
+    const job = await client.submit("nobody");
+    void job.result().catch(() => undefined);
+    await job.state();
+    ${last}`;
+  const started = performance.now();
+  const programs = ["client.close();", "await job.cancel();"].map((last) =>
+    run(spawn(process.execPath, ["--input-type=module", "-e", code(last)], { stdio: ["ignore", "pipe", "inherit"] })),
+  );
+  assert.deepEqual(await Promise.all(programs), [
+    ["", 0],
+    ["", 0],
+  ]);
+  assert.ok(performance.now() - started < 10_000);
+});
+
+test("the address comes from the environment", () => {
+  process.env["JOBSTREAM_ADDRESS"] = "somewhere:7171";
+  assert.equal(new Client().address, "http://somewhere:7171");
+  process.env["JOBSTREAM_ADDRESS"] = "";
+  assert.equal(new Client().address, "http://127.0.0.1:7070");
+});
+
+test("the version is that of the package", () => {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  assert.equal((JSON.parse(text) as { version: string }).version, VERSION);
+});

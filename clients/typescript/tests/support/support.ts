@@ -1,0 +1,54 @@
+// What several tests need.
+
+import { Worker, type Client, type JobEvent, type WorkerOptions } from "jobstream";
+
+/** A promise and what settles it. */
+export function gate<T = void>() {
+  let open!: (value: T) => void;
+  const passed = new Promise<T>((resolve) => {
+    open = resolve;
+  });
+  return { open, passed };
+}
+
+/** Runs a worker until the end of the block. */
+export async function working(client: Client, prepare: (worker: Worker) => void, options: WorkerOptions = {}) {
+  const connected = gate();
+  const worker = new Worker(client, {
+    ...options,
+    onConnected: (told) => {
+      options.onConnected?.(told);
+      connected.open();
+    },
+  });
+  prepare(worker);
+  const ended = worker.run({ signals: false });
+  await Promise.race([connected.passed, ended]);
+  return {
+    worker,
+    ended,
+    async [Symbol.asyncDispose]() {
+      await worker.stop();
+      await ended.catch(() => undefined);
+    },
+  };
+}
+
+export async function collect(events: AsyncIterable<JobEvent>): Promise<JobEvent[]> {
+  const all: JobEvent[] = [];
+  for await (const event of events) {
+    all.push(event);
+  }
+  return all;
+}
+
+/** A handler's output, then progress: `chunks` of each. */
+export function tellInTurns(worker: Worker, turn: () => Promise<unknown>): void {
+  worker.handle("tell", async ({ chunks }: { chunks: number }, context) => {
+    for (let i = 1; i <= chunks; i++) {
+      await context.output(`chunk ${i} ${".".repeat(100)}`);
+      await turn();
+    }
+    return chunks;
+  });
+}
