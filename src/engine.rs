@@ -29,6 +29,7 @@ use crate::job::{EventTypes, JobId, JobState, NewJob, QueueView};
 
 use commit::Commit;
 pub(crate) use commit::Position;
+pub use commit::codec::entry_to_json;
 use delivery::State;
 pub(crate) use outcomes::{EndedJob, OutcomeQueue};
 pub use queries::{EngineInfo, JobPage, PageBounds, ResultView};

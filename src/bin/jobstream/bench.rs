@@ -38,18 +38,19 @@ type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
 const EXAMPLES: &str = "\
 Starts its own servers, each in a process of its own, and takes about half a
-minute a scenario. Build with --release.
+minute a scenario. Build with --release. `durable` writes its log below TMPDIR.
 
 Examples:
   jobstream bench
   jobstream bench submit run --seconds 5 --rounds 7
+  TMPDIR=/var/tmp jobstream bench durable
   jobstream bench -o json > figures.json";
 
 /// Measure the server beside a bare gRPC echo
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Bench {
-    /// submit, enqueue, run, submit-stream, remote, watch, latency or memory; all of them if none is given
+    /// submit, enqueue, run, submit-stream, remote, durable, watch, latency or memory; all of them if none is given
     #[arg(value_enum, hide_possible_values = true, value_name = "SCENARIO")]
     scenarios: Vec<Scenario>,
     /// Length of each measurement
@@ -88,6 +89,8 @@ enum Scenario {
     SubmitStream,
     /// The same with the jobs run by a worker in a process of its own
     Remote,
+    /// Submit and SubmitStream in memory and with a log on disk
+    Durable,
     /// One event to many watchers, and the memory of an idle one
     Watch,
     /// One call in flight

@@ -1,4 +1,4 @@
-//! `jobstream dev`: a whole server in memory, for trying things out.
+//! `jobstream dev`: a whole server for trying things out, in memory unless told otherwise.
 
 mod banner;
 
@@ -11,15 +11,17 @@ use crate::output::{Output, Voice};
 use crate::{serve, server};
 
 const EXAMPLES: &str = "\
-Everything is in memory: jobs are lost on exit. Flags win over the variables
-named beside them; there is no config file (see `jobstream serve`).
+Everything is in memory and lost on exit, unless --data names a directory.
+Flags win over the variables named beside them; there is no config file (see
+`jobstream serve`).
 
 Examples:
   jobstream dev
   jobstream dev --listen 127.0.0.1:0 --slots 2
+  jobstream dev --data ./jobs
   jobstream dev --exec 'upper=tr a-z A-Z'";
 
-/// Run a server for trying things out, in memory
+/// Run a server for trying things out
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Dev {

@@ -11,6 +11,7 @@ mod follow;
 mod info;
 mod interrupt;
 mod jobs;
+mod log;
 mod outcome;
 mod output;
 mod payload;
@@ -65,6 +66,7 @@ enum Command {
     Queues(queues::Queues),
     Workers(workers::Workers),
     Info(info::Info),
+    Log(log::Log),
     Bench(bench::Bench),
     Completion(completion::Completion),
 }
@@ -100,6 +102,7 @@ fn dispatch(command: Command, voice: Voice) -> Result<Exit> {
         Command::Queues(queues) => block_on(queues.run(voice)),
         Command::Workers(workers) => block_on(workers.run(voice)),
         Command::Info(info) => block_on(info.run(voice)),
+        Command::Log(log) => log.run(voice),
         Command::Bench(bench) => bench.run(voice),
         Command::Completion(completion) => completion.run(voice, Cli::command()),
     }

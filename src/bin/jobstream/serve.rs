@@ -18,9 +18,11 @@ Examples:
   jobstream serve --config jobstream.toml
   jobstream serve --print-config > jobstream.toml
   JOBSTREAM_SLOTS=64 jobstream serve --listen 0.0.0.0:7070
+  jobstream serve --data /var/lib/jobstream
 
 jobstream.toml:
   listen = \"0.0.0.0:7070\"
+  data = \"/var/lib/jobstream\"
   [limits]
   retention = \"2h\"
   [worker]

@@ -3,12 +3,15 @@
 //! Fields that are not known are ignored, as protobuf has it. What cannot be ignored without losing something, a sort of
 //! record or the value of an enumeration, is refused.
 
+mod json;
 mod message;
 mod number;
 mod read;
 #[cfg(test)]
 mod tests;
 mod write;
+
+pub use json::entry_to_json;
 
 use std::fmt;
 

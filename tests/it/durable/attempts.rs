@@ -30,7 +30,7 @@ async fn an_attempt_of_the_servers_own_pool_is_lost_and_made_again() {
 
 #[tokio::test]
 async fn a_job_that_kills_its_server_three_times_fails() {
-    let mut home = Home::new(&["--exec", "kill=sh -c 'kill -9 $PPID'"]);
+    let mut home = Home::new(&["--exec", "kill=sh -c 'sleep 1; kill -9 $PPID'"]);
     let mut dev = home.start().await;
     let id = uuid::Uuid::now_v7().to_string();
     let request = v1::SubmitRequest {

@@ -13,8 +13,8 @@ use rand::{RngExt, SeedableRng};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
 use tonic::transport::Channel;
+use tonic::{Code, Status};
 
 use super::journal::Journal;
 use crate::support::{Dev, end_of, job, json, millis, new_id, seconds, text, wait_for, watch_request};
@@ -166,8 +166,14 @@ impl Client {
 
     /// Watches on from this sequence to the end; where it came to if it did not.
     async fn follow(&mut self, id: &str, mut after: u32) -> Result<(), u32> {
-        let opened = self.jobs.watch_result(watch_request(id, after)).await;
-        let mut stream = opened.map_err(|_| after)?.into_inner();
+        let mut stream = match self.jobs.watch_result(watch_request(id, after)).await {
+            Ok(opened) => opened.into_inner(),
+            Err(status) if matches!(status.code(), Code::InvalidArgument | Code::NotFound) => {
+                self.journal.story(id).breaches.push(format!("a watch after {after} is refused: {status}"));
+                return Ok(());
+            }
+            Err(_) => return Err(after),
+        };
         // The end may have come on a stream that broke behind it.
         let mut is_over = !self.journal.story(id).ends.is_empty();
         while let Some(message) = stream.message().await.map_err(|_| after)? {
@@ -192,7 +198,7 @@ impl Client {
                     self.journal.story(id).ends("GetResult", answer.into_inner().outcome);
                     return self.has_ended();
                 }
-                Err(status) if status.code() == tonic::Code::NotFound => {
+                Err(status) if status.code() == Code::NotFound => {
                     let breach = format!("GetResult does not know it: {status}");
                     return self.journal.story(id).breaches.push(breach);
                 }
@@ -207,7 +213,7 @@ impl Client {
             match self.jobs.delete(v1::DeleteRequest { job_id: id.to_owned() }).await {
                 Ok(_) => break,
                 // Of an answer that was lost.
-                Err(status) if status.code() == tonic::Code::NotFound => break,
+                Err(status) if status.code() == Code::NotFound => break,
                 Err(_) => self.pause().await,
             }
         }
@@ -219,7 +225,7 @@ impl Client {
         let ids: Vec<_> = jobs.iter().map(|job| job.job_id.clone()).collect();
         let request = v1::BatchSubmitRequest { jobs, atomic: self.random.random() };
         while let Err(status) = self.jobs.batch_submit(request.clone()).await {
-            assert_ne!(status.code(), tonic::Code::InvalidArgument, "{status}");
+            assert_ne!(status.code(), Code::InvalidArgument, "{status}");
             self.pause().await;
         }
         for id in ids {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::server::ServerKind;
+use super::server::{ServerKind, directory};
 use super::{Failed, HIDDEN_COMMAND, Result};
 
 /// A running server. Dropping it ends the process.
@@ -77,6 +77,8 @@ impl Drop for ServerProcess {
     fn drop(&mut self) {
         // Waiting closes its input, which ends it; an error means that it has ended by itself.
         let _ = self.process.wait();
+        // Only a durable server has one.
+        let _ = fs::remove_dir_all(directory(self.process.id()));
     }
 }
 

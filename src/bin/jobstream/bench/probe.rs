@@ -18,6 +18,10 @@ pub(super) enum Probe {
     EchoIdle(ServerKind),
     /// Submit of an echo job, which runs as well.
     Submit,
+    /// The same, one in flight.
+    SubmitAlone,
+    /// Any of the others on a server with a log on disk.
+    Durable(OnDisk),
     /// Submit of a job that stays queued.
     Enqueue,
     /// Run of an echo job.
@@ -36,6 +40,26 @@ pub(super) enum Probe {
     WatchIdle,
 }
 
+/// What is measured with a log on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnDisk {
+    Submit,
+    SubmitAlone,
+    /// SubmitStream, this many jobs a message.
+    Stream(u32),
+}
+
+impl OnDisk {
+    /// The same in memory.
+    fn in_memory(self) -> Probe {
+        match self {
+            Self::Submit => Probe::Submit,
+            Self::SubmitAlone => Probe::SubmitAlone,
+            Self::Stream(jobs) => Probe::Stream(jobs),
+        }
+    }
+}
+
 impl Scenario {
     /// Its measurements.
     pub(super) fn probes(self) -> Vec<Probe> {
@@ -45,6 +69,10 @@ impl Scenario {
             Self::Run => vec![Probe::Run],
             Self::SubmitStream => vec![Probe::Stream(1), Probe::Stream(100)],
             Self::Remote => vec![Probe::Stream(100), Probe::RemoteStream(100)],
+            Self::Durable => {
+                let on_disk = [OnDisk::Submit, OnDisk::SubmitAlone, OnDisk::Stream(1), OnDisk::Stream(100)];
+                on_disk.into_iter().flat_map(|probe| [probe.in_memory(), Probe::Durable(probe)]).collect()
+            }
             Self::Watch => vec![Probe::Watch, Probe::WatchIdle],
             Self::Latency => vec![Probe::RunAlone],
             Self::Memory => vec![Probe::Memory],
@@ -61,6 +89,8 @@ impl Probe {
             Self::EchoAlone(kind) => format!("echo, one in flight{}", layout(kind)),
             Self::EchoIdle(kind) => format!("echo, idle stream{}", layout(kind)),
             Self::Submit => "submit".to_owned(),
+            Self::SubmitAlone => "submit, one in flight".to_owned(),
+            Self::Durable(probe) => format!("{}, on disk", probe.in_memory().name()),
             Self::Enqueue => "submit, stays queued".to_owned(),
             Self::Run => "run".to_owned(),
             Self::RunAlone => "run, one in flight".to_owned(),
@@ -79,7 +109,8 @@ impl Probe {
             Self::Echo(_) | Self::EchoAlone(_) | Self::EchoIdle(_) | Self::Memory => Vec::new(),
             Self::Submit | Self::Enqueue | Self::Run | Self::Watch => both(Self::Echo),
             Self::Stream(_) | Self::RemoteStream(_) => both(Self::Echo),
-            Self::RunAlone => both(Self::EchoAlone),
+            Self::RunAlone | Self::SubmitAlone => both(Self::EchoAlone),
+            Self::Durable(probe) => probe.in_memory().echoes(),
             Self::WatchIdle => both(Self::EchoIdle),
         }
     }
@@ -101,6 +132,7 @@ impl Probe {
     fn server(self) -> ServerKind {
         match self {
             Self::Echo(kind) | Self::EchoAlone(kind) | Self::EchoIdle(kind) => kind,
+            Self::Durable(_) => ServerKind::Durable,
             _ => ServerKind::Jobs,
         }
     }
@@ -108,6 +140,11 @@ impl Probe {
     /// Measures once, on a fresh server.
     pub(super) async fn measure(self, bench: &Bench) -> Result<Sample> {
         let server = ServerProcess::start(self.server())?;
+        let probe = if let Self::Durable(probe) = self { probe.in_memory() } else { self };
+        probe.measure_on(server, bench).await
+    }
+
+    async fn measure_on(self, server: ServerProcess, bench: &Bench) -> Result<Sample> {
         let load = Load {
             connections: bench.connections.get(),
             in_flight: bench.in_flight.get(),
@@ -120,6 +157,8 @@ impl Probe {
             Self::EchoAlone(_) => loop_of(jobs::echo()?, alone).await,
             Self::EchoIdle(_) => watch::idle_echo(&server, bench.watchers.get()).await,
             Self::Submit => loop_of(jobs::submit(jobs::ECHO_KIND)?, load).await,
+            Self::SubmitAlone => loop_of(jobs::submit(jobs::ECHO_KIND)?, alone).await,
+            Self::Durable(_) => Err(super::Failed::new("it is measured as the same in memory").into()),
             Self::Enqueue => loop_of(jobs::submit(jobs::IDLE_KIND)?, load).await,
             Self::Run => loop_of(jobs::run()?, load).await,
             Self::RunAlone => loop_of(jobs::run()?, alone).await,

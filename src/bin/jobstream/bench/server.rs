@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::thread;
 
@@ -25,6 +26,8 @@ const JOBS_MAX: u32 = 50_000_000;
 pub(crate) enum ServerKind {
     /// The whole job server, as `dev` starts it.
     Jobs,
+    /// The same with a log on disk.
+    Durable,
     /// The echo behind our listener: one runtime a core.
     Echo,
     /// The echo behind tonic's own server, on the multi-thread runtime.
@@ -50,7 +53,8 @@ pub(crate) fn serve(kind: ServerKind, port: u16) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match kind {
-            ServerKind::Jobs => serve_jobs(listener).await,
+            ServerKind::Jobs => serve_jobs(listener, None).await,
+            ServerKind::Durable => serve_jobs(listener, Some(&directory(process::id()))).await,
             ServerKind::Echo => serve_echo(listener).await,
             ServerKind::EchoStock => serve_stock_echo(listener).await,
             ServerKind::Worker => Ok(()),
@@ -70,11 +74,19 @@ async fn work(port: u16) -> Result<()> {
     Ok(())
 }
 
-async fn serve_jobs(listener: TcpListener) -> Result<()> {
+/// Where the durable server of this process keeps its log.
+pub(super) fn directory(process: u32) -> PathBuf {
+    std::env::temp_dir().join(format!("jobstream-bench-{process}"))
+}
+
+async fn serve_jobs(listener: TcpListener, directory: Option<&Path>) -> Result<()> {
     let mut options = EngineOptions::default();
     options.core.jobs_max = JOBS_MAX;
     options.core.job_bytes_max = u64::MAX;
-    let engine = Engine::start(options);
+    let engine = match directory {
+        Some(directory) => Engine::open(options, directory)?,
+        None => Engine::start(options),
+    };
     let worker = demo::add_to(Worker::new()).start(&engine)?;
     let server = Server::new(engine, ServerOptions::default()).with_worker(worker);
     server.run(listener, Shutdown::default()).await?;

@@ -1,0 +1,188 @@
+//! `jobstream log`: the directory of a server that is stopped. It never changes the log it looks at.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use jobstream::error::ErrorKind;
+use jobstream::log::{self, Options, Position, Report};
+use serde_json::{Value, json};
+
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::output::{Output, OutputFormat, Voice};
+
+const EXAMPLES: &str = "\
+The server of the directory must be stopped.
+
+Examples:
+  jobstream log verify /var/lib/jobstream
+  jobstream log dump /var/lib/jobstream | jq 'select(.sequence > 100)'
+  jobstream log salvage /var/lib/jobstream /var/lib/jobstream-saved";
+
+const VERIFY_EXAMPLES: &str = "\
+Ends with 10 if anything acknowledged is lost, and lists each place.
+
+Examples:
+  jobstream log verify /var/lib/jobstream";
+
+const DUMP_EXAMPLES: &str = "\
+One JSON object a line: where the entry is, and what it recorded. Payloads are
+left out. A gap in the sequences is where something is lost.
+
+Examples:
+  jobstream log dump /var/lib/jobstream | tail -1";
+
+const SALVAGE_EXAMPLES: &str = "\
+What was lost is only in the report: keep it, and keep DIR.
+
+Examples:
+  jobstream log salvage /var/lib/jobstream /var/lib/jobstream-saved";
+
+/// Check, read and save the log in a server's directory
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Log {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Say how whole a log is; changes nothing
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify(Verify),
+    /// Print every entry of a log
+    #[command(after_help = DUMP_EXAMPLES)]
+    Dump(Dump),
+    /// Copy all that is whole to a new log
+    #[command(after_help = SALVAGE_EXAMPLES)]
+    Salvage(Salvage),
+}
+
+#[derive(Debug, Args)]
+struct Verify {
+    /// Directory of the log
+    directory: PathBuf,
+    /// json, jsonl or table
+    #[arg(short, long, value_name = "FORMAT", hide_possible_values = true)]
+    output: Option<OutputFormat>,
+}
+
+#[derive(Debug, Args)]
+struct Dump {
+    /// Directory of the log
+    directory: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Salvage {
+    /// Directory of the log
+    directory: PathBuf,
+    /// Directory of the new log; made if it is not there
+    new: PathBuf,
+    /// json, jsonl or table
+    #[arg(short, long, value_name = "FORMAT", hide_possible_values = true)]
+    output: Option<OutputFormat>,
+}
+
+impl Log {
+    /// Runs the verb.
+    pub(crate) fn run(self, voice: Voice) -> Result<Exit> {
+        match self.verb {
+            Verb::Verify(Verify { directory, output }) => {
+                tell(&Output::new(voice, output), &log::verify(&directory).map_err(refused)?, None)
+            }
+            Verb::Dump(Dump { directory }) => dump(&Output::new(voice, None), &directory),
+            Verb::Salvage(Salvage { directory, new, output }) => {
+                let output = Output::new(voice, output);
+                let salvage = log::salvage(&directory, &new, &Options::default()).map_err(refused)?;
+                tell(&output, &salvage.report, Some(salvage.entries))
+            }
+        }
+    }
+}
+
+fn dump(output: &Output, directory: &Path) -> Result<Exit> {
+    let mut failed = None;
+    let report = log::dump(directory, |position, sequence, entry| {
+        output.json_line(&line(position, sequence, entry)).map_err(|error| {
+            failed = Some(error);
+            jobstream::error::Error::new(ErrorKind::Internal, "stdout is gone")
+        })
+    });
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let report = report.map_err(refused)?;
+    report.damages.iter().for_each(|damage| output.tell(&format!("damaged: {}", told(damage))));
+    Ok(exit(&report))
+}
+
+fn line(position: Position, sequence: u64, entry: &[u8]) -> Value {
+    let place = json!({"sequence": sequence, "segment": position.segment, "offset": position.offset, "bytes": entry.len()});
+    let said = jobstream::engine::entry_to_json(entry)
+        .unwrap_or_else(|error| json!({"unreadable": error.to_string()}));
+    let parts = [place, said].into_iter().filter_map(|part| part.as_object().cloned());
+    Value::Object(parts.flatten().collect())
+}
+
+/// Tells how whole a log is, and how many entries were saved if it was copied.
+fn tell(output: &Output, report: &Report, saved: Option<u64>) -> Result<Exit> {
+    let value = || {
+        let damages = report.damages.iter().map(|damage| {
+            json!({
+                "file": damage.file.display().to_string(),
+                "offset": damage.offset,
+                "entries_lost": damage.entries_lost,
+                "message": damage.message,
+            })
+        });
+        json!({
+            "segments": report.segments.len(),
+            "bytes": bytes(report),
+            "entries": report.entries,
+            "entry_bytes": report.entry_bytes,
+            "is_closed": report.is_closed,
+            "is_torn": report.is_torn,
+            "damages": damages.collect::<Vec<_>>(),
+            "saved": saved,
+        })
+    };
+    let mut pairs = vec![
+        ("segments", report.segments.len().to_string().into()),
+        ("bytes", bytes(report).to_string().into()),
+        ("entries", report.entries.to_string().into()),
+        ("entry bytes", report.entry_bytes.to_string().into()),
+        ("ended", ended(report).into()),
+        ("damages", report.damages.len().to_string().into()),
+    ];
+    pairs.extend(report.damages.iter().map(|damage| ("damaged", told(damage).into())));
+    pairs.extend(saved.map(|saved| ("saved", saved.to_string().into())));
+    output.thing(&pairs, value)?;
+    Ok(exit(report))
+}
+
+fn bytes(report: &Report) -> u64 {
+    report.segments.iter().map(|segment| segment.bytes).sum()
+}
+
+fn ended(report: &Report) -> &'static str {
+    match (report.is_closed, report.is_torn) {
+        (true, _) => "in good order",
+        (false, true) => "by a crash, with a batch cut short that was not acknowledged",
+        (false, false) => "by a crash",
+    }
+}
+
+fn told(damage: &log::Damage) -> String {
+    let log::Damage { file, offset, entries_lost, message } = damage;
+    format!("{}, byte {offset}: {message}; at least {entries_lost} entries lost", file.display())
+}
+
+fn exit(report: &Report) -> Exit {
+    if report.damages.is_empty() { Exit::Ok } else { Exit::Other }
+}
+
+fn refused(error: jobstream::error::Error) -> Error {
+    Error::new(Exit::Other, error.to_string())
+}
