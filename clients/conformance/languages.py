@@ -13,3 +13,6 @@ AGENTS = {
     "typescript": ["clients/typescript/run", "agent"],
     "java": ["clients/java/run", "agent"],
 }
+
+FAST_FLAGS = {"java": ["-XX:TieredStopAtLevel=4"]}
+"""What agents are started with to be measured: for the scenarios Java starts as fast as it can instead."""

@@ -57,6 +57,11 @@ class Raw:
         request = job_service.ListJobsRequest(labels=labels, page_size=1000)
         return list(self.jobs.ListJobs(request, timeout=10, wait_for_ready=True).jobs)
 
+    def of_kind(self, kind):
+        """The jobs of this kind."""
+        request = job_service.ListJobsRequest(kind=kind, page_size=1000)
+        return list(self.jobs.ListJobs(request, timeout=10, wait_for_ready=True).jobs)
+
     def workers(self, name):
         request = admin_service.ListWorkersRequest(page_size=1000)
         answer = self.admin.ListWorkers(request, timeout=10, wait_for_ready=True)

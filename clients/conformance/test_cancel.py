@@ -2,7 +2,7 @@
 
 import uuid
 
-from agent import as_json
+from agent import as_json, read_json
 
 
 def test_queued_job_is_cancelled_at_once(agent):
@@ -19,6 +19,14 @@ def test_running_job_sees_its_cancel(agent):
     assert agent.send("cancel", job_id=job_id, reason="enough").ok()["state"] in ("RUNNING", "CANCELLED")
     work.wait_cancelled(job_id)
     assert waiting.error("job_cancelled")["cancellation"] == {"reason": "enough", "forced": False}
+
+
+def test_value_returned_after_a_cancel_is_the_result(agent):
+    work = agent.work("deaf")
+    job_id = work.hold("deaf")
+    assert agent.send("cancel", job_id=job_id, reason="late", grace=20_000).ok()["state"] == "RUNNING"
+    agent.release(job_id, as_json("was nearly done"))
+    assert read_json(agent.result(job_id)) == "was nearly done"
 
 
 def test_handler_that_does_not_heed_is_ended_by_force(agent):

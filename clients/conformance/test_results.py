@@ -96,6 +96,13 @@ def test_wait_that_times_out_leaves_the_job_running(agent, server):
     assert read_json(agent.result(job_id, timeout=20_000)) == "went on"
 
 
+def test_many_submits_at_once_are_a_job_each(agent, server):
+    kind = agent.work("echo").kind("echo")
+    assert agent.send("load", kind=kind, jobs=50, in_flight=8).ok()["seconds"] > 0
+    answers = [read_json(agent.result(job.job_id)) for job in server.raw.of_kind(kind)]
+    assert sorted(answer["n"] for answer in answers) == list(range(50))
+
+
 def test_options_of_a_submit_arrive(agent, server):
     options = {"queue": "side", "priority": 7, "delay": 3_600_000, "timeout": 7_200_000, "attempt_timeout": 60_000}
     kept = {"max_attempts": 4, "retention": 90_000, "labels": {"a": "b"}, "headers": {"c": "d"}}

@@ -20,7 +20,7 @@ const (
 	slotsMax        = 100_000
 	defaultSlots    = 16
 	// defaultDrainTimeout is what running attempts get once the context of Run ended.
-	defaultDrainTimeout = 30 * time.Second
+	defaultDrainTimeout = 10 * time.Second
 	// letGoTimeout is what handlers get to return after their context ended with the worker.
 	letGoTimeout = 2 * time.Second
 	// settleTimeout is what the server gets to acknowledge the last reports.
@@ -67,7 +67,7 @@ func WithQueues(queues ...string) WorkerOption {
 }
 
 // WithDrainTimeout is how long running attempts may take once the context of [Worker.Run] ended, or a signal came.
-// Default 30 s.
+// Default 10 s.
 func WithDrainTimeout(timeout time.Duration) WorkerOption {
 	return func(w *Worker) { w.drainTimeout = timeout }
 }

@@ -1,10 +1,13 @@
 //! Commands of a caller: submit, result, state, cancel, watch.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use jobstream::client::{Client, ClientOptions, Job, JobRequest, WatchItem, WatchOptions};
 use jobstream::job::{JobId, Payload, RetryPolicy};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::Command;
 use crate::wire::{self, Answer, Refusal, millis};
@@ -36,6 +39,31 @@ pub(crate) async fn submit(client: &Client, body: &Value) -> Result<Job<Value>, 
         },
     };
     Ok(request.submit().await?)
+}
+
+pub(crate) async fn load(client: &Client, body: &Value) -> Answer {
+    let jobs = body["jobs"].as_u64().unwrap_or_default();
+    let in_flight = body["in_flight"].as_u64().unwrap_or(1) as usize;
+    let kind = wire::text(body, "kind").to_owned();
+    let began = Instant::now();
+    let numbers = Arc::new(AtomicU64::new(0));
+    let mut lanes = JoinSet::new();
+    for _ in 0..in_flight {
+        let (client, kind, numbers) = (client.clone(), kind.clone(), numbers.clone());
+        lanes.spawn(async move {
+            loop {
+                let number = numbers.fetch_add(1, Ordering::Relaxed);
+                if number >= jobs {
+                    return Ok::<_, Refusal>(());
+                }
+                client.job(&kind).json(&json!({"n": number}))?.submit::<Value>().await?;
+            }
+        });
+    }
+    for lane in lanes.join_all().await {
+        lane?;
+    }
+    Ok(json!({"seconds": began.elapsed().as_secs_f64()}))
 }
 
 fn with_options(mut request: JobRequest, body: &Value) -> Result<JobRequest, Refusal> {

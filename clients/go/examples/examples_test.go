@@ -43,6 +43,13 @@ func TestSubmitAndWaitPrintsAnExactResult(t *testing.T) {
 	}
 }
 
+func TestTourPrintsEventsAndTheResult(t *testing.T) {
+	said := run(t, "tour")
+	if !strings.Contains(said, "decoding") || !strings.HasSuffix(said, "resized to 640\n") {
+		t.Error(said)
+	}
+}
+
 func TestWatchWithResumeTellsEveryEventOnce(t *testing.T) {
 	said := run(t, "watch_with_resume")
 	before, after, isLeft := strings.Cut(said, "left after event 4\n")

@@ -6,7 +6,9 @@ import json
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import lines
@@ -40,6 +42,16 @@ class Agent:
         job = self.client.submit(line["kind"], given, returns=Payload, **lines.submit_options(line))
         self.handles[job.id] = job
         return {"job_id": job.id}
+
+    def load(self, line: Line) -> Line:
+        client = self.client
+        assert client is not None
+        began = time.perf_counter()
+        with ThreadPoolExecutor(line["in_flight"]) as threads:
+            submitted = threads.map(lambda number: client.submit(line["kind"], {"n": number}), range(line["jobs"]))
+            for _ in submitted:
+                pass
+        return {"seconds": time.perf_counter() - began}
 
     def result(self, line: Line) -> Line:
         payload = self.job(line).result(lines.seconds(line, "timeout"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -39,6 +40,19 @@ class Agent:
         job = await self.client.submit(line["kind"], given, returns=Payload, **lines.submit_options(line))
         self.handles[job.id] = job
         return {"job_id": job.id}
+
+    async def load(self, line: Line) -> Line:
+        client = self.client
+        assert client is not None
+        numbers = iter(range(line["jobs"]))
+
+        async def submit() -> None:
+            for number in numbers:
+                await client.submit(line["kind"], {"n": number})
+
+        began = time.perf_counter()
+        await asyncio.gather(*(submit() for _ in range(line["in_flight"])))
+        return {"seconds": time.perf_counter() - began}
 
     async def result(self, line: Line) -> Line:
         payload = await self.job(line).result(lines.seconds(line, "timeout"))

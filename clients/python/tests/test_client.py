@@ -17,9 +17,9 @@ from jobstream import (
     Client,
     ClientOptions,
     JobFailed,
-    JobstreamError,
     NotFinished,
     Payload,
+    ResultMismatch,
     RetryPolicy,
     StateChange,
     Unavailable,
@@ -42,7 +42,7 @@ def test_result_is_of_the_type_that_was_asked_for(client: Client) -> None:
 
 def test_result_of_another_type_says_so(client: Client) -> None:
     job = client.submit("demo.echo", {"hi": 1}, returns=Greeting)
-    with pytest.raises(JobstreamError, match=r"\$\.hi"):
+    with pytest.raises(ResultMismatch, match=r"\$\.hi"):
         job.result(10)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import runpy
 
 import pytest
 
@@ -13,6 +14,14 @@ from jobstream import Client, JobFailed
 def test_submit_and_wait(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     submit_and_wait.main(address)
     assert capsys.readouterr().out == "Greeting(hi='there')\n"
+
+
+def test_tour(address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("JOBSTREAM_ADDRESS", address)
+    runpy.run_module("examples.tour")
+    said = capsys.readouterr().out
+    assert "decoding" in said
+    assert said.endswith("resized to 640\n")
 
 
 def test_watch_with_resume(address: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,6 +36,8 @@ export class Commands {
         return this.#connect(command);
       case "submit":
         return this.#submit(command);
+      case "load":
+        return this.#load(command);
       case "result":
         return this.#job(command)
           .payload(renamed(command, { timeout: "timeout" }))
@@ -88,6 +90,19 @@ export class Commands {
     const job = await this.#client.submit(command["kind"] as string, input, renamed(command, SUBMIT));
     this.#jobs.set(job.id, job);
     return { job_id: job.id };
+  }
+
+  async #load({ kind, jobs, in_flight }: Command) {
+    const client = this.#client;
+    let submitted = 0;
+    const submitAll = async () => {
+      while (submitted < (jobs as number)) {
+        await client.submit(kind as string, { n: submitted++ });
+      }
+    };
+    const began = performance.now();
+    await Promise.all(Array.from({ length: in_flight as number }, submitAll));
+    return { seconds: (performance.now() - began) / 1000 };
   }
 
   #job(command: Command): Job {

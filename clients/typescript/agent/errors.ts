@@ -40,7 +40,8 @@ export function told(error: unknown): Record<string, unknown> {
     return { class: "job_failed", reason, message, failure: { reason, type, message: why, attempt, retryable } };
   }
   if (error instanceof JobCancelled) {
-    return { class: "job_cancelled", reason, message, cancellation: { reason, forced: error.forced } };
+    const { cancelReason, forced } = error;
+    return { class: "job_cancelled", reason, message, cancellation: { reason: cancelReason, forced } };
   }
   const name = CLASSES.find(([Class]) => error instanceof Class)?.[1] ?? "other";
   return { class: name, reason, message, violations: error.violations.map(({ field }) => field) };

@@ -79,18 +79,19 @@ export class JobFailed extends JobstreamError {
   }
 }
 
-/** The job ended CANCELLED. `reason` is the one given to `cancel`. */
+/** The job ended CANCELLED. */
 export class JobCancelled extends JobstreamError {
   override readonly name: string = "JobCancelled";
 
   constructor(
     readonly jobId: string,
-    reason: string,
+    /** The one given to `cancel`. */
+    readonly cancelReason: string,
     /** True if its handler did not stop in time and was ended by force. */
     readonly forced: boolean,
   ) {
-    const why = reason === "" ? "" : `: ${reason}`;
-    super(`job ${jobId} was cancelled${forced ? ", by force" : ""}${why}`, { reason });
+    const why = cancelReason === "" ? "" : `: ${cancelReason}`;
+    super(`job ${jobId} was cancelled${forced ? ", by force" : ""}${why}`);
   }
 }
 
@@ -112,6 +113,11 @@ export class ServerRestarted extends JobNotFound {
 /** The job is known, but its result is past its retention. */
 export class ResultExpired extends JobstreamError {
   override readonly name: string = "ResultExpired";
+}
+
+/** The job has a result that is not what its content type says; `payload()` gives it as it is. */
+export class ResultMismatch extends JobstreamError {
+  override readonly name: string = "ResultMismatch";
 }
 
 /** The id belongs to a job with another spec. */

@@ -15,7 +15,8 @@ test.after(() => server.stop());
 
 function example(name: string): ChildProcess {
   const path = new URL(`../examples/${name}.js`, import.meta.url).pathname;
-  return spawn(process.execPath, [path, server.address], { stdio: ["ignore", "pipe", "inherit"] });
+  const env = { ...process.env, JOBSTREAM_ADDRESS: server.address };
+  return spawn(process.execPath, [path, server.address], { env, stdio: ["ignore", "pipe", "inherit"] });
 }
 
 /** All that it prints, and its exit status. */
@@ -43,6 +44,12 @@ test("examples: worker, submit_and_wait and watch_with_resume together", async (
   worker.kill("SIGTERM");
   assert.deepEqual(await drained, ["drained"]);
   assert.deepEqual(await ended, [0, null]);
+});
+
+test("example: tour", async () => {
+  const [printed, status] = await run(example("tour"));
+  assert.equal(status, 0);
+  assert.match(printed, /message: 'decoding'[^]*\nresized to 640\n$/);
 });
 
 test("example: streaming_output", async () => {

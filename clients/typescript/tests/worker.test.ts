@@ -126,7 +126,7 @@ test("a cancel ends the signal, and what is thrown then counts as stopped", asyn
   await job.cancel({ reason: "enough" });
   await assert.rejects(
     job.result(),
-    (error) => error instanceof JobCancelled && !error.forced && error.reason === "enough",
+    (error) => error instanceof JobCancelled && !error.forced && error.cancelReason === "enough",
   );
   assert.equal((reasons[0] as Error).name, "AbortError");
 });

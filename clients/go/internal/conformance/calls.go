@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"sync/atomic"
+	"time"
 
 	"github.com/jobstream/jobstream/clients/go"
 )
@@ -48,6 +50,27 @@ func (a *agent) submit(ctx context.Context, c *command) (any, error) {
 	defer a.mu.Unlock()
 	a.jobs[job.ID()] = submitted{client, job}
 	return map[string]any{"job_id": job.ID()}, nil
+}
+
+func (a *agent) load(ctx context.Context, c *command) (any, error) {
+	client := a.present()
+	began := time.Now()
+	var submitted atomic.Int64
+	failures := make(chan error, c.InFlight)
+	for range c.InFlight {
+		go func() {
+			var err error
+			for n := submitted.Add(1) - 1; n < c.Jobs && err == nil; n = submitted.Add(1) - 1 {
+				_, err = jobstream.Submit[any](ctx, client, c.Kind, map[string]int64{"n": n})
+			}
+			failures <- err
+		}()
+	}
+	var err error
+	for range c.InFlight {
+		err = errors.Join(err, <-failures)
+	}
+	return map[string]any{"seconds": time.Since(began).Seconds()}, err
 }
 
 func (a *agent) result(ctx context.Context, c *command) (any, error) {

@@ -33,6 +33,9 @@ type command struct {
 	Labels         map[string]string `json:"labels"`
 	Headers        map[string]string `json:"headers"`
 
+	Jobs     int64 `json:"jobs"`
+	InFlight int   `json:"in_flight"`
+
 	Reason    string  `json:"reason"`
 	Grace     *millis `json:"grace"`
 	After     uint32  `json:"after"`

@@ -106,6 +106,10 @@ class ResultExpired(JobstreamError):
     """The job is known, its result is past its retention."""
 
 
+class ResultMismatch(JobstreamError):
+    """The job has a result that the wanted type does not fit; `returns=Payload` gives it as it is."""
+
+
 class JobIdReused(JobstreamError):
     """The id belongs to a job with another spec."""
 

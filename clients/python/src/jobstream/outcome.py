@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from .errors import JobCancelled, JobFailed, JobstreamError
+from .errors import JobCancelled, JobFailed, JobstreamError, ResultMismatch
 from .payload import BadPayload, Payload, decode_as
 from .times import from_timestamp
 from .v1 import job_pb2
@@ -76,14 +76,14 @@ def read_failure(failure: job_pb2.Failure) -> Failure:
 def read_outcome(job_id: str, outcome: job_pb2.Outcome, wanted: type[T]) -> T:
     """The result of a job that ended.
 
-    Raises JobFailed, JobCancelled, and JobstreamError if the result does not fit the type.
+    Raises JobFailed, JobCancelled, and ResultMismatch if the result does not fit the type.
     """
     match outcome.WhichOneof("end"):
         case "result":
             try:
                 return decode_as(Payload.from_proto(outcome.result), wanted)
             except BadPayload as error:
-                raise JobstreamError(f"job {job_id} succeeded, but its result is another: {error}") from error
+                raise ResultMismatch(f"job {job_id} succeeded, but its result is another: {error}") from error
         case "failure":
             raise JobFailed(job_id, read_failure(outcome.failure))
         case "cancellation":

@@ -3,7 +3,7 @@
 import { type JobState, type Outcome, readState } from "../data/outcome.js";
 import type { Payload } from "../data/payload.js";
 import { optionalDuration } from "../data/span.js";
-import { JobCancelled, JobFailed, JobstreamError } from "../errors.js";
+import { JobCancelled, JobFailed, ResultMismatch } from "../errors.js";
 import { type Boot, explain } from "./boots.js";
 import type { Calls } from "./calls.js";
 import type { JobEvent } from "./events.js";
@@ -39,8 +39,7 @@ export class Job<Out = unknown> {
    * It is not checked to be an `Out`.
    *
    * @throws JobFailed, JobCancelled, NotFinished, JobNotFound, ServerRestarted, ResultExpired; Unavailable after
-   *   `patience` without a word of the server; JobstreamError with reason `UNREADABLE` if the result is not what its
-   *   content type says.
+   *   `patience` without a word of the server; ResultMismatch if the result is not what its content type says.
    */
   async result(options: ResultOptions = {}): Promise<Out> {
     const payload = await this.payload(options);
@@ -48,7 +47,7 @@ export class Job<Out = unknown> {
       return payload.value() as Out;
     } catch (cause) {
       const message = `the result of job ${this.id} is no ${payload.contentType}: read it with payload()`;
-      throw new JobstreamError(message, { reason: "UNREADABLE", cause });
+      throw new ResultMismatch(message, { cause });
     }
   }
 

@@ -16,12 +16,7 @@ import {
   type StatusCode,
   Unavailable,
 } from "../errors.js";
-import {
-  BadRequestSchema,
-  type ErrorInfo,
-  ErrorInfoSchema,
-  RetryInfoSchema,
-} from "../gen/google/rpc/error_details_pb.js";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb.js";
 
 const DOMAIN = "jobstream";
 
@@ -81,7 +76,7 @@ export function readError(thrown: unknown, address: string): unknown {
     reason,
     metadata: info?.metadata,
     retryAfter: retryAfter(thrown),
-    violations: violations(thrown, info),
+    violations: violations(thrown),
     cause: thrown,
   };
   const Class = BY_REASON[reason] ?? BY_CODE[thrown.code] ?? JobstreamError;
@@ -107,10 +102,7 @@ function retryAfter(error: ConnectError): number | undefined {
   return info && spanOf(info.retryDelay);
 }
 
-function violations(error: ConnectError, info: ErrorInfo | undefined) {
+function violations(error: ConnectError) {
   const listed = error.findDetails(BadRequestSchema).flatMap(({ fieldViolations }) => fieldViolations);
-  // The one rule that payloads break is told with the reason alone.
-  const field = info?.reason === "PAYLOAD_TOO_LARGE" ? info.metadata["field"] : undefined;
-  const told = field === undefined ? listed : [{ field, description: error.rawMessage }];
-  return told.map(({ field, description }) => ({ field, description }));
+  return listed.map(({ field, description }) => ({ field, description }));
 }

@@ -12,7 +12,7 @@ export interface WorkerOptions {
   readonly queues?: readonly string[] | undefined;
   /** How many attempts run at a time, 1 to 100 000. Default 16. */
   readonly slots?: number | undefined;
-  /** Milliseconds that running attempts get to finish after a signal; the rest is given back. Default 30 000. */
+  /** Milliseconds that running attempts get to finish after a signal; the rest is given back. Default 10 000. */
   readonly drainTimeout?: number | undefined;
   /** Called each time it connected. */
   readonly onConnected?: ((connected: Connected) => void) | undefined;
@@ -44,7 +44,7 @@ export function readWorkerOptions(options: WorkerOptions) {
     slots,
     name: options.name ?? defaultName(),
     queues: [...(options.queues ?? [])],
-    drainTimeout: span("drainTimeout", options.drainTimeout, 30_000),
+    drainTimeout: span("drainTimeout", options.drainTimeout, 10_000),
   };
 }
 

@@ -18,7 +18,7 @@ from .desk import Desk
 from .handlers import Handler
 from .ledger import Ledger
 from .session import Session
-from .worker import DRAIN_TIMEOUT, SIGNALS, OnConnect, Roster
+from .worker import DRAIN_TIMEOUT, SIGNALS, SLOTS, OnConnect, Roster
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -35,7 +35,7 @@ class AsyncWorker:
         client: AsyncClient,
         name: str,
         queues: Iterable[str] = (),
-        slots: int = 1,
+        slots: int = SLOTS,
         *,
         drain_timeout: Span = DRAIN_TIMEOUT,
         on_connect: OnConnect | None = None,

@@ -23,6 +23,7 @@ from .ledger import Ledger
 from .session import Session
 
 PROTOCOL_VERSION = 1
+SLOTS = 16
 DRAIN_TIMEOUT = 10.0
 """Seconds running attempts may take after a signal."""
 SIGNAL_LATENCY = 0.2
@@ -95,7 +96,7 @@ class Worker:
         client: Client,
         name: str,
         queues: Iterable[str] = (),
-        slots: int = 1,
+        slots: int = SLOTS,
         *,
         drain_timeout: Span = DRAIN_TIMEOUT,
         on_connect: OnConnect | None = None,

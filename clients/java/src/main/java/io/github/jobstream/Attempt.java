@@ -79,8 +79,7 @@ final class Attempt implements Runnable, JobContext {
                 finish();
             }
         } catch (Throwable thrown) {
-            boolean isOwnWord = thrown instanceof PermanentException || thrown instanceof Error;
-            return stop != Stop.NONE && !isOwnWord ? given() : AttemptEnds.failed(thrown);
+            return stop != Stop.NONE && !(thrown instanceof Error) ? given() : AttemptEnds.failed(thrown);
         }
         return complete(result);
     }

@@ -204,7 +204,7 @@ public final class Worker implements AutoCloseable {
         private final Map<String, HandlerEntry> handlers = new LinkedHashMap<>();
         private final List<String> queues = new ArrayList<>();
         private String name = "java";
-        private int slots = Runtime.getRuntime().availableProcessors();
+        private int slots = 16;
         private Duration drainTimeout = Duration.ofSeconds(10);
         private boolean drainOnSignals = true;
         private ExecutorService executor;
@@ -226,7 +226,7 @@ public final class Worker implements AutoCloseable {
             return this;
         }
 
-        /** How many attempts run at a time, at most 100,000. Default: one for each processor. */
+        /** How many attempts run at a time, at most 100,000. Default 16. */
         public Builder slots(int slots) {
             if (slots < 1) {
                 throw new IllegalArgumentException("slots is " + slots + ": use 1 or more");

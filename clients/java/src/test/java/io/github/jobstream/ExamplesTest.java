@@ -33,9 +33,10 @@ class ExamplesTest {
     private Process run(String example) throws IOException {
         String java = ProcessHandle.current().info().command().orElse("java");
         String classPath = System.getProperty("java.class.path");
-        return new ProcessBuilder(java, "-XX:TieredStopAtLevel=1", "-cp", classPath, example, server.address())
-                .redirectError(ProcessBuilder.Redirect.INHERIT)
-                .start();
+        ProcessBuilder builder =
+                new ProcessBuilder(java, "-XX:TieredStopAtLevel=1", "-cp", classPath, example, server.address());
+        builder.environment().put("JOBSTREAM_ADDRESS", server.address());
+        return builder.redirectError(ProcessBuilder.Redirect.INHERIT).start();
     }
 
     private static BufferedReader output(Process process) {
@@ -68,6 +69,13 @@ class ExamplesTest {
             assertEquals(0, worker.waitFor());
             assertEquals("{\"width\":8,\"height\":6}", running.payload().asText(), "what ran was finished");
         }
+    }
+
+    @Test
+    void tourPrintsEventsAndTheResult() throws Exception {
+        List<String> lines = linesOf("Tour");
+        assertTrue(lines.stream().anyMatch(line -> line.contains("decoding")), lines::toString);
+        assertEquals("resized to 640", lines.get(lines.size() - 1));
     }
 
     @Test

@@ -15,11 +15,15 @@ import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.stream.IntStream;
 
 /** Does what lines on stdin say, with the client; see clients/conformance/README.md. */
 public final class Agent {
@@ -36,6 +40,10 @@ public final class Agent {
     record Command(int id, JsonNode fields, Agent agent) {
         Optional<Duration> duration(String name) {
             return Optional.ofNullable(fields.get(name)).map(millis -> Duration.ofMillis(millis.longValue()));
+        }
+
+        int number(String name) {
+            return fields.required(name).intValue();
         }
 
         String text(String name) {
@@ -85,6 +93,7 @@ public final class Agent {
         return switch (command.text("op")) {
             case "connect" -> connect(command);
             case "submit" -> submit(command);
+            case "load" -> load(command);
             case "result" -> result(command);
             case "state" -> state(job(command).state());
             case "cancel" -> cancel(command);
@@ -112,6 +121,24 @@ public final class Agent {
         Job<Object> job = present.submit(command.text("kind"), input, Object.class, options -> fill(options, command));
         jobs.put(job.id(), new Submitted(present, job));
         return Values.object().put("job_id", job.id());
+    }
+
+    private ObjectNode load(Command command) throws Exception {
+        Client present = client;
+        String kind = command.text("kind");
+        List<Callable<Job<Object>>> submits = IntStream.range(0, command.number("jobs"))
+                .<Callable<Job<Object>>>mapToObj(n -> () -> present.submit(kind, Map.of("n", n)))
+                .toList();
+        ExecutorService threads = Executors.newFixedThreadPool(command.number("in_flight"));
+        try {
+            long began = System.nanoTime();
+            for (Future<?> submitted : threads.invokeAll(submits)) {
+                submitted.get();
+            }
+            return Values.object().put("seconds", (System.nanoTime() - began) / 1e9);
+        } finally {
+            threads.shutdown();
+        }
     }
 
     private static void fill(SubmitOptions options, Command command) {
