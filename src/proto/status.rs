@@ -75,13 +75,7 @@ fn explain(error: &Error, boot_id: &str) -> Explained {
     match error.kind() {
         ErrorKind::InvalidField(violations) => Explained::new(Code::InvalidArgument, "INVALID_FIELD")
             .detail(|details| details.set_bad_request(field_violations(violations))),
-        ErrorKind::PayloadTooLarge { field, size, limit } => {
-            Explained::new(Code::InvalidArgument, "PAYLOAD_TOO_LARGE")
-                .fact("field", field)
-                .fact("size", size)
-                .fact("limit", limit)
-                .detail(|details| details.set_bad_request(vec![FieldViolation::new(field, message)]))
-        }
+        ErrorKind::PayloadTooLarge { field, size, limit } => too_large(field, *size, *limit, message),
         ErrorKind::JobNotFound(id) => Explained::new(Code::NotFound, "JOB_NOT_FOUND")
             .fact("boot_id", boot_id)
             .resource(JOB_TYPE, id, message),
@@ -130,6 +124,14 @@ fn explain(error: &Error, boot_id: &str) -> Explained {
         ErrorKind::DeadlineExceeded => Explained::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
         ErrorKind::Internal => internal(message),
     }
+}
+
+fn too_large(field: &str, size: usize, limit: usize, message: &str) -> Explained {
+    Explained::new(Code::InvalidArgument, "PAYLOAD_TOO_LARGE")
+        .fact("field", field)
+        .fact("size", size)
+        .fact("limit", limit)
+        .detail(|details| details.set_bad_request(vec![FieldViolation::new(field, message)]))
 }
 
 /// A bug: the caller gets an id that is also in the server's log, beside what happened.
