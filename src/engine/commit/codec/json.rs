@@ -40,6 +40,10 @@ fn record(record: &Record) -> Value {
             Value::Object(value)
         }
         Record::Reported(id, reported) => Value::Object(event("reported", &id.to_string(), reported)),
+        Record::Dropped(id, ranges) => {
+            let gaps: Vec<_> = ranges.iter().map(|[_, from, to]| [*from, *to]).collect();
+            json!({"record": "dropped", "job_id": id.to_string(), "gaps": gaps})
+        }
         Record::Removed(id, expired) => json!({
             "record": "removed",
             "job_id": id.to_string(),
