@@ -27,6 +27,9 @@ const SILENT_PINGS_MAX: u32 = 3;
 /// Shortest silence that ends a connection, whatever the server says of its pings.
 const SILENCE_MIN: Duration = Duration::from_millis(50);
 
+/// What the server's own word gets to arrive before an attempt whose cancel was not heeded is ended without it.
+const FORCE_MARGIN: Duration = Duration::from_millis(250);
+
 /// What one connection needs beside its stream.
 struct Talk {
     link: Link,
@@ -178,8 +181,8 @@ impl Remote {
         }
         let force_after = span(cancel.force_after);
         self.desk.end(lease, Stop::Cancel(force_after));
-        // The server says so too, if it can be heard then.
-        self.desk.force_in(lease, force_after);
+        // The server says so first, if it can be heard then: the job's end is to tell that it was forced.
+        self.desk.force_in(lease, force_after.saturating_add(FORCE_MARGIN));
     }
 
     fn acknowledge(&self, ack: &v1::ReportAck) {
