@@ -276,6 +276,9 @@ impl Engine {
 
     /// Waits until everything that was seen until now is on disk; at once without a log.
     ///
+    /// Calls of this handle that change something have waited for it when they answer. Those that read, and watches, may
+    /// show what is not on disk yet; a [`Server`](crate::server::Server) holds that back.
+    ///
     /// # Errors
     ///
     /// `LogFailed`.
