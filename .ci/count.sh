@@ -38,8 +38,10 @@ guard() {
 suite() {
   local name=$1 counter=$2 start=$SECONDS status=0 counts
   shift 2
-  bounded "$@" 2>&1 </dev/null | tee "$log"
-  status=${PIPESTATUS[0]}
+  # To a file, not a pipe: a process that a failed test left behind would keep a pipe open for ever.
+  status=0
+  bounded "$@" >"$log" 2>&1 </dev/null || status=$?
+  cat "$log"
   read -r -a counts < <("$counter" <"$log")
   passed=$((passed + counts[0]))
   failed=$((failed + counts[1]))

@@ -1,9 +1,8 @@
-"""The client against a real server: types, close, threads, forks and tasks."""
+"""The client against a real server: types, close, threads and tasks."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -95,22 +94,6 @@ def test_closed_watch_ends_its_reader(client: Client) -> None:
     assert next(watch).sequence == 1  # type: ignore[union-attr]
     threading.Timer(0.05, watch.close).start()
     assert list(watch) == []
-
-
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_child_of_a_fork_connects_anew(address: str) -> None:
-    client = Client(address)
-    reader, writer = os.pipe()
-    if (child := os.fork()) == 0:
-        try:
-            os.write(writer, str(client.submit("demo.echo", "from the child").result(20)).encode())
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
-    os.close(writer)
-    assert os.read(reader, 100) == b"from the child"
-    assert client.submit("demo.echo", "from the parent").result(10) == "from the parent"
-    client.close()
 
 
 def test_wait_survives_a_server_that_comes_late() -> None:

@@ -32,7 +32,7 @@ class Client:
     `address` is such as `http://127.0.0.1:7070`, `https://jobs.example.com` or `host:port`; `https` is TLS. Default:
     the environment's JOBSTREAM_ADDRESS, else http://127.0.0.1:7070.
 
-    Closing it, by `close` or at the end of a `with`, never touches jobs. After a fork the child connects anew.
+    Closing it, by `close` or at the end of a `with`, never touches jobs. Make clients after a fork, not before.
     """
 
     def __init__(self, address: str | None = None, options: ClientOptions | None = None) -> None:
