@@ -13,6 +13,7 @@ mod router;
 mod run;
 mod serve;
 mod tally;
+mod trailers;
 
 pub use crate::rpc::{ConnectionInfo, Deadline};
 pub use deadline::{DeadlineFuture, DeadlineLayer, DeadlineService};

@@ -6,11 +6,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use http_body::{Body as _, Frame, SizeHint};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
+use super::trailers::trailers;
 use crate::engine::{Engine, Position};
 use crate::error::Error;
 use crate::proto::status::to_status;
@@ -136,12 +137,7 @@ impl DurableBody {
     fn fail(&mut self, error: &Error) -> Frame<Bytes> {
         self.inner = Body::empty();
         (self.held, self.is_over) = (None, true);
-        let mut trailers = HeaderMap::new();
-        let status = to_status(error, self.engine.boot_id());
-        if let Err(status) = status.add_header(&mut trailers) {
-            tracing::error!(%status, "could not encode the status of a failed log");
-        }
-        Frame::trailers(trailers)
+        trailers(&to_status(error, self.engine.boot_id()))
     }
 }
 

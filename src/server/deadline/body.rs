@@ -6,12 +6,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
 
 use super::Timer;
+use crate::server::trailers::trailers;
 
 /// What is left of a timed response.
 #[derive(Debug)]
@@ -30,11 +30,7 @@ impl DeadlineBody {
     fn expire(&mut self, timer: Timer) -> Frame<Bytes> {
         // The rest of the answer is dropped now, so that its producer stops with it.
         self.inner = Body::empty();
-        let mut trailers = HeaderMap::new();
-        if let Err(status) = timer.status().add_header(&mut trailers) {
-            tracing::error!(%status, "could not encode the deadline status");
-        }
-        Frame::trailers(trailers)
+        trailers(&timer.status())
     }
 }
 

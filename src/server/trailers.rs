@@ -1,0 +1,15 @@
+//! The end of an answer that began well: a status as its trailers.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Frame;
+use tonic::Status;
+
+/// The frame that ends a body with this status.
+pub(super) fn trailers(status: &Status) -> Frame<Bytes> {
+    let mut trailers = HeaderMap::new();
+    if let Err(error) = status.add_header(&mut trailers) {
+        tracing::error!(%error, "could not encode the status that ends an answer");
+    }
+    Frame::trailers(trailers)
+}
