@@ -23,7 +23,16 @@ impl Backoff {
     /// The next pause: chance, so that clients which lost the same server do not come back together, and what the
     /// server asks for on top, so that it is never undercut.
     pub(crate) fn pause(&mut self, asked: Option<Duration>) -> Duration {
-        let pause = self.full.mul_f64(rand::random());
+        self.share_of_pause(rand::random(), asked)
+    }
+
+    /// Begins anew with the shortest pause.
+    pub(crate) fn reset(&mut self) {
+        *self = Self::new(self.options);
+    }
+
+    fn share_of_pause(&mut self, share: f64, asked: Option<Duration>) -> Duration {
+        let pause = self.full.mul_f64(share);
         self.full = self.full.saturating_mul(2).min(self.options.longest_pause);
         pause.saturating_add(asked.unwrap_or_default())
     }
@@ -32,7 +41,6 @@ impl Backoff {
 /// How long a watch or a wait has been without a word of the server, and how long it may be.
 #[derive(Debug)]
 pub(crate) struct Endurance {
-    retry: RetryOptions,
     patience: Duration,
     backoff: Backoff,
     lost_since: Option<Instant>,
@@ -41,13 +49,13 @@ pub(crate) struct Endurance {
 impl Endurance {
     pub(crate) fn new(options: &ClientOptions) -> Self {
         let ClientOptions { retry, patience, .. } = *options;
-        Self { retry, patience, backoff: Backoff::new(retry), lost_since: None }
+        Self { patience, backoff: Backoff::new(retry), lost_since: None }
     }
 
     /// The server spoke.
     pub(crate) fn renew(&mut self) {
         if self.lost_since.take().is_some() {
-            self.backoff = Backoff::new(self.retry);
+            self.backoff.reset();
         }
     }
 
@@ -104,6 +112,20 @@ mod tests {
         let pause = Backoff::new(OPTIONS).pause(Some(Duration::from_secs(7)));
         assert!(pause >= Duration::from_secs(7) && pause <= Duration::from_millis(7100), "{pause:?}");
         assert_eq!(Backoff::new(OPTIONS).pause(Some(Duration::MAX)), Duration::MAX);
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_begin_anew() {
+        let (first_pause, longest_pause) = (Duration::from_millis(50), Duration::from_secs(5));
+        let mut backoff = Backoff::new(RetryOptions { first_pause, longest_pause, ..OPTIONS });
+        let pauses: Vec<_> = (0..9).map(|_| backoff.share_of_pause(1.0, None).as_millis()).collect();
+        assert_eq!(pauses, [50, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        backoff.reset();
+        assert_eq!(backoff.share_of_pause(1.0, None), first_pause);
+        backoff.reset();
+        let asked = Some(Duration::from_secs(3));
+        assert_eq!(backoff.share_of_pause(0.5, asked), Duration::from_millis(3025));
+        assert_eq!(backoff.share_of_pause(0.0, None), Duration::ZERO);
     }
 
     fn away() -> Error {

@@ -1,6 +1,5 @@
 //! A worker of a server elsewhere: one stream for each set of handlers with common slots, kept connected.
 
-mod backoff;
 mod conversation;
 mod ledger;
 mod request;
@@ -21,17 +20,19 @@ use super::desk::Desk;
 use super::running::{Board, Signals};
 use super::setup::Part;
 use super::{RunningWorker, Worker, WorkerEnd, WorkerStatus};
-use crate::client::Client;
+use crate::client::backoff::Backoff;
+use crate::client::{Client, RetryOptions};
 use crate::engine::InlineHandler;
 use crate::error::Result;
 use crate::job::Kind;
 use crate::proto::v1;
 use crate::proto::v1::worker_service_client::WorkerServiceClient;
-use backoff::Backoff;
 pub(super) use ledger::Ledger;
 
 const PROTOCOL_VERSION: u32 = 1;
 const SDK: &str = concat!("rust/", env!("CARGO_PKG_VERSION"));
+/// Most of the first pause before it connects again.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// What handlers that were ended by force get to let go of their task.
 const FORCE_TIME_MAX: Duration = Duration::from_secs(2);
 /// What the server gets to acknowledge the last reports of a worker that ends.
@@ -180,7 +181,11 @@ impl Remote {
     /// Connects, and again whenever the connection broke. Answers why no further try could help; `None` if none is
     /// needed.
     async fn keep_connected(&self) -> Option<Status> {
-        let mut backoff = Backoff::new(self.options.reconnect_pause_max);
+        let mut backoff = Backoff::new(RetryOptions {
+            first_pause: FIRST_PAUSE,
+            longest_pause: self.options.reconnect_pause_max,
+            tries_max: u32::MAX,
+        });
         loop {
             let began = Instant::now();
             let ended = self.converse().await;
@@ -195,8 +200,8 @@ impl Remote {
             if began.elapsed() > self.options.reconnect_pause_max {
                 backoff.reset();
             }
-            let asked = status.get_details_retry_info().and_then(|info| info.retry_delay).unwrap_or_default();
-            let pause = backoff.next(rand::random(), asked);
+            let asked = status.get_details_retry_info().and_then(|info| info.retry_delay);
+            let pause = backoff.pause(asked);
             tracing::info!(worker = %self.hello.name, ?pause, %status, "connects again");
             self.post(WorkerStatus::Connecting { why: reason(&status) });
             tokio::select! {
