@@ -146,6 +146,11 @@ impl Engine {
         Ok(submission)
     }
 
+    /// [`Engine::submit`], for those whose answer waits for the disk anyway.
+    pub(crate) fn submit_now(&self, job: NewJob) -> Result<Submission> {
+        self.accept(job).map(|(submission, _)| submission)
+    }
+
     fn accept(&self, job: NewJob) -> Result<(Submission, JobKey)> {
         let id = job.id.unwrap_or_else(JobId::mint);
         self.command(|state, now, effects| {
@@ -303,6 +308,15 @@ impl Engine {
         self.command(|state, now, effects| state.core.end_attempt(now, session, lease, end, effects))
     }
 
+    /// Ends attempts that nobody has to be told about: a lease that was lost meanwhile has been answered by Core.
+    fn end_attempts(&self, session: SessionKey, ends: Vec<(LeaseId, AttemptEnd)>) {
+        self.command(|state, now, effects| {
+            for (lease, end) in ends {
+                let _ = state.core.end_attempt(now, session, lease, end, effects);
+            }
+        });
+    }
+
     fn report(&self, session: SessionKey, lease: LeaseId, report: Report) -> Result<()> {
         self.command(|state, now, effects| state.core.report(now, session, lease, report, effects))
     }
@@ -358,7 +372,7 @@ impl Engine {
                 commit.append(now, &records);
             }
             // What runs inline has run before its beginning is on disk.
-            (answer, state.sort(effects, commit.is_none()))
+            (answer, state.sort(effects, self.position(), commit.is_none()))
         };
         self.deliver(delivery);
         answer

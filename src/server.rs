@@ -9,6 +9,7 @@ mod durable;
 mod edge;
 mod limits;
 mod listener;
+mod relay;
 mod router;
 mod run;
 mod serve;

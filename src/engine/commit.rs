@@ -12,7 +12,7 @@ mod waiters;
 mod writer;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 
@@ -30,6 +30,9 @@ use waiters::Waiters;
 /// Bytes of entries that may be queued before whoever makes more is held back. While they are written, as many again may
 /// be queued: both together stay within what [`crate::log::Options::reserve_bytes`] keeps for the ends of running jobs.
 pub(super) const QUEUE_BYTES_MAX: usize = 8 << 20;
+
+/// Bytes of entries that wait for somebody to wait for them: with more, they are written unasked.
+const UNASKED_BYTES_MAX: usize = 1 << 20;
 
 /// Where entries go. Calls block, and come from one thread.
 pub(crate) trait Log: Send {
@@ -85,6 +88,8 @@ pub(super) struct Commit {
 
 struct Shared {
     queue: Mutex<Queue>,
+    /// How many entries were ever queued; changed under the queue's lock.
+    appended: AtomicU64,
     /// Told when there is something to write, or nothing more comes.
     queued: Condvar,
     waiters: Waiters,
@@ -107,7 +112,10 @@ enum Takes {
 struct Queue {
     entries: Vec<Vec<u8>>,
     bytes: usize,
-    appended: u64,
+    /// The latest position that somebody waits for. What comes after it can wait for more to be written with.
+    asked: Position,
+    /// The writer waits without looking by itself.
+    is_asleep: bool,
     /// Where checkpoints begin and end.
     marks: Vec<Mark>,
     is_closed: bool,
@@ -121,6 +129,13 @@ impl Queue {
     fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.marks.is_empty()
     }
+
+    /// Whether what is queued is to be written now; `appended` is where it ends.
+    fn is_urgent(&self, appended: Position) -> bool {
+        let first = Position(appended.0 - self.entries.len() as u64);
+        let is_asked = self.asked > first || self.is_closed || !self.marks.is_empty();
+        (is_asked || self.bytes > UNASKED_BYTES_MAX) && !self.is_empty()
+    }
 }
 
 impl Commit {
@@ -128,6 +143,7 @@ impl Commit {
     pub(super) fn start(log: Box<dyn Log>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
+            appended: AtomicU64::new(0),
             queued: Condvar::new(),
             waiters: Waiters::default(),
             takes: AtomicU8::new(Takes::All as u8),
@@ -145,30 +161,38 @@ impl Commit {
         let mut entries = Vec::new();
         encode(now, records, &mut entries);
         let mut queue = self.shared.queue.lock();
-        queue.appended += entries.len() as u64;
+        self.shared.appended.fetch_add(entries.len() as u64, Ordering::Relaxed);
         if queue.is_over {
             return;
         }
         queue.bytes += entries.iter().map(Vec::len).sum::<usize>();
-        let was_empty = queue.entries.is_empty();
         queue.entries.append(&mut entries);
-        if was_empty {
+        if queue.is_asleep || queue.bytes > UNASKED_BYTES_MAX {
             self.shared.queued.notify_one();
         }
     }
 
     /// What is durable once everything queued so far is.
     pub(super) fn position(&self) -> Position {
-        Position(self.shared.queue.lock().appended)
+        self.shared.appended()
     }
 
-    /// Waits until the position is durable.
+    /// Waits until the position is durable, and has it written soon.
     ///
     /// # Errors
     ///
     /// `LogFailed`: it never will be.
     pub(super) fn poll_durable(&self, position: Position, context: &Context<'_>) -> Poll<Result<()>> {
-        self.shared.waiters.poll(position, context)
+        self.poll_durable_until(position, position, context)
+    }
+
+    /// Waits until the first position is durable, and has all up to the last one written soon.
+    fn poll_durable_until(&self, first: Position, last: Position, context: &Context<'_>) -> Poll<Result<()>> {
+        let durable = self.shared.waiters.poll(first, context);
+        if durable.is_pending() {
+            self.shared.ask(last);
+        }
+        durable
     }
 
     /// Whether less than [`QUEUE_BYTES_MAX`] is queued.
@@ -219,6 +243,19 @@ impl Drop for Commit {
 }
 
 impl Shared {
+    fn appended(&self) -> Position {
+        Position(self.appended.load(Ordering::Relaxed))
+    }
+
+    /// Somebody waits for the position.
+    fn ask(&self, position: Position) {
+        let mut queue = self.queue.lock();
+        if queue.asked < position {
+            queue.asked = position;
+            self.queued.notify_one();
+        }
+    }
+
     fn takes(&self) -> Takes {
         let now = self.takes.load(Ordering::Relaxed);
         [Takes::All, Takes::Ends].into_iter().find(|takes| *takes as u8 == now).unwrap_or(Takes::Nothing)
@@ -260,6 +297,44 @@ impl Engine {
         }
     }
 
+    /// [`Engine::poll_durable`] for many: until the first position is on disk, and the last one is asked for.
+    pub(crate) fn poll_durable_until(
+        &self,
+        first: Position,
+        last: Position,
+        context: &Context<'_>,
+    ) -> Poll<Result<()>> {
+        match &self.0.commit {
+            Some(commit) => commit.poll_durable_until(first, last, context),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Has everything up to the position written soon, without waiting for it.
+    pub(crate) fn ask_durable(&self, position: Position) {
+        if let Some(commit) = &self.0.commit {
+            commit.shared.ask(position);
+        }
+    }
+
+    /// Whether the position is on disk, or never will be.
+    pub(crate) fn durable_now(&self, position: Position) -> Poll<Result<()>> {
+        self.0.commit.as_ref().map_or(Poll::Ready(Ok(())), |commit| commit.shared.waiters.now(position))
+    }
+
+    /// Whether the position is on disk.
+    pub(super) fn is_kept(&self, position: Position) -> bool {
+        self.0.commit.as_ref().is_none_or(|commit| commit.shared.waiters.is_durable(position))
+    }
+
+    /// Wakes once the position is on disk; never if the log fails before.
+    pub(super) fn wake_durable(&self, position: Position, waker: Waker) {
+        match self.poll_durable(position, &Context::from_waker(&waker)) {
+            Poll::Ready(_) => waker.wake(),
+            Poll::Pending => {}
+        }
+    }
+
     /// Waits while more is reported than the disk takes; at once without a log. Whoever brings something new asks before
     /// it is read.
     pub(crate) fn poll_room(&self, context: &Context<'_>) -> Poll<()> {
@@ -289,13 +364,12 @@ impl Engine {
 
     /// Waits until the log has failed, or was closed: nothing becomes durable any more. For good without a log.
     pub async fn log_failure(&self) -> Error {
-        let never = Position(u64::MAX);
-        if self.is_durable()
-            && let Err(error) = std::future::poll_fn(|context| self.poll_durable(never, context)).await
-        {
-            return error;
+        let Some(commit) = &self.0.commit else { return std::future::pending().await };
+        let waiters = &commit.shared.waiters;
+        match std::future::poll_fn(|context| waiters.poll(Position(u64::MAX), context)).await {
+            Err(error) => error,
+            Ok(()) => std::future::pending().await,
         }
-        std::future::pending().await
     }
 
     /// Ends the log in good order, once everything queued is written; blocks. Nothing becomes durable after it. Only the

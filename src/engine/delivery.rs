@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use super::observers::{Observers, Wakers};
 use super::outcomes::OutcomeQueue;
 use super::session::{Cut, InlineHandler, Order, Orders, Outbox};
-use super::{Engine, Submission};
+use super::{Engine, Position, Submission};
 use crate::core::{Assignment, Core, Effect, Effects, SessionKey, Submitted};
 use crate::job::{JobState, Timestamp};
 
@@ -52,18 +52,18 @@ impl State {
         }
     }
 
-    /// Sorts what a command caused. Assignments and stops enter their session's outbox here, under the lock, so that a
+    /// Sorts what a command caused that is on disk once `position` is. Assignments and stops enter their session's outbox here, under the lock, so that a
     /// stop never overtakes the assignment it is about.
-    pub(super) fn sort(&mut self, effects: Effects, may_run_inline: bool) -> Delivery {
+    pub(super) fn sort(&mut self, effects: Effects, position: Position, may_run_inline: bool) -> Delivery {
         let mut delivery = Delivery::default();
         for effect in effects.items {
             match effect {
                 Effect::Assign(session, assignment) => {
-                    self.assign(session, assignment, may_run_inline, &mut delivery);
+                    self.assign(session, assignment, position, may_run_inline, &mut delivery);
                 }
                 Effect::Stop(session, lease, stop) => {
                     self.tell(session, &mut delivery, |orders| {
-                        orders.orders.push_back(Order::Stop(lease, stop));
+                        orders.push(Order::Stop(lease, stop), position);
                     });
                 }
                 Effect::Drain(session, drain) => {
@@ -107,6 +107,7 @@ impl State {
         &self,
         session: SessionKey,
         assignment: Assignment,
+        position: Position,
         may_run_inline: bool,
         delivery: &mut Delivery,
     ) {
@@ -116,7 +117,7 @@ impl State {
                 delivery.inline.push((session, inline.clone(), assignment));
             }
             _ => outbox.tell(&mut delivery.outboxes, |orders| {
-                orders.orders.push_back(Order::Run(Box::new(assignment)));
+                orders.push(Order::Run(Box::new(assignment)), position);
             }),
         }
     }
@@ -180,11 +181,11 @@ impl Engine {
             // A lease that was lost meanwhile has been answered by Core; there is nobody else to tell.
             let _ = state.core.end_attempt(now, session, lease, end, &mut effects);
         }
-        state.sort(effects, may_run_more)
+        state.sort(effects, Position::default(), may_run_more)
     }
 
     fn announce(&self, delivery: Delivery) {
-        delivery.outboxes.iter().for_each(|outbox| outbox.announce());
+        delivery.outboxes.iter().for_each(|outbox| outbox.announce(self));
         delivery.queues.iter().for_each(|queue| queue.announce());
         for wakers in delivery.wakers {
             wakers.into_iter().for_each(|(_, waker)| waker.wake());

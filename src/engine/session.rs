@@ -29,6 +29,8 @@ pub enum Order {
 pub(super) struct Outbox {
     state: Mutex<Orders>,
     pub(super) inline: Option<InlineHandler>,
+    /// Whether the worker is in the server: others hear nothing before it is on disk.
+    is_local: bool,
 }
 
 /// What a session is told beside its orders, and who waits for it.
@@ -39,6 +41,8 @@ pub(crate) struct Orders {
     pub(crate) drain: Option<Drain>,
     /// Why the session was cut off from its worker, if it was.
     pub(crate) cut: Option<Cut>,
+    /// When the orders are on disk: the position for which so many of them wait, in order.
+    kept_at: VecDeque<(Position, usize)>,
     waker: Option<Waker>,
 }
 
@@ -55,11 +59,33 @@ impl Orders {
     fn is_empty(&self) -> bool {
         self.orders.is_empty() && self.drain.is_none() && self.cut.is_none()
     }
+
+    pub(super) fn push(&mut self, order: Order, position: Position) {
+        self.orders.push_back(order);
+        match self.kept_at.back_mut() {
+            Some((last, count)) if *last == position => *count += 1,
+            _ => self.kept_at.push_back((position, 1)),
+        }
+    }
+
+    /// Takes the first orders, as far as they are on disk, and answers what the next ones wait for.
+    fn take_kept(&mut self, is_kept: impl Fn(Position) -> bool) -> (VecDeque<Order>, Option<Position>) {
+        let kept = self.kept_at.iter().take_while(|(position, _)| is_kept(*position)).count();
+        let count = self.kept_at.drain(..kept).map(|(_, orders)| orders).sum();
+        let rest = self.orders.split_off(count);
+        (std::mem::replace(&mut self.orders, rest), self.kept_at.front().map(|(position, _)| *position))
+    }
 }
 
 impl Outbox {
-    pub(super) fn new(inline: Option<InlineHandler>) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), inline })
+    /// Of a worker in the server.
+    fn local(inline: Option<InlineHandler>) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), inline, is_local: true })
+    }
+
+    /// Of a worker elsewhere.
+    pub(super) fn remote() -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), inline: None, is_local: false })
     }
 
     /// Adds news and notes that the outbox must be announced.
@@ -71,10 +97,15 @@ impl Outbox {
         news(&mut state);
     }
 
-    pub(super) fn announce(&self) {
-        let waker = self.state.lock().waker.take();
+    /// Wakes who waits for news; a worker in the server only once it may begin what it is told.
+    pub(super) fn announce(&self, engine: &Engine) {
+        let (waker, position) = {
+            let mut state = self.state.lock();
+            let first = state.kept_at.front().filter(|_| self.is_local).map(|(position, _)| *position);
+            (state.waker.take(), first.unwrap_or_default())
+        };
         if let Some(waker) = waker {
-            waker.wake();
+            engine.wake_durable(position, waker);
         }
     }
 
@@ -103,8 +134,6 @@ pub struct Session {
     engine: Engine,
     key: SessionKey,
     outbox: Arc<Outbox>,
-    /// Orders that are not on disk yet, and what they wait for: an attempt runs only if its beginning is kept.
-    held: Option<(Position, VecDeque<Order>)>,
 }
 
 /// Reports and ends attempts of a session; cheap to clone.
@@ -116,36 +145,60 @@ pub struct Reporter {
 
 impl Session {
     pub(super) fn open(engine: Engine, spec: &SessionSpec, inline: Option<InlineHandler>) -> Self {
-        let outbox = Outbox::new(inline);
+        let outbox = Outbox::local(inline);
         let key = engine.command(|state, now, effects| {
             let key = state.core.open_session(now, spec, effects);
             state.outboxes.insert(key, outbox.clone());
             key
         });
-        Self { engine, key, outbox, held: None }
+        Self { engine, key, outbox }
     }
 
     /// The orders given since the last call; waits for the first, and until it is on disk that they were given. One
-    /// caller at a time; a call that is dropped loses none. Waits for good once the log failed.
+    /// caller at a time; a call that is dropped loses none. Waits for good once the log failed. Attempts of an inline
+    /// handler run here and are not answered.
     pub async fn orders(&mut self) -> VecDeque<Order> {
-        poll_fn(|context| self.poll_orders(context)).await
+        loop {
+            let orders = poll_fn(|context| self.poll_orders(context)).await;
+            let Some(inline) = self.outbox.inline.clone() else { return orders };
+            self.run_inline(&inline, orders);
+            // What they caused may be as much again, and others want to run as well.
+            tokio::task::yield_now().await;
+        }
     }
 
+    /// Runs attempts and ends all of them at once. Whoever would be stopped has ended by then.
+    fn run_inline(&self, inline: &InlineHandler, orders: VecDeque<Order>) {
+        let attempts = orders.into_iter().filter_map(|order| match order {
+            Order::Run(assignment) => Some(*assignment),
+            Order::Stop(..) => None,
+        });
+        let ends: Vec<_> = attempts.map(|assignment| (assignment.lease, inline(assignment))).collect();
+        self.engine.end_attempts(self.key, ends);
+    }
+
+    /// An attempt runs only if its beginning is kept.
     fn poll_orders(&mut self, context: &Context<'_>) -> Poll<VecDeque<Order>> {
-        if self.held.is_none() {
-            let Orders { orders, .. } = ready!(self.outbox.poll(context));
-            self.held = Some((self.engine.position(), orders));
-        }
-        let Some((position, _)) = &self.held else { return Poll::Pending };
-        match ready!(self.engine.poll_durable(*position, context)) {
-            Ok(()) => self.held.take().map_or(Poll::Pending, |(_, orders)| Poll::Ready(orders)),
-            Err(_) => Poll::Pending,
+        loop {
+            let awaited = {
+                let mut state = self.outbox.state.lock();
+                let (orders, awaited) = state.take_kept(|position| self.engine.is_kept(position));
+                if !orders.is_empty() {
+                    return Poll::Ready(orders);
+                }
+                state.waker = Some(context.waker().clone());
+                awaited
+            };
+            let Some(position) = awaited else { return Poll::Pending };
+            if ready!(self.engine.poll_durable(position, context)).is_err() {
+                return Poll::Pending;
+            }
         }
     }
 
     /// Whether orders were given that are not on disk yet.
     pub(crate) fn is_holding(&self) -> bool {
-        self.held.is_some()
+        !self.outbox.state.lock().orders.is_empty()
     }
 
     /// For reporting from the tasks that run the attempts.

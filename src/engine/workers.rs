@@ -58,7 +58,7 @@ impl WorkerSession {
     ///
     /// `ResourceExhausted`, `Draining`.
     pub(crate) fn connect(engine: &Engine, hello: &Hello) -> Result<(Self, Welcome)> {
-        let outbox = Outbox::new(None);
+        let outbox = Outbox::remote();
         let mut replaced = Vec::new();
         let welcome = engine.command(|state, now, effects| {
             let welcome = state.core.connect(now, hello, effects)?;
@@ -67,7 +67,7 @@ impl WorkerSession {
             }
             Ok(welcome)
         })?;
-        replaced.iter().for_each(|outbox| outbox.announce());
+        replaced.iter().for_each(|outbox| outbox.announce(engine));
         Ok((Self { engine: engine.clone(), key: welcome.session, outbox }, welcome))
     }
 
@@ -161,7 +161,7 @@ impl LeaseCall {
     ///
     /// `ResourceExhausted`, `Draining`.
     pub(crate) fn open(engine: &Engine, spec: &SessionSpec, peer: Peer) -> Result<Self> {
-        let outbox = Outbox::new(None);
+        let outbox = Outbox::remote();
         let key = engine.command(|state, now, effects| {
             let key = state.core.open_unary(now, spec, peer, effects)?;
             state.outboxes.insert(key, outbox.clone());

@@ -33,7 +33,7 @@ impl JobService for Api {
         if validate_only {
             return self.validated(&job).map(Response::new).map_err(self.status());
         }
-        let submission = self.engine.submit(job).await.map_err(self.status())?;
+        let submission = self.engine.submit_now(job).map_err(self.status())?;
         Ok(Response::new(self.submit_response(&submission)))
     }
 

@@ -11,6 +11,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
+use super::relay::Relay;
 use super::trailers::trailers;
 use crate::engine::{Engine, Position};
 use crate::error::Error;
@@ -29,7 +30,7 @@ const READING: [&str; 2] = ["/jobstream.v1.JobService/SubmitStream", "/jobstream
 
 /// What holds back the answer to one call.
 pub(super) struct Gate {
-    engine: Engine,
+    relay: Relay,
     is_streaming: bool,
     /// Whether the call may begin.
     is_open: bool,
@@ -39,15 +40,15 @@ pub(super) struct Gate {
 
 impl Gate {
     /// The gate of this call, if it has to do with jobs. The rest of its request waits for room as its beginning does.
-    pub(super) fn of(engine: &Engine, request: Request<Body>) -> (Option<Self>, Request<Body>) {
+    pub(super) fn of(relay: &Relay, request: Request<Body>) -> (Option<Self>, Request<Body>) {
         let path = request.uri().path();
         if !path.starts_with("/jobstream.v1.") {
             return (None, request);
         }
         let (is_streaming, is_reading) = (STREAMING.contains(&path), READING.contains(&path));
-        let gate = Self { engine: engine.clone(), is_streaming, is_open: false, held: None };
+        let gate = Self { relay: relay.clone(), is_streaming, is_open: false, held: None };
         let request = match is_reading {
-            true => request.map(|inner| Body::new(HeldBody { engine: engine.clone(), inner })),
+            true => request.map(|inner| Body::new(HeldBody { engine: relay.engine().clone(), inner })),
             false => request,
         };
         (Some(gate), request)
@@ -60,7 +61,7 @@ impl Gate {
         context: &mut Context<'_>,
     ) -> Poll<Result<Response<Body>, E>> {
         if !self.is_open {
-            ready!(self.engine.poll_room(context));
+            ready!(self.relay.engine().poll_room(context));
             self.is_open = true;
         }
         if self.held.is_none() {
@@ -68,20 +69,20 @@ impl Gate {
             if is_refused(&answer) {
                 return Poll::Ready(Ok(answer));
             }
-            self.held = Some((self.engine.position(), answer));
+            self.held = Some((self.relay.engine().position(), answer));
         }
         let Some((position, _)) = &self.held else { return Poll::Pending };
-        let durable = ready!(self.engine.poll_durable(*position, context));
+        let durable = ready!(self.relay.poll_durable(*position, context));
         let Some((_, answer)) = self.held.take() else { return Poll::Pending };
         Poll::Ready(Ok(match durable {
             Err(error) => self.status(&error).into_http(),
-            Ok(()) if self.is_streaming => answer.map(|body| DurableBody::wrap(self.engine.clone(), body)),
+            Ok(()) if self.is_streaming => answer.map(|body| DurableBody::wrap(self.relay.clone(), body)),
             Ok(()) => answer,
         }))
     }
 
     fn status(&self, error: &Error) -> Status {
-        to_status(error, self.engine.boot_id())
+        to_status(error, self.relay.engine().boot_id())
     }
 }
 
@@ -119,25 +120,25 @@ impl http_body::Body for HeldBody {
 
 /// A stream of answers, each of which waits for its position.
 struct DurableBody {
-    engine: Engine,
+    relay: Relay,
     inner: Body,
     held: Option<(Position, Frame<Bytes>)>,
     is_over: bool,
 }
 
 impl DurableBody {
-    fn wrap(engine: Engine, inner: Body) -> Body {
+    fn wrap(relay: Relay, inner: Body) -> Body {
         if inner.is_end_stream() {
             return inner;
         }
-        Body::new(Self { engine, inner, held: None, is_over: false })
+        Body::new(Self { relay, inner, held: None, is_over: false })
     }
 
     /// The end of a stream whose log failed.
     fn fail(&mut self, error: &Error) -> Frame<Bytes> {
         self.inner = Body::empty();
         (self.held, self.is_over) = (None, true);
-        trailers(&to_status(error, self.engine.boot_id()))
+        trailers(&to_status(error, self.relay.engine().boot_id()))
     }
 }
 
@@ -157,10 +158,10 @@ impl http_body::Body for DurableBody {
             let Some(frame) = ready!(Pin::new(&mut this.inner).poll_frame(context)).transpose()? else {
                 return Poll::Ready(None);
             };
-            this.held = Some((this.engine.position(), frame));
+            this.held = Some((this.relay.engine().position(), frame));
         }
         let Some((position, _)) = &this.held else { return Poll::Pending };
-        Poll::Ready(match ready!(this.engine.poll_durable(*position, context)) {
+        Poll::Ready(match ready!(this.relay.poll_durable(*position, context)) {
             Ok(()) => this.held.take().map(|(_, frame)| Ok(frame)),
             Err(error) => Some(Ok(this.fail(&error))),
         })

@@ -12,6 +12,7 @@ use tonic::service::Routes;
 use tower::Service;
 
 use super::durable::Gate;
+use super::relay::Relay;
 use crate::engine::Engine;
 use crate::rpc::Jobs;
 
@@ -23,21 +24,27 @@ const JOBS_PATH: &str = "/jobstream.v1.JobService/";
 pub(super) struct Router {
     jobs: Option<Jobs>,
     others: Routes,
-    /// Whose log answers wait for, if it keeps one.
-    engine: Option<Engine>,
+    /// What answers wait at for the log, if there is one.
+    relay: Option<Relay>,
 }
 
 impl Router {
     /// JobService, and others.
     pub(super) fn new(jobs: Jobs, others: Routes, engine: &Engine) -> Self {
-        let engine = engine.is_durable().then(|| engine.clone());
-        Self { jobs: Some(jobs), others: others.prepare(), engine }
+        let relay = engine.is_durable().then(|| Relay::new(engine.clone()));
+        Self { jobs: Some(jobs), others: others.prepare(), relay }
+    }
+
+    /// The same for another edge.
+    pub(super) fn for_edge(&self) -> Self {
+        let relay = self.relay.as_ref().map(|relay| Relay::new(relay.engine().clone()));
+        Self { relay, ..self.clone() }
     }
 }
 
 impl From<Routes> for Router {
     fn from(routes: Routes) -> Self {
-        Self { jobs: None, others: routes.prepare(), engine: None }
+        Self { jobs: None, others: routes.prepare(), relay: None }
     }
 }
 
@@ -52,8 +59,8 @@ impl Service<Request<Body>> for Router {
     }
 
     fn call(&mut self, request: Request<Body>) -> RouterFuture {
-        let (gate, request) = match &self.engine {
-            Some(engine) => Gate::of(engine, request),
+        let (gate, request) = match &self.relay {
+            Some(relay) => Gate::of(relay, request),
             None => (None, request),
         };
         let call = match &mut self.jobs {

@@ -15,7 +15,7 @@ use tonic::service::Routes;
 use tonic_web::{GrpcWebLayer, GrpcWebService};
 use tower::util::Either;
 use tower::{Layer, ServiceBuilder};
-use tower_http::cors::Cors;
+use tower_http::cors::{Cors, CorsLayer};
 
 use super::cors::cors_layer;
 use super::deadline::{DeadlineLayer, DeadlineService};
@@ -93,7 +93,7 @@ pub(super) async fn serve_router(
     options: ServeOptions,
     lifecycle: Lifecycle,
 ) -> io::Result<ServeReport> {
-    let stack = stack(router, &options.cors_origins)?;
+    let cors = cors_layer(&options.cors_origins)?;
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let lifecycle = Lifecycle { drain: lifecycle.drain, stop: lifecycle.stop.child_token() };
@@ -104,7 +104,8 @@ pub(super) async fn serve_router(
     let mut threads = Vec::new();
     let mut edges = Vec::new();
     for index in 0..options.edge_threads.get() {
-        let (thread, edge) = EdgeThread::start(index, stack.clone(), limits.clone(), lifecycle.clone())?;
+        let stack = stack(router.for_edge(), cors.as_ref());
+        let (thread, edge) = EdgeThread::start(index, stack, limits.clone(), lifecycle.clone())?;
         threads.push(thread);
         edges.push(edge);
     }
@@ -123,12 +124,12 @@ pub(super) async fn serve_router(
     Ok(tally.report())
 }
 
-fn stack(router: Router, cors_origins: &[String]) -> io::Result<Stack> {
+fn stack(router: Router, cors: Option<&CorsLayer>) -> Stack {
     let web = ServiceBuilder::new().layer(GrpcWebLayer::new()).layer(DeadlineLayer).service(router);
-    Ok(match cors_layer(cors_origins)? {
+    match cors {
         Some(cors) => Either::Left(cors.layer(web)),
         None => Either::Right(web),
-    })
+    }
 }
 
 async fn join_all(threads: Vec<EdgeThread>) {

@@ -1,6 +1,6 @@
 //! Who waits for a position of the log to be durable.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 #[derive(Default)]
 pub(super) struct Waiters {
     durable: AtomicU64,
+    has_failed: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -22,22 +23,39 @@ struct State {
 }
 
 impl Waiters {
+    /// Waits until the position is durable, or never will be.
     pub(super) fn poll(&self, position: Position, context: &Context<'_>) -> Poll<Result<()>> {
-        if self.is_durable(position) {
-            return Poll::Ready(Ok(()));
+        let now = self.now(position);
+        if now.is_ready() {
+            return now;
         }
         let mut state = self.state.lock();
-        if self.is_durable(position) {
-            return Poll::Ready(Ok(()));
+        // What came between the two looks has woken nobody.
+        let now = self.now_in(&state, position);
+        if now.is_pending() {
+            state.waiting.push((position, context.waker().clone()));
         }
-        if let Some(failure) = &state.failure {
-            return Poll::Ready(Err(failure.clone()));
-        }
-        state.waiting.push((position, context.waker().clone()));
-        Poll::Pending
+        now
     }
 
-    fn is_durable(&self, position: Position) -> bool {
+    /// Whether the position is durable, or never will be.
+    pub(super) fn now(&self, position: Position) -> Poll<Result<()>> {
+        match self.is_durable(position) {
+            true => Poll::Ready(Ok(())),
+            false if !self.has_failed.load(Ordering::Acquire) => Poll::Pending,
+            false => self.now_in(&self.state.lock(), position),
+        }
+    }
+
+    fn now_in(&self, state: &State, position: Position) -> Poll<Result<()>> {
+        match &state.failure {
+            _ if self.is_durable(position) => Poll::Ready(Ok(())),
+            Some(failure) => Poll::Ready(Err(failure.clone())),
+            None => Poll::Pending,
+        }
+    }
+
+    pub(super) fn is_durable(&self, position: Position) -> bool {
         self.durable.load(Ordering::Acquire) >= position.0
     }
 
@@ -56,6 +74,7 @@ impl Waiters {
         let waiting = {
             let mut state = self.state.lock();
             state.failure.get_or_insert(failure);
+            self.has_failed.store(true, Ordering::Release);
             std::mem::take(&mut state.waiting)
         };
         waiting.into_iter().for_each(|(_, waker)| waker.wake());

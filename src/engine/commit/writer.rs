@@ -3,10 +3,14 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use parking_lot::MutexGuard;
+
 use super::checkpoint::{Mark, Pace};
-use super::{Log, Position, Shared, Takes, failed};
+use super::{Log, Position, Queue, Shared, Takes, failed};
 use crate::error::{ErrorKind, Result};
 
+/// What nobody waits for is written after so long at the latest, with all that came meanwhile.
+const UNASKED_WAIT: Duration = Duration::from_millis(10);
 /// After so long without anything to write, the log gets ready for what comes.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 /// How often a full disk is looked at.
@@ -67,32 +71,48 @@ impl Shared {
         }
     }
 
-    /// Takes everything queued, once there is something, or gives up when nothing came for as long as `patience`.
+    /// Takes everything queued, once somebody waits for some of it or it is enough, or gives up when nothing came for as
+    /// long as `patience`.
     fn next(&self, batch: &mut Batch, patience: Option<Duration>) -> Next {
         batch.entries.clear();
         batch.marks.clear();
         let mut queue = self.queue.lock();
-        while queue.is_empty() {
-            if queue.is_closed {
+        let mut dozes = patience != Some(Duration::ZERO);
+        while !queue.is_urgent(self.appended()) {
+            if queue.is_closed && queue.is_empty() {
                 return Next::Close;
             }
-            match patience {
-                None => self.queued.wait(&mut queue),
-                Some(patience) if self.queued.wait_for(&mut queue, patience).timed_out() => {
-                    if queue.is_empty() && !queue.is_closed {
-                        return Next::Idle;
-                    }
+            if dozes || !queue.is_empty() {
+                // Not told of what nobody waits for: that would be a thread woken for each.
+                dozes = !self.queued.wait_for(&mut queue, UNASKED_WAIT).timed_out();
+                if !dozes && !queue.is_empty() {
+                    break;
                 }
-                Some(_) => {}
+            } else if !self.sleep(&mut queue, patience) && queue.is_empty() && !queue.is_closed {
+                return Next::Idle;
             }
         }
         std::mem::swap(&mut queue.entries, &mut batch.entries);
         std::mem::swap(&mut queue.marks, &mut batch.marks);
         queue.bytes = 0;
-        let (held, position) = (std::mem::take(&mut queue.held), Position(queue.appended));
+        let (held, position) = (std::mem::take(&mut queue.held), self.appended());
         drop(queue);
         held.into_iter().for_each(std::task::Waker::wake);
         Next::Write(position)
+    }
+
+    /// Waits to be told of anything; answers whether that came within `patience`.
+    fn sleep(&self, queue: &mut MutexGuard<'_, Queue>, patience: Option<Duration>) -> bool {
+        queue.is_asleep = true;
+        let is_told = match patience {
+            None => {
+                self.queued.wait(queue);
+                true
+            }
+            Some(patience) => !self.queued.wait_for(queue, patience).timed_out(),
+        };
+        queue.is_asleep = false;
+        is_told
     }
 
     /// Writes a batch, and waits for a full disk to have room for it.
