@@ -5,6 +5,7 @@
 
 mod checkpoint;
 pub(super) mod codec;
+mod entries;
 mod opening;
 #[cfg(test)]
 mod tests;
@@ -23,8 +24,8 @@ use super::Engine;
 use crate::clock::Now;
 use crate::core::Record;
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::ENTRY_BYTES_MAX;
 use checkpoint::Mark;
+use entries::Entries;
 use waiters::Waiters;
 
 /// Bytes of entries that may be queued before whoever makes more is held back. While they are written, as many again may
@@ -42,7 +43,7 @@ pub(crate) trait Log: Send {
     ///
     /// `DiskFull` if there is no room: nothing was written, and it may be tried again if [`Log::prepare`] does not fail.
     /// After any other error nothing is tried again.
-    fn append(&mut self, entries: &[Vec<u8>]) -> Result<()>;
+    fn append(&mut self, entries: &[&[u8]]) -> Result<()>;
 
     /// Gets ready for what comes, a part at a time, and looks whether a full disk has room again. Answers whether another
     /// part is left.
@@ -110,8 +111,7 @@ enum Takes {
 
 #[derive(Default)]
 struct Queue {
-    entries: Vec<Vec<u8>>,
-    bytes: usize,
+    entries: Entries,
     /// The latest position that somebody waits for. What comes after it can wait for more to be written with.
     asked: Position,
     /// The writer waits without looking by itself.
@@ -134,7 +134,7 @@ impl Queue {
     fn is_urgent(&self, appended: Position) -> bool {
         let first = Position(appended.0 - self.entries.len() as u64);
         let is_asked = self.asked > first || self.is_closed || !self.marks.is_empty();
-        (is_asked || self.bytes > UNASKED_BYTES_MAX) && !self.is_empty()
+        (is_asked || self.entries.bytes() > UNASKED_BYTES_MAX) && !self.is_empty()
     }
 }
 
@@ -158,16 +158,15 @@ impl Commit {
     /// Queues what a command recorded. Called under the engine's lock, so that entries stand in the order of commands;
     /// so it never waits, and what is queued beyond [`QUEUE_BYTES_MAX`] is what was on its way before anybody was held.
     pub(super) fn append(&self, now: Now, records: &[Record]) {
-        let mut entries = Vec::new();
-        encode(now, records, &mut entries);
         let mut queue = self.shared.queue.lock();
-        self.shared.appended.fetch_add(entries.len() as u64, Ordering::Relaxed);
-        if queue.is_over {
-            return;
+        let before = queue.entries.len();
+        if !queue.is_over {
+            queue.entries.add(now, records);
         }
-        queue.bytes += entries.iter().map(Vec::len).sum::<usize>();
-        queue.entries.append(&mut entries);
-        if queue.is_asleep || queue.bytes > UNASKED_BYTES_MAX {
+        // Positions go on after the end, so that nothing recorded then is taken for durable.
+        let added = (queue.entries.len() - before).max(1);
+        self.shared.appended.fetch_add(added as u64, Ordering::Relaxed);
+        if queue.is_asleep || queue.entries.bytes() > UNASKED_BYTES_MAX {
             self.shared.queued.notify_one();
         }
     }
@@ -197,13 +196,13 @@ impl Commit {
 
     /// Whether less than [`QUEUE_BYTES_MAX`] is queued.
     fn has_room(&self) -> bool {
-        self.shared.queue.lock().bytes < QUEUE_BYTES_MAX
+        self.shared.queue.lock().entries.bytes() < QUEUE_BYTES_MAX
     }
 
     /// Waits until less than [`QUEUE_BYTES_MAX`] is queued.
     pub(super) fn poll_room(&self, context: &Context<'_>) -> Poll<()> {
         let mut queue = self.shared.queue.lock();
-        if queue.bytes < QUEUE_BYTES_MAX {
+        if queue.entries.bytes() < QUEUE_BYTES_MAX {
             return Poll::Ready(());
         }
         queue.held.push(context.waker().clone());
@@ -260,18 +259,6 @@ impl Shared {
         let now = self.takes.load(Ordering::Relaxed);
         [Takes::All, Takes::Ends].into_iter().find(|takes| *takes as u8 == now).unwrap_or(Takes::Nothing)
     }
-}
-
-/// One entry for all records; more only if it would be larger than an entry may be.
-fn encode(now: Now, records: &[Record], entries: &mut Vec<Vec<u8>>) {
-    let mut entry = Vec::new();
-    codec::encode(now, records, &mut entry);
-    if entry.len() > ENTRY_BYTES_MAX && records.len() > 1 {
-        let (first, second) = records.split_at(records.len() / 2);
-        encode(now, first, entries);
-        return encode(now, second, entries);
-    }
-    entries.push(entry);
 }
 
 impl Engine {
@@ -384,7 +371,7 @@ impl Engine {
 }
 
 impl Log for crate::log::Log {
-    fn append(&mut self, entries: &[Vec<u8>]) -> Result<()> {
+    fn append(&mut self, entries: &[&[u8]]) -> Result<()> {
         self.append(entries).map(drop)
     }
 

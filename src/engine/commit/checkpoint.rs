@@ -42,7 +42,7 @@ impl Pace {
 
     /// Counts what was written, from this segment on, and forgets what a checkpoint replaced.
     pub(super) fn follow(&mut self, batch: &Batch, segment: u64, log: &mut dyn Log) -> Result<()> {
-        self.since += batch.entries.iter().map(|entry| entry.len() as u64).sum::<u64>();
+        self.since += batch.entries.bytes() as u64;
         for mark in &batch.marks {
             match mark {
                 // What was queued after it may stand in this batch too.

@@ -3,6 +3,7 @@
 //! Fields that are not known are ignored, as protobuf has it. What cannot be ignored without losing something, a sort of
 //! record or the value of an enumeration, is refused.
 
+mod fields;
 mod json;
 mod message;
 mod number;
@@ -43,12 +44,7 @@ pub(crate) enum Unreadable {
 
 /// Appends the bytes of an entry.
 pub(crate) fn encode(now: Now, records: &[Record], buffer: &mut Vec<u8>) {
-    let grows = "a vector has room for all that memory has";
-    message::Entry::from(now).encode(buffer).expect(grows);
-    for record in records {
-        buffer.push(message::RECORD_KEY);
-        message::Record::from(record).encode_length_delimited(buffer).expect(grows);
-    }
+    write::entry(now, records, buffer);
 }
 
 /// Reads the bytes of an entry; nothing of what it answers refers to them.

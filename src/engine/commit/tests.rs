@@ -48,7 +48,7 @@ fn broken() -> Error {
 }
 
 impl Log for DiskLog {
-    fn append(&mut self, entries: &[Vec<u8>]) -> Result<()> {
+    fn append(&mut self, entries: &[&[u8]]) -> Result<()> {
         let mut state = self.0.state.lock();
         self.0.told.wait_while(&mut state, |state| state.is_held);
         state.batches += 1;
@@ -56,7 +56,7 @@ impl Log for DiskLog {
             return Err(broken());
         }
         let segment = state.batches as u64;
-        state.kept.extend(entries.iter().map(|entry| (segment, entry.clone())));
+        state.kept.extend(entries.iter().map(|entry| (segment, entry.to_vec())));
         Ok(())
     }
 

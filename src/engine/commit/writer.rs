@@ -6,6 +6,7 @@ use std::time::Duration;
 use parking_lot::MutexGuard;
 
 use super::checkpoint::{Mark, Pace};
+use super::entries::Entries;
 use super::{Log, Position, Queue, Shared, Takes, failed};
 use crate::error::{ErrorKind, Result};
 
@@ -29,7 +30,7 @@ enum Next {
 /// What is written at once.
 #[derive(Default)]
 pub(super) struct Batch {
-    pub(super) entries: Vec<Vec<u8>>,
+    pub(super) entries: Entries,
     pub(super) marks: Vec<Mark>,
 }
 
@@ -94,7 +95,6 @@ impl Shared {
         }
         std::mem::swap(&mut queue.entries, &mut batch.entries);
         std::mem::swap(&mut queue.marks, &mut batch.marks);
-        queue.bytes = 0;
         let (held, position) = (std::mem::take(&mut queue.held), self.appended());
         drop(queue);
         held.into_iter().for_each(std::task::Waker::wake);
@@ -116,13 +116,13 @@ impl Shared {
     }
 
     /// Writes a batch, and waits for a full disk to have room for it.
-    fn append(&self, log: &mut dyn Log, entries: &[Vec<u8>]) -> Result<()> {
+    fn append(&self, log: &mut dyn Log, entries: &Entries) -> Result<()> {
         if entries.is_empty() {
             return Ok(());
         }
-        let mut is_told = false;
+        let (entries, mut is_told) = (entries.iter().collect::<Vec<_>>(), false);
         loop {
-            let Err(error) = log.append(entries) else { return Ok(()) };
+            let Err(error) = log.append(&entries) else { return Ok(()) };
             // If it failed for good, preparing says so.
             while *error.kind() == ErrorKind::DiskFull && log.prepare()? {}
             if *error.kind() != ErrorKind::DiskFull {
@@ -159,7 +159,7 @@ impl Drop for Farewell<'_> {
         self.0.takes.store(Takes::Nothing as u8, Ordering::Relaxed);
         let (held, entries) = {
             let mut queue = self.0.queue.lock();
-            (queue.is_over, queue.bytes) = (true, 0);
+            queue.is_over = true;
             (std::mem::take(&mut queue.held), std::mem::take(&mut queue.entries))
         };
         drop(entries);

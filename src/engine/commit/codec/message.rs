@@ -8,9 +8,6 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use prost::{Message, Oneof};
 
-/// What stands before each record of an entry: its tag, and that its length follows.
-pub(super) const RECORD_KEY: u8 = 3 << 3 | 2;
-
 #[derive(Message)]
 pub(super) struct Entry {
     #[prost(message, required, tag = "1")]

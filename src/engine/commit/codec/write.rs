@@ -1,13 +1,11 @@
-//! From records to messages.
+//! From records to bytes. Each is written as the message of [`message`](super::message) that it is read as.
 
 use std::time::Duration;
 
-use uuid::Uuid;
-
-use super::message::{self, Wide};
+use super::fields::Fields;
 use super::number::{Numbered, of_option};
 use crate::clock::Now;
-use crate::core::{Accepted, LeaseId, Link, Moved, Record, Running};
+use crate::core::{Accepted, Link, Moved, Record, Running};
 use crate::job::{
     Event, EventBody, Failure, JobId, JobOptions, Log, NewJob, Outcome, Output, Payload, Progress,
     RetryPolicy, Start, StateChange, Timestamp,
@@ -18,260 +16,251 @@ pub(super) const POOL: u32 = 1;
 pub(super) const STREAM: u32 = 2;
 pub(super) const UNARY: u32 = 3;
 
+/// What a message takes beside the payload in it, roughly.
+const AROUND_PAYLOAD: usize = 64;
+
+pub(super) fn entry(now: Now, records: &[Record], buffer: &mut Vec<u8>) {
+    let mut entry = Fields::of(buffer);
+    entry.span(1, now.monotonic);
+    time(&mut entry, 2, now.wall);
+    for sort in records {
+        entry.large(3, size(sort), |fields| record(fields, sort));
+    }
+}
+
+/// Bytes of the payload in it, and some around.
+fn size(record: &Record) -> usize {
+    let payload = match record {
+        Record::Accepted(accepted) => accepted.job.payload.bytes.len(),
+        Record::Moved(moved) => event_size(&moved.event),
+        Record::Reported(_, event) => event_size(event),
+        _ => 0,
+    };
+    payload + AROUND_PAYLOAD
+}
+
+fn event_size(event: &Event) -> usize {
+    match &event.body {
+        EventBody::State(change) => match &change.outcome {
+            Some(Outcome::Result(result)) => result.bytes.len(),
+            _ => 0,
+        },
+        EventBody::Output(output) => output.payload.bytes.len(),
+        EventBody::Log(log) => log.text.len(),
+        EventBody::Progress(_) => 0,
+    }
+}
+
+fn record(fields: &mut Fields<'_>, record: &Record) {
+    let size = size(record);
+    match record {
+        Record::Accepted(of) => fields.large(1, size, |fields| accepted(fields, of)),
+        Record::Moved(of) => fields.large(2, size, |fields| moved(fields, of)),
+        Record::Reported(id, of) => fields.large(3, size, |fields| {
+            job_id(fields, 1, *id);
+            fields.large(2, event_size(of), |fields| event(fields, of));
+        }),
+        Record::Removed(id, expired) => fields.message(4, |fields| {
+            job_id(fields, 1, *id);
+            time_option(fields, 2, *expired);
+        }),
+        Record::QueuePaused(name, paused) => fields.message(5, |fields| {
+            fields.text(1, name);
+            fields.number(2, *paused);
+        }),
+        Record::CancelHastened(id, force_at) => fields.message(6, |fields| {
+            job_id(fields, 1, *id);
+            unless_never(fields, 2, *force_at);
+        }),
+        Record::ReportsTaken(instance, newest) => fields.message(7, |fields| {
+            fields.wide(1, instance.as_u128());
+            fields.number(2, *newest);
+        }),
+        Record::Dropped(id, ranges) => fields.message(8, |fields| {
+            job_id(fields, 1, *id);
+            fields.packed(2, ranges.as_flattened());
+        }),
+    }
+}
+
+fn job_id(fields: &mut Fields<'_>, tag: u32, id: JobId) {
+    fields.wide(tag, u128::from_be_bytes(*id.as_bytes()));
+}
+
+fn time(fields: &mut Fields<'_>, tag: u32, time: Timestamp) {
+    fields.fixed(tag, time.as_micros().cast_unsigned());
+}
+
+fn time_option(fields: &mut Fields<'_>, tag: u32, time: Option<Timestamp>) {
+    if let Some(time) = time {
+        fields.fixed_always(tag, time.as_micros().cast_unsigned());
+    }
+}
+
 /// A time at which something happens; none if it never does.
-fn unless_never(time: Duration) -> Option<message::Span> {
-    (time != Duration::MAX).then(|| time.into())
+fn unless_never(fields: &mut Fields<'_>, tag: u32, time: Duration) {
+    span_option(fields, tag, Some(time).filter(|time| *time != Duration::MAX));
 }
 
-impl From<Now> for message::Entry {
-    fn from(now: Now) -> Self {
-        Self { monotonic: now.monotonic.into(), wall: now.wall.as_micros(), records: Vec::new() }
+fn span_option(fields: &mut Fields<'_>, tag: u32, span: Option<Duration>) {
+    if let Some(span) = span {
+        fields.span(tag, span);
     }
 }
 
-impl From<u128> for Wide {
-    fn from(bits: u128) -> Self {
-        Self { high: (bits >> u64::BITS) as u64, low: bits as u64 }
+fn accepted(fields: &mut Fields<'_>, of: &Accepted) {
+    job_id(fields, 1, of.id);
+    fields.large(2, of.job.payload.bytes.len() + AROUND_PAYLOAD, |fields| job(fields, &of.job));
+    fields.number(3, of.number);
+    time(fields, 4, of.create_time);
+    fields.span(5, of.created);
+    fields.number(6, of_option(of.first_wait));
+    unless_never(fields, 7, of.deadline);
+}
+
+fn job(fields: &mut Fields<'_>, of: &NewJob) {
+    if let Some(id) = of.id {
+        job_id(fields, 1, id);
+    }
+    fields.text(2, of.kind.as_str());
+    fields.text(3, of.queue.as_str());
+    payload(fields, 4, &of.payload);
+    fields.signed(5, of.priority.into());
+    if let Some(of) = &of.options {
+        fields.message(6, |fields| options(fields, of));
     }
 }
 
-impl From<JobId> for Wide {
-    fn from(id: JobId) -> Self {
-        u128::from_be_bytes(*id.as_bytes()).into()
+fn payload(fields: &mut Fields<'_>, tag: u32, of: &Payload) {
+    fields.large(tag, of.bytes.len(), |fields| {
+        fields.bytes(1, &of.bytes);
+        fields.number(2, of.encoding.number());
+        fields.text(3, of.explicit_content_type().unwrap_or_default());
+    });
+}
+
+fn options(fields: &mut Fields<'_>, of: &JobOptions) {
+    match of.start {
+        Start::Now => {}
+        Start::At(at) => fields.message(1, |start| time_option(start, 1, Some(at))),
+        Start::After(delay) => fields.message(1, |start| start.span(2, delay)),
+    }
+    span_option(fields, 2, of.attempt_timeout);
+    span_option(fields, 3, of.timeout);
+    fields.message(4, |fields| retry(fields, &of.retry));
+    span_option(fields, 5, of.retention);
+    fields.pairs(6, &of.labels);
+    fields.pairs(7, &of.headers);
+    if let Some(origin) = of.origin {
+        job_id(fields, 8, origin);
     }
 }
 
-impl From<LeaseId> for Wide {
-    fn from(lease: LeaseId) -> Self {
-        lease.as_u128().into()
+fn retry(fields: &mut Fields<'_>, of: &RetryPolicy) {
+    fields.number(1, of.max_attempts);
+    fields.span(2, of.initial_backoff);
+    fields.real(3, of.multiplier);
+    fields.span(4, of.max_backoff);
+    fields.real(5, of.jitter);
+    fields.number(6, of.max_lost_attempts);
+}
+
+fn moved(fields: &mut Fields<'_>, of: &Moved) {
+    job_id(fields, 1, of.id);
+    fields.large(2, event_size(&of.event), |fields| event(fields, &of.event));
+    fields.number(3, of.lost);
+    fields.number(4, of.released);
+    fields.number(5, of.cancel_requested);
+    unless_never(fields, 6, of.deadline);
+    time_option(fields, 7, of.expire_time);
+    if let Some(of) = &of.running {
+        fields.message(8, |fields| running(fields, of));
     }
 }
 
-impl From<Uuid> for Wide {
-    fn from(instance: Uuid) -> Self {
-        instance.as_u128().into()
+fn running(fields: &mut Fields<'_>, of: &Running) {
+    let (link, instance) = match of.link {
+        Link::Pool => (POOL, None),
+        Link::Stream(instance) => (STREAM, Some(instance)),
+        Link::Unary => (UNARY, None),
+    };
+    fields.wide(1, of.lease.as_u128());
+    fields.number(2, link);
+    if let Some(instance) = instance {
+        fields.wide(3, instance.as_u128());
+    }
+    fields.text(4, &of.worker);
+    unless_never(fields, 5, of.attempt_deadline);
+    if let Some((force_at, reason)) = &of.cancel {
+        fields.message(6, |fields| {
+            unless_never(fields, 1, *force_at);
+            fields.text(2, reason);
+        });
     }
 }
 
-impl From<Duration> for message::Span {
-    fn from(span: Duration) -> Self {
-        Self { seconds: span.as_secs(), nanos: span.subsec_nanos() }
+fn event(fields: &mut Fields<'_>, of: &Event) {
+    fields.number(1, of.sequence);
+    time(fields, 2, of.time);
+    fields.number(3, of.attempt);
+    let size = event_size(of);
+    match &of.body {
+        EventBody::State(of) => fields.large(4, size, |fields| state(fields, of)),
+        EventBody::Progress(of) => fields.message(5, |fields| progress(fields, of)),
+        EventBody::Output(of) => fields.large(6, size, |fields| output(fields, of)),
+        EventBody::Log(of) => fields.large(7, size, |fields| log(fields, of)),
     }
 }
 
-impl From<&Record> for message::Record {
-    fn from(record: &Record) -> Self {
-        let sort = match record {
-            Record::Accepted(accepted) => message::Sort::Accepted((&**accepted).into()),
-            Record::Moved(moved) => message::Sort::Moved((&**moved).into()),
-            Record::Reported(id, event) => message::Sort::Reported(message::Reported {
-                id: Some((*id).into()),
-                event: Some(event.into()),
-            }),
-            Record::Removed(id, expire_time) => message::Sort::Removed(message::Removed {
-                id: Some((*id).into()),
-                expire_time: expire_time.map(Timestamp::as_micros),
-            }),
-            Record::QueuePaused(name, paused) => message::Sort::QueuePaused(message::QueuePaused {
-                name: (**name).to_owned(),
-                paused: *paused,
-            }),
-            Record::CancelHastened(id, force_at) => message::Sort::CancelHastened(message::CancelHastened {
-                id: Some((*id).into()),
-                force_at: unless_never(*force_at),
-            }),
-            Record::Dropped(id, ranges) => message::Sort::Dropped(message::Dropped {
-                id: Some((*id).into()),
-                ranges: ranges.as_flattened().to_vec(),
-            }),
-            Record::ReportsTaken(instance, newest) => message::Sort::ReportsTaken(message::ReportsTaken {
-                instance: Some((*instance).into()),
-                newest: *newest,
-            }),
-        };
-        Self { sort: Some(sort) }
+fn state(fields: &mut Fields<'_>, of: &StateChange) {
+    fields.number(1, of.state.number());
+    fields.number(2, of_option(of.wait_reason));
+    if let Some(of) = &of.failure {
+        fields.message(3, |fields| failure(fields, of));
     }
+    time_option(fields, 4, of.next_attempt_time);
+    match &of.outcome {
+        None => {}
+        Some(Outcome::Result(of)) => fields.large(5, of.bytes.len(), |end| payload(end, 1, of)),
+        Some(Outcome::Failure(of)) => fields.message(5, |end| end.message(2, |fields| failure(fields, of))),
+        Some(Outcome::Cancellation(of)) => fields.message(5, |end| {
+            end.message(3, |fields| {
+                fields.text(1, &of.reason);
+                fields.number(2, of.forced);
+            });
+        }),
+    }
+    fields.number(6, of.cancel_requested);
 }
 
-impl From<&Accepted> for message::Accepted {
-    fn from(accepted: &Accepted) -> Self {
-        Self {
-            id: Some(accepted.id.into()),
-            job: Some((&accepted.job).into()),
-            number: accepted.number,
-            create_time: accepted.create_time.as_micros(),
-            created: accepted.created.into(),
-            first_wait: of_option(accepted.first_wait),
-            deadline: unless_never(accepted.deadline),
+fn failure(fields: &mut Fields<'_>, of: &Failure) {
+    fields.number(1, of.reason.number());
+    fields.text(2, &of.error_type);
+    fields.text(3, &of.message);
+    if let Some(details) = &of.details {
+        payload(fields, 4, details);
+    }
+    fields.number(5, of.attempt);
+    fields.number(6, of.retryable);
+}
+
+fn progress(fields: &mut Fields<'_>, of: &Progress) {
+    for (tag, number) in [(1, of.fraction), (2, of.done), (3, of.total)] {
+        if let Some(number) = number {
+            fields.fixed_always(tag, number.to_bits());
         }
     }
+    fields.text(4, &of.unit);
+    fields.text(5, &of.message);
 }
 
-impl From<&NewJob> for message::Job {
-    fn from(job: &NewJob) -> Self {
-        Self {
-            id: job.id.map(Into::into),
-            kind: job.kind.as_str().to_owned(),
-            queue: job.queue.as_str().to_owned(),
-            payload: (&job.payload).into(),
-            priority: job.priority.into(),
-            options: job.options.as_deref().map(Into::into),
-        }
-    }
+fn output(fields: &mut Fields<'_>, of: &Output) {
+    payload(fields, 1, &of.payload);
+    fields.text(2, &of.channel);
 }
 
-impl From<&Payload> for message::Payload {
-    fn from(payload: &Payload) -> Self {
-        Self {
-            content: payload.bytes.clone(),
-            encoding: payload.encoding.number(),
-            content_type: payload.explicit_content_type().unwrap_or_default().to_owned(),
-        }
-    }
-}
-
-impl From<&JobOptions> for message::Options {
-    fn from(options: &JobOptions) -> Self {
-        let start = match options.start {
-            Start::Now => None,
-            Start::At(time) => Some(message::When::At(time.as_micros())),
-            Start::After(delay) => Some(message::When::After(delay.into())),
-        };
-        Self {
-            start: start.map(|when| message::Start { when: Some(when) }),
-            attempt_timeout: options.attempt_timeout.map(Into::into),
-            timeout: options.timeout.map(Into::into),
-            retry: (&options.retry).into(),
-            retention: options.retention.map(Into::into),
-            labels: options.labels.clone(),
-            headers: options.headers.clone(),
-            origin: options.origin.map(Into::into),
-        }
-    }
-}
-
-impl From<&RetryPolicy> for message::Retry {
-    fn from(retry: &RetryPolicy) -> Self {
-        Self {
-            max_attempts: retry.max_attempts,
-            initial_backoff: retry.initial_backoff.into(),
-            multiplier: retry.multiplier,
-            max_backoff: retry.max_backoff.into(),
-            jitter: retry.jitter,
-            max_lost_attempts: retry.max_lost_attempts,
-        }
-    }
-}
-
-impl From<&Moved> for message::Moved {
-    fn from(moved: &Moved) -> Self {
-        Self {
-            id: Some(moved.id.into()),
-            event: Some((&moved.event).into()),
-            lost: moved.lost,
-            released: moved.released,
-            cancel_requested: moved.cancel_requested,
-            deadline: unless_never(moved.deadline),
-            expire_time: moved.expire_time.map(Timestamp::as_micros),
-            running: moved.running.as_ref().map(Into::into),
-        }
-    }
-}
-
-impl From<&Running> for message::Running {
-    fn from(running: &Running) -> Self {
-        let (link, instance) = match running.link {
-            Link::Pool => (POOL, None),
-            Link::Stream(instance) => (STREAM, Some(instance.into())),
-            Link::Unary => (UNARY, None),
-        };
-        Self {
-            lease: Some(running.lease.into()),
-            link,
-            instance,
-            worker: (*running.worker).to_owned(),
-            attempt_deadline: unless_never(running.attempt_deadline),
-            cancel: running.cancel.as_ref().map(|(force_at, reason)| message::Cancel {
-                force_at: unless_never(*force_at),
-                reason: reason.clone(),
-            }),
-        }
-    }
-}
-
-impl From<&Event> for message::Event {
-    fn from(event: &Event) -> Self {
-        let body = match &event.body {
-            EventBody::State(change) => message::Body::State(change.into()),
-            EventBody::Progress(progress) => message::Body::Progress((&**progress).into()),
-            EventBody::Output(output) => message::Body::Output(output.into()),
-            EventBody::Log(log) => message::Body::Log(log.into()),
-        };
-        let Event { sequence, attempt, .. } = *event;
-        Self { sequence, time: event.time.as_micros(), attempt, body: Some(body) }
-    }
-}
-
-impl From<&StateChange> for message::State {
-    fn from(change: &StateChange) -> Self {
-        Self {
-            state: change.state.number(),
-            wait_reason: of_option(change.wait_reason),
-            failure: change.failure.as_deref().map(Into::into),
-            next_attempt_time: change.next_attempt_time.map(Timestamp::as_micros),
-            outcome: change.outcome.as_ref().map(Into::into),
-            cancel_requested: change.cancel_requested,
-        }
-    }
-}
-
-impl From<&Outcome> for message::Outcome {
-    fn from(outcome: &Outcome) -> Self {
-        let end = match outcome {
-            Outcome::Result(result) => message::End::Result(result.into()),
-            Outcome::Failure(failure) => message::End::Failure((&**failure).into()),
-            Outcome::Cancellation(cancellation) => message::End::Cancellation(message::Cancellation {
-                reason: cancellation.reason.clone(),
-                forced: cancellation.forced,
-            }),
-        };
-        Self { end: Some(end) }
-    }
-}
-
-impl From<&Failure> for message::Failure {
-    fn from(failure: &Failure) -> Self {
-        Self {
-            reason: failure.reason.number(),
-            error_type: failure.error_type.clone(),
-            message: failure.message.clone(),
-            details: failure.details.as_ref().map(Into::into),
-            attempt: failure.attempt,
-            retryable: failure.retryable,
-        }
-    }
-}
-
-impl From<&Progress> for message::Progress {
-    fn from(progress: &Progress) -> Self {
-        Self {
-            fraction: progress.fraction,
-            done: progress.done,
-            total: progress.total,
-            unit: progress.unit.clone(),
-            message: progress.message.clone(),
-        }
-    }
-}
-
-impl From<&Output> for message::Output {
-    fn from(output: &Output) -> Self {
-        Self { payload: (&output.payload).into(), channel: (*output.channel).to_owned() }
-    }
-}
-
-impl From<&Log> for message::Log {
-    fn from(log: &Log) -> Self {
-        Self { level: log.level.number(), text: (*log.text).to_owned(), stream: log.stream.number() }
-    }
+fn log(fields: &mut Fields<'_>, of: &Log) {
+    fields.number(1, of.level.number());
+    fields.text(2, &of.text);
+    fields.number(3, of.stream.number());
 }

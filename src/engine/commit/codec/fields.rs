@@ -1,0 +1,109 @@
+//! The fields of a protobuf message, written one after the other: prost's encoding, without a message to be made first.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
+
+/// Appends the fields of one message. As protobuf has it, one that has the default of its type is left out.
+pub(super) struct Fields<'a>(&'a mut Vec<u8>);
+
+impl<'a> Fields<'a> {
+    pub(super) fn of(buffer: &'a mut Vec<u8>) -> Self {
+        Self(buffer)
+    }
+
+    pub(super) fn number(&mut self, tag: u32, number: impl Into<u64>) {
+        let number = number.into();
+        if number != 0 {
+            encode_key(tag, WireType::Varint, self.0);
+            encode_varint(number, self.0);
+        }
+    }
+
+    pub(super) fn signed(&mut self, tag: u32, number: i32) {
+        self.number(tag, ((number << 1) ^ (number >> 31)) as u32);
+    }
+
+    pub(super) fn fixed(&mut self, tag: u32, bits: u64) {
+        if bits != 0 {
+            self.fixed_always(tag, bits);
+        }
+    }
+
+    /// One that may be missing, and so is written whatever it is.
+    pub(super) fn fixed_always(&mut self, tag: u32, bits: u64) {
+        encode_key(tag, WireType::SixtyFourBit, self.0);
+        self.0.extend_from_slice(&bits.to_le_bytes());
+    }
+
+    pub(super) fn real(&mut self, tag: u32, number: f64) {
+        self.fixed(tag, if number == 0.0 { 0 } else { number.to_bits() });
+    }
+
+    pub(super) fn bytes(&mut self, tag: u32, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            encode_key(tag, WireType::LengthDelimited, self.0);
+            encode_varint(bytes.len() as u64, self.0);
+            self.0.extend_from_slice(bytes);
+        }
+    }
+
+    pub(super) fn text(&mut self, tag: u32, text: &str) {
+        self.bytes(tag, text.as_bytes());
+    }
+
+    /// A message, also one without any fields.
+    pub(super) fn message(&mut self, tag: u32, write: impl FnOnce(&mut Fields<'_>)) {
+        self.large(tag, 0, write);
+    }
+
+    /// A message of about this many bytes: its length stands before it and takes room that is best known in advance.
+    pub(super) fn large(&mut self, tag: u32, about: usize, write: impl FnOnce(&mut Fields<'_>)) {
+        encode_key(tag, WireType::LengthDelimited, self.0);
+        let (at, reserved) = (self.0.len(), encoded_len_varint(about as u64));
+        let begin = at + reserved;
+        self.0.resize(begin, 0);
+        write(&mut Fields(self.0));
+        let length = (self.0.len() - begin) as u64;
+        let needed = encoded_len_varint(length);
+        if needed != reserved {
+            let end = self.0.len();
+            self.0.resize(end.max(end + needed - reserved), 0);
+            self.0.copy_within(begin..end, at + needed);
+            self.0.truncate(end + needed - reserved);
+        }
+        encode_varint(length, &mut &mut self.0[at..at + needed]);
+    }
+
+    pub(super) fn wide(&mut self, tag: u32, bits: u128) {
+        self.message(tag, |wide| {
+            wide.fixed(1, (bits >> u64::BITS) as u64);
+            wide.fixed(2, bits as u64);
+        });
+    }
+
+    pub(super) fn span(&mut self, tag: u32, span: Duration) {
+        self.message(tag, |fields| {
+            fields.number(1, span.as_secs());
+            fields.number(2, span.subsec_nanos());
+        });
+    }
+
+    pub(super) fn pairs(&mut self, tag: u32, pairs: &BTreeMap<String, String>) {
+        for (key, value) in pairs {
+            self.message(tag, |pair| {
+                pair.text(1, key);
+                pair.text(2, value);
+            });
+        }
+    }
+
+    pub(super) fn packed(&mut self, tag: u32, numbers: &[u32]) {
+        if !numbers.is_empty() {
+            self.message(tag, |packed| {
+                numbers.iter().for_each(|number| encode_varint(u64::from(*number), packed.0))
+            });
+        }
+    }
+}
