@@ -11,6 +11,7 @@ mod jobs;
 mod lane;
 mod probe;
 mod report;
+mod restart;
 mod sample;
 mod server;
 mod watch;
@@ -30,7 +31,8 @@ use probe::Probe;
 use report::Report;
 use server::ServerKind;
 
-/// What the children of a bench are started with, followed by a [`ServerKind`] and, for a worker, its server's port.
+/// What the children of a bench are started with, followed by a [`ServerKind`] and its place: the port of a worker's
+/// server, the directory of a log.
 const HIDDEN_COMMAND: &str = "__bench-server";
 
 /// Any error, because every error fails the run.
@@ -38,7 +40,8 @@ type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
 const EXAMPLES: &str = "\
 Starts its own servers, each in a process of its own, and takes about half a
-minute a scenario. Build with --release. `durable` writes its log below TMPDIR.
+minute a scenario. Build with --release. `durable` and `restart` write below
+TMPDIR.
 
 Examples:
   jobstream bench
@@ -50,7 +53,7 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Bench {
-    /// submit, enqueue, run, submit-stream, remote, durable, watch, latency or memory; all of them if none is given
+    /// submit, enqueue, run, submit-stream, remote, durable, restart, watch, latency or memory; all of them if none is given
     #[arg(value_enum, hide_possible_values = true, value_name = "SCENARIO")]
     scenarios: Vec<Scenario>,
     /// Length of each measurement
@@ -68,7 +71,7 @@ pub(crate) struct Bench {
     /// Watchers of one job
     #[arg(long, default_value = "10000", value_name = "COUNT")]
     watchers: NonZeroUsize,
-    /// Queued jobs whose memory is measured
+    /// Queued jobs whose memory is measured, and those of a server that restarts
     #[arg(long, default_value = "300000", value_name = "COUNT")]
     jobs: NonZeroU32,
     /// json, jsonl or table
@@ -91,6 +94,8 @@ enum Scenario {
     Remote,
     /// Submit and SubmitStream in memory and with a log on disk
     Durable,
+    /// From the start of a server with a log on disk to its first answer: empty, and after kill -9 with queued jobs
+    Restart,
     /// One event to many watchers, and the memory of an idle one
     Watch,
     /// One call in flight
@@ -118,18 +123,18 @@ impl fmt::Display for Failed {
 impl Error for Failed {}
 
 /// What this process is to be, if it is a child of a bench.
-pub(crate) fn hidden_server() -> Option<(ServerKind, u16)> {
+pub(crate) fn hidden_server() -> Option<(ServerKind, String)> {
     let mut words = std::env::args().skip(1);
     if words.next().as_deref() != Some(HIDDEN_COMMAND) {
         return None;
     }
     let kind = ServerKind::from_str(&words.next()?, false).ok()?;
-    Some((kind, words.next().and_then(|port| port.parse().ok()).unwrap_or_default()))
+    Some((kind, words.next().unwrap_or_default()))
 }
 
-/// Is such a server, or a worker of the one at this port, until the bench is done with it.
-pub(crate) fn serve(kind: ServerKind, port: u16) -> ExitCode {
-    match server::serve(kind, port) {
+/// Is such a server or worker until the bench is done with it.
+pub(crate) fn serve(kind: ServerKind, place: &str) -> ExitCode {
+    match server::serve(kind, place) {
         Ok(()) => Exit::Ok.into(),
         Err(_) => Exit::Other.into(),
     }

@@ -76,8 +76,8 @@ fn main() -> ExitCode {
     if std::env::args().skip(1).eq([server::ORPHAN_GUARD]) {
         return server::guard_orphans();
     }
-    if let Some((kind, port)) = bench::hidden_server() {
-        return bench::serve(kind, port);
+    if let Some((kind, place)) = bench::hidden_server() {
+        return bench::serve(kind, &place);
     }
     let Cli { voice, command } = Cli::parse();
     match dispatch(command, voice) {

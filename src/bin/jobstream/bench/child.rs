@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{self, Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::server::{ServerKind, directory};
+use super::server::ServerKind;
 use super::{Failed, HIDDEN_COMMAND, Result};
 
 /// A running server. Dropping it ends the process.
@@ -16,6 +18,27 @@ pub(super) struct ServerProcess {
     worker: Option<Box<ServerProcess>>,
     process: Child,
     port: u16,
+    /// Where it keeps its log, if it does.
+    directory: Option<LogDirectory>,
+}
+
+/// The directory of a log, removed when dropped.
+struct LogDirectory(PathBuf);
+
+impl LogDirectory {
+    /// One that does not exist yet.
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("jobstream-bench-{}-{}", process::id(), COUNT.fetch_add(1, Relaxed));
+        Self(std::env::temp_dir().join(name))
+    }
+}
+
+impl Drop for LogDirectory {
+    fn drop(&mut self) {
+        // A server that failed before its log began has made none.
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 /// What a process has used since it began.
@@ -27,32 +50,45 @@ pub(super) struct Usage {
     pub(super) resident_bytes: u64,
     /// Times a thread went to sleep or was put to sleep.
     pub(super) switches: u64,
+    /// Written by the thread of its log.
+    pub(super) logged_bytes: u64,
 }
 
 impl ServerProcess {
     /// Starts this program anew as a server and waits until it listens.
     pub(super) fn start(kind: ServerKind) -> Result<Self> {
-        Self::start_at(kind, 0)
+        let directory = (kind == ServerKind::Durable).then(LogDirectory::new);
+        Self::start_at(kind, "", directory)
+    }
+
+    /// Kills it, and starts one that finds what it left behind.
+    pub(super) fn restarted(mut self) -> Result<Self> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Self::start_at(ServerKind::Durable, "", self.directory.take())
     }
 
     /// The same server, with a worker in a process of its own that is connected to it.
     pub(super) fn with_worker(mut self) -> Result<Self> {
-        self.worker = Some(Box::new(Self::start_at(ServerKind::Worker, self.port)?));
+        let worker = Self::start_at(ServerKind::Worker, &self.port.to_string(), None)?;
+        self.worker = Some(Box::new(worker));
         Ok(self)
     }
 
-    fn start_at(kind: ServerKind, server_port: u16) -> Result<Self> {
+    fn start_at(kind: ServerKind, place: &str, directory: Option<LogDirectory>) -> Result<Self> {
         let name = kind.to_possible_value().ok_or(Failed::new("every server has a name"))?;
-        let mut process = Command::new(std::env::current_exe()?)
-            .args([HIDDEN_COMMAND, name.get_name(), &server_port.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args([HIDDEN_COMMAND, name.get_name()]);
+        match &directory {
+            Some(directory) => command.arg(&directory.0),
+            None => command.arg(place),
+        };
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let stdout = process.stdout.take().ok_or(Failed::new("the child's output is piped"))?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         let port = line.trim().parse().map_err(|_| Failed::new(format!("the {kind:?} server told no port")));
-        let mut server = Self { worker: None, process, port: 0 };
+        let mut server = Self { worker: None, process, port: 0, directory };
         server.port = port?;
         Ok(server)
     }
@@ -77,8 +113,6 @@ impl Drop for ServerProcess {
     fn drop(&mut self) {
         // Waiting closes its input, which ends it; an error means that it has ended by itself.
         let _ = self.process.wait();
-        // Only a durable server has one.
-        let _ = fs::remove_dir_all(directory(self.process.id()));
     }
 }
 
@@ -98,6 +132,10 @@ fn usage_of(process: &str) -> Result<Usage> {
         let status = fs::read_to_string(task.join("status")).unwrap_or_default();
         usage.switches += number_after(&status, "\nvoluntary_ctxt_switches:")
             + number_after(&status, "\nnonvoluntary_ctxt_switches:");
+        if status.starts_with("Name:\tlog\n") {
+            let io = fs::read_to_string(task.join("io")).unwrap_or_default();
+            usage.logged_bytes += number_after(&io, "\nwchar:");
+        }
     }
     usage.cpu = Duration::from_nanos(nanos);
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;

@@ -5,7 +5,7 @@ use super::child::ServerProcess;
 use super::lane::{self, Lane};
 use super::sample::Sample;
 use super::server::ServerKind;
-use super::{Bench, Result, Scenario, jobs, watch};
+use super::{Bench, Result, Scenario, jobs, restart, watch};
 
 /// One kind of measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,10 @@ pub(super) enum Probe {
     Stream(u32),
     /// The same with jobs that a worker in a process of its own runs.
     RemoteStream(u32),
+    /// Start of a server with a log on disk.
+    Start,
+    /// The same with queued jobs in it.
+    Restart,
     /// Queued jobs by SubmitStream, for their memory.
     Memory,
     /// One event to many watchers.
@@ -73,6 +77,7 @@ impl Scenario {
                 let on_disk = [OnDisk::Submit, OnDisk::SubmitAlone, OnDisk::Stream(1), OnDisk::Stream(100)];
                 on_disk.into_iter().flat_map(|probe| [probe.in_memory(), Probe::Durable(probe)]).collect()
             }
+            Self::Restart => vec![Probe::Start, Probe::Restart],
             Self::Watch => vec![Probe::Watch, Probe::WatchIdle],
             Self::Latency => vec![Probe::RunAlone],
             Self::Memory => vec![Probe::Memory],
@@ -96,6 +101,8 @@ impl Probe {
             Self::RunAlone => "run, one in flight".to_owned(),
             Self::Stream(jobs) => format!("submit-stream, {jobs} a message"),
             Self::RemoteStream(jobs) => format!("submit-stream, {jobs} a message, remote worker"),
+            Self::Start => "start, empty".to_owned(),
+            Self::Restart => "restart, a queued job".to_owned(),
             Self::Memory => "queued job".to_owned(),
             Self::Watch => "watch, one event".to_owned(),
             Self::WatchIdle => "watch, idle".to_owned(),
@@ -107,6 +114,7 @@ impl Probe {
         let both = |echo: fn(ServerKind) -> Self| vec![echo(ServerKind::Echo), echo(ServerKind::EchoStock)];
         match self {
             Self::Echo(_) | Self::EchoAlone(_) | Self::EchoIdle(_) | Self::Memory => Vec::new(),
+            Self::Start | Self::Restart => Vec::new(),
             Self::Submit | Self::Enqueue | Self::Run | Self::Watch => both(Self::Echo),
             Self::Stream(_) | Self::RemoteStream(_) => both(Self::Echo),
             Self::RunAlone | Self::SubmitAlone => both(Self::EchoAlone),
@@ -120,10 +128,13 @@ impl Probe {
         !matches!(self, Self::EchoIdle(_) | Self::WatchIdle | Self::Memory)
     }
 
-    /// Bytes the server's memory grew by for each, beside the payload, where that is of interest.
+    /// Bytes for each, where that is of interest: by how much the server's memory grew beside the payload, or those that
+    /// its log took.
     pub(super) fn bytes_each(self, sample: &Sample) -> Option<f64> {
         match self {
             Self::EchoIdle(_) | Self::WatchIdle => Some(sample.growth_bytes),
+            Self::Durable(_) => Some(sample.logged_bytes),
+            Self::Restart => Some(sample.growth_bytes),
             Self::Memory | Self::Enqueue => Some(sample.growth_bytes - jobs::PAYLOAD.len() as f64),
             _ => None,
         }
@@ -132,13 +143,16 @@ impl Probe {
     fn server(self) -> ServerKind {
         match self {
             Self::Echo(kind) | Self::EchoAlone(kind) | Self::EchoIdle(kind) => kind,
-            Self::Durable(_) => ServerKind::Durable,
+            Self::Durable(_) | Self::Start | Self::Restart => ServerKind::Durable,
             _ => ServerKind::Jobs,
         }
     }
 
     /// Measures once, on a fresh server.
     pub(super) async fn measure(self, bench: &Bench) -> Result<Sample> {
+        if self == Self::Start {
+            return restart::start().await;
+        }
         let server = ServerProcess::start(self.server())?;
         let probe = if let Self::Durable(probe) = self { probe.in_memory() } else { self };
         probe.measure_on(server, bench).await
@@ -158,7 +172,8 @@ impl Probe {
             Self::EchoIdle(_) => watch::idle_echo(&server, bench.watchers.get()).await,
             Self::Submit => loop_of(jobs::submit(jobs::ECHO_KIND)?, load).await,
             Self::SubmitAlone => loop_of(jobs::submit(jobs::ECHO_KIND)?, alone).await,
-            Self::Durable(_) => Err(super::Failed::new("it is measured as the same in memory").into()),
+            Self::Durable(_) | Self::Start => Err(super::Failed::new("it is measured elsewhere").into()),
+            Self::Restart => restart::restart(server, queueing(), bench.jobs.get().into()).await,
             Self::Enqueue => loop_of(jobs::submit(jobs::IDLE_KIND)?, load).await,
             Self::Run => loop_of(jobs::run()?, load).await,
             Self::RunAlone => loop_of(jobs::run()?, alone).await,

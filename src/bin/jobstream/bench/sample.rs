@@ -24,6 +24,8 @@ pub(super) struct Sample {
     pub(super) switches: f64,
     /// Growth of the server's memory for each, in bytes.
     pub(super) growth_bytes: f64,
+    /// Bytes that the server's log took for each.
+    pub(super) logged_bytes: f64,
     /// Sorted once complete, in nanoseconds.
     latencies: Vec<u32>,
 }
@@ -50,6 +52,7 @@ impl Sample {
             worker_micros: worker.map(micros),
             switches: each(server.1.switches.saturating_sub(server.0.switches) as f64),
             growth_bytes: each(growth),
+            logged_bytes: each(server.1.logged_bytes.saturating_sub(server.0.logged_bytes) as f64),
             latencies: Vec::new(),
         }
     }
@@ -67,6 +70,12 @@ impl Sample {
     /// Sorts the latencies, once all of them are there.
     pub(super) fn sort_latencies(&mut self) {
         self.latencies.sort_unstable();
+    }
+
+    /// Of something that was done once: how long it took is its only latency.
+    pub(super) fn once(self) -> Self {
+        let nanos = (self.seconds * 1e9).min(f64::from(u32::MAX)) as u32;
+        Self { latencies: vec![nanos], ..self }
     }
 
     /// The time that this share of the calls did not exceed, in microseconds.

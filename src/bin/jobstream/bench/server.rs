@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process;
 use std::thread;
 
@@ -37,8 +37,8 @@ pub(crate) enum ServerKind {
 }
 
 /// Serves on a free port, tells the port on standard output, and ends the process when standard input closes. A worker
-/// connects to the server at `port` and tells that one.
-pub(crate) fn serve(kind: ServerKind, port: u16) -> Result<()> {
+/// connects to the server whose port is its place and tells that one; the place of a log is its directory.
+pub(crate) fn serve(kind: ServerKind, place: &str) -> Result<()> {
     thread::spawn(|| {
         // However reading ends, the parent is gone or done.
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
@@ -46,7 +46,7 @@ pub(crate) fn serve(kind: ServerKind, port: u16) -> Result<()> {
     });
     if kind == ServerKind::Worker {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        return runtime.block_on(work(port));
+        return runtime.block_on(work(place.parse()?));
     }
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("{}", listener.local_addr()?.port());
@@ -54,7 +54,7 @@ pub(crate) fn serve(kind: ServerKind, port: u16) -> Result<()> {
     runtime.block_on(async {
         match kind {
             ServerKind::Jobs => serve_jobs(listener, None).await,
-            ServerKind::Durable => serve_jobs(listener, Some(&directory(process::id()))).await,
+            ServerKind::Durable => serve_jobs(listener, Some(Path::new(place))).await,
             ServerKind::Echo => serve_echo(listener).await,
             ServerKind::EchoStock => serve_stock_echo(listener).await,
             ServerKind::Worker => Ok(()),
@@ -72,11 +72,6 @@ async fn work(port: u16) -> Result<()> {
     println!("{port}");
     worker.wait().await;
     Ok(())
-}
-
-/// Where the durable server of this process keeps its log.
-pub(super) fn directory(process: u32) -> PathBuf {
-    std::env::temp_dir().join(format!("jobstream-bench-{process}"))
 }
 
 async fn serve_jobs(listener: TcpListener, directory: Option<&Path>) -> Result<()> {
