@@ -11,13 +11,13 @@
 //! # let directory = directory.as_path();
 //! let mut options = Options::default();
 //! options.segment_bytes = 1024 * 1024;
-//! let (mut log, _) = Log::open(directory, &options, |_, _| Ok(()))?;
-//! let positions = log.append(&["one", "two"])?;
-//! assert_eq!(log.read(positions[1])?, b"two");
+//! let (mut log, _) = Log::open(directory, &options, |_, _, _| Ok(()))?;
+//! log.append(&["one", "two"])?;
+//! assert_eq!(log.reader().read(2)?.as_deref(), Some(b"two".as_slice()));
 //! log.close()?;
 //!
 //! let mut entries = Vec::new();
-//! let (_log, recovery) = Log::open(directory, &options, |_, entry| {
+//! let (_log, recovery) = Log::open(directory, &options, |_, _, entry| {
 //!     entries.push(entry.to_vec());
 //!     Ok(())
 //! })?;
@@ -28,13 +28,15 @@
 //! ```
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use inspect::{Report, Salvage, dump, salvage, verify};
+pub use reader::Reader;
 pub use recovery::Recovery;
 
 use crate::error::{Error, ErrorKind, Result};
-use files::{Directory, LogFile};
-use format::{FRAME_HEADER_BYTES, FrameKind, HEADER_BYTES, RESERVED_BYTES, frame_bytes};
+use files::Directory;
+use format::{FRAME_HEADER_BYTES, HEADER_BYTES, RESERVED_BYTES};
 use names::segment_name;
 use tail::Tail;
 
@@ -43,6 +45,7 @@ mod files;
 mod format;
 mod inspect;
 mod names;
+mod reader;
 mod recovery;
 mod spares;
 mod tail;
@@ -95,6 +98,9 @@ impl Options {
     }
 }
 
+/// Who is handed every entry that is whole, with where it is and its sequence.
+type EachEntry<'a> = dyn FnMut(Position, u64, &[u8]) -> Result<()> + 'a;
+
 /// Where an entry is; stays valid until its segment is trimmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
@@ -141,15 +147,15 @@ pub struct Damage {
 /// is tried again. Dropped without [`close`](Self::close), it is as after a crash: complete, and checked less well.
 pub struct Log {
     tail: Tail,
+    reader: Reader,
     failed: Option<Error>,
-    /// The segment that was read last.
-    reading: Option<(u64, Box<dyn LogFile>)>,
     /// Released when the log is dropped.
     lock: Box<dyn Send>,
 }
 
 impl Log {
-    /// Opens the log of a directory, or makes one, and hands every entry to `entry`, in order.
+    /// Opens the log of a directory, or makes one, and hands every entry to `entry`, in order, with where it is and its
+    /// sequence.
     ///
     /// What was acknowledged is there. Of batches that were not, a beginning may be; the rest is cut. All of it is on
     /// disk when this returns, not before: nothing that follows from an entry may leave the process until then.
@@ -162,11 +168,11 @@ impl Log {
     pub fn open(
         directory: &Path,
         options: &Options,
-        mut entry: impl FnMut(Position, &[u8]) -> Result<()>,
+        mut entry: impl FnMut(Position, u64, &[u8]) -> Result<()>,
     ) -> Result<(Self, Recovery)> {
         options.check()?;
         let files = Directory::make(directory).map_err(|error| fault::no_directory(directory, &error))?;
-        recovery::open(Box::new(files), options, rand::random(), &mut entry)
+        recovery::open(Arc::new(files), options, rand::random(), &mut entry)
     }
 
     /// Appends entries and returns where each is, once all of them are on disk.
@@ -194,47 +200,22 @@ impl Log {
         if !self.write(|tail| tail.spares.make(&*tail.files, rolls))? {
             return Err(self.disk_full());
         }
+        let first = self.tail.next_sequence;
         let positions = self.write(|tail| tail.append(entries))?;
+        self.reader.add(first, &positions);
         // These entries are on disk. If the next spare fails, the next call says so.
         self.write(|tail| tail.spares.make_up_to(&*tail.files, 2 * tail.active.offset)).ok();
         Ok(positions)
     }
 
-    /// Reads an entry again.
-    ///
-    /// # Errors
-    ///
-    /// `LogDamaged` if it is not there as it was written; `LogFailed` if it cannot be read; `Internal` if its segment was
-    /// trimmed.
-    pub fn read(&mut self, position: Position) -> Result<Vec<u8>> {
-        let Position { segment, offset, length } = position;
-        let Some(held) = self.tail.held.iter().find(|held| held.number == segment) else {
-            return Err(Error::new(ErrorKind::Internal, format!("segment {segment} of the log was trimmed")));
-        };
-        let (name, files) = (segment_name(segment), &*self.tail.files);
-        let failed = |error| fault::reading(files, &name, &error);
-        let file = match self.reading.take() {
-            Some((number, file)) if number == segment => file,
-            _ => files.open(&name, false).map_err(failed)?,
-        };
-        let mut frame = vec![0; FRAME_HEADER_BYTES + length as usize];
-        let end = held.bytes.min(offset + frame_bytes(length as usize));
-        let read = file.read_at(&mut frame, offset).map_err(failed)?;
-        frame.truncate(read);
-        self.reading = Some((segment, file));
-        let header = format::FrameHeader::decode(&frame, self.tail.log_id);
-        let is_whole = header.is_some_and(|header| {
-            header.kind == FrameKind::Entry
-                && header.segment == segment
-                && header.matches(&frame[FRAME_HEADER_BYTES..])
-        });
-        if !is_whole || end > held.bytes {
-            let file = files.directory().join(&name);
-            let message = "the entry is not there as it was written".to_owned();
-            return Err(fault::damaged(files, &Damage { file, offset, entries_lost: 1, message }));
-        }
-        frame.drain(..FRAME_HEADER_BYTES);
-        Ok(frame)
+    /// What reads entries again, from any thread.
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
+    /// The sequence of the entry that is appended next; 1 in a new log.
+    pub fn next_sequence(&self) -> u64 {
+        self.tail.next_sequence
     }
 
     /// Gives back the segments before this number; the newest one always stays.
@@ -256,15 +237,11 @@ impl Log {
         self.write(|tail| {
             tail.oldest = tail.oldest.max(before);
             // On disk before they go: else their loss would be damage.
-            if can_roll {
-                tail.roll()?
-            } else {
-                tail.mark()?
-            }
-            tail.give_back()
+            if can_roll { tail.roll() } else { tail.mark() }
         })?;
-        self.reading = None;
-        Ok(())
+        // Before the files change: who still reads one of them must find that it is gone.
+        self.reader.forget_before(self.tail.oldest);
+        self.write(Tail::give_back)
     }
 
     /// The segments that are there, oldest first; the last one is written.

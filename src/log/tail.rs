@@ -2,6 +2,7 @@
 //! [`Log`](super::Log) sees to that.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::files::{Files, LogFile};
 use super::format::{
@@ -16,7 +17,7 @@ use crate::error::Result;
 const BUFFER_BYTES_KEPT: usize = 4 * 1024 * 1024;
 
 pub(super) struct Tail {
-    pub(super) files: Box<dyn Files>,
+    pub(super) files: Arc<dyn Files>,
     pub(super) options: Options,
     pub(super) log_id: u64,
     /// Every segment that is there, oldest first; the last one is written.

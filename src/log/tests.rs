@@ -6,6 +6,7 @@ mod directory;
 mod disk;
 mod failure;
 mod model;
+mod reader;
 mod segments;
 
 use disk::{Disk, Keeps};
@@ -27,11 +28,11 @@ fn small() -> Options {
 
 fn open(disk: &Disk) -> Result<(Log, Entries, Recovery)> {
     let mut entries = Vec::new();
-    let mut keep = |_: Position, entry: &[u8]| {
+    let mut keep = |_: Position, _: u64, entry: &[u8]| {
         entries.push(entry.to_vec());
         Ok(())
     };
-    let (log, recovery) = recovery::open(Box::new(disk.clone()), &small(), LOG_ID, &mut keep)?;
+    let (log, recovery) = recovery::open(Arc::new(disk.clone()), &small(), LOG_ID, &mut keep)?;
     Ok((log, entries, recovery))
 }
 

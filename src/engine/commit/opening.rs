@@ -26,7 +26,7 @@ impl Engine {
         check(&options)?;
         let mut core = Core::new(options.core.clone(), rand::random());
         let mut last = Now { monotonic: Duration::ZERO, wall: Timestamp::default() };
-        let replay = |position, bytes: &[u8]| {
+        let replay = |position, _sequence, bytes: &[u8]| {
             let entry = codec::decode(bytes).map_err(|why| unreadable(&why, position, directory))?;
             last = entry.now;
             entry.records.into_iter().for_each(|record| core.replay(record));

@@ -263,7 +263,7 @@ async fn an_entry_that_means_nothing_is_damage_and_one_of_tomorrow_a_refusal() {
         // Nothing is there the first time.
         let _ = std::fs::remove_dir_all(&directory);
         let options = crate::log::Options { segment_bytes: 1 << 20, ..Default::default() };
-        let (mut log, _) = crate::log::Log::open(&directory, &options, |_, _| Ok(())).expect("a log");
+        let (mut log, _) = crate::log::Log::open(&directory, &options, |_, _, _| Ok(())).expect("a log");
         let positions = log.append(&[entry]).expect("it is written");
         log.close().expect("it is written");
         let error = Engine::open(EngineOptions::default(), &directory).err().expect("it is refused");
