@@ -4,6 +4,7 @@
 //! across an await, and nothing is woken under it.
 
 mod commit;
+mod contents;
 mod delivery;
 mod observers;
 mod outcomes;
@@ -165,17 +166,24 @@ impl Engine {
         jobs: Vec<Result<NewJob>>,
         outcomes: Option<(&Arc<OutcomeQueue>, u32)>,
     ) -> Vec<Result<Submission>> {
-        self.command(|state, now, effects| {
+        let mut cold = Vec::new();
+        let answers = self.command(|state, now, effects| {
             let mut submit = |index: usize, job: NewJob| {
                 let id = job.id.unwrap_or_else(JobId::mint);
                 let submitted = state.core.submit(now, id, job, effects)?;
                 if let Some((queue, batch)) = outcomes {
-                    state.await_outcome(submitted, queue, batch, index as u32);
+                    let index = index as u32;
+                    match state.core.place(submitted.key) {
+                        Some(place) => cold.push((place, queue.waiter(id, batch, index))),
+                        None => state.await_outcome(submitted, queue, batch, index),
+                    }
                 }
                 Ok(state.submission(submitted))
             };
             jobs.into_iter().enumerate().map(|(index, job)| submit(index, job?)).collect()
-        })
+        });
+        self.tell_cold(cold);
+        answers
     }
 
     /// Accepts all jobs or none.
@@ -222,12 +230,8 @@ impl Engine {
     ///
     /// Those of [`Engine::submit`], and `IllegalState` while the job has not ended.
     pub async fn retry(&self, id: JobId, change: impl FnOnce(&mut NewJob)) -> Result<Submission> {
-        let mut job = {
-            let state = self.0.state.lock();
-            let key = state.core.find(id)?;
-            state.core.check_retry(key)?;
-            state.core.spec(key)
-        };
+        let spec = |core: &Core, key| core.check_retry(key).map(|()| core.spec(key));
+        let mut job = self.look(id, spec).await??;
         job.id = None;
         let options = job.options_mut();
         options.origin = Some(id);
@@ -352,10 +356,11 @@ impl Engine {
                 state.core.refuse_new(commit.refusal());
             }
             let answer = apply(&mut state, now, &mut effects);
+            state.core.cool(&mut effects);
             if let (Some(commit), Some(records)) =
                 (commit, effects.records.take_if(|records| !records.is_empty()))
             {
-                commit.append(now, &records);
+                commit.append(&mut state.core, now, &records);
             }
             // What runs inline has run before its beginning is on disk.
             (answer, state.sort(effects, commit.is_none()))

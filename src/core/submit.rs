@@ -105,7 +105,7 @@ impl Core {
     fn has_spec(&self, key: JobKey, job: &NewJob) -> bool {
         let entry = &self.table[key];
         let lane = &self.lanes[entry.lane];
-        entry.payload == job.payload
+        self.has_payload(key, &job.payload)
             && entry.priority == job.priority
             && same_options(entry.options.as_deref(), job.options.as_deref())
             && *lane.kind == *job.kind.as_str()
@@ -158,7 +158,7 @@ impl Core {
     ) -> Submitted {
         self.finished.forget(id);
         let recorded = effects.records.is_some().then(|| job.clone());
-        let entry = new_entry(now, id, job, lane);
+        let entry = Entry { written: self.log_entry, ..new_entry(now, id, job, lane) };
         let (state, start) = (entry.state, entry.start());
         self.live_jobs += 1;
         self.live_bytes += entry.live_bytes();
@@ -206,6 +206,7 @@ pub(super) fn new_entry(now: Now, id: JobId, job: NewJob, lane: LaneKey) -> Entr
         sequence: 1,
         observer: 0,
         accepted: 0,
+        written: None,
         create_time: now.wall,
         created: now.monotonic,
         deadline,

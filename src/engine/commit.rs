@@ -6,11 +6,13 @@
 mod checkpoint;
 pub(super) mod codec;
 mod opening;
+mod reading;
 #[cfg(test)]
 mod tests;
 mod waiters;
 mod writer;
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -21,10 +23,11 @@ use tokio::sync::Notify;
 
 use super::Engine;
 use crate::clock::Now;
-use crate::core::Record;
+use crate::core::{Core, Record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::ENTRY_BYTES_MAX;
 use checkpoint::Mark;
+pub(super) use reading::lost;
 use waiters::Waiters;
 
 /// Bytes of entries that may be queued before whoever makes more is held back. While they are written, as many again may
@@ -65,12 +68,28 @@ pub(crate) trait Log: Send {
     /// Those of the file system: nothing more is written then.
     fn trim(&mut self, before: u64) -> Result<()>;
 
+    /// The sequence of the entry that is appended next.
+    fn next_sequence(&self) -> u64;
+
+    /// What reads entries again, whatever becomes of the log.
+    fn reader(&self) -> Box<dyn Reader>;
+
     /// Ends the log in good order.
     ///
     /// # Errors
     ///
     /// Whatever the file system says.
     fn close(self: Box<Self>) -> Result<()>;
+}
+
+/// Reads entries again. Calls block, and come from any thread.
+pub(crate) trait Reader: Send + Sync {
+    /// The entry with this sequence; `None` if it was trimmed.
+    ///
+    /// # Errors
+    ///
+    /// `LogDamaged`, or those of the file system.
+    fn read(&self, sequence: u64) -> Result<Option<Vec<u8>>>;
 }
 
 /// How many entries were queued before a moment: what was seen then is durable once they are.
@@ -81,6 +100,9 @@ pub(crate) struct Position(u64);
 pub(super) struct Commit {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<Result<()>>>>,
+    reader: Arc<dyn Reader>,
+    /// The sequence of the first entry that is queued.
+    first_sequence: NonZeroU64,
 }
 
 struct Shared {
@@ -133,18 +155,21 @@ impl Commit {
             takes: AtomicU8::new(Takes::All as u8),
             due: Notify::new(),
         });
+        let (reader, next_sequence) = (log.reader().into(), log.next_sequence());
         let of_writer = shared.clone();
         let writer =
             std::thread::Builder::new().name("log".to_owned()).spawn(move || of_writer.write(log))?;
-        Ok(Self { shared, writer: Mutex::new(Some(writer)) })
+        let first_sequence = NonZeroU64::new(next_sequence).unwrap_or(NonZeroU64::MIN);
+        Ok(Self { shared, writer: Mutex::new(Some(writer)), reader, first_sequence })
     }
 
     /// Queues what a command recorded. Called under the engine's lock, so that entries stand in the order of commands;
     /// so it never waits, and what is queued beyond [`QUEUE_BYTES_MAX`] is what was on its way before anybody was held.
-    pub(super) fn append(&self, now: Now, records: &[Record]) {
+    pub(super) fn append(&self, core: &mut Core, now: Now, records: &[Record]) {
         let mut entries = Vec::new();
         encode(now, records, &mut entries);
         let mut queue = self.shared.queue.lock();
+        self.tell_where(core, queue.appended, &entries);
         queue.appended += entries.len() as u64;
         if queue.is_over {
             return;
@@ -334,8 +359,22 @@ impl Log for crate::log::Log {
         self.has_room()
     }
 
+    fn next_sequence(&self) -> u64 {
+        self.next_sequence()
+    }
+
+    fn reader(&self) -> Box<dyn Reader> {
+        Box::new(self.reader())
+    }
+
     fn close(self: Box<Self>) -> Result<()> {
         (*self).close()
+    }
+}
+
+impl Reader for crate::log::Reader {
+    fn read(&self, sequence: u64) -> Result<Option<Vec<u8>>> {
+        self.read(sequence)
     }
 }
 

@@ -96,6 +96,9 @@ pub(crate) struct LimitsConfig {
     /// Most bytes of finished jobs.
     #[serde(with = "values::size")]
     pub(crate) retention_bytes_max: u64,
+    /// Most bytes of their payloads, results and events in memory, if the rest is on disk.
+    #[serde(with = "values::size")]
+    pub(crate) retention_memory_bytes_max: u64,
     /// Output and log bytes kept a job.
     #[serde(with = "values::size")]
     pub(crate) event_ring_bytes_max: u64,
@@ -235,6 +238,7 @@ impl Default for LimitsConfig {
             job_bytes_max: GIB,
             retention: Duration::from_secs(60 * 60),
             retention_bytes_max: GIB,
+            retention_memory_bytes_max: 64 * MIB,
             event_ring_bytes_max: 256 * KIB,
             connections_max: at_least_one(10_000),
             streams_per_connection_max: at_least_one(1_024),

@@ -126,6 +126,7 @@ fn engine_options(config: &ServerConfig) -> EngineOptions {
         job_bytes_max: limits.job_bytes_max,
         retention: limits.retention,
         retention_bytes_max: limits.retention_bytes_max,
+        retention_memory_bytes_max: limits.retention_memory_bytes_max,
         event_ring_bytes_max: size(limits.event_ring_bytes_max),
         lease: worker.lease,
         ping_interval: worker.ping_interval,

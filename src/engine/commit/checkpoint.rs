@@ -3,9 +3,12 @@
 //! The jobs are written in pieces, while commands go on: a piece is as good as all that led to it, and what follows it in
 //! the log follows it in truth.
 
+use std::num::NonZeroU64;
+
+use super::reading::lost;
 use super::writer::Batch;
 use super::{Commit, Log};
-use crate::core::ImageBounds;
+use crate::core::{ImageBounds, LogPlace};
 use crate::engine::Engine;
 use crate::error::Result;
 
@@ -23,6 +26,8 @@ pub(super) enum Mark {
     Begin,
     /// It is.
     End,
+    /// It could not be.
+    Abandon,
 }
 
 /// How much was written since the last checkpoint, and where the present one began.
@@ -53,6 +58,7 @@ impl Pace {
                         log.trim(begin)?;
                     }
                 }
+                Mark::Abandon => (self.begin, self.is_told) = (None, false),
             }
         }
         Ok(())
@@ -82,26 +88,58 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `LogFailed`.
+    /// `LogFailed`; `LogDamaged` if a job cannot be read back: then nothing is forgotten.
     pub(in crate::engine) async fn checkpoint(&self) -> Result<()> {
         let Some(commit) = &self.0.commit else { return Ok(()) };
-        {
-            let state = self.0.state.lock();
+        let begin = {
+            let core = &mut self.0.state.lock().core;
+            let begin = core.log_entry();
             commit.mark(Mark::Begin);
-            commit.append(self.now(), &state.core.image_beside_jobs());
-        }
+            let records = core.image_beside_jobs();
+            commit.append(core, self.now(), &records);
+            begin
+        };
+        let written = self.write_jobs(commit, begin).await;
+        commit.mark(if written.is_ok() { Mark::End } else { Mark::Abandon });
+        written
+    }
+
+    /// Writes every job anew that has records before this entry.
+    async fn write_jobs(&self, commit: &Commit, before: Option<NonZeroU64>) -> Result<()> {
         let mut next = Some(0);
         while let Some(from) = next {
-            {
-                let state = self.0.state.lock();
-                let (records, after) = state.core.images(from, PIECE);
-                commit.append(self.now(), &records);
-                next = after;
-            }
+            let piece = {
+                let core = &mut self.0.state.lock().core;
+                let mut piece = core.images(from, before, PIECE);
+                if !piece.records.is_empty() {
+                    commit.append(core, self.now(), &std::mem::take(&mut piece.records));
+                }
+                piece
+            };
+            self.write_cold(commit, piece.cold).await?;
+            next = piece.next;
             // One piece at a time waits for the disk, so that commands do not wait behind many.
             self.durable().await?;
         }
-        commit.mark(Mark::End);
+        Ok(())
+    }
+
+    /// Writes jobs anew whose contents have to be read first.
+    async fn write_cold(&self, commit: &Commit, places: Vec<LogPlace>) -> Result<()> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        let read = commit.contents(places.clone()).await?;
+        let core = &mut self.0.state.lock().core;
+        let mut records = Vec::new();
+        for (place, contents) in places.iter().zip(read) {
+            // Only a checkpoint moves them, and there is one at a time.
+            let contents = contents?.ok_or_else(|| lost(place.id))?;
+            records.extend(core.image_of(place, contents));
+        }
+        if !records.is_empty() {
+            commit.append(core, self.now(), &records);
+        }
         Ok(())
     }
 }

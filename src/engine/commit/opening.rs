@@ -1,5 +1,6 @@
 //! An engine from what a directory holds.
 
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::time::Duration;
 
@@ -26,10 +27,12 @@ impl Engine {
         check(&options)?;
         let mut core = Core::new(options.core.clone(), rand::random());
         let mut last = Now { monotonic: Duration::ZERO, wall: Timestamp::default() };
-        let replay = |position, _sequence, bytes: &[u8]| {
+        let replay = |position, sequence, bytes: &[u8]| {
             let entry = codec::decode(bytes).map_err(|why| unreadable(&why, position, directory))?;
             last = entry.now;
+            core.write_to(NonZeroU64::new(sequence).unwrap_or(NonZeroU64::MIN));
             entry.records.into_iter().for_each(|record| core.replay(record));
+            core.replayed_entry();
             Ok(())
         };
         let (log, _) = crate::log::Log::open(directory, &crate::log::Options::default(), replay)?;
@@ -49,10 +52,11 @@ impl Engine {
         let clock = Clock::system_after(last.monotonic);
         let mut effects = Effects { records: Some(Vec::new()), ..Effects::default() };
         let now = clock.now();
-        core.resume(now, &mut effects);
         let commit = Commit::start(log)?;
+        commit.tell_where(&mut core, 0, &[]);
+        core.resume(now, &mut effects);
         if let Some(records) = effects.records.filter(|records| !records.is_empty()) {
-            commit.append(now, &records);
+            commit.append(&mut core, now, &records);
         }
         Ok(Self::of(core, options, clock, Some(commit)).ticking())
     }

@@ -80,6 +80,11 @@ struct LimitArgs {
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_RETENTION_BYTES_MAX", hide_env_values = true)]
     retention_bytes_max: Option<u64>,
+    /// Most bytes of them in memory; with --data, the rest is only
+    /// on disk [default: 64MiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_RETENTION_MEMORY_BYTES_MAX", hide_env_values = true)]
+    retention_memory_bytes_max: Option<u64>,
     /// Output and log bytes kept a job [default: 256KiB]
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_EVENT_RING_BYTES_MAX", hide_env_values = true)]
@@ -148,6 +153,7 @@ impl LimitArgs {
         set(&mut limits.job_bytes_max, self.job_bytes_max);
         set(&mut limits.retention, self.retention);
         set(&mut limits.retention_bytes_max, self.retention_bytes_max);
+        set(&mut limits.retention_memory_bytes_max, self.retention_memory_bytes_max);
         set(&mut limits.event_ring_bytes_max, self.event_ring_bytes_max);
         set(&mut limits.connections_max, self.connections_max);
         set(&mut limits.streams_per_connection_max, self.streams_per_connection_max);
