@@ -68,6 +68,9 @@ pub struct CoreOptions {
     /// Most bytes of payloads, results, failure details, output and logs of finished jobs that an engine with a log keeps
     /// in memory; those of older ones are read from the log. Default 64 MiB.
     pub retention_memory_bytes_max: u64,
+    /// Most bytes of all jobs together, so that a log with a bound can keep them: finished ones make room for new ones,
+    /// which are refused when that is not enough. Default none.
+    pub stored_bytes_max: u64,
     /// Output and log bytes kept a job. Default 256 KiB.
     pub event_ring_bytes_max: usize,
     /// Longest time of one attempt unless the spec says otherwise. Default 1 h.
@@ -94,6 +97,7 @@ impl Default for CoreOptions {
             retention: Duration::from_secs(3600),
             retention_bytes_max: 1 << 30,
             retention_memory_bytes_max: 64 << 20,
+            stored_bytes_max: u64::MAX,
             event_ring_bytes_max: 256 << 10,
             attempt_timeout: Duration::from_secs(3600),
             lease: Duration::from_secs(30),

@@ -27,6 +27,7 @@ use crate::core::{
 };
 use crate::error::{Error, Result};
 use crate::job::{EventTypes, JobId, JobState, NewJob, QueueView};
+use crate::log;
 
 use commit::Commit;
 pub(crate) use commit::Position;
@@ -46,11 +47,15 @@ pub struct EngineOptions {
     pub core: CoreOptions,
     /// Most watches (WatchResult, Run and waiting GetResult) at a time. Default 200,000.
     pub watchers_max: u32,
+    /// How [`Engine::open`] keeps its files. Default as [`log::Options`], without spares: a file that is given back may
+    /// hold what was deleted.
+    pub log: log::Options,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { core: CoreOptions::default(), watchers_max: 200_000 }
+        let log = log::Options { spares_max: 0, ..log::Options::default() };
+        Self { core: CoreOptions::default(), watchers_max: 200_000, log }
     }
 }
 

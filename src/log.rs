@@ -62,6 +62,11 @@ pub const SEGMENT_BYTES_MIN: u64 = 8 * 1024;
 /// Most bytes of a segment.
 pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
+/// Segments that are left, or in part in use, when a log is near its bound.
+const NEAR_SEGMENTS: u64 = 4;
+/// Fewest segments that fit into [`Options::bytes_max`] beside the reserve.
+const SEGMENTS_MIN: u64 = 6;
+
 /// How a log keeps its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -72,29 +77,78 @@ pub struct Options {
     /// Bytes that [`has_room`](Log::has_room) keeps for the ends of what runs, when the disk is full: 16 MiB. That the
     /// disk is full is noticed while at least half of a segment is left.
     pub reserve_bytes: u64,
+    /// Most bytes of all files together, at least six segments and the reserve: no bound.
+    pub bytes_max: Option<u64>,
+}
+
+/// How close a log is to [`Options::bytes_max`]; always far without one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Nearness {
+    /// There is room.
+    Far,
+    /// Three segments and the reserve are left: the oldest segment should be given back.
+    Near,
+    /// Two are left: no new work should be taken on.
+    Full,
+    /// One is left, for what has to be written to give back the oldest: nothing else should be taken on.
+    Tight,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { segment_bytes: 64 * 1024 * 1024, spares_max: 2, reserve_bytes: 16 * 1024 * 1024 }
+        Self {
+            segment_bytes: 64 * 1024 * 1024,
+            spares_max: 2,
+            reserve_bytes: 16 * 1024 * 1024,
+            bytes_max: None,
+        }
     }
 }
 
 impl Options {
+    /// Bytes of frames that fit into a new segment, beside what is kept free at its end.
+    fn room_bytes(&self) -> u64 {
+        self.segment_bytes - HEADER_BYTES - RESERVED_BYTES
+    }
+
     /// Most bytes of an entry, at most [`ENTRY_BYTES_MAX`]: it has to fit into a segment.
     pub fn entry_bytes_max(&self) -> usize {
-        let room = self.segment_bytes - HEADER_BYTES - RESERVED_BYTES - FRAME_HEADER_BYTES as u64;
+        let room = self.room_bytes() - FRAME_HEADER_BYTES as u64;
         usize::try_from(room).unwrap_or(ENTRY_BYTES_MAX).min(ENTRY_BYTES_MAX)
+    }
+
+    /// Options for a log with this bound: its segments are a sixteenth of it, from 20 MiB to the default.
+    pub fn within(bytes_max: u64) -> Self {
+        const MIB: u64 = 1024 * 1024;
+        let default = Self::default();
+        let segment_bytes = (bytes_max / 16 / MIB * MIB).clamp(20 * MIB, default.segment_bytes);
+        Self { segment_bytes, bytes_max: Some(bytes_max), ..default }
+    }
+
+    /// Bytes of entries that a log with a bound may hold before it is near it, if it has one.
+    pub fn entries_bytes_max(&self) -> Option<u64> {
+        let kept_free = NEAR_SEGMENTS * self.segment_bytes + self.reserve_bytes;
+        Some(self.bytes_max?.saturating_sub(kept_free))
     }
 
     fn check(&self) -> Result<()> {
         let bytes = self.segment_bytes;
-        if (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) && bytes.is_multiple_of(4096) {
-            return Ok(());
+        if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) || !bytes.is_multiple_of(4096) {
+            let description = format!(
+                "is {bytes}, must be a multiple of 4096 from {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX}"
+            );
+            return Err(Error::invalid("segment_bytes", description));
         }
-        let description =
-            format!("is {bytes}, must be a multiple of 4096 from {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX}");
-        Err(Error::invalid("segment_bytes", description))
+        let bytes_min = SEGMENTS_MIN * bytes + self.reserve_bytes;
+        if let Some(bytes_max) = self.bytes_max.filter(|bytes_max| *bytes_max < bytes_min) {
+            let reserve = self.reserve_bytes;
+            let description = format!(
+                "is {bytes_max}, must be at least {bytes_min}, {SEGMENTS_MIN} segments of {bytes} and a reserve of \
+                 {reserve}: allow more"
+            );
+            return Err(Error::invalid("bytes_max", description));
+        }
+        Ok(())
     }
 }
 
@@ -208,6 +262,11 @@ impl Log {
         Ok(positions)
     }
 
+    /// How it keeps its files.
+    pub fn options(&self) -> &Options {
+        &self.tail.options
+    }
+
     /// What reads entries again, from any thread.
     pub fn reader(&self) -> Reader {
         self.reader.clone()
@@ -254,12 +313,35 @@ impl Log {
         self.tail.free_bytes()
     }
 
-    /// Whether new work may be taken on: nothing failed, and if the disk is full, more than
-    /// [`Options::reserve_bytes`] are left for what was begun.
+    /// Whether new work may be taken on: nothing failed, and if the disk is full or the log as large as it may be, enough
+    /// is left for what was begun.
     pub fn has_room(&self) -> bool {
         let is_scarce =
             self.tail.spares.is_disk_full() && self.free_bytes() <= self.tail.options.reserve_bytes;
-        self.failed.is_none() && !is_scarce
+        self.failed.is_none() && !is_scarce && self.nearness() < Nearness::Full
+    }
+
+    /// How close it is to its bound.
+    pub fn nearness(&self) -> Nearness {
+        let Some(left) = self.tail.bytes_left() else { return Nearness::Far };
+        let Options { reserve_bytes, .. } = self.tail.options;
+        match left.saturating_sub(reserve_bytes).div_ceil(self.tail.options.room_bytes()) {
+            0 | 1 => Nearness::Tight,
+            2 => Nearness::Full,
+            3 => Nearness::Near,
+            _ => Nearness::Far,
+        }
+    }
+
+    /// Lets the log take one more segment than its bound allows, until the next one is given back: for what was taken on
+    /// before it was as large as it may be.
+    pub fn overdraw(&mut self) {
+        self.tail.spares.overdraw();
+    }
+
+    /// The sequence of the first entry in a segment, or of the next one if there is none yet.
+    pub fn first_sequence(&self, segment: u64) -> u64 {
+        self.reader.first_sequence(segment).unwrap_or(self.tail.next_sequence)
     }
 
     /// Makes a part of the next segment, 1 MiB, for a caller that has nothing to append; returns whether another part is

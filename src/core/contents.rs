@@ -201,11 +201,6 @@ impl Core {
         self.log_entry = Some(entry);
     }
 
-    /// The entry that is recorded to.
-    pub(crate) fn log_entry(&self) -> Option<NonZeroU64> {
-        self.log_entry
-    }
-
     /// These records of a command were written to this entry: one was not enough for all of them.
     pub(crate) fn were_written(&mut self, records: &[Record], entry: NonZeroU64) {
         for record in records {

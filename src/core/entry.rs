@@ -137,7 +137,7 @@ pub(super) struct End {
 }
 
 /// What a record is taken to cost beside its payload, events and options, in the retention's bytes.
-const RECORD_BYTES: usize = 512;
+pub(super) const RECORD_BYTES: usize = 512;
 
 impl Entry {
     pub(super) fn retry(&self) -> RetryPolicy {

@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 
 use super::Core;
 use super::effects::Effects;
+use super::entry::RECORD_BYTES;
 use super::list::List;
 use super::record::Record;
 use super::table::{JobKey, Table};
@@ -70,11 +71,25 @@ impl Core {
     /// Keeps a job that just ended; the oldest ones make room if there are too many bytes.
     pub(super) fn retain(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
         self.keep(key);
-        while self.finished.bytes > self.options.retention_bytes_max {
-            // The job that just ended stays: its end must be seen.
-            let Some(oldest) = self.finished.list.first().filter(|oldest| *oldest != key) else { break };
+        // The job that just ended stays: its end must be seen.
+        self.make_room(now, Some(key), effects);
+    }
+
+    /// Removes the oldest finished jobs, up to this one, while there are too many bytes of them.
+    pub(super) fn make_room(&mut self, now: Now, up_to: Option<JobKey>, effects: &mut Effects) {
+        let stored_max = self.options.stored_bytes_max.saturating_sub(self.live_weight());
+        let bytes_max = self.options.retention_bytes_max.min(stored_max);
+        while self.finished.bytes > bytes_max {
+            let Some(oldest) = self.finished.list.first().filter(|oldest| Some(*oldest) != up_to) else {
+                break;
+            };
             self.expire(now, oldest, effects);
         }
+    }
+
+    /// Bytes that jobs that have not ended are taken to hold.
+    pub(super) fn live_weight(&self) -> u64 {
+        self.live_bytes + u64::from(self.live_jobs) * RECORD_BYTES as u64
     }
 
     /// Puts a job behind those that ended before.

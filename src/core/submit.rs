@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Core;
 use super::effects::Effects;
-use super::entry::{Entry, LaneKey, spec_bytes};
+use super::entry::{Entry, LaneKey, RECORD_BYTES, spec_bytes};
 use super::lanes::full;
 use super::list::Links;
 use super::record::{Accepted, Record};
@@ -132,6 +132,14 @@ impl Core {
             );
             return Err(full("QUEUE_BYTES_FULL", message));
         }
+        let weight = self.live_weight() + bytes as u64 + u64::from(jobs) * RECORD_BYTES as u64;
+        if weight > self.options.stored_bytes_max {
+            let limit = self.options.stored_bytes_max;
+            let message = format!(
+                "jobs that wait or run would take {weight} bytes, the server's log has room for {limit}: try again later"
+            );
+            return Err(Error::new(ErrorKind::DiskFull, message));
+        }
         if new_lanes > 0 {
             self.lanes.check_room(new_lanes)?;
         }
@@ -181,6 +189,7 @@ impl Core {
             self.arm(key);
             self.start_or_wait(now, key, effects);
         }
+        self.make_room(now, None, effects);
         Submitted { key, id, existing: false }
     }
 }

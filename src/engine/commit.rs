@@ -25,8 +25,9 @@ use super::Engine;
 use crate::clock::Now;
 use crate::core::{Core, Record};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::ENTRY_BYTES_MAX;
-use checkpoint::Mark;
+use crate::log::{ENTRY_BYTES_MAX, Nearness};
+pub(in crate::engine) use checkpoint::Cut;
+use checkpoint::{Extent, Mark};
 pub(super) use reading::lost;
 use waiters::Waiters;
 
@@ -58,8 +59,17 @@ pub(crate) trait Log: Send {
     /// Bytes of everything that is kept.
     fn bytes(&self) -> u64;
 
-    /// The segment that entries go to now.
-    fn segment(&self) -> u64;
+    /// How close it is to its bound, if it has one.
+    fn nearness(&self) -> Nearness;
+
+    /// Whether it has a bound.
+    fn is_bounded(&self) -> bool;
+
+    /// Lets it exceed its bound once.
+    fn overdraw(&mut self);
+
+    /// Where it may begin once so much was written again.
+    fn cut(&self, extent: Extent) -> Cut;
 
     /// Forgets every segment before this one.
     ///
@@ -114,6 +124,8 @@ struct Shared {
     takes: AtomicU8,
     /// Told when a checkpoint is due.
     due: Notify,
+    /// The one that is.
+    cut: Mutex<Option<Cut>>,
 }
 
 /// What the log takes now.
@@ -133,6 +145,8 @@ struct Queue {
     /// Where checkpoints begin and end.
     marks: Vec<Mark>,
     is_closed: bool,
+    /// The log has room for little more than what gives back its oldest segment.
+    is_tight: bool,
     /// The writer is gone: what is queued is written by nobody.
     is_over: bool,
     /// Who waits for the queue to be taken.
@@ -142,6 +156,10 @@ struct Queue {
 impl Queue {
     fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.marks.is_empty()
+    }
+
+    fn has_room(&self) -> bool {
+        self.bytes < QUEUE_BYTES_MAX && !self.is_tight
     }
 }
 
@@ -154,6 +172,7 @@ impl Commit {
             waiters: Waiters::default(),
             takes: AtomicU8::new(Takes::All as u8),
             due: Notify::new(),
+            cut: Mutex::default(),
         });
         let (reader, next_sequence) = (log.reader().into(), log.next_sequence());
         let of_writer = shared.clone();
@@ -196,15 +215,15 @@ impl Commit {
         self.shared.waiters.poll(position, context)
     }
 
-    /// Whether less than [`QUEUE_BYTES_MAX`] is queued.
+    /// Whether less than [`QUEUE_BYTES_MAX`] is queued, and the log is not too close to its bound.
     fn has_room(&self) -> bool {
-        self.shared.queue.lock().bytes < QUEUE_BYTES_MAX
+        self.shared.queue.lock().has_room()
     }
 
-    /// Waits until less than [`QUEUE_BYTES_MAX`] is queued.
+    /// Waits until it has room.
     pub(super) fn poll_room(&self, context: &Context<'_>) -> Poll<()> {
         let mut queue = self.shared.queue.lock();
-        if queue.bytes < QUEUE_BYTES_MAX {
+        if queue.has_room() {
             return Poll::Ready(());
         }
         queue.held.push(context.waker().clone());
@@ -347,8 +366,26 @@ impl Log for crate::log::Log {
         self.segments().map(|segment| segment.bytes).sum()
     }
 
-    fn segment(&self) -> u64 {
-        self.segments().last().map_or(0, |segment| segment.number)
+    fn nearness(&self) -> Nearness {
+        self.nearness()
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.options().bytes_max.is_some()
+    }
+
+    fn overdraw(&mut self) {
+        self.overdraw();
+    }
+
+    fn cut(&self, extent: Extent) -> Cut {
+        let mut segments = self.segments();
+        let segment = match extent {
+            Extent::All => segments.last(),
+            Extent::Oldest => segments.nth(1),
+        };
+        let segment = segment.map_or(0, |segment| segment.number);
+        Cut { segment, sequence: self.first_sequence(segment) }
     }
 
     fn trim(&mut self, before: u64) -> Result<()> {
@@ -385,6 +422,6 @@ fn failed() -> Error {
 }
 
 fn disk_full() -> Error {
-    let message = "the disk of the server's log is full: running jobs may end, new ones must wait for room";
+    let message = "the server's log has no room left: running jobs may end, new ones must wait for room";
     Error::new(ErrorKind::DiskFull, message)
 }

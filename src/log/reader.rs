@@ -72,6 +72,11 @@ impl Index {
         (sequence < self.next_sequence).then_some((segment.number, segment.points[point].offset))
     }
 
+    fn first_sequence(&self, segment: u64) -> Option<u64> {
+        let at = self.segments.binary_search_by_key(&segment, |indexed| indexed.number).ok()?;
+        self.segments[at].points.first().map(|point| point.sequence)
+    }
+
     fn forget_before(&mut self, segment: u64) {
         while self.segments.front().is_some_and(|oldest| oldest.number < segment) {
             self.segments.pop_front();
@@ -137,6 +142,11 @@ impl Reader {
     pub(super) fn add(&self, sequence: u64, positions: &[Position]) {
         let mut index = self.0.index.lock();
         (sequence..).zip(positions).for_each(|(sequence, position)| index.add(sequence, *position));
+    }
+
+    /// The first entry in a segment, if one was added.
+    pub(super) fn first_sequence(&self, segment: u64) -> Option<u64> {
+        self.0.index.lock().first_sequence(segment)
     }
 
     /// Segments before this one are given back.

@@ -77,7 +77,7 @@ pub(super) fn open<'a>(
 }
 
 fn begin(files: Arc<dyn Files>, options: &Options, listing: &Listing, log_id: u64) -> Result<Tail> {
-    let mut spares = Spares::find(&*files, listing, options.segment_bytes, options.spares_max)?;
+    let mut spares = Spares::find(&*files, listing, options)?;
     let active = first_segment(&*files, &mut spares, log_id, options.segment_bytes)?;
     Ok(Tail {
         held: VecDeque::from([Numbered { number: active.number, bytes: active.bytes }]),
@@ -105,7 +105,7 @@ fn go_on(files: Arc<dyn Files>, options: &Options, listing: &Listing, end: &End)
     let mut tail = Tail {
         active: Active { number: last.number, bytes: last.bytes, file, offset: end.offset },
         held: listing.segments.iter().copied().collect(),
-        spares: Spares::find(&*files, listing, options.segment_bytes, options.spares_max)?,
+        spares: Spares::find(&*files, listing, options)?,
         files,
         options: options.clone(),
         log_id: end.log_id,

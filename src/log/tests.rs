@@ -1,6 +1,7 @@
 //! What the log promises, on a disk that fails and forgets; what only a real directory can show is in `directory`.
 
 mod arbitrary;
+mod bound;
 mod damage;
 mod directory;
 mod disk;
@@ -23,7 +24,7 @@ const EROFS: i32 = 30;
 type Entries = Vec<Vec<u8>>;
 
 fn small() -> Options {
-    Options { segment_bytes: SEGMENT_BYTES_MIN, spares_max: 2, reserve_bytes: 1024 }
+    Options { segment_bytes: SEGMENT_BYTES_MIN, spares_max: 2, reserve_bytes: 1024, bytes_max: None }
 }
 
 fn open(disk: &Disk) -> Result<(Log, Entries, Recovery)> {

@@ -32,6 +32,9 @@ pub(crate) struct ServerConfig {
     /// Directory that keeps the jobs; in memory without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data: Option<PathBuf>,
+    /// Most bytes of that directory; it grows with the jobs if unset.
+    #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
+    pub(crate) data_bytes_max: Option<u64>,
     /// Attempts that run at the same time in this process.
     pub(crate) slots: NonZeroU32,
     /// How long running jobs may take to end after a signal.
@@ -210,6 +213,7 @@ impl Default for ServerConfig {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7070)),
             data: None,
+            data_bytes_max: None,
             slots: default_slots(),
             drain_timeout: Duration::from_secs(10),
             demo: false,

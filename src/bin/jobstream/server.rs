@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jobstream::core::CoreOptions;
 use jobstream::engine::{Engine, EngineOptions};
+use jobstream::log;
 use jobstream::server::{ListenerLimits, ServeOptions, Server, ServerOptions, Shutdown, ShutdownReport};
 use jobstream::worker::{RunningWorker, Worker, command, demo};
 use tracing_subscriber::EnvFilter;
@@ -135,7 +136,9 @@ fn engine_options(config: &ServerConfig) -> EngineOptions {
         workers_max: limits.workers_max.get() as usize,
         ..CoreOptions::default()
     };
-    EngineOptions { core, watchers_max: limits.watchers_max.get() }
+    let log = config.data_bytes_max.map(log::Options::within).unwrap_or_default();
+    let log = log::Options { spares_max: EngineOptions::default().log.spares_max, ..log };
+    EngineOptions { core, watchers_max: limits.watchers_max.get(), log }
 }
 
 fn server_options(config: &ServerConfig) -> ServerOptions {

@@ -42,7 +42,7 @@ fn warm_bytes(core: &Core) -> u64 {
     let from = list.iter().position(|key| Some(*key) == core.finished.warm_from());
     let (passed, warm) = list.split_at(from.unwrap_or(list.len()));
     let bytes = |keys: &[JobKey]| keys.iter().map(|key| core.table[*key].warm_bytes()).sum::<u64>();
-    assert!(core.log_entry().is_none() || bytes(passed) == 0, "what was passed is dropped");
+    assert!(core.log_entry.is_none() || bytes(passed) == 0, "what was passed is dropped");
     bytes(warm)
 }
 

@@ -43,6 +43,7 @@ fn options() -> CoreOptions {
         retention: millis(250),
         retention_bytes_max: 4_000,
         retention_memory_bytes_max: 250,
+        stored_bytes_max: u64::MAX,
         event_ring_bytes_max: 400,
         attempt_timeout: millis(120),
         lease: millis(80),

@@ -16,15 +16,23 @@ use crate::log::ENTRY_BYTES_MAX;
 /// What a job may take in an entry beside its payload, or a payload beside its bytes: kind, queue, labels, headers.
 const AROUND_PAYLOAD_BYTES: usize = 64 << 10;
 
+/// Jobs may take the one of so many parts of what a log with a bound has room for. As much again is there to be given
+/// back, so that each segment that is written anew makes room on the whole.
+const STORED_SHARE: u64 = 2;
+
 impl Engine {
     /// An engine that keeps its jobs in this directory, with what is in it: see [`Engine::start`].
     ///
     /// # Errors
     ///
     /// Those of [`crate::log::Log::open`]; `LogRefused` if a newer version wrote an entry, `LogDamaged` if one means
-    /// nothing; `InvalidField` if payloads may be larger than an entry of the log.
+    /// nothing; `InvalidField` if payloads may be larger than an entry of the log, or an entry than a segment.
     pub fn open(options: EngineOptions, directory: &Path) -> Result<Self> {
         check(&options)?;
+        let mut options = options;
+        let stored_max =
+            options.log.entries_bytes_max().map_or(u64::MAX, |bytes_max| bytes_max / STORED_SHARE);
+        options.core.stored_bytes_max = options.core.stored_bytes_max.min(stored_max);
         let mut core = Core::new(options.core.clone(), rand::random());
         let mut last = Now { monotonic: Duration::ZERO, wall: Timestamp::default() };
         let replay = |position, sequence, bytes: &[u8]| {
@@ -35,7 +43,7 @@ impl Engine {
             core.replayed_entry();
             Ok(())
         };
-        let (log, _) = crate::log::Log::open(directory, &crate::log::Options::default(), replay)?;
+        let (log, _) = crate::log::Log::open(directory, &options.log, replay)?;
         Self::resume(core, last, Box::new(log), options).map_err(|error| {
             Error::new(ErrorKind::LogFailed, format!("the log cannot start its writer: {error}"))
         })
@@ -63,6 +71,11 @@ impl Engine {
 }
 
 fn check(options: &EngineOptions) -> Result<()> {
+    if options.log.entry_bytes_max() < ENTRY_BYTES_MAX {
+        let description =
+            format!("is {}, too few for an entry of {ENTRY_BYTES_MAX}", options.log.segment_bytes);
+        return Err(Error::invalid("log.segment_bytes", description));
+    }
     let (size, limit) = (options.core.payload_bytes_max, ENTRY_BYTES_MAX - AROUND_PAYLOAD_BYTES);
     if size <= limit {
         return Ok(());

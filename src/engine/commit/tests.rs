@@ -10,12 +10,13 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use tokio::time::timeout;
 
-use super::{Log, QUEUE_BYTES_MAX, Reader, codec};
+use super::{Cut, Extent, Log, QUEUE_BYTES_MAX, Reader, codec};
 use crate::clock::Now;
 use crate::core::{Core, SessionSpec};
 use crate::engine::{Engine, EngineOptions, Order, Submission};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{JobId, JobState, Kind, NewJob, Payload, Timestamp};
+use crate::log::Nearness;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -36,6 +37,8 @@ struct State {
     /// What was written, with its sequence, by segment: each batch has one of its own.
     kept: Vec<(u64, u64, Vec<u8>)>,
     written: u64,
+    /// How close it says to be to its bound.
+    nearness: Option<Nearness>,
 }
 
 impl Disk {
@@ -85,8 +88,27 @@ impl Log for DiskLog {
         self.0.state.lock().kept.iter().map(|(.., entry)| entry.len() as u64).sum()
     }
 
-    fn segment(&self) -> u64 {
-        self.0.state.lock().batches as u64
+    fn nearness(&self) -> Nearness {
+        self.0.state.lock().nearness.unwrap_or(Nearness::Far)
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.0.state.lock().nearness.is_some()
+    }
+
+    fn overdraw(&mut self) {}
+
+    fn cut(&self, extent: Extent) -> Cut {
+        let state = self.0.state.lock();
+        let mut segments: Vec<_> = state.kept.iter().map(|(segment, ..)| *segment).collect();
+        segments.dedup();
+        let segment = match extent {
+            Extent::All => segments.last(),
+            Extent::Oldest => segments.get(1),
+        };
+        let segment = segment.copied().unwrap_or_default();
+        let first = state.kept.iter().find(|(of, ..)| *of == segment);
+        Cut { segment, sequence: first.map_or(state.written + 1, |(_, sequence, _)| *sequence) }
     }
 
     fn trim(&mut self, before: u64) -> Result<()> {
@@ -122,6 +144,11 @@ fn engine() -> (Engine, Arc<Disk>) {
     let start = Now { monotonic: Duration::ZERO, wall: Timestamp::default() };
     let log = Box::new(DiskLog(disk.clone()));
     (Engine::resume(core, start, log, options).expect("a thread"), disk)
+}
+
+/// A checkpoint that gives back all it can.
+fn all(disk: &Arc<Disk>) -> Cut {
+    DiskLog(disk.clone()).cut(Extent::All)
 }
 
 fn kind() -> Kind {
@@ -216,7 +243,7 @@ async fn a_checkpoint_keeps_every_job_and_forgets_what_came_before() {
             engine.cancel(ids[200 + number], "meanwhile", Duration::ZERO).await.expect("it waits");
         }
     };
-    let (written, ()) = tokio::join!(engine.checkpoint(), meanwhile);
+    let (written, ()) = tokio::join!(engine.checkpoint(all(&disk)), meanwhile);
     written.expect("the disk is well");
     let is_trimmed = || disk.state.lock().kept.iter().all(|(segment, ..)| *segment >= before);
     timeout(PATIENCE, async {
@@ -314,4 +341,49 @@ async fn payloads_larger_than_an_entry_are_refused_with_the_option() {
     let error = Engine::open(options, nowhere).err().expect("it is refused");
     assert!(matches!(error.kind(), ErrorKind::InvalidField(_)), "{error}");
     assert!(!nowhere.exists());
+}
+
+#[tokio::test]
+async fn a_log_near_its_bound_gives_back_its_oldest_segment() {
+    let (engine, disk) = engine();
+    let oldest = submit(&engine, job("oldest")).await.expect("it is kept").id;
+    let later = submit(&engine, job("later")).await.expect("it is kept").id;
+    assert_eq!(disk.state.lock().kept[0].0, 1);
+    disk.tell(|state| state.nearness = Some(Nearness::Near));
+    engine.pause_queue("q").await.expect("a name");
+    let is_given_back = || disk.state.lock().kept.first().is_some_and(|(segment, ..)| *segment > 1);
+    timeout(PATIENCE, async {
+        while !is_given_back() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("it is near");
+    disk.tell(|state| state.nearness = Some(Nearness::Far));
+    engine.durable().await.expect("the disk is well");
+    let again = relived(&disk);
+    for id in [oldest, later] {
+        assert_eq!(again.job(id).await, engine.job(id).await);
+    }
+}
+
+#[tokio::test]
+async fn nothing_new_is_taken_on_while_a_log_has_room_for_its_shortening_alone() {
+    let (engine, disk) = engine();
+    disk.tell(|state| state.nearness = Some(Nearness::Tight));
+    engine.pause_queue("q").await.expect("what is on its way is written");
+    let waiting = engine.clone();
+    let context = Context::from_waker(Waker::noop());
+    timeout(PATIENCE, async {
+        while engine.poll_room(&context).is_ready() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("it is tight");
+    assert!(!engine.has_room());
+    let waiting = tokio::spawn(std::future::poll_fn(move |context| waiting.poll_room(context)));
+    disk.tell(|state| state.nearness = Some(Nearness::Far));
+    engine.resume_queue("q").await.expect("it is there");
+    timeout(PATIENCE, waiting).await.expect("there is room").expect("no panic");
 }

@@ -20,6 +20,10 @@ pub(crate) struct ServerArgs {
     /// Directory that keeps the jobs; without one they are lost on exit
     #[arg(long, value_name = "DIR", env = "JOBSTREAM_DATA", hide_env_values = true)]
     data: Option<PathBuf>,
+    /// Most bytes of that directory, at least 136MiB [default: none]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_DATA_BYTES_MAX", hide_env_values = true)]
+    data_bytes_max: Option<u64>,
     /// Attempts at the same time [default: 256]
     #[arg(long, value_name = "N", env = "JOBSTREAM_SLOTS", hide_env_values = true)]
     slots: Option<NonZeroU32>,
@@ -134,6 +138,7 @@ impl ServerArgs {
     pub(crate) fn apply(self, config: &mut ServerConfig) {
         set(&mut config.listen, self.listen);
         config.data = self.data.or(config.data.take());
+        config.data_bytes_max = self.data_bytes_max.or(config.data_bytes_max.take());
         set(&mut config.slots, self.slots);
         set(&mut config.drain_timeout, self.drain_timeout);
         set(&mut config.demo, self.demo);

@@ -14,9 +14,12 @@ fn cold_engine(retention_memory_bytes_max: u64) -> (Engine, Arc<Disk>, Session) 
     let core = Core::new(options.core.clone(), [1; 32]);
     let start = Now { monotonic: Duration::ZERO, wall: Timestamp::default() };
     let engine = Engine::resume(core, start, Box::new(DiskLog(disk.clone())), options).expect("a thread");
-    let spec = SessionSpec { name: "w".to_owned(), kinds: vec![kind()], queues: None, slots: 1 };
-    let session = engine.open_session(&spec, None);
+    let session = engine.open_session(&spec(), None);
     (engine, disk, session)
+}
+
+fn spec() -> SessionSpec {
+    SessionSpec { name: "w".to_owned(), kinds: vec![kind()], queues: None, slots: 1 }
 }
 
 fn payload(number: usize) -> Payload {
@@ -56,7 +59,7 @@ async fn events(engine: &Engine, id: JobId) -> Result<Vec<WatchItem>> {
 
 #[tokio::test]
 async fn memory_is_bounded_and_every_read_is_as_before() {
-    let (engine, _disk, mut session) = cold_engine(5_000);
+    let (engine, disk, mut session) = cold_engine(5_000);
     let mut seen = Vec::new();
     for number in 0..40 {
         let id = run(&engine, &mut session, number, number % 3 == 0).await;
@@ -73,7 +76,7 @@ async fn memory_is_bounded_and_every_read_is_as_before() {
         let listed = engine.jobs(&JobFilter::default(), None, PAGE).await.expect("they are there").jobs;
         assert!(listed.iter().eq(seen.iter().rev().map(|(job, _)| job)));
         // And from where a checkpoint puts them.
-        engine.checkpoint().await.expect("the disk is well");
+        engine.checkpoint(all(&disk)).await.expect("the disk is well");
     }
 }
 
@@ -161,10 +164,39 @@ async fn what_cannot_be_read_fails_that_call_alone() {
     assert!(is_lost(&timeout(PATIENCE, failure).await.expect("it is told")));
     // Nothing is forgotten as long as a job cannot be written again.
     let before = disk.state.lock().kept.len();
-    assert!(engine.checkpoint().await.is_err_and(|error| is_lost(&error)));
+    assert!(engine.checkpoint(all(&disk)).await.is_err_and(|error| is_lost(&error)));
     let without = PageBounds { with_payloads: false, ..PAGE };
     assert_eq!(engine.jobs(&JobFilter::default(), None, without).await.expect("a list").jobs.len(), 2);
     let outcome = engine.result(kept, None).await.expect("it is there").outcome;
     assert!(matches!(outcome, Some(Outcome::Result(result)) if result.bytes.starts_with(b"result 2")));
     assert!(disk.state.lock().kept.len() >= before);
+}
+
+#[tokio::test]
+async fn damage_on_disk_is_told_to_who_reads_it() {
+    let directory = std::env::temp_dir().join(format!("jobstream-cold-{}", std::process::id()));
+    // Nothing is there the first time.
+    let _ = std::fs::remove_dir_all(&directory);
+    let mut options = EngineOptions::default();
+    options.core.retention_memory_bytes_max = 0;
+    options.log.segment_bytes = 20 << 20;
+    let engine = Engine::open(options, &directory).expect("a log");
+    let mut session = engine.open_session(&spec(), None);
+    let (damaged, whole) =
+        (run(&engine, &mut session, 1, false).await, run(&engine, &mut session, 2, true).await);
+    engine.durable().await.expect("the disk is well");
+    let segment = directory.join("segment-0000000000000001.log");
+    let mut bytes = std::fs::read(&segment).expect("a segment");
+    let at = bytes.windows(9).position(|window| window == b"payload 1").expect("its payload");
+    bytes[at] ^= 1;
+    std::fs::write(&segment, bytes).expect("it is ours");
+    let error = engine.job(damaged).await.expect_err("it is damaged");
+    assert!(
+        matches!(error.kind(), ErrorKind::LogDamaged { offset, .. } if (*offset as usize) < at),
+        "{error}"
+    );
+    assert!(error.message().contains(&segment.display().to_string()), "{error}");
+    assert_eq!(engine.job(whole).await.expect("it is whole").spec.payload.bytes, payload(2).bytes);
+    submit(&engine, job("goes on")).await.expect("it is accepted");
+    std::fs::remove_dir_all(&directory).expect("it is ours");
 }
