@@ -372,7 +372,6 @@ async fn nothing_new_is_taken_on_while_a_log_has_room_for_its_shortening_alone()
     let (engine, disk) = engine();
     disk.tell(|state| state.nearness = Some(Nearness::Tight));
     engine.pause_queue("q").await.expect("what is on its way is written");
-    let waiting = engine.clone();
     let context = Context::from_waker(Waker::noop());
     timeout(PATIENCE, async {
         while engine.poll_room(&context).is_ready() {
@@ -382,8 +381,18 @@ async fn nothing_new_is_taken_on_while_a_log_has_room_for_its_shortening_alone()
     .await
     .expect("it is tight");
     assert!(!engine.has_room());
-    let waiting = tokio::spawn(std::future::poll_fn(move |context| waiting.poll_room(context)));
-    disk.tell(|state| state.nearness = Some(Nearness::Far));
-    engine.resume_queue("q").await.expect("it is there");
-    timeout(PATIENCE, waiting).await.expect("there is room").expect("no panic");
+}
+
+#[tokio::test]
+async fn who_was_held_back_is_woken_when_there_is_room_though_nothing_is_written() {
+    let (engine, _disk) = engine();
+    let writer = &engine.0.commit.as_ref().expect("it has a log").shared;
+    writer.hold_if(true);
+    let waiting = engine.clone();
+    let mut waiting = Box::pin(std::future::poll_fn(move |context| waiting.poll_room(context)));
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    let waiting = tokio::spawn(waiting);
+    tokio::task::yield_now().await;
+    writer.hold_if(false);
+    timeout(Duration::from_millis(500), waiting).await.expect("it is woken").expect("no panic");
 }

@@ -127,7 +127,7 @@ impl Shared {
     }
 
     /// Holds back whoever brings something new, or lets them go on.
-    fn hold_if(&self, is_tight: bool) {
+    pub(super) fn hold_if(&self, is_tight: bool) {
         let held = {
             let mut queue = self.queue.lock();
             let was_tight = std::mem::replace(&mut queue.is_tight, is_tight);

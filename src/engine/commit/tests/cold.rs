@@ -128,10 +128,12 @@ async fn a_read_waits_until_what_it_needs_is_on_disk() {
     engine.command(|state, now, effects| {
         state.core.cancel(now, ended, "why", Duration::ZERO, effects).map(drop).expect("it waits");
     });
-    timeout(PATIENCE, engine.job(id)).await.expect("it is on disk").expect("it is there");
+    let on_disk = timeout(PATIENCE, engine.job(id)).await;
     let mut read = Box::pin(engine.job(ended));
-    assert!(timeout(Duration::from_millis(20), &mut read).await.is_err(), "it is not on disk");
+    let early = timeout(Duration::from_millis(20), &mut read).await;
     disk.tell(|state| state.is_held = false);
+    on_disk.expect("it waits for nothing").expect("it is there");
+    assert!(early.is_err(), "it is not on disk");
     let read = timeout(PATIENCE, read).await.expect("it is on disk").expect("it is there");
     assert_eq!(read.spec.payload.bytes, payload(2).bytes);
 }
