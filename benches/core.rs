@@ -130,7 +130,7 @@ impl Bench {
         let begin = Instant::now();
         self.engine.tick();
         let time = begin.elapsed();
-        assert!(self.engine.job(ids[0]).is_err(), "the retention is over");
+        assert!(now(self.engine.job(ids[0])).is_err(), "the retention is over");
         time
     }
 

@@ -4,6 +4,7 @@
 //! decision depends on the iteration order of a hash map, so the same commands give the same records.
 
 mod attempts;
+mod contents;
 mod dispatch;
 mod effects;
 mod entry;
@@ -25,6 +26,7 @@ mod wheel;
 mod workers;
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +38,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Cancellation, JobId, JobState, Outcome, StateCounts, Timestamp};
 
 pub use attempts::{AttemptEnd, Report};
+pub(crate) use contents::{Contents, LogPlace};
 pub use effects::{Assignment, Drain, Stop};
 pub(crate) use effects::{Effect, Effects};
 pub use entry::LeaseId;
@@ -62,6 +65,12 @@ pub struct CoreOptions {
     pub retention: Duration,
     /// Most bytes of finished jobs; beyond it the oldest are removed early. Default 1 GiB.
     pub retention_bytes_max: u64,
+    /// Most bytes of payloads, results, failure details, output and logs of finished jobs that an engine with a log keeps
+    /// in memory; those of older ones are read from the log. Default 64 MiB.
+    pub retention_memory_bytes_max: u64,
+    /// Most bytes of all jobs together, so that a log with a bound can keep them: finished ones make room for new ones,
+    /// which are refused when that is not enough. Default none.
+    pub stored_bytes_max: u64,
     /// Output and log bytes kept a job. Default 256 KiB.
     pub event_ring_bytes_max: usize,
     /// Longest time of one attempt unless the spec says otherwise. Default 1 h.
@@ -87,6 +96,8 @@ impl Default for CoreOptions {
             job_bytes_max: 1 << 30,
             retention: Duration::from_secs(3600),
             retention_bytes_max: 1 << 30,
+            retention_memory_bytes_max: 64 << 20,
+            stored_bytes_max: u64::MAX,
             event_ring_bytes_max: 256 << 10,
             attempt_timeout: Duration::from_secs(3600),
             lease: Duration::from_secs(30),
@@ -143,6 +154,8 @@ pub(crate) struct Core {
     draining: bool,
     /// Why no new job is accepted, if none is.
     refusal: Option<Error>,
+    /// The entry of the log that is recorded to, if there is a log.
+    log_entry: Option<NonZeroU64>,
 }
 
 impl Core {
@@ -164,6 +177,7 @@ impl Core {
             recovered: replay::Recovered::default(),
             draining: false,
             refusal: None,
+            log_entry: None,
         }
     }
 

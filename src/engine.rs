@@ -4,6 +4,7 @@
 //! across an await, and nothing is woken under it.
 
 mod commit;
+mod contents;
 mod delivery;
 mod observers;
 mod outcomes;
@@ -26,6 +27,7 @@ use crate::core::{
 };
 use crate::error::{Error, Result};
 use crate::job::{EventTypes, JobId, JobState, NewJob, QueueView};
+use crate::log;
 
 use commit::Commit;
 pub(crate) use commit::Position;
@@ -45,11 +47,15 @@ pub struct EngineOptions {
     pub core: CoreOptions,
     /// Most watches (WatchResult, Run and waiting GetResult) at a time. Default 200,000.
     pub watchers_max: u32,
+    /// How [`Engine::open`] keeps its files. Default as [`log::Options`], without spares: a file that is given back may
+    /// hold what was deleted.
+    pub log: log::Options,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { core: CoreOptions::default(), watchers_max: 200_000 }
+        let log = log::Options { spares_max: 0, ..log::Options::default() };
+        Self { core: CoreOptions::default(), watchers_max: 200_000, log }
     }
 }
 
@@ -170,17 +176,24 @@ impl Engine {
         jobs: Vec<Result<NewJob>>,
         outcomes: Option<(&Arc<OutcomeQueue>, u32)>,
     ) -> Vec<Result<Submission>> {
-        self.command(|state, now, effects| {
+        let mut cold = Vec::new();
+        let answers = self.command(|state, now, effects| {
             let mut submit = |index: usize, job: NewJob| {
                 let id = job.id.unwrap_or_else(JobId::mint);
                 let submitted = state.core.submit(now, id, job, effects)?;
                 if let Some((queue, batch)) = outcomes {
-                    state.await_outcome(submitted, queue, batch, index as u32);
+                    let index = index as u32;
+                    match state.core.place(submitted.key) {
+                        Some(place) => cold.push((place, queue.waiter(id, batch, index))),
+                        None => state.await_outcome(submitted, queue, batch, index),
+                    }
                 }
                 Ok(state.submission(submitted))
             };
             jobs.into_iter().enumerate().map(|(index, job)| submit(index, job?)).collect()
-        })
+        });
+        self.tell_cold(cold);
+        answers
     }
 
     /// Accepts all jobs or none.
@@ -227,12 +240,8 @@ impl Engine {
     ///
     /// Those of [`Engine::submit`], and `IllegalState` while the job has not ended.
     pub async fn retry(&self, id: JobId, change: impl FnOnce(&mut NewJob)) -> Result<Submission> {
-        let mut job = {
-            let state = self.0.state.lock();
-            let key = state.core.find(id)?;
-            state.core.check_retry(key)?;
-            state.core.spec(key)
-        };
+        let spec = |core: &Core, key| core.check_retry(key).map(|()| core.spec(key));
+        let mut job = self.look(id, spec).await??;
         job.id = None;
         let options = job.options_mut();
         options.origin = Some(id);
@@ -366,10 +375,11 @@ impl Engine {
                 state.core.refuse_new(commit.refusal());
             }
             let answer = apply(&mut state, now, &mut effects);
+            state.core.cool(&mut effects);
             if let (Some(commit), Some(records)) =
                 (commit, effects.records.take_if(|records| !records.is_empty()))
             {
-                commit.append(now, &records);
+                commit.append(&mut state.core, now, &records);
             }
             // What runs inline has run before its beginning is on disk.
             (answer, state.sort(effects, self.position(), commit.is_none()))

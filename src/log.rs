@@ -11,13 +11,13 @@
 //! # let directory = directory.as_path();
 //! let mut options = Options::default();
 //! options.segment_bytes = 1024 * 1024;
-//! let (mut log, _) = Log::open(directory, &options, |_, _| Ok(()))?;
-//! let positions = log.append(&["one", "two"])?;
-//! assert_eq!(log.read(positions[1])?, b"two");
+//! let (mut log, _) = Log::open(directory, &options, |_, _, _| Ok(()))?;
+//! log.append(&["one", "two"])?;
+//! assert_eq!(log.reader().read(2)?.as_deref(), Some(b"two".as_slice()));
 //! log.close()?;
 //!
 //! let mut entries = Vec::new();
-//! let (_log, recovery) = Log::open(directory, &options, |_, entry| {
+//! let (_log, recovery) = Log::open(directory, &options, |_, _, entry| {
 //!     entries.push(entry.to_vec());
 //!     Ok(())
 //! })?;
@@ -28,13 +28,15 @@
 //! ```
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use inspect::{Report, Salvage, dump, salvage, verify};
+pub use reader::Reader;
 pub use recovery::Recovery;
 
 use crate::error::{Error, ErrorKind, Result};
-use files::{Directory, LogFile};
-use format::{FRAME_HEADER_BYTES, FrameKind, HEADER_BYTES, RESERVED_BYTES, frame_bytes};
+use files::Directory;
+use format::{FRAME_HEADER_BYTES, HEADER_BYTES, RESERVED_BYTES};
 use names::segment_name;
 use tail::Tail;
 
@@ -43,6 +45,7 @@ mod files;
 mod format;
 mod inspect;
 mod names;
+mod reader;
 mod recovery;
 mod spares;
 mod tail;
@@ -59,6 +62,11 @@ pub const SEGMENT_BYTES_MIN: u64 = 8 * 1024;
 /// Most bytes of a segment.
 pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
+/// Segments that are left, or in part in use, when a log is near its bound.
+const NEAR_SEGMENTS: u64 = 4;
+/// Fewest segments that fit into [`Options::bytes_max`] beside the reserve.
+const SEGMENTS_MIN: u64 = 6;
+
 /// How a log keeps its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -69,31 +77,83 @@ pub struct Options {
     /// Bytes that [`has_room`](Log::has_room) keeps for the ends of what runs, when the disk is full: 16 MiB. That the
     /// disk is full is noticed while at least half of a segment is left.
     pub reserve_bytes: u64,
+    /// Most bytes of all files together, at least six segments and the reserve: no bound.
+    pub bytes_max: Option<u64>,
+}
+
+/// How close a log is to [`Options::bytes_max`]; always far without one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Nearness {
+    /// There is room.
+    Far,
+    /// Three segments and the reserve are left: the oldest segment should be given back.
+    Near,
+    /// Two are left: no new work should be taken on.
+    Full,
+    /// One is left, for what has to be written to give back the oldest: nothing else should be taken on.
+    Tight,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { segment_bytes: 64 * 1024 * 1024, spares_max: 2, reserve_bytes: 16 * 1024 * 1024 }
+        Self {
+            segment_bytes: 64 * 1024 * 1024,
+            spares_max: 2,
+            reserve_bytes: 16 * 1024 * 1024,
+            bytes_max: None,
+        }
     }
 }
 
 impl Options {
+    /// Bytes of frames that fit into a new segment, beside what is kept free at its end.
+    fn room_bytes(&self) -> u64 {
+        self.segment_bytes - HEADER_BYTES - RESERVED_BYTES
+    }
+
     /// Most bytes of an entry, at most [`ENTRY_BYTES_MAX`]: it has to fit into a segment.
     pub fn entry_bytes_max(&self) -> usize {
-        let room = self.segment_bytes - HEADER_BYTES - RESERVED_BYTES - FRAME_HEADER_BYTES as u64;
+        let room = self.room_bytes() - FRAME_HEADER_BYTES as u64;
         usize::try_from(room).unwrap_or(ENTRY_BYTES_MAX).min(ENTRY_BYTES_MAX)
+    }
+
+    /// Options for a log with this bound: its segments are a sixteenth of it, from 20 MiB to the default.
+    pub fn within(bytes_max: u64) -> Self {
+        const MIB: u64 = 1024 * 1024;
+        let default = Self::default();
+        let segment_bytes = (bytes_max / 16 / MIB * MIB).clamp(20 * MIB, default.segment_bytes);
+        Self { segment_bytes, bytes_max: Some(bytes_max), ..default }
+    }
+
+    /// Bytes of entries that a log with a bound may hold before it is near it, if it has one.
+    pub fn entries_bytes_max(&self) -> Option<u64> {
+        let kept_free = NEAR_SEGMENTS * self.segment_bytes + self.reserve_bytes;
+        Some(self.bytes_max?.saturating_sub(kept_free))
     }
 
     fn check(&self) -> Result<()> {
         let bytes = self.segment_bytes;
-        if (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) && bytes.is_multiple_of(4096) {
-            return Ok(());
+        if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) || !bytes.is_multiple_of(4096) {
+            let description = format!(
+                "is {bytes}, must be a multiple of 4096 from {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX}"
+            );
+            return Err(Error::invalid("segment_bytes", description));
         }
-        let description =
-            format!("is {bytes}, must be a multiple of 4096 from {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX}");
-        Err(Error::invalid("segment_bytes", description))
+        let bytes_min = SEGMENTS_MIN * bytes + self.reserve_bytes;
+        if let Some(bytes_max) = self.bytes_max.filter(|bytes_max| *bytes_max < bytes_min) {
+            let reserve = self.reserve_bytes;
+            let description = format!(
+                "is {bytes_max}, must be at least {bytes_min}, {SEGMENTS_MIN} segments of {bytes} and a reserve of \
+                 {reserve}: allow more"
+            );
+            return Err(Error::invalid("bytes_max", description));
+        }
+        Ok(())
     }
 }
+
+/// Who is handed every entry that is whole, with where it is and its sequence.
+type EachEntry<'a> = dyn FnMut(Position, u64, &[u8]) -> Result<()> + 'a;
 
 /// Where an entry is; stays valid until its segment is trimmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,15 +201,15 @@ pub struct Damage {
 /// is tried again. Dropped without [`close`](Self::close), it is as after a crash: complete, and checked less well.
 pub struct Log {
     tail: Tail,
+    reader: Reader,
     failed: Option<Error>,
-    /// The segment that was read last.
-    reading: Option<(u64, Box<dyn LogFile>)>,
     /// Released when the log is dropped.
     lock: Box<dyn Send>,
 }
 
 impl Log {
-    /// Opens the log of a directory, or makes one, and hands every entry to `entry`, in order.
+    /// Opens the log of a directory, or makes one, and hands every entry to `entry`, in order, with where it is and its
+    /// sequence.
     ///
     /// What was acknowledged is there. Of batches that were not, a beginning may be; the rest is cut. All of it is on
     /// disk when this returns, not before: nothing that follows from an entry may leave the process until then.
@@ -162,11 +222,11 @@ impl Log {
     pub fn open(
         directory: &Path,
         options: &Options,
-        mut entry: impl FnMut(Position, &[u8]) -> Result<()>,
+        mut entry: impl FnMut(Position, u64, &[u8]) -> Result<()>,
     ) -> Result<(Self, Recovery)> {
         options.check()?;
         let files = Directory::make(directory).map_err(|error| fault::no_directory(directory, &error))?;
-        recovery::open(Box::new(files), options, rand::random(), &mut entry)
+        recovery::open(Arc::new(files), options, rand::random(), &mut entry)
     }
 
     /// Appends entries and returns where each is, once all of them are on disk.
@@ -194,47 +254,27 @@ impl Log {
         if !self.write(|tail| tail.spares.make(&*tail.files, rolls))? {
             return Err(self.disk_full());
         }
+        let first = self.tail.next_sequence;
         let positions = self.write(|tail| tail.append(entries))?;
+        self.reader.add(first, &positions);
         // These entries are on disk. If the next spare fails, the next call says so.
         self.write(|tail| tail.spares.make_up_to(&*tail.files, 2 * tail.active.offset)).ok();
         Ok(positions)
     }
 
-    /// Reads an entry again.
-    ///
-    /// # Errors
-    ///
-    /// `LogDamaged` if it is not there as it was written; `LogFailed` if it cannot be read; `Internal` if its segment was
-    /// trimmed.
-    pub fn read(&mut self, position: Position) -> Result<Vec<u8>> {
-        let Position { segment, offset, length } = position;
-        let Some(held) = self.tail.held.iter().find(|held| held.number == segment) else {
-            return Err(Error::new(ErrorKind::Internal, format!("segment {segment} of the log was trimmed")));
-        };
-        let (name, files) = (segment_name(segment), &*self.tail.files);
-        let failed = |error| fault::reading(files, &name, &error);
-        let file = match self.reading.take() {
-            Some((number, file)) if number == segment => file,
-            _ => files.open(&name, false).map_err(failed)?,
-        };
-        let mut frame = vec![0; FRAME_HEADER_BYTES + length as usize];
-        let end = held.bytes.min(offset + frame_bytes(length as usize));
-        let read = file.read_at(&mut frame, offset).map_err(failed)?;
-        frame.truncate(read);
-        self.reading = Some((segment, file));
-        let header = format::FrameHeader::decode(&frame, self.tail.log_id);
-        let is_whole = header.is_some_and(|header| {
-            header.kind == FrameKind::Entry
-                && header.segment == segment
-                && header.matches(&frame[FRAME_HEADER_BYTES..])
-        });
-        if !is_whole || end > held.bytes {
-            let file = files.directory().join(&name);
-            let message = "the entry is not there as it was written".to_owned();
-            return Err(fault::damaged(files, &Damage { file, offset, entries_lost: 1, message }));
-        }
-        frame.drain(..FRAME_HEADER_BYTES);
-        Ok(frame)
+    /// How it keeps its files.
+    pub fn options(&self) -> &Options {
+        &self.tail.options
+    }
+
+    /// What reads entries again, from any thread.
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
+    /// The sequence of the entry that is appended next; 1 in a new log.
+    pub fn next_sequence(&self) -> u64 {
+        self.tail.next_sequence
     }
 
     /// Gives back the segments before this number; the newest one always stays.
@@ -256,15 +296,11 @@ impl Log {
         self.write(|tail| {
             tail.oldest = tail.oldest.max(before);
             // On disk before they go: else their loss would be damage.
-            if can_roll {
-                tail.roll()?
-            } else {
-                tail.mark()?
-            }
-            tail.give_back()
+            if can_roll { tail.roll() } else { tail.mark() }
         })?;
-        self.reading = None;
-        Ok(())
+        // Before the files change: who still reads one of them must find that it is gone.
+        self.reader.forget_before(self.tail.oldest);
+        self.write(Tail::give_back)
     }
 
     /// The segments that are there, oldest first; the last one is written.
@@ -277,12 +313,35 @@ impl Log {
         self.tail.free_bytes()
     }
 
-    /// Whether new work may be taken on: nothing failed, and if the disk is full, more than
-    /// [`Options::reserve_bytes`] are left for what was begun.
+    /// Whether new work may be taken on: nothing failed, and if the disk is full or the log as large as it may be, enough
+    /// is left for what was begun.
     pub fn has_room(&self) -> bool {
         let is_scarce =
             self.tail.spares.is_disk_full() && self.free_bytes() <= self.tail.options.reserve_bytes;
-        self.failed.is_none() && !is_scarce
+        self.failed.is_none() && !is_scarce && self.nearness() < Nearness::Full
+    }
+
+    /// How close it is to its bound.
+    pub fn nearness(&self) -> Nearness {
+        let Some(left) = self.tail.bytes_left() else { return Nearness::Far };
+        let Options { reserve_bytes, .. } = self.tail.options;
+        match left.saturating_sub(reserve_bytes).div_ceil(self.tail.options.room_bytes()) {
+            0 | 1 => Nearness::Tight,
+            2 => Nearness::Full,
+            3 => Nearness::Near,
+            _ => Nearness::Far,
+        }
+    }
+
+    /// Lets the log take one more segment than its bound allows, until the next one is given back: for what was taken on
+    /// before it was as large as it may be.
+    pub fn overdraw(&mut self) {
+        self.tail.spares.overdraw();
+    }
+
+    /// The sequence of the first entry in a segment, or of the next one if there is none yet.
+    pub fn first_sequence(&self, segment: u64) -> u64 {
+        self.reader.first_sequence(segment).unwrap_or(self.tail.next_sequence)
     }
 
     /// Makes a part of the next segment, 1 MiB, for a caller that has nothing to append; returns whether another part is

@@ -1,11 +1,13 @@
 //! A job's record. Small while it waits: what only runs or ends need sits in boxes of its own.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::contents::Cold;
 use super::history::{Detail, Stream, Transition};
 use super::list::Links;
 use super::sessions::SessionKey;
@@ -77,6 +79,8 @@ pub(crate) struct Entry {
     /// Whom the engine tells of news; 0 is nobody.
     pub(super) observer: u32,
     pub(super) accepted: u64,
+    /// The entry of the log with its acceptance, or with its newest image.
+    pub(super) written: Option<NonZeroU64>,
     pub(super) create_time: Timestamp,
     /// Monotonic time of acceptance.
     pub(super) created: Duration,
@@ -126,10 +130,14 @@ pub(super) struct End {
     pub(super) outcome: Outcome,
     pub(super) finish_time: Timestamp,
     pub(super) expire_time: Timestamp,
+    /// The entry of the log with the end, or with the job's newest image.
+    pub(super) written: Option<NonZeroU64>,
+    /// Set while the job's contents are in the log alone.
+    pub(super) cold: Option<Box<Cold>>,
 }
 
 /// What a record is taken to cost beside its payload, events and options, in the retention's bytes.
-const RECORD_BYTES: usize = 512;
+pub(super) const RECORD_BYTES: usize = 512;
 
 impl Entry {
     pub(super) fn retry(&self) -> RetryPolicy {
@@ -162,8 +170,11 @@ impl Entry {
         (spec_bytes(&self.payload, self.options.as_deref()) + ring) as u64
     }
 
-    /// Bytes of memory the job is taken to hold; the same each time once it ended.
+    /// Bytes of memory the job is taken to hold with its contents; the same each time once it ended.
     pub(super) fn weight(&self) -> u64 {
+        if let Some(cold) = self.cold() {
+            return cold.weight;
+        }
         let result = match self.end.as_deref() {
             Some(End { outcome: Outcome::Result(result), .. }) => result.bytes.len(),
             Some(End { outcome: Outcome::Failure(failure), .. }) => failure.bytes(true),
@@ -178,6 +189,9 @@ impl Entry {
     /// Bytes of the job in a list, roughly as on the wire.
     pub(super) fn listed_bytes(&self, with_payloads: bool) -> usize {
         const ENVELOPE_BYTES: usize = 256;
+        if let Some(cold) = self.cold().filter(|_| with_payloads) {
+            return cold.listed_bytes;
+        }
         let attempts = self.history.iter().map(|transition| match &transition.detail {
             Detail::Failure(failure) => failure.bytes(with_payloads),
             Detail::None | Detail::Worker(_) => 64,

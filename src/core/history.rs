@@ -35,10 +35,16 @@ pub(super) enum Detail {
 #[derive(Default)]
 pub(super) struct Stream {
     progress: Option<Kept<Arc<Progress>>>,
-    ring: VecDeque<Kept<RingItem>>,
-    ring_bytes: usize,
+    ring: Ring,
     /// Where output or logs fell out, oldest first: one range between any two state changes.
     dropped: Vec<Dropped>,
+}
+
+/// Output and logs, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Ring {
+    items: VecDeque<Kept<RingItem>>,
+    bytes: usize,
 }
 
 /// From the first to the last output or log that fell out between two state changes.
@@ -49,7 +55,7 @@ struct Dropped {
     to: u32,
 }
 
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 struct Kept<T> {
     sequence: u32,
     attempt: u32,
@@ -63,7 +69,7 @@ impl<T> Kept<T> {
     }
 }
 
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) enum RingItem {
     Output(Output),
     Log(Log),
@@ -89,14 +95,41 @@ impl RingItem {
     }
 }
 
+impl Ring {
+    fn push(&mut self, kept: Kept<RingItem>) {
+        self.bytes += kept.item.bytes();
+        self.items.push_back(kept);
+    }
+
+    /// Adds an event if it is output or a log line.
+    pub(super) fn add(&mut self, event: Event) {
+        let Event { sequence, time, attempt, body } = event;
+        let item = match body {
+            EventBody::Output(output) => RingItem::Output(output),
+            EventBody::Log(log) => RingItem::Log(log),
+            EventBody::State(_) | EventBody::Progress(_) => return,
+        };
+        self.push(Kept { sequence, attempt, time, item });
+    }
+}
+
 impl Stream {
     pub(super) fn ring_bytes(&self) -> usize {
-        self.ring_bytes
+        self.ring.bytes
+    }
+
+    /// The oldest output or log line that is kept.
+    pub(super) fn ring_from(&self) -> Option<u32> {
+        self.ring.items.front().map(|kept| kept.sequence)
+    }
+
+    pub(super) fn swap_ring(&mut self, ring: &mut Ring) {
+        std::mem::swap(&mut self.ring, ring);
     }
 
     fn ring_after(&self, cursor: u32) -> vec_deque::Iter<'_, Kept<RingItem>> {
-        let begin = self.ring.partition_point(|kept| kept.sequence <= cursor);
-        self.ring.range(begin..)
+        let begin = self.ring.items.partition_point(|kept| kept.sequence <= cursor);
+        self.ring.items.range(begin..)
     }
 
     /// The newest progress, if it belongs to this attempt.
@@ -118,11 +151,10 @@ impl Stream {
         bytes_max: usize,
         history: &[Transition],
     ) {
-        self.ring_bytes += item.bytes();
-        self.ring.push_back(Kept { sequence, attempt, time, item });
-        while self.ring_bytes > bytes_max && self.ring.len() > 1 {
-            let Some(oldest) = self.ring.pop_front() else { break };
-            self.ring_bytes -= oldest.item.bytes();
+        self.ring.push(Kept { sequence, attempt, time, item });
+        while self.ring.bytes > bytes_max && self.ring.items.len() > 1 {
+            let Some(oldest) = self.ring.items.pop_front() else { break };
+            self.ring.bytes -= oldest.item.bytes();
             self.note_dropped(oldest.sequence, history);
         }
     }
@@ -138,7 +170,7 @@ impl Stream {
     /// What is kept, as events.
     pub(super) fn events(&self) -> impl Iterator<Item = Event> + '_ {
         let progress = self.progress.iter().map(|kept| kept.event(EventBody::Progress(kept.item.clone())));
-        let ring = self.ring.iter().map(|kept| {
+        let ring = self.ring.items.iter().map(|kept| {
             kept.event(match &kept.item {
                 RingItem::Output(output) => EventBody::Output(output.clone()),
                 RingItem::Log(log) => EventBody::Log(log.clone()),

@@ -1,9 +1,11 @@
 //! The records that make what is there now, in place of all that led to it: for a log that forgets its past.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Core;
+use super::contents::{Contents, LogPlace};
 use super::entry::{Entry, LeaseId};
 use super::history::{Detail, Transition};
 use super::record::{Accepted, Moved, Record, Running};
@@ -11,11 +13,24 @@ use super::sessions::Link;
 use super::table::JobKey;
 use crate::job::{JobId, JobState};
 
+/// Most jobs that are looked at for a piece.
+const LOOKS_MAX: usize = 4096;
+
 /// How much is put in one piece of an image; a job that is larger comes alone.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ImageBounds {
     pub(crate) jobs: usize,
     pub(crate) bytes: u64,
+}
+
+/// A part of an image.
+#[derive(Default)]
+pub(crate) struct Piece {
+    pub(crate) records: Vec<Record>,
+    /// Jobs whose contents have to be read first, for [`Core::image_of`].
+    pub(crate) cold: Vec<LogPlace>,
+    /// Where the next piece begins; `None` after the last.
+    pub(crate) next: Option<u64>,
 }
 
 impl Core {
@@ -34,22 +49,46 @@ impl Core {
         paused.chain(expired).chain(taken).collect()
     }
 
-    /// The next jobs from this place in the order of acceptance on, as many as fit; and where the one after them is.
-    pub(crate) fn images(&self, from: u64, bounds: ImageBounds) -> (Vec<Record>, Option<u64>) {
-        let mut keys = self.table.accepted_from(from).peekable();
-        let (mut records, mut jobs, mut bytes) = (Vec::new(), 0, 0);
-        while let Some(key) = keys.next_if(|key| {
-            jobs += 1;
-            bytes += self.table[*key].weight();
-            jobs == 1 || (jobs <= bounds.jobs && bytes <= bounds.bytes)
-        }) {
-            records.extend(self.image(key));
+    /// The next jobs from this place in the order of acceptance on, as many as fit, of those that have records before
+    /// this entry of the log.
+    pub(crate) fn images(&mut self, from: u64, before: Option<NonZeroU64>, bounds: ImageBounds) -> Piece {
+        let (mut piece, mut jobs, mut bytes) = (Piece::default(), 0, 0);
+        let mut fitting = Vec::new();
+        for (looked_at, key) in self.table.accepted_from(from).enumerate() {
+            let entry = &self.table[key];
+            if before.is_none_or(|before| entry.written.is_none_or(|written| written < before)) {
+                jobs += 1;
+                bytes += entry.weight();
+                fitting.push(key);
+            }
+            let is_full = jobs > 1 && (jobs > bounds.jobs || bytes > bounds.bytes);
+            if is_full || looked_at == LOOKS_MAX {
+                piece.next = Some(entry.accepted);
+                fitting.pop_if(|last| *last == key);
+                break;
+            }
         }
-        (records, keys.next().map(|key| self.table[key].accepted))
+        for key in fitting {
+            match self.place(key) {
+                Some(place) => piece.cold.push(place),
+                None => piece.records.extend(self.write_again(key)),
+            }
+        }
+        piece
+    }
+
+    /// A job whose contents are not in memory, with them; nothing if it is gone.
+    pub(crate) fn image_of(&mut self, place: &LogPlace, mut contents: Contents) -> Vec<Record> {
+        let Some((key, image)) = self.with_contents(place, &mut contents, |core, key| (key, core.image(key)))
+        else {
+            return Vec::new();
+        };
+        self.is_written_again(key);
+        image
     }
 
     /// A job as it is, as records of a job that was accepted just now and came to this at once.
-    fn image(&self, key: JobKey) -> Vec<Record> {
+    pub(super) fn image(&self, key: JobKey) -> Vec<Record> {
         let entry = &self.table[key];
         let accepted = Accepted {
             deadline: if entry.history.is_empty() { resting_deadline(entry) } else { Duration::MAX },

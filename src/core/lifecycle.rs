@@ -178,7 +178,8 @@ impl Core {
         let (finish_time, expire_time) = (now.wall, now.wall.plus(retention));
         entry.live = None;
         entry.deadline = now.monotonic.saturating_add(retention);
-        entry.end = Some(Box::new(End { outcome, finish_time, expire_time }));
+        let written = self.log_entry;
+        entry.end = Some(Box::new(End { outcome, finish_time, expire_time, written, cold: None }));
         self.ended.add(state);
         self.live_jobs -= 1;
         self.live_bytes -= entry.live_bytes();

@@ -35,12 +35,14 @@ impl List {
         (self.first != JobKey::NONE).then_some(self.first)
     }
 
+    /// Who comes after this one of a list.
+    pub(super) fn next(table: &Table, key: JobKey) -> Option<JobKey> {
+        Some(table[key].links.next).filter(|next| *next != JobKey::NONE)
+    }
+
     /// All of it, in order.
     pub(super) fn keys(&self, table: &Table) -> Vec<JobKey> {
-        std::iter::successors(self.first(), |key| {
-            Some(table[*key].links.next).filter(|next| *next != JobKey::NONE)
-        })
-        .collect()
+        std::iter::successors(self.first(), |key| Self::next(table, *key)).collect()
     }
 
     pub(super) fn push_back(&mut self, table: &mut Table, key: JobKey) {

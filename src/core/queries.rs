@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::contents::LogPlace;
 use super::entry::LaneKey;
 use super::history::{Detail, WatchItem};
 use super::lanes::Queue;
@@ -37,6 +38,8 @@ pub(crate) struct ListBounds {
 /// A part of the list of jobs.
 pub(crate) struct Page {
     pub(crate) jobs: Vec<JobView>,
+    /// Those of them that lack the payloads they should have.
+    pub(crate) cold: Vec<LogPlace>,
     /// What the jobs count against the bound.
     pub(crate) bytes: usize,
     /// Whether a bound other than the looks ended the page.
@@ -175,11 +178,11 @@ impl Core {
 
     /// Jobs accepted before this number that match, newest first, within the bounds.
     pub(crate) fn list(&self, filter: &JobFilter, before: u64, bounds: ListBounds) -> Page {
-        let (mut jobs, mut bytes) = (Vec::new(), 0);
+        let (mut jobs, mut cold, mut bytes) = (Vec::new(), Vec::new(), 0);
         for (looked_at, key) in self.table.accepted_before(before).enumerate() {
             let next = Some(self.table[key].accepted + 1);
             if looked_at == bounds.looks {
-                return Page { jobs, bytes, is_full: false, next };
+                return Page { jobs, cold, bytes, is_full: false, next };
             }
             if !self.matches(key, filter) {
                 continue;
@@ -187,11 +190,12 @@ impl Core {
             bytes += self.table[key].listed_bytes(bounds.with_payloads);
             if jobs.len() == bounds.jobs || (bytes > bounds.bytes && !(jobs.is_empty() && bounds.begins_page))
             {
-                return Page { jobs, bytes, is_full: true, next };
+                return Page { jobs, cold, bytes, is_full: true, next };
             }
             jobs.push(self.view(key));
+            cold.extend(self.place(key).filter(|_| bounds.with_payloads));
         }
-        Page { jobs, bytes, is_full: false, next: None }
+        Page { jobs, cold, bytes, is_full: false, next: None }
     }
 
     fn matches(&self, key: JobKey, filter: &JobFilter) -> bool {

@@ -73,6 +73,21 @@ pub(crate) struct Running {
     pub(crate) cancel: Option<(Duration, String)>,
 }
 
+impl Record {
+    /// The job that it is about, if it is about one.
+    pub(crate) fn job(&self) -> Option<JobId> {
+        match self {
+            Self::Accepted(accepted) => Some(accepted.id),
+            Self::Moved(moved) => Some(moved.id),
+            Self::Reported(id, _)
+            | Self::Dropped(id, _)
+            | Self::Removed(id, _)
+            | Self::CancelHastened(id, _) => Some(*id),
+            Self::QueuePaused(..) | Self::ReportsTaken(..) => None,
+        }
+    }
+}
+
 impl Accepted {
     pub(super) fn of(entry: &Entry, job: NewJob) -> Self {
         Self {

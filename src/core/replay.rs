@@ -27,6 +27,8 @@ pub(super) struct Recovered {
     leases: HashMap<LeaseId, JobKey>,
     /// The newest report of each worker, until [`Core::resume`] knows who still has attempts.
     reports_taken: HashMap<Uuid, u64>,
+    /// Jobs whose end was read in the present entry.
+    ended: Vec<JobKey>,
 }
 
 impl Recovered {
@@ -69,6 +71,15 @@ impl Core {
         }
     }
 
+    /// Drops the contents of the jobs that ended in the entry that was taken in, if they can be read from the log.
+    pub(crate) fn replayed_entry(&mut self) {
+        for key in std::mem::take(&mut self.recovered.ended) {
+            if self.table.get(key).is_some_and(|entry| entry.warm_bytes() > 0) {
+                self.chill(key);
+            }
+        }
+    }
+
     fn replay_accepted(&mut self, accepted: Accepted) {
         let Accepted { id, job, number, create_time, created, first_wait, deadline } = accepted;
         if let Some(known) = self.table.find(id) {
@@ -78,7 +89,13 @@ impl Core {
         let lane = self.lanes.find(job.queue.as_str(), job.kind.as_str());
         let lane = lane.unwrap_or_else(|| self.lanes.insert(&job.queue, &job.kind));
         let now = Now { monotonic: created, wall: create_time };
-        let entry = Entry { first_wait, deadline, accepted: number, ..new_entry(now, id, job, lane) };
+        let entry = Entry {
+            first_wait,
+            deadline,
+            accepted: number,
+            written: self.log_entry,
+            ..new_entry(now, id, job, lane)
+        };
         self.table.insert_as(entry, number);
     }
 
@@ -99,7 +116,9 @@ impl Core {
             None => drop(self.recovered.running.remove(&key)),
         }
         if let (Some(outcome), Some(expire_time)) = (change.outcome, moved.expire_time) {
-            entry.end = Some(Box::new(End { outcome, finish_time: time, expire_time }));
+            let written = self.log_entry;
+            entry.end = Some(Box::new(End { outcome, finish_time: time, expire_time, written, cold: None }));
+            self.recovered.ended.push(key);
         }
         let detail = match (change.failure, worker.filter(|_| begins)) {
             (Some(failure), _) => Detail::Failure(failure),
@@ -189,8 +208,7 @@ impl Core {
     fn resume_finished(&mut self, mut finished: Vec<JobKey>) {
         finished.sort_by_key(|key| self.table[*key].end.as_ref().map(|end| end.finish_time));
         for key in finished {
-            self.finished.list.push_back(&mut self.table, key);
-            self.finished.bytes += self.table[key].weight();
+            self.keep(key);
             self.arm(key);
         }
     }

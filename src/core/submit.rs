@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Core;
 use super::effects::Effects;
-use super::entry::{Entry, LaneKey, spec_bytes};
+use super::entry::{Entry, LaneKey, RECORD_BYTES, spec_bytes};
 use super::lanes::full;
 use super::list::Links;
 use super::record::{Accepted, Record};
@@ -105,7 +105,7 @@ impl Core {
     fn has_spec(&self, key: JobKey, job: &NewJob) -> bool {
         let entry = &self.table[key];
         let lane = &self.lanes[entry.lane];
-        entry.payload == job.payload
+        self.has_payload(key, &job.payload)
             && entry.priority == job.priority
             && same_options(entry.options.as_deref(), job.options.as_deref())
             && *lane.kind == *job.kind.as_str()
@@ -131,6 +131,14 @@ impl Core {
                 "{held} bytes of jobs wait or run and {bytes} more exceed the limit of {bytes_max}: try again later"
             );
             return Err(full("QUEUE_BYTES_FULL", message));
+        }
+        let weight = self.live_weight() + bytes as u64 + u64::from(jobs) * RECORD_BYTES as u64;
+        if weight > self.options.stored_bytes_max {
+            let limit = self.options.stored_bytes_max;
+            let message = format!(
+                "jobs that wait or run would take {weight} bytes, the server's log has room for {limit}: try again later"
+            );
+            return Err(Error::new(ErrorKind::DiskFull, message));
         }
         if new_lanes > 0 {
             self.lanes.check_room(new_lanes)?;
@@ -158,7 +166,7 @@ impl Core {
     ) -> Submitted {
         self.finished.forget(id);
         let recorded = effects.records.is_some().then(|| job.clone());
-        let entry = new_entry(now, id, job, lane);
+        let entry = Entry { written: self.log_entry, ..new_entry(now, id, job, lane) };
         let (state, start) = (entry.state, entry.start());
         self.live_jobs += 1;
         self.live_bytes += entry.live_bytes();
@@ -181,6 +189,7 @@ impl Core {
             self.arm(key);
             self.start_or_wait(now, key, effects);
         }
+        self.make_room(now, None, effects);
         Submitted { key, id, existing: false }
     }
 }
@@ -206,6 +215,7 @@ pub(super) fn new_entry(now: Now, id: JobId, job: NewJob, lane: LaneKey) -> Entr
         sequence: 1,
         observer: 0,
         accepted: 0,
+        written: None,
         create_time: now.wall,
         created: now.monotonic,
         deadline,

@@ -80,6 +80,11 @@ impl Table {
         key
     }
 
+    /// The same for the same bytes, as long as this process runs.
+    pub(super) fn hash(&self, bytes: &[u8]) -> u64 {
+        self.hasher.hash_one(bytes)
+    }
+
     pub(super) fn remove(&mut self, key: JobKey) -> Entry {
         let (chunk, place) = key.place();
         let entry = self.chunks[chunk][place].take().expect("a removed job exists");

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod commands;
+mod contents;
 mod dispatch;
 mod events;
 mod fixture;

@@ -7,11 +7,13 @@ mod checkpoint;
 pub(super) mod codec;
 mod entries;
 mod opening;
+mod reading;
 #[cfg(test)]
 mod tests;
 mod waiters;
 mod writer;
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -22,10 +24,13 @@ use tokio::sync::Notify;
 
 use super::Engine;
 use crate::clock::Now;
-use crate::core::Record;
+use crate::core::{Core, Record};
 use crate::error::{Error, ErrorKind, Result};
-use checkpoint::Mark;
+use crate::log::Nearness;
+pub(in crate::engine) use checkpoint::Cut;
+use checkpoint::{Extent, Mark};
 use entries::Entries;
+pub(super) use reading::lost;
 use waiters::Waiters;
 
 /// Bytes of entries that may be queued before whoever makes more is held back. While they are written, as many again may
@@ -59,8 +64,17 @@ pub(crate) trait Log: Send {
     /// Bytes of everything that is kept.
     fn bytes(&self) -> u64;
 
-    /// The segment that entries go to now.
-    fn segment(&self) -> u64;
+    /// How close it is to its bound, if it has one.
+    fn nearness(&self) -> Nearness;
+
+    /// Whether it has a bound.
+    fn is_bounded(&self) -> bool;
+
+    /// Lets it exceed its bound once.
+    fn overdraw(&mut self);
+
+    /// Where it may begin once so much was written again.
+    fn cut(&self, extent: Extent) -> Cut;
 
     /// Forgets every segment before this one.
     ///
@@ -69,12 +83,28 @@ pub(crate) trait Log: Send {
     /// Those of the file system: nothing more is written then.
     fn trim(&mut self, before: u64) -> Result<()>;
 
+    /// The sequence of the entry that is appended next.
+    fn next_sequence(&self) -> u64;
+
+    /// What reads entries again, whatever becomes of the log.
+    fn reader(&self) -> Box<dyn Reader>;
+
     /// Ends the log in good order.
     ///
     /// # Errors
     ///
     /// Whatever the file system says.
     fn close(self: Box<Self>) -> Result<()>;
+}
+
+/// Reads entries again. Calls block, and come from any thread.
+pub(crate) trait Reader: Send + Sync {
+    /// The entry with this sequence; `None` if it was trimmed.
+    ///
+    /// # Errors
+    ///
+    /// `LogDamaged`, or those of the file system.
+    fn read(&self, sequence: u64) -> Result<Option<Vec<u8>>>;
 }
 
 /// How many entries were queued before a moment: what was seen then is durable once they are.
@@ -85,6 +115,9 @@ pub(crate) struct Position(u64);
 pub(super) struct Commit {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<Result<()>>>>,
+    reader: Arc<dyn Reader>,
+    /// The sequence of the first entry that is queued.
+    first_sequence: NonZeroU64,
 }
 
 struct Shared {
@@ -98,6 +131,8 @@ struct Shared {
     takes: AtomicU8,
     /// Told when a checkpoint is due.
     due: Notify,
+    /// The one that is.
+    cut: Mutex<Option<Cut>>,
 }
 
 /// What the log takes now.
@@ -119,6 +154,8 @@ struct Queue {
     /// Where checkpoints begin and end.
     marks: Vec<Mark>,
     is_closed: bool,
+    /// The log has room for little more than what gives back its oldest segment.
+    is_tight: bool,
     /// The writer is gone: what is queued is written by nobody.
     is_over: bool,
     /// Who waits for the queue to be taken.
@@ -136,6 +173,10 @@ impl Queue {
         let is_asked = self.asked > first || self.is_closed || !self.marks.is_empty();
         (is_asked || self.entries.bytes() > UNASKED_BYTES_MAX) && !self.is_empty()
     }
+
+    fn has_room(&self) -> bool {
+        self.entries.bytes() < QUEUE_BYTES_MAX && !self.is_tight
+    }
 }
 
 impl Commit {
@@ -148,20 +189,24 @@ impl Commit {
             waiters: Waiters::default(),
             takes: AtomicU8::new(Takes::All as u8),
             due: Notify::new(),
+            cut: Mutex::default(),
         });
+        let (reader, next_sequence) = (log.reader().into(), log.next_sequence());
         let of_writer = shared.clone();
         let writer =
             std::thread::Builder::new().name("log".to_owned()).spawn(move || of_writer.write(log))?;
-        Ok(Self { shared, writer: Mutex::new(Some(writer)) })
+        let first_sequence = NonZeroU64::new(next_sequence).unwrap_or(NonZeroU64::MIN);
+        Ok(Self { shared, writer: Mutex::new(Some(writer)), reader, first_sequence })
     }
 
     /// Queues what a command recorded. Called under the engine's lock, so that entries stand in the order of commands;
     /// so it never waits, and what is queued beyond [`QUEUE_BYTES_MAX`] is what was on its way before anybody was held.
-    pub(super) fn append(&self, now: Now, records: &[Record]) {
+    pub(super) fn append(&self, core: &mut Core, now: Now, records: &[Record]) {
         let mut queue = self.shared.queue.lock();
-        let before = queue.entries.len();
+        let (queued, before) = (self.shared.appended().0, queue.entries.len());
         if !queue.is_over {
             queue.entries.add(now, records);
+            self.tell_where(core, queued, queue.entries.after(before));
         }
         // Positions go on after the end, so that nothing recorded then is taken for durable.
         let added = (queue.entries.len() - before).max(1);
@@ -194,15 +239,15 @@ impl Commit {
         durable
     }
 
-    /// Whether less than [`QUEUE_BYTES_MAX`] is queued.
+    /// Whether less than [`QUEUE_BYTES_MAX`] is queued, and the log is not too close to its bound.
     fn has_room(&self) -> bool {
-        self.shared.queue.lock().entries.bytes() < QUEUE_BYTES_MAX
+        self.shared.queue.lock().has_room()
     }
 
-    /// Waits until less than [`QUEUE_BYTES_MAX`] is queued.
+    /// Waits until it has room.
     pub(super) fn poll_room(&self, context: &Context<'_>) -> Poll<()> {
         let mut queue = self.shared.queue.lock();
-        if queue.entries.bytes() < QUEUE_BYTES_MAX {
+        if queue.has_room() {
             return Poll::Ready(());
         }
         queue.held.push(context.waker().clone());
@@ -383,8 +428,26 @@ impl Log for crate::log::Log {
         self.segments().map(|segment| segment.bytes).sum()
     }
 
-    fn segment(&self) -> u64 {
-        self.segments().last().map_or(0, |segment| segment.number)
+    fn nearness(&self) -> Nearness {
+        self.nearness()
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.options().bytes_max.is_some()
+    }
+
+    fn overdraw(&mut self) {
+        self.overdraw();
+    }
+
+    fn cut(&self, extent: Extent) -> Cut {
+        let mut segments = self.segments();
+        let segment = match extent {
+            Extent::All => segments.last(),
+            Extent::Oldest => segments.nth(1),
+        };
+        let segment = segment.map_or(0, |segment| segment.number);
+        Cut { segment, sequence: self.first_sequence(segment) }
     }
 
     fn trim(&mut self, before: u64) -> Result<()> {
@@ -395,8 +458,22 @@ impl Log for crate::log::Log {
         self.has_room()
     }
 
+    fn next_sequence(&self) -> u64 {
+        self.next_sequence()
+    }
+
+    fn reader(&self) -> Box<dyn Reader> {
+        Box::new(self.reader())
+    }
+
     fn close(self: Box<Self>) -> Result<()> {
         (*self).close()
+    }
+}
+
+impl Reader for crate::log::Reader {
+    fn read(&self, sequence: u64) -> Result<Option<Vec<u8>>> {
+        self.read(sequence)
     }
 }
 
@@ -407,6 +484,6 @@ fn failed() -> Error {
 }
 
 fn disk_full() -> Error {
-    let message = "the disk of the server's log is full: running jobs may end, new ones must wait for room";
+    let message = "the server's log has no room left: running jobs may end, new ones must wait for room";
     Error::new(ErrorKind::DiskFull, message)
 }

@@ -5,6 +5,7 @@ use std::task::{Context, Waker};
 
 use parking_lot::Mutex;
 
+use crate::error::{Error, Result};
 use crate::job::{JobId, Outcome};
 
 /// The end of a job that a stream waits for.
@@ -23,6 +24,8 @@ pub(crate) struct OutcomeQueue(Mutex<Queue>);
 #[derive(Default)]
 struct Queue {
     ended: Vec<EndedJob>,
+    /// Why an outcome cannot be told, if one cannot.
+    failure: Option<Error>,
     waker: Option<Waker>,
 }
 
@@ -49,6 +52,11 @@ impl OutcomeQueue {
         std::mem::take(&mut queue.ended)
     }
 
+    /// Why an outcome cannot be told, if one cannot.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.0.lock().failure.clone()
+    }
+
     /// Wakes the stream.
     pub(super) fn announce(&self) {
         let waker = self.0.lock().waker.take();
@@ -63,5 +71,17 @@ impl OutcomeWaiter {
         let Self { queue, id, batch, index } = self;
         queue.0.lock().ended.push(EndedJob { id, batch, index, outcome });
         queue
+    }
+
+    /// Tells an outcome that had to be read, or why it cannot be.
+    pub(super) fn tell_read(self, outcome: Result<Outcome>) {
+        let queue = match outcome {
+            Ok(outcome) => self.tell(outcome),
+            Err(error) => {
+                self.queue.0.lock().failure.get_or_insert(error);
+                self.queue
+            }
+        };
+        queue.announce();
     }
 }

@@ -1,5 +1,6 @@
 //! What can be asked of the engine: jobs, results, queues, and what it is and holds.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -7,8 +8,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Engine, LOCK_BUDGET};
-use crate::core::{EndCounts, ListBounds};
-use crate::error::Result;
+use crate::core::{Core, EndCounts, ListBounds, LogPlace};
+use crate::error::{Error, ErrorKind, Result};
 use crate::job::{
     EventTypes, JobFilter, JobId, JobState, JobView, Outcome, QueueView, StateCounts, Timestamp, WaitReason,
 };
@@ -77,42 +78,44 @@ impl Engine {
     ///
     /// `JobNotFound`, `ResultExpired`; while waiting also `Draining` and `ResourceExhausted` (too many watchers).
     pub async fn result(&self, id: JobId, until: Option<Instant>) -> Result<ResultView> {
-        let now = self.result_now(id)?;
+        let now = self.result_now(id).await?;
         let Some(until) = until.filter(|_| now.outcome.is_none()) else { return Ok(now) };
         let mut watch = self.watch(id, now.sequence, EventTypes::NONE)?;
         match tokio::time::timeout_at(until, watch.ended()).await {
             Ok(ended) => ended?,
-            Err(_) => return self.result_now(id),
+            Err(_) => return self.result_now(id).await,
         }
-        self.result_now(id)
+        self.result_now(id).await
     }
 
-    fn result_now(&self, id: JobId) -> Result<ResultView> {
-        let state = self.0.state.lock();
-        let key = state.core.find(id)?;
-        Ok(ResultView {
-            state: state.core.state(key),
-            outcome: state.core.outcome(key).cloned(),
-            wait_reason: state.core.wait_reason(key),
-            sequence: state.core.sequence(key),
-            expire_time: state.core.expire_time(key),
-        })
+    async fn result_now(&self, id: JobId) -> Result<ResultView> {
+        let view = |core: &Core, key| ResultView {
+            state: core.state(key),
+            outcome: core.outcome(key).cloned(),
+            wait_reason: core.wait_reason(key),
+            sequence: core.sequence(key),
+            expire_time: core.expire_time(key),
+        };
+        self.look(id, view).await
     }
 
     /// The whole job.
     ///
     /// # Errors
     ///
-    /// `JobNotFound`, `ResultExpired`.
-    pub fn job(&self, id: JobId) -> Result<JobView> {
-        let state = self.0.state.lock();
-        Ok(state.core.view(state.core.find(id)?))
+    /// `JobNotFound`, `ResultExpired`; with a log, `LogDamaged` and `LogFailed` if the job cannot be read back.
+    pub async fn job(&self, id: JobId) -> Result<JobView> {
+        self.look(id, Core::view).await
     }
 
     /// Jobs that match, newest first, from `before` (the first page if `None`). A page may be short.
-    pub fn jobs(&self, filter: &JobFilter, before: Option<u64>, page: PageBounds) -> JobPage {
-        let PageBounds { jobs: jobs_max, bytes: mut bytes_left, with_payloads } = page;
-        let mut jobs = Vec::new();
+    ///
+    /// # Errors
+    ///
+    /// With a log, if payloads count: `LogDamaged` and `LogFailed` if a job cannot be read back.
+    pub async fn jobs(&self, filter: &JobFilter, before: Option<u64>, bounds: PageBounds) -> Result<JobPage> {
+        let PageBounds { jobs: jobs_max, bytes: mut bytes_left, with_payloads } = bounds;
+        let (mut jobs, mut cold) = (Vec::new(), Vec::new());
         let mut next = Some(before.unwrap_or_else(|| self.0.state.lock().core.list_begin()));
         for _ in 0..LIST_BUDGET / LOCK_BUDGET {
             let Some(before) = next else { break };
@@ -125,13 +128,39 @@ impl Engine {
             };
             let part = self.0.state.lock().core.list(filter, before, bounds);
             jobs.extend(part.jobs);
+            cold.extend(part.cold);
             next = part.next;
             bytes_left = bytes_left.saturating_sub(part.bytes);
             if part.is_full {
                 break;
             }
         }
-        JobPage { jobs, next }
+        self.complete(&mut jobs, cold).await?;
+        Ok(JobPage { jobs, next })
+    }
+
+    /// Replaces jobs of a page that were seen without their contents; those that are gone leave it.
+    async fn complete(&self, jobs: &mut Vec<JobView>, places: Vec<LogPlace>) -> Result<()> {
+        let read = self.contents(places.clone()).await?;
+        let mut whole = HashMap::new();
+        for (place, contents) in places.iter().zip(read) {
+            let seen = contents?.and_then(|mut contents| {
+                self.0.state.lock().core.with_contents(place, &mut contents, Core::view)
+            });
+            let view = match seen {
+                Some(view) => Ok(view),
+                None => self.job(place.id).await,
+            };
+            whole.insert(place.id, view);
+        }
+        let seen = std::mem::take(jobs).into_iter().map(|job| whole.remove(&job.id).unwrap_or(Ok(job)));
+        for job in seen {
+            match job {
+                Err(error) if is_gone(&error) => {}
+                job => jobs.push(job?),
+            }
+        }
+        Ok(())
     }
 
     /// Queues after this name in the order of names, at most `limit`; and whether there are more.
@@ -168,4 +197,8 @@ impl Engine {
     pub fn counts(&self) -> StateCounts {
         self.0.state.lock().core.counts()
     }
+}
+
+fn is_gone(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::JobNotFound(_) | ErrorKind::ResultExpired { .. })
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Engine;
+use super::commit::Cut;
 
 /// The wall clock may be moved while somebody waits for it, so it is looked at this often.
 const WALL_CLOCK_LOOK: Duration = Duration::from_secs(1);
@@ -15,17 +16,21 @@ pub(super) async fn run(engine: Engine) {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = engine.0.earlier.notified() => {}
-            () = engine.checkpoint_due() => {
-                let engine = engine.clone();
-                // It fails only if the log did, and that is told where it matters.
-                tokio::spawn(async move { drop(engine.checkpoint().await) });
+            cut = engine.checkpoint_due() => {
+                tokio::spawn(checkpoint(engine.clone(), cut));
             }
         }
     }
 }
 
+async fn checkpoint(engine: Engine, cut: Cut) {
+    if let Err(error) = engine.checkpoint(cut).await {
+        tracing::error!(%error, "the log cannot be made shorter");
+    }
+}
+
 impl Engine {
-    async fn checkpoint_due(&self) {
+    async fn checkpoint_due(&self) -> Cut {
         match &self.0.commit {
             Some(commit) => commit.checkpoint_due().await,
             None => std::future::pending().await,

@@ -1,14 +1,16 @@
 //! Following one job: a cursor over its events and a waker for more.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use super::contents::Found;
 use super::delivery::State;
 use super::observers::WakerPlace;
 use super::{Engine, Submission};
-use crate::core::{JobKey, WatchItem};
+use crate::core::{Core, JobKey, WatchItem};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{EventTypes, JobId, JobState, NewJob};
 
@@ -25,8 +27,15 @@ pub struct Watch {
     cursor: u32,
     types: EventTypes,
     waker: Option<WakerPlace>,
+    /// The job's contents, if they have to be read from the log. Apart, because few watches need it.
+    cold: Option<Box<Cold>>,
     /// The end was read.
     ended: bool,
+}
+
+enum Cold {
+    Reading(Pin<Box<dyn Future<Output = Result<Option<Found>>> + Send>>),
+    Read(Found),
 }
 
 impl Watch {
@@ -46,7 +55,7 @@ impl Watch {
     }
 
     fn at(place: Place, id: JobId, key: JobKey, cursor: u32, types: EventTypes) -> Self {
-        Self { place, id, key, cursor, types, waker: None, ended: false }
+        Self { place, id, key, cursor, types, waker: None, cold: None, ended: false }
     }
 
     /// The job that is followed.
@@ -79,14 +88,29 @@ impl Watch {
         if self.ended {
             return Poll::Ready(Ok(Vec::new()));
         }
-        let mut state = self.place.0.0.state.lock();
-        if !state.core.is_at(self.key, self.id) {
-            self.waker = None;
-            // An id that was deleted and submitted again is another job.
-            return Poll::Ready(Err(removed(&state, self.id)));
-        }
-        let mut items = Vec::new();
-        self.cursor = state.core.read_events(self.key, self.cursor, self.types, READ_ITEMS_MAX, &mut items);
+        let (mut state, items) = loop {
+            if let Some(Cold::Reading(reading)) = self.cold.as_deref_mut() {
+                let read = ready!(reading.as_mut().poll(context));
+                self.cold = None;
+                self.cold = read?.map(|found| Box::new(Cold::Read(found)));
+            }
+            let mut state = self.place.0.0.state.lock();
+            if !state.core.is_at(self.key, self.id) {
+                self.waker = None;
+                // An id that was deleted and submitted again is another job.
+                return Poll::Ready(Err(removed(&state, self.id)));
+            }
+            let mut items = Vec::new();
+            let from = (self.key, self.cursor, self.types);
+            if let Some(cursor) = read_events(&mut state.core, from, self.cold.as_deref_mut(), &mut items) {
+                self.cursor = cursor;
+                break (state, items);
+            }
+            drop(state);
+            let (engine, id) = (self.place.0.clone(), self.id);
+            let reading = Box::pin(async move { engine.cold_contents(id).await });
+            self.cold = Some(Box::new(Cold::Reading(reading)));
+        };
         self.ended = state.core.state(self.key).is_final() && self.cursor == state.core.sequence(self.key);
         if !items.is_empty() || self.ended {
             return Poll::Ready(Ok(items));
@@ -100,6 +124,21 @@ impl Watch {
         self.waker = Some(observers.add_waker(observer, self.waker, context.waker()));
         Poll::Pending
     }
+}
+
+/// Reads events from a cursor on and answers the one behind them; nothing if the job's contents have to be brought first.
+fn read_events(
+    core: &mut Core,
+    (key, cursor, types): (JobKey, u32, EventTypes),
+    cold: Option<&mut Cold>,
+    items: &mut Vec<WatchItem>,
+) -> Option<u32> {
+    let mut read = |core: &Core, key| core.read_events(key, cursor, types, READ_ITEMS_MAX, items);
+    if cursor >= core.sequence(key) || core.place(key).is_none() {
+        return Some(read(core, key));
+    }
+    let Some(Cold::Read((place, contents))) = cold else { return None };
+    core.with_contents(place, contents, read)
 }
 
 impl Drop for Watch {

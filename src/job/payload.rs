@@ -59,6 +59,11 @@ impl Payload {
         self
     }
 
+    /// The same without its content.
+    pub(crate) fn without_bytes(&self) -> Self {
+        Self { bytes: Bytes::new(), content_type: self.content_type.clone(), encoding: self.encoding }
+    }
+
     /// MIME type of the content.
     pub fn content_type(&self) -> &str {
         self.content_type.as_deref().unwrap_or(default_content_type(self.encoding))

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const LOCK: &str = "LOCK";
 
 /// A directory and what can be done in it.
-pub(super) trait Files: Send {
+pub(super) trait Files: Send + Sync {
     /// Its path, to name it to a person.
     fn directory(&self) -> &Path;
 

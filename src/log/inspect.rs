@@ -6,7 +6,7 @@ use super::files::Files;
 use super::names::Listing;
 use super::recovery::look;
 use super::walk::{End, Visitor, walk};
-use super::{Damage, Log, Options, Position, Segment, fault};
+use super::{Damage, EachEntry, Log, Options, Position, Segment, fault};
 use crate::error::Result;
 
 /// Bytes of entries that a salvage appends at a time.
@@ -68,7 +68,7 @@ pub fn dump(directory: &Path, mut entry: impl FnMut(Position, u64, &[u8]) -> Res
 /// As `verify` for `from` and as [`Log::open`] and [`Log::append`] for `to`; `LogRefused` if `to` has a log already.
 pub fn salvage(from: &Path, to: &Path, options: &Options) -> Result<Salvage> {
     let (files, _lock) = look(from)?;
-    let has_log = |_: Position, _: &[u8]| Err(fault::has_log(to));
+    let has_log = |_: Position, _: u64, _: &[u8]| Err(fault::has_log(to));
     let (mut log, _) = Log::open(to, options, has_log)?;
     let salvage = copy(&*files, &mut log)?;
     log.close()?;
@@ -91,9 +91,6 @@ fn copy(files: &dyn Files, log: &mut Log) -> Result<Salvage> {
     log.append(&batch)?;
     Ok(Salvage { report, entries })
 }
-
-/// Who is handed every whole entry.
-type EachEntry<'a> = dyn FnMut(Position, u64, &[u8]) -> Result<()> + 'a;
 
 /// What a walk found.
 struct Survey<'a, 'b> {

@@ -2,14 +2,16 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::files::{Files, LogFile};
 use super::format::HEADER_BYTES;
 use super::names::{Listing, Numbered, segment_name};
+use super::reader::{Index, Reader};
 use super::spares::Spares;
 use super::tail::{Active, Tail, first_segment};
 use super::walk::{End, Visitor, walk};
-use super::{Damage, Log, Options, Position, fault};
+use super::{Damage, EachEntry, Log, Options, Position, fault};
 use crate::error::Result;
 
 /// Bytes written at a time.
@@ -30,13 +32,15 @@ pub struct Recovery {
 struct Replay<'a> {
     files: &'a dyn Files,
     entries: u64,
-    entry: &'a mut dyn FnMut(Position, &[u8]) -> Result<()>,
+    index: Index,
+    entry: &'a mut EachEntry<'a>,
 }
 
 impl Visitor for Replay<'_> {
-    fn entry(&mut self, position: Position, _sequence: u64, entry: &[u8]) -> Result<()> {
+    fn entry(&mut self, position: Position, sequence: u64, entry: &[u8]) -> Result<()> {
         self.entries += 1;
-        (self.entry)(position, entry)
+        self.index.add(sequence, position);
+        (self.entry)(position, sequence, entry)
     }
 
     fn damage(&mut self, damage: Damage) -> Result<()> {
@@ -45,32 +49,35 @@ impl Visitor for Replay<'_> {
 }
 
 /// Opens the log of a directory; a new one gets `new_id`.
-pub(super) fn open(
-    files: Box<dyn Files>,
+pub(super) fn open<'a>(
+    files: Arc<dyn Files>,
     options: &Options,
     new_id: u64,
-    entry: &mut dyn FnMut(Position, &[u8]) -> Result<()>,
+    entry: &'a mut EachEntry<'a>,
 ) -> Result<(Log, Recovery)> {
     let lock = files.lock(false).map_err(|error| fault::preparing(&*files, "", &error))?;
     let Some(lock) = lock else { return Err(fault::in_use(files.directory())) };
     let listing = Listing::of(&*files)?;
-    let (tail, recovery) = if listing.segments.is_empty() {
+    let (tail, index, recovery) = if listing.segments.is_empty() {
         if let Some(other) = listing.others.first() {
             return Err(fault::not_a_log(files.directory(), other));
         }
         let recovery = Recovery { entries: 0, was_closed: true, was_cut: false };
-        (begin(files, options, &listing, new_id)?, recovery)
+        (begin(files, options, &listing, new_id)?, Index::default(), recovery)
     } else {
-        let mut replay = Replay { files: &*files, entries: 0, entry };
+        let mut replay = Replay { files: &*files, entries: 0, index: Index::default(), entry };
         let end = walk(&*files, &listing.segments, &mut replay)?;
-        let recovery = Recovery { entries: replay.entries, was_closed: end.is_marked, was_cut: end.is_torn };
-        (go_on(files, options, &listing, &end)?, recovery)
+        let Replay { entries, index, .. } = replay;
+        let recovery = Recovery { entries, was_closed: end.is_marked, was_cut: end.is_torn };
+        (go_on(files, options, &listing, &end)?, index, recovery)
     };
-    Ok((Log { tail, failed: None, reading: None, lock }, recovery))
+    let reader = Reader::new(tail.files.clone(), tail.log_id, index);
+    reader.forget_before(tail.oldest);
+    Ok((Log { tail, reader, failed: None, lock }, recovery))
 }
 
-fn begin(files: Box<dyn Files>, options: &Options, listing: &Listing, log_id: u64) -> Result<Tail> {
-    let mut spares = Spares::find(&*files, listing, options.segment_bytes, options.spares_max)?;
+fn begin(files: Arc<dyn Files>, options: &Options, listing: &Listing, log_id: u64) -> Result<Tail> {
+    let mut spares = Spares::find(&*files, listing, options)?;
     let active = first_segment(&*files, &mut spares, log_id, options.segment_bytes)?;
     Ok(Tail {
         held: VecDeque::from([Numbered { number: active.number, bytes: active.bytes }]),
@@ -87,7 +94,7 @@ fn begin(files: Box<dyn Files>, options: &Options, listing: &Listing, log_id: u6
     })
 }
 
-fn go_on(files: Box<dyn Files>, options: &Options, listing: &Listing, end: &End) -> Result<Tail> {
+fn go_on(files: Arc<dyn Files>, options: &Options, listing: &Listing, end: &End) -> Result<Tail> {
     let last = end.segments.last().expect("a log that was walked has a segment");
     let name = segment_name(last.number);
     let failed = |error| fault::preparing(&*files, &name, &error);
@@ -98,7 +105,7 @@ fn go_on(files: Box<dyn Files>, options: &Options, listing: &Listing, end: &End)
     let mut tail = Tail {
         active: Active { number: last.number, bytes: last.bytes, file, offset: end.offset },
         held: listing.segments.iter().copied().collect(),
-        spares: Spares::find(&*files, listing, options.segment_bytes, options.spares_max)?,
+        spares: Spares::find(&*files, listing, options)?,
         files,
         options: options.clone(),
         log_id: end.log_id,

@@ -1,8 +1,8 @@
 //! Segments made ahead: the hot path never grows a file, and a full disk is known while there is still room.
 
-use super::fault;
 use super::files::{Files, LogFile};
 use super::names::{Listing, Numbered, spare_name, unfinished_name};
+use super::{Options, fault};
 use crate::error::Result;
 
 /// Bytes of zeros written and synced at a time.
@@ -17,6 +17,12 @@ pub(super) struct Spares {
     next_number: u64,
     /// Bytes of each.
     segment_bytes: u64,
+    /// Bytes of the segments in use.
+    segments_bytes: u64,
+    /// Most bytes of segments and spares.
+    bytes_max: u64,
+    /// Whether the next spare may exceed it.
+    is_overdrawn: bool,
     is_disk_full: bool,
 }
 
@@ -28,13 +34,9 @@ struct Unfinished {
 }
 
 impl Spares {
-    /// Keeps what is of use in a directory, up to `kept_max` spares, and removes the rest.
-    pub(super) fn find(
-        files: &dyn Files,
-        listing: &Listing,
-        segment_bytes: u64,
-        kept_max: usize,
-    ) -> Result<Self> {
+    /// Keeps what is of use in a directory, and removes the rest.
+    pub(super) fn find(files: &dyn Files, listing: &Listing, options: &Options) -> Result<Self> {
+        let Options { segment_bytes, spares_max, bytes_max, .. } = *options;
         let next_number = listing.spares.last().map_or(1, |last| last.number + 1);
         let mut ready = Vec::new();
         let remove = |name: &str| files.remove(name).map_err(|error| fault::preparing(files, name, &error));
@@ -42,20 +44,34 @@ impl Spares {
             remove(name)?;
         }
         for &spare in &listing.spares {
-            if spare.bytes == segment_bytes && ready.len() < kept_max {
+            if spare.bytes == segment_bytes && ready.len() < spares_max {
                 ready.push(spare);
             } else {
                 remove(&spare_name(spare.number))?;
             }
         }
-        Ok(Self { ready, making: None, next_number, segment_bytes, is_disk_full: false })
+        Ok(Self {
+            ready,
+            making: None,
+            next_number,
+            segment_bytes,
+            segments_bytes: listing.segments.iter().map(|segment| segment.bytes).sum(),
+            bytes_max: bytes_max.unwrap_or(u64::MAX),
+            is_overdrawn: false,
+            is_disk_full: false,
+        })
+    }
+
+    /// Bytes of the segments in use.
+    pub(super) fn segments_bytes(&self) -> u64 {
+        self.segments_bytes
     }
 
     pub(super) fn ready(&self) -> usize {
         self.ready.len()
     }
 
-    /// Whether the disk had no room when a spare was made last.
+    /// Whether there was no room, on the disk or within the bound, when a spare was made last.
     pub(super) fn is_disk_full(&self) -> bool {
         self.is_disk_full
     }
@@ -65,8 +81,21 @@ impl Spares {
         self.is_disk_full = false;
     }
 
+    /// Lets the next spare exceed the bound.
+    pub(super) fn overdraw(&mut self) {
+        (self.is_overdrawn, self.is_disk_full) = (true, false);
+    }
+
     pub(super) fn take(&mut self) -> Option<String> {
-        (!self.ready.is_empty()).then(|| spare_name(self.ready.remove(0).number))
+        let taken = (!self.ready.is_empty()).then(|| self.ready.remove(0))?;
+        self.segments_bytes += taken.bytes;
+        Some(spare_name(taken.number))
+    }
+
+    /// A segment is given back whose file is not kept.
+    pub(super) fn remove_segment(&mut self, bytes: u64) {
+        self.segments_bytes -= bytes;
+        (self.is_overdrawn, self.is_disk_full) = (false, false);
     }
 
     /// Adds a file that was a segment, once it has the name that this returns.
@@ -74,6 +103,7 @@ impl Spares {
         let number = self.next_number;
         self.next_number += 1;
         self.ready.push(Numbered { number, bytes: self.segment_bytes });
+        self.segments_bytes -= self.segment_bytes;
         self.is_disk_full = false;
         spare_name(number)
     }
@@ -132,6 +162,12 @@ impl Spares {
     }
 
     fn begin(&mut self, files: &dyn Files) -> Result<Option<Unfinished>> {
+        let spares_bytes = (self.ready.len() as u64 + 1) * self.segment_bytes;
+        let is_beyond = self.segments_bytes + spares_bytes > self.bytes_max;
+        if is_beyond && !std::mem::take(&mut self.is_overdrawn) {
+            self.is_disk_full = true;
+            return Ok(None);
+        }
         let number = self.next_number;
         let name = unfinished_name(number);
         match files.create(&name) {

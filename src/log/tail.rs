@@ -2,6 +2,7 @@
 //! [`Log`](super::Log) sees to that.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::files::{Files, LogFile};
 use super::format::{
@@ -16,7 +17,7 @@ use crate::error::Result;
 const BUFFER_BYTES_KEPT: usize = 4 * 1024 * 1024;
 
 pub(super) struct Tail {
-    pub(super) files: Box<dyn Files>,
+    pub(super) files: Arc<dyn Files>,
     pub(super) options: Options,
     pub(super) log_id: u64,
     /// Every segment that is there, oldest first; the last one is written.
@@ -81,9 +82,16 @@ impl Tail {
 
     /// Bytes of frames that can be written without any room on the disk.
     pub(super) fn free_bytes(&self) -> u64 {
-        let spare_bytes = self.options.segment_bytes - HEADER_BYTES - RESERVED_BYTES;
         self.active.entries_end().saturating_sub(self.active.offset)
-            + spare_bytes * self.spares.ready() as u64
+            + self.options.room_bytes() * self.spares.ready() as u64
+    }
+
+    /// Bytes of frames that can be written within the bound, if there is one.
+    pub(super) fn bytes_left(&self) -> Option<u64> {
+        let bytes_max = self.options.bytes_max?;
+        let segments = bytes_max.saturating_sub(self.spares.segments_bytes()) / self.options.segment_bytes;
+        let of_active = self.active.entries_end().saturating_sub(self.active.offset);
+        Some(of_active + segments * self.options.room_bytes())
     }
 
     /// Writes entries and waits until they are on disk.
@@ -175,7 +183,7 @@ impl Tail {
             let done = if is_spare {
                 self.files.rename(&name, &self.spares.recycle())
             } else {
-                self.spares.hope_for_room();
+                self.spares.remove_segment(bytes);
                 self.files.remove(&name)
             };
             // Before the file is written again: a crash must not bring it back under its old name.

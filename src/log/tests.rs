@@ -1,11 +1,13 @@
 //! What the log promises, on a disk that fails and forgets; what only a real directory can show is in `directory`.
 
 mod arbitrary;
+mod bound;
 mod damage;
 mod directory;
 mod disk;
 mod failure;
 mod model;
+mod reader;
 mod segments;
 
 use disk::{Disk, Keeps};
@@ -22,16 +24,16 @@ const EROFS: i32 = 30;
 type Entries = Vec<Vec<u8>>;
 
 fn small() -> Options {
-    Options { segment_bytes: SEGMENT_BYTES_MIN, spares_max: 2, reserve_bytes: 1024 }
+    Options { segment_bytes: SEGMENT_BYTES_MIN, spares_max: 2, reserve_bytes: 1024, bytes_max: None }
 }
 
 fn open(disk: &Disk) -> Result<(Log, Entries, Recovery)> {
     let mut entries = Vec::new();
-    let mut keep = |_: Position, entry: &[u8]| {
+    let mut keep = |_: Position, _: u64, entry: &[u8]| {
         entries.push(entry.to_vec());
         Ok(())
     };
-    let (log, recovery) = recovery::open(Box::new(disk.clone()), &small(), LOG_ID, &mut keep)?;
+    let (log, recovery) = recovery::open(Arc::new(disk.clone()), &small(), LOG_ID, &mut keep)?;
     Ok((log, entries, recovery))
 }
 

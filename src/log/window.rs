@@ -5,19 +5,31 @@ use std::io;
 use super::files::LogFile;
 use super::format::{FRAME_HEADER_BYTES, FrameHeader, u64_at};
 
-/// Bytes read at a time; a longer frame is read at once.
+/// Bytes read at a time by who reads all of a segment.
 const BLOCK_BYTES: usize = 1024 * 1024;
 
 /// Where a segment is read: a part of it, in memory.
-#[derive(Default)]
 pub(super) struct Window {
+    /// Bytes read at a time; a longer frame is read at once.
+    block_bytes: usize,
     buffer: Vec<u8>,
     /// Where in the file the buffer begins.
     start: u64,
     filled: usize,
 }
 
+impl Default for Window {
+    fn default() -> Self {
+        Self::of(BLOCK_BYTES)
+    }
+}
+
 impl Window {
+    /// A window through which so many bytes are read at a time.
+    pub(super) fn of(block_bytes: usize) -> Self {
+        Self { block_bytes, buffer: Vec::new(), start: 0, filled: 0 }
+    }
+
     /// Forgets what was read: another file follows, or the file was written.
     pub(super) fn reset(&mut self) {
         (self.start, self.filled) = (0, 0);
@@ -35,7 +47,7 @@ impl Window {
         let is_inside = offset >= self.start && offset + bytes as u64 <= self.start + self.filled as u64;
         if !is_inside {
             let left = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
-            let wanted = bytes.max(BLOCK_BYTES.min(left));
+            let wanted = bytes.max(self.block_bytes.min(left));
             if self.buffer.len() < wanted {
                 self.buffer.resize(wanted, 0);
             }
@@ -74,7 +86,7 @@ impl Window {
     ) -> io::Result<Option<u64>> {
         let (mut at, mut last) = (offset, None);
         while at < end {
-            let block = self.bytes_at(file, at, BLOCK_BYTES, end)?;
+            let block = self.bytes_at(file, at, self.block_bytes, end)?;
             if block.is_empty() {
                 break;
             }
@@ -97,7 +109,7 @@ impl Window {
     ) -> io::Result<Option<(u64, FrameHeader)>> {
         let mut at = offset;
         loop {
-            let block = self.bytes_at(file, at, BLOCK_BYTES, end)?;
+            let block = self.bytes_at(file, at, self.block_bytes, end)?;
             if block.len() < FRAME_HEADER_BYTES {
                 return Ok(None);
             }

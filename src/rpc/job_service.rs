@@ -107,7 +107,7 @@ impl JobService for Api {
         request: Request<v1::GetJobRequest>,
     ) -> Result<Response<v1::GetJobResponse>, Status> {
         let job_id = JobId::parse("job_id", &request.get_ref().job_id).map_err(self.status())?;
-        let view = self.engine.job(job_id).map_err(self.status())?;
+        let view = self.engine.job(job_id).await.map_err(self.status())?;
         Ok(Response::new(v1::GetJobResponse { job: Some(render::job(&view, true, &self.defaults)) }))
     }
 
@@ -119,7 +119,7 @@ impl JobService for Api {
             parse::list_jobs(request.into_inner()).map_err(self.status())?;
         let before = page_token::read(&page_token, &filter, &self.boot_id).map_err(self.status())?;
         let bounds = PageBounds { jobs: page_size, bytes: PAGE_BYTES_MAX, with_payloads: include_payloads };
-        let page = self.engine.jobs(&filter, before, bounds);
+        let page = self.engine.jobs(&filter, before, bounds).await.map_err(self.status())?;
         let next_page_token =
             page.next.map(|next| page_token::write(next, &filter, &self.boot_id)).unwrap_or_default();
         let jobs = page.jobs.iter().map(|job| render::job(job, include_payloads, &self.defaults)).collect();

@@ -150,6 +150,9 @@ impl Stream for AckStream {
         if !answer.acks.is_empty() || !answer.outcomes.is_empty() {
             return Poll::Ready(Some(Ok(answer)));
         }
+        if let Some(error) = this.outcomes.failure() {
+            return this.fail(to_status(&error, &this.api.boot_id));
+        }
         if let Some(status) = this.failed.take() {
             return this.fail(status);
         }

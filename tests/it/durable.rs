@@ -1,7 +1,9 @@
 //! A server that keeps its jobs in a directory, in a process of its own that is ended and started again.
 
 mod attempts;
+mod bound;
 mod checker;
+mod cold;
 mod directory;
 mod failing;
 mod full;
@@ -101,6 +103,11 @@ async fn try_result(dev: &Dev, id: &str, wait_seconds: i64) -> Result<v1::GetRes
 /// How the job ended, once it has.
 async fn end(dev: &Dev, id: &str) -> Ended {
     Ended::of(id, &try_result(dev, id, 25).await.expect("it is known"))
+}
+
+async fn remove(dev: &Dev, id: &str) {
+    let request = v1::DeleteRequest { job_id: id.to_owned() };
+    wait_for("Delete answers", jobs(dev).delete(request)).await.expect("it has ended");
 }
 
 async fn get(dev: &Dev, id: &str) -> v1::Job {

@@ -32,6 +32,9 @@ pub(crate) struct ServerConfig {
     /// Directory that keeps the jobs; in memory without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data: Option<PathBuf>,
+    /// Most bytes of that directory; it grows with the jobs if unset.
+    #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
+    pub(crate) data_bytes_max: Option<u64>,
     /// Attempts that run at the same time in this process.
     pub(crate) slots: NonZeroU32,
     /// How long running jobs may take to end after a signal.
@@ -96,6 +99,9 @@ pub(crate) struct LimitsConfig {
     /// Most bytes of finished jobs.
     #[serde(with = "values::size")]
     pub(crate) retention_bytes_max: u64,
+    /// Most bytes of their payloads, results and events in memory, if the rest is on disk.
+    #[serde(with = "values::size")]
+    pub(crate) retention_memory_bytes_max: u64,
     /// Output and log bytes kept a job.
     #[serde(with = "values::size")]
     pub(crate) event_ring_bytes_max: u64,
@@ -207,6 +213,7 @@ impl Default for ServerConfig {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7070)),
             data: None,
+            data_bytes_max: None,
             slots: default_slots(),
             drain_timeout: Duration::from_secs(10),
             demo: false,
@@ -235,6 +242,7 @@ impl Default for LimitsConfig {
             job_bytes_max: GIB,
             retention: Duration::from_secs(60 * 60),
             retention_bytes_max: GIB,
+            retention_memory_bytes_max: 64 * MIB,
             event_ring_bytes_max: 256 * KIB,
             connections_max: at_least_one(10_000),
             streams_per_connection_max: at_least_one(1_024),

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jobstream::core::CoreOptions;
 use jobstream::engine::{Engine, EngineOptions};
+use jobstream::log;
 use jobstream::server::{ListenerLimits, ServeOptions, Server, ServerOptions, Shutdown, ShutdownReport};
 use jobstream::worker::{RunningWorker, Worker, command, demo};
 use tracing_subscriber::EnvFilter;
@@ -126,6 +127,7 @@ fn engine_options(config: &ServerConfig) -> EngineOptions {
         job_bytes_max: limits.job_bytes_max,
         retention: limits.retention,
         retention_bytes_max: limits.retention_bytes_max,
+        retention_memory_bytes_max: limits.retention_memory_bytes_max,
         event_ring_bytes_max: size(limits.event_ring_bytes_max),
         lease: worker.lease,
         ping_interval: worker.ping_interval,
@@ -134,7 +136,9 @@ fn engine_options(config: &ServerConfig) -> EngineOptions {
         workers_max: limits.workers_max.get() as usize,
         ..CoreOptions::default()
     };
-    EngineOptions { core, watchers_max: limits.watchers_max.get() }
+    let log = config.data_bytes_max.map(log::Options::within).unwrap_or_default();
+    let log = log::Options { spares_max: EngineOptions::default().log.spares_max, ..log };
+    EngineOptions { core, watchers_max: limits.watchers_max.get(), log }
 }
 
 fn server_options(config: &ServerConfig) -> ServerOptions {

@@ -28,11 +28,22 @@ fn check_sums(core: &Core, entries: &[&Entry]) {
     let finished: Vec<_> = entries.iter().filter(|entry| entry.state.is_final()).collect();
     assert_eq!(core.finished.bytes, finished.iter().map(|entry| entry.weight()).sum::<u64>());
     assert_eq!(core.finished.list.keys(&core.table).len(), finished.len());
+    assert_eq!(core.finished.warm_bytes, warm_bytes(core));
     assert!(core.finished.bytes <= core.options.retention_bytes_max || finished.len() == 1);
     let waits_for_wall = |entry: &&&Entry| {
         entry.attempt == 0 && entry.state == JobState::Scheduled && matches!(entry.start(), Start::At(_))
     };
     assert_eq!(core.wall_starts.len(), entries.iter().filter(waits_for_wall).count());
+}
+
+/// Contents that may be dropped: those of jobs that were not looked at yet.
+fn warm_bytes(core: &Core) -> u64 {
+    let list = core.finished.list.keys(&core.table);
+    let from = list.iter().position(|key| Some(*key) == core.finished.warm_from());
+    let (passed, warm) = list.split_at(from.unwrap_or(list.len()));
+    let bytes = |keys: &[JobKey]| keys.iter().map(|key| core.table[*key].warm_bytes()).sum::<u64>();
+    assert!(core.log_entry.is_none() || bytes(passed) == 0, "what was passed is dropped");
+    bytes(warm)
 }
 
 fn check_lanes(core: &Core, entries: &[&Entry]) {

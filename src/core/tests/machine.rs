@@ -4,6 +4,8 @@ mod messages;
 mod relive;
 mod remote;
 
+use std::num::NonZeroU64;
+
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -13,7 +15,9 @@ use super::fixture::{cases, id, millis};
 use super::invariants;
 use super::model::{Link, Model, SessionNumber, Started, Told};
 use crate::clock::Now;
-use crate::core::{AttemptEnd, Core, CoreOptions, Effect, Effects, Record, Report, SessionKey};
+use crate::core::{
+    AttemptEnd, Contents, Core, CoreOptions, Effect, Effects, JobKey, LogPlace, Record, Report, SessionKey,
+};
 use crate::error::{Error, ErrorKind};
 use crate::job::{EventBody, EventTypes, JobId, JobState, NewJob, Start, Timestamp};
 
@@ -27,8 +31,8 @@ struct Machine {
     now: Now,
     sessions: Vec<SessionKey>,
     submitted: Vec<(JobId, NewJob)>,
-    /// Everything the core wanted recorded.
-    records: Vec<Record>,
+    /// Everything the core wanted recorded: an entry a command.
+    log: Vec<Vec<Record>>,
 }
 
 fn options() -> CoreOptions {
@@ -38,6 +42,8 @@ fn options() -> CoreOptions {
         job_bytes_max: 1_500,
         retention: millis(250),
         retention_bytes_max: 4_000,
+        retention_memory_bytes_max: 250,
+        stored_bytes_max: u64::MAX,
         event_ring_bytes_max: 400,
         attempt_timeout: millis(120),
         lease: millis(80),
@@ -51,8 +57,9 @@ fn options() -> CoreOptions {
 impl Machine {
     fn new() -> Self {
         let now = Now { monotonic: millis(0), wall: Timestamp::from_micros(1_767_225_600_000_000) };
-        let (core, model) = (Core::new(options(), [3; 32]), Model::new(options(), now));
-        Self { core, model, now, sessions: Vec::new(), submitted: Vec::new(), records: Vec::new() }
+        let (mut core, model) = (Core::new(options(), [3; 32]), Model::new(options(), now));
+        core.write_to(entry_number(0));
+        Self { core, model, now, sessions: Vec::new(), submitted: Vec::new(), log: Vec::new() }
     }
 
     /// The records of the whole run.
@@ -62,7 +69,7 @@ impl Machine {
             machine.step(command);
             machine.check();
         }
-        machine.records
+        machine.log.into_iter().flatten().collect()
     }
 
     fn step(&mut self, command: &Command) {
@@ -174,7 +181,8 @@ impl Machine {
             }
         }
         let records = effects.records.expect("recording");
-        self.records.extend(records.iter().cloned());
+        self.log.push(records.clone());
+        self.cool();
         self.model.now = self.now;
         self.model.core_records = records.into_iter().map(said).collect();
         self.model.core_told = told;
@@ -183,6 +191,15 @@ impl Machine {
         assert_eq!(self.model.core_records, std::mem::take(&mut self.model.records));
         assert_eq!(std::mem::take(&mut self.model.core_told), std::mem::take(&mut self.model.told));
         assert!(self.model.started.is_empty(), "more started than can");
+    }
+
+    /// Drops contents of finished jobs; what that records stands behind the command's own records.
+    fn cool(&mut self) {
+        let mut effects = Effects::recording();
+        self.core.cool(&mut effects);
+        let written = self.log.last_mut().expect("a command was written");
+        written.extend(effects.records.expect("recording"));
+        self.core.write_to(entry_number(self.log.len()));
     }
 
     fn step_submit(&mut self, command: &Command) {
@@ -327,17 +344,20 @@ impl Machine {
         );
     }
 
-    fn read(&self, job: &Index, cursor: u32, types: EventTypes) {
+    fn read(&mut self, job: &Index, cursor: u32, types: EventTypes) {
         let Some(Ok(number)) = self.any_id(job).map(|id| self.model.find(id)) else { return };
-        let key = self.core.find(self.model.jobs[number].id).expect("present in both");
         let mut items = Vec::new();
-        let end = self.core.read_events(key, cursor, types, usize::MAX, &mut items);
-        assert_eq!(end, cursor.max(self.core.sequence(key)));
+        let id = self.model.jobs[number].id;
+        let end = reading(&mut self.core, &self.log, id, |core, key| {
+            let end = core.read_events(key, cursor, types, usize::MAX, &mut items);
+            (end, core.sequence(key))
+        });
+        assert_eq!(end.0, cursor.max(end.1));
         let items: Vec<_> = items.into_iter().map(item_without_messages).collect();
         self.model.check_read(number, cursor, types, &items);
     }
 
-    fn check(&self) {
+    fn check(&mut self) {
         for (number, job) in self.model.jobs.iter().enumerate() {
             assert_eq!(
                 self.core.find(job.id).map(drop).map_err(kind_of),
@@ -345,30 +365,13 @@ impl Machine {
                 "both know the same jobs"
             );
             if job.present {
-                self.check_job(number);
+                check_job(&mut self.core, &self.log, &self.model, number);
             }
         }
         assert_eq!(self.core.job_count() as usize, self.model.jobs.iter().filter(|job| job.present).count());
         self.check_clock();
         self.check_workers();
         invariants::check(&self.core);
-    }
-
-    fn check_job(&self, number: usize) {
-        let job = &self.model.jobs[number];
-        let key = self.core.find(job.id).expect("present in both");
-        let view = self.core.view(key);
-        assert_eq!((view.state, view.sequence, view.attempt), (job.state, job.sequence, job.attempt));
-        assert_eq!(view.wait_reason, self.model.wait_reason(number));
-        assert_eq!(view.outcome.map(outcome_without_message), job.outcome);
-        assert_eq!(view.spec, job.spec);
-        assert_eq!(job.outcome.is_some(), job.state.is_final());
-        let ends = job
-            .events
-            .iter()
-            .filter(|event| matches!(&event.body, EventBody::State(change) if change.state.is_final()));
-        assert_eq!(ends.count(), usize::from(job.state.is_final()), "one end");
-        assert!((1..).zip(&job.events).all(|(sequence, event)| event.sequence == sequence));
     }
 
     /// The core wakes up no later than something is due.
@@ -379,6 +382,40 @@ impl Machine {
         let waiting = self.model.jobs.iter().filter(|job| job.present && job.state == JobState::Scheduled);
         assert_eq!(self.core.next_wall_start(), waiting.filter_map(|job| job.waits_for).min());
     }
+}
+
+fn check_job(core: &mut Core, log: &[Vec<Record>], model: &Model, number: usize) {
+    let job = &model.jobs[number];
+    let view = reading(core, log, job.id, |core, key| core.view(key));
+    assert_eq!((view.state, view.sequence, view.attempt), (job.state, job.sequence, job.attempt));
+    assert_eq!(view.wait_reason, model.wait_reason(number));
+    assert_eq!(view.outcome.map(outcome_without_message), job.outcome);
+    assert_eq!(view.spec, job.spec);
+    assert_eq!(job.outcome.is_some(), job.state.is_final());
+    let ends = job
+        .events
+        .iter()
+        .filter(|event| matches!(&event.body, EventBody::State(change) if change.state.is_final()));
+    assert_eq!(ends.count(), usize::from(job.state.is_final()), "one end");
+    assert!((1..).zip(&job.events).all(|(sequence, event)| event.sequence == sequence));
+}
+
+/// The number of the entry that comes behind so many.
+fn entry_number(entries: usize) -> NonZeroU64 {
+    NonZeroU64::MIN.saturating_add(entries as u64)
+}
+
+/// Has a job read with its contents, from the log if they are there alone.
+fn reading<T>(core: &mut Core, log: &[Vec<Record>], id: JobId, read: impl FnOnce(&Core, JobKey) -> T) -> T {
+    let key = core.find(id).expect("present in both");
+    let Some(place) = core.place(key) else { return read(core, key) };
+    core.with_contents(&place, &mut read_back(&place, log), read).expect("it is there")
+}
+
+fn read_back(place: &LogPlace, log: &[Vec<Record>]) -> Contents {
+    let records = place.entries().flat_map(|entry| &log[entry as usize - 1]);
+    let of_job = records.filter(|record| record.job() == Some(place.id)).cloned();
+    Contents::of(place, of_job).expect("all of it is there")
 }
 
 fn chosen<T: Clone>(from: &[T], index: &Index) -> Option<T> {

@@ -143,3 +143,21 @@ fn a_watched_job_stays_until_its_watchers_have_read_the_end() {
     f.advance(seconds(2));
     assert!(f.core.find(watched).is_err());
 }
+
+#[test]
+fn finished_jobs_make_room_for_new_ones_and_then_these_are_refused() {
+    let mut f = Fixture::with(CoreOptions { stored_bytes_max: 6_000, ..CoreOptions::default() });
+    let old = finished(&mut f, sized("a", 1000));
+    let new = finished(&mut f, sized("a", 1000));
+    f.submit(sized("a", 1000));
+    assert_eq!(f.core.job_count(), 3, "there is room for all");
+    f.submit(sized("a", 1000));
+    assert!(matches!(f.find_error(old), ErrorKind::ResultExpired { .. }));
+    let waiting = f.submit(sized("a", 1000));
+    assert!(matches!(f.find_error(new), ErrorKind::ResultExpired { .. }));
+    let error = f.submit_as(id(7), sized("a", 2000)).unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::DiskFull);
+    f.cancel(waiting, GRACE).unwrap();
+    f.submit_as(id(7), sized("a", 1000)).unwrap();
+    assert_eq!(f.core.job_count(), 3, "what ended made room");
+}

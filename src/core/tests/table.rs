@@ -31,6 +31,7 @@ pub(super) fn bare_entry(number: u32) -> Entry {
         sequence: 1,
         observer: 0,
         accepted: 0,
+        written: None,
         create_time: Timestamp::default(),
         created: Duration::ZERO,
         deadline: Duration::MAX,

@@ -3,65 +3,97 @@
 //! The jobs are written in pieces, while commands go on: a piece is as good as all that led to it, and what follows it in
 //! the log follows it in truth.
 
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use super::reading::lost;
 use super::writer::Batch;
 use super::{Commit, Log};
-use crate::core::ImageBounds;
+use crate::core::{ImageBounds, LogPlace};
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::log::Nearness;
 
 /// Bytes of the log since the last checkpoint before there is another one.
 const PAUSE_BYTES_MIN: u64 = 128 << 20;
 /// And as often as large as that checkpoint was, so that checkpoints are at most a third of what is written.
 const PAUSE_CHECKPOINTS: u64 = 2;
+/// How long it takes before a checkpoint that failed is tried again, if it is due then.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// What is written under one hold of the engine's lock.
 const PIECE: ImageBounds = ImageBounds { jobs: 128, bytes: 1 << 20 };
+
+/// How much of the log a checkpoint gives back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All but the segment that is written.
+    All,
+    /// The oldest segment.
+    Oldest,
+}
+
+/// Where the log begins after a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cut {
+    pub(crate) segment: u64,
+    /// Of the first entry in it. Jobs with records before have to be written again.
+    pub(crate) sequence: u64,
+}
 
 /// Where a checkpoint begins or ends: behind all entries queued before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mark {
-    /// Everything that is there now will be behind this.
     Begin,
-    /// It is.
-    End,
+    /// What is needed of the segments before this one was written again.
+    End(u64),
+    /// It could not be.
+    Abandon,
 }
 
-/// How much was written since the last checkpoint, and where the present one began.
+/// How much was written since the last checkpoint.
 pub(super) struct Pace {
     /// Bytes since the last checkpoint began.
     since: u64,
     /// Bytes of the last checkpoint.
     size: u64,
-    begin: Option<u64>,
     is_told: bool,
 }
 
 impl Pace {
     pub(super) fn of(log: &dyn Log) -> Self {
-        Self { since: log.bytes(), size: 0, begin: None, is_told: false }
+        Self { since: log.bytes(), size: 0, is_told: false }
     }
 
-    /// Counts what was written, from this segment on, and forgets what a checkpoint replaced.
-    pub(super) fn follow(&mut self, batch: &Batch, segment: u64, log: &mut dyn Log) -> Result<()> {
+    /// Counts what was written, and forgets what a checkpoint replaced.
+    pub(super) fn follow(&mut self, batch: &Batch, log: &mut dyn Log) -> Result<()> {
         self.since += batch.entries.bytes() as u64;
         for mark in &batch.marks {
             match mark {
                 // What was queued after it may stand in this batch too.
-                Mark::Begin => (self.begin, self.since) = (Some(segment), 0),
-                Mark::End => {
+                Mark::Begin => self.since = 0,
+                Mark::End(segment) => {
                     (self.size, self.is_told) = (self.since, false);
-                    if let Some(begin) = self.begin.take() {
-                        log.trim(begin)?;
-                    }
+                    log.trim(*segment)?;
                 }
+                Mark::Abandon => self.is_told = false,
             }
         }
         Ok(())
     }
 
-    /// Whether a checkpoint is due; told once.
-    pub(super) fn is_due(&mut self) -> bool {
-        let is_due = self.since > PAUSE_BYTES_MIN.max(PAUSE_CHECKPOINTS * self.size);
-        is_due && !std::mem::replace(&mut self.is_told, true)
+    /// The checkpoint that is due; told once. A log with a bound gives back its oldest segment when it comes near it, so
+    /// that a checkpoint never takes more room than there is.
+    pub(super) fn due(&mut self, log: &dyn Log) -> Option<Cut> {
+        let extent = match log.is_bounded() {
+            true => (log.nearness() >= Nearness::Near).then_some(Extent::Oldest),
+            false => {
+                let is_due = self.since > PAUSE_BYTES_MIN.max(PAUSE_CHECKPOINTS * self.size);
+                is_due.then_some(Extent::All)
+            }
+        };
+        let extent = extent.filter(|_| !self.is_told)?;
+        self.is_told = true;
+        Some(log.cut(extent))
     }
 }
 
@@ -72,36 +104,74 @@ impl Commit {
     }
 
     /// Waits until a checkpoint is due.
-    pub(in crate::engine) async fn checkpoint_due(&self) {
-        self.shared.due.notified().await;
+    pub(in crate::engine) async fn checkpoint_due(&self) -> Cut {
+        loop {
+            if let Some(cut) = self.shared.cut.lock().take() {
+                return cut;
+            }
+            self.shared.due.notified().await;
+        }
     }
 }
 
 impl Engine {
-    /// Writes everything that is there anew, and has the log forget what came before.
+    /// Writes anew what is needed of the log before the cut, and has it forget that.
     ///
     /// # Errors
     ///
-    /// `LogFailed`.
-    pub(in crate::engine) async fn checkpoint(&self) -> Result<()> {
+    /// `LogFailed`; `LogDamaged` if a job cannot be read back: then nothing is forgotten.
+    pub(in crate::engine) async fn checkpoint(&self, cut: Cut) -> Result<()> {
         let Some(commit) = &self.0.commit else { return Ok(()) };
         {
-            let state = self.0.state.lock();
+            let core = &mut self.0.state.lock().core;
             commit.mark(Mark::Begin);
-            commit.append(self.now(), &state.core.image_beside_jobs());
+            let records = core.image_beside_jobs();
+            commit.append(core, self.now(), &records);
         }
+        let written = self.write_jobs(commit, NonZeroU64::new(cut.sequence)).await;
+        if written.is_err() {
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
+        commit.mark(if written.is_ok() { Mark::End(cut.segment) } else { Mark::Abandon });
+        written
+    }
+
+    /// Writes every job anew that has records before this entry.
+    async fn write_jobs(&self, commit: &Commit, before: Option<NonZeroU64>) -> Result<()> {
         let mut next = Some(0);
         while let Some(from) = next {
-            {
-                let state = self.0.state.lock();
-                let (records, after) = state.core.images(from, PIECE);
-                commit.append(self.now(), &records);
-                next = after;
-            }
+            let piece = {
+                let core = &mut self.0.state.lock().core;
+                let mut piece = core.images(from, before, PIECE);
+                if !piece.records.is_empty() {
+                    commit.append(core, self.now(), &std::mem::take(&mut piece.records));
+                }
+                piece
+            };
+            self.write_cold(commit, piece.cold).await?;
+            next = piece.next;
             // One piece at a time waits for the disk, so that commands do not wait behind many.
             self.durable().await?;
         }
-        commit.mark(Mark::End);
+        Ok(())
+    }
+
+    /// Writes jobs anew whose contents have to be read first.
+    async fn write_cold(&self, commit: &Commit, places: Vec<LogPlace>) -> Result<()> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        let read = commit.contents(places.clone()).await?;
+        let core = &mut self.0.state.lock().core;
+        let mut records = Vec::new();
+        for (place, contents) in places.iter().zip(read) {
+            // Only a checkpoint moves them, and there is one at a time.
+            let contents = contents?.ok_or_else(|| lost(place.id))?;
+            records.extend(core.image_of(place, contents));
+        }
+        if !records.is_empty() {
+            commit.append(core, self.now(), &records);
+        }
         Ok(())
     }
 }

@@ -42,9 +42,14 @@ impl Entries {
         self.bytes.len()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let begins = std::iter::once(0).chain(self.ends.iter().copied());
-        begins.zip(&self.ends).map(|(begin, &end)| &self.bytes[begin..end])
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.after(0)
+    }
+
+    /// Those behind so many of them.
+    pub(super) fn after(&self, count: usize) -> impl ExactSizeIterator<Item = &[u8]> {
+        let begin = |index: usize| if index == 0 { 0 } else { self.ends[index - 1] };
+        (count..self.ends.len()).map(move |index| &self.bytes[begin(index)..self.ends[index]])
     }
 
     pub(super) fn clear(&mut self) {

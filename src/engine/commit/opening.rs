@@ -1,5 +1,6 @@
 //! An engine from what a directory holds.
 
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,24 +16,34 @@ use crate::log::ENTRY_BYTES_MAX;
 /// What a job may take in an entry beside its payload, or a payload beside its bytes: kind, queue, labels, headers.
 const AROUND_PAYLOAD_BYTES: usize = 64 << 10;
 
+/// Jobs may take the one of so many parts of what a log with a bound has room for. As much again is there to be given
+/// back, so that each segment that is written anew makes room on the whole.
+const STORED_SHARE: u64 = 2;
+
 impl Engine {
     /// An engine that keeps its jobs in this directory, with what is in it: see [`Engine::start`].
     ///
     /// # Errors
     ///
     /// Those of [`crate::log::Log::open`]; `LogRefused` if a newer version wrote an entry, `LogDamaged` if one means
-    /// nothing; `InvalidField` if payloads may be larger than an entry of the log.
+    /// nothing; `InvalidField` if payloads may be larger than an entry of the log, or an entry than a segment.
     pub fn open(options: EngineOptions, directory: &Path) -> Result<Self> {
         check(&options)?;
+        let mut options = options;
+        let stored_max =
+            options.log.entries_bytes_max().map_or(u64::MAX, |bytes_max| bytes_max / STORED_SHARE);
+        options.core.stored_bytes_max = options.core.stored_bytes_max.min(stored_max);
         let mut core = Core::new(options.core.clone(), rand::random());
         let mut last = Now { monotonic: Duration::ZERO, wall: Timestamp::default() };
-        let replay = |position, bytes: &[u8]| {
+        let replay = |position, sequence, bytes: &[u8]| {
             let entry = codec::decode(bytes).map_err(|why| unreadable(&why, position, directory))?;
             last = entry.now;
+            core.write_to(NonZeroU64::new(sequence).unwrap_or(NonZeroU64::MIN));
             entry.records.into_iter().for_each(|record| core.replay(record));
+            core.replayed_entry();
             Ok(())
         };
-        let (log, _) = crate::log::Log::open(directory, &crate::log::Options::default(), replay)?;
+        let (log, _) = crate::log::Log::open(directory, &options.log, replay)?;
         Self::resume(core, last, Box::new(log), options).map_err(|error| {
             Error::new(ErrorKind::LogFailed, format!("the log cannot start its writer: {error}"))
         })
@@ -49,16 +60,22 @@ impl Engine {
         let clock = Clock::system_after(last.monotonic);
         let mut effects = Effects { records: Some(Vec::new()), ..Effects::default() };
         let now = clock.now();
-        core.resume(now, &mut effects);
         let commit = Commit::start(log)?;
+        commit.tell_where(&mut core, 0, std::iter::empty());
+        core.resume(now, &mut effects);
         if let Some(records) = effects.records.filter(|records| !records.is_empty()) {
-            commit.append(now, &records);
+            commit.append(&mut core, now, &records);
         }
         Ok(Self::of(core, options, clock, Some(commit)).ticking())
     }
 }
 
 fn check(options: &EngineOptions) -> Result<()> {
+    if options.log.entry_bytes_max() < ENTRY_BYTES_MAX {
+        let description =
+            format!("is {}, too few for an entry of {ENTRY_BYTES_MAX}", options.log.segment_bytes);
+        return Err(Error::invalid("log.segment_bytes", description));
+    }
     let (size, limit) = (options.core.payload_bytes_max, ENTRY_BYTES_MAX - AROUND_PAYLOAD_BYTES);
     if size <= limit {
         return Ok(());

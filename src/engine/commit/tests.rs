@@ -1,5 +1,8 @@
 //! What an engine does when its log fails, is full, or is slow.
 
+mod cold;
+
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -7,12 +10,13 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use tokio::time::timeout;
 
-use super::{Log, QUEUE_BYTES_MAX, codec};
+use super::{Cut, Extent, Log, QUEUE_BYTES_MAX, Reader, codec};
 use crate::clock::Now;
 use crate::core::{Core, SessionSpec};
 use crate::engine::{Engine, EngineOptions, Order, Submission};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{JobId, JobState, Kind, NewJob, Payload, Timestamp};
+use crate::log::Nearness;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -30,11 +34,21 @@ struct State {
     is_full: bool,
     is_broken: bool,
     batches: usize,
-    /// What was written, by segment: each batch has one of its own.
-    kept: Vec<(u64, Vec<u8>)>,
+    /// What was written, with its sequence, by segment: each batch has one of its own.
+    kept: Vec<(u64, u64, Vec<u8>)>,
+    written: u64,
+    /// How close it says to be to its bound.
+    nearness: Option<Nearness>,
 }
 
 impl Disk {
+    /// A disk of its own with the same on it.
+    fn copy(&self) -> Arc<Self> {
+        let State { kept, written, .. } = &*self.state.lock();
+        let state = State { kept: kept.clone(), written: *written, ..State::default() };
+        Arc::new(Self { state: Mutex::new(state), told: Condvar::new() })
+    }
+
     fn tell(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock());
         self.told.notify_all();
@@ -56,7 +70,11 @@ impl Log for DiskLog {
             return Err(broken());
         }
         let segment = state.batches as u64;
-        state.kept.extend(entries.iter().map(|entry| (segment, entry.to_vec())));
+        let first = state.written + 1;
+        state.written += entries.len() as u64;
+        state
+            .kept
+            .extend((first..).zip(entries).map(|(sequence, entry)| (segment, sequence, entry.to_vec())));
         Ok(())
     }
 
@@ -69,20 +87,56 @@ impl Log for DiskLog {
     }
 
     fn bytes(&self) -> u64 {
-        self.0.state.lock().kept.iter().map(|(_, entry)| entry.len() as u64).sum()
+        self.0.state.lock().kept.iter().map(|(.., entry)| entry.len() as u64).sum()
     }
 
-    fn segment(&self) -> u64 {
-        self.0.state.lock().batches as u64
+    fn nearness(&self) -> Nearness {
+        self.0.state.lock().nearness.unwrap_or(Nearness::Far)
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.0.state.lock().nearness.is_some()
+    }
+
+    fn overdraw(&mut self) {}
+
+    fn cut(&self, extent: Extent) -> Cut {
+        let state = self.0.state.lock();
+        let mut segments: Vec<_> = state.kept.iter().map(|(segment, ..)| *segment).collect();
+        segments.dedup();
+        let segment = match extent {
+            Extent::All => segments.last(),
+            Extent::Oldest => segments.get(1),
+        };
+        let segment = segment.copied().unwrap_or_default();
+        let first = state.kept.iter().find(|(of, ..)| *of == segment);
+        Cut { segment, sequence: first.map_or(state.written + 1, |(_, sequence, _)| *sequence) }
     }
 
     fn trim(&mut self, before: u64) -> Result<()> {
-        self.0.state.lock().kept.retain(|(segment, _)| *segment >= before);
+        self.0.state.lock().kept.retain(|(segment, ..)| *segment >= before);
         Ok(())
+    }
+
+    fn next_sequence(&self) -> u64 {
+        self.0.state.lock().written + 1
+    }
+
+    fn reader(&self) -> Box<dyn Reader> {
+        Box::new(DiskReader(self.0.clone()))
     }
 
     fn close(self: Box<Self>) -> Result<()> {
         Ok(())
+    }
+}
+
+struct DiskReader(Arc<Disk>);
+
+impl Reader for DiskReader {
+    fn read(&self, sequence: u64) -> Result<Option<Vec<u8>>> {
+        let state = self.0.state.lock();
+        Ok(state.kept.iter().find(|kept| kept.1 == sequence).map(|(.., entry)| entry.clone()))
     }
 }
 
@@ -92,6 +146,11 @@ fn engine() -> (Engine, Arc<Disk>) {
     let start = Now { monotonic: Duration::ZERO, wall: Timestamp::default() };
     let log = Box::new(DiskLog(disk.clone()));
     (Engine::resume(core, start, log, options).expect("a thread"), disk)
+}
+
+/// A checkpoint that gives back all it can.
+fn all(disk: &Arc<Disk>) -> Cut {
+    DiskLog(disk.clone()).cut(Extent::All)
 }
 
 fn kind() -> Kind {
@@ -186,9 +245,9 @@ async fn a_checkpoint_keeps_every_job_and_forgets_what_came_before() {
             engine.cancel(ids[200 + number], "meanwhile", Duration::ZERO).await.expect("it waits");
         }
     };
-    let (written, ()) = tokio::join!(engine.checkpoint(), meanwhile);
+    let (written, ()) = tokio::join!(engine.checkpoint(all(&disk)), meanwhile);
     written.expect("the disk is well");
-    let is_trimmed = || disk.state.lock().kept.iter().all(|(segment, _)| *segment >= before);
+    let is_trimmed = || disk.state.lock().kept.iter().all(|(segment, ..)| *segment >= before);
     timeout(PATIENCE, async {
         while !is_trimmed() {
             tokio::task::yield_now().await;
@@ -199,10 +258,7 @@ async fn a_checkpoint_keeps_every_job_and_forgets_what_came_before() {
     let again = relived(&disk);
     assert_eq!((again.counts(), again.counts().total()), (engine.counts(), 300));
     for id in &ids {
-        assert_eq!(
-            again.job(*id).map(|job| (job.state, job.sequence)),
-            engine.job(*id).map(|job| (job.state, job.sequence))
-        );
+        assert_eq!(again.job(*id).await, engine.job(*id).await);
     }
     assert!(again.queues("", 10).0.iter().any(|queue| &*queue.name == "held" && queue.paused));
 }
@@ -212,12 +268,14 @@ fn relived(disk: &Disk) -> Engine {
     let options = EngineOptions::default();
     let mut core = Core::new(options.core.clone(), [2; 32]);
     let mut last = None;
-    for (_, bytes) in &disk.state.lock().kept {
+    for (_, sequence, bytes) in &disk.state.lock().kept {
         let entry = codec::decode(bytes).expect("an entry");
+        core.write_to(NonZeroU64::new(*sequence).expect("from 1"));
         entry.records.into_iter().for_each(|record| core.replay(record));
+        core.replayed_entry();
         last = Some(entry.now);
     }
-    let log = Box::new(DiskLog(Arc::default()));
+    let log = Box::new(DiskLog(disk.copy()));
     Engine::resume(core, last.expect("entries"), log, options).expect("a thread")
 }
 
@@ -263,7 +321,7 @@ async fn an_entry_that_means_nothing_is_damage_and_one_of_tomorrow_a_refusal() {
         // Nothing is there the first time.
         let _ = std::fs::remove_dir_all(&directory);
         let options = crate::log::Options { segment_bytes: 1 << 20, ..Default::default() };
-        let (mut log, _) = crate::log::Log::open(&directory, &options, |_, _| Ok(())).expect("a log");
+        let (mut log, _) = crate::log::Log::open(&directory, &options, |_, _, _| Ok(())).expect("a log");
         let positions = log.append(&[entry]).expect("it is written");
         log.close().expect("it is written");
         let error = Engine::open(EngineOptions::default(), &directory).err().expect("it is refused");
@@ -285,4 +343,58 @@ async fn payloads_larger_than_an_entry_are_refused_with_the_option() {
     let error = Engine::open(options, nowhere).err().expect("it is refused");
     assert!(matches!(error.kind(), ErrorKind::InvalidField(_)), "{error}");
     assert!(!nowhere.exists());
+}
+
+#[tokio::test]
+async fn a_log_near_its_bound_gives_back_its_oldest_segment() {
+    let (engine, disk) = engine();
+    let oldest = submit(&engine, job("oldest")).await.expect("it is kept").id;
+    let later = submit(&engine, job("later")).await.expect("it is kept").id;
+    assert_eq!(disk.state.lock().kept[0].0, 1);
+    disk.tell(|state| state.nearness = Some(Nearness::Near));
+    engine.pause_queue("q").await.expect("a name");
+    let is_given_back = || disk.state.lock().kept.first().is_some_and(|(segment, ..)| *segment > 1);
+    timeout(PATIENCE, async {
+        while !is_given_back() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("it is near");
+    disk.tell(|state| state.nearness = Some(Nearness::Far));
+    engine.durable().await.expect("the disk is well");
+    let again = relived(&disk);
+    for id in [oldest, later] {
+        assert_eq!(again.job(id).await, engine.job(id).await);
+    }
+}
+
+#[tokio::test]
+async fn nothing_new_is_taken_on_while_a_log_has_room_for_its_shortening_alone() {
+    let (engine, disk) = engine();
+    disk.tell(|state| state.nearness = Some(Nearness::Tight));
+    engine.pause_queue("q").await.expect("what is on its way is written");
+    let context = Context::from_waker(Waker::noop());
+    timeout(PATIENCE, async {
+        while engine.poll_room(&context).is_ready() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("it is tight");
+    assert!(!engine.has_room());
+}
+
+#[tokio::test]
+async fn who_was_held_back_is_woken_when_there_is_room_though_nothing_is_written() {
+    let (engine, _disk) = engine();
+    let writer = &engine.0.commit.as_ref().expect("it has a log").shared;
+    writer.hold_if(true);
+    let waiting = engine.clone();
+    let mut waiting = Box::pin(std::future::poll_fn(move |context| waiting.poll_room(context)));
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    let waiting = tokio::spawn(waiting);
+    tokio::task::yield_now().await;
+    writer.hold_if(false);
+    timeout(Duration::from_millis(500), waiting).await.expect("it is woken").expect("no panic");
 }

@@ -9,6 +9,7 @@ use super::checkpoint::{Mark, Pace};
 use super::entries::Entries;
 use super::{Log, Position, Queue, Shared, Takes, failed};
 use crate::error::{ErrorKind, Result};
+use crate::log::Nearness;
 
 /// What nobody waits for is written after so long at the latest, with all that came meanwhile.
 const UNASKED_WAIT: Duration = Duration::from_millis(10);
@@ -55,19 +56,20 @@ impl Shared {
         loop {
             match self.next(&mut batch, patience) {
                 Next::Write(position) => {
-                    let segment = log.segment();
                     self.append(log, &batch.entries)?;
                     self.waiters.reach(position);
-                    pace.follow(&batch, segment, log)?;
-                    if pace.is_due() {
-                        self.due.notify_one();
-                    }
+                    pace.follow(&batch, log)?;
                     patience = Some(IDLE_AFTER);
                 }
                 Next::Idle if log.prepare()? => patience = Some(Duration::ZERO),
                 Next::Idle => patience = (!log.has_room()).then_some(FULL_LOOK),
                 Next::Close => return Ok(()),
             }
+            if let Some(cut) = pace.due(log) {
+                *self.cut.lock() = Some(cut);
+                self.due.notify_one();
+            }
+            self.hold_if(log.nearness() == Nearness::Tight);
             self.take_only(if log.has_room() { Takes::All } else { Takes::Ends });
         }
     }
@@ -123,6 +125,10 @@ impl Shared {
         let (entries, mut is_told) = (entries.iter().collect::<Vec<_>>(), false);
         loop {
             let Err(error) = log.append(&entries) else { return Ok(()) };
+            if log.nearness() == Nearness::Tight {
+                // What gives back its oldest segment stands behind this.
+                log.overdraw();
+            }
             // If it failed for good, preparing says so.
             while *error.kind() == ErrorKind::DiskFull && log.prepare()? {}
             if *error.kind() != ErrorKind::DiskFull {
@@ -140,14 +146,24 @@ impl Shared {
         }
     }
 
+    /// Holds back whoever brings something new, or lets them go on.
+    pub(super) fn hold_if(&self, is_tight: bool) {
+        let held = {
+            let mut queue = self.queue.lock();
+            let was_tight = std::mem::replace(&mut queue.is_tight, is_tight);
+            if was_tight && !is_tight { std::mem::take(&mut queue.held) } else { Vec::new() }
+        };
+        held.into_iter().for_each(std::task::Waker::wake);
+    }
+
     fn take_only(&self, takes: Takes) {
         let before = self.takes.swap(takes as u8, Ordering::Relaxed);
         match takes {
             Takes::Ends if before == Takes::All as u8 => {
-                tracing::warn!("the disk is almost full: new jobs are refused until it has room");
+                tracing::warn!("the log has almost no room left: new jobs are refused until it has");
             }
             Takes::All if before == Takes::Ends as u8 => {
-                tracing::info!("the disk has room again: new jobs are accepted");
+                tracing::info!("the log has room again: new jobs are accepted");
             }
             _ => {}
         }

@@ -221,7 +221,7 @@ fn foreign_files_are_refused() {
     open(&disk).unwrap();
 
     let other = Disk::default();
-    recovery::open(Box::new(other.clone()), &small(), 7, &mut |_, _| Ok(())).unwrap();
+    recovery::open(Arc::new(other.clone()), &small(), 7, &mut |_, _, _| Ok(())).unwrap();
     other.change(&segment_name(1), |bytes| {
         let mut header = format::SegmentHeader::decode(bytes).unwrap();
         header.number = 2;

@@ -134,11 +134,11 @@ fn an_error_of_the_reader_ends_the_recovery() {
     log.append(&entries(0..5, 20)).unwrap();
     drop(log);
     let mut seen = 0;
-    let mut refuse = |_: Position, _: &[u8]| {
+    let mut refuse = |_: Position, _: u64, _: &[u8]| {
         seen += 1;
         if seen == 3 { Err(Error::new(ErrorKind::Internal, "no")) } else { Ok(()) }
     };
-    let error = recovery::open(Box::new(disk.clone()), &small(), 0, &mut refuse).unwrap_err();
+    let error = recovery::open(Arc::new(disk.clone()), &small(), 0, &mut refuse).unwrap_err();
     assert_eq!((error.message(), seen), ("no", 3));
     assert_eq!(open(&disk).unwrap().1.len(), 5);
 }

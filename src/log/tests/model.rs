@@ -93,8 +93,10 @@ impl Life {
         if self.positions.is_empty() {
             return;
         }
-        let (position, index) = self.positions[self.rng.random_range(0..self.positions.len())];
-        assert_eq!(self.log.as_mut().unwrap().read(position).unwrap(), self.all[index]);
+        let (_, index) = self.positions[self.rng.random_range(0..self.positions.len())];
+        let sequence = index as u64 + 1;
+        let read = self.log.as_ref().unwrap().reader().read(sequence).unwrap();
+        assert_eq!(read.as_ref(), Some(&self.all[index]));
     }
 
     /// A crash in the middle of something, at any call.

@@ -9,7 +9,7 @@ use super::{By, Home, end, get, submit, try_result, watch};
 use crate::support::{Dev, echo, job, json, millis, refused, seconds, text, until};
 
 /// A job and all that can be seen of it.
-async fn look(dev: &Dev, id: &str) -> (v1::Job, v1::GetResultResponse, Vec<v1::JobEvent>) {
+pub(super) async fn look(dev: &Dev, id: &str) -> (v1::Job, v1::GetResultResponse, Vec<v1::JobEvent>) {
     let job = get(dev, id).await;
     let mut watched = watch(dev, id, 0).await;
     while watched.events.last().is_none_or(|event| event.sequence < job.sequence) {

@@ -14,6 +14,11 @@ impl ServerConfig {
     ///
     /// A usage error that names both values and the way out.
     pub(crate) fn check(&self) -> Result<()> {
+        if let (None, Some(bytes_max)) = (&self.data, self.data_bytes_max) {
+            let text =
+                format!("data_bytes_max is {bytes_max}, but no data directory is given: name one with data");
+            return Err(Error::usage(text));
+        }
         check_sizes(&self.limits)?;
         check_spans(&self.worker)
     }
@@ -73,6 +78,13 @@ mod tests {
     #[test]
     fn the_defaults_hold() {
         assert!(ServerConfig::default().check().is_ok());
+    }
+
+    #[test]
+    fn a_bound_needs_a_directory() {
+        assert!(refused("data_bytes_max = '1GiB'").contains("no data directory"));
+        let bounded: ServerConfig = toml::from_str("data = 'jobs'\ndata_bytes_max = '1GiB'").expect("TOML");
+        assert!(bounded.check().is_ok());
     }
 
     #[test]

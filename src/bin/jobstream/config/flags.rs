@@ -20,6 +20,10 @@ pub(crate) struct ServerArgs {
     /// Directory that keeps the jobs; without one they are lost on exit
     #[arg(long, value_name = "DIR", env = "JOBSTREAM_DATA", hide_env_values = true)]
     data: Option<PathBuf>,
+    /// Most bytes of that directory, at least 136MiB [default: none]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_DATA_BYTES_MAX", hide_env_values = true)]
+    data_bytes_max: Option<u64>,
     /// Attempts at the same time [default: 256]
     #[arg(long, value_name = "N", env = "JOBSTREAM_SLOTS", hide_env_values = true)]
     slots: Option<NonZeroU32>,
@@ -80,6 +84,11 @@ struct LimitArgs {
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_RETENTION_BYTES_MAX", hide_env_values = true)]
     retention_bytes_max: Option<u64>,
+    /// Most bytes of them in memory; with --data, the rest is only
+    /// on disk [default: 64MiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_RETENTION_MEMORY_BYTES_MAX", hide_env_values = true)]
+    retention_memory_bytes_max: Option<u64>,
     /// Output and log bytes kept a job [default: 256KiB]
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_EVENT_RING_BYTES_MAX", hide_env_values = true)]
@@ -129,6 +138,7 @@ impl ServerArgs {
     pub(crate) fn apply(self, config: &mut ServerConfig) {
         set(&mut config.listen, self.listen);
         config.data = self.data.or(config.data.take());
+        config.data_bytes_max = self.data_bytes_max.or(config.data_bytes_max.take());
         set(&mut config.slots, self.slots);
         set(&mut config.drain_timeout, self.drain_timeout);
         set(&mut config.demo, self.demo);
@@ -148,6 +158,7 @@ impl LimitArgs {
         set(&mut limits.job_bytes_max, self.job_bytes_max);
         set(&mut limits.retention, self.retention);
         set(&mut limits.retention_bytes_max, self.retention_bytes_max);
+        set(&mut limits.retention_memory_bytes_max, self.retention_memory_bytes_max);
         set(&mut limits.event_ring_bytes_max, self.event_ring_bytes_max);
         set(&mut limits.connections_max, self.connections_max);
         set(&mut limits.streams_per_connection_max, self.streams_per_connection_max);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Machine;
 use super::messages::item_without_messages;
+use super::{Machine, entry_number, read_back, reading};
 use crate::core::sessions::Link;
 use crate::core::tests::invariants;
 use crate::core::{Core, CoreOptions, Effects, ImageBounds, JobKey, Record, WatchItem};
@@ -11,48 +11,65 @@ use crate::job::{EventTypes, JobId, JobState, JobView};
 
 impl Machine {
     /// The core that these records make.
-    fn relived(&self, records: impl IntoIterator<Item = Record>) -> Core {
+    fn relived<'a>(&self, log: impl IntoIterator<Item = &'a Vec<Record>>) -> Core {
         // Attempts that are lost may end their jobs: those must not push others out.
         let options = CoreOptions { retention_bytes_max: u64::MAX, ..super::options() };
         let mut core = Core::new(options, [4; 32]);
-        records.into_iter().for_each(|record| core.replay(record));
+        for (number, records) in log.into_iter().enumerate() {
+            core.write_to(entry_number(number));
+            records.iter().for_each(|record| core.replay(record.clone()));
+            core.replayed_entry();
+        }
         core.resume(self.now, &mut Effects::recording());
         core
     }
 
-    pub(super) fn check_relived(&self) {
-        self.check_same(&self.relived(self.records.iter().cloned()));
+    pub(super) fn check_relived(&mut self) {
+        let again = self.relived(&self.log);
+        self.check_same(again, &self.log.clone());
         // What is there now is as good as all that led to it, and may follow it.
         let image = self.image();
-        self.check_same(&self.relived(image.iter().cloned()));
-        self.check_same(&self.relived(self.records.iter().cloned().chain(image)));
+        self.log.extend(image.clone());
+        self.core.write_to(entry_number(self.log.len()));
+        self.check_same(self.relived(&image), &image);
+        let again = self.relived(&self.log);
+        self.check_same(again, &self.log.clone());
     }
 
-    fn image(&self) -> Vec<Record> {
-        let mut records = self.core.image_beside_jobs();
+    /// What is there now, a piece an entry; as it is behind everything else.
+    fn image(&mut self) -> Vec<Vec<Record>> {
+        let mut image = vec![self.core.image_beside_jobs()];
         let mut next = Some(0);
         while let Some(from) = next {
-            let (jobs, after) = self.core.images(from, ImageBounds { jobs: 3, bytes: 4_000 });
-            records.extend(jobs);
-            next = after;
+            self.core.write_to(entry_number(self.log.len() + image.len()));
+            let piece = self.core.images(from, None, ImageBounds { jobs: 3, bytes: 4_000 });
+            let mut records = piece.records;
+            for place in piece.cold {
+                let contents = read_back(&place, &self.log);
+                records.extend(self.core.image_of(&place, contents));
+            }
+            image.push(records);
+            next = piece.next;
         }
-        records
+        image
     }
 
-    fn check_same(&self, again: &Core) {
-        invariants::check(again);
+    fn check_same(&mut self, mut again: Core, log: &[Vec<Record>]) {
+        invariants::check(&again);
         assert_eq!(again.job_count(), self.core.job_count());
-        for job in self.model.jobs.iter().filter(|job| job.present) {
-            let key = self.core.find(job.id).expect("present in both");
+        let present: Vec<_> = self.model.jobs.iter().filter(|job| job.present).map(|job| job.id).collect();
+        for id in present {
+            let key = self.core.find(id).expect("present in both");
             match self.ran_in_the_server(key) {
-                true => self.check_lost(again, job.id),
+                true => self.check_lost(&again, id),
                 false => {
-                    assert_eq!(whole(again, job.id), whole(&self.core, job.id));
-                    assert_eq!(cancel(again, job.id), cancel(&self.core, job.id));
+                    let own = reading(&mut self.core, &self.log, id, |core, _| whole(core, id));
+                    assert_eq!(reading(&mut again, log, id, |core, _| whole(core, id)), own);
+                    assert_eq!(cancel(&again, id), cancel(&self.core, id));
                 }
             }
         }
-        self.check_reports_taken(again);
+        self.check_reports_taken(&again);
         for (name, queue) in &self.core.lanes.queues {
             assert_eq!(again.lanes.queues.get(name).is_some_and(|again| again.paused), queue.paused);
         }

@@ -1,0 +1,97 @@
+//! Contents of finished jobs, read back from the log away from the threads that serve calls.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::poll_fn;
+
+use super::codec;
+use super::{Commit, Position, Reader};
+use crate::core::{Contents, Core, LogPlace, Record};
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::JobId;
+
+impl Commit {
+    /// Tells the core which entry comes behind these, and where their records are if they are more than one; so many
+    /// were queued before.
+    pub(super) fn tell_where<'a>(
+        &self,
+        core: &mut Core,
+        queued: u64,
+        entries: impl ExactSizeIterator<Item = &'a [u8]>,
+    ) {
+        let sequence = |index: usize| self.first_sequence.saturating_add(queued + index as u64);
+        core.write_to(sequence(entries.len()));
+        if entries.len() < 2 {
+            return;
+        }
+        for (index, entry) in entries.enumerate() {
+            let written = codec::decode(entry).expect("what was encoded can be decoded");
+            core.were_written(&written.records, sequence(index));
+        }
+    }
+
+    /// What is durable once the entry with this sequence is.
+    fn position_of(&self, sequence: u64) -> Position {
+        Position((sequence + 1).saturating_sub(self.first_sequence.get()))
+    }
+
+    /// The contents of jobs, each where its place is in `places`; `None` for one that the log has moved since.
+    ///
+    /// # Errors
+    ///
+    /// `LogFailed` if they never got to the disk; for one job alone, `LogDamaged`, and `LogFailed` if it cannot be read.
+    pub(in crate::engine) async fn contents(
+        &self,
+        places: Vec<LogPlace>,
+    ) -> Result<Vec<Result<Option<Contents>>>> {
+        let newest = self.position_of(places.iter().map(LogPlace::last).max().unwrap_or_default());
+        poll_fn(|context| self.poll_durable(newest, context)).await?;
+        let reader = self.reader.clone();
+        let read = tokio::task::spawn_blocking(move || read_back(&*reader, &places)).await;
+        read.map_err(|error| Error::new(ErrorKind::Internal, format!("reading the log: {error}")))
+    }
+}
+
+/// Reads each entry once, however many jobs it holds.
+fn read_back(reader: &dyn Reader, places: &[LogPlace]) -> Vec<Result<Option<Contents>>> {
+    let mut entries: BTreeMap<u64, HashMap<JobId, usize>> = BTreeMap::new();
+    for (index, place) in places.iter().enumerate() {
+        for entry in place.entries() {
+            entries.entry(entry).or_default().insert(place.id, index);
+        }
+    }
+    let mut found: Vec<Result<Option<Vec<Record>>>> = places.iter().map(|_| Ok(Some(Vec::new()))).collect();
+    for (entry, jobs) in entries {
+        match records(reader, entry) {
+            Ok(Some(records)) => {
+                for record in records {
+                    let index = record.job().and_then(|id| jobs.get(&id));
+                    if let Some(Ok(Some(of_job))) = index.map(|index| &mut found[*index]) {
+                        of_job.push(record);
+                    }
+                }
+            }
+            missing => jobs.values().for_each(|index| found[*index] = missing.clone()),
+        }
+    }
+    places.iter().zip(found).map(|(place, records)| contents(place, records?)).collect()
+}
+
+fn records(reader: &dyn Reader, entry: u64) -> Result<Option<Vec<Record>>> {
+    let Some(bytes) = reader.read(entry)? else { return Ok(None) };
+    let decoded = codec::decode(&bytes)
+        .map_err(|why| Error::new(ErrorKind::Internal, format!("entry {entry} of the log: {why}")))?;
+    Ok(Some(decoded.records))
+}
+
+fn contents(place: &LogPlace, records: Option<Vec<Record>>) -> Result<Option<Contents>> {
+    let Some(records) = records else { return Ok(None) };
+    match Contents::of(place, records) {
+        Some(contents) => Ok(Some(contents)),
+        None => Err(lost(place.id)),
+    }
+}
+
+/// The log does not have what the core says that it has.
+pub(in crate::engine) fn lost(id: JobId) -> Error {
+    Error::new(ErrorKind::Internal, format!("the contents of job {id} are not where they were written"))
+}

@@ -1,0 +1,115 @@
+//! Entries read back by their sequence, while the log goes on.
+
+use super::*;
+
+fn read(log: &Log, sequence: u64) -> Option<Vec<u8>> {
+    log.reader().read(sequence).unwrap()
+}
+
+fn damaged_at(log: &Log, sequence: u64) -> u64 {
+    match log.reader().read(sequence).unwrap_err().kind() {
+        ErrorKind::LogDamaged { offset, .. } => *offset,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_entry_is_found_by_its_sequence_also_after_a_restart() {
+    let (disk, mut log) = new_log();
+    // Marks stand between entries, and have the sequence of the next one.
+    for batch in entries(0..100, 90).chunks(7) {
+        log.append(batch).unwrap();
+        log.tail.mark().unwrap();
+    }
+    for restarts in 0..2 {
+        for number in 0..100 {
+            assert_eq!(read(&log, number as u64 + 1), Some(entry(number, 90)), "after {restarts}");
+        }
+        assert_eq!((read(&log, 0), read(&log, 101), log.next_sequence()), (None, None, 101));
+        log.close().unwrap();
+        log = open(&disk).unwrap().0;
+    }
+}
+
+#[test]
+fn the_way_to_an_entry_begins_near_it() {
+    let disk = Disk::default();
+    let options = Options { segment_bytes: 1 << 20, ..small() };
+    let (mut log, _) = recovery::open(Arc::new(disk.clone()), &options, 0, &mut |_, _, _| Ok(())).unwrap();
+    log.append(&entries(0..4_000, 200)).unwrap();
+    disk.fail_at(usize::MAX, EIO);
+    for sequence in [1, 2_000, 3_999] {
+        assert_eq!(read(&log, sequence), Some(entry(sequence as usize - 1, 200)));
+    }
+    let reads = disk.calls().into_iter().filter(|call| *call == disk::Call::Read).count();
+    assert!(reads <= 6, "{reads}");
+}
+
+#[test]
+fn what_was_trimmed_is_gone_and_never_taken_for_another() {
+    let (disk, mut log) = new_log();
+    let reader = log.reader();
+    // Frames of one size: those of a file that is used again stand where others stood.
+    for round in 0..40 {
+        log.append(&entries(10 * round..10 * round + 10, 200)).unwrap();
+        let newest = log.segments().last().unwrap().number;
+        log.trim(newest.saturating_sub(1)).unwrap();
+        let found: Vec<_> = (1..=10 * round as u64 + 10).map(|one| reader.read(one).unwrap()).collect();
+        let gone = found.iter().take_while(|found| found.is_none()).count();
+        let kept: Vec<_> = found.into_iter().skip(gone).flatten().collect();
+        assert_eq!(kept, entries(gone..10 * round + 10, 200));
+        assert!((10..=80).contains(&kept.len()), "{}", kept.len());
+    }
+    drop(log);
+    let log = open(&disk).unwrap().0;
+    assert_eq!((read(&log, 1), read(&log, 400)), (None, Some(entry(399, 200))));
+}
+
+#[test]
+fn what_was_changed_is_damage_with_its_place() {
+    let (disk, mut log) = new_log();
+    let positions = log.append(&entries(0..60, 200)).unwrap();
+    let last = positions[59];
+    disk.change(&segment_name(last.segment), |bytes| bytes[last.offset as usize + 60] ^= 1);
+    assert_eq!(damaged_at(&log, 60), last.offset);
+    assert_eq!(read(&log, 59), Some(entry(58, 200)));
+    // Nothing that stands behind a header that cannot be read is found any more.
+    let broken = positions[57];
+    disk.change(&segment_name(broken.segment), |bytes| bytes[broken.offset as usize] ^= 1);
+    assert_eq!((damaged_at(&log, 58), damaged_at(&log, 59)), (broken.offset, broken.offset));
+    disk.fail_at(0, EIO);
+    assert_eq!(*log.reader().read(1).unwrap_err().kind(), ErrorKind::LogFailed);
+}
+
+#[test]
+fn reads_from_other_threads_see_right_bytes_or_that_they_are_gone() {
+    let (_disk, mut log) = new_log();
+    let (reader, newest) = (log.reader(), std::sync::atomic::AtomicU64::new(0));
+    let order = std::sync::atomic::Ordering::SeqCst;
+    let found = std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2_u64)
+            .map(|thread| {
+                let (reader, newest) = (reader.clone(), &newest);
+                scope.spawn(move || {
+                    let (mut found, mut step) = (0, thread);
+                    while newest.load(order) < 3_000 {
+                        step = step.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                        let sequence = newest.load(order).saturating_sub(step >> 58).max(1);
+                        if let Some(bytes) = reader.read(sequence).unwrap() {
+                            assert_eq!(bytes, entry(sequence as usize - 1, 150));
+                            found += 1;
+                        }
+                    }
+                    found
+                })
+            })
+            .collect();
+        for number in (0..3_000).step_by(3) {
+            log.append(&entries(number..number + 3, 150)).unwrap();
+            log.trim(log.segments().last().unwrap().number).unwrap();
+            newest.store(log.next_sequence() - 1, order);
+        }
+        readers.into_iter().map(|reader| reader.join().unwrap()).sum::<u32>()
+    });
+    assert!(found > 0);
+}
