@@ -45,11 +45,14 @@ pub struct EngineOptions {
     pub core: CoreOptions,
     /// Most watches (WatchResult, Run and waiting GetResult) at a time. Default 200,000.
     pub watchers_max: u32,
+    /// Bytes of entries of the log before everything is written anew and what came before is given back; more if twice as
+    /// much as the last time is more. Default 128 MiB.
+    pub checkpoint_bytes: u64,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { core: CoreOptions::default(), watchers_max: 200_000 }
+        Self { core: CoreOptions::default(), watchers_max: 200_000, checkpoint_bytes: 128 << 20 }
     }
 }
 

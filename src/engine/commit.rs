@@ -90,6 +90,8 @@ struct Shared {
     waiters: Waiters,
     /// What the log takes, as a number of [`Takes`].
     takes: AtomicU8,
+    /// Fewest bytes between two checkpoints.
+    checkpoint_bytes: u64,
     /// Told when a checkpoint is due.
     due: Notify,
 }
@@ -124,13 +126,14 @@ impl Queue {
 }
 
 impl Commit {
-    /// Starts the writer of this log.
-    pub(super) fn start(log: Box<dyn Log>) -> std::io::Result<Self> {
+    /// Starts the writer of this log, which asks for a checkpoint after so many bytes.
+    pub(super) fn start(log: Box<dyn Log>, checkpoint_bytes: u64) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             queued: Condvar::new(),
             waiters: Waiters::default(),
             takes: AtomicU8::new(Takes::All as u8),
+            checkpoint_bytes,
             due: Notify::new(),
         });
         let of_writer = shared.clone();

@@ -134,7 +134,7 @@ fn engine_options(config: &ServerConfig) -> EngineOptions {
         workers_max: limits.workers_max.get() as usize,
         ..CoreOptions::default()
     };
-    EngineOptions { core, watchers_max: limits.watchers_max.get() }
+    EngineOptions { core, watchers_max: limits.watchers_max.get(), checkpoint_bytes: limits.checkpoint_bytes }
 }
 
 fn server_options(config: &ServerConfig) -> ServerOptions {

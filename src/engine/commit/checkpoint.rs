@@ -9,9 +9,8 @@ use crate::core::ImageBounds;
 use crate::engine::Engine;
 use crate::error::Result;
 
-/// Bytes of the log since the last checkpoint before there is another one.
-const PAUSE_BYTES_MIN: u64 = 128 << 20;
-/// And as often as large as that checkpoint was, so that checkpoints are at most a third of what is written.
+/// The next checkpoint is due after as many times what the last one took, so that checkpoints are at most a third of what
+/// is written; but not before [`EngineOptions::checkpoint_bytes`](crate::engine::EngineOptions::checkpoint_bytes).
 const PAUSE_CHECKPOINTS: u64 = 2;
 /// What is written under one hold of the engine's lock.
 const PIECE: ImageBounds = ImageBounds { jobs: 128, bytes: 1 << 20 };
@@ -27,6 +26,8 @@ pub(super) enum Mark {
 
 /// How much was written since the last checkpoint, and where the present one began.
 pub(super) struct Pace {
+    /// Fewest bytes between two checkpoints.
+    pause: u64,
     /// Bytes since the last checkpoint began.
     since: u64,
     /// Bytes of the last checkpoint.
@@ -36,8 +37,8 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn of(log: &dyn Log) -> Self {
-        Self { since: log.bytes(), size: 0, begin: None, is_told: false }
+    pub(super) fn of(log: &dyn Log, pause: u64) -> Self {
+        Self { pause, since: log.bytes(), size: 0, begin: None, is_told: false }
     }
 
     /// Counts what was written, from this segment on, and forgets what a checkpoint replaced.
@@ -60,7 +61,7 @@ impl Pace {
 
     /// Whether a checkpoint is due; told once.
     pub(super) fn is_due(&mut self) -> bool {
-        let is_due = self.since > PAUSE_BYTES_MIN.max(PAUSE_CHECKPOINTS * self.size);
+        let is_due = self.since > self.pause.max(PAUSE_CHECKPOINTS * self.size);
         is_due && !std::mem::replace(&mut self.is_told, true)
     }
 }

@@ -50,7 +50,7 @@ impl Engine {
         let mut effects = Effects { records: Some(Vec::new()), ..Effects::default() };
         let now = clock.now();
         core.resume(now, &mut effects);
-        let commit = Commit::start(log)?;
+        let commit = Commit::start(log, options.checkpoint_bytes)?;
         if let Some(records) = effects.records.filter(|records| !records.is_empty()) {
             commit.append(now, &records);
         }
