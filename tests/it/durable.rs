@@ -1,14 +1,13 @@
 //! A server that keeps its jobs in a directory, in a process of its own that is ended and started again.
 
 mod attempts;
-mod checker;
 mod directory;
 mod failing;
 mod full;
-mod journal;
 mod kept;
 mod kills;
 mod load;
+mod reader;
 mod watches;
 
 use std::path::{Path, PathBuf};

@@ -7,10 +7,11 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 
-use super::checker::{check, check_removed, find_all};
 use super::directory::log;
 use super::load::Load;
+use super::reader::{check_removed, find_all};
 use super::{By, Home, jobs};
+use crate::checker::check;
 
 /// Says which run is to be repeated.
 const SEED: &str = "JOBSTREAM_TEST_SEED";

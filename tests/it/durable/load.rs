@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use super::journal::Journal;
-use crate::support::{Dev, end_of, job, json, millis, new_id, seconds, text, wait_for, watch_request};
+use crate::checker::{Journal, end_of};
+use crate::support::{Dev, job, json, millis, new_id, seconds, text, wait_for, watch_request};
 
 /// Clients of each sort, and how many of them share a connection.
 const CLIENTS: usize = 4;
