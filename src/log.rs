@@ -272,6 +272,11 @@ impl Log {
         self.tail.held.iter().map(|held| Segment { number: held.number, bytes: held.bytes })
     }
 
+    /// Most bytes of an entry, see [`Options::entry_bytes_max`].
+    pub fn entry_bytes_max(&self) -> usize {
+        self.tail.options.entry_bytes_max()
+    }
+
     /// Bytes of entries, with 40 to 47 for each, that can be written without any more room on the disk.
     pub fn free_bytes(&self) -> u64 {
         self.tail.free_bytes()

@@ -23,7 +23,6 @@ use super::Engine;
 use crate::clock::Now;
 use crate::core::Record;
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::ENTRY_BYTES_MAX;
 use checkpoint::Mark;
 use waiters::Waiters;
 
@@ -58,6 +57,9 @@ pub(crate) trait Log: Send {
     /// The segment that entries go to now.
     fn segment(&self) -> u64;
 
+    /// Most bytes of an entry.
+    fn entry_bytes_max(&self) -> usize;
+
     /// Forgets every segment before this one.
     ///
     /// # Errors
@@ -90,6 +92,8 @@ struct Shared {
     waiters: Waiters,
     /// What the log takes, as a number of [`Takes`].
     takes: AtomicU8,
+    /// Most bytes of an entry.
+    entry_bytes_max: usize,
     /// Fewest bytes between two checkpoints.
     checkpoint_bytes: u64,
     /// Told when a checkpoint is due.
@@ -133,6 +137,7 @@ impl Commit {
             queued: Condvar::new(),
             waiters: Waiters::default(),
             takes: AtomicU8::new(Takes::All as u8),
+            entry_bytes_max: log.entry_bytes_max(),
             checkpoint_bytes,
             due: Notify::new(),
         });
@@ -146,7 +151,7 @@ impl Commit {
     /// so it never waits, and what is queued beyond [`QUEUE_BYTES_MAX`] is what was on its way before anybody was held.
     pub(super) fn append(&self, now: Now, records: &[Record]) {
         let mut entries = Vec::new();
-        encode(now, records, &mut entries);
+        encode(now, records, self.shared.entry_bytes_max, &mut entries);
         let mut queue = self.shared.queue.lock();
         queue.appended += entries.len() as u64;
         if queue.is_over {
@@ -229,13 +234,13 @@ impl Shared {
 }
 
 /// One entry for all records; more only if it would be larger than an entry may be.
-fn encode(now: Now, records: &[Record], entries: &mut Vec<Vec<u8>>) {
+fn encode(now: Now, records: &[Record], bytes_max: usize, entries: &mut Vec<Vec<u8>>) {
     let mut entry = Vec::new();
     codec::encode(now, records, &mut entry);
-    if entry.len() > ENTRY_BYTES_MAX && records.len() > 1 {
+    if entry.len() > bytes_max && records.len() > 1 {
         let (first, second) = records.split_at(records.len() / 2);
-        encode(now, first, entries);
-        return encode(now, second, entries);
+        encode(now, first, bytes_max, entries);
+        return encode(now, second, bytes_max, entries);
     }
     entries.push(entry);
 }
@@ -327,6 +332,10 @@ impl Log for crate::log::Log {
 
     fn segment(&self) -> u64 {
         self.segments().last().map_or(0, |segment| segment.number)
+    }
+
+    fn entry_bytes_max(&self) -> usize {
+        self.entry_bytes_max()
     }
 
     fn trim(&mut self, before: u64) -> Result<()> {

@@ -12,8 +12,11 @@ use crate::error::Result;
 /// The next checkpoint is due after as many times what the last one took, so that checkpoints are at most a third of what
 /// is written; but not before [`EngineOptions::checkpoint_bytes`](crate::engine::EngineOptions::checkpoint_bytes).
 const PAUSE_CHECKPOINTS: u64 = 2;
-/// What is written under one hold of the engine's lock.
-const PIECE: ImageBounds = ImageBounds { jobs: 128, bytes: 1 << 20 };
+/// What is written under one hold of the engine's lock, as one entry of the log.
+const PIECE_JOBS_MAX: usize = 128;
+const PIECE_BYTES_MAX: u64 = 1 << 20;
+/// How many times what it takes in memory a job is in an entry, at most.
+const ENCODED_TIMES_MAX: u64 = 4;
 
 /// Where a checkpoint begins or ends: behind all entries queued before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +75,12 @@ impl Commit {
         self.shared.queued.notify_one();
     }
 
+    /// How many jobs make an entry.
+    fn piece(&self) -> ImageBounds {
+        let bytes = self.shared.entry_bytes_max as u64 / ENCODED_TIMES_MAX;
+        ImageBounds { jobs: PIECE_JOBS_MAX, bytes: bytes.min(PIECE_BYTES_MAX) }
+    }
+
     /// Waits until a checkpoint is due.
     pub(in crate::engine) async fn checkpoint_due(&self) {
         self.shared.due.notified().await;
@@ -95,7 +104,7 @@ impl Engine {
         while let Some(from) = next {
             {
                 let state = self.0.state.lock();
-                let (records, after) = state.core.images(from, PIECE);
+                let (records, after) = state.core.images(from, commit.piece());
                 commit.append(self.now(), &records);
                 next = after;
             }

@@ -76,6 +76,10 @@ impl Log for DiskLog {
         self.0.state.lock().batches as u64
     }
 
+    fn entry_bytes_max(&self) -> usize {
+        crate::log::ENTRY_BYTES_MAX
+    }
+
     fn trim(&mut self, before: u64) -> Result<()> {
         self.0.state.lock().kept.retain(|(segment, _)| *segment >= before);
         Ok(())
