@@ -30,6 +30,8 @@ use crate::job::{EventTypes, JobId, JobState, NewJob, QueueView};
 use commit::Commit;
 pub(crate) use commit::Position;
 pub use commit::codec::entry_to_json;
+#[cfg(test)]
+pub(crate) use commit::{Log, codec::decode, codec::encode, opening::EntryReader};
 use delivery::State;
 pub(crate) use outcomes::{EndedJob, OutcomeQueue};
 pub use queries::{EngineInfo, JobPage, PageBounds, ResultView};

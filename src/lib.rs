@@ -14,6 +14,10 @@ pub mod signals;
 pub mod testing;
 pub mod worker;
 
+/// Tests share files with those that see the library from outside.
+#[cfg(test)]
+extern crate self as jobstream;
+
 /// The README's Rust compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -50,7 +50,7 @@ mod walk;
 mod window;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Most bytes of an entry; less if a segment is too small for it, see [`Options::entry_bytes_max`].
 pub const ENTRY_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -3,7 +3,7 @@
 mod arbitrary;
 mod damage;
 mod directory;
-mod disk;
+pub(crate) mod disk;
 mod failure;
 mod model;
 mod segments;
@@ -33,6 +33,15 @@ fn open(disk: &Disk) -> Result<(Log, Entries, Recovery)> {
     };
     let (log, recovery) = recovery::open(Box::new(disk.clone()), &small(), LOG_ID, &mut keep)?;
     Ok((log, entries, recovery))
+}
+
+/// The log of a disk, for other rooms' tests.
+pub(crate) fn open_on(
+    disk: &Disk,
+    options: &Options,
+    entry: &mut dyn FnMut(Position, &[u8]) -> Result<()>,
+) -> Result<Log> {
+    recovery::open(Box::new(disk.clone()), options, LOG_ID, entry).map(|(log, _)| log)
 }
 
 fn new_log() -> (Disk, Log) {

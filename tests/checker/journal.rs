@@ -46,11 +46,6 @@ impl Journal {
         self.stories.get_mut(id).expect("it was sent before anything came back")
     }
 
-    /// Takes over the notes of another client, of other jobs.
-    pub(crate) fn add(&mut self, other: Self) {
-        self.stories.extend(other.stories);
-    }
-
     pub(crate) fn acknowledged(&self) -> usize {
         self.stories.values().filter(|story| story.is_acknowledged).count()
     }

@@ -90,8 +90,11 @@ fn check_found(story: &Story, found: &Found, runs_max: usize) -> Vec<String> {
         wrong(event.sequence > job.sequence, format!("{event:?} is beyond {}", job.sequence));
     }
     for (attempt, lease) in &story.runs {
-        let is_there = job.attempts.iter().any(|there| there.attempt == *attempt);
-        wrong(!is_there, format!("attempt {attempt} was given to a worker, {lease}, and is none: {job:?}"));
+        let is_there = events.iter().any(|event| event.attempt == *attempt);
+        wrong(
+            !is_there,
+            format!("attempt {attempt} was given to a worker, {lease}, and is none: {events:?}"),
+        );
     }
     let is_whole = events.iter().zip(1..).all(|(event, sequence)| event.sequence == sequence);
     wrong(!is_whole && story.spec.kind != REPORTS_PROGRESS, format!("events are missing: {events:?}"));

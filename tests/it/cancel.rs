@@ -9,7 +9,7 @@ use jobstream::proto::v1::job_spec::Start;
 use tokio::task::JoinSet;
 use tonic::Code;
 
-use crate::checker::end_of;
+use crate::checker::journal::end_of;
 use crate::support::{
     Ended, TestServer, echo, job, json, millis, new_id, refused, seconds, wait_for, watch_request,
 };

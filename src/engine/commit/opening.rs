@@ -15,6 +15,9 @@ use crate::log::ENTRY_BYTES_MAX;
 /// What a job may take in an entry beside its payload, or a payload beside its bytes: kind, queue, labels, headers.
 const AROUND_PAYLOAD_BYTES: usize = 64 << 10;
 
+/// Takes in the entries of a log, in order.
+pub(crate) type EntryReader<'a> = dyn FnMut(crate::log::Position, &[u8]) -> Result<()> + 'a;
+
 impl Engine {
     /// An engine that keeps its jobs in this directory, with what is in it: see [`Engine::start`].
     ///
@@ -23,17 +26,29 @@ impl Engine {
     /// Those of [`crate::log::Log::open`]; `LogRefused` if a newer version wrote an entry, `LogDamaged` if one means
     /// nothing; `InvalidField` if payloads may be larger than an entry of the log.
     pub fn open(options: EngineOptions, directory: &Path) -> Result<Self> {
+        Self::open_by(options, directory, |entry| {
+            let (log, _) = crate::log::Log::open(directory, &crate::log::Options::default(), entry)?;
+            Ok(Box::new(log))
+        })
+    }
+
+    /// An engine that keeps its jobs in the log that `open` opens, which hands out what is in it.
+    pub(crate) fn open_by(
+        options: EngineOptions,
+        directory: &Path,
+        open: impl FnOnce(&mut EntryReader<'_>) -> Result<Box<dyn Log>>,
+    ) -> Result<Self> {
         check(&options)?;
         let mut core = Core::new(options.core.clone(), rand::random());
         let mut last = Now { monotonic: Duration::ZERO, wall: Timestamp::default() };
-        let replay = |position, bytes: &[u8]| {
+        let mut replay = |position, bytes: &[u8]| {
             let entry = codec::decode(bytes).map_err(|why| unreadable(&why, position, directory))?;
             last = entry.now;
             entry.records.into_iter().for_each(|record| core.replay(record));
             Ok(())
         };
-        let (log, _) = crate::log::Log::open(directory, &crate::log::Options::default(), replay)?;
-        Self::resume(core, last, Box::new(log), options).map_err(|error| {
+        let log = open(&mut replay)?;
+        Self::resume(core, last, log, options).map_err(|error| {
             Error::new(ErrorKind::LogFailed, format!("the log cannot start its writer: {error}"))
         })
     }

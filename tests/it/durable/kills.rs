@@ -11,7 +11,7 @@ use super::directory::log;
 use super::load::Load;
 use super::reader::{check_removed, find_all};
 use super::{By, Home, jobs};
-use crate::checker::check;
+use crate::checker::rules::check;
 
 /// Says which run is to be repeated.
 const SEED: &str = "JOBSTREAM_TEST_SEED";

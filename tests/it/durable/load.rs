@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use crate::checker::{Journal, end_of};
+use crate::checker::journal::{Journal, end_of};
 use crate::support::{Dev, job, json, millis, new_id, seconds, text, wait_for, watch_request};
 
 /// Clients of each sort, and how many of them share a connection.
@@ -90,7 +90,7 @@ impl Load {
         self.stop.cancel();
         let mut all = Journal::default();
         for journal in wait_for("the clients end", self.clients.join_all()).await {
-            all.add(journal);
+            all.stories.extend(journal.stories);
         }
         all
     }

@@ -8,7 +8,8 @@ use jobstream::proto::v1::{self, JobState};
 use tonic::Code;
 use tonic::transport::Channel;
 
-use crate::checker::{Found, Journal};
+use crate::checker::journal::Journal;
+use crate::checker::rules::Found;
 use crate::support::{Watched, until, wait_for, watch_request};
 
 /// Jobs of one page of a list.

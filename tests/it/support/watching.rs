@@ -8,7 +8,7 @@ use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 use super::wait_for;
-use crate::checker::end_of;
+use crate::checker::journal::end_of;
 
 pub(crate) fn watch_request(id: &str, after_sequence: u32) -> v1::WatchResultRequest {
     v1::WatchResultRequest { job_id: id.to_owned(), after_sequence, ..Default::default() }
