@@ -81,8 +81,13 @@ impl Load {
 
     /// Waits until this many more jobs were seen to end.
     pub(super) async fn goes_on(&mut self, jobs: usize) {
-        let goal = *self.ended.borrow() + jobs;
+        let goal = self.ended() + jobs;
         wait_for("jobs end", self.ended.wait_for(|ended| *ended >= goal)).await.expect("no client gave up");
+    }
+
+    /// How many jobs were seen to end.
+    pub(super) fn ended(&self) -> usize {
+        *self.ended.borrow()
     }
 
     /// Has everybody finish what they began.

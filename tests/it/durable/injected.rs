@@ -1,0 +1,206 @@
+//! System calls of a server that fail, one at a time: after it nothing is acknowledged, and everything is that was.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use jobstream::proto::v1::SubmitRequest;
+use rustix::process::Signal;
+use tokio::process::Command;
+use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::load::Load;
+use super::reader::{check_removed, find_all};
+use super::{Home, jobs};
+use crate::checker::rules::check;
+use crate::support::{Dev, echo, refused, wait_for};
+
+/// The calls that the log is written with, and what they fail with.
+const FAULTS: [Fault; 6] = [
+    Fault { call: "pwrite64", error: "EIO" },
+    Fault { call: "pwrite64", error: "ENOSPC" },
+    Fault { call: "fdatasync", error: "EIO" },
+    Fault { call: "fsync", error: "EIO" },
+    Fault { call: "rename", error: "EIO" },
+    Fault { call: "openat", error: "ENOSPC" },
+];
+/// Jobs that end under each server, if it does not fail before.
+const JOBS: usize = 60;
+/// More calls than a start, a load and an end make.
+const CALLS_MAX: usize = 100_000;
+
+#[derive(Debug, Clone, Copy)]
+struct Fault {
+    call: &'static str,
+    error: &'static str,
+}
+
+/// How a server fared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fared {
+    /// It did not start.
+    Refused,
+    Failed,
+    /// It made fewer calls than that.
+    Unharmed,
+}
+
+/// Whether calls can be made to fail here. A machine without strace is told, one where it fails is no place for this.
+async fn can_inject() -> bool {
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-e", "trace=fsync", "true"]).stdin(Stdio::null());
+    match command.output().await {
+        Err(_) => {
+            println!("strace is not here: skipped");
+            false
+        }
+        Ok(output) => {
+            assert!(
+                output.status.success(),
+                "strace cannot trace: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            true
+        }
+    }
+}
+
+/// Servers on one directory, each with one call that fails, and clients that go on all the while.
+struct Victims {
+    home: Home,
+    load: Option<Load>,
+    trace: String,
+}
+
+impl Victims {
+    fn new() -> Self {
+        let name = format!("trace-{}", uuid::Uuid::now_v7());
+        let trace = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).display().to_string();
+        Self { home: Home::new(&[]), load: None, trace }
+    }
+
+    /// A server whose call of this number fails, in each of its threads, counted from 1.
+    async fn inject(&mut self, fault: Fault, number: usize) -> Fared {
+        let (Fault { call, error }, trace) = (fault, &self.trace);
+        let tracing = format!("strace -D -f -qq --seccomp-bpf -o {trace} -e trace={call}");
+        let script = format!("exec {tracing} -e inject={call}:error={error}:when={number} \"$@\"");
+        let dev = match self.home.try_start_in(&script).await {
+            Ok(dev) => dev,
+            Err((code, stderr)) => {
+                assert_eq!(code, Some(10), "{fault:?}, number {number}: {stderr}");
+                assert!(stderr.contains("cannot keep jobs"), "{fault:?}, number {number}: {stderr}");
+                return Fared::Refused;
+            }
+        };
+        let load = self.load.get_or_insert_with(|| Load::start(&dev, 7));
+        tokio::select! {
+            () = load.goes_on(JOBS) => {
+                dev.kill().await;
+                return Fared::Unharmed;
+            }
+            () = fails(&dev) => {}
+        }
+        refuse_all(&dev).await;
+        let before = load.ended();
+        for _ in 0..20 {
+            refuse_all(&dev).await;
+        }
+        assert_eq!(load.ended(), before, "an end was told after {fault:?}, number {number}");
+        dev.signal(Signal::TERM);
+        let (code, stderr) = dev.end().await;
+        assert_eq!(code, Some(70), "{fault:?}, number {number}: {stderr}");
+        self.check_trace(fault, number);
+        Fared::Failed
+    }
+
+    /// Nothing is tried again.
+    fn check_trace(&self, fault: Fault, number: usize) {
+        let trace = std::fs::read_to_string(&self.trace).expect("a trace");
+        let mut calls = trace.lines().skip_while(|line| !line.contains("(INJECTED)"));
+        let writer = calls.next().and_then(|line| line.split_whitespace().next()).expect("it was injected");
+        let again = calls.find(|line| fault.call != "openat" && line.starts_with(writer));
+        let is_end = again.is_none_or(|line| line.contains("+++"));
+        assert!(is_end, "{fault:?}, number {number}, and then {again:?}");
+    }
+
+    /// Checks all that was told.
+    async fn end(mut self) {
+        let dev = self.home.start().await;
+        let mut load = self.load.take().expect("some server started");
+        load.goes_on(JOBS).await;
+        let journal = load.finish().await;
+        println!("{} jobs sent, {} acknowledged", journal.stories.len(), journal.acknowledged());
+        let mut jobs = jobs(&dev);
+        let found = find_all(&mut jobs).await;
+        let mut breaches = check(&journal, &found, usize::MAX);
+        breaches.extend(check_removed(&mut jobs, &journal).await);
+        assert!(breaches.is_empty(), "{} breaches: {:.2000}", breaches.len(), breaches.join("\n"));
+    }
+}
+
+impl Drop for Victims {
+    fn drop(&mut self) {
+        // Missing if nothing was injected.
+        let _ = std::fs::remove_file(&self.trace);
+    }
+}
+
+/// Waits until the server says that it serves no more.
+async fn fails(dev: &Dev) {
+    let mut health = HealthClient::new(dev.channel());
+    let request = HealthCheckRequest { service: "jobstream.v1.JobService".to_owned() };
+    let mut told = wait_for("Watch begins", health.watch(request)).await.expect("it is known").into_inner();
+    while let Some(answer) = told.message().await.expect("the server stays") {
+        if answer.status() == ServingStatus::NotServing {
+            return;
+        }
+    }
+}
+
+/// Calls that change something, and one that reads.
+async fn refuse_all(dev: &Dev) {
+    let request = SubmitRequest { job: Some(echo("refused")), validate_only: false };
+    let answer = wait_for("Submit answers", jobs(dev).submit(request)).await;
+    refused(&answer.expect_err("it cannot be kept"), Code::Unavailable, "LOG_FAILED");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_call_that_fails_nothing_is_acknowledged_and_nothing_is_lost() {
+    if !can_inject().await {
+        return;
+    }
+    let mut victims = Victims::new();
+    // The first calls are those of a new log, the later ones those of a server at work.
+    let mut fared = Vec::new();
+    for (fault, number) in [(4, 1), (2, 40), (2, 70), (2, 4), (0, 25), (1, 5), (0, 6), (2, 7), (2, 1)] {
+        fared.push(victims.inject(FAULTS[fault], number).await);
+    }
+    println!("{fared:?}");
+    let count = |how| fared.iter().filter(|fared| **fared == how).count();
+    assert!(count(Fared::Refused) >= 3 && count(Fared::Failed) >= 3, "{fared:?}");
+    victims.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes most of an hour: run it in release, by its name"]
+async fn after_any_call_that_fails_nothing_is_acknowledged_and_nothing_is_lost() {
+    if !can_inject().await {
+        return;
+    }
+    for fault in FAULTS {
+        let mut victims = Victims::new();
+        let mut failed = 0;
+        for number in 1..CALLS_MAX {
+            let fared = victims.inject(fault, number).await;
+            println!("{fault:?}, number {number}: {fared:?}");
+            failed += usize::from(fared != Fared::Unharmed);
+            if fared == Fared::Unharmed {
+                break;
+            }
+        }
+        assert!(failed > 0, "{fault:?} never happens");
+        victims.end().await;
+    }
+}
