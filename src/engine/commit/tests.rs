@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use parking_lot::{Condvar, Mutex};
 use tokio::time::timeout;
 
@@ -28,6 +30,8 @@ struct State {
     /// Writes wait.
     is_held: bool,
     is_full: bool,
+    /// Full, and what was kept for the ends of what runs is used up.
+    is_stuffed: bool,
     is_broken: bool,
     batches: usize,
     /// What was written, by segment: each batch has one of its own.
@@ -54,6 +58,9 @@ impl Log for DiskLog {
         state.batches += 1;
         if state.is_broken {
             return Err(broken());
+        }
+        if state.is_stuffed {
+            return Err(Error::new(ErrorKind::DiskFull, "no room at all"));
         }
         let segment = state.batches as u64;
         state.kept.extend(entries.iter().map(|entry| (segment, entry.clone())));
@@ -242,6 +249,50 @@ async fn what_a_slow_disk_cannot_take_is_held_back() {
     disk.tell(|state| state.is_held = false);
     timeout(PATIENCE, waiting).await.expect("there is room").expect("no panic");
     timeout(PATIENCE, engine.durable()).await.expect("it is written").expect("the disk is well");
+}
+
+/// As many jobs of 1 MiB as a server would read of its callers, and what becomes of them.
+fn flood(engine: &Engine, jobs: usize) -> FuturesUnordered<impl Future<Output = Result<Submission>>> {
+    let submit = |_| {
+        let engine = engine.clone();
+        async move {
+            std::future::poll_fn(|context| engine.poll_room(context)).await;
+            engine.submit(job(vec![0; 1 << 20])).await
+        }
+    };
+    (0..jobs).map(submit).collect()
+}
+
+/// What a disk that stands still does to callers, until it goes on.
+async fn stalls(stall: impl Fn(&mut State, bool)) {
+    const JOBS: usize = 100;
+    let (engine, disk) = engine();
+    disk.tell(|state| stall(state, true));
+    let mut answers = flood(&engine, JOBS);
+    for _ in 0..1000 {
+        let told = answers.next().now_or_never().flatten();
+        assert!(told.is_none_or(|told| told.is_err()), "nothing is acknowledged");
+        tokio::task::yield_now().await;
+    }
+    let taken = engine.counts().total() as usize;
+    // What is queued, what is on its way to the disk, and the last of each that reached the bound.
+    assert!(taken <= 2 * (QUEUE_BYTES_MAX >> 20) + 2, "{taken} jobs were taken in");
+    assert!(disk.state.lock().kept.is_empty());
+    disk.tell(|state| stall(state, false));
+    let answered = timeout(PATIENCE, answers.collect::<Vec<_>>()).await.expect("it goes on by itself");
+    let acknowledged = answered.iter().filter(|answer| answer.is_ok()).count();
+    assert!(acknowledged >= taken, "{acknowledged} of {taken}");
+    assert_eq!(relived(&disk).counts().total() as usize, acknowledged);
+}
+
+#[tokio::test]
+async fn a_disk_that_stalls_acknowledges_nothing_and_holds_callers_back() {
+    stalls(|state, is_held| state.is_held = is_held).await;
+}
+
+#[tokio::test]
+async fn a_disk_without_any_room_acknowledges_nothing_and_goes_on_when_it_has_some() {
+    stalls(|state, is_stuffed| state.is_stuffed = is_stuffed).await;
 }
 
 #[tokio::test]
