@@ -30,8 +30,10 @@ use crate::job::{EventTypes, JobId, JobState, NewJob, QueueView};
 use commit::Commit;
 pub(crate) use commit::Position;
 pub use commit::codec::entry_to_json;
+#[cfg(any(test, fuzzing))]
+pub(crate) use commit::codec::{Entry, decode, encode};
 #[cfg(test)]
-pub(crate) use commit::{Log, codec::decode, codec::encode, opening::EntryReader};
+pub(crate) use commit::{Log, opening::EntryReader};
 use delivery::State;
 pub(crate) use outcomes::{EndedJob, OutcomeQueue};
 pub use queries::{EngineInfo, JobPage, PageBounds, ResultView};

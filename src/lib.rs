@@ -5,6 +5,8 @@ pub mod clock;
 pub mod core;
 pub mod engine;
 pub mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod job;
 pub mod log;
 pub mod proto;

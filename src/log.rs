@@ -38,9 +38,13 @@ use format::{FRAME_HEADER_BYTES, FrameKind, HEADER_BYTES, RESERVED_BYTES, frame_
 use names::segment_name;
 use tail::Tail;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod disk;
 mod fault;
 mod files;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod inspect;
 mod names;
 mod recovery;

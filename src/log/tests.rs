@@ -3,12 +3,11 @@
 mod arbitrary;
 mod damage;
 mod directory;
-pub(crate) mod disk;
 mod failure;
 mod model;
 mod segments;
 
-use disk::{Disk, Keeps};
+use super::disk::{self, Disk, Keeps};
 
 use super::format::{FrameKind, Stamp};
 use super::inspect::{Report, survey};

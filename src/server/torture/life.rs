@@ -18,7 +18,7 @@ use super::planted::{Bug, Liar};
 use crate::core::CoreOptions;
 use crate::engine::{self, Engine, EngineOptions};
 use crate::error::Result;
-use crate::log::tests::disk::{Disk, Keeps};
+use crate::log::disk::{Disk, Keeps};
 use crate::log::tests::open_on;
 use crate::rpc;
 use crate::server::router::Router;

@@ -133,7 +133,7 @@ impl Disk {
 
     pub(crate) fn take_away(&self, name: &str) {
         let state = &mut *self.0.lock();
-        state.names.remove(name).unwrap();
+        state.names.remove(name).expect("it is there");
         state.durable_names = state.names.clone();
     }
 
