@@ -85,13 +85,17 @@ impl Client {
         if ids.is_empty() { None } else { Some(ids[self.random.random_range(0..ids.len())].clone()) }
     }
 
-    /// Notes an answer that a job is not known which has to be.
-    fn check_known(&self, id: &str, status: Status) -> Status {
+    /// Notes an answer that a job is not known which had to be when it was asked for.
+    fn check_known(&self, id: &str, had_to_be: bool, status: Status) -> Status {
         let mut story = self.story(id);
-        if status.code() == Code::NotFound && story.is_acknowledged && !story.is_removal_sent {
+        if status.code() == Code::NotFound && had_to_be && !story.is_removal_sent {
             story.breaches.push(format!("it was acknowledged, and is not known: {status}"));
         }
         status
+    }
+
+    fn is_acknowledged(&self, id: &str) -> bool {
+        self.story(id).is_acknowledged
     }
 
     /// A job that succeeds in the end, noted as sent.
@@ -215,12 +219,14 @@ impl Client {
     async fn cancel(&mut self) -> Result<(), Status> {
         let Some(id) = self.any(|story| !story.is_removal_sent) else { return Ok(()) };
         self.story(&id).is_cancel_sent = true;
+        let has_to_be = self.is_acknowledged(&id);
         let request = v1::CancelRequest {
             job_id: id.clone(),
             reason: "enough".to_owned(),
             grace: Some(prost_types::Duration::default()),
         };
-        let answer = self.jobs.cancel(request).await.map_err(|status| self.check_known(&id, status))?;
+        let answer = self.jobs.cancel(request).await;
+        let answer = answer.map_err(|status| self.check_known(&id, has_to_be, status))?;
         self.story(&id).is_cancelled |= answer.get_ref().state() == JobState::Cancelled;
         Ok(())
     }
@@ -239,8 +245,10 @@ impl Client {
 
     async fn get(&mut self) -> Result<(), Status> {
         let Some(id) = self.any(|story| !story.is_removal_sent) else { return Ok(()) };
+        let has_to_be = self.is_acknowledged(&id);
         let request = v1::GetResultRequest { job_id: id.clone(), wait: None };
-        let answer = self.jobs.get_result(request).await.map_err(|status| self.check_known(&id, status))?;
+        let answer = self.jobs.get_result(request).await;
+        let answer = answer.map_err(|status| self.check_known(&id, has_to_be, status))?;
         self.story(&id).ends("GetResult", answer.into_inner().outcome);
         Ok(())
     }
@@ -251,8 +259,10 @@ impl Client {
         let mut after = self.notes.borrow().cursors.get(&id).copied().unwrap_or_default();
         let request =
             v1::WatchResultRequest { job_id: id.clone(), after_sequence: after, ..Default::default() };
+        let has_to_be = self.is_acknowledged(&id);
         let opened = self.jobs.watch_result(request).await;
-        let mut stream = opened.map_err(|status| self.check_watchable(&id, after, status))?.into_inner();
+        let mut stream =
+            opened.map_err(|status| self.check_watchable(&id, after, has_to_be, status))?.into_inner();
         // The end may have come on a stream before.
         let mut is_over = !self.story(&id).ends.is_empty();
         while let Ok(message) = timeout(WATCH, stream.message()).await {
@@ -273,11 +283,11 @@ impl Client {
     }
 
     /// Notes the refusal of a sequence that was told.
-    fn check_watchable(&self, id: &str, after: u32, status: Status) -> Status {
+    fn check_watchable(&self, id: &str, after: u32, has_to_be: bool, status: Status) -> Status {
         if status.code() == Code::InvalidArgument {
             self.story(id).breaches.push(format!("a watch after {after} is refused: {status}"));
         }
-        self.check_known(id, status)
+        self.check_known(id, has_to_be, status)
     }
 
     /// Runs what there is to run until every job has ended.
