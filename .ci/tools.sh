@@ -43,6 +43,11 @@ rust_components() {
   cargo fmt --version && cargo clippy --version || rustup component add rustfmt clippy
 }
 
+# What makes system calls of a server fail in tests; without it they are skipped.
+install_strace() {
+  require strace strace && strace -f -qq -e trace=fsync true
+}
+
 # The linter of the API, into $tools/buf.
 install_buf() {
   local home=$tools/buf-$BUF_VERSION

@@ -13,6 +13,8 @@ mod image;
 mod lanes;
 mod lifecycle;
 mod list;
+#[cfg(test)]
+mod planted;
 mod queries;
 mod record;
 mod replay;
@@ -44,6 +46,8 @@ pub(crate) use effects::{Effect, Effects};
 pub use entry::LeaseId;
 pub use history::WatchItem;
 pub(crate) use image::ImageBounds;
+#[cfg(test)]
+pub(crate) use planted::Planted;
 pub(crate) use queries::ListBounds;
 pub(crate) use record::{Accepted, Moved, Record, Running};
 pub(crate) use sessions::{Link, Peer};
@@ -86,6 +90,9 @@ pub struct CoreOptions {
     pub reconnect_grace: Duration,
     /// Most workers at a time. Default 10,000.
     pub workers_max: usize,
+    /// A bug that is to be found.
+    #[cfg(test)]
+    pub(crate) planted: Option<Planted>,
 }
 
 impl Default for CoreOptions {
@@ -105,6 +112,8 @@ impl Default for CoreOptions {
             ping_interval: Duration::from_secs(10),
             reconnect_grace: Duration::from_millis(800),
             workers_max: 10_000,
+            #[cfg(test)]
+            planted: None,
         }
     }
 }

@@ -32,6 +32,10 @@ use crate::log;
 use commit::Commit;
 pub(crate) use commit::Position;
 pub use commit::codec::entry_to_json;
+#[cfg(any(test, fuzzing))]
+pub(crate) use commit::codec::{Entry, decode, encode};
+#[cfg(test)]
+pub(crate) use commit::{Cut as LogCut, Extent, Log, Reader, opening::EntryReader};
 use delivery::State;
 pub(crate) use outcomes::{EndedJob, OutcomeQueue};
 pub use queries::{EngineInfo, JobPage, PageBounds, ResultView};
@@ -50,12 +54,15 @@ pub struct EngineOptions {
     /// How [`Engine::open`] keeps its files. Default as [`log::Options`], without spares: a file that is given back may
     /// hold what was deleted.
     pub log: log::Options,
+    /// Bytes of entries of the log before everything is written anew and what came before is given back; more if twice as
+    /// much as the last time is more. Default 128 MiB.
+    pub checkpoint_bytes: u64,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
         let log = log::Options { spares_max: 0, ..log::Options::default() };
-        Self { core: CoreOptions::default(), watchers_max: 200_000, log }
+        Self { core: CoreOptions::default(), watchers_max: 200_000, log, checkpoint_bytes: 128 << 20 }
     }
 }
 

@@ -5,6 +5,8 @@ pub mod clock;
 pub mod core;
 pub mod engine;
 pub mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod job;
 pub mod log;
 pub mod proto;
@@ -13,6 +15,10 @@ pub mod server;
 pub mod signals;
 pub mod testing;
 pub mod worker;
+
+/// Tests share files with those that see the library from outside.
+#[cfg(test)]
+extern crate self as jobstream;
 
 /// The README's Rust compiles.
 #[cfg(doctest)]

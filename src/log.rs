@@ -40,9 +40,13 @@ use format::{FRAME_HEADER_BYTES, HEADER_BYTES, RESERVED_BYTES};
 use names::segment_name;
 use tail::Tail;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod disk;
 mod fault;
 mod files;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod inspect;
 mod names;
 mod reader;
@@ -53,7 +57,7 @@ mod walk;
 mod window;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Most bytes of an entry; less if a segment is too small for it, see [`Options::entry_bytes_max`].
 pub const ENTRY_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -306,6 +310,11 @@ impl Log {
     /// The segments that are there, oldest first; the last one is written.
     pub fn segments(&self) -> impl ExactSizeIterator<Item = Segment> + '_ {
         self.tail.held.iter().map(|held| Segment { number: held.number, bytes: held.bytes })
+    }
+
+    /// Most bytes of an entry, see [`Options::entry_bytes_max`].
+    pub fn entry_bytes_max(&self) -> usize {
+        self.tail.options.entry_bytes_max()
     }
 
     /// Bytes of entries, with 40 to 47 for each, that can be written without any more room on the disk.

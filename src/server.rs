@@ -14,6 +14,8 @@ mod router;
 mod run;
 mod serve;
 mod tally;
+#[cfg(test)]
+mod torture;
 mod trailers;
 
 pub use crate::rpc::{ConnectionInfo, Deadline};

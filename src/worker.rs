@@ -10,6 +10,7 @@ mod error;
 mod handler;
 mod link;
 mod local;
+mod pool_link;
 mod rehearsal;
 mod remote;
 mod running;

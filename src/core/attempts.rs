@@ -150,6 +150,10 @@ impl Core {
     pub(super) fn holder(&self, lease: LeaseId) -> Option<(JobKey, SessionKey)> {
         let key = self.recovered.find(lease).unwrap_or(lease.job_key());
         let live = self.table.get(key)?.live.as_ref()?;
+        #[cfg(test)]
+        if self.options.planted == Some(super::Planted::EndsUnfenced) {
+            return Some((key, live.session));
+        }
         (live.lease == lease).then_some((key, live.session))
     }
 }

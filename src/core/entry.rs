@@ -150,7 +150,7 @@ impl Entry {
 
     /// Attempts that count against the retry policy.
     pub(super) fn counted(&self) -> u32 {
-        self.attempt - self.lost - self.released
+        self.attempt.saturating_sub(self.lost.saturating_add(self.released))
     }
 
     /// Whether a worker was given the job and has not accepted it yet.

@@ -4,13 +4,12 @@ mod arbitrary;
 mod bound;
 mod damage;
 mod directory;
-mod disk;
 mod failure;
 mod model;
 mod reader;
 mod segments;
 
-use disk::{Disk, Keeps};
+use super::disk::{self, Disk, Keeps};
 
 use super::format::{FrameKind, Stamp};
 use super::inspect::{Report, survey};
@@ -35,6 +34,14 @@ fn open(disk: &Disk) -> Result<(Log, Entries, Recovery)> {
     };
     let (log, recovery) = recovery::open(Arc::new(disk.clone()), &small(), LOG_ID, &mut keep)?;
     Ok((log, entries, recovery))
+}
+
+/// Takes the entries of a log.
+type Keep<'a> = dyn FnMut(Position, u64, &[u8]) -> Result<()> + 'a;
+
+/// The log of a disk, for other rooms' tests.
+pub(crate) fn open_on(disk: &Disk, options: &Options, entry: &mut Keep<'_>) -> Result<Log> {
+    recovery::open(Arc::new(disk.clone()), options, LOG_ID, entry).map(|(log, _)| log)
 }
 
 fn new_log() -> (Disk, Log) {

@@ -160,7 +160,8 @@ impl Walker<'_> {
                 self.damage(number, 0, 0, "its header is damaged".to_owned())?;
                 continue;
             };
-            self.end.oldest = self.end.oldest.max(header.oldest);
+            // None says of itself that it is not needed.
+            self.end.oldest = self.end.oldest.max(header.oldest.min(number));
             if header.number != number {
                 let name = segment_name(header.number);
                 self.damage(number, 0, 0, format!("its header says that it is {name}"))?;
@@ -220,7 +221,7 @@ impl Walker<'_> {
             end.is_marked = header.kind != FrameKind::Entry;
             if end.is_marked {
                 if payload.len() == 8 {
-                    end.oldest = end.oldest.max(u64_at(payload, 0));
+                    end.oldest = end.oldest.max(u64_at(payload, 0).min(number));
                 }
                 // A mark is written alone.
                 (end.unsure_from, self.synced) = (offset, None);

@@ -79,6 +79,8 @@ async fn tell(context: &JobContext, event: CommandEvent) {
                 command::LogLevel::Warning => LogLevel::Warn,
                 command::LogLevel::Error => LogLevel::Error,
             };
+            // A program can wait: its pipe fills.
+            context.room().await;
             context.log_at(level, stream, &text);
         }
         // Lines are bounded far below a payload's limit; a lost lease ends the program by other means.

@@ -128,7 +128,8 @@ impl JobContext {
         Ok(self.0.link.output(self.lease(), output).await?)
     }
 
-    /// Writes a log line, for those who watch.
+    /// Writes a log line, for those who watch. It never waits: if more come than the disk or connection takes, a later
+    /// line tells how many are missing.
     pub fn log(&self, text: impl AsRef<str>) {
         self.log_at(LogLevel::Info, LogStream::Log, text.as_ref());
     }
@@ -161,6 +162,11 @@ impl JobContext {
     /// The token that fires when the handler is told to stop, for code that takes one.
     pub fn cancel_token(&self) -> &CancellationToken {
         &self.0.cancel
+    }
+
+    /// Waits until a log line is kept for certain, as far as that can be waited for.
+    pub(super) async fn room(&self) {
+        self.0.link.room().await;
     }
 
     pub(super) fn assignment(&self) -> &Assignment {

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
+use super::pool_link::PoolLink;
 use super::rehearsal::Recorder;
 use super::remote::Ledger;
 use crate::core::{AttemptEnd, LeaseId, Report};
-use crate::engine::Reporter;
 use crate::error::Result;
-use crate::job::{Log, Output, Progress};
+use crate::job::{Log, LogLevel, LogStream, Output, Progress};
 
 /// The way from an attempt to whoever gave it. Cheap to clone.
 #[derive(Clone)]
 pub(super) enum Link {
     /// To the engine of this process.
-    Engine(Reporter),
+    Engine(Arc<PoolLink>),
     /// To a server elsewhere.
     Remote(Arc<Ledger>),
     /// To whoever rehearses a handler.
@@ -22,12 +22,11 @@ pub(super) enum Link {
 
 impl Link {
     // If the attempt no longer stands, its handler is being stopped anyway: progress and logs need no answer. They cannot
-    // wait either: those that the disk does not keep up with are left out.
+    // wait either: progress comes later, and of lines without room their number.
 
     pub(super) fn progress(&self, lease: LeaseId, progress: Progress) {
         match self {
-            Self::Engine(reporter) if !reporter.has_room() => {}
-            Self::Engine(reporter) => drop(reporter.report(lease, Report::Progress(progress))),
+            Self::Engine(pool) => pool.progress(lease, progress),
             Self::Remote(ledger) => ledger.progress(lease, progress),
             Self::Recorder(recorder) => recorder.report(Report::Progress(progress)),
         }
@@ -35,8 +34,7 @@ impl Link {
 
     pub(super) fn log(&self, lease: LeaseId, log: Log) {
         match self {
-            Self::Engine(reporter) if !reporter.has_room() => {}
-            Self::Engine(reporter) => drop(reporter.report(lease, Report::Log(log))),
+            Self::Engine(pool) => pool.log(lease, log),
             Self::Remote(ledger) => ledger.log(lease, log),
             Self::Recorder(recorder) => recorder.report(Report::Log(log)),
         }
@@ -45,10 +43,7 @@ impl Link {
     /// Waits for room if there is none.
     pub(super) async fn output(&self, lease: LeaseId, output: Output) -> Result<()> {
         match self {
-            Self::Engine(reporter) => {
-                reporter.room().await;
-                reporter.report(lease, Report::Output(output))
-            }
+            Self::Engine(pool) => pool.output(lease, output).await,
             Self::Remote(ledger) => ledger.output(lease, output).await,
             Self::Recorder(recorder) => {
                 recorder.report(Report::Output(output));
@@ -57,12 +52,25 @@ impl Link {
         }
     }
 
+    /// Waits while the disk of this process's engine does not keep up, for who can wait with a log line.
+    pub(super) async fn room(&self) {
+        if let Self::Engine(pool) = self {
+            pool.room().await;
+        }
+    }
+
     /// Ends the attempt. A lost lease was told to the handler by its stop; here it only frees the slot.
     pub(super) fn end(&self, lease: LeaseId, end: AttemptEnd) {
         match self {
-            Self::Engine(reporter) => drop(reporter.end(lease, end)),
+            Self::Engine(pool) => pool.end(lease, end),
             Self::Remote(ledger) => ledger.end(lease, end),
             Self::Recorder(recorder) => recorder.end(end),
         }
     }
+}
+
+/// The line that stands for those that are missing before it.
+pub(super) fn missing_lines(lines: u32) -> Log {
+    let text = format!("{lines} log lines were dropped here: they came faster than they could be sent");
+    Log { level: LogLevel::Warn, text: text.into(), stream: LogStream::Log }
 }

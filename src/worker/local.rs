@@ -1,9 +1,12 @@
 //! The in-process pool: a worker's sessions opened on an engine.
 
+use std::sync::Arc;
+
 use futures_util::FutureExt;
 
 use super::desk::Desk;
 use super::link::Link;
+use super::pool_link::PoolLink;
 use super::running::Signals;
 use super::setup::Part;
 use super::{RunningWorker, Worker, WorkerStatus};
@@ -41,7 +44,7 @@ impl Worker {
 }
 
 async fn serve(mut session: Session, desk: Desk, signals: Signals, on_drain: impl Fn()) {
-    let link = Link::Engine(session.reporter());
+    let link = Link::Engine(Arc::new(PoolLink::new(session.reporter())));
     let mut draining = Box::pin(signals.draining());
     let mut overdue = Box::pin(signals.overdue());
     let mut is_draining = false;

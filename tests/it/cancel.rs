@@ -9,8 +9,9 @@ use jobstream::proto::v1::job_spec::Start;
 use tokio::task::JoinSet;
 use tonic::Code;
 
+use crate::checker::journal::end_of;
 use crate::support::{
-    Ended, TestServer, echo, end_of, job, json, millis, new_id, refused, seconds, wait_for, watch_request,
+    Ended, TestServer, echo, job, json, millis, new_id, refused, seconds, wait_for, watch_request,
 };
 
 const LONG: Duration = Duration::from_secs(60);

@@ -92,7 +92,7 @@ async fn watch(mut client: JobServiceClient<Channel>, id: String, after: u64, pi
         for event in &watched.events {
             assert!(seen.insert(event.sequence, event.clone()).is_none(), "an event came twice");
         }
-        if let Some(outcome) = seen.values().find_map(crate::support::end_of) {
+        if let Some(outcome) = seen.values().find_map(crate::checker::journal::end_of) {
             return outcome.clone();
         }
         assert!(watched.ended.is_none(), "ended without the end: {:?}", watched.ended);

@@ -2,15 +2,15 @@
 
 mod attempts;
 mod bound;
-mod checker;
 mod cold;
 mod directory;
 mod failing;
 mod full;
-mod journal;
+mod injected;
 mod kept;
 mod kills;
 mod load;
+mod reader;
 mod watches;
 
 use std::path::{Path, PathBuf};
@@ -43,13 +43,18 @@ impl Home {
 
     /// Starts its server: each time at the address of the first.
     async fn start(&mut self) -> Dev {
+        self.try_start_in("exec \"$@\"").await.expect("it starts")
+    }
+
+    /// Starts its server in a process that a script prepared; its exit code and stderr if it does not start.
+    async fn try_start_in(&mut self, script: &str) -> Result<Dev, (Option<i32>, String)> {
         let directory = self.directory.to_str().expect("text").to_owned();
         // Nobody reads its log before its end: it must not fill the pipe.
         let mut args = vec!["--data", &directory, "--log-level", "error"];
         args.extend(self.args.iter().map(String::as_str));
-        let dev = Dev::start_at(&self.address, &args).await;
+        let dev = Dev::try_start_in(script, &self.address, &args).await?;
         self.address.clone_from(&dev.address);
-        dev
+        Ok(dev)
     }
 }
 

@@ -3,6 +3,8 @@
 mod binary;
 mod cancel;
 mod chaos;
+#[path = "../checker/checker.rs"]
+mod checker;
 mod cli;
 mod client;
 mod command;

@@ -23,7 +23,7 @@ pub(crate) use refusal::{refused, refused_in_batch};
 pub(crate) use scripted::{ScriptedServer, WorkStream, assignment, lease_id, terms};
 pub(crate) use server::{Setup, TestServer, connect};
 pub(crate) use spec::{Ended, batch, data, echo, job, json, json_of, millis, new_id, seconds, text};
-pub(crate) use watching::{Watched, end_of, event_state, watch_request};
+pub(crate) use watching::{Watched, event_state, watch_request};
 
 use std::time::Duration;
 

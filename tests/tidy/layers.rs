@@ -4,7 +4,7 @@ use crate::assert_none;
 use crate::source::{File, code_of, is_word, rust_files};
 
 /// The rooms of the library, lowest first; those on one line may import each other.
-const ORDER: [&[&str]; 10] = [
+const ORDER: [&[&str]; 11] = [
     &["error", "clock", "signals", "job"],
     &["log"],
     &["core"],
@@ -15,6 +15,7 @@ const ORDER: [&[&str]; 10] = [
     &["rpc"],
     &["server"],
     &["testing"],
+    &["fuzzing"],
 ];
 
 fn level(room: &str) -> Option<usize> {

@@ -113,6 +113,9 @@ pub(crate) struct LimitsConfig {
     pub(crate) watchers_max: NonZeroU32,
     /// Most workers, the server's own included.
     pub(crate) workers_max: NonZeroU32,
+    /// Log written before the next checkpoint.
+    #[serde(with = "values::size")]
+    pub(crate) checkpoint_bytes: u64,
 }
 
 /// What workers elsewhere are held to.
@@ -248,6 +251,7 @@ impl Default for LimitsConfig {
             streams_per_connection_max: at_least_one(1_024),
             watchers_max: at_least_one(200_000),
             workers_max: at_least_one(10_000),
+            checkpoint_bytes: 128 * MIB,
         }
     }
 }

@@ -138,7 +138,8 @@ fn engine_options(config: &ServerConfig) -> EngineOptions {
     };
     let log = config.data_bytes_max.map(log::Options::within).unwrap_or_default();
     let log = log::Options { spares_max: EngineOptions::default().log.spares_max, ..log };
-    EngineOptions { core, watchers_max: limits.watchers_max.get(), log }
+    let (watchers_max, checkpoint_bytes) = (limits.watchers_max.get(), limits.checkpoint_bytes);
+    EngineOptions { core, watchers_max, log, checkpoint_bytes }
 }
 
 fn server_options(config: &ServerConfig) -> ServerOptions {

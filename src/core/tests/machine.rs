@@ -51,6 +51,7 @@ fn options() -> CoreOptions {
         ping_interval: millis(30),
         reconnect_grace: millis(40),
         workers_max: 7,
+        planted: None,
     }
 }
 

@@ -14,14 +14,16 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::log::Nearness;
 
-/// Bytes of the log since the last checkpoint before there is another one.
-const PAUSE_BYTES_MIN: u64 = 128 << 20;
-/// And as often as large as that checkpoint was, so that checkpoints are at most a third of what is written.
+/// The next checkpoint is due after as many times what the last one took, so that checkpoints are at most a third of what
+/// is written; but not before [`EngineOptions::checkpoint_bytes`](crate::engine::EngineOptions::checkpoint_bytes).
 const PAUSE_CHECKPOINTS: u64 = 2;
 /// How long it takes before a checkpoint that failed is tried again, if it is due then.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// What is written under one hold of the engine's lock.
-const PIECE: ImageBounds = ImageBounds { jobs: 128, bytes: 1 << 20 };
+/// What is written under one hold of the engine's lock, as one entry of the log.
+const PIECE_JOBS_MAX: usize = 128;
+const PIECE_BYTES_MAX: u64 = 1 << 20;
+/// How many times what it takes in memory a job is in an entry, at most.
+const ENCODED_TIMES_MAX: u64 = 4;
 
 /// How much of the log a checkpoint gives back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub(super) enum Mark {
 
 /// How much was written since the last checkpoint.
 pub(super) struct Pace {
+    /// Fewest bytes between two checkpoints.
+    pause: u64,
     /// Bytes since the last checkpoint began.
     since: u64,
     /// Bytes of the last checkpoint.
@@ -60,8 +64,8 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn of(log: &dyn Log) -> Self {
-        Self { since: log.bytes(), size: 0, is_told: false }
+    pub(super) fn of(log: &dyn Log, pause: u64) -> Self {
+        Self { pause, since: log.bytes(), size: 0, is_told: false }
     }
 
     /// Counts what was written, and forgets what a checkpoint replaced.
@@ -87,7 +91,7 @@ impl Pace {
         let extent = match log.is_bounded() {
             true => (log.nearness() >= Nearness::Near).then_some(Extent::Oldest),
             false => {
-                let is_due = self.since > PAUSE_BYTES_MIN.max(PAUSE_CHECKPOINTS * self.size);
+                let is_due = self.since > self.pause.max(PAUSE_CHECKPOINTS * self.size);
                 is_due.then_some(Extent::All)
             }
         };
@@ -101,6 +105,12 @@ impl Commit {
     fn mark(&self, mark: Mark) {
         self.shared.queue.lock().marks.push(mark);
         self.shared.queued.notify_one();
+    }
+
+    /// How many jobs make an entry.
+    fn piece(&self) -> ImageBounds {
+        let bytes = self.shared.entry_bytes_max as u64 / ENCODED_TIMES_MAX;
+        ImageBounds { jobs: PIECE_JOBS_MAX, bytes: bytes.min(PIECE_BYTES_MAX) }
     }
 
     /// Waits until a checkpoint is due.
@@ -142,7 +152,7 @@ impl Engine {
         while let Some(from) = next {
             let piece = {
                 let core = &mut self.0.state.lock().core;
-                let mut piece = core.images(from, before, PIECE);
+                let mut piece = core.images(from, before, commit.piece());
                 if !piece.records.is_empty() {
                     commit.append(core, self.now(), &std::mem::take(&mut piece.records));
                 }

@@ -3,7 +3,6 @@
 use super::codec;
 use crate::clock::Now;
 use crate::core::Record;
-use crate::log::ENTRY_BYTES_MAX;
 
 /// Room that is kept for the next entries.
 const BYTES_KEPT: usize = 1 << 20;
@@ -17,14 +16,14 @@ pub(super) struct Entries {
 
 impl Entries {
     /// Adds what a command recorded: one entry, or more if it would be larger than an entry may be.
-    pub(super) fn add(&mut self, now: Now, records: &[Record]) {
+    pub(super) fn add(&mut self, now: Now, records: &[Record], entry_bytes_max: usize) {
         let begin = self.bytes.len();
         codec::encode(now, records, &mut self.bytes);
-        if self.bytes.len() - begin > ENTRY_BYTES_MAX && records.len() > 1 {
+        if self.bytes.len() - begin > entry_bytes_max && records.len() > 1 {
             self.bytes.truncate(begin);
             let (first, second) = records.split_at(records.len() / 2);
-            self.add(now, first);
-            return self.add(now, second);
+            self.add(now, first, entry_bytes_max);
+            return self.add(now, second, entry_bytes_max);
         }
         self.ends.push(self.bytes.len());
     }

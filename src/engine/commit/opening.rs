@@ -20,6 +20,9 @@ const AROUND_PAYLOAD_BYTES: usize = 64 << 10;
 /// back, so that each segment that is written anew makes room on the whole.
 const STORED_SHARE: u64 = 2;
 
+/// Takes in the entries of a log, in order.
+pub(crate) type EntryReader<'a> = dyn FnMut(crate::log::Position, u64, &[u8]) -> Result<()> + 'a;
+
 impl Engine {
     /// An engine that keeps its jobs in this directory, with what is in it: see [`Engine::start`].
     ///
@@ -28,6 +31,19 @@ impl Engine {
     /// Those of [`crate::log::Log::open`]; `LogRefused` if a newer version wrote an entry, `LogDamaged` if one means
     /// nothing; `InvalidField` if payloads may be larger than an entry of the log, or an entry than a segment.
     pub fn open(options: EngineOptions, directory: &Path) -> Result<Self> {
+        let log_options = options.log.clone();
+        Self::open_by(options, directory, |entry| {
+            let (log, _) = crate::log::Log::open(directory, &log_options, entry)?;
+            Ok(Box::new(log))
+        })
+    }
+
+    /// An engine that keeps its jobs in the log that `open` opens, which hands out what is in it.
+    pub(crate) fn open_by(
+        options: EngineOptions,
+        directory: &Path,
+        open: impl FnOnce(&mut EntryReader<'_>) -> Result<Box<dyn Log>>,
+    ) -> Result<Self> {
         check(&options)?;
         let mut options = options;
         let stored_max =
@@ -35,7 +51,7 @@ impl Engine {
         options.core.stored_bytes_max = options.core.stored_bytes_max.min(stored_max);
         let mut core = Core::new(options.core.clone(), rand::random());
         let mut last = Now { monotonic: Duration::ZERO, wall: Timestamp::default() };
-        let replay = |position, sequence, bytes: &[u8]| {
+        let mut replay = |position, sequence, bytes: &[u8]| {
             let entry = codec::decode(bytes).map_err(|why| unreadable(&why, position, directory))?;
             last = entry.now;
             core.write_to(NonZeroU64::new(sequence).unwrap_or(NonZeroU64::MIN));
@@ -43,8 +59,8 @@ impl Engine {
             core.replayed_entry();
             Ok(())
         };
-        let (log, _) = crate::log::Log::open(directory, &options.log, replay)?;
-        Self::resume(core, last, Box::new(log), options).map_err(|error| {
+        let log = open(&mut replay)?;
+        Self::resume(core, last, log, options).map_err(|error| {
             Error::new(ErrorKind::LogFailed, format!("the log cannot start its writer: {error}"))
         })
     }
@@ -60,7 +76,7 @@ impl Engine {
         let clock = Clock::system_after(last.monotonic);
         let mut effects = Effects { records: Some(Vec::new()), ..Effects::default() };
         let now = clock.now();
-        let commit = Commit::start(log)?;
+        let commit = Commit::start(log, options.checkpoint_bytes)?;
         commit.tell_where(&mut core, 0, std::iter::empty());
         core.resume(now, &mut effects);
         if let Some(records) = effects.records.filter(|records| !records.is_empty()) {

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use parking_lot::{Condvar, Mutex};
 use tokio::time::timeout;
 
@@ -32,6 +34,8 @@ struct State {
     /// Writes wait.
     is_held: bool,
     is_full: bool,
+    /// Full, and what was kept for the ends of what runs is used up.
+    is_stuffed: bool,
     is_broken: bool,
     batches: usize,
     /// What was written, with its sequence, by segment: each batch has one of its own.
@@ -68,6 +72,9 @@ impl Log for DiskLog {
         state.batches += 1;
         if state.is_broken {
             return Err(broken());
+        }
+        if state.is_stuffed {
+            return Err(Error::new(ErrorKind::DiskFull, "no room at all"));
         }
         let segment = state.batches as u64;
         let first = state.written + 1;
@@ -111,6 +118,10 @@ impl Log for DiskLog {
         let segment = segment.copied().unwrap_or_default();
         let first = state.kept.iter().find(|(of, ..)| *of == segment);
         Cut { segment, sequence: first.map_or(state.written + 1, |(_, sequence, _)| *sequence) }
+    }
+
+    fn entry_bytes_max(&self) -> usize {
+        crate::log::ENTRY_BYTES_MAX
     }
 
     fn trim(&mut self, before: u64) -> Result<()> {
@@ -296,6 +307,50 @@ async fn what_a_slow_disk_cannot_take_is_held_back() {
     disk.tell(|state| state.is_held = false);
     timeout(PATIENCE, waiting).await.expect("there is room").expect("no panic");
     timeout(PATIENCE, engine.durable()).await.expect("it is written").expect("the disk is well");
+}
+
+/// As many jobs of 1 MiB as a server would read of its callers, and what becomes of them.
+fn flood(engine: &Engine, jobs: usize) -> FuturesUnordered<impl Future<Output = Result<Submission>>> {
+    let submit = |_| {
+        let engine = engine.clone();
+        async move {
+            std::future::poll_fn(|context| engine.poll_room(context)).await;
+            engine.submit(job(vec![0; 1 << 20])).await
+        }
+    };
+    (0..jobs).map(submit).collect()
+}
+
+/// What a disk that stands still does to callers, until it goes on.
+async fn stalls(stall: impl Fn(&mut State, bool)) {
+    const JOBS: usize = 100;
+    let (engine, disk) = engine();
+    disk.tell(|state| stall(state, true));
+    let mut answers = flood(&engine, JOBS);
+    for _ in 0..1000 {
+        let told = answers.next().now_or_never().flatten();
+        assert!(told.is_none_or(|told| told.is_err()), "nothing is acknowledged");
+        tokio::task::yield_now().await;
+    }
+    let taken = engine.counts().total() as usize;
+    // What is queued, what is on its way to the disk, and the last of each that reached the bound.
+    assert!(taken <= 2 * (QUEUE_BYTES_MAX >> 20) + 2, "{taken} jobs were taken in");
+    assert!(disk.state.lock().kept.is_empty());
+    disk.tell(|state| stall(state, false));
+    let answered = timeout(PATIENCE, answers.collect::<Vec<_>>()).await.expect("it goes on by itself");
+    let acknowledged = answered.iter().filter(|answer| answer.is_ok()).count();
+    assert!(acknowledged >= taken, "{acknowledged} of {taken}");
+    assert_eq!(relived(&disk).counts().total() as usize, acknowledged);
+}
+
+#[tokio::test]
+async fn a_disk_that_stalls_acknowledges_nothing_and_holds_callers_back() {
+    stalls(|state, is_held| state.is_held = is_held).await;
+}
+
+#[tokio::test]
+async fn a_disk_without_any_room_acknowledges_nothing_and_goes_on_when_it_has_some() {
+    stalls(|state, is_stuffed| state.is_stuffed = is_stuffed).await;
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ impl Shared {
     }
 
     fn work(&self, log: &mut dyn Log) -> Result<()> {
-        let (mut batch, mut pace) = (Batch::default(), Pace::of(log));
+        let (mut batch, mut pace) = (Batch::default(), Pace::of(log, self.checkpoint_bytes));
         let mut patience = Some(IDLE_AFTER);
         loop {
             match self.next(&mut batch, patience) {

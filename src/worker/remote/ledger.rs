@@ -13,8 +13,9 @@ use tokio::time::Instant;
 use super::wire::News;
 use crate::core::{AttemptEnd, LeaseId, Report};
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::{Failure, FailureReason, Log, LogLevel, LogStream, Output, Progress};
+use crate::job::{Failure, FailureReason, Log, Output, Progress};
 use crate::proto::v1;
+use crate::worker::link::missing_lines;
 
 /// Most bytes of progress, output and logs that are on their way and not acknowledged, for each stream. More output
 /// waits, more logs are dropped and counted. Ends always fit: there is one for each slot.
@@ -376,12 +377,7 @@ impl Attempt {
     /// A line that tells how many were dropped before it.
     fn take_note(&mut self) -> Option<News> {
         let dropped = std::mem::take(&mut self.dropped);
-        let text =
-            || format!("{dropped} log lines were dropped here: they came faster than they could be sent");
-        (dropped > 0).then(|| {
-            let log = Log { level: LogLevel::Warn, text: text().into(), stream: LogStream::Log };
-            News::Report(Report::Log(log))
-        })
+        (dropped > 0).then(|| News::Report(Report::Log(missing_lines(dropped))))
     }
 }
 
@@ -415,6 +411,7 @@ fn lease_lost() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::{LogLevel, LogStream};
 
     fn lease(number: u128) -> LeaseId {
         LeaseId::parse(&format!("{number:032x}")).unwrap()

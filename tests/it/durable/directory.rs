@@ -56,7 +56,7 @@ async fn a_directory_that_was_damaged_is_refused_with_the_place() {
 }
 
 /// What `jobstream log` does with directories: its exit code and stdout.
-async fn log(args: &[&str], homes: &[&Home]) -> (Option<i32>, String) {
+pub(super) async fn log(args: &[&str], homes: &[&Home]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_jobstream"));
     command.arg("log").args(args).args(homes.iter().map(|home| &home.directory)).kill_on_drop(true);
     let output = wait_for("it ends", command.output()).await.expect("it starts");

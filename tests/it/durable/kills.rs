@@ -1,13 +1,17 @@
 //! A server that is killed again and again under load: nothing that it answered is ever unsaid.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use serde_json::Value;
 
-use super::checker::{check, check_removed, find_all};
+use super::directory::log;
 use super::load::Load;
-use super::{Home, jobs};
+use super::reader::{check_removed, find_all};
+use super::{By, Home, jobs};
+use crate::checker::rules::check;
 
 /// Says which run is to be repeated.
 const SEED: &str = "JOBSTREAM_TEST_SEED";
@@ -16,11 +20,12 @@ const SHOWN: usize = 10;
 const SHOWN_CHARACTERS: usize = 800;
 
 /// Kills a server this often while clients submit and watch; then checks all that they were told.
-async fn kill(count: usize) {
+async fn kill(count: usize) -> Home {
     let seed = std::env::var(SEED).map_or_else(|_| rand::random(), |seed| seed.parse().expect("a number"));
     println!("{SEED}={seed}");
     let mut random = StdRng::seed_from_u64(seed);
-    let mut home = Home::new(&[]);
+    // Often enough that kills come before, within and after checkpoints.
+    let mut home = Home::new(&["--checkpoint-bytes", "256KiB"]);
     let mut dev = home.start().await;
     let (begun, mut load) = (Instant::now(), Load::start(&dev, seed));
     let mut kills = 0;
@@ -40,11 +45,29 @@ async fn kill(count: usize) {
     let shown = breaches.iter().take(SHOWN).map(|breach| breach.chars().take(SHOWN_CHARACTERS).collect());
     let shown = shown.collect::<Vec<String>>().join("\n");
     assert!(breaches.is_empty(), "{} breaches after {kills} kills:\n{shown}", breaches.len());
+    By::Term.end(dev).await;
+    home
+}
+
+/// How often a job was written anew, by a checkpoint.
+async fn images(home: &Home) -> usize {
+    let (code, dump) = log(&["dump"], &[home]).await;
+    assert_eq!(code, Some(0));
+    let entries = dump.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let (mut accepted, mut images) = (HashSet::new(), 0);
+    for entry in entries {
+        let records = entry["records"].as_array().expect("records").iter();
+        for record in records.filter(|record| record["record"] == "accepted") {
+            images += usize::from(!accepted.insert(record["job_id"].to_string()));
+        }
+    }
+    images
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_kills_unsay_nothing() {
-    kill(10).await;
+    let home = kill(10).await;
+    assert!(images(&home).await > 10, "the kills met no checkpoint");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use super::journal::Journal;
-use crate::support::{Dev, end_of, job, json, millis, new_id, seconds, text, wait_for, watch_request};
+use crate::checker::journal::{Journal, end_of};
+use crate::support::{Dev, job, json, millis, new_id, seconds, text, wait_for, watch_request};
 
 /// Clients of each sort, and how many of them share a connection.
 const CLIENTS: usize = 4;
@@ -81,8 +81,13 @@ impl Load {
 
     /// Waits until this many more jobs were seen to end.
     pub(super) async fn goes_on(&mut self, jobs: usize) {
-        let goal = *self.ended.borrow() + jobs;
+        let goal = self.ended() + jobs;
         wait_for("jobs end", self.ended.wait_for(|ended| *ended >= goal)).await.expect("no client gave up");
+    }
+
+    /// How many jobs were seen to end.
+    pub(super) fn ended(&self) -> usize {
+        *self.ended.borrow()
     }
 
     /// Has everybody finish what they began.
@@ -90,7 +95,7 @@ impl Load {
         self.stop.cancel();
         let mut all = Journal::default();
         for journal in wait_for("the clients end", self.clients.join_all()).await {
-            all.add(journal);
+            all.stories.extend(journal.stories);
         }
         all
     }

@@ -11,9 +11,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
-use crate::support::{
-    Dev, Ended, Watched, connect, end_of, event_state, job, new_id, text, wait_for, watch_request,
-};
+use crate::checker::journal::end_of;
+use crate::support::{Dev, Ended, Watched, connect, event_state, job, new_id, text, wait_for, watch_request};
 
 /// Clients that submit a job, watch it to its end, and submit the next.
 const CLIENTS: usize = 48;

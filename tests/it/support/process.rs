@@ -32,18 +32,33 @@ impl Dev {
 
     /// One whose server runs in a process that a script prepared, which replaces itself with `"$@"`.
     pub(crate) async fn start_in(script: &str, args: &[&str]) -> Self {
-        let mut command = Command::new("sh");
-        command.args(["-euc", script, "sh", BINARY, "dev", "--listen", "127.0.0.1:0"]).args(args);
-        Self::start_by(command).await
+        Self::try_start_in(script, "127.0.0.1:0", args).await.expect("it starts")
     }
 
-    async fn start_by(mut command: Command) -> Self {
+    /// The same at this address; its exit code and stderr if it ends before it serves.
+    pub(crate) async fn try_start_in(
+        script: &str,
+        listen: &str,
+        args: &[&str],
+    ) -> Result<Self, (Option<i32>, String)> {
+        let mut command = Command::new("sh");
+        command.args(["-euc", script, "sh", BINARY, "dev", "--listen", listen]).args(args);
+        Self::try_start_by(command).await
+    }
+
+    async fn start_by(command: Command) -> Self {
+        Self::try_start_by(command).await.expect("it starts")
+    }
+
+    async fn try_start_by(mut command: Command) -> Result<Self, (Option<i32>, String)> {
         command.kill_on_drop(true);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let mut banner = String::new();
         loop {
-            let line = wait_for("the banner", lines.next_line()).await.expect("text").expect("it goes on");
+            let Some(line) = wait_for("the banner", lines.next_line()).await.expect("text") else {
+                return Err(ended(child).await);
+            };
             banner.push_str(&line);
             banner.push('\n');
             if line.starts_with("Ctrl-C") {
@@ -52,7 +67,7 @@ impl Dev {
         }
         let address = banner.lines().find_map(|line| line.trim().strip_prefix("gRPC")).expect("an address");
         let address = address.trim().split(',').next().expect("an address").to_owned();
-        Self { child, address, banner }
+        Ok(Self { child, address, banner })
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -70,12 +85,8 @@ impl Dev {
     }
 
     /// Waits for its end; answers its exit code and stderr.
-    pub(crate) async fn end(mut self) -> (Option<i32>, String) {
-        let mut stderr = String::new();
-        let mut pipe = self.child.stderr.take().expect("a pipe");
-        wait_for("stderr ends", pipe.read_to_string(&mut stderr)).await.expect("text");
-        let status = wait_for("the server ends", self.child.wait()).await.expect("a status");
-        (status.code(), stderr)
+    pub(crate) async fn end(self) -> (Option<i32>, String) {
+        ended(self.child).await
     }
 
     /// Runs a script with the binary on its PATH, against this server; answers stdout.
@@ -90,6 +101,14 @@ impl Dev {
         assert!(output.status.success(), "{script}\nstdout: {stdout}\nstderr: {stderr}");
         stdout.into_owned()
     }
+}
+
+async fn ended(mut child: Child) -> (Option<i32>, String) {
+    let mut stderr = String::new();
+    let mut pipe = child.stderr.take().expect("a pipe");
+    wait_for("stderr ends", pipe.read_to_string(&mut stderr)).await.expect("text");
+    let status = wait_for("the server ends", child.wait()).await.expect("a status");
+    (status.code(), stderr)
 }
 
 /// A running `jobstream worker`.

@@ -8,6 +8,7 @@ use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 use super::wait_for;
+use crate::checker::journal::end_of;
 
 pub(crate) fn watch_request(id: &str, after_sequence: u32) -> v1::WatchResultRequest {
     v1::WatchResultRequest { job_id: id.to_owned(), after_sequence, ..Default::default() }
@@ -17,14 +18,6 @@ pub(crate) fn watch_request(id: &str, after_sequence: u32) -> v1::WatchResultReq
 pub(crate) fn event_state(event: &v1::JobEvent) -> Option<v1::JobState> {
     match &event.event {
         Some(Event::StateChange(change)) => Some(change.state()),
-        _ => None,
-    }
-}
-
-/// How an event ended its job, if it did.
-pub(crate) fn end_of(event: &v1::JobEvent) -> Option<&v1::Outcome> {
-    match &event.event {
-        Some(Event::StateChange(change)) => change.outcome.as_ref(),
         _ => None,
     }
 }

@@ -106,6 +106,10 @@ struct LimitArgs {
     /// Most workers, the server's own included [default: 10000]
     #[arg(long, value_name = "N", env = "JOBSTREAM_WORKERS_MAX", hide_env_values = true)]
     workers_max: Option<NonZeroU32>,
+    /// Log written before the next checkpoint [default: 128MiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_CHECKPOINT_BYTES", hide_env_values = true)]
+    checkpoint_bytes: Option<u64>,
 }
 
 /// Flags for what workers elsewhere are held to.
@@ -164,6 +168,7 @@ impl LimitArgs {
         set(&mut limits.streams_per_connection_max, self.streams_per_connection_max);
         set(&mut limits.watchers_max, self.watchers_max);
         set(&mut limits.workers_max, self.workers_max);
+        set(&mut limits.checkpoint_bytes, self.checkpoint_bytes);
     }
 }
 

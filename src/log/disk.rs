@@ -15,7 +15,7 @@ use crate::log::files::{Files, LogFile};
 const SECTOR: usize = 512;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Call {
+pub(crate) enum Call {
     Lock,
     List,
     Create,
@@ -30,7 +30,7 @@ pub(super) enum Call {
 
 /// What a crash keeps of what was not synced.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Keeps {
+pub(crate) enum Keeps {
     Nothing,
     All,
     /// Each sector and each name by chance.
@@ -63,53 +63,60 @@ struct State {
     plan: Option<(usize, i32)>,
     /// Most bytes of all files.
     room: Option<usize>,
+    /// It says that it has synced, and has not.
+    skips_syncs: bool,
 }
 
 /// Clones are handles of the same disk.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Disk(Arc<Mutex<State>>);
+pub(crate) struct Disk(Arc<Mutex<State>>);
 
 impl Disk {
     /// A copy that is a disk of its own.
-    pub(super) fn fork(&self) -> Self {
+    pub(crate) fn fork(&self) -> Self {
         let mut state = self.0.lock().clone();
         state.is_locked = false;
         Self(Arc::new(Mutex::new(state)))
     }
 
     /// Lets the call of this number fail, counted from 0 and from now.
-    pub(super) fn fail_at(&self, call: usize, code: i32) {
+    pub(crate) fn fail_at(&self, call: usize, code: i32) {
         let mut state = self.0.lock();
         state.calls.clear();
         state.plan = Some((call, code));
     }
 
     /// The calls since `fail_at`, and no failure from here on.
-    pub(super) fn calls(&self) -> Vec<Call> {
+    pub(crate) fn calls(&self) -> Vec<Call> {
         let mut state = self.0.lock();
         state.plan = None;
         std::mem::take(&mut state.calls)
     }
 
-    pub(super) fn set_room(&self, bytes: Option<usize>) {
+    pub(crate) fn set_room(&self, bytes: Option<usize>) {
         self.0.lock().room = bytes;
     }
 
-    pub(super) fn used(&self) -> usize {
+    /// Says that it has synced from now on, and does not.
+    pub(crate) fn skip_syncs(&self) {
+        self.0.lock().skips_syncs = true;
+    }
+
+    pub(crate) fn used(&self) -> usize {
         self.0.lock().used()
     }
 
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         self.0.lock().names.keys().cloned().collect()
     }
 
-    pub(super) fn bytes(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {
         let state = self.0.lock();
         state.inodes[state.names[name]].view.clone()
     }
 
     /// Changes a file, durably, behind the back of the log.
-    pub(super) fn change(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn change(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let state = &mut *self.0.lock();
         let inode = &mut state.inodes[state.names[name]];
         change(&mut inode.view);
@@ -117,21 +124,21 @@ impl Disk {
         inode.pending.clear();
     }
 
-    pub(super) fn put(&self, name: &str, bytes: Vec<u8>) {
+    pub(crate) fn put(&self, name: &str, bytes: Vec<u8>) {
         let state = &mut *self.0.lock();
         state.inodes.push(Inode { view: bytes.clone(), durable: bytes, pending: Vec::new() });
         state.names.insert(name.to_owned(), state.inodes.len() - 1);
         state.durable_names = state.names.clone();
     }
 
-    pub(super) fn take_away(&self, name: &str) {
+    pub(crate) fn take_away(&self, name: &str) {
         let state = &mut *self.0.lock();
-        state.names.remove(name).unwrap();
+        state.names.remove(name).expect("it is there");
         state.durable_names = state.names.clone();
     }
 
     /// The machine goes down and comes up again.
-    pub(super) fn crash(&self, keeps: Keeps) {
+    pub(crate) fn crash(&self, keeps: Keeps) {
         let state = &mut *self.0.lock();
         let mut rng = StdRng::seed_from_u64(if let Keeps::Some(seed) = keeps { seed } else { 0 });
         let mut is_kept = || match keeps {
@@ -328,7 +335,11 @@ impl LogFile for OpenFile {
 
     fn sync(&self) -> io::Result<()> {
         let called = self.disk.call(Call::Sync);
-        let inode = &mut self.disk.0.lock().inodes[self.inode];
+        let state = &mut *self.disk.0.lock();
+        if state.skips_syncs {
+            return called;
+        }
+        let inode = &mut state.inodes[self.inode];
         let pending = std::mem::take(&mut inode.pending);
         // After a sync that fails, memory holds what the disk does not, and no later sync writes it.
         called?;

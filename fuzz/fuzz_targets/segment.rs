@@ -1,0 +1,5 @@
+//! A segment of a log, as bytes of any kind.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| jobstream::fuzzing::segment(bytes));

@@ -1,0 +1,369 @@
+//! A client of every sort at once, and a worker: it does something at random, and notes all that it sends and is told.
+
+use std::cell::{RefCell, RefMut};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tokio::time::timeout;
+use tonic::{Code, Status};
+
+use super::checker::journal::{Journal, Story, end_of};
+use super::checker::rules::Found;
+use crate::proto::v1::attempt_report::News;
+use crate::proto::v1::job_service_client::JobServiceClient;
+use crate::proto::v1::watch_result_response::Message;
+use crate::proto::v1::worker_service_client::WorkerServiceClient;
+use crate::proto::v1::{self, Disposition, JobState};
+use crate::server::router::Router;
+
+/// The kind that is run by workers outside the server.
+const OUTSIDE: &str = "outside";
+/// How long a watch is read at a time, if nothing comes.
+const WATCH: Duration = Duration::from_millis(2);
+
+/// What all clients know, over all lives of the server.
+#[derive(Default)]
+pub(super) struct Notes {
+    pub(super) journal: Journal,
+    /// Calls that were answered, also with an error.
+    pub(super) answers: usize,
+    /// Attempts that were given to workers, and are not known to be over.
+    held: Vec<v1::Assignment>,
+    /// Where each job's watch is.
+    cursors: BTreeMap<String, u32>,
+}
+
+/// One client.
+pub(super) struct Client {
+    jobs: JobServiceClient<Router>,
+    workers: WorkerServiceClient<Router>,
+    notes: Rc<RefCell<Notes>>,
+    random: StdRng,
+}
+
+impl Client {
+    pub(super) fn new(router: Router, notes: Rc<RefCell<Notes>>, seed: u64) -> Self {
+        Self {
+            jobs: JobServiceClient::new(router.clone()),
+            workers: WorkerServiceClient::new(router),
+            notes,
+            random: StdRng::seed_from_u64(seed),
+        }
+    }
+
+    /// Works for good.
+    pub(super) async fn work(mut self) {
+        loop {
+            // An error says that nothing is known: that is noted by noting nothing.
+            let _ = match self.random.random_range(0..20) {
+                0..=3 => self.submit_new().await,
+                4 => self.submit_again().await,
+                5..=7 => self.lease().await,
+                8..=11 => self.report().await,
+                12 => self.cancel().await,
+                13 => self.remove().await,
+                14..=15 => self.get().await,
+                _ => self.watch().await,
+            };
+            self.notes.borrow_mut().answers += 1;
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn story(&self, id: &str) -> RefMut<'_, Story> {
+        RefMut::map(self.notes.borrow_mut(), |notes| notes.journal.story(id))
+    }
+
+    /// A job of which something is true, if there is one.
+    fn any(&mut self, is_wanted: impl Fn(&Story) -> bool) -> Option<String> {
+        let notes = self.notes.borrow();
+        let stories = notes.journal.stories.iter().filter(|(_, story)| is_wanted(story));
+        let ids: Vec<_> = stories.map(|(id, _)| id).collect();
+        if ids.is_empty() { None } else { Some(ids[self.random.random_range(0..ids.len())].clone()) }
+    }
+
+    /// Notes an answer that a job is not known which had to be when it was asked for.
+    fn check_known(&self, id: &str, had_to_be: bool, status: Status) -> Status {
+        let mut story = self.story(id);
+        if status.code() == Code::NotFound && had_to_be && !story.is_removal_sent {
+            story.breaches.push(format!("it was acknowledged, and is not known: {status}"));
+        }
+        status
+    }
+
+    fn is_acknowledged(&self, id: &str) -> bool {
+        self.story(id).is_acknowledged
+    }
+
+    /// A job that succeeds in the end, noted as sent.
+    fn spec(&mut self) -> v1::JobSpec {
+        let words = format!("{:x}", self.random.random::<u64>());
+        let (kind, payload) = match self.random.random_range(0..10) {
+            0 => ("demo.count", r#"{"to": 2, "interval_seconds": 0.001}"#),
+            1 => ("demo.stream", r#"{"chunks": 3, "interval_seconds": 0.001}"#),
+            2..=3 => ("demo.echo", words.as_str()),
+            _ => (OUTSIDE, words.as_str()),
+        };
+        let retry = v1::RetryPolicy {
+            max_attempts: 100,
+            initial_backoff: Some(prost_types::Duration { seconds: 0, nanos: 1_000_000 }),
+            max_backoff: Some(prost_types::Duration { seconds: 0, nanos: 2_000_000 }),
+            max_lost_attempts: 100,
+            ..Default::default()
+        };
+        let spec = v1::JobSpec {
+            job_id: uuid::Uuid::now_v7().to_string(),
+            kind: kind.to_owned(),
+            payload: Some(text(payload)),
+            retry: Some(retry),
+            ..Default::default()
+        };
+        self.notes.borrow_mut().journal.sends(&spec);
+        spec
+    }
+
+    async fn submit_new(&mut self) -> Result<(), Status> {
+        let spec = self.spec();
+        self.submit(spec).await
+    }
+
+    async fn submit_again(&mut self) -> Result<(), Status> {
+        let Some(id) = self.any(|story| !story.is_removal_sent) else { return Ok(()) };
+        let spec = self.story(&id).spec.clone();
+        self.submit(spec).await
+    }
+
+    async fn submit(&mut self, spec: v1::JobSpec) -> Result<(), Status> {
+        let id = spec.job_id.clone();
+        let was_acknowledged = self.story(&id).is_acknowledged;
+        let request = v1::SubmitRequest { job: Some(spec), validate_only: false };
+        let answer = self.jobs.submit(request).await;
+        let answer =
+            answer.inspect_err(|status| assert_ne!(status.code(), Code::InvalidArgument, "{status}"))?;
+        let answer = answer.into_inner();
+        let mut story = self.story(&id);
+        if answer.disposition() == Disposition::Created && was_acknowledged && !story.is_removal_sent {
+            story.breaches.push(format!("it was accepted a second time: {answer:?}"));
+        }
+        story.is_acknowledged = true;
+        Ok(())
+    }
+
+    async fn lease(&mut self) -> Result<(), Status> {
+        let request = v1::LeaseRequest {
+            name: "outside".to_owned(),
+            kinds: vec![OUTSIDE.to_owned()],
+            max_jobs: self.random.random_range(1..4),
+            wait: Some(prost_types::Duration::default()),
+            ..Default::default()
+        };
+        let answer = self.workers.lease(request).await?.into_inner();
+        for given in answer.assignments {
+            self.story(&given.job_id).runs.push((given.attempt, given.lease_id.clone()));
+            self.notes.borrow_mut().held.push(given);
+        }
+        Ok(())
+    }
+
+    /// Reports of an attempt that a worker has, or had.
+    async fn report(&mut self) -> Result<(), Status> {
+        let held = self.notes.borrow().held.len();
+        if held == 0 {
+            return Ok(());
+        }
+        let given = self.notes.borrow().held[self.random.random_range(0..held)].clone();
+        let news = match self.random.random_range(0..10) {
+            0..=1 => News::Output(v1::Output { payload: Some(text("chunk")), ..Default::default() }),
+            2 => News::Log(v1::Log { text: "line".to_owned(), ..Default::default() }),
+            3 => News::Fail(v1::AttemptFail { failure: Some(failure()), ..Default::default() }),
+            4 => News::Release(v1::AttemptRelease::default()),
+            _ => return self.complete(&given).await,
+        };
+        let is_end = matches!(news, News::Fail(_) | News::Release(_));
+        let is_taken = self.send_report(&given, news).await?;
+        if is_end || !is_taken {
+            self.let_go(&given);
+        }
+        Ok(())
+    }
+
+    async fn complete(&mut self, given: &v1::Assignment) -> Result<(), Status> {
+        let result = text(&format!("{} of {}", given.lease_id, given.attempt));
+        self.story(&given.job_id).results.push((given.attempt, result.clone()));
+        let news = News::Complete(v1::AttemptComplete { result: Some(result.clone()) });
+        if self.send_report(given, news).await? {
+            let end = Some(v1::outcome::End::Result(result));
+            self.story(&given.job_id).ends("its worker", Some(v1::Outcome { end }));
+        }
+        self.let_go(given);
+        Ok(())
+    }
+
+    /// Whether the report was taken; an error if that is not known.
+    async fn send_report(&mut self, given: &v1::Assignment, news: News) -> Result<bool, Status> {
+        let lease_id = given.lease_id.clone();
+        let report = v1::AttemptReport { lease_id, report_sequence: 0, news: Some(news) };
+        let request = v1::ReportRequest { reports: vec![report], lease_ids: Vec::new() };
+        let answer = self.workers.report(request).await?.into_inner();
+        Ok(answer.results.first().is_some_and(|result| result.code == 0))
+    }
+
+    /// The attempt is over for its worker.
+    fn let_go(&self, given: &v1::Assignment) {
+        self.notes.borrow_mut().held.retain(|held| held.lease_id != given.lease_id);
+    }
+
+    async fn cancel(&mut self) -> Result<(), Status> {
+        let Some(id) = self.any(|story| !story.is_removal_sent) else { return Ok(()) };
+        self.story(&id).is_cancel_sent = true;
+        let has_to_be = self.is_acknowledged(&id);
+        let request = v1::CancelRequest {
+            job_id: id.clone(),
+            reason: "enough".to_owned(),
+            grace: Some(prost_types::Duration::default()),
+        };
+        let answer = self.jobs.cancel(request).await;
+        let answer = answer.map_err(|status| self.check_known(&id, has_to_be, status))?;
+        self.story(&id).is_cancelled |= answer.get_ref().state() == JobState::Cancelled;
+        Ok(())
+    }
+
+    async fn remove(&mut self) -> Result<(), Status> {
+        let is_ended = |story: &Story| !story.ends.is_empty() && !story.is_removal_answered;
+        let Some(id) = self.any(is_ended) else { return Ok(()) };
+        self.story(&id).is_removal_sent = true;
+        match self.jobs.delete(v1::DeleteRequest { job_id: id.clone() }).await {
+            Err(status) if status.code() != Code::NotFound => return Err(status),
+            // The answer before was lost, if it is not known any more.
+            Ok(_) | Err(_) => self.story(&id).is_removal_answered = true,
+        }
+        Ok(())
+    }
+
+    async fn get(&mut self) -> Result<(), Status> {
+        let Some(id) = self.any(|story| !story.is_removal_sent) else { return Ok(()) };
+        let has_to_be = self.is_acknowledged(&id);
+        let request = v1::GetResultRequest { job_id: id.clone(), wait: None };
+        let answer = self.jobs.get_result(request).await;
+        let answer = answer.map_err(|status| self.check_known(&id, has_to_be, status))?;
+        self.story(&id).ends("GetResult", answer.into_inner().outcome);
+        Ok(())
+    }
+
+    /// Reads on in the watch of a job, as far as something comes.
+    async fn watch(&mut self) -> Result<(), Status> {
+        let Some(id) = self.any(|story| !story.is_removal_sent) else { return Ok(()) };
+        let mut after = self.notes.borrow().cursors.get(&id).copied().unwrap_or_default();
+        let request =
+            v1::WatchResultRequest { job_id: id.clone(), after_sequence: after, ..Default::default() };
+        let has_to_be = self.is_acknowledged(&id);
+        let opened = self.jobs.watch_result(request).await;
+        let mut stream =
+            opened.map_err(|status| self.check_watchable(&id, after, has_to_be, status))?.into_inner();
+        // The end may have come on a stream before.
+        let mut is_over = !self.story(&id).ends.is_empty();
+        while let Ok(message) = timeout(WATCH, stream.message()).await {
+            let Some(message) = message? else {
+                let breach = || format!("a watch ended OK after {after} without the end");
+                self.story(&id).breaches.extend((!is_over).then(breach));
+                break;
+            };
+            if let Some(Message::Event(event)) = message.message {
+                is_over |= end_of(&event).is_some();
+                after = self.story(&id).sees(after, event);
+                let mut notes = self.notes.borrow_mut();
+                let cursor = notes.cursors.entry(id.clone()).or_default();
+                *cursor = after.max(*cursor);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the refusal of a sequence that was told.
+    fn check_watchable(&self, id: &str, after: u32, has_to_be: bool, status: Status) -> Status {
+        if status.code() == Code::InvalidArgument {
+            self.story(id).breaches.push(format!("a watch after {after} is refused: {status}"));
+        }
+        self.check_known(id, has_to_be, status)
+    }
+
+    /// Runs what there is to run until every job has ended.
+    pub(super) async fn finish(&mut self) {
+        while !self.all_ended().await {
+            // Of a server that is well; what it does not answer here is seen in what it says in the end.
+            let _ = self.lease().await;
+            while let Some(given) = self.held() {
+                let _ = self.complete(&given).await;
+                self.let_go(&given);
+            }
+        }
+    }
+
+    fn held(&self) -> Option<v1::Assignment> {
+        self.notes.borrow().held.first().cloned()
+    }
+
+    async fn all_ended(&mut self) -> bool {
+        let waiting = [JobState::Scheduled, JobState::Queued, JobState::Running].map(Into::into).to_vec();
+        let request = v1::ListJobsRequest { states: waiting, page_size: 1, ..Default::default() };
+        self.jobs.list_jobs(request).await.is_ok_and(|page| page.get_ref().jobs.is_empty())
+    }
+
+    /// All that the server says of every job.
+    pub(super) async fn read_all(&mut self) -> BTreeMap<String, Found> {
+        let (mut found, mut request) =
+            (BTreeMap::new(), v1::ListJobsRequest { page_size: 1_000, ..Default::default() });
+        loop {
+            let page = self.jobs.list_jobs(request.clone()).await.expect("a list").into_inner();
+            for job in page.jobs {
+                found.insert(job.job_id.clone(), self.read(&job.job_id).await.expect("it was listed"));
+            }
+            if page.next_page_token.is_empty() {
+                return found;
+            }
+            request.page_token = page.next_page_token;
+        }
+    }
+
+    async fn read(&mut self, id: &str) -> Result<Found, Status> {
+        let job_id = id.to_owned();
+        let job = self.jobs.get_job(v1::GetJobRequest { job_id: job_id.clone() }).await?.into_inner();
+        let request = v1::GetResultRequest { job_id: job_id.clone(), wait: None };
+        let result = self.jobs.get_result(request).await?.into_inner();
+        let request = v1::WatchResultRequest { job_id, ..Default::default() };
+        let mut stream = self.jobs.watch_result(request).await?.into_inner();
+        let mut events = Vec::new();
+        while let Some(message) = stream.message().await? {
+            if let Some(Message::Event(event)) = message.message {
+                events.push(event);
+            }
+        }
+        Ok(Found { job: job.job.expect("a job"), result, events })
+    }
+
+    /// Whether each job that was removed for certain is gone. Answers what is wrong.
+    pub(super) async fn check_removed(&mut self) -> Vec<String> {
+        let is_removed = |(id, story): (&String, &Story)| story.is_removal_answered.then(|| id.clone());
+        let removed: Vec<_> = self.notes.borrow().journal.stories.iter().filter_map(is_removed).collect();
+        let mut breaches = Vec::new();
+        for id in removed {
+            let request = v1::GetResultRequest { job_id: id.clone(), wait: None };
+            match self.jobs.get_result(request).await {
+                Err(status) if status.code() == Code::NotFound => {}
+                answer => breaches.push(format!("{id}: it was removed, and answers {answer:?}")),
+            }
+        }
+        breaches
+    }
+}
+
+fn text(words: &str) -> v1::Payload {
+    v1::Payload { body: Some(v1::payload::Body::Text(words.to_owned())), content_type: String::new() }
+}
+
+fn failure() -> v1::Failure {
+    v1::Failure { message: "again".to_owned(), retryable: true, ..Default::default() }
+}

@@ -1,0 +1,190 @@
+//! Bugs that are planted: most of them in a log that lies to the server above it.
+
+use crate::core::{Planted, Record};
+use crate::engine::{self, EntryReader, Extent, LogCut};
+use crate::error::Result;
+use crate::job::{EventBody, JobState, Outcome, Payload};
+use crate::log::{Nearness, Position};
+
+/// What is wrong with a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bug {
+    /// In the code above the log.
+    Code(Planted),
+    /// The disk says that it has synced, and has not.
+    SkipsSyncs,
+    /// A batch is acknowledged, and written with the next one.
+    AcknowledgesEarly,
+    /// What could not be written is acknowledged all the same.
+    IgnoresFailures,
+    /// The last entry is not read again.
+    LosesTail,
+    /// Now and then an entry is not written.
+    DropsEntries,
+    /// The entries of a batch are written in another order.
+    ReordersEntries,
+    /// A checkpoint gives back one segment too many.
+    TrimsTooFar,
+    /// Some sort of record is not written.
+    ForgetsBeginnings,
+    ForgetsCancels,
+    ForgetsRemovals,
+    ForgetsReports,
+    /// Other results are written than were told.
+    ForgesResults,
+}
+
+pub(super) const BUGS: [Bug; 15] = [
+    Bug::Code(Planted::AnswersEarly),
+    Bug::Code(Planted::EndsUnfenced),
+    Bug::Code(Planted::ForgetsIds),
+    Bug::SkipsSyncs,
+    Bug::AcknowledgesEarly,
+    Bug::IgnoresFailures,
+    Bug::LosesTail,
+    Bug::DropsEntries,
+    Bug::ReordersEntries,
+    Bug::TrimsTooFar,
+    Bug::ForgetsBeginnings,
+    Bug::ForgetsCancels,
+    Bug::ForgetsRemovals,
+    Bug::ForgetsReports,
+    Bug::ForgesResults,
+];
+
+impl Bug {
+    /// The record as it is written, if it is.
+    fn write(self, mut record: Record) -> Option<Record> {
+        match (self, &mut record) {
+            (Self::ForgetsRemovals, Record::Removed(..)) | (Self::ForgetsReports, Record::Reported(..)) => {
+                None
+            }
+            (_, Record::Moved(moved)) => {
+                let EventBody::State(change) = &mut moved.event.body else { return Some(record) };
+                match (self, change.state, &mut change.outcome) {
+                    (Self::ForgetsBeginnings, JobState::Running, _) => return None,
+                    (Self::ForgetsCancels, JobState::Cancelled, _) => return None,
+                    (Self::ForgesResults, _, Some(Outcome::Result(result))) => {
+                        *result = Payload::text("forged");
+                    }
+                    _ => {}
+                }
+                Some(record)
+            }
+            _ => Some(record),
+        }
+    }
+
+    /// An entry as it is written.
+    fn rewrite(self, entry: &[u8]) -> Vec<u8> {
+        let entry = engine::decode(entry).expect("it was encoded just now");
+        let records: Vec<_> = entry.records.into_iter().filter_map(|record| self.write(record)).collect();
+        let mut bytes = Vec::new();
+        engine::encode(entry.now, &records, &mut bytes);
+        bytes
+    }
+
+    /// Hands on what a log holds, as far as it is read.
+    pub(super) fn reading(
+        bug: Option<Self>,
+        reader: &mut EntryReader<'_>,
+    ) -> impl FnMut(Position, u64, &[u8]) -> Result<()> {
+        let mut last = None;
+        move |position, sequence, entry| {
+            let next = Some((position, sequence, entry.to_vec()));
+            match if bug == Some(Self::LosesTail) { std::mem::replace(&mut last, next) } else { next } {
+                Some((position, sequence, entry)) => reader(position, sequence, &entry),
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+/// A log that lies.
+pub(super) struct Liar {
+    pub(super) log: Box<dyn engine::Log>,
+    pub(super) bug: Bug,
+    /// Entries that were acknowledged and not written.
+    pub(super) late: Vec<Vec<u8>>,
+    pub(super) appended: usize,
+}
+
+impl Liar {
+    /// Entries that are written in place of these.
+    fn lie(&mut self, entries: &[&[u8]]) -> Vec<Vec<u8>> {
+        let entries = entries.iter().map(|entry| entry.to_vec());
+        match self.bug {
+            Bug::AcknowledgesEarly => std::mem::replace(&mut self.late, entries.collect()),
+            Bug::ReordersEntries => entries.rev().collect(),
+            Bug::DropsEntries => {
+                let first = self.appended;
+                self.appended += entries.len();
+                let numbered = entries.zip(first..);
+                numbered.filter(|(_, number)| number % 20 != 19).map(|(entry, _)| entry).collect()
+            }
+            bug => entries.map(|entry| bug.rewrite(&entry)).collect(),
+        }
+    }
+
+    fn believed<T>(&self, told: Result<T>, otherwise: T) -> Result<T> {
+        if self.bug == Bug::IgnoresFailures { told.or(Ok(otherwise)) } else { told }
+    }
+}
+
+impl engine::Log for Liar {
+    fn append(&mut self, entries: &[&[u8]]) -> Result<()> {
+        let entries = self.lie(entries);
+        let told = self.log.append(&entries.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        self.believed(told, ())
+    }
+
+    fn prepare(&mut self) -> Result<bool> {
+        let told = self.log.prepare();
+        self.believed(told, false)
+    }
+
+    fn has_room(&self) -> bool {
+        self.bug == Bug::IgnoresFailures || self.log.has_room()
+    }
+
+    fn bytes(&self) -> u64 {
+        self.log.bytes()
+    }
+
+    fn nearness(&self) -> Nearness {
+        self.log.nearness()
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.log.is_bounded()
+    }
+
+    fn overdraw(&mut self) {
+        self.log.overdraw();
+    }
+
+    fn cut(&self, extent: Extent) -> LogCut {
+        self.log.cut(extent)
+    }
+
+    fn next_sequence(&self) -> u64 {
+        self.log.next_sequence()
+    }
+
+    fn reader(&self) -> Box<dyn engine::Reader> {
+        self.log.reader()
+    }
+
+    fn entry_bytes_max(&self) -> usize {
+        self.log.entry_bytes_max()
+    }
+
+    fn trim(&mut self, before: u64) -> Result<()> {
+        let told = self.log.trim(before + u64::from(self.bug == Bug::TrimsTooFar));
+        self.believed(told, ())
+    }
+
+    fn close(self: Box<Self>) -> Result<()> {
+        self.log.close()
+    }
+}
