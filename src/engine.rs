@@ -33,7 +33,7 @@ use commit::Commit;
 pub(crate) use commit::Position;
 pub use commit::codec::entry_to_json;
 #[cfg(any(test, fuzzing))]
-pub(crate) use commit::codec::{Entry, decode, encode};
+pub(crate) use commit::codec::{Entry, decode, encode_part};
 #[cfg(test)]
 pub(crate) use commit::{Cut as LogCut, Extent, Log, Reader, opening::EntryReader};
 use delivery::State;

@@ -36,7 +36,7 @@ pub fn entries(bytes: &[u8]) {
 
 fn encoded(entry: &engine::Entry) -> Vec<u8> {
     let mut bytes = Vec::new();
-    engine::encode(entry.now, &entry.records, &mut bytes);
+    engine::encode_part(entry.now, entry.part, &entry.records, &mut bytes);
     bytes
 }
 

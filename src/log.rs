@@ -112,12 +112,12 @@ impl Default for Options {
 impl Options {
     /// Bytes of frames that fit into a new segment, beside what is kept free at its end.
     fn room_bytes(&self) -> u64 {
-        self.segment_bytes - HEADER_BYTES - RESERVED_BYTES
+        self.segment_bytes.saturating_sub(HEADER_BYTES + RESERVED_BYTES)
     }
 
     /// Most bytes of an entry, at most [`ENTRY_BYTES_MAX`]: it has to fit into a segment.
     pub fn entry_bytes_max(&self) -> usize {
-        let room = self.room_bytes() - FRAME_HEADER_BYTES as u64;
+        let room = self.room_bytes().saturating_sub(FRAME_HEADER_BYTES as u64);
         usize::try_from(room).unwrap_or(ENTRY_BYTES_MAX).min(ENTRY_BYTES_MAX)
     }
 
@@ -262,7 +262,7 @@ impl Log {
         let positions = self.write(|tail| tail.append(entries))?;
         self.reader.add(first, &positions);
         // These entries are on disk. If the next spare fails, the next call says so.
-        self.write(|tail| tail.spares.make_up_to(&*tail.files, 2 * tail.active.offset)).ok();
+        self.write(Tail::make_ahead).ok();
         Ok(positions)
     }
 

@@ -78,7 +78,7 @@ pub(super) fn open<'a>(
 
 fn begin(files: Arc<dyn Files>, options: &Options, listing: &Listing, log_id: u64) -> Result<Tail> {
     let mut spares = Spares::find(&*files, listing, options)?;
-    let active = first_segment(&*files, &mut spares, log_id, options.segment_bytes)?;
+    let active = first_segment(&*files, &mut spares, log_id)?;
     Ok(Tail {
         held: VecDeque::from([Numbered { number: active.number, bytes: active.bytes }]),
         active,

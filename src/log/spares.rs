@@ -87,9 +87,23 @@ impl Spares {
     }
 
     pub(super) fn take(&mut self) -> Option<String> {
+        self.take_one().map(|(name, _)| name)
+    }
+
+    fn take_one(&mut self) -> Option<(String, u64)> {
         let taken = (!self.ready.is_empty()).then(|| self.ready.remove(0))?;
         self.segments_bytes += taken.bytes;
-        Some(spare_name(taken.number))
+        Some((spare_name(taken.number), taken.bytes))
+    }
+
+    /// What a log begins with, and its bytes: a spare that is there, or one of at most so many bytes; none if there is no
+    /// room for it.
+    pub(super) fn first(&mut self, files: &dyn Files, bytes_max: u64) -> Result<Option<(String, u64)>> {
+        let segment_bytes = self.segment_bytes;
+        self.segment_bytes = segment_bytes.min(bytes_max);
+        let made = self.make(files, 1);
+        self.segment_bytes = segment_bytes;
+        made.map(|_| self.take_one())
     }
 
     /// A segment is given back whose file is not kept.

@@ -65,6 +65,9 @@ impl Active {
     }
 }
 
+/// Most bytes of the first segment of a log.
+const FIRST_BYTES_MAX: u64 = 4 << 20;
+
 impl Tail {
     /// How many segments entries of these sizes would begin.
     pub(super) fn rolls_for(&self, sizes: impl Iterator<Item = usize>) -> usize {
@@ -114,6 +117,12 @@ impl Tail {
         }
         self.flush()?;
         Ok(positions)
+    }
+
+    /// Makes so much of the next segment that it is there once half of this one is used.
+    pub(super) fn make_ahead(&mut self) -> Result<()> {
+        let made = 2 * self.active.offset * self.options.segment_bytes / self.active.bytes;
+        self.spares.make_up_to(&*self.files, made)
     }
 
     /// Whether a mark may be written that leaves room for `others` more.
@@ -195,16 +204,10 @@ impl Tail {
     }
 }
 
-/// The first segment of a new log.
-pub(super) fn first_segment(
-    files: &dyn Files,
-    spares: &mut Spares,
-    log_id: u64,
-    bytes: u64,
-) -> Result<Active> {
-    let spare = if spares.make(files, 1)? { spares.take() } else { None };
+/// The first segment of a new log. A small one, so that a new log is there at once; the next one is made while it fills.
+pub(super) fn first_segment(files: &dyn Files, spares: &mut Spares, log_id: u64) -> Result<Active> {
     let full = || fault::disk_full(files, &std::io::ErrorKind::StorageFull.into());
-    let spare = spare.ok_or_else(full)?;
+    let (spare, bytes) = spares.first(files, FIRST_BYTES_MAX)?.ok_or_else(full)?;
     let header = SegmentHeader { version: VERSION, log_id, number: 1, first_sequence: 1, oldest: 1, bytes };
     Active::begin(files, &spare, header)
 }

@@ -116,6 +116,9 @@ pub(crate) struct LimitsConfig {
     /// Log written before the next checkpoint.
     #[serde(with = "values::size")]
     pub(crate) checkpoint_bytes: u64,
+    /// Size of a file of the log; 64 MiB if none is given, or less in a directory with a bound.
+    #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
+    pub(crate) segment_bytes: Option<u64>,
 }
 
 /// What workers elsewhere are held to.
@@ -252,6 +255,7 @@ impl Default for LimitsConfig {
             watchers_max: at_least_one(200_000),
             workers_max: at_least_one(10_000),
             checkpoint_bytes: 128 * MIB,
+            segment_bytes: None,
         }
     }
 }

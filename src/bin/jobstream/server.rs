@@ -137,7 +137,8 @@ fn engine_options(config: &ServerConfig) -> EngineOptions {
         ..CoreOptions::default()
     };
     let log = config.data_bytes_max.map(log::Options::within).unwrap_or_default();
-    let log = log::Options { spares_max: EngineOptions::default().log.spares_max, ..log };
+    let segment_bytes = limits.segment_bytes.unwrap_or(log.segment_bytes);
+    let log = log::Options { segment_bytes, spares_max: EngineOptions::default().log.spares_max, ..log };
     let (watchers_max, checkpoint_bytes) = (limits.watchers_max.get(), limits.checkpoint_bytes);
     EngineOptions { core, watchers_max, log, checkpoint_bytes }
 }

@@ -26,10 +26,19 @@ use crate::job::Timestamp;
 /// none, and gets no room for them.
 const RECORD_BYTES_MIN: usize = 4;
 
+/// Which one an entry is of those of one command, from 1, and how many those are; both 0 if it is alone. What a crash left
+/// of a command that is not all there counts for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Part {
+    pub(crate) number: u32,
+    pub(crate) count: u32,
+}
+
 /// What one command recorded, and when it ran.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) now: Now,
+    pub(crate) part: Part,
     pub(crate) records: Vec<Record>,
 }
 
@@ -44,7 +53,12 @@ pub(crate) enum Unreadable {
 
 /// Appends the bytes of an entry.
 pub(crate) fn encode(now: Now, records: &[Record], buffer: &mut Vec<u8>) {
-    write::entry(now, records, buffer);
+    encode_part(now, Part::default(), records, buffer);
+}
+
+/// Appends the bytes of an entry that may not be all of its command.
+pub(crate) fn encode_part(now: Now, part: Part, records: &[Record], buffer: &mut Vec<u8>) {
+    write::entry(now, part, records, buffer);
 }
 
 /// Reads the bytes of an entry; nothing of what it answers refers to them.
@@ -53,14 +67,15 @@ pub(crate) fn encode(now: Now, records: &[Record], buffer: &mut Vec<u8>) {
 ///
 /// `Newer`, `Damaged`.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Entry, Unreadable> {
-    let message::Entry { monotonic, wall, records: encoded } = message::Entry::decode(bytes)?;
+    let message::Entry { monotonic, wall, records: encoded, part: number, parts: count } =
+        message::Entry::decode(bytes)?;
     let now = Now { monotonic: monotonic.try_into()?, wall: Timestamp::from_micros(wall) };
     let mut records = Vec::with_capacity(encoded.len().min(bytes.len() / RECORD_BYTES_MIN));
     for record in encoded {
         // From a slice, so that each payload is copied and does not keep the rest of its record.
         records.push(message::Record::decode(&record[..])?.try_into()?);
     }
-    Ok(Entry { now, records })
+    Ok(Entry { now, part: Part { number, count }, records })
 }
 
 impl Unreadable {

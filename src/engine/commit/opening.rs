@@ -5,13 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::codec::{self, Unreadable};
+use super::entries::Parts;
 use super::{Commit, Log};
 use crate::clock::{Clock, Now};
 use crate::core::{Core, Effects};
 use crate::engine::{Engine, EngineOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::Timestamp;
-use crate::log::ENTRY_BYTES_MAX;
 
 /// What a job may take in an entry beside its payload, or a payload beside its bytes: kind, queue, labels, headers.
 const AROUND_PAYLOAD_BYTES: usize = 64 << 10;
@@ -29,7 +29,7 @@ impl Engine {
     /// # Errors
     ///
     /// Those of [`crate::log::Log::open`]; `LogRefused` if a newer version wrote an entry, `LogDamaged` if one means
-    /// nothing; `InvalidField` if payloads may be larger than an entry of the log, or an entry than a segment.
+    /// nothing; `InvalidField` if payloads may be larger than an entry of the log, or options of the log are out of range.
     pub fn open(options: EngineOptions, directory: &Path) -> Result<Self> {
         let log_options = options.log.clone();
         Self::open_by(options, directory, |entry| {
@@ -51,12 +51,15 @@ impl Engine {
         options.core.stored_bytes_max = options.core.stored_bytes_max.min(stored_max);
         let mut core = Core::new(options.core.clone(), rand::random());
         let mut last = Now { monotonic: Duration::ZERO, wall: Timestamp::default() };
+        let mut parts = Parts::default();
         let mut replay = |position, sequence, bytes: &[u8]| {
             let entry = codec::decode(bytes).map_err(|why| unreadable(&why, position, directory))?;
             last = entry.now;
-            core.write_to(NonZeroU64::new(sequence).unwrap_or(NonZeroU64::MIN));
-            entry.records.into_iter().for_each(|record| core.replay(record));
-            core.replayed_entry();
+            for (sequence, records) in parts.take(entry.part, sequence, entry.records) {
+                core.write_to(NonZeroU64::new(sequence).unwrap_or(NonZeroU64::MIN));
+                records.into_iter().for_each(|record| core.replay(record));
+                core.replayed_entry();
+            }
             Ok(())
         };
         let log = open(&mut replay)?;
@@ -87,16 +90,14 @@ impl Engine {
 }
 
 fn check(options: &EngineOptions) -> Result<()> {
-    if options.log.entry_bytes_max() < ENTRY_BYTES_MAX {
-        let description =
-            format!("is {}, too few for an entry of {ENTRY_BYTES_MAX}", options.log.segment_bytes);
-        return Err(Error::invalid("log.segment_bytes", description));
-    }
-    let (size, limit) = (options.core.payload_bytes_max, ENTRY_BYTES_MAX - AROUND_PAYLOAD_BYTES);
+    let (size, segment_bytes) = (options.core.payload_bytes_max, options.log.segment_bytes);
+    let limit = options.log.entry_bytes_max().saturating_sub(AROUND_PAYLOAD_BYTES);
     if size <= limit {
         return Ok(());
     }
-    Err(Error::invalid("payload_bytes_max", format!("is {size}, with a log on disk the limit is {limit}")))
+    let description =
+        format!("is {size}, the limit of a log on disk with segments of {segment_bytes} bytes is {limit}");
+    Err(Error::invalid("payload_bytes_max", description))
 }
 
 /// An entry that is whole and yet cannot be read.

@@ -246,3 +246,27 @@ fn one_process_has_the_log() {
     drop(log);
     open(&disk).unwrap();
 }
+
+#[test]
+fn a_new_log_begins_small_and_goes_on_with_what_was_made_meanwhile() {
+    let (disk, options) = (Disk::default(), Options { segment_bytes: 16 << 20, ..Options::default() });
+    let mut log = open_on(&disk, &options, &mut |_, _, _| Ok(())).unwrap();
+    assert_eq!(log.segments().map(|segment| segment.bytes).collect::<Vec<_>>(), [4 << 20]);
+    // A little more than half.
+    for number in 0..9 {
+        log.append(&[entry(number, 256 << 10)]).unwrap();
+    }
+    assert!(log.free_bytes() > 16 << 20, "the next segment is there: {}", log.free_bytes());
+    let large = entry(9, options.entry_bytes_max());
+    log.append(std::slice::from_ref(&large)).unwrap();
+    assert_eq!(log.segments().last().map(|segment| segment.bytes), Some(16 << 20));
+    drop(log);
+    disk.crash(Keeps::Nothing);
+    let mut last = Vec::new();
+    let mut keep = |_: Position, _: u64, entry: &[u8]| {
+        last = entry.to_vec();
+        Ok(())
+    };
+    open_on(&disk, &options, &mut keep).unwrap();
+    assert_eq!(last, large);
+}

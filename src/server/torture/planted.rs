@@ -80,7 +80,7 @@ impl Bug {
         let entry = engine::decode(entry).expect("it was encoded just now");
         let records: Vec<_> = entry.records.into_iter().filter_map(|record| self.write(record)).collect();
         let mut bytes = Vec::new();
-        engine::encode(entry.now, &records, &mut bytes);
+        engine::encode_part(entry.now, entry.part, &records, &mut bytes);
         bytes
     }
 

@@ -110,6 +110,11 @@ struct LimitArgs {
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_CHECKPOINT_BYTES", hide_env_values = true)]
     checkpoint_bytes: Option<u64>,
+    /// Size of a file of the log, in steps of 4 KiB [default: 64MiB, or
+    /// less with --data-bytes-max]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_SEGMENT_BYTES", hide_env_values = true)]
+    segment_bytes: Option<u64>,
 }
 
 /// Flags for what workers elsewhere are held to.
@@ -169,6 +174,7 @@ impl LimitArgs {
         set(&mut limits.watchers_max, self.watchers_max);
         set(&mut limits.workers_max, self.workers_max);
         set(&mut limits.checkpoint_bytes, self.checkpoint_bytes);
+        limits.segment_bytes = self.segment_bytes.or(limits.segment_bytes.take());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Entry, decode};
+use super::{Entry, Part, decode};
 use crate::core::Record;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Event, EventBody, Outcome, StateChange};
@@ -15,10 +15,14 @@ use crate::job::{Event, EventBody, Outcome, StateChange};
 ///
 /// `LogRefused` if it is of a newer version or no such entry.
 pub fn entry_to_json(entry: &[u8]) -> Result<Value> {
-    let Entry { now, records } =
+    let Entry { now, part, records } =
         decode(entry).map_err(|why| Error::new(ErrorKind::LogRefused, why.to_string()))?;
     let records: Vec<_> = records.iter().map(record).collect();
-    Ok(json!({"time_us": now.wall.as_micros(), "records": records}))
+    let mut value = json!({"time_us": now.wall.as_micros(), "records": records});
+    if part != Part::default() {
+        value["part"] = json!(format!("{} of {}", part.number, part.count));
+    }
+    Ok(value)
 }
 
 fn record(record: &Record) -> Value {

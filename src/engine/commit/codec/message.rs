@@ -17,6 +17,11 @@ pub(super) struct Entry {
     /// [`Record`]s, read one at a time: many that are empty must not become large.
     #[prost(bytes = "bytes", repeated, tag = "3")]
     pub(super) records: Vec<Bytes>,
+    /// Which one it is of the entries of one command, from 1, and how many those are; both 0 if it is alone.
+    #[prost(uint32, tag = "4")]
+    pub(super) part: u32,
+    #[prost(uint32, tag = "5")]
+    pub(super) parts: u32,
 }
 
 /// 128 bits: an id.

@@ -93,7 +93,7 @@ proptest! {
         let mut buffer = b"before".to_vec();
         encode(now, &records, &mut buffer);
         let bytes = buffer.strip_prefix(b"before").unwrap();
-        prop_assert_eq!(decode(bytes).unwrap(), Entry { now, records });
+        prop_assert_eq!(decode(bytes).unwrap(), Entry { now, part: Part::default(), records });
     }
 
     #[test]
@@ -114,7 +114,7 @@ proptest! {
         }
         buffer.truncate(cut.map_or(buffer.len(), |cut| cut.index(buffer.len())));
         // What can be read can be written again.
-        if let Ok(Entry { now, records }) = decode(&buffer) {
+        if let Ok(Entry { now, records, .. }) = decode(&buffer) {
             let mut again = Vec::new();
             encode(now, &records, &mut again);
             prop_assert!(decode(&again).is_ok());

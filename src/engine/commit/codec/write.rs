@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Part;
 use super::fields::Fields;
 use super::number::{Numbered, of_option};
 use crate::clock::Now;
@@ -19,10 +20,12 @@ pub(super) const UNARY: u32 = 3;
 /// What a message takes beside the payload in it, roughly.
 const AROUND_PAYLOAD: usize = 64;
 
-pub(super) fn entry(now: Now, records: &[Record], buffer: &mut Vec<u8>) {
+pub(super) fn entry(now: Now, part: Part, records: &[Record], buffer: &mut Vec<u8>) {
     let mut entry = Fields::of(buffer);
     entry.span(1, now.monotonic);
     time(&mut entry, 2, now.wall);
+    entry.number(4, part.number);
+    entry.number(5, part.count);
     for sort in records {
         entry.large(3, size(sort), |fields| record(fields, sort));
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{bytes_of, hex, now};
 use crate::core::{Accepted, LeaseId, Link, Moved, Record, Running};
-use crate::engine::commit::codec::{Entry, decode};
+use crate::engine::commit::codec::{Entry, Part, decode};
 use crate::job::{
     Cancellation, Event, EventBody, Failure, FailureReason, JobId, JobOptions, JobState, Kind, Log, LogLevel,
     LogStream, NewJob, Outcome, Output, Payload, Progress, QueueName, RetryPolicy, Start, StateChange,
@@ -145,7 +145,10 @@ fn the_bytes_of_every_record_stay_as_they_are() {
         let bytes = bytes_of(std::slice::from_ref(&record));
         let expected: String = NOW.chars().chain(expected.chars()).filter(char::is_ascii_hexdigit).collect();
         assert_eq!(hex(&bytes), expected, "{record:?}");
-        assert_eq!(decode(&bytes).unwrap(), Entry { now: now(), records: vec![record] });
+        assert_eq!(
+            decode(&bytes).unwrap(),
+            Entry { now: now(), part: Part::default(), records: vec![record] }
+        );
     }
 }
 

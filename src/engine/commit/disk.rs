@@ -1,0 +1,71 @@
+//! The log on disk, as what entries go to.
+
+use super::{Cut, Extent, Log, Reader};
+use crate::error::Result;
+use crate::log::Nearness;
+
+impl Log for crate::log::Log {
+    fn append(&mut self, entries: &[&[u8]]) -> Result<()> {
+        self.append(entries).map(drop)
+    }
+
+    fn prepare(&mut self) -> Result<bool> {
+        self.prepare()
+    }
+
+    fn bytes(&self) -> u64 {
+        self.segments().map(|segment| segment.bytes).sum()
+    }
+
+    fn nearness(&self) -> Nearness {
+        self.nearness()
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.options().bytes_max.is_some()
+    }
+
+    fn overdraw(&mut self) {
+        self.overdraw();
+    }
+
+    fn cut(&self, extent: Extent) -> Cut {
+        let mut segments = self.segments();
+        let segment = match extent {
+            Extent::All => segments.last(),
+            Extent::Oldest => segments.nth(1),
+        };
+        let segment = segment.map_or(0, |segment| segment.number);
+        Cut { segment, sequence: self.first_sequence(segment) }
+    }
+
+    fn entry_bytes_max(&self) -> usize {
+        self.entry_bytes_max()
+    }
+
+    fn trim(&mut self, before: u64) -> Result<()> {
+        self.trim(before)
+    }
+
+    fn has_room(&self) -> bool {
+        self.has_room()
+    }
+
+    fn next_sequence(&self) -> u64 {
+        self.next_sequence()
+    }
+
+    fn reader(&self) -> Box<dyn Reader> {
+        Box::new(self.reader())
+    }
+
+    fn close(self: Box<Self>) -> Result<()> {
+        (*self).close()
+    }
+}
+
+impl Reader for crate::log::Reader {
+    fn read(&self, sequence: u64) -> Result<Option<Vec<u8>>> {
+        self.read(sequence)
+    }
+}
