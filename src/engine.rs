@@ -70,6 +70,9 @@ impl Default for EngineOptions {
 const LOCK_BUDGET: usize = 256;
 
 /// The job engine: a handle that is cheap to clone.
+///
+/// Once its log failed, what would change something is refused with `LogFailed`. What is on disk is still answered, and of
+/// a job of which something was lost `LogFailed`.
 #[derive(Clone)]
 pub struct Engine(Arc<Shared>);
 
@@ -166,7 +169,7 @@ impl Engine {
 
     fn accept(&self, job: NewJob) -> Result<(Submission, JobKey)> {
         let id = job.id.unwrap_or_else(JobId::mint);
-        self.command(|state, now, effects| {
+        self.change(|state, now, effects| {
             let submitted = state.core.submit(now, id, job, effects)?;
             Ok((state.submission(submitted), submitted.key))
         })
@@ -233,7 +236,7 @@ impl Engine {
     ///
     /// `JobNotFound`, `ResultExpired`, `IllegalState` if it ended otherwise.
     pub async fn cancel(&self, id: JobId, reason: &str, grace: Duration) -> Result<(JobState, u32)> {
-        let cancelled = self.command(|state, now, effects| {
+        let cancelled = self.change(|state, now, effects| {
             let key = state.core.cancel(now, id, reason, grace, effects)?;
             Ok((state.core.state(key), state.core.sequence(key)))
         })?;
@@ -263,7 +266,7 @@ impl Engine {
     ///
     /// `JobNotFound`, `ResultExpired`, `IllegalState` while the job has not ended.
     pub async fn delete(&self, id: JobId) -> Result<()> {
-        self.command(|state, _, effects| state.core.delete(id, effects))?;
+        self.change(|state, _, effects| state.core.delete(id, effects))?;
         self.durable().await
     }
 
@@ -273,7 +276,7 @@ impl Engine {
     ///
     /// `ResourceExhausted` if too many queues exist and this one does not.
     pub async fn pause_queue(&self, name: &str) -> Result<QueueView> {
-        let queue = self.command(|state, now, effects| {
+        let queue = self.change(|state, now, effects| {
             state.core.pause_queue(name, effects)?;
             state.core.queue(now, name)
         })?;
@@ -287,7 +290,7 @@ impl Engine {
     ///
     /// `QueueNotFound`.
     pub async fn resume_queue(&self, name: &str) -> Result<QueueView> {
-        let queue = self.command(|state, now, effects| {
+        let queue = self.change(|state, now, effects| {
             let before = state.core.queue(now, name)?;
             state.core.resume_queue(now, name, effects)?;
             Ok(state.core.queue(now, name).unwrap_or(QueueView { paused: false, ..before }))
@@ -305,7 +308,7 @@ impl Engine {
         let mut purged = 0;
         loop {
             let part =
-                self.command(|state, now, effects| state.core.purge_queue(now, name, LOCK_BUDGET, effects))?;
+                self.change(|state, now, effects| state.core.purge_queue(now, name, LOCK_BUDGET, effects))?;
             purged += part as u32;
             if part < LOCK_BUDGET {
                 self.durable().await?;
@@ -321,20 +324,22 @@ impl Engine {
     }
 
     fn end_attempt(&self, session: SessionKey, lease: LeaseId, end: AttemptEnd) -> Result<()> {
-        self.command(|state, now, effects| state.core.end_attempt(now, session, lease, end, effects))
+        self.change(|state, now, effects| state.core.end_attempt(now, session, lease, end, effects))
     }
 
     /// Ends attempts that nobody has to be told about: a lease that was lost meanwhile has been answered by Core.
     fn end_attempts(&self, session: SessionKey, ends: Vec<(LeaseId, AttemptEnd)>) {
-        self.command(|state, now, effects| {
+        // Once the log failed, how they end is not kept.
+        let _ = self.change(|state, now, effects| {
             for (lease, end) in ends {
                 let _ = state.core.end_attempt(now, session, lease, end, effects);
             }
+            Ok(())
         });
     }
 
     fn report(&self, session: SessionKey, lease: LeaseId, report: Report) -> Result<()> {
-        self.command(|state, now, effects| state.core.report(now, session, lease, report, effects))
+        self.change(|state, now, effects| state.core.report(now, session, lease, report, effects))
     }
 
     /// Takes no new jobs and starts no attempts from now on; watches of jobs that do not run end with `Draining`. Remote
@@ -369,6 +374,14 @@ impl Engine {
     /// Does what is due by the engine's clock; the ticker calls it. Only a manual clock needs it called by hand.
     pub fn tick(&self) {
         while self.command(|state, now, effects| state.core.tick(now, LOCK_BUDGET, effects)) {}
+    }
+
+    /// A command that changes what is kept: refused once the log failed, so that what is on disk is shown as it is.
+    fn change<T>(&self, apply: impl FnOnce(&mut State, Now, &mut Effects) -> Result<T>) -> Result<T> {
+        self.command(|state, now, effects| {
+            self.check_log()?;
+            apply(state, now, effects)
+        })
     }
 
     /// The one way of every command: lock, apply, sort the effects, unlock, deliver.

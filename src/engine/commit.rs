@@ -7,6 +7,7 @@ mod checkpoint;
 pub(super) mod codec;
 mod disk;
 mod entries;
+mod lost;
 pub(super) mod opening;
 mod reading;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use crate::log::Nearness;
 use checkpoint::Mark;
 pub(crate) use checkpoint::{Cut, Extent};
 use entries::Entries;
+use lost::{Lost, failed};
 pub(super) use reading::lost;
 use waiters::Waiters;
 
@@ -164,8 +166,8 @@ struct Queue {
     is_closed: bool,
     /// The log has room for little more than what gives back its oldest segment.
     is_tight: bool,
-    /// The writer is gone: what is queued is written by nobody.
-    is_over: bool,
+    /// Once the writer is gone: what it has not written, and what is recorded since then.
+    lost: Option<Lost>,
     /// Who waits for the queue to be taken.
     held: Vec<Waker>,
 }
@@ -214,9 +216,12 @@ impl Commit {
     pub(super) fn append(&self, core: &mut Core, now: Now, records: &[Record]) {
         let mut queue = self.shared.queue.lock();
         let (queued, before) = (self.shared.appended().0, queue.entries.len());
-        if !queue.is_over {
-            queue.entries.add(now, records, self.shared.entry_bytes_max);
-            self.tell_where(core, queued, queue.entries.after(before));
+        match &mut queue.lost {
+            Some(lost) => lost.add(now, records),
+            None => {
+                queue.entries.add(now, records, self.shared.entry_bytes_max);
+                self.tell_where(core, queued, queue.entries.after(before));
+            }
         }
         // Positions go on after the end, so that nothing recorded then is taken for durable.
         let added = (queue.entries.len() - before).max(1);
@@ -408,16 +413,6 @@ impl Engine {
         std::future::poll_fn(|context| self.poll_durable(position, context)).await
     }
 
-    /// Waits until the log has failed, or was closed: nothing becomes durable any more. For good without a log.
-    pub async fn log_failure(&self) -> Error {
-        let Some(commit) = &self.0.commit else { return std::future::pending().await };
-        let waiters = &commit.shared.waiters;
-        match std::future::poll_fn(|context| waiters.poll(Position(u64::MAX), context)).await {
-            Err(error) => error,
-            Ok(()) => std::future::pending().await,
-        }
-    }
-
     /// Ends the log in good order, once everything queued is written; blocks. Nothing becomes durable after it. Only the
     /// first call does anything.
     ///
@@ -427,12 +422,6 @@ impl Engine {
     pub fn close(&self) -> Result<()> {
         self.0.commit.as_ref().map_or(Ok(()), Commit::close)
     }
-}
-
-/// What callers are told; what happened is in the server's own log.
-fn failed() -> Error {
-    let message = "the server cannot write its log: nothing more is acknowledged before it is restarted";
-    Error::new(ErrorKind::LogFailed, message)
 }
 
 fn disk_full() -> Error {

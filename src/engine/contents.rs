@@ -15,13 +15,14 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `JobNotFound`, `ResultExpired`; `LogDamaged`, and `LogFailed` if the contents cannot be read.
+    /// `JobNotFound`, `ResultExpired`; `LogDamaged`, and `LogFailed` if the contents cannot be read or something of the job
+    /// was lost.
     pub(super) async fn look<T>(&self, id: JobId, read: impl Fn(&Core, JobKey) -> T) -> Result<T> {
         let mut found = None;
         loop {
             {
                 let core = &mut self.0.state.lock().core;
-                let key = core.find(id)?;
+                let key = self.find(core, id)?;
                 if core.place(key).is_none() {
                     return Ok(read(core, key));
                 }
@@ -41,7 +42,7 @@ impl Engine {
         loop {
             let place = {
                 let core = &self.0.state.lock().core;
-                core.place(core.find(id)?)
+                core.place(self.find(core, id)?)
             };
             let Some(place) = place else { return Ok(None) };
             // What is gone from there was written again, so it has another place.

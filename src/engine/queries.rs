@@ -11,7 +11,8 @@ use super::{Engine, LOCK_BUDGET};
 use crate::core::{Core, EndCounts, ListBounds, LogPlace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{
-    EventTypes, JobFilter, JobId, JobState, JobView, Outcome, QueueView, StateCounts, Timestamp, WaitReason,
+    EventTypes, JobFilter, JobId, JobState, JobView, Outcome, QueueView, StateCounts, StateSet, Timestamp,
+    WaitReason,
 };
 
 /// How many jobs a list looks at for one page, so that a filter that matches nothing still answers soon.
@@ -112,10 +113,15 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// With a log, if payloads count: `LogDamaged` and `LogFailed` if a job cannot be read back.
+    /// With a log, if payloads count: `LogDamaged` and `LogFailed` if a job cannot be read back. `LogFailed` if the log
+    /// failed and it is not known what of the page is on disk.
     pub async fn jobs(&self, filter: &JobFilter, before: Option<u64>, bounds: PageBounds) -> Result<JobPage> {
         let PageBounds { jobs: jobs_max, bytes: mut bytes_left, with_payloads } = bounds;
         let (mut jobs, mut cold) = (Vec::new(), Vec::new());
+        let has_failed = self.check_log().is_err();
+        // What a job's state is on disk is told by `check_list`.
+        let states = if has_failed { StateSet::ALL } else { filter.states };
+        let looked_for = JobFilter { states, ..filter.clone() };
         let mut next = Some(before.unwrap_or_else(|| self.0.state.lock().core.list_begin()));
         for _ in 0..LIST_BUDGET / LOCK_BUDGET {
             let Some(before) = next else { break };
@@ -126,7 +132,7 @@ impl Engine {
                 looks: LOCK_BUDGET,
                 begins_page: jobs.is_empty(),
             };
-            let part = self.0.state.lock().core.list(filter, before, bounds);
+            let part = self.0.state.lock().core.list(&looked_for, before, bounds);
             jobs.extend(part.jobs);
             cold.extend(part.cold);
             next = part.next;
@@ -134,6 +140,10 @@ impl Engine {
             if part.is_full {
                 break;
             }
+        }
+        if has_failed {
+            self.check_list(&mut jobs, filter.states)?;
+            cold.retain(|place| jobs.iter().any(|job| job.id == place.id));
         }
         self.complete(&mut jobs, cold).await?;
         Ok(JobPage { jobs, next })
@@ -164,9 +174,15 @@ impl Engine {
     }
 
     /// Queues after this name in the order of names, at most `limit`; and whether there are more.
-    pub fn queues(&self, after: &str, limit: usize) -> (Vec<QueueView>, bool) {
+    ///
+    /// # Errors
+    ///
+    /// With a log: `LogFailed` if it failed and it is not known which queues are paused on disk. What queues hold is
+    /// answered as it is in memory.
+    pub fn queues(&self, after: &str, limit: usize) -> Result<(Vec<QueueView>, bool)> {
         let state = self.0.state.lock();
-        state.core.queues(self.now(), after, limit)
+        self.check_queues()?;
+        Ok(state.core.queues(self.now(), after, limit))
     }
 
     /// What the engine is and holds.

@@ -8,7 +8,7 @@ use super::commit::Cut;
 /// The wall clock may be moved while somebody waits for it, so it is looked at this often.
 const WALL_CLOCK_LOOK: Duration = Duration::from_secs(1);
 
-/// Runs until the engine is stopped.
+/// Runs until the engine is stopped, or its log takes nothing more: what came due then would not be kept.
 pub(super) async fn run(engine: Engine) {
     loop {
         engine.tick();
@@ -16,9 +16,11 @@ pub(super) async fn run(engine: Engine) {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = engine.0.earlier.notified() => {}
-            cut = engine.checkpoint_due() => {
-                tokio::spawn(checkpoint(engine.clone(), cut));
-            }
+            cut = engine.checkpoint_due() => match cut {
+                Some(cut) => drop(tokio::spawn(checkpoint(engine.clone(), cut))),
+                // Nothing more comes of what they wait for.
+                None => return engine.command(|state, _, _| state.wake_all()),
+            },
         }
     }
 }
@@ -30,7 +32,7 @@ async fn checkpoint(engine: Engine, cut: Cut) {
 }
 
 impl Engine {
-    async fn checkpoint_due(&self) -> Cut {
+    async fn checkpoint_due(&self) -> Option<Cut> {
         match &self.0.commit {
             Some(commit) => commit.checkpoint_due().await,
             None => std::future::pending().await,

@@ -42,7 +42,7 @@ impl Watch {
     pub(super) fn open(engine: Engine, id: JobId, after_sequence: u32, types: EventTypes) -> Result<Self> {
         let (key, sequence) = {
             let state = engine.0.state.lock();
-            let key = state.core.find(id)?;
+            let key = engine.find(&state.core, id)?;
             (key, state.core.sequence(key))
         };
         if after_sequence > sequence {
@@ -72,7 +72,8 @@ impl Watch {
     ///
     /// # Errors
     ///
-    /// `JobNotFound` or `ResultExpired` if the job was removed, `Draining` if the server stops before the end.
+    /// `JobNotFound` or `ResultExpired` if the job was removed, `Draining` if the server stops before the end, `LogFailed`
+    /// if its log fails before.
     pub async fn next(&mut self) -> Result<Vec<WatchItem>> {
         poll_fn(|context| self.poll_next(context)).await
     }
@@ -95,6 +96,7 @@ impl Watch {
                 self.cold = read?.map(|found| Box::new(Cold::Read(found)));
             }
             let mut state = self.place.0.0.state.lock();
+            self.place.0.check_job(self.id)?;
             if !state.core.is_at(self.key, self.id) {
                 self.waker = None;
                 // An id that was deleted and submitted again is another job.
@@ -119,6 +121,8 @@ impl Watch {
         if state.stopped || (state.core.is_draining() && !runs_on) {
             return Poll::Ready(Err(stopped()));
         }
+        // Whatever comes next is not kept.
+        self.place.0.check_log()?;
         let State { core, observers, .. } = &mut *state;
         let observer = observers.of(core, self.key);
         self.waker = Some(observers.add_waker(observer, self.waker, context.waker()));

@@ -60,7 +60,7 @@ impl WorkerSession {
     pub(crate) fn connect(engine: &Engine, hello: &Hello) -> Result<(Self, Welcome)> {
         let outbox = Outbox::remote();
         let mut replaced = Vec::new();
-        let welcome = engine.command(|state, now, effects| {
+        let welcome = engine.change(|state, now, effects| {
             let welcome = state.core.connect(now, hello, effects)?;
             if let Some(before) = state.outboxes.insert(welcome.session, outbox.clone()) {
                 before.tell(&mut replaced, |orders| orders.cut = Some(Cut::Replaced));
@@ -162,7 +162,7 @@ impl LeaseCall {
     /// `ResourceExhausted`, `Draining`.
     pub(crate) fn open(engine: &Engine, spec: &SessionSpec, peer: Peer) -> Result<Self> {
         let outbox = Outbox::remote();
-        let key = engine.command(|state, now, effects| {
+        let key = engine.change(|state, now, effects| {
             let key = state.core.open_unary(now, spec, peer, effects)?;
             state.outboxes.insert(key, outbox.clone());
             Ok(key)
@@ -234,6 +234,6 @@ impl Engine {
     ///
     /// `WorkerNotFound`, `WorkerInServer`.
     pub async fn drain_workers(&self, id_or_name: &str, within: Duration) -> Result<Vec<WorkerView>> {
-        self.command(|state, now, effects| state.core.drain_workers(now, id_or_name, within, effects))
+        self.change(|state, now, effects| state.core.drain_workers(now, id_or_name, within, effects))
     }
 }

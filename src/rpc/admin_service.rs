@@ -40,7 +40,7 @@ impl AdminService for Api {
         if !page_token.is_empty() {
             QueueName::parse("page_token", &page_token).map_err(self.status())?;
         }
-        let (queues, more) = self.engine.queues(&page_token, page_size);
+        let (queues, more) = self.engine.queues(&page_token, page_size).map_err(self.status())?;
         let last = queues.last().filter(|_| more);
         let next_page_token = last.map(|queue| (*queue.name).to_owned()).unwrap_or_default();
         let queues = queues.iter().map(render::queue).collect();

@@ -1,5 +1,6 @@
 //! Nothing leaves the server before the records that caused it are on disk: answers wait here for their position. And
-//! nothing new is read while more waits for the disk than it takes: what is not read holds back whoever sends it.
+//! nothing new is read while more waits for the disk than it takes: what is not read holds back whoever sends it. Once
+//! the log failed, calls that only read go on: the engine shows them nothing that was lost. The others are refused.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -28,12 +29,26 @@ const STREAMING: [&str; 4] = [
 /// The calls whose requests go on coming after the first.
 const READING: [&str; 2] = ["/jobstream.v1.JobService/SubmitStream", "/jobstream.v1.WorkerService/Work"];
 
+/// The calls that change nothing.
+const LOOKING: [&str; 7] = [
+    "/jobstream.v1.JobService/GetResult",
+    "/jobstream.v1.JobService/WatchResult",
+    "/jobstream.v1.JobService/GetJob",
+    "/jobstream.v1.JobService/ListJobs",
+    "/jobstream.v1.AdminService/GetServerInfo",
+    "/jobstream.v1.AdminService/ListQueues",
+    "/jobstream.v1.AdminService/ListWorkers",
+];
+
 /// What holds back the answer to one call.
 pub(super) struct Gate {
     relay: Relay,
     is_streaming: bool,
+    is_looking: bool,
     /// Whether the call may begin.
     is_open: bool,
+    /// Whether the answer waits for nothing: the log had failed before the call began.
+    is_free: bool,
     /// The answer, and what it waits for.
     held: Option<(Position, Response<Body>)>,
 }
@@ -45,9 +60,15 @@ impl Gate {
         if !path.starts_with("/jobstream.v1.") {
             return (None, request);
         }
-        let (is_streaming, is_reading) = (STREAMING.contains(&path), READING.contains(&path));
-        let gate = Self { relay: relay.clone(), is_streaming, is_open: false, held: None };
-        let request = match is_reading {
+        let gate = Self {
+            relay: relay.clone(),
+            is_streaming: STREAMING.contains(&path),
+            is_looking: LOOKING.contains(&path),
+            is_open: false,
+            is_free: false,
+            held: None,
+        };
+        let request = match READING.contains(&path) {
             true => request.map(|inner| Body::new(HeldBody { engine: relay.engine().clone(), inner })),
             false => request,
         };
@@ -63,6 +84,13 @@ impl Gate {
         if !self.is_open {
             ready!(self.relay.engine().poll_room(context));
             self.is_open = true;
+            match self.relay.engine().check_log() {
+                Err(error) if !self.is_looking => return Poll::Ready(Ok(self.status(&error).into_http())),
+                log => self.is_free = log.is_err(),
+            }
+        }
+        if self.is_free {
+            return call.poll(context);
         }
         if self.held.is_none() {
             let answer = ready!(call.poll(context))?;
@@ -106,6 +134,9 @@ impl http_body::Body for HeldBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         ready!(self.engine.poll_room(context));
+        if let Err(error) = self.engine.check_log() {
+            return Poll::Ready(Some(Err(to_status(&error, self.engine.boot_id()))));
+        }
         Pin::new(&mut self.inner).poll_frame(context)
     }
 

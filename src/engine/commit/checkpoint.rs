@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::reading::lost;
 use super::writer::Batch;
-use super::{Commit, Log};
+use super::{Commit, Log, Position};
 use crate::core::{ImageBounds, LogPlace};
 use crate::engine::Engine;
 use crate::error::Result;
@@ -113,11 +113,15 @@ impl Commit {
         ImageBounds { jobs: PIECE_JOBS_MAX, bytes: bytes.min(PIECE_BYTES_MAX) }
     }
 
-    /// Waits until a checkpoint is due.
-    pub(in crate::engine) async fn checkpoint_due(&self) -> Cut {
+    /// Waits until a checkpoint is due; `None` once the log takes nothing more.
+    pub(in crate::engine) async fn checkpoint_due(&self) -> Option<Cut> {
         loop {
-            if let Some(cut) = self.shared.cut.lock().take() {
-                return cut;
+            if self.shared.waiters.now(Position(u64::MAX)).is_ready() {
+                return None;
+            }
+            let due = self.shared.cut.lock().take();
+            if due.is_some() {
+                return due;
             }
             self.shared.due.notified().await;
         }

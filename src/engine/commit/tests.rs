@@ -1,6 +1,7 @@
 //! What an engine does when its log fails, is full, or is slow.
 
 mod cold;
+mod lost;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -271,7 +272,8 @@ async fn a_checkpoint_keeps_every_job_and_forgets_what_came_before() {
     for id in &ids {
         assert_eq!(again.job(*id).await, engine.job(*id).await);
     }
-    assert!(again.queues("", 10).0.iter().any(|queue| &*queue.name == "held" && queue.paused));
+    let (queues, _) = again.queues("", 10).expect("they are kept");
+    assert!(queues.iter().any(|queue| &*queue.name == "held" && queue.paused));
 }
 
 /// An engine from what is on the disk.

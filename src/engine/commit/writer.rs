@@ -7,7 +7,7 @@ use parking_lot::MutexGuard;
 
 use super::checkpoint::{Mark, Pace};
 use super::entries::Entries;
-use super::{Log, Position, Queue, Shared, Takes, failed};
+use super::{Log, Lost, Position, Queue, Shared, Takes, failed};
 use crate::error::{ErrorKind, Result};
 use crate::log::Nearness;
 
@@ -36,13 +36,17 @@ pub(super) struct Batch {
 }
 
 /// Tells everyone that the writer is gone, when dropped.
-struct Farewell<'a>(&'a Shared);
+struct Farewell<'a> {
+    shared: &'a Shared,
+    /// The last that it took.
+    batch: Batch,
+}
 
 impl Shared {
     /// The writer's life.
     pub(super) fn write(&self, mut log: Box<dyn Log>) -> Result<()> {
-        let farewell = Farewell(self);
-        let ended = self.work(&mut *log);
+        let mut farewell = Farewell { shared: self, batch: Batch::default() };
+        let ended = self.work(&mut *log, &mut farewell.batch);
         if let Err(error) = &ended {
             tracing::error!(%error, "the log failed: nothing is acknowledged any more");
         }
@@ -50,15 +54,15 @@ impl Shared {
         ended.and_then(|()| log.close())
     }
 
-    fn work(&self, log: &mut dyn Log) -> Result<()> {
-        let (mut batch, mut pace) = (Batch::default(), Pace::of(log, self.checkpoint_bytes));
+    fn work(&self, log: &mut dyn Log, batch: &mut Batch) -> Result<()> {
+        let mut pace = Pace::of(log, self.checkpoint_bytes);
         let mut patience = Some(IDLE_AFTER);
         loop {
-            match self.next(&mut batch, patience) {
+            match self.next(batch, patience) {
                 Next::Write(position) => {
                     self.append(log, &batch.entries)?;
                     self.waiters.reach(position);
-                    pace.follow(&batch, log)?;
+                    pace.follow(batch, log)?;
                     patience = Some(IDLE_AFTER);
                 }
                 Next::Idle if log.prepare()? => patience = Some(Duration::ZERO),
@@ -172,14 +176,23 @@ impl Shared {
 
 impl Drop for Farewell<'_> {
     fn drop(&mut self) {
-        self.0.takes.store(Takes::Nothing as u8, Ordering::Relaxed);
+        let Self { shared, batch } = self;
+        shared.takes.store(Takes::Nothing as u8, Ordering::Relaxed);
         let (held, entries) = {
-            let mut queue = self.0.queue.lock();
-            queue.is_over = true;
+            let mut queue = shared.queue.lock();
+            let taken = Position(shared.appended().0 - queue.entries.len() as u64);
+            let mut lost = Lost::default();
+            if !shared.waiters.is_durable(taken) {
+                lost.add_entries(&batch.entries);
+            }
+            lost.add_entries(&queue.entries);
+            queue.lost = Some(lost);
+            queue.is_tight = false;
             (std::mem::take(&mut queue.held), std::mem::take(&mut queue.entries))
         };
         drop(entries);
-        self.0.waiters.fail(failed());
+        shared.waiters.fail(failed());
+        shared.due.notify_one();
         held.into_iter().for_each(std::task::Waker::wake);
     }
 }

@@ -273,7 +273,12 @@ impl Client {
             };
             if let Some(Message::Event(event)) = message.message {
                 is_over |= end_of(&event).is_some();
+                let before = after;
                 after = self.story(&id).sees(after, event);
+                if after <= before {
+                    // A breach, and what is out of order may have no end.
+                    break;
+                }
                 let mut notes = self.notes.borrow_mut();
                 let cursor = notes.cursors.entry(id.clone()).or_default();
                 *cursor = after.max(*cursor);
@@ -336,8 +341,11 @@ impl Client {
         let request = v1::WatchResultRequest { job_id, ..Default::default() };
         let mut stream = self.jobs.watch_result(request).await?.into_inner();
         let mut events = Vec::new();
-        while let Some(message) = stream.message().await? {
+        let (mut newest, mut is_in_order) = (0, true);
+        // What is out of order is a breach, and may have no end.
+        while is_in_order && let Some(message) = stream.message().await? {
             if let Some(Message::Event(event)) = message.message {
+                is_in_order = event.sequence > std::mem::replace(&mut newest, event.sequence);
                 events.push(event);
             }
         }
