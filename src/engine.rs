@@ -327,17 +327,6 @@ impl Engine {
         self.change(|state, now, effects| state.core.end_attempt(now, session, lease, end, effects))
     }
 
-    /// Ends attempts that nobody has to be told about: a lease that was lost meanwhile has been answered by Core.
-    fn end_attempts(&self, session: SessionKey, ends: Vec<(LeaseId, AttemptEnd)>) {
-        // Once the log failed, how they end is not kept.
-        let _ = self.change(|state, now, effects| {
-            for (lease, end) in ends {
-                let _ = state.core.end_attempt(now, session, lease, end, effects);
-            }
-            Ok(())
-        });
-    }
-
     fn report(&self, session: SessionKey, lease: LeaseId, report: Report) -> Result<()> {
         self.change(|state, now, effects| state.core.report(now, session, lease, report, effects))
     }

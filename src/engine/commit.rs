@@ -338,10 +338,7 @@ impl Engine {
     ///
     /// `LogFailed`.
     pub(crate) fn poll_durable(&self, position: Position, context: &Context<'_>) -> Poll<Result<()>> {
-        match &self.0.commit {
-            Some(commit) => commit.poll_durable(position, context),
-            None => Poll::Ready(Ok(())),
-        }
+        self.poll_durable_until(position, position, context)
     }
 
     /// [`Engine::poll_durable`] for many: until the first position is on disk, and the last one is asked for.
@@ -378,11 +375,10 @@ impl Engine {
         self.0.commit.as_ref().is_none_or(|commit| commit.shared.waiters.is_durable(position))
     }
 
-    /// Wakes once the position is on disk; never if the log fails before.
+    /// Wakes once the position is on disk, or never will be.
     pub(super) fn wake_durable(&self, position: Position, waker: Waker) {
-        match self.poll_durable(position, &Context::from_waker(&waker)) {
-            Poll::Ready(_) => waker.wake(),
-            Poll::Pending => {}
+        if self.poll_durable(position, &Context::from_waker(&waker)).is_ready() {
+            waker.wake();
         }
     }
 

@@ -9,7 +9,8 @@ use super::observers::{Observers, Wakers};
 use super::outcomes::OutcomeQueue;
 use super::session::{Cut, InlineHandler, Order, Orders, Outbox};
 use super::{Engine, Position, Submission};
-use crate::core::{Assignment, Core, Effect, Effects, SessionKey, Submitted};
+use crate::clock::Now;
+use crate::core::{Assignment, AttemptEnd, Core, Effect, Effects, LeaseId, SessionKey, Submitted};
 use crate::job::{JobState, Timestamp};
 
 /// Short handlers run on the thread that dispatched them, but at most this many for one command: the rest go to the
@@ -52,8 +53,8 @@ impl State {
         }
     }
 
-    /// Sorts what a command caused that is on disk once `position` is. Assignments and stops enter their session's outbox here, under the lock, so that a
-    /// stop never overtakes the assignment it is about.
+    /// Sorts what a command caused that is on disk once `position` is. Assignments and stops enter their session's outbox
+    /// here, under the lock, so that a stop never overtakes the assignment it is about.
     pub(super) fn sort(&mut self, effects: Effects, position: Position, may_run_inline: bool) -> Delivery {
         let mut delivery = Delivery::default();
         for effect in effects.items {
@@ -144,6 +145,18 @@ impl State {
         self.observers.add_outcome_waiter(observer, waiter);
     }
 
+    /// Ends attempts that nobody has to be told about: a lease that was lost meanwhile has been answered by Core.
+    pub(super) fn end_attempts(
+        &mut self,
+        now: Now,
+        ends: impl IntoIterator<Item = (SessionKey, LeaseId, AttemptEnd)>,
+        effects: &mut Effects,
+    ) {
+        for (session, lease, end) in ends {
+            let _ = self.core.end_attempt(now, session, lease, end, effects);
+        }
+    }
+
     /// Has everyone who waits look again.
     pub(super) fn wake_all(&mut self) {
         self.observers.wake_all();
@@ -177,10 +190,7 @@ impl Engine {
         let mut effects = Effects::default();
         let mut state = self.0.state.lock();
         let now = self.now();
-        for (session, lease, end) in ends {
-            // A lease that was lost meanwhile has been answered by Core; there is nobody else to tell.
-            let _ = state.core.end_attempt(now, session, lease, end, &mut effects);
-        }
+        state.end_attempts(now, ends, &mut effects);
         state.sort(effects, Position::default(), may_run_more)
     }
 

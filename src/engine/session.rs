@@ -173,8 +173,13 @@ impl Session {
             Order::Run(assignment) => Some(*assignment),
             Order::Stop(..) => None,
         });
-        let ends: Vec<_> = attempts.map(|assignment| (assignment.lease, inline(assignment))).collect();
-        self.engine.end_attempts(self.key, ends);
+        let ends: Vec<_> =
+            attempts.map(|assignment| (self.key, assignment.lease, inline(assignment))).collect();
+        // Once the log failed, how they end is not kept.
+        let _ = self.engine.change(|state, now, effects| {
+            state.end_attempts(now, ends, effects);
+            Ok(())
+        });
     }
 
     /// An attempt runs only if its beginning is kept.
