@@ -161,6 +161,7 @@ class Command:
         self.answer = None
         self.answered = threading.Event()
         self.queue = queue.SimpleQueue()
+        self.passed = []
 
     def take(self, answer):
         if "event" in answer:
@@ -207,11 +208,12 @@ class Command:
         return event
 
     def event(self, patience=PATIENCE, **fields):
-        """The next event with these values; those before it are dropped."""
+        """The next event with these values; those before it are set aside in `passed`."""
         until = time.monotonic() + patience
         while event := self.next_event(max(0.0, until - time.monotonic())):
             if fields.items() <= event.items():
                 return event
+            self.passed.append(event)
         self.agent.fail(f"{self} ended with {self.answer} before an event with {fields}")
 
     def events(self, patience=PATIENCE):
@@ -250,10 +252,19 @@ class Work:
         self.command.event(type="connected")
 
     def wait_started(self, job_id, **fields):
-        return self.command.event(type="started", job_id=job_id, **fields)
+        return self.told(type="started", job_id=job_id, **fields)
 
     def wait_cancelled(self, job_id):
-        return self.command.event(type="cancelled", job_id=job_id)
+        return self.told(type="cancelled", job_id=job_id)
+
+    def told(self, **fields):
+        """An event with these values, once. Handlers run side by side: what one tells may come before or after what
+        another does."""
+        passed = self.command.passed
+        for at, event in enumerate(passed):
+            if fields.items() <= event.items():
+                return passed.pop(at)
+        return self.command.event(**fields)
 
     def hold(self, behaviour="hold", **options):
         """Submits a job that stays at work until it is released, and waits until the server knows that it is."""
