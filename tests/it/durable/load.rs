@@ -229,14 +229,31 @@ impl Client {
         let jobs: Vec<_> = (0..BATCH).map(|_| self.spec()).collect();
         let ids: Vec<_> = jobs.iter().map(|job| job.job_id.clone()).collect();
         let request = v1::BatchSubmitRequest { jobs, atomic: self.random.random() };
-        while let Err(status) = self.jobs.batch_submit(request.clone()).await {
-            assert_ne!(status.code(), Code::InvalidArgument, "{status}");
+        while !self.try_batch(&request).await {
             self.pause().await;
         }
         for id in ids {
-            self.journal.story(&id).is_acknowledged = true;
             self.get(&id).await;
         }
+    }
+
+    /// Whether every job of the batch was accepted.
+    async fn try_batch(&mut self, request: &v1::BatchSubmitRequest) -> bool {
+        let results = match self.jobs.batch_submit(request.clone()).await {
+            Ok(answer) => answer.into_inner().results,
+            Err(status) => {
+                assert_ne!(status.code(), Code::InvalidArgument, "{status}");
+                return false;
+            }
+        };
+        let mut is_whole = true;
+        for result in results {
+            match result.result {
+                Some(Submitted::Submitted(job)) => self.journal.story(&job.job_id).is_acknowledged = true,
+                _ => is_whole = false,
+            }
+        }
+        is_whole
     }
 
     async fn stream(&mut self) -> Result<(), Status> {
