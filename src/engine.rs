@@ -11,6 +11,7 @@ mod outcomes;
 mod queries;
 mod session;
 mod ticker;
+mod turn;
 mod watch;
 mod workers;
 
@@ -41,6 +42,7 @@ pub(crate) use outcomes::{EndedJob, OutcomeQueue};
 pub use queries::{EngineInfo, JobPage, PageBounds, ResultView};
 pub(crate) use session::{Cut, Orders};
 pub use session::{InlineHandler, Order, Reporter, Session};
+pub(crate) use turn::{Turn, TurnTaker, take_turns_here};
 pub use watch::Watch;
 pub(crate) use workers::{Attempted, Frame, LeaseCall, News, Refusal, WorkerSession};
 
@@ -134,6 +136,11 @@ impl Engine {
     fn ticking(self) -> Self {
         tokio::spawn(ticker::run(self.clone()));
         self
+    }
+
+    /// Whether both are handles of one engine.
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// The bounds in force.

@@ -17,7 +17,7 @@ mod writer;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 
@@ -130,6 +130,8 @@ struct Shared {
     queue: Mutex<Queue>,
     /// How many entries were ever queued; changed under the queue's lock.
     appended: AtomicU64,
+    /// Whether the queue has no room; changed under its lock.
+    is_crowded: AtomicBool,
     /// Told when there is something to write, or nothing more comes.
     queued: Condvar,
     waiters: Waiters,
@@ -195,6 +197,7 @@ impl Commit {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             appended: AtomicU64::new(0),
+            is_crowded: AtomicBool::new(false),
             queued: Condvar::new(),
             waiters: Waiters::default(),
             takes: AtomicU8::new(Takes::All as u8),
@@ -226,6 +229,7 @@ impl Commit {
         // Positions go on after the end, so that nothing recorded then is taken for durable.
         let added = (queue.entries.len() - before).max(1);
         self.shared.appended.fetch_add(added as u64, Ordering::Relaxed);
+        self.shared.look_for_room(&queue);
         if queue.is_asleep || queue.entries.bytes() > UNASKED_BYTES_MAX {
             self.shared.queued.notify_one();
         }
@@ -256,11 +260,14 @@ impl Commit {
 
     /// Whether less than [`QUEUE_BYTES_MAX`] is queued, and the log is not too close to its bound.
     fn has_room(&self) -> bool {
-        self.shared.queue.lock().has_room()
+        !self.shared.is_crowded.load(Ordering::Relaxed)
     }
 
     /// Waits until it has room.
     pub(super) fn poll_room(&self, context: &Context<'_>) -> Poll<()> {
+        if self.has_room() {
+            return Poll::Ready(());
+        }
         let mut queue = self.shared.queue.lock();
         if queue.has_room() {
             return Poll::Ready(());
@@ -313,6 +320,10 @@ impl Shared {
             queue.asked = position;
             self.queued.notify_one();
         }
+    }
+
+    fn look_for_room(&self, queue: &Queue) {
+        self.is_crowded.store(!queue.has_room(), Ordering::Relaxed);
     }
 
     fn takes(&self) -> Takes {

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use super::observers::{Observers, Wakers};
 use super::outcomes::OutcomeQueue;
-use super::session::{Cut, InlineHandler, Order, Orders, Outbox};
+use super::session::{Cut, Inline, Order, Orders, Outbox};
 use super::{Engine, Position, Submission};
 use crate::clock::Now;
 use crate::core::{Assignment, AttemptEnd, Core, Effect, Effects, LeaseId, SessionKey, Submitted};
@@ -36,7 +36,7 @@ pub(super) struct Delivery {
     wakers: Vec<Wakers>,
     outboxes: Vec<Arc<Outbox>>,
     queues: Vec<Arc<OutcomeQueue>>,
-    inline: Vec<(SessionKey, InlineHandler, Assignment)>,
+    inline: Vec<(Inline, Assignment)>,
     ticker: bool,
     idle: bool,
 }
@@ -115,7 +115,7 @@ impl State {
         let Some(outbox) = self.outboxes.get(&session) else { return };
         match &outbox.inline {
             Some(inline) if may_run_inline && delivery.inline.len() < INLINE_RUNS_MAX => {
-                delivery.inline.push((session, inline.clone(), assignment));
+                delivery.inline.push((inline.clone(), assignment));
             }
             _ => outbox.tell(&mut delivery.outboxes, |orders| {
                 orders.push(Order::Run(Box::new(assignment)), position);
@@ -178,14 +178,10 @@ impl Engine {
         }
     }
 
-    fn run_inline(
-        &self,
-        attempts: Vec<(SessionKey, InlineHandler, Assignment)>,
-        may_run_more: bool,
-    ) -> Delivery {
+    fn run_inline(&self, attempts: Vec<(Inline, Assignment)>, may_run_more: bool) -> Delivery {
         let ends: Vec<_> = attempts
             .into_iter()
-            .map(|(session, handler, assignment)| (session, assignment.lease, handler(assignment)))
+            .map(|(inline, assignment)| (inline.session, assignment.lease, (inline.handler)(assignment)))
             .collect();
         let mut effects = Effects::default();
         let mut state = self.0.state.lock();

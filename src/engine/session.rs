@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use parking_lot::Mutex;
 
+use super::turn::Turn;
 use super::{Engine, Position};
 use crate::core::{Assignment, AttemptEnd, Drain, LeaseId, Report, SessionKey, SessionSpec, Stop};
 use crate::error::Result;
@@ -28,9 +29,16 @@ pub enum Order {
 /// one cancel and one revoke.
 pub(super) struct Outbox {
     state: Mutex<Orders>,
-    pub(super) inline: Option<InlineHandler>,
+    pub(super) inline: Option<Inline>,
     /// Whether the worker is in the server: others hear nothing before it is on disk.
     is_local: bool,
+}
+
+/// A short handler, and the session whose attempts it runs.
+#[derive(Clone)]
+pub(super) struct Inline {
+    pub(super) session: SessionKey,
+    pub(super) handler: InlineHandler,
 }
 
 /// What a session is told beside its orders, and who waits for it.
@@ -44,6 +52,10 @@ pub(crate) struct Orders {
     /// When the orders are on disk: the position for which so many of them wait, in order.
     kept_at: VecDeque<(Position, usize)>,
     waker: Option<Waker>,
+    /// How many threads run what they took.
+    at_work: usize,
+    /// Whether who waits wants to know when no thread does any more.
+    awaits_rest: bool,
 }
 
 /// Why a session's worker no longer gets its orders.
@@ -75,11 +87,41 @@ impl Orders {
         let rest = self.orders.split_off(count);
         (std::mem::replace(&mut self.orders, rest), self.kept_at.front().map(|(position, _)| *position))
     }
+
+    /// [`Orders::take_kept`] for a thread that runs them at once.
+    fn begin_kept(&mut self, is_kept: impl Fn(Position) -> bool) -> (VecDeque<Order>, Option<Position>) {
+        self.at_work += 1;
+        self.take_kept(is_kept)
+    }
+
+    /// The thread has run them. Answers who waits for that.
+    fn end_kept(&mut self) -> Option<Waker> {
+        self.at_work -= 1;
+        let is_awaited = self.at_work == 0 && std::mem::take(&mut self.awaits_rest);
+        self.waker.take_if(|_| is_awaited)
+    }
+}
+
+impl Inline {
+    /// Runs attempts and ends all of them at once. Whoever would be stopped has ended by then.
+    fn run(&self, engine: &Engine, orders: VecDeque<Order>) {
+        let mut ends = Vec::with_capacity(orders.len());
+        for order in orders {
+            if let Order::Run(assignment) = order {
+                ends.push((self.session, assignment.lease, (self.handler)(*assignment)));
+            }
+        }
+        // Once the log failed, how they end is not kept.
+        let _ = engine.change(|state, now, effects| {
+            state.end_attempts(now, ends, effects);
+            Ok(())
+        });
+    }
 }
 
 impl Outbox {
     /// Of a worker in the server.
-    fn local(inline: Option<InlineHandler>) -> Arc<Self> {
+    fn local(inline: Option<Inline>) -> Arc<Self> {
         Arc::new(Self { state: Mutex::default(), inline, is_local: true })
     }
 
@@ -98,15 +140,38 @@ impl Outbox {
     }
 
     /// Wakes who waits for news; a worker in the server only once it may begin what it is told.
-    pub(super) fn announce(&self, engine: &Engine) {
-        let (waker, position) = {
-            let mut state = self.state.lock();
-            let first = state.kept_at.front().filter(|_| self.is_local).map(|(position, _)| *position);
-            (state.waker.take(), first.unwrap_or_default())
+    pub(super) fn announce(self: &Arc<Self>, engine: &Engine) {
+        let first = {
+            let state = self.state.lock();
+            state.kept_at.front().filter(|_| self.is_local).map(|(position, _)| *position).unwrap_or_default()
         };
-        if let Some(waker) = waker {
-            engine.wake_durable(position, waker);
+        if self.inline.is_some() && Turn::leave(engine, self, first) {
+            return;
         }
+        let waker = self.state.lock().waker.take();
+        if let Some(waker) = waker {
+            engine.wake_durable(first, waker);
+        }
+    }
+
+    /// Wakes who waits for news.
+    pub(super) fn wake(&self) {
+        let waker = self.state.lock().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Runs the attempts that are on disk and ends all of them at once; answers what the rest waits for.
+    pub(super) fn run_kept(&self, engine: &Engine) -> Option<Position> {
+        let inline = self.inline.as_ref()?;
+        let (orders, awaited) = self.state.lock().begin_kept(|position| engine.is_kept(position));
+        inline.run(engine, orders);
+        let waker = self.state.lock().end_kept();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        awaited
     }
 
     /// Everything told since the last call; the caller is woken when there is something if there is nothing now.
@@ -145,11 +210,11 @@ pub struct Reporter {
 
 impl Session {
     pub(super) fn open(engine: Engine, spec: &SessionSpec, inline: Option<InlineHandler>) -> Self {
-        let outbox = Outbox::local(inline);
-        let key = engine.command(|state, now, effects| {
-            let key = state.core.open_session(now, spec, effects);
-            state.outboxes.insert(key, outbox.clone());
-            key
+        let (key, outbox) = engine.command(|state, now, effects| {
+            let session = state.core.open_session(now, spec, effects);
+            let outbox = Outbox::local(inline.map(|handler| Inline { session, handler }));
+            state.outboxes.insert(session, outbox.clone());
+            (session, outbox)
         });
         Self { engine, key, outbox }
     }
@@ -160,26 +225,11 @@ impl Session {
     pub async fn orders(&mut self) -> VecDeque<Order> {
         loop {
             let orders = poll_fn(|context| self.poll_orders(context)).await;
-            let Some(inline) = self.outbox.inline.clone() else { return orders };
-            self.run_inline(&inline, orders);
+            let Some(inline) = &self.outbox.inline else { return orders };
+            inline.run(&self.engine, orders);
             // What they caused may be as much again, and others want to run as well.
             tokio::task::yield_now().await;
         }
-    }
-
-    /// Runs attempts and ends all of them at once. Whoever would be stopped has ended by then.
-    fn run_inline(&self, inline: &InlineHandler, orders: VecDeque<Order>) {
-        let attempts = orders.into_iter().filter_map(|order| match order {
-            Order::Run(assignment) => Some(*assignment),
-            Order::Stop(..) => None,
-        });
-        let ends: Vec<_> =
-            attempts.map(|assignment| (self.key, assignment.lease, inline(assignment))).collect();
-        // Once the log failed, how they end is not kept.
-        let _ = self.engine.change(|state, now, effects| {
-            state.end_attempts(now, ends, effects);
-            Ok(())
-        });
     }
 
     /// An attempt runs only if its beginning is kept.
@@ -201,9 +251,11 @@ impl Session {
         }
     }
 
-    /// Whether orders were given that are not on disk yet.
+    /// Whether orders were given that are not on disk yet, or run where they were given.
     pub(crate) fn is_holding(&self) -> bool {
-        !self.outbox.state.lock().orders.is_empty()
+        let mut state = self.outbox.state.lock();
+        state.awaits_rest = state.at_work > 0;
+        state.awaits_rest || !state.orders.is_empty()
     }
 
     /// For reporting from the tasks that run the attempts.

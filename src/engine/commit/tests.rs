@@ -2,6 +2,7 @@
 
 mod cold;
 mod lost;
+mod turns;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;

@@ -101,6 +101,7 @@ impl Shared {
         }
         std::mem::swap(&mut queue.entries, &mut batch.entries);
         std::mem::swap(&mut queue.marks, &mut batch.marks);
+        self.look_for_room(&queue);
         let (held, position) = (std::mem::take(&mut queue.held), self.appended());
         drop(queue);
         held.into_iter().for_each(std::task::Waker::wake);
@@ -155,6 +156,7 @@ impl Shared {
         let held = {
             let mut queue = self.queue.lock();
             let was_tight = std::mem::replace(&mut queue.is_tight, is_tight);
+            self.look_for_room(&queue);
             if was_tight && !is_tight { std::mem::take(&mut queue.held) } else { Vec::new() }
         };
         held.into_iter().for_each(std::task::Waker::wake);
@@ -188,7 +190,9 @@ impl Drop for Farewell<'_> {
             lost.add_entries(&queue.entries);
             queue.lost = Some(lost);
             queue.is_tight = false;
-            (std::mem::take(&mut queue.held), std::mem::take(&mut queue.entries))
+            let left = (std::mem::take(&mut queue.held), std::mem::take(&mut queue.entries));
+            shared.look_for_room(&queue);
+            left
         };
         drop(entries);
         shared.waiters.fail(failed());

@@ -1,0 +1,58 @@
+//! Inline attempts that wait for the disk run where they were dispatched, if a server's thread did that: its answers wait
+//! for the same sync, and one wake-up serves both. Elsewhere the worker's own task runs them.
+
+use std::cell::RefCell;
+use std::sync::{Arc, Weak};
+
+use super::session::Outbox;
+use super::{Engine, Position};
+
+thread_local! {
+    static HERE: RefCell<Option<Weak<dyn TurnTaker>>> = const { RefCell::new(None) };
+}
+
+/// What runs the attempts that this thread dispatches.
+pub(crate) trait TurnTaker: Send + Sync {
+    /// Whose attempts it runs.
+    fn engine(&self) -> &Engine;
+
+    /// Runs the turn once the position is on disk. One that is dropped instead goes to the worker's own task.
+    fn take(self: Arc<Self>, position: Position, turn: Turn);
+}
+
+/// The right and the duty to run what one session was told.
+pub(crate) struct Turn {
+    outbox: Arc<Outbox>,
+    is_over: bool,
+}
+
+/// Lets it run what the present thread dispatches from now on.
+pub(crate) fn take_turns_here(taker: Weak<dyn TurnTaker>) {
+    HERE.set(Some(taker));
+}
+
+impl Turn {
+    /// Has the session's attempts run on this thread. Answers whether they will be.
+    pub(super) fn leave(engine: &Engine, outbox: &Arc<Outbox>, position: Position) -> bool {
+        let taker = HERE.with_borrow(|here| here.as_ref().and_then(Weak::upgrade));
+        let Some(taker) = taker.filter(|taker| taker.engine().is(engine)) else { return false };
+        taker.take(position, Self { outbox: outbox.clone(), is_over: false });
+        true
+    }
+
+    /// Runs what is on disk. Answers what the rest waits for.
+    pub(crate) fn run(mut self, engine: &Engine) -> Option<(Position, Self)> {
+        let rest = self.outbox.run_kept(engine);
+        self.is_over = rest.is_none();
+        // Once the log failed, the rest never is.
+        rest.filter(|_| engine.check_log().is_ok()).map(|position| (position, self))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.outbox.wake();
+        }
+    }
+}
