@@ -306,8 +306,11 @@ impl Sessions {
 
     /// Of these groups, the one to be given the next job: it has a free slot and was given one longest ago.
     pub(super) fn next_in_turn(&self, groups: &[GroupKey]) -> Option<GroupKey> {
-        let free = groups.iter().copied().filter(|group| self.group(*group).has_free_slot());
-        free.min_by_key(|group| self.group(*group).given)
+        let free = groups.iter().filter_map(|key| {
+            let group = self.group(*key);
+            group.has_free_slot().then_some((group.given, *key))
+        });
+        free.min().map(|(_, key)| key)
     }
 
     /// Every session, oldest first.

@@ -1,5 +1,6 @@
 //! Outcomes on their way to a submit stream: one queue a stream, bounded by the stream's window.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
@@ -23,7 +24,7 @@ pub(crate) struct OutcomeQueue(Mutex<Queue>);
 
 #[derive(Default)]
 struct Queue {
-    ended: Vec<EndedJob>,
+    ended: VecDeque<EndedJob>,
     /// Why an outcome cannot be told, if one cannot.
     failure: Option<Error>,
     waker: Option<Waker>,
@@ -42,14 +43,15 @@ impl OutcomeQueue {
         OutcomeWaiter { queue: self.clone(), id, batch, index }
     }
 
-    /// Everything that ended since the last call; keeps the waker for what ends later.
-    pub(crate) fn take(&self, context: &Context<'_>) -> Vec<EndedJob> {
+    /// Puts everything that ended since the last call where nothing is left; keeps the waker for what ends later.
+    pub(crate) fn take(&self, context: &Context<'_>, ended: &mut VecDeque<EndedJob>) {
         let mut queue = self.0.lock();
         match &mut queue.waker {
             Some(waker) => waker.clone_from(context.waker()),
             None => queue.waker = Some(context.waker().clone()),
         }
-        std::mem::take(&mut queue.ended)
+        // Both keep the memory they once took.
+        std::mem::swap(&mut queue.ended, ended);
     }
 
     /// Why an outcome cannot be told, if one cannot.
@@ -69,7 +71,7 @@ impl OutcomeQueue {
 impl OutcomeWaiter {
     pub(super) fn tell(self, outcome: Outcome) -> Arc<OutcomeQueue> {
         let Self { queue, id, batch, index } = self;
-        queue.0.lock().ended.push(EndedJob { id, batch, index, outcome });
+        queue.0.lock().ended.push_back(EndedJob { id, batch, index, outcome });
         queue
     }
 

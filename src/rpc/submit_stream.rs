@@ -1,5 +1,6 @@
 //! The fast lane: batches of jobs in, acknowledgements and outcomes out, coalesced into as few messages as possible.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,7 +22,9 @@ use crate::proto::{parse, render, v1};
 const WINDOW_JOBS: u32 = 65_536;
 /// Bytes after which an answer takes nothing more. With the largest batch of refusals or outcome on top it stays below
 /// the 4 MiB that clients read by default.
-const ANSWER_BYTES_MAX: usize = 1 << 20;
+const ANSWER_BYTES_MAX: usize = 32 << 10;
+/// Small outcomes that fit into an answer, roughly.
+const ANSWER_ENDS: usize = ANSWER_BYTES_MAX / 64;
 
 /// Answers of one submit stream.
 pub(crate) struct AckStream {
@@ -29,7 +32,7 @@ pub(crate) struct AckStream {
     requests: Streaming<v1::SubmitStreamRequest>,
     outcomes: Arc<OutcomeQueue>,
     /// Ended jobs that did not fit the last answer.
-    ended: std::vec::IntoIter<EndedJob>,
+    ended: VecDeque<EndedJob>,
     /// The first of them, if it was looked at.
     next_end: Option<v1::JobEnd>,
     /// Jobs whose outcome was not sent yet.
@@ -54,7 +57,7 @@ impl AckStream {
             api,
             requests,
             outcomes: Arc::default(),
-            ended: Vec::new().into_iter(),
+            ended: VecDeque::new(),
             next_end: None,
             waiting: 0,
             closing: closing.map(|closing| Box::pin(closing.cancelled_owned())),
@@ -107,10 +110,11 @@ impl AckStream {
 
     /// Adds the jobs that ended, as many as fit beside this many bytes.
     fn tell_ends(&mut self, context: &Context<'_>, mut bytes: usize, answer: &mut v1::SubmitStreamResponse) {
-        if self.next_end.is_none() && self.ended.as_slice().is_empty() {
-            self.ended = self.outcomes.take(context).into_iter();
+        if self.next_end.is_none() && self.ended.is_empty() {
+            self.outcomes.take(context, &mut self.ended);
         }
-        while let Some(end) = self.next_end.take().or_else(|| self.ended.next().map(job_end)) {
+        answer.outcomes.reserve(self.ended.len().min(ANSWER_ENDS));
+        while let Some(end) = self.next_end.take().or_else(|| self.ended.pop_front().map(job_end)) {
             let end_bytes = end.encoded_len();
             if bytes > 0 && bytes + end_bytes > ANSWER_BYTES_MAX {
                 self.next_end = Some(end);

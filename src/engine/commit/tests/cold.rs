@@ -88,11 +88,12 @@ async fn a_job_that_is_known_tells_its_outcome_and_can_be_tried_again() {
     let queue = Arc::<OutcomeQueue>::default();
     let answers = engine.submit_each(vec![Ok(again)], Some((&queue, 5)));
     assert!(answers[0].as_ref().expect("it is known").existing);
-    let told = std::future::poll_fn(|context| match queue.take(context) {
-        told if told.is_empty() => Poll::Pending,
-        told => Poll::Ready(told),
+    let mut told = std::collections::VecDeque::new();
+    let is_told = std::future::poll_fn(|context| {
+        queue.take(context, &mut told);
+        if told.is_empty() { Poll::Pending } else { Poll::Ready(()) }
     });
-    let told = timeout(PATIENCE, told).await.expect("it is told");
+    timeout(PATIENCE, is_told).await.expect("it is told");
     assert_eq!((told[0].id, told[0].batch, told[0].index), (id, 5, 0));
     assert_eq!(Some(&told[0].outcome), engine.job(id).await.expect("it is there").outcome.as_ref());
     let retried = engine.retry(id, |_| ()).await.expect("it has ended").id;
@@ -159,9 +160,11 @@ async fn what_cannot_be_read_fails_that_call_alone() {
     let queue = Arc::<OutcomeQueue>::default();
     let again = NewJob { id: Some(lost), ..job(payload(1).bytes) };
     engine.submit_each(vec![Ok(again)], Some((&queue, 0)));
-    let failure = std::future::poll_fn(|context| match (queue.take(context), queue.failure()) {
-        (_, None) => Poll::Pending,
-        (_, Some(error)) => Poll::Ready(error),
+    let mut told = std::collections::VecDeque::new();
+    let failure = std::future::poll_fn(|context| {
+        queue.take(context, &mut told);
+        assert!(told.is_empty(), "{told:?}");
+        queue.failure().map_or(Poll::Pending, Poll::Ready)
     });
     assert!(is_lost(&timeout(PATIENCE, failure).await.expect("it is told")));
     // Nothing is forgotten as long as a job cannot be written again.
