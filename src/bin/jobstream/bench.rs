@@ -168,13 +168,13 @@ impl Bench {
         Ok(report)
     }
 
-    /// What was asked for, each echo once and first.
+    /// What was asked for, each once and behind what it is compared with.
     fn probes(&self) -> Vec<Probe> {
         let all = Scenario::value_variants();
         let wanted = if self.scenarios.is_empty() { all } else { &self.scenarios[..] };
-        let wanted: Vec<_> = wanted.iter().flat_map(|scenario| scenario.probes()).collect();
+        let wanted = wanted.iter().flat_map(|scenario| scenario.probes());
         let mut probes = Vec::new();
-        for probe in wanted.iter().flat_map(|probe| probe.echoes()).chain(wanted.iter().copied()) {
+        for probe in wanted.flat_map(|probe| probe.beside().into_iter().chain([probe])) {
             if !probes.contains(&probe) {
                 probes.push(probe);
             }

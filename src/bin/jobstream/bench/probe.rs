@@ -49,6 +49,7 @@ pub(super) enum Probe {
 pub(super) enum OnDisk {
     Submit,
     SubmitAlone,
+    Enqueue,
     /// SubmitStream, this many jobs a message.
     Stream(u32),
 }
@@ -59,6 +60,7 @@ impl OnDisk {
         match self {
             Self::Submit => Probe::Submit,
             Self::SubmitAlone => Probe::SubmitAlone,
+            Self::Enqueue => Probe::Enqueue,
             Self::Stream(jobs) => Probe::Stream(jobs),
         }
     }
@@ -74,8 +76,9 @@ impl Scenario {
             Self::SubmitStream => vec![Probe::Stream(1), Probe::Stream(100)],
             Self::Remote => vec![Probe::Stream(100), Probe::RemoteStream(100)],
             Self::Durable => {
-                let on_disk = [OnDisk::Submit, OnDisk::SubmitAlone, OnDisk::Stream(1), OnDisk::Stream(100)];
-                on_disk.into_iter().flat_map(|probe| [probe.in_memory(), Probe::Durable(probe)]).collect()
+                let calls = [OnDisk::Submit, OnDisk::SubmitAlone, OnDisk::Enqueue];
+                let on_disk = calls.into_iter().chain([OnDisk::Stream(1), OnDisk::Stream(100)]);
+                on_disk.flat_map(|probe| [probe.in_memory(), Probe::Durable(probe)]).collect()
             }
             Self::Restart => vec![Probe::Start, Probe::Restart],
             Self::Watch => vec![Probe::Watch, Probe::WatchIdle],
@@ -109,8 +112,8 @@ impl Probe {
         }
     }
 
-    /// The echoes it is compared with: on our runtime layout, and on tonic's own server.
-    pub(super) fn echoes(self) -> Vec<Self> {
+    /// What it is compared with: echoes on our runtime layout and on tonic's own server, or the same in memory.
+    pub(super) fn beside(self) -> Vec<Self> {
         let both = |echo: fn(ServerKind) -> Self| vec![echo(ServerKind::Echo), echo(ServerKind::EchoStock)];
         match self {
             Self::Echo(_) | Self::EchoAlone(_) | Self::EchoIdle(_) | Self::Memory => Vec::new(),
@@ -118,9 +121,14 @@ impl Probe {
             Self::Submit | Self::Enqueue | Self::Run | Self::Watch => both(Self::Echo),
             Self::Stream(_) | Self::RemoteStream(_) => both(Self::Echo),
             Self::RunAlone | Self::SubmitAlone => both(Self::EchoAlone),
-            Self::Durable(probe) => probe.in_memory().echoes(),
+            Self::Durable(probe) => vec![probe.in_memory()],
             Self::WatchIdle => both(Self::EchoIdle),
         }
+    }
+
+    /// Whether it is measured with a log on disk.
+    pub(super) fn is_on_disk(self) -> bool {
+        matches!(self, Self::Durable(_))
     }
 
     /// Whether its rate and CPU are of interest.

@@ -41,14 +41,14 @@ struct Row {
     p50_micros: Option<Spread>,
     p99_micros: Option<Spread>,
     bytes: Option<Spread>,
-    /// Against the echo on our runtime layout, then on tonic's own server.
+    /// Against what it is measured beside.
     ratios: Vec<Ratios>,
 }
 
-/// A probe divided by an echo, round by round.
+/// A probe divided by another, round by round.
 #[derive(Debug, Serialize)]
 struct Ratios {
-    echo: String,
+    divided_by: String,
     rate: Option<Spread>,
     cpu: Option<Spread>,
     p50: Option<Spread>,
@@ -76,24 +76,29 @@ impl Report {
             p50_micros: latency(0.5),
             p99_micros: latency(0.99),
             bytes: Spread::of(samples.iter().filter_map(|sample| probe.bytes_each(sample))),
-            ratios: probe.echoes().into_iter().filter_map(|echo| self.ratios(probe, samples, echo)).collect(),
+            ratios: probe
+                .beside()
+                .into_iter()
+                .filter_map(|other| self.ratios(probe, samples, other))
+                .collect(),
         }
     }
 
-    fn ratios(&self, probe: Probe, samples: &[Sample], echo: Probe) -> Option<Ratios> {
-        let (_, echoes) = self.rounds.iter().find(|(other, _)| *other == echo)?;
+    fn ratios(&self, probe: Probe, samples: &[Sample], beside: Probe) -> Option<Ratios> {
+        let (_, others) = self.rounds.iter().find(|(other, _)| *other == beside)?;
         let divided = |figure: &dyn Fn(Probe, &Sample) -> Option<f64>| {
-            let pairs = samples.iter().zip(echoes);
-            Spread::of(pairs.filter_map(|(one, other)| Some(figure(probe, one)? / figure(echo, other)?)))
+            let pairs = samples.iter().zip(others);
+            Spread::of(pairs.filter_map(|(one, other)| Some(figure(probe, one)? / figure(beside, other)?)))
         };
         let of_rate = |probe: Probe, number: f64| probe.has_rate().then_some(number);
         Some(Ratios {
-            echo: echo.name(),
+            divided_by: beside.name(),
             rate: divided(&|probe, sample| of_rate(probe, sample.rate())),
             cpu: divided(&|probe, sample| of_rate(probe, sample.server_micros)),
             p50: divided(&|_, sample| sample.latency_micros(0.5)),
             p99: divided(&|_, sample| sample.latency_micros(0.99)),
-            bytes: divided(&|probe, sample| probe.bytes_each(sample)),
+            // Those of a log are compared with nothing.
+            bytes: divided(&|probe, sample| probe.bytes_each(sample).filter(|_| !probe.is_on_disk())),
         })
     }
 
@@ -143,7 +148,7 @@ fn ratios(rows: &[Row]) -> Table {
     for (row, ratios) in rows.iter().flat_map(|row| row.ratios.iter().map(move |ratios| (row, ratios))) {
         table.add_row([
             row.name.clone(),
-            ratios.echo.clone(),
+            ratios.divided_by.clone(),
             cell(ratios.rate, 2),
             cell(ratios.cpu, 2),
             cell(ratios.p50, 2),
