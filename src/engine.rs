@@ -6,6 +6,7 @@
 mod commit;
 mod contents;
 mod delivery;
+mod lock;
 mod observers;
 mod outcomes;
 mod queries;
@@ -19,7 +20,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::clock::{Clock, Now};
@@ -38,6 +38,7 @@ pub(crate) use commit::codec::{Entry, decode, encode_part};
 #[cfg(test)]
 pub(crate) use commit::{Cut as LogCut, Extent, Log, Reader, opening::EntryReader};
 use delivery::State;
+use lock::Lock;
 pub(crate) use outcomes::{EndedJob, OutcomeQueue};
 pub use queries::{EngineInfo, JobPage, PageBounds, ResultView};
 pub(crate) use session::{Cut, Orders};
@@ -79,7 +80,7 @@ const LOCK_BUDGET: usize = 256;
 pub struct Engine(Arc<Shared>);
 
 struct Shared {
-    state: Mutex<State>,
+    state: Lock<State>,
     clock: Clock,
     options: EngineOptions,
     boot_id: String,
@@ -116,7 +117,7 @@ impl Engine {
     fn of(core: Core, options: EngineOptions, clock: Clock, commit: Option<Commit>) -> Self {
         let start = clock.now();
         Self(Arc::new(Shared {
-            state: Mutex::new(State::new(core)),
+            state: Lock::new(State::new(core)),
             clock,
             options,
             boot_id: uuid::Uuid::now_v7().to_string(),
