@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use parking_lot::Mutex;
 
-use super::turn::Turn;
+use super::turn::{self, Turn};
 use super::{Engine, Position};
 use crate::core::{Assignment, AttemptEnd, Drain, LeaseId, Report, SessionKey, SessionSpec, Stop};
 use crate::error::Result;
@@ -141,15 +141,15 @@ impl Outbox {
 
     /// Wakes who waits for news; a worker in the server only once it may begin what it is told.
     pub(super) fn announce(self: &Arc<Self>, engine: &Engine) {
-        let first = {
-            let state = self.state.lock();
-            state.kept_at.front().filter(|_| self.is_local).map(|(position, _)| *position).unwrap_or_default()
+        let taker = self.inline.as_ref().and_then(|_| turn::taker_here(engine));
+        let (first, waker) = {
+            let mut state = self.state.lock();
+            let first = state.kept_at.front().filter(|_| self.is_local).map(|(position, _)| *position);
+            (first.unwrap_or_default(), state.waker.take_if(|_| taker.is_none()))
         };
-        if self.inline.is_some() && Turn::leave(engine, self, first) {
-            return;
-        }
-        let waker = self.state.lock().waker.take();
-        if let Some(waker) = waker {
+        if let Some(taker) = taker {
+            taker.take(first, Turn::of(self.clone()));
+        } else if let Some(waker) = waker {
             engine.wake_durable(first, waker);
         }
     }

@@ -31,13 +31,15 @@ pub(crate) fn take_turns_here(taker: Weak<dyn TurnTaker>) {
     HERE.set(Some(taker));
 }
 
+/// What runs the attempts of this engine that the present thread dispatches, if anything does.
+pub(super) fn taker_here(engine: &Engine) -> Option<Arc<dyn TurnTaker>> {
+    let taker = HERE.with_borrow(|here| here.as_ref().and_then(Weak::upgrade))?;
+    taker.engine().is(engine).then_some(taker)
+}
+
 impl Turn {
-    /// Has the session's attempts run on this thread. Answers whether they will be.
-    pub(super) fn leave(engine: &Engine, outbox: &Arc<Outbox>, position: Position) -> bool {
-        let taker = HERE.with_borrow(|here| here.as_ref().and_then(Weak::upgrade));
-        let Some(taker) = taker.filter(|taker| taker.engine().is(engine)) else { return false };
-        taker.take(position, Self { outbox: outbox.clone(), is_over: false });
-        true
+    pub(super) fn of(outbox: Arc<Outbox>) -> Self {
+        Self { outbox, is_over: false }
     }
 
     /// Runs what is on disk. Answers what the rest waits for.
