@@ -151,12 +151,10 @@ impl TurnTaker for Shared {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let left = {
-            let mut state = self.0.0.state.lock();
-            self.0.0.is_running.store(false, Ordering::Relaxed);
-            state.awaited = None;
-            (std::mem::take(&mut state.waiting), std::mem::take(&mut state.due))
-        };
+        let shared = &self.0.0;
+        shared.is_running.store(false, Ordering::Relaxed);
+        let left = std::mem::take(&mut *shared.state.lock());
+        // Without the lock: what is dropped wakes others.
         drop(left);
     }
 }
