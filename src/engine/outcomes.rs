@@ -9,6 +9,9 @@ use parking_lot::Mutex;
 use crate::error::{Error, Result};
 use crate::job::{JobId, Outcome};
 
+/// Jobs for which a stream keeps the memory while none ends.
+const KEPT_JOBS_MAX: usize = 2_048;
+
 /// The end of a job that a stream waits for.
 #[derive(Debug, Clone)]
 pub(crate) struct EndedJob {
@@ -50,7 +53,8 @@ impl OutcomeQueue {
             Some(waker) => waker.clone_from(context.waker()),
             None => queue.waker = Some(context.waker().clone()),
         }
-        // Both keep the memory they once took.
+        // What a burst took is given back, the rest is used again.
+        ended.shrink_to(KEPT_JOBS_MAX);
         std::mem::swap(&mut queue.ended, ended);
     }
 
