@@ -5,6 +5,7 @@
 
 mod attempts;
 mod contents;
+mod course;
 mod dispatch;
 mod effects;
 mod entry;

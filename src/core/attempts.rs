@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Core;
 use super::effects::Effects;
 use super::entry::LeaseId;
-use super::history::{RingItem, Stream};
+use super::history::RingItem;
 use super::record::Record;
 use super::sessions::SessionKey;
 use super::table::JobKey;
@@ -112,9 +112,8 @@ impl Core {
         }
         let bytes_before = entry.live_bytes();
         entry.sequence += 1;
-        let (sequence, attempt, time) = (entry.sequence, entry.attempt, now.wall);
-        let history = &entry.history;
-        let stream: &mut Stream = entry.stream.get_or_insert_default();
+        let (sequence, attempt, time) = (entry.sequence, entry.attempt(), now.wall);
+        let (stream, history) = entry.stream_and_history();
         let body = match report {
             Report::Progress(progress) => {
                 let progress = Arc::new(progress.bounded());
@@ -149,7 +148,7 @@ impl Core {
     /// The job whose newest lease this is, and the session that holds it.
     pub(super) fn holder(&self, lease: LeaseId) -> Option<(JobKey, SessionKey)> {
         let key = self.recovered.find(lease).unwrap_or(lease.job_key());
-        let live = self.table.get(key)?.live.as_ref()?;
+        let live = self.table.get(key)?.live()?;
         #[cfg(test)]
         if self.options.planted == Some(super::Planted::EndsUnfenced) {
             return Some((key, live.session));

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Core;
+use super::course::End;
 use super::effects::Effects;
-use super::entry::{End, Entry};
+use super::entry::Entry;
 use super::history::{Detail, Ring};
 use super::record::Record;
 use super::table::JobKey;
@@ -111,7 +112,7 @@ impl Contents {
 
     /// What a job keeps in place of its contents.
     fn remains(entry: &Entry, end: &End) -> Self {
-        let failures = entry.history.iter().filter_map(|transition| match &transition.detail {
+        let failures = entry.history().iter().filter_map(|transition| match &transition.detail {
             Detail::Failure(failure) if failure.details.is_some() => {
                 Some((transition.sequence, without_details(failure)))
             }
@@ -127,18 +128,17 @@ impl Contents {
 
     /// Exchanges the contents of a job with these.
     fn swap(&mut self, entry: &mut Entry) {
-        let Some(end) = entry.end.as_mut() else { return };
         std::mem::swap(&mut entry.payload.bytes, &mut self.payload);
+        let Some(end) = entry.end_mut() else { return };
         std::mem::swap(&mut end.outcome, &mut self.outcome);
         for (sequence, failure) in &mut self.failures {
-            let at = entry.history.binary_search_by_key(sequence, |transition| transition.sequence);
-            let transition = at.ok().and_then(|at| entry.history.get_mut(at));
+            let transition = entry.transition_mut(*sequence);
             if let Some(Detail::Failure(other)) = transition.map(|transition| &mut transition.detail) {
                 std::mem::swap(failure, other);
             }
         }
-        if let Some(stream) = &mut entry.stream {
-            stream.swap_ring(&mut self.ring);
+        if entry.stream().is_some() {
+            entry.stream_mut().swap_ring(&mut self.ring);
         }
     }
 }
@@ -152,23 +152,23 @@ fn without_details(failure: &Arc<Failure>) -> Arc<Failure> {
 
 impl Entry {
     pub(super) fn cold(&self) -> Option<&Cold> {
-        self.end.as_ref()?.cold.as_deref()
+        self.end()?.cold.as_deref()
     }
 
     /// Bytes that the job would not hold without its contents; 0 if they are not worth it, or not there.
     pub(super) fn warm_bytes(&self) -> u64 {
         let details = |failure: &Failure| failure.details.as_ref().map_or(0, |details| details.bytes.len());
-        let outcome = match self.end.as_deref() {
+        let outcome = match self.end() {
             Some(End { cold: None, outcome: Outcome::Result(result), .. }) => result.bytes.len(),
             Some(End { cold: None, outcome: Outcome::Failure(failure), .. }) => details(failure),
             Some(End { cold: None, outcome: Outcome::Cancellation(_), .. }) => 0,
             Some(End { cold: Some(_), .. }) | None => return 0,
         };
-        let failures = self.history.iter().map(|transition| match &transition.detail {
+        let failures = self.history().iter().map(|transition| match &transition.detail {
             Detail::Failure(failure) => details(failure),
             Detail::None | Detail::Worker(_) => 0,
         });
-        let ring = self.stream.as_ref().map_or(0, |stream| stream.ring_bytes());
+        let ring = self.stream().map_or(0, |stream| stream.ring_bytes());
         let bytes = self.payload.bytes.len() + outcome + failures.sum::<usize>() + ring;
         if bytes < CONTENTS_BYTES_MIN { 0 } else { bytes as u64 }
     }
@@ -176,18 +176,17 @@ impl Entry {
     /// Whether more of the job is large than its payload and its outcome.
     fn needs_all(&self) -> bool {
         let has_details = |transition: &super::history::Transition| matches!(&transition.detail, Detail::Failure(failure) if failure.details.is_some());
-        self.stream.as_ref().is_some_and(|stream| stream.ring_bytes() > 0)
-            || self.history.iter().any(has_details)
+        self.stream().is_some_and(|stream| stream.ring_bytes() > 0) || self.history().iter().any(has_details)
     }
 
     /// Where the contents are, if they were written.
     fn place(&self) -> Option<LogPlace> {
-        let (first, end) = (self.written?, self.end.as_ref()?);
+        let (first, end) = (self.written?, self.end()?);
         let last = end.written?;
         let (needs_all, ring_from) = match self.cold() {
             Some(cold) => (cold.needs_all, cold.ring_from),
             None => {
-                let ring_from = self.stream.as_ref().and_then(|stream| stream.ring_from());
+                let ring_from = self.stream().and_then(|stream| stream.ring_from());
                 (self.needs_all(), ring_from.unwrap_or_default())
             }
         };
@@ -211,7 +210,7 @@ impl Core {
                     }
                 }
                 Record::Moved(moved) => {
-                    let end = self.table.find(moved.id).and_then(|key| self.table[key].end.as_mut());
+                    let end = self.table.find(moved.id).and_then(|key| self.table[key].end_mut());
                     if let Some(end) = end.filter(|_| moved.expire_time.is_some()) {
                         end.written = Some(entry);
                     }
@@ -237,10 +236,10 @@ impl Core {
     ) -> Option<T> {
         let key = self.table.find(place.id).filter(|key| self.table[*key].accepted == place.accepted)?;
         contents.swap(&mut self.table[key]);
-        let cold = self.table[key].end.as_mut().and_then(|end| end.cold.take());
+        let cold = self.table[key].end_mut().and_then(|end| end.cold.take());
         let answer = read(self, key);
         contents.swap(&mut self.table[key]);
-        if let Some(end) = &mut self.table[key].end {
+        if let Some(end) = self.table[key].end_mut() {
             end.cold = cold;
         }
         Some(answer)
@@ -280,7 +279,7 @@ impl Core {
     pub(super) fn is_written_again(&mut self, key: JobKey) {
         let entry = &mut self.table[key];
         entry.written = self.log_entry;
-        if let Some(end) = &mut entry.end {
+        if let Some(end) = entry.end_mut() {
             end.written = self.log_entry;
         }
     }
@@ -294,9 +293,9 @@ impl Core {
         let (weight, listed_bytes) = (entry.weight(), entry.listed_bytes(true));
         let payload_hash = self.table.hash(&entry.payload.bytes);
         let entry = &mut self.table[key];
-        let Some(end) = entry.end.as_ref().filter(|end| end.cold.is_none()) else { return };
+        let Some(end) = entry.end().filter(|end| end.cold.is_none()) else { return };
         Contents::remains(entry, end).swap(entry);
-        if let Some(end) = &mut entry.end {
+        if let Some(end) = entry.end_mut() {
             end.cold = Some(Box::new(Cold { weight, listed_bytes, payload_hash, needs_all, ring_from }));
         }
     }

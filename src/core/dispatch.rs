@@ -7,8 +7,9 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::Core;
+use super::course::Live;
 use super::effects::{Assignment, Effect, Effects};
-use super::entry::{LaneKey, LeaseId, Live};
+use super::entry::{LaneKey, LeaseId, Moment};
 use super::history::Detail;
 use super::lanes::Standing;
 use super::record::Record;
@@ -78,8 +79,8 @@ impl Core {
     /// Has a job that no worker accepted wait again as if it had never been given to one.
     pub(super) fn take_back(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
         let entry = &mut self.table[key];
-        entry.live = None;
-        entry.deadline = Duration::MAX;
+        entry.set_live(None);
+        entry.deadline = Moment::NEVER;
         self.arm(key);
         self.wait_in_front(now, key, effects);
     }
@@ -198,16 +199,16 @@ impl Core {
         let lease = LeaseId::new(self.lease_ids.random(), key);
         let is_pool = self.sessions.get(session).is_some_and(|session| session.link == Link::Pool);
         let lease_deadline = match is_pool {
-            true => Duration::MAX,
-            false => now.monotonic.saturating_add(self.options.accept_timeout),
+            true => Moment::NEVER,
+            false => now.monotonic.saturating_add(self.options.accept_timeout).into(),
         };
         let attempt_timeout = self.attempt_timeout(key);
         let entry = &mut self.table[key];
         let lane_key = entry.lane;
-        let attempt_deadline = Duration::MAX;
-        entry.live = Some(Box::new(Live { lease, session, attempt_deadline, lease_deadline, cancel: None }));
+        let attempt_deadline = Moment::NEVER;
+        entry.set_live(Some(Live { lease, session, attempt_deadline, lease_deadline, cancel: None }));
         let attempt_end = now.monotonic.saturating_add(attempt_timeout);
-        let given_up = entry.overall_deadline().unwrap_or(Duration::MAX).min(attempt_end);
+        let given_up = entry.overall_deadline().map_or(attempt_end, |end| attempt_end.min(end.into()));
         let time_left = given_up.saturating_sub(now.monotonic);
         self.dispatches += 1;
         let lane = &mut self.lanes[lane_key];
@@ -216,7 +217,7 @@ impl Core {
         let assignment = Assignment {
             job_id: entry.id,
             lease,
-            attempt: entry.attempt + 1,
+            attempt: entry.attempt() + 1,
             kind: lane.kind.clone(),
             queue: lane.queue.clone(),
             payload: entry.payload.clone(),
@@ -239,11 +240,11 @@ impl Core {
         let attempt_timeout = self.attempt_timeout(key);
         let lease = self.options.lease;
         let entry = &mut self.table[key];
-        let Some(live) = entry.live.as_mut() else { return };
-        live.attempt_deadline = now.monotonic.saturating_add(attempt_timeout);
+        let Some(live) = entry.live_mut() else { return };
+        live.attempt_deadline = now.monotonic.saturating_add(attempt_timeout).into();
         live.renew(now.monotonic.saturating_add(lease));
-        entry.attempt += 1;
         let session = live.session;
+        entry.course_mut().attempt += 1;
         let worker = self.sessions.get(session).map(|session| session.name.clone()).unwrap_or_default();
         self.transition(now, key, JobState::Running, Detail::Worker(worker), effects);
         self.await_deadline(key);
@@ -252,8 +253,8 @@ impl Core {
     /// Sets the timer of a job that a worker has to whatever ends the attempt first.
     pub(super) fn await_deadline(&mut self, key: JobKey) {
         let entry = &mut self.table[key];
-        if let Some(live) = &entry.live {
-            entry.deadline = live.deadline();
+        if let Some(deadline) = entry.live().map(Live::deadline) {
+            entry.deadline = deadline;
         }
         self.arm(key);
     }

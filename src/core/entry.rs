@@ -1,4 +1,4 @@
-//! A job's record. Small while it waits: what only runs or ends need sits in boxes of its own.
+//! A job's record. Small while it waits: what came of it sits in a box of its own.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::contents::Cold;
-use super::history::{Detail, Stream, Transition};
+use super::course::{Course, End};
+use super::history::{Detail, Transition};
 use super::list::Links;
-use super::sessions::SessionKey;
 use super::table::JobKey;
 use super::wheel::Timer;
+use crate::clock::Now;
 use crate::job::{JobId, JobOptions, JobState, Outcome, Payload, RetryPolicy, Start, Timestamp, WaitReason};
 
 /// The permission to run one attempt. Unguessable; only the newest one of a job moves it.
@@ -60,80 +60,65 @@ impl fmt::Display for LeaseId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct LaneKey(pub(super) u32);
 
+/// A point of monotonic time in whole microseconds: half of what a `Duration` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Moment(u64);
+
+impl Moment {
+    /// Later than all others.
+    pub(super) const NEVER: Self = Self(u64::MAX);
+
+    pub(super) fn is_past(self, now: Now) -> bool {
+        Duration::from(self) <= now.monotonic
+    }
+}
+
+/// Rounded up: nothing is due early. Only the end of time is never.
+impl From<Duration> for Moment {
+    fn from(time: Duration) -> Self {
+        if time == Duration::MAX {
+            return Self::NEVER;
+        }
+        let (seconds, micros) = (time.as_secs(), time.subsec_nanos().div_ceil(1_000));
+        Self(seconds.saturating_mul(1_000_000).saturating_add(micros.into()).min(u64::MAX - 1))
+    }
+}
+
+impl From<Moment> for Duration {
+    fn from(moment: Moment) -> Self {
+        match moment {
+            Moment::NEVER => Self::MAX,
+            Moment(micros) => Self::from_micros(micros),
+        }
+    }
+}
+
 pub(crate) struct Entry {
     pub(super) id: JobId,
     pub(super) payload: Payload,
     pub(super) options: Option<Arc<JobOptions>>,
-    pub(super) lane: LaneKey,
-    pub(super) priority: i8,
-    pub(super) state: JobState,
-    /// Why the job waited when it was accepted, as its first event tells.
-    pub(super) first_wait: Option<WaitReason>,
-    pub(super) cancel_requested: bool,
-    /// Attempts begun; `lost` and `released` of them do not count against the retry policy.
-    pub(super) attempt: u32,
-    pub(super) lost: u32,
-    pub(super) released: u32,
-    /// Sequence of the newest event.
-    pub(super) sequence: u32,
-    /// Whom the engine tells of news; 0 is nobody.
-    pub(super) observer: u32,
     pub(super) accepted: u64,
     /// The entry of the log with its acceptance, or with its newest image.
     pub(super) written: Option<NonZeroU64>,
     pub(super) create_time: Timestamp,
     /// Monotonic time of acceptance.
-    pub(super) created: Duration,
+    pub(super) created: Moment,
     /// Monotonic time of what comes next in this state: due while SCHEDULED, given up while RUNNING, removed when ended.
-    pub(super) deadline: Duration,
+    pub(super) deadline: Moment,
     pub(super) links: Links,
     pub(super) timer: Timer,
-    /// State changes after the first event.
-    pub(super) history: Vec<Transition>,
-    /// Progress, output and logs, once there are any.
-    pub(super) stream: Option<Box<Stream>>,
-    /// Set while RUNNING, and while QUEUED after a worker was given the job until it accepts.
-    pub(super) live: Option<Box<Live>>,
-    /// Set once ended.
-    pub(super) end: Option<Box<End>>,
-}
-
-/// The attempt that runs, or is about to.
-pub(super) struct Live {
-    pub(super) lease: LeaseId,
-    pub(super) session: SessionKey,
-    /// Monotonic time at which the attempt is given up; never before it begins.
-    pub(super) attempt_deadline: Duration,
-    /// Monotonic time at which the lease runs out; before the job is accepted, at which it is taken back. Never
-    /// in the server's own workers.
-    pub(super) lease_deadline: Duration,
-    /// After a cancel: when it is forced, and its reason.
-    pub(super) cancel: Option<(Duration, String)>,
-}
-
-impl Live {
-    /// Has the lease last until then; one of the server's own workers never runs out.
-    pub(super) fn renew(&mut self, until: Duration) {
-        if self.lease_deadline != Duration::MAX {
-            self.lease_deadline = until;
-        }
-    }
-
-    /// Monotonic time of whatever ends the attempt first.
-    pub(super) fn deadline(&self) -> Duration {
-        let forced = self.cancel.as_ref().map_or(Duration::MAX, |(force_at, _)| *force_at);
-        self.attempt_deadline.min(self.lease_deadline).min(forced)
-    }
-}
-
-pub(super) struct End {
-    pub(super) outcome: Outcome,
-    pub(super) finish_time: Timestamp,
-    pub(super) expire_time: Timestamp,
-    /// The entry of the log with the end, or with the job's newest image.
-    pub(super) written: Option<NonZeroU64>,
-    /// Set while the job's contents are in the log alone.
-    pub(super) cold: Option<Box<Cold>>,
+    pub(super) lane: LaneKey,
+    /// Sequence of the newest event.
+    pub(super) sequence: u32,
+    /// Whom the engine tells of news; 0 is nobody.
+    pub(super) observer: u32,
+    pub(super) priority: i8,
+    pub(super) state: JobState,
+    /// Why the job waited when it was accepted, as its first event tells.
+    pub(super) first_wait: Option<WaitReason>,
+    pub(super) cancel_requested: bool,
+    /// What came of it since.
+    pub(super) course: Option<Box<Course>>,
 }
 
 /// What a record is taken to cost beside its payload, events and options, in the retention's bytes.
@@ -150,23 +135,23 @@ impl Entry {
 
     /// Attempts that count against the retry policy.
     pub(super) fn counted(&self) -> u32 {
-        self.attempt.saturating_sub(self.lost.saturating_add(self.released))
+        self.attempt().saturating_sub(self.lost().saturating_add(self.released()))
     }
 
     /// Whether a worker was given the job and has not accepted it yet.
     pub(super) fn is_offered(&self) -> bool {
-        self.state == JobState::Queued && self.live.is_some()
+        self.state == JobState::Queued && self.live().is_some()
     }
 
     /// Monotonic end of the job's whole life, if it has one and has not ended.
-    pub(super) fn overall_deadline(&self) -> Option<Duration> {
+    pub(super) fn overall_deadline(&self) -> Option<Moment> {
         let timeout = self.options.as_ref().and_then(|options| options.timeout)?;
-        (!self.state.is_final()).then(|| self.created.saturating_add(timeout))
+        (!self.state.is_final()).then(|| Duration::from(self.created).saturating_add(timeout).into())
     }
 
     /// Bytes the job counts against the bound of jobs that have not ended.
     pub(super) fn live_bytes(&self) -> u64 {
-        let ring = self.stream.as_ref().map_or(0, |stream| stream.ring_bytes());
+        let ring = self.stream().map_or(0, |stream| stream.ring_bytes());
         (spec_bytes(&self.payload, self.options.as_deref()) + ring) as u64
     }
 
@@ -175,13 +160,13 @@ impl Entry {
         if let Some(cold) = self.cold() {
             return cold.weight;
         }
-        let result = match self.end.as_deref() {
+        let result = match self.end() {
             Some(End { outcome: Outcome::Result(result), .. }) => result.bytes.len(),
             Some(End { outcome: Outcome::Failure(failure), .. }) => failure.bytes(true),
             _ => 0,
         };
-        let history: usize = self.history.iter().map(transition_bytes).sum();
-        let stream = self.stream.as_ref().map_or(0, |stream| stream.ring_bytes());
+        let history: usize = self.history().iter().map(transition_bytes).sum();
+        let stream = self.stream().map_or(0, |stream| stream.ring_bytes());
         let options = self.options.as_ref().map_or(0, |options| options_bytes(options));
         (RECORD_BYTES + self.payload.bytes.len() + result + history + stream + options) as u64
     }
@@ -192,11 +177,11 @@ impl Entry {
         if let Some(cold) = self.cold().filter(|_| with_payloads) {
             return cold.listed_bytes;
         }
-        let attempts = self.history.iter().map(|transition| match &transition.detail {
+        let attempts = self.history().iter().map(|transition| match &transition.detail {
             Detail::Failure(failure) => failure.bytes(with_payloads),
             Detail::None | Detail::Worker(_) => 64,
         });
-        let outcome = match self.end.as_ref().map(|end| &end.outcome) {
+        let outcome = match self.end().map(|end| &end.outcome) {
             Some(Outcome::Result(result)) if with_payloads => result.wire_bytes_max(),
             // Told twice: as the outcome and with its attempt.
             Some(Outcome::Failure(failure)) => 2 * failure.bytes(with_payloads),

@@ -2,7 +2,9 @@
 
 use std::collections::{VecDeque, vec_deque};
 use std::iter::Peekable;
+use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::entry::Entry;
 use crate::job::{
@@ -18,8 +20,20 @@ pub(super) struct Transition {
     pub(super) state: JobState,
     pub(super) wait_reason: Option<WaitReason>,
     pub(super) cancel_requested: bool,
-    pub(super) next_attempt_time: Option<Timestamp>,
+    /// Microseconds from then to the next attempt, if one is due.
+    pub(super) pause: Option<NonZeroU64>,
     pub(super) detail: Detail,
+}
+
+impl Transition {
+    /// The pause that ends at `next`.
+    pub(super) fn pause(time: Timestamp, next: Option<Timestamp>) -> Option<NonZeroU64> {
+        NonZeroU64::new(next?.since(time).as_micros().max(1) as u64)
+    }
+
+    pub(super) fn next_attempt_time(&self) -> Option<Timestamp> {
+        self.pause.map(|micros| self.time.plus(Duration::from_micros(micros.get())))
+    }
 }
 
 /// What a transition carries beside its state.
@@ -270,7 +284,7 @@ impl Entry {
 
     pub(super) fn transition_event(&self, transition: &Transition) -> Event {
         let is_end = transition.state.is_final();
-        let outcome = self.end.as_ref().filter(|_| is_end).map(|end| end.outcome.clone());
+        let outcome = self.end().filter(|_| is_end).map(|end| end.outcome.clone());
         let failure = match &transition.detail {
             Detail::Failure(failure) => Some(failure.clone()),
             Detail::None | Detail::Worker(_) => None,
@@ -279,7 +293,7 @@ impl Entry {
             state: transition.state,
             wait_reason: transition.wait_reason,
             failure,
-            next_attempt_time: transition.next_attempt_time,
+            next_attempt_time: transition.next_attempt_time(),
             outcome,
             cancel_requested: transition.cancel_requested,
         };
@@ -300,12 +314,12 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(entry: &'a Entry, cursor: u32, types: EventTypes) -> Self {
-        let begin = entry.history.partition_point(|transition| transition.sequence <= cursor);
-        let stream = entry.stream.as_deref();
+        let begin = entry.history().partition_point(|transition| transition.sequence <= cursor);
+        let stream = entry.stream();
         let progress = stream.and_then(|stream| stream.progress.as_ref());
         let ring = stream.map(|stream| stream.ring_after(cursor)).unwrap_or_default().peekable();
         let progress = progress.filter(|kept| types.progress && kept.sequence > cursor);
-        Self { entry, cursor, types, history: &entry.history[begin..], progress, ring }
+        Self { entry, cursor, types, history: &entry.history()[begin..], progress, ring }
     }
 
     fn next(&mut self) -> Option<Event> {
@@ -341,7 +355,7 @@ impl<'a> Reader<'a> {
     /// The gap between the cursor and the next event, if output or logs fell out there.
     fn gap_before(&self, sequence: u32) -> Option<(u32, u32)> {
         let wanted = self.types.output || self.types.log;
-        let stream = self.entry.stream.as_ref().filter(|_| wanted)?;
+        let stream = self.entry.stream().filter(|_| wanted)?;
         stream.gap_between(self.cursor, sequence)
     }
 }

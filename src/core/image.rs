@@ -91,29 +91,29 @@ impl Core {
     pub(super) fn image(&self, key: JobKey) -> Vec<Record> {
         let entry = &self.table[key];
         let accepted = Accepted {
-            deadline: if entry.history.is_empty() { resting_deadline(entry) } else { Duration::MAX },
+            deadline: if entry.history().is_empty() { resting_deadline(entry) } else { Duration::MAX },
             ..Accepted::of(entry, self.spec(key))
         };
         let mut news: Vec<_> = entry
-            .history
+            .history()
             .iter()
             .map(|transition| (transition.sequence, self.moved(entry, transition)))
             .collect();
-        if let Some(stream) = &entry.stream {
+        if let Some(stream) = entry.stream() {
             news.extend(stream.events().map(|event| (event.sequence, Record::Reported(entry.id, event))));
         }
         news.sort_by_key(|(sequence, _)| *sequence);
-        let dropped = entry.stream.as_ref().and_then(|stream| dropped(entry.id, stream.dropped()));
+        let dropped = entry.stream().and_then(|stream| dropped(entry.id, stream.dropped()));
         let first = [Record::Accepted(Box::new(accepted))];
         first.into_iter().chain(news.into_iter().map(|(_, record)| record)).chain(dropped).collect()
     }
 
     fn moved(&self, entry: &Entry, transition: &Transition) -> Record {
-        let is_last = entry.history.last().is_some_and(|last| last.sequence == transition.sequence);
+        let is_last = entry.history().last().is_some_and(|last| last.sequence == transition.sequence);
         let event = entry.transition_event(transition);
         let moved = match is_last {
             true => {
-                let live = entry.live.as_ref().filter(|_| entry.state == JobState::Running);
+                let live = entry.live().filter(|_| entry.state == JobState::Running);
                 let running = live.and_then(|live| self.sessions.running(live));
                 Moved { deadline: resting_deadline(entry), ..Moved::of(entry, event, running) }
             }
@@ -136,7 +136,7 @@ impl Core {
 fn resting_deadline(entry: &Entry) -> Duration {
     match entry.state {
         JobState::Queued => Duration::MAX,
-        _ => entry.deadline,
+        _ => entry.deadline.into(),
     }
 }
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempts::{AttemptEnd, check_size};
+use super::course::End;
 use super::effects::{Effect, Effects, Stop};
-use super::entry::End;
+use super::entry::Moment;
 use super::history::{Detail, Transition};
 use super::record::{Moved, Record};
 use super::sessions::Link;
@@ -19,8 +20,6 @@ use crate::job::{AfterFailure, Failure, FailureReason, JobState, Outcome, Start,
 const RELEASES_MAX: u32 = 10_000;
 /// A job that is watched when it ends is kept at least this long, so that its watchers come to read the end.
 const WATCHED_RETENTION_MIN: Duration = Duration::from_secs(5);
-/// State changes after the first of a job that runs once: its start and its end.
-const USUAL_TRANSITIONS: usize = 2;
 
 impl Core {
     /// What follows a worker's end of an attempt whose job is in no list.
@@ -46,12 +45,12 @@ impl Core {
                 self.attempt_failed(now, key, failure, None, effects);
             }
             AttemptEnd::Release(_) if self.table[key].cancel_requested => self.end_cancel(now, key, effects),
-            AttemptEnd::Release(_) if self.table[key].released >= RELEASES_MAX => {
+            AttemptEnd::Release(_) if self.table[key].released() >= RELEASES_MAX => {
                 let message = format!("the job was given back {RELEASES_MAX} times, the limit");
                 self.attempt_failed(now, key, Failure::new(FailureReason::Handler, message), None, effects);
             }
             AttemptEnd::Release(after) => {
-                self.table[key].released += 1;
+                self.table[key].course_mut().released += 1;
                 self.try_again(now, key, after, Detail::None, effects);
             }
         }
@@ -71,10 +70,10 @@ impl Core {
             return self.end_cancel(now, key, effects);
         }
         if failure.reason == FailureReason::WorkerLost {
-            entry.lost += 1;
+            entry.course_mut().lost += 1;
         }
-        let failure = Failure { attempt: entry.attempt, ..failure.bounded() };
-        let (id, counted, lost) = (entry.id, entry.counted(), entry.lost);
+        let failure = Failure { attempt: entry.attempt(), ..failure.bounded() };
+        let (id, counted, lost) = (entry.id, entry.counted(), entry.lost());
         match entry.retry().after(&failure, id, counted, lost, retry_after) {
             AfterFailure::End => self.finish(now, key, Outcome::Failure(Arc::new(failure)), effects),
             AfterFailure::Retry(pause) => {
@@ -86,12 +85,12 @@ impl Core {
     fn try_again(&mut self, now: Now, key: JobKey, pause: Duration, detail: Detail, effects: &mut Effects) {
         let lane = self.table[key].lane;
         if pause.is_zero() {
-            self.table[key].deadline = Duration::MAX;
+            self.table[key].deadline = Moment::NEVER;
             self.transition(now, key, JobState::Queued, detail, effects);
             self.arm(key);
             return self.wait_in_front(now, key, effects);
         }
-        self.table[key].deadline = now.monotonic.saturating_add(pause);
+        self.table[key].deadline = now.monotonic.saturating_add(pause).into();
         self.lanes[lane].scheduled.push_back(&mut self.table, key);
         self.transition(now, key, JobState::Scheduled, detail, effects);
         self.arm(key);
@@ -103,7 +102,7 @@ impl Core {
             return self.give_up(now, key, effects);
         }
         self.leave_waiting(key, effects);
-        self.table[key].deadline = Duration::MAX;
+        self.table[key].deadline = Moment::NEVER;
         self.transition(now, key, JobState::Queued, Detail::None, effects);
         self.arm(key);
         self.start_or_wait(now, key, effects);
@@ -119,14 +118,14 @@ impl Core {
     ) {
         let force_at = now.monotonic.saturating_add(grace);
         let entry = &mut self.table[key];
-        let Some(live) = entry.live.as_mut() else { return };
+        let Some(live) = entry.live_mut() else { return };
         let (lease, session) = (live.lease, live.session);
-        let is_sooner = live.cancel.as_ref().is_none_or(|(earlier, _)| force_at < *earlier);
+        let is_sooner = live.cancel.as_ref().is_none_or(|earlier| force_at < earlier.0);
         if !is_sooner && !grace.is_zero() {
             return;
         }
-        let reason = live.cancel.take().map_or_else(|| reason.to_owned(), |(_, first_reason)| first_reason);
-        live.cancel = Some((force_at, reason));
+        let reason = live.cancel.take().map_or_else(|| reason.to_owned(), |first| first.1);
+        live.cancel = Some(Box::new((force_at, reason)));
         let is_first = !std::mem::replace(&mut entry.cancel_requested, true);
         if grace.is_zero() {
             return self.force_cancel(now, key, effects);
@@ -152,8 +151,8 @@ impl Core {
     }
 
     fn cancel_reason(&self, key: JobKey) -> String {
-        let live = self.table[key].live.as_ref();
-        live.and_then(|live| live.cancel.as_ref()).map(|(_, reason)| reason.clone()).unwrap_or_default()
+        let live = self.table[key].live();
+        live.and_then(|live| live.cancel.as_deref()).map(|(_, reason)| reason.clone()).unwrap_or_default()
     }
 
     pub(super) fn finish_cancelled(
@@ -176,13 +175,14 @@ impl Core {
         let is_watched = entry.observer != 0;
         let retention = if is_watched { retention.max(WATCHED_RETENTION_MIN) } else { retention };
         let (finish_time, expire_time) = (now.wall, now.wall.plus(retention));
-        entry.live = None;
-        entry.deadline = now.monotonic.saturating_add(retention);
+        entry.deadline = now.monotonic.saturating_add(retention).into();
         let written = self.log_entry;
-        entry.end = Some(Box::new(End { outcome, finish_time, expire_time, written, cold: None }));
+        entry.set_live(None);
+        let live_bytes = entry.live_bytes();
+        entry.set_end(End { outcome, finish_time, expire_time, written, cold: None });
         self.ended.add(state);
         self.live_jobs -= 1;
-        self.live_bytes -= entry.live_bytes();
+        self.live_bytes -= live_bytes;
         let lane = entry.lane;
         self.lanes[lane].finished.add(now.monotonic);
         self.transition(now, key, state, Detail::None, effects);
@@ -196,11 +196,11 @@ impl Core {
             return self.give_up(now, key, effects);
         }
         let entry = &self.table[key];
-        let is_due = entry.deadline <= now.monotonic;
+        let is_due = entry.deadline.is_past(now);
         match entry.state {
             JobState::Scheduled if is_due => self.enqueue_due(now, key, effects),
             JobState::Running if is_due => self.attempt_overdue(now, key, effects),
-            JobState::Queued if is_due && entry.live.is_some() => {
+            JobState::Queued if is_due && entry.is_offered() => {
                 self.leave_session(key, true, effects);
                 self.take_back(now, key, effects);
             }
@@ -212,7 +212,7 @@ impl Core {
     }
 
     fn is_past_timeout(&self, now: Now, key: JobKey) -> bool {
-        self.table[key].overall_deadline().is_some_and(|deadline| deadline <= now.monotonic)
+        self.table[key].overall_deadline().is_some_and(|deadline| deadline.is_past(now))
     }
 
     /// The job's timeout passed.
@@ -224,7 +224,7 @@ impl Core {
             _ => self.leave_waiting(key, effects),
         }
         let message = format!("the job's timeout of {timeout:?} passed");
-        let attempt = self.table[key].attempt;
+        let attempt = self.table[key].attempt();
         let failure = Failure { attempt, ..Failure::new(FailureReason::Deadline, message).permanent() };
         self.finish(now, key, Outcome::Failure(Arc::new(failure)), effects);
     }
@@ -234,8 +234,8 @@ impl Core {
         if self.table[key].cancel_requested {
             return self.force_cancel(now, key, effects);
         }
-        let Some(live) = self.table[key].live.as_ref() else { return };
-        let (is_late, lost_by) = (live.attempt_deadline <= now.monotonic, live.session);
+        let Some(live) = self.table[key].live() else { return };
+        let (is_late, lost_by) = (live.attempt_deadline.is_past(now), live.session);
         let failure = if is_late {
             let timeout = self.attempt_timeout(key);
             Failure::new(FailureReason::AttemptTimeout, format!("the attempt ran longer than {timeout:?}"))
@@ -263,7 +263,7 @@ impl Core {
         let entry = &self.table[key];
         let (lane, start, accepted) = (entry.lane, entry.start(), entry.accepted);
         match entry.state {
-            JobState::Queued if entry.live.is_some() => self.leave_session(key, true, effects),
+            JobState::Queued if entry.is_offered() => self.leave_session(key, true, effects),
             JobState::Queued => {
                 self.lanes[lane].remove(&mut self.table, key);
                 self.refresh_standing(lane);
@@ -277,7 +277,7 @@ impl Core {
 
     /// Takes a job from the session that has it. Revoked, its slot stays taken until the worker says the handler stopped.
     pub(super) fn leave_session(&mut self, key: JobKey, revoke: bool, effects: &mut Effects) {
-        let Some(live) = self.table[key].live.as_ref() else { return };
+        let Some(live) = self.table[key].live() else { return };
         let (lease, session_key) = (live.lease, live.session);
         let Some(session) = self.sessions.get_mut(session_key) else { return };
         session.held.remove(&mut self.table, key);
@@ -314,28 +314,25 @@ impl Core {
         entry.state = state;
         entry.sequence += 1;
         if state != JobState::Running {
-            entry.live = None;
+            entry.set_live(None);
         }
         let next_attempt_time = (state == JobState::Scheduled)
-            .then(|| now.wall.plus(entry.deadline.saturating_sub(now.monotonic)));
+            .then(|| now.wall.plus(Duration::from(entry.deadline).saturating_sub(now.monotonic)));
         let transition = Transition {
             sequence: entry.sequence,
-            attempt: entry.attempt,
+            attempt: entry.attempt(),
             time: now.wall,
             state,
             wait_reason,
             cancel_requested: entry.cancel_requested && state == JobState::Running,
-            next_attempt_time,
+            pause: Transition::pause(now.wall, next_attempt_time),
             detail,
         };
         effects.record(|| {
-            let running = entry.live.as_ref().and_then(|live| self.sessions.running(live));
+            let running = entry.live().and_then(|live| self.sessions.running(live));
             Record::Moved(Box::new(Moved::of(entry, entry.transition_event(&transition), running)))
         });
-        if entry.history.capacity() == 0 {
-            entry.history.reserve_exact(USUAL_TRANSITIONS);
-        }
-        entry.history.push(transition);
+        entry.push_transition(transition);
         self.wake(key, effects);
     }
 
@@ -350,16 +347,16 @@ impl Core {
     /// Sets the job's timer to the first thing that is due of it.
     pub(super) fn arm(&mut self, key: JobKey) {
         let entry = &self.table[key];
-        let first = entry.overall_deadline().unwrap_or(Duration::MAX).min(entry.deadline);
+        let first = entry.overall_deadline().unwrap_or(Moment::NEVER).min(entry.deadline);
         match first {
-            Duration::MAX => self.wheel.clear(&mut self.table, key),
-            first => self.wheel.set(&mut self.table, key, tick_after(first)),
+            Moment::NEVER => self.wheel.clear(&mut self.table, key),
+            first => self.wheel.set(&mut self.table, key, tick_after(first.into())),
         }
     }
 
     pub(super) fn wake(&mut self, key: JobKey, effects: &mut Effects) {
         let entry = &mut self.table[key];
-        match (entry.observer, &entry.end) {
+        match (entry.observer, entry.end()) {
             (0, _) => {}
             (observer, None) => effects.push(Effect::Wake(observer)),
             (observer, Some(end)) => {

@@ -67,11 +67,11 @@ impl Core {
     }
 
     pub(crate) fn outcome(&self, key: JobKey) -> Option<&Outcome> {
-        self.table[key].end.as_ref().map(|end| &end.outcome)
+        self.table[key].end().map(|end| &end.outcome)
     }
 
     pub(crate) fn expire_time(&self, key: JobKey) -> Option<Timestamp> {
-        self.table[key].end.as_ref().map(|end| end.expire_time)
+        self.table[key].end().map(|end| end.expire_time)
     }
 
     /// Appends up to `limit` items of the job's stream after the cursor and answers the cursor behind them.
@@ -98,7 +98,7 @@ impl Core {
     pub(crate) fn wait_reason(&self, key: JobKey) -> Option<WaitReason> {
         let entry = &self.table[key];
         match entry.state {
-            JobState::Scheduled if entry.attempt == 0 => Some(WaitReason::NotDue),
+            JobState::Scheduled if entry.attempt() == 0 => Some(WaitReason::NotDue),
             JobState::Scheduled => Some(WaitReason::BackOff),
             JobState::Queued if entry.is_offered() => Some(WaitReason::Starting),
             JobState::Queued => self.wait_reason_of(entry.lane),
@@ -109,8 +109,8 @@ impl Core {
     pub(crate) fn view(&self, key: JobKey) -> JobView {
         let entry = &self.table[key];
         let attempts = self.attempts(key);
-        let scheduled = (entry.state == JobState::Scheduled).then(|| match entry.history.last() {
-            Some(transition) => transition.next_attempt_time,
+        let scheduled = (entry.state == JobState::Scheduled).then(|| match entry.history().last() {
+            Some(transition) => transition.next_attempt_time(),
             None => first_attempt_time(entry),
         });
         JobView {
@@ -118,13 +118,13 @@ impl Core {
             spec: self.spec(key),
             state: entry.state,
             wait_reason: self.wait_reason(key),
-            attempt: entry.attempt,
-            progress: entry.stream.as_ref().and_then(|stream| stream.progress_of(entry.attempt)).cloned(),
+            attempt: entry.attempt(),
+            progress: entry.stream().and_then(|stream| stream.progress_of(entry.attempt())).cloned(),
             outcome: self.outcome(key).cloned(),
             cancel_requested: entry.cancel_requested,
             create_time: entry.create_time,
             start_time: attempts.last().map(|attempt| attempt.start_time),
-            finish_time: entry.end.as_ref().map(|end| end.finish_time),
+            finish_time: entry.end().map(|end| end.finish_time),
             next_attempt_time: scheduled.flatten(),
             expire_time: self.expire_time(key),
             sequence: entry.sequence,
@@ -149,7 +149,7 @@ impl Core {
     fn attempts(&self, key: JobKey) -> Vec<AttemptView> {
         let mut attempts: Vec<AttemptView> = Vec::new();
         let entry = &self.table[key];
-        for transition in &entry.history {
+        for transition in entry.history() {
             if let Detail::Worker(worker) = &transition.detail {
                 let (attempt, start_time) = (transition.attempt, transition.time);
                 let worker = worker.clone();
@@ -257,7 +257,7 @@ impl Core {
 
     fn queued_age(&self, now: Now, key: JobKey) -> Duration {
         let entry = &self.table[key];
-        let since = entry.history.last().map_or(entry.create_time, |transition| transition.time);
+        let since = entry.history().last().map_or(entry.create_time, |transition| transition.time);
         now.wall.since(since)
     }
 

@@ -95,9 +95,9 @@ impl Accepted {
             job,
             number: entry.accepted,
             create_time: entry.create_time,
-            created: entry.created,
+            created: entry.created.into(),
             first_wait: entry.first_wait,
-            deadline: entry.deadline,
+            deadline: entry.deadline.into(),
         }
     }
 }
@@ -107,11 +107,11 @@ impl Moved {
         Self {
             id: entry.id,
             event,
-            lost: entry.lost,
-            released: entry.released,
+            lost: entry.lost(),
+            released: entry.released(),
             cancel_requested: entry.cancel_requested,
-            deadline: entry.deadline,
-            expire_time: entry.end.as_ref().map(|end| end.expire_time),
+            deadline: entry.deadline.into(),
+            expire_time: entry.end().map(|end| end.expire_time),
             running,
         }
     }

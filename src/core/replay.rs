@@ -6,8 +6,9 @@ use hashbrown::HashMap;
 use uuid::Uuid;
 
 use super::Core;
+use super::course::{End, Live};
 use super::effects::Effects;
-use super::entry::{End, Entry, LeaseId, Live};
+use super::entry::{Entry, LeaseId, Moment};
 use super::history::{Detail, RingItem, Transition};
 use super::record::{Accepted, Moved, Record, Running};
 use super::sessions::{Link, Peer, SessionKey, SessionSpec};
@@ -91,7 +92,7 @@ impl Core {
         let now = Now { monotonic: created, wall: create_time };
         let entry = Entry {
             first_wait,
-            deadline,
+            deadline: deadline.into(),
             accepted: number,
             written: self.log_entry,
             ..new_entry(now, id, job, lane)
@@ -104,20 +105,21 @@ impl Core {
         let Event { sequence, time, attempt, body: EventBody::State(change) } = moved.event else { return };
         let entry = &mut self.table[key];
         let worker = moved.running.as_ref().map(|running| running.worker.clone());
-        let begins = attempt > entry.attempt;
+        let begins = attempt > entry.attempt();
         entry.state = change.state;
-        (entry.sequence, entry.attempt) = (sequence, attempt);
-        (entry.lost, entry.released) = (moved.lost, moved.released);
-        entry.deadline = moved.deadline;
+        entry.sequence = sequence;
+        let course = entry.course_mut();
+        (course.attempt, course.lost, course.released) = (attempt, moved.lost, moved.released);
+        entry.deadline = moved.deadline.into();
         entry.cancel_requested = moved.cancel_requested;
-        entry.live = moved.running.as_ref().map(|running| Box::new(live(running)));
+        entry.set_live(moved.running.as_ref().map(live));
         match moved.running {
             Some(running) => drop(self.recovered.running.insert(key, running)),
             None => drop(self.recovered.running.remove(&key)),
         }
         if let (Some(outcome), Some(expire_time)) = (change.outcome, moved.expire_time) {
             let written = self.log_entry;
-            entry.end = Some(Box::new(End { outcome, finish_time: time, expire_time, written, cold: None }));
+            entry.set_end(End { outcome, finish_time: time, expire_time, written, cold: None });
             self.recovered.ended.push(key);
         }
         let detail = match (change.failure, worker.filter(|_| begins)) {
@@ -125,14 +127,14 @@ impl Core {
             (None, Some(worker)) => Detail::Worker(worker),
             (None, None) => Detail::None,
         };
-        entry.history.push(Transition {
+        entry.push_transition(Transition {
             sequence,
             attempt,
             time,
             state: change.state,
             wait_reason: change.wait_reason,
             cancel_requested: change.cancel_requested,
-            next_attempt_time: change.next_attempt_time,
+            pause: Transition::pause(time, change.next_attempt_time),
             detail,
         });
     }
@@ -143,7 +145,7 @@ impl Core {
         let entry = &mut self.table[key];
         let Event { sequence, time, attempt, body } = event;
         entry.sequence = sequence;
-        let (history, stream) = (&entry.history, entry.stream.get_or_insert_default());
+        let (stream, history) = entry.stream_and_history();
         let item = match body {
             EventBody::Progress(progress) => return stream.set_progress(sequence, attempt, time, progress),
             EventBody::Output(output) => RingItem::Output(output),
@@ -155,15 +157,15 @@ impl Core {
 
     fn replay_hastened(&mut self, id: JobId, force_at: Duration) {
         let Some(key) = self.table.find(id) else { return };
-        let live = self.table[key].live.as_mut();
-        if let Some((force, _)) = live.and_then(|live| live.cancel.as_mut()) {
+        let live = self.table[key].live_mut();
+        if let Some((force, _)) = live.and_then(|live| live.cancel.as_deref_mut()) {
             *force = force_at;
         }
     }
 
     fn replay_dropped(&mut self, id: JobId, ranges: &[[u32; 3]]) {
         if let Some(key) = self.table.find(id) {
-            self.table[key].stream.get_or_insert_default().set_dropped(ranges);
+            self.table[key].stream_mut().set_dropped(ranges);
         }
     }
 
@@ -206,7 +208,7 @@ impl Core {
 
     /// The oldest end goes first.
     fn resume_finished(&mut self, mut finished: Vec<JobKey>) {
-        finished.sort_by_key(|key| self.table[*key].end.as_ref().map(|end| end.finish_time));
+        finished.sort_by_key(|key| self.table[*key].end().map(|end| end.finish_time));
         for key in finished {
             self.keep(key);
             self.arm(key);
@@ -225,7 +227,7 @@ impl Core {
     fn resume_scheduled(&mut self, key: JobKey) {
         let entry = &self.table[key];
         let (lane, accepted) = (entry.lane, entry.accepted);
-        if let (Start::At(time), 0) = (entry.start(), entry.attempt) {
+        if let (Start::At(time), 0) = (entry.start(), entry.attempt()) {
             self.wall_starts.insert((time, accepted, key));
         }
         self.lanes[lane].scheduled.push_back(&mut self.table, key);
@@ -245,8 +247,8 @@ impl Core {
         self.recovered.leases.insert(running.lease, key);
         let lease = self.options.lease.max(self.options.reconnect_grace);
         let lease_deadline = now.monotonic.saturating_add(lease);
-        if let Some(live) = self.table[key].live.as_mut() {
-            (live.session, live.lease_deadline) = (session, lease_deadline);
+        if let Some(live) = self.table[key].live_mut() {
+            (live.session, live.lease_deadline) = (session, lease_deadline.into());
         }
         if let Some(open) = self.sessions.get_mut(session) {
             open.taken += 1;
@@ -280,8 +282,8 @@ fn live(running: &Running) -> Live {
     Live {
         lease: running.lease,
         session: NOBODY,
-        attempt_deadline: running.attempt_deadline,
-        lease_deadline: Duration::MAX,
-        cancel: running.cancel.clone(),
+        attempt_deadline: running.attempt_deadline.into(),
+        lease_deadline: Moment::NEVER,
+        cancel: running.cancel.clone().map(Box::new),
     }
 }

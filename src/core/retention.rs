@@ -105,7 +105,7 @@ impl Core {
     /// Removes a finished job whose time is over, or whose room is needed, and remembers that it was there.
     pub(super) fn expire(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
         let entry = &self.table[key];
-        let expire_time = entry.end.as_ref().map_or(now.wall, |end| end.expire_time.min(now.wall));
+        let expire_time = entry.end().map_or(now.wall, |end| end.expire_time.min(now.wall));
         self.finished.remember(entry.id, expire_time);
         self.remove(key, Some(expire_time), effects);
     }

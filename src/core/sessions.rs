@@ -7,7 +7,8 @@ use std::time::Duration;
 use hashbrown::{HashMap, HashSet};
 use uuid::Uuid;
 
-use super::entry::{LeaseId, Live};
+use super::course::Live;
+use super::entry::LeaseId;
 use super::lanes::{Lane, Standing};
 use super::list::List;
 use super::record::Running;
@@ -146,8 +147,8 @@ impl Sessions {
             lease: live.lease,
             link: session.link.clone(),
             worker: session.name.clone(),
-            attempt_deadline: live.attempt_deadline,
-            cancel: live.cancel.clone(),
+            attempt_deadline: live.attempt_deadline.into(),
+            cancel: live.cancel.as_deref().cloned(),
         })
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Core;
 use super::effects::Effects;
-use super::entry::{Entry, LaneKey, RECORD_BYTES, spec_bytes};
+use super::entry::{Entry, LaneKey, Moment, RECORD_BYTES, spec_bytes};
 use super::lanes::full;
 use super::list::Links;
 use super::record::{Accepted, Record};
@@ -200,9 +200,11 @@ impl Core {
 
 pub(super) fn new_entry(now: Now, id: JobId, job: NewJob, lane: LaneKey) -> Entry {
     let (state, deadline) = match job.options.as_ref().map_or(Start::Now, |options| options.start) {
-        Start::At(time) if time > now.wall => (JobState::Scheduled, Duration::MAX),
-        Start::After(delay) if !delay.is_zero() => (JobState::Scheduled, now.monotonic.saturating_add(delay)),
-        Start::Now | Start::At(_) | Start::After(_) => (JobState::Queued, Duration::MAX),
+        Start::At(time) if time > now.wall => (JobState::Scheduled, Moment::NEVER),
+        Start::After(delay) if !delay.is_zero() => {
+            (JobState::Scheduled, now.monotonic.saturating_add(delay).into())
+        }
+        Start::Now | Start::At(_) | Start::After(_) => (JobState::Queued, Moment::NEVER),
     };
     Entry {
         id,
@@ -213,22 +215,16 @@ pub(super) fn new_entry(now: Now, id: JobId, job: NewJob, lane: LaneKey) -> Entr
         state,
         first_wait: (state == JobState::Scheduled).then_some(WaitReason::NotDue),
         cancel_requested: false,
-        attempt: 0,
-        lost: 0,
-        released: 0,
         sequence: 1,
         observer: 0,
         accepted: 0,
         written: None,
         create_time: now.wall,
-        created: now.monotonic,
+        created: now.monotonic.into(),
         deadline,
         links: Links::NONE,
         timer: Timer::UNSET,
-        history: Vec::new(),
-        stream: None,
-        live: None,
-        end: None,
+        course: None,
     }
 }
 

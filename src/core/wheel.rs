@@ -11,23 +11,29 @@ const LEVELS: usize = 7;
 pub(super) const TICK_MAX: u64 = (1 << (SLOT_BITS * LEVELS as u32)) - 1;
 const UNSET: u16 = u16::MAX;
 
-/// A record's timer.
+/// A record's timer, in sixteen bytes: every waiting job has one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timer {
-    at: u64,
+    /// The tick it is set to, and in the lowest bits its slot.
+    place: u64,
     previous: JobKey,
     next: JobKey,
-    slot: u16,
 }
 
 impl Timer {
-    pub(super) const UNSET: Self =
-        Self { at: u64::MAX, previous: JobKey::NONE, next: JobKey::NONE, slot: UNSET };
+    pub(super) const UNSET: Self = Self { place: u64::MAX, previous: JobKey::NONE, next: JobKey::NONE };
+
+    fn new(at: u64, slot: usize, previous: JobKey) -> Self {
+        Self { place: at << u16::BITS | slot as u64, previous, next: JobKey::NONE }
+    }
+
+    fn slot(&self) -> Option<usize> {
+        Some(self.place as u16).filter(|slot| *slot != UNSET).map(usize::from)
+    }
 
     /// The tick the timer is set to.
-    #[cfg(test)]
     pub(super) fn at(&self) -> Option<u64> {
-        (self.slot != UNSET).then_some(self.at)
+        self.slot().map(|_| self.place >> u16::BITS)
     }
 }
 
@@ -66,11 +72,10 @@ impl Wheel {
 
     /// Sets the job's timer to this tick, at most [`TICK_MAX`], in place of the one it had.
     pub(super) fn set(&mut self, table: &mut Table, key: JobKey, at: u64) {
-        if table[key].timer.slot != UNSET {
-            if table[key].timer.at == at {
-                return;
-            }
-            self.clear(table, key);
+        match table[key].timer.at() {
+            Some(before) if before == at => return,
+            Some(_) => self.clear(table, key),
+            None => {}
         }
         let place = at.max(self.elapsed);
         let level = level_of(self.elapsed, place);
@@ -81,15 +86,13 @@ impl Wheel {
             previous => table[previous].timer.next = key,
         }
         self.occupied[level] |= 1 << (slot % SLOTS);
-        table[key].timer = Timer { at, previous, next: JobKey::NONE, slot: slot as u16 };
+        table[key].timer = Timer::new(at, slot, previous);
     }
 
     pub(super) fn clear(&mut self, table: &mut Table, key: JobKey) {
-        let Timer { previous, next, slot, .. } = std::mem::replace(&mut table[key].timer, Timer::UNSET);
-        if slot == UNSET {
-            return;
-        }
-        let slot = slot as usize;
+        let timer = std::mem::replace(&mut table[key].timer, Timer::UNSET);
+        let Some(slot) = timer.slot() else { return };
+        let Timer { previous, next, .. } = timer;
         match next {
             JobKey::NONE => self.slots[slot].last = previous,
             next => table[next].timer.previous = previous,
@@ -116,7 +119,7 @@ impl Wheel {
         };
         self.elapsed = self.elapsed.max(tick);
         let key = self.slots[slot].first;
-        let at = table[key].timer.at;
+        let at = table[key].timer.at().unwrap_or_default();
         self.clear(table, key);
         if at <= self.elapsed {
             return Step::Fired(key);

@@ -113,10 +113,10 @@ impl Core {
             if self.table[job].is_offered() {
                 self.leave_session(job, true, effects);
                 offered.push(job);
-            } else if let Some(live) = self.table[job].live.as_mut()
+            } else if let Some(live) = self.table[job].live_mut()
                 && !is_unary
             {
-                live.lease_deadline = live.lease_deadline.min(grace_end);
+                live.lease_deadline = live.lease_deadline.min(grace_end.into());
                 self.await_deadline(job);
             }
         }
@@ -170,7 +170,7 @@ impl Core {
         self.accept_lease(now, session, lease, effects)?;
         let key = self.held(session, lease)?;
         let lease_deadline = now.monotonic.saturating_add(self.options.lease);
-        if let Some(live) = self.table[key].live.as_mut() {
+        if let Some(live) = self.table[key].live_mut() {
             live.renew(lease_deadline);
         }
         self.await_deadline(key);
@@ -210,7 +210,7 @@ impl Core {
     /// Why the attempt with this lease must end, if it must.
     pub(crate) fn stop_of(&self, now: Now, lease: LeaseId) -> Option<Stop> {
         let Some((key, _)) = self.holder(lease) else { return Some(Stop::Revoke) };
-        let (force_at, _) = self.table[key].live.as_ref()?.cancel.as_ref()?;
+        let (force_at, _) = self.table[key].live()?.cancel.as_deref()?;
         Some(Stop::Cancel(force_at.saturating_sub(now.monotonic)))
     }
 
@@ -293,7 +293,7 @@ impl Core {
         effects: &mut Effects,
     ) -> Vec<LeaseId> {
         let told: HashSet<LeaseId> = held.iter().copied().collect();
-        let lease_of = |core: &Self, job: &JobKey| core.table[*job].live.as_ref().map(|live| live.lease);
+        let lease_of = |core: &Self, job: &JobKey| core.table[*job].live().map(|live| live.lease);
         let is_told =
             |core: &Self, job: &JobKey| lease_of(core, job).is_some_and(|lease| told.contains(&lease));
         let gone: Vec<_> = self.held_by(session).into_iter().filter(|job| !is_told(self, job)).collect();

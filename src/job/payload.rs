@@ -22,8 +22,8 @@ pub enum Encoding {
 pub struct Payload {
     /// The content.
     pub bytes: Bytes,
-    /// MIME type, if it is not the encoding's default.
-    content_type: Option<Arc<str>>,
+    /// MIME type, if it is not the encoding's default. Few have one: it is as thin as it can be in the others.
+    content_type: Option<Arc<Box<str>>>,
     /// The arm it was written in.
     pub encoding: Encoding,
 }
@@ -55,7 +55,7 @@ impl Payload {
     /// The same content with this MIME type; the encoding's default costs nothing.
     pub fn with_content_type(mut self, content_type: &str) -> Self {
         let is_default = content_type == default_content_type(self.encoding);
-        self.content_type = (!is_default && !content_type.is_empty()).then(|| content_type.into());
+        self.content_type = (!is_default && !content_type.is_empty()).then(|| Arc::new(content_type.into()));
         self
     }
 
@@ -66,12 +66,12 @@ impl Payload {
 
     /// MIME type of the content.
     pub fn content_type(&self) -> &str {
-        self.content_type.as_deref().unwrap_or(default_content_type(self.encoding))
+        self.explicit_content_type().unwrap_or(default_content_type(self.encoding))
     }
 
     /// The MIME type if it was given and is not the encoding's default.
     pub fn explicit_content_type(&self) -> Option<&str> {
-        self.content_type.as_deref()
+        self.content_type.as_ref().map(|content_type| &***content_type)
     }
 
     /// Bytes of the content on the wire, at most: a JSON value may take 11 bytes for two of its text.

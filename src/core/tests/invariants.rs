@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::core::entry::Entry;
+use crate::core::entry::{Entry, Moment};
 use crate::core::sessions::Link;
 use crate::core::{Core, JobKey};
 use crate::job::{JobState, Start, StateCounts};
@@ -31,7 +31,7 @@ fn check_sums(core: &Core, entries: &[&Entry]) {
     assert_eq!(core.finished.warm_bytes, warm_bytes(core));
     assert!(core.finished.bytes <= core.options.retention_bytes_max || finished.len() == 1);
     let waits_for_wall = |entry: &&&Entry| {
-        entry.attempt == 0 && entry.state == JobState::Scheduled && matches!(entry.start(), Start::At(_))
+        entry.attempt() == 0 && entry.state == JobState::Scheduled && matches!(entry.start(), Start::At(_))
     };
     assert_eq!(core.wall_starts.len(), entries.iter().filter(waits_for_wall).count());
 }
@@ -87,23 +87,23 @@ fn check_sessions(core: &Core) {
 
 /// Each job that a session has is there by a lease of its own, which ends; what is offered has not begun.
 fn check_leases(core: &Core, entries: &[&Entry]) {
-    let live = || entries.iter().filter_map(|entry| entry.live.as_ref().map(|live| (*entry, live)));
+    let live = || entries.iter().filter_map(|entry| entry.live().map(|live| (*entry, live)));
     let leases: BTreeSet<_> = live().map(|(_, live)| live.lease.to_string()).collect();
     assert_eq!(leases.len(), live().count(), "no lease is of two jobs");
     for (entry, live) in live() {
         let session = &core.sessions.sessions[&live.session];
         let is_pool = session.link == Link::Pool;
         assert_eq!(entry.deadline, live.deadline(), "its timer is for what ends it first");
-        assert_eq!(is_pool, live.lease_deadline == Duration::MAX, "leases outside the server run out");
+        assert_eq!(is_pool, live.lease_deadline == Moment::NEVER, "leases outside the server run out");
         assert_eq!(entry.cancel_requested, live.cancel.is_some());
         if entry.is_offered() {
             assert!(!is_pool && session.connected, "only who can accept it is offered a job");
-            assert!(live.attempt_deadline == Duration::MAX && live.cancel.is_none(), "nothing runs yet");
+            assert!(live.attempt_deadline == Moment::NEVER && live.cancel.is_none(), "nothing runs yet");
         }
     }
     for (key, session) in &core.sessions.sessions {
         let held = session.held.keys(&core.table);
-        let is_own = |job: &JobKey| core.table[*job].live.as_ref().is_some_and(|live| live.session == *key);
+        let is_own = |job: &JobKey| core.table[*job].live().is_some_and(|live| live.session == *key);
         assert!(held.iter().all(is_own), "a session has what is leased to it");
         assert!(
             session.link != Link::Unary || session.connected || !held.is_empty(),
@@ -137,8 +137,8 @@ fn check_readiness(core: &Core) {
 fn check_job(core: &Core, key: JobKey) {
     let entry = &core.table[key];
     assert_eq!(core.find(entry.id).ok(), Some(key));
-    assert_eq!(entry.live.is_some(), entry.state == JobState::Running || entry.is_offered());
-    assert_eq!(entry.end.is_some(), entry.state.is_final());
+    assert_eq!(entry.live().is_some(), entry.state == JobState::Running || entry.is_offered());
+    assert_eq!(entry.end().is_some(), entry.state.is_final());
     let lane = &core.lanes[entry.lane];
     let (list, has_wake_up) = match entry.state {
         JobState::Scheduled => {
@@ -150,14 +150,14 @@ fn check_job(core: &Core, key: JobKey) {
             (list.map(|(_, list)| list), true)
         }
         JobState::Running | JobState::Queued => {
-            let live = entry.live.as_ref().unwrap();
+            let live = entry.live().unwrap();
             let session = &core.sessions.sessions[&live.session];
             assert!(!session.revoked.contains(&live.lease));
             (Some(&session.held), entry.timer.at().is_some())
         }
         JobState::Succeeded | JobState::Failed | JobState::Cancelled => {
             assert_eq!(core.outcome(key).unwrap().state(), entry.state);
-            let kept_for_ever = entry.deadline == Duration::MAX;
+            let kept_for_ever = entry.deadline == Moment::NEVER;
             (Some(&core.finished.list), kept_for_ever || entry.timer.at().is_some())
         }
     };
@@ -165,6 +165,7 @@ fn check_job(core: &Core, key: JobKey) {
     let places = list.unwrap().keys(&core.table).iter().filter(|other| **other == key).count();
     assert_eq!(places, 1, "a job is in the list of its state");
     if let Some(deadline) = entry.overall_deadline() {
-        assert!(entry.timer.at().is_some_and(|at| u128::from(at) <= deadline.as_nanos().div_ceil(1_000_000)));
+        let tick_max = Duration::from(deadline).as_nanos().div_ceil(1_000_000);
+        assert!(entry.timer.at().is_some_and(|at| u128::from(at) <= tick_max));
     }
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::fixture::{cases, id};
 use crate::core::JobKey;
-use crate::core::entry::{Entry, LaneKey};
+use crate::core::entry::{Entry, LaneKey, Moment};
 use crate::core::list::{Links, List};
 use crate::core::table::Table;
 use crate::core::wheel::Timer;
@@ -25,22 +25,16 @@ pub(super) fn bare_entry(number: u32) -> Entry {
         state: JobState::Queued,
         first_wait: None,
         cancel_requested: false,
-        attempt: 0,
-        lost: 0,
-        released: 0,
         sequence: 1,
         observer: 0,
         accepted: 0,
         written: None,
         create_time: Timestamp::default(),
-        created: Duration::ZERO,
-        deadline: Duration::MAX,
+        created: Duration::ZERO.into(),
+        deadline: Moment::NEVER,
         links: Links::NONE,
         timer: Timer::UNSET,
-        history: Vec::new(),
-        stream: None,
-        live: None,
-        end: None,
+        course: None,
     }
 }
 

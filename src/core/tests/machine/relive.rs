@@ -93,7 +93,7 @@ impl Machine {
 
     fn ran_in_the_server(&self, key: JobKey) -> bool {
         let entry = &self.core.table[key];
-        let live = entry.live.as_ref().filter(|_| entry.state == JobState::Running);
+        let live = entry.live().filter(|_| entry.state == JobState::Running);
         live.is_some_and(|live| self.core.sessions.get(live.session).is_some_and(|of| of.link == Link::Pool))
     }
 
@@ -103,7 +103,7 @@ impl Machine {
         assert_eq!(after.len(), before.len() + 1);
         assert_eq!(after[..before.len()], before);
         let key = again.find(id).expect("it is there");
-        assert!(again.table[key].live.is_none());
+        assert!(again.table[key].live().is_none());
         assert_ne!(again.table[key].state, JobState::Running);
     }
 }
@@ -118,7 +118,7 @@ fn whole(core: &Core, id: JobId) -> (JobView, Vec<WatchItem>, u64) {
 /// When the attempt that runs is forced to end, and why, if it was cancelled.
 fn cancel(core: &Core, id: JobId) -> Option<(Duration, String)> {
     let entry = &core.table[core.find(id).expect("it is there")];
-    entry.live.as_ref().filter(|_| entry.state == JobState::Running)?.cancel.clone()
+    entry.live().filter(|_| entry.state == JobState::Running)?.cancel.as_deref().cloned()
 }
 
 fn events(core: &Core, id: JobId) -> Vec<WatchItem> {
