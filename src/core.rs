@@ -21,6 +21,7 @@ mod record;
 mod replay;
 mod retention;
 mod sessions;
+mod slots;
 mod submit;
 mod table;
 #[cfg(test)]

@@ -6,12 +6,13 @@ use std::hash::BuildHasher;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::entry::Entry;
+use super::slots::Slots;
 use crate::job::JobId;
 
-/// Records are allocated in chunks, so that growing never copies them.
-const CHUNK_RECORDS: usize = 1024;
 /// The id index is split, so that growing one part never stalls a command for long.
 const INDEX_PARTS: usize = 64;
+/// Ids that a part of the index keeps room for, however few there are.
+const PART_ROOM_MIN: usize = 256;
 
 /// Where a job's record is. Reused after the job is removed: whoever keeps one across commands also keeps the job id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,15 +21,10 @@ pub(crate) struct JobKey(pub(super) u32);
 impl JobKey {
     /// No job: the end of a list.
     pub(super) const NONE: Self = Self(u32::MAX);
-
-    fn place(self) -> (usize, usize) {
-        (self.0 as usize / CHUNK_RECORDS, self.0 as usize % CHUNK_RECORDS)
-    }
 }
 
 pub(super) struct Table {
-    chunks: Vec<Vec<Option<Entry>>>,
-    free: Vec<JobKey>,
+    slots: Slots,
     index: Vec<HashTable<JobKey>>,
     hasher: DefaultHashBuilder,
     order: Order,
@@ -39,7 +35,7 @@ impl Table {
     pub(super) fn new() -> Self {
         let index = (0..INDEX_PARTS).map(|_| HashTable::new()).collect();
         let hasher = DefaultHashBuilder::default();
-        Self { chunks: Vec::new(), free: Vec::new(), index, hasher, order: Order::default(), len: 0 }
+        Self { slots: Slots::default(), index, hasher, order: Order::default(), len: 0 }
     }
 
     pub(super) fn len(&self) -> u32 {
@@ -47,8 +43,7 @@ impl Table {
     }
 
     pub(super) fn get(&self, key: JobKey) -> Option<&Entry> {
-        let (chunk, place) = key.place();
-        self.chunks.get(chunk)?.get(place)?.as_ref()
+        self.slots.get(key)
     }
 
     pub(super) fn find(&self, id: JobId) -> Option<JobKey> {
@@ -64,18 +59,12 @@ impl Table {
     /// Adds a job whose id is not in the table, at this place in acceptance order, which is free.
     pub(super) fn insert_as(&mut self, mut entry: Entry, number: u64) -> JobKey {
         let id = entry.id;
-        let key = self.free.pop().unwrap_or_else(|| self.grow());
         entry.accepted = number;
+        let key = self.slots.insert(entry);
         self.order.insert(number, key);
-        let (chunk, place) = key.place();
-        self.chunks[chunk][place] = Some(entry);
         let hash = self.hasher.hash_one(id);
-        let (chunks, hasher) = (&self.chunks, &self.hasher);
-        let rehash = |key: &JobKey| {
-            let (chunk, place) = key.place();
-            hasher.hash_one(chunks[chunk][place].as_ref().expect("indexed jobs exist").id)
-        };
-        self.index[part(hash)].insert_unique(hash, key, rehash);
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.index[part(hash)].insert_unique(hash, key, |key| hasher.hash_one(slots[*key].id));
         self.len += 1;
         key
     }
@@ -86,14 +75,17 @@ impl Table {
     }
 
     pub(super) fn remove(&mut self, key: JobKey) -> Entry {
-        let (chunk, place) = key.place();
-        let entry = self.chunks[chunk][place].take().expect("a removed job exists");
-        let hash = self.hasher.hash_one(entry.id);
-        if let Ok(slot) = self.index[part(hash)].find_entry(hash, |candidate| *candidate == key) {
+        let hash = self.hasher.hash_one(self.slots[key].id);
+        let ids = &mut self.index[part(hash)];
+        if let Ok(slot) = ids.find_entry(hash, |candidate| *candidate == key) {
             slot.remove();
         }
+        if ids.len() * 8 < ids.capacity() && ids.capacity() > PART_ROOM_MIN {
+            let (slots, hasher) = (&self.slots, &self.hasher);
+            ids.shrink_to(ids.len() * 2, |key| hasher.hash_one(slots[*key].id));
+        }
+        let entry = self.slots.remove(key);
         self.order.remove(entry.accepted);
-        self.free.push(key);
         self.len -= 1;
         entry
     }
@@ -118,13 +110,11 @@ impl Table {
         self.order.before(number)
     }
 
-    fn grow(&mut self) -> JobKey {
-        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK_RECORDS) {
-            self.chunks.push(Vec::with_capacity(CHUNK_RECORDS));
-        }
-        let chunk = self.chunks.len() - 1;
-        self.chunks[chunk].push(None);
-        JobKey((chunk * CHUNK_RECORDS + self.chunks[chunk].len() - 1) as u32)
+    /// Jobs that there is memory for.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        let ids: usize = self.index.iter().map(HashTable::capacity).sum();
+        self.slots.room().max(ids)
     }
 }
 
@@ -132,15 +122,13 @@ impl std::ops::Index<JobKey> for Table {
     type Output = Entry;
 
     fn index(&self, key: JobKey) -> &Entry {
-        let (chunk, place) = key.place();
-        self.chunks[chunk][place].as_ref().expect("a job key in hand names a job")
+        &self.slots[key]
     }
 }
 
 impl std::ops::IndexMut<JobKey> for Table {
     fn index_mut(&mut self, key: JobKey) -> &mut Entry {
-        let (chunk, place) = key.place();
-        self.chunks[chunk][place].as_mut().expect("a job key in hand names a job")
+        &mut self.slots[key]
     }
 }
 

@@ -99,3 +99,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn memory_goes_back_after_a_peak() {
+    const PEAK: u32 = 20_000;
+    let mut table = Table::new();
+    let keys: Vec<_> = (0..PEAK).map(|number| table.insert(bare_entry(number))).collect();
+    assert!(table.room() >= PEAK as usize);
+    for key in &keys[1..] {
+        table.remove(*key);
+    }
+    let room = table.room();
+    assert!(room < PEAK as usize / 2, "one job is left and there is memory for {room}");
+    assert_eq!(table.find(id(0)), Some(keys[0]));
+    let again: Vec<_> = (1..PEAK).map(|number| table.insert(bare_entry(number))).collect();
+    assert!(again.iter().zip(1..).all(|(key, number)| table.find(id(number)) == Some(*key)));
+    assert!(!again.contains(&keys[0]), "the job that was left keeps its place");
+}
