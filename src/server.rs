@@ -7,6 +7,7 @@ mod cors;
 mod deadline;
 mod durable;
 mod edge;
+mod give_back;
 mod limits;
 mod listener;
 mod relay;

@@ -12,6 +12,9 @@ use super::outcomes::{OutcomeQueue, OutcomeWaiter};
 use crate::core::{Core, JobKey};
 use crate::job::Outcome;
 
+/// Room for watched jobs that is kept while there are none.
+const KEPT_OBSERVERS_MAX: usize = 4_096;
+
 /// Wakers to be woken after the lock is gone.
 pub(super) type Wakers = Slab<Waker>;
 
@@ -85,8 +88,17 @@ impl Observers {
             if let Some(key) = observer.key {
                 core.set_observer(key, 0);
             }
-            self.observers.remove(place.observer as usize - 1);
+            self.forget(place.observer);
         }
+    }
+
+    /// The observer's place is free. After a peak the last one gives back the memory of all.
+    fn forget(&mut self, observer: u32) -> Observer {
+        let gone = self.observers.remove(observer as usize - 1);
+        if self.observers.is_empty() && self.observers.capacity() > KEPT_OBSERVERS_MAX {
+            self.observers = Slab::new();
+        }
+        gone
     }
 
     pub(super) fn add_outcome_waiter(&mut self, observer: u32, waiter: OutcomeWaiter) {
@@ -112,7 +124,7 @@ impl Observers {
         outcome: &Outcome,
         queues: &mut Vec<Arc<OutcomeQueue>>,
     ) -> Wakers {
-        let observer = self.observers.remove(observer as usize - 1);
+        let observer = self.forget(observer);
         for waiter in observer.outcome_waiter.into_iter().chain(observer.more_outcome_waiters) {
             let queue = waiter.tell(outcome.clone());
             if queues.last().is_none_or(|last| !Arc::ptr_eq(last, &queue)) {

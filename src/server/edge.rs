@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::connection;
+use super::give_back::keep_giving_back;
 use super::limits::ListenerLimits;
 use super::listener::Accepted;
 use super::serve::{Lifecycle, Stack};
@@ -85,6 +86,7 @@ impl Edge {
             biased;
             () = self.lifecycle.stop.cancelled() => {}
             () = self.serve_all(&mut sockets) => {}
+            () = keep_giving_back() => {}
         }
         drop(sockets);
         self.connections.close();

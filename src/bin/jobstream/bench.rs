@@ -9,6 +9,7 @@ mod child;
 mod echo;
 mod jobs;
 mod lane;
+mod overload;
 mod probe;
 mod report;
 mod restart;
@@ -53,7 +54,8 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Bench {
-    /// submit, enqueue, run, submit-stream, remote, durable, restart, watch, latency or memory; all of them if none is given
+    /// submit, enqueue, run, submit-stream, remote, durable, restart, crowded, overload, watch, latency or memory; all of
+    /// them if none is given
     #[arg(value_enum, hide_possible_values = true, value_name = "SCENARIO")]
     scenarios: Vec<Scenario>,
     /// Length of each measurement
@@ -71,8 +73,8 @@ pub(crate) struct Bench {
     /// Watchers of one job
     #[arg(long, default_value = "10000", value_name = "COUNT")]
     watchers: NonZeroUsize,
-    /// Queued jobs whose memory is measured, and those of a server that restarts
-    #[arg(long, default_value = "300000", value_name = "COUNT")]
+    /// Jobs that wait: for their memory, while others are measured, and when a server restarts
+    #[arg(long, default_value = "1000000", value_name = "COUNT")]
     jobs: NonZeroU32,
     /// json, jsonl or table
     #[arg(short, long, value_name = "FORMAT", hide_possible_values = true)]
@@ -96,7 +98,11 @@ enum Scenario {
     Durable,
     /// From the start of a server with a log on disk to its first answer: empty, and after kill -9 with queued jobs
     Restart,
-    /// One event to many watchers, and the memory of an idle one
+    /// Submit and SubmitStream while many jobs wait
+    Crowded,
+    /// Ten times as many jobs as a small server can run: what becomes of those it takes, and of those it refuses
+    Overload,
+    /// One event to many watchers, the memory of an idle one, and when it is back after they left
     Watch,
     /// One call in flight
     Latency,

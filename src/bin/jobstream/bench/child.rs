@@ -48,6 +48,8 @@ pub(super) struct Usage {
     pub(super) cpu: Duration,
     /// Memory resident now.
     pub(super) resident_bytes: u64,
+    /// The same without the program itself, which is read in as it is used.
+    pub(super) anonymous_bytes: u64,
     /// Times a thread went to sleep or was put to sleep.
     pub(super) switches: u64,
     /// Written by the thread of its log.
@@ -140,6 +142,7 @@ fn usage_of(process: &str) -> Result<Usage> {
     usage.cpu = Duration::from_nanos(nanos);
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     usage.resident_bytes = number_after(&status, "\nVmRSS:") * 1024;
+    usage.anonymous_bytes = number_after(&status, "\nRssAnon:") * 1024;
     Ok(usage)
 }
 

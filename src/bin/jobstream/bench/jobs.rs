@@ -1,5 +1,7 @@
 //! The calls of the job service that are measured, and what a right answer to each is.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use jobstream::proto::v1;
 use prost::Message;
@@ -15,6 +17,8 @@ pub(super) const PAYLOAD: &[u8; 32] = b"0123456789abcdef0123456789abcdef";
 pub(super) const ECHO_KIND: &str = "demo.echo";
 /// A kind that a worker in a process of its own runs.
 pub(super) const REMOTE_KIND: &str = "bench.remote";
+/// A kind that takes as long as its payload says.
+const SLOW_KIND: &str = "demo.sleep";
 /// A kind that nobody serves: its jobs stay queued.
 pub(super) const IDLE_KIND: &str = "bench.nobody";
 
@@ -68,6 +72,18 @@ pub(super) fn run() -> Result<(Call, Check)> {
             _ => Err(Failed::new("the run's last message is not its end").into()),
         }
     }))
+}
+
+/// How long a slow job takes.
+pub(super) const JOB_TIME: Duration = Duration::from_millis(10);
+
+/// Run of a job that takes its time, with its last event alone.
+pub(super) fn run_slow() -> Result<(Call, Check)> {
+    let input = format!(r#"{{"seconds":{}}}"#, JOB_TIME.as_secs_f64());
+    let payload = v1::Payload { body: Some(v1::payload::Body::Text(input)), ..v1::Payload::default() };
+    let job = v1::JobSpec { payload: Some(payload), ..spec(SLOW_KIND) };
+    let request = v1::RunRequest { job: Some(job), ..v1::RunRequest::default() };
+    Ok((Call::new(&path("Run"), &request)?, |answer| last_message(answer).map(|_| ())))
 }
 
 fn check_result(event: v1::JobEvent) -> Result<()> {

@@ -54,9 +54,13 @@ pub(super) async fn measure(
     Ok(sample)
 }
 
+/// Jobs sent before memory is measured: buffers that a server grows once are no part of a job.
+const WARM_UP_JOBS: u64 = 10_000;
+
 /// Sends this many jobs over one stream and measures until all are answered for.
 pub(super) async fn fill(server: &ServerProcess, lane: Lane, jobs: u64) -> Result<Sample> {
     let connection = Connection::open(server.port()).await?;
+    run(connection.clone(), lane, WARM_UP_JOBS, Arc::default()).await?;
     let window = Window::begin(server, 0)?;
     run(connection, lane, jobs, Arc::default()).await?;
     window.end(server, jobs)

@@ -5,7 +5,7 @@ use super::child::ServerProcess;
 use super::lane::{self, Lane};
 use super::sample::Sample;
 use super::server::ServerKind;
-use super::{Bench, Result, Scenario, jobs, restart, watch};
+use super::{Bench, Result, Scenario, jobs, overload, restart, watch};
 
 /// One kind of measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +20,10 @@ pub(super) enum Probe {
     Submit,
     /// The same, one in flight.
     SubmitAlone,
-    /// Any of the others on a server with a log on disk.
-    Durable(OnDisk),
+    /// One of the others on a server with a log on disk.
+    Durable(Common),
+    /// One of the others while many jobs wait.
+    Crowded(Common),
     /// Submit of a job that stays queued.
     Enqueue,
     /// Run of an echo job.
@@ -32,6 +34,12 @@ pub(super) enum Probe {
     Stream(u32),
     /// The same with jobs that a worker in a process of its own runs.
     RemoteStream(u32),
+    /// Run of jobs that take their time, just as many as a small server can take.
+    Busy,
+    /// The same with ten times as many as it can run: those that it takes.
+    Overload,
+    /// Those that it refuses.
+    Refused,
     /// Start of a server with a log on disk.
     Start,
     /// The same with queued jobs in it.
@@ -42,11 +50,13 @@ pub(super) enum Probe {
     Watch,
     /// Watchers of a job that nothing happens to.
     WatchIdle,
+    /// From when they leave until the server's memory is back.
+    WatchLeft,
 }
 
-/// What is measured with a log on disk.
+/// What is measured under more than one condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OnDisk {
+pub(super) enum Common {
     Submit,
     SubmitAlone,
     Enqueue,
@@ -54,9 +64,9 @@ pub(super) enum OnDisk {
     Stream(u32),
 }
 
-impl OnDisk {
-    /// The same in memory.
-    fn in_memory(self) -> Probe {
+impl Common {
+    /// The same in memory, with nothing else going on.
+    fn alone(self) -> Probe {
         match self {
             Self::Submit => Probe::Submit,
             Self::SubmitAlone => Probe::SubmitAlone,
@@ -76,12 +86,17 @@ impl Scenario {
             Self::SubmitStream => vec![Probe::Stream(1), Probe::Stream(100)],
             Self::Remote => vec![Probe::Stream(100), Probe::RemoteStream(100)],
             Self::Durable => {
-                let calls = [OnDisk::Submit, OnDisk::SubmitAlone, OnDisk::Enqueue];
-                let on_disk = calls.into_iter().chain([OnDisk::Stream(1), OnDisk::Stream(100)]);
-                on_disk.flat_map(|probe| [probe.in_memory(), Probe::Durable(probe)]).collect()
+                let calls = [Common::Submit, Common::SubmitAlone, Common::Enqueue];
+                let on_disk = calls.into_iter().chain([Common::Stream(1), Common::Stream(100)]);
+                on_disk.flat_map(|probe| [probe.alone(), Probe::Durable(probe)]).collect()
             }
             Self::Restart => vec![Probe::Start, Probe::Restart],
-            Self::Watch => vec![Probe::Watch, Probe::WatchIdle],
+            Self::Crowded => {
+                let both = [Common::Submit, Common::Stream(100)];
+                both.into_iter().flat_map(|probe| [probe.alone(), Probe::Crowded(probe)]).collect()
+            }
+            Self::Overload => vec![Probe::Busy, Probe::Overload, Probe::Refused],
+            Self::Watch => vec![Probe::Watch, Probe::WatchIdle, Probe::WatchLeft],
             Self::Latency => vec![Probe::RunAlone],
             Self::Memory => vec![Probe::Memory],
         }
@@ -98,17 +113,22 @@ impl Probe {
             Self::EchoIdle(kind) => format!("echo, idle stream{}", layout(kind)),
             Self::Submit => "submit".to_owned(),
             Self::SubmitAlone => "submit, one in flight".to_owned(),
-            Self::Durable(probe) => format!("{}, on disk", probe.in_memory().name()),
+            Self::Durable(probe) => format!("{}, on disk", probe.alone().name()),
+            Self::Crowded(probe) => format!("{}, many jobs wait", probe.alone().name()),
             Self::Enqueue => "submit, stays queued".to_owned(),
             Self::Run => "run".to_owned(),
             Self::RunAlone => "run, one in flight".to_owned(),
             Self::Stream(jobs) => format!("submit-stream, {jobs} a message"),
             Self::RemoteStream(jobs) => format!("submit-stream, {jobs} a message, remote worker"),
+            Self::Busy => "run of 10 ms, as many as fit".to_owned(),
+            Self::Overload => "run of 10 ms, 10x too many, taken".to_owned(),
+            Self::Refused => "run of 10 ms, 10x too many, refused".to_owned(),
             Self::Start => "start, empty".to_owned(),
             Self::Restart => "restart, a queued job".to_owned(),
             Self::Memory => "queued job".to_owned(),
             Self::Watch => "watch, one event".to_owned(),
             Self::WatchIdle => "watch, idle".to_owned(),
+            Self::WatchLeft => "watch, memory back after they left".to_owned(),
         }
     }
 
@@ -117,11 +137,12 @@ impl Probe {
         let both = |echo: fn(ServerKind) -> Self| vec![echo(ServerKind::Echo), echo(ServerKind::EchoStock)];
         match self {
             Self::Echo(_) | Self::EchoAlone(_) | Self::EchoIdle(_) | Self::Memory => Vec::new(),
-            Self::Start | Self::Restart => Vec::new(),
+            Self::Start | Self::Restart | Self::Busy | Self::Refused | Self::WatchLeft => Vec::new(),
             Self::Submit | Self::Enqueue | Self::Run | Self::Watch => both(Self::Echo),
             Self::Stream(_) | Self::RemoteStream(_) => both(Self::Echo),
             Self::RunAlone | Self::SubmitAlone => both(Self::EchoAlone),
-            Self::Durable(probe) => vec![probe.in_memory()],
+            Self::Durable(probe) | Self::Crowded(probe) => vec![probe.alone()],
+            Self::Overload => vec![Self::Busy],
             Self::WatchIdle => both(Self::EchoIdle),
         }
     }
@@ -142,7 +163,7 @@ impl Probe {
         match self {
             Self::EchoIdle(_) | Self::WatchIdle => Some(sample.growth_bytes),
             Self::Durable(_) => Some(sample.logged_bytes),
-            Self::Restart => Some(sample.growth_bytes),
+            Self::Restart | Self::WatchLeft => Some(sample.growth_bytes),
             Self::Memory | Self::Enqueue => Some(sample.growth_bytes - jobs::PAYLOAD.len() as f64),
             _ => None,
         }
@@ -152,6 +173,7 @@ impl Probe {
         match self {
             Self::Echo(kind) | Self::EchoAlone(kind) | Self::EchoIdle(kind) => kind,
             Self::Durable(_) | Self::Start | Self::Restart => ServerKind::Durable,
+            Self::Busy | Self::Overload | Self::Refused => ServerKind::Small,
             _ => ServerKind::Jobs,
         }
     }
@@ -162,8 +184,14 @@ impl Probe {
             return restart::start().await;
         }
         let server = ServerProcess::start(self.server())?;
-        let probe = if let Self::Durable(probe) = self { probe.in_memory() } else { self };
-        probe.measure_on(server, bench).await
+        match self {
+            Self::Durable(probe) => probe.alone().measure_on(server, bench).await,
+            Self::Crowded(probe) => {
+                lane::fill(&server, queueing(), bench.jobs.get().into()).await?;
+                probe.alone().measure_on(server, bench).await
+            }
+            _ => self.measure_on(server, bench).await,
+        }
     }
 
     async fn measure_on(self, server: ServerProcess, bench: &Bench) -> Result<Sample> {
@@ -180,7 +208,12 @@ impl Probe {
             Self::EchoIdle(_) => watch::idle_echo(&server, bench.watchers.get()).await,
             Self::Submit => loop_of(jobs::submit(jobs::ECHO_KIND)?, load).await,
             Self::SubmitAlone => loop_of(jobs::submit(jobs::ECHO_KIND)?, alone).await,
-            Self::Durable(_) | Self::Start => Err(super::Failed::new("it is measured elsewhere").into()),
+            Self::Durable(_) | Self::Crowded(_) | Self::Start => {
+                Err(super::Failed::new("it is measured elsewhere").into())
+            }
+            Self::Busy => overload::as_many_as_fit(&server, load).await,
+            Self::Overload => overload::too_many(&server, load, overload::Part::Taken).await,
+            Self::Refused => overload::too_many(&server, load, overload::Part::Refused).await,
             Self::Restart => restart::restart(server, queueing(), bench.jobs.get().into()).await,
             Self::Enqueue => loop_of(jobs::submit(jobs::IDLE_KIND)?, load).await,
             Self::Run => loop_of(jobs::run()?, load).await,
@@ -196,6 +229,7 @@ impl Probe {
             Self::Memory => lane::fill(&server, queueing(), bench.jobs.get().into()).await,
             Self::Watch => watch::fan_out(&server, bench.watchers.get()).await,
             Self::WatchIdle => watch::idle(&server, bench.watchers.get()).await,
+            Self::WatchLeft => watch::left(&server, bench.watchers.get()).await,
         }
     }
 }

@@ -6,7 +6,7 @@ use super::Result;
 use super::child::{ServerProcess, Usage, own_usage};
 
 /// Load before a measurement begins, so that caches, pools and windows have grown.
-const WARM_UP: Duration = Duration::from_millis(400);
+pub(super) const WARM_UP: Duration = Duration::from_millis(400);
 
 /// What was measured once.
 #[derive(Debug, Clone, Default)]
@@ -43,7 +43,7 @@ impl Sample {
         let micros = |(before, after): (Usage, Usage)| {
             each((after.cpu.saturating_sub(before.cpu)).as_secs_f64() * 1e6)
         };
-        let growth = server.1.resident_bytes as f64 - server.0.resident_bytes as f64;
+        let growth = server.1.anonymous_bytes as f64 - server.0.anonymous_bytes as f64;
         Self {
             count,
             seconds,

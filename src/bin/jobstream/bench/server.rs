@@ -16,7 +16,7 @@ use tonic::transport::server::TcpIncoming;
 
 use super::echo::EchoService;
 use super::jobs::REMOTE_KIND;
-use super::{Failed, Result};
+use super::{Failed, Result, overload};
 
 /// The queue's bound, in jobs, so that a fast run is not refused.
 const JOBS_MAX: u32 = 50_000_000;
@@ -28,6 +28,8 @@ pub(crate) enum ServerKind {
     Jobs,
     /// The same with a log on disk.
     Durable,
+    /// The same with room for few jobs.
+    Small,
     /// The echo behind our listener: one runtime a core.
     Echo,
     /// The echo behind tonic's own server, on the multi-thread runtime.
@@ -55,6 +57,7 @@ pub(crate) fn serve(kind: ServerKind, place: &str) -> Result<()> {
         match kind {
             ServerKind::Jobs => serve_jobs(listener, None).await,
             ServerKind::Durable => serve_jobs(listener, Some(Path::new(place))).await,
+            ServerKind::Small => serve_few_jobs(listener).await,
             ServerKind::Echo => serve_echo(listener).await,
             ServerKind::EchoStock => serve_stock_echo(listener).await,
             ServerKind::Worker => Ok(()),
@@ -82,7 +85,17 @@ async fn serve_jobs(listener: TcpListener, directory: Option<&Path>) -> Result<(
         Some(directory) => Engine::open(options, directory)?,
         None => Engine::start(options),
     };
-    let worker = demo::add_to(Worker::new()).start(&engine)?;
+    serve_engine(listener, engine, Worker::new()).await
+}
+
+async fn serve_few_jobs(listener: TcpListener) -> Result<()> {
+    let mut options = EngineOptions::default();
+    options.core.jobs_max = overload::JOBS_MAX;
+    serve_engine(listener, Engine::start(options), Worker::new().slots(overload::SLOTS)).await
+}
+
+async fn serve_engine(listener: TcpListener, engine: Engine, worker: Worker) -> Result<()> {
+    let worker = demo::add_to(worker).start(&engine)?;
     let server = Server::new(engine, ServerOptions::default()).with_worker(worker);
     server.run(listener, Shutdown::default()).await?;
     Ok(())

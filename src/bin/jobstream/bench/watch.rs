@@ -23,6 +23,11 @@ const SETTLE: Duration = Duration::from_millis(300);
 const LOOK: Duration = Duration::from_millis(5);
 const OPEN_LOOKS_MAX: u32 = 6_000;
 
+/// Memory is back at this many times of what it was, and within a minute.
+const BACK_AT_MOST: f64 = 1.5;
+const LOOK_BACK: Duration = Duration::from_millis(100);
+const BACK_LOOKS_MAX: u32 = 600;
+
 /// Opens this many watches of a queued job and answers what each of them costs the server.
 pub(super) async fn idle(server: &ServerProcess, watchers: usize) -> Result<Sample> {
     let job_id = submit_idle_job(server).await?;
@@ -48,6 +53,24 @@ pub(super) async fn fan_out(server: &ServerProcess, watchers: usize) -> Result<S
         check_end(told??)?;
     }
     window.end(server, watchers as u64)
+}
+
+/// Opens this many watches, lets go of them, and measures until the server's memory is back where it began, or nearly.
+pub(super) async fn left(server: &ServerProcess, watchers: usize) -> Result<Sample> {
+    let job_id = submit_idle_job(server).await?;
+    let begin = server.usage()?.resident_bytes;
+    drop(open(server, watchers, jobs::watch(&job_id)?).await?);
+    let window = Window::begin(server, 0)?;
+    let limit = (begin as f64 * BACK_AT_MOST) as u64;
+    let mut looks = BACK_LOOKS_MAX;
+    while server.usage()?.resident_bytes > limit {
+        looks = looks.checked_sub(1).ok_or_else(|| {
+            let bytes = server.usage().map(|usage| usage.resident_bytes).unwrap_or_default();
+            Failed::new(format!("the server holds {bytes} bytes, at the start it held {begin}"))
+        })?;
+        tokio::time::sleep(LOOK_BACK).await;
+    }
+    Ok(window.end(server, watchers as u64)?.once())
 }
 
 async fn submit_idle_job(server: &ServerProcess) -> Result<String> {

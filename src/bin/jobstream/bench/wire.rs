@@ -1,5 +1,8 @@
 //! A gRPC client as cheap as the `h2` crate allows: headers made once, messages framed once, answers checked.
 
+use std::error::Error;
+use std::fmt;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
@@ -179,12 +182,36 @@ impl Answer {
     }
 }
 
+/// A call that ended with another status than OK.
+#[derive(Debug)]
+pub(super) struct Refused {
+    status: String,
+    message: String,
+}
+
+impl Refused {
+    /// Whether the server had no room for it.
+    pub(super) fn is_for_want_of_room(&self) -> bool {
+        self.status.parse() == Ok(tonic::Code::ResourceExhausted as i32)
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "grpc-status {}: {}", self.status, self.message)
+    }
+}
+
+impl Error for Refused {}
+
 fn check_status(headers: &HeaderMap) -> Result<()> {
     match headers.get("grpc-status") {
         Some(status) if status == "0" => Ok(()),
         status => {
-            let message = headers.get("grpc-message");
-            Err(Failed::new(format!("grpc-status {status:?}, {message:?}")).into())
+            let text = |value: Option<&HeaderValue>| {
+                value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
+            };
+            Err(Refused { status: text(status), message: text(headers.get("grpc-message")) }.into())
         }
     }
 }
