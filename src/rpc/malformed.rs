@@ -74,10 +74,12 @@ where
 
 /// The response, with a reason if it is a refusal that has none. Answers that begin well pass untouched.
 fn named_response(response: Response<Body>, limit: usize) -> Response<Body> {
+    // Those that have a reason are by far the most, and reading a status costs more than refusing a job does.
+    if response.headers().contains_key(Status::GRPC_STATUS_DETAILS) {
+        return response;
+    }
     match Status::from_header_map(response.headers()) {
-        Some(status) if status.code() != Code::Ok && status.details().is_empty() => {
-            named(status, limit).into_http()
-        }
+        Some(status) if status.code() != Code::Ok => named(status, limit).into_http(),
         _ => response,
     }
 }

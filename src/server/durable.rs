@@ -116,7 +116,8 @@ impl Gate {
 
 /// Whether nothing was kept of the call because something is full: that waits for nothing, least of all for a full disk.
 fn is_refused(answer: &Response<Body>) -> bool {
-    Status::from_header_map(answer.headers()).is_some_and(|status| status.code() == Code::ResourceExhausted)
+    let status = answer.headers().get(Status::GRPC_STATUS);
+    status.is_some_and(|code| Code::from_bytes(code.as_bytes()) == Code::ResourceExhausted)
 }
 
 /// A stream of requests that is read only while the disk keeps up.
