@@ -27,7 +27,8 @@ pub(crate) struct Submitted {
 }
 
 impl Core {
-    /// Accepts a job, or answers the one that was accepted with this id and the same spec before.
+    /// Accepts a job, or answers the one that was accepted with this id and the same spec before. An id that the job does
+    /// not name itself was made for it: no other job has it.
     ///
     /// # Errors
     ///
@@ -39,7 +40,9 @@ impl Core {
         job: NewJob,
         effects: &mut Effects,
     ) -> Result<Submitted> {
-        if let Some(existing) = self.existing(id, &job)? {
+        if job.id.is_some()
+            && let Some(existing) = self.existing(id, &job)?
+        {
             return Ok(existing);
         }
         self.check_room(1, spec_bytes(&job.payload, job.options.as_deref()), 0)?;
@@ -168,7 +171,9 @@ impl Core {
         lane: LaneKey,
         effects: &mut Effects,
     ) -> Submitted {
-        self.finished.forget(id);
+        if job.id.is_some() {
+            self.finished.forget(id);
+        }
         let recorded = effects.records.is_some().then(|| job.clone());
         let entry = Entry { written: self.log_entry, ..new_entry(now, id, job, lane) };
         let (state, start) = (entry.state, entry.start());

@@ -164,6 +164,7 @@ impl Fixture {
     }
 
     pub(super) fn submit_as(&mut self, id: JobId, job: NewJob) -> Result<Submitted> {
+        let job = NewJob { id: Some(id), ..job };
         self.run(|core, now, effects| core.submit(now, id, job, effects))
     }
 

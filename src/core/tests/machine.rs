@@ -222,7 +222,8 @@ impl Machine {
         let again = again.and_then(|index| chosen(&self.submitted, index));
         // A batch may hold its own first job twice.
         let twice = jobs.first().cloned().filter(|_| again.is_some());
-        let jobs: Vec<_> = jobs.into_iter().chain(again).chain(twice).collect();
+        let jobs = jobs.into_iter().chain(again).chain(twice);
+        let jobs: Vec<_> = jobs.map(|(id, job)| (id, NewJob { id: Some(id), ..job })).collect();
         self.submitted.extend(jobs.iter().cloned());
         if let [(id, job)] = &jobs[..] {
             let first = |answers: Vec<bool>| answers[0];

@@ -164,7 +164,7 @@ impl Model {
             let present = self.find(*id).ok().map(|number| &self.jobs[number].spec);
             let earlier = fresh.iter().find(|(other, _)| other == id).map(|(_, job)| job);
             match present.or(earlier) {
-                Some(same) if NewJob { id: None, ..same.clone() } == *job => continue,
+                Some(same) if same == job => continue,
                 Some(_) => return Err((index, ErrorKind::JobIdReused(*id))),
                 None => {}
             }

@@ -13,6 +13,7 @@ fn small() -> CoreOptions {
 }
 
 fn submit_all(f: &mut Fixture, jobs: Vec<(JobId, NewJob)>) -> Result<Vec<bool>, (usize, ErrorKind)> {
+    let jobs = jobs.into_iter().map(|(id, job)| (id, NewJob { id: Some(id), ..job })).collect();
     f.run(|core, now, effects| core.submit_all(now, jobs, effects))
         .map(|accepted| accepted.iter().map(|submitted| submitted.existing).collect())
         .map_err(|(index, error)| (index, error.kind().clone()))
