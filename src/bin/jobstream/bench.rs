@@ -160,6 +160,7 @@ impl Bench {
     }
 
     fn measure(&self, output: &Output) -> Result<Report> {
+        child::allow_huge_pages(false);
         // One thread makes the load: more would take the server's cores and measure the scheduler.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut report =

@@ -14,6 +14,7 @@ use tonic::service::Routes;
 use tonic::transport::Endpoint;
 use tonic::transport::server::TcpIncoming;
 
+use super::child::allow_huge_pages;
 use super::echo::EchoService;
 use super::jobs::REMOTE_KIND;
 use super::{Failed, Result, overload};
@@ -46,6 +47,7 @@ pub(crate) fn serve(kind: ServerKind, place: &str) -> Result<()> {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
         process::exit(0);
     });
+    allow_huge_pages(true);
     if kind == ServerKind::Worker {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         return runtime.block_on(work(place.parse()?));
