@@ -38,9 +38,13 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::output::Voice;
 
-#[cfg(feature = "mimalloc")]
+#[cfg(all(feature = "mimalloc", not(feature = "count-allocations")))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[cfg(feature = "count-allocations")]
+#[global_allocator]
+static ALLOCATOR: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::INSTRUMENTED_SYSTEM;
 
 /// Submit a job, get its result, watch it live, over gRPC.
 #[derive(Debug, Parser)]

@@ -1,10 +1,11 @@
 //! A server in a child process, and what a process has used so far.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{self, Child, Command, Stdio};
+use std::process::{self, Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -17,9 +18,30 @@ pub(super) struct ServerProcess {
     /// Ends before its server does.
     worker: Option<Box<ServerProcess>>,
     process: Child,
+    pipes: Mutex<Option<Pipes>>,
     port: u16,
     /// Where it keeps its log, if it does.
     directory: Option<LogDirectory>,
+}
+
+/// Closing them ends the process.
+struct Pipes {
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Pipes {
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        Ok(line.trim().to_owned())
+    }
+
+    /// How often the process has allocated.
+    fn allocations(&mut self) -> Result<u64> {
+        self.input.write_all(b"\n")?;
+        Ok(self.line()?.parse()?)
+    }
 }
 
 /// The directory of a log, removed when dropped.
@@ -52,6 +74,8 @@ pub(super) struct Usage {
     pub(super) anonymous_bytes: u64,
     /// Times a thread went to sleep or was put to sleep.
     pub(super) switches: u64,
+    /// Blocks allocated, if they are counted.
+    pub(super) allocations: u64,
     /// Written by the thread of its log.
     pub(super) logged_bytes: u64,
 }
@@ -86,11 +110,12 @@ impl ServerProcess {
             None => command.arg(place),
         };
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let stdout = process.stdout.take().ok_or(Failed::new("the child's output is piped"))?;
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        let port = line.trim().parse().map_err(|_| Failed::new(format!("the {kind:?} server told no port")));
-        let mut server = Self { worker: None, process, port: 0, directory };
+        let pipes = process.stdin.take().zip(process.stdout.take());
+        let (input, output) = pipes.ok_or(Failed::new("the child's input and output are piped"))?;
+        let mut pipes = Pipes { input, output: BufReader::new(output) };
+        let port =
+            pipes.line()?.parse().map_err(|_| Failed::new(format!("the {kind:?} server told no port")));
+        let mut server = Self { worker: None, process, pipes: Mutex::new(Some(pipes)), port: 0, directory };
         server.port = port?;
         Ok(server)
     }
@@ -102,7 +127,12 @@ impl ServerProcess {
 
     /// What it has used.
     pub(super) fn usage(&self) -> Result<Usage> {
-        usage_of(&self.process.id().to_string())
+        let mut usage = usage_of(&self.process.id().to_string())?;
+        if cfg!(feature = "count-allocations") {
+            let mut pipes = self.pipes.lock().unwrap_or_else(PoisonError::into_inner);
+            usage.allocations = pipes.as_mut().map(Pipes::allocations).transpose()?.unwrap_or_default();
+        }
+        Ok(usage)
     }
 
     /// What its worker has used, if it has one.
@@ -113,7 +143,8 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        // Waiting closes its input, which ends it; an error means that it has ended by itself.
+        *self.pipes.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        // An error means that it has ended by itself.
         let _ = self.process.wait();
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Sample {
     pub(super) worker_micros: Option<f64>,
     /// Context switches of the server for each.
     pub(super) switches: f64,
+    /// Blocks that the server allocated for each, if they are counted.
+    pub(super) allocations: f64,
     /// Growth of the server's memory for each, in bytes.
     pub(super) growth_bytes: f64,
     /// Bytes that the server's log took for each.
@@ -51,6 +53,7 @@ impl Sample {
             load_micros: micros(load),
             worker_micros: worker.map(micros),
             switches: each(server.1.switches.saturating_sub(server.0.switches) as f64),
+            allocations: each(server.1.allocations.saturating_sub(server.0.allocations) as f64),
             growth_bytes: each(growth),
             logged_bytes: each(server.1.logged_bytes.saturating_sub(server.0.logged_bytes) as f64),
             latencies: Vec::new(),

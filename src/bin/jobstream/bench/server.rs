@@ -39,12 +39,15 @@ pub(crate) enum ServerKind {
     Worker,
 }
 
-/// Serves on a free port, tells the port on standard output, and ends the process when standard input closes. A worker
+/// Serves on a free port, tells the port on standard output, for each line of standard input how often the process has
+/// allocated, and ends when standard input closes. A worker
 /// connects to the server whose port is its place and tells that one; the place of a log is its directory.
 pub(crate) fn serve(kind: ServerKind, place: &str) -> Result<()> {
     thread::spawn(|| {
         // However reading ends, the parent is gone or done.
-        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        for _ in io::stdin().lines().map_while(Result::ok) {
+            println!("{}", allocations());
+        }
         process::exit(0);
     });
     allow_huge_pages(true);
@@ -65,6 +68,14 @@ pub(crate) fn serve(kind: ServerKind, place: &str) -> Result<()> {
             ServerKind::Worker => Ok(()),
         }
     })
+}
+
+/// Blocks that this process has allocated so far, if they are counted.
+fn allocations() -> usize {
+    #[cfg(feature = "count-allocations")]
+    return stats_alloc::INSTRUMENTED_SYSTEM.stats().allocations;
+    #[cfg(not(feature = "count-allocations"))]
+    0
 }
 
 async fn work(port: u16) -> Result<()> {
