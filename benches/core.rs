@@ -13,6 +13,11 @@ use jobstream::core::{AttemptEnd, SessionSpec};
 use jobstream::engine::{Engine, EngineOptions, Order, Session};
 use jobstream::job::{JobId, Kind, NewJob, Payload, Start};
 
+/// As in the binary.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Jobs that wait while others are measured.
 const WAITING: [u32; 5] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000];
 /// Jobs measured at a time, so that the number of those that wait stays about the same.

@@ -28,6 +28,7 @@ use clap::{Args, ValueEnum};
 use crate::error::Error as CommandError;
 use crate::exit::Exit;
 use crate::output::{Output, OutputFormat, Voice};
+use crate::pages::allow_huge_pages;
 use probe::Probe;
 use report::Report;
 use server::ServerKind;
@@ -160,7 +161,7 @@ impl Bench {
     }
 
     fn measure(&self, output: &Output) -> Result<Report> {
-        child::allow_huge_pages(false);
+        allow_huge_pages(false);
         // One thread makes the load: more would take the server's cores and measure the scheduler.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut report =

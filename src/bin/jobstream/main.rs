@@ -14,6 +14,7 @@ mod jobs;
 mod log;
 mod outcome;
 mod output;
+mod pages;
 mod payload;
 mod queues;
 mod result;

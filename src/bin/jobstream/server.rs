@@ -18,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{LogConfig, LogFormat, ServerConfig};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::pages::allow_huge_pages;
 
 pub(crate) use commands::handlers;
 
@@ -60,6 +61,8 @@ pub(crate) struct Totals {
 pub(crate) fn start(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -> Result<Totals> {
     config.check()?;
     log_to_stderr(&config.log)?;
+    // The programs of a config may be large, and would inherit it.
+    allow_huge_pages(!config.commands.is_empty() || !config.exec.is_empty());
     let runtime = tokio::runtime::Runtime::new().map_err(|error| failed("start its threads", &error))?;
     let totals = runtime.block_on(serve(config, ready));
     // A handler that holds its thread must not hold up the end.

@@ -149,15 +149,6 @@ impl Drop for ServerProcess {
     }
 }
 
-/// Whether this process may be given huge pages, and those that it starts from now on. The load generator goes without:
-/// while the kernel makes one for it, nothing is sent and no answer is read, for tens of milliseconds.
-pub(super) fn allow_huge_pages(allowed: bool) {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::thread::disable_transparent_huge_pages(!allowed) {
-        tracing::debug!(%error, "cannot choose the size of pages");
-    }
-}
-
 /// What this process, the load generator, has used.
 pub(super) fn own_usage() -> Result<Usage> {
     usage_of("self")

@@ -14,10 +14,10 @@ use tonic::service::Routes;
 use tonic::transport::Endpoint;
 use tonic::transport::server::TcpIncoming;
 
-use super::child::allow_huge_pages;
 use super::echo::EchoService;
 use super::jobs::REMOTE_KIND;
 use super::{Failed, Result, overload};
+use crate::pages::allow_huge_pages;
 
 /// The queue's bound, in jobs, so that a fast run is not refused.
 const JOBS_MAX: u32 = 50_000_000;
@@ -50,7 +50,9 @@ pub(crate) fn serve(kind: ServerKind, place: &str) -> Result<()> {
         }
         process::exit(0);
     });
-    allow_huge_pages(true);
+    // The job server goes without them, as `serve` does.
+    let is_job_server = matches!(kind, ServerKind::Jobs | ServerKind::Durable | ServerKind::Small);
+    allow_huge_pages(!is_job_server);
     if kind == ServerKind::Worker {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         return runtime.block_on(work(place.parse()?));
