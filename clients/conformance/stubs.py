@@ -1,6 +1,8 @@
 """Generated stubs of the server's services, for what a scenario does or looks up behind the client's back."""
 
+import atexit
 import importlib
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -14,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def generate():
     out = Path(tempfile.mkdtemp(prefix="jobstream-stubs-"))
+    atexit.register(shutil.rmtree, out, ignore_errors=True)
     protos = sorted(str(path) for path in (ROOT / "proto" / "jobstream").rglob("*.proto"))
     well_known = Path(grpc_tools.__file__).parent / "_proto"
     arguments = [f"-I{ROOT / 'proto'}", f"-I{well_known}", f"--python_out={out}", f"--grpc_python_out={out}"]

@@ -53,6 +53,16 @@ async fn dev_says_where_it_is_what_is_lost_and_what_to_try() {
     assert!(stderr.contains("1 job ended (1 succeeded)"), "{stderr}");
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_server_goes_without_huge_pages_but_its_programs_do_not() {
+    let of = |pid: &str| format!("grep THP_enabled /proc/{pid}/status");
+    let plain = Dev::start(&[]).await;
+    assert_eq!(plain.sh(&of(&plain.id().to_string())).await.trim(), "THP_enabled:\t0");
+    let dev = Dev::start(&["--exec", &format!("pages={}", of("self"))]).await;
+    assert_eq!(dev.sh("jobstream run pages '' --text").await.trim(), "THP_enabled:\t1");
+}
+
 #[tokio::test]
 async fn exit_codes_tell_how_the_job_ended() {
     let dev = Dev::start(&[]).await;

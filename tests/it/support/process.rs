@@ -70,6 +70,10 @@ impl Dev {
         Ok(Self { child, address, banner })
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         send(&self.child, signal);
     }

@@ -59,14 +59,14 @@ async fn work(
     call: Call,
     check: Check,
     progress: Arc<Progress>,
-) -> Result<Vec<u32>> {
+) -> Result<Vec<u64>> {
     let mut latencies = Vec::new();
     while !progress.stop.load(Relaxed) {
         let begin = Instant::now();
         check(&connection.call(&call).await?)?;
         progress.calls.fetch_add(1, Relaxed);
         if progress.measuring.load(Relaxed) {
-            latencies.push(begin.elapsed().as_nanos() as u32);
+            latencies.push(begin.elapsed().as_nanos() as u64);
         }
     }
     Ok(latencies)

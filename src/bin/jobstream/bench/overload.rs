@@ -66,7 +66,7 @@ async fn send(connections: Vec<Connection>, call: Call, told: Told) {
 
 async fn make(mut connection: Connection, call: Call, due: Instant, told: Told) {
     let answer = connection.call(&call).await;
-    let nanos = due.elapsed().as_nanos() as u32;
+    let nanos = due.elapsed().as_nanos() as u64;
     let mut told = told.lock();
     match answer {
         Ok(_) => told.taken.push(nanos),
@@ -84,8 +84,8 @@ struct Told(Arc<Mutex<Answers>>);
 #[derive(Default)]
 struct Answers {
     /// How long they took, in nanoseconds.
-    taken: Vec<u32>,
-    refused: Vec<u32>,
+    taken: Vec<u64>,
+    refused: Vec<u64>,
     failed: Option<String>,
 }
 
@@ -94,7 +94,7 @@ impl Told {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, part: Part) -> Result<Vec<u32>> {
+    fn take(&self, part: Part) -> Result<Vec<u64>> {
         let answers = std::mem::take(&mut *self.lock());
         match answers.failed {
             Some(error) => Err(Failed::new(error).into()),

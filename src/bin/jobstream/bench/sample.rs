@@ -29,7 +29,7 @@ pub(super) struct Sample {
     /// Bytes that the server's log took for each.
     pub(super) logged_bytes: f64,
     /// Sorted once complete, in nanoseconds.
-    latencies: Vec<u32>,
+    latencies: Vec<u64>,
 }
 
 impl Sample {
@@ -66,7 +66,7 @@ impl Sample {
     }
 
     /// Adds how long calls took, in nanoseconds.
-    pub(super) fn add_latencies(&mut self, nanos: &[u32]) {
+    pub(super) fn add_latencies(&mut self, nanos: &[u64]) {
         self.latencies.extend_from_slice(nanos);
     }
 
@@ -77,7 +77,7 @@ impl Sample {
 
     /// Of something that was done once: how long it took is its only latency.
     pub(super) fn once(self) -> Self {
-        let nanos = (self.seconds * 1e9).min(f64::from(u32::MAX)) as u32;
+        let nanos = (self.seconds * 1e9) as u64;
         Self { latencies: vec![nanos], ..self }
     }
 
@@ -85,7 +85,7 @@ impl Sample {
     pub(super) fn latency_micros(&self, share: f64) -> Option<f64> {
         let last = self.latencies.len().checked_sub(1)?;
         let at = (last as f64 * share).round() as usize;
-        Some(f64::from(self.latencies[at]) / 1_000.0)
+        Some(self.latencies[at] as f64 / 1_000.0)
     }
 }
 

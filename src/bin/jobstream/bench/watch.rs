@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::child::ServerProcess;
 use super::jobs::{self, expect};
-use super::sample::{Sample, Window};
+use super::sample::{Sample, WARM_UP, Window};
 use super::wire::{Call, Connection};
 use super::{Failed, Result};
 
@@ -58,6 +58,9 @@ pub(super) async fn fan_out(server: &ServerProcess, watchers: usize) -> Result<S
 /// Opens this many watches, lets go of them, and measures until the server's memory is back where it began, or nearly.
 pub(super) async fn left(server: &ServerProcess, watchers: usize) -> Result<Sample> {
     let job_id = submit_idle_job(server).await?;
+    // A server that nobody has used yet has not even read in its program.
+    drop(open(server, STREAMS_PER_CONNECTION, jobs::watch(&job_id)?).await?);
+    tokio::time::sleep(WARM_UP).await;
     let begin = server.usage()?.resident_bytes;
     drop(open(server, watchers, jobs::watch(&job_id)?).await?);
     let window = Window::begin(server, 0)?;
