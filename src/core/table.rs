@@ -11,8 +11,8 @@ use crate::job::JobId;
 
 /// The id index is split, so that growing one part never stalls a command for long.
 const INDEX_PARTS: usize = 64;
-/// Ids that a part of the index keeps room for, however few there are.
-const PART_ROOM_MIN: usize = 256;
+/// Room that a part of the index keeps, however few ids there are.
+const PART_BUCKETS_MIN: usize = 256;
 
 /// Where a job's record is. Reused after the job is removed: whoever keeps one across commands also keeps the job id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -80,7 +80,7 @@ impl Table {
         if let Ok(slot) = ids.find_entry(hash, |candidate| *candidate == key) {
             slot.remove();
         }
-        if ids.len() * 8 < ids.capacity() && ids.capacity() > PART_ROOM_MIN {
+        if ids.len() * 16 < ids.num_buckets() && ids.num_buckets() > PART_BUCKETS_MIN {
             let (slots, hasher) = (&self.slots, &self.hasher);
             ids.shrink_to(ids.len() * 2, |key| hasher.hash_one(slots[*key].id));
         }
@@ -113,7 +113,7 @@ impl Table {
     /// Jobs that there is memory for.
     #[cfg(test)]
     pub(super) fn room(&self) -> usize {
-        let ids: usize = self.index.iter().map(HashTable::capacity).sum();
+        let ids: usize = self.index.iter().map(HashTable::num_buckets).sum();
         self.slots.room().max(ids)
     }
 }

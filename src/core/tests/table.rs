@@ -102,7 +102,7 @@ proptest! {
 
 #[test]
 fn memory_goes_back_after_a_peak() {
-    const PEAK: u32 = 20_000;
+    const PEAK: u32 = 40_000;
     let mut table = Table::new();
     let keys: Vec<_> = (0..PEAK).map(|number| table.insert(bare_entry(number))).collect();
     assert!(table.room() >= PEAK as usize);
