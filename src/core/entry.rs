@@ -11,7 +11,7 @@ use super::course::{Course, End};
 use super::history::{Detail, Transition};
 use super::list::Links;
 use super::table::JobKey;
-use super::wheel::Timer;
+use super::wheel::{TICK_MAX, Timer};
 use crate::clock::Now;
 use crate::job::{JobId, JobOptions, JobState, Outcome, Payload, RetryPolicy, Start, Timestamp, WaitReason};
 
@@ -67,6 +67,11 @@ pub(super) struct Moment(u64);
 impl Moment {
     /// Later than all others.
     pub(super) const NEVER: Self = Self(u64::MAX);
+
+    /// The first tick of the wheel at or after it. The last tick stands for everything the wheel does not reach.
+    pub(super) fn tick(self) -> u64 {
+        self.0.div_ceil(1_000).min(TICK_MAX)
+    }
 
     pub(super) fn is_past(self, now: Now) -> bool {
         Duration::from(self) <= now.monotonic

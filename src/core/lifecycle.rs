@@ -11,7 +11,6 @@ use super::history::{Detail, Transition};
 use super::record::{Moved, Record};
 use super::sessions::Link;
 use super::table::JobKey;
-use super::wheel::TICK_MAX;
 use super::{Core, cancelled};
 use crate::clock::Now;
 use crate::job::{AfterFailure, Failure, FailureReason, JobState, Outcome, Start, WaitReason};
@@ -177,12 +176,10 @@ impl Core {
         let (finish_time, expire_time) = (now.wall, now.wall.plus(retention));
         entry.deadline = now.monotonic.saturating_add(retention).into();
         let written = self.log_entry;
-        entry.set_live(None);
-        let live_bytes = entry.live_bytes();
         entry.set_end(End { outcome, finish_time, expire_time, written, cold: None });
         self.ended.add(state);
         self.live_jobs -= 1;
-        self.live_bytes -= live_bytes;
+        self.live_bytes -= entry.live_bytes();
         let lane = entry.lane;
         self.lanes[lane].finished.add(now.monotonic);
         self.transition(now, key, state, Detail::None, effects);
@@ -350,7 +347,7 @@ impl Core {
         let first = entry.overall_deadline().unwrap_or(Moment::NEVER).min(entry.deadline);
         match first {
             Moment::NEVER => self.wheel.clear(&mut self.table, key),
-            first => self.wheel.set(&mut self.table, key, tick_after(first.into())),
+            first => self.wheel.set(&mut self.table, key, first.tick()),
         }
     }
 
@@ -365,10 +362,4 @@ impl Core {
             }
         }
     }
-}
-
-/// The first tick at or after this time. The last tick stands for everything the wheel does not reach.
-fn tick_after(time: Duration) -> u64 {
-    let tick = time.as_nanos().div_ceil(1_000_000);
-    u64::try_from(tick).map_or(TICK_MAX, |tick| tick.min(TICK_MAX))
 }
