@@ -66,35 +66,37 @@ pub(super) fn submitted_id(answer: &[u8]) -> Result<String> {
 pub(super) fn run() -> Result<(Call, Check)> {
     let request = v1::RunRequest { job: Some(spec(ECHO_KIND)), ..v1::RunRequest::default() };
     Ok((Call::new(&path("Run"), &request)?, |answer| {
-        let run = v1::RunResponse::decode(last_message(answer)?)?;
-        match run.message {
-            Some(v1::run_response::Message::Event(event)) => check_result(event),
-            _ => Err(Failed::new("the run's last message is not its end").into()),
-        }
+        let result = result_of_run(answer)?;
+        let is_echo = matches!(result.body, Some(v1::payload::Body::Data(data)) if data[..] == PAYLOAD[..]);
+        expect(is_echo, "the result is not the payload")
     }))
 }
 
 /// How long a slow job takes.
 pub(super) const JOB_TIME: Duration = Duration::from_millis(10);
 
-/// Run of a job that takes its time, with its last event alone.
+/// Run of a job that takes its time, with all its events.
 pub(super) fn run_slow() -> Result<(Call, Check)> {
     let input = format!(r#"{{"seconds":{}}}"#, JOB_TIME.as_secs_f64());
     let payload = v1::Payload { body: Some(v1::payload::Body::Text(input)), ..v1::Payload::default() };
     let job = v1::JobSpec { payload: Some(payload), ..spec(SLOW_KIND) };
     let request = v1::RunRequest { job: Some(job), ..v1::RunRequest::default() };
-    Ok((Call::new(&path("Run"), &request)?, |answer| last_message(answer).map(|_| ())))
+    Ok((Call::new(&path("Run"), &request)?, |answer| result_of_run(answer).map(|_| ())))
 }
 
-fn check_result(event: v1::JobEvent) -> Result<()> {
+/// The result that ends a run.
+fn result_of_run(answer: &[u8]) -> Result<v1::Payload> {
+    let run = v1::RunResponse::decode(last_message(answer)?)?;
+    let Some(v1::run_response::Message::Event(event)) = run.message else {
+        return Err(Failed::new("the run's last message is not its end").into());
+    };
     let Some(v1::job_event::Event::StateChange(change)) = event.event else {
         return Err(Failed::new("the last event is no state change").into());
     };
-    let Some(v1::Outcome { end: Some(v1::outcome::End::Result(result)) }) = change.outcome else {
-        return Err(Failed::new("the job did not end with a result").into());
-    };
-    let is_echo = matches!(result.body, Some(v1::payload::Body::Data(data)) if data[..] == PAYLOAD[..]);
-    expect(is_echo, "the result is not the payload")
+    match change.outcome {
+        Some(v1::Outcome { end: Some(v1::outcome::End::Result(result)) }) => Ok(result),
+        _ => Err(Failed::new("the job did not end with a result").into()),
+    }
 }
 
 /// WatchResult of a job.

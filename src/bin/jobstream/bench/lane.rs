@@ -57,12 +57,16 @@ pub(super) async fn measure(
 /// Jobs sent before memory is measured: buffers that a server grows once are no part of a job.
 const WARM_UP_JOBS: u64 = 10_000;
 
-/// Sends this many jobs over one stream and measures until all are answered for.
-pub(super) async fn fill(server: &ServerProcess, lane: Lane, jobs: u64) -> Result<Sample> {
-    let connection = Connection::open(server.port()).await?;
-    run(connection.clone(), lane, WARM_UP_JOBS, Arc::default()).await?;
+/// Sends this many jobs over one stream and returns once all are answered for.
+pub(super) async fn fill(server: &ServerProcess, lane: Lane, jobs: u64) -> Result<()> {
+    run(Connection::open(server.port()).await?, lane, jobs, Arc::default()).await
+}
+
+/// What each of this many jobs adds to a server that had some before.
+pub(super) async fn fill_measured(server: &ServerProcess, lane: Lane, jobs: u64) -> Result<Sample> {
+    fill(server, lane, WARM_UP_JOBS).await?;
     let window = Window::begin(server, 0)?;
-    run(connection, lane, jobs, Arc::default()).await?;
+    fill(server, lane, jobs).await?;
     window.end(server, jobs)
 }
 

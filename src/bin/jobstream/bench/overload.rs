@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::calls::{self, Load};
+use super::calls::{self, Check, Load};
 use super::child::ServerProcess;
 use super::jobs::{self, JOB_TIME};
 use super::sample::{Sample, WARM_UP, Window};
@@ -35,9 +35,9 @@ pub(super) async fn as_many_as_fit(server: &ServerProcess, load: Load) -> Result
 /// Latencies count from when a call was due, not from when it was made.
 pub(super) async fn too_many(server: &ServerProcess, load: Load, part: Part) -> Result<Sample> {
     let connections = Connection::open_many(server.port(), load.connections).await?;
-    let (call, _) = jobs::run_slow()?;
+    let (call, check) = jobs::run_slow()?;
     let told = Told::default();
-    let sending = tokio::spawn(send(connections, call, told.clone()));
+    let sending = tokio::spawn(send(connections, call, check, told.clone()));
     tokio::time::sleep(WARM_UP).await;
     told.take(part)?;
     let window = Window::begin(server, 0)?;
@@ -50,26 +50,26 @@ pub(super) async fn too_many(server: &ServerProcess, load: Load, part: Part) -> 
     Ok(sample)
 }
 
-async fn send(connections: Vec<Connection>, call: Call, told: Told) {
+async fn send(connections: Vec<Connection>, call: Call, check: Check, told: Told) {
     let interval = JOB_TIME.div_f64(f64::from(SLOTS) * OVERLOAD);
     let mut due = Instant::now();
     let mut in_turn = connections.iter().cycle();
     loop {
         while due <= Instant::now() {
             let Some(connection) = in_turn.next() else { return };
-            tokio::spawn(make(connection.clone(), call.clone(), due, told.clone()));
+            tokio::spawn(make(connection.clone(), call.clone(), check, due, told.clone()));
             due += interval;
         }
         tokio::time::sleep(TICK).await;
     }
 }
 
-async fn make(mut connection: Connection, call: Call, due: Instant, told: Told) {
-    let answer = connection.call(&call).await;
+async fn make(mut connection: Connection, call: Call, check: Check, due: Instant, told: Told) {
+    let answer = connection.call(&call).await.and_then(|answer| check(&answer));
     let nanos = due.elapsed().as_nanos() as u64;
     let mut told = told.lock();
     match answer {
-        Ok(_) => told.taken.push(nanos),
+        Ok(()) => told.taken.push(nanos),
         Err(error) if error.downcast_ref().is_some_and(Refused::is_for_want_of_room) => {
             told.refused.push(nanos);
         }

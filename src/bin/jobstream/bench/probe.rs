@@ -226,7 +226,7 @@ impl Probe {
                 let (server, lane) = (server.with_worker()?, stream(jobs::REMOTE_KIND, jobs));
                 lane::measure(&server, lane, bench.connections.get(), bench.seconds).await
             }
-            Self::Memory => lane::fill(&server, queueing(), bench.jobs.get().into()).await,
+            Self::Memory => lane::fill_measured(&server, queueing(), bench.jobs.get().into()).await,
             Self::Watch => watch::fan_out(&server, bench.watchers.get()).await,
             Self::WatchIdle => watch::idle(&server, bench.watchers.get()).await,
             Self::WatchLeft => watch::left(&server, bench.watchers.get()).await,
