@@ -1,5 +1,5 @@
 //! What one job costs the engine with a thousand to ten million others waiting: the cost must not grow with them. The most
-//! take some 4 GB of memory.
+//! take gigabytes of memory.
 //!
 //! On a manual clock and without a network; `jobstream bench` measures the rest.
 

@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 /// So many calls later mimalloc looks for pages of the thread that are of no use any more; none of them takes the short way
-/// of small blocks, and all of them together take some 30 us.
+/// of small blocks.
 const CALLS: usize = 1_000;
 const BLOCK_BYTES: usize = 4 << 10;
 /// More than is kept for the thread: freeing it has mimalloc look for pages that the system can have. It is not written to,
