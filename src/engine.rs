@@ -107,6 +107,12 @@ pub struct Submission {
     pub sequence: u32,
 }
 
+/// Jobs that came together, and where the end of each is told, with the number of the batch.
+pub(crate) struct Batch<'a> {
+    pub(crate) jobs: Vec<Result<NewJob>>,
+    pub(crate) outcomes: Option<(&'a Arc<OutcomeQueue>, u32)>,
+}
+
 impl Engine {
     /// An engine without a ticker: nothing is due by itself until [`Engine::start`] runs it.
     pub fn new(options: EngineOptions, clock: Clock) -> Self {
@@ -194,9 +200,17 @@ impl Engine {
         jobs: Vec<Result<NewJob>>,
         outcomes: Option<(&Arc<OutcomeQueue>, u32)>,
     ) -> Vec<Result<Submission>> {
+        self.submit_batches([Batch { jobs, outcomes }]).pop().unwrap_or_default()
+    }
+
+    /// [`Engine::submit_each`] for batches that came together: one hold of the lock, and one round of inline attempts.
+    pub(crate) fn submit_batches<'a>(
+        &self,
+        batches: impl IntoIterator<Item = Batch<'a>>,
+    ) -> Vec<Vec<Result<Submission>>> {
         let mut cold = Vec::new();
         let answers = self.command(|state, now, effects| {
-            let mut submit = |index: usize, job: NewJob| {
+            let mut submit = |outcomes: Option<(&Arc<OutcomeQueue>, u32)>, index: usize, job: NewJob| {
                 let id = job.id.unwrap_or_else(JobId::mint);
                 let submitted = state.core.submit(now, id, job, effects)?;
                 if let Some((queue, batch)) = outcomes {
@@ -208,7 +222,10 @@ impl Engine {
                 }
                 Ok(state.submission(submitted))
             };
-            jobs.into_iter().enumerate().map(|(index, job)| submit(index, job?)).collect()
+            let mut submit_batch = |Batch { jobs, outcomes }: Batch<'_>| {
+                jobs.into_iter().enumerate().map(|(index, job)| submit(outcomes, index, job?)).collect()
+            };
+            batches.into_iter().map(&mut submit_batch).collect()
         });
         self.tell_cold(cold);
         answers

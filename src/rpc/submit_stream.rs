@@ -14,12 +14,14 @@ use tonic::{Status, Streaming};
 use super::Api;
 use super::events::connection_closing;
 use super::malformed::named;
-use crate::engine::{EndedJob, OutcomeQueue};
+use crate::engine::{Batch, EndedJob, OutcomeQueue};
 use crate::proto::status::to_status;
 use crate::proto::{parse, render, v1};
 
 /// How many jobs of a stream may wait for their outcome before the server stops reading.
 const WINDOW_JOBS: u32 = 65_536;
+/// How many jobs are read before they are submitted together, but for the rest of the last batch.
+const TURN_JOBS: usize = 512;
 /// Bytes after which an answer takes nothing more. With the largest batch of refusals or outcome on top it stays below
 /// the 4 MiB that clients read by default.
 const ANSWER_BYTES_MAX: usize = 32 << 10;
@@ -30,6 +32,8 @@ const ANSWER_ENDS: usize = ANSWER_BYTES_MAX / 64;
 pub(crate) struct AckStream {
     api: Api,
     requests: Streaming<v1::SubmitStreamRequest>,
+    /// Acknowledgements that did not fit the last answer.
+    acks: VecDeque<v1::SubmitAck>,
     outcomes: Arc<OutcomeQueue>,
     /// Ended jobs that did not fit the last answer.
     ended: VecDeque<EndedJob>,
@@ -56,6 +60,7 @@ impl AckStream {
         Self {
             api,
             requests,
+            acks: VecDeque::new(),
             outcomes: Arc::default(),
             ended: VecDeque::new(),
             next_end: None,
@@ -68,44 +73,72 @@ impl AckStream {
         }
     }
 
-    /// Takes the batches that have arrived, while the window is open. Answers the bytes of their acknowledgements.
-    fn read(&mut self, context: &mut Context<'_>, answer: &mut v1::SubmitStreamResponse) -> usize {
-        let mut bytes = 0;
-        while !self.is_read && self.waiting < WINDOW_JOBS && bytes < ANSWER_BYTES_MAX {
-            let acknowledged = match Pin::new(&mut self.requests).poll_next(context) {
-                Poll::Ready(Some(request)) => request
-                    .map_err(|status| named(status, self.api.message_bytes_max))
-                    .and_then(|request| self.submit(request)),
-                Poll::Ready(None) => {
+    /// Submits the batches that have arrived, while the window is open: together, so that many small ones cost little more
+    /// than a large one.
+    fn read(&mut self, context: &mut Context<'_>) {
+        let mut turn = Vec::new();
+        let mut jobs = 0;
+        while jobs < TURN_JOBS && !self.is_read && self.waiting + (jobs as u32) < WINDOW_JOBS {
+            match self.next_batch(context) {
+                Poll::Ready(Some(Ok(request))) => {
+                    jobs += request.jobs.len();
+                    turn.push(request);
+                }
+                Poll::Ready(ended) => {
                     self.is_read = true;
-                    break;
+                    self.failed = ended.and_then(Result::err);
                 }
                 Poll::Pending => break,
-            };
-            match acknowledged {
-                Ok(ack) => {
-                    bytes += ack.encoded_len();
-                    answer.acks.push(ack);
-                }
-                Err(status) => {
-                    self.is_read = true;
-                    self.failed = Some(status);
-                }
             }
         }
-        bytes
+        if !turn.is_empty() {
+            self.submit(turn);
+        }
     }
 
-    fn submit(&mut self, request: v1::SubmitStreamRequest) -> Result<v1::SubmitAck, Status> {
-        let v1::SubmitStreamRequest { batch, jobs, outcomes } = request;
-        parse::batch_size("jobs", jobs.len()).map_err(self.api.status())?;
-        let jobs = self.api.parse_batch(jobs);
-        let outcomes = outcomes.then_some((&self.outcomes, batch));
-        let results = self.api.engine.submit_each(jobs, outcomes);
-        if outcomes.is_some() {
-            self.waiting += results.iter().filter(|result| result.is_ok()).count() as u32;
+    fn next_batch(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<v1::SubmitStreamRequest, Status>>> {
+        Pin::new(&mut self.requests).poll_next(context).map(|request| {
+            let request = request?.map_err(|status| named(status, self.api.message_bytes_max));
+            Some(request.and_then(|request| {
+                parse::batch_size("jobs", request.jobs.len()).map_err(self.api.status())?;
+                Ok(request)
+            }))
+        })
+    }
+
+    fn submit(&mut self, turn: Vec<v1::SubmitStreamRequest>) {
+        let mut numbers = Vec::with_capacity(turn.len());
+        let batches: Vec<_> = turn
+            .into_iter()
+            .map(|v1::SubmitStreamRequest { batch, jobs, outcomes }| {
+                numbers.push((batch, outcomes));
+                let outcomes = outcomes.then_some((&self.outcomes, batch));
+                Batch { jobs: self.api.parse_batch(jobs), outcomes }
+            })
+            .collect();
+        let results = self.api.engine.submit_batches(batches);
+        for ((batch, outcomes), results) in numbers.into_iter().zip(results) {
+            if outcomes {
+                self.waiting += results.iter().filter(|result| result.is_ok()).count() as u32;
+            }
+            self.acks.push_back(v1::SubmitAck { batch, results: self.api.submit_results(results) });
         }
-        Ok(v1::SubmitAck { batch, results: self.api.submit_results(results) })
+    }
+
+    /// Adds the acknowledgements that fit, at least one. Answers their bytes.
+    fn tell_acks(&mut self, answer: &mut v1::SubmitStreamResponse) -> usize {
+        let mut bytes = 0;
+        answer.acks.reserve(self.acks.len());
+        while bytes < ANSWER_BYTES_MAX
+            && let Some(ack) = self.acks.pop_front()
+        {
+            bytes += ack.encoded_len();
+            answer.acks.push(ack);
+        }
+        bytes
     }
 
     /// Adds the jobs that ended, as many as fit beside this many bytes.
@@ -145,7 +178,11 @@ impl Stream for AckStream {
             return Poll::Ready(None);
         }
         let mut answer = v1::SubmitStreamResponse::default();
-        let bytes = this.read(context, &mut answer);
+        if this.acks.is_empty() {
+            this.read(context);
+        }
+        let bytes = this.tell_acks(&mut answer);
+        // No end overtakes its acknowledgement: where one had no room, nothing has.
         this.tell_ends(context, bytes, &mut answer);
         if std::mem::take(&mut this.is_first) {
             answer.window = WINDOW_JOBS;

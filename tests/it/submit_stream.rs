@@ -6,6 +6,7 @@ use jobstream::proto::v1;
 use jobstream::proto::v1::submit_result::Result as Submitted;
 use jobstream::proto::v1::{Disposition, JobState};
 use tokio::sync::mpsc;
+use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
@@ -23,12 +24,19 @@ struct Lane {
 impl Lane {
     async fn open(server: &TestServer) -> Self {
         let (requests, receiver) = mpsc::channel(64);
-        let requests_sent = ReceiverStream::new(receiver);
-        let answers = wait_for("SubmitStream begins", server.jobs().submit_stream(requests_sent))
+        Self { requests: Some(requests), ..Self::sending(server, ReceiverStream::new(receiver)).await }
+    }
+
+    /// A stream of requests that are there already.
+    async fn sending(
+        server: &TestServer,
+        requests: impl Stream<Item = v1::SubmitStreamRequest> + Send + 'static,
+    ) -> Self {
+        let answers = wait_for("SubmitStream begins", server.jobs().submit_stream(requests))
             .await
             .expect("a stream")
             .into_inner();
-        Self { requests: Some(requests), answers, window: 0, acks: BTreeMap::new(), ends: Vec::new() }
+        Self { requests: None, answers, window: 0, acks: BTreeMap::new(), ends: Vec::new() }
     }
 
     async fn send(&self, batch: u32, jobs: Vec<v1::JobSpec>, outcomes: bool) {
@@ -42,6 +50,8 @@ impl Lane {
         let Some(answer) = wait_for("an answer", self.answers.message()).await? else { return Ok(None) };
         self.window = self.window.max(answer.window);
         self.acks.extend(answer.acks.into_iter().map(|ack| (ack.batch, ack.results)));
+        let overtakes = |end: &&v1::JobEnd| !self.acks.contains_key(&end.batch);
+        assert_eq!(answer.outcomes.iter().find(overtakes), None, "before its acknowledgement");
         self.ends.extend(answer.outcomes);
         Ok(Some(()))
     }
@@ -90,6 +100,19 @@ fn server_result(end: &v1::JobEnd) -> String {
     };
     let Some(v1::payload::Body::Text(text)) = result.body else { panic!("no text: {result:?}") };
     text
+}
+
+#[tokio::test]
+async fn no_end_overtakes_its_acknowledgement_however_long_those_before_it_are() {
+    let server = TestServer::start().await;
+    let jobs = |number| match number % 10 {
+        0..4 => vec![job(&"not a kind ".repeat(30))],
+        _ => vec![echo("good")],
+    };
+    let request = move |batch| v1::SubmitStreamRequest { batch, jobs: jobs(batch), outcomes: true };
+    let mut lane = Lane::sending(&server, tokio_stream::iter((0..2_000).map(request))).await;
+    lane.finish().await.unwrap();
+    assert_eq!((lane.acks.len(), lane.ends.len()), (2_000, 1_200));
 }
 
 #[tokio::test]
