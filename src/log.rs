@@ -244,6 +244,15 @@ impl Log {
     /// for the batch: nothing was written, and the log goes on. `LogFailed` or `DiskFull` if a write or sync failed:
     /// the batch is not acknowledged, nor is any other one.
     pub fn append<E: AsRef<[u8]>>(&mut self, entries: &[E]) -> Result<Vec<Position>> {
+        let positions = self.append_alone(entries)?;
+        if !entries.is_empty() {
+            self.make_ahead();
+        }
+        Ok(positions)
+    }
+
+    /// [`Log::append`] without [`Log::make_ahead`], for a caller that has something to tell in between.
+    pub(crate) fn append_alone<E: AsRef<[u8]>>(&mut self, entries: &[E]) -> Result<Vec<Position>> {
         let limit = self.tail.options.entry_bytes_max();
         if let Some(size) = entries.iter().map(|entry| entry.as_ref().len()).find(|&size| size > limit) {
             let message =
@@ -261,9 +270,13 @@ impl Log {
         let first = self.tail.next_sequence;
         let positions = self.write(|tail| tail.append(entries))?;
         self.reader.add(first, &positions);
-        // These entries are on disk. If the next spare fails, the next call says so.
-        self.write(Tail::make_ahead).ok();
         Ok(positions)
+    }
+
+    /// Makes so much of the next segment that it is there once half of this one is used. What was appended is on disk: if
+    /// this fails, the next call says so.
+    pub(crate) fn make_ahead(&mut self) {
+        self.write(Tail::make_ahead).ok();
     }
 
     /// How it keeps its files.

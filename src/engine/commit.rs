@@ -53,6 +53,9 @@ pub(crate) trait Log: Send {
     /// After any other error nothing is tried again.
     fn append(&mut self, entries: &[&[u8]]) -> Result<()>;
 
+    /// Gets ready for more after an append, if it has to. A failure is that of the next call.
+    fn make_ahead(&mut self) {}
+
     /// Gets ready for what comes, a part at a time, and looks whether a full disk has room again. Answers whether another
     /// part is left.
     ///

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 /// The file that a process locks while it uses the directory.
 const LOCK: &str = "LOCK";
 
+/// Bytes of a block: what disks and the system's cache are written in.
+pub(super) const BLOCK_BYTES: usize = 4096;
+
 /// A directory and what can be done in it.
 pub(super) trait Files: Send + Sync {
     /// Its path, to name it to a person.
@@ -19,7 +22,7 @@ pub(super) trait Files: Send + Sync {
     /// Names and sizes of its files.
     fn list(&self) -> io::Result<Vec<(String, u64)>>;
 
-    /// Makes a new, empty file.
+    /// Makes a new, empty file. It is written in whole blocks of [`BLOCK_BYTES`], from memory aligned to as many.
     fn create(&self, name: &str) -> io::Result<Box<dyn LogFile>>;
 
     fn open(&self, name: &str, writable: bool) -> io::Result<Box<dyn LogFile>>;
@@ -105,8 +108,9 @@ impl Files for Directory {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
-        let file = OpenOptions::new().create_new(true).read(true).write(true).open(self.path.join(name))?;
-        Ok(Box::new(file))
+        let path = self.path.join(name);
+        let cached = OpenOptions::new().create_new(true).read(true).write(true).open(&path)?;
+        Ok(Box::new(NewFile { cached, direct: open_direct(&path)? }))
     }
 
     fn open(&self, name: &str, writable: bool) -> io::Result<Box<dyn LogFile>> {
@@ -124,6 +128,52 @@ impl Files for Directory {
 
     fn sync_directory(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
+    }
+}
+
+/// A file that is filled once and seldom read: past the system's cache, where it would be copied and take the room of what
+/// is read again.
+struct NewFile {
+    cached: File,
+    /// Not every file system has it.
+    direct: Option<File>,
+}
+
+#[cfg(target_os = "linux")]
+fn open_direct(path: &Path) -> io::Result<Option<File>> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = rustix::fs::OFlags::DIRECT.bits().cast_signed();
+    match OpenOptions::new().write(true).custom_flags(flags).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_direct(_path: &Path) -> io::Result<Option<File>> {
+    Ok(None)
+}
+
+impl LogFile for NewFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        LogFile::read_at(&self.cached, buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        if let Some(direct) = &self.direct {
+            match direct.write_at(bytes, offset) {
+                // Its blocks are larger than ours, or it only looked as if it could.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+                done => return done,
+            }
+        }
+        self.cached.write_at(bytes, offset)?;
+        // Not all at once in the end: others wait for the same disk.
+        self.cached.sync()
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.cached.sync()
     }
 }
 

@@ -1,14 +1,18 @@
 //! Segments made ahead: the hot path never grows a file, and a full disk is known while there is still room.
 
-use super::files::{Files, LogFile};
+use super::files::{BLOCK_BYTES, Files, LogFile};
 use super::names::{Listing, Numbered, spare_name, unfinished_name};
 use super::{Options, fault};
 use crate::error::Result;
 
-/// Bytes of zeros written and synced at a time.
+/// Bytes of zeros written at a time.
 const STEP_BYTES: usize = 1024 * 1024;
 
-static ZEROS: [u8; STEP_BYTES] = [0; STEP_BYTES];
+#[repr(align(4096))]
+struct Zeros([u8; STEP_BYTES]);
+
+static ZEROS: Zeros = Zeros([0; STEP_BYTES]);
+const _: () = assert!(align_of::<Zeros>() == BLOCK_BYTES);
 
 /// The spare files of a log. Each is as long as a segment, written all over, and holds nothing that is needed.
 pub(super) struct Spares {
@@ -156,7 +160,10 @@ impl Spares {
         };
         let Unfinished { name, number, file, mut filled } = unfinished;
         let bytes = usize::try_from(self.segment_bytes - filled).unwrap_or(STEP_BYTES).min(STEP_BYTES);
-        if let Err(error) = file.write_at(&ZEROS[..bytes], filled).and_then(|()| file.sync()) {
+        filled += bytes as u64;
+        let is_ready = filled == self.segment_bytes;
+        let written = file.write_at(&ZEROS.0[..bytes], filled - bytes as u64);
+        if let Err(error) = written.and_then(|()| if is_ready { file.sync() } else { Ok(()) }) {
             if !fault::is_full(&error) {
                 return Err(fault::preparing(files, &name, &error));
             }
@@ -164,8 +171,7 @@ impl Spares {
             drop(file);
             return files.remove(&name).map_err(|error| fault::preparing(files, &name, &error));
         }
-        filled += bytes as u64;
-        if filled < self.segment_bytes {
+        if !is_ready {
             self.making = Some(Unfinished { name, number, file, filled });
             return Ok(());
         }

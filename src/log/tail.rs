@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::files::{Files, LogFile};
+use super::files::{BLOCK_BYTES, Files, LogFile};
 use super::format::{
     FrameKind, HEADER_BYTES, MARK_BYTES, RESERVED_BYTES, SegmentHeader, Stamp, VERSION, frame_bytes,
 };
@@ -149,9 +149,13 @@ impl Tail {
         }
         let Active { number, file, offset, .. } = &mut self.active;
         let failed = |error| fault::writing(&*self.files, &segment_name(*number), &error);
+        let end = *offset + self.buffer.len() as u64;
+        // Zeros follow anyway. Of a block that is written whole, the system need not read the rest.
+        let block_end = end.next_multiple_of(BLOCK_BYTES as u64);
+        self.buffer.resize(self.buffer.len() + (block_end - end) as usize, 0);
         file.write_at(&self.buffer, *offset).map_err(failed)?;
         file.sync().map_err(failed)?;
-        *offset += self.buffer.len() as u64;
+        *offset = end;
         self.synced = self.next_sequence - 1;
         self.is_marked = false;
         self.buffer.clear();

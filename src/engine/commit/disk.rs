@@ -6,7 +6,11 @@ use crate::log::Nearness;
 
 impl Log for crate::log::Log {
     fn append(&mut self, entries: &[&[u8]]) -> Result<()> {
-        self.append(entries).map(drop)
+        self.append_alone(entries).map(drop)
+    }
+
+    fn make_ahead(&mut self) {
+        self.make_ahead();
     }
 
     fn prepare(&mut self) -> Result<bool> {

@@ -62,6 +62,7 @@ impl Shared {
                 Next::Write(position) => {
                     self.append(log, &batch.entries)?;
                     self.waiters.reach(position);
+                    log.make_ahead();
                     pace.follow(batch, log)?;
                     patience = Some(IDLE_AFTER);
                 }

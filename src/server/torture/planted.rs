@@ -138,6 +138,10 @@ impl engine::Log for Liar {
         self.believed(told, ())
     }
 
+    fn make_ahead(&mut self) {
+        self.log.make_ahead();
+    }
+
     fn prepare(&mut self) -> Result<bool> {
         let told = self.log.prepare();
         self.believed(told, false)
