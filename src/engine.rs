@@ -402,7 +402,7 @@ impl Engine {
     fn command<T>(&self, apply: impl FnOnce(&mut State, Now, &mut Effects) -> T) -> T {
         let commit = self.0.commit.as_ref();
         let mut effects = Effects { records: commit.map(|_| Vec::new()), ..Effects::default() };
-        let (answer, delivery) = {
+        let (answer, delivery, writing) = {
             let mut state = self.0.state.lock();
             let now = self.now();
             if let Some(commit) = commit {
@@ -410,14 +410,13 @@ impl Engine {
             }
             let answer = apply(&mut state, now, &mut effects);
             state.core.cool(&mut effects);
-            if let (Some(commit), Some(records)) =
-                (commit, effects.records.take_if(|records| !records.is_empty()))
-            {
-                commit.append(&mut state.core, now, &records);
-            }
+            let records = effects.records.take().filter(|records| !records.is_empty());
+            let writing =
+                commit.zip(records).map(|(commit, records)| commit.append(&mut state.core, now, records));
             // What runs inline has run before its beginning is on disk.
-            (answer, state.sort(effects, self.position(), commit.is_none()))
+            (answer, state.sort(effects, self.position(), commit.is_none()), writing)
         };
+        drop(writing);
         self.deliver(delivery);
         answer
     }

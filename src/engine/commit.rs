@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::Engine;
@@ -217,25 +217,30 @@ impl Commit {
         Ok(Self { shared, writer: Mutex::new(Some(writer)), reader, first_sequence })
     }
 
-    /// Queues what a command recorded. Called under the engine's lock, so that entries stand in the order of commands;
-    /// so it never waits, and what is queued beyond [`QUEUE_BYTES_MAX`] is what was on its way before anybody was held.
-    pub(super) fn append(&self, core: &mut Core, now: Now, records: &[Record]) {
-        let mut queue = self.shared.queue.lock();
-        let (queued, before) = (self.shared.appended().0, queue.entries.len());
+    /// Takes the place in the queue of what a command recorded. Called under the engine's lock, so that entries stand in the
+    /// order of commands; so it never waits for the disk, and what is queued beyond [`QUEUE_BYTES_MAX`] is what was on its
+    /// way before anybody was held.
+    pub(super) fn append(&self, core: &mut Core, now: Now, records: Vec<Record>) -> Writing<'_> {
+        let shared = &*self.shared;
+        let mut queue = shared.queue.lock();
+        let (queued, before) = (shared.appended().0, queue.entries.len());
+        let mut left = None;
+        // Positions go on after the end, so that nothing recorded then is taken for durable.
+        let mut added = 1;
         match &mut queue.lost {
-            Some(lost) => lost.add(now, records),
+            Some(lost) => lost.add(now, &records),
+            None if codec::bytes_max(&records) <= shared.entry_bytes_max => {
+                core.write_to(self.sequence(queued + 1));
+                left = Some(records);
+            }
             None => {
-                queue.entries.add(now, records, self.shared.entry_bytes_max);
+                queue.entries.add(now, &records, shared.entry_bytes_max);
                 self.tell_where(core, queued, queue.entries.after(before));
+                added = (queue.entries.len() - before) as u64;
             }
         }
-        // Positions go on after the end, so that nothing recorded then is taken for durable.
-        let added = (queue.entries.len() - before).max(1);
-        self.shared.appended.fetch_add(added as u64, Ordering::Relaxed);
-        self.shared.look_for_room(&queue);
-        if queue.is_asleep || queue.entries.bytes() > UNASKED_BYTES_MAX {
-            self.shared.queued.notify_one();
-        }
+        shared.appended.fetch_add(added, Ordering::Relaxed);
+        Writing { shared, queue, now, records: left }
     }
 
     /// What is durable once everything queued so far is.
@@ -300,6 +305,29 @@ impl Commit {
             None => Ok(()),
             Some(Ok(ended)) => ended,
             Some(Err(_)) => Err(Error::new(ErrorKind::Internal, "the writer of the log panicked")),
+        }
+    }
+}
+
+/// Records whose place in the queue is taken. Dropping it puts them there, for which the engine's lock is needed no more:
+/// until then nobody else gets to the queue.
+#[must_use]
+pub(super) struct Writing<'a> {
+    shared: &'a Shared,
+    queue: MutexGuard<'a, Queue>,
+    now: Now,
+    records: Option<Vec<Record>>,
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        let Self { shared, queue, now, records } = self;
+        if let Some(records) = records {
+            queue.entries.add_one(*now, records);
+        }
+        shared.look_for_room(queue);
+        if queue.is_asleep || queue.entries.bytes() > UNASKED_BYTES_MAX {
+            shared.queued.notify_one();
         }
     }
 }

@@ -140,7 +140,7 @@ impl Engine {
             let core = &mut self.0.state.lock().core;
             commit.mark(Mark::Begin);
             let records = core.image_beside_jobs();
-            commit.append(core, self.now(), &records);
+            drop(commit.append(core, self.now(), records));
         }
         let written = self.write_jobs(commit, NonZeroU64::new(cut.sequence)).await;
         if written.is_err() {
@@ -158,7 +158,8 @@ impl Engine {
                 let core = &mut self.0.state.lock().core;
                 let mut piece = core.images(from, before, commit.piece());
                 if !piece.records.is_empty() {
-                    commit.append(core, self.now(), &std::mem::take(&mut piece.records));
+                    let records = std::mem::take(&mut piece.records);
+                    drop(commit.append(core, self.now(), records));
                 }
                 piece
             };
@@ -184,7 +185,7 @@ impl Engine {
             records.extend(core.image_of(place, contents));
         }
         if !records.is_empty() {
-            commit.append(core, self.now(), &records);
+            drop(commit.append(core, self.now(), records));
         }
         Ok(())
     }

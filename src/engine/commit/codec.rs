@@ -3,6 +3,7 @@
 //! Fields that are not known are ignored, as protobuf has it. What cannot be ignored without losing something, a sort of
 //! record or the value of an enumeration, is refused.
 
+mod bound;
 mod fields;
 mod json;
 mod message;
@@ -59,6 +60,11 @@ pub(crate) fn encode(now: Now, records: &[Record], buffer: &mut Vec<u8>) {
 /// Appends the bytes of an entry that may not be all of its command.
 pub(crate) fn encode_part(now: Now, part: Part, records: &[Record], buffer: &mut Vec<u8>) {
     write::entry(now, part, records, buffer);
+}
+
+/// At least as many bytes as an entry with these records has.
+pub(super) fn bytes_max(records: &[Record]) -> usize {
+    bound::of(records)
 }
 
 /// Reads the bytes of an entry; nothing of what it answers refers to them.

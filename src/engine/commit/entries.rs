@@ -15,6 +15,12 @@ pub(super) struct Entries {
 }
 
 impl Entries {
+    /// Adds one entry.
+    pub(super) fn add_one(&mut self, now: Now, records: &[Record]) {
+        codec::encode(now, records, &mut self.bytes);
+        self.ends.push(self.bytes.len());
+    }
+
     /// Adds what a command recorded: one entry, or more if it would be larger than an entry may be.
     pub(super) fn add(&mut self, now: Now, records: &[Record], entry_bytes_max: usize) {
         let begin = self.bytes.len();

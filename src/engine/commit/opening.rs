@@ -83,7 +83,7 @@ impl Engine {
         commit.tell_where(&mut core, 0, std::iter::empty());
         core.resume(now, &mut effects);
         if let Some(records) = effects.records.filter(|records| !records.is_empty()) {
-            commit.append(&mut core, now, &records);
+            drop(commit.append(&mut core, now, records));
         }
         Ok(Self::of(core, options, clock, Some(commit)).ticking())
     }

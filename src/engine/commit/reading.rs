@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
+use std::num::NonZeroU64;
 
 use super::codec;
 use super::{Commit, Position, Reader};
@@ -18,7 +19,7 @@ impl Commit {
         queued: u64,
         entries: impl ExactSizeIterator<Item = &'a [u8]>,
     ) {
-        let sequence = |index: usize| self.first_sequence.saturating_add(queued + index as u64);
+        let sequence = |index: usize| self.sequence(queued + index as u64);
         core.write_to(sequence(entries.len()));
         if entries.len() < 2 {
             return;
@@ -27,6 +28,11 @@ impl Commit {
             let written = codec::decode(entry).expect("what was encoded can be decoded");
             core.were_written(&written.records, sequence(index));
         }
+    }
+
+    /// The sequence of the entry behind so many.
+    pub(super) fn sequence(&self, queued: u64) -> NonZeroU64 {
+        self.first_sequence.saturating_add(queued)
     }
 
     /// What is durable once the entry with this sequence is.

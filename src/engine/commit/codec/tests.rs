@@ -93,6 +93,7 @@ proptest! {
         let mut buffer = b"before".to_vec();
         encode(now, &records, &mut buffer);
         let bytes = buffer.strip_prefix(b"before").unwrap();
+        prop_assert!(bytes.len() <= bytes_max(&records));
         prop_assert_eq!(decode(bytes).unwrap(), Entry { now, part: Part::default(), records });
     }
 
