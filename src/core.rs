@@ -9,6 +9,7 @@ mod course;
 mod dispatch;
 mod effects;
 mod entry;
+mod expired;
 mod history;
 mod image;
 mod lanes;
@@ -363,7 +364,7 @@ impl Core {
         if let Some(key) = self.table.find(id) {
             return Ok(key);
         }
-        if let Some(expire_time) = self.finished.expired_at(id) {
+        if let Some(expire_time) = self.finished.expired.at(id) {
             let message = format!("job {id} ended and its retention passed: its result is gone");
             return Err(Error::new(ErrorKind::ResultExpired { job_id: id, expire_time }, message));
         }

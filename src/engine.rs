@@ -200,30 +200,32 @@ impl Engine {
         jobs: Vec<Result<NewJob>>,
         outcomes: Option<(&Arc<OutcomeQueue>, u32)>,
     ) -> Vec<Result<Submission>> {
-        self.submit_batches([Batch { jobs, outcomes }]).pop().unwrap_or_default()
+        self.submit_batches(vec![Batch { jobs, outcomes }]).pop().unwrap_or_default()
     }
 
     /// [`Engine::submit_each`] for batches that came together: one hold of the lock, and one round of inline attempts.
-    pub(crate) fn submit_batches<'a>(
-        &self,
-        batches: impl IntoIterator<Item = Batch<'a>>,
-    ) -> Vec<Vec<Result<Submission>>> {
+    pub(crate) fn submit_batches(&self, batches: Vec<Batch<'_>>) -> Vec<Vec<Result<Submission>>> {
         let mut cold = Vec::new();
+        // Made before the lock is held.
+        let named = |job: &Result<NewJob>| job.as_ref().ok().and_then(|job| job.id);
+        let jobs = batches.iter().flat_map(|batch| &batch.jobs);
+        let mut ids = jobs.map(|job| named(job).unwrap_or_else(JobId::mint)).collect::<Vec<_>>().into_iter();
         let answers = self.command(|state, now, effects| {
-            let mut submit = |outcomes: Option<(&Arc<OutcomeQueue>, u32)>, index: usize, job: NewJob| {
-                let id = job.id.unwrap_or_else(JobId::mint);
-                let submitted = state.core.submit(now, id, job, effects)?;
-                if let Some((queue, batch)) = outcomes {
-                    let index = index as u32;
-                    match state.core.place(submitted.key) {
-                        Some(place) => cold.push((place, queue.waiter(id, batch, index))),
-                        None => state.await_outcome(submitted, queue, batch, index),
+            let mut submit =
+                |outcomes: Option<(&Arc<OutcomeQueue>, u32)>, index: usize, id: JobId, job: NewJob| {
+                    let submitted = state.core.submit(now, id, job, effects)?;
+                    if let Some((queue, batch)) = outcomes {
+                        let index = index as u32;
+                        match state.core.place(submitted.key) {
+                            Some(place) => cold.push((place, queue.waiter(id, batch, index))),
+                            None => state.await_outcome(submitted, queue, batch, index),
+                        }
                     }
-                }
-                Ok(state.submission(submitted))
-            };
+                    Ok(state.submission(submitted))
+                };
             let mut submit_batch = |Batch { jobs, outcomes }: Batch<'_>| {
-                jobs.into_iter().enumerate().map(|(index, job)| submit(outcomes, index, job?)).collect()
+                let jobs = jobs.into_iter().zip(&mut ids).enumerate();
+                jobs.map(|(index, (job, id))| submit(outcomes, index, id, job?)).collect()
             };
             batches.into_iter().map(&mut submit_batch).collect()
         });
@@ -401,10 +403,10 @@ impl Engine {
     /// The one way of every command: lock, apply, sort the effects, unlock, deliver.
     fn command<T>(&self, apply: impl FnOnce(&mut State, Now, &mut Effects) -> T) -> T {
         let commit = self.0.commit.as_ref();
-        let mut effects = Effects { records: commit.map(|_| Vec::new()), ..Effects::default() };
         let (answer, delivery, writing) = {
             let mut state = self.0.state.lock();
             let now = self.now();
+            let mut effects = state.effects(commit.is_some());
             if let Some(commit) = commit {
                 state.core.refuse_new(commit.refusal());
             }

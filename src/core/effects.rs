@@ -78,7 +78,7 @@ impl Effects {
     /// Effects that also collect records.
     #[cfg(test)]
     pub(crate) fn recording() -> Self {
-        Self { items: Vec::new(), records: Some(Vec::new()) }
+        Self { records: Some(Vec::new()), ..Self::default() }
     }
 
     pub(super) fn push(&mut self, effect: Effect) {

@@ -38,7 +38,7 @@ impl Core {
     pub(crate) fn image_beside_jobs(&self) -> Vec<Record> {
         let queues = self.lanes.queues.iter().filter(|(_, queue)| queue.paused);
         let paused = queues.map(|(name, _)| Record::QueuePaused(name.clone(), true));
-        let expired = self.finished.expired().map(|(id, time)| Record::Removed(id, Some(time)));
+        let expired = self.finished.expired.iter().map(|(id, time)| Record::Removed(id, Some(time)));
         let sessions = self.sessions.in_order().into_iter().filter_map(|key| self.sessions.get(key));
         let taken = sessions.filter_map(|session| match session.link {
             Link::Stream(instance) if session.reports_taken > 0 => {

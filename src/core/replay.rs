@@ -60,7 +60,7 @@ impl Core {
                     self.replay_removed(key);
                 }
                 if let Some(expire_time) = expired {
-                    self.finished.remember(id, expire_time);
+                    self.finished.expired.remember(id, expire_time);
                 }
             }
             Record::QueuePaused(name, paused) => self.lanes.set_paused(&name, paused),
@@ -86,7 +86,7 @@ impl Core {
         if let Some(known) = self.table.find(id) {
             self.replay_removed(known);
         }
-        self.finished.forget(id);
+        self.finished.expired.forget(id);
         let lane = self.lanes.find(job.queue.as_str(), job.kind.as_str());
         let lane = lane.unwrap_or_else(|| self.lanes.insert(&job.queue, &job.kind));
         let now = Now { monotonic: created, wall: create_time };

@@ -1,20 +1,14 @@
 //! Finished jobs: kept by age and by bytes, and remembered for a while after they are gone.
 
-use std::collections::VecDeque;
-
-use hashbrown::HashMap;
-
 use super::Core;
 use super::effects::Effects;
 use super::entry::RECORD_BYTES;
+use super::expired::Expired;
 use super::list::List;
 use super::record::Record;
 use super::table::{JobKey, Table};
 use crate::clock::Now;
-use crate::job::{JobId, Timestamp};
-
-/// How many ids of removed jobs are remembered, so that RESULT_EXPIRED can be told from never accepted.
-const EXPIRED_IDS_MAX: usize = 100_000;
+use crate::job::Timestamp;
 
 #[derive(Default)]
 pub(super) struct Finished {
@@ -25,21 +19,11 @@ pub(super) struct Finished {
     pub(super) warm_bytes: u64,
     /// Every job before this one has been looked at to drop its contents.
     warm_from: Option<JobKey>,
-    expired: HashMap<JobId, Timestamp>,
-    expired_order: VecDeque<JobId>,
+    /// Those that were removed.
+    pub(super) expired: Expired,
 }
 
 impl Finished {
-    /// When the job's result was removed, if that is remembered.
-    pub(super) fn expired_at(&self, id: JobId) -> Option<Timestamp> {
-        self.expired.get(&id).copied()
-    }
-
-    /// The ids of jobs that were removed, and when.
-    pub(super) fn expired(&self) -> impl Iterator<Item = (JobId, Timestamp)> + '_ {
-        self.expired_order.iter().filter_map(|id| Some((*id, *self.expired.get(id)?)))
-    }
-
     /// The oldest job that may have contents to drop.
     pub(super) fn warm_from(&self) -> Option<JobKey> {
         self.warm_from
@@ -48,22 +32,6 @@ impl Finished {
     /// Goes on to the job after it.
     pub(super) fn pass_warm(&mut self, table: &Table) {
         self.warm_from = self.warm_from.and_then(|key| List::next(table, key));
-    }
-
-    /// The id names a new job.
-    pub(super) fn forget(&mut self, id: JobId) {
-        self.expired.remove(&id);
-    }
-
-    pub(super) fn remember(&mut self, id: JobId, expire_time: Timestamp) {
-        if self.expired.insert(id, expire_time).is_none() {
-            self.expired_order.push_back(id);
-        }
-        while self.expired_order.len() > EXPIRED_IDS_MAX {
-            if let Some(oldest) = self.expired_order.pop_front() {
-                self.expired.remove(&oldest);
-            }
-        }
     }
 }
 
@@ -106,7 +74,7 @@ impl Core {
     pub(super) fn expire(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
         let entry = &self.table[key];
         let expire_time = entry.end().map_or(now.wall, |end| end.expire_time.min(now.wall));
-        self.finished.remember(entry.id, expire_time);
+        self.finished.expired.remember(entry.id, expire_time);
         self.remove(key, Some(expire_time), effects);
     }
 

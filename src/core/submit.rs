@@ -172,7 +172,7 @@ impl Core {
         effects: &mut Effects,
     ) -> Submitted {
         if job.id.is_some() {
-            self.finished.forget(id);
+            self.finished.expired.forget(id);
         }
         let recorded = effects.records.is_some().then(|| job.clone());
         let entry = Entry { written: self.log_entry, ..new_entry(now, id, job, lane) };

@@ -28,7 +28,12 @@ pub(super) struct State {
     pub(super) ticker_wall_start: Option<Timestamp>,
     /// Every watch has been told to go elsewhere.
     pub(super) stopped: bool,
+    /// Room for the effects of the next command.
+    spare_effects: Vec<Effect>,
 }
+
+/// Effects of one command for which the memory is kept.
+const EFFECTS_KEPT_MAX: usize = 4_096;
 
 /// What is carried out after the lock is gone.
 #[derive(Default)]
@@ -41,6 +46,14 @@ pub(super) struct Delivery {
     idle: bool,
 }
 
+impl Delivery {
+    fn wake(&mut self, wakers: Wakers) {
+        if !wakers.is_empty() {
+            self.wakers.push(wakers);
+        }
+    }
+}
+
 impl State {
     pub(super) fn new(core: Core) -> Self {
         Self {
@@ -50,14 +63,28 @@ impl State {
             ticker_sleeps_until: Duration::MAX,
             ticker_wall_start: None,
             stopped: false,
+            spare_effects: Vec::new(),
         }
+    }
+
+    /// For the effects of the next command.
+    pub(super) fn effects(&mut self, records: bool) -> Effects {
+        Effects { items: std::mem::take(&mut self.spare_effects), records: records.then(Vec::new) }
     }
 
     /// Sorts what a command caused that is on disk once `position` is. Assignments and stops enter their session's outbox
     /// here, under the lock, so that a stop never overtakes the assignment it is about.
-    pub(super) fn sort(&mut self, effects: Effects, position: Position, may_run_inline: bool) -> Delivery {
+    pub(super) fn sort(
+        &mut self,
+        mut effects: Effects,
+        position: Position,
+        may_run_inline: bool,
+    ) -> Delivery {
         let mut delivery = Delivery::default();
-        for effect in effects.items {
+        if may_run_inline {
+            delivery.inline.reserve_exact(effects.items.len().min(INLINE_RUNS_MAX));
+        }
+        for effect in effects.items.drain(..) {
             match effect {
                 Effect::Assign(session, assignment) => {
                     self.assign(session, assignment, position, may_run_inline, &mut delivery);
@@ -74,11 +101,15 @@ impl State {
                     self.tell(session, &mut delivery, |orders| orders.cut = Some(Cut::Silent));
                     self.outboxes.remove(&session);
                 }
-                Effect::Wake(observer) => delivery.wakers.push(self.observers.wake(observer)),
+                Effect::Wake(observer) => delivery.wake(self.observers.wake(observer)),
                 Effect::Ended(observer, outcome) => {
-                    delivery.wakers.push(self.observers.end(observer, &outcome, &mut delivery.queues));
+                    let wakers = self.observers.end(observer, &outcome, &mut delivery.queues);
+                    delivery.wake(wakers);
                 }
             }
+        }
+        if effects.items.capacity() <= EFFECTS_KEPT_MAX {
+            self.spare_effects = effects.items;
         }
         delivery.wakers.extend(self.observers.take_woken());
         delivery.ticker = self.is_due_before_ticker();
@@ -183,8 +214,8 @@ impl Engine {
             .into_iter()
             .map(|(inline, assignment)| (inline.session, assignment.lease, (inline.handler)(assignment)))
             .collect();
-        let mut effects = Effects::default();
         let mut state = self.0.state.lock();
+        let mut effects = state.effects(false);
         let now = self.now();
         state.end_attempts(now, ends, &mut effects);
         state.sort(effects, Position::default(), may_run_more)

@@ -21,7 +21,7 @@ use crate::proto::{parse, render, v1};
 /// How many jobs of a stream may wait for their outcome before the server stops reading.
 const WINDOW_JOBS: u32 = 65_536;
 /// How many jobs are read before they are submitted together, but for the rest of the last batch.
-const TURN_JOBS: usize = 512;
+const TURN_JOBS: usize = 256;
 /// Bytes after which an answer takes nothing more. With the largest batch of refusals or outcome on top it stays below
 /// the 4 MiB that clients read by default.
 const ANSWER_BYTES_MAX: usize = 32 << 10;
