@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
+use prost::encoding::{WireType, encoded_len_varint};
 
 /// Appends the fields of one message. As protobuf has it, one that has the default of its type is left out.
 pub(super) struct Fields<'a>(&'a mut Vec<u8>);
@@ -13,11 +13,23 @@ impl<'a> Fields<'a> {
         Self(buffer)
     }
 
+    fn key(&mut self, tag: u32, wire: WireType) {
+        self.varint(u64::from(tag << 3 | wire as u32));
+    }
+
+    fn varint(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.0.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.0.push(number as u8);
+    }
+
     pub(super) fn number(&mut self, tag: u32, number: impl Into<u64>) {
         let number = number.into();
         if number != 0 {
-            encode_key(tag, WireType::Varint, self.0);
-            encode_varint(number, self.0);
+            self.key(tag, WireType::Varint);
+            self.varint(number);
         }
     }
 
@@ -33,7 +45,7 @@ impl<'a> Fields<'a> {
 
     /// One that may be missing, and so is written whatever it is.
     pub(super) fn fixed_always(&mut self, tag: u32, bits: u64) {
-        encode_key(tag, WireType::SixtyFourBit, self.0);
+        self.key(tag, WireType::SixtyFourBit);
         self.0.extend_from_slice(&bits.to_le_bytes());
     }
 
@@ -43,8 +55,8 @@ impl<'a> Fields<'a> {
 
     pub(super) fn bytes(&mut self, tag: u32, bytes: &[u8]) {
         if !bytes.is_empty() {
-            encode_key(tag, WireType::LengthDelimited, self.0);
-            encode_varint(bytes.len() as u64, self.0);
+            self.key(tag, WireType::LengthDelimited);
+            self.varint(bytes.len() as u64);
             self.0.extend_from_slice(bytes);
         }
     }
@@ -60,7 +72,7 @@ impl<'a> Fields<'a> {
 
     /// A message of about this many bytes: its length stands before it and takes room that is best known in advance.
     pub(super) fn large(&mut self, tag: u32, about: usize, write: impl FnOnce(&mut Fields<'_>)) {
-        encode_key(tag, WireType::LengthDelimited, self.0);
+        self.key(tag, WireType::LengthDelimited);
         let (at, reserved) = (self.0.len(), encoded_len_varint(about as u64));
         let begin = at + reserved;
         self.0.resize(begin, 0);
@@ -73,7 +85,7 @@ impl<'a> Fields<'a> {
             self.0.copy_within(begin..end, at + needed);
             self.0.truncate(end + needed - reserved);
         }
-        encode_varint(length, &mut &mut self.0[at..at + needed]);
+        prost::encoding::encode_varint(length, &mut &mut self.0[at..at + needed]);
     }
 
     pub(super) fn wide(&mut self, tag: u32, bits: u128) {
@@ -101,9 +113,7 @@ impl<'a> Fields<'a> {
 
     pub(super) fn packed(&mut self, tag: u32, numbers: &[u32]) {
         if !numbers.is_empty() {
-            self.message(tag, |packed| {
-                numbers.iter().for_each(|number| encode_varint(u64::from(*number), packed.0))
-            });
+            self.message(tag, |packed| numbers.iter().for_each(|number| packed.varint(u64::from(*number))));
         }
     }
 }
