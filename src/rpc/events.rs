@@ -73,14 +73,52 @@ pub(crate) struct EventStream<M> {
     first: Option<M>,
     read: std::vec::IntoIter<WatchItem>,
     heartbeat: Duration,
-    /// When the last message was sent. The timer is only moved when it fires, so that messages cost it nothing.
-    last_sent: Instant,
-    timer: Pin<Box<Sleep>>,
-    closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    closing: Option<CancellationToken>,
+    /// From when it had nothing to send for the first time: most runs end before.
+    silence: Option<Silence>,
     boot_id: Arc<str>,
     /// The last message or the error was sent.
     done: bool,
     cancel_when_cut: Option<Engine>,
+}
+
+/// What a stream waits for beside events.
+struct Silence {
+    heartbeat: Duration,
+    /// When the last message was sent. The timer is only moved when it fires, so that messages cost it nothing.
+    last_sent: Instant,
+    timer: Pin<Box<Sleep>>,
+    closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+}
+
+impl Silence {
+    fn begin(heartbeat: Duration, closing: Option<CancellationToken>) -> Self {
+        Self {
+            heartbeat,
+            last_sent: Instant::now(),
+            timer: Box::pin(tokio::time::sleep(heartbeat)),
+            closing: closing.map(|closing| Box::pin(closing.cancelled_owned())),
+        }
+    }
+
+    fn is_closing(&mut self, context: &mut Context<'_>) -> bool {
+        self.closing.as_mut().is_some_and(|closing| closing.as_mut().poll(context).is_ready())
+    }
+
+    /// Whether nothing was sent for the length of a heartbeat.
+    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        while self.timer.as_mut().poll(context).is_ready() {
+            let due = self.last_sent + self.heartbeat;
+            let now = Instant::now();
+            if due <= now {
+                self.timer.as_mut().reset(now + self.heartbeat);
+                self.last_sent = now;
+                return true;
+            }
+            self.timer.as_mut().reset(due);
+        }
+        false
+    }
 }
 
 impl<M: Message> EventStream<M> {
@@ -91,9 +129,8 @@ impl<M: Message> EventStream<M> {
             first: None,
             read: Vec::new().into_iter(),
             heartbeat,
-            last_sent: Instant::now(),
-            timer: Box::pin(tokio::time::sleep(heartbeat)),
-            closing: closing.map(|closing| Box::pin(closing.cancelled_owned())),
+            closing,
+            silence: None,
             boot_id,
             done: false,
             cancel_when_cut: None,
@@ -116,24 +153,6 @@ impl<M: Message> EventStream<M> {
         self.done = true;
         Poll::Ready(Some(Err(to_status(error, &self.boot_id))))
     }
-
-    fn is_closing(&mut self, context: &mut Context<'_>) -> bool {
-        self.closing.as_mut().is_some_and(|closing| closing.as_mut().poll(context).is_ready())
-    }
-
-    /// Whether nothing was sent for the length of a heartbeat.
-    fn is_silent(&mut self, context: &mut Context<'_>) -> bool {
-        while self.timer.as_mut().poll(context).is_ready() {
-            let due = self.last_sent + self.heartbeat;
-            let now = Instant::now();
-            if due <= now {
-                self.timer.as_mut().reset(now + self.heartbeat);
-                return true;
-            }
-            self.timer.as_mut().reset(due);
-        }
-        false
-    }
 }
 
 impl<M: Message> Stream for EventStream<M> {
@@ -155,16 +174,23 @@ impl<M: Message> Stream for EventStream<M> {
                 }
                 Poll::Ready(Ok(items)) => this.read = items.into_iter(),
                 Poll::Ready(Err(error)) => return this.fail(&error),
-                Poll::Pending if this.is_closing(context) => return this.fail(&connection_closing()),
-                Poll::Pending if this.is_silent(context) => {
-                    this.last_sent = Instant::now();
-                    let sequence = this.watch.sequence();
-                    return Poll::Ready(Some(Ok(M::heartbeat(v1::Heartbeat { sequence }))));
+                Poll::Pending => {
+                    let begin = || Silence::begin(this.heartbeat, this.closing.take());
+                    let silence = this.silence.get_or_insert_with(begin);
+                    if silence.is_closing(context) {
+                        return this.fail(&connection_closing());
+                    }
+                    if silence.is_over(context) {
+                        let sequence = this.watch.sequence();
+                        return Poll::Ready(Some(Ok(M::heartbeat(v1::Heartbeat { sequence }))));
+                    }
+                    return Poll::Pending;
                 }
-                Poll::Pending => return Poll::Pending,
             }
         }
-        this.last_sent = Instant::now();
+        if let Some(silence) = &mut this.silence {
+            silence.last_sent = Instant::now();
+        }
         Poll::Ready(this.read.next().map(|item| {
             Ok(match item {
                 WatchItem::Event(event) => M::event(render::event(&event)),

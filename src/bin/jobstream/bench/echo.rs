@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::Body as HttpBody;
-use tokio_stream::Pending;
+use tokio_stream::{Iter, Pending};
 use tonic::body::Body;
 use tonic::codegen::{BoxFuture, StdError};
 use tonic::server::{Grpc, NamedService, ServerStreamingService, UnaryService};
@@ -16,6 +16,8 @@ use tonic_prost::ProstCodec;
 
 /// Path of the unary echo.
 pub(super) const UNARY_PATH: &str = "/jobstream.bench.v1.Echo/Unary";
+/// Path of the stream that answers as often as Run does, and ends.
+pub(super) const STREAM_PATH: &str = "/jobstream.bench.v1.Echo/Stream";
 /// Path of the stream that stays open and never sends anything.
 pub(super) const PENDING_PATH: &str = "/jobstream.bench.v1.Echo/Pending";
 
@@ -54,6 +56,10 @@ where
                 let mut grpc = Grpc::new(ProstCodec::<Echo, Echo>::default());
                 Ok(grpc.unary(Unary, request).await)
             }),
+            STREAM_PATH => Box::pin(async move {
+                let mut grpc = Grpc::new(ProstCodec::<Echo, Echo>::default());
+                Ok(grpc.server_streaming(Repeated, request).await)
+            }),
             PENDING_PATH => Box::pin(async move {
                 let mut grpc = Grpc::new(ProstCodec::<Echo, Echo>::default());
                 Ok(grpc.server_streaming(Silent, request).await)
@@ -71,6 +77,24 @@ impl UnaryService<Echo> for Unary {
 
     fn call(&mut self, request: Request<Echo>) -> Self::Future {
         Box::pin(async move { Ok(Response::new(request.into_inner())) })
+    }
+}
+
+/// Messages of a Run: that it was submitted, and that it was queued, began and ended.
+const RUN_MESSAGES: usize = 4;
+
+struct Repeated;
+
+impl ServerStreamingService<Echo> for Repeated {
+    type Response = Echo;
+    type ResponseStream = Iter<std::array::IntoIter<Result<Echo, Status>, RUN_MESSAGES>>;
+    type Future = BoxFuture<Response<Self::ResponseStream>, Status>;
+
+    fn call(&mut self, request: Request<Echo>) -> Self::Future {
+        Box::pin(async {
+            let echo = request.into_inner();
+            Ok(Response::new(tokio_stream::iter(std::array::from_fn(|_| Ok(echo.clone())))))
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use jobstream::proto::v1;
 use prost::Message;
 
 use super::calls::Check;
-use super::echo::{Echo, PENDING_PATH, UNARY_PATH};
+use super::echo::{Echo, PENDING_PATH, STREAM_PATH, UNARY_PATH};
 use super::wire::{Call, last_message};
 use super::{Failed, Result};
 
@@ -36,7 +36,16 @@ pub(super) fn path(method: &str) -> String {
 
 /// The unary echo.
 pub(super) fn echo() -> Result<(Call, Check)> {
-    let call = Call::new(UNARY_PATH, &Echo { body: Bytes::from_static(PAYLOAD) })?;
+    echo_of(UNARY_PATH)
+}
+
+/// The echo as a stream of as many messages as Run answers.
+pub(super) fn echo_stream() -> Result<(Call, Check)> {
+    echo_of(STREAM_PATH)
+}
+
+fn echo_of(path: &str) -> Result<(Call, Check)> {
+    let call = Call::new(path, &Echo { body: Bytes::from_static(PAYLOAD) })?;
     Ok((call, |answer| {
         let echo = Echo::decode(last_message(answer)?)?;
         expect(echo.body[..] == PAYLOAD[..], "the echo answered something else")

@@ -14,6 +14,8 @@ pub(super) enum Probe {
     Echo(ServerKind),
     /// The bare echo, one in flight.
     EchoAlone(ServerKind),
+    /// The bare echo as a stream of as many messages as Run answers, many in flight.
+    EchoStream(ServerKind),
     /// Silent streams of the echo service.
     EchoIdle(ServerKind),
     /// Submit of an echo job, which runs as well.
@@ -110,6 +112,7 @@ impl Probe {
         match self {
             Self::Echo(kind) => format!("echo{}", layout(kind)),
             Self::EchoAlone(kind) => format!("echo, one in flight{}", layout(kind)),
+            Self::EchoStream(kind) => format!("echo, as a stream{}", layout(kind)),
             Self::EchoIdle(kind) => format!("echo, idle stream{}", layout(kind)),
             Self::Submit => "submit".to_owned(),
             Self::SubmitAlone => "submit, one in flight".to_owned(),
@@ -136,9 +139,11 @@ impl Probe {
     pub(super) fn beside(self) -> Vec<Self> {
         let both = |echo: fn(ServerKind) -> Self| vec![echo(ServerKind::Echo), echo(ServerKind::EchoStock)];
         match self {
-            Self::Echo(_) | Self::EchoAlone(_) | Self::EchoIdle(_) | Self::Memory => Vec::new(),
+            Self::Echo(_) | Self::EchoAlone(_) | Self::EchoStream(_) | Self::EchoIdle(_) => Vec::new(),
+            Self::Memory => Vec::new(),
             Self::Start | Self::Restart | Self::Busy | Self::Refused | Self::WatchLeft => Vec::new(),
-            Self::Submit | Self::Enqueue | Self::Run | Self::Watch => both(Self::Echo),
+            Self::Submit | Self::Enqueue | Self::Watch => both(Self::Echo),
+            Self::Run => [both(Self::Echo), both(Self::EchoStream)].concat(),
             Self::Stream(_) | Self::RemoteStream(_) => both(Self::Echo),
             Self::RunAlone | Self::SubmitAlone => both(Self::EchoAlone),
             Self::Durable(probe) | Self::Crowded(probe) => vec![probe.alone()],
@@ -171,7 +176,8 @@ impl Probe {
 
     fn server(self) -> ServerKind {
         match self {
-            Self::Echo(kind) | Self::EchoAlone(kind) | Self::EchoIdle(kind) => kind,
+            Self::Echo(kind) | Self::EchoAlone(kind) => kind,
+            Self::EchoStream(kind) | Self::EchoIdle(kind) => kind,
             Self::Durable(_) | Self::Start | Self::Restart => ServerKind::Durable,
             Self::Busy | Self::Overload | Self::Refused => ServerKind::Small,
             _ => ServerKind::Jobs,
@@ -205,6 +211,7 @@ impl Probe {
         match self {
             Self::Echo(_) => loop_of(jobs::echo()?, load).await,
             Self::EchoAlone(_) => loop_of(jobs::echo()?, alone).await,
+            Self::EchoStream(_) => loop_of(jobs::echo_stream()?, load).await,
             Self::EchoIdle(_) => watch::idle_echo(&server, bench.watchers.get()).await,
             Self::Submit => loop_of(jobs::submit(jobs::ECHO_KIND)?, load).await,
             Self::SubmitAlone => loop_of(jobs::submit(jobs::ECHO_KIND)?, alone).await,
