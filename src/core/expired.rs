@@ -13,57 +13,81 @@ const EXPIRED_IDS_MAX: usize = 100_000;
 
 #[derive(Default)]
 pub(super) struct Expired {
-    /// Each with the time of its removal, oldest first.
-    removed: VecDeque<(JobId, Timestamp)>,
-    /// How many came before the oldest.
-    before: u32,
-    /// How many came before each one that still counts.
+    removed: Removed,
+    /// The numbers of those that still count.
     index: HashTable<u32>,
     hasher: DefaultHashBuilder,
+}
+
+/// Removed jobs, each with the time of its removal. Their numbers go on from one to the next, past the largest to 0.
+#[derive(Default)]
+struct Removed {
+    /// Oldest first.
+    jobs: VecDeque<(JobId, Timestamp)>,
+    /// The number of the oldest.
+    first: u32,
+}
+
+impl Removed {
+    fn get(&self, number: u32) -> (JobId, Timestamp) {
+        self.jobs[number.wrapping_sub(self.first) as usize]
+    }
+
+    fn is(&self, number: u32, id: JobId) -> bool {
+        self.get(number).0 == id
+    }
+
+    /// Answers its number.
+    fn push(&mut self, id: JobId, time: Timestamp) -> u32 {
+        self.jobs.push_back((id, time));
+        self.first.wrapping_add(self.jobs.len() as u32 - 1)
+    }
+
+    fn numbered(&self) -> impl Iterator<Item = (u32, (JobId, Timestamp))> + '_ {
+        (0..).zip(&self.jobs).map(|(place, job)| (self.first.wrapping_add(place), *job))
+    }
 }
 
 impl Expired {
     /// When the job was removed, if that is remembered.
     pub(super) fn at(&self, id: JobId) -> Option<Timestamp> {
-        let Self { removed, before, .. } = self;
-        let is_it = |number: &u32| removed[number.wrapping_sub(*before) as usize].0 == id;
-        let number = self.index.find(self.hasher.hash_one(id), is_it)?;
-        Some(removed[number.wrapping_sub(*before) as usize].1)
+        let number = self.index.find(self.hasher.hash_one(id), |number| self.removed.is(*number, id))?;
+        Some(self.removed.get(*number).1)
     }
 
     /// Those that are remembered, and when they were removed.
     pub(super) fn iter(&self) -> impl Iterator<Item = (JobId, Timestamp)> + '_ {
-        let counts = |(place, (id, _)): &(usize, &(JobId, Timestamp))| {
-            let number = self.before.wrapping_add(*place as u32);
-            self.index.find(self.hasher.hash_one(id), |other| *other == number).is_some()
+        let counts = |(number, (id, _)): &(u32, (JobId, Timestamp))| {
+            self.index.find(self.hasher.hash_one(id), |other| other == number).is_some()
         };
-        self.removed.iter().enumerate().filter(counts).map(|(_, removed)| *removed)
+        self.removed.numbered().filter(counts).map(|(_, removed)| removed)
     }
 
     /// The id names a new job.
     pub(super) fn forget(&mut self, id: JobId) {
-        let Self { removed, before, index, hasher } = self;
-        let is_it = |number: &u32| removed[number.wrapping_sub(*before) as usize].0 == id;
-        if let Ok(found) = index.find_entry(hasher.hash_one(id), is_it) {
+        let Self { removed, index, hasher } = self;
+        if let Ok(found) = index.find_entry(hasher.hash_one(id), |number| removed.is(*number, id)) {
             found.remove();
         }
     }
 
     pub(super) fn remember(&mut self, id: JobId, time: Timestamp) {
         self.forget(id);
-        let Self { removed, before, index, hasher } = self;
-        if removed.len() == EXPIRED_IDS_MAX
-            && let Some((oldest, _)) = removed.pop_front()
-        {
-            if let Ok(found) = index.find_entry(hasher.hash_one(oldest), |number| number == before) {
-                found.remove();
-            }
-            *before = before.wrapping_add(1);
+        if self.removed.jobs.len() == EXPIRED_IDS_MAX {
+            self.drop_oldest();
         }
-        let number = before.wrapping_add(removed.len() as u32);
-        removed.push_back((id, time));
-        let hash = |number: &u32| hasher.hash_one(removed[number.wrapping_sub(*before) as usize].0);
-        index.insert_unique(hasher.hash_one(id), number, hash);
+        let Self { removed, index, hasher } = self;
+        let number = removed.push(id, time);
+        index.insert_unique(hasher.hash_one(id), number, |number| hasher.hash_one(removed.get(*number).0));
+    }
+
+    fn drop_oldest(&mut self) {
+        let Self { removed, index, hasher } = self;
+        let Some((id, _)) = removed.jobs.pop_front() else { return };
+        if let Ok(found) = index.find_entry(hasher.hash_one(id), |number| *number == removed.first) {
+            found.remove();
+        }
+        removed.first = removed.first.wrapping_add(1);
     }
 }
 
@@ -81,7 +105,8 @@ mod tests {
 
     #[test]
     fn the_newest_are_remembered_with_their_last_removal() {
-        let mut expired = Expired { before: u32::MAX - 50_000, ..Expired::default() };
+        let mut expired = Expired::default();
+        expired.removed.first = u32::MAX - 50_000;
         let count = EXPIRED_IDS_MAX as u128 + 1_000;
         for number in 0..count {
             expired.remember(id(number), time(number as i64));

@@ -158,11 +158,10 @@ impl Spares {
                 None => return Ok(()),
             },
         };
-        let Unfinished { name, number, file, mut filled } = unfinished;
-        let bytes = usize::try_from(self.segment_bytes - filled).unwrap_or(STEP_BYTES).min(STEP_BYTES);
-        filled += bytes as u64;
+        let Unfinished { name, number, file, filled: begin } = unfinished;
+        let filled = self.segment_bytes.min(begin + STEP_BYTES as u64);
         let is_ready = filled == self.segment_bytes;
-        let written = file.write_at(&ZEROS.0[..bytes], filled - bytes as u64);
+        let written = file.write_at(&ZEROS.0[..(filled - begin) as usize], begin);
         if let Err(error) = written.and_then(|()| if is_ready { file.sync() } else { Ok(()) }) {
             if !fault::is_full(&error) {
                 return Err(fault::preparing(files, &name, &error));

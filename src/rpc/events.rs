@@ -84,7 +84,6 @@ pub(crate) struct EventStream<M> {
 
 /// What a stream waits for beside events.
 struct Silence {
-    heartbeat: Duration,
     /// When the last message was sent. The timer is only moved when it fires, so that messages cost it nothing.
     last_sent: Instant,
     timer: Pin<Box<Sleep>>,
@@ -94,7 +93,6 @@ struct Silence {
 impl Silence {
     fn begin(heartbeat: Duration, closing: Option<CancellationToken>) -> Self {
         Self {
-            heartbeat,
             last_sent: Instant::now(),
             timer: Box::pin(tokio::time::sleep(heartbeat)),
             closing: closing.map(|closing| Box::pin(closing.cancelled_owned())),
@@ -105,13 +103,13 @@ impl Silence {
         self.closing.as_mut().is_some_and(|closing| closing.as_mut().poll(context).is_ready())
     }
 
-    /// Whether nothing was sent for the length of a heartbeat.
-    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+    /// Whether nothing was sent for so long.
+    fn is_over(&mut self, heartbeat: Duration, context: &mut Context<'_>) -> bool {
         while self.timer.as_mut().poll(context).is_ready() {
-            let due = self.last_sent + self.heartbeat;
+            let due = self.last_sent + heartbeat;
             let now = Instant::now();
             if due <= now {
-                self.timer.as_mut().reset(now + self.heartbeat);
+                self.timer.as_mut().reset(now + heartbeat);
                 self.last_sent = now;
                 return true;
             }
@@ -180,7 +178,7 @@ impl<M: Message> Stream for EventStream<M> {
                     if silence.is_closing(context) {
                         return this.fail(&connection_closing());
                     }
-                    if silence.is_over(context) {
+                    if silence.is_over(this.heartbeat, context) {
                         let sequence = this.watch.sequence();
                         return Poll::Ready(Some(Ok(M::heartbeat(v1::Heartbeat { sequence }))));
                     }

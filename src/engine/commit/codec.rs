@@ -13,6 +13,7 @@ mod read;
 mod tests;
 mod write;
 
+pub(super) use bound::bytes_max;
 pub use json::entry_to_json;
 
 use std::fmt;
@@ -60,11 +61,6 @@ pub(crate) fn encode(now: Now, records: &[Record], buffer: &mut Vec<u8>) {
 /// Appends the bytes of an entry that may not be all of its command.
 pub(crate) fn encode_part(now: Now, part: Part, records: &[Record], buffer: &mut Vec<u8>) {
     write::entry(now, part, records, buffer);
-}
-
-/// At least as many bytes as an entry with these records has.
-pub(super) fn bytes_max(records: &[Record]) -> usize {
-    bound::of(records)
 }
 
 /// Reads the bytes of an entry; nothing of what it answers refers to them.

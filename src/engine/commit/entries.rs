@@ -24,10 +24,11 @@ impl Entries {
     /// Adds what a command recorded: one entry, or more if it would be larger than an entry may be.
     pub(super) fn add(&mut self, now: Now, records: &[Record], entry_bytes_max: usize) {
         let begin = self.bytes.len();
-        codec::encode(now, records, &mut self.bytes);
+        self.add_one(now, records);
         if self.bytes.len() - begin <= entry_bytes_max || records.len() < 2 {
-            return self.ends.push(self.bytes.len());
+            return;
         }
+        self.ends.pop();
         self.bytes.truncate(begin);
         let mut parts = Vec::new();
         split(now, records, entry_bytes_max, &mut parts);

@@ -232,7 +232,7 @@ async fn a_disk_that_takes_seconds_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes ten minutes: run it by its name"]
+#[ignore = "takes a minute and more: run it by its name"]
 async fn after_any_call_that_fails_nothing_is_acknowledged_and_nothing_is_lost() {
     if !can_inject().await {
         return;

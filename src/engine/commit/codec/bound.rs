@@ -8,8 +8,8 @@ const AROUND: usize = 512;
 /// More than those of a label or header.
 const AROUND_PAIR: usize = 16;
 
-/// At least the bytes of an entry with these records.
-pub(super) fn of(records: &[Record]) -> usize {
+/// At least as many bytes as an entry with these records has.
+pub(in crate::engine::commit) fn bytes_max(records: &[Record]) -> usize {
     AROUND + records.iter().map(|record| AROUND + variable(record)).sum::<usize>()
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use prost::encoding::{WireType, encoded_len_varint};
+use prost::encoding::{WireType, encode_varint, encoded_len_varint};
 
 /// Appends the fields of one message. As protobuf has it, one that has the default of its type is left out.
 pub(super) struct Fields<'a>(&'a mut Vec<u8>);
@@ -85,7 +85,7 @@ impl<'a> Fields<'a> {
             self.0.copy_within(begin..end, at + needed);
             self.0.truncate(end + needed - reserved);
         }
-        prost::encoding::encode_varint(length, &mut &mut self.0[at..at + needed]);
+        encode_varint(length, &mut &mut self.0[at..at + needed]);
     }
 
     pub(super) fn wide(&mut self, tag: u32, bits: u128) {
