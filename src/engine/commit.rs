@@ -21,10 +21,10 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::Engine;
+use super::lock::{Bell, Guard, Lock};
 use crate::clock::Now;
 use crate::core::{Core, Record};
 use crate::error::{Error, ErrorKind, Result};
@@ -123,20 +123,20 @@ pub(crate) struct Position(u64);
 /// The queue to the log, and who waits for it.
 pub(super) struct Commit {
     shared: Arc<Shared>,
-    writer: Mutex<Option<JoinHandle<Result<()>>>>,
+    writer: Lock<Option<JoinHandle<Result<()>>>>,
     reader: Arc<dyn Reader>,
     /// The sequence of the first entry that is queued.
     first_sequence: NonZeroU64,
 }
 
 struct Shared {
-    queue: Mutex<Queue>,
+    queue: Lock<Queue>,
     /// How many entries were ever queued; changed under the queue's lock.
     appended: AtomicU64,
     /// Whether the queue has no room; changed under its lock.
     is_crowded: AtomicBool,
     /// Told when there is something to write, or nothing more comes.
-    queued: Condvar,
+    queued: Bell,
     waiters: Waiters,
     /// What the log takes, as a number of [`Takes`].
     takes: AtomicU8,
@@ -147,7 +147,7 @@ struct Shared {
     /// Told when a checkpoint is due.
     due: Notify,
     /// The one that is.
-    cut: Mutex<Option<Cut>>,
+    cut: Lock<Option<Cut>>,
 }
 
 /// What the log takes now.
@@ -198,23 +198,23 @@ impl Commit {
     /// Starts the writer of this log, which asks for a checkpoint after so many bytes.
     pub(super) fn start(log: Box<dyn Log>, checkpoint_bytes: u64) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
-            queue: Mutex::default(),
+            queue: Lock::default(),
             appended: AtomicU64::new(0),
             is_crowded: AtomicBool::new(false),
-            queued: Condvar::new(),
+            queued: Bell::default(),
             waiters: Waiters::default(),
             takes: AtomicU8::new(Takes::All as u8),
             entry_bytes_max: log.entry_bytes_max(),
             checkpoint_bytes,
             due: Notify::new(),
-            cut: Mutex::default(),
+            cut: Lock::default(),
         });
         let (reader, next_sequence) = (log.reader().into(), log.next_sequence());
         let of_writer = shared.clone();
         let writer =
             std::thread::Builder::new().name("log".to_owned()).spawn(move || of_writer.write(log))?;
         let first_sequence = NonZeroU64::new(next_sequence).unwrap_or(NonZeroU64::MIN);
-        Ok(Self { shared, writer: Mutex::new(Some(writer)), reader, first_sequence })
+        Ok(Self { shared, writer: Lock::new(Some(writer)), reader, first_sequence })
     }
 
     /// Takes the place in the queue of what a command recorded. Called under the engine's lock, so that entries stand in the
@@ -300,7 +300,7 @@ impl Commit {
     /// What the log failed with, now or before.
     pub(super) fn close(&self) -> Result<()> {
         self.shared.queue.lock().is_closed = true;
-        self.shared.queued.notify_one();
+        self.shared.queued.ring();
         match self.writer.lock().take().map(JoinHandle::join) {
             None => Ok(()),
             Some(Ok(ended)) => ended,
@@ -314,7 +314,7 @@ impl Commit {
 #[must_use]
 pub(super) struct Writing<'a> {
     shared: &'a Shared,
-    queue: MutexGuard<'a, Queue>,
+    queue: Guard<'a, Queue>,
     now: Now,
     records: Option<Vec<Record>>,
 }
@@ -327,7 +327,7 @@ impl Drop for Writing<'_> {
         }
         shared.look_for_room(queue);
         if queue.is_asleep || queue.entries.bytes() > UNASKED_BYTES_MAX {
-            shared.queued.notify_one();
+            shared.queued.ring();
         }
     }
 }
@@ -349,7 +349,8 @@ impl Shared {
         let mut queue = self.queue.lock();
         if queue.asked < position {
             queue.asked = position;
-            self.queued.notify_one();
+            drop(queue);
+            self.queued.ring();
         }
     }
 

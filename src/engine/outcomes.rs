@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use parking_lot::Mutex;
-
+use super::lock::Lock;
 use crate::error::{Error, Result};
 use crate::job::{JobId, Outcome};
 
@@ -23,7 +22,7 @@ pub(crate) struct EndedJob {
 
 /// Ended jobs of one stream. The stream takes them all at once.
 #[derive(Default)]
-pub(crate) struct OutcomeQueue(Mutex<Queue>);
+pub(crate) struct OutcomeQueue(Lock<Queue>);
 
 #[derive(Default)]
 struct Queue {

@@ -104,7 +104,7 @@ impl Pace {
 impl Commit {
     fn mark(&self, mark: Mark) {
         self.shared.queue.lock().marks.push(mark);
-        self.shared.queued.notify_one();
+        self.shared.queued.ring();
     }
 
     /// How many jobs make an entry.

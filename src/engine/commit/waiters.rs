@@ -3,8 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use parking_lot::Mutex;
-
+use super::super::lock::Lock;
 use super::Position;
 use crate::error::{Error, Result};
 
@@ -13,7 +12,7 @@ use crate::error::{Error, Result};
 pub(super) struct Waiters {
     durable: AtomicU64,
     has_failed: AtomicBool,
-    state: Mutex<State>,
+    state: Lock<State>,
 }
 
 #[derive(Default)]

@@ -3,11 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parking_lot::MutexGuard;
-
 use super::checkpoint::{Mark, Pace};
 use super::entries::Entries;
-use super::{Log, Lost, Position, Queue, Shared, Takes, failed};
+use super::{Log, Lost, Position, Shared, Takes, failed};
 use crate::error::{ErrorKind, Result};
 use crate::log::Nearness;
 
@@ -92,11 +90,17 @@ impl Shared {
             }
             if dozes || !queue.is_empty() {
                 // Not told of what nobody waits for: that would be a thread woken for each.
-                dozes = !self.queued.wait_for(&mut queue, UNASKED_WAIT).timed_out();
+                (queue, dozes) = self.queued.wait(queue, Some(UNASKED_WAIT));
                 if !dozes && !queue.is_empty() {
                     break;
                 }
-            } else if !self.sleep(&mut queue, patience) && queue.is_empty() && !queue.is_closed {
+                continue;
+            }
+            queue.is_asleep = true;
+            let is_told;
+            (queue, is_told) = self.queued.wait(queue, patience);
+            queue.is_asleep = false;
+            if !is_told && queue.is_empty() && !queue.is_closed {
                 return Next::Idle;
             }
         }
@@ -107,20 +111,6 @@ impl Shared {
         drop(queue);
         held.into_iter().for_each(std::task::Waker::wake);
         Next::Write(position)
-    }
-
-    /// Waits to be told of anything; answers whether that came within `patience`.
-    fn sleep(&self, queue: &mut MutexGuard<'_, Queue>, patience: Option<Duration>) -> bool {
-        queue.is_asleep = true;
-        let is_told = match patience {
-            None => {
-                self.queued.wait(queue);
-                true
-            }
-            Some(patience) => !self.queued.wait_for(queue, patience).timed_out(),
-        };
-        queue.is_asleep = false;
-        is_told
     }
 
     /// Writes a batch, and waits for a full disk to have room for it.
@@ -144,11 +134,11 @@ impl Shared {
             if !std::mem::replace(&mut is_told, true) {
                 tracing::error!(%error, "the disk is full: nothing is acknowledged until it has room");
             }
-            let mut queue = self.queue.lock();
+            let queue = self.queue.lock();
             if queue.is_closed {
                 return Err(error);
             }
-            self.queued.wait_for(&mut queue, FULL_LOOK);
+            drop(self.queued.wait(queue, Some(FULL_LOOK)));
         }
     }
 
