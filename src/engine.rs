@@ -207,25 +207,18 @@ impl Engine {
     pub(crate) fn submit_batches(&self, batches: Vec<Batch<'_>>) -> Vec<Vec<Result<Submission>>> {
         let mut cold = Vec::new();
         // Made before the lock is held.
-        let named = |job: &Result<NewJob>| job.as_ref().ok().and_then(|job| job.id);
-        let jobs = batches.iter().flat_map(|batch| &batch.jobs);
-        let mut ids = jobs.map(|job| named(job).unwrap_or_else(JobId::mint)).collect::<Vec<_>>().into_iter();
+        let mut ids = minted(&batches).into_iter();
         let answers = self.command(|state, now, effects| {
-            let mut submit =
-                |outcomes: Option<(&Arc<OutcomeQueue>, u32)>, index: usize, id: JobId, job: NewJob| {
-                    let submitted = state.core.submit(now, id, job, effects)?;
+            let mut submit_batch = |Batch { jobs, outcomes }: Batch<'_>| {
+                let jobs = (0..).zip(jobs.into_iter().zip(&mut ids));
+                let submit = |(index, (job, id)): (u32, (Result<NewJob>, JobId))| {
+                    let submitted = state.core.submit(now, id, job?, effects)?;
                     if let Some((queue, batch)) = outcomes {
-                        let index = index as u32;
-                        match state.core.place(submitted.key) {
-                            Some(place) => cold.push((place, queue.waiter(id, batch, index))),
-                            None => state.await_outcome(submitted, queue, batch, index),
-                        }
+                        cold.extend(state.await_outcome(submitted.key, queue.waiter(id, batch, index)));
                     }
                     Ok(state.submission(submitted))
                 };
-            let mut submit_batch = |Batch { jobs, outcomes }: Batch<'_>| {
-                let jobs = jobs.into_iter().zip(&mut ids).enumerate();
-                jobs.map(|(index, (job, id))| submit(outcomes, index, id, job?)).collect()
+                jobs.map(submit).collect()
             };
             batches.into_iter().map(&mut submit_batch).collect()
         });
@@ -422,4 +415,10 @@ impl Engine {
         self.deliver(delivery);
         answer
     }
+}
+
+/// The id of each job, made for those that have none.
+fn minted(batches: &[Batch<'_>]) -> Vec<JobId> {
+    let named = |job: &Result<NewJob>| job.as_ref().ok().and_then(|job| job.id);
+    batches.iter().flat_map(|batch| &batch.jobs).map(|job| named(job).unwrap_or_else(JobId::mint)).collect()
 }

@@ -6,11 +6,13 @@ use std::time::Duration;
 use hashbrown::HashMap;
 
 use super::observers::{Observers, Wakers};
-use super::outcomes::OutcomeQueue;
+use super::outcomes::{OutcomeQueue, OutcomeWaiter};
 use super::session::{Cut, Inline, Order, Orders, Outbox};
 use super::{Engine, Position, Submission};
 use crate::clock::Now;
-use crate::core::{Assignment, AttemptEnd, Core, Effect, Effects, LeaseId, SessionKey, Submitted};
+use crate::core::{
+    Assignment, AttemptEnd, Core, Effect, Effects, JobKey, LeaseId, LogPlace, SessionKey, Submitted,
+};
 use crate::job::{JobState, Timestamp};
 
 /// Short handlers run on the thread that dispatched them, but at most this many for one command: the rest go to the
@@ -159,21 +161,23 @@ impl State {
         Submission { id, existing, state: self.core.state(key), sequence: self.core.sequence(key) }
     }
 
-    /// Has the queue told of the job's end; at once if it has ended.
+    /// Has a stream told of the job's end; at once if it has ended. Answers where the outcome is if it has to be read first.
     pub(super) fn await_outcome(
         &mut self,
-        job: Submitted,
-        queue: &Arc<OutcomeQueue>,
-        batch: u32,
-        index: u32,
-    ) {
-        let waiter = queue.waiter(job.id, batch, index);
-        if let Some(outcome) = self.core.outcome(job.key) {
-            waiter.tell(outcome.clone());
-            return;
+        key: JobKey,
+        waiter: OutcomeWaiter,
+    ) -> Option<(LogPlace, OutcomeWaiter)> {
+        if let Some(place) = self.core.place(key) {
+            return Some((place, waiter));
         }
-        let observer = self.observers.of(&mut self.core, job.key);
-        self.observers.add_outcome_waiter(observer, waiter);
+        match self.core.outcome(key) {
+            Some(outcome) => drop(waiter.tell(outcome.clone())),
+            None => {
+                let observer = self.observers.of(&mut self.core, key);
+                self.observers.add_outcome_waiter(observer, waiter);
+            }
+        }
+        None
     }
 
     /// Ends attempts that nobody has to be told about: a lease that was lost meanwhile has been answered by Core.
