@@ -37,7 +37,7 @@ pub use commit::codec::entry_to_json;
 pub(crate) use commit::codec::{Entry, decode, encode_part};
 #[cfg(test)]
 pub(crate) use commit::{Cut as LogCut, Extent, Log, Reader, opening::EntryReader};
-use delivery::State;
+use delivery::{Delivery, State};
 use lock::Lock;
 pub(crate) use outcomes::{EndedJob, OutcomeQueue};
 pub use queries::{EngineInfo, JobPage, PageBounds, ResultView};
@@ -171,19 +171,22 @@ impl Engine {
     ///
     /// `JobIdReused`, `ResourceExhausted` or `Draining`; nothing was kept.
     pub async fn submit(&self, job: NewJob) -> Result<Submission> {
-        let (submission, _) = self.accept(job)?;
+        let submission = self.submit_now(job)?;
         self.durable().await?;
         Ok(submission)
     }
 
     /// [`Engine::submit`], for those whose answer waits for the disk anyway.
     pub(crate) fn submit_now(&self, job: NewJob) -> Result<Submission> {
-        self.accept(job).map(|(submission, _)| submission)
+        let (accepted, delivery) = self.accept(job);
+        self.deliver(delivery, |_| {});
+        accepted.map(|(submission, _)| submission)
     }
 
-    fn accept(&self, job: NewJob) -> Result<(Submission, JobKey)> {
+    fn accept(&self, job: NewJob) -> (Result<(Submission, JobKey)>, Delivery) {
         let id = job.id.unwrap_or_else(JobId::mint);
-        self.change(|state, now, effects| {
+        self.apply(|state, now, effects| {
+            self.check_log()?;
             let submitted = state.core.submit(now, id, job, effects)?;
             Ok((state.submission(submitted), submitted.key))
         })
@@ -395,6 +398,13 @@ impl Engine {
 
     /// The one way of every command: lock, apply, sort the effects, unlock, deliver.
     fn command<T>(&self, apply: impl FnOnce(&mut State, Now, &mut Effects) -> T) -> T {
+        let (answer, delivery) = self.apply(apply);
+        self.deliver(delivery, |_| {});
+        answer
+    }
+
+    /// A command whose effects are still to be delivered.
+    fn apply<T>(&self, apply: impl FnOnce(&mut State, Now, &mut Effects) -> T) -> (T, Delivery) {
         let commit = self.0.commit.as_ref();
         let (answer, delivery, writing) = {
             let mut state = self.0.state.lock();
@@ -412,8 +422,7 @@ impl Engine {
             (answer, state.sort(effects, self.position(), commit.is_none()), writing)
         };
         drop(writing);
-        self.deliver(delivery);
-        answer
+        (answer, delivery)
     }
 }
 

@@ -199,8 +199,8 @@ impl State {
 }
 
 impl Engine {
-    /// Carries out a delivery, and what its inline attempts cause in turn.
-    pub(super) fn deliver(&self, mut delivery: Delivery) {
+    /// Carries out a delivery, and what its inline attempts cause in turn; has a look whenever some of them have ended.
+    pub(super) fn deliver(&self, mut delivery: Delivery, mut look: impl FnMut(&mut State)) {
         let mut inline_runs = 0;
         loop {
             let inline = std::mem::take(&mut delivery.inline);
@@ -209,11 +209,16 @@ impl Engine {
                 return;
             }
             inline_runs += inline.len();
-            delivery = self.run_inline(inline, inline_runs < INLINE_RUNS_MAX);
+            delivery = self.run_inline(inline, inline_runs < INLINE_RUNS_MAX, &mut look);
         }
     }
 
-    fn run_inline(&self, attempts: Vec<(Inline, Assignment)>, may_run_more: bool) -> Delivery {
+    fn run_inline(
+        &self,
+        attempts: Vec<(Inline, Assignment)>,
+        may_run_more: bool,
+        look: impl FnOnce(&mut State),
+    ) -> Delivery {
         let ends: Vec<_> = attempts
             .into_iter()
             .map(|(inline, assignment)| (inline.session, assignment.lease, (inline.handler)(assignment)))
@@ -222,6 +227,7 @@ impl Engine {
         let mut effects = state.effects(false);
         let now = self.now();
         state.end_attempts(now, ends, &mut effects);
+        look(&mut state);
         state.sort(effects, Position::default(), may_run_more)
     }
 

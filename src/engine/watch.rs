@@ -29,6 +29,8 @@ pub struct Watch {
     waker: Option<WakerPlace>,
     /// The job's contents, if they have to be read from the log. Apart, because few watches need it.
     cold: Option<Box<Cold>>,
+    /// What was read and not answered yet.
+    read: Vec<WatchItem>,
     /// The end was read.
     ended: bool,
 }
@@ -55,7 +57,7 @@ impl Watch {
     }
 
     fn at(place: Place, id: JobId, key: JobKey, cursor: u32, types: EventTypes) -> Self {
-        Self { place, id, key, cursor, types, waker: None, cold: None, ended: false }
+        Self { place, id, key, cursor, types, waker: None, cold: None, read: Vec::new(), ended: false }
     }
 
     /// The job that is followed.
@@ -84,10 +86,20 @@ impl Watch {
         Ok(())
     }
 
+    /// Reads all there is of a job that has ended and whose contents are in memory, to answer it when asked.
+    fn read_if_ended(&mut self, state: &mut State) {
+        let Self { id, key, cursor, types, .. } = *self;
+        let is_there = state.core.is_at(key, id) && state.core.place(key).is_none();
+        if !self.ended && is_there && state.core.state(key).is_final() {
+            self.cursor = state.core.read_events(key, cursor, types, READ_ITEMS_MAX, &mut self.read);
+            self.ended = self.cursor == state.core.sequence(key);
+        }
+    }
+
     /// [`Watch::next`], for streams.
     pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Vec<WatchItem>>> {
-        if self.ended {
-            return Poll::Ready(Ok(Vec::new()));
+        if self.ended || !self.read.is_empty() {
+            return Poll::Ready(Ok(std::mem::take(&mut self.read)));
         }
         let (mut state, items) = loop {
             if let Some(Cold::Reading(reading)) = self.cold.as_deref_mut() {
@@ -185,9 +197,17 @@ impl Engine {
     /// Those of [`Engine::submit`], and `ResourceExhausted` (too many watchers); nothing was kept.
     pub async fn run(&self, job: NewJob, types: EventTypes) -> Result<(Submission, Watch)> {
         let place = Place::take(self.clone())?;
-        let (submission, key) = self.accept(job)?;
-        let watch = Watch::at(place, submission.id, key, 0, types);
-        Ok((submission, watch))
+        let (accepted, delivery) = self.accept(job);
+        let mut run = accepted.map(|(submission, key)| {
+            let watch = Watch::at(place, submission.id, key, 0, types);
+            (submission, watch)
+        });
+        self.deliver(delivery, |state| {
+            if let Ok((_, watch)) = &mut run {
+                watch.read_if_ended(state);
+            }
+        });
+        run
     }
 }
 
