@@ -213,11 +213,12 @@ impl Engine {
         let mut ids = minted(&batches).into_iter();
         let answers = self.command(|state, now, effects| {
             let mut submit_batch = |Batch { jobs, outcomes }: Batch<'_>| {
-                let jobs = (0..).zip(jobs.into_iter().zip(&mut ids));
-                let submit = |(index, (job, id)): (u32, (Result<NewJob>, JobId))| {
+                let jobs = jobs.into_iter().zip(&mut ids).enumerate();
+                let submit = |(index, (job, id)): (usize, (Result<NewJob>, JobId))| {
                     let submitted = state.core.submit(now, id, job?, effects)?;
                     if let Some((queue, batch)) = outcomes {
-                        cold.extend(state.await_outcome(submitted.key, queue.waiter(id, batch, index)));
+                        let waiter = queue.waiter(id, batch, index as u32);
+                        cold.extend(state.await_outcome(submitted.key, waiter));
                     }
                     Ok(state.submission(submitted))
                 };
