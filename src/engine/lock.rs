@@ -56,3 +56,41 @@ impl Bell {
         (guard, !timeout.timed_out())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_lock_goes_on_after_a_panic_under_it() {
+        let lock = Lock::new(1);
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let mut held = lock.lock();
+            *held = 2;
+            panic!("under the lock");
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(*lock.lock(), 2);
+    }
+
+    #[test]
+    fn a_bell_ends_a_wait_and_so_does_patience() {
+        let (lock, bell) = (Lock::new(false), Bell::default());
+        let (held, has_rung) = bell.wait(lock.lock(), Some(Duration::ZERO));
+        assert!(!has_rung);
+        drop(held);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                *lock.lock() = true;
+                bell.ring();
+            });
+            let mut is_told = lock.lock();
+            while !*is_told {
+                (is_told, _) = bell.wait(is_told, None);
+            }
+        });
+    }
+}
