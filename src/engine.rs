@@ -217,7 +217,7 @@ impl Engine {
                 let submit = |(index, (job, id)): (usize, (Result<NewJob>, JobId))| {
                     let submitted = state.core.submit(now, id, job?, effects)?;
                     if let Some((queue, batch)) = outcomes {
-                        let waiter = queue.waiter(id, batch, index as u32);
+                        let waiter = queue.waiter(submitted.id, batch, index as u32);
                         cold.extend(state.await_outcome(submitted.key, waiter));
                     }
                     Ok(state.submission(submitted))

@@ -28,7 +28,7 @@ pub(crate) struct Submitted {
 
 impl Core {
     /// Accepts a job, or answers the one that was accepted with this id and the same spec before. An id that the job does
-    /// not name itself was made for it: no other job has it.
+    /// not name itself was minted for it and nobody knows it yet: the answer has the one that it gets.
     ///
     /// # Errors
     ///
@@ -171,7 +171,8 @@ impl Core {
         lane: LaneKey,
         effects: &mut Effects,
     ) -> Submitted {
-        if job.id.is_some() {
+        let is_named = job.id.is_some();
+        if is_named {
             self.finished.expired.forget(id);
         }
         let recorded = effects.records.is_some().then(|| job.clone());
@@ -181,7 +182,11 @@ impl Core {
         self.live_bytes += entry.live_bytes();
         self.lanes[lane].counts.add(state);
         self.lanes[lane].accepted.add(now.monotonic);
-        let key = self.table.insert(entry);
+        let key = match is_named {
+            true => self.table.insert(entry),
+            false => self.table.insert_minted(entry),
+        };
+        let id = self.table[key].id;
         if state == JobState::Queued {
             self.table[key].first_wait = self.wait_reason_of(lane);
         }

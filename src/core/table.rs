@@ -25,6 +25,7 @@ impl JobKey {
 
 pub(super) struct Table {
     slots: Slots,
+    /// The records whose ids do not tell where they are: callers chose them, or they come from a log.
     index: Vec<HashTable<JobKey>>,
     hasher: DefaultHashBuilder,
     order: Order,
@@ -47,6 +48,10 @@ impl Table {
     }
 
     pub(super) fn find(&self, id: JobId) -> Option<JobKey> {
+        let placed = JobKey(id.tail());
+        if self.get(placed).is_some_and(|entry| entry.id == id) {
+            return Some(placed);
+        }
         let hash = self.hasher.hash_one(id);
         self.index[part(hash)].find(hash, |key| self[*key].id == id).copied()
     }
@@ -56,17 +61,33 @@ impl Table {
         self.insert_as(entry, self.order.next)
     }
 
-    /// Adds a job whose id is not in the table, at this place in acceptance order, which is free.
-    pub(super) fn insert_as(&mut self, mut entry: Entry, number: u64) -> JobKey {
-        let id = entry.id;
-        entry.accepted = number;
+    /// [`Table::insert`] for a job whose id was just minted: that tells from now on where the record is.
+    pub(super) fn insert_minted(&mut self, entry: Entry) -> JobKey {
         let key = self.slots.insert(entry);
-        self.order.insert(number, key);
-        let hash = self.hasher.hash_one(id);
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        self.index[part(hash)].insert_unique(hash, key, |key| hasher.hash_one(slots[*key].id));
-        self.len += 1;
+        let entry = &mut self.slots[key];
+        entry.id = entry.id.with_tail(key.0);
+        self.enter(key, self.order.next);
         key
+    }
+
+    /// Adds a job whose id is not in the table, at this place in acceptance order, which is free.
+    pub(super) fn insert_as(&mut self, entry: Entry, number: u64) -> JobKey {
+        let key = self.slots.insert(entry);
+        self.enter(key, number);
+        key
+    }
+
+    fn enter(&mut self, key: JobKey, number: u64) {
+        let entry = &mut self.slots[key];
+        entry.accepted = number;
+        let id = entry.id;
+        self.order.insert(number, key);
+        self.len += 1;
+        if !tells(id, key) {
+            let hash = self.hasher.hash_one(id);
+            let (slots, hasher) = (&self.slots, &self.hasher);
+            self.index[part(hash)].insert_unique(hash, key, |key| hasher.hash_one(slots[*key].id));
+        }
     }
 
     /// The same for the same bytes, as long as this process runs.
@@ -75,7 +96,18 @@ impl Table {
     }
 
     pub(super) fn remove(&mut self, key: JobKey) -> Entry {
-        let hash = self.hasher.hash_one(self.slots[key].id);
+        let id = self.slots[key].id;
+        if !tells(id, key) {
+            self.forget(id, key);
+        }
+        let entry = self.slots.remove(key);
+        self.order.remove(entry.accepted);
+        self.len -= 1;
+        entry
+    }
+
+    fn forget(&mut self, id: JobId, key: JobKey) {
+        let hash = self.hasher.hash_one(id);
         let ids = &mut self.index[part(hash)];
         if let Ok(slot) = ids.find_entry(hash, |candidate| *candidate == key) {
             slot.remove();
@@ -84,10 +116,6 @@ impl Table {
             let (slots, hasher) = (&self.slots, &self.hasher);
             ids.shrink_to(ids.len() * 2, |key| hasher.hash_one(slots[*key].id));
         }
-        let entry = self.slots.remove(key);
-        self.order.remove(entry.accepted);
-        self.len -= 1;
-        entry
     }
 
     /// The number the next accepted job will get.
@@ -130,6 +158,11 @@ impl std::ops::IndexMut<JobKey> for Table {
     fn index_mut(&mut self, key: JobKey) -> &mut Entry {
         &mut self.slots[key]
     }
+}
+
+/// Whether the id itself tells where the record is, so that it needs no entry in the index.
+fn tells(id: JobId, key: JobKey) -> bool {
+    id.tail() == key.0
 }
 
 /// The middle bits: the table uses the lowest and the highest for itself.

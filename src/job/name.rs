@@ -31,6 +31,18 @@ impl JobId {
         self.0.as_bytes()
     }
 
+    /// The id with this tail, which in a minted one is random beside a time and a count that are its own.
+    pub(crate) fn with_tail(self, tail: u32) -> Self {
+        let mut bytes = *self.as_bytes();
+        bytes[12..].copy_from_slice(&tail.to_be_bytes());
+        Self::from_bytes(bytes)
+    }
+
+    /// The last four bytes.
+    pub(crate) fn tail(self) -> u32 {
+        self.0.as_u128() as u32
+    }
+
     /// Reads a UUID in its usual forms.
     ///
     /// # Errors
@@ -173,5 +185,19 @@ impl Timestamp {
     /// How much later this point is than `earlier`; zero if it is not.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::JobId;
+
+    #[test]
+    fn minted_ids_differ_before_their_tails() {
+        let ids: HashSet<_> = (0..100_000).map(|_| JobId::mint().with_tail(7)).collect();
+        assert_eq!(ids.len(), 100_000);
+        assert!(ids.iter().all(|id| id.tail() == 7 && id.to_string().ends_with("00000007")));
     }
 }

@@ -118,9 +118,8 @@ fn an_assignment_carries_what_the_handler_needs() {
         options.headers.insert("traceparent".into(), "00".into());
     });
     job.payload = crate::job::Payload::text("input");
-    let id = id(1);
     let mut effects = crate::core::Effects::default();
-    f.core.submit(f.now, id, job.clone(), &mut effects).unwrap();
+    let id = f.core.submit(f.now, id(1), job.clone(), &mut effects).unwrap().id;
     let [crate::core::Effect::Assign(_, assignment)] = &effects.items[..] else { panic!("{effects:?}") };
     assert_eq!((assignment.job_id, assignment.attempt), (id, 1));
     assert_eq!((&*assignment.kind, &*assignment.queue), ("a", "default"));

@@ -12,7 +12,7 @@ use crate::core::entry::{Entry, LaneKey, Moment};
 use crate::core::list::{Links, List};
 use crate::core::table::Table;
 use crate::core::wheel::Timer;
-use crate::job::{JobState, Payload, Timestamp};
+use crate::job::{JobId, JobState, Payload, Timestamp};
 
 /// A record with nothing to it but its id.
 pub(super) fn bare_entry(number: u32) -> Entry {
@@ -38,22 +38,32 @@ pub(super) fn bare_entry(number: u32) -> Entry {
     }
 }
 
+/// A record whose id differs from all others before its tail, as minted ones do.
+fn minted_entry(number: u32) -> Entry {
+    Entry { id: JobId::from_bytes((u128::from(number + 1) << u32::BITS).to_be_bytes()), ..bare_entry(number) }
+}
+
 proptest! {
     #![proptest_config(cases(30))]
 
     #[test]
-    fn the_table_finds_and_orders_what_it_holds(steps in vec((0..3_u8, any::<prop::sample::Index>()), 1..2500)) {
+    fn the_table_finds_and_orders_what_it_holds(steps in vec((0..4_u8, any::<prop::sample::Index>()), 1..2500)) {
         let mut table = Table::new();
-        let mut model: BTreeMap<u64, (u32, JobKey)> = BTreeMap::new();
+        let mut model: BTreeMap<u64, (JobId, JobKey)> = BTreeMap::new();
         for (number, (step, index)) in (0..).zip(steps) {
             if step > 0 || model.is_empty() {
-                let key = table.insert(bare_entry(number));
-                model.insert(u64::from(number), (number, key));
+                let key = match step {
+                    1 => table.insert_minted(minted_entry(number)),
+                    _ => table.insert(bare_entry(number)),
+                };
+                let id = table[key].id;
+                prop_assert!(step == 1 || id == self::id(number));
+                model.insert(u64::from(number), (id, key));
             } else {
                 let (accepted, (removed, key)) = model.iter().nth(index.index(model.len())).unwrap();
                 let (accepted, removed, key) = (*accepted, *removed, *key);
-                prop_assert_eq!(table.remove(key).id, id(removed));
-                prop_assert_eq!(table.find(id(removed)), None);
+                prop_assert_eq!(table.remove(key).id, removed);
+                prop_assert_eq!(table.find(removed), None);
                 model.remove(&accepted);
                 // Numbers run on, as if the place of the removed job were taken by one that never was.
                 let gap = table.insert(bare_entry(number));
@@ -62,9 +72,9 @@ proptest! {
             prop_assert_eq!(table.len() as usize, model.len());
             prop_assert_eq!(table.next_accepted(), u64::from(number) + 1);
         }
-        for (number, key) in model.values() {
-            prop_assert_eq!(table.find(id(*number)), Some(*key));
-            prop_assert_eq!(table[*key].id, id(*number));
+        for (id, key) in model.values() {
+            prop_assert_eq!(table.find(*id), Some(*key));
+            prop_assert_eq!(table[*key].id, *id);
         }
         for before in [0, 1, 255, 256, 257, 1000, 2600, u64::MAX] {
             let listed: Vec<_> = table.accepted_before(before).collect();
@@ -115,4 +125,20 @@ fn memory_goes_back_after_a_peak() {
     let again: Vec<_> = (1..PEAK).map(|number| table.insert(bare_entry(number))).collect();
     assert!(again.iter().zip(1..).all(|(key, number)| table.find(id(number)) == Some(*key)));
     assert!(!again.contains(&keys[0]), "the job that was left keeps its place");
+}
+
+#[test]
+fn an_id_that_tells_another_jobs_place_is_found_all_the_same() {
+    let mut table = Table::new();
+    let minted = table.insert_minted(minted_entry(0));
+    let minted_id = table[minted].id;
+    let named_id = id(7).with_tail(minted_id.tail());
+    assert_eq!((table.find(minted_id), table.find(named_id)), (Some(minted), None));
+    let named = table.insert(Entry { id: named_id, ..bare_entry(7) });
+    assert_eq!((table.find(minted_id), table.find(named_id)), (Some(minted), Some(named)));
+    table.remove(minted);
+    assert_eq!((table.find(minted_id), table.find(named_id)), (None, Some(named)));
+    // Another job takes the place.
+    let next = table.insert_minted(minted_entry(1));
+    assert_eq!((next, table.find(minted_id)), (minted, None));
 }
