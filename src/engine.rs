@@ -24,7 +24,7 @@ use tokio::sync::Notify;
 
 use crate::clock::{Clock, Now};
 use crate::core::{
-    AttemptEnd, Core, CoreOptions, Effects, JobKey, LeaseId, Report, SessionKey, SessionSpec, Submitted,
+    AttemptEnd, Core, CoreOptions, Effects, LeaseId, Report, SessionKey, SessionSpec, Submitted,
 };
 use crate::error::{Error, Result};
 use crate::job::{EventTypes, JobId, JobState, NewJob, QueueView};
@@ -37,7 +37,7 @@ pub use commit::codec::entry_to_json;
 pub(crate) use commit::codec::{Entry, decode, encode_part};
 #[cfg(test)]
 pub(crate) use commit::{Cut as LogCut, Extent, Log, Reader, opening::EntryReader};
-use delivery::{Delivery, State};
+use delivery::State;
 use lock::Lock;
 pub(crate) use outcomes::{EndedJob, OutcomeQueue};
 pub use queries::{EngineInfo, JobPage, PageBounds, ResultView};
@@ -178,17 +178,10 @@ impl Engine {
 
     /// [`Engine::submit`], for those whose answer waits for the disk anyway.
     pub(crate) fn submit_now(&self, job: NewJob) -> Result<Submission> {
-        let (accepted, delivery) = self.accept(job);
-        self.deliver(delivery, |_| {});
-        accepted.map(|(submission, _)| submission)
-    }
-
-    fn accept(&self, job: NewJob) -> (Result<(Submission, JobKey)>, Delivery) {
         let id = job.id.unwrap_or_else(JobId::mint);
-        self.apply(|state, now, effects| {
-            self.check_log()?;
+        self.change(|state, now, effects| {
             let submitted = state.core.submit(now, id, job, effects)?;
-            Ok((state.submission(submitted), submitted.key))
+            Ok(state.submission(submitted))
         })
     }
 
@@ -397,17 +390,19 @@ impl Engine {
         })
     }
 
-    /// The one way of every command: lock, apply, sort the effects, unlock, deliver.
     fn command<T>(&self, apply: impl FnOnce(&mut State, Now, &mut Effects) -> T) -> T {
-        let (answer, delivery) = self.apply(apply);
-        self.deliver(delivery, |_| {});
-        answer
+        self.command_and_look(apply, |_, _| {})
     }
 
-    /// A command whose effects are still to be delivered.
-    fn apply<T>(&self, apply: impl FnOnce(&mut State, Now, &mut Effects) -> T) -> (T, Delivery) {
+    /// The one way of every command: lock, apply, sort the effects, unlock, deliver. Has another look at the answer whenever
+    /// inline attempts that it caused have ended.
+    fn command_and_look<T>(
+        &self,
+        apply: impl FnOnce(&mut State, Now, &mut Effects) -> T,
+        mut look: impl FnMut(&mut T, &mut State),
+    ) -> T {
         let commit = self.0.commit.as_ref();
-        let (answer, delivery, writing) = {
+        let (mut answer, delivery, writing) = {
             let mut state = self.0.state.lock();
             let now = self.now();
             let mut effects = state.effects(commit.is_some());
@@ -423,7 +418,8 @@ impl Engine {
             (answer, state.sort(effects, self.position(), commit.is_none()), writing)
         };
         drop(writing);
-        (answer, delivery)
+        self.deliver(delivery, |state| look(&mut answer, state));
+        answer
     }
 }
 

@@ -10,7 +10,8 @@ use super::contents::Found;
 use super::delivery::State;
 use super::observers::WakerPlace;
 use super::{Engine, Submission};
-use crate::core::{Core, JobKey, WatchItem};
+use crate::clock::Now;
+use crate::core::{Core, Effects, JobKey, WatchItem};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{EventTypes, JobId, JobState, NewJob};
 
@@ -86,13 +87,15 @@ impl Watch {
         Ok(())
     }
 
-    /// Reads all there is of a job that has ended and whose contents are in memory, to answer it when asked.
-    fn read_if_ended(&mut self, state: &mut State) {
-        let Self { id, key, cursor, types, .. } = *self;
-        let is_there = state.core.is_at(key, id) && state.core.place(key).is_none();
-        if !self.ended && is_there && state.core.state(key).is_final() {
-            self.cursor = state.core.read_events(key, cursor, types, READ_ITEMS_MAX, &mut self.read);
-            self.ended = self.cursor == state.core.sequence(key);
+    /// Reads what there is of a job that has ended, to answer it when asked.
+    fn read_if_ended(&mut self, core: &mut Core) {
+        let from @ (key, ..) = (self.key, self.cursor, self.types);
+        if self.ended || !core.is_at(key, self.id) || !core.state(key).is_final() {
+            return;
+        }
+        if let Some(cursor) = read_events(core, from, None, &mut self.read) {
+            self.cursor = cursor;
+            self.ended = cursor == core.sequence(key);
         }
     }
 
@@ -197,17 +200,18 @@ impl Engine {
     /// Those of [`Engine::submit`], and `ResourceExhausted` (too many watchers); nothing was kept.
     pub async fn run(&self, job: NewJob, types: EventTypes) -> Result<(Submission, Watch)> {
         let place = Place::take(self.clone())?;
-        let (accepted, delivery) = self.accept(job);
-        let mut run = accepted.map(|(submission, key)| {
-            let watch = Watch::at(place, submission.id, key, 0, types);
-            (submission, watch)
-        });
-        self.deliver(delivery, |state| {
-            if let Ok((_, watch)) = &mut run {
-                watch.read_if_ended(state);
+        let id = job.id.unwrap_or_else(JobId::mint);
+        let submit = |state: &mut State, now: Now, effects: &mut Effects| {
+            self.check_log()?;
+            let submitted = state.core.submit(now, id, job, effects)?;
+            let watch = Watch::at(place, submitted.id, submitted.key, 0, types);
+            Ok((state.submission(submitted), watch))
+        };
+        self.command_and_look(submit, |run, state| {
+            if let Ok((_, watch)) = run {
+                watch.read_if_ended(&mut state.core);
             }
-        });
-        run
+        })
     }
 }
 
