@@ -48,7 +48,7 @@ pub use effects::{Assignment, Drain, Stop};
 pub(crate) use effects::{Effect, Effects};
 pub use entry::LeaseId;
 pub use history::WatchItem;
-pub(crate) use image::ImageBounds;
+pub(crate) use image::{ImageBounds, Sample};
 #[cfg(test)]
 pub(crate) use planted::Planted;
 pub(crate) use queries::ListBounds;

@@ -36,7 +36,7 @@ pub use commit::codec::entry_to_json;
 #[cfg(any(test, fuzzing))]
 pub(crate) use commit::codec::{Entry, decode, encode_part};
 #[cfg(test)]
-pub(crate) use commit::{Cut as LogCut, Extent, Log, Reader, opening::EntryReader};
+pub(crate) use commit::{Cut as LogCut, Log, Reader, opening::EntryReader};
 use delivery::State;
 use lock::Lock;
 pub(crate) use outcomes::{EndedJob, OutcomeQueue};
@@ -57,15 +57,23 @@ pub struct EngineOptions {
     /// How [`Engine::open`] keeps its files. Default as [`log::Options`], without spares: a file that is given back may
     /// hold what was deleted.
     pub log: log::Options,
-    /// Bytes of entries of the log before everything is written anew and what came before is given back; more if twice as
-    /// much as the last time is more. Default 128 MiB.
+    /// Bytes of entries of the log after which it looks for what it can give back; a quarter of the log if that is more.
+    /// Default 128 MiB.
     pub checkpoint_bytes: u64,
+    /// How many percent of the log may be needed no more before all that is needed is written anew. Default 66.
+    pub checkpoint_waste_percent: u8,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
         let log = log::Options { spares_max: 0, ..log::Options::default() };
-        Self { core: CoreOptions::default(), watchers_max: 200_000, log, checkpoint_bytes: 128 << 20 }
+        Self {
+            core: CoreOptions::default(),
+            watchers_max: 200_000,
+            log,
+            checkpoint_bytes: 128 << 20,
+            checkpoint_waste_percent: 66,
+        }
     }
 }
 

@@ -176,6 +176,13 @@ impl Entry {
         (RECORD_BYTES + self.payload.bytes.len() + result + history + stream + options) as u64
     }
 
+    /// About how many bytes of a log the job's image takes.
+    pub(super) fn image_bytes(&self) -> u64 {
+        /// Ids, times and numbers, in the records of an acceptance and of an end.
+        const AROUND_BYTES: usize = 160;
+        self.weight() - RECORD_BYTES as u64 + AROUND_BYTES as u64
+    }
+
     /// Bytes of the job in a list, roughly as on the wire.
     pub(super) fn listed_bytes(&self, with_payloads: bool) -> usize {
         const ENVELOPE_BYTES: usize = 256;

@@ -23,6 +23,26 @@ pub(crate) struct ImageBounds {
     pub(crate) bytes: u64,
 }
 
+/// Some of the jobs, by which all are judged: every `step`th, in `PARTS` parts, each for one hold of a lock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sample {
+    step: u64,
+    part: u64,
+}
+
+impl Sample {
+    /// About how many jobs are looked at, if there are more.
+    const JOBS: u64 = 16_384;
+    const PARTS: u64 = 16;
+
+    /// The parts of a sample of so many jobs.
+    pub(crate) fn of(jobs: u32) -> impl Iterator<Item = Self> {
+        // Odd, so that jobs which come in turns of two sorts are both met.
+        let step = u64::from(jobs).div_ceil(Self::JOBS) | 1;
+        (0..Self::PARTS).map(move |part| Self { step, part })
+    }
+}
+
 /// A part of an image.
 #[derive(Default)]
 pub(crate) struct Piece {
@@ -75,6 +95,26 @@ impl Core {
             }
         }
         piece
+    }
+
+    /// About how many bytes of the log the images take of the jobs that have records before each of these entries, which
+    /// stand in order, as far as this part of a sample tells.
+    pub(crate) fn needed_before(&self, entries: &[u64], Sample { step, part }: Sample) -> Vec<u64> {
+        let mut needed = vec![0; entries.len()];
+        for key in self.table.accepted_every(step * Sample::PARTS, step * part) {
+            let entry = &self.table[key];
+            let written = entry.written.map_or(0, NonZeroU64::get);
+            let first = entries.partition_point(|before| *before <= written);
+            if let Some(needed) = needed.get_mut(first) {
+                *needed += step * entry.image_bytes();
+            }
+        }
+        let mut sum = 0;
+        needed.iter_mut().for_each(|needed| {
+            sum += *needed;
+            *needed = sum;
+        });
+        needed
     }
 
     /// A job whose contents are not in memory, with them; nothing if it is gone.

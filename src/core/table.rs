@@ -133,6 +133,11 @@ impl Table {
         self.order.from(number)
     }
 
+    /// The jobs whose numbers are `offset` and every `step` after it, oldest first.
+    pub(super) fn accepted_every(&self, step: u64, offset: u64) -> impl Iterator<Item = JobKey> + '_ {
+        self.order.every(step, offset)
+    }
+
     /// Jobs accepted before this number, newest first.
     pub(super) fn accepted_before(&self, number: u64) -> impl Iterator<Item = JobKey> + '_ {
         self.order.before(number)
@@ -208,6 +213,17 @@ impl Order {
         chunks.flat_map(move |(index, chunk)| {
             let begin = number.saturating_sub(index * ORDER_CHUNK).min(ORDER_CHUNK) as usize;
             chunk.keys[begin..].iter().copied().filter(|key| *key != JobKey::NONE)
+        })
+    }
+
+    fn every(&self, step: u64, offset: u64) -> impl Iterator<Item = JobKey> + '_ {
+        self.chunks.iter().flat_map(move |(index, chunk)| {
+            let begin = index * ORDER_CHUNK;
+            let first = offset + begin.saturating_sub(offset).div_ceil(step) * step;
+            let numbers = (first..begin + ORDER_CHUNK).step_by(step as usize);
+            numbers
+                .map(move |number| chunk.keys[(number - begin) as usize])
+                .filter(|key| *key != JobKey::NONE)
         })
     }
 

@@ -30,7 +30,7 @@ use crate::core::{Core, Record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Nearness;
 use checkpoint::Mark;
-pub(crate) use checkpoint::{Cut, Extent};
+pub(crate) use checkpoint::{Cut, Due};
 use entries::Entries;
 use lost::{Lost, failed};
 pub(super) use reading::lost;
@@ -79,8 +79,8 @@ pub(crate) trait Log: Send {
     /// Lets it exceed its bound once.
     fn overdraw(&mut self);
 
-    /// Where it may begin once so much was written again.
-    fn cut(&self, extent: Extent) -> Cut;
+    /// Where it may begin once what is needed of what comes before was written again, nearest to its beginning first.
+    fn cuts(&self) -> Vec<Cut>;
 
     /// Most bytes of an entry.
     fn entry_bytes_max(&self) -> usize;
@@ -147,7 +147,7 @@ struct Shared {
     /// Told when a checkpoint is due.
     due: Notify,
     /// The one that is.
-    cut: Lock<Option<Cut>>,
+    checkpoint: Lock<Option<Due>>,
 }
 
 /// What the log takes now.
@@ -166,7 +166,7 @@ struct Queue {
     asked: Position,
     /// The writer waits without looking by itself.
     is_asleep: bool,
-    /// Where checkpoints begin and end.
+    /// Where checkpoints end.
     marks: Vec<Mark>,
     is_closed: bool,
     /// The log has room for little more than what gives back its oldest segment.
@@ -207,7 +207,7 @@ impl Commit {
             entry_bytes_max: log.entry_bytes_max(),
             checkpoint_bytes,
             due: Notify::new(),
-            cut: Lock::default(),
+            checkpoint: Lock::default(),
         });
         let (reader, next_sequence) = (log.reader().into(), log.next_sequence());
         let of_writer = shared.clone();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Engine;
-use super::commit::Cut;
+use super::commit::Due;
 
 /// The wall clock may be moved while somebody waits for it, so it is looked at this often.
 const WALL_CLOCK_LOOK: Duration = Duration::from_secs(1);
@@ -16,8 +16,8 @@ pub(super) async fn run(engine: Engine) {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = engine.0.earlier.notified() => {}
-            cut = engine.checkpoint_due() => match cut {
-                Some(cut) => drop(tokio::spawn(checkpoint(engine.clone(), cut))),
+            due = engine.checkpoint_due() => match due {
+                Some(due) => drop(tokio::spawn(give_back(engine.clone(), due))),
                 // Nothing more comes of what they wait for.
                 None => return engine.command(|state, _, _| state.wake_all()),
             },
@@ -25,14 +25,14 @@ pub(super) async fn run(engine: Engine) {
     }
 }
 
-async fn checkpoint(engine: Engine, cut: Cut) {
-    if let Err(error) = engine.checkpoint(cut).await {
+async fn give_back(engine: Engine, due: Due) {
+    if let Err(error) = engine.give_back(due).await {
         tracing::error!(%error, "the log cannot be made shorter");
     }
 }
 
 impl Engine {
-    async fn checkpoint_due(&self) -> Option<Cut> {
+    async fn checkpoint_due(&self) -> Option<Due> {
         match &self.0.commit {
             Some(commit) => commit.checkpoint_due().await,
             None => std::future::pending().await,

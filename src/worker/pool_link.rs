@@ -92,7 +92,7 @@ mod tests {
 
     use super::*;
     use crate::core::SessionSpec;
-    use crate::engine::{self, Engine, EngineOptions, Extent, LogCut, Order};
+    use crate::engine::{self, Engine, EngineOptions, LogCut, Order};
     use crate::job::{EventBody, EventTypes, JobId, Kind, LogLevel, LogStream, NewJob, Payload};
     use crate::log::Nearness;
 
@@ -152,8 +152,8 @@ mod tests {
 
         fn overdraw(&mut self) {}
 
-        fn cut(&self, _: Extent) -> LogCut {
-            LogCut { segment: 0, sequence: 0 }
+        fn cuts(&self) -> Vec<LogCut> {
+            Vec::new()
         }
 
         fn next_sequence(&self) -> u64 {

@@ -113,9 +113,11 @@ pub(crate) struct LimitsConfig {
     pub(crate) watchers_max: NonZeroU32,
     /// Most workers, the server's own included.
     pub(crate) workers_max: NonZeroU32,
-    /// Log written before the next checkpoint.
+    /// Log written before it looks for what it can give back.
     #[serde(with = "values::size")]
     pub(crate) checkpoint_bytes: u64,
+    /// Percent of the log that may be needed no more before all that is needed is written anew.
+    pub(crate) checkpoint_waste: u8,
     /// Size of a file of the log; 64 MiB if none is given, or less in a directory with a bound.
     #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
     pub(crate) segment_bytes: Option<u64>,
@@ -255,6 +257,7 @@ impl Default for LimitsConfig {
             watchers_max: at_least_one(200_000),
             workers_max: at_least_one(10_000),
             checkpoint_bytes: 128 * MIB,
+            checkpoint_waste: 66,
             segment_bytes: None,
         }
     }

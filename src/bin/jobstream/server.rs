@@ -142,8 +142,13 @@ fn engine_options(config: &ServerConfig) -> EngineOptions {
     let log = config.data_bytes_max.map(log::Options::within).unwrap_or_default();
     let segment_bytes = limits.segment_bytes.unwrap_or(log.segment_bytes);
     let log = log::Options { segment_bytes, spares_max: EngineOptions::default().log.spares_max, ..log };
-    let (watchers_max, checkpoint_bytes) = (limits.watchers_max.get(), limits.checkpoint_bytes);
-    EngineOptions { core, watchers_max, log, checkpoint_bytes }
+    EngineOptions {
+        core,
+        watchers_max: limits.watchers_max.get(),
+        log,
+        checkpoint_bytes: limits.checkpoint_bytes,
+        checkpoint_waste_percent: limits.checkpoint_waste,
+    }
 }
 
 fn server_options(config: &ServerConfig) -> ServerOptions {

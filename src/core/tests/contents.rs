@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 
 use super::fixture::*;
-use crate::core::{AttemptEnd, Contents, Core, CoreOptions, JobKey, LogPlace, Record};
+use crate::core::{AttemptEnd, Contents, Core, CoreOptions, Effects, JobKey, LogPlace, Record, Sample};
 use crate::error::ErrorKind;
 use crate::job::{
     EventTypes, Failure, FailureReason, JobFilter, JobId, JobView, NewJob, Outcome, Payload, QueueName,
@@ -249,4 +249,33 @@ fn contents_of_another_job_with_the_same_id_are_not_taken() {
     assert!(logged.f.core.with_contents(&place, &mut contents, |_, _| ()).is_none());
     let missing = Contents::of(&place, logged.log[1].iter().cloned());
     assert!(missing.is_none(), "the end is not there");
+}
+
+/// What a sample tells of the bytes that the log is needed for before these entries.
+fn needed_before(core: &Core, entries: &[u64]) -> Vec<u64> {
+    let mut needed = vec![0; entries.len()];
+    for part in Sample::of(core.job_count()) {
+        needed.iter_mut().zip(core.needed_before(entries, part)).for_each(|(sum, part)| *sum += part);
+    }
+    needed
+}
+
+#[test]
+fn a_few_jobs_are_all_looked_at_and_many_are_judged_by_some() {
+    for (jobs, error_percent) in [(600, 0), (60_000, 2)] {
+        let (mut core, now) = (Core::new(CoreOptions::default(), [1; 32]), Fixture::new().now);
+        // A large one beside a small one, in three entries with as many of each.
+        for number in 0..jobs {
+            core.write_to(NonZeroU64::new(1 + 3 * u64::from(number) / u64::from(jobs)).unwrap());
+            let payload = Payload::text("x".repeat(if number % 2 == 0 { 10 } else { 500 }));
+            let id = id(number);
+            core.submit(now, id, NewJob { payload, ..job("b") }, &mut Effects::default()).unwrap();
+        }
+        let sum: u64 = core.table.accepted_from(0).map(|key| core.table[key].image_bytes()).sum();
+        let told = needed_before(&core, &[1, 2, 3, 4, 5]);
+        for (told, third) in told.into_iter().zip([0, 1, 2, 3, 3]) {
+            let expected = sum * third / 3;
+            assert!(told.abs_diff(expected) * 100 <= expected * error_percent, "{told} of {expected}");
+        }
+    }
 }

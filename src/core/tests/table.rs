@@ -81,6 +81,12 @@ proptest! {
             let expected: Vec<_> = model.range(..before).rev().map(|(_, (_, key))| *key).collect();
             prop_assert_eq!(listed, expected);
         }
+        for (step, offset) in [(1, 0), (3, 2), (7, 100), (256, 255), (1000, 1), (5000, 300)] {
+            let met: Vec<_> = table.accepted_every(step, offset).collect();
+            let is_met = |number: &u64| *number >= offset && (number - offset).is_multiple_of(step);
+            let expected: Vec<_> = model.iter().filter(|(number, _)| is_met(number)).map(|(_, (_, key))| *key).collect();
+            prop_assert_eq!(met, expected);
+        }
     }
 
     #[test]

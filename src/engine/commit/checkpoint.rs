@@ -9,14 +9,18 @@ use std::time::Duration;
 use super::reading::lost;
 use super::writer::Batch;
 use super::{Commit, Log, Position};
-use crate::core::{ImageBounds, LogPlace};
+use crate::core::{ImageBounds, LogPlace, Sample};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::log::Nearness;
 
-/// The next checkpoint is due after as many times what the last one took, so that checkpoints are at most a third of what
-/// is written; but not before [`EngineOptions::checkpoint_bytes`](crate::engine::EngineOptions::checkpoint_bytes).
-const PAUSE_CHECKPOINTS: u64 = 2;
+/// The log is looked at when this part of it is new, but not before it took
+/// [`EngineOptions::checkpoint_bytes`](crate::engine::EngineOptions::checkpoint_bytes).
+const NEW_PART: u64 = 4;
+/// The beginning of a log is worth giving back if it is at least this part of it,
+const BEGINNING_PART: u64 = 8;
+/// and at most this part of that is still needed.
+const NEEDED_PART: u64 = 8;
 /// How long it takes before a checkpoint that failed is tried again, if it is due then.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// What is written under one hold of the engine's lock, as one entry of the log.
@@ -25,61 +29,56 @@ const PIECE_BYTES_MAX: u64 = 1 << 20;
 /// How many times what it takes in memory a job is in an entry, at most.
 const ENCODED_TIMES_MAX: u64 = 4;
 
-/// How much of the log a checkpoint gives back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Extent {
-    /// All but the segment that is written.
-    All,
-    /// The oldest segment.
-    Oldest,
-}
-
-/// Where the log begins after a checkpoint.
+/// Where the log may begin after a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cut {
     pub(crate) segment: u64,
     /// Of the first entry in it. Jobs with records before have to be written again.
     pub(crate) sequence: u64,
+    /// Bytes of the segments before.
+    pub(crate) bytes: u64,
 }
 
-/// Where a checkpoint begins or ends: behind all entries queued before.
+/// A checkpoint that is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// The log is near its bound: it has to give back its oldest segment.
+    Oldest(Cut),
+    /// The log grew: it gives back what is worth it, up to one of these.
+    Any(Vec<Cut>),
+}
+
+/// The end of a checkpoint, behind all entries queued before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mark {
-    Begin,
     /// What is needed of the segments before this one was written again.
     End(u64),
-    /// It could not be.
+    /// It could not be, or nothing was worth it.
     Abandon,
 }
 
-/// How much was written since the last checkpoint.
+/// When the next checkpoint is due.
 pub(super) struct Pace {
-    /// Fewest bytes between two checkpoints.
+    /// Fewest bytes between two.
     pause: u64,
-    /// Bytes since the last checkpoint began.
+    /// Bytes since the end of the last one.
     since: u64,
-    /// Bytes of the last checkpoint.
-    size: u64,
     is_told: bool,
 }
 
 impl Pace {
     pub(super) fn of(log: &dyn Log, pause: u64) -> Self {
-        Self { pause, since: log.bytes(), size: 0, is_told: false }
+        Self { pause, since: log.bytes(), is_told: false }
     }
 
     /// Counts what was written, and forgets what a checkpoint replaced.
     pub(super) fn follow(&mut self, batch: &Batch, log: &mut dyn Log) -> Result<()> {
         self.since += batch.entries.bytes() as u64;
         for mark in &batch.marks {
-            match mark {
-                // What was queued after it may stand in this batch too.
-                Mark::Begin => self.since = 0,
-                Mark::End(segment) => {
-                    (self.size, self.is_told) = (self.since, false);
-                    log.trim(*segment)?;
-                }
-                Mark::Abandon => self.is_told = false,
+            // What a checkpoint itself wrote is not new.
+            (self.since, self.is_told) = (0, false);
+            if let Mark::End(segment) = mark {
+                log.trim(*segment)?;
             }
         }
         Ok(())
@@ -87,18 +86,31 @@ impl Pace {
 
     /// The checkpoint that is due; told once. A log with a bound gives back its oldest segment when it comes near it, so
     /// that a checkpoint never takes more room than there is.
-    pub(super) fn due(&mut self, log: &dyn Log) -> Option<Cut> {
-        let extent = match log.is_bounded() {
-            true => (log.nearness() >= Nearness::Near).then_some(Extent::Oldest),
-            false => {
-                let is_due = self.since > self.pause.max(PAUSE_CHECKPOINTS * self.size);
-                is_due.then_some(Extent::All)
-            }
+    pub(super) fn due(&mut self, log: &dyn Log) -> Option<Due> {
+        if self.is_told {
+            return None;
+        }
+        let due = match log.is_bounded() {
+            true if log.nearness() < Nearness::Near => return None,
+            true => Due::Oldest(*log.cuts().first()?),
+            false if self.since <= self.pause.max(log.bytes() / NEW_PART) => return None,
+            false => Due::Any(log.cuts()),
         };
-        let extent = extent.filter(|_| !self.is_told)?;
         self.is_told = true;
-        Some(log.cut(extent))
+        Some(due)
     }
+}
+
+/// Where to cut, given how many bytes are needed of what is before each place: the longest beginning that is worth it, or,
+/// once enough of all that is there is needed no more, all of it.
+pub(super) fn worth_it(cuts: &[Cut], needed: &[u64], waste_percent: u8) -> Option<Cut> {
+    let all = *cuts.last()?;
+    let all_needed = *needed.last()?;
+    let is_long = |cut: &Cut| cut.bytes * BEGINNING_PART >= all.bytes;
+    let is_waste = |(cut, needed): &(&Cut, &u64)| *needed * NEEDED_PART <= cut.bytes;
+    let beginning = cuts.iter().zip(needed).rfind(is_waste).map(|(cut, _)| *cut).filter(is_long);
+    let wasted = all.bytes.saturating_sub(all_needed);
+    beginning.or((wasted * 100 >= all.bytes * u64::from(waste_percent)).then_some(all))
 }
 
 impl Commit {
@@ -114,12 +126,12 @@ impl Commit {
     }
 
     /// Waits until a checkpoint is due; `None` once the log takes nothing more.
-    pub(in crate::engine) async fn checkpoint_due(&self) -> Option<Cut> {
+    pub(in crate::engine) async fn checkpoint_due(&self) -> Option<Due> {
         loop {
             if self.shared.waiters.now(Position(u64::MAX)).is_ready() {
                 return None;
             }
-            let due = self.shared.cut.lock().take();
+            let due = self.shared.checkpoint.lock().take();
             if due.is_some() {
                 return due;
             }
@@ -129,6 +141,38 @@ impl Commit {
 }
 
 impl Engine {
+    /// Has the log give back what is due.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::checkpoint`].
+    pub(in crate::engine) async fn give_back(&self, due: Due) -> Result<()> {
+        let Some(commit) = &self.0.commit else { return Ok(()) };
+        let cut = match due {
+            Due::Oldest(cut) => Some(cut),
+            Due::Any(cuts) => worth_it(&cuts, &self.needed(&cuts), self.0.options.checkpoint_waste_percent),
+        };
+        match cut {
+            Some(cut) => self.checkpoint(cut).await,
+            None => {
+                commit.mark(Mark::Abandon);
+                Ok(())
+            }
+        }
+    }
+
+    /// About how many bytes are needed of what is before each of these.
+    pub(super) fn needed(&self, cuts: &[Cut]) -> Vec<u64> {
+        let entries: Vec<_> = cuts.iter().map(|cut| cut.sequence).collect();
+        let mut needed = vec![0; cuts.len()];
+        let jobs = self.0.state.lock().core.job_count();
+        for part in Sample::of(jobs) {
+            let of_part = self.0.state.lock().core.needed_before(&entries, part);
+            needed.iter_mut().zip(of_part).for_each(|(sum, part)| *sum += part);
+        }
+        needed
+    }
+
     /// Writes anew what is needed of the log before the cut, and has it forget that.
     ///
     /// # Errors
@@ -138,7 +182,6 @@ impl Engine {
         let Some(commit) = &self.0.commit else { return Ok(()) };
         {
             let core = &mut self.0.state.lock().core;
-            commit.mark(Mark::Begin);
             let records = core.image_beside_jobs();
             drop(commit.append(core, self.now(), records));
         }

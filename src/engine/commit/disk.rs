@@ -1,6 +1,6 @@
 //! The log on disk, as what entries go to.
 
-use super::{Cut, Extent, Log, Reader};
+use super::{Cut, Log, Reader};
 use crate::error::Result;
 use crate::log::Nearness;
 
@@ -33,14 +33,15 @@ impl Log for crate::log::Log {
         self.overdraw();
     }
 
-    fn cut(&self, extent: Extent) -> Cut {
-        let mut segments = self.segments();
-        let segment = match extent {
-            Extent::All => segments.last(),
-            Extent::Oldest => segments.nth(1),
-        };
-        let segment = segment.map_or(0, |segment| segment.number);
-        Cut { segment, sequence: self.first_sequence(segment) }
+    fn cuts(&self) -> Vec<Cut> {
+        let mut before = 0;
+        let cuts = self.segments().map(|segment| {
+            let cut =
+                Cut { segment: segment.number, sequence: self.first_sequence(segment.number), bytes: before };
+            before += segment.bytes;
+            cut
+        });
+        cuts.skip(1).collect()
     }
 
     fn entry_bytes_max(&self) -> usize {

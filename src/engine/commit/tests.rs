@@ -1,5 +1,6 @@
 //! What an engine does when its log fails, is full, or is slow.
 
+mod checkpoints;
 mod cold;
 mod lost;
 mod turns;
@@ -14,7 +15,7 @@ use futures_util::{FutureExt, StreamExt};
 use parking_lot::{Condvar, Mutex};
 use tokio::time::timeout;
 
-use super::{Cut, Extent, Log, QUEUE_BYTES_MAX, Reader, codec};
+use super::{Cut, Log, QUEUE_BYTES_MAX, Reader, codec};
 use crate::clock::Now;
 use crate::core::{Core, SessionSpec};
 use crate::engine::{Engine, EngineOptions, Order, Submission};
@@ -109,17 +110,15 @@ impl Log for DiskLog {
 
     fn overdraw(&mut self) {}
 
-    fn cut(&self, extent: Extent) -> Cut {
-        let state = self.0.state.lock();
-        let mut segments: Vec<_> = state.kept.iter().map(|(segment, ..)| *segment).collect();
-        segments.dedup();
-        let segment = match extent {
-            Extent::All => segments.last(),
-            Extent::Oldest => segments.get(1),
-        };
-        let segment = segment.copied().unwrap_or_default();
-        let first = state.kept.iter().find(|(of, ..)| *of == segment);
-        Cut { segment, sequence: first.map_or(state.written + 1, |(_, sequence, _)| *sequence) }
+    fn cuts(&self) -> Vec<Cut> {
+        let (mut cuts, mut bytes, mut last) = (Vec::new(), 0, None);
+        for (segment, sequence, entry) in &self.0.state.lock().kept {
+            if last.replace(*segment).is_some_and(|last| last != *segment) {
+                cuts.push(Cut { segment: *segment, sequence: *sequence, bytes });
+            }
+            bytes += entry.len() as u64;
+        }
+        cuts
     }
 
     fn entry_bytes_max(&self) -> usize {
@@ -163,7 +162,8 @@ fn engine() -> (Engine, Arc<Disk>) {
 
 /// A checkpoint that gives back all it can.
 fn all(disk: &Arc<Disk>) -> Cut {
-    DiskLog(disk.clone()).cut(Extent::All)
+    let none = Cut { segment: 0, sequence: disk.state.lock().written + 1, bytes: 0 };
+    DiskLog(disk.clone()).cuts().pop().unwrap_or(none)
 }
 
 fn kind() -> Kind {

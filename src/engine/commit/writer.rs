@@ -68,8 +68,8 @@ impl Shared {
                 Next::Idle => patience = (!log.has_room()).then_some(FULL_LOOK),
                 Next::Close => return Ok(()),
             }
-            if let Some(cut) = pace.due(log) {
-                *self.cut.lock() = Some(cut);
+            if let Some(due) = pace.due(log) {
+                *self.checkpoint.lock() = Some(due);
                 self.due.notify_one();
             }
             self.hold_if(log.nearness() == Nearness::Tight);

@@ -66,6 +66,7 @@ impl Torture {
     fn start(&self) -> Result<Server> {
         let mut options = EngineOptions {
             checkpoint_bytes: 32 << 10,
+            checkpoint_waste_percent: 0,
             core: CoreOptions::default(),
             ..EngineOptions::default()
         };

@@ -1,7 +1,7 @@
 //! Bugs that are planted: most of them in a log that lies to the server above it.
 
 use crate::core::{Planted, Record};
-use crate::engine::{self, EntryReader, Extent, LogCut};
+use crate::engine::{self, EntryReader, LogCut};
 use crate::error::Result;
 use crate::job::{EventBody, JobState, Outcome, Payload};
 use crate::log::{Nearness, Position};
@@ -167,8 +167,8 @@ impl engine::Log for Liar {
         self.log.overdraw();
     }
 
-    fn cut(&self, extent: Extent) -> LogCut {
-        self.log.cut(extent)
+    fn cuts(&self) -> Vec<LogCut> {
+        self.log.cuts()
     }
 
     fn next_sequence(&self) -> u64 {

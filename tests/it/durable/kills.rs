@@ -22,8 +22,8 @@ async fn kill(count: usize) -> Home {
     println!("{SEED}={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     // Often enough that kills come before, within and after checkpoints, each of which gives files back.
-    let small = ["--checkpoint-bytes", "256KiB", "--segment-bytes", "256KiB", "--payload-bytes-max", "64KiB"];
-    let mut home = Home::new(&small);
+    let often = ["--checkpoint-bytes", "256KiB", "--checkpoint-waste", "0", "--segment-bytes", "256KiB"];
+    let mut home = Home::new(&[&often[..], &["--payload-bytes-max", "64KiB"]].concat());
     let mut dev = home.start().await;
     let (begun, mut load) = (Instant::now(), Load::start(&dev, seed));
     let mut kills = 0;

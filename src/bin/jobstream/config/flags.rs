@@ -106,10 +106,16 @@ struct LimitArgs {
     /// Most workers, the server's own included [default: 10000]
     #[arg(long, value_name = "N", env = "JOBSTREAM_WORKERS_MAX", hide_env_values = true)]
     workers_max: Option<NonZeroU32>,
-    /// Log written before the next checkpoint [default: 128MiB]
+    /// Log written before it looks for what it can give back
+    /// [default: 128MiB]
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_CHECKPOINT_BYTES", hide_env_values = true)]
     checkpoint_bytes: Option<u64>,
+    /// Percent of the log that may be needed no more before all that is
+    /// needed is written anew [default: 66]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(..=100))]
+    #[arg(env = "JOBSTREAM_CHECKPOINT_WASTE", hide_env_values = true)]
+    checkpoint_waste: Option<u8>,
     /// Size of a file of the log, in steps of 4 KiB [default: 64MiB, or
     /// less with --data-bytes-max]
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
@@ -174,6 +180,7 @@ impl LimitArgs {
         set(&mut limits.watchers_max, self.watchers_max);
         set(&mut limits.workers_max, self.workers_max);
         set(&mut limits.checkpoint_bytes, self.checkpoint_bytes);
+        set(&mut limits.checkpoint_waste, self.checkpoint_waste);
         limits.segment_bytes = self.segment_bytes.or(limits.segment_bytes.take());
     }
 }

@@ -1,0 +1,104 @@
+//! What a checkpoint gives back, and when it leaves the log as it is.
+
+use super::super::checkpoint::{Due, worth_it};
+use super::*;
+
+const MIB: u64 = 1 << 20;
+
+/// Segments of 64 MiB, the last one of which is written.
+fn cuts(segments: u64) -> Vec<Cut> {
+    let cut = |number| Cut { segment: number + 1, sequence: 1000 * number, bytes: 64 * MIB * number };
+    (1..segments).map(cut).collect()
+}
+
+/// How many segments go, of as many as there are numbers and the one that is written: so many MiB are needed of each.
+fn given_back(needed: &[u64], waste_percent: u8) -> u64 {
+    let sums: Vec<_> = (1..=needed.len()).map(|count| needed[..count].iter().sum::<u64>() * MIB).collect();
+    worth_it(&cuts(needed.len() as u64 + 1), &sums, waste_percent).map_or(0, |cut| cut.segment - 1)
+}
+
+#[test]
+fn a_log_whose_jobs_are_all_needed_is_left_alone() {
+    assert_eq!(given_back(&[64, 64, 64, 64], 66), 0);
+    // An estimate may be too high.
+    assert_eq!(given_back(&[80, 80], 66), 0);
+    assert_eq!(given_back(&[], 66), 0, "only the one that is written");
+}
+
+#[test]
+fn a_beginning_that_is_hardly_needed_goes() {
+    assert_eq!(given_back(&[0, 0, 64, 64], 66), 2);
+    assert_eq!(given_back(&[8, 0, 0, 64, 64], 66), 3, "a straggler does not keep what is behind it");
+    // Too little of the whole to be worth the trouble.
+    assert_eq!(given_back(&[0, 64, 64, 64, 64, 64, 64, 64, 64], 66), 0);
+}
+
+#[test]
+fn all_is_written_anew_once_enough_of_it_is_waste() {
+    assert_eq!(given_back(&[30, 30, 30], 66), 0);
+    assert_eq!(given_back(&[21, 21, 21], 66), 3);
+    assert_eq!(given_back(&[30, 30, 30], 50), 3);
+    assert_eq!(given_back(&[64, 64], 0), 2, "always");
+    assert_eq!(given_back(&[80, 80], 0), 2, "always");
+    // Rather the part that costs nothing.
+    assert_eq!(given_back(&[0, 0, 0, 0, 64], 66), 4);
+}
+
+/// Jobs that have ended, with results of some bytes.
+async fn ended(engine: &Engine, count: usize, bytes: usize) -> Vec<JobId> {
+    let jobs: Vec<_> = (0..count).map(|_| job(vec![7; bytes])).collect();
+    let ids: Vec<_> = jobs.iter().filter_map(|job| job.id).collect();
+    for part in jobs.chunks(100) {
+        engine.submit_each(part.iter().cloned().map(Ok).collect(), None);
+        engine.durable().await.expect("it is written");
+    }
+    for id in &ids {
+        engine.cancel(*id, "enough", Duration::ZERO).await.expect("it waits");
+    }
+    ids
+}
+
+fn any(disk: &Arc<Disk>) -> Due {
+    Due::Any(DiskLog(disk.clone()).cuts())
+}
+
+fn bytes(disk: &Disk) -> u64 {
+    disk.state.lock().kept.iter().map(|(.., entry)| entry.len() as u64).sum()
+}
+
+#[tokio::test]
+async fn what_a_log_is_needed_for_is_known_before_it_is_written_anew() {
+    for size in [0, 300, 5_000] {
+        let (engine, disk) = engine();
+        ended(&engine, 1_000, size).await;
+        submit(&engine, job("in a segment of its own")).await.expect("it is kept");
+        let needed = engine.needed(&[all(&disk)])[0];
+        engine.checkpoint(all(&disk)).await.expect("the disk is well");
+        engine.pause_queue("behind the end of the checkpoint").await.expect("a name");
+        engine.close().expect("the disk is well");
+        let written = bytes(&disk);
+        assert!((written * 2 / 3..written * 3 / 2).contains(&needed), "{size}: {needed}, in truth {written}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_gives_back_what_was_deleted_and_keeps_the_rest() {
+    let (engine, disk) = engine();
+    let (first, then) = (ended(&engine, 300, 100).await, ended(&engine, 300, 100).await);
+    submit(&engine, job("in a segment of its own")).await.expect("it is kept");
+    let before = bytes(&disk);
+    engine.give_back(any(&disk)).await.expect("the disk is well");
+    engine.pause_queue("behind it").await.expect("a name");
+    assert!(bytes(&disk) > before, "all of it is needed");
+    for id in &first {
+        engine.delete(*id).await.expect("it has ended");
+    }
+    engine.give_back(any(&disk)).await.expect("the disk is well");
+    engine.close().expect("the disk is well");
+    assert!(bytes(&disk) < before * 2 / 3, "{} of {before} bytes are left", bytes(&disk));
+    let again = relived(&disk);
+    assert_eq!(again.counts(), engine.counts());
+    for id in &then {
+        assert_eq!(again.job(*id).await, engine.job(*id).await);
+    }
+}
