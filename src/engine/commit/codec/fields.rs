@@ -13,11 +13,17 @@ impl<'a> Fields<'a> {
         Self(buffer)
     }
 
+    #[inline]
     fn key(&mut self, tag: u32, wire: WireType) {
         self.varint(u64::from(tag << 3 | wire as u32));
     }
 
-    fn varint(&mut self, mut number: u64) {
+    #[inline]
+    fn varint(&mut self, number: u64) {
+        if number < 0x80 { self.0.push(number as u8) } else { self.long_varint(number) }
+    }
+
+    fn long_varint(&mut self, mut number: u64) {
         while number >= 0x80 {
             self.0.push(number as u8 | 0x80);
             number >>= 7;
@@ -73,25 +79,36 @@ impl<'a> Fields<'a> {
     /// A message of about this many bytes: its length stands before it and takes room that is best known in advance.
     pub(super) fn large(&mut self, tag: u32, about: usize, write: impl FnOnce(&mut Fields<'_>)) {
         self.key(tag, WireType::LengthDelimited);
-        let (at, reserved) = (self.0.len(), encoded_len_varint(about as u64));
-        let begin = at + reserved;
-        self.0.resize(begin, 0);
-        write(&mut Fields(self.0));
-        let length = (self.0.len() - begin) as u64;
-        let needed = encoded_len_varint(length);
-        if needed != reserved {
-            let end = self.0.len();
-            self.0.resize(end.max(end + needed - reserved), 0);
-            self.0.copy_within(begin..end, at + needed);
-            self.0.truncate(end + needed - reserved);
+        let at = self.0.len();
+        let begin = at + encoded_len_varint(about as u64);
+        self.varint(0);
+        if begin > at + 1 {
+            self.0.resize(begin, 0);
         }
-        encode_varint(length, &mut &mut self.0[at..at + needed]);
+        write(&mut Fields(self.0));
+        match self.0.len() - begin {
+            length @ 0..0x80 if begin == at + 1 => self.0[at] = length as u8,
+            length => self.put_length(at, begin, length),
+        }
+    }
+
+    /// Writes the length of what begins there at this place, and moves it if that takes more or less room.
+    fn put_length(&mut self, at: usize, begin: usize, length: usize) {
+        let (end, needed) = (self.0.len(), encoded_len_varint(length as u64));
+        if at + needed != begin {
+            let moved_end = at + needed + length;
+            self.0.resize(end.max(moved_end), 0);
+            self.0.copy_within(begin..end, at + needed);
+            self.0.truncate(moved_end);
+        }
+        encode_varint(length as u64, &mut &mut self.0[at..at + needed]);
     }
 
     pub(super) fn wide(&mut self, tag: u32, bits: u128) {
+        let (high, low) = ((bits >> u64::BITS) as u64, bits as u64);
         self.message(tag, |wide| {
-            wide.fixed(1, (bits >> u64::BITS) as u64);
-            wide.fixed(2, bits as u64);
+            wide.fixed(1, high);
+            wide.fixed(2, low);
         });
     }
 
