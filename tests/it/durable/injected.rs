@@ -27,7 +27,7 @@ const FAULTS: [Fault; 6] = [
     Fault { call: "openat", error: "ENOSPC" },
 ];
 /// Jobs that end under each server, if it does not fail before.
-const JOBS: usize = 60;
+const JOBS: usize = 600;
 /// Servers in a row that make fewer calls than the one that is to fail: how many they make is not the same each time.
 const UNHARMED_MAX: usize = 3;
 
