@@ -2,6 +2,7 @@
 
 mod admin_service;
 mod call;
+mod direct;
 mod events;
 mod job_service;
 mod malformed;
@@ -21,6 +22,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::service::{LayerExt, Routes};
 use tower::Layer;
 
+use direct::Direct;
 use malformed::{NameRefusals, Named};
 
 use crate::engine::{Engine, Submission};
@@ -93,12 +95,13 @@ impl Api {
 }
 
 /// JobService, ready to be called.
-pub(crate) type Jobs = Named<JobServiceServer<Api>>;
+pub(crate) type Jobs = Direct<Named<JobServiceServer<Api>>>;
 
 /// The services of an engine, which read messages of at most this many bytes: JobService, then the others.
 pub(crate) fn services(engine: &Engine, message_bytes_max: usize) -> (Jobs, Routes) {
     let api = Api::new(engine.clone(), message_bytes_max);
-    let jobs = JobServiceServer::new(api.clone())
+    let shared = Arc::new(api.clone());
+    let jobs = JobServiceServer::from_arc(shared.clone())
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(message_bytes_max);
     let workers = WorkerServiceServer::new(api.clone())
@@ -109,7 +112,7 @@ pub(crate) fn services(engine: &Engine, message_bytes_max: usize) -> (Jobs, Rout
         .max_decoding_message_size(message_bytes_max);
     let refusals = NameRefusals { message_bytes_max };
     let others = Routes::new(refusals.named_layer(workers)).add_service(refusals.named_layer(admin));
-    (refusals.layer(jobs), others)
+    (Direct::new(shared, refusals.layer(jobs)), others)
 }
 
 fn disposition(submission: &Submission) -> v1::Disposition {

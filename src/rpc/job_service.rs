@@ -28,13 +28,7 @@ impl JobService for Api {
         &self,
         request: Request<v1::SubmitRequest>,
     ) -> Result<Response<v1::SubmitResponse>, Status> {
-        let v1::SubmitRequest { job, validate_only } = request.into_inner();
-        let job = self.parse_job(job).map_err(self.status())?;
-        if validate_only {
-            return self.validated(&job).map(Response::new).map_err(self.status());
-        }
-        let submission = self.engine.submit_now(job).map_err(self.status())?;
-        Ok(Response::new(self.submit_response(&submission)))
+        self.submit_now(request.into_inner(), PayloadSource::Alone).map(Response::new)
     }
 
     async fn batch_submit(
@@ -165,9 +159,24 @@ impl JobService for Api {
 }
 
 impl Api {
-    fn parse_job(&self, job: Option<v1::JobSpec>) -> JobResult<NewJob> {
+    /// [`JobService::submit`], which waits for nothing.
+    pub(super) fn submit_now(
+        &self,
+        request: v1::SubmitRequest,
+        source: PayloadSource,
+    ) -> Result<v1::SubmitResponse, Status> {
+        let v1::SubmitRequest { job, validate_only } = request;
+        let job = self.parse_job(job, source).map_err(self.status())?;
+        if validate_only {
+            return self.validated(&job).map_err(self.status());
+        }
+        let submission = self.engine.submit_now(job).map_err(self.status())?;
+        Ok(self.submit_response(&submission))
+    }
+
+    fn parse_job(&self, job: Option<v1::JobSpec>, source: PayloadSource) -> JobResult<NewJob> {
         let spec = parse::required("job", job)?;
-        parse::new_job(spec, "job", PayloadSource::Alone, &self.limits)
+        parse::new_job(spec, "job", source, &self.limits)
     }
 
     pub(super) fn parse_batch(&self, jobs: Vec<v1::JobSpec>) -> Vec<JobResult<NewJob>> {
