@@ -85,7 +85,7 @@ impl Api {
 
     fn submit_response(&self, submission: &Submission) -> v1::SubmitResponse {
         v1::SubmitResponse {
-            job_id: submission.id.to_string(),
+            job_id: submission.id.into(),
             disposition: disposition(submission).into(),
             state: render::state(submission.state).into(),
             durability: self.durability().into(),

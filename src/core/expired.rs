@@ -71,8 +71,9 @@ impl Expired {
         }
     }
 
+    /// The job was removed at this time. Its id is not remembered yet: who named a job so had an earlier one forgotten.
     pub(super) fn remember(&mut self, id: JobId, time: Timestamp) {
-        self.forget(id);
+        debug_assert_eq!(self.at(id), None, "{id} is forgotten when it names a new job");
         if self.removed.jobs.len() == EXPIRED_IDS_MAX {
             self.drop_oldest();
         }

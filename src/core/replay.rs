@@ -60,6 +60,8 @@ impl Core {
                     self.replay_removed(key);
                 }
                 if let Some(expire_time) = expired {
+                    // A checkpoint may have told it again.
+                    self.finished.expired.forget(id);
                     self.finished.expired.remember(id, expire_time);
                 }
             }

@@ -63,6 +63,12 @@ fn describe_bad_id(text: &str) -> String {
     }
 }
 
+impl From<JobId> for String {
+    fn from(id: JobId) -> Self {
+        id.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
+    }
+}
+
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
@@ -199,5 +205,6 @@ mod tests {
         let ids: HashSet<_> = (0..100_000).map(|_| JobId::mint().with_tail(7)).collect();
         assert_eq!(ids.len(), 100_000);
         assert!(ids.iter().all(|id| id.tail() == 7 && id.to_string().ends_with("00000007")));
+        assert!(ids.iter().all(|id| String::from(*id) == id.to_string()));
     }
 }

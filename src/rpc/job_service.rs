@@ -140,7 +140,7 @@ impl JobService for Api {
         };
         let submission = self.engine.retry(job_id, change).await.map_err(self.status())?;
         Ok(Response::new(v1::RetryResponse {
-            job_id: submission.id.to_string(),
+            job_id: submission.id.into(),
             disposition: disposition(&submission).into(),
             state: render::state(submission.state).into(),
             durability: self.durability().into(),

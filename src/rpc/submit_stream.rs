@@ -211,7 +211,7 @@ impl Stream for AckStream {
 
 fn job_end(job: EndedJob) -> v1::JobEnd {
     v1::JobEnd {
-        job_id: job.id.to_string(),
+        job_id: job.id.into(),
         batch: job.batch,
         index: job.index,
         state: render::state(job.outcome.state()).into(),

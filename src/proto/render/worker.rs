@@ -12,7 +12,7 @@ pub(crate) fn assignment(assignment: &Assignment) -> v1::Assignment {
     let options = assignment.options.as_deref();
     v1::Assignment {
         lease_id: assignment.lease.to_string(),
-        job_id: assignment.job_id.to_string(),
+        job_id: assignment.job_id.into(),
         attempt: assignment.attempt,
         kind: (*assignment.kind).to_owned(),
         queue: (*assignment.queue).to_owned(),
