@@ -20,6 +20,7 @@ impl ServerConfig {
             return Err(Error::usage(text));
         }
         check_sizes(&self.limits)?;
+        check_waste(self.limits.checkpoint_waste)?;
         check_spans(&self.worker)
     }
 }
@@ -34,6 +35,16 @@ fn check_sizes(limits: &LimitsConfig) -> Result<()> {
          leave {ENVELOPE_BYTES} bytes between them"
     );
     Err(Error::usage(text))
+}
+
+/// A flag has checked it; a file has not.
+fn check_waste(percent: u8) -> Result<()> {
+    match percent {
+        0..=100 => Ok(()),
+        _ => {
+            Err(Error::usage(format!("checkpoint_waste is {percent}: it is a part in percent, at most 100")))
+        }
+    }
 }
 
 fn check_spans(worker: &WorkerConfig) -> Result<()> {
@@ -90,6 +101,14 @@ mod tests {
     #[test]
     fn a_payload_must_fit_a_message() {
         assert!(refused("[limits]\npayload_bytes_max = '4MiB'").contains("message_bytes_max, 4194304"));
+    }
+
+    #[test]
+    fn no_more_than_all_of_a_log_is_waste() {
+        let message = refused("[limits]\ncheckpoint_waste = 101");
+        assert_eq!(message, "checkpoint_waste is 101: it is a part in percent, at most 100");
+        let all: ServerConfig = toml::from_str("[limits]\ncheckpoint_waste = 100").expect("TOML");
+        assert!(all.check().is_ok());
     }
 
     #[test]
