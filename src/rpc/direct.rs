@@ -1,7 +1,6 @@
 //! Submit as it nearly always comes, a message in one frame: read, answered and written without the boxes, maps and buffers
 //! that tonic makes of a call, which take a seventh of its time. Any other call, and any other Submit, goes tonic's way.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +10,9 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body as _, Frame};
+use http_body_util::{BodyStream, StreamBody};
 use prost::Message;
+use tokio_stream::StreamExt;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::metadata::GRPC_CONTENT_TYPE;
@@ -56,7 +57,7 @@ where
     fn call(&mut self, request: Request<Body>) -> DirectFuture<S> {
         if request.uri().path() == SUBMIT_PATH && !request.headers().contains_key(ENCODING) {
             let reading = Reading { service: self.clone(), request, frame: None };
-            return DirectFuture::Reads(Some(Box::new(reading)));
+            return DirectFuture::Reads(Box::new(reading));
         }
         DirectFuture::All(self.all.call(request))
     }
@@ -64,7 +65,7 @@ where
 
 /// The answer to a call.
 pub(crate) enum DirectFuture<S: Service<Request<Body>>> {
-    Reads(Option<Box<Reading<S>>>),
+    Reads(Box<Reading<S>>),
     All(S::Future),
 }
 
@@ -83,22 +84,18 @@ where
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Self::Reads(reading) = &mut *self {
-            let next = match reading.as_mut() {
-                Some(reading) => ready!(reading.poll_next(context)),
-                None => return Poll::Pending,
+        loop {
+            let reading = match &mut *self {
+                Self::All(call) => return Pin::new(call).poll(context),
+                Self::Reads(reading) => reading,
             };
-            let Some(reading) = reading.take() else { return Poll::Pending };
+            let next = ready!(reading.poll_next(context));
             if next.is_none()
                 && let Some(answer) = reading.answer()
             {
                 return Poll::Ready(Ok(answer));
             }
             *self = Self::All(reading.leave_to_all(next));
-        }
-        match &mut *self {
-            Self::All(call) => Pin::new(call).poll(context),
-            Self::Reads(_) => Poll::Pending,
         }
     }
 }
@@ -135,10 +132,11 @@ impl<S> Reading<S> {
 
 impl<S: Service<Request<Body>>> Reading<S> {
     /// The call as tonic answers it, with what was read already.
-    fn leave_to_all(self, next: Next) -> S::Future {
-        let Self { mut service, request, frame } = self;
-        let read = frame.map(|frame| Ok(Frame::data(frame))).into_iter().chain(next);
-        service.all.call(request.map(|rest| Body::new(Replay { read: read.collect(), rest })))
+    fn leave_to_all(&mut self, next: Next) -> S::Future {
+        let Self { service, request, frame } = self;
+        let read: Vec<_> = frame.take().map(|frame| Ok(Frame::data(frame))).into_iter().chain(next).collect();
+        let replay = |rest| Body::new(StreamBody::new(tokio_stream::iter(read).chain(BodyStream::new(rest))));
+        service.all.call(std::mem::take(request).map(replay))
     }
 }
 
@@ -195,31 +193,6 @@ fn ok() -> HeaderMap {
     trailers
 }
 
-/// A body of which a part was read already.
-struct Replay {
-    read: VecDeque<Result<Frame<Bytes>, Status>>,
-    rest: Body,
-}
-
-impl http_body::Body for Replay {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        match self.read.pop_front() {
-            Some(frame) => Poll::Ready(Some(frame)),
-            None => Pin::new(&mut self.rest).poll_frame(context),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.read.is_empty() && self.rest.is_end_stream()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt;
@@ -268,7 +241,7 @@ mod tests {
     async fn call(request: Request<()>, frames: Frames) -> (Engine, Response<Body>) {
         let engine = Engine::start(EngineOptions::default());
         let api = Arc::new(Api::new(engine.clone(), LIMIT));
-        let body = Body::new(Replay { read: frames.into(), rest: Body::empty() });
+        let body = Body::new(StreamBody::new(tokio_stream::iter(frames)));
         let answer = Direct::new(api, Mirror).call(request.map(|()| body)).await;
         (engine, answer.expect("it answers"))
     }

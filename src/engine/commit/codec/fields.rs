@@ -105,10 +105,9 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn wide(&mut self, tag: u32, bits: u128) {
-        let (high, low) = ((bits >> u64::BITS) as u64, bits as u64);
         self.message(tag, |wide| {
-            wide.fixed(1, high);
-            wide.fixed(2, low);
+            wide.fixed(1, (bits >> u64::BITS) as u64);
+            wide.fixed(2, bits as u64);
         });
     }
 
