@@ -9,7 +9,7 @@ use crate::job::Timestamp;
 /// A moment, read once a command and passed down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Now {
-    /// Time since the clock was made; never goes back and ignores changes of the wall clock.
+    /// Whole microseconds since the clock was made; never goes back and ignores changes of the wall clock.
     pub monotonic: Duration,
     /// Wall clock time.
     pub wall: Timestamp,
@@ -40,7 +40,8 @@ impl Clock {
 
     /// The machine's clocks, with a monotonic time that goes on from this one.
     pub(crate) fn system_after(monotonic: Duration) -> Self {
-        Self(Source::System(Instant::now(), monotonic))
+        let micros = monotonic.as_nanos().div_ceil(1_000) as u64;
+        Self(Source::System(Instant::now(), Duration::from_micros(micros)))
     }
 
     /// A clock that moves only when told to; starts at 2026-01-01.
@@ -55,7 +56,8 @@ impl Clock {
     pub fn now(&self) -> Now {
         match &self.0 {
             Source::System(start, before) => {
-                Now { monotonic: *before + start.elapsed(), wall: system_wall() }
+                let elapsed = Duration::from_micros(start.elapsed().as_micros() as u64);
+                Now { monotonic: *before + elapsed, wall: system_wall() }
             }
             Source::Manual(time) => Now {
                 monotonic: Duration::from_micros(time.monotonic_micros.load(Ordering::Relaxed)),

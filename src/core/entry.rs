@@ -179,7 +179,7 @@ impl Entry {
     /// About how many bytes of a log the job's image takes.
     pub(super) fn image_bytes(&self) -> u64 {
         /// Ids, times and numbers, in the records of an acceptance and of an end.
-        const AROUND_BYTES: u64 = 160;
+        const AROUND_BYTES: u64 = 110;
         self.weight() - RECORD_BYTES as u64 + AROUND_BYTES
     }
 

@@ -4,6 +4,7 @@
 //! record or the value of an enumeration, is refused.
 
 mod bound;
+mod context;
 mod fields;
 mod json;
 mod message;
@@ -14,6 +15,7 @@ mod tests;
 mod write;
 
 pub(super) use bound::bytes_max;
+use context::Context;
 pub use json::entry_to_json;
 
 use std::fmt;
@@ -73,9 +75,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Entry, Unreadable> {
         message::Entry::decode(bytes)?;
     let now = Now { monotonic: monotonic.try_into()?, wall: Timestamp::from_micros(wall) };
     let mut records = Vec::with_capacity(encoded.len().min(bytes.len() / RECORD_BYTES_MIN));
+    let mut context = Context { now, job: None };
     for record in encoded {
         // From a slice, so that each payload is copied and does not keep the rest of its record.
-        records.push(message::Record::decode(&record[..])?.try_into()?);
+        let record = read::record(message::Record::decode(&record[..])?, &context)?;
+        context.job = record.job();
+        records.push(record);
     }
     Ok(Entry { now, part: Part { number, count }, records })
 }

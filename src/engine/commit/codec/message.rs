@@ -76,10 +76,12 @@ pub(super) struct Accepted {
     pub(super) job: Option<Job>,
     #[prost(uint64, tag = "3")]
     pub(super) number: u64,
-    #[prost(sfixed64, tag = "4")]
-    pub(super) create_time: i64,
-    #[prost(message, required, tag = "5")]
-    pub(super) created: Span,
+    /// Of the entry, if it is left out.
+    #[prost(sfixed64, optional, tag = "4")]
+    pub(super) create_time: Option<i64>,
+    /// As well.
+    #[prost(message, optional, tag = "5")]
+    pub(super) created: Option<Span>,
     /// A wait reason; 0 for none.
     #[prost(uint32, tag = "6")]
     pub(super) first_wait: u32,
@@ -168,6 +170,7 @@ pub(super) struct Retry {
 
 #[derive(Message)]
 pub(super) struct Moved {
+    /// Here and below: that of the record before, if it is left out.
     #[prost(message, optional, tag = "1")]
     pub(super) id: Option<Wide>,
     #[prost(message, optional, tag = "2")]
@@ -184,6 +187,9 @@ pub(super) struct Moved {
     pub(super) expire_time: Option<i64>,
     #[prost(message, optional, tag = "8")]
     pub(super) running: Option<Running>,
+    /// Microseconds from the entry's times to the deadline and the expire time, which are left out then.
+    #[prost(uint64, tag = "9")]
+    pub(super) retention: u64,
 }
 
 #[derive(Message)]
@@ -215,8 +221,9 @@ pub(super) struct Cancel {
 pub(super) struct Event {
     #[prost(uint32, tag = "1")]
     pub(super) sequence: u32,
-    #[prost(sfixed64, tag = "2")]
-    pub(super) time: i64,
+    /// Of the entry, if it is left out.
+    #[prost(sfixed64, optional, tag = "2")]
+    pub(super) time: Option<i64>,
     #[prost(uint32, tag = "3")]
     pub(super) attempt: u32,
     #[prost(oneof = "Body", tags = "4, 5, 6, 7")]

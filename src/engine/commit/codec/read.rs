@@ -6,6 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::Unreadable;
+use super::context::Context;
 use super::message::{self, Wide};
 use super::number::{Numbered, option_of};
 use super::write::{POOL, STREAM, UNARY};
@@ -62,11 +63,18 @@ impl TryFrom<message::Span> for Duration {
     }
 }
 
-impl TryFrom<message::Record> for Record {
+/// A record that stands there.
+pub(super) fn record(record: message::Record, context: &Context) -> Result<Record, Unreadable> {
+    let mut sort = known("record", record.sort)?;
+    context.complete(&mut sort)?;
+    sort.try_into()
+}
+
+impl TryFrom<message::Sort> for Record {
     type Error = Unreadable;
 
-    fn try_from(record: message::Record) -> Result<Self, Unreadable> {
-        Ok(match known("record", record.sort)? {
+    fn try_from(sort: message::Sort) -> Result<Self, Unreadable> {
+        Ok(match sort {
             message::Sort::Accepted(accepted) => Self::Accepted(Box::new(accepted.try_into()?)),
             message::Sort::Moved(moved) => Self::Moved(Box::new(moved.try_into()?)),
             message::Sort::Reported(message::Reported { id, event }) => {
@@ -99,8 +107,8 @@ impl TryFrom<message::Accepted> for Accepted {
             id: part("job id", accepted.id)?.into(),
             job: part("job", accepted.job)?.try_into()?,
             number: accepted.number,
-            create_time: Timestamp::from_micros(accepted.create_time),
-            created: accepted.created.try_into()?,
+            create_time: Timestamp::from_micros(part("create time", accepted.create_time)?),
+            created: part("create time", accepted.created)?.try_into()?,
             first_wait: option_of(accepted.first_wait)?,
             deadline: or_never(accepted.deadline)?,
         })
@@ -227,8 +235,8 @@ impl TryFrom<message::Event> for Event {
             message::Body::Output(output) => EventBody::Output(output.try_into()?),
             message::Body::Log(log) => EventBody::Log(log.try_into()?),
         };
-        let (sequence, attempt) = (event.sequence, event.attempt);
-        Ok(Self { sequence, time: Timestamp::from_micros(event.time), attempt, body })
+        let time = Timestamp::from_micros(part("time", event.time)?);
+        Ok(Self { sequence: event.sequence, time, attempt: event.attempt, body })
     }
 }
 

@@ -58,7 +58,7 @@ fn entry_of(sort: Option<Sort>) -> Vec<u8> {
 }
 
 fn reported(body: Option<message::Body>) -> Vec<u8> {
-    let event = message::Event { sequence: 1, time: 0, attempt: 0, body };
+    let event = message::Event { sequence: 1, time: None, attempt: 0, body };
     let id = Some(wide_id([7; 16]));
     entry_of(Some(Sort::Reported(message::Reported { id, event: Some(event) })))
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Part;
+use super::context::Context;
 use super::fields::Fields;
 use super::number::{Numbered, of_option};
 use crate::clock::Now;
@@ -23,11 +24,13 @@ const AROUND_PAYLOAD: usize = 64;
 pub(super) fn entry(now: Now, part: Part, records: &[Record], buffer: &mut Vec<u8>) {
     let mut entry = Fields::of(buffer);
     entry.span(1, now.monotonic);
-    time(&mut entry, 2, now.wall);
+    entry.fixed(2, now.wall.as_micros().cast_unsigned());
     entry.number(4, part.number);
     entry.number(5, part.count);
-    for sort in records {
-        entry.large(3, size(sort), |fields| record(fields, sort));
+    let mut context = Context { now, job: None };
+    for of in records {
+        entry.large(3, size(of), |fields| record(fields, of, context));
+        context.job = of.job();
     }
 }
 
@@ -54,17 +57,17 @@ fn event_size(event: &Event) -> usize {
     }
 }
 
-fn record(fields: &mut Fields<'_>, record: &Record) {
+fn record(fields: &mut Fields<'_>, record: &Record, context: Context) {
     let size = size(record);
     match record {
-        Record::Accepted(of) => fields.large(1, size, |fields| accepted(fields, of)),
-        Record::Moved(of) => fields.large(2, size, |fields| moved(fields, of)),
+        Record::Accepted(of) => fields.large(1, size, |fields| accepted(fields, of, context.now)),
+        Record::Moved(of) => fields.large(2, size, |fields| moved(fields, of, context)),
         Record::Reported(id, of) => fields.large(3, size, |fields| {
-            job_id(fields, 1, *id);
-            fields.large(2, event_size(of), |fields| event(fields, of));
+            other_id(fields, *id, context);
+            fields.large(2, event_size(of), |fields| event(fields, of, context.now));
         }),
         Record::Removed(id, expired) => fields.message(4, |fields| {
-            job_id(fields, 1, *id);
+            other_id(fields, *id, context);
             time_option(fields, 2, *expired);
         }),
         Record::QueuePaused(name, paused) => fields.message(5, |fields| {
@@ -72,7 +75,7 @@ fn record(fields: &mut Fields<'_>, record: &Record) {
             fields.number(2, *paused);
         }),
         Record::CancelHastened(id, force_at) => fields.message(6, |fields| {
-            job_id(fields, 1, *id);
+            other_id(fields, *id, context);
             unless_never(fields, 2, *force_at);
         }),
         Record::ReportsTaken(instance, newest) => fields.message(7, |fields| {
@@ -80,9 +83,16 @@ fn record(fields: &mut Fields<'_>, record: &Record) {
             fields.number(2, *newest);
         }),
         Record::Dropped(id, ranges) => fields.message(8, |fields| {
-            job_id(fields, 1, *id);
+            other_id(fields, *id, context);
             fields.packed(2, ranges.as_flattened());
         }),
+    }
+}
+
+/// The id of a record's job, if it is not that of the record before.
+fn other_id(fields: &mut Fields<'_>, id: JobId, context: Context) {
+    if context.job != Some(id) {
+        job_id(fields, 1, id);
     }
 }
 
@@ -90,8 +100,8 @@ fn job_id(fields: &mut Fields<'_>, tag: u32, id: JobId) {
     fields.wide(tag, u128::from_be_bytes(*id.as_bytes()));
 }
 
-fn time(fields: &mut Fields<'_>, tag: u32, time: Timestamp) {
-    fields.fixed(tag, time.as_micros().cast_unsigned());
+fn time_unless_now(fields: &mut Fields<'_>, tag: u32, time: Timestamp, now: Now) {
+    time_option(fields, tag, Some(time).filter(|time| *time != now.wall));
 }
 
 fn time_option(fields: &mut Fields<'_>, tag: u32, time: Option<Timestamp>) {
@@ -111,12 +121,12 @@ fn span_option(fields: &mut Fields<'_>, tag: u32, span: Option<Duration>) {
     }
 }
 
-fn accepted(fields: &mut Fields<'_>, of: &Accepted) {
+fn accepted(fields: &mut Fields<'_>, of: &Accepted, now: Now) {
     job_id(fields, 1, of.id);
     fields.large(2, of.job.payload.bytes.len() + AROUND_PAYLOAD, |fields| job(fields, &of.job));
     fields.number(3, of.number);
-    time(fields, 4, of.create_time);
-    fields.span(5, of.created);
+    time_unless_now(fields, 4, of.create_time, now);
+    span_option(fields, 5, Some(of.created).filter(|created| *created != now.monotonic));
     fields.number(6, of_option(of.first_wait));
     unless_never(fields, 7, of.deadline);
 }
@@ -168,17 +178,21 @@ fn retry(fields: &mut Fields<'_>, of: &RetryPolicy) {
     fields.number(6, of.max_lost_attempts);
 }
 
-fn moved(fields: &mut Fields<'_>, of: &Moved) {
-    job_id(fields, 1, of.id);
-    fields.large(2, event_size(&of.event), |fields| event(fields, &of.event));
+fn moved(fields: &mut Fields<'_>, of: &Moved, context: Context) {
+    other_id(fields, of.id, context);
+    fields.large(2, event_size(&of.event), |fields| event(fields, &of.event, context.now));
     fields.number(3, of.lost);
     fields.number(4, of.released);
     fields.number(5, of.cancel_requested);
-    unless_never(fields, 6, of.deadline);
-    time_option(fields, 7, of.expire_time);
+    let retention = context.retention(of);
+    if retention.is_none() {
+        unless_never(fields, 6, of.deadline);
+        time_option(fields, 7, of.expire_time);
+    }
     if let Some(of) = &of.running {
         fields.message(8, |fields| running(fields, of));
     }
+    fields.number(9, retention.unwrap_or_default());
 }
 
 fn running(fields: &mut Fields<'_>, of: &Running) {
@@ -202,9 +216,9 @@ fn running(fields: &mut Fields<'_>, of: &Running) {
     }
 }
 
-fn event(fields: &mut Fields<'_>, of: &Event) {
+fn event(fields: &mut Fields<'_>, of: &Event, now: Now) {
     fields.number(1, of.sequence);
-    time(fields, 2, of.time);
+    time_unless_now(fields, 2, of.time, now);
     fields.number(3, of.attempt);
     let size = event_size(of);
     match &of.body {

@@ -121,6 +121,10 @@ fn progress() -> EventBody {
     }))
 }
 
+fn digits(parts: &[&str]) -> String {
+    parts.concat().chars().filter(char::is_ascii_hexdigit).collect()
+}
+
 #[test]
 fn the_bytes_of_every_record_stay_as_they_are() {
     let cancellation = Arc::new(Cancellation { reason: "r".to_owned(), forced: true });
@@ -143,13 +147,41 @@ fn the_bytes_of_every_record_stay_as_they_are() {
     ];
     for (record, expected) in all {
         let bytes = bytes_of(std::slice::from_ref(&record));
-        let expected: String = NOW.chars().chain(expected.chars()).filter(char::is_ascii_hexdigit).collect();
-        assert_eq!(hex(&bytes), expected, "{record:?}");
+        assert_eq!(hex(&bytes), digits(&[NOW, expected]), "{record:?}");
         assert_eq!(
             decode(&bytes).unwrap(),
             Entry { now: now(), part: Part::default(), records: vec![record] }
         );
     }
+}
+
+/// A job that began at once, and what became of it later.
+#[test]
+fn what_an_entry_or_the_record_before_says_is_left_out() {
+    let (now, hour) = (now(), Duration::from_secs(3600));
+    let Record::Accepted(mut first) = accepted() else { unreachable!() };
+    (first.create_time, first.created, first.job.options) = (now.wall, now.monotonic, None);
+    let at_once = |record| {
+        let Record::Moved(mut moved) = record else { unreachable!() };
+        moved.event.time = now.wall;
+        moved
+    };
+    let mut end = at_once(ended(Outcome::Result(Payload::text("t"))));
+    (end.deadline, end.expire_time) = (now.monotonic + hour, Some(now.wall.plus(hour)));
+    let records = vec![
+        Record::Accepted(first),
+        Record::Moved(at_once(begun())),
+        Record::Moved(end.clone()),
+        Record::Removed(id(16), None),
+        Record::Reported(id(17), event(progress())),
+    ];
+    let bytes = bytes_of(&records);
+    assert_eq!(hex(&bytes), digits(&[NOW, TOGETHER]));
+    assert_eq!(decode(&bytes).unwrap(), Entry { now, part: Part::default(), records });
+    // With clocks that do not agree, both are told.
+    end.deadline += Duration::from_nanos(1);
+    let records = vec![Record::Moved(end)];
+    assert_eq!(decode(&bytes_of(&records)).unwrap().records, records);
 }
 
 const NOW: &str = "0a040846 10051100 40204648 470600";
@@ -195,3 +227,11 @@ const QUEUE_PAUSED: &str = "1a072a05 0a017110 01";
 const CANCEL_HASTENED: &str = "1a20321e 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12080802 1080cab5 ee01";
 const REPORTS_TAKEN: &str = "1a103a0e 0a091104 00000000 00000010 ac02";
 const DROPPED: &str = "1a1c421a 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12040102 ac02";
+const TOGETHER: &str = "
+    1a4a0a48 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12290a12 09080706 05040302 0111100f 0e0d0c0b 0a091201
+    6b1a0171 220b0a02 7b7d1002 1a03612f 62280518 ac023001 3a020807 1a491247 120a0802 18012204 08033001 18012002
+    28014233 0a1209cd ab000000 00000011 03000000 00000000 10021a09 11040000 00000000 00220177 2a020805 32090a02
+    08061203 7768791a 1f121d12 11080218 01220b08 042a070a 050a0174 10011801 20024880 c8ceb40d 1a022200 1a3f1a3d
+    0a120908 07060504 03020111 110f0e0d 0c0b0a09 12270802 11ffffff ffffffff ff18012a 18090000 00000000 e03f1100
+    00000000 00000022 01752a01 6d
+";

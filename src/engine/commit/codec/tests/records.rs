@@ -50,9 +50,40 @@ pub(super) const LEVELS: [LogLevel; 4] = [LogLevel::Debug, LogLevel::Info, LogLe
 pub(super) const STREAMS: [LogStream; 3] = [LogStream::Stdout, LogStream::Stderr, LogStream::Log];
 pub(super) const ENCODINGS: [Encoding; 3] = [Encoding::Data, Encoding::Text, Encoding::Json];
 
+/// An entry whose records say in part what it says, or what the record before says.
 pub(super) fn entry() -> impl Strategy<Value = (Now, Vec<Record>)> {
     let now = (span(), time()).prop_map(|(monotonic, wall)| Now { monotonic, wall });
-    (now, vec(record(), 0..6))
+    let alike = (any::<bool>(), any::<bool>(), any::<u32>());
+    (now, vec((record(), alike), 0..6)).prop_map(|(now, records)| {
+        let mut job = None;
+        let all = records.into_iter().map(|(mut record, alike)| {
+            liken(&mut record, now, job, alike);
+            job = record.job();
+            record
+        });
+        (now, all.collect())
+    })
+}
+
+/// Has a record be about the job before, or about this moment and a time from now.
+fn liken(record: &mut Record, now: Now, job: Option<JobId>, (is_of_job, is_now, micros): (bool, bool, u32)) {
+    let before = job.filter(|_| is_of_job);
+    match record {
+        Record::Accepted(of) if is_now => (of.create_time, of.created) = (now.wall, now.monotonic),
+        Record::Moved(of) => {
+            of.id = before.unwrap_or(of.id);
+            if is_now {
+                let after = Duration::from_micros(micros.into());
+                of.event.time = now.wall;
+                of.deadline = now.monotonic.saturating_add(after);
+                of.expire_time = Some(now.wall.plus(after));
+            }
+        }
+        Record::Reported(id, _) | Record::Removed(id, _) | Record::Dropped(id, _) => {
+            *id = before.unwrap_or(*id)
+        }
+        _ => {}
+    }
 }
 
 pub(super) fn record() -> BoxedStrategy<Record> {
