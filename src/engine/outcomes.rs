@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::job::{JobId, Outcome};
 
 /// Jobs for which a stream keeps the memory while none ends.
-const KEPT_JOBS_MAX: usize = 2_048;
+const KEPT_JOBS_MAX: usize = 8_192;
 
 /// The end of a job that a stream waits for.
 #[derive(Debug, Clone)]

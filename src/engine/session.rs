@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker, ready};
 use parking_lot::Mutex;
 
 use super::turn::{self, Turn};
-use super::{Engine, Position};
+use super::{Engine, LOCK_BUDGET, Position};
 use crate::core::{Assignment, AttemptEnd, Drain, LeaseId, Report, SessionKey, SessionSpec, Stop};
 use crate::error::Result;
 
@@ -83,9 +83,8 @@ impl Orders {
     /// Takes the first orders, as far as they are on disk, and answers what the next ones wait for.
     fn take_kept(&mut self, is_kept: impl Fn(Position) -> bool) -> (VecDeque<Order>, Option<Position>) {
         let kept = self.kept_at.iter().take_while(|(position, _)| is_kept(*position)).count();
-        let count = self.kept_at.drain(..kept).map(|(_, orders)| orders).sum();
-        let rest = self.orders.split_off(count);
-        (std::mem::replace(&mut self.orders, rest), self.kept_at.front().map(|(position, _)| *position))
+        let count: usize = self.kept_at.drain(..kept).map(|(_, orders)| orders).sum();
+        (self.orders.drain(..count).collect(), self.kept_at.front().map(|(position, _)| *position))
     }
 
     /// [`Orders::take_kept`] for a thread that runs them at once.
@@ -103,19 +102,22 @@ impl Orders {
 }
 
 impl Inline {
-    /// Runs attempts and ends all of them at once. Whoever would be stopped has ended by then.
-    fn run(&self, engine: &Engine, orders: VecDeque<Order>) {
-        let mut ends = Vec::with_capacity(orders.len());
-        for order in orders {
-            if let Order::Run(assignment) = order {
-                ends.push((self.session, assignment.lease, (self.handler)(*assignment)));
+    /// Runs attempts and ends many of them at once. Whoever would be stopped has ended by then.
+    fn run(&self, engine: &Engine, mut orders: VecDeque<Order>) {
+        while !orders.is_empty() {
+            let count = orders.len().min(LOCK_BUDGET);
+            let mut ends = Vec::with_capacity(count);
+            for order in orders.drain(..count) {
+                if let Order::Run(assignment) = order {
+                    ends.push((self.session, assignment.lease, (self.handler)(*assignment)));
+                }
             }
+            // Once the log failed, how they end is not kept.
+            let _ = engine.change(|state, now, effects| {
+                state.end_attempts(now, ends, effects);
+                Ok(())
+            });
         }
-        // Once the log failed, how they end is not kept.
-        let _ = engine.change(|state, now, effects| {
-            state.end_attempts(now, ends, effects);
-            Ok(())
-        });
     }
 }
 

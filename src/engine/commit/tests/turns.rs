@@ -7,7 +7,7 @@ use std::thread;
 
 use super::*;
 use crate::core::AttemptEnd;
-use crate::engine::{Position, Session, Turn, TurnTaker, take_turns_here};
+use crate::engine::{LOCK_BUDGET, Position, Session, Turn, TurnTaker, take_turns_here};
 
 /// Keeps the turns that it is given.
 struct Taker {
@@ -53,7 +53,7 @@ fn counting(engine: &Engine) -> (Session, Arc<AtomicUsize>) {
 }
 
 fn inline(engine: &Engine, run: impl Fn() + Send + Sync + 'static) -> Session {
-    let spec = SessionSpec { name: "w".to_owned(), kinds: vec![kind()], queues: None, slots: 8 };
+    let spec = SessionSpec { name: "w".to_owned(), kinds: vec![kind()], queues: None, slots: 1_000 };
     let handler = move |assignment: crate::core::Assignment| {
         run();
         AttemptEnd::Success(assignment.payload)
@@ -81,6 +81,22 @@ async fn a_turn_runs_nothing_before_it_is_on_disk() {
     assert!(turn.run(&engine).is_none(), "nothing is left");
     assert_eq!(runs.load(Ordering::Relaxed), 2);
     assert_eq!([state(&engine, &first), state(&engine, &second)], [JobState::Succeeded; 2]);
+}
+
+#[tokio::test]
+async fn many_attempts_end_in_commands_of_bounded_length() {
+    let (engine, disk) = engine();
+    let (_session, runs) = counting(&engine);
+    let taker = Taker::here(&engine);
+    let jobs = 2 * LOCK_BUDGET + 1;
+    engine.submit_each((0..jobs).map(|_| Ok(job("of many"))).collect(), None);
+    engine.durable().await.expect("it is on disk");
+    let before = disk.state.lock().kept.len();
+    assert!(taker.only().1.run(&engine).is_none(), "nothing is left");
+    engine.durable().await.expect("it is on disk");
+    let commands = disk.state.lock().kept.len() - before;
+    assert_eq!((runs.load(Ordering::Relaxed), commands), (jobs, 3));
+    assert_eq!(engine.counts().get(JobState::Succeeded), jobs as u32);
 }
 
 #[tokio::test]
