@@ -241,11 +241,9 @@ impl Probe {
     }
 }
 
-/// Messages of one stream that are not answered for yet: many small ones, few large ones.
+/// A stream with a twentieth of the jobs that a server lets wait for their outcome.
 fn stream(kind: &'static str, jobs_per_message: u32) -> Lane {
-    let messages = if jobs_per_message == 1 { 256 } else { 16 };
-    let window_jobs = messages * jobs_per_message;
-    Lane { kind, jobs_per_message, window_jobs, outcomes: true }
+    Lane { kind, jobs_per_message, window_jobs: 3_200, outcomes: true }
 }
 
 fn queueing() -> Lane {
