@@ -144,7 +144,7 @@ impl Core {
         }
         news.sort_by_key(|(sequence, _)| *sequence);
         let dropped = entry.stream().and_then(|stream| dropped(entry.id, stream.dropped()));
-        let first = [Record::Accepted(Box::new(accepted))];
+        let first = [Record::Accepted(accepted)];
         first.into_iter().chain(news.into_iter().map(|(_, record)| record)).chain(dropped).collect()
     }
 
@@ -168,7 +168,7 @@ impl Core {
                 running: who_ran(&transition.detail),
             },
         };
-        Record::Moved(Box::new(moved))
+        Record::Moved(moved)
     }
 }
 

@@ -327,7 +327,7 @@ impl Core {
         };
         effects.record(|| {
             let running = entry.live().and_then(|live| self.sessions.running(live));
-            Record::Moved(Box::new(Moved::of(entry, entry.transition_event(&transition), running)))
+            Record::Moved(Moved::of(entry, entry.transition_event(&transition), running))
         });
         entry.push_transition(transition);
         self.wake(key, effects);

@@ -13,9 +13,9 @@ use crate::job::{Event, JobId, NewJob, Timestamp, WaitReason};
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Record {
     /// A job was accepted; its event 1 follows from it.
-    Accepted(Box<Accepted>),
+    Accepted(Accepted),
     /// A job moved to a state.
-    Moved(Box<Moved>),
+    Moved(Moved),
     /// A job's attempt reported progress, output or a log line.
     Reported(JobId, Event),
     /// Output or logs of a job are no longer kept: how many state changes came before, the first sequence, the last.

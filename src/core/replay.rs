@@ -51,8 +51,8 @@ impl Core {
     /// called. Records of jobs that are not there are of jobs that were removed later.
     pub(crate) fn replay(&mut self, record: Record) {
         match record {
-            Record::Accepted(accepted) => self.replay_accepted(*accepted),
-            Record::Moved(moved) => self.replay_moved(*moved),
+            Record::Accepted(accepted) => self.replay_accepted(accepted),
+            Record::Moved(moved) => self.replay_moved(moved),
             Record::Reported(id, event) => self.replay_reported(id, event),
             Record::Dropped(id, ranges) => self.replay_dropped(id, &ranges),
             Record::Removed(id, expired) => {

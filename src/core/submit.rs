@@ -191,7 +191,7 @@ impl Core {
             self.table[key].first_wait = self.wait_reason_of(lane);
         }
         if let Some(job) = recorded {
-            effects.record(|| Record::Accepted(Box::new(Accepted::of(&self.table[key], job))));
+            effects.record(|| Record::Accepted(Accepted::of(&self.table[key], job)));
         }
         if state == JobState::Scheduled {
             self.lanes[lane].scheduled.push_back(&mut self.table, key);

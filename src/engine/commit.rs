@@ -10,6 +10,7 @@ mod entries;
 mod lost;
 pub(super) mod opening;
 mod reading;
+pub(super) mod room;
 #[cfg(test)]
 mod tests;
 mod waiters;
@@ -322,8 +323,9 @@ pub(super) struct Writing<'a> {
 impl Drop for Writing<'_> {
     fn drop(&mut self) {
         let Self { shared, queue, now, records } = self;
-        if let Some(records) = records {
-            queue.entries.add_one(*now, records);
+        if let Some(records) = records.take() {
+            queue.entries.add_one(*now, &records);
+            room::keep(records);
         }
         shared.look_for_room(queue);
         if queue.is_asleep || queue.entries.bytes() > UNASKED_BYTES_MAX {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
+use super::commit::room;
 use super::observers::{Observers, Wakers};
 use super::outcomes::{OutcomeQueue, OutcomeWaiter};
 use super::session::{Cut, Inline, Order, Orders, Outbox};
@@ -71,7 +72,7 @@ impl State {
 
     /// For the effects of the next command.
     pub(super) fn effects(&mut self, records: bool) -> Effects {
-        Effects { items: std::mem::take(&mut self.spare_effects), records: records.then(Vec::new) }
+        Effects { items: std::mem::take(&mut self.spare_effects), records: records.then(room::take) }
     }
 
     /// Sorts what a command caused that is on disk once `position` is. Assignments and stops enter their session's outbox

@@ -75,8 +75,8 @@ impl TryFrom<message::Sort> for Record {
 
     fn try_from(sort: message::Sort) -> Result<Self, Unreadable> {
         Ok(match sort {
-            message::Sort::Accepted(accepted) => Self::Accepted(Box::new(accepted.try_into()?)),
-            message::Sort::Moved(moved) => Self::Moved(Box::new(moved.try_into()?)),
+            message::Sort::Accepted(accepted) => Self::Accepted(accepted.try_into()?),
+            message::Sort::Moved(moved) => Self::Moved(moved.try_into()?),
             message::Sort::Reported(message::Reported { id, event }) => {
                 Self::Reported(part("job id", id)?.into(), part("event", event)?.try_into()?)
             }

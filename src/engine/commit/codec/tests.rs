@@ -226,7 +226,7 @@ fn what_was_read_is_not_a_part_of_a_larger_buffer() {
     let mut records: Vec<_> = Vec::new();
     for text in ["one", "two"] {
         let job = crate::job::NewJob::new(crate::job::Kind::parse("kind", "k").unwrap(), log(text));
-        records.push(Record::Accepted(Box::new(crate::core::Accepted {
+        records.push(Record::Accepted(crate::core::Accepted {
             id: JobId::from_bytes([7; 16]),
             job,
             number: 1,
@@ -234,7 +234,7 @@ fn what_was_read_is_not_a_part_of_a_larger_buffer() {
             created: Duration::ZERO,
             first_wait: None,
             deadline: Duration::MAX,
-        })));
+        }));
     }
     for record in decode(&bytes_of(&records)).unwrap().records {
         let Record::Accepted(accepted) = record else { panic!("it was accepted") };

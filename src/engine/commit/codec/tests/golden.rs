@@ -41,7 +41,7 @@ fn accepted() -> Record {
         priority: -3,
         options: Some(Arc::new(options)),
     };
-    Record::Accepted(Box::new(Accepted {
+    Record::Accepted(Accepted {
         id: id(16),
         job,
         number: 300,
@@ -49,7 +49,7 @@ fn accepted() -> Record {
         created: Duration::from_nanos(6),
         first_wait: Some(WaitReason::NotDue),
         deadline: Duration::from_secs(7),
-    }))
+    })
 }
 
 fn change(state: JobState) -> StateChange {
@@ -69,7 +69,7 @@ fn event(body: EventBody) -> Event {
 
 fn moved(change: StateChange, running: Option<Running>) -> Record {
     let ends = change.outcome.is_some();
-    Record::Moved(Box::new(Moved {
+    Record::Moved(Moved {
         id: id(16),
         event: event(EventBody::State(change)),
         lost: 1,
@@ -78,7 +78,7 @@ fn moved(change: StateChange, running: Option<Running>) -> Record {
         deadline: if ends { Duration::from_secs(8) } else { Duration::MAX },
         expire_time: ends.then_some(Timestamp::from_micros(9)),
         running,
-    }))
+    })
 }
 
 fn begun() -> Record {

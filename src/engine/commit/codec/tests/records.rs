@@ -88,8 +88,8 @@ fn liken(record: &mut Record, now: Now, job: Option<JobId>, (is_of_job, is_now, 
 
 pub(super) fn record() -> BoxedStrategy<Record> {
     prop_oneof![
-        3 => accepted().prop_map(|accepted| Record::Accepted(Box::new(accepted))),
-        4 => moved().prop_map(|moved| Record::Moved(Box::new(moved))),
+        3 => accepted().prop_map(Record::Accepted),
+        4 => moved().prop_map(Record::Moved),
         2 => (id(), event()).prop_map(|(id, event)| Record::Reported(id, event)),
         1 => (id(), of(time())).prop_map(|(id, expired)| Record::Removed(id, expired)),
         1 => (text(), any::<bool>()).prop_map(|(name, paused)| Record::QueuePaused(name.into(), paused)),
