@@ -226,11 +226,12 @@ impl Probe {
             Self::Run => loop_of(jobs::run()?, load).await,
             Self::RunAlone => loop_of(jobs::run()?, alone).await,
             Self::Stream(jobs) => {
-                let lane = stream(jobs::ECHO_KIND, jobs);
+                let lane = stream(jobs::ECHO_KIND, jobs, WINDOW_JOBS);
                 lane::measure(&server, lane, bench.connections.get(), bench.seconds).await
             }
             Self::RemoteStream(jobs) => {
-                let (server, lane) = (server.with_worker()?, stream(jobs::REMOTE_KIND, jobs));
+                let lane = stream(jobs::REMOTE_KIND, jobs, REMOTE_WINDOW_JOBS);
+                let server = server.with_worker()?;
                 lane::measure(&server, lane, bench.connections.get(), bench.seconds).await
             }
             Self::Memory => lane::fill_measured(&server, queueing(), bench.jobs.get().into()).await,
@@ -241,9 +242,13 @@ impl Probe {
     }
 }
 
-/// A stream with a twentieth of the jobs that a server lets wait for their outcome.
-fn stream(kind: &'static str, jobs_per_message: u32) -> Lane {
-    Lane { kind, jobs_per_message, window_jobs: 3_200, outcomes: true }
+/// Jobs of one stream that are not answered for yet: a twentieth of what a server lets wait.
+const WINDOW_JOBS: u32 = 3_200;
+/// The same where a worker in another process runs them, and none has to wait for it.
+const REMOTE_WINDOW_JOBS: u32 = 1_600;
+
+fn stream(kind: &'static str, jobs_per_message: u32, window_jobs: u32) -> Lane {
+    Lane { kind, jobs_per_message, window_jobs, outcomes: true }
 }
 
 fn queueing() -> Lane {
