@@ -244,7 +244,7 @@ impl Probe {
 
 /// Jobs of one stream that are not answered for yet: a twentieth of what a server lets wait.
 const WINDOW_JOBS: u32 = 3_200;
-/// The same where a worker in another process runs them, and none has to wait for it.
+/// The same where a worker in another process runs them: with more, most would wait for its slots.
 const REMOTE_WINDOW_JOBS: u32 = 1_600;
 
 fn stream(kind: &'static str, jobs_per_message: u32, window_jobs: u32) -> Lane {
