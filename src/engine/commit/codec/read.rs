@@ -10,6 +10,7 @@ use super::context::Context;
 use super::message::{self, Wide};
 use super::number::{Numbered, option_of};
 use super::write::{POOL, STREAM, UNARY};
+use crate::clock::Now;
 use crate::core::{Accepted, LeaseId, Link, Moved, Record, Running};
 use crate::error::Error;
 use crate::job::{
@@ -27,8 +28,12 @@ fn known<T>(name: &str, sort: Option<T>) -> Result<T, Unreadable> {
     sort.ok_or_else(|| Unreadable::Newer(format!("a sort of {name}")))
 }
 
+fn span_or(span: Option<message::Span>, other: Duration) -> Result<Duration, Unreadable> {
+    span.map_or(Ok(other), TryInto::try_into)
+}
+
 fn or_never(time: Option<message::Span>) -> Result<Duration, Unreadable> {
-    time.map_or(Ok(Duration::MAX), TryInto::try_into)
+    span_or(time, Duration::MAX)
 }
 
 fn optional<T, U: TryFrom<T, Error = Unreadable>>(value: Option<T>) -> Result<Option<U>, Unreadable> {
@@ -65,54 +70,45 @@ impl TryFrom<message::Span> for Duration {
 
 /// A record that stands there.
 pub(super) fn record(record: message::Record, context: &Context) -> Result<Record, Unreadable> {
-    let mut sort = known("record", record.sort)?;
-    context.complete(&mut sort)?;
-    sort.try_into()
+    let job_id = |id| job_id(id, context);
+    Ok(match known("record", record.sort)? {
+        message::Sort::Accepted(of) => Record::Accepted(accepted(of, context.now)?),
+        message::Sort::Moved(of) => Record::Moved(moved(of, context)?),
+        message::Sort::Reported(message::Reported { id, event: of }) => {
+            Record::Reported(job_id(id)?, event(of, context.now)?)
+        }
+        message::Sort::Removed(message::Removed { id, expire_time }) => {
+            Record::Removed(job_id(id)?, expire_time.map(Timestamp::from_micros))
+        }
+        message::Sort::QueuePaused(message::QueuePaused { name, paused }) => {
+            Record::QueuePaused(name.into(), paused)
+        }
+        message::Sort::CancelHastened(message::CancelHastened { id, force_at }) => {
+            Record::CancelHastened(job_id(id)?, or_never(force_at)?)
+        }
+        message::Sort::Dropped(message::Dropped { id, ranges }) => {
+            Record::Dropped(job_id(id)?, ranges.as_chunks().0.into())
+        }
+        message::Sort::ReportsTaken(message::ReportsTaken { instance, newest }) => {
+            Record::ReportsTaken(Uuid::from_u128(part("instance", instance)?.into()), newest)
+        }
+    })
 }
 
-impl TryFrom<message::Sort> for Record {
-    type Error = Unreadable;
-
-    fn try_from(sort: message::Sort) -> Result<Self, Unreadable> {
-        Ok(match sort {
-            message::Sort::Accepted(accepted) => Self::Accepted(accepted.try_into()?),
-            message::Sort::Moved(moved) => Self::Moved(moved.try_into()?),
-            message::Sort::Reported(message::Reported { id, event }) => {
-                Self::Reported(part("job id", id)?.into(), part("event", event)?.try_into()?)
-            }
-            message::Sort::Removed(message::Removed { id, expire_time }) => {
-                Self::Removed(part("job id", id)?.into(), expire_time.map(Timestamp::from_micros))
-            }
-            message::Sort::QueuePaused(message::QueuePaused { name, paused }) => {
-                Self::QueuePaused(name.into(), paused)
-            }
-            message::Sort::CancelHastened(message::CancelHastened { id, force_at }) => {
-                Self::CancelHastened(part("job id", id)?.into(), or_never(force_at)?)
-            }
-            message::Sort::Dropped(message::Dropped { id, ranges }) => {
-                Self::Dropped(part("job id", id)?.into(), ranges.as_chunks().0.into())
-            }
-            message::Sort::ReportsTaken(message::ReportsTaken { instance, newest }) => {
-                Self::ReportsTaken(Uuid::from_u128(part("instance", instance)?.into()), newest)
-            }
-        })
-    }
+fn job_id(id: Option<Wide>, context: &Context) -> Result<JobId, Unreadable> {
+    part("job id", id.map(Into::into).or(context.job))
 }
 
-impl TryFrom<message::Accepted> for Accepted {
-    type Error = Unreadable;
-
-    fn try_from(accepted: message::Accepted) -> Result<Self, Unreadable> {
-        Ok(Self {
-            id: part("job id", accepted.id)?.into(),
-            job: part("job", accepted.job)?.try_into()?,
-            number: accepted.number,
-            create_time: Timestamp::from_micros(part("create time", accepted.create_time)?),
-            created: part("create time", accepted.created)?.try_into()?,
-            first_wait: option_of(accepted.first_wait)?,
-            deadline: or_never(accepted.deadline)?,
-        })
-    }
+fn accepted(of: message::Accepted, now: Now) -> Result<Accepted, Unreadable> {
+    Ok(Accepted {
+        id: part("job id", of.id)?.into(),
+        job: part("job", of.job)?.try_into()?,
+        number: of.number,
+        create_time: of.create_time.map_or(now.wall, Timestamp::from_micros),
+        created: span_or(of.created, now.monotonic)?,
+        first_wait: option_of(of.first_wait)?,
+        deadline: or_never(of.deadline)?,
+    })
 }
 
 impl TryFrom<message::Job> for NewJob {
@@ -184,21 +180,19 @@ impl TryFrom<message::Retry> for RetryPolicy {
     }
 }
 
-impl TryFrom<message::Moved> for Moved {
-    type Error = Unreadable;
-
-    fn try_from(moved: message::Moved) -> Result<Self, Unreadable> {
-        Ok(Self {
-            id: part("job id", moved.id)?.into(),
-            event: part("event", moved.event)?.try_into()?,
-            lost: moved.lost,
-            released: moved.released,
-            cancel_requested: moved.cancel_requested,
-            deadline: or_never(moved.deadline)?,
-            expire_time: moved.expire_time.map(Timestamp::from_micros),
-            running: optional(moved.running)?,
-        })
-    }
+fn moved(of: message::Moved, context: &Context) -> Result<Moved, Unreadable> {
+    let next = (of.retention > 0).then(|| context.after(of.retention)).transpose()?;
+    let (deadline, expire_time) = next.unzip();
+    Ok(Moved {
+        id: job_id(of.id, context)?,
+        event: event(of.event, context.now)?,
+        lost: of.lost,
+        released: of.released,
+        cancel_requested: of.cancel_requested,
+        deadline: span_or(of.deadline, deadline.unwrap_or(Duration::MAX))?,
+        expire_time: of.expire_time.map(Timestamp::from_micros).or(expire_time),
+        running: optional(of.running)?,
+    })
 }
 
 impl TryFrom<message::Running> for Running {
@@ -225,19 +219,15 @@ impl TryFrom<message::Running> for Running {
     }
 }
 
-impl TryFrom<message::Event> for Event {
-    type Error = Unreadable;
-
-    fn try_from(event: message::Event) -> Result<Self, Unreadable> {
-        let body = match known("event", event.body)? {
-            message::Body::State(change) => EventBody::State(change.try_into()?),
-            message::Body::Progress(progress) => EventBody::Progress(Arc::new(progress.into())),
-            message::Body::Output(output) => EventBody::Output(output.try_into()?),
-            message::Body::Log(log) => EventBody::Log(log.try_into()?),
-        };
-        let time = Timestamp::from_micros(part("time", event.time)?);
-        Ok(Self { sequence: event.sequence, time, attempt: event.attempt, body })
-    }
+fn event(event: Option<message::Event>, now: Now) -> Result<Event, Unreadable> {
+    let message::Event { sequence, time, attempt, body } = part("event", event)?;
+    let body = match known("event", body)? {
+        message::Body::State(change) => EventBody::State(change.try_into()?),
+        message::Body::Progress(progress) => EventBody::Progress(Arc::new(progress.into())),
+        message::Body::Output(output) => EventBody::Output(output.try_into()?),
+        message::Body::Log(log) => EventBody::Log(log.try_into()?),
+    };
+    Ok(Event { sequence, time: time.map_or(now.wall, Timestamp::from_micros), attempt, body })
 }
 
 impl TryFrom<message::State> for StateChange {

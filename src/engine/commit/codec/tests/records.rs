@@ -79,9 +79,10 @@ fn liken(record: &mut Record, now: Now, job: Option<JobId>, (is_of_job, is_now, 
                 of.expire_time = Some(now.wall.plus(after));
             }
         }
-        Record::Reported(id, _) | Record::Removed(id, _) | Record::Dropped(id, _) => {
-            *id = before.unwrap_or(*id)
-        }
+        Record::Reported(id, _)
+        | Record::Removed(id, _)
+        | Record::CancelHastened(id, _)
+        | Record::Dropped(id, _) => *id = before.unwrap_or(*id),
         _ => {}
     }
 }
