@@ -5,22 +5,6 @@ use std::time::Duration;
 
 use prost::encoding::{WireType, encode_varint, encoded_len_varint};
 
-/// Bytes of a field of 64 bits, with its key.
-const FIXED_BYTES: usize = 9;
-
-/// What stands before a field: of tags below 16, as all are here, a byte.
-const fn key(tag: u32, wire: WireType) -> u8 {
-    assert!(tag < 16);
-    (tag << 3 | wire as u32) as u8
-}
-
-#[inline]
-fn fixed(tag: u32, bits: u64) -> [u8; FIXED_BYTES] {
-    let mut field = [key(tag, WireType::SixtyFourBit); FIXED_BYTES];
-    field[1..].copy_from_slice(&bits.to_le_bytes());
-    field
-}
-
 /// Appends the fields of one message. As protobuf has it, one that has the default of its type is left out.
 pub(super) struct Fields<'a>(&'a mut Vec<u8>);
 
@@ -31,7 +15,7 @@ impl<'a> Fields<'a> {
 
     #[inline]
     fn key(&mut self, tag: u32, wire: WireType) {
-        self.0.push(key(tag, wire));
+        self.varint(u64::from(tag << 3 | wire as u32));
     }
 
     #[inline]
@@ -49,13 +33,9 @@ impl<'a> Fields<'a> {
 
     pub(super) fn number(&mut self, tag: u32, number: impl Into<u64>) {
         let number = number.into();
-        match number {
-            0 => {}
-            1..0x80 => self.0.extend_from_slice(&[key(tag, WireType::Varint), number as u8]),
-            _ => {
-                self.key(tag, WireType::Varint);
-                self.long_varint(number);
-            }
+        if number != 0 {
+            self.key(tag, WireType::Varint);
+            self.varint(number);
         }
     }
 
@@ -71,7 +51,8 @@ impl<'a> Fields<'a> {
 
     /// One that may be missing, and so is written whatever it is.
     pub(super) fn fixed_always(&mut self, tag: u32, bits: u64) {
-        self.0.extend_from_slice(&fixed(tag, bits));
+        self.key(tag, WireType::SixtyFourBit);
+        self.0.extend_from_slice(&bits.to_le_bytes());
     }
 
     pub(super) fn real(&mut self, tag: u32, number: f64) {
@@ -124,19 +105,10 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn wide(&mut self, tag: u32, bits: u128) {
-        let (high, low) = ((bits >> u64::BITS) as u64, bits as u64);
-        if high == 0 || low == 0 {
-            return self.message(tag, |wide| {
-                wide.fixed(1, high);
-                wide.fixed(2, low);
-            });
-        }
-        // Most ids: all of their bytes at once.
-        let mut all = [0; 2 + 2 * FIXED_BYTES];
-        (all[0], all[1]) = (key(tag, WireType::LengthDelimited), 2 * FIXED_BYTES as u8);
-        all[2..2 + FIXED_BYTES].copy_from_slice(&fixed(1, high));
-        all[2 + FIXED_BYTES..].copy_from_slice(&fixed(2, low));
-        self.0.extend_from_slice(&all);
+        self.message(tag, |wide| {
+            wide.fixed(1, (bits >> u64::BITS) as u64);
+            wide.fixed(2, bits as u64);
+        });
     }
 
     pub(super) fn span(&mut self, tag: u32, span: Duration) {
