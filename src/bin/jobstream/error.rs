@@ -3,11 +3,12 @@
 
 mod status;
 
-use std::io::{self, Write};
+use std::io;
 
 use crate::exit::Exit;
 use crate::output::style::{Color, Style};
 use crate::output::text;
+use crate::stderr;
 
 pub(crate) use status::{Cause, cause, from_status, innermost, is_timeout, retry_delay};
 
@@ -75,8 +76,7 @@ impl Error {
 
     /// Writes the error to stderr.
     pub(crate) fn print(&self, style: Style) {
-        // Nobody reads stderr: the exit code still tells.
-        let _ = io::stderr().lock().write_all(self.render(style).as_bytes());
+        stderr::say(self.render(style).as_bytes());
     }
 }
 

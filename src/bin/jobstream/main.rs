@@ -22,6 +22,7 @@ mod run;
 mod serve;
 mod server;
 mod spec;
+mod stderr;
 mod submit;
 mod units;
 mod wait;
@@ -85,13 +86,12 @@ fn main() -> ExitCode {
         return bench::serve(kind, &place);
     }
     let Cli { voice, command } = Cli::parse();
-    match dispatch(command, voice) {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            error.print(voice.stderr_style());
-            error.exit.into()
-        }
-    }
+    let exit = dispatch(command, voice).unwrap_or_else(|error| {
+        error.print(voice.stderr_style());
+        error.exit
+    });
+    stderr::flush(stderr::END_FLUSH_MAX);
+    exit.into()
 }
 
 fn dispatch(command: Command, voice: Voice) -> Result<Exit> {

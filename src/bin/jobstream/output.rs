@@ -13,6 +13,7 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::stderr;
 use style::{Color, ColorChoice, Style};
 use table::{Columns, Field};
 
@@ -176,8 +177,7 @@ impl Output {
 
     /// Tells something on stderr that must not be missed.
     pub(crate) fn tell(&self, text: &str) {
-        // Nobody reads stderr: the exit code still tells.
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        stderr::say(format!("{text}\n").as_bytes());
     }
 
     /// Tells a way out on stderr.

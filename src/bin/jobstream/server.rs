@@ -2,7 +2,7 @@
 
 mod commands;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,6 +19,7 @@ use crate::config::{LogConfig, LogFormat, ServerConfig};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::pages::allow_huge_pages;
+use crate::stderr::{self, LogWriter, LossFormat};
 
 pub(crate) use commands::handlers;
 
@@ -179,8 +180,14 @@ pub(crate) fn log_to_stderr(config: &LogConfig) -> Result<()> {
         .map_err(|error| Error::usage(format!("log level {:?}: {error}", config.level)))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(LogWriter)
+        // It would say so on stderr, and panic where that is gone.
+        .log_internal_errors(false)
         .with_ansi(io::stderr().is_terminal());
+    stderr::set_up_log(match config.format {
+        LogFormat::Text => LossFormat::Text,
+        LogFormat::Json => LossFormat::Json,
+    });
     let begun = match config.format {
         LogFormat::Text => log.try_init(),
         LogFormat::Json => log.json().try_init(),
@@ -214,13 +221,13 @@ fn failed(what: &str, error: &io::Error) -> Error {
 
 /// Waits for the end of a server or worker and kills the programs it left. Started by it, never by hand.
 pub(crate) fn guard_orphans() -> ExitCode {
-    let told = match command::run_orphan_guard(io::stdin().lock()) {
+    let (line, exit) = match command::run_orphan_guard(io::stdin().lock()) {
         Ok(0) => return ExitCode::SUCCESS,
         Ok(groups) => {
-            writeln!(io::stderr(), "jobstream was killed; stopped {groups} commands it left")
+            (format!("jobstream was killed; stopped {groups} commands it left\n"), ExitCode::SUCCESS)
         }
-        Err(error) => writeln!(io::stderr(), "jobstream: cannot guard against orphans: {error}"),
+        Err(error) => (format!("jobstream: cannot guard against orphans: {error}\n"), ExitCode::FAILURE),
     };
-    // Nobody may be left to read it.
-    ExitCode::from(u8::from(told.is_err()))
+    stderr::say(line.as_bytes());
+    exit
 }

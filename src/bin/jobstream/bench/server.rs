@@ -1,6 +1,7 @@
 //! The servers under test. Each runs in a child process, so that its CPU time and memory are its own.
 
-use std::io;
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process;
@@ -46,7 +47,9 @@ pub(crate) fn serve(kind: ServerKind, place: &str) -> Result<()> {
     thread::spawn(|| {
         // However reading ends, the parent is gone or done.
         for _ in io::stdin().lines().map_while(Result::ok) {
-            println!("{}", allocations());
+            if tell(allocations()).is_err() {
+                break;
+            }
         }
         process::exit(0);
     });
@@ -58,7 +61,7 @@ pub(crate) fn serve(kind: ServerKind, place: &str) -> Result<()> {
         return runtime.block_on(work(place.parse()?));
     }
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    println!("{}", listener.local_addr()?.port());
+    tell(listener.local_addr()?.port())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match kind {
@@ -70,6 +73,11 @@ pub(crate) fn serve(kind: ServerKind, place: &str) -> Result<()> {
             ServerKind::Worker => Ok(()),
         }
     })
+}
+
+/// Tells the parent a number.
+fn tell(number: impl Display) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{number}")
 }
 
 /// Blocks that this process has allocated so far, if they are counted.
@@ -87,7 +95,7 @@ async fn work(port: u16) -> Result<()> {
     if !worker.connected().await {
         return Err(Failed::new("the worker cannot connect").into());
     }
-    println!("{port}");
+    tell(port)?;
     worker.wait().await;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `jobstream queues purge`: cancels every waiting job of a queue, after a question.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 
 use clap::Args;
 use jobstream::proto::v1::PurgeQueueRequest;
@@ -10,6 +10,7 @@ use crate::connect::{Client, ClientArgs};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::output::{Voice, text};
+use crate::stderr;
 
 const EXAMPLES: &str = "\
 Prints how many jobs were cancelled. Running jobs go on.
@@ -61,7 +62,7 @@ impl Purge {
         let question =
             format!("cancel {} waiting jobs of queue {}? [y/N] ", text::count(waiting), self.queue);
         let ask = || -> io::Result<String> {
-            io::stderr().lock().write_all(text::clean(&question).as_bytes())?;
+            stderr::say(text::clean(&question).as_bytes());
             let mut answer = String::new();
             io::stdin().lock().read_line(&mut answer)?;
             Ok(answer)
