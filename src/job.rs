@@ -14,6 +14,7 @@ pub use event::{
 pub use filter::{JobFilter, StateSet};
 pub(crate) use name::quoted;
 pub use name::{JobId, Kind, QueueName, Timestamp};
+pub(crate) use payload::JSON_WIRE_BYTES_MAX;
 pub use payload::{Encoding, JSON, Payload};
 pub use retry::{AfterFailure, RetryPolicy};
 pub use spec::{JobOptions, NewJob, PRIORITY_MAX, Start};

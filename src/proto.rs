@@ -14,3 +14,7 @@ pub mod v1 {
 
 /// The descriptors of every message and service above, as an encoded `FileDescriptorSet`.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// Most bytes of a message that the server sends, if it has several elements: a stock gRPC client reads 4 MiB, and 64 KiB
+/// are left for what surrounds the elements. A single larger element is sent alone.
+pub(crate) const RESPONSE_BYTES_MAX: usize = (4 << 20) - (64 << 10);

@@ -4,6 +4,7 @@ mod admin_service;
 mod call;
 mod direct;
 mod events;
+mod fitting;
 mod job_service;
 mod malformed;
 mod page_token;

@@ -8,7 +8,7 @@ use rand::RngExt;
 
 use super::Core;
 use super::course::Live;
-use super::effects::{Assignment, Effect, Effects};
+use super::effects::{Assignment, Effect, Effects, offer_bytes_max};
 use super::entry::{LaneKey, LeaseId, Moment};
 use super::history::Detail;
 use super::lanes::Standing;
@@ -94,7 +94,7 @@ impl Core {
     /// Starts a job that just became ready, or has it wait as the last of its priority.
     pub(super) fn start_or_wait(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
         let lane = self.table[key].lane;
-        match self.free_session(lane) {
+        match self.free_session(lane, key) {
             Some(session) => self.start(now, key, session, effects),
             None => {
                 self.lanes[lane].push_back(&mut self.table, key);
@@ -125,7 +125,7 @@ impl Core {
         while self.sessions.group(group).has_free_slot() {
             let Some(standing) = self.sessions.group(group).ready.first().copied() else { break };
             let Some((_, key)) = self.lanes[standing.lane].first() else { break };
-            let Some(session) = self.sessions.take_slot(group) else { break };
+            let Some(session) = self.sessions.take_slot(group, self.offer_bytes_max(key)) else { break };
             self.lanes[standing.lane].remove(&mut self.table, key);
             self.start(now, key, session, effects);
         }
@@ -185,12 +185,24 @@ impl Core {
         }
     }
 
-    fn free_session(&mut self, lane: LaneKey) -> Option<SessionKey> {
+    fn free_session(&mut self, lane: LaneKey, key: JobKey) -> Option<SessionKey> {
         if self.draining || self.lanes[lane].paused {
             return None;
         }
-        let group = self.sessions.next_in_turn(&self.lanes[lane].groups)?;
-        self.sessions.take_slot(group)
+        let bytes = self.offer_bytes_max(key);
+        while let Some(group) = self.sessions.next_in_turn(&self.lanes[lane].groups) {
+            if let Some(session) = self.sessions.take_slot(group, bytes) {
+                return Some(session);
+            }
+        }
+        None
+    }
+
+    /// Bytes of an assignment of the job as an element of a message, at most.
+    fn offer_bytes_max(&self, key: JobKey) -> usize {
+        let entry = &self.table[key];
+        let lane = &self.lanes[entry.lane];
+        offer_bytes_max(&entry.payload, entry.options.as_deref(), lane.kind.len() + lane.queue.len())
     }
 
     /// Leases the next attempt of a job that is in no list to a session whose slot was taken for it. The server's own

@@ -31,6 +31,25 @@ pub struct Assignment {
     pub time_left: Duration,
 }
 
+impl Assignment {
+    /// Bytes of the assignment as an element of a message, at most.
+    pub(crate) fn wire_bytes_max(&self) -> usize {
+        offer_bytes_max(&self.payload, self.options.as_deref(), self.kind.len() + self.queue.len())
+    }
+}
+
+/// Bytes of an assignment of a job as an element of a message, at most. `names` is the length of its kind and queue.
+pub(super) fn offer_bytes_max(payload: &Payload, options: Option<&JobOptions>, names: usize) -> usize {
+    /// Lease, job, attempt and time, each at its longest, and the tags and lengths of all fields.
+    const FIXED_BYTES: usize = 160;
+    /// Tags and lengths of a label or header and of its two parts.
+    const ENTRY_BYTES: usize = 12;
+    let entries = options.into_iter().flat_map(|options| options.labels.iter().chain(&options.headers));
+    let entries: usize = entries.map(|(key, value)| ENTRY_BYTES + key.len() + value.len()).sum();
+    let content_type = payload.content_type().len();
+    FIXED_BYTES + names + entries + content_type + payload.wire_bytes_max()
+}
+
 /// Why a worker must end an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {

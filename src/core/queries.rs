@@ -176,6 +176,11 @@ impl Core {
         self.table.next_accepted()
     }
 
+    /// The number below which the page that begins with this job begins, if the job is still there.
+    pub(crate) fn page_beginning_with(&self, id: JobId) -> Option<u64> {
+        self.table.find(id).map(|key| self.table[key].accepted + 1)
+    }
+
     /// Jobs accepted before this number that match, newest first, within the bounds.
     pub(crate) fn list(&self, filter: &JobFilter, before: u64, bounds: ListBounds) -> Page {
         let (mut jobs, mut cold, mut bytes) = (Vec::new(), Vec::new(), 0);

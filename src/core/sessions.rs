@@ -47,13 +47,21 @@ pub(crate) enum Link {
     Unary,
 }
 
-/// Who a worker outside the server is, for people.
-#[derive(Debug, Clone, Default)]
+/// Who a worker outside the server is, for people, and how much it can be sent.
+#[derive(Debug, Clone)]
 pub(crate) struct Peer {
     /// Library and version it is built with.
     pub(crate) sdk: String,
     /// Where it connected from.
     pub(crate) address: String,
+    /// Most bytes of several assignments in one answer to it.
+    pub(crate) response_bytes_max: usize,
+}
+
+impl Default for Peer {
+    fn default() -> Self {
+        Self { sdk: String::new(), address: String::new(), response_bytes_max: usize::MAX }
+    }
 }
 
 pub(super) struct Session {
@@ -64,6 +72,8 @@ pub(super) struct Session {
     /// While it may be given jobs.
     pub(super) group: Option<GroupKey>,
     pub(super) slots: u32,
+    /// Bytes of assignments that the session may still be given, if they have a bound: those of one Lease call do.
+    pub(super) bytes_left: Option<usize>,
     /// Slots taken: by attempts it holds and by revoked ones whose handler has not stopped yet.
     pub(super) taken: u32,
     /// Whether the session stands in its group's rotation of free sessions.
@@ -83,6 +93,13 @@ pub(super) struct Session {
     pub(super) timer: Option<Duration>,
     /// The newest report that was taken.
     pub(super) reports_taken: u64,
+}
+
+impl Session {
+    /// Whether an assignment of this size can be added to what the session was given. The first one always can.
+    fn has_room_for(&self, bytes: usize) -> bool {
+        self.held.is_empty() || self.bytes_left.is_none_or(|left| bytes <= left)
+    }
 }
 
 /// The kinds and queues a session serves.
@@ -179,6 +196,7 @@ impl Sessions {
         if let Link::Stream(instance) = link {
             self.by_instance.insert(instance, key);
         }
+        let bytes_left = (link == Link::Unary).then_some(peer.response_bytes_max);
         let session = Session {
             name: spec.name.as_str().into(),
             link,
@@ -186,6 +204,7 @@ impl Sessions {
             served: Served::of(spec),
             group: None,
             slots: spec.slots,
+            bytes_left,
             taken: 0,
             rotating: false,
             held: List::default(),
@@ -259,18 +278,26 @@ impl Sessions {
         self.groups.values().flat_map(|group| group.served.kinds.iter().cloned()).collect()
     }
 
-    /// Takes a slot of the group's next free session.
-    pub(super) fn take_slot(&mut self, group: GroupKey) -> Option<SessionKey> {
+    /// Takes a slot of the group's next free session for an assignment of this many bytes. A session whose answer it does
+    /// not fit any more is given nothing further; `None` if no other is free.
+    pub(super) fn take_slot(&mut self, group: GroupKey, bytes: usize) -> Option<SessionKey> {
         self.turns += 1;
         let turn = self.turns;
-        let group = self.group_mut(group);
-        let key = group.free.pop_front()?;
-        group.given = turn;
-        let session = self.sessions.get_mut(&key)?;
-        session.taken += 1;
-        session.rotating = false;
-        self.rotate_in(key);
-        Some(key)
+        loop {
+            let group = self.group_mut(group);
+            let key = group.free.pop_front()?;
+            group.given = turn;
+            let session = self.sessions.get_mut(&key)?;
+            session.rotating = false;
+            if !session.has_room_for(bytes) {
+                session.slots = session.taken;
+                continue;
+            }
+            session.bytes_left = session.bytes_left.map(|left| left.saturating_sub(bytes));
+            session.taken += 1;
+            self.rotate_in(key);
+            return Some(key);
+        }
     }
 
     /// Gives a slot back.

@@ -24,6 +24,11 @@ use crate::job::{WorkerLink, WorkerState, WorkerView};
 /// Ping intervals without a word after which either side gives the connection up.
 pub(crate) const SILENT_INTERVALS_MAX: u32 = 3;
 
+/// Most kinds, and most queues, that are shown of one worker.
+const NAMES_SHOWN_MAX: usize = 1_000;
+/// Most workers that are shown of those drained at once.
+const DRAINED_SHOWN_MAX: usize = 1_000;
+
 /// A worker's introduction.
 #[derive(Debug, Clone)]
 pub(crate) struct Hello {
@@ -82,7 +87,8 @@ impl Core {
         Ok(Welcome { session, standing, reports_taken })
     }
 
-    /// Opens the session of one Lease call: it is given at most `spec.slots` jobs until it is disconnected.
+    /// Opens the session of one Lease call: until it is disconnected it is given at most `spec.slots` jobs, whose
+    /// assignments take at most `peer.response_bytes_max` bytes together. A single larger one is given alone.
     ///
     /// # Errors
     ///
@@ -214,7 +220,8 @@ impl Core {
         Some(Stop::Cancel(force_at.saturating_sub(now.monotonic)))
     }
 
-    /// Gives workers nothing more and tells them to end: the one with this id, or all of this name.
+    /// Gives workers nothing more and tells them to end: the one with this id, or all of this name. Answers the oldest of
+    /// them, at most 1,000.
     ///
     /// # Errors
     ///
@@ -244,7 +251,7 @@ impl Core {
             }
             effects.push(Effect::Drain(*key, Drain { within, server_shutdown: false }));
         }
-        Ok(keys.into_iter().filter_map(|key| self.worker(now, key)).collect())
+        Ok(keys.into_iter().take(DRAINED_SHOWN_MAX).filter_map(|key| self.worker(now, key)).collect())
     }
 
     /// Workers after this number, oldest first, at most `limit`; and whether there are more.
@@ -365,7 +372,10 @@ impl Core {
             Session { drained: Some(_), .. } => WorkerState::Draining,
             _ => WorkerState::Connected,
         };
-        let names = |names: &std::collections::BTreeSet<Arc<str>>| names.iter().cloned().collect();
+        let names = |names: &std::collections::BTreeSet<Arc<str>>| {
+            names.iter().take(NAMES_SHOWN_MAX).cloned().collect()
+        };
+        let queues = session.served.queues.as_ref();
         Some(WorkerView {
             number: key.0,
             id: worker_id(key),
@@ -373,7 +383,9 @@ impl Core {
             link,
             state,
             kinds: names(&session.served.kinds),
-            queues: session.served.queues.as_ref().map(names).unwrap_or_default(),
+            kinds_total: session.served.kinds.len(),
+            queues: queues.map(names).unwrap_or_default(),
+            queues_total: queues.map_or(0, |queues| queues.len()),
             slots: session.slots,
             slots_taken: session.taken,
             create_time: session.create_time,

@@ -149,6 +149,11 @@ impl Engine {
         Ok(JobPage { jobs, next })
     }
 
+    /// Where the page that begins with this job begins, if the job is still there.
+    pub(crate) fn page_beginning_with(&self, id: JobId) -> Option<u64> {
+        self.0.state.lock().core.page_beginning_with(id)
+    }
+
     /// Replaces jobs of a page that were seen without their contents; those that are gone leave it.
     async fn complete(&self, jobs: &mut Vec<JobView>, places: Vec<LogPlace>) -> Result<()> {
         let read = self.contents(places.clone()).await?;

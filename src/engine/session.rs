@@ -24,6 +24,18 @@ pub enum Order {
     Stop(LeaseId, Stop),
 }
 
+impl Order {
+    /// Bytes of the order as an element of a message, at most.
+    fn wire_bytes_max(&self) -> usize {
+        /// A lease, a time and a flag, with their tags and lengths.
+        const STOP_BYTES_MAX: usize = 64;
+        match self {
+            Self::Run(assignment) => assignment.wire_bytes_max(),
+            Self::Stop(..) => STOP_BYTES_MAX,
+        }
+    }
+}
+
 /// The channel to one session. It is filled in order under the engine's lock and announced after it, which a plain
 /// channel cannot do: its send wakes the receiver. Slots bound it: an attempt for each, and for each attempt at most
 /// one cancel and one revoke.
@@ -78,6 +90,26 @@ impl Orders {
             Some((last, count)) if *last == position => *count += 1,
             _ => self.kept_at.push_back((position, 1)),
         }
+    }
+
+    /// Takes the first orders, as many as fit into so many bytes as elements of a message; the first of all even if it is
+    /// larger, if `may_exceed`. The rest stays. That nothing more comes is answered with the last.
+    fn take_fitting(&mut self, bytes_max: usize, may_exceed: bool) -> Self {
+        let mut taken = Self { cut: self.cut.take(), ..Self::default() };
+        let mut bytes = 0;
+        while let Some(order) = self.orders.front() {
+            bytes += order.wire_bytes_max();
+            if bytes > bytes_max && !(may_exceed && taken.orders.is_empty()) {
+                break;
+            }
+            taken.orders.extend(self.orders.pop_front());
+        }
+        if self.orders.is_empty() {
+            taken.drain = self.drain.take();
+            // Positions matter to workers in the server only, which take all orders of a position.
+            self.kept_at.clear();
+        }
+        taken
     }
 
     /// Takes the first orders, as far as they are on disk, and answers what the next ones wait for.
@@ -176,9 +208,15 @@ impl Outbox {
         awaited
     }
 
-    /// Everything told since the last call; the caller is woken when there is something if there is nothing now.
-    pub(super) fn poll(&self, context: &Context<'_>) -> Poll<Orders> {
-        self.poll_ready(context).map(|()| self.take())
+    /// What was told and not taken yet, as much as fits into so many bytes of a message; at least one order if
+    /// `may_exceed`. The caller is woken when there is something if there is nothing now.
+    pub(super) fn poll_fitting(
+        &self,
+        context: &Context<'_>,
+        bytes_max: usize,
+        may_exceed: bool,
+    ) -> Poll<Orders> {
+        self.poll_ready(context).map(|()| self.state.lock().take_fitting(bytes_max, may_exceed))
     }
 
     /// Whether something was told that was not taken yet.

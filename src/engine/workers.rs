@@ -71,9 +71,15 @@ impl WorkerSession {
         Ok((Self { engine: engine.clone(), key: welcome.session, outbox }, welcome))
     }
 
-    /// What the worker is told since the last call.
-    pub(crate) fn poll_orders(&self, context: &Context<'_>) -> Poll<Orders> {
-        self.outbox.poll(context)
+    /// What the worker is told since the last call, as much as fits into so many bytes of a message; if `may_exceed`, at
+    /// least one order, however large.
+    pub(crate) fn poll_orders(
+        &self,
+        context: &Context<'_>,
+        bytes_max: usize,
+        may_exceed: bool,
+    ) -> Poll<Orders> {
+        self.outbox.poll_fitting(context, bytes_max, may_exceed)
     }
 
     /// Does what the worker says, and answers what was refused of it.

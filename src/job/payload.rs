@@ -28,6 +28,13 @@ pub struct Payload {
     pub encoding: Encoding,
 }
 
+/// Largest JSON value on the wire, in bytes: a job with such a payload and such a result still fits the message of 4 MiB
+/// that clients read unless configured otherwise. Larger ones are sent as text.
+pub(crate) const JSON_WIRE_BYTES_MAX: usize = 2 * 1024 * 1024 - 32 * 1024;
+
+/// What a JSON value of a single number takes on the wire, in bytes, at most.
+const JSON_FIXED_BYTES: usize = 16;
+
 /// The content type of JSON.
 pub const JSON: &str = "application/json";
 
@@ -74,11 +81,15 @@ impl Payload {
         self.content_type.as_ref().map(|content_type| &***content_type)
     }
 
-    /// Bytes of the content on the wire, at most: a JSON value may take 11 bytes for two of its text.
+    /// Bytes of the content on the wire, at most: a JSON value may take 11 bytes for two of its text, and is sent as text
+    /// if it takes more than [`JSON_WIRE_BYTES_MAX`].
     pub(crate) fn wire_bytes_max(&self) -> usize {
         match self.encoding {
             Encoding::Data | Encoding::Text => self.bytes.len(),
-            Encoding::Json => self.bytes.len() * 11 / 2,
+            Encoding::Json => {
+                let value = JSON_FIXED_BYTES + self.bytes.len() * 11 / 2;
+                value.min(JSON_WIRE_BYTES_MAX.max(self.bytes.len()))
+            }
         }
     }
 

@@ -137,10 +137,14 @@ pub struct WorkerView {
     pub link: WorkerLink,
     /// What it may be given.
     pub state: WorkerState,
-    /// Kinds it runs, in order.
+    /// Kinds it runs, in order; at most the first 1,000.
     pub kinds: Vec<Arc<str>>,
-    /// Queues it serves, in order; empty means all.
+    /// How many kinds it runs.
+    pub kinds_total: usize,
+    /// Queues it serves, in order; at most the first 1,000; empty means all.
     pub queues: Vec<Arc<str>>,
+    /// How many queues it serves; 0 means all.
+    pub queues_total: usize,
     /// How many attempts it runs at a time.
     pub slots: u32,
     /// Slots that are taken.

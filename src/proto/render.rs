@@ -8,7 +8,7 @@ mod queue;
 mod worker;
 
 pub(crate) use event::{event, log, output, progress};
-pub(crate) use job::{Defaults, job, retry_policy};
+pub(crate) use job::{Defaults, fitting_job, retry_policy};
 pub(crate) use payload::payload;
 pub(crate) use queue::queue;
 pub(crate) use worker::{assignment, attempt_cancel, drain, worker};

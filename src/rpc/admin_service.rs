@@ -1,12 +1,17 @@
 //! AdminService.
 
+use prost::Message;
 use tonic::{Request, Response, Status};
 
 use super::Api;
+use super::fitting::{Fitting, fitting_names};
 use crate::error::Error;
 use crate::job::{QueueName, quoted};
 use crate::proto::v1::admin_service_server::AdminService;
 use crate::proto::{parse, render, v1};
+
+/// Workers that are looked at together for a page: all that they serve may take 260 KB each.
+const WORKERS_AT_ONCE: usize = 32;
 
 #[tonic::async_trait]
 impl AdminService for Api {
@@ -15,7 +20,7 @@ impl AdminService for Api {
         _: Request<v1::GetServerInfoRequest>,
     ) -> Result<Response<v1::GetServerInfoResponse>, Status> {
         let info = self.engine.info();
-        Ok(Response::new(v1::GetServerInfoResponse {
+        let mut answer = v1::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             mode: if self.engine.is_durable() { "disk" } else { "memory" }.to_owned(),
             durability: self.durability().into(),
@@ -24,10 +29,13 @@ impl AdminService for Api {
             uptime: Some(render::duration(info.uptime)),
             boot_id: info.boot_id,
             draining: info.draining,
-            kinds: info.kinds.iter().map(|kind| (**kind).to_owned()).collect(),
+            kinds_total: clamp(info.kinds.len()),
             jobs: info.jobs,
             watchers: info.watchers,
-        }))
+            ..v1::GetServerInfoResponse::default()
+        };
+        answer.kinds = fitting_names(info.kinds.iter().map(|kind| &**kind), answer.encoded_len());
+        Ok(Response::new(answer))
     }
 
     async fn list_queues(
@@ -41,9 +49,11 @@ impl AdminService for Api {
             QueueName::parse("page_token", &page_token).map_err(self.status())?;
         }
         let (queues, more) = self.engine.queues(&page_token, page_size).map_err(self.status())?;
-        let last = queues.last().filter(|_| more);
-        let next_page_token = last.map(|queue| (*queue.name).to_owned()).unwrap_or_default();
-        let queues = queues.iter().map(render::queue).collect();
+        let mut page = Fitting::default();
+        let fits_all = queues.iter().all(|queue| page.push(render::queue(queue)));
+        let queues = page.elements;
+        let last = queues.last().filter(|_| more || !fits_all);
+        let next_page_token = last.map(|queue| queue.queue.clone()).unwrap_or_default();
         Ok(Response::new(v1::ListQueuesResponse { queues, next_page_token }))
     }
 
@@ -84,10 +94,8 @@ impl AdminService for Api {
             "" => 0,
             token => token.parse().map_err(|_| self.status()(bad_page_token(token)))?,
         };
-        let (workers, more) = self.engine.workers(after, page_size);
-        let last = workers.last().filter(|_| more);
-        let next_page_token = last.map(|worker| worker.number.to_string()).unwrap_or_default();
-        let workers = workers.iter().map(render::worker).collect();
+        let (workers, next) = self.page_of_workers(after, page_size);
+        let next_page_token = next.map(|number| number.to_string()).unwrap_or_default();
         Ok(Response::new(v1::ListWorkersResponse { workers, next_page_token }))
     }
 
@@ -98,13 +106,33 @@ impl AdminService for Api {
         let within = parse::drain_worker(request.get_ref()).map_err(self.status())?;
         let worker = &request.get_ref().worker;
         let workers = self.engine.drain_workers(worker, within).await.map_err(self.status())?;
-        Ok(Response::new(v1::DrainWorkerResponse { workers: workers.iter().map(render::worker).collect() }))
+        let mut answer = Fitting::default();
+        let _ = workers.iter().all(|worker| answer.push(render::worker(worker)));
+        Ok(Response::new(v1::DrainWorkerResponse { workers: answer.elements }))
     }
 }
 
 impl Api {
     fn queue_name(&self, text: &str) -> Result<QueueName, Status> {
         QueueName::parse("queue", text).map_err(self.status())
+    }
+
+    /// Workers after this number that fit a page, and the number of the last one if there are more.
+    fn page_of_workers(&self, mut after: u64, page_size: usize) -> (Vec<v1::Worker>, Option<u64>) {
+        let mut page = Fitting::default();
+        loop {
+            let looked_for = WORKERS_AT_ONCE.min(page_size - page.elements.len());
+            let (workers, more) = self.engine.workers(after, looked_for);
+            for worker in &workers {
+                if !page.push(render::worker(worker)) {
+                    return (page.elements, Some(after));
+                }
+                after = worker.number;
+            }
+            if !more || page.elements.len() == page_size {
+                return (page.elements, more.then_some(after));
+            }
+        }
     }
 
     fn limits_in_force(&self) -> v1::Limits {

@@ -3,12 +3,13 @@
 use tonic::{Request, Response, Status, Streaming};
 
 use super::events::{EventStream, Follow};
+use super::fitting::Fitting;
 use super::page_token;
 use super::submit_stream::AckStream;
 use super::{Api, ConnectionInfo, answer_by, disposition};
 use crate::engine::{PageBounds, Submission};
 use crate::error::{Error, Result as JobResult};
-use crate::job::{JobId, NewJob};
+use crate::job::{JobId, JobView, NewJob};
 use crate::proto::parse::{self, PayloadSource};
 use crate::proto::status::to_rpc_status;
 use crate::proto::v1::job_service_server::JobService;
@@ -102,7 +103,7 @@ impl JobService for Api {
     ) -> Result<Response<v1::GetJobResponse>, Status> {
         let job_id = JobId::parse("job_id", &request.get_ref().job_id).map_err(self.status())?;
         let view = self.engine.job(job_id).await.map_err(self.status())?;
-        Ok(Response::new(v1::GetJobResponse { job: Some(render::job(&view, true, &self.defaults)) }))
+        Ok(Response::new(v1::GetJobResponse { job: Some(render::fitting_job(&view, true, &self.defaults)) }))
     }
 
     async fn list_jobs(
@@ -114,9 +115,15 @@ impl JobService for Api {
         let before = page_token::read(&page_token, &filter, &self.boot_id).map_err(self.status())?;
         let bounds = PageBounds { jobs: page_size, bytes: PAGE_BYTES_MAX, with_payloads: include_payloads };
         let page = self.engine.jobs(&filter, before, bounds).await.map_err(self.status())?;
+        let mut fitting = Fitting::default();
+        let fits = |job: &&JobView| fitting.push(render::fitting_job(job, include_payloads, &self.defaults));
+        let listed = page.jobs.iter().take_while(fits).count();
+        let jobs = fitting.elements;
+        // The page is estimated before its jobs are rendered. What does not fit begins the next one.
+        let next = page.jobs[listed..].iter().find_map(|job| self.engine.page_beginning_with(job.id));
+        let next = next.or(page.next);
         let next_page_token =
-            page.next.map(|next| page_token::write(next, &filter, &self.boot_id)).unwrap_or_default();
-        let jobs = page.jobs.iter().map(|job| render::job(job, include_payloads, &self.defaults)).collect();
+            next.map(|next| page_token::write(next, &filter, &self.boot_id)).unwrap_or_default();
         Ok(Response::new(v1::ListJobsResponse { jobs, next_page_token }))
     }
 

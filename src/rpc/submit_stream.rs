@@ -6,24 +6,23 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use prost::Message;
 use tokio_stream::Stream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Status, Streaming};
 
 use super::Api;
 use super::events::connection_closing;
+use super::fitting::element_bytes;
 use super::malformed::named;
 use crate::engine::{Batch, EndedJob, OutcomeQueue};
 use crate::proto::status::to_status;
-use crate::proto::{parse, render, v1};
+use crate::proto::{RESPONSE_BYTES_MAX, parse, render, v1};
 
 /// How many jobs of a stream may wait for their outcome before the server stops reading.
 const WINDOW_JOBS: u32 = 65_536;
 /// How many jobs are read before they are submitted together, but for the rest of the last batch.
 const TURN_JOBS: usize = 256;
-/// Bytes after which an answer takes nothing more. With the largest batch of refusals or outcome on top it stays below
-/// the 4 MiB that clients read by default.
+/// Bytes after which an answer takes nothing more, but for a last acknowledgement: a batch of refusals may be larger.
 const ANSWER_BYTES_MAX: usize = 32 << 10;
 /// Small outcomes that fit into an answer, roughly.
 const ANSWER_ENDS: usize = ANSWER_BYTES_MAX / 64;
@@ -128,15 +127,20 @@ impl AckStream {
         }
     }
 
-    /// Adds the acknowledgements that fit, at least one. Answers their bytes.
+    /// Adds the acknowledgements that fit, at least one; a batch of refusals may exceed what others stop at. Answers their
+    /// bytes.
     fn tell_acks(&mut self, answer: &mut v1::SubmitStreamResponse) -> usize {
         let mut bytes = 0;
         answer.acks.reserve(self.acks.len());
         while bytes < ANSWER_BYTES_MAX
-            && let Some(ack) = self.acks.pop_front()
+            && let Some(ack) = self.acks.front()
         {
-            bytes += ack.encoded_len();
-            answer.acks.push(ack);
+            let with_ack = bytes + element_bytes(ack);
+            if bytes > 0 && with_ack > RESPONSE_BYTES_MAX {
+                break;
+            }
+            bytes = with_ack;
+            answer.acks.extend(self.acks.pop_front());
         }
         bytes
     }
@@ -148,7 +152,7 @@ impl AckStream {
         }
         answer.outcomes.reserve(self.ended.len().min(ANSWER_ENDS));
         while let Some(end) = self.next_end.take().or_else(|| self.ended.pop_front().map(job_end)) {
-            let end_bytes = end.encoded_len();
+            let end_bytes = element_bytes(&end);
             if bytes > 0 && bytes + end_bytes > ANSWER_BYTES_MAX {
                 self.next_end = Some(end);
                 break;

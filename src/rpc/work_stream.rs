@@ -2,9 +2,11 @@
 //!
 //! Reading and writing take turns in one task: what a worker does not read holds back what the server reads of it.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use prost::Message;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_stream::Stream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -12,8 +14,9 @@ use tonic::{Status, Streaming};
 
 use super::Api;
 use super::events::connection_closing;
+use super::fitting::element_bytes;
 use super::malformed::named;
-use crate::core::{Assignment, Welcome, worker_id};
+use crate::core::{Welcome, worker_id};
 use crate::engine::{Cut, Order, Orders, Refusal, WorkerSession};
 use crate::error::{Error, ErrorKind};
 use crate::proto::status::{to_rpc_status, to_status};
@@ -21,11 +24,11 @@ use crate::proto::{parse, render, v1};
 
 /// Messages of the worker that are read before something is sent.
 const FRAMES_MAX: usize = 64;
-/// Bytes after which a message takes nothing more. With the largest payload on top it stays below the 4 MiB that
-/// clients read by default.
-const MESSAGE_BYTES_MAX: usize = 1 << 20;
-/// What an assignment is taken to cost beside its payload.
-const ASSIGNMENT_BYTES: usize = 160;
+/// Bytes after which a message takes nothing more, so that one worker's backlog does not become one large buffer. A
+/// welcome, or an element that is larger, goes alone.
+const MESSAGE_BYTES: usize = 1 << 20;
+/// What an acknowledgement takes beside its refusals, in bytes, at most.
+const ACK_BYTES_MAX: usize = 16;
 
 /// What the server sends to one worker.
 pub(crate) struct WorkStream {
@@ -34,10 +37,12 @@ pub(crate) struct WorkStream {
     /// Gone once the worker closed its side.
     session: Option<WorkerSession>,
     welcome: Option<v1::Welcome>,
-    /// Orders that did not fit the last message.
-    orders: std::collections::VecDeque<Order>,
     /// The newest report that was read.
     reports_read: u64,
+    /// The newest report that was acknowledged.
+    reports_acked: u64,
+    /// Refusals of reports that were read, which no message told yet; in the order of the reports.
+    refusals: VecDeque<Refusal>,
     ping: Pin<Box<Sleep>>,
     closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// How the stream ends once what was told before is sent.
@@ -58,8 +63,9 @@ impl WorkStream {
             requests,
             session: Some(session),
             welcome: Some(api.welcome(welcome)),
-            orders: Default::default(),
             reports_read: welcome.reports_taken,
+            reports_acked: welcome.reports_taken,
+            refusals: VecDeque::new(),
             ping,
             closing: closing.map(|closing| Box::pin(closing.cancelled_owned())),
             failed: None,
@@ -68,12 +74,10 @@ impl WorkStream {
         }
     }
 
-    /// Does what the worker says in the messages that have arrived.
-    fn read(&mut self, context: &mut Context<'_>, answer: &mut v1::WorkResponse) {
-        let before = self.reports_read;
-        let mut refusals = Vec::new();
+    /// Does what the worker says in the messages that have arrived; nothing more while refusals wait to be sent.
+    fn read(&mut self, context: &mut Context<'_>) {
         for count in 0.. {
-            let Some(session) = &self.session else { break };
+            let Some(session) = self.session.as_ref().filter(|_| self.refusals.is_empty()) else { break };
             if count == FRAMES_MAX {
                 context.waker().wake_by_ref();
                 break;
@@ -94,7 +98,7 @@ impl WorkStream {
                 Ok(frame) => {
                     let newest = frame.reports.iter().map(|report| report.sequence).max();
                     self.reports_read = self.reports_read.max(newest.unwrap_or_default());
-                    refusals.extend(session.apply(frame));
+                    self.refusals = session.apply(frame).into();
                 }
                 Err(status) => {
                     self.session = None;
@@ -102,40 +106,53 @@ impl WorkStream {
                 }
             }
         }
-        if self.reports_read > before || !refusals.is_empty() {
-            let refusals = refusals.iter().map(|refusal| self.api.refusal(refusal)).collect();
-            answer.ack = Some(v1::ReportAck { report_sequence: self.reports_read, refusals });
-        }
     }
 
-    /// Adds what the worker is told to do, as much as fits.
-    fn tell(&mut self, context: &Context<'_>, answer: &mut v1::WorkResponse) {
-        if self.orders.is_empty()
-            && let Some(session) = &self.session
-            && let Poll::Ready(Orders { orders, drain, cut, .. }) = session.poll_orders(context)
-        {
-            self.orders = orders;
-            answer.drain = drain.map(render::drain);
-            if let Some(cut) = cut {
-                self.session = None;
-                self.orders.clear();
-                self.failed = Some(self.api.status()(cut_off(cut)));
-            }
+    /// Adds the acknowledgement of what was read, with the refusals that fit beside this many bytes. Answers the bytes of
+    /// both.
+    fn acknowledge(&mut self, mut bytes: usize, answer: &mut v1::WorkResponse) -> usize {
+        if self.reports_acked == self.reports_read && self.refusals.is_empty() {
+            return bytes;
         }
-        let mut bytes = 0;
+        let mut refusals = Vec::new();
+        while let Some(refusal) = self.refusals.front() {
+            let wire = self.api.refusal(refusal);
+            let with_refusal = bytes + element_bytes(&wire);
+            if bytes > 0 && with_refusal > MESSAGE_BYTES {
+                break;
+            }
+            bytes = with_refusal;
+            refusals.push(wire);
+            self.refusals.pop_front();
+        }
+        let newest = self.refusals.front().map_or(self.reports_read, |next| next.sequence.saturating_sub(1));
+        self.reports_acked = newest.max(self.reports_acked);
+        answer.ack = Some(v1::ReportAck { report_sequence: self.reports_acked, refusals });
+        bytes + ACK_BYTES_MAX
+    }
+
+    /// Adds what the worker is told to do, as much as fits beside this many bytes.
+    fn tell(&mut self, context: &Context<'_>, bytes: usize, answer: &mut v1::WorkResponse) {
+        // What does not fit is looked at when this message was taken.
+        let Some(bytes_left) = MESSAGE_BYTES.checked_sub(bytes).filter(|left| *left > 0) else { return };
+        let Some(session) = &self.session else { return };
+        // Beside anything else no order may be larger than what is left.
+        let Poll::Ready(Orders { orders, drain, cut, .. }) =
+            session.poll_orders(context, bytes_left, bytes == 0)
+        else {
+            return;
+        };
+        if let Some(cut) = cut {
+            self.session = None;
+            self.failed = Some(self.api.status()(cut_off(cut)));
+            return;
+        }
+        answer.drain = drain.map(render::drain);
         // A cancel is handled after the assignments of its message, as it was given after them.
-        while bytes < MESSAGE_BYTES_MAX
-            && let Some(order) = self.orders.pop_front()
-        {
+        for order in orders {
             match order {
-                Order::Run(assignment) => {
-                    bytes += bytes_of(&assignment);
-                    answer.assignments.push(render::assignment(&assignment));
-                }
-                Order::Stop(lease, stop) => {
-                    bytes += ASSIGNMENT_BYTES;
-                    answer.cancels.push(render::attempt_cancel(lease, stop));
-                }
+                Order::Run(assignment) => answer.assignments.push(render::assignment(&assignment)),
+                Order::Stop(lease, stop) => answer.cancels.push(render::attempt_cancel(lease, stop)),
             }
         }
     }
@@ -164,8 +181,10 @@ impl Stream for WorkStream {
             return Poll::Ready(None);
         }
         let mut answer = v1::WorkResponse { welcome: this.welcome.take(), ..v1::WorkResponse::default() };
-        this.read(context, &mut answer);
-        this.tell(context, &mut answer);
+        let bytes = answer.encoded_len();
+        this.read(context);
+        let bytes = this.acknowledge(bytes, &mut answer);
+        this.tell(context, bytes, &mut answer);
         if this.session.is_some() && this.is_ping_due(context) {
             answer.ping = Some(v1::Ping {});
         }
@@ -215,10 +234,6 @@ impl Api {
             error: Some(to_rpc_status(&refusal.error, &self.boot_id)),
         }
     }
-}
-
-fn bytes_of(assignment: &Assignment) -> usize {
-    ASSIGNMENT_BYTES + assignment.payload.wire_bytes_max()
 }
 
 fn cut_off(cut: Cut) -> Error {

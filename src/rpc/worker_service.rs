@@ -13,10 +13,13 @@ use crate::engine::{LeaseCall, WorkerSession};
 use crate::error::Error;
 use crate::proto::status::to_rpc_status;
 use crate::proto::v1::worker_service_server::WorkerService;
-use crate::proto::{parse, render, v1};
+use crate::proto::{RESPONSE_BYTES_MAX, parse, render, v1};
 
 /// How long a stream may take to introduce its worker.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Most bytes of the assignments of one LeaseResponse, which also tells how long a lease lasts.
+const LEASED_BYTES_MAX: usize = RESPONSE_BYTES_MAX - 64;
 
 #[tonic::async_trait]
 impl WorkerService for Api {
@@ -45,7 +48,7 @@ impl WorkerService for Api {
     async fn lease(&self, request: Request<v1::LeaseRequest>) -> Result<Response<v1::LeaseResponse>, Status> {
         let address = address(request.extensions().get());
         let parse::Lease { spec, wait } = parse::lease(request.get_ref()).map_err(self.status())?;
-        let peer = Peer { address, ..Peer::default() };
+        let peer = Peer { address, response_bytes_max: LEASED_BYTES_MAX, ..Peer::default() };
         let call = LeaseCall::open(&self.engine, &spec, peer).map_err(self.status())?;
         let until = answer_by(wait, request.extensions().get());
         // Whatever came by then is taken; nothing is an answer too.

@@ -1,5 +1,6 @@
 //! Behaviour of the library and the binary, seen from outside; one binary for all.
 
+mod answers;
 mod binary;
 mod cancel;
 mod chaos;

@@ -193,12 +193,15 @@ type GetServerInfoResponse struct {
 	BootId string `protobuf:"bytes,7,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
 	// True while it shuts down.
 	Draining bool `protobuf:"varint,8,opt,name=draining,proto3" json:"draining,omitempty"`
-	// Kinds that workers serve now, in order.
+	// Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
+	// how many there are.
 	Kinds []string `protobuf:"bytes,9,rep,name=kinds,proto3" json:"kinds,omitempty"`
 	// Jobs held, in any state.
 	Jobs uint32 `protobuf:"varint,10,opt,name=jobs,proto3" json:"jobs,omitempty"`
 	// Streams that follow a job now (WatchResult, Run).
-	Watchers      uint32 `protobuf:"varint,11,opt,name=watchers,proto3" json:"watchers,omitempty"`
+	Watchers uint32 `protobuf:"varint,11,opt,name=watchers,proto3" json:"watchers,omitempty"`
+	// How many kinds workers serve now, those not listed in `kinds` included.
+	KindsTotal    uint32 `protobuf:"varint,12,opt,name=kinds_total,json=kindsTotal,proto3" json:"kinds_total,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -306,6 +309,13 @@ func (x *GetServerInfoResponse) GetJobs() uint32 {
 func (x *GetServerInfoResponse) GetWatchers() uint32 {
 	if x != nil {
 		return x.Watchers
+	}
+	return 0
+}
+
+func (x *GetServerInfoResponse) GetKindsTotal() uint32 {
+	if x != nil {
+		return x.KindsTotal
 	}
 	return 0
 }
@@ -492,7 +502,7 @@ func (x *ListQueuesRequest) GetPageToken() string {
 	return ""
 }
 
-// ListQueuesResponse is a page of queues.
+// ListQueuesResponse is a page of queues, of at most 4 MiB less 64 KiB: it may have fewer than `page_size`.
 type ListQueuesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// In the order of their names.
@@ -1025,9 +1035,9 @@ type Worker struct {
 	Link WorkerLink `protobuf:"varint,3,opt,name=link,proto3,enum=jobstream.v1.WorkerLink" json:"link,omitempty"`
 	// What it may be given.
 	State WorkerState `protobuf:"varint,4,opt,name=state,proto3,enum=jobstream.v1.WorkerState" json:"state,omitempty"`
-	// Kinds it runs, in order.
+	// Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
 	Kinds []string `protobuf:"bytes,5,rep,name=kinds,proto3" json:"kinds,omitempty"`
-	// Queues it serves, in order; empty means all.
+	// Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
 	Queues []string `protobuf:"bytes,6,rep,name=queues,proto3" json:"queues,omitempty"`
 	// How many attempts it runs at a time.
 	Slots uint32 `protobuf:"varint,7,opt,name=slots,proto3" json:"slots,omitempty"`
@@ -1040,7 +1050,11 @@ type Worker struct {
 	// Library and version it is built with, if it told.
 	Sdk string `protobuf:"bytes,11,opt,name=sdk,proto3" json:"sdk,omitempty"`
 	// Address it connected from; empty for the server's own.
-	Address       string `protobuf:"bytes,12,opt,name=address,proto3" json:"address,omitempty"`
+	Address string `protobuf:"bytes,12,opt,name=address,proto3" json:"address,omitempty"`
+	// How many kinds it runs, those not listed in `kinds` included.
+	KindsTotal uint32 `protobuf:"varint,13,opt,name=kinds_total,json=kindsTotal,proto3" json:"kinds_total,omitempty"`
+	// How many queues it serves, those not listed in `queues` included. 0 means all.
+	QueuesTotal   uint32 `protobuf:"varint,14,opt,name=queues_total,json=queuesTotal,proto3" json:"queues_total,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1159,6 +1173,20 @@ func (x *Worker) GetAddress() string {
 	return ""
 }
 
+func (x *Worker) GetKindsTotal() uint32 {
+	if x != nil {
+		return x.KindsTotal
+	}
+	return 0
+}
+
+func (x *Worker) GetQueuesTotal() uint32 {
+	if x != nil {
+		return x.QueuesTotal
+	}
+	return 0
+}
+
 // ListWorkersRequest asks for workers.
 type ListWorkersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1214,7 +1242,7 @@ func (x *ListWorkersRequest) GetPageToken() string {
 	return ""
 }
 
-// ListWorkersResponse is a page of workers.
+// ListWorkersResponse is a page of workers, of at most 4 MiB less 64 KiB: it may have fewer than `page_size`.
 type ListWorkersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Oldest first.
@@ -1327,7 +1355,8 @@ func (x *DrainWorkerRequest) GetWithin() *durationpb.Duration {
 // DrainWorkerResponse holds the workers.
 type DrainWorkerResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The workers, draining.
+	// The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+	// the name beyond these drain as well; ListWorkers tells all.
 	Workers       []*Worker `protobuf:"bytes,1,rep,name=workers,proto3" json:"workers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1375,7 +1404,7 @@ var File_jobstream_v1_admin_service_proto protoreflect.FileDescriptor
 const file_jobstream_v1_admin_service_proto_rawDesc = "" +
 	"\n" +
 	" jobstream/v1/admin_service.proto\x12\fjobstream.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ejobstream/v1/job_service.proto\"\x16\n" +
-	"\x14GetServerInfoRequest\"\x96\x03\n" +
+	"\x14GetServerInfoRequest\"\xb7\x03\n" +
 	"\x15GetServerInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x12\n" +
 	"\x04mode\x18\x02 \x01(\tR\x04mode\x128\n" +
@@ -1391,7 +1420,9 @@ const file_jobstream_v1_admin_service_proto_rawDesc = "" +
 	"\x05kinds\x18\t \x03(\tR\x05kinds\x12\x12\n" +
 	"\x04jobs\x18\n" +
 	" \x01(\rR\x04jobs\x12\x1a\n" +
-	"\bwatchers\x18\v \x01(\rR\bwatchers\"\xc5\x03\n" +
+	"\bwatchers\x18\v \x01(\rR\bwatchers\x12\x1f\n" +
+	"\vkinds_total\x18\f \x01(\rR\n" +
+	"kindsTotal\"\xc5\x03\n" +
 	"\x06Limits\x12*\n" +
 	"\x11payload_bytes_max\x18\x01 \x01(\rR\x0fpayloadBytesMax\x12*\n" +
 	"\x11message_bytes_max\x18\x02 \x01(\rR\x0fmessageBytesMax\x12\x19\n" +
@@ -1437,7 +1468,7 @@ const file_jobstream_v1_admin_service_proto_rawDesc = "" +
 	"\x11PurgeQueueRequest\x12\x14\n" +
 	"\x05queue\x18\x01 \x01(\tR\x05queue\",\n" +
 	"\x12PurgeQueueResponse\x12\x16\n" +
-	"\x06purged\x18\x01 \x01(\rR\x06purged\"\xa7\x03\n" +
+	"\x06purged\x18\x01 \x01(\rR\x06purged\"\xeb\x03\n" +
 	"\x06Worker\x12\x1b\n" +
 	"\tworker_id\x18\x01 \x01(\tR\bworkerId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12,\n" +
@@ -1453,7 +1484,10 @@ const file_jobstream_v1_admin_service_proto_rawDesc = "" +
 	"\x0elast_heard_age\x18\n" +
 	" \x01(\v2\x19.google.protobuf.DurationR\flastHeardAge\x12\x10\n" +
 	"\x03sdk\x18\v \x01(\tR\x03sdk\x12\x18\n" +
-	"\aaddress\x18\f \x01(\tR\aaddress\"P\n" +
+	"\aaddress\x18\f \x01(\tR\aaddress\x12\x1f\n" +
+	"\vkinds_total\x18\r \x01(\rR\n" +
+	"kindsTotal\x12!\n" +
+	"\fqueues_total\x18\x0e \x01(\rR\vqueuesTotal\"P\n" +
 	"\x12ListWorkersRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\rR\bpageSize\x12\x1d\n" +
 	"\n" +

@@ -1444,7 +1444,8 @@ func (x *GetJobRequest) GetJobId() string {
 	return ""
 }
 
-// GetJobResponse holds the job.
+// GetJobResponse holds the job. Of a job that does not fit 4 MiB less 64 KiB, the details of failed attempts before the
+// last are left out first; then JSON comes as `text` with its content type.
 type GetJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The job.
@@ -1611,7 +1612,7 @@ func (x *ListJobsRequest) GetIncludePayloads() bool {
 // ListJobsResponse is a page of jobs.
 type ListJobsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Newest first. A page may be short, even empty, and still not be the last.
+	// Newest first. A page may be short, even empty, and still not be the last: it has at most 4 MiB less 64 KiB.
 	Jobs []*Job `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
 	// For the next page; empty after the last.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`

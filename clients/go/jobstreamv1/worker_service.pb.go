@@ -640,7 +640,8 @@ func (*AttemptStopped) Descriptor() ([]byte, []int) {
 }
 
 // WorkResponse is what the server sends on a worker's stream. One message can carry any of these parts together; they
-// are to be handled in the order of their numbers.
+// are to be handled in the order of their numbers. A message has at most 4 MiB less 64 KiB; one assignment that is larger
+// comes alone.
 type WorkResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The answer to `hello`, in the first message.
@@ -1064,7 +1065,8 @@ type ReportAck struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Every report up to this report_sequence was taken or refused; it need not be sent again.
 	ReportSequence uint64 `protobuf:"varint,1,opt,name=report_sequence,json=reportSequence,proto3" json:"report_sequence,omitempty"`
-	// Those that were refused.
+	// Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+	// smaller until then.
 	Refusals      []*ReportRefusal `protobuf:"bytes,2,rep,name=refusals,proto3" json:"refusals,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1281,7 +1283,8 @@ type LeaseRequest struct {
 	Kinds []string `protobuf:"bytes,2,rep,name=kinds,proto3" json:"kinds,omitempty"`
 	// Queues the worker serves. Default: all; at most 1,000.
 	Queues []string `protobuf:"bytes,3,rep,name=queues,proto3" json:"queues,omitempty"`
-	// Most jobs in the answer. Default 1; at most 1,000.
+	// Most jobs in the answer. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less
+	// 64 KiB; a single larger job comes alone.
 	MaxJobs uint32 `protobuf:"varint,4,opt,name=max_jobs,json=maxJobs,proto3" json:"max_jobs,omitempty"`
 	// How long to wait for the first job. Default 0: answers at once; at most 60 s, and less than the call's deadline.
 	Wait          *durationpb.Duration `protobuf:"bytes,5,opt,name=wait,proto3" json:"wait,omitempty"`

@@ -50,10 +50,19 @@ fn server(info: &GetServerInfoResponse, address: String) -> Vec<(&'static str, F
         ("uptime", span(info.uptime.as_ref()).into()),
         ("boot id", info.boot_id.as_str().into()),
         ("draining", if info.draining { "yes" } else { "no" }.into()),
-        ("kinds", info.kinds.join(", ").into()),
+        ("kinds", kinds(info).into()),
         ("jobs", text::count(info.jobs.into()).into()),
         ("watchers", text::count(info.watchers.into()).into()),
     ]
+}
+
+/// The kinds that are listed, and how many there are beside them.
+fn kinds(info: &GetServerInfoResponse) -> String {
+    let listed = info.kinds.join(", ");
+    match (info.kinds_total as usize).saturating_sub(info.kinds.len()) {
+        0 => listed,
+        more => format!("{listed} and {more} more"),
+    }
 }
 
 fn limits(limits: &Limits) -> Vec<(&'static str, Field)> {

@@ -10,9 +10,8 @@ use prost_types::value::Kind;
 /// this bound a value can be read back within every response.
 pub(crate) const DEPTH_MAX: usize = 30;
 
-/// Largest value on the wire, in bytes: a job with such a payload and such a result still fits the message of 4 MiB that
-/// clients read unless told otherwise.
-pub(crate) const WIRE_BYTES_MAX: usize = 2 * 1024 * 1024 - 32 * 1024;
+/// Largest value on the wire, in bytes.
+pub(crate) const WIRE_BYTES_MAX: usize = crate::job::JSON_WIRE_BYTES_MAX;
 /// Texts of this size stay below that: `0,` takes 11 bytes on the wire and nothing grows more.
 pub(crate) const SMALL_TEXT_BYTES: usize = 256 * 1024;
 

@@ -59,7 +59,12 @@ pub(crate) fn hello(wire: v1::Hello, address: String) -> Result<Hello> {
     let slots = found.check("hello.slots", slots(wire.slots));
     found.finish(|| {
         let spec = SessionSpec { slots: slots?, ..spec? };
-        Some(Hello { instance: instance?, spec, peer: Peer { sdk: wire.sdk, address }, held: held? })
+        Some(Hello {
+            instance: instance?,
+            spec,
+            peer: Peer { sdk: wire.sdk, address, ..Peer::default() },
+            held: held?,
+        })
     })
 }
 

@@ -3,13 +3,16 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use prost::Message;
+
+use super::payload::payload_without_json;
 use super::{
     duration, failure, failure_without_details, outcome, payload, progress, state, timestamp, wait_reason,
 };
 use crate::job::{AttemptView, Failure, JobOptions, JobView, NewJob, Outcome, RetryPolicy, Start};
-use crate::proto::v1;
 use crate::proto::v1::job_spec;
 use crate::proto::v1::outcome::End;
+use crate::proto::{RESPONSE_BYTES_MAX, v1};
 
 /// What the server does where a spec leaves the choice to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +28,28 @@ impl Default for Defaults {
         let hour = Duration::from_secs(3600);
         Self { attempt_timeout: hour, retention: hour }
     }
+}
+
+/// [`job`], reduced to what a client reads by default if it is larger: first the details of failed attempts are left out,
+/// but for those of the outcome; then JSON is sent as text, which takes fewer bytes than a value.
+pub(crate) fn fitting_job(view: &JobView, include_payloads: bool, defaults: &Defaults) -> v1::Job {
+    let mut wire = job(view, include_payloads, defaults);
+    if wire.encoded_len() <= RESPONSE_BYTES_MAX {
+        return wire;
+    }
+    let failures = wire.attempts.iter_mut().filter_map(|attempt| attempt.failure.as_mut());
+    failures.for_each(|failure| failure.details = None);
+    if wire.encoded_len() <= RESPONSE_BYTES_MAX {
+        return wire;
+    }
+    if let Some(sent) = wire.spec.as_mut().and_then(|spec| spec.payload.as_mut()) {
+        *sent = payload_without_json(&view.spec.payload);
+    }
+    let is_larger = include_payloads && wire.encoded_len() > RESPONSE_BYTES_MAX;
+    if let (true, Some(sent), Some(Outcome::Result(result))) = (is_larger, &mut wire.outcome, &view.outcome) {
+        sent.end = Some(End::Result(payload_without_json(result)));
+    }
+    wire
 }
 
 /// A job at one moment. Without payloads, it leaves out its input, the content of its result and the details

@@ -15,6 +15,11 @@ pub(crate) fn payload(payload: &Payload) -> v1::Payload {
         let content_type = payload.explicit_content_type().unwrap_or_default().to_owned();
         return v1::Payload { content_type, body: Some(body) };
     }
+    payload_without_json(payload)
+}
+
+/// The payload as text, or as data if it is not text, with its content type.
+pub(super) fn payload_without_json(payload: &Payload) -> v1::Payload {
     let body = text(payload).unwrap_or_else(|| Body::Data(payload.bytes.clone()));
     v1::Payload { content_type: payload.content_type().to_owned(), body: Some(body) }
 }

@@ -14,6 +14,11 @@ use crate::proto::v1;
 
 /// Bytes after which a message takes no further report. A larger report goes alone.
 const REQUEST_BYTES: usize = 1 << 20;
+/// Leases that are accepted in one message, at most, and above which a heartbeat goes alone: 1 MiB of lease ids. With the
+/// reports beside them a message stays below the 4 MiB that servers read.
+const LEASES_MAX: usize = 30_000;
+/// Leases that a heartbeat names, at most: servers refuse more. Those left out are renewed by the report that ends them.
+const HEARTBEAT_LEASES_MAX: usize = 100_000;
 
 /// The requests of one connection.
 pub(super) struct Requests {
@@ -58,14 +63,21 @@ fn request(ledger: &Ledger, state: &mut State) -> Option<v1::WorkRequest> {
     let slots = state.slots_due();
     state.slots_told = slots.or(state.slots_told);
     let heartbeat = std::mem::take(&mut state.heartbeat_due).then(|| heartbeat(state));
+    if heartbeat.as_ref().is_some_and(|heartbeat| heartbeat.lease_ids.len() > LEASES_MAX) {
+        return Some(v1::WorkRequest { slots, heartbeat, ..v1::WorkRequest::default() });
+    }
     // What has ended since is accepted by its report.
-    let accepts = std::mem::take(&mut state.accepts).into_iter();
+    let later = state.accepts.split_off(state.accepts.len().min(LEASES_MAX));
+    let accepts = std::mem::replace(&mut state.accepts, later).into_iter();
     let accepts = accepts.filter(|lease| state.attempts.get(lease).is_some_and(|attempt| !attempt.is_void));
     let accepted_lease_ids: Vec<_> = accepts.map(|lease| lease.to_string()).collect();
     number_progress(ledger, state);
     let reports = reports(state);
-    let is_empty =
-        slots.is_none() && heartbeat.is_none() && accepted_lease_ids.is_empty() && reports.is_empty();
+    let is_empty = slots.is_none()
+        && heartbeat.is_none()
+        && accepted_lease_ids.is_empty()
+        && state.accepts.is_empty()
+        && reports.is_empty();
     (!is_empty).then_some(v1::WorkRequest { hello: None, slots, heartbeat, accepted_lease_ids, reports })
 }
 
@@ -74,7 +86,7 @@ fn heartbeat(state: &mut State) -> v1::WorkerHeartbeat {
     state.renewed = Instant::now();
     let is_end = |news: &Option<News>| matches!(news, Some(News::End(_)));
     let unsent = state.reports.iter().skip(state.sent).filter(|entry| is_end(&entry.news));
-    let leases = state.running().chain(unsent.map(|entry| entry.lease));
+    let leases = state.running().chain(unsent.map(|entry| entry.lease)).take(HEARTBEAT_LEASES_MAX);
     v1::WorkerHeartbeat { lease_ids: leases.map(|lease: LeaseId| lease.to_string()).collect() }
 }
 

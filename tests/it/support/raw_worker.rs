@@ -5,6 +5,7 @@ use std::time::Duration;
 use jobstream::proto::v1;
 use jobstream::proto::v1::attempt_report::News;
 use jobstream::proto::v1::worker_service_client::WorkerServiceClient;
+use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
@@ -24,6 +25,8 @@ pub(crate) struct RawWorker {
     drains: Vec<v1::Drain>,
     acked: u64,
     reports: u64,
+    /// Bytes of the largest answer.
+    pub(crate) largest: usize,
     /// Leases named in the answer to a ping; pings are not answered while `None`.
     pub(crate) alive: Option<Vec<String>>,
 }
@@ -74,6 +77,7 @@ impl RawWorker {
             drains: Vec::new(),
             acked: 0,
             reports: 0,
+            largest: 0,
             alive: Some(Vec::new()),
         };
         worker.keep(answer);
@@ -139,6 +143,11 @@ impl RawWorker {
         Some(self.refusals.remove(at))
     }
 
+    /// The newest report that is acknowledged, and the refusals that came since the last call.
+    pub(crate) fn take_refusals(&mut self) -> (u64, Vec<v1::ReportRefusal>) {
+        (self.acked, std::mem::take(&mut self.refusals))
+    }
+
     /// How the stream ends.
     pub(crate) async fn ended(&mut self) -> Result<(), Status> {
         while self.step().await?.is_some() {}
@@ -168,6 +177,7 @@ impl RawWorker {
     }
 
     fn keep(&mut self, answer: v1::WorkResponse) {
+        self.largest = self.largest.max(answer.encoded_len());
         self.assignments.extend(answer.assignments);
         self.cancels.extend(answer.cancels);
         self.drains.extend(answer.drain);

@@ -107,6 +107,7 @@ class GetServerInfoResponse(google.protobuf.message.Message):
     KINDS_FIELD_NUMBER: builtins.int
     JOBS_FIELD_NUMBER: builtins.int
     WATCHERS_FIELD_NUMBER: builtins.int
+    KINDS_TOTAL_FIELD_NUMBER: builtins.int
     version: builtins.str
     """Version of the server, as in semver."""
     mode: builtins.str
@@ -121,6 +122,8 @@ class GetServerInfoResponse(google.protobuf.message.Message):
     """Jobs held, in any state."""
     watchers: builtins.int
     """Streams that follow a job now (WatchResult, Run)."""
+    kinds_total: builtins.int
+    """How many kinds workers serve now, those not listed in `kinds` included."""
     @property
     def limits(self) -> Global___Limits:
         """Bounds in force."""
@@ -135,7 +138,9 @@ class GetServerInfoResponse(google.protobuf.message.Message):
 
     @property
     def kinds(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Kinds that workers serve now, in order."""
+        """Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
+        how many there are.
+        """
 
     def __init__(
         self,
@@ -151,9 +156,10 @@ class GetServerInfoResponse(google.protobuf.message.Message):
         kinds: collections.abc.Iterable[builtins.str] | None = ...,
         jobs: builtins.int = ...,
         watchers: builtins.int = ...,
+        kinds_total: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["limits", b"limits", "start_time", b"start_time", "uptime", b"uptime"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["boot_id", b"boot_id", "draining", b"draining", "durability", b"durability", "jobs", b"jobs", "kinds", b"kinds", "limits", b"limits", "mode", b"mode", "start_time", b"start_time", "uptime", b"uptime", "version", b"version", "watchers", b"watchers"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["boot_id", b"boot_id", "draining", b"draining", "durability", b"durability", "jobs", b"jobs", "kinds", b"kinds", "kinds_total", b"kinds_total", "limits", b"limits", "mode", b"mode", "start_time", b"start_time", "uptime", b"uptime", "version", b"version", "watchers", b"watchers"]) -> None: ...
 
 Global___GetServerInfoResponse: typing_extensions.TypeAlias = GetServerInfoResponse
 
@@ -240,7 +246,7 @@ Global___ListQueuesRequest: typing_extensions.TypeAlias = ListQueuesRequest
 
 @typing.final
 class ListQueuesResponse(google.protobuf.message.Message):
-    """ListQueuesResponse is a page of queues."""
+    """ListQueuesResponse is a page of queues, of at most 4 MiB less 64 KiB: it may have fewer than `page_size`."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -481,6 +487,8 @@ class Worker(google.protobuf.message.Message):
     LAST_HEARD_AGE_FIELD_NUMBER: builtins.int
     SDK_FIELD_NUMBER: builtins.int
     ADDRESS_FIELD_NUMBER: builtins.int
+    KINDS_TOTAL_FIELD_NUMBER: builtins.int
+    QUEUES_TOTAL_FIELD_NUMBER: builtins.int
     worker_id: builtins.str
     """What DrainWorker calls it. Unique while the server runs."""
     name: builtins.str
@@ -497,13 +505,17 @@ class Worker(google.protobuf.message.Message):
     """Library and version it is built with, if it told."""
     address: builtins.str
     """Address it connected from; empty for the server's own."""
+    kinds_total: builtins.int
+    """How many kinds it runs, those not listed in `kinds` included."""
+    queues_total: builtins.int
+    """How many queues it serves, those not listed in `queues` included. 0 means all."""
     @property
     def kinds(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Kinds it runs, in order."""
+        """Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are."""
 
     @property
     def queues(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Queues it serves, in order; empty means all."""
+        """Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all."""
 
     @property
     def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
@@ -528,9 +540,11 @@ class Worker(google.protobuf.message.Message):
         last_heard_age: google.protobuf.duration_pb2.Duration | None = ...,
         sdk: builtins.str = ...,
         address: builtins.str = ...,
+        kinds_total: builtins.int = ...,
+        queues_total: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["create_time", b"create_time", "last_heard_age", b"last_heard_age"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["address", b"address", "create_time", b"create_time", "kinds", b"kinds", "last_heard_age", b"last_heard_age", "link", b"link", "name", b"name", "queues", b"queues", "sdk", b"sdk", "slots", b"slots", "slots_taken", b"slots_taken", "state", b"state", "worker_id", b"worker_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["address", b"address", "create_time", b"create_time", "kinds", b"kinds", "kinds_total", b"kinds_total", "last_heard_age", b"last_heard_age", "link", b"link", "name", b"name", "queues", b"queues", "queues_total", b"queues_total", "sdk", b"sdk", "slots", b"slots", "slots_taken", b"slots_taken", "state", b"state", "worker_id", b"worker_id"]) -> None: ...
 
 Global___Worker: typing_extensions.TypeAlias = Worker
 
@@ -558,7 +572,7 @@ Global___ListWorkersRequest: typing_extensions.TypeAlias = ListWorkersRequest
 
 @typing.final
 class ListWorkersResponse(google.protobuf.message.Message):
-    """ListWorkersResponse is a page of workers."""
+    """ListWorkersResponse is a page of workers, of at most 4 MiB less 64 KiB: it may have fewer than `page_size`."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -614,7 +628,9 @@ class DrainWorkerResponse(google.protobuf.message.Message):
     WORKERS_FIELD_NUMBER: builtins.int
     @property
     def workers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Worker]:
-        """The workers, draining."""
+        """The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+        the name beyond these drain as well; ListWorkers tells all.
+        """
 
     def __init__(
         self,

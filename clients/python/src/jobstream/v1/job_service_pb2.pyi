@@ -629,7 +629,9 @@ Global___GetJobRequest: typing_extensions.TypeAlias = GetJobRequest
 
 @typing.final
 class GetJobResponse(google.protobuf.message.Message):
-    """GetJobResponse holds the job."""
+    """GetJobResponse holds the job. Of a job that does not fit 4 MiB less 64 KiB, the details of failed attempts before the
+    last are left out first; then JSON comes as `text` with its content type.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -735,7 +737,7 @@ class ListJobsResponse(google.protobuf.message.Message):
     """For the next page; empty after the last."""
     @property
     def jobs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[jobstream.v1.job_pb2.Job]:
-        """Newest first. A page may be short, even empty, and still not be the last."""
+        """Newest first. A page may be short, even empty, and still not be the last: it has at most 4 MiB less 64 KiB."""
 
     def __init__(
         self,

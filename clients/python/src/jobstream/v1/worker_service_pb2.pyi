@@ -298,7 +298,8 @@ Global___AttemptStopped: typing_extensions.TypeAlias = AttemptStopped
 @typing.final
 class WorkResponse(google.protobuf.message.Message):
     """WorkResponse is what the server sends on a worker's stream. One message can carry any of these parts together; they
-    are to be handled in the order of their numbers.
+    are to be handled in the order of their numbers. A message has at most 4 MiB less 64 KiB; one assignment that is larger
+    comes alone.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -555,7 +556,9 @@ class ReportAck(google.protobuf.message.Message):
     """Every report up to this report_sequence was taken or refused; it need not be sent again."""
     @property
     def refusals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ReportRefusal]:
-        """Those that were refused."""
+        """Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+        smaller until then.
+        """
 
     def __init__(
         self,
@@ -651,7 +654,9 @@ class LeaseRequest(google.protobuf.message.Message):
     name: builtins.str
     """Name of the worker, for people. Required; 1 to 128 characters of [A-Za-z0-9._:/-]."""
     max_jobs: builtins.int
-    """Most jobs in the answer. Default 1; at most 1,000."""
+    """Most jobs in the answer. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less
+    64 KiB; a single larger job comes alone.
+    """
     @property
     def kinds(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Kinds the worker runs. Required; at most 1,000."""

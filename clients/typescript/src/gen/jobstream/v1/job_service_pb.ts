@@ -660,7 +660,8 @@ export const GetJobRequestSchema: GenMessage<GetJobRequest> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job_service, 17);
 
 /**
- * GetJobResponse holds the job.
+ * GetJobResponse holds the job. Of a job that does not fit 4 MiB less 64 KiB, the details of failed attempts before the
+ * last are left out first; then JSON comes as `text` with its content type.
  *
  * @generated from message jobstream.v1.GetJobResponse
  */
@@ -764,7 +765,7 @@ export const ListJobsRequestSchema: GenMessage<ListJobsRequest> = /*@__PURE__*/
  */
 export type ListJobsResponse = Message<"jobstream.v1.ListJobsResponse"> & {
   /**
-   * Newest first. A page may be short, even empty, and still not be the last.
+   * Newest first. A page may be short, even empty, and still not be the last: it has at most 4 MiB less 64 KiB.
    *
    * @generated from field: repeated jobstream.v1.Job jobs = 1;
    */

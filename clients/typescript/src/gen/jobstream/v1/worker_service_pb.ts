@@ -343,7 +343,8 @@ export const AttemptStoppedSchema: GenMessage<AttemptStopped> = /*@__PURE__*/
 
 /**
  * WorkResponse is what the server sends on a worker's stream. One message can carry any of these parts together; they
- * are to be handled in the order of their numbers.
+ * are to be handled in the order of their numbers. A message has at most 4 MiB less 64 KiB; one assignment that is larger
+ * comes alone.
  *
  * @generated from message jobstream.v1.WorkResponse
  */
@@ -623,7 +624,8 @@ export type ReportAck = Message<"jobstream.v1.ReportAck"> & {
   reportSequence: bigint;
 
   /**
-   * Those that were refused.
+   * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+   * smaller until then.
    *
    * @generated from field: repeated jobstream.v1.ReportRefusal refusals = 2;
    */
@@ -745,7 +747,8 @@ export type LeaseRequest = Message<"jobstream.v1.LeaseRequest"> & {
   queues: string[];
 
   /**
-   * Most jobs in the answer. Default 1; at most 1,000.
+   * Most jobs in the answer. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less
+   * 64 KiB; a single larger job comes alone.
    *
    * @generated from field: uint32 max_jobs = 4;
    */

@@ -129,7 +129,7 @@ public final class AdminServiceOuterClass extends com.google.protobuf.GeneratedF
       "tream.v1\032\036google/protobuf/duration.proto" +
       "\032\037google/protobuf/timestamp.proto\032\036jobst" +
       "ream/v1/job_service.proto\"\026\n\024GetServerIn" +
-      "foRequest\"\267\002\n\025GetServerInfoResponse\022\017\n\007v" +
+      "foRequest\"\314\002\n\025GetServerInfoResponse\022\017\n\007v" +
       "ersion\030\001 \001(\t\022\014\n\004mode\030\002 \001(\t\022,\n\ndurability" +
       "\030\003 \001(\0162\030.jobstream.v1.Durability\022$\n\006limi" +
       "ts\030\004 \001(\0132\024.jobstream.v1.Limits\022.\n\nstart_" +
@@ -137,72 +137,74 @@ public final class AdminServiceOuterClass extends com.google.protobuf.GeneratedF
       "\n\006uptime\030\006 \001(\0132\031.google.protobuf.Duratio" +
       "n\022\017\n\007boot_id\030\007 \001(\t\022\020\n\010draining\030\010 \001(\010\022\r\n\005" +
       "kinds\030\t \003(\t\022\014\n\004jobs\030\n \001(\r\022\020\n\010watchers\030\013 " +
-      "\001(\r\"\262\002\n\006Limits\022\031\n\021payload_bytes_max\030\001 \001(" +
-      "\r\022\031\n\021message_bytes_max\030\002 \001(\r\022\020\n\010jobs_max" +
-      "\030\003 \001(\r\022\025\n\rjob_bytes_max\030\004 \001(\003\022,\n\tretenti" +
-      "on\030\005 \001(\0132\031.google.protobuf.Duration\022\033\n\023r" +
-      "etention_bytes_max\030\006 \001(\003\022\034\n\024event_ring_b" +
-      "ytes_max\030\007 \001(\r\022\026\n\016batch_jobs_max\030\010 \001(\r\0222" +
-      "\n\017result_wait_max\030\t \001(\0132\031.google.protobu" +
-      "f.Duration\022\024\n\014watchers_max\030\n \001(\r\":\n\021List" +
-      "QueuesRequest\022\021\n\tpage_size\030\001 \001(\r\022\022\n\npage" +
-      "_token\030\002 \001(\t\"R\n\022ListQueuesResponse\022#\n\006qu" +
-      "eues\030\001 \003(\0132\023.jobstream.v1.Queue\022\027\n\017next_" +
-      "page_token\030\002 \001(\t\"\331\001\n\005Queue\022\r\n\005queue\030\001 \001(" +
-      "\t\022\016\n\006paused\030\002 \001(\010\022)\n\006counts\030\003 \001(\0132\031.jobs" +
-      "tream.v1.StateCounts\0224\n\021oldest_queued_ag" +
-      "e\030\004 \001(\0132\031.google.protobuf.Duration\022\033\n\023ac" +
-      "cepted_per_second\030\005 \001(\001\022\033\n\023finished_per_" +
-      "second\030\006 \001(\001\022\026\n\016unserved_kinds\030\007 \003(\t\"w\n\013" +
-      "StateCounts\022\021\n\tscheduled\030\001 \001(\r\022\016\n\006queued" +
-      "\030\002 \001(\r\022\017\n\007running\030\003 \001(\r\022\021\n\tsucceeded\030\004 \001" +
-      "(\r\022\016\n\006failed\030\005 \001(\r\022\021\n\tcancelled\030\006 \001(\r\"\"\n" +
-      "\021PauseQueueRequest\022\r\n\005queue\030\001 \001(\t\"8\n\022Pau" +
-      "seQueueResponse\022\"\n\005queue\030\001 \001(\0132\023.jobstre" +
-      "am.v1.Queue\"#\n\022ResumeQueueRequest\022\r\n\005que" +
-      "ue\030\001 \001(\t\"9\n\023ResumeQueueResponse\022\"\n\005queue" +
-      "\030\001 \001(\0132\023.jobstream.v1.Queue\"\"\n\021PurgeQueu" +
-      "eRequest\022\r\n\005queue\030\001 \001(\t\"$\n\022PurgeQueueRes" +
-      "ponse\022\016\n\006purged\030\001 \001(\r\"\300\002\n\006Worker\022\021\n\twork" +
-      "er_id\030\001 \001(\t\022\014\n\004name\030\002 \001(\t\022&\n\004link\030\003 \001(\0162" +
-      "\030.jobstream.v1.WorkerLink\022(\n\005state\030\004 \001(\016" +
-      "2\031.jobstream.v1.WorkerState\022\r\n\005kinds\030\005 \003" +
-      "(\t\022\016\n\006queues\030\006 \003(\t\022\r\n\005slots\030\007 \001(\r\022\023\n\013slo" +
-      "ts_taken\030\010 \001(\r\022/\n\013create_time\030\t \001(\0132\032.go" +
-      "ogle.protobuf.Timestamp\0221\n\016last_heard_ag" +
-      "e\030\n \001(\0132\031.google.protobuf.Duration\022\013\n\003sd" +
-      "k\030\013 \001(\t\022\017\n\007address\030\014 \001(\t\";\n\022ListWorkersR" +
-      "equest\022\021\n\tpage_size\030\001 \001(\r\022\022\n\npage_token\030" +
-      "\002 \001(\t\"U\n\023ListWorkersResponse\022%\n\007workers\030" +
-      "\001 \003(\0132\024.jobstream.v1.Worker\022\027\n\017next_page" +
-      "_token\030\002 \001(\t\"O\n\022DrainWorkerRequest\022\016\n\006wo" +
-      "rker\030\001 \001(\t\022)\n\006within\030\002 \001(\0132\031.google.prot" +
-      "obuf.Duration\"<\n\023DrainWorkerResponse\022%\n\007" +
-      "workers\030\001 \003(\0132\024.jobstream.v1.Worker*n\n\nW" +
-      "orkerLink\022\033\n\027WORKER_LINK_UNSPECIFIED\020\000\022\024" +
-      "\n\020WORKER_LINK_POOL\020\001\022\026\n\022WORKER_LINK_STRE" +
-      "AM\020\002\022\025\n\021WORKER_LINK_UNARY\020\003*\201\001\n\013WorkerSt" +
-      "ate\022\034\n\030WORKER_STATE_UNSPECIFIED\020\000\022\032\n\026WOR" +
-      "KER_STATE_CONNECTED\020\001\022\031\n\025WORKER_STATE_DR" +
-      "AINING\020\002\022\035\n\031WORKER_STATE_DISCONNECTED\020\0032" +
-      "\346\004\n\014AdminService\022]\n\rGetServerInfo\022\".jobs" +
-      "tream.v1.GetServerInfoRequest\032#.jobstrea" +
-      "m.v1.GetServerInfoResponse\"\003\220\002\001\022T\n\nListQ" +
-      "ueues\022\037.jobstream.v1.ListQueuesRequest\032 " +
-      ".jobstream.v1.ListQueuesResponse\"\003\220\002\001\022O\n" +
-      "\nPauseQueue\022\037.jobstream.v1.PauseQueueReq" +
-      "uest\032 .jobstream.v1.PauseQueueResponse\022R" +
-      "\n\013ResumeQueue\022 .jobstream.v1.ResumeQueue" +
-      "Request\032!.jobstream.v1.ResumeQueueRespon" +
-      "se\022O\n\nPurgeQueue\022\037.jobstream.v1.PurgeQue" +
-      "ueRequest\032 .jobstream.v1.PurgeQueueRespo" +
-      "nse\022W\n\013ListWorkers\022 .jobstream.v1.ListWo" +
-      "rkersRequest\032!.jobstream.v1.ListWorkersR" +
-      "esponse\"\003\220\002\001\022R\n\013DrainWorker\022 .jobstream." +
-      "v1.DrainWorkerRequest\032!.jobstream.v1.Dra" +
-      "inWorkerResponseBQ\n\026io.github.jobstream." +
-      "v1P\001Z5github.com/jobstream/jobstream/cli" +
-      "ents/go/jobstreamv1b\006proto3"
+      "\001(\r\022\023\n\013kinds_total\030\014 \001(\r\"\262\002\n\006Limits\022\031\n\021p" +
+      "ayload_bytes_max\030\001 \001(\r\022\031\n\021message_bytes_" +
+      "max\030\002 \001(\r\022\020\n\010jobs_max\030\003 \001(\r\022\025\n\rjob_bytes" +
+      "_max\030\004 \001(\003\022,\n\tretention\030\005 \001(\0132\031.google.p" +
+      "rotobuf.Duration\022\033\n\023retention_bytes_max\030" +
+      "\006 \001(\003\022\034\n\024event_ring_bytes_max\030\007 \001(\r\022\026\n\016b" +
+      "atch_jobs_max\030\010 \001(\r\0222\n\017result_wait_max\030\t" +
+      " \001(\0132\031.google.protobuf.Duration\022\024\n\014watch" +
+      "ers_max\030\n \001(\r\":\n\021ListQueuesRequest\022\021\n\tpa" +
+      "ge_size\030\001 \001(\r\022\022\n\npage_token\030\002 \001(\t\"R\n\022Lis" +
+      "tQueuesResponse\022#\n\006queues\030\001 \003(\0132\023.jobstr" +
+      "eam.v1.Queue\022\027\n\017next_page_token\030\002 \001(\t\"\331\001" +
+      "\n\005Queue\022\r\n\005queue\030\001 \001(\t\022\016\n\006paused\030\002 \001(\010\022)" +
+      "\n\006counts\030\003 \001(\0132\031.jobstream.v1.StateCount" +
+      "s\0224\n\021oldest_queued_age\030\004 \001(\0132\031.google.pr" +
+      "otobuf.Duration\022\033\n\023accepted_per_second\030\005" +
+      " \001(\001\022\033\n\023finished_per_second\030\006 \001(\001\022\026\n\016uns" +
+      "erved_kinds\030\007 \003(\t\"w\n\013StateCounts\022\021\n\tsche" +
+      "duled\030\001 \001(\r\022\016\n\006queued\030\002 \001(\r\022\017\n\007running\030\003" +
+      " \001(\r\022\021\n\tsucceeded\030\004 \001(\r\022\016\n\006failed\030\005 \001(\r\022" +
+      "\021\n\tcancelled\030\006 \001(\r\"\"\n\021PauseQueueRequest\022" +
+      "\r\n\005queue\030\001 \001(\t\"8\n\022PauseQueueResponse\022\"\n\005" +
+      "queue\030\001 \001(\0132\023.jobstream.v1.Queue\"#\n\022Resu" +
+      "meQueueRequest\022\r\n\005queue\030\001 \001(\t\"9\n\023ResumeQ" +
+      "ueueResponse\022\"\n\005queue\030\001 \001(\0132\023.jobstream." +
+      "v1.Queue\"\"\n\021PurgeQueueRequest\022\r\n\005queue\030\001" +
+      " \001(\t\"$\n\022PurgeQueueResponse\022\016\n\006purged\030\001 \001" +
+      "(\r\"\353\002\n\006Worker\022\021\n\tworker_id\030\001 \001(\t\022\014\n\004name" +
+      "\030\002 \001(\t\022&\n\004link\030\003 \001(\0162\030.jobstream.v1.Work" +
+      "erLink\022(\n\005state\030\004 \001(\0162\031.jobstream.v1.Wor" +
+      "kerState\022\r\n\005kinds\030\005 \003(\t\022\016\n\006queues\030\006 \003(\t\022" +
+      "\r\n\005slots\030\007 \001(\r\022\023\n\013slots_taken\030\010 \001(\r\022/\n\013c" +
+      "reate_time\030\t \001(\0132\032.google.protobuf.Times" +
+      "tamp\0221\n\016last_heard_age\030\n \001(\0132\031.google.pr" +
+      "otobuf.Duration\022\013\n\003sdk\030\013 \001(\t\022\017\n\007address\030" +
+      "\014 \001(\t\022\023\n\013kinds_total\030\r \001(\r\022\024\n\014queues_tot" +
+      "al\030\016 \001(\r\";\n\022ListWorkersRequest\022\021\n\tpage_s" +
+      "ize\030\001 \001(\r\022\022\n\npage_token\030\002 \001(\t\"U\n\023ListWor" +
+      "kersResponse\022%\n\007workers\030\001 \003(\0132\024.jobstrea" +
+      "m.v1.Worker\022\027\n\017next_page_token\030\002 \001(\t\"O\n\022" +
+      "DrainWorkerRequest\022\016\n\006worker\030\001 \001(\t\022)\n\006wi" +
+      "thin\030\002 \001(\0132\031.google.protobuf.Duration\"<\n" +
+      "\023DrainWorkerResponse\022%\n\007workers\030\001 \003(\0132\024." +
+      "jobstream.v1.Worker*n\n\nWorkerLink\022\033\n\027WOR" +
+      "KER_LINK_UNSPECIFIED\020\000\022\024\n\020WORKER_LINK_PO" +
+      "OL\020\001\022\026\n\022WORKER_LINK_STREAM\020\002\022\025\n\021WORKER_L" +
+      "INK_UNARY\020\003*\201\001\n\013WorkerState\022\034\n\030WORKER_ST" +
+      "ATE_UNSPECIFIED\020\000\022\032\n\026WORKER_STATE_CONNEC" +
+      "TED\020\001\022\031\n\025WORKER_STATE_DRAINING\020\002\022\035\n\031WORK" +
+      "ER_STATE_DISCONNECTED\020\0032\346\004\n\014AdminService" +
+      "\022]\n\rGetServerInfo\022\".jobstream.v1.GetServ" +
+      "erInfoRequest\032#.jobstream.v1.GetServerIn" +
+      "foResponse\"\003\220\002\001\022T\n\nListQueues\022\037.jobstrea" +
+      "m.v1.ListQueuesRequest\032 .jobstream.v1.Li" +
+      "stQueuesResponse\"\003\220\002\001\022O\n\nPauseQueue\022\037.jo" +
+      "bstream.v1.PauseQueueRequest\032 .jobstream" +
+      ".v1.PauseQueueResponse\022R\n\013ResumeQueue\022 ." +
+      "jobstream.v1.ResumeQueueRequest\032!.jobstr" +
+      "eam.v1.ResumeQueueResponse\022O\n\nPurgeQueue" +
+      "\022\037.jobstream.v1.PurgeQueueRequest\032 .jobs" +
+      "tream.v1.PurgeQueueResponse\022W\n\013ListWorke" +
+      "rs\022 .jobstream.v1.ListWorkersRequest\032!.j" +
+      "obstream.v1.ListWorkersResponse\"\003\220\002\001\022R\n\013" +
+      "DrainWorker\022 .jobstream.v1.DrainWorkerRe" +
+      "quest\032!.jobstream.v1.DrainWorkerResponse" +
+      "BQ\n\026io.github.jobstream.v1P\001Z5github.com" +
+      "/jobstream/jobstream/clients/go/jobstrea" +
+      "mv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -222,7 +224,7 @@ public final class AdminServiceOuterClass extends com.google.protobuf.GeneratedF
     internal_static_jobstream_v1_GetServerInfoResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_GetServerInfoResponse_descriptor,
-        new java.lang.String[] { "Version", "Mode", "Durability", "Limits", "StartTime", "Uptime", "BootId", "Draining", "Kinds", "Jobs", "Watchers", });
+        new java.lang.String[] { "Version", "Mode", "Durability", "Limits", "StartTime", "Uptime", "BootId", "Draining", "Kinds", "Jobs", "Watchers", "KindsTotal", });
     internal_static_jobstream_v1_Limits_descriptor =
       getDescriptor().getMessageType(2);
     internal_static_jobstream_v1_Limits_fieldAccessorTable = new
@@ -294,7 +296,7 @@ public final class AdminServiceOuterClass extends com.google.protobuf.GeneratedF
     internal_static_jobstream_v1_Worker_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_Worker_descriptor,
-        new java.lang.String[] { "WorkerId", "Name", "Link", "State", "Kinds", "Queues", "Slots", "SlotsTaken", "CreateTime", "LastHeardAge", "Sdk", "Address", });
+        new java.lang.String[] { "WorkerId", "Name", "Link", "State", "Kinds", "Queues", "Slots", "SlotsTaken", "CreateTime", "LastHeardAge", "Sdk", "Address", "KindsTotal", "QueuesTotal", });
     internal_static_jobstream_v1_ListWorkersRequest_descriptor =
       getDescriptor().getMessageType(14);
     internal_static_jobstream_v1_ListWorkersRequest_fieldAccessorTable = new

@@ -53,7 +53,8 @@ private static final long serialVersionUID = 0L;
   private java.util.List<io.github.jobstream.v1.Worker> workers_;
   /**
    * <pre>
-   * The workers, draining.
+   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+   * the name beyond these drain as well; ListWorkers tells all.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -64,7 +65,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The workers, draining.
+   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+   * the name beyond these drain as well; ListWorkers tells all.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -76,7 +78,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The workers, draining.
+   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+   * the name beyond these drain as well; ListWorkers tells all.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -87,7 +90,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The workers, draining.
+   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+   * the name beyond these drain as well; ListWorkers tells all.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -98,7 +102,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The workers, draining.
+   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+   * the name beyond these drain as well; ListWorkers tells all.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -469,7 +474,8 @@ private static final long serialVersionUID = 0L;
 
     /**
      * <pre>
-     * The workers, draining.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+     * the name beyond these drain as well; ListWorkers tells all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -483,7 +489,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+     * the name beyond these drain as well; ListWorkers tells all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -497,7 +504,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+     * the name beyond these drain as well; ListWorkers tells all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -511,7 +519,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+     * the name beyond these drain as well; ListWorkers tells all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -532,7 +541,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+     * the name beyond these drain as well; ListWorkers tells all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -550,7 +560,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+     * the name beyond these drain as well; ListWorkers tells all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -570,7 +581,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+     * the name beyond these drain as well; ListWorkers tells all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -591,7 +603,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+     * the name beyond these drain as well; ListWorkers tells all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -609,7 +622,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+     * the name beyond these drain as well; ListWorkers tells all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -627,7 +641,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+     * the name beyond these drain as well; ListWorkers tells all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -646,7 +661,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+     * the name beyond these drain as well; ListWorkers tells all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -663,7 +679,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+     * the name beyond these drain as well; ListWorkers tells all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -680,7 +697,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+     * the name beyond these drain as well; ListWorkers tells all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -691,7 +709,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+     * the name beyond these drain as well; ListWorkers tells all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -705,7 +724,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+     * the name beyond these drain as well; ListWorkers tells all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -720,7 +740,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+     * the name beyond these drain as well; ListWorkers tells all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -731,7 +752,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+     * the name beyond these drain as well; ListWorkers tells all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -743,7 +765,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+     * the name beyond these drain as well; ListWorkers tells all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>

@@ -12,7 +12,8 @@ public interface DrainWorkerResponseOrBuilder extends
 
   /**
    * <pre>
-   * The workers, draining.
+   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+   * the name beyond these drain as well; ListWorkers tells all.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -21,7 +22,8 @@ public interface DrainWorkerResponseOrBuilder extends
       getWorkersList();
   /**
    * <pre>
-   * The workers, draining.
+   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+   * the name beyond these drain as well; ListWorkers tells all.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -29,7 +31,8 @@ public interface DrainWorkerResponseOrBuilder extends
   io.github.jobstream.v1.Worker getWorkers(int index);
   /**
    * <pre>
-   * The workers, draining.
+   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+   * the name beyond these drain as well; ListWorkers tells all.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -37,7 +40,8 @@ public interface DrainWorkerResponseOrBuilder extends
   int getWorkersCount();
   /**
    * <pre>
-   * The workers, draining.
+   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+   * the name beyond these drain as well; ListWorkers tells all.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -46,7 +50,8 @@ public interface DrainWorkerResponseOrBuilder extends
       getWorkersOrBuilderList();
   /**
    * <pre>
-   * The workers, draining.
+   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
+   * the name beyond these drain as well; ListWorkers tells all.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Worker workers = 1;</code>

@@ -356,7 +356,8 @@ private static final long serialVersionUID = 0L;
       com.google.protobuf.LazyStringArrayList.emptyList();
   /**
    * <pre>
-   * Kinds that workers serve now, in order.
+   * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
+   * how many there are.
    * </pre>
    *
    * <code>repeated string kinds = 9;</code>
@@ -368,7 +369,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Kinds that workers serve now, in order.
+   * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
+   * how many there are.
    * </pre>
    *
    * <code>repeated string kinds = 9;</code>
@@ -379,7 +381,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Kinds that workers serve now, in order.
+   * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
+   * how many there are.
    * </pre>
    *
    * <code>repeated string kinds = 9;</code>
@@ -391,7 +394,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Kinds that workers serve now, in order.
+   * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
+   * how many there are.
    * </pre>
    *
    * <code>repeated string kinds = 9;</code>
@@ -431,6 +435,21 @@ private static final long serialVersionUID = 0L;
   @java.lang.Override
   public int getWatchers() {
     return watchers_;
+  }
+
+  public static final int KINDS_TOTAL_FIELD_NUMBER = 12;
+  private int kindsTotal_ = 0;
+  /**
+   * <pre>
+   * How many kinds workers serve now, those not listed in `kinds` included.
+   * </pre>
+   *
+   * <code>uint32 kinds_total = 12;</code>
+   * @return The kindsTotal.
+   */
+  @java.lang.Override
+  public int getKindsTotal() {
+    return kindsTotal_;
   }
 
   private byte memoizedIsInitialized = -1;
@@ -479,6 +498,9 @@ private static final long serialVersionUID = 0L;
     }
     if (watchers_ != 0) {
       output.writeUInt32(11, watchers_);
+    }
+    if (kindsTotal_ != 0) {
+      output.writeUInt32(12, kindsTotal_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -534,6 +556,10 @@ private static final long serialVersionUID = 0L;
       size += com.google.protobuf.CodedOutputStream
         .computeUInt32Size(11, watchers_);
     }
+    if (kindsTotal_ != 0) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeUInt32Size(12, kindsTotal_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -579,6 +605,8 @@ private static final long serialVersionUID = 0L;
         != other.getJobs()) return false;
     if (getWatchers()
         != other.getWatchers()) return false;
+    if (getKindsTotal()
+        != other.getKindsTotal()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -621,6 +649,8 @@ private static final long serialVersionUID = 0L;
     hash = (53 * hash) + getJobs();
     hash = (37 * hash) + WATCHERS_FIELD_NUMBER;
     hash = (53 * hash) + getWatchers();
+    hash = (37 * hash) + KINDS_TOTAL_FIELD_NUMBER;
+    hash = (53 * hash) + getKindsTotal();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -788,6 +818,7 @@ private static final long serialVersionUID = 0L;
           com.google.protobuf.LazyStringArrayList.emptyList();
       jobs_ = 0;
       watchers_ = 0;
+      kindsTotal_ = 0;
       return this;
     }
 
@@ -865,6 +896,9 @@ private static final long serialVersionUID = 0L;
       if (((from_bitField0_ & 0x00000400) != 0)) {
         result.watchers_ = watchers_;
       }
+      if (((from_bitField0_ & 0x00000800) != 0)) {
+        result.kindsTotal_ = kindsTotal_;
+      }
       result.bitField0_ |= to_bitField0_;
     }
 
@@ -925,6 +959,9 @@ private static final long serialVersionUID = 0L;
       }
       if (other.getWatchers() != 0) {
         setWatchers(other.getWatchers());
+      }
+      if (other.getKindsTotal() != 0) {
+        setKindsTotal(other.getKindsTotal());
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -1014,6 +1051,11 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000400;
               break;
             } // case 88
+            case 96: {
+              kindsTotal_ = input.readUInt32();
+              bitField0_ |= 0x00000800;
+              break;
+            } // case 96
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1903,7 +1945,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds that workers serve now, in order.
+     * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
+     * how many there are.
      * </pre>
      *
      * <code>repeated string kinds = 9;</code>
@@ -1916,7 +1959,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds that workers serve now, in order.
+     * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
+     * how many there are.
      * </pre>
      *
      * <code>repeated string kinds = 9;</code>
@@ -1927,7 +1971,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds that workers serve now, in order.
+     * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
+     * how many there are.
      * </pre>
      *
      * <code>repeated string kinds = 9;</code>
@@ -1939,7 +1984,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds that workers serve now, in order.
+     * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
+     * how many there are.
      * </pre>
      *
      * <code>repeated string kinds = 9;</code>
@@ -1952,7 +1998,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds that workers serve now, in order.
+     * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
+     * how many there are.
      * </pre>
      *
      * <code>repeated string kinds = 9;</code>
@@ -1971,7 +2018,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds that workers serve now, in order.
+     * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
+     * how many there are.
      * </pre>
      *
      * <code>repeated string kinds = 9;</code>
@@ -1989,7 +2037,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds that workers serve now, in order.
+     * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
+     * how many there are.
      * </pre>
      *
      * <code>repeated string kinds = 9;</code>
@@ -2007,7 +2056,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds that workers serve now, in order.
+     * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
+     * how many there are.
      * </pre>
      *
      * <code>repeated string kinds = 9;</code>
@@ -2022,7 +2072,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds that workers serve now, in order.
+     * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
+     * how many there are.
      * </pre>
      *
      * <code>repeated string kinds = 9;</code>
@@ -2124,6 +2175,50 @@ private static final long serialVersionUID = 0L;
     public Builder clearWatchers() {
       bitField0_ = (bitField0_ & ~0x00000400);
       watchers_ = 0;
+      onChanged();
+      return this;
+    }
+
+    private int kindsTotal_ ;
+    /**
+     * <pre>
+     * How many kinds workers serve now, those not listed in `kinds` included.
+     * </pre>
+     *
+     * <code>uint32 kinds_total = 12;</code>
+     * @return The kindsTotal.
+     */
+    @java.lang.Override
+    public int getKindsTotal() {
+      return kindsTotal_;
+    }
+    /**
+     * <pre>
+     * How many kinds workers serve now, those not listed in `kinds` included.
+     * </pre>
+     *
+     * <code>uint32 kinds_total = 12;</code>
+     * @param value The kindsTotal to set.
+     * @return This builder for chaining.
+     */
+    public Builder setKindsTotal(int value) {
+
+      kindsTotal_ = value;
+      bitField0_ |= 0x00000800;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How many kinds workers serve now, those not listed in `kinds` included.
+     * </pre>
+     *
+     * <code>uint32 kinds_total = 12;</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearKindsTotal() {
+      bitField0_ = (bitField0_ & ~0x00000800);
+      kindsTotal_ = 0;
       onChanged();
       return this;
     }

@@ -182,7 +182,8 @@ public interface GetServerInfoResponseOrBuilder extends
 
   /**
    * <pre>
-   * Kinds that workers serve now, in order.
+   * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
+   * how many there are.
    * </pre>
    *
    * <code>repeated string kinds = 9;</code>
@@ -192,7 +193,8 @@ public interface GetServerInfoResponseOrBuilder extends
       getKindsList();
   /**
    * <pre>
-   * Kinds that workers serve now, in order.
+   * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
+   * how many there are.
    * </pre>
    *
    * <code>repeated string kinds = 9;</code>
@@ -201,7 +203,8 @@ public interface GetServerInfoResponseOrBuilder extends
   int getKindsCount();
   /**
    * <pre>
-   * Kinds that workers serve now, in order.
+   * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
+   * how many there are.
    * </pre>
    *
    * <code>repeated string kinds = 9;</code>
@@ -211,7 +214,8 @@ public interface GetServerInfoResponseOrBuilder extends
   java.lang.String getKinds(int index);
   /**
    * <pre>
-   * Kinds that workers serve now, in order.
+   * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
+   * how many there are.
    * </pre>
    *
    * <code>repeated string kinds = 9;</code>
@@ -240,4 +244,14 @@ public interface GetServerInfoResponseOrBuilder extends
    * @return The watchers.
    */
   int getWatchers();
+
+  /**
+   * <pre>
+   * How many kinds workers serve now, those not listed in `kinds` included.
+   * </pre>
+   *
+   * <code>uint32 kinds_total = 12;</code>
+   * @return The kindsTotal.
+   */
+  int getKindsTotal();
 }

@@ -210,7 +210,8 @@ private static final long serialVersionUID = 0L;
   private int maxJobs_ = 0;
   /**
    * <pre>
-   * Most jobs in the answer. Default 1; at most 1,000.
+   * Most jobs in the answer. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less
+   * 64 KiB; a single larger job comes alone.
    * </pre>
    *
    * <code>uint32 max_jobs = 4;</code>
@@ -1092,7 +1093,8 @@ private static final long serialVersionUID = 0L;
     private int maxJobs_ ;
     /**
      * <pre>
-     * Most jobs in the answer. Default 1; at most 1,000.
+     * Most jobs in the answer. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less
+     * 64 KiB; a single larger job comes alone.
      * </pre>
      *
      * <code>uint32 max_jobs = 4;</code>
@@ -1104,7 +1106,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most jobs in the answer. Default 1; at most 1,000.
+     * Most jobs in the answer. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less
+     * 64 KiB; a single larger job comes alone.
      * </pre>
      *
      * <code>uint32 max_jobs = 4;</code>
@@ -1120,7 +1123,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most jobs in the answer. Default 1; at most 1,000.
+     * Most jobs in the answer. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less
+     * 64 KiB; a single larger job comes alone.
      * </pre>
      *
      * <code>uint32 max_jobs = 4;</code>

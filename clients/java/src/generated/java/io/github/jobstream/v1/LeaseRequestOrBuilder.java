@@ -114,7 +114,8 @@ public interface LeaseRequestOrBuilder extends
 
   /**
    * <pre>
-   * Most jobs in the answer. Default 1; at most 1,000.
+   * Most jobs in the answer. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less
+   * 64 KiB; a single larger job comes alone.
    * </pre>
    *
    * <code>uint32 max_jobs = 4;</code>

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * ListQueuesResponse is a page of queues.
+ * ListQueuesResponse is a page of queues, of at most 4 MiB less 64 KiB: it may have fewer than `page_size`.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.ListQueuesResponse}
@@ -328,7 +328,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * ListQueuesResponse is a page of queues.
+   * ListQueuesResponse is a page of queues, of at most 4 MiB less 64 KiB: it may have fewer than `page_size`.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.ListQueuesResponse}

@@ -68,7 +68,8 @@ private static final long serialVersionUID = 0L;
   private java.util.List<io.github.jobstream.v1.ReportRefusal> refusals_;
   /**
    * <pre>
-   * Those that were refused.
+   * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+   * smaller until then.
    * </pre>
    *
    * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -79,7 +80,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Those that were refused.
+   * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+   * smaller until then.
    * </pre>
    *
    * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -91,7 +93,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Those that were refused.
+   * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+   * smaller until then.
    * </pre>
    *
    * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -102,7 +105,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Those that were refused.
+   * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+   * smaller until then.
    * </pre>
    *
    * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -113,7 +117,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Those that were refused.
+   * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+   * smaller until then.
    * </pre>
    *
    * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -552,7 +557,8 @@ private static final long serialVersionUID = 0L;
 
     /**
      * <pre>
-     * Those that were refused.
+     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * smaller until then.
      * </pre>
      *
      * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -566,7 +572,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused.
+     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * smaller until then.
      * </pre>
      *
      * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -580,7 +587,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused.
+     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * smaller until then.
      * </pre>
      *
      * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -594,7 +602,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused.
+     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * smaller until then.
      * </pre>
      *
      * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -615,7 +624,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused.
+     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * smaller until then.
      * </pre>
      *
      * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -633,7 +643,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused.
+     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * smaller until then.
      * </pre>
      *
      * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -653,7 +664,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused.
+     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * smaller until then.
      * </pre>
      *
      * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -674,7 +686,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused.
+     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * smaller until then.
      * </pre>
      *
      * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -692,7 +705,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused.
+     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * smaller until then.
      * </pre>
      *
      * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -710,7 +724,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused.
+     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * smaller until then.
      * </pre>
      *
      * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -729,7 +744,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused.
+     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * smaller until then.
      * </pre>
      *
      * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -746,7 +762,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused.
+     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * smaller until then.
      * </pre>
      *
      * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -763,7 +780,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused.
+     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * smaller until then.
      * </pre>
      *
      * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -774,7 +792,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused.
+     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * smaller until then.
      * </pre>
      *
      * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -788,7 +807,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused.
+     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * smaller until then.
      * </pre>
      *
      * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -803,7 +823,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused.
+     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * smaller until then.
      * </pre>
      *
      * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -814,7 +835,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused.
+     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * smaller until then.
      * </pre>
      *
      * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -826,7 +848,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused.
+     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * smaller until then.
      * </pre>
      *
      * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>

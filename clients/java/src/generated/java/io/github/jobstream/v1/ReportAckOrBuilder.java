@@ -22,7 +22,8 @@ public interface ReportAckOrBuilder extends
 
   /**
    * <pre>
-   * Those that were refused.
+   * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+   * smaller until then.
    * </pre>
    *
    * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -31,7 +32,8 @@ public interface ReportAckOrBuilder extends
       getRefusalsList();
   /**
    * <pre>
-   * Those that were refused.
+   * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+   * smaller until then.
    * </pre>
    *
    * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -39,7 +41,8 @@ public interface ReportAckOrBuilder extends
   io.github.jobstream.v1.ReportRefusal getRefusals(int index);
   /**
    * <pre>
-   * Those that were refused.
+   * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+   * smaller until then.
    * </pre>
    *
    * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -47,7 +50,8 @@ public interface ReportAckOrBuilder extends
   int getRefusalsCount();
   /**
    * <pre>
-   * Those that were refused.
+   * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+   * smaller until then.
    * </pre>
    *
    * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>
@@ -56,7 +60,8 @@ public interface ReportAckOrBuilder extends
       getRefusalsOrBuilderList();
   /**
    * <pre>
-   * Those that were refused.
+   * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+   * smaller until then.
    * </pre>
    *
    * <code>repeated .jobstream.v1.ReportRefusal refusals = 2;</code>

@@ -8,7 +8,8 @@ package io.github.jobstream.v1;
 /**
  * <pre>
  * WorkResponse is what the server sends on a worker's stream. One message can carry any of these parts together; they
- * are to be handled in the order of their numbers.
+ * are to be handled in the order of their numbers. A message has at most 4 MiB less 64 KiB; one assignment that is larger
+ * comes alone.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.WorkResponse}
@@ -564,7 +565,8 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * WorkResponse is what the server sends on a worker's stream. One message can carry any of these parts together; they
-   * are to be handled in the order of their numbers.
+   * are to be handled in the order of their numbers. A message has at most 4 MiB less 64 KiB; one assignment that is larger
+   * comes alone.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.WorkResponse}

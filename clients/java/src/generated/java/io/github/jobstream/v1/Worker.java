@@ -210,7 +210,7 @@ private static final long serialVersionUID = 0L;
       com.google.protobuf.LazyStringArrayList.emptyList();
   /**
    * <pre>
-   * Kinds it runs, in order.
+   * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
    * </pre>
    *
    * <code>repeated string kinds = 5;</code>
@@ -222,7 +222,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Kinds it runs, in order.
+   * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
    * </pre>
    *
    * <code>repeated string kinds = 5;</code>
@@ -233,7 +233,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Kinds it runs, in order.
+   * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
    * </pre>
    *
    * <code>repeated string kinds = 5;</code>
@@ -245,7 +245,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Kinds it runs, in order.
+   * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
    * </pre>
    *
    * <code>repeated string kinds = 5;</code>
@@ -263,7 +263,7 @@ private static final long serialVersionUID = 0L;
       com.google.protobuf.LazyStringArrayList.emptyList();
   /**
    * <pre>
-   * Queues it serves, in order; empty means all.
+   * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
    * </pre>
    *
    * <code>repeated string queues = 6;</code>
@@ -275,7 +275,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Queues it serves, in order; empty means all.
+   * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
    * </pre>
    *
    * <code>repeated string queues = 6;</code>
@@ -286,7 +286,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Queues it serves, in order; empty means all.
+   * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
    * </pre>
    *
    * <code>repeated string queues = 6;</code>
@@ -298,7 +298,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Queues it serves, in order; empty means all.
+   * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
    * </pre>
    *
    * <code>repeated string queues = 6;</code>
@@ -510,6 +510,36 @@ private static final long serialVersionUID = 0L;
     }
   }
 
+  public static final int KINDS_TOTAL_FIELD_NUMBER = 13;
+  private int kindsTotal_ = 0;
+  /**
+   * <pre>
+   * How many kinds it runs, those not listed in `kinds` included.
+   * </pre>
+   *
+   * <code>uint32 kinds_total = 13;</code>
+   * @return The kindsTotal.
+   */
+  @java.lang.Override
+  public int getKindsTotal() {
+    return kindsTotal_;
+  }
+
+  public static final int QUEUES_TOTAL_FIELD_NUMBER = 14;
+  private int queuesTotal_ = 0;
+  /**
+   * <pre>
+   * How many queues it serves, those not listed in `queues` included. 0 means all.
+   * </pre>
+   *
+   * <code>uint32 queues_total = 14;</code>
+   * @return The queuesTotal.
+   */
+  @java.lang.Override
+  public int getQueuesTotal() {
+    return queuesTotal_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -559,6 +589,12 @@ private static final long serialVersionUID = 0L;
     }
     if (!com.google.protobuf.GeneratedMessage.isStringEmpty(address_)) {
       com.google.protobuf.GeneratedMessage.writeString(output, 12, address_);
+    }
+    if (kindsTotal_ != 0) {
+      output.writeUInt32(13, kindsTotal_);
+    }
+    if (queuesTotal_ != 0) {
+      output.writeUInt32(14, queuesTotal_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -621,6 +657,14 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessage.isStringEmpty(address_)) {
       size += com.google.protobuf.GeneratedMessage.computeStringSize(12, address_);
     }
+    if (kindsTotal_ != 0) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeUInt32Size(13, kindsTotal_);
+    }
+    if (queuesTotal_ != 0) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeUInt32Size(14, queuesTotal_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -664,6 +708,10 @@ private static final long serialVersionUID = 0L;
         .equals(other.getSdk())) return false;
     if (!getAddress()
         .equals(other.getAddress())) return false;
+    if (getKindsTotal()
+        != other.getKindsTotal()) return false;
+    if (getQueuesTotal()
+        != other.getQueuesTotal()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -707,6 +755,10 @@ private static final long serialVersionUID = 0L;
     hash = (53 * hash) + getSdk().hashCode();
     hash = (37 * hash) + ADDRESS_FIELD_NUMBER;
     hash = (53 * hash) + getAddress().hashCode();
+    hash = (37 * hash) + KINDS_TOTAL_FIELD_NUMBER;
+    hash = (53 * hash) + getKindsTotal();
+    hash = (37 * hash) + QUEUES_TOTAL_FIELD_NUMBER;
+    hash = (53 * hash) + getQueuesTotal();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -871,6 +923,8 @@ private static final long serialVersionUID = 0L;
       }
       sdk_ = "";
       address_ = "";
+      kindsTotal_ = 0;
+      queuesTotal_ = 0;
       return this;
     }
 
@@ -949,6 +1003,12 @@ private static final long serialVersionUID = 0L;
       if (((from_bitField0_ & 0x00000800) != 0)) {
         result.address_ = address_;
       }
+      if (((from_bitField0_ & 0x00001000) != 0)) {
+        result.kindsTotal_ = kindsTotal_;
+      }
+      if (((from_bitField0_ & 0x00002000) != 0)) {
+        result.queuesTotal_ = queuesTotal_;
+      }
       result.bitField0_ |= to_bitField0_;
     }
 
@@ -1021,6 +1081,12 @@ private static final long serialVersionUID = 0L;
         address_ = other.address_;
         bitField0_ |= 0x00000800;
         onChanged();
+      }
+      if (other.getKindsTotal() != 0) {
+        setKindsTotal(other.getKindsTotal());
+      }
+      if (other.getQueuesTotal() != 0) {
+        setQueuesTotal(other.getQueuesTotal());
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -1114,6 +1180,16 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000800;
               break;
             } // case 98
+            case 104: {
+              kindsTotal_ = input.readUInt32();
+              bitField0_ |= 0x00001000;
+              break;
+            } // case 104
+            case 112: {
+              queuesTotal_ = input.readUInt32();
+              bitField0_ |= 0x00002000;
+              break;
+            } // case 112
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1467,7 +1543,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds it runs, in order.
+     * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
      * </pre>
      *
      * <code>repeated string kinds = 5;</code>
@@ -1480,7 +1556,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds it runs, in order.
+     * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
      * </pre>
      *
      * <code>repeated string kinds = 5;</code>
@@ -1491,7 +1567,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds it runs, in order.
+     * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
      * </pre>
      *
      * <code>repeated string kinds = 5;</code>
@@ -1503,7 +1579,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds it runs, in order.
+     * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
      * </pre>
      *
      * <code>repeated string kinds = 5;</code>
@@ -1516,7 +1592,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds it runs, in order.
+     * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
      * </pre>
      *
      * <code>repeated string kinds = 5;</code>
@@ -1535,7 +1611,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds it runs, in order.
+     * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
      * </pre>
      *
      * <code>repeated string kinds = 5;</code>
@@ -1553,7 +1629,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds it runs, in order.
+     * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
      * </pre>
      *
      * <code>repeated string kinds = 5;</code>
@@ -1571,7 +1647,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds it runs, in order.
+     * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
      * </pre>
      *
      * <code>repeated string kinds = 5;</code>
@@ -1586,7 +1662,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds it runs, in order.
+     * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
      * </pre>
      *
      * <code>repeated string kinds = 5;</code>
@@ -1614,7 +1690,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Queues it serves, in order; empty means all.
+     * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
      * </pre>
      *
      * <code>repeated string queues = 6;</code>
@@ -1627,7 +1703,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Queues it serves, in order; empty means all.
+     * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
      * </pre>
      *
      * <code>repeated string queues = 6;</code>
@@ -1638,7 +1714,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Queues it serves, in order; empty means all.
+     * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
      * </pre>
      *
      * <code>repeated string queues = 6;</code>
@@ -1650,7 +1726,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Queues it serves, in order; empty means all.
+     * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
      * </pre>
      *
      * <code>repeated string queues = 6;</code>
@@ -1663,7 +1739,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Queues it serves, in order; empty means all.
+     * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
      * </pre>
      *
      * <code>repeated string queues = 6;</code>
@@ -1682,7 +1758,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Queues it serves, in order; empty means all.
+     * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
      * </pre>
      *
      * <code>repeated string queues = 6;</code>
@@ -1700,7 +1776,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Queues it serves, in order; empty means all.
+     * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
      * </pre>
      *
      * <code>repeated string queues = 6;</code>
@@ -1718,7 +1794,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Queues it serves, in order; empty means all.
+     * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
      * </pre>
      *
      * <code>repeated string queues = 6;</code>
@@ -1733,7 +1809,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Queues it serves, in order; empty means all.
+     * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
      * </pre>
      *
      * <code>repeated string queues = 6;</code>
@@ -2333,6 +2409,94 @@ private static final long serialVersionUID = 0L;
       checkByteStringIsUtf8(value);
       address_ = value;
       bitField0_ |= 0x00000800;
+      onChanged();
+      return this;
+    }
+
+    private int kindsTotal_ ;
+    /**
+     * <pre>
+     * How many kinds it runs, those not listed in `kinds` included.
+     * </pre>
+     *
+     * <code>uint32 kinds_total = 13;</code>
+     * @return The kindsTotal.
+     */
+    @java.lang.Override
+    public int getKindsTotal() {
+      return kindsTotal_;
+    }
+    /**
+     * <pre>
+     * How many kinds it runs, those not listed in `kinds` included.
+     * </pre>
+     *
+     * <code>uint32 kinds_total = 13;</code>
+     * @param value The kindsTotal to set.
+     * @return This builder for chaining.
+     */
+    public Builder setKindsTotal(int value) {
+
+      kindsTotal_ = value;
+      bitField0_ |= 0x00001000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How many kinds it runs, those not listed in `kinds` included.
+     * </pre>
+     *
+     * <code>uint32 kinds_total = 13;</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearKindsTotal() {
+      bitField0_ = (bitField0_ & ~0x00001000);
+      kindsTotal_ = 0;
+      onChanged();
+      return this;
+    }
+
+    private int queuesTotal_ ;
+    /**
+     * <pre>
+     * How many queues it serves, those not listed in `queues` included. 0 means all.
+     * </pre>
+     *
+     * <code>uint32 queues_total = 14;</code>
+     * @return The queuesTotal.
+     */
+    @java.lang.Override
+    public int getQueuesTotal() {
+      return queuesTotal_;
+    }
+    /**
+     * <pre>
+     * How many queues it serves, those not listed in `queues` included. 0 means all.
+     * </pre>
+     *
+     * <code>uint32 queues_total = 14;</code>
+     * @param value The queuesTotal to set.
+     * @return This builder for chaining.
+     */
+    public Builder setQueuesTotal(int value) {
+
+      queuesTotal_ = value;
+      bitField0_ |= 0x00002000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How many queues it serves, those not listed in `queues` included. 0 means all.
+     * </pre>
+     *
+     * <code>uint32 queues_total = 14;</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearQueuesTotal() {
+      bitField0_ = (bitField0_ & ~0x00002000);
+      queuesTotal_ = 0;
       onChanged();
       return this;
     }

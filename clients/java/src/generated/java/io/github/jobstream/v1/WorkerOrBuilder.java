@@ -90,7 +90,7 @@ public interface WorkerOrBuilder extends
 
   /**
    * <pre>
-   * Kinds it runs, in order.
+   * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
    * </pre>
    *
    * <code>repeated string kinds = 5;</code>
@@ -100,7 +100,7 @@ public interface WorkerOrBuilder extends
       getKindsList();
   /**
    * <pre>
-   * Kinds it runs, in order.
+   * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
    * </pre>
    *
    * <code>repeated string kinds = 5;</code>
@@ -109,7 +109,7 @@ public interface WorkerOrBuilder extends
   int getKindsCount();
   /**
    * <pre>
-   * Kinds it runs, in order.
+   * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
    * </pre>
    *
    * <code>repeated string kinds = 5;</code>
@@ -119,7 +119,7 @@ public interface WorkerOrBuilder extends
   java.lang.String getKinds(int index);
   /**
    * <pre>
-   * Kinds it runs, in order.
+   * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
    * </pre>
    *
    * <code>repeated string kinds = 5;</code>
@@ -131,7 +131,7 @@ public interface WorkerOrBuilder extends
 
   /**
    * <pre>
-   * Queues it serves, in order; empty means all.
+   * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
    * </pre>
    *
    * <code>repeated string queues = 6;</code>
@@ -141,7 +141,7 @@ public interface WorkerOrBuilder extends
       getQueuesList();
   /**
    * <pre>
-   * Queues it serves, in order; empty means all.
+   * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
    * </pre>
    *
    * <code>repeated string queues = 6;</code>
@@ -150,7 +150,7 @@ public interface WorkerOrBuilder extends
   int getQueuesCount();
   /**
    * <pre>
-   * Queues it serves, in order; empty means all.
+   * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
    * </pre>
    *
    * <code>repeated string queues = 6;</code>
@@ -160,7 +160,7 @@ public interface WorkerOrBuilder extends
   java.lang.String getQueues(int index);
   /**
    * <pre>
-   * Queues it serves, in order; empty means all.
+   * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
    * </pre>
    *
    * <code>repeated string queues = 6;</code>
@@ -283,4 +283,24 @@ public interface WorkerOrBuilder extends
    */
   com.google.protobuf.ByteString
       getAddressBytes();
+
+  /**
+   * <pre>
+   * How many kinds it runs, those not listed in `kinds` included.
+   * </pre>
+   *
+   * <code>uint32 kinds_total = 13;</code>
+   * @return The kindsTotal.
+   */
+  int getKindsTotal();
+
+  /**
+   * <pre>
+   * How many queues it serves, those not listed in `queues` included. 0 means all.
+   * </pre>
+   *
+   * <code>uint32 queues_total = 14;</code>
+   * @return The queuesTotal.
+   */
+  int getQueuesTotal();
 }
