@@ -98,6 +98,16 @@ pub enum ErrorKind {
     },
     /// The directory cannot hold this log: in use by another process, read-only, foreign, or of a newer format.
     LogRefused,
+    /// The request names a host that this server does not answer for.
+    HostNotAllowed {
+        /// The host, as the request names it.
+        host: String,
+    },
+    /// The request comes from a web page that may not call this server.
+    OriginNotAllowed {
+        /// The origin of the page.
+        origin: String,
+    },
     /// The caller's deadline passed first; the job goes on.
     DeadlineExceeded,
     /// A bug in jobstream.

@@ -8,6 +8,7 @@ mod deadline;
 mod durable;
 mod edge;
 mod give_back;
+mod host;
 mod limits;
 mod listener;
 mod relay;
@@ -15,6 +16,7 @@ mod router;
 mod run;
 mod serve;
 mod tally;
+mod throttle;
 #[cfg(test)]
 mod torture;
 mod trailers;

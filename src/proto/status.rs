@@ -121,6 +121,8 @@ fn explain(error: &Error, boot_id: &str) -> Explained {
             Explained::new(Code::DataLoss, "LOG_DAMAGED").fact("offset", offset)
         }
         ErrorKind::LogRefused => Explained::new(Code::FailedPrecondition, "LOG_REFUSED"),
+        ErrorKind::HostNotAllowed { host } => denied("HOST_NOT_ALLOWED", "host", host),
+        ErrorKind::OriginNotAllowed { origin } => denied("ORIGIN_NOT_ALLOWED", "origin", origin),
         ErrorKind::DeadlineExceeded => Explained::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
         ErrorKind::Internal => internal(message),
     }
@@ -132,6 +134,10 @@ fn too_large(field: &str, size: usize, limit: usize, message: &str) -> Explained
         .fact("size", size)
         .fact("limit", limit)
         .detail(|details| details.set_bad_request(vec![FieldViolation::new(field, message)]))
+}
+
+fn denied(reason: &'static str, name: &'static str, value: &str) -> Explained {
+    Explained::new(Code::PermissionDenied, reason).fact(name, value)
 }
 
 /// A bug: the caller gets an id that is also in the server's log, beside what happened.

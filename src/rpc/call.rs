@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 pub struct ConnectionInfo {
     /// Address of the other end.
     pub peer: SocketAddr,
+    /// Address of this end.
+    pub local: SocketAddr,
     /// Fires when the connection is about to be cut for age or shutdown.
     ///
     /// A stream that sees it should end itself with an error that tells the client to resume elsewhere; it has the

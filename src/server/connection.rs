@@ -74,8 +74,10 @@ pub(super) fn builder(limits: &ListenerLimits) -> auto::Builder<TokioExecutor> {
 
 /// Starts to serve the stream on the current runtime.
 pub(super) fn spawn(edge: &Arc<Edge>, stream: TcpStream, peer: SocketAddr, seat: Seat) {
+    // Without one the connection is gone, as its first read will show.
+    let local = stream.local_addr().unwrap_or(peer);
     let shared = Arc::new(Shared {
-        info: ConnectionInfo { peer, closing: CancellationToken::new() },
+        info: ConnectionInfo { peer, local, closing: CancellationToken::new() },
         heard: AtomicBool::new(false),
         open_requests: AtomicUsize::new(0),
     });

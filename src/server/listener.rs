@@ -11,16 +11,14 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::tally::{Seat, Tally};
+use super::throttle::Throttle;
 
 /// First pause after a failed accept; it doubles up to [`BACK_OFF_MAX`].
 const BACK_OFF_MIN: Duration = Duration::from_millis(5);
 const BACK_OFF_MAX: Duration = Duration::from_millis(100);
-
-/// At most one warning of a kind in this time, with a count of those left out.
-const WARNING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A socket on its way to an edge thread, with its place among the open connections.
 #[derive(Debug)]
@@ -150,26 +148,6 @@ impl<A: Accept> Listener<A> {
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
-}
-
-/// Lets one warning through per [`WARNING_INTERVAL`].
-#[derive(Debug, Default)]
-struct Throttle {
-    last: Option<Instant>,
-    left_out: u64,
-}
-
-impl Throttle {
-    /// How many were left out since the last one that passed, when this one passes.
-    fn pass(&mut self) -> Option<u64> {
-        let now = Instant::now();
-        if self.last.is_some_and(|last| now.duration_since(last) < WARNING_INTERVAL) {
-            self.left_out += 1;
-            return None;
-        }
-        self.last = Some(now);
-        Some(std::mem::take(&mut self.left_out))
-    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use tower_http::cors::{Cors, CorsLayer};
 use super::cors::cors_layer;
 use super::deadline::{DeadlineLayer, DeadlineService};
 use super::edge::EdgeThread;
+use super::host::{HostLayer, HostPolicy, HostService};
 use super::limits::ListenerLimits;
 use super::listener::Listener;
 use super::router::Router;
@@ -31,7 +32,7 @@ const STOP_TIME_MAX: Duration = Duration::from_millis(150);
 type Web = GrpcWebService<DeadlineService<Router>>;
 
 /// What a request passes on its way to the services, outermost first.
-pub(super) type Stack = Either<Cors<Web>, Web>;
+pub(super) type Stack = HostService<Either<Cors<Web>, Web>>;
 
 /// How [`serve`] serves.
 #[derive(Debug, Clone)]
@@ -42,6 +43,9 @@ pub struct ServeOptions {
     pub edge_threads: NonZeroUsize,
     /// Web origins (`https://host[:port]`) whose pages may call over gRPC-Web, or a lone `*` for all. None.
     pub cors_origins: Vec<String>,
+    /// Hosts (`host[:port]`) that requests may name beside the listener's own address and, on loopback, localhost; or
+    /// `*` for all. Behind a proxy that keeps the public host, and where clients reach the server by a name. None.
+    pub allowed_hosts: Vec<String>,
 }
 
 impl Default for ServeOptions {
@@ -50,6 +54,7 @@ impl Default for ServeOptions {
             limits: ListenerLimits::default(),
             edge_threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             cors_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
         }
     }
 }
@@ -75,7 +80,7 @@ pub struct Lifecycle {
 ///
 /// # Errors
 ///
-/// When an origin is malformed, or the system refuses a thread or to watch the socket. Nothing is served
+/// When an origin or allowed host is malformed, or the system refuses a thread or to watch the socket. Nothing is served
 /// then.
 pub async fn serve(
     listener: std::net::TcpListener,
@@ -94,6 +99,8 @@ pub(super) async fn serve_router(
     lifecycle: Lifecycle,
 ) -> io::Result<ServeReport> {
     let cors = cors_layer(&options.cors_origins)?;
+    let policy = HostPolicy::new(listener.local_addr()?, &options.allowed_hosts, &options.cors_origins)?;
+    let hosts = HostLayer::new(policy);
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let lifecycle = Lifecycle { drain: lifecycle.drain, stop: lifecycle.stop.child_token() };
@@ -104,7 +111,7 @@ pub(super) async fn serve_router(
     let mut threads = Vec::new();
     let mut edges = Vec::new();
     for index in 0..options.edge_threads.get() {
-        let stack = stack(router.for_edge(), cors.as_ref());
+        let stack = stack(router.for_edge(), cors.as_ref(), &hosts);
         let (thread, edge) = EdgeThread::start(index, stack, limits.clone(), lifecycle.clone())?;
         threads.push(thread);
         edges.push(edge);
@@ -124,12 +131,12 @@ pub(super) async fn serve_router(
     Ok(tally.report())
 }
 
-fn stack(router: Router, cors: Option<&CorsLayer>) -> Stack {
+fn stack(router: Router, cors: Option<&CorsLayer>, hosts: &HostLayer) -> Stack {
     let web = ServiceBuilder::new().layer(GrpcWebLayer::new()).layer(DeadlineLayer).service(router);
-    match cors {
+    hosts.layer(match cors {
         Some(cors) => Either::Left(cors.layer(web)),
         None => Either::Right(web),
-    }
+    })
 }
 
 async fn join_all(threads: Vec<EdgeThread>) {

@@ -29,7 +29,7 @@ fn unchunked(mut body: &[u8]) -> Vec<u8> {
 async fn call(server: &TestServer, method: &str, message: &impl Message) -> WebAnswer {
     let body = frame(0, &message.encode_to_vec());
     let head = format!(
-        "POST /jobstream.v1.JobService/{method} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\
+        "POST /jobstream.v1.JobService/{method} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
          content-type: application/grpc-web+proto\r\nx-grpc-web: 1\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );

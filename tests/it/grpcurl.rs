@@ -48,6 +48,19 @@ async fn describe(server: &TestServer, symbol: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_host_that_is_not_the_servers_is_named_with_the_option() {
+    if !is_here().await {
+        return;
+    }
+    let server = TestServer::start().await;
+    let output =
+        run(&server, &["-authority", "server:7070"], &["jobstream.v1.AdminService/GetServerInfo"]).await;
+    assert!(!output.status.success());
+    let error = String::from_utf8(output.stderr).expect("text");
+    assert!(error.contains("--allowed-host server:7070"), "{error}");
+}
+
+#[tokio::test]
 async fn list_and_describe_are_the_manual() {
     if !is_here().await {
         return;

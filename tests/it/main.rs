@@ -17,6 +17,7 @@ mod faults;
 mod grpc_web;
 mod grpcurl;
 mod health_reflection;
+mod hosts;
 mod limits;
 mod list;
 mod listener;

@@ -18,7 +18,7 @@ pub(crate) use fault_proxy::{FaultProxy, Towards};
 pub(crate) use gate::Gate;
 pub(crate) use handlers::{Chatter, test_worker};
 pub(crate) use process::{Dev, Remote, send};
-pub(crate) use raw::{frame, http1, raw_call};
+pub(crate) use raw::{frame, http1, raw_call, raw_call_to};
 pub(crate) use refusal::{refused, refused_in_batch};
 pub(crate) use scripted::{ScriptedServer, WorkStream, assignment, lease_id, terms};
 pub(crate) use server::{Setup, TestServer, connect};

@@ -44,6 +44,8 @@ pub(crate) struct ServerConfig {
     pub(crate) demo: bool,
     /// Web origins whose pages may call, or `*`.
     pub(crate) cors_origins: Vec<String>,
+    /// Hosts that requests may name beside its own address, or `*`.
+    pub(crate) allowed_hosts: Vec<String>,
     /// Commands in short, each a `kind=program args`, as `--exec` takes them; they win over `commands`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) exec: Vec<String>,
@@ -226,6 +228,7 @@ impl Default for ServerConfig {
             drain_timeout: Duration::from_secs(10),
             demo: false,
             cors_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
             exec: Vec::new(),
             log: LogConfig::default(),
             limits: LimitsConfig::default(),

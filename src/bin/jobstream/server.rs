@@ -158,9 +158,9 @@ fn server_options(config: &ServerConfig) -> ServerOptions {
         max_concurrent_streams: config.limits.streams_per_connection_max.get(),
         ..ListenerLimits::default()
     };
-    let cors_origins = config.cors_origins.clone();
+    let (cors_origins, allowed_hosts) = (config.cors_origins.clone(), config.allowed_hosts.clone());
     ServerOptions {
-        serve: ServeOptions { limits, cors_origins, ..ServeOptions::default() },
+        serve: ServeOptions { limits, cors_origins, allowed_hosts, ..ServeOptions::default() },
         message_bytes_max: size(config.limits.message_bytes_max),
         drain_timeout: config.drain_timeout,
     }

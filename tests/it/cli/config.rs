@@ -66,6 +66,22 @@ async fn dev_serves_the_demo_kinds_and_takes_programs() {
 }
 
 #[tokio::test]
+async fn allowed_hosts_are_a_setting_like_the_others() {
+    let file = config_file("hosts.toml", "allowed_hosts = ['jobs.example']\n");
+    let file = file.to_str().expect("UTF-8");
+    let serve = ["serve", "--config", file, "--print-config"];
+    let hosts = |config: &toml::Table| config["allowed_hosts"].to_string();
+    assert_eq!(hosts(&config(&mut jobstream(&serve)).await), r#"["jobs.example"]"#, "file");
+    let mut by_variable = jobstream(&serve);
+    by_variable.env("JOBSTREAM_ALLOWED_HOSTS", "a,b:1");
+    assert_eq!(hosts(&config(&mut by_variable).await), r#"["a", "b:1"]"#, "variable");
+    let flags = [&serve[..], &["--allowed-host", "server", "--allowed-host", "*"]].concat();
+    assert_eq!(hosts(&config(&mut jobstream(&flags)).await), r#"["server", "*"]"#, "flag");
+    let wrong = ["serve", "--listen", "127.0.0.1:0", "--allowed-host", "http://jobs.example"];
+    run(&mut jobstream(&wrong)).await.exits(10).says(&["write host or host:port"]);
+}
+
+#[tokio::test]
 async fn the_terms_of_workers_are_settings_like_the_others() {
     let file = config_file(
         "worker-terms.toml",

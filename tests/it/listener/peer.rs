@@ -52,7 +52,7 @@ impl Client {
     }
 
     pub(super) async fn start(&mut self, path: &str, headers: &[(&str, &str)]) -> h2::client::ResponseFuture {
-        let mut request = Request::post(format!("http://test{path}"));
+        let mut request = Request::post(format!("http://localhost{path}"));
         if !headers.iter().any(|(name, _)| *name == "content-type") {
             request = request.header("content-type", "application/grpc");
         }
@@ -95,7 +95,7 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 pub(super) fn request(stream: u32, path: &str, more: &[u8]) -> Vec<u8> {
     let length = [u8::try_from(path.len()).expect("a short path")];
     // Static table: method POST, scheme http, then a literal path and authority.
-    let block = [&[0x83, 0x86, 0x04], &length[..], path.as_bytes(), b"\x01\x04test", more].concat();
+    let block = [&[0x83, 0x86, 0x04], &length[..], path.as_bytes(), b"\x01\x09localhost", more].concat();
     frame(HEADERS, END_STREAM_AND_HEADERS, stream, &block)
 }
 

@@ -9,7 +9,7 @@ use super::server::{TestServer, with_limits};
 /// A gRPC-Web call over HTTP/1.1 with an empty message, after which the connection closes.
 pub(super) fn post(path: &str, headers: &str) -> Vec<u8> {
     let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-type: application/grpc-web+proto\r\n\
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/grpc-web+proto\r\n\
          content-length: {}\r\n{headers}\r\n",
         MESSAGE.len()
     );
@@ -28,7 +28,7 @@ fn for_pages_of(origin: &str) -> ServeOptions {
 
 fn preflight(origin: &str) -> Vec<u8> {
     format!(
-        "OPTIONS /test.Probe/Echo HTTP/1.1\r\nhost: test\r\nconnection: close\r\norigin: {origin}\r\n\
+        "OPTIONS /test.Probe/Echo HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\norigin: {origin}\r\n\
          access-control-request-method: POST\r\naccess-control-request-headers: x-grpc-web,grpc-timeout\r\n\r\n"
     )
     .into_bytes()
@@ -52,7 +52,7 @@ async fn web_call_works_over_both_versions() {
 #[tokio::test]
 async fn plain_get_is_a_client_error() {
     let server = TestServer::start(with_limits(|_| {}));
-    let answer = exchange(&server, b"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await;
+    let answer = exchange(&server, b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
     assert!(answer.starts_with("http/1.1 400"), "{answer}");
 }
 

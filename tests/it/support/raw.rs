@@ -38,11 +38,23 @@ pub(crate) async fn raw_call(
     headers: &[(&str, &str)],
     body: impl Into<Bytes>,
 ) -> RawAnswer {
+    raw_call_to(address, "localhost", path, headers, body).await
+}
+
+/// The same for this host, which may not be the server's.
+pub(crate) async fn raw_call_to(
+    address: SocketAddr,
+    host: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> RawAnswer {
     let stream = TcpStream::connect(address).await.expect("a listening socket");
     let (requests, connection) =
         wait_for("a handshake", h2::client::handshake(stream)).await.expect("HTTP/2");
     let driver = tokio::spawn(connection);
-    let mut request = Request::post(format!("http://test{path}")).header("content-type", "application/grpc");
+    let mut request =
+        Request::post(format!("http://{host}{path}")).header("content-type", "application/grpc");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

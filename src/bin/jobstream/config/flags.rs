@@ -36,6 +36,13 @@ pub(crate) struct ServerArgs {
     #[arg(long = "cors-origin", value_name = "ORIGIN", value_delimiter = ',')]
     #[arg(env = "JOBSTREAM_CORS_ORIGINS", hide_env_values = true)]
     cors_origins: Option<Vec<String>>,
+    /// Host that requests may name, beside the address it listens on
+    /// and, on loopback, localhost: the public name behind a proxy, a
+    /// name of a container; HOST or HOST:PORT, * for every host,
+    /// repeatable [default: none]
+    #[arg(long = "allowed-host", value_name = "HOST", value_delimiter = ',')]
+    #[arg(env = "JOBSTREAM_ALLOWED_HOSTS", hide_env_values = true)]
+    allowed_hosts: Option<Vec<String>>,
     /// info, debug, ... or directives [default: info]
     #[arg(long, value_name = "LEVEL", env = "JOBSTREAM_LOG_LEVEL", hide_env_values = true)]
     log_level: Option<String>,
@@ -158,6 +165,7 @@ impl ServerArgs {
         set(&mut config.drain_timeout, self.drain_timeout);
         set(&mut config.demo, self.demo);
         set(&mut config.cors_origins, self.cors_origins);
+        set(&mut config.allowed_hosts, self.allowed_hosts);
         set(&mut config.log.level, self.log_level);
         set(&mut config.log.format, self.log_format);
         self.limits.apply(&mut config.limits);

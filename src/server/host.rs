@@ -1,0 +1,150 @@
+//! Which requests are meant for this server: the hosts it answers for, and the web pages that may call it.
+//!
+//! A web page whose name is rebound to this machine's address reaches the port, but cannot hide the name: browsers
+//! always send it as the request's host. How a refusal is answered is in `layer`.
+
+mod layer;
+mod name;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use http::header::{HOST, ORIGIN};
+use http::{HeaderMap, HeaderValue, Uri};
+
+use crate::error::{Error, ErrorKind};
+
+pub(super) use layer::{HostLayer, HostService};
+use name::HostName;
+
+/// Stands for all hosts and, among origins, for all pages.
+const ANY: &str = "*";
+
+/// Most bytes of a host or origin that a message repeats.
+const SHOWN_BYTES_MAX: usize = 128;
+
+/// The hosts and origins that one listener answers for.
+#[derive(Debug)]
+pub(super) struct HostPolicy {
+    /// Where it listens, as most requests name it.
+    own: String,
+    own_address: IpAddr,
+    allowed: Vec<HostName>,
+    is_any_allowed: bool,
+    origins: Vec<String>,
+    is_any_origin_allowed: bool,
+}
+
+impl HostPolicy {
+    /// The policy of a listener that is bound to this address.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when an allowed host is neither `*` nor of the form `host` or `host:port`.
+    pub(super) fn new(
+        listener: SocketAddr,
+        allowed_hosts: &[String],
+        cors_origins: &[String],
+    ) -> io::Result<Self> {
+        let names = allowed_hosts.iter().filter(|host| *host != ANY);
+        Ok(Self {
+            own: listener.to_string(),
+            own_address: listener.ip().to_canonical(),
+            allowed: names.map(|host| allowed_host(host)).collect::<io::Result<_>>()?,
+            is_any_allowed: allowed_hosts.iter().any(|host| host == ANY),
+            origins: cors_origins.to_vec(),
+            is_any_origin_allowed: cors_origins.iter().any(|origin| origin == ANY),
+        })
+    }
+
+    /// Whether a request that came in at this local address is to be answered.
+    ///
+    /// # Errors
+    ///
+    /// `HostNotAllowed` and `OriginNotAllowed`, with the option that allows it.
+    fn check(&self, uri: &Uri, headers: &HeaderMap, local: IpAddr) -> Result<(), Error> {
+        let authority = uri.authority().map(|authority| authority.as_str());
+        if let Some(host) = authority {
+            self.check_host(host, local)?;
+        } else {
+            // A request without any comes from no browser, and names no other server.
+            for host in headers.get_all(HOST) {
+                self.check_host(text_of(host), local)?;
+            }
+        }
+        let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
+        let host = authority.or_else(|| headers.get(HOST).map(text_of));
+        self.check_origin(text_of(origin), host)
+    }
+
+    fn check_host(&self, host: &str, local: IpAddr) -> Result<(), Error> {
+        if self.is_any_allowed || host == self.own {
+            return Ok(());
+        }
+        let name = HostName::parse(host);
+        if name.is_some_and(|name| self.is_own(&name, local) || self.is_allowed(&name)) {
+            return Ok(());
+        }
+        let host = shown(host);
+        let message = format!(
+            "421 misdirected request: host {host:?} is not this server's own: connect to its address {}, or start \
+             the server with --allowed-host {host} (allowed_hosts in the config file) if that name is meant for it, \
+             as behind a proxy or in a network of containers",
+            self.own
+        );
+        Err(Error::new(ErrorKind::HostNotAllowed { host }, message))
+    }
+
+    /// Whether the host is an address of the listener, or this machine as it is called on itself. The port does not
+    /// count: port forwarding changes it, and a page cannot gain by it.
+    fn is_own(&self, name: &HostName, local: IpAddr) -> bool {
+        match name.address() {
+            Some(address) => {
+                self.own_address.is_unspecified()
+                    || address == self.own_address
+                    || (address.is_loopback() && local.to_canonical().is_loopback())
+            }
+            None => name.is_localhost() && local.to_canonical().is_loopback(),
+        }
+    }
+
+    fn is_allowed(&self, name: &HostName) -> bool {
+        self.allowed.iter().any(|allowed| allowed.covers(name))
+    }
+
+    fn check_origin(&self, origin: &str, host: Option<&str>) -> Result<(), Error> {
+        if self.is_any_origin_allowed || self.origins.iter().any(|allowed| allowed == origin) {
+            return Ok(());
+        }
+        if host.is_some_and(|host| name::is_same_origin(origin, host)) {
+            return Ok(());
+        }
+        let (origin, host) = (shown(origin), shown(host.unwrap_or_default()));
+        let message = format!(
+            "403 forbidden: a page of origin {origin:?} may not call host {host:?}: start the server with \
+             --cors-origin {origin} (cors_origins in the config file) if its pages may"
+        );
+        Err(Error::new(ErrorKind::OriginNotAllowed { origin }, message))
+    }
+}
+
+fn allowed_host(text: &str) -> io::Result<HostName> {
+    HostName::parse(text).filter(|_| !text.contains(ANY)).ok_or_else(|| {
+        let message = format!(
+            "allowed host is {text:?}: write host or host:port, without scheme and path, or * alone for every host"
+        );
+        io::Error::new(io::ErrorKind::InvalidInput, message)
+    })
+}
+
+/// What is not text is no name either.
+fn text_of(value: &HeaderValue) -> &str {
+    value.to_str().unwrap_or("\u{fffd}")
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(SHOWN_BYTES_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! The layer that refuses requests that are not meant for this server, before anything else sees them.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::Full;
+use tonic::body::Body;
+use tower::{Layer, Service};
+
+use super::super::throttle::SharedThrottle;
+use super::HostPolicy;
+use crate::error::{Error, ErrorKind};
+use crate::proto::status::to_status;
+use crate::rpc::ConnectionInfo;
+
+/// Content types of gRPC itself begin so, and so do those of gRPC-Web.
+const GRPC: &[u8] = b"application/grpc";
+const GRPC_WEB: &[u8] = b"application/grpc-web";
+
+/// Holds requests to the policy of their listener.
+#[derive(Debug, Clone)]
+pub(in crate::server) struct HostLayer {
+    policy: Arc<HostPolicy>,
+    warning: Arc<SharedThrottle>,
+}
+
+impl HostLayer {
+    pub(in crate::server) fn new(policy: HostPolicy) -> Self {
+        Self { policy: Arc::new(policy), warning: Arc::default() }
+    }
+}
+
+impl<S> Layer<S> for HostLayer {
+    type Service = HostService<S>;
+
+    fn layer(&self, inner: S) -> HostService<S> {
+        HostService { layer: self.clone(), inner }
+    }
+}
+
+/// A service that sees only requests for its own host, from pages that may call it.
+#[derive(Debug, Clone)]
+pub(in crate::server) struct HostService<S> {
+    layer: HostLayer,
+    inner: S,
+}
+
+impl<S, B> Service<Request<B>> for HostService<S>
+where
+    S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Unpin,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = HostFuture<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let HostLayer { policy, warning } = &self.layer;
+        let connection = request.extensions().get::<ConnectionInfo>();
+        let local = connection.map_or(policy.own_address, |connection| connection.local.ip());
+        match policy.check(request.uri(), request.headers(), local) {
+            Ok(()) => HostFuture::Meant(self.inner.call(request)),
+            Err(error) => {
+                if let Some(left_out) = warning.pass() {
+                    tracing::warn!(peer = ?connection.map(|connection| connection.peer), left_out, "refused: {error}");
+                }
+                HostFuture::Refused(Some(Box::new(refusal(&error, request.headers().get(CONTENT_TYPE)))))
+            }
+        }
+    }
+}
+
+/// The answer to one call.
+#[derive(Debug)]
+pub(in crate::server) enum HostFuture<F> {
+    Meant(F),
+    Refused(Option<Box<Response<Body>>>),
+}
+
+impl<F> Future for HostFuture<F>
+where
+    F: Future<Output = Result<Response<Body>, Infallible>> + Unpin,
+{
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Meant(call) => Pin::new(call).poll(context),
+            Self::Refused(response) => {
+                let response = response.take().expect("a finished future is not polled again");
+                Poll::Ready(Ok(*response))
+            }
+        }
+    }
+}
+
+/// The answer to a request of this content type: a status for stubs, and a text for everybody else.
+fn refusal(error: &Error, content_type: Option<&HeaderValue>) -> Response<Body> {
+    let status = to_status(error, "");
+    let content_type = content_type.map(HeaderValue::as_bytes).unwrap_or_default();
+    let is_grpc = content_type.starts_with(GRPC) && !content_type.starts_with(GRPC_WEB);
+    let mut response = status.into_http();
+    *response.status_mut() = match error.kind() {
+        ErrorKind::OriginNotAllowed { .. } => StatusCode::FORBIDDEN,
+        _ => StatusCode::MISDIRECTED_REQUEST,
+    };
+    if !is_grpc {
+        let text = HeaderValue::from_static("text/plain; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, text);
+        *response.body_mut() = Body::new(Full::new(Bytes::from(format!("{error}\n"))));
+    }
+    response
+}
