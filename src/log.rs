@@ -38,6 +38,7 @@ use crate::error::{Error, ErrorKind, Result};
 use files::Directory;
 use format::{FRAME_HEADER_BYTES, HEADER_BYTES, RESERVED_BYTES};
 use names::segment_name;
+use shortage::Patient;
 use tail::Tail;
 
 #[cfg(any(test, fuzzing))]
@@ -51,6 +52,7 @@ mod inspect;
 mod names;
 mod reader;
 mod recovery;
+mod shortage;
 mod spares;
 mod tail;
 mod walk;
@@ -230,7 +232,7 @@ impl Log {
     ) -> Result<(Self, Recovery)> {
         options.check()?;
         let files = Directory::make(directory).map_err(|error| fault::no_directory(directory, &error))?;
-        recovery::open(Arc::new(files), options, rand::random(), &mut entry)
+        recovery::open(Arc::new(Patient::new(files)), options, rand::random(), &mut entry)
     }
 
     /// Appends entries and returns where each is, once all of them are on disk.

@@ -2,11 +2,16 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use super::Damage;
 use super::files::Files;
 use super::format::VERSION;
+use super::shortage::is_passing;
 use crate::error::{Error, ErrorKind};
+
+/// When to come back to what could not be read for want of a descriptor or of memory.
+const SHORTAGE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Whether an error says that there is no room, by the disk or by a quota.
 pub(super) fn is_full(error: &io::Error) -> bool {
@@ -36,6 +41,17 @@ pub(super) fn disk_full(files: &dyn Files, error: &io::Error) -> Error {
 /// Something could not be read.
 pub(super) fn reading(files: &dyn Files, name: &str, error: &io::Error) -> Error {
     let path = path(files, name);
+    if is_passing(error) {
+        let kind = ErrorKind::ResourceExhausted {
+            reason: "SYSTEM_SHORTAGE",
+            subject: "server".to_owned(),
+            retry_after: SHORTAGE_RETRY_AFTER,
+        };
+        return Error::new(
+            kind,
+            format!("cannot read {path} now: {error}: try again, or raise that limit of the system"),
+        );
+    }
     let message = format!("cannot read {path}: {error}: look at the disk and at who may read it");
     Error::new(ErrorKind::LogFailed, message)
 }

@@ -50,13 +50,15 @@ pub(super) trait LogFile: Send {
 /// A directory of the operating system.
 pub(super) struct Directory {
     path: PathBuf,
+    /// Open, so that making names durable needs no descriptor.
+    handle: File,
 }
 
 impl Directory {
     /// A directory that exists.
     pub(super) fn existing(path: &Path) -> io::Result<Self> {
         std::fs::read_dir(path)?;
-        Ok(Self { path: path.to_owned() })
+        Ok(Self { path: path.to_owned(), handle: File::open(path)? })
     }
 
     /// Makes the directory and those above it, durably, unless they exist.
@@ -110,7 +112,11 @@ impl Files for Directory {
     fn create(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
         let path = self.path.join(name);
         let cached = OpenOptions::new().create_new(true).read(true).write(true).open(&path)?;
-        Ok(Box::new(NewFile { cached, direct: open_direct(&path)? }))
+        // All or nothing: after a shortage the same name is made again.
+        let direct = open_direct(&path).inspect_err(|_| {
+            let _ = std::fs::remove_file(&path);
+        })?;
+        Ok(Box::new(NewFile { cached, direct }))
     }
 
     fn open(&self, name: &str, writable: bool) -> io::Result<Box<dyn LogFile>> {
@@ -127,7 +133,7 @@ impl Files for Directory {
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()
+        self.handle.sync_all()
     }
 }
 

@@ -8,6 +8,7 @@ use super::files::{Files, LogFile};
 use super::format::HEADER_BYTES;
 use super::names::{Listing, Numbered, segment_name};
 use super::reader::{Index, Reader};
+use super::shortage::Patient;
 use super::spares::Spares;
 use super::tail::{Active, Tail, first_segment};
 use super::walk::{End, Visitor, walk};
@@ -154,7 +155,8 @@ fn block_bytes(from: u64, to: u64) -> usize {
 /// The directory of a log that is only looked at, and the lock that keeps others from writing it.
 pub(super) fn look(directory: &Path) -> Result<(Box<dyn Files>, Box<dyn Send>)> {
     let files = super::files::Directory::existing(directory);
-    let files: Box<dyn Files> = Box::new(files.map_err(|error| fault::no_directory(directory, &error))?);
+    let files = files.map_err(|error| fault::no_directory(directory, &error))?;
+    let files: Box<dyn Files> = Box::new(Patient::new(files));
     let lock = files.lock(true).map_err(|error| fault::reading(&*files, "", &error))?;
     match lock {
         Some(lock) => Ok((files, lock)),
