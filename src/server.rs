@@ -5,6 +5,7 @@
 mod connection;
 mod cors;
 mod deadline;
+mod descriptors;
 mod durable;
 mod edge;
 mod give_back;
@@ -23,6 +24,7 @@ mod trailers;
 
 pub use crate::rpc::{ConnectionInfo, Deadline};
 pub use deadline::{DeadlineFuture, DeadlineLayer, DeadlineService};
+pub use descriptors::raise_descriptor_limit;
 pub use limits::ListenerLimits;
 pub use run::{Server, ServerOptions, Shutdown, ShutdownReport};
 pub use serve::{Lifecycle, ServeOptions, serve};

@@ -10,7 +10,7 @@ mod request;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -23,7 +23,7 @@ use crate::rpc::ConnectionInfo;
 
 use super::edge::Edge;
 use super::limits::ListenerLimits;
-use super::tally::Seat;
+use super::tally::{Activity, Seat};
 use guardian::Guardian;
 use hearing::Hearing;
 use request::RequestService;
@@ -40,7 +40,7 @@ struct Shared {
     info: ConnectionInfo,
     /// Whether the peer has shown that it speaks HTTP.
     heard: AtomicBool,
-    open_requests: AtomicUsize,
+    activity: Arc<Activity>,
 }
 
 impl Shared {
@@ -79,7 +79,7 @@ pub(super) fn spawn(edge: &Arc<Edge>, stream: TcpStream, peer: SocketAddr, seat:
     let shared = Arc::new(Shared {
         info: ConnectionInfo { peer, local, closing: CancellationToken::new() },
         heard: AtomicBool::new(false),
-        open_requests: AtomicUsize::new(0),
+        activity: seat.activity().clone(),
     });
     let (go_away, told) = oneshot::channel();
     let conversation = tokio::spawn(converse(edge.clone(), stream, shared.clone(), told));

@@ -6,6 +6,7 @@
 use std::io;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use hyper_util::rt::TokioExecutor;
 use hyper_util::server::conn::auto;
@@ -13,6 +14,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::TaskTracker;
 
 use super::connection;
@@ -20,9 +22,13 @@ use super::give_back::keep_giving_back;
 use super::limits::ListenerLimits;
 use super::listener::Accepted;
 use super::serve::{Lifecycle, Stack};
+use super::tally::Tally;
 
 /// Sockets that may wait for a busy edge before the listener tries the next one.
 const QUEUED_SOCKETS_MAX: usize = 64;
+
+/// How often the time is looked at by which connections are idle.
+const TICK: Duration = Duration::from_secs(1);
 
 /// The running thread of one edge.
 #[derive(Debug)]
@@ -40,6 +46,7 @@ impl EdgeThread {
         stack: Stack,
         limits: Arc<ListenerLimits>,
         lifecycle: Lifecycle,
+        tally: Arc<Tally>,
     ) -> io::Result<(Self, mpsc::Sender<Accepted>)> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (sender, sockets) = mpsc::channel(QUEUED_SOCKETS_MAX);
@@ -50,6 +57,7 @@ impl EdgeThread {
             limits,
             lifecycle,
             connections: TaskTracker::new(),
+            tally,
         });
         let thread = thread::Builder::new().name(format!("jobstream-edge-{index}")).spawn(move || {
             runtime.block_on(edge.run(sockets));
@@ -78,6 +86,7 @@ pub(super) struct Edge {
     pub(super) lifecycle: Lifecycle,
     /// The guardians, each of which outlives its connection.
     pub(super) connections: TaskTracker,
+    tally: Arc<Tally>,
 }
 
 impl Edge {
@@ -87,11 +96,22 @@ impl Edge {
             () = self.lifecycle.stop.cancelled() => {}
             () = self.serve_all(&mut sockets) => {}
             () = keep_giving_back() => {}
+            () = self.keep_time() => {}
         }
         drop(sockets);
         self.connections.close();
         // Bounded after stop as well: it makes every guardian end.
         self.connections.wait().await;
+    }
+
+    /// Moves the clock by which connections are idle. Never ends.
+    async fn keep_time(&self) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.tally.tick();
+        }
     }
 
     async fn serve_all(self: &Arc<Self>, sockets: &mut mpsc::Receiver<Accepted>) {

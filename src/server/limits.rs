@@ -8,10 +8,12 @@ const KIB: u32 = 1024;
 const MIB: u32 = 1024 * KIB;
 
 const MAX_CONNECTIONS: usize = 10_000;
+const MAX_CONNECTIONS_PER_ADDRESS: usize = MAX_CONNECTIONS / 4;
 const MAX_CONCURRENT_STREAMS: u32 = 1_024;
 const MAX_HEADER_LIST_BYTES: u32 = 8 * KIB;
 const PREFACE_TIMEOUT: Duration = Duration::from_secs(5);
 const HTTP1_HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECTION_AGE: Duration = Duration::from_secs(30 * 60);
@@ -32,8 +34,16 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 /// bounded by `connection_window_bytes` in and `max_concurrent_streams` x `max_send_buffer_bytes` out.
 #[derive(Debug, Clone)]
 pub struct ListenerLimits {
-    /// Connections open at once; one more is accepted and closed at once. 10,000.
+    /// Connections open at once, fewer where the limit of descriptors leaves no more. One more takes the place of the one
+    /// that has been idle for longest; it is closed at once if none is idle. 10,000.
     pub max_connections: usize,
+    /// Connections open at once from one address, or one IPv6 network of 64 bits; no bound if unset. One more takes the
+    /// place of the one of that address that has been idle for longest; it is closed at once if none is idle. A quarter of
+    /// 10,000: a proxy or a site behind one address seldom needs more, and it takes several addresses to fill a server.
+    pub max_connections_per_address: Option<usize>,
+    /// Time without an open request after which a connection is told to go away and closed, even if it answers PINGs.
+    /// 5 min.
+    pub idle_timeout: Duration,
     /// Requests open at once on one connection; one more is refused and may be retried. 1,024.
     pub max_concurrent_streams: u32,
     /// Bytes of one request's HTTP/2 headers; larger ones are answered with status 431. 8 KiB.
@@ -77,6 +87,8 @@ impl Default for ListenerLimits {
     fn default() -> Self {
         Self {
             max_connections: MAX_CONNECTIONS,
+            max_connections_per_address: Some(MAX_CONNECTIONS_PER_ADDRESS),
+            idle_timeout: IDLE_TIMEOUT,
             max_concurrent_streams: MAX_CONCURRENT_STREAMS,
             max_header_list_bytes: MAX_HEADER_LIST_BYTES,
             preface_timeout: PREFACE_TIMEOUT,

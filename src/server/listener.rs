@@ -13,7 +13,8 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::tally::{Seat, Tally};
+use super::descriptors::Descriptors;
+use super::tally::{Places, Refusal, Seat, Tally};
 use super::throttle::Throttle;
 
 /// First pause after a failed accept; it doubles up to [`BACK_OFF_MAX`].
@@ -47,7 +48,8 @@ pub(crate) struct Listener<A> {
     source: A,
     edges: Vec<mpsc::Sender<Accepted>>,
     next_edge: usize,
-    max_connections: usize,
+    places: Places,
+    descriptors: Descriptors,
     tally: Arc<Tally>,
     back_off: Duration,
     accept_warning: Throttle,
@@ -59,14 +61,16 @@ impl<A: Accept> Listener<A> {
     pub(super) fn new(
         source: A,
         edges: Vec<mpsc::Sender<Accepted>>,
-        max_connections: usize,
+        places: Places,
+        descriptors: Descriptors,
         tally: Arc<Tally>,
     ) -> Self {
         Self {
             source,
             edges,
             next_edge: 0,
-            max_connections,
+            places,
+            descriptors,
             tally,
             back_off: BACK_OFF_MIN,
             accept_warning: Throttle::default(),
@@ -92,18 +96,49 @@ impl<A: Accept> Listener<A> {
         }
     }
 
-    /// Hands the socket to the next edge with room, or closes it when too many are open.
+    /// Hands the socket to the next edge with room, or closes it when too many are open and none of them is idle.
     async fn admit(&mut self, stream: std::net::TcpStream, peer: SocketAddr) -> bool {
-        match self.tally.take_seat(self.max_connections) {
-            Some(seat) => self.hand_over(Accepted { stream, peer, seat }).await,
-            None => {
-                if let Some(left_out) = self.refusal_warning.pass() {
-                    let limit = self.max_connections;
-                    tracing::warn!(%peer, limit, left_out, "refused a connection: too many are open");
-                }
-                true
-            }
+        if self.descriptors.is_nearly_gone(&stream) {
+            self.tally.count_refusal();
+            self.warn_of_descriptors(peer);
+            return true;
         }
+        let is_short = self.descriptors.reaches_reserve(&stream);
+        match self.tally.take_seat(peer.ip(), self.places, is_short) {
+            Ok(seat) => {
+                let is_served = self.hand_over(Accepted { stream, peer, seat }).await;
+                self.tally.settle(self.places.closing_max).await;
+                return is_served;
+            }
+            Err(_) if is_short => self.warn_of_descriptors(peer),
+            Err(refusal) => self.warn_of(refusal, peer),
+        }
+        true
+    }
+
+    fn warn_of(&mut self, refusal: Refusal, peer: SocketAddr) {
+        let Some(left_out) = self.refusal_warning.pass() else { return };
+        match refusal {
+            Refusal::Full(limit) => tracing::warn!(
+                %peer, limit, left_out,
+                "refused a connection: connections_max are open, all with calls on them"
+            ),
+            Refusal::AddressFull(limit) => tracing::warn!(
+                %peer, limit, left_out,
+                "refused a connection: connections_per_address_max of its address are open, all with calls on them; \
+                 raise it, or set it to 0 if that address is a proxy you trust"
+            ),
+        }
+    }
+
+    fn warn_of_descriptors(&mut self, peer: SocketAddr) {
+        let Some(left_out) = self.refusal_warning.pass() else { return };
+        let limit = self.descriptors.limit;
+        tracing::warn!(
+            %peer, limit, left_out,
+            "refused a connection: no descriptors are left but those reserved for the log and for programs; raise the \
+             hard limit of open files"
+        );
     }
 
     /// False when no edge is left to take it.

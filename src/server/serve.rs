@@ -19,12 +19,13 @@ use tower_http::cors::{Cors, CorsLayer};
 
 use super::cors::cors_layer;
 use super::deadline::{DeadlineLayer, DeadlineService};
+use super::descriptors::Descriptors;
 use super::edge::EdgeThread;
 use super::host::{HostLayer, HostPolicy, HostService};
 use super::limits::ListenerLimits;
 use super::listener::Listener;
 use super::router::Router;
-use super::tally::{ServeReport, Tally};
+use super::tally::{Places, ServeReport, Tally};
 
 /// Time for the edges to let go after `stop`; past it they are left behind.
 const STOP_TIME_MAX: Duration = Duration::from_millis(150);
@@ -112,12 +113,14 @@ pub(super) async fn serve_router(
     let mut edges = Vec::new();
     for index in 0..options.edge_threads.get() {
         let stack = stack(router.for_edge(), cors.as_ref(), &hosts);
-        let (thread, edge) = EdgeThread::start(index, stack, limits.clone(), lifecycle.clone())?;
+        let (thread, edge) =
+            EdgeThread::start(index, stack, limits.clone(), lifecycle.clone(), tally.clone())?;
         threads.push(thread);
         edges.push(edge);
     }
 
-    let listener = Listener::new(listener, edges, limits.max_connections, tally.clone());
+    let descriptors = Descriptors::now();
+    let listener = Listener::new(listener, edges, places(&limits, &descriptors), descriptors, tally.clone());
     tokio::select! {
         biased;
         () = lifecycle.stop.cancelled() => {}
@@ -137,6 +140,22 @@ fn stack(router: Router, cors: Option<&CorsLayer>, hosts: &HostLayer) -> Stack {
         Some(cors) => Either::Left(cors.layer(web)),
         None => Either::Right(web),
     })
+}
+
+/// The connections that the limits allow and the descriptors suffice for.
+fn places(limits: &ListenerLimits, descriptors: &Descriptors) -> Places {
+    let (wanted, possible) = (limits.max_connections, descriptors.connections_max);
+    if let Some(limit) = descriptors.limit.filter(|_| possible < wanted) {
+        tracing::warn!(
+            "connections_max is {wanted}, but the limit of {limit} open files leaves {possible}: that is the bound now; \
+             raise the hard limit (ulimit -Hn, LimitNOFILE= of systemd) or lower connections_max"
+        );
+    }
+    Places {
+        max: wanted.min(possible),
+        per_address_max: limits.max_connections_per_address,
+        closing_max: descriptors.closing_max,
+    }
 }
 
 async fn join_all(threads: Vec<EdgeThread>) {

@@ -3,6 +3,7 @@
 mod attempts;
 mod bound;
 mod cold;
+mod descriptors;
 mod directory;
 mod failing;
 mod full;

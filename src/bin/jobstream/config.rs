@@ -109,6 +109,12 @@ pub(crate) struct LimitsConfig {
     pub(crate) event_ring_bytes_max: u64,
     /// Most connections.
     pub(crate) connections_max: NonZeroU32,
+    /// Most connections of one address; a quarter of `connections_max` if unset, no bound if 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) connections_per_address_max: Option<u32>,
+    /// How long a connection may stay open without a request on it.
+    #[serde(with = "values::span")]
+    pub(crate) connection_idle_timeout: Duration,
     /// Most requests open on one connection.
     pub(crate) streams_per_connection_max: NonZeroU32,
     /// Most streams that follow jobs.
@@ -256,6 +262,8 @@ impl Default for LimitsConfig {
             retention_memory_bytes_max: 64 * MIB,
             event_ring_bytes_max: 256 * KIB,
             connections_max: at_least_one(10_000),
+            connections_per_address_max: None,
+            connection_idle_timeout: Duration::from_secs(5 * 60),
             streams_per_connection_max: at_least_one(1_024),
             watchers_max: at_least_one(200_000),
             workers_max: at_least_one(10_000),

@@ -11,11 +11,13 @@ use std::time::Duration;
 use jobstream::core::CoreOptions;
 use jobstream::engine::{Engine, EngineOptions};
 use jobstream::log;
-use jobstream::server::{ListenerLimits, ServeOptions, Server, ServerOptions, Shutdown, ShutdownReport};
+use jobstream::server::{
+    ListenerLimits, ServeOptions, Server, ServerOptions, Shutdown, ShutdownReport, raise_descriptor_limit,
+};
 use jobstream::worker::{RunningWorker, Worker, command, demo};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{LogConfig, LogFormat, ServerConfig};
+use crate::config::{LimitsConfig, LogConfig, LogFormat, ServerConfig};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::pages::allow_huge_pages;
@@ -64,6 +66,7 @@ pub(crate) fn start(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<(
     log_to_stderr(&config.log)?;
     // The programs of a config may be large, and would inherit it.
     allow_huge_pages(!config.commands.is_empty() || !config.exec.is_empty());
+    raise_descriptor_limit();
     let runtime = tokio::runtime::Runtime::new().map_err(|error| failed("start its threads", &error))?;
     let totals = runtime.block_on(serve(config, ready));
     // A handler that holds its thread must not hold up the end.
@@ -155,6 +158,8 @@ fn engine_options(config: &ServerConfig) -> EngineOptions {
 fn server_options(config: &ServerConfig) -> ServerOptions {
     let limits = ListenerLimits {
         max_connections: config.limits.connections_max.get() as usize,
+        max_connections_per_address: connections_per_address_max(&config.limits),
+        idle_timeout: config.limits.connection_idle_timeout,
         max_concurrent_streams: config.limits.streams_per_connection_max.get(),
         ..ListenerLimits::default()
     };
@@ -163,6 +168,15 @@ fn server_options(config: &ServerConfig) -> ServerOptions {
         serve: ServeOptions { limits, cors_origins, allowed_hosts, ..ServeOptions::default() },
         message_bytes_max: size(config.limits.message_bytes_max),
         drain_timeout: config.drain_timeout,
+    }
+}
+
+/// A quarter of all unless it is set: it takes several addresses to fill a server. A small server has 16 for each.
+fn connections_per_address_max(limits: &LimitsConfig) -> Option<usize> {
+    let all = limits.connections_max.get();
+    match limits.connections_per_address_max.unwrap_or_else(|| (all / 4).max(all.min(16))) {
+        0 => None,
+        some => Some(some as usize),
     }
 }
 

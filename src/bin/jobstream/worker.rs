@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use jobstream::server::raise_descriptor_limit;
 use jobstream::worker::{CommandHandler, RemoteOptions};
 use serde::Deserialize;
 
@@ -95,6 +96,8 @@ impl Worker {
         let output = Output::new(voice, None);
         let address = Address::resolve(self.address.as_deref())?;
         server::log_to_stderr(&LogConfig { level: self.log_level.clone(), format: self.log_format })?;
+        // Every program it runs takes a few.
+        raise_descriptor_limit();
         let runtime = tokio::runtime::Runtime::new()
             .map_err(|error| Error::new(Exit::Other, format!("cannot start: {error}")))?;
         let exit = runtime.block_on(self.work(&output, &address));

@@ -18,12 +18,19 @@ use super::Shared;
 /// How far a connection's age may lie from the configured one, as a fraction of it.
 const AGE_JITTER: f64 = 0.1;
 
+/// Time from the GOAWAY of an idle or evicted connection until it is closed, if nothing is open on it then.
+const IDLE_GRACE: Duration = Duration::from_millis(500);
+
 /// What a guardian woke up for.
 enum Event {
     /// The conversation is over.
     Ended,
     /// The time waited for has come.
     Due,
+    /// No request was open for too long.
+    Idle,
+    /// Another connection gets its place.
+    Evicted,
     /// The server takes no new work. Comes once.
     Drain,
     /// The server ends now.
@@ -36,6 +43,8 @@ enum End {
     Closed,
     /// The peer never got as far as a request.
     Silent,
+    /// It was idle for too long, or for longer than any other when its place was needed.
+    Idle,
     /// It was still open when its time was over.
     Cut,
 }
@@ -70,6 +79,7 @@ impl Guardian {
         match self.watch_over().await {
             End::Closed => return,
             End::Silent => tracing::debug!(%peer, "dropped a connection that sent no request in time"),
+            End::Idle => tracing::debug!(%peer, "closed an idle connection"),
             End::Cut => self.record_cut(),
         }
         self.conversation.abort();
@@ -84,23 +94,45 @@ impl Guardian {
             if !self.shared.heard.load(Relaxed) {
                 return End::Silent;
             }
-            event = self.wait_until(opened + jittered(self.limits.connection_age)).await;
+            event = self.wait_for_age(opened + jittered(self.limits.connection_age)).await;
         }
         let grace = match event {
             Event::Ended => return End::Closed,
             Event::Stop => return End::Cut,
             Event::Drain => self.limits.drain_grace,
             Event::Due => self.limits.connection_age_grace,
+            Event::Evicted if self.shared.activity.is_to_be_cut() => return End::Idle,
+            Event::Idle | Event::Evicted => IDLE_GRACE,
         };
+        let was_idle = matches!(event, Event::Idle | Event::Evicted);
         self.say_go_away();
         match self.wait_out(grace).await {
             Event::Ended => return End::Closed,
             Event::Stop => return End::Cut,
-            Event::Due | Event::Drain => self.shared.info.closing.cancel(),
+            // Nothing is lost with it: streams that were opened meanwhile have their time to end.
+            _ if was_idle && self.shared.activity.open_requests() == 0 => return End::Idle,
+            _ => self.shared.info.closing.cancel(),
         }
         match self.wait_out(self.limits.closing_linger).await {
             Event::Ended => End::Closed,
-            Event::Stop | Event::Due | Event::Drain => End::Cut,
+            _ => End::Cut,
+        }
+    }
+
+    /// Waits for the connection's age, but no longer than it is idle.
+    async fn wait_for_age(&mut self, aged: Instant) -> Event {
+        let idle_timeout = self.limits.idle_timeout;
+        loop {
+            let now = Instant::now();
+            let idle_due = match self.shared.activity.idle_since() {
+                Some(since) if now >= since + idle_timeout => return Event::Idle,
+                Some(since) => since + idle_timeout,
+                None => now + idle_timeout,
+            };
+            match self.wait_until(idle_due.min(aged)).await {
+                Event::Due if idle_due < aged => {}
+                event => return event,
+            }
         }
     }
 
@@ -120,6 +152,7 @@ impl Guardian {
             _ = &mut self.conversation => Event::Ended,
             () = self.lifecycle.stop.cancelled() => Event::Stop,
             () = self.lifecycle.drain.cancelled(), if !self.draining => Event::Drain,
+            () = self.shared.activity.evicted() => Event::Evicted,
             () = sleep_until(due) => Event::Due,
         };
         self.draining |= matches!(event, Event::Drain);
@@ -135,7 +168,7 @@ impl Guardian {
 
     fn record_cut(&mut self) {
         let peer = self.shared.info.peer;
-        let open_requests = self.shared.open_requests.load(Relaxed);
+        let open_requests = self.shared.activity.open_requests();
         let shutdown = self.draining || self.lifecycle.stop.is_cancelled();
         if shutdown {
             self.seat.count_cut(open_requests);

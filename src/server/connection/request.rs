@@ -5,7 +5,6 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -59,14 +58,14 @@ struct OpenRequest {
 impl OpenRequest {
     fn start(shared: Arc<Shared>) -> Self {
         shared.mark_heard();
-        shared.open_requests.fetch_add(1, Relaxed);
+        shared.activity.begin_request();
         Self { shared }
     }
 }
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        self.shared.open_requests.fetch_sub(1, Relaxed);
+        self.shared.activity.end_request();
     }
 }
 

@@ -37,11 +37,16 @@ async fn exhausted(failures: usize) -> (Exhausted, Arc<AtomicUsize>, SocketAddr)
     (source, attempts, address)
 }
 
+fn listener(source: Exhausted, edge: mpsc::Sender<Accepted>) -> Listener<Exhausted> {
+    let places = Places { max: 1, per_address_max: None, closing_max: 0 };
+    Listener::new(source, vec![edge], places, Descriptors::now(), Arc::default())
+}
+
 #[tokio::test]
 async fn exhausted_files_slow_the_loop_down() {
     let (source, attempts, _) = exhausted(usize::MAX).await;
     let (edge, _sockets) = mpsc::channel(1);
-    let listener = Listener::new(source, vec![edge], 1, Arc::default());
+    let listener = listener(source, edge);
     let ran = timeout(Duration::from_millis(300), listener.run()).await;
     assert!(ran.is_err(), "the loop ended on accept errors");
     // Pauses of 5, 10, 20, 40, 80, 100 and 100 ms.
@@ -53,7 +58,7 @@ async fn exhausted_files_slow_the_loop_down() {
 async fn accepting_goes_on_once_files_are_free() {
     let (source, _, address) = exhausted(3).await;
     let (edge, mut sockets) = mpsc::channel(1);
-    let listener = Listener::new(source, vec![edge], 1, Arc::default());
+    let listener = listener(source, edge);
     let client = std::net::TcpStream::connect(address).expect("a listening socket");
     tokio::select! {
         () = listener.run() => panic!("the loop ended on accept errors"),

@@ -66,6 +66,23 @@ async fn dev_serves_the_demo_kinds_and_takes_programs() {
 }
 
 #[tokio::test]
+async fn bounds_of_connections_are_settings_like_the_others() {
+    let file = config_file("connections.toml", "[limits]\nconnections_per_address_max = 7\n");
+    let file = file.to_str().expect("UTF-8");
+    let serve = ["serve", "--config", file, "--print-config", "--connection-idle-timeout", "1m"];
+    let limits = config(&mut jobstream(&serve)).await["limits"].clone();
+    assert_eq!(limits["connections_per_address_max"].as_integer(), Some(7), "file");
+    assert_eq!(limits["connection_idle_timeout"].as_str(), Some("1m"), "flag");
+    let mut by_variable = jobstream(&["serve", "--print-config"]);
+    by_variable
+        .env("JOBSTREAM_CONNECTIONS_PER_ADDRESS_MAX", "0")
+        .env("JOBSTREAM_CONNECTION_IDLE_TIMEOUT", "2m");
+    let limits = config(&mut by_variable).await["limits"].clone();
+    assert_eq!(limits["connections_per_address_max"].as_integer(), Some(0), "variable");
+    assert_eq!(limits["connection_idle_timeout"].as_str(), Some("2m"), "variable");
+}
+
+#[tokio::test]
 async fn allowed_hosts_are_a_setting_like_the_others() {
     let file = config_file("hosts.toml", "allowed_hosts = ['jobs.example']\n");
     let file = file.to_str().expect("UTF-8");

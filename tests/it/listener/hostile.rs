@@ -127,14 +127,92 @@ async fn connection_beyond_the_limit_is_closed() {
     let server = TestServer::start(with_limits(|limits| limits.max_connections = 2));
     let mut first = Client::connect(server.address).await;
     let mut second = Client::connect(server.address).await;
-    first.call("/test.Probe/Echo").await;
-    second.call("/test.Probe/Echo").await;
+    let _calls = [first.call("/test.Probe/Drip").await, second.call("/test.Probe/Drip").await];
     assert_eq!(Raw::connect(server.address).await.read_text().await, "");
 
     first.connection.abort();
     a_place_is_free(&server).await;
     server.lifecycle.stop.cancel();
     assert!(server.report().await.connections_refused >= 1);
+}
+
+/// Peers that do nothing but answer PINGs.
+async fn idle_peers(server: &TestServer, count: usize) -> Vec<Client> {
+    let mut peers = Vec::new();
+    for _ in 0..count {
+        let mut peer = Client::connect(server.address).await;
+        peer.call("/test.Probe/Echo").await;
+        peers.push(peer);
+    }
+    peers
+}
+
+#[tokio::test]
+async fn a_newcomer_gets_the_place_of_the_longest_idle() {
+    let server = TestServer::start(with_limits(|limits| {
+        limits.max_connections = 300;
+        limits.keepalive_interval = millis(50);
+    }));
+    let mut busy = Client::connect(server.address).await;
+    let call = busy.call("/test.Probe/Drip").await;
+    let mut idle = idle_peers(&server, 299).await;
+    for _ in 0..3 {
+        let mut good = Client::connect(server.address).await;
+        let (_, trailers) = finish(good.call("/test.Probe/Echo").await).await;
+        assert_eq!(status(&trailers), "0");
+        let longest_idle = idle.remove(0);
+        let closed = soon("the longest idle makes way", longest_idle.connection).await.expect("no panic");
+        closed.expect("an orderly end");
+        idle.push(good);
+    }
+    assert!(idle.iter().all(|peer| !peer.connection.is_finished()), "nobody else makes way");
+    busy.call("/test.Probe/Echo").await;
+    drop(call);
+}
+
+#[tokio::test]
+async fn an_address_at_its_bound_gives_up_its_longest_idle_or_gets_no_more() {
+    let server = TestServer::start(with_limits(|limits| limits.max_connections_per_address = Some(2)));
+    let mut idle = idle_peers(&server, 1).await;
+    let mut busy = Client::connect(server.address).await;
+    let _call = busy.call("/test.Probe/Drip").await;
+    let mut third = Client::connect(server.address).await;
+    let _other_call = third.call("/test.Probe/Drip").await;
+    let closed = soon("the idle one makes way", idle.remove(0).connection).await.expect("no panic");
+    closed.expect("an orderly end");
+    assert_eq!(Raw::connect(server.address).await.read_text().await, "");
+    server.lifecycle.stop.cancel();
+    assert_eq!(server.report().await.connections_refused, 1);
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_although_it_answers_pings() {
+    let server = TestServer::start(with_limits(|limits| {
+        limits.preface_timeout = millis(20);
+        limits.idle_timeout = millis(200);
+        limits.keepalive_interval = millis(50);
+    }));
+    let mut busy = Client::connect(server.address).await;
+    let call = busy.call("/test.Probe/Drip").await;
+    let idle = idle_peers(&server, 1).await.remove(0);
+    let closed = soon("the idle connection closes", idle.connection).await.expect("no panic");
+    closed.expect("an orderly end");
+    busy.call("/test.Probe/Echo").await;
+    drop(call);
+    let closed = soon("the other is idle as well", busy.connection).await.expect("no panic");
+    closed.expect("an orderly end");
+}
+
+#[tokio::test]
+async fn an_idle_peer_that_ignores_the_goaway_is_closed_as_well() {
+    let server = TestServer::start(with_limits(|limits| {
+        limits.preface_timeout = millis(20);
+        limits.idle_timeout = millis(200);
+    }));
+    let mut raw = Raw::handshake(server.address).await;
+    let goaway = raw.next_of(GOAWAY).await.expect("a GOAWAY");
+    assert_eq!(goaway.reason(), NO_ERROR);
+    raw.rest().await;
 }
 
 /// Returns once the server serves another connection.

@@ -103,6 +103,16 @@ struct LimitArgs {
     /// Most connections [default: 10000]
     #[arg(long, value_name = "N", env = "JOBSTREAM_CONNECTIONS_MAX", hide_env_values = true)]
     connections_max: Option<NonZeroU32>,
+    /// Most connections of one address; 0 for no bound, behind a
+    /// proxy you trust [default: a quarter of --connections-max]
+    #[arg(long, value_name = "N", hide_env_values = true)]
+    #[arg(env = "JOBSTREAM_CONNECTIONS_PER_ADDRESS_MAX")]
+    connections_per_address_max: Option<u32>,
+    /// How long a connection may stay open without a request on it
+    /// [default: 5m]
+    #[arg(long, value_name = "SPAN", value_parser = units::duration)]
+    #[arg(env = "JOBSTREAM_CONNECTION_IDLE_TIMEOUT", hide_env_values = true)]
+    connection_idle_timeout: Option<Duration>,
     /// Most requests open a connection [default: 1024]
     #[arg(long, value_name = "N", hide_env_values = true)]
     #[arg(env = "JOBSTREAM_STREAMS_PER_CONNECTION_MAX")]
@@ -184,6 +194,9 @@ impl LimitArgs {
         set(&mut limits.retention_memory_bytes_max, self.retention_memory_bytes_max);
         set(&mut limits.event_ring_bytes_max, self.event_ring_bytes_max);
         set(&mut limits.connections_max, self.connections_max);
+        limits.connections_per_address_max =
+            self.connections_per_address_max.or(limits.connections_per_address_max.take());
+        set(&mut limits.connection_idle_timeout, self.connection_idle_timeout);
         set(&mut limits.streams_per_connection_max, self.streams_per_connection_max);
         set(&mut limits.watchers_max, self.watchers_max);
         set(&mut limits.workers_max, self.workers_max);
