@@ -9,7 +9,6 @@ mod course;
 mod dispatch;
 mod effects;
 mod entry;
-mod expired;
 mod history;
 mod image;
 mod lanes;
@@ -25,8 +24,10 @@ mod sessions;
 mod slots;
 mod submit;
 mod table;
+mod tails;
 #[cfg(test)]
 mod tests;
+mod tombstones;
 mod wheel;
 mod workers;
 
@@ -35,12 +36,14 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 use crate::clock::Now;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Cancellation, JobId, JobState, Outcome, StateCounts, Timestamp};
+use retention::Removal;
+use tombstones::Tombstone;
 
 pub use attempts::{AttemptEnd, Report};
 pub(crate) use contents::{Contents, LogPlace};
@@ -48,15 +51,16 @@ pub use effects::{Assignment, Drain, Stop};
 pub(crate) use effects::{Effect, Effects};
 pub use entry::LeaseId;
 pub use history::WatchItem;
-pub(crate) use image::{ImageBounds, Sample};
+pub(crate) use image::{ImageBounds, Sample, TombstonePlace};
 #[cfg(test)]
 pub(crate) use planted::Planted;
 pub(crate) use queries::ListBounds;
-pub(crate) use record::{Accepted, Moved, Record, Running};
+pub(crate) use record::{Accepted, Moved, Record, Removed, Running};
 pub(crate) use sessions::{Link, Peer};
 pub use sessions::{SessionKey, SessionSpec};
-pub(crate) use submit::Submitted;
+pub(crate) use submit::{Standing, Submitted};
 pub(crate) use table::JobKey;
+pub(crate) use tails::IdSecret;
 pub(crate) use workers::{Hello, Welcome, worker_id};
 
 /// Bounds and defaults of the state machine.
@@ -78,6 +82,14 @@ pub struct CoreOptions {
     /// Most bytes of all jobs together, so that a log with a bound can keep them: finished ones make room for new ones,
     /// which are refused when that is not enough. Default none.
     pub stored_bytes_max: u64,
+    /// How long an id that a caller chose stays known after its job was removed, unless [`idempotency_ids_max`] newer ones
+    /// were removed since: a submit that comes again runs nothing. Default 24 h.
+    ///
+    /// [`idempotency_ids_max`]: CoreOptions::idempotency_ids_max
+    pub idempotency_window: Duration,
+    /// Most ids of removed jobs that stay known, about 60 bytes each; beyond it the oldest removal is forgotten. Default
+    /// 1,000,000.
+    pub idempotency_ids_max: u32,
     /// Output and log bytes kept a job. Default 256 KiB.
     pub event_ring_bytes_max: usize,
     /// Longest time of one attempt unless the spec says otherwise. Default 1 h.
@@ -108,6 +120,8 @@ impl Default for CoreOptions {
             retention_bytes_max: 1 << 30,
             retention_memory_bytes_max: 64 << 20,
             stored_bytes_max: u64::MAX,
+            idempotency_window: Duration::from_secs(24 * 3600),
+            idempotency_ids_max: 1_000_000,
             event_ring_bytes_max: 256 << 10,
             attempt_timeout: Duration::from_secs(3600),
             lease: Duration::from_secs(30),
@@ -171,21 +185,25 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// An empty core. Lease ids come from the seed, which must not be guessable.
-    pub(crate) fn new(options: CoreOptions, lease_seed: [u8; 32]) -> Self {
+    /// An empty core. Lease ids and, without a log, the secret behind the tails of ids come from the seed, which must not be
+    /// guessable.
+    pub(crate) fn new(options: CoreOptions, seed: [u8; 32]) -> Self {
+        let mut random = StdRng::from_seed(seed);
+        let secret = IdSecret::from_u128(random.random());
+        let finished = retention::Finished::new(options.idempotency_ids_max);
         Self {
             options,
-            table: table::Table::new(),
+            table: table::Table::new(secret),
             wheel: wheel::Wheel::new(),
             wall_starts: BTreeSet::new(),
             lanes: lanes::Lanes::default(),
             sessions: sessions::Sessions::default(),
             dispatches: 0,
-            finished: retention::Finished::default(),
+            finished,
             live_jobs: 0,
             live_bytes: 0,
             ended: EndCounts::default(),
-            lease_ids: StdRng::from_seed(lease_seed),
+            lease_ids: random,
             recovered: replay::Recovered::default(),
             draining: false,
             refusal: None,
@@ -218,13 +236,13 @@ impl Core {
     }
 
     /// Removes a finished job now.
-    pub(crate) fn delete(&mut self, id: JobId, effects: &mut Effects) -> Result<()> {
+    pub(crate) fn delete(&mut self, now: Now, id: JobId, effects: &mut Effects) -> Result<()> {
         let key = self.find(id)?;
         let state = self.table[key].state;
         if !state.is_final() {
             return Err(illegal_state(id, state, "SUCCEEDED, FAILED or CANCELLED", "deleted"));
         }
-        self.remove(key, None, effects);
+        self.remove(now, key, Removal::Deleted, effects);
         Ok(())
     }
 
@@ -339,6 +357,7 @@ impl Core {
 
     /// Does what is due, at most `budget` timers of it. Answers whether more may be due.
     pub(crate) fn tick(&mut self, now: Now, budget: usize, effects: &mut Effects) -> bool {
+        self.finished.chosen.prune(now.monotonic, self.options.idempotency_window);
         for _ in 0..budget {
             let due = self.sessions.timers.first().filter(|(time, _)| *time <= now.monotonic);
             if let Some((_, session)) = due.copied() {
@@ -364,9 +383,8 @@ impl Core {
         if let Some(key) = self.table.find(id) {
             return Ok(key);
         }
-        if let Some(expire_time) = self.finished.expired.at(id) {
-            let message = format!("job {id} ended and its retention passed: its result is gone");
-            return Err(Error::new(ErrorKind::ResultExpired { job_id: id, expire_time }, message));
+        if let Some(stone) = self.finished.tombstone(id) {
+            return Err(result_expired(stone));
         }
         Err(Error::new(
             ErrorKind::JobNotFound(id),
@@ -378,6 +396,12 @@ impl Core {
 fn illegal_state(id: JobId, state: JobState, allowed: &'static str, verb: &str) -> Error {
     let message = format!("job {id} is {} and cannot be {verb}: it must be {allowed}", state.name());
     Error::new(ErrorKind::IllegalState { job_id: id, state, allowed }, message)
+}
+
+fn result_expired(stone: &Tombstone) -> Error {
+    let (id, expire_time) = (stone.id, stone.expire_time);
+    let message = format!("job {id} ended and its retention passed, or it was deleted: its result is gone");
+    Error::new(ErrorKind::ResultExpired { job_id: id, expire_time }, message)
 }
 
 fn queue_not_found(name: &str) -> Error {

@@ -111,7 +111,7 @@ pub struct Submission {
     pub existing: bool,
     /// Its state.
     pub state: JobState,
-    /// Sequence of its newest event.
+    /// Sequence of its newest event; 0 if the job ended and was removed before.
     pub sequence: u32,
 }
 
@@ -177,7 +177,8 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `JobIdReused`, `ResourceExhausted` or `Draining`; nothing was kept.
+    /// `JobIdReused`, `ResultExpired` (a removed job had the id, and its spec is not known any more), `ResourceExhausted` or
+    /// `Draining`; nothing was kept.
     pub async fn submit(&self, job: NewJob) -> Result<Submission> {
         let submission = self.submit_now(job)?;
         self.durable().await?;
@@ -219,7 +220,7 @@ impl Engine {
                     let submitted = state.core.submit(now, id, job?, effects)?;
                     if let Some((queue, batch)) = outcomes {
                         let waiter = queue.waiter(submitted.id, batch, index as u32);
-                        cold.extend(state.await_outcome(submitted.key, waiter));
+                        cold.extend(state.await_outcome(submitted.standing, waiter));
                     }
                     Ok(state.submission(submitted))
                 };
@@ -291,7 +292,7 @@ impl Engine {
     ///
     /// `JobNotFound`, `ResultExpired`, `IllegalState` while the job has not ended.
     pub async fn delete(&self, id: JobId) -> Result<()> {
-        self.change(|state, _, effects| state.core.delete(id, effects))?;
+        self.change(|state, now, effects| state.core.delete(now, id, effects))?;
         self.durable().await
     }
 

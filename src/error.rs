@@ -36,7 +36,7 @@ pub enum ErrorKind {
     },
     /// No job has this id.
     JobNotFound(JobId),
-    /// The job existed; its retention passed and it was removed.
+    /// The job existed and was removed: its retention passed, or it was deleted.
     ResultExpired {
         /// The job.
         job_id: JobId,

@@ -1,5 +1,6 @@
 //! The domain: what a job is, how it may change and how it ends. No async, no I/O, no clock.
 
+mod digest;
 mod event;
 mod filter;
 mod name;
@@ -8,6 +9,7 @@ mod retry;
 mod spec;
 mod view;
 
+pub(crate) use digest::{ContentDigest, Spec, SpecDigest};
 pub use event::{
     Event, EventBody, EventTypes, Log, LogLevel, LogStream, MESSAGE_BYTES_MAX, Output, Progress, StateChange,
 };

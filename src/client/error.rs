@@ -53,7 +53,7 @@ pub mod reason {
     pub const JOB_NOT_FOUND: &str = "JOB_NOT_FOUND";
     /// The client's own: the server was started anew since it knew the job, and keeps jobs in memory only.
     pub const SERVER_RESTARTED: &str = "SERVER_RESTARTED";
-    /// The job's retention passed.
+    /// The job was removed: its retention passed, or it was deleted.
     pub const RESULT_EXPIRED: &str = "RESULT_EXPIRED";
     /// The id belongs to a job that was submitted with another spec.
     pub const JOB_ID_REUSED: &str = "JOB_ID_REUSED";

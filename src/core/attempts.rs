@@ -147,7 +147,7 @@ impl Core {
 
     /// The job whose newest lease this is, and the session that holds it.
     pub(super) fn holder(&self, lease: LeaseId) -> Option<(JobKey, SessionKey)> {
-        let key = self.recovered.find(lease).unwrap_or(lease.job_key());
+        let key = self.recovered.find(lease).unwrap_or(self.table.tails().place_of_lease(lease));
         let live = self.table.get(key)?.live()?;
         #[cfg(test)]
         if self.options.planted == Some(super::Planted::EndsUnfenced) {

@@ -14,7 +14,7 @@ use super::entry::Entry;
 use super::history::{Detail, Ring};
 use super::record::Record;
 use super::table::JobKey;
-use crate::job::{Event, EventBody, Failure, JobId, Outcome, Payload};
+use crate::job::{ContentDigest, Event, EventBody, Failure, JobId, Outcome, Payload};
 
 /// Contents of fewer bytes stay in memory: to know where they are would take as many.
 const CONTENTS_BYTES_MIN: usize = 96;
@@ -29,9 +29,17 @@ pub(super) struct Cold {
     pub(super) weight: u64,
     /// Bytes of the job in a list with payloads.
     pub(super) listed_bytes: usize,
-    payload_hash: u64,
+    payload_bytes: u64,
+    payload: ContentDigest,
     needs_all: bool,
     ring_from: u32,
+}
+
+impl Cold {
+    /// The bytes of the payload's content, and its digest.
+    pub(super) fn payload(&self) -> (u64, ContentDigest) {
+        (self.payload_bytes, self.payload)
+    }
 }
 
 /// Where the contents of a job are: entries of the log, by their sequences.
@@ -291,12 +299,14 @@ impl Core {
             return;
         };
         let (weight, listed_bytes) = (entry.weight(), entry.listed_bytes(true));
-        let payload_hash = self.table.hash(&entry.payload.bytes);
+        let (payload_bytes, payload) =
+            (entry.payload.bytes.len() as u64, ContentDigest::of(&entry.payload.bytes));
         let entry = &mut self.table[key];
         let Some(end) = entry.end().filter(|end| end.cold.is_none()) else { return };
         Contents::remains(entry, end).swap(entry);
         if let Some(end) = entry.end_mut() {
-            end.cold = Some(Box::new(Cold { weight, listed_bytes, payload_hash, needs_all, ring_from }));
+            let cold = Cold { weight, listed_bytes, payload_bytes, payload, needs_all, ring_from };
+            end.cold = Some(Box::new(cold));
         }
     }
 
@@ -307,6 +317,6 @@ impl Core {
         let own = &entry.payload;
         own.encoding == payload.encoding
             && own.content_type() == payload.content_type()
-            && cold.payload_hash == self.table.hash(&payload.bytes)
+            && cold.payload == ContentDigest::of(&payload.bytes)
     }
 }

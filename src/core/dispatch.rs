@@ -9,7 +9,7 @@ use rand::RngExt;
 use super::Core;
 use super::course::Live;
 use super::effects::{Assignment, Effect, Effects, offer_bytes_max};
-use super::entry::{LaneKey, LeaseId, Moment};
+use super::entry::{LaneKey, Moment};
 use super::history::Detail;
 use super::lanes::Standing;
 use super::record::Record;
@@ -208,7 +208,7 @@ impl Core {
     /// Leases the next attempt of a job that is in no list to a session whose slot was taken for it. The server's own
     /// workers begin at once, others once they accept.
     fn start(&mut self, now: Now, key: JobKey, session: SessionKey, effects: &mut Effects) {
-        let lease = LeaseId::new(self.lease_ids.random(), key);
+        let lease = self.table.tails().lease(self.lease_ids.random(), key);
         let is_pool = self.sessions.get(session).is_some_and(|session| session.link == Link::Pool);
         let lease_deadline = match is_pool {
             true => Moment::NEVER,

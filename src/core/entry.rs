@@ -10,7 +10,6 @@ use uuid::Uuid;
 use super::course::{Course, End};
 use super::history::{Detail, Transition};
 use super::list::Links;
-use super::table::JobKey;
 use super::wheel::{TICK_MAX, Timer};
 use crate::clock::Now;
 use crate::job::{JobId, JobOptions, JobState, Outcome, Payload, RetryPolicy, Start, Timestamp, WaitReason};
@@ -20,16 +19,6 @@ use crate::job::{JobId, JobOptions, JobState, Outcome, Payload, RetryPolicy, Sta
 pub struct LeaseId(u128);
 
 impl LeaseId {
-    /// A lease on this job: 96 random bits, and where the job is, so that it is found without searching.
-    pub(super) fn new(random: u128, key: JobKey) -> Self {
-        Self(random << u32::BITS | u128::from(key.0))
-    }
-
-    /// Where the job is, if the lease stands.
-    pub(super) fn job_key(self) -> JobKey {
-        JobKey(self.0 as u32)
-    }
-
     pub(crate) fn as_u128(self) -> u128 {
         self.0
     }

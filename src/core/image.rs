@@ -43,6 +43,19 @@ impl Sample {
     }
 }
 
+/// A place among the tombstones.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum TombstonePlace {
+    /// Among those of ids that callers chose.
+    Chosen(u64),
+    /// Among the others.
+    Minted(u64),
+}
+
+impl TombstonePlace {
+    pub(crate) const FIRST: Self = Self::Chosen(0);
+}
+
 /// A part of an image.
 #[derive(Default)]
 pub(crate) struct Piece {
@@ -54,11 +67,10 @@ pub(crate) struct Piece {
 }
 
 impl Core {
-    /// What is not part of any job: paused queues, jobs that expired, reports that were taken.
+    /// What is not part of any job, but for tombstones: the secret for ids, paused queues, reports that were taken.
     pub(crate) fn image_beside_jobs(&self) -> Vec<Record> {
         let queues = self.lanes.queues.iter().filter(|(_, queue)| queue.paused);
         let paused = queues.map(|(name, _)| Record::QueuePaused(name.clone(), true));
-        let expired = self.finished.expired.iter().map(|(id, time)| Record::Removed(id, Some(time)));
         let sessions = self.sessions.in_order().into_iter().filter_map(|key| self.sessions.get(key));
         let taken = sessions.filter_map(|session| match session.link {
             Link::Stream(instance) if session.reports_taken > 0 => {
@@ -66,7 +78,33 @@ impl Core {
             }
             _ => None,
         });
-        paused.chain(expired).chain(taken).collect()
+        let secret = Record::Secret(self.table.tails().secret());
+        [secret].into_iter().chain(paused).chain(taken).collect()
+    }
+
+    /// The next tombstones from this place on that have records before this entry of the log, and the place behind them;
+    /// `None` after the last.
+    pub(crate) fn tombstone_images(
+        &mut self,
+        from: TombstonePlace,
+        before: Option<NonZeroU64>,
+    ) -> Option<(Vec<Record>, TombstonePlace)> {
+        #[cfg(test)]
+        if self.options.planted == Some(super::Planted::DropsTombstones) {
+            return None;
+        }
+        let now = self.log_entry;
+        let (records, next) = match from {
+            TombstonePlace::Chosen(at) => match self.finished.chosen.write_again(at, before, now) {
+                Some((records, next)) => (records, TombstonePlace::Chosen(next)),
+                None => (Vec::new(), TombstonePlace::Minted(0)),
+            },
+            TombstonePlace::Minted(at) => {
+                let (records, next) = self.finished.minted.write_again(at, before, now)?;
+                (records, TombstonePlace::Minted(next))
+            }
+        };
+        Some((records.into_iter().map(Record::Removed).collect(), next))
     }
 
     /// The next jobs from this place in the order of acceptance on, as many as fit, of those that have records before
@@ -97,10 +135,15 @@ impl Core {
         piece
     }
 
-    /// About how many bytes of the log the images take of the jobs that have records before each of these entries, which
+    /// About how many bytes of the log the images take of the jobs and tombstones that have records before each of these entries, which
     /// stand in order, as far as this part of a sample tells.
     pub(crate) fn needed_before(&self, entries: &[u64], Sample { step, part }: Sample) -> Vec<u64> {
         let mut needed = vec![0; entries.len()];
+        if part == 0 {
+            for stones in [&self.finished.chosen, &self.finished.minted] {
+                needed.iter_mut().zip(stones.needed_between(entries)).for_each(|(sum, of)| *sum += of);
+            }
+        }
         for key in self.table.accepted_every(step * Sample::PARTS, step * part) {
             let entry = &self.table[key];
             let written = entry.written.map_or(0, NonZeroU64::get);

@@ -9,4 +9,6 @@ pub(crate) enum Planted {
     EndsUnfenced,
     /// A job that ended may be submitted once more under its id.
     ForgetsIds,
+    /// A checkpoint does not write tombstones.
+    DropsTombstones,
 }

@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::entry::{Entry, LeaseId};
 use super::sessions::Link;
-use crate::job::{Event, JobId, NewJob, Timestamp, WaitReason};
+use super::tails::IdSecret;
+use crate::job::{Event, JobId, JobState, NewJob, SpecDigest, Timestamp, WaitReason};
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,12 +21,14 @@ pub(crate) enum Record {
     Reported(JobId, Event),
     /// Output or logs of a job are no longer kept: how many state changes came before, the first sequence, the last.
     Dropped(JobId, Arc<[[u32; 3]]>),
-    /// A job was removed; if its retention passed, when that was.
-    Removed(JobId, Option<Timestamp>),
+    /// A job was removed.
+    Removed(Removed),
     /// A queue was paused or resumed.
     QueuePaused(Arc<str>, bool),
     /// A cancel of a job's attempt came again: it is forced at this monotonic time, sooner than before.
     CancelHastened(JobId, Duration),
+    /// The secret behind the tails of minted ids and of leases.
+    Secret(IdSecret),
     /// The newest report that was taken of a worker's instance; 0 once the worker is forgotten.
     ReportsTaken(Uuid, u64),
 }
@@ -62,6 +65,20 @@ pub(crate) struct Moved {
     pub(crate) running: Option<Running>,
 }
 
+/// The removal of a job, and what its tombstone needs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Removed {
+    pub(crate) id: JobId,
+    /// When its result was gone. Unset if a caller deleted a job whose id the server minted: nothing is left of that.
+    pub(crate) expire_time: Option<Timestamp>,
+    /// Monotonic time of the removal.
+    pub(crate) removed: Duration,
+    /// How it ended, and the digest of its spec; only of jobs whose callers chose their ids.
+    pub(crate) end: Option<(JobState, SpecDigest)>,
+    /// Whether a caller deleted it.
+    pub(crate) deleted: bool,
+}
+
 /// An attempt that runs, and who runs it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Running {
@@ -79,11 +96,9 @@ impl Record {
         match self {
             Self::Accepted(accepted) => Some(accepted.id),
             Self::Moved(moved) => Some(moved.id),
-            Self::Reported(id, _)
-            | Self::Dropped(id, _)
-            | Self::Removed(id, _)
-            | Self::CancelHastened(id, _) => Some(*id),
-            Self::QueuePaused(..) | Self::ReportsTaken(..) => None,
+            Self::Removed(removed) => Some(removed.id),
+            Self::Reported(id, _) | Self::Dropped(id, _) | Self::CancelHastened(id, _) => Some(*id),
+            Self::QueuePaused(..) | Self::ReportsTaken(..) | Self::Secret(_) => None,
         }
     }
 }

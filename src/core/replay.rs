@@ -14,6 +14,7 @@ use super::record::{Accepted, Moved, Record, Running};
 use super::sessions::{Link, Peer, SessionKey, SessionSpec};
 use super::submit::new_entry;
 use super::table::JobKey;
+use super::tombstones::Tombstone;
 use crate::clock::Now;
 use crate::job::{Event, EventBody, Failure, FailureReason, JobId, JobState, Start};
 
@@ -30,6 +31,8 @@ pub(super) struct Recovered {
     reports_taken: HashMap<Uuid, u64>,
     /// Jobs whose end was read in the present entry.
     ended: Vec<JobKey>,
+    /// The log has a secret for ids.
+    has_secret: bool,
 }
 
 impl Recovered {
@@ -55,15 +58,18 @@ impl Core {
             Record::Moved(moved) => self.replay_moved(moved),
             Record::Reported(id, event) => self.replay_reported(id, event),
             Record::Dropped(id, ranges) => self.replay_dropped(id, &ranges),
-            Record::Removed(id, expired) => {
-                if let Some(key) = self.table.find(id) {
+            Record::Removed(removed) => {
+                if let Some(key) = self.table.find(removed.id) {
                     self.replay_removed(key);
                 }
-                if let Some(expire_time) = expired {
-                    // A checkpoint may have told it again.
-                    self.finished.expired.forget(id);
-                    self.finished.expired.remember(id, expire_time);
+                if let Some(expire_time) = removed.expire_time {
+                    let (stone, written) = (Tombstone::new(&removed, expire_time), self.log_entry);
+                    self.finished.tombstones(&stone).replay(stone, written);
                 }
+            }
+            Record::Secret(secret) => {
+                self.recovered.has_secret = true;
+                self.table.set_secret(secret);
             }
             Record::QueuePaused(name, paused) => self.lanes.set_paused(&name, paused),
             Record::CancelHastened(id, force_at) => self.replay_hastened(id, force_at),
@@ -88,7 +94,9 @@ impl Core {
         if let Some(known) = self.table.find(id) {
             self.replay_removed(known);
         }
-        self.finished.expired.forget(id);
+        // Only a version before, or one with a shorter window, accepted an id again.
+        self.finished.chosen.forget(id);
+        self.finished.minted.forget(id);
         let lane = self.lanes.find(job.queue.as_str(), job.kind.as_str());
         let lane = lane.unwrap_or_else(|| self.lanes.insert(&job.queue, &job.kind));
         let now = Now { monotonic: created, wall: create_time };
@@ -179,6 +187,13 @@ impl Core {
     /// Gives every job its place after the last record. Attempts that ran in the server itself are lost; those of workers
     /// elsewhere go on if the worker comes back within a lease.
     pub(crate) fn resume(&mut self, now: Now, effects: &mut Effects) {
+        if !self.recovered.has_secret {
+            // The first record of a new log, and in that of a version before the next.
+            let secret = self.table.tails().secret();
+            effects.record(|| Record::Secret(secret));
+        }
+        self.finished.chosen.sort();
+        self.finished.minted.sort();
         let (mut lost, mut finished) = (Vec::new(), Vec::new());
         for key in self.table.in_order() {
             self.count_again(key);

@@ -1,16 +1,27 @@
-//! Finished jobs: kept by age and by bytes, and remembered for a while after they are gone.
+//! Finished jobs: kept by age and by bytes. Tombstones follow them.
 
 use super::Core;
 use super::effects::Effects;
 use super::entry::RECORD_BYTES;
-use super::expired::Expired;
 use super::list::List;
-use super::record::Record;
+use super::record::{Record, Removed};
 use super::table::{JobKey, Table};
+use super::tombstones::{Tombstone, Tombstones};
 use crate::clock::Now;
-use crate::job::Timestamp;
+use crate::job::{ContentDigest, JobId, Spec, SpecDigest, Timestamp};
 
-#[derive(Default)]
+/// Tombstones of jobs whose ids no caller chose: they tell RESULT_EXPIRED from never accepted, and promise nothing.
+const MINTED_IDS_MAX: u32 = 100_000;
+
+/// Why a finished job is removed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Removal {
+    /// Its retention passed, or its bytes were needed: its result is gone from this time on.
+    Expired(Timestamp),
+    /// A caller asked for it.
+    Deleted,
+}
+
 pub(super) struct Finished {
     /// Finished jobs, oldest end first.
     pub(super) list: List,
@@ -19,11 +30,33 @@ pub(super) struct Finished {
     pub(super) warm_bytes: u64,
     /// Every job before this one has been looked at to drop its contents.
     warm_from: Option<JobKey>,
-    /// Those that were removed.
-    pub(super) expired: Expired,
+    /// Those that were removed, whose ids callers chose.
+    pub(super) chosen: Tombstones,
+    /// The others that expired, and those that a version before removed.
+    pub(super) minted: Tombstones,
 }
 
 impl Finished {
+    pub(super) fn new(idempotency_ids_max: u32) -> Self {
+        Self {
+            list: List::default(),
+            bytes: 0,
+            warm_bytes: 0,
+            warm_from: None,
+            chosen: Tombstones::new(idempotency_ids_max),
+            minted: Tombstones::new(MINTED_IDS_MAX),
+        }
+    }
+
+    pub(super) fn tombstone(&self, id: JobId) -> Option<&Tombstone> {
+        self.chosen.get(id).or_else(|| self.minted.get(id))
+    }
+
+    /// Where a tombstone of this sort is.
+    pub(super) fn tombstones(&mut self, stone: &Tombstone) -> &mut Tombstones {
+        if stone.end.is_some() { &mut self.chosen } else { &mut self.minted }
+    }
+
     /// The oldest job that may have contents to drop.
     pub(super) fn warm_from(&self) -> Option<JobKey> {
         self.warm_from
@@ -70,16 +103,14 @@ impl Core {
         }
     }
 
-    /// Removes a finished job whose time is over, or whose room is needed, and remembers that it was there.
+    /// Removes a finished job whose time is over, or whose room is needed.
     pub(super) fn expire(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
-        let entry = &self.table[key];
-        let expire_time = entry.end().map_or(now.wall, |end| end.expire_time.min(now.wall));
-        self.finished.expired.remember(entry.id, expire_time);
-        self.remove(key, Some(expire_time), effects);
+        let expire_time = self.table[key].end().map_or(now.wall, |end| end.expire_time.min(now.wall));
+        self.remove(now, key, Removal::Expired(expire_time), effects);
     }
 
-    /// Removes a finished job; if its retention passed, that was at `expired`.
-    pub(super) fn remove(&mut self, key: JobKey, expired: Option<Timestamp>, effects: &mut Effects) {
+    /// Removes a finished job and leaves its tombstone.
+    pub(super) fn remove(&mut self, now: Now, key: JobKey, why: Removal, effects: &mut Effects) {
         if self.finished.warm_from == Some(key) {
             self.finished.pass_warm(&self.table);
         }
@@ -89,9 +120,44 @@ impl Core {
         self.finished.list.remove(&mut self.table, key);
         self.finished.bytes -= self.table[key].weight();
         self.wheel.clear(&mut self.table, key);
+        let removed = self.removed(now, key, why);
         let entry = self.table.remove(key);
         self.lanes[entry.lane].counts.remove(entry.state);
         self.lanes.remove_if_empty(entry.lane);
-        effects.record(|| Record::Removed(entry.id, expired));
+        if let Some(expire_time) = removed.expire_time {
+            let stone = Tombstone::new(&removed, expire_time);
+            let written = self.log_entry;
+            self.finished.tombstones(&stone).push(stone, written);
+        }
+        effects.record(|| Record::Removed(removed));
+    }
+
+    /// The record of a removal.
+    fn removed(&self, now: Now, key: JobKey, why: Removal) -> Removed {
+        let entry = &self.table[key];
+        let end = self.table.is_id_chosen(key).then(|| (entry.state, self.spec_digest(key)));
+        let (expire_time, deleted) = match why {
+            Removal::Expired(time) => (Some(time), false),
+            Removal::Deleted => (end.map(|_| now.wall), true),
+        };
+        Removed { id: entry.id, expire_time, removed: now.monotonic, end, deleted }
+    }
+
+    fn spec_digest(&self, key: JobKey) -> SpecDigest {
+        let entry = &self.table[key];
+        let lane = &self.lanes[entry.lane];
+        let (content_bytes, content) = match entry.cold() {
+            Some(cold) => cold.payload(),
+            None => (entry.payload.bytes.len() as u64, ContentDigest::of(&entry.payload.bytes)),
+        };
+        SpecDigest::of_spec(&Spec {
+            kind: &lane.kind,
+            queue: &lane.queue,
+            payload: &entry.payload,
+            content_bytes,
+            content,
+            priority: entry.priority,
+            options: entry.options.as_deref(),
+        })
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::Core;
 use super::effects::Effects;
 use super::entry::{Entry, LaneKey, Moment, RECORD_BYTES, spec_bytes};
 use super::lanes::full;
@@ -10,9 +9,10 @@ use super::list::Links;
 use super::record::{Accepted, Record};
 use super::table::JobKey;
 use super::wheel::Timer;
+use super::{Core, result_expired};
 use crate::clock::Now;
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::{JobId, JobOptions, JobState, NewJob, Start, WaitReason};
+use crate::job::{JobId, JobOptions, JobState, NewJob, SpecDigest, Start, WaitReason};
 
 /// What a drained server tells callers to wait before they try elsewhere.
 pub(crate) const DRAINING_RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -20,10 +20,18 @@ pub(crate) const DRAINING_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The answer to a submit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Submitted {
-    pub(crate) key: JobKey,
     pub(crate) id: JobId,
+    pub(crate) standing: Standing,
     /// Whether the job was there before.
     pub(crate) existing: bool,
+}
+
+/// Where a submitted job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Held(JobKey),
+    /// It ended in this state and was removed.
+    Removed(JobState),
 }
 
 impl Core {
@@ -32,7 +40,7 @@ impl Core {
     ///
     /// # Errors
     ///
-    /// `JobIdReused`, `ResourceExhausted`, `Draining`; nothing was kept.
+    /// `JobIdReused`, `ResultExpired`, `ResourceExhausted`, `Draining`; nothing was kept.
     pub(crate) fn submit(
         &mut self,
         now: Now,
@@ -98,14 +106,27 @@ impl Core {
     }
 
     fn existing(&self, id: JobId, job: &NewJob) -> Result<Option<Submitted>> {
-        let Some(key) = self.table.find(id) else { return Ok(None) };
+        let Some(key) = self.table.find(id) else { return self.removed_before(id, job) };
         #[cfg(test)]
         if self.options.planted == Some(super::Planted::ForgetsIds) && self.table[key].state.is_final() {
             return Ok(None);
         }
         match self.has_spec(key, job) {
-            true => Ok(Some(Submitted { key, id, existing: true })),
+            true => Ok(Some(Submitted { id, standing: Standing::Held(key), existing: true })),
             false => Err(reused(id)),
+        }
+    }
+
+    /// A job of this id that was removed within the idempotency window: it never runs again.
+    fn removed_before(&self, id: JobId, job: &NewJob) -> Result<Option<Submitted>> {
+        let Some(stone) = self.finished.tombstone(id) else { return Ok(None) };
+        match stone.end {
+            Some((state, digest)) if digest == SpecDigest::of(job) => {
+                Ok(Some(Submitted { id, standing: Standing::Removed(state), existing: true }))
+            }
+            Some(_) => Err(reused(id)),
+            // Whether it is the same job cannot be told, and it must not run twice.
+            None => Err(result_expired(stone)),
         }
     }
 
@@ -172,9 +193,6 @@ impl Core {
         effects: &mut Effects,
     ) -> Submitted {
         let is_named = job.id.is_some();
-        if is_named {
-            self.finished.expired.forget(id);
-        }
         let recorded = effects.records.is_some().then(|| job.clone());
         let entry = Entry { written: self.log_entry, ..new_entry(now, id, job, lane) };
         let (state, start) = (entry.state, entry.start());
@@ -204,7 +222,7 @@ impl Core {
             self.start_or_wait(now, key, effects);
         }
         self.make_room(now, None, effects);
-        Submitted { key, id, existing: false }
+        Submitted { id, standing: Standing::Held(key), existing: false }
     }
 }
 

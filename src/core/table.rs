@@ -7,6 +7,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::entry::Entry;
 use super::slots::Slots;
+use super::tails::{IdSecret, Tails};
 use crate::job::JobId;
 
 /// The id index is split, so that growing one part never stalls a command for long.
@@ -20,7 +21,7 @@ pub(crate) struct JobKey(pub(super) u32);
 
 impl JobKey {
     /// No job: the end of a list.
-    pub(super) const NONE: Self = Self(u32::MAX);
+    pub(crate) const NONE: Self = Self(u32::MAX);
 }
 
 pub(super) struct Table {
@@ -28,15 +29,31 @@ pub(super) struct Table {
     /// The records whose ids do not tell where they are: callers chose them, or they come from a log.
     index: Vec<HashTable<JobKey>>,
     hasher: DefaultHashBuilder,
+    tails: Tails,
     order: Order,
     len: u32,
 }
 
 impl Table {
-    pub(super) fn new() -> Self {
-        let index = (0..INDEX_PARTS).map(|_| HashTable::new()).collect();
-        let hasher = DefaultHashBuilder::default();
-        Self { slots: Slots::default(), index, hasher, order: Order::default(), len: 0 }
+    pub(super) fn new(secret: IdSecret) -> Self {
+        let (index, hasher) = (empty_index(), DefaultHashBuilder::default());
+        let tails = Tails::new(secret);
+        Self { slots: Slots::default(), index, hasher, tails, order: Order::default(), len: 0 }
+    }
+
+    /// What hides places in the tails of ids.
+    pub(super) fn tails(&self) -> &Tails {
+        &self.tails
+    }
+
+    /// Has ids minted with this secret from now on; those that are there are still found.
+    pub(super) fn set_secret(&mut self, secret: IdSecret) {
+        if self.tails.secret() == secret {
+            return;
+        }
+        self.tails = Tails::new(secret);
+        self.index = empty_index();
+        self.in_order().into_iter().for_each(|key| self.enter_index(key));
     }
 
     pub(super) fn len(&self) -> u32 {
@@ -48,7 +65,7 @@ impl Table {
     }
 
     pub(super) fn find(&self, id: JobId) -> Option<JobKey> {
-        let placed = JobKey(id.tail());
+        let placed = self.tails.place_of(id);
         if self.get(placed).is_some_and(|entry| entry.id == id) {
             return Some(placed);
         }
@@ -65,7 +82,7 @@ impl Table {
     pub(super) fn insert_minted(&mut self, entry: Entry) -> JobKey {
         let key = self.slots.insert(entry);
         let entry = &mut self.slots[key];
-        entry.id = entry.id.with_tail(key.0);
+        entry.id = self.tails.minted(entry.id, key);
         self.enter(key, self.order.next);
         key
     }
@@ -78,26 +95,35 @@ impl Table {
     }
 
     fn enter(&mut self, key: JobKey, number: u64) {
-        let entry = &mut self.slots[key];
-        entry.accepted = number;
-        let id = entry.id;
+        self.slots[key].accepted = number;
         self.order.insert(number, key);
         self.len += 1;
-        if !tells(id, key) {
+        self.enter_index(key);
+    }
+
+    fn enter_index(&mut self, key: JobKey) {
+        let id = self.slots[key].id;
+        if !self.tells(id, key) {
             let hash = self.hasher.hash_one(id);
             let (slots, hasher) = (&self.slots, &self.hasher);
             self.index[part(hash)].insert_unique(hash, key, |key| hasher.hash_one(slots[*key].id));
         }
     }
 
-    /// The same for the same bytes, as long as this process runs.
-    pub(super) fn hash(&self, bytes: &[u8]) -> u64 {
-        self.hasher.hash_one(bytes)
+    /// Whether a caller chose the job's id. True of almost all that come from a log too: it costs a tombstone, no more.
+    pub(super) fn is_id_chosen(&self, key: JobKey) -> bool {
+        !self.tells(self[key].id, key)
+    }
+
+    /// Whether the id itself tells where the record is, so that it needs no entry in the index. One in 2^32 that a caller
+    /// chose does too.
+    fn tells(&self, id: JobId, key: JobKey) -> bool {
+        self.tails.place_of(id) == key
     }
 
     pub(super) fn remove(&mut self, key: JobKey) -> Entry {
         let id = self.slots[key].id;
-        if !tells(id, key) {
+        if !self.tells(id, key) {
             self.forget(id, key);
         }
         let entry = self.slots.remove(key);
@@ -165,9 +191,8 @@ impl std::ops::IndexMut<JobKey> for Table {
     }
 }
 
-/// Whether the id itself tells where the record is, so that it needs no entry in the index.
-fn tells(id: JobId, key: JobKey) -> bool {
-    id.tail() == key.0
+fn empty_index() -> Vec<HashTable<JobKey>> {
+    (0..INDEX_PARTS).map(|_| HashTable::new()).collect()
 }
 
 /// The middle bits: the table uses the lowest and the highest for itself.

@@ -12,7 +12,7 @@ use super::session::{Cut, Inline, Order, Orders, Outbox};
 use super::{Engine, Position, Submission};
 use crate::clock::Now;
 use crate::core::{
-    Assignment, AttemptEnd, Core, Effect, Effects, JobKey, LeaseId, LogPlace, SessionKey, Submitted,
+    Assignment, AttemptEnd, Core, Effect, Effects, LeaseId, LogPlace, SessionKey, Standing, Submitted,
 };
 use crate::job::{JobState, Timestamp};
 
@@ -158,16 +158,27 @@ impl State {
     }
 
     pub(super) fn submission(&self, submitted: Submitted) -> Submission {
-        let Submitted { key, id, existing } = submitted;
-        Submission { id, existing, state: self.core.state(key), sequence: self.core.sequence(key) }
+        let Submitted { id, standing, existing } = submitted;
+        let (state, sequence) = match standing {
+            Standing::Held(key) => (self.core.state(key), self.core.sequence(key)),
+            Standing::Removed(state) => (state, 0),
+        };
+        Submission { id, existing, state, sequence }
     }
 
     /// Has a stream told of the job's end; at once if it has ended. Answers where the outcome is if it has to be read first.
     pub(super) fn await_outcome(
         &mut self,
-        key: JobKey,
+        standing: Standing,
         waiter: OutcomeWaiter,
     ) -> Option<(LogPlace, OutcomeWaiter)> {
+        let key = match standing {
+            Standing::Held(key) => key,
+            Standing::Removed(state) => {
+                waiter.tell_removed(state);
+                return None;
+            }
+        };
         if let Some(place) = self.core.place(key) {
             return Some((place, waiter));
         }

@@ -6,7 +6,7 @@ use std::task::{Context, Waker};
 
 use super::lock::Lock;
 use crate::error::{Error, Result};
-use crate::job::{JobId, Outcome};
+use crate::job::{JobId, JobState, Outcome};
 
 /// Jobs for which a stream keeps the memory while none ends.
 const KEPT_JOBS_MAX: usize = 8_192;
@@ -17,7 +17,9 @@ pub(crate) struct EndedJob {
     pub(crate) id: JobId,
     pub(crate) batch: u32,
     pub(crate) index: u32,
-    pub(crate) outcome: Outcome,
+    pub(crate) state: JobState,
+    /// `None` if the job was removed before the stream asked for it.
+    pub(crate) outcome: Option<Outcome>,
 }
 
 /// Ended jobs of one stream. The stream takes them all at once.
@@ -73,8 +75,17 @@ impl OutcomeQueue {
 
 impl OutcomeWaiter {
     pub(super) fn tell(self, outcome: Outcome) -> Arc<OutcomeQueue> {
+        self.put(outcome.state(), Some(outcome))
+    }
+
+    /// Tells that the job ended in this state and was removed: its outcome is gone.
+    pub(super) fn tell_removed(self, state: JobState) {
+        self.put(state, None);
+    }
+
+    fn put(self, state: JobState, outcome: Option<Outcome>) -> Arc<OutcomeQueue> {
         let Self { queue, id, batch, index } = self;
-        queue.0.lock().ended.push_back(EndedJob { id, batch, index, outcome });
+        queue.0.lock().ended.push_back(EndedJob { id, batch, index, state, outcome });
         queue
     }
 

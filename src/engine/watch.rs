@@ -11,7 +11,7 @@ use super::delivery::State;
 use super::observers::WakerPlace;
 use super::{Engine, Submission};
 use crate::clock::Now;
-use crate::core::{Core, Effects, JobKey, WatchItem};
+use crate::core::{Core, Effects, JobKey, Standing, WatchItem};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{EventTypes, JobId, JobState, NewJob};
 
@@ -204,7 +204,12 @@ impl Engine {
         let submit = |state: &mut State, now: Now, effects: &mut Effects| {
             self.check_log()?;
             let submitted = state.core.submit(now, id, job, effects)?;
-            let watch = Watch::at(place, submitted.id, submitted.key, 0, types);
+            // Of a removed job, the first read says that its events are gone.
+            let key = match submitted.standing {
+                Standing::Held(key) => key,
+                Standing::Removed(_) => JobKey::NONE,
+            };
+            let watch = Watch::at(place, submitted.id, key, 0, types);
             Ok((state.submission(submitted), watch))
         };
         self.command_and_look(submit, |run, state| {

@@ -16,9 +16,10 @@ const NAME_CHARS_MAX: usize = 128;
 pub struct JobId(Uuid);
 
 impl JobId {
-    /// A fresh id: UUID v7, so ids sort by the time they were minted.
+    /// A fresh id: UUID v7, so ids sort by the millisecond in which they were minted. All else of it is random: no id tells
+    /// anything of another.
     pub fn mint() -> Self {
-        Self(Uuid::now_v7())
+        Self(Uuid::new_v7(uuid::Timestamp::now(uuid::NoContext)))
     }
 
     /// The id with these bytes.
@@ -31,7 +32,7 @@ impl JobId {
         self.0.as_bytes()
     }
 
-    /// The id with this tail, which in a minted one is random beside a time and a count that are its own.
+    /// The id with this tail, of which a minted one has no need: 42 of its other bits are random.
     pub(crate) fn with_tail(self, tail: u32) -> Self {
         let mut bytes = *self.as_bytes();
         bytes[12..].copy_from_slice(&tail.to_be_bytes());

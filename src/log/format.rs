@@ -1,7 +1,8 @@
 //! Every byte of a segment: its header, and the frames that follow it. Drawn in docs/storage.md.
 
-/// The version of the format that this program writes, and the newest that it reads.
-pub(super) const VERSION: u32 = 1;
+/// The version of the format that this program writes, and the newest that it reads. Versions differ in what entries may
+/// say, not in the bytes around them: older segments are read as they are.
+pub(super) const VERSION: u32 = 2;
 /// Bytes of a segment before its first frame; only the first [`HEADER_FIELDS`] of them are not zero.
 pub(super) const HEADER_BYTES: u64 = 4096;
 /// Bytes that hold the fields of a segment's header, their CRC last. They stay as they are in every version.

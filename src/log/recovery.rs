@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::files::{Files, LogFile};
-use super::format::HEADER_BYTES;
+use super::format::{HEADER_BYTES, SegmentHeader, VERSION};
 use super::names::{Listing, Numbered, segment_name};
 use super::reader::{Index, Reader};
 use super::shortage::Patient;
@@ -103,6 +103,7 @@ fn go_on(files: Arc<dyn Files>, options: &Options, listing: &Listing, end: &End)
     files.sync_directory().map_err(failed)?;
     let file = files.open(&name, true).map_err(failed)?;
     make_certain(&*file, end).map_err(failed)?;
+    upgrade(&*file, last.header).map_err(failed)?;
     let mut tail = Tail {
         active: Active { number: last.number, bytes: last.bytes, file, offset: end.offset },
         held: listing.segments.iter().copied().collect(),
@@ -146,6 +147,18 @@ fn make_certain(file: &dyn LogFile, end: &End) -> std::io::Result<()> {
         at += bytes as u64;
     }
     if at > end.unsure_from { file.sync() } else { Ok(()) }
+}
+
+/// Has the header of the segment that is written next say the version that writes it: an older program refuses the log from
+/// then on. The fields are within one sector.
+fn upgrade(file: &dyn LogFile, header: Option<SegmentHeader>) -> std::io::Result<()> {
+    match header {
+        Some(header) if header.version < VERSION => {
+            file.write_at(&SegmentHeader { version: VERSION, ..header }.encode(), 0)?;
+            file.sync()
+        }
+        _ => Ok(()),
+    }
 }
 
 fn block_bytes(from: u64, to: u64) -> usize {

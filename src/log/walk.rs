@@ -98,7 +98,7 @@ fn headers(files: &dyn Files, found: &[Numbered]) -> Result<Vec<Segment>> {
         let mut fields = [0; HEADER_FIELDS];
         let read = file.read_at(&mut fields, 0).map_err(failed)?;
         let header = match SegmentHeader::decode(&fields[..read]) {
-            Ok(header) if header.version != VERSION => {
+            Ok(header) if header.version > VERSION => {
                 return Err(fault::newer(files, &name, header.version));
             }
             Ok(header) => Some(header),

@@ -149,6 +149,8 @@ impl Api {
             batch_jobs_max: clamp(parse::BATCH_JOBS_MAX),
             result_wait_max: Some(render::duration(parse::RESULT_WAIT_MAX)),
             watchers_max: options.watchers_max,
+            idempotency_window: Some(render::duration(core.idempotency_window)),
+            idempotency_ids_max: core.idempotency_ids_max,
         }
     }
 }

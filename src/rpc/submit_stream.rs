@@ -218,7 +218,7 @@ fn job_end(job: EndedJob) -> v1::JobEnd {
         job_id: job.id.into(),
         batch: job.batch,
         index: job.index,
-        state: render::state(job.outcome.state()).into(),
-        outcome: Some(render::outcome(&job.outcome)),
+        state: render::state(job.state).into(),
+        outcome: job.outcome.as_ref().map(render::outcome),
     }
 }

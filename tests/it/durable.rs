@@ -14,6 +14,7 @@ mod load;
 mod older;
 mod reader;
 mod watches;
+mod window;
 
 use std::path::{Path, PathBuf};
 

@@ -46,8 +46,8 @@ async fn a_job_past_its_retention_has_expired_for_every_call() {
         let details = refused(&status.expect(call), Code::NotFound, "RESULT_EXPIRED");
         assert!(details.error_info().expect(call).metadata.contains_key("expire_time"), "{call}");
     }
-    let again = server.try_submit(v1::JobSpec { job_id: id, ..echo("brief") }).await.expect("a free id");
-    assert_eq!(again.disposition(), v1::Disposition::Created);
+    let again = server.try_submit(v1::JobSpec { job_id: id, ..echo("brief") }).await.expect_err("a known id");
+    refused(&again, Code::NotFound, "RESULT_EXPIRED");
 }
 
 #[tokio::test]

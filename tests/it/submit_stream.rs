@@ -1,6 +1,7 @@
 //! SubmitStream: acknowledgements and outcomes of many jobs, what a flaw does, and sending again after a cut.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jobstream::proto::v1;
 use jobstream::proto::v1::submit_result::Result as Submitted;
@@ -10,7 +11,9 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
-use crate::support::{TestServer, batch, echo, job, json, refused, refused_in_batch, wait_for};
+use crate::support::{
+    TestServer, batch, echo, job, json, new_id, refused, refused_in_batch, until, wait_for,
+};
 
 /// Both sides of an open submit stream, and what has come back so far.
 struct Lane {
@@ -253,4 +256,30 @@ async fn answers_stay_below_what_clients_read_however_many_jobs_are_refused() {
     }
     lane.finish().await.unwrap();
     assert_eq!(lane.acks.len(), 4);
+}
+
+#[tokio::test]
+async fn a_job_that_was_removed_is_answered_with_its_state_and_no_outcome() {
+    let server = TestServer::with(|setup| setup.engine.core.retention = Duration::ZERO).await;
+    let spec = v1::JobSpec { job_id: new_id(), ..echo("once") };
+    server.try_submit(spec.clone()).await.expect("it is accepted");
+    until("it is removed", async || server.try_result(&spec.job_id, Duration::ZERO).await.is_err()).await;
+    let request = v1::SubmitStreamRequest { batch: 3, jobs: vec![spec.clone()], outcomes: true };
+    let answers = server.jobs().submit_stream(tokio_stream::once(request)).await.expect("it opens");
+    let mut answers = answers.into_inner();
+    let (mut acks, mut ends) = (Vec::new(), Vec::new());
+    while let Some(answer) = wait_for("an answer", answers.message()).await.expect("no error") {
+        acks.extend(answer.acks);
+        ends.extend(answer.outcomes);
+    }
+    let Some(Submitted::Submitted(ack)) = &acks[0].results[0].result else { panic!("{acks:?}") };
+    assert_eq!((ack.disposition(), ack.state()), (Disposition::Existing, JobState::Succeeded));
+    assert_eq!((ends.len(), ends[0].batch, &ends[0].job_id), (1, 3, &spec.job_id));
+    assert_eq!((ends[0].state(), &ends[0].outcome), (JobState::Succeeded, &None));
+    let request = v1::RunRequest { job: Some(spec), ..Default::default() };
+    let mut run = wait_for("Run answers", server.jobs().run(request)).await.expect("it opens").into_inner();
+    let first = wait_for("the first message", run.message()).await.expect("no error");
+    assert!(matches!(first.and_then(|first| first.message), Some(v1::run_response::Message::Submitted(_))));
+    let gone = wait_for("the end", run.message()).await.expect_err("its events are gone");
+    refused(&gone, Code::NotFound, "RESULT_EXPIRED");
 }

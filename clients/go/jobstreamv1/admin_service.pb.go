@@ -342,9 +342,14 @@ type Limits struct {
 	// Longest wait of GetResult.
 	ResultWaitMax *durationpb.Duration `protobuf:"bytes,9,opt,name=result_wait_max,json=resultWaitMax,proto3" json:"result_wait_max,omitempty"`
 	// Most streams that follow jobs at the same time.
-	WatchersMax   uint32 `protobuf:"varint,10,opt,name=watchers_max,json=watchersMax,proto3" json:"watchers_max,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	WatchersMax uint32 `protobuf:"varint,10,opt,name=watchers_max,json=watchersMax,proto3" json:"watchers_max,omitempty"`
+	// How long an id that a caller chose stays known after its job was removed. Default 24 h.
+	IdempotencyWindow *durationpb.Duration `protobuf:"bytes,12,opt,name=idempotency_window,json=idempotencyWindow,proto3" json:"idempotency_window,omitempty"`
+	// Most such ids; beyond it the one whose job was removed first is forgotten. Default 1,000,000; fewer in a data
+	// directory with a small bound.
+	IdempotencyIdsMax uint32 `protobuf:"varint,13,opt,name=idempotency_ids_max,json=idempotencyIdsMax,proto3" json:"idempotency_ids_max,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Limits) Reset() {
@@ -443,6 +448,20 @@ func (x *Limits) GetResultWaitMax() *durationpb.Duration {
 func (x *Limits) GetWatchersMax() uint32 {
 	if x != nil {
 		return x.WatchersMax
+	}
+	return 0
+}
+
+func (x *Limits) GetIdempotencyWindow() *durationpb.Duration {
+	if x != nil {
+		return x.IdempotencyWindow
+	}
+	return nil
+}
+
+func (x *Limits) GetIdempotencyIdsMax() uint32 {
+	if x != nil {
+		return x.IdempotencyIdsMax
 	}
 	return 0
 }
@@ -1422,7 +1441,7 @@ const file_jobstream_v1_admin_service_proto_rawDesc = "" +
 	" \x01(\rR\x04jobs\x12\x1a\n" +
 	"\bwatchers\x18\v \x01(\rR\bwatchers\x12\x1f\n" +
 	"\vkinds_total\x18\f \x01(\rR\n" +
-	"kindsTotal\"\xc5\x03\n" +
+	"kindsTotal\"\xbf\x04\n" +
 	"\x06Limits\x12*\n" +
 	"\x11payload_bytes_max\x18\x01 \x01(\rR\x0fpayloadBytesMax\x12*\n" +
 	"\x11message_bytes_max\x18\x02 \x01(\rR\x0fmessageBytesMax\x12\x19\n" +
@@ -1434,7 +1453,9 @@ const file_jobstream_v1_admin_service_proto_rawDesc = "" +
 	"\x0ebatch_jobs_max\x18\b \x01(\rR\fbatchJobsMax\x12A\n" +
 	"\x0fresult_wait_max\x18\t \x01(\v2\x19.google.protobuf.DurationR\rresultWaitMax\x12!\n" +
 	"\fwatchers_max\x18\n" +
-	" \x01(\rR\vwatchersMax\"O\n" +
+	" \x01(\rR\vwatchersMax\x12H\n" +
+	"\x12idempotency_window\x18\f \x01(\v2\x19.google.protobuf.DurationR\x11idempotencyWindow\x12.\n" +
+	"\x13idempotency_ids_max\x18\r \x01(\rR\x11idempotencyIdsMax\"O\n" +
 	"\x11ListQueuesRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\rR\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -1570,37 +1591,38 @@ var file_jobstream_v1_admin_service_proto_depIdxs = []int32{
 	22, // 3: jobstream.v1.GetServerInfoResponse.uptime:type_name -> google.protobuf.Duration
 	22, // 4: jobstream.v1.Limits.retention:type_name -> google.protobuf.Duration
 	22, // 5: jobstream.v1.Limits.result_wait_max:type_name -> google.protobuf.Duration
-	7,  // 6: jobstream.v1.ListQueuesResponse.queues:type_name -> jobstream.v1.Queue
-	8,  // 7: jobstream.v1.Queue.counts:type_name -> jobstream.v1.StateCounts
-	22, // 8: jobstream.v1.Queue.oldest_queued_age:type_name -> google.protobuf.Duration
-	7,  // 9: jobstream.v1.PauseQueueResponse.queue:type_name -> jobstream.v1.Queue
-	7,  // 10: jobstream.v1.ResumeQueueResponse.queue:type_name -> jobstream.v1.Queue
-	0,  // 11: jobstream.v1.Worker.link:type_name -> jobstream.v1.WorkerLink
-	1,  // 12: jobstream.v1.Worker.state:type_name -> jobstream.v1.WorkerState
-	21, // 13: jobstream.v1.Worker.create_time:type_name -> google.protobuf.Timestamp
-	22, // 14: jobstream.v1.Worker.last_heard_age:type_name -> google.protobuf.Duration
-	15, // 15: jobstream.v1.ListWorkersResponse.workers:type_name -> jobstream.v1.Worker
-	22, // 16: jobstream.v1.DrainWorkerRequest.within:type_name -> google.protobuf.Duration
-	15, // 17: jobstream.v1.DrainWorkerResponse.workers:type_name -> jobstream.v1.Worker
-	2,  // 18: jobstream.v1.AdminService.GetServerInfo:input_type -> jobstream.v1.GetServerInfoRequest
-	5,  // 19: jobstream.v1.AdminService.ListQueues:input_type -> jobstream.v1.ListQueuesRequest
-	9,  // 20: jobstream.v1.AdminService.PauseQueue:input_type -> jobstream.v1.PauseQueueRequest
-	11, // 21: jobstream.v1.AdminService.ResumeQueue:input_type -> jobstream.v1.ResumeQueueRequest
-	13, // 22: jobstream.v1.AdminService.PurgeQueue:input_type -> jobstream.v1.PurgeQueueRequest
-	16, // 23: jobstream.v1.AdminService.ListWorkers:input_type -> jobstream.v1.ListWorkersRequest
-	18, // 24: jobstream.v1.AdminService.DrainWorker:input_type -> jobstream.v1.DrainWorkerRequest
-	3,  // 25: jobstream.v1.AdminService.GetServerInfo:output_type -> jobstream.v1.GetServerInfoResponse
-	6,  // 26: jobstream.v1.AdminService.ListQueues:output_type -> jobstream.v1.ListQueuesResponse
-	10, // 27: jobstream.v1.AdminService.PauseQueue:output_type -> jobstream.v1.PauseQueueResponse
-	12, // 28: jobstream.v1.AdminService.ResumeQueue:output_type -> jobstream.v1.ResumeQueueResponse
-	14, // 29: jobstream.v1.AdminService.PurgeQueue:output_type -> jobstream.v1.PurgeQueueResponse
-	17, // 30: jobstream.v1.AdminService.ListWorkers:output_type -> jobstream.v1.ListWorkersResponse
-	19, // 31: jobstream.v1.AdminService.DrainWorker:output_type -> jobstream.v1.DrainWorkerResponse
-	25, // [25:32] is the sub-list for method output_type
-	18, // [18:25] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	22, // 6: jobstream.v1.Limits.idempotency_window:type_name -> google.protobuf.Duration
+	7,  // 7: jobstream.v1.ListQueuesResponse.queues:type_name -> jobstream.v1.Queue
+	8,  // 8: jobstream.v1.Queue.counts:type_name -> jobstream.v1.StateCounts
+	22, // 9: jobstream.v1.Queue.oldest_queued_age:type_name -> google.protobuf.Duration
+	7,  // 10: jobstream.v1.PauseQueueResponse.queue:type_name -> jobstream.v1.Queue
+	7,  // 11: jobstream.v1.ResumeQueueResponse.queue:type_name -> jobstream.v1.Queue
+	0,  // 12: jobstream.v1.Worker.link:type_name -> jobstream.v1.WorkerLink
+	1,  // 13: jobstream.v1.Worker.state:type_name -> jobstream.v1.WorkerState
+	21, // 14: jobstream.v1.Worker.create_time:type_name -> google.protobuf.Timestamp
+	22, // 15: jobstream.v1.Worker.last_heard_age:type_name -> google.protobuf.Duration
+	15, // 16: jobstream.v1.ListWorkersResponse.workers:type_name -> jobstream.v1.Worker
+	22, // 17: jobstream.v1.DrainWorkerRequest.within:type_name -> google.protobuf.Duration
+	15, // 18: jobstream.v1.DrainWorkerResponse.workers:type_name -> jobstream.v1.Worker
+	2,  // 19: jobstream.v1.AdminService.GetServerInfo:input_type -> jobstream.v1.GetServerInfoRequest
+	5,  // 20: jobstream.v1.AdminService.ListQueues:input_type -> jobstream.v1.ListQueuesRequest
+	9,  // 21: jobstream.v1.AdminService.PauseQueue:input_type -> jobstream.v1.PauseQueueRequest
+	11, // 22: jobstream.v1.AdminService.ResumeQueue:input_type -> jobstream.v1.ResumeQueueRequest
+	13, // 23: jobstream.v1.AdminService.PurgeQueue:input_type -> jobstream.v1.PurgeQueueRequest
+	16, // 24: jobstream.v1.AdminService.ListWorkers:input_type -> jobstream.v1.ListWorkersRequest
+	18, // 25: jobstream.v1.AdminService.DrainWorker:input_type -> jobstream.v1.DrainWorkerRequest
+	3,  // 26: jobstream.v1.AdminService.GetServerInfo:output_type -> jobstream.v1.GetServerInfoResponse
+	6,  // 27: jobstream.v1.AdminService.ListQueues:output_type -> jobstream.v1.ListQueuesResponse
+	10, // 28: jobstream.v1.AdminService.PauseQueue:output_type -> jobstream.v1.PauseQueueResponse
+	12, // 29: jobstream.v1.AdminService.ResumeQueue:output_type -> jobstream.v1.ResumeQueueResponse
+	14, // 30: jobstream.v1.AdminService.PurgeQueue:output_type -> jobstream.v1.PurgeQueueResponse
+	17, // 31: jobstream.v1.AdminService.ListWorkers:output_type -> jobstream.v1.ListWorkersResponse
+	19, // 32: jobstream.v1.AdminService.DrainWorker:output_type -> jobstream.v1.DrainWorkerResponse
+	26, // [26:33] is the sub-list for method output_type
+	19, // [19:26] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_jobstream_v1_admin_service_proto_init() }

@@ -372,8 +372,10 @@ func (LogStream) EnumDescriptor() ([]byte, []int) {
 type JobSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID of the job, and its idempotency key: submitting the same id with the same spec again answers the job that
-	// exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. Unset: the server mints a UUID v7, and a blind
-	// retry after an error may then submit twice.
+	// exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job
+	// is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
+	// 1,000,000): until then a repeat never runs again. Unset: the server mints a UUID v7, and a blind retry after an
+	// error may then submit twice.
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	// Which handler runs the job. Required; 1 to 128 characters of [A-Za-z0-9._:/-].
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`

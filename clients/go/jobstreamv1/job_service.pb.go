@@ -89,7 +89,7 @@ const (
 	Disposition_DISPOSITION_UNSPECIFIED Disposition = 0
 	// The job is new.
 	Disposition_DISPOSITION_CREATED Disposition = 1
-	// A job with this id and the same spec existed; it is the answer.
+	// A job with this id and the same spec existed; it is the answer, also after it ended and was removed.
 	Disposition_DISPOSITION_EXISTING Disposition = 2
 	// validate_only: the spec is good and nothing was kept.
 	Disposition_DISPOSITION_VALIDATED Disposition = 3
@@ -265,7 +265,7 @@ type SubmitResponse struct {
 	State JobState `protobuf:"varint,3,opt,name=state,proto3,enum=jobstream.v1.JobState" json:"state,omitempty"`
 	// What it survives.
 	Durability Durability `protobuf:"varint,4,opt,name=durability,proto3,enum=jobstream.v1.Durability" json:"durability,omitempty"`
-	// Sequence of its newest event.
+	// Sequence of its newest event; 0 if the job was removed.
 	Sequence      uint32 `protobuf:"varint,5,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -718,7 +718,7 @@ type JobEnd struct {
 	Index uint32 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
 	// Its final state.
 	State JobState `protobuf:"varint,4,opt,name=state,proto3,enum=jobstream.v1.JobState" json:"state,omitempty"`
-	// How it ended.
+	// How it ended; unset if the job was submitted again after it was removed: its result is gone.
 	Outcome       *Outcome `protobuf:"bytes,5,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -44,8 +44,9 @@ type JobServiceClient interface {
 	// Submit accepts one job. When it answers, the job is kept as durably as `durability` says.
 	//
 	// Errors: INVALID_ARGUMENT (INVALID_FIELD, PAYLOAD_TOO_LARGE), ALREADY_EXISTS (JOB_ID_REUSED), RESOURCE_EXHAUSTED
-	// (QUEUE_FULL), UNAVAILABLE (DRAINING). After the first three kinds nothing was kept; after any other error submit
-	// again with the same job_id.
+	// (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is not
+	// known any more, because the server minted the id or an older version removed the job). After all of these but
+	// UNAVAILABLE nothing was kept; after any other error submit again with the same job_id.
 	Submit(ctx context.Context, in *SubmitRequest, opts ...grpc.CallOption) (*SubmitResponse, error)
 	// BatchSubmit accepts up to 1,000 jobs and answers each in order, or all of them or none with `atomic`.
 	BatchSubmit(ctx context.Context, in *BatchSubmitRequest, opts ...grpc.CallOption) (*BatchSubmitResponse, error)
@@ -89,7 +90,7 @@ type JobServiceClient interface {
 	//
 	// Errors: as Submit, and FAILED_PRECONDITION (ILLEGAL_STATE) while the job has not ended.
 	Retry(ctx context.Context, in *RetryRequest, opts ...grpc.CallOption) (*RetryResponse, error)
-	// Delete removes a finished job and its result now.
+	// Delete removes a finished job and its result now. An id that the caller chose stays known (JobSpec.job_id).
 	//
 	// Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) while the job has not ended.
 	Delete(ctx context.Context, in *DeleteRequest, opts ...grpc.CallOption) (*DeleteResponse, error)
@@ -246,8 +247,9 @@ type JobServiceServer interface {
 	// Submit accepts one job. When it answers, the job is kept as durably as `durability` says.
 	//
 	// Errors: INVALID_ARGUMENT (INVALID_FIELD, PAYLOAD_TOO_LARGE), ALREADY_EXISTS (JOB_ID_REUSED), RESOURCE_EXHAUSTED
-	// (QUEUE_FULL), UNAVAILABLE (DRAINING). After the first three kinds nothing was kept; after any other error submit
-	// again with the same job_id.
+	// (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is not
+	// known any more, because the server minted the id or an older version removed the job). After all of these but
+	// UNAVAILABLE nothing was kept; after any other error submit again with the same job_id.
 	Submit(context.Context, *SubmitRequest) (*SubmitResponse, error)
 	// BatchSubmit accepts up to 1,000 jobs and answers each in order, or all of them or none with `atomic`.
 	BatchSubmit(context.Context, *BatchSubmitRequest) (*BatchSubmitResponse, error)
@@ -291,7 +293,7 @@ type JobServiceServer interface {
 	//
 	// Errors: as Submit, and FAILED_PRECONDITION (ILLEGAL_STATE) while the job has not ended.
 	Retry(context.Context, *RetryRequest) (*RetryResponse, error)
-	// Delete removes a finished job and its result now.
+	// Delete removes a finished job and its result now. An id that the caller chose stays known (JobSpec.job_id).
 	//
 	// Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) while the job has not ended.
 	Delete(context.Context, *DeleteRequest) (*DeleteResponse, error)

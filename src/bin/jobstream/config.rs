@@ -104,6 +104,11 @@ pub(crate) struct LimitsConfig {
     /// Most bytes of their payloads, results and events in memory, if the rest is on disk.
     #[serde(with = "values::size")]
     pub(crate) retention_memory_bytes_max: u64,
+    /// How long ids of removed jobs stay known.
+    #[serde(with = "values::span")]
+    pub(crate) idempotency_window: Duration,
+    /// Most ids of removed jobs that stay known.
+    pub(crate) idempotency_ids_max: u32,
     /// Output and log bytes kept a job.
     #[serde(with = "values::size")]
     pub(crate) event_ring_bytes_max: u64,
@@ -260,6 +265,8 @@ impl Default for LimitsConfig {
             retention: Duration::from_secs(60 * 60),
             retention_bytes_max: GIB,
             retention_memory_bytes_max: 64 * MIB,
+            idempotency_window: Duration::from_secs(24 * 60 * 60),
+            idempotency_ids_max: 1_000_000,
             event_ring_bytes_max: 256 * KIB,
             connections_max: at_least_one(10_000),
             connections_per_address_max: None,

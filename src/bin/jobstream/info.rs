@@ -74,6 +74,8 @@ fn limits(limits: &Limits) -> Vec<(&'static str, Field)> {
         ("job bytes limit", size(limits.job_bytes_max).into()),
         ("retention", span(limits.retention.as_ref()).into()),
         ("retention limit", size(limits.retention_bytes_max).into()),
+        ("idempotency window", span(limits.idempotency_window.as_ref()).into()),
+        ("idempotency ids", text::count(limits.idempotency_ids_max.into()).into()),
         ("event ring", size(limits.event_ring_bytes_max.into()).into()),
         ("batch limit", text::count(limits.batch_jobs_max.into()).into()),
         ("longest wait", span(limits.result_wait_max.as_ref()).into()),

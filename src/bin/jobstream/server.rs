@@ -135,6 +135,8 @@ fn engine_options(config: &ServerConfig) -> EngineOptions {
         retention: limits.retention,
         retention_bytes_max: limits.retention_bytes_max,
         retention_memory_bytes_max: limits.retention_memory_bytes_max,
+        idempotency_window: limits.idempotency_window,
+        idempotency_ids_max: limits.idempotency_ids_max,
         event_ring_bytes_max: size(limits.event_ring_bytes_max),
         lease: worker.lease,
         ping_interval: worker.ping_interval,

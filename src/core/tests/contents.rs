@@ -191,7 +191,7 @@ fn what_a_job_counts_is_the_same_without_its_contents() {
         let entry = &core.table[logged.f.key(id)];
         let listed = (entry.listed_bytes(true), entry.listed_bytes(false));
         let counted = (core.finished.bytes, entry.weight(), listed);
-        logged.write(|f| f.run(|core, _, effects| core.delete(id, effects)).unwrap());
+        logged.write(|f| f.run(|core, now, effects| core.delete(now, id, effects)).unwrap());
         assert_eq!((logged.f.core.finished.bytes, logged.f.core.finished.warm_bytes), (0, 0));
         counted
     };
@@ -242,7 +242,9 @@ fn contents_of_another_job_with_the_same_id_are_not_taken() {
     logged.write(|f| f.submit_as(id(7), big("x"))).unwrap();
     logged.write(|f| f.end(id(7), success()));
     let place = logged.place(id(7)).unwrap();
-    logged.write(|f| f.run(|core, _, effects| core.delete(id(7), effects))).unwrap();
+    logged.write(|f| f.run(|core, now, effects| core.delete(now, id(7), effects))).unwrap();
+    // As after the idempotency window.
+    logged.f.core.finished.chosen.forget(id(7));
     logged.write(|f| f.submit_as(id(7), big("y"))).unwrap();
     let records = logged.log.iter().flatten().filter(|record| record.job() == Some(id(7))).cloned();
     let mut contents = Contents::of(&place, records).unwrap();

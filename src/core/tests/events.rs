@@ -232,7 +232,7 @@ fn observers_are_woken_by_every_event_up_to_the_end() {
     f.report(id, log("x"));
     f.end(id, crate::core::AttemptEnd::Success(Payload::default()));
     assert_eq!(f.woken, [7, 7]);
-    f.run(|core, _, effects| core.delete(id, effects)).unwrap();
+    f.run(|core, now, effects| core.delete(now, id, effects)).unwrap();
     assert_eq!(f.woken, [7, 7]);
     let mut unobserved = running(CoreOptions::default()).0;
     unobserved.submit(job("a"));

@@ -377,7 +377,7 @@ fn jobs_delayed_alike_start_in_the_order_of_acceptance() {
     // Their records are used again, the second one first.
     for removed in [(); 2].map(|()| f.submit(job("b"))) {
         f.cancel(removed, GRACE).unwrap();
-        f.run(|core, _, effects| core.delete(removed, effects)).unwrap();
+        f.run(|core, now, effects| core.delete(now, removed, effects)).unwrap();
     }
     let at = f.now.wall.plus(seconds(100));
     let starts = [Start::At(at), Start::After(seconds(100))];

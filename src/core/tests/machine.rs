@@ -44,6 +44,8 @@ fn options() -> CoreOptions {
         retention_bytes_max: 4_000,
         retention_memory_bytes_max: 250,
         stored_bytes_max: u64::MAX,
+        idempotency_window: std::time::Duration::MAX,
+        idempotency_ids_max: u32::MAX,
         event_ring_bytes_max: 400,
         attempt_timeout: millis(120),
         lease: millis(80),
@@ -111,7 +113,7 @@ impl Machine {
             Command::Delete(job) => {
                 let Some(id) = self.any_id(job) else { return };
                 self.both(
-                    |core, _, effects| core.delete(id, effects).map_err(kind_of),
+                    |core, now, effects| core.delete(now, id, effects).map_err(kind_of),
                     |model| model.delete(id),
                 );
             }

@@ -104,7 +104,8 @@ pub(super) struct Model {
     pub(super) draining: bool,
     /// Every lease there ever was.
     pub(super) leases: Vec<Started>,
-    pub(super) expired: BTreeMap<JobId, Timestamp>,
+    /// When the result of each removed job was gone, and its spec.
+    pub(super) expired: BTreeMap<JobId, (Timestamp, NewJob)>,
     /// When each lane that holds jobs was served last.
     served: BTreeMap<(String, String), usize>,
     ends: usize,
@@ -148,7 +149,7 @@ impl Model {
     pub(super) fn find(&self, id: JobId) -> Result<JobNumber, ErrorKind> {
         let found = self.jobs.iter().position(|job| job.present && job.id == id);
         found.ok_or_else(|| match self.expired.get(&id) {
-            Some(expire_time) => ErrorKind::ResultExpired { job_id: id, expire_time: *expire_time },
+            Some((expire_time, _)) => ErrorKind::ResultExpired { job_id: id, expire_time: *expire_time },
             None => ErrorKind::JobNotFound(id),
         })
     }
@@ -162,6 +163,7 @@ impl Model {
         for (index, pair) in jobs.iter().enumerate() {
             let (id, job) = pair;
             let present = self.find(*id).ok().map(|number| &self.jobs[number].spec);
+            let present = present.or(self.expired.get(id).map(|(_, spec)| spec));
             let earlier = fresh.iter().find(|(other, _)| other == id).map(|(_, job)| job);
             match present.or(earlier) {
                 Some(same) if same == job => continue,
@@ -185,7 +187,8 @@ impl Model {
             }
             fresh.push(pair);
         }
-        Ok(jobs.iter().map(|(id, job)| self.find(*id).is_ok() || !self.accept(*id, job)).collect())
+        let is_known = |model: &Self, id| model.find(id).is_ok() || model.expired.contains_key(&id);
+        Ok(jobs.iter().map(|(id, job)| is_known(self, *id) || !self.accept(*id, job)).collect())
     }
 
     /// Always true: the job is new.
@@ -199,7 +202,6 @@ impl Model {
         };
         let is_due = deadline.is_none() && waits_for.is_none();
         self.records.push(Said::Accepted(Box::new(spec.clone())));
-        self.expired.remove(&id);
         self.jobs.push(Job {
             id,
             spec,

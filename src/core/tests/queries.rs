@@ -50,7 +50,7 @@ fn pages_neither_skip_nor_repeat_while_jobs_come_and_go() {
         f.submit(job("a"));
         if let Some(id) = removed.pop() {
             f.cancel(id, GRACE).unwrap();
-            f.run(|core, _, effects| core.delete(id, effects)).unwrap();
+            f.run(|core, now, effects| core.delete(now, id, effects)).unwrap();
         }
     });
     let distinct: std::collections::BTreeSet<_> = listed.iter().collect();

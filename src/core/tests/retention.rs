@@ -2,7 +2,6 @@
 
 use super::fixture::*;
 use crate::core::CoreOptions;
-use crate::core::Record;
 use crate::error::ErrorKind;
 use crate::job::{JobId, JobState, Payload, Timestamp};
 
@@ -55,24 +54,12 @@ fn what_a_finished_job_holds_counts() {
 }
 
 #[test]
-fn deleting_forgets_a_finished_job_at_once() {
-    let mut f = Fixture::new();
-    let id = finished(&mut f, job("a"));
-    f.run(|core, _, effects| core.delete(id, effects)).unwrap();
-    assert_eq!(f.find_error(id), ErrorKind::JobNotFound(id));
-    assert_eq!(f.records.last(), Some(&Record::Removed(id, None)));
-    let again = f.run(|core, _, effects| core.delete(id, effects)).unwrap_err();
-    assert_eq!(*again.kind(), ErrorKind::JobNotFound(id));
-    f.advance(seconds(10_000));
-}
-
-#[test]
 fn only_finished_jobs_can_be_deleted() {
     let mut f = Fixture::new();
     f.open(&["a"], 1);
     let [running, queued] = [f.submit(job("a")), f.submit(job("a"))];
     for (id, state) in [(running, JobState::Running), (queued, JobState::Queued)] {
-        let error = f.run(|core, _, effects| core.delete(id, effects)).unwrap_err();
+        let error = f.run(|core, now, effects| core.delete(now, id, effects)).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::IllegalState { state: actual, .. } if *actual == state));
     }
     assert_eq!(f.core.job_count(), 2);
@@ -94,22 +81,10 @@ fn the_key_of_a_removed_job_is_not_taken_for_the_job() {
     let old = finished(&mut f, job("a"));
     let key = f.key(old);
     assert!(f.core.is_at(key, old));
-    f.run(|core, _, effects| core.delete(old, effects)).unwrap();
+    f.run(|core, now, effects| core.delete(now, old, effects)).unwrap();
     let new = f.submit(job("a"));
     assert_eq!(f.key(new), key, "records are used again");
     assert!(!f.core.is_at(key, old));
-}
-
-#[test]
-fn an_id_whose_job_is_gone_names_a_new_job() {
-    let mut f = Fixture::new();
-    let id = finished(&mut f, job("a"));
-    f.advance(seconds(3600));
-    assert!(!f.submit_as(id, job("b")).unwrap().existing);
-    assert_eq!(f.states(id), [JobState::Queued]);
-    f.cancel(id, GRACE).unwrap();
-    f.run(|core, _, effects| core.delete(id, effects)).unwrap();
-    assert_eq!(f.find_error(id), ErrorKind::JobNotFound(id), "the newer job did not expire");
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn the_same_job_again_is_the_job_that_is_there() {
     let first = f.submit_as(id(1), retried("a", 3)).unwrap();
     let records = f.records.len();
     let again = f.submit_as(id(1), retried("a", 3)).unwrap();
-    assert_eq!((first.existing, again.existing, again.key), (false, true, first.key));
+    assert_eq!((first.existing, again.existing, again.standing), (false, true, first.standing));
     assert_eq!((f.core.job_count(), f.records.len()), (1, records));
 }
 

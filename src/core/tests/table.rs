@@ -11,8 +11,13 @@ use crate::core::JobKey;
 use crate::core::entry::{Entry, LaneKey, Moment};
 use crate::core::list::{Links, List};
 use crate::core::table::Table;
+use crate::core::tails::IdSecret;
 use crate::core::wheel::Timer;
 use crate::job::{JobId, JobState, Payload, Timestamp};
+
+pub(super) fn new_table() -> Table {
+    Table::new(IdSecret::from_u128(7))
+}
 
 /// A record with nothing to it but its id.
 pub(super) fn bare_entry(number: u32) -> Entry {
@@ -48,7 +53,7 @@ proptest! {
 
     #[test]
     fn the_table_finds_and_orders_what_it_holds(steps in vec((0..4_u8, any::<prop::sample::Index>()), 1..2500)) {
-        let mut table = Table::new();
+        let mut table = new_table();
         let mut model: BTreeMap<u64, (JobId, JobKey)> = BTreeMap::new();
         for (number, (step, index)) in (0..).zip(steps) {
             if step > 0 || model.is_empty() {
@@ -91,7 +96,7 @@ proptest! {
 
     #[test]
     fn a_list_is_a_vector_with_two_ends(steps in vec((0..3_u8, any::<prop::sample::Index>()), 1..200)) {
-        let mut table = Table::new();
+        let mut table = new_table();
         let (mut list, mut model) = (List::default(), Vec::new());
         for (number, (step, index)) in (0..).zip(steps) {
             match step {
@@ -119,7 +124,7 @@ proptest! {
 #[test]
 fn memory_goes_back_after_a_peak() {
     const PEAK: u32 = 40_000;
-    let mut table = Table::new();
+    let mut table = new_table();
     let keys: Vec<_> = (0..PEAK).map(|number| table.insert(bare_entry(number))).collect();
     assert!(table.room() >= PEAK as usize);
     for key in &keys[1..] {
@@ -135,10 +140,10 @@ fn memory_goes_back_after_a_peak() {
 
 #[test]
 fn an_id_that_tells_another_jobs_place_is_found_all_the_same() {
-    let mut table = Table::new();
+    let mut table = new_table();
     let minted = table.insert_minted(minted_entry(0));
     let minted_id = table[minted].id;
-    let named_id = id(7).with_tail(minted_id.tail());
+    let named_id = table.tails().minted(id(7), minted);
     assert_eq!((table.find(minted_id), table.find(named_id)), (Some(minted), None));
     let named = table.insert(Entry { id: named_id, ..bare_entry(7) });
     assert_eq!((table.find(minted_id), table.find(named_id)), (Some(minted), Some(named)));
@@ -147,4 +152,20 @@ fn an_id_that_tells_another_jobs_place_is_found_all_the_same() {
     // Another job takes the place.
     let next = table.insert_minted(minted_entry(1));
     assert_eq!((next, table.find(minted_id)), (minted, None));
+}
+
+#[test]
+fn ids_are_found_under_another_secret_and_new_ones_are_minted_with_it() {
+    let mut table = new_table();
+    let keys: Vec<_> = (0..500).map(|number| table.insert_minted(minted_entry(number))).collect();
+    let before: Vec<_> = keys.iter().map(|key| (table[*key].id, *key)).collect();
+    table.set_secret(IdSecret::from_u128(8));
+    let newer = table.insert_minted(minted_entry(1_000));
+    assert!(!table.is_id_chosen(newer));
+    for (id, key) in before {
+        assert_eq!(table.find(id), Some(key));
+        table.remove(key);
+        assert_eq!(table.find(id), None);
+    }
+    assert_eq!(table.find(table[newer].id), Some(newer));
 }

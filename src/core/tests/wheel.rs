@@ -51,7 +51,7 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
-        let mut table = Table::new();
+        let mut table = super::table::new_table();
         let timers = (0..TIMERS).map(|number| table.insert(bare_entry(number))).collect();
         Self { wheel: Wheel::new(), table, timers, model: BTreeSet::new(), now: 0, sets: 0 }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::reading::lost;
 use super::writer::Batch;
 use super::{Commit, Log, Position};
-use crate::core::{ImageBounds, LogPlace, Sample};
+use crate::core::{ImageBounds, LogPlace, Sample, TombstonePlace};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::log::Nearness;
@@ -185,12 +185,34 @@ impl Engine {
             let records = core.image_beside_jobs();
             drop(commit.append(core, self.now(), records));
         }
-        let written = self.write_jobs(commit, NonZeroU64::new(cut.sequence)).await;
+        let written = self.write_needed(commit, NonZeroU64::new(cut.sequence)).await;
         if written.is_err() {
             tokio::time::sleep(AGAIN_AFTER).await;
         }
         commit.mark(if written.is_ok() { Mark::End(cut.segment) } else { Mark::Abandon });
         written
+    }
+
+    /// Writes everything anew that has records before this entry.
+    async fn write_needed(&self, commit: &Commit, before: Option<NonZeroU64>) -> Result<()> {
+        self.write_tombstones(commit, before).await?;
+        self.write_jobs(commit, before).await
+    }
+
+    /// Writes every tombstone anew that has its record before this entry.
+    async fn write_tombstones(&self, commit: &Commit, before: Option<NonZeroU64>) -> Result<()> {
+        let mut from = TombstonePlace::FIRST;
+        loop {
+            {
+                let core = &mut self.0.state.lock().core;
+                let Some((records, next)) = core.tombstone_images(from, before) else { return Ok(()) };
+                from = next;
+                if !records.is_empty() {
+                    drop(commit.append(core, self.now(), records));
+                }
+            }
+            self.durable().await?;
+        }
     }
 
     /// Writes every job anew that has records before this entry.

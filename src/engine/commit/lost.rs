@@ -51,7 +51,9 @@ impl Lost {
                     self.jobs.insert(accepted.id, Loss::Acceptance);
                 }
                 Record::QueuePaused(..) => self.has_queues = true,
-                Record::Removed(_, None) => self.has_deletions = true,
+                // A checkpoint tells removals again.
+                Record::Removed(removed) if removed.removed < now.monotonic => continue,
+                Record::Removed(removed) if removed.deleted => self.has_deletions = true,
                 _ => {}
             }
             if let Some(id) = record.job().filter(|id| !images.contains(id)) {

@@ -19,6 +19,11 @@ const AROUND_PAYLOAD_BYTES: usize = 64 << 10;
 /// Jobs may take the one of so many parts of what a log with a bound has room for. As much again is there to be given
 /// back, so that each segment that is written anew makes room on the whole.
 const STORED_SHARE: u64 = 2;
+/// Tombstones may take the one of so many parts of it, at [`TOMBSTONE_BYTES`] each: a directory with a small bound has room
+/// for fewer than [`CoreOptions::idempotency_ids_max`](crate::core::CoreOptions::idempotency_ids_max).
+const TOMBSTONE_SHARE: u64 = 4;
+/// At least as many bytes as one takes of a log.
+const TOMBSTONE_BYTES: u64 = 64;
 
 /// Takes in the entries of a log, in order.
 pub(crate) type EntryReader<'a> = dyn FnMut(crate::log::Position, u64, &[u8]) -> Result<()> + 'a;
@@ -49,6 +54,11 @@ impl Engine {
         let stored_max =
             options.log.entries_bytes_max().map_or(u64::MAX, |bytes_max| bytes_max / STORED_SHARE);
         options.core.stored_bytes_max = options.core.stored_bytes_max.min(stored_max);
+        if let Some(bytes_max) = options.log.entries_bytes_max() {
+            let room = bytes_max / TOMBSTONE_SHARE / TOMBSTONE_BYTES;
+            let ids_max = &mut options.core.idempotency_ids_max;
+            *ids_max = u32::try_from(room).unwrap_or(u32::MAX).min(*ids_max);
+        }
         let mut core = Core::new(options.core.clone(), rand::random());
         let mut last = Now { monotonic: Duration::ZERO, wall: Timestamp::default() };
         let mut parts = Parts::default();

@@ -194,12 +194,12 @@ fn a_newer_version_is_refused_with_both_versions() {
     log.close().unwrap();
     disk.change(&segment_name(1), |bytes| {
         let mut header = format::SegmentHeader::decode(bytes).unwrap();
-        header.version = 2;
+        header.version = 3;
         bytes[..64].copy_from_slice(&header.encode());
     });
     let error = refusal(&disk);
     assert_eq!(error.kind(), &ErrorKind::LogRefused);
-    assert!(error.message().contains("version 2") && error.message().contains("up to 1"), "{error}");
+    assert!(error.message().contains("version 3") && error.message().contains("up to 2"), "{error}");
 }
 
 #[test]

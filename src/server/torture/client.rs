@@ -131,7 +131,8 @@ impl Client {
     }
 
     async fn submit_again(&mut self) -> Result<(), Status> {
-        let Some(id) = self.any(|story| !story.is_removal_sent) else { return Ok(()) };
+        // Also those that were removed: their ids stay known.
+        let Some(id) = self.any(|_| true) else { return Ok(()) };
         let spec = self.story(&id).spec.clone();
         self.submit(spec).await
     }
@@ -141,11 +142,18 @@ impl Client {
         let was_acknowledged = self.story(&id).is_acknowledged;
         let request = v1::SubmitRequest { job: Some(spec), validate_only: false };
         let answer = self.jobs.submit(request).await;
-        let answer =
-            answer.inspect_err(|status| assert_ne!(status.code(), Code::InvalidArgument, "{status}"))?;
-        let answer = answer.into_inner();
         let mut story = self.story(&id);
-        if answer.disposition() == Disposition::Created && was_acknowledged && !story.is_removal_sent {
+        let answer = match answer {
+            Ok(answer) => answer.into_inner(),
+            Err(status) => {
+                assert_ne!(status.code(), Code::InvalidArgument, "{status}");
+                if was_acknowledged && [Code::NotFound, Code::AlreadyExists].contains(&status.code()) {
+                    story.breaches.push(format!("it was acknowledged, and its repeat is refused: {status}"));
+                }
+                return Err(status);
+            }
+        };
+        if answer.disposition() == Disposition::Created && was_acknowledged {
             story.breaches.push(format!("it was accepted a second time: {answer:?}"));
         }
         story.is_acknowledged = true;

@@ -30,14 +30,17 @@ pub(super) enum Bug {
     ForgetsCancels,
     ForgetsRemovals,
     ForgetsReports,
+    /// A removal is written without what its tombstone needs.
+    ForgetsTombstones,
     /// Other results are written than were told.
     ForgesResults,
 }
 
-pub(super) const BUGS: [Bug; 15] = [
+pub(super) const BUGS: [Bug; 17] = [
     Bug::Code(Planted::AnswersEarly),
     Bug::Code(Planted::EndsUnfenced),
     Bug::Code(Planted::ForgetsIds),
+    Bug::Code(Planted::DropsTombstones),
     Bug::SkipsSyncs,
     Bug::AcknowledgesEarly,
     Bug::IgnoresFailures,
@@ -49,6 +52,7 @@ pub(super) const BUGS: [Bug; 15] = [
     Bug::ForgetsCancels,
     Bug::ForgetsRemovals,
     Bug::ForgetsReports,
+    Bug::ForgetsTombstones,
     Bug::ForgesResults,
 ];
 
@@ -58,6 +62,10 @@ impl Bug {
         match (self, &mut record) {
             (Self::ForgetsRemovals, Record::Removed(..)) | (Self::ForgetsReports, Record::Reported(..)) => {
                 None
+            }
+            (Self::ForgetsTombstones, Record::Removed(removed)) => {
+                (removed.end, removed.expire_time) = (None, None);
+                Some(record)
             }
             (_, Record::Moved(moved)) => {
                 let EventBody::State(change) = &mut moved.event.body else { return Some(record) };

@@ -96,6 +96,15 @@ struct LimitArgs {
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_RETENTION_MEMORY_BYTES_MAX", hide_env_values = true)]
     retention_memory_bytes_max: Option<u64>,
+    /// How long an id that a caller chose stays known after its job was
+    /// removed [default: 24h]
+    #[arg(long, value_name = "SPAN", value_parser = units::duration)]
+    #[arg(env = "JOBSTREAM_IDEMPOTENCY_WINDOW", hide_env_values = true)]
+    idempotency_window: Option<Duration>,
+    /// Most such ids, 60 bytes each; the oldest is forgotten first
+    /// [default: 1000000]
+    #[arg(long, value_name = "N", env = "JOBSTREAM_IDEMPOTENCY_IDS_MAX", hide_env_values = true)]
+    idempotency_ids_max: Option<u32>,
     /// Output and log bytes kept a job [default: 256KiB]
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_EVENT_RING_BYTES_MAX", hide_env_values = true)]
@@ -192,6 +201,8 @@ impl LimitArgs {
         set(&mut limits.retention, self.retention);
         set(&mut limits.retention_bytes_max, self.retention_bytes_max);
         set(&mut limits.retention_memory_bytes_max, self.retention_memory_bytes_max);
+        set(&mut limits.idempotency_window, self.idempotency_window);
+        set(&mut limits.idempotency_ids_max, self.idempotency_ids_max);
         set(&mut limits.event_ring_bytes_max, self.event_ring_bytes_max);
         set(&mut limits.connections_max, self.connections_max);
         limits.connections_per_address_max =

@@ -6,7 +6,7 @@ use super::messages::item_without_messages;
 use super::{Machine, entry_number, read_back, reading};
 use crate::core::sessions::Link;
 use crate::core::tests::invariants;
-use crate::core::{Core, CoreOptions, Effects, ImageBounds, JobKey, Record, WatchItem};
+use crate::core::{Core, CoreOptions, Effects, ImageBounds, JobKey, Record, TombstonePlace, WatchItem};
 use crate::job::{EventTypes, JobId, JobState, JobView};
 
 impl Machine {
@@ -39,6 +39,13 @@ impl Machine {
     /// What is there now, a piece an entry; as it is behind everything else.
     fn image(&mut self) -> Vec<Vec<Record>> {
         let mut image = vec![self.core.image_beside_jobs()];
+        let mut from = TombstonePlace::FIRST;
+        loop {
+            self.core.write_to(entry_number(self.log.len() + image.len()));
+            let Some((records, next)) = self.core.tombstone_images(from, None) else { break };
+            image.push(records);
+            from = next;
+        }
         let mut next = Some(0);
         while let Some(from) = next {
             self.core.write_to(entry_number(self.log.len() + image.len()));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Job, JobNumber, LeaseNumber, Link, Model, Said, SessionNumber};
 use crate::core::{AttemptEnd, Stop};
 use crate::error::ErrorKind;
-use crate::job::{Cancellation, Failure, FailureReason, JobId, JobState, Outcome};
+use crate::job::{Cancellation, Failure, FailureReason, JobId, JobState, Outcome, Timestamp};
 
 pub(super) fn failed(reason: FailureReason, attempt: u32) -> Failure {
     Failure { attempt, ..Failure::new(reason, "") }
@@ -165,12 +165,13 @@ impl Model {
 
     fn expire(&mut self, number: JobNumber) {
         let time = self.jobs[number].expire_time.min(self.now.wall);
-        self.expired.insert(self.jobs[number].id, time);
-        self.remove(number);
+        self.remove(number, time);
     }
 
-    fn remove(&mut self, number: JobNumber) {
+    fn remove(&mut self, number: JobNumber, expire_time: Timestamp) {
         self.jobs[number].present = false;
+        let Job { id, spec, .. } = &self.jobs[number];
+        self.expired.insert(*id, (expire_time, spec.clone()));
         self.records.push(Said::Removed(self.jobs[number].id));
         let lane = self.lane(number);
         if !(0..self.jobs.len()).any(|other| self.jobs[other].present && self.lane(other) == lane) {
@@ -221,7 +222,7 @@ impl Model {
         if !state.is_final() {
             return Err(ErrorKind::IllegalState { job_id: id, state, allowed });
         }
-        self.remove(number);
+        self.remove(number, self.now.wall);
         Ok(())
     }
 

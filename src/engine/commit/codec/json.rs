@@ -1,4 +1,4 @@
-//! An entry of the log as JSON, for people who look into one: what happened to which job, without payloads and leases.
+//! An entry of the log as JSON, for people who look into one: what happened to which job, without payloads, leases and secrets.
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,7 @@ use crate::job::{Event, EventBody, Outcome, StateChange};
 
 /// What an entry of an engine's log says: when it was recorded, in microseconds since 1970, and its records.
 ///
-/// Payloads are told by their bytes only, and leases not at all.
+/// Payloads are told by their bytes only, leases and secrets not at all.
 ///
 /// # Errors
 ///
@@ -48,14 +48,21 @@ fn record(record: &Record) -> Value {
             let gaps: Vec<_> = ranges.iter().map(|[_, from, to]| [*from, *to]).collect();
             json!({"record": "dropped", "job_id": id.to_string(), "gaps": gaps})
         }
-        Record::Removed(id, expired) => json!({
-            "record": "removed",
-            "job_id": id.to_string(),
-            "expire_time_us": expired.map(|time| time.as_micros()),
-        }),
+        Record::Removed(removed) => {
+            let mut value = json!({
+                "record": "removed",
+                "job_id": removed.id.to_string(),
+                "expire_time_us": removed.expire_time.map(|time| time.as_micros()),
+            });
+            if let Some((state, _)) = removed.end {
+                value["state"] = state.name().into();
+            }
+            value
+        }
         Record::QueuePaused(queue, is_paused) => {
             json!({"record": "queue_paused", "queue": **queue, "paused": is_paused})
         }
+        Record::Secret(_) => json!({"record": "id_key"}),
         Record::CancelHastened(id, _) => json!({"record": "cancel_hastened", "job_id": id.to_string()}),
         Record::ReportsTaken(instance, newest) => {
             json!({"record": "reports_taken", "instance": instance.to_string(), "newest": newest})

@@ -44,7 +44,7 @@ pub(super) struct Span {
 
 #[derive(Message)]
 pub(super) struct Record {
-    #[prost(oneof = "Sort", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "Sort", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub(super) sort: Option<Sort>,
 }
 
@@ -66,6 +66,8 @@ pub(super) enum Sort {
     ReportsTaken(ReportsTaken),
     #[prost(message, tag = "8")]
     Dropped(Dropped),
+    #[prost(message, tag = "9")]
+    Secret(Wide),
 }
 
 #[derive(Message)]
@@ -345,6 +347,17 @@ pub(super) struct Removed {
     pub(super) id: Option<Wide>,
     #[prost(sfixed64, optional, tag = "2")]
     pub(super) expire_time: Option<i64>,
+    /// Monotonic time of the removal; of the entry, if it is left out.
+    #[prost(message, optional, tag = "3")]
+    pub(super) removed: Option<Span>,
+    /// The final state and the digest of the spec of a job whose id its caller chose; 0 and nothing otherwise.
+    #[prost(uint32, tag = "4")]
+    pub(super) state: u32,
+    #[prost(message, optional, tag = "5")]
+    pub(super) digest: Option<Wide>,
+    /// A caller deleted it. Before format version 2, it was deleted if it has no expire time.
+    #[prost(bool, tag = "6")]
+    pub(super) deleted: bool,
 }
 
 #[derive(Message)]

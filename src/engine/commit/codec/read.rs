@@ -11,11 +11,11 @@ use super::message::{self, Wide};
 use super::number::{Numbered, option_of};
 use super::write::{POOL, STREAM, UNARY};
 use crate::clock::Now;
-use crate::core::{Accepted, LeaseId, Link, Moved, Record, Running};
+use crate::core::{Accepted, IdSecret, LeaseId, Link, Moved, Record, Removed, Running};
 use crate::error::Error;
 use crate::job::{
     Cancellation, Event, EventBody, Failure, JobId, JobOptions, Kind, Log, NewJob, Outcome, Output, Payload,
-    Progress, QueueName, RetryPolicy, Start, StateChange, Timestamp,
+    Progress, QueueName, RetryPolicy, SpecDigest, Start, StateChange, Timestamp,
 };
 
 /// A part that every version writes.
@@ -77,15 +77,14 @@ pub(super) fn record(record: message::Record, context: &Context) -> Result<Recor
         message::Sort::Reported(message::Reported { id, event: of }) => {
             Record::Reported(job_id(id)?, event(of, context.now)?)
         }
-        message::Sort::Removed(message::Removed { id, expire_time }) => {
-            Record::Removed(job_id(id)?, expire_time.map(Timestamp::from_micros))
-        }
+        message::Sort::Removed(of) => Record::Removed(removed(of, context)?),
         message::Sort::QueuePaused(message::QueuePaused { name, paused }) => {
             Record::QueuePaused(name.into(), paused)
         }
         message::Sort::CancelHastened(message::CancelHastened { id, force_at }) => {
             Record::CancelHastened(job_id(id)?, or_never(force_at)?)
         }
+        message::Sort::Secret(bits) => Record::Secret(IdSecret::from_u128(bits.into())),
         message::Sort::Dropped(message::Dropped { id, ranges }) => {
             Record::Dropped(job_id(id)?, ranges.as_chunks().0.into())
         }
@@ -97,6 +96,20 @@ pub(super) fn record(record: message::Record, context: &Context) -> Result<Recor
 
 fn job_id(id: Option<Wide>, context: &Context) -> Result<JobId, Unreadable> {
     part("job id", id.map(Into::into).or(context.job))
+}
+
+fn removed(of: message::Removed, context: &Context) -> Result<Removed, Unreadable> {
+    let end = match option_of(of.state)? {
+        Some(state) => Some((state, SpecDigest::from_u128(part("digest", of.digest)?.into()))),
+        None => None,
+    };
+    Ok(Removed {
+        id: job_id(of.id, context)?,
+        expire_time: of.expire_time.map(Timestamp::from_micros),
+        removed: span_or(of.removed, context.now.monotonic)?,
+        end,
+        deleted: of.deleted || of.expire_time.is_none(),
+    })
 }
 
 fn accepted(of: message::Accepted, now: Now) -> Result<Accepted, Unreadable> {

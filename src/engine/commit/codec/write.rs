@@ -7,7 +7,7 @@ use super::context::Context;
 use super::fields::Fields;
 use super::number::{Numbered, of_option};
 use crate::clock::Now;
-use crate::core::{Accepted, Link, Moved, Record, Running};
+use crate::core::{Accepted, Link, Moved, Record, Removed, Running};
 use crate::job::{
     Event, EventBody, Failure, JobId, JobOptions, Log, NewJob, Outcome, Output, Payload, Progress,
     RetryPolicy, Start, StateChange, Timestamp,
@@ -66,10 +66,7 @@ fn record(fields: &mut Fields<'_>, record: &Record, context: Context) {
             other_id(fields, *id, context);
             fields.large(2, event_size(of), |fields| event(fields, of, context.now));
         }),
-        Record::Removed(id, expired) => fields.message(4, |fields| {
-            other_id(fields, *id, context);
-            time_option(fields, 2, *expired);
-        }),
+        Record::Removed(of) => fields.message(4, |fields| removed(fields, of, context)),
         Record::QueuePaused(name, paused) => fields.message(5, |fields| {
             fields.text(1, name);
             fields.number(2, *paused);
@@ -82,11 +79,23 @@ fn record(fields: &mut Fields<'_>, record: &Record, context: Context) {
             fields.wide(1, instance.as_u128());
             fields.number(2, *newest);
         }),
+        Record::Secret(secret) => fields.wide(9, secret.as_u128()),
         Record::Dropped(id, ranges) => fields.message(8, |fields| {
             other_id(fields, *id, context);
             fields.packed(2, ranges.as_flattened());
         }),
     }
+}
+
+fn removed(fields: &mut Fields<'_>, of: &Removed, context: Context) {
+    other_id(fields, of.id, context);
+    time_option(fields, 2, of.expire_time);
+    span_option(fields, 3, Some(of.removed).filter(|removed| *removed != context.now.monotonic));
+    if let Some((state, digest)) = of.end {
+        fields.number(4, state.number());
+        fields.wide(5, digest.as_u128());
+    }
+    fields.number(6, of.deleted && of.expire_time.is_some());
 }
 
 /// The id of a record's job, if it is not that of the record before.

@@ -179,6 +179,8 @@ class Limits(google.protobuf.message.Message):
     BATCH_JOBS_MAX_FIELD_NUMBER: builtins.int
     RESULT_WAIT_MAX_FIELD_NUMBER: builtins.int
     WATCHERS_MAX_FIELD_NUMBER: builtins.int
+    IDEMPOTENCY_WINDOW_FIELD_NUMBER: builtins.int
+    IDEMPOTENCY_IDS_MAX_FIELD_NUMBER: builtins.int
     payload_bytes_max: builtins.int
     """Largest payload or result, in bytes."""
     message_bytes_max: builtins.int
@@ -195,6 +197,10 @@ class Limits(google.protobuf.message.Message):
     """Most jobs in one batch."""
     watchers_max: builtins.int
     """Most streams that follow jobs at the same time."""
+    idempotency_ids_max: builtins.int
+    """Most such ids; beyond it the one whose job was removed first is forgotten. Default 1,000,000; fewer in a data
+    directory with a small bound.
+    """
     @property
     def retention(self) -> google.protobuf.duration_pb2.Duration:
         """How long a finished job is kept unless its spec says otherwise."""
@@ -202,6 +208,10 @@ class Limits(google.protobuf.message.Message):
     @property
     def result_wait_max(self) -> google.protobuf.duration_pb2.Duration:
         """Longest wait of GetResult."""
+
+    @property
+    def idempotency_window(self) -> google.protobuf.duration_pb2.Duration:
+        """How long an id that a caller chose stays known after its job was removed. Default 24 h."""
 
     def __init__(
         self,
@@ -216,9 +226,11 @@ class Limits(google.protobuf.message.Message):
         batch_jobs_max: builtins.int = ...,
         result_wait_max: google.protobuf.duration_pb2.Duration | None = ...,
         watchers_max: builtins.int = ...,
+        idempotency_window: google.protobuf.duration_pb2.Duration | None = ...,
+        idempotency_ids_max: builtins.int = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["result_wait_max", b"result_wait_max", "retention", b"retention"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["batch_jobs_max", b"batch_jobs_max", "event_ring_bytes_max", b"event_ring_bytes_max", "job_bytes_max", b"job_bytes_max", "jobs_max", b"jobs_max", "message_bytes_max", b"message_bytes_max", "payload_bytes_max", b"payload_bytes_max", "result_wait_max", b"result_wait_max", "retention", b"retention", "retention_bytes_max", b"retention_bytes_max", "watchers_max", b"watchers_max"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["idempotency_window", b"idempotency_window", "result_wait_max", b"result_wait_max", "retention", b"retention"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["batch_jobs_max", b"batch_jobs_max", "event_ring_bytes_max", b"event_ring_bytes_max", "idempotency_ids_max", b"idempotency_ids_max", "idempotency_window", b"idempotency_window", "job_bytes_max", b"job_bytes_max", "jobs_max", b"jobs_max", "message_bytes_max", b"message_bytes_max", "payload_bytes_max", b"payload_bytes_max", "result_wait_max", b"result_wait_max", "retention", b"retention", "retention_bytes_max", b"retention_bytes_max", "watchers_max", b"watchers_max"]) -> None: ...
 
 Global___Limits: typing_extensions.TypeAlias = Limits
 

@@ -63,7 +63,7 @@ class _DispositionEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     DISPOSITION_CREATED: _Disposition.ValueType  # 1
     """The job is new."""
     DISPOSITION_EXISTING: _Disposition.ValueType  # 2
-    """A job with this id and the same spec existed; it is the answer."""
+    """A job with this id and the same spec existed; it is the answer, also after it ended and was removed."""
     DISPOSITION_VALIDATED: _Disposition.ValueType  # 3
     """validate_only: the spec is good and nothing was kept."""
 
@@ -75,7 +75,7 @@ DISPOSITION_UNSPECIFIED: Disposition.ValueType  # 0
 DISPOSITION_CREATED: Disposition.ValueType  # 1
 """The job is new."""
 DISPOSITION_EXISTING: Disposition.ValueType  # 2
-"""A job with this id and the same spec existed; it is the answer."""
+"""A job with this id and the same spec existed; it is the answer, also after it ended and was removed."""
 DISPOSITION_VALIDATED: Disposition.ValueType  # 3
 """validate_only: the spec is good and nothing was kept."""
 Global___Disposition: typing_extensions.TypeAlias = Disposition
@@ -157,7 +157,7 @@ class SubmitResponse(google.protobuf.message.Message):
     durability: Global___Durability.ValueType
     """What it survives."""
     sequence: builtins.int
-    """Sequence of its newest event."""
+    """Sequence of its newest event; 0 if the job was removed."""
     def __init__(
         self,
         *,
@@ -346,7 +346,7 @@ class JobEnd(google.protobuf.message.Message):
     """Its final state."""
     @property
     def outcome(self) -> jobstream.v1.job_pb2.Outcome:
-        """How it ended."""
+        """How it ended; unset if the job was submitted again after it was removed: its result is gone."""
 
     def __init__(
         self,

@@ -308,8 +308,9 @@ class JobServiceStub(typing.Generic[_JobServiceSubmitType, _JobServiceBatchSubmi
     """Submit accepts one job. When it answers, the job is kept as durably as `durability` says.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, PAYLOAD_TOO_LARGE), ALREADY_EXISTS (JOB_ID_REUSED), RESOURCE_EXHAUSTED
-    (QUEUE_FULL), UNAVAILABLE (DRAINING). After the first three kinds nothing was kept; after any other error submit
-    again with the same job_id.
+    (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is not
+    known any more, because the server minted the id or an older version removed the job). After all of these but
+    UNAVAILABLE nothing was kept; after any other error submit again with the same job_id.
     """
 
     BatchSubmit: _JobServiceBatchSubmitType
@@ -371,7 +372,7 @@ class JobServiceStub(typing.Generic[_JobServiceSubmitType, _JobServiceBatchSubmi
     """
 
     Delete: _JobServiceDeleteType
-    """Delete removes a finished job and its result now.
+    """Delete removes a finished job and its result now. An id that the caller chose stays known (JobSpec.job_id).
 
     Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) while the job has not ended.
     """
@@ -439,8 +440,9 @@ class JobServiceServicer(metaclass=abc.ABCMeta):
         """Submit accepts one job. When it answers, the job is kept as durably as `durability` says.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, PAYLOAD_TOO_LARGE), ALREADY_EXISTS (JOB_ID_REUSED), RESOURCE_EXHAUSTED
-        (QUEUE_FULL), UNAVAILABLE (DRAINING). After the first three kinds nothing was kept; after any other error submit
-        again with the same job_id.
+        (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is not
+        known any more, because the server minted the id or an older version removed the job). After all of these but
+        UNAVAILABLE nothing was kept; after any other error submit again with the same job_id.
         """
 
     @abc.abstractmethod
@@ -552,7 +554,7 @@ class JobServiceServicer(metaclass=abc.ABCMeta):
         request: jobstream.v1.job_service_pb2.DeleteRequest,
         context: _ServicerContext,
     ) -> typing.Union[jobstream.v1.job_service_pb2.DeleteResponse, collections.abc.Awaitable[jobstream.v1.job_service_pb2.DeleteResponse]]:
-        """Delete removes a finished job and its result now.
+        """Delete removes a finished job and its result now. An id that the caller chose stays known (JobSpec.job_id).
 
         Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) while the job has not ended.
         """

@@ -73,6 +73,8 @@ fn limits(limits: &Limits) -> Value {
         .with("jobBytesMax", limits.job_bytes_max.to_string())
         .with_some("retention", well_known(limits.retention))
         .with("retentionBytesMax", limits.retention_bytes_max.to_string())
+        .with_some("idempotencyWindow", well_known(limits.idempotency_window))
+        .with("idempotencyIdsMax", limits.idempotency_ids_max)
         .with("eventRingBytesMax", limits.event_ring_bytes_max)
         .with("batchJobsMax", limits.batch_jobs_max)
         .with_some("resultWaitMax", well_known(limits.result_wait_max))

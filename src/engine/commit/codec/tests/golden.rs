@@ -6,12 +6,12 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{bytes_of, hex, now};
-use crate::core::{Accepted, LeaseId, Link, Moved, Record, Running};
+use crate::core::{Accepted, IdSecret, LeaseId, Link, Moved, Record, Removed, Running};
 use crate::engine::commit::codec::{Entry, Part, decode};
 use crate::job::{
     Cancellation, Event, EventBody, Failure, FailureReason, JobId, JobOptions, JobState, Kind, Log, LogLevel,
-    LogStream, NewJob, Outcome, Output, Payload, Progress, QueueName, RetryPolicy, Start, StateChange,
-    Timestamp, WaitReason,
+    LogStream, NewJob, Outcome, Output, Payload, Progress, QueueName, RetryPolicy, SpecDigest, Start,
+    StateChange, Timestamp, WaitReason,
 };
 
 fn id(last: u8) -> JobId {
@@ -61,6 +61,12 @@ fn change(state: JobState) -> StateChange {
         outcome: None,
         cancel_requested: false,
     }
+}
+
+/// A removal as a version before wrote it.
+fn removed(expire_time: Option<Timestamp>) -> Removed {
+    let deleted = expire_time.is_none();
+    Removed { id: id(16), expire_time, removed: now().monotonic, end: None, deleted }
 }
 
 fn event(body: EventBody) -> Event {
@@ -130,6 +136,10 @@ fn the_bytes_of_every_record_stay_as_they_are() {
     let cancellation = Arc::new(Cancellation { reason: "r".to_owned(), forced: true });
     let output = EventBody::Output(Output { payload: Payload::text("t"), channel: "c".into() });
     let log = Log { level: LogLevel::Warn, text: "x".into(), stream: LogStream::Stderr };
+    let end = Some((JobState::Succeeded, SpecDigest::from_u128(0xabcd << 64 | 3)));
+    let removed_at = Duration::from_secs(7);
+    let expired = removed(Some(Timestamp::from_micros(9)));
+    let tombstone = Removed { removed: removed_at, end, deleted: true, ..expired };
     let all = [
         (accepted(), ACCEPTED),
         (begun(), BEGUN),
@@ -139,11 +149,13 @@ fn the_bytes_of_every_record_stay_as_they_are() {
         (Record::Reported(id(16), event(progress())), PROGRESS),
         (Record::Reported(id(16), event(output)), OUTPUT),
         (Record::Reported(id(16), event(EventBody::Log(log))), LOG),
-        (Record::Removed(id(16), Some(Timestamp::from_micros(9))), REMOVED),
+        (Record::Removed(expired), REMOVED),
+        (Record::Removed(tombstone), TOMBSTONE),
         (Record::QueuePaused("q".into(), true), QUEUE_PAUSED),
         (Record::CancelHastened(id(16), Duration::from_millis(2500)), CANCEL_HASTENED),
         (Record::ReportsTaken(Uuid::from_u128(4), 300), REPORTS_TAKEN),
         (Record::Dropped(id(16), [[1, 2, 300]].into()), DROPPED),
+        (Record::Secret(IdSecret::from_u128(0xabcd << 64 | 3)), SECRET),
     ];
     for (record, expected) in all {
         let bytes = bytes_of(std::slice::from_ref(&record));
@@ -172,7 +184,7 @@ fn what_an_entry_or_the_record_before_says_is_left_out() {
         Record::Accepted(first),
         Record::Moved(at_once(begun())),
         Record::Moved(end.clone()),
-        Record::Removed(id(16), None),
+        Record::Removed(removed(None)),
         Record::Reported(id(17), event(progress())),
     ];
     let bytes = bytes_of(&records);
@@ -223,6 +235,11 @@ const LOG: &str = "
     01781802
 ";
 const REMOVED: &str = "1a1f221d 0a120908 07060504 03020111 100f0e0d 0c0b0a09 11090000 00000000 00";
+const TOMBSTONE: &str = "
+    1a3b2239 0a120908 07060504 03020111 100f0e0d 0c0b0a09 11090000 00000000 001a0208 0720042a 1209cdab
+    00000000 00001103 00000000 00000030 01
+";
+const SECRET: &str = "1a144a12 09cdab00 00000000 00110300 00000000 0000";
 const QUEUE_PAUSED: &str = "1a072a05 0a017110 01";
 const CANCEL_HASTENED: &str = "1a20321e 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12080802 1080cab5 ee01";
 const REPORTS_TAKEN: &str = "1a103a0e 0a091104 00000000 00000010 ac02";

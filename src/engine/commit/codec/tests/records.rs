@@ -10,11 +10,11 @@ use proptest::sample::select;
 use uuid::Uuid;
 
 use crate::clock::Now;
-use crate::core::{Accepted, LeaseId, Link, Moved, Record, Running};
+use crate::core::{Accepted, IdSecret, LeaseId, Link, Moved, Record, Removed, Running};
 use crate::job::{
     Cancellation, Encoding, Event, EventBody, Failure, FailureReason, JobId, JobOptions, JobState, Kind, Log,
-    LogLevel, LogStream, NewJob, Outcome, Output, Payload, Progress, QueueName, RetryPolicy, Start,
-    StateChange, Timestamp, WaitReason,
+    LogLevel, LogStream, NewJob, Outcome, Output, Payload, Progress, QueueName, RetryPolicy, SpecDigest,
+    Start, StateChange, Timestamp, WaitReason,
 };
 
 pub(super) const STATES: [JobState; 6] = [
@@ -79,10 +79,15 @@ fn liken(record: &mut Record, now: Now, job: Option<JobId>, (is_of_job, is_now, 
                 of.expire_time = Some(now.wall.plus(after));
             }
         }
-        Record::Reported(id, _)
-        | Record::Removed(id, _)
-        | Record::CancelHastened(id, _)
-        | Record::Dropped(id, _) => *id = before.unwrap_or(*id),
+        Record::Removed(of) => {
+            of.id = before.unwrap_or(of.id);
+            if is_now {
+                of.removed = now.monotonic;
+            }
+        }
+        Record::Reported(id, _) | Record::CancelHastened(id, _) | Record::Dropped(id, _) => {
+            *id = before.unwrap_or(*id)
+        }
         _ => {}
     }
 }
@@ -92,14 +97,29 @@ pub(super) fn record() -> BoxedStrategy<Record> {
         3 => accepted().prop_map(Record::Accepted),
         4 => moved().prop_map(Record::Moved),
         2 => (id(), event()).prop_map(|(id, event)| Record::Reported(id, event)),
-        1 => (id(), of(time())).prop_map(|(id, expired)| Record::Removed(id, expired)),
+        1 => removed().prop_map(Record::Removed),
         1 => (text(), any::<bool>()).prop_map(|(name, paused)| Record::QueuePaused(name.into(), paused)),
         1 => (id(), span()).prop_map(|(id, force_at)| Record::CancelHastened(id, force_at)),
         1 => (id(), vec(any::<[u32; 3]>(), 0..4)).prop_map(|(id, ranges)| Record::Dropped(id, ranges.into())),
+        1 => any::<u128>().prop_map(|bits| Record::Secret(IdSecret::from_u128(bits))),
         1 => (any::<u128>(), any::<u64>())
             .prop_map(|(instance, newest)| Record::ReportsTaken(Uuid::from_u128(instance), newest)),
     ]
     .boxed()
+}
+
+fn removed() -> BoxedStrategy<Removed> {
+    let end = (select(&STATES[..]), any::<u128>())
+        .prop_map(|(state, digest)| (state, SpecDigest::from_u128(digest)));
+    (id(), of(time()), span(), of(end), any::<bool>())
+        .prop_map(|(id, expire_time, removed, end, deleted)| Removed {
+            id,
+            expire_time,
+            removed,
+            end,
+            deleted: deleted || expire_time.is_none(),
+        })
+        .boxed()
 }
 
 fn accepted() -> BoxedStrategy<Accepted> {

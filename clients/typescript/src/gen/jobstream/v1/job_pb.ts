@@ -24,8 +24,10 @@ export const file_jobstream_v1_job: GenFile = /*@__PURE__*/
 export type JobSpec = Message<"jobstream.v1.JobSpec"> & {
   /**
    * UUID of the job, and its idempotency key: submitting the same id with the same spec again answers the job that
-   * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. Unset: the server mints a UUID v7, and a blind
-   * retry after an error may then submit twice.
+   * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job
+   * is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
+   * 1,000,000): until then a repeat never runs again. Unset: the server mints a UUID v7, and a blind retry after an
+   * error may then submit twice.
    *
    * @generated from field: string job_id = 1;
    */

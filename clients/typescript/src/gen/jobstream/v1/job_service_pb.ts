@@ -83,7 +83,7 @@ export type SubmitResponse = Message<"jobstream.v1.SubmitResponse"> & {
   durability: Durability;
 
   /**
-   * Sequence of its newest event.
+   * Sequence of its newest event; 0 if the job was removed.
    *
    * @generated from field: uint32 sequence = 5;
    */
@@ -316,7 +316,7 @@ export type JobEnd = Message<"jobstream.v1.JobEnd"> & {
   state: JobState;
 
   /**
-   * How it ended.
+   * How it ended; unset if the job was submitted again after it was removed: its result is gone.
    *
    * @generated from field: jobstream.v1.Outcome outcome = 5;
    */
@@ -1039,7 +1039,7 @@ export enum Disposition {
   CREATED = 1,
 
   /**
-   * A job with this id and the same spec existed; it is the answer.
+   * A job with this id and the same spec existed; it is the answer, also after it ended and was removed.
    *
    * @generated from enum value: DISPOSITION_EXISTING = 2;
    */
@@ -1120,8 +1120,9 @@ export const JobService: GenService<{
    * Submit accepts one job. When it answers, the job is kept as durably as `durability` says.
    *
    * Errors: INVALID_ARGUMENT (INVALID_FIELD, PAYLOAD_TOO_LARGE), ALREADY_EXISTS (JOB_ID_REUSED), RESOURCE_EXHAUSTED
-   * (QUEUE_FULL), UNAVAILABLE (DRAINING). After the first three kinds nothing was kept; after any other error submit
-   * again with the same job_id.
+   * (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is not
+   * known any more, because the server minted the id or an older version removed the job). After all of these but
+   * UNAVAILABLE nothing was kept; after any other error submit again with the same job_id.
    *
    * @generated from rpc jobstream.v1.JobService.Submit
    */
@@ -1245,7 +1246,7 @@ export const JobService: GenService<{
     output: typeof RetryResponseSchema;
   },
   /**
-   * Delete removes a finished job and its result now.
+   * Delete removes a finished job and its result now. An id that the caller chose stays known (JobSpec.job_id).
    *
    * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) while the job has not ended.
    *

@@ -33,7 +33,7 @@ public enum Disposition
   DISPOSITION_CREATED(1),
   /**
    * <pre>
-   * A job with this id and the same spec existed; it is the answer.
+   * A job with this id and the same spec existed; it is the answer, also after it ended and was removed.
    * </pre>
    *
    * <code>DISPOSITION_EXISTING = 2;</code>
@@ -77,7 +77,7 @@ public enum Disposition
   public static final int DISPOSITION_CREATED_VALUE = 1;
   /**
    * <pre>
-   * A job with this id and the same spec existed; it is the answer.
+   * A job with this id and the same spec existed; it is the answer, also after it ended and was removed.
    * </pre>
    *
    * <code>DISPOSITION_EXISTING = 2;</code>

@@ -157,7 +157,7 @@ private static final long serialVersionUID = 0L;
   private io.github.jobstream.v1.Outcome outcome_;
   /**
    * <pre>
-   * How it ended.
+   * How it ended; unset if the job was submitted again after it was removed: its result is gone.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -169,7 +169,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How it ended.
+   * How it ended; unset if the job was submitted again after it was removed: its result is gone.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -181,7 +181,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How it ended.
+   * How it ended; unset if the job was submitted again after it was removed: its result is gone.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -858,7 +858,7 @@ private static final long serialVersionUID = 0L;
         io.github.jobstream.v1.Outcome, io.github.jobstream.v1.Outcome.Builder, io.github.jobstream.v1.OutcomeOrBuilder> outcomeBuilder_;
     /**
      * <pre>
-     * How it ended.
+     * How it ended; unset if the job was submitted again after it was removed: its result is gone.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -869,7 +869,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended.
+     * How it ended; unset if the job was submitted again after it was removed: its result is gone.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -884,7 +884,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended.
+     * How it ended; unset if the job was submitted again after it was removed: its result is gone.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -904,7 +904,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended.
+     * How it ended; unset if the job was submitted again after it was removed: its result is gone.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -922,7 +922,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended.
+     * How it ended; unset if the job was submitted again after it was removed: its result is gone.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -947,7 +947,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended.
+     * How it ended; unset if the job was submitted again after it was removed: its result is gone.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -964,7 +964,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended.
+     * How it ended; unset if the job was submitted again after it was removed: its result is gone.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -976,7 +976,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended.
+     * How it ended; unset if the job was submitted again after it was removed: its result is gone.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -991,7 +991,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended.
+     * How it ended; unset if the job was submitted again after it was removed: its result is gone.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>

@@ -71,7 +71,7 @@ public interface JobEndOrBuilder extends
 
   /**
    * <pre>
-   * How it ended.
+   * How it ended; unset if the job was submitted again after it was removed: its result is gone.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -80,7 +80,7 @@ public interface JobEndOrBuilder extends
   boolean hasOutcome();
   /**
    * <pre>
-   * How it ended.
+   * How it ended; unset if the job was submitted again after it was removed: its result is gone.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -89,7 +89,7 @@ public interface JobEndOrBuilder extends
   io.github.jobstream.v1.Outcome getOutcome();
   /**
    * <pre>
-   * How it ended.
+   * How it ended; unset if the job was submitted again after it was removed: its result is gone.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 5;</code>

@@ -434,8 +434,9 @@ public final class JobServiceGrpc {
      * <pre>
      * Submit accepts one job. When it answers, the job is kept as durably as `durability` says.
      * Errors: INVALID_ARGUMENT (INVALID_FIELD, PAYLOAD_TOO_LARGE), ALREADY_EXISTS (JOB_ID_REUSED), RESOURCE_EXHAUSTED
-     * (QUEUE_FULL), UNAVAILABLE (DRAINING). After the first three kinds nothing was kept; after any other error submit
-     * again with the same job_id.
+     * (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is not
+     * known any more, because the server minted the id or an older version removed the job). After all of these but
+     * UNAVAILABLE nothing was kept; after any other error submit again with the same job_id.
      * </pre>
      */
     default void submit(io.github.jobstream.v1.SubmitRequest request,
@@ -552,7 +553,7 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * Delete removes a finished job and its result now.
+     * Delete removes a finished job and its result now. An id that the caller chose stays known (JobSpec.job_id).
      * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) while the job has not ended.
      * </pre>
      */
@@ -603,8 +604,9 @@ public final class JobServiceGrpc {
      * <pre>
      * Submit accepts one job. When it answers, the job is kept as durably as `durability` says.
      * Errors: INVALID_ARGUMENT (INVALID_FIELD, PAYLOAD_TOO_LARGE), ALREADY_EXISTS (JOB_ID_REUSED), RESOURCE_EXHAUSTED
-     * (QUEUE_FULL), UNAVAILABLE (DRAINING). After the first three kinds nothing was kept; after any other error submit
-     * again with the same job_id.
+     * (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is not
+     * known any more, because the server minted the id or an older version removed the job). After all of these but
+     * UNAVAILABLE nothing was kept; after any other error submit again with the same job_id.
      * </pre>
      */
     public void submit(io.github.jobstream.v1.SubmitRequest request,
@@ -731,7 +733,7 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * Delete removes a finished job and its result now.
+     * Delete removes a finished job and its result now. An id that the caller chose stays known (JobSpec.job_id).
      * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) while the job has not ended.
      * </pre>
      */
@@ -767,8 +769,9 @@ public final class JobServiceGrpc {
      * <pre>
      * Submit accepts one job. When it answers, the job is kept as durably as `durability` says.
      * Errors: INVALID_ARGUMENT (INVALID_FIELD, PAYLOAD_TOO_LARGE), ALREADY_EXISTS (JOB_ID_REUSED), RESOURCE_EXHAUSTED
-     * (QUEUE_FULL), UNAVAILABLE (DRAINING). After the first three kinds nothing was kept; after any other error submit
-     * again with the same job_id.
+     * (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is not
+     * known any more, because the server minted the id or an older version removed the job). After all of these but
+     * UNAVAILABLE nothing was kept; after any other error submit again with the same job_id.
      * </pre>
      */
     public io.github.jobstream.v1.SubmitResponse submit(io.github.jobstream.v1.SubmitRequest request) throws io.grpc.StatusException {
@@ -891,7 +894,7 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * Delete removes a finished job and its result now.
+     * Delete removes a finished job and its result now. An id that the caller chose stays known (JobSpec.job_id).
      * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) while the job has not ended.
      * </pre>
      */
@@ -926,8 +929,9 @@ public final class JobServiceGrpc {
      * <pre>
      * Submit accepts one job. When it answers, the job is kept as durably as `durability` says.
      * Errors: INVALID_ARGUMENT (INVALID_FIELD, PAYLOAD_TOO_LARGE), ALREADY_EXISTS (JOB_ID_REUSED), RESOURCE_EXHAUSTED
-     * (QUEUE_FULL), UNAVAILABLE (DRAINING). After the first three kinds nothing was kept; after any other error submit
-     * again with the same job_id.
+     * (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is not
+     * known any more, because the server minted the id or an older version removed the job). After all of these but
+     * UNAVAILABLE nothing was kept; after any other error submit again with the same job_id.
      * </pre>
      */
     public io.github.jobstream.v1.SubmitResponse submit(io.github.jobstream.v1.SubmitRequest request) {
@@ -1033,7 +1037,7 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * Delete removes a finished job and its result now.
+     * Delete removes a finished job and its result now. An id that the caller chose stays known (JobSpec.job_id).
      * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) while the job has not ended.
      * </pre>
      */
@@ -1068,8 +1072,9 @@ public final class JobServiceGrpc {
      * <pre>
      * Submit accepts one job. When it answers, the job is kept as durably as `durability` says.
      * Errors: INVALID_ARGUMENT (INVALID_FIELD, PAYLOAD_TOO_LARGE), ALREADY_EXISTS (JOB_ID_REUSED), RESOURCE_EXHAUSTED
-     * (QUEUE_FULL), UNAVAILABLE (DRAINING). After the first three kinds nothing was kept; after any other error submit
-     * again with the same job_id.
+     * (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is not
+     * known any more, because the server minted the id or an older version removed the job). After all of these but
+     * UNAVAILABLE nothing was kept; after any other error submit again with the same job_id.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<io.github.jobstream.v1.SubmitResponse> submit(
@@ -1154,7 +1159,7 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * Delete removes a finished job and its result now.
+     * Delete removes a finished job and its result now. An id that the caller chose stays known (JobSpec.job_id).
      * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) while the job has not ended.
      * </pre>
      */

@@ -113,8 +113,10 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * UUID of the job, and its idempotency key: submitting the same id with the same spec again answers the job that
-   * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. Unset: the server mints a UUID v7, and a blind
-   * retry after an error may then submit twice.
+   * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job
+   * is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
+   * 1,000,000): until then a repeat never runs again. Unset: the server mints a UUID v7, and a blind retry after an
+   * error may then submit twice.
    * </pre>
    *
    * <code>string job_id = 1;</code>
@@ -136,8 +138,10 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * UUID of the job, and its idempotency key: submitting the same id with the same spec again answers the job that
-   * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. Unset: the server mints a UUID v7, and a blind
-   * retry after an error may then submit twice.
+   * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job
+   * is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
+   * 1,000,000): until then a repeat never runs again. Unset: the server mints a UUID v7, and a blind retry after an
+   * error may then submit twice.
    * </pre>
    *
    * <code>string job_id = 1;</code>
@@ -1524,8 +1528,10 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * UUID of the job, and its idempotency key: submitting the same id with the same spec again answers the job that
-     * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. Unset: the server mints a UUID v7, and a blind
-     * retry after an error may then submit twice.
+     * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job
+     * is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
+     * 1,000,000): until then a repeat never runs again. Unset: the server mints a UUID v7, and a blind retry after an
+     * error may then submit twice.
      * </pre>
      *
      * <code>string job_id = 1;</code>
@@ -1546,8 +1552,10 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * UUID of the job, and its idempotency key: submitting the same id with the same spec again answers the job that
-     * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. Unset: the server mints a UUID v7, and a blind
-     * retry after an error may then submit twice.
+     * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job
+     * is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
+     * 1,000,000): until then a repeat never runs again. Unset: the server mints a UUID v7, and a blind retry after an
+     * error may then submit twice.
      * </pre>
      *
      * <code>string job_id = 1;</code>
@@ -1569,8 +1577,10 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * UUID of the job, and its idempotency key: submitting the same id with the same spec again answers the job that
-     * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. Unset: the server mints a UUID v7, and a blind
-     * retry after an error may then submit twice.
+     * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job
+     * is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
+     * 1,000,000): until then a repeat never runs again. Unset: the server mints a UUID v7, and a blind retry after an
+     * error may then submit twice.
      * </pre>
      *
      * <code>string job_id = 1;</code>
@@ -1588,8 +1598,10 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * UUID of the job, and its idempotency key: submitting the same id with the same spec again answers the job that
-     * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. Unset: the server mints a UUID v7, and a blind
-     * retry after an error may then submit twice.
+     * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job
+     * is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
+     * 1,000,000): until then a repeat never runs again. Unset: the server mints a UUID v7, and a blind retry after an
+     * error may then submit twice.
      * </pre>
      *
      * <code>string job_id = 1;</code>
@@ -1604,8 +1616,10 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * UUID of the job, and its idempotency key: submitting the same id with the same spec again answers the job that
-     * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. Unset: the server mints a UUID v7, and a blind
-     * retry after an error may then submit twice.
+     * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job
+     * is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
+     * 1,000,000): until then a repeat never runs again. Unset: the server mints a UUID v7, and a blind retry after an
+     * error may then submit twice.
      * </pre>
      *
      * <code>string job_id = 1;</code>

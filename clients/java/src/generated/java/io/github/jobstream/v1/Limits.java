@@ -244,6 +244,60 @@ private static final long serialVersionUID = 0L;
     return watchersMax_;
   }
 
+  public static final int IDEMPOTENCY_WINDOW_FIELD_NUMBER = 12;
+  private com.google.protobuf.Duration idempotencyWindow_;
+  /**
+   * <pre>
+   * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration idempotency_window = 12;</code>
+   * @return Whether the idempotencyWindow field is set.
+   */
+  @java.lang.Override
+  public boolean hasIdempotencyWindow() {
+    return ((bitField0_ & 0x00000004) != 0);
+  }
+  /**
+   * <pre>
+   * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration idempotency_window = 12;</code>
+   * @return The idempotencyWindow.
+   */
+  @java.lang.Override
+  public com.google.protobuf.Duration getIdempotencyWindow() {
+    return idempotencyWindow_ == null ? com.google.protobuf.Duration.getDefaultInstance() : idempotencyWindow_;
+  }
+  /**
+   * <pre>
+   * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration idempotency_window = 12;</code>
+   */
+  @java.lang.Override
+  public com.google.protobuf.DurationOrBuilder getIdempotencyWindowOrBuilder() {
+    return idempotencyWindow_ == null ? com.google.protobuf.Duration.getDefaultInstance() : idempotencyWindow_;
+  }
+
+  public static final int IDEMPOTENCY_IDS_MAX_FIELD_NUMBER = 13;
+  private int idempotencyIdsMax_ = 0;
+  /**
+   * <pre>
+   * Most such ids; beyond it the one whose job was removed first is forgotten. Default 1,000,000; fewer in a data
+   * directory with a small bound.
+   * </pre>
+   *
+   * <code>uint32 idempotency_ids_max = 13;</code>
+   * @return The idempotencyIdsMax.
+   */
+  @java.lang.Override
+  public int getIdempotencyIdsMax() {
+    return idempotencyIdsMax_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -287,6 +341,12 @@ private static final long serialVersionUID = 0L;
     }
     if (watchersMax_ != 0) {
       output.writeUInt32(10, watchersMax_);
+    }
+    if (((bitField0_ & 0x00000004) != 0)) {
+      output.writeMessage(12, getIdempotencyWindow());
+    }
+    if (idempotencyIdsMax_ != 0) {
+      output.writeUInt32(13, idempotencyIdsMax_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -337,6 +397,14 @@ private static final long serialVersionUID = 0L;
       size += com.google.protobuf.CodedOutputStream
         .computeUInt32Size(10, watchersMax_);
     }
+    if (((bitField0_ & 0x00000004) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(12, getIdempotencyWindow());
+    }
+    if (idempotencyIdsMax_ != 0) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeUInt32Size(13, idempotencyIdsMax_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -378,6 +446,13 @@ private static final long serialVersionUID = 0L;
     }
     if (getWatchersMax()
         != other.getWatchersMax()) return false;
+    if (hasIdempotencyWindow() != other.hasIdempotencyWindow()) return false;
+    if (hasIdempotencyWindow()) {
+      if (!getIdempotencyWindow()
+          .equals(other.getIdempotencyWindow())) return false;
+    }
+    if (getIdempotencyIdsMax()
+        != other.getIdempotencyIdsMax()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -415,6 +490,12 @@ private static final long serialVersionUID = 0L;
     }
     hash = (37 * hash) + WATCHERS_MAX_FIELD_NUMBER;
     hash = (53 * hash) + getWatchersMax();
+    if (hasIdempotencyWindow()) {
+      hash = (37 * hash) + IDEMPOTENCY_WINDOW_FIELD_NUMBER;
+      hash = (53 * hash) + getIdempotencyWindow().hashCode();
+    }
+    hash = (37 * hash) + IDEMPOTENCY_IDS_MAX_FIELD_NUMBER;
+    hash = (53 * hash) + getIdempotencyIdsMax();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -551,6 +632,7 @@ private static final long serialVersionUID = 0L;
               .alwaysUseFieldBuilders) {
         internalGetRetentionFieldBuilder();
         internalGetResultWaitMaxFieldBuilder();
+        internalGetIdempotencyWindowFieldBuilder();
       }
     }
     @java.lang.Override
@@ -575,6 +657,12 @@ private static final long serialVersionUID = 0L;
         resultWaitMaxBuilder_ = null;
       }
       watchersMax_ = 0;
+      idempotencyWindow_ = null;
+      if (idempotencyWindowBuilder_ != null) {
+        idempotencyWindowBuilder_.dispose();
+        idempotencyWindowBuilder_ = null;
+      }
+      idempotencyIdsMax_ = 0;
       return this;
     }
 
@@ -645,6 +733,15 @@ private static final long serialVersionUID = 0L;
       if (((from_bitField0_ & 0x00000200) != 0)) {
         result.watchersMax_ = watchersMax_;
       }
+      if (((from_bitField0_ & 0x00000400) != 0)) {
+        result.idempotencyWindow_ = idempotencyWindowBuilder_ == null
+            ? idempotencyWindow_
+            : idempotencyWindowBuilder_.build();
+        to_bitField0_ |= 0x00000004;
+      }
+      if (((from_bitField0_ & 0x00000800) != 0)) {
+        result.idempotencyIdsMax_ = idempotencyIdsMax_;
+      }
       result.bitField0_ |= to_bitField0_;
     }
 
@@ -689,6 +786,12 @@ private static final long serialVersionUID = 0L;
       }
       if (other.getWatchersMax() != 0) {
         setWatchersMax(other.getWatchersMax());
+      }
+      if (other.hasIdempotencyWindow()) {
+        mergeIdempotencyWindow(other.getIdempotencyWindow());
+      }
+      if (other.getIdempotencyIdsMax() != 0) {
+        setIdempotencyIdsMax(other.getIdempotencyIdsMax());
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -770,6 +873,18 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000200;
               break;
             } // case 80
+            case 98: {
+              input.readMessage(
+                  internalGetIdempotencyWindowFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              bitField0_ |= 0x00000400;
+              break;
+            } // case 98
+            case 104: {
+              idempotencyIdsMax_ = input.readUInt32();
+              bitField0_ |= 0x00000800;
+              break;
+            } // case 104
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1449,6 +1564,210 @@ private static final long serialVersionUID = 0L;
     public Builder clearWatchersMax() {
       bitField0_ = (bitField0_ & ~0x00000200);
       watchersMax_ = 0;
+      onChanged();
+      return this;
+    }
+
+    private com.google.protobuf.Duration idempotencyWindow_;
+    private com.google.protobuf.SingleFieldBuilder<
+        com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> idempotencyWindowBuilder_;
+    /**
+     * <pre>
+     * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration idempotency_window = 12;</code>
+     * @return Whether the idempotencyWindow field is set.
+     */
+    public boolean hasIdempotencyWindow() {
+      return ((bitField0_ & 0x00000400) != 0);
+    }
+    /**
+     * <pre>
+     * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration idempotency_window = 12;</code>
+     * @return The idempotencyWindow.
+     */
+    public com.google.protobuf.Duration getIdempotencyWindow() {
+      if (idempotencyWindowBuilder_ == null) {
+        return idempotencyWindow_ == null ? com.google.protobuf.Duration.getDefaultInstance() : idempotencyWindow_;
+      } else {
+        return idempotencyWindowBuilder_.getMessage();
+      }
+    }
+    /**
+     * <pre>
+     * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration idempotency_window = 12;</code>
+     */
+    public Builder setIdempotencyWindow(com.google.protobuf.Duration value) {
+      if (idempotencyWindowBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        idempotencyWindow_ = value;
+      } else {
+        idempotencyWindowBuilder_.setMessage(value);
+      }
+      bitField0_ |= 0x00000400;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration idempotency_window = 12;</code>
+     */
+    public Builder setIdempotencyWindow(
+        com.google.protobuf.Duration.Builder builderForValue) {
+      if (idempotencyWindowBuilder_ == null) {
+        idempotencyWindow_ = builderForValue.build();
+      } else {
+        idempotencyWindowBuilder_.setMessage(builderForValue.build());
+      }
+      bitField0_ |= 0x00000400;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration idempotency_window = 12;</code>
+     */
+    public Builder mergeIdempotencyWindow(com.google.protobuf.Duration value) {
+      if (idempotencyWindowBuilder_ == null) {
+        if (((bitField0_ & 0x00000400) != 0) &&
+          idempotencyWindow_ != null &&
+          idempotencyWindow_ != com.google.protobuf.Duration.getDefaultInstance()) {
+          getIdempotencyWindowBuilder().mergeFrom(value);
+        } else {
+          idempotencyWindow_ = value;
+        }
+      } else {
+        idempotencyWindowBuilder_.mergeFrom(value);
+      }
+      if (idempotencyWindow_ != null) {
+        bitField0_ |= 0x00000400;
+        onChanged();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration idempotency_window = 12;</code>
+     */
+    public Builder clearIdempotencyWindow() {
+      bitField0_ = (bitField0_ & ~0x00000400);
+      idempotencyWindow_ = null;
+      if (idempotencyWindowBuilder_ != null) {
+        idempotencyWindowBuilder_.dispose();
+        idempotencyWindowBuilder_ = null;
+      }
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration idempotency_window = 12;</code>
+     */
+    public com.google.protobuf.Duration.Builder getIdempotencyWindowBuilder() {
+      bitField0_ |= 0x00000400;
+      onChanged();
+      return internalGetIdempotencyWindowFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration idempotency_window = 12;</code>
+     */
+    public com.google.protobuf.DurationOrBuilder getIdempotencyWindowOrBuilder() {
+      if (idempotencyWindowBuilder_ != null) {
+        return idempotencyWindowBuilder_.getMessageOrBuilder();
+      } else {
+        return idempotencyWindow_ == null ?
+            com.google.protobuf.Duration.getDefaultInstance() : idempotencyWindow_;
+      }
+    }
+    /**
+     * <pre>
+     * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration idempotency_window = 12;</code>
+     */
+    private com.google.protobuf.SingleFieldBuilder<
+        com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> 
+        internalGetIdempotencyWindowFieldBuilder() {
+      if (idempotencyWindowBuilder_ == null) {
+        idempotencyWindowBuilder_ = new com.google.protobuf.SingleFieldBuilder<
+            com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder>(
+                getIdempotencyWindow(),
+                getParentForChildren(),
+                isClean());
+        idempotencyWindow_ = null;
+      }
+      return idempotencyWindowBuilder_;
+    }
+
+    private int idempotencyIdsMax_ ;
+    /**
+     * <pre>
+     * Most such ids; beyond it the one whose job was removed first is forgotten. Default 1,000,000; fewer in a data
+     * directory with a small bound.
+     * </pre>
+     *
+     * <code>uint32 idempotency_ids_max = 13;</code>
+     * @return The idempotencyIdsMax.
+     */
+    @java.lang.Override
+    public int getIdempotencyIdsMax() {
+      return idempotencyIdsMax_;
+    }
+    /**
+     * <pre>
+     * Most such ids; beyond it the one whose job was removed first is forgotten. Default 1,000,000; fewer in a data
+     * directory with a small bound.
+     * </pre>
+     *
+     * <code>uint32 idempotency_ids_max = 13;</code>
+     * @param value The idempotencyIdsMax to set.
+     * @return This builder for chaining.
+     */
+    public Builder setIdempotencyIdsMax(int value) {
+
+      idempotencyIdsMax_ = value;
+      bitField0_ |= 0x00000800;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Most such ids; beyond it the one whose job was removed first is forgotten. Default 1,000,000; fewer in a data
+     * directory with a small bound.
+     * </pre>
+     *
+     * <code>uint32 idempotency_ids_max = 13;</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearIdempotencyIdsMax() {
+      bitField0_ = (bitField0_ & ~0x00000800);
+      idempotencyIdsMax_ = 0;
       onChanged();
       return this;
     }

@@ -143,4 +143,42 @@ public interface LimitsOrBuilder extends
    * @return The watchersMax.
    */
   int getWatchersMax();
+
+  /**
+   * <pre>
+   * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration idempotency_window = 12;</code>
+   * @return Whether the idempotencyWindow field is set.
+   */
+  boolean hasIdempotencyWindow();
+  /**
+   * <pre>
+   * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration idempotency_window = 12;</code>
+   * @return The idempotencyWindow.
+   */
+  com.google.protobuf.Duration getIdempotencyWindow();
+  /**
+   * <pre>
+   * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration idempotency_window = 12;</code>
+   */
+  com.google.protobuf.DurationOrBuilder getIdempotencyWindowOrBuilder();
+
+  /**
+   * <pre>
+   * Most such ids; beyond it the one whose job was removed first is forgotten. Default 1,000,000; fewer in a data
+   * directory with a small bound.
+   * </pre>
+   *
+   * <code>uint32 idempotency_ids_max = 13;</code>
+   * @return The idempotencyIdsMax.
+   */
+  int getIdempotencyIdsMax();
 }

@@ -180,7 +180,7 @@ private static final long serialVersionUID = 0L;
   private int sequence_ = 0;
   /**
    * <pre>
-   * Sequence of its newest event.
+   * Sequence of its newest event; 0 if the job was removed.
    * </pre>
    *
    * <code>uint32 sequence = 5;</code>
@@ -886,7 +886,7 @@ private static final long serialVersionUID = 0L;
     private int sequence_ ;
     /**
      * <pre>
-     * Sequence of its newest event.
+     * Sequence of its newest event; 0 if the job was removed.
      * </pre>
      *
      * <code>uint32 sequence = 5;</code>
@@ -898,7 +898,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Sequence of its newest event.
+     * Sequence of its newest event; 0 if the job was removed.
      * </pre>
      *
      * <code>uint32 sequence = 5;</code>
@@ -914,7 +914,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Sequence of its newest event.
+     * Sequence of its newest event; 0 if the job was removed.
      * </pre>
      *
      * <code>uint32 sequence = 5;</code>

@@ -89,7 +89,7 @@ public interface SubmitResponseOrBuilder extends
 
   /**
    * <pre>
-   * Sequence of its newest event.
+   * Sequence of its newest event; 0 if the job was removed.
    * </pre>
    *
    * <code>uint32 sequence = 5;</code>

@@ -1,0 +1,273 @@
+//! The digest of a job's spec: it tells whether a repeated submit asks for the same job once that job was removed.
+
+use std::hash::Hasher;
+use std::time::Duration;
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+use smallvec::SmallVec;
+
+use super::{Encoding, JobId, JobOptions, NewJob, Payload, RetryPolicy, Start};
+
+/// 128 bits of a payload's content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ContentDigest([u8; 16]);
+
+impl ContentDigest {
+    pub(crate) fn of(content: &[u8]) -> Self {
+        Self(hash(content))
+    }
+}
+
+/// 128 bits of a whole spec, as it was sent: before the server's defaults are applied.
+///
+/// Two specs that a live job takes for the same have the same digest; others differ, but for one in 2^128. It is stored in
+/// logs, so it is the same in every version.
+///
+/// # The canonical encoding
+///
+/// The digest is SipHash-1-3-128 with the key 0 over the fields of the spec, in the order of their tags. The key is public:
+/// the digest compares a caller's own specs, it authenticates nothing. A field is its tag (one byte) and its value. A field
+/// that has its default is left out, so a field that a later version adds changes no digest of a spec without it. The
+/// `job_id` is no part of it.
+///
+/// | tag | field | value |
+/// |---|---|---|
+/// | 1 | kind | text |
+/// | 2 | queue, also `default` | text |
+/// | 3 | payload | encoding (0 data, 1 text, 2 JSON; one byte), length (u64), SipHash-1-3-128 of the content (16 bytes) |
+/// | 4 | content type, unless it is the encoding's default | text |
+/// | 5 | priority | i8 |
+/// | 6 | start time | microseconds since 1970 (i64) |
+/// | 7 | start delay | span |
+/// | 8 | attempt timeout | span |
+/// | 9 | timeout | span |
+/// | 10 | retry policy, unless all of it is the default | max attempts (u32), initial back-off (span), multiplier (f64), max back-off (span), jitter (f64), max lost attempts (u32) |
+/// | 11 | retention | span |
+/// | 12 | label, one field each, by key | text, text |
+/// | 13 | header, one field each, by key | text, text |
+/// | 14 | the job that this one retries | 16 bytes |
+///
+/// Numbers are little-endian, f64 by their bits with -0 as 0. A text is its length in bytes (u32) and its bytes. A span is
+/// seconds (u64) and nanoseconds (u32).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SpecDigest([u8; 16]);
+
+/// What a digest covers. The payload's content is given by its digest: it may be in the log alone.
+pub(crate) struct Spec<'a> {
+    pub(crate) kind: &'a str,
+    pub(crate) queue: &'a str,
+    pub(crate) payload: &'a Payload,
+    pub(crate) content_bytes: u64,
+    pub(crate) content: ContentDigest,
+    pub(crate) priority: i8,
+    pub(crate) options: Option<&'a JobOptions>,
+}
+
+impl SpecDigest {
+    pub(crate) fn of(job: &NewJob) -> Self {
+        Self::of_spec(&Spec {
+            kind: job.kind.as_str(),
+            queue: job.queue.as_str(),
+            payload: &job.payload,
+            content_bytes: job.payload.bytes.len() as u64,
+            content: ContentDigest::of(&job.payload.bytes),
+            priority: job.priority,
+            options: job.options.as_deref(),
+        })
+    }
+
+    pub(crate) fn of_spec(spec: &Spec<'_>) -> Self {
+        Self(hash(&canonical(spec)))
+    }
+
+    pub(crate) fn from_u128(bits: u128) -> Self {
+        Self(bits.to_be_bytes())
+    }
+
+    pub(crate) fn as_u128(self) -> u128 {
+        u128::from_be_bytes(self.0)
+    }
+}
+
+fn hash(bytes: &[u8]) -> [u8; 16] {
+    let mut hasher = SipHasher13::new();
+    hasher.write(bytes);
+    hasher.finish128().as_u128().to_be_bytes()
+}
+
+/// The canonical encoding of most specs fits without an allocation.
+#[derive(Default)]
+struct Canonical(SmallVec<[u8; 256]>);
+
+fn canonical(spec: &Spec<'_>) -> SmallVec<[u8; 256]> {
+    let mut fields = Canonical::default();
+    fields.tag(1).text(spec.kind);
+    fields.tag(2).text(spec.queue);
+    let encoding = match spec.payload.encoding {
+        Encoding::Data => 0,
+        Encoding::Text => 1,
+        Encoding::Json => 2,
+    };
+    fields.tag(3).bytes(&[encoding]).bytes(&spec.content_bytes.to_le_bytes()).bytes(&spec.content.0);
+    if let Some(content_type) = spec.payload.explicit_content_type() {
+        fields.tag(4).text(content_type);
+    }
+    if spec.priority != 0 {
+        fields.tag(5).bytes(&spec.priority.to_le_bytes());
+    }
+    if let Some(options) = spec.options {
+        fields.options(options);
+    }
+    fields.0
+}
+
+impl Canonical {
+    fn tag(&mut self, tag: u8) -> &mut Self {
+        self.bytes(&[tag])
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    fn number(&mut self, number: u32) -> &mut Self {
+        self.bytes(&number.to_le_bytes())
+    }
+
+    fn text(&mut self, text: &str) -> &mut Self {
+        let length = u32::try_from(text.len()).expect("texts of a spec have a bound below 4 GiB");
+        self.number(length).bytes(text.as_bytes())
+    }
+
+    fn span(&mut self, span: Duration) -> &mut Self {
+        self.bytes(&span.as_secs().to_le_bytes()).number(span.subsec_nanos())
+    }
+
+    fn real(&mut self, number: f64) -> &mut Self {
+        let bits = if number == 0.0 { 0 } else { number.to_bits() };
+        self.bytes(&bits.to_le_bytes())
+    }
+
+    fn options(&mut self, options: &JobOptions) {
+        match options.start {
+            Start::Now => {}
+            Start::At(time) => {
+                self.tag(6).bytes(&time.as_micros().to_le_bytes());
+            }
+            Start::After(delay) => {
+                self.tag(7).span(delay);
+            }
+        }
+        let spans = [(8, options.attempt_timeout), (9, options.timeout)];
+        spans.into_iter().for_each(|(tag, span)| self.span_option(tag, span));
+        if options.retry != RetryPolicy::default() {
+            self.retry(&options.retry);
+        }
+        self.span_option(11, options.retention);
+        for (tag, pairs) in [(12, &options.labels), (13, &options.headers)] {
+            for (key, value) in pairs {
+                self.tag(tag).text(key).text(value);
+            }
+        }
+        if let Some(origin) = options.origin {
+            self.tag(14).bytes(JobId::as_bytes(&origin));
+        }
+    }
+
+    fn span_option(&mut self, tag: u8, span: Option<Duration>) {
+        if let Some(span) = span {
+            self.tag(tag).span(span);
+        }
+    }
+
+    fn retry(&mut self, retry: &RetryPolicy) {
+        self.tag(10).number(retry.max_attempts).span(retry.initial_backoff).real(retry.multiplier);
+        self.span(retry.max_backoff).real(retry.jitter).number(retry.max_lost_attempts);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Kind, QueueName, Timestamp};
+
+    fn plain() -> NewJob {
+        NewJob::new(Kind::parse("kind", "k").unwrap(), Payload::text("words"))
+    }
+
+    fn with(change: impl FnOnce(&mut JobOptions)) -> NewJob {
+        let mut job = plain();
+        change(job.options_mut());
+        job
+    }
+
+    fn every_field() -> NewJob {
+        NewJob {
+            id: Some(JobId::from_bytes([9; 16])),
+            queue: QueueName::parse("queue", "q").unwrap(),
+            payload: Payload::json_text("{}").with_content_type("a/b"),
+            priority: -3,
+            ..with(|options| {
+                options.start = Start::After(Duration::from_millis(1500));
+                options.attempt_timeout = Some(Duration::from_secs(1));
+                options.timeout = Some(Duration::from_secs(2));
+                options.retry.max_attempts = 4;
+                options.retention = Some(Duration::ZERO);
+                options.labels.insert("l".to_owned(), "a".to_owned());
+                options.headers.insert("h".to_owned(), "b".to_owned());
+                options.origin = Some(JobId::from_bytes([1; 16]));
+            })
+        }
+    }
+
+    /// Logs hold them: they never change.
+    #[test]
+    fn digests_are_the_same_in_every_version() {
+        let digests = [plain(), every_field()].map(|job| format!("{:032x}", SpecDigest::of(&job).as_u128()));
+        assert_eq!(digests, ["a302d49a2780ed2c0781cd3d25c12b8b", "12dbfb134e0d39542e66e122d5a4ed7e"]);
+    }
+
+    #[test]
+    fn specs_that_mean_the_same_have_one_digest() {
+        let own_id = NewJob { id: Some(JobId::from_bytes([7; 16])), ..plain() };
+        let usual_type = plain().payload.with_content_type("text/plain; charset=utf-8");
+        for same in [own_id, with(|_| {}), NewJob { payload: usual_type, ..plain() }] {
+            assert_eq!(SpecDigest::of(&same), SpecDigest::of(&plain()));
+        }
+        let negative = with(|options| options.retry.jitter = -0.0);
+        assert_eq!(SpecDigest::of(&negative), SpecDigest::of(&with(|options| options.retry.jitter = 0.0)));
+    }
+
+    #[test]
+    fn specs_that_differ_in_any_field_have_other_digests() {
+        let label = |key: &str, value: &str| {
+            with(|options| drop(options.labels.insert(key.to_owned(), value.to_owned())))
+        };
+        let second = Duration::from_secs(1);
+        let all = [
+            plain(),
+            every_field(),
+            NewJob { kind: Kind::parse("kind", "l").unwrap(), ..plain() },
+            NewJob { queue: QueueName::parse("queue", "q").unwrap(), ..plain() },
+            NewJob { payload: Payload::text("word"), ..plain() },
+            NewJob { payload: Payload::data("words"), ..plain() },
+            NewJob { payload: plain().payload.with_content_type("text/html"), ..plain() },
+            NewJob { priority: 1, ..plain() },
+            with(|options| options.start = Start::At(Timestamp::from_micros(1))),
+            with(|options| options.start = Start::After(second)),
+            with(|options| options.attempt_timeout = Some(second)),
+            with(|options| options.timeout = Some(second)),
+            with(|options| options.retention = Some(second)),
+            with(|options| options.retry.max_lost_attempts = 1),
+            with(|options| options.retry.multiplier = 1.5),
+            label("ab", "c"),
+            label("a", "bc"),
+            with(|options| drop(options.headers.insert("ab".to_owned(), "c".to_owned()))),
+            with(|options| options.origin = Some(JobId::from_bytes([1; 16]))),
+        ];
+        let digests: std::collections::HashSet<_> =
+            all.iter().map(|job| SpecDigest::of(job).as_u128()).collect();
+        assert_eq!(digests.len(), all.len());
+    }
+}
