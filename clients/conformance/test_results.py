@@ -62,6 +62,15 @@ def test_large_integers_stay_exact(agent, server, number):
     assert str(number) in sent and str(number) in answered
 
 
+def test_integer_of_the_json_arm_is_an_integer_to_a_handler(agent, server):
+    work = agent.work("typed", "echo")
+    for behaviour, value, answer in (("typed", {"width": 2**20}, 2**21), ("echo", {"id": 2**53 - 1}, {"id": 2**53 - 1})):
+        job_id = server.raw.submit_json(work.kind(behaviour), value)
+        result = agent.result(job_id)
+        assert read_json(result) == answer
+        assert "." not in result["text"] and "e" not in result["text"].lower()
+
+
 def test_result_awaited_before_the_job_starts(agent):
     job_id = agent.submit(kind := f"later-{time.monotonic_ns()}", as_json("early"))
     waiting = agent.send("result", job_id=job_id)

@@ -6,7 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"reflect"
+	"strconv"
+
+	"google.golang.org/protobuf/types/known/structpb"
 )
 
 // encode makes a Payload of what a caller or handler has: a Payload passes through, bytes are data, all else is JSON.
@@ -67,6 +71,35 @@ func decode(p Payload, target any) error {
 		return fmt.Errorf("%w (content type %q)", err, p.contentType)
 	}
 	return nil
+}
+
+// wholeMax is up to where a whole number of the json arm, which is a double, is read as an integer; beyond it is a float.
+const wholeMax = 1 << 64
+
+// plainValue is a value for marshal. Package json would fill a whole number with zeros after its seventeenth digit, which
+// is the same double but another integer.
+func plainValue(value *structpb.Value) any {
+	switch kind := value.GetKind().(type) {
+	case *structpb.Value_NumberValue:
+		if number := kind.NumberValue; number == math.Trunc(number) && math.Abs(number) <= wholeMax {
+			return json.Number(strconv.FormatFloat(number, 'f', 0, 64))
+		}
+		return kind.NumberValue
+	case *structpb.Value_StructValue:
+		fields := make(map[string]any, len(kind.StructValue.GetFields()))
+		for name, field := range kind.StructValue.GetFields() {
+			fields[name] = plainValue(field)
+		}
+		return fields
+	case *structpb.Value_ListValue:
+		items := make([]any, len(kind.ListValue.GetValues()))
+		for i, item := range kind.ListValue.GetValues() {
+			items[i] = plainValue(item)
+		}
+		return items
+	default:
+		return value.AsInterface()
+	}
 }
 
 // unmarshal is json.Unmarshal that keeps the digits of numbers whose type is any.

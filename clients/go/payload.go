@@ -108,7 +108,7 @@ func readPayload(wire *jobstreamv1.Payload) Payload {
 		p.content, unnamed = body.Data, contentTypeData
 	case *jobstreamv1.Payload_Json:
 		// Only numbers that JSON does not know fail; the server sends none.
-		p.content, _ = marshal(body.Json.AsInterface())
+		p.content, _ = marshal(plainValue(body.Json))
 		p.isText, unnamed = true, contentTypeJSON
 	}
 	if p.contentType == "" {

@@ -43,6 +43,18 @@ func TestIntegersStayExact(t *testing.T) {
 	}
 }
 
+func TestWholeNumbersOfTheJSONArmKeepEveryDigit(t *testing.T) {
+	value, err := structpb.NewValue([]any{float64(1 << 53), float64(1 << 60), float64(1 << 63), -1.5, 6.022e23, math.Copysign(0, -1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload := readPayload(&jobstreamv1.Payload{Body: &jobstreamv1.Payload_Json{Json: value}})
+	const expected = "[9007199254740992,1152921504606846976,9223372036854775808,-1.5,6.022e+23,-0]"
+	if payload.String() != expected {
+		t.Errorf("%s, not %s", payload, expected)
+	}
+}
+
 func TestContentTypeSaysHowContentIsReadWhereTheTypeIsAny(t *testing.T) {
 	for _, test := range []struct{ sent, expected any }{
 		{map[string]any{"a": nil}, map[string]any{"a": nil}},

@@ -54,6 +54,7 @@ struct Failing {
 pub(crate) fn add(worker: Worker, kind: &str, behaviour: &str, held: &Held, command: &Command) -> Worker {
     match behaviour {
         "echo" => worker.raw_handler(kind, echo),
+        "relay" => worker.raw_handler(kind, relay),
         "info" => worker.raw_handler(kind, async |context| as_json(&info(&context))),
         "tell" => worker.handler(kind, tell),
         "fail" => worker.handler(kind, fail),
@@ -71,6 +72,12 @@ async fn echo(context: JobContext) -> Result<Payload, JobError> {
         JSON => as_json(&context.input::<Value>()?),
         _ => Ok(payload.clone()),
     }
+}
+
+async fn relay(context: JobContext) -> Result<Payload, JobError> {
+    let answer = echo(context.clone()).await?;
+    context.output_on("out", answer.clone()).await?;
+    Ok(answer)
 }
 
 fn as_json(value: &Value) -> Result<Payload, JobError> {

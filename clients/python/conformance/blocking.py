@@ -128,6 +128,12 @@ def echo(context: Context, value: Any) -> object:
     return lines.echoed(context.payload, value)
 
 
+def relay(context: Context, value: Any) -> object:
+    answer = lines.echoed(context.payload, value)
+    context.output(answer, "out")
+    return answer
+
+
 def tell_steps(context: Context, value: dict[str, int]) -> int:
     chunks = value["chunks"]
     for i in range(1, chunks + 1):
@@ -147,6 +153,7 @@ def typed(_: Context, value: lines.Size) -> int:
 
 BEHAVIOURS: dict[str, Callable[..., Any]] = {
     "echo": echo,
+    "relay": relay,
     "info": lines.info,
     "tell": tell_steps,
     "fail": fail,

@@ -132,6 +132,12 @@ async def echo(context: AsyncContext, value: Any) -> object:
     return lines.echoed(context.payload, value)
 
 
+async def relay(context: AsyncContext, value: Any) -> object:
+    answer = lines.echoed(context.payload, value)
+    await context.output(answer, "out")
+    return answer
+
+
 async def info(context: AsyncContext) -> Line:
     return lines.info(context)
 
@@ -155,6 +161,7 @@ async def typed(_: AsyncContext, value: lines.Size) -> int:
 
 BEHAVIOURS: dict[str, Callable[..., Any]] = {
     "echo": echo,
+    "relay": relay,
     "info": info,
     "tell": tell_steps,
     "fail": fail,

@@ -40,8 +40,30 @@ def json_payload(text: str) -> Payload:
 @pytest.mark.parametrize("number", [9007199254740993, 2**63 - 1, 2**64 - 1, -(2**63), 2**100])
 def test_integers_stay_exact(number: int) -> None:
     payload = encode({"number": number})
+    assert decode_as(payload, dict[str, int]) == {"number": number}
     assert str(number) in payload.body
     assert decode(payload) == {"number": number}
+
+
+@pytest.mark.parametrize("number", [2**53, -(2**53), 2**60, 2**63, 2**64])
+def test_whole_numbers_of_the_json_arm_keep_every_digit(number: int) -> None:
+    payload = payload_pb2.Payload()
+    payload.json.number_value = number
+    read = Payload.from_proto(payload)
+    assert read.body == str(number)
+    assert decode_as(read, int) == number
+
+
+def test_numbers_of_the_json_arm_beyond_64_bits_stay_floats() -> None:
+    payload = payload_pb2.Payload()
+    payload.json.number_value = 6.022e23
+    assert Payload.from_proto(payload).body == "6.022e+23"
+
+
+@pytest.mark.parametrize("text", ["1e400", "[-1e400]", "NaN", '{"a":-Infinity}'])
+def test_number_that_no_float_holds_is_refused(text: str) -> None:
+    with pytest.raises(BadPayload, match="no JSON"):
+        decode(json_payload(text))
 
 
 def test_every_typed_value_becomes_json_and_comes_back() -> None:

@@ -2,7 +2,7 @@
 
 import { once } from "node:events";
 
-import { type Context, type Handler, PermanentError, RetryLater, type Worker } from "jobstream";
+import { type Context, type Handler, Payload, PermanentError, RetryLater, type Worker } from "jobstream";
 import { z } from "zod";
 
 import type { Tell } from "./protocol.js";
@@ -49,7 +49,12 @@ function plainHandlers(tell: Tell, holds: Holds): Partial<Record<string, Handler
     tell({ type: "started", job_id: jobId, attempt });
   };
   return {
-    echo: (input, { payload }) => (payload.isJson ? input : payload),
+    echo,
+    relay: async (input, context) => {
+      const answer = echo(input, context);
+      await context.output(Payload.of(answer), "out");
+      return answer;
+    },
     info,
     tell: tellAll,
     fail,
@@ -67,6 +72,8 @@ function plainHandlers(tell: Tell, holds: Holds): Partial<Record<string, Handler
     },
   };
 }
+
+const echo = (input: unknown, { payload }: Context): unknown => (payload.isJson ? input : payload);
 
 const info: Handler<unknown> = (_, { jobId, attempt, kind, queue, headers, deadline }) => ({
   job_id: jobId,

@@ -10,6 +10,20 @@ test("integers beyond 2^53 are bigints, all other numbers are numbers", () => {
   assert.equal(stringifyJson(value), text);
 });
 
+test("whole numbers beyond 2^53 are written with every digit, up to 2^64", () => {
+  const value = { id: 2 ** 60, list: [-(2 ** 63), 2 ** 53], far: 1e21, half: 0.5 };
+  const text = '{"id":1152921504606846976,"list":[-9223372036854775808,9007199254740992],"far":1e+21,"half":0.5}';
+  assert.equal(stringifyJson(value), text);
+  assert.equal(stringifyJson({ ...value, big: 1n }), text.replace("}", ',"big":1}'));
+});
+
+test("a number that would become infinite is refused", () => {
+  assert.equal(parseJson("1e308"), 1e308);
+  for (const text of ["1e400", "[-1.5E+999]", `${"9".repeat(400)}.5`]) {
+    assert.throws(() => parseJson(text), SyntaxError);
+  }
+});
+
 test("digits in a string stay a string", () => {
   assert.equal(parseJson('"12345678901234567890"'), "12345678901234567890");
 });

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { create, fromJson } from "@bufbuild/protobuf";
+import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { InvalidRequest, Payload } from "jobstream";
+import { PayloadSchema } from "jobstream/v1";
 
 import { cutText } from "#dist/data/text.js";
 
@@ -20,6 +23,13 @@ test("a value is JSON unless it is bytes or a payload", () => {
   assert.equal(Payload.chunk("x").contentType, "text/plain; charset=utf-8");
   const payload = Payload.text("a,b", "text/csv");
   assert.equal(Payload.of(payload), payload);
+});
+
+test("whole numbers of the json arm keep every digit", () => {
+  const value = fromJson(ValueSchema, { id: 2 ** 60, far: 6.022e23, half: -1.5 });
+  const payload = Payload.read(create(PayloadSchema, { body: { case: "json", value } }));
+  assert.equal(payload.text(), '{"id":1152921504606846976,"far":6.022e+23,"half":-1.5}');
+  assert.deepEqual(payload.value(), { id: 1152921504606846976n, far: 6.022e23, half: -1.5 });
 });
 
 test("size is in bytes", () => {

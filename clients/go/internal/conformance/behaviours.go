@@ -41,6 +41,8 @@ func (a *agent) behave(worker *jobstream.Worker, c *command, kind, behaviour str
 	switch behaviour {
 	case "echo":
 		jobstream.Handle(worker, kind, echo)
+	case "relay":
+		jobstream.Handle(worker, kind, relay)
 	case "info":
 		jobstream.Handle(worker, kind, info)
 	case "tell":
@@ -66,6 +68,20 @@ func echo(_ context.Context, _ *jobstream.Task, in jobstream.Payload) (any, erro
 	var value any
 	err := in.Decode(&value)
 	return value, err
+}
+
+func relay(ctx context.Context, task *jobstream.Task, in jobstream.Payload) (any, error) {
+	answer, err := echo(ctx, task, in)
+	if err != nil {
+		return nil, err
+	}
+	chunk, isPayload := answer.(jobstream.Payload)
+	if !isPayload {
+		if chunk, err = jobstream.JSON(answer); err != nil {
+			return nil, err
+		}
+	}
+	return answer, task.Output(chunk, "out")
 }
 
 func info(_ context.Context, task *jobstream.Task, _ any) (map[string]any, error) {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import sys
 import types
 import typing
 from dataclasses import dataclass
@@ -13,6 +15,9 @@ import msgspec
 from .v1 import payload_pb2
 
 T = TypeVar("T")
+
+WHOLE_MAX = float(2**64)
+"""Up to here a whole number of the `json` arm, which is a double, is read as an integer; beyond it is a float."""
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
@@ -118,9 +123,30 @@ def read_json(payload: Payload) -> Any:
     if not payload.body:
         return None
     try:
-        return json.loads(payload.body)
+        return DECODER.decode(payload.body if isinstance(payload.body, str) else text_of(payload.body))
     except ValueError as error:
         raise BadPayload(f"the payload is no JSON: {error}") from None
+
+
+def text_of(data: bytes) -> str:
+    return data.decode(json.detect_encoding(data), "surrogatepass")
+
+
+def read_float(text: str) -> float:
+    """Raises ValueError for a number that would silently become infinite."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"the number {text:.40} is beyond the largest float, {sys.float_info.max:g}")
+    return number
+
+
+def refuse_constant(name: str) -> float:
+    """NaN and Infinity are of Python's own dialect."""
+    raise ValueError(f"{name} is no number of JSON")
+
+
+DECODER = json.JSONDecoder(parse_float=read_float, parse_constant=refuse_constant)
+"""Integers are exact whatever their size."""
 
 
 def dump_model(value: Any) -> Any:
@@ -142,7 +168,7 @@ def name_of(wanted: Any) -> str:
 
 
 def plain_value(value: Any) -> Any:
-    """The value of a google.protobuf.Value: its numbers are doubles, whole ones become integers."""
+    """The value of a google.protobuf.Value: its numbers are doubles, whole ones within 64 bits become integers."""
     kind = value.WhichOneof("kind")
     match kind:
         case "struct_value":
@@ -151,7 +177,7 @@ def plain_value(value: Any) -> Any:
             return [plain_value(member) for member in value.list_value.values]
         case "number_value":
             number = value.number_value
-            return int(number) if number.is_integer() else number
+            return int(number) if number.is_integer() and abs(number) <= WHOLE_MAX else number
         case "string_value" | "bool_value":
             return getattr(value, kind)
         case _:

@@ -101,6 +101,8 @@ export class Payload {
    * The content as what its type says: JSON decoded, plain text as a string, anything else as bytes. Without any
    * content it is `null`.
    *
+   * Integers beyond 2^53 are `bigint`s; `text()` has the digits as they came.
+   *
    * @throws SyntaxError if it is said to be JSON and is none, TypeError if text is no UTF-8.
    */
   value(): unknown {

@@ -5,11 +5,11 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.google.protobuf.Value;
 import java.math.BigDecimal;
 
-/** JSON text of a {@link Value}, whose numbers are doubles: whole ones are written without a fraction. */
+/** JSON text of a {@link Value}, whose numbers are doubles: whole ones within 64 bits are written as integers. */
 final class ProtoJson {
     private static final JsonNodeFactory NODES = JsonNodeFactory.instance;
-    /** Beyond it a double no longer has every integer, and digits would pretend to an exactness that is not there. */
-    private static final double EXACT_MAX = 1L << 53;
+    /** Up to here, 2^64, a whole number is written as an integer, with every digit; beyond it stays a double. */
+    private static final double WHOLE_MAX = 0x1p64;
 
     private ProtoJson() {}
 
@@ -37,7 +37,7 @@ final class ProtoJson {
     }
 
     private static JsonNode number(double number) {
-        boolean isWhole = number == Math.rint(number) && Math.abs(number) <= EXACT_MAX;
+        boolean isWhole = number == Math.rint(number) && Math.abs(number) <= WHOLE_MAX;
         return isWhole ? NODES.numberNode(new BigDecimal(number).toBigIntegerExact()) : NODES.numberNode(number);
     }
 }

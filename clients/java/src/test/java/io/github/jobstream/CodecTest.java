@@ -62,6 +62,22 @@ class CodecTest {
         assertEquals(List.of(BigInteger.valueOf(3), 1.5, "x"), decode(payload, Object.class));
     }
 
+    @Test
+    void wholeNumbersOfTheJsonArmKeepEveryDigit() throws JsonProcessingException {
+        ListValue.Builder numbers = ListValue.newBuilder();
+        for (double number : new double[] {0x1p53, 0x1p60, 0x1p63, -1.5, 6.022e23}) {
+            numbers.addValues(Value.newBuilder().setNumberValue(number));
+        }
+        Payload payload = Payload.of(io.github.jobstream.v1.Payload.newBuilder()
+                .setJson(Value.newBuilder().setListValue(numbers))
+                .build());
+        assertEquals("[9007199254740992,1152921504606846976,9223372036854775808,-1.5,6.022E23]", payload.asText());
+        Payload one = Payload.of(io.github.jobstream.v1.Payload.newBuilder()
+                .setJson(Value.newBuilder().setNumberValue(0x1p60))
+                .build());
+        assertEquals(1L << 60, decode(one, Long.class));
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"{\"unit\": \"px\"}", "{\"width\": 1.5}", "{\"width\": \"7\"}", "{\"width\": null}"})
     void whatDoesNotFitNamesTheField(String json) {

@@ -1,5 +1,6 @@
 package io.github.jobstream.conformance;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.jobstream.JobContext;
 import io.github.jobstream.LogLevel;
@@ -30,6 +31,7 @@ final class Handlers {
     void add(Worker.Builder builder, String kind, String behaviour, Agent.Command command) {
         switch (behaviour) {
             case "echo" -> builder.handle(kind, Object.class, Handlers::echo);
+            case "relay" -> builder.handle(kind, Object.class, Handlers::relay);
             case "info" -> builder.handle(kind, Object.class, (input, context) -> info(context));
             case "tell" -> builder.handle(kind, Tell.class, Handlers::tell);
             case "fail" -> builder.handle(kind, Fail.class, (input, context) -> fail(input));
@@ -55,6 +57,13 @@ final class Handlers {
             return input;
         }
         return payload.isText() ? Payload.text((String) input) : Payload.data((byte[]) input, payload.contentType());
+    }
+
+    private static Object relay(Object input, JobContext context) throws JsonProcessingException {
+        Object answer = echo(input, context);
+        boolean isPayload = answer instanceof Payload;
+        context.output(isPayload ? (Payload) answer : Payload.json(Values.MAPPER.writeValueAsString(answer)), "out");
+        return answer;
     }
 
     private static Object info(JobContext context) {
