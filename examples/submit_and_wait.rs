@@ -20,10 +20,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let greeting = Greeting { name: "Ada".to_owned(), times: u64::MAX };
     let request = client.job("demo.echo").json(&greeting)?.label("example", "submit_and_wait");
-    let job = request.submit::<Greeting>().await?;
-    println!("submitted {}", job.id());
+    println!("running {}", request.job_id());
 
-    match job.await {
+    match request.run::<Greeting>().await {
         Ok(result) => println!("result {result:?}"),
         Err(ResultError::Failed { failure, .. }) => println!("the job failed: {}", failure.message),
         Err(error) => return Err(error.into()),

@@ -14,6 +14,10 @@
 //! println!("{} is accepted", job.id());
 //! let thumb = job.await?;
 //! println!("{}", thumb.url);
+//!
+//! // Submit and wait in one call: the result is not lost, whatever the job's retention.
+//! let thumb: Thumb = client.job("resize").json(&Resize { width: 64 })?.run().await?;
+//! println!("{}", thumb.url);
 //! # Ok(())
 //! # }
 //! ```
@@ -31,6 +35,7 @@ mod list;
 mod options;
 mod request;
 mod result;
+mod run;
 mod status;
 mod tries;
 mod vanished;

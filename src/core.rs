@@ -74,7 +74,8 @@ pub struct CoreOptions {
     pub job_bytes_max: u64,
     /// How long a finished job is kept unless its spec says otherwise. Default 1 h.
     pub retention: Duration,
-    /// Most bytes of finished jobs; beyond it the oldest are removed early. Default 1 GiB.
+    /// Most bytes of finished jobs; beyond it the oldest are removed early. Up to 16 MiB more stay while watches of them are
+    /// open. Default 1 GiB.
     pub retention_bytes_max: u64,
     /// Most bytes of payloads, results, failure details, output and logs of finished jobs that an engine with a log keeps
     /// in memory; those of older ones are read from the log. Default 64 MiB.
@@ -338,9 +339,10 @@ impl Core {
         self.draining
     }
 
-    /// Has the job's observer told of news from now on; 0 is nobody.
-    pub(crate) fn set_observer(&mut self, key: JobKey, observer: u32) {
-        self.table[key].observer = observer;
+    /// Has the job's observer told of news from now on; 0 is nobody. A job with an open watch is not removed by its
+    /// retention.
+    pub(crate) fn set_observer(&mut self, key: JobKey, observer: u32, is_watched: bool) {
+        self.table[key].observer = if is_watched { observer | entry::WATCHED } else { observer };
     }
 
     /// Monotonic time before which no timer is due, if any timer is set.

@@ -252,7 +252,7 @@ impl Engine {
     /// `JobNotFound`, `ResultExpired`, `ResourceExhausted` (too many watchers), `InvalidField` for a cursor beyond the
     /// job's newest event.
     pub fn watch(&self, id: JobId, after_sequence: u32, types: EventTypes) -> Result<Watch> {
-        Watch::open(self.clone(), id, after_sequence, types)
+        Watch::open(self.clone(), id, Some(after_sequence), types)
     }
 
     /// Ends a waiting job at once; tells the worker of a running one and forces it after `grace`. Answers its state

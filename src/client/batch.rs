@@ -18,6 +18,8 @@ const CALL_BYTES_FULL: usize = 2 * 1024 * 1024;
 impl Client {
     /// Submits many jobs, each for itself, in calls of up to 1,000, one after the other. Answers each in order.
     ///
+    /// Results can be read while the finished jobs are retained; [`Client::run_all`] waits for them in the same calls.
+    ///
     /// A call that fails fails each of its jobs and those after them, which are not sent any more. Whatever the error,
     /// a clone of the request can be submitted again, and there will be one job.
     pub async fn submit_all<T>(&self, requests: Vec<JobRequest>) -> Vec<Result<Job<T>>> {

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::error::{Error, Result, ResultError};
+use super::watch::Opened;
 use super::{Client, Watch, WatchOptions, result, vanished};
 use crate::job::{JobId, JobState, Outcome, Payload};
 use crate::proto::{read, v1};
@@ -102,8 +103,12 @@ impl<T> Job<T> {
     ///
     /// `Failed` or `Cancelled` if the job ended so; `Call` with the errors of [`Job::outcome`].
     pub async fn payload(&self) -> Result<Payload, ResultError> {
+        self.result_of(self.outcome().await?)
+    }
+
+    fn result_of(&self, outcome: Outcome) -> Result<Payload, ResultError> {
         let job_id = self.id;
-        match self.outcome().await? {
+        match outcome {
             Outcome::Result(payload) => Ok(payload),
             Outcome::Failure(failure) => Err(ResultError::Failed { job_id, failure }),
             Outcome::Cancellation(cancellation) => Err(ResultError::Cancelled { job_id, cancellation }),
@@ -133,7 +138,12 @@ impl<T> Job<T> {
 
     /// The job's events as the options ask for them.
     pub fn watch_with(&self, options: WatchOptions) -> Watch {
-        Watch::new(self.client.clone(), self.id, options, self.seen)
+        Watch::new(self.client.clone(), self.id, options, self.seen, None)
+    }
+
+    /// The same, on a stream that is open already.
+    pub(super) fn resume_watch(&self, options: WatchOptions, opened: Opened) -> Watch {
+        Watch::new(self.client.clone(), self.id, options, self.seen, Some(opened))
     }
 
     /// Ends the job, as [`Client::cancel`].
@@ -169,7 +179,13 @@ impl<T: DeserializeOwned> Job<T> {
     ///
     /// `Mismatch` if the result is no `T`; otherwise as [`Job::payload`].
     pub async fn result(&self) -> Result<T, ResultError> {
-        let payload = self.payload().await?;
+        let outcome = self.outcome().await?;
+        self.read(outcome)
+    }
+
+    /// The result that an outcome holds.
+    pub(super) fn read(&self, outcome: Outcome) -> Result<T, ResultError> {
+        let payload = self.result_of(outcome)?;
         result::typed(&payload).map_err(|error| ResultError::Mismatch {
             job_id: self.id,
             message: format!("{error} (content type {})", payload.content_type()),

@@ -35,6 +35,14 @@ impl JobRequest {
         self.id
     }
 
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(super) fn spec(&self) -> &v1::JobSpec {
+        &self.spec
+    }
+
     pub(super) fn into_spec(self) -> (JobId, v1::JobSpec) {
         (self.id, self.spec)
     }
@@ -125,7 +133,7 @@ impl JobRequest {
         self
     }
 
-    /// How long the finished job and its result are kept. Default 1 h.
+    /// How long the finished job and its result are kept. Default 1 h. With a short one use [`JobRequest::run`].
     pub fn retention(mut self, retention: Duration) -> Self {
         self.spec.retention = Some(render::duration(retention));
         self
@@ -145,6 +153,9 @@ impl JobRequest {
 
     /// Submits the job, whose result is to be read as a `T`. Once this returns, the job is kept as durably as
     /// [`Submission::durability`] says.
+    ///
+    /// The result can be read while the finished job is retained. Where the retention is shorter than the way to
+    /// [`Job::result`], it is gone by then (RESULT_EXPIRED): [`JobRequest::run`] waits for it in the same call.
     ///
     /// # Errors
     ///

@@ -28,6 +28,12 @@ impl<'a> Tries<'a> {
         Self { client, deadline: Instant::now() + limit.min(LIMIT_MAX), done: 0, backoff }
     }
 
+    /// Counts a try that is made outside of [`Tries::once`]. Answers what is left of the deadline.
+    pub(super) fn begin(&mut self) -> Duration {
+        self.done += 1;
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
     /// Sends a request once, over this channel, with what is left of the deadline.
     pub(super) async fn once<Q, A, F>(
         &mut self,

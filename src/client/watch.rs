@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::stream;
 use tokio::time::{self, Instant};
 use tokio_stream::Stream;
-use tonic::{Request, Streaming};
+use tonic::{Request, Status, Streaming};
 
 use super::backoff::Endurance;
 use super::connection::Link;
@@ -16,6 +16,7 @@ use super::error::{Error, Result};
 use super::{Client, WatchOptions, jobs, status, vanished};
 use crate::job::{Event, EventBody, EventTypes, JobId};
 use crate::proto::read::Incoming;
+use crate::proto::v1::run_response;
 use crate::proto::v1::watch_result_response::Message;
 use crate::proto::{read, render, v1};
 
@@ -54,7 +55,14 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(client: Client, job_id: JobId, options: WatchOptions, seen: Option<Instant>) -> Self {
+    /// `opened` is the stream to begin with, if there is one already.
+    pub(super) fn new(
+        client: Client,
+        job_id: JobId,
+        options: WatchOptions,
+        seen: Option<Instant>,
+        opened: Option<Opened>,
+    ) -> Self {
         let follower = Follower {
             endurance: Endurance::new(client.options()),
             client,
@@ -62,7 +70,7 @@ impl Watch {
             options,
             last: options.after_sequence,
             seen,
-            stream: None,
+            stream: opened,
             is_over: false,
         };
         let items = stream::try_unfold(follower, |mut follower| async {
@@ -116,9 +124,30 @@ impl fmt::Debug for Watch {
 }
 
 /// A stream and the connection it came over.
-struct Opened {
-    messages: Streaming<v1::WatchResultResponse>,
-    link: Link,
+pub(super) struct Opened {
+    pub(super) messages: Messages,
+    pub(super) link: Link,
+}
+
+/// The messages of one stream, from either call that has them.
+pub(super) enum Messages {
+    Watch(Streaming<v1::WatchResultResponse>),
+    Run(Streaming<v1::RunResponse>),
+}
+
+impl Messages {
+    /// The next message, perhaps one that is not understood here; `None` after the last.
+    async fn next(&mut self) -> Result<Option<Option<Message>>, Status> {
+        match self {
+            Self::Watch(messages) => Ok(messages.message().await?.map(|answer| answer.message)),
+            Self::Run(messages) => Ok(messages.message().await?.map(|answer| match answer.message? {
+                run_response::Message::Event(event) => Some(Message::Event(event)),
+                run_response::Message::Gap(gap) => Some(Message::Gap(gap)),
+                run_response::Message::Heartbeat(heartbeat) => Some(Message::Heartbeat(heartbeat)),
+                run_response::Message::Submitted(_) => None,
+            })),
+        }
+    }
 }
 
 /// A watch that survives its streams.
@@ -171,12 +200,12 @@ impl Follower {
             }
         };
         let silence_max = self.options.heartbeat.saturating_mul(HEARTBEATS_MISSED_MAX);
-        let Ok(answer) = time::timeout(silence_max, stream.messages.message()).await else {
+        let Ok(answer) = time::timeout(silence_max, stream.messages.next()).await else {
             return Err(give_up_on(&self.client, &stream.link, "the stream fell silent"));
         };
         let address = self.client.address();
         match answer {
-            Ok(Some(answer)) => Ok(answer.message),
+            Ok(Some(message)) => Ok(message),
             // The server ends a stream well only after the event that ends the job: something between us did it.
             Ok(None) => Err(status::unreachable(address, "the stream ended before the job")),
             Err(status) => Err(status::from_status(&status, address)),
@@ -226,7 +255,7 @@ impl Follower {
     async fn close(&mut self) {
         if let Some(mut stream) = self.stream.take() {
             // Whatever comes, the job's end is known.
-            let _ = time::timeout(CLOSE_TIMEOUT, stream.messages.message()).await;
+            let _ = time::timeout(CLOSE_TIMEOUT, stream.messages.next()).await;
         }
     }
 }
@@ -237,7 +266,7 @@ async fn open(client: &Client, request: v1::WatchResultRequest) -> Result<Opened
     let mut jobs = jobs(link.channel.clone());
     let opening = jobs.watch_result(Request::new(request));
     match time::timeout(client.options().call_timeout, opening).await {
-        Ok(Ok(answer)) => Ok(Opened { messages: answer.into_inner(), link }),
+        Ok(Ok(answer)) => Ok(Opened { messages: Messages::Watch(answer.into_inner()), link }),
         Ok(Err(status)) => Err(status::from_status(&status, client.address())),
         Err(_) => Err(give_up_on(client, &link, "the stream did not open")),
     }
@@ -250,7 +279,7 @@ fn give_up_on(client: &Client, link: &Link, why: &str) -> Error {
 }
 
 /// None on the wire means all, so a watch of nothing but the end asks for state changes.
-fn wire_types(types: EventTypes) -> Vec<i32> {
+pub(super) fn wire_types(types: EventTypes) -> Vec<i32> {
     if types == EventTypes::ALL {
         return Vec::new();
     }

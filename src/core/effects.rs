@@ -81,8 +81,10 @@ pub(crate) enum Effect {
     Cut(SessionKey),
     /// Tell a job's observer of news.
     Wake(u32),
-    /// Tell a job's observer how the job ended; it observes nothing any more.
+    /// Tell a job's observer how the job ended. Only watches that are open observe it after that.
     Ended(u32, Outcome),
+    /// Tell a job's observer that the job was removed.
+    Removed(u32),
 }
 
 /// Collects what commands cause.

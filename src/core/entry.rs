@@ -87,6 +87,9 @@ impl From<Moment> for Duration {
     }
 }
 
+/// The bit of an observer that is set while a watch of the job is open.
+pub(super) const WATCHED: u32 = 1 << 31;
+
 pub(crate) struct Entry {
     pub(super) id: JobId,
     pub(super) payload: Payload,
@@ -104,7 +107,7 @@ pub(crate) struct Entry {
     pub(super) lane: LaneKey,
     /// Sequence of the newest event.
     pub(super) sequence: u32,
-    /// Whom the engine tells of news; 0 is nobody.
+    /// Whom the engine tells of news, and [`WATCHED`]; 0 is nobody.
     pub(super) observer: u32,
     pub(super) priority: i8,
     pub(super) state: JobState,
@@ -130,6 +133,11 @@ impl Entry {
     /// Attempts that count against the retry policy.
     pub(super) fn counted(&self) -> u32 {
         self.attempt().saturating_sub(self.lost().saturating_add(self.released()))
+    }
+
+    /// Whether a watch of the job is open.
+    pub(super) fn is_watched(&self) -> bool {
+        self.observer & WATCHED != 0
     }
 
     /// Whether a worker was given the job and has not accepted it yet.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::attempts::{AttemptEnd, check_size};
 use super::course::End;
 use super::effects::{Effect, Effects, Stop};
-use super::entry::Moment;
+use super::entry::{Moment, WATCHED};
 use super::history::{Detail, Transition};
 use super::record::{Moved, Record};
 use super::sessions::Link;
@@ -17,8 +17,10 @@ use crate::job::{AfterFailure, Failure, FailureReason, JobState, Outcome, Start,
 
 /// How often a job may be given back without counting the attempt; each leaves its mark in the job's history.
 const RELEASES_MAX: u32 = 10_000;
-/// A job that is watched when it ends is kept at least this long, so that its watchers come to read the end.
+/// A job that is watched when it ends is kept at least this long, so that a watch that was cut off can be resumed.
 const WATCHED_RETENTION_MIN: Duration = Duration::from_secs(5);
+/// How often a job is looked at whose retention passed while a watch of it was open.
+const WATCHED_RECHECK: Duration = Duration::from_secs(1);
 
 impl Core {
     /// What follows a worker's end of an attempt whose job is in no list.
@@ -202,10 +204,19 @@ impl Core {
                 self.take_back(now, key, effects);
             }
             JobState::Succeeded | JobState::Failed | JobState::Cancelled if is_due => {
-                self.expire(now, key, effects)
+                self.retention_passed(now, key, effects);
             }
             _ => self.arm(key),
         }
+    }
+
+    /// Removes a finished job, unless a watch of it is open: then it is looked at again a little later.
+    fn retention_passed(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
+        if !self.table[key].is_watched() {
+            return self.expire(now, key, effects);
+        }
+        self.table[key].deadline = now.monotonic.saturating_add(WATCHED_RECHECK).into();
+        self.arm(key);
     }
 
     fn is_past_timeout(&self, now: Now, key: JobKey) -> bool {
@@ -353,12 +364,15 @@ impl Core {
 
     pub(super) fn wake(&mut self, key: JobKey, effects: &mut Effects) {
         let entry = &mut self.table[key];
-        match (entry.observer, entry.end()) {
+        let is_watched = entry.is_watched();
+        match (entry.observer & !WATCHED, entry.end()) {
             (0, _) => {}
             (observer, None) => effects.push(Effect::Wake(observer)),
             (observer, Some(end)) => {
                 effects.push(Effect::Ended(observer, end.outcome.clone()));
-                entry.observer = 0;
+                if !is_watched {
+                    entry.observer = 0;
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::contents::LogPlace;
-use super::entry::LaneKey;
+use super::entry::{LaneKey, WATCHED};
 use super::history::{Detail, WatchItem};
 use super::lanes::Queue;
 use super::table::JobKey;
@@ -49,11 +49,6 @@ pub(crate) struct Page {
 }
 
 impl Core {
-    /// Whether this key still names this job.
-    pub(crate) fn is_at(&self, key: JobKey, id: JobId) -> bool {
-        self.table.find(id) == Some(key)
-    }
-
     pub(crate) fn state(&self, key: JobKey) -> JobState {
         self.table[key].state
     }
@@ -63,7 +58,7 @@ impl Core {
     }
 
     pub(crate) fn observer(&self, key: JobKey) -> u32 {
-        self.table[key].observer
+        self.table[key].observer & !WATCHED
     }
 
     pub(crate) fn outcome(&self, key: JobKey) -> Option<&Outcome> {

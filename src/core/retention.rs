@@ -1,8 +1,8 @@
 //! Finished jobs: kept by age and by bytes. Tombstones follow them.
 
 use super::Core;
-use super::effects::Effects;
-use super::entry::RECORD_BYTES;
+use super::effects::{Effect, Effects};
+use super::entry::{RECORD_BYTES, WATCHED};
 use super::list::List;
 use super::record::{Record, Removed};
 use super::table::{JobKey, Table};
@@ -21,6 +21,12 @@ pub(super) enum Removal {
     /// A caller asked for it.
     Deleted,
 }
+
+/// Bytes of finished jobs beyond the retention's bound that stay for the sake of open watches: 16 MiB. Beyond it the oldest
+/// are removed, watched or not.
+pub(super) const WATCHED_BYTES_MAX: u64 = 16 << 20;
+/// Watched jobs that one command passes over, so that it stays short.
+const WATCHED_PASSED_MAX: usize = 16;
 
 pub(super) struct Finished {
     /// Finished jobs, oldest end first.
@@ -76,15 +82,37 @@ impl Core {
         self.make_room(now, Some(key), effects);
     }
 
-    /// Removes the oldest finished jobs, up to this one, while there are too many bytes of them.
+    /// Removes the oldest finished jobs, up to this one, while there are too many bytes of them. Those with an open watch
+    /// are passed over within [`WATCHED_BYTES_MAX`]: their end must be seen, too.
     pub(super) fn make_room(&mut self, now: Now, up_to: Option<JobKey>, effects: &mut Effects) {
         let stored_max = self.options.stored_bytes_max.saturating_sub(self.live_weight());
         let bytes_max = self.options.retention_bytes_max.min(stored_max);
+        let watched_max = bytes_max.saturating_add(WATCHED_BYTES_MAX).min(stored_max);
+        let mut passed = 0;
         while self.finished.bytes > bytes_max {
             let Some(oldest) = self.finished.list.first().filter(|oldest| Some(*oldest) != up_to) else {
                 break;
             };
-            self.expire(now, oldest, effects);
+            if !self.table[oldest].is_watched() || self.finished.bytes > watched_max {
+                self.expire(now, oldest, effects);
+            } else if passed < WATCHED_PASSED_MAX {
+                passed += 1;
+                self.pass_over(oldest);
+            } else {
+                break;
+            }
+        }
+    }
+
+    /// Puts a finished job behind all others.
+    fn pass_over(&mut self, key: JobKey) {
+        if self.finished.warm_from == Some(key) {
+            self.finished.pass_warm(&self.table);
+        }
+        self.finished.list.remove(&mut self.table, key);
+        self.finished.list.push_back(&mut self.table, key);
+        if self.log_entry.is_some() {
+            self.finished.warm_from.get_or_insert(key);
         }
     }
 
@@ -122,6 +150,10 @@ impl Core {
         self.wheel.clear(&mut self.table, key);
         let removed = self.removed(now, key, why);
         let entry = self.table.remove(key);
+        match entry.observer & !WATCHED {
+            0 => {}
+            observer => effects.push(Effect::Removed(observer)),
+        }
         self.lanes[entry.lane].counts.remove(entry.state);
         self.lanes.remove_if_empty(entry.lane);
         if let Some(expire_time) = removed.expire_time {

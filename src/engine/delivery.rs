@@ -109,6 +109,7 @@ impl State {
                     let wakers = self.observers.end(observer, &outcome, &mut delivery.queues);
                     delivery.wake(wakers);
                 }
+                Effect::Removed(observer) => self.observers.job_removed(observer),
             }
         }
         if effects.items.capacity() <= EFFECTS_KEPT_MAX {

@@ -32,6 +32,8 @@ struct Observer {
     /// Counts how often the wakers were taken; never repeats, even when the place of an observer is used again.
     round: u64,
     wakers: Wakers,
+    /// Watches that are open. A finished job is kept for them.
+    watches: u32,
     /// The stream that waits for the outcome; rarely, the same job was submitted through more.
     outcome_waiter: Option<OutcomeWaiter>,
     more_outcome_waiters: Vec<OutcomeWaiter>,
@@ -52,7 +54,7 @@ impl Observers {
                 self.rounds += 1;
                 let observer = Observer { key: Some(key), round: self.rounds, ..Observer::default() };
                 let observer = self.observers.insert(observer) as u32 + 1;
-                core.set_observer(key, observer);
+                core.set_observer(key, observer, false);
                 observer
             }
             observer => observer,
@@ -77,18 +79,40 @@ impl Observers {
         WakerPlace { observer, round: place.round, index }
     }
 
-    /// Forgets a waker whose watch is gone, and the observer if it was the last.
-    pub(super) fn remove_waker(&mut self, core: &mut Core, place: WakerPlace) {
-        let Some(observer) = self.observers.get_mut(place.observer as usize - 1) else { return };
-        if observer.round != place.round {
+    /// Counts a watch of the job, until [`Observers::detach`]. Answers the job's observer.
+    pub(super) fn attach(&mut self, core: &mut Core, key: JobKey) -> u32 {
+        let observer = self.of(core, key);
+        self.observers[observer as usize - 1].watches += 1;
+        core.set_observer(key, observer, true);
+        observer
+    }
+
+    /// Whether the job that it observed was removed.
+    pub(super) fn is_without_job(&self, observer: u32) -> bool {
+        self.observers[observer as usize - 1].key.is_none()
+    }
+
+    /// The job was removed.
+    pub(super) fn job_removed(&mut self, observer: u32) {
+        self.observers[observer as usize - 1].key = None;
+    }
+
+    /// A watch is gone, with its waker; so is the observer if nobody else needs it.
+    pub(super) fn detach(&mut self, core: &mut Core, observer: u32, waker: Option<WakerPlace>) {
+        let place = &mut self.observers[observer as usize - 1];
+        if let Some(waker) = waker.filter(|waker| waker.round == place.round) {
+            place.wakers.remove(waker.index);
+        }
+        place.watches -= 1;
+        if place.watches > 0 {
             return;
         }
-        observer.wakers.remove(place.index);
-        if observer.wakers.is_empty() && observer.outcome_waiter.is_none() {
-            if let Some(key) = observer.key {
-                core.set_observer(key, 0);
-            }
-            self.forget(place.observer);
+        let is_needed = place.outcome_waiter.is_some();
+        if let Some(key) = place.key {
+            core.set_observer(key, if is_needed { observer } else { 0 }, false);
+        }
+        if !is_needed {
+            self.forget(observer);
         }
     }
 
@@ -117,21 +141,27 @@ impl Observers {
         std::mem::take(&mut observer.wakers)
     }
 
-    /// The job ended: tells who waits for its outcome, answers the wakers to wake and forgets the observer.
+    /// The job ended: tells who waits for its outcome and answers the wakers to wake. Without an open watch the observer is
+    /// forgotten.
     pub(super) fn end(
         &mut self,
         observer: u32,
         outcome: &Outcome,
         queues: &mut Vec<Arc<OutcomeQueue>>,
     ) -> Wakers {
-        let observer = self.forget(observer);
-        for waiter in observer.outcome_waiter.into_iter().chain(observer.more_outcome_waiters) {
+        let place = &mut self.observers[observer as usize - 1];
+        let waiters = (place.outcome_waiter.take(), std::mem::take(&mut place.more_outcome_waiters));
+        let wakers = match place.watches {
+            0 => self.forget(observer).wakers,
+            _ => self.wake(observer),
+        };
+        for waiter in waiters.0.into_iter().chain(waiters.1) {
             let queue = waiter.tell(outcome.clone());
             if queues.last().is_none_or(|last| !Arc::ptr_eq(last, &queue)) {
                 queues.push(queue);
             }
         }
-        observer.wakers
+        wakers
     }
 
     /// Marks every waker to be woken; [`Observers::take_woken`] answers them.

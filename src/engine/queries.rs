@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::watch::Watch;
 use super::{Engine, LOCK_BUDGET};
 use crate::core::{Core, EndCounts, ListBounds, LogPlace};
 use crate::error::{Error, ErrorKind, Result};
@@ -79,14 +80,25 @@ impl Engine {
     ///
     /// `JobNotFound`, `ResultExpired`; while waiting also `Draining` and `ResourceExhausted` (too many watchers).
     pub async fn result(&self, id: JobId, until: Option<Instant>) -> Result<ResultView> {
+        let Some(until) = until else { return self.result_now(id).await };
+        // Open before the first look and until after the last: the job's end stays for it.
+        let mut watch = match Watch::open(self.clone(), id, None, EventTypes::NONE) {
+            Ok(watch) => watch,
+            Err(refused) => {
+                let now = self.result_now(id).await?;
+                return if now.outcome.is_some() { Ok(now) } else { Err(refused) };
+            }
+        };
         let now = self.result_now(id).await?;
-        let Some(until) = until.filter(|_| now.outcome.is_none()) else { return Ok(now) };
-        let mut watch = self.watch(id, now.sequence, EventTypes::NONE)?;
-        match tokio::time::timeout_at(until, watch.ended()).await {
-            Ok(ended) => ended?,
-            Err(_) => return self.result_now(id).await,
+        if now.outcome.is_some() {
+            return Ok(now);
         }
-        self.result_now(id).await
+        if let Ok(ended) = tokio::time::timeout_at(until, watch.ended()).await {
+            ended?;
+        }
+        let ended = self.result_now(id).await;
+        drop(watch);
+        ended
     }
 
     async fn result_now(&self, id: JobId) -> Result<ResultView> {

@@ -27,6 +27,8 @@ pub struct Watch {
     key: JobKey,
     cursor: u32,
     types: EventTypes,
+    /// The job's observer, which keeps the job while the watch is open; `None` if the job was removed before.
+    observer: Option<u32>,
     waker: Option<WakerPlace>,
     /// The job's contents, if they have to be read from the log. Apart, because few watches need it.
     cold: Option<Box<Cold>>,
@@ -42,23 +44,38 @@ enum Cold {
 }
 
 impl Watch {
-    pub(super) fn open(engine: Engine, id: JobId, after_sequence: u32, types: EventTypes) -> Result<Self> {
-        let (key, sequence) = {
-            let state = engine.0.state.lock();
-            let key = engine.find(&state.core, id)?;
-            (key, state.core.sequence(key))
-        };
-        if after_sequence > sequence {
+    /// Opens a watch after a sequence, or after the newest event.
+    pub(super) fn open(engine: Engine, id: JobId, after: Option<u32>, types: EventTypes) -> Result<Self> {
+        let mut state = engine.0.state.lock();
+        let key = engine.find(&state.core, id)?;
+        let sequence = state.core.sequence(key);
+        let cursor = after.unwrap_or(sequence);
+        if cursor > sequence {
             let description = format!(
-                "is {after_sequence}, the job's newest event is {sequence}: use a sequence that was received"
+                "is {cursor}, the job's newest event is {sequence}: use a sequence that was received"
             );
             return Err(Error::invalid("after_sequence", description));
         }
-        Ok(Self::at(Place::take(engine)?, id, key, after_sequence, types))
+        let place = Place::take(engine.clone())?;
+        Ok(Self::at(&mut state, place, id, key, cursor, types))
     }
 
-    fn at(place: Place, id: JobId, key: JobKey, cursor: u32, types: EventTypes) -> Self {
-        Self { place, id, key, cursor, types, waker: None, cold: None, read: Vec::new(), ended: false }
+    /// A watch of a job that is there. It must not be dropped under the lock.
+    fn at(state: &mut State, place: Place, id: JobId, key: JobKey, cursor: u32, types: EventTypes) -> Self {
+        let observer = Some(state.observers.attach(&mut state.core, key));
+        let (waker, cold, read, ended) = (None, None, Vec::new(), false);
+        Self { place, id, key, cursor, types, observer, waker, cold, read, ended }
+    }
+
+    /// A watch whose first read says that the job's events are gone.
+    fn of_removed(place: Place, id: JobId, types: EventTypes) -> Self {
+        let (key, observer, waker, cold, read) = (JobKey::NONE, None, None, None, Vec::new());
+        Self { place, id, key, cursor: 0, types, observer, waker, cold, read, ended: false }
+    }
+
+    /// Whether the job is not there any more. An id that was deleted and submitted again is another job.
+    fn is_removed(&self, state: &State) -> bool {
+        self.observer.is_none_or(|observer| state.observers.is_without_job(observer))
     }
 
     /// The job that is followed.
@@ -88,9 +105,13 @@ impl Watch {
     }
 
     /// Reads what there is of a job that has ended, to answer it when asked.
-    fn read_if_ended(&mut self, core: &mut Core) {
+    fn read_if_ended(&mut self, state: &mut State) {
+        if self.ended || self.is_removed(state) {
+            return;
+        }
         let from @ (key, ..) = (self.key, self.cursor, self.types);
-        if self.ended || !core.is_at(key, self.id) || !core.state(key).is_final() {
+        let core = &mut state.core;
+        if !core.state(key).is_final() {
             return;
         }
         if let Some(cursor) = read_events(core, from, None, &mut self.read) {
@@ -112,9 +133,8 @@ impl Watch {
             }
             let mut state = self.place.0.0.state.lock();
             self.place.0.check_job(self.id)?;
-            if !state.core.is_at(self.key, self.id) {
+            if self.is_removed(&state) {
                 self.waker = None;
-                // An id that was deleted and submitted again is another job.
                 return Poll::Ready(Err(removed(&state, self.id)));
             }
             let mut items = Vec::new();
@@ -138,9 +158,9 @@ impl Watch {
         }
         // Whatever comes next is not kept.
         self.place.0.check_log()?;
-        let State { core, observers, .. } = &mut *state;
-        let observer = observers.of(core, self.key);
-        self.waker = Some(observers.add_waker(observer, self.waker, context.waker()));
+        if let Some(observer) = self.observer {
+            self.waker = Some(state.observers.add_waker(observer, self.waker, context.waker()));
+        }
         Poll::Pending
     }
 }
@@ -162,9 +182,9 @@ fn read_events(
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if let Some(waker) = self.waker {
+        if let Some(observer) = self.observer {
             let State { core, observers, .. } = &mut *self.place.0.0.state.lock();
-            observers.remove_waker(core, waker);
+            observers.detach(core, observer, self.waker);
         }
     }
 }
@@ -204,17 +224,15 @@ impl Engine {
         let submit = |state: &mut State, now: Now, effects: &mut Effects| {
             self.check_log()?;
             let submitted = state.core.submit(now, id, job, effects)?;
-            // Of a removed job, the first read says that its events are gone.
-            let key = match submitted.standing {
-                Standing::Held(key) => key,
-                Standing::Removed(_) => JobKey::NONE,
+            let watch = match submitted.standing {
+                Standing::Held(key) => Watch::at(state, place, submitted.id, key, 0, types),
+                Standing::Removed(_) => Watch::of_removed(place, submitted.id, types),
             };
-            let watch = Watch::at(place, submitted.id, key, 0, types);
             Ok((state.submission(submitted), watch))
         };
         self.command_and_look(submit, |run, state| {
             if let Ok((_, watch)) = run {
-                watch.read_if_ended(&mut state.core);
+                watch.read_if_ended(state);
             }
         })
     }

@@ -1,6 +1,7 @@
 //! The real binary as a server: what it says, what it serves, how signals end it, and every command of the README.
 
 mod stderr;
+mod wait;
 mod worker;
 mod workers;
 

@@ -4,6 +4,7 @@ mod calls;
 mod follow;
 mod gone;
 mod results;
+mod run;
 mod submit;
 
 use std::time::Duration;

@@ -400,7 +400,8 @@ type JobSpec struct {
 	// What happens after a failed attempt. Default: one attempt, no retry.
 	Retry *RetryPolicy `protobuf:"bytes,10,opt,name=retry,proto3" json:"retry,omitempty"`
 	// How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-	// server may remove the oldest finished jobs earlier when they exceed its retention bytes.
+	// server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
+	// while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
 	Retention *durationpb.Duration `protobuf:"bytes,11,opt,name=retention,proto3" json:"retention,omitempty"`
 	// For finding jobs again with ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
 	// characters.

@@ -57,6 +57,10 @@ type JobServiceClient interface {
 	// caller closed its side and, if outcomes were asked for, the last one was sent.
 	SubmitStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SubmitStreamRequest, SubmitStreamResponse], error)
 	// Run is Submit and WatchResult in one call. The first message is the submit answer.
+	//
+	// The end is never lost to a short retention: a finished job is kept while a Run, a WatchResult or a waiting GetResult
+	// of it is open, and for at least 5 s if one was open at its end. Delete removes it all the same, and so does the
+	// bound of retention bytes once watched jobs exceed it by 16 MiB.
 	Run(ctx context.Context, in *RunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RunResponse], error)
 	// GetResult answers the state and, once the job ended, its outcome. With `wait` it answers as soon as the job ends,
 	// at the latest after min(wait, 60 s, the call's deadline). Not finished yet is OK without an outcome.
@@ -260,6 +264,10 @@ type JobServiceServer interface {
 	// caller closed its side and, if outcomes were asked for, the last one was sent.
 	SubmitStream(grpc.BidiStreamingServer[SubmitStreamRequest, SubmitStreamResponse]) error
 	// Run is Submit and WatchResult in one call. The first message is the submit answer.
+	//
+	// The end is never lost to a short retention: a finished job is kept while a Run, a WatchResult or a waiting GetResult
+	// of it is open, and for at least 5 s if one was open at its end. Delete removes it all the same, and so does the
+	// bound of retention bytes once watched jobs exceed it by 16 MiB.
 	Run(*RunRequest, grpc.ServerStreamingServer[RunResponse]) error
 	// GetResult answers the state and, once the job ended, its outcome. With `wait` it answers as soon as the job ends,
 	// at the latest after min(wait, 60 s, the call's deadline). Not finished yet is OK without an outcome.

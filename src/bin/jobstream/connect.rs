@@ -153,9 +153,18 @@ impl Client {
         message: Q,
         call: impl AsyncFn(Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A> {
+        self.tried(async || self.once(message.clone(), self.timeout, &call).await).await
+    }
+
+    /// Something that may be done twice, tried again a few times while the server is unavailable.
+    ///
+    /// # Errors
+    ///
+    /// What the last try ended with.
+    pub(crate) async fn tried<A>(&self, once: impl AsyncFn() -> Result<A, Status>) -> Result<A> {
         let mut backoff = Backoff::new();
         for _ in 1..TRIES_MAX {
-            match self.once(message.clone(), self.timeout, &call).await {
+            match once().await {
                 Ok(answer) => return Ok(answer),
                 Err(status) if can_retry(&status) => {
                     let pause = backoff.pause(error::retry_delay(&status));
@@ -165,7 +174,7 @@ impl Client {
                 Err(status) => return Err(self.error(&status)),
             }
         }
-        self.once(message, self.timeout, &call).await.map_err(|status| self.error(&status))
+        once().await.map_err(|status| self.error(&status))
     }
 
     /// One call, once, for calls that must not arrive twice.

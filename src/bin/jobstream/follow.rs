@@ -1,6 +1,7 @@
 //! Follows a job's events to its end, across cut streams: it resumes after the last sequence it saw.
 
 mod lines;
+mod run;
 mod show;
 
 use std::time::Duration;
@@ -8,7 +9,8 @@ use std::time::Duration;
 use jobstream::proto::v1::job_event::Event;
 use jobstream::proto::v1::watch_result_response::Message;
 use jobstream::proto::v1::{
-    CancelRequest, Gap, JobEvent, StateChange, WaitReason, WatchResultRequest, WatchResultResponse,
+    CancelRequest, EventType, Gap, JobEvent, RunResponse, StateChange, WaitReason, WatchResultRequest,
+    WatchResultResponse, run_response,
 };
 use tokio::time::{self, Instant};
 use tonic::{Request, Status, Streaming};
@@ -21,6 +23,7 @@ use crate::outcome::Standing;
 use crate::wait::may_come_back;
 
 pub(crate) use lines::progress_line;
+pub(crate) use run::{Run, begin};
 pub(crate) use show::{Show, Stdout};
 
 /// How often the server is to say that it is there.
@@ -38,6 +41,8 @@ pub(crate) struct FollowOptions {
     pub(crate) after_sequence: u32,
     /// How long to look for a lost server.
     pub(crate) patience: Duration,
+    /// Only the event that ends the job.
+    pub(crate) end_only: bool,
     /// On an interrupt cancel the job and follow it to its end, instead of leaving it.
     pub(crate) cancel_on_interrupt: bool,
 }
@@ -62,7 +67,7 @@ pub(crate) enum News {
     Lost(String),
 }
 
-/// Shows a job's events until it ends or an interrupt comes.
+/// Shows a job's events until it ends or an interrupt comes; first those of a stream that is open already, if there is one.
 ///
 /// # Errors
 ///
@@ -70,18 +75,16 @@ pub(crate) enum News {
 pub(crate) async fn follow(
     client: &Client,
     options: FollowOptions,
+    open: Option<Messages>,
     show: &mut Show<'_>,
     interrupts: &mut Interrupts,
 ) -> Result<Followed> {
-    let mut watch = Watch::new(client, &options);
+    let mut watch = Watch::new(client, &options, open);
     let ended = to_the_end(&mut watch, &options, show, interrupts).await;
     show.finish()?;
     Ok(match ended? {
         Some(standing) => Followed::Ended(standing),
-        None => {
-            let come_back = format!("jobstream watch {} --after-sequence {}", options.job_id, watch.last);
-            Followed::Left(interrupt::detached(client, &options.job_id, &come_back))
-        }
+        None => Followed::Left(interrupt::detached(client, &options.job_id, &watch.come_back())),
     })
 }
 
@@ -127,7 +130,7 @@ async fn cancel(client: &Client, job_id: &str) -> Result<()> {
 }
 
 /// Where the job stands, if this news is its end.
-fn end_of(job_id: &str, news: News) -> Option<Standing> {
+pub(crate) fn end_of(job_id: &str, news: News) -> Option<Standing> {
     let News::Event(event) = news else { return None };
     let JobEvent { sequence, event: Some(Event::StateChange(change)), .. } = *event else { return None };
     let state = StateChange::state(&change);
@@ -142,26 +145,49 @@ fn end_of(job_id: &str, news: News) -> Option<Standing> {
     standing.has_ended().then_some(standing)
 }
 
+/// The messages of one stream, from either call that has them.
+pub(crate) enum Messages {
+    Watch(Streaming<WatchResultResponse>),
+    Run(Streaming<RunResponse>),
+}
+
+impl Messages {
+    /// The next message, perhaps one that is not understood here; `None` after the last.
+    async fn next(&mut self) -> Result<Option<Option<Message>>, Status> {
+        match self {
+            Self::Watch(messages) => Ok(messages.message().await?.map(|answer| answer.message)),
+            Self::Run(messages) => Ok(messages.message().await?.map(|answer| match answer.message? {
+                run_response::Message::Event(event) => Some(Message::Event(event)),
+                run_response::Message::Gap(gap) => Some(Message::Gap(gap)),
+                run_response::Message::Heartbeat(heartbeat) => Some(Message::Heartbeat(heartbeat)),
+                run_response::Message::Submitted(_) => None,
+            })),
+        }
+    }
+}
+
 /// A watch that survives its streams. Dropping the future of `next` loses nothing.
-struct Watch<'a> {
+pub(crate) struct Watch<'a> {
     client: &'a Client,
     job_id: String,
     patience: Duration,
+    end_only: bool,
     last: u32,
-    stream: Option<Streaming<WatchResultResponse>>,
+    stream: Option<Messages>,
     backoff: Backoff,
     lost_since: Option<Instant>,
     pause_until: Option<Instant>,
 }
 
 impl<'a> Watch<'a> {
-    fn new(client: &'a Client, options: &FollowOptions) -> Self {
+    pub(crate) fn new(client: &'a Client, options: &FollowOptions, open: Option<Messages>) -> Self {
         Self {
             client,
             job_id: options.job_id.clone(),
             patience: options.patience,
+            end_only: options.end_only,
             last: options.after_sequence,
-            stream: None,
+            stream: open,
             backoff: Backoff::new(),
             lost_since: None,
             pause_until: None,
@@ -169,7 +195,7 @@ impl<'a> Watch<'a> {
     }
 
     /// The next news; never the same twice. Must not be called after the end of the job.
-    async fn next(&mut self) -> Result<News> {
+    pub(crate) async fn next(&mut self) -> Result<News> {
         loop {
             if let Some(until) = self.pause_until {
                 time::sleep_until(until).await;
@@ -190,13 +216,16 @@ impl<'a> Watch<'a> {
     async fn message(&mut self) -> Result<Option<Message>, Status> {
         let stream = match &mut self.stream {
             Some(stream) => stream,
-            None => self.stream.insert(open(self.client, &self.job_id, self.last).await?),
+            None => {
+                let messages = open(self.client, &self.job_id, self.last, self.end_only).await?;
+                self.stream.insert(Messages::Watch(messages))
+            }
         };
-        let answer = time::timeout(SILENCE_MAX, stream.message())
+        let answer = time::timeout(SILENCE_MAX, stream.next())
             .await
             .map_err(|_| Status::unavailable("the server fell silent"))??;
         // The server ends a stream well only after the event that ends the job, and nobody asks after that one.
-        Ok(answer.ok_or_else(|| Status::unavailable("the stream ended before the job"))?.message)
+        answer.ok_or_else(|| Status::unavailable("the stream ended before the job"))
     }
 
     fn unseen(&mut self, message: Option<Message>) -> Option<News> {
@@ -213,6 +242,14 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// The command that goes on where this watch is.
+    pub(crate) fn come_back(&self) -> String {
+        match self.end_only {
+            true => format!("jobstream result {} --wait", self.job_id),
+            false => format!("jobstream watch {} --after-sequence {}", self.job_id, self.last),
+        }
+    }
+
     /// Sets a pause before the next stream, or gives up.
     fn lose(&mut self, status: &Status) -> Result<News> {
         self.stream = None;
@@ -222,10 +259,9 @@ impl<'a> Watch<'a> {
             let error = self.client.error(status);
             let again = self.client.address.again();
             return Err(match error.exit {
-                Exit::Unreachable | Exit::Rejected => error.hint(format!(
-                    "come back with `jobstream watch {} --after-sequence {}{again}`",
-                    self.job_id, self.last
-                )),
+                Exit::Unreachable | Exit::Rejected => {
+                    error.hint(format!("come back with `{}{again}`", self.come_back()))
+                }
                 _ => error,
             });
         }
@@ -234,12 +270,22 @@ impl<'a> Watch<'a> {
     }
 }
 
-async fn open(client: &Client, job_id: &str, after: u32) -> Result<Streaming<WatchResultResponse>, Status> {
+/// None means all; the event that ends the job is a state change.
+fn types(end_only: bool) -> Vec<i32> {
+    if end_only { vec![EventType::StateChange.into()] } else { Vec::new() }
+}
+
+async fn open(
+    client: &Client,
+    job_id: &str,
+    after: u32,
+    end_only: bool,
+) -> Result<Streaming<WatchResultResponse>, Status> {
     let request = WatchResultRequest {
         job_id: job_id.to_owned(),
         after_sequence: after,
+        types: types(end_only),
         heartbeat: HEARTBEAT.try_into().ok(),
-        ..WatchResultRequest::default()
     };
     // The deadline of a call is that of its whole stream, so only the opening is timed, on this side.
     let opening =

@@ -9,13 +9,13 @@ use serde_json::json;
 use crate::connect::{Client, ClientArgs};
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::follow::{FollowOptions, Followed, Show, Stdout, follow};
+use crate::follow::{FollowOptions, Followed, Run, Show, Stdout, begin, follow};
 use crate::interrupt::{self, Interrupts};
 use crate::outcome;
 use crate::output::{Format, Voice, json, text};
 use crate::spec::JobArgs;
 use crate::units;
-use crate::wait::{PatienceArgs, wait_and_conclude};
+use crate::wait::{PatienceArgs, wait_on_stream};
 
 const EXAMPLES: &str = "\
 Prints the job's id; with --wait or --watch the result, and the exit code is
@@ -53,7 +53,6 @@ impl Submit {
     /// Runs the command.
     pub(crate) async fn run(self, voice: Voice) -> Result<Exit> {
         let spec = self.job.spec()?;
-        let job_id = spec.job_id.clone();
         let patience = self.patience.reconnect;
         let client = self.client.connect(voice).await?;
         if self.watch {
@@ -65,16 +64,23 @@ impl Submit {
                 let answer = submit(&client, spec, self.validate_only).await?;
                 print_answer(&client, &answer)
             }
-            Some(limit) => {
-                let mut interrupts = interrupt::listen()?;
-                let answer = tokio::select! {
-                    answer = submit(&client, spec, false) => answer?,
-                    () = interrupts.next() => return Ok(left_while_submitting(&client, &job_id)),
-                };
-                wait_and_conclude(&client, &answer.job_id, limit, patience, &mut interrupts).await
-            }
+            Some(limit) => wait_for_end(&client, spec, limit, patience).await,
         }
     }
+}
+
+/// Submits the job, waits for its end at most this long, and shows it.
+async fn wait_for_end(
+    client: &Client,
+    spec: JobSpec,
+    limit: Option<Duration>,
+    patience: Duration,
+) -> Result<Exit> {
+    let mut interrupts = interrupt::listen()?;
+    let Some(run) = begin_or_leave(client, spec, true, &mut interrupts).await? else {
+        return Ok(Exit::Interrupted);
+    };
+    wait_on_stream(client, run, limit, patience, &mut interrupts).await
 }
 
 /// Submits the job, watches it and shows its end.
@@ -89,10 +95,8 @@ pub(crate) async fn watch_to_end(
     cancel_on_interrupt: bool,
     mut interrupts: Interrupts,
 ) -> Result<Exit> {
-    let job_id = spec.job_id.clone();
-    let answer = tokio::select! {
-        answer = submit(client, spec, false) => answer?,
-        () = interrupts.next() => return Ok(left_while_submitting(client, &job_id)),
+    let Some(Run { answer, messages }) = begin_or_leave(client, spec, false, &mut interrupts).await? else {
+        return Ok(Exit::Interrupted);
     };
     let stdout = match client.output.format {
         Format::Table | Format::Tabs => Stdout::Chunks,
@@ -104,24 +108,53 @@ pub(crate) async fn watch_to_end(
     } else {
         client.output.notice(&format!("job {}", answer.job_id));
     }
-    let options = FollowOptions { job_id: answer.job_id, after_sequence: 0, patience, cancel_on_interrupt };
+    let options = FollowOptions {
+        job_id: answer.job_id,
+        after_sequence: 0,
+        patience,
+        end_only: false,
+        cancel_on_interrupt,
+    };
     let mut show = Show::new(&client.output, stdout);
-    match follow(client, options, &mut show, &mut interrupts).await? {
+    match follow(client, options, Some(messages), &mut show, &mut interrupts).await? {
         Followed::Left(exit) => Ok(exit),
         Followed::Ended(standing) if stdout == Stdout::Events => outcome::judge(&standing),
         Followed::Ended(standing) => outcome::conclude(&client.output, &standing),
     }
 }
 
+/// Submits the job and opens its stream; nothing if an interrupt came first, which has been told.
+async fn begin_or_leave(
+    client: &Client,
+    spec: JobSpec,
+    end_only: bool,
+    interrupts: &mut Interrupts,
+) -> Result<Option<Run>> {
+    let job_id = spec.job_id.clone();
+    let run = tokio::select! {
+        run = begin(client, spec, end_only) => run?,
+        () = interrupts.next() => {
+            left_while_submitting(client, &job_id);
+            return Ok(None);
+        }
+    };
+    tell_existing(client, &run.answer);
+    Ok(Some(run))
+}
+
 /// Submits the job, again if the server is unavailable: its id makes sure that it runs once.
 async fn submit(client: &Client, job: JobSpec, validate_only: bool) -> Result<SubmitResponse> {
     let request = SubmitRequest { job: Some(job), validate_only };
     let answer = client.retried(request, async |request| client.jobs().submit(request).await).await?;
+    tell_existing(client, &answer);
+    Ok(answer)
+}
+
+fn tell_existing(client: &Client, answer: &SubmitResponse) {
     if answer.disposition() == Disposition::Existing {
         let state = text::state(answer.state());
         client.output.notice(&format!("job {} was there already: it is {state}", answer.job_id));
     }
-    Ok(answer)
 }
 
 fn print_answer(client: &Client, answer: &SubmitResponse) -> Result<Exit> {
@@ -139,8 +172,7 @@ fn print_answer(client: &Client, answer: &SubmitResponse) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
-fn left_while_submitting(client: &Client, job_id: &str) -> Exit {
+fn left_while_submitting(client: &Client, job_id: &str) {
     client.output.tell(&format!("interrupted while submitting job {job_id}: it may have been accepted"));
     client.output.help(&format!("find out with `jobstream jobs get {job_id}{}`", client.address.again()));
-    Exit::Interrupted
 }

@@ -1,4 +1,4 @@
-//! Waits for the end of a job with GetResult's long poll, across lost connections.
+//! Waits for the end of a job across lost connections: on the stream that its submit opened, or with GetResult's long poll.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tonic::{Code, Status};
 use crate::connect::{Backoff, Client, pause_line};
 use crate::error::{self, Cause, Result};
 use crate::exit::Exit;
+use crate::follow::{FollowOptions, News, Run, Watch, end_of};
 use crate::interrupt::{self, Interrupts};
 use crate::outcome::{self, Standing};
 use crate::output::text;
@@ -44,6 +45,66 @@ pub(crate) async fn wait_and_conclude(
         () = interrupts.next() => return Ok(interrupt::detached(client, job_id, &come_back)),
     };
     conclude_or_leave(client, &standing)
+}
+
+/// Waits on the stream that the job's submit opened, at most this long, and shows the job's end. Detaches on an interrupt.
+pub(crate) async fn wait_on_stream(
+    client: &Client,
+    run: Run,
+    limit: Option<Duration>,
+    patience: Duration,
+    interrupts: &mut Interrupts,
+) -> Result<Exit> {
+    let job_id = run.answer.job_id;
+    let options = FollowOptions {
+        job_id: job_id.clone(),
+        after_sequence: 0,
+        patience,
+        end_only: true,
+        cancel_on_interrupt: false,
+    };
+    let mut watch = Watch::new(client, &options, Some(run.messages));
+    let deadline = limit.map(|limit| Instant::now() + limit);
+    let over = async {
+        match deadline {
+            Some(deadline) => time::sleep_until(deadline).await,
+            None => std::future::pending().await,
+        }
+    };
+    let ended = tokio::select! {
+        standing = end_on_stream(client, &mut watch, &job_id) => Some(standing?),
+        () = over => None,
+        () = interrupts.next() => return Ok(interrupt::detached(client, &job_id, &watch.come_back())),
+    };
+    let standing = match ended {
+        Some(standing) => with_expire_time(client, standing).await,
+        None => poll(client, &job_id, Duration::ZERO).await.map_err(|status| client.error(&status))?,
+    };
+    conclude_or_leave(client, &standing)
+}
+
+async fn end_on_stream(client: &Client, watch: &mut Watch<'_>, job_id: &str) -> Result<Standing> {
+    loop {
+        match watch.next().await? {
+            News::Lost(line) => client.output.notice(&line),
+            news => {
+                if let Some(standing) = end_of(job_id, news) {
+                    return Ok(standing);
+                }
+            }
+        }
+    }
+}
+
+/// The end as GetResult tells it, if it still does: only that call has the time of removal, which only JSON shows.
+async fn with_expire_time(client: &Client, end: Standing) -> Standing {
+    if !client.output.format.is_json() {
+        return end;
+    }
+    match poll(client, &end.job_id, Duration::ZERO).await {
+        Ok(standing) if standing.has_ended() => standing,
+        _ => end,
+    }
 }
 
 /// Shows the job's end; or tells that it has not ended, and how to come back.

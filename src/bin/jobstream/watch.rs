@@ -50,10 +50,11 @@ impl Watch {
             job_id: self.id.to_string(),
             after_sequence: self.after_sequence,
             patience: self.patience.reconnect,
+            end_only: false,
             cancel_on_interrupt: false,
         };
         let mut show = Show::new(&client.output, stdout);
-        match follow(&client, options, &mut show, &mut interrupts).await? {
+        match follow(&client, options, None, &mut show, &mut interrupts).await? {
             Followed::Left(exit) => Ok(exit),
             Followed::Ended(standing) if stdout == Stdout::Events => outcome::judge(&standing),
             Followed::Ended(standing) => outcome::conclude(&client.output, &standing),

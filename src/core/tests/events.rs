@@ -228,7 +228,7 @@ fn the_view_shows_the_newest_progress_of_the_newest_attempt() {
 fn observers_are_woken_by_every_event_up_to_the_end() {
     let (mut f, id) = running(CoreOptions::default());
     let key = f.key(id);
-    f.core.set_observer(key, 7);
+    f.core.set_observer(key, 7, false);
     f.report(id, log("x"));
     f.end(id, crate::core::AttemptEnd::Success(Payload::default()));
     assert_eq!(f.woken, [7, 7]);

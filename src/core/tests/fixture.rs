@@ -149,7 +149,9 @@ impl Fixture {
                 Effect::Stop(_, lease, stop) => self.stopped.push((self.lease_jobs[&lease], stop)),
                 Effect::Drain(session, drain) => self.drained.push((session, drain)),
                 Effect::Cut(session) => self.cut.push(session),
-                Effect::Wake(observer) | Effect::Ended(observer, _) => self.woken.push(observer),
+                Effect::Wake(observer) | Effect::Ended(observer, _) | Effect::Removed(observer) => {
+                    self.woken.push(observer)
+                }
             }
         }
         invariants::check(&self.core);

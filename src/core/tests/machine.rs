@@ -180,7 +180,7 @@ impl Machine {
                 Effect::Stop(session, lease, stop) => told.stops.push((number(session), lease, stop)),
                 Effect::Drain(session, drain) => told.drains.push((number(session), drain)),
                 Effect::Cut(session) => told.cuts.push(number(session)),
-                Effect::Wake(..) | Effect::Ended(..) => unreachable!("nobody observes"),
+                Effect::Wake(..) | Effect::Ended(..) | Effect::Removed(..) => unreachable!("nobody observes"),
             }
         }
         let records = effects.records.expect("recording");

@@ -80,11 +80,11 @@ fn the_key_of_a_removed_job_is_not_taken_for_the_job() {
     let mut f = Fixture::new();
     let old = finished(&mut f, job("a"));
     let key = f.key(old);
-    assert!(f.core.is_at(key, old));
+    assert_eq!(f.key(old), key);
     f.run(|core, now, effects| core.delete(now, old, effects)).unwrap();
     let new = f.submit(job("a"));
     assert_eq!(f.key(new), key, "records are used again");
-    assert!(!f.core.is_at(key, old));
+    assert!(f.core.find(old).is_err());
 }
 
 #[test]
@@ -103,20 +103,69 @@ fn the_oldest_finished_jobs_make_room_and_the_one_that_just_ended_stays() {
 }
 
 #[test]
-fn a_watched_job_stays_until_its_watchers_have_read_the_end() {
+fn a_job_that_was_waited_for_stays_a_little_longer_than_its_retention() {
     let mut f = Fixture::new();
     f.open(&["a"], 2);
     let mut spec = job("a");
     spec.options_mut().retention = Some(seconds(0));
     let (watched, unwatched) = (f.submit(spec.clone()), f.submit(spec));
     let key = f.key(watched);
-    f.core.set_observer(key, 7);
+    f.core.set_observer(key, 7, false);
     f.end(watched, crate::core::AttemptEnd::Success(Payload::default()));
     f.end(unwatched, crate::core::AttemptEnd::Success(Payload::default()));
     f.advance(seconds(4));
     assert!(f.core.find(watched).is_ok() && f.core.find(unwatched).is_err());
     f.advance(seconds(2));
     assert!(f.core.find(watched).is_err());
+}
+
+/// A job without retention that is watched and has ended.
+fn watched_and_ended(f: &mut Fixture, bytes: usize) -> JobId {
+    let mut spec = sized("a", bytes);
+    spec.options_mut().retention = Some(seconds(0));
+    let id = f.submit(spec);
+    let key = f.key(id);
+    f.core.set_observer(key, 7, true);
+    f.end(id, crate::core::AttemptEnd::Success(Payload::default()));
+    id
+}
+
+#[test]
+fn a_finished_job_stays_as_long_as_a_watch_of_it_is_open() {
+    let mut f = Fixture::new();
+    f.open(&["a"], 2);
+    let id = watched_and_ended(&mut f, 10);
+    f.advance(seconds(3600));
+    let key = f.key(id);
+    f.core.set_observer(key, 0, false);
+    f.advance(seconds(2));
+    assert!(matches!(f.find_error(id), ErrorKind::ResultExpired { .. }));
+}
+
+#[test]
+fn watched_jobs_make_no_room_within_their_bound() {
+    let mut f = Fixture::with(CoreOptions { retention_bytes_max: 1_000, ..CoreOptions::default() });
+    f.open(&["a"], 2);
+    let watched = watched_and_ended(&mut f, 900);
+    let [first, second] = [sized("b", 900), sized("b", 900)].map(|job| finished(&mut f, job));
+    assert!(f.core.find(watched).is_ok() && f.core.find(second).is_ok());
+    assert!(matches!(f.find_error(first), ErrorKind::ResultExpired { .. }));
+    let large = watched_and_ended(&mut f, 16 << 20);
+    assert!(f.core.find(large).is_ok(), "what just ended stays");
+    assert!(
+        matches!(f.find_error(watched), ErrorKind::ResultExpired { .. }),
+        "beyond the bound the oldest go"
+    );
+}
+
+#[test]
+fn removing_a_watched_job_is_told_to_its_watches() {
+    let mut f = Fixture::new();
+    f.open(&["a"], 2);
+    let id = watched_and_ended(&mut f, 10);
+    let woken = f.woken.len();
+    f.run(|core, now, effects| core.delete(now, id, effects)).unwrap();
+    assert_eq!(f.woken[woken..], [7]);
 }
 
 #[test]

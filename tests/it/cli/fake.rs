@@ -99,6 +99,19 @@ impl Fake {
         self.live.send(WatchResultResponse { message: Some(message) }).expect("a watch is open");
     }
 
+    fn messages(&self, watching: Watching) -> Messages<WatchResultResponse> {
+        let messages = watching
+            .messages
+            .into_iter()
+            .map(|message| message.map(|message| WatchResultResponse { message: Some(message) }));
+        let messages = tokio_stream::iter(messages.collect::<Vec<_>>());
+        let live = BroadcastStream::new(self.live.subscribe()).filter_map(Result::ok).map(Ok);
+        match watching.stays_open {
+            true => Box::pin(messages.chain(live)),
+            false => Box::pin(messages),
+        }
+    }
+
     fn answer<T>(
         &self,
         pick: impl FnOnce(&mut Script) -> Option<Result<T, Status>>,
@@ -134,16 +147,7 @@ impl JobService for Fake {
             script.watched.push(request.into_inner());
             script.watch.pop_front().ok_or_else(|| Status::internal("the script has no such watch"))?
         };
-        let messages = watching
-            .messages
-            .into_iter()
-            .map(|message| message.map(|message| WatchResultResponse { message: Some(message) }));
-        let messages = tokio_stream::iter(messages.collect::<Vec<_>>());
-        let live = BroadcastStream::new(self.live.subscribe()).filter_map(Result::ok).map(Ok);
-        Ok(Response::new(match watching.stays_open {
-            true => Box::pin(messages.chain(live)),
-            false => Box::pin(messages),
-        }))
+        Ok(Response::new(self.messages(watching)))
     }
 
     async fn get_result(
@@ -203,8 +207,27 @@ impl JobService for Fake {
         Err(Status::unimplemented("the command line does not call it"))
     }
 
-    async fn run(&self, _: Request<RunRequest>) -> Result<Response<Self::RunStream>, Status> {
-        Err(Status::unimplemented("the command line does not call it"))
+    /// A submit, and then a watch.
+    async fn run(&self, request: Request<RunRequest>) -> Result<Response<Self::RunStream>, Status> {
+        let job = request.into_inner().job;
+        let request = Request::new(SubmitRequest { job, validate_only: false });
+        let submitted = self.submit(request).await?.into_inner();
+        let watching = {
+            let mut script = self.script();
+            script.watch.pop_front().ok_or_else(|| Status::internal("the script has no such watch"))?
+        };
+        let submitted = RunResponse { message: Some(run_response::Message::Submitted(submitted)) };
+        let events = self.messages(watching).map(|message| {
+            let message = message?.message.map(|message| match message {
+                watch_result_response::Message::Event(event) => run_response::Message::Event(event),
+                watch_result_response::Message::Gap(gap) => run_response::Message::Gap(gap),
+                watch_result_response::Message::Heartbeat(heartbeat) => {
+                    run_response::Message::Heartbeat(heartbeat)
+                }
+            });
+            Ok(RunResponse { message })
+        });
+        Ok(Response::new(Box::pin(tokio_stream::once(Ok(submitted)).chain(events))))
     }
 }
 

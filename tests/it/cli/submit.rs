@@ -81,11 +81,42 @@ async fn the_exit_code_of_a_wait_is_the_outcome() {
         (cancelled(), 3, "", "was cancelled: no need"),
     ] {
         fake.script().submit.extend([accepted()]);
-        fake.script().result.extend([running(), ended(end)]);
+        let messages = vec![change(1, JobState::Queued), self::end(2, end)];
+        fake.script().watch.push_back(Watching { messages, ..Watching::default() });
         let ran =
             run(&mut client(fake.address, &["submit", "k", "--wait"])).await.exits(code).says(&[stderr]);
         assert_eq!(ran.stdout, stdout);
     }
+}
+
+#[tokio::test]
+async fn a_wait_is_one_call_and_goes_on_after_the_last_event_when_it_is_cut() {
+    let fake = Fake::start().await;
+    fake.script().submit.extend([accepted()]);
+    for messages in [
+        vec![change(1, JobState::Queued), Err(Status::unavailable("cut"))],
+        vec![change(2, JobState::Running), end(3, succeeded("done"))],
+    ] {
+        fake.script().watch.push_back(Watching { messages, ..Watching::default() });
+    }
+    let ran = run(&mut client(fake.address, &["submit", "k", "--wait"])).await.exits(0);
+    assert_eq!(ran.stdout, "done");
+    let script = fake.script();
+    assert_eq!((script.submitted.len(), script.asked.len()), (1, 0));
+    let resumed: Vec<_> = script.watched.iter().map(|request| request.after_sequence).collect();
+    assert_eq!(resumed, [1]);
+}
+
+#[tokio::test]
+async fn an_end_that_was_missed_is_told_as_an_end_whose_result_is_gone() {
+    let fake = Fake::start().await;
+    fake.script().submit.extend([accepted()]);
+    for messages in
+        [vec![Err(Status::unavailable("cut"))], vec![Err(refusal(Code::NotFound, "RESULT_EXPIRED"))]]
+    {
+        fake.script().watch.push_back(Watching { messages, ..Watching::default() });
+    }
+    run(&mut client(fake.address, &["submit", "k", "--wait"])).await.exits(9).says(&["the job ended"]);
 }
 
 #[tokio::test]
@@ -181,7 +212,7 @@ async fn an_interrupt_leaves_the_job_and_tells_how_to_come_back() {
     let child = watching_command(&fake, &["run", "k"]).await;
     interrupt(&child.process);
     let ran = child.finish().await.exits(130);
-    let id = fake.script().watched[0].job_id.clone();
+    let id = fake.script().submitted[0].job.clone().expect("a job").job_id;
     ran.says(&[&format!("job {id} goes on"), &format!("`jobstream watch {id} --after-sequence 1`")]);
     assert_eq!(fake.script().cancelled.len(), 0);
 }

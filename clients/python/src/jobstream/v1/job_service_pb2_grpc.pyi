@@ -325,7 +325,12 @@ class JobServiceStub(typing.Generic[_JobServiceSubmitType, _JobServiceBatchSubmi
     """
 
     Run: _JobServiceRunType
-    """Run is Submit and WatchResult in one call. The first message is the submit answer."""
+    """Run is Submit and WatchResult in one call. The first message is the submit answer.
+
+    The end is never lost to a short retention: a finished job is kept while a Run, a WatchResult or a waiting GetResult
+    of it is open, and for at least 5 s if one was open at its end. Delete removes it all the same, and so does the
+    bound of retention bytes once watched jobs exceed it by 16 MiB.
+    """
 
     GetResult: _JobServiceGetResultType
     """GetResult answers the state and, once the job ended, its outcome. With `wait` it answers as soon as the job ends,
@@ -472,7 +477,12 @@ class JobServiceServicer(metaclass=abc.ABCMeta):
         request: jobstream.v1.job_service_pb2.RunRequest,
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[jobstream.v1.job_service_pb2.RunResponse], collections.abc.AsyncIterator[jobstream.v1.job_service_pb2.RunResponse]]:
-        """Run is Submit and WatchResult in one call. The first message is the submit answer."""
+        """Run is Submit and WatchResult in one call. The first message is the submit answer.
+
+        The end is never lost to a short retention: a finished job is kept while a Run, a WatchResult or a waiting GetResult
+        of it is open, and for at least 5 s if one was open at its end. Delete removes it all the same, and so does the
+        bound of retention bytes once watched jobs exceed it by 16 MiB.
+        """
 
     @abc.abstractmethod
     def GetResult(

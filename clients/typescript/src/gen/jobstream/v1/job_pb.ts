@@ -108,7 +108,8 @@ export type JobSpec = Message<"jobstream.v1.JobSpec"> & {
 
   /**
    * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-   * server may remove the oldest finished jobs earlier when they exceed its retention bytes.
+   * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
+   * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
    *
    * @generated from field: google.protobuf.Duration retention = 11;
    */

@@ -1158,6 +1158,10 @@ export const JobService: GenService<{
   /**
    * Run is Submit and WatchResult in one call. The first message is the submit answer.
    *
+   * The end is never lost to a short retention: a finished job is kept while a Run, a WatchResult or a waiting GetResult
+   * of it is open, and for at least 5 s if one was open at its end. Delete removes it all the same, and so does the
+   * bound of retention bytes once watched jobs exceed it by 16 MiB.
+   *
    * @generated from rpc jobstream.v1.JobService.Run
    */
   run: {

@@ -470,6 +470,9 @@ public final class JobServiceGrpc {
     /**
      * <pre>
      * Run is Submit and WatchResult in one call. The first message is the submit answer.
+     * The end is never lost to a short retention: a finished job is kept while a Run, a WatchResult or a waiting GetResult
+     * of it is open, and for at least 5 s if one was open at its end. Delete removes it all the same, and so does the
+     * bound of retention bytes once watched jobs exceed it by 16 MiB.
      * </pre>
      */
     default void run(io.github.jobstream.v1.RunRequest request,
@@ -643,6 +646,9 @@ public final class JobServiceGrpc {
     /**
      * <pre>
      * Run is Submit and WatchResult in one call. The first message is the submit answer.
+     * The end is never lost to a short retention: a finished job is kept while a Run, a WatchResult or a waiting GetResult
+     * of it is open, and for at least 5 s if one was open at its end. Delete removes it all the same, and so does the
+     * bound of retention bytes once watched jobs exceed it by 16 MiB.
      * </pre>
      */
     public void run(io.github.jobstream.v1.RunRequest request,
@@ -807,6 +813,9 @@ public final class JobServiceGrpc {
     /**
      * <pre>
      * Run is Submit and WatchResult in one call. The first message is the submit answer.
+     * The end is never lost to a short retention: a finished job is kept while a Run, a WatchResult or a waiting GetResult
+     * of it is open, and for at least 5 s if one was open at its end. Delete removes it all the same, and so does the
+     * bound of retention bytes once watched jobs exceed it by 16 MiB.
      * </pre>
      */
     @io.grpc.ExperimentalApi("https://github.com/grpc/grpc-java/issues/10918")
@@ -952,6 +961,9 @@ public final class JobServiceGrpc {
     /**
      * <pre>
      * Run is Submit and WatchResult in one call. The first message is the submit answer.
+     * The end is never lost to a short retention: a finished job is kept while a Run, a WatchResult or a waiting GetResult
+     * of it is open, and for at least 5 s if one was open at its end. Delete removes it all the same, and so does the
+     * bound of retention bytes once watched jobs exceed it by 16 MiB.
      * </pre>
      */
     public java.util.Iterator<io.github.jobstream.v1.RunResponse> run(

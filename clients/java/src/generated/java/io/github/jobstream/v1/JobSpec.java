@@ -517,7 +517,8 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-   * server may remove the oldest finished jobs earlier when they exceed its retention bytes.
+   * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
+   * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
    * </pre>
    *
    * <code>.google.protobuf.Duration retention = 11;</code>
@@ -530,7 +531,8 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-   * server may remove the oldest finished jobs earlier when they exceed its retention bytes.
+   * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
+   * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
    * </pre>
    *
    * <code>.google.protobuf.Duration retention = 11;</code>
@@ -543,7 +545,8 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-   * server may remove the oldest finished jobs earlier when they exceed its retention bytes.
+   * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
+   * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
    * </pre>
    *
    * <code>.google.protobuf.Duration retention = 11;</code>
@@ -2863,7 +2866,8 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-     * server may remove the oldest finished jobs earlier when they exceed its retention bytes.
+     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
+     * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 11;</code>
@@ -2875,7 +2879,8 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-     * server may remove the oldest finished jobs earlier when they exceed its retention bytes.
+     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
+     * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 11;</code>
@@ -2891,7 +2896,8 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-     * server may remove the oldest finished jobs earlier when they exceed its retention bytes.
+     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
+     * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 11;</code>
@@ -2912,7 +2918,8 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-     * server may remove the oldest finished jobs earlier when they exceed its retention bytes.
+     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
+     * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 11;</code>
@@ -2931,7 +2938,8 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-     * server may remove the oldest finished jobs earlier when they exceed its retention bytes.
+     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
+     * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 11;</code>
@@ -2957,7 +2965,8 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-     * server may remove the oldest finished jobs earlier when they exceed its retention bytes.
+     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
+     * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 11;</code>
@@ -2975,7 +2984,8 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-     * server may remove the oldest finished jobs earlier when they exceed its retention bytes.
+     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
+     * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 11;</code>
@@ -2988,7 +2998,8 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-     * server may remove the oldest finished jobs earlier when they exceed its retention bytes.
+     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
+     * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 11;</code>
@@ -3004,7 +3015,8 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-     * server may remove the oldest finished jobs earlier when they exceed its retention bytes.
+     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
+     * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 11;</code>

@@ -1,0 +1,134 @@
+//! Submit and wait in one call: the server keeps the job's end for the call that is open, whatever the job's retention.
+
+use futures_util::{StreamExt, stream};
+use serde::de::DeserializeOwned;
+use tokio::time;
+use tonic::{Request, Status, Streaming};
+
+use super::error::{Result, ResultError};
+use super::request::submitted;
+use super::tries::Tries;
+use super::watch::{Messages, Opened, wire_types};
+use super::{Client, Job, JobRequest, Watch, WatchItem, WatchOptions, jobs, status};
+use crate::job::{Event, EventBody, EventTypes, Outcome, StateChange};
+use crate::proto::v1::run_response::Message;
+use crate::proto::{render, v1};
+
+/// Most jobs that [`Client::run_all`] has open at a time.
+const RUNS_MAX: usize = 256;
+
+impl JobRequest {
+    /// Submits the job, waits for its end and answers its result, in one call. The end is not lost, however short the
+    /// job's retention is.
+    ///
+    /// It waits as long as that takes, across lost connections, as [`Watch`] does. Running the same request again gives the
+    /// same job.
+    ///
+    /// # Errors
+    ///
+    /// As [`JobRequest::submit`] and [`Job::result`]. RESULT_EXPIRED is left only to a caller that was cut off at the end
+    /// and stayed away for longer than the retention and 5 s.
+    pub async fn run<T: DeserializeOwned>(&self) -> Result<T, ResultError> {
+        let (job, outcome) = self.run_to_end().await?;
+        job.read(outcome)
+    }
+
+    /// [`JobRequest::run`], for the outcome as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`JobRequest::submit`] and [`Job::outcome`].
+    pub async fn run_outcome(&self) -> Result<Outcome> {
+        Ok(self.run_to_end::<()>().await?.1)
+    }
+
+    /// Submits the job and follows its events from the first one, in one call. Neither is lost, however short the job's
+    /// retention is, while the watch is read. `after_sequence` of the options is not used.
+    ///
+    /// # Errors
+    ///
+    /// As [`JobRequest::submit`].
+    pub async fn run_and_watch<T>(&self, options: WatchOptions) -> Result<(Job<T>, Watch)> {
+        let options = WatchOptions { after_sequence: 0, ..options };
+        let (job, opened) = open(self, options).await?;
+        let watch = job.resume_watch(options, opened);
+        Ok((job, watch))
+    }
+
+    async fn run_to_end<T>(&self) -> Result<(Job<T>, Outcome)> {
+        let options = WatchOptions { types: EventTypes::NONE, ..WatchOptions::default() };
+        let (job, mut watch) = self.run_and_watch(options).await?;
+        let mut end = None;
+        // On to the end of the stream, so that it is not reset.
+        while let Some(item) = watch.next().await {
+            if let WatchItem::Event(Event { body: EventBody::State(StateChange { outcome, .. }), .. }) = item?
+            {
+                end = outcome;
+            }
+        }
+        let outcome =
+            end.ok_or_else(|| status::unreadable(self.client().address(), "an end without an outcome"))?;
+        Ok((job, outcome))
+    }
+}
+
+impl Client {
+    /// [`JobRequest::run`] for many jobs, up to 256 at a time. Answers each in order.
+    pub async fn run_all<T: DeserializeOwned>(
+        &self,
+        requests: Vec<JobRequest>,
+    ) -> Vec<Result<T, ResultError>> {
+        let runs = requests.into_iter().map(|request| async move { request.run().await });
+        stream::iter(runs).buffered(RUNS_MAX).collect().await
+    }
+}
+
+/// Opens a run; again while the server is away or full, as a submit.
+async fn open<T>(request: &JobRequest, options: WatchOptions) -> Result<(Job<T>, Opened)> {
+    let client = request.client();
+    let mut tries = Tries::within(client, client.options().call_timeout);
+    loop {
+        match open_once(request, options, &mut tries).await {
+            Ok((answer, opened)) => return Ok((submitted(client, request.job_id(), &answer)?, opened)),
+            Err(error) => tries.pause(error).await?,
+        }
+    }
+}
+
+/// The deadline of a stream would be that of its whole life, so only the way to the submit's answer is timed, on this side.
+async fn open_once(
+    request: &JobRequest,
+    options: WatchOptions,
+    tries: &mut Tries<'_>,
+) -> Result<(v1::SubmitResponse, Opened)> {
+    let client = request.client();
+    let link = client.connection().for_held_call();
+    let message = v1::RunRequest {
+        job: Some(request.spec().clone()),
+        cancel_on_disconnect: false,
+        types: wire_types(options.types),
+        heartbeat: Some(render::duration(options.heartbeat)),
+    };
+    let mut jobs = jobs(link.channel.clone());
+    let opening = async {
+        let mut messages = jobs.run(Request::new(message)).await?.into_inner();
+        Ok((first(&mut messages).await?, messages))
+    };
+    match time::timeout(tries.begin(), opening).await {
+        Ok(Ok((Some(answer), messages))) => Ok((answer, Opened { messages: Messages::Run(messages), link })),
+        Ok(Ok((None, _))) => Err(status::unreadable(client.address(), "the answer to a run")),
+        Ok(Err(status)) => Err(status::from_status(&status, client.address())),
+        Err(_) => {
+            client.connection().replace(&link);
+            Err(status::timed_out(client.address()))
+        }
+    }
+}
+
+/// The answer to the submit; `None` if the first message is another, or there is none.
+async fn first(messages: &mut Streaming<v1::RunResponse>) -> Result<Option<v1::SubmitResponse>, Status> {
+    match messages.message().await?.and_then(|first| first.message) {
+        Some(Message::Submitted(answer)) => Ok(Some(answer)),
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,24 @@
+//! Waiting for a job that is kept no longer than its end.
+
+use crate::support::Dev;
+
+/// Before, some of a hundred were lost.
+const TIMES: usize = 200;
+
+#[tokio::test]
+async fn no_form_of_waiting_loses_the_end_of_a_job_without_retention() {
+    let dev = Dev::start(&["--exec", "print=cat"]).await;
+    for form in [
+        "run demo.echo 1 -q --retention 0",
+        "run print 1 -q --retention 0",
+        "run demo.echo 1 -q --retention 0 -o json",
+        "submit demo.echo 1 -q --retention 0 --wait",
+        "submit print 1 -q --retention 0 --wait -o json",
+        "submit demo.echo 1 -q --retention 0 --watch",
+    ] {
+        let script = format!(
+            "for n in $(seq {TIMES}); do jobstream {form} >/dev/null 2>&1 || echo lost; done | wc -l"
+        );
+        assert_eq!(dev.sh(&script).await.trim(), "0", "lost of {TIMES}: {form}");
+    }
+}
