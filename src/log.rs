@@ -231,7 +231,11 @@ impl Log {
         mut entry: impl FnMut(Position, u64, &[u8]) -> Result<()>,
     ) -> Result<(Self, Recovery)> {
         options.check()?;
-        let files = Directory::make(directory).map_err(|error| fault::no_directory(directory, &error))?;
+        let no_directory = |error| fault::no_directory(directory, &error);
+        let files = Directory::make(directory).map_err(no_directory)?;
+        if let Some(mode) = files.mode_for_others().map_err(no_directory)? {
+            fault::warn_of_others(directory, mode);
+        }
         recovery::open(Arc::new(Patient::new(files)), options, rand::random(), &mut entry)
     }
 

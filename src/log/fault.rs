@@ -99,6 +99,23 @@ pub(super) fn has_log(directory: &Path) -> Error {
     Error::new(ErrorKind::LogRefused, format!("{directory} has a log already: name a new directory"))
 }
 
+/// The directory lets others than its owner in.
+pub(super) fn warn_of_others(directory: &Path, mode: u32) {
+    let directory = directory.display();
+    tracing::warn!(
+        "other users may be able to read the payloads in {directory}: its mode is {mode:04o}, not 0700: chmod -R go= {directory}"
+    );
+}
+
+/// One directory of a salvage is the other one or is in it.
+pub(super) fn nested(from: &Path, to: &Path) -> Error {
+    let (from, to) = (from.display(), to.display());
+    let message = format!(
+        "cannot salvage {from} to {to}: one is the other or is in it: name a new directory outside of the log"
+    );
+    Error::new(ErrorKind::LogRefused, message)
+}
+
 pub(super) fn no_log(directory: &Path) -> Error {
     let directory = directory.display();
     Error::new(ErrorKind::LogRefused, format!("{directory} holds no log: there is no segment in it"))

@@ -1,11 +1,19 @@
 //! The files of a log, as far as it needs them: a seam, so that tests can take a disk that fails and forgets.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The file that a process locks while it uses the directory.
 const LOCK: &str = "LOCK";
+
+/// Who may use the directory and each file that a log makes: its owner alone. Payloads are in them. A umask can only take
+/// away from it.
+const DIRECTORY_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+/// The bits of a mode that let the group and all others in.
+const OTHERS_MODE: u32 = 0o077;
 
 /// Bytes of a block: what disks and the system's cache are written in.
 pub(super) const BLOCK_BYTES: usize = 4096;
@@ -65,12 +73,24 @@ impl Directory {
     pub(super) fn make(path: &Path) -> io::Result<Self> {
         let missing: Vec<_> =
             path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
-        std::fs::create_dir_all(path)?;
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
+            Err(_) if path.is_dir() => {}
+            made => made?,
+        }
         for made in missing {
             let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
             File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
         }
         Self::existing(path)
+    }
+
+    /// The mode of the directory, if it lets others than its owner in. It is not changed: somebody chose it.
+    pub(super) fn mode_for_others(&self) -> io::Result<Option<u32>> {
+        let mode = std::fs::metadata(&self.path)?.mode() & 0o7777;
+        Ok(Some(mode).filter(|mode| mode & OTHERS_MODE != 0))
     }
 }
 
@@ -88,7 +108,8 @@ impl Files for Directory {
                 file => file?,
             }
         } else {
-            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?
+            let mut options = OpenOptions::new();
+            options.create(true).truncate(false).read(true).write(true).mode(FILE_MODE).open(path)?
         };
         match if shared { file.try_lock_shared() } else { file.try_lock() } {
             Ok(()) => Ok(Some(Box::new(file))),
@@ -111,7 +132,8 @@ impl Files for Directory {
 
     fn create(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
         let path = self.path.join(name);
-        let cached = OpenOptions::new().create_new(true).read(true).write(true).open(&path)?;
+        let mut options = OpenOptions::new();
+        let cached = options.create_new(true).read(true).write(true).mode(FILE_MODE).open(&path)?;
         // All or nothing: after a shortage the same name is made again.
         let direct = open_direct(&path).inspect_err(|_| {
             let _ = std::fs::remove_file(&path);
@@ -147,7 +169,6 @@ struct NewFile {
 
 #[cfg(target_os = "linux")]
 fn open_direct(path: &Path) -> io::Result<Option<File>> {
-    use std::os::unix::fs::OpenOptionsExt;
     let flags = rustix::fs::OFlags::DIRECT.bits().cast_signed();
     match OpenOptions::new().write(true).custom_flags(flags).open(path) {
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(None),

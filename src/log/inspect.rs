@@ -1,6 +1,8 @@
 //! Looking at a log without writing it: how whole it is, what it holds, and a copy of what can be saved.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use super::files::Files;
 use super::names::Listing;
@@ -65,14 +67,46 @@ pub fn dump(directory: &Path, mut entry: impl FnMut(Position, u64, &[u8]) -> Res
 ///
 /// # Errors
 ///
-/// As `verify` for `from` and as [`Log::open`] and [`Log::append`] for `to`; `LogRefused` if `to` has a log already.
+/// As `verify` for `from` and as [`Log::open`] and [`Log::append`] for `to`; `LogRefused` if `to` has a log already, or if
+/// one of the two directories is the other or is in it.
 pub fn salvage(from: &Path, to: &Path, options: &Options) -> Result<Salvage> {
     let (files, _lock) = look(from)?;
+    let real = |path: &Path| real_path(path).map_err(|error| fault::no_directory(path, &error));
+    let (real_from, real_to) = (real(from)?, real(to)?);
+    if real_to.starts_with(&real_from) || real_from.starts_with(&real_to) {
+        return Err(fault::nested(from, to));
+    }
     let has_log = |_: Position, _: u64, _: &[u8]| Err(fault::has_log(to));
     let (mut log, _) = Log::open(to, options, has_log)?;
     let salvage = copy(&*files, &mut log)?;
     log.close()?;
     Ok(salvage)
+}
+
+/// The path without links, `.` and `..`, as far as it exists; what does not exist yet has no links.
+fn real_path(path: &Path) -> io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    let mut missing: Vec<OsString> = Vec::new();
+    let mut existing = path.as_path();
+    let mut real = loop {
+        match existing.canonicalize() {
+            Ok(real) => break real,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(error) => {
+                let last = existing.components().next_back().ok_or(error)?;
+                missing.push(last.as_os_str().to_owned());
+                existing = existing.parent().unwrap_or(Path::new("/"));
+            }
+        }
+    };
+    for part in missing.into_iter().rev() {
+        if part == ".." {
+            real.pop();
+        } else {
+            real.push(part);
+        }
+    }
+    Ok(real)
 }
 
 fn copy(files: &dyn Files, log: &mut Log) -> Result<Salvage> {

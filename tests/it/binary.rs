@@ -66,6 +66,28 @@ async fn a_server_goes_without_huge_pages_but_its_programs_do_not() {
 }
 
 #[tokio::test]
+async fn a_server_that_others_can_reach_says_so_and_loudly_with_programs() {
+    let cases: [(&str, &[&str], &str); 4] = [
+        ("0.0.0.0:0", &[], "anyone who reaches 0.0.0.0:"),
+        ("[::]:0", &["--exec", "up=tr a-z A-Z"], "DANGER: anyone who reaches [::]:"),
+        ("127.0.0.1:0", &["--exec", "up=tr a-z A-Z"], ""),
+        ("[::1]:0", &[], ""),
+    ];
+    for (listen, args, warning) in cases {
+        let dev = Dev::start_at(listen, args).await;
+        dev.signal(Signal::TERM);
+        let (_, stderr) = dev.end().await;
+        let said: Vec<_> = stderr.lines().filter(|line| line.contains("anyone who reaches")).collect();
+        assert_eq!(said.len(), usize::from(!warning.is_empty()), "{listen}: {stderr}");
+        for line in said {
+            assert!(line.contains(warning) && line.contains("WARN"), "{line}");
+            assert!(line.contains("no TLS and no authentication") && line.contains("127.0.0.1"), "{line}");
+            assert_eq!(line.contains("RUN PROGRAMS on this machine (up)"), !args.is_empty(), "{line}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn exit_codes_tell_how_the_job_ended() {
     let dev = Dev::start(&[]).await;
     let script = "jobstream -q run demo.echo '\"x\"' && code=0 || code=$?; echo $code

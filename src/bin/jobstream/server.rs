@@ -2,6 +2,7 @@
 
 mod commands;
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use jobstream::log;
 use jobstream::server::{
     ListenerLimits, ServeOptions, Server, ServerOptions, Shutdown, ShutdownReport, raise_descriptor_limit,
 };
-use jobstream::worker::{RunningWorker, Worker, command, demo};
+use jobstream::worker::{CommandHandler, RunningWorker, Worker, command, demo};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LimitsConfig, LogConfig, LogFormat, ServerConfig};
@@ -77,9 +78,11 @@ pub(crate) fn start(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<(
 async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -> Result<Totals> {
     let listener = TcpListener::bind(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
     let address = listener.local_addr().map_err(|error| failed("tell its address", &error))?;
+    let programs = commands::handlers(&config)?;
+    warn_of_reach(address, &programs.keys().map(String::as_str).collect::<Vec<_>>());
     let data = config.data.clone();
     let engine = engine(&config)?;
-    let worker = start_worker(&config, &engine)?;
+    let worker = start_worker(&config, programs, &engine)?;
     let kinds = engine.info().kinds.iter().map(|kind| (**kind).to_owned()).collect();
     let shutdown = Shutdown::on_signals().map_err(|error| failed("listen for signals", &error))?;
     let server = Server::new(engine.clone(), server_options(&config)).with_worker(worker);
@@ -105,12 +108,16 @@ async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -
     })
 }
 
-fn start_worker(config: &ServerConfig, engine: &Engine) -> Result<RunningWorker> {
+fn start_worker(
+    config: &ServerConfig,
+    programs: BTreeMap<String, CommandHandler>,
+    engine: &Engine,
+) -> Result<RunningWorker> {
     let mut worker = Worker::new().slots(config.slots.get());
     if config.demo {
         worker = demo::add_to(worker);
     }
-    for (kind, command) in commands::handlers(config)? {
+    for (kind, command) in programs {
         worker = worker.command(kind, command);
     }
     worker.start(engine).map_err(|error| Error::usage(error.to_string()))
@@ -184,6 +191,23 @@ fn connections_per_address_max(limits: &LimitsConfig) -> Option<usize> {
 
 fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// One line if others than this machine can reach the server, louder if they can run programs with it.
+fn warn_of_reach(address: SocketAddr, programs: &[&str]) {
+    if address.ip().to_canonical().is_loopback() {
+        return;
+    }
+    let way_out =
+        "there is no TLS and no authentication: listen on 127.0.0.1 or behind a proxy that has both";
+    if programs.is_empty() {
+        tracing::warn!("anyone who reaches {address} can submit, read and cancel every job: {way_out}");
+    } else {
+        tracing::warn!(
+            "DANGER: anyone who reaches {address} can RUN PROGRAMS on this machine ({}), and submit, read and cancel every job: {way_out}",
+            programs.join(", ")
+        );
+    }
 }
 
 /// Has what the library logs written to stderr.

@@ -92,6 +92,59 @@ fn a_log_is_copied_without_what_is_damaged() {
 }
 
 #[test]
+fn a_salvage_into_or_around_its_own_log_is_refused() {
+    let folder = Folder::new("nested");
+    let from = folder.0.join("a").join("log");
+    count(&from).unwrap();
+    let link = folder.0.join("link");
+    std::os::unix::fs::symlink(&from, &link).unwrap();
+    for to in [
+        from.clone(),
+        from.join("sub"),
+        from.join("new").join("sub"),
+        from.join("."),
+        from.join("new").join("..").join("sub"),
+        folder.0.join("a").join("other").join("..").join("log").join("sub"),
+        link.join("sub"),
+        folder.0.join("a"),
+        folder.0.clone(),
+    ] {
+        let error = salvage(&from, &to, &small()).unwrap_err();
+        assert_eq!(error.kind(), &ErrorKind::LogRefused, "{}: {error}", to.display());
+        assert!(error.message().contains("is the other or is in it"), "{}: {error}", to.display());
+    }
+    let error = salvage(&link, &from.join("sub"), &small()).unwrap_err();
+    assert!(error.message().contains("is in it"), "{error}");
+    assert_eq!(
+        std::fs::read_dir(&from).unwrap().filter(|file| file.as_ref().unwrap().path().is_dir()).count(),
+        0
+    );
+    salvage(&from, &folder.0.join("a").join("log2"), &small()).unwrap();
+}
+
+#[test]
+fn only_the_owner_may_use_what_a_log_makes() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o7777;
+    let folder = Folder::new("mode");
+    let (from, to) = (folder.0.join("log"), folder.0.join("copy"));
+    let (mut log, _) = Log::open(&from, &small(), |_, _, _| Ok(())).unwrap();
+    log.append(&entries(0..300, 100)).unwrap();
+    log.trim(200).unwrap();
+    log.close().unwrap();
+    salvage(&from, &to, &small()).unwrap();
+    for directory in [&from, &to] {
+        assert_eq!(mode(directory), 0o700, "{}", directory.display());
+        let files: Vec<_> = std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().path()).collect();
+        assert!(files.len() > 2, "a lock and segments: {files:?}");
+        files.iter().for_each(|file| assert_eq!(mode(file), 0o600, "{}", file.display()));
+    }
+    std::fs::set_permissions(&from, PermissionsExt::from_mode(0o750)).unwrap();
+    count(&from).unwrap();
+    assert_eq!(mode(&from), 0o750, "a mode that somebody chose stays");
+}
+
+#[test]
 fn a_path_that_holds_no_log_is_refused() {
     let folder = Folder::new("none");
     assert_eq!(verify(&folder.0).unwrap_err().kind(), &ErrorKind::LogRefused);
