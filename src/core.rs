@@ -14,6 +14,7 @@ mod image;
 mod lanes;
 mod lifecycle;
 mod list;
+mod oversize;
 #[cfg(test)]
 mod planted;
 mod queries;
@@ -23,6 +24,7 @@ mod retention;
 mod sessions;
 mod slots;
 mod submit;
+mod suspects;
 mod table;
 mod tails;
 #[cfg(test)]
@@ -31,7 +33,7 @@ mod tombstones;
 mod wheel;
 mod workers;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
@@ -178,6 +180,8 @@ pub(crate) struct Core {
     lease_ids: StdRng,
     /// Attempts of an earlier life.
     recovered: replay::Recovered,
+    /// How many streams broke on the assignment of jobs that no worker has accepted since.
+    suspects: HashMap<JobKey, u32>,
     draining: bool,
     /// Why no new job is accepted, if none is.
     refusal: Option<Error>,
@@ -206,6 +210,7 @@ impl Core {
             ended: EndCounts::default(),
             lease_ids: random,
             recovered: replay::Recovered::default(),
+            suspects: HashMap::new(),
             draining: false,
             refusal: None,
             log_entry: None,

@@ -79,6 +79,8 @@ pub enum WaitReason {
     Draining,
     /// A worker was given it and has not said yet that it begins.
     Starting,
+    /// Its assignment is larger than every worker that serves it reads.
+    WorkerLimit,
 }
 
 /// How a job ended.

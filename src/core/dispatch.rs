@@ -2,6 +2,7 @@
 //!
 //! The rule that holds between commands: no group of sessions has both a free slot and a ready lane.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use rand::RngExt;
@@ -99,6 +100,7 @@ impl Core {
             None => {
                 self.lanes[lane].push_back(&mut self.table, key);
                 self.refresh_standing(lane);
+                self.set_aside_for_idle(now, lane, effects);
             }
         }
     }
@@ -125,7 +127,13 @@ impl Core {
         while self.sessions.group(group).has_free_slot() {
             let Some(standing) = self.sessions.group(group).ready.first().copied() else { break };
             let Some((_, key)) = self.lanes[standing.lane].first() else { break };
-            let Some(session) = self.sessions.take_slot(group, self.offer_bytes_max(key)) else { break };
+            let bytes = self.offer_bytes_max(key);
+            let limit = self.sessions.group(group).assignment_bytes_max();
+            if bytes > limit {
+                self.set_aside(key, limit);
+                continue;
+            }
+            let Some(session) = self.sessions.take_slot(group, bytes) else { break };
             self.lanes[standing.lane].remove(&mut self.table, key);
             self.start(now, key, session, effects);
         }
@@ -148,7 +156,7 @@ impl Core {
         let first = lane.first().filter(|_| can_start);
         let standing = first.map(|(priority, _)| {
             let negated_priority = -i16::from(priority);
-            Standing { negated_priority, served: lane.served, lane: key }
+            Standing { negated_priority, served: lane.served, negated_floor: Reverse(lane.floor), lane: key }
         });
         let before = std::mem::replace(&mut lane.standing, standing);
         if before == standing {
@@ -163,26 +171,32 @@ impl Core {
 
     pub(super) fn refresh_queue(&mut self, name: &str) {
         let lanes =
-            self.lanes.queues.get(name).map(|queue| queue.lanes.values().copied().collect::<Vec<_>>());
+            self.lanes.queues.get(name).map(|queue| queue.all().map(|(_, lane)| lane).collect::<Vec<_>>());
         for lane in lanes.unwrap_or_default() {
             self.refresh_standing(lane);
         }
     }
 
-    /// Why a job that waits in this lane waits; `None` if it would start at once.
-    pub(super) fn wait_reason_of(&self, lane: LaneKey) -> Option<WaitReason> {
-        let groups = &self.lanes[lane].groups;
+    /// Why a job that waits in its lane waits; `None` if it would start at once.
+    pub(super) fn wait_reason_of(&self, key: JobKey) -> Option<WaitReason> {
+        let lane = &self.lanes[self.table[key].lane];
         if self.draining {
-            Some(WaitReason::Draining)
-        } else if self.lanes[lane].paused {
-            Some(WaitReason::QueuePaused)
-        } else if groups.is_empty() {
-            Some(WaitReason::NoWorker)
-        } else if groups.iter().all(|group| !self.sessions.group(*group).has_free_slot()) {
-            Some(WaitReason::WorkersBusy)
-        } else {
-            None
+            return Some(WaitReason::Draining);
         }
+        if lane.paused {
+            return Some(WaitReason::QueuePaused);
+        }
+        if lane.groups.is_empty() {
+            let is_too_large = lane.floor > 0 && self.sessions.any_names(lane);
+            return Some(if is_too_large { WaitReason::WorkerLimit } else { WaitReason::NoWorker });
+        }
+        let bytes = self.offer_bytes_max(key);
+        let groups = lane.groups.iter().map(|group| self.sessions.group(*group));
+        let mut takers = groups.filter(|group| bytes <= group.assignment_bytes_max()).peekable();
+        if takers.peek().is_none() {
+            return Some(WaitReason::WorkerLimit);
+        }
+        takers.all(|group| !group.has_free_slot()).then_some(WaitReason::WorkersBusy)
     }
 
     fn free_session(&mut self, lane: LaneKey, key: JobKey) -> Option<SessionKey> {
@@ -190,7 +204,7 @@ impl Core {
             return None;
         }
         let bytes = self.offer_bytes_max(key);
-        while let Some(group) = self.sessions.next_in_turn(&self.lanes[lane].groups) {
+        while let Some(group) = self.sessions.next_in_turn(&self.lanes[lane].groups, bytes) {
             if let Some(session) = self.sessions.take_slot(group, bytes) {
                 return Some(session);
             }
@@ -198,8 +212,11 @@ impl Core {
         None
     }
 
-    /// Bytes of an assignment of the job as an element of a message, at most.
+    /// Bytes of an assignment of the job as an element of a message, at most; 0 while they matter to nobody.
     fn offer_bytes_max(&self, key: JobKey) -> usize {
+        if !self.sessions.is_any_limited() {
+            return 0;
+        }
         let entry = &self.table[key];
         let lane = &self.lanes[entry.lane];
         offer_bytes_max(&entry.payload, entry.options.as_deref(), lane.kind.len() + lane.queue.len())
@@ -237,6 +254,7 @@ impl Core {
             time_left,
         };
         self.refresh_standing(lane_key);
+        self.serve_siblings(lane_key);
         if let Some(session) = self.sessions.get_mut(session) {
             session.held.push_back(&mut self.table, key);
         }
@@ -257,6 +275,7 @@ impl Core {
         live.renew(now.monotonic.saturating_add(lease));
         let session = live.session;
         entry.course_mut().attempt += 1;
+        self.clear_suspect(key);
         let worker = self.sessions.get(session).map(|session| session.name.clone()).unwrap_or_default();
         self.transition(now, key, JobState::Running, Detail::Worker(worker), effects);
         self.await_deadline(key);

@@ -1,5 +1,6 @@
 //! Queues and lanes: where jobs wait, in which order, and how many there are.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,8 @@ const FULL_RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Lane {
     pub(super) queue: Arc<str>,
     pub(super) kind: Arc<str>,
+    /// Each of its jobs has an assignment of more bytes: 0, or the limit of the workers for which they were set aside.
+    pub(super) floor: usize,
     /// Ready jobs by priority, largest first; no list is empty.
     pub(super) ready: Vec<(i8, List)>,
     /// Jobs that are not due yet.
@@ -45,6 +48,8 @@ pub(super) struct Standing {
     /// Negated, so that the largest priority comes first.
     pub(super) negated_priority: i16,
     pub(super) served: u64,
+    /// Lanes of the same kind and queue are served together. What was set aside in one of them is older than the rest.
+    pub(super) negated_floor: Reverse<usize>,
     pub(super) lane: LaneKey,
 }
 
@@ -93,7 +98,22 @@ impl Lane {
 #[derive(Default)]
 pub(super) struct Queue {
     pub(super) paused: bool,
+    /// By kind.
     pub(super) lanes: HashMap<Arc<str>, LaneKey>,
+    /// Lanes of jobs that are too large for some workers, by kind and floor.
+    pub(super) oversize: BTreeMap<(Arc<str>, usize), LaneKey>,
+}
+
+impl Queue {
+    /// All lanes with their kinds, in no order.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Arc<str>, LaneKey)> {
+        let oversize = self.oversize.iter().map(|((kind, _), lane)| (kind, *lane));
+        self.lanes.iter().map(|(kind, lane)| (kind, *lane)).chain(oversize)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lanes.is_empty() && self.oversize.is_empty()
+    }
 }
 
 /// All queues and lanes. A lane exists while it holds jobs; a queue while it has lanes or is paused.
@@ -102,6 +122,8 @@ pub(super) struct Lanes {
     pub(super) queues: BTreeMap<Arc<str>, Queue>,
     lanes: Vec<Option<Lane>>,
     free: Vec<LaneKey>,
+    /// How many of them have a floor.
+    oversize: usize,
 }
 
 impl Lanes {
@@ -130,21 +152,54 @@ impl Lanes {
     }
 
     pub(super) fn insert(&mut self, queue: &QueueName, kind: &Kind) -> LaneKey {
-        let kind: Arc<str> = kind.as_str().into();
         let queue: Arc<str> = match self.queues.get_key_value(queue.as_str()) {
             Some((name, _)) => name.clone(),
             None => queue.as_str().into(),
         };
+        self.insert_with_floor(queue, kind.as_str().into(), 0)
+    }
+
+    /// The lane beside this one for jobs whose assignments have more bytes than `floor`, and whether it is new.
+    pub(super) fn oversize(&mut self, beside: LaneKey, floor: usize) -> (LaneKey, bool) {
+        let Lane { queue, kind, .. } = &self[beside];
+        let (queue, kind) = (queue.clone(), kind.clone());
+        let of_queue = self.queues.get(&queue);
+        match of_queue.and_then(|of_queue| of_queue.oversize.get(&(kind.clone(), floor))) {
+            Some(key) => (*key, false),
+            None => (self.insert_with_floor(queue, kind, floor), true),
+        }
+    }
+
+    /// Every lane of this one's kind and queue but itself: nearly always none.
+    pub(super) fn siblings(&self, key: LaneKey) -> Vec<LaneKey> {
+        if self.oversize == 0 {
+            return Vec::new();
+        }
+        let Lane { queue, kind, .. } = &self[key];
+        let of_queue = self.queues.get(queue).into_iter();
+        let same = of_queue.flat_map(|of_queue| {
+            let oversize = of_queue.oversize.range((kind.clone(), 0)..=(kind.clone(), usize::MAX));
+            of_queue.lanes.get(kind).into_iter().chain(oversize.map(|(_, key)| key))
+        });
+        same.copied().filter(|same| *same != key).collect()
+    }
+
+    fn insert_with_floor(&mut self, queue: Arc<str>, kind: Arc<str>, floor: usize) -> LaneKey {
         let key = self.free.pop().unwrap_or_else(|| {
             self.lanes.push(None);
             LaneKey(self.lanes.len() as u32 - 1)
         });
         let of_queue = self.queues.entry(queue.clone()).or_default();
-        of_queue.lanes.insert(kind.clone(), key);
+        match floor {
+            0 => of_queue.lanes.insert(kind.clone(), key),
+            _ => of_queue.oversize.insert((kind.clone(), floor), key),
+        };
+        self.oversize += usize::from(floor > 0);
         let paused = of_queue.paused;
         self.lanes[key.0 as usize] = Some(Lane {
             queue,
             kind,
+            floor,
             ready: Vec::new(),
             scheduled: List::default(),
             counts: StateCounts::default(),
@@ -166,26 +221,30 @@ impl Lanes {
         let Some(lane) = self.lanes[key.0 as usize].take() else { return };
         self.free.push(key);
         if let Some(queue) = self.queues.get_mut(&lane.queue) {
-            queue.lanes.remove(&lane.kind);
+            match lane.floor {
+                0 => queue.lanes.remove(&lane.kind),
+                floor => queue.oversize.remove(&(lane.kind.clone(), floor)),
+            };
         }
+        self.oversize -= usize::from(lane.floor > 0);
         self.remove_queue_if_idle(&lane.queue);
     }
 
     pub(super) fn remove_queue_if_idle(&mut self, name: &str) {
-        if self.queues.get(name).is_some_and(|queue| queue.lanes.is_empty() && !queue.paused) {
+        if self.queues.get(name).is_some_and(|queue| queue.is_empty() && !queue.paused) {
             self.queues.remove(name);
         }
     }
 
     pub(super) fn remove_idle_queues(&mut self) {
-        self.queues.retain(|_, queue| queue.paused || !queue.lanes.is_empty());
+        self.queues.retain(|_, queue| queue.paused || !queue.is_empty());
     }
 
     /// Pauses or resumes the queue, which is made if it does not exist.
     pub(super) fn set_paused(&mut self, name: &str, paused: bool) {
         let queue = self.queues.entry(name.into()).or_default();
         queue.paused = paused;
-        for key in queue.lanes.values() {
+        for (_, key) in queue.all() {
             if let Some(lane) = &mut self.lanes[key.0 as usize] {
                 lane.paused = paused;
             }

@@ -169,6 +169,7 @@ impl Core {
 
     /// The end of a job that is in no list.
     pub(super) fn finish(&mut self, now: Now, key: JobKey, outcome: Outcome, effects: &mut Effects) {
+        self.clear_suspect(key);
         let entry = &mut self.table[key];
         let state = outcome.state();
         let retention =
@@ -347,7 +348,7 @@ impl Core {
     fn wait_reason_in(&self, key: JobKey, state: JobState) -> Option<WaitReason> {
         match state {
             JobState::Scheduled => Some(WaitReason::BackOff),
-            JobState::Queued => self.wait_reason_of(self.table[key].lane),
+            JobState::Queued => self.wait_reason_of(key),
             _ => None,
         }
     }

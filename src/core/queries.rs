@@ -1,6 +1,5 @@
 //! Reading: jobs, events and queues as they are now. Nothing here changes anything.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,7 +95,7 @@ impl Core {
             JobState::Scheduled if entry.attempt() == 0 => Some(WaitReason::NotDue),
             JobState::Scheduled => Some(WaitReason::BackOff),
             JobState::Queued if entry.is_offered() => Some(WaitReason::Starting),
-            JobState::Queued => self.wait_reason_of(entry.lane),
+            JobState::Queued => self.wait_reason_of(key),
             _ => None,
         }
     }
@@ -228,17 +227,22 @@ impl Core {
 
     fn queue_view(&self, now: Now, name: &Arc<str>, queue: &Queue) -> QueueView {
         // By kind, so that the answer does not depend on a map's order.
-        let lanes: BTreeMap<_, _> = queue.lanes.iter().collect();
+        let mut lanes: Vec<_> = queue.all().collect();
+        lanes.sort_unstable();
         let mut counts = StateCounts::default();
         let mut unserved_kinds = Vec::new();
         let mut oldest: Option<Duration> = None;
         let (mut accepted_per_second, mut finished_per_second) = (0.0, 0.0);
         for (kind, lane) in lanes {
-            let lane = &self.lanes[*lane];
+            let lane = &self.lanes[lane];
             counts.add_all(&lane.counts);
             accepted_per_second += lane.accepted.per_second(now.monotonic);
             finished_per_second += lane.finished.per_second(now.monotonic);
-            if lane.groups.is_empty() && lane.counts.get(JobState::Queued) > 0 {
+            if lane.counts.get(JobState::Queued) > 0
+                && lane.groups.is_empty()
+                && unserved_kinds.last() != Some(kind)
+                && (lane.floor == 0 || !self.sessions.any_names(lane))
+            {
                 unserved_kinds.push(kind.clone());
             }
             let ages = lane.firsts().map(|key| self.queued_age(now, key));
@@ -264,7 +268,7 @@ impl Core {
     /// A job that waits in this queue, if one does.
     pub(super) fn first_waiting(&self, queue: &str) -> Result<Option<JobKey>> {
         let queue = self.lanes.queues.get(queue).ok_or_else(|| queue_not_found(queue))?;
-        let mut lanes: Vec<LaneKey> = queue.lanes.values().copied().collect();
+        let mut lanes: Vec<LaneKey> = queue.all().map(|(_, lane)| lane).collect();
         lanes.sort_unstable();
         let first = |lane: LaneKey| {
             let lane = &self.lanes[lane];

@@ -54,13 +54,17 @@ pub(crate) struct Peer {
     pub(crate) sdk: String,
     /// Where it connected from.
     pub(crate) address: String,
+    /// Largest assignment it reads, in bytes as an element of a message.
+    pub(crate) assignment_bytes_max: usize,
     /// Most bytes of several assignments in one answer to it.
     pub(crate) response_bytes_max: usize,
 }
 
 impl Default for Peer {
+    /// One that reads whatever it is sent.
     fn default() -> Self {
-        Self { sdk: String::new(), address: String::new(), response_bytes_max: usize::MAX }
+        let (assignment_bytes_max, response_bytes_max) = (usize::MAX, usize::MAX);
+        Self { sdk: String::new(), address: String::new(), assignment_bytes_max, response_bytes_max }
     }
 }
 
@@ -102,21 +106,29 @@ impl Session {
     }
 }
 
-/// The kinds and queues a session serves.
+/// The kinds and queues a session serves, and how large an assignment may be.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Served {
     pub(super) kinds: BTreeSet<Arc<str>>,
     pub(super) queues: Option<BTreeSet<Arc<str>>>,
+    pub(super) assignment_bytes_max: usize,
 }
 
 impl Served {
-    pub(super) fn of(spec: &SessionSpec) -> Self {
+    pub(super) fn of(spec: &SessionSpec, peer: &Peer) -> Self {
         let kinds = spec.kinds.iter().map(|kind| kind.as_str().into()).collect();
         let names = |queues: &Vec<QueueName>| queues.iter().map(|queue| queue.as_str().into()).collect();
-        Self { kinds, queues: spec.queues.as_ref().map(names) }
+        let queues = spec.queues.as_ref().map(names);
+        Self { kinds, queues, assignment_bytes_max: peer.assignment_bytes_max }
     }
 
+    /// Whether it may take jobs of the lane: all of them are larger than the lane's floor.
     fn serves(&self, lane: &Lane) -> bool {
+        self.assignment_bytes_max > lane.floor && self.names(lane)
+    }
+
+    /// Whether it serves the lane's kind and queue.
+    fn names(&self, lane: &Lane) -> bool {
         self.kinds.contains(&lane.kind)
             && self.queues.as_ref().is_none_or(|queues| queues.contains(&lane.queue))
     }
@@ -137,6 +149,16 @@ impl Group {
     pub(super) fn has_free_slot(&self) -> bool {
         !self.free.is_empty()
     }
+
+    /// Largest assignment its sessions read, in bytes.
+    pub(super) fn assignment_bytes_max(&self) -> usize {
+        self.served.assignment_bytes_max
+    }
+
+    /// Whether there are assignments that its sessions do not read.
+    fn is_limited(&self) -> bool {
+        self.served.assignment_bytes_max < usize::MAX
+    }
 }
 
 #[derive(Default)]
@@ -148,6 +170,8 @@ pub(super) struct Sessions {
     /// When sessions are looked at again.
     pub(super) timers: BTreeSet<(Duration, SessionKey)>,
     next: u64,
+    /// Groups with a bound of their assignments' bytes.
+    limited_groups: u32,
     /// Counts slots taken, to take turns between groups.
     turns: u64,
 }
@@ -196,12 +220,13 @@ impl Sessions {
         if let Link::Stream(instance) = link {
             self.by_instance.insert(instance, key);
         }
+        let served = Served::of(spec, &peer);
         let bytes_left = (link == Link::Unary).then_some(peer.response_bytes_max);
         let session = Session {
             name: spec.name.as_str().into(),
             link,
             peer,
-            served: Served::of(spec),
+            served,
             group: None,
             slots: spec.slots,
             bytes_left,
@@ -258,6 +283,7 @@ impl Sessions {
         }
         let group = self.groups.remove(&group_key)?;
         self.by_served.remove(&group.served);
+        self.limited_groups -= u32::from(group.is_limited());
         Some(group_key)
     }
 
@@ -267,6 +293,16 @@ impl Sessions {
         let mut keys: Vec<_> = serving.map(|(key, _)| *key).collect();
         keys.sort_unstable();
         keys
+    }
+
+    /// Whether any session may be given jobs of the lane's kind and queue, however small.
+    pub(super) fn any_names(&self, lane: &Lane) -> bool {
+        self.groups.values().any(|group| group.served.names(lane))
+    }
+
+    /// Whether the size of an assignment matters to any session.
+    pub(super) fn is_any_limited(&self) -> bool {
+        self.limited_groups > 0
     }
 
     pub(super) fn serves(&self, group: GroupKey, lane: &Lane) -> bool {
@@ -332,11 +368,13 @@ impl Sessions {
         }
     }
 
-    /// Of these groups, the one to be given the next job: it has a free slot and was given one longest ago.
-    pub(super) fn next_in_turn(&self, groups: &[GroupKey]) -> Option<GroupKey> {
+    /// Of these groups, the one to be given the next job, whose assignment takes so many bytes: it reads that, has a free
+    /// slot and was given one longest ago.
+    pub(super) fn next_in_turn(&self, groups: &[GroupKey], bytes: usize) -> Option<GroupKey> {
         let free = groups.iter().filter_map(|key| {
             let group = self.group(*key);
-            group.has_free_slot().then_some((group.given, *key))
+            let can_take = group.has_free_slot() && bytes <= group.assignment_bytes_max();
+            can_take.then_some((group.given, *key))
         });
         free.min().map(|(_, key)| key)
     }
@@ -366,6 +404,7 @@ impl Sessions {
             ready: BTreeSet::new(),
             given: 0,
         };
+        self.limited_groups += u32::from(group.is_limited());
         self.groups.insert(key, group);
         self.by_served.insert(served, key);
         key

@@ -206,7 +206,7 @@ impl Core {
         };
         let id = self.table[key].id;
         if state == JobState::Queued {
-            self.table[key].first_wait = self.wait_reason_of(lane);
+            self.table[key].first_wait = self.wait_reason_of(key);
         }
         if let Some(job) = recorded {
             effects.record(|| Record::Accepted(Accepted::of(&self.table[key], job)));

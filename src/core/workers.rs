@@ -74,7 +74,7 @@ impl Core {
         let mut reports_taken = 0;
         if let Some(open) = self.sessions.get_mut(session) {
             open.name = hello.spec.name.as_str().into();
-            open.served = Served::of(&hello.spec);
+            open.served = Served::of(&hello.spec, &hello.peer);
             open.slots = hello.spec.slots;
             open.peer = hello.peer.clone();
             open.connected = true;

@@ -1,6 +1,6 @@
 //! A worker's side of its session: orders come out of a bounded channel, reports and ends go in.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -227,6 +227,16 @@ impl Outbox {
             return Poll::Pending;
         }
         Poll::Ready(())
+    }
+
+    /// The leases of attempts that were not taken to be sent.
+    pub(super) fn unsent(&self) -> HashSet<LeaseId> {
+        let state = self.state.lock();
+        let lease = |order: &Order| match order {
+            Order::Run(assignment) => Some(assignment.lease),
+            Order::Stop(..) => None,
+        };
+        state.orders.iter().filter_map(lease).collect()
     }
 
     pub(super) fn take(&self) -> Orders {

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::delivery::State;
 use super::session::{Cut, Orders, Outbox};
 use super::{Engine, LOCK_BUDGET, Order};
+use crate::clock::Now;
 use crate::core::{
-    Assignment, AttemptEnd, Hello, LeaseId, Peer, Report, SessionKey, SessionSpec, Stop, Welcome,
+    Assignment, AttemptEnd, Effects, Hello, LeaseId, Peer, Report, SessionKey, SessionSpec, Stop, Welcome,
 };
 use crate::error::Result;
 use crate::job::WorkerView;
@@ -61,6 +63,13 @@ impl WorkerSession {
         let outbox = Outbox::remote();
         let mut replaced = Vec::new();
         let welcome = engine.change(|state, now, effects| {
+            if let Some(session) = state.core.session_of_instance(hello.instance)
+                && let Some(before) = state.outboxes.get(&session)
+            {
+                let mut spared = before.unsent();
+                spared.extend(&hello.held);
+                state.core.stream_broke(now, session, |lease| spared.contains(&lease), effects);
+            }
             let welcome = state.core.connect(now, hello, effects)?;
             if let Some(before) = state.outboxes.insert(welcome.session, outbox.clone()) {
                 before.tell(&mut replaced, |orders| orders.cut = Some(Cut::Replaced));
@@ -135,9 +144,25 @@ impl WorkerSession {
     pub(crate) fn leave(self) {
         self.engine.command(|state, now, effects| {
             if state.is_outbox(self.key, &self.outbox) {
+                self.suspect(state, now, effects);
                 state.core.leave(now, self.key, effects);
             }
         });
+    }
+
+    /// The stream broke, and not because the server ended it.
+    pub(crate) fn broke(self) {
+        self.engine.command(|state, now, effects| {
+            if state.is_outbox(self.key, &self.outbox) {
+                self.suspect(state, now, effects);
+            }
+        });
+    }
+
+    /// What the worker was sent and has not accepted may be why its stream ended.
+    fn suspect(&self, state: &mut State, now: Now, effects: &mut Effects) {
+        let unsent = self.outbox.unsent();
+        state.core.stream_broke(now, self.key, |lease| unsent.contains(&lease), effects);
     }
 }
 

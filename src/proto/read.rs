@@ -90,6 +90,7 @@ pub(crate) fn wait_reason(wire: v1::WaitReason) -> Option<WaitReason> {
         v1::WaitReason::WorkersBusy => Some(WaitReason::WorkersBusy),
         v1::WaitReason::Draining => Some(WaitReason::Draining),
         v1::WaitReason::Starting => Some(WaitReason::Starting),
+        v1::WaitReason::WorkerLimit => Some(WaitReason::WorkerLimit),
     }
 }
 

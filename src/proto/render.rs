@@ -57,6 +57,7 @@ pub(crate) fn wait_reason(reason: Option<WaitReason>) -> v1::WaitReason {
         Some(WaitReason::WorkersBusy) => v1::WaitReason::WorkersBusy,
         Some(WaitReason::Draining) => v1::WaitReason::Draining,
         Some(WaitReason::Starting) => v1::WaitReason::Starting,
+        Some(WaitReason::WorkerLimit) => v1::WaitReason::WorkerLimit,
     }
 }
 

@@ -24,8 +24,8 @@ use crate::proto::{parse, render, v1};
 
 /// Messages of the worker that are read before something is sent.
 const FRAMES_MAX: usize = 64;
-/// Bytes after which a message takes nothing more, so that one worker's backlog does not become one large buffer. A
-/// welcome, or an element that is larger, goes alone.
+/// Bytes after which a message takes nothing more, so that one worker's backlog does not become one large buffer; less if
+/// the worker reads less. A welcome, or an element that is larger, goes alone.
 const MESSAGE_BYTES: usize = 1 << 20;
 /// What an acknowledgement takes beside its refusals, in bytes, at most.
 const ACK_BYTES_MAX: usize = 16;
@@ -37,6 +37,8 @@ pub(crate) struct WorkStream {
     /// Gone once the worker closed its side.
     session: Option<WorkerSession>,
     welcome: Option<v1::Welcome>,
+    /// Bytes after which a message takes nothing more.
+    message_bytes: usize,
     /// The newest report that was read.
     reports_read: u64,
     /// The newest report that was acknowledged.
@@ -56,6 +58,7 @@ impl WorkStream {
         requests: Streaming<v1::WorkRequest>,
         session: WorkerSession,
         welcome: &Welcome,
+        response_bytes_max: usize,
         closing: Option<CancellationToken>,
     ) -> Self {
         let ping = Box::pin(sleep(api.engine.options().core.ping_interval));
@@ -63,6 +66,7 @@ impl WorkStream {
             requests,
             session: Some(session),
             welcome: Some(api.welcome(welcome)),
+            message_bytes: MESSAGE_BYTES.min(response_bytes_max),
             reports_read: welcome.reports_taken,
             reports_acked: welcome.reports_taken,
             refusals: VecDeque::new(),
@@ -101,7 +105,11 @@ impl WorkStream {
                     self.refusals = session.apply(frame).into();
                 }
                 Err(status) => {
-                    self.session = None;
+                    let session = self.session.take();
+                    // A refusal of what the worker sent has a reason; the end of its connection has none.
+                    if let Some(session) = session.filter(|_| status.details().is_empty()) {
+                        session.broke();
+                    }
                     self.failed = Some(status);
                 }
             }
@@ -118,7 +126,7 @@ impl WorkStream {
         while let Some(refusal) = self.refusals.front() {
             let wire = self.api.refusal(refusal);
             let with_refusal = bytes + element_bytes(&wire);
-            if bytes > 0 && with_refusal > MESSAGE_BYTES {
+            if bytes > 0 && with_refusal > self.message_bytes {
                 break;
             }
             bytes = with_refusal;
@@ -134,7 +142,7 @@ impl WorkStream {
     /// Adds what the worker is told to do, as much as fits beside this many bytes.
     fn tell(&mut self, context: &Context<'_>, bytes: usize, answer: &mut v1::WorkResponse) {
         // What does not fit is looked at when this message was taken.
-        let Some(bytes_left) = MESSAGE_BYTES.checked_sub(bytes).filter(|left| *left > 0) else { return };
+        let Some(bytes_left) = self.message_bytes.checked_sub(bytes).filter(|left| *left > 0) else { return };
         let Some(session) = &self.session else { return };
         // Beside anything else no order may be larger than what is left.
         let Poll::Ready(Orders { orders, drain, cut, .. }) =
@@ -169,6 +177,15 @@ impl WorkStream {
 
     fn is_closing(&mut self, context: &mut Context<'_>) -> bool {
         self.closing.as_mut().is_some_and(|closing| closing.as_mut().poll(context).is_ready())
+    }
+}
+
+impl Drop for WorkStream {
+    /// Nobody reads the answers any more.
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.broke();
+        }
     }
 }
 

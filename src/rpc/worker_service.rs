@@ -8,18 +8,14 @@ use tonic::{Request, Response, Status, Streaming};
 use super::malformed::named;
 use super::work_stream::WorkStream;
 use super::{Api, ConnectionInfo, answer_by};
-use crate::core::Peer;
 use crate::engine::{LeaseCall, WorkerSession};
 use crate::error::Error;
 use crate::proto::status::to_rpc_status;
 use crate::proto::v1::worker_service_server::WorkerService;
-use crate::proto::{RESPONSE_BYTES_MAX, parse, render, v1};
+use crate::proto::{parse, render, v1};
 
 /// How long a stream may take to introduce its worker.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Most bytes of the assignments of one LeaseResponse, which also tells how long a lease lasts.
-const LEASED_BYTES_MAX: usize = RESPONSE_BYTES_MAX - 64;
 
 #[tonic::async_trait]
 impl WorkerService for Api {
@@ -42,13 +38,14 @@ impl WorkerService for Api {
         let hello = parse::hello(hello, address(connection.as_ref())).map_err(self.status())?;
         let (session, welcome) = WorkerSession::connect(&self.engine, &hello).map_err(self.status())?;
         let closing = connection.map(|connection| connection.closing);
-        Ok(Response::new(WorkStream::new(self.clone(), requests, session, &welcome, closing)))
+        let bytes_max = hello.peer.response_bytes_max;
+        Ok(Response::new(WorkStream::new(self.clone(), requests, session, &welcome, bytes_max, closing)))
     }
 
     async fn lease(&self, request: Request<v1::LeaseRequest>) -> Result<Response<v1::LeaseResponse>, Status> {
         let address = address(request.extensions().get());
-        let parse::Lease { spec, wait } = parse::lease(request.get_ref()).map_err(self.status())?;
-        let peer = Peer { address, response_bytes_max: LEASED_BYTES_MAX, ..Peer::default() };
+        let parse::Lease { spec, peer, wait } =
+            parse::lease(request.get_ref(), address).map_err(self.status())?;
         let call = LeaseCall::open(&self.engine, &spec, peer).map_err(self.status())?;
         let until = answer_by(wait, request.extensions().get());
         // Whatever came by then is taken; nothing is an answer too.

@@ -45,7 +45,8 @@ const CLOSE_TIME_MAX: Duration = Duration::from_millis(500);
 pub struct RemoteOptions {
     /// Longest pause before it tries to connect again. Default 5 s.
     pub reconnect_pause_max: Duration,
-    /// Largest message it reads, in bytes. Default 16 MiB: several times what a server sends by default.
+    /// Largest message it reads, in bytes. Default 16 MiB: several times what a server sends by default. At least 64 KiB.
+    /// The server is told, and gives jobs whose assignments are larger to other workers.
     pub message_bytes_max: usize,
 }
 
@@ -94,6 +95,7 @@ impl Worker {
                 kinds: part.kinds.iter().map(|kind| kind.as_str().to_owned()).collect(),
                 queues: queues.clone(),
                 sdk: SDK.to_owned(),
+                message_bytes_max: Some(u32::try_from(options.message_bytes_max).unwrap_or(u32::MAX)),
                 ..v1::Hello::default()
             };
             let remote = Remote::new(&running, index, part, hello, channel.clone(), options.clone());

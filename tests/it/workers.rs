@@ -1,5 +1,6 @@
 //! Workers elsewhere, spoken by hand: what the server does with every message of the protocol.
 
+mod limits;
 mod lost;
 mod stream;
 mod unary;

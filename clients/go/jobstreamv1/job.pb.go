@@ -112,6 +112,9 @@ const (
 	WaitReason_WAIT_REASON_DRAINING WaitReason = 6
 	// A worker was given the job and has not said yet that it begins to run it.
 	WaitReason_WAIT_REASON_STARTING WaitReason = 7
+	// Its assignment is larger than every worker that serves this kind reads. Raise the receive limit of such a worker, which
+	// tells it as message_bytes_max in its Hello or LeaseRequest, or cancel the job and submit it with a smaller payload.
+	WaitReason_WAIT_REASON_WORKER_LIMIT WaitReason = 8
 )
 
 // Enum value maps for WaitReason.
@@ -125,6 +128,7 @@ var (
 		5: "WAIT_REASON_WORKERS_BUSY",
 		6: "WAIT_REASON_DRAINING",
 		7: "WAIT_REASON_STARTING",
+		8: "WAIT_REASON_WORKER_LIMIT",
 	}
 	WaitReason_value = map[string]int32{
 		"WAIT_REASON_UNSPECIFIED":  0,
@@ -135,6 +139,7 @@ var (
 		"WAIT_REASON_WORKERS_BUSY": 5,
 		"WAIT_REASON_DRAINING":     6,
 		"WAIT_REASON_STARTING":     7,
+		"WAIT_REASON_WORKER_LIMIT": 8,
 	}
 )
 
@@ -1736,7 +1741,7 @@ const file_jobstream_v1_job_proto_rawDesc = "" +
 	"\x11JOB_STATE_RUNNING\x10\x03\x12\x17\n" +
 	"\x13JOB_STATE_SUCCEEDED\x10\x04\x12\x14\n" +
 	"\x10JOB_STATE_FAILED\x10\x05\x12\x17\n" +
-	"\x13JOB_STATE_CANCELLED\x10\x06*\xe7\x01\n" +
+	"\x13JOB_STATE_CANCELLED\x10\x06*\x85\x02\n" +
 	"\n" +
 	"WaitReason\x12\x1b\n" +
 	"\x17WAIT_REASON_UNSPECIFIED\x10\x00\x12\x17\n" +
@@ -1746,7 +1751,8 @@ const file_jobstream_v1_job_proto_rawDesc = "" +
 	"\x15WAIT_REASON_NO_WORKER\x10\x04\x12\x1c\n" +
 	"\x18WAIT_REASON_WORKERS_BUSY\x10\x05\x12\x18\n" +
 	"\x14WAIT_REASON_DRAINING\x10\x06\x12\x18\n" +
-	"\x14WAIT_REASON_STARTING\x10\a*\xec\x02\n" +
+	"\x14WAIT_REASON_STARTING\x10\a\x12\x1c\n" +
+	"\x18WAIT_REASON_WORKER_LIMIT\x10\b*\xec\x02\n" +
 	"\rFailureReason\x12\x1e\n" +
 	"\x1aFAILURE_REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16FAILURE_REASON_HANDLER\x10\x01\x12\x18\n" +

@@ -126,9 +126,13 @@ type Hello struct {
 	// After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet.
 	HeldLeaseIds []string `protobuf:"bytes,7,rep,name=held_lease_ids,json=heldLeaseIds,proto3" json:"held_lease_ids,omitempty"`
 	// Library and version the worker is built with, such as "rust/0.1.0". Default empty; at most 128 bytes.
-	Sdk           string `protobuf:"bytes,8,opt,name=sdk,proto3" json:"sdk,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Sdk string `protobuf:"bytes,8,opt,name=sdk,proto3" json:"sdk,omitempty"`
+	// Largest message the worker reads, in bytes: a job whose assignment is larger is not offered to it and waits for
+	// another worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below
+	// that.
+	MessageBytesMax *uint32 `protobuf:"varint,9,opt,name=message_bytes_max,json=messageBytesMax,proto3,oneof" json:"message_bytes_max,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Hello) Reset() {
@@ -215,6 +219,13 @@ func (x *Hello) GetSdk() string {
 		return x.Sdk
 	}
 	return ""
+}
+
+func (x *Hello) GetMessageBytesMax() uint32 {
+	if x != nil && x.MessageBytesMax != nil {
+		return *x.MessageBytesMax
+	}
+	return 0
 }
 
 // WorkerHeartbeat says that the worker is alive and what it runs.
@@ -1287,9 +1298,12 @@ type LeaseRequest struct {
 	// 64 KiB; a single larger job comes alone.
 	MaxJobs uint32 `protobuf:"varint,4,opt,name=max_jobs,json=maxJobs,proto3" json:"max_jobs,omitempty"`
 	// How long to wait for the first job. Default 0: answers at once; at most 60 s, and less than the call's deadline.
-	Wait          *durationpb.Duration `protobuf:"bytes,5,opt,name=wait,proto3" json:"wait,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Wait *durationpb.Duration `protobuf:"bytes,5,opt,name=wait,proto3" json:"wait,omitempty"`
+	// Largest answer the worker reads, in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
+	// the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
+	MessageBytesMax *uint32 `protobuf:"varint,7,opt,name=message_bytes_max,json=messageBytesMax,proto3,oneof" json:"message_bytes_max,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *LeaseRequest) Reset() {
@@ -1355,6 +1369,13 @@ func (x *LeaseRequest) GetWait() *durationpb.Duration {
 		return x.Wait
 	}
 	return nil
+}
+
+func (x *LeaseRequest) GetMessageBytesMax() uint32 {
+	if x != nil && x.MessageBytesMax != nil {
+		return *x.MessageBytesMax
+	}
+	return 0
 }
 
 // LeaseResponse holds jobs to run.
@@ -1533,7 +1554,7 @@ const file_jobstream_v1_worker_service_proto_rawDesc = "" +
 	"\theartbeat\x18\x03 \x01(\v2\x1d.jobstream.v1.WorkerHeartbeatR\theartbeat\x12,\n" +
 	"\x12accepted_lease_ids\x18\x04 \x03(\tR\x10acceptedLeaseIds\x125\n" +
 	"\areports\x18\x05 \x03(\v2\x1b.jobstream.v1.AttemptReportR\areportsB\b\n" +
-	"\x06_slots\"\xe3\x01\n" +
+	"\x06_slots\"\xaa\x02\n" +
 	"\x05Hello\x12)\n" +
 	"\x10protocol_version\x18\x01 \x01(\rR\x0fprotocolVersion\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1f\n" +
@@ -1543,7 +1564,9 @@ const file_jobstream_v1_worker_service_proto_rawDesc = "" +
 	"\x06queues\x18\x05 \x03(\tR\x06queues\x12\x14\n" +
 	"\x05slots\x18\x06 \x01(\rR\x05slots\x12$\n" +
 	"\x0eheld_lease_ids\x18\a \x03(\tR\fheldLeaseIds\x12\x10\n" +
-	"\x03sdk\x18\b \x01(\tR\x03sdk\".\n" +
+	"\x03sdk\x18\b \x01(\tR\x03sdk\x12/\n" +
+	"\x11message_bytes_max\x18\t \x01(\rH\x00R\x0fmessageBytesMax\x88\x01\x01B\x14\n" +
+	"\x12_message_bytes_max\".\n" +
 	"\x0fWorkerHeartbeat\x12\x1b\n" +
 	"\tlease_ids\x18\x01 \x03(\tR\bleaseIds\"\xca\x03\n" +
 	"\rAttemptReport\x12\x19\n" +
@@ -1619,13 +1642,15 @@ const file_jobstream_v1_worker_service_proto_rawDesc = "" +
 	"\x04Ping\"h\n" +
 	"\x05Drain\x126\n" +
 	"\ttime_left\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\btimeLeft\x12'\n" +
-	"\x0fserver_shutdown\x18\x02 \x01(\bR\x0eserverShutdown\"\x9a\x01\n" +
+	"\x0fserver_shutdown\x18\x02 \x01(\bR\x0eserverShutdown\"\xe1\x01\n" +
 	"\fLeaseRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05kinds\x18\x02 \x03(\tR\x05kinds\x12\x16\n" +
 	"\x06queues\x18\x03 \x03(\tR\x06queues\x12\x19\n" +
 	"\bmax_jobs\x18\x04 \x01(\rR\amaxJobs\x12-\n" +
-	"\x04wait\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04wait\"|\n" +
+	"\x04wait\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04wait\x12/\n" +
+	"\x11message_bytes_max\x18\a \x01(\rH\x00R\x0fmessageBytesMax\x88\x01\x01B\x14\n" +
+	"\x12_message_bytes_max\"|\n" +
 	"\rLeaseResponse\x12:\n" +
 	"\vassignments\x18\x01 \x03(\v2\x18.jobstream.v1.AssignmentR\vassignments\x12/\n" +
 	"\x05lease\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05lease\"c\n" +
@@ -1745,6 +1770,7 @@ func file_jobstream_v1_worker_service_proto_init() {
 	file_jobstream_v1_job_proto_init()
 	file_jobstream_v1_payload_proto_init()
 	file_jobstream_v1_worker_service_proto_msgTypes[0].OneofWrappers = []any{}
+	file_jobstream_v1_worker_service_proto_msgTypes[1].OneofWrappers = []any{}
 	file_jobstream_v1_worker_service_proto_msgTypes[3].OneofWrappers = []any{
 		(*AttemptReport_Progress)(nil),
 		(*AttemptReport_Output)(nil),
@@ -1754,6 +1780,7 @@ func file_jobstream_v1_worker_service_proto_init() {
 		(*AttemptReport_Release)(nil),
 		(*AttemptReport_Stopped)(nil),
 	}
+	file_jobstream_v1_worker_service_proto_msgTypes[16].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

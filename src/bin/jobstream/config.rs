@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use file::load;
 pub(crate) use flags::ServerArgs;
-pub(crate) use values::exec;
+pub(crate) use values::{bytes, exec};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;

@@ -68,6 +68,9 @@ pub(crate) struct Worker {
     #[arg(long, value_name = "SPAN", value_parser = units::duration, default_value = "30s")]
     #[arg(env = "JOBSTREAM_DRAIN_TIMEOUT", hide_env_values = true)]
     drain_timeout: Duration,
+    /// Largest message to read; larger jobs wait for another worker
+    #[arg(long, value_name = "BYTES", value_parser = config::bytes, default_value = "16MiB")]
+    message_bytes_max: u64,
     /// Server, host:port [env: JOBSTREAM_ADDRESS]
     /// [default: http://127.0.0.1:7070]
     #[arg(long, value_name = "ADDRESS")]
@@ -119,8 +122,10 @@ impl Worker {
             kinds.push((kind.clone(), handler.slots));
             worker = worker.command(kind, handler);
         }
+        let message_bytes_max = usize::try_from(self.message_bytes_max).unwrap_or(usize::MAX);
+        let options = RemoteOptions { message_bytes_max, ..RemoteOptions::default() };
         let running = worker
-            .connect(connect::lazy(address)?, RemoteOptions::default())
+            .connect(connect::lazy(address)?, options)
             .map_err(|error| Error::usage(error.to_string()))?;
         let terms = Terms { name, address: address.bare(), kinds, queues: self.queues };
         output.notice(&terms.begins(address));

@@ -55,7 +55,11 @@ fn check_lanes(core: &Core, entries: &[&Entry]) {
     for (lane, counts) in counts {
         assert_eq!(core.lanes[lane].counts, counts);
         let (queue, kind) = (&core.lanes[lane].queue, &core.lanes[lane].kind);
-        assert_eq!(core.lanes.queues[queue].lanes[kind], lane);
+        let of_queue = &core.lanes.queues[queue];
+        match core.lanes[lane].floor {
+            0 => assert_eq!(of_queue.lanes[kind], lane),
+            floor => assert_eq!(of_queue.oversize[&(kind.clone(), floor)], lane),
+        }
         let ready = &core.lanes[lane].ready;
         assert!(ready.is_sorted_by(|(larger, _), (smaller, _)| larger > smaller));
         let waiting: usize = ready.iter().map(|(_, list)| list.keys(&core.table).len()).sum();
@@ -63,7 +67,7 @@ fn check_lanes(core: &Core, entries: &[&Entry]) {
         assert_eq!(waiting + offered, counts.get(JobState::Queued) as usize);
     }
     for queue in core.lanes.queues.values() {
-        assert!(queue.paused || !queue.lanes.is_empty(), "an idle queue is gone");
+        assert!(queue.paused || queue.all().next().is_some(), "an idle queue is gone");
     }
 }
 

@@ -12,8 +12,8 @@ use crate::engine::{Attempted, Frame, News};
 use crate::error::{Error, Result};
 use crate::job::{Failure, FailureReason, Kind, Output, QueueName, quoted};
 use crate::proto::read::event;
-use crate::proto::v1;
 use crate::proto::v1::attempt_report::News as Wire;
+use crate::proto::{RESPONSE_BYTES_MAX, v1};
 
 /// Version of the worker protocol.
 pub(crate) const PROTOCOL_VERSION: u32 = 1;
@@ -26,12 +26,19 @@ pub(crate) const UNARY_MAX: u32 = 1_000;
 /// What a drained worker's attempts may take, unless the caller says otherwise.
 const DRAIN_DEFAULT: Duration = Duration::from_secs(30);
 const SDK_BYTES_MAX: usize = 128;
+/// Largest message of a worker that does not tell, in bytes: what gRPC libraries read by default.
+const READS_DEFAULT: usize = 4 << 20;
+/// Least that a worker may read, in bytes: several times the largest message without a payload.
+const READS_MIN: usize = 64 << 10;
+/// Bytes of a message that are left for what comes beside assignments: a ping, a drain, how long leases last.
+const AROUND_BYTES: usize = 64;
 const WORKERS_PAGE_SIZE: u32 = 100;
 
 /// A parsed LeaseRequest.
 #[derive(Debug)]
 pub(crate) struct Lease {
     pub(crate) spec: SessionSpec,
+    pub(crate) peer: Peer,
     pub(crate) wait: Duration,
 }
 
@@ -57,14 +64,11 @@ pub(crate) fn hello(wire: v1::Hello, address: String) -> Result<Hello> {
     let served = Names { path: "hello.", name: &wire.name, kinds: &wire.kinds, queues: &wire.queues };
     let spec = spec(&served, &mut found);
     let slots = found.check("hello.slots", slots(wire.slots));
+    let peer = peer(wire.message_bytes_max, address);
+    let peer = found.check("hello.message_bytes_max", peer);
     found.finish(|| {
         let spec = SessionSpec { slots: slots?, ..spec? };
-        Some(Hello {
-            instance: instance?,
-            spec,
-            peer: Peer { sdk: wire.sdk, address, ..Peer::default() },
-            held: held?,
-        })
+        Some(Hello { instance: instance?, spec, peer: Peer { sdk: wire.sdk, ..peer? }, held: held? })
     })
 }
 
@@ -104,7 +108,7 @@ pub(crate) fn frame(wire: v1::WorkRequest, limits: &ParseLimits) -> Result<Frame
 /// # Errors
 ///
 /// `InvalidField` with every field that breaks a rule.
-pub(crate) fn lease(wire: &v1::LeaseRequest) -> Result<Lease> {
+pub(crate) fn lease(wire: &v1::LeaseRequest, address: String) -> Result<Lease> {
     let mut found = Violations::default();
     let served = Names { path: "", name: &wire.name, kinds: &wire.kinds, queues: &wire.queues };
     let spec = spec(&served, &mut found);
@@ -112,9 +116,10 @@ pub(crate) fn lease(wire: &v1::LeaseRequest) -> Result<Lease> {
         found.add("max_jobs", format!("is {}, the limit is {UNARY_MAX}", wire.max_jobs));
     }
     let wait = found.check("wait", time::optional(wire.wait, &WAIT));
+    let peer = found.check("message_bytes_max", peer(wire.message_bytes_max, address));
     found.finish(|| {
         let spec = SessionSpec { slots: wire.max_jobs.max(1), ..spec? };
-        Some(Lease { spec, wait: wait?.unwrap_or_default().min(RESULT_WAIT_MAX) })
+        Some(Lease { spec, peer: peer?, wait: wait?.unwrap_or_default().min(RESULT_WAIT_MAX) })
     })
 }
 
@@ -199,6 +204,17 @@ fn spec(wire: &Names<'_>, found: &mut Violations) -> Option<SessionSpec> {
     }
     let queues = (!queues.is_empty()).then_some(queues);
     Some(SessionSpec { name: (*name).to_owned(), kinds, queues, slots: 0 })
+}
+
+/// Who reads messages of at most so many bytes.
+fn peer(message_bytes_max: Option<u32>, address: String) -> Result<Peer, String> {
+    let limit = message_bytes_max.map_or(READS_DEFAULT, |limit| limit as usize);
+    if limit < READS_MIN {
+        return Err(format!("is {limit}, less than {READS_MIN}: raise the worker's receive limit to that"));
+    }
+    let assignment_bytes_max = limit - AROUND_BYTES;
+    let response_bytes_max = limit.min(RESPONSE_BYTES_MAX) - AROUND_BYTES;
+    Ok(Peer { address, assignment_bytes_max, response_bytes_max, ..Peer::default() })
 }
 
 fn instance_id(text: &str) -> Result<Uuid, String> {

@@ -61,9 +61,12 @@ impl RawWorker {
 
     pub(crate) async fn try_open(channel: Channel, hello: v1::Hello) -> Result<Self, Status> {
         let (requests, receiver) = mpsc::channel(64);
+        let mut client = WorkerServiceClient::new(channel);
+        if let Some(limit) = hello.message_bytes_max {
+            client = client.max_decoding_message_size(limit as usize);
+        }
         let first = v1::WorkRequest { hello: Some(hello), ..v1::WorkRequest::default() };
         requests.send(first).await.expect("there is room");
-        let mut client = WorkerServiceClient::new(channel);
         let mut answers =
             wait_for("Work begins", client.work(ReceiverStream::new(receiver))).await?.into_inner();
         let answer = wait_for("a welcome", answers.message()).await?.expect("an answer");

@@ -61,7 +61,8 @@ numbered!(
     NoWorker = 4,
     WorkersBusy = 5,
     Draining = 6,
-    Starting = 7
+    Starting = 7,
+    WorkerLimit = 8
 );
 numbered!(
     FailureReason,

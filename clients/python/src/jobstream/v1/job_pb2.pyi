@@ -84,6 +84,10 @@ class _WaitReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enu
     """The server is shutting down and starts no attempts."""
     WAIT_REASON_STARTING: _WaitReason.ValueType  # 7
     """A worker was given the job and has not said yet that it begins to run it."""
+    WAIT_REASON_WORKER_LIMIT: _WaitReason.ValueType  # 8
+    """Its assignment is larger than every worker that serves this kind reads. Raise the receive limit of such a worker, which
+    tells it as message_bytes_max in its Hello or LeaseRequest, or cancel the job and submit it with a smaller payload.
+    """
 
 class WaitReason(_WaitReason, metaclass=_WaitReasonEnumTypeWrapper):
     """WaitReason says why a job is not running."""
@@ -104,6 +108,10 @@ WAIT_REASON_DRAINING: WaitReason.ValueType  # 6
 """The server is shutting down and starts no attempts."""
 WAIT_REASON_STARTING: WaitReason.ValueType  # 7
 """A worker was given the job and has not said yet that it begins to run it."""
+WAIT_REASON_WORKER_LIMIT: WaitReason.ValueType  # 8
+"""Its assignment is larger than every worker that serves this kind reads. Raise the receive limit of such a worker, which
+tells it as message_bytes_max in its Hello or LeaseRequest, or cancel the job and submit it with a smaller payload.
+"""
 Global___WaitReason: typing_extensions.TypeAlias = WaitReason
 
 class _FailureReason:

@@ -84,6 +84,7 @@ class Hello(google.protobuf.message.Message):
     SLOTS_FIELD_NUMBER: builtins.int
     HELD_LEASE_IDS_FIELD_NUMBER: builtins.int
     SDK_FIELD_NUMBER: builtins.int
+    MESSAGE_BYTES_MAX_FIELD_NUMBER: builtins.int
     protocol_version: builtins.int
     """Version of this protocol. Required; this server speaks 1."""
     name: builtins.str
@@ -96,6 +97,11 @@ class Hello(google.protobuf.message.Message):
     """How many attempts the worker runs at a time, those it holds already included. At most 100,000."""
     sdk: builtins.str
     """Library and version the worker is built with, such as "rust/0.1.0". Default empty; at most 128 bytes."""
+    message_bytes_max: builtins.int
+    """Largest message the worker reads, in bytes: a job whose assignment is larger is not offered to it and waits for
+    another worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below
+    that.
+    """
     @property
     def kinds(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Kinds the worker runs. Required; at most 1,000."""
@@ -119,8 +125,11 @@ class Hello(google.protobuf.message.Message):
         slots: builtins.int = ...,
         held_lease_ids: collections.abc.Iterable[builtins.str] | None = ...,
         sdk: builtins.str = ...,
+        message_bytes_max: builtins.int | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["held_lease_ids", b"held_lease_ids", "instance_id", b"instance_id", "kinds", b"kinds", "name", b"name", "protocol_version", b"protocol_version", "queues", b"queues", "sdk", b"sdk", "slots", b"slots"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_message_bytes_max", b"_message_bytes_max", "message_bytes_max", b"message_bytes_max"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_message_bytes_max", b"_message_bytes_max", "held_lease_ids", b"held_lease_ids", "instance_id", b"instance_id", "kinds", b"kinds", "message_bytes_max", b"message_bytes_max", "name", b"name", "protocol_version", b"protocol_version", "queues", b"queues", "sdk", b"sdk", "slots", b"slots"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_message_bytes_max", b"_message_bytes_max"]) -> typing.Literal["message_bytes_max"] | None: ...
 
 Global___Hello: typing_extensions.TypeAlias = Hello
 
@@ -651,11 +660,16 @@ class LeaseRequest(google.protobuf.message.Message):
     QUEUES_FIELD_NUMBER: builtins.int
     MAX_JOBS_FIELD_NUMBER: builtins.int
     WAIT_FIELD_NUMBER: builtins.int
+    MESSAGE_BYTES_MAX_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name of the worker, for people. Required; 1 to 128 characters of [A-Za-z0-9._:/-]."""
     max_jobs: builtins.int
     """Most jobs in the answer. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less
     64 KiB; a single larger job comes alone.
+    """
+    message_bytes_max: builtins.int
+    """Largest answer the worker reads, in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
+    the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
     """
     @property
     def kinds(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -677,9 +691,11 @@ class LeaseRequest(google.protobuf.message.Message):
         queues: collections.abc.Iterable[builtins.str] | None = ...,
         max_jobs: builtins.int = ...,
         wait: google.protobuf.duration_pb2.Duration | None = ...,
+        message_bytes_max: builtins.int | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["wait", b"wait"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["kinds", b"kinds", "max_jobs", b"max_jobs", "name", b"name", "queues", b"queues", "wait", b"wait"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_message_bytes_max", b"_message_bytes_max", "message_bytes_max", b"message_bytes_max", "wait", b"wait"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_message_bytes_max", b"_message_bytes_max", "kinds", b"kinds", "max_jobs", b"max_jobs", "message_bytes_max", b"message_bytes_max", "name", b"name", "queues", b"queues", "wait", b"wait"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_message_bytes_max", b"_message_bytes_max"]) -> typing.Literal["message_bytes_max"] | None: ...
 
 Global___LeaseRequest: typing_extensions.TypeAlias = LeaseRequest
 

@@ -56,6 +56,7 @@ private static final long serialVersionUID = 0L;
             io.github.jobstream.v1.Hello.class, io.github.jobstream.v1.Hello.Builder.class);
   }
 
+  private int bitField0_;
   public static final int PROTOCOL_VERSION_FIELD_NUMBER = 1;
   private int protocolVersion_ = 0;
   /**
@@ -388,6 +389,37 @@ private static final long serialVersionUID = 0L;
     }
   }
 
+  public static final int MESSAGE_BYTES_MAX_FIELD_NUMBER = 9;
+  private int messageBytesMax_ = 0;
+  /**
+   * <pre>
+   * Largest message the worker reads, in bytes: a job whose assignment is larger is not offered to it and waits for
+   * another worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below
+   * that.
+   * </pre>
+   *
+   * <code>optional uint32 message_bytes_max = 9;</code>
+   * @return Whether the messageBytesMax field is set.
+   */
+  @java.lang.Override
+  public boolean hasMessageBytesMax() {
+    return ((bitField0_ & 0x00000001) != 0);
+  }
+  /**
+   * <pre>
+   * Largest message the worker reads, in bytes: a job whose assignment is larger is not offered to it and waits for
+   * another worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below
+   * that.
+   * </pre>
+   *
+   * <code>optional uint32 message_bytes_max = 9;</code>
+   * @return The messageBytesMax.
+   */
+  @java.lang.Override
+  public int getMessageBytesMax() {
+    return messageBytesMax_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -425,6 +457,9 @@ private static final long serialVersionUID = 0L;
     }
     if (!com.google.protobuf.GeneratedMessage.isStringEmpty(sdk_)) {
       com.google.protobuf.GeneratedMessage.writeString(output, 8, sdk_);
+    }
+    if (((bitField0_ & 0x00000001) != 0)) {
+      output.writeUInt32(9, messageBytesMax_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -476,6 +511,10 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessage.isStringEmpty(sdk_)) {
       size += com.google.protobuf.GeneratedMessage.computeStringSize(8, sdk_);
     }
+    if (((bitField0_ & 0x00000001) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeUInt32Size(9, messageBytesMax_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -507,6 +546,11 @@ private static final long serialVersionUID = 0L;
         .equals(other.getHeldLeaseIdsList())) return false;
     if (!getSdk()
         .equals(other.getSdk())) return false;
+    if (hasMessageBytesMax() != other.hasMessageBytesMax()) return false;
+    if (hasMessageBytesMax()) {
+      if (getMessageBytesMax()
+          != other.getMessageBytesMax()) return false;
+    }
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -540,6 +584,10 @@ private static final long serialVersionUID = 0L;
     }
     hash = (37 * hash) + SDK_FIELD_NUMBER;
     hash = (53 * hash) + getSdk().hashCode();
+    if (hasMessageBytesMax()) {
+      hash = (37 * hash) + MESSAGE_BYTES_MAX_FIELD_NUMBER;
+      hash = (53 * hash) + getMessageBytesMax();
+    }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -686,6 +734,7 @@ private static final long serialVersionUID = 0L;
       heldLeaseIds_ =
           com.google.protobuf.LazyStringArrayList.emptyList();
       sdk_ = "";
+      messageBytesMax_ = 0;
       return this;
     }
 
@@ -746,6 +795,12 @@ private static final long serialVersionUID = 0L;
       if (((from_bitField0_ & 0x00000080) != 0)) {
         result.sdk_ = sdk_;
       }
+      int to_bitField0_ = 0;
+      if (((from_bitField0_ & 0x00000100) != 0)) {
+        result.messageBytesMax_ = messageBytesMax_;
+        to_bitField0_ |= 0x00000001;
+      }
+      result.bitField0_ |= to_bitField0_;
     }
 
     @java.lang.Override
@@ -810,6 +865,9 @@ private static final long serialVersionUID = 0L;
         sdk_ = other.sdk_;
         bitField0_ |= 0x00000080;
         onChanged();
+      }
+      if (other.hasMessageBytesMax()) {
+        setMessageBytesMax(other.getMessageBytesMax());
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -880,6 +938,11 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000080;
               break;
             } // case 66
+            case 72: {
+              messageBytesMax_ = input.readUInt32();
+              bitField0_ |= 0x00000100;
+              break;
+            } // case 72
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1703,6 +1766,70 @@ private static final long serialVersionUID = 0L;
       checkByteStringIsUtf8(value);
       sdk_ = value;
       bitField0_ |= 0x00000080;
+      onChanged();
+      return this;
+    }
+
+    private int messageBytesMax_ ;
+    /**
+     * <pre>
+     * Largest message the worker reads, in bytes: a job whose assignment is larger is not offered to it and waits for
+     * another worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below
+     * that.
+     * </pre>
+     *
+     * <code>optional uint32 message_bytes_max = 9;</code>
+     * @return Whether the messageBytesMax field is set.
+     */
+    @java.lang.Override
+    public boolean hasMessageBytesMax() {
+      return ((bitField0_ & 0x00000100) != 0);
+    }
+    /**
+     * <pre>
+     * Largest message the worker reads, in bytes: a job whose assignment is larger is not offered to it and waits for
+     * another worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below
+     * that.
+     * </pre>
+     *
+     * <code>optional uint32 message_bytes_max = 9;</code>
+     * @return The messageBytesMax.
+     */
+    @java.lang.Override
+    public int getMessageBytesMax() {
+      return messageBytesMax_;
+    }
+    /**
+     * <pre>
+     * Largest message the worker reads, in bytes: a job whose assignment is larger is not offered to it and waits for
+     * another worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below
+     * that.
+     * </pre>
+     *
+     * <code>optional uint32 message_bytes_max = 9;</code>
+     * @param value The messageBytesMax to set.
+     * @return This builder for chaining.
+     */
+    public Builder setMessageBytesMax(int value) {
+
+      messageBytesMax_ = value;
+      bitField0_ |= 0x00000100;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Largest message the worker reads, in bytes: a job whose assignment is larger is not offered to it and waits for
+     * another worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below
+     * that.
+     * </pre>
+     *
+     * <code>optional uint32 message_bytes_max = 9;</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearMessageBytesMax() {
+      bitField0_ = (bitField0_ & ~0x00000100);
+      messageBytesMax_ = 0;
       onChanged();
       return this;
     }

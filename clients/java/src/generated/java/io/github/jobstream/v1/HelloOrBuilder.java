@@ -214,4 +214,27 @@ public interface HelloOrBuilder extends
    */
   com.google.protobuf.ByteString
       getSdkBytes();
+
+  /**
+   * <pre>
+   * Largest message the worker reads, in bytes: a job whose assignment is larger is not offered to it and waits for
+   * another worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below
+   * that.
+   * </pre>
+   *
+   * <code>optional uint32 message_bytes_max = 9;</code>
+   * @return Whether the messageBytesMax field is set.
+   */
+  boolean hasMessageBytesMax();
+  /**
+   * <pre>
+   * Largest message the worker reads, in bytes: a job whose assignment is larger is not offered to it and waits for
+   * another worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below
+   * that.
+   * </pre>
+   *
+   * <code>optional uint32 message_bytes_max = 9;</code>
+   * @return The messageBytesMax.
+   */
+  int getMessageBytesMax();
 }

@@ -260,6 +260,35 @@ private static final long serialVersionUID = 0L;
     return wait_ == null ? com.google.protobuf.Duration.getDefaultInstance() : wait_;
   }
 
+  public static final int MESSAGE_BYTES_MAX_FIELD_NUMBER = 7;
+  private int messageBytesMax_ = 0;
+  /**
+   * <pre>
+   * Largest answer the worker reads, in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
+   * the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
+   * </pre>
+   *
+   * <code>optional uint32 message_bytes_max = 7;</code>
+   * @return Whether the messageBytesMax field is set.
+   */
+  @java.lang.Override
+  public boolean hasMessageBytesMax() {
+    return ((bitField0_ & 0x00000002) != 0);
+  }
+  /**
+   * <pre>
+   * Largest answer the worker reads, in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
+   * the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
+   * </pre>
+   *
+   * <code>optional uint32 message_bytes_max = 7;</code>
+   * @return The messageBytesMax.
+   */
+  @java.lang.Override
+  public int getMessageBytesMax() {
+    return messageBytesMax_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -288,6 +317,9 @@ private static final long serialVersionUID = 0L;
     }
     if (((bitField0_ & 0x00000001) != 0)) {
       output.writeMessage(5, getWait());
+    }
+    if (((bitField0_ & 0x00000002) != 0)) {
+      output.writeUInt32(7, messageBytesMax_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -325,6 +357,10 @@ private static final long serialVersionUID = 0L;
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(5, getWait());
     }
+    if (((bitField0_ & 0x00000002) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeUInt32Size(7, messageBytesMax_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -353,6 +389,11 @@ private static final long serialVersionUID = 0L;
       if (!getWait()
           .equals(other.getWait())) return false;
     }
+    if (hasMessageBytesMax() != other.hasMessageBytesMax()) return false;
+    if (hasMessageBytesMax()) {
+      if (getMessageBytesMax()
+          != other.getMessageBytesMax()) return false;
+    }
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -379,6 +420,10 @@ private static final long serialVersionUID = 0L;
     if (hasWait()) {
       hash = (37 * hash) + WAIT_FIELD_NUMBER;
       hash = (53 * hash) + getWait().hashCode();
+    }
+    if (hasMessageBytesMax()) {
+      hash = (37 * hash) + MESSAGE_BYTES_MAX_FIELD_NUMBER;
+      hash = (53 * hash) + getMessageBytesMax();
     }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
@@ -532,6 +577,7 @@ private static final long serialVersionUID = 0L;
         waitBuilder_.dispose();
         waitBuilder_ = null;
       }
+      messageBytesMax_ = 0;
       return this;
     }
 
@@ -586,6 +632,10 @@ private static final long serialVersionUID = 0L;
             : waitBuilder_.build();
         to_bitField0_ |= 0x00000001;
       }
+      if (((from_bitField0_ & 0x00000020) != 0)) {
+        result.messageBytesMax_ = messageBytesMax_;
+        to_bitField0_ |= 0x00000002;
+      }
       result.bitField0_ |= to_bitField0_;
     }
 
@@ -631,6 +681,9 @@ private static final long serialVersionUID = 0L;
       }
       if (other.hasWait()) {
         mergeWait(other.getWait());
+      }
+      if (other.hasMessageBytesMax()) {
+        setMessageBytesMax(other.getMessageBytesMax());
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -687,6 +740,11 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000010;
               break;
             } // case 42
+            case 56: {
+              messageBytesMax_ = input.readUInt32();
+              bitField0_ |= 0x00000020;
+              break;
+            } // case 56
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1292,6 +1350,66 @@ private static final long serialVersionUID = 0L;
         wait_ = null;
       }
       return waitBuilder_;
+    }
+
+    private int messageBytesMax_ ;
+    /**
+     * <pre>
+     * Largest answer the worker reads, in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
+     * the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
+     * </pre>
+     *
+     * <code>optional uint32 message_bytes_max = 7;</code>
+     * @return Whether the messageBytesMax field is set.
+     */
+    @java.lang.Override
+    public boolean hasMessageBytesMax() {
+      return ((bitField0_ & 0x00000020) != 0);
+    }
+    /**
+     * <pre>
+     * Largest answer the worker reads, in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
+     * the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
+     * </pre>
+     *
+     * <code>optional uint32 message_bytes_max = 7;</code>
+     * @return The messageBytesMax.
+     */
+    @java.lang.Override
+    public int getMessageBytesMax() {
+      return messageBytesMax_;
+    }
+    /**
+     * <pre>
+     * Largest answer the worker reads, in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
+     * the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
+     * </pre>
+     *
+     * <code>optional uint32 message_bytes_max = 7;</code>
+     * @param value The messageBytesMax to set.
+     * @return This builder for chaining.
+     */
+    public Builder setMessageBytesMax(int value) {
+
+      messageBytesMax_ = value;
+      bitField0_ |= 0x00000020;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Largest answer the worker reads, in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
+     * the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
+     * </pre>
+     *
+     * <code>optional uint32 message_bytes_max = 7;</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearMessageBytesMax() {
+      bitField0_ = (bitField0_ & ~0x00000020);
+      messageBytesMax_ = 0;
+      onChanged();
+      return this;
     }
 
     // @@protoc_insertion_point(builder_scope:jobstream.v1.LeaseRequest)

@@ -149,4 +149,25 @@ public interface LeaseRequestOrBuilder extends
    * <code>.google.protobuf.Duration wait = 5;</code>
    */
   com.google.protobuf.DurationOrBuilder getWaitOrBuilder();
+
+  /**
+   * <pre>
+   * Largest answer the worker reads, in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
+   * the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
+   * </pre>
+   *
+   * <code>optional uint32 message_bytes_max = 7;</code>
+   * @return Whether the messageBytesMax field is set.
+   */
+  boolean hasMessageBytesMax();
+  /**
+   * <pre>
+   * Largest answer the worker reads, in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
+   * the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
+   * </pre>
+   *
+   * <code>optional uint32 message_bytes_max = 7;</code>
+   * @return The messageBytesMax.
+   */
+  int getMessageBytesMax();
 }

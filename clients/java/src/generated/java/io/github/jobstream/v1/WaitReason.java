@@ -79,6 +79,15 @@ public enum WaitReason
    * <code>WAIT_REASON_STARTING = 7;</code>
    */
   WAIT_REASON_STARTING(7),
+  /**
+   * <pre>
+   * Its assignment is larger than every worker that serves this kind reads. Raise the receive limit of such a worker, which
+   * tells it as message_bytes_max in its Hello or LeaseRequest, or cancel the job and submit it with a smaller payload.
+   * </pre>
+   *
+   * <code>WAIT_REASON_WORKER_LIMIT = 8;</code>
+   */
+  WAIT_REASON_WORKER_LIMIT(8),
   UNRECOGNIZED(-1),
   ;
 
@@ -155,6 +164,15 @@ public enum WaitReason
    * <code>WAIT_REASON_STARTING = 7;</code>
    */
   public static final int WAIT_REASON_STARTING_VALUE = 7;
+  /**
+   * <pre>
+   * Its assignment is larger than every worker that serves this kind reads. Raise the receive limit of such a worker, which
+   * tells it as message_bytes_max in its Hello or LeaseRequest, or cancel the job and submit it with a smaller payload.
+   * </pre>
+   *
+   * <code>WAIT_REASON_WORKER_LIMIT = 8;</code>
+   */
+  public static final int WAIT_REASON_WORKER_LIMIT_VALUE = 8;
 
 
   public final int getNumber() {
@@ -189,6 +207,7 @@ public enum WaitReason
       case 5: return WAIT_REASON_WORKERS_BUSY;
       case 6: return WAIT_REASON_DRAINING;
       case 7: return WAIT_REASON_STARTING;
+      case 8: return WAIT_REASON_WORKER_LIMIT;
       default: return null;
     }
   }

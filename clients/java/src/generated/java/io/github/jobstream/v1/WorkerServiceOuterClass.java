@@ -154,80 +154,83 @@ public final class WorkerServiceOuterClass extends com.google.protobuf.Generated
       "eat\030\003 \001(\0132\035.jobstream.v1.WorkerHeartbeat" +
       "\022\032\n\022accepted_lease_ids\030\004 \003(\t\022,\n\007reports\030" +
       "\005 \003(\0132\033.jobstream.v1.AttemptReportB\010\n\006_s" +
-      "lots\"\227\001\n\005Hello\022\030\n\020protocol_version\030\001 \001(\r" +
+      "lots\"\315\001\n\005Hello\022\030\n\020protocol_version\030\001 \001(\r" +
       "\022\014\n\004name\030\002 \001(\t\022\023\n\013instance_id\030\003 \001(\t\022\r\n\005k" +
       "inds\030\004 \003(\t\022\016\n\006queues\030\005 \003(\t\022\r\n\005slots\030\006 \001(" +
-      "\r\022\026\n\016held_lease_ids\030\007 \003(\t\022\013\n\003sdk\030\010 \001(\t\"$" +
-      "\n\017WorkerHeartbeat\022\021\n\tlease_ids\030\001 \003(\t\"\370\002\n" +
-      "\rAttemptReport\022\020\n\010lease_id\030\001 \001(\t\022\027\n\017repo" +
-      "rt_sequence\030\002 \001(\004\022*\n\010progress\030\003 \001(\0132\026.jo" +
-      "bstream.v1.ProgressH\000\022&\n\006output\030\004 \001(\0132\024." +
-      "jobstream.v1.OutputH\000\022 \n\003log\030\005 \001(\0132\021.job" +
-      "stream.v1.LogH\000\0221\n\010complete\030\006 \001(\0132\035.jobs" +
-      "tream.v1.AttemptCompleteH\000\022)\n\004fail\030\007 \001(\013" +
-      "2\031.jobstream.v1.AttemptFailH\000\022/\n\007release" +
-      "\030\010 \001(\0132\034.jobstream.v1.AttemptReleaseH\000\022/" +
-      "\n\007stopped\030\t \001(\0132\034.jobstream.v1.AttemptSt" +
-      "oppedH\000B\006\n\004news\"8\n\017AttemptComplete\022%\n\006re" +
-      "sult\030\001 \001(\0132\025.jobstream.v1.Payload\"e\n\013Att" +
-      "emptFail\022&\n\007failure\030\001 \001(\0132\025.jobstream.v1" +
-      ".Failure\022.\n\013retry_after\030\002 \001(\0132\031.google.p" +
-      "rotobuf.Duration\":\n\016AttemptRelease\022(\n\005de" +
-      "lay\030\001 \001(\0132\031.google.protobuf.Duration\"\020\n\016" +
-      "AttemptStopped\"\377\001\n\014WorkResponse\022&\n\007welco" +
-      "me\030\001 \001(\0132\025.jobstream.v1.Welcome\022-\n\013assig" +
-      "nments\030\002 \003(\0132\030.jobstream.v1.Assignment\022," +
-      "\n\007cancels\030\003 \003(\0132\033.jobstream.v1.AttemptCa" +
-      "ncel\022$\n\003ack\030\004 \001(\0132\027.jobstream.v1.ReportA" +
-      "ck\022 \n\004ping\030\005 \001(\0132\022.jobstream.v1.Ping\022\"\n\005" +
-      "drain\030\006 \001(\0132\023.jobstream.v1.Drain\"\223\003\n\007Wel" +
-      "come\022\030\n\020protocol_version\030\001 \001(\r\022\021\n\tworker" +
-      "_id\030\002 \001(\t\022\026\n\016server_version\030\003 \001(\t\022\017\n\007boo" +
-      "t_id\030\004 \001(\t\022(\n\005lease\030\005 \001(\0132\031.google.proto" +
-      "buf.Duration\0220\n\rping_interval\030\006 \001(\0132\031.go" +
-      "ogle.protobuf.Duration\0221\n\016accept_timeout" +
-      "\030\007 \001(\0132\031.google.protobuf.Duration\0222\n\017rec" +
-      "onnect_grace\030\010 \001(\0132\031.google.protobuf.Dur" +
-      "ation\022\032\n\022standing_lease_ids\030\t \003(\t\022\035\n\025ack" +
-      "ed_report_sequence\030\n \001(\004\022\031\n\021payload_byte" +
-      "s_max\030\013 \001(\r\022\031\n\021message_bytes_max\030\014 \001(\r\"\377" +
-      "\002\n\nAssignment\022\020\n\010lease_id\030\001 \001(\t\022\016\n\006job_i" +
-      "d\030\002 \001(\t\022\017\n\007attempt\030\003 \001(\r\022\014\n\004kind\030\004 \001(\t\022\r" +
-      "\n\005queue\030\005 \001(\t\022&\n\007payload\030\006 \001(\0132\025.jobstre" +
-      "am.v1.Payload\0226\n\007headers\030\007 \003(\0132%.jobstre" +
-      "am.v1.Assignment.HeadersEntry\0224\n\006labels\030" +
-      "\010 \003(\0132$.jobstream.v1.Assignment.LabelsEn" +
-      "try\022,\n\ttime_left\030\t \001(\0132\031.google.protobuf" +
-      ".Duration\032.\n\014HeadersEntry\022\013\n\003key\030\001 \001(\t\022\r" +
-      "\n\005value\030\002 \001(\t:\0028\001\032-\n\013LabelsEntry\022\013\n\003key\030" +
-      "\001 \001(\t\022\r\n\005value\030\002 \001(\t:\0028\001\"b\n\rAttemptCance" +
-      "l\022\020\n\010lease_id\030\001 \001(\t\022.\n\013force_after\030\002 \001(\013" +
-      "2\031.google.protobuf.Duration\022\017\n\007revoked\030\003" +
-      " \001(\010\"S\n\tReportAck\022\027\n\017report_sequence\030\001 \001" +
-      "(\004\022-\n\010refusals\030\002 \003(\0132\033.jobstream.v1.Repo" +
-      "rtRefusal\"]\n\rReportRefusal\022\027\n\017report_seq" +
-      "uence\030\001 \001(\004\022\020\n\010lease_id\030\002 \001(\t\022!\n\005error\030\003" +
-      " \001(\0132\022.google.rpc.Status\"\006\n\004Ping\"N\n\005Drai" +
-      "n\022,\n\ttime_left\030\001 \001(\0132\031.google.protobuf.D" +
-      "uration\022\027\n\017server_shutdown\030\002 \001(\010\"v\n\014Leas" +
-      "eRequest\022\014\n\004name\030\001 \001(\t\022\r\n\005kinds\030\002 \003(\t\022\016\n" +
-      "\006queues\030\003 \003(\t\022\020\n\010max_jobs\030\004 \001(\r\022\'\n\004wait\030" +
-      "\005 \001(\0132\031.google.protobuf.Duration\"h\n\rLeas" +
-      "eResponse\022-\n\013assignments\030\001 \003(\0132\030.jobstre" +
-      "am.v1.Assignment\022(\n\005lease\030\002 \001(\0132\031.google" +
-      ".protobuf.Duration\"P\n\rReportRequest\022,\n\007r" +
-      "eports\030\001 \003(\0132\033.jobstream.v1.AttemptRepor" +
-      "t\022\021\n\tlease_ids\030\002 \003(\t\"c\n\016ReportResponse\022#" +
-      "\n\007results\030\001 \003(\0132\022.google.rpc.Status\022,\n\007c" +
-      "ancels\030\002 \003(\0132\033.jobstream.v1.AttemptCance" +
-      "l2\331\001\n\rWorkerService\022A\n\004Work\022\031.jobstream." +
-      "v1.WorkRequest\032\032.jobstream.v1.WorkRespon" +
-      "se(\0010\001\022@\n\005Lease\022\032.jobstream.v1.LeaseRequ" +
-      "est\032\033.jobstream.v1.LeaseResponse\022C\n\006Repo" +
-      "rt\022\033.jobstream.v1.ReportRequest\032\034.jobstr" +
-      "eam.v1.ReportResponseBQ\n\026io.github.jobst" +
-      "ream.v1P\001Z5github.com/jobstream/jobstrea" +
-      "m/clients/go/jobstreamv1b\006proto3"
+      "\r\022\026\n\016held_lease_ids\030\007 \003(\t\022\013\n\003sdk\030\010 \001(\t\022\036" +
+      "\n\021message_bytes_max\030\t \001(\rH\000\210\001\001B\024\n\022_messa" +
+      "ge_bytes_max\"$\n\017WorkerHeartbeat\022\021\n\tlease" +
+      "_ids\030\001 \003(\t\"\370\002\n\rAttemptReport\022\020\n\010lease_id" +
+      "\030\001 \001(\t\022\027\n\017report_sequence\030\002 \001(\004\022*\n\010progr" +
+      "ess\030\003 \001(\0132\026.jobstream.v1.ProgressH\000\022&\n\006o" +
+      "utput\030\004 \001(\0132\024.jobstream.v1.OutputH\000\022 \n\003l" +
+      "og\030\005 \001(\0132\021.jobstream.v1.LogH\000\0221\n\010complet" +
+      "e\030\006 \001(\0132\035.jobstream.v1.AttemptCompleteH\000" +
+      "\022)\n\004fail\030\007 \001(\0132\031.jobstream.v1.AttemptFai" +
+      "lH\000\022/\n\007release\030\010 \001(\0132\034.jobstream.v1.Atte" +
+      "mptReleaseH\000\022/\n\007stopped\030\t \001(\0132\034.jobstrea" +
+      "m.v1.AttemptStoppedH\000B\006\n\004news\"8\n\017Attempt" +
+      "Complete\022%\n\006result\030\001 \001(\0132\025.jobstream.v1." +
+      "Payload\"e\n\013AttemptFail\022&\n\007failure\030\001 \001(\0132" +
+      "\025.jobstream.v1.Failure\022.\n\013retry_after\030\002 " +
+      "\001(\0132\031.google.protobuf.Duration\":\n\016Attemp" +
+      "tRelease\022(\n\005delay\030\001 \001(\0132\031.google.protobu" +
+      "f.Duration\"\020\n\016AttemptStopped\"\377\001\n\014WorkRes" +
+      "ponse\022&\n\007welcome\030\001 \001(\0132\025.jobstream.v1.We" +
+      "lcome\022-\n\013assignments\030\002 \003(\0132\030.jobstream.v" +
+      "1.Assignment\022,\n\007cancels\030\003 \003(\0132\033.jobstrea" +
+      "m.v1.AttemptCancel\022$\n\003ack\030\004 \001(\0132\027.jobstr" +
+      "eam.v1.ReportAck\022 \n\004ping\030\005 \001(\0132\022.jobstre" +
+      "am.v1.Ping\022\"\n\005drain\030\006 \001(\0132\023.jobstream.v1" +
+      ".Drain\"\223\003\n\007Welcome\022\030\n\020protocol_version\030\001" +
+      " \001(\r\022\021\n\tworker_id\030\002 \001(\t\022\026\n\016server_versio" +
+      "n\030\003 \001(\t\022\017\n\007boot_id\030\004 \001(\t\022(\n\005lease\030\005 \001(\0132" +
+      "\031.google.protobuf.Duration\0220\n\rping_inter" +
+      "val\030\006 \001(\0132\031.google.protobuf.Duration\0221\n\016" +
+      "accept_timeout\030\007 \001(\0132\031.google.protobuf.D" +
+      "uration\0222\n\017reconnect_grace\030\010 \001(\0132\031.googl" +
+      "e.protobuf.Duration\022\032\n\022standing_lease_id" +
+      "s\030\t \003(\t\022\035\n\025acked_report_sequence\030\n \001(\004\022\031" +
+      "\n\021payload_bytes_max\030\013 \001(\r\022\031\n\021message_byt" +
+      "es_max\030\014 \001(\r\"\377\002\n\nAssignment\022\020\n\010lease_id\030" +
+      "\001 \001(\t\022\016\n\006job_id\030\002 \001(\t\022\017\n\007attempt\030\003 \001(\r\022\014" +
+      "\n\004kind\030\004 \001(\t\022\r\n\005queue\030\005 \001(\t\022&\n\007payload\030\006" +
+      " \001(\0132\025.jobstream.v1.Payload\0226\n\007headers\030\007" +
+      " \003(\0132%.jobstream.v1.Assignment.HeadersEn" +
+      "try\0224\n\006labels\030\010 \003(\0132$.jobstream.v1.Assig" +
+      "nment.LabelsEntry\022,\n\ttime_left\030\t \001(\0132\031.g" +
+      "oogle.protobuf.Duration\032.\n\014HeadersEntry\022" +
+      "\013\n\003key\030\001 \001(\t\022\r\n\005value\030\002 \001(\t:\0028\001\032-\n\013Label" +
+      "sEntry\022\013\n\003key\030\001 \001(\t\022\r\n\005value\030\002 \001(\t:\0028\001\"b" +
+      "\n\rAttemptCancel\022\020\n\010lease_id\030\001 \001(\t\022.\n\013for" +
+      "ce_after\030\002 \001(\0132\031.google.protobuf.Duratio" +
+      "n\022\017\n\007revoked\030\003 \001(\010\"S\n\tReportAck\022\027\n\017repor" +
+      "t_sequence\030\001 \001(\004\022-\n\010refusals\030\002 \003(\0132\033.job" +
+      "stream.v1.ReportRefusal\"]\n\rReportRefusal" +
+      "\022\027\n\017report_sequence\030\001 \001(\004\022\020\n\010lease_id\030\002 " +
+      "\001(\t\022!\n\005error\030\003 \001(\0132\022.google.rpc.Status\"\006" +
+      "\n\004Ping\"N\n\005Drain\022,\n\ttime_left\030\001 \001(\0132\031.goo" +
+      "gle.protobuf.Duration\022\027\n\017server_shutdown" +
+      "\030\002 \001(\010\"\254\001\n\014LeaseRequest\022\014\n\004name\030\001 \001(\t\022\r\n" +
+      "\005kinds\030\002 \003(\t\022\016\n\006queues\030\003 \003(\t\022\020\n\010max_jobs" +
+      "\030\004 \001(\r\022\'\n\004wait\030\005 \001(\0132\031.google.protobuf.D" +
+      "uration\022\036\n\021message_bytes_max\030\007 \001(\rH\000\210\001\001B" +
+      "\024\n\022_message_bytes_max\"h\n\rLeaseResponse\022-" +
+      "\n\013assignments\030\001 \003(\0132\030.jobstream.v1.Assig" +
+      "nment\022(\n\005lease\030\002 \001(\0132\031.google.protobuf.D" +
+      "uration\"P\n\rReportRequest\022,\n\007reports\030\001 \003(" +
+      "\0132\033.jobstream.v1.AttemptReport\022\021\n\tlease_" +
+      "ids\030\002 \003(\t\"c\n\016ReportResponse\022#\n\007results\030\001" +
+      " \003(\0132\022.google.rpc.Status\022,\n\007cancels\030\002 \003(" +
+      "\0132\033.jobstream.v1.AttemptCancel2\331\001\n\rWorke" +
+      "rService\022A\n\004Work\022\031.jobstream.v1.WorkRequ" +
+      "est\032\032.jobstream.v1.WorkResponse(\0010\001\022@\n\005L" +
+      "ease\022\032.jobstream.v1.LeaseRequest\032\033.jobst" +
+      "ream.v1.LeaseResponse\022C\n\006Report\022\033.jobstr" +
+      "eam.v1.ReportRequest\032\034.jobstream.v1.Repo" +
+      "rtResponseBQ\n\026io.github.jobstream.v1P\001Z5" +
+      "github.com/jobstream/jobstream/clients/g" +
+      "o/jobstreamv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -248,7 +251,7 @@ public final class WorkerServiceOuterClass extends com.google.protobuf.Generated
     internal_static_jobstream_v1_Hello_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_Hello_descriptor,
-        new java.lang.String[] { "ProtocolVersion", "Name", "InstanceId", "Kinds", "Queues", "Slots", "HeldLeaseIds", "Sdk", });
+        new java.lang.String[] { "ProtocolVersion", "Name", "InstanceId", "Kinds", "Queues", "Slots", "HeldLeaseIds", "Sdk", "MessageBytesMax", });
     internal_static_jobstream_v1_WorkerHeartbeat_descriptor =
       getDescriptor().getMessageType(2);
     internal_static_jobstream_v1_WorkerHeartbeat_fieldAccessorTable = new
@@ -350,7 +353,7 @@ public final class WorkerServiceOuterClass extends com.google.protobuf.Generated
     internal_static_jobstream_v1_LeaseRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_LeaseRequest_descriptor,
-        new java.lang.String[] { "Name", "Kinds", "Queues", "MaxJobs", "Wait", });
+        new java.lang.String[] { "Name", "Kinds", "Queues", "MaxJobs", "Wait", "MessageBytesMax", });
     internal_static_jobstream_v1_LeaseResponse_descriptor =
       getDescriptor().getMessageType(17);
     internal_static_jobstream_v1_LeaseResponse_fieldAccessorTable = new
