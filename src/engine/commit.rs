@@ -4,6 +4,7 @@
 //! The rule it serves: nothing leaves the engine before the records that caused it are on disk.
 
 mod checkpoint;
+mod closing;
 pub(super) mod codec;
 mod disk;
 mod entries;
@@ -19,8 +20,8 @@ mod writer;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::task::{Context, Poll, Waker};
-use std::thread::JoinHandle;
 
 use tokio::sync::Notify;
 
@@ -124,7 +125,8 @@ pub(crate) struct Position(u64);
 /// The queue to the log, and who waits for it.
 pub(super) struct Commit {
     shared: Arc<Shared>,
-    writer: Lock<Option<JoinHandle<Result<()>>>>,
+    /// How the writer ended; `None` once somebody knows.
+    writer: Lock<Option<Receiver<Result<()>>>>,
     reader: Arc<dyn Reader>,
     /// The sequence of the first entry that is queued.
     first_sequence: NonZeroU64,
@@ -212,8 +214,12 @@ impl Commit {
         });
         let (reader, next_sequence) = (log.reader().into(), log.next_sequence());
         let of_writer = shared.clone();
-        let writer =
-            std::thread::Builder::new().name("log".to_owned()).spawn(move || of_writer.write(log))?;
+        let (end, writer) = sync_channel(1);
+        std::thread::Builder::new().name("log".to_owned()).spawn(move || {
+            let ended = of_writer.write(log);
+            // The receiver is gone if nobody waits for a slow disk any more.
+            let _ = end.send(ended);
+        })?;
         let first_sequence = NonZeroU64::new(next_sequence).unwrap_or(NonZeroU64::MIN);
         Ok(Self { shared, writer: Lock::new(Some(writer)), reader, first_sequence })
     }
@@ -293,21 +299,6 @@ impl Commit {
             Takes::Nothing => Some(failed()),
         }
     }
-
-    /// Writes what is queued and ends the log; blocks until that is done. Only the first call does anything.
-    ///
-    /// # Errors
-    ///
-    /// What the log failed with, now or before.
-    pub(super) fn close(&self) -> Result<()> {
-        self.shared.queue.lock().is_closed = true;
-        self.shared.queued.ring();
-        match self.writer.lock().take().map(JoinHandle::join) {
-            None => Ok(()),
-            Some(Ok(ended)) => ended,
-            Some(Err(_)) => Err(Error::new(ErrorKind::Internal, "the writer of the log panicked")),
-        }
-    }
 }
 
 /// Records whose place in the queue is taken. Dropping it puts them there, for which the engine's lock is needed no more:
@@ -331,13 +322,6 @@ impl Drop for Writing<'_> {
         if queue.is_asleep || queue.entries.bytes() > UNASKED_BYTES_MAX {
             shared.queued.ring();
         }
-    }
-}
-
-impl Drop for Commit {
-    fn drop(&mut self) {
-        // Whoever wants to know has called it before.
-        let _ = self.close();
     }
 }
 
@@ -452,16 +436,6 @@ impl Engine {
     pub async fn durable(&self) -> Result<()> {
         let position = self.position();
         std::future::poll_fn(|context| self.poll_durable(position, context)).await
-    }
-
-    /// Ends the log in good order, once everything queued is written; blocks. Nothing becomes durable after it. Only the
-    /// first call does anything.
-    ///
-    /// # Errors
-    ///
-    /// What the log failed with, now or before: what was not acknowledged since then is not kept.
-    pub fn close(&self) -> Result<()> {
-        self.0.commit.as_ref().map_or(Ok(()), Commit::close)
     }
 }
 

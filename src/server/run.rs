@@ -3,7 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -20,7 +22,15 @@ use crate::worker::RunningWorker;
 
 /// How long open requests and handlers that were told to end get before they are cut; within the second that a shutdown
 /// may last beyond its drain.
-const CLOSE_TIME_MAX: Duration = Duration::from_millis(600);
+const CLOSE_TIME_MAX: Duration = Duration::from_millis(500);
+/// What the edges get to let go of requests that were cut.
+const STOP_TIME_MAX: Duration = Duration::from_millis(200);
+/// Both when the caller said `now`: a process has 100 ms to be gone then.
+const CLOSE_NOW_TIME_MAX: Duration = Duration::from_millis(30);
+const STOP_NOW_TIME_MAX: Duration = Duration::from_millis(20);
+/// What a slow disk gets if the server had the last handle of an engine that nobody closed.
+const RELEASE_TIME_MAX: Duration = Duration::from_millis(100);
+const RELEASE_NOW_TIME_MAX: Duration = Duration::from_millis(10);
 const GOAWAY_GRACE: Duration = Duration::from_millis(300);
 
 /// How a server serves and ends.
@@ -49,7 +59,7 @@ impl Default for ServerOptions {
 pub struct Shutdown {
     /// Take no new jobs, let running ones finish within the drain timeout, then end.
     pub graceful: CancellationToken,
-    /// End at once.
+    /// End at once: within 100 ms.
     pub now: CancellationToken,
 }
 
@@ -105,7 +115,8 @@ impl Server {
         self
     }
 
-    /// Serves until told to end, then ends within the drain timeout and a second.
+    /// Serves until told to end, then ends within the drain timeout and a second, whatever the disk and the handlers do.
+    /// A log is closed by the caller: [`Engine::close_within`] is for those who must end in time.
     ///
     /// # Errors
     ///
@@ -132,38 +143,80 @@ impl Server {
             () = failing => {}
             ended = &mut serving => {
                 let listener = ended.map_err(io::Error::other)??;
-                return Ok(self.report(0, 0, listener));
+                let report = self.report(0, 0, listener);
+                self.release(&shutdown.now).await;
+                return Ok(report);
             }
         }
         stop_serving(&health).await;
         self.engine.drain(self.options.drain_timeout);
         tokio::select! {
-            () = self.engine.idle() => {}
+            () = self.all_ended() => {}
             // Whatever running jobs come to is not kept any more.
             _ = self.engine.log_failure() => {}
-            () = tokio::time::sleep(self.options.drain_timeout) => {}
+            () = sleep(self.options.drain_timeout) => {}
             () = shutdown.now.cancelled() => {}
         }
         let attempts_cut = self.engine.running();
         self.engine.stop();
         lifecycle.drain.cancel();
-        let (tasks_left, served) = tokio::join!(self.stop_workers(), timeout(CLOSE_TIME_MAX, &mut serving));
-        let served = match served {
-            Ok(served) => served,
-            Err(_) => {
-                lifecycle.stop.cancel();
-                serving.await
-            }
-        };
-        Ok(self.report(attempts_cut, tasks_left, served.map_err(io::Error::other)??))
+        let served = self.close(&lifecycle, serving, &shutdown.now).await?;
+        let tasks_left = self.workers.iter().map(RunningWorker::left).sum();
+        let report = self.report(attempts_cut, tasks_left, served);
+        self.release(&shutdown.now).await;
+        Ok(report)
     }
 
-    async fn stop_workers(&self) -> usize {
-        let mut tasks_left = 0;
-        for worker in &self.workers {
-            tasks_left += worker.stop(CLOSE_TIME_MAX).await;
+    /// Waits until no attempt runs and how they ended is on disk.
+    async fn all_ended(&self) {
+        self.engine.idle().await;
+        // Once the log failed, the end does not wait for it.
+        let _ = self.engine.durable().await;
+    }
+
+    /// Ends workers and listener. `now` leaves them less time.
+    async fn close(
+        &self,
+        lifecycle: &Lifecycle,
+        mut serving: JoinHandle<io::Result<ServeReport>>,
+        now: &CancellationToken,
+    ) -> io::Result<ServeReport> {
+        self.workers.iter().for_each(RunningWorker::tell_to_stop);
+        let mut served = None;
+        let ended = async {
+            served = Some((&mut serving).await);
+            for worker in &self.workers {
+                worker.wait().await;
+            }
+        };
+        tokio::select! {
+            () = ended => {}
+            () = passed(CLOSE_TIME_MAX, CLOSE_NOW_TIME_MAX, now) => {}
         }
-        tasks_left
+        if served.is_none() {
+            lifecycle.stop.cancel();
+            tokio::select! {
+                ended = &mut serving => served = Some(ended),
+                () = passed(STOP_TIME_MAX, STOP_NOW_TIME_MAX, now) => serving.abort(),
+            }
+        }
+        served.map_or(Ok(ServeReport::default()), |served| served.map_err(io::Error::other)?)
+    }
+
+    /// Lets go of the engine. If nobody else has it, that waits for the disk: on a thread that can be left behind.
+    async fn release(self, now: &CancellationToken) {
+        let (done, released) = oneshot::channel::<()>();
+        let release = move || {
+            drop(self);
+            drop(done);
+        };
+        // Without a thread it is dropped here.
+        if std::thread::Builder::new().name("release".to_owned()).spawn(release).is_ok() {
+            tokio::select! {
+                _ = released => {}
+                () = passed(RELEASE_TIME_MAX, RELEASE_NOW_TIME_MAX, now) => {}
+            }
+        }
     }
 
     fn report(&self, attempts_cut: u32, tasks_left: usize, listener: ServeReport) -> ShutdownReport {
@@ -171,6 +224,17 @@ impl Server {
         let jobs_left =
             counts.get(JobState::Scheduled) + counts.get(JobState::Queued) + counts.get(JobState::Running);
         ShutdownReport { attempts_cut, jobs_left, tasks_left, listener }
+    }
+}
+
+/// Returns after `usual`, or `hurried` after the caller said `now`.
+async fn passed(usual: Duration, hurried: Duration, now: &CancellationToken) {
+    tokio::select! {
+        () = sleep(usual) => {}
+        () = async {
+            now.cancelled().await;
+            sleep(hurried).await;
+        } => {}
     }
 }
 

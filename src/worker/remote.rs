@@ -34,11 +34,13 @@ const SDK: &str = concat!("rust/", env!("CARGO_PKG_VERSION"));
 /// Most of the first pause before it connects again.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// What handlers that were ended by force get to let go of their task.
-const FORCE_TIME_MAX: Duration = Duration::from_secs(2);
-/// What the server gets to acknowledge the last reports of a worker that ends.
+const FORCE_TIME_MAX: Duration = Duration::from_millis(300);
+/// What the server gets to acknowledge the last reports of a worker that ends, as far as its drain lasts.
 const SETTLE_TIME_MAX: Duration = Duration::from_secs(2);
+/// The same once the drain is over: with the other times it stays within a second.
+const LAST_SETTLE_TIME_MAX: Duration = Duration::from_millis(300);
 /// What the server gets to end a stream after the worker closed its side.
-const CLOSE_TIME_MAX: Duration = Duration::from_millis(500);
+const CLOSE_TIME_MAX: Duration = Duration::from_millis(200);
 
 /// How a worker keeps to its server.
 #[derive(Debug, Clone)]
@@ -235,14 +237,18 @@ impl Remote {
         self.signals.draining().await;
         self.ledger.set_slots(0);
         self.board.post(self.index, WorkerStatus::Draining);
+        let settled = async {
+            self.desk.idle().await;
+            let _ = timeout(SETTLE_TIME_MAX, self.ledger.settled()).await;
+        };
         tokio::select! {
-            () = self.desk.idle() => {}
+            () = settled => {}
             () = self.signals.overdue() => {}
         }
         self.desk.force_all();
         // Handlers that hold their thread are left behind.
         let _ = timeout(FORCE_TIME_MAX, self.desk.idle()).await;
-        if timeout(SETTLE_TIME_MAX, self.ledger.settled()).await.is_err() {
+        if timeout(LAST_SETTLE_TIME_MAX, self.ledger.settled()).await.is_err() {
             tracing::warn!(worker = %self.hello.name, "ends before its last reports were acknowledged");
         }
         self.closed.cancel();

@@ -12,10 +12,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::signals::Interrupts;
 
-/// What a draining worker gets, beyond its time, to end by force what still runs and to have the last reports taken.
-const CLOSE_TIME_MAX: Duration = Duration::from_secs(5);
-/// What attempts that a second signal ends get to let go.
-const STOP_TIME_MAX: Duration = Duration::from_secs(2);
+/// What a draining worker gets, beyond its time, to end by force what still runs and to have the last reports taken:
+/// within the second that its end may last beyond its drain.
+const CLOSE_TIME_MAX: Duration = Duration::from_millis(900);
+/// What attempts that a second signal ends get to let go: a process has 100 ms to be gone then.
+const STOP_TIME_MAX: Duration = Duration::from_millis(60);
 
 /// A worker at work. Cheap to clone; dropping it leaves it at work.
 #[derive(Clone)]
@@ -87,6 +88,11 @@ impl RunningWorker {
         self.left_after(within).await
     }
 
+    /// How many of its tasks have not ended.
+    pub(crate) fn left(&self) -> usize {
+        self.0.tasks.len()
+    }
+
     /// Begins to stop, without waiting for the end.
     pub(crate) fn tell_to_stop(&self) {
         self.0.signals.end(WorkerEnd::Told);
@@ -94,7 +100,8 @@ impl RunningWorker {
     }
 
     /// Takes no new jobs, lets what runs finish within this long and gives back the rest without counting the attempt:
-    /// what a service does at SIGTERM. Answers how many tasks were left, as [`RunningWorker::stop`].
+    /// what a service does at SIGTERM. Returns at most a second later than that and answers how many tasks were left, as
+    /// [`RunningWorker::stop`].
     pub async fn drain(&self, within: Duration) -> usize {
         self.0.signals.end(WorkerEnd::Told);
         self.0.signals.drain_until(Instant::now() + within);
@@ -117,7 +124,7 @@ impl RunningWorker {
     }
 
     /// Waits for the worker's end, which signals bring about from now on: the first SIGINT or SIGTERM drains it as
-    /// [`drain`](Self::drain) does, the second stops it at once.
+    /// [`drain`](Self::drain) does, the second stops it at once: this returns within 100 ms then.
     ///
     /// # Errors
     ///

@@ -13,6 +13,7 @@ mod kills;
 mod load;
 mod older;
 mod reader;
+mod slow_end;
 mod watches;
 mod window;
 

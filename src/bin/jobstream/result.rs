@@ -46,7 +46,7 @@ impl GetResult {
         let job_id = self.id.to_string();
         let client = self.client.connect(voice).await?;
         if let Some(limit) = self.wait {
-            let mut interrupts = interrupt::listen()?;
+            let mut interrupts = interrupt::listen(Exit::Interrupted, None)?;
             return wait_and_conclude(&client, &job_id, limit, self.patience.reconnect, &mut interrupts)
                 .await;
         }

@@ -40,7 +40,7 @@ impl Run {
     /// Runs the command.
     pub(crate) async fn run(self, voice: Voice) -> Result<Exit> {
         let spec = self.job.spec()?;
-        let interrupts = interrupt::listen()?;
+        let interrupts = interrupt::listen(Exit::Interrupted, None)?;
         let client = self.client.connect(voice).await?;
         watch_to_end(&client, spec, self.patience.reconnect, self.cancel_on_interrupt, interrupts).await
     }

@@ -21,6 +21,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{LimitsConfig, LogConfig, LogFormat, ServerConfig};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::interrupt::{self, Interrupts};
 use crate::pages::allow_huge_pages;
 use crate::stderr::{self, LogWriter, LossFormat};
 
@@ -28,6 +29,9 @@ pub(crate) use commands::handlers;
 
 /// The hidden argument with which the server starts its guard against orphans.
 pub(crate) const ORPHAN_GUARD: &str = "__orphan-guard";
+
+/// What a slow disk gets when a server ends without a signal.
+const UNASKED_CLOSE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A server that accepts calls.
 #[derive(Debug, Clone)]
@@ -84,19 +88,13 @@ async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -
     let engine = engine(&config)?;
     let worker = start_worker(&config, programs, &engine)?;
     let kinds = engine.info().kinds.iter().map(|kind| (**kind).to_owned()).collect();
-    let shutdown = Shutdown::on_signals().map_err(|error| failed("listen for signals", &error))?;
+    let interrupts = interrupt::listen(Exit::Ok, Some(config.drain_timeout))?;
+    let shutdown = shutdown_on(interrupts.clone());
     let server = Server::new(engine.clone(), server_options(&config)).with_worker(worker);
     ready(&Ready { address, data, kinds })?;
     let report = server.run(listener, shutdown).await.map_err(|error| failed("serve", &error))?;
     tell(&report, engine.is_durable());
-    let log = engine.clone();
-    // Writing is for threads that may block.
-    let closed = tokio::task::spawn_blocking(move || log.close()).await;
-    let closed = closed.map_err(|error| failed("close the log", &io::Error::other(error)))?;
-    closed.map_err(|error| {
-        Error::new(Exit::LogFailed, format!("the log failed: {error}"))
-            .hint("what was acknowledged is kept; what was answered with LOG_FAILED may not be")
-    })?;
+    close(&engine, interrupts.time_left().unwrap_or(UNASKED_CLOSE_TIME_MAX)).await?;
     let ended = engine.ended();
     Ok(Totals {
         uptime: engine.info().uptime,
@@ -106,6 +104,38 @@ async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -
         left: report.jobs_left.into(),
         is_durable: engine.is_durable(),
     })
+}
+
+/// Has signals say the two words: the first the graceful one, the second the other.
+fn shutdown_on(mut interrupts: Interrupts) -> Shutdown {
+    let shutdown = Shutdown::default();
+    let told = shutdown.clone();
+    tokio::spawn(async move {
+        interrupts.next().await;
+        tracing::info!("draining: running jobs may finish; another signal ends at once");
+        told.graceful.cancel();
+        interrupts.next().await;
+        told.now.cancel();
+    });
+    shutdown
+}
+
+/// Ends the log, or leaves a disk behind that is too slow.
+async fn close(engine: &Engine, within: Duration) -> Result<()> {
+    let log = engine.clone();
+    // Writing is for threads that may block.
+    let closed = tokio::task::spawn_blocking(move || log.close_within(within)).await;
+    let closed = closed.map_err(|error| failed("close the log", &io::Error::other(error)))?;
+    let has_ended = closed.map_err(|error| {
+        Error::new(Exit::LogFailed, format!("the log failed: {error}"))
+            .hint("what was acknowledged is kept; what was answered with LOG_FAILED may not be")
+    })?;
+    if !has_ended {
+        tracing::warn!(
+            "the disk is slow: ended without its last answer, nothing that was acknowledged is lost"
+        );
+    }
+    Ok(())
 }
 
 fn start_worker(

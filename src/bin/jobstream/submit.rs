@@ -56,7 +56,7 @@ impl Submit {
         let patience = self.patience.reconnect;
         let client = self.client.connect(voice).await?;
         if self.watch {
-            let interrupts = interrupt::listen()?;
+            let interrupts = interrupt::listen(Exit::Interrupted, None)?;
             return watch_to_end(&client, spec, patience, false, interrupts).await;
         }
         match self.wait {
@@ -76,7 +76,7 @@ async fn wait_for_end(
     limit: Option<Duration>,
     patience: Duration,
 ) -> Result<Exit> {
-    let mut interrupts = interrupt::listen()?;
+    let mut interrupts = interrupt::listen(Exit::Interrupted, None)?;
     let Some(run) = begin_or_leave(client, spec, true, &mut interrupts).await? else {
         return Ok(Exit::Interrupted);
     };

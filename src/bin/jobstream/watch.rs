@@ -40,7 +40,7 @@ pub(crate) struct Watch {
 impl Watch {
     /// Runs the command.
     pub(crate) async fn run(self, voice: Voice) -> Result<Exit> {
-        let mut interrupts = interrupt::listen()?;
+        let mut interrupts = interrupt::listen(Exit::Interrupted, None)?;
         let client = self.client.connect(voice).await?;
         let stdout = match client.output.format.is_json() {
             true => Stdout::Events,

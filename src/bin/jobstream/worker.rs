@@ -26,7 +26,8 @@ use news::Terms;
 const EXAMPLES: &str = "\
 The server need not be up yet, and when it is lost the worker tries again until
 it is back; attempts go on meanwhile. SIGTERM or Ctrl-C drains: no new jobs,
-what runs may finish, the rest is given back. A second one ends at once. It
+what runs may finish, the rest is given back, and it ends within a second after
+the drain timeout. A second one ends it within 100 ms. It
 exits 0 when it was drained, by a signal or an operator (`workers drain`).
 
 Examples:
@@ -110,7 +111,7 @@ impl Worker {
     }
 
     async fn work(self, output: &Output, address: &Address) -> Result<Exit> {
-        let interrupts = interrupt::listen()?;
+        let interrupts = interrupt::listen(Exit::Ok, Some(self.drain_timeout))?;
         let handlers = self.handlers()?;
         let name = self.name.unwrap_or_else(name::of_this_process);
         let mut kinds = Vec::new();

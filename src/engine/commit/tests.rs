@@ -347,6 +347,25 @@ async fn stalls(stall: impl Fn(&mut State, bool)) {
 }
 
 #[tokio::test]
+async fn who_cannot_wait_for_a_slow_disk_leaves_it_behind() {
+    let (engine, disk) = engine();
+    disk.tell(|state| state.is_held = true);
+    let waiting = tokio::spawn({
+        let engine = engine.clone();
+        async move { submit(&engine, job("slow")).await }
+    });
+    tokio::task::yield_now().await;
+    let begun = std::time::Instant::now();
+    assert_eq!(engine.close_within(Duration::from_millis(20)), Ok(false));
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+    assert!(!waiting.is_finished(), "nothing is acknowledged before it is on disk");
+    disk.tell(|state| state.is_held = false);
+    assert_eq!(engine.close_within(PATIENCE), Ok(true));
+    timeout(PATIENCE, waiting).await.expect("it answers").expect("no panic").expect("it is on disk");
+    assert_eq!(engine.close_within(PATIENCE), Ok(true));
+}
+
+#[tokio::test]
 async fn a_disk_that_stalls_acknowledges_nothing_and_holds_callers_back() {
     stalls(|state, is_held| state.is_held = is_held).await;
 }

@@ -48,7 +48,7 @@ enum Fared {
 }
 
 /// Whether calls can be made to fail here. A machine without strace is told, one where it fails is no place for this.
-async fn can_inject() -> bool {
+pub(super) async fn can_inject() -> bool {
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-e", "trace=fsync", "true"]).stdin(Stdio::null());
     match command.output().await {

@@ -13,7 +13,8 @@ use crate::interrupt::Interrupts;
 use crate::output::Output;
 
 /// What programs that are ended at once get to be gone, and the server to hear of it.
-const STOP_TIME_MAX: Duration = Duration::from_secs(2);
+/// The process has 100 ms to be gone.
+const STOP_TIME_MAX: Duration = Duration::from_millis(50);
 
 /// Waits for the worker's end, which signals bring about: the first drains, the second ends at once.
 pub(super) async fn live(
