@@ -6,6 +6,7 @@ mod config;
 mod fake;
 mod jobs;
 mod submit;
+mod terminal;
 mod watch;
 mod workers;
 

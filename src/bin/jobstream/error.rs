@@ -6,8 +6,8 @@ mod status;
 use std::io;
 
 use crate::exit::Exit;
+use crate::output::screen;
 use crate::output::style::{Color, Style};
-use crate::output::text;
 use crate::stderr;
 
 pub(crate) use status::{Cause, cause, from_status, innermost, is_timeout, retry_delay};
@@ -64,12 +64,12 @@ impl Error {
         if self.message.is_empty() {
             return String::new();
         }
-        let mut lines = format!("{} {}\n", style.paint(Color::Red, "error:"), text::clean(&self.message));
+        let mut lines = format!("{} {}\n", style.paint(Color::Red, "error:"), screen::clean(&self.message));
         for detail in &self.details {
-            lines += &format!("  {}\n", text::clean(detail));
+            lines += &format!("  {}\n", screen::clean(detail));
         }
         for hint in &self.hints {
-            lines += &format!("  {} {}\n", style.paint(Color::Cyan, "help:"), text::clean(hint));
+            lines += &format!("  {} {}\n", style.paint(Color::Cyan, "help:"), screen::clean(hint));
         }
         lines
     }

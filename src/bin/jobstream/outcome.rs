@@ -66,7 +66,7 @@ pub(crate) fn conclude(output: &Output, standing: &Standing) -> Result<Exit> {
     if output.format.is_json() {
         output.json(&standing.to_json())?;
     } else if let Some(End::Result(result)) = standing.outcome.as_ref().and_then(|end| end.end.as_ref()) {
-        output.raw(&raw::result(result))?;
+        output.data(&raw::result(result))?;
         end_line(output, &raw::result(result))?;
     }
     judge(standing)

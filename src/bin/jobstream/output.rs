@@ -1,8 +1,9 @@
 //! Where a command writes: data to stdout in the format asked for, everything else to stderr. How each thing looks is
-//! in the modules below.
+//! in the modules below. Text of others passes [`screen`] here, where it goes to a terminal, and in the fields of tables.
 
 pub(crate) mod json;
 pub(crate) mod raw;
+pub(crate) mod screen;
 pub(crate) mod style;
 pub(crate) mod table;
 pub(crate) mod text;
@@ -68,6 +69,9 @@ pub(crate) struct Voice {
     /// Only data and errors, no news on stderr
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
+    /// Data on a terminal as it is: control characters work
+    #[arg(long, global = true)]
+    pub(crate) raw: bool,
 }
 
 impl Voice {
@@ -90,6 +94,8 @@ pub(crate) struct Output {
     pub(crate) stderr_style: Style,
     /// Whether a person reads the data as it comes.
     pub(crate) stdout_is_terminal: bool,
+    /// Whether data that could steer the terminal is shown as escapes.
+    is_cleaned: bool,
     /// Whether progress can be drawn in place.
     pub(crate) stderr_is_terminal: bool,
 }
@@ -104,11 +110,24 @@ impl Output {
             style: Style::new(voice.color, stdout_is_terminal),
             stderr_style: voice.stderr_style(),
             stdout_is_terminal,
+            is_cleaned: stdout_is_terminal && !voice.raw,
             stderr_is_terminal: io::stderr().is_terminal(),
         }
     }
 
-    /// Writes bytes to stdout, at once.
+    /// Writes bytes of others to stdout, at once: on a terminal without what could steer it, unless that was asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Output::raw`].
+    pub(crate) fn data(&self, bytes: &[u8]) -> Result<()> {
+        match self.is_cleaned {
+            true => self.raw(&screen::clean_bytes(bytes)),
+            false => self.raw(bytes),
+        }
+    }
+
+    /// Writes bytes of our own to stdout, at once.
     ///
     /// # Errors
     ///
@@ -120,20 +139,27 @@ impl Output {
 
     /// Writes a line to stdout.
     pub(crate) fn line(&self, text: &str) -> Result<()> {
-        self.raw(format!("{text}\n").as_bytes())
+        self.data(format!("{text}\n").as_bytes())
     }
 
     /// Writes JSON to stdout: indented, or on one line if that was asked for.
     pub(crate) fn json(&self, value: &Value) -> Result<()> {
         match self.format {
             Format::Jsonl => self.json_line(value),
-            _ => self.line(&format!("{value:#}")),
+            _ => self.json_text(&format!("{value:#}\n")),
         }
     }
 
     /// Writes JSON to stdout on one line, as streams always do.
     pub(crate) fn json_line(&self, value: &Value) -> Result<()> {
-        self.line(&value.to_string())
+        self.json_text(&format!("{value}\n"))
+    }
+
+    fn json_text(&self, text: &str) -> Result<()> {
+        match self.is_cleaned {
+            true => self.raw(screen::clean_json(text).as_bytes()),
+            false => self.raw(text.as_bytes()),
+        }
     }
 
     /// Writes a list to stdout; `values` are its elements as JSON.
@@ -177,12 +203,23 @@ impl Output {
 
     /// Tells something on stderr that must not be missed.
     pub(crate) fn tell(&self, text: &str) {
-        stderr::say(format!("{text}\n").as_bytes());
+        stderr::say(format!("{}\n", screen::clean(text)).as_bytes());
+    }
+
+    /// [`Output::notice`] in a colour.
+    pub(crate) fn notice_in(&self, color: Option<Color>, text: &str) {
+        let text = screen::clean(text);
+        match color {
+            _ if self.quiet => {}
+            Some(color) => stderr::say(format!("{}\n", self.stderr_style.paint(color, &text)).as_bytes()),
+            None => stderr::say(format!("{text}\n").as_bytes()),
+        }
     }
 
     /// Tells a way out on stderr.
     pub(crate) fn help(&self, text: &str) {
-        self.tell(&format!("  {} {text}", self.stderr_style.paint(Color::Cyan, "help:")));
+        let help = self.stderr_style.paint(Color::Cyan, "help:");
+        stderr::say(format!("  {help} {}\n", screen::clean(text)).as_bytes());
     }
 }
 

@@ -248,16 +248,17 @@ fn warn_of_reach(address: SocketAddr, programs: &[&str]) {
 pub(crate) fn log_to_stderr(config: &LogConfig) -> Result<()> {
     let filter = EnvFilter::try_new(&config.level)
         .map_err(|error| Error::usage(format!("log level {:?}: {error}", config.level)))?;
+    let format = match config.format {
+        LogFormat::Text => LossFormat::Text,
+        LogFormat::Json => LossFormat::Json,
+    };
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(LogWriter)
+        .with_writer(LogWriter(format))
         // It would say so on stderr, and panic where that is gone.
         .log_internal_errors(false)
         .with_ansi(io::stderr().is_terminal());
-    stderr::set_up_log(match config.format {
-        LogFormat::Text => LossFormat::Text,
-        LogFormat::Json => LossFormat::Json,
-    });
+    stderr::set_up_log(format);
     let begun = match config.format {
         LogFormat::Text => log.try_init(),
         LogFormat::Json => log.json().try_init(),

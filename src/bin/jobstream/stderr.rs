@@ -13,6 +13,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
+use crate::output::screen;
+
 /// Bytes of lines that may wait to be written; what comes then is lost.
 const QUEUE_BYTES_MAX: usize = 1 << 20;
 /// Most bytes of one write, so that what was written before a reader left is known to the line.
@@ -61,17 +63,22 @@ pub(crate) fn set_up_log(format: LossFormat) {
     std::panic::set_hook(Box::new(|panic| {
         let thread = thread::current();
         let name = thread.name().unwrap_or("unnamed").to_owned();
-        say(format!("thread '{name}': {panic}\n").as_bytes());
+        let report = format!("thread '{name}': {panic}\n");
+        say(screen::clean_lines(&report).as_bytes());
     }));
 }
 
-/// The writer of the log's lines for `tracing_subscriber`.
+/// The writer of the log's lines for `tracing_subscriber`: whole lines, without what could steer a terminal.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct LogWriter;
+pub(crate) struct LogWriter(pub(crate) LossFormat);
 
 impl Write for LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        log(line);
+        match (self.0, str::from_utf8(line)) {
+            (LossFormat::Text, Ok(text)) => log(screen::clean_log_line(text).as_bytes()),
+            (LossFormat::Json, Ok(text)) => log(screen::clean_json(text).as_bytes()),
+            (_, Err(_)) => log(line),
+        }
         Ok(line.len())
     }
 
@@ -84,7 +91,7 @@ impl<'a> MakeWriter<'a> for LogWriter {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {
-        Self
+        *self
     }
 }
 

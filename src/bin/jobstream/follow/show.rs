@@ -14,7 +14,7 @@ use super::lines::{fraction, gap_line, progress_line, state_line};
 use crate::error::Result;
 use crate::output::style::Color;
 use crate::output::table::state_color;
-use crate::output::{Output, json, raw, text};
+use crate::output::{Output, json, raw, screen};
 
 /// Plain progress lines are at least this far apart.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
@@ -93,7 +93,10 @@ impl<'a> Show<'a> {
             Some(Event::StateChange(change)) => self.state_change(event, change),
             Some(Event::Progress(progress)) => self.progress(progress),
             Some(Event::Output(chunk)) => self.chunk(event.attempt, chunk),
-            Some(Event::Log(log)) => self.tell(&self.log_line(log)),
+            Some(Event::Log(log)) => {
+                let (color, line) = log_line(log);
+                self.tell_in(color, &line)
+            }
             None => Ok(()),
         }
     }
@@ -101,7 +104,7 @@ impl<'a> Show<'a> {
     fn state_change(&mut self, event: &JobEvent, change: &StateChange) -> Result<()> {
         let line = state_line(event, change);
         if let Some(bar) = &self.bar {
-            bar.set_message(text::clean(&line).into_owned());
+            bar.set_message(screen::clean(&line).into_owned());
             if change.state() == JobState::Running {
                 bar.set_style(ProgressStyle::default_spinner());
             }
@@ -114,16 +117,13 @@ impl<'a> Show<'a> {
             self.tell(&format!("attempt {}: the output above is void", event.attempt))?;
         }
         match worth_a_line && change.outcome.is_none() {
-            true => self.tell(&match state_color(change.state()) {
-                Some(color) => self.output.stderr_style.paint(color, &text::clean(&line)),
-                None => text::clean(&line).into_owned(),
-            }),
+            true => self.tell_in(state_color(change.state()), &line),
             false => Ok(()),
         }
     }
 
     fn progress(&mut self, progress: &Progress) -> Result<()> {
-        let line = text::clean(&progress_line(progress)).into_owned();
+        let line = screen::clean(&progress_line(progress)).into_owned();
         if let Some(bar) = &self.bar {
             bar.set_message(line);
             if let Some(fraction) = fraction(progress) {
@@ -154,8 +154,8 @@ impl<'a> Show<'a> {
             self.drop_bar();
         }
         match &self.bar {
-            Some(bar) => bar.suspend(|| self.output.raw(&bytes)),
-            None => self.output.raw(&bytes),
+            Some(bar) => bar.suspend(|| self.output.data(&bytes)),
+            None => self.output.data(&bytes),
         }
     }
 
@@ -167,13 +167,17 @@ impl<'a> Show<'a> {
 
     /// A line on stderr that does not mix with the bar, nor with an unfinished line on the same screen.
     fn tell(&mut self, line: &str) -> Result<()> {
+        self.tell_in(None, line)
+    }
+
+    fn tell_in(&mut self, color: Option<Color>, line: &str) -> Result<()> {
         if self.output.quiet {
             return Ok(());
         }
         self.close_line()?;
         match &self.bar {
-            Some(bar) => bar.suspend(|| self.output.notice(line)),
-            None => self.output.notice(line),
+            Some(bar) => bar.suspend(|| self.output.notice_in(color, line)),
+            None => self.output.notice_in(color, line),
         }
         Ok(())
     }
@@ -185,17 +189,16 @@ impl<'a> Show<'a> {
         }
         Ok(())
     }
+}
 
-    fn log_line(&self, log: &Log) -> String {
-        let line = text::clean(&log.text);
-        let style = self.output.stderr_style;
-        match log.level() {
-            LogLevel::Error => style.paint(Color::Red, &format!("error | {line}")),
-            LogLevel::Warn => style.paint(Color::Yellow, &format!("warn  | {line}")),
-            LogLevel::Debug => style.paint(Color::Dim, &format!("debug | {line}")),
-            LogLevel::Info | LogLevel::Unspecified => format!("log   | {line}"),
-        }
-    }
+fn log_line(log: &Log) -> (Option<Color>, String) {
+    let (color, level) = match log.level() {
+        LogLevel::Error => (Some(Color::Red), "error"),
+        LogLevel::Warn => (Some(Color::Yellow), "warn "),
+        LogLevel::Debug => (Some(Color::Dim), "debug"),
+        LogLevel::Info | LogLevel::Unspecified => (None, "log  "),
+    };
+    (color, format!("{level} | {}", log.text))
 }
 
 fn steps(fraction: f64) -> u64 {

@@ -4,7 +4,7 @@ use comfy_table::{Cell, ContentArrangement, Table, presets};
 use jobstream::proto::v1::JobState;
 
 use super::style::{Color, Style};
-use super::text;
+use super::{screen, text};
 
 /// Columns with a header.
 #[derive(Debug)]
@@ -30,8 +30,7 @@ impl Field {
 
 impl<T: Into<String>> From<T> for Field {
     fn from(text: T) -> Self {
-        let text: String = text.into();
-        Self { text: text::clean(&text).into_owned(), color: None }
+        Self { text: text.into(), color: None }
     }
 }
 
@@ -98,8 +97,9 @@ fn filled(pairs: &[(&'static str, Field)], label: impl Fn(&'static str) -> Field
 }
 
 fn tab_separated(rows: &[Vec<Field>]) -> String {
-    let line =
-        |row: &Vec<Field>| row.iter().map(|field| field.text.as_str()).collect::<Vec<_>>().join("\t") + "\n";
+    let line = |row: &Vec<Field>| {
+        row.iter().map(|field| screen::clean_controls(&field.text)).collect::<Vec<_>>().join("\t") + "\n"
+    };
     rows.iter().map(line).collect()
 }
 
@@ -123,7 +123,7 @@ fn aligned(header: Option<&[&'static str]>, rows: &[Vec<Field>], style: Style) -
 }
 
 fn cell(field: &Field, style: Style) -> Cell {
-    let cell = Cell::new(&field.text);
+    let cell = Cell::new(screen::clean(&field.text));
     match field.color {
         _ if !style.is_colored() => cell,
         None => cell,

@@ -1,6 +1,5 @@
-//! Words for people: short durations, counts, sizes, enum values, and text made harmless to a terminal.
+//! Words for people: short durations, counts, sizes and enum values.
 
-use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use jobstream::proto::v1::{
@@ -8,22 +7,6 @@ use jobstream::proto::v1::{
     WorkerState,
 };
 use prost_types::Timestamp;
-
-/// The text without control characters: each is shown as its escape, so it can neither steer a terminal nor break
-/// a line.
-pub(crate) fn clean(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(char::is_control) {
-        return Cow::Borrowed(text);
-    }
-    let mut cleaned = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        match c {
-            c if c.is_control() => cleaned.extend(c.escape_default()),
-            c => cleaned.push(c),
-        }
-    }
-    Cow::Owned(cleaned)
-}
 
 /// A duration in its two largest units: `1h 5m`, `12s`, `340ms`.
 pub(crate) fn duration(duration: Duration) -> String {
@@ -210,11 +193,5 @@ mod tests {
     #[test]
     fn one_of_a_kind_is_singular() {
         assert_eq!((counted(1, "job", "jobs"), counted(0, "job", "jobs")), ("1 job".into(), "0 jobs".into()));
-    }
-
-    #[test]
-    fn control_characters_are_escaped() {
-        assert_eq!(clean("a\tb\u{1b}[31m\n"), "a\\tb\\u{1b}[31m\\n");
-        assert_eq!(clean("grüße 🦀"), "grüße 🦀");
     }
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::connect::{Client, ClientArgs};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::output::screen;
 use crate::output::{Voice, text};
 use crate::stderr;
 
@@ -62,7 +63,7 @@ impl Purge {
         let question =
             format!("cancel {} waiting jobs of queue {}? [y/N] ", text::count(waiting), self.queue);
         let ask = || -> io::Result<String> {
-            stderr::say(text::clean(&question).as_bytes());
+            stderr::say(screen::clean(&question).as_bytes());
             let mut answer = String::new();
             io::stdin().lock().read_line(&mut answer)?;
             Ok(answer)
