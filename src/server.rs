@@ -2,6 +2,7 @@
 //!
 //! What the services answer is not here; they arrive as [`tonic::service::Routes`].
 
+mod budget;
 mod connection;
 mod cors;
 mod deadline;

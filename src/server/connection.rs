@@ -3,16 +3,19 @@
 //! Two tasks each: the conversation, which is polled on every packet and so carries nothing else, and its
 //! guardian, which sleeps until a deadline or a shutdown and then ends the conversation.
 
+mod executor;
 mod guardian;
 mod hearing;
+mod incoming;
 mod request;
 
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
@@ -21,9 +24,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::rpc::ConnectionInfo;
 
+use super::budget::ConnectionBudget;
 use super::edge::Edge;
 use super::limits::ListenerLimits;
 use super::tally::{Activity, Seat};
+use executor::StreamExecutor;
 use guardian::Guardian;
 use hearing::Hearing;
 use request::RequestService;
@@ -41,6 +46,9 @@ struct Shared {
     /// Whether the peer has shown that it speaks HTTP.
     heard: AtomicBool,
     activity: Arc<Activity>,
+    budget: Arc<ConnectionBudget>,
+    /// Longest time for the body of a unary request.
+    request_timeout: Duration,
 }
 
 impl Shared {
@@ -49,9 +57,9 @@ impl Shared {
     }
 }
 
-/// The protocol settings every connection of an edge starts from.
-pub(super) fn builder(limits: &ListenerLimits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+/// The protocol settings of a connection.
+fn builder(limits: &ListenerLimits, executor: StreamExecutor) -> auto::Builder<StreamExecutor> {
+    let mut builder = auto::Builder::new(executor);
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -80,6 +88,8 @@ pub(super) fn spawn(edge: &Arc<Edge>, stream: TcpStream, peer: SocketAddr, seat:
         info: ConnectionInfo { peer, local, closing: CancellationToken::new() },
         heard: AtomicBool::new(false),
         activity: seat.activity().clone(),
+        budget: ConnectionBudget::new(&edge.budgets, seat.activity().clone()),
+        request_timeout: edge.limits.request_body_timeout,
     });
     let (go_away, told) = oneshot::channel();
     let conversation = tokio::spawn(converse(edge.clone(), stream, shared.clone(), told));
@@ -92,8 +102,9 @@ pub(super) fn spawn(edge: &Arc<Edge>, stream: TcpStream, peer: SocketAddr, seat:
 async fn converse(edge: Arc<Edge>, stream: TcpStream, shared: Arc<Shared>, told: oneshot::Receiver<()>) {
     let peer = shared.info.peer;
     let io = TokioIo::new(Hearing::new(stream, shared.clone()));
+    let builder = builder(&edge.limits, StreamExecutor { budget: shared.budget.clone() });
     let service = TowerToHyperService::new(RequestService::new(edge.stack.clone(), shared));
-    let mut connection = pin!(edge.builder.serve_connection(io, service));
+    let mut connection = pin!(builder.serve_connection(io, service));
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => ended,

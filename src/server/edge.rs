@@ -8,8 +8,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use hyper_util::rt::TokioExecutor;
-use hyper_util::server::conn::auto;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::runtime;
@@ -17,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::TaskTracker;
 
+use super::budget::Budgets;
 use super::connection;
 use super::give_back::keep_giving_back;
 use super::limits::ListenerLimits;
@@ -46,18 +45,18 @@ impl EdgeThread {
         stack: Stack,
         limits: Arc<ListenerLimits>,
         lifecycle: Lifecycle,
-        tally: Arc<Tally>,
+        shared: (Arc<Tally>, Arc<Budgets>),
     ) -> io::Result<(Self, mpsc::Sender<Accepted>)> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (sender, sockets) = mpsc::channel(QUEUED_SOCKETS_MAX);
         let (end, ended) = oneshot::channel();
         let edge = Arc::new(Edge {
-            builder: connection::builder(&limits),
             stack,
             limits,
             lifecycle,
             connections: TaskTracker::new(),
-            tally,
+            tally: shared.0,
+            budgets: shared.1,
         });
         let thread = thread::Builder::new().name(format!("jobstream-edge-{index}")).spawn(move || {
             runtime.block_on(edge.run(sockets));
@@ -80,13 +79,13 @@ impl EdgeThread {
 
 /// What the connections of one edge share.
 pub(super) struct Edge {
-    pub(super) builder: auto::Builder<TokioExecutor>,
     pub(super) stack: Stack,
     pub(super) limits: Arc<ListenerLimits>,
     pub(super) lifecycle: Lifecycle,
     /// The guardians, each of which outlives its connection.
     pub(super) connections: TaskTracker,
     tally: Arc<Tally>,
+    pub(super) budgets: Arc<Budgets>,
 }
 
 impl Edge {
@@ -111,6 +110,7 @@ impl Edge {
         loop {
             ticks.tick().await;
             self.tally.tick();
+            self.budgets.tick();
         }
     }
 

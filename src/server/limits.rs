@@ -25,13 +25,16 @@ const CONNECTION_WINDOW_BYTES: u32 = 8 * MIB;
 const MAX_SEND_BUFFER_BYTES: usize = 64 * 1024;
 const MAX_PENDING_ACCEPT_RESETS: usize = 64;
 const MAX_LOCAL_ERROR_RESETS: usize = 1_024;
+const CONNECTION_BYTES_MAX: usize = 64 << 20;
+const CONNECTIONS_BYTES_MAX: usize = 1 << 30;
+const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(60);
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// What one listener grants its peers.
 ///
-/// [`Default`] holds values fit for a public port. At those, the HTTP/2 buffers of one connection are
-/// bounded by `connection_window_bytes` in and `max_concurrent_streams` x `max_send_buffer_bytes` out.
+/// [`Default`] holds values fit for a public port. At those, one connection holds `connection_bytes_max` of messages and
+/// one message more, and beside it what HTTP/2 has received and nobody reads yet, at most `connection_window_bytes`.
 #[derive(Debug, Clone)]
 pub struct ListenerLimits {
     /// Connections open at once, fewer where the limit of descriptors leaves no more. One more takes the place of the one
@@ -73,6 +76,16 @@ pub struct ListenerLimits {
     pub connection_window_bytes: u32,
     /// Response bytes buffered for a stream whose peer does not read. 64 KiB.
     pub max_send_buffer_bytes: usize,
+    /// Bytes that one connection may hold of requests that are not whole and of answers that are not read. At it, reading
+    /// and answering wait, and the stream that has been stalled for longest, at least 1 s, is ended. It may be exceeded by
+    /// one message. 64 MiB.
+    pub connection_bytes_max: usize,
+    /// The same for all connections together, with 5,200 bytes for each open stream. When the streams alone use it up, new
+    /// calls are refused with RESOURCE_EXHAUSTED. 1 GiB.
+    pub connections_bytes_max: usize,
+    /// Time for the body of a unary request to come in whole, from when it is waited for; then the call ends with
+    /// DEADLINE_EXCEEDED. 60 s.
+    pub request_body_timeout: Duration,
     /// Requests a peer may have reset before the server saw them; then the connection is cut. 64.
     pub max_pending_accept_resets: usize,
     /// Malformed requests a connection may cause; then it is cut. 1,024.
@@ -104,6 +117,9 @@ impl Default for ListenerLimits {
             max_send_buffer_bytes: MAX_SEND_BUFFER_BYTES,
             max_pending_accept_resets: MAX_PENDING_ACCEPT_RESETS,
             max_local_error_resets: MAX_LOCAL_ERROR_RESETS,
+            connection_bytes_max: CONNECTION_BYTES_MAX,
+            connections_bytes_max: CONNECTIONS_BYTES_MAX,
+            request_body_timeout: REQUEST_BODY_TIMEOUT,
             tcp_user_timeout: TCP_USER_TIMEOUT,
             tcp_keepalive: TCP_KEEPALIVE,
         }

@@ -17,6 +17,7 @@ use tower::util::Either;
 use tower::{Layer, ServiceBuilder};
 use tower_http::cors::{Cors, CorsLayer};
 
+use super::budget::Budgets;
 use super::cors::cors_layer;
 use super::deadline::{DeadlineLayer, DeadlineService};
 use super::descriptors::Descriptors;
@@ -109,12 +110,18 @@ pub(super) async fn serve_router(
 
     let tally = Arc::new(Tally::default());
     let limits = Arc::new(options.limits);
+    let budgets = Budgets::new(limits.connection_bytes_max, limits.connections_bytes_max);
     let mut threads = Vec::new();
     let mut edges = Vec::new();
     for index in 0..options.edge_threads.get() {
         let stack = stack(router.for_edge(), cors.as_ref(), &hosts);
-        let (thread, edge) =
-            EdgeThread::start(index, stack, limits.clone(), lifecycle.clone(), tally.clone())?;
+        let (thread, edge) = EdgeThread::start(
+            index,
+            stack,
+            limits.clone(),
+            lifecycle.clone(),
+            (tally.clone(), budgets.clone()),
+        )?;
         threads.push(thread);
         edges.push(edge);
     }

@@ -3,6 +3,7 @@
 mod bounds;
 mod fields;
 mod frames;
+mod held;
 
 use tonic::{Code, Status};
 

@@ -120,6 +120,15 @@ pub(crate) struct LimitsConfig {
     /// How long a connection may stay open without a request on it.
     #[serde(with = "values::span")]
     pub(crate) connection_idle_timeout: Duration,
+    /// Most bytes of unfinished requests and unread answers of one connection.
+    #[serde(with = "values::size")]
+    pub(crate) connection_bytes_max: u64,
+    /// The same of all connections together.
+    #[serde(with = "values::size")]
+    pub(crate) connections_bytes_max: u64,
+    /// How long the body of a unary request may take.
+    #[serde(with = "values::span")]
+    pub(crate) request_body_timeout: Duration,
     /// Most requests open on one connection.
     pub(crate) streams_per_connection_max: NonZeroU32,
     /// Most streams that follow jobs.
@@ -271,6 +280,9 @@ impl Default for LimitsConfig {
             connections_max: at_least_one(10_000),
             connections_per_address_max: None,
             connection_idle_timeout: Duration::from_secs(5 * 60),
+            connection_bytes_max: 64 * MIB,
+            connections_bytes_max: GIB,
+            request_body_timeout: Duration::from_secs(60),
             streams_per_connection_max: at_least_one(1_024),
             watchers_max: at_least_one(200_000),
             workers_max: at_least_one(10_000),

@@ -199,6 +199,9 @@ fn server_options(config: &ServerConfig) -> ServerOptions {
         max_connections: config.limits.connections_max.get() as usize,
         max_connections_per_address: connections_per_address_max(&config.limits),
         idle_timeout: config.limits.connection_idle_timeout,
+        connection_bytes_max: size(config.limits.connection_bytes_max),
+        connections_bytes_max: size(config.limits.connections_bytes_max),
+        request_body_timeout: config.limits.request_body_timeout,
         max_concurrent_streams: config.limits.streams_per_connection_max.get(),
         ..ListenerLimits::default()
     };

@@ -71,7 +71,7 @@ impl Activity {
     }
 
     /// Tells the connection to make way, at once if it is to be cut.
-    pub(super) fn evict(&self, cut: bool) {
+    pub(in crate::server) fn evict(&self, cut: bool) {
         self.is_to_be_cut.store(cut, Relaxed);
         self.eviction.notify_one();
     }

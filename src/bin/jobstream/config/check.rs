@@ -20,6 +20,7 @@ impl ServerConfig {
             return Err(Error::usage(text));
         }
         check_sizes(&self.limits)?;
+        check_connections(&self.limits)?;
         check_waste(self.limits.checkpoint_waste)?;
         check_spans(&self.worker)
     }
@@ -35,6 +36,25 @@ fn check_sizes(limits: &LimitsConfig) -> Result<()> {
          leave {ENVELOPE_BYTES} bytes between them"
     );
     Err(Error::usage(text))
+}
+
+fn check_connections(limits: &LimitsConfig) -> Result<()> {
+    let LimitsConfig { message_bytes_max, connection_bytes_max, connections_bytes_max, .. } = *limits;
+    if connection_bytes_max < message_bytes_max {
+        let text = format!(
+            "connection_bytes_max is {connection_bytes_max}, but messages end at message_bytes_max, \
+             {message_bytes_max}: a connection must hold one of them"
+        );
+        return Err(Error::usage(text));
+    }
+    if connections_bytes_max < connection_bytes_max {
+        let text = format!(
+            "connections_bytes_max is {connections_bytes_max}, but one connection may hold connection_bytes_max, \
+             {connection_bytes_max}: all together must hold as much"
+        );
+        return Err(Error::usage(text));
+    }
+    Ok(())
 }
 
 /// A flag has checked it; a file has not.

@@ -122,6 +122,19 @@ struct LimitArgs {
     #[arg(long, value_name = "SPAN", value_parser = units::duration)]
     #[arg(env = "JOBSTREAM_CONNECTION_IDLE_TIMEOUT", hide_env_values = true)]
     connection_idle_timeout: Option<Duration>,
+    /// Most bytes of unfinished requests and unread answers a
+    /// connection [default: 64MiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_CONNECTION_BYTES_MAX", hide_env_values = true)]
+    connection_bytes_max: Option<u64>,
+    /// The same of all connections together [default: 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_CONNECTIONS_BYTES_MAX", hide_env_values = true)]
+    connections_bytes_max: Option<u64>,
+    /// How long the body of a request may take [default: 1m]
+    #[arg(long, value_name = "SPAN", value_parser = units::duration)]
+    #[arg(env = "JOBSTREAM_REQUEST_BODY_TIMEOUT", hide_env_values = true)]
+    request_body_timeout: Option<Duration>,
     /// Most requests open a connection [default: 1024]
     #[arg(long, value_name = "N", hide_env_values = true)]
     #[arg(env = "JOBSTREAM_STREAMS_PER_CONNECTION_MAX")]
@@ -208,6 +221,9 @@ impl LimitArgs {
         limits.connections_per_address_max =
             self.connections_per_address_max.or(limits.connections_per_address_max.take());
         set(&mut limits.connection_idle_timeout, self.connection_idle_timeout);
+        set(&mut limits.connection_bytes_max, self.connection_bytes_max);
+        set(&mut limits.connections_bytes_max, self.connections_bytes_max);
+        set(&mut limits.request_body_timeout, self.request_body_timeout);
         set(&mut limits.streams_per_connection_max, self.streams_per_connection_max);
         set(&mut limits.watchers_max, self.watchers_max);
         set(&mut limits.workers_max, self.workers_max);
