@@ -12,6 +12,7 @@ mod submit_stream;
 mod work_stream;
 mod worker_service;
 
+pub(crate) use call::ConnectionLimits;
 pub use call::{ConnectionInfo, Deadline};
 
 use std::sync::Arc;
@@ -58,6 +59,7 @@ pub(crate) struct Api {
     defaults: Defaults,
     boot_id: Arc<str>,
     message_bytes_max: usize,
+    connections: ConnectionLimits,
 }
 
 impl Api {
@@ -66,7 +68,8 @@ impl Api {
         let limits = ParseLimits { payload_bytes_max: options.payload_bytes_max };
         let defaults = Defaults { attempt_timeout: options.attempt_timeout, retention: options.retention };
         let boot_id = engine.boot_id().into();
-        Self { engine, limits, defaults, boot_id, message_bytes_max }
+        let connections = ConnectionLimits::default();
+        Self { engine, limits, defaults, boot_id, message_bytes_max, connections }
     }
 
     /// The status of an error, for `map_err`.
@@ -99,8 +102,12 @@ impl Api {
 pub(crate) type Jobs = Direct<Named<JobServiceServer<Api>>>;
 
 /// The services of an engine, which read messages of at most this many bytes: JobService, then the others.
-pub(crate) fn services(engine: &Engine, message_bytes_max: usize) -> (Jobs, Routes) {
-    let api = Api::new(engine.clone(), message_bytes_max);
+pub(crate) fn services(
+    engine: &Engine,
+    message_bytes_max: usize,
+    connections: ConnectionLimits,
+) -> (Jobs, Routes) {
+    let api = Api { connections, ..Api::new(engine.clone(), message_bytes_max) };
     let shared = Arc::new(api.clone());
     let jobs = JobServiceServer::from_arc(shared.clone())
         .accept_compressed(CompressionEncoding::Gzip)

@@ -151,6 +151,10 @@ impl Api {
             watchers_max: options.watchers_max,
             idempotency_window: Some(render::duration(core.idempotency_window)),
             idempotency_ids_max: core.idempotency_ids_max,
+            connection_bytes_max: clamp_signed(self.connections.bytes_max),
+            connections_bytes_max: clamp_signed(self.connections.all_bytes_max),
+            connections_max: clamp(self.connections.max),
+            connections_per_address_max: clamp(self.connections.per_address_max.unwrap_or(0)),
         }
     }
 }
@@ -159,6 +163,10 @@ fn bad_page_token(token: &str) -> Error {
     let description =
         format!("{} is not a page token: send next_page_token of the page before", quoted(token));
     Error::invalid("page_token", description)
+}
+
+fn clamp_signed(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn clamp(number: usize) -> u32 {

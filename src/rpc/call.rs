@@ -19,6 +19,17 @@ pub struct ConnectionInfo {
     pub closing: CancellationToken,
 }
 
+/// Bounds of the listener, as the API tells them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ConnectionLimits {
+    /// Bytes of one connection.
+    pub(crate) bytes_max: usize,
+    /// Bytes of all connections.
+    pub(crate) all_bytes_max: usize,
+    pub(crate) max: usize,
+    pub(crate) per_address_max: Option<usize>,
+}
+
 /// When the caller of a request stops waiting. A request without one has no deadline.
 ///
 /// A handler that waits should answer shortly before it: past it the caller gets DEADLINE_EXCEEDED.

@@ -244,3 +244,6 @@ impl ConnectionBudget {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,6 +36,9 @@ use request::RequestService;
 /// Largest window HTTP/2 can express, in bytes.
 const WINDOW_BYTES_MAX: u32 = (1 << 31) - 1;
 
+/// A connection's window is this part of what all connections may hold, divided by their number when it opens.
+const WINDOWS_SHARE: usize = 8;
+
 /// Read buffer of an HTTP/1 connection, which also bounds a request's head, in bytes.
 const HTTP1_BUFFER_BYTES: usize = 64 * 1024;
 
@@ -57,8 +60,19 @@ impl Shared {
     }
 }
 
+/// The window of a connection beside which so many are open: together they take a part of what all may hold.
+fn window_bytes(limits: &ListenerLimits, open: usize) -> u32 {
+    let share = limits.connections_bytes_max / WINDOWS_SHARE / open.max(1);
+    let window = u32::try_from(share).unwrap_or(u32::MAX).max(2 * limits.stream_window_bytes);
+    window.min(limits.connection_window_bytes).min(WINDOW_BYTES_MAX)
+}
+
 /// The protocol settings of a connection.
-fn builder(limits: &ListenerLimits, executor: StreamExecutor) -> auto::Builder<StreamExecutor> {
+fn builder(
+    limits: &ListenerLimits,
+    window_bytes: u32,
+    executor: StreamExecutor,
+) -> auto::Builder<StreamExecutor> {
     let mut builder = auto::Builder::new(executor);
     builder
         .http1()
@@ -73,7 +87,7 @@ fn builder(limits: &ListenerLimits, executor: StreamExecutor) -> auto::Builder<S
         .max_concurrent_streams(limits.max_concurrent_streams)
         .max_header_list_size(limits.max_header_list_bytes)
         .initial_stream_window_size(limits.stream_window_bytes.min(WINDOW_BYTES_MAX))
-        .initial_connection_window_size(limits.connection_window_bytes.min(WINDOW_BYTES_MAX))
+        .initial_connection_window_size(window_bytes)
         .max_send_buf_size(limits.max_send_buffer_bytes)
         .max_pending_accept_reset_streams(limits.max_pending_accept_resets)
         .max_local_error_reset_streams(limits.max_local_error_resets);
@@ -102,7 +116,8 @@ pub(super) fn spawn(edge: &Arc<Edge>, stream: TcpStream, peer: SocketAddr, seat:
 async fn converse(edge: Arc<Edge>, stream: TcpStream, shared: Arc<Shared>, told: oneshot::Receiver<()>) {
     let peer = shared.info.peer;
     let io = TokioIo::new(Hearing::new(stream, shared.clone()));
-    let builder = builder(&edge.limits, StreamExecutor { budget: shared.budget.clone() });
+    let window_bytes = window_bytes(&edge.limits, edge.tally.open());
+    let builder = builder(&edge.limits, window_bytes, StreamExecutor { budget: shared.budget.clone() });
     let service = TowerToHyperService::new(RequestService::new(edge.stack.clone(), shared));
     let mut connection = pin!(builder.serve_connection(io, service));
     let ended = tokio::select! {
@@ -116,5 +131,17 @@ async fn converse(edge: Arc<Edge>, stream: TcpStream, shared: Arc<Shared>, told:
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, error, "the connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_shrink_with_the_number_of_connections_to_no_less_than_two_streams_have() {
+        let limits = ListenerLimits::default();
+        let windows = [0, 16, 64, 512, 10_000].map(|open| window_bytes(&limits, open));
+        assert_eq!(windows, [8 << 20, 8 << 20, 2 << 20, 512 << 10, 512 << 10]);
     }
 }

@@ -84,7 +84,7 @@ pub(super) struct Edge {
     pub(super) lifecycle: Lifecycle,
     /// The guardians, each of which outlives its connection.
     pub(super) connections: TaskTracker,
-    tally: Arc<Tally>,
+    pub(super) tally: Arc<Tally>,
     pub(super) budgets: Arc<Budgets>,
 }
 

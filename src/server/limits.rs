@@ -70,7 +70,8 @@ pub struct ListenerLimits {
     pub closing_linger: Duration,
     /// Unread request bytes a stream may have in flight. 256 KiB.
     pub stream_window_bytes: u32,
-    /// Unread request bytes a connection may have in flight. 8 MiB.
+    /// Unread request bytes a connection may have in flight. 8 MiB, less beside more than 16 others: an eighth of
+    /// `connections_bytes_max` divided by the open connections, but no less than two windows of a stream.
     ///
     /// Also sets the budget for DATA frames below 256 bytes, which is half of it: workers send many.
     pub connection_window_bytes: u32,

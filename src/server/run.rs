@@ -10,13 +10,15 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use super::descriptors::Descriptors;
+use super::limits::ListenerLimits;
 use super::router::Router;
 use super::serve::{Lifecycle, ServeOptions, serve_router};
 use super::tally::ServeReport;
 use crate::engine::Engine;
 use crate::job::JobState;
 use crate::proto::DESCRIPTORS;
-use crate::rpc;
+use crate::rpc::{self, ConnectionLimits};
 use crate::signals::Interrupts;
 use crate::worker::RunningWorker;
 
@@ -126,7 +128,7 @@ impl Server {
         listener: std::net::TcpListener,
         shutdown: Shutdown,
     ) -> io::Result<ShutdownReport> {
-        let (health, router) = router(&self.engine, self.options.message_bytes_max).await;
+        let (health, router) = router(&self.engine, &self.options).await;
         let lifecycle = Lifecycle::default();
         let mut options = self.options.serve.clone();
         options.limits.drain_grace = options.limits.drain_grace.min(GOAWAY_GRACE);
@@ -247,8 +249,17 @@ async fn stop_serving(health: &HealthReporter) {
     }
 }
 
+fn connection_limits(limits: &ListenerLimits) -> ConnectionLimits {
+    ConnectionLimits {
+        bytes_max: limits.connection_bytes_max,
+        all_bytes_max: limits.connections_bytes_max,
+        max: limits.max_connections.min(Descriptors::now().connections_max),
+        per_address_max: limits.max_connections_per_address,
+    }
+}
+
 /// Every service there is; reflection lists them all.
-async fn router(engine: &Engine, message_bytes_max: usize) -> (HealthReporter, Router) {
+async fn router(engine: &Engine, options: &ServerOptions) -> (HealthReporter, Router) {
     let (health, health_service) = tonic_health::server::health_reporter();
     for service in SERVICES {
         health.set_service_status(service, ServingStatus::Serving).await;
@@ -264,7 +275,8 @@ async fn router(engine: &Engine, message_bytes_max: usize) -> (HealthReporter, R
             .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
     };
     let broken = "the embedded descriptors are complete";
-    let (jobs, others) = rpc::services(engine, message_bytes_max);
+    let (jobs, others) =
+        rpc::services(engine, options.message_bytes_max, connection_limits(&options.serve.limits));
     let others = others
         .add_service(health_service)
         .add_service(reflection().build_v1().expect(broken))

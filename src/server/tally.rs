@@ -131,6 +131,11 @@ impl Tally {
         self.roster.lock().report.connections_refused += 1;
     }
 
+    /// How many connections are open.
+    pub(super) fn open(&self) -> usize {
+        self.roster.lock().open.len()
+    }
+
     /// Moves the clock by which connections are idle; to be called every second.
     pub(super) fn tick(&self) {
         self.clock.tick();

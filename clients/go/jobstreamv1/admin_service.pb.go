@@ -348,8 +348,20 @@ type Limits struct {
 	// Most such ids; beyond it the one whose job was removed first is forgotten. Default 1,000,000; fewer in a data
 	// directory with a small bound.
 	IdempotencyIdsMax uint32 `protobuf:"varint,13,opt,name=idempotency_ids_max,json=idempotencyIdsMax,proto3" json:"idempotency_ids_max,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Most bytes that one connection holds of requests that are not whole and of answers that are not read. Default 64 MiB.
+	// Beyond it, the stream that has been stalled for longest is ended: RST_STREAM, or RESOURCE_EXHAUSTED
+	// (CONNECTION_BYTES) if the request was not whole.
+	ConnectionBytesMax int64 `protobuf:"varint,14,opt,name=connection_bytes_max,json=connectionBytesMax,proto3" json:"connection_bytes_max,omitempty"`
+	// The same for all connections together. Default 1 GiB. When open streams alone use it up, new calls are refused with
+	// RESOURCE_EXHAUSTED (CONNECTION_BYTES).
+	ConnectionsBytesMax int64 `protobuf:"varint,15,opt,name=connections_bytes_max,json=connectionsBytesMax,proto3" json:"connections_bytes_max,omitempty"`
+	// Most connections, at most as many as the limit of open files leaves. One more takes the place of the longest idle
+	// one. Default 10,000.
+	ConnectionsMax uint32 `protobuf:"varint,16,opt,name=connections_max,json=connectionsMax,proto3" json:"connections_max,omitempty"`
+	// Most connections from one address. Default a quarter of connections_max; 0: no bound.
+	ConnectionsPerAddressMax uint32 `protobuf:"varint,17,opt,name=connections_per_address_max,json=connectionsPerAddressMax,proto3" json:"connections_per_address_max,omitempty"`
+	unknownFields            protoimpl.UnknownFields
+	sizeCache                protoimpl.SizeCache
 }
 
 func (x *Limits) Reset() {
@@ -462,6 +474,34 @@ func (x *Limits) GetIdempotencyWindow() *durationpb.Duration {
 func (x *Limits) GetIdempotencyIdsMax() uint32 {
 	if x != nil {
 		return x.IdempotencyIdsMax
+	}
+	return 0
+}
+
+func (x *Limits) GetConnectionBytesMax() int64 {
+	if x != nil {
+		return x.ConnectionBytesMax
+	}
+	return 0
+}
+
+func (x *Limits) GetConnectionsBytesMax() int64 {
+	if x != nil {
+		return x.ConnectionsBytesMax
+	}
+	return 0
+}
+
+func (x *Limits) GetConnectionsMax() uint32 {
+	if x != nil {
+		return x.ConnectionsMax
+	}
+	return 0
+}
+
+func (x *Limits) GetConnectionsPerAddressMax() uint32 {
+	if x != nil {
+		return x.ConnectionsPerAddressMax
 	}
 	return 0
 }
@@ -1441,7 +1481,7 @@ const file_jobstream_v1_admin_service_proto_rawDesc = "" +
 	" \x01(\rR\x04jobs\x12\x1a\n" +
 	"\bwatchers\x18\v \x01(\rR\bwatchers\x12\x1f\n" +
 	"\vkinds_total\x18\f \x01(\rR\n" +
-	"kindsTotal\"\xbf\x04\n" +
+	"kindsTotal\"\x8d\x06\n" +
 	"\x06Limits\x12*\n" +
 	"\x11payload_bytes_max\x18\x01 \x01(\rR\x0fpayloadBytesMax\x12*\n" +
 	"\x11message_bytes_max\x18\x02 \x01(\rR\x0fmessageBytesMax\x12\x19\n" +
@@ -1455,7 +1495,11 @@ const file_jobstream_v1_admin_service_proto_rawDesc = "" +
 	"\fwatchers_max\x18\n" +
 	" \x01(\rR\vwatchersMax\x12H\n" +
 	"\x12idempotency_window\x18\f \x01(\v2\x19.google.protobuf.DurationR\x11idempotencyWindow\x12.\n" +
-	"\x13idempotency_ids_max\x18\r \x01(\rR\x11idempotencyIdsMax\"O\n" +
+	"\x13idempotency_ids_max\x18\r \x01(\rR\x11idempotencyIdsMax\x120\n" +
+	"\x14connection_bytes_max\x18\x0e \x01(\x03R\x12connectionBytesMax\x122\n" +
+	"\x15connections_bytes_max\x18\x0f \x01(\x03R\x13connectionsBytesMax\x12'\n" +
+	"\x0fconnections_max\x18\x10 \x01(\rR\x0econnectionsMax\x12=\n" +
+	"\x1bconnections_per_address_max\x18\x11 \x01(\rR\x18connectionsPerAddressMax\"O\n" +
 	"\x11ListQueuesRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\rR\bpageSize\x12\x1d\n" +
 	"\n" +

@@ -91,6 +91,12 @@ impl Holder {
         (self.holds_any() && !self.is_condemned()).then(|| self.state.lock().0)
     }
 
+    /// Lets the last progress be longer ago.
+    #[cfg(test)]
+    pub(super) fn backdate(&self, by: std::time::Duration) {
+        self.state.lock().0 -= by;
+    }
+
     pub(super) fn condemn(&self) {
         self.is_condemned.store(true, Relaxed);
         let held = self.held.load(Relaxed);

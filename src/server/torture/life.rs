@@ -91,7 +91,7 @@ impl Torture {
             })
         })?;
         let worker = demo::add_to(Worker::new()).start(&engine).expect("good names");
-        let (jobs, others) = rpc::services(&engine, 4 << 20);
+        let (jobs, others) = rpc::services(&engine, 4 << 20, rpc::ConnectionLimits::default());
         Ok(Server { router: Router::new(jobs, others, &engine), engine, _worker: worker })
     }
 

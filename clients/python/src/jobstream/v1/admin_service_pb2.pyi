@@ -181,6 +181,10 @@ class Limits(google.protobuf.message.Message):
     WATCHERS_MAX_FIELD_NUMBER: builtins.int
     IDEMPOTENCY_WINDOW_FIELD_NUMBER: builtins.int
     IDEMPOTENCY_IDS_MAX_FIELD_NUMBER: builtins.int
+    CONNECTION_BYTES_MAX_FIELD_NUMBER: builtins.int
+    CONNECTIONS_BYTES_MAX_FIELD_NUMBER: builtins.int
+    CONNECTIONS_MAX_FIELD_NUMBER: builtins.int
+    CONNECTIONS_PER_ADDRESS_MAX_FIELD_NUMBER: builtins.int
     payload_bytes_max: builtins.int
     """Largest payload or result, in bytes."""
     message_bytes_max: builtins.int
@@ -201,6 +205,21 @@ class Limits(google.protobuf.message.Message):
     """Most such ids; beyond it the one whose job was removed first is forgotten. Default 1,000,000; fewer in a data
     directory with a small bound.
     """
+    connection_bytes_max: builtins.int
+    """Most bytes that one connection holds of requests that are not whole and of answers that are not read. Default 64 MiB.
+    Beyond it, the stream that has been stalled for longest is ended: RST_STREAM, or RESOURCE_EXHAUSTED
+    (CONNECTION_BYTES) if the request was not whole.
+    """
+    connections_bytes_max: builtins.int
+    """The same for all connections together. Default 1 GiB. When open streams alone use it up, new calls are refused with
+    RESOURCE_EXHAUSTED (CONNECTION_BYTES).
+    """
+    connections_max: builtins.int
+    """Most connections, at most as many as the limit of open files leaves. One more takes the place of the longest idle
+    one. Default 10,000.
+    """
+    connections_per_address_max: builtins.int
+    """Most connections from one address. Default a quarter of connections_max; 0: no bound."""
     @property
     def retention(self) -> google.protobuf.duration_pb2.Duration:
         """How long a finished job is kept unless its spec says otherwise."""
@@ -228,9 +247,13 @@ class Limits(google.protobuf.message.Message):
         watchers_max: builtins.int = ...,
         idempotency_window: google.protobuf.duration_pb2.Duration | None = ...,
         idempotency_ids_max: builtins.int = ...,
+        connection_bytes_max: builtins.int = ...,
+        connections_bytes_max: builtins.int = ...,
+        connections_max: builtins.int = ...,
+        connections_per_address_max: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["idempotency_window", b"idempotency_window", "result_wait_max", b"result_wait_max", "retention", b"retention"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["batch_jobs_max", b"batch_jobs_max", "event_ring_bytes_max", b"event_ring_bytes_max", "idempotency_ids_max", b"idempotency_ids_max", "idempotency_window", b"idempotency_window", "job_bytes_max", b"job_bytes_max", "jobs_max", b"jobs_max", "message_bytes_max", b"message_bytes_max", "payload_bytes_max", b"payload_bytes_max", "result_wait_max", b"result_wait_max", "retention", b"retention", "retention_bytes_max", b"retention_bytes_max", "watchers_max", b"watchers_max"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["batch_jobs_max", b"batch_jobs_max", "connection_bytes_max", b"connection_bytes_max", "connections_bytes_max", b"connections_bytes_max", "connections_max", b"connections_max", "connections_per_address_max", b"connections_per_address_max", "event_ring_bytes_max", b"event_ring_bytes_max", "idempotency_ids_max", b"idempotency_ids_max", "idempotency_window", b"idempotency_window", "job_bytes_max", b"job_bytes_max", "jobs_max", b"jobs_max", "message_bytes_max", b"message_bytes_max", "payload_bytes_max", b"payload_bytes_max", "result_wait_max", b"result_wait_max", "retention", b"retention", "retention_bytes_max", b"retention_bytes_max", "watchers_max", b"watchers_max"]) -> None: ...
 
 Global___Limits: typing_extensions.TypeAlias = Limits
 

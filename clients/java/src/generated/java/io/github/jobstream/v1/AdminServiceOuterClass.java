@@ -137,7 +137,7 @@ public final class AdminServiceOuterClass extends com.google.protobuf.GeneratedF
       "\n\006uptime\030\006 \001(\0132\031.google.protobuf.Duratio" +
       "n\022\017\n\007boot_id\030\007 \001(\t\022\020\n\010draining\030\010 \001(\010\022\r\n\005" +
       "kinds\030\t \003(\t\022\014\n\004jobs\030\n \001(\r\022\020\n\010watchers\030\013 " +
-      "\001(\r\022\023\n\013kinds_total\030\014 \001(\r\"\206\003\n\006Limits\022\031\n\021p" +
+      "\001(\r\022\023\n\013kinds_total\030\014 \001(\r\"\201\004\n\006Limits\022\031\n\021p" +
       "ayload_bytes_max\030\001 \001(\r\022\031\n\021message_bytes_" +
       "max\030\002 \001(\r\022\020\n\010jobs_max\030\003 \001(\r\022\025\n\rjob_bytes" +
       "_max\030\004 \001(\003\022,\n\tretention\030\005 \001(\0132\031.google.p" +
@@ -147,66 +147,69 @@ public final class AdminServiceOuterClass extends com.google.protobuf.GeneratedF
       " \001(\0132\031.google.protobuf.Duration\022\024\n\014watch" +
       "ers_max\030\n \001(\r\0225\n\022idempotency_window\030\014 \001(" +
       "\0132\031.google.protobuf.Duration\022\033\n\023idempote" +
-      "ncy_ids_max\030\r \001(\r\":\n\021ListQueuesRequest\022\021" +
-      "\n\tpage_size\030\001 \001(\r\022\022\n\npage_token\030\002 \001(\t\"R\n" +
-      "\022ListQueuesResponse\022#\n\006queues\030\001 \003(\0132\023.jo" +
-      "bstream.v1.Queue\022\027\n\017next_page_token\030\002 \001(" +
-      "\t\"\331\001\n\005Queue\022\r\n\005queue\030\001 \001(\t\022\016\n\006paused\030\002 \001" +
-      "(\010\022)\n\006counts\030\003 \001(\0132\031.jobstream.v1.StateC" +
-      "ounts\0224\n\021oldest_queued_age\030\004 \001(\0132\031.googl" +
-      "e.protobuf.Duration\022\033\n\023accepted_per_seco" +
-      "nd\030\005 \001(\001\022\033\n\023finished_per_second\030\006 \001(\001\022\026\n" +
-      "\016unserved_kinds\030\007 \003(\t\"w\n\013StateCounts\022\021\n\t" +
-      "scheduled\030\001 \001(\r\022\016\n\006queued\030\002 \001(\r\022\017\n\007runni" +
-      "ng\030\003 \001(\r\022\021\n\tsucceeded\030\004 \001(\r\022\016\n\006failed\030\005 " +
-      "\001(\r\022\021\n\tcancelled\030\006 \001(\r\"\"\n\021PauseQueueRequ" +
-      "est\022\r\n\005queue\030\001 \001(\t\"8\n\022PauseQueueResponse" +
-      "\022\"\n\005queue\030\001 \001(\0132\023.jobstream.v1.Queue\"#\n\022" +
-      "ResumeQueueRequest\022\r\n\005queue\030\001 \001(\t\"9\n\023Res" +
-      "umeQueueResponse\022\"\n\005queue\030\001 \001(\0132\023.jobstr" +
-      "eam.v1.Queue\"\"\n\021PurgeQueueRequest\022\r\n\005que" +
-      "ue\030\001 \001(\t\"$\n\022PurgeQueueResponse\022\016\n\006purged" +
-      "\030\001 \001(\r\"\353\002\n\006Worker\022\021\n\tworker_id\030\001 \001(\t\022\014\n\004" +
-      "name\030\002 \001(\t\022&\n\004link\030\003 \001(\0162\030.jobstream.v1." +
-      "WorkerLink\022(\n\005state\030\004 \001(\0162\031.jobstream.v1" +
-      ".WorkerState\022\r\n\005kinds\030\005 \003(\t\022\016\n\006queues\030\006 " +
-      "\003(\t\022\r\n\005slots\030\007 \001(\r\022\023\n\013slots_taken\030\010 \001(\r\022" +
-      "/\n\013create_time\030\t \001(\0132\032.google.protobuf.T" +
-      "imestamp\0221\n\016last_heard_age\030\n \001(\0132\031.googl" +
-      "e.protobuf.Duration\022\013\n\003sdk\030\013 \001(\t\022\017\n\007addr" +
-      "ess\030\014 \001(\t\022\023\n\013kinds_total\030\r \001(\r\022\024\n\014queues" +
-      "_total\030\016 \001(\r\";\n\022ListWorkersRequest\022\021\n\tpa" +
-      "ge_size\030\001 \001(\r\022\022\n\npage_token\030\002 \001(\t\"U\n\023Lis" +
-      "tWorkersResponse\022%\n\007workers\030\001 \003(\0132\024.jobs" +
-      "tream.v1.Worker\022\027\n\017next_page_token\030\002 \001(\t" +
-      "\"O\n\022DrainWorkerRequest\022\016\n\006worker\030\001 \001(\t\022)" +
-      "\n\006within\030\002 \001(\0132\031.google.protobuf.Duratio" +
-      "n\"<\n\023DrainWorkerResponse\022%\n\007workers\030\001 \003(" +
-      "\0132\024.jobstream.v1.Worker*n\n\nWorkerLink\022\033\n" +
-      "\027WORKER_LINK_UNSPECIFIED\020\000\022\024\n\020WORKER_LIN" +
-      "K_POOL\020\001\022\026\n\022WORKER_LINK_STREAM\020\002\022\025\n\021WORK" +
-      "ER_LINK_UNARY\020\003*\201\001\n\013WorkerState\022\034\n\030WORKE" +
-      "R_STATE_UNSPECIFIED\020\000\022\032\n\026WORKER_STATE_CO" +
-      "NNECTED\020\001\022\031\n\025WORKER_STATE_DRAINING\020\002\022\035\n\031" +
-      "WORKER_STATE_DISCONNECTED\020\0032\346\004\n\014AdminSer" +
-      "vice\022]\n\rGetServerInfo\022\".jobstream.v1.Get" +
-      "ServerInfoRequest\032#.jobstream.v1.GetServ" +
-      "erInfoResponse\"\003\220\002\001\022T\n\nListQueues\022\037.jobs" +
-      "tream.v1.ListQueuesRequest\032 .jobstream.v" +
-      "1.ListQueuesResponse\"\003\220\002\001\022O\n\nPauseQueue\022" +
-      "\037.jobstream.v1.PauseQueueRequest\032 .jobst" +
-      "ream.v1.PauseQueueResponse\022R\n\013ResumeQueu" +
-      "e\022 .jobstream.v1.ResumeQueueRequest\032!.jo" +
-      "bstream.v1.ResumeQueueResponse\022O\n\nPurgeQ" +
-      "ueue\022\037.jobstream.v1.PurgeQueueRequest\032 ." +
-      "jobstream.v1.PurgeQueueResponse\022W\n\013ListW" +
-      "orkers\022 .jobstream.v1.ListWorkersRequest" +
-      "\032!.jobstream.v1.ListWorkersResponse\"\003\220\002\001" +
-      "\022R\n\013DrainWorker\022 .jobstream.v1.DrainWork" +
-      "erRequest\032!.jobstream.v1.DrainWorkerResp" +
-      "onseBQ\n\026io.github.jobstream.v1P\001Z5github" +
-      ".com/jobstream/jobstream/clients/go/jobs" +
-      "treamv1b\006proto3"
+      "ncy_ids_max\030\r \001(\r\022\034\n\024connection_bytes_ma" +
+      "x\030\016 \001(\003\022\035\n\025connections_bytes_max\030\017 \001(\003\022\027" +
+      "\n\017connections_max\030\020 \001(\r\022#\n\033connections_p" +
+      "er_address_max\030\021 \001(\r\":\n\021ListQueuesReques" +
+      "t\022\021\n\tpage_size\030\001 \001(\r\022\022\n\npage_token\030\002 \001(\t" +
+      "\"R\n\022ListQueuesResponse\022#\n\006queues\030\001 \003(\0132\023" +
+      ".jobstream.v1.Queue\022\027\n\017next_page_token\030\002" +
+      " \001(\t\"\331\001\n\005Queue\022\r\n\005queue\030\001 \001(\t\022\016\n\006paused\030" +
+      "\002 \001(\010\022)\n\006counts\030\003 \001(\0132\031.jobstream.v1.Sta" +
+      "teCounts\0224\n\021oldest_queued_age\030\004 \001(\0132\031.go" +
+      "ogle.protobuf.Duration\022\033\n\023accepted_per_s" +
+      "econd\030\005 \001(\001\022\033\n\023finished_per_second\030\006 \001(\001" +
+      "\022\026\n\016unserved_kinds\030\007 \003(\t\"w\n\013StateCounts\022" +
+      "\021\n\tscheduled\030\001 \001(\r\022\016\n\006queued\030\002 \001(\r\022\017\n\007ru" +
+      "nning\030\003 \001(\r\022\021\n\tsucceeded\030\004 \001(\r\022\016\n\006failed" +
+      "\030\005 \001(\r\022\021\n\tcancelled\030\006 \001(\r\"\"\n\021PauseQueueR" +
+      "equest\022\r\n\005queue\030\001 \001(\t\"8\n\022PauseQueueRespo" +
+      "nse\022\"\n\005queue\030\001 \001(\0132\023.jobstream.v1.Queue\"" +
+      "#\n\022ResumeQueueRequest\022\r\n\005queue\030\001 \001(\t\"9\n\023" +
+      "ResumeQueueResponse\022\"\n\005queue\030\001 \001(\0132\023.job" +
+      "stream.v1.Queue\"\"\n\021PurgeQueueRequest\022\r\n\005" +
+      "queue\030\001 \001(\t\"$\n\022PurgeQueueResponse\022\016\n\006pur" +
+      "ged\030\001 \001(\r\"\353\002\n\006Worker\022\021\n\tworker_id\030\001 \001(\t\022" +
+      "\014\n\004name\030\002 \001(\t\022&\n\004link\030\003 \001(\0162\030.jobstream." +
+      "v1.WorkerLink\022(\n\005state\030\004 \001(\0162\031.jobstream" +
+      ".v1.WorkerState\022\r\n\005kinds\030\005 \003(\t\022\016\n\006queues" +
+      "\030\006 \003(\t\022\r\n\005slots\030\007 \001(\r\022\023\n\013slots_taken\030\010 \001" +
+      "(\r\022/\n\013create_time\030\t \001(\0132\032.google.protobu" +
+      "f.Timestamp\0221\n\016last_heard_age\030\n \001(\0132\031.go" +
+      "ogle.protobuf.Duration\022\013\n\003sdk\030\013 \001(\t\022\017\n\007a" +
+      "ddress\030\014 \001(\t\022\023\n\013kinds_total\030\r \001(\r\022\024\n\014que" +
+      "ues_total\030\016 \001(\r\";\n\022ListWorkersRequest\022\021\n" +
+      "\tpage_size\030\001 \001(\r\022\022\n\npage_token\030\002 \001(\t\"U\n\023" +
+      "ListWorkersResponse\022%\n\007workers\030\001 \003(\0132\024.j" +
+      "obstream.v1.Worker\022\027\n\017next_page_token\030\002 " +
+      "\001(\t\"O\n\022DrainWorkerRequest\022\016\n\006worker\030\001 \001(" +
+      "\t\022)\n\006within\030\002 \001(\0132\031.google.protobuf.Dura" +
+      "tion\"<\n\023DrainWorkerResponse\022%\n\007workers\030\001" +
+      " \003(\0132\024.jobstream.v1.Worker*n\n\nWorkerLink" +
+      "\022\033\n\027WORKER_LINK_UNSPECIFIED\020\000\022\024\n\020WORKER_" +
+      "LINK_POOL\020\001\022\026\n\022WORKER_LINK_STREAM\020\002\022\025\n\021W" +
+      "ORKER_LINK_UNARY\020\003*\201\001\n\013WorkerState\022\034\n\030WO" +
+      "RKER_STATE_UNSPECIFIED\020\000\022\032\n\026WORKER_STATE" +
+      "_CONNECTED\020\001\022\031\n\025WORKER_STATE_DRAINING\020\002\022" +
+      "\035\n\031WORKER_STATE_DISCONNECTED\020\0032\346\004\n\014Admin" +
+      "Service\022]\n\rGetServerInfo\022\".jobstream.v1." +
+      "GetServerInfoRequest\032#.jobstream.v1.GetS" +
+      "erverInfoResponse\"\003\220\002\001\022T\n\nListQueues\022\037.j" +
+      "obstream.v1.ListQueuesRequest\032 .jobstrea" +
+      "m.v1.ListQueuesResponse\"\003\220\002\001\022O\n\nPauseQue" +
+      "ue\022\037.jobstream.v1.PauseQueueRequest\032 .jo" +
+      "bstream.v1.PauseQueueResponse\022R\n\013ResumeQ" +
+      "ueue\022 .jobstream.v1.ResumeQueueRequest\032!" +
+      ".jobstream.v1.ResumeQueueResponse\022O\n\nPur" +
+      "geQueue\022\037.jobstream.v1.PurgeQueueRequest" +
+      "\032 .jobstream.v1.PurgeQueueResponse\022W\n\013Li" +
+      "stWorkers\022 .jobstream.v1.ListWorkersRequ" +
+      "est\032!.jobstream.v1.ListWorkersResponse\"\003" +
+      "\220\002\001\022R\n\013DrainWorker\022 .jobstream.v1.DrainW" +
+      "orkerRequest\032!.jobstream.v1.DrainWorkerR" +
+      "esponseBQ\n\026io.github.jobstream.v1P\001Z5git" +
+      "hub.com/jobstream/jobstream/clients/go/j" +
+      "obstreamv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -232,7 +235,7 @@ public final class AdminServiceOuterClass extends com.google.protobuf.GeneratedF
     internal_static_jobstream_v1_Limits_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_Limits_descriptor,
-        new java.lang.String[] { "PayloadBytesMax", "MessageBytesMax", "JobsMax", "JobBytesMax", "Retention", "RetentionBytesMax", "EventRingBytesMax", "BatchJobsMax", "ResultWaitMax", "WatchersMax", "IdempotencyWindow", "IdempotencyIdsMax", });
+        new java.lang.String[] { "PayloadBytesMax", "MessageBytesMax", "JobsMax", "JobBytesMax", "Retention", "RetentionBytesMax", "EventRingBytesMax", "BatchJobsMax", "ResultWaitMax", "WatchersMax", "IdempotencyWindow", "IdempotencyIdsMax", "ConnectionBytesMax", "ConnectionsBytesMax", "ConnectionsMax", "ConnectionsPerAddressMax", });
     internal_static_jobstream_v1_ListQueuesRequest_descriptor =
       getDescriptor().getMessageType(3);
     internal_static_jobstream_v1_ListQueuesRequest_fieldAccessorTable = new

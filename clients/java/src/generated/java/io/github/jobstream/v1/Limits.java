@@ -298,6 +298,70 @@ private static final long serialVersionUID = 0L;
     return idempotencyIdsMax_;
   }
 
+  public static final int CONNECTION_BYTES_MAX_FIELD_NUMBER = 14;
+  private long connectionBytesMax_ = 0L;
+  /**
+   * <pre>
+   * Most bytes that one connection holds of requests that are not whole and of answers that are not read. Default 64 MiB.
+   * Beyond it, the stream that has been stalled for longest is ended: RST_STREAM, or RESOURCE_EXHAUSTED
+   * (CONNECTION_BYTES) if the request was not whole.
+   * </pre>
+   *
+   * <code>int64 connection_bytes_max = 14;</code>
+   * @return The connectionBytesMax.
+   */
+  @java.lang.Override
+  public long getConnectionBytesMax() {
+    return connectionBytesMax_;
+  }
+
+  public static final int CONNECTIONS_BYTES_MAX_FIELD_NUMBER = 15;
+  private long connectionsBytesMax_ = 0L;
+  /**
+   * <pre>
+   * The same for all connections together. Default 1 GiB. When open streams alone use it up, new calls are refused with
+   * RESOURCE_EXHAUSTED (CONNECTION_BYTES).
+   * </pre>
+   *
+   * <code>int64 connections_bytes_max = 15;</code>
+   * @return The connectionsBytesMax.
+   */
+  @java.lang.Override
+  public long getConnectionsBytesMax() {
+    return connectionsBytesMax_;
+  }
+
+  public static final int CONNECTIONS_MAX_FIELD_NUMBER = 16;
+  private int connectionsMax_ = 0;
+  /**
+   * <pre>
+   * Most connections, at most as many as the limit of open files leaves. One more takes the place of the longest idle
+   * one. Default 10,000.
+   * </pre>
+   *
+   * <code>uint32 connections_max = 16;</code>
+   * @return The connectionsMax.
+   */
+  @java.lang.Override
+  public int getConnectionsMax() {
+    return connectionsMax_;
+  }
+
+  public static final int CONNECTIONS_PER_ADDRESS_MAX_FIELD_NUMBER = 17;
+  private int connectionsPerAddressMax_ = 0;
+  /**
+   * <pre>
+   * Most connections from one address. Default a quarter of connections_max; 0: no bound.
+   * </pre>
+   *
+   * <code>uint32 connections_per_address_max = 17;</code>
+   * @return The connectionsPerAddressMax.
+   */
+  @java.lang.Override
+  public int getConnectionsPerAddressMax() {
+    return connectionsPerAddressMax_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -347,6 +411,18 @@ private static final long serialVersionUID = 0L;
     }
     if (idempotencyIdsMax_ != 0) {
       output.writeUInt32(13, idempotencyIdsMax_);
+    }
+    if (connectionBytesMax_ != 0L) {
+      output.writeInt64(14, connectionBytesMax_);
+    }
+    if (connectionsBytesMax_ != 0L) {
+      output.writeInt64(15, connectionsBytesMax_);
+    }
+    if (connectionsMax_ != 0) {
+      output.writeUInt32(16, connectionsMax_);
+    }
+    if (connectionsPerAddressMax_ != 0) {
+      output.writeUInt32(17, connectionsPerAddressMax_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -405,6 +481,22 @@ private static final long serialVersionUID = 0L;
       size += com.google.protobuf.CodedOutputStream
         .computeUInt32Size(13, idempotencyIdsMax_);
     }
+    if (connectionBytesMax_ != 0L) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeInt64Size(14, connectionBytesMax_);
+    }
+    if (connectionsBytesMax_ != 0L) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeInt64Size(15, connectionsBytesMax_);
+    }
+    if (connectionsMax_ != 0) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeUInt32Size(16, connectionsMax_);
+    }
+    if (connectionsPerAddressMax_ != 0) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeUInt32Size(17, connectionsPerAddressMax_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -453,6 +545,14 @@ private static final long serialVersionUID = 0L;
     }
     if (getIdempotencyIdsMax()
         != other.getIdempotencyIdsMax()) return false;
+    if (getConnectionBytesMax()
+        != other.getConnectionBytesMax()) return false;
+    if (getConnectionsBytesMax()
+        != other.getConnectionsBytesMax()) return false;
+    if (getConnectionsMax()
+        != other.getConnectionsMax()) return false;
+    if (getConnectionsPerAddressMax()
+        != other.getConnectionsPerAddressMax()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -496,6 +596,16 @@ private static final long serialVersionUID = 0L;
     }
     hash = (37 * hash) + IDEMPOTENCY_IDS_MAX_FIELD_NUMBER;
     hash = (53 * hash) + getIdempotencyIdsMax();
+    hash = (37 * hash) + CONNECTION_BYTES_MAX_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
+        getConnectionBytesMax());
+    hash = (37 * hash) + CONNECTIONS_BYTES_MAX_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
+        getConnectionsBytesMax());
+    hash = (37 * hash) + CONNECTIONS_MAX_FIELD_NUMBER;
+    hash = (53 * hash) + getConnectionsMax();
+    hash = (37 * hash) + CONNECTIONS_PER_ADDRESS_MAX_FIELD_NUMBER;
+    hash = (53 * hash) + getConnectionsPerAddressMax();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -663,6 +773,10 @@ private static final long serialVersionUID = 0L;
         idempotencyWindowBuilder_ = null;
       }
       idempotencyIdsMax_ = 0;
+      connectionBytesMax_ = 0L;
+      connectionsBytesMax_ = 0L;
+      connectionsMax_ = 0;
+      connectionsPerAddressMax_ = 0;
       return this;
     }
 
@@ -742,6 +856,18 @@ private static final long serialVersionUID = 0L;
       if (((from_bitField0_ & 0x00000800) != 0)) {
         result.idempotencyIdsMax_ = idempotencyIdsMax_;
       }
+      if (((from_bitField0_ & 0x00001000) != 0)) {
+        result.connectionBytesMax_ = connectionBytesMax_;
+      }
+      if (((from_bitField0_ & 0x00002000) != 0)) {
+        result.connectionsBytesMax_ = connectionsBytesMax_;
+      }
+      if (((from_bitField0_ & 0x00004000) != 0)) {
+        result.connectionsMax_ = connectionsMax_;
+      }
+      if (((from_bitField0_ & 0x00008000) != 0)) {
+        result.connectionsPerAddressMax_ = connectionsPerAddressMax_;
+      }
       result.bitField0_ |= to_bitField0_;
     }
 
@@ -792,6 +918,18 @@ private static final long serialVersionUID = 0L;
       }
       if (other.getIdempotencyIdsMax() != 0) {
         setIdempotencyIdsMax(other.getIdempotencyIdsMax());
+      }
+      if (other.getConnectionBytesMax() != 0L) {
+        setConnectionBytesMax(other.getConnectionBytesMax());
+      }
+      if (other.getConnectionsBytesMax() != 0L) {
+        setConnectionsBytesMax(other.getConnectionsBytesMax());
+      }
+      if (other.getConnectionsMax() != 0) {
+        setConnectionsMax(other.getConnectionsMax());
+      }
+      if (other.getConnectionsPerAddressMax() != 0) {
+        setConnectionsPerAddressMax(other.getConnectionsPerAddressMax());
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -885,6 +1023,26 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000800;
               break;
             } // case 104
+            case 112: {
+              connectionBytesMax_ = input.readInt64();
+              bitField0_ |= 0x00001000;
+              break;
+            } // case 112
+            case 120: {
+              connectionsBytesMax_ = input.readInt64();
+              bitField0_ |= 0x00002000;
+              break;
+            } // case 120
+            case 128: {
+              connectionsMax_ = input.readUInt32();
+              bitField0_ |= 0x00004000;
+              break;
+            } // case 128
+            case 136: {
+              connectionsPerAddressMax_ = input.readUInt32();
+              bitField0_ |= 0x00008000;
+              break;
+            } // case 136
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1768,6 +1926,194 @@ private static final long serialVersionUID = 0L;
     public Builder clearIdempotencyIdsMax() {
       bitField0_ = (bitField0_ & ~0x00000800);
       idempotencyIdsMax_ = 0;
+      onChanged();
+      return this;
+    }
+
+    private long connectionBytesMax_ ;
+    /**
+     * <pre>
+     * Most bytes that one connection holds of requests that are not whole and of answers that are not read. Default 64 MiB.
+     * Beyond it, the stream that has been stalled for longest is ended: RST_STREAM, or RESOURCE_EXHAUSTED
+     * (CONNECTION_BYTES) if the request was not whole.
+     * </pre>
+     *
+     * <code>int64 connection_bytes_max = 14;</code>
+     * @return The connectionBytesMax.
+     */
+    @java.lang.Override
+    public long getConnectionBytesMax() {
+      return connectionBytesMax_;
+    }
+    /**
+     * <pre>
+     * Most bytes that one connection holds of requests that are not whole and of answers that are not read. Default 64 MiB.
+     * Beyond it, the stream that has been stalled for longest is ended: RST_STREAM, or RESOURCE_EXHAUSTED
+     * (CONNECTION_BYTES) if the request was not whole.
+     * </pre>
+     *
+     * <code>int64 connection_bytes_max = 14;</code>
+     * @param value The connectionBytesMax to set.
+     * @return This builder for chaining.
+     */
+    public Builder setConnectionBytesMax(long value) {
+
+      connectionBytesMax_ = value;
+      bitField0_ |= 0x00001000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Most bytes that one connection holds of requests that are not whole and of answers that are not read. Default 64 MiB.
+     * Beyond it, the stream that has been stalled for longest is ended: RST_STREAM, or RESOURCE_EXHAUSTED
+     * (CONNECTION_BYTES) if the request was not whole.
+     * </pre>
+     *
+     * <code>int64 connection_bytes_max = 14;</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearConnectionBytesMax() {
+      bitField0_ = (bitField0_ & ~0x00001000);
+      connectionBytesMax_ = 0L;
+      onChanged();
+      return this;
+    }
+
+    private long connectionsBytesMax_ ;
+    /**
+     * <pre>
+     * The same for all connections together. Default 1 GiB. When open streams alone use it up, new calls are refused with
+     * RESOURCE_EXHAUSTED (CONNECTION_BYTES).
+     * </pre>
+     *
+     * <code>int64 connections_bytes_max = 15;</code>
+     * @return The connectionsBytesMax.
+     */
+    @java.lang.Override
+    public long getConnectionsBytesMax() {
+      return connectionsBytesMax_;
+    }
+    /**
+     * <pre>
+     * The same for all connections together. Default 1 GiB. When open streams alone use it up, new calls are refused with
+     * RESOURCE_EXHAUSTED (CONNECTION_BYTES).
+     * </pre>
+     *
+     * <code>int64 connections_bytes_max = 15;</code>
+     * @param value The connectionsBytesMax to set.
+     * @return This builder for chaining.
+     */
+    public Builder setConnectionsBytesMax(long value) {
+
+      connectionsBytesMax_ = value;
+      bitField0_ |= 0x00002000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The same for all connections together. Default 1 GiB. When open streams alone use it up, new calls are refused with
+     * RESOURCE_EXHAUSTED (CONNECTION_BYTES).
+     * </pre>
+     *
+     * <code>int64 connections_bytes_max = 15;</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearConnectionsBytesMax() {
+      bitField0_ = (bitField0_ & ~0x00002000);
+      connectionsBytesMax_ = 0L;
+      onChanged();
+      return this;
+    }
+
+    private int connectionsMax_ ;
+    /**
+     * <pre>
+     * Most connections, at most as many as the limit of open files leaves. One more takes the place of the longest idle
+     * one. Default 10,000.
+     * </pre>
+     *
+     * <code>uint32 connections_max = 16;</code>
+     * @return The connectionsMax.
+     */
+    @java.lang.Override
+    public int getConnectionsMax() {
+      return connectionsMax_;
+    }
+    /**
+     * <pre>
+     * Most connections, at most as many as the limit of open files leaves. One more takes the place of the longest idle
+     * one. Default 10,000.
+     * </pre>
+     *
+     * <code>uint32 connections_max = 16;</code>
+     * @param value The connectionsMax to set.
+     * @return This builder for chaining.
+     */
+    public Builder setConnectionsMax(int value) {
+
+      connectionsMax_ = value;
+      bitField0_ |= 0x00004000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Most connections, at most as many as the limit of open files leaves. One more takes the place of the longest idle
+     * one. Default 10,000.
+     * </pre>
+     *
+     * <code>uint32 connections_max = 16;</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearConnectionsMax() {
+      bitField0_ = (bitField0_ & ~0x00004000);
+      connectionsMax_ = 0;
+      onChanged();
+      return this;
+    }
+
+    private int connectionsPerAddressMax_ ;
+    /**
+     * <pre>
+     * Most connections from one address. Default a quarter of connections_max; 0: no bound.
+     * </pre>
+     *
+     * <code>uint32 connections_per_address_max = 17;</code>
+     * @return The connectionsPerAddressMax.
+     */
+    @java.lang.Override
+    public int getConnectionsPerAddressMax() {
+      return connectionsPerAddressMax_;
+    }
+    /**
+     * <pre>
+     * Most connections from one address. Default a quarter of connections_max; 0: no bound.
+     * </pre>
+     *
+     * <code>uint32 connections_per_address_max = 17;</code>
+     * @param value The connectionsPerAddressMax to set.
+     * @return This builder for chaining.
+     */
+    public Builder setConnectionsPerAddressMax(int value) {
+
+      connectionsPerAddressMax_ = value;
+      bitField0_ |= 0x00008000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Most connections from one address. Default a quarter of connections_max; 0: no bound.
+     * </pre>
+     *
+     * <code>uint32 connections_per_address_max = 17;</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearConnectionsPerAddressMax() {
+      bitField0_ = (bitField0_ & ~0x00008000);
+      connectionsPerAddressMax_ = 0;
       onChanged();
       return this;
     }

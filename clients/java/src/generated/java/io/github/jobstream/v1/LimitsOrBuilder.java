@@ -181,4 +181,48 @@ public interface LimitsOrBuilder extends
    * @return The idempotencyIdsMax.
    */
   int getIdempotencyIdsMax();
+
+  /**
+   * <pre>
+   * Most bytes that one connection holds of requests that are not whole and of answers that are not read. Default 64 MiB.
+   * Beyond it, the stream that has been stalled for longest is ended: RST_STREAM, or RESOURCE_EXHAUSTED
+   * (CONNECTION_BYTES) if the request was not whole.
+   * </pre>
+   *
+   * <code>int64 connection_bytes_max = 14;</code>
+   * @return The connectionBytesMax.
+   */
+  long getConnectionBytesMax();
+
+  /**
+   * <pre>
+   * The same for all connections together. Default 1 GiB. When open streams alone use it up, new calls are refused with
+   * RESOURCE_EXHAUSTED (CONNECTION_BYTES).
+   * </pre>
+   *
+   * <code>int64 connections_bytes_max = 15;</code>
+   * @return The connectionsBytesMax.
+   */
+  long getConnectionsBytesMax();
+
+  /**
+   * <pre>
+   * Most connections, at most as many as the limit of open files leaves. One more takes the place of the longest idle
+   * one. Default 10,000.
+   * </pre>
+   *
+   * <code>uint32 connections_max = 16;</code>
+   * @return The connectionsMax.
+   */
+  int getConnectionsMax();
+
+  /**
+   * <pre>
+   * Most connections from one address. Default a quarter of connections_max; 0: no bound.
+   * </pre>
+   *
+   * <code>uint32 connections_per_address_max = 17;</code>
+   * @return The connectionsPerAddressMax.
+   */
+  int getConnectionsPerAddressMax();
 }
