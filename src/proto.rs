@@ -4,6 +4,7 @@ pub(crate) mod codec;
 pub(crate) mod parse;
 pub(crate) mod read;
 pub(crate) mod render;
+pub(crate) mod scan;
 pub(crate) mod status;
 
 /// Messages and services of package `jobstream.v1`, generated from `proto/`.

@@ -4,10 +4,13 @@
 
 use std::marker::PhantomData;
 
+use bytes::Buf;
 use prost::Message;
 use tonic::Status;
-use tonic::codec::{BufferSettings, Codec, EncodeBuf, Encoder};
-use tonic_prost::ProstDecoder;
+use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+
+use super::scan::{self, Refusal, SCANNED_BYTES_MIN};
+use super::status::to_status;
 
 /// First size of a buffer, in bytes; larger messages grow it.
 const BUFFER_BYTES: usize = 1024;
@@ -36,15 +39,57 @@ where
     type Encode = T;
     type Decode = U;
     type Encoder = MessageEncoder<T>;
-    type Decoder = ProstDecoder<U>;
+    type Decoder = MessageDecoder<U>;
 
     fn encoder(&mut self) -> Self::Encoder {
         MessageEncoder(PhantomData)
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        ProstDecoder::new(buffer_settings())
+        MessageDecoder(PhantomData)
     }
+}
+
+/// Decodes messages; a request only if its lists and its JSON are bounded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MessageDecoder<U>(PhantomData<U>);
+
+impl<U: Message + Default> Decoder for MessageDecoder<U> {
+    type Item = U;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        if buffer.remaining() >= SCANNED_BYTES_MIN {
+            check::<U>(buffer.chunk())?;
+            return U::decode(buffer).map(Some).map_err(|error| Status::internal(error.to_string()));
+        }
+        let small = buffer.chunk();
+        let decoded = U::decode(small).map(Some).map_err(|error| match check::<U>(small) {
+            // JSON that is nested too deep, with its field.
+            Err(refusal) if !refusal.details().is_empty() => refusal,
+            _ => Status::internal(error.to_string()),
+        });
+        buffer.advance(buffer.remaining());
+        decoded
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffer_settings()
+    }
+}
+
+/// Checks the bytes of a request before they are decoded. Answers of a server are not checked.
+fn check<U>(bytes: &[u8]) -> Result<(), Status> {
+    let name = std::any::type_name::<U>().rsplit("::").next().unwrap_or_default();
+    if !name.ends_with("Request") {
+        return Ok(());
+    }
+    scan::check(name, bytes).map_err(|refusal| match refusal {
+        Refusal::Invalid(error) => to_status(&error, ""),
+        Refusal::Malformed => {
+            Status::internal("failed to decode Protobuf message: its bytes are cut or no fields")
+        }
+    })
 }
 
 /// Encodes messages into room that was made for all of each.

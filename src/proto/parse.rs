@@ -20,7 +20,8 @@ pub(crate) use request::{
 };
 pub(crate) use spec::new_job;
 pub(crate) use worker::{
-    Lease, PROTOCOL_VERSION, drain_worker, frame, hello, lease, list_workers_page_size, reports,
+    Lease, PROTOCOL_VERSION, SERVED_MAX, SLOTS_MAX, UNARY_MAX, drain_worker, frame, hello, lease,
+    list_workers_page_size, reports,
 };
 
 use std::fmt;
@@ -44,6 +45,8 @@ pub(crate) const ATTEMPTS_MAX: u32 = 100;
 pub(crate) const MULTIPLIER_MAX: f64 = 100.0;
 /// Most jobs in one batch.
 pub(crate) const BATCH_JOBS_MAX: usize = 1_000;
+/// Most entries of a list of states or event types.
+pub(crate) const ENUM_ENTRIES_MAX: usize = 1_000;
 /// Longest wait of GetResult; longer ones are cut to it.
 pub(crate) const RESULT_WAIT_MAX: Duration = Duration::from_secs(60);
 /// Silence before a heartbeat, unless the caller says otherwise.

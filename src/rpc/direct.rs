@@ -20,6 +20,7 @@ use tower::Service;
 
 use super::Api;
 use crate::proto::parse::PayloadSource;
+use crate::proto::scan::{self, Refusal, SCANNED_BYTES_MIN};
 use crate::proto::v1;
 
 const SUBMIT_PATH: &str = "/jobstream.v1.JobService/Submit";
@@ -121,6 +122,14 @@ impl<S> Reading<S> {
     fn answer(&self) -> Option<Response<Body>> {
         let Self { service: Direct { api, .. }, frame, .. } = self;
         let message = message(frame.as_ref()?).filter(|message| message.len() <= api.message_bytes_max)?;
+        if message.len() >= SCANNED_BYTES_MIN
+            && let Err(refusal) = scan::check("SubmitRequest", &message)
+        {
+            return match refusal {
+                Refusal::Invalid(error) => Some(api.status()(error).into_http()),
+                Refusal::Malformed => None,
+            };
+        }
         let request = v1::SubmitRequest::decode(message).ok()?;
         // The frame is a slice of all that was read from the connection.
         Some(match api.submit_now(request, PayloadSource::Shared) {

@@ -4,6 +4,7 @@ mod bounds;
 mod fields;
 mod frames;
 mod held;
+mod memory;
 
 use tonic::{Code, Status};
 

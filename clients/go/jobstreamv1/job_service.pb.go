@@ -796,7 +796,7 @@ type RunRequest struct {
 	Job *JobSpec `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
 	// Cancel the job when this call is cut before the end. Default false: the job goes on.
 	CancelOnDisconnect bool `protobuf:"varint,2,opt,name=cancel_on_disconnect,json=cancelOnDisconnect,proto3" json:"cancel_on_disconnect,omitempty"`
-	// Which events to send. Default all.
+	// Which events to send. Default all; at most 1,000 entries.
 	Types []EventType `protobuf:"varint,3,rep,packed,name=types,proto3,enum=jobstream.v1.EventType" json:"types,omitempty"`
 	// A heartbeat message after each silence of this length. Default 15 s; 1 s to 1 h.
 	Heartbeat     *durationpb.Duration `protobuf:"bytes,4,opt,name=heartbeat,proto3" json:"heartbeat,omitempty"`
@@ -1127,7 +1127,7 @@ type WatchResultRequest struct {
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	// Send events with a larger sequence. Default 0: from the start.
 	AfterSequence uint32 `protobuf:"varint,2,opt,name=after_sequence,json=afterSequence,proto3" json:"after_sequence,omitempty"`
-	// Which events to send. Default all.
+	// Which events to send. Default all; at most 1,000 entries.
 	Types []EventType `protobuf:"varint,3,rep,packed,name=types,proto3,enum=jobstream.v1.EventType" json:"types,omitempty"`
 	// A heartbeat message after each silence of this length. Default 15 s; 1 s to 1 h.
 	Heartbeat     *durationpb.Duration `protobuf:"bytes,4,opt,name=heartbeat,proto3" json:"heartbeat,omitempty"`
@@ -1494,7 +1494,7 @@ func (x *GetJobResponse) GetJob() *Job {
 // ListJobsRequest asks for jobs that match every filter given.
 type ListJobsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In one of these states. Default any.
+	// In one of these states. Default any; at most 1,000 entries.
 	States []JobState `protobuf:"varint,1,rep,packed,name=states,proto3,enum=jobstream.v1.JobState" json:"states,omitempty"`
 	// Of this kind. Default any.
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`

@@ -132,7 +132,9 @@ type Payload_Text struct {
 type Payload_Json struct {
 	// A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
 	// for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-	// on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`.
+	// on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
+	// request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
+	// `text`.
 	Json *structpb.Value `protobuf:"bytes,3,opt,name=json,proto3,oneof"`
 }
 

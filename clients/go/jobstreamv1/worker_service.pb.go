@@ -34,9 +34,9 @@ type WorkRequest struct {
 	// The answer to a ping.
 	Heartbeat *WorkerHeartbeat `protobuf:"bytes,3,opt,name=heartbeat,proto3" json:"heartbeat,omitempty"`
 	// Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-	// welcome's accept_timeout is given to another worker. A report accepts too.
+	// welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
 	AcceptedLeaseIds []string `protobuf:"bytes,4,rep,name=accepted_lease_ids,json=acceptedLeaseIds,proto3" json:"accepted_lease_ids,omitempty"`
-	// News of attempts, in the order of their report_sequence.
+	// News of attempts, in the order of their report_sequence. At most 100,000 a message.
 	Reports       []*AttemptReport `protobuf:"bytes,5,rep,name=reports,proto3" json:"reports,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -123,7 +123,7 @@ type Hello struct {
 	Queues []string `protobuf:"bytes,5,rep,name=queues,proto3" json:"queues,omitempty"`
 	// How many attempts the worker runs at a time, those it holds already included. At most 100,000.
 	Slots uint32 `protobuf:"varint,6,opt,name=slots,proto3" json:"slots,omitempty"`
-	// After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet.
+	// After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
 	HeldLeaseIds []string `protobuf:"bytes,7,rep,name=held_lease_ids,json=heldLeaseIds,proto3" json:"held_lease_ids,omitempty"`
 	// Library and version the worker is built with, such as "rust/0.1.0". Default empty; at most 128 bytes.
 	Sdk string `protobuf:"bytes,8,opt,name=sdk,proto3" json:"sdk,omitempty"`
@@ -231,7 +231,7 @@ func (x *Hello) GetMessageBytesMax() uint32 {
 // WorkerHeartbeat says that the worker is alive and what it runs.
 type WorkerHeartbeat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Leases of every attempt that still runs: each of them is renewed. One that is left out runs out.
+	// Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
 	LeaseIds      []string `protobuf:"bytes,1,rep,name=lease_ids,json=leaseIds,proto3" json:"lease_ids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -380,7 +380,7 @@ class RunRequest(google.protobuf.message.Message):
 
     @property
     def types(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[Global___EventType.ValueType]:
-        """Which events to send. Default all."""
+        """Which events to send. Default all; at most 1,000 entries."""
 
     @property
     def heartbeat(self) -> google.protobuf.duration_pb2.Duration:
@@ -519,7 +519,7 @@ class WatchResultRequest(google.protobuf.message.Message):
     """Send events with a larger sequence. Default 0: from the start."""
     @property
     def types(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[Global___EventType.ValueType]:
-        """Which events to send. Default all."""
+        """Which events to send. Default all; at most 1,000 entries."""
 
     @property
     def heartbeat(self) -> google.protobuf.duration_pb2.Duration:
@@ -693,7 +693,7 @@ class ListJobsRequest(google.protobuf.message.Message):
     """Also send payloads and results. Default false."""
     @property
     def states(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[jobstream.v1.job_pb2.JobState.ValueType]:
-        """In one of these states. Default any."""
+        """In one of these states. Default any; at most 1,000 entries."""
 
     @property
     def labels(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:

@@ -44,7 +44,9 @@ class Payload(google.protobuf.message.Message):
     def json(self) -> google.protobuf.struct_pb2.Value:
         """A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
         for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-        on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`.
+        on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
+        request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
+        `text`.
         """
 
     def __init__(

@@ -48,12 +48,12 @@ class WorkRequest(google.protobuf.message.Message):
     @property
     def accepted_lease_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-        welcome's accept_timeout is given to another worker. A report accepts too.
+        welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
         """
 
     @property
     def reports(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___AttemptReport]:
-        """News of attempts, in the order of their report_sequence."""
+        """News of attempts, in the order of their report_sequence. At most 100,000 a message."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class Hello(google.protobuf.message.Message):
 
     @property
     def held_lease_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet."""
+        """After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000."""
 
     def __init__(
         self,
@@ -142,7 +142,7 @@ class WorkerHeartbeat(google.protobuf.message.Message):
     LEASE_IDS_FIELD_NUMBER: builtins.int
     @property
     def lease_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Leases of every attempt that still runs: each of them is renewed. One that is left out runs out."""
+        """Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000."""
 
     def __init__(
         self,

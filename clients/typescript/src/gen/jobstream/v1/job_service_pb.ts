@@ -351,7 +351,7 @@ export type RunRequest = Message<"jobstream.v1.RunRequest"> & {
   cancelOnDisconnect: boolean;
 
   /**
-   * Which events to send. Default all.
+   * Which events to send. Default all; at most 1,000 entries.
    *
    * @generated from field: repeated jobstream.v1.EventType types = 3;
    */
@@ -523,7 +523,7 @@ export type WatchResultRequest = Message<"jobstream.v1.WatchResultRequest"> & {
   afterSequence: number;
 
   /**
-   * Which events to send. Default all.
+   * Which events to send. Default all; at most 1,000 entries.
    *
    * @generated from field: repeated jobstream.v1.EventType types = 3;
    */
@@ -688,7 +688,7 @@ export const GetJobResponseSchema: GenMessage<GetJobResponse> = /*@__PURE__*/
  */
 export type ListJobsRequest = Message<"jobstream.v1.ListJobsRequest"> & {
   /**
-   * In one of these states. Default any.
+   * In one of these states. Default any; at most 1,000 entries.
    *
    * @generated from field: repeated jobstream.v1.JobState states = 1;
    */

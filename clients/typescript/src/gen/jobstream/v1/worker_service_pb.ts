@@ -50,14 +50,14 @@ export type WorkRequest = Message<"jobstream.v1.WorkRequest"> & {
 
   /**
    * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker. A report accepts too.
+   * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
    *
    * @generated from field: repeated string accepted_lease_ids = 4;
    */
   acceptedLeaseIds: string[];
 
   /**
-   * News of attempts, in the order of their report_sequence.
+   * News of attempts, in the order of their report_sequence. At most 100,000 a message.
    *
    * @generated from field: repeated jobstream.v1.AttemptReport reports = 5;
    */
@@ -121,7 +121,7 @@ export type Hello = Message<"jobstream.v1.Hello"> & {
   slots: number;
 
   /**
-   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet.
+   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
    *
    * @generated from field: repeated string held_lease_ids = 7;
    */
@@ -158,7 +158,7 @@ export const HelloSchema: GenMessage<Hello> = /*@__PURE__*/
  */
 export type WorkerHeartbeat = Message<"jobstream.v1.WorkerHeartbeat"> & {
   /**
-   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out.
+   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
    *
    * @generated from field: repeated string lease_ids = 1;
    */

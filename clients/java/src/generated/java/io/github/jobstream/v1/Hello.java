@@ -295,7 +295,7 @@ private static final long serialVersionUID = 0L;
       com.google.protobuf.LazyStringArrayList.emptyList();
   /**
    * <pre>
-   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet.
+   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
    * </pre>
    *
    * <code>repeated string held_lease_ids = 7;</code>
@@ -307,7 +307,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet.
+   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
    * </pre>
    *
    * <code>repeated string held_lease_ids = 7;</code>
@@ -318,7 +318,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet.
+   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
    * </pre>
    *
    * <code>repeated string held_lease_ids = 7;</code>
@@ -330,7 +330,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet.
+   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
    * </pre>
    *
    * <code>repeated string held_lease_ids = 7;</code>
@@ -1541,7 +1541,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet.
+     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
      * </pre>
      *
      * <code>repeated string held_lease_ids = 7;</code>
@@ -1554,7 +1554,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet.
+     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
      * </pre>
      *
      * <code>repeated string held_lease_ids = 7;</code>
@@ -1565,7 +1565,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet.
+     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
      * </pre>
      *
      * <code>repeated string held_lease_ids = 7;</code>
@@ -1577,7 +1577,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet.
+     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
      * </pre>
      *
      * <code>repeated string held_lease_ids = 7;</code>
@@ -1590,7 +1590,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet.
+     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
      * </pre>
      *
      * <code>repeated string held_lease_ids = 7;</code>
@@ -1609,7 +1609,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet.
+     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
      * </pre>
      *
      * <code>repeated string held_lease_ids = 7;</code>
@@ -1627,7 +1627,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet.
+     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
      * </pre>
      *
      * <code>repeated string held_lease_ids = 7;</code>
@@ -1645,7 +1645,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet.
+     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
      * </pre>
      *
      * <code>repeated string held_lease_ids = 7;</code>
@@ -1660,7 +1660,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet.
+     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
      * </pre>
      *
      * <code>repeated string held_lease_ids = 7;</code>

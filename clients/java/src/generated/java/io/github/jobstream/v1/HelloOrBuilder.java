@@ -156,7 +156,7 @@ public interface HelloOrBuilder extends
 
   /**
    * <pre>
-   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet.
+   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
    * </pre>
    *
    * <code>repeated string held_lease_ids = 7;</code>
@@ -166,7 +166,7 @@ public interface HelloOrBuilder extends
       getHeldLeaseIdsList();
   /**
    * <pre>
-   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet.
+   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
    * </pre>
    *
    * <code>repeated string held_lease_ids = 7;</code>
@@ -175,7 +175,7 @@ public interface HelloOrBuilder extends
   int getHeldLeaseIdsCount();
   /**
    * <pre>
-   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet.
+   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
    * </pre>
    *
    * <code>repeated string held_lease_ids = 7;</code>
@@ -185,7 +185,7 @@ public interface HelloOrBuilder extends
   java.lang.String getHeldLeaseIds(int index);
   /**
    * <pre>
-   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet.
+   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
    * </pre>
    *
    * <code>repeated string held_lease_ids = 7;</code>

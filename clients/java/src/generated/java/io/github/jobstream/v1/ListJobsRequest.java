@@ -79,7 +79,7 @@ private static final long serialVersionUID = 0L;
           };
   /**
    * <pre>
-   * In one of these states. Default any.
+   * In one of these states. Default any; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.JobState states = 1;</code>
@@ -92,7 +92,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * In one of these states. Default any.
+   * In one of these states. Default any; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.JobState states = 1;</code>
@@ -104,7 +104,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * In one of these states. Default any.
+   * In one of these states. Default any; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.JobState states = 1;</code>
@@ -117,7 +117,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * In one of these states. Default any.
+   * In one of these states. Default any; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.JobState states = 1;</code>
@@ -130,7 +130,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * In one of these states. Default any.
+   * In one of these states. Default any; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.JobState states = 1;</code>
@@ -1088,7 +1088,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * In one of these states. Default any.
+     * In one of these states. Default any; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.JobState states = 1;</code>
@@ -1100,7 +1100,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * In one of these states. Default any.
+     * In one of these states. Default any; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.JobState states = 1;</code>
@@ -1111,7 +1111,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * In one of these states. Default any.
+     * In one of these states. Default any; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.JobState states = 1;</code>
@@ -1123,7 +1123,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * In one of these states. Default any.
+     * In one of these states. Default any; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.JobState states = 1;</code>
@@ -1141,7 +1141,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * In one of these states. Default any.
+     * In one of these states. Default any; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.JobState states = 1;</code>
@@ -1157,7 +1157,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * In one of these states. Default any.
+     * In one of these states. Default any; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.JobState states = 1;</code>
@@ -1175,7 +1175,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * In one of these states. Default any.
+     * In one of these states. Default any; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.JobState states = 1;</code>
@@ -1189,7 +1189,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * In one of these states. Default any.
+     * In one of these states. Default any; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.JobState states = 1;</code>
@@ -1202,7 +1202,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * In one of these states. Default any.
+     * In one of these states. Default any; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.JobState states = 1;</code>
@@ -1214,7 +1214,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * In one of these states. Default any.
+     * In one of these states. Default any; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.JobState states = 1;</code>
@@ -1231,7 +1231,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * In one of these states. Default any.
+     * In one of these states. Default any; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.JobState states = 1;</code>
@@ -1246,7 +1246,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * In one of these states. Default any.
+     * In one of these states. Default any; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.JobState states = 1;</code>

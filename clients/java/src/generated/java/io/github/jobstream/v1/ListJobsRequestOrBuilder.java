@@ -12,7 +12,7 @@ public interface ListJobsRequestOrBuilder extends
 
   /**
    * <pre>
-   * In one of these states. Default any.
+   * In one of these states. Default any; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.JobState states = 1;</code>
@@ -21,7 +21,7 @@ public interface ListJobsRequestOrBuilder extends
   java.util.List<io.github.jobstream.v1.JobState> getStatesList();
   /**
    * <pre>
-   * In one of these states. Default any.
+   * In one of these states. Default any; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.JobState states = 1;</code>
@@ -30,7 +30,7 @@ public interface ListJobsRequestOrBuilder extends
   int getStatesCount();
   /**
    * <pre>
-   * In one of these states. Default any.
+   * In one of these states. Default any; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.JobState states = 1;</code>
@@ -40,7 +40,7 @@ public interface ListJobsRequestOrBuilder extends
   io.github.jobstream.v1.JobState getStates(int index);
   /**
    * <pre>
-   * In one of these states. Default any.
+   * In one of these states. Default any; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.JobState states = 1;</code>
@@ -50,7 +50,7 @@ public interface ListJobsRequestOrBuilder extends
   getStatesValueList();
   /**
    * <pre>
-   * In one of these states. Default any.
+   * In one of these states. Default any; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.JobState states = 1;</code>

@@ -197,7 +197,9 @@ private static final long serialVersionUID = 0L;
    * <pre>
    * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
    * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-   * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`.
+   * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
+   * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
+   * `text`.
    * </pre>
    *
    * <code>.google.protobuf.Value json = 3;</code>
@@ -211,7 +213,9 @@ private static final long serialVersionUID = 0L;
    * <pre>
    * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
    * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-   * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`.
+   * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
+   * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
+   * `text`.
    * </pre>
    *
    * <code>.google.protobuf.Value json = 3;</code>
@@ -228,7 +232,9 @@ private static final long serialVersionUID = 0L;
    * <pre>
    * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
    * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-   * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`.
+   * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
+   * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
+   * `text`.
    * </pre>
    *
    * <code>.google.protobuf.Value json = 3;</code>
@@ -899,7 +905,9 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
      * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`.
+     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
+     * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
+     * `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -913,7 +921,9 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
      * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`.
+     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
+     * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
+     * `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -937,7 +947,9 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
      * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`.
+     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
+     * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
+     * `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -959,7 +971,9 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
      * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`.
+     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
+     * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
+     * `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -979,7 +993,9 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
      * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`.
+     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
+     * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
+     * `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -1008,7 +1024,9 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
      * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`.
+     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
+     * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
+     * `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -1033,7 +1051,9 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
      * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`.
+     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
+     * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
+     * `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -1045,7 +1065,9 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
      * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`.
+     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
+     * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
+     * `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -1065,7 +1087,9 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
      * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`.
+     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
+     * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
+     * `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>

@@ -117,7 +117,7 @@ private static final long serialVersionUID = 0L;
           };
   /**
    * <pre>
-   * Which events to send. Default all.
+   * Which events to send. Default all; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -130,7 +130,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Which events to send. Default all.
+   * Which events to send. Default all; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -142,7 +142,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Which events to send. Default all.
+   * Which events to send. Default all; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -155,7 +155,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Which events to send. Default all.
+   * Which events to send. Default all; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -168,7 +168,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Which events to send. Default all.
+   * Which events to send. Default all; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -867,7 +867,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -879,7 +879,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -890,7 +890,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -902,7 +902,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -920,7 +920,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -936,7 +936,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -954,7 +954,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -968,7 +968,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -981,7 +981,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -993,7 +993,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -1010,7 +1010,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -1025,7 +1025,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>

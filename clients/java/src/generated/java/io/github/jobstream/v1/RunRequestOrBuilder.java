@@ -49,7 +49,7 @@ public interface RunRequestOrBuilder extends
 
   /**
    * <pre>
-   * Which events to send. Default all.
+   * Which events to send. Default all; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -58,7 +58,7 @@ public interface RunRequestOrBuilder extends
   java.util.List<io.github.jobstream.v1.EventType> getTypesList();
   /**
    * <pre>
-   * Which events to send. Default all.
+   * Which events to send. Default all; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -67,7 +67,7 @@ public interface RunRequestOrBuilder extends
   int getTypesCount();
   /**
    * <pre>
-   * Which events to send. Default all.
+   * Which events to send. Default all; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -77,7 +77,7 @@ public interface RunRequestOrBuilder extends
   io.github.jobstream.v1.EventType getTypes(int index);
   /**
    * <pre>
-   * Which events to send. Default all.
+   * Which events to send. Default all; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -87,7 +87,7 @@ public interface RunRequestOrBuilder extends
   getTypesValueList();
   /**
    * <pre>
-   * Which events to send. Default all.
+   * Which events to send. Default all; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.EventType types = 3;</code>

@@ -127,7 +127,7 @@ private static final long serialVersionUID = 0L;
           };
   /**
    * <pre>
-   * Which events to send. Default all.
+   * Which events to send. Default all; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -140,7 +140,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Which events to send. Default all.
+   * Which events to send. Default all; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -152,7 +152,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Which events to send. Default all.
+   * Which events to send. Default all; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -165,7 +165,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Which events to send. Default all.
+   * Which events to send. Default all; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -178,7 +178,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Which events to send. Default all.
+   * Which events to send. Default all; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -797,7 +797,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -809,7 +809,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -820,7 +820,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -832,7 +832,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -850,7 +850,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -866,7 +866,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -884,7 +884,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -898,7 +898,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -911,7 +911,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -923,7 +923,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -940,7 +940,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -955,7 +955,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which events to send. Default all.
+     * Which events to send. Default all; at most 1,000 entries.
      * </pre>
      *
      * <code>repeated .jobstream.v1.EventType types = 3;</code>

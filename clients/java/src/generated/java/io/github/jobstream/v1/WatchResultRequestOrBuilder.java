@@ -42,7 +42,7 @@ public interface WatchResultRequestOrBuilder extends
 
   /**
    * <pre>
-   * Which events to send. Default all.
+   * Which events to send. Default all; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -51,7 +51,7 @@ public interface WatchResultRequestOrBuilder extends
   java.util.List<io.github.jobstream.v1.EventType> getTypesList();
   /**
    * <pre>
-   * Which events to send. Default all.
+   * Which events to send. Default all; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -60,7 +60,7 @@ public interface WatchResultRequestOrBuilder extends
   int getTypesCount();
   /**
    * <pre>
-   * Which events to send. Default all.
+   * Which events to send. Default all; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -70,7 +70,7 @@ public interface WatchResultRequestOrBuilder extends
   io.github.jobstream.v1.EventType getTypes(int index);
   /**
    * <pre>
-   * Which events to send. Default all.
+   * Which events to send. Default all; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.EventType types = 3;</code>
@@ -80,7 +80,7 @@ public interface WatchResultRequestOrBuilder extends
   getTypesValueList();
   /**
    * <pre>
-   * Which events to send. Default all.
+   * Which events to send. Default all; at most 1,000 entries.
    * </pre>
    *
    * <code>repeated .jobstream.v1.EventType types = 3;</code>

@@ -163,7 +163,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker. A report accepts too.
+   * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated string accepted_lease_ids = 4;</code>
@@ -176,7 +176,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker. A report accepts too.
+   * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated string accepted_lease_ids = 4;</code>
@@ -188,7 +188,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker. A report accepts too.
+   * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated string accepted_lease_ids = 4;</code>
@@ -201,7 +201,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker. A report accepts too.
+   * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated string accepted_lease_ids = 4;</code>
@@ -218,7 +218,7 @@ private static final long serialVersionUID = 0L;
   private java.util.List<io.github.jobstream.v1.AttemptReport> reports_;
   /**
    * <pre>
-   * News of attempts, in the order of their report_sequence.
+   * News of attempts, in the order of their report_sequence. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -229,7 +229,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * News of attempts, in the order of their report_sequence.
+   * News of attempts, in the order of their report_sequence. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -241,7 +241,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * News of attempts, in the order of their report_sequence.
+   * News of attempts, in the order of their report_sequence. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -252,7 +252,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * News of attempts, in the order of their report_sequence.
+   * News of attempts, in the order of their report_sequence. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -263,7 +263,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * News of attempts, in the order of their report_sequence.
+   * News of attempts, in the order of their report_sequence. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1157,7 +1157,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker. A report accepts too.
+     * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated string accepted_lease_ids = 4;</code>
@@ -1171,7 +1171,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker. A report accepts too.
+     * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated string accepted_lease_ids = 4;</code>
@@ -1183,7 +1183,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker. A report accepts too.
+     * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated string accepted_lease_ids = 4;</code>
@@ -1196,7 +1196,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker. A report accepts too.
+     * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated string accepted_lease_ids = 4;</code>
@@ -1210,7 +1210,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker. A report accepts too.
+     * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated string accepted_lease_ids = 4;</code>
@@ -1230,7 +1230,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker. A report accepts too.
+     * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated string accepted_lease_ids = 4;</code>
@@ -1249,7 +1249,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker. A report accepts too.
+     * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated string accepted_lease_ids = 4;</code>
@@ -1268,7 +1268,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker. A report accepts too.
+     * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated string accepted_lease_ids = 4;</code>
@@ -1284,7 +1284,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker. A report accepts too.
+     * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated string accepted_lease_ids = 4;</code>
@@ -1316,7 +1316,7 @@ private static final long serialVersionUID = 0L;
 
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence.
+     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1330,7 +1330,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence.
+     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1344,7 +1344,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence.
+     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1358,7 +1358,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence.
+     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1379,7 +1379,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence.
+     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1397,7 +1397,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence.
+     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1417,7 +1417,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence.
+     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1438,7 +1438,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence.
+     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1456,7 +1456,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence.
+     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1474,7 +1474,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence.
+     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1493,7 +1493,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence.
+     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1510,7 +1510,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence.
+     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1527,7 +1527,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence.
+     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1538,7 +1538,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence.
+     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1552,7 +1552,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence.
+     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1567,7 +1567,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence.
+     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1578,7 +1578,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence.
+     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1590,7 +1590,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence.
+     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>

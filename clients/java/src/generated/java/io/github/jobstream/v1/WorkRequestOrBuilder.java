@@ -88,7 +88,7 @@ public interface WorkRequestOrBuilder extends
   /**
    * <pre>
    * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker. A report accepts too.
+   * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated string accepted_lease_ids = 4;</code>
@@ -99,7 +99,7 @@ public interface WorkRequestOrBuilder extends
   /**
    * <pre>
    * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker. A report accepts too.
+   * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated string accepted_lease_ids = 4;</code>
@@ -109,7 +109,7 @@ public interface WorkRequestOrBuilder extends
   /**
    * <pre>
    * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker. A report accepts too.
+   * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated string accepted_lease_ids = 4;</code>
@@ -120,7 +120,7 @@ public interface WorkRequestOrBuilder extends
   /**
    * <pre>
    * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker. A report accepts too.
+   * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated string accepted_lease_ids = 4;</code>
@@ -132,7 +132,7 @@ public interface WorkRequestOrBuilder extends
 
   /**
    * <pre>
-   * News of attempts, in the order of their report_sequence.
+   * News of attempts, in the order of their report_sequence. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -141,7 +141,7 @@ public interface WorkRequestOrBuilder extends
       getReportsList();
   /**
    * <pre>
-   * News of attempts, in the order of their report_sequence.
+   * News of attempts, in the order of their report_sequence. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -149,7 +149,7 @@ public interface WorkRequestOrBuilder extends
   io.github.jobstream.v1.AttemptReport getReports(int index);
   /**
    * <pre>
-   * News of attempts, in the order of their report_sequence.
+   * News of attempts, in the order of their report_sequence. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -157,7 +157,7 @@ public interface WorkRequestOrBuilder extends
   int getReportsCount();
   /**
    * <pre>
-   * News of attempts, in the order of their report_sequence.
+   * News of attempts, in the order of their report_sequence. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -166,7 +166,7 @@ public interface WorkRequestOrBuilder extends
       getReportsOrBuilderList();
   /**
    * <pre>
-   * News of attempts, in the order of their report_sequence.
+   * News of attempts, in the order of their report_sequence. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>

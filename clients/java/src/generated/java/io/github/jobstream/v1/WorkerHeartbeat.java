@@ -55,7 +55,7 @@ private static final long serialVersionUID = 0L;
       com.google.protobuf.LazyStringArrayList.emptyList();
   /**
    * <pre>
-   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out.
+   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 1;</code>
@@ -67,7 +67,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out.
+   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 1;</code>
@@ -78,7 +78,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out.
+   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 1;</code>
@@ -90,7 +90,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out.
+   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 1;</code>
@@ -425,7 +425,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out.
+     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 1;</code>
@@ -438,7 +438,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out.
+     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 1;</code>
@@ -449,7 +449,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out.
+     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 1;</code>
@@ -461,7 +461,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out.
+     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 1;</code>
@@ -474,7 +474,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out.
+     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 1;</code>
@@ -493,7 +493,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out.
+     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 1;</code>
@@ -511,7 +511,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out.
+     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 1;</code>
@@ -529,7 +529,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out.
+     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 1;</code>
@@ -544,7 +544,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out.
+     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 1;</code>

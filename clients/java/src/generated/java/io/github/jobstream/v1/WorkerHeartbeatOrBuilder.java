@@ -12,7 +12,7 @@ public interface WorkerHeartbeatOrBuilder extends
 
   /**
    * <pre>
-   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out.
+   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 1;</code>
@@ -22,7 +22,7 @@ public interface WorkerHeartbeatOrBuilder extends
       getLeaseIdsList();
   /**
    * <pre>
-   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out.
+   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 1;</code>
@@ -31,7 +31,7 @@ public interface WorkerHeartbeatOrBuilder extends
   int getLeaseIdsCount();
   /**
    * <pre>
-   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out.
+   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 1;</code>
@@ -41,7 +41,7 @@ public interface WorkerHeartbeatOrBuilder extends
   java.lang.String getLeaseIds(int index);
   /**
    * <pre>
-   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out.
+   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 1;</code>
