@@ -67,6 +67,10 @@ class Agent:
         fields = {"kind": kind, "payload": payload or as_json(None), **options}
         return self.send("submit", **fields).ok()["job_id"]
 
+    def running(self, kind, payload=None, **options):
+        """Begins to submit a job and to await its result in one call."""
+        return self.send("run", kind=kind, payload=payload or as_json(None), **options)
+
     def result(self, job_id, patience=PATIENCE, **options):
         """The payload of a job's result."""
         payload = self.send("result", job_id=job_id, **options).ok(patience)["payload"]

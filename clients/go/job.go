@@ -54,13 +54,17 @@ func (j *Job[Out]) ID() string { return j.handle.id }
 // The error is [JobFailed], [JobCancelled], [ResultMismatch] if the result does not fit, [NotFinished] if the context
 // ended, which never cancels the job, [JobNotFound], [ServerRestarted], [ResultExpired] or [Unavailable].
 func (j *Job[Out]) Result(ctx context.Context) (Out, error) {
-	var result Out
 	payload, err := j.Payload(ctx)
 	if err != nil {
-		return result, err
+		var none Out
+		return none, err
 	}
+	return readResult[Out](j.ID(), payload)
+}
+
+func readResult[Out any](jobID string, payload Payload) (result Out, err error) {
 	if err := decode(payload, &result); err != nil {
-		message := fmt.Sprintf("the result of job %s is no %T: %v", j.ID(), result, err)
+		message := fmt.Sprintf("the result of job %s is no %T: %v", jobID, result, err)
 		return result, &ResultMismatch{&Error{Code: codes.Unknown, Message: message}}
 	}
 	return result, nil

@@ -119,6 +119,8 @@ func merged(into, from map[string]string) map[string]string {
 //
 // The error is [InvalidRequest], [JobIDReused], [ResourceExhausted], [Unavailable], [DeadlineExceeded] or an [Error].
 // After the last three the job may have been accepted: submit it again with the same [WithJobID] to be sure.
+//
+// The result can be had while it is retained: use [Run] where that may be shorter than the way to [Job.Result].
 func Submit[Out any](
 	ctx context.Context, client *Client, kind string, input any, options ...SubmitOption,
 ) (*Job[Out], error) {

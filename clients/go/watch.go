@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/jobstream/jobstream/clients/go/jobstreamv1"
@@ -68,29 +69,72 @@ type follower struct {
 	yield     func(Event, error) bool
 	// isEnded is set after the event that ends the job, isLeft when the reader left the loop.
 	isEnded, isLeft bool
+	// outcome is how the job ended, once isEnded is set.
+	outcome *jobstreamv1.Outcome
+	// types are the events to ask for; nil is all.
+	types []jobstreamv1.EventType
+	// openBy is until when a stream may take to open beside the call timeout, if it is set.
+	openBy time.Time
+}
+
+// news is a message of the stream of a watch or a run.
+type news struct {
+	event *jobstreamv1.JobEvent
+	gap   *jobstreamv1.Gap
+}
+
+// opener begins a stream and answers what receives its messages.
+type opener func(ctx context.Context, jobs jobstreamv1.JobServiceClient) (receiver, error)
+
+// receiver waits for the next message, or for the header of the stream.
+type receiver interface {
+	Header() (metadata.MD, error)
+	next() (news, error)
+}
+
+type watchStream struct {
+	grpc.ServerStreamingClient[jobstreamv1.WatchResultResponse]
+}
+
+func (s watchStream) next() (news, error) {
+	message, err := s.Recv()
+	return news{message.GetEvent(), message.GetGap()}, err
+}
+
+// resume opens a watch after what was seen.
+func (f *follower) resume(ctx context.Context, jobs jobstreamv1.JobServiceClient) (receiver, error) {
+	stream, err := jobs.WatchResult(ctx, &jobstreamv1.WatchResultRequest{
+		JobId: f.id, AfterSequence: f.after, Types: f.types, Heartbeat: durationpb.New(f.heartbeat),
+	})
+	return watchStream{stream}, err
 }
 
 // follow answers why there is no more to tell, nil after the end of the job.
 func (f *follower) follow(ctx context.Context) error {
 	for {
-		err := f.stream(ctx)
+		err := f.stream(ctx, f.resume)
 		if f.isEnded || f.isLeft {
 			return nil
 		}
-		if ctx.Err() == nil {
-			err = f.endurance.bear(ctx, f.explain(err))
-		}
-		if ctx.Err() != nil {
-			return f.notFinished(ctx)
-		}
-		if err != nil {
+		if err := f.bear(ctx, err); err != nil {
 			return err
 		}
 	}
 }
 
+// bear pauses before the next stream; it answers why there is to be none.
+func (f *follower) bear(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		err = f.endurance.bear(ctx, f.explain(err))
+	}
+	if ctx.Err() != nil {
+		return f.notFinished(ctx)
+	}
+	return err
+}
+
 // stream follows the job over one stream, and answers why that ended.
-func (f *follower) stream(ctx context.Context) error {
+func (f *follower) stream(ctx context.Context, open opener) error {
 	links := f.client.links
 	held := links.hold()
 	defer links.release(held)
@@ -98,19 +142,21 @@ func (f *follower) stream(ctx context.Context) error {
 	cuttable, cut := context.WithCancelCause(ctx)
 	defer cut(nil)
 	// The timer runs while the server is awaited, not while the reader is busy.
-	silence := time.AfterFunc(f.client.settings.callTimeout, func() { cut(errSilent) })
+	opening := f.client.settings.callTimeout
+	if !f.openBy.IsZero() {
+		opening = min(opening, time.Until(f.openBy))
+	}
+	silence := time.AfterFunc(opening, func() { cut(errSilent) })
 	defer silence.Stop()
 
-	stream, err := jobstreamv1.NewJobServiceClient(held.conn).WatchResult(cuttable, &jobstreamv1.WatchResultRequest{
-		JobId: f.id, AfterSequence: f.after, Heartbeat: durationpb.New(f.heartbeat),
-	})
+	stream, err := open(cuttable, jobstreamv1.NewJobServiceClient(held.conn))
 	if err == nil {
 		_, err = stream.Header()
 	}
 	for err == nil && !f.isEnded && !f.isLeft {
-		var message *jobstreamv1.WatchResultResponse
+		var message news
 		silence.Reset(heartbeatsMissedMax * f.heartbeat)
-		if message, err = stream.Recv(); err == nil {
+		if message, err = stream.next(); err == nil {
 			silence.Stop()
 			f.seen()
 			f.endurance.renew()
@@ -135,29 +181,26 @@ func (f *follower) stream(ctx context.Context) error {
 }
 
 // tell passes on what was not told before.
-func (f *follower) tell(message *jobstreamv1.WatchResultResponse) {
-	switch message := message.Message.(type) {
-	case *jobstreamv1.WatchResultResponse_Event:
-		if message.Event.Sequence <= f.after {
-			return
-		}
-		f.after = message.Event.Sequence
-		event := readEvent(message.Event)
+func (f *follower) tell(message news) {
+	if wire := message.event; wire != nil && wire.Sequence > f.after {
+		f.after = wire.Sequence
+		event := readEvent(wire)
 		change, isChange := event.(*StateChange)
 		f.isEnded = isChange && change.State.IsFinal()
-		f.isLeft = event != nil && !f.yield(event, nil)
-	case *jobstreamv1.WatchResultResponse_Gap:
-		if message.Gap.To <= f.after {
-			return
+		if f.isEnded {
+			f.outcome = wire.GetStateChange().GetOutcome()
 		}
-		gap := &Gap{From: max(message.Gap.From, f.after+1), To: message.Gap.To}
+		f.isLeft = event != nil && !f.yield(event, nil)
+	}
+	if wire := message.gap; wire != nil && wire.To > f.after {
+		gap := &Gap{From: max(wire.From, f.after+1), To: wire.To}
 		f.after = gap.To
 		f.isLeft = !f.yield(gap, nil)
 	}
 }
 
 // finish lets the stream end by itself: cutting it would reset it. Whatever comes, the job's end is known.
-func finish(stream grpc.ServerStreamingClient[jobstreamv1.WatchResultResponse], silence *time.Timer) {
+func finish(stream receiver, silence *time.Timer) {
 	silence.Reset(closeTimeout)
-	_, _ = stream.Recv()
+	_, _ = stream.next()
 }

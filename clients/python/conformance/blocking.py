@@ -43,6 +43,12 @@ class Agent:
         self.handles[job.id] = job
         return {"job_id": job.id}
 
+    def run(self, line: Line) -> Line:
+        assert self.client is not None
+        given, wait = lines.read_payload(line["payload"]), lines.seconds(line, "wait")
+        payload = self.client.run(line["kind"], given, returns=Payload, wait=wait, **lines.submit_options(line))
+        return {"payload": lines.write_payload(payload, decode(payload))}
+
     def load(self, line: Line) -> Line:
         client = self.client
         assert client is not None

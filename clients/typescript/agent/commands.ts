@@ -36,6 +36,8 @@ export class Commands {
         return this.#connect(command);
       case "submit":
         return this.#submit(command);
+      case "run":
+        return this.#run(command);
       case "load":
         return this.#load(command);
       case "result":
@@ -90,6 +92,12 @@ export class Commands {
     const job = await this.#client.submit(command["kind"] as string, input, renamed(command, SUBMIT));
     this.#jobs.set(job.id, job);
     return { job_id: job.id };
+  }
+
+  async #run(command: Command) {
+    const input = valueOf(command["payload"] as WirePayload);
+    const options = renamed(command, { ...SUBMIT, wait: "wait" });
+    return { payload: wireOf(await this.#client.runPayload(command["kind"] as string, input, options)) };
   }
 
   async #load({ kind, jobs, in_flight }: Command) {

@@ -14,6 +14,7 @@ export type {
 export { type CancelOptions, Job } from "./client/job.js";
 export type { ClientOptions, TriesOptions } from "./client/options.js";
 export type { ResultOptions } from "./client/result.js";
+export type { RunJobOptions } from "./client/run.js";
 export type { RetryOptions, SubmitOptions } from "./client/submit.js";
 export type { AttemptView, JobView } from "./client/view.js";
 export type { WatchOptions } from "./client/watch.js";

@@ -106,7 +106,7 @@ test("a result that is not what it says can still be read", async () => {
   const job = await client.submit("wrong");
   await assert.rejects(job.result(), (error) => {
     assert.ok(error instanceof ResultMismatch);
-    return error.message.includes("is no application/json: read it with payload()");
+    return error.message.includes("is no application/json: read its payload");
   });
   assert.equal((await job.payload()).text(), "{");
 });

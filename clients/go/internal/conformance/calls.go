@@ -52,6 +52,24 @@ func (a *agent) submit(ctx context.Context, c *command) (any, error) {
 	return map[string]any{"job_id": job.ID()}, nil
 }
 
+func (a *agent) run(ctx context.Context, c *command) (any, error) {
+	value, err := c.Payload.value()
+	if err != nil {
+		return nil, err
+	}
+	if c.Wait != nil {
+		limited, cancel := context.WithTimeout(ctx, c.Wait.duration())
+		defer cancel()
+		ctx = limited
+	}
+	result, err := jobstream.Run[jobstream.Payload](ctx, a.present(), c.Kind, value, c.submitOptions()...)
+	if err != nil {
+		return nil, err
+	}
+	shown, err := show(result)
+	return map[string]any{"payload": shown}, err
+}
+
 func (a *agent) load(ctx context.Context, c *command) (any, error) {
 	client := a.present()
 	began := time.Now()

@@ -21,6 +21,7 @@ type command struct {
 
 	JobID   string   `json:"job_id"`
 	Payload *payload `json:"payload"`
+	Wait    *millis  `json:"wait"`
 
 	Kind           string            `json:"kind"`
 	Queue          string            `json:"queue"`

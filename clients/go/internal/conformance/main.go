@@ -98,6 +98,8 @@ func (a *agent) perform(ctx context.Context, c *command) (any, error) {
 		return a.connect(c)
 	case "submit":
 		return a.submit(ctx, c)
+	case "run":
+		return a.run(ctx, c)
 	case "load":
 		return a.load(ctx, c)
 	case "result":

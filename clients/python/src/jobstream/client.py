@@ -15,8 +15,9 @@ from .backoff import Tries
 from .boot import Boot, BootMemory
 from .connection import Connection, Link
 from .job import Job
-from .options import Address, ClientOptions, SubmitOptions
+from .options import Address, ClientOptions, Span, SubmitOptions, seconds
 from .outcome import JobInfo, read_job
+from .run import Run
 from .submission import NO_INPUT, job_spec
 from .v1 import admin_service_pb2, job_service_pb2
 from .v1.admin_service_pb2_grpc import AdminServiceStub
@@ -54,7 +55,8 @@ class Client:
         """Submits a job and answers its handle, whose result is read as `returns`.
 
         The job's id is minted before the first try, so that no retry is a second job. `input` is sent as JSON, bytes
-        as bytes, a Payload as it is; without any the payload is empty.
+        as bytes, a Payload as it is; without any the payload is empty. Its result can be had while it is retained: use
+        `run` where that may be shorter than the way to `Job.result`.
 
         Raises InvalidRequest, JobIdReused, ResourceExhausted, Unavailable, DeadlineExceeded; TypeError for an input
         that has no JSON.
@@ -68,6 +70,41 @@ class Client:
 
         job_id, boot = self._call(send)
         return Job(self, job_id, returns, boot)
+
+    @overload
+    def run(
+        self,
+        kind: str,
+        input: object = NO_INPUT,
+        *,
+        returns: type[T],
+        wait: Span | None = None,
+        **options: Unpack[SubmitOptions],
+    ) -> T: ...
+    @overload
+    def run(
+        self, kind: str, input: object = NO_INPUT, *, wait: Span | None = None, **options: Unpack[SubmitOptions]
+    ) -> Any: ...
+    def run(
+        self,
+        kind: str,
+        input: object = NO_INPUT,
+        *,
+        returns: type[Any] = object,
+        wait: Span | None = None,
+        **options: Unpack[SubmitOptions],
+    ) -> Any:
+        """Submits a job, waits for its end and answers its result, read as `returns`: in one call, so that no retention
+        is too short for the end to be seen.
+
+        The job's id is minted before the first try, so that no retry is a second job. When its connection breaks, it
+        goes on with a watch. `wait` is the longest it may take; the job goes on when it has passed. Default: no limit.
+
+        Raises as `submit`, until the job was accepted; then as `Job.result`. DeadlineExceeded and Unavailable of before
+        that tell nothing of whether the job was accepted: run it again with the same `job_id`.
+        """
+        spec = job_spec(kind, input, options)
+        return Run(self, spec, None if wait is None else seconds(wait)).result(returns)
 
     @overload
     def job(self, id: str, *, returns: type[T]) -> Job[T]: ...

@@ -78,6 +78,9 @@ class Gap:
     last: int
 
 
+Message = Union[job_service_pb2.WatchResultResponse, job_service_pb2.RunResponse]
+"""What comes over the stream of a watch or a run."""
+
 WatchItem = Union[StateChange, Progress, Output, Log, Gap]
 
 
@@ -86,14 +89,19 @@ class Cursor:
 
     def __init__(self, job_id: str, after_sequence: int, heartbeat: float) -> None:
         self.job_id, self.last, self.heartbeat = job_id, after_sequence, heartbeat
+        self.types: list[job_service_pb2.EventType.ValueType] = []
+        """Which events to ask for; empty for all."""
         self.is_over = False
+        self.outcome: job_pb2.Outcome | None = None
+        """How the job ended, once that was seen."""
 
     def request(self) -> job_service_pb2.WatchResultRequest:
         """Asks for what comes after what was seen."""
-        heartbeat = to_duration(self.heartbeat)
-        return job_service_pb2.WatchResultRequest(job_id=self.job_id, after_sequence=self.last, heartbeat=heartbeat)
+        return job_service_pb2.WatchResultRequest(
+            job_id=self.job_id, after_sequence=self.last, types=self.types, heartbeat=to_duration(self.heartbeat)
+        )
 
-    def unseen(self, message: job_service_pb2.WatchResultResponse) -> WatchItem | None:
+    def unseen(self, message: Message) -> WatchItem | None:
         """What a message tells that was not told before."""
         if message.HasField("gap") and message.gap.to > self.last:
             # `from` is a keyword here.
@@ -104,6 +112,8 @@ class Cursor:
             self.last = message.event.sequence
             item = read_event(message.event)
             self.is_over = isinstance(item, StateChange) and item.is_final
+            if self.is_over:
+                self.outcome = message.event.state_change.outcome
             return item
         return None
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import grpc
 from typing_extensions import Self
@@ -13,17 +13,22 @@ from typing_extensions import Self
 from . import boot
 from .backoff import HEARTBEATS_MISSED_MAX, Endurance
 from .errors import JobstreamError, unavailable
-from .events import Cursor, WatchItem
-from .v1 import job_service_pb2
+from .events import Cursor, Message, WatchItem
 
 if TYPE_CHECKING:
     from .client import Client
     from .connection import Link
 
+
+class Call(Protocol):
+    """A stream of messages."""
+
+    def __next__(self) -> Message: ...
+    def cancel(self) -> object: ...
+
+
 CLOSE_TIMEOUT = 1.0
 """Seconds the stream may take to close after the event that ends the job."""
-
-Call = Iterator[job_service_pb2.WatchResultResponse]
 
 
 class Watch(Iterator[WatchItem]):
@@ -58,7 +63,7 @@ class Watch(Iterator[WatchItem]):
                     break
                 explained = boot.explain(self._cursor.job_id, self._boot, error)
                 try:
-                    pause = self._endurance.pause(explained)
+                    pause = self._pause(explained)
                 except JobstreamError:
                     self._closed.set()
                     raise
@@ -73,11 +78,23 @@ class Watch(Iterator[WatchItem]):
         self._drop()
         raise StopIteration
 
-    def _message(self) -> job_service_pb2.WatchResultResponse:
+    def _begin(self, link: Link) -> Call:
+        """Opens a stream."""
+        return link.jobs.WatchResult(self._cursor.request())
+
+    def _silence_max(self) -> float:
+        """How long the stream at hand may be silent."""
+        return self._cursor.heartbeat * HEARTBEATS_MISSED_MAX
+
+    def _pause(self, error: JobstreamError) -> float:
+        """How long to wait before the next stream; raises the error if that does not help, or for too long."""
+        return self._endurance.pause(error)
+
+    def _message(self) -> Message:
         """The next message of the stream at hand, or of a new one."""
         address = self._client.address.url
         if self._stream is None:
-            self._stream = Stream(self._client, self._cursor)
+            self._stream = Stream(self._client, self._silence_max(), self._begin)
             if self._closed.is_set():
                 self._stream.cancel()
         stream = self._stream
@@ -121,17 +138,17 @@ class Watch(Iterator[WatchItem]):
 class Stream:
     """One stream of a watch, given up by a thread of its own when it is silent for too long."""
 
-    def __init__(self, client: Client, cursor: Cursor) -> None:
+    def __init__(self, client: Client, silence_max: float, begin: Callable[[Link], Call]) -> None:
         self._holding = client._connection.call()
         self.link: Link = self._holding.__enter__()
-        self._limit = cursor.heartbeat * HEARTBEATS_MISSED_MAX
+        self.silence_max = silence_max
         self._heard = threading.Event()
         self._ended = False
         self.was_silent = False
-        self._call = self.link.jobs.WatchResult(cursor.request())
+        self._call = begin(self.link)
         threading.Thread(target=self._guard, name="jobstream-watch", daemon=True).start()
 
-    def next(self) -> job_service_pb2.WatchResultResponse | None:
+    def next(self) -> Message | None:
         """The next message; None at the end of the stream."""
         message = next(self._call, None)
         self._heard.set()
@@ -142,7 +159,7 @@ class Stream:
 
     def end(self, well: bool) -> None:
         """Lets the stream close by itself if it ends well: to cancel it would reset it."""
-        self._limit = CLOSE_TIMEOUT
+        self.silence_max = CLOSE_TIMEOUT
         self._heard.set()
         try:
             if well:
@@ -156,7 +173,7 @@ class Stream:
             self._holding.__exit__(None, None, None)
 
     def _guard(self) -> None:
-        while self._heard.wait(self._limit):
+        while self._heard.wait(self.silence_max):
             if self._ended:
                 return
             self._heard.clear()

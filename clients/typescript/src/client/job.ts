@@ -42,18 +42,12 @@ export class Job<Out = unknown> {
    *   `patience` without a word of the server; ResultMismatch if the result is not what its content type says.
    */
   async result(options: ResultOptions = {}): Promise<Out> {
-    const payload = await this.payload(options);
-    try {
-      return payload.value() as Out;
-    } catch (cause) {
-      const message = `the result of job ${this.id} is no ${payload.contentType}: read it with payload()`;
-      throw new ResultMismatch(message, { cause });
-    }
+    return readResult(this.id, await this.payload(options)) as Out;
   }
 
   /** As [result], but the payload as it is, with its content type. */
   async payload(options: ResultOptions = {}): Promise<Payload> {
-    return this.#resultOf(await awaitOutcome(this.#calls, this.id, this.#boot, options));
+    return resultOf(this.id, await awaitOutcome(this.#calls, this.id, this.#boot, options));
   }
 
   /**
@@ -96,15 +90,26 @@ export class Job<Out = unknown> {
       throw explain(error, this.#boot);
     }
   }
+}
 
-  #resultOf(outcome: Outcome): Payload {
-    switch (outcome.type) {
-      case "result":
-        return outcome.payload;
-      case "failure":
-        throw new JobFailed(this.id, outcome.failure);
-      case "cancellation":
-        throw new JobCancelled(this.id, outcome.reason, outcome.forced);
-    }
+/** The result of a job that ended with one. */
+export function resultOf(jobId: string, outcome: Outcome): Payload {
+  switch (outcome.type) {
+    case "result":
+      return outcome.payload;
+    case "failure":
+      throw new JobFailed(jobId, outcome.failure);
+    case "cancellation":
+      throw new JobCancelled(jobId, outcome.reason, outcome.forced);
+  }
+}
+
+/** What the content type of a result says. */
+export function readResult(jobId: string, payload: Payload): unknown {
+  try {
+    return payload.value();
+  } catch (cause) {
+    const message = `the result of job ${jobId} is no ${payload.contentType}: read its payload`;
+    throw new ResultMismatch(message, { cause });
   }
 }

@@ -1,14 +1,20 @@
 // Follows a job's events to its end, across cut and silent streams: it resumes after the last sequence it saw.
 
-import { createClient } from "@connectrpc/connect";
+import { type CallOptions, createClient } from "@connectrpc/connect";
 
 import { isFinal } from "../data/outcome.js";
 import { durationOf } from "../data/span.js";
 import { InvalidRequest } from "../errors.js";
-import { JobService, type WatchResultResponse } from "../gen/jobstream/v1/job_service_pb.js";
+import type { Outcome as WireOutcome } from "../gen/jobstream/v1/job_pb.js";
+import {
+  type EventType,
+  JobService,
+  type RunResponse,
+  type WatchResultResponse,
+} from "../gen/jobstream/v1/job_service_pb.js";
 import { Endurance } from "./backoff.js";
 import { type Boot, explain } from "./boots.js";
-import type { Calls } from "./calls.js";
+import type { Calls, JobStub } from "./calls.js";
 import { type JobEvent, readEvent, readGap } from "./events.js";
 import { span } from "./options.js";
 import { type Scope, pause } from "./scope.js";
@@ -45,7 +51,7 @@ export async function* watchJob(
   }
   const heartbeat = span("heartbeat", options.heartbeat, 15_000);
   const scope = calls.scope(options.signal);
-  const follower = new Follower(calls, jobId, boot, heartbeat, scope, after);
+  const follower = new Follower(calls, jobId, boot, heartbeat, scope, [], after);
   try {
     for (let event = await follower.next(); event !== undefined; event = await follower.next()) {
       yield event;
@@ -56,35 +62,40 @@ export async function* watchJob(
   }
 }
 
+type Message = WatchResultResponse | RunResponse;
+
+/** Opens a stream of messages. */
+export type Open = (jobs: JobStub, options: CallOptions) => AsyncIterable<Message>;
+
 /** One stream of messages, that ends by itself when it is silent. */
 class Stream {
   readonly #scope: Scope;
-  readonly #messages: AsyncIterator<WatchResultResponse>;
+  readonly #messages: AsyncIterator<Message>;
   #silenceMax: number;
   #isSilent = false;
 
   constructor(
     readonly calls: Calls,
     readonly link: Link,
-    request: { jobId: string; afterSequence: number },
+    open: Open,
     heartbeat: number,
+    /** Milliseconds that it may take to open: a deadline would be that of the stream's whole life. */
+    openingMax: number,
     whole: Scope,
   ) {
     this.#scope = calls.scope(whole.signal);
-    // A deadline would be that of the stream's whole life, so only its opening is timed, on this side.
-    this.#silenceMax = calls.settings.callTimeout;
+    this.#silenceMax = openingMax;
     const onHeader = () => {
       this.#silenceMax = HEARTBEATS_MISSED_MAX * heartbeat;
       this.#expectWord();
     };
     const jobs = createClient(JobService, link.transport);
-    const message = { ...request, heartbeat: durationOf("heartbeat", heartbeat) };
-    const answer = jobs.watchResult(message, { signal: this.#scope.signal, onHeader, timeoutMs: 0 });
+    const answer = open(jobs, { signal: this.#scope.signal, onHeader, timeoutMs: 0 });
     this.#messages = answer[Symbol.asyncIterator]();
   }
 
   /** The next message; undefined once the stream ended. */
-  async next(): Promise<WatchResultResponse | undefined> {
+  async next(): Promise<Message | undefined> {
     this.#expectWord();
     try {
       const next = await this.#messages.next();
@@ -123,7 +134,9 @@ class Stream {
 }
 
 /** A watch that survives its streams. */
-class Follower {
+export class Follower {
+  /** How the job ended, once that was seen. */
+  outcome: WireOutcome | undefined;
   readonly #endurance: Endurance;
   #stream: Stream | undefined;
   #isOver = false;
@@ -131,9 +144,11 @@ class Follower {
   constructor(
     readonly calls: Calls,
     readonly jobId: string,
-    readonly boot: Boot | undefined,
+    protected boot: Boot | undefined,
     readonly heartbeat: number,
     readonly scope: Scope,
+    /** Events to ask for; none is all. */
+    readonly types: EventType[],
     /** Sequence after which the next stream begins. */
     private last: number,
   ) {
@@ -152,7 +167,7 @@ class Follower {
       } catch (error) {
         this.drop();
         this.scope.signal.throwIfAborted();
-        await pause(this.#endurance.bear(explain(error, this.boot)), this.scope.signal);
+        await pause(this.bear(explain(error, this.boot)), this.scope.signal);
       }
     }
     await this.#stream?.close();
@@ -166,23 +181,46 @@ class Follower {
     this.#stream = undefined;
   }
 
-  async #message(): Promise<WatchResultResponse> {
-    const message = await (this.#stream ??= this.#open()).next();
+  /** Opens a stream. */
+  protected open(jobs: JobStub, options: CallOptions): AsyncIterable<Message> {
+    const { jobId, types } = this;
+    const heartbeat = durationOf("heartbeat", this.heartbeat);
+    return jobs.watchResult({ jobId, afterSequence: this.last, types, heartbeat }, options);
+  }
+
+  /** Milliseconds that a stream may take to open. */
+  protected openingMax(): number {
+    return this.calls.settings.callTimeout;
+  }
+
+  /** The pause before the next stream. @throws the same error if that does not help, or has not for too long. */
+  protected bear(error: unknown): number {
+    return this.#endurance.bear(error);
+  }
+
+  /** A message came. */
+  protected heard(): void {
+    this.#endurance.renew();
+  }
+
+  async #message(): Promise<Message> {
+    const message = await (this.#stream ??= this.#begin()).next();
     if (message === undefined) {
       // The server ends a stream well only after the event that ends the job: something between us did it.
       throw unreachable(this.calls.connection.address, "the stream ended before the job");
     }
-    this.#endurance.renew();
+    this.heard();
     return message;
   }
 
-  #open(): Stream {
-    const request = { jobId: this.jobId, afterSequence: this.last };
-    return new Stream(this.calls, this.calls.connection.forHeldCall(), request, this.heartbeat, this.scope);
+  #begin(): Stream {
+    const open: Open = (jobs, options) => this.open(jobs, options);
+    const link = this.calls.connection.forHeldCall();
+    return new Stream(this.calls, link, open, this.heartbeat, this.openingMax(), this.scope);
   }
 
   /** What a message tells that was not told before. */
-  #unseen({ message }: WatchResultResponse): JobEvent | undefined {
+  #unseen({ message }: Message): JobEvent | undefined {
     if (message.case === "gap" && message.value.to > this.last) {
       const gap = readGap(message.value, this.last);
       this.last = gap.to;
@@ -194,6 +232,9 @@ class Follower {
     const event = readEvent(message.value);
     this.last = message.value.sequence;
     this.#isOver = event?.type === "state" && isFinal(event.state);
+    if (this.#isOver && message.value.event.case === "stateChange") {
+      this.outcome = message.value.event.value.outcome;
+    }
     return event;
   }
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
 import grpc
 import grpc.aio
@@ -14,7 +14,7 @@ from typing_extensions import Self
 from .. import boot
 from ..backoff import HEARTBEATS_MISSED_MAX, Endurance
 from ..errors import JobstreamError, unavailable
-from ..events import Cursor, WatchItem
+from ..events import Cursor, Message, WatchItem
 from ..v1 import job_service_pb2
 from ..watch import CLOSE_TIMEOUT
 
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from .client import AsyncClient
     from .connection import Link
 
-Call = grpc.aio.UnaryStreamCall[job_service_pb2.WatchResultRequest, job_service_pb2.WatchResultResponse]
+Call = Union[
+    grpc.aio.UnaryStreamCall[job_service_pb2.WatchResultRequest, job_service_pb2.WatchResultResponse],
+    grpc.aio.UnaryStreamCall[job_service_pb2.RunRequest, job_service_pb2.RunResponse],
+]
 
 
 class AsyncWatch(AsyncIterator[WatchItem]):
@@ -58,7 +61,7 @@ class AsyncWatch(AsyncIterator[WatchItem]):
                     break
                 explained = boot.explain(self._cursor.job_id, self._boot, error)
                 try:
-                    pause = self._endurance.pause(explained)
+                    pause = self._pause(explained)
                 except JobstreamError:
                     self._closed = True
                     raise
@@ -73,15 +76,26 @@ class AsyncWatch(AsyncIterator[WatchItem]):
         self._leave()
         raise StopAsyncIteration
 
-    async def _message(self) -> job_service_pb2.WatchResultResponse:
+    def _begin(self, link: Link) -> Call:
+        """Opens a stream."""
+        return link.jobs.WatchResult(self._cursor.request())
+
+    def _silence_max(self) -> float:
+        """How long the stream may be silent before its next message."""
+        return self._cursor.heartbeat * HEARTBEATS_MISSED_MAX
+
+    def _pause(self, error: JobstreamError) -> float:
+        """How long to wait before the next stream; raises the error if that does not help, or for too long."""
+        return self._endurance.pause(error)
+
+    async def _message(self) -> Message:
         """The next message of the stream at hand, or of a new one."""
         address = self._client.address.url
         if self._call is None or self._link is None:
             self._link = self._client._connection.hold()
-            self._call = self._link.jobs.WatchResult(self._cursor.request())
+            self._call = self._begin(self._link)
         try:
-            silence_max = self._cursor.heartbeat * HEARTBEATS_MISSED_MAX
-            message = await asyncio.wait_for(self._call.read(), silence_max)
+            message = await asyncio.wait_for(self._call.read(), self._silence_max())
         except asyncio.TimeoutError as error:
             self._client._connection.replace(self._link)
             raise unavailable(address, "the stream fell silent") from error
@@ -93,7 +107,7 @@ class AsyncWatch(AsyncIterator[WatchItem]):
             raise
         except grpc.aio.AioRpcError as error:
             raise self._client._explain(error) from error
-        if not isinstance(message, job_service_pb2.WatchResultResponse):
+        if not isinstance(message, (job_service_pb2.WatchResultResponse, job_service_pb2.RunResponse)):
             # The server ends a stream well only after the event that ends the job: something between us did it.
             raise unavailable(address, "the stream ended before the job")
         return message

@@ -8,9 +8,11 @@ import io.github.jobstream.v1.JobSpec;
 import io.github.jobstream.v1.SubmitRequest;
 import io.grpc.Channel;
 import java.lang.reflect.Type;
+import java.time.Duration;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 
 /**
  * A client of one server: submits jobs and hands out {@link Job}s. Lazy: the first call connects. Safe for use by
@@ -70,7 +72,9 @@ public final class Client implements AutoCloseable {
     }
 
     /**
-     * Submits a job. Its id is minted before the first try, so that a try that is repeated never is a second job.
+     * Submits a job. Its id is minted before the first try, so that a try that is repeated never is a second job. Its
+     * result can be had while it is retained: use {@link #run(String, Object, Class, Consumer)} where that may be shorter
+     * than the way to {@link Job#result()}.
      *
      * @param kind which handler runs it: 1 to 128 characters of {@code [A-Za-z0-9._:/-]}
      * @param input for the handler; at most 1 MiB by default
@@ -86,6 +90,47 @@ public final class Client implements AutoCloseable {
     /** Submits a job whose result is of a generic type, such as {@code new TypeReference<List<Thumb>>() {}}. */
     public <T> Job<T> submit(String kind, Object input, TypeReference<T> resultType, Consumer<SubmitOptions> options) {
         return submit(kind, input, codec.type(resultType.getType()), options);
+    }
+
+    /** Runs a job whose result is read as its content type says, as {@link #run(String, Object, Class, Consumer)}. */
+    public Object run(String kind, Object input) {
+        return run(kind, input, Object.class);
+    }
+
+    /** Runs a job, as {@link #run(String, Object, Class, Consumer)}. */
+    public <T> T run(String kind, Object input, Class<T> resultType) {
+        return run(kind, input, resultType, options -> {});
+    }
+
+    /**
+     * Submits a job, waits for its end and answers its result: in one call, so that no retention is too short for the end
+     * to be seen. Its id is minted before the first try, so that a try that is repeated never is a second job. When its
+     * connection breaks, it goes on with a watch. Interrupting the thread ends the wait and never the job.
+     *
+     * <p>Until the job was accepted it throws as {@link #submit(String, Object, Class, Consumer)}, then as {@link
+     * Job#result()}. An {@link UnavailableException} or {@link DeadlineExceededException} of before that tells nothing of
+     * whether it was accepted: run it again with the same job id.
+     */
+    public <T> T run(String kind, Object input, Class<T> resultType, Consumer<SubmitOptions> options) {
+        return this.<T>running(kind, input, codec.type(resultType), options, null)
+                .get();
+    }
+
+    /** Runs a job whose result is of a generic type, as {@link #run(String, Object, Class, Consumer)}. */
+    public <T> T run(String kind, Object input, TypeReference<T> resultType, Consumer<SubmitOptions> options) {
+        return this.<T>running(kind, input, codec.type(resultType.getType()), options, null)
+                .get();
+    }
+
+    /**
+     * Runs a job, as {@link #run(String, Object, Class, Consumer)}, waiting for at most this long.
+     *
+     * @throws NotFinishedException if this time passed; the job goes on
+     */
+    public <T> T run(String kind, Object input, Class<T> resultType, Consumer<SubmitOptions> options, Duration wait) {
+        Objects.requireNonNull(wait, "wait");
+        return this.<T>running(kind, input, codec.type(resultType), options, wait)
+                .get();
     }
 
     /** The handle of a job known by its id. Asks nobody: the first use tells whether it is there. */
@@ -148,5 +193,15 @@ public final class Client implements AutoCloseable {
         String jobId =
                 Waits.on(calls.call(JobServiceGrpc.getSubmitMethod(), request)).getJobId();
         return new Job<>(this, jobId, type, taker);
+    }
+
+    /** A run that begins when its result is asked for. */
+    private <T> Supplier<T> running(
+            String kind, Object input, JavaType type, Consumer<SubmitOptions> options, Duration wait) {
+        SubmitOptions chosen = new SubmitOptions();
+        options.accept(chosen);
+        JobSpec spec = chosen.spec(Objects.requireNonNull(kind, "kind"), codec.encode("job.payload", input));
+        Job<T> job = new Job<>(this, spec.getJobId(), type, BootId.UNKNOWN);
+        return () -> job.ended(new Run(calls, spec, () -> bootId.ask(calls), wait).outcome());
     }
 }

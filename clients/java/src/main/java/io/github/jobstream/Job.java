@@ -156,6 +156,11 @@ public final class Job<T> {
         return new ResultWait(client.calls(), id, bootId, timeout).start();
     }
 
+    /** The result of a job that ended like this, as {@link #result()}. */
+    T ended(Outcome outcome) {
+        return read(settled(outcome));
+    }
+
     private Payload settled(Outcome outcome) {
         return switch (outcome.getEndCase()) {
             case RESULT -> Payload.of(outcome.getResult());

@@ -1,7 +1,9 @@
 package io.github.jobstream;
 
+import io.github.jobstream.v1.EventType;
 import io.github.jobstream.v1.Gap;
 import io.github.jobstream.v1.JobServiceGrpc;
+import io.github.jobstream.v1.Outcome;
 import io.github.jobstream.v1.WatchResultRequest;
 import io.github.jobstream.v1.WatchResultResponse;
 import io.grpc.CallOptions;
@@ -9,6 +11,7 @@ import io.grpc.Context;
 import io.grpc.stub.ClientCalls;
 import java.time.Duration;
 import java.util.Iterator;
+import java.util.List;
 import java.util.NoSuchElementException;
 import java.util.Spliterator;
 import java.util.Spliterators;
@@ -30,13 +33,14 @@ import java.util.stream.StreamSupport;
  * {@link WaitInterruptedException} when the thread is interrupted: reading may go on after it.
  */
 public final class Watch implements Iterator<JobEvent>, AutoCloseable {
-    private static final int HEARTBEATS_MISSED_MAX = 3;
+    static final int HEARTBEATS_MISSED_MAX = 3;
 
     private final Calls calls;
     private final String jobId;
     private final CompletableFuture<String> bootId;
     private final Endurance endurance;
     private final Duration heartbeat;
+    private final List<EventType> types;
     private final CountDownLatch closed = new CountDownLatch(1);
     /** Sequence after which the next stream begins. */
     private long last;
@@ -44,9 +48,22 @@ public final class Watch implements Iterator<JobEvent>, AutoCloseable {
     private long told;
     private JobEvent ahead;
     private boolean isOver;
+    private Outcome outcome;
     private volatile Open open;
 
     Watch(Calls calls, String jobId, CompletableFuture<String> bootId, long afterSequence, Duration heartbeat) {
+        this(calls, jobId, bootId, afterSequence, heartbeat, List.of());
+    }
+
+    /** A watch of these types of events; of all, if there are none. */
+    Watch(
+            Calls calls,
+            String jobId,
+            CompletableFuture<String> bootId,
+            long afterSequence,
+            Duration heartbeat,
+            List<EventType> types) {
+        this.types = types;
         this.heartbeat = heartbeat;
         this.calls = calls;
         this.jobId = jobId;
@@ -58,6 +75,11 @@ public final class Watch implements Iterator<JobEvent>, AutoCloseable {
 
     /** A stream and the connection it came over. */
     private record Open(Inbox<WatchResultRequest, WatchResultResponse> inbox, Link link) {}
+
+    /** How the job ended; null before the event that ends it was read. */
+    Outcome outcome() {
+        return outcome;
+    }
 
     /** Sequence of the newest event that was read: another watch can go on after it. */
     public long lastSequence() {
@@ -156,6 +178,7 @@ public final class Watch implements Iterator<JobEvent>, AutoCloseable {
         WatchResultRequest request = WatchResultRequest.newBuilder()
                 .setJobId(jobId)
                 .setAfterSequence((int) last)
+                .addAllTypes(types)
                 .setHeartbeat(Wire.duration(heartbeat))
                 .build();
         Link link = calls.connection().forHeldCall();
@@ -198,6 +221,9 @@ public final class Watch implements Iterator<JobEvent>, AutoCloseable {
         last = sequence;
         JobEvent read = EventReader.read(event);
         isOver = read instanceof JobEvent.StateChange change && change.state().isFinal();
+        if (isOver) {
+            outcome = event.getStateChange().getOutcome();
+        }
         return read;
     }
 

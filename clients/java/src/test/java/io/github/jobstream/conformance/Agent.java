@@ -6,6 +6,7 @@ import io.github.jobstream.Client;
 import io.github.jobstream.Job;
 import io.github.jobstream.JobEvent;
 import io.github.jobstream.JobState;
+import io.github.jobstream.Payload;
 import io.github.jobstream.SubmitOptions;
 import io.github.jobstream.Watch;
 import io.github.jobstream.Worker;
@@ -93,6 +94,7 @@ public final class Agent {
         return switch (command.text("op")) {
             case "connect" -> connect(command);
             case "submit" -> submit(command);
+            case "run" -> run(command, command.duration("wait"));
             case "load" -> load(command);
             case "result" -> result(command);
             case "state" -> state(job(command).state());
@@ -121,6 +123,15 @@ public final class Agent {
         Job<Object> job = present.submit(command.text("kind"), input, Object.class, options -> fill(options, command));
         jobs.put(job.id(), new Submitted(present, job));
         return Values.object().put("job_id", job.id());
+    }
+
+    private ObjectNode run(Command command, Optional<Duration> wait) throws Exception {
+        String kind = command.text("kind");
+        Object input = Values.input(command.fields.required("payload"));
+        Payload payload = wait.isPresent()
+                ? client.run(kind, input, Payload.class, options -> fill(options, command), wait.get())
+                : client.run(kind, input, Payload.class, options -> fill(options, command));
+        return Values.object().set("payload", Values.answer(payload, Values.read(payload)));
     }
 
     private ObjectNode load(Command command) throws Exception {

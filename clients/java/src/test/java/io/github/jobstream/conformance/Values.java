@@ -51,6 +51,11 @@ final class Values {
         };
     }
 
+    /** What the text of JSON says; null for anything else. */
+    static Object read(Payload payload) throws JsonProcessingException {
+        return payload.isJson() ? MAPPER.readValue(payload.asText(), Object.class) : null;
+    }
+
     static ObjectNode answer(Payload payload, Object value) throws JsonProcessingException {
         if (payload.isJson()) {
             return object().put("type", "json").put("text", MAPPER.writeValueAsString(value));

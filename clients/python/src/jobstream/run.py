@@ -1,0 +1,108 @@
+"""Submits a job and follows it to its end in one call: no retention is too short to see it. For code that blocks.
+
+The rule is that of clients/README.md, "Submit and wait": a Run stream until the submit was answered, then, should that
+break, a watch from the last sequence on.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from .backoff import HEARTBEAT, Tries
+from .errors import DeadlineExceeded, Facts, JobstreamError, NotFinished, unavailable
+from .events import Cursor, Message
+from .outcome import read_outcome
+from .times import to_duration
+from .v1 import job_pb2, job_service_pb2
+from .watch import Call, Watch
+
+if TYPE_CHECKING:
+    from .client import Client
+    from .connection import Link
+
+DEADLINE_SLACK = 0.1
+"""Seconds. A call may end this much before its deadline: its two sides have clocks of their own."""
+
+STATES = [job_service_pb2.EVENT_TYPE_STATE_CHANGE]
+
+
+def run_cursor(spec: job_pb2.JobSpec) -> Cursor:
+    """That of a job which is submitted by the stream itself: only its states are of interest."""
+    cursor = Cursor(spec.job_id, 0, HEARTBEAT)
+    cursor.types = STATES
+    return cursor
+
+
+def run_request(spec: job_pb2.JobSpec, cursor: Cursor) -> job_service_pb2.RunRequest:
+    return job_service_pb2.RunRequest(job=spec, types=cursor.types, heartbeat=to_duration(cursor.heartbeat))
+
+
+def not_finished(job_id: str, wait: float) -> NotFinished:
+    return NotFinished(f"job {job_id} has not finished within {wait:g} s: it goes on")
+
+
+def not_submitted(job_id: str, wait: float) -> DeadlineExceeded:
+    message = (
+        f"job {job_id}: no answer to its submit within {wait:g} s: it may have been accepted: run it again with this id"
+    )
+    return DeadlineExceeded(message, Facts(code=grpc.StatusCode.DEADLINE_EXCEEDED.name))
+
+
+class Run(Watch):
+    """A watch whose first stream submits the job. `wait` is the longest it may take, in seconds; None for no limit."""
+
+    def __init__(self, client: Client, spec: job_pb2.JobSpec, wait: float | None) -> None:
+        super().__init__(client, spec.job_id, None, 0, HEARTBEAT)
+        self._cursor = run_cursor(spec)
+        self._spec = spec
+        self._wait = wait
+        self._until = float("inf") if wait is None else time.monotonic() + wait
+        self._tries = Tries(client.options)
+        self._is_submitted = False
+
+    def result(self, wanted: type[Any]) -> Any:
+        """Waits for the job's end and reads its result."""
+        try:
+            for _ in self:
+                pass
+        finally:
+            self._drop()
+        if self._cursor.outcome is None:
+            raise unavailable(self._client.address.url, "the run was closed")
+        return read_outcome(self._spec.job_id, self._cursor.outcome, wanted)
+
+    def _begin(self, link: Link) -> Call:
+        timeout = None if self._wait is None else max(0.0, self._until - time.monotonic())
+        if self._is_submitted:
+            return link.jobs.WatchResult(self._cursor.request(), timeout=timeout)
+        self._boot = self._client._ask_boot(link)
+        return link.jobs.Run(run_request(self._spec, self._cursor), timeout=timeout)
+
+    def _silence_max(self) -> float:
+        return super()._silence_max() if self._is_submitted else self._tries.timeout()
+
+    def _message(self) -> Message:
+        if self._client._closed.is_set():
+            raise unavailable(self._client.address.url, "the client was closed")
+        message = super()._message()
+        if not self._is_submitted and self._stream is not None:
+            self._is_submitted = True
+            self._stream.silence_max = self._silence_max()
+        return message
+
+    def _pause(self, error: JobstreamError) -> float:
+        if self._client._closed.is_set():
+            raise error
+        left = self._until - time.monotonic()
+        is_late = isinstance(error, DeadlineExceeded) and left < DEADLINE_SLACK
+        pause = 0.0 if is_late else super()._pause(error) if self._is_submitted else self._tries.pause(error)
+        if self._wait is not None and (is_late or pause >= left):
+            self._closed.wait(max(0.0, left))
+            raise self._out_of_time(self._wait) from error
+        return pause
+
+    def _out_of_time(self, wait: float) -> JobstreamError:
+        return (not_finished if self._is_submitted else not_submitted)(self._spec.job_id, wait)
