@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"time"
 
 	"google.golang.org/grpc"
@@ -61,9 +62,7 @@ func (s *session) converse(ctx context.Context, stream workStream, silence *time
 	}
 	s.ledger.welcomed(welcome)
 	s.fence.Reset(welcome.Lease.AsDuration())
-	if s.onConnect != nil {
-		s.onConnect(welcome.WorkerId)
-	}
+	s.tellConnected(welcome.WorkerId)
 	writing, stopWriting := context.WithCancel(ctx)
 	written := make(chan struct{})
 	go func() {
@@ -137,7 +136,7 @@ func (s *session) acknowledge(ack *jobstreamv1.ReportAck) {
 			s.ledger.stop(refusal.LeaseId, ErrLeaseLost)
 			continue
 		}
-		s.logger.Warn("jobstream server refused a report", "worker", s.name, "error", refusal.Error.GetMessage())
+		s.log(slog.LevelWarn, "jobstream server refused a report", "worker", s.name, "error", refusal.Error.GetMessage())
 	}
 	s.ledger.acknowledge(ack.ReportSequence)
 }

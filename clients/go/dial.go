@@ -21,8 +21,8 @@ const (
 	defaultAddress = "http://127.0.0.1:7070"
 	// connectTimeout is the longest time to open a connection.
 	connectTimeout = 10 * time.Second
-	// messageBytesMax is the largest message that is read: several times what a server sends by default.
-	messageBytesMax = 16 << 20
+	// defaultMessageBytesMax is the largest message that is read: several times what a server sends by default.
+	defaultMessageBytesMax = 16 << 20
 	// reconnectPause is the first pause between tries to open a connection, reconnectPauseMax the longest. A worker has
 	// less than a second to come back.
 	reconnectPause    = 50 * time.Millisecond
@@ -97,7 +97,7 @@ func dialer(to address, s *settings) func() (*grpc.ClientConn, error) {
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time: s.pingAfter, Timeout: s.pingTimeout, PermitWithoutStream: true,
 		}),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(messageBytesMax)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(s.messageBytesMax)),
 	}
 	options = append(options, s.dialOptions...)
 	return func() (*grpc.ClientConn, error) { return grpc.NewClient("dns:///"+to.host, options...) }

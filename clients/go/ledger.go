@@ -24,6 +24,8 @@ type ledger struct {
 	progressed   []*attempt
 	accepts      []string
 	heartbeatDue bool
+	// beats is what the heartbeat under way has yet to name.
+	beats []string
 	// heard is when the last ping came, renewed when the last one came that was answered.
 	heard, renewed time.Time
 	slots          int

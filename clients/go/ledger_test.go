@@ -3,10 +3,12 @@ package jobstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/jobstream/jobstream/clients/go/jobstreamv1"
@@ -152,5 +154,38 @@ func TestMessagesToTheServerStaySmall(t *testing.T) {
 	}
 	if total != 100 {
 		t.Error(total)
+	}
+}
+
+func TestMessagesOfAHundredThousandLeasesFitWhatServersRead(t *testing.T) {
+	leases := make([]string, 100_000)
+	for i := range leases {
+		leases[i] = fmt.Sprintf("%036d", i)
+	}
+	l := openLedger(leases...)
+	l.beat()
+	chunk := &jobstreamv1.Output{Payload: &jobstreamv1.Payload{Body: &jobstreamv1.Payload_Data{Data: make([]byte, 1<<20)}}}
+	if err := l.output(context.Background(), leases[0], chunk); err != nil {
+		t.Fatal(err)
+	}
+	beats, accepts, reports, largest := map[string]bool{}, map[string]bool{}, 0, 0
+	for request, _ := l.next(); request != nil; request, _ = l.next() {
+		largest = max(largest, proto.Size(request))
+		for _, lease := range request.GetHeartbeat().GetLeaseIds() {
+			beats[lease] = true
+		}
+		for _, lease := range request.AcceptedLeaseIds {
+			accepts[lease] = true
+		}
+		reports += len(request.Reports)
+	}
+	if len(beats) != len(leases) || len(accepts) != len(leases) || reports != 1 {
+		t.Error(len(beats), len(accepts), reports)
+	}
+	if largest > 1<<20+4096 {
+		t.Errorf("a message has %d bytes", largest)
+	}
+	if hello := l.greet(&jobstreamv1.Hello{}); proto.Size(hello) > 4<<20 {
+		t.Errorf("the greeting has %d bytes", proto.Size(hello))
 	}
 }

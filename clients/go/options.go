@@ -2,6 +2,7 @@ package jobstream
 
 import (
 	"crypto/tls"
+	"math"
 	"time"
 
 	"google.golang.org/grpc"
@@ -14,8 +15,10 @@ type settings struct {
 	patience    time.Duration
 	pingAfter   time.Duration
 	pingTimeout time.Duration
-	tls         *tls.Config
-	dialOptions []grpc.DialOption
+	// messageBytesMax is the largest message that is read.
+	messageBytesMax int
+	tls             *tls.Config
+	dialOptions     []grpc.DialOption
 }
 
 // Tries is how calls are tried again. A pause is chance between nothing and a length that doubles from FirstPause to
@@ -36,6 +39,8 @@ func defaultSettings() settings {
 		patience:    5 * time.Minute,
 		pingAfter:   10 * time.Second,
 		pingTimeout: 5 * time.Second,
+
+		messageBytesMax: defaultMessageBytesMax,
 	}
 }
 
@@ -74,6 +79,16 @@ func WithPatience(patience time.Duration) Option {
 func WithKeepalive(after, timeout time.Duration) Option {
 	return func(s *settings) { s.pingAfter, s.pingTimeout = after, timeout }
 }
+
+// WithMessageBytesMax is the largest message that is read, in bytes, at least 64 KiB. Default 16 MiB, several times what a
+// server sends by default. A worker says it to the server, which gives jobs that do not fit to others: set it here, not
+// with [WithDialOptions].
+func WithMessageBytesMax(bytes int) Option {
+	return func(s *settings) { s.messageBytesMax = max(messageBytesMin, min(bytes, math.MaxInt32)) }
+}
+
+// messageBytesMin is the least that a server lets a worker read.
+const messageBytesMin = 64 << 10
 
 // WithTLS is the TLS configuration of an https address. Default: the system's roots.
 func WithTLS(config *tls.Config) Option {

@@ -12,6 +12,17 @@ import (
 // is in part of one when a connection breaks is sent again. A larger report goes alone.
 const requestBytes = 4 << 10
 
+const (
+	// leasesMax is how many leases a message accepts, and how many its heartbeat names: about 400 KB each.
+	leasesMax = 10_000
+	// leasesHeldMax is how many leases a greeting may name.
+	leasesHeldMax = 100_000
+	// leasesAside is how many bytes of leases may go with a report that is larger than a message is to be.
+	leasesAside = 1 << 10
+	// leaseBytes is about what a lease takes in a list.
+	leaseBytes = 48
+)
+
 // greet begins a stream with this greeting, completed by slots and leases.
 func (l *ledger) greet(hello *jobstreamv1.Hello) *jobstreamv1.WorkRequest {
 	l.mu.Lock()
@@ -19,10 +30,11 @@ func (l *ledger) greet(hello *jobstreamv1.Hello) *jobstreamv1.WorkRequest {
 	// Those that the server turns out not to know any more need their slots until they stop.
 	l.slotsTold = max(l.slots-len(l.attempts), 0)
 	l.sent, l.isEnding = 0, false
-	l.heard, l.heartbeatDue = time.Now(), false
+	l.heard, l.heartbeatDue, l.beats = time.Now(), false, nil
 	hello = proto.Clone(hello).(*jobstreamv1.Hello)
 	hello.Slots = uint32(l.slotsTold)
-	hello.HeldLeaseIds = l.held()
+	held := l.held()
+	hello.HeldLeaseIds = held[:min(len(held), leasesHeldMax)]
 	return &jobstreamv1.WorkRequest{Hello: hello}
 }
 
@@ -66,17 +78,26 @@ func (l *ledger) next() (request *jobstreamv1.WorkRequest, isEnding bool) {
 	}
 	if l.heartbeatDue {
 		l.heartbeatDue, l.renewed = false, l.heard
-		request.Heartbeat = &jobstreamv1.WorkerHeartbeat{LeaseIds: l.beating()}
+		l.beats = l.beating()
+		request.Heartbeat = &jobstreamv1.WorkerHeartbeat{}
 	}
-	for _, lease := range l.accepts {
+	if len(l.beats) > 0 {
+		beats := l.beats[:min(len(l.beats), leasesMax)]
+		l.beats = l.beats[len(beats):]
+		request.Heartbeat = &jobstreamv1.WorkerHeartbeat{LeaseIds: beats}
+	}
+	if len(l.beats) > 0 {
+		return request, false // No report that ends one of them may overtake it.
+	}
+	for len(l.accepts) > 0 && len(request.AcceptedLeaseIds) < leasesMax {
 		// What has ended since is accepted by its report.
-		if l.standing(lease) != nil {
+		if lease := l.accepts[0]; l.standing(lease) != nil {
 			request.AcceptedLeaseIds = append(request.AcceptedLeaseIds, lease)
 		}
+		l.accepts = l.accepts[1:]
 	}
-	l.accepts = nil
 	l.numberProgress()
-	request.Reports = l.unsent()
+	request.Reports = l.unsent(leaseBytes * (len(request.GetHeartbeat().GetLeaseIds()) + len(request.AcceptedLeaseIds)))
 	isEmpty := request.Slots == nil && request.Heartbeat == nil && request.AcceptedLeaseIds == nil && request.Reports == nil
 	if isEmpty {
 		return nil, l.isEnding
@@ -145,17 +166,17 @@ func (l *ledger) numberProgress() {
 	l.progressed = waiting
 }
 
-// unsent is the next reports that fit one message.
-func (l *ledger) unsent() []*jobstreamv1.AttemptReport {
+// unsent is the next reports that fit a message which has this many bytes already.
+func (l *ledger) unsent(bytes int) []*jobstreamv1.AttemptReport {
 	var reports []*jobstreamv1.AttemptReport
-	bytes := 0
+	others := bytes
 	for ; l.sent < len(l.reports); l.sent++ {
 		report := l.reports[l.sent].report
 		if report == nil {
 			continue
 		}
 		bytes += reportBytes + proto.Size(report)
-		if len(reports) > 0 && bytes > requestBytes {
+		if bytes > requestBytes && (len(reports) > 0 || others > leasesAside) {
 			break
 		}
 		reports = append(reports, report)

@@ -2,6 +2,7 @@ package jobstream
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -75,7 +76,7 @@ func (s *session) keepConnected() error {
 			pauses = newBackoff(reconnectPause, reconnectPauseMax)
 		}
 		pause := pauses.pause(askedPause(err))
-		s.logger.Info("jobstream worker connects again", "worker", s.name, "pause", pause, "error", err)
+		s.log(slog.LevelInfo, "jobstream worker connects again", "worker", s.name, "pause", pause, "error", err)
 		if !sleep(s.needed, pause) {
 			return nil
 		}
@@ -90,7 +91,7 @@ func (s *session) finish(connected context.Context) {
 	settling, cancel := context.WithTimeout(connected, settleTimeout)
 	defer cancel()
 	if !s.ledger.settled(settling) {
-		s.logger.Warn("jobstream worker ends before its last reports were acknowledged", "worker", s.name)
+		s.log(slog.LevelWarn, "jobstream worker ends before its last reports were acknowledged", "worker", s.name)
 	}
 	s.done()
 	s.ledger.endStream()

@@ -10,6 +10,9 @@ import (
 func (w *Worker) heedSignals() (unheed func()) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	// Somebody who is notified keeps a write to a stderr that nobody reads from ending the process.
+	brokenPipes := make(chan os.Signal, 1)
+	signal.Notify(brokenPipes, syscall.SIGPIPE)
 	go func() {
 		within := w.drainTimeout
 		for range signals {
@@ -18,6 +21,7 @@ func (w *Worker) heedSignals() (unheed func()) {
 		}
 	}()
 	return func() {
+		signal.Stop(brokenPipes)
 		signal.Stop(signals)
 		close(signals)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/jobstream/jobstream/clients/go/jobstreamv1"
 )
@@ -73,7 +74,8 @@ func WithDrainTimeout(timeout time.Duration) WorkerOption {
 }
 
 // WithSignals has [Worker.Run] heed SIGTERM and SIGINT: the first drains the worker, the second gives everything back at
-// once. Without it they do what the program has them do.
+// once. Without it they do what the program has them do. While it runs, a log line for a stderr whose reader is gone is
+// lost: without it, it ends the process by SIGPIPE, as is Go's way.
 func WithSignals() WorkerOption {
 	return func(w *Worker) { w.hasSignals = true }
 }
@@ -106,6 +108,24 @@ func NewWorker(client *Client, name string, options ...WorkerOption) *Worker {
 		option(w)
 	}
 	return w
+}
+
+// log tells of the worker's connections. What a handler of the program's logs does is no reason to end a worker.
+func (w *Worker) log(level slog.Level, message string, facts ...any) {
+	defer func() { _ = recover() }()
+	w.logger.Log(context.Background(), level, message, facts...)
+}
+
+// tellConnected calls the program's listener, whose panic is no reason to end a worker.
+func (w *Worker) tellConnected(workerID string) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			w.log(slog.LevelWarn, "jobstream worker's listener panicked", "worker", w.name, "panic", panicked)
+		}
+	}()
+	if w.onConnect != nil {
+		w.onConnect(workerID)
+	}
 }
 
 func (w *Worker) handle(kind string, handle handlerFunc) {
@@ -147,6 +167,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		Kinds:           slices.Sorted(maps.Keys(w.handlers)),
 		Queues:          w.queues,
 		Sdk:             "go/" + version,
+		MessageBytesMax: proto.Uint32(uint32(w.client.settings.messageBytesMax)),
 	})
 	defer context.AfterFunc(ctx, func() { w.drainWithin(w.drainTimeout) })()
 	return s.run()

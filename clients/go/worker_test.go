@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -370,4 +372,54 @@ func TestHandlerRunsWithoutAServer(t *testing.T) {
 	if !errors.As(failed.Err, &failure) || failure.Failure.Reason != "PANIC" {
 		t.Error(failed.Err)
 	}
+}
+
+func TestListenerAndLogThatPanicDoNotEndTheWorker(t *testing.T) {
+	client := jobstreamtest.Server(t).Client()
+	worker := jobstream.NewWorker(client, "panicking",
+		jobstream.WithOnConnect(func(string) { panic("listener") }), jobstream.WithLogger(slog.New(panickingLog{})))
+	jobstream.Handle(worker, "unheard", func(context.Context, *jobstream.Task, any) (string, error) { return "done", nil })
+	begin(t, worker)
+	if result, err := jobstream.Run[string](within(t), client, "unheard", nil); err != nil || result != "done" {
+		t.Error(result, err)
+	}
+}
+
+type panickingLog struct{ slog.Handler }
+
+func (panickingLog) Enabled(context.Context, slog.Level) bool { panic("log") }
+
+// TestWorkerOutlivesTheReaderOfItsLog runs itself as a process whose stderr nobody reads.
+func TestWorkerOutlivesTheReaderOfItsLog(t *testing.T) {
+	if address := os.Getenv("JOBSTREAM_TEST_UNREAD"); address != "" {
+		workUnread(t, address)
+		return
+	}
+	reader, stderr, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader.Close()
+	process := exec.Command(os.Args[0], "-test.run", "^TestWorkerOutlivesTheReaderOfItsLog$")
+	process.Env = append(os.Environ(), "JOBSTREAM_TEST_UNREAD="+jobstreamtest.Server(t).Client().Address())
+	process.Stderr = stderr
+	if said, err := process.Output(); err != nil || !strings.Contains(string(said), "lives on") {
+		t.Errorf("%s %v", said, err)
+	}
+}
+
+func workUnread(t *testing.T, address string) {
+	client, err := jobstream.New(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	connected := make(chan struct{}, 1)
+	worker := jobstream.NewWorker(client, "unread", jobstream.WithSignals(), jobstream.WithOnConnect(func(string) {
+		slog.Info("nobody reads this")
+		fmt.Println("lives on")
+		connected <- struct{}{}
+	}))
+	jobstream.Handle(worker, "unread", func(context.Context, *jobstream.Task, any) (any, error) { return nil, nil })
+	begin(t, worker)
+	<-connected
 }

@@ -10,8 +10,9 @@ from google.rpc import error_details_pb2, status_pb2
 from jobstream import ClientOptions, Gap, InvalidRequest, JobNotFound, JobstreamError, ResourceExhausted, Unavailable
 from jobstream.backoff import Backoff, Endurance, Tries
 from jobstream.errors import STATUS_DETAILS, from_status
-from jobstream.events import Cursor
+from jobstream.events import Cursor, Log, StateChange, read_event
 from jobstream.options import Address
+from jobstream.outcome import read_failure, read_job
 from jobstream.v1 import job_pb2, job_service_pb2
 
 
@@ -47,6 +48,18 @@ def test_pauses_double_and_what_is_asked_comes_on_top(monkeypatch: pytest.Monkey
     backoff = Backoff(0.1, 0.5)
     assert [backoff.pause() for _ in range(4)] == [0.1, 0.2, 0.4, 0.5]
     assert backoff.pause(7.0) == 7.5
+
+
+def test_enum_values_of_a_newer_server_are_read_as_unknown() -> None:
+    job = job_pb2.Job(job_id="a", state=99, wait_reason=8, outcome={"failure": {"reason": 99}})  # type: ignore[arg-type]
+    assert read_job(job).state == "UNKNOWN"
+    assert read_failure(job.outcome.failure).reason == "UNKNOWN"
+    log = read_event(job_pb2.JobEvent(log={"level": 99, "text": "line", "stream": 99}))  # type: ignore[arg-type]
+    assert isinstance(log, Log)
+    assert (log.level, log.text) == ("unknown", "line")
+    change = read_event(job_pb2.JobEvent(state_change={"state": 2, "wait_reason": 8}))  # type: ignore[arg-type]
+    assert isinstance(change, StateChange)
+    assert change.state == "QUEUED"
 
 
 def test_tries_end() -> None:

@@ -19,15 +19,18 @@ from jobstream import (
     AsyncWorker,
     Cancelled,
     Client,
+    ClientOptions,
     Context,
     InvalidRequest,
     JobCancelled,
     JobFailed,
+    Payload,
     StateChange,
     Worker,
 )
-from jobstream.v1 import job_pb2
+from jobstream.v1 import job_pb2, worker_service_pb2
 from jobstream.worker.ledger import ROOM_BYTES, Ledger
+from jobstream.worker.requests import requests
 
 
 @dataclass
@@ -297,3 +300,54 @@ def test_output_waits_for_room_and_logs_are_counted() -> None:
         "1 log lines were dropped here: they came faster than they could be sent",
         "kept",
     ]
+
+
+def test_messages_of_a_hundred_thousand_leases_fit_what_servers_read() -> None:
+    ledger = Ledger(100_000)
+    hello = worker_service_pb2.Hello()
+    stream = requests(ledger, hello)
+    assert next(stream).ByteSize() < 4 << 20
+    leases = [f"{number:036}" for number in range(100_000)]
+    welcome = worker_service_pb2.Welcome(payload_bytes_max=1 << 20)
+    welcome.lease.seconds = 30
+    ledger.welcome(welcome)
+    for lease in leases:
+        ledger.begin(lease)
+    ledger.beat()
+    chunk = job_pb2.Output(payload=Payload.data(b"x" * (1 << 20)).to_proto())
+    assert ledger.try_output(leases[0], chunk)
+    ledger.end_stream()
+    sent = list(stream)
+    assert max(request.ByteSize() for request in sent) < (1 << 20) + 4096
+    assert [lease for request in sent for lease in request.heartbeat.lease_ids] == leases
+    assert [lease for request in sent for lease in request.accepted_lease_ids] == leases
+    assert [report.lease_id for request in sent for report in request.reports] == leases[:1]
+
+
+def test_greeting_names_no_more_leases_than_it_may() -> None:
+    ledger = Ledger(1)
+    for number in range(100_001):
+        ledger.begin(f"{number:036}")
+    hello = worker_service_pb2.Hello()
+    ledger.greet(hello)
+    assert len(hello.held_lease_ids) == 100_000
+
+
+def test_greeting_says_what_the_worker_reads() -> None:
+    client = Client("127.0.0.1:1", ClientOptions(message_bytes_max=1 << 20))
+    worker = Worker(client, "reader")
+    worker.handler("kind")(lambda _: None)
+    assert worker._roster.hello().message_bytes_max == 1 << 20
+    assert ClientOptions().message_bytes_max == 16 << 20
+
+
+def test_listener_and_log_that_raise_do_not_end_the_worker(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("jobstream.worker.session.log.handle", broken)
+    monkeypatch.setattr("jobstream.worker.session.log.isEnabledFor", lambda _: True)
+    worker = Worker(client, "tests", on_connect=broken)
+    worker.handler("unheard")(lambda _: "done")
+    with worker:
+        assert client.run("unheard", wait=20) == "done"

@@ -165,6 +165,7 @@ test("held calls spread over connections and free their places", () => {
     ping: { after: 1_000, answer: 1_000 },
     tls: {},
     interceptors: [],
+    messageBytesMax: 1 << 24,
   });
   const links = Array.from({ length: 900 }, () => connection.forHeldCall());
   assert.equal(connection.size, 1);

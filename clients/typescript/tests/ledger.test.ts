@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { create } from "@bufbuild/protobuf";
-import { HelloSchema, LogLevel, OutputSchema, ProgressSchema, type WorkRequest } from "jobstream/v1";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { HelloSchema, LogLevel, OutputSchema, ProgressSchema, type WorkRequest, WorkRequestSchema } from "jobstream/v1";
 
 import { Ledger } from "#dist/worker/ledger.js";
 import { Requests } from "#dist/worker/requests.js";
@@ -109,4 +109,35 @@ test("who waits for room can leave, and lets in who waits behind", async () => {
   leaving.abort(new Error("left"));
   await assert.rejects(first, /left/);
   assert.equal(await second, 2);
+});
+
+test("messages of a hundred thousand leases fit what servers read", async () => {
+  const ledger = new Ledger(100_000);
+  const leases = Array.from({ length: 100_000 }, (_, i) => String(i).padStart(36, "0"));
+  leases.forEach((lease) => {
+    ledger.begin(lease);
+  });
+  const { requests, next } = streamOf(ledger);
+  await next();
+  ledger.welcome(terms(leases));
+  requests.open();
+  const data = new Uint8Array(1 << 20);
+  const chunk = create(OutputSchema, { payload: { body: { case: "data", value: data } } });
+  await ledger.output("0".repeat(36), chunk, data.length, never);
+  requests.end();
+  const sent: WorkRequest[] = [];
+  for (let request = await next(); request as unknown; request = await next()) {
+    sent.push(request);
+  }
+  const sizes = sent.map((request) => toBinary(WorkRequestSchema, request).length);
+  assert.ok(Math.max(...sizes) < (1 << 20) + 4096, `a message has ${Math.max(...sizes)} bytes`);
+  assert.deepEqual(
+    sent.flatMap(({ heartbeat }) => heartbeat?.leaseIds ?? []),
+    leases,
+  );
+  assert.deepEqual(
+    sent.flatMap(({ acceptedLeaseIds }) => acceptedLeaseIds),
+    leases,
+  );
+  assert.equal(sent.flatMap(({ reports }) => reports).length, 1);
 });

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Union
 
-from .outcome import Failure, is_final, read_failure, state_name
+from .outcome import Failure, is_final, read_failure, short_name, state_name
 from .payload import Payload
 from .times import from_timestamp, to_duration
 from .v1 import job_pb2, job_service_pb2
@@ -129,8 +129,8 @@ def read_event(event: job_pb2.JobEvent) -> StateChange | Progress | Output | Log
         case "output":
             return Output(*about, Payload.from_proto(event.output.payload), event.output.channel)
         case "log":
-            level = job_pb2.LogLevel.Name(event.log.level).removeprefix("LOG_LEVEL_").lower()
-            stream = job_pb2.LogStream.Name(event.log.stream).removeprefix("LOG_STREAM_").lower()
+            level = short_name(job_pb2.LogLevel.Name, event.log.level, "LOG_LEVEL_").lower()
+            stream = short_name(job_pb2.LogStream.Name, event.log.stream, "LOG_STREAM_").lower()
             return Log(*about, level.replace("unspecified", ""), event.log.text, stream.replace("unspecified", ""))
         case _:
             return None

@@ -45,7 +45,8 @@ class ClientOptions:
     keepalive_timeout: float = 5.0
     """A connection that leaves a PING unanswered for this long is given up."""
     message_bytes_max: int = 16 << 20
-    """Largest message read: several times what a server sends by default."""
+    """Largest message read, in bytes: several times what a server sends by default. A worker says it to the server,
+    which gives jobs that do not fit to others; it is to be at least 64 KiB there."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -55,7 +56,18 @@ class JobInfo:
 
 def state_name(state: job_pb2.JobState.ValueType) -> str:
     """SCHEDULED, QUEUED, RUNNING, SUCCEEDED, FAILED or CANCELLED."""
-    return job_pb2.JobState.Name(state).removeprefix("JOB_STATE_")
+    return short_name(job_pb2.JobState.Name, state, "JOB_STATE_")
+
+
+Value = TypeVar("Value", bound=int)
+
+
+def short_name(name: Callable[[Value], str], value: Value, prefix: str) -> str:
+    """The name of a value of an enum; UNKNOWN if only a newer server knows it."""
+    try:
+        return name(value).removeprefix(prefix)
+    except ValueError:
+        return "UNKNOWN"
 
 
 def is_final(state: str) -> bool:
@@ -64,7 +76,7 @@ def is_final(state: str) -> bool:
 
 def read_failure(failure: job_pb2.Failure) -> Failure:
     return Failure(
-        reason=job_pb2.FailureReason.Name(failure.reason).removeprefix("FAILURE_REASON_"),
+        reason=short_name(job_pb2.FailureReason.Name, failure.reason, "FAILURE_REASON_"),
         type=failure.type,
         message=failure.message,
         details=Payload.from_proto(failure.details) if failure.HasField("details") else None,

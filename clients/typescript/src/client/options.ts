@@ -67,6 +67,14 @@ export function span(name: string, given: number | undefined, otherwise: number)
   return number(name, given, otherwise, 0, Infinity);
 }
 
+/** Checks a whole number. */
+export function integer(name: string, given: number, min: number, max: number): number {
+  if (!Number.isInteger(given)) {
+    throw InvalidRequest.of(name, `is ${given}: give a whole number from ${min} to ${max}`);
+  }
+  return number(name, given, given, min, max);
+}
+
 function number(name: string, given: number | undefined, otherwise: number, min: number, max: number): number {
   const value = given ?? otherwise;
   if (!(value >= min && value <= max)) {

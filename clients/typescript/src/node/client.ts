@@ -4,7 +4,7 @@ import type * as tls from "node:tls";
 
 import { DEFAULT_ADDRESS, readAddress } from "../client/address.js";
 import { BaseClient } from "../client/base.js";
-import { type ClientOptions, span } from "../client/options.js";
+import { type ClientOptions, integer, span } from "../client/options.js";
 import { NodeConnection } from "./connection.js";
 
 /** All spans are milliseconds. */
@@ -13,7 +13,17 @@ export interface NodeClientOptions extends ClientOptions {
   readonly ping?: { readonly after?: number | undefined; readonly answer?: number | undefined } | undefined;
   /** Certificates and the like for `https://` addresses. */
   readonly tls?: tls.ConnectionOptions | undefined;
+  /**
+   * Largest message that is read, in bytes, 65 536 to 2^31 - 1. A worker says it to the server, which gives jobs that do
+   * not fit to others. Default 64 MiB: many times what a server sends by default.
+   */
+  readonly messageBytesMax?: number | undefined;
 }
+
+const MESSAGE_BYTES_DEFAULT = 64 * 1024 * 1024;
+/** The least that a server lets a worker read, and the most that fits a message of gRPC here. */
+const MESSAGE_BYTES_MIN = 64 * 1024;
+const MESSAGE_BYTES_MAX = 2 ** 31 - 1;
 
 const connections = new WeakMap<Client, NodeConnection>();
 
@@ -42,6 +52,12 @@ export class Client extends BaseClient implements Disposable, AsyncDisposable {
       },
       tls: options.tls ?? {},
       interceptors: options.interceptors ?? [],
+      messageBytesMax: integer(
+        "messageBytesMax",
+        options.messageBytesMax ?? MESSAGE_BYTES_DEFAULT,
+        MESSAGE_BYTES_MIN,
+        MESSAGE_BYTES_MAX,
+      ),
     });
     super(connection, options);
     connections.set(this, connection);

@@ -12,8 +12,6 @@ const CONNECT_TIMEOUT = 10_000;
 const STREAM_WINDOW_BYTES = 2 * 1024 * 1024;
 /** Megabytes. Node's default of 10 ends streams once some hundred are open. */
 const SESSION_MEMORY_MAX = 256;
-/** Largest answer that is read: a page of jobs with their payloads. */
-const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 
 /** How a connection is made and watched. */
 export interface SessionOptions {
@@ -22,6 +20,8 @@ export interface SessionOptions {
   /** For `https://` addresses. */
   readonly tls: tls.ConnectionOptions;
   readonly interceptors: Interceptor[];
+  /** Largest message that is read, in bytes. */
+  readonly messageBytesMax: number;
 }
 
 /** A connection that opens with its first call, and again after it broke. */
@@ -47,7 +47,7 @@ export class Session {
       baseUrl: address,
       sessionManager: this.#manager,
       interceptors: options.interceptors,
-      readMaxBytes: ANSWER_BYTES_MAX,
+      readMaxBytes: options.messageBytesMax,
       // The server compresses nothing.
       acceptCompression: [],
     });

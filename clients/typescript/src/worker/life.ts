@@ -19,6 +19,8 @@ import { Desk } from "./desk.js";
 import type { Duty } from "./handler.js";
 import { Ledger } from "./ledger.js";
 
+/** Leases that a greeting may name. */
+const LEASES_HELD_MAX = 100_000;
 const PAUSES = { firstPause: 50, longestPause: 5_000 };
 /** What the server gets to end a stream after the worker closed its side. */
 const CLOSE_TIME_MAX = 500;
@@ -108,8 +110,9 @@ export class Life {
       instanceId: this.#instanceId,
       kinds: [...this.duties.keys()],
       slots: this.#ledger.freeSlots,
-      heldLeaseIds: this.#ledger.held(),
+      heldLeaseIds: this.#ledger.held().slice(0, LEASES_HELD_MAX),
       sdk: `typescript/${VERSION}`,
+      messageBytesMax: this.connection.options.messageBytesMax,
     });
     const welcomed = (welcome: Welcome) => {
       this.#keepFenced();

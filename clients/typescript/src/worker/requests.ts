@@ -17,6 +17,12 @@ import { type Ledger, isEnd } from "./ledger.js";
 
 /** Bytes after which a message takes no further report; a larger report goes alone. */
 const REQUEST_BYTES_MAX = 1024 * 1024;
+/** Leases that a message accepts, and those that its heartbeat names, at most: about 400 KB each. */
+const LEASES_MAX = 10_000;
+/** About what a lease takes in a list. */
+const LEASE_BYTES = 48;
+/** Bytes of leases that may go with a report that is larger than a message is to be. */
+const LEASES_ASIDE_BYTES = 1024;
 /**
  * Bytes of reports that a new stream sends before it waits for an acknowledgement. Each one that comes doubles them:
  * so connections that break early get something through, too.
@@ -41,6 +47,8 @@ export class Requests {
   #window = FIRST_WINDOW_BYTES;
   readonly #inFlight: Sent[] = [];
   #slotsTold: number;
+  /** What the heartbeat under way has yet to name. */
+  #beats: string[] = [];
 
   constructor(
     readonly ledger: Ledger,
@@ -96,12 +104,18 @@ export class Requests {
     const { slots } = ledger;
     const slotsDue = slots === this.#slotsTold ? {} : { slots };
     this.#slotsTold = slots;
-    const heartbeat = ledger.heartbeatDue ? { heartbeat: this.#heartbeat() } : {};
+    const leaseIds = this.#heartbeat();
+    const heartbeat = leaseIds && { heartbeat: create(WorkerHeartbeatSchema, { leaseIds }) };
+    if (this.#beats.length > 0) {
+      // No report that ends one of them may overtake it.
+      return create(WorkRequestSchema, { ...slotsDue, ...heartbeat });
+    }
     // What has ended since is accepted by its report.
-    const acceptedLeaseIds = ledger.accepts.filter((lease) => ledger.stands(lease));
-    ledger.accepts = [];
+    const accepts = ledger.accepts.filter((lease) => ledger.stands(lease));
+    const acceptedLeaseIds = accepts.slice(0, LEASES_MAX);
+    ledger.accepts = accepts.slice(LEASES_MAX);
     ledger.numberProgress();
-    const reports = this.#reports();
+    const reports = this.#reports(LEASE_BYTES * ((leaseIds?.length ?? 0) + acceptedLeaseIds.length));
     const told = {
       ...slotsDue,
       ...heartbeat,
@@ -111,25 +125,33 @@ export class Requests {
     return Object.keys(told).length === 0 ? undefined : create(WorkRequestSchema, told);
   }
 
-  /** Names what runs, and what has ended without the server having been told. */
-  #heartbeat() {
+  /** What the next message's heartbeat names: what runs, and what has ended without the server having been told. */
+  #heartbeat(): string[] | undefined {
     const { ledger } = this;
-    ledger.heartbeatDue = false;
-    ledger.renewed = now();
-    const unsent = ledger.reports.slice(Math.max(0, this.#sent + 1 - ledger.first));
-    const ended = unsent.filter(({ news }) => isEnd(news)).map(({ lease }) => lease);
-    return create(WorkerHeartbeatSchema, { leaseIds: [...ledger.running(), ...ended] });
+    if (ledger.heartbeatDue) {
+      ledger.heartbeatDue = false;
+      ledger.renewed = now();
+      const unsent = ledger.reports.slice(Math.max(0, this.#sent + 1 - ledger.first));
+      const ended = unsent.filter(({ news }) => isEnd(news)).map(({ lease }) => lease);
+      this.#beats = [...ledger.running(), ...ended];
+    } else if (this.#beats.length === 0) {
+      return undefined;
+    }
+    const leases = this.#beats.slice(0, LEASES_MAX);
+    this.#beats = this.#beats.slice(LEASES_MAX);
+    return leases;
   }
 
-  /** The next reports that fit one message and what may be on its way. */
-  #reports(): AttemptReport[] {
+  /** The next reports that fit a message which has so many bytes already, and what may be on its way. */
+  #reports(others: number): AttemptReport[] {
     const { ledger } = this;
-    const allowed = Math.min(this.#allowance(), REQUEST_BYTES_MAX);
+    const allowed = Math.min(this.#allowance(), REQUEST_BYTES_MAX - others);
     const first = Math.max(ledger.first, this.#sent + 1);
     const reports: AttemptReport[] = [];
     let bytes = 0;
     for (const { lease: leaseId, bytes: more, news } of ledger.reports.slice(first - ledger.first)) {
-      if (bytes + more > allowed && (reports.length > 0 || this.#inFlight.length > 0)) {
+      const isAlone = reports.length === 0 && this.#inFlight.length === 0 && others <= LEASES_ASIDE_BYTES;
+      if (bytes + more > allowed && !isAlone) {
         break;
       }
       this.#sent = Math.max(first, this.#sent + 1);

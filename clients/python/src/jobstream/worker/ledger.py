@@ -16,6 +16,8 @@ from .endings import End, cut
 
 ROOM_BYTES = 8 << 20
 """Most bytes of output and logs that are on their way: more output waits, more logs are dropped and counted."""
+LEASES_HELD_MAX = 100_000
+"""Leases that a greeting may name."""
 LOG_BYTES_MAX = 16 << 10
 PROGRESS_BYTES_MAX = 1 << 10
 
@@ -64,6 +66,8 @@ class Ledger:
         self.attempts: dict[str, Attempt] = {}
         self.accepts: list[str] = []
         self.heartbeat_due = False
+        self.beats: list[str] = []
+        """What the heartbeat under way has yet to name."""
         self.renewed = time.monotonic()
         """When the last heartbeat left, or the stream began without attempts: leases last from then on."""
         self.slots = slots
@@ -172,8 +176,9 @@ class Ledger:
         with self.news:
             # Those that the server turns out not to know any more need their slots until they stop.
             hello.slots = self.slots_told = max(0, self.slots - len(self.attempts))
-            hello.held_lease_ids[:] = self.held()
+            hello.held_lease_ids[:] = self.held()[:LEASES_HELD_MAX]
             self.sent = 0
+            self.beats = []
             self.stream += 1
             self.phase = Phase.GREETED
             self.news.notify_all()

@@ -10,6 +10,8 @@ from .ledger import Ledger, Phase
 
 REQUEST_BYTES = 1 << 20
 """Bytes after which a message takes no further report. A larger report goes alone."""
+LEASES_MAX = 10_000
+"""Leases that a message accepts, and those that its heartbeat names, at most: about 400 KB each."""
 UNACKNOWLEDGED_MAX = 4096
 """Reports on their way after which progress waits: only the newest is kept until then."""
 
@@ -37,8 +39,12 @@ def next_request(ledger: Ledger, stream: int) -> worker_service_pb2.WorkRequest 
         while ledger.stream == stream:
             if ledger.phase is not Phase.GREETED:
                 request = everything(ledger)
-                if request.ByteSize() or ledger.phase is Phase.ENDING:
-                    return request if request.ByteSize() else None
+                if request.ByteSize():
+                    return request
+                if ledger.accepts:
+                    continue
+                if ledger.phase is Phase.ENDING:
+                    return None
             ledger.news.wait()
         return None
 
@@ -52,17 +58,23 @@ def everything(ledger: Ledger) -> worker_service_pb2.WorkRequest:
     if ledger.heartbeat_due:
         ledger.heartbeat_due = False
         ledger.renewed = time.monotonic()
-        request.heartbeat.lease_ids.extend(alive(ledger))
+        ledger.beats = alive(ledger)
         request.heartbeat.SetInParent()
+    if ledger.beats:
+        request.heartbeat.lease_ids.extend(ledger.beats[:LEASES_MAX])
+        ledger.beats = ledger.beats[LEASES_MAX:]
+    if ledger.beats:
+        # No report that ends one of them may overtake it.
+        return request
     # What has ended since is accepted by its report.
     running = set(ledger.running())
-    request.accepted_lease_ids.extend(lease for lease in ledger.accepts if lease in running)
-    ledger.accepts = []
+    accepts, ledger.accepts = ledger.accepts[:LEASES_MAX], ledger.accepts[LEASES_MAX:]
+    request.accepted_lease_ids.extend(lease for lease in accepts if lease in running)
     if len(ledger.reports) < UNACKNOWLEDGED_MAX:
         for lease, attempt in ledger.attempts.items():
             if not attempt.is_void:
                 ledger.push_progress(lease, attempt)
-    request.reports.extend(unsent(ledger))
+    request.reports.extend(unsent(ledger, request.ByteSize()))
     return request
 
 
@@ -72,13 +84,13 @@ def alive(ledger: Ledger) -> list[str]:
     return [*ledger.running(), *(entry.report.lease_id for entry in waiting if entry.is_end)]
 
 
-def unsent(ledger: Ledger) -> Iterator[worker_service_pb2.AttemptReport]:
-    """The next reports that fit one message."""
-    size = 0
+def unsent(ledger: Ledger, size: int) -> Iterator[worker_service_pb2.AttemptReport]:
+    """The next reports that fit a message which has this size already."""
     while ledger.sent < len(ledger.reports):
         report = ledger.reports[ledger.sent].report
-        size += report.ByteSize()
-        if size > REQUEST_BYTES and size > report.ByteSize():
+        bytes_more = report.ByteSize()
+        if size and size + bytes_more > REQUEST_BYTES:
             return
+        size += bytes_more
         ledger.sent += 1
         yield report

@@ -5,6 +5,7 @@ It keeps the rules of docs/protocol.md. Threads: one reads the stream, one guard
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -40,6 +41,12 @@ FINAL = {
 """What the server would say again."""
 
 log = logging.getLogger("jobstream.worker")
+
+
+def tell(level: int, message: str, *facts: object) -> None:
+    """Logs. What a handler of the program's logs raises is no reason to end a worker."""
+    with contextlib.suppress(Exception):
+        log.log(level, message, *facts)
 
 
 class Session:
@@ -100,7 +107,7 @@ class Session:
             if time.monotonic() - began > LONGEST_PAUSE:
                 backoff.reset()
             pause = backoff.pause(error.retry_after)
-            log.info("worker %s connects again in %.2f s: %s", self.hello.name, pause, error)
+            tell(logging.INFO, "worker %s connects again in %.2f s: %s", self.hello.name, pause, error)
             self.settled.wait(pause)
         self.settled.set()
         self.ended.set()
@@ -157,16 +164,19 @@ class Session:
         for lease in self.ledger.welcome(welcome):
             self.desk.stop(lease)
         self.connected.set()
-        log.info("worker %s is connected to %s as %s", self.hello.name, self.address.url, welcome.worker_id)
+        tell(logging.INFO, "worker %s is connected to %s as %s", self.hello.name, self.address.url, welcome.worker_id)
         if self.on_connect is not None:
-            self.on_connect(welcome.worker_id)
+            try:
+                self.on_connect(welcome.worker_id)
+            except Exception as error:  # noqa: BLE001  What a listener raises is no reason to end a worker.
+                tell(logging.WARNING, "on_connect of worker %s raised: %r", self.hello.name, error)
 
     def acknowledge(self, ack: worker_service_pb2.ReportAck) -> None:
         for refusal in ack.refusals:
             if refusal.error.code == grpc.StatusCode.FAILED_PRECONDITION.value[0]:
                 self.desk.stop(refusal.lease_id)
             else:
-                log.warning("the server refused a report of %s: %s", refusal.lease_id, refusal.error.message)
+                tell(logging.WARNING, "the server refused a report of %s: %s", refusal.lease_id, refusal.error.message)
         if ack.report_sequence:
             self.ledger.acknowledge(ack.report_sequence)
 
@@ -215,7 +225,7 @@ class Session:
         self.desk.wait_idle(time.monotonic() + STOP_TIMEOUT)
         self.desk.abandon_all()
         if not self.ledger.wait_settled(SETTLE_TIMEOUT):
-            log.warning("worker %s ends before its last reports were acknowledged", self.hello.name)
+            tell(logging.WARNING, "worker %s ends before its last reports were acknowledged", self.hello.name)
         self.settled.set()
         self.ledger.end_stream()
         if not self.ended.wait(CLOSE_TIMEOUT) and (call := self.call) is not None:

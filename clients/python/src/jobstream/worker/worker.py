@@ -70,7 +70,13 @@ class Roster:
             kinds=list(self.handlers),
             queues=self.queues,
             sdk=f"python/{__version__}",
+            message_bytes_max=message_limit(self.options),
         )
+
+
+def message_limit(options: ClientOptions) -> int:
+    """What the worker reads. To gRPC a negative limit is none but its own."""
+    return options.message_bytes_max if options.message_bytes_max >= 0 else (1 << 31) - 1
 
 
 class Worker:

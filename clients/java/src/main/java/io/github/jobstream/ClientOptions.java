@@ -78,7 +78,10 @@ public final class ClientOptions {
         return this;
     }
 
-    /** Largest message that is read, in bytes. Default 16 MiB: several times what a server sends by default. */
+    /**
+     * Largest message that is read, in bytes; of a worker at least 64 KiB. A worker says it to the server, which gives jobs
+     * that do not fit to others. Default 16 MiB: several times what a server sends by default.
+     */
     public ClientOptions messageBytesMax(int bytes) {
         if (bytes < 1) {
             throw new IllegalArgumentException("messageBytesMax is " + bytes + ": use a positive number of bytes");

@@ -43,9 +43,10 @@ final class Desk {
         try {
             executor.execute(attempt);
         } catch (RejectedExecutionException rejected) {
-            Worker.LOG.log(
+            Worker.tell(
                     Level.WARNING,
-                    () -> "the executor refused an attempt, which is given back: " + rejected.getMessage());
+                    () -> "the executor refused an attempt, which is given back: " + rejected.getMessage(),
+                    null);
             ledger.end(lease, AttemptEnds.release(REJECTED_PAUSE));
             forget(lease);
         }

@@ -10,8 +10,10 @@ import io.github.jobstream.v1.Welcome;
 import io.github.jobstream.v1.WorkRequest;
 import io.github.jobstream.v1.WorkerHeartbeat;
 import java.time.Duration;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Deque;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -33,6 +35,12 @@ final class Ledger {
     private static final int ROOM_BYTES = 8 << 20;
     /** Bytes after which a message takes no further report. A larger report goes alone. */
     private static final int REQUEST_BYTES = 1 << 20;
+    /** Leases that a message accepts, and those that its heartbeat names, at most: about 400 KB each. */
+    private static final int LEASES_MAX = 10_000;
+    /** Bytes of leases that may go with a report that is larger than a message is to be. */
+    private static final int LEASES_ASIDE_BYTES = 1 << 10;
+    /** Leases that a greeting may name. */
+    private static final int LEASES_HELD_MAX = 100_000;
 
     private final Semaphore room = new Semaphore(ROOM_BYTES);
     /** Not acknowledged, oldest first. */
@@ -42,7 +50,9 @@ final class Ledger {
     /** Those with progress that has no number yet. */
     private final Set<String> progressed = new LinkedHashSet<>();
 
-    private final List<String> accepts = new ArrayList<>();
+    private final Deque<String> accepts = new ArrayDeque<>();
+    /** What the heartbeat under way has yet to name. */
+    private final Deque<String> beats = new ArrayDeque<>();
     /** Number of the last report. */
     private long numbered;
     /** How many of the reports have gone out on the present stream. */
@@ -194,9 +204,11 @@ final class Ledger {
     /** Completes the greeting of a new stream. */
     synchronized Hello greet(Hello hello) {
         sent = 0;
+        beats.clear();
         // Attempts that the server turns out not to know any more need their slots until they stop.
         slotsTold = Math.max(0, slots - attempts.size());
-        return hello.toBuilder().setSlots(slotsTold).addAllHeldLeaseIds(held()).build();
+        List<String> held = held().stream().limit(LEASES_HELD_MAX).toList();
+        return hello.toBuilder().setSlots(slotsTold).addAllHeldLeaseIds(held).build();
     }
 
     /** Goes on after the server's answer. Answers the attempts that it does not know any more. */
@@ -231,18 +243,41 @@ final class Ledger {
             slotsTold = free;
             request.setSlots(free);
         }
-        if (heartbeatDue) {
-            heartbeatDue = false;
-            renewedNanos = System.nanoTime();
-            request.setHeartbeat(WorkerHeartbeat.newBuilder().addAllLeaseIds(alive()));
+        addHeartbeat(request);
+        if (!beats.isEmpty()) {
+            // No report that ends one of them may overtake it.
+            return request.build();
         }
-        // What has ended since is accepted by its report.
-        accepts.stream().filter(lease -> standing(lease) != null).forEach(request::addAcceptedLeaseIds);
-        accepts.clear();
+        addAccepts(request);
         numberProgress();
         addReports(request);
         WorkRequest built = request.build();
         return built.getSerializedSize() == 0 ? null : built;
+    }
+
+    private void addHeartbeat(WorkRequest.Builder request) {
+        if (heartbeatDue) {
+            heartbeatDue = false;
+            renewedNanos = System.nanoTime();
+            beats.clear();
+            beats.addAll(alive());
+        } else if (beats.isEmpty()) {
+            return;
+        }
+        WorkerHeartbeat.Builder heartbeat = request.getHeartbeatBuilder();
+        while (!beats.isEmpty() && heartbeat.getLeaseIdsCount() < LEASES_MAX) {
+            heartbeat.addLeaseIds(beats.remove());
+        }
+    }
+
+    private void addAccepts(WorkRequest.Builder request) {
+        while (!accepts.isEmpty() && request.getAcceptedLeaseIdsCount() < LEASES_MAX) {
+            String lease = accepts.remove();
+            // What has ended since is accepted by its report.
+            if (standing(lease) != null) {
+                request.addAcceptedLeaseIds(lease);
+            }
+        }
     }
 
     /** How long the leases last if no heartbeat leaves any more; negative once they ran out. */
@@ -346,13 +381,15 @@ final class Ledger {
     }
 
     private void addReports(WorkRequest.Builder request) {
-        int bytes = 0;
+        int bytes = request.buildPartial().getSerializedSize();
         while (sent < reports.size()) {
             AttemptReport report = reports.get(sent).report;
-            bytes += report.getSerializedSize();
-            if (request.getReportsCount() > 0 && bytes > REQUEST_BYTES) {
+            int more = report.getSerializedSize();
+            boolean isAlone = request.getReportsCount() == 0 && bytes <= LEASES_ASIDE_BYTES;
+            if (bytes + more > REQUEST_BYTES && !isAlone) {
                 return;
             }
+            bytes += more;
             request.addReports(report);
             sent++;
         }

@@ -118,10 +118,11 @@ final class Session implements Runnable {
             return;
         }
         Duration pause = backoff.next(why.retryAfter().orElse(null));
-        Worker.LOG.log(
+        Worker.tell(
                 Level.INFO,
                 () -> "worker " + hello.getName() + " connects again in " + pause.toMillis() + " ms: "
-                        + why.getMessage());
+                        + why.getMessage(),
+                null);
         long untilNanos = System.nanoTime() + Waits.nanos(pause);
         while (System.nanoTime() < untilNanos) {
             long leftNanos = Math.min(untilNanos - System.nanoTime(), fenceLeftNanos());
@@ -211,8 +212,8 @@ final class Session implements Runnable {
     private void tellConnected(String workerId) {
         try {
             onConnected.accept(workerId);
-        } catch (RuntimeException broken) {
-            Worker.LOG.log(Level.WARNING, "onConnected of worker " + hello.getName() + " failed", broken);
+        } catch (RuntimeException | Error broken) {
+            Worker.tell(Level.WARNING, () -> "onConnected of worker " + hello.getName() + " failed", broken);
         }
     }
 
@@ -244,7 +245,7 @@ final class Session implements Runnable {
                 desk.stop(refused.getLeaseId(), Attempt.Stop.GIVEN_BACK);
             } else {
                 String message = refused.getError().getMessage();
-                Worker.LOG.log(Level.WARNING, () -> "the server refused a report: " + message);
+                Worker.tell(Level.WARNING, () -> "the server refused a report: " + message, null);
             }
         }
         ledger.acknowledge(ack.getReportSequence());

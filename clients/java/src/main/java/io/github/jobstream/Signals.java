@@ -38,7 +38,7 @@ final class Signals implements AutoCloseable {
             signals.take(onFirst, onSecond);
             return signals;
         } catch (ReflectiveOperationException unavailable) {
-            Worker.LOG.log(Level.DEBUG, "no signals are to be had", unavailable);
+            Worker.tell(Level.DEBUG, () -> "no signals are to be had", unavailable);
             if (signals != null) {
                 signals.close();
             }

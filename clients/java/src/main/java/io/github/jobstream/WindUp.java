@@ -38,7 +38,7 @@ final class WindUp {
                 }
             }
             if (!isMoot.getAsBoolean() && !ledger.awaitSettled(SETTLE_TIME_MAX)) {
-                Worker.LOG.log(Level.WARNING, "the last reports of a worker were not acknowledged in time");
+                Worker.tell(Level.WARNING, () -> "the last reports of a worker were not acknowledged in time", null);
             }
         } catch (InterruptedException interrupted) {
             Thread.currentThread().interrupt();

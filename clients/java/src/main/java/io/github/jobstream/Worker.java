@@ -3,6 +3,7 @@ package io.github.jobstream;
 import com.fasterxml.jackson.core.type.TypeReference;
 import io.github.jobstream.v1.Hello;
 import io.grpc.Status;
+import java.lang.System.Logger.Level;
 import java.lang.reflect.Type;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -17,6 +18,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 
 /**
  * Runs jobs of a server, wherever this process is. It connects, and connects again whenever the connection broke,
@@ -33,7 +35,7 @@ import java.util.function.Consumer;
  * }</pre>
  */
 public final class Worker implements AutoCloseable {
-    static final System.Logger LOG = System.getLogger("io.github.jobstream");
+    private static final System.Logger LOG = System.getLogger("io.github.jobstream");
     private static final int PROTOCOL_VERSION = 1;
     /** What the server gets to end a stream after the worker closed its side. */
     private static final Duration CLOSE_TIME_MAX = Duration.ofMillis(500);
@@ -60,6 +62,7 @@ public final class Worker implements AutoCloseable {
                 .addAllKinds(setup.handlers.keySet())
                 .addAllQueues(setup.queues)
                 .setSdk(Version.SDK)
+                .setMessageBytesMax(setup.client.calls().options().messageBytesMax)
                 .build();
         session = new Session(setup.client.calls(), hello, ledger, desk, setup.onConnected, this::beginDrain);
     }
@@ -182,6 +185,15 @@ public final class Worker implements AutoCloseable {
         }
         if (wasInterrupted) {
             Thread.currentThread().interrupt();
+        }
+    }
+
+    /** Logs. What the program's logs throw is no reason to end a worker. */
+    static void tell(Level level, Supplier<String> message, Throwable why) {
+        try {
+            LOG.log(level, message, why);
+        } catch (RuntimeException | Error broken) {
+            // Nowhere is left to say so.
         }
     }
 

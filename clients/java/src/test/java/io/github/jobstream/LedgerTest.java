@@ -15,7 +15,10 @@ import io.github.jobstream.v1.Welcome;
 import io.github.jobstream.v1.WorkRequest;
 import java.time.Duration;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.CancellationException;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -170,5 +173,38 @@ class LedgerTest {
         request = ledger.nextRequest();
         assertTrue(request.getReports(0).getLog().getText().startsWith("13 log lines were dropped here"));
         assertEquals("after", request.getReports(1).getLog().getText());
+    }
+
+    @Test
+    void messagesOfAHundredThousandLeasesFitWhatServersRead() throws InterruptedException {
+        List<String> leases =
+                IntStream.range(0, 100_000).mapToObj("%036d"::formatted).toList();
+        Ledger large = new Ledger(100_000);
+        large.greet(Hello.getDefaultInstance());
+        large.welcome(Welcome.newBuilder()
+                .setLease(Wire.duration(Duration.ofSeconds(30)))
+                .setPayloadBytesMax(1 << 20)
+                .build());
+        leases.forEach(large::begin);
+        large.beat();
+        var payload = Payload.data(new byte[1 << 20]);
+        large.output(
+                leases.get(0), Output.newBuilder().setPayload(payload.message()).build(), payload.size());
+        List<WorkRequest> sent =
+                Stream.generate(large::nextRequest).takeWhile(Objects::nonNull).toList();
+        int largest =
+                sent.stream().mapToInt(WorkRequest::getSerializedSize).max().orElse(0);
+        assertTrue(largest < (1 << 20) + 4096, "a message has " + largest + " bytes");
+        assertEquals(
+                leases,
+                sent.stream()
+                        .flatMap(request -> request.getHeartbeat().getLeaseIdsList().stream())
+                        .toList());
+        assertEquals(
+                leases,
+                sent.stream()
+                        .flatMap(request -> request.getAcceptedLeaseIdsList().stream())
+                        .toList());
+        assertEquals(1, sent.stream().mapToInt(WorkRequest::getReportsCount).sum());
     }
 }

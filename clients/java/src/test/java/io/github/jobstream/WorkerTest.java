@@ -286,4 +286,16 @@ class WorkerTest {
         never.close();
         assertThrows(IllegalStateException.class, never::start);
     }
+
+    @Test
+    void aListenerThatThrowsAnErrorDoesNotEndTheWorker() {
+        try (Worker worker = Worker.builder(client)
+                .handle("unheard", Object.class, (input, context) -> "done")
+                .onConnected(workerId -> {
+                    throw new AssertionError("broken");
+                })
+                .start()) {
+            assertEquals("done", client.run("unheard", null));
+        }
+    }
 }
