@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jobstream::client::{Client, ClientOptions, Job, JobRequest, WatchItem, WatchOptions};
-use jobstream::job::{JobId, Payload, RetryPolicy};
+use jobstream::job::{JobId, Outcome, Payload, RetryPolicy};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -30,15 +30,46 @@ pub(crate) fn client(body: &Value) -> Result<Client, Refusal> {
 }
 
 pub(crate) async fn submit(client: &Client, body: &Value) -> Result<Job<Value>, Refusal> {
-    let mut request = with_options(client.job(wire::text(body, "kind")), body)?;
-    request = match &body["payload"] {
+    Ok(request(client, body)?.submit().await?)
+}
+
+pub(crate) async fn run(client: &Client, body: &Value) -> Answer {
+    let request = request(client, body)?;
+    let outcome = match millis(body, "wait") {
+        None => request.run_outcome().await,
+        Some(limit) => match tokio::time::timeout(limit, request.run_outcome()).await {
+            Ok(outcome) => outcome,
+            Err(_) => return Err(wire::not_finished()),
+        },
+    };
+    match outcome? {
+        Outcome::Result(payload) => Ok(json!({"payload": payload_json(&payload)?})),
+        Outcome::Failure(failure) => Err(wire::job_failed(&failure, "the job failed")),
+        Outcome::Cancellation(cancellation) => {
+            Err(wire::job_cancelled(&cancellation, "the job was cancelled"))
+        }
+    }
+}
+
+/// The payload; JSON decoded and encoded again.
+fn payload_json(payload: &Payload) -> Answer {
+    if payload.content_type() != jobstream::job::JSON {
+        return Ok(wire::payload_json(payload));
+    }
+    let value: Value =
+        serde_json::from_slice(&payload.bytes).map_err(|error| wire::wrong(error.to_string()))?;
+    Ok(json!({"type": "json", "text": value.to_string()}))
+}
+
+fn request(client: &Client, body: &Value) -> Result<JobRequest, Refusal> {
+    let request = with_options(client.job(wire::text(body, "kind")), body)?;
+    Ok(match &body["payload"] {
         Value::Null => request,
         payload => match wire::json_value(payload) {
             Some(value) => request.json(&value?)?,
             None => request.payload(&wire::payload(payload)?),
         },
-    };
-    Ok(request.submit().await?)
+    })
 }
 
 pub(crate) async fn load(client: &Client, body: &Value) -> Answer {

@@ -83,6 +83,7 @@ impl Agent {
         match body["op"].as_str().unwrap_or_default() {
             "connect" => caller::client(&body).map(|_| json!({})),
             "submit" => self.submit(&body).await,
+            "run" => caller::run(&self.client()?, &body).await,
             "load" => caller::load(&self.client()?, &body).await,
             "result" => caller::result(&self.job(&body)?, &body).await,
             "state" => caller::state(&self.job(&body)?).await,

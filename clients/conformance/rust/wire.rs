@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use jobstream::client::{Error, ErrorKind, ResultError, reason};
-use jobstream::job::{Encoding, Event, EventBody, JSON, Payload};
+use jobstream::job::{Cancellation, Encoding, Event, EventBody, Failure, JSON, Payload};
 use serde_json::{Map, Value, json};
 
 /// The answer to a command.
@@ -47,22 +47,30 @@ impl From<ResultError> for Refusal {
     fn from(error: ResultError) -> Self {
         let message = error.to_string();
         match error {
-            ResultError::Failed { failure, .. } => Self(json!({
-                "class": "job_failed", "reason": "", "message": message,
-                "failure": {
-                    "reason": failure.reason.name(),
-                    "type": failure.error_type, "message": failure.message, "attempt": failure.attempt,
-                    "retryable": failure.retryable,
-                },
-            })),
-            ResultError::Cancelled { cancellation, .. } => Self(json!({
-                "class": "job_cancelled", "reason": "", "message": message,
-                "cancellation": {"reason": cancellation.reason, "forced": cancellation.forced},
-            })),
+            ResultError::Failed { failure, .. } => job_failed(&failure, &message),
+            ResultError::Cancelled { cancellation, .. } => job_cancelled(&cancellation, &message),
             ResultError::Call(error) => error.into(),
             _ => wrong(message),
         }
     }
+}
+
+pub(crate) fn job_failed(failure: &Failure, message: &str) -> Refusal {
+    Refusal(json!({
+        "class": "job_failed", "reason": "", "message": message,
+        "failure": {
+            "reason": failure.reason.name(),
+            "type": failure.error_type, "message": failure.message, "attempt": failure.attempt,
+            "retryable": failure.retryable,
+        },
+    }))
+}
+
+pub(crate) fn job_cancelled(cancellation: &Cancellation, message: &str) -> Refusal {
+    Refusal(json!({
+        "class": "job_cancelled", "reason": "", "message": message,
+        "cancellation": {"reason": cancellation.reason, "forced": cancellation.forced},
+    }))
 }
 
 /// A text of the command; empty if it is not there.
