@@ -55,6 +55,14 @@ class Raw:
         request = job_service.SubmitRequest(job=spec)
         return self.jobs.Submit(request, timeout=10, wait_for_ready=True).job_id
 
+    def submit_text(self, kind, text):
+        """Submits a job of plain text; answers its id."""
+        request = job_service.SubmitRequest(job=job.JobSpec(kind=kind, payload={"text": text}))
+        return self.jobs.Submit(request, timeout=10, wait_for_ready=True).job_id
+
+    def wait_reason(self, job_id):
+        return job.WaitReason.Name(self.job(job_id).wait_reason).removeprefix("WAIT_REASON_")
+
     def wait(self, job_id, seconds):
         """How the job ended, if it does within this time."""
         request = job_service.GetResultRequest(job_id=job_id, wait={"seconds": seconds})

@@ -234,3 +234,18 @@ def test_server_that_shuts_down_is_left_and_found_again(agent, new_server):
     server.start()
     work.wait_connected()
     assert read_json(agent.result(agent.submit(work.kind("echo"), as_json("back")))) == "back"
+
+
+def test_job_larger_than_a_worker_reads_waits_for_another_and_holds_up_none(agent, new_server):
+    server = new_server("--payload-bytes-max", "8MiB", "--message-bytes-max", "10MiB")
+    agent.connect(server.address)
+    small = agent.work("echo", message_bytes_max=1 << 20)
+    kind = small.kind("echo")
+    large_job = server.raw.submit_text(kind, "x" * (2 << 20))
+    for n in range(3):
+        assert read_json(agent.result(agent.submit(kind, as_json(n)))) == n
+    assert server.raw.wait_reason(large_job) == "WORKER_LIMIT"
+    small.stop()
+    # Its default is larger than any job of this server.
+    agent.work("info", kinds=[kind])
+    assert read_json(agent.result(large_job))["attempt"] == 1

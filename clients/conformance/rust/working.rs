@@ -20,9 +20,11 @@ impl Agent {
         for (kind, behaviour) in wire::texts(&body["handlers"]) {
             worker = handlers::add(worker, kind, behaviour, &self.0.held, command);
         }
-        let running = worker
-            .connect(&client, RemoteOptions::default())
-            .map_err(|error| wire::wrong(error.to_string()))?;
+        let mut options = RemoteOptions::default();
+        if let Some(bytes) = body["message_bytes_max"].as_u64() {
+            options.message_bytes_max = bytes as usize;
+        }
+        let running = worker.connect(&client, options).map_err(|error| wire::wrong(error.to_string()))?;
         self.0.workers.lock().insert(command.id, running.clone());
         tokio::spawn(tell_connections(running.clone(), command.clone()));
         match body["signals"].as_bool() {

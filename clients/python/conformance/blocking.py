@@ -80,7 +80,7 @@ class Agent:
     def work(self, line: Line) -> Line:
         assert self.client is not None
         tell = teller(line["id"])
-        client = Client(line["address"]) if "address" in line else self.client
+        client = Client(line["address"], lines.worker_options(line)) if "address" in line else self.client
         times = {"drain_timeout": line["drain_timeout"] / 1000} if "drain_timeout" in line else {}
         connected = {"on_connect": lambda _: tell({"type": "connected"})}
         worker = Worker(client, line["name"], slots=line["slots"], **times, **connected)

@@ -67,6 +67,11 @@ def client_options(line: Line) -> jobstream.ClientOptions:
     return jobstream.ClientOptions(**given, **{name: line[name] for name in ("tries",) if name in line})
 
 
+def worker_options(line: Line) -> jobstream.ClientOptions:
+    """Those of the client of a worker."""
+    return jobstream.ClientOptions(**{name: line[name] for name in ("message_bytes_max",) if name in line})
+
+
 def submit_options(line: Line) -> SubmitOptions:
     options: Line = {name: line[name] for name in ("job_id", "queue", "priority", "labels", "headers") if name in line}
     times = ("delay", "timeout", "attempt_timeout", "retention")

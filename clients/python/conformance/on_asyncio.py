@@ -81,7 +81,7 @@ class Agent:
     async def work(self, line: Line) -> Line:
         assert self.client is not None
         tell = teller(line["id"])
-        client = AsyncClient(line["address"]) if "address" in line else self.client
+        client = AsyncClient(line["address"], lines.worker_options(line)) if "address" in line else self.client
         times = {"drain_timeout": line["drain_timeout"] / 1000} if "drain_timeout" in line else {}
         connected = {"on_connect": lambda _: tell({"type": "connected"})}
         worker = AsyncWorker(client, line["name"], slots=line["slots"], **times, **connected)

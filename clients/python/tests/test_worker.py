@@ -351,3 +351,18 @@ def test_listener_and_log_that_raise_do_not_end_the_worker(client: Client, monke
     worker.handler("unheard")(lambda _: "done")
     with worker:
         assert client.run("unheard", wait=20) == "done"
+
+
+def test_attempt_that_found_no_thread_is_given_back_uncounted(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+    refusals = iter([True])
+
+    def refuse_once(thread: threading.Thread) -> None:
+        if thread.name == "jobstream-scarce" and next(refusals, False):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse_once)
+    with serving(client, "scarce", lambda context: context.job_id):
+        assert client.run("scarce", wait=20)
+    assert next(refusals, None) is None

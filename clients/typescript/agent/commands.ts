@@ -138,7 +138,8 @@ export class Commands {
 
   async #work(command: Command, tell: Tell) {
     const address = command["address"] as string | undefined;
-    const client = address === undefined ? this.#client : new Client(address);
+    const limits = renamed(command, { message_bytes_max: "messageBytesMax" });
+    const client = address === undefined ? this.#client : new Client(address, limits);
     this.#clients.push(client);
     const worker = new Worker(client, {
       ...renamed(command, { name: "name", slots: "slots", drain_timeout: "drainTimeout" }),

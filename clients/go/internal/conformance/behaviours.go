@@ -12,7 +12,11 @@ import (
 func (a *agent) newWorker(c *command) (*jobstream.Worker, error) {
 	client := a.present()
 	if c.Address != "" {
-		own, err := jobstream.New(c.Address)
+		var limits []jobstream.Option
+		if c.MessageBytesMax != 0 {
+			limits = append(limits, jobstream.WithMessageBytesMax(c.MessageBytesMax))
+		}
+		own, err := jobstream.New(c.Address, limits...)
 		if err != nil {
 			return nil, err
 		}

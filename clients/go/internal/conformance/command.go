@@ -48,6 +48,8 @@ type command struct {
 	Signals      bool              `json:"signals"`
 	DrainTimeout *millis           `json:"drain_timeout"`
 
+	MessageBytesMax int `json:"message_bytes_max"`
+
 	Target int64  `json:"target"`
 	Within millis `json:"within"`
 

@@ -15,6 +15,9 @@ from .endings import End, completed, raised, released, unknown_kind
 from .handlers import Handler
 from .ledger import Ledger
 
+NOT_STARTED_PAUSE = 1.0
+"""Seconds before a job that found no thread is given to a worker again."""
+
 
 class Desk:
     """The attempts that run. `loop` is where handlers that are coroutines do."""
@@ -44,7 +47,11 @@ class Desk:
         self.note(context)
         # Not of a pool: those of a pool are joined at exit, and a handler that does not heed would hold it up.
         name = f"jobstream-{about.kind}"
-        threading.Thread(target=self.run, args=(handler, context), name=name, daemon=True).start()
+        try:
+            threading.Thread(target=self.run, args=(handler, context), name=name, daemon=True).start()
+        except RuntimeError:
+            # The system has no thread to give now: what never started counts as no attempt.
+            self.end(context, released(NOT_STARTED_PAUSE))
 
     def run(self, handler: Handler, context: Context) -> None:
         try:

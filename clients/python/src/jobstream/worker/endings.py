@@ -48,9 +48,9 @@ def completed(value: object, payload_bytes_max: int) -> End:
     return End(complete=worker_service_pb2.AttemptComplete(result=result.to_proto()))
 
 
-def released() -> End:
-    """Gives the job back: a cancelled one ends by it, any other runs elsewhere."""
-    return End(release=worker_service_pb2.AttemptRelease())
+def released(delay: float = 0.0) -> End:
+    """Gives the job back: a cancelled one ends by it, any other runs elsewhere, after this many seconds."""
+    return End(release=worker_service_pb2.AttemptRelease(delay=to_duration(delay) if delay else None))
 
 
 def raised(error: BaseException, was_told_to_stop: bool) -> End:

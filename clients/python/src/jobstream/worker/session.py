@@ -92,7 +92,21 @@ class Session:
     # The thread that reads.
 
     def keep_connected(self) -> None:
-        """Connects, and again whenever the connection broke, until nothing is left to tell."""
+        """Stays connected until nothing is left to tell, and ends the worker."""
+        try:
+            self.connect_always()
+        except Exception as error:  # noqa: BLE001  A worker that cannot go on must not seem to.
+            broken = errors.JobstreamError(f"worker {self.hello.name} broke: {error!r}")
+            broken.__cause__ = error
+            self.refuse(broken)
+        finally:
+            self.settled.set()
+            self.ended.set()
+            with self.lock:
+                self.lock.notify_all()
+
+    def connect_always(self) -> None:
+        """Connects, and again whenever the connection broke."""
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while not self.settled.is_set():
             began = time.monotonic()
@@ -109,10 +123,6 @@ class Session:
             pause = backoff.pause(error.retry_after)
             tell(logging.INFO, "worker %s connects again in %.2f s: %s", self.hello.name, pause, error)
             self.settled.wait(pause)
-        self.settled.set()
-        self.ended.set()
-        with self.lock:
-            self.lock.notify_all()
 
     def refuse(self, error: errors.JobstreamError) -> None:
         self.refusal = error

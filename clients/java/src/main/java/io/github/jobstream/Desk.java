@@ -42,7 +42,8 @@ final class Desk {
         }
         try {
             executor.execute(attempt);
-        } catch (RejectedExecutionException rejected) {
+        } catch (RejectedExecutionException | OutOfMemoryError rejected) {
+            // A system without a thread to give says the latter: what never started counts as no attempt.
             Worker.tell(
                     Level.WARNING,
                     () -> "the executor refused an attempt, which is given back: " + rejected.getMessage(),

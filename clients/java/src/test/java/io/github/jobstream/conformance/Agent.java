@@ -209,7 +209,12 @@ public final class Agent {
     }
 
     private ObjectNode work(Command command) {
-        Client own = command.fields.has("address") ? Client.connect(command.text("address")) : client;
+        Optional<JsonNode> limit = Optional.ofNullable(command.fields.get("message_bytes_max"));
+        Client own = command.fields.has("address")
+                ? Client.connect(
+                        command.text("address"),
+                        options -> limit.ifPresent(bytes -> options.messageBytesMax(bytes.intValue())))
+                : client;
         Worker.Builder builder = Worker.builder(own)
                 .name(command.text("name"))
                 .slots(command.fields.required("slots").intValue())
