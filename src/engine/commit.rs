@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::task::{Context, Poll, Waker};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::Engine;
 use super::lock::{Bell, Guard, Lock};
@@ -41,6 +41,9 @@ use waiters::Waiters;
 /// Bytes of entries that may be queued before whoever makes more is held back. While they are written, as many again may
 /// be queued: both together stay within what [`crate::log::Options::reserve_bytes`] keeps for the ends of running jobs.
 pub(super) const QUEUE_BYTES_MAX: usize = 8 << 20;
+
+/// Reads of contents at the same time, each of a job or of a page of them.
+const LOADS_MAX: usize = 64;
 
 /// Bytes of entries that wait for somebody to wait for them: with more, they are written unasked.
 const UNASKED_BYTES_MAX: usize = 1 << 20;
@@ -128,6 +131,8 @@ pub(super) struct Commit {
     /// How the writer ended; `None` once somebody knows.
     writer: Lock<Option<Receiver<Result<()>>>>,
     reader: Arc<dyn Reader>,
+    /// Held by whoever reads contents from the log.
+    loads: Semaphore,
     /// The sequence of the first entry that is queued.
     first_sequence: NonZeroU64,
 }
@@ -221,7 +226,13 @@ impl Commit {
             let _ = end.send(ended);
         })?;
         let first_sequence = NonZeroU64::new(next_sequence).unwrap_or(NonZeroU64::MIN);
-        Ok(Self { shared, writer: Lock::new(Some(writer)), reader, first_sequence })
+        Ok(Self {
+            shared,
+            writer: Lock::new(Some(writer)),
+            reader,
+            loads: Semaphore::new(LOADS_MAX),
+            first_sequence,
+        })
     }
 
     /// Takes the place in the queue of what a command recorded. Called under the engine's lock, so that entries stand in the

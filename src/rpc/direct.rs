@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request, Response};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Body as _, Frame};
 use http_body_util::{BodyStream, StreamBody};
 use prost::Message;
 use tokio_stream::StreamExt;
@@ -193,15 +193,6 @@ impl http_body::Body for Answer {
 
     fn is_end_stream(&self) -> bool {
         matches!(self, Self::Nothing)
-    }
-
-    /// Not exact: trailers follow.
-    fn size_hint(&self) -> SizeHint {
-        let mut hint = SizeHint::new();
-        if let Self::Message(message) = self {
-            hint.set_upper(message.len() as u64);
-        }
-        hint
     }
 }
 

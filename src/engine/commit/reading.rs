@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::num::NonZeroU64;
 
 use super::codec;
-use super::{Commit, Position, Reader};
+use super::{Commit, Position, Reader, failed};
 use crate::core::{Contents, Core, LogPlace, Record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::JobId;
@@ -51,6 +51,8 @@ impl Commit {
     ) -> Result<Vec<Result<Option<Contents>>>> {
         let newest = self.position_of(places.iter().map(LogPlace::last).max().unwrap_or_default());
         poll_fn(|context| self.poll_durable(newest, context)).await?;
+        // Until the caller goes on: contents that were read are held as long as it does not.
+        let _load = self.loads.acquire().await.map_err(|_| failed())?;
         let reader = self.reader.clone();
         let read = tokio::task::spawn_blocking(move || read_back(&*reader, &places)).await;
         read.map_err(|error| Error::new(ErrorKind::Internal, format!("reading the log: {error}")))

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{Request, Response, Version};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use tonic::body::Body;
 use tower::Service;
 
@@ -27,6 +27,18 @@ const SLICE_BYTES: usize = 64 * 1024;
 /// Services whose calls, but for these, have one message as their request.
 const UNARY_PREFIXES: [&str; 2] = ["/jobstream.v1.", "/grpc.health.v1."];
 const STREAMING: [&str; 2] = ["/jobstream.v1.JobService/SubmitStream", "/jobstream.v1.WorkerService/Work"];
+
+/// Calls whose whole answer is made at once and may be large: they go on only while it may be held.
+const LARGE_ANSWERS: [&str; 6] = [
+    "/jobstream.v1.JobService/GetResult",
+    "/jobstream.v1.JobService/GetJob",
+    "/jobstream.v1.JobService/ListJobs",
+    "/jobstream.v1.WorkerService/Lease",
+    "/jobstream.v1.AdminService/ListQueues",
+    "/jobstream.v1.AdminService/ListWorkers",
+];
+/// Calls whose answers go on being made after their headers, each part while it may be held.
+const STREAMED_ANSWERS: [&str; 2] = ["/jobstream.v1.JobService/Run", "/jobstream.v1.JobService/WatchResult"];
 
 /// The service of one connection.
 #[derive(Debug, Clone)]
@@ -60,12 +72,36 @@ where
         let kind = if request.version() == Version::HTTP_2 { Kind::Answer } else { Kind::OnlyAnswer };
         if budget.is_exhausted() {
             let refusal = Some(Box::new(no_more_streams().into_http()));
-            return OpenCall { stage: Stage::Refused(refusal), open, kind };
+            return OpenCall { stage: Stage::Refused(refusal), open, kind, answer: Answer::Small };
         }
         request.extensions_mut().insert(self.shared.info.clone());
-        let time_max = is_unary(request.uri().path()).then_some(self.shared.request_timeout);
+        let path = request.uri().path();
+        let answer = Answer::of(path);
+        let time_max = is_unary(path).then_some(self.shared.request_timeout);
         let request = request.map(|inner| IncomingBody::new(inner, budget.clone(), time_max));
-        OpenCall { stage: Stage::Called(self.stack.call(request)), open, kind }
+        OpenCall { stage: Stage::Called(self.stack.call(request)), open, kind, answer }
+    }
+}
+
+/// What of an answer waits until it may be held.
+#[derive(Debug)]
+enum Answer {
+    /// Nothing: it is not large.
+    Small,
+    /// All of it, before the call makes it.
+    Whole(Waiting),
+    /// Each part.
+    Streamed,
+}
+
+impl Answer {
+    fn of(path: &str) -> Self {
+        if LARGE_ANSWERS.contains(&path) {
+            return Self::Whole(Waiting::default());
+        }
+        let is_ours = UNARY_PREFIXES.iter().any(|prefix| path.starts_with(prefix));
+        let is_streamed = STREAMED_ANSWERS.contains(&path) || STREAMING.contains(&path);
+        if is_ours && !is_streamed { Self::Small } else { Self::Streamed }
     }
 }
 
@@ -101,6 +137,7 @@ pub(super) struct OpenCall<F> {
     /// Moves on into the body with the response.
     open: Option<OpenRequest>,
     kind: Kind,
+    answer: Answer,
 }
 
 #[derive(Debug)]
@@ -116,13 +153,20 @@ where
     type Output = Result<Response<OpenBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = match &mut self.stage {
+        let this = &mut *self;
+        if let (Answer::Whole(waiting), Some(open)) = (&mut this.answer, &this.open)
+            && !open.shared.budget.has_room()
+        {
+            // Before it is polled: an answer that was made is held, whether it is encoded or not.
+            ready!(open.shared.budget.poll_admission(waiting, cx));
+        }
+        let response = match &mut this.stage {
             Stage::Called(call) => ready!(Pin::new(call).poll(cx))?,
             Stage::Refused(response) => *response.take().expect("a finished future is not polled again"),
         };
-        let open = self.open.take().expect("a finished future is not polled again");
-        let kind = self.kind;
-        Poll::Ready(Ok(response.map(|inner| OpenBody { inner, open, kind, large: None })))
+        let open = this.open.take().expect("a finished future is not polled again");
+        let (kind, is_streamed) = (this.kind, matches!(this.answer, Answer::Streamed));
+        Poll::Ready(Ok(response.map(|inner| OpenBody { inner, open, kind, is_streamed, large: None })))
     }
 }
 
@@ -132,6 +176,8 @@ pub(super) struct OpenBody {
     inner: Body,
     open: OpenRequest,
     kind: Kind,
+    /// Whether each part of it waits until it may be held.
+    is_streamed: bool,
     /// Since a part of it was too large to count with its stream, or had to wait.
     large: Option<Box<Large>>,
 }
@@ -171,8 +217,7 @@ impl OpenBody {
     /// Waits until another large frame may be made.
     fn poll_admission(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let budget = &self.open.shared.budget;
-        let is_small = self.inner.size_hint().upper().is_some_and(|bytes| bytes < COUNTED_BYTES_MIN as u64);
-        if is_small || budget.has_room() {
+        if !self.is_streamed || budget.has_room() {
             return Poll::Ready(());
         }
         let large = self.large.get_or_insert_default();

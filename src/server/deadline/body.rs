@@ -62,10 +62,6 @@ impl http_body::Body for DeadlineBody {
 
     fn size_hint(&self) -> SizeHint {
         // At any time the rest may be replaced by trailers.
-        let mut hint = SizeHint::new();
-        if let Some(bytes) = self.inner.size_hint().upper() {
-            hint.set_upper(bytes);
-        }
-        hint
+        SizeHint::new()
     }
 }

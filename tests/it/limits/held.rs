@@ -132,7 +132,7 @@ async fn answers_that_nobody_reads_take_no_more_than_their_connections_may_hold(
     let mut held = Vec::new();
     for _ in 0..3 {
         let mut peer = Peer::connect(&dev.address, 0).await;
-        held.push((peer.call_unread("GetResult", &get_result(&id), 300).await, peer));
+        held.push((peer.call_unread("GetResult", &get_result(&id), 120).await, peer));
     }
     let taken = resident(&dev).saturating_sub(before);
     assert!(taken < 3 * 16 * MIB + 40 * MIB, "{} MiB", taken / MIB);
@@ -263,4 +263,94 @@ async fn a_unary_request_has_a_time_to_be_whole_and_a_stream_has_not() {
     let request = v1::SubmitStreamRequest { jobs: vec![job], ..v1::SubmitStreamRequest::default() };
     requests.send_data(frame(0, &request.encode_to_vec()).into(), true).expect("the stream is open");
     assert!(wait_for("the stream is answered", read(stream)).await.expect("a whole answer") > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn json_that_nobody_reads_is_not_made_before_it_may_be_held() {
+    let dev = Dev::start(&["--connection-bytes-max", "8MiB"]).await;
+    let mut good = Good::of(&dev);
+    let numbers = format!("[{}]", vec!["1"; 100_000].join(","));
+    let json = serde_json::from_str(&numbers).expect("JSON");
+    let spec = v1::JobSpec { payload: Some(crate::support::json(json)), ..job("demo.echo") };
+    let id = good.submit(spec).await.expect("it is accepted");
+    good.result(&id).await;
+    let before = resident(&dev);
+    let mut peer = Peer::connect(&dev.address, 0).await;
+    let unread = peer.call_unread("GetResult", &get_result(&id), 60).await;
+    let taken = resident(&dev).saturating_sub(before);
+    assert!(taken < 8 * MIB + 60 * MIB, "{} MiB", taken / MIB);
+    assert!(good.result(&id).await.outcome.is_some());
+    drop((unread, peer));
+}
+
+/// The slowest but a tenth of so many calls of a good client.
+async fn p90(good: &mut Good, id: &str) -> Duration {
+    let mut took = Vec::new();
+    for _ in 0..100 {
+        let began = Instant::now();
+        good.submit(echo("beside others")).await.expect("it is accepted");
+        good.result(id).await;
+        took.push(began.elapsed());
+    }
+    took.sort_unstable();
+    took[90]
+}
+
+/// Calls that go on beside another client, each read to its end.
+async fn benign(address: &str, id: &str) -> JoinSet<()> {
+    let mut load = JoinSet::new();
+    for _ in 0..3 {
+        let mut peer = Peer::connect(address, 65_535).await;
+        let id = id.to_owned();
+        load.spawn(async move {
+            loop {
+                let mut answers = JoinSet::new();
+                for _ in 0..20 {
+                    answers.spawn(read(peer.call("GetResult", &get_result(&id)).await));
+                }
+                answers.join_all().await;
+            }
+        });
+    }
+    load
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_beside_unread_answers_fares_as_beside_answers_that_are_read() {
+    let dev = Dev::start(&["--connection-bytes-max", "16MiB"]).await;
+    let mut good = Good::of(&dev);
+    let id = good.large_result().await;
+    let load = benign(&dev.address, &id).await;
+    let beside_benign = p90(&mut good, &id).await;
+    drop(load);
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let mut peer = Peer::connect(&dev.address, 0).await;
+        let mut answers = Vec::new();
+        for _ in 0..300 {
+            answers.push(peer.call("GetResult", &get_result(&id)).await);
+        }
+        held.push((answers, peer));
+    }
+    let beside_attack = p90(&mut good, &id).await;
+    println!(
+        "90 of 100 within {beside_benign:?} beside a benign load, {beside_attack:?} beside unread answers"
+    );
+    assert!(
+        beside_attack < 2 * beside_benign + Duration::from_millis(20),
+        "{beside_benign:?}, {beside_attack:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_bounds_of_connections_are_told() {
+    let server = TestServer::with(|setup| {
+        let limits = &mut setup.server.serve.limits;
+        (limits.max_connections, limits.max_connections_per_address) = (7, Some(3));
+        (limits.connection_bytes_max, limits.connections_bytes_max) = (5 << 20, 6 << 20);
+    })
+    .await;
+    let limits = server.info().await.limits.expect("limits");
+    assert_eq!((limits.connections_max, limits.connections_per_address_max), (7, 3));
+    assert_eq!((limits.connection_bytes_max, limits.connections_bytes_max), (5 << 20, 6 << 20));
 }
