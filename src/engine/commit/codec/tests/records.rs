@@ -25,7 +25,7 @@ pub(super) const STATES: [JobState; 6] = [
     JobState::Failed,
     JobState::Cancelled,
 ];
-pub(super) const WAIT_REASONS: [WaitReason; 7] = [
+pub(super) const WAIT_REASONS: [WaitReason; 8] = [
     WaitReason::NotDue,
     WaitReason::BackOff,
     WaitReason::QueuePaused,
@@ -33,6 +33,7 @@ pub(super) const WAIT_REASONS: [WaitReason; 7] = [
     WaitReason::WorkersBusy,
     WaitReason::Draining,
     WaitReason::Starting,
+    WaitReason::WorkerLimit,
 ];
 pub(super) const FAILURE_REASONS: [FailureReason; 10] = [
     FailureReason::Handler,
