@@ -162,7 +162,8 @@ pub enum CommandOutcome {
     NotStarted {
         /// The program, the reason and the way out.
         message: String,
-        /// Whether the reason may pass: the machine is out of processes, memory or file descriptors.
+        /// Whether the reason may pass: the machine is out of processes, memory or file descriptors, or the program is
+        /// being written. A worker gives the job back then and tries it later; the attempt does not count.
         retryable: bool,
     },
 }

@@ -1,6 +1,9 @@
 //! A program as the handler of a kind: what it is told, and what its end means for the job.
 
+mod shortage;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -11,7 +14,14 @@ use super::command::{
 };
 use super::handler::HandlerResult;
 use super::{JobContext, JobError};
+use shortage::Shortage;
 use crate::job::{Encoding, Failure, FailureReason, JSON, LogLevel, LogStream, Payload, Progress};
+
+/// What runs the programs of a handler.
+pub(super) struct Runner {
+    handler: CommandHandler,
+    shortage: Shortage,
+}
 
 /// Events a program may be ahead of the engine before it is made to wait.
 const EVENTS_AHEAD_MAX: usize = 64;
@@ -36,19 +46,41 @@ impl CommandHandler {
         Self { spec, slots: DEFAULT_COMMAND_SLOTS, guard: None }
     }
 
-    /// Runs one attempt.
+    /// What runs it.
+    pub(super) fn runner(self) -> Arc<Runner> {
+        Arc::new(Runner { handler: self, shortage: Shortage::default() })
+    }
+}
+
+impl Runner {
+    /// Runs one attempt. One whose program cannot be started because the machine is out of something is given back.
     pub(super) async fn run(self: Arc<Self>, context: JobContext) -> HandlerResult {
+        let outcome = self.handler.run(&context).await;
+        let CommandOutcome::NotStarted { message, retryable: true } = &outcome else {
+            self.shortage.is_over();
+            return result(outcome, context.payload().encoding);
+        };
+        let pause = self.shortage.met(context.kind(), message);
+        tokio::select! {
+            () = tokio::time::sleep(shortage::SLOT_PAUSE) => Err(JobError::release(pause)),
+            () = context.cancelled() => Err(JobError::cancelled()),
+        }
+    }
+}
+
+impl CommandHandler {
+    async fn run(&self, context: &JobContext) -> CommandOutcome {
         let (sender, mut events) = mpsc::channel(EVENTS_AHEAD_MAX);
-        let input = CommandInput { payload: context.payload().bytes.clone(), env: environment(&context) };
+        let input = CommandInput { payload: context.payload().bytes.clone(), env: environment(context) };
         let cancel = context.cancel_token().clone();
         let control = CommandControl { cancel, guard: self.guard.clone(), ..CommandControl::default() };
         let tell = async {
             while let Some(event) = events.recv().await {
-                tell(&context, event).await;
+                tell(context, event).await;
             }
         };
         let (outcome, ()) = tokio::join!(command::run(&self.spec, input, sender, control), tell);
-        result(outcome, context.payload().encoding)
+        outcome
     }
 }
 

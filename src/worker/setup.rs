@@ -133,8 +133,8 @@ impl Worker {
     /// A program as the handler of a kind, with slots of its own.
     pub fn command(mut self, kind: impl Into<String>, command: CommandHandler) -> Self {
         let (slots, revoke_grace) = (command.slots, command.spec.kill_grace);
-        let command = Arc::new(command);
-        let handler = handler::raw(move |context| command.clone().run(context));
+        let runner = command.runner();
+        let handler = handler::raw(move |context| runner.clone().run(context));
         self.dedicated.push(Dedicated { kind: kind.into(), slots, revoke_grace, handler });
         self
     }

@@ -28,7 +28,6 @@ impl StartError {
     /// What the operating system said when asked to start this program, with a hint.
     pub(super) fn from_spawn(spec: &CommandSpec, program: &Path, error: &io::Error) -> Self {
         let errno = Errno::from_io_error(error);
-        let exhausted = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::TXTBSY];
         let hint = match errno {
             _ if let Some(dir) = missing_dir(spec) => {
                 format!("the working directory {} is not there: create it", dir.display())
@@ -47,16 +46,23 @@ impl StartError {
             Some(Errno::TOOBIG) => {
                 "its arguments and environment are too large: pass data on stdin".to_owned()
             }
-            Some(errno) if exhausted.contains(&errno) => {
-                "the machine is out of processes, memory or file descriptors".to_owned()
-            }
+            _ if is_shortage(error) => SHORTAGE.to_owned(),
+            Some(Errno::TXTBSY) => "it is being written".to_owned(),
             _ => "the system refused".to_owned(),
         };
         Self {
             message: format!("cannot start {}: {hint} ({error})", program.display()),
-            retryable: errno.is_some_and(|errno| exhausted.contains(&errno)),
+            retryable: is_shortage(error) || errno == Some(Errno::TXTBSY),
         }
     }
+}
+
+const SHORTAGE: &str = "the machine is out of processes, memory or file descriptors";
+
+/// Whether the machine, the container or the user is out of something that others may give back.
+fn is_shortage(error: &io::Error) -> bool {
+    let passing = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE];
+    Errno::from_io_error(error).is_some_and(|errno| passing.contains(&errno))
 }
 
 fn missing_dir(spec: &CommandSpec) -> Option<&Path> {
@@ -81,8 +87,17 @@ pub(super) fn resolve(program: &Path, path: Option<&str>) -> Result<PathBuf, Sta
         }
         false => vec![program.to_owned()],
     };
-    let files: Vec<_> =
-        candidates.iter().filter(|file| fs::metadata(file).is_ok_and(|meta| meta.is_file())).collect();
+    let mut files = Vec::new();
+    for file in &candidates {
+        match fs::metadata(file) {
+            Ok(meta) if meta.is_file() => files.push(file),
+            Err(error) if is_shortage(&error) => {
+                let message = format!("cannot look for {}: {SHORTAGE} ({error})", file.display());
+                return Err(StartError { message, retryable: true });
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
     if let Some(file) = files.iter().find(|file| is_executable(file)) {
         return std::path::absolute(file)
             .map_err(|error| StartError::permanent(format!("cannot find {}: {error}", file.display())));
@@ -121,6 +136,19 @@ mod tests {
         assert_eq!(resolve(Path::new("/bin/sh"), Some("")).expect("sh").as_path(), Path::new("/bin/sh"));
         let error = resolve(Path::new("sh"), Some("/nowhere")).expect_err("not in this PATH");
         assert!(error.message.contains("sh: not found in PATH (/nowhere)"), "{}", error.message);
+    }
+
+    #[test]
+    fn a_shortage_passes_and_a_program_that_is_missing_does_not() {
+        let spec = CommandSpec::new("p");
+        let of = |errno: Errno| StartError::from_spawn(&spec, Path::new("/p"), &io::Error::from(errno));
+        for errno in [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE] {
+            let error = of(errno);
+            assert!(error.retryable && error.message.contains(SHORTAGE), "{}", error.message);
+        }
+        for errno in [Errno::NOENT, Errno::ACCESS, Errno::NOEXEC, Errno::TOOBIG] {
+            assert!(!of(errno).retryable, "{errno}");
+        }
     }
 
     #[test]
