@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::contents::Cold;
 use super::entry::{Entry, LeaseId, Moment};
-use super::history::{Stream, Transition};
+use super::history::{Detail, Stream, Transition};
 use super::sessions::SessionKey;
 use crate::job::{Outcome, Timestamp};
 
@@ -18,11 +18,14 @@ const USUAL_TRANSITIONS: usize = 2;
 #[derive(Default)]
 pub(super) struct Course {
     phase: Phase,
-    /// Attempts begun.
+    /// Number of the newest attempt that began.
     pub(super) attempt: u32,
-    /// Of them, those that do not count against the retry policy.
+    /// Of the numbers up to it, those that do not count against the retry policy: attempts that were lost with their
+    /// worker; those that were given back, and numbers that were offered and never accepted.
     pub(super) lost: u32,
     pub(super) released: u32,
+    /// The newest number that the worker of a stream was offered, accepted or not.
+    pub(super) offered: u32,
     /// State changes after the first event.
     history: SmallVec<[Transition; USUAL_TRANSITIONS]>,
     /// Progress, output and logs, once there are any.
@@ -41,6 +44,8 @@ enum Phase {
 /// The attempt that runs, or is about to.
 pub(super) struct Live {
     pub(super) lease: LeaseId,
+    /// Its number.
+    pub(super) attempt: u32,
     pub(super) session: SessionKey,
     /// Monotonic time at which the attempt is given up; never before it begins.
     pub(super) attempt_deadline: Moment,
@@ -154,7 +159,35 @@ impl Entry {
         (course.stream.get_or_insert_default(), &course.history)
     }
 
-    /// Attempts begun.
+    /// The newest number that the worker of a stream was offered.
+    pub(super) fn offered(&self) -> u32 {
+        self.course.as_ref().map_or(0, |course| course.offered)
+    }
+
+    /// The number of the next attempt. One that was sent to a worker is never used again, because that worker may run it
+    /// though it was not heard of.
+    pub(super) fn next_attempt(&self) -> u32 {
+        self.attempt().max(self.offered()) + 1
+    }
+
+    /// Whether handlers gave the job back so often; offers that no worker accepted are none of theirs.
+    pub(super) fn was_given_back(&self, times: u32) -> bool {
+        self.released() >= times && {
+            let begun = self.history().iter().filter(|change| matches!(change.detail, Detail::Worker(_)));
+            self.released() - (self.attempt() - begun.count() as u32) >= times
+        }
+    }
+
+    /// The attempt that the worker has begins now: its number counts from here on, those before it that were only offered
+    /// do not.
+    pub(super) fn begin_attempt(&mut self) {
+        let Some(attempt) = self.live().map(|live| live.attempt) else { return };
+        let course = self.course_mut();
+        course.released += attempt - course.attempt - 1;
+        course.attempt = attempt;
+    }
+
+    /// Number of the newest attempt that began.
     pub(super) fn attempt(&self) -> u32 {
         self.course.as_ref().map_or(0, |course| course.attempt)
     }
@@ -164,7 +197,7 @@ impl Entry {
         self.course.as_ref().map_or(0, |course| course.lost)
     }
 
-    /// Attempts that were given back.
+    /// Attempts that were given back, and offers before the newest attempt that no worker accepted.
     pub(super) fn released(&self) -> u32 {
         self.course.as_ref().map_or(0, |course| course.released)
     }

@@ -77,7 +77,7 @@ impl Core {
         }
     }
 
-    /// Has a job that no worker accepted wait again as if it had never been given to one.
+    /// Has a job that no worker accepted wait again. The number of the attempt is not used again: the worker may run it.
     pub(super) fn take_back(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
         let entry = &mut self.table[key];
         entry.set_live(None);
@@ -226,7 +226,8 @@ impl Core {
     /// workers begin at once, others once they accept.
     fn start(&mut self, now: Now, key: JobKey, session: SessionKey, effects: &mut Effects) {
         let lease = self.table.tails().lease(self.lease_ids.random(), key);
-        let is_pool = self.sessions.get(session).is_some_and(|session| session.link == Link::Pool);
+        let link = self.sessions.get(session).map(|session| &session.link);
+        let (is_pool, is_stream) = (link == Some(&Link::Pool), matches!(link, Some(Link::Stream(_))));
         let lease_deadline = match is_pool {
             true => Moment::NEVER,
             false => now.monotonic.saturating_add(self.options.accept_timeout).into(),
@@ -235,7 +236,21 @@ impl Core {
         let entry = &mut self.table[key];
         let lane_key = entry.lane;
         let attempt_deadline = Moment::NEVER;
-        entry.set_live(Some(Live { lease, session, attempt_deadline, lease_deadline, cancel: None }));
+        let attempt = entry.next_attempt();
+        entry.set_live(Some(Live {
+            lease,
+            attempt,
+            session,
+            attempt_deadline,
+            lease_deadline,
+            cancel: None,
+        }));
+        if is_stream {
+            // It is recorded before it is sent, so that the number is not used again after a restart either. A call for
+            // leases is answered only once its attempts have begun.
+            entry.course_mut().offered = attempt;
+            effects.record(|| Record::Offered(entry.id, attempt));
+        }
         let attempt_end = now.monotonic.saturating_add(attempt_timeout);
         let given_up = entry.overall_deadline().map_or(attempt_end, |end| attempt_end.min(end.into()));
         let time_left = given_up.saturating_sub(now.monotonic);
@@ -246,7 +261,7 @@ impl Core {
         let assignment = Assignment {
             job_id: entry.id,
             lease,
-            attempt: entry.attempt() + 1,
+            attempt,
             kind: lane.kind.clone(),
             queue: lane.queue.clone(),
             payload: entry.payload.clone(),
@@ -274,7 +289,7 @@ impl Core {
         live.attempt_deadline = now.monotonic.saturating_add(attempt_timeout).into();
         live.renew(now.monotonic.saturating_add(lease));
         let session = live.session;
-        entry.course_mut().attempt += 1;
+        entry.begin_attempt();
         self.clear_suspect(key);
         let worker = self.sessions.get(session).map(|session| session.name.clone()).unwrap_or_default();
         self.transition(now, key, JobState::Running, Detail::Worker(worker), effects);

@@ -187,8 +187,11 @@ impl Core {
         }
         news.sort_by_key(|(sequence, _)| *sequence);
         let dropped = entry.stream().and_then(|stream| dropped(entry.id, stream.dropped()));
+        let is_offered = entry.offered() > entry.attempt() && !entry.state.is_final();
+        let offered = is_offered.then(|| Record::Offered(entry.id, entry.offered()));
         let first = [Record::Accepted(accepted)];
-        first.into_iter().chain(news.into_iter().map(|(_, record)| record)).chain(dropped).collect()
+        let news = news.into_iter().map(|(_, record)| record);
+        first.into_iter().chain(news).chain(dropped).chain(offered).collect()
     }
 
     fn moved(&self, entry: &Entry, transition: &Transition) -> Record {

@@ -46,7 +46,7 @@ impl Core {
                 self.attempt_failed(now, key, failure, None, effects);
             }
             AttemptEnd::Release(_) if self.table[key].cancel_requested => self.end_cancel(now, key, effects),
-            AttemptEnd::Release(_) if self.table[key].released() >= RELEASES_MAX => {
+            AttemptEnd::Release(_) if self.table[key].was_given_back(RELEASES_MAX) => {
                 let message = format!("the job was given back {RELEASES_MAX} times, the limit");
                 self.attempt_failed(now, key, Failure::new(FailureReason::Handler, message), None, effects);
             }

@@ -29,6 +29,8 @@ pub(crate) enum Record {
     CancelHastened(JobId, Duration),
     /// The secret behind the tails of minted ids and of leases.
     Secret(IdSecret),
+    /// A stream's worker was offered a job's attempt of this number, which no other worker is given from then on.
+    Offered(JobId, u32),
     /// The newest report that was taken of a worker's instance; 0 once the worker is forgotten.
     ReportsTaken(Uuid, u64),
 }
@@ -97,7 +99,10 @@ impl Record {
             Self::Accepted(accepted) => Some(accepted.id),
             Self::Moved(moved) => Some(moved.id),
             Self::Removed(removed) => Some(removed.id),
-            Self::Reported(id, _) | Self::Dropped(id, _) | Self::CancelHastened(id, _) => Some(*id),
+            Self::Reported(id, _)
+            | Self::Dropped(id, _)
+            | Self::Offered(id, _)
+            | Self::CancelHastened(id, _) => Some(*id),
             Self::QueuePaused(..) | Self::ReportsTaken(..) | Self::Secret(_) => None,
         }
     }

@@ -72,6 +72,11 @@ impl Core {
                 self.table.set_secret(secret);
             }
             Record::QueuePaused(name, paused) => self.lanes.set_paused(&name, paused),
+            Record::Offered(id, attempt) => {
+                if let Some(key) = self.table.find(id) {
+                    self.table[key].course_mut().offered = attempt;
+                }
+            }
             Record::CancelHastened(id, force_at) => self.replay_hastened(id, force_at),
             Record::ReportsTaken(instance, 0) => drop(self.recovered.reports_taken.remove(&instance)),
             Record::ReportsTaken(instance, newest) => {
@@ -122,7 +127,7 @@ impl Core {
         (course.attempt, course.lost, course.released) = (attempt, moved.lost, moved.released);
         entry.deadline = moved.deadline.into();
         entry.cancel_requested = moved.cancel_requested;
-        entry.set_live(moved.running.as_ref().map(live));
+        entry.set_live(moved.running.as_ref().map(|running| live(running, attempt)));
         match moved.running {
             Some(running) => drop(self.recovered.running.insert(key, running)),
             None => drop(self.recovered.running.remove(&key)),
@@ -295,9 +300,10 @@ impl Core {
     }
 }
 
-fn live(running: &Running) -> Live {
+fn live(running: &Running, attempt: u32) -> Live {
     Live {
         lease: running.lease,
+        attempt,
         session: NOBODY,
         attempt_deadline: running.attempt_deadline.into(),
         lease_deadline: Moment::NEVER,

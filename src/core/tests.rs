@@ -11,6 +11,7 @@ mod lifecycle;
 mod machine;
 mod model;
 mod neighbours;
+mod offers;
 mod oversize;
 mod queries;
 mod queues;

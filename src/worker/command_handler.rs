@@ -3,7 +3,6 @@
 mod shortage;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -14,8 +13,8 @@ use super::command::{
 };
 use super::handler::HandlerResult;
 use super::{JobContext, JobError};
-use shortage::Shortage;
 use crate::job::{Encoding, Failure, FailureReason, JSON, LogLevel, LogStream, Payload, Progress};
+use shortage::Shortage;
 
 /// What runs the programs of a handler.
 pub(super) struct Runner {

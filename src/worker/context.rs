@@ -31,7 +31,8 @@ impl JobContext {
         Self(Arc::new(Inner { assignment, link, cancel, deadline }))
     }
 
-    /// The job's id. With [`JobContext::attempt`] it names this try: use both as the key of side effects.
+    /// The job's id. With [`JobContext::attempt`] it names this try: use both as the key of side effects. No
+    /// two workers are ever sent the same pair.
     pub fn job_id(&self) -> JobId {
         self.0.assignment.job_id
     }

@@ -11,6 +11,7 @@ mod injected;
 mod kept;
 mod kills;
 mod load;
+mod offers;
 mod older;
 mod reader;
 mod slow_end;

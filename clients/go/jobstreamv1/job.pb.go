@@ -194,7 +194,8 @@ const (
 	FailureReason_FAILURE_REASON_BAD_PAYLOAD FailureReason = 8
 	// The result was larger than the limit.
 	FailureReason_FAILURE_REASON_RESULT_TOO_LARGE FailureReason = 9
-	// The command could not be started.
+	// The command could not be started: it is missing or may not be executed. Where the machine is out of file descriptors,
+	// memory or processes, a worker gives the job back instead, and the attempt does not count.
 	FailureReason_FAILURE_REASON_NOT_STARTED FailureReason = 10
 )
 
@@ -672,7 +673,8 @@ type Job struct {
 	State JobState `protobuf:"varint,3,opt,name=state,proto3,enum=jobstream.v1.JobState" json:"state,omitempty"`
 	// Why it is not running, while it waits.
 	WaitReason WaitReason `protobuf:"varint,4,opt,name=wait_reason,json=waitReason,proto3,enum=jobstream.v1.WaitReason" json:"wait_reason,omitempty"`
-	// The attempt that runs or ran last, from 1; 0 before the first.
+	// The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where a worker was offered an attempt
+	// and did not accept it.
 	Attempt uint32 `protobuf:"varint,5,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// The newest progress of the current attempt, if its handler reported any.
 	Progress *Progress `protobuf:"bytes,6,opt,name=progress,proto3" json:"progress,omitempty"`

@@ -34,7 +34,8 @@ type WorkRequest struct {
 	// The answer to a ping.
 	Heartbeat *WorkerHeartbeat `protobuf:"bytes,3,opt,name=heartbeat,proto3" json:"heartbeat,omitempty"`
 	// Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-	// welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
+	// welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+	// message.
 	AcceptedLeaseIds []string `protobuf:"bytes,4,rep,name=accepted_lease_ids,json=acceptedLeaseIds,proto3" json:"accepted_lease_ids,omitempty"`
 	// News of attempts, in the order of their report_sequence. At most 100,000 a message.
 	Reports       []*AttemptReport `protobuf:"bytes,5,rep,name=reports,proto3" json:"reports,omitempty"`
@@ -896,7 +897,9 @@ type Assignment struct {
 	LeaseId string `protobuf:"bytes,1,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
 	// The job. With `attempt` it is the key for side effects that must not happen twice.
 	JobId string `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	// Number of the attempt, from 1.
+	// Number of the attempt, from 1. A number that was sent to a worker is never sent to another, whether it was accepted or
+	// not: numbers grow and may have gaps. An offer that was not accepted counts neither against max_attempts nor against
+	// max_lost_attempts.
 	Attempt uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// Which handler runs it.
 	Kind string `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`

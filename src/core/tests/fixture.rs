@@ -31,6 +31,8 @@ pub(super) struct Fixture {
     pub(super) drained: Vec<(SessionKey, Drain)>,
     pub(super) cut: Vec<SessionKey>,
     pub(super) records: Vec<Record>,
+    /// Each attempt that a worker was given, with its number, in order.
+    pub(super) given: Vec<(JobId, u32)>,
     /// The newest lease of each job.
     leases: HashMap<JobId, (SessionKey, LeaseId)>,
     lease_jobs: HashMap<LeaseId, JobId>,
@@ -128,6 +130,7 @@ impl Fixture {
             drained: Vec::new(),
             cut: Vec::new(),
             records: Vec::new(),
+            given: Vec::new(),
             leases: HashMap::new(),
             lease_jobs: HashMap::new(),
             ids: 1000,
@@ -143,6 +146,7 @@ impl Fixture {
             match effect {
                 Effect::Assign(session, assignment) => {
                     self.started.push(assignment.job_id);
+                    self.given.push((assignment.job_id, assignment.attempt));
                     self.leases.insert(assignment.job_id, (session, assignment.lease));
                     self.lease_jobs.insert(assignment.lease, assignment.job_id);
                 }

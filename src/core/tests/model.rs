@@ -56,6 +56,8 @@ pub(super) struct Job {
     pub(super) attempt: u32,
     lost: u32,
     released: u32,
+    /// The newest number that the worker of a stream was offered.
+    offered: u32,
     pub(super) sequence: u32,
     created: Duration,
     /// When it moves on by itself in this state, if no session has it.
@@ -92,6 +94,7 @@ pub(super) enum Said {
     Removed(JobId),
     QueuePaused(Arc<str>, bool),
     CancelHastened(JobId, Duration),
+    Offered(JobId, u32),
     ReportsTaken(u8, u64),
 }
 
@@ -210,6 +213,7 @@ impl Model {
             attempt: 0,
             lost: 0,
             released: 0,
+            offered: 0,
             sequence: 1,
             created: self.now.monotonic,
             deadline,
@@ -322,10 +326,16 @@ impl Model {
         let options = self.jobs[number].spec.options.clone().unwrap_or_default();
         let timeout = options.attempt_timeout.unwrap_or(self.options.attempt_timeout);
         self.served.insert(self.lane(number), self.leases.len());
-        let is_pool = self.sessions[started.session].link == Link::Pool;
+        let link = &self.sessions[started.session].link;
+        let (is_pool, is_stream) = (*link == Link::Pool, matches!(link, Link::Stream(_)));
         let accept_end = self.now.monotonic + self.options.accept_timeout;
         let job = &mut self.jobs[number];
-        assert_eq!(started.attempt, job.attempt + 1);
+        // What a stream's worker was offered it may run, though it never said so.
+        assert_eq!(started.attempt, job.attempt.max(job.offered) + 1);
+        if is_stream {
+            job.offered = started.attempt;
+            self.records.push(Said::Offered(job.id, started.attempt));
+        }
         let end = job
             .overall_deadline()
             .map_or(self.now.monotonic + timeout, |end| end.min(self.now.monotonic + timeout));
@@ -350,7 +360,9 @@ impl Model {
         let held = job.held.as_mut().expect("a session has it");
         held.attempt_end = Some(self.now.monotonic + timeout);
         held.lease_end = held.lease_end.map(|_| self.now.monotonic + self.options.lease);
-        job.attempt += 1;
+        let attempt = self.leases[held.lease].attempt;
+        job.released += attempt - job.attempt - 1;
+        job.attempt = attempt;
         self.transition(number, JobState::Running, None);
     }
 

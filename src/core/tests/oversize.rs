@@ -33,6 +33,10 @@ impl Fixture {
         self.view(id).wait_reason
     }
 
+    fn failures_of(&self, id: JobId) -> usize {
+        self.view(id).attempts.iter().filter(|attempt| attempt.failure.is_some()).count()
+    }
+
     fn runs(&mut self, id: JobId) {
         let (session, lease) = self.lease(id);
         self.run(|core, now, effects| core.accept_lease(now, session, lease, effects)).unwrap();
@@ -164,13 +168,15 @@ fn a_job_on_which_streams_break_ends_as_lost() {
             f.run(|core, now, effects| core.disconnect(now, session, effects));
         }
         f.advance(seconds(60));
-        assert_eq!(f.view(poison).attempt, u32::try_from(streams).unwrap().saturating_sub(2).min(9));
+        // What was offered before the third break has numbers of its own, and counts nothing.
+        let expected = if streams < 3 { 0 } else { u32::try_from(streams).unwrap() };
+        assert_eq!(f.view(poison).attempt, expected);
     }
     assert_eq!(f.failed_with(poison), FailureReason::WorkerLost);
     f.reader(99, usize::MAX, 2);
     f.runs(behind);
     f.end(behind, success());
-    assert_eq!((f.state(behind), f.view(behind).attempt), (Succeeded, 1), "nobody suspected it");
+    assert_eq!((f.state(behind), f.failures_of(behind)), (Succeeded, 0), "nobody suspected it");
 }
 
 #[test]
@@ -192,5 +198,5 @@ fn only_what_was_sent_and_not_accepted_is_suspected() {
     f.breaks(session, &[]);
     assert_eq!(f.state(first), Running, "what runs has the reconnect grace");
     f.advance(millis(900));
-    assert_eq!(f.view(first).attempt, 1);
+    assert_eq!(f.failures_of(first), 1);
 }

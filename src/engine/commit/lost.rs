@@ -51,6 +51,8 @@ impl Lost {
                     self.jobs.insert(accepted.id, Loss::Acceptance);
                 }
                 Record::QueuePaused(..) => self.has_queues = true,
+                // Nobody is shown it, and it was not sent.
+                Record::Offered(..) => continue,
                 // A checkpoint tells removals again.
                 Record::Removed(removed) if removed.removed < now.monotonic => continue,
                 Record::Removed(removed) if removed.deleted => self.has_deletions = true,

@@ -64,9 +64,9 @@ mod tests {
     #[test]
     fn the_pause_doubles_to_its_bound_and_warnings_are_counted() {
         let (mut state, now) = (State::default(), Instant::now());
-        let met: Vec<_> = (0..7).map(|_| state.count(now)).map(|(pause, said)| (pause.as_secs(), said)).collect();
-        let expected =
-            [(1, Some(0)), (2, None), (4, None), (8, None), (16, None), (30, None), (30, None)];
+        let met: Vec<_> =
+            (0..7).map(|_| state.count(now)).map(|(pause, said)| (pause.as_secs(), said)).collect();
+        let expected = [(1, Some(0)), (2, None), (4, None), (8, None), (16, None), (30, None), (30, None)];
         assert_eq!(met, expected);
         assert_eq!(state.count(now + WARNING_INTERVAL), (PAUSE_MAX, Some(6)));
         let shortage = Shortage(Mutex::new(state));

@@ -18,6 +18,7 @@ pub(super) fn said(record: Record) -> Said {
         Record::Dropped(..) | Record::Secret(_) => unreachable!("only images have it"),
         Record::QueuePaused(name, paused) => Said::QueuePaused(name, paused),
         Record::ReportsTaken(instance, newest) => Said::ReportsTaken(instance.as_u128() as u8, newest),
+        Record::Offered(id, attempt) => Said::Offered(id, attempt),
         Record::CancelHastened(id, force_at) => Said::CancelHastened(id, force_at),
     }
 }

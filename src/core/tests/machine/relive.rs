@@ -116,10 +116,12 @@ impl Machine {
 }
 
 /// Everything that can be seen of a job, but for why it waits: who serves it is another matter now.
-fn whole(core: &Core, id: JobId) -> (JobView, Vec<WatchItem>, u64) {
+fn whole(core: &Core, id: JobId) -> (JobView, Vec<WatchItem>, u64, Option<u32>) {
     let key = core.find(id).expect("it is there");
     let view = JobView { wait_reason: None, ..core.view(key) };
-    (view, events(core, id), core.table[key].accepted)
+    let entry = &core.table[key];
+    let next_attempt = (!entry.state.is_final()).then(|| entry.next_attempt());
+    (view, events(core, id), entry.accepted, next_attempt)
 }
 
 /// When the attempt that runs is forced to end, and why, if it was cancelled.

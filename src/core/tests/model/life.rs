@@ -275,7 +275,7 @@ impl Model {
     fn next_record_of(&self) -> Option<JobId> {
         self.core_records.get(self.records.len()).and_then(|record| match record {
             Said::Event(id, _) | Said::Removed(id) => Some(*id),
-            Said::CancelHastened(id, _) => Some(*id),
+            Said::CancelHastened(id, _) | Said::Offered(id, _) => Some(*id),
             Said::Accepted(_) | Said::QueuePaused(..) | Said::ReportsTaken(..) => None,
         })
     }

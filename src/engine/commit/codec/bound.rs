@@ -20,7 +20,11 @@ fn variable(record: &Record) -> usize {
         Record::Reported(_, of) => event(of),
         Record::Dropped(_, ranges) => ranges.len() * 3 * 5,
         Record::QueuePaused(name, _) => name.len(),
-        Record::Removed(..) | Record::CancelHastened(..) | Record::ReportsTaken(..) | Record::Secret(_) => 0,
+        Record::Removed(..)
+        | Record::CancelHastened(..)
+        | Record::Offered(..)
+        | Record::ReportsTaken(..)
+        | Record::Secret(_) => 0,
     }
 }
 

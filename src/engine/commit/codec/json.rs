@@ -64,6 +64,9 @@ fn record(record: &Record) -> Value {
         }
         Record::Secret(_) => json!({"record": "id_key"}),
         Record::CancelHastened(id, _) => json!({"record": "cancel_hastened", "job_id": id.to_string()}),
+        Record::Offered(id, attempt) => {
+            json!({"record": "offered", "job_id": id.to_string(), "attempt": attempt})
+        }
         Record::ReportsTaken(instance, newest) => {
             json!({"record": "reports_taken", "instance": instance.to_string(), "newest": newest})
         }

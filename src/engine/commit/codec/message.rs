@@ -44,7 +44,7 @@ pub(super) struct Span {
 
 #[derive(Message)]
 pub(super) struct Record {
-    #[prost(oneof = "Sort", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "Sort", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 12")]
     pub(super) sort: Option<Sort>,
 }
 
@@ -68,6 +68,8 @@ pub(super) enum Sort {
     Dropped(Dropped),
     #[prost(message, tag = "9")]
     Secret(Wide),
+    #[prost(message, tag = "12")]
+    Offered(Offered),
 }
 
 #[derive(Message)]
@@ -374,6 +376,14 @@ pub(super) struct CancelHastened {
     pub(super) id: Option<Wide>,
     #[prost(message, optional, tag = "2")]
     pub(super) force_at: Option<Span>,
+}
+
+#[derive(Message)]
+pub(super) struct Offered {
+    #[prost(message, optional, tag = "1")]
+    pub(super) id: Option<Wide>,
+    #[prost(uint32, tag = "2")]
+    pub(super) attempt: u32,
 }
 
 #[derive(Message)]

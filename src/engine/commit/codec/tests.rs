@@ -176,7 +176,7 @@ fn parts_with_sorts_of_a_newer_version_are_refused() {
 fn values_of_a_newer_version_are_refused() {
     assert_newer(&changed_to(message::State { state: 7, ..queued() }), "job state 7");
     assert_newer(&changed_to(message::State { state: 0, ..queued() }), "job state 0");
-    assert_newer(&changed_to(message::State { wait_reason: 8, ..queued() }), "wait reason 8");
+    assert_newer(&changed_to(message::State { wait_reason: 9, ..queued() }), "wait reason 9");
     let failure = Some(message::Failure { reason: 11, ..Default::default() });
     assert_newer(&changed_to(message::State { failure, ..queued() }), "failure reason 11");
     let log = message::Log { level: 5, text: String::new(), stream: 1 };

@@ -75,6 +75,10 @@ fn record(fields: &mut Fields<'_>, record: &Record, context: Context) {
             other_id(fields, *id, context);
             unless_never(fields, 2, *force_at);
         }),
+        Record::Offered(id, attempt) => fields.message(12, |fields| {
+            other_id(fields, *id, context);
+            fields.number(2, *attempt);
+        }),
         Record::ReportsTaken(instance, newest) => fields.message(7, |fields| {
             fields.wide(1, instance.as_u128());
             fields.number(2, *newest);

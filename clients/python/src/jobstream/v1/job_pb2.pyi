@@ -141,7 +141,9 @@ class _FailureReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._
     FAILURE_REASON_RESULT_TOO_LARGE: _FailureReason.ValueType  # 9
     """The result was larger than the limit."""
     FAILURE_REASON_NOT_STARTED: _FailureReason.ValueType  # 10
-    """The command could not be started."""
+    """The command could not be started: it is missing or may not be executed. Where the machine is out of file descriptors,
+    memory or processes, a worker gives the job back instead, and the attempt does not count.
+    """
 
 class FailureReason(_FailureReason, metaclass=_FailureReasonEnumTypeWrapper):
     """FailureReason is the kind of a failure."""
@@ -167,7 +169,9 @@ FAILURE_REASON_BAD_PAYLOAD: FailureReason.ValueType  # 8
 FAILURE_REASON_RESULT_TOO_LARGE: FailureReason.ValueType  # 9
 """The result was larger than the limit."""
 FAILURE_REASON_NOT_STARTED: FailureReason.ValueType  # 10
-"""The command could not be started."""
+"""The command could not be started: it is missing or may not be executed. Where the machine is out of file descriptors,
+memory or processes, a worker gives the job back instead, and the attempt does not count.
+"""
 Global___FailureReason: typing_extensions.TypeAlias = FailureReason
 
 class _LogLevel:
@@ -439,7 +443,9 @@ class Job(google.protobuf.message.Message):
     wait_reason: Global___WaitReason.ValueType
     """Why it is not running, while it waits."""
     attempt: builtins.int
-    """The attempt that runs or ran last, from 1; 0 before the first."""
+    """The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where a worker was offered an attempt
+    and did not accept it.
+    """
     cancel_requested: builtins.bool
     """True once Cancel was accepted for a running job."""
     sequence: builtins.int

@@ -48,7 +48,8 @@ class WorkRequest(google.protobuf.message.Message):
     @property
     def accepted_lease_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-        welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
+        welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+        message.
         """
 
     @property
@@ -485,7 +486,10 @@ class Assignment(google.protobuf.message.Message):
     job_id: builtins.str
     """The job. With `attempt` it is the key for side effects that must not happen twice."""
     attempt: builtins.int
-    """Number of the attempt, from 1."""
+    """Number of the attempt, from 1. A number that was sent to a worker is never sent to another, whether it was accepted or
+    not: numbers grow and may have gaps. An offer that was not accepted counts neither against max_attempts nor against
+    max_lost_attempts.
+    """
     kind: builtins.str
     """Which handler runs it."""
     queue: builtins.str

@@ -154,6 +154,7 @@ fn the_bytes_of_every_record_stay_as_they_are() {
         (Record::QueuePaused("q".into(), true), QUEUE_PAUSED),
         (Record::CancelHastened(id(16), Duration::from_millis(2500)), CANCEL_HASTENED),
         (Record::ReportsTaken(Uuid::from_u128(4), 300), REPORTS_TAKEN),
+        (Record::Offered(id(16), 300), OFFERED),
         (Record::Dropped(id(16), [[1, 2, 300]].into()), DROPPED),
         (Record::Secret(IdSecret::from_u128(0xabcd << 64 | 3)), SECRET),
     ];
@@ -243,6 +244,7 @@ const SECRET: &str = "1a144a12 09cdab00 00000000 00110300 00000000 0000";
 const QUEUE_PAUSED: &str = "1a072a05 0a017110 01";
 const CANCEL_HASTENED: &str = "1a20321e 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12080802 1080cab5 ee01";
 const REPORTS_TAKEN: &str = "1a103a0e 0a091104 00000000 00000010 ac02";
+const OFFERED: &str = "1a196217 0a120908 07060504 03020111 100f0e0d 0c0b0a09 10ac02";
 const DROPPED: &str = "1a1c421a 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12040102 ac02";
 const TOGETHER: &str = "
     1a4a0a48 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12290a12 09080706 05040302 0111100f 0e0d0c0b 0a091201

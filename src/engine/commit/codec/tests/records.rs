@@ -86,9 +86,10 @@ fn liken(record: &mut Record, now: Now, job: Option<JobId>, (is_of_job, is_now, 
                 of.removed = now.monotonic;
             }
         }
-        Record::Reported(id, _) | Record::CancelHastened(id, _) | Record::Dropped(id, _) => {
-            *id = before.unwrap_or(*id)
-        }
+        Record::Reported(id, _)
+        | Record::CancelHastened(id, _)
+        | Record::Offered(id, _)
+        | Record::Dropped(id, _) => *id = before.unwrap_or(*id),
         _ => {}
     }
 }
@@ -101,6 +102,7 @@ pub(super) fn record() -> BoxedStrategy<Record> {
         1 => removed().prop_map(Record::Removed),
         1 => (text(), any::<bool>()).prop_map(|(name, paused)| Record::QueuePaused(name.into(), paused)),
         1 => (id(), span()).prop_map(|(id, force_at)| Record::CancelHastened(id, force_at)),
+        1 => (id(), any::<u32>()).prop_map(|(id, attempt)| Record::Offered(id, attempt)),
         1 => (id(), vec(any::<[u32; 3]>(), 0..4)).prop_map(|(id, ranges)| Record::Dropped(id, ranges.into())),
         1 => any::<u128>().prop_map(|bits| Record::Secret(IdSecret::from_u128(bits))),
         1 => (any::<u128>(), any::<u64>())

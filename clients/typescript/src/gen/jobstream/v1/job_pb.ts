@@ -232,7 +232,8 @@ export type Job = Message<"jobstream.v1.Job"> & {
   waitReason: WaitReason;
 
   /**
-   * The attempt that runs or ran last, from 1; 0 before the first.
+   * The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where a worker was offered an attempt
+   * and did not accept it.
    *
    * @generated from field: uint32 attempt = 5;
    */
@@ -960,7 +961,8 @@ export enum FailureReason {
   RESULT_TOO_LARGE = 9,
 
   /**
-   * The command could not be started.
+   * The command could not be started: it is missing or may not be executed. Where the machine is out of file descriptors,
+   * memory or processes, a worker gives the job back instead, and the attempt does not count.
    *
    * @generated from enum value: FAILURE_REASON_NOT_STARTED = 10;
    */

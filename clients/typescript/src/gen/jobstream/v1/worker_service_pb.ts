@@ -50,7 +50,8 @@ export type WorkRequest = Message<"jobstream.v1.WorkRequest"> & {
 
   /**
    * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
+   * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+   * message.
    *
    * @generated from field: repeated string accepted_lease_ids = 4;
    */
@@ -528,7 +529,9 @@ export type Assignment = Message<"jobstream.v1.Assignment"> & {
   jobId: string;
 
   /**
-   * Number of the attempt, from 1.
+   * Number of the attempt, from 1. A number that was sent to a worker is never sent to another, whether it was accepted or
+   * not: numbers grow and may have gaps. An offer that was not accepted counts neither against max_attempts nor against
+   * max_lost_attempts.
    *
    * @generated from field: uint32 attempt = 3;
    */

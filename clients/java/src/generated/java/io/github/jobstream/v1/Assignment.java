@@ -164,7 +164,9 @@ private static final long serialVersionUID = 0L;
   private int attempt_ = 0;
   /**
    * <pre>
-   * Number of the attempt, from 1.
+   * Number of the attempt, from 1. A number that was sent to a worker is never sent to another, whether it was accepted or
+   * not: numbers grow and may have gaps. An offer that was not accepted counts neither against max_attempts nor against
+   * max_lost_attempts.
    * </pre>
    *
    * <code>uint32 attempt = 3;</code>
@@ -1302,7 +1304,9 @@ java.lang.String defaultValue) {
     private int attempt_ ;
     /**
      * <pre>
-     * Number of the attempt, from 1.
+     * Number of the attempt, from 1. A number that was sent to a worker is never sent to another, whether it was accepted or
+     * not: numbers grow and may have gaps. An offer that was not accepted counts neither against max_attempts nor against
+     * max_lost_attempts.
      * </pre>
      *
      * <code>uint32 attempt = 3;</code>
@@ -1314,7 +1318,9 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Number of the attempt, from 1.
+     * Number of the attempt, from 1. A number that was sent to a worker is never sent to another, whether it was accepted or
+     * not: numbers grow and may have gaps. An offer that was not accepted counts neither against max_attempts nor against
+     * max_lost_attempts.
      * </pre>
      *
      * <code>uint32 attempt = 3;</code>
@@ -1330,7 +1336,9 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Number of the attempt, from 1.
+     * Number of the attempt, from 1. A number that was sent to a worker is never sent to another, whether it was accepted or
+     * not: numbers grow and may have gaps. An offer that was not accepted counts neither against max_attempts nor against
+     * max_lost_attempts.
      * </pre>
      *
      * <code>uint32 attempt = 3;</code>

@@ -52,7 +52,9 @@ public interface AssignmentOrBuilder extends
 
   /**
    * <pre>
-   * Number of the attempt, from 1.
+   * Number of the attempt, from 1. A number that was sent to a worker is never sent to another, whether it was accepted or
+   * not: numbers grow and may have gaps. An offer that was not accepted counts neither against max_attempts nor against
+   * max_lost_attempts.
    * </pre>
    *
    * <code>uint32 attempt = 3;</code>

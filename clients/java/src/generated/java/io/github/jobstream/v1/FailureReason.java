@@ -97,7 +97,8 @@ public enum FailureReason
   FAILURE_REASON_RESULT_TOO_LARGE(9),
   /**
    * <pre>
-   * The command could not be started.
+   * The command could not be started: it is missing or may not be executed. Where the machine is out of file descriptors,
+   * memory or processes, a worker gives the job back instead, and the attempt does not count.
    * </pre>
    *
    * <code>FAILURE_REASON_NOT_STARTED = 10;</code>
@@ -197,7 +198,8 @@ public enum FailureReason
   public static final int FAILURE_REASON_RESULT_TOO_LARGE_VALUE = 9;
   /**
    * <pre>
-   * The command could not be started.
+   * The command could not be started: it is missing or may not be executed. Where the machine is out of file descriptors,
+   * memory or processes, a worker gives the job back instead, and the attempt does not count.
    * </pre>
    *
    * <code>FAILURE_REASON_NOT_STARTED = 10;</code>

@@ -194,7 +194,8 @@ private static final long serialVersionUID = 0L;
   private int attempt_ = 0;
   /**
    * <pre>
-   * The attempt that runs or ran last, from 1; 0 before the first.
+   * The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where a worker was offered an attempt
+   * and did not accept it.
    * </pre>
    *
    * <code>uint32 attempt = 5;</code>
@@ -1823,7 +1824,8 @@ private static final long serialVersionUID = 0L;
     private int attempt_ ;
     /**
      * <pre>
-     * The attempt that runs or ran last, from 1; 0 before the first.
+     * The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where a worker was offered an attempt
+     * and did not accept it.
      * </pre>
      *
      * <code>uint32 attempt = 5;</code>
@@ -1835,7 +1837,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The attempt that runs or ran last, from 1; 0 before the first.
+     * The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where a worker was offered an attempt
+     * and did not accept it.
      * </pre>
      *
      * <code>uint32 attempt = 5;</code>
@@ -1851,7 +1854,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The attempt that runs or ran last, from 1; 0 before the first.
+     * The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where a worker was offered an attempt
+     * and did not accept it.
      * </pre>
      *
      * <code>uint32 attempt = 5;</code>

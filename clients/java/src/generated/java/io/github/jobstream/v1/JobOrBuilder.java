@@ -97,7 +97,8 @@ public interface JobOrBuilder extends
 
   /**
    * <pre>
-   * The attempt that runs or ran last, from 1; 0 before the first.
+   * The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where a worker was offered an attempt
+   * and did not accept it.
    * </pre>
    *
    * <code>uint32 attempt = 5;</code>

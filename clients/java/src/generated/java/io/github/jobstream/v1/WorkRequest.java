@@ -163,7 +163,8 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
+   * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+   * message.
    * </pre>
    *
    * <code>repeated string accepted_lease_ids = 4;</code>
@@ -176,7 +177,8 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
+   * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+   * message.
    * </pre>
    *
    * <code>repeated string accepted_lease_ids = 4;</code>
@@ -188,7 +190,8 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
+   * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+   * message.
    * </pre>
    *
    * <code>repeated string accepted_lease_ids = 4;</code>
@@ -201,7 +204,8 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
+   * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+   * message.
    * </pre>
    *
    * <code>repeated string accepted_lease_ids = 4;</code>
@@ -1157,7 +1161,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
+     * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+     * message.
      * </pre>
      *
      * <code>repeated string accepted_lease_ids = 4;</code>
@@ -1171,7 +1176,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
+     * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+     * message.
      * </pre>
      *
      * <code>repeated string accepted_lease_ids = 4;</code>
@@ -1183,7 +1189,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
+     * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+     * message.
      * </pre>
      *
      * <code>repeated string accepted_lease_ids = 4;</code>
@@ -1196,7 +1203,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
+     * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+     * message.
      * </pre>
      *
      * <code>repeated string accepted_lease_ids = 4;</code>
@@ -1210,7 +1218,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
+     * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+     * message.
      * </pre>
      *
      * <code>repeated string accepted_lease_ids = 4;</code>
@@ -1230,7 +1239,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
+     * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+     * message.
      * </pre>
      *
      * <code>repeated string accepted_lease_ids = 4;</code>
@@ -1249,7 +1259,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
+     * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+     * message.
      * </pre>
      *
      * <code>repeated string accepted_lease_ids = 4;</code>
@@ -1268,7 +1279,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
+     * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+     * message.
      * </pre>
      *
      * <code>repeated string accepted_lease_ids = 4;</code>
@@ -1284,7 +1296,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
+     * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+     * message.
      * </pre>
      *
      * <code>repeated string accepted_lease_ids = 4;</code>

@@ -88,7 +88,8 @@ public interface WorkRequestOrBuilder extends
   /**
    * <pre>
    * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
+   * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+   * message.
    * </pre>
    *
    * <code>repeated string accepted_lease_ids = 4;</code>
@@ -99,7 +100,8 @@ public interface WorkRequestOrBuilder extends
   /**
    * <pre>
    * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
+   * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+   * message.
    * </pre>
    *
    * <code>repeated string accepted_lease_ids = 4;</code>
@@ -109,7 +111,8 @@ public interface WorkRequestOrBuilder extends
   /**
    * <pre>
    * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
+   * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+   * message.
    * </pre>
    *
    * <code>repeated string accepted_lease_ids = 4;</code>
@@ -120,7 +123,8 @@ public interface WorkRequestOrBuilder extends
   /**
    * <pre>
    * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker. A report accepts too. At most 100,000 a message.
+   * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+   * message.
    * </pre>
    *
    * <code>repeated string accepted_lease_ids = 4;</code>

@@ -1,0 +1,99 @@
+//! Numbers of attempts that a worker was offered: no other worker is ever given one of them, also after a restart.
+
+use super::fixture::{Fixture, failure, job, millis, retried, seconds, success, with};
+use super::workers::{ACCEPT, hello};
+use crate::core::{AttemptEnd, Core, CoreOptions, Effect, Effects, Peer, SessionSpec};
+use crate::job::{FailureReason, JobState};
+
+/// The numbers that workers were given of the only job, in order.
+fn numbers(f: &Fixture) -> Vec<u32> {
+    f.given.iter().map(|(_, number)| *number).collect()
+}
+
+#[test]
+fn a_number_that_a_worker_was_sent_is_never_sent_to_another() {
+    let mut f = Fixture::new();
+    f.worker(1, 1);
+    let id = f.submit(job("a"));
+    f.advance(ACCEPT);
+    let cut = f.worker(2, 1);
+    f.disconnect(cut);
+    let leaving = f.worker(3, 1);
+    f.set_slots(leaving, 0);
+    f.end(id, AttemptEnd::Release(millis(0)));
+    let last = f.worker(4, 1);
+    assert_eq!((f.lease(id).0, numbers(&f)), (last, vec![1, 2, 3, 4]));
+    f.accept(id).unwrap();
+    assert_eq!((f.state(id), f.view(id).attempt), (JobState::Running, 4));
+    f.end(id, success());
+    assert_eq!(f.state(id), JobState::Succeeded);
+}
+
+#[test]
+fn offers_count_neither_as_attempts_nor_as_lost_ones() {
+    let mut f = Fixture::new();
+    let lost_once = |name| with(name, |options| options.retry.max_lost_attempts = 2);
+    for (spec, end) in [(retried("a", 2), failure("no")), (lost_once("b"), failure("no"))] {
+        let kind = spec.kind.as_str().to_owned();
+        let id = f.submit(spec);
+        for instance in 1..=5 {
+            let session = f.connect(&hello(instance, &[&kind], 1, &[])).session;
+            f.disconnect(session);
+        }
+        let session = f.connect(&hello(9, &[&kind], 1, &[])).session;
+        f.accept(id).unwrap();
+        if kind == "a" {
+            f.end(id, end);
+            assert_eq!(f.state(id), JobState::Scheduled, "the first of two attempts failed");
+            f.advance(seconds(2));
+            f.accept(id).unwrap();
+            f.end(id, failure("no"));
+            assert_eq!(f.failed_with(id), FailureReason::Handler);
+            assert_eq!(f.view(id).attempt, 7);
+        } else {
+            f.close(session);
+            assert_eq!(f.state(id), JobState::Queued, "the first of two attempts was lost");
+            let session = f.connect(&hello(10, &[&kind], 1, &[])).session;
+            f.accept(id).unwrap();
+            f.close(session);
+            assert_eq!(f.failed_with(id), FailureReason::WorkerLost);
+        }
+    }
+}
+
+#[test]
+fn a_number_that_was_sent_before_a_restart_is_not_sent_after_it() {
+    let mut f = Fixture::new();
+    f.worker(1, 1);
+    let id = f.submit(job("a"));
+    assert_eq!(numbers(&f), [1]);
+    let records = f.records.clone();
+    let image = f.core.image(f.key(id));
+    for records in [records, image] {
+        let mut again = Core::new(CoreOptions::default(), [1; 32]);
+        records.into_iter().for_each(|record| again.replay(record));
+        again.resume(f.now, &mut Effects::default());
+        let mut effects = Effects::recording();
+        again.connect(f.now, &hello(2, &["a"], 1, &[]), &mut effects).unwrap();
+        let given = effects.items.iter().find_map(|effect| match effect {
+            Effect::Assign(_, assignment) => Some((assignment.job_id, assignment.attempt)),
+            _ => None,
+        });
+        assert_eq!(given, Some((id, 2)));
+    }
+}
+
+#[test]
+fn a_number_that_a_call_for_leases_did_not_take_is_used_again() {
+    let mut f = Fixture::new();
+    let id = f.submit(job("a"));
+    for _ in 0..2 {
+        let kinds = vec![super::fixture::kind("a")];
+        let spec = SessionSpec { name: "call".to_owned(), kinds, queues: None, slots: 1 };
+        let call = f.run(|core, now, effects| core.open_unary(now, &spec, Peer::default(), effects)).unwrap();
+        f.disconnect(call);
+    }
+    f.worker(1, 1);
+    f.accept(id).unwrap();
+    assert_eq!((numbers(&f), f.view(id).attempt), (vec![1, 1, 1], 1), "nobody was sent it before");
+}
