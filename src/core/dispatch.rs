@@ -107,7 +107,7 @@ impl Core {
 
     /// Has a job that was given back wait as the first of its priority, and starts what can start.
     pub(super) fn wait_in_front(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
-        let lane = self.table[key].lane;
+        let lane = self.lane_of_returned(key);
         self.lanes[lane].push_front(&mut self.table, key);
         self.refresh_standing(lane);
         for group in self.lanes[lane].groups.clone() {
@@ -213,7 +213,7 @@ impl Core {
     }
 
     /// Bytes of an assignment of the job as an element of a message, at most; 0 while they matter to nobody.
-    fn offer_bytes_max(&self, key: JobKey) -> usize {
+    pub(super) fn offer_bytes_max(&self, key: JobKey) -> usize {
         if !self.sessions.is_any_limited() {
             return 0;
         }

@@ -20,13 +20,34 @@ impl Core {
             self.lanes[to].served = self.lanes[from].served;
         }
         self.lanes[from].remove(&mut self.table, key);
-        self.lanes[from].counts.remove(JobState::Queued);
-        self.refresh_standing(from);
-        self.lanes.remove_if_empty(from);
-        self.table[key].lane = to;
-        self.lanes[to].counts.add(JobState::Queued);
+        self.change_lane(key, to);
         self.lanes[to].push_back(&mut self.table, key);
         self.refresh_standing(to);
+    }
+
+    /// Where a job that was given back and is in no list waits: among those that were set aside, if it is as large. They
+    /// come before all others of their kind and queue, and it comes before them.
+    pub(super) fn lane_of_returned(&mut self, key: JobKey) -> LaneKey {
+        let from = self.table[key].lane;
+        let bytes = self.offer_bytes_max(key);
+        let siblings = self.lanes.siblings(from).into_iter();
+        let larger = siblings.map(|lane| (self.lanes[lane].floor, lane)).filter(|(floor, _)| *floor < bytes);
+        match larger.max().filter(|(floor, _)| *floor > self.lanes[from].floor) {
+            Some((_, to)) => {
+                self.change_lane(key, to);
+                to
+            }
+            None => from,
+        }
+    }
+
+    /// Counts a queued job that is in no list to another lane.
+    fn change_lane(&mut self, key: JobKey, to: LaneKey) {
+        let from = std::mem::replace(&mut self.table[key].lane, to);
+        self.lanes[from].counts.remove(JobState::Queued);
+        self.lanes[to].counts.add(JobState::Queued);
+        self.refresh_standing(from);
+        self.lanes.remove_if_empty(from);
     }
 
     /// After a job was added to the lane that none of the free sessions reads: has them pass it over.

@@ -82,6 +82,20 @@ fn a_worker_that_reads_more_takes_them_in_their_order() {
 }
 
 #[test]
+fn a_large_job_that_was_given_back_waits_before_those_set_aside() {
+    let mut f = Fixture::new();
+    let session = f.reader(1, LARGE, 1);
+    f.reader(2, SMALL, 1);
+    let first = f.submit(large());
+    let second = f.submit(large());
+    assert_eq!((f.started(), f.reason(second)), (vec![first], Some(WaitReason::WorkersBusy)));
+    f.run(|core, now, effects| core.disconnect(now, session, effects));
+    assert_eq!([first, second].map(|id| f.reason(id)), [Some(WaitReason::WorkerLimit); 2]);
+    f.reader(3, LARGE, 1);
+    assert_eq!(f.started(), [first]);
+}
+
+#[test]
 fn limits_of_three_kinds_each_take_what_they_read() {
     let mut f = Fixture::new();
     let of = |bytes| sized("a", bytes);
