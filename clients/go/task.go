@@ -22,9 +22,10 @@ const (
 // Task is one attempt at a job, as its handler sees it. Its methods may be called from any goroutine; after the attempt
 // ended they do nothing.
 type Task struct {
-	// JobID is the job's id. With Attempt it is the key for side effects that must not happen twice.
+	// JobID is the job's id. With Attempt it is the key for side effects that must not happen twice: no two workers are
+	// ever sent the same pair.
 	JobID string
-	// Attempt is the number of this attempt, from 1.
+	// Attempt is the number of this attempt, from 1. Numbers grow and may have gaps.
 	Attempt int
 	// Kind and Queue are the job's.
 	Kind, Queue string

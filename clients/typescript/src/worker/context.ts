@@ -17,9 +17,9 @@ const CHANNEL_BYTES_MAX = 64;
 
 /** One attempt of a job, as its handler sees it. */
 export class Context {
-  /** With `attempt` the key of side effects that must not happen twice. */
+  /** With `attempt` the key of side effects that must not happen twice: no two workers are ever sent the same pair. */
   readonly jobId: string;
-  /** From 1. */
+  /** From 1. Numbers grow and may have gaps. */
   readonly attempt: number;
   readonly kind: string;
   readonly queue: string;

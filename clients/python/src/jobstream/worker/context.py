@@ -59,7 +59,8 @@ class About:
 
 
 class BaseContext:
-    """One attempt of a job. `(job_id, attempt)` is the key of side effects that must not happen twice."""
+    """One attempt of a job. `(job_id, attempt)` is the key of side effects that must not happen twice: no two workers
+    are ever sent the same pair."""
 
     def __init__(self, about: About, ledger: Ledger) -> None:
         self._about, self._ledger = about, ledger
@@ -71,7 +72,7 @@ class BaseContext:
 
     @property
     def attempt(self) -> int:
-        """Number of the attempt, from 1."""
+        """Number of the attempt, from 1. Numbers grow and may have gaps."""
         return self._about.attempt
 
     @property

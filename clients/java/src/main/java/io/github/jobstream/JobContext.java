@@ -6,10 +6,13 @@ import java.util.concurrent.CancellationException;
 
 /** What a handler knows of its attempt, and how it tells watchers about it. Safe for use by several threads. */
 public interface JobContext {
-    /** The job's id; with {@link #attempt} the key for side effects that must not happen twice. */
+    /**
+     * The job's id; with {@link #attempt} the key for side effects that must not happen twice: no two workers are ever sent
+     * the same pair.
+     */
     String jobId();
 
-    /** Number of the attempt, from 1. */
+    /** Number of the attempt, from 1. Numbers grow and may have gaps. */
     int attempt();
 
     /** The job's kind. */
