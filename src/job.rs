@@ -4,6 +4,7 @@ mod digest;
 mod event;
 mod filter;
 mod name;
+mod number;
 mod payload;
 mod retry;
 mod spec;
@@ -16,6 +17,8 @@ pub use event::{
 pub use filter::{JobFilter, StateSet};
 pub(crate) use name::quoted;
 pub use name::{JobId, Kind, QueueName, Timestamp};
+pub use number::json_arm_carries;
+pub(crate) use number::{JSON_NUMBER_MAX, double_as_json};
 pub(crate) use payload::JSON_WIRE_BYTES_MAX;
 pub use payload::{Encoding, JSON, Payload};
 pub use retry::{AfterFailure, RetryPolicy};

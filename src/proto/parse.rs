@@ -13,7 +13,7 @@ pub(crate) use json::{
     DEPTH_MAX as JSON_DEPTH_MAX, SMALL_TEXT_BYTES as JSON_SMALL_TEXT_BYTES,
     WIRE_BYTES_MAX as JSON_WIRE_BYTES_MAX,
 };
-pub(crate) use payload::{PayloadSource, payload};
+pub(crate) use payload::{PayloadSource, payload, payload_of_server};
 pub(crate) use request::{
     Cancel, GetResult, ListJobs, Retry, WatchResult, batch_size, cancel, get_result, list_jobs,
     list_queues_page_size, retry, run, watch_result,

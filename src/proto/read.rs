@@ -12,7 +12,7 @@ pub(crate) use job::job;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::parse::{self, ParseLimits, PayloadSource};
+use super::parse::{self, ParseLimits};
 use crate::job::{Cancellation, Failure, FailureReason, JobState, Outcome, Payload, Timestamp, WaitReason};
 use crate::proto::v1;
 use crate::proto::v1::outcome::End;
@@ -24,7 +24,7 @@ const NO_LIMITS: ParseLimits = ParseLimits { payload_bytes_max: usize::MAX };
 
 /// A payload; an unset one is empty.
 pub(crate) fn payload(wire: Option<v1::Payload>) -> Option<Payload> {
-    parse::payload(wire, "payload", PayloadSource::Alone, &NO_LIMITS).ok()
+    parse::payload_of_server(wire, &NO_LIMITS).ok()
 }
 
 /// How a job ended.

@@ -1,5 +1,6 @@
 //! The real binary as a server: what it says, what it serves, how signals end it, and every command of the README.
 
+mod numbers;
 mod shortage;
 mod signals;
 mod stderr;

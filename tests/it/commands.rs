@@ -79,6 +79,16 @@ async fn json_in_is_json_out_when_the_command_says_so() {
 }
 
 #[tokio::test]
+async fn json_of_a_program_keeps_the_digits_of_its_numbers() {
+    const PRINTED: &str = r#"{"id":9007199254740993,"share":0.1234567890123456789}"#;
+    let say = |spec: &mut CommandSpec| spec.content_type = Some("application/json".to_owned());
+    let server = TestServer::with(script(&format!("printf %s '{PRINTED}'"), say)).await;
+    let spec = v1::JobSpec { payload: Some(payload(json!({}))), ..command() };
+    let exact = v1::Payload { content_type: "application/json".to_owned(), ..text(PRINTED) };
+    assert_eq!(server.run_to_end(spec).await.result(), &exact);
+}
+
+#[tokio::test]
 async fn the_environment_tells_the_program_what_it_runs_for() {
     let server = server("env").await;
     let headers = [("trace-id".to_owned(), "abc".to_owned())].into();

@@ -5,19 +5,18 @@ use std::io::{self, Read};
 
 use bytes::Bytes;
 use clap::Args;
+use jobstream::job::json_arm_carries;
 use jobstream::proto::v1::Payload;
 use jobstream::proto::v1::payload::Body;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
 
 /// The most that is read from a file or stdin; servers take far less.
 const READ_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
-/// Integers beyond this lose digits as a JSON value on the wire.
-const EXACT_INTEGER_MAX: u64 = 1 << 53;
 
 /// How the payload is given.
 #[derive(Debug, Clone, Args)]
@@ -106,34 +105,21 @@ fn utf8(content: Vec<u8>, argument: &str) -> Result<String> {
 }
 
 fn parse_json(text: &str) -> Result<Payload> {
-    let value: Value = serde_json::from_str(text).map_err(|error| {
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| {
         Error::usage(format!("the payload is not JSON: {error}"))
             .hint("a JSON string has double quotes of its own: '\"hello\"'")
             .hint("--text sends it as plain text, --bytes as it is")
     })?;
-    let exact_as_double = is_exact(&value);
-    let (body, content_type) = match exact_as_double {
-        true => (Body::Json(to_proto(&value)), String::new()),
-        // The JSON arm holds doubles; as text, large integers arrive with all their digits.
-        false => (Body::Text(text.to_owned()), "application/json".to_owned()),
+    // The JSON arm holds doubles; as text, every number arrives with all its digits.
+    let value = match json_arm_carries(text.as_bytes()) {
+        true => serde_json::from_str::<Value>(text).ok(),
+        false => None,
+    };
+    let (body, content_type) = match value {
+        Some(value) => (Body::Json(to_proto(&value)), String::new()),
+        None => (Body::Text(text.to_owned()), "application/json".to_owned()),
     };
     Ok(Payload { body: Some(body), content_type })
-}
-
-/// Whether every integer in it keeps its digits as a double.
-fn is_exact(value: &Value) -> bool {
-    match value {
-        Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
-            (Some(positive), _, _) => positive <= EXACT_INTEGER_MAX,
-            (None, Some(negative), _) => negative.unsigned_abs() <= EXACT_INTEGER_MAX,
-            // Too large for an integer type: it was rounded when it was parsed.
-            (None, None, Some(double)) => double.fract() != 0.0,
-            (None, None, None) => false,
-        },
-        Value::Array(values) => values.iter().all(is_exact),
-        Value::Object(fields) => fields.values().all(is_exact),
-        Value::Null | Value::Bool(_) | Value::String(_) => true,
-    }
 }
 
 /// A JSON value in its wire form.
@@ -179,12 +165,18 @@ mod tests {
 
     #[test]
     fn large_integers_travel_as_text_with_every_digit() {
-        for number in ["9007199254740993", "[-9007199254740993]", r#"{"a":123456789012345678901234567890}"#] {
+        for number in [
+            "9007199254740993",
+            "[-9007199254740992]",
+            r#"{"a":123456789012345678901234567890}"#,
+            "0.1234567890123456789",
+            "[1e400]",
+        ] {
             let payload = json_argument(number).expect("JSON");
             assert_eq!(payload.body, Some(Body::Text(number.to_owned())));
             assert_eq!(payload.content_type, "application/json");
         }
-        let small = json_argument("[9007199254740992, -9007199254740992, 0.1]").expect("JSON");
+        let small = json_argument("[9007199254740991, -9007199254740991, 0.1]").expect("JSON");
         assert!(matches!(small.body, Some(Body::Json(_))));
     }
 

@@ -4,6 +4,8 @@ use prost::Message;
 use prost_types::Value;
 use prost_types::value::Kind;
 
+use crate::job::{JSON, JSON_NUMBER_MAX, double_as_json, quoted};
+
 /// Deepest nesting of lists and objects.
 ///
 /// An object nested in another is three messages deeper on the wire and protobuf decoders stop at 100: with
@@ -15,71 +17,139 @@ pub(crate) const WIRE_BYTES_MAX: usize = crate::job::JSON_WIRE_BYTES_MAX;
 /// Texts of this size stay below that: `0,` takes 11 bytes on the wire and nothing grows more.
 pub(crate) const SMALL_TEXT_BYTES: usize = 256 * 1024;
 
-/// Doubles up to here hold every integer exactly.
-const EXACT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
+/// Longest path in a refusal, in bytes; of a longer one its end is told.
+const PATH_BYTES_MAX: usize = 256;
 
-/// The value as JSON text: keys sorted, integral numbers without a fraction.
-pub(super) fn to_text(value: &Value) -> Result<Vec<u8>, String> {
+/// Which numbers are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Numbers {
+    /// Those that are certain to be what the peer meant: below [`JSON_NUMBER_MAX`] in magnitude.
+    Certain,
+    /// All that JSON has.
+    All,
+}
+
+/// Why a value is not taken, and for a number where in it: `.orders[2].id`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) path: String,
+    pub(super) description: String,
+    has_path: bool,
+}
+
+impl Refusal {
+    fn of_number(description: String) -> Self {
+        Self { path: String::new(), description, has_path: true }
+    }
+
+    fn within(mut self, part: &str) -> Self {
+        const CUT: &str = "...";
+        if !self.has_path || self.path.starts_with(CUT) {
+            return self;
+        }
+        let fits = self.path.len() + part.len() <= PATH_BYTES_MAX;
+        self.path.insert_str(0, if fits { part } else { CUT });
+        self
+    }
+}
+
+impl From<String> for Refusal {
+    fn from(description: String) -> Self {
+        Self { path: String::new(), description, has_path: false }
+    }
+}
+
+/// How an object's field continues a path.
+fn field_part(key: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    match !key.is_empty() && key.len() <= 64 && key.bytes().all(is_plain) {
+        true => format!(".{key}"),
+        false => format!("[{}]", quoted(key)),
+    }
+}
+
+/// The value as JSON text: keys sorted, whole numbers without a fraction.
+pub(super) fn to_text(value: &Value, numbers: Numbers) -> Result<Vec<u8>, Refusal> {
     let mut out = Vec::new();
-    write_value(&mut out, value, 0)?;
+    Writer { out: &mut out, numbers }.value(value, 0)?;
     let wire_bytes = if out.len() > SMALL_TEXT_BYTES { value.encoded_len() } else { 0 };
     match wire_bytes {
         0..=WIRE_BYTES_MAX => Ok(out),
-        _ => Err(format!(
+        _ => Err(Refusal::from(format!(
             "takes {wire_bytes} bytes as a value on the wire, the limit is {WIRE_BYTES_MAX}: send it as text"
-        )),
+        ))),
     }
 }
 
-fn write_value(out: &mut Vec<u8>, value: &Value, depth: usize) -> Result<(), String> {
-    match &value.kind {
-        None => Err("holds a value without a kind: set one, for null nullValue".to_owned()),
-        Some(Kind::NullValue(_)) => write(out, &()),
-        Some(Kind::BoolValue(truth)) => write(out, truth),
-        Some(Kind::StringValue(text)) => write(out, text),
-        Some(Kind::NumberValue(number)) => write_number(out, *number),
-        Some(Kind::ListValue(list)) => write_list(out, &list.values, deeper(depth)?),
-        Some(Kind::StructValue(object)) => write_object(out, object, deeper(depth)?),
+/// Writes values one after the other.
+struct Writer<'a> {
+    out: &'a mut Vec<u8>,
+    numbers: Numbers,
+}
+
+impl Writer<'_> {
+    fn value(&mut self, value: &Value, depth: usize) -> Result<(), Refusal> {
+        match &value.kind {
+            None => Err("holds a value without a kind: set one, for null nullValue".to_owned().into()),
+            Some(Kind::NullValue(_)) => write(self.out, &()),
+            Some(Kind::BoolValue(truth)) => write(self.out, truth),
+            Some(Kind::StringValue(text)) => write(self.out, text),
+            Some(Kind::NumberValue(number)) => self.number(*number),
+            Some(Kind::ListValue(list)) => self.list(&list.values, deeper(depth)?),
+            Some(Kind::StructValue(object)) => self.object(object, deeper(depth)?),
+        }
+    }
+
+    fn number(&mut self, number: f64) -> Result<(), Refusal> {
+        if !number.is_finite() {
+            let description = format!("is {number}: JSON has finite numbers only");
+            return Err(Refusal::of_number(description));
+        }
+        if self.numbers == Numbers::Certain && number.abs() >= JSON_NUMBER_MAX {
+            let number = double_as_json(number);
+            return Err(Refusal::of_number(format!(
+                "is {number} and may have lost digits on the way: the json arm holds doubles, certain only below 2^53 \
+                 ({JSON_NUMBER_MAX}): send the payload as text with content type {JSON}"
+            )));
+        }
+        match number.trunc() == number {
+            true if number.abs() < JSON_NUMBER_MAX => write(self.out, &(number as i64)),
+            true => {
+                self.out.extend_from_slice(double_as_json(number).as_bytes());
+                Ok(())
+            }
+            false => write(self.out, &number),
+        }
+    }
+
+    fn list(&mut self, values: &[Value], depth: usize) -> Result<(), Refusal> {
+        self.out.push(b'[');
+        for (index, value) in values.iter().enumerate() {
+            separate(self.out, index);
+            self.value(value, depth).map_err(|refusal| refusal.within(&format!("[{index}]")))?;
+        }
+        self.out.push(b']');
+        Ok(())
+    }
+
+    fn object(&mut self, object: &prost_types::Struct, depth: usize) -> Result<(), Refusal> {
+        self.out.push(b'{');
+        for (index, (key, value)) in object.fields.iter().enumerate() {
+            separate(self.out, index);
+            write(self.out, key)?;
+            self.out.push(b':');
+            self.value(value, depth).map_err(|refusal| refusal.within(&field_part(key)))?;
+        }
+        self.out.push(b'}');
+        Ok(())
     }
 }
 
-fn deeper(depth: usize) -> Result<usize, String> {
+fn deeper(depth: usize) -> Result<usize, Refusal> {
     match depth {
-        DEPTH_MAX => Err(format!("is nested deeper than {DEPTH_MAX} levels: send it as text")),
+        DEPTH_MAX => Err(format!("is nested deeper than {DEPTH_MAX} levels: send it as text").into()),
         _ => Ok(depth + 1),
     }
-}
-
-fn write_number(out: &mut Vec<u8>, number: f64) -> Result<(), String> {
-    if !number.is_finite() {
-        return Err(format!("holds the number {number}: JSON has finite numbers only"));
-    }
-    if number.trunc() == number && number.abs() <= EXACT_INTEGER_MAX {
-        return write(out, &(number as i64));
-    }
-    write(out, &number)
-}
-
-fn write_list(out: &mut Vec<u8>, values: &[Value], depth: usize) -> Result<(), String> {
-    out.push(b'[');
-    for (index, value) in values.iter().enumerate() {
-        separate(out, index);
-        write_value(out, value, depth)?;
-    }
-    out.push(b']');
-    Ok(())
-}
-
-fn write_object(out: &mut Vec<u8>, object: &prost_types::Struct, depth: usize) -> Result<(), String> {
-    out.push(b'{');
-    for (index, (key, value)) in object.fields.iter().enumerate() {
-        separate(out, index);
-        write(out, key)?;
-        out.push(b':');
-        write_value(out, value, depth)?;
-    }
-    out.push(b'}');
-    Ok(())
 }
 
 fn separate(out: &mut Vec<u8>, index: usize) {
@@ -88,8 +158,8 @@ fn separate(out: &mut Vec<u8>, index: usize) {
     }
 }
 
-fn write(out: &mut Vec<u8>, scalar: &(impl serde::Serialize + ?Sized)) -> Result<(), String> {
-    serde_json::to_writer(out, scalar).map_err(|error| format!("cannot be written as JSON: {error}"))
+fn write(out: &mut Vec<u8>, scalar: &(impl serde::Serialize + ?Sized)) -> Result<(), Refusal> {
+    serde_json::to_writer(out, scalar).map_err(|error| format!("cannot be written as JSON: {error}").into())
 }
 
 #[cfg(test)]
@@ -97,7 +167,8 @@ mod tests {
     use super::*;
 
     fn text(kind: Kind) -> Result<String, String> {
-        to_text(&Value { kind: Some(kind) }).map(|text| String::from_utf8(text).unwrap())
+        let text = to_text(&Value { kind: Some(kind) }, Numbers::Certain);
+        text.map(|text| String::from_utf8(text).unwrap()).map_err(|refusal| refusal.description)
     }
 
     fn list(values: Vec<Value>) -> Kind {
@@ -108,9 +179,9 @@ mod tests {
     fn integers_print_as_integers() {
         assert_eq!(text(Kind::NumberValue(3.0)).unwrap(), "3");
         assert_eq!(text(Kind::NumberValue(-0.0)).unwrap(), "0");
-        assert_eq!(text(Kind::NumberValue(-EXACT_INTEGER_MAX)).unwrap(), "-9007199254740992");
+        assert_eq!(text(Kind::NumberValue(1.0 - JSON_NUMBER_MAX)).unwrap(), "-9007199254740991");
         assert_eq!(text(Kind::NumberValue(0.1)).unwrap(), "0.1");
-        assert_eq!(text(Kind::NumberValue(1e300)).unwrap().parse(), Ok(1e300));
+        assert_eq!(text(Kind::NumberValue(1e-300)).unwrap().parse(), Ok(1e-300));
     }
 
     #[test]
@@ -121,9 +192,45 @@ mod tests {
         }
     }
 
+    fn number(number: f64) -> Value {
+        Value { kind: Some(Kind::NumberValue(number)) }
+    }
+
+    fn object(key: &str, value: Value) -> Value {
+        let fields = [(key.to_owned(), value)].into();
+        Value { kind: Some(Kind::StructValue(prost_types::Struct { fields })) }
+    }
+
+    #[test]
+    fn a_number_that_may_have_lost_digits_is_refused_with_its_place_and_the_way_out() {
+        let orders = Value { kind: Some(list(vec![number(1.0), object("id", number(JSON_NUMBER_MAX))])) };
+        let refusal = to_text(&object("orders", orders), Numbers::Certain).unwrap_err();
+        assert_eq!(refusal.path, ".orders[1].id");
+        for part in ["is 9007199254740992", "2^53", "as text with content type application/json"] {
+            assert!(refusal.description.contains(part), "{}", refusal.description);
+        }
+        for lossy in [-JSON_NUMBER_MAX, 1e18, 1e300] {
+            assert!(to_text(&number(lossy), Numbers::Certain).is_err(), "{lossy}");
+        }
+        let text = to_text(&number(2f64.powi(60)), Numbers::All).unwrap();
+        assert_eq!(text, b"1152921504606846976", "of an older server");
+    }
+
+    #[test]
+    fn the_path_of_a_refusal_is_bounded_and_harmless() {
+        let path = |value: &Value| to_text(value, Numbers::Certain).unwrap_err().path;
+        assert_eq!(path(&object("a\n.b", number(1e18))), "[\"a\\n.b\"]");
+        let deep = (0..20).fold(number(1e18), |inner, _| object(&"k".repeat(60), inner));
+        assert!(
+            path(&deep).len() <= PATH_BYTES_MAX + 3 && path(&deep).starts_with("...kkk")
+                || path(&deep).starts_with("....k")
+        );
+    }
+
     #[test]
     fn a_value_without_a_kind_is_refused() {
-        assert!(to_text(&Value { kind: None }).unwrap_err().contains("without a kind"));
+        let refusal = to_text(&Value { kind: None }, Numbers::All).unwrap_err();
+        assert!(refusal.path.is_empty() && refusal.description.contains("without a kind"));
     }
 
     #[test]

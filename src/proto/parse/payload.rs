@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::json::{Numbers, Refusal};
 use super::{CONTENT_TYPE_BYTES_MAX, ParseLimits, Violations, json, too_large};
 use crate::error::Result;
 use crate::job::{self, Payload, quoted};
@@ -24,17 +25,38 @@ pub(crate) enum PayloadSource {
 ///
 /// # Errors
 ///
-/// `PayloadTooLarge` with `field`; `InvalidField` naming `field.json` or `field.content_type`.
+/// `PayloadTooLarge` with `field`; `InvalidField` naming `field.json`, with the path in it of what is wrong, or
+/// `field.content_type`.
 pub(crate) fn payload(
     wire: Option<v1::Payload>,
     field: &str,
     source: PayloadSource,
     limits: &ParseLimits,
 ) -> Result<Payload> {
+    payload_with(wire, field, source, limits, Numbers::Certain)
+}
+
+/// The same of a server, which answers for its numbers.
+pub(crate) fn payload_of_server(wire: Option<v1::Payload>, limits: &ParseLimits) -> Result<Payload> {
+    payload_with(wire, "payload", PayloadSource::Alone, limits, Numbers::All)
+}
+
+fn payload_with(
+    wire: Option<v1::Payload>,
+    field: &str,
+    source: PayloadSource,
+    limits: &ParseLimits,
+    numbers: Numbers,
+) -> Result<Payload> {
     let Some(v1::Payload { content_type, body }) = wire else { return Ok(Payload::default()) };
     let is_json = matches!(body, Some(Body::Json(_)));
     let mut found = Violations::default();
-    let content = found.check(format_args!("{field}.json"), content(body, source));
+    let content = match content(body, source, numbers) {
+        Ok(content) => Some(content),
+        Err(Refusal { path, description, .. }) => {
+            found.check(format_args!("{field}.json{path}"), Err(description))
+        }
+    };
     let size = content.as_ref().map_or(0, |content| content.bytes.len());
     if size > limits.payload_bytes_max {
         return Err(too_large(field.to_owned(), size, limits.payload_bytes_max));
@@ -43,12 +65,12 @@ pub(crate) fn payload(
     found.finish(|| Some(content?.with_content_type(&content_type)))
 }
 
-fn content(body: Option<Body>, source: PayloadSource) -> Result<Payload, String> {
+fn content(body: Option<Body>, source: PayloadSource, numbers: Numbers) -> Result<Payload, Refusal> {
     match body {
         None => Ok(Payload::default()),
         Some(Body::Data(data)) => Ok(Payload::data(owned(data, source))),
         Some(Body::Text(text)) => Ok(Payload::text(text.into_boxed_str())),
-        Some(Body::Json(value)) => Ok(Payload::json_text(json::to_text(&value)?.into_boxed_slice())),
+        Some(Body::Json(value)) => Ok(Payload::json_text(json::to_text(&value, numbers)?.into_boxed_slice())),
     }
 }
 

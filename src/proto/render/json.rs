@@ -7,10 +7,15 @@ use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use crate::job::json_arm_carries;
 use crate::proto::parse::{JSON_DEPTH_MAX, JSON_SMALL_TEXT_BYTES, JSON_WIRE_BYTES_MAX};
 
-/// The value of a JSON text; `None` if it is malformed, or nested deeper or larger than every peer can read.
+/// The value of a JSON text; `None` if it is malformed, nested deeper or larger than every peer can read, or has a number
+/// that a double does not carry as it is.
 pub(super) fn to_value(text: &[u8]) -> Option<Value> {
+    if !json_arm_carries(text) {
+        return None;
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value = Reader { levels_left: JSON_DEPTH_MAX }.deserialize(&mut deserializer).ok()?;
     deserializer.end().ok()?;
@@ -96,14 +101,19 @@ mod tests {
 
     #[test]
     fn every_kind_of_value_is_read() {
-        let value = to_value(br#" {"a":[null,true,-1,1e3,18446744073709551615],"b":"\u00e9"} "#).unwrap();
+        let value = to_value(br#" {"a":[null,true,-1,1e3,9007199254740991],"b":"\u00e9"} "#).unwrap();
         let Some(Kind::StructValue(object)) = value.kind else { panic!("an object is a struct") };
         assert_eq!(object.fields["b"].kind, Some(Kind::StringValue("é".to_owned())));
         let Some(Kind::ListValue(list)) = &object.fields["a"].kind else { panic!("an array is a list") };
         let kinds: Vec<_> = list.values.iter().map(|value| value.kind.clone().unwrap()).collect();
         let number = Kind::NumberValue;
-        let expected =
-            [Kind::NullValue(0), Kind::BoolValue(true), number(-1.0), number(1e3), number(2f64.powi(64))];
+        let expected = [
+            Kind::NullValue(0),
+            Kind::BoolValue(true),
+            number(-1.0),
+            number(1e3),
+            number(2f64.powi(53) - 1.0),
+        ];
         assert_eq!(kinds, expected);
     }
 
@@ -113,6 +123,13 @@ mod tests {
             assert_eq!(to_value(text.as_bytes()), None, "{text}");
         }
         assert_eq!(to_value(b"\"\xff\""), None);
+    }
+
+    #[test]
+    fn a_value_with_a_number_that_a_double_would_change_is_not_read() {
+        for text in ["9007199254740993", "[0.1234567890123456789]", r#"{"id":9007199254740992}"#] {
+            assert_eq!(to_value(text.as_bytes()), None, "{text}");
+        }
     }
 
     #[test]

@@ -42,11 +42,12 @@ class Payload(google.protobuf.message.Message):
     """MIME type of the content, at most 128 bytes of printable ASCII. Defaults by arm, as said above."""
     @property
     def json(self) -> google.protobuf.struct_pb2.Value:
-        """A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
-        for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-        on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
-        request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
-        `text`.
+        """A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
+        a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
+        as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
+        takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
+        it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
+        bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
         """
 
     def __init__(

@@ -9,8 +9,9 @@ use serde_json::{Map, Number, Value};
 
 use super::Object;
 
-/// Integers up to here are exact in a double, so they are shown without a fraction.
-const EXACT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
+/// Whole numbers within 64 bits are shown without a fraction, with every digit of the double.
+const I64_MAX: f64 = 9_223_372_036_854_775_808.0;
+const U64_MAX: f64 = 18_446_744_073_709_551_616.0;
 
 /// The payload under the name of its arm: `json` as it is, `text` as a string, `data` in base64.
 pub(crate) fn payload(payload: &Payload) -> Value {
@@ -39,10 +40,11 @@ pub(crate) fn value(value: &prost_types::Value) -> Value {
 }
 
 fn number(number: f64) -> Value {
-    if number.fract() == 0.0 && number.abs() <= EXACT_INTEGER_MAX {
-        return Value::from(number as i64);
+    match number.fract() == 0.0 {
+        true if (-I64_MAX..I64_MAX).contains(&number) => Value::from(number as i64),
+        true if (0.0..U64_MAX).contains(&number) => Value::from(number as u64),
+        _ => Number::from_f64(number).map_or(Value::Null, Value::Number),
     }
-    Number::from_f64(number).map_or(Value::Null, Value::Number)
 }
 
 /// A time or a span as proto JSON writes it.

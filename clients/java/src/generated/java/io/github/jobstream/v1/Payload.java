@@ -195,11 +195,12 @@ private static final long serialVersionUID = 0L;
   public static final int JSON_FIELD_NUMBER = 3;
   /**
    * <pre>
-   * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
-   * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-   * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
-   * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
-   * `text`.
+   * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
+   * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
+   * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
+   * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
+   * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
+   * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
    * </pre>
    *
    * <code>.google.protobuf.Value json = 3;</code>
@@ -211,11 +212,12 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
-   * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-   * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
-   * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
-   * `text`.
+   * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
+   * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
+   * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
+   * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
+   * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
+   * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
    * </pre>
    *
    * <code>.google.protobuf.Value json = 3;</code>
@@ -230,11 +232,12 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
-   * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-   * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
-   * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
-   * `text`.
+   * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
+   * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
+   * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
+   * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
+   * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
+   * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
    * </pre>
    *
    * <code>.google.protobuf.Value json = 3;</code>
@@ -903,11 +906,12 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Value, com.google.protobuf.Value.Builder, com.google.protobuf.ValueOrBuilder> jsonBuilder_;
     /**
      * <pre>
-     * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
-     * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
-     * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
-     * `text`.
+     * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
+     * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
+     * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
+     * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
+     * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
+     * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -919,11 +923,12 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
-     * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
-     * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
-     * `text`.
+     * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
+     * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
+     * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
+     * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
+     * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
+     * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -945,11 +950,12 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
-     * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
-     * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
-     * `text`.
+     * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
+     * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
+     * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
+     * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
+     * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
+     * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -969,11 +975,12 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
-     * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
-     * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
-     * `text`.
+     * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
+     * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
+     * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
+     * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
+     * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
+     * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -991,11 +998,12 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
-     * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
-     * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
-     * `text`.
+     * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
+     * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
+     * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
+     * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
+     * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
+     * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -1022,11 +1030,12 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
-     * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
-     * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
-     * `text`.
+     * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
+     * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
+     * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
+     * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
+     * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
+     * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -1049,11 +1058,12 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
-     * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
-     * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
-     * `text`.
+     * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
+     * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
+     * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
+     * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
+     * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
+     * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -1063,11 +1073,12 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
-     * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
-     * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
-     * `text`.
+     * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
+     * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
+     * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
+     * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
+     * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
+     * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -1085,11 +1096,12 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A JSON value, for people who type: numbers are doubles, so integers beyond 2^53 lose digits (use `text`
-     * for those). Content type: always application/json. Nests at most 30 levels and takes at most 2,064,384 bytes
-     * on the wire, which only long lists reach; a result that this arm cannot carry comes back as `text`. The values of a
-     * request may take 16 MiB and 8 times its bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as
-     * `text`.
+     * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
+     * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
+     * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
+     * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
+     * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
+     * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
