@@ -9,7 +9,7 @@ mod holder;
 use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -27,8 +27,11 @@ pub(super) const STREAM_BYTES: usize = 5_200;
 const STALL_TIME: Duration = Duration::from_secs(1);
 /// How often who waits looks again.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// How often all connections are searched for the longest stalled.
+/// How often a connection, or all of them, are searched for the longest stalled.
 const SEARCH_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Most tasks that are woken at once when bytes are given back.
+const WAITERS_MAX: usize = 4_096;
 
 /// The budgets of one listener.
 #[derive(Debug)]
@@ -46,9 +49,7 @@ pub(super) struct Budgets {
 
 #[derive(Debug, Default)]
 struct Roster {
-    holders: HashMap<u64, Arc<Holder>>,
-    next_number: u64,
-    /// Newest last.
+    /// Newest last; whoever finds no place in it looks again soon anyway.
     waiters: Vec<Waker>,
     searched: Option<Instant>,
     connections: Vec<std::sync::Weak<ConnectionBudget>>,
@@ -94,6 +95,10 @@ pub(super) struct ConnectionBudget {
     budgets: Arc<Budgets>,
     activity: Arc<Activity>,
     held: AtomicUsize,
+    /// Its streams that can hold bytes, by number.
+    holders: Mutex<HashMap<u64, Arc<Holder>>>,
+    next_number: AtomicU64,
+    searched: Mutex<Option<Instant>>,
     /// Tasks of streams that are to end.
     condemned: Mutex<HashSet<task::Id>>,
     condemned_count: AtomicUsize,
@@ -116,6 +121,9 @@ impl ConnectionBudget {
             budgets: budgets.clone(),
             activity,
             held: AtomicUsize::new(0),
+            holders: Mutex::default(),
+            next_number: AtomicU64::new(0),
+            searched: Mutex::default(),
             condemned: Mutex::default(),
             condemned_count: AtomicUsize::new(0),
         });
@@ -166,7 +174,9 @@ impl ConnectionBudget {
             }
             {
                 let mut roster = self.budgets.roster.lock();
-                roster.waiters.push(context.waker().clone());
+                if roster.waiters.len() < WAITERS_MAX {
+                    roster.waiters.push(context.waker().clone());
+                }
                 self.budgets.is_awaited.store(true, Relaxed);
                 self.end_longest_stalled(&mut roster);
             }
@@ -181,38 +191,44 @@ impl ConnectionBudget {
 
     /// Ends the stream that has been stalled for longest, of this connection if that is what is full.
     fn end_longest_stalled(&self, roster: &mut Roster) {
-        let now = Instant::now();
-        let is_own = self.is_full();
-        if !is_own && roster.searched.is_some_and(|searched| now < searched + SEARCH_INTERVAL) {
+        let (now, is_own, mut own_search) = (Instant::now(), self.is_full(), self.searched.lock());
+        let searched = if is_own { &mut *own_search } else { &mut roster.searched };
+        if searched.is_some_and(|searched| now < searched + SEARCH_INTERVAL) {
             return;
         }
-        if !is_own {
-            roster.searched = Some(now);
-        }
-        let candidates = roster
-            .holders
-            .values()
-            .filter(|holder| !is_own || std::ptr::eq(Arc::as_ptr(&holder.connection), self));
-        let stalled = candidates.filter_map(|holder| Some((holder.stalled_since()?, holder)));
-        if let Some((since, holder)) = stalled.min_by_key(|(since, _)| *since)
+        *searched = Some(now);
+        let stalled = match is_own {
+            true => self.longest_stalled(),
+            false => {
+                let connections = roster.connections.iter().filter_map(std::sync::Weak::upgrade);
+                connections
+                    .filter_map(|connection| connection.longest_stalled())
+                    .min_by_key(|(since, _)| *since)
+            }
+        };
+        if let Some((since, holder)) = stalled
             && now >= since + STALL_TIME
         {
             holder.condemn();
         }
     }
 
+    fn longest_stalled(&self) -> Option<(Instant, Arc<Holder>)> {
+        let holders = self.holders.lock();
+        let stalled = holders.values().filter_map(|holder| Some((holder.stalled_since()?, holder)));
+        stalled.min_by_key(|(since, _)| *since).map(|(since, holder)| (since, holder.clone()))
+    }
+
     /// Makes a stream one that can hold bytes, and be ended for it. To be called in the stream's own task.
     pub(super) fn register(self: &Arc<Self>, kind: Kind) -> Arc<Holder> {
-        let mut roster = self.budgets.roster.lock();
-        let number = roster.next_number;
-        roster.next_number += 1;
+        let number = self.next_number.fetch_add(1, Relaxed);
         let holder = Arc::new(Holder::new(self.clone(), number, kind));
-        roster.holders.insert(number, holder.clone());
+        self.holders.lock().insert(number, holder.clone());
         holder
     }
 
     fn unregister(&self, number: u64) {
-        self.budgets.roster.lock().holders.remove(&number);
+        self.holders.lock().remove(&number);
     }
 
     fn add(&self, bytes: usize) {

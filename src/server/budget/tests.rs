@@ -30,6 +30,7 @@ async fn the_longest_stalled_of_a_full_connection_is_ended_after_a_while() {
     assert!(!is_admitted(&full, &mut waiting) && !older.is_condemned(), "it may go on yet");
     assert!(is_admitted(&other, &mut Waiting::default()), "the other connection has its own budget");
     older.backdate(STALL_TIME);
+    *full.searched.lock() = None;
     newer.backdate(STALL_TIME / 2);
     elsewhere.backdate(2 * STALL_TIME);
     assert!(!is_admitted(&full, &mut waiting) && older.is_condemned());
