@@ -66,6 +66,14 @@ impl Clock {
         }
     }
 
+    /// Moves the wall time of a manual clock alone, as if nothing ran meanwhile.
+    #[cfg(test)]
+    pub(crate) fn advance_wall(&self, by: Duration) {
+        if let Source::Manual(time) = &self.0 {
+            time.wall_micros.fetch_add(by.as_micros() as u64, Ordering::Relaxed);
+        }
+    }
+
     /// Moves a manual clock forward, monotonic and wall alike; does nothing to the system's.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(time) = &self.0 {

@@ -357,6 +357,11 @@ impl Core {
         job.into_iter().chain(session).min()
     }
 
+    /// Whether a job waits for time to pass.
+    pub(crate) fn awaits_time(&self) -> bool {
+        self.wheel.next_tick().is_some()
+    }
+
     /// The earliest wall clock time a job waits for.
     pub(crate) fn next_wall_start(&self) -> Option<Timestamp> {
         self.wall_starts.first().map(|(time, ..)| *time)

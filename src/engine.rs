@@ -35,6 +35,7 @@ pub(crate) use commit::Position;
 pub use commit::codec::entry_to_json;
 #[cfg(any(test, fuzzing))]
 pub(crate) use commit::codec::{Entry, decode, encode_part};
+pub use commit::salvage::LostEnds;
 #[cfg(test)]
 pub(crate) use commit::{Cut as LogCut, Log, Reader, opening::EntryReader};
 use delivery::State;

@@ -26,7 +26,7 @@ pub fn entries(bytes: &[u8]) {
         entry.records.into_iter().for_each(|record| core.replay(record));
     }
     let mut effects = Effects { records: Some(Vec::new()), ..Effects::default() };
-    core.resume(now, &mut effects);
+    core.resume(now, Duration::ZERO, &mut effects);
     core.tick(now, TIMERS, &mut effects);
     let mut next = Some(0);
     while let Some(from) = next {

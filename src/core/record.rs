@@ -27,6 +27,9 @@ pub(crate) enum Record {
     QueuePaused(Arc<str>, bool),
     /// A cancel of a job's attempt came again: it is forced at this monotonic time, sooner than before.
     CancelHastened(JobId, Duration),
+    /// The server started again after it had not run for this long: what waits for a start time, a back-off or the end of its
+    /// retention is due so much sooner on the monotonic clock, which stood still.
+    Resumed(Duration),
     /// The secret behind the tails of minted ids and of leases.
     Secret(IdSecret),
     /// A stream's worker was offered a job's attempt of this number, which no other worker is given from then on.
@@ -103,7 +106,7 @@ impl Record {
             | Self::Dropped(id, _)
             | Self::Offered(id, _)
             | Self::CancelHastened(id, _) => Some(*id),
-            Self::QueuePaused(..) | Self::ReportsTaken(..) | Self::Secret(_) => None,
+            Self::QueuePaused(..) | Self::ReportsTaken(..) | Self::Resumed(_) | Self::Secret(_) => None,
         }
     }
 }

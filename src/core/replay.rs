@@ -33,12 +33,23 @@ pub(super) struct Recovered {
     ended: Vec<JobKey>,
     /// The log has a secret for ids.
     has_secret: bool,
+    /// How long the server did not run, all times together, up to the present entry.
+    stopped: Duration,
 }
 
 impl Recovered {
     /// Where the job of a lease of an earlier life is.
     pub(super) fn find(&self, lease: LeaseId) -> Option<JobKey> {
         if self.leases.is_empty() { None } else { self.leases.get(&lease).copied() }
+    }
+
+    /// A deadline of a job in this state, on a clock that does not stand still while the server is down, where that counts.
+    fn on_running_clock(&self, deadline: Duration, state: JobState) -> Moment {
+        if passes_while_stopped(state) {
+            deadline.saturating_add(self.stopped).into()
+        } else {
+            deadline.into()
+        }
     }
 
     /// The lease is over.
@@ -66,6 +77,9 @@ impl Core {
                     let (stone, written) = (Tombstone::new(&removed, expire_time), self.log_entry);
                     self.finished.tombstones(&stone).replay(stone, written);
                 }
+            }
+            Record::Resumed(stopped) => {
+                self.recovered.stopped = self.recovered.stopped.saturating_add(stopped)
             }
             Record::Secret(secret) => {
                 self.recovered.has_secret = true;
@@ -105,19 +119,16 @@ impl Core {
         let lane = self.lanes.find(job.queue.as_str(), job.kind.as_str());
         let lane = lane.unwrap_or_else(|| self.lanes.insert(&job.queue, &job.kind));
         let now = Now { monotonic: created, wall: create_time };
-        let entry = Entry {
-            first_wait,
-            deadline: deadline.into(),
-            accepted: number,
-            written: self.log_entry,
-            ..new_entry(now, id, job, lane)
-        };
+        let entry = new_entry(now, id, job, lane);
+        let deadline = self.recovered.on_running_clock(deadline, entry.state);
+        let entry = Entry { first_wait, deadline, accepted: number, written: self.log_entry, ..entry };
         self.table.insert_as(entry, number);
     }
 
     fn replay_moved(&mut self, moved: Moved) {
         let Some(key) = self.table.find(moved.id) else { return };
         let Event { sequence, time, attempt, body: EventBody::State(change) } = moved.event else { return };
+        let deadline = self.recovered.on_running_clock(moved.deadline, change.state);
         let entry = &mut self.table[key];
         let worker = moved.running.as_ref().map(|running| running.worker.clone());
         let begins = attempt > entry.attempt();
@@ -125,7 +136,7 @@ impl Core {
         entry.sequence = sequence;
         let course = entry.course_mut();
         (course.attempt, course.lost, course.released) = (attempt, moved.lost, moved.released);
-        entry.deadline = moved.deadline.into();
+        entry.deadline = deadline;
         entry.cancel_requested = moved.cancel_requested;
         entry.set_live(moved.running.as_ref().map(|running| live(running, attempt)));
         match moved.running {
@@ -190,8 +201,13 @@ impl Core {
     }
 
     /// Gives every job its place after the last record. Attempts that ran in the server itself are lost; those of workers
-    /// elsewhere go on if the worker comes back within a lease.
-    pub(crate) fn resume(&mut self, now: Now, effects: &mut Effects) {
+    /// elsewhere go on if the worker comes back within a lease. The monotonic clock stood still for as long as the server was
+    /// `stopped`: start delays, back-offs and retention went on, leases and timeouts did not.
+    pub(crate) fn resume(&mut self, now: Now, stopped: Duration, effects: &mut Effects) {
+        if !stopped.is_zero() && self.table.len() > 0 {
+            self.recovered.stopped = self.recovered.stopped.saturating_add(stopped);
+            effects.record(|| Record::Resumed(stopped));
+        }
         if !self.recovered.has_secret {
             // The first record of a new log, and in that of a version before the next.
             let secret = self.table.tails().secret();
@@ -201,6 +217,7 @@ impl Core {
         self.finished.minted.sort();
         let (mut lost, mut finished) = (Vec::new(), Vec::new());
         for key in self.table.in_order() {
+            self.pass_downtime(key);
             self.count_again(key);
             let entry = &self.table[key];
             match entry.state {
@@ -225,6 +242,15 @@ impl Core {
             let message = "the server ended during the attempt";
             let failure = Failure::new(FailureReason::WorkerLost, message);
             self.attempt_failed(now, key, failure, None, effects);
+        }
+    }
+
+    /// Puts the deadline of a job back on the monotonic clock.
+    fn pass_downtime(&mut self, key: JobKey) {
+        let stopped = self.recovered.stopped;
+        let entry = &mut self.table[key];
+        if passes_while_stopped(entry.state) && entry.deadline != Moment::NEVER {
+            entry.deadline = Duration::from(entry.deadline).saturating_sub(stopped).into();
         }
     }
 
@@ -297,6 +323,14 @@ impl Core {
             self.sessions.set_timer(key, Some(now.monotonic.saturating_add(kept)));
         }
         key
+    }
+}
+
+/// Whether what is due in this state comes nearer while the server is down: the end of a delay, of a back-off, of retention.
+fn passes_while_stopped(state: JobState) -> bool {
+    match state {
+        JobState::Scheduled | JobState::Succeeded | JobState::Failed | JobState::Cancelled => true,
+        JobState::Queued | JobState::Running => false,
     }
 }
 

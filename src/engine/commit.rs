@@ -12,6 +12,7 @@ mod lost;
 pub(super) mod opening;
 mod reading;
 pub(super) mod room;
+pub(super) mod salvage;
 #[cfg(test)]
 mod tests;
 mod waiters;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 
@@ -174,6 +176,8 @@ struct Queue {
     asked: Position,
     /// The writer waits without looking by itself.
     is_asleep: bool,
+    /// Monotonic time of the newest entry.
+    newest: Duration,
     /// Where checkpoints end.
     marks: Vec<Mark>,
     is_closed: bool,
@@ -242,6 +246,7 @@ impl Commit {
         let shared = &*self.shared;
         let mut queue = shared.queue.lock();
         let (queued, before) = (shared.appended().0, queue.entries.len());
+        queue.newest = now.monotonic;
         let mut left = None;
         // Positions go on after the end, so that nothing recorded then is taken for durable.
         let mut added = 1;
@@ -259,6 +264,11 @@ impl Commit {
         }
         shared.appended.fetch_add(added, Ordering::Relaxed);
         Writing { shared, queue, now, records: left }
+    }
+
+    /// Monotonic time of the newest entry since the start.
+    pub(super) fn newest(&self) -> Duration {
+        self.shared.queue.lock().newest
     }
 
     /// What is durable once everything queued so far is.

@@ -8,10 +8,15 @@ use super::commit::Due;
 /// The wall clock may be moved while somebody waits for it, so it is looked at this often.
 const WALL_CLOCK_LOOK: Duration = Duration::from_secs(1);
 
+/// While a job waits for time to pass, the log has an entry at least this often: after a crash it tells how long the server
+/// ran and when that ended.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);
+
 /// Runs until the engine is stopped, or its log takes nothing more: what came due then would not be kept.
 pub(super) async fn run(engine: Engine) {
     loop {
         engine.tick();
+        engine.heartbeat();
         let Some(pause) = engine.pause() else { return };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -39,6 +44,17 @@ impl Engine {
         }
     }
 
+    /// Has the log tell the time if nothing else did for a while and a job waits for it.
+    pub(super) fn heartbeat(&self) {
+        let Some(commit) = &self.0.commit else { return };
+        let core = &mut self.0.state.lock().core;
+        let now = self.now();
+        let is_due = now.monotonic >= commit.newest().saturating_add(HEARTBEAT);
+        if is_due && core.awaits_time() && commit.refusal().is_none() {
+            drop(commit.append(core, now, Vec::new()));
+        }
+    }
+
     /// How long nothing is due; `None` once stopped.
     fn pause(&self) -> Option<Duration> {
         /// Longest sleep: a bound for the timer, nothing else.
@@ -51,8 +67,18 @@ impl Engine {
             Some(time) => now.monotonic + time.since(now.wall).min(WALL_CLOCK_LOOK),
             None => Duration::MAX,
         };
-        let until = due.min(wall).min(now.monotonic + PAUSE_MAX);
+        let longest = match &self.0.commit {
+            Some(commit) => next_heartbeat(now.monotonic, commit.newest(), state.core.awaits_time()),
+            None => now.monotonic + PAUSE_MAX,
+        };
+        let until = due.min(wall).min(longest);
         state.ticker_sleeps_until = until;
         (!state.stopped).then(|| until.saturating_sub(now.monotonic))
     }
+}
+
+/// When the log is looked at again: where a job waits for time, once the newest entry is old enough.
+fn next_heartbeat(now: Duration, newest: Duration, awaits_time: bool) -> Duration {
+    let due = newest.saturating_add(HEARTBEAT);
+    if awaits_time && due > now { due } else { now + HEARTBEAT }
 }

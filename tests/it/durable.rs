@@ -5,6 +5,7 @@ mod bound;
 mod cold;
 mod descriptors;
 mod directory;
+mod downtime;
 mod failing;
 mod full;
 mod injected;

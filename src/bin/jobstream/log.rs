@@ -3,13 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use jobstream::engine::LostEnds;
 use jobstream::error::ErrorKind;
+use jobstream::job::JobId;
 use jobstream::log::{self, Options, Position, Report};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::output::{Output, OutputFormat, Voice};
+
+/// Most ids of jobs that may run again in a report as JSON; their number is told in any case.
+const IDS_IN_JSON_MAX: usize = 1_000;
+/// Most of them in a report for people.
+const IDS_IN_TABLE_MAX: usize = 20;
 
 const EXAMPLES: &str = "\
 The server of the directory must be stopped.
@@ -33,7 +40,9 @@ Examples:
   jobstream log dump /var/lib/jobstream | tail -1";
 
 const SALVAGE_EXAMPLES: &str = "\
-What was lost is only in the report: keep it, and keep DIR.
+What was lost is only in the report: keep it, and keep DIR. Jobs that may run
+again, because their end may be in a lost entry, are counted and named in it:
+the first 20, with -o json the first 1,000.
 
 Examples:
   jobstream log salvage /var/lib/jobstream /var/lib/jobstream-saved";
@@ -96,7 +105,9 @@ impl Log {
             Verb::Salvage(Salvage { directory, new, output }) => {
                 let output = Output::new(voice, output);
                 let salvage = log::salvage(&directory, &new, &Options::default()).map_err(refused)?;
-                tell(&output, &salvage.report, Some(salvage.entries))
+                let may_run_again = may_run_again(&directory, &salvage.report)?;
+                let saved = Saved { entries: salvage.entries, may_run_again };
+                tell(&output, &salvage.report, Some(&saved))
             }
         }
     }
@@ -126,8 +137,29 @@ fn line(position: Position, sequence: u64, entry: &[u8]) -> Value {
     Value::Object(parts.flatten().collect())
 }
 
-/// Tells how whole a log is, and how many entries were saved if it was copied.
-fn tell(output: &Output, report: &Report, saved: Option<u64>) -> Result<Exit> {
+/// What a salvage came to.
+struct Saved {
+    entries: u64,
+    /// Jobs that a server on the new log runs although their ends may be among what was lost.
+    may_run_again: Vec<JobId>,
+}
+
+/// The jobs whose ends may be lost. A log that is whole is not read a second time.
+fn may_run_again(directory: &Path, report: &Report) -> Result<Vec<JobId>> {
+    if report.damages.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut ends = LostEnds::default();
+    let take = |_, sequence, entry: &[u8]| {
+        ends.take(sequence, entry);
+        Ok(())
+    };
+    let next_sequence = log::dump(directory, take).map_err(refused)?.next_sequence;
+    Ok(ends.into_jobs(next_sequence))
+}
+
+/// Tells how whole a log is, and what was saved if it was copied.
+fn tell(output: &Output, report: &Report, saved: Option<&Saved>) -> Result<Exit> {
     let value = || {
         let damages = report.damages.iter().map(|damage| {
             json!({
@@ -137,7 +169,7 @@ fn tell(output: &Output, report: &Report, saved: Option<u64>) -> Result<Exit> {
                 "message": damage.message,
             })
         });
-        json!({
+        let mut value = json!({
             "segments": report.segments.len(),
             "bytes": bytes(report),
             "entries": report.entries,
@@ -145,8 +177,14 @@ fn tell(output: &Output, report: &Report, saved: Option<u64>) -> Result<Exit> {
             "is_closed": report.is_closed,
             "is_torn": report.is_torn,
             "damages": damages.collect::<Vec<_>>(),
-            "saved": saved,
-        })
+            "saved": saved.map(|saved| saved.entries),
+        });
+        if let Some(Saved { may_run_again, .. }) = saved {
+            let ids = may_run_again.iter().take(IDS_IN_JSON_MAX).map(ToString::to_string);
+            let ids: Vec<_> = ids.collect();
+            value["may_run_again"] = json!({"count": may_run_again.len(), "job_ids": ids});
+        }
+        value
     };
     let mut pairs = vec![
         ("segments", report.segments.len().to_string().into()),
@@ -157,7 +195,12 @@ fn tell(output: &Output, report: &Report, saved: Option<u64>) -> Result<Exit> {
         ("damages", report.damages.len().to_string().into()),
     ];
     pairs.extend(report.damages.iter().map(|damage| ("damaged", told(damage).into())));
-    pairs.extend(saved.map(|saved| ("saved", saved.to_string().into())));
+    if let Some(Saved { entries, may_run_again }) = saved {
+        pairs.push(("saved", entries.to_string().into()));
+        pairs.push(("may run again", may_run_again.len().to_string().into()));
+        let ids = may_run_again.iter().take(IDS_IN_TABLE_MAX);
+        pairs.extend(ids.map(|id| ("may run again", id.to_string().into())));
+    }
     output.thing(&pairs, value)?;
     Ok(exit(report))
 }

@@ -298,7 +298,7 @@ fn a_restart_forgets_neither_reports_nor_a_shorter_grace() {
 
     let mut again = Core::new(CoreOptions::default(), [1; 32]);
     f.records.into_iter().for_each(|record| again.replay(record));
-    again.resume(f.now, &mut Effects::default());
+    again.resume(f.now, Duration::ZERO, &mut Effects::default());
     assert_eq!(again.stop_of(f.now, lease), Some(Stop::Cancel(seconds(2))));
     let welcome = again.connect(f.now, &hello(1, &["a"], 1, &[lease]), &mut Effects::default()).unwrap();
     assert_eq!((welcome.standing, welcome.reports_taken), (vec![lease], 2));

@@ -81,17 +81,28 @@ impl Engine {
     /// An engine that keeps its jobs in this log, with its ticker on the present tokio runtime. `core` has taken in what
     /// the log held, the last of it at `last`.
     pub(super) fn resume(
+        core: Core,
+        last: Now,
+        log: Box<dyn Log>,
+        options: EngineOptions,
+    ) -> std::io::Result<Self> {
+        Self::resume_on(Clock::system_after(last.monotonic), core, last, log, options)
+    }
+
+    /// [`Engine::resume`] on a clock whose monotonic time goes on from `last`. By as much as the wall clock is ahead of that,
+    /// the server did not run.
+    pub(super) fn resume_on(
+        clock: Clock,
         mut core: Core,
         last: Now,
         log: Box<dyn Log>,
         options: EngineOptions,
     ) -> std::io::Result<Self> {
-        let clock = Clock::system_after(last.monotonic);
         let mut effects = Effects { records: Some(Vec::new()), ..Effects::default() };
         let now = clock.now();
         let commit = Commit::start(log, options.checkpoint_bytes)?;
         commit.tell_where(&mut core, 0, std::iter::empty());
-        core.resume(now, &mut effects);
+        core.resume(now, now.wall.since(last.wall), &mut effects);
         if let Some(records) = effects.records.filter(|records| !records.is_empty()) {
             drop(commit.append(&mut core, now, records));
         }

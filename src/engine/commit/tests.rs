@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod cold;
+mod downtime;
 mod lost;
 mod turns;
 

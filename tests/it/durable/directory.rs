@@ -55,6 +55,38 @@ async fn a_directory_that_was_damaged_is_refused_with_the_place() {
     assert_eq!(gone.code(), tonic::Code::NotFound);
 }
 
+#[tokio::test]
+async fn a_salvage_counts_and_names_the_jobs_that_may_run_again() {
+    let mut home = Home::new(&[]);
+    let dev = home.start().await;
+    let words = b"the end of this is lost";
+    let lost = submit(&dev, echo("the end of this is lost")).await;
+    end(&dev, &lost).await;
+    let kept = submit(&dev, echo("another")).await;
+    end(&dev, &kept).await;
+    super::By::Term.end(dev).await;
+    let segment = home.directory.join("segment-0000000000000001.log");
+    let mut bytes = std::fs::read(&segment).expect("a segment");
+    // Its acceptance comes first, its result last.
+    let at = bytes.windows(words.len()).rposition(|window| window == words).expect("its result");
+    bytes[at] ^= 1;
+    std::fs::write(&segment, bytes).expect("it is ours");
+    let mut saved = Home::new(&[]);
+    let (code, report) = log(&["salvage", "-o", "json"], &[&home, &saved]).await;
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    let expected = serde_json::json!({"count": 1, "job_ids": [lost]});
+    assert_eq!((code, &report["may_run_again"]), (Some(10), &expected), "{report}");
+    let (_, report) = log(&["salvage"], &[&home, &Home::new(&[])]).await;
+    assert!(
+        report.contains("may run again") && report.contains(&lost) && !report.contains(&kept),
+        "{report}"
+    );
+    let dev = saved.start().await;
+    assert_eq!(end(&dev, &lost).await.text(), "the end of this is lost");
+    assert_eq!(super::get(&dev, &lost).await.attempt, 2, "it ran again");
+    assert_eq!(super::get(&dev, &kept).await.attempt, 1);
+}
+
 /// What `jobstream log` does with directories: its exit code and stdout.
 pub(super) async fn log(args: &[&str], homes: &[&Home]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_jobstream"));

@@ -15,7 +15,9 @@ pub(super) fn said(record: Record) -> Said {
         Record::Moved(moved) => Said::Event(moved.id, event_without_messages(moved.event)),
         Record::Reported(id, event) => Said::Event(id, event),
         Record::Removed(removed) => Said::Removed(removed.id),
-        Record::Dropped(..) | Record::Secret(_) => unreachable!("only images have it"),
+        Record::Dropped(..) | Record::Resumed(_) | Record::Secret(_) => {
+            unreachable!("only images and starts have it")
+        }
         Record::QueuePaused(name, paused) => Said::QueuePaused(name, paused),
         Record::ReportsTaken(instance, newest) => Said::ReportsTaken(instance.as_u128() as u8, newest),
         Record::Offered(id, attempt) => Said::Offered(id, attempt),

@@ -20,7 +20,7 @@ impl Machine {
             records.iter().for_each(|record| core.replay(record.clone()));
             core.replayed_entry();
         }
-        core.resume(self.now, &mut Effects::recording());
+        core.resume(self.now, Duration::ZERO, &mut Effects::recording());
         core
     }
 

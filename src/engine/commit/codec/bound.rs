@@ -24,6 +24,7 @@ fn variable(record: &Record) -> usize {
         | Record::CancelHastened(..)
         | Record::Offered(..)
         | Record::ReportsTaken(..)
+        | Record::Resumed(_)
         | Record::Secret(_) => 0,
     }
 }

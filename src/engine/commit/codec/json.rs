@@ -62,6 +62,7 @@ fn record(record: &Record) -> Value {
         Record::QueuePaused(queue, is_paused) => {
             json!({"record": "queue_paused", "queue": **queue, "paused": is_paused})
         }
+        Record::Resumed(stopped) => json!({"record": "resumed", "stopped_us": stopped.as_micros() as u64}),
         Record::Secret(_) => json!({"record": "id_key"}),
         Record::CancelHastened(id, _) => json!({"record": "cancel_hastened", "job_id": id.to_string()}),
         Record::Offered(id, attempt) => {

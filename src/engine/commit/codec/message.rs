@@ -44,7 +44,7 @@ pub(super) struct Span {
 
 #[derive(Message)]
 pub(super) struct Record {
-    #[prost(oneof = "Sort", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 12")]
+    #[prost(oneof = "Sort", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12")]
     pub(super) sort: Option<Sort>,
 }
 
@@ -68,6 +68,8 @@ pub(super) enum Sort {
     Dropped(Dropped),
     #[prost(message, tag = "9")]
     Secret(Wide),
+    #[prost(message, tag = "10")]
+    Resumed(Span),
     #[prost(message, tag = "12")]
     Offered(Offered),
 }

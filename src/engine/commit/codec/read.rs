@@ -85,6 +85,7 @@ pub(super) fn record(record: message::Record, context: &Context) -> Result<Recor
             Record::CancelHastened(job_id(id)?, or_never(force_at)?)
         }
         message::Sort::Offered(message::Offered { id, attempt }) => Record::Offered(job_id(id)?, attempt),
+        message::Sort::Resumed(stopped) => Record::Resumed(stopped.try_into()?),
         message::Sort::Secret(bits) => Record::Secret(IdSecret::from_u128(bits.into())),
         message::Sort::Dropped(message::Dropped { id, ranges }) => {
             Record::Dropped(job_id(id)?, ranges.as_chunks().0.into())

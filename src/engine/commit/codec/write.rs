@@ -84,6 +84,7 @@ fn record(fields: &mut Fields<'_>, record: &Record, context: Context) {
             fields.number(2, *newest);
         }),
         Record::Secret(secret) => fields.wide(9, secret.as_u128()),
+        Record::Resumed(stopped) => fields.span(10, *stopped),
         Record::Dropped(id, ranges) => fields.message(8, |fields| {
             other_id(fields, *id, context);
             fields.packed(2, ranges.as_flattened());

@@ -157,6 +157,7 @@ fn the_bytes_of_every_record_stay_as_they_are() {
         (Record::Offered(id(16), 300), OFFERED),
         (Record::Dropped(id(16), [[1, 2, 300]].into()), DROPPED),
         (Record::Secret(IdSecret::from_u128(0xabcd << 64 | 3)), SECRET),
+        (Record::Resumed(Duration::from_millis(2500)), RESUMED),
     ];
     for (record, expected) in all {
         let bytes = bytes_of(std::slice::from_ref(&record));
@@ -240,6 +241,7 @@ const TOMBSTONE: &str = "
     1a3b2239 0a120908 07060504 03020111 100f0e0d 0c0b0a09 11090000 00000000 001a0208 0720042a 1209cdab
     00000000 00001103 00000000 00000030 01
 ";
+const RESUMED: &str = "1a0a5208 080210 80cab5ee 01";
 const SECRET: &str = "1a144a12 09cdab00 00000000 00110300 00000000 0000";
 const QUEUE_PAUSED: &str = "1a072a05 0a017110 01";
 const CANCEL_HASTENED: &str = "1a20321e 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12080802 1080cab5 ee01";

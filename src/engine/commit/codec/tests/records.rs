@@ -104,6 +104,7 @@ pub(super) fn record() -> BoxedStrategy<Record> {
         1 => (id(), span()).prop_map(|(id, force_at)| Record::CancelHastened(id, force_at)),
         1 => (id(), any::<u32>()).prop_map(|(id, attempt)| Record::Offered(id, attempt)),
         1 => (id(), vec(any::<[u32; 3]>(), 0..4)).prop_map(|(id, ranges)| Record::Dropped(id, ranges.into())),
+        1 => span().prop_map(Record::Resumed),
         1 => any::<u128>().prop_map(|bits| Record::Secret(IdSecret::from_u128(bits))),
         1 => (any::<u128>(), any::<u64>())
             .prop_map(|(instance, newest)| Record::ReportsTaken(Uuid::from_u128(instance), newest)),

@@ -1,0 +1,153 @@
+//! Which jobs of a damaged log run again: those whose end may be among what was lost.
+
+use std::collections::HashMap;
+
+use super::codec;
+use super::entries::Parts;
+use crate::core::Record;
+use crate::job::{EventBody, JobId};
+
+/// Finds the jobs that a server started on a salvaged log runs although they may have ended, from the entries of the damaged
+/// one as [`log::dump`](crate::log::dump) hands them out.
+///
+/// Such a job was accepted before a lost entry, and no entry behind it tells of the job. Whether its end, or only its
+/// beginning, or nothing of it was lost cannot be known.
+#[derive(Default)]
+pub struct LostEnds {
+    /// Jobs that have not ended as far as is told, with the sequence of the newest entry about each.
+    live: HashMap<JobId, u64>,
+    parts: Parts,
+    newest: u64,
+    /// The sequence behind the last entries that were lost.
+    lost_before: Option<u64>,
+}
+
+impl LostEnds {
+    /// Takes in the next whole entry.
+    pub fn take(&mut self, sequence: u64, entry: &[u8]) {
+        self.pass_to(sequence);
+        self.newest = sequence;
+        match codec::decode(entry) {
+            Ok(entry) => {
+                for (sequence, records) in self.parts.take(entry.part, sequence, entry.records) {
+                    records.iter().for_each(|record| self.record(sequence, record));
+                }
+            }
+            // What it told is lost as well.
+            Err(_) => self.lost_before = Some(sequence + 1),
+        }
+    }
+
+    /// Notes what was lost before the entry with this sequence.
+    fn pass_to(&mut self, sequence: u64) {
+        if self.newest > 0 && sequence > self.newest + 1 {
+            self.lost_before = Some(sequence);
+        }
+    }
+
+    fn record(&mut self, sequence: u64, record: &Record) {
+        let Some(id) = record.job() else { return };
+        let ends = match record {
+            Record::Removed(_) => true,
+            Record::Moved(moved) => {
+                matches!(&moved.event.body, EventBody::State(change) if change.state.is_final())
+            }
+            _ => false,
+        };
+        if ends {
+            self.live.remove(&id);
+        } else if matches!(record, Record::Accepted(_)) || self.live.contains_key(&id) {
+            self.live.insert(id, sequence);
+        }
+    }
+
+    /// The jobs that may run again, in the order of the newest entries about them; the log goes on with `next_sequence`.
+    pub fn into_jobs(mut self, next_sequence: u64) -> Vec<JobId> {
+        self.pass_to(next_sequence);
+        let Some(lost_before) = self.lost_before else { return Vec::new() };
+        let jobs = self.live.into_iter().filter(|(_, newest)| *newest < lost_before);
+        let mut jobs: Vec<_> = jobs.map(|(id, newest)| (newest, id)).collect();
+        jobs.sort_unstable();
+        jobs.into_iter().map(|(_, id)| id).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Now;
+    use crate::core::{Accepted, Moved};
+    use crate::job::{Event, JobState, Kind, NewJob, Outcome, Payload, StateChange, Timestamp, WaitReason};
+
+    fn id(number: u8) -> JobId {
+        JobId::from_bytes([number; 16])
+    }
+
+    fn accepted(number: u8) -> Record {
+        Record::Accepted(Accepted {
+            id: id(number),
+            job: NewJob::new(Kind::parse("kind", "k").unwrap(), Payload::default()),
+            number: number.into(),
+            create_time: Timestamp::default(),
+            created: std::time::Duration::ZERO,
+            first_wait: Some(WaitReason::NoWorker),
+            deadline: std::time::Duration::MAX,
+        })
+    }
+
+    fn moved(number: u8, state: JobState) -> Record {
+        let outcome = state.is_final().then(|| Outcome::Result(Payload::default()));
+        let change = StateChange {
+            state,
+            wait_reason: None,
+            failure: None,
+            next_attempt_time: None,
+            outcome,
+            cancel_requested: false,
+        };
+        let event =
+            Event { sequence: 2, time: Timestamp::default(), attempt: 1, body: EventBody::State(change) };
+        Record::Moved(Moved {
+            id: id(number),
+            event,
+            lost: 0,
+            released: 0,
+            cancel_requested: false,
+            deadline: std::time::Duration::MAX,
+            expire_time: None,
+            running: None,
+        })
+    }
+
+    /// What is told of a log with these entries.
+    fn told(entries: &[(u64, &[Record])], next_sequence: u64) -> Vec<JobId> {
+        let now = Now { monotonic: std::time::Duration::ZERO, wall: Timestamp::default() };
+        let mut ends = LostEnds::default();
+        for (sequence, records) in entries {
+            let mut bytes = Vec::new();
+            codec::encode(now, records, &mut bytes);
+            ends.take(*sequence, &bytes);
+        }
+        ends.into_jobs(next_sequence)
+    }
+
+    #[test]
+    fn jobs_are_told_that_were_live_before_a_gap_and_of_which_nothing_is_told_behind_it() {
+        let before = [accepted(1), accepted(2), accepted(3), accepted(4), moved(4, JobState::Succeeded)];
+        let behind = [moved(2, JobState::Running), moved(3, JobState::Succeeded), accepted(5)];
+        assert_eq!(told(&[(1, &before), (3, &behind)], 4), [id(1)]);
+        assert_eq!(told(&[(1, &before), (2, &behind)], 3), [], "nothing is lost");
+        assert_eq!(told(&[(1, &before), (2, &behind)], 4), [id(1), id(2), id(5)], "the last one is lost");
+    }
+
+    #[test]
+    fn an_entry_that_means_nothing_is_lost_as_well() {
+        let mut ends = LostEnds::default();
+        let now = Now { monotonic: std::time::Duration::ZERO, wall: Timestamp::default() };
+        let mut bytes = Vec::new();
+        codec::encode(now, &[accepted(1)], &mut bytes);
+        ends.take(1, &bytes);
+        ends.take(2, b"nothing");
+        assert_eq!(ends.into_jobs(3), [id(1)]);
+    }
+}
