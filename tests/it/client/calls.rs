@@ -58,7 +58,7 @@ async fn a_delete_whose_answer_is_lost_has_succeeded() {
     scene.proxy.resume();
     wait_for("the delete answers", deleting).await.unwrap().expect("the job is gone");
     let error = scene.client.delete(done.id()).await.unwrap_err();
-    assert_eq!(error.reason(), reason::JOB_NOT_FOUND);
+    assert_eq!(error.reason(), reason::RESULT_EXPIRED);
 }
 
 #[tokio::test]

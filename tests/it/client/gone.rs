@@ -46,7 +46,7 @@ async fn a_job_that_was_deleted_is_not_blamed_on_a_restart() {
     job.outcome().await.unwrap();
     scene.client.delete(job.id()).await.unwrap();
     let error = job.outcome().await.unwrap_err();
-    assert_eq!((error.kind(), error.reason()), (ErrorKind::NotFound, reason::JOB_NOT_FOUND));
+    assert_eq!((error.kind(), error.reason()), (ErrorKind::NotFound, reason::RESULT_EXPIRED));
 }
 
 #[tokio::test]
