@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jobstream::clock::Clock;
 use jobstream::proto::v1::{self, JobState};
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ fn at(time: Option<prost_types::Timestamp>) -> Duration {
 }
 
 fn now() -> Duration {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970")
+    Duration::from_micros(Clock::system().now().wall.as_micros().unsigned_abs())
 }
 
 fn delayed(by: i64) -> v1::JobSpec {
