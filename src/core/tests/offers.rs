@@ -72,7 +72,7 @@ fn a_number_that_was_sent_before_a_restart_is_not_sent_after_it() {
     for records in [records, image] {
         let mut again = Core::new(CoreOptions::default(), [1; 32]);
         records.into_iter().for_each(|record| again.replay(record));
-        again.resume(f.now, &mut Effects::default());
+        again.resume(f.now, std::time::Duration::ZERO, &mut Effects::default());
         let mut effects = Effects::recording();
         again.connect(f.now, &hello(2, &["a"], 1, &[]), &mut effects).unwrap();
         let given = effects.items.iter().find_map(|effect| match effect {
