@@ -4,6 +4,7 @@
 //! decision depends on the iteration order of a hash map, so the same commands give the same records.
 
 mod attempts;
+mod callers;
 mod contents;
 mod course;
 mod dispatch;
@@ -14,6 +15,7 @@ mod image;
 mod lanes;
 mod lifecycle;
 mod list;
+mod memory;
 mod oversize;
 #[cfg(test)]
 mod planted;
@@ -44,16 +46,19 @@ use rand::{RngExt, SeedableRng};
 use crate::clock::Now;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Cancellation, JobId, JobState, Outcome, StateCounts, Timestamp};
+use crate::memory::MemoryBudget;
 use retention::Removal;
 use tombstones::Tombstone;
 
 pub use attempts::{AttemptEnd, Report};
+pub use callers::Caller;
 pub(crate) use contents::{Contents, LogPlace};
 pub use effects::{Assignment, Drain, Stop};
 pub(crate) use effects::{Effect, Effects};
 pub use entry::LeaseId;
 pub use history::WatchItem;
 pub(crate) use image::{ImageBounds, Sample, TombstonePlace};
+pub use memory::MemoryUse;
 #[cfg(test)]
 pub(crate) use planted::Planted;
 pub(crate) use queries::ListBounds;
@@ -72,7 +77,12 @@ pub struct CoreOptions {
     pub payload_bytes_max: usize,
     /// Most jobs that have not ended. Default 1,000,000.
     pub jobs_max: u32,
-    /// Most payload bytes of jobs that have not ended. Default 1 GiB.
+    /// Most pairs of queue and kind that hold jobs, and most queues. An eighth more is for callers that hold few. Default 10,000;
+    /// at most [`QUEUES_MAX`].
+    pub queues_max: u32,
+    /// Most bytes of payloads, labels and headers of jobs that have not ended, and of what they added since: output, logs,
+    /// progress, failures. Beyond it new jobs are refused. What accepted ones add is at most a quarter of it: at that bound
+    /// the oldest output and the earliest attempts of a job are forgotten and its failures are shortened. Default 1 GiB.
     pub job_bytes_max: u64,
     /// How long a finished job is kept unless its spec says otherwise. Default 1 h.
     pub retention: Duration,
@@ -108,9 +118,27 @@ pub struct CoreOptions {
     pub reconnect_grace: Duration,
     /// Most workers at a time. Default 10,000.
     pub workers_max: usize,
+    /// Most bytes of names, kinds and queues of workers. Default 128 MiB.
+    pub worker_bytes_max: u64,
     /// A bug that is to be found.
     #[cfg(test)]
     pub(crate) planted: Option<Planted>,
+}
+
+impl CoreOptions {
+    /// The defaults, with every bound in bytes a share of this budget.
+    pub fn within(budget: MemoryBudget) -> Self {
+        Self {
+            jobs_max: budget.jobs_max(),
+            queues_max: budget.queues_max(),
+            job_bytes_max: budget.job_bytes_max(),
+            retention_bytes_max: budget.retention_bytes_max(),
+            retention_memory_bytes_max: budget.retention_memory_bytes_max(),
+            idempotency_ids_max: budget.idempotency_ids_max(),
+            worker_bytes_max: budget.worker_bytes_max(),
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for CoreOptions {
@@ -118,6 +146,7 @@ impl Default for CoreOptions {
         Self {
             payload_bytes_max: 1 << 20,
             jobs_max: 1_000_000,
+            queues_max: 10_000,
             job_bytes_max: 1 << 30,
             retention: Duration::from_secs(3600),
             retention_bytes_max: 1 << 30,
@@ -132,11 +161,15 @@ impl Default for CoreOptions {
             ping_interval: Duration::from_secs(10),
             reconnect_grace: Duration::from_millis(800),
             workers_max: 10_000,
+            worker_bytes_max: 128 << 20,
             #[cfg(test)]
             planted: None,
         }
     }
 }
+
+/// Largest value of [`CoreOptions::queues_max`].
+pub const QUEUES_MAX: u32 = 50_000;
 
 /// How many jobs ended, by how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -170,11 +203,16 @@ pub(crate) struct Core {
     wall_starts: BTreeSet<(Timestamp, u64, JobKey)>,
     lanes: lanes::Lanes,
     sessions: sessions::Sessions,
+    callers: callers::Callers,
+    /// Who the present command is from.
+    caller: Caller,
     /// Counts dispatches, to take turns between lanes.
     dispatches: u64,
     finished: retention::Finished,
     live_jobs: u32,
     live_bytes: u64,
+    /// Of them, what was submitted; the rest was added since.
+    submitted_bytes: u64,
     /// Jobs that ended so far, removed ones included.
     ended: EndCounts,
     lease_ids: StdRng,
@@ -203,10 +241,13 @@ impl Core {
             wall_starts: BTreeSet::new(),
             lanes: lanes::Lanes::default(),
             sessions: sessions::Sessions::default(),
+            callers: callers::Callers::default(),
+            caller: Caller::NOBODY,
             dispatches: 0,
             finished,
             live_jobs: 0,
             live_bytes: 0,
+            submitted_bytes: 0,
             ended: EndCounts::default(),
             lease_ids: random,
             recovered: replay::Recovered::default(),
@@ -215,6 +256,11 @@ impl Core {
             refusal: None,
             log_entry: None,
         }
+    }
+
+    /// Jobs that are submitted from now on are this caller's.
+    pub(crate) fn set_caller(&mut self, caller: Caller) {
+        self.caller = caller;
     }
 
     /// Ends a waiting job at once; tells the worker of a running one and forces it after `grace`.
@@ -258,7 +304,7 @@ impl Core {
     ///
     /// `ResourceExhausted` if too many queues exist and this one does not.
     pub(crate) fn pause_queue(&mut self, name: &str, effects: &mut Effects) -> Result<()> {
-        self.lanes.check_queue_room(name)?;
+        self.lanes.check_queue_room(name, self.queues_max())?;
         self.lanes.set_paused(name, true);
         effects.record(|| Record::QueuePaused(name.into(), true));
         self.refresh_queue(name);

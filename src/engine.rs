@@ -24,11 +24,12 @@ use tokio::sync::Notify;
 
 use crate::clock::{Clock, Now};
 use crate::core::{
-    AttemptEnd, Core, CoreOptions, Effects, LeaseId, Report, SessionKey, SessionSpec, Submitted,
+    AttemptEnd, Caller, Core, CoreOptions, Effects, LeaseId, Report, SessionKey, SessionSpec, Submitted,
 };
 use crate::error::{Error, Result};
 use crate::job::{EventTypes, JobId, JobState, NewJob, QueueView};
 use crate::log;
+use crate::memory::MemoryBudget;
 
 use commit::Commit;
 pub(crate) use commit::Position;
@@ -63,6 +64,20 @@ pub struct EngineOptions {
     pub checkpoint_bytes: u64,
     /// How many percent of the log may be needed no more before all that is needed is written anew. Default 66.
     pub checkpoint_waste_percent: u8,
+    /// The budget that bounds of memory derive from, if they do. Default none: the bounds are those of a large machine.
+    pub memory: Option<MemoryBudget>,
+}
+
+impl EngineOptions {
+    /// The defaults, with every bound of memory a share of this budget; [`crate::memory`] has the shares.
+    pub fn within(budget: MemoryBudget) -> Self {
+        Self {
+            core: CoreOptions::within(budget),
+            watchers_max: budget.watchers_max(),
+            memory: Some(budget),
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for EngineOptions {
@@ -74,6 +89,7 @@ impl Default for EngineOptions {
             log,
             checkpoint_bytes: 128 << 20,
             checkpoint_waste_percent: 66,
+            memory: None,
         }
     }
 }
@@ -118,6 +134,7 @@ pub struct Submission {
 
 /// Jobs that came together, and where the end of each is told, with the number of the batch.
 pub(crate) struct Batch<'a> {
+    pub(crate) caller: Caller,
     pub(crate) jobs: Vec<Result<NewJob>>,
     pub(crate) outcomes: Option<(&'a Arc<OutcomeQueue>, u32)>,
 }
@@ -181,15 +198,20 @@ impl Engine {
     /// `JobIdReused`, `ResultExpired` (a removed job had the id, and its spec is not known any more), `ResourceExhausted` or
     /// `Draining`; nothing was kept.
     pub async fn submit(&self, job: NewJob) -> Result<Submission> {
-        let submission = self.submit_now(job)?;
+        self.submit_as(Caller::NOBODY, job).await
+    }
+
+    async fn submit_as(&self, caller: Caller, job: NewJob) -> Result<Submission> {
+        let submission = self.submit_now(caller, job)?;
         self.durable().await?;
         Ok(submission)
     }
 
     /// [`Engine::submit`], for those whose answer waits for the disk anyway.
-    pub(crate) fn submit_now(&self, job: NewJob) -> Result<Submission> {
+    pub(crate) fn submit_now(&self, caller: Caller, job: NewJob) -> Result<Submission> {
         let id = job.id.unwrap_or_else(JobId::mint);
         self.change(|state, now, effects| {
+            state.core.set_caller(caller);
             let submitted = state.core.submit(now, id, job, effects)?;
             Ok(state.submission(submitted))
         })
@@ -197,16 +219,23 @@ impl Engine {
 
     /// Checks a job as [`Engine::submit`] would, and keeps nothing.
     pub fn validate(&self, job: &NewJob) -> Result<()> {
-        self.0.state.lock().core.check_submit(job.id, job)
+        self.validate_as(Caller::NOBODY, job)
+    }
+
+    pub(crate) fn validate_as(&self, caller: Caller, job: &NewJob) -> Result<()> {
+        let mut state = self.0.state.lock();
+        state.core.set_caller(caller);
+        state.core.check_submit(job.id, job)
     }
 
     /// Accepts each job that parsed, in order; tells `outcomes` of each one's end, if given.
     pub(crate) fn submit_each(
         &self,
+        caller: Caller,
         jobs: Vec<Result<NewJob>>,
         outcomes: Option<(&Arc<OutcomeQueue>, u32)>,
     ) -> Vec<Result<Submission>> {
-        self.submit_batches(vec![Batch { jobs, outcomes }]).pop().unwrap_or_default()
+        self.submit_batches(vec![Batch { caller, jobs, outcomes }]).pop().unwrap_or_default()
     }
 
     /// [`Engine::submit_each`] for batches that came together: one hold of the lock, and one round of inline attempts.
@@ -215,7 +244,8 @@ impl Engine {
         // Made before the lock is held.
         let mut ids = minted(&batches).into_iter();
         let answers = self.command(|state, now, effects| {
-            let mut submit_batch = |Batch { jobs, outcomes }: Batch<'_>| {
+            let mut submit_batch = |Batch { caller, jobs, outcomes }: Batch<'_>| {
+                state.core.set_caller(caller);
                 let jobs = jobs.into_iter().zip(&mut ids).enumerate();
                 let submit = |(index, (job, id)): (usize, (Result<NewJob>, JobId))| {
                     let submitted = state.core.submit(now, id, job?, effects)?;
@@ -238,9 +268,14 @@ impl Engine {
     /// # Errors
     ///
     /// The first job's error, with its index; nothing was kept.
-    pub(crate) fn submit_all(&self, jobs: Vec<NewJob>) -> Result<Vec<Submission>, (usize, Error)> {
+    pub(crate) fn submit_all(
+        &self,
+        caller: Caller,
+        jobs: Vec<NewJob>,
+    ) -> Result<Vec<Submission>, (usize, Error)> {
         let jobs = jobs.into_iter().map(|job| (job.id.unwrap_or_else(JobId::mint), job)).collect();
         self.command(|state, now, effects| {
+            state.core.set_caller(caller);
             let submitted: Vec<Submitted> = state.core.submit_all(now, jobs, effects)?;
             Ok(submitted.into_iter().map(|submitted| state.submission(submitted)).collect())
         })
@@ -277,6 +312,15 @@ impl Engine {
     ///
     /// Those of [`Engine::submit`], and `IllegalState` while the job has not ended.
     pub async fn retry(&self, id: JobId, change: impl FnOnce(&mut NewJob)) -> Result<Submission> {
+        self.retry_as(Caller::NOBODY, id, change).await
+    }
+
+    pub(crate) async fn retry_as(
+        &self,
+        caller: Caller,
+        id: JobId,
+        change: impl FnOnce(&mut NewJob),
+    ) -> Result<Submission> {
         let spec = |core: &Core, key| core.check_retry(key).map(|()| core.spec(key));
         let mut job = self.look(id, spec).await??;
         job.id = None;
@@ -284,7 +328,7 @@ impl Engine {
         options.origin = Some(id);
         options.start = crate::job::Start::Now;
         change(&mut job);
-        self.submit(job).await
+        self.submit_as(caller, job).await
     }
 
     /// Removes a finished job and its result now.

@@ -184,6 +184,9 @@ pub const FAILURE_MESSAGE_BYTES_MAX: usize = 4 * 1024;
 /// Most bytes of a failure's details; larger ones are dropped.
 pub const FAILURE_DETAILS_BYTES_MAX: usize = 16 * 1024;
 
+/// Most bytes of a type and of a message while running jobs may not take more memory.
+pub const FAILURE_SHORT_BYTES_MAX: usize = 64;
+
 impl Failure {
     /// A failure with this reason and message; retryable, without type or details.
     pub fn new(reason: FailureReason, message: impl Into<String>) -> Self {
@@ -201,6 +204,15 @@ impl Failure {
     pub(crate) fn bytes(&self, with_details: bool) -> usize {
         let details = self.details.as_ref().filter(|_| with_details).map_or(0, |details| details.bytes.len());
         size_of::<Self>() + self.message.len() + self.error_type.len() + details
+    }
+
+    /// Cut to what is kept of it while memory is short: the reason, and the beginnings of type and message.
+    pub(crate) fn shortened(mut self) -> Self {
+        cut(&mut self.error_type, FAILURE_SHORT_BYTES_MAX);
+        cut(&mut self.message, FAILURE_SHORT_BYTES_MAX);
+        self.error_type.shrink_to_fit();
+        self.message.shrink_to_fit();
+        Self { details: None, ..self }
     }
 
     /// Cut to the bounds above, so that history stays small.

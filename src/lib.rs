@@ -9,6 +9,7 @@ pub mod error;
 pub mod fuzzing;
 pub mod job;
 pub mod log;
+pub mod memory;
 pub mod proto;
 pub mod rpc;
 pub mod server;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Core;
 use super::effects::Effects;
 use super::entry::LeaseId;
-use super::history::RingItem;
+use super::history::{RingItem, Stream};
 use super::record::Record;
 use super::sessions::SessionKey;
 use super::table::JobKey;
@@ -102,21 +102,30 @@ impl Core {
             self.begin(now, key, effects);
         }
         let id = self.table[key].id;
-        let (limit, ring_max) = (self.options.payload_bytes_max, self.options.event_ring_bytes_max);
+        let (limit, ring_max) = (self.options.payload_bytes_max, self.ring_bytes_max());
+        let is_short = ring_max < self.options.event_ring_bytes_max;
         if let Report::Output(output) = &report {
             check_size("output", output.payload.bytes.len(), limit)?;
         }
+        let (added, added_max) = (self.added_bytes(), self.added_bytes_max());
         let entry = &mut self.table[key];
         if entry.sequence >= REPORTS_END {
             return Err(too_many_events(id));
         }
-        let bytes_before = entry.live_bytes();
+        let bytes_before = entry.stream().map_or(0, Stream::bytes) as u64;
+        let others = self.live_bytes - bytes_before;
+        let bytes_left =
+            usize::try_from(added_max.saturating_sub(added - bytes_before)).unwrap_or(usize::MAX);
         entry.sequence += 1;
         let (sequence, attempt, time) = (entry.sequence, entry.attempt(), now.wall);
         let (stream, history) = entry.stream_and_history();
         let body = match report {
             Report::Progress(progress) => {
-                let progress = Arc::new(progress.bounded());
+                let mut progress = progress.bounded();
+                if stream.ring_bytes() + progress.text_bytes() > bytes_left {
+                    progress = progress.without_texts();
+                }
+                let progress = Arc::new(progress);
                 stream.set_progress(sequence, attempt, time, progress.clone());
                 EventBody::Progress(progress)
             }
@@ -131,10 +140,20 @@ impl Core {
                 EventBody::Log(log)
             }
         };
-        self.live_bytes = self.live_bytes - bytes_before + entry.live_bytes();
+        // The oldest output of a job goes before it takes what other jobs need.
+        let has_dropped = stream.shrink_to(bytes_left, history) || (is_short && stream.has_dropped());
+        self.live_bytes = others + stream.bytes() as u64;
         effects.record(|| Record::Reported(id, Event { sequence, time, attempt, body }));
+        self.record_dropped(key, has_dropped, effects);
         self.wake(key, effects);
         Ok(())
+    }
+
+    /// Records what fell out of the job's events, if something did for want of memory.
+    fn record_dropped(&self, key: JobKey, has_dropped: bool, effects: &mut Effects) {
+        if has_dropped {
+            effects.record(|| Record::Dropped(self.table[key].id, self.table[key].dropped()));
+        }
     }
 
     /// The job whose newest lease this is, if the session holds it.

@@ -195,7 +195,8 @@ impl Entry {
             Some(cold) => (cold.needs_all, cold.ring_from),
             None => {
                 let ring_from = self.stream().and_then(|stream| stream.ring_from());
-                (self.needs_all(), ring_from.unwrap_or_default())
+                // Nothing is read back of a ring that is empty.
+                (self.needs_all(), ring_from.unwrap_or(u32::MAX))
             }
         };
         Some(LogPlace { id: self.id, accepted: self.accepted, first, last, needs_all, ring_from })

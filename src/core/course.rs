@@ -1,18 +1,19 @@
 //! What came of a job since it was accepted. A job that only waits has none.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
 use super::contents::Cold;
 use super::entry::{Entry, LeaseId, Moment};
-use super::history::{Detail, Stream, Transition};
+use super::history::{Detail, Stream, Transition, is_in};
 use super::sessions::SessionKey;
 use crate::job::{Outcome, Timestamp};
 
 /// State changes after the first of a job that runs once: its start and its end.
-const USUAL_TRANSITIONS: usize = 2;
+pub(super) const USUAL_TRANSITIONS: usize = 2;
 
 /// One allocation for all that a job which runs once comes to have.
 #[derive(Default)]
@@ -145,9 +146,32 @@ impl Entry {
         self.course_mut().history.push(transition);
     }
 
+    /// Forgets the oldest state changes but for so many, and what was written before the last of them. Answers whether there
+    /// were more.
+    pub(super) fn forget_history(&mut self, kept: usize) -> bool {
+        let course = self.course_mut();
+        let surplus = course.history.len().saturating_sub(kept);
+        let Some([first, .., last] | [first @ last]) = course.history.get(..surplus) else { return false };
+        let (from, to) = (first.sequence, last.sequence);
+        course.history.drain(..surplus);
+        course.history.shrink_to_fit();
+        course.stream.get_or_insert_default().forget_until(from, to, surplus);
+        true
+    }
+
+    /// Forgets the state changes that fell out in an earlier life.
+    pub(super) fn forget_dropped(&mut self, ranges: &[[u32; 3]]) {
+        self.course_mut().history.retain(|transition| !is_in(ranges, transition.sequence));
+    }
+
     /// Progress, output and logs, once there are any.
     pub(super) fn stream(&self) -> Option<&Stream> {
         self.course.as_ref()?.stream.as_deref()
+    }
+
+    /// What fell out of the job's events, as it is recorded.
+    pub(super) fn dropped(&self) -> Arc<[[u32; 3]]> {
+        self.stream().map(Stream::dropped).unwrap_or_default().into()
     }
 
     pub(super) fn stream_mut(&mut self) -> &mut Stream {

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::course::{Course, End};
-use super::history::{Detail, Transition};
+use super::callers::CallerKey;
+use super::course::{Course, End, USUAL_TRANSITIONS};
+use super::history::{Detail, Stream, Transition};
 use super::list::Links;
 use super::wheel::{TICK_MAX, Timer};
 use crate::clock::Now;
@@ -105,6 +106,8 @@ pub(crate) struct Entry {
     pub(super) links: Links,
     pub(super) timer: Timer,
     pub(super) lane: LaneKey,
+    /// Whose job it is.
+    pub(super) caller: CallerKey,
     /// Sequence of the newest event.
     pub(super) sequence: u32,
     /// Whom the engine tells of news, and [`WATCHED`]; 0 is nobody.
@@ -119,7 +122,7 @@ pub(crate) struct Entry {
 }
 
 /// What a record is taken to cost beside its payload, events and options, in the retention's bytes.
-pub(super) const RECORD_BYTES: usize = 512;
+pub(super) const RECORD_BYTES: usize = crate::memory::JOB_RECORD_BYTES as usize;
 
 impl Entry {
     pub(super) fn retry(&self) -> RetryPolicy {
@@ -151,10 +154,18 @@ impl Entry {
         (!self.state.is_final()).then(|| Duration::from(self.created).saturating_add(timeout).into())
     }
 
+    /// Bytes of what was submitted.
+    pub(super) fn submitted_bytes(&self) -> u64 {
+        spec_bytes(&self.payload, self.options.as_deref()) as u64
+    }
+
     /// Bytes the job counts against the bound of jobs that have not ended.
     pub(super) fn live_bytes(&self) -> u64 {
-        let ring = self.stream().map_or(0, |stream| stream.ring_bytes());
-        (spec_bytes(&self.payload, self.options.as_deref()) + ring) as u64
+        let stream = self.stream().map_or(0, Stream::bytes);
+        let history: usize =
+            self.history().iter().enumerate().map(|(at, change)| added_bytes(at, change)).sum();
+        let cancel = self.live().and_then(|live| live.cancel.as_ref()).map_or(0, |cancel| cancel.1.len());
+        (spec_bytes(&self.payload, self.options.as_deref()) + stream + history + cancel) as u64
     }
 
     /// Bytes of memory the job is taken to hold with its contents; the same each time once it ended.
@@ -165,10 +176,11 @@ impl Entry {
         let result = match self.end() {
             Some(End { outcome: Outcome::Result(result), .. }) => result.bytes.len(),
             Some(End { outcome: Outcome::Failure(failure), .. }) => failure.bytes(true),
-            _ => 0,
+            Some(End { outcome: Outcome::Cancellation(cancellation), .. }) => cancellation.reason.len(),
+            None => 0,
         };
         let history: usize = self.history().iter().map(transition_bytes).sum();
-        let stream = self.stream().map_or(0, |stream| stream.ring_bytes());
+        let stream = self.stream().map_or(0, Stream::bytes);
         let options = self.options.as_ref().map_or(0, |options| options_bytes(options));
         (RECORD_BYTES + self.payload.bytes.len() + result + history + stream + options) as u64
     }
@@ -203,11 +215,21 @@ impl Entry {
 }
 
 fn transition_bytes(transition: &Transition) -> usize {
-    let failure = match &transition.detail {
+    size_of::<Transition>() + failure_bytes(transition)
+}
+
+fn failure_bytes(transition: &Transition) -> usize {
+    match &transition.detail {
         Detail::Failure(failure) => failure.bytes(true),
         Detail::None | Detail::Worker(_) => 0,
-    };
-    size_of::<Transition>() + failure
+    }
+}
+
+/// Bytes that the state change at this place adds to a job that has not ended. Those of a job that runs once are part of
+/// its record.
+pub(super) fn added_bytes(at: usize, transition: &Transition) -> usize {
+    let own = if at < USUAL_TRANSITIONS { 0 } else { size_of::<Transition>() };
+    own + failure_bytes(transition)
 }
 
 /// Bytes of a spec as it is kept: payload, labels and headers.

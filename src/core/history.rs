@@ -132,6 +132,11 @@ impl Stream {
         self.ring.bytes
     }
 
+    /// Bytes of output, logs and the texts of the progress.
+    pub(super) fn bytes(&self) -> usize {
+        self.ring.bytes + self.progress.as_ref().map_or(0, |kept| kept.item.text_bytes())
+    }
+
     /// The oldest output or log line that is kept.
     pub(super) fn ring_from(&self) -> Option<u32> {
         self.ring.items.front().map(|kept| kept.sequence)
@@ -173,6 +178,43 @@ impl Stream {
         }
     }
 
+    /// Whether any output or log line fell out so far.
+    pub(super) fn has_dropped(&self) -> bool {
+        !self.dropped.is_empty()
+    }
+
+    /// Lets the oldest output and logs fall out, the newest as well, until the stream takes no more than this. Answers
+    /// whether any did.
+    pub(super) fn shrink_to(&mut self, bytes_max: usize, history: &[Transition]) -> bool {
+        let mut has_dropped = false;
+        while self.bytes() > bytes_max {
+            let Some(oldest) = self.ring.items.pop_front() else { break };
+            self.ring.bytes -= oldest.item.bytes();
+            self.note_dropped(oldest.sequence, history);
+            has_dropped = true;
+        }
+        has_dropped
+    }
+
+    /// The first `count` state changes, which were these sequences, are forgotten, and with them the output and logs before
+    /// the last of them.
+    pub(super) fn forget_until(&mut self, from: u32, to: u32, count: usize) {
+        let (mut from, mut to) = (from, to);
+        while self.ring.items.front().is_some_and(|kept| kept.sequence <= to) {
+            let Some(oldest) = self.ring.items.pop_front() else { break };
+            self.ring.bytes -= oldest.item.bytes();
+            from = from.min(oldest.sequence);
+        }
+        let merged = self.dropped.partition_point(|dropped| dropped.from <= to);
+        for dropped in self.dropped.drain(..merged) {
+            (from, to) = (from.min(dropped.from), to.max(dropped.to));
+        }
+        for dropped in &mut self.dropped {
+            dropped.state_changes = dropped.state_changes.saturating_sub(count);
+        }
+        self.dropped.insert(0, Dropped { state_changes: 0, from, to });
+    }
+
     fn note_dropped(&mut self, sequence: u32, history: &[Transition]) {
         let state_changes = history.partition_point(|transition| transition.sequence < sequence);
         match self.dropped.last_mut() {
@@ -198,7 +240,7 @@ impl Stream {
         self.dropped.iter().map(|dropped| [dropped.state_changes as u32, dropped.from, dropped.to]).collect()
     }
 
-    /// Notes what fell out in an earlier life.
+    /// Notes what fell out in an earlier life; what is here of it falls out.
     pub(super) fn set_dropped(&mut self, ranges: &[[u32; 3]]) {
         let dropped = |[state_changes, from, to]: &[u32; 3]| Dropped {
             state_changes: *state_changes as usize,
@@ -206,6 +248,9 @@ impl Stream {
             to: *to,
         };
         self.dropped = ranges.iter().map(dropped).collect();
+        let ring = &mut self.ring;
+        ring.items.retain(|kept| !is_in(ranges, kept.sequence));
+        ring.bytes = ring.items.iter().map(|kept| kept.item.bytes()).sum();
     }
 
     /// What fell out between two sequences, both excluded.
@@ -216,6 +261,11 @@ impl Stream {
         let (first, last) = (between.first()?, between.last()?);
         Some((first.from.max(after + 1), last.to.min(before - 1)))
     }
+}
+
+/// Whether the sequence is in one of these ranges of what fell out.
+pub(super) fn is_in(ranges: &[[u32; 3]], sequence: u32) -> bool {
+    ranges.iter().any(|[_, from, to]| (*from..=*to).contains(&sequence))
 }
 
 /// One thing a watcher is sent.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
+use super::callers::CallerKey;
 use super::entry::LaneKey;
 use super::list::List;
 use super::sessions::GroupKey;
@@ -14,8 +15,6 @@ use super::table::{JobKey, Table};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Kind, QueueName, StateCounts};
 
-/// Most lanes, (queue, kind) pairs, at a time.
-pub(super) const LANES_MAX: usize = 10_000;
 /// What a caller is told to wait when a bound is reached.
 const FULL_RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -40,6 +39,8 @@ pub(super) struct Lane {
     pub(super) served: u64,
     /// Under which key the lane stands in the ready sets of its groups, if it does.
     pub(super) standing: Option<Standing>,
+    /// Whose job was the first of the lane.
+    pub(super) opener: CallerKey,
 }
 
 /// The order in which a group's free slots serve ready lanes: priority, then the lane served longest ago.
@@ -131,23 +132,17 @@ impl Lanes {
         self.queues.get(queue)?.lanes.get(kind).copied()
     }
 
-    /// Refuses a lane beyond the most there may be.
-    pub(super) fn check_room(&self, more: usize) -> Result<()> {
-        let count = self.lanes.len() - self.free.len() + more;
-        if count <= LANES_MAX {
-            return Ok(());
-        }
-        let message =
-            format!("{LANES_MAX} pairs of queue and kind hold jobs, the limit: reuse queues and kinds");
-        Err(full("LANES_FULL", message))
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.lanes.len() - self.free.len()
     }
 
     /// Refuses a queue, to be paused before it has jobs, beyond the most there may be.
-    pub(super) fn check_queue_room(&self, name: &str) -> Result<()> {
-        if self.queues.len() < LANES_MAX || self.queues.contains_key(name) {
+    pub(super) fn check_queue_room(&self, name: &str, queues_max: usize) -> Result<()> {
+        if self.queues.len() < queues_max || self.queues.contains_key(name) {
             return Ok(());
         }
-        let message = format!("{LANES_MAX} queues hold jobs or are paused, the limit: resume some of them");
+        let message = format!("{queues_max} queues hold jobs or are paused, the limit: resume some of them");
         Err(full("QUEUES_FULL", message))
     }
 
@@ -209,16 +204,17 @@ impl Lanes {
             groups: Vec::new(),
             served: 0,
             standing: None,
+            opener: CallerKey::default(),
         });
         key
     }
 
-    /// Removes the lane if it holds no jobs, and its queue if nothing is left of that.
-    pub(super) fn remove_if_empty(&mut self, key: LaneKey) {
+    /// Removes the lane if it holds no jobs, and its queue if nothing is left of that. Answers whose job was its first.
+    pub(super) fn remove_if_empty(&mut self, key: LaneKey) -> Option<CallerKey> {
         if self[key].counts.total() > 0 {
-            return;
+            return None;
         }
-        let Some(lane) = self.lanes[key.0 as usize].take() else { return };
+        let lane = self.lanes[key.0 as usize].take()?;
         self.free.push(key);
         if let Some(queue) = self.queues.get_mut(&lane.queue) {
             match lane.floor {
@@ -228,6 +224,7 @@ impl Lanes {
         }
         self.oversize -= usize::from(lane.floor > 0);
         self.remove_queue_if_idle(&lane.queue);
+        Some(lane.opener)
     }
 
     pub(super) fn remove_queue_if_idle(&mut self, name: &str) {

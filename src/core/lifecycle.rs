@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempts::{AttemptEnd, check_size};
-use super::course::End;
+use super::course::{End, USUAL_TRANSITIONS};
 use super::effects::{Effect, Effects, Stop};
-use super::entry::{Moment, WATCHED};
+use super::entry::{Moment, WATCHED, added_bytes};
 use super::history::{Detail, Transition};
 use super::record::{Moved, Record};
 use super::sessions::Link;
@@ -78,6 +78,10 @@ impl Core {
         match entry.retry().after(&failure, id, counted, lost, retry_after) {
             AfterFailure::End => self.finish(now, key, Outcome::Failure(Arc::new(failure)), effects),
             AfterFailure::Retry(pause) => {
+                let failure = match self.added_bytes() + failure.bytes(true) as u64 > self.added_bytes_max() {
+                    true => failure.shortened(),
+                    false => failure,
+                };
                 self.try_again(now, key, pause, Detail::Failure(Arc::new(failure)), effects);
             }
         }
@@ -88,13 +92,29 @@ impl Core {
         if pause.is_zero() {
             self.table[key].deadline = Moment::NEVER;
             self.transition(now, key, JobState::Queued, detail, effects);
+            self.forget_attempts(key, effects);
             self.arm(key);
             return self.wait_in_front(now, key, effects);
         }
         self.table[key].deadline = now.monotonic.saturating_add(pause).into();
         self.lanes[lane].scheduled.push_back(&mut self.table, key);
         self.transition(now, key, JobState::Scheduled, detail, effects);
+        self.forget_attempts(key, effects);
         self.arm(key);
+    }
+
+    /// Forgets the earlier attempts of a job that is tried again, if jobs hold too many bytes: the end of no job is lost for
+    /// them.
+    fn forget_attempts(&mut self, key: JobKey, effects: &mut Effects) {
+        if self.added_bytes() <= self.added_bytes_max() {
+            return;
+        }
+        let entry = &mut self.table[key];
+        let bytes_before = entry.live_bytes();
+        if entry.forget_history(USUAL_TRANSITIONS) {
+            self.live_bytes = self.live_bytes - bytes_before + entry.live_bytes();
+            effects.record(|| Record::Dropped(entry.id, entry.dropped()));
+        }
     }
 
     /// Moves a scheduled job whose time has come to its lane.
@@ -125,7 +145,13 @@ impl Core {
         if !is_sooner && !grace.is_zero() {
             return;
         }
-        let reason = live.cancel.take().map_or_else(|| reason.to_owned(), |first| first.1);
+        let reason = match live.cancel.take() {
+            Some(first) => first.1,
+            None => {
+                self.live_bytes += reason.len() as u64;
+                reason.to_owned()
+            }
+        };
         live.cancel = Some(Box::new((force_at, reason)));
         let is_first = !std::mem::replace(&mut entry.cancel_requested, true);
         if grace.is_zero() {
@@ -178,11 +204,14 @@ impl Core {
         let retention = if is_watched { retention.max(WATCHED_RETENTION_MIN) } else { retention };
         let (finish_time, expire_time) = (now.wall, now.wall.plus(retention));
         entry.deadline = now.monotonic.saturating_add(retention).into();
+        self.live_bytes -= entry.live_bytes();
+        let submitted_bytes = entry.submitted_bytes();
+        self.submitted_bytes -= submitted_bytes;
+        self.callers.remove_job(entry.caller, submitted_bytes);
         let written = self.log_entry;
         entry.set_end(End { outcome, finish_time, expire_time, written, cold: None });
         self.ended.add(state);
         self.live_jobs -= 1;
-        self.live_bytes -= entry.live_bytes();
         let lane = entry.lane;
         self.lanes[lane].finished.add(now.monotonic);
         self.transition(now, key, state, Detail::None, effects);
@@ -341,6 +370,9 @@ impl Core {
             let running = entry.live().and_then(|live| self.sessions.running(live));
             Record::Moved(Moved::of(entry, entry.transition_event(&transition), running))
         });
+        if !state.is_final() {
+            self.live_bytes += added_bytes(entry.history().len(), &transition) as u64;
+        }
         entry.push_transition(transition);
         self.wake(key, effects);
     }

@@ -18,6 +18,9 @@ impl Core {
         if is_new {
             self.lanes[to].groups = self.sessions.groups_for(&self.lanes[to]);
             self.lanes[to].served = self.lanes[from].served;
+            let opener = self.lanes[from].opener;
+            self.lanes[to].opener = opener;
+            self.callers.add_lane(opener);
         }
         self.lanes[from].remove(&mut self.table, key);
         self.change_lane(key, to);
@@ -47,7 +50,7 @@ impl Core {
         self.lanes[from].counts.remove(JobState::Queued);
         self.lanes[to].counts.add(JobState::Queued);
         self.refresh_standing(from);
-        self.lanes.remove_if_empty(from);
+        self.remove_lane_if_empty(from);
     }
 
     /// After a job was added to the lane that none of the free sessions reads: has them pass it over.

@@ -19,7 +19,8 @@ pub(crate) enum Record {
     Moved(Moved),
     /// A job's attempt reported progress, output or a log line.
     Reported(JobId, Event),
-    /// Output or logs of a job are no longer kept: how many state changes came before, the first sequence, the last.
+    /// Output, logs or early state changes of a job are no longer kept: how many state changes come before, the first
+    /// sequence, the last. All of them, in place of what was recorded so before.
     Dropped(JobId, Arc<[[u32; 3]]>),
     /// A job was removed.
     Removed(Removed),

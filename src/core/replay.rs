@@ -6,10 +6,11 @@ use hashbrown::HashMap;
 use uuid::Uuid;
 
 use super::Core;
+use super::callers::CallerKey;
 use super::course::{End, Live};
 use super::effects::Effects;
 use super::entry::{Entry, LeaseId, Moment};
-use super::history::{Detail, RingItem, Transition};
+use super::history::{Detail, RingItem, Stream, Transition};
 use super::record::{Accepted, Moved, Record, Running};
 use super::sessions::{Link, Peer, SessionKey, SessionSpec};
 use super::submit::new_entry;
@@ -117,7 +118,10 @@ impl Core {
         self.finished.chosen.forget(id);
         self.finished.minted.forget(id);
         let lane = self.lanes.find(job.queue.as_str(), job.kind.as_str());
-        let lane = lane.unwrap_or_else(|| self.lanes.insert(&job.queue, &job.kind));
+        let lane = lane.unwrap_or_else(|| {
+            self.callers.add_lane(CallerKey::default());
+            self.lanes.insert(&job.queue, &job.kind)
+        });
         let now = Now { monotonic: created, wall: create_time };
         let entry = new_entry(now, id, job, lane);
         let deadline = self.recovered.on_running_clock(deadline, entry.state);
@@ -191,7 +195,11 @@ impl Core {
 
     fn replay_dropped(&mut self, id: JobId, ranges: &[[u32; 3]]) {
         if let Some(key) = self.table.find(id) {
-            self.table[key].stream_mut().set_dropped(ranges);
+            let entry = &mut self.table[key];
+            entry.stream_mut().set_dropped(ranges);
+            entry.forget_dropped(ranges);
+            // The newest event may have fallen out; its number is not given again.
+            entry.sequence = ranges.iter().map(|[.., to]| *to).fold(entry.sequence, u32::max);
         }
     }
 
@@ -232,10 +240,11 @@ impl Core {
             }
         }
         self.recovered.reports_taken = HashMap::new();
+        self.shrink_streams(effects);
         self.resume_finished(finished);
         for lane in self.lanes.keys() {
             self.refresh_standing(lane);
-            self.lanes.remove_if_empty(lane);
+            self.remove_lane_if_empty(lane);
         }
         self.lanes.remove_idle_queues();
         for key in lost {
@@ -254,6 +263,27 @@ impl Core {
         }
     }
 
+    /// Drops output and logs of running jobs, the oldest jobs first, while jobs hold too many bytes: the bound may have been
+    /// larger before.
+    fn shrink_streams(&mut self, effects: &mut Effects) {
+        let live_max = self.submitted_bytes + self.added_bytes_max();
+        if self.live_bytes <= live_max {
+            return;
+        }
+        for key in self.table.in_order() {
+            let entry = &mut self.table[key];
+            let bytes = entry.stream().map_or(0, Stream::bytes);
+            if entry.state.is_final() || bytes == 0 || self.live_bytes <= live_max {
+                continue;
+            }
+            let (stream, history) = entry.stream_and_history();
+            let surplus = usize::try_from(self.live_bytes - live_max).unwrap_or(usize::MAX);
+            stream.shrink_to(bytes.saturating_sub(surplus), history);
+            self.live_bytes -= (bytes - stream.bytes()) as u64;
+            effects.record(|| Record::Dropped(entry.id, entry.dropped()));
+        }
+    }
+
     /// The oldest end goes first.
     fn resume_finished(&mut self, mut finished: Vec<JobKey>) {
         finished.sort_by_key(|key| self.table[*key].end().map(|end| end.finish_time));
@@ -269,6 +299,8 @@ impl Core {
         if !entry.state.is_final() {
             self.live_jobs += 1;
             self.live_bytes += entry.live_bytes();
+            self.submitted_bytes += entry.submitted_bytes();
+            self.callers.add_job(entry.caller, entry.submitted_bytes());
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Core;
 use super::effects::{Effect, Effects};
-use super::entry::{RECORD_BYTES, WATCHED};
+use super::entry::{LaneKey, RECORD_BYTES, WATCHED};
 use super::list::List;
 use super::record::{Record, Removed};
 use super::table::{JobKey, Table};
@@ -56,6 +56,16 @@ impl Finished {
 
     pub(super) fn tombstone(&self, id: JobId) -> Option<&Tombstone> {
         self.chosen.get(id).or_else(|| self.minted.get(id))
+    }
+
+    /// Ids of removed jobs that are known.
+    pub(super) fn removed_ids(&self) -> u64 {
+        (self.chosen.len() + self.minted.len()) as u64
+    }
+
+    /// Most of them.
+    pub(super) fn removed_ids_max(&self) -> u64 {
+        u64::from(self.chosen.max()) + u64::from(self.minted.max())
     }
 
     /// Where a tombstone of this sort is.
@@ -137,6 +147,12 @@ impl Core {
         self.remove(now, key, Removal::Expired(expire_time), effects);
     }
 
+    pub(super) fn remove_lane_if_empty(&mut self, lane: LaneKey) {
+        if let Some(opener) = self.lanes.remove_if_empty(lane) {
+            self.callers.remove_lane(opener);
+        }
+    }
+
     /// Removes a finished job and leaves its tombstone.
     pub(super) fn remove(&mut self, now: Now, key: JobKey, why: Removal, effects: &mut Effects) {
         if self.finished.warm_from == Some(key) {
@@ -155,7 +171,7 @@ impl Core {
             observer => effects.push(Effect::Removed(observer)),
         }
         self.lanes[entry.lane].counts.remove(entry.state);
-        self.lanes.remove_if_empty(entry.lane);
+        self.remove_lane_if_empty(entry.lane);
         if let Some(expire_time) = removed.expire_time {
             let stone = Tombstone::new(&removed, expire_time);
             let written = self.log_entry;

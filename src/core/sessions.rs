@@ -36,6 +36,24 @@ pub struct SessionSpec {
     pub slots: u32,
 }
 
+/// What a session is taken to cost beside its names, in bytes.
+const SESSION_BYTES: usize = 1 << 10;
+/// What a name is taken to cost beside its text: itself, and its places in the sets that hold it.
+const NAME_BYTES: usize = 104;
+/// What a lease that a worker names is taken to cost.
+const LEASE_BYTES: usize = 48;
+
+impl SessionSpec {
+    /// Bytes that a session of a worker is taken to hold, which names so many leases.
+    pub(super) fn bytes(&self, peer: &Peer, leases: usize) -> u64 {
+        let kinds = self.kinds.iter().map(|kind| kind.as_str().len());
+        let queues = self.queues.iter().flatten().map(|queue| queue.as_str().len());
+        let names: usize = kinds.chain(queues).map(|bytes| bytes + NAME_BYTES).sum();
+        let texts = self.name.len() + peer.sdk.len() + peer.address.len();
+        (SESSION_BYTES + names + texts + leases * LEASE_BYTES) as u64
+    }
+}
+
 /// How a worker is joined to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Link {
@@ -97,6 +115,8 @@ pub(super) struct Session {
     pub(super) timer: Option<Duration>,
     /// The newest report that was taken.
     pub(super) reports_taken: u64,
+    /// What it counts against the bound of all workers.
+    pub(super) bytes: u64,
 }
 
 impl Session {
@@ -172,6 +192,8 @@ pub(super) struct Sessions {
     next: u64,
     /// Groups with a bound of their assignments' bytes.
     limited_groups: u32,
+    /// Bytes that all sessions are taken to hold.
+    pub(super) bytes: u64,
     /// Counts slots taken, to take turns between groups.
     turns: u64,
 }
@@ -217,6 +239,8 @@ impl Sessions {
     /// Adds a session that is in no group yet.
     pub(super) fn open(&mut self, now: Now, spec: &SessionSpec, link: Link, peer: Peer) -> SessionKey {
         let key = SessionKey(self.fresh());
+        let bytes = spec.bytes(&peer, 0);
+        self.bytes += bytes;
         if let Link::Stream(instance) = link {
             self.by_instance.insert(instance, key);
         }
@@ -240,14 +264,23 @@ impl Sessions {
             heard: now.monotonic,
             timer: None,
             reports_taken: 0,
+            bytes,
         };
         self.sessions.insert(key, session);
         key
     }
 
+    /// Counts a session anew that says again what it serves.
+    pub(super) fn set_bytes(&mut self, key: SessionKey, bytes: u64) {
+        if let Some(session) = self.sessions.get_mut(&key) {
+            self.bytes = self.bytes - std::mem::replace(&mut session.bytes, bytes) + bytes;
+        }
+    }
+
     /// Removes a session that is in no group and holds nothing any more.
     pub(super) fn remove(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.remove(&key) else { return };
+        self.bytes -= session.bytes;
         if let Link::Stream(instance) = session.link {
             self.by_instance.remove(&instance);
         }

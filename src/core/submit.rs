@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::callers::{Caller, CallerKey, reserve};
 use super::effects::Effects;
 use super::entry::{Entry, LaneKey, Moment, RECORD_BYTES, spec_bytes};
 use super::lanes::full;
@@ -9,7 +10,7 @@ use super::list::Links;
 use super::record::{Accepted, Record};
 use super::table::JobKey;
 use super::wheel::Timer;
-use super::{Core, result_expired};
+use super::{Core, QUEUES_MAX, result_expired};
 use crate::clock::Now;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{JobId, JobOptions, JobState, NewJob, SpecDigest, Start, WaitReason};
@@ -147,19 +148,8 @@ impl Core {
         if let Some(refusal) = &self.refusal {
             return Err(refusal.clone());
         }
-        let (jobs_max, bytes_max) = (self.options.jobs_max, self.options.job_bytes_max);
-        if self.live_jobs + jobs > jobs_max {
-            let message =
-                format!("{} jobs wait or run, the limit is {jobs_max}: try again later", self.live_jobs);
-            return Err(full("QUEUE_FULL", message));
-        }
-        if self.live_bytes + bytes as u64 > bytes_max {
-            let held = self.live_bytes;
-            let message = format!(
-                "{held} bytes of jobs wait or run and {bytes} more exceed the limit of {bytes_max}: try again later"
-            );
-            return Err(full("QUEUE_BYTES_FULL", message));
-        }
+        self.check_jobs(jobs)?;
+        self.check_bytes(bytes as u64)?;
         let weight = self.live_weight() + bytes as u64 + u64::from(jobs) * RECORD_BYTES as u64;
         if weight > self.options.stored_bytes_max {
             let limit = self.options.stored_bytes_max;
@@ -169,17 +159,96 @@ impl Core {
             return Err(Error::new(ErrorKind::DiskFull, message));
         }
         if new_lanes > 0 {
-            self.lanes.check_room(new_lanes)?;
+            self.check_lanes(new_lanes)?;
         }
         Ok(())
+    }
+
+    /// Refuses jobs beyond the most there may be; those of a caller that holds many already somewhat earlier.
+    fn check_jobs(&self, jobs: u32) -> Result<()> {
+        let (jobs_max, count) = (self.options.jobs_max, self.live_jobs + jobs);
+        let reserve = reserve(jobs_max.into());
+        if u64::from(count) <= u64::from(jobs_max) - reserve {
+            return Ok(());
+        }
+        if count > jobs_max {
+            let message =
+                format!("{} jobs wait or run, the limit is {jobs_max}: try again later", self.live_jobs);
+            return Err(full("QUEUE_FULL", message));
+        }
+        let own = self.callers.held(self.caller).jobs;
+        match self.may_use(reserve, (own + jobs).into()) {
+            true => Ok(()),
+            false => Err(kept_for_others("QUEUE_FULL", "jobs", own.into(), reserve, jobs_max.into())),
+        }
+    }
+
+    /// As [`Core::check_jobs`] for bytes. What running jobs added counts, but for callers that hold little: it has a bound of
+    /// its own. A reserve that does not hold the largest payload is none.
+    fn check_bytes(&self, bytes: u64) -> Result<()> {
+        let (bytes_max, count) = (self.options.job_bytes_max, self.live_bytes + bytes);
+        let reserve = reserve(bytes_max);
+        let reserve = if reserve < self.options.payload_bytes_max as u64 { 0 } else { reserve };
+        if count <= bytes_max - reserve {
+            return Ok(());
+        }
+        let own = self.callers.held(self.caller).bytes;
+        let holds_little = self.may_use(reserve, own + bytes);
+        let is_caller = self.caller != Caller::NOBODY && reserve > 0;
+        let counted = if is_caller && holds_little { self.submitted_bytes + bytes } else { count };
+        if counted > bytes_max {
+            let held = self.live_bytes;
+            let message = format!(
+                "{held} bytes of jobs wait or run and {bytes} more exceed the limit of {bytes_max}: try again later"
+            );
+            return Err(full("QUEUE_BYTES_FULL", message));
+        }
+        match holds_little || reserve == 0 {
+            true => Ok(()),
+            false => Err(kept_for_others("QUEUE_BYTES_FULL", "bytes of jobs", own, reserve, bytes_max)),
+        }
+    }
+
+    /// Refuses pairs of queue and kind beyond the most there may be. An eighth more is for callers whose jobs opened few, so
+    /// that one who opens many shuts nobody out.
+    fn check_lanes(&self, more: usize) -> Result<()> {
+        let (lanes_max, count) = (self.queues_max() as u64, (self.lanes.len() + more) as u64);
+        if count <= lanes_max {
+            return Ok(());
+        }
+        let (reserve, own) = (reserve(lanes_max), u64::from(self.callers.held(self.caller).lanes));
+        if count <= lanes_max + reserve
+            && self.caller != Caller::NOBODY
+            && self.may_use(reserve, own + more as u64)
+        {
+            return Ok(());
+        }
+        let message = format!(
+            "{lanes_max} pairs of queue and kind hold jobs, the limit, {own} of them opened by this connection: \
+             reuse queues and kinds, or raise queues_max"
+        );
+        Err(full("LANES_FULL", message))
+    }
+
+    /// Whether the caller may use a reserve, holding so much.
+    fn may_use(&self, reserve: u64, holding: u64) -> bool {
+        self.caller == Caller::NOBODY || holding <= self.callers.share(self.caller, reserve)
+    }
+
+    /// Most pairs of queue and kind, and most queues, but for the reserve.
+    pub(super) fn queues_max(&self) -> usize {
+        self.options.queues_max.min(QUEUES_MAX) as usize
     }
 
     fn lane_for(&mut self, job: &NewJob) -> Result<LaneKey> {
         if let Some(lane) = self.lanes.find(job.queue.as_str(), job.kind.as_str()) {
             return Ok(lane);
         }
-        self.lanes.check_room(1)?;
+        self.check_lanes(1)?;
         let lane = self.lanes.insert(&job.queue, &job.kind);
+        let opener = self.callers.key(self.caller);
+        self.callers.add_lane(opener);
+        self.lanes[lane].opener = opener;
         self.lanes[lane].groups = self.sessions.groups_for(&self.lanes[lane]);
         Ok(lane)
     }
@@ -194,8 +263,12 @@ impl Core {
     ) -> Submitted {
         let is_named = job.id.is_some();
         let recorded = effects.records.is_some().then(|| job.clone());
-        let entry = Entry { written: self.log_entry, ..new_entry(now, id, job, lane) };
+        let caller = self.callers.key(self.caller);
+        let entry = Entry { written: self.log_entry, caller, ..new_entry(now, id, job, lane) };
         let (state, start) = (entry.state, entry.start());
+        let submitted_bytes = entry.submitted_bytes();
+        self.submitted_bytes += submitted_bytes;
+        self.callers.add_job(caller, submitted_bytes);
         self.live_jobs += 1;
         self.live_bytes += entry.live_bytes();
         self.lanes[lane].counts.add(state);
@@ -240,6 +313,7 @@ pub(super) fn new_entry(now: Now, id: JobId, job: NewJob, lane: LaneKey) -> Entr
         options: job.options,
         lane,
         priority: job.priority,
+        caller: CallerKey::default(),
         state,
         first_wait: (state == JobState::Scheduled).then_some(WaitReason::NotDue),
         cancel_requested: false,
@@ -275,6 +349,15 @@ fn same_options(one: Option<&JobOptions>, other: Option<&JobOptions>) -> bool {
 pub(super) fn draining() -> Error {
     let kind = ErrorKind::Draining { retry_after: DRAINING_RETRY_AFTER };
     Error::new(kind, "the server is shutting down and takes no new jobs: try another one")
+}
+
+/// The refusal of a caller that holds more than its share while little is left.
+fn kept_for_others(reason: &'static str, what: &str, own: u64, reserve: u64, bound: u64) -> Error {
+    let message = format!(
+        "{own} {what} of this connection wait or run, and the last {reserve} of {bound} are for connections that hold \
+         less: try again later"
+    );
+    full(reason, message)
 }
 
 fn reused(id: JobId) -> Error {

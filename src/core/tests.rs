@@ -1,5 +1,6 @@
 //! Tests of the state machine: every rule on a manual clock, and random commands against a reference model.
 
+mod callers;
 mod cancel;
 mod commands;
 mod contents;
@@ -9,6 +10,7 @@ mod fixture;
 mod invariants;
 mod lifecycle;
 mod machine;
+mod memory;
 mod model;
 mod neighbours;
 mod offers;

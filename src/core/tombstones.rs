@@ -85,7 +85,7 @@ impl Tombstones {
         }
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         let last = self.chunks.back().map_or(0, |chunk| chunk.stones.len());
         (self.chunks.len().saturating_sub(1) * CHUNK + last).saturating_sub(self.dropped)
     }

@@ -56,7 +56,10 @@ impl Core {
     ///
     /// `ResourceExhausted`; `Draining` for a worker that is not known.
     pub(crate) fn connect(&mut self, now: Now, hello: &Hello, effects: &mut Effects) -> Result<Welcome> {
-        let session = match self.sessions.of_instance(hello.instance) {
+        let known = self.sessions.of_instance(hello.instance);
+        let bytes = hello.spec.bytes(&hello.peer, hello.held.len());
+        self.check_worker_bytes(bytes, known)?;
+        let session = match known {
             Some(session) => session,
             None => {
                 self.check_worker_room()?;
@@ -69,6 +72,7 @@ impl Core {
                 session
             }
         };
+        self.sessions.set_bytes(session, bytes);
         self.dismiss(session);
         let standing = self.settle_held(now, session, &hello.held, effects);
         let mut reports_taken = 0;
@@ -101,6 +105,7 @@ impl Core {
         effects: &mut Effects,
     ) -> Result<SessionKey> {
         self.check_worker_room()?;
+        self.check_worker_bytes(spec.bytes(&peer, 0), None)?;
         let session = self.sessions.open(now, spec, Link::Unary, peer);
         self.admit(now, session, effects);
         Ok(session)
@@ -357,6 +362,20 @@ impl Core {
             return Ok(());
         }
         let message = format!("{workers_max} workers are connected, the limit: try again later");
+        Err(full("WORKERS_FULL", message))
+    }
+
+    /// Refuses a worker of so many bytes if all would hold too many; what it held under its earlier connection goes.
+    fn check_worker_bytes(&self, bytes: u64, known: Option<SessionKey>) -> Result<()> {
+        let before = known.and_then(|known| self.sessions.get(known)).map_or(0, |session| session.bytes);
+        let (others, bytes_max) = (self.sessions.bytes - before, self.options.worker_bytes_max);
+        if others + bytes <= bytes_max {
+            return Ok(());
+        }
+        let message = format!(
+            "workers hold {others} bytes of names, kinds and queues and {bytes} more exceed the limit of {bytes_max}: \
+             serve fewer kinds and queues, or raise worker_bytes_max"
+        );
         Err(full("WORKERS_FULL", message))
     }
 

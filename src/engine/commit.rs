@@ -271,6 +271,11 @@ impl Commit {
         self.shared.queue.lock().newest
     }
 
+    /// Bytes of entries that are queued.
+    pub(super) fn queued_bytes(&self) -> u64 {
+        self.shared.queue.lock().entries.bytes() as u64
+    }
+
     /// What is durable once everything queued so far is.
     pub(super) fn position(&self) -> Position {
         self.shared.appended()

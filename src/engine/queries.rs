@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::commit::QUEUE_BYTES_MAX;
 use super::watch::Watch;
 use super::{Engine, LOCK_BUDGET};
-use crate::core::{Core, EndCounts, ListBounds, LogPlace};
+use crate::core::{Core, EndCounts, ListBounds, LogPlace, MemoryUse};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{
     EventTypes, JobFilter, JobId, JobState, JobView, Outcome, QueueView, StateCounts, StateSet, Timestamp,
     WaitReason,
 };
+use crate::memory::WATCH_BYTES;
 
 /// How many jobs a list looks at for one page, so that a filter that matches nothing still answers soon.
 const LIST_BUDGET: usize = 20_000;
@@ -71,6 +73,8 @@ pub struct EngineInfo {
     pub jobs: u32,
     /// Watches open now.
     pub watchers: u32,
+    /// What it holds in memory by category, beside the bound of each.
+    pub memory: Vec<MemoryUse>,
 }
 
 impl Engine {
@@ -205,6 +209,18 @@ impl Engine {
     /// What the engine is and holds.
     pub fn info(&self) -> EngineInfo {
         let state = self.0.state.lock();
+        let watchers = self.0.watchers.load(Ordering::Relaxed);
+        let mut memory = state.core.memory();
+        memory.push(MemoryUse {
+            category: "watches",
+            used_bytes: u64::from(watchers) * WATCH_BYTES,
+            limit_bytes: u64::from(self.options().watchers_max) * WATCH_BYTES,
+        });
+        memory.extend(self.0.commit.as_ref().map(|commit| MemoryUse {
+            category: "log_queue",
+            used_bytes: commit.queued_bytes(),
+            limit_bytes: 2 * QUEUE_BYTES_MAX as u64,
+        }));
         EngineInfo {
             boot_id: self.0.boot_id.clone(),
             start_time: self.0.start.wall,
@@ -212,7 +228,8 @@ impl Engine {
             draining: state.core.is_draining(),
             kinds: state.core.kinds(),
             jobs: state.core.job_count(),
-            watchers: self.0.watchers.load(Ordering::Relaxed),
+            watchers,
+            memory,
         }
     }
 

@@ -11,7 +11,7 @@ use super::delivery::State;
 use super::observers::WakerPlace;
 use super::{Engine, Submission};
 use crate::clock::Now;
-use crate::core::{Core, Effects, JobKey, Standing, WatchItem};
+use crate::core::{Caller, Core, Effects, JobKey, Standing, WatchItem};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{EventTypes, JobId, JobState, NewJob};
 
@@ -219,10 +219,20 @@ impl Engine {
     ///
     /// Those of [`Engine::submit`], and `ResourceExhausted` (too many watchers); nothing was kept.
     pub async fn run(&self, job: NewJob, types: EventTypes) -> Result<(Submission, Watch)> {
+        self.run_as(Caller::NOBODY, job, types).await
+    }
+
+    pub(crate) async fn run_as(
+        &self,
+        caller: Caller,
+        job: NewJob,
+        types: EventTypes,
+    ) -> Result<(Submission, Watch)> {
         let place = Place::take(self.clone())?;
         let id = job.id.unwrap_or_else(JobId::mint);
         let submit = |state: &mut State, now: Now, effects: &mut Effects| {
             self.check_log()?;
+            state.core.set_caller(caller);
             let submitted = state.core.submit(now, id, job, effects)?;
             let watch = match submitted.standing {
                 Standing::Held(key) => Watch::at(state, place, submitted.id, key, 0, types),

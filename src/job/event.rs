@@ -78,6 +78,16 @@ impl Progress {
         self.total = self.total.filter(|value| value.is_finite());
         self
     }
+
+    /// Bytes of its texts.
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.unit.len() + self.message.len()
+    }
+
+    /// The numbers alone, for when there is no memory for texts.
+    pub(crate) fn without_texts(self) -> Self {
+        Self { unit: String::new(), message: String::new(), ..self }
+    }
 }
 
 /// A chunk of output.

@@ -3,12 +3,14 @@
 mod event;
 mod job;
 mod json;
+mod memory;
 mod payload;
 mod queue;
 mod worker;
 
 pub(crate) use event::{event, log, output, progress};
 pub(crate) use job::{Defaults, fitting_job, retry_policy};
+pub(crate) use memory::memory_use;
 pub(crate) use payload::payload;
 pub(crate) use queue::queue;
 pub(crate) use worker::{assignment, attempt_cancel, drain, worker};

@@ -32,6 +32,7 @@ impl AdminService for Api {
             kinds_total: clamp(info.kinds.len()),
             jobs: info.jobs,
             watchers: info.watchers,
+            memory: info.memory.iter().map(render::memory_use).collect(),
             ..v1::GetServerInfoResponse::default()
         };
         answer.kinds = fitting_names(info.kinds.iter().map(|kind| &**kind), answer.encoded_len());
@@ -155,6 +156,10 @@ impl Api {
             connections_bytes_max: clamp_signed(self.connections.all_bytes_max),
             connections_max: clamp(self.connections.max),
             connections_per_address_max: clamp(self.connections.per_address_max.unwrap_or(0)),
+            queues_max: core.queues_max,
+            memory_bytes_max: options
+                .memory
+                .map_or(0, |budget| i64::try_from(budget.bytes()).unwrap_or(i64::MAX)),
         }
     }
 }

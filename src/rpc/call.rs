@@ -1,9 +1,12 @@
 //! What a request carries beside its message: its connection and its deadline, put there by the server.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::core::Caller;
 
 /// The connection a request came in on, found in the request's extensions.
 #[derive(Debug, Clone)]
@@ -28,6 +31,20 @@ pub(crate) struct ConnectionLimits {
     pub(crate) all_bytes_max: usize,
     pub(crate) max: usize,
     pub(crate) per_address_max: Option<usize>,
+}
+
+impl ConnectionInfo {
+    /// The connection as a caller whose jobs are counted: no two have the same peer at the same time.
+    pub(crate) fn caller(&self) -> Caller {
+        let mut hasher = DefaultHasher::new();
+        self.peer.hash(&mut hasher);
+        Caller::numbered(hasher.finish())
+    }
+}
+
+/// Whose jobs the request of these extensions brings.
+pub(super) fn caller(extensions: &http::Extensions) -> Caller {
+    extensions.get::<ConnectionInfo>().map_or(Caller::NOBODY, ConnectionInfo::caller)
 }
 
 /// When the caller of a request stops waiting. A request without one has no deadline.

@@ -19,6 +19,7 @@ use tonic::metadata::GRPC_CONTENT_TYPE;
 use tower::Service;
 
 use super::Api;
+use super::call::caller;
 use crate::proto::parse::PayloadSource;
 use crate::proto::scan::{self, Refusal, SCANNED_BYTES_MIN};
 use crate::proto::v1;
@@ -120,7 +121,7 @@ impl<S> Reading<S> {
 
     /// The answer to the message, if the frame is all of it and it is one.
     fn answer(&self) -> Option<Response<Body>> {
-        let Self { service: Direct { api, .. }, frame, .. } = self;
+        let Self { service: Direct { api, .. }, request: call, frame } = self;
         let message = message(frame.as_ref()?).filter(|message| message.len() <= api.message_bytes_max)?;
         if message.len() >= SCANNED_BYTES_MIN
             && let Err(refusal) = scan::check("SubmitRequest", &message)
@@ -132,7 +133,7 @@ impl<S> Reading<S> {
         }
         let request = v1::SubmitRequest::decode(message).ok()?;
         // The frame is a slice of all that was read from the connection.
-        Some(match api.submit_now(request, PayloadSource::Shared) {
+        Some(match api.submit_now(caller(call.extensions()), request, PayloadSource::Shared) {
             Ok(response) => respond(&response),
             Err(status) => status.into_http(),
         })

@@ -2,11 +2,13 @@
 
 use tonic::{Request, Response, Status, Streaming};
 
+use super::call::caller;
 use super::events::{EventStream, Follow};
 use super::fitting::Fitting;
 use super::page_token;
 use super::submit_stream::AckStream;
 use super::{Api, ConnectionInfo, answer_by, disposition};
+use crate::core::Caller;
 use crate::engine::{PageBounds, Submission};
 use crate::error::{Error, Result as JobResult};
 use crate::job::{JobId, JobView, NewJob};
@@ -29,19 +31,21 @@ impl JobService for Api {
         &self,
         request: Request<v1::SubmitRequest>,
     ) -> Result<Response<v1::SubmitResponse>, Status> {
-        self.submit_now(request.into_inner(), PayloadSource::Alone).map(Response::new)
+        let caller = caller(request.extensions());
+        self.submit_now(caller, request.into_inner(), PayloadSource::Alone).map(Response::new)
     }
 
     async fn batch_submit(
         &self,
         request: Request<v1::BatchSubmitRequest>,
     ) -> Result<Response<v1::BatchSubmitResponse>, Status> {
+        let caller = caller(request.extensions());
         let v1::BatchSubmitRequest { jobs, atomic } = request.into_inner();
         parse::batch_size("jobs", jobs.len()).map_err(self.status())?;
         let jobs = self.parse_batch(jobs);
         let results = match atomic {
-            true => self.submit_all(jobs).map_err(self.status())?,
-            false => self.submit_results(self.engine.submit_each(jobs, None)),
+            true => self.submit_all(caller, jobs).map_err(self.status())?,
+            false => self.submit_results(self.engine.submit_each(caller, jobs, None)),
         };
         Ok(Response::new(v1::BatchSubmitResponse { results }))
     }
@@ -50,14 +54,15 @@ impl JobService for Api {
         &self,
         request: Request<Streaming<v1::SubmitStreamRequest>>,
     ) -> Result<Response<Self::SubmitStreamStream>, Status> {
-        let closing = closing(&request);
-        Ok(Response::new(AckStream::new(self.clone(), request.into_inner(), closing)))
+        let (caller, closing) = (caller(request.extensions()), closing(&request));
+        Ok(Response::new(AckStream::new(self.clone(), caller, request.into_inner(), closing)))
     }
 
     async fn run(&self, request: Request<v1::RunRequest>) -> Result<Response<Self::RunStream>, Status> {
-        let closing = closing(&request);
+        let (caller, closing) = (caller(request.extensions()), closing(&request));
         let run = parse::run(request.into_inner(), &self.limits).map_err(self.status())?;
-        let (submission, watch) = self.engine.run(run.job, run.types).await.map_err(self.status())?;
+        let (submission, watch) =
+            self.engine.run_as(caller, run.job, run.types).await.map_err(self.status())?;
         let follow = Follow { watch, heartbeat: run.heartbeat, closing, boot_id: self.boot_id.clone() };
         let first = v1::run_response::Message::Submitted(self.submit_response(&submission));
         let first = v1::RunResponse { message: Some(first) };
@@ -138,6 +143,7 @@ impl JobService for Api {
     }
 
     async fn retry(&self, request: Request<v1::RetryRequest>) -> Result<Response<v1::RetryResponse>, Status> {
+        let caller = caller(request.extensions());
         let parse::Retry { job_id, new_job_id, payload, kind } =
             parse::retry(request.into_inner(), &self.limits).map_err(self.status())?;
         let change = |job: &mut NewJob| {
@@ -145,7 +151,7 @@ impl JobService for Api {
             job.payload = payload.unwrap_or_else(|| job.payload.clone());
             job.kind = kind.unwrap_or_else(|| job.kind.clone());
         };
-        let submission = self.engine.retry(job_id, change).await.map_err(self.status())?;
+        let submission = self.engine.retry_as(caller, job_id, change).await.map_err(self.status())?;
         Ok(Response::new(v1::RetryResponse {
             job_id: submission.id.into(),
             disposition: disposition(&submission).into(),
@@ -169,15 +175,16 @@ impl Api {
     /// [`JobService::submit`], which waits for nothing.
     pub(super) fn submit_now(
         &self,
+        caller: Caller,
         request: v1::SubmitRequest,
         source: PayloadSource,
     ) -> Result<v1::SubmitResponse, Status> {
         let v1::SubmitRequest { job, validate_only } = request;
         let job = self.parse_job(job, source).map_err(self.status())?;
         if validate_only {
-            return self.validated(&job).map_err(self.status());
+            return self.validated(caller, &job).map_err(self.status());
         }
-        let submission = self.engine.submit_now(job).map_err(self.status())?;
+        let submission = self.engine.submit_now(caller, job).map_err(self.status())?;
         Ok(self.submit_response(&submission))
     }
 
@@ -202,16 +209,16 @@ impl Api {
         results.into_iter().map(|one| v1::SubmitResult { result: Some(result(one)) }).collect()
     }
 
-    fn submit_all(&self, jobs: Vec<JobResult<NewJob>>) -> JobResult<Vec<v1::SubmitResult>> {
+    fn submit_all(&self, caller: Caller, jobs: Vec<JobResult<NewJob>>) -> JobResult<Vec<v1::SubmitResult>> {
         let jobs = jobs.into_iter().collect::<JobResult<Vec<_>>>()?;
-        let submitted = self.engine.submit_all(jobs).map_err(|(index, error)| {
+        let submitted = self.engine.submit_all(caller, jobs).map_err(|(index, error)| {
             Error::new(error.kind().clone(), format!("jobs[{index}]: {}", error.message()))
         })?;
         Ok(self.submit_results(submitted.into_iter().map(Ok).collect()))
     }
 
-    fn validated(&self, job: &NewJob) -> JobResult<v1::SubmitResponse> {
-        self.engine.validate(job)?;
+    fn validated(&self, caller: Caller, job: &NewJob) -> JobResult<v1::SubmitResponse> {
+        self.engine.validate_as(caller, job)?;
         Ok(v1::SubmitResponse {
             job_id: job.id.map(|id| id.to_string()).unwrap_or_default(),
             disposition: v1::Disposition::Validated.into(),

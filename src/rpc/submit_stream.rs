@@ -14,6 +14,7 @@ use super::Api;
 use super::events::connection_closing;
 use super::fitting::element_bytes;
 use super::malformed::named;
+use crate::core::Caller;
 use crate::engine::{Batch, EndedJob, OutcomeQueue};
 use crate::proto::status::to_status;
 use crate::proto::{RESPONSE_BYTES_MAX, parse, render, v1};
@@ -30,6 +31,7 @@ const ANSWER_ENDS: usize = ANSWER_BYTES_MAX / 64;
 /// Answers of one submit stream.
 pub(crate) struct AckStream {
     api: Api,
+    caller: Caller,
     requests: Streaming<v1::SubmitStreamRequest>,
     /// Acknowledgements that did not fit the last answer.
     acks: VecDeque<v1::SubmitAck>,
@@ -53,11 +55,13 @@ pub(crate) struct AckStream {
 impl AckStream {
     pub(super) fn new(
         api: Api,
+        caller: Caller,
         requests: Streaming<v1::SubmitStreamRequest>,
         closing: Option<CancellationToken>,
     ) -> Self {
         Self {
             api,
+            caller,
             requests,
             acks: VecDeque::new(),
             outcomes: Arc::default(),
@@ -115,7 +119,7 @@ impl AckStream {
             .map(|v1::SubmitStreamRequest { batch, jobs, outcomes }| {
                 numbers.push((batch, outcomes));
                 let outcomes = outcomes.then_some((&self.outcomes, batch));
-                Batch { jobs: self.api.parse_batch(jobs), outcomes }
+                Batch { caller: self.caller, jobs: self.api.parse_batch(jobs), outcomes }
             })
             .collect();
         let results = self.api.engine.submit_batches(batches);

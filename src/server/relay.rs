@@ -168,6 +168,7 @@ mod tests {
     use tokio::runtime::{self, Runtime};
 
     use super::*;
+    use crate::core::Caller;
     use crate::core::{Assignment, AttemptEnd, SessionSpec};
     use crate::engine::{EngineOptions, Session};
     use crate::job::{JobState, Kind, NewJob, Payload};
@@ -194,7 +195,7 @@ mod tests {
 
         fn submit(&self) -> crate::job::JobId {
             let job = NewJob::new(kind(), Payload::text("x"));
-            self.engine.submit_now(job).expect("it is accepted").id
+            self.engine.submit_now(Caller::NOBODY, job).expect("it is accepted").id
         }
     }
 

@@ -91,7 +91,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::core::SessionSpec;
+    use crate::core::{Caller, SessionSpec};
     use crate::engine::{self, Engine, EngineOptions, LogCut, Order};
     use crate::job::{EventBody, EventTypes, JobId, Kind, LogLevel, LogStream, NewJob, Payload};
     use crate::log::Nearness;
@@ -200,7 +200,7 @@ mod tests {
         let Some(Order::Run(assignment)) = order else { panic!("{order:?}") };
         let (link, lease) = (PoolLink::new(session.reporter()), assignment.lease);
         log.hold(true);
-        let more = || engine.submit_each(vec![Ok(job("other", vec![0; 1 << 20]))], None);
+        let more = || engine.submit_each(Caller::NOBODY, vec![Ok(job("other", vec![0; 1 << 20]))], None);
         more();
         // From then on nothing is taken of what is queued.
         while !log.0.0.lock().is_felt {

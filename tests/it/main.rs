@@ -21,6 +21,7 @@ mod hosts;
 mod limits;
 mod list;
 mod listener;
+mod memory;
 mod payload;
 mod queues;
 mod remote;

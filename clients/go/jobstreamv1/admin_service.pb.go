@@ -201,7 +201,9 @@ type GetServerInfoResponse struct {
 	// Streams that follow a job now (WatchResult, Run).
 	Watchers uint32 `protobuf:"varint,11,opt,name=watchers,proto3" json:"watchers,omitempty"`
 	// How many kinds workers serve now, those not listed in `kinds` included.
-	KindsTotal    uint32 `protobuf:"varint,12,opt,name=kinds_total,json=kindsTotal,proto3" json:"kinds_total,omitempty"`
+	KindsTotal uint32 `protobuf:"varint,12,opt,name=kinds_total,json=kindsTotal,proto3" json:"kinds_total,omitempty"`
+	// What the server holds in memory, by category. Default: empty from servers that do not count it.
+	Memory        []*MemoryUse `protobuf:"bytes,13,rep,name=memory,proto3" json:"memory,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -320,6 +322,85 @@ func (x *GetServerInfoResponse) GetKindsTotal() uint32 {
 	return 0
 }
 
+func (x *GetServerInfoResponse) GetMemory() []*MemoryUse {
+	if x != nil {
+		return x.Memory
+	}
+	return nil
+}
+
+// MemoryUse is what one category of the server's state holds, as it is counted against its bound.
+type MemoryUse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
+	// "job_records": the records of those jobs, 512 bytes each.
+	// "workers": names, kinds and queues of workers.
+	// "finished_jobs": finished jobs, as far as they are in memory.
+	// "removed_ids": ids of removed jobs.
+	// "queues": pairs of queue and kind that hold jobs, 1 KiB each.
+	// "watches": streams that follow jobs, 5 KiB each.
+	// "log_queue": records that wait for the disk; only with a data directory.
+	// Other categories may follow.
+	Category string `protobuf:"bytes,1,opt,name=category,proto3" json:"category,omitempty"`
+	// Bytes that are counted now.
+	UsedBytes int64 `protobuf:"varint,2,opt,name=used_bytes,json=usedBytes,proto3" json:"used_bytes,omitempty"`
+	// Most bytes there may be; at it, new work of this category is refused with RESOURCE_EXHAUSTED.
+	LimitBytes    int64 `protobuf:"varint,3,opt,name=limit_bytes,json=limitBytes,proto3" json:"limit_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemoryUse) Reset() {
+	*x = MemoryUse{}
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemoryUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemoryUse) ProtoMessage() {}
+
+func (x *MemoryUse) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemoryUse.ProtoReflect.Descriptor instead.
+func (*MemoryUse) Descriptor() ([]byte, []int) {
+	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *MemoryUse) GetCategory() string {
+	if x != nil {
+		return x.Category
+	}
+	return ""
+}
+
+func (x *MemoryUse) GetUsedBytes() int64 {
+	if x != nil {
+		return x.UsedBytes
+	}
+	return 0
+}
+
+func (x *MemoryUse) GetLimitBytes() int64 {
+	if x != nil {
+		return x.LimitBytes
+	}
+	return 0
+}
+
 // Limits are the bounds in force.
 type Limits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -327,9 +408,10 @@ type Limits struct {
 	PayloadBytesMax uint32 `protobuf:"varint,1,opt,name=payload_bytes_max,json=payloadBytesMax,proto3" json:"payload_bytes_max,omitempty"`
 	// Largest gRPC message the server reads, in bytes.
 	MessageBytesMax uint32 `protobuf:"varint,2,opt,name=message_bytes_max,json=messageBytesMax,proto3" json:"message_bytes_max,omitempty"`
-	// Most jobs that have not ended.
+	// Most jobs that have not ended. The last eighth is for connections that hold little: others are refused earlier.
 	JobsMax uint32 `protobuf:"varint,3,opt,name=jobs_max,json=jobsMax,proto3" json:"jobs_max,omitempty"`
-	// Most payload bytes of jobs that have not ended.
+	// Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last eighth
+	// is for connections that hold little. Running jobs may add a quarter beyond it.
 	JobBytesMax int64 `protobuf:"varint,4,opt,name=job_bytes_max,json=jobBytesMax,proto3" json:"job_bytes_max,omitempty"`
 	// How long a finished job is kept unless its spec says otherwise.
 	Retention *durationpb.Duration `protobuf:"bytes,5,opt,name=retention,proto3" json:"retention,omitempty"`
@@ -360,13 +442,19 @@ type Limits struct {
 	ConnectionsMax uint32 `protobuf:"varint,16,opt,name=connections_max,json=connectionsMax,proto3" json:"connections_max,omitempty"`
 	// Most connections from one address. Default a quarter of connections_max; 0: no bound.
 	ConnectionsPerAddressMax uint32 `protobuf:"varint,17,opt,name=connections_per_address_max,json=connectionsPerAddressMax,proto3" json:"connections_per_address_max,omitempty"`
-	unknownFields            protoimpl.UnknownFields
-	sizeCache                protoimpl.SizeCache
+	// Memory that the server is to stay within, in bytes; bounds that are not set by hand derive from it. Default: half of
+	// the smaller of the machine's memory and the limit of the server's cgroup; 0 if every bound was set by hand.
+	MemoryBytesMax int64 `protobuf:"varint,11,opt,name=memory_bytes_max,json=memoryBytesMax,proto3" json:"memory_bytes_max,omitempty"`
+	// Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is for connections whose
+	// jobs opened few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
+	QueuesMax     uint32 `protobuf:"varint,18,opt,name=queues_max,json=queuesMax,proto3" json:"queues_max,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[2]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -378,7 +466,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[2]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -391,7 +479,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{2}
+	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Limits) GetPayloadBytesMax() uint32 {
@@ -506,6 +594,20 @@ func (x *Limits) GetConnectionsPerAddressMax() uint32 {
 	return 0
 }
 
+func (x *Limits) GetMemoryBytesMax() int64 {
+	if x != nil {
+		return x.MemoryBytesMax
+	}
+	return 0
+}
+
+func (x *Limits) GetQueuesMax() uint32 {
+	if x != nil {
+		return x.QueuesMax
+	}
+	return 0
+}
+
 // ListQueuesRequest asks for queues.
 type ListQueuesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -519,7 +621,7 @@ type ListQueuesRequest struct {
 
 func (x *ListQueuesRequest) Reset() {
 	*x = ListQueuesRequest{}
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[3]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -531,7 +633,7 @@ func (x *ListQueuesRequest) String() string {
 func (*ListQueuesRequest) ProtoMessage() {}
 
 func (x *ListQueuesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[3]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -544,7 +646,7 @@ func (x *ListQueuesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQueuesRequest.ProtoReflect.Descriptor instead.
 func (*ListQueuesRequest) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{3}
+	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListQueuesRequest) GetPageSize() uint32 {
@@ -574,7 +676,7 @@ type ListQueuesResponse struct {
 
 func (x *ListQueuesResponse) Reset() {
 	*x = ListQueuesResponse{}
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[4]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -586,7 +688,7 @@ func (x *ListQueuesResponse) String() string {
 func (*ListQueuesResponse) ProtoMessage() {}
 
 func (x *ListQueuesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[4]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -599,7 +701,7 @@ func (x *ListQueuesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQueuesResponse.ProtoReflect.Descriptor instead.
 func (*ListQueuesResponse) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{4}
+	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListQueuesResponse) GetQueues() []*Queue {
@@ -639,7 +741,7 @@ type Queue struct {
 
 func (x *Queue) Reset() {
 	*x = Queue{}
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[5]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -651,7 +753,7 @@ func (x *Queue) String() string {
 func (*Queue) ProtoMessage() {}
 
 func (x *Queue) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[5]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -664,7 +766,7 @@ func (x *Queue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Queue.ProtoReflect.Descriptor instead.
 func (*Queue) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{5}
+	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Queue) GetQueue() string {
@@ -737,7 +839,7 @@ type StateCounts struct {
 
 func (x *StateCounts) Reset() {
 	*x = StateCounts{}
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[6]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -749,7 +851,7 @@ func (x *StateCounts) String() string {
 func (*StateCounts) ProtoMessage() {}
 
 func (x *StateCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[6]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -762,7 +864,7 @@ func (x *StateCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateCounts.ProtoReflect.Descriptor instead.
 func (*StateCounts) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{6}
+	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StateCounts) GetScheduled() uint32 {
@@ -818,7 +920,7 @@ type PauseQueueRequest struct {
 
 func (x *PauseQueueRequest) Reset() {
 	*x = PauseQueueRequest{}
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[7]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -830,7 +932,7 @@ func (x *PauseQueueRequest) String() string {
 func (*PauseQueueRequest) ProtoMessage() {}
 
 func (x *PauseQueueRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[7]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -843,7 +945,7 @@ func (x *PauseQueueRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseQueueRequest.ProtoReflect.Descriptor instead.
 func (*PauseQueueRequest) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{7}
+	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PauseQueueRequest) GetQueue() string {
@@ -864,7 +966,7 @@ type PauseQueueResponse struct {
 
 func (x *PauseQueueResponse) Reset() {
 	*x = PauseQueueResponse{}
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[8]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -876,7 +978,7 @@ func (x *PauseQueueResponse) String() string {
 func (*PauseQueueResponse) ProtoMessage() {}
 
 func (x *PauseQueueResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[8]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -889,7 +991,7 @@ func (x *PauseQueueResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseQueueResponse.ProtoReflect.Descriptor instead.
 func (*PauseQueueResponse) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{8}
+	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PauseQueueResponse) GetQueue() *Queue {
@@ -910,7 +1012,7 @@ type ResumeQueueRequest struct {
 
 func (x *ResumeQueueRequest) Reset() {
 	*x = ResumeQueueRequest{}
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[9]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -922,7 +1024,7 @@ func (x *ResumeQueueRequest) String() string {
 func (*ResumeQueueRequest) ProtoMessage() {}
 
 func (x *ResumeQueueRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[9]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -935,7 +1037,7 @@ func (x *ResumeQueueRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeQueueRequest.ProtoReflect.Descriptor instead.
 func (*ResumeQueueRequest) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{9}
+	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ResumeQueueRequest) GetQueue() string {
@@ -956,7 +1058,7 @@ type ResumeQueueResponse struct {
 
 func (x *ResumeQueueResponse) Reset() {
 	*x = ResumeQueueResponse{}
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[10]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -968,7 +1070,7 @@ func (x *ResumeQueueResponse) String() string {
 func (*ResumeQueueResponse) ProtoMessage() {}
 
 func (x *ResumeQueueResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[10]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -981,7 +1083,7 @@ func (x *ResumeQueueResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeQueueResponse.ProtoReflect.Descriptor instead.
 func (*ResumeQueueResponse) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{10}
+	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ResumeQueueResponse) GetQueue() *Queue {
@@ -1002,7 +1104,7 @@ type PurgeQueueRequest struct {
 
 func (x *PurgeQueueRequest) Reset() {
 	*x = PurgeQueueRequest{}
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[11]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1014,7 +1116,7 @@ func (x *PurgeQueueRequest) String() string {
 func (*PurgeQueueRequest) ProtoMessage() {}
 
 func (x *PurgeQueueRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[11]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1027,7 +1129,7 @@ func (x *PurgeQueueRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PurgeQueueRequest.ProtoReflect.Descriptor instead.
 func (*PurgeQueueRequest) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{11}
+	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PurgeQueueRequest) GetQueue() string {
@@ -1048,7 +1150,7 @@ type PurgeQueueResponse struct {
 
 func (x *PurgeQueueResponse) Reset() {
 	*x = PurgeQueueResponse{}
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[12]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1060,7 +1162,7 @@ func (x *PurgeQueueResponse) String() string {
 func (*PurgeQueueResponse) ProtoMessage() {}
 
 func (x *PurgeQueueResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[12]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1073,7 +1175,7 @@ func (x *PurgeQueueResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PurgeQueueResponse.ProtoReflect.Descriptor instead.
 func (*PurgeQueueResponse) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{12}
+	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PurgeQueueResponse) GetPurged() uint32 {
@@ -1120,7 +1222,7 @@ type Worker struct {
 
 func (x *Worker) Reset() {
 	*x = Worker{}
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[13]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1132,7 +1234,7 @@ func (x *Worker) String() string {
 func (*Worker) ProtoMessage() {}
 
 func (x *Worker) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[13]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1145,7 +1247,7 @@ func (x *Worker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Worker.ProtoReflect.Descriptor instead.
 func (*Worker) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{13}
+	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Worker) GetWorkerId() string {
@@ -1259,7 +1361,7 @@ type ListWorkersRequest struct {
 
 func (x *ListWorkersRequest) Reset() {
 	*x = ListWorkersRequest{}
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[14]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1271,7 +1373,7 @@ func (x *ListWorkersRequest) String() string {
 func (*ListWorkersRequest) ProtoMessage() {}
 
 func (x *ListWorkersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[14]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1284,7 +1386,7 @@ func (x *ListWorkersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkersRequest.ProtoReflect.Descriptor instead.
 func (*ListWorkersRequest) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{14}
+	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListWorkersRequest) GetPageSize() uint32 {
@@ -1314,7 +1416,7 @@ type ListWorkersResponse struct {
 
 func (x *ListWorkersResponse) Reset() {
 	*x = ListWorkersResponse{}
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[15]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1326,7 +1428,7 @@ func (x *ListWorkersResponse) String() string {
 func (*ListWorkersResponse) ProtoMessage() {}
 
 func (x *ListWorkersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[15]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1339,7 +1441,7 @@ func (x *ListWorkersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkersResponse.ProtoReflect.Descriptor instead.
 func (*ListWorkersResponse) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{15}
+	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListWorkersResponse) GetWorkers() []*Worker {
@@ -1369,7 +1471,7 @@ type DrainWorkerRequest struct {
 
 func (x *DrainWorkerRequest) Reset() {
 	*x = DrainWorkerRequest{}
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[16]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1381,7 +1483,7 @@ func (x *DrainWorkerRequest) String() string {
 func (*DrainWorkerRequest) ProtoMessage() {}
 
 func (x *DrainWorkerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[16]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1394,7 +1496,7 @@ func (x *DrainWorkerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainWorkerRequest.ProtoReflect.Descriptor instead.
 func (*DrainWorkerRequest) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{16}
+	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DrainWorkerRequest) GetWorker() string {
@@ -1423,7 +1525,7 @@ type DrainWorkerResponse struct {
 
 func (x *DrainWorkerResponse) Reset() {
 	*x = DrainWorkerResponse{}
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[17]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1435,7 +1537,7 @@ func (x *DrainWorkerResponse) String() string {
 func (*DrainWorkerResponse) ProtoMessage() {}
 
 func (x *DrainWorkerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_admin_service_proto_msgTypes[17]
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1448,7 +1550,7 @@ func (x *DrainWorkerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainWorkerResponse.ProtoReflect.Descriptor instead.
 func (*DrainWorkerResponse) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{17}
+	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DrainWorkerResponse) GetWorkers() []*Worker {
@@ -1463,7 +1565,7 @@ var File_jobstream_v1_admin_service_proto protoreflect.FileDescriptor
 const file_jobstream_v1_admin_service_proto_rawDesc = "" +
 	"\n" +
 	" jobstream/v1/admin_service.proto\x12\fjobstream.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ejobstream/v1/job_service.proto\"\x16\n" +
-	"\x14GetServerInfoRequest\"\xb7\x03\n" +
+	"\x14GetServerInfoRequest\"\xe8\x03\n" +
 	"\x15GetServerInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x12\n" +
 	"\x04mode\x18\x02 \x01(\tR\x04mode\x128\n" +
@@ -1481,7 +1583,14 @@ const file_jobstream_v1_admin_service_proto_rawDesc = "" +
 	" \x01(\rR\x04jobs\x12\x1a\n" +
 	"\bwatchers\x18\v \x01(\rR\bwatchers\x12\x1f\n" +
 	"\vkinds_total\x18\f \x01(\rR\n" +
-	"kindsTotal\"\x8d\x06\n" +
+	"kindsTotal\x12/\n" +
+	"\x06memory\x18\r \x03(\v2\x17.jobstream.v1.MemoryUseR\x06memory\"g\n" +
+	"\tMemoryUse\x12\x1a\n" +
+	"\bcategory\x18\x01 \x01(\tR\bcategory\x12\x1d\n" +
+	"\n" +
+	"used_bytes\x18\x02 \x01(\x03R\tusedBytes\x12\x1f\n" +
+	"\vlimit_bytes\x18\x03 \x01(\x03R\n" +
+	"limitBytes\"\xd6\x06\n" +
 	"\x06Limits\x12*\n" +
 	"\x11payload_bytes_max\x18\x01 \x01(\rR\x0fpayloadBytesMax\x12*\n" +
 	"\x11message_bytes_max\x18\x02 \x01(\rR\x0fmessageBytesMax\x12\x19\n" +
@@ -1499,7 +1608,10 @@ const file_jobstream_v1_admin_service_proto_rawDesc = "" +
 	"\x14connection_bytes_max\x18\x0e \x01(\x03R\x12connectionBytesMax\x122\n" +
 	"\x15connections_bytes_max\x18\x0f \x01(\x03R\x13connectionsBytesMax\x12'\n" +
 	"\x0fconnections_max\x18\x10 \x01(\rR\x0econnectionsMax\x12=\n" +
-	"\x1bconnections_per_address_max\x18\x11 \x01(\rR\x18connectionsPerAddressMax\"O\n" +
+	"\x1bconnections_per_address_max\x18\x11 \x01(\rR\x18connectionsPerAddressMax\x12(\n" +
+	"\x10memory_bytes_max\x18\v \x01(\x03R\x0ememoryBytesMax\x12\x1d\n" +
+	"\n" +
+	"queues_max\x18\x12 \x01(\rR\tqueuesMax\"O\n" +
 	"\x11ListQueuesRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\rR\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -1602,71 +1714,73 @@ func file_jobstream_v1_admin_service_proto_rawDescGZIP() []byte {
 }
 
 var file_jobstream_v1_admin_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_jobstream_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_jobstream_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_jobstream_v1_admin_service_proto_goTypes = []any{
 	(WorkerLink)(0),               // 0: jobstream.v1.WorkerLink
 	(WorkerState)(0),              // 1: jobstream.v1.WorkerState
 	(*GetServerInfoRequest)(nil),  // 2: jobstream.v1.GetServerInfoRequest
 	(*GetServerInfoResponse)(nil), // 3: jobstream.v1.GetServerInfoResponse
-	(*Limits)(nil),                // 4: jobstream.v1.Limits
-	(*ListQueuesRequest)(nil),     // 5: jobstream.v1.ListQueuesRequest
-	(*ListQueuesResponse)(nil),    // 6: jobstream.v1.ListQueuesResponse
-	(*Queue)(nil),                 // 7: jobstream.v1.Queue
-	(*StateCounts)(nil),           // 8: jobstream.v1.StateCounts
-	(*PauseQueueRequest)(nil),     // 9: jobstream.v1.PauseQueueRequest
-	(*PauseQueueResponse)(nil),    // 10: jobstream.v1.PauseQueueResponse
-	(*ResumeQueueRequest)(nil),    // 11: jobstream.v1.ResumeQueueRequest
-	(*ResumeQueueResponse)(nil),   // 12: jobstream.v1.ResumeQueueResponse
-	(*PurgeQueueRequest)(nil),     // 13: jobstream.v1.PurgeQueueRequest
-	(*PurgeQueueResponse)(nil),    // 14: jobstream.v1.PurgeQueueResponse
-	(*Worker)(nil),                // 15: jobstream.v1.Worker
-	(*ListWorkersRequest)(nil),    // 16: jobstream.v1.ListWorkersRequest
-	(*ListWorkersResponse)(nil),   // 17: jobstream.v1.ListWorkersResponse
-	(*DrainWorkerRequest)(nil),    // 18: jobstream.v1.DrainWorkerRequest
-	(*DrainWorkerResponse)(nil),   // 19: jobstream.v1.DrainWorkerResponse
-	(Durability)(0),               // 20: jobstream.v1.Durability
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
+	(*MemoryUse)(nil),             // 4: jobstream.v1.MemoryUse
+	(*Limits)(nil),                // 5: jobstream.v1.Limits
+	(*ListQueuesRequest)(nil),     // 6: jobstream.v1.ListQueuesRequest
+	(*ListQueuesResponse)(nil),    // 7: jobstream.v1.ListQueuesResponse
+	(*Queue)(nil),                 // 8: jobstream.v1.Queue
+	(*StateCounts)(nil),           // 9: jobstream.v1.StateCounts
+	(*PauseQueueRequest)(nil),     // 10: jobstream.v1.PauseQueueRequest
+	(*PauseQueueResponse)(nil),    // 11: jobstream.v1.PauseQueueResponse
+	(*ResumeQueueRequest)(nil),    // 12: jobstream.v1.ResumeQueueRequest
+	(*ResumeQueueResponse)(nil),   // 13: jobstream.v1.ResumeQueueResponse
+	(*PurgeQueueRequest)(nil),     // 14: jobstream.v1.PurgeQueueRequest
+	(*PurgeQueueResponse)(nil),    // 15: jobstream.v1.PurgeQueueResponse
+	(*Worker)(nil),                // 16: jobstream.v1.Worker
+	(*ListWorkersRequest)(nil),    // 17: jobstream.v1.ListWorkersRequest
+	(*ListWorkersResponse)(nil),   // 18: jobstream.v1.ListWorkersResponse
+	(*DrainWorkerRequest)(nil),    // 19: jobstream.v1.DrainWorkerRequest
+	(*DrainWorkerResponse)(nil),   // 20: jobstream.v1.DrainWorkerResponse
+	(Durability)(0),               // 21: jobstream.v1.Durability
+	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
 }
 var file_jobstream_v1_admin_service_proto_depIdxs = []int32{
-	20, // 0: jobstream.v1.GetServerInfoResponse.durability:type_name -> jobstream.v1.Durability
-	4,  // 1: jobstream.v1.GetServerInfoResponse.limits:type_name -> jobstream.v1.Limits
-	21, // 2: jobstream.v1.GetServerInfoResponse.start_time:type_name -> google.protobuf.Timestamp
-	22, // 3: jobstream.v1.GetServerInfoResponse.uptime:type_name -> google.protobuf.Duration
-	22, // 4: jobstream.v1.Limits.retention:type_name -> google.protobuf.Duration
-	22, // 5: jobstream.v1.Limits.result_wait_max:type_name -> google.protobuf.Duration
-	22, // 6: jobstream.v1.Limits.idempotency_window:type_name -> google.protobuf.Duration
-	7,  // 7: jobstream.v1.ListQueuesResponse.queues:type_name -> jobstream.v1.Queue
-	8,  // 8: jobstream.v1.Queue.counts:type_name -> jobstream.v1.StateCounts
-	22, // 9: jobstream.v1.Queue.oldest_queued_age:type_name -> google.protobuf.Duration
-	7,  // 10: jobstream.v1.PauseQueueResponse.queue:type_name -> jobstream.v1.Queue
-	7,  // 11: jobstream.v1.ResumeQueueResponse.queue:type_name -> jobstream.v1.Queue
-	0,  // 12: jobstream.v1.Worker.link:type_name -> jobstream.v1.WorkerLink
-	1,  // 13: jobstream.v1.Worker.state:type_name -> jobstream.v1.WorkerState
-	21, // 14: jobstream.v1.Worker.create_time:type_name -> google.protobuf.Timestamp
-	22, // 15: jobstream.v1.Worker.last_heard_age:type_name -> google.protobuf.Duration
-	15, // 16: jobstream.v1.ListWorkersResponse.workers:type_name -> jobstream.v1.Worker
-	22, // 17: jobstream.v1.DrainWorkerRequest.within:type_name -> google.protobuf.Duration
-	15, // 18: jobstream.v1.DrainWorkerResponse.workers:type_name -> jobstream.v1.Worker
-	2,  // 19: jobstream.v1.AdminService.GetServerInfo:input_type -> jobstream.v1.GetServerInfoRequest
-	5,  // 20: jobstream.v1.AdminService.ListQueues:input_type -> jobstream.v1.ListQueuesRequest
-	9,  // 21: jobstream.v1.AdminService.PauseQueue:input_type -> jobstream.v1.PauseQueueRequest
-	11, // 22: jobstream.v1.AdminService.ResumeQueue:input_type -> jobstream.v1.ResumeQueueRequest
-	13, // 23: jobstream.v1.AdminService.PurgeQueue:input_type -> jobstream.v1.PurgeQueueRequest
-	16, // 24: jobstream.v1.AdminService.ListWorkers:input_type -> jobstream.v1.ListWorkersRequest
-	18, // 25: jobstream.v1.AdminService.DrainWorker:input_type -> jobstream.v1.DrainWorkerRequest
-	3,  // 26: jobstream.v1.AdminService.GetServerInfo:output_type -> jobstream.v1.GetServerInfoResponse
-	6,  // 27: jobstream.v1.AdminService.ListQueues:output_type -> jobstream.v1.ListQueuesResponse
-	10, // 28: jobstream.v1.AdminService.PauseQueue:output_type -> jobstream.v1.PauseQueueResponse
-	12, // 29: jobstream.v1.AdminService.ResumeQueue:output_type -> jobstream.v1.ResumeQueueResponse
-	14, // 30: jobstream.v1.AdminService.PurgeQueue:output_type -> jobstream.v1.PurgeQueueResponse
-	17, // 31: jobstream.v1.AdminService.ListWorkers:output_type -> jobstream.v1.ListWorkersResponse
-	19, // 32: jobstream.v1.AdminService.DrainWorker:output_type -> jobstream.v1.DrainWorkerResponse
-	26, // [26:33] is the sub-list for method output_type
-	19, // [19:26] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	21, // 0: jobstream.v1.GetServerInfoResponse.durability:type_name -> jobstream.v1.Durability
+	5,  // 1: jobstream.v1.GetServerInfoResponse.limits:type_name -> jobstream.v1.Limits
+	22, // 2: jobstream.v1.GetServerInfoResponse.start_time:type_name -> google.protobuf.Timestamp
+	23, // 3: jobstream.v1.GetServerInfoResponse.uptime:type_name -> google.protobuf.Duration
+	4,  // 4: jobstream.v1.GetServerInfoResponse.memory:type_name -> jobstream.v1.MemoryUse
+	23, // 5: jobstream.v1.Limits.retention:type_name -> google.protobuf.Duration
+	23, // 6: jobstream.v1.Limits.result_wait_max:type_name -> google.protobuf.Duration
+	23, // 7: jobstream.v1.Limits.idempotency_window:type_name -> google.protobuf.Duration
+	8,  // 8: jobstream.v1.ListQueuesResponse.queues:type_name -> jobstream.v1.Queue
+	9,  // 9: jobstream.v1.Queue.counts:type_name -> jobstream.v1.StateCounts
+	23, // 10: jobstream.v1.Queue.oldest_queued_age:type_name -> google.protobuf.Duration
+	8,  // 11: jobstream.v1.PauseQueueResponse.queue:type_name -> jobstream.v1.Queue
+	8,  // 12: jobstream.v1.ResumeQueueResponse.queue:type_name -> jobstream.v1.Queue
+	0,  // 13: jobstream.v1.Worker.link:type_name -> jobstream.v1.WorkerLink
+	1,  // 14: jobstream.v1.Worker.state:type_name -> jobstream.v1.WorkerState
+	22, // 15: jobstream.v1.Worker.create_time:type_name -> google.protobuf.Timestamp
+	23, // 16: jobstream.v1.Worker.last_heard_age:type_name -> google.protobuf.Duration
+	16, // 17: jobstream.v1.ListWorkersResponse.workers:type_name -> jobstream.v1.Worker
+	23, // 18: jobstream.v1.DrainWorkerRequest.within:type_name -> google.protobuf.Duration
+	16, // 19: jobstream.v1.DrainWorkerResponse.workers:type_name -> jobstream.v1.Worker
+	2,  // 20: jobstream.v1.AdminService.GetServerInfo:input_type -> jobstream.v1.GetServerInfoRequest
+	6,  // 21: jobstream.v1.AdminService.ListQueues:input_type -> jobstream.v1.ListQueuesRequest
+	10, // 22: jobstream.v1.AdminService.PauseQueue:input_type -> jobstream.v1.PauseQueueRequest
+	12, // 23: jobstream.v1.AdminService.ResumeQueue:input_type -> jobstream.v1.ResumeQueueRequest
+	14, // 24: jobstream.v1.AdminService.PurgeQueue:input_type -> jobstream.v1.PurgeQueueRequest
+	17, // 25: jobstream.v1.AdminService.ListWorkers:input_type -> jobstream.v1.ListWorkersRequest
+	19, // 26: jobstream.v1.AdminService.DrainWorker:input_type -> jobstream.v1.DrainWorkerRequest
+	3,  // 27: jobstream.v1.AdminService.GetServerInfo:output_type -> jobstream.v1.GetServerInfoResponse
+	7,  // 28: jobstream.v1.AdminService.ListQueues:output_type -> jobstream.v1.ListQueuesResponse
+	11, // 29: jobstream.v1.AdminService.PauseQueue:output_type -> jobstream.v1.PauseQueueResponse
+	13, // 30: jobstream.v1.AdminService.ResumeQueue:output_type -> jobstream.v1.ResumeQueueResponse
+	15, // 31: jobstream.v1.AdminService.PurgeQueue:output_type -> jobstream.v1.PurgeQueueResponse
+	18, // 32: jobstream.v1.AdminService.ListWorkers:output_type -> jobstream.v1.ListWorkersResponse
+	20, // 33: jobstream.v1.AdminService.DrainWorker:output_type -> jobstream.v1.DrainWorkerResponse
+	27, // [27:34] is the sub-list for method output_type
+	20, // [20:27] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_jobstream_v1_admin_service_proto_init() }
@@ -1681,7 +1795,7 @@ func file_jobstream_v1_admin_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobstream_v1_admin_service_proto_rawDesc), len(file_jobstream_v1_admin_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,5 +1,6 @@
 //! What the server commands run with: built-in defaults, over them the config file, over that variables and flags.
 
+mod budget;
 mod check;
 mod file;
 mod flags;
@@ -21,7 +22,6 @@ pub(crate) use values::{bytes, exec};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
 
 /// Everything a server can be told, complete and readable as TOML.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -84,6 +84,10 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct LimitsConfig {
+    /// Memory to stay within; half of the smaller of the machine's and the cgroup's if unset. What is unset below derives
+    /// from it.
+    #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
+    pub(crate) memory_max: Option<u64>,
     /// Largest payload or result.
     #[serde(with = "values::size")]
     pub(crate) payload_bytes_max: u64,
@@ -91,24 +95,29 @@ pub(crate) struct LimitsConfig {
     #[serde(with = "values::size")]
     pub(crate) message_bytes_max: u64,
     /// Most jobs that have not ended.
-    pub(crate) jobs_max: NonZeroU32,
-    /// Most payload bytes of jobs that have not ended.
-    #[serde(with = "values::size")]
-    pub(crate) job_bytes_max: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) jobs_max: Option<NonZeroU32>,
+    /// Most queues, and most pairs of queue and kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) queues_max: Option<NonZeroU32>,
+    /// Most bytes of jobs that have not ended.
+    #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
+    pub(crate) job_bytes_max: Option<u64>,
     /// How long a finished job is kept unless its spec says otherwise.
     #[serde(with = "values::span")]
     pub(crate) retention: Duration,
     /// Most bytes of finished jobs.
-    #[serde(with = "values::size")]
-    pub(crate) retention_bytes_max: u64,
+    #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
+    pub(crate) retention_bytes_max: Option<u64>,
     /// Most bytes of their payloads, results and events in memory, if the rest is on disk.
-    #[serde(with = "values::size")]
-    pub(crate) retention_memory_bytes_max: u64,
+    #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
+    pub(crate) retention_memory_bytes_max: Option<u64>,
     /// How long ids of removed jobs stay known.
     #[serde(with = "values::span")]
     pub(crate) idempotency_window: Duration,
     /// Most ids of removed jobs that stay known.
-    pub(crate) idempotency_ids_max: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) idempotency_ids_max: Option<u32>,
     /// Output and log bytes kept a job.
     #[serde(with = "values::size")]
     pub(crate) event_ring_bytes_max: u64,
@@ -121,20 +130,24 @@ pub(crate) struct LimitsConfig {
     #[serde(with = "values::span")]
     pub(crate) connection_idle_timeout: Duration,
     /// Most bytes of unfinished requests and unread answers of one connection.
-    #[serde(with = "values::size")]
-    pub(crate) connection_bytes_max: u64,
+    #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
+    pub(crate) connection_bytes_max: Option<u64>,
     /// The same of all connections together.
-    #[serde(with = "values::size")]
-    pub(crate) connections_bytes_max: u64,
+    #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
+    pub(crate) connections_bytes_max: Option<u64>,
     /// How long the body of a unary request may take.
     #[serde(with = "values::span")]
     pub(crate) request_body_timeout: Duration,
     /// Most requests open on one connection.
     pub(crate) streams_per_connection_max: NonZeroU32,
     /// Most streams that follow jobs.
-    pub(crate) watchers_max: NonZeroU32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) watchers_max: Option<NonZeroU32>,
     /// Most workers, the server's own included.
     pub(crate) workers_max: NonZeroU32,
+    /// Most bytes of their names, kinds and queues.
+    #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
+    pub(crate) worker_bytes_max: Option<u64>,
     /// Log written before it looks for what it can give back.
     #[serde(with = "values::size")]
     pub(crate) checkpoint_bytes: u64,
@@ -267,25 +280,28 @@ impl Default for LogConfig {
 impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
+            memory_max: None,
             payload_bytes_max: MIB,
             message_bytes_max: 4 * MIB,
-            jobs_max: at_least_one(1_000_000),
-            job_bytes_max: GIB,
+            jobs_max: None,
+            queues_max: None,
+            job_bytes_max: None,
             retention: Duration::from_secs(60 * 60),
-            retention_bytes_max: GIB,
-            retention_memory_bytes_max: 64 * MIB,
             idempotency_window: Duration::from_secs(24 * 60 * 60),
-            idempotency_ids_max: 1_000_000,
+            idempotency_ids_max: None,
+            retention_bytes_max: None,
+            retention_memory_bytes_max: None,
             event_ring_bytes_max: 256 * KIB,
             connections_max: at_least_one(10_000),
             connections_per_address_max: None,
             connection_idle_timeout: Duration::from_secs(5 * 60),
-            connection_bytes_max: 64 * MIB,
-            connections_bytes_max: GIB,
+            connection_bytes_max: None,
+            connections_bytes_max: None,
             request_body_timeout: Duration::from_secs(60),
             streams_per_connection_max: at_least_one(1_024),
-            watchers_max: at_least_one(200_000),
+            watchers_max: None,
             workers_max: at_least_one(10_000),
+            worker_bytes_max: None,
             checkpoint_bytes: 128 * MIB,
             checkpoint_waste: 66,
             segment_bytes: None,

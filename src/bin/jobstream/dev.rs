@@ -41,7 +41,7 @@ impl Dev {
         let print_config = self.server.print_config;
         self.server.apply(&mut config);
         if print_config {
-            return serve::print_config(&output, &config);
+            return serve::print_config(&output, config);
         }
         let totals = server::start(config, |ready| match output.quiet {
             true => output.line(&ready.address.to_string()),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use jobstream::proto::v1::{GetServerInfoRequest, GetServerInfoResponse, Limits};
+use jobstream::proto::v1::{GetServerInfoRequest, GetServerInfoResponse, Limits, MemoryUse};
 
 use crate::connect::ClientArgs;
 use crate::error::Result;
@@ -32,6 +32,7 @@ impl Info {
         let info = client.retried(GetServerInfoRequest {}, call).await?;
         let mut pairs = server(&info, client.address.to_string());
         pairs.extend(info.limits.iter().flat_map(limits));
+        pairs.extend(info.memory.iter().map(memory));
         client.output.thing(&pairs, || json::server_info(&info))?;
         Ok(Exit::Ok)
     }
@@ -83,7 +84,16 @@ fn limits(limits: &Limits) -> Vec<(&'static str, Field)> {
         ("batch limit", text::count(limits.batch_jobs_max.into()).into()),
         ("longest wait", span(limits.result_wait_max.as_ref()).into()),
         ("watchers limit", text::count(limits.watchers_max.into()).into()),
+        ("queues limit", text::count(limits.queues_max.into()).into()),
+        ("memory limit", size(limits.memory_bytes_max).into()),
     ]
+}
+
+/// What a category holds, of what it may.
+fn memory(memory: &MemoryUse) -> (&'static str, Field) {
+    let size = |bytes: i64| text::bytes(bytes.try_into().unwrap_or_default());
+    let (used, limit) = (size(memory.used_bytes), size(memory.limit_bytes));
+    ("memory", format!("{} {used} of {limit}", memory.category).into())
 }
 
 fn span(span: Option<&prost_types::Duration>) -> String {

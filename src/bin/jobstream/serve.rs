@@ -51,7 +51,7 @@ impl Serve {
         let is_print_only = self.server.print_config;
         self.server.apply(&mut config);
         if is_print_only {
-            return print_config(&output, &config);
+            return print_config(&output, config);
         }
         server::start(config, |ready| {
             output.notice(&format!("listening on {}", ready.address));
@@ -62,8 +62,9 @@ impl Serve {
 }
 
 /// Writes the config in force to stdout, as a config file.
-pub(crate) fn print_config(output: &Output, config: &ServerConfig) -> Result<Exit> {
-    let text = toml::to_string(config)
+pub(crate) fn print_config(output: &Output, mut config: ServerConfig) -> Result<Exit> {
+    config.limits.derive();
+    let text = toml::to_string(&config)
         .map_err(|error| Error::new(Exit::Other, format!("cannot show the config: {error}")))?;
     output.raw(text.as_bytes())?;
     Ok(Exit::Ok)

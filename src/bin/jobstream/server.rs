@@ -5,6 +5,7 @@ mod commands;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -165,29 +166,35 @@ fn engine(config: &ServerConfig) -> Result<Engine> {
 
 fn engine_options(config: &ServerConfig) -> EngineOptions {
     let (limits, worker) = (&config.limits, &config.worker);
+    let EngineOptions { core: within, watchers_max, memory, .. } = EngineOptions::within(limits.budget());
     let core = CoreOptions {
         payload_bytes_max: size(limits.payload_bytes_max),
-        jobs_max: limits.jobs_max.get(),
-        job_bytes_max: limits.job_bytes_max,
+        jobs_max: limits.jobs_max.map_or(within.jobs_max, NonZeroU32::get),
+        queues_max: limits.queues_max.map_or(within.queues_max, NonZeroU32::get),
+        job_bytes_max: limits.job_bytes_max.unwrap_or(within.job_bytes_max),
         retention: limits.retention,
-        retention_bytes_max: limits.retention_bytes_max,
-        retention_memory_bytes_max: limits.retention_memory_bytes_max,
         idempotency_window: limits.idempotency_window,
-        idempotency_ids_max: limits.idempotency_ids_max,
+        idempotency_ids_max: limits.idempotency_ids_max.unwrap_or(within.idempotency_ids_max),
+        retention_bytes_max: limits.retention_bytes_max.unwrap_or(within.retention_bytes_max),
+        retention_memory_bytes_max: limits
+            .retention_memory_bytes_max
+            .unwrap_or(within.retention_memory_bytes_max),
         event_ring_bytes_max: size(limits.event_ring_bytes_max),
         lease: worker.lease,
         ping_interval: worker.ping_interval,
         accept_timeout: worker.accept_timeout,
         reconnect_grace: worker.reconnect_grace,
         workers_max: limits.workers_max.get() as usize,
-        ..CoreOptions::default()
+        worker_bytes_max: limits.worker_bytes_max.unwrap_or(within.worker_bytes_max),
+        ..within
     };
     let log = config.data_bytes_max.map(log::Options::within).unwrap_or_default();
     let segment_bytes = limits.segment_bytes.unwrap_or(log.segment_bytes);
     let log = log::Options { segment_bytes, spares_max: EngineOptions::default().log.spares_max, ..log };
     EngineOptions {
         core,
-        watchers_max: limits.watchers_max.get(),
+        watchers_max: limits.watchers_max.map_or(watchers_max, NonZeroU32::get),
+        memory,
         log,
         checkpoint_bytes: limits.checkpoint_bytes,
         checkpoint_waste_percent: limits.checkpoint_waste,
@@ -199,8 +206,8 @@ fn server_options(config: &ServerConfig) -> ServerOptions {
         max_connections: config.limits.connections_max.get() as usize,
         max_connections_per_address: connections_per_address_max(&config.limits),
         idle_timeout: config.limits.connection_idle_timeout,
-        connection_bytes_max: size(config.limits.connection_bytes_max),
-        connections_bytes_max: size(config.limits.connections_bytes_max),
+        connection_bytes_max: size(config.limits.connection_bytes()),
+        connections_bytes_max: size(config.limits.connections_bytes()),
         request_body_timeout: config.limits.request_body_timeout,
         max_concurrent_streams: config.limits.streams_per_connection_max.get(),
         ..ListenerLimits::default()

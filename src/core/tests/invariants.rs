@@ -26,12 +26,20 @@ fn check_sums(core: &Core, entries: &[&Entry]) {
     let live = || entries.iter().filter(|entry| !entry.state.is_final());
     assert_eq!(core.live_jobs as usize, live().count());
     assert_eq!(core.live_bytes, live().map(|entry| entry.live_bytes()).sum::<u64>());
+    assert_eq!(core.submitted_bytes, live().map(|entry| entry.submitted_bytes()).sum::<u64>());
     let finished: Vec<_> = entries.iter().filter(|entry| entry.state.is_final()).collect();
     assert_eq!(core.finished.bytes, finished.iter().map(|entry| entry.weight()).sum::<u64>());
     assert_eq!(core.finished.list.keys(&core.table).len(), finished.len());
     assert_eq!(core.finished.warm_bytes, warm_bytes(core));
     let watched_max = if finished.iter().any(|entry| entry.is_watched()) { WATCHED_BYTES_MAX } else { 0 };
     assert!(core.finished.bytes <= core.options.retention_bytes_max + watched_max || finished.len() == 1);
+    for (key, held) in core.callers.counted() {
+        let own = || live().filter(|entry| entry.caller == key);
+        assert_eq!(held.jobs as usize, own().count());
+        assert_eq!(held.bytes, own().map(|entry| entry.submitted_bytes()).sum::<u64>());
+        let lanes = core.lanes.keys().into_iter().filter(|lane| core.lanes[*lane].opener == key).count();
+        assert_eq!(held.lanes as usize, lanes);
+    }
     let waits_for_wall = |entry: &&&Entry| {
         entry.attempt() == 0 && entry.state == JobState::Scheduled && matches!(entry.start(), Start::At(_))
     };
@@ -85,6 +93,10 @@ fn check_sessions(core: &Core) {
     }
     let timers = core.sessions.sessions.values().filter(|session| session.timer.is_some()).count();
     assert_eq!(core.sessions.timers.len(), timers);
+    assert_eq!(
+        core.sessions.bytes,
+        core.sessions.sessions.values().map(|session| session.bytes).sum::<u64>()
+    );
     for (key, group) in &core.sessions.groups {
         let sessions = core.sessions.sessions.values().filter(|session| session.group == Some(*key)).count();
         assert!(sessions > 0 && sessions == group.sessions as usize);

@@ -39,6 +39,7 @@ fn options() -> CoreOptions {
     CoreOptions {
         payload_bytes_max: PAYLOAD_BYTES_MAX,
         jobs_max: 12,
+        queues_max: 10_000,
         job_bytes_max: 1_500,
         retention: millis(250),
         retention_bytes_max: 4_000,
@@ -53,6 +54,7 @@ fn options() -> CoreOptions {
         ping_interval: millis(30),
         reconnect_grace: millis(40),
         workers_max: 7,
+        worker_bytes_max: 128 << 20,
         planted: None,
     }
 }
@@ -187,6 +189,8 @@ impl Machine {
         self.log.push(records.clone());
         self.cool();
         self.model.now = self.now;
+        let (dropped, records): (Vec<_>, Vec<_>) =
+            records.into_iter().partition(|record| matches!(record, Record::Dropped(..)));
         self.model.core_records = records.into_iter().map(said).collect();
         self.model.core_told = told;
         let expected = on_model(&mut self.model);
@@ -194,6 +198,12 @@ impl Machine {
         assert_eq!(self.model.core_records, std::mem::take(&mut self.model.records));
         assert_eq!(std::mem::take(&mut self.model.core_told), std::mem::take(&mut self.model.told));
         assert!(self.model.started.is_empty(), "more started than can");
+        for record in dropped {
+            if let Record::Dropped(id, ranges) = record {
+                self.model.drop_from(id, &ranges);
+            }
+        }
+        self.model.live_bytes = self.core.live_bytes;
     }
 
     /// Drops contents of finished jobs; what that records stands behind the command's own records.

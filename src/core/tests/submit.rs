@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::fixture::*;
-use crate::core::lanes::LANES_MAX;
 use crate::core::{AttemptEnd, CoreOptions};
 use crate::error::ErrorKind;
 use crate::job::{Failure, FailureReason, JobId, JobState, NewJob, Payload, Start};
@@ -99,9 +98,10 @@ fn a_batch_counts_its_bytes_and_its_lanes() {
         submit_all(&mut f, vec![(id(1), sized("a", 60)), (id(2), sized("a", 40))]),
         Ok(vec![false; 2])
     );
-    let lanes = (0..=LANES_MAX as u32).map(|number| (id(number), job(&format!("k{number}")))).collect();
-    let (index, kind) = submit_all(&mut Fixture::new(), lanes).unwrap_err();
-    assert_eq!((index, full("LANES_FULL")(&kind)), (LANES_MAX, true));
+    let lanes = (0..=20).map(|number| (id(number), job(&format!("k{number}")))).collect();
+    let mut f = Fixture::with(CoreOptions { queues_max: 20, ..CoreOptions::default() });
+    let (index, kind) = submit_all(&mut f, lanes).unwrap_err();
+    assert_eq!((index, full("LANES_FULL")(&kind)), (20, true));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::fixture::{cases, id};
 use crate::core::JobKey;
+use crate::core::callers::CallerKey;
 use crate::core::entry::{Entry, LaneKey, Moment};
 use crate::core::list::{Links, List};
 use crate::core::table::Table;
@@ -22,6 +23,7 @@ pub(super) fn new_table() -> Table {
 /// A record with nothing to it but its id.
 pub(super) fn bare_entry(number: u32) -> Entry {
     Entry {
+        caller: CallerKey::default(),
         id: id(number),
         payload: Payload::default(),
         options: None,

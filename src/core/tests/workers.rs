@@ -395,6 +395,24 @@ fn the_number_of_workers_is_bounded() {
 }
 
 #[test]
+fn the_bytes_of_names_of_workers_are_bounded() {
+    let mut f = Fixture::with(CoreOptions { worker_bytes_max: 3_500, ..CoreOptions::default() });
+    f.worker(1, 1);
+    f.worker(2, 1);
+    let names: Vec<String> = (0..20).map(|number| format!("{number}").repeat(40)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let full = f.run(|core, now, effects| core.connect(now, &hello(3, &names, 1, &[]), effects)).unwrap_err();
+    assert!(matches!(full.kind(), ErrorKind::ResourceExhausted { reason: "WORKERS_FULL", .. }), "{full:?}");
+    assert!(full.message().contains("the limit of 3500"), "{full}");
+    // One that is known is counted once, and with what it serves now.
+    let full = f.run(|core, now, effects| core.connect(now, &hello(2, &names, 1, &[]), effects));
+    assert!(full.is_err());
+    f.connect(&hello(2, &["a"], 1, &[]));
+    let used = f.core.memory().into_iter().find(|used| used.category == "workers").unwrap();
+    assert!((2_048..3_500).contains(&used.used_bytes), "{used:?}");
+}
+
+#[test]
 fn an_attempt_is_told_with_its_worker() {
     let mut f = Fixture::new();
     f.worker(1, 1);

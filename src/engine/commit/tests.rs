@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::{Cut, Log, QUEUE_BYTES_MAX, Reader, codec};
 use crate::clock::Now;
-use crate::core::{Core, SessionSpec};
+use crate::core::{Caller, Core, SessionSpec};
 use crate::engine::{Engine, EngineOptions, Order, Submission};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{JobId, JobState, Kind, NewJob, Payload, Timestamp};
@@ -241,7 +241,7 @@ async fn a_checkpoint_keeps_every_job_and_forgets_what_came_before() {
     let jobs: Vec<_> = (0..300).map(|_| job("before")).collect();
     let ids: Vec<_> = jobs.iter().filter_map(|job| job.id).collect();
     for part in jobs.chunks(30) {
-        engine.submit_each(part.iter().cloned().map(Ok).collect(), None);
+        engine.submit_each(Caller::NOBODY, part.iter().cloned().map(Ok).collect(), None);
         engine.durable().await.expect("it is written");
     }
     for id in &ids[..200] {
@@ -303,7 +303,7 @@ async fn what_a_slow_disk_cannot_take_is_held_back() {
     let payload = vec![0; 1 << 20];
     // One batch may be on its way to the disk.
     for _ in 0..2 * (QUEUE_BYTES_MAX >> 20) + 2 {
-        engine.submit_each(vec![Ok(job(payload.clone()))], None);
+        engine.submit_each(Caller::NOBODY, vec![Ok(job(payload.clone()))], None);
     }
     assert!(engine.poll_room(&context).is_pending());
     let waiting = engine.clone();
@@ -382,7 +382,7 @@ async fn orders_whose_wait_for_the_disk_was_cut_short_are_still_there() {
     let spec = SessionSpec { name: "w".to_owned(), kinds: vec![kind()], queues: None, slots: 1 };
     let mut session = engine.open_session(&spec, None);
     disk.tell(|state| state.is_held = true);
-    engine.submit_each(vec![Ok(job("x"))], None);
+    engine.submit_each(Caller::NOBODY, vec![Ok(job("x"))], None);
     assert!(timeout(Duration::from_millis(20), session.orders()).await.is_err(), "it is not on disk");
     assert!(session.is_holding());
     disk.tell(|state| state.is_held = false);

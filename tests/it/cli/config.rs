@@ -36,6 +36,19 @@ async fn a_flag_wins_over_a_variable_over_the_file_over_the_default() {
 }
 
 #[tokio::test]
+async fn bounds_derive_from_the_memory_budget_unless_they_are_set() {
+    let args = ["serve", "--print-config", "--memory-max", "512MiB", "--retention-bytes-max", "3GiB"];
+    let config = config(&mut jobstream(&args)).await;
+    let limits = &config["limits"];
+    assert_eq!(limits["memory_max"].as_str(), Some("512MiB"));
+    assert_eq!(limits["job_bytes_max"].as_str(), Some("96MiB"));
+    assert_eq!(limits["jobs_max"].as_integer(), Some(98_304));
+    assert_eq!(limits["retention_bytes_max"].as_str(), Some("3GiB"));
+    let small = ["serve", "--memory-max", "1MiB"];
+    run(&mut jobstream(&small)).await.exits(2).says(&["memory_max is 1 MiB: it must be at least 64 MiB"]);
+}
+
+#[tokio::test]
 async fn what_is_printed_can_be_read_again() {
     let args = ["dev", "--print-config", "--slots", "5", "--exec", "upper=tr a-z A-Z"];
     let printed = run(&mut jobstream(&args)).await.exits(0).stdout;

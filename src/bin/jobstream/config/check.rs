@@ -1,5 +1,10 @@
 //! What must hold between the values of a config, each of which is fine by itself.
 
+use std::num::NonZeroU32;
+
+use jobstream::core::QUEUES_MAX;
+
+use super::budget::check_memory;
 use super::{LimitsConfig, ServerConfig, WorkerConfig};
 use crate::error::{Error, Result};
 use crate::output::text;
@@ -19,10 +24,21 @@ impl ServerConfig {
                 format!("data_bytes_max is {bytes_max}, but no data directory is given: name one with data");
             return Err(Error::usage(text));
         }
+        check_memory(&self.limits)?;
+        check_queues(&self.limits)?;
         check_sizes(&self.limits)?;
         check_connections(&self.limits)?;
         check_waste(self.limits.checkpoint_waste)?;
         check_spans(&self.worker)
+    }
+}
+
+fn check_queues(limits: &LimitsConfig) -> Result<()> {
+    match limits.queues_max.map(NonZeroU32::get) {
+        Some(count) if count > QUEUES_MAX => {
+            Err(Error::usage(format!("queues_max is {count}: it must be at most {QUEUES_MAX}")))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -39,7 +55,9 @@ fn check_sizes(limits: &LimitsConfig) -> Result<()> {
 }
 
 fn check_connections(limits: &LimitsConfig) -> Result<()> {
-    let LimitsConfig { message_bytes_max, connection_bytes_max, connections_bytes_max, .. } = *limits;
+    let message_bytes_max = limits.message_bytes_max;
+    let (connection_bytes_max, connections_bytes_max) =
+        (limits.connection_bytes(), limits.connections_bytes());
     if connection_bytes_max < message_bytes_max {
         let text = format!(
             "connection_bytes_max is {connection_bytes_max}, but messages end at message_bytes_max, \
@@ -109,6 +127,12 @@ mod tests {
     #[test]
     fn the_defaults_hold() {
         assert!(ServerConfig::default().check().is_ok());
+    }
+
+    #[test]
+    fn queues_have_a_largest_bound() {
+        let message = refused("[limits]\nqueues_max = 50_001");
+        assert_eq!(message, "queues_max is 50001: it must be at most 50000");
     }
 
     #[test]

@@ -68,6 +68,12 @@ pub(crate) struct ServerArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Limits")]
 struct LimitArgs {
+    /// Memory to stay within, at least 64MiB; bounds marked (m) derive
+    /// from it unless they are set [default: half of the smaller of the
+    /// machine's memory and the cgroup's limit]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_MEMORY_MAX", hide_env_values = true)]
+    memory_max: Option<u64>,
     /// Largest payload or result [default: 1MiB]
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_PAYLOAD_BYTES_MAX", hide_env_values = true)]
@@ -76,10 +82,16 @@ struct LimitArgs {
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_MESSAGE_BYTES_MAX", hide_env_values = true)]
     message_bytes_max: Option<u64>,
-    /// Most jobs that have not ended [default: 1000000]
+    /// Most jobs that have not ended [default: (m) 6/64 at 512 bytes
+    /// each, at most 1000000]
     #[arg(long, value_name = "N", env = "JOBSTREAM_JOBS_MAX", hide_env_values = true)]
     jobs_max: Option<NonZeroU32>,
-    /// Most payload bytes of such jobs [default: 1GiB]
+    /// Most queues, and most pairs of queue and kind, up to 50000
+    /// [default: (m) 1/64 at 1KiB each, at most 10000]
+    #[arg(long, value_name = "N", env = "JOBSTREAM_QUEUES_MAX", hide_env_values = true)]
+    queues_max: Option<NonZeroU32>,
+    /// Most bytes of such jobs; running ones may add a quarter
+    /// [default: (m) 12/64, at most 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_JOB_BYTES_MAX", hide_env_values = true)]
     job_bytes_max: Option<u64>,
@@ -87,12 +99,12 @@ struct LimitArgs {
     #[arg(long, value_name = "SPAN", value_parser = units::duration)]
     #[arg(env = "JOBSTREAM_RETENTION", hide_env_values = true)]
     retention: Option<Duration>,
-    /// Most bytes of finished jobs [default: 1GiB]
+    /// Most bytes of finished jobs [default: (m) 12/64, at most 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_RETENTION_BYTES_MAX", hide_env_values = true)]
     retention_bytes_max: Option<u64>,
     /// Most bytes of them in memory; with --data, the rest is only
-    /// on disk [default: 64MiB]
+    /// on disk [default: (m) 1/64, at most 64MiB]
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_RETENTION_MEMORY_BYTES_MAX", hide_env_values = true)]
     retention_memory_bytes_max: Option<u64>,
@@ -101,8 +113,8 @@ struct LimitArgs {
     #[arg(long, value_name = "SPAN", value_parser = units::duration)]
     #[arg(env = "JOBSTREAM_IDEMPOTENCY_WINDOW", hide_env_values = true)]
     idempotency_window: Option<Duration>,
-    /// Most such ids, 60 bytes each; the oldest is forgotten first
-    /// [default: 1000000]
+    /// Most such ids; the oldest is forgotten first
+    /// [default: (m) 2/64 at 64 bytes each, at most 1000000]
     #[arg(long, value_name = "N", env = "JOBSTREAM_IDEMPOTENCY_IDS_MAX", hide_env_values = true)]
     idempotency_ids_max: Option<u32>,
     /// Output and log bytes kept a job [default: 256KiB]
@@ -123,11 +135,12 @@ struct LimitArgs {
     #[arg(env = "JOBSTREAM_CONNECTION_IDLE_TIMEOUT", hide_env_values = true)]
     connection_idle_timeout: Option<Duration>,
     /// Most bytes of unfinished requests and unread answers a
-    /// connection [default: 64MiB]
+    /// connection [default: (m) 2/64, at most 64MiB]
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_CONNECTION_BYTES_MAX", hide_env_values = true)]
     connection_bytes_max: Option<u64>,
-    /// The same of all connections together [default: 1GiB]
+    /// The same of all connections together
+    /// [default: (m) 8/64, at most 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_CONNECTIONS_BYTES_MAX", hide_env_values = true)]
     connections_bytes_max: Option<u64>,
@@ -139,12 +152,18 @@ struct LimitArgs {
     #[arg(long, value_name = "N", hide_env_values = true)]
     #[arg(env = "JOBSTREAM_STREAMS_PER_CONNECTION_MAX")]
     streams_per_connection_max: Option<NonZeroU32>,
-    /// Most streams that follow jobs [default: 200000]
+    /// Most streams that follow jobs [default: (m) 6/64 at 5KiB each,
+    /// at most 200000]
     #[arg(long, value_name = "N", env = "JOBSTREAM_WATCHERS_MAX", hide_env_values = true)]
     watchers_max: Option<NonZeroU32>,
     /// Most workers, the server's own included [default: 10000]
     #[arg(long, value_name = "N", env = "JOBSTREAM_WORKERS_MAX", hide_env_values = true)]
     workers_max: Option<NonZeroU32>,
+    /// Most bytes of their names, kinds and queues
+    /// [default: (m) 2/64, at most 128MiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_WORKER_BYTES_MAX", hide_env_values = true)]
+    worker_bytes_max: Option<u64>,
     /// Log written before it looks for what it can give back
     /// [default: 128MiB]
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
@@ -209,24 +228,27 @@ impl LimitArgs {
     fn apply(self, limits: &mut LimitsConfig) {
         set(&mut limits.payload_bytes_max, self.payload_bytes_max);
         set(&mut limits.message_bytes_max, self.message_bytes_max);
-        set(&mut limits.jobs_max, self.jobs_max);
-        set(&mut limits.job_bytes_max, self.job_bytes_max);
+        give(&mut limits.memory_max, self.memory_max);
+        give(&mut limits.jobs_max, self.jobs_max);
+        give(&mut limits.queues_max, self.queues_max);
+        give(&mut limits.job_bytes_max, self.job_bytes_max);
         set(&mut limits.retention, self.retention);
-        set(&mut limits.retention_bytes_max, self.retention_bytes_max);
-        set(&mut limits.retention_memory_bytes_max, self.retention_memory_bytes_max);
         set(&mut limits.idempotency_window, self.idempotency_window);
-        set(&mut limits.idempotency_ids_max, self.idempotency_ids_max);
+        give(&mut limits.idempotency_ids_max, self.idempotency_ids_max);
+        give(&mut limits.retention_bytes_max, self.retention_bytes_max);
+        give(&mut limits.retention_memory_bytes_max, self.retention_memory_bytes_max);
         set(&mut limits.event_ring_bytes_max, self.event_ring_bytes_max);
         set(&mut limits.connections_max, self.connections_max);
         limits.connections_per_address_max =
             self.connections_per_address_max.or(limits.connections_per_address_max.take());
         set(&mut limits.connection_idle_timeout, self.connection_idle_timeout);
-        set(&mut limits.connection_bytes_max, self.connection_bytes_max);
-        set(&mut limits.connections_bytes_max, self.connections_bytes_max);
+        give(&mut limits.connection_bytes_max, self.connection_bytes_max);
+        give(&mut limits.connections_bytes_max, self.connections_bytes_max);
         set(&mut limits.request_body_timeout, self.request_body_timeout);
         set(&mut limits.streams_per_connection_max, self.streams_per_connection_max);
-        set(&mut limits.watchers_max, self.watchers_max);
+        give(&mut limits.watchers_max, self.watchers_max);
         set(&mut limits.workers_max, self.workers_max);
+        give(&mut limits.worker_bytes_max, self.worker_bytes_max);
         set(&mut limits.checkpoint_bytes, self.checkpoint_bytes);
         set(&mut limits.checkpoint_waste, self.checkpoint_waste);
         limits.segment_bytes = self.segment_bytes.or(limits.segment_bytes.take());
@@ -239,6 +261,12 @@ impl WorkerArgs {
         set(&mut worker.ping_interval, self.worker_ping_interval);
         set(&mut worker.accept_timeout, self.worker_accept_timeout);
         set(&mut worker.reconnect_grace, self.worker_reconnect_grace);
+    }
+}
+
+fn give<T>(target: &mut Option<T>, given: Option<T>) {
+    if given.is_some() {
+        *target = given;
     }
 }
 

@@ -13,7 +13,8 @@ impl Machine {
     /// The core that these records make.
     fn relived<'a>(&self, log: impl IntoIterator<Item = &'a Vec<Record>>) -> Core {
         // Attempts that are lost may end their jobs: those must not push others out.
-        let options = CoreOptions { retention_bytes_max: u64::MAX, ..super::options() };
+        let (retention_bytes_max, job_bytes_max) = (u64::MAX, u64::MAX);
+        let options = CoreOptions { retention_bytes_max, job_bytes_max, ..super::options() };
         let mut core = Core::new(options, [4; 32]);
         for (number, records) in log.into_iter().enumerate() {
             core.write_to(entry_number(number));

@@ -2,7 +2,7 @@
 
 use super::{JobNumber, Model};
 use crate::core::{Report, WatchItem};
-use crate::job::{Event, EventBody, EventTypes};
+use crate::job::{Event, EventBody, EventTypes, JobId};
 
 /// What a ring item costs beside its content.
 const ITEM_BYTES: usize = 96;
@@ -31,6 +31,17 @@ impl Model {
         }
     }
 
+    /// Follows the core in dropping what there is no memory for.
+    pub(in super::super) fn drop_from(&mut self, id: JobId, ranges: &[[u32; 3]]) {
+        let Some(job) = self.jobs.iter_mut().find(|job| job.present && job.id == id) else { return };
+        for [_, from, to] in ranges {
+            job.ring.retain(|(sequence, _)| !(from..=to).contains(&sequence));
+            let is_kept = |event: &&Event| matches!(event.body, EventBody::Progress(_));
+            let gone = job.events.iter().filter(|event| !is_kept(event)).map(|event| event.sequence);
+            job.dropped.extend(gone.filter(|sequence| (from..=to).contains(&sequence)));
+        }
+    }
+
     /// Checks a read of everything after the cursor.
     pub(in super::super) fn check_read(
         &self,
@@ -43,7 +54,9 @@ impl Model {
         let is_progress = |event: &&Event| matches!(event.body, EventBody::Progress(_));
         let newest_progress = job.events.iter().rfind(is_progress).map(|event| event.sequence);
         let is_sent = |event: &&Event| match &event.body {
-            EventBody::State(change) => types.state_change || change.state.is_final(),
+            EventBody::State(change) => {
+                (types.state_change || change.state.is_final()) && !job.dropped.contains(&event.sequence)
+            }
             EventBody::Progress(_) => types.progress && newest_progress == Some(event.sequence),
             EventBody::Output(_) => types.output && !job.dropped.contains(&event.sequence),
             EventBody::Log(_) => types.log && !job.dropped.contains(&event.sequence),

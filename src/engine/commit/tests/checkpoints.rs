@@ -49,7 +49,7 @@ async fn ended(engine: &Engine, count: usize, bytes: usize) -> Vec<JobId> {
     let jobs: Vec<_> = (0..count).map(|_| job(vec![7; bytes])).collect();
     let ids: Vec<_> = jobs.iter().filter_map(|job| job.id).collect();
     for part in jobs.chunks(100) {
-        engine.submit_each(part.iter().cloned().map(Ok).collect(), None);
+        engine.submit_each(Caller::NOBODY, part.iter().cloned().map(Ok).collect(), None);
         engine.durable().await.expect("it is written");
     }
     for id in &ids {

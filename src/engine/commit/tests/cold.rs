@@ -86,7 +86,7 @@ async fn a_job_that_is_known_tells_its_outcome_and_can_be_tried_again() {
     let id = run(&engine, &mut session, 1, false).await;
     let again = NewJob { id: Some(id), ..job(payload(1).bytes) };
     let queue = Arc::<OutcomeQueue>::default();
-    let answers = engine.submit_each(vec![Ok(again)], Some((&queue, 5)));
+    let answers = engine.submit_each(Caller::NOBODY, vec![Ok(again)], Some((&queue, 5)));
     assert!(answers[0].as_ref().expect("it is known").existing);
     let mut told = std::collections::VecDeque::new();
     let is_told = std::future::poll_fn(|context| {
@@ -125,7 +125,7 @@ async fn a_read_waits_until_what_it_needs_is_on_disk() {
     let mut waiting = job(payload(2).bytes);
     waiting.kind = Kind::parse("kind", "unserved").expect("a kind");
     let ended = waiting.id.expect("it has one");
-    engine.submit_each(vec![Ok(waiting)], None);
+    engine.submit_each(Caller::NOBODY, vec![Ok(waiting)], None);
     engine.command(|state, now, effects| {
         state.core.cancel(now, ended, "why", Duration::ZERO, effects).map(drop).expect("it waits");
     });
@@ -159,7 +159,7 @@ async fn what_cannot_be_read_fails_that_call_alone() {
     assert!(engine.jobs(&JobFilter::default(), None, PAGE).await.is_err_and(|error| is_lost(&error)));
     let queue = Arc::<OutcomeQueue>::default();
     let again = NewJob { id: Some(lost), ..job(payload(1).bytes) };
-    engine.submit_each(vec![Ok(again)], Some((&queue, 0)));
+    engine.submit_each(Caller::NOBODY, vec![Ok(again)], Some((&queue, 0)));
     let mut told = std::collections::VecDeque::new();
     let failure = std::future::poll_fn(|context| {
         queue.take(context, &mut told);

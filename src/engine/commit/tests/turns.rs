@@ -71,8 +71,8 @@ async fn a_turn_runs_nothing_before_it_is_on_disk() {
     let (_session, runs) = counting(&engine);
     let taker = Taker::here(&engine);
     disk.tell(|state| state.is_held = true);
-    let first = engine.submit_now(job("1")).expect("it is accepted");
-    let second = engine.submit_now(job("2")).expect("it is accepted");
+    let first = engine.submit_now(Caller::NOBODY, job("1")).expect("it is accepted");
+    let second = engine.submit_now(Caller::NOBODY, job("2")).expect("it is accepted");
     let (position, turn) = taker.only();
     let (rest, turn) = turn.run(&engine).expect("nothing is on disk");
     assert_eq!((rest, runs.load(Ordering::Relaxed)), (position, 0));
@@ -89,7 +89,7 @@ async fn many_attempts_end_in_commands_of_bounded_length() {
     let (_session, runs) = counting(&engine);
     let taker = Taker::here(&engine);
     let jobs = 2 * LOCK_BUDGET + 1;
-    engine.submit_each((0..jobs).map(|_| Ok(job("of many"))).collect(), None);
+    engine.submit_each(Caller::NOBODY, (0..jobs).map(|_| Ok(job("of many"))).collect(), None);
     engine.durable().await.expect("it is on disk");
     let before = disk.state.lock().kept.len();
     assert!(taker.only().1.run(&engine).is_none(), "nothing is left");
@@ -106,11 +106,11 @@ async fn what_a_thread_does_not_run_the_worker_does() {
     let served = tokio::spawn(async move { session.orders().await });
     tokio::task::yield_now().await;
     let taker = Taker::here(&engine);
-    let dropped = engine.submit_now(job("1")).expect("it is accepted");
+    let dropped = engine.submit_now(Caller::NOBODY, job("1")).expect("it is accepted");
     drop(taker.only());
     until_ended(&engine, &dropped).await;
     drop(taker);
-    let unclaimed = engine.submit_now(job("2")).expect("it is accepted");
+    let unclaimed = engine.submit_now(Caller::NOBODY, job("2")).expect("it is accepted");
     until_ended(&engine, &unclaimed).await;
     assert_eq!(runs.load(Ordering::Relaxed), 2);
     served.abort();
@@ -121,7 +121,7 @@ async fn a_thread_of_one_engine_runs_nothing_of_another() {
     let ((engine, _disk), (other, _other_disk)) = (engine(), engine());
     let (_session, _) = counting(&engine);
     let taker = Taker::here(&other);
-    engine.submit_now(job("1")).expect("it is accepted");
+    engine.submit_now(Caller::NOBODY, job("1")).expect("it is accepted");
     assert!(taker.turns.lock().is_empty());
 }
 
@@ -131,7 +131,7 @@ async fn once_the_log_failed_a_turn_is_given_up_and_runs_nothing() {
     let (_session, runs) = counting(&engine);
     let taker = Taker::here(&engine);
     disk.tell(|state| state.is_broken = true);
-    engine.submit_now(job("1")).expect("it is accepted");
+    engine.submit_now(Caller::NOBODY, job("1")).expect("it is accepted");
     let (_, turn) = taker.only();
     assert!(engine.durable().await.is_err());
     assert!(turn.run(&engine).is_none(), "it would be looked at for ever");
@@ -149,7 +149,7 @@ async fn a_worker_that_ends_waits_for_what_another_thread_runs() {
         may_finish.lock().recv().expect("the test");
     });
     let taker = Taker::here(&engine);
-    let job = engine.submit_now(job("1")).expect("it is accepted");
+    let job = engine.submit_now(Caller::NOBODY, job("1")).expect("it is accepted");
     engine.durable().await.expect("it is on disk");
     let (_, turn) = taker.only();
     let of_thread = engine.clone();

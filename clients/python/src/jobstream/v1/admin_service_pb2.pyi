@@ -108,6 +108,7 @@ class GetServerInfoResponse(google.protobuf.message.Message):
     JOBS_FIELD_NUMBER: builtins.int
     WATCHERS_FIELD_NUMBER: builtins.int
     KINDS_TOTAL_FIELD_NUMBER: builtins.int
+    MEMORY_FIELD_NUMBER: builtins.int
     version: builtins.str
     """Version of the server, as in semver."""
     mode: builtins.str
@@ -142,6 +143,10 @@ class GetServerInfoResponse(google.protobuf.message.Message):
         how many there are.
         """
 
+    @property
+    def memory(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___MemoryUse]:
+        """What the server holds in memory, by category. Default: empty from servers that do not count it."""
+
     def __init__(
         self,
         *,
@@ -157,11 +162,47 @@ class GetServerInfoResponse(google.protobuf.message.Message):
         jobs: builtins.int = ...,
         watchers: builtins.int = ...,
         kinds_total: builtins.int = ...,
+        memory: collections.abc.Iterable[Global___MemoryUse] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["limits", b"limits", "start_time", b"start_time", "uptime", b"uptime"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["boot_id", b"boot_id", "draining", b"draining", "durability", b"durability", "jobs", b"jobs", "kinds", b"kinds", "kinds_total", b"kinds_total", "limits", b"limits", "mode", b"mode", "start_time", b"start_time", "uptime", b"uptime", "version", b"version", "watchers", b"watchers"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["boot_id", b"boot_id", "draining", b"draining", "durability", b"durability", "jobs", b"jobs", "kinds", b"kinds", "kinds_total", b"kinds_total", "limits", b"limits", "memory", b"memory", "mode", b"mode", "start_time", b"start_time", "uptime", b"uptime", "version", b"version", "watchers", b"watchers"]) -> None: ...
 
 Global___GetServerInfoResponse: typing_extensions.TypeAlias = GetServerInfoResponse
+
+@typing.final
+class MemoryUse(google.protobuf.message.Message):
+    """MemoryUse is what one category of the server's state holds, as it is counted against its bound."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATEGORY_FIELD_NUMBER: builtins.int
+    USED_BYTES_FIELD_NUMBER: builtins.int
+    LIMIT_BYTES_FIELD_NUMBER: builtins.int
+    category: builtins.str
+    """"jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
+    "job_records": the records of those jobs, 512 bytes each.
+    "workers": names, kinds and queues of workers.
+    "finished_jobs": finished jobs, as far as they are in memory.
+    "removed_ids": ids of removed jobs.
+    "queues": pairs of queue and kind that hold jobs, 1 KiB each.
+    "watches": streams that follow jobs, 5 KiB each.
+    "log_queue": records that wait for the disk; only with a data directory.
+    Other categories may follow.
+    """
+    used_bytes: builtins.int
+    """Bytes that are counted now."""
+    limit_bytes: builtins.int
+    """Most bytes there may be; at it, new work of this category is refused with RESOURCE_EXHAUSTED."""
+    def __init__(
+        self,
+        *,
+        category: builtins.str = ...,
+        used_bytes: builtins.int = ...,
+        limit_bytes: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["category", b"category", "limit_bytes", b"limit_bytes", "used_bytes", b"used_bytes"]) -> None: ...
+
+Global___MemoryUse: typing_extensions.TypeAlias = MemoryUse
 
 @typing.final
 class Limits(google.protobuf.message.Message):
@@ -185,14 +226,18 @@ class Limits(google.protobuf.message.Message):
     CONNECTIONS_BYTES_MAX_FIELD_NUMBER: builtins.int
     CONNECTIONS_MAX_FIELD_NUMBER: builtins.int
     CONNECTIONS_PER_ADDRESS_MAX_FIELD_NUMBER: builtins.int
+    MEMORY_BYTES_MAX_FIELD_NUMBER: builtins.int
+    QUEUES_MAX_FIELD_NUMBER: builtins.int
     payload_bytes_max: builtins.int
     """Largest payload or result, in bytes."""
     message_bytes_max: builtins.int
     """Largest gRPC message the server reads, in bytes."""
     jobs_max: builtins.int
-    """Most jobs that have not ended."""
+    """Most jobs that have not ended. The last eighth is for connections that hold little: others are refused earlier."""
     job_bytes_max: builtins.int
-    """Most payload bytes of jobs that have not ended."""
+    """Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last eighth
+    is for connections that hold little. Running jobs may add a quarter beyond it.
+    """
     retention_bytes_max: builtins.int
     """Most bytes of finished jobs; beyond it the oldest are removed early."""
     event_ring_bytes_max: builtins.int
@@ -220,6 +265,14 @@ class Limits(google.protobuf.message.Message):
     """
     connections_per_address_max: builtins.int
     """Most connections from one address. Default a quarter of connections_max; 0: no bound."""
+    memory_bytes_max: builtins.int
+    """Memory that the server is to stay within, in bytes; bounds that are not set by hand derive from it. Default: half of
+    the smaller of the machine's memory and the limit of the server's cgroup; 0 if every bound was set by hand.
+    """
+    queues_max: builtins.int
+    """Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is for connections whose
+    jobs opened few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
+    """
     @property
     def retention(self) -> google.protobuf.duration_pb2.Duration:
         """How long a finished job is kept unless its spec says otherwise."""
@@ -251,9 +304,11 @@ class Limits(google.protobuf.message.Message):
         connections_bytes_max: builtins.int = ...,
         connections_max: builtins.int = ...,
         connections_per_address_max: builtins.int = ...,
+        memory_bytes_max: builtins.int = ...,
+        queues_max: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["idempotency_window", b"idempotency_window", "result_wait_max", b"result_wait_max", "retention", b"retention"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["batch_jobs_max", b"batch_jobs_max", "connection_bytes_max", b"connection_bytes_max", "connections_bytes_max", b"connections_bytes_max", "connections_max", b"connections_max", "connections_per_address_max", b"connections_per_address_max", "event_ring_bytes_max", b"event_ring_bytes_max", "idempotency_ids_max", b"idempotency_ids_max", "idempotency_window", b"idempotency_window", "job_bytes_max", b"job_bytes_max", "jobs_max", b"jobs_max", "message_bytes_max", b"message_bytes_max", "payload_bytes_max", b"payload_bytes_max", "result_wait_max", b"result_wait_max", "retention", b"retention", "retention_bytes_max", b"retention_bytes_max", "watchers_max", b"watchers_max"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["batch_jobs_max", b"batch_jobs_max", "connection_bytes_max", b"connection_bytes_max", "connections_bytes_max", b"connections_bytes_max", "connections_max", b"connections_max", "connections_per_address_max", b"connections_per_address_max", "event_ring_bytes_max", b"event_ring_bytes_max", "idempotency_ids_max", b"idempotency_ids_max", "idempotency_window", b"idempotency_window", "job_bytes_max", b"job_bytes_max", "jobs_max", b"jobs_max", "memory_bytes_max", b"memory_bytes_max", "message_bytes_max", b"message_bytes_max", "payload_bytes_max", b"payload_bytes_max", "queues_max", b"queues_max", "result_wait_max", b"result_wait_max", "retention", b"retention", "retention_bytes_max", b"retention_bytes_max", "watchers_max", b"watchers_max"]) -> None: ...
 
 Global___Limits: typing_extensions.TypeAlias = Limits
 

@@ -1,6 +1,6 @@
 //! The answers of AdminService as JSON.
 
-use jobstream::proto::v1::{GetServerInfoResponse, Limits, Queue, StateCounts, Worker};
+use jobstream::proto::v1::{GetServerInfoResponse, Limits, MemoryUse, Queue, StateCounts, Worker};
 use serde_json::{Value, json};
 
 use super::{Object, well_known};
@@ -62,6 +62,15 @@ pub(crate) fn server_info(info: &GetServerInfoResponse) -> Value {
         .with("kinds", info.kinds.as_slice())
         .with("jobs", info.jobs)
         .with("watchers", info.watchers)
+        .with("memory", info.memory.iter().map(memory).collect::<Vec<_>>())
+        .done()
+}
+
+fn memory(memory: &MemoryUse) -> Value {
+    Object::default()
+        .with("category", memory.category.as_str())
+        .with("usedBytes", memory.used_bytes.to_string())
+        .with("limitBytes", memory.limit_bytes.to_string())
         .done()
 }
 
@@ -79,5 +88,7 @@ fn limits(limits: &Limits) -> Value {
         .with("batchJobsMax", limits.batch_jobs_max)
         .with_some("resultWaitMax", well_known(limits.result_wait_max))
         .with("watchersMax", limits.watchers_max)
+        .with("queuesMax", limits.queues_max)
+        .with("memoryBytesMax", limits.memory_bytes_max.to_string())
         .done()
 }

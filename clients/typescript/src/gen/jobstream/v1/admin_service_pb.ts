@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file jobstream/v1/admin_service.proto.
  */
 export const file_jobstream_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBqb2JzdHJlYW0vdjEvYWRtaW5fc2VydmljZS5wcm90bxIMam9ic3RyZWFtLnYxIhYKFEdldFNlcnZlckluZm9SZXF1ZXN0IswCChVHZXRTZXJ2ZXJJbmZvUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIMCgRtb2RlGAIgASgJEiwKCmR1cmFiaWxpdHkYAyABKA4yGC5qb2JzdHJlYW0udjEuRHVyYWJpbGl0eRIkCgZsaW1pdHMYBCABKAsyFC5qb2JzdHJlYW0udjEuTGltaXRzEi4KCnN0YXJ0X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBnVwdGltZRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIPCgdib290X2lkGAcgASgJEhAKCGRyYWluaW5nGAggASgIEg0KBWtpbmRzGAkgAygJEgwKBGpvYnMYCiABKA0SEAoId2F0Y2hlcnMYCyABKA0SEwoLa2luZHNfdG90YWwYDCABKA0igQQKBkxpbWl0cxIZChFwYXlsb2FkX2J5dGVzX21heBgBIAEoDRIZChFtZXNzYWdlX2J5dGVzX21heBgCIAEoDRIQCghqb2JzX21heBgDIAEoDRIVCg1qb2JfYnl0ZXNfbWF4GAQgASgDEiwKCXJldGVudGlvbhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIbChNyZXRlbnRpb25fYnl0ZXNfbWF4GAYgASgDEhwKFGV2ZW50X3JpbmdfYnl0ZXNfbWF4GAcgASgNEhYKDmJhdGNoX2pvYnNfbWF4GAggASgNEjIKD3Jlc3VsdF93YWl0X21heBgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgx3YXRjaGVyc19tYXgYCiABKA0SNQoSaWRlbXBvdGVuY3lfd2luZG93GAwgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhsKE2lkZW1wb3RlbmN5X2lkc19tYXgYDSABKA0SHAoUY29ubmVjdGlvbl9ieXRlc19tYXgYDiABKAMSHQoVY29ubmVjdGlvbnNfYnl0ZXNfbWF4GA8gASgDEhcKD2Nvbm5lY3Rpb25zX21heBgQIAEoDRIjChtjb25uZWN0aW9uc19wZXJfYWRkcmVzc19tYXgYESABKA0iOgoRTGlzdFF1ZXVlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkiUgoSTGlzdFF1ZXVlc1Jlc3BvbnNlEiMKBnF1ZXVlcxgBIAMoCzITLmpvYnN0cmVhbS52MS5RdWV1ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAki2QEKBVF1ZXVlEg0KBXF1ZXVlGAEgASgJEg4KBnBhdXNlZBgCIAEoCBIpCgZjb3VudHMYAyABKAsyGS5qb2JzdHJlYW0udjEuU3RhdGVDb3VudHMSNAoRb2xkZXN0X3F1ZXVlZF9hZ2UYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SGwoTYWNjZXB0ZWRfcGVyX3NlY29uZBgFIAEoARIbChNmaW5pc2hlZF9wZXJfc2Vjb25kGAYgASgBEhYKDnVuc2VydmVkX2tpbmRzGAcgAygJIncKC1N0YXRlQ291bnRzEhEKCXNjaGVkdWxlZBgBIAEoDRIOCgZxdWV1ZWQYAiABKA0SDwoHcnVubmluZxgDIAEoDRIRCglzdWNjZWVkZWQYBCABKA0SDgoGZmFpbGVkGAUgASgNEhEKCWNhbmNlbGxlZBgGIAEoDSIiChFQYXVzZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSI4ChJQYXVzZVF1ZXVlUmVzcG9uc2USIgoFcXVldWUYASABKAsyEy5qb2JzdHJlYW0udjEuUXVldWUiIwoSUmVzdW1lUXVldWVSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJIjkKE1Jlc3VtZVF1ZXVlUmVzcG9uc2USIgoFcXVldWUYASABKAsyEy5qb2JzdHJlYW0udjEuUXVldWUiIgoRUHVyZ2VRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiJAoSUHVyZ2VRdWV1ZVJlc3BvbnNlEg4KBnB1cmdlZBgBIAEoDSLrAgoGV29ya2VyEhEKCXdvcmtlcl9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEiYKBGxpbmsYAyABKA4yGC5qb2JzdHJlYW0udjEuV29ya2VyTGluaxIoCgVzdGF0ZRgEIAEoDjIZLmpvYnN0cmVhbS52MS5Xb3JrZXJTdGF0ZRINCgVraW5kcxgFIAMoCRIOCgZxdWV1ZXMYBiADKAkSDQoFc2xvdHMYByABKA0SEwoLc2xvdHNfdGFrZW4YCCABKA0SLwoLY3JlYXRlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjEKDmxhc3RfaGVhcmRfYWdlGAogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEgsKA3NkaxgLIAEoCRIPCgdhZGRyZXNzGAwgASgJEhMKC2tpbmRzX3RvdGFsGA0gASgNEhQKDHF1ZXVlc190b3RhbBgOIAEoDSI7ChJMaXN0V29ya2Vyc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkiVQoTTGlzdFdvcmtlcnNSZXNwb25zZRIlCgd3b3JrZXJzGAEgAygLMhQuam9ic3RyZWFtLnYxLldvcmtlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiTwoSRHJhaW5Xb3JrZXJSZXF1ZXN0Eg4KBndvcmtlchgBIAEoCRIpCgZ3aXRoaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iPAoTRHJhaW5Xb3JrZXJSZXNwb25zZRIlCgd3b3JrZXJzGAEgAygLMhQuam9ic3RyZWFtLnYxLldvcmtlcipuCgpXb3JrZXJMaW5rEhsKF1dPUktFUl9MSU5LX1VOU1BFQ0lGSUVEEAASFAoQV09SS0VSX0xJTktfUE9PTBABEhYKEldPUktFUl9MSU5LX1NUUkVBTRACEhUKEVdPUktFUl9MSU5LX1VOQVJZEAMqgQEKC1dvcmtlclN0YXRlEhwKGFdPUktFUl9TVEFURV9VTlNQRUNJRklFRBAAEhoKFldPUktFUl9TVEFURV9DT05ORUNURUQQARIZChVXT1JLRVJfU1RBVEVfRFJBSU5JTkcQAhIdChlXT1JLRVJfU1RBVEVfRElTQ09OTkVDVEVEEAMy5gQKDEFkbWluU2VydmljZRJdCg1HZXRTZXJ2ZXJJbmZvEiIuam9ic3RyZWFtLnYxLkdldFNlcnZlckluZm9SZXF1ZXN0GiMuam9ic3RyZWFtLnYxLkdldFNlcnZlckluZm9SZXNwb25zZSIDkAIBElQKCkxpc3RRdWV1ZXMSHy5qb2JzdHJlYW0udjEuTGlzdFF1ZXVlc1JlcXVlc3QaIC5qb2JzdHJlYW0udjEuTGlzdFF1ZXVlc1Jlc3BvbnNlIgOQAgESTwoKUGF1c2VRdWV1ZRIfLmpvYnN0cmVhbS52MS5QYXVzZVF1ZXVlUmVxdWVzdBogLmpvYnN0cmVhbS52MS5QYXVzZVF1ZXVlUmVzcG9uc2USUgoLUmVzdW1lUXVldWUSIC5qb2JzdHJlYW0udjEuUmVzdW1lUXVldWVSZXF1ZXN0GiEuam9ic3RyZWFtLnYxLlJlc3VtZVF1ZXVlUmVzcG9uc2USTwoKUHVyZ2VRdWV1ZRIfLmpvYnN0cmVhbS52MS5QdXJnZVF1ZXVlUmVxdWVzdBogLmpvYnN0cmVhbS52MS5QdXJnZVF1ZXVlUmVzcG9uc2USVwoLTGlzdFdvcmtlcnMSIC5qb2JzdHJlYW0udjEuTGlzdFdvcmtlcnNSZXF1ZXN0GiEuam9ic3RyZWFtLnYxLkxpc3RXb3JrZXJzUmVzcG9uc2UiA5ACARJSCgtEcmFpbldvcmtlchIgLmpvYnN0cmVhbS52MS5EcmFpbldvcmtlclJlcXVlc3QaIS5qb2JzdHJlYW0udjEuRHJhaW5Xb3JrZXJSZXNwb25zZUJRChZpby5naXRodWIuam9ic3RyZWFtLnYxUAFaNWdpdGh1Yi5jb20vam9ic3RyZWFtL2pvYnN0cmVhbS9jbGllbnRzL2dvL2pvYnN0cmVhbXYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_jobstream_v1_job_service]);
+  fileDesc("CiBqb2JzdHJlYW0vdjEvYWRtaW5fc2VydmljZS5wcm90bxIMam9ic3RyZWFtLnYxIhYKFEdldFNlcnZlckluZm9SZXF1ZXN0IvUCChVHZXRTZXJ2ZXJJbmZvUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIMCgRtb2RlGAIgASgJEiwKCmR1cmFiaWxpdHkYAyABKA4yGC5qb2JzdHJlYW0udjEuRHVyYWJpbGl0eRIkCgZsaW1pdHMYBCABKAsyFC5qb2JzdHJlYW0udjEuTGltaXRzEi4KCnN0YXJ0X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBnVwdGltZRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIPCgdib290X2lkGAcgASgJEhAKCGRyYWluaW5nGAggASgIEg0KBWtpbmRzGAkgAygJEgwKBGpvYnMYCiABKA0SEAoId2F0Y2hlcnMYCyABKA0SEwoLa2luZHNfdG90YWwYDCABKA0SJwoGbWVtb3J5GA0gAygLMhcuam9ic3RyZWFtLnYxLk1lbW9yeVVzZSJGCglNZW1vcnlVc2USEAoIY2F0ZWdvcnkYASABKAkSEgoKdXNlZF9ieXRlcxgCIAEoAxITCgtsaW1pdF9ieXRlcxgDIAEoAyKvBAoGTGltaXRzEhkKEXBheWxvYWRfYnl0ZXNfbWF4GAEgASgNEhkKEW1lc3NhZ2VfYnl0ZXNfbWF4GAIgASgNEhAKCGpvYnNfbWF4GAMgASgNEhUKDWpvYl9ieXRlc19tYXgYBCABKAMSLAoJcmV0ZW50aW9uGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhsKE3JldGVudGlvbl9ieXRlc19tYXgYBiABKAMSHAoUZXZlbnRfcmluZ19ieXRlc19tYXgYByABKA0SFgoOYmF0Y2hfam9ic19tYXgYCCABKA0SMgoPcmVzdWx0X3dhaXRfbWF4GAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhQKDHdhdGNoZXJzX21heBgKIAEoDRI1ChJpZGVtcG90ZW5jeV93aW5kb3cYDCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SGwoTaWRlbXBvdGVuY3lfaWRzX21heBgNIAEoDRIcChRjb25uZWN0aW9uX2J5dGVzX21heBgOIAEoAxIdChVjb25uZWN0aW9uc19ieXRlc19tYXgYDyABKAMSFwoPY29ubmVjdGlvbnNfbWF4GBAgASgNEiMKG2Nvbm5lY3Rpb25zX3Blcl9hZGRyZXNzX21heBgRIAEoDRIYChBtZW1vcnlfYnl0ZXNfbWF4GAsgASgDEhIKCnF1ZXVlc19tYXgYEiABKA0iOgoRTGlzdFF1ZXVlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkiUgoSTGlzdFF1ZXVlc1Jlc3BvbnNlEiMKBnF1ZXVlcxgBIAMoCzITLmpvYnN0cmVhbS52MS5RdWV1ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAki2QEKBVF1ZXVlEg0KBXF1ZXVlGAEgASgJEg4KBnBhdXNlZBgCIAEoCBIpCgZjb3VudHMYAyABKAsyGS5qb2JzdHJlYW0udjEuU3RhdGVDb3VudHMSNAoRb2xkZXN0X3F1ZXVlZF9hZ2UYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SGwoTYWNjZXB0ZWRfcGVyX3NlY29uZBgFIAEoARIbChNmaW5pc2hlZF9wZXJfc2Vjb25kGAYgASgBEhYKDnVuc2VydmVkX2tpbmRzGAcgAygJIncKC1N0YXRlQ291bnRzEhEKCXNjaGVkdWxlZBgBIAEoDRIOCgZxdWV1ZWQYAiABKA0SDwoHcnVubmluZxgDIAEoDRIRCglzdWNjZWVkZWQYBCABKA0SDgoGZmFpbGVkGAUgASgNEhEKCWNhbmNlbGxlZBgGIAEoDSIiChFQYXVzZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSI4ChJQYXVzZVF1ZXVlUmVzcG9uc2USIgoFcXVldWUYASABKAsyEy5qb2JzdHJlYW0udjEuUXVldWUiIwoSUmVzdW1lUXVldWVSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJIjkKE1Jlc3VtZVF1ZXVlUmVzcG9uc2USIgoFcXVldWUYASABKAsyEy5qb2JzdHJlYW0udjEuUXVldWUiIgoRUHVyZ2VRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiJAoSUHVyZ2VRdWV1ZVJlc3BvbnNlEg4KBnB1cmdlZBgBIAEoDSLrAgoGV29ya2VyEhEKCXdvcmtlcl9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEiYKBGxpbmsYAyABKA4yGC5qb2JzdHJlYW0udjEuV29ya2VyTGluaxIoCgVzdGF0ZRgEIAEoDjIZLmpvYnN0cmVhbS52MS5Xb3JrZXJTdGF0ZRINCgVraW5kcxgFIAMoCRIOCgZxdWV1ZXMYBiADKAkSDQoFc2xvdHMYByABKA0SEwoLc2xvdHNfdGFrZW4YCCABKA0SLwoLY3JlYXRlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjEKDmxhc3RfaGVhcmRfYWdlGAogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEgsKA3NkaxgLIAEoCRIPCgdhZGRyZXNzGAwgASgJEhMKC2tpbmRzX3RvdGFsGA0gASgNEhQKDHF1ZXVlc190b3RhbBgOIAEoDSI7ChJMaXN0V29ya2Vyc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkiVQoTTGlzdFdvcmtlcnNSZXNwb25zZRIlCgd3b3JrZXJzGAEgAygLMhQuam9ic3RyZWFtLnYxLldvcmtlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiTwoSRHJhaW5Xb3JrZXJSZXF1ZXN0Eg4KBndvcmtlchgBIAEoCRIpCgZ3aXRoaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iPAoTRHJhaW5Xb3JrZXJSZXNwb25zZRIlCgd3b3JrZXJzGAEgAygLMhQuam9ic3RyZWFtLnYxLldvcmtlcipuCgpXb3JrZXJMaW5rEhsKF1dPUktFUl9MSU5LX1VOU1BFQ0lGSUVEEAASFAoQV09SS0VSX0xJTktfUE9PTBABEhYKEldPUktFUl9MSU5LX1NUUkVBTRACEhUKEVdPUktFUl9MSU5LX1VOQVJZEAMqgQEKC1dvcmtlclN0YXRlEhwKGFdPUktFUl9TVEFURV9VTlNQRUNJRklFRBAAEhoKFldPUktFUl9TVEFURV9DT05ORUNURUQQARIZChVXT1JLRVJfU1RBVEVfRFJBSU5JTkcQAhIdChlXT1JLRVJfU1RBVEVfRElTQ09OTkVDVEVEEAMy5gQKDEFkbWluU2VydmljZRJdCg1HZXRTZXJ2ZXJJbmZvEiIuam9ic3RyZWFtLnYxLkdldFNlcnZlckluZm9SZXF1ZXN0GiMuam9ic3RyZWFtLnYxLkdldFNlcnZlckluZm9SZXNwb25zZSIDkAIBElQKCkxpc3RRdWV1ZXMSHy5qb2JzdHJlYW0udjEuTGlzdFF1ZXVlc1JlcXVlc3QaIC5qb2JzdHJlYW0udjEuTGlzdFF1ZXVlc1Jlc3BvbnNlIgOQAgESTwoKUGF1c2VRdWV1ZRIfLmpvYnN0cmVhbS52MS5QYXVzZVF1ZXVlUmVxdWVzdBogLmpvYnN0cmVhbS52MS5QYXVzZVF1ZXVlUmVzcG9uc2USUgoLUmVzdW1lUXVldWUSIC5qb2JzdHJlYW0udjEuUmVzdW1lUXVldWVSZXF1ZXN0GiEuam9ic3RyZWFtLnYxLlJlc3VtZVF1ZXVlUmVzcG9uc2USTwoKUHVyZ2VRdWV1ZRIfLmpvYnN0cmVhbS52MS5QdXJnZVF1ZXVlUmVxdWVzdBogLmpvYnN0cmVhbS52MS5QdXJnZVF1ZXVlUmVzcG9uc2USVwoLTGlzdFdvcmtlcnMSIC5qb2JzdHJlYW0udjEuTGlzdFdvcmtlcnNSZXF1ZXN0GiEuam9ic3RyZWFtLnYxLkxpc3RXb3JrZXJzUmVzcG9uc2UiA5ACARJSCgtEcmFpbldvcmtlchIgLmpvYnN0cmVhbS52MS5EcmFpbldvcmtlclJlcXVlc3QaIS5qb2JzdHJlYW0udjEuRHJhaW5Xb3JrZXJSZXNwb25zZUJRChZpby5naXRodWIuam9ic3RyZWFtLnYxUAFaNWdpdGh1Yi5jb20vam9ic3RyZWFtL2pvYnN0cmVhbS9jbGllbnRzL2dvL2pvYnN0cmVhbXYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_jobstream_v1_job_service]);
 
 /**
  * GetServerInfoRequest is empty.
@@ -121,6 +121,13 @@ export type GetServerInfoResponse = Message<"jobstream.v1.GetServerInfoResponse"
    * @generated from field: uint32 kinds_total = 12;
    */
   kindsTotal: number;
+
+  /**
+   * What the server holds in memory, by category. Default: empty from servers that do not count it.
+   *
+   * @generated from field: repeated jobstream.v1.MemoryUse memory = 13;
+   */
+  memory: MemoryUse[];
 };
 
 /**
@@ -129,6 +136,49 @@ export type GetServerInfoResponse = Message<"jobstream.v1.GetServerInfoResponse"
  */
 export const GetServerInfoResponseSchema: GenMessage<GetServerInfoResponse> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_admin_service, 1);
+
+/**
+ * MemoryUse is what one category of the server's state holds, as it is counted against its bound.
+ *
+ * @generated from message jobstream.v1.MemoryUse
+ */
+export type MemoryUse = Message<"jobstream.v1.MemoryUse"> & {
+  /**
+   * "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
+   * "job_records": the records of those jobs, 512 bytes each.
+   * "workers": names, kinds and queues of workers.
+   * "finished_jobs": finished jobs, as far as they are in memory.
+   * "removed_ids": ids of removed jobs.
+   * "queues": pairs of queue and kind that hold jobs, 1 KiB each.
+   * "watches": streams that follow jobs, 5 KiB each.
+   * "log_queue": records that wait for the disk; only with a data directory.
+   * Other categories may follow.
+   *
+   * @generated from field: string category = 1;
+   */
+  category: string;
+
+  /**
+   * Bytes that are counted now.
+   *
+   * @generated from field: int64 used_bytes = 2;
+   */
+  usedBytes: bigint;
+
+  /**
+   * Most bytes there may be; at it, new work of this category is refused with RESOURCE_EXHAUSTED.
+   *
+   * @generated from field: int64 limit_bytes = 3;
+   */
+  limitBytes: bigint;
+};
+
+/**
+ * Describes the message jobstream.v1.MemoryUse.
+ * Use `create(MemoryUseSchema)` to create a new message.
+ */
+export const MemoryUseSchema: GenMessage<MemoryUse> = /*@__PURE__*/
+  messageDesc(file_jobstream_v1_admin_service, 2);
 
 /**
  * Limits are the bounds in force.
@@ -151,14 +201,15 @@ export type Limits = Message<"jobstream.v1.Limits"> & {
   messageBytesMax: number;
 
   /**
-   * Most jobs that have not ended.
+   * Most jobs that have not ended. The last eighth is for connections that hold little: others are refused earlier.
    *
    * @generated from field: uint32 jobs_max = 3;
    */
   jobsMax: number;
 
   /**
-   * Most payload bytes of jobs that have not ended.
+   * Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last eighth
+   * is for connections that hold little. Running jobs may add a quarter beyond it.
    *
    * @generated from field: int64 job_bytes_max = 4;
    */
@@ -252,6 +303,22 @@ export type Limits = Message<"jobstream.v1.Limits"> & {
    * @generated from field: uint32 connections_per_address_max = 17;
    */
   connectionsPerAddressMax: number;
+
+  /**
+   * Memory that the server is to stay within, in bytes; bounds that are not set by hand derive from it. Default: half of
+   * the smaller of the machine's memory and the limit of the server's cgroup; 0 if every bound was set by hand.
+   *
+   * @generated from field: int64 memory_bytes_max = 11;
+   */
+  memoryBytesMax: bigint;
+
+  /**
+   * Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is for connections whose
+   * jobs opened few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
+   *
+   * @generated from field: uint32 queues_max = 18;
+   */
+  queuesMax: number;
 };
 
 /**
@@ -259,7 +326,7 @@ export type Limits = Message<"jobstream.v1.Limits"> & {
  * Use `create(LimitsSchema)` to create a new message.
  */
 export const LimitsSchema: GenMessage<Limits> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_admin_service, 2);
+  messageDesc(file_jobstream_v1_admin_service, 3);
 
 /**
  * ListQueuesRequest asks for queues.
@@ -287,7 +354,7 @@ export type ListQueuesRequest = Message<"jobstream.v1.ListQueuesRequest"> & {
  * Use `create(ListQueuesRequestSchema)` to create a new message.
  */
 export const ListQueuesRequestSchema: GenMessage<ListQueuesRequest> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_admin_service, 3);
+  messageDesc(file_jobstream_v1_admin_service, 4);
 
 /**
  * ListQueuesResponse is a page of queues, of at most 4 MiB less 64 KiB: it may have fewer than `page_size`.
@@ -315,7 +382,7 @@ export type ListQueuesResponse = Message<"jobstream.v1.ListQueuesResponse"> & {
  * Use `create(ListQueuesResponseSchema)` to create a new message.
  */
 export const ListQueuesResponseSchema: GenMessage<ListQueuesResponse> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_admin_service, 4);
+  messageDesc(file_jobstream_v1_admin_service, 5);
 
 /**
  * Queue tells what a queue holds.
@@ -378,7 +445,7 @@ export type Queue = Message<"jobstream.v1.Queue"> & {
  * Use `create(QueueSchema)` to create a new message.
  */
 export const QueueSchema: GenMessage<Queue> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_admin_service, 5);
+  messageDesc(file_jobstream_v1_admin_service, 6);
 
 /**
  * StateCounts counts jobs by state.
@@ -434,7 +501,7 @@ export type StateCounts = Message<"jobstream.v1.StateCounts"> & {
  * Use `create(StateCountsSchema)` to create a new message.
  */
 export const StateCountsSchema: GenMessage<StateCounts> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_admin_service, 6);
+  messageDesc(file_jobstream_v1_admin_service, 7);
 
 /**
  * PauseQueueRequest names a queue.
@@ -455,7 +522,7 @@ export type PauseQueueRequest = Message<"jobstream.v1.PauseQueueRequest"> & {
  * Use `create(PauseQueueRequestSchema)` to create a new message.
  */
 export const PauseQueueRequestSchema: GenMessage<PauseQueueRequest> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_admin_service, 7);
+  messageDesc(file_jobstream_v1_admin_service, 8);
 
 /**
  * PauseQueueResponse holds the queue.
@@ -476,7 +543,7 @@ export type PauseQueueResponse = Message<"jobstream.v1.PauseQueueResponse"> & {
  * Use `create(PauseQueueResponseSchema)` to create a new message.
  */
 export const PauseQueueResponseSchema: GenMessage<PauseQueueResponse> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_admin_service, 8);
+  messageDesc(file_jobstream_v1_admin_service, 9);
 
 /**
  * ResumeQueueRequest names a queue.
@@ -497,7 +564,7 @@ export type ResumeQueueRequest = Message<"jobstream.v1.ResumeQueueRequest"> & {
  * Use `create(ResumeQueueRequestSchema)` to create a new message.
  */
 export const ResumeQueueRequestSchema: GenMessage<ResumeQueueRequest> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_admin_service, 9);
+  messageDesc(file_jobstream_v1_admin_service, 10);
 
 /**
  * ResumeQueueResponse holds the queue.
@@ -518,7 +585,7 @@ export type ResumeQueueResponse = Message<"jobstream.v1.ResumeQueueResponse"> & 
  * Use `create(ResumeQueueResponseSchema)` to create a new message.
  */
 export const ResumeQueueResponseSchema: GenMessage<ResumeQueueResponse> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_admin_service, 10);
+  messageDesc(file_jobstream_v1_admin_service, 11);
 
 /**
  * PurgeQueueRequest names a queue.
@@ -539,7 +606,7 @@ export type PurgeQueueRequest = Message<"jobstream.v1.PurgeQueueRequest"> & {
  * Use `create(PurgeQueueRequestSchema)` to create a new message.
  */
 export const PurgeQueueRequestSchema: GenMessage<PurgeQueueRequest> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_admin_service, 11);
+  messageDesc(file_jobstream_v1_admin_service, 12);
 
 /**
  * PurgeQueueResponse tells how many jobs were cancelled.
@@ -560,7 +627,7 @@ export type PurgeQueueResponse = Message<"jobstream.v1.PurgeQueueResponse"> & {
  * Use `create(PurgeQueueResponseSchema)` to create a new message.
  */
 export const PurgeQueueResponseSchema: GenMessage<PurgeQueueResponse> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_admin_service, 12);
+  messageDesc(file_jobstream_v1_admin_service, 13);
 
 /**
  * Worker is a worker at one moment.
@@ -672,7 +739,7 @@ export type Worker = Message<"jobstream.v1.Worker"> & {
  * Use `create(WorkerSchema)` to create a new message.
  */
 export const WorkerSchema: GenMessage<Worker> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_admin_service, 13);
+  messageDesc(file_jobstream_v1_admin_service, 14);
 
 /**
  * ListWorkersRequest asks for workers.
@@ -700,7 +767,7 @@ export type ListWorkersRequest = Message<"jobstream.v1.ListWorkersRequest"> & {
  * Use `create(ListWorkersRequestSchema)` to create a new message.
  */
 export const ListWorkersRequestSchema: GenMessage<ListWorkersRequest> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_admin_service, 14);
+  messageDesc(file_jobstream_v1_admin_service, 15);
 
 /**
  * ListWorkersResponse is a page of workers, of at most 4 MiB less 64 KiB: it may have fewer than `page_size`.
@@ -728,7 +795,7 @@ export type ListWorkersResponse = Message<"jobstream.v1.ListWorkersResponse"> & 
  * Use `create(ListWorkersResponseSchema)` to create a new message.
  */
 export const ListWorkersResponseSchema: GenMessage<ListWorkersResponse> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_admin_service, 15);
+  messageDesc(file_jobstream_v1_admin_service, 16);
 
 /**
  * DrainWorkerRequest names a worker.
@@ -756,7 +823,7 @@ export type DrainWorkerRequest = Message<"jobstream.v1.DrainWorkerRequest"> & {
  * Use `create(DrainWorkerRequestSchema)` to create a new message.
  */
 export const DrainWorkerRequestSchema: GenMessage<DrainWorkerRequest> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_admin_service, 16);
+  messageDesc(file_jobstream_v1_admin_service, 17);
 
 /**
  * DrainWorkerResponse holds the workers.
@@ -778,7 +845,7 @@ export type DrainWorkerResponse = Message<"jobstream.v1.DrainWorkerResponse"> & 
  * Use `create(DrainWorkerResponseSchema)` to create a new message.
  */
 export const DrainWorkerResponseSchema: GenMessage<DrainWorkerResponse> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_admin_service, 17);
+  messageDesc(file_jobstream_v1_admin_service, 18);
 
 /**
  * WorkerLink is how a worker is joined to the server.

@@ -37,6 +37,11 @@ public final class AdminServiceOuterClass extends com.google.protobuf.GeneratedF
     com.google.protobuf.GeneratedMessage.FieldAccessorTable
       internal_static_jobstream_v1_GetServerInfoResponse_fieldAccessorTable;
   static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_jobstream_v1_MemoryUse_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_jobstream_v1_MemoryUse_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
     internal_static_jobstream_v1_Limits_descriptor;
   static final 
     com.google.protobuf.GeneratedMessage.FieldAccessorTable
@@ -129,7 +134,7 @@ public final class AdminServiceOuterClass extends com.google.protobuf.GeneratedF
       "tream.v1\032\036google/protobuf/duration.proto" +
       "\032\037google/protobuf/timestamp.proto\032\036jobst" +
       "ream/v1/job_service.proto\"\026\n\024GetServerIn" +
-      "foRequest\"\314\002\n\025GetServerInfoResponse\022\017\n\007v" +
+      "foRequest\"\365\002\n\025GetServerInfoResponse\022\017\n\007v" +
       "ersion\030\001 \001(\t\022\014\n\004mode\030\002 \001(\t\022,\n\ndurability" +
       "\030\003 \001(\0162\030.jobstream.v1.Durability\022$\n\006limi" +
       "ts\030\004 \001(\0132\024.jobstream.v1.Limits\022.\n\nstart_" +
@@ -137,79 +142,83 @@ public final class AdminServiceOuterClass extends com.google.protobuf.GeneratedF
       "\n\006uptime\030\006 \001(\0132\031.google.protobuf.Duratio" +
       "n\022\017\n\007boot_id\030\007 \001(\t\022\020\n\010draining\030\010 \001(\010\022\r\n\005" +
       "kinds\030\t \003(\t\022\014\n\004jobs\030\n \001(\r\022\020\n\010watchers\030\013 " +
-      "\001(\r\022\023\n\013kinds_total\030\014 \001(\r\"\201\004\n\006Limits\022\031\n\021p" +
-      "ayload_bytes_max\030\001 \001(\r\022\031\n\021message_bytes_" +
-      "max\030\002 \001(\r\022\020\n\010jobs_max\030\003 \001(\r\022\025\n\rjob_bytes" +
-      "_max\030\004 \001(\003\022,\n\tretention\030\005 \001(\0132\031.google.p" +
-      "rotobuf.Duration\022\033\n\023retention_bytes_max\030" +
-      "\006 \001(\003\022\034\n\024event_ring_bytes_max\030\007 \001(\r\022\026\n\016b" +
-      "atch_jobs_max\030\010 \001(\r\0222\n\017result_wait_max\030\t" +
-      " \001(\0132\031.google.protobuf.Duration\022\024\n\014watch" +
-      "ers_max\030\n \001(\r\0225\n\022idempotency_window\030\014 \001(" +
-      "\0132\031.google.protobuf.Duration\022\033\n\023idempote" +
-      "ncy_ids_max\030\r \001(\r\022\034\n\024connection_bytes_ma" +
-      "x\030\016 \001(\003\022\035\n\025connections_bytes_max\030\017 \001(\003\022\027" +
-      "\n\017connections_max\030\020 \001(\r\022#\n\033connections_p" +
-      "er_address_max\030\021 \001(\r\":\n\021ListQueuesReques" +
-      "t\022\021\n\tpage_size\030\001 \001(\r\022\022\n\npage_token\030\002 \001(\t" +
-      "\"R\n\022ListQueuesResponse\022#\n\006queues\030\001 \003(\0132\023" +
-      ".jobstream.v1.Queue\022\027\n\017next_page_token\030\002" +
-      " \001(\t\"\331\001\n\005Queue\022\r\n\005queue\030\001 \001(\t\022\016\n\006paused\030" +
-      "\002 \001(\010\022)\n\006counts\030\003 \001(\0132\031.jobstream.v1.Sta" +
-      "teCounts\0224\n\021oldest_queued_age\030\004 \001(\0132\031.go" +
-      "ogle.protobuf.Duration\022\033\n\023accepted_per_s" +
-      "econd\030\005 \001(\001\022\033\n\023finished_per_second\030\006 \001(\001" +
-      "\022\026\n\016unserved_kinds\030\007 \003(\t\"w\n\013StateCounts\022" +
-      "\021\n\tscheduled\030\001 \001(\r\022\016\n\006queued\030\002 \001(\r\022\017\n\007ru" +
-      "nning\030\003 \001(\r\022\021\n\tsucceeded\030\004 \001(\r\022\016\n\006failed" +
-      "\030\005 \001(\r\022\021\n\tcancelled\030\006 \001(\r\"\"\n\021PauseQueueR" +
-      "equest\022\r\n\005queue\030\001 \001(\t\"8\n\022PauseQueueRespo" +
-      "nse\022\"\n\005queue\030\001 \001(\0132\023.jobstream.v1.Queue\"" +
-      "#\n\022ResumeQueueRequest\022\r\n\005queue\030\001 \001(\t\"9\n\023" +
-      "ResumeQueueResponse\022\"\n\005queue\030\001 \001(\0132\023.job" +
-      "stream.v1.Queue\"\"\n\021PurgeQueueRequest\022\r\n\005" +
-      "queue\030\001 \001(\t\"$\n\022PurgeQueueResponse\022\016\n\006pur" +
-      "ged\030\001 \001(\r\"\353\002\n\006Worker\022\021\n\tworker_id\030\001 \001(\t\022" +
-      "\014\n\004name\030\002 \001(\t\022&\n\004link\030\003 \001(\0162\030.jobstream." +
-      "v1.WorkerLink\022(\n\005state\030\004 \001(\0162\031.jobstream" +
-      ".v1.WorkerState\022\r\n\005kinds\030\005 \003(\t\022\016\n\006queues" +
-      "\030\006 \003(\t\022\r\n\005slots\030\007 \001(\r\022\023\n\013slots_taken\030\010 \001" +
-      "(\r\022/\n\013create_time\030\t \001(\0132\032.google.protobu" +
-      "f.Timestamp\0221\n\016last_heard_age\030\n \001(\0132\031.go" +
-      "ogle.protobuf.Duration\022\013\n\003sdk\030\013 \001(\t\022\017\n\007a" +
-      "ddress\030\014 \001(\t\022\023\n\013kinds_total\030\r \001(\r\022\024\n\014que" +
-      "ues_total\030\016 \001(\r\";\n\022ListWorkersRequest\022\021\n" +
-      "\tpage_size\030\001 \001(\r\022\022\n\npage_token\030\002 \001(\t\"U\n\023" +
-      "ListWorkersResponse\022%\n\007workers\030\001 \003(\0132\024.j" +
-      "obstream.v1.Worker\022\027\n\017next_page_token\030\002 " +
-      "\001(\t\"O\n\022DrainWorkerRequest\022\016\n\006worker\030\001 \001(" +
-      "\t\022)\n\006within\030\002 \001(\0132\031.google.protobuf.Dura" +
-      "tion\"<\n\023DrainWorkerResponse\022%\n\007workers\030\001" +
-      " \003(\0132\024.jobstream.v1.Worker*n\n\nWorkerLink" +
-      "\022\033\n\027WORKER_LINK_UNSPECIFIED\020\000\022\024\n\020WORKER_" +
-      "LINK_POOL\020\001\022\026\n\022WORKER_LINK_STREAM\020\002\022\025\n\021W" +
-      "ORKER_LINK_UNARY\020\003*\201\001\n\013WorkerState\022\034\n\030WO" +
-      "RKER_STATE_UNSPECIFIED\020\000\022\032\n\026WORKER_STATE" +
-      "_CONNECTED\020\001\022\031\n\025WORKER_STATE_DRAINING\020\002\022" +
-      "\035\n\031WORKER_STATE_DISCONNECTED\020\0032\346\004\n\014Admin" +
-      "Service\022]\n\rGetServerInfo\022\".jobstream.v1." +
-      "GetServerInfoRequest\032#.jobstream.v1.GetS" +
-      "erverInfoResponse\"\003\220\002\001\022T\n\nListQueues\022\037.j" +
-      "obstream.v1.ListQueuesRequest\032 .jobstrea" +
-      "m.v1.ListQueuesResponse\"\003\220\002\001\022O\n\nPauseQue" +
-      "ue\022\037.jobstream.v1.PauseQueueRequest\032 .jo" +
-      "bstream.v1.PauseQueueResponse\022R\n\013ResumeQ" +
-      "ueue\022 .jobstream.v1.ResumeQueueRequest\032!" +
-      ".jobstream.v1.ResumeQueueResponse\022O\n\nPur" +
-      "geQueue\022\037.jobstream.v1.PurgeQueueRequest" +
-      "\032 .jobstream.v1.PurgeQueueResponse\022W\n\013Li" +
-      "stWorkers\022 .jobstream.v1.ListWorkersRequ" +
-      "est\032!.jobstream.v1.ListWorkersResponse\"\003" +
-      "\220\002\001\022R\n\013DrainWorker\022 .jobstream.v1.DrainW" +
-      "orkerRequest\032!.jobstream.v1.DrainWorkerR" +
-      "esponseBQ\n\026io.github.jobstream.v1P\001Z5git" +
-      "hub.com/jobstream/jobstream/clients/go/j" +
-      "obstreamv1b\006proto3"
+      "\001(\r\022\023\n\013kinds_total\030\014 \001(\r\022\'\n\006memory\030\r \003(\013" +
+      "2\027.jobstream.v1.MemoryUse\"F\n\tMemoryUse\022\020" +
+      "\n\010category\030\001 \001(\t\022\022\n\nused_bytes\030\002 \001(\003\022\023\n\013" +
+      "limit_bytes\030\003 \001(\003\"\257\004\n\006Limits\022\031\n\021payload_" +
+      "bytes_max\030\001 \001(\r\022\031\n\021message_bytes_max\030\002 \001" +
+      "(\r\022\020\n\010jobs_max\030\003 \001(\r\022\025\n\rjob_bytes_max\030\004 " +
+      "\001(\003\022,\n\tretention\030\005 \001(\0132\031.google.protobuf" +
+      ".Duration\022\033\n\023retention_bytes_max\030\006 \001(\003\022\034" +
+      "\n\024event_ring_bytes_max\030\007 \001(\r\022\026\n\016batch_jo" +
+      "bs_max\030\010 \001(\r\0222\n\017result_wait_max\030\t \001(\0132\031." +
+      "google.protobuf.Duration\022\024\n\014watchers_max" +
+      "\030\n \001(\r\0225\n\022idempotency_window\030\014 \001(\0132\031.goo" +
+      "gle.protobuf.Duration\022\033\n\023idempotency_ids" +
+      "_max\030\r \001(\r\022\034\n\024connection_bytes_max\030\016 \001(\003" +
+      "\022\035\n\025connections_bytes_max\030\017 \001(\003\022\027\n\017conne" +
+      "ctions_max\030\020 \001(\r\022#\n\033connections_per_addr" +
+      "ess_max\030\021 \001(\r\022\030\n\020memory_bytes_max\030\013 \001(\003\022" +
+      "\022\n\nqueues_max\030\022 \001(\r\":\n\021ListQueuesRequest" +
+      "\022\021\n\tpage_size\030\001 \001(\r\022\022\n\npage_token\030\002 \001(\t\"" +
+      "R\n\022ListQueuesResponse\022#\n\006queues\030\001 \003(\0132\023." +
+      "jobstream.v1.Queue\022\027\n\017next_page_token\030\002 " +
+      "\001(\t\"\331\001\n\005Queue\022\r\n\005queue\030\001 \001(\t\022\016\n\006paused\030\002" +
+      " \001(\010\022)\n\006counts\030\003 \001(\0132\031.jobstream.v1.Stat" +
+      "eCounts\0224\n\021oldest_queued_age\030\004 \001(\0132\031.goo" +
+      "gle.protobuf.Duration\022\033\n\023accepted_per_se" +
+      "cond\030\005 \001(\001\022\033\n\023finished_per_second\030\006 \001(\001\022" +
+      "\026\n\016unserved_kinds\030\007 \003(\t\"w\n\013StateCounts\022\021" +
+      "\n\tscheduled\030\001 \001(\r\022\016\n\006queued\030\002 \001(\r\022\017\n\007run" +
+      "ning\030\003 \001(\r\022\021\n\tsucceeded\030\004 \001(\r\022\016\n\006failed\030" +
+      "\005 \001(\r\022\021\n\tcancelled\030\006 \001(\r\"\"\n\021PauseQueueRe" +
+      "quest\022\r\n\005queue\030\001 \001(\t\"8\n\022PauseQueueRespon" +
+      "se\022\"\n\005queue\030\001 \001(\0132\023.jobstream.v1.Queue\"#" +
+      "\n\022ResumeQueueRequest\022\r\n\005queue\030\001 \001(\t\"9\n\023R" +
+      "esumeQueueResponse\022\"\n\005queue\030\001 \001(\0132\023.jobs" +
+      "tream.v1.Queue\"\"\n\021PurgeQueueRequest\022\r\n\005q" +
+      "ueue\030\001 \001(\t\"$\n\022PurgeQueueResponse\022\016\n\006purg" +
+      "ed\030\001 \001(\r\"\353\002\n\006Worker\022\021\n\tworker_id\030\001 \001(\t\022\014" +
+      "\n\004name\030\002 \001(\t\022&\n\004link\030\003 \001(\0162\030.jobstream.v" +
+      "1.WorkerLink\022(\n\005state\030\004 \001(\0162\031.jobstream." +
+      "v1.WorkerState\022\r\n\005kinds\030\005 \003(\t\022\016\n\006queues\030" +
+      "\006 \003(\t\022\r\n\005slots\030\007 \001(\r\022\023\n\013slots_taken\030\010 \001(" +
+      "\r\022/\n\013create_time\030\t \001(\0132\032.google.protobuf" +
+      ".Timestamp\0221\n\016last_heard_age\030\n \001(\0132\031.goo" +
+      "gle.protobuf.Duration\022\013\n\003sdk\030\013 \001(\t\022\017\n\007ad" +
+      "dress\030\014 \001(\t\022\023\n\013kinds_total\030\r \001(\r\022\024\n\014queu" +
+      "es_total\030\016 \001(\r\";\n\022ListWorkersRequest\022\021\n\t" +
+      "page_size\030\001 \001(\r\022\022\n\npage_token\030\002 \001(\t\"U\n\023L" +
+      "istWorkersResponse\022%\n\007workers\030\001 \003(\0132\024.jo" +
+      "bstream.v1.Worker\022\027\n\017next_page_token\030\002 \001" +
+      "(\t\"O\n\022DrainWorkerRequest\022\016\n\006worker\030\001 \001(\t" +
+      "\022)\n\006within\030\002 \001(\0132\031.google.protobuf.Durat" +
+      "ion\"<\n\023DrainWorkerResponse\022%\n\007workers\030\001 " +
+      "\003(\0132\024.jobstream.v1.Worker*n\n\nWorkerLink\022" +
+      "\033\n\027WORKER_LINK_UNSPECIFIED\020\000\022\024\n\020WORKER_L" +
+      "INK_POOL\020\001\022\026\n\022WORKER_LINK_STREAM\020\002\022\025\n\021WO" +
+      "RKER_LINK_UNARY\020\003*\201\001\n\013WorkerState\022\034\n\030WOR" +
+      "KER_STATE_UNSPECIFIED\020\000\022\032\n\026WORKER_STATE_" +
+      "CONNECTED\020\001\022\031\n\025WORKER_STATE_DRAINING\020\002\022\035" +
+      "\n\031WORKER_STATE_DISCONNECTED\020\0032\346\004\n\014AdminS" +
+      "ervice\022]\n\rGetServerInfo\022\".jobstream.v1.G" +
+      "etServerInfoRequest\032#.jobstream.v1.GetSe" +
+      "rverInfoResponse\"\003\220\002\001\022T\n\nListQueues\022\037.jo" +
+      "bstream.v1.ListQueuesRequest\032 .jobstream" +
+      ".v1.ListQueuesResponse\"\003\220\002\001\022O\n\nPauseQueu" +
+      "e\022\037.jobstream.v1.PauseQueueRequest\032 .job" +
+      "stream.v1.PauseQueueResponse\022R\n\013ResumeQu" +
+      "eue\022 .jobstream.v1.ResumeQueueRequest\032!." +
+      "jobstream.v1.ResumeQueueResponse\022O\n\nPurg" +
+      "eQueue\022\037.jobstream.v1.PurgeQueueRequest\032" +
+      " .jobstream.v1.PurgeQueueResponse\022W\n\013Lis" +
+      "tWorkers\022 .jobstream.v1.ListWorkersReque" +
+      "st\032!.jobstream.v1.ListWorkersResponse\"\003\220" +
+      "\002\001\022R\n\013DrainWorker\022 .jobstream.v1.DrainWo" +
+      "rkerRequest\032!.jobstream.v1.DrainWorkerRe" +
+      "sponseBQ\n\026io.github.jobstream.v1P\001Z5gith" +
+      "ub.com/jobstream/jobstream/clients/go/jo" +
+      "bstreamv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -229,99 +238,105 @@ public final class AdminServiceOuterClass extends com.google.protobuf.GeneratedF
     internal_static_jobstream_v1_GetServerInfoResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_GetServerInfoResponse_descriptor,
-        new java.lang.String[] { "Version", "Mode", "Durability", "Limits", "StartTime", "Uptime", "BootId", "Draining", "Kinds", "Jobs", "Watchers", "KindsTotal", });
-    internal_static_jobstream_v1_Limits_descriptor =
+        new java.lang.String[] { "Version", "Mode", "Durability", "Limits", "StartTime", "Uptime", "BootId", "Draining", "Kinds", "Jobs", "Watchers", "KindsTotal", "Memory", });
+    internal_static_jobstream_v1_MemoryUse_descriptor =
       getDescriptor().getMessageType(2);
+    internal_static_jobstream_v1_MemoryUse_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_jobstream_v1_MemoryUse_descriptor,
+        new java.lang.String[] { "Category", "UsedBytes", "LimitBytes", });
+    internal_static_jobstream_v1_Limits_descriptor =
+      getDescriptor().getMessageType(3);
     internal_static_jobstream_v1_Limits_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_Limits_descriptor,
-        new java.lang.String[] { "PayloadBytesMax", "MessageBytesMax", "JobsMax", "JobBytesMax", "Retention", "RetentionBytesMax", "EventRingBytesMax", "BatchJobsMax", "ResultWaitMax", "WatchersMax", "IdempotencyWindow", "IdempotencyIdsMax", "ConnectionBytesMax", "ConnectionsBytesMax", "ConnectionsMax", "ConnectionsPerAddressMax", });
+        new java.lang.String[] { "PayloadBytesMax", "MessageBytesMax", "JobsMax", "JobBytesMax", "Retention", "RetentionBytesMax", "EventRingBytesMax", "BatchJobsMax", "ResultWaitMax", "WatchersMax", "IdempotencyWindow", "IdempotencyIdsMax", "ConnectionBytesMax", "ConnectionsBytesMax", "ConnectionsMax", "ConnectionsPerAddressMax", "MemoryBytesMax", "QueuesMax", });
     internal_static_jobstream_v1_ListQueuesRequest_descriptor =
-      getDescriptor().getMessageType(3);
+      getDescriptor().getMessageType(4);
     internal_static_jobstream_v1_ListQueuesRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_ListQueuesRequest_descriptor,
         new java.lang.String[] { "PageSize", "PageToken", });
     internal_static_jobstream_v1_ListQueuesResponse_descriptor =
-      getDescriptor().getMessageType(4);
+      getDescriptor().getMessageType(5);
     internal_static_jobstream_v1_ListQueuesResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_ListQueuesResponse_descriptor,
         new java.lang.String[] { "Queues", "NextPageToken", });
     internal_static_jobstream_v1_Queue_descriptor =
-      getDescriptor().getMessageType(5);
+      getDescriptor().getMessageType(6);
     internal_static_jobstream_v1_Queue_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_Queue_descriptor,
         new java.lang.String[] { "Queue", "Paused", "Counts", "OldestQueuedAge", "AcceptedPerSecond", "FinishedPerSecond", "UnservedKinds", });
     internal_static_jobstream_v1_StateCounts_descriptor =
-      getDescriptor().getMessageType(6);
+      getDescriptor().getMessageType(7);
     internal_static_jobstream_v1_StateCounts_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_StateCounts_descriptor,
         new java.lang.String[] { "Scheduled", "Queued", "Running", "Succeeded", "Failed", "Cancelled", });
     internal_static_jobstream_v1_PauseQueueRequest_descriptor =
-      getDescriptor().getMessageType(7);
+      getDescriptor().getMessageType(8);
     internal_static_jobstream_v1_PauseQueueRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_PauseQueueRequest_descriptor,
         new java.lang.String[] { "Queue", });
     internal_static_jobstream_v1_PauseQueueResponse_descriptor =
-      getDescriptor().getMessageType(8);
+      getDescriptor().getMessageType(9);
     internal_static_jobstream_v1_PauseQueueResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_PauseQueueResponse_descriptor,
         new java.lang.String[] { "Queue", });
     internal_static_jobstream_v1_ResumeQueueRequest_descriptor =
-      getDescriptor().getMessageType(9);
+      getDescriptor().getMessageType(10);
     internal_static_jobstream_v1_ResumeQueueRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_ResumeQueueRequest_descriptor,
         new java.lang.String[] { "Queue", });
     internal_static_jobstream_v1_ResumeQueueResponse_descriptor =
-      getDescriptor().getMessageType(10);
+      getDescriptor().getMessageType(11);
     internal_static_jobstream_v1_ResumeQueueResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_ResumeQueueResponse_descriptor,
         new java.lang.String[] { "Queue", });
     internal_static_jobstream_v1_PurgeQueueRequest_descriptor =
-      getDescriptor().getMessageType(11);
+      getDescriptor().getMessageType(12);
     internal_static_jobstream_v1_PurgeQueueRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_PurgeQueueRequest_descriptor,
         new java.lang.String[] { "Queue", });
     internal_static_jobstream_v1_PurgeQueueResponse_descriptor =
-      getDescriptor().getMessageType(12);
+      getDescriptor().getMessageType(13);
     internal_static_jobstream_v1_PurgeQueueResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_PurgeQueueResponse_descriptor,
         new java.lang.String[] { "Purged", });
     internal_static_jobstream_v1_Worker_descriptor =
-      getDescriptor().getMessageType(13);
+      getDescriptor().getMessageType(14);
     internal_static_jobstream_v1_Worker_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_Worker_descriptor,
         new java.lang.String[] { "WorkerId", "Name", "Link", "State", "Kinds", "Queues", "Slots", "SlotsTaken", "CreateTime", "LastHeardAge", "Sdk", "Address", "KindsTotal", "QueuesTotal", });
     internal_static_jobstream_v1_ListWorkersRequest_descriptor =
-      getDescriptor().getMessageType(14);
+      getDescriptor().getMessageType(15);
     internal_static_jobstream_v1_ListWorkersRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_ListWorkersRequest_descriptor,
         new java.lang.String[] { "PageSize", "PageToken", });
     internal_static_jobstream_v1_ListWorkersResponse_descriptor =
-      getDescriptor().getMessageType(15);
+      getDescriptor().getMessageType(16);
     internal_static_jobstream_v1_ListWorkersResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_ListWorkersResponse_descriptor,
         new java.lang.String[] { "Workers", "NextPageToken", });
     internal_static_jobstream_v1_DrainWorkerRequest_descriptor =
-      getDescriptor().getMessageType(16);
+      getDescriptor().getMessageType(17);
     internal_static_jobstream_v1_DrainWorkerRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_DrainWorkerRequest_descriptor,
         new java.lang.String[] { "Worker", "Within", });
     internal_static_jobstream_v1_DrainWorkerResponse_descriptor =
-      getDescriptor().getMessageType(17);
+      getDescriptor().getMessageType(18);
     internal_static_jobstream_v1_DrainWorkerResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_DrainWorkerResponse_descriptor,

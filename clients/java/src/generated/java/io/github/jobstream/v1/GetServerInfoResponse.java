@@ -38,6 +38,7 @@ private static final long serialVersionUID = 0L;
     bootId_ = "";
     kinds_ =
         com.google.protobuf.LazyStringArrayList.emptyList();
+    memory_ = java.util.Collections.emptyList();
   }
 
   public static final com.google.protobuf.Descriptors.Descriptor
@@ -452,6 +453,67 @@ private static final long serialVersionUID = 0L;
     return kindsTotal_;
   }
 
+  public static final int MEMORY_FIELD_NUMBER = 13;
+  @SuppressWarnings("serial")
+  private java.util.List<io.github.jobstream.v1.MemoryUse> memory_;
+  /**
+   * <pre>
+   * What the server holds in memory, by category. Default: empty from servers that do not count it.
+   * </pre>
+   *
+   * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+   */
+  @java.lang.Override
+  public java.util.List<io.github.jobstream.v1.MemoryUse> getMemoryList() {
+    return memory_;
+  }
+  /**
+   * <pre>
+   * What the server holds in memory, by category. Default: empty from servers that do not count it.
+   * </pre>
+   *
+   * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+   */
+  @java.lang.Override
+  public java.util.List<? extends io.github.jobstream.v1.MemoryUseOrBuilder> 
+      getMemoryOrBuilderList() {
+    return memory_;
+  }
+  /**
+   * <pre>
+   * What the server holds in memory, by category. Default: empty from servers that do not count it.
+   * </pre>
+   *
+   * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+   */
+  @java.lang.Override
+  public int getMemoryCount() {
+    return memory_.size();
+  }
+  /**
+   * <pre>
+   * What the server holds in memory, by category. Default: empty from servers that do not count it.
+   * </pre>
+   *
+   * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+   */
+  @java.lang.Override
+  public io.github.jobstream.v1.MemoryUse getMemory(int index) {
+    return memory_.get(index);
+  }
+  /**
+   * <pre>
+   * What the server holds in memory, by category. Default: empty from servers that do not count it.
+   * </pre>
+   *
+   * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+   */
+  @java.lang.Override
+  public io.github.jobstream.v1.MemoryUseOrBuilder getMemoryOrBuilder(
+      int index) {
+    return memory_.get(index);
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -501,6 +563,9 @@ private static final long serialVersionUID = 0L;
     }
     if (kindsTotal_ != 0) {
       output.writeUInt32(12, kindsTotal_);
+    }
+    for (int i = 0; i < memory_.size(); i++) {
+      output.writeMessage(13, memory_.get(i));
     }
     getUnknownFields().writeTo(output);
   }
@@ -560,6 +625,10 @@ private static final long serialVersionUID = 0L;
       size += com.google.protobuf.CodedOutputStream
         .computeUInt32Size(12, kindsTotal_);
     }
+    for (int i = 0; i < memory_.size(); i++) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(13, memory_.get(i));
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -607,6 +676,8 @@ private static final long serialVersionUID = 0L;
         != other.getWatchers()) return false;
     if (getKindsTotal()
         != other.getKindsTotal()) return false;
+    if (!getMemoryList()
+        .equals(other.getMemoryList())) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -651,6 +722,10 @@ private static final long serialVersionUID = 0L;
     hash = (53 * hash) + getWatchers();
     hash = (37 * hash) + KINDS_TOTAL_FIELD_NUMBER;
     hash = (53 * hash) + getKindsTotal();
+    if (getMemoryCount() > 0) {
+      hash = (37 * hash) + MEMORY_FIELD_NUMBER;
+      hash = (53 * hash) + getMemoryList().hashCode();
+    }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -788,6 +863,7 @@ private static final long serialVersionUID = 0L;
         internalGetLimitsFieldBuilder();
         internalGetStartTimeFieldBuilder();
         internalGetUptimeFieldBuilder();
+        internalGetMemoryFieldBuilder();
       }
     }
     @java.lang.Override
@@ -819,6 +895,13 @@ private static final long serialVersionUID = 0L;
       jobs_ = 0;
       watchers_ = 0;
       kindsTotal_ = 0;
+      if (memoryBuilder_ == null) {
+        memory_ = java.util.Collections.emptyList();
+      } else {
+        memory_ = null;
+        memoryBuilder_.clear();
+      }
+      bitField0_ = (bitField0_ & ~0x00001000);
       return this;
     }
 
@@ -845,9 +928,22 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public io.github.jobstream.v1.GetServerInfoResponse buildPartial() {
       io.github.jobstream.v1.GetServerInfoResponse result = new io.github.jobstream.v1.GetServerInfoResponse(this);
+      buildPartialRepeatedFields(result);
       if (bitField0_ != 0) { buildPartial0(result); }
       onBuilt();
       return result;
+    }
+
+    private void buildPartialRepeatedFields(io.github.jobstream.v1.GetServerInfoResponse result) {
+      if (memoryBuilder_ == null) {
+        if (((bitField0_ & 0x00001000) != 0)) {
+          memory_ = java.util.Collections.unmodifiableList(memory_);
+          bitField0_ = (bitField0_ & ~0x00001000);
+        }
+        result.memory_ = memory_;
+      } else {
+        result.memory_ = memoryBuilder_.build();
+      }
     }
 
     private void buildPartial0(io.github.jobstream.v1.GetServerInfoResponse result) {
@@ -963,6 +1059,32 @@ private static final long serialVersionUID = 0L;
       if (other.getKindsTotal() != 0) {
         setKindsTotal(other.getKindsTotal());
       }
+      if (memoryBuilder_ == null) {
+        if (!other.memory_.isEmpty()) {
+          if (memory_.isEmpty()) {
+            memory_ = other.memory_;
+            bitField0_ = (bitField0_ & ~0x00001000);
+          } else {
+            ensureMemoryIsMutable();
+            memory_.addAll(other.memory_);
+          }
+          onChanged();
+        }
+      } else {
+        if (!other.memory_.isEmpty()) {
+          if (memoryBuilder_.isEmpty()) {
+            memoryBuilder_.dispose();
+            memoryBuilder_ = null;
+            memory_ = other.memory_;
+            bitField0_ = (bitField0_ & ~0x00001000);
+            memoryBuilder_ = 
+              com.google.protobuf.GeneratedMessage.alwaysUseFieldBuilders ?
+                 internalGetMemoryFieldBuilder() : null;
+          } else {
+            memoryBuilder_.addAllMessages(other.memory_);
+          }
+        }
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -1056,6 +1178,19 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000800;
               break;
             } // case 96
+            case 106: {
+              io.github.jobstream.v1.MemoryUse m =
+                  input.readMessage(
+                      io.github.jobstream.v1.MemoryUse.parser(),
+                      extensionRegistry);
+              if (memoryBuilder_ == null) {
+                ensureMemoryIsMutable();
+                memory_.add(m);
+              } else {
+                memoryBuilder_.addMessage(m);
+              }
+              break;
+            } // case 106
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -2221,6 +2356,318 @@ private static final long serialVersionUID = 0L;
       kindsTotal_ = 0;
       onChanged();
       return this;
+    }
+
+    private java.util.List<io.github.jobstream.v1.MemoryUse> memory_ =
+      java.util.Collections.emptyList();
+    private void ensureMemoryIsMutable() {
+      if (!((bitField0_ & 0x00001000) != 0)) {
+        memory_ = new java.util.ArrayList<io.github.jobstream.v1.MemoryUse>(memory_);
+        bitField0_ |= 0x00001000;
+       }
+    }
+
+    private com.google.protobuf.RepeatedFieldBuilder<
+        io.github.jobstream.v1.MemoryUse, io.github.jobstream.v1.MemoryUse.Builder, io.github.jobstream.v1.MemoryUseOrBuilder> memoryBuilder_;
+
+    /**
+     * <pre>
+     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+     */
+    public java.util.List<io.github.jobstream.v1.MemoryUse> getMemoryList() {
+      if (memoryBuilder_ == null) {
+        return java.util.Collections.unmodifiableList(memory_);
+      } else {
+        return memoryBuilder_.getMessageList();
+      }
+    }
+    /**
+     * <pre>
+     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+     */
+    public int getMemoryCount() {
+      if (memoryBuilder_ == null) {
+        return memory_.size();
+      } else {
+        return memoryBuilder_.getCount();
+      }
+    }
+    /**
+     * <pre>
+     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+     */
+    public io.github.jobstream.v1.MemoryUse getMemory(int index) {
+      if (memoryBuilder_ == null) {
+        return memory_.get(index);
+      } else {
+        return memoryBuilder_.getMessage(index);
+      }
+    }
+    /**
+     * <pre>
+     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+     */
+    public Builder setMemory(
+        int index, io.github.jobstream.v1.MemoryUse value) {
+      if (memoryBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureMemoryIsMutable();
+        memory_.set(index, value);
+        onChanged();
+      } else {
+        memoryBuilder_.setMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+     */
+    public Builder setMemory(
+        int index, io.github.jobstream.v1.MemoryUse.Builder builderForValue) {
+      if (memoryBuilder_ == null) {
+        ensureMemoryIsMutable();
+        memory_.set(index, builderForValue.build());
+        onChanged();
+      } else {
+        memoryBuilder_.setMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+     */
+    public Builder addMemory(io.github.jobstream.v1.MemoryUse value) {
+      if (memoryBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureMemoryIsMutable();
+        memory_.add(value);
+        onChanged();
+      } else {
+        memoryBuilder_.addMessage(value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+     */
+    public Builder addMemory(
+        int index, io.github.jobstream.v1.MemoryUse value) {
+      if (memoryBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureMemoryIsMutable();
+        memory_.add(index, value);
+        onChanged();
+      } else {
+        memoryBuilder_.addMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+     */
+    public Builder addMemory(
+        io.github.jobstream.v1.MemoryUse.Builder builderForValue) {
+      if (memoryBuilder_ == null) {
+        ensureMemoryIsMutable();
+        memory_.add(builderForValue.build());
+        onChanged();
+      } else {
+        memoryBuilder_.addMessage(builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+     */
+    public Builder addMemory(
+        int index, io.github.jobstream.v1.MemoryUse.Builder builderForValue) {
+      if (memoryBuilder_ == null) {
+        ensureMemoryIsMutable();
+        memory_.add(index, builderForValue.build());
+        onChanged();
+      } else {
+        memoryBuilder_.addMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+     */
+    public Builder addAllMemory(
+        java.lang.Iterable<? extends io.github.jobstream.v1.MemoryUse> values) {
+      if (memoryBuilder_ == null) {
+        ensureMemoryIsMutable();
+        com.google.protobuf.AbstractMessageLite.Builder.addAll(
+            values, memory_);
+        onChanged();
+      } else {
+        memoryBuilder_.addAllMessages(values);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+     */
+    public Builder clearMemory() {
+      if (memoryBuilder_ == null) {
+        memory_ = java.util.Collections.emptyList();
+        bitField0_ = (bitField0_ & ~0x00001000);
+        onChanged();
+      } else {
+        memoryBuilder_.clear();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+     */
+    public Builder removeMemory(int index) {
+      if (memoryBuilder_ == null) {
+        ensureMemoryIsMutable();
+        memory_.remove(index);
+        onChanged();
+      } else {
+        memoryBuilder_.remove(index);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+     */
+    public io.github.jobstream.v1.MemoryUse.Builder getMemoryBuilder(
+        int index) {
+      return internalGetMemoryFieldBuilder().getBuilder(index);
+    }
+    /**
+     * <pre>
+     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+     */
+    public io.github.jobstream.v1.MemoryUseOrBuilder getMemoryOrBuilder(
+        int index) {
+      if (memoryBuilder_ == null) {
+        return memory_.get(index);  } else {
+        return memoryBuilder_.getMessageOrBuilder(index);
+      }
+    }
+    /**
+     * <pre>
+     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+     */
+    public java.util.List<? extends io.github.jobstream.v1.MemoryUseOrBuilder> 
+         getMemoryOrBuilderList() {
+      if (memoryBuilder_ != null) {
+        return memoryBuilder_.getMessageOrBuilderList();
+      } else {
+        return java.util.Collections.unmodifiableList(memory_);
+      }
+    }
+    /**
+     * <pre>
+     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+     */
+    public io.github.jobstream.v1.MemoryUse.Builder addMemoryBuilder() {
+      return internalGetMemoryFieldBuilder().addBuilder(
+          io.github.jobstream.v1.MemoryUse.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+     */
+    public io.github.jobstream.v1.MemoryUse.Builder addMemoryBuilder(
+        int index) {
+      return internalGetMemoryFieldBuilder().addBuilder(
+          index, io.github.jobstream.v1.MemoryUse.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+     */
+    public java.util.List<io.github.jobstream.v1.MemoryUse.Builder> 
+         getMemoryBuilderList() {
+      return internalGetMemoryFieldBuilder().getBuilderList();
+    }
+    private com.google.protobuf.RepeatedFieldBuilder<
+        io.github.jobstream.v1.MemoryUse, io.github.jobstream.v1.MemoryUse.Builder, io.github.jobstream.v1.MemoryUseOrBuilder> 
+        internalGetMemoryFieldBuilder() {
+      if (memoryBuilder_ == null) {
+        memoryBuilder_ = new com.google.protobuf.RepeatedFieldBuilder<
+            io.github.jobstream.v1.MemoryUse, io.github.jobstream.v1.MemoryUse.Builder, io.github.jobstream.v1.MemoryUseOrBuilder>(
+                memory_,
+                ((bitField0_ & 0x00001000) != 0),
+                getParentForChildren(),
+                isClean());
+        memory_ = null;
+      }
+      return memoryBuilder_;
     }
 
     // @@protoc_insertion_point(builder_scope:jobstream.v1.GetServerInfoResponse)

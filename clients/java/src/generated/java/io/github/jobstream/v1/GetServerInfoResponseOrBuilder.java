@@ -254,4 +254,48 @@ public interface GetServerInfoResponseOrBuilder extends
    * @return The kindsTotal.
    */
   int getKindsTotal();
+
+  /**
+   * <pre>
+   * What the server holds in memory, by category. Default: empty from servers that do not count it.
+   * </pre>
+   *
+   * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+   */
+  java.util.List<io.github.jobstream.v1.MemoryUse> 
+      getMemoryList();
+  /**
+   * <pre>
+   * What the server holds in memory, by category. Default: empty from servers that do not count it.
+   * </pre>
+   *
+   * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+   */
+  io.github.jobstream.v1.MemoryUse getMemory(int index);
+  /**
+   * <pre>
+   * What the server holds in memory, by category. Default: empty from servers that do not count it.
+   * </pre>
+   *
+   * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+   */
+  int getMemoryCount();
+  /**
+   * <pre>
+   * What the server holds in memory, by category. Default: empty from servers that do not count it.
+   * </pre>
+   *
+   * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+   */
+  java.util.List<? extends io.github.jobstream.v1.MemoryUseOrBuilder> 
+      getMemoryOrBuilderList();
+  /**
+   * <pre>
+   * What the server holds in memory, by category. Default: empty from servers that do not count it.
+   * </pre>
+   *
+   * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
+   */
+  io.github.jobstream.v1.MemoryUseOrBuilder getMemoryOrBuilder(
+      int index);
 }

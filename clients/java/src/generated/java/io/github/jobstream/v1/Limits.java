@@ -82,7 +82,7 @@ private static final long serialVersionUID = 0L;
   private int jobsMax_ = 0;
   /**
    * <pre>
-   * Most jobs that have not ended.
+   * Most jobs that have not ended. The last eighth is for connections that hold little: others are refused earlier.
    * </pre>
    *
    * <code>uint32 jobs_max = 3;</code>
@@ -97,7 +97,8 @@ private static final long serialVersionUID = 0L;
   private long jobBytesMax_ = 0L;
   /**
    * <pre>
-   * Most payload bytes of jobs that have not ended.
+   * Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last eighth
+   * is for connections that hold little. Running jobs may add a quarter beyond it.
    * </pre>
    *
    * <code>int64 job_bytes_max = 4;</code>
@@ -362,6 +363,38 @@ private static final long serialVersionUID = 0L;
     return connectionsPerAddressMax_;
   }
 
+  public static final int MEMORY_BYTES_MAX_FIELD_NUMBER = 11;
+  private long memoryBytesMax_ = 0L;
+  /**
+   * <pre>
+   * Memory that the server is to stay within, in bytes; bounds that are not set by hand derive from it. Default: half of
+   * the smaller of the machine's memory and the limit of the server's cgroup; 0 if every bound was set by hand.
+   * </pre>
+   *
+   * <code>int64 memory_bytes_max = 11;</code>
+   * @return The memoryBytesMax.
+   */
+  @java.lang.Override
+  public long getMemoryBytesMax() {
+    return memoryBytesMax_;
+  }
+
+  public static final int QUEUES_MAX_FIELD_NUMBER = 18;
+  private int queuesMax_ = 0;
+  /**
+   * <pre>
+   * Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is for connections whose
+   * jobs opened few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
+   * </pre>
+   *
+   * <code>uint32 queues_max = 18;</code>
+   * @return The queuesMax.
+   */
+  @java.lang.Override
+  public int getQueuesMax() {
+    return queuesMax_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -406,6 +439,9 @@ private static final long serialVersionUID = 0L;
     if (watchersMax_ != 0) {
       output.writeUInt32(10, watchersMax_);
     }
+    if (memoryBytesMax_ != 0L) {
+      output.writeInt64(11, memoryBytesMax_);
+    }
     if (((bitField0_ & 0x00000004) != 0)) {
       output.writeMessage(12, getIdempotencyWindow());
     }
@@ -423,6 +459,9 @@ private static final long serialVersionUID = 0L;
     }
     if (connectionsPerAddressMax_ != 0) {
       output.writeUInt32(17, connectionsPerAddressMax_);
+    }
+    if (queuesMax_ != 0) {
+      output.writeUInt32(18, queuesMax_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -473,6 +512,10 @@ private static final long serialVersionUID = 0L;
       size += com.google.protobuf.CodedOutputStream
         .computeUInt32Size(10, watchersMax_);
     }
+    if (memoryBytesMax_ != 0L) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeInt64Size(11, memoryBytesMax_);
+    }
     if (((bitField0_ & 0x00000004) != 0)) {
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(12, getIdempotencyWindow());
@@ -496,6 +539,10 @@ private static final long serialVersionUID = 0L;
     if (connectionsPerAddressMax_ != 0) {
       size += com.google.protobuf.CodedOutputStream
         .computeUInt32Size(17, connectionsPerAddressMax_);
+    }
+    if (queuesMax_ != 0) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeUInt32Size(18, queuesMax_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -553,6 +600,10 @@ private static final long serialVersionUID = 0L;
         != other.getConnectionsMax()) return false;
     if (getConnectionsPerAddressMax()
         != other.getConnectionsPerAddressMax()) return false;
+    if (getMemoryBytesMax()
+        != other.getMemoryBytesMax()) return false;
+    if (getQueuesMax()
+        != other.getQueuesMax()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -606,6 +657,11 @@ private static final long serialVersionUID = 0L;
     hash = (53 * hash) + getConnectionsMax();
     hash = (37 * hash) + CONNECTIONS_PER_ADDRESS_MAX_FIELD_NUMBER;
     hash = (53 * hash) + getConnectionsPerAddressMax();
+    hash = (37 * hash) + MEMORY_BYTES_MAX_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
+        getMemoryBytesMax());
+    hash = (37 * hash) + QUEUES_MAX_FIELD_NUMBER;
+    hash = (53 * hash) + getQueuesMax();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -777,6 +833,8 @@ private static final long serialVersionUID = 0L;
       connectionsBytesMax_ = 0L;
       connectionsMax_ = 0;
       connectionsPerAddressMax_ = 0;
+      memoryBytesMax_ = 0L;
+      queuesMax_ = 0;
       return this;
     }
 
@@ -868,6 +926,12 @@ private static final long serialVersionUID = 0L;
       if (((from_bitField0_ & 0x00008000) != 0)) {
         result.connectionsPerAddressMax_ = connectionsPerAddressMax_;
       }
+      if (((from_bitField0_ & 0x00010000) != 0)) {
+        result.memoryBytesMax_ = memoryBytesMax_;
+      }
+      if (((from_bitField0_ & 0x00020000) != 0)) {
+        result.queuesMax_ = queuesMax_;
+      }
       result.bitField0_ |= to_bitField0_;
     }
 
@@ -930,6 +994,12 @@ private static final long serialVersionUID = 0L;
       }
       if (other.getConnectionsPerAddressMax() != 0) {
         setConnectionsPerAddressMax(other.getConnectionsPerAddressMax());
+      }
+      if (other.getMemoryBytesMax() != 0L) {
+        setMemoryBytesMax(other.getMemoryBytesMax());
+      }
+      if (other.getQueuesMax() != 0) {
+        setQueuesMax(other.getQueuesMax());
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -1011,6 +1081,11 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000200;
               break;
             } // case 80
+            case 88: {
+              memoryBytesMax_ = input.readInt64();
+              bitField0_ |= 0x00010000;
+              break;
+            } // case 88
             case 98: {
               input.readMessage(
                   internalGetIdempotencyWindowFieldBuilder().getBuilder(),
@@ -1043,6 +1118,11 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00008000;
               break;
             } // case 136
+            case 144: {
+              queuesMax_ = input.readUInt32();
+              bitField0_ |= 0x00020000;
+              break;
+            } // case 144
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1151,7 +1231,7 @@ private static final long serialVersionUID = 0L;
     private int jobsMax_ ;
     /**
      * <pre>
-     * Most jobs that have not ended.
+     * Most jobs that have not ended. The last eighth is for connections that hold little: others are refused earlier.
      * </pre>
      *
      * <code>uint32 jobs_max = 3;</code>
@@ -1163,7 +1243,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most jobs that have not ended.
+     * Most jobs that have not ended. The last eighth is for connections that hold little: others are refused earlier.
      * </pre>
      *
      * <code>uint32 jobs_max = 3;</code>
@@ -1179,7 +1259,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most jobs that have not ended.
+     * Most jobs that have not ended. The last eighth is for connections that hold little: others are refused earlier.
      * </pre>
      *
      * <code>uint32 jobs_max = 3;</code>
@@ -1195,7 +1275,8 @@ private static final long serialVersionUID = 0L;
     private long jobBytesMax_ ;
     /**
      * <pre>
-     * Most payload bytes of jobs that have not ended.
+     * Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last eighth
+     * is for connections that hold little. Running jobs may add a quarter beyond it.
      * </pre>
      *
      * <code>int64 job_bytes_max = 4;</code>
@@ -1207,7 +1288,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most payload bytes of jobs that have not ended.
+     * Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last eighth
+     * is for connections that hold little. Running jobs may add a quarter beyond it.
      * </pre>
      *
      * <code>int64 job_bytes_max = 4;</code>
@@ -1223,7 +1305,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most payload bytes of jobs that have not ended.
+     * Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last eighth
+     * is for connections that hold little. Running jobs may add a quarter beyond it.
      * </pre>
      *
      * <code>int64 job_bytes_max = 4;</code>
@@ -2114,6 +2197,100 @@ private static final long serialVersionUID = 0L;
     public Builder clearConnectionsPerAddressMax() {
       bitField0_ = (bitField0_ & ~0x00008000);
       connectionsPerAddressMax_ = 0;
+      onChanged();
+      return this;
+    }
+
+    private long memoryBytesMax_ ;
+    /**
+     * <pre>
+     * Memory that the server is to stay within, in bytes; bounds that are not set by hand derive from it. Default: half of
+     * the smaller of the machine's memory and the limit of the server's cgroup; 0 if every bound was set by hand.
+     * </pre>
+     *
+     * <code>int64 memory_bytes_max = 11;</code>
+     * @return The memoryBytesMax.
+     */
+    @java.lang.Override
+    public long getMemoryBytesMax() {
+      return memoryBytesMax_;
+    }
+    /**
+     * <pre>
+     * Memory that the server is to stay within, in bytes; bounds that are not set by hand derive from it. Default: half of
+     * the smaller of the machine's memory and the limit of the server's cgroup; 0 if every bound was set by hand.
+     * </pre>
+     *
+     * <code>int64 memory_bytes_max = 11;</code>
+     * @param value The memoryBytesMax to set.
+     * @return This builder for chaining.
+     */
+    public Builder setMemoryBytesMax(long value) {
+
+      memoryBytesMax_ = value;
+      bitField0_ |= 0x00010000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Memory that the server is to stay within, in bytes; bounds that are not set by hand derive from it. Default: half of
+     * the smaller of the machine's memory and the limit of the server's cgroup; 0 if every bound was set by hand.
+     * </pre>
+     *
+     * <code>int64 memory_bytes_max = 11;</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearMemoryBytesMax() {
+      bitField0_ = (bitField0_ & ~0x00010000);
+      memoryBytesMax_ = 0L;
+      onChanged();
+      return this;
+    }
+
+    private int queuesMax_ ;
+    /**
+     * <pre>
+     * Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is for connections whose
+     * jobs opened few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
+     * </pre>
+     *
+     * <code>uint32 queues_max = 18;</code>
+     * @return The queuesMax.
+     */
+    @java.lang.Override
+    public int getQueuesMax() {
+      return queuesMax_;
+    }
+    /**
+     * <pre>
+     * Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is for connections whose
+     * jobs opened few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
+     * </pre>
+     *
+     * <code>uint32 queues_max = 18;</code>
+     * @param value The queuesMax to set.
+     * @return This builder for chaining.
+     */
+    public Builder setQueuesMax(int value) {
+
+      queuesMax_ = value;
+      bitField0_ |= 0x00020000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is for connections whose
+     * jobs opened few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
+     * </pre>
+     *
+     * <code>uint32 queues_max = 18;</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearQueuesMax() {
+      bitField0_ = (bitField0_ & ~0x00020000);
+      queuesMax_ = 0;
       onChanged();
       return this;
     }

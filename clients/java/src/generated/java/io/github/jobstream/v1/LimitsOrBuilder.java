@@ -32,7 +32,7 @@ public interface LimitsOrBuilder extends
 
   /**
    * <pre>
-   * Most jobs that have not ended.
+   * Most jobs that have not ended. The last eighth is for connections that hold little: others are refused earlier.
    * </pre>
    *
    * <code>uint32 jobs_max = 3;</code>
@@ -42,7 +42,8 @@ public interface LimitsOrBuilder extends
 
   /**
    * <pre>
-   * Most payload bytes of jobs that have not ended.
+   * Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last eighth
+   * is for connections that hold little. Running jobs may add a quarter beyond it.
    * </pre>
    *
    * <code>int64 job_bytes_max = 4;</code>
@@ -225,4 +226,26 @@ public interface LimitsOrBuilder extends
    * @return The connectionsPerAddressMax.
    */
   int getConnectionsPerAddressMax();
+
+  /**
+   * <pre>
+   * Memory that the server is to stay within, in bytes; bounds that are not set by hand derive from it. Default: half of
+   * the smaller of the machine's memory and the limit of the server's cgroup; 0 if every bound was set by hand.
+   * </pre>
+   *
+   * <code>int64 memory_bytes_max = 11;</code>
+   * @return The memoryBytesMax.
+   */
+  long getMemoryBytesMax();
+
+  /**
+   * <pre>
+   * Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is for connections whose
+   * jobs opened few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
+   * </pre>
+   *
+   * <code>uint32 queues_max = 18;</code>
+   * @return The queuesMax.
+   */
+  int getQueuesMax();
 }
