@@ -55,9 +55,9 @@ fn is_carried(number: &[u8]) -> bool {
     }
     let Ok(text) = str::from_utf8(number) else { return false };
     let Ok(double) = text.parse::<f64>() else { return false };
-    // The shortest text that reads as the double: if it is the same number, no digit was lost.
+    // If the shortest text that reads as the double is the same number, no digit was lost.
     double.abs() < JSON_NUMBER_MAX
-        && Decimal::of(text).is_some_and(|exact| Decimal::of(&format!("{double:e}")) == Some(exact))
+        && Decimal::of(text).is_some_and(|exact| Decimal::of(&shortest(double)) == Some(exact))
 }
 
 /// A decimal number without its sign: digits that neither begin nor end with zero, times a power of ten. Zero has none.
@@ -93,9 +93,14 @@ pub(crate) fn double_as_json(number: f64) -> String {
     match number.trunc() == number && number.abs() <= WHOLE_MAX {
         // -0 is 0.
         true => format!("{:.0}", number + 0.0),
-        false => serde_json::Number::from_f64(number)
-            .map_or_else(|| "null".to_owned(), |number| number.to_string()),
+        false => shortest(number),
     }
+}
+
+/// The shortest text that reads as the double, and of several the one that JavaScript and Python write too: between two
+/// of them the standard library chooses another.
+fn shortest(number: f64) -> String {
+    serde_json::Number::from_f64(number).map_or_else(|| "null".to_owned(), |number| number.to_string())
 }
 
 #[cfg(test)]
@@ -146,6 +151,7 @@ mod tests {
             "1.7976931348623157e-300",
             "999999999999999",
             "2251799813685249.5",
+            "-1974442724200704.2",
             r#"{"9007199254740993": "9007199254740993 \" 1e400", "b": [1.5, true, null]}"#,
             "",
         ] {
@@ -162,6 +168,7 @@ mod tests {
             (-2f64.powi(63), "-9223372036854775808"),
             (0.1, "0.1"),
             (1e300, "1e300"),
+            (-1_974_442_724_200_704.25, "-1974442724200704.2"),
         ];
         for (number, text) in cases {
             assert_eq!(double_as_json(number).replace('+', ""), text);

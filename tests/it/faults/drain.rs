@@ -51,13 +51,14 @@ async fn replace_all(drain_timeout: &str) -> Vec<Life> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_that_are_replaced_in_time_run_each_job_once() {
     let lives = replace_all("20s").await;
-    assert!(lives.iter().all(|life| life.job.attempt == 1));
+    // An offer that nobody accepted used its number up: what counts is how many attempts began.
+    assert!(lives.iter().all(|life| life.job.attempts.len() == 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_that_are_replaced_in_a_hurry_give_back_what_runs() {
     let lives = replace_all("10ms").await;
-    let again = lives.iter().filter(|life| life.job.attempt > 1).count();
+    let again = lives.iter().filter(|life| life.job.attempts.len() > 1).count();
     println!("{again} jobs were given back");
     assert!(again > 0, "nobody was in a hurry");
 }

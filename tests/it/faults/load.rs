@@ -146,7 +146,7 @@ impl Life {
         let failed = self.job.attempts.iter().filter(|attempt| attempt.failure.is_some());
         failed.map(|attempt| {
             let is_next = |event: &v1::JobEvent| {
-                event.attempt == attempt.attempt + 1 && event_state(event) == Some(JobState::Running)
+                event.attempt > attempt.attempt && event_state(event) == Some(JobState::Running)
             };
             let next = self.events.iter().find(|(_, event)| is_next(event));
             (attempt, next.unwrap_or_else(|| panic!("no attempt follows: {:#?}", self.job)).0)

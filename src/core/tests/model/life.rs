@@ -313,11 +313,11 @@ impl Model {
         let stopped = candidates.iter().find(is_stopped).copied();
         match (recorded, stopped) {
             (Some(recorded), Some(stopped)) if self.jobs[recorded].held.is_none() => {
-                // No record tells that a job waits again and is at once offered to another worker.
+                // No record says that a job waits again and is leased at once to a worker without a stream.
                 let id = self.jobs[stopped].id;
-                let is_remote = |number: SessionNumber| self.sessions[number].link != Link::Pool;
+                let is_unary = |number: SessionNumber| self.sessions[number].link == Link::Unary;
                 let is_next =
-                    self.started.front().is_some_and(|next| next.id == id && is_remote(next.session));
+                    self.started.front().is_some_and(|next| next.id == id && is_unary(next.session));
                 if is_next && self.is_offered(stopped) { stopped } else { recorded }
             }
             (recorded, stopped) => stopped.or(recorded).unwrap_or(candidates[0]),
