@@ -2,6 +2,7 @@ package io.github.jobstream;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.jobstream.testing.TestServer;
 import java.util.ArrayList;
@@ -88,6 +89,9 @@ class FaultTest {
             String first = connections.take();
             List<Job<Object>> jobs = List.of(direct.submit("hold", 1), direct.submit("hold", 2));
             started.await();
+            for (Job<Object> job : jobs) {
+                awaitRunning(job);
+            }
             for (int i = 0; i < 3; i++) {
                 proxy.cut();
                 assertEquals(first, connections.take(), "the server knows it again");
@@ -97,6 +101,14 @@ class FaultTest {
                 assertEquals("kept in attempt 1", job.result());
                 assertEquals(1, direct.get(job.id()).getAttemptsCount());
             }
+        }
+    }
+
+    /** Until then the server has not heard that the worker began: a cut would have it offer the job anew. */
+    private static void awaitRunning(Job<?> job) {
+        try (var events = job.watch().stream()) {
+            assertTrue(events.anyMatch(
+                    event -> event instanceof JobEvent.StateChange change && change.state() == JobState.RUNNING));
         }
     }
 
