@@ -1,5 +1,7 @@
 //! The memory budget: bounds derive from it, everything that grows is counted, and what is reported is what is enforced.
 
+mod cgroup;
+
 use jobstream::engine::EngineOptions;
 use jobstream::memory::MemoryBudget;
 use jobstream::proto::v1;

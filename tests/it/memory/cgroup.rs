@@ -1,0 +1,105 @@
+//! A server with its defaults in a cgroup of 1 GiB, under everything that takes memory at once.
+
+mod attacks;
+mod group;
+
+use std::time::{Duration, Instant};
+
+use jobstream::proto::v1;
+use jobstream::proto::v1::admin_service_client::AdminServiceClient;
+use jobstream::proto::v1::job_service_client::JobServiceClient;
+use tonic::transport::Channel;
+
+use crate::support::{Dev, data, echo, job, new_id, seconds, until, wait_for};
+use attacks::Attacks;
+use group::Group;
+
+const LIMIT_BYTES: u64 = 1 << 30;
+/// How long each load lasts: the benign one, then the attacks.
+const BENIGN_TIME: Duration = Duration::from_secs(20);
+const ATTACK_TIME: Duration = Duration::from_secs(60);
+/// Clients of the benign load.
+const BENIGN_CLIENTS: usize = 8;
+/// Latencies below this are not told apart.
+const RESOLUTION: Duration = Duration::from_millis(5);
+
+/// Runs small jobs one after the other on a connection of its own; answers how long each took, sorted.
+async fn good_client(dev: &Dev, until: Instant) -> Vec<Duration> {
+    let mut jobs = JobServiceClient::new(dev.channel());
+    let mut took = Vec::new();
+    while Instant::now() < until {
+        let begun = Instant::now();
+        run(&mut jobs, v1::JobSpec { queue: "good".to_owned(), ..echo("good") }).await;
+        took.push(begun.elapsed());
+    }
+    took.sort_unstable();
+    took
+}
+
+async fn run(jobs: &mut JobServiceClient<Channel>, spec: v1::JobSpec) {
+    let job_id = new_id();
+    let spec = v1::JobSpec { job_id: job_id.clone(), ..spec };
+    let submit = v1::SubmitRequest { job: Some(spec), validate_only: false };
+    wait_for("Submit answers", jobs.submit(submit)).await.expect("a good client is served");
+    let result = v1::GetResultRequest { job_id, wait: Some(seconds(25)) };
+    let answer = wait_for("GetResult answers", jobs.get_result(result)).await.expect("it is answered");
+    assert_eq!(answer.into_inner().state(), v1::JobState::Succeeded);
+}
+
+/// As many bytes as the attacks send, by callers who wait for their results.
+async fn benign_load(dev: &Dev, until: Instant) {
+    let client = |_| async {
+        let mut jobs = JobServiceClient::new(dev.channel());
+        while Instant::now() < until {
+            run(&mut jobs, v1::JobSpec { payload: Some(data(vec![7; 1 << 20])), ..job("demo.echo") }).await;
+        }
+    };
+    futures_util::future::join_all((0..BENIGN_CLIENTS).map(client)).await;
+}
+
+fn percentile(took: &[Duration], percent: usize) -> Duration {
+    took[(took.len() * percent / 100).min(took.len() - 1)]
+}
+
+async fn info(dev: &Dev) -> v1::GetServerInfoResponse {
+    let mut admin = AdminServiceClient::new(dev.channel());
+    let request = v1::GetServerInfoRequest {};
+    wait_for("GetServerInfo answers", admin.get_server_info(request)).await.expect("it lives").into_inner()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes, and makes a cgroup"]
+async fn a_server_in_a_gibibyte_survives_attacks_and_a_full_queue() {
+    let group = Group::with_limit(LIMIT_BYTES);
+    let dev = Dev::start_in(&group.enter(), &[]).await;
+    let budget = info(&dev).await.limits.expect("limits").memory_bytes_max as u64;
+    assert_eq!(budget, LIMIT_BYTES / 2, "half of the limit of its cgroup");
+
+    let end = Instant::now() + BENIGN_TIME;
+    let (benign, ()) = tokio::join!(good_client(&dev, end), benign_load(&dev, end));
+
+    let attacks = Attacks::begin(&dev).await;
+    until("the queue is full", || async { attacks.refused() > 0 }).await;
+    let beside = good_client(&dev, Instant::now() + ATTACK_TIME).await;
+    let report = attacks.end().await;
+
+    let uses = info(&dev).await.memory;
+    let (resident, peak) =
+        (group::resident_bytes(dev.id(), "VmRSS"), group::resident_bytes(dev.id(), "VmHWM"));
+    let (p99, p99_benign) = (percentile(&beside, 99), percentile(&benign, 99));
+    eprintln!("budget {budget}, resident {resident}, peak {peak}; {report}");
+    for used in &uses {
+        eprintln!("  {}: {} of {}", used.category, used.used_bytes, used.limit_bytes);
+    }
+    eprintln!("good client: {} and {} jobs, p99 {p99_benign:?} and {p99:?}", benign.len(), beside.len());
+    for used in uses {
+        assert!(used.used_bytes <= used.limit_bytes, "{used:?}");
+    }
+    assert!(peak <= budget, "{peak} bytes resident of a budget of {budget}");
+    assert!(
+        p99 <= 2 * p99_benign.max(RESOLUTION),
+        "p99 {p99:?} beside attacks, {p99_benign:?} beside others"
+    );
+    dev.kill().await;
+    drop(group);
+}
