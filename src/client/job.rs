@@ -173,7 +173,7 @@ impl<T> Job<T> {
 
 impl<T: DeserializeOwned> Job<T> {
     /// The result, once there is one. A result that is text reads as a text where `T` is one; all others are JSON, and
-    /// an empty one is `null`.
+    /// an empty one is `null`. Numbers are read as their type says: `serde_json::Value` rounds what 64 bits do not hold.
     ///
     /// # Errors
     ///

@@ -98,6 +98,10 @@ impl Worker {
     }
 
     /// A handler of typed input and output, carried as JSON.
+    ///
+    /// Numbers are read as their type says. `serde_json::Value` holds integers of 64 bits and doubles: it rounds a number with
+    /// more digits. Where every digit counts, name a type that holds it, such as `u128`, or take a
+    /// [`raw_handler`](Worker::raw_handler).
     pub fn handler<I, O, F, Fut>(mut self, kind: impl Into<String>, handler: F) -> Self
     where
         I: DeserializeOwned + Send + 'static,
