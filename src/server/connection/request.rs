@@ -76,8 +76,9 @@ where
         }
         request.extensions_mut().insert(self.shared.info.clone());
         let path = request.uri().path();
-        let answer = Answer::of(path);
-        let time_max = is_unary(path).then_some(self.shared.request_timeout);
+        let is_unary = is_unary(path);
+        let answer = Answer::of(path, is_unary);
+        let time_max = is_unary.then_some(self.shared.request_timeout);
         let request = request.map(|inner| IncomingBody::new(inner, budget.clone(), time_max));
         OpenCall { stage: Stage::Called(self.stack.call(request)), open, kind, answer }
     }
@@ -95,13 +96,12 @@ enum Answer {
 }
 
 impl Answer {
-    fn of(path: &str) -> Self {
+    /// That of a call with this path, and with one message as its request or not.
+    fn of(path: &str, is_unary: bool) -> Self {
         if LARGE_ANSWERS.contains(&path) {
             return Self::Whole(Waiting::default());
         }
-        let is_ours = UNARY_PREFIXES.iter().any(|prefix| path.starts_with(prefix));
-        let is_streamed = STREAMED_ANSWERS.contains(&path) || STREAMING.contains(&path);
-        if is_ours && !is_streamed { Self::Small } else { Self::Streamed }
+        if is_unary && !STREAMED_ANSWERS.contains(&path) { Self::Small } else { Self::Streamed }
     }
 }
 
