@@ -85,13 +85,6 @@ async fn read(answer: ResponseFuture) -> Result<usize, h2::Error> {
     Ok(bytes)
 }
 
-/// Bytes of memory that the server has.
-fn resident(dev: &Dev) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", dev.id())).expect("Linux");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a size");
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<usize>().ok()).expect("KiB") << 10
-}
-
 /// A client of its own, like any other.
 struct Good(JobServiceClient<Channel>);
 
@@ -128,13 +121,13 @@ async fn answers_that_nobody_reads_take_no_more_than_their_connections_may_hold(
     let dev = Dev::start(&["--connection-bytes-max", "16MiB"]).await;
     let mut good = Good::of(&dev);
     let id = good.large_result().await;
-    let before = resident(&dev);
+    let before = dev.memory_bytes("VmRSS");
     let mut held = Vec::new();
     for _ in 0..3 {
         let mut peer = Peer::connect(&dev.address, 0).await;
         held.push((peer.call_unread("GetResult", &get_result(&id), 120).await, peer));
     }
-    let taken = resident(&dev).saturating_sub(before);
+    let taken = dev.memory_bytes("VmRSS").saturating_sub(before);
     assert!(taken < 3 * 16 * MIB + 40 * MIB, "{} MiB", taken / MIB);
     assert!(good.result(&id).await.outcome.is_some());
     good.submit(echo("beside it")).await.expect("it is accepted");
@@ -145,7 +138,7 @@ async fn answers_that_nobody_reads_take_no_more_than_their_connections_may_hold(
 async fn bodies_that_never_end_take_no_more_than_their_connection_may_hold() {
     let dev = Dev::start(&["--connection-bytes-max", "16MiB"]).await;
     let mut peer = Peer::connect(&dev.address, 65_535).await;
-    let before = resident(&dev);
+    let before = dev.memory_bytes("VmRSS");
     let body = Bytes::from([&[0][..], &4_000_000_u32.to_be_bytes(), &vec![0x7f; 3_700_000]].concat());
     let (mut answers, mut senders) = (JoinSet::new(), Vec::new());
     for _ in 0..100 {
@@ -159,7 +152,7 @@ async fn bodies_that_never_end_take_no_more_than_their_connection_may_hold() {
         let request = v1::SubmitRequest { job: Some(echo("beside them")), validate_only: false };
         let answer = peer.call("Submit", &request).await;
         wait_for("Submit answers", read(answer)).await.expect("it is accepted");
-        let taken = resident(&dev).saturating_sub(before);
+        let taken = dev.memory_bytes("VmRSS").saturating_sub(before);
         assert!(taken < 16 * MIB + 60 * MIB, "{} MiB", taken / MIB);
     }
     // Those that others wait for no more may stay until their time is over.
@@ -180,14 +173,14 @@ async fn watches_that_nobody_reads_take_no_more_than_all_connections_may_hold() 
     let mut good = Good::of(&dev);
     let id = good.submit(job("chatter")).await.expect("it is accepted");
     assert!(good.result(&id).await.outcome.is_some());
-    let before = resident(&dev);
+    let before = dev.memory_bytes("VmRSS");
     let watch = v1::WatchResultRequest { job_id: id.clone(), ..v1::WatchResultRequest::default() };
     let mut held = Vec::new();
     for _ in 0..4 {
         let mut peer = Peer::connect(&dev.address, 0).await;
         held.push((peer.call_unread("WatchResult", &watch, 500).await, peer));
     }
-    let taken = resident(&dev).saturating_sub(before);
+    let taken = dev.memory_bytes("VmRSS").saturating_sub(before);
     assert!(taken < 64 * MIB + 60 * MIB, "{} MiB", taken / MIB);
     good.submit(echo("beside them")).await.expect("it is accepted");
     assert!(good.result(&id).await.outcome.is_some());
@@ -274,10 +267,10 @@ async fn json_that_nobody_reads_is_not_made_before_it_may_be_held() {
     let spec = v1::JobSpec { payload: Some(crate::support::json(json)), ..job("demo.echo") };
     let id = good.submit(spec).await.expect("it is accepted");
     good.result(&id).await;
-    let before = resident(&dev);
+    let before = dev.memory_bytes("VmRSS");
     let mut peer = Peer::connect(&dev.address, 0).await;
     let unread = peer.call_unread("GetResult", &get_result(&id), 60).await;
-    let taken = resident(&dev).saturating_sub(before);
+    let taken = dev.memory_bytes("VmRSS").saturating_sub(before);
     assert!(taken < 8 * MIB + 60 * MIB, "{} MiB", taken / MIB);
     assert!(good.result(&id).await.outcome.is_some());
     drop((unread, peer));

@@ -67,14 +67,6 @@ fn path(rpc: &str) -> String {
     format!("{service}{rpc}")
 }
 
-/// A number of a process's memory, in bytes.
-fn memory(process: u32, name: &str) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
-    let line = status.lines().find(|line| line.starts_with(name)).expect("a line");
-    let number = line.split_whitespace().nth(1).expect("a number");
-    number.parse::<usize>().expect("a number") * 1024
-}
-
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn no_request_takes_many_times_its_bytes() {
@@ -84,9 +76,9 @@ async fn no_request_takes_many_times_its_bytes() {
         let (bytes, body) = (message.len(), frame(0, &message));
         // The peak from now on.
         std::fs::write(format!("/proc/{}/clear_refs", dev.id()), "5").expect("a kernel that tells the peak");
-        let before = memory(dev.id(), "VmRSS:");
+        let before = dev.memory_bytes("VmRSS");
         let status = raw_call(address, &path(rpc), &[], body).await.status();
-        let taken = memory(dev.id(), "VmHWM:").saturating_sub(before);
+        let taken = dev.memory_bytes("VmHWM").saturating_sub(before);
         assert_eq!(bad_fields(&status), [field], "{rpc}");
         assert!(taken <= FACTOR * bytes + FIXED, "{rpc} {field}: {taken} bytes for a request of {bytes}");
     }

@@ -84,8 +84,7 @@ async fn a_server_in_a_gibibyte_survives_attacks_and_a_full_queue() {
     let report = attacks.end().await;
 
     let uses = info(&dev).await.memory;
-    let (resident, peak) =
-        (group::resident_bytes(dev.id(), "VmRSS"), group::resident_bytes(dev.id(), "VmHWM"));
+    let (resident, peak) = (dev.memory_bytes("VmRSS") as u64, dev.memory_bytes("VmHWM") as u64);
     let (p99, p99_benign) = (percentile(&beside, 99), percentile(&benign, 99));
     eprintln!("budget {budget}, resident {resident}, peak {peak}; {report}");
     for used in &uses {

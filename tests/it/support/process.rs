@@ -74,6 +74,15 @@ impl Dev {
         self.child.id().expect("it runs")
     }
 
+    /// A size in the status of its process, such as `VmRSS`, in bytes.
+    pub(crate) fn memory_bytes(&self, name: &str) -> usize {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs on Linux");
+        let size =
+            status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).expect("a size");
+        size.split_whitespace().next().and_then(|kib| kib.parse::<usize>().ok()).expect("KiB") << 10
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         send(&self.child, signal);
     }

@@ -61,12 +61,3 @@ fn memory_hierarchy(line: &str) -> Option<(PathBuf, &'static str)> {
         _ => None,
     }
 }
-
-/// A line of a process's status, in bytes.
-pub(super) fn resident_bytes(process: u32, name: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("the line");
-    let kib: u64 =
-        line.trim_matches([':', ' ', '\t']).trim_end_matches("kB").trim().parse().expect("a number");
-    kib * 1024
-}
