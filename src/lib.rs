@@ -21,7 +21,7 @@ pub mod worker;
 #[cfg(test)]
 extern crate self as jobstream;
 
-/// The README's Rust compiles.
+/// The Rust of the clients' page compiles.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+#[doc = include_str!("../clients/README.md")]
+struct ClientsPage;

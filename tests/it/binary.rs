@@ -1,4 +1,4 @@
-//! The real binary as a server: what it says, what it serves, how signals end it, and every command of the README.
+//! The real binary as a server: what it says, what it serves, and how signals end it.
 
 mod numbers;
 mod shortage;
@@ -13,9 +13,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
 
-use crate::support::{Dev, Remote, until, wait_for};
+use crate::support::{Dev, until, wait_for};
 
 /// A program that does not end when it is asked to, and leaves a file once it is deaf.
 struct Stuck {
@@ -153,70 +152,4 @@ async fn a_stuck_command_does_not_hold_up_the_end() {
     assert!(stderr.contains("attempts_cut=1"), "{stderr}");
     // Drain and a second, and something for a busy machine.
     assert!(took < Duration::from_millis(300 + 1000 + 700), "{took:?}");
-}
-
-#[tokio::test]
-async fn every_command_of_the_readme_works() {
-    let readme = include_str!("../../README.md");
-    let blocks: Vec<&str> =
-        readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    let (dev, upper) = (Dev::start(&[]).await, Dev::start(&["--exec", "upper=tr a-z A-Z"]).await);
-    let _worker = Remote::connected(&dev, &["--exec", "reverse=rev"]).await;
-    let mut seen = (0, 0);
-    for block in blocks {
-        let address = ("127.0.0.1:7071", upper.address.as_str());
-        let script = block.replace("localhost:7070", &dev.address).replace(address.0, address.1);
-        match block.trim() {
-            // This test is run by the one, and runs what the others would.
-            "cargo test" | "cargo run --release -- dev" => seen.0 += 1,
-            serve if serve.starts_with("jobstream dev ") => {
-                assert_eq!(serve, "jobstream dev --listen 127.0.0.1:7071 --exec 'upper=tr a-z A-Z'");
-                seen.0 += 1;
-            }
-            work if work.starts_with("jobstream worker ") => {
-                assert_eq!(work, "jobstream worker --address localhost:7070 --exec 'reverse=rev'");
-                seen.0 += 1;
-            }
-            grpcurl if grpcurl.contains("grpcurl") && !has_grpcurl().await => println!("no grpcurl: skipped"),
-            grpcurl if grpcurl.contains("grpcurl") => {
-                let stdout = dev.sh(&script).await;
-                assert!(
-                    stdout.contains("JOB_STATE_SUCCEEDED") && stdout.contains("\"counted\": 3"),
-                    "{stdout}"
-                );
-                seen.1 += 1;
-            }
-            _ => {
-                dev.sh(&script).await;
-                seen.1 += 1;
-            }
-        }
-    }
-    assert!(seen.0 == 4 && seen.1 >= 4, "the README has other commands now: {seen:?}");
-}
-
-async fn has_grpcurl() -> bool {
-    let found = Command::new("grpcurl").arg("-version").output().await.is_ok();
-    assert!(found || std::env::var("CI").as_deref() != Ok("true"), "grpcurl must be there in CI");
-    found
-}
-
-#[tokio::test]
-async fn the_session_by_hand_of_the_protocols_page_works() {
-    if !has_grpcurl().await {
-        println!("no grpcurl: skipped");
-        return;
-    }
-    let page = include_str!("../../docs/protocol.md");
-    let blocks: Vec<&str> =
-        page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    let [session] = blocks[..] else { panic!("the page has {} sessions now", blocks.len()) };
-    let dev = Dev::start(&["--demo=false"]).await;
-    let told = dev.sh(&session.replace("localhost:7070", &dev.address)).await;
-    assert_eq!(told.matches("\"results\"").count(), 2, "{told}");
-    assert!(!told.contains("LEASE_LOST"), "{told}");
-    let jobs = dev.sh("jobstream jobs ls").await;
-    let id = jobs.split('\t').next().expect("an id");
-    assert_eq!(dev.sh(&format!("jobstream result {id}")).await, "HELLO");
-    assert_eq!(dev.sh("jobstream workers ls").await, "", "who holds no lease is forgotten");
 }

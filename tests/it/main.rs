@@ -22,6 +22,7 @@ mod limits;
 mod list;
 mod listener;
 mod memory;
+mod pages;
 mod payload;
 mod queues;
 mod remote;

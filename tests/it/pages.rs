@@ -1,0 +1,212 @@
+//! The command blocks of the pages: a test runs each of them, or the reason why not is listed here.
+
+mod flags;
+mod source;
+
+use std::path::{Path, PathBuf};
+
+use rustix::process::Signal;
+use tokio::process::Command;
+
+use self::source::{blocks, page, pages};
+use crate::support::{Dev, Remote, new_id, wait_for};
+
+/// Pages whose `sh` blocks are run by a test of this file, all but those listed below.
+const TESTED: [&str; 4] = ["README.md", "docs/operations.md", "docs/protocol.md", "docs/storage.md"];
+/// Blocks that no test runs: the page, how the block starts, the reason.
+const NOT_RUN: [(&str, &str, &str); 3] = [
+    (
+        "docs/protocol.md",
+        "pip install",
+        "downloads packages; tests/python/run generates the same stubs from pinned ones",
+    ),
+    ("docs/performance.md", "cargo build", "a benchmark takes minutes and needs an idle machine"),
+    ("docs/performance.md", "RUSTFLAGS=", "perf needs privileges"),
+];
+/// Languages of blocks that other tests own: tests/tidy compares them with programs that run, rustdoc compiles Rust,
+/// and the test of a page reads its `toml`. `ini` and `text` hold no commands.
+const OTHER_LANGUAGES: [&str; 8] = ["rust,no_run", "python", "go", "ts", "java", "toml", "ini", "text"];
+/// How a line of a command begins.
+const COMMANDS: [&str; 9] =
+    ["jobstream ", "cargo ", "grpcurl ", "bash ", "pip ", "python ", "npm ", "./", "$ "];
+
+/// A new directory, removed at the end.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("page-{}", new_id()));
+        std::fs::create_dir(&path).expect("a new directory");
+        Self(path)
+    }
+
+    /// With the log of a stopped server in `jobs`.
+    async fn with_log() -> Self {
+        let directory = Self::new();
+        let jobs = directory.0.join("jobs").display().to_string();
+        let dev = Dev::start(&["--data", &jobs]).await;
+        dev.sh("jobstream run demo.echo 1").await;
+        dev.signal(Signal::TERM);
+        assert_eq!(dev.end().await.0, Some(0));
+        directory
+    }
+
+    /// Runs a script here, with the binary on its PATH; returns stdout.
+    async fn sh(&self, script: &str) -> String {
+        let binaries = Path::new(env!("CARGO_BIN_EXE_jobstream")).parent().expect("a directory").display();
+        let path = format!("{binaries}:{}", std::env::var("PATH").expect("a PATH"));
+        let mut command = Command::new("sh");
+        command.args(["-euc", script]).env("PATH", path).current_dir(&self.0);
+        let output = wait_for(script, command.output()).await.expect("sh runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{script}\nstderr: {stderr}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // Nothing else uses it; what is left lies in the target directory.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+async fn has_grpcurl() -> bool {
+    let found = Command::new("grpcurl").arg("-version").output().await.is_ok();
+    assert!(found || std::env::var("CI").as_deref() != Ok("true"), "grpcurl must be there in CI");
+    found
+}
+
+/// The `sh` blocks of a page that its test runs.
+fn run_blocks(path: &str, text: &str) -> Vec<String> {
+    let is_listed =
+        |block: &str| NOT_RUN.iter().any(|(page, first, _)| *page == path && block.starts_with(first));
+    let commands = blocks(text).filter(|(language, block)| *language == "sh" && !is_listed(block));
+    commands.map(|(_, block)| block.to_owned()).collect()
+}
+
+/// Blocks that are neither run nor listed, commands in a block that is not run, and entries without a block.
+fn breaches(pages: &[(String, String)]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut listed = NOT_RUN.to_vec();
+    for (path, text) in pages {
+        for (language, block) in blocks(text) {
+            let first = block.lines().next().unwrap_or_default();
+            let is_listed = |entry: &(&str, &str, &str)| entry.0 == path && first.starts_with(entry.1);
+            match language {
+                "sh" if listed.iter().any(is_listed) => listed.retain(|entry| !is_listed(entry)),
+                "sh" if TESTED.contains(&path.as_str()) => {}
+                "sh" => found.push(format!("{path}: not run and not listed: {first}")),
+                known if OTHER_LANGUAGES.contains(&known) => {
+                    let commands = block.lines().filter(|line| COMMANDS.iter().any(|c| line.starts_with(c)));
+                    found
+                        .extend(commands.map(|line| format!("{path}: a command in a {known} block: {line}")));
+                }
+                other => found.push(format!("{path}: a block in {other:?}: {first}")),
+            }
+        }
+    }
+    found.extend(listed.iter().map(|(path, first, _)| format!("{path}: listed, but not there: {first}")));
+    found
+}
+
+#[test]
+fn every_command_block_is_run_or_listed() {
+    assert_eq!(breaches(&pages()), Vec::<String>::new());
+}
+
+#[test]
+fn a_block_that_nobody_runs_is_seen() {
+    let of = |text: &str| {
+        let found = breaches(&[("docs/new.md".to_owned(), text.to_owned())]);
+        found.into_iter().filter(|breach| breach.starts_with("docs/new.md")).count()
+    };
+    assert_eq!(of("a\n```sh\nls\n```\n"), 1);
+    assert_eq!(of("a\n```\nls\n```\n"), 1);
+    assert_eq!(of("a\n```text\njobstream serve\n```\n"), 1);
+    assert_eq!(of("a\n```text\na drawing\n```\n"), 0);
+}
+
+#[tokio::test]
+async fn every_command_of_the_readme_works() {
+    let dev = Dev::start(&[]).await;
+    let _worker = Remote::connected(&dev, &["--exec", "reverse=rev"]).await;
+    let mut seen = (0, 0);
+    for block in run_blocks("README.md", &page("README.md")) {
+        let script = block.replace("localhost:7070", &dev.address);
+        match block.trim() {
+            // The first is what this test has started, the second runs this test, the third is the worker above.
+            "cargo run --release -- dev"
+            | "cargo test"
+            | "jobstream worker --address localhost:7070 --exec 'reverse=rev'" => seen.0 += 1,
+            grpcurl if grpcurl.contains("grpcurl") && !has_grpcurl().await => println!("no grpcurl: skipped"),
+            grpcurl if grpcurl.contains("grpcurl") => {
+                let stdout = dev.sh(&script).await;
+                let succeeded = stdout.contains("JOB_STATE_SUCCEEDED") && stdout.contains("\"counted\": 3");
+                assert!(succeeded, "{stdout}");
+                seen.1 += 1;
+            }
+            _ => {
+                dev.sh(&script).await;
+                seen.1 += 1;
+            }
+        }
+    }
+    assert!(seen.0 == 3 && seen.1 >= 2, "the README has other commands now: {seen:?}");
+}
+
+#[tokio::test]
+async fn every_command_of_the_operations_page_works() {
+    let text = page("docs/operations.md");
+    let directory = Directory::with_log().await;
+    let mut seen = (0, 0);
+    for (language, block) in blocks(&text) {
+        match language {
+            "toml" => {
+                std::fs::write(directory.0.join("jobstream.toml"), block).expect("a file");
+                let printed = directory.sh("jobstream serve --config jobstream.toml --print-config").await;
+                assert!(printed.contains("drain_timeout = \"30s\""), "{printed}");
+            }
+            // A server does not end by itself: its config is checked.
+            "sh" if block.starts_with("jobstream serve") && !block.contains("--print-config") => {
+                directory.sh(&format!("{} --print-config", block.trim())).await;
+                seen.0 += 1;
+            }
+            "sh" => {
+                directory.sh(block).await;
+                seen.1 += 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(seen, (2, 2), "the page has other commands now");
+    assert!(directory.0.join("jobs-saved").is_dir());
+}
+
+#[tokio::test]
+async fn every_command_of_the_storage_page_works() {
+    let commands = run_blocks("docs/storage.md", &page("docs/storage.md"));
+    let [commands] = &commands[..] else { panic!("the page has {} command blocks now", commands.len()) };
+    let directory = Directory::with_log().await;
+    let stdout = directory.sh(commands).await;
+    assert!(stdout.contains("\"accepted\""), "{stdout}");
+    assert!(directory.0.join("jobs-saved").is_dir());
+}
+
+#[tokio::test]
+async fn the_session_by_hand_of_the_protocols_page_works() {
+    if !has_grpcurl().await {
+        println!("no grpcurl: skipped");
+        return;
+    }
+    let sessions = run_blocks("docs/protocol.md", &page("docs/protocol.md"));
+    let [session] = &sessions[..] else { panic!("the page has {} sessions now", sessions.len()) };
+    let dev = Dev::start(&["--demo=false"]).await;
+    let stdout = dev.sh(&session.replace("localhost:7070", &dev.address)).await;
+    assert_eq!(stdout.matches("\"results\"").count(), 2, "{stdout}");
+    assert!(!stdout.contains("LEASE_LOST"), "{stdout}");
+    let jobs = dev.sh("jobstream jobs ls").await;
+    let id = jobs.split('\t').next().expect("an id");
+    assert_eq!(dev.sh(&format!("jobstream result {id}")).await, "HELLO");
+    assert_eq!(dev.sh("jobstream workers ls").await, "", "a worker without a lease is removed");
+}
