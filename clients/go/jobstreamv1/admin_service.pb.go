@@ -23,7 +23,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// WorkerLink is how a worker is joined to the server.
+// WorkerLink is how a worker is connected to the server.
 type WorkerLink int32
 
 const (
@@ -80,7 +80,7 @@ func (WorkerLink) EnumDescriptor() ([]byte, []int) {
 	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{0}
 }
 
-// WorkerState is what a worker may be given.
+// WorkerState tells whether a worker gets jobs.
 type WorkerState int32
 
 const (
@@ -88,9 +88,9 @@ const (
 	WorkerState_WORKER_STATE_UNSPECIFIED WorkerState = 0
 	// It gets jobs while it has free slots.
 	WorkerState_WORKER_STATE_CONNECTED WorkerState = 1
-	// It finishes what it runs and gets nothing more.
+	// It finishes its attempts and gets no more jobs.
 	WorkerState_WORKER_STATE_DRAINING WorkerState = 2
-	// Its stream broke. It gets nothing until it connects again; its leases run on for now.
+	// Its stream broke. It gets no jobs until it reconnects; its leases are still valid.
 	WorkerState_WORKER_STATE_DISCONNECTED WorkerState = 3
 )
 
@@ -181,28 +181,28 @@ type GetServerInfoResponse struct {
 	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
 	// "memory": a restart loses every job.
 	Mode string `protobuf:"bytes,2,opt,name=mode,proto3" json:"mode,omitempty"`
-	// What an accepted job survives.
+	// The durability of an accepted job.
 	Durability Durability `protobuf:"varint,3,opt,name=durability,proto3,enum=jobstream.v1.Durability" json:"durability,omitempty"`
 	// Bounds in force.
 	Limits *Limits `protobuf:"bytes,4,opt,name=limits,proto3" json:"limits,omitempty"`
 	// When the server started.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
-	// How long ago that was.
+	// Time since then.
 	Uptime *durationpb.Duration `protobuf:"bytes,6,opt,name=uptime,proto3" json:"uptime,omitempty"`
-	// New at each start: in memory mode, jobs of another boot are gone.
+	// New at each start: in memory mode, jobs of another boot are lost.
 	BootId string `protobuf:"bytes,7,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
 	// True while it shuts down.
 	Draining bool `protobuf:"varint,8,opt,name=draining,proto3" json:"draining,omitempty"`
-	// Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
-	// how many there are.
+	// Kinds that workers serve now, ordered by name: the first that fit one message of 4 MiB less 64 KiB. `kinds_total`
+	// has their number.
 	Kinds []string `protobuf:"bytes,9,rep,name=kinds,proto3" json:"kinds,omitempty"`
-	// Jobs held, in any state.
+	// Jobs in any state.
 	Jobs uint32 `protobuf:"varint,10,opt,name=jobs,proto3" json:"jobs,omitempty"`
-	// Streams that follow a job now (WatchResult, Run).
+	// Open watches (WatchResult, Run).
 	Watchers uint32 `protobuf:"varint,11,opt,name=watchers,proto3" json:"watchers,omitempty"`
-	// How many kinds workers serve now, those not listed in `kinds` included.
+	// Number of kinds that workers serve now, including those not listed in `kinds`.
 	KindsTotal uint32 `protobuf:"varint,12,opt,name=kinds_total,json=kindsTotal,proto3" json:"kinds_total,omitempty"`
-	// What the server holds in memory, by category. Default: empty from servers that do not count it.
+	// Memory in use, by category. Empty from servers that do not count it.
 	Memory        []*MemoryUse `protobuf:"bytes,13,rep,name=memory,proto3" json:"memory,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -329,22 +329,22 @@ func (x *GetServerInfoResponse) GetMemory() []*MemoryUse {
 	return nil
 }
 
-// MemoryUse is what one category of the server's state holds, as it is counted against its bound.
+// MemoryUse is the memory of one category of the server's state, and its bound.
 type MemoryUse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
 	// "job_records": the records of those jobs, 512 bytes each.
 	// "workers": names, kinds and queues of workers.
-	// "finished_jobs": finished jobs, as far as they are in memory.
-	// "removed_ids": ids of removed jobs.
+	// "finished_jobs": the resident parts of finished jobs.
+	// "removed_ids": tombstones, the ids of removed jobs.
 	// "queues": pairs of queue and kind that hold jobs, 1 KiB each.
-	// "watches": streams that follow jobs, 5 KiB each.
-	// "log_queue": records that wait for the disk; only with a data directory.
+	// "watches": open watches, 5 KiB each.
+	// "log_queue": records that are queued for the disk; only with a data directory.
 	// Other categories may follow.
 	Category string `protobuf:"bytes,1,opt,name=category,proto3" json:"category,omitempty"`
-	// Bytes that are counted now.
+	// Bytes in use.
 	UsedBytes int64 `protobuf:"varint,2,opt,name=used_bytes,json=usedBytes,proto3" json:"used_bytes,omitempty"`
-	// Most bytes there may be; at it, new work of this category is refused with RESOURCE_EXHAUSTED.
+	// Bound in bytes. At the bound, new work of this category is refused with RESOURCE_EXHAUSTED.
 	LimitBytes    int64 `protobuf:"varint,3,opt,name=limit_bytes,json=limitBytes,proto3" json:"limit_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -408,45 +408,46 @@ type Limits struct {
 	PayloadBytesMax uint32 `protobuf:"varint,1,opt,name=payload_bytes_max,json=payloadBytesMax,proto3" json:"payload_bytes_max,omitempty"`
 	// Largest gRPC message the server reads, in bytes.
 	MessageBytesMax uint32 `protobuf:"varint,2,opt,name=message_bytes_max,json=messageBytesMax,proto3" json:"message_bytes_max,omitempty"`
-	// Most jobs that have not ended. The last eighth is for connections that hold little: others are refused earlier.
+	// Most jobs that have not ended. The last eighth is reserved for connections with few jobs: others are refused
+	// earlier.
 	JobsMax uint32 `protobuf:"varint,3,opt,name=jobs_max,json=jobsMax,proto3" json:"jobs_max,omitempty"`
-	// Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last eighth
-	// is for connections that hold little. Running jobs may add a quarter beyond it.
+	// Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last
+	// eighth is reserved for connections with few jobs. Running jobs may add a quarter beyond it.
 	JobBytesMax int64 `protobuf:"varint,4,opt,name=job_bytes_max,json=jobBytesMax,proto3" json:"job_bytes_max,omitempty"`
-	// How long a finished job is kept unless its spec says otherwise.
+	// How long a finished job is retained unless its spec sets a retention.
 	Retention *durationpb.Duration `protobuf:"bytes,5,opt,name=retention,proto3" json:"retention,omitempty"`
 	// Most bytes of finished jobs; beyond it the oldest are removed early.
 	RetentionBytesMax int64 `protobuf:"varint,6,opt,name=retention_bytes_max,json=retentionBytesMax,proto3" json:"retention_bytes_max,omitempty"`
-	// Output and log bytes kept a job.
+	// Output and log bytes retained of a job.
 	EventRingBytesMax uint32 `protobuf:"varint,7,opt,name=event_ring_bytes_max,json=eventRingBytesMax,proto3" json:"event_ring_bytes_max,omitempty"`
 	// Most jobs in one batch.
 	BatchJobsMax uint32 `protobuf:"varint,8,opt,name=batch_jobs_max,json=batchJobsMax,proto3" json:"batch_jobs_max,omitempty"`
 	// Longest wait of GetResult.
 	ResultWaitMax *durationpb.Duration `protobuf:"bytes,9,opt,name=result_wait_max,json=resultWaitMax,proto3" json:"result_wait_max,omitempty"`
-	// Most streams that follow jobs at the same time.
+	// Most open watches.
 	WatchersMax uint32 `protobuf:"varint,10,opt,name=watchers_max,json=watchersMax,proto3" json:"watchers_max,omitempty"`
-	// How long an id that a caller chose stays known after its job was removed. Default 24 h.
+	// How long an id that a caller chose stays known after the removal of its job. Default 24 h.
 	IdempotencyWindow *durationpb.Duration `protobuf:"bytes,12,opt,name=idempotency_window,json=idempotencyWindow,proto3" json:"idempotency_window,omitempty"`
-	// Most such ids; beyond it the one whose job was removed first is forgotten. Default 1,000,000; fewer in a data
+	// Most such ids; beyond it the oldest tombstone is removed. Default 1,000,000; fewer in a data
 	// directory with a small bound.
 	IdempotencyIdsMax uint32 `protobuf:"varint,13,opt,name=idempotency_ids_max,json=idempotencyIdsMax,proto3" json:"idempotency_ids_max,omitempty"`
-	// Most bytes that one connection holds of requests that are not whole and of answers that are not read. Default 64 MiB.
-	// Beyond it, the stream that has been stalled for longest is ended: RST_STREAM, or RESOURCE_EXHAUSTED
-	// (CONNECTION_BYTES) if the request was not whole.
+	// Most bytes of unfinished requests and unread responses of one connection. Default 64 MiB. Beyond it, the stream
+	// that has been stalled for the longest time is ended: RST_STREAM, or RESOURCE_EXHAUSTED (CONNECTION_BYTES) if the
+	// request was not complete.
 	ConnectionBytesMax int64 `protobuf:"varint,14,opt,name=connection_bytes_max,json=connectionBytesMax,proto3" json:"connection_bytes_max,omitempty"`
-	// The same for all connections together. Default 1 GiB. When open streams alone use it up, new calls are refused with
-	// RESOURCE_EXHAUSTED (CONNECTION_BYTES).
+	// The same for all connections together. Default 1 GiB. When open streams alone use all of it, new calls are refused
+	// with RESOURCE_EXHAUSTED (CONNECTION_BYTES).
 	ConnectionsBytesMax int64 `protobuf:"varint,15,opt,name=connections_bytes_max,json=connectionsBytesMax,proto3" json:"connections_bytes_max,omitempty"`
-	// Most connections, at most as many as the limit of open files leaves. One more takes the place of the longest idle
-	// one. Default 10,000.
+	// Most connections, within the limit of open files. One more replaces the connection that has been idle for the
+	// longest time. Default 10,000.
 	ConnectionsMax uint32 `protobuf:"varint,16,opt,name=connections_max,json=connectionsMax,proto3" json:"connections_max,omitempty"`
 	// Most connections from one address. Default a quarter of connections_max; 0: no bound.
 	ConnectionsPerAddressMax uint32 `protobuf:"varint,17,opt,name=connections_per_address_max,json=connectionsPerAddressMax,proto3" json:"connections_per_address_max,omitempty"`
-	// Memory that the server is to stay within, in bytes; bounds that are not set by hand derive from it. Default: half of
-	// the smaller of the machine's memory and the limit of the server's cgroup; 0 if every bound was set by hand.
+	// Memory budget of the server in bytes; bounds without an option derive from it. Default: half of the smaller of the
+	// machine's memory and the limit of the server's cgroup; 0 if every bound was set by an option.
 	MemoryBytesMax int64 `protobuf:"varint,11,opt,name=memory_bytes_max,json=memoryBytesMax,proto3" json:"memory_bytes_max,omitempty"`
-	// Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is for connections whose
-	// jobs opened few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
+	// Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is reserved for
+	// connections that created few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
 	QueuesMax     uint32 `protobuf:"varint,18,opt,name=queues_max,json=queuesMax,proto3" json:"queues_max,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -608,12 +609,12 @@ func (x *Limits) GetQueuesMax() uint32 {
 	return 0
 }
 
-// ListQueuesRequest asks for queues.
+// ListQueuesRequest selects a page of queues.
 type ListQueuesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Most queues in the answer. Default 100; at most 1,000.
+	// Most queues of a page. Default 100; at most 1,000.
 	PageSize uint32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// next_page_token of the page before. Default: the first page.
+	// next_page_token of the previous page. Default: the first page.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -666,7 +667,7 @@ func (x *ListQueuesRequest) GetPageToken() string {
 // ListQueuesResponse is a page of queues, of at most 4 MiB less 64 KiB: it may have fewer than `page_size`.
 type ListQueuesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In the order of their names.
+	// Ordered by name.
 	Queues []*Queue `protobuf:"bytes,1,rep,name=queues,proto3" json:"queues,omitempty"`
 	// For the next page; empty after the last.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
@@ -718,7 +719,7 @@ func (x *ListQueuesResponse) GetNextPageToken() string {
 	return ""
 }
 
-// Queue tells what a queue holds.
+// Queue is the state of a queue.
 type Queue struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name.
@@ -727,7 +728,7 @@ type Queue struct {
 	Paused bool `protobuf:"varint,2,opt,name=paused,proto3" json:"paused,omitempty"`
 	// Jobs by state.
 	Counts *StateCounts `protobuf:"bytes,3,opt,name=counts,proto3" json:"counts,omitempty"`
-	// How long the job that waits longest has been QUEUED; unset if none is.
+	// How long the oldest QUEUED job has been QUEUED; unset if there is none.
 	OldestQueuedAge *durationpb.Duration `protobuf:"bytes,4,opt,name=oldest_queued_age,json=oldestQueuedAge,proto3" json:"oldest_queued_age,omitempty"`
 	// Jobs accepted a second, over the last minute.
 	AcceptedPerSecond float64 `protobuf:"fixed64,5,opt,name=accepted_per_second,json=acceptedPerSecond,proto3" json:"accepted_per_second,omitempty"`
@@ -827,11 +828,11 @@ type StateCounts struct {
 	Queued uint32 `protobuf:"varint,2,opt,name=queued,proto3" json:"queued,omitempty"`
 	// RUNNING.
 	Running uint32 `protobuf:"varint,3,opt,name=running,proto3" json:"running,omitempty"`
-	// SUCCEEDED and still kept.
+	// SUCCEEDED and retained.
 	Succeeded uint32 `protobuf:"varint,4,opt,name=succeeded,proto3" json:"succeeded,omitempty"`
-	// FAILED and still kept.
+	// FAILED and retained.
 	Failed uint32 `protobuf:"varint,5,opt,name=failed,proto3" json:"failed,omitempty"`
-	// CANCELLED and still kept.
+	// CANCELLED and retained.
 	Cancelled     uint32 `protobuf:"varint,6,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -955,7 +956,7 @@ func (x *PauseQueueRequest) GetQueue() string {
 	return ""
 }
 
-// PauseQueueResponse holds the queue.
+// PauseQueueResponse has the queue.
 type PauseQueueResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The queue, paused.
@@ -1047,7 +1048,7 @@ func (x *ResumeQueueRequest) GetQueue() string {
 	return ""
 }
 
-// ResumeQueueResponse holds the queue.
+// ResumeQueueResponse has the queue.
 type ResumeQueueResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The queue, running.
@@ -1139,7 +1140,7 @@ func (x *PurgeQueueRequest) GetQueue() string {
 	return ""
 }
 
-// PurgeQueueResponse tells how many jobs were cancelled.
+// PurgeQueueResponse has the number of cancelled jobs.
 type PurgeQueueResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Jobs cancelled.
@@ -1185,36 +1186,36 @@ func (x *PurgeQueueResponse) GetPurged() uint32 {
 	return 0
 }
 
-// Worker is a worker at one moment.
+// Worker is the state of a worker.
 type Worker struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What DrainWorker calls it. Unique while the server runs.
+	// Its id for DrainWorker. Unique while the server runs.
 	WorkerId string `protobuf:"bytes,1,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
-	// The name it gave itself.
+	// Its name, from Hello or LeaseRequest.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// How it is joined to the server.
+	// How it is connected.
 	Link WorkerLink `protobuf:"varint,3,opt,name=link,proto3,enum=jobstream.v1.WorkerLink" json:"link,omitempty"`
-	// What it may be given.
+	// Whether it gets jobs.
 	State WorkerState `protobuf:"varint,4,opt,name=state,proto3,enum=jobstream.v1.WorkerState" json:"state,omitempty"`
-	// Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
+	// Kinds it runs, ordered by name; at most the first 1,000. `kinds_total` has their number.
 	Kinds []string `protobuf:"bytes,5,rep,name=kinds,proto3" json:"kinds,omitempty"`
-	// Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
+	// Queues it serves, ordered by name; at most the first 1,000. `queues_total` has their number; 0 means all.
 	Queues []string `protobuf:"bytes,6,rep,name=queues,proto3" json:"queues,omitempty"`
-	// How many attempts it runs at a time.
+	// Most concurrent attempts.
 	Slots uint32 `protobuf:"varint,7,opt,name=slots,proto3" json:"slots,omitempty"`
-	// Slots that are taken now.
+	// Slots in use.
 	SlotsTaken uint32 `protobuf:"varint,8,opt,name=slots_taken,json=slotsTaken,proto3" json:"slots_taken,omitempty"`
 	// When it first connected.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// How long ago it was last heard of; unset for the server's own.
+	// Time since its last message; unset for the server's own pool.
 	LastHeardAge *durationpb.Duration `protobuf:"bytes,10,opt,name=last_heard_age,json=lastHeardAge,proto3" json:"last_heard_age,omitempty"`
-	// Library and version it is built with, if it told.
+	// Library and version it is built with, if it sent them.
 	Sdk string `protobuf:"bytes,11,opt,name=sdk,proto3" json:"sdk,omitempty"`
-	// Address it connected from; empty for the server's own.
+	// Address it connected from; empty for the server's own pool.
 	Address string `protobuf:"bytes,12,opt,name=address,proto3" json:"address,omitempty"`
-	// How many kinds it runs, those not listed in `kinds` included.
+	// Number of kinds it runs, including those not listed in `kinds`.
 	KindsTotal uint32 `protobuf:"varint,13,opt,name=kinds_total,json=kindsTotal,proto3" json:"kinds_total,omitempty"`
-	// How many queues it serves, those not listed in `queues` included. 0 means all.
+	// Number of queues it serves, including those not listed in `queues`. 0 means all.
 	QueuesTotal   uint32 `protobuf:"varint,14,opt,name=queues_total,json=queuesTotal,proto3" json:"queues_total,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1348,12 +1349,12 @@ func (x *Worker) GetQueuesTotal() uint32 {
 	return 0
 }
 
-// ListWorkersRequest asks for workers.
+// ListWorkersRequest selects a page of workers.
 type ListWorkersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Most workers in the answer. Default 100; at most 1,000.
+	// Most workers of a page. Default 100; at most 1,000.
 	PageSize uint32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// next_page_token of the page before. Default: the first page.
+	// next_page_token of the previous page. Default: the first page.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1463,7 +1464,7 @@ type DrainWorkerRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its worker_id, or a name: then every worker of that name is drained. Required.
 	Worker string `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
-	// How long running attempts may take; what still runs then is given back. Default 30 s; at most 24 h.
+	// How long running attempts may take; the worker releases those that run longer. Default 30 s; at most 24 h.
 	Within        *durationpb.Duration `protobuf:"bytes,2,opt,name=within,proto3" json:"within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1513,11 +1514,11 @@ func (x *DrainWorkerRequest) GetWithin() *durationpb.Duration {
 	return nil
 }
 
-// DrainWorkerResponse holds the workers.
+// DrainWorkerResponse has the workers.
 type DrainWorkerResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-	// the name beyond these drain as well; ListWorkers tells all.
+	// The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+	// workers of the name drain as well; ListWorkers returns all.
 	Workers       []*Worker `protobuf:"bytes,1,rep,name=workers,proto3" json:"workers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

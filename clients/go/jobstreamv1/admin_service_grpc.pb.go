@@ -32,26 +32,26 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// AdminService is for operators: what the server is and does, and its queues.
+// AdminService is for operators: the state of the server, its queues and its workers.
 type AdminServiceClient interface {
-	// GetServerInfo tells version, mode, limits and age of the server.
+	// GetServerInfo returns version, mode, limits and uptime of the server.
 	GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error)
-	// ListQueues tells of every queue that holds jobs or is paused, in the order of their names.
+	// ListQueues returns every queue that holds jobs or is paused, ordered by name.
 	ListQueues(ctx context.Context, in *ListQueuesRequest, opts ...grpc.CallOption) (*ListQueuesResponse, error)
-	// PauseQueue starts no further attempts of a queue's jobs. Running attempts go on; jobs are still accepted. Pausing a
-	// paused queue, or one that has no jobs yet, is fine.
+	// PauseQueue stops dispatch of a queue. Running attempts continue; jobs are still accepted. Pausing a paused queue,
+	// or one without jobs, returns OK.
 	PauseQueue(ctx context.Context, in *PauseQueueRequest, opts ...grpc.CallOption) (*PauseQueueResponse, error)
-	// ResumeQueue starts attempts again. Resuming a queue that is not paused is fine.
+	// ResumeQueue continues dispatch. Resuming a queue that is not paused returns OK.
 	//
 	// Errors: NOT_FOUND (QUEUE_NOT_FOUND) if no such queue exists.
 	ResumeQueue(ctx context.Context, in *ResumeQueueRequest, opts ...grpc.CallOption) (*ResumeQueueResponse, error)
-	// PurgeQueue cancels every waiting job of a queue (SCHEDULED and QUEUED). Running ones go on.
+	// PurgeQueue cancels every waiting job of a queue (SCHEDULED and QUEUED). Running jobs continue.
 	//
 	// Errors: NOT_FOUND (QUEUE_NOT_FOUND) if no such queue exists.
 	PurgeQueue(ctx context.Context, in *PurgeQueueRequest, opts ...grpc.CallOption) (*PurgeQueueResponse, error)
-	// ListWorkers tells of every worker: the server's own, those connected, and those whose leases still run.
+	// ListWorkers returns every worker: the server's own pool, connected workers, and workers with valid leases.
 	ListWorkers(ctx context.Context, in *ListWorkersRequest, opts ...grpc.CallOption) (*ListWorkersResponse, error)
-	// DrainWorker gives a worker no further jobs and tells it to finish what it runs, to give back the rest and to end.
+	// DrainWorker assigns no further jobs to a worker and asks it to finish its attempts, to release the rest and to end.
 	//
 	// Errors: NOT_FOUND (WORKER_NOT_FOUND), FAILED_PRECONDITION (ILLEGAL_STATE) for the server's own workers.
 	DrainWorker(ctx context.Context, in *DrainWorkerRequest, opts ...grpc.CallOption) (*DrainWorkerResponse, error)
@@ -139,26 +139,26 @@ func (c *adminServiceClient) DrainWorker(ctx context.Context, in *DrainWorkerReq
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
 //
-// AdminService is for operators: what the server is and does, and its queues.
+// AdminService is for operators: the state of the server, its queues and its workers.
 type AdminServiceServer interface {
-	// GetServerInfo tells version, mode, limits and age of the server.
+	// GetServerInfo returns version, mode, limits and uptime of the server.
 	GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error)
-	// ListQueues tells of every queue that holds jobs or is paused, in the order of their names.
+	// ListQueues returns every queue that holds jobs or is paused, ordered by name.
 	ListQueues(context.Context, *ListQueuesRequest) (*ListQueuesResponse, error)
-	// PauseQueue starts no further attempts of a queue's jobs. Running attempts go on; jobs are still accepted. Pausing a
-	// paused queue, or one that has no jobs yet, is fine.
+	// PauseQueue stops dispatch of a queue. Running attempts continue; jobs are still accepted. Pausing a paused queue,
+	// or one without jobs, returns OK.
 	PauseQueue(context.Context, *PauseQueueRequest) (*PauseQueueResponse, error)
-	// ResumeQueue starts attempts again. Resuming a queue that is not paused is fine.
+	// ResumeQueue continues dispatch. Resuming a queue that is not paused returns OK.
 	//
 	// Errors: NOT_FOUND (QUEUE_NOT_FOUND) if no such queue exists.
 	ResumeQueue(context.Context, *ResumeQueueRequest) (*ResumeQueueResponse, error)
-	// PurgeQueue cancels every waiting job of a queue (SCHEDULED and QUEUED). Running ones go on.
+	// PurgeQueue cancels every waiting job of a queue (SCHEDULED and QUEUED). Running jobs continue.
 	//
 	// Errors: NOT_FOUND (QUEUE_NOT_FOUND) if no such queue exists.
 	PurgeQueue(context.Context, *PurgeQueueRequest) (*PurgeQueueResponse, error)
-	// ListWorkers tells of every worker: the server's own, those connected, and those whose leases still run.
+	// ListWorkers returns every worker: the server's own pool, connected workers, and workers with valid leases.
 	ListWorkers(context.Context, *ListWorkersRequest) (*ListWorkersResponse, error)
-	// DrainWorker gives a worker no further jobs and tells it to finish what it runs, to give back the rest and to end.
+	// DrainWorker assigns no further jobs to a worker and asks it to finish its attempts, to release the rest and to end.
 	//
 	// Errors: NOT_FOUND (WORKER_NOT_FOUND), FAILED_PRECONDITION (ILLEGAL_STATE) for the server's own workers.
 	DrainWorker(context.Context, *DrainWorkerRequest) (*DrainWorkerResponse, error)

@@ -23,13 +23,13 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// JobState is where a job is in its life. The last three are final and never change.
+// JobState is the state of a job. The last three are final and never change.
 type JobState int32
 
 const (
 	// Never sent.
 	JobState_JOB_STATE_UNSPECIFIED JobState = 0
-	// Not eligible yet: its start time or the pause before its next attempt has not passed.
+	// Not eligible yet: its start time or the back-off before its next attempt has not passed.
 	JobState_JOB_STATE_SCHEDULED JobState = 1
 	// Waiting for a free slot of a worker that serves its kind and queue.
 	JobState_JOB_STATE_QUEUED JobState = 2
@@ -37,7 +37,7 @@ const (
 	JobState_JOB_STATE_RUNNING JobState = 3
 	// Ended with a result.
 	JobState_JOB_STATE_SUCCEEDED JobState = 4
-	// Ended with a failure: attempts used up, a failure that must not be retried, or the timeout passed.
+	// Ended with a failure: no attempts are left, the failure is not retryable, or the timeout passed.
 	JobState_JOB_STATE_FAILED JobState = 5
 	// Ended by Cancel or PurgeQueue.
 	JobState_JOB_STATE_CANCELLED JobState = 6
@@ -98,22 +98,22 @@ type WaitReason int32
 const (
 	// The job runs or has ended.
 	WaitReason_WAIT_REASON_UNSPECIFIED WaitReason = 0
-	// Its start time has not come.
+	// Its start time has not passed.
 	WaitReason_WAIT_REASON_NOT_DUE WaitReason = 1
-	// An attempt failed; it waits for the pause of its retry policy.
+	// An attempt failed; the back-off of its retry policy has not passed.
 	WaitReason_WAIT_REASON_BACK_OFF WaitReason = 2
-	// Its queue is paused: ResumeQueue lets it go on.
+	// Its queue is paused until ResumeQueue.
 	WaitReason_WAIT_REASON_QUEUE_PAUSED WaitReason = 3
 	// No connected worker serves this kind in this queue.
 	WaitReason_WAIT_REASON_NO_WORKER WaitReason = 4
-	// Every worker that serves this kind is full.
+	// No worker that serves this kind has a free slot.
 	WaitReason_WAIT_REASON_WORKERS_BUSY WaitReason = 5
 	// The server is shutting down and starts no attempts.
 	WaitReason_WAIT_REASON_DRAINING WaitReason = 6
-	// A worker was given the job and has not said yet that it begins to run it.
+	// It was assigned to a worker that has not accepted it yet.
 	WaitReason_WAIT_REASON_STARTING WaitReason = 7
-	// Its assignment is larger than every worker that serves this kind reads. Raise the receive limit of such a worker, which
-	// tells it as message_bytes_max in its Hello or LeaseRequest, or cancel the job and submit it with a smaller payload.
+	// Its assignment exceeds the receive limit of every worker that serves this kind. Raise the limit of a worker, which
+	// declares it as message_bytes_max in its Hello or LeaseRequest, or cancel the job and submit a smaller payload.
 	WaitReason_WAIT_REASON_WORKER_LIMIT WaitReason = 8
 )
 
@@ -182,7 +182,7 @@ const (
 	FailureReason_FAILURE_REASON_PANIC FailureReason = 2
 	// The attempt ran longer than attempt_timeout.
 	FailureReason_FAILURE_REASON_ATTEMPT_TIMEOUT FailureReason = 3
-	// The worker's lease passed or the worker went away.
+	// The lease expired or the worker disconnected.
 	FailureReason_FAILURE_REASON_WORKER_LOST FailureReason = 4
 	// The job's timeout passed.
 	FailureReason_FAILURE_REASON_DEADLINE FailureReason = 5
@@ -190,12 +190,12 @@ const (
 	FailureReason_FAILURE_REASON_EXIT_STATUS FailureReason = 6
 	// The worker has no handler for this kind.
 	FailureReason_FAILURE_REASON_UNKNOWN_KIND FailureReason = 7
-	// The payload was not what the handler reads; the message names the field.
+	// The payload does not fit the input type of the handler; the message names the field.
 	FailureReason_FAILURE_REASON_BAD_PAYLOAD FailureReason = 8
 	// The result was larger than the limit.
 	FailureReason_FAILURE_REASON_RESULT_TOO_LARGE FailureReason = 9
-	// The command could not be started: it is missing or may not be executed. Where the machine is out of file descriptors,
-	// memory or processes, a worker gives the job back instead, and the attempt does not count.
+	// The command could not be started: it is missing or not executable. If the machine is out of file descriptors,
+	// memory or processes, the worker releases the job instead, and the attempt does not count.
 	FailureReason_FAILURE_REASON_NOT_STARTED FailureReason = 10
 )
 
@@ -256,19 +256,19 @@ func (FailureReason) EnumDescriptor() ([]byte, []int) {
 	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{2}
 }
 
-// LogLevel is the importance of a log line.
+// LogLevel is the level of a log line.
 type LogLevel int32
 
 const (
-	// The writer gave none.
+	// No level was given.
 	LogLevel_LOG_LEVEL_UNSPECIFIED LogLevel = 0
 	// Details.
 	LogLevel_LOG_LEVEL_DEBUG LogLevel = 1
-	// Ordinary news.
+	// Ordinary messages.
 	LogLevel_LOG_LEVEL_INFO LogLevel = 2
-	// Something looks wrong.
+	// A possible problem.
 	LogLevel_LOG_LEVEL_WARN LogLevel = 3
-	// Something is wrong.
+	// A problem.
 	LogLevel_LOG_LEVEL_ERROR LogLevel = 4
 )
 
@@ -317,7 +317,7 @@ func (LogLevel) EnumDescriptor() ([]byte, []int) {
 	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{3}
 }
 
-// LogStream is where a log line came from.
+// LogStream is the source of a log line.
 type LogStream int32
 
 const (
@@ -374,20 +374,20 @@ func (LogStream) EnumDescriptor() ([]byte, []int) {
 	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{4}
 }
 
-// JobSpec is what a caller asks for. Only `kind` is required.
+// JobSpec describes a job to submit. Only `kind` is required.
 type JobSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// UUID of the job, and its idempotency key: submitting the same id with the same spec again answers the job that
-	// exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job
-	// is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-	// 1,000,000): until then a repeat never runs again. Unset: the server mints a UUID v7, and a blind retry after an
-	// error may then submit twice.
+	// UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
+	// another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
+	// removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
+	// 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
+	// error may submit a second job.
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	// Which handler runs the job. Required; 1 to 128 characters of [A-Za-z0-9._:/-].
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. Queues exist by being used.
+	// Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. The first job creates a queue.
 	Queue string `protobuf:"bytes,3,opt,name=queue,proto3" json:"queue,omitempty"`
-	// Input handed to the handler. Default empty; limit 1 MiB.
+	// Input of the handler. Default empty; limit 1 MiB.
 	Payload *Payload `protobuf:"bytes,4,opt,name=payload,proto3" json:"payload,omitempty"`
 	// -100 to 100; larger starts first, 0 is normal. Jobs of equal priority in one lane start in acceptance order.
 	Priority int32 `protobuf:"varint,5,opt,name=priority,proto3" json:"priority,omitempty"`
@@ -400,19 +400,19 @@ type JobSpec struct {
 	Start isJobSpec_Start `protobuf_oneof:"start"`
 	// Longest time one attempt may run before it ends with ATTEMPT_TIMEOUT. Default 1 h; 1 ms to 10 years.
 	AttemptTimeout *durationpb.Duration `protobuf:"bytes,8,opt,name=attempt_timeout,json=attemptTimeout,proto3" json:"attempt_timeout,omitempty"`
-	// Longest life of the whole job, from acceptance: after it the job ends FAILED with reason DEADLINE, running or
+	// Longest time from acceptance to the end of the job. After it the job ends FAILED with reason DEADLINE, running or
 	// not. Default none; 1 ms to 10 years.
 	Timeout *durationpb.Duration `protobuf:"bytes,9,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// What happens after a failed attempt. Default: one attempt, no retry.
 	Retry *RetryPolicy `protobuf:"bytes,10,opt,name=retry,proto3" json:"retry,omitempty"`
-	// How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-	// server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
-	// while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
+	// How long the finished job and its result are retained. Default 1 h (the server's option); 0 to 10 years. The
+	// server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is retained longer
+	// while a call waits for its end or watches it: with a short retention use Run, not Submit and GetResult.
 	Retention *durationpb.Duration `protobuf:"bytes,11,opt,name=retention,proto3" json:"retention,omitempty"`
-	// For finding jobs again with ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
+	// Filters for ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
 	// characters.
 	Labels map[string]string `protobuf:"bytes,12,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Opaque to the server, handed to the handler: traceparent travels here. At most 16; keys 1 to 64 bytes, values
+	// Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
 	// up to 256 bytes, no control characters.
 	Headers       map[string]string `protobuf:"bytes,13,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
@@ -561,7 +561,7 @@ type JobSpec_StartTime struct {
 }
 
 type JobSpec_StartDelay struct {
-	// Not before this long after acceptance; not negative, at most 10 years. Not moved by wall clock changes.
+	// Not before this long after acceptance; not negative, at most 10 years. Wall clock changes do not affect it.
 	StartDelay *durationpb.Duration `protobuf:"bytes,7,opt,name=start_delay,json=startDelay,proto3,oneof"`
 }
 
@@ -569,21 +569,20 @@ func (*JobSpec_StartTime) isJobSpec_Start() {}
 
 func (*JobSpec_StartDelay) isJobSpec_Start() {}
 
-// RetryPolicy says how often and when a job is tried again after a retryable failure.
+// RetryPolicy sets how often and when a job is retried after a retryable failure.
 type RetryPolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Attempts in all, the first included. Default 1; at most 100.
 	MaxAttempts uint32 `protobuf:"varint,1,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
-	// Pause before the second attempt. Default 1 s; 0 to 10 years.
+	// Back-off before the second attempt. Default 1 s; 0 to 10 years.
 	InitialBackoff *durationpb.Duration `protobuf:"bytes,2,opt,name=initial_backoff,json=initialBackoff,proto3" json:"initial_backoff,omitempty"`
-	// Factor between one pause and the next. Default 2; 1 to 100.
+	// Factor between one back-off and the next. Default 2; 1 to 100.
 	Multiplier float64 `protobuf:"fixed64,3,opt,name=multiplier,proto3" json:"multiplier,omitempty"`
-	// Longest pause. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
+	// Longest back-off. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
 	MaxBackoff *durationpb.Duration `protobuf:"bytes,4,opt,name=max_backoff,json=maxBackoff,proto3" json:"max_backoff,omitempty"`
-	// Share of each pause that is random, 0 to 1: 0.2 means each pause is between 80 % and 100 % of its value.
-	// Default 0.2.
+	// Random share of each back-off, 0 to 1: 0.2 means that each is between 80 % and 100 % of its value. Default 0.2.
 	Jitter *float64 `protobuf:"fixed64,5,opt,name=jitter,proto3,oneof" json:"jitter,omitempty"`
-	// Attempts that may be lost with their worker before the job ends FAILED / WORKER_LOST. These do not count against
+	// Attempts that may be lost with a worker before the job ends FAILED / WORKER_LOST. These do not count against
 	// max_attempts. Default 3; 1 to 100.
 	MaxLostAttempts uint32 `protobuf:"varint,6,opt,name=max_lost_attempts,json=maxLostAttempts,proto3" json:"max_lost_attempts,omitempty"`
 	unknownFields   protoimpl.UnknownFields
@@ -662,23 +661,23 @@ func (x *RetryPolicy) GetMaxLostAttempts() uint32 {
 	return 0
 }
 
-// Job is a job as the server holds it.
+// Job is the state of a job on the server.
 type Job struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID of the job.
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	// What was asked for, with defaults filled in. The payload is left out by ListJobs unless asked for.
+	// The submitted spec, with defaults filled in. ListJobs omits the payload unless include_payloads is set.
 	Spec *JobSpec `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`
-	// Where the job is in its life.
+	// The state.
 	State JobState `protobuf:"varint,3,opt,name=state,proto3,enum=jobstream.v1.JobState" json:"state,omitempty"`
 	// Why it is not running, while it waits.
 	WaitReason WaitReason `protobuf:"varint,4,opt,name=wait_reason,json=waitReason,proto3,enum=jobstream.v1.WaitReason" json:"wait_reason,omitempty"`
-	// The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where a worker was offered an attempt
-	// and did not accept it.
+	// The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where an attempt was sent to a
+	// worker that did not accept it.
 	Attempt uint32 `protobuf:"varint,5,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// The newest progress of the current attempt, if its handler reported any.
 	Progress *Progress `protobuf:"bytes,6,opt,name=progress,proto3" json:"progress,omitempty"`
-	// How the job ended; set exactly when the state is final.
+	// The outcome; set exactly when the state is final.
 	Outcome *Outcome `protobuf:"bytes,7,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	// True once Cancel was accepted for a running job.
 	CancelRequested bool `protobuf:"varint,8,opt,name=cancel_requested,json=cancelRequested,proto3" json:"cancel_requested,omitempty"`
@@ -929,7 +928,7 @@ func (x *Attempt) GetWorker() string {
 // Outcome is how a job ended.
 type Outcome struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which end it was.
+	// Set by the final state.
 	//
 	// Types that are valid to be assigned to End:
 	//
@@ -1010,7 +1009,7 @@ type isOutcome_End interface {
 }
 
 type Outcome_Result struct {
-	// SUCCEEDED: what the handler returned.
+	// SUCCEEDED: the result of the handler.
 	Result *Payload `protobuf:"bytes,1,opt,name=result,proto3,oneof"`
 }
 
@@ -1030,12 +1029,12 @@ func (*Outcome_Failure) isOutcome_End() {}
 
 func (*Outcome_Cancellation) isOutcome_End() {}
 
-// Cancellation tells how a job was cancelled.
+// Cancellation describes how a job was cancelled.
 type Cancellation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The reason given to Cancel.
+	// The reason of the Cancel call.
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
-	// True when the handler did not stop within the grace and its attempt was ended by force.
+	// True if the handler did not stop within the grace period and its lease was revoked.
 	Forced        bool `protobuf:"varint,2,opt,name=forced,proto3" json:"forced,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1085,20 +1084,20 @@ func (x *Cancellation) GetForced() bool {
 	return false
 }
 
-// Failure tells why an attempt, and with the last one the job, failed.
+// Failure describes why an attempt failed, and with the last attempt the job.
 type Failure struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What kind of failure it was.
+	// The kind of failure.
 	Reason FailureReason `protobuf:"varint,1,opt,name=reason,proto3,enum=jobstream.v1.FailureReason" json:"reason,omitempty"`
 	// The handler's own name for the error, such as `io.NotFound`. May be empty; at most 256 bytes.
 	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
-	// For a person; at most 4 KiB, longer ones are cut.
+	// For people; at most 4 KiB, longer texts are truncated.
 	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
-	// More, for a program; at most 16 KiB.
+	// Details for programs; at most 16 KiB.
 	Details *Payload `protobuf:"bytes,4,opt,name=details,proto3" json:"details,omitempty"`
 	// The attempt that failed.
 	Attempt uint32 `protobuf:"varint,5,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	// Whether another attempt could help. A job may still not be retried: its attempts may be used up.
+	// Whether another attempt could help. The job is not retried if no attempts are left.
 	Retryable     bool `protobuf:"varint,6,opt,name=retryable,proto3" json:"retryable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1176,18 +1175,18 @@ func (x *Failure) GetRetryable() bool {
 	return false
 }
 
-// Progress is how far an attempt is. Only the newest is kept.
+// Progress is the progress of an attempt. Only the newest is retained.
 type Progress struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Share done, 0 to 1.
+	// Fraction done, 0 to 1.
 	Fraction *float64 `protobuf:"fixed64,1,opt,name=fraction,proto3,oneof" json:"fraction,omitempty"`
 	// Units done; with `total` it gives the fraction.
 	Done *float64 `protobuf:"fixed64,2,opt,name=done,proto3,oneof" json:"done,omitempty"`
-	// Units in all.
+	// Units in total.
 	Total *float64 `protobuf:"fixed64,3,opt,name=total,proto3,oneof" json:"total,omitempty"`
 	// What is counted: "files", "rows". At most 64 bytes.
 	Unit string `protobuf:"bytes,4,opt,name=unit,proto3" json:"unit,omitempty"`
-	// For a person; at most 1 KiB.
+	// For people; at most 1 KiB.
 	Message       string `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1261,7 +1260,7 @@ func (x *Progress) GetMessage() string {
 // JobEvent is one entry of a job's stream.
 type JobEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Number of the event in its job, from 1, without holes.
+	// Number of the event in its job, from 1, without gaps.
 	Sequence uint32 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// When it happened.
 	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
@@ -1379,7 +1378,7 @@ type isJobEvent_Event interface {
 }
 
 type JobEvent_StateChange struct {
-	// The job moved to another state, or a cancel was requested.
+	// The job changed its state, or a cancel was requested.
 	StateChange *StateChange `protobuf:"bytes,4,opt,name=state_change,json=stateChange,proto3,oneof"`
 }
 
@@ -1406,18 +1405,18 @@ func (*JobEvent_Output) isJobEvent_Event() {}
 
 func (*JobEvent_Log) isJobEvent_Event() {}
 
-// StateChange tells the state a job moved to.
+// StateChange is a state transition.
 type StateChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The state from now on.
+	// The new state.
 	State JobState `protobuf:"varint,1,opt,name=state,proto3,enum=jobstream.v1.JobState" json:"state,omitempty"`
 	// Why it is not running, if it waits.
 	WaitReason WaitReason `protobuf:"varint,2,opt,name=wait_reason,json=waitReason,proto3,enum=jobstream.v1.WaitReason" json:"wait_reason,omitempty"`
-	// Why the attempt just ended failed, if it did and the job goes on.
+	// Why the last attempt failed, if it did and the job continues.
 	Failure *Failure `protobuf:"bytes,3,opt,name=failure,proto3" json:"failure,omitempty"`
 	// When the next attempt may start, if SCHEDULED.
 	NextAttemptTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=next_attempt_time,json=nextAttemptTime,proto3" json:"next_attempt_time,omitempty"`
-	// How the job ended; set exactly when the state is final.
+	// The outcome; set exactly when the state is final.
 	Outcome *Outcome `protobuf:"bytes,5,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	// True once Cancel was accepted while an attempt was running.
 	CancelRequested bool `protobuf:"varint,6,opt,name=cancel_requested,json=cancelRequested,proto3" json:"cancel_requested,omitempty"`
@@ -1497,13 +1496,13 @@ func (x *StateChange) GetCancelRequested() bool {
 	return false
 }
 
-// Output is a chunk of the result as it is produced. After a RUNNING event of a later attempt, the chunks of earlier
-// attempts are void.
+// Output is a chunk of output, sent while the handler runs. A RUNNING event of a later attempt invalidates the chunks
+// of earlier attempts.
 type Output struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The chunk.
 	Payload *Payload `protobuf:"bytes,1,opt,name=payload,proto3" json:"payload,omitempty"`
-	// Which of several outputs, if the handler names them. At most 64 bytes.
+	// Name of the output, if the handler has several. At most 64 bytes.
 	Channel       string `protobuf:"bytes,2,opt,name=channel,proto3" json:"channel,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1553,14 +1552,14 @@ func (x *Output) GetChannel() string {
 	return ""
 }
 
-// Log is a line the handler wrote.
+// Log is a log line of the handler.
 type Log struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How important it is.
+	// Its level.
 	Level LogLevel `protobuf:"varint,1,opt,name=level,proto3,enum=jobstream.v1.LogLevel" json:"level,omitempty"`
-	// The line; at most 16 KiB, longer ones are cut.
+	// The line; at most 16 KiB, longer ones are truncated.
 	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
-	// Where it came from.
+	// Its source.
 	Stream        LogStream `protobuf:"varint,3,opt,name=stream,proto3,enum=jobstream.v1.LogStream" json:"stream,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -24,7 +24,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Durability is what an accepted job survives.
+// Durability names the failures that an accepted job survives.
 type Durability int32
 
 const (
@@ -34,7 +34,7 @@ const (
 	Durability_DURABILITY_MEMORY Durability = 1
 	// Also a crash of the server or its machine, if the disk honours flushes.
 	Durability_DURABILITY_DISK Durability = 2
-	// Also the loss of a machine, as the log's replication promises.
+	// Also the loss of a machine, within the guarantees of the log's replication.
 	Durability_DURABILITY_REPLICATED Durability = 3
 )
 
@@ -81,7 +81,7 @@ func (Durability) EnumDescriptor() ([]byte, []int) {
 	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{0}
 }
 
-// Disposition tells whether a submit made a job.
+// Disposition tells whether a submit created a job.
 type Disposition int32
 
 const (
@@ -89,9 +89,9 @@ const (
 	Disposition_DISPOSITION_UNSPECIFIED Disposition = 0
 	// The job is new.
 	Disposition_DISPOSITION_CREATED Disposition = 1
-	// A job with this id and the same spec existed; it is the answer, also after it ended and was removed.
+	// A job with this id and the same spec existed and is returned, also after it ended and was removed.
 	Disposition_DISPOSITION_EXISTING Disposition = 2
-	// validate_only: the spec is good and nothing was kept.
+	// validate_only: the spec is valid, nothing was stored.
 	Disposition_DISPOSITION_VALIDATED Disposition = 3
 )
 
@@ -199,12 +199,12 @@ func (EventType) EnumDescriptor() ([]byte, []int) {
 	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{2}
 }
 
-// SubmitRequest asks for one job.
+// SubmitRequest submits one job.
 type SubmitRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The job.
 	Job *JobSpec `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
-	// Check everything, keep nothing. Default false.
+	// Validate only, store nothing. Default false.
 	ValidateOnly  bool `protobuf:"varint,2,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -254,7 +254,7 @@ func (x *SubmitRequest) GetValidateOnly() bool {
 	return false
 }
 
-// SubmitResponse tells what became of a submit.
+// SubmitResponse is the result of a submit.
 type SubmitResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID of the job; empty after validate_only without an id.
@@ -263,7 +263,7 @@ type SubmitResponse struct {
 	Disposition Disposition `protobuf:"varint,2,opt,name=disposition,proto3,enum=jobstream.v1.Disposition" json:"disposition,omitempty"`
 	// Its state now.
 	State JobState `protobuf:"varint,3,opt,name=state,proto3,enum=jobstream.v1.JobState" json:"state,omitempty"`
-	// What it survives.
+	// Its durability.
 	Durability Durability `protobuf:"varint,4,opt,name=durability,proto3,enum=jobstream.v1.Durability" json:"durability,omitempty"`
 	// Sequence of its newest event; 0 if the job was removed.
 	Sequence      uint32 `protobuf:"varint,5,opt,name=sequence,proto3" json:"sequence,omitempty"`
@@ -336,12 +336,12 @@ func (x *SubmitResponse) GetSequence() uint32 {
 	return 0
 }
 
-// BatchSubmitRequest asks for several jobs.
+// BatchSubmitRequest submits several jobs.
 type BatchSubmitRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1 to 1,000 jobs.
 	Jobs []*JobSpec `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
-	// All or none: the first error is the RPC's error and nothing is kept. Default false: each job stands alone.
+	// All or none: the first error is the RPC's error and nothing is stored. Default false: each job is independent.
 	Atomic        bool `protobuf:"varint,2,opt,name=atomic,proto3" json:"atomic,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -391,7 +391,7 @@ func (x *BatchSubmitRequest) GetAtomic() bool {
 	return false
 }
 
-// BatchSubmitResponse answers each job of the batch, in order.
+// BatchSubmitResponse has a result for each job of the batch, in order.
 type BatchSubmitResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One a job.
@@ -437,7 +437,7 @@ func (x *BatchSubmitResponse) GetResults() []*SubmitResult {
 	return nil
 }
 
-// SubmitResult is the answer to one job of many.
+// SubmitResult is the result for one job of several.
 type SubmitResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Accepted or refused.
@@ -516,7 +516,7 @@ type SubmitResult_Submitted struct {
 }
 
 type SubmitResult_Error struct {
-	// It was refused: the error Submit would have ended with.
+	// The job was refused: the error that Submit would have returned.
 	Error *status.Status `protobuf:"bytes,2,opt,name=error,proto3,oneof"`
 }
 
@@ -524,7 +524,7 @@ func (*SubmitResult_Submitted) isSubmitResult_Result() {}
 
 func (*SubmitResult_Error) isSubmitResult_Result() {}
 
-// SubmitStreamRequest carries jobs to the fast lane.
+// SubmitStreamRequest submits a batch of jobs.
 type SubmitStreamRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of this batch, chosen by the caller and echoed in its acknowledgement and outcomes.
@@ -652,7 +652,7 @@ func (x *SubmitStreamResponse) GetWindow() uint32 {
 	return 0
 }
 
-// SubmitAck answers one batch.
+// SubmitAck acknowledges one batch.
 type SubmitAck struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The caller's number of the batch.
@@ -707,18 +707,18 @@ func (x *SubmitAck) GetResults() []*SubmitResult {
 	return nil
 }
 
-// JobEnd tells how a job of the stream ended.
+// JobEnd is the outcome of a job of the stream.
 type JobEnd struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID of the job.
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	// The batch it was submitted in.
 	Batch uint32 `protobuf:"varint,2,opt,name=batch,proto3" json:"batch,omitempty"`
-	// Its place in that batch, from 0.
+	// Its index in that batch, from 0.
 	Index uint32 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
 	// Its final state.
 	State JobState `protobuf:"varint,4,opt,name=state,proto3,enum=jobstream.v1.JobState" json:"state,omitempty"`
-	// How it ended; unset if the job was submitted again after it was removed: its result is gone.
+	// Its outcome; unset if the job was submitted again after its removal: the result no longer exists.
 	Outcome       *Outcome `protobuf:"bytes,5,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -789,12 +789,12 @@ func (x *JobEnd) GetOutcome() *Outcome {
 	return nil
 }
 
-// RunRequest asks for one job and its events.
+// RunRequest submits one job and watches it.
 type RunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The job.
 	Job *JobSpec `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
-	// Cancel the job when this call is cut before the end. Default false: the job goes on.
+	// Cancel the job if this call ends before the job. Default false: the job continues.
 	CancelOnDisconnect bool `protobuf:"varint,2,opt,name=cancel_on_disconnect,json=cancelOnDisconnect,proto3" json:"cancel_on_disconnect,omitempty"`
 	// Which events to send. Default all; at most 1,000 entries.
 	Types []EventType `protobuf:"varint,3,rep,packed,name=types,proto3,enum=jobstream.v1.EventType" json:"types,omitempty"`
@@ -956,7 +956,7 @@ type isRunResponse_Message interface {
 }
 
 type RunResponse_Submitted struct {
-	// First: what became of the submit.
+	// The first message: the result of the submit.
 	Submitted *SubmitResponse `protobuf:"bytes,1,opt,name=submitted,proto3,oneof"`
 }
 
@@ -966,12 +966,12 @@ type RunResponse_Event struct {
 }
 
 type RunResponse_Gap struct {
-	// Events that are gone.
+	// Events that were dropped.
 	Gap *Gap `protobuf:"bytes,3,opt,name=gap,proto3,oneof"`
 }
 
 type RunResponse_Heartbeat struct {
-	// Nothing happened for a while.
+	// No event was sent for the heartbeat interval.
 	Heartbeat *Heartbeat `protobuf:"bytes,4,opt,name=heartbeat,proto3,oneof"`
 }
 
@@ -983,12 +983,12 @@ func (*RunResponse_Gap) isRunResponse_Message() {}
 
 func (*RunResponse_Heartbeat) isRunResponse_Message() {}
 
-// GetResultRequest asks how a job ended.
+// GetResultRequest names a job.
 type GetResultRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID of the job.
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	// How long to wait for the end. Default 0: answer now. At most 60 s; a longer wait is cut to that.
+	// How long to wait for the end. Default 0: return at once. At most 60 s; a longer wait is shortened to that.
 	Wait          *durationpb.Duration `protobuf:"bytes,2,opt,name=wait,proto3" json:"wait,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1038,12 +1038,12 @@ func (x *GetResultRequest) GetWait() *durationpb.Duration {
 	return nil
 }
 
-// GetResultResponse tells where the job is and how it ended.
+// GetResultResponse has the state of the job and its outcome.
 type GetResultResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its state now.
 	State JobState `protobuf:"varint,1,opt,name=state,proto3,enum=jobstream.v1.JobState" json:"state,omitempty"`
-	// How it ended; set exactly when the state is final.
+	// Its outcome; set exactly when the state is final.
 	Outcome *Outcome `protobuf:"bytes,2,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	// Why it is not running, while it waits.
 	WaitReason WaitReason `protobuf:"varint,3,opt,name=wait_reason,json=waitReason,proto3,enum=jobstream.v1.WaitReason" json:"wait_reason,omitempty"`
@@ -1120,7 +1120,7 @@ func (x *GetResultResponse) GetExpireTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// WatchResultRequest asks for a job's events.
+// WatchResultRequest selects the events of a job.
 type WatchResultRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID of the job.
@@ -1282,12 +1282,12 @@ type WatchResultResponse_Event struct {
 }
 
 type WatchResultResponse_Gap struct {
-	// Events that are gone.
+	// Events that were dropped.
 	Gap *Gap `protobuf:"bytes,2,opt,name=gap,proto3,oneof"`
 }
 
 type WatchResultResponse_Heartbeat struct {
-	// Nothing happened for a while.
+	// No event was sent for the heartbeat interval.
 	Heartbeat *Heartbeat `protobuf:"bytes,3,opt,name=heartbeat,proto3,oneof"`
 }
 
@@ -1297,12 +1297,12 @@ func (*WatchResultResponse_Gap) isWatchResultResponse_Message() {}
 
 func (*WatchResultResponse_Heartbeat) isWatchResultResponse_Message() {}
 
-// Gap tells of output and log events that are no longer kept.
+// Gap is a range of output and log events that were dropped.
 type Gap struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// First sequence that is gone.
+	// First dropped sequence.
 	From uint32 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
-	// Last sequence that is gone.
+	// Last dropped sequence.
 	To            uint32 `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1352,7 +1352,7 @@ func (x *Gap) GetTo() uint32 {
 	return 0
 }
 
-// Heartbeat tells that the stream is alive.
+// Heartbeat shows that the stream is alive.
 type Heartbeat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Sequence of the job's newest event.
@@ -1398,7 +1398,7 @@ func (x *Heartbeat) GetSequence() uint32 {
 	return 0
 }
 
-// GetJobRequest asks for a whole job.
+// GetJobRequest names a job.
 type GetJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID of the job.
@@ -1444,8 +1444,8 @@ func (x *GetJobRequest) GetJobId() string {
 	return ""
 }
 
-// GetJobResponse holds the job. Of a job that does not fit 4 MiB less 64 KiB, the details of failed attempts before the
-// last are left out first; then JSON comes as `text` with its content type.
+// GetJobResponse has the job. If it exceeds 4 MiB less 64 KiB, the details of failed attempts before the last are
+// omitted first; then JSON is sent as `text` with its content type.
 type GetJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The job.
@@ -1491,7 +1491,7 @@ func (x *GetJobResponse) GetJob() *Job {
 	return nil
 }
 
-// ListJobsRequest asks for jobs that match every filter given.
+// ListJobsRequest selects jobs that match every filter.
 type ListJobsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// In one of these states. Default any; at most 1,000 entries.
@@ -1506,9 +1506,9 @@ type ListJobsRequest struct {
 	CreateTimeFrom *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time_from,json=createTimeFrom,proto3" json:"create_time_from,omitempty"`
 	// Accepted before this time.
 	CreateTimeBefore *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time_before,json=createTimeBefore,proto3" json:"create_time_before,omitempty"`
-	// Most jobs in the answer. Default 50; at most 1,000.
+	// Most jobs of a page. Default 50; at most 1,000.
 	PageSize uint32 `protobuf:"varint,7,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// next_page_token of the page before, with the same filters. Default: the first page.
+	// next_page_token of the previous page, with the same filters. Default: the first page.
 	PageToken string `protobuf:"bytes,8,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Also send payloads and results. Default false.
 	IncludePayloads bool `protobuf:"varint,9,opt,name=include_payloads,json=includePayloads,proto3" json:"include_payloads,omitempty"`
@@ -1612,7 +1612,7 @@ func (x *ListJobsRequest) GetIncludePayloads() bool {
 // ListJobsResponse is a page of jobs.
 type ListJobsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Newest first. A page may be short, even empty, and still not be the last: it has at most 4 MiB less 64 KiB.
+	// Newest first. A page has at most 4 MiB less 64 KiB, so a short or even empty page need not be the last.
 	Jobs []*Job `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
 	// For the next page; empty after the last.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
@@ -1664,14 +1664,14 @@ func (x *ListJobsResponse) GetNextPageToken() string {
 	return ""
 }
 
-// CancelRequest asks to end a job.
+// CancelRequest cancels a job.
 type CancelRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID of the job.
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	// For people; at most 1 KiB. Kept in the outcome.
+	// For people; at most 1 KiB. Stored in the outcome.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	// How long a running handler may take to stop before it is ended by force. Default 10 s; 0 means at once; at most
+	// How long a running handler may take to stop before its lease is revoked. Default 10 s; 0 means at once; at most
 	// 1 h.
 	Grace         *durationpb.Duration `protobuf:"bytes,3,opt,name=grace,proto3" json:"grace,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1729,7 +1729,7 @@ func (x *CancelRequest) GetGrace() *durationpb.Duration {
 	return nil
 }
 
-// CancelResponse tells where the job is.
+// CancelResponse has the state of the job.
 type CancelResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// CANCELLED, or RUNNING while the handler is stopping.
@@ -1784,16 +1784,16 @@ func (x *CancelResponse) GetSequence() uint32 {
 	return 0
 }
 
-// RetryRequest asks for a new job from a finished one.
+// RetryRequest submits a new job from a finished one.
 type RetryRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID of the finished job.
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	// UUID for the new job, its idempotency key. Default: minted by the server.
 	NewJobId string `protobuf:"bytes,2,opt,name=new_job_id,json=newJobId,proto3" json:"new_job_id,omitempty"`
-	// Another payload. Default the old one.
+	// Another payload. Default: that of the finished job.
 	Payload *Payload `protobuf:"bytes,3,opt,name=payload,proto3" json:"payload,omitempty"`
-	// Another kind. Default the old one.
+	// Another kind. Default: that of the finished job.
 	Kind          string `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1857,7 +1857,7 @@ func (x *RetryRequest) GetKind() string {
 	return ""
 }
 
-// RetryResponse tells of the new job.
+// RetryResponse has the new job.
 type RetryResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID of the new job.
@@ -1866,7 +1866,7 @@ type RetryResponse struct {
 	Disposition Disposition `protobuf:"varint,2,opt,name=disposition,proto3,enum=jobstream.v1.Disposition" json:"disposition,omitempty"`
 	// Its state now.
 	State JobState `protobuf:"varint,3,opt,name=state,proto3,enum=jobstream.v1.JobState" json:"state,omitempty"`
-	// What it survives.
+	// Its durability.
 	Durability Durability `protobuf:"varint,4,opt,name=durability,proto3,enum=jobstream.v1.Durability" json:"durability,omitempty"`
 	// Sequence of its newest event.
 	Sequence      uint32 `protobuf:"varint,5,opt,name=sequence,proto3" json:"sequence,omitempty"`
@@ -1939,7 +1939,7 @@ func (x *RetryResponse) GetSequence() uint32 {
 	return 0
 }
 
-// DeleteRequest asks to remove a finished job.
+// DeleteRequest removes a finished job.
 type DeleteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID of the job.
@@ -1985,7 +1985,7 @@ func (x *DeleteRequest) GetJobId() string {
 	return ""
 }
 
-// DeleteResponse is empty: the job is gone.
+// DeleteResponse is empty: the job was removed.
 type DeleteResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields

@@ -24,9 +24,9 @@ const (
 
 // Payload is the input of a job, its result, or a chunk of output: bytes with a content type.
 //
-// What is written in one arm is read back in the same arm: `data` and `text` byte for byte, `json` up to
-// JSON equality. Handlers see bytes and a content type whatever the arm. Limit: 1 MiB (see
-// GetServerInfo.limits.payload_bytes_max); larger ones are refused with PAYLOAD_TOO_LARGE.
+// A payload is read back in the arm in which it was written: `data` and `text` byte for byte, `json` up to JSON
+// equality. Handlers get bytes and a content type for every arm. Limit: 1 MiB (GetServerInfo.limits.payload_bytes_max);
+// larger payloads are refused with PAYLOAD_TOO_LARGE.
 type Payload struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The content. Leave it unset for an empty payload.
@@ -37,7 +37,7 @@ type Payload struct {
 	//	*Payload_Text
 	//	*Payload_Json
 	Body isPayload_Body `protobuf_oneof:"body"`
-	// MIME type of the content, at most 128 bytes of printable ASCII. Defaults by arm, as said above.
+	// MIME type of the content, at most 128 bytes of printable ASCII. The default depends on the arm, see above.
 	ContentType   string `protobuf:"bytes,4,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -130,12 +130,12 @@ type Payload_Text struct {
 }
 
 type Payload_Json struct {
-	// A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
-	// a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
-	// as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
-	// takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
-	// it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
-	// bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
+	// A JSON value, for tools such as grpcurl. Its numbers are doubles, so digits may be lost before the server sees
+	// them: a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path;
+	// send it as `text` with content_type application/json. Content type: always application/json. Limits: 30 levels of
+	// nesting and 2,064,384 bytes on the wire, which only long lists reach. A result whose digits this arm would change
+	// is returned as `text`. The decoded values of a request may take 16 MiB plus 8 times the request's bytes, about
+	// 500,000 list entries or 30,000 small objects: send more as `text`.
 	Json *structpb.Value `protobuf:"bytes,3,opt,name=json,proto3,oneof"`
 }
 

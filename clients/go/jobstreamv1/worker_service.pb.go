@@ -23,21 +23,21 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// WorkRequest is what a worker sends on its stream. One message can carry any of these parts together.
+// WorkRequest is a message of a worker on its stream. One message can carry any of these parts together.
 type WorkRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who the worker is. Required in the first message, refused in any other.
+	// Identity of the worker. Required in the first message, refused in any other.
 	Hello *Hello `protobuf:"bytes,1,opt,name=hello,proto3" json:"hello,omitempty"`
-	// How many attempts the worker runs at a time from now on: an absolute number, which may change at any time. 0 lets
-	// the present attempts finish and asks for nothing more. At most 100,000. Unset: as before.
+	// New number of concurrent attempts: an absolute number, which may change at any time. 0 lets the current attempts
+	// finish and requests no more jobs. At most 100,000. Unset: as before.
 	Slots *uint32 `protobuf:"varint,2,opt,name=slots,proto3,oneof" json:"slots,omitempty"`
 	// The answer to a ping.
 	Heartbeat *WorkerHeartbeat `protobuf:"bytes,3,opt,name=heartbeat,proto3" json:"heartbeat,omitempty"`
-	// Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-	// welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+	// Leases of assignments that the worker received and starts to run. An assignment that is not accepted within the
+	// welcome's accept_timeout is sent to another worker, as another attempt. A report accepts too. At most 100,000 a
 	// message.
 	AcceptedLeaseIds []string `protobuf:"bytes,4,rep,name=accepted_lease_ids,json=acceptedLeaseIds,proto3" json:"accepted_lease_ids,omitempty"`
-	// News of attempts, in the order of their report_sequence. At most 100,000 a message.
+	// Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
 	Reports       []*AttemptReport `protobuf:"bytes,5,rep,name=reports,proto3" json:"reports,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -108,29 +108,29 @@ func (x *WorkRequest) GetReports() []*AttemptReport {
 	return nil
 }
 
-// Hello introduces a worker.
+// Hello identifies a worker.
 type Hello struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Version of this protocol. Required; this server speaks 1.
 	ProtocolVersion uint32 `protobuf:"varint,1,opt,name=protocol_version,json=protocolVersion,proto3" json:"protocol_version,omitempty"`
 	// Name for people, shown with each attempt. Required; 1 to 128 characters of [A-Za-z0-9._:/-]. Need not be unique.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// UUID that is new for each start of the worker and the same for each connection of it: by it the server knows a
-	// worker again. Required. A process with several streams uses one for each.
+	// UUID, new for each start of the worker and the same for each of its connections: it identifies the worker after a
+	// reconnect. Required. A process with several streams uses one for each.
 	InstanceId string `protobuf:"bytes,3,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
 	// Kinds the worker runs. Required; at most 1,000.
 	Kinds []string `protobuf:"bytes,4,rep,name=kinds,proto3" json:"kinds,omitempty"`
 	// Queues the worker serves. Default: all; at most 1,000.
 	Queues []string `protobuf:"bytes,5,rep,name=queues,proto3" json:"queues,omitempty"`
-	// How many attempts the worker runs at a time, those it holds already included. At most 100,000.
+	// Most concurrent attempts, including those it holds already. At most 100,000.
 	Slots uint32 `protobuf:"varint,6,opt,name=slots,proto3" json:"slots,omitempty"`
-	// After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
+	// After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most
+	// 100,000.
 	HeldLeaseIds []string `protobuf:"bytes,7,rep,name=held_lease_ids,json=heldLeaseIds,proto3" json:"held_lease_ids,omitempty"`
 	// Library and version the worker is built with, such as "rust/0.1.0". Default empty; at most 128 bytes.
 	Sdk string `protobuf:"bytes,8,opt,name=sdk,proto3" json:"sdk,omitempty"`
-	// Largest message the worker reads, in bytes: a job whose assignment is larger is not offered to it and waits for
-	// another worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below
-	// that.
+	// Receive limit of the worker in bytes: a job whose assignment is larger is not offered to it and waits for another
+	// worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
 	MessageBytesMax *uint32 `protobuf:"varint,9,opt,name=message_bytes_max,json=messageBytesMax,proto3,oneof" json:"message_bytes_max,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -229,10 +229,11 @@ func (x *Hello) GetMessageBytesMax() uint32 {
 	return 0
 }
 
-// WorkerHeartbeat says that the worker is alive and what it runs.
+// WorkerHeartbeat shows that the worker is alive, and lists its attempts.
 type WorkerHeartbeat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
+	// Leases of every attempt that still runs: each of them is renewed. A lease that is not listed expires. At most
+	// 100,000.
 	LeaseIds      []string `protobuf:"bytes,1,rep,name=lease_ids,json=leaseIds,proto3" json:"lease_ids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -275,13 +276,13 @@ func (x *WorkerHeartbeat) GetLeaseIds() []string {
 	return nil
 }
 
-// AttemptReport is news of an attempt.
+// AttemptReport is a report of an attempt.
 type AttemptReport struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The lease of the attempt. Required.
 	LeaseId string `protobuf:"bytes,1,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
-	// Number of the report, from 1, growing from one report of the worker's instance to the next. A report sent again
-	// after a reconnect keeps its number and is taken once. Required on a Work stream, ignored by Report.
+	// Number of the report, from 1, increasing over the reports of the worker's instance. A report that is resent after a
+	// reconnect keeps its number and is processed once. Required on a Work stream, ignored by Report.
 	ReportSequence uint64 `protobuf:"varint,2,opt,name=report_sequence,json=reportSequence,proto3" json:"report_sequence,omitempty"`
 	// What happened. The last four end the attempt and free its slot. Required.
 	//
@@ -418,7 +419,7 @@ type isAttemptReport_News interface {
 }
 
 type AttemptReport_Progress struct {
-	// How far the attempt is. Only the newest is kept.
+	// Progress of the attempt. Only the newest is retained.
 	Progress *Progress `protobuf:"bytes,3,opt,name=progress,proto3,oneof"`
 }
 
@@ -443,7 +444,7 @@ type AttemptReport_Fail struct {
 }
 
 type AttemptReport_Release struct {
-	// The job is given back without counting the attempt.
+	// The job is released without counting the attempt.
 	Release *AttemptRelease `protobuf:"bytes,8,opt,name=release,proto3,oneof"`
 }
 
@@ -516,9 +517,9 @@ func (x *AttemptComplete) GetResult() *Payload {
 type AttemptFail struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Why it failed. `retryable` must be set if another attempt could help. `attempt` is ignored; `reason` is HANDLER
-	// unless it is one that a worker can know.
+	// unless it is one that a worker can detect.
 	Failure *Failure `protobuf:"bytes,1,opt,name=failure,proto3" json:"failure,omitempty"`
-	// Pause before the next attempt, in place of the retry policy's. Default: the policy's; at most 10 years.
+	// Delay before the next attempt, instead of the back-off of the retry policy. At most 10 years.
 	RetryAfter    *durationpb.Duration `protobuf:"bytes,2,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -568,10 +569,10 @@ func (x *AttemptFail) GetRetryAfter() *durationpb.Duration {
 	return nil
 }
 
-// AttemptRelease gives a job back without counting the attempt.
+// AttemptRelease returns a job to its queue without counting the attempt.
 type AttemptRelease struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Pause before it is given to a worker again. Default 0; at most 10 years.
+	// Delay before it is assigned again. Default 0; at most 10 years.
 	Delay         *durationpb.Duration `protobuf:"bytes,1,opt,name=delay,proto3" json:"delay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -651,20 +652,20 @@ func (*AttemptStopped) Descriptor() ([]byte, []int) {
 	return file_jobstream_v1_worker_service_proto_rawDescGZIP(), []int{7}
 }
 
-// WorkResponse is what the server sends on a worker's stream. One message can carry any of these parts together; they
-// are to be handled in the order of their numbers. A message has at most 4 MiB less 64 KiB; one assignment that is larger
-// comes alone.
+// WorkResponse is a message of the server on a worker's stream. One message can carry any of these parts together:
+// handle them in the order of their numbers. A message has at most 4 MiB less 64 KiB; a larger assignment is sent
+// alone.
 type WorkResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The answer to `hello`, in the first message.
+	// The response to `hello`, in the first message.
 	Welcome *Welcome `protobuf:"bytes,1,opt,name=welcome,proto3" json:"welcome,omitempty"`
 	// Attempts to run.
 	Assignments []*Assignment `protobuf:"bytes,2,rep,name=assignments,proto3" json:"assignments,omitempty"`
 	// Attempts to stop.
 	Cancels []*AttemptCancel `protobuf:"bytes,3,rep,name=cancels,proto3" json:"cancels,omitempty"`
-	// Reports that were taken.
+	// Reports that were processed.
 	Ack *ReportAck `protobuf:"bytes,4,opt,name=ack,proto3" json:"ack,omitempty"`
-	// To be answered with a heartbeat.
+	// A ping: answer it with a heartbeat.
 	Ping *Ping `protobuf:"bytes,5,opt,name=ping,proto3" json:"ping,omitempty"`
 	// No further assignments come on this stream.
 	Drain         *Drain `protobuf:"bytes,6,opt,name=drain,proto3" json:"drain,omitempty"`
@@ -744,16 +745,16 @@ func (x *WorkResponse) GetDrain() *Drain {
 	return nil
 }
 
-// Welcome tells a worker the terms.
+// Welcome has the terms for a worker.
 type Welcome struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Version of the protocol that is spoken.
+	// Version of the protocol in use.
 	ProtocolVersion uint32 `protobuf:"varint,1,opt,name=protocol_version,json=protocolVersion,proto3" json:"protocol_version,omitempty"`
-	// What ListWorkers and DrainWorker call this worker.
+	// Id of this worker for ListWorkers and DrainWorker.
 	WorkerId string `protobuf:"bytes,2,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
 	// Version of the server, as in semver.
 	ServerVersion string `protobuf:"bytes,3,opt,name=server_version,json=serverVersion,proto3" json:"server_version,omitempty"`
-	// New at each start of the server: in memory mode, leases of another boot are gone.
+	// New at each start of the server: in memory mode, leases of another boot are lost.
 	BootId string `protobuf:"bytes,4,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
 	// How long a lease lasts after the last heartbeat that named it.
 	Lease *durationpb.Duration `protobuf:"bytes,5,opt,name=lease,proto3" json:"lease,omitempty"`
@@ -761,14 +762,14 @@ type Welcome struct {
 	PingInterval *durationpb.Duration `protobuf:"bytes,6,opt,name=ping_interval,json=pingInterval,proto3" json:"ping_interval,omitempty"`
 	// How long an assignment waits to be accepted.
 	AcceptTimeout *durationpb.Duration `protobuf:"bytes,7,opt,name=accept_timeout,json=acceptTimeout,proto3" json:"accept_timeout,omitempty"`
-	// How long the leases last after the server saw the stream break, if they do not run out earlier.
+	// How long the leases last after the server detected the break of the stream, if they do not expire earlier.
 	ReconnectGrace *durationpb.Duration `protobuf:"bytes,8,opt,name=reconnect_grace,json=reconnectGrace,proto3" json:"reconnect_grace,omitempty"`
-	// Those of `held_lease_ids` that still stand. Every other attempt is to be stopped; the server drops its end, which
-	// still frees its slot.
+	// Those of `held_lease_ids` that are still valid. Stop every other attempt and end it: the server discards the end,
+	// which still frees the slot.
 	StandingLeaseIds []string `protobuf:"bytes,9,rep,name=standing_lease_ids,json=standingLeaseIds,proto3" json:"standing_lease_ids,omitempty"`
-	// Reports up to this report_sequence were taken before; they need not be sent again.
+	// Reports up to this report_sequence were processed; do not resend them.
 	AckedReportSequence uint64 `protobuf:"varint,10,opt,name=acked_report_sequence,json=ackedReportSequence,proto3" json:"acked_report_sequence,omitempty"`
-	// Largest result or chunk of output, in bytes.
+	// Largest result or output chunk, in bytes.
 	PayloadBytesMax uint32 `protobuf:"varint,11,opt,name=payload_bytes_max,json=payloadBytesMax,proto3" json:"payload_bytes_max,omitempty"`
 	// Largest message the server reads, in bytes.
 	MessageBytesMax uint32 `protobuf:"varint,12,opt,name=message_bytes_max,json=messageBytesMax,proto3" json:"message_bytes_max,omitempty"`
@@ -890,15 +891,15 @@ func (x *Welcome) GetMessageBytesMax() uint32 {
 	return 0
 }
 
-// Assignment is an attempt to be run.
+// Assignment is an attempt to run.
 type Assignment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Permission to run it. Unguessable; named in every report.
+	// Lease of the attempt. Unguessable; part of every report.
 	LeaseId string `protobuf:"bytes,1,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
-	// The job. With `attempt` it is the key for side effects that must not happen twice.
+	// The job. With `attempt` it is the idempotency key of side effects.
 	JobId string `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	// Number of the attempt, from 1. A number that was sent to a worker is never sent to another, whether it was accepted or
-	// not: numbers grow and may have gaps. An offer that was not accepted counts neither against max_attempts nor against
+	// Number of the attempt, from 1. A number that was sent to a worker is never sent to another, accepted or not:
+	// numbers grow and may have gaps. An assignment that was not accepted counts neither against max_attempts nor against
 	// max_lost_attempts.
 	Attempt uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// Which handler runs it.
@@ -911,7 +912,7 @@ type Assignment struct {
 	Headers map[string]string `protobuf:"bytes,7,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// As submitted.
 	Labels map[string]string `protobuf:"bytes,8,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// How long the attempt may run. After that the lease is taken back.
+	// How long the attempt may run. After that the lease is revoked.
 	TimeLeft      *durationpb.Duration `protobuf:"bytes,9,opt,name=time_left,json=timeLeft,proto3" json:"time_left,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1010,14 +1011,14 @@ func (x *Assignment) GetTimeLeft() *durationpb.Duration {
 	return nil
 }
 
-// AttemptCancel stops an attempt. The worker ends it with a report all the same: that frees its slot.
+// AttemptCancel stops an attempt. The worker still ends it with a report, which frees its slot.
 type AttemptCancel struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The lease of the attempt.
 	LeaseId string `protobuf:"bytes,1,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
-	// How long the handler may take to stop. After that the lease is taken back and the job ends CANCELLED, forced.
+	// How long the handler may take to stop. After that the lease is revoked and the job ends CANCELLED, forced.
 	ForceAfter *durationpb.Duration `protobuf:"bytes,2,opt,name=force_after,json=forceAfter,proto3" json:"force_after,omitempty"`
-	// True if the lease is gone already: nothing of the attempt is kept any more.
+	// True if the lease is already invalid: no report of the attempt is accepted.
 	Revoked       bool `protobuf:"varint,3,opt,name=revoked,proto3" json:"revoked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1074,12 +1075,12 @@ func (x *AttemptCancel) GetRevoked() bool {
 	return false
 }
 
-// ReportAck says which reports were taken.
+// ReportAck acknowledges reports.
 type ReportAck struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Every report up to this report_sequence was taken or refused; it need not be sent again.
+	// Every report up to this report_sequence was processed or refused; do not resend it.
 	ReportSequence uint64 `protobuf:"varint,1,opt,name=report_sequence,json=reportSequence,proto3" json:"report_sequence,omitempty"`
-	// Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+	// Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
 	// smaller until then.
 	Refusals      []*ReportRefusal `protobuf:"bytes,2,rep,name=refusals,proto3" json:"refusals,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1130,15 +1131,15 @@ func (x *ReportAck) GetRefusals() []*ReportRefusal {
 	return nil
 }
 
-// ReportRefusal says why a report was refused.
+// ReportRefusal is the reason why a report was refused.
 type ReportRefusal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of the report.
 	ReportSequence uint64 `protobuf:"varint,1,opt,name=report_sequence,json=reportSequence,proto3" json:"report_sequence,omitempty"`
 	// Its lease.
 	LeaseId string `protobuf:"bytes,2,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
-	// Why: FAILED_PRECONDITION (LEASE_LOST) if the lease no longer stands, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) for too
-	// large a chunk of output, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+	// FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
+	// chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
 	Error         *status.Status `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1195,7 +1196,7 @@ func (x *ReportRefusal) GetError() *status.Status {
 	return nil
 }
 
-// Ping asks for a heartbeat.
+// Ping requests a heartbeat.
 type Ping struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1232,13 +1233,13 @@ func (*Ping) Descriptor() ([]byte, []int) {
 	return file_jobstream_v1_worker_service_proto_rawDescGZIP(), []int{14}
 }
 
-// Drain says that no further assignments come.
+// Drain announces that no further assignments come.
 type Drain struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How long running attempts may take. What still runs then is to be given back with `release`.
+	// How long running attempts may take. After that, `release` those that still run.
 	TimeLeft *durationpb.Duration `protobuf:"bytes,1,opt,name=time_left,json=timeLeft,proto3" json:"time_left,omitempty"`
-	// True if the whole server shuts down: the worker may connect again, to whichever server answers then. False if
-	// an operator drained the worker: it is to end.
+	// True if the server shuts down: the worker may reconnect, to whichever server answers. False if an operator drains
+	// the worker: it ends.
 	ServerShutdown bool `protobuf:"varint,2,opt,name=server_shutdown,json=serverShutdown,proto3" json:"server_shutdown,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -1288,7 +1289,7 @@ func (x *Drain) GetServerShutdown() bool {
 	return false
 }
 
-// LeaseRequest asks for jobs to run.
+// LeaseRequest requests jobs to run.
 type LeaseRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of the worker, for people. Required; 1 to 128 characters of [A-Za-z0-9._:/-].
@@ -1297,12 +1298,12 @@ type LeaseRequest struct {
 	Kinds []string `protobuf:"bytes,2,rep,name=kinds,proto3" json:"kinds,omitempty"`
 	// Queues the worker serves. Default: all; at most 1,000.
 	Queues []string `protobuf:"bytes,3,rep,name=queues,proto3" json:"queues,omitempty"`
-	// Most jobs in the answer. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less
-	// 64 KiB; a single larger job comes alone.
+	// Most jobs to assign. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less 64
+	// KiB; a single larger job is sent alone.
 	MaxJobs uint32 `protobuf:"varint,4,opt,name=max_jobs,json=maxJobs,proto3" json:"max_jobs,omitempty"`
-	// How long to wait for the first job. Default 0: answers at once; at most 60 s, and less than the call's deadline.
+	// How long to wait for the first job. Default 0: returns at once; at most 60 s, and less than the call's deadline.
 	Wait *durationpb.Duration `protobuf:"bytes,5,opt,name=wait,proto3" json:"wait,omitempty"`
-	// Largest answer the worker reads, in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
+	// Receive limit of the worker in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
 	// the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
 	MessageBytesMax *uint32 `protobuf:"varint,7,opt,name=message_bytes_max,json=messageBytesMax,proto3,oneof" json:"message_bytes_max,omitempty"`
 	unknownFields   protoimpl.UnknownFields
@@ -1381,7 +1382,7 @@ func (x *LeaseRequest) GetMessageBytesMax() uint32 {
 	return 0
 }
 
-// LeaseResponse holds jobs to run.
+// LeaseResponse has jobs to run.
 type LeaseResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Attempts to run; empty if there was none in time.
@@ -1436,12 +1437,12 @@ func (x *LeaseResponse) GetLease() *durationpb.Duration {
 	return nil
 }
 
-// ReportRequest reports attempts.
+// ReportRequest has reports of attempts and leases to renew.
 type ReportRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// News of attempts, in order. At most 1,000.
+	// Reports of attempts, in order. At most 1,000.
 	Reports []*AttemptReport `protobuf:"bytes,1,rep,name=reports,proto3" json:"reports,omitempty"`
-	// Leases to keep alive beside those named by reports. At most 1,000.
+	// Leases to renew beside those of the reports. At most 1,000.
 	LeaseIds      []string `protobuf:"bytes,2,rep,name=lease_ids,json=leaseIds,proto3" json:"lease_ids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1491,12 +1492,12 @@ func (x *ReportRequest) GetLeaseIds() []string {
 	return nil
 }
 
-// ReportResponse tells what became of the reports.
+// ReportResponse has the results of the reports.
 type ReportResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One for each report, in order: code 0, or why it was refused (see ReportRefusal).
 	Results []*status.Status `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
-	// Attempts named in the request that are to be stopped.
+	// Attempts named in the request that must stop.
 	Cancels       []*AttemptCancel `protobuf:"bytes,2,rep,name=cancels,proto3" json:"cancels,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -38,7 +38,7 @@ class _WorkerLinkEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enu
     """It calls Lease and Report."""
 
 class WorkerLink(_WorkerLink, metaclass=_WorkerLinkEnumTypeWrapper):
-    """WorkerLink is how a worker is joined to the server."""
+    """WorkerLink is how a worker is connected to the server."""
 
 WORKER_LINK_UNSPECIFIED: WorkerLink.ValueType  # 0
 """Never sent."""
@@ -61,21 +61,21 @@ class _WorkerStateEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     WORKER_STATE_CONNECTED: _WorkerState.ValueType  # 1
     """It gets jobs while it has free slots."""
     WORKER_STATE_DRAINING: _WorkerState.ValueType  # 2
-    """It finishes what it runs and gets nothing more."""
+    """It finishes its attempts and gets no more jobs."""
     WORKER_STATE_DISCONNECTED: _WorkerState.ValueType  # 3
-    """Its stream broke. It gets nothing until it connects again; its leases run on for now."""
+    """Its stream broke. It gets no jobs until it reconnects; its leases are still valid."""
 
 class WorkerState(_WorkerState, metaclass=_WorkerStateEnumTypeWrapper):
-    """WorkerState is what a worker may be given."""
+    """WorkerState tells whether a worker gets jobs."""
 
 WORKER_STATE_UNSPECIFIED: WorkerState.ValueType  # 0
 """Never sent."""
 WORKER_STATE_CONNECTED: WorkerState.ValueType  # 1
 """It gets jobs while it has free slots."""
 WORKER_STATE_DRAINING: WorkerState.ValueType  # 2
-"""It finishes what it runs and gets nothing more."""
+"""It finishes its attempts and gets no more jobs."""
 WORKER_STATE_DISCONNECTED: WorkerState.ValueType  # 3
-"""Its stream broke. It gets nothing until it connects again; its leases run on for now."""
+"""Its stream broke. It gets no jobs until it reconnects; its leases are still valid."""
 Global___WorkerState: typing_extensions.TypeAlias = WorkerState
 
 @typing.final
@@ -114,17 +114,17 @@ class GetServerInfoResponse(google.protobuf.message.Message):
     mode: builtins.str
     """"memory": a restart loses every job."""
     durability: jobstream.v1.job_service_pb2.Durability.ValueType
-    """What an accepted job survives."""
+    """The durability of an accepted job."""
     boot_id: builtins.str
-    """New at each start: in memory mode, jobs of another boot are gone."""
+    """New at each start: in memory mode, jobs of another boot are lost."""
     draining: builtins.bool
     """True while it shuts down."""
     jobs: builtins.int
-    """Jobs held, in any state."""
+    """Jobs in any state."""
     watchers: builtins.int
-    """Streams that follow a job now (WatchResult, Run)."""
+    """Open watches (WatchResult, Run)."""
     kinds_total: builtins.int
-    """How many kinds workers serve now, those not listed in `kinds` included."""
+    """Number of kinds that workers serve now, including those not listed in `kinds`."""
     @property
     def limits(self) -> Global___Limits:
         """Bounds in force."""
@@ -135,17 +135,17 @@ class GetServerInfoResponse(google.protobuf.message.Message):
 
     @property
     def uptime(self) -> google.protobuf.duration_pb2.Duration:
-        """How long ago that was."""
+        """Time since then."""
 
     @property
     def kinds(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
-        how many there are.
+        """Kinds that workers serve now, ordered by name: the first that fit one message of 4 MiB less 64 KiB. `kinds_total`
+        has their number.
         """
 
     @property
     def memory(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___MemoryUse]:
-        """What the server holds in memory, by category. Default: empty from servers that do not count it."""
+        """Memory in use, by category. Empty from servers that do not count it."""
 
     def __init__(
         self,
@@ -171,7 +171,7 @@ Global___GetServerInfoResponse: typing_extensions.TypeAlias = GetServerInfoRespo
 
 @typing.final
 class MemoryUse(google.protobuf.message.Message):
-    """MemoryUse is what one category of the server's state holds, as it is counted against its bound."""
+    """MemoryUse is the memory of one category of the server's state, and its bound."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -182,17 +182,17 @@ class MemoryUse(google.protobuf.message.Message):
     """"jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
     "job_records": the records of those jobs, 512 bytes each.
     "workers": names, kinds and queues of workers.
-    "finished_jobs": finished jobs, as far as they are in memory.
-    "removed_ids": ids of removed jobs.
+    "finished_jobs": the resident parts of finished jobs.
+    "removed_ids": tombstones, the ids of removed jobs.
     "queues": pairs of queue and kind that hold jobs, 1 KiB each.
-    "watches": streams that follow jobs, 5 KiB each.
-    "log_queue": records that wait for the disk; only with a data directory.
+    "watches": open watches, 5 KiB each.
+    "log_queue": records that are queued for the disk; only with a data directory.
     Other categories may follow.
     """
     used_bytes: builtins.int
-    """Bytes that are counted now."""
+    """Bytes in use."""
     limit_bytes: builtins.int
-    """Most bytes there may be; at it, new work of this category is refused with RESOURCE_EXHAUSTED."""
+    """Bound in bytes. At the bound, new work of this category is refused with RESOURCE_EXHAUSTED."""
     def __init__(
         self,
         *,
@@ -233,49 +233,51 @@ class Limits(google.protobuf.message.Message):
     message_bytes_max: builtins.int
     """Largest gRPC message the server reads, in bytes."""
     jobs_max: builtins.int
-    """Most jobs that have not ended. The last eighth is for connections that hold little: others are refused earlier."""
+    """Most jobs that have not ended. The last eighth is reserved for connections with few jobs: others are refused
+    earlier.
+    """
     job_bytes_max: builtins.int
-    """Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last eighth
-    is for connections that hold little. Running jobs may add a quarter beyond it.
+    """Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last
+    eighth is reserved for connections with few jobs. Running jobs may add a quarter beyond it.
     """
     retention_bytes_max: builtins.int
     """Most bytes of finished jobs; beyond it the oldest are removed early."""
     event_ring_bytes_max: builtins.int
-    """Output and log bytes kept a job."""
+    """Output and log bytes retained of a job."""
     batch_jobs_max: builtins.int
     """Most jobs in one batch."""
     watchers_max: builtins.int
-    """Most streams that follow jobs at the same time."""
+    """Most open watches."""
     idempotency_ids_max: builtins.int
-    """Most such ids; beyond it the one whose job was removed first is forgotten. Default 1,000,000; fewer in a data
+    """Most such ids; beyond it the oldest tombstone is removed. Default 1,000,000; fewer in a data
     directory with a small bound.
     """
     connection_bytes_max: builtins.int
-    """Most bytes that one connection holds of requests that are not whole and of answers that are not read. Default 64 MiB.
-    Beyond it, the stream that has been stalled for longest is ended: RST_STREAM, or RESOURCE_EXHAUSTED
-    (CONNECTION_BYTES) if the request was not whole.
+    """Most bytes of unfinished requests and unread responses of one connection. Default 64 MiB. Beyond it, the stream
+    that has been stalled for the longest time is ended: RST_STREAM, or RESOURCE_EXHAUSTED (CONNECTION_BYTES) if the
+    request was not complete.
     """
     connections_bytes_max: builtins.int
-    """The same for all connections together. Default 1 GiB. When open streams alone use it up, new calls are refused with
-    RESOURCE_EXHAUSTED (CONNECTION_BYTES).
+    """The same for all connections together. Default 1 GiB. When open streams alone use all of it, new calls are refused
+    with RESOURCE_EXHAUSTED (CONNECTION_BYTES).
     """
     connections_max: builtins.int
-    """Most connections, at most as many as the limit of open files leaves. One more takes the place of the longest idle
-    one. Default 10,000.
+    """Most connections, within the limit of open files. One more replaces the connection that has been idle for the
+    longest time. Default 10,000.
     """
     connections_per_address_max: builtins.int
     """Most connections from one address. Default a quarter of connections_max; 0: no bound."""
     memory_bytes_max: builtins.int
-    """Memory that the server is to stay within, in bytes; bounds that are not set by hand derive from it. Default: half of
-    the smaller of the machine's memory and the limit of the server's cgroup; 0 if every bound was set by hand.
+    """Memory budget of the server in bytes; bounds without an option derive from it. Default: half of the smaller of the
+    machine's memory and the limit of the server's cgroup; 0 if every bound was set by an option.
     """
     queues_max: builtins.int
-    """Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is for connections whose
-    jobs opened few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
+    """Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is reserved for
+    connections that created few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
     """
     @property
     def retention(self) -> google.protobuf.duration_pb2.Duration:
-        """How long a finished job is kept unless its spec says otherwise."""
+        """How long a finished job is retained unless its spec sets a retention."""
 
     @property
     def result_wait_max(self) -> google.protobuf.duration_pb2.Duration:
@@ -283,7 +285,7 @@ class Limits(google.protobuf.message.Message):
 
     @property
     def idempotency_window(self) -> google.protobuf.duration_pb2.Duration:
-        """How long an id that a caller chose stays known after its job was removed. Default 24 h."""
+        """How long an id that a caller chose stays known after the removal of its job. Default 24 h."""
 
     def __init__(
         self,
@@ -314,16 +316,16 @@ Global___Limits: typing_extensions.TypeAlias = Limits
 
 @typing.final
 class ListQueuesRequest(google.protobuf.message.Message):
-    """ListQueuesRequest asks for queues."""
+    """ListQueuesRequest selects a page of queues."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     page_size: builtins.int
-    """Most queues in the answer. Default 100; at most 1,000."""
+    """Most queues of a page. Default 100; at most 1,000."""
     page_token: builtins.str
-    """next_page_token of the page before. Default: the first page."""
+    """next_page_token of the previous page. Default: the first page."""
     def __init__(
         self,
         *,
@@ -346,7 +348,7 @@ class ListQueuesResponse(google.protobuf.message.Message):
     """For the next page; empty after the last."""
     @property
     def queues(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Queue]:
-        """In the order of their names."""
+        """Ordered by name."""
 
     def __init__(
         self,
@@ -360,7 +362,7 @@ Global___ListQueuesResponse: typing_extensions.TypeAlias = ListQueuesResponse
 
 @typing.final
 class Queue(google.protobuf.message.Message):
-    """Queue tells what a queue holds."""
+    """Queue is the state of a queue."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -385,7 +387,7 @@ class Queue(google.protobuf.message.Message):
 
     @property
     def oldest_queued_age(self) -> google.protobuf.duration_pb2.Duration:
-        """How long the job that waits longest has been QUEUED; unset if none is."""
+        """How long the oldest QUEUED job has been QUEUED; unset if there is none."""
 
     @property
     def unserved_kinds(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -426,11 +428,11 @@ class StateCounts(google.protobuf.message.Message):
     running: builtins.int
     """RUNNING."""
     succeeded: builtins.int
-    """SUCCEEDED and still kept."""
+    """SUCCEEDED and retained."""
     failed: builtins.int
-    """FAILED and still kept."""
+    """FAILED and retained."""
     cancelled: builtins.int
-    """CANCELLED and still kept."""
+    """CANCELLED and retained."""
     def __init__(
         self,
         *,
@@ -465,7 +467,7 @@ Global___PauseQueueRequest: typing_extensions.TypeAlias = PauseQueueRequest
 
 @typing.final
 class PauseQueueResponse(google.protobuf.message.Message):
-    """PauseQueueResponse holds the queue."""
+    """PauseQueueResponse has the queue."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -504,7 +506,7 @@ Global___ResumeQueueRequest: typing_extensions.TypeAlias = ResumeQueueRequest
 
 @typing.final
 class ResumeQueueResponse(google.protobuf.message.Message):
-    """ResumeQueueResponse holds the queue."""
+    """ResumeQueueResponse has the queue."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -543,7 +545,7 @@ Global___PurgeQueueRequest: typing_extensions.TypeAlias = PurgeQueueRequest
 
 @typing.final
 class PurgeQueueResponse(google.protobuf.message.Message):
-    """PurgeQueueResponse tells how many jobs were cancelled."""
+    """PurgeQueueResponse has the number of cancelled jobs."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -561,7 +563,7 @@ Global___PurgeQueueResponse: typing_extensions.TypeAlias = PurgeQueueResponse
 
 @typing.final
 class Worker(google.protobuf.message.Message):
-    """Worker is a worker at one moment."""
+    """Worker is the state of a worker."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -580,32 +582,32 @@ class Worker(google.protobuf.message.Message):
     KINDS_TOTAL_FIELD_NUMBER: builtins.int
     QUEUES_TOTAL_FIELD_NUMBER: builtins.int
     worker_id: builtins.str
-    """What DrainWorker calls it. Unique while the server runs."""
+    """Its id for DrainWorker. Unique while the server runs."""
     name: builtins.str
-    """The name it gave itself."""
+    """Its name, from Hello or LeaseRequest."""
     link: Global___WorkerLink.ValueType
-    """How it is joined to the server."""
+    """How it is connected."""
     state: Global___WorkerState.ValueType
-    """What it may be given."""
+    """Whether it gets jobs."""
     slots: builtins.int
-    """How many attempts it runs at a time."""
+    """Most concurrent attempts."""
     slots_taken: builtins.int
-    """Slots that are taken now."""
+    """Slots in use."""
     sdk: builtins.str
-    """Library and version it is built with, if it told."""
+    """Library and version it is built with, if it sent them."""
     address: builtins.str
-    """Address it connected from; empty for the server's own."""
+    """Address it connected from; empty for the server's own pool."""
     kinds_total: builtins.int
-    """How many kinds it runs, those not listed in `kinds` included."""
+    """Number of kinds it runs, including those not listed in `kinds`."""
     queues_total: builtins.int
-    """How many queues it serves, those not listed in `queues` included. 0 means all."""
+    """Number of queues it serves, including those not listed in `queues`. 0 means all."""
     @property
     def kinds(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are."""
+        """Kinds it runs, ordered by name; at most the first 1,000. `kinds_total` has their number."""
 
     @property
     def queues(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all."""
+        """Queues it serves, ordered by name; at most the first 1,000. `queues_total` has their number; 0 means all."""
 
     @property
     def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
@@ -613,7 +615,7 @@ class Worker(google.protobuf.message.Message):
 
     @property
     def last_heard_age(self) -> google.protobuf.duration_pb2.Duration:
-        """How long ago it was last heard of; unset for the server's own."""
+        """Time since its last message; unset for the server's own pool."""
 
     def __init__(
         self,
@@ -640,16 +642,16 @@ Global___Worker: typing_extensions.TypeAlias = Worker
 
 @typing.final
 class ListWorkersRequest(google.protobuf.message.Message):
-    """ListWorkersRequest asks for workers."""
+    """ListWorkersRequest selects a page of workers."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     page_size: builtins.int
-    """Most workers in the answer. Default 100; at most 1,000."""
+    """Most workers of a page. Default 100; at most 1,000."""
     page_token: builtins.str
-    """next_page_token of the page before. Default: the first page."""
+    """next_page_token of the previous page. Default: the first page."""
     def __init__(
         self,
         *,
@@ -696,7 +698,7 @@ class DrainWorkerRequest(google.protobuf.message.Message):
     """Its worker_id, or a name: then every worker of that name is drained. Required."""
     @property
     def within(self) -> google.protobuf.duration_pb2.Duration:
-        """How long running attempts may take; what still runs then is given back. Default 30 s; at most 24 h."""
+        """How long running attempts may take; the worker releases those that run longer. Default 30 s; at most 24 h."""
 
     def __init__(
         self,
@@ -711,15 +713,15 @@ Global___DrainWorkerRequest: typing_extensions.TypeAlias = DrainWorkerRequest
 
 @typing.final
 class DrainWorkerResponse(google.protobuf.message.Message):
-    """DrainWorkerResponse holds the workers."""
+    """DrainWorkerResponse has the workers."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     WORKERS_FIELD_NUMBER: builtins.int
     @property
     def workers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Worker]:
-        """The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-        the name beyond these drain as well; ListWorkers tells all.
+        """The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+        workers of the name drain as well; ListWorkers returns all.
         """
 
     def __init__(

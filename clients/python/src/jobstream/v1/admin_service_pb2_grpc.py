@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AdminServiceStub(object):
-    """AdminService is for operators: what the server is and does, and its queues.
+    """AdminService is for operators: the state of the server, its queues and its workers.
     """
 
     def __init__(self, channel):
@@ -73,33 +73,33 @@ class AdminServiceStub(object):
 
 
 class AdminServiceServicer(object):
-    """AdminService is for operators: what the server is and does, and its queues.
+    """AdminService is for operators: the state of the server, its queues and its workers.
     """
 
     def GetServerInfo(self, request, context):
-        """GetServerInfo tells version, mode, limits and age of the server.
+        """GetServerInfo returns version, mode, limits and uptime of the server.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListQueues(self, request, context):
-        """ListQueues tells of every queue that holds jobs or is paused, in the order of their names.
+        """ListQueues returns every queue that holds jobs or is paused, ordered by name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PauseQueue(self, request, context):
-        """PauseQueue starts no further attempts of a queue's jobs. Running attempts go on; jobs are still accepted. Pausing a
-        paused queue, or one that has no jobs yet, is fine.
+        """PauseQueue stops dispatch of a queue. Running attempts continue; jobs are still accepted. Pausing a paused queue,
+        or one without jobs, returns OK.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeQueue(self, request, context):
-        """ResumeQueue starts attempts again. Resuming a queue that is not paused is fine.
+        """ResumeQueue continues dispatch. Resuming a queue that is not paused returns OK.
 
         Errors: NOT_FOUND (QUEUE_NOT_FOUND) if no such queue exists.
         """
@@ -108,7 +108,7 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PurgeQueue(self, request, context):
-        """PurgeQueue cancels every waiting job of a queue (SCHEDULED and QUEUED). Running ones go on.
+        """PurgeQueue cancels every waiting job of a queue (SCHEDULED and QUEUED). Running jobs continue.
 
         Errors: NOT_FOUND (QUEUE_NOT_FOUND) if no such queue exists.
         """
@@ -117,14 +117,14 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListWorkers(self, request, context):
-        """ListWorkers tells of every worker: the server's own, those connected, and those whose leases still run.
+        """ListWorkers returns every worker: the server's own pool, connected workers, and workers with valid leases.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DrainWorker(self, request, context):
-        """DrainWorker gives a worker no further jobs and tells it to finish what it runs, to give back the rest and to end.
+        """DrainWorker assigns no further jobs to a worker and asks it to finish its attempts, to release the rest and to end.
 
         Errors: NOT_FOUND (WORKER_NOT_FOUND), FAILED_PRECONDITION (ILLEGAL_STATE) for the server's own workers.
         """
@@ -179,7 +179,7 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService(object):
-    """AdminService is for operators: what the server is and does, and its queues.
+    """AdminService is for operators: the state of the server, its queues and its workers.
     """
 
     @staticmethod

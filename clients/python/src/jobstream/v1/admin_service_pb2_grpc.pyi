@@ -138,7 +138,7 @@ _AdminServiceDrainWorkerType = typing_extensions.TypeVar(
 )
 
 class AdminServiceStub(typing.Generic[_AdminServiceGetServerInfoType, _AdminServiceListQueuesType, _AdminServicePauseQueueType, _AdminServiceResumeQueueType, _AdminServicePurgeQueueType, _AdminServiceListWorkersType, _AdminServiceDrainWorkerType]):
-    """AdminService is for operators: what the server is and does, and its queues."""
+    """AdminService is for operators: the state of the server, its queues and its workers."""
 
     @typing.overload
     def __init__(self: AdminServiceStub[
@@ -205,33 +205,33 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetServerInfoType, _AdminServ
     ], channel: grpc.aio.Channel) -> None: ...
 
     GetServerInfo: _AdminServiceGetServerInfoType
-    """GetServerInfo tells version, mode, limits and age of the server."""
+    """GetServerInfo returns version, mode, limits and uptime of the server."""
 
     ListQueues: _AdminServiceListQueuesType
-    """ListQueues tells of every queue that holds jobs or is paused, in the order of their names."""
+    """ListQueues returns every queue that holds jobs or is paused, ordered by name."""
 
     PauseQueue: _AdminServicePauseQueueType
-    """PauseQueue starts no further attempts of a queue's jobs. Running attempts go on; jobs are still accepted. Pausing a
-    paused queue, or one that has no jobs yet, is fine.
+    """PauseQueue stops dispatch of a queue. Running attempts continue; jobs are still accepted. Pausing a paused queue,
+    or one without jobs, returns OK.
     """
 
     ResumeQueue: _AdminServiceResumeQueueType
-    """ResumeQueue starts attempts again. Resuming a queue that is not paused is fine.
+    """ResumeQueue continues dispatch. Resuming a queue that is not paused returns OK.
 
     Errors: NOT_FOUND (QUEUE_NOT_FOUND) if no such queue exists.
     """
 
     PurgeQueue: _AdminServicePurgeQueueType
-    """PurgeQueue cancels every waiting job of a queue (SCHEDULED and QUEUED). Running ones go on.
+    """PurgeQueue cancels every waiting job of a queue (SCHEDULED and QUEUED). Running jobs continue.
 
     Errors: NOT_FOUND (QUEUE_NOT_FOUND) if no such queue exists.
     """
 
     ListWorkers: _AdminServiceListWorkersType
-    """ListWorkers tells of every worker: the server's own, those connected, and those whose leases still run."""
+    """ListWorkers returns every worker: the server's own pool, connected workers, and workers with valid leases."""
 
     DrainWorker: _AdminServiceDrainWorkerType
-    """DrainWorker gives a worker no further jobs and tells it to finish what it runs, to give back the rest and to end.
+    """DrainWorker assigns no further jobs to a worker and asks it to finish its attempts, to release the rest and to end.
 
     Errors: NOT_FOUND (WORKER_NOT_FOUND), FAILED_PRECONDITION (ILLEGAL_STATE) for the server's own workers.
     """
@@ -268,7 +268,7 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
 ]
 
 class AdminServiceServicer(metaclass=abc.ABCMeta):
-    """AdminService is for operators: what the server is and does, and its queues."""
+    """AdminService is for operators: the state of the server, its queues and its workers."""
 
     @abc.abstractmethod
     def GetServerInfo(
@@ -276,7 +276,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: jobstream.v1.admin_service_pb2.GetServerInfoRequest,
         context: _ServicerContext,
     ) -> typing.Union[jobstream.v1.admin_service_pb2.GetServerInfoResponse, collections.abc.Awaitable[jobstream.v1.admin_service_pb2.GetServerInfoResponse]]:
-        """GetServerInfo tells version, mode, limits and age of the server."""
+        """GetServerInfo returns version, mode, limits and uptime of the server."""
 
     @abc.abstractmethod
     def ListQueues(
@@ -284,7 +284,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: jobstream.v1.admin_service_pb2.ListQueuesRequest,
         context: _ServicerContext,
     ) -> typing.Union[jobstream.v1.admin_service_pb2.ListQueuesResponse, collections.abc.Awaitable[jobstream.v1.admin_service_pb2.ListQueuesResponse]]:
-        """ListQueues tells of every queue that holds jobs or is paused, in the order of their names."""
+        """ListQueues returns every queue that holds jobs or is paused, ordered by name."""
 
     @abc.abstractmethod
     def PauseQueue(
@@ -292,8 +292,8 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: jobstream.v1.admin_service_pb2.PauseQueueRequest,
         context: _ServicerContext,
     ) -> typing.Union[jobstream.v1.admin_service_pb2.PauseQueueResponse, collections.abc.Awaitable[jobstream.v1.admin_service_pb2.PauseQueueResponse]]:
-        """PauseQueue starts no further attempts of a queue's jobs. Running attempts go on; jobs are still accepted. Pausing a
-        paused queue, or one that has no jobs yet, is fine.
+        """PauseQueue stops dispatch of a queue. Running attempts continue; jobs are still accepted. Pausing a paused queue,
+        or one without jobs, returns OK.
         """
 
     @abc.abstractmethod
@@ -302,7 +302,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: jobstream.v1.admin_service_pb2.ResumeQueueRequest,
         context: _ServicerContext,
     ) -> typing.Union[jobstream.v1.admin_service_pb2.ResumeQueueResponse, collections.abc.Awaitable[jobstream.v1.admin_service_pb2.ResumeQueueResponse]]:
-        """ResumeQueue starts attempts again. Resuming a queue that is not paused is fine.
+        """ResumeQueue continues dispatch. Resuming a queue that is not paused returns OK.
 
         Errors: NOT_FOUND (QUEUE_NOT_FOUND) if no such queue exists.
         """
@@ -313,7 +313,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: jobstream.v1.admin_service_pb2.PurgeQueueRequest,
         context: _ServicerContext,
     ) -> typing.Union[jobstream.v1.admin_service_pb2.PurgeQueueResponse, collections.abc.Awaitable[jobstream.v1.admin_service_pb2.PurgeQueueResponse]]:
-        """PurgeQueue cancels every waiting job of a queue (SCHEDULED and QUEUED). Running ones go on.
+        """PurgeQueue cancels every waiting job of a queue (SCHEDULED and QUEUED). Running jobs continue.
 
         Errors: NOT_FOUND (QUEUE_NOT_FOUND) if no such queue exists.
         """
@@ -324,7 +324,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: jobstream.v1.admin_service_pb2.ListWorkersRequest,
         context: _ServicerContext,
     ) -> typing.Union[jobstream.v1.admin_service_pb2.ListWorkersResponse, collections.abc.Awaitable[jobstream.v1.admin_service_pb2.ListWorkersResponse]]:
-        """ListWorkers tells of every worker: the server's own, those connected, and those whose leases still run."""
+        """ListWorkers returns every worker: the server's own pool, connected workers, and workers with valid leases."""
 
     @abc.abstractmethod
     def DrainWorker(
@@ -332,7 +332,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: jobstream.v1.admin_service_pb2.DrainWorkerRequest,
         context: _ServicerContext,
     ) -> typing.Union[jobstream.v1.admin_service_pb2.DrainWorkerResponse, collections.abc.Awaitable[jobstream.v1.admin_service_pb2.DrainWorkerResponse]]:
-        """DrainWorker gives a worker no further jobs and tells it to finish what it runs, to give back the rest and to end.
+        """DrainWorker assigns no further jobs to a worker and asks it to finish its attempts, to release the rest and to end.
 
         Errors: NOT_FOUND (WORKER_NOT_FOUND), FAILED_PRECONDITION (ILLEGAL_STATE) for the server's own workers.
         """

@@ -31,7 +31,7 @@ class _JobStateEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumT
     JOB_STATE_UNSPECIFIED: _JobState.ValueType  # 0
     """Never sent."""
     JOB_STATE_SCHEDULED: _JobState.ValueType  # 1
-    """Not eligible yet: its start time or the pause before its next attempt has not passed."""
+    """Not eligible yet: its start time or the back-off before its next attempt has not passed."""
     JOB_STATE_QUEUED: _JobState.ValueType  # 2
     """Waiting for a free slot of a worker that serves its kind and queue."""
     JOB_STATE_RUNNING: _JobState.ValueType  # 3
@@ -39,17 +39,17 @@ class _JobStateEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumT
     JOB_STATE_SUCCEEDED: _JobState.ValueType  # 4
     """Ended with a result."""
     JOB_STATE_FAILED: _JobState.ValueType  # 5
-    """Ended with a failure: attempts used up, a failure that must not be retried, or the timeout passed."""
+    """Ended with a failure: no attempts are left, the failure is not retryable, or the timeout passed."""
     JOB_STATE_CANCELLED: _JobState.ValueType  # 6
     """Ended by Cancel or PurgeQueue."""
 
 class JobState(_JobState, metaclass=_JobStateEnumTypeWrapper):
-    """JobState is where a job is in its life. The last three are final and never change."""
+    """JobState is the state of a job. The last three are final and never change."""
 
 JOB_STATE_UNSPECIFIED: JobState.ValueType  # 0
 """Never sent."""
 JOB_STATE_SCHEDULED: JobState.ValueType  # 1
-"""Not eligible yet: its start time or the pause before its next attempt has not passed."""
+"""Not eligible yet: its start time or the back-off before its next attempt has not passed."""
 JOB_STATE_QUEUED: JobState.ValueType  # 2
 """Waiting for a free slot of a worker that serves its kind and queue."""
 JOB_STATE_RUNNING: JobState.ValueType  # 3
@@ -57,7 +57,7 @@ JOB_STATE_RUNNING: JobState.ValueType  # 3
 JOB_STATE_SUCCEEDED: JobState.ValueType  # 4
 """Ended with a result."""
 JOB_STATE_FAILED: JobState.ValueType  # 5
-"""Ended with a failure: attempts used up, a failure that must not be retried, or the timeout passed."""
+"""Ended with a failure: no attempts are left, the failure is not retryable, or the timeout passed."""
 JOB_STATE_CANCELLED: JobState.ValueType  # 6
 """Ended by Cancel or PurgeQueue."""
 Global___JobState: typing_extensions.TypeAlias = JobState
@@ -71,22 +71,22 @@ class _WaitReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enu
     WAIT_REASON_UNSPECIFIED: _WaitReason.ValueType  # 0
     """The job runs or has ended."""
     WAIT_REASON_NOT_DUE: _WaitReason.ValueType  # 1
-    """Its start time has not come."""
+    """Its start time has not passed."""
     WAIT_REASON_BACK_OFF: _WaitReason.ValueType  # 2
-    """An attempt failed; it waits for the pause of its retry policy."""
+    """An attempt failed; the back-off of its retry policy has not passed."""
     WAIT_REASON_QUEUE_PAUSED: _WaitReason.ValueType  # 3
-    """Its queue is paused: ResumeQueue lets it go on."""
+    """Its queue is paused until ResumeQueue."""
     WAIT_REASON_NO_WORKER: _WaitReason.ValueType  # 4
     """No connected worker serves this kind in this queue."""
     WAIT_REASON_WORKERS_BUSY: _WaitReason.ValueType  # 5
-    """Every worker that serves this kind is full."""
+    """No worker that serves this kind has a free slot."""
     WAIT_REASON_DRAINING: _WaitReason.ValueType  # 6
     """The server is shutting down and starts no attempts."""
     WAIT_REASON_STARTING: _WaitReason.ValueType  # 7
-    """A worker was given the job and has not said yet that it begins to run it."""
+    """It was assigned to a worker that has not accepted it yet."""
     WAIT_REASON_WORKER_LIMIT: _WaitReason.ValueType  # 8
-    """Its assignment is larger than every worker that serves this kind reads. Raise the receive limit of such a worker, which
-    tells it as message_bytes_max in its Hello or LeaseRequest, or cancel the job and submit it with a smaller payload.
+    """Its assignment exceeds the receive limit of every worker that serves this kind. Raise the limit of a worker, which
+    declares it as message_bytes_max in its Hello or LeaseRequest, or cancel the job and submit a smaller payload.
     """
 
 class WaitReason(_WaitReason, metaclass=_WaitReasonEnumTypeWrapper):
@@ -95,22 +95,22 @@ class WaitReason(_WaitReason, metaclass=_WaitReasonEnumTypeWrapper):
 WAIT_REASON_UNSPECIFIED: WaitReason.ValueType  # 0
 """The job runs or has ended."""
 WAIT_REASON_NOT_DUE: WaitReason.ValueType  # 1
-"""Its start time has not come."""
+"""Its start time has not passed."""
 WAIT_REASON_BACK_OFF: WaitReason.ValueType  # 2
-"""An attempt failed; it waits for the pause of its retry policy."""
+"""An attempt failed; the back-off of its retry policy has not passed."""
 WAIT_REASON_QUEUE_PAUSED: WaitReason.ValueType  # 3
-"""Its queue is paused: ResumeQueue lets it go on."""
+"""Its queue is paused until ResumeQueue."""
 WAIT_REASON_NO_WORKER: WaitReason.ValueType  # 4
 """No connected worker serves this kind in this queue."""
 WAIT_REASON_WORKERS_BUSY: WaitReason.ValueType  # 5
-"""Every worker that serves this kind is full."""
+"""No worker that serves this kind has a free slot."""
 WAIT_REASON_DRAINING: WaitReason.ValueType  # 6
 """The server is shutting down and starts no attempts."""
 WAIT_REASON_STARTING: WaitReason.ValueType  # 7
-"""A worker was given the job and has not said yet that it begins to run it."""
+"""It was assigned to a worker that has not accepted it yet."""
 WAIT_REASON_WORKER_LIMIT: WaitReason.ValueType  # 8
-"""Its assignment is larger than every worker that serves this kind reads. Raise the receive limit of such a worker, which
-tells it as message_bytes_max in its Hello or LeaseRequest, or cancel the job and submit it with a smaller payload.
+"""Its assignment exceeds the receive limit of every worker that serves this kind. Raise the limit of a worker, which
+declares it as message_bytes_max in its Hello or LeaseRequest, or cancel the job and submit a smaller payload.
 """
 Global___WaitReason: typing_extensions.TypeAlias = WaitReason
 
@@ -129,7 +129,7 @@ class _FailureReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._
     FAILURE_REASON_ATTEMPT_TIMEOUT: _FailureReason.ValueType  # 3
     """The attempt ran longer than attempt_timeout."""
     FAILURE_REASON_WORKER_LOST: _FailureReason.ValueType  # 4
-    """The worker's lease passed or the worker went away."""
+    """The lease expired or the worker disconnected."""
     FAILURE_REASON_DEADLINE: _FailureReason.ValueType  # 5
     """The job's timeout passed."""
     FAILURE_REASON_EXIT_STATUS: _FailureReason.ValueType  # 6
@@ -137,12 +137,12 @@ class _FailureReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._
     FAILURE_REASON_UNKNOWN_KIND: _FailureReason.ValueType  # 7
     """The worker has no handler for this kind."""
     FAILURE_REASON_BAD_PAYLOAD: _FailureReason.ValueType  # 8
-    """The payload was not what the handler reads; the message names the field."""
+    """The payload does not fit the input type of the handler; the message names the field."""
     FAILURE_REASON_RESULT_TOO_LARGE: _FailureReason.ValueType  # 9
     """The result was larger than the limit."""
     FAILURE_REASON_NOT_STARTED: _FailureReason.ValueType  # 10
-    """The command could not be started: it is missing or may not be executed. Where the machine is out of file descriptors,
-    memory or processes, a worker gives the job back instead, and the attempt does not count.
+    """The command could not be started: it is missing or not executable. If the machine is out of file descriptors,
+    memory or processes, the worker releases the job instead, and the attempt does not count.
     """
 
 class FailureReason(_FailureReason, metaclass=_FailureReasonEnumTypeWrapper):
@@ -157,7 +157,7 @@ FAILURE_REASON_PANIC: FailureReason.ValueType  # 2
 FAILURE_REASON_ATTEMPT_TIMEOUT: FailureReason.ValueType  # 3
 """The attempt ran longer than attempt_timeout."""
 FAILURE_REASON_WORKER_LOST: FailureReason.ValueType  # 4
-"""The worker's lease passed or the worker went away."""
+"""The lease expired or the worker disconnected."""
 FAILURE_REASON_DEADLINE: FailureReason.ValueType  # 5
 """The job's timeout passed."""
 FAILURE_REASON_EXIT_STATUS: FailureReason.ValueType  # 6
@@ -165,12 +165,12 @@ FAILURE_REASON_EXIT_STATUS: FailureReason.ValueType  # 6
 FAILURE_REASON_UNKNOWN_KIND: FailureReason.ValueType  # 7
 """The worker has no handler for this kind."""
 FAILURE_REASON_BAD_PAYLOAD: FailureReason.ValueType  # 8
-"""The payload was not what the handler reads; the message names the field."""
+"""The payload does not fit the input type of the handler; the message names the field."""
 FAILURE_REASON_RESULT_TOO_LARGE: FailureReason.ValueType  # 9
 """The result was larger than the limit."""
 FAILURE_REASON_NOT_STARTED: FailureReason.ValueType  # 10
-"""The command could not be started: it is missing or may not be executed. Where the machine is out of file descriptors,
-memory or processes, a worker gives the job back instead, and the attempt does not count.
+"""The command could not be started: it is missing or not executable. If the machine is out of file descriptors,
+memory or processes, the worker releases the job instead, and the attempt does not count.
 """
 Global___FailureReason: typing_extensions.TypeAlias = FailureReason
 
@@ -181,29 +181,29 @@ class _LogLevel:
 class _LogLevelEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_LogLevel.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     LOG_LEVEL_UNSPECIFIED: _LogLevel.ValueType  # 0
-    """The writer gave none."""
+    """No level was given."""
     LOG_LEVEL_DEBUG: _LogLevel.ValueType  # 1
     """Details."""
     LOG_LEVEL_INFO: _LogLevel.ValueType  # 2
-    """Ordinary news."""
+    """Ordinary messages."""
     LOG_LEVEL_WARN: _LogLevel.ValueType  # 3
-    """Something looks wrong."""
+    """A possible problem."""
     LOG_LEVEL_ERROR: _LogLevel.ValueType  # 4
-    """Something is wrong."""
+    """A problem."""
 
 class LogLevel(_LogLevel, metaclass=_LogLevelEnumTypeWrapper):
-    """LogLevel is the importance of a log line."""
+    """LogLevel is the level of a log line."""
 
 LOG_LEVEL_UNSPECIFIED: LogLevel.ValueType  # 0
-"""The writer gave none."""
+"""No level was given."""
 LOG_LEVEL_DEBUG: LogLevel.ValueType  # 1
 """Details."""
 LOG_LEVEL_INFO: LogLevel.ValueType  # 2
-"""Ordinary news."""
+"""Ordinary messages."""
 LOG_LEVEL_WARN: LogLevel.ValueType  # 3
-"""Something looks wrong."""
+"""A possible problem."""
 LOG_LEVEL_ERROR: LogLevel.ValueType  # 4
-"""Something is wrong."""
+"""A problem."""
 Global___LogLevel: typing_extensions.TypeAlias = LogLevel
 
 class _LogStream:
@@ -222,7 +222,7 @@ class _LogStreamEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     """The handler's log call."""
 
 class LogStream(_LogStream, metaclass=_LogStreamEnumTypeWrapper):
-    """LogStream is where a log line came from."""
+    """LogStream is the source of a log line."""
 
 LOG_STREAM_UNSPECIFIED: LogStream.ValueType  # 0
 """Never sent."""
@@ -236,7 +236,7 @@ Global___LogStream: typing_extensions.TypeAlias = LogStream
 
 @typing.final
 class JobSpec(google.protobuf.message.Message):
-    """JobSpec is what a caller asks for. Only `kind` is required."""
+    """JobSpec describes a job to submit. Only `kind` is required."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -286,21 +286,21 @@ class JobSpec(google.protobuf.message.Message):
     LABELS_FIELD_NUMBER: builtins.int
     HEADERS_FIELD_NUMBER: builtins.int
     job_id: builtins.str
-    """UUID of the job, and its idempotency key: submitting the same id with the same spec again answers the job that
-    exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job
-    is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-    1,000,000): until then a repeat never runs again. Unset: the server mints a UUID v7, and a blind retry after an
-    error may then submit twice.
+    """UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
+    another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
+    removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
+    1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
+    error may submit a second job.
     """
     kind: builtins.str
     """Which handler runs the job. Required; 1 to 128 characters of [A-Za-z0-9._:/-]."""
     queue: builtins.str
-    """Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. Queues exist by being used."""
+    """Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. The first job creates a queue."""
     priority: builtins.int
     """-100 to 100; larger starts first, 0 is normal. Jobs of equal priority in one lane start in acceptance order."""
     @property
     def payload(self) -> jobstream.v1.payload_pb2.Payload:
-        """Input handed to the handler. Default empty; limit 1 MiB."""
+        """Input of the handler. Default empty; limit 1 MiB."""
 
     @property
     def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
@@ -308,7 +308,7 @@ class JobSpec(google.protobuf.message.Message):
 
     @property
     def start_delay(self) -> google.protobuf.duration_pb2.Duration:
-        """Not before this long after acceptance; not negative, at most 10 years. Not moved by wall clock changes."""
+        """Not before this long after acceptance; not negative, at most 10 years. Wall clock changes do not affect it."""
 
     @property
     def attempt_timeout(self) -> google.protobuf.duration_pb2.Duration:
@@ -316,7 +316,7 @@ class JobSpec(google.protobuf.message.Message):
 
     @property
     def timeout(self) -> google.protobuf.duration_pb2.Duration:
-        """Longest life of the whole job, from acceptance: after it the job ends FAILED with reason DEADLINE, running or
+        """Longest time from acceptance to the end of the job. After it the job ends FAILED with reason DEADLINE, running or
         not. Default none; 1 ms to 10 years.
         """
 
@@ -326,20 +326,20 @@ class JobSpec(google.protobuf.message.Message):
 
     @property
     def retention(self) -> google.protobuf.duration_pb2.Duration:
-        """How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-        server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
-        while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
+        """How long the finished job and its result are retained. Default 1 h (the server's option); 0 to 10 years. The
+        server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is retained longer
+        while a call waits for its end or watches it: with a short retention use Run, not Submit and GetResult.
         """
 
     @property
     def labels(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
-        """For finding jobs again with ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
+        """Filters for ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
         characters.
         """
 
     @property
     def headers(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
-        """Opaque to the server, handed to the handler: traceparent travels here. At most 16; keys 1 to 64 bytes, values
+        """Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
         up to 256 bytes, no control characters.
         """
 
@@ -368,7 +368,7 @@ Global___JobSpec: typing_extensions.TypeAlias = JobSpec
 
 @typing.final
 class RetryPolicy(google.protobuf.message.Message):
-    """RetryPolicy says how often and when a job is tried again after a retryable failure."""
+    """RetryPolicy sets how often and when a job is retried after a retryable failure."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -381,22 +381,20 @@ class RetryPolicy(google.protobuf.message.Message):
     max_attempts: builtins.int
     """Attempts in all, the first included. Default 1; at most 100."""
     multiplier: builtins.float
-    """Factor between one pause and the next. Default 2; 1 to 100."""
+    """Factor between one back-off and the next. Default 2; 1 to 100."""
     jitter: builtins.float
-    """Share of each pause that is random, 0 to 1: 0.2 means each pause is between 80 % and 100 % of its value.
-    Default 0.2.
-    """
+    """Random share of each back-off, 0 to 1: 0.2 means that each is between 80 % and 100 % of its value. Default 0.2."""
     max_lost_attempts: builtins.int
-    """Attempts that may be lost with their worker before the job ends FAILED / WORKER_LOST. These do not count against
+    """Attempts that may be lost with a worker before the job ends FAILED / WORKER_LOST. These do not count against
     max_attempts. Default 3; 1 to 100.
     """
     @property
     def initial_backoff(self) -> google.protobuf.duration_pb2.Duration:
-        """Pause before the second attempt. Default 1 s; 0 to 10 years."""
+        """Back-off before the second attempt. Default 1 s; 0 to 10 years."""
 
     @property
     def max_backoff(self) -> google.protobuf.duration_pb2.Duration:
-        """Longest pause. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h."""
+        """Longest back-off. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h."""
 
     def __init__(
         self,
@@ -416,7 +414,7 @@ Global___RetryPolicy: typing_extensions.TypeAlias = RetryPolicy
 
 @typing.final
 class Job(google.protobuf.message.Message):
-    """Job is a job as the server holds it."""
+    """Job is the state of a job on the server."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -439,12 +437,12 @@ class Job(google.protobuf.message.Message):
     job_id: builtins.str
     """UUID of the job."""
     state: Global___JobState.ValueType
-    """Where the job is in its life."""
+    """The state."""
     wait_reason: Global___WaitReason.ValueType
     """Why it is not running, while it waits."""
     attempt: builtins.int
-    """The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where a worker was offered an attempt
-    and did not accept it.
+    """The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where an attempt was sent to a
+    worker that did not accept it.
     """
     cancel_requested: builtins.bool
     """True once Cancel was accepted for a running job."""
@@ -454,7 +452,7 @@ class Job(google.protobuf.message.Message):
     """The job this one was made from by Retry."""
     @property
     def spec(self) -> Global___JobSpec:
-        """What was asked for, with defaults filled in. The payload is left out by ListJobs unless asked for."""
+        """The submitted spec, with defaults filled in. ListJobs omits the payload unless include_payloads is set."""
 
     @property
     def progress(self) -> Global___Progress:
@@ -462,7 +460,7 @@ class Job(google.protobuf.message.Message):
 
     @property
     def outcome(self) -> Global___Outcome:
-        """How the job ended; set exactly when the state is final."""
+        """The outcome; set exactly when the state is final."""
 
     @property
     def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
@@ -565,7 +563,7 @@ class Outcome(google.protobuf.message.Message):
     CANCELLATION_FIELD_NUMBER: builtins.int
     @property
     def result(self) -> jobstream.v1.payload_pb2.Payload:
-        """SUCCEEDED: what the handler returned."""
+        """SUCCEEDED: the result of the handler."""
 
     @property
     def failure(self) -> Global___Failure:
@@ -590,16 +588,16 @@ Global___Outcome: typing_extensions.TypeAlias = Outcome
 
 @typing.final
 class Cancellation(google.protobuf.message.Message):
-    """Cancellation tells how a job was cancelled."""
+    """Cancellation describes how a job was cancelled."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     REASON_FIELD_NUMBER: builtins.int
     FORCED_FIELD_NUMBER: builtins.int
     reason: builtins.str
-    """The reason given to Cancel."""
+    """The reason of the Cancel call."""
     forced: builtins.bool
-    """True when the handler did not stop within the grace and its attempt was ended by force."""
+    """True if the handler did not stop within the grace period and its lease was revoked."""
     def __init__(
         self,
         *,
@@ -612,7 +610,7 @@ Global___Cancellation: typing_extensions.TypeAlias = Cancellation
 
 @typing.final
 class Failure(google.protobuf.message.Message):
-    """Failure tells why an attempt, and with the last one the job, failed."""
+    """Failure describes why an attempt failed, and with the last attempt the job."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -623,18 +621,18 @@ class Failure(google.protobuf.message.Message):
     ATTEMPT_FIELD_NUMBER: builtins.int
     RETRYABLE_FIELD_NUMBER: builtins.int
     reason: Global___FailureReason.ValueType
-    """What kind of failure it was."""
+    """The kind of failure."""
     type: builtins.str
     """The handler's own name for the error, such as `io.NotFound`. May be empty; at most 256 bytes."""
     message: builtins.str
-    """For a person; at most 4 KiB, longer ones are cut."""
+    """For people; at most 4 KiB, longer texts are truncated."""
     attempt: builtins.int
     """The attempt that failed."""
     retryable: builtins.bool
-    """Whether another attempt could help. A job may still not be retried: its attempts may be used up."""
+    """Whether another attempt could help. The job is not retried if no attempts are left."""
     @property
     def details(self) -> jobstream.v1.payload_pb2.Payload:
-        """More, for a program; at most 16 KiB."""
+        """Details for programs; at most 16 KiB."""
 
     def __init__(
         self,
@@ -653,7 +651,7 @@ Global___Failure: typing_extensions.TypeAlias = Failure
 
 @typing.final
 class Progress(google.protobuf.message.Message):
-    """Progress is how far an attempt is. Only the newest is kept."""
+    """Progress is the progress of an attempt. Only the newest is retained."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -663,15 +661,15 @@ class Progress(google.protobuf.message.Message):
     UNIT_FIELD_NUMBER: builtins.int
     MESSAGE_FIELD_NUMBER: builtins.int
     fraction: builtins.float
-    """Share done, 0 to 1."""
+    """Fraction done, 0 to 1."""
     done: builtins.float
     """Units done; with `total` it gives the fraction."""
     total: builtins.float
-    """Units in all."""
+    """Units in total."""
     unit: builtins.str
     """What is counted: "files", "rows". At most 64 bytes."""
     message: builtins.str
-    """For a person; at most 1 KiB."""
+    """For people; at most 1 KiB."""
     def __init__(
         self,
         *,
@@ -706,7 +704,7 @@ class JobEvent(google.protobuf.message.Message):
     OUTPUT_FIELD_NUMBER: builtins.int
     LOG_FIELD_NUMBER: builtins.int
     sequence: builtins.int
-    """Number of the event in its job, from 1, without holes."""
+    """Number of the event in its job, from 1, without gaps."""
     attempt: builtins.int
     """The attempt it belongs to; 0 before the first."""
     @property
@@ -715,7 +713,7 @@ class JobEvent(google.protobuf.message.Message):
 
     @property
     def state_change(self) -> Global___StateChange:
-        """The job moved to another state, or a cancel was requested."""
+        """The job changed its state, or a cancel was requested."""
 
     @property
     def progress(self) -> Global___Progress:
@@ -748,7 +746,7 @@ Global___JobEvent: typing_extensions.TypeAlias = JobEvent
 
 @typing.final
 class StateChange(google.protobuf.message.Message):
-    """StateChange tells the state a job moved to."""
+    """StateChange is a state transition."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -759,14 +757,14 @@ class StateChange(google.protobuf.message.Message):
     OUTCOME_FIELD_NUMBER: builtins.int
     CANCEL_REQUESTED_FIELD_NUMBER: builtins.int
     state: Global___JobState.ValueType
-    """The state from now on."""
+    """The new state."""
     wait_reason: Global___WaitReason.ValueType
     """Why it is not running, if it waits."""
     cancel_requested: builtins.bool
     """True once Cancel was accepted while an attempt was running."""
     @property
     def failure(self) -> Global___Failure:
-        """Why the attempt just ended failed, if it did and the job goes on."""
+        """Why the last attempt failed, if it did and the job continues."""
 
     @property
     def next_attempt_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
@@ -774,7 +772,7 @@ class StateChange(google.protobuf.message.Message):
 
     @property
     def outcome(self) -> Global___Outcome:
-        """How the job ended; set exactly when the state is final."""
+        """The outcome; set exactly when the state is final."""
 
     def __init__(
         self,
@@ -793,8 +791,8 @@ Global___StateChange: typing_extensions.TypeAlias = StateChange
 
 @typing.final
 class Output(google.protobuf.message.Message):
-    """Output is a chunk of the result as it is produced. After a RUNNING event of a later attempt, the chunks of earlier
-    attempts are void.
+    """Output is a chunk of output, sent while the handler runs. A RUNNING event of a later attempt invalidates the chunks
+    of earlier attempts.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -802,7 +800,7 @@ class Output(google.protobuf.message.Message):
     PAYLOAD_FIELD_NUMBER: builtins.int
     CHANNEL_FIELD_NUMBER: builtins.int
     channel: builtins.str
-    """Which of several outputs, if the handler names them. At most 64 bytes."""
+    """Name of the output, if the handler has several. At most 64 bytes."""
     @property
     def payload(self) -> jobstream.v1.payload_pb2.Payload:
         """The chunk."""
@@ -820,7 +818,7 @@ Global___Output: typing_extensions.TypeAlias = Output
 
 @typing.final
 class Log(google.protobuf.message.Message):
-    """Log is a line the handler wrote."""
+    """Log is a log line of the handler."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -828,11 +826,11 @@ class Log(google.protobuf.message.Message):
     TEXT_FIELD_NUMBER: builtins.int
     STREAM_FIELD_NUMBER: builtins.int
     level: Global___LogLevel.ValueType
-    """How important it is."""
+    """Its level."""
     text: builtins.str
-    """The line; at most 16 KiB, longer ones are cut."""
+    """The line; at most 16 KiB, longer ones are truncated."""
     stream: Global___LogStream.ValueType
-    """Where it came from."""
+    """Its source."""
     def __init__(
         self,
         *,

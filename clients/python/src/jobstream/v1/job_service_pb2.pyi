@@ -37,10 +37,10 @@ class _DurabilityEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enu
     DURABILITY_DISK: _Durability.ValueType  # 2
     """Also a crash of the server or its machine, if the disk honours flushes."""
     DURABILITY_REPLICATED: _Durability.ValueType  # 3
-    """Also the loss of a machine, as the log's replication promises."""
+    """Also the loss of a machine, within the guarantees of the log's replication."""
 
 class Durability(_Durability, metaclass=_DurabilityEnumTypeWrapper):
-    """Durability is what an accepted job survives."""
+    """Durability names the failures that an accepted job survives."""
 
 DURABILITY_UNSPECIFIED: Durability.ValueType  # 0
 """Never sent."""
@@ -49,7 +49,7 @@ DURABILITY_MEMORY: Durability.ValueType  # 1
 DURABILITY_DISK: Durability.ValueType  # 2
 """Also a crash of the server or its machine, if the disk honours flushes."""
 DURABILITY_REPLICATED: Durability.ValueType  # 3
-"""Also the loss of a machine, as the log's replication promises."""
+"""Also the loss of a machine, within the guarantees of the log's replication."""
 Global___Durability: typing_extensions.TypeAlias = Durability
 
 class _Disposition:
@@ -63,21 +63,21 @@ class _DispositionEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     DISPOSITION_CREATED: _Disposition.ValueType  # 1
     """The job is new."""
     DISPOSITION_EXISTING: _Disposition.ValueType  # 2
-    """A job with this id and the same spec existed; it is the answer, also after it ended and was removed."""
+    """A job with this id and the same spec existed and is returned, also after it ended and was removed."""
     DISPOSITION_VALIDATED: _Disposition.ValueType  # 3
-    """validate_only: the spec is good and nothing was kept."""
+    """validate_only: the spec is valid, nothing was stored."""
 
 class Disposition(_Disposition, metaclass=_DispositionEnumTypeWrapper):
-    """Disposition tells whether a submit made a job."""
+    """Disposition tells whether a submit created a job."""
 
 DISPOSITION_UNSPECIFIED: Disposition.ValueType  # 0
 """Never sent."""
 DISPOSITION_CREATED: Disposition.ValueType  # 1
 """The job is new."""
 DISPOSITION_EXISTING: Disposition.ValueType  # 2
-"""A job with this id and the same spec existed; it is the answer, also after it ended and was removed."""
+"""A job with this id and the same spec existed and is returned, also after it ended and was removed."""
 DISPOSITION_VALIDATED: Disposition.ValueType  # 3
-"""validate_only: the spec is good and nothing was kept."""
+"""validate_only: the spec is valid, nothing was stored."""
 Global___Disposition: typing_extensions.TypeAlias = Disposition
 
 class _EventType:
@@ -114,14 +114,14 @@ Global___EventType: typing_extensions.TypeAlias = EventType
 
 @typing.final
 class SubmitRequest(google.protobuf.message.Message):
-    """SubmitRequest asks for one job."""
+    """SubmitRequest submits one job."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     JOB_FIELD_NUMBER: builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     validate_only: builtins.bool
-    """Check everything, keep nothing. Default false."""
+    """Validate only, store nothing. Default false."""
     @property
     def job(self) -> jobstream.v1.job_pb2.JobSpec:
         """The job."""
@@ -139,7 +139,7 @@ Global___SubmitRequest: typing_extensions.TypeAlias = SubmitRequest
 
 @typing.final
 class SubmitResponse(google.protobuf.message.Message):
-    """SubmitResponse tells what became of a submit."""
+    """SubmitResponse is the result of a submit."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -155,7 +155,7 @@ class SubmitResponse(google.protobuf.message.Message):
     state: jobstream.v1.job_pb2.JobState.ValueType
     """Its state now."""
     durability: Global___Durability.ValueType
-    """What it survives."""
+    """Its durability."""
     sequence: builtins.int
     """Sequence of its newest event; 0 if the job was removed."""
     def __init__(
@@ -173,14 +173,14 @@ Global___SubmitResponse: typing_extensions.TypeAlias = SubmitResponse
 
 @typing.final
 class BatchSubmitRequest(google.protobuf.message.Message):
-    """BatchSubmitRequest asks for several jobs."""
+    """BatchSubmitRequest submits several jobs."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     JOBS_FIELD_NUMBER: builtins.int
     ATOMIC_FIELD_NUMBER: builtins.int
     atomic: builtins.bool
-    """All or none: the first error is the RPC's error and nothing is kept. Default false: each job stands alone."""
+    """All or none: the first error is the RPC's error and nothing is stored. Default false: each job is independent."""
     @property
     def jobs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[jobstream.v1.job_pb2.JobSpec]:
         """1 to 1,000 jobs."""
@@ -197,7 +197,7 @@ Global___BatchSubmitRequest: typing_extensions.TypeAlias = BatchSubmitRequest
 
 @typing.final
 class BatchSubmitResponse(google.protobuf.message.Message):
-    """BatchSubmitResponse answers each job of the batch, in order."""
+    """BatchSubmitResponse has a result for each job of the batch, in order."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -217,7 +217,7 @@ Global___BatchSubmitResponse: typing_extensions.TypeAlias = BatchSubmitResponse
 
 @typing.final
 class SubmitResult(google.protobuf.message.Message):
-    """SubmitResult is the answer to one job of many."""
+    """SubmitResult is the result for one job of several."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -229,7 +229,7 @@ class SubmitResult(google.protobuf.message.Message):
 
     @property
     def error(self) -> google.rpc.status_pb2.Status:
-        """It was refused: the error Submit would have ended with."""
+        """The job was refused: the error that Submit would have returned."""
 
     def __init__(
         self,
@@ -245,7 +245,7 @@ Global___SubmitResult: typing_extensions.TypeAlias = SubmitResult
 
 @typing.final
 class SubmitStreamRequest(google.protobuf.message.Message):
-    """SubmitStreamRequest carries jobs to the fast lane."""
+    """SubmitStreamRequest submits a batch of jobs."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -303,7 +303,7 @@ Global___SubmitStreamResponse: typing_extensions.TypeAlias = SubmitStreamRespons
 
 @typing.final
 class SubmitAck(google.protobuf.message.Message):
-    """SubmitAck answers one batch."""
+    """SubmitAck acknowledges one batch."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -327,7 +327,7 @@ Global___SubmitAck: typing_extensions.TypeAlias = SubmitAck
 
 @typing.final
 class JobEnd(google.protobuf.message.Message):
-    """JobEnd tells how a job of the stream ended."""
+    """JobEnd is the outcome of a job of the stream."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -341,12 +341,12 @@ class JobEnd(google.protobuf.message.Message):
     batch: builtins.int
     """The batch it was submitted in."""
     index: builtins.int
-    """Its place in that batch, from 0."""
+    """Its index in that batch, from 0."""
     state: jobstream.v1.job_pb2.JobState.ValueType
     """Its final state."""
     @property
     def outcome(self) -> jobstream.v1.job_pb2.Outcome:
-        """How it ended; unset if the job was submitted again after it was removed: its result is gone."""
+        """Its outcome; unset if the job was submitted again after its removal: the result no longer exists."""
 
     def __init__(
         self,
@@ -364,7 +364,7 @@ Global___JobEnd: typing_extensions.TypeAlias = JobEnd
 
 @typing.final
 class RunRequest(google.protobuf.message.Message):
-    """RunRequest asks for one job and its events."""
+    """RunRequest submits one job and watches it."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -373,7 +373,7 @@ class RunRequest(google.protobuf.message.Message):
     TYPES_FIELD_NUMBER: builtins.int
     HEARTBEAT_FIELD_NUMBER: builtins.int
     cancel_on_disconnect: builtins.bool
-    """Cancel the job when this call is cut before the end. Default false: the job goes on."""
+    """Cancel the job if this call ends before the job. Default false: the job continues."""
     @property
     def job(self) -> jobstream.v1.job_pb2.JobSpec:
         """The job."""
@@ -411,7 +411,7 @@ class RunResponse(google.protobuf.message.Message):
     HEARTBEAT_FIELD_NUMBER: builtins.int
     @property
     def submitted(self) -> Global___SubmitResponse:
-        """First: what became of the submit."""
+        """The first message: the result of the submit."""
 
     @property
     def event(self) -> jobstream.v1.job_pb2.JobEvent:
@@ -419,11 +419,11 @@ class RunResponse(google.protobuf.message.Message):
 
     @property
     def gap(self) -> Global___Gap:
-        """Events that are gone."""
+        """Events that were dropped."""
 
     @property
     def heartbeat(self) -> Global___Heartbeat:
-        """Nothing happened for a while."""
+        """No event was sent for the heartbeat interval."""
 
     def __init__(
         self,
@@ -441,7 +441,7 @@ Global___RunResponse: typing_extensions.TypeAlias = RunResponse
 
 @typing.final
 class GetResultRequest(google.protobuf.message.Message):
-    """GetResultRequest asks how a job ended."""
+    """GetResultRequest names a job."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -451,7 +451,7 @@ class GetResultRequest(google.protobuf.message.Message):
     """UUID of the job."""
     @property
     def wait(self) -> google.protobuf.duration_pb2.Duration:
-        """How long to wait for the end. Default 0: answer now. At most 60 s; a longer wait is cut to that."""
+        """How long to wait for the end. Default 0: return at once. At most 60 s; a longer wait is shortened to that."""
 
     def __init__(
         self,
@@ -466,7 +466,7 @@ Global___GetResultRequest: typing_extensions.TypeAlias = GetResultRequest
 
 @typing.final
 class GetResultResponse(google.protobuf.message.Message):
-    """GetResultResponse tells where the job is and how it ended."""
+    """GetResultResponse has the state of the job and its outcome."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -483,7 +483,7 @@ class GetResultResponse(google.protobuf.message.Message):
     """Sequence of its newest event."""
     @property
     def outcome(self) -> jobstream.v1.job_pb2.Outcome:
-        """How it ended; set exactly when the state is final."""
+        """Its outcome; set exactly when the state is final."""
 
     @property
     def expire_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
@@ -505,7 +505,7 @@ Global___GetResultResponse: typing_extensions.TypeAlias = GetResultResponse
 
 @typing.final
 class WatchResultRequest(google.protobuf.message.Message):
-    """WatchResultRequest asks for a job's events."""
+    """WatchResultRequest selects the events of a job."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -553,11 +553,11 @@ class WatchResultResponse(google.protobuf.message.Message):
 
     @property
     def gap(self) -> Global___Gap:
-        """Events that are gone."""
+        """Events that were dropped."""
 
     @property
     def heartbeat(self) -> Global___Heartbeat:
-        """Nothing happened for a while."""
+        """No event was sent for the heartbeat interval."""
 
     def __init__(
         self,
@@ -574,14 +574,14 @@ Global___WatchResultResponse: typing_extensions.TypeAlias = WatchResultResponse
 
 @typing.final
 class Gap(google.protobuf.message.Message):
-    """Gap tells of output and log events that are no longer kept."""
+    """Gap is a range of output and log events that were dropped."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     FROM_FIELD_NUMBER: builtins.int
     TO_FIELD_NUMBER: builtins.int
     to: builtins.int
-    """Last sequence that is gone."""
+    """Last dropped sequence."""
     def __init__(
         self,
         *,
@@ -593,7 +593,7 @@ Global___Gap: typing_extensions.TypeAlias = Gap
 
 @typing.final
 class Heartbeat(google.protobuf.message.Message):
-    """Heartbeat tells that the stream is alive."""
+    """Heartbeat shows that the stream is alive."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -611,7 +611,7 @@ Global___Heartbeat: typing_extensions.TypeAlias = Heartbeat
 
 @typing.final
 class GetJobRequest(google.protobuf.message.Message):
-    """GetJobRequest asks for a whole job."""
+    """GetJobRequest names a job."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -629,8 +629,8 @@ Global___GetJobRequest: typing_extensions.TypeAlias = GetJobRequest
 
 @typing.final
 class GetJobResponse(google.protobuf.message.Message):
-    """GetJobResponse holds the job. Of a job that does not fit 4 MiB less 64 KiB, the details of failed attempts before the
-    last are left out first; then JSON comes as `text` with its content type.
+    """GetJobResponse has the job. If it exceeds 4 MiB less 64 KiB, the details of failed attempts before the last are
+    omitted first; then JSON is sent as `text` with its content type.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -652,7 +652,7 @@ Global___GetJobResponse: typing_extensions.TypeAlias = GetJobResponse
 
 @typing.final
 class ListJobsRequest(google.protobuf.message.Message):
-    """ListJobsRequest asks for jobs that match every filter given."""
+    """ListJobsRequest selects jobs that match every filter."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -686,9 +686,9 @@ class ListJobsRequest(google.protobuf.message.Message):
     queue: builtins.str
     """In this queue. Default any."""
     page_size: builtins.int
-    """Most jobs in the answer. Default 50; at most 1,000."""
+    """Most jobs of a page. Default 50; at most 1,000."""
     page_token: builtins.str
-    """next_page_token of the page before, with the same filters. Default: the first page."""
+    """next_page_token of the previous page, with the same filters. Default: the first page."""
     include_payloads: builtins.bool
     """Also send payloads and results. Default false."""
     @property
@@ -737,7 +737,7 @@ class ListJobsResponse(google.protobuf.message.Message):
     """For the next page; empty after the last."""
     @property
     def jobs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[jobstream.v1.job_pb2.Job]:
-        """Newest first. A page may be short, even empty, and still not be the last: it has at most 4 MiB less 64 KiB."""
+        """Newest first. A page has at most 4 MiB less 64 KiB, so a short or even empty page need not be the last."""
 
     def __init__(
         self,
@@ -751,7 +751,7 @@ Global___ListJobsResponse: typing_extensions.TypeAlias = ListJobsResponse
 
 @typing.final
 class CancelRequest(google.protobuf.message.Message):
-    """CancelRequest asks to end a job."""
+    """CancelRequest cancels a job."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -761,10 +761,10 @@ class CancelRequest(google.protobuf.message.Message):
     job_id: builtins.str
     """UUID of the job."""
     reason: builtins.str
-    """For people; at most 1 KiB. Kept in the outcome."""
+    """For people; at most 1 KiB. Stored in the outcome."""
     @property
     def grace(self) -> google.protobuf.duration_pb2.Duration:
-        """How long a running handler may take to stop before it is ended by force. Default 10 s; 0 means at once; at most
+        """How long a running handler may take to stop before its lease is revoked. Default 10 s; 0 means at once; at most
         1 h.
         """
 
@@ -782,7 +782,7 @@ Global___CancelRequest: typing_extensions.TypeAlias = CancelRequest
 
 @typing.final
 class CancelResponse(google.protobuf.message.Message):
-    """CancelResponse tells where the job is."""
+    """CancelResponse has the state of the job."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -804,7 +804,7 @@ Global___CancelResponse: typing_extensions.TypeAlias = CancelResponse
 
 @typing.final
 class RetryRequest(google.protobuf.message.Message):
-    """RetryRequest asks for a new job from a finished one."""
+    """RetryRequest submits a new job from a finished one."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -817,10 +817,10 @@ class RetryRequest(google.protobuf.message.Message):
     new_job_id: builtins.str
     """UUID for the new job, its idempotency key. Default: minted by the server."""
     kind: builtins.str
-    """Another kind. Default the old one."""
+    """Another kind. Default: that of the finished job."""
     @property
     def payload(self) -> jobstream.v1.payload_pb2.Payload:
-        """Another payload. Default the old one."""
+        """Another payload. Default: that of the finished job."""
 
     def __init__(
         self,
@@ -837,7 +837,7 @@ Global___RetryRequest: typing_extensions.TypeAlias = RetryRequest
 
 @typing.final
 class RetryResponse(google.protobuf.message.Message):
-    """RetryResponse tells of the new job."""
+    """RetryResponse has the new job."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -853,7 +853,7 @@ class RetryResponse(google.protobuf.message.Message):
     state: jobstream.v1.job_pb2.JobState.ValueType
     """Its state now."""
     durability: Global___Durability.ValueType
-    """What it survives."""
+    """Its durability."""
     sequence: builtins.int
     """Sequence of its newest event."""
     def __init__(
@@ -871,7 +871,7 @@ Global___RetryResponse: typing_extensions.TypeAlias = RetryResponse
 
 @typing.final
 class DeleteRequest(google.protobuf.message.Message):
-    """DeleteRequest asks to remove a finished job."""
+    """DeleteRequest removes a finished job."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -889,7 +889,7 @@ Global___DeleteRequest: typing_extensions.TypeAlias = DeleteRequest
 
 @typing.final
 class DeleteResponse(google.protobuf.message.Message):
-    """DeleteResponse is empty: the job is gone."""
+    """DeleteResponse is empty: the job was removed."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 

@@ -103,40 +103,41 @@ class JobServiceServicer(object):
     """
 
     def Submit(self, request, context):
-        """Submit accepts one job. When it answers, the job is kept as durably as `durability` says.
+        """Submit accepts one job. When it returns, the job is stored with the durability of `durability`.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, PAYLOAD_TOO_LARGE), ALREADY_EXISTS (JOB_ID_REUSED), RESOURCE_EXHAUSTED
-        (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is not
-        known any more, because the server minted the id or an older version removed the job). After all of these but
-        UNAVAILABLE nothing was kept; after any other error submit again with the same job_id.
+        (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is no
+        longer known, because the server minted the id or an older version removed the job). After all of these except
+        UNAVAILABLE nothing was stored; after any other error submit again with the same job_id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchSubmit(self, request, context):
-        """BatchSubmit accepts up to 1,000 jobs and answers each in order, or all of them or none with `atomic`.
+        """BatchSubmit accepts up to 1,000 jobs and returns a result for each in order; with `atomic` all or none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SubmitStream(self, request_iterator, context):
-        """SubmitStream is the fast lane: many jobs a message, acknowledgements and, on request, outcomes back in batches.
+        """SubmitStream has the highest throughput: many jobs a message; acknowledgements and, on request, outcomes return in
+        batches.
 
-        The server stops reading while `window` jobs of the stream wait for their outcome. After a cut connection send
-        the unacknowledged batches again on a new stream: with job ids set, no job runs twice. The stream ends OK after the
-        caller closed its side and, if outcomes were asked for, the last one was sent.
+        The server stops reading while `window` jobs of the stream wait for their outcome. After a lost connection resend
+        the unacknowledged batches on a new stream: with job ids set, no job runs twice. The stream ends OK after the
+        caller closed its side and, if outcomes were requested, the last one was sent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Run(self, request, context):
-        """Run is Submit and WatchResult in one call. The first message is the submit answer.
+        """Run is Submit and WatchResult in one call. The first message is the response of Submit.
 
-        The end is never lost to a short retention: a finished job is kept while a Run, a WatchResult or a waiting GetResult
-        of it is open, and for at least 5 s if one was open at its end. Delete removes it all the same, and so does the
+        A short retention never loses the outcome: a finished job is retained while a Run, a WatchResult or a waiting
+        GetResult of it is open, and for at least 5 s if one was open at its end. Delete still removes it, and so does the
         bound of retention bytes once watched jobs exceed it by 16 MiB.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -144,8 +145,9 @@ class JobServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetResult(self, request, context):
-        """GetResult answers the state and, once the job ended, its outcome. With `wait` it answers as soon as the job ends,
-        at the latest after min(wait, 60 s, the call's deadline). Not finished yet is OK without an outcome.
+        """GetResult returns the state and, once the job ended, its outcome. With `wait` it returns as soon as the job ends,
+        at the latest after min(wait, 60 s, the call's deadline). For a job that has not ended it returns OK without an
+        outcome.
 
         Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED).
         """
@@ -155,12 +157,12 @@ class JobServiceServicer(object):
 
     def WatchResult(self, request, context):
         """WatchResult sends a job's events with a sequence larger than `after_sequence`: first the retained ones, then live
-        ones, in order, none twice. To resume, call again with the last sequence you saw.
+        ones, in order, each once. To resume, call again with the last sequence that you received.
 
         The stream ends OK if and only if the event that ends the job was sent. Otherwise it ends with an error, with
-        RetryInfo where resuming helps. State changes live as long as the job; of progress only the newest is kept; of
-        output and logs the newest 256 KiB a job. What is gone is told as one gap. A slow reader misses progress and old
-        output, never the end, and slows nobody.
+        RetryInfo where resuming helps. State changes are retained as long as the job, of progress only the newest, of
+        output and logs the newest 256 KiB a job. Dropped events are reported as one gap. A slow reader misses progress and
+        old output, never the end, and delays no other caller.
 
         Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), UNAVAILABLE (DRAINING, CONNECTION_CLOSING).
         """
@@ -169,7 +171,7 @@ class JobServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetJob(self, request, context):
-        """GetJob answers the whole job.
+        """GetJob returns the whole job.
 
         Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED).
         """
@@ -178,7 +180,7 @@ class JobServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListJobs(self, request, context):
-        """ListJobs answers jobs that match every filter, newest first. Pages are stable: a job is never listed twice, and
+        """ListJobs returns jobs that match every filter, newest first. Pages are stable: a job is never listed twice, and
         jobs accepted after the first page are not listed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -186,10 +188,11 @@ class JobServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Cancel(self, request, context):
-        """Cancel ends a waiting job at once. A running one is told at once and ended by force after `grace`. Cancelling a
-        cancelled job answers OK.
+        """Cancel ends a waiting job at once. The handler of a running job is notified at once; its lease is revoked after
+        `grace`. Cancelling a cancelled job returns OK.
 
-        Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) when the job ended otherwise.
+        Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) when the job ended
+        otherwise.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -24,7 +24,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class WorkRequest(google.protobuf.message.Message):
-    """WorkRequest is what a worker sends on its stream. One message can carry any of these parts together."""
+    """WorkRequest is a message of a worker on its stream. One message can carry any of these parts together."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -34,12 +34,12 @@ class WorkRequest(google.protobuf.message.Message):
     ACCEPTED_LEASE_IDS_FIELD_NUMBER: builtins.int
     REPORTS_FIELD_NUMBER: builtins.int
     slots: builtins.int
-    """How many attempts the worker runs at a time from now on: an absolute number, which may change at any time. 0 lets
-    the present attempts finish and asks for nothing more. At most 100,000. Unset: as before.
+    """New number of concurrent attempts: an absolute number, which may change at any time. 0 lets the current attempts
+    finish and requests no more jobs. At most 100,000. Unset: as before.
     """
     @property
     def hello(self) -> Global___Hello:
-        """Who the worker is. Required in the first message, refused in any other."""
+        """Identity of the worker. Required in the first message, refused in any other."""
 
     @property
     def heartbeat(self) -> Global___WorkerHeartbeat:
@@ -47,14 +47,14 @@ class WorkRequest(google.protobuf.message.Message):
 
     @property
     def accepted_lease_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-        welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+        """Leases of assignments that the worker received and starts to run. An assignment that is not accepted within the
+        welcome's accept_timeout is sent to another worker, as another attempt. A report accepts too. At most 100,000 a
         message.
         """
 
     @property
     def reports(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___AttemptReport]:
-        """News of attempts, in the order of their report_sequence. At most 100,000 a message."""
+        """Reports of attempts, in the order of their report_sequence. At most 100,000 a message."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ Global___WorkRequest: typing_extensions.TypeAlias = WorkRequest
 
 @typing.final
 class Hello(google.protobuf.message.Message):
-    """Hello introduces a worker."""
+    """Hello identifies a worker."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -91,17 +91,16 @@ class Hello(google.protobuf.message.Message):
     name: builtins.str
     """Name for people, shown with each attempt. Required; 1 to 128 characters of [A-Za-z0-9._:/-]. Need not be unique."""
     instance_id: builtins.str
-    """UUID that is new for each start of the worker and the same for each connection of it: by it the server knows a
-    worker again. Required. A process with several streams uses one for each.
+    """UUID, new for each start of the worker and the same for each of its connections: it identifies the worker after a
+    reconnect. Required. A process with several streams uses one for each.
     """
     slots: builtins.int
-    """How many attempts the worker runs at a time, those it holds already included. At most 100,000."""
+    """Most concurrent attempts, including those it holds already. At most 100,000."""
     sdk: builtins.str
     """Library and version the worker is built with, such as "rust/0.1.0". Default empty; at most 128 bytes."""
     message_bytes_max: builtins.int
-    """Largest message the worker reads, in bytes: a job whose assignment is larger is not offered to it and waits for
-    another worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below
-    that.
+    """Receive limit of the worker in bytes: a job whose assignment is larger is not offered to it and waits for another
+    worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
     """
     @property
     def kinds(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -113,7 +112,9 @@ class Hello(google.protobuf.message.Message):
 
     @property
     def held_lease_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000."""
+        """After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most
+        100,000.
+        """
 
     def __init__(
         self,
@@ -136,14 +137,16 @@ Global___Hello: typing_extensions.TypeAlias = Hello
 
 @typing.final
 class WorkerHeartbeat(google.protobuf.message.Message):
-    """WorkerHeartbeat says that the worker is alive and what it runs."""
+    """WorkerHeartbeat shows that the worker is alive, and lists its attempts."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     LEASE_IDS_FIELD_NUMBER: builtins.int
     @property
     def lease_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000."""
+        """Leases of every attempt that still runs: each of them is renewed. A lease that is not listed expires. At most
+        100,000.
+        """
 
     def __init__(
         self,
@@ -156,7 +159,7 @@ Global___WorkerHeartbeat: typing_extensions.TypeAlias = WorkerHeartbeat
 
 @typing.final
 class AttemptReport(google.protobuf.message.Message):
-    """AttemptReport is news of an attempt."""
+    """AttemptReport is a report of an attempt."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -172,12 +175,12 @@ class AttemptReport(google.protobuf.message.Message):
     lease_id: builtins.str
     """The lease of the attempt. Required."""
     report_sequence: builtins.int
-    """Number of the report, from 1, growing from one report of the worker's instance to the next. A report sent again
-    after a reconnect keeps its number and is taken once. Required on a Work stream, ignored by Report.
+    """Number of the report, from 1, increasing over the reports of the worker's instance. A report that is resent after a
+    reconnect keeps its number and is processed once. Required on a Work stream, ignored by Report.
     """
     @property
     def progress(self) -> jobstream.v1.job_pb2.Progress:
-        """How far the attempt is. Only the newest is kept."""
+        """Progress of the attempt. Only the newest is retained."""
 
     @property
     def output(self) -> jobstream.v1.job_pb2.Output:
@@ -197,7 +200,7 @@ class AttemptReport(google.protobuf.message.Message):
 
     @property
     def release(self) -> Global___AttemptRelease:
-        """The job is given back without counting the attempt."""
+        """The job is released without counting the attempt."""
 
     @property
     def stopped(self) -> Global___AttemptStopped:
@@ -254,12 +257,12 @@ class AttemptFail(google.protobuf.message.Message):
     @property
     def failure(self) -> jobstream.v1.job_pb2.Failure:
         """Why it failed. `retryable` must be set if another attempt could help. `attempt` is ignored; `reason` is HANDLER
-        unless it is one that a worker can know.
+        unless it is one that a worker can detect.
         """
 
     @property
     def retry_after(self) -> google.protobuf.duration_pb2.Duration:
-        """Pause before the next attempt, in place of the retry policy's. Default: the policy's; at most 10 years."""
+        """Delay before the next attempt, instead of the back-off of the retry policy. At most 10 years."""
 
     def __init__(
         self,
@@ -274,14 +277,14 @@ Global___AttemptFail: typing_extensions.TypeAlias = AttemptFail
 
 @typing.final
 class AttemptRelease(google.protobuf.message.Message):
-    """AttemptRelease gives a job back without counting the attempt."""
+    """AttemptRelease returns a job to its queue without counting the attempt."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     DELAY_FIELD_NUMBER: builtins.int
     @property
     def delay(self) -> google.protobuf.duration_pb2.Duration:
-        """Pause before it is given to a worker again. Default 0; at most 10 years."""
+        """Delay before it is assigned again. Default 0; at most 10 years."""
 
     def __init__(
         self,
@@ -307,9 +310,9 @@ Global___AttemptStopped: typing_extensions.TypeAlias = AttemptStopped
 
 @typing.final
 class WorkResponse(google.protobuf.message.Message):
-    """WorkResponse is what the server sends on a worker's stream. One message can carry any of these parts together; they
-    are to be handled in the order of their numbers. A message has at most 4 MiB less 64 KiB; one assignment that is larger
-    comes alone.
+    """WorkResponse is a message of the server on a worker's stream. One message can carry any of these parts together:
+    handle them in the order of their numbers. A message has at most 4 MiB less 64 KiB; a larger assignment is sent
+    alone.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -322,7 +325,7 @@ class WorkResponse(google.protobuf.message.Message):
     DRAIN_FIELD_NUMBER: builtins.int
     @property
     def welcome(self) -> Global___Welcome:
-        """The answer to `hello`, in the first message."""
+        """The response to `hello`, in the first message."""
 
     @property
     def assignments(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Assignment]:
@@ -334,11 +337,11 @@ class WorkResponse(google.protobuf.message.Message):
 
     @property
     def ack(self) -> Global___ReportAck:
-        """Reports that were taken."""
+        """Reports that were processed."""
 
     @property
     def ping(self) -> Global___Ping:
-        """To be answered with a heartbeat."""
+        """A ping: answer it with a heartbeat."""
 
     @property
     def drain(self) -> Global___Drain:
@@ -361,7 +364,7 @@ Global___WorkResponse: typing_extensions.TypeAlias = WorkResponse
 
 @typing.final
 class Welcome(google.protobuf.message.Message):
-    """Welcome tells a worker the terms."""
+    """Welcome has the terms for a worker."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -378,17 +381,17 @@ class Welcome(google.protobuf.message.Message):
     PAYLOAD_BYTES_MAX_FIELD_NUMBER: builtins.int
     MESSAGE_BYTES_MAX_FIELD_NUMBER: builtins.int
     protocol_version: builtins.int
-    """Version of the protocol that is spoken."""
+    """Version of the protocol in use."""
     worker_id: builtins.str
-    """What ListWorkers and DrainWorker call this worker."""
+    """Id of this worker for ListWorkers and DrainWorker."""
     server_version: builtins.str
     """Version of the server, as in semver."""
     boot_id: builtins.str
-    """New at each start of the server: in memory mode, leases of another boot are gone."""
+    """New at each start of the server: in memory mode, leases of another boot are lost."""
     acked_report_sequence: builtins.int
-    """Reports up to this report_sequence were taken before; they need not be sent again."""
+    """Reports up to this report_sequence were processed; do not resend them."""
     payload_bytes_max: builtins.int
-    """Largest result or chunk of output, in bytes."""
+    """Largest result or output chunk, in bytes."""
     message_bytes_max: builtins.int
     """Largest message the server reads, in bytes."""
     @property
@@ -405,12 +408,12 @@ class Welcome(google.protobuf.message.Message):
 
     @property
     def reconnect_grace(self) -> google.protobuf.duration_pb2.Duration:
-        """How long the leases last after the server saw the stream break, if they do not run out earlier."""
+        """How long the leases last after the server detected the break of the stream, if they do not expire earlier."""
 
     @property
     def standing_lease_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Those of `held_lease_ids` that still stand. Every other attempt is to be stopped; the server drops its end, which
-        still frees its slot.
+        """Those of `held_lease_ids` that are still valid. Stop every other attempt and end it: the server discards the end,
+        which still frees the slot.
         """
 
     def __init__(
@@ -436,7 +439,7 @@ Global___Welcome: typing_extensions.TypeAlias = Welcome
 
 @typing.final
 class Assignment(google.protobuf.message.Message):
-    """Assignment is an attempt to be run."""
+    """Assignment is an attempt to run."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -482,12 +485,12 @@ class Assignment(google.protobuf.message.Message):
     LABELS_FIELD_NUMBER: builtins.int
     TIME_LEFT_FIELD_NUMBER: builtins.int
     lease_id: builtins.str
-    """Permission to run it. Unguessable; named in every report."""
+    """Lease of the attempt. Unguessable; part of every report."""
     job_id: builtins.str
-    """The job. With `attempt` it is the key for side effects that must not happen twice."""
+    """The job. With `attempt` it is the idempotency key of side effects."""
     attempt: builtins.int
-    """Number of the attempt, from 1. A number that was sent to a worker is never sent to another, whether it was accepted or
-    not: numbers grow and may have gaps. An offer that was not accepted counts neither against max_attempts nor against
+    """Number of the attempt, from 1. A number that was sent to a worker is never sent to another, accepted or not:
+    numbers grow and may have gaps. An assignment that was not accepted counts neither against max_attempts nor against
     max_lost_attempts.
     """
     kind: builtins.str
@@ -508,7 +511,7 @@ class Assignment(google.protobuf.message.Message):
 
     @property
     def time_left(self) -> google.protobuf.duration_pb2.Duration:
-        """How long the attempt may run. After that the lease is taken back."""
+        """How long the attempt may run. After that the lease is revoked."""
 
     def __init__(
         self,
@@ -530,7 +533,7 @@ Global___Assignment: typing_extensions.TypeAlias = Assignment
 
 @typing.final
 class AttemptCancel(google.protobuf.message.Message):
-    """AttemptCancel stops an attempt. The worker ends it with a report all the same: that frees its slot."""
+    """AttemptCancel stops an attempt. The worker still ends it with a report, which frees its slot."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -540,10 +543,10 @@ class AttemptCancel(google.protobuf.message.Message):
     lease_id: builtins.str
     """The lease of the attempt."""
     revoked: builtins.bool
-    """True if the lease is gone already: nothing of the attempt is kept any more."""
+    """True if the lease is already invalid: no report of the attempt is accepted."""
     @property
     def force_after(self) -> google.protobuf.duration_pb2.Duration:
-        """How long the handler may take to stop. After that the lease is taken back and the job ends CANCELLED, forced."""
+        """How long the handler may take to stop. After that the lease is revoked and the job ends CANCELLED, forced."""
 
     def __init__(
         self,
@@ -559,17 +562,17 @@ Global___AttemptCancel: typing_extensions.TypeAlias = AttemptCancel
 
 @typing.final
 class ReportAck(google.protobuf.message.Message):
-    """ReportAck says which reports were taken."""
+    """ReportAck acknowledges reports."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     REPORT_SEQUENCE_FIELD_NUMBER: builtins.int
     REFUSALS_FIELD_NUMBER: builtins.int
     report_sequence: builtins.int
-    """Every report up to this report_sequence was taken or refused; it need not be sent again."""
+    """Every report up to this report_sequence was processed or refused; do not resend it."""
     @property
     def refusals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ReportRefusal]:
-        """Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+        """Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
         smaller until then.
         """
 
@@ -585,7 +588,7 @@ Global___ReportAck: typing_extensions.TypeAlias = ReportAck
 
 @typing.final
 class ReportRefusal(google.protobuf.message.Message):
-    """ReportRefusal says why a report was refused."""
+    """ReportRefusal is the reason why a report was refused."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -598,8 +601,8 @@ class ReportRefusal(google.protobuf.message.Message):
     """Its lease."""
     @property
     def error(self) -> google.rpc.status_pb2.Status:
-        """Why: FAILED_PRECONDITION (LEASE_LOST) if the lease no longer stands, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) for too
-        large a chunk of output, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+        """FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
+        chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
         """
 
     def __init__(
@@ -616,7 +619,7 @@ Global___ReportRefusal: typing_extensions.TypeAlias = ReportRefusal
 
 @typing.final
 class Ping(google.protobuf.message.Message):
-    """Ping asks for a heartbeat."""
+    """Ping requests a heartbeat."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -628,19 +631,19 @@ Global___Ping: typing_extensions.TypeAlias = Ping
 
 @typing.final
 class Drain(google.protobuf.message.Message):
-    """Drain says that no further assignments come."""
+    """Drain announces that no further assignments come."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     TIME_LEFT_FIELD_NUMBER: builtins.int
     SERVER_SHUTDOWN_FIELD_NUMBER: builtins.int
     server_shutdown: builtins.bool
-    """True if the whole server shuts down: the worker may connect again, to whichever server answers then. False if
-    an operator drained the worker: it is to end.
+    """True if the server shuts down: the worker may reconnect, to whichever server answers. False if an operator drains
+    the worker: it ends.
     """
     @property
     def time_left(self) -> google.protobuf.duration_pb2.Duration:
-        """How long running attempts may take. What still runs then is to be given back with `release`."""
+        """How long running attempts may take. After that, `release` those that still run."""
 
     def __init__(
         self,
@@ -655,7 +658,7 @@ Global___Drain: typing_extensions.TypeAlias = Drain
 
 @typing.final
 class LeaseRequest(google.protobuf.message.Message):
-    """LeaseRequest asks for jobs to run."""
+    """LeaseRequest requests jobs to run."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -668,11 +671,11 @@ class LeaseRequest(google.protobuf.message.Message):
     name: builtins.str
     """Name of the worker, for people. Required; 1 to 128 characters of [A-Za-z0-9._:/-]."""
     max_jobs: builtins.int
-    """Most jobs in the answer. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less
-    64 KiB; a single larger job comes alone.
+    """Most jobs to assign. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less 64
+    KiB; a single larger job is sent alone.
     """
     message_bytes_max: builtins.int
-    """Largest answer the worker reads, in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
+    """Receive limit of the worker in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
     the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
     """
     @property
@@ -685,7 +688,7 @@ class LeaseRequest(google.protobuf.message.Message):
 
     @property
     def wait(self) -> google.protobuf.duration_pb2.Duration:
-        """How long to wait for the first job. Default 0: answers at once; at most 60 s, and less than the call's deadline."""
+        """How long to wait for the first job. Default 0: returns at once; at most 60 s, and less than the call's deadline."""
 
     def __init__(
         self,
@@ -705,7 +708,7 @@ Global___LeaseRequest: typing_extensions.TypeAlias = LeaseRequest
 
 @typing.final
 class LeaseResponse(google.protobuf.message.Message):
-    """LeaseResponse holds jobs to run."""
+    """LeaseResponse has jobs to run."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -732,7 +735,7 @@ Global___LeaseResponse: typing_extensions.TypeAlias = LeaseResponse
 
 @typing.final
 class ReportRequest(google.protobuf.message.Message):
-    """ReportRequest reports attempts."""
+    """ReportRequest has reports of attempts and leases to renew."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -740,11 +743,11 @@ class ReportRequest(google.protobuf.message.Message):
     LEASE_IDS_FIELD_NUMBER: builtins.int
     @property
     def reports(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___AttemptReport]:
-        """News of attempts, in order. At most 1,000."""
+        """Reports of attempts, in order. At most 1,000."""
 
     @property
     def lease_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Leases to keep alive beside those named by reports. At most 1,000."""
+        """Leases to renew beside those of the reports. At most 1,000."""
 
     def __init__(
         self,
@@ -758,7 +761,7 @@ Global___ReportRequest: typing_extensions.TypeAlias = ReportRequest
 
 @typing.final
 class ReportResponse(google.protobuf.message.Message):
-    """ReportResponse tells what became of the reports."""
+    """ReportResponse has the results of the reports."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -770,7 +773,7 @@ class ReportResponse(google.protobuf.message.Message):
 
     @property
     def cancels(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___AttemptCancel]:
-        """Attempts named in the request that are to be stopped."""
+        """Attempts named in the request that must stop."""
 
     def __init__(
         self,

@@ -28,10 +28,10 @@ if _version_not_supported:
 class WorkerServiceStub(object):
     """WorkerService is for workers: processes that run attempts of jobs, anywhere, in any language.
 
-    A worker holds one Work stream for each set of kinds it serves with common slots; one that cannot hold a stream calls
-    Lease and Report. Either way the same scheduler feeds it beside the server's own pool, and the same rules hold: an
-    attempt is run by permission of a lease, only the newest lease of a job changes it, and a write under any other is
-    refused with LEASE_LOST and changes nothing.
+    A worker holds one Work stream for each set of kinds with common slots; a worker that cannot hold a stream calls
+    Lease and Report. The same scheduler serves both, and the server's own pool, by the same rules: an attempt needs a
+    lease, only the newest lease of a job changes it, and a report under any other is refused with LEASE_LOST and changes
+    nothing.
     """
 
     def __init__(self, channel):
@@ -60,22 +60,22 @@ class WorkerServiceStub(object):
 class WorkerServiceServicer(object):
     """WorkerService is for workers: processes that run attempts of jobs, anywhere, in any language.
 
-    A worker holds one Work stream for each set of kinds it serves with common slots; one that cannot hold a stream calls
-    Lease and Report. Either way the same scheduler feeds it beside the server's own pool, and the same rules hold: an
-    attempt is run by permission of a lease, only the newest lease of a job changes it, and a write under any other is
-    refused with LEASE_LOST and changes nothing.
+    A worker holds one Work stream for each set of kinds with common slots; a worker that cannot hold a stream calls
+    Lease and Report. The same scheduler serves both, and the server's own pool, by the same rules: an attempt needs a
+    lease, only the newest lease of a job changes it, and a report under any other is refused with LEASE_LOST and changes
+    nothing.
     """
 
     def Work(self, request_iterator, context):
-        """Work connects a worker for as long as the stream lasts: assignments and cancels come down, reports go up.
+        """Work connects a worker while the stream is open: the server sends assignments and cancels, the worker reports.
 
-        The first request must carry `hello`, the first response carries `welcome`. Liveness is told on the stream itself:
-        the server pings, the worker answers each ping with a heartbeat, and each side drops a stream on which it heard
-        nothing for three ping intervals. A cut stream does not end the leases: a worker that connects again in time, with
-        the same instance_id, keeps its attempts.
+        The first request must carry `hello`, the first response carries `welcome`. Liveness is checked on the stream
+        itself: the server pings, the worker answers each ping with a heartbeat, and each side closes a stream on which it
+        received nothing for three ping intervals. A broken stream does not end the leases: a worker that reconnects in
+        time, with the same instance_id, keeps its attempts.
 
         The stream ends OK after the worker closed its side. Errors: INVALID_ARGUMENT (INVALID_FIELD), ABORTED
-        (WORKER_REPLACED) when the same instance connected anew, DEADLINE_EXCEEDED (WORKER_SILENT) after three silent
+        (WORKER_REPLACED) when the same instance connected again, DEADLINE_EXCEEDED (WORKER_SILENT) after three silent
         intervals, RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING, CONNECTION_CLOSING).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -83,8 +83,8 @@ class WorkerServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Lease(self, request, context):
-        """Lease takes jobs for a worker without a stream, and waits for the first one. Each job is RUNNING when it is
-        answered, and lost once `lease` passed without a Report that names its lease.
+        """Lease assigns jobs to a worker without a stream, and waits for the first one. Each job is RUNNING when the call
+        returns, and its attempt is lost once `lease` passed without a Report that names its lease.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
         """
@@ -93,10 +93,10 @@ class WorkerServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Report(self, request, context):
-        """Report keeps leases alive, and reports and ends attempts that were taken with Lease. Safe to repeat for a complete,
-        fail or release that arrived: it is then refused with LEASE_LOST.
+        """Report renews leases, and reports and ends attempts that were assigned by Lease. It is safe to repeat: a complete,
+        fail or release that had arrived is then refused with LEASE_LOST.
 
-        Errors: INVALID_ARGUMENT (INVALID_FIELD). What became of each report is in the answer.
+        Errors: INVALID_ARGUMENT (INVALID_FIELD). The response has a status for each report.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -131,10 +131,10 @@ def add_WorkerServiceServicer_to_server(servicer, server):
 class WorkerService(object):
     """WorkerService is for workers: processes that run attempts of jobs, anywhere, in any language.
 
-    A worker holds one Work stream for each set of kinds it serves with common slots; one that cannot hold a stream calls
-    Lease and Report. Either way the same scheduler feeds it beside the server's own pool, and the same rules hold: an
-    attempt is run by permission of a lease, only the newest lease of a job changes it, and a write under any other is
-    refused with LEASE_LOST and changes nothing.
+    A worker holds one Work stream for each set of kinds with common slots; a worker that cannot hold a stream calls
+    Lease and Report. The same scheduler serves both, and the server's own pool, by the same rules: an attempt needs a
+    lease, only the newest lease of a job changes it, and a report under any other is refused with LEASE_LOST and changes
+    nothing.
     """
 
     @staticmethod

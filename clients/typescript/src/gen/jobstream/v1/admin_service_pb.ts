@@ -52,7 +52,7 @@ export type GetServerInfoResponse = Message<"jobstream.v1.GetServerInfoResponse"
   mode: string;
 
   /**
-   * What an accepted job survives.
+   * The durability of an accepted job.
    *
    * @generated from field: jobstream.v1.Durability durability = 3;
    */
@@ -73,14 +73,14 @@ export type GetServerInfoResponse = Message<"jobstream.v1.GetServerInfoResponse"
   startTime?: Timestamp | undefined;
 
   /**
-   * How long ago that was.
+   * Time since then.
    *
    * @generated from field: google.protobuf.Duration uptime = 6;
    */
   uptime?: Duration | undefined;
 
   /**
-   * New at each start: in memory mode, jobs of another boot are gone.
+   * New at each start: in memory mode, jobs of another boot are lost.
    *
    * @generated from field: string boot_id = 7;
    */
@@ -94,36 +94,36 @@ export type GetServerInfoResponse = Message<"jobstream.v1.GetServerInfoResponse"
   draining: boolean;
 
   /**
-   * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
-   * how many there are.
+   * Kinds that workers serve now, ordered by name: the first that fit one message of 4 MiB less 64 KiB. `kinds_total`
+   * has their number.
    *
    * @generated from field: repeated string kinds = 9;
    */
   kinds: string[];
 
   /**
-   * Jobs held, in any state.
+   * Jobs in any state.
    *
    * @generated from field: uint32 jobs = 10;
    */
   jobs: number;
 
   /**
-   * Streams that follow a job now (WatchResult, Run).
+   * Open watches (WatchResult, Run).
    *
    * @generated from field: uint32 watchers = 11;
    */
   watchers: number;
 
   /**
-   * How many kinds workers serve now, those not listed in `kinds` included.
+   * Number of kinds that workers serve now, including those not listed in `kinds`.
    *
    * @generated from field: uint32 kinds_total = 12;
    */
   kindsTotal: number;
 
   /**
-   * What the server holds in memory, by category. Default: empty from servers that do not count it.
+   * Memory in use, by category. Empty from servers that do not count it.
    *
    * @generated from field: repeated jobstream.v1.MemoryUse memory = 13;
    */
@@ -138,7 +138,7 @@ export const GetServerInfoResponseSchema: GenMessage<GetServerInfoResponse> = /*
   messageDesc(file_jobstream_v1_admin_service, 1);
 
 /**
- * MemoryUse is what one category of the server's state holds, as it is counted against its bound.
+ * MemoryUse is the memory of one category of the server's state, and its bound.
  *
  * @generated from message jobstream.v1.MemoryUse
  */
@@ -147,11 +147,11 @@ export type MemoryUse = Message<"jobstream.v1.MemoryUse"> & {
    * "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
    * "job_records": the records of those jobs, 512 bytes each.
    * "workers": names, kinds and queues of workers.
-   * "finished_jobs": finished jobs, as far as they are in memory.
-   * "removed_ids": ids of removed jobs.
+   * "finished_jobs": the resident parts of finished jobs.
+   * "removed_ids": tombstones, the ids of removed jobs.
    * "queues": pairs of queue and kind that hold jobs, 1 KiB each.
-   * "watches": streams that follow jobs, 5 KiB each.
-   * "log_queue": records that wait for the disk; only with a data directory.
+   * "watches": open watches, 5 KiB each.
+   * "log_queue": records that are queued for the disk; only with a data directory.
    * Other categories may follow.
    *
    * @generated from field: string category = 1;
@@ -159,14 +159,14 @@ export type MemoryUse = Message<"jobstream.v1.MemoryUse"> & {
   category: string;
 
   /**
-   * Bytes that are counted now.
+   * Bytes in use.
    *
    * @generated from field: int64 used_bytes = 2;
    */
   usedBytes: bigint;
 
   /**
-   * Most bytes there may be; at it, new work of this category is refused with RESOURCE_EXHAUSTED.
+   * Bound in bytes. At the bound, new work of this category is refused with RESOURCE_EXHAUSTED.
    *
    * @generated from field: int64 limit_bytes = 3;
    */
@@ -201,22 +201,23 @@ export type Limits = Message<"jobstream.v1.Limits"> & {
   messageBytesMax: number;
 
   /**
-   * Most jobs that have not ended. The last eighth is for connections that hold little: others are refused earlier.
+   * Most jobs that have not ended. The last eighth is reserved for connections with few jobs: others are refused
+   * earlier.
    *
    * @generated from field: uint32 jobs_max = 3;
    */
   jobsMax: number;
 
   /**
-   * Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last eighth
-   * is for connections that hold little. Running jobs may add a quarter beyond it.
+   * Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last
+   * eighth is reserved for connections with few jobs. Running jobs may add a quarter beyond it.
    *
    * @generated from field: int64 job_bytes_max = 4;
    */
   jobBytesMax: bigint;
 
   /**
-   * How long a finished job is kept unless its spec says otherwise.
+   * How long a finished job is retained unless its spec sets a retention.
    *
    * @generated from field: google.protobuf.Duration retention = 5;
    */
@@ -230,7 +231,7 @@ export type Limits = Message<"jobstream.v1.Limits"> & {
   retentionBytesMax: bigint;
 
   /**
-   * Output and log bytes kept a job.
+   * Output and log bytes retained of a job.
    *
    * @generated from field: uint32 event_ring_bytes_max = 7;
    */
@@ -251,21 +252,21 @@ export type Limits = Message<"jobstream.v1.Limits"> & {
   resultWaitMax?: Duration | undefined;
 
   /**
-   * Most streams that follow jobs at the same time.
+   * Most open watches.
    *
    * @generated from field: uint32 watchers_max = 10;
    */
   watchersMax: number;
 
   /**
-   * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+   * How long an id that a caller chose stays known after the removal of its job. Default 24 h.
    *
    * @generated from field: google.protobuf.Duration idempotency_window = 12;
    */
   idempotencyWindow?: Duration | undefined;
 
   /**
-   * Most such ids; beyond it the one whose job was removed first is forgotten. Default 1,000,000; fewer in a data
+   * Most such ids; beyond it the oldest tombstone is removed. Default 1,000,000; fewer in a data
    * directory with a small bound.
    *
    * @generated from field: uint32 idempotency_ids_max = 13;
@@ -273,25 +274,25 @@ export type Limits = Message<"jobstream.v1.Limits"> & {
   idempotencyIdsMax: number;
 
   /**
-   * Most bytes that one connection holds of requests that are not whole and of answers that are not read. Default 64 MiB.
-   * Beyond it, the stream that has been stalled for longest is ended: RST_STREAM, or RESOURCE_EXHAUSTED
-   * (CONNECTION_BYTES) if the request was not whole.
+   * Most bytes of unfinished requests and unread responses of one connection. Default 64 MiB. Beyond it, the stream
+   * that has been stalled for the longest time is ended: RST_STREAM, or RESOURCE_EXHAUSTED (CONNECTION_BYTES) if the
+   * request was not complete.
    *
    * @generated from field: int64 connection_bytes_max = 14;
    */
   connectionBytesMax: bigint;
 
   /**
-   * The same for all connections together. Default 1 GiB. When open streams alone use it up, new calls are refused with
-   * RESOURCE_EXHAUSTED (CONNECTION_BYTES).
+   * The same for all connections together. Default 1 GiB. When open streams alone use all of it, new calls are refused
+   * with RESOURCE_EXHAUSTED (CONNECTION_BYTES).
    *
    * @generated from field: int64 connections_bytes_max = 15;
    */
   connectionsBytesMax: bigint;
 
   /**
-   * Most connections, at most as many as the limit of open files leaves. One more takes the place of the longest idle
-   * one. Default 10,000.
+   * Most connections, within the limit of open files. One more replaces the connection that has been idle for the
+   * longest time. Default 10,000.
    *
    * @generated from field: uint32 connections_max = 16;
    */
@@ -305,16 +306,16 @@ export type Limits = Message<"jobstream.v1.Limits"> & {
   connectionsPerAddressMax: number;
 
   /**
-   * Memory that the server is to stay within, in bytes; bounds that are not set by hand derive from it. Default: half of
-   * the smaller of the machine's memory and the limit of the server's cgroup; 0 if every bound was set by hand.
+   * Memory budget of the server in bytes; bounds without an option derive from it. Default: half of the smaller of the
+   * machine's memory and the limit of the server's cgroup; 0 if every bound was set by an option.
    *
    * @generated from field: int64 memory_bytes_max = 11;
    */
   memoryBytesMax: bigint;
 
   /**
-   * Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is for connections whose
-   * jobs opened few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
+   * Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is reserved for
+   * connections that created few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
    *
    * @generated from field: uint32 queues_max = 18;
    */
@@ -329,20 +330,20 @@ export const LimitsSchema: GenMessage<Limits> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_admin_service, 3);
 
 /**
- * ListQueuesRequest asks for queues.
+ * ListQueuesRequest selects a page of queues.
  *
  * @generated from message jobstream.v1.ListQueuesRequest
  */
 export type ListQueuesRequest = Message<"jobstream.v1.ListQueuesRequest"> & {
   /**
-   * Most queues in the answer. Default 100; at most 1,000.
+   * Most queues of a page. Default 100; at most 1,000.
    *
    * @generated from field: uint32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * next_page_token of the page before. Default: the first page.
+   * next_page_token of the previous page. Default: the first page.
    *
    * @generated from field: string page_token = 2;
    */
@@ -363,7 +364,7 @@ export const ListQueuesRequestSchema: GenMessage<ListQueuesRequest> = /*@__PURE_
  */
 export type ListQueuesResponse = Message<"jobstream.v1.ListQueuesResponse"> & {
   /**
-   * In the order of their names.
+   * Ordered by name.
    *
    * @generated from field: repeated jobstream.v1.Queue queues = 1;
    */
@@ -385,7 +386,7 @@ export const ListQueuesResponseSchema: GenMessage<ListQueuesResponse> = /*@__PUR
   messageDesc(file_jobstream_v1_admin_service, 5);
 
 /**
- * Queue tells what a queue holds.
+ * Queue is the state of a queue.
  *
  * @generated from message jobstream.v1.Queue
  */
@@ -412,7 +413,7 @@ export type Queue = Message<"jobstream.v1.Queue"> & {
   counts?: StateCounts | undefined;
 
   /**
-   * How long the job that waits longest has been QUEUED; unset if none is.
+   * How long the oldest QUEUED job has been QUEUED; unset if there is none.
    *
    * @generated from field: google.protobuf.Duration oldest_queued_age = 4;
    */
@@ -475,21 +476,21 @@ export type StateCounts = Message<"jobstream.v1.StateCounts"> & {
   running: number;
 
   /**
-   * SUCCEEDED and still kept.
+   * SUCCEEDED and retained.
    *
    * @generated from field: uint32 succeeded = 4;
    */
   succeeded: number;
 
   /**
-   * FAILED and still kept.
+   * FAILED and retained.
    *
    * @generated from field: uint32 failed = 5;
    */
   failed: number;
 
   /**
-   * CANCELLED and still kept.
+   * CANCELLED and retained.
    *
    * @generated from field: uint32 cancelled = 6;
    */
@@ -525,7 +526,7 @@ export const PauseQueueRequestSchema: GenMessage<PauseQueueRequest> = /*@__PURE_
   messageDesc(file_jobstream_v1_admin_service, 8);
 
 /**
- * PauseQueueResponse holds the queue.
+ * PauseQueueResponse has the queue.
  *
  * @generated from message jobstream.v1.PauseQueueResponse
  */
@@ -567,7 +568,7 @@ export const ResumeQueueRequestSchema: GenMessage<ResumeQueueRequest> = /*@__PUR
   messageDesc(file_jobstream_v1_admin_service, 10);
 
 /**
- * ResumeQueueResponse holds the queue.
+ * ResumeQueueResponse has the queue.
  *
  * @generated from message jobstream.v1.ResumeQueueResponse
  */
@@ -609,7 +610,7 @@ export const PurgeQueueRequestSchema: GenMessage<PurgeQueueRequest> = /*@__PURE_
   messageDesc(file_jobstream_v1_admin_service, 12);
 
 /**
- * PurgeQueueResponse tells how many jobs were cancelled.
+ * PurgeQueueResponse has the number of cancelled jobs.
  *
  * @generated from message jobstream.v1.PurgeQueueResponse
  */
@@ -630,62 +631,62 @@ export const PurgeQueueResponseSchema: GenMessage<PurgeQueueResponse> = /*@__PUR
   messageDesc(file_jobstream_v1_admin_service, 13);
 
 /**
- * Worker is a worker at one moment.
+ * Worker is the state of a worker.
  *
  * @generated from message jobstream.v1.Worker
  */
 export type Worker = Message<"jobstream.v1.Worker"> & {
   /**
-   * What DrainWorker calls it. Unique while the server runs.
+   * Its id for DrainWorker. Unique while the server runs.
    *
    * @generated from field: string worker_id = 1;
    */
   workerId: string;
 
   /**
-   * The name it gave itself.
+   * Its name, from Hello or LeaseRequest.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * How it is joined to the server.
+   * How it is connected.
    *
    * @generated from field: jobstream.v1.WorkerLink link = 3;
    */
   link: WorkerLink;
 
   /**
-   * What it may be given.
+   * Whether it gets jobs.
    *
    * @generated from field: jobstream.v1.WorkerState state = 4;
    */
   state: WorkerState;
 
   /**
-   * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
+   * Kinds it runs, ordered by name; at most the first 1,000. `kinds_total` has their number.
    *
    * @generated from field: repeated string kinds = 5;
    */
   kinds: string[];
 
   /**
-   * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
+   * Queues it serves, ordered by name; at most the first 1,000. `queues_total` has their number; 0 means all.
    *
    * @generated from field: repeated string queues = 6;
    */
   queues: string[];
 
   /**
-   * How many attempts it runs at a time.
+   * Most concurrent attempts.
    *
    * @generated from field: uint32 slots = 7;
    */
   slots: number;
 
   /**
-   * Slots that are taken now.
+   * Slots in use.
    *
    * @generated from field: uint32 slots_taken = 8;
    */
@@ -699,35 +700,35 @@ export type Worker = Message<"jobstream.v1.Worker"> & {
   createTime?: Timestamp | undefined;
 
   /**
-   * How long ago it was last heard of; unset for the server's own.
+   * Time since its last message; unset for the server's own pool.
    *
    * @generated from field: google.protobuf.Duration last_heard_age = 10;
    */
   lastHeardAge?: Duration | undefined;
 
   /**
-   * Library and version it is built with, if it told.
+   * Library and version it is built with, if it sent them.
    *
    * @generated from field: string sdk = 11;
    */
   sdk: string;
 
   /**
-   * Address it connected from; empty for the server's own.
+   * Address it connected from; empty for the server's own pool.
    *
    * @generated from field: string address = 12;
    */
   address: string;
 
   /**
-   * How many kinds it runs, those not listed in `kinds` included.
+   * Number of kinds it runs, including those not listed in `kinds`.
    *
    * @generated from field: uint32 kinds_total = 13;
    */
   kindsTotal: number;
 
   /**
-   * How many queues it serves, those not listed in `queues` included. 0 means all.
+   * Number of queues it serves, including those not listed in `queues`. 0 means all.
    *
    * @generated from field: uint32 queues_total = 14;
    */
@@ -742,20 +743,20 @@ export const WorkerSchema: GenMessage<Worker> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_admin_service, 14);
 
 /**
- * ListWorkersRequest asks for workers.
+ * ListWorkersRequest selects a page of workers.
  *
  * @generated from message jobstream.v1.ListWorkersRequest
  */
 export type ListWorkersRequest = Message<"jobstream.v1.ListWorkersRequest"> & {
   /**
-   * Most workers in the answer. Default 100; at most 1,000.
+   * Most workers of a page. Default 100; at most 1,000.
    *
    * @generated from field: uint32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * next_page_token of the page before. Default: the first page.
+   * next_page_token of the previous page. Default: the first page.
    *
    * @generated from field: string page_token = 2;
    */
@@ -811,7 +812,7 @@ export type DrainWorkerRequest = Message<"jobstream.v1.DrainWorkerRequest"> & {
   worker: string;
 
   /**
-   * How long running attempts may take; what still runs then is given back. Default 30 s; at most 24 h.
+   * How long running attempts may take; the worker releases those that run longer. Default 30 s; at most 24 h.
    *
    * @generated from field: google.protobuf.Duration within = 2;
    */
@@ -826,14 +827,14 @@ export const DrainWorkerRequestSchema: GenMessage<DrainWorkerRequest> = /*@__PUR
   messageDesc(file_jobstream_v1_admin_service, 17);
 
 /**
- * DrainWorkerResponse holds the workers.
+ * DrainWorkerResponse has the workers.
  *
  * @generated from message jobstream.v1.DrainWorkerResponse
  */
 export type DrainWorkerResponse = Message<"jobstream.v1.DrainWorkerResponse"> & {
   /**
-   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-   * the name beyond these drain as well; ListWorkers tells all.
+   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+   * workers of the name drain as well; ListWorkers returns all.
    *
    * @generated from field: repeated jobstream.v1.Worker workers = 1;
    */
@@ -848,7 +849,7 @@ export const DrainWorkerResponseSchema: GenMessage<DrainWorkerResponse> = /*@__P
   messageDesc(file_jobstream_v1_admin_service, 18);
 
 /**
- * WorkerLink is how a worker is joined to the server.
+ * WorkerLink is how a worker is connected to the server.
  *
  * @generated from enum jobstream.v1.WorkerLink
  */
@@ -889,7 +890,7 @@ export const WorkerLinkSchema: GenEnum<WorkerLink> = /*@__PURE__*/
   enumDesc(file_jobstream_v1_admin_service, 0);
 
 /**
- * WorkerState is what a worker may be given.
+ * WorkerState tells whether a worker gets jobs.
  *
  * @generated from enum jobstream.v1.WorkerState
  */
@@ -909,14 +910,14 @@ export enum WorkerState {
   CONNECTED = 1,
 
   /**
-   * It finishes what it runs and gets nothing more.
+   * It finishes its attempts and gets no more jobs.
    *
    * @generated from enum value: WORKER_STATE_DRAINING = 2;
    */
   DRAINING = 2,
 
   /**
-   * Its stream broke. It gets nothing until it connects again; its leases run on for now.
+   * Its stream broke. It gets no jobs until it reconnects; its leases are still valid.
    *
    * @generated from enum value: WORKER_STATE_DISCONNECTED = 3;
    */
@@ -930,13 +931,13 @@ export const WorkerStateSchema: GenEnum<WorkerState> = /*@__PURE__*/
   enumDesc(file_jobstream_v1_admin_service, 1);
 
 /**
- * AdminService is for operators: what the server is and does, and its queues.
+ * AdminService is for operators: the state of the server, its queues and its workers.
  *
  * @generated from service jobstream.v1.AdminService
  */
 export const AdminService: GenService<{
   /**
-   * GetServerInfo tells version, mode, limits and age of the server.
+   * GetServerInfo returns version, mode, limits and uptime of the server.
    *
    * @generated from rpc jobstream.v1.AdminService.GetServerInfo
    */
@@ -946,7 +947,7 @@ export const AdminService: GenService<{
     output: typeof GetServerInfoResponseSchema;
   },
   /**
-   * ListQueues tells of every queue that holds jobs or is paused, in the order of their names.
+   * ListQueues returns every queue that holds jobs or is paused, ordered by name.
    *
    * @generated from rpc jobstream.v1.AdminService.ListQueues
    */
@@ -956,8 +957,8 @@ export const AdminService: GenService<{
     output: typeof ListQueuesResponseSchema;
   },
   /**
-   * PauseQueue starts no further attempts of a queue's jobs. Running attempts go on; jobs are still accepted. Pausing a
-   * paused queue, or one that has no jobs yet, is fine.
+   * PauseQueue stops dispatch of a queue. Running attempts continue; jobs are still accepted. Pausing a paused queue,
+   * or one without jobs, returns OK.
    *
    * @generated from rpc jobstream.v1.AdminService.PauseQueue
    */
@@ -967,7 +968,7 @@ export const AdminService: GenService<{
     output: typeof PauseQueueResponseSchema;
   },
   /**
-   * ResumeQueue starts attempts again. Resuming a queue that is not paused is fine.
+   * ResumeQueue continues dispatch. Resuming a queue that is not paused returns OK.
    *
    * Errors: NOT_FOUND (QUEUE_NOT_FOUND) if no such queue exists.
    *
@@ -979,7 +980,7 @@ export const AdminService: GenService<{
     output: typeof ResumeQueueResponseSchema;
   },
   /**
-   * PurgeQueue cancels every waiting job of a queue (SCHEDULED and QUEUED). Running ones go on.
+   * PurgeQueue cancels every waiting job of a queue (SCHEDULED and QUEUED). Running jobs continue.
    *
    * Errors: NOT_FOUND (QUEUE_NOT_FOUND) if no such queue exists.
    *
@@ -991,7 +992,7 @@ export const AdminService: GenService<{
     output: typeof PurgeQueueResponseSchema;
   },
   /**
-   * ListWorkers tells of every worker: the server's own, those connected, and those whose leases still run.
+   * ListWorkers returns every worker: the server's own pool, connected workers, and workers with valid leases.
    *
    * @generated from rpc jobstream.v1.AdminService.ListWorkers
    */
@@ -1001,7 +1002,7 @@ export const AdminService: GenService<{
     output: typeof ListWorkersResponseSchema;
   },
   /**
-   * DrainWorker gives a worker no further jobs and tells it to finish what it runs, to give back the rest and to end.
+   * DrainWorker assigns no further jobs to a worker and asks it to finish its attempts, to release the rest and to end.
    *
    * Errors: NOT_FOUND (WORKER_NOT_FOUND), FAILED_PRECONDITION (ILLEGAL_STATE) for the server's own workers.
    *

@@ -17,17 +17,17 @@ export const file_jobstream_v1_job: GenFile = /*@__PURE__*/
   fileDesc("ChZqb2JzdHJlYW0vdjEvam9iLnByb3RvEgxqb2JzdHJlYW0udjEi3AQKB0pvYlNwZWMSDgoGam9iX2lkGAEgASgJEgwKBGtpbmQYAiABKAkSDQoFcXVldWUYAyABKAkSJgoHcGF5bG9hZBgEIAEoCzIVLmpvYnN0cmVhbS52MS5QYXlsb2FkEhAKCHByaW9yaXR5GAUgASgFEjAKCnN0YXJ0X3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wSAASMAoLc3RhcnRfZGVsYXkYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25IABIyCg9hdHRlbXB0X3RpbWVvdXQYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgVyZXRyeRgKIAEoCzIZLmpvYnN0cmVhbS52MS5SZXRyeVBvbGljeRIsCglyZXRlbnRpb24YCyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMQoGbGFiZWxzGAwgAygLMiEuam9ic3RyZWFtLnYxLkpvYlNwZWMuTGFiZWxzRW50cnkSMwoHaGVhZGVycxgNIAMoCzIiLmpvYnN0cmVhbS52MS5Kb2JTcGVjLkhlYWRlcnNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgcKBXN0YXJ0ItYBCgtSZXRyeVBvbGljeRIUCgxtYXhfYXR0ZW1wdHMYASABKA0SMgoPaW5pdGlhbF9iYWNrb2ZmGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCm11bHRpcGxpZXIYAyABKAESLgoLbWF4X2JhY2tvZmYYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoGaml0dGVyGAUgASgBSACIAQESGQoRbWF4X2xvc3RfYXR0ZW1wdHMYBiABKA1CCQoHX2ppdHRlciLZBAoDSm9iEg4KBmpvYl9pZBgBIAEoCRIjCgRzcGVjGAIgASgLMhUuam9ic3RyZWFtLnYxLkpvYlNwZWMSJQoFc3RhdGUYAyABKA4yFi5qb2JzdHJlYW0udjEuSm9iU3RhdGUSLQoLd2FpdF9yZWFzb24YBCABKA4yGC5qb2JzdHJlYW0udjEuV2FpdFJlYXNvbhIPCgdhdHRlbXB0GAUgASgNEigKCHByb2dyZXNzGAYgASgLMhYuam9ic3RyZWFtLnYxLlByb2dyZXNzEiYKB291dGNvbWUYByABKAsyFS5qb2JzdHJlYW0udjEuT3V0Y29tZRIYChBjYW5jZWxfcmVxdWVzdGVkGAggASgIEi8KC2NyZWF0ZV90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGFydF90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRbmV4dF9hdHRlbXB0X3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghzZXF1ZW5jZRgOIAEoDRIVCg1vcmlnaW5fam9iX2lkGA8gASgJEicKCGF0dGVtcHRzGBAgAygLMhUuam9ic3RyZWFtLnYxLkF0dGVtcHQiswEKB0F0dGVtcHQSDwoHYXR0ZW1wdBgBIAEoDRIuCgpzdGFydF90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoHZmFpbHVyZRgEIAEoCzIVLmpvYnN0cmVhbS52MS5GYWlsdXJlEg4KBndvcmtlchgFIAEoCSKXAQoHT3V0Y29tZRInCgZyZXN1bHQYASABKAsyFS5qb2JzdHJlYW0udjEuUGF5bG9hZEgAEigKB2ZhaWx1cmUYAiABKAsyFS5qb2JzdHJlYW0udjEuRmFpbHVyZUgAEjIKDGNhbmNlbGxhdGlvbhgDIAEoCzIaLmpvYnN0cmVhbS52MS5DYW5jZWxsYXRpb25IAEIFCgNlbmQiLgoMQ2FuY2VsbGF0aW9uEg4KBnJlYXNvbhgBIAEoCRIOCgZmb3JjZWQYAiABKAgioQEKB0ZhaWx1cmUSKwoGcmVhc29uGAEgASgOMhsuam9ic3RyZWFtLnYxLkZhaWx1cmVSZWFzb24SDAoEdHlwZRgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEiYKB2RldGFpbHMYBCABKAsyFS5qb2JzdHJlYW0udjEuUGF5bG9hZBIPCgdhdHRlbXB0GAUgASgNEhEKCXJldHJ5YWJsZRgGIAEoCCKHAQoIUHJvZ3Jlc3MSFQoIZnJhY3Rpb24YASABKAFIAIgBARIRCgRkb25lGAIgASgBSAGIAQESEgoFdG90YWwYAyABKAFIAogBARIMCgR1bml0GAQgASgJEg8KB21lc3NhZ2UYBSABKAlCCwoJX2ZyYWN0aW9uQgcKBV9kb25lQggKBl90b3RhbCKJAgoISm9iRXZlbnQSEAoIc2VxdWVuY2UYASABKA0SKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHYXR0ZW1wdBgDIAEoDRIxCgxzdGF0ZV9jaGFuZ2UYBCABKAsyGS5qb2JzdHJlYW0udjEuU3RhdGVDaGFuZ2VIABIqCghwcm9ncmVzcxgFIAEoCzIWLmpvYnN0cmVhbS52MS5Qcm9ncmVzc0gAEiYKBm91dHB1dBgGIAEoCzIULmpvYnN0cmVhbS52MS5PdXRwdXRIABIgCgNsb2cYByABKAsyES5qb2JzdHJlYW0udjEuTG9nSABCBwoFZXZlbnQihAIKC1N0YXRlQ2hhbmdlEiUKBXN0YXRlGAEgASgOMhYuam9ic3RyZWFtLnYxLkpvYlN0YXRlEi0KC3dhaXRfcmVhc29uGAIgASgOMhguam9ic3RyZWFtLnYxLldhaXRSZWFzb24SJgoHZmFpbHVyZRgDIAEoCzIVLmpvYnN0cmVhbS52MS5GYWlsdXJlEjUKEW5leHRfYXR0ZW1wdF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBImCgdvdXRjb21lGAUgASgLMhUuam9ic3RyZWFtLnYxLk91dGNvbWUSGAoQY2FuY2VsX3JlcXVlc3RlZBgGIAEoCCJBCgZPdXRwdXQSJgoHcGF5bG9hZBgBIAEoCzIVLmpvYnN0cmVhbS52MS5QYXlsb2FkEg8KB2NoYW5uZWwYAiABKAkiYwoDTG9nEiUKBWxldmVsGAEgASgOMhYuam9ic3RyZWFtLnYxLkxvZ0xldmVsEgwKBHRleHQYAiABKAkSJwoGc3RyZWFtGAMgASgOMhcuam9ic3RyZWFtLnYxLkxvZ1N0cmVhbSqzAQoISm9iU3RhdGUSGQoVSk9CX1NUQVRFX1VOU1BFQ0lGSUVEEAASFwoTSk9CX1NUQVRFX1NDSEVEVUxFRBABEhQKEEpPQl9TVEFURV9RVUVVRUQQAhIVChFKT0JfU1RBVEVfUlVOTklORxADEhcKE0pPQl9TVEFURV9TVUNDRUVERUQQBBIUChBKT0JfU1RBVEVfRkFJTEVEEAUSFwoTSk9CX1NUQVRFX0NBTkNFTExFRBAGKoUCCgpXYWl0UmVhc29uEhsKF1dBSVRfUkVBU09OX1VOU1BFQ0lGSUVEEAASFwoTV0FJVF9SRUFTT05fTk9UX0RVRRABEhgKFFdBSVRfUkVBU09OX0JBQ0tfT0ZGEAISHAoYV0FJVF9SRUFTT05fUVVFVUVfUEFVU0VEEAMSGQoVV0FJVF9SRUFTT05fTk9fV09SS0VSEAQSHAoYV0FJVF9SRUFTT05fV09SS0VSU19CVVNZEAUSGAoUV0FJVF9SRUFTT05fRFJBSU5JTkcQBhIYChRXQUlUX1JFQVNPTl9TVEFSVElORxAHEhwKGFdBSVRfUkVBU09OX1dPUktFUl9MSU1JVBAIKuwCCg1GYWlsdXJlUmVhc29uEh4KGkZBSUxVUkVfUkVBU09OX1VOU1BFQ0lGSUVEEAASGgoWRkFJTFVSRV9SRUFTT05fSEFORExFUhABEhgKFEZBSUxVUkVfUkVBU09OX1BBTklDEAISIgoeRkFJTFVSRV9SRUFTT05fQVRURU1QVF9USU1FT1VUEAMSHgoaRkFJTFVSRV9SRUFTT05fV09SS0VSX0xPU1QQBBIbChdGQUlMVVJFX1JFQVNPTl9ERUFETElORRAFEh4KGkZBSUxVUkVfUkVBU09OX0VYSVRfU1RBVFVTEAYSHwobRkFJTFVSRV9SRUFTT05fVU5LTk9XTl9LSU5EEAcSHgoaRkFJTFVSRV9SRUFTT05fQkFEX1BBWUxPQUQQCBIjCh9GQUlMVVJFX1JFQVNPTl9SRVNVTFRfVE9PX0xBUkdFEAkSHgoaRkFJTFVSRV9SRUFTT05fTk9UX1NUQVJURUQQCip3CghMb2dMZXZlbBIZChVMT0dfTEVWRUxfVU5TUEVDSUZJRUQQABITCg9MT0dfTEVWRUxfREVCVUcQARISCg5MT0dfTEVWRUxfSU5GTxACEhIKDkxPR19MRVZFTF9XQVJOEAMSEwoPTE9HX0xFVkVMX0VSUk9SEAQqaQoJTG9nU3RyZWFtEhoKFkxPR19TVFJFQU1fVU5TUEVDSUZJRUQQABIVChFMT0dfU1RSRUFNX1NURE9VVBABEhUKEUxPR19TVFJFQU1fU1RERVJSEAISEgoOTE9HX1NUUkVBTV9MT0cQA0JRChZpby5naXRodWIuam9ic3RyZWFtLnYxUAFaNWdpdGh1Yi5jb20vam9ic3RyZWFtL2pvYnN0cmVhbS9jbGllbnRzL2dvL2pvYnN0cmVhbXYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_jobstream_v1_payload]);
 
 /**
- * JobSpec is what a caller asks for. Only `kind` is required.
+ * JobSpec describes a job to submit. Only `kind` is required.
  *
  * @generated from message jobstream.v1.JobSpec
  */
 export type JobSpec = Message<"jobstream.v1.JobSpec"> & {
   /**
-   * UUID of the job, and its idempotency key: submitting the same id with the same spec again answers the job that
-   * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job
-   * is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-   * 1,000,000): until then a repeat never runs again. Unset: the server mints a UUID v7, and a blind retry after an
-   * error may then submit twice.
+   * UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
+   * another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
+   * removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
+   * 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
+   * error may submit a second job.
    *
    * @generated from field: string job_id = 1;
    */
@@ -41,14 +41,14 @@ export type JobSpec = Message<"jobstream.v1.JobSpec"> & {
   kind: string;
 
   /**
-   * Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. Queues exist by being used.
+   * Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. The first job creates a queue.
    *
    * @generated from field: string queue = 3;
    */
   queue: string;
 
   /**
-   * Input handed to the handler. Default empty; limit 1 MiB.
+   * Input of the handler. Default empty; limit 1 MiB.
    *
    * @generated from field: jobstream.v1.Payload payload = 4;
    */
@@ -76,7 +76,7 @@ export type JobSpec = Message<"jobstream.v1.JobSpec"> & {
     case: "startTime";
   } | {
     /**
-     * Not before this long after acceptance; not negative, at most 10 years. Not moved by wall clock changes.
+     * Not before this long after acceptance; not negative, at most 10 years. Wall clock changes do not affect it.
      *
      * @generated from field: google.protobuf.Duration start_delay = 7;
      */
@@ -92,7 +92,7 @@ export type JobSpec = Message<"jobstream.v1.JobSpec"> & {
   attemptTimeout?: Duration | undefined;
 
   /**
-   * Longest life of the whole job, from acceptance: after it the job ends FAILED with reason DEADLINE, running or
+   * Longest time from acceptance to the end of the job. After it the job ends FAILED with reason DEADLINE, running or
    * not. Default none; 1 ms to 10 years.
    *
    * @generated from field: google.protobuf.Duration timeout = 9;
@@ -107,16 +107,16 @@ export type JobSpec = Message<"jobstream.v1.JobSpec"> & {
   retry?: RetryPolicy | undefined;
 
   /**
-   * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-   * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
-   * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
+   * How long the finished job and its result are retained. Default 1 h (the server's option); 0 to 10 years. The
+   * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is retained longer
+   * while a call waits for its end or watches it: with a short retention use Run, not Submit and GetResult.
    *
    * @generated from field: google.protobuf.Duration retention = 11;
    */
   retention?: Duration | undefined;
 
   /**
-   * For finding jobs again with ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
+   * Filters for ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
    * characters.
    *
    * @generated from field: map<string, string> labels = 12;
@@ -124,7 +124,7 @@ export type JobSpec = Message<"jobstream.v1.JobSpec"> & {
   labels: { [key: string]: string };
 
   /**
-   * Opaque to the server, handed to the handler: traceparent travels here. At most 16; keys 1 to 64 bytes, values
+   * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
    * up to 256 bytes, no control characters.
    *
    * @generated from field: map<string, string> headers = 13;
@@ -140,7 +140,7 @@ export const JobSpecSchema: GenMessage<JobSpec> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job, 0);
 
 /**
- * RetryPolicy says how often and when a job is tried again after a retryable failure.
+ * RetryPolicy sets how often and when a job is retried after a retryable failure.
  *
  * @generated from message jobstream.v1.RetryPolicy
  */
@@ -153,36 +153,35 @@ export type RetryPolicy = Message<"jobstream.v1.RetryPolicy"> & {
   maxAttempts: number;
 
   /**
-   * Pause before the second attempt. Default 1 s; 0 to 10 years.
+   * Back-off before the second attempt. Default 1 s; 0 to 10 years.
    *
    * @generated from field: google.protobuf.Duration initial_backoff = 2;
    */
   initialBackoff?: Duration | undefined;
 
   /**
-   * Factor between one pause and the next. Default 2; 1 to 100.
+   * Factor between one back-off and the next. Default 2; 1 to 100.
    *
    * @generated from field: double multiplier = 3;
    */
   multiplier: number;
 
   /**
-   * Longest pause. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
+   * Longest back-off. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
    *
    * @generated from field: google.protobuf.Duration max_backoff = 4;
    */
   maxBackoff?: Duration | undefined;
 
   /**
-   * Share of each pause that is random, 0 to 1: 0.2 means each pause is between 80 % and 100 % of its value.
-   * Default 0.2.
+   * Random share of each back-off, 0 to 1: 0.2 means that each is between 80 % and 100 % of its value. Default 0.2.
    *
    * @generated from field: optional double jitter = 5;
    */
   jitter?: number | undefined;
 
   /**
-   * Attempts that may be lost with their worker before the job ends FAILED / WORKER_LOST. These do not count against
+   * Attempts that may be lost with a worker before the job ends FAILED / WORKER_LOST. These do not count against
    * max_attempts. Default 3; 1 to 100.
    *
    * @generated from field: uint32 max_lost_attempts = 6;
@@ -198,7 +197,7 @@ export const RetryPolicySchema: GenMessage<RetryPolicy> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job, 1);
 
 /**
- * Job is a job as the server holds it.
+ * Job is the state of a job on the server.
  *
  * @generated from message jobstream.v1.Job
  */
@@ -211,14 +210,14 @@ export type Job = Message<"jobstream.v1.Job"> & {
   jobId: string;
 
   /**
-   * What was asked for, with defaults filled in. The payload is left out by ListJobs unless asked for.
+   * The submitted spec, with defaults filled in. ListJobs omits the payload unless include_payloads is set.
    *
    * @generated from field: jobstream.v1.JobSpec spec = 2;
    */
   spec?: JobSpec | undefined;
 
   /**
-   * Where the job is in its life.
+   * The state.
    *
    * @generated from field: jobstream.v1.JobState state = 3;
    */
@@ -232,8 +231,8 @@ export type Job = Message<"jobstream.v1.Job"> & {
   waitReason: WaitReason;
 
   /**
-   * The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where a worker was offered an attempt
-   * and did not accept it.
+   * The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where an attempt was sent to a
+   * worker that did not accept it.
    *
    * @generated from field: uint32 attempt = 5;
    */
@@ -247,7 +246,7 @@ export type Job = Message<"jobstream.v1.Job"> & {
   progress?: Progress | undefined;
 
   /**
-   * How the job ended; set exactly when the state is final.
+   * The outcome; set exactly when the state is final.
    *
    * @generated from field: jobstream.v1.Outcome outcome = 7;
    */
@@ -380,13 +379,13 @@ export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
  */
 export type Outcome = Message<"jobstream.v1.Outcome"> & {
   /**
-   * Which end it was.
+   * Set by the final state.
    *
    * @generated from oneof jobstream.v1.Outcome.end
    */
   end: {
     /**
-     * SUCCEEDED: what the handler returned.
+     * SUCCEEDED: the result of the handler.
      *
      * @generated from field: jobstream.v1.Payload result = 1;
      */
@@ -419,20 +418,20 @@ export const OutcomeSchema: GenMessage<Outcome> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job, 4);
 
 /**
- * Cancellation tells how a job was cancelled.
+ * Cancellation describes how a job was cancelled.
  *
  * @generated from message jobstream.v1.Cancellation
  */
 export type Cancellation = Message<"jobstream.v1.Cancellation"> & {
   /**
-   * The reason given to Cancel.
+   * The reason of the Cancel call.
    *
    * @generated from field: string reason = 1;
    */
   reason: string;
 
   /**
-   * True when the handler did not stop within the grace and its attempt was ended by force.
+   * True if the handler did not stop within the grace period and its lease was revoked.
    *
    * @generated from field: bool forced = 2;
    */
@@ -447,13 +446,13 @@ export const CancellationSchema: GenMessage<Cancellation> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job, 5);
 
 /**
- * Failure tells why an attempt, and with the last one the job, failed.
+ * Failure describes why an attempt failed, and with the last attempt the job.
  *
  * @generated from message jobstream.v1.Failure
  */
 export type Failure = Message<"jobstream.v1.Failure"> & {
   /**
-   * What kind of failure it was.
+   * The kind of failure.
    *
    * @generated from field: jobstream.v1.FailureReason reason = 1;
    */
@@ -467,14 +466,14 @@ export type Failure = Message<"jobstream.v1.Failure"> & {
   type: string;
 
   /**
-   * For a person; at most 4 KiB, longer ones are cut.
+   * For people; at most 4 KiB, longer texts are truncated.
    *
    * @generated from field: string message = 3;
    */
   message: string;
 
   /**
-   * More, for a program; at most 16 KiB.
+   * Details for programs; at most 16 KiB.
    *
    * @generated from field: jobstream.v1.Payload details = 4;
    */
@@ -488,7 +487,7 @@ export type Failure = Message<"jobstream.v1.Failure"> & {
   attempt: number;
 
   /**
-   * Whether another attempt could help. A job may still not be retried: its attempts may be used up.
+   * Whether another attempt could help. The job is not retried if no attempts are left.
    *
    * @generated from field: bool retryable = 6;
    */
@@ -503,13 +502,13 @@ export const FailureSchema: GenMessage<Failure> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job, 6);
 
 /**
- * Progress is how far an attempt is. Only the newest is kept.
+ * Progress is the progress of an attempt. Only the newest is retained.
  *
  * @generated from message jobstream.v1.Progress
  */
 export type Progress = Message<"jobstream.v1.Progress"> & {
   /**
-   * Share done, 0 to 1.
+   * Fraction done, 0 to 1.
    *
    * @generated from field: optional double fraction = 1;
    */
@@ -523,7 +522,7 @@ export type Progress = Message<"jobstream.v1.Progress"> & {
   done?: number | undefined;
 
   /**
-   * Units in all.
+   * Units in total.
    *
    * @generated from field: optional double total = 3;
    */
@@ -537,7 +536,7 @@ export type Progress = Message<"jobstream.v1.Progress"> & {
   unit: string;
 
   /**
-   * For a person; at most 1 KiB.
+   * For people; at most 1 KiB.
    *
    * @generated from field: string message = 5;
    */
@@ -558,7 +557,7 @@ export const ProgressSchema: GenMessage<Progress> = /*@__PURE__*/
  */
 export type JobEvent = Message<"jobstream.v1.JobEvent"> & {
   /**
-   * Number of the event in its job, from 1, without holes.
+   * Number of the event in its job, from 1, without gaps.
    *
    * @generated from field: uint32 sequence = 1;
    */
@@ -585,7 +584,7 @@ export type JobEvent = Message<"jobstream.v1.JobEvent"> & {
    */
   event: {
     /**
-     * The job moved to another state, or a cancel was requested.
+     * The job changed its state, or a cancel was requested.
      *
      * @generated from field: jobstream.v1.StateChange state_change = 4;
      */
@@ -626,13 +625,13 @@ export const JobEventSchema: GenMessage<JobEvent> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job, 8);
 
 /**
- * StateChange tells the state a job moved to.
+ * StateChange is a state transition.
  *
  * @generated from message jobstream.v1.StateChange
  */
 export type StateChange = Message<"jobstream.v1.StateChange"> & {
   /**
-   * The state from now on.
+   * The new state.
    *
    * @generated from field: jobstream.v1.JobState state = 1;
    */
@@ -646,7 +645,7 @@ export type StateChange = Message<"jobstream.v1.StateChange"> & {
   waitReason: WaitReason;
 
   /**
-   * Why the attempt just ended failed, if it did and the job goes on.
+   * Why the last attempt failed, if it did and the job continues.
    *
    * @generated from field: jobstream.v1.Failure failure = 3;
    */
@@ -660,7 +659,7 @@ export type StateChange = Message<"jobstream.v1.StateChange"> & {
   nextAttemptTime?: Timestamp | undefined;
 
   /**
-   * How the job ended; set exactly when the state is final.
+   * The outcome; set exactly when the state is final.
    *
    * @generated from field: jobstream.v1.Outcome outcome = 5;
    */
@@ -682,8 +681,8 @@ export const StateChangeSchema: GenMessage<StateChange> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job, 9);
 
 /**
- * Output is a chunk of the result as it is produced. After a RUNNING event of a later attempt, the chunks of earlier
- * attempts are void.
+ * Output is a chunk of output, sent while the handler runs. A RUNNING event of a later attempt invalidates the chunks
+ * of earlier attempts.
  *
  * @generated from message jobstream.v1.Output
  */
@@ -696,7 +695,7 @@ export type Output = Message<"jobstream.v1.Output"> & {
   payload?: Payload | undefined;
 
   /**
-   * Which of several outputs, if the handler names them. At most 64 bytes.
+   * Name of the output, if the handler has several. At most 64 bytes.
    *
    * @generated from field: string channel = 2;
    */
@@ -711,27 +710,27 @@ export const OutputSchema: GenMessage<Output> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job, 10);
 
 /**
- * Log is a line the handler wrote.
+ * Log is a log line of the handler.
  *
  * @generated from message jobstream.v1.Log
  */
 export type Log = Message<"jobstream.v1.Log"> & {
   /**
-   * How important it is.
+   * Its level.
    *
    * @generated from field: jobstream.v1.LogLevel level = 1;
    */
   level: LogLevel;
 
   /**
-   * The line; at most 16 KiB, longer ones are cut.
+   * The line; at most 16 KiB, longer ones are truncated.
    *
    * @generated from field: string text = 2;
    */
   text: string;
 
   /**
-   * Where it came from.
+   * Its source.
    *
    * @generated from field: jobstream.v1.LogStream stream = 3;
    */
@@ -746,7 +745,7 @@ export const LogSchema: GenMessage<Log> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job, 11);
 
 /**
- * JobState is where a job is in its life. The last three are final and never change.
+ * JobState is the state of a job. The last three are final and never change.
  *
  * @generated from enum jobstream.v1.JobState
  */
@@ -759,7 +758,7 @@ export enum JobState {
   UNSPECIFIED = 0,
 
   /**
-   * Not eligible yet: its start time or the pause before its next attempt has not passed.
+   * Not eligible yet: its start time or the back-off before its next attempt has not passed.
    *
    * @generated from enum value: JOB_STATE_SCHEDULED = 1;
    */
@@ -787,7 +786,7 @@ export enum JobState {
   SUCCEEDED = 4,
 
   /**
-   * Ended with a failure: attempts used up, a failure that must not be retried, or the timeout passed.
+   * Ended with a failure: no attempts are left, the failure is not retryable, or the timeout passed.
    *
    * @generated from enum value: JOB_STATE_FAILED = 5;
    */
@@ -821,21 +820,21 @@ export enum WaitReason {
   UNSPECIFIED = 0,
 
   /**
-   * Its start time has not come.
+   * Its start time has not passed.
    *
    * @generated from enum value: WAIT_REASON_NOT_DUE = 1;
    */
   NOT_DUE = 1,
 
   /**
-   * An attempt failed; it waits for the pause of its retry policy.
+   * An attempt failed; the back-off of its retry policy has not passed.
    *
    * @generated from enum value: WAIT_REASON_BACK_OFF = 2;
    */
   BACK_OFF = 2,
 
   /**
-   * Its queue is paused: ResumeQueue lets it go on.
+   * Its queue is paused until ResumeQueue.
    *
    * @generated from enum value: WAIT_REASON_QUEUE_PAUSED = 3;
    */
@@ -849,7 +848,7 @@ export enum WaitReason {
   NO_WORKER = 4,
 
   /**
-   * Every worker that serves this kind is full.
+   * No worker that serves this kind has a free slot.
    *
    * @generated from enum value: WAIT_REASON_WORKERS_BUSY = 5;
    */
@@ -863,15 +862,15 @@ export enum WaitReason {
   DRAINING = 6,
 
   /**
-   * A worker was given the job and has not said yet that it begins to run it.
+   * It was assigned to a worker that has not accepted it yet.
    *
    * @generated from enum value: WAIT_REASON_STARTING = 7;
    */
   STARTING = 7,
 
   /**
-   * Its assignment is larger than every worker that serves this kind reads. Raise the receive limit of such a worker, which
-   * tells it as message_bytes_max in its Hello or LeaseRequest, or cancel the job and submit it with a smaller payload.
+   * Its assignment exceeds the receive limit of every worker that serves this kind. Raise the limit of a worker, which
+   * declares it as message_bytes_max in its Hello or LeaseRequest, or cancel the job and submit a smaller payload.
    *
    * @generated from enum value: WAIT_REASON_WORKER_LIMIT = 8;
    */
@@ -919,7 +918,7 @@ export enum FailureReason {
   ATTEMPT_TIMEOUT = 3,
 
   /**
-   * The worker's lease passed or the worker went away.
+   * The lease expired or the worker disconnected.
    *
    * @generated from enum value: FAILURE_REASON_WORKER_LOST = 4;
    */
@@ -947,7 +946,7 @@ export enum FailureReason {
   UNKNOWN_KIND = 7,
 
   /**
-   * The payload was not what the handler reads; the message names the field.
+   * The payload does not fit the input type of the handler; the message names the field.
    *
    * @generated from enum value: FAILURE_REASON_BAD_PAYLOAD = 8;
    */
@@ -961,8 +960,8 @@ export enum FailureReason {
   RESULT_TOO_LARGE = 9,
 
   /**
-   * The command could not be started: it is missing or may not be executed. Where the machine is out of file descriptors,
-   * memory or processes, a worker gives the job back instead, and the attempt does not count.
+   * The command could not be started: it is missing or not executable. If the machine is out of file descriptors,
+   * memory or processes, the worker releases the job instead, and the attempt does not count.
    *
    * @generated from enum value: FAILURE_REASON_NOT_STARTED = 10;
    */
@@ -976,13 +975,13 @@ export const FailureReasonSchema: GenEnum<FailureReason> = /*@__PURE__*/
   enumDesc(file_jobstream_v1_job, 2);
 
 /**
- * LogLevel is the importance of a log line.
+ * LogLevel is the level of a log line.
  *
  * @generated from enum jobstream.v1.LogLevel
  */
 export enum LogLevel {
   /**
-   * The writer gave none.
+   * No level was given.
    *
    * @generated from enum value: LOG_LEVEL_UNSPECIFIED = 0;
    */
@@ -996,21 +995,21 @@ export enum LogLevel {
   DEBUG = 1,
 
   /**
-   * Ordinary news.
+   * Ordinary messages.
    *
    * @generated from enum value: LOG_LEVEL_INFO = 2;
    */
   INFO = 2,
 
   /**
-   * Something looks wrong.
+   * A possible problem.
    *
    * @generated from enum value: LOG_LEVEL_WARN = 3;
    */
   WARN = 3,
 
   /**
-   * Something is wrong.
+   * A problem.
    *
    * @generated from enum value: LOG_LEVEL_ERROR = 4;
    */
@@ -1024,7 +1023,7 @@ export const LogLevelSchema: GenEnum<LogLevel> = /*@__PURE__*/
   enumDesc(file_jobstream_v1_job, 3);
 
 /**
- * LogStream is where a log line came from.
+ * LogStream is the source of a log line.
  *
  * @generated from enum jobstream.v1.LogStream
  */

@@ -21,7 +21,7 @@ export const file_jobstream_v1_job_service: GenFile = /*@__PURE__*/
   fileDesc("Ch5qb2JzdHJlYW0vdjEvam9iX3NlcnZpY2UucHJvdG8SDGpvYnN0cmVhbS52MSJKCg1TdWJtaXRSZXF1ZXN0EiIKA2pvYhgBIAEoCzIVLmpvYnN0cmVhbS52MS5Kb2JTcGVjEhUKDXZhbGlkYXRlX29ubHkYAiABKAgitwEKDlN1Ym1pdFJlc3BvbnNlEg4KBmpvYl9pZBgBIAEoCRIuCgtkaXNwb3NpdGlvbhgCIAEoDjIZLmpvYnN0cmVhbS52MS5EaXNwb3NpdGlvbhIlCgVzdGF0ZRgDIAEoDjIWLmpvYnN0cmVhbS52MS5Kb2JTdGF0ZRIsCgpkdXJhYmlsaXR5GAQgASgOMhguam9ic3RyZWFtLnYxLkR1cmFiaWxpdHkSEAoIc2VxdWVuY2UYBSABKA0iSQoSQmF0Y2hTdWJtaXRSZXF1ZXN0EiMKBGpvYnMYASADKAsyFS5qb2JzdHJlYW0udjEuSm9iU3BlYxIOCgZhdG9taWMYAiABKAgiQgoTQmF0Y2hTdWJtaXRSZXNwb25zZRIrCgdyZXN1bHRzGAEgAygLMhouam9ic3RyZWFtLnYxLlN1Ym1pdFJlc3VsdCJwCgxTdWJtaXRSZXN1bHQSMQoJc3VibWl0dGVkGAEgASgLMhwuam9ic3RyZWFtLnYxLlN1Ym1pdFJlc3BvbnNlSAASIwoFZXJyb3IYAiABKAsyEi5nb29nbGUucnBjLlN0YXR1c0gAQggKBnJlc3VsdCJbChNTdWJtaXRTdHJlYW1SZXF1ZXN0Eg0KBWJhdGNoGAEgASgNEiMKBGpvYnMYAiADKAsyFS5qb2JzdHJlYW0udjEuSm9iU3BlYxIQCghvdXRjb21lcxgDIAEoCCJ1ChRTdWJtaXRTdHJlYW1SZXNwb25zZRIlCgRhY2tzGAEgAygLMhcuam9ic3RyZWFtLnYxLlN1Ym1pdEFjaxImCghvdXRjb21lcxgCIAMoCzIULmpvYnN0cmVhbS52MS5Kb2JFbmQSDgoGd2luZG93GAMgASgNIkcKCVN1Ym1pdEFjaxINCgViYXRjaBgBIAEoDRIrCgdyZXN1bHRzGAIgAygLMhouam9ic3RyZWFtLnYxLlN1Ym1pdFJlc3VsdCKFAQoGSm9iRW5kEg4KBmpvYl9pZBgBIAEoCRINCgViYXRjaBgCIAEoDRINCgVpbmRleBgDIAEoDRIlCgVzdGF0ZRgEIAEoDjIWLmpvYnN0cmVhbS52MS5Kb2JTdGF0ZRImCgdvdXRjb21lGAUgASgLMhUuam9ic3RyZWFtLnYxLk91dGNvbWUipAEKClJ1blJlcXVlc3QSIgoDam9iGAEgASgLMhUuam9ic3RyZWFtLnYxLkpvYlNwZWMSHAoUY2FuY2VsX29uX2Rpc2Nvbm5lY3QYAiABKAgSJgoFdHlwZXMYAyADKA4yFy5qb2JzdHJlYW0udjEuRXZlbnRUeXBlEiwKCWhlYXJ0YmVhdBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLEAQoLUnVuUmVzcG9uc2USMQoJc3VibWl0dGVkGAEgASgLMhwuam9ic3RyZWFtLnYxLlN1Ym1pdFJlc3BvbnNlSAASJwoFZXZlbnQYAiABKAsyFi5qb2JzdHJlYW0udjEuSm9iRXZlbnRIABIgCgNnYXAYAyABKAsyES5qb2JzdHJlYW0udjEuR2FwSAASLAoJaGVhcnRiZWF0GAQgASgLMhcuam9ic3RyZWFtLnYxLkhlYXJ0YmVhdEgAQgkKB21lc3NhZ2UiSwoQR2V0UmVzdWx0UmVxdWVzdBIOCgZqb2JfaWQYASABKAkSJwoEd2FpdBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLUAQoRR2V0UmVzdWx0UmVzcG9uc2USJQoFc3RhdGUYASABKA4yFi5qb2JzdHJlYW0udjEuSm9iU3RhdGUSJgoHb3V0Y29tZRgCIAEoCzIVLmpvYnN0cmVhbS52MS5PdXRjb21lEi0KC3dhaXRfcmVhc29uGAMgASgOMhguam9ic3RyZWFtLnYxLldhaXRSZWFzb24SEAoIc2VxdWVuY2UYBCABKA0SLwoLZXhwaXJlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpIBChJXYXRjaFJlc3VsdFJlcXVlc3QSDgoGam9iX2lkGAEgASgJEhYKDmFmdGVyX3NlcXVlbmNlGAIgASgNEiYKBXR5cGVzGAMgAygOMhcuam9ic3RyZWFtLnYxLkV2ZW50VHlwZRIsCgloZWFydGJlYXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24imQEKE1dhdGNoUmVzdWx0UmVzcG9uc2USJwoFZXZlbnQYASABKAsyFi5qb2JzdHJlYW0udjEuSm9iRXZlbnRIABIgCgNnYXAYAiABKAsyES5qb2JzdHJlYW0udjEuR2FwSAASLAoJaGVhcnRiZWF0GAMgASgLMhcuam9ic3RyZWFtLnYxLkhlYXJ0YmVhdEgAQgkKB21lc3NhZ2UiHwoDR2FwEgwKBGZyb20YASABKA0SCgoCdG8YAiABKA0iHQoJSGVhcnRiZWF0EhAKCHNlcXVlbmNlGAEgASgNIh8KDUdldEpvYlJlcXVlc3QSDgoGam9iX2lkGAEgASgJIjAKDkdldEpvYlJlc3BvbnNlEh4KA2pvYhgBIAEoCzIRLmpvYnN0cmVhbS52MS5Kb2Ii7wIKD0xpc3RKb2JzUmVxdWVzdBImCgZzdGF0ZXMYASADKA4yFi5qb2JzdHJlYW0udjEuSm9iU3RhdGUSDAoEa2luZBgCIAEoCRINCgVxdWV1ZRgDIAEoCRI5CgZsYWJlbHMYBCADKAsyKS5qb2JzdHJlYW0udjEuTGlzdEpvYnNSZXF1ZXN0LkxhYmVsc0VudHJ5EjQKEGNyZWF0ZV90aW1lX2Zyb20YBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjYKEmNyZWF0ZV90aW1lX2JlZm9yZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcGFnZV9zaXplGAcgASgNEhIKCnBhZ2VfdG9rZW4YCCABKAkSGAoQaW5jbHVkZV9wYXlsb2FkcxgJIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkwKEExpc3RKb2JzUmVzcG9uc2USHwoEam9icxgBIAMoCzIRLmpvYnN0cmVhbS52MS5Kb2ISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlkKDUNhbmNlbFJlcXVlc3QSDgoGam9iX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIoCgVncmFjZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJJCg5DYW5jZWxSZXNwb25zZRIlCgVzdGF0ZRgBIAEoDjIWLmpvYnN0cmVhbS52MS5Kb2JTdGF0ZRIQCghzZXF1ZW5jZRgCIAEoDSJoCgxSZXRyeVJlcXVlc3QSDgoGam9iX2lkGAEgASgJEhIKCm5ld19qb2JfaWQYAiABKAkSJgoHcGF5bG9hZBgDIAEoCzIVLmpvYnN0cmVhbS52MS5QYXlsb2FkEgwKBGtpbmQYBCABKAkitgEKDVJldHJ5UmVzcG9uc2USDgoGam9iX2lkGAEgASgJEi4KC2Rpc3Bvc2l0aW9uGAIgASgOMhkuam9ic3RyZWFtLnYxLkRpc3Bvc2l0aW9uEiUKBXN0YXRlGAMgASgOMhYuam9ic3RyZWFtLnYxLkpvYlN0YXRlEiwKCmR1cmFiaWxpdHkYBCABKA4yGC5qb2JzdHJlYW0udjEuRHVyYWJpbGl0eRIQCghzZXF1ZW5jZRgFIAEoDSIfCg1EZWxldGVSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSIQCg5EZWxldGVSZXNwb25zZSpvCgpEdXJhYmlsaXR5EhoKFkRVUkFCSUxJVFlfVU5TUEVDSUZJRUQQABIVChFEVVJBQklMSVRZX01FTU9SWRABEhMKD0RVUkFCSUxJVFlfRElTSxACEhkKFURVUkFCSUxJVFlfUkVQTElDQVRFRBADKngKC0Rpc3Bvc2l0aW9uEhsKF0RJU1BPU0lUSU9OX1VOU1BFQ0lGSUVEEAASFwoTRElTUE9TSVRJT05fQ1JFQVRFRBABEhgKFERJU1BPU0lUSU9OX0VYSVNUSU5HEAISGQoVRElTUE9TSVRJT05fVkFMSURBVEVEEAMqiAEKCUV2ZW50VHlwZRIaChZFVkVOVF9UWVBFX1VOU1BFQ0lGSUVEEAASGwoXRVZFTlRfVFlQRV9TVEFURV9DSEFOR0UQARIXChNFVkVOVF9UWVBFX1BST0dSRVNTEAISFQoRRVZFTlRfVFlQRV9PVVRQVVQQAxISCg5FVkVOVF9UWVBFX0xPRxAEMtIGCgpKb2JTZXJ2aWNlEkMKBlN1Ym1pdBIbLmpvYnN0cmVhbS52MS5TdWJtaXRSZXF1ZXN0Ghwuam9ic3RyZWFtLnYxLlN1Ym1pdFJlc3BvbnNlElIKC0JhdGNoU3VibWl0EiAuam9ic3RyZWFtLnYxLkJhdGNoU3VibWl0UmVxdWVzdBohLmpvYnN0cmVhbS52MS5CYXRjaFN1Ym1pdFJlc3BvbnNlElkKDFN1Ym1pdFN0cmVhbRIhLmpvYnN0cmVhbS52MS5TdWJtaXRTdHJlYW1SZXF1ZXN0GiIuam9ic3RyZWFtLnYxLlN1Ym1pdFN0cmVhbVJlc3BvbnNlKAEwARI8CgNSdW4SGC5qb2JzdHJlYW0udjEuUnVuUmVxdWVzdBoZLmpvYnN0cmVhbS52MS5SdW5SZXNwb25zZTABElEKCUdldFJlc3VsdBIeLmpvYnN0cmVhbS52MS5HZXRSZXN1bHRSZXF1ZXN0Gh8uam9ic3RyZWFtLnYxLkdldFJlc3VsdFJlc3BvbnNlIgOQAgESWQoLV2F0Y2hSZXN1bHQSIC5qb2JzdHJlYW0udjEuV2F0Y2hSZXN1bHRSZXF1ZXN0GiEuam9ic3RyZWFtLnYxLldhdGNoUmVzdWx0UmVzcG9uc2UiA5ACATABEkgKBkdldEpvYhIbLmpvYnN0cmVhbS52MS5HZXRKb2JSZXF1ZXN0Ghwuam9ic3RyZWFtLnYxLkdldEpvYlJlc3BvbnNlIgOQAgESTgoITGlzdEpvYnMSHS5qb2JzdHJlYW0udjEuTGlzdEpvYnNSZXF1ZXN0Gh4uam9ic3RyZWFtLnYxLkxpc3RKb2JzUmVzcG9uc2UiA5ACARJDCgZDYW5jZWwSGy5qb2JzdHJlYW0udjEuQ2FuY2VsUmVxdWVzdBocLmpvYnN0cmVhbS52MS5DYW5jZWxSZXNwb25zZRJACgVSZXRyeRIaLmpvYnN0cmVhbS52MS5SZXRyeVJlcXVlc3QaGy5qb2JzdHJlYW0udjEuUmV0cnlSZXNwb25zZRJDCgZEZWxldGUSGy5qb2JzdHJlYW0udjEuRGVsZXRlUmVxdWVzdBocLmpvYnN0cmVhbS52MS5EZWxldGVSZXNwb25zZUJRChZpby5naXRodWIuam9ic3RyZWFtLnYxUAFaNWdpdGh1Yi5jb20vam9ic3RyZWFtL2pvYnN0cmVhbS9jbGllbnRzL2dvL2pvYnN0cmVhbXYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_jobstream_v1_job, file_jobstream_v1_payload]);
 
 /**
- * SubmitRequest asks for one job.
+ * SubmitRequest submits one job.
  *
  * @generated from message jobstream.v1.SubmitRequest
  */
@@ -34,7 +34,7 @@ export type SubmitRequest = Message<"jobstream.v1.SubmitRequest"> & {
   job?: JobSpec | undefined;
 
   /**
-   * Check everything, keep nothing. Default false.
+   * Validate only, store nothing. Default false.
    *
    * @generated from field: bool validate_only = 2;
    */
@@ -49,7 +49,7 @@ export const SubmitRequestSchema: GenMessage<SubmitRequest> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job_service, 0);
 
 /**
- * SubmitResponse tells what became of a submit.
+ * SubmitResponse is the result of a submit.
  *
  * @generated from message jobstream.v1.SubmitResponse
  */
@@ -76,7 +76,7 @@ export type SubmitResponse = Message<"jobstream.v1.SubmitResponse"> & {
   state: JobState;
 
   /**
-   * What it survives.
+   * Its durability.
    *
    * @generated from field: jobstream.v1.Durability durability = 4;
    */
@@ -98,7 +98,7 @@ export const SubmitResponseSchema: GenMessage<SubmitResponse> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job_service, 1);
 
 /**
- * BatchSubmitRequest asks for several jobs.
+ * BatchSubmitRequest submits several jobs.
  *
  * @generated from message jobstream.v1.BatchSubmitRequest
  */
@@ -111,7 +111,7 @@ export type BatchSubmitRequest = Message<"jobstream.v1.BatchSubmitRequest"> & {
   jobs: JobSpec[];
 
   /**
-   * All or none: the first error is the RPC's error and nothing is kept. Default false: each job stands alone.
+   * All or none: the first error is the RPC's error and nothing is stored. Default false: each job is independent.
    *
    * @generated from field: bool atomic = 2;
    */
@@ -126,7 +126,7 @@ export const BatchSubmitRequestSchema: GenMessage<BatchSubmitRequest> = /*@__PUR
   messageDesc(file_jobstream_v1_job_service, 2);
 
 /**
- * BatchSubmitResponse answers each job of the batch, in order.
+ * BatchSubmitResponse has a result for each job of the batch, in order.
  *
  * @generated from message jobstream.v1.BatchSubmitResponse
  */
@@ -147,7 +147,7 @@ export const BatchSubmitResponseSchema: GenMessage<BatchSubmitResponse> = /*@__P
   messageDesc(file_jobstream_v1_job_service, 3);
 
 /**
- * SubmitResult is the answer to one job of many.
+ * SubmitResult is the result for one job of several.
  *
  * @generated from message jobstream.v1.SubmitResult
  */
@@ -167,7 +167,7 @@ export type SubmitResult = Message<"jobstream.v1.SubmitResult"> & {
     case: "submitted";
   } | {
     /**
-     * It was refused: the error Submit would have ended with.
+     * The job was refused: the error that Submit would have returned.
      *
      * @generated from field: google.rpc.Status error = 2;
      */
@@ -184,7 +184,7 @@ export const SubmitResultSchema: GenMessage<SubmitResult> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job_service, 4);
 
 /**
- * SubmitStreamRequest carries jobs to the fast lane.
+ * SubmitStreamRequest submits a batch of jobs.
  *
  * @generated from message jobstream.v1.SubmitStreamRequest
  */
@@ -254,7 +254,7 @@ export const SubmitStreamResponseSchema: GenMessage<SubmitStreamResponse> = /*@_
   messageDesc(file_jobstream_v1_job_service, 6);
 
 /**
- * SubmitAck answers one batch.
+ * SubmitAck acknowledges one batch.
  *
  * @generated from message jobstream.v1.SubmitAck
  */
@@ -282,7 +282,7 @@ export const SubmitAckSchema: GenMessage<SubmitAck> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job_service, 7);
 
 /**
- * JobEnd tells how a job of the stream ended.
+ * JobEnd is the outcome of a job of the stream.
  *
  * @generated from message jobstream.v1.JobEnd
  */
@@ -302,7 +302,7 @@ export type JobEnd = Message<"jobstream.v1.JobEnd"> & {
   batch: number;
 
   /**
-   * Its place in that batch, from 0.
+   * Its index in that batch, from 0.
    *
    * @generated from field: uint32 index = 3;
    */
@@ -316,7 +316,7 @@ export type JobEnd = Message<"jobstream.v1.JobEnd"> & {
   state: JobState;
 
   /**
-   * How it ended; unset if the job was submitted again after it was removed: its result is gone.
+   * Its outcome; unset if the job was submitted again after its removal: the result no longer exists.
    *
    * @generated from field: jobstream.v1.Outcome outcome = 5;
    */
@@ -331,7 +331,7 @@ export const JobEndSchema: GenMessage<JobEnd> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job_service, 8);
 
 /**
- * RunRequest asks for one job and its events.
+ * RunRequest submits one job and watches it.
  *
  * @generated from message jobstream.v1.RunRequest
  */
@@ -344,7 +344,7 @@ export type RunRequest = Message<"jobstream.v1.RunRequest"> & {
   job?: JobSpec | undefined;
 
   /**
-   * Cancel the job when this call is cut before the end. Default false: the job goes on.
+   * Cancel the job if this call ends before the job. Default false: the job continues.
    *
    * @generated from field: bool cancel_on_disconnect = 2;
    */
@@ -385,7 +385,7 @@ export type RunResponse = Message<"jobstream.v1.RunResponse"> & {
    */
   message: {
     /**
-     * First: what became of the submit.
+     * The first message: the result of the submit.
      *
      * @generated from field: jobstream.v1.SubmitResponse submitted = 1;
      */
@@ -401,7 +401,7 @@ export type RunResponse = Message<"jobstream.v1.RunResponse"> & {
     case: "event";
   } | {
     /**
-     * Events that are gone.
+     * Events that were dropped.
      *
      * @generated from field: jobstream.v1.Gap gap = 3;
      */
@@ -409,7 +409,7 @@ export type RunResponse = Message<"jobstream.v1.RunResponse"> & {
     case: "gap";
   } | {
     /**
-     * Nothing happened for a while.
+     * No event was sent for the heartbeat interval.
      *
      * @generated from field: jobstream.v1.Heartbeat heartbeat = 4;
      */
@@ -426,7 +426,7 @@ export const RunResponseSchema: GenMessage<RunResponse> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job_service, 10);
 
 /**
- * GetResultRequest asks how a job ended.
+ * GetResultRequest names a job.
  *
  * @generated from message jobstream.v1.GetResultRequest
  */
@@ -439,7 +439,7 @@ export type GetResultRequest = Message<"jobstream.v1.GetResultRequest"> & {
   jobId: string;
 
   /**
-   * How long to wait for the end. Default 0: answer now. At most 60 s; a longer wait is cut to that.
+   * How long to wait for the end. Default 0: return at once. At most 60 s; a longer wait is shortened to that.
    *
    * @generated from field: google.protobuf.Duration wait = 2;
    */
@@ -454,7 +454,7 @@ export const GetResultRequestSchema: GenMessage<GetResultRequest> = /*@__PURE__*
   messageDesc(file_jobstream_v1_job_service, 11);
 
 /**
- * GetResultResponse tells where the job is and how it ended.
+ * GetResultResponse has the state of the job and its outcome.
  *
  * @generated from message jobstream.v1.GetResultResponse
  */
@@ -467,7 +467,7 @@ export type GetResultResponse = Message<"jobstream.v1.GetResultResponse"> & {
   state: JobState;
 
   /**
-   * How it ended; set exactly when the state is final.
+   * Its outcome; set exactly when the state is final.
    *
    * @generated from field: jobstream.v1.Outcome outcome = 2;
    */
@@ -503,7 +503,7 @@ export const GetResultResponseSchema: GenMessage<GetResultResponse> = /*@__PURE_
   messageDesc(file_jobstream_v1_job_service, 12);
 
 /**
- * WatchResultRequest asks for a job's events.
+ * WatchResultRequest selects the events of a job.
  *
  * @generated from message jobstream.v1.WatchResultRequest
  */
@@ -565,7 +565,7 @@ export type WatchResultResponse = Message<"jobstream.v1.WatchResultResponse"> & 
     case: "event";
   } | {
     /**
-     * Events that are gone.
+     * Events that were dropped.
      *
      * @generated from field: jobstream.v1.Gap gap = 2;
      */
@@ -573,7 +573,7 @@ export type WatchResultResponse = Message<"jobstream.v1.WatchResultResponse"> & 
     case: "gap";
   } | {
     /**
-     * Nothing happened for a while.
+     * No event was sent for the heartbeat interval.
      *
      * @generated from field: jobstream.v1.Heartbeat heartbeat = 3;
      */
@@ -590,20 +590,20 @@ export const WatchResultResponseSchema: GenMessage<WatchResultResponse> = /*@__P
   messageDesc(file_jobstream_v1_job_service, 14);
 
 /**
- * Gap tells of output and log events that are no longer kept.
+ * Gap is a range of output and log events that were dropped.
  *
  * @generated from message jobstream.v1.Gap
  */
 export type Gap = Message<"jobstream.v1.Gap"> & {
   /**
-   * First sequence that is gone.
+   * First dropped sequence.
    *
    * @generated from field: uint32 from = 1;
    */
   from: number;
 
   /**
-   * Last sequence that is gone.
+   * Last dropped sequence.
    *
    * @generated from field: uint32 to = 2;
    */
@@ -618,7 +618,7 @@ export const GapSchema: GenMessage<Gap> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job_service, 15);
 
 /**
- * Heartbeat tells that the stream is alive.
+ * Heartbeat shows that the stream is alive.
  *
  * @generated from message jobstream.v1.Heartbeat
  */
@@ -639,7 +639,7 @@ export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job_service, 16);
 
 /**
- * GetJobRequest asks for a whole job.
+ * GetJobRequest names a job.
  *
  * @generated from message jobstream.v1.GetJobRequest
  */
@@ -660,8 +660,8 @@ export const GetJobRequestSchema: GenMessage<GetJobRequest> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job_service, 17);
 
 /**
- * GetJobResponse holds the job. Of a job that does not fit 4 MiB less 64 KiB, the details of failed attempts before the
- * last are left out first; then JSON comes as `text` with its content type.
+ * GetJobResponse has the job. If it exceeds 4 MiB less 64 KiB, the details of failed attempts before the last are
+ * omitted first; then JSON is sent as `text` with its content type.
  *
  * @generated from message jobstream.v1.GetJobResponse
  */
@@ -682,7 +682,7 @@ export const GetJobResponseSchema: GenMessage<GetJobResponse> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job_service, 18);
 
 /**
- * ListJobsRequest asks for jobs that match every filter given.
+ * ListJobsRequest selects jobs that match every filter.
  *
  * @generated from message jobstream.v1.ListJobsRequest
  */
@@ -730,14 +730,14 @@ export type ListJobsRequest = Message<"jobstream.v1.ListJobsRequest"> & {
   createTimeBefore?: Timestamp | undefined;
 
   /**
-   * Most jobs in the answer. Default 50; at most 1,000.
+   * Most jobs of a page. Default 50; at most 1,000.
    *
    * @generated from field: uint32 page_size = 7;
    */
   pageSize: number;
 
   /**
-   * next_page_token of the page before, with the same filters. Default: the first page.
+   * next_page_token of the previous page, with the same filters. Default: the first page.
    *
    * @generated from field: string page_token = 8;
    */
@@ -765,7 +765,7 @@ export const ListJobsRequestSchema: GenMessage<ListJobsRequest> = /*@__PURE__*/
  */
 export type ListJobsResponse = Message<"jobstream.v1.ListJobsResponse"> & {
   /**
-   * Newest first. A page may be short, even empty, and still not be the last: it has at most 4 MiB less 64 KiB.
+   * Newest first. A page has at most 4 MiB less 64 KiB, so a short or even empty page need not be the last.
    *
    * @generated from field: repeated jobstream.v1.Job jobs = 1;
    */
@@ -787,7 +787,7 @@ export const ListJobsResponseSchema: GenMessage<ListJobsResponse> = /*@__PURE__*
   messageDesc(file_jobstream_v1_job_service, 20);
 
 /**
- * CancelRequest asks to end a job.
+ * CancelRequest cancels a job.
  *
  * @generated from message jobstream.v1.CancelRequest
  */
@@ -800,14 +800,14 @@ export type CancelRequest = Message<"jobstream.v1.CancelRequest"> & {
   jobId: string;
 
   /**
-   * For people; at most 1 KiB. Kept in the outcome.
+   * For people; at most 1 KiB. Stored in the outcome.
    *
    * @generated from field: string reason = 2;
    */
   reason: string;
 
   /**
-   * How long a running handler may take to stop before it is ended by force. Default 10 s; 0 means at once; at most
+   * How long a running handler may take to stop before its lease is revoked. Default 10 s; 0 means at once; at most
    * 1 h.
    *
    * @generated from field: google.protobuf.Duration grace = 3;
@@ -823,7 +823,7 @@ export const CancelRequestSchema: GenMessage<CancelRequest> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job_service, 21);
 
 /**
- * CancelResponse tells where the job is.
+ * CancelResponse has the state of the job.
  *
  * @generated from message jobstream.v1.CancelResponse
  */
@@ -851,7 +851,7 @@ export const CancelResponseSchema: GenMessage<CancelResponse> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job_service, 22);
 
 /**
- * RetryRequest asks for a new job from a finished one.
+ * RetryRequest submits a new job from a finished one.
  *
  * @generated from message jobstream.v1.RetryRequest
  */
@@ -871,14 +871,14 @@ export type RetryRequest = Message<"jobstream.v1.RetryRequest"> & {
   newJobId: string;
 
   /**
-   * Another payload. Default the old one.
+   * Another payload. Default: that of the finished job.
    *
    * @generated from field: jobstream.v1.Payload payload = 3;
    */
   payload?: Payload | undefined;
 
   /**
-   * Another kind. Default the old one.
+   * Another kind. Default: that of the finished job.
    *
    * @generated from field: string kind = 4;
    */
@@ -893,7 +893,7 @@ export const RetryRequestSchema: GenMessage<RetryRequest> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job_service, 23);
 
 /**
- * RetryResponse tells of the new job.
+ * RetryResponse has the new job.
  *
  * @generated from message jobstream.v1.RetryResponse
  */
@@ -920,7 +920,7 @@ export type RetryResponse = Message<"jobstream.v1.RetryResponse"> & {
   state: JobState;
 
   /**
-   * What it survives.
+   * Its durability.
    *
    * @generated from field: jobstream.v1.Durability durability = 4;
    */
@@ -942,7 +942,7 @@ export const RetryResponseSchema: GenMessage<RetryResponse> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job_service, 24);
 
 /**
- * DeleteRequest asks to remove a finished job.
+ * DeleteRequest removes a finished job.
  *
  * @generated from message jobstream.v1.DeleteRequest
  */
@@ -963,7 +963,7 @@ export const DeleteRequestSchema: GenMessage<DeleteRequest> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job_service, 25);
 
 /**
- * DeleteResponse is empty: the job is gone.
+ * DeleteResponse is empty: the job was removed.
  *
  * @generated from message jobstream.v1.DeleteResponse
  */
@@ -978,7 +978,7 @@ export const DeleteResponseSchema: GenMessage<DeleteResponse> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job_service, 26);
 
 /**
- * Durability is what an accepted job survives.
+ * Durability names the failures that an accepted job survives.
  *
  * @generated from enum jobstream.v1.Durability
  */
@@ -1005,7 +1005,7 @@ export enum Durability {
   DISK = 2,
 
   /**
-   * Also the loss of a machine, as the log's replication promises.
+   * Also the loss of a machine, within the guarantees of the log's replication.
    *
    * @generated from enum value: DURABILITY_REPLICATED = 3;
    */
@@ -1019,7 +1019,7 @@ export const DurabilitySchema: GenEnum<Durability> = /*@__PURE__*/
   enumDesc(file_jobstream_v1_job_service, 0);
 
 /**
- * Disposition tells whether a submit made a job.
+ * Disposition tells whether a submit created a job.
  *
  * @generated from enum jobstream.v1.Disposition
  */
@@ -1039,14 +1039,14 @@ export enum Disposition {
   CREATED = 1,
 
   /**
-   * A job with this id and the same spec existed; it is the answer, also after it ended and was removed.
+   * A job with this id and the same spec existed and is returned, also after it ended and was removed.
    *
    * @generated from enum value: DISPOSITION_EXISTING = 2;
    */
   EXISTING = 2,
 
   /**
-   * validate_only: the spec is good and nothing was kept.
+   * validate_only: the spec is valid, nothing was stored.
    *
    * @generated from enum value: DISPOSITION_VALIDATED = 3;
    */
@@ -1117,12 +1117,12 @@ export const EventTypeSchema: GenEnum<EventType> = /*@__PURE__*/
  */
 export const JobService: GenService<{
   /**
-   * Submit accepts one job. When it answers, the job is kept as durably as `durability` says.
+   * Submit accepts one job. When it returns, the job is stored with the durability of `durability`.
    *
    * Errors: INVALID_ARGUMENT (INVALID_FIELD, PAYLOAD_TOO_LARGE), ALREADY_EXISTS (JOB_ID_REUSED), RESOURCE_EXHAUSTED
-   * (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is not
-   * known any more, because the server minted the id or an older version removed the job). After all of these but
-   * UNAVAILABLE nothing was kept; after any other error submit again with the same job_id.
+   * (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is no
+   * longer known, because the server minted the id or an older version removed the job). After all of these except
+   * UNAVAILABLE nothing was stored; after any other error submit again with the same job_id.
    *
    * @generated from rpc jobstream.v1.JobService.Submit
    */
@@ -1132,7 +1132,7 @@ export const JobService: GenService<{
     output: typeof SubmitResponseSchema;
   },
   /**
-   * BatchSubmit accepts up to 1,000 jobs and answers each in order, or all of them or none with `atomic`.
+   * BatchSubmit accepts up to 1,000 jobs and returns a result for each in order; with `atomic` all or none.
    *
    * @generated from rpc jobstream.v1.JobService.BatchSubmit
    */
@@ -1142,11 +1142,12 @@ export const JobService: GenService<{
     output: typeof BatchSubmitResponseSchema;
   },
   /**
-   * SubmitStream is the fast lane: many jobs a message, acknowledgements and, on request, outcomes back in batches.
+   * SubmitStream has the highest throughput: many jobs a message; acknowledgements and, on request, outcomes return in
+   * batches.
    *
-   * The server stops reading while `window` jobs of the stream wait for their outcome. After a cut connection send
-   * the unacknowledged batches again on a new stream: with job ids set, no job runs twice. The stream ends OK after the
-   * caller closed its side and, if outcomes were asked for, the last one was sent.
+   * The server stops reading while `window` jobs of the stream wait for their outcome. After a lost connection resend
+   * the unacknowledged batches on a new stream: with job ids set, no job runs twice. The stream ends OK after the
+   * caller closed its side and, if outcomes were requested, the last one was sent.
    *
    * @generated from rpc jobstream.v1.JobService.SubmitStream
    */
@@ -1156,10 +1157,10 @@ export const JobService: GenService<{
     output: typeof SubmitStreamResponseSchema;
   },
   /**
-   * Run is Submit and WatchResult in one call. The first message is the submit answer.
+   * Run is Submit and WatchResult in one call. The first message is the response of Submit.
    *
-   * The end is never lost to a short retention: a finished job is kept while a Run, a WatchResult or a waiting GetResult
-   * of it is open, and for at least 5 s if one was open at its end. Delete removes it all the same, and so does the
+   * A short retention never loses the outcome: a finished job is retained while a Run, a WatchResult or a waiting
+   * GetResult of it is open, and for at least 5 s if one was open at its end. Delete still removes it, and so does the
    * bound of retention bytes once watched jobs exceed it by 16 MiB.
    *
    * @generated from rpc jobstream.v1.JobService.Run
@@ -1170,8 +1171,9 @@ export const JobService: GenService<{
     output: typeof RunResponseSchema;
   },
   /**
-   * GetResult answers the state and, once the job ended, its outcome. With `wait` it answers as soon as the job ends,
-   * at the latest after min(wait, 60 s, the call's deadline). Not finished yet is OK without an outcome.
+   * GetResult returns the state and, once the job ended, its outcome. With `wait` it returns as soon as the job ends,
+   * at the latest after min(wait, 60 s, the call's deadline). For a job that has not ended it returns OK without an
+   * outcome.
    *
    * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED).
    *
@@ -1184,12 +1186,12 @@ export const JobService: GenService<{
   },
   /**
    * WatchResult sends a job's events with a sequence larger than `after_sequence`: first the retained ones, then live
-   * ones, in order, none twice. To resume, call again with the last sequence you saw.
+   * ones, in order, each once. To resume, call again with the last sequence that you received.
    *
    * The stream ends OK if and only if the event that ends the job was sent. Otherwise it ends with an error, with
-   * RetryInfo where resuming helps. State changes live as long as the job; of progress only the newest is kept; of
-   * output and logs the newest 256 KiB a job. What is gone is told as one gap. A slow reader misses progress and old
-   * output, never the end, and slows nobody.
+   * RetryInfo where resuming helps. State changes are retained as long as the job, of progress only the newest, of
+   * output and logs the newest 256 KiB a job. Dropped events are reported as one gap. A slow reader misses progress and
+   * old output, never the end, and delays no other caller.
    *
    * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), UNAVAILABLE (DRAINING, CONNECTION_CLOSING).
    *
@@ -1201,7 +1203,7 @@ export const JobService: GenService<{
     output: typeof WatchResultResponseSchema;
   },
   /**
-   * GetJob answers the whole job.
+   * GetJob returns the whole job.
    *
    * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED).
    *
@@ -1213,7 +1215,7 @@ export const JobService: GenService<{
     output: typeof GetJobResponseSchema;
   },
   /**
-   * ListJobs answers jobs that match every filter, newest first. Pages are stable: a job is never listed twice, and
+   * ListJobs returns jobs that match every filter, newest first. Pages are stable: a job is never listed twice, and
    * jobs accepted after the first page are not listed.
    *
    * @generated from rpc jobstream.v1.JobService.ListJobs
@@ -1224,10 +1226,11 @@ export const JobService: GenService<{
     output: typeof ListJobsResponseSchema;
   },
   /**
-   * Cancel ends a waiting job at once. A running one is told at once and ended by force after `grace`. Cancelling a
-   * cancelled job answers OK.
+   * Cancel ends a waiting job at once. The handler of a running job is notified at once; its lease is revoked after
+   * `grace`. Cancelling a cancelled job returns OK.
    *
-   * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) when the job ended otherwise.
+   * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) when the job ended
+   * otherwise.
    *
    * @generated from rpc jobstream.v1.JobService.Cancel
    */

@@ -21,21 +21,21 @@ export const file_jobstream_v1_worker_service: GenFile = /*@__PURE__*/
   fileDesc("CiFqb2JzdHJlYW0vdjEvd29ya2VyX3NlcnZpY2UucHJvdG8SDGpvYnN0cmVhbS52MSLLAQoLV29ya1JlcXVlc3QSIgoFaGVsbG8YASABKAsyEy5qb2JzdHJlYW0udjEuSGVsbG8SEgoFc2xvdHMYAiABKA1IAIgBARIwCgloZWFydGJlYXQYAyABKAsyHS5qb2JzdHJlYW0udjEuV29ya2VySGVhcnRiZWF0EhoKEmFjY2VwdGVkX2xlYXNlX2lkcxgEIAMoCRIsCgdyZXBvcnRzGAUgAygLMhsuam9ic3RyZWFtLnYxLkF0dGVtcHRSZXBvcnRCCAoGX3Nsb3RzIs0BCgVIZWxsbxIYChBwcm90b2NvbF92ZXJzaW9uGAEgASgNEgwKBG5hbWUYAiABKAkSEwoLaW5zdGFuY2VfaWQYAyABKAkSDQoFa2luZHMYBCADKAkSDgoGcXVldWVzGAUgAygJEg0KBXNsb3RzGAYgASgNEhYKDmhlbGRfbGVhc2VfaWRzGAcgAygJEgsKA3NkaxgIIAEoCRIeChFtZXNzYWdlX2J5dGVzX21heBgJIAEoDUgAiAEBQhQKEl9tZXNzYWdlX2J5dGVzX21heCIkCg9Xb3JrZXJIZWFydGJlYXQSEQoJbGVhc2VfaWRzGAEgAygJIvgCCg1BdHRlbXB0UmVwb3J0EhAKCGxlYXNlX2lkGAEgASgJEhcKD3JlcG9ydF9zZXF1ZW5jZRgCIAEoBBIqCghwcm9ncmVzcxgDIAEoCzIWLmpvYnN0cmVhbS52MS5Qcm9ncmVzc0gAEiYKBm91dHB1dBgEIAEoCzIULmpvYnN0cmVhbS52MS5PdXRwdXRIABIgCgNsb2cYBSABKAsyES5qb2JzdHJlYW0udjEuTG9nSAASMQoIY29tcGxldGUYBiABKAsyHS5qb2JzdHJlYW0udjEuQXR0ZW1wdENvbXBsZXRlSAASKQoEZmFpbBgHIAEoCzIZLmpvYnN0cmVhbS52MS5BdHRlbXB0RmFpbEgAEi8KB3JlbGVhc2UYCCABKAsyHC5qb2JzdHJlYW0udjEuQXR0ZW1wdFJlbGVhc2VIABIvCgdzdG9wcGVkGAkgASgLMhwuam9ic3RyZWFtLnYxLkF0dGVtcHRTdG9wcGVkSABCBgoEbmV3cyI4Cg9BdHRlbXB0Q29tcGxldGUSJQoGcmVzdWx0GAEgASgLMhUuam9ic3RyZWFtLnYxLlBheWxvYWQiZQoLQXR0ZW1wdEZhaWwSJgoHZmFpbHVyZRgBIAEoCzIVLmpvYnN0cmVhbS52MS5GYWlsdXJlEi4KC3JldHJ5X2FmdGVyGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjoKDkF0dGVtcHRSZWxlYXNlEigKBWRlbGF5GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIhAKDkF0dGVtcHRTdG9wcGVkIv8BCgxXb3JrUmVzcG9uc2USJgoHd2VsY29tZRgBIAEoCzIVLmpvYnN0cmVhbS52MS5XZWxjb21lEi0KC2Fzc2lnbm1lbnRzGAIgAygLMhguam9ic3RyZWFtLnYxLkFzc2lnbm1lbnQSLAoHY2FuY2VscxgDIAMoCzIbLmpvYnN0cmVhbS52MS5BdHRlbXB0Q2FuY2VsEiQKA2FjaxgEIAEoCzIXLmpvYnN0cmVhbS52MS5SZXBvcnRBY2sSIAoEcGluZxgFIAEoCzISLmpvYnN0cmVhbS52MS5QaW5nEiIKBWRyYWluGAYgASgLMhMuam9ic3RyZWFtLnYxLkRyYWluIpMDCgdXZWxjb21lEhgKEHByb3RvY29sX3ZlcnNpb24YASABKA0SEQoJd29ya2VyX2lkGAIgASgJEhYKDnNlcnZlcl92ZXJzaW9uGAMgASgJEg8KB2Jvb3RfaWQYBCABKAkSKAoFbGVhc2UYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMAoNcGluZ19pbnRlcnZhbBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIxCg5hY2NlcHRfdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIyCg9yZWNvbm5lY3RfZ3JhY2UYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SGgoSc3RhbmRpbmdfbGVhc2VfaWRzGAkgAygJEh0KFWFja2VkX3JlcG9ydF9zZXF1ZW5jZRgKIAEoBBIZChFwYXlsb2FkX2J5dGVzX21heBgLIAEoDRIZChFtZXNzYWdlX2J5dGVzX21heBgMIAEoDSL/AgoKQXNzaWdubWVudBIQCghsZWFzZV9pZBgBIAEoCRIOCgZqb2JfaWQYAiABKAkSDwoHYXR0ZW1wdBgDIAEoDRIMCgRraW5kGAQgASgJEg0KBXF1ZXVlGAUgASgJEiYKB3BheWxvYWQYBiABKAsyFS5qb2JzdHJlYW0udjEuUGF5bG9hZBI2CgdoZWFkZXJzGAcgAygLMiUuam9ic3RyZWFtLnYxLkFzc2lnbm1lbnQuSGVhZGVyc0VudHJ5EjQKBmxhYmVscxgIIAMoCzIkLmpvYnN0cmVhbS52MS5Bc3NpZ25tZW50LkxhYmVsc0VudHJ5EiwKCXRpbWVfbGVmdBgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImIKDUF0dGVtcHRDYW5jZWwSEAoIbGVhc2VfaWQYASABKAkSLgoLZm9yY2VfYWZ0ZXIYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDwoHcmV2b2tlZBgDIAEoCCJTCglSZXBvcnRBY2sSFwoPcmVwb3J0X3NlcXVlbmNlGAEgASgEEi0KCHJlZnVzYWxzGAIgAygLMhsuam9ic3RyZWFtLnYxLlJlcG9ydFJlZnVzYWwiXQoNUmVwb3J0UmVmdXNhbBIXCg9yZXBvcnRfc2VxdWVuY2UYASABKAQSEAoIbGVhc2VfaWQYAiABKAkSIQoFZXJyb3IYAyABKAsyEi5nb29nbGUucnBjLlN0YXR1cyIGCgRQaW5nIk4KBURyYWluEiwKCXRpbWVfbGVmdBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIXCg9zZXJ2ZXJfc2h1dGRvd24YAiABKAgirAEKDExlYXNlUmVxdWVzdBIMCgRuYW1lGAEgASgJEg0KBWtpbmRzGAIgAygJEg4KBnF1ZXVlcxgDIAMoCRIQCghtYXhfam9icxgEIAEoDRInCgR3YWl0GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEh4KEW1lc3NhZ2VfYnl0ZXNfbWF4GAcgASgNSACIAQFCFAoSX21lc3NhZ2VfYnl0ZXNfbWF4ImgKDUxlYXNlUmVzcG9uc2USLQoLYXNzaWdubWVudHMYASADKAsyGC5qb2JzdHJlYW0udjEuQXNzaWdubWVudBIoCgVsZWFzZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJQCg1SZXBvcnRSZXF1ZXN0EiwKB3JlcG9ydHMYASADKAsyGy5qb2JzdHJlYW0udjEuQXR0ZW1wdFJlcG9ydBIRCglsZWFzZV9pZHMYAiADKAkiYwoOUmVwb3J0UmVzcG9uc2USIwoHcmVzdWx0cxgBIAMoCzISLmdvb2dsZS5ycGMuU3RhdHVzEiwKB2NhbmNlbHMYAiADKAsyGy5qb2JzdHJlYW0udjEuQXR0ZW1wdENhbmNlbDLZAQoNV29ya2VyU2VydmljZRJBCgRXb3JrEhkuam9ic3RyZWFtLnYxLldvcmtSZXF1ZXN0Ghouam9ic3RyZWFtLnYxLldvcmtSZXNwb25zZSgBMAESQAoFTGVhc2USGi5qb2JzdHJlYW0udjEuTGVhc2VSZXF1ZXN0Ghsuam9ic3RyZWFtLnYxLkxlYXNlUmVzcG9uc2USQwoGUmVwb3J0Ehsuam9ic3RyZWFtLnYxLlJlcG9ydFJlcXVlc3QaHC5qb2JzdHJlYW0udjEuUmVwb3J0UmVzcG9uc2VCUQoWaW8uZ2l0aHViLmpvYnN0cmVhbS52MVABWjVnaXRodWIuY29tL2pvYnN0cmVhbS9qb2JzdHJlYW0vY2xpZW50cy9nby9qb2JzdHJlYW12MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_rpc_status, file_jobstream_v1_job, file_jobstream_v1_payload]);
 
 /**
- * WorkRequest is what a worker sends on its stream. One message can carry any of these parts together.
+ * WorkRequest is a message of a worker on its stream. One message can carry any of these parts together.
  *
  * @generated from message jobstream.v1.WorkRequest
  */
 export type WorkRequest = Message<"jobstream.v1.WorkRequest"> & {
   /**
-   * Who the worker is. Required in the first message, refused in any other.
+   * Identity of the worker. Required in the first message, refused in any other.
    *
    * @generated from field: jobstream.v1.Hello hello = 1;
    */
   hello?: Hello | undefined;
 
   /**
-   * How many attempts the worker runs at a time from now on: an absolute number, which may change at any time. 0 lets
-   * the present attempts finish and asks for nothing more. At most 100,000. Unset: as before.
+   * New number of concurrent attempts: an absolute number, which may change at any time. 0 lets the current attempts
+   * finish and requests no more jobs. At most 100,000. Unset: as before.
    *
    * @generated from field: optional uint32 slots = 2;
    */
@@ -49,8 +49,8 @@ export type WorkRequest = Message<"jobstream.v1.WorkRequest"> & {
   heartbeat?: WorkerHeartbeat | undefined;
 
   /**
-   * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+   * Leases of assignments that the worker received and starts to run. An assignment that is not accepted within the
+   * welcome's accept_timeout is sent to another worker, as another attempt. A report accepts too. At most 100,000 a
    * message.
    *
    * @generated from field: repeated string accepted_lease_ids = 4;
@@ -58,7 +58,7 @@ export type WorkRequest = Message<"jobstream.v1.WorkRequest"> & {
   acceptedLeaseIds: string[];
 
   /**
-   * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+   * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
    *
    * @generated from field: repeated jobstream.v1.AttemptReport reports = 5;
    */
@@ -73,7 +73,7 @@ export const WorkRequestSchema: GenMessage<WorkRequest> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_worker_service, 0);
 
 /**
- * Hello introduces a worker.
+ * Hello identifies a worker.
  *
  * @generated from message jobstream.v1.Hello
  */
@@ -93,8 +93,8 @@ export type Hello = Message<"jobstream.v1.Hello"> & {
   name: string;
 
   /**
-   * UUID that is new for each start of the worker and the same for each connection of it: by it the server knows a
-   * worker again. Required. A process with several streams uses one for each.
+   * UUID, new for each start of the worker and the same for each of its connections: it identifies the worker after a
+   * reconnect. Required. A process with several streams uses one for each.
    *
    * @generated from field: string instance_id = 3;
    */
@@ -115,14 +115,15 @@ export type Hello = Message<"jobstream.v1.Hello"> & {
   queues: string[];
 
   /**
-   * How many attempts the worker runs at a time, those it holds already included. At most 100,000.
+   * Most concurrent attempts, including those it holds already. At most 100,000.
    *
    * @generated from field: uint32 slots = 6;
    */
   slots: number;
 
   /**
-   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
+   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most
+   * 100,000.
    *
    * @generated from field: repeated string held_lease_ids = 7;
    */
@@ -136,9 +137,8 @@ export type Hello = Message<"jobstream.v1.Hello"> & {
   sdk: string;
 
   /**
-   * Largest message the worker reads, in bytes: a job whose assignment is larger is not offered to it and waits for
-   * another worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below
-   * that.
+   * Receive limit of the worker in bytes: a job whose assignment is larger is not offered to it and waits for another
+   * worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
    *
    * @generated from field: optional uint32 message_bytes_max = 9;
    */
@@ -153,13 +153,14 @@ export const HelloSchema: GenMessage<Hello> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_worker_service, 1);
 
 /**
- * WorkerHeartbeat says that the worker is alive and what it runs.
+ * WorkerHeartbeat shows that the worker is alive, and lists its attempts.
  *
  * @generated from message jobstream.v1.WorkerHeartbeat
  */
 export type WorkerHeartbeat = Message<"jobstream.v1.WorkerHeartbeat"> & {
   /**
-   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
+   * Leases of every attempt that still runs: each of them is renewed. A lease that is not listed expires. At most
+   * 100,000.
    *
    * @generated from field: repeated string lease_ids = 1;
    */
@@ -174,7 +175,7 @@ export const WorkerHeartbeatSchema: GenMessage<WorkerHeartbeat> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_worker_service, 2);
 
 /**
- * AttemptReport is news of an attempt.
+ * AttemptReport is a report of an attempt.
  *
  * @generated from message jobstream.v1.AttemptReport
  */
@@ -187,8 +188,8 @@ export type AttemptReport = Message<"jobstream.v1.AttemptReport"> & {
   leaseId: string;
 
   /**
-   * Number of the report, from 1, growing from one report of the worker's instance to the next. A report sent again
-   * after a reconnect keeps its number and is taken once. Required on a Work stream, ignored by Report.
+   * Number of the report, from 1, increasing over the reports of the worker's instance. A report that is resent after a
+   * reconnect keeps its number and is processed once. Required on a Work stream, ignored by Report.
    *
    * @generated from field: uint64 report_sequence = 2;
    */
@@ -201,7 +202,7 @@ export type AttemptReport = Message<"jobstream.v1.AttemptReport"> & {
    */
   news: {
     /**
-     * How far the attempt is. Only the newest is kept.
+     * Progress of the attempt. Only the newest is retained.
      *
      * @generated from field: jobstream.v1.Progress progress = 3;
      */
@@ -241,7 +242,7 @@ export type AttemptReport = Message<"jobstream.v1.AttemptReport"> & {
     case: "fail";
   } | {
     /**
-     * The job is given back without counting the attempt.
+     * The job is released without counting the attempt.
      *
      * @generated from field: jobstream.v1.AttemptRelease release = 8;
      */
@@ -294,14 +295,14 @@ export const AttemptCompleteSchema: GenMessage<AttemptComplete> = /*@__PURE__*/
 export type AttemptFail = Message<"jobstream.v1.AttemptFail"> & {
   /**
    * Why it failed. `retryable` must be set if another attempt could help. `attempt` is ignored; `reason` is HANDLER
-   * unless it is one that a worker can know.
+   * unless it is one that a worker can detect.
    *
    * @generated from field: jobstream.v1.Failure failure = 1;
    */
   failure?: Failure | undefined;
 
   /**
-   * Pause before the next attempt, in place of the retry policy's. Default: the policy's; at most 10 years.
+   * Delay before the next attempt, instead of the back-off of the retry policy. At most 10 years.
    *
    * @generated from field: google.protobuf.Duration retry_after = 2;
    */
@@ -316,13 +317,13 @@ export const AttemptFailSchema: GenMessage<AttemptFail> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_worker_service, 5);
 
 /**
- * AttemptRelease gives a job back without counting the attempt.
+ * AttemptRelease returns a job to its queue without counting the attempt.
  *
  * @generated from message jobstream.v1.AttemptRelease
  */
 export type AttemptRelease = Message<"jobstream.v1.AttemptRelease"> & {
   /**
-   * Pause before it is given to a worker again. Default 0; at most 10 years.
+   * Delay before it is assigned again. Default 0; at most 10 years.
    *
    * @generated from field: google.protobuf.Duration delay = 1;
    */
@@ -352,15 +353,15 @@ export const AttemptStoppedSchema: GenMessage<AttemptStopped> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_worker_service, 7);
 
 /**
- * WorkResponse is what the server sends on a worker's stream. One message can carry any of these parts together; they
- * are to be handled in the order of their numbers. A message has at most 4 MiB less 64 KiB; one assignment that is larger
- * comes alone.
+ * WorkResponse is a message of the server on a worker's stream. One message can carry any of these parts together:
+ * handle them in the order of their numbers. A message has at most 4 MiB less 64 KiB; a larger assignment is sent
+ * alone.
  *
  * @generated from message jobstream.v1.WorkResponse
  */
 export type WorkResponse = Message<"jobstream.v1.WorkResponse"> & {
   /**
-   * The answer to `hello`, in the first message.
+   * The response to `hello`, in the first message.
    *
    * @generated from field: jobstream.v1.Welcome welcome = 1;
    */
@@ -381,14 +382,14 @@ export type WorkResponse = Message<"jobstream.v1.WorkResponse"> & {
   cancels: AttemptCancel[];
 
   /**
-   * Reports that were taken.
+   * Reports that were processed.
    *
    * @generated from field: jobstream.v1.ReportAck ack = 4;
    */
   ack?: ReportAck | undefined;
 
   /**
-   * To be answered with a heartbeat.
+   * A ping: answer it with a heartbeat.
    *
    * @generated from field: jobstream.v1.Ping ping = 5;
    */
@@ -410,20 +411,20 @@ export const WorkResponseSchema: GenMessage<WorkResponse> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_worker_service, 8);
 
 /**
- * Welcome tells a worker the terms.
+ * Welcome has the terms for a worker.
  *
  * @generated from message jobstream.v1.Welcome
  */
 export type Welcome = Message<"jobstream.v1.Welcome"> & {
   /**
-   * Version of the protocol that is spoken.
+   * Version of the protocol in use.
    *
    * @generated from field: uint32 protocol_version = 1;
    */
   protocolVersion: number;
 
   /**
-   * What ListWorkers and DrainWorker call this worker.
+   * Id of this worker for ListWorkers and DrainWorker.
    *
    * @generated from field: string worker_id = 2;
    */
@@ -437,7 +438,7 @@ export type Welcome = Message<"jobstream.v1.Welcome"> & {
   serverVersion: string;
 
   /**
-   * New at each start of the server: in memory mode, leases of another boot are gone.
+   * New at each start of the server: in memory mode, leases of another boot are lost.
    *
    * @generated from field: string boot_id = 4;
    */
@@ -465,29 +466,29 @@ export type Welcome = Message<"jobstream.v1.Welcome"> & {
   acceptTimeout?: Duration | undefined;
 
   /**
-   * How long the leases last after the server saw the stream break, if they do not run out earlier.
+   * How long the leases last after the server detected the break of the stream, if they do not expire earlier.
    *
    * @generated from field: google.protobuf.Duration reconnect_grace = 8;
    */
   reconnectGrace?: Duration | undefined;
 
   /**
-   * Those of `held_lease_ids` that still stand. Every other attempt is to be stopped; the server drops its end, which
-   * still frees its slot.
+   * Those of `held_lease_ids` that are still valid. Stop every other attempt and end it: the server discards the end,
+   * which still frees the slot.
    *
    * @generated from field: repeated string standing_lease_ids = 9;
    */
   standingLeaseIds: string[];
 
   /**
-   * Reports up to this report_sequence were taken before; they need not be sent again.
+   * Reports up to this report_sequence were processed; do not resend them.
    *
    * @generated from field: uint64 acked_report_sequence = 10;
    */
   ackedReportSequence: bigint;
 
   /**
-   * Largest result or chunk of output, in bytes.
+   * Largest result or output chunk, in bytes.
    *
    * @generated from field: uint32 payload_bytes_max = 11;
    */
@@ -509,28 +510,28 @@ export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_worker_service, 9);
 
 /**
- * Assignment is an attempt to be run.
+ * Assignment is an attempt to run.
  *
  * @generated from message jobstream.v1.Assignment
  */
 export type Assignment = Message<"jobstream.v1.Assignment"> & {
   /**
-   * Permission to run it. Unguessable; named in every report.
+   * Lease of the attempt. Unguessable; part of every report.
    *
    * @generated from field: string lease_id = 1;
    */
   leaseId: string;
 
   /**
-   * The job. With `attempt` it is the key for side effects that must not happen twice.
+   * The job. With `attempt` it is the idempotency key of side effects.
    *
    * @generated from field: string job_id = 2;
    */
   jobId: string;
 
   /**
-   * Number of the attempt, from 1. A number that was sent to a worker is never sent to another, whether it was accepted or
-   * not: numbers grow and may have gaps. An offer that was not accepted counts neither against max_attempts nor against
+   * Number of the attempt, from 1. A number that was sent to a worker is never sent to another, accepted or not:
+   * numbers grow and may have gaps. An assignment that was not accepted counts neither against max_attempts nor against
    * max_lost_attempts.
    *
    * @generated from field: uint32 attempt = 3;
@@ -573,7 +574,7 @@ export type Assignment = Message<"jobstream.v1.Assignment"> & {
   labels: { [key: string]: string };
 
   /**
-   * How long the attempt may run. After that the lease is taken back.
+   * How long the attempt may run. After that the lease is revoked.
    *
    * @generated from field: google.protobuf.Duration time_left = 9;
    */
@@ -588,7 +589,7 @@ export const AssignmentSchema: GenMessage<Assignment> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_worker_service, 10);
 
 /**
- * AttemptCancel stops an attempt. The worker ends it with a report all the same: that frees its slot.
+ * AttemptCancel stops an attempt. The worker still ends it with a report, which frees its slot.
  *
  * @generated from message jobstream.v1.AttemptCancel
  */
@@ -601,14 +602,14 @@ export type AttemptCancel = Message<"jobstream.v1.AttemptCancel"> & {
   leaseId: string;
 
   /**
-   * How long the handler may take to stop. After that the lease is taken back and the job ends CANCELLED, forced.
+   * How long the handler may take to stop. After that the lease is revoked and the job ends CANCELLED, forced.
    *
    * @generated from field: google.protobuf.Duration force_after = 2;
    */
   forceAfter?: Duration | undefined;
 
   /**
-   * True if the lease is gone already: nothing of the attempt is kept any more.
+   * True if the lease is already invalid: no report of the attempt is accepted.
    *
    * @generated from field: bool revoked = 3;
    */
@@ -623,20 +624,20 @@ export const AttemptCancelSchema: GenMessage<AttemptCancel> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_worker_service, 11);
 
 /**
- * ReportAck says which reports were taken.
+ * ReportAck acknowledges reports.
  *
  * @generated from message jobstream.v1.ReportAck
  */
 export type ReportAck = Message<"jobstream.v1.ReportAck"> & {
   /**
-   * Every report up to this report_sequence was taken or refused; it need not be sent again.
+   * Every report up to this report_sequence was processed or refused; do not resend it.
    *
    * @generated from field: uint64 report_sequence = 1;
    */
   reportSequence: bigint;
 
   /**
-   * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+   * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
    * smaller until then.
    *
    * @generated from field: repeated jobstream.v1.ReportRefusal refusals = 2;
@@ -652,7 +653,7 @@ export const ReportAckSchema: GenMessage<ReportAck> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_worker_service, 12);
 
 /**
- * ReportRefusal says why a report was refused.
+ * ReportRefusal is the reason why a report was refused.
  *
  * @generated from message jobstream.v1.ReportRefusal
  */
@@ -672,8 +673,8 @@ export type ReportRefusal = Message<"jobstream.v1.ReportRefusal"> & {
   leaseId: string;
 
   /**
-   * Why: FAILED_PRECONDITION (LEASE_LOST) if the lease no longer stands, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) for too
-   * large a chunk of output, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+   * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
+   * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
    *
    * @generated from field: google.rpc.Status error = 3;
    */
@@ -688,7 +689,7 @@ export const ReportRefusalSchema: GenMessage<ReportRefusal> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_worker_service, 13);
 
 /**
- * Ping asks for a heartbeat.
+ * Ping requests a heartbeat.
  *
  * @generated from message jobstream.v1.Ping
  */
@@ -703,21 +704,21 @@ export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_worker_service, 14);
 
 /**
- * Drain says that no further assignments come.
+ * Drain announces that no further assignments come.
  *
  * @generated from message jobstream.v1.Drain
  */
 export type Drain = Message<"jobstream.v1.Drain"> & {
   /**
-   * How long running attempts may take. What still runs then is to be given back with `release`.
+   * How long running attempts may take. After that, `release` those that still run.
    *
    * @generated from field: google.protobuf.Duration time_left = 1;
    */
   timeLeft?: Duration | undefined;
 
   /**
-   * True if the whole server shuts down: the worker may connect again, to whichever server answers then. False if
-   * an operator drained the worker: it is to end.
+   * True if the server shuts down: the worker may reconnect, to whichever server answers. False if an operator drains
+   * the worker: it ends.
    *
    * @generated from field: bool server_shutdown = 2;
    */
@@ -732,7 +733,7 @@ export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_worker_service, 15);
 
 /**
- * LeaseRequest asks for jobs to run.
+ * LeaseRequest requests jobs to run.
  *
  * @generated from message jobstream.v1.LeaseRequest
  */
@@ -759,22 +760,22 @@ export type LeaseRequest = Message<"jobstream.v1.LeaseRequest"> & {
   queues: string[];
 
   /**
-   * Most jobs in the answer. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less
-   * 64 KiB; a single larger job comes alone.
+   * Most jobs to assign. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less 64
+   * KiB; a single larger job is sent alone.
    *
    * @generated from field: uint32 max_jobs = 4;
    */
   maxJobs: number;
 
   /**
-   * How long to wait for the first job. Default 0: answers at once; at most 60 s, and less than the call's deadline.
+   * How long to wait for the first job. Default 0: returns at once; at most 60 s, and less than the call's deadline.
    *
    * @generated from field: google.protobuf.Duration wait = 5;
    */
   wait?: Duration | undefined;
 
   /**
-   * Largest answer the worker reads, in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
+   * Receive limit of the worker in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
    * the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
    *
    * @generated from field: optional uint32 message_bytes_max = 7;
@@ -790,7 +791,7 @@ export const LeaseRequestSchema: GenMessage<LeaseRequest> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_worker_service, 16);
 
 /**
- * LeaseResponse holds jobs to run.
+ * LeaseResponse has jobs to run.
  *
  * @generated from message jobstream.v1.LeaseResponse
  */
@@ -818,20 +819,20 @@ export const LeaseResponseSchema: GenMessage<LeaseResponse> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_worker_service, 17);
 
 /**
- * ReportRequest reports attempts.
+ * ReportRequest has reports of attempts and leases to renew.
  *
  * @generated from message jobstream.v1.ReportRequest
  */
 export type ReportRequest = Message<"jobstream.v1.ReportRequest"> & {
   /**
-   * News of attempts, in order. At most 1,000.
+   * Reports of attempts, in order. At most 1,000.
    *
    * @generated from field: repeated jobstream.v1.AttemptReport reports = 1;
    */
   reports: AttemptReport[];
 
   /**
-   * Leases to keep alive beside those named by reports. At most 1,000.
+   * Leases to renew beside those of the reports. At most 1,000.
    *
    * @generated from field: repeated string lease_ids = 2;
    */
@@ -846,7 +847,7 @@ export const ReportRequestSchema: GenMessage<ReportRequest> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_worker_service, 18);
 
 /**
- * ReportResponse tells what became of the reports.
+ * ReportResponse has the results of the reports.
  *
  * @generated from message jobstream.v1.ReportResponse
  */
@@ -859,7 +860,7 @@ export type ReportResponse = Message<"jobstream.v1.ReportResponse"> & {
   results: Status[];
 
   /**
-   * Attempts named in the request that are to be stopped.
+   * Attempts named in the request that must stop.
    *
    * @generated from field: repeated jobstream.v1.AttemptCancel cancels = 2;
    */
@@ -876,24 +877,24 @@ export const ReportResponseSchema: GenMessage<ReportResponse> = /*@__PURE__*/
 /**
  * WorkerService is for workers: processes that run attempts of jobs, anywhere, in any language.
  *
- * A worker holds one Work stream for each set of kinds it serves with common slots; one that cannot hold a stream calls
- * Lease and Report. Either way the same scheduler feeds it beside the server's own pool, and the same rules hold: an
- * attempt is run by permission of a lease, only the newest lease of a job changes it, and a write under any other is
- * refused with LEASE_LOST and changes nothing.
+ * A worker holds one Work stream for each set of kinds with common slots; a worker that cannot hold a stream calls
+ * Lease and Report. The same scheduler serves both, and the server's own pool, by the same rules: an attempt needs a
+ * lease, only the newest lease of a job changes it, and a report under any other is refused with LEASE_LOST and changes
+ * nothing.
  *
  * @generated from service jobstream.v1.WorkerService
  */
 export const WorkerService: GenService<{
   /**
-   * Work connects a worker for as long as the stream lasts: assignments and cancels come down, reports go up.
+   * Work connects a worker while the stream is open: the server sends assignments and cancels, the worker reports.
    *
-   * The first request must carry `hello`, the first response carries `welcome`. Liveness is told on the stream itself:
-   * the server pings, the worker answers each ping with a heartbeat, and each side drops a stream on which it heard
-   * nothing for three ping intervals. A cut stream does not end the leases: a worker that connects again in time, with
-   * the same instance_id, keeps its attempts.
+   * The first request must carry `hello`, the first response carries `welcome`. Liveness is checked on the stream
+   * itself: the server pings, the worker answers each ping with a heartbeat, and each side closes a stream on which it
+   * received nothing for three ping intervals. A broken stream does not end the leases: a worker that reconnects in
+   * time, with the same instance_id, keeps its attempts.
    *
    * The stream ends OK after the worker closed its side. Errors: INVALID_ARGUMENT (INVALID_FIELD), ABORTED
-   * (WORKER_REPLACED) when the same instance connected anew, DEADLINE_EXCEEDED (WORKER_SILENT) after three silent
+   * (WORKER_REPLACED) when the same instance connected again, DEADLINE_EXCEEDED (WORKER_SILENT) after three silent
    * intervals, RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING, CONNECTION_CLOSING).
    *
    * @generated from rpc jobstream.v1.WorkerService.Work
@@ -904,8 +905,8 @@ export const WorkerService: GenService<{
     output: typeof WorkResponseSchema;
   },
   /**
-   * Lease takes jobs for a worker without a stream, and waits for the first one. Each job is RUNNING when it is
-   * answered, and lost once `lease` passed without a Report that names its lease.
+   * Lease assigns jobs to a worker without a stream, and waits for the first one. Each job is RUNNING when the call
+   * returns, and its attempt is lost once `lease` passed without a Report that names its lease.
    *
    * Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
    *
@@ -917,10 +918,10 @@ export const WorkerService: GenService<{
     output: typeof LeaseResponseSchema;
   },
   /**
-   * Report keeps leases alive, and reports and ends attempts that were taken with Lease. Safe to repeat for a complete,
-   * fail or release that arrived: it is then refused with LEASE_LOST.
+   * Report renews leases, and reports and ends attempts that were assigned by Lease. It is safe to repeat: a complete,
+   * fail or release that had arrived is then refused with LEASE_LOST.
    *
-   * Errors: INVALID_ARGUMENT (INVALID_FIELD). What became of each report is in the answer.
+   * Errors: INVALID_ARGUMENT (INVALID_FIELD). The response has a status for each report.
    *
    * @generated from rpc jobstream.v1.WorkerService.Report
    */

@@ -4,7 +4,7 @@ import static io.grpc.MethodDescriptor.generateFullMethodName;
 
 /**
  * <pre>
- * AdminService is for operators: what the server is and does, and its queues.
+ * AdminService is for operators: the state of the server, its queues and its workers.
  * </pre>
  */
 @io.grpc.stub.annotations.GrpcGenerated
@@ -296,14 +296,14 @@ public final class AdminServiceGrpc {
 
   /**
    * <pre>
-   * AdminService is for operators: what the server is and does, and its queues.
+   * AdminService is for operators: the state of the server, its queues and its workers.
    * </pre>
    */
   public interface AsyncService {
 
     /**
      * <pre>
-     * GetServerInfo tells version, mode, limits and age of the server.
+     * GetServerInfo returns version, mode, limits and uptime of the server.
      * </pre>
      */
     default void getServerInfo(io.github.jobstream.v1.GetServerInfoRequest request,
@@ -313,7 +313,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * ListQueues tells of every queue that holds jobs or is paused, in the order of their names.
+     * ListQueues returns every queue that holds jobs or is paused, ordered by name.
      * </pre>
      */
     default void listQueues(io.github.jobstream.v1.ListQueuesRequest request,
@@ -323,8 +323,8 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * PauseQueue starts no further attempts of a queue's jobs. Running attempts go on; jobs are still accepted. Pausing a
-     * paused queue, or one that has no jobs yet, is fine.
+     * PauseQueue stops dispatch of a queue. Running attempts continue; jobs are still accepted. Pausing a paused queue,
+     * or one without jobs, returns OK.
      * </pre>
      */
     default void pauseQueue(io.github.jobstream.v1.PauseQueueRequest request,
@@ -334,7 +334,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * ResumeQueue starts attempts again. Resuming a queue that is not paused is fine.
+     * ResumeQueue continues dispatch. Resuming a queue that is not paused returns OK.
      * Errors: NOT_FOUND (QUEUE_NOT_FOUND) if no such queue exists.
      * </pre>
      */
@@ -345,7 +345,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * PurgeQueue cancels every waiting job of a queue (SCHEDULED and QUEUED). Running ones go on.
+     * PurgeQueue cancels every waiting job of a queue (SCHEDULED and QUEUED). Running jobs continue.
      * Errors: NOT_FOUND (QUEUE_NOT_FOUND) if no such queue exists.
      * </pre>
      */
@@ -356,7 +356,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * ListWorkers tells of every worker: the server's own, those connected, and those whose leases still run.
+     * ListWorkers returns every worker: the server's own pool, connected workers, and workers with valid leases.
      * </pre>
      */
     default void listWorkers(io.github.jobstream.v1.ListWorkersRequest request,
@@ -366,7 +366,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * DrainWorker gives a worker no further jobs and tells it to finish what it runs, to give back the rest and to end.
+     * DrainWorker assigns no further jobs to a worker and asks it to finish its attempts, to release the rest and to end.
      * Errors: NOT_FOUND (WORKER_NOT_FOUND), FAILED_PRECONDITION (ILLEGAL_STATE) for the server's own workers.
      * </pre>
      */
@@ -379,7 +379,7 @@ public final class AdminServiceGrpc {
   /**
    * Base class for the server implementation of the service AdminService.
    * <pre>
-   * AdminService is for operators: what the server is and does, and its queues.
+   * AdminService is for operators: the state of the server, its queues and its workers.
    * </pre>
    */
   public static abstract class AdminServiceImplBase
@@ -393,7 +393,7 @@ public final class AdminServiceGrpc {
   /**
    * A stub to allow clients to do asynchronous rpc calls to service AdminService.
    * <pre>
-   * AdminService is for operators: what the server is and does, and its queues.
+   * AdminService is for operators: the state of the server, its queues and its workers.
    * </pre>
    */
   public static final class AdminServiceStub
@@ -411,7 +411,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * GetServerInfo tells version, mode, limits and age of the server.
+     * GetServerInfo returns version, mode, limits and uptime of the server.
      * </pre>
      */
     public void getServerInfo(io.github.jobstream.v1.GetServerInfoRequest request,
@@ -422,7 +422,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * ListQueues tells of every queue that holds jobs or is paused, in the order of their names.
+     * ListQueues returns every queue that holds jobs or is paused, ordered by name.
      * </pre>
      */
     public void listQueues(io.github.jobstream.v1.ListQueuesRequest request,
@@ -433,8 +433,8 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * PauseQueue starts no further attempts of a queue's jobs. Running attempts go on; jobs are still accepted. Pausing a
-     * paused queue, or one that has no jobs yet, is fine.
+     * PauseQueue stops dispatch of a queue. Running attempts continue; jobs are still accepted. Pausing a paused queue,
+     * or one without jobs, returns OK.
      * </pre>
      */
     public void pauseQueue(io.github.jobstream.v1.PauseQueueRequest request,
@@ -445,7 +445,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * ResumeQueue starts attempts again. Resuming a queue that is not paused is fine.
+     * ResumeQueue continues dispatch. Resuming a queue that is not paused returns OK.
      * Errors: NOT_FOUND (QUEUE_NOT_FOUND) if no such queue exists.
      * </pre>
      */
@@ -457,7 +457,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * PurgeQueue cancels every waiting job of a queue (SCHEDULED and QUEUED). Running ones go on.
+     * PurgeQueue cancels every waiting job of a queue (SCHEDULED and QUEUED). Running jobs continue.
      * Errors: NOT_FOUND (QUEUE_NOT_FOUND) if no such queue exists.
      * </pre>
      */
@@ -469,7 +469,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * ListWorkers tells of every worker: the server's own, those connected, and those whose leases still run.
+     * ListWorkers returns every worker: the server's own pool, connected workers, and workers with valid leases.
      * </pre>
      */
     public void listWorkers(io.github.jobstream.v1.ListWorkersRequest request,
@@ -480,7 +480,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * DrainWorker gives a worker no further jobs and tells it to finish what it runs, to give back the rest and to end.
+     * DrainWorker assigns no further jobs to a worker and asks it to finish its attempts, to release the rest and to end.
      * Errors: NOT_FOUND (WORKER_NOT_FOUND), FAILED_PRECONDITION (ILLEGAL_STATE) for the server's own workers.
      * </pre>
      */
@@ -494,7 +494,7 @@ public final class AdminServiceGrpc {
   /**
    * A stub to allow clients to do synchronous rpc calls to service AdminService.
    * <pre>
-   * AdminService is for operators: what the server is and does, and its queues.
+   * AdminService is for operators: the state of the server, its queues and its workers.
    * </pre>
    */
   public static final class AdminServiceBlockingV2Stub
@@ -512,7 +512,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * GetServerInfo tells version, mode, limits and age of the server.
+     * GetServerInfo returns version, mode, limits and uptime of the server.
      * </pre>
      */
     public io.github.jobstream.v1.GetServerInfoResponse getServerInfo(io.github.jobstream.v1.GetServerInfoRequest request) throws io.grpc.StatusException {
@@ -522,7 +522,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * ListQueues tells of every queue that holds jobs or is paused, in the order of their names.
+     * ListQueues returns every queue that holds jobs or is paused, ordered by name.
      * </pre>
      */
     public io.github.jobstream.v1.ListQueuesResponse listQueues(io.github.jobstream.v1.ListQueuesRequest request) throws io.grpc.StatusException {
@@ -532,8 +532,8 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * PauseQueue starts no further attempts of a queue's jobs. Running attempts go on; jobs are still accepted. Pausing a
-     * paused queue, or one that has no jobs yet, is fine.
+     * PauseQueue stops dispatch of a queue. Running attempts continue; jobs are still accepted. Pausing a paused queue,
+     * or one without jobs, returns OK.
      * </pre>
      */
     public io.github.jobstream.v1.PauseQueueResponse pauseQueue(io.github.jobstream.v1.PauseQueueRequest request) throws io.grpc.StatusException {
@@ -543,7 +543,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * ResumeQueue starts attempts again. Resuming a queue that is not paused is fine.
+     * ResumeQueue continues dispatch. Resuming a queue that is not paused returns OK.
      * Errors: NOT_FOUND (QUEUE_NOT_FOUND) if no such queue exists.
      * </pre>
      */
@@ -554,7 +554,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * PurgeQueue cancels every waiting job of a queue (SCHEDULED and QUEUED). Running ones go on.
+     * PurgeQueue cancels every waiting job of a queue (SCHEDULED and QUEUED). Running jobs continue.
      * Errors: NOT_FOUND (QUEUE_NOT_FOUND) if no such queue exists.
      * </pre>
      */
@@ -565,7 +565,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * ListWorkers tells of every worker: the server's own, those connected, and those whose leases still run.
+     * ListWorkers returns every worker: the server's own pool, connected workers, and workers with valid leases.
      * </pre>
      */
     public io.github.jobstream.v1.ListWorkersResponse listWorkers(io.github.jobstream.v1.ListWorkersRequest request) throws io.grpc.StatusException {
@@ -575,7 +575,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * DrainWorker gives a worker no further jobs and tells it to finish what it runs, to give back the rest and to end.
+     * DrainWorker assigns no further jobs to a worker and asks it to finish its attempts, to release the rest and to end.
      * Errors: NOT_FOUND (WORKER_NOT_FOUND), FAILED_PRECONDITION (ILLEGAL_STATE) for the server's own workers.
      * </pre>
      */
@@ -588,7 +588,7 @@ public final class AdminServiceGrpc {
   /**
    * A stub to allow clients to do limited synchronous rpc calls to service AdminService.
    * <pre>
-   * AdminService is for operators: what the server is and does, and its queues.
+   * AdminService is for operators: the state of the server, its queues and its workers.
    * </pre>
    */
   public static final class AdminServiceBlockingStub
@@ -606,7 +606,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * GetServerInfo tells version, mode, limits and age of the server.
+     * GetServerInfo returns version, mode, limits and uptime of the server.
      * </pre>
      */
     public io.github.jobstream.v1.GetServerInfoResponse getServerInfo(io.github.jobstream.v1.GetServerInfoRequest request) {
@@ -616,7 +616,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * ListQueues tells of every queue that holds jobs or is paused, in the order of their names.
+     * ListQueues returns every queue that holds jobs or is paused, ordered by name.
      * </pre>
      */
     public io.github.jobstream.v1.ListQueuesResponse listQueues(io.github.jobstream.v1.ListQueuesRequest request) {
@@ -626,8 +626,8 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * PauseQueue starts no further attempts of a queue's jobs. Running attempts go on; jobs are still accepted. Pausing a
-     * paused queue, or one that has no jobs yet, is fine.
+     * PauseQueue stops dispatch of a queue. Running attempts continue; jobs are still accepted. Pausing a paused queue,
+     * or one without jobs, returns OK.
      * </pre>
      */
     public io.github.jobstream.v1.PauseQueueResponse pauseQueue(io.github.jobstream.v1.PauseQueueRequest request) {
@@ -637,7 +637,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * ResumeQueue starts attempts again. Resuming a queue that is not paused is fine.
+     * ResumeQueue continues dispatch. Resuming a queue that is not paused returns OK.
      * Errors: NOT_FOUND (QUEUE_NOT_FOUND) if no such queue exists.
      * </pre>
      */
@@ -648,7 +648,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * PurgeQueue cancels every waiting job of a queue (SCHEDULED and QUEUED). Running ones go on.
+     * PurgeQueue cancels every waiting job of a queue (SCHEDULED and QUEUED). Running jobs continue.
      * Errors: NOT_FOUND (QUEUE_NOT_FOUND) if no such queue exists.
      * </pre>
      */
@@ -659,7 +659,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * ListWorkers tells of every worker: the server's own, those connected, and those whose leases still run.
+     * ListWorkers returns every worker: the server's own pool, connected workers, and workers with valid leases.
      * </pre>
      */
     public io.github.jobstream.v1.ListWorkersResponse listWorkers(io.github.jobstream.v1.ListWorkersRequest request) {
@@ -669,7 +669,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * DrainWorker gives a worker no further jobs and tells it to finish what it runs, to give back the rest and to end.
+     * DrainWorker assigns no further jobs to a worker and asks it to finish its attempts, to release the rest and to end.
      * Errors: NOT_FOUND (WORKER_NOT_FOUND), FAILED_PRECONDITION (ILLEGAL_STATE) for the server's own workers.
      * </pre>
      */
@@ -682,7 +682,7 @@ public final class AdminServiceGrpc {
   /**
    * A stub to allow clients to do ListenableFuture-style rpc calls to service AdminService.
    * <pre>
-   * AdminService is for operators: what the server is and does, and its queues.
+   * AdminService is for operators: the state of the server, its queues and its workers.
    * </pre>
    */
   public static final class AdminServiceFutureStub
@@ -700,7 +700,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * GetServerInfo tells version, mode, limits and age of the server.
+     * GetServerInfo returns version, mode, limits and uptime of the server.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<io.github.jobstream.v1.GetServerInfoResponse> getServerInfo(
@@ -711,7 +711,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * ListQueues tells of every queue that holds jobs or is paused, in the order of their names.
+     * ListQueues returns every queue that holds jobs or is paused, ordered by name.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<io.github.jobstream.v1.ListQueuesResponse> listQueues(
@@ -722,8 +722,8 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * PauseQueue starts no further attempts of a queue's jobs. Running attempts go on; jobs are still accepted. Pausing a
-     * paused queue, or one that has no jobs yet, is fine.
+     * PauseQueue stops dispatch of a queue. Running attempts continue; jobs are still accepted. Pausing a paused queue,
+     * or one without jobs, returns OK.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<io.github.jobstream.v1.PauseQueueResponse> pauseQueue(
@@ -734,7 +734,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * ResumeQueue starts attempts again. Resuming a queue that is not paused is fine.
+     * ResumeQueue continues dispatch. Resuming a queue that is not paused returns OK.
      * Errors: NOT_FOUND (QUEUE_NOT_FOUND) if no such queue exists.
      * </pre>
      */
@@ -746,7 +746,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * PurgeQueue cancels every waiting job of a queue (SCHEDULED and QUEUED). Running ones go on.
+     * PurgeQueue cancels every waiting job of a queue (SCHEDULED and QUEUED). Running jobs continue.
      * Errors: NOT_FOUND (QUEUE_NOT_FOUND) if no such queue exists.
      * </pre>
      */
@@ -758,7 +758,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * ListWorkers tells of every worker: the server's own, those connected, and those whose leases still run.
+     * ListWorkers returns every worker: the server's own pool, connected workers, and workers with valid leases.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<io.github.jobstream.v1.ListWorkersResponse> listWorkers(
@@ -769,7 +769,7 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
-     * DrainWorker gives a worker no further jobs and tells it to finish what it runs, to give back the rest and to end.
+     * DrainWorker assigns no further jobs to a worker and asks it to finish its attempts, to release the rest and to end.
      * Errors: NOT_FOUND (WORKER_NOT_FOUND), FAILED_PRECONDITION (ILLEGAL_STATE) for the server's own workers.
      * </pre>
      */

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * Assignment is an attempt to be run.
+ * Assignment is an attempt to run.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.Assignment}
@@ -71,7 +71,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object leaseId_ = "";
   /**
    * <pre>
-   * Permission to run it. Unguessable; named in every report.
+   * Lease of the attempt. Unguessable; part of every report.
    * </pre>
    *
    * <code>string lease_id = 1;</code>
@@ -92,7 +92,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Permission to run it. Unguessable; named in every report.
+   * Lease of the attempt. Unguessable; part of every report.
    * </pre>
    *
    * <code>string lease_id = 1;</code>
@@ -118,7 +118,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object jobId_ = "";
   /**
    * <pre>
-   * The job. With `attempt` it is the key for side effects that must not happen twice.
+   * The job. With `attempt` it is the idempotency key of side effects.
    * </pre>
    *
    * <code>string job_id = 2;</code>
@@ -139,7 +139,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The job. With `attempt` it is the key for side effects that must not happen twice.
+   * The job. With `attempt` it is the idempotency key of side effects.
    * </pre>
    *
    * <code>string job_id = 2;</code>
@@ -164,8 +164,8 @@ private static final long serialVersionUID = 0L;
   private int attempt_ = 0;
   /**
    * <pre>
-   * Number of the attempt, from 1. A number that was sent to a worker is never sent to another, whether it was accepted or
-   * not: numbers grow and may have gaps. An offer that was not accepted counts neither against max_attempts nor against
+   * Number of the attempt, from 1. A number that was sent to a worker is never sent to another, accepted or not:
+   * numbers grow and may have gaps. An assignment that was not accepted counts neither against max_attempts nor against
    * max_lost_attempts.
    * </pre>
    *
@@ -503,7 +503,7 @@ java.lang.String defaultValue) {
   private com.google.protobuf.Duration timeLeft_;
   /**
    * <pre>
-   * How long the attempt may run. After that the lease is taken back.
+   * How long the attempt may run. After that the lease is revoked.
    * </pre>
    *
    * <code>.google.protobuf.Duration time_left = 9;</code>
@@ -515,7 +515,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * How long the attempt may run. After that the lease is taken back.
+   * How long the attempt may run. After that the lease is revoked.
    * </pre>
    *
    * <code>.google.protobuf.Duration time_left = 9;</code>
@@ -527,7 +527,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * How long the attempt may run. After that the lease is taken back.
+   * How long the attempt may run. After that the lease is revoked.
    * </pre>
    *
    * <code>.google.protobuf.Duration time_left = 9;</code>
@@ -812,7 +812,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * Assignment is an attempt to be run.
+   * Assignment is an attempt to run.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.Assignment}
@@ -1120,7 +1120,7 @@ java.lang.String defaultValue) {
     private java.lang.Object leaseId_ = "";
     /**
      * <pre>
-     * Permission to run it. Unguessable; named in every report.
+     * Lease of the attempt. Unguessable; part of every report.
      * </pre>
      *
      * <code>string lease_id = 1;</code>
@@ -1140,7 +1140,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Permission to run it. Unguessable; named in every report.
+     * Lease of the attempt. Unguessable; part of every report.
      * </pre>
      *
      * <code>string lease_id = 1;</code>
@@ -1161,7 +1161,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Permission to run it. Unguessable; named in every report.
+     * Lease of the attempt. Unguessable; part of every report.
      * </pre>
      *
      * <code>string lease_id = 1;</code>
@@ -1178,7 +1178,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Permission to run it. Unguessable; named in every report.
+     * Lease of the attempt. Unguessable; part of every report.
      * </pre>
      *
      * <code>string lease_id = 1;</code>
@@ -1192,7 +1192,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Permission to run it. Unguessable; named in every report.
+     * Lease of the attempt. Unguessable; part of every report.
      * </pre>
      *
      * <code>string lease_id = 1;</code>
@@ -1212,7 +1212,7 @@ java.lang.String defaultValue) {
     private java.lang.Object jobId_ = "";
     /**
      * <pre>
-     * The job. With `attempt` it is the key for side effects that must not happen twice.
+     * The job. With `attempt` it is the idempotency key of side effects.
      * </pre>
      *
      * <code>string job_id = 2;</code>
@@ -1232,7 +1232,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The job. With `attempt` it is the key for side effects that must not happen twice.
+     * The job. With `attempt` it is the idempotency key of side effects.
      * </pre>
      *
      * <code>string job_id = 2;</code>
@@ -1253,7 +1253,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The job. With `attempt` it is the key for side effects that must not happen twice.
+     * The job. With `attempt` it is the idempotency key of side effects.
      * </pre>
      *
      * <code>string job_id = 2;</code>
@@ -1270,7 +1270,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The job. With `attempt` it is the key for side effects that must not happen twice.
+     * The job. With `attempt` it is the idempotency key of side effects.
      * </pre>
      *
      * <code>string job_id = 2;</code>
@@ -1284,7 +1284,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The job. With `attempt` it is the key for side effects that must not happen twice.
+     * The job. With `attempt` it is the idempotency key of side effects.
      * </pre>
      *
      * <code>string job_id = 2;</code>
@@ -1304,8 +1304,8 @@ java.lang.String defaultValue) {
     private int attempt_ ;
     /**
      * <pre>
-     * Number of the attempt, from 1. A number that was sent to a worker is never sent to another, whether it was accepted or
-     * not: numbers grow and may have gaps. An offer that was not accepted counts neither against max_attempts nor against
+     * Number of the attempt, from 1. A number that was sent to a worker is never sent to another, accepted or not:
+     * numbers grow and may have gaps. An assignment that was not accepted counts neither against max_attempts nor against
      * max_lost_attempts.
      * </pre>
      *
@@ -1318,8 +1318,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Number of the attempt, from 1. A number that was sent to a worker is never sent to another, whether it was accepted or
-     * not: numbers grow and may have gaps. An offer that was not accepted counts neither against max_attempts nor against
+     * Number of the attempt, from 1. A number that was sent to a worker is never sent to another, accepted or not:
+     * numbers grow and may have gaps. An assignment that was not accepted counts neither against max_attempts nor against
      * max_lost_attempts.
      * </pre>
      *
@@ -1336,8 +1336,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Number of the attempt, from 1. A number that was sent to a worker is never sent to another, whether it was accepted or
-     * not: numbers grow and may have gaps. An offer that was not accepted counts neither against max_attempts nor against
+     * Number of the attempt, from 1. A number that was sent to a worker is never sent to another, accepted or not:
+     * numbers grow and may have gaps. An assignment that was not accepted counts neither against max_attempts nor against
      * max_lost_attempts.
      * </pre>
      *
@@ -2007,7 +2007,7 @@ java.lang.String defaultValue) {
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> timeLeftBuilder_;
     /**
      * <pre>
-     * How long the attempt may run. After that the lease is taken back.
+     * How long the attempt may run. After that the lease is revoked.
      * </pre>
      *
      * <code>.google.protobuf.Duration time_left = 9;</code>
@@ -2018,7 +2018,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the attempt may run. After that the lease is taken back.
+     * How long the attempt may run. After that the lease is revoked.
      * </pre>
      *
      * <code>.google.protobuf.Duration time_left = 9;</code>
@@ -2033,7 +2033,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the attempt may run. After that the lease is taken back.
+     * How long the attempt may run. After that the lease is revoked.
      * </pre>
      *
      * <code>.google.protobuf.Duration time_left = 9;</code>
@@ -2053,7 +2053,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the attempt may run. After that the lease is taken back.
+     * How long the attempt may run. After that the lease is revoked.
      * </pre>
      *
      * <code>.google.protobuf.Duration time_left = 9;</code>
@@ -2071,7 +2071,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the attempt may run. After that the lease is taken back.
+     * How long the attempt may run. After that the lease is revoked.
      * </pre>
      *
      * <code>.google.protobuf.Duration time_left = 9;</code>
@@ -2096,7 +2096,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the attempt may run. After that the lease is taken back.
+     * How long the attempt may run. After that the lease is revoked.
      * </pre>
      *
      * <code>.google.protobuf.Duration time_left = 9;</code>
@@ -2113,7 +2113,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the attempt may run. After that the lease is taken back.
+     * How long the attempt may run. After that the lease is revoked.
      * </pre>
      *
      * <code>.google.protobuf.Duration time_left = 9;</code>
@@ -2125,7 +2125,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the attempt may run. After that the lease is taken back.
+     * How long the attempt may run. After that the lease is revoked.
      * </pre>
      *
      * <code>.google.protobuf.Duration time_left = 9;</code>
@@ -2140,7 +2140,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the attempt may run. After that the lease is taken back.
+     * How long the attempt may run. After that the lease is revoked.
      * </pre>
      *
      * <code>.google.protobuf.Duration time_left = 9;</code>

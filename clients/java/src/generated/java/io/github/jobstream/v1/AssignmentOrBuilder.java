@@ -12,7 +12,7 @@ public interface AssignmentOrBuilder extends
 
   /**
    * <pre>
-   * Permission to run it. Unguessable; named in every report.
+   * Lease of the attempt. Unguessable; part of every report.
    * </pre>
    *
    * <code>string lease_id = 1;</code>
@@ -21,7 +21,7 @@ public interface AssignmentOrBuilder extends
   java.lang.String getLeaseId();
   /**
    * <pre>
-   * Permission to run it. Unguessable; named in every report.
+   * Lease of the attempt. Unguessable; part of every report.
    * </pre>
    *
    * <code>string lease_id = 1;</code>
@@ -32,7 +32,7 @@ public interface AssignmentOrBuilder extends
 
   /**
    * <pre>
-   * The job. With `attempt` it is the key for side effects that must not happen twice.
+   * The job. With `attempt` it is the idempotency key of side effects.
    * </pre>
    *
    * <code>string job_id = 2;</code>
@@ -41,7 +41,7 @@ public interface AssignmentOrBuilder extends
   java.lang.String getJobId();
   /**
    * <pre>
-   * The job. With `attempt` it is the key for side effects that must not happen twice.
+   * The job. With `attempt` it is the idempotency key of side effects.
    * </pre>
    *
    * <code>string job_id = 2;</code>
@@ -52,8 +52,8 @@ public interface AssignmentOrBuilder extends
 
   /**
    * <pre>
-   * Number of the attempt, from 1. A number that was sent to a worker is never sent to another, whether it was accepted or
-   * not: numbers grow and may have gaps. An offer that was not accepted counts neither against max_attempts nor against
+   * Number of the attempt, from 1. A number that was sent to a worker is never sent to another, accepted or not:
+   * numbers grow and may have gaps. An assignment that was not accepted counts neither against max_attempts nor against
    * max_lost_attempts.
    * </pre>
    *
@@ -239,7 +239,7 @@ java.lang.String defaultValue);
 
   /**
    * <pre>
-   * How long the attempt may run. After that the lease is taken back.
+   * How long the attempt may run. After that the lease is revoked.
    * </pre>
    *
    * <code>.google.protobuf.Duration time_left = 9;</code>
@@ -248,7 +248,7 @@ java.lang.String defaultValue);
   boolean hasTimeLeft();
   /**
    * <pre>
-   * How long the attempt may run. After that the lease is taken back.
+   * How long the attempt may run. After that the lease is revoked.
    * </pre>
    *
    * <code>.google.protobuf.Duration time_left = 9;</code>
@@ -257,7 +257,7 @@ java.lang.String defaultValue);
   com.google.protobuf.Duration getTimeLeft();
   /**
    * <pre>
-   * How long the attempt may run. After that the lease is taken back.
+   * How long the attempt may run. After that the lease is revoked.
    * </pre>
    *
    * <code>.google.protobuf.Duration time_left = 9;</code>

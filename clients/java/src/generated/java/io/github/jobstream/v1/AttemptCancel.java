@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * AttemptCancel stops an attempt. The worker ends it with a report all the same: that frees its slot.
+ * AttemptCancel stops an attempt. The worker still ends it with a report, which frees its slot.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.AttemptCancel}
@@ -100,7 +100,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration forceAfter_;
   /**
    * <pre>
-   * How long the handler may take to stop. After that the lease is taken back and the job ends CANCELLED, forced.
+   * How long the handler may take to stop. After that the lease is revoked and the job ends CANCELLED, forced.
    * </pre>
    *
    * <code>.google.protobuf.Duration force_after = 2;</code>
@@ -112,7 +112,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long the handler may take to stop. After that the lease is taken back and the job ends CANCELLED, forced.
+   * How long the handler may take to stop. After that the lease is revoked and the job ends CANCELLED, forced.
    * </pre>
    *
    * <code>.google.protobuf.Duration force_after = 2;</code>
@@ -124,7 +124,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long the handler may take to stop. After that the lease is taken back and the job ends CANCELLED, forced.
+   * How long the handler may take to stop. After that the lease is revoked and the job ends CANCELLED, forced.
    * </pre>
    *
    * <code>.google.protobuf.Duration force_after = 2;</code>
@@ -138,7 +138,7 @@ private static final long serialVersionUID = 0L;
   private boolean revoked_ = false;
   /**
    * <pre>
-   * True if the lease is gone already: nothing of the attempt is kept any more.
+   * True if the lease is already invalid: no report of the attempt is accepted.
    * </pre>
    *
    * <code>bool revoked = 3;</code>
@@ -335,7 +335,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * AttemptCancel stops an attempt. The worker ends it with a report all the same: that frees its slot.
+   * AttemptCancel stops an attempt. The worker still ends it with a report, which frees its slot.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.AttemptCancel}
@@ -613,7 +613,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> forceAfterBuilder_;
     /**
      * <pre>
-     * How long the handler may take to stop. After that the lease is taken back and the job ends CANCELLED, forced.
+     * How long the handler may take to stop. After that the lease is revoked and the job ends CANCELLED, forced.
      * </pre>
      *
      * <code>.google.protobuf.Duration force_after = 2;</code>
@@ -624,7 +624,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the handler may take to stop. After that the lease is taken back and the job ends CANCELLED, forced.
+     * How long the handler may take to stop. After that the lease is revoked and the job ends CANCELLED, forced.
      * </pre>
      *
      * <code>.google.protobuf.Duration force_after = 2;</code>
@@ -639,7 +639,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the handler may take to stop. After that the lease is taken back and the job ends CANCELLED, forced.
+     * How long the handler may take to stop. After that the lease is revoked and the job ends CANCELLED, forced.
      * </pre>
      *
      * <code>.google.protobuf.Duration force_after = 2;</code>
@@ -659,7 +659,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the handler may take to stop. After that the lease is taken back and the job ends CANCELLED, forced.
+     * How long the handler may take to stop. After that the lease is revoked and the job ends CANCELLED, forced.
      * </pre>
      *
      * <code>.google.protobuf.Duration force_after = 2;</code>
@@ -677,7 +677,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the handler may take to stop. After that the lease is taken back and the job ends CANCELLED, forced.
+     * How long the handler may take to stop. After that the lease is revoked and the job ends CANCELLED, forced.
      * </pre>
      *
      * <code>.google.protobuf.Duration force_after = 2;</code>
@@ -702,7 +702,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the handler may take to stop. After that the lease is taken back and the job ends CANCELLED, forced.
+     * How long the handler may take to stop. After that the lease is revoked and the job ends CANCELLED, forced.
      * </pre>
      *
      * <code>.google.protobuf.Duration force_after = 2;</code>
@@ -719,7 +719,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the handler may take to stop. After that the lease is taken back and the job ends CANCELLED, forced.
+     * How long the handler may take to stop. After that the lease is revoked and the job ends CANCELLED, forced.
      * </pre>
      *
      * <code>.google.protobuf.Duration force_after = 2;</code>
@@ -731,7 +731,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the handler may take to stop. After that the lease is taken back and the job ends CANCELLED, forced.
+     * How long the handler may take to stop. After that the lease is revoked and the job ends CANCELLED, forced.
      * </pre>
      *
      * <code>.google.protobuf.Duration force_after = 2;</code>
@@ -746,7 +746,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the handler may take to stop. After that the lease is taken back and the job ends CANCELLED, forced.
+     * How long the handler may take to stop. After that the lease is revoked and the job ends CANCELLED, forced.
      * </pre>
      *
      * <code>.google.protobuf.Duration force_after = 2;</code>
@@ -768,7 +768,7 @@ private static final long serialVersionUID = 0L;
     private boolean revoked_ ;
     /**
      * <pre>
-     * True if the lease is gone already: nothing of the attempt is kept any more.
+     * True if the lease is already invalid: no report of the attempt is accepted.
      * </pre>
      *
      * <code>bool revoked = 3;</code>
@@ -780,7 +780,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * True if the lease is gone already: nothing of the attempt is kept any more.
+     * True if the lease is already invalid: no report of the attempt is accepted.
      * </pre>
      *
      * <code>bool revoked = 3;</code>
@@ -796,7 +796,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * True if the lease is gone already: nothing of the attempt is kept any more.
+     * True if the lease is already invalid: no report of the attempt is accepted.
      * </pre>
      *
      * <code>bool revoked = 3;</code>

@@ -32,7 +32,7 @@ public interface AttemptCancelOrBuilder extends
 
   /**
    * <pre>
-   * How long the handler may take to stop. After that the lease is taken back and the job ends CANCELLED, forced.
+   * How long the handler may take to stop. After that the lease is revoked and the job ends CANCELLED, forced.
    * </pre>
    *
    * <code>.google.protobuf.Duration force_after = 2;</code>
@@ -41,7 +41,7 @@ public interface AttemptCancelOrBuilder extends
   boolean hasForceAfter();
   /**
    * <pre>
-   * How long the handler may take to stop. After that the lease is taken back and the job ends CANCELLED, forced.
+   * How long the handler may take to stop. After that the lease is revoked and the job ends CANCELLED, forced.
    * </pre>
    *
    * <code>.google.protobuf.Duration force_after = 2;</code>
@@ -50,7 +50,7 @@ public interface AttemptCancelOrBuilder extends
   com.google.protobuf.Duration getForceAfter();
   /**
    * <pre>
-   * How long the handler may take to stop. After that the lease is taken back and the job ends CANCELLED, forced.
+   * How long the handler may take to stop. After that the lease is revoked and the job ends CANCELLED, forced.
    * </pre>
    *
    * <code>.google.protobuf.Duration force_after = 2;</code>
@@ -59,7 +59,7 @@ public interface AttemptCancelOrBuilder extends
 
   /**
    * <pre>
-   * True if the lease is gone already: nothing of the attempt is kept any more.
+   * True if the lease is already invalid: no report of the attempt is accepted.
    * </pre>
    *
    * <code>bool revoked = 3;</code>

@@ -53,7 +53,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Why it failed. `retryable` must be set if another attempt could help. `attempt` is ignored; `reason` is HANDLER
-   * unless it is one that a worker can know.
+   * unless it is one that a worker can detect.
    * </pre>
    *
    * <code>.jobstream.v1.Failure failure = 1;</code>
@@ -66,7 +66,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Why it failed. `retryable` must be set if another attempt could help. `attempt` is ignored; `reason` is HANDLER
-   * unless it is one that a worker can know.
+   * unless it is one that a worker can detect.
    * </pre>
    *
    * <code>.jobstream.v1.Failure failure = 1;</code>
@@ -79,7 +79,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Why it failed. `retryable` must be set if another attempt could help. `attempt` is ignored; `reason` is HANDLER
-   * unless it is one that a worker can know.
+   * unless it is one that a worker can detect.
    * </pre>
    *
    * <code>.jobstream.v1.Failure failure = 1;</code>
@@ -93,7 +93,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration retryAfter_;
   /**
    * <pre>
-   * Pause before the next attempt, in place of the retry policy's. Default: the policy's; at most 10 years.
+   * Delay before the next attempt, instead of the back-off of the retry policy. At most 10 years.
    * </pre>
    *
    * <code>.google.protobuf.Duration retry_after = 2;</code>
@@ -105,7 +105,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Pause before the next attempt, in place of the retry policy's. Default: the policy's; at most 10 years.
+   * Delay before the next attempt, instead of the back-off of the retry policy. At most 10 years.
    * </pre>
    *
    * <code>.google.protobuf.Duration retry_after = 2;</code>
@@ -117,7 +117,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Pause before the next attempt, in place of the retry policy's. Default: the policy's; at most 10 years.
+   * Delay before the next attempt, instead of the back-off of the retry policy. At most 10 years.
    * </pre>
    *
    * <code>.google.protobuf.Duration retry_after = 2;</code>
@@ -490,7 +490,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Why it failed. `retryable` must be set if another attempt could help. `attempt` is ignored; `reason` is HANDLER
-     * unless it is one that a worker can know.
+     * unless it is one that a worker can detect.
      * </pre>
      *
      * <code>.jobstream.v1.Failure failure = 1;</code>
@@ -502,7 +502,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Why it failed. `retryable` must be set if another attempt could help. `attempt` is ignored; `reason` is HANDLER
-     * unless it is one that a worker can know.
+     * unless it is one that a worker can detect.
      * </pre>
      *
      * <code>.jobstream.v1.Failure failure = 1;</code>
@@ -518,7 +518,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Why it failed. `retryable` must be set if another attempt could help. `attempt` is ignored; `reason` is HANDLER
-     * unless it is one that a worker can know.
+     * unless it is one that a worker can detect.
      * </pre>
      *
      * <code>.jobstream.v1.Failure failure = 1;</code>
@@ -539,7 +539,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Why it failed. `retryable` must be set if another attempt could help. `attempt` is ignored; `reason` is HANDLER
-     * unless it is one that a worker can know.
+     * unless it is one that a worker can detect.
      * </pre>
      *
      * <code>.jobstream.v1.Failure failure = 1;</code>
@@ -558,7 +558,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Why it failed. `retryable` must be set if another attempt could help. `attempt` is ignored; `reason` is HANDLER
-     * unless it is one that a worker can know.
+     * unless it is one that a worker can detect.
      * </pre>
      *
      * <code>.jobstream.v1.Failure failure = 1;</code>
@@ -584,7 +584,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Why it failed. `retryable` must be set if another attempt could help. `attempt` is ignored; `reason` is HANDLER
-     * unless it is one that a worker can know.
+     * unless it is one that a worker can detect.
      * </pre>
      *
      * <code>.jobstream.v1.Failure failure = 1;</code>
@@ -602,7 +602,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Why it failed. `retryable` must be set if another attempt could help. `attempt` is ignored; `reason` is HANDLER
-     * unless it is one that a worker can know.
+     * unless it is one that a worker can detect.
      * </pre>
      *
      * <code>.jobstream.v1.Failure failure = 1;</code>
@@ -615,7 +615,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Why it failed. `retryable` must be set if another attempt could help. `attempt` is ignored; `reason` is HANDLER
-     * unless it is one that a worker can know.
+     * unless it is one that a worker can detect.
      * </pre>
      *
      * <code>.jobstream.v1.Failure failure = 1;</code>
@@ -631,7 +631,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Why it failed. `retryable` must be set if another attempt could help. `attempt` is ignored; `reason` is HANDLER
-     * unless it is one that a worker can know.
+     * unless it is one that a worker can detect.
      * </pre>
      *
      * <code>.jobstream.v1.Failure failure = 1;</code>
@@ -655,7 +655,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> retryAfterBuilder_;
     /**
      * <pre>
-     * Pause before the next attempt, in place of the retry policy's. Default: the policy's; at most 10 years.
+     * Delay before the next attempt, instead of the back-off of the retry policy. At most 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration retry_after = 2;</code>
@@ -666,7 +666,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before the next attempt, in place of the retry policy's. Default: the policy's; at most 10 years.
+     * Delay before the next attempt, instead of the back-off of the retry policy. At most 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration retry_after = 2;</code>
@@ -681,7 +681,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before the next attempt, in place of the retry policy's. Default: the policy's; at most 10 years.
+     * Delay before the next attempt, instead of the back-off of the retry policy. At most 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration retry_after = 2;</code>
@@ -701,7 +701,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before the next attempt, in place of the retry policy's. Default: the policy's; at most 10 years.
+     * Delay before the next attempt, instead of the back-off of the retry policy. At most 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration retry_after = 2;</code>
@@ -719,7 +719,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before the next attempt, in place of the retry policy's. Default: the policy's; at most 10 years.
+     * Delay before the next attempt, instead of the back-off of the retry policy. At most 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration retry_after = 2;</code>
@@ -744,7 +744,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before the next attempt, in place of the retry policy's. Default: the policy's; at most 10 years.
+     * Delay before the next attempt, instead of the back-off of the retry policy. At most 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration retry_after = 2;</code>
@@ -761,7 +761,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before the next attempt, in place of the retry policy's. Default: the policy's; at most 10 years.
+     * Delay before the next attempt, instead of the back-off of the retry policy. At most 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration retry_after = 2;</code>
@@ -773,7 +773,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before the next attempt, in place of the retry policy's. Default: the policy's; at most 10 years.
+     * Delay before the next attempt, instead of the back-off of the retry policy. At most 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration retry_after = 2;</code>
@@ -788,7 +788,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before the next attempt, in place of the retry policy's. Default: the policy's; at most 10 years.
+     * Delay before the next attempt, instead of the back-off of the retry policy. At most 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration retry_after = 2;</code>

@@ -13,7 +13,7 @@ public interface AttemptFailOrBuilder extends
   /**
    * <pre>
    * Why it failed. `retryable` must be set if another attempt could help. `attempt` is ignored; `reason` is HANDLER
-   * unless it is one that a worker can know.
+   * unless it is one that a worker can detect.
    * </pre>
    *
    * <code>.jobstream.v1.Failure failure = 1;</code>
@@ -23,7 +23,7 @@ public interface AttemptFailOrBuilder extends
   /**
    * <pre>
    * Why it failed. `retryable` must be set if another attempt could help. `attempt` is ignored; `reason` is HANDLER
-   * unless it is one that a worker can know.
+   * unless it is one that a worker can detect.
    * </pre>
    *
    * <code>.jobstream.v1.Failure failure = 1;</code>
@@ -33,7 +33,7 @@ public interface AttemptFailOrBuilder extends
   /**
    * <pre>
    * Why it failed. `retryable` must be set if another attempt could help. `attempt` is ignored; `reason` is HANDLER
-   * unless it is one that a worker can know.
+   * unless it is one that a worker can detect.
    * </pre>
    *
    * <code>.jobstream.v1.Failure failure = 1;</code>
@@ -42,7 +42,7 @@ public interface AttemptFailOrBuilder extends
 
   /**
    * <pre>
-   * Pause before the next attempt, in place of the retry policy's. Default: the policy's; at most 10 years.
+   * Delay before the next attempt, instead of the back-off of the retry policy. At most 10 years.
    * </pre>
    *
    * <code>.google.protobuf.Duration retry_after = 2;</code>
@@ -51,7 +51,7 @@ public interface AttemptFailOrBuilder extends
   boolean hasRetryAfter();
   /**
    * <pre>
-   * Pause before the next attempt, in place of the retry policy's. Default: the policy's; at most 10 years.
+   * Delay before the next attempt, instead of the back-off of the retry policy. At most 10 years.
    * </pre>
    *
    * <code>.google.protobuf.Duration retry_after = 2;</code>
@@ -60,7 +60,7 @@ public interface AttemptFailOrBuilder extends
   com.google.protobuf.Duration getRetryAfter();
   /**
    * <pre>
-   * Pause before the next attempt, in place of the retry policy's. Default: the policy's; at most 10 years.
+   * Delay before the next attempt, instead of the back-off of the retry policy. At most 10 years.
    * </pre>
    *
    * <code>.google.protobuf.Duration retry_after = 2;</code>

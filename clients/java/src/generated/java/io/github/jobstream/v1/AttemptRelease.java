@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * AttemptRelease gives a job back without counting the attempt.
+ * AttemptRelease returns a job to its queue without counting the attempt.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.AttemptRelease}
@@ -52,7 +52,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration delay_;
   /**
    * <pre>
-   * Pause before it is given to a worker again. Default 0; at most 10 years.
+   * Delay before it is assigned again. Default 0; at most 10 years.
    * </pre>
    *
    * <code>.google.protobuf.Duration delay = 1;</code>
@@ -64,7 +64,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Pause before it is given to a worker again. Default 0; at most 10 years.
+   * Delay before it is assigned again. Default 0; at most 10 years.
    * </pre>
    *
    * <code>.google.protobuf.Duration delay = 1;</code>
@@ -76,7 +76,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Pause before it is given to a worker again. Default 0; at most 10 years.
+   * Delay before it is assigned again. Default 0; at most 10 years.
    * </pre>
    *
    * <code>.google.protobuf.Duration delay = 1;</code>
@@ -250,7 +250,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * AttemptRelease gives a job back without counting the attempt.
+   * AttemptRelease returns a job to its queue without counting the attempt.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.AttemptRelease}
@@ -410,7 +410,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> delayBuilder_;
     /**
      * <pre>
-     * Pause before it is given to a worker again. Default 0; at most 10 years.
+     * Delay before it is assigned again. Default 0; at most 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration delay = 1;</code>
@@ -421,7 +421,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before it is given to a worker again. Default 0; at most 10 years.
+     * Delay before it is assigned again. Default 0; at most 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration delay = 1;</code>
@@ -436,7 +436,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before it is given to a worker again. Default 0; at most 10 years.
+     * Delay before it is assigned again. Default 0; at most 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration delay = 1;</code>
@@ -456,7 +456,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before it is given to a worker again. Default 0; at most 10 years.
+     * Delay before it is assigned again. Default 0; at most 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration delay = 1;</code>
@@ -474,7 +474,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before it is given to a worker again. Default 0; at most 10 years.
+     * Delay before it is assigned again. Default 0; at most 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration delay = 1;</code>
@@ -499,7 +499,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before it is given to a worker again. Default 0; at most 10 years.
+     * Delay before it is assigned again. Default 0; at most 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration delay = 1;</code>
@@ -516,7 +516,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before it is given to a worker again. Default 0; at most 10 years.
+     * Delay before it is assigned again. Default 0; at most 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration delay = 1;</code>
@@ -528,7 +528,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before it is given to a worker again. Default 0; at most 10 years.
+     * Delay before it is assigned again. Default 0; at most 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration delay = 1;</code>
@@ -543,7 +543,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before it is given to a worker again. Default 0; at most 10 years.
+     * Delay before it is assigned again. Default 0; at most 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration delay = 1;</code>

@@ -12,7 +12,7 @@ public interface AttemptReleaseOrBuilder extends
 
   /**
    * <pre>
-   * Pause before it is given to a worker again. Default 0; at most 10 years.
+   * Delay before it is assigned again. Default 0; at most 10 years.
    * </pre>
    *
    * <code>.google.protobuf.Duration delay = 1;</code>
@@ -21,7 +21,7 @@ public interface AttemptReleaseOrBuilder extends
   boolean hasDelay();
   /**
    * <pre>
-   * Pause before it is given to a worker again. Default 0; at most 10 years.
+   * Delay before it is assigned again. Default 0; at most 10 years.
    * </pre>
    *
    * <code>.google.protobuf.Duration delay = 1;</code>
@@ -30,7 +30,7 @@ public interface AttemptReleaseOrBuilder extends
   com.google.protobuf.Duration getDelay();
   /**
    * <pre>
-   * Pause before it is given to a worker again. Default 0; at most 10 years.
+   * Delay before it is assigned again. Default 0; at most 10 years.
    * </pre>
    *
    * <code>.google.protobuf.Duration delay = 1;</code>

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * AttemptReport is news of an attempt.
+ * AttemptReport is a report of an attempt.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.AttemptReport}
@@ -151,8 +151,8 @@ private static final long serialVersionUID = 0L;
   private long reportSequence_ = 0L;
   /**
    * <pre>
-   * Number of the report, from 1, growing from one report of the worker's instance to the next. A report sent again
-   * after a reconnect keeps its number and is taken once. Required on a Work stream, ignored by Report.
+   * Number of the report, from 1, increasing over the reports of the worker's instance. A report that is resent after a
+   * reconnect keeps its number and is processed once. Required on a Work stream, ignored by Report.
    * </pre>
    *
    * <code>uint64 report_sequence = 2;</code>
@@ -166,7 +166,7 @@ private static final long serialVersionUID = 0L;
   public static final int PROGRESS_FIELD_NUMBER = 3;
   /**
    * <pre>
-   * How far the attempt is. Only the newest is kept.
+   * Progress of the attempt. Only the newest is retained.
    * </pre>
    *
    * <code>.jobstream.v1.Progress progress = 3;</code>
@@ -178,7 +178,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How far the attempt is. Only the newest is kept.
+   * Progress of the attempt. Only the newest is retained.
    * </pre>
    *
    * <code>.jobstream.v1.Progress progress = 3;</code>
@@ -193,7 +193,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How far the attempt is. Only the newest is kept.
+   * Progress of the attempt. Only the newest is retained.
    * </pre>
    *
    * <code>.jobstream.v1.Progress progress = 3;</code>
@@ -381,7 +381,7 @@ private static final long serialVersionUID = 0L;
   public static final int RELEASE_FIELD_NUMBER = 8;
   /**
    * <pre>
-   * The job is given back without counting the attempt.
+   * The job is released without counting the attempt.
    * </pre>
    *
    * <code>.jobstream.v1.AttemptRelease release = 8;</code>
@@ -393,7 +393,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The job is given back without counting the attempt.
+   * The job is released without counting the attempt.
    * </pre>
    *
    * <code>.jobstream.v1.AttemptRelease release = 8;</code>
@@ -408,7 +408,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The job is given back without counting the attempt.
+   * The job is released without counting the attempt.
    * </pre>
    *
    * <code>.jobstream.v1.AttemptRelease release = 8;</code>
@@ -748,7 +748,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * AttemptReport is news of an attempt.
+   * AttemptReport is a report of an attempt.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.AttemptReport}
@@ -1149,8 +1149,8 @@ private static final long serialVersionUID = 0L;
     private long reportSequence_ ;
     /**
      * <pre>
-     * Number of the report, from 1, growing from one report of the worker's instance to the next. A report sent again
-     * after a reconnect keeps its number and is taken once. Required on a Work stream, ignored by Report.
+     * Number of the report, from 1, increasing over the reports of the worker's instance. A report that is resent after a
+     * reconnect keeps its number and is processed once. Required on a Work stream, ignored by Report.
      * </pre>
      *
      * <code>uint64 report_sequence = 2;</code>
@@ -1162,8 +1162,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Number of the report, from 1, growing from one report of the worker's instance to the next. A report sent again
-     * after a reconnect keeps its number and is taken once. Required on a Work stream, ignored by Report.
+     * Number of the report, from 1, increasing over the reports of the worker's instance. A report that is resent after a
+     * reconnect keeps its number and is processed once. Required on a Work stream, ignored by Report.
      * </pre>
      *
      * <code>uint64 report_sequence = 2;</code>
@@ -1179,8 +1179,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Number of the report, from 1, growing from one report of the worker's instance to the next. A report sent again
-     * after a reconnect keeps its number and is taken once. Required on a Work stream, ignored by Report.
+     * Number of the report, from 1, increasing over the reports of the worker's instance. A report that is resent after a
+     * reconnect keeps its number and is processed once. Required on a Work stream, ignored by Report.
      * </pre>
      *
      * <code>uint64 report_sequence = 2;</code>
@@ -1197,7 +1197,7 @@ private static final long serialVersionUID = 0L;
         io.github.jobstream.v1.Progress, io.github.jobstream.v1.Progress.Builder, io.github.jobstream.v1.ProgressOrBuilder> progressBuilder_;
     /**
      * <pre>
-     * How far the attempt is. Only the newest is kept.
+     * Progress of the attempt. Only the newest is retained.
      * </pre>
      *
      * <code>.jobstream.v1.Progress progress = 3;</code>
@@ -1209,7 +1209,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How far the attempt is. Only the newest is kept.
+     * Progress of the attempt. Only the newest is retained.
      * </pre>
      *
      * <code>.jobstream.v1.Progress progress = 3;</code>
@@ -1231,7 +1231,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How far the attempt is. Only the newest is kept.
+     * Progress of the attempt. Only the newest is retained.
      * </pre>
      *
      * <code>.jobstream.v1.Progress progress = 3;</code>
@@ -1251,7 +1251,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How far the attempt is. Only the newest is kept.
+     * Progress of the attempt. Only the newest is retained.
      * </pre>
      *
      * <code>.jobstream.v1.Progress progress = 3;</code>
@@ -1269,7 +1269,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How far the attempt is. Only the newest is kept.
+     * Progress of the attempt. Only the newest is retained.
      * </pre>
      *
      * <code>.jobstream.v1.Progress progress = 3;</code>
@@ -1296,7 +1296,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How far the attempt is. Only the newest is kept.
+     * Progress of the attempt. Only the newest is retained.
      * </pre>
      *
      * <code>.jobstream.v1.Progress progress = 3;</code>
@@ -1319,7 +1319,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How far the attempt is. Only the newest is kept.
+     * Progress of the attempt. Only the newest is retained.
      * </pre>
      *
      * <code>.jobstream.v1.Progress progress = 3;</code>
@@ -1329,7 +1329,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How far the attempt is. Only the newest is kept.
+     * Progress of the attempt. Only the newest is retained.
      * </pre>
      *
      * <code>.jobstream.v1.Progress progress = 3;</code>
@@ -1347,7 +1347,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How far the attempt is. Only the newest is kept.
+     * Progress of the attempt. Only the newest is retained.
      * </pre>
      *
      * <code>.jobstream.v1.Progress progress = 3;</code>
@@ -2087,7 +2087,7 @@ private static final long serialVersionUID = 0L;
         io.github.jobstream.v1.AttemptRelease, io.github.jobstream.v1.AttemptRelease.Builder, io.github.jobstream.v1.AttemptReleaseOrBuilder> releaseBuilder_;
     /**
      * <pre>
-     * The job is given back without counting the attempt.
+     * The job is released without counting the attempt.
      * </pre>
      *
      * <code>.jobstream.v1.AttemptRelease release = 8;</code>
@@ -2099,7 +2099,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job is given back without counting the attempt.
+     * The job is released without counting the attempt.
      * </pre>
      *
      * <code>.jobstream.v1.AttemptRelease release = 8;</code>
@@ -2121,7 +2121,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job is given back without counting the attempt.
+     * The job is released without counting the attempt.
      * </pre>
      *
      * <code>.jobstream.v1.AttemptRelease release = 8;</code>
@@ -2141,7 +2141,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job is given back without counting the attempt.
+     * The job is released without counting the attempt.
      * </pre>
      *
      * <code>.jobstream.v1.AttemptRelease release = 8;</code>
@@ -2159,7 +2159,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job is given back without counting the attempt.
+     * The job is released without counting the attempt.
      * </pre>
      *
      * <code>.jobstream.v1.AttemptRelease release = 8;</code>
@@ -2186,7 +2186,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job is given back without counting the attempt.
+     * The job is released without counting the attempt.
      * </pre>
      *
      * <code>.jobstream.v1.AttemptRelease release = 8;</code>
@@ -2209,7 +2209,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job is given back without counting the attempt.
+     * The job is released without counting the attempt.
      * </pre>
      *
      * <code>.jobstream.v1.AttemptRelease release = 8;</code>
@@ -2219,7 +2219,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job is given back without counting the attempt.
+     * The job is released without counting the attempt.
      * </pre>
      *
      * <code>.jobstream.v1.AttemptRelease release = 8;</code>
@@ -2237,7 +2237,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job is given back without counting the attempt.
+     * The job is released without counting the attempt.
      * </pre>
      *
      * <code>.jobstream.v1.AttemptRelease release = 8;</code>

@@ -32,8 +32,8 @@ public interface AttemptReportOrBuilder extends
 
   /**
    * <pre>
-   * Number of the report, from 1, growing from one report of the worker's instance to the next. A report sent again
-   * after a reconnect keeps its number and is taken once. Required on a Work stream, ignored by Report.
+   * Number of the report, from 1, increasing over the reports of the worker's instance. A report that is resent after a
+   * reconnect keeps its number and is processed once. Required on a Work stream, ignored by Report.
    * </pre>
    *
    * <code>uint64 report_sequence = 2;</code>
@@ -43,7 +43,7 @@ public interface AttemptReportOrBuilder extends
 
   /**
    * <pre>
-   * How far the attempt is. Only the newest is kept.
+   * Progress of the attempt. Only the newest is retained.
    * </pre>
    *
    * <code>.jobstream.v1.Progress progress = 3;</code>
@@ -52,7 +52,7 @@ public interface AttemptReportOrBuilder extends
   boolean hasProgress();
   /**
    * <pre>
-   * How far the attempt is. Only the newest is kept.
+   * Progress of the attempt. Only the newest is retained.
    * </pre>
    *
    * <code>.jobstream.v1.Progress progress = 3;</code>
@@ -61,7 +61,7 @@ public interface AttemptReportOrBuilder extends
   io.github.jobstream.v1.Progress getProgress();
   /**
    * <pre>
-   * How far the attempt is. Only the newest is kept.
+   * Progress of the attempt. Only the newest is retained.
    * </pre>
    *
    * <code>.jobstream.v1.Progress progress = 3;</code>
@@ -178,7 +178,7 @@ public interface AttemptReportOrBuilder extends
 
   /**
    * <pre>
-   * The job is given back without counting the attempt.
+   * The job is released without counting the attempt.
    * </pre>
    *
    * <code>.jobstream.v1.AttemptRelease release = 8;</code>
@@ -187,7 +187,7 @@ public interface AttemptReportOrBuilder extends
   boolean hasRelease();
   /**
    * <pre>
-   * The job is given back without counting the attempt.
+   * The job is released without counting the attempt.
    * </pre>
    *
    * <code>.jobstream.v1.AttemptRelease release = 8;</code>
@@ -196,7 +196,7 @@ public interface AttemptReportOrBuilder extends
   io.github.jobstream.v1.AttemptRelease getRelease();
   /**
    * <pre>
-   * The job is given back without counting the attempt.
+   * The job is released without counting the attempt.
    * </pre>
    *
    * <code>.jobstream.v1.AttemptRelease release = 8;</code>

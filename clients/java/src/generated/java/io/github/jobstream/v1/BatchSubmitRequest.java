@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * BatchSubmitRequest asks for several jobs.
+ * BatchSubmitRequest submits several jobs.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.BatchSubmitRequest}
@@ -113,7 +113,7 @@ private static final long serialVersionUID = 0L;
   private boolean atomic_ = false;
   /**
    * <pre>
-   * All or none: the first error is the RPC's error and nothing is kept. Default false: each job stands alone.
+   * All or none: the first error is the RPC's error and nothing is stored. Default false: each job is independent.
    * </pre>
    *
    * <code>bool atomic = 2;</code>
@@ -297,7 +297,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * BatchSubmitRequest asks for several jobs.
+   * BatchSubmitRequest submits several jobs.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.BatchSubmitRequest}
@@ -809,7 +809,7 @@ private static final long serialVersionUID = 0L;
     private boolean atomic_ ;
     /**
      * <pre>
-     * All or none: the first error is the RPC's error and nothing is kept. Default false: each job stands alone.
+     * All or none: the first error is the RPC's error and nothing is stored. Default false: each job is independent.
      * </pre>
      *
      * <code>bool atomic = 2;</code>
@@ -821,7 +821,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * All or none: the first error is the RPC's error and nothing is kept. Default false: each job stands alone.
+     * All or none: the first error is the RPC's error and nothing is stored. Default false: each job is independent.
      * </pre>
      *
      * <code>bool atomic = 2;</code>
@@ -837,7 +837,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * All or none: the first error is the RPC's error and nothing is kept. Default false: each job stands alone.
+     * All or none: the first error is the RPC's error and nothing is stored. Default false: each job is independent.
      * </pre>
      *
      * <code>bool atomic = 2;</code>

@@ -56,7 +56,7 @@ public interface BatchSubmitRequestOrBuilder extends
 
   /**
    * <pre>
-   * All or none: the first error is the RPC's error and nothing is kept. Default false: each job stands alone.
+   * All or none: the first error is the RPC's error and nothing is stored. Default false: each job is independent.
    * </pre>
    *
    * <code>bool atomic = 2;</code>

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * BatchSubmitResponse answers each job of the batch, in order.
+ * BatchSubmitResponse has a result for each job of the batch, in order.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.BatchSubmitResponse}
@@ -270,7 +270,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * BatchSubmitResponse answers each job of the batch, in order.
+   * BatchSubmitResponse has a result for each job of the batch, in order.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.BatchSubmitResponse}

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * CancelRequest asks to end a job.
+ * CancelRequest cancels a job.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.CancelRequest}
@@ -102,7 +102,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object reason_ = "";
   /**
    * <pre>
-   * For people; at most 1 KiB. Kept in the outcome.
+   * For people; at most 1 KiB. Stored in the outcome.
    * </pre>
    *
    * <code>string reason = 2;</code>
@@ -123,7 +123,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * For people; at most 1 KiB. Kept in the outcome.
+   * For people; at most 1 KiB. Stored in the outcome.
    * </pre>
    *
    * <code>string reason = 2;</code>
@@ -148,7 +148,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration grace_;
   /**
    * <pre>
-   * How long a running handler may take to stop before it is ended by force. Default 10 s; 0 means at once; at most
+   * How long a running handler may take to stop before its lease is revoked. Default 10 s; 0 means at once; at most
    * 1 h.
    * </pre>
    *
@@ -161,7 +161,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long a running handler may take to stop before it is ended by force. Default 10 s; 0 means at once; at most
+   * How long a running handler may take to stop before its lease is revoked. Default 10 s; 0 means at once; at most
    * 1 h.
    * </pre>
    *
@@ -174,7 +174,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long a running handler may take to stop before it is ended by force. Default 10 s; 0 means at once; at most
+   * How long a running handler may take to stop before its lease is revoked. Default 10 s; 0 means at once; at most
    * 1 h.
    * </pre>
    *
@@ -369,7 +369,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * CancelRequest asks to end a job.
+   * CancelRequest cancels a job.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.CancelRequest}
@@ -647,7 +647,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object reason_ = "";
     /**
      * <pre>
-     * For people; at most 1 KiB. Kept in the outcome.
+     * For people; at most 1 KiB. Stored in the outcome.
      * </pre>
      *
      * <code>string reason = 2;</code>
@@ -667,7 +667,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * For people; at most 1 KiB. Kept in the outcome.
+     * For people; at most 1 KiB. Stored in the outcome.
      * </pre>
      *
      * <code>string reason = 2;</code>
@@ -688,7 +688,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * For people; at most 1 KiB. Kept in the outcome.
+     * For people; at most 1 KiB. Stored in the outcome.
      * </pre>
      *
      * <code>string reason = 2;</code>
@@ -705,7 +705,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * For people; at most 1 KiB. Kept in the outcome.
+     * For people; at most 1 KiB. Stored in the outcome.
      * </pre>
      *
      * <code>string reason = 2;</code>
@@ -719,7 +719,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * For people; at most 1 KiB. Kept in the outcome.
+     * For people; at most 1 KiB. Stored in the outcome.
      * </pre>
      *
      * <code>string reason = 2;</code>
@@ -741,7 +741,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> graceBuilder_;
     /**
      * <pre>
-     * How long a running handler may take to stop before it is ended by force. Default 10 s; 0 means at once; at most
+     * How long a running handler may take to stop before its lease is revoked. Default 10 s; 0 means at once; at most
      * 1 h.
      * </pre>
      *
@@ -753,7 +753,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a running handler may take to stop before it is ended by force. Default 10 s; 0 means at once; at most
+     * How long a running handler may take to stop before its lease is revoked. Default 10 s; 0 means at once; at most
      * 1 h.
      * </pre>
      *
@@ -769,7 +769,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a running handler may take to stop before it is ended by force. Default 10 s; 0 means at once; at most
+     * How long a running handler may take to stop before its lease is revoked. Default 10 s; 0 means at once; at most
      * 1 h.
      * </pre>
      *
@@ -790,7 +790,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a running handler may take to stop before it is ended by force. Default 10 s; 0 means at once; at most
+     * How long a running handler may take to stop before its lease is revoked. Default 10 s; 0 means at once; at most
      * 1 h.
      * </pre>
      *
@@ -809,7 +809,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a running handler may take to stop before it is ended by force. Default 10 s; 0 means at once; at most
+     * How long a running handler may take to stop before its lease is revoked. Default 10 s; 0 means at once; at most
      * 1 h.
      * </pre>
      *
@@ -835,7 +835,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a running handler may take to stop before it is ended by force. Default 10 s; 0 means at once; at most
+     * How long a running handler may take to stop before its lease is revoked. Default 10 s; 0 means at once; at most
      * 1 h.
      * </pre>
      *
@@ -853,7 +853,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a running handler may take to stop before it is ended by force. Default 10 s; 0 means at once; at most
+     * How long a running handler may take to stop before its lease is revoked. Default 10 s; 0 means at once; at most
      * 1 h.
      * </pre>
      *
@@ -866,7 +866,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a running handler may take to stop before it is ended by force. Default 10 s; 0 means at once; at most
+     * How long a running handler may take to stop before its lease is revoked. Default 10 s; 0 means at once; at most
      * 1 h.
      * </pre>
      *
@@ -882,7 +882,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a running handler may take to stop before it is ended by force. Default 10 s; 0 means at once; at most
+     * How long a running handler may take to stop before its lease is revoked. Default 10 s; 0 means at once; at most
      * 1 h.
      * </pre>
      *

@@ -32,7 +32,7 @@ public interface CancelRequestOrBuilder extends
 
   /**
    * <pre>
-   * For people; at most 1 KiB. Kept in the outcome.
+   * For people; at most 1 KiB. Stored in the outcome.
    * </pre>
    *
    * <code>string reason = 2;</code>
@@ -41,7 +41,7 @@ public interface CancelRequestOrBuilder extends
   java.lang.String getReason();
   /**
    * <pre>
-   * For people; at most 1 KiB. Kept in the outcome.
+   * For people; at most 1 KiB. Stored in the outcome.
    * </pre>
    *
    * <code>string reason = 2;</code>
@@ -52,7 +52,7 @@ public interface CancelRequestOrBuilder extends
 
   /**
    * <pre>
-   * How long a running handler may take to stop before it is ended by force. Default 10 s; 0 means at once; at most
+   * How long a running handler may take to stop before its lease is revoked. Default 10 s; 0 means at once; at most
    * 1 h.
    * </pre>
    *
@@ -62,7 +62,7 @@ public interface CancelRequestOrBuilder extends
   boolean hasGrace();
   /**
    * <pre>
-   * How long a running handler may take to stop before it is ended by force. Default 10 s; 0 means at once; at most
+   * How long a running handler may take to stop before its lease is revoked. Default 10 s; 0 means at once; at most
    * 1 h.
    * </pre>
    *
@@ -72,7 +72,7 @@ public interface CancelRequestOrBuilder extends
   com.google.protobuf.Duration getGrace();
   /**
    * <pre>
-   * How long a running handler may take to stop before it is ended by force. Default 10 s; 0 means at once; at most
+   * How long a running handler may take to stop before its lease is revoked. Default 10 s; 0 means at once; at most
    * 1 h.
    * </pre>
    *

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * CancelResponse tells where the job is.
+ * CancelResponse has the state of the job.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.CancelResponse}
@@ -258,7 +258,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * CancelResponse tells where the job is.
+   * CancelResponse has the state of the job.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.CancelResponse}

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * Cancellation tells how a job was cancelled.
+ * Cancellation describes how a job was cancelled.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.Cancellation}
@@ -53,7 +53,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object reason_ = "";
   /**
    * <pre>
-   * The reason given to Cancel.
+   * The reason of the Cancel call.
    * </pre>
    *
    * <code>string reason = 1;</code>
@@ -74,7 +74,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The reason given to Cancel.
+   * The reason of the Cancel call.
    * </pre>
    *
    * <code>string reason = 1;</code>
@@ -99,7 +99,7 @@ private static final long serialVersionUID = 0L;
   private boolean forced_ = false;
   /**
    * <pre>
-   * True when the handler did not stop within the grace and its attempt was ended by force.
+   * True if the handler did not stop within the grace period and its lease was revoked.
    * </pre>
    *
    * <code>bool forced = 2;</code>
@@ -280,7 +280,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Cancellation tells how a job was cancelled.
+   * Cancellation describes how a job was cancelled.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.Cancellation}
@@ -435,7 +435,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object reason_ = "";
     /**
      * <pre>
-     * The reason given to Cancel.
+     * The reason of the Cancel call.
      * </pre>
      *
      * <code>string reason = 1;</code>
@@ -455,7 +455,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The reason given to Cancel.
+     * The reason of the Cancel call.
      * </pre>
      *
      * <code>string reason = 1;</code>
@@ -476,7 +476,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The reason given to Cancel.
+     * The reason of the Cancel call.
      * </pre>
      *
      * <code>string reason = 1;</code>
@@ -493,7 +493,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The reason given to Cancel.
+     * The reason of the Cancel call.
      * </pre>
      *
      * <code>string reason = 1;</code>
@@ -507,7 +507,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The reason given to Cancel.
+     * The reason of the Cancel call.
      * </pre>
      *
      * <code>string reason = 1;</code>
@@ -527,7 +527,7 @@ private static final long serialVersionUID = 0L;
     private boolean forced_ ;
     /**
      * <pre>
-     * True when the handler did not stop within the grace and its attempt was ended by force.
+     * True if the handler did not stop within the grace period and its lease was revoked.
      * </pre>
      *
      * <code>bool forced = 2;</code>
@@ -539,7 +539,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * True when the handler did not stop within the grace and its attempt was ended by force.
+     * True if the handler did not stop within the grace period and its lease was revoked.
      * </pre>
      *
      * <code>bool forced = 2;</code>
@@ -555,7 +555,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * True when the handler did not stop within the grace and its attempt was ended by force.
+     * True if the handler did not stop within the grace period and its lease was revoked.
      * </pre>
      *
      * <code>bool forced = 2;</code>

@@ -12,7 +12,7 @@ public interface CancellationOrBuilder extends
 
   /**
    * <pre>
-   * The reason given to Cancel.
+   * The reason of the Cancel call.
    * </pre>
    *
    * <code>string reason = 1;</code>
@@ -21,7 +21,7 @@ public interface CancellationOrBuilder extends
   java.lang.String getReason();
   /**
    * <pre>
-   * The reason given to Cancel.
+   * The reason of the Cancel call.
    * </pre>
    *
    * <code>string reason = 1;</code>
@@ -32,7 +32,7 @@ public interface CancellationOrBuilder extends
 
   /**
    * <pre>
-   * True when the handler did not stop within the grace and its attempt was ended by force.
+   * True if the handler did not stop within the grace period and its lease was revoked.
    * </pre>
    *
    * <code>bool forced = 2;</code>

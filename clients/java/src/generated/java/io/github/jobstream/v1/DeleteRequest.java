@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * DeleteRequest asks to remove a finished job.
+ * DeleteRequest removes a finished job.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.DeleteRequest}
@@ -253,7 +253,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * DeleteRequest asks to remove a finished job.
+   * DeleteRequest removes a finished job.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.DeleteRequest}

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * DeleteResponse is empty: the job is gone.
+ * DeleteResponse is empty: the job was removed.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.DeleteResponse}
@@ -195,7 +195,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * DeleteResponse is empty: the job is gone.
+   * DeleteResponse is empty: the job was removed.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.DeleteResponse}

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * Disposition tells whether a submit made a job.
+ * Disposition tells whether a submit created a job.
  * </pre>
  *
  * Protobuf enum {@code jobstream.v1.Disposition}
@@ -33,7 +33,7 @@ public enum Disposition
   DISPOSITION_CREATED(1),
   /**
    * <pre>
-   * A job with this id and the same spec existed; it is the answer, also after it ended and was removed.
+   * A job with this id and the same spec existed and is returned, also after it ended and was removed.
    * </pre>
    *
    * <code>DISPOSITION_EXISTING = 2;</code>
@@ -41,7 +41,7 @@ public enum Disposition
   DISPOSITION_EXISTING(2),
   /**
    * <pre>
-   * validate_only: the spec is good and nothing was kept.
+   * validate_only: the spec is valid, nothing was stored.
    * </pre>
    *
    * <code>DISPOSITION_VALIDATED = 3;</code>
@@ -77,7 +77,7 @@ public enum Disposition
   public static final int DISPOSITION_CREATED_VALUE = 1;
   /**
    * <pre>
-   * A job with this id and the same spec existed; it is the answer, also after it ended and was removed.
+   * A job with this id and the same spec existed and is returned, also after it ended and was removed.
    * </pre>
    *
    * <code>DISPOSITION_EXISTING = 2;</code>
@@ -85,7 +85,7 @@ public enum Disposition
   public static final int DISPOSITION_EXISTING_VALUE = 2;
   /**
    * <pre>
-   * validate_only: the spec is good and nothing was kept.
+   * validate_only: the spec is valid, nothing was stored.
    * </pre>
    *
    * <code>DISPOSITION_VALIDATED = 3;</code>

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * Drain says that no further assignments come.
+ * Drain announces that no further assignments come.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.Drain}
@@ -52,7 +52,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration timeLeft_;
   /**
    * <pre>
-   * How long running attempts may take. What still runs then is to be given back with `release`.
+   * How long running attempts may take. After that, `release` those that still run.
    * </pre>
    *
    * <code>.google.protobuf.Duration time_left = 1;</code>
@@ -64,7 +64,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long running attempts may take. What still runs then is to be given back with `release`.
+   * How long running attempts may take. After that, `release` those that still run.
    * </pre>
    *
    * <code>.google.protobuf.Duration time_left = 1;</code>
@@ -76,7 +76,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long running attempts may take. What still runs then is to be given back with `release`.
+   * How long running attempts may take. After that, `release` those that still run.
    * </pre>
    *
    * <code>.google.protobuf.Duration time_left = 1;</code>
@@ -90,8 +90,8 @@ private static final long serialVersionUID = 0L;
   private boolean serverShutdown_ = false;
   /**
    * <pre>
-   * True if the whole server shuts down: the worker may connect again, to whichever server answers then. False if
-   * an operator drained the worker: it is to end.
+   * True if the server shuts down: the worker may reconnect, to whichever server answers. False if an operator drains
+   * the worker: it ends.
    * </pre>
    *
    * <code>bool server_shutdown = 2;</code>
@@ -278,7 +278,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Drain says that no further assignments come.
+   * Drain announces that no further assignments come.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.Drain}
@@ -450,7 +450,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> timeLeftBuilder_;
     /**
      * <pre>
-     * How long running attempts may take. What still runs then is to be given back with `release`.
+     * How long running attempts may take. After that, `release` those that still run.
      * </pre>
      *
      * <code>.google.protobuf.Duration time_left = 1;</code>
@@ -461,7 +461,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running attempts may take. What still runs then is to be given back with `release`.
+     * How long running attempts may take. After that, `release` those that still run.
      * </pre>
      *
      * <code>.google.protobuf.Duration time_left = 1;</code>
@@ -476,7 +476,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running attempts may take. What still runs then is to be given back with `release`.
+     * How long running attempts may take. After that, `release` those that still run.
      * </pre>
      *
      * <code>.google.protobuf.Duration time_left = 1;</code>
@@ -496,7 +496,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running attempts may take. What still runs then is to be given back with `release`.
+     * How long running attempts may take. After that, `release` those that still run.
      * </pre>
      *
      * <code>.google.protobuf.Duration time_left = 1;</code>
@@ -514,7 +514,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running attempts may take. What still runs then is to be given back with `release`.
+     * How long running attempts may take. After that, `release` those that still run.
      * </pre>
      *
      * <code>.google.protobuf.Duration time_left = 1;</code>
@@ -539,7 +539,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running attempts may take. What still runs then is to be given back with `release`.
+     * How long running attempts may take. After that, `release` those that still run.
      * </pre>
      *
      * <code>.google.protobuf.Duration time_left = 1;</code>
@@ -556,7 +556,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running attempts may take. What still runs then is to be given back with `release`.
+     * How long running attempts may take. After that, `release` those that still run.
      * </pre>
      *
      * <code>.google.protobuf.Duration time_left = 1;</code>
@@ -568,7 +568,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running attempts may take. What still runs then is to be given back with `release`.
+     * How long running attempts may take. After that, `release` those that still run.
      * </pre>
      *
      * <code>.google.protobuf.Duration time_left = 1;</code>
@@ -583,7 +583,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running attempts may take. What still runs then is to be given back with `release`.
+     * How long running attempts may take. After that, `release` those that still run.
      * </pre>
      *
      * <code>.google.protobuf.Duration time_left = 1;</code>
@@ -605,8 +605,8 @@ private static final long serialVersionUID = 0L;
     private boolean serverShutdown_ ;
     /**
      * <pre>
-     * True if the whole server shuts down: the worker may connect again, to whichever server answers then. False if
-     * an operator drained the worker: it is to end.
+     * True if the server shuts down: the worker may reconnect, to whichever server answers. False if an operator drains
+     * the worker: it ends.
      * </pre>
      *
      * <code>bool server_shutdown = 2;</code>
@@ -618,8 +618,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * True if the whole server shuts down: the worker may connect again, to whichever server answers then. False if
-     * an operator drained the worker: it is to end.
+     * True if the server shuts down: the worker may reconnect, to whichever server answers. False if an operator drains
+     * the worker: it ends.
      * </pre>
      *
      * <code>bool server_shutdown = 2;</code>
@@ -635,8 +635,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * True if the whole server shuts down: the worker may connect again, to whichever server answers then. False if
-     * an operator drained the worker: it is to end.
+     * True if the server shuts down: the worker may reconnect, to whichever server answers. False if an operator drains
+     * the worker: it ends.
      * </pre>
      *
      * <code>bool server_shutdown = 2;</code>

@@ -12,7 +12,7 @@ public interface DrainOrBuilder extends
 
   /**
    * <pre>
-   * How long running attempts may take. What still runs then is to be given back with `release`.
+   * How long running attempts may take. After that, `release` those that still run.
    * </pre>
    *
    * <code>.google.protobuf.Duration time_left = 1;</code>
@@ -21,7 +21,7 @@ public interface DrainOrBuilder extends
   boolean hasTimeLeft();
   /**
    * <pre>
-   * How long running attempts may take. What still runs then is to be given back with `release`.
+   * How long running attempts may take. After that, `release` those that still run.
    * </pre>
    *
    * <code>.google.protobuf.Duration time_left = 1;</code>
@@ -30,7 +30,7 @@ public interface DrainOrBuilder extends
   com.google.protobuf.Duration getTimeLeft();
   /**
    * <pre>
-   * How long running attempts may take. What still runs then is to be given back with `release`.
+   * How long running attempts may take. After that, `release` those that still run.
    * </pre>
    *
    * <code>.google.protobuf.Duration time_left = 1;</code>
@@ -39,8 +39,8 @@ public interface DrainOrBuilder extends
 
   /**
    * <pre>
-   * True if the whole server shuts down: the worker may connect again, to whichever server answers then. False if
-   * an operator drained the worker: it is to end.
+   * True if the server shuts down: the worker may reconnect, to whichever server answers. False if an operator drains
+   * the worker: it ends.
    * </pre>
    *
    * <code>bool server_shutdown = 2;</code>

@@ -100,7 +100,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration within_;
   /**
    * <pre>
-   * How long running attempts may take; what still runs then is given back. Default 30 s; at most 24 h.
+   * How long running attempts may take; the worker releases those that run longer. Default 30 s; at most 24 h.
    * </pre>
    *
    * <code>.google.protobuf.Duration within = 2;</code>
@@ -112,7 +112,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long running attempts may take; what still runs then is given back. Default 30 s; at most 24 h.
+   * How long running attempts may take; the worker releases those that run longer. Default 30 s; at most 24 h.
    * </pre>
    *
    * <code>.google.protobuf.Duration within = 2;</code>
@@ -124,7 +124,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long running attempts may take; what still runs then is given back. Default 30 s; at most 24 h.
+   * How long running attempts may take; the worker releases those that run longer. Default 30 s; at most 24 h.
    * </pre>
    *
    * <code>.google.protobuf.Duration within = 2;</code>
@@ -574,7 +574,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> withinBuilder_;
     /**
      * <pre>
-     * How long running attempts may take; what still runs then is given back. Default 30 s; at most 24 h.
+     * How long running attempts may take; the worker releases those that run longer. Default 30 s; at most 24 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration within = 2;</code>
@@ -585,7 +585,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running attempts may take; what still runs then is given back. Default 30 s; at most 24 h.
+     * How long running attempts may take; the worker releases those that run longer. Default 30 s; at most 24 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration within = 2;</code>
@@ -600,7 +600,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running attempts may take; what still runs then is given back. Default 30 s; at most 24 h.
+     * How long running attempts may take; the worker releases those that run longer. Default 30 s; at most 24 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration within = 2;</code>
@@ -620,7 +620,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running attempts may take; what still runs then is given back. Default 30 s; at most 24 h.
+     * How long running attempts may take; the worker releases those that run longer. Default 30 s; at most 24 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration within = 2;</code>
@@ -638,7 +638,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running attempts may take; what still runs then is given back. Default 30 s; at most 24 h.
+     * How long running attempts may take; the worker releases those that run longer. Default 30 s; at most 24 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration within = 2;</code>
@@ -663,7 +663,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running attempts may take; what still runs then is given back. Default 30 s; at most 24 h.
+     * How long running attempts may take; the worker releases those that run longer. Default 30 s; at most 24 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration within = 2;</code>
@@ -680,7 +680,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running attempts may take; what still runs then is given back. Default 30 s; at most 24 h.
+     * How long running attempts may take; the worker releases those that run longer. Default 30 s; at most 24 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration within = 2;</code>
@@ -692,7 +692,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running attempts may take; what still runs then is given back. Default 30 s; at most 24 h.
+     * How long running attempts may take; the worker releases those that run longer. Default 30 s; at most 24 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration within = 2;</code>
@@ -707,7 +707,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running attempts may take; what still runs then is given back. Default 30 s; at most 24 h.
+     * How long running attempts may take; the worker releases those that run longer. Default 30 s; at most 24 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration within = 2;</code>

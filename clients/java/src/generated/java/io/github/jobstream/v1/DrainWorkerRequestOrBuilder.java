@@ -32,7 +32,7 @@ public interface DrainWorkerRequestOrBuilder extends
 
   /**
    * <pre>
-   * How long running attempts may take; what still runs then is given back. Default 30 s; at most 24 h.
+   * How long running attempts may take; the worker releases those that run longer. Default 30 s; at most 24 h.
    * </pre>
    *
    * <code>.google.protobuf.Duration within = 2;</code>
@@ -41,7 +41,7 @@ public interface DrainWorkerRequestOrBuilder extends
   boolean hasWithin();
   /**
    * <pre>
-   * How long running attempts may take; what still runs then is given back. Default 30 s; at most 24 h.
+   * How long running attempts may take; the worker releases those that run longer. Default 30 s; at most 24 h.
    * </pre>
    *
    * <code>.google.protobuf.Duration within = 2;</code>
@@ -50,7 +50,7 @@ public interface DrainWorkerRequestOrBuilder extends
   com.google.protobuf.Duration getWithin();
   /**
    * <pre>
-   * How long running attempts may take; what still runs then is given back. Default 30 s; at most 24 h.
+   * How long running attempts may take; the worker releases those that run longer. Default 30 s; at most 24 h.
    * </pre>
    *
    * <code>.google.protobuf.Duration within = 2;</code>

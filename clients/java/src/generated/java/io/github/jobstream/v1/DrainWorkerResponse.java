@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * DrainWorkerResponse holds the workers.
+ * DrainWorkerResponse has the workers.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.DrainWorkerResponse}
@@ -53,8 +53,8 @@ private static final long serialVersionUID = 0L;
   private java.util.List<io.github.jobstream.v1.Worker> workers_;
   /**
    * <pre>
-   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-   * the name beyond these drain as well; ListWorkers tells all.
+   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+   * workers of the name drain as well; ListWorkers returns all.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -65,8 +65,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-   * the name beyond these drain as well; ListWorkers tells all.
+   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+   * workers of the name drain as well; ListWorkers returns all.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -78,8 +78,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-   * the name beyond these drain as well; ListWorkers tells all.
+   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+   * workers of the name drain as well; ListWorkers returns all.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -90,8 +90,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-   * the name beyond these drain as well; ListWorkers tells all.
+   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+   * workers of the name drain as well; ListWorkers returns all.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -102,8 +102,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-   * the name beyond these drain as well; ListWorkers tells all.
+   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+   * workers of the name drain as well; ListWorkers returns all.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -275,7 +275,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * DrainWorkerResponse holds the workers.
+   * DrainWorkerResponse has the workers.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.DrainWorkerResponse}
@@ -474,8 +474,8 @@ private static final long serialVersionUID = 0L;
 
     /**
      * <pre>
-     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-     * the name beyond these drain as well; ListWorkers tells all.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+     * workers of the name drain as well; ListWorkers returns all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -489,8 +489,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-     * the name beyond these drain as well; ListWorkers tells all.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+     * workers of the name drain as well; ListWorkers returns all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -504,8 +504,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-     * the name beyond these drain as well; ListWorkers tells all.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+     * workers of the name drain as well; ListWorkers returns all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -519,8 +519,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-     * the name beyond these drain as well; ListWorkers tells all.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+     * workers of the name drain as well; ListWorkers returns all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -541,8 +541,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-     * the name beyond these drain as well; ListWorkers tells all.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+     * workers of the name drain as well; ListWorkers returns all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -560,8 +560,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-     * the name beyond these drain as well; ListWorkers tells all.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+     * workers of the name drain as well; ListWorkers returns all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -581,8 +581,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-     * the name beyond these drain as well; ListWorkers tells all.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+     * workers of the name drain as well; ListWorkers returns all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -603,8 +603,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-     * the name beyond these drain as well; ListWorkers tells all.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+     * workers of the name drain as well; ListWorkers returns all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -622,8 +622,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-     * the name beyond these drain as well; ListWorkers tells all.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+     * workers of the name drain as well; ListWorkers returns all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -641,8 +641,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-     * the name beyond these drain as well; ListWorkers tells all.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+     * workers of the name drain as well; ListWorkers returns all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -661,8 +661,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-     * the name beyond these drain as well; ListWorkers tells all.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+     * workers of the name drain as well; ListWorkers returns all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -679,8 +679,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-     * the name beyond these drain as well; ListWorkers tells all.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+     * workers of the name drain as well; ListWorkers returns all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -697,8 +697,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-     * the name beyond these drain as well; ListWorkers tells all.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+     * workers of the name drain as well; ListWorkers returns all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -709,8 +709,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-     * the name beyond these drain as well; ListWorkers tells all.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+     * workers of the name drain as well; ListWorkers returns all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -724,8 +724,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-     * the name beyond these drain as well; ListWorkers tells all.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+     * workers of the name drain as well; ListWorkers returns all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -740,8 +740,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-     * the name beyond these drain as well; ListWorkers tells all.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+     * workers of the name drain as well; ListWorkers returns all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -752,8 +752,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-     * the name beyond these drain as well; ListWorkers tells all.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+     * workers of the name drain as well; ListWorkers returns all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -765,8 +765,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-     * the name beyond these drain as well; ListWorkers tells all.
+     * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+     * workers of the name drain as well; ListWorkers returns all.
      * </pre>
      *
      * <code>repeated .jobstream.v1.Worker workers = 1;</code>

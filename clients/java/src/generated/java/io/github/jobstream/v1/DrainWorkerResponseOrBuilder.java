@@ -12,8 +12,8 @@ public interface DrainWorkerResponseOrBuilder extends
 
   /**
    * <pre>
-   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-   * the name beyond these drain as well; ListWorkers tells all.
+   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+   * workers of the name drain as well; ListWorkers returns all.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -22,8 +22,8 @@ public interface DrainWorkerResponseOrBuilder extends
       getWorkersList();
   /**
    * <pre>
-   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-   * the name beyond these drain as well; ListWorkers tells all.
+   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+   * workers of the name drain as well; ListWorkers returns all.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -31,8 +31,8 @@ public interface DrainWorkerResponseOrBuilder extends
   io.github.jobstream.v1.Worker getWorkers(int index);
   /**
    * <pre>
-   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-   * the name beyond these drain as well; ListWorkers tells all.
+   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+   * workers of the name drain as well; ListWorkers returns all.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -40,8 +40,8 @@ public interface DrainWorkerResponseOrBuilder extends
   int getWorkersCount();
   /**
    * <pre>
-   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-   * the name beyond these drain as well; ListWorkers tells all.
+   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+   * workers of the name drain as well; ListWorkers returns all.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Worker workers = 1;</code>
@@ -50,8 +50,8 @@ public interface DrainWorkerResponseOrBuilder extends
       getWorkersOrBuilderList();
   /**
    * <pre>
-   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Workers of
-   * the name beyond these drain as well; ListWorkers tells all.
+   * The workers, draining, oldest first: at most 1,000, and as many as fit one message of 4 MiB less 64 KiB. Further
+   * workers of the name drain as well; ListWorkers returns all.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Worker workers = 1;</code>

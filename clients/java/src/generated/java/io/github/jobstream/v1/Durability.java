@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * Durability is what an accepted job survives.
+ * Durability names the failures that an accepted job survives.
  * </pre>
  *
  * Protobuf enum {@code jobstream.v1.Durability}
@@ -41,7 +41,7 @@ public enum Durability
   DURABILITY_DISK(2),
   /**
    * <pre>
-   * Also the loss of a machine, as the log's replication promises.
+   * Also the loss of a machine, within the guarantees of the log's replication.
    * </pre>
    *
    * <code>DURABILITY_REPLICATED = 3;</code>
@@ -85,7 +85,7 @@ public enum Durability
   public static final int DURABILITY_DISK_VALUE = 2;
   /**
    * <pre>
-   * Also the loss of a machine, as the log's replication promises.
+   * Also the loss of a machine, within the guarantees of the log's replication.
    * </pre>
    *
    * <code>DURABILITY_REPLICATED = 3;</code>

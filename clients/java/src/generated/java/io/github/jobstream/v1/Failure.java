@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * Failure tells why an attempt, and with the last one the job, failed.
+ * Failure describes why an attempt failed, and with the last attempt the job.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.Failure}
@@ -55,7 +55,7 @@ private static final long serialVersionUID = 0L;
   private int reason_ = 0;
   /**
    * <pre>
-   * What kind of failure it was.
+   * The kind of failure.
    * </pre>
    *
    * <code>.jobstream.v1.FailureReason reason = 1;</code>
@@ -66,7 +66,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What kind of failure it was.
+   * The kind of failure.
    * </pre>
    *
    * <code>.jobstream.v1.FailureReason reason = 1;</code>
@@ -129,7 +129,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object message_ = "";
   /**
    * <pre>
-   * For a person; at most 4 KiB, longer ones are cut.
+   * For people; at most 4 KiB, longer texts are truncated.
    * </pre>
    *
    * <code>string message = 3;</code>
@@ -150,7 +150,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * For a person; at most 4 KiB, longer ones are cut.
+   * For people; at most 4 KiB, longer texts are truncated.
    * </pre>
    *
    * <code>string message = 3;</code>
@@ -175,7 +175,7 @@ private static final long serialVersionUID = 0L;
   private io.github.jobstream.v1.Payload details_;
   /**
    * <pre>
-   * More, for a program; at most 16 KiB.
+   * Details for programs; at most 16 KiB.
    * </pre>
    *
    * <code>.jobstream.v1.Payload details = 4;</code>
@@ -187,7 +187,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * More, for a program; at most 16 KiB.
+   * Details for programs; at most 16 KiB.
    * </pre>
    *
    * <code>.jobstream.v1.Payload details = 4;</code>
@@ -199,7 +199,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * More, for a program; at most 16 KiB.
+   * Details for programs; at most 16 KiB.
    * </pre>
    *
    * <code>.jobstream.v1.Payload details = 4;</code>
@@ -228,7 +228,7 @@ private static final long serialVersionUID = 0L;
   private boolean retryable_ = false;
   /**
    * <pre>
-   * Whether another attempt could help. A job may still not be retried: its attempts may be used up.
+   * Whether another attempt could help. The job is not retried if no attempts are left.
    * </pre>
    *
    * <code>bool retryable = 6;</code>
@@ -456,7 +456,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Failure tells why an attempt, and with the last one the job, failed.
+   * Failure describes why an attempt failed, and with the last attempt the job.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.Failure}
@@ -678,7 +678,7 @@ private static final long serialVersionUID = 0L;
     private int reason_ = 0;
     /**
      * <pre>
-     * What kind of failure it was.
+     * The kind of failure.
      * </pre>
      *
      * <code>.jobstream.v1.FailureReason reason = 1;</code>
@@ -689,7 +689,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What kind of failure it was.
+     * The kind of failure.
      * </pre>
      *
      * <code>.jobstream.v1.FailureReason reason = 1;</code>
@@ -704,7 +704,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What kind of failure it was.
+     * The kind of failure.
      * </pre>
      *
      * <code>.jobstream.v1.FailureReason reason = 1;</code>
@@ -717,7 +717,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What kind of failure it was.
+     * The kind of failure.
      * </pre>
      *
      * <code>.jobstream.v1.FailureReason reason = 1;</code>
@@ -733,7 +733,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What kind of failure it was.
+     * The kind of failure.
      * </pre>
      *
      * <code>.jobstream.v1.FailureReason reason = 1;</code>
@@ -841,7 +841,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object message_ = "";
     /**
      * <pre>
-     * For a person; at most 4 KiB, longer ones are cut.
+     * For people; at most 4 KiB, longer texts are truncated.
      * </pre>
      *
      * <code>string message = 3;</code>
@@ -861,7 +861,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * For a person; at most 4 KiB, longer ones are cut.
+     * For people; at most 4 KiB, longer texts are truncated.
      * </pre>
      *
      * <code>string message = 3;</code>
@@ -882,7 +882,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * For a person; at most 4 KiB, longer ones are cut.
+     * For people; at most 4 KiB, longer texts are truncated.
      * </pre>
      *
      * <code>string message = 3;</code>
@@ -899,7 +899,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * For a person; at most 4 KiB, longer ones are cut.
+     * For people; at most 4 KiB, longer texts are truncated.
      * </pre>
      *
      * <code>string message = 3;</code>
@@ -913,7 +913,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * For a person; at most 4 KiB, longer ones are cut.
+     * For people; at most 4 KiB, longer texts are truncated.
      * </pre>
      *
      * <code>string message = 3;</code>
@@ -935,7 +935,7 @@ private static final long serialVersionUID = 0L;
         io.github.jobstream.v1.Payload, io.github.jobstream.v1.Payload.Builder, io.github.jobstream.v1.PayloadOrBuilder> detailsBuilder_;
     /**
      * <pre>
-     * More, for a program; at most 16 KiB.
+     * Details for programs; at most 16 KiB.
      * </pre>
      *
      * <code>.jobstream.v1.Payload details = 4;</code>
@@ -946,7 +946,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * More, for a program; at most 16 KiB.
+     * Details for programs; at most 16 KiB.
      * </pre>
      *
      * <code>.jobstream.v1.Payload details = 4;</code>
@@ -961,7 +961,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * More, for a program; at most 16 KiB.
+     * Details for programs; at most 16 KiB.
      * </pre>
      *
      * <code>.jobstream.v1.Payload details = 4;</code>
@@ -981,7 +981,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * More, for a program; at most 16 KiB.
+     * Details for programs; at most 16 KiB.
      * </pre>
      *
      * <code>.jobstream.v1.Payload details = 4;</code>
@@ -999,7 +999,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * More, for a program; at most 16 KiB.
+     * Details for programs; at most 16 KiB.
      * </pre>
      *
      * <code>.jobstream.v1.Payload details = 4;</code>
@@ -1024,7 +1024,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * More, for a program; at most 16 KiB.
+     * Details for programs; at most 16 KiB.
      * </pre>
      *
      * <code>.jobstream.v1.Payload details = 4;</code>
@@ -1041,7 +1041,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * More, for a program; at most 16 KiB.
+     * Details for programs; at most 16 KiB.
      * </pre>
      *
      * <code>.jobstream.v1.Payload details = 4;</code>
@@ -1053,7 +1053,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * More, for a program; at most 16 KiB.
+     * Details for programs; at most 16 KiB.
      * </pre>
      *
      * <code>.jobstream.v1.Payload details = 4;</code>
@@ -1068,7 +1068,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * More, for a program; at most 16 KiB.
+     * Details for programs; at most 16 KiB.
      * </pre>
      *
      * <code>.jobstream.v1.Payload details = 4;</code>
@@ -1134,7 +1134,7 @@ private static final long serialVersionUID = 0L;
     private boolean retryable_ ;
     /**
      * <pre>
-     * Whether another attempt could help. A job may still not be retried: its attempts may be used up.
+     * Whether another attempt could help. The job is not retried if no attempts are left.
      * </pre>
      *
      * <code>bool retryable = 6;</code>
@@ -1146,7 +1146,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whether another attempt could help. A job may still not be retried: its attempts may be used up.
+     * Whether another attempt could help. The job is not retried if no attempts are left.
      * </pre>
      *
      * <code>bool retryable = 6;</code>
@@ -1162,7 +1162,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whether another attempt could help. A job may still not be retried: its attempts may be used up.
+     * Whether another attempt could help. The job is not retried if no attempts are left.
      * </pre>
      *
      * <code>bool retryable = 6;</code>

@@ -12,7 +12,7 @@ public interface FailureOrBuilder extends
 
   /**
    * <pre>
-   * What kind of failure it was.
+   * The kind of failure.
    * </pre>
    *
    * <code>.jobstream.v1.FailureReason reason = 1;</code>
@@ -21,7 +21,7 @@ public interface FailureOrBuilder extends
   int getReasonValue();
   /**
    * <pre>
-   * What kind of failure it was.
+   * The kind of failure.
    * </pre>
    *
    * <code>.jobstream.v1.FailureReason reason = 1;</code>
@@ -51,7 +51,7 @@ public interface FailureOrBuilder extends
 
   /**
    * <pre>
-   * For a person; at most 4 KiB, longer ones are cut.
+   * For people; at most 4 KiB, longer texts are truncated.
    * </pre>
    *
    * <code>string message = 3;</code>
@@ -60,7 +60,7 @@ public interface FailureOrBuilder extends
   java.lang.String getMessage();
   /**
    * <pre>
-   * For a person; at most 4 KiB, longer ones are cut.
+   * For people; at most 4 KiB, longer texts are truncated.
    * </pre>
    *
    * <code>string message = 3;</code>
@@ -71,7 +71,7 @@ public interface FailureOrBuilder extends
 
   /**
    * <pre>
-   * More, for a program; at most 16 KiB.
+   * Details for programs; at most 16 KiB.
    * </pre>
    *
    * <code>.jobstream.v1.Payload details = 4;</code>
@@ -80,7 +80,7 @@ public interface FailureOrBuilder extends
   boolean hasDetails();
   /**
    * <pre>
-   * More, for a program; at most 16 KiB.
+   * Details for programs; at most 16 KiB.
    * </pre>
    *
    * <code>.jobstream.v1.Payload details = 4;</code>
@@ -89,7 +89,7 @@ public interface FailureOrBuilder extends
   io.github.jobstream.v1.Payload getDetails();
   /**
    * <pre>
-   * More, for a program; at most 16 KiB.
+   * Details for programs; at most 16 KiB.
    * </pre>
    *
    * <code>.jobstream.v1.Payload details = 4;</code>
@@ -108,7 +108,7 @@ public interface FailureOrBuilder extends
 
   /**
    * <pre>
-   * Whether another attempt could help. A job may still not be retried: its attempts may be used up.
+   * Whether another attempt could help. The job is not retried if no attempts are left.
    * </pre>
    *
    * <code>bool retryable = 6;</code>

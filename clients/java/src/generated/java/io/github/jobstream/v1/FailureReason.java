@@ -49,7 +49,7 @@ public enum FailureReason
   FAILURE_REASON_ATTEMPT_TIMEOUT(3),
   /**
    * <pre>
-   * The worker's lease passed or the worker went away.
+   * The lease expired or the worker disconnected.
    * </pre>
    *
    * <code>FAILURE_REASON_WORKER_LOST = 4;</code>
@@ -81,7 +81,7 @@ public enum FailureReason
   FAILURE_REASON_UNKNOWN_KIND(7),
   /**
    * <pre>
-   * The payload was not what the handler reads; the message names the field.
+   * The payload does not fit the input type of the handler; the message names the field.
    * </pre>
    *
    * <code>FAILURE_REASON_BAD_PAYLOAD = 8;</code>
@@ -97,8 +97,8 @@ public enum FailureReason
   FAILURE_REASON_RESULT_TOO_LARGE(9),
   /**
    * <pre>
-   * The command could not be started: it is missing or may not be executed. Where the machine is out of file descriptors,
-   * memory or processes, a worker gives the job back instead, and the attempt does not count.
+   * The command could not be started: it is missing or not executable. If the machine is out of file descriptors,
+   * memory or processes, the worker releases the job instead, and the attempt does not count.
    * </pre>
    *
    * <code>FAILURE_REASON_NOT_STARTED = 10;</code>
@@ -150,7 +150,7 @@ public enum FailureReason
   public static final int FAILURE_REASON_ATTEMPT_TIMEOUT_VALUE = 3;
   /**
    * <pre>
-   * The worker's lease passed or the worker went away.
+   * The lease expired or the worker disconnected.
    * </pre>
    *
    * <code>FAILURE_REASON_WORKER_LOST = 4;</code>
@@ -182,7 +182,7 @@ public enum FailureReason
   public static final int FAILURE_REASON_UNKNOWN_KIND_VALUE = 7;
   /**
    * <pre>
-   * The payload was not what the handler reads; the message names the field.
+   * The payload does not fit the input type of the handler; the message names the field.
    * </pre>
    *
    * <code>FAILURE_REASON_BAD_PAYLOAD = 8;</code>
@@ -198,8 +198,8 @@ public enum FailureReason
   public static final int FAILURE_REASON_RESULT_TOO_LARGE_VALUE = 9;
   /**
    * <pre>
-   * The command could not be started: it is missing or may not be executed. Where the machine is out of file descriptors,
-   * memory or processes, a worker gives the job back instead, and the attempt does not count.
+   * The command could not be started: it is missing or not executable. If the machine is out of file descriptors,
+   * memory or processes, the worker releases the job instead, and the attempt does not count.
    * </pre>
    *
    * <code>FAILURE_REASON_NOT_STARTED = 10;</code>

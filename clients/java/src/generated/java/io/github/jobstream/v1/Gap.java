@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * Gap tells of output and log events that are no longer kept.
+ * Gap is a range of output and log events that were dropped.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.Gap}
@@ -51,7 +51,7 @@ private static final long serialVersionUID = 0L;
   private int from_ = 0;
   /**
    * <pre>
-   * First sequence that is gone.
+   * First dropped sequence.
    * </pre>
    *
    * <code>uint32 from = 1;</code>
@@ -66,7 +66,7 @@ private static final long serialVersionUID = 0L;
   private int to_ = 0;
   /**
    * <pre>
-   * Last sequence that is gone.
+   * Last dropped sequence.
    * </pre>
    *
    * <code>uint32 to = 2;</code>
@@ -247,7 +247,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Gap tells of output and log events that are no longer kept.
+   * Gap is a range of output and log events that were dropped.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.Gap}
@@ -400,7 +400,7 @@ private static final long serialVersionUID = 0L;
     private int from_ ;
     /**
      * <pre>
-     * First sequence that is gone.
+     * First dropped sequence.
      * </pre>
      *
      * <code>uint32 from = 1;</code>
@@ -412,7 +412,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First sequence that is gone.
+     * First dropped sequence.
      * </pre>
      *
      * <code>uint32 from = 1;</code>
@@ -428,7 +428,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First sequence that is gone.
+     * First dropped sequence.
      * </pre>
      *
      * <code>uint32 from = 1;</code>
@@ -444,7 +444,7 @@ private static final long serialVersionUID = 0L;
     private int to_ ;
     /**
      * <pre>
-     * Last sequence that is gone.
+     * Last dropped sequence.
      * </pre>
      *
      * <code>uint32 to = 2;</code>
@@ -456,7 +456,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Last sequence that is gone.
+     * Last dropped sequence.
      * </pre>
      *
      * <code>uint32 to = 2;</code>
@@ -472,7 +472,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Last sequence that is gone.
+     * Last dropped sequence.
      * </pre>
      *
      * <code>uint32 to = 2;</code>

@@ -12,7 +12,7 @@ public interface GapOrBuilder extends
 
   /**
    * <pre>
-   * First sequence that is gone.
+   * First dropped sequence.
    * </pre>
    *
    * <code>uint32 from = 1;</code>
@@ -22,7 +22,7 @@ public interface GapOrBuilder extends
 
   /**
    * <pre>
-   * Last sequence that is gone.
+   * Last dropped sequence.
    * </pre>
    *
    * <code>uint32 to = 2;</code>

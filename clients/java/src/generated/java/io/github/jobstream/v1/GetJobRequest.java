@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * GetJobRequest asks for a whole job.
+ * GetJobRequest names a job.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.GetJobRequest}
@@ -253,7 +253,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * GetJobRequest asks for a whole job.
+   * GetJobRequest names a job.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.GetJobRequest}

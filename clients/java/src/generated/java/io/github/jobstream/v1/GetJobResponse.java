@@ -7,8 +7,8 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * GetJobResponse holds the job. Of a job that does not fit 4 MiB less 64 KiB, the details of failed attempts before the
- * last are left out first; then JSON comes as `text` with its content type.
+ * GetJobResponse has the job. If it exceeds 4 MiB less 64 KiB, the details of failed attempts before the last are
+ * omitted first; then JSON is sent as `text` with its content type.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.GetJobResponse}
@@ -251,8 +251,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * GetJobResponse holds the job. Of a job that does not fit 4 MiB less 64 KiB, the details of failed attempts before the
-   * last are left out first; then JSON comes as `text` with its content type.
+   * GetJobResponse has the job. If it exceeds 4 MiB less 64 KiB, the details of failed attempts before the last are
+   * omitted first; then JSON is sent as `text` with its content type.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.GetJobResponse}

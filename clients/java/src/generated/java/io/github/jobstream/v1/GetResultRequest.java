@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * GetResultRequest asks how a job ended.
+ * GetResultRequest names a job.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.GetResultRequest}
@@ -100,7 +100,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration wait_;
   /**
    * <pre>
-   * How long to wait for the end. Default 0: answer now. At most 60 s; a longer wait is cut to that.
+   * How long to wait for the end. Default 0: return at once. At most 60 s; a longer wait is shortened to that.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 2;</code>
@@ -112,7 +112,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long to wait for the end. Default 0: answer now. At most 60 s; a longer wait is cut to that.
+   * How long to wait for the end. Default 0: return at once. At most 60 s; a longer wait is shortened to that.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 2;</code>
@@ -124,7 +124,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long to wait for the end. Default 0: answer now. At most 60 s; a longer wait is cut to that.
+   * How long to wait for the end. Default 0: return at once. At most 60 s; a longer wait is shortened to that.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 2;</code>
@@ -308,7 +308,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * GetResultRequest asks how a job ended.
+   * GetResultRequest names a job.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.GetResultRequest}
@@ -574,7 +574,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> waitBuilder_;
     /**
      * <pre>
-     * How long to wait for the end. Default 0: answer now. At most 60 s; a longer wait is cut to that.
+     * How long to wait for the end. Default 0: return at once. At most 60 s; a longer wait is shortened to that.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2;</code>
@@ -585,7 +585,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for the end. Default 0: answer now. At most 60 s; a longer wait is cut to that.
+     * How long to wait for the end. Default 0: return at once. At most 60 s; a longer wait is shortened to that.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2;</code>
@@ -600,7 +600,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for the end. Default 0: answer now. At most 60 s; a longer wait is cut to that.
+     * How long to wait for the end. Default 0: return at once. At most 60 s; a longer wait is shortened to that.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2;</code>
@@ -620,7 +620,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for the end. Default 0: answer now. At most 60 s; a longer wait is cut to that.
+     * How long to wait for the end. Default 0: return at once. At most 60 s; a longer wait is shortened to that.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2;</code>
@@ -638,7 +638,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for the end. Default 0: answer now. At most 60 s; a longer wait is cut to that.
+     * How long to wait for the end. Default 0: return at once. At most 60 s; a longer wait is shortened to that.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2;</code>
@@ -663,7 +663,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for the end. Default 0: answer now. At most 60 s; a longer wait is cut to that.
+     * How long to wait for the end. Default 0: return at once. At most 60 s; a longer wait is shortened to that.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2;</code>
@@ -680,7 +680,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for the end. Default 0: answer now. At most 60 s; a longer wait is cut to that.
+     * How long to wait for the end. Default 0: return at once. At most 60 s; a longer wait is shortened to that.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2;</code>
@@ -692,7 +692,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for the end. Default 0: answer now. At most 60 s; a longer wait is cut to that.
+     * How long to wait for the end. Default 0: return at once. At most 60 s; a longer wait is shortened to that.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2;</code>
@@ -707,7 +707,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for the end. Default 0: answer now. At most 60 s; a longer wait is cut to that.
+     * How long to wait for the end. Default 0: return at once. At most 60 s; a longer wait is shortened to that.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2;</code>

@@ -32,7 +32,7 @@ public interface GetResultRequestOrBuilder extends
 
   /**
    * <pre>
-   * How long to wait for the end. Default 0: answer now. At most 60 s; a longer wait is cut to that.
+   * How long to wait for the end. Default 0: return at once. At most 60 s; a longer wait is shortened to that.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 2;</code>
@@ -41,7 +41,7 @@ public interface GetResultRequestOrBuilder extends
   boolean hasWait();
   /**
    * <pre>
-   * How long to wait for the end. Default 0: answer now. At most 60 s; a longer wait is cut to that.
+   * How long to wait for the end. Default 0: return at once. At most 60 s; a longer wait is shortened to that.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 2;</code>
@@ -50,7 +50,7 @@ public interface GetResultRequestOrBuilder extends
   com.google.protobuf.Duration getWait();
   /**
    * <pre>
-   * How long to wait for the end. Default 0: answer now. At most 60 s; a longer wait is cut to that.
+   * How long to wait for the end. Default 0: return at once. At most 60 s; a longer wait is shortened to that.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 2;</code>

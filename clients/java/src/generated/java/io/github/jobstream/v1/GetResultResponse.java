@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * GetResultResponse tells where the job is and how it ended.
+ * GetResultResponse has the state of the job and its outcome.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.GetResultResponse}
@@ -80,7 +80,7 @@ private static final long serialVersionUID = 0L;
   private io.github.jobstream.v1.Outcome outcome_;
   /**
    * <pre>
-   * How it ended; set exactly when the state is final.
+   * Its outcome; set exactly when the state is final.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 2;</code>
@@ -92,7 +92,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How it ended; set exactly when the state is final.
+   * Its outcome; set exactly when the state is final.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 2;</code>
@@ -104,7 +104,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How it ended; set exactly when the state is final.
+   * Its outcome; set exactly when the state is final.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 2;</code>
@@ -404,7 +404,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * GetResultResponse tells where the job is and how it ended.
+   * GetResultResponse has the state of the job and its outcome.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.GetResultResponse}
@@ -693,7 +693,7 @@ private static final long serialVersionUID = 0L;
         io.github.jobstream.v1.Outcome, io.github.jobstream.v1.Outcome.Builder, io.github.jobstream.v1.OutcomeOrBuilder> outcomeBuilder_;
     /**
      * <pre>
-     * How it ended; set exactly when the state is final.
+     * Its outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 2;</code>
@@ -704,7 +704,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended; set exactly when the state is final.
+     * Its outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 2;</code>
@@ -719,7 +719,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended; set exactly when the state is final.
+     * Its outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 2;</code>
@@ -739,7 +739,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended; set exactly when the state is final.
+     * Its outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 2;</code>
@@ -757,7 +757,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended; set exactly when the state is final.
+     * Its outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 2;</code>
@@ -782,7 +782,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended; set exactly when the state is final.
+     * Its outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 2;</code>
@@ -799,7 +799,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended; set exactly when the state is final.
+     * Its outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 2;</code>
@@ -811,7 +811,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended; set exactly when the state is final.
+     * Its outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 2;</code>
@@ -826,7 +826,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended; set exactly when the state is final.
+     * Its outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 2;</code>

@@ -31,7 +31,7 @@ public interface GetResultResponseOrBuilder extends
 
   /**
    * <pre>
-   * How it ended; set exactly when the state is final.
+   * Its outcome; set exactly when the state is final.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 2;</code>
@@ -40,7 +40,7 @@ public interface GetResultResponseOrBuilder extends
   boolean hasOutcome();
   /**
    * <pre>
-   * How it ended; set exactly when the state is final.
+   * Its outcome; set exactly when the state is final.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 2;</code>
@@ -49,7 +49,7 @@ public interface GetResultResponseOrBuilder extends
   io.github.jobstream.v1.Outcome getOutcome();
   /**
    * <pre>
-   * How it ended; set exactly when the state is final.
+   * Its outcome; set exactly when the state is final.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 2;</code>

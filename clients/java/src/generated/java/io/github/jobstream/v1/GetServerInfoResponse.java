@@ -153,7 +153,7 @@ private static final long serialVersionUID = 0L;
   private int durability_ = 0;
   /**
    * <pre>
-   * What an accepted job survives.
+   * The durability of an accepted job.
    * </pre>
    *
    * <code>.jobstream.v1.Durability durability = 3;</code>
@@ -164,7 +164,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What an accepted job survives.
+   * The durability of an accepted job.
    * </pre>
    *
    * <code>.jobstream.v1.Durability durability = 3;</code>
@@ -255,7 +255,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration uptime_;
   /**
    * <pre>
-   * How long ago that was.
+   * Time since then.
    * </pre>
    *
    * <code>.google.protobuf.Duration uptime = 6;</code>
@@ -267,7 +267,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long ago that was.
+   * Time since then.
    * </pre>
    *
    * <code>.google.protobuf.Duration uptime = 6;</code>
@@ -279,7 +279,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long ago that was.
+   * Time since then.
    * </pre>
    *
    * <code>.google.protobuf.Duration uptime = 6;</code>
@@ -294,7 +294,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object bootId_ = "";
   /**
    * <pre>
-   * New at each start: in memory mode, jobs of another boot are gone.
+   * New at each start: in memory mode, jobs of another boot are lost.
    * </pre>
    *
    * <code>string boot_id = 7;</code>
@@ -315,7 +315,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * New at each start: in memory mode, jobs of another boot are gone.
+   * New at each start: in memory mode, jobs of another boot are lost.
    * </pre>
    *
    * <code>string boot_id = 7;</code>
@@ -357,8 +357,8 @@ private static final long serialVersionUID = 0L;
       com.google.protobuf.LazyStringArrayList.emptyList();
   /**
    * <pre>
-   * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
-   * how many there are.
+   * Kinds that workers serve now, ordered by name: the first that fit one message of 4 MiB less 64 KiB. `kinds_total`
+   * has their number.
    * </pre>
    *
    * <code>repeated string kinds = 9;</code>
@@ -370,8 +370,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
-   * how many there are.
+   * Kinds that workers serve now, ordered by name: the first that fit one message of 4 MiB less 64 KiB. `kinds_total`
+   * has their number.
    * </pre>
    *
    * <code>repeated string kinds = 9;</code>
@@ -382,8 +382,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
-   * how many there are.
+   * Kinds that workers serve now, ordered by name: the first that fit one message of 4 MiB less 64 KiB. `kinds_total`
+   * has their number.
    * </pre>
    *
    * <code>repeated string kinds = 9;</code>
@@ -395,8 +395,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
-   * how many there are.
+   * Kinds that workers serve now, ordered by name: the first that fit one message of 4 MiB less 64 KiB. `kinds_total`
+   * has their number.
    * </pre>
    *
    * <code>repeated string kinds = 9;</code>
@@ -412,7 +412,7 @@ private static final long serialVersionUID = 0L;
   private int jobs_ = 0;
   /**
    * <pre>
-   * Jobs held, in any state.
+   * Jobs in any state.
    * </pre>
    *
    * <code>uint32 jobs = 10;</code>
@@ -427,7 +427,7 @@ private static final long serialVersionUID = 0L;
   private int watchers_ = 0;
   /**
    * <pre>
-   * Streams that follow a job now (WatchResult, Run).
+   * Open watches (WatchResult, Run).
    * </pre>
    *
    * <code>uint32 watchers = 11;</code>
@@ -442,7 +442,7 @@ private static final long serialVersionUID = 0L;
   private int kindsTotal_ = 0;
   /**
    * <pre>
-   * How many kinds workers serve now, those not listed in `kinds` included.
+   * Number of kinds that workers serve now, including those not listed in `kinds`.
    * </pre>
    *
    * <code>uint32 kinds_total = 12;</code>
@@ -458,7 +458,7 @@ private static final long serialVersionUID = 0L;
   private java.util.List<io.github.jobstream.v1.MemoryUse> memory_;
   /**
    * <pre>
-   * What the server holds in memory, by category. Default: empty from servers that do not count it.
+   * Memory in use, by category. Empty from servers that do not count it.
    * </pre>
    *
    * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -469,7 +469,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What the server holds in memory, by category. Default: empty from servers that do not count it.
+   * Memory in use, by category. Empty from servers that do not count it.
    * </pre>
    *
    * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -481,7 +481,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What the server holds in memory, by category. Default: empty from servers that do not count it.
+   * Memory in use, by category. Empty from servers that do not count it.
    * </pre>
    *
    * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -492,7 +492,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What the server holds in memory, by category. Default: empty from servers that do not count it.
+   * Memory in use, by category. Empty from servers that do not count it.
    * </pre>
    *
    * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -503,7 +503,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What the server holds in memory, by category. Default: empty from servers that do not count it.
+   * Memory in use, by category. Empty from servers that do not count it.
    * </pre>
    *
    * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -1395,7 +1395,7 @@ private static final long serialVersionUID = 0L;
     private int durability_ = 0;
     /**
      * <pre>
-     * What an accepted job survives.
+     * The durability of an accepted job.
      * </pre>
      *
      * <code>.jobstream.v1.Durability durability = 3;</code>
@@ -1406,7 +1406,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What an accepted job survives.
+     * The durability of an accepted job.
      * </pre>
      *
      * <code>.jobstream.v1.Durability durability = 3;</code>
@@ -1421,7 +1421,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What an accepted job survives.
+     * The durability of an accepted job.
      * </pre>
      *
      * <code>.jobstream.v1.Durability durability = 3;</code>
@@ -1434,7 +1434,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What an accepted job survives.
+     * The durability of an accepted job.
      * </pre>
      *
      * <code>.jobstream.v1.Durability durability = 3;</code>
@@ -1450,7 +1450,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What an accepted job survives.
+     * The durability of an accepted job.
      * </pre>
      *
      * <code>.jobstream.v1.Durability durability = 3;</code>
@@ -1782,7 +1782,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> uptimeBuilder_;
     /**
      * <pre>
-     * How long ago that was.
+     * Time since then.
      * </pre>
      *
      * <code>.google.protobuf.Duration uptime = 6;</code>
@@ -1793,7 +1793,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long ago that was.
+     * Time since then.
      * </pre>
      *
      * <code>.google.protobuf.Duration uptime = 6;</code>
@@ -1808,7 +1808,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long ago that was.
+     * Time since then.
      * </pre>
      *
      * <code>.google.protobuf.Duration uptime = 6;</code>
@@ -1828,7 +1828,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long ago that was.
+     * Time since then.
      * </pre>
      *
      * <code>.google.protobuf.Duration uptime = 6;</code>
@@ -1846,7 +1846,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long ago that was.
+     * Time since then.
      * </pre>
      *
      * <code>.google.protobuf.Duration uptime = 6;</code>
@@ -1871,7 +1871,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long ago that was.
+     * Time since then.
      * </pre>
      *
      * <code>.google.protobuf.Duration uptime = 6;</code>
@@ -1888,7 +1888,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long ago that was.
+     * Time since then.
      * </pre>
      *
      * <code>.google.protobuf.Duration uptime = 6;</code>
@@ -1900,7 +1900,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long ago that was.
+     * Time since then.
      * </pre>
      *
      * <code>.google.protobuf.Duration uptime = 6;</code>
@@ -1915,7 +1915,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long ago that was.
+     * Time since then.
      * </pre>
      *
      * <code>.google.protobuf.Duration uptime = 6;</code>
@@ -1937,7 +1937,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object bootId_ = "";
     /**
      * <pre>
-     * New at each start: in memory mode, jobs of another boot are gone.
+     * New at each start: in memory mode, jobs of another boot are lost.
      * </pre>
      *
      * <code>string boot_id = 7;</code>
@@ -1957,7 +1957,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * New at each start: in memory mode, jobs of another boot are gone.
+     * New at each start: in memory mode, jobs of another boot are lost.
      * </pre>
      *
      * <code>string boot_id = 7;</code>
@@ -1978,7 +1978,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * New at each start: in memory mode, jobs of another boot are gone.
+     * New at each start: in memory mode, jobs of another boot are lost.
      * </pre>
      *
      * <code>string boot_id = 7;</code>
@@ -1995,7 +1995,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * New at each start: in memory mode, jobs of another boot are gone.
+     * New at each start: in memory mode, jobs of another boot are lost.
      * </pre>
      *
      * <code>string boot_id = 7;</code>
@@ -2009,7 +2009,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * New at each start: in memory mode, jobs of another boot are gone.
+     * New at each start: in memory mode, jobs of another boot are lost.
      * </pre>
      *
      * <code>string boot_id = 7;</code>
@@ -2080,8 +2080,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
-     * how many there are.
+     * Kinds that workers serve now, ordered by name: the first that fit one message of 4 MiB less 64 KiB. `kinds_total`
+     * has their number.
      * </pre>
      *
      * <code>repeated string kinds = 9;</code>
@@ -2094,8 +2094,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
-     * how many there are.
+     * Kinds that workers serve now, ordered by name: the first that fit one message of 4 MiB less 64 KiB. `kinds_total`
+     * has their number.
      * </pre>
      *
      * <code>repeated string kinds = 9;</code>
@@ -2106,8 +2106,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
-     * how many there are.
+     * Kinds that workers serve now, ordered by name: the first that fit one message of 4 MiB less 64 KiB. `kinds_total`
+     * has their number.
      * </pre>
      *
      * <code>repeated string kinds = 9;</code>
@@ -2119,8 +2119,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
-     * how many there are.
+     * Kinds that workers serve now, ordered by name: the first that fit one message of 4 MiB less 64 KiB. `kinds_total`
+     * has their number.
      * </pre>
      *
      * <code>repeated string kinds = 9;</code>
@@ -2133,8 +2133,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
-     * how many there are.
+     * Kinds that workers serve now, ordered by name: the first that fit one message of 4 MiB less 64 KiB. `kinds_total`
+     * has their number.
      * </pre>
      *
      * <code>repeated string kinds = 9;</code>
@@ -2153,8 +2153,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
-     * how many there are.
+     * Kinds that workers serve now, ordered by name: the first that fit one message of 4 MiB less 64 KiB. `kinds_total`
+     * has their number.
      * </pre>
      *
      * <code>repeated string kinds = 9;</code>
@@ -2172,8 +2172,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
-     * how many there are.
+     * Kinds that workers serve now, ordered by name: the first that fit one message of 4 MiB less 64 KiB. `kinds_total`
+     * has their number.
      * </pre>
      *
      * <code>repeated string kinds = 9;</code>
@@ -2191,8 +2191,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
-     * how many there are.
+     * Kinds that workers serve now, ordered by name: the first that fit one message of 4 MiB less 64 KiB. `kinds_total`
+     * has their number.
      * </pre>
      *
      * <code>repeated string kinds = 9;</code>
@@ -2207,8 +2207,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
-     * how many there are.
+     * Kinds that workers serve now, ordered by name: the first that fit one message of 4 MiB less 64 KiB. `kinds_total`
+     * has their number.
      * </pre>
      *
      * <code>repeated string kinds = 9;</code>
@@ -2229,7 +2229,7 @@ private static final long serialVersionUID = 0L;
     private int jobs_ ;
     /**
      * <pre>
-     * Jobs held, in any state.
+     * Jobs in any state.
      * </pre>
      *
      * <code>uint32 jobs = 10;</code>
@@ -2241,7 +2241,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Jobs held, in any state.
+     * Jobs in any state.
      * </pre>
      *
      * <code>uint32 jobs = 10;</code>
@@ -2257,7 +2257,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Jobs held, in any state.
+     * Jobs in any state.
      * </pre>
      *
      * <code>uint32 jobs = 10;</code>
@@ -2273,7 +2273,7 @@ private static final long serialVersionUID = 0L;
     private int watchers_ ;
     /**
      * <pre>
-     * Streams that follow a job now (WatchResult, Run).
+     * Open watches (WatchResult, Run).
      * </pre>
      *
      * <code>uint32 watchers = 11;</code>
@@ -2285,7 +2285,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Streams that follow a job now (WatchResult, Run).
+     * Open watches (WatchResult, Run).
      * </pre>
      *
      * <code>uint32 watchers = 11;</code>
@@ -2301,7 +2301,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Streams that follow a job now (WatchResult, Run).
+     * Open watches (WatchResult, Run).
      * </pre>
      *
      * <code>uint32 watchers = 11;</code>
@@ -2317,7 +2317,7 @@ private static final long serialVersionUID = 0L;
     private int kindsTotal_ ;
     /**
      * <pre>
-     * How many kinds workers serve now, those not listed in `kinds` included.
+     * Number of kinds that workers serve now, including those not listed in `kinds`.
      * </pre>
      *
      * <code>uint32 kinds_total = 12;</code>
@@ -2329,7 +2329,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How many kinds workers serve now, those not listed in `kinds` included.
+     * Number of kinds that workers serve now, including those not listed in `kinds`.
      * </pre>
      *
      * <code>uint32 kinds_total = 12;</code>
@@ -2345,7 +2345,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How many kinds workers serve now, those not listed in `kinds` included.
+     * Number of kinds that workers serve now, including those not listed in `kinds`.
      * </pre>
      *
      * <code>uint32 kinds_total = 12;</code>
@@ -2372,7 +2372,7 @@ private static final long serialVersionUID = 0L;
 
     /**
      * <pre>
-     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * Memory in use, by category. Empty from servers that do not count it.
      * </pre>
      *
      * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -2386,7 +2386,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * Memory in use, by category. Empty from servers that do not count it.
      * </pre>
      *
      * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -2400,7 +2400,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * Memory in use, by category. Empty from servers that do not count it.
      * </pre>
      *
      * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -2414,7 +2414,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * Memory in use, by category. Empty from servers that do not count it.
      * </pre>
      *
      * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -2435,7 +2435,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * Memory in use, by category. Empty from servers that do not count it.
      * </pre>
      *
      * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -2453,7 +2453,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * Memory in use, by category. Empty from servers that do not count it.
      * </pre>
      *
      * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -2473,7 +2473,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * Memory in use, by category. Empty from servers that do not count it.
      * </pre>
      *
      * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -2494,7 +2494,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * Memory in use, by category. Empty from servers that do not count it.
      * </pre>
      *
      * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -2512,7 +2512,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * Memory in use, by category. Empty from servers that do not count it.
      * </pre>
      *
      * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -2530,7 +2530,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * Memory in use, by category. Empty from servers that do not count it.
      * </pre>
      *
      * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -2549,7 +2549,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * Memory in use, by category. Empty from servers that do not count it.
      * </pre>
      *
      * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -2566,7 +2566,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * Memory in use, by category. Empty from servers that do not count it.
      * </pre>
      *
      * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -2583,7 +2583,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * Memory in use, by category. Empty from servers that do not count it.
      * </pre>
      *
      * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -2594,7 +2594,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * Memory in use, by category. Empty from servers that do not count it.
      * </pre>
      *
      * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -2608,7 +2608,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * Memory in use, by category. Empty from servers that do not count it.
      * </pre>
      *
      * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -2623,7 +2623,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * Memory in use, by category. Empty from servers that do not count it.
      * </pre>
      *
      * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -2634,7 +2634,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * Memory in use, by category. Empty from servers that do not count it.
      * </pre>
      *
      * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -2646,7 +2646,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the server holds in memory, by category. Default: empty from servers that do not count it.
+     * Memory in use, by category. Empty from servers that do not count it.
      * </pre>
      *
      * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>

@@ -52,7 +52,7 @@ public interface GetServerInfoResponseOrBuilder extends
 
   /**
    * <pre>
-   * What an accepted job survives.
+   * The durability of an accepted job.
    * </pre>
    *
    * <code>.jobstream.v1.Durability durability = 3;</code>
@@ -61,7 +61,7 @@ public interface GetServerInfoResponseOrBuilder extends
   int getDurabilityValue();
   /**
    * <pre>
-   * What an accepted job survives.
+   * The durability of an accepted job.
    * </pre>
    *
    * <code>.jobstream.v1.Durability durability = 3;</code>
@@ -125,7 +125,7 @@ public interface GetServerInfoResponseOrBuilder extends
 
   /**
    * <pre>
-   * How long ago that was.
+   * Time since then.
    * </pre>
    *
    * <code>.google.protobuf.Duration uptime = 6;</code>
@@ -134,7 +134,7 @@ public interface GetServerInfoResponseOrBuilder extends
   boolean hasUptime();
   /**
    * <pre>
-   * How long ago that was.
+   * Time since then.
    * </pre>
    *
    * <code>.google.protobuf.Duration uptime = 6;</code>
@@ -143,7 +143,7 @@ public interface GetServerInfoResponseOrBuilder extends
   com.google.protobuf.Duration getUptime();
   /**
    * <pre>
-   * How long ago that was.
+   * Time since then.
    * </pre>
    *
    * <code>.google.protobuf.Duration uptime = 6;</code>
@@ -152,7 +152,7 @@ public interface GetServerInfoResponseOrBuilder extends
 
   /**
    * <pre>
-   * New at each start: in memory mode, jobs of another boot are gone.
+   * New at each start: in memory mode, jobs of another boot are lost.
    * </pre>
    *
    * <code>string boot_id = 7;</code>
@@ -161,7 +161,7 @@ public interface GetServerInfoResponseOrBuilder extends
   java.lang.String getBootId();
   /**
    * <pre>
-   * New at each start: in memory mode, jobs of another boot are gone.
+   * New at each start: in memory mode, jobs of another boot are lost.
    * </pre>
    *
    * <code>string boot_id = 7;</code>
@@ -182,8 +182,8 @@ public interface GetServerInfoResponseOrBuilder extends
 
   /**
    * <pre>
-   * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
-   * how many there are.
+   * Kinds that workers serve now, ordered by name: the first that fit one message of 4 MiB less 64 KiB. `kinds_total`
+   * has their number.
    * </pre>
    *
    * <code>repeated string kinds = 9;</code>
@@ -193,8 +193,8 @@ public interface GetServerInfoResponseOrBuilder extends
       getKindsList();
   /**
    * <pre>
-   * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
-   * how many there are.
+   * Kinds that workers serve now, ordered by name: the first that fit one message of 4 MiB less 64 KiB. `kinds_total`
+   * has their number.
    * </pre>
    *
    * <code>repeated string kinds = 9;</code>
@@ -203,8 +203,8 @@ public interface GetServerInfoResponseOrBuilder extends
   int getKindsCount();
   /**
    * <pre>
-   * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
-   * how many there are.
+   * Kinds that workers serve now, ordered by name: the first that fit one message of 4 MiB less 64 KiB. `kinds_total`
+   * has their number.
    * </pre>
    *
    * <code>repeated string kinds = 9;</code>
@@ -214,8 +214,8 @@ public interface GetServerInfoResponseOrBuilder extends
   java.lang.String getKinds(int index);
   /**
    * <pre>
-   * Kinds that workers serve now, in order: the first that fit one message of 4 MiB less 64 KiB. `kinds_total` tells
-   * how many there are.
+   * Kinds that workers serve now, ordered by name: the first that fit one message of 4 MiB less 64 KiB. `kinds_total`
+   * has their number.
    * </pre>
    *
    * <code>repeated string kinds = 9;</code>
@@ -227,7 +227,7 @@ public interface GetServerInfoResponseOrBuilder extends
 
   /**
    * <pre>
-   * Jobs held, in any state.
+   * Jobs in any state.
    * </pre>
    *
    * <code>uint32 jobs = 10;</code>
@@ -237,7 +237,7 @@ public interface GetServerInfoResponseOrBuilder extends
 
   /**
    * <pre>
-   * Streams that follow a job now (WatchResult, Run).
+   * Open watches (WatchResult, Run).
    * </pre>
    *
    * <code>uint32 watchers = 11;</code>
@@ -247,7 +247,7 @@ public interface GetServerInfoResponseOrBuilder extends
 
   /**
    * <pre>
-   * How many kinds workers serve now, those not listed in `kinds` included.
+   * Number of kinds that workers serve now, including those not listed in `kinds`.
    * </pre>
    *
    * <code>uint32 kinds_total = 12;</code>
@@ -257,7 +257,7 @@ public interface GetServerInfoResponseOrBuilder extends
 
   /**
    * <pre>
-   * What the server holds in memory, by category. Default: empty from servers that do not count it.
+   * Memory in use, by category. Empty from servers that do not count it.
    * </pre>
    *
    * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -266,7 +266,7 @@ public interface GetServerInfoResponseOrBuilder extends
       getMemoryList();
   /**
    * <pre>
-   * What the server holds in memory, by category. Default: empty from servers that do not count it.
+   * Memory in use, by category. Empty from servers that do not count it.
    * </pre>
    *
    * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -274,7 +274,7 @@ public interface GetServerInfoResponseOrBuilder extends
   io.github.jobstream.v1.MemoryUse getMemory(int index);
   /**
    * <pre>
-   * What the server holds in memory, by category. Default: empty from servers that do not count it.
+   * Memory in use, by category. Empty from servers that do not count it.
    * </pre>
    *
    * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -282,7 +282,7 @@ public interface GetServerInfoResponseOrBuilder extends
   int getMemoryCount();
   /**
    * <pre>
-   * What the server holds in memory, by category. Default: empty from servers that do not count it.
+   * Memory in use, by category. Empty from servers that do not count it.
    * </pre>
    *
    * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>
@@ -291,7 +291,7 @@ public interface GetServerInfoResponseOrBuilder extends
       getMemoryOrBuilderList();
   /**
    * <pre>
-   * What the server holds in memory, by category. Default: empty from servers that do not count it.
+   * Memory in use, by category. Empty from servers that do not count it.
    * </pre>
    *
    * <code>repeated .jobstream.v1.MemoryUse memory = 13;</code>

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * Heartbeat tells that the stream is alive.
+ * Heartbeat shows that the stream is alive.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.Heartbeat}
@@ -221,7 +221,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Heartbeat tells that the stream is alive.
+   * Heartbeat shows that the stream is alive.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.Heartbeat}

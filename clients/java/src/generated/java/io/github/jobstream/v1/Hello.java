@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * Hello introduces a worker.
+ * Hello identifies a worker.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.Hello}
@@ -124,8 +124,8 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object instanceId_ = "";
   /**
    * <pre>
-   * UUID that is new for each start of the worker and the same for each connection of it: by it the server knows a
-   * worker again. Required. A process with several streams uses one for each.
+   * UUID, new for each start of the worker and the same for each of its connections: it identifies the worker after a
+   * reconnect. Required. A process with several streams uses one for each.
    * </pre>
    *
    * <code>string instance_id = 3;</code>
@@ -146,8 +146,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * UUID that is new for each start of the worker and the same for each connection of it: by it the server knows a
-   * worker again. Required. A process with several streams uses one for each.
+   * UUID, new for each start of the worker and the same for each of its connections: it identifies the worker after a
+   * reconnect. Required. A process with several streams uses one for each.
    * </pre>
    *
    * <code>string instance_id = 3;</code>
@@ -278,7 +278,7 @@ private static final long serialVersionUID = 0L;
   private int slots_ = 0;
   /**
    * <pre>
-   * How many attempts the worker runs at a time, those it holds already included. At most 100,000.
+   * Most concurrent attempts, including those it holds already. At most 100,000.
    * </pre>
    *
    * <code>uint32 slots = 6;</code>
@@ -295,7 +295,8 @@ private static final long serialVersionUID = 0L;
       com.google.protobuf.LazyStringArrayList.emptyList();
   /**
    * <pre>
-   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
+   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most
+   * 100,000.
    * </pre>
    *
    * <code>repeated string held_lease_ids = 7;</code>
@@ -307,7 +308,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
+   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most
+   * 100,000.
    * </pre>
    *
    * <code>repeated string held_lease_ids = 7;</code>
@@ -318,7 +320,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
+   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most
+   * 100,000.
    * </pre>
    *
    * <code>repeated string held_lease_ids = 7;</code>
@@ -330,7 +333,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
+   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most
+   * 100,000.
    * </pre>
    *
    * <code>repeated string held_lease_ids = 7;</code>
@@ -393,9 +397,8 @@ private static final long serialVersionUID = 0L;
   private int messageBytesMax_ = 0;
   /**
    * <pre>
-   * Largest message the worker reads, in bytes: a job whose assignment is larger is not offered to it and waits for
-   * another worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below
-   * that.
+   * Receive limit of the worker in bytes: a job whose assignment is larger is not offered to it and waits for another
+   * worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
    * </pre>
    *
    * <code>optional uint32 message_bytes_max = 9;</code>
@@ -407,9 +410,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Largest message the worker reads, in bytes: a job whose assignment is larger is not offered to it and waits for
-   * another worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below
-   * that.
+   * Receive limit of the worker in bytes: a job whose assignment is larger is not offered to it and waits for another
+   * worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
    * </pre>
    *
    * <code>optional uint32 message_bytes_max = 9;</code>
@@ -687,7 +689,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Hello introduces a worker.
+   * Hello identifies a worker.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.Hello}
@@ -1099,8 +1101,8 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object instanceId_ = "";
     /**
      * <pre>
-     * UUID that is new for each start of the worker and the same for each connection of it: by it the server knows a
-     * worker again. Required. A process with several streams uses one for each.
+     * UUID, new for each start of the worker and the same for each of its connections: it identifies the worker after a
+     * reconnect. Required. A process with several streams uses one for each.
      * </pre>
      *
      * <code>string instance_id = 3;</code>
@@ -1120,8 +1122,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * UUID that is new for each start of the worker and the same for each connection of it: by it the server knows a
-     * worker again. Required. A process with several streams uses one for each.
+     * UUID, new for each start of the worker and the same for each of its connections: it identifies the worker after a
+     * reconnect. Required. A process with several streams uses one for each.
      * </pre>
      *
      * <code>string instance_id = 3;</code>
@@ -1142,8 +1144,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * UUID that is new for each start of the worker and the same for each connection of it: by it the server knows a
-     * worker again. Required. A process with several streams uses one for each.
+     * UUID, new for each start of the worker and the same for each of its connections: it identifies the worker after a
+     * reconnect. Required. A process with several streams uses one for each.
      * </pre>
      *
      * <code>string instance_id = 3;</code>
@@ -1160,8 +1162,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * UUID that is new for each start of the worker and the same for each connection of it: by it the server knows a
-     * worker again. Required. A process with several streams uses one for each.
+     * UUID, new for each start of the worker and the same for each of its connections: it identifies the worker after a
+     * reconnect. Required. A process with several streams uses one for each.
      * </pre>
      *
      * <code>string instance_id = 3;</code>
@@ -1175,8 +1177,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * UUID that is new for each start of the worker and the same for each connection of it: by it the server knows a
-     * worker again. Required. A process with several streams uses one for each.
+     * UUID, new for each start of the worker and the same for each of its connections: it identifies the worker after a
+     * reconnect. Required. A process with several streams uses one for each.
      * </pre>
      *
      * <code>string instance_id = 3;</code>
@@ -1490,7 +1492,7 @@ private static final long serialVersionUID = 0L;
     private int slots_ ;
     /**
      * <pre>
-     * How many attempts the worker runs at a time, those it holds already included. At most 100,000.
+     * Most concurrent attempts, including those it holds already. At most 100,000.
      * </pre>
      *
      * <code>uint32 slots = 6;</code>
@@ -1502,7 +1504,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How many attempts the worker runs at a time, those it holds already included. At most 100,000.
+     * Most concurrent attempts, including those it holds already. At most 100,000.
      * </pre>
      *
      * <code>uint32 slots = 6;</code>
@@ -1518,7 +1520,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How many attempts the worker runs at a time, those it holds already included. At most 100,000.
+     * Most concurrent attempts, including those it holds already. At most 100,000.
      * </pre>
      *
      * <code>uint32 slots = 6;</code>
@@ -1541,7 +1543,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
+     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most
+     * 100,000.
      * </pre>
      *
      * <code>repeated string held_lease_ids = 7;</code>
@@ -1554,7 +1557,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
+     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most
+     * 100,000.
      * </pre>
      *
      * <code>repeated string held_lease_ids = 7;</code>
@@ -1565,7 +1569,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
+     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most
+     * 100,000.
      * </pre>
      *
      * <code>repeated string held_lease_ids = 7;</code>
@@ -1577,7 +1582,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
+     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most
+     * 100,000.
      * </pre>
      *
      * <code>repeated string held_lease_ids = 7;</code>
@@ -1590,7 +1596,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
+     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most
+     * 100,000.
      * </pre>
      *
      * <code>repeated string held_lease_ids = 7;</code>
@@ -1609,7 +1616,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
+     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most
+     * 100,000.
      * </pre>
      *
      * <code>repeated string held_lease_ids = 7;</code>
@@ -1627,7 +1635,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
+     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most
+     * 100,000.
      * </pre>
      *
      * <code>repeated string held_lease_ids = 7;</code>
@@ -1645,7 +1654,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
+     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most
+     * 100,000.
      * </pre>
      *
      * <code>repeated string held_lease_ids = 7;</code>
@@ -1660,7 +1670,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
+     * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most
+     * 100,000.
      * </pre>
      *
      * <code>repeated string held_lease_ids = 7;</code>
@@ -1773,9 +1784,8 @@ private static final long serialVersionUID = 0L;
     private int messageBytesMax_ ;
     /**
      * <pre>
-     * Largest message the worker reads, in bytes: a job whose assignment is larger is not offered to it and waits for
-     * another worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below
-     * that.
+     * Receive limit of the worker in bytes: a job whose assignment is larger is not offered to it and waits for another
+     * worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
      * </pre>
      *
      * <code>optional uint32 message_bytes_max = 9;</code>
@@ -1787,9 +1797,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Largest message the worker reads, in bytes: a job whose assignment is larger is not offered to it and waits for
-     * another worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below
-     * that.
+     * Receive limit of the worker in bytes: a job whose assignment is larger is not offered to it and waits for another
+     * worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
      * </pre>
      *
      * <code>optional uint32 message_bytes_max = 9;</code>
@@ -1801,9 +1810,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Largest message the worker reads, in bytes: a job whose assignment is larger is not offered to it and waits for
-     * another worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below
-     * that.
+     * Receive limit of the worker in bytes: a job whose assignment is larger is not offered to it and waits for another
+     * worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
      * </pre>
      *
      * <code>optional uint32 message_bytes_max = 9;</code>
@@ -1819,9 +1827,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Largest message the worker reads, in bytes: a job whose assignment is larger is not offered to it and waits for
-     * another worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below
-     * that.
+     * Receive limit of the worker in bytes: a job whose assignment is larger is not offered to it and waits for another
+     * worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
      * </pre>
      *
      * <code>optional uint32 message_bytes_max = 9;</code>

@@ -42,8 +42,8 @@ public interface HelloOrBuilder extends
 
   /**
    * <pre>
-   * UUID that is new for each start of the worker and the same for each connection of it: by it the server knows a
-   * worker again. Required. A process with several streams uses one for each.
+   * UUID, new for each start of the worker and the same for each of its connections: it identifies the worker after a
+   * reconnect. Required. A process with several streams uses one for each.
    * </pre>
    *
    * <code>string instance_id = 3;</code>
@@ -52,8 +52,8 @@ public interface HelloOrBuilder extends
   java.lang.String getInstanceId();
   /**
    * <pre>
-   * UUID that is new for each start of the worker and the same for each connection of it: by it the server knows a
-   * worker again. Required. A process with several streams uses one for each.
+   * UUID, new for each start of the worker and the same for each of its connections: it identifies the worker after a
+   * reconnect. Required. A process with several streams uses one for each.
    * </pre>
    *
    * <code>string instance_id = 3;</code>
@@ -146,7 +146,7 @@ public interface HelloOrBuilder extends
 
   /**
    * <pre>
-   * How many attempts the worker runs at a time, those it holds already included. At most 100,000.
+   * Most concurrent attempts, including those it holds already. At most 100,000.
    * </pre>
    *
    * <code>uint32 slots = 6;</code>
@@ -156,7 +156,8 @@ public interface HelloOrBuilder extends
 
   /**
    * <pre>
-   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
+   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most
+   * 100,000.
    * </pre>
    *
    * <code>repeated string held_lease_ids = 7;</code>
@@ -166,7 +167,8 @@ public interface HelloOrBuilder extends
       getHeldLeaseIdsList();
   /**
    * <pre>
-   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
+   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most
+   * 100,000.
    * </pre>
    *
    * <code>repeated string held_lease_ids = 7;</code>
@@ -175,7 +177,8 @@ public interface HelloOrBuilder extends
   int getHeldLeaseIdsCount();
   /**
    * <pre>
-   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
+   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most
+   * 100,000.
    * </pre>
    *
    * <code>repeated string held_lease_ids = 7;</code>
@@ -185,7 +188,8 @@ public interface HelloOrBuilder extends
   java.lang.String getHeldLeaseIds(int index);
   /**
    * <pre>
-   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most 100,000.
+   * After a reconnect: the lease of every attempt that still runs or whose end was not acknowledged yet. At most
+   * 100,000.
    * </pre>
    *
    * <code>repeated string held_lease_ids = 7;</code>
@@ -217,9 +221,8 @@ public interface HelloOrBuilder extends
 
   /**
    * <pre>
-   * Largest message the worker reads, in bytes: a job whose assignment is larger is not offered to it and waits for
-   * another worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below
-   * that.
+   * Receive limit of the worker in bytes: a job whose assignment is larger is not offered to it and waits for another
+   * worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
    * </pre>
    *
    * <code>optional uint32 message_bytes_max = 9;</code>
@@ -228,9 +231,8 @@ public interface HelloOrBuilder extends
   boolean hasMessageBytesMax();
   /**
    * <pre>
-   * Largest message the worker reads, in bytes: a job whose assignment is larger is not offered to it and waits for
-   * another worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below
-   * that.
+   * Receive limit of the worker in bytes: a job whose assignment is larger is not offered to it and waits for another
+   * worker. Unset: 4 MiB, the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
    * </pre>
    *
    * <code>optional uint32 message_bytes_max = 9;</code>

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * Job is a job as the server holds it.
+ * Job is the state of a job on the server.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.Job}
@@ -104,7 +104,7 @@ private static final long serialVersionUID = 0L;
   private io.github.jobstream.v1.JobSpec spec_;
   /**
    * <pre>
-   * What was asked for, with defaults filled in. The payload is left out by ListJobs unless asked for.
+   * The submitted spec, with defaults filled in. ListJobs omits the payload unless include_payloads is set.
    * </pre>
    *
    * <code>.jobstream.v1.JobSpec spec = 2;</code>
@@ -116,7 +116,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What was asked for, with defaults filled in. The payload is left out by ListJobs unless asked for.
+   * The submitted spec, with defaults filled in. ListJobs omits the payload unless include_payloads is set.
    * </pre>
    *
    * <code>.jobstream.v1.JobSpec spec = 2;</code>
@@ -128,7 +128,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What was asked for, with defaults filled in. The payload is left out by ListJobs unless asked for.
+   * The submitted spec, with defaults filled in. ListJobs omits the payload unless include_payloads is set.
    * </pre>
    *
    * <code>.jobstream.v1.JobSpec spec = 2;</code>
@@ -142,7 +142,7 @@ private static final long serialVersionUID = 0L;
   private int state_ = 0;
   /**
    * <pre>
-   * Where the job is in its life.
+   * The state.
    * </pre>
    *
    * <code>.jobstream.v1.JobState state = 3;</code>
@@ -153,7 +153,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Where the job is in its life.
+   * The state.
    * </pre>
    *
    * <code>.jobstream.v1.JobState state = 3;</code>
@@ -194,8 +194,8 @@ private static final long serialVersionUID = 0L;
   private int attempt_ = 0;
   /**
    * <pre>
-   * The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where a worker was offered an attempt
-   * and did not accept it.
+   * The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where an attempt was sent to a
+   * worker that did not accept it.
    * </pre>
    *
    * <code>uint32 attempt = 5;</code>
@@ -248,7 +248,7 @@ private static final long serialVersionUID = 0L;
   private io.github.jobstream.v1.Outcome outcome_;
   /**
    * <pre>
-   * How the job ended; set exactly when the state is final.
+   * The outcome; set exactly when the state is final.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 7;</code>
@@ -260,7 +260,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How the job ended; set exactly when the state is final.
+   * The outcome; set exactly when the state is final.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 7;</code>
@@ -272,7 +272,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How the job ended; set exactly when the state is final.
+   * The outcome; set exactly when the state is final.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 7;</code>
@@ -973,7 +973,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Job is a job as the server holds it.
+   * Job is the state of a job on the server.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.Job}
@@ -1527,7 +1527,7 @@ private static final long serialVersionUID = 0L;
         io.github.jobstream.v1.JobSpec, io.github.jobstream.v1.JobSpec.Builder, io.github.jobstream.v1.JobSpecOrBuilder> specBuilder_;
     /**
      * <pre>
-     * What was asked for, with defaults filled in. The payload is left out by ListJobs unless asked for.
+     * The submitted spec, with defaults filled in. ListJobs omits the payload unless include_payloads is set.
      * </pre>
      *
      * <code>.jobstream.v1.JobSpec spec = 2;</code>
@@ -1538,7 +1538,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What was asked for, with defaults filled in. The payload is left out by ListJobs unless asked for.
+     * The submitted spec, with defaults filled in. ListJobs omits the payload unless include_payloads is set.
      * </pre>
      *
      * <code>.jobstream.v1.JobSpec spec = 2;</code>
@@ -1553,7 +1553,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What was asked for, with defaults filled in. The payload is left out by ListJobs unless asked for.
+     * The submitted spec, with defaults filled in. ListJobs omits the payload unless include_payloads is set.
      * </pre>
      *
      * <code>.jobstream.v1.JobSpec spec = 2;</code>
@@ -1573,7 +1573,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What was asked for, with defaults filled in. The payload is left out by ListJobs unless asked for.
+     * The submitted spec, with defaults filled in. ListJobs omits the payload unless include_payloads is set.
      * </pre>
      *
      * <code>.jobstream.v1.JobSpec spec = 2;</code>
@@ -1591,7 +1591,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What was asked for, with defaults filled in. The payload is left out by ListJobs unless asked for.
+     * The submitted spec, with defaults filled in. ListJobs omits the payload unless include_payloads is set.
      * </pre>
      *
      * <code>.jobstream.v1.JobSpec spec = 2;</code>
@@ -1616,7 +1616,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What was asked for, with defaults filled in. The payload is left out by ListJobs unless asked for.
+     * The submitted spec, with defaults filled in. ListJobs omits the payload unless include_payloads is set.
      * </pre>
      *
      * <code>.jobstream.v1.JobSpec spec = 2;</code>
@@ -1633,7 +1633,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What was asked for, with defaults filled in. The payload is left out by ListJobs unless asked for.
+     * The submitted spec, with defaults filled in. ListJobs omits the payload unless include_payloads is set.
      * </pre>
      *
      * <code>.jobstream.v1.JobSpec spec = 2;</code>
@@ -1645,7 +1645,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What was asked for, with defaults filled in. The payload is left out by ListJobs unless asked for.
+     * The submitted spec, with defaults filled in. ListJobs omits the payload unless include_payloads is set.
      * </pre>
      *
      * <code>.jobstream.v1.JobSpec spec = 2;</code>
@@ -1660,7 +1660,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What was asked for, with defaults filled in. The payload is left out by ListJobs unless asked for.
+     * The submitted spec, with defaults filled in. ListJobs omits the payload unless include_payloads is set.
      * </pre>
      *
      * <code>.jobstream.v1.JobSpec spec = 2;</code>
@@ -1682,7 +1682,7 @@ private static final long serialVersionUID = 0L;
     private int state_ = 0;
     /**
      * <pre>
-     * Where the job is in its life.
+     * The state.
      * </pre>
      *
      * <code>.jobstream.v1.JobState state = 3;</code>
@@ -1693,7 +1693,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where the job is in its life.
+     * The state.
      * </pre>
      *
      * <code>.jobstream.v1.JobState state = 3;</code>
@@ -1708,7 +1708,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where the job is in its life.
+     * The state.
      * </pre>
      *
      * <code>.jobstream.v1.JobState state = 3;</code>
@@ -1721,7 +1721,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where the job is in its life.
+     * The state.
      * </pre>
      *
      * <code>.jobstream.v1.JobState state = 3;</code>
@@ -1737,7 +1737,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where the job is in its life.
+     * The state.
      * </pre>
      *
      * <code>.jobstream.v1.JobState state = 3;</code>
@@ -1824,8 +1824,8 @@ private static final long serialVersionUID = 0L;
     private int attempt_ ;
     /**
      * <pre>
-     * The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where a worker was offered an attempt
-     * and did not accept it.
+     * The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where an attempt was sent to a
+     * worker that did not accept it.
      * </pre>
      *
      * <code>uint32 attempt = 5;</code>
@@ -1837,8 +1837,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where a worker was offered an attempt
-     * and did not accept it.
+     * The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where an attempt was sent to a
+     * worker that did not accept it.
      * </pre>
      *
      * <code>uint32 attempt = 5;</code>
@@ -1854,8 +1854,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where a worker was offered an attempt
-     * and did not accept it.
+     * The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where an attempt was sent to a
+     * worker that did not accept it.
      * </pre>
      *
      * <code>uint32 attempt = 5;</code>
@@ -2030,7 +2030,7 @@ private static final long serialVersionUID = 0L;
         io.github.jobstream.v1.Outcome, io.github.jobstream.v1.Outcome.Builder, io.github.jobstream.v1.OutcomeOrBuilder> outcomeBuilder_;
     /**
      * <pre>
-     * How the job ended; set exactly when the state is final.
+     * The outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 7;</code>
@@ -2041,7 +2041,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How the job ended; set exactly when the state is final.
+     * The outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 7;</code>
@@ -2056,7 +2056,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How the job ended; set exactly when the state is final.
+     * The outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 7;</code>
@@ -2076,7 +2076,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How the job ended; set exactly when the state is final.
+     * The outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 7;</code>
@@ -2094,7 +2094,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How the job ended; set exactly when the state is final.
+     * The outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 7;</code>
@@ -2119,7 +2119,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How the job ended; set exactly when the state is final.
+     * The outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 7;</code>
@@ -2136,7 +2136,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How the job ended; set exactly when the state is final.
+     * The outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 7;</code>
@@ -2148,7 +2148,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How the job ended; set exactly when the state is final.
+     * The outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 7;</code>
@@ -2163,7 +2163,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How the job ended; set exactly when the state is final.
+     * The outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 7;</code>

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * JobEnd tells how a job of the stream ended.
+ * JobEnd is the outcome of a job of the stream.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.JobEnd}
@@ -116,7 +116,7 @@ private static final long serialVersionUID = 0L;
   private int index_ = 0;
   /**
    * <pre>
-   * Its place in that batch, from 0.
+   * Its index in that batch, from 0.
    * </pre>
    *
    * <code>uint32 index = 3;</code>
@@ -157,7 +157,7 @@ private static final long serialVersionUID = 0L;
   private io.github.jobstream.v1.Outcome outcome_;
   /**
    * <pre>
-   * How it ended; unset if the job was submitted again after it was removed: its result is gone.
+   * Its outcome; unset if the job was submitted again after its removal: the result no longer exists.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -169,7 +169,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How it ended; unset if the job was submitted again after it was removed: its result is gone.
+   * Its outcome; unset if the job was submitted again after its removal: the result no longer exists.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -181,7 +181,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How it ended; unset if the job was submitted again after it was removed: its result is gone.
+   * Its outcome; unset if the job was submitted again after its removal: the result no longer exists.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -397,7 +397,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * JobEnd tells how a job of the stream ended.
+   * JobEnd is the outcome of a job of the stream.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.JobEnd}
@@ -741,7 +741,7 @@ private static final long serialVersionUID = 0L;
     private int index_ ;
     /**
      * <pre>
-     * Its place in that batch, from 0.
+     * Its index in that batch, from 0.
      * </pre>
      *
      * <code>uint32 index = 3;</code>
@@ -753,7 +753,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Its place in that batch, from 0.
+     * Its index in that batch, from 0.
      * </pre>
      *
      * <code>uint32 index = 3;</code>
@@ -769,7 +769,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Its place in that batch, from 0.
+     * Its index in that batch, from 0.
      * </pre>
      *
      * <code>uint32 index = 3;</code>
@@ -858,7 +858,7 @@ private static final long serialVersionUID = 0L;
         io.github.jobstream.v1.Outcome, io.github.jobstream.v1.Outcome.Builder, io.github.jobstream.v1.OutcomeOrBuilder> outcomeBuilder_;
     /**
      * <pre>
-     * How it ended; unset if the job was submitted again after it was removed: its result is gone.
+     * Its outcome; unset if the job was submitted again after its removal: the result no longer exists.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -869,7 +869,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended; unset if the job was submitted again after it was removed: its result is gone.
+     * Its outcome; unset if the job was submitted again after its removal: the result no longer exists.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -884,7 +884,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended; unset if the job was submitted again after it was removed: its result is gone.
+     * Its outcome; unset if the job was submitted again after its removal: the result no longer exists.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -904,7 +904,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended; unset if the job was submitted again after it was removed: its result is gone.
+     * Its outcome; unset if the job was submitted again after its removal: the result no longer exists.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -922,7 +922,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended; unset if the job was submitted again after it was removed: its result is gone.
+     * Its outcome; unset if the job was submitted again after its removal: the result no longer exists.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -947,7 +947,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended; unset if the job was submitted again after it was removed: its result is gone.
+     * Its outcome; unset if the job was submitted again after its removal: the result no longer exists.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -964,7 +964,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended; unset if the job was submitted again after it was removed: its result is gone.
+     * Its outcome; unset if the job was submitted again after its removal: the result no longer exists.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -976,7 +976,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended; unset if the job was submitted again after it was removed: its result is gone.
+     * Its outcome; unset if the job was submitted again after its removal: the result no longer exists.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -991,7 +991,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it ended; unset if the job was submitted again after it was removed: its result is gone.
+     * Its outcome; unset if the job was submitted again after its removal: the result no longer exists.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>

@@ -42,7 +42,7 @@ public interface JobEndOrBuilder extends
 
   /**
    * <pre>
-   * Its place in that batch, from 0.
+   * Its index in that batch, from 0.
    * </pre>
    *
    * <code>uint32 index = 3;</code>
@@ -71,7 +71,7 @@ public interface JobEndOrBuilder extends
 
   /**
    * <pre>
-   * How it ended; unset if the job was submitted again after it was removed: its result is gone.
+   * Its outcome; unset if the job was submitted again after its removal: the result no longer exists.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -80,7 +80,7 @@ public interface JobEndOrBuilder extends
   boolean hasOutcome();
   /**
    * <pre>
-   * How it ended; unset if the job was submitted again after it was removed: its result is gone.
+   * Its outcome; unset if the job was submitted again after its removal: the result no longer exists.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -89,7 +89,7 @@ public interface JobEndOrBuilder extends
   io.github.jobstream.v1.Outcome getOutcome();
   /**
    * <pre>
-   * How it ended; unset if the job was submitted again after it was removed: its result is gone.
+   * Its outcome; unset if the job was submitted again after its removal: the result no longer exists.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 5;</code>

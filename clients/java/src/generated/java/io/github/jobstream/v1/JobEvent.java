@@ -98,7 +98,7 @@ private static final long serialVersionUID = 0L;
   private int sequence_ = 0;
   /**
    * <pre>
-   * Number of the event in its job, from 1, without holes.
+   * Number of the event in its job, from 1, without gaps.
    * </pre>
    *
    * <code>uint32 sequence = 1;</code>
@@ -165,7 +165,7 @@ private static final long serialVersionUID = 0L;
   public static final int STATE_CHANGE_FIELD_NUMBER = 4;
   /**
    * <pre>
-   * The job moved to another state, or a cancel was requested.
+   * The job changed its state, or a cancel was requested.
    * </pre>
    *
    * <code>.jobstream.v1.StateChange state_change = 4;</code>
@@ -177,7 +177,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The job moved to another state, or a cancel was requested.
+   * The job changed its state, or a cancel was requested.
    * </pre>
    *
    * <code>.jobstream.v1.StateChange state_change = 4;</code>
@@ -192,7 +192,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The job moved to another state, or a cancel was requested.
+   * The job changed its state, or a cancel was requested.
    * </pre>
    *
    * <code>.jobstream.v1.StateChange state_change = 4;</code>
@@ -871,7 +871,7 @@ private static final long serialVersionUID = 0L;
     private int sequence_ ;
     /**
      * <pre>
-     * Number of the event in its job, from 1, without holes.
+     * Number of the event in its job, from 1, without gaps.
      * </pre>
      *
      * <code>uint32 sequence = 1;</code>
@@ -883,7 +883,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Number of the event in its job, from 1, without holes.
+     * Number of the event in its job, from 1, without gaps.
      * </pre>
      *
      * <code>uint32 sequence = 1;</code>
@@ -899,7 +899,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Number of the event in its job, from 1, without holes.
+     * Number of the event in its job, from 1, without gaps.
      * </pre>
      *
      * <code>uint32 sequence = 1;</code>
@@ -1117,7 +1117,7 @@ private static final long serialVersionUID = 0L;
         io.github.jobstream.v1.StateChange, io.github.jobstream.v1.StateChange.Builder, io.github.jobstream.v1.StateChangeOrBuilder> stateChangeBuilder_;
     /**
      * <pre>
-     * The job moved to another state, or a cancel was requested.
+     * The job changed its state, or a cancel was requested.
      * </pre>
      *
      * <code>.jobstream.v1.StateChange state_change = 4;</code>
@@ -1129,7 +1129,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job moved to another state, or a cancel was requested.
+     * The job changed its state, or a cancel was requested.
      * </pre>
      *
      * <code>.jobstream.v1.StateChange state_change = 4;</code>
@@ -1151,7 +1151,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job moved to another state, or a cancel was requested.
+     * The job changed its state, or a cancel was requested.
      * </pre>
      *
      * <code>.jobstream.v1.StateChange state_change = 4;</code>
@@ -1171,7 +1171,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job moved to another state, or a cancel was requested.
+     * The job changed its state, or a cancel was requested.
      * </pre>
      *
      * <code>.jobstream.v1.StateChange state_change = 4;</code>
@@ -1189,7 +1189,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job moved to another state, or a cancel was requested.
+     * The job changed its state, or a cancel was requested.
      * </pre>
      *
      * <code>.jobstream.v1.StateChange state_change = 4;</code>
@@ -1216,7 +1216,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job moved to another state, or a cancel was requested.
+     * The job changed its state, or a cancel was requested.
      * </pre>
      *
      * <code>.jobstream.v1.StateChange state_change = 4;</code>
@@ -1239,7 +1239,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job moved to another state, or a cancel was requested.
+     * The job changed its state, or a cancel was requested.
      * </pre>
      *
      * <code>.jobstream.v1.StateChange state_change = 4;</code>
@@ -1249,7 +1249,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job moved to another state, or a cancel was requested.
+     * The job changed its state, or a cancel was requested.
      * </pre>
      *
      * <code>.jobstream.v1.StateChange state_change = 4;</code>
@@ -1267,7 +1267,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job moved to another state, or a cancel was requested.
+     * The job changed its state, or a cancel was requested.
      * </pre>
      *
      * <code>.jobstream.v1.StateChange state_change = 4;</code>

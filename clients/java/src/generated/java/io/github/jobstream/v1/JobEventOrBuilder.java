@@ -12,7 +12,7 @@ public interface JobEventOrBuilder extends
 
   /**
    * <pre>
-   * Number of the event in its job, from 1, without holes.
+   * Number of the event in its job, from 1, without gaps.
    * </pre>
    *
    * <code>uint32 sequence = 1;</code>
@@ -59,7 +59,7 @@ public interface JobEventOrBuilder extends
 
   /**
    * <pre>
-   * The job moved to another state, or a cancel was requested.
+   * The job changed its state, or a cancel was requested.
    * </pre>
    *
    * <code>.jobstream.v1.StateChange state_change = 4;</code>
@@ -68,7 +68,7 @@ public interface JobEventOrBuilder extends
   boolean hasStateChange();
   /**
    * <pre>
-   * The job moved to another state, or a cancel was requested.
+   * The job changed its state, or a cancel was requested.
    * </pre>
    *
    * <code>.jobstream.v1.StateChange state_change = 4;</code>
@@ -77,7 +77,7 @@ public interface JobEventOrBuilder extends
   io.github.jobstream.v1.StateChange getStateChange();
   /**
    * <pre>
-   * The job moved to another state, or a cancel was requested.
+   * The job changed its state, or a cancel was requested.
    * </pre>
    *
    * <code>.jobstream.v1.StateChange state_change = 4;</code>

@@ -32,7 +32,7 @@ public interface JobOrBuilder extends
 
   /**
    * <pre>
-   * What was asked for, with defaults filled in. The payload is left out by ListJobs unless asked for.
+   * The submitted spec, with defaults filled in. ListJobs omits the payload unless include_payloads is set.
    * </pre>
    *
    * <code>.jobstream.v1.JobSpec spec = 2;</code>
@@ -41,7 +41,7 @@ public interface JobOrBuilder extends
   boolean hasSpec();
   /**
    * <pre>
-   * What was asked for, with defaults filled in. The payload is left out by ListJobs unless asked for.
+   * The submitted spec, with defaults filled in. ListJobs omits the payload unless include_payloads is set.
    * </pre>
    *
    * <code>.jobstream.v1.JobSpec spec = 2;</code>
@@ -50,7 +50,7 @@ public interface JobOrBuilder extends
   io.github.jobstream.v1.JobSpec getSpec();
   /**
    * <pre>
-   * What was asked for, with defaults filled in. The payload is left out by ListJobs unless asked for.
+   * The submitted spec, with defaults filled in. ListJobs omits the payload unless include_payloads is set.
    * </pre>
    *
    * <code>.jobstream.v1.JobSpec spec = 2;</code>
@@ -59,7 +59,7 @@ public interface JobOrBuilder extends
 
   /**
    * <pre>
-   * Where the job is in its life.
+   * The state.
    * </pre>
    *
    * <code>.jobstream.v1.JobState state = 3;</code>
@@ -68,7 +68,7 @@ public interface JobOrBuilder extends
   int getStateValue();
   /**
    * <pre>
-   * Where the job is in its life.
+   * The state.
    * </pre>
    *
    * <code>.jobstream.v1.JobState state = 3;</code>
@@ -97,8 +97,8 @@ public interface JobOrBuilder extends
 
   /**
    * <pre>
-   * The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where a worker was offered an attempt
-   * and did not accept it.
+   * The attempt that runs or ran last, from 1; 0 before the first. Numbers have gaps where an attempt was sent to a
+   * worker that did not accept it.
    * </pre>
    *
    * <code>uint32 attempt = 5;</code>
@@ -135,7 +135,7 @@ public interface JobOrBuilder extends
 
   /**
    * <pre>
-   * How the job ended; set exactly when the state is final.
+   * The outcome; set exactly when the state is final.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 7;</code>
@@ -144,7 +144,7 @@ public interface JobOrBuilder extends
   boolean hasOutcome();
   /**
    * <pre>
-   * How the job ended; set exactly when the state is final.
+   * The outcome; set exactly when the state is final.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 7;</code>
@@ -153,7 +153,7 @@ public interface JobOrBuilder extends
   io.github.jobstream.v1.Outcome getOutcome();
   /**
    * <pre>
-   * How the job ended; set exactly when the state is final.
+   * The outcome; set exactly when the state is final.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 7;</code>

@@ -432,11 +432,11 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * Submit accepts one job. When it answers, the job is kept as durably as `durability` says.
+     * Submit accepts one job. When it returns, the job is stored with the durability of `durability`.
      * Errors: INVALID_ARGUMENT (INVALID_FIELD, PAYLOAD_TOO_LARGE), ALREADY_EXISTS (JOB_ID_REUSED), RESOURCE_EXHAUSTED
-     * (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is not
-     * known any more, because the server minted the id or an older version removed the job). After all of these but
-     * UNAVAILABLE nothing was kept; after any other error submit again with the same job_id.
+     * (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is no
+     * longer known, because the server minted the id or an older version removed the job). After all of these except
+     * UNAVAILABLE nothing was stored; after any other error submit again with the same job_id.
      * </pre>
      */
     default void submit(io.github.jobstream.v1.SubmitRequest request,
@@ -446,7 +446,7 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * BatchSubmit accepts up to 1,000 jobs and answers each in order, or all of them or none with `atomic`.
+     * BatchSubmit accepts up to 1,000 jobs and returns a result for each in order; with `atomic` all or none.
      * </pre>
      */
     default void batchSubmit(io.github.jobstream.v1.BatchSubmitRequest request,
@@ -456,10 +456,11 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * SubmitStream is the fast lane: many jobs a message, acknowledgements and, on request, outcomes back in batches.
-     * The server stops reading while `window` jobs of the stream wait for their outcome. After a cut connection send
-     * the unacknowledged batches again on a new stream: with job ids set, no job runs twice. The stream ends OK after the
-     * caller closed its side and, if outcomes were asked for, the last one was sent.
+     * SubmitStream has the highest throughput: many jobs a message; acknowledgements and, on request, outcomes return in
+     * batches.
+     * The server stops reading while `window` jobs of the stream wait for their outcome. After a lost connection resend
+     * the unacknowledged batches on a new stream: with job ids set, no job runs twice. The stream ends OK after the
+     * caller closed its side and, if outcomes were requested, the last one was sent.
      * </pre>
      */
     default io.grpc.stub.StreamObserver<io.github.jobstream.v1.SubmitStreamRequest> submitStream(
@@ -469,9 +470,9 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * Run is Submit and WatchResult in one call. The first message is the submit answer.
-     * The end is never lost to a short retention: a finished job is kept while a Run, a WatchResult or a waiting GetResult
-     * of it is open, and for at least 5 s if one was open at its end. Delete removes it all the same, and so does the
+     * Run is Submit and WatchResult in one call. The first message is the response of Submit.
+     * A short retention never loses the outcome: a finished job is retained while a Run, a WatchResult or a waiting
+     * GetResult of it is open, and for at least 5 s if one was open at its end. Delete still removes it, and so does the
      * bound of retention bytes once watched jobs exceed it by 16 MiB.
      * </pre>
      */
@@ -482,8 +483,9 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * GetResult answers the state and, once the job ended, its outcome. With `wait` it answers as soon as the job ends,
-     * at the latest after min(wait, 60 s, the call's deadline). Not finished yet is OK without an outcome.
+     * GetResult returns the state and, once the job ended, its outcome. With `wait` it returns as soon as the job ends,
+     * at the latest after min(wait, 60 s, the call's deadline). For a job that has not ended it returns OK without an
+     * outcome.
      * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED).
      * </pre>
      */
@@ -495,11 +497,11 @@ public final class JobServiceGrpc {
     /**
      * <pre>
      * WatchResult sends a job's events with a sequence larger than `after_sequence`: first the retained ones, then live
-     * ones, in order, none twice. To resume, call again with the last sequence you saw.
+     * ones, in order, each once. To resume, call again with the last sequence that you received.
      * The stream ends OK if and only if the event that ends the job was sent. Otherwise it ends with an error, with
-     * RetryInfo where resuming helps. State changes live as long as the job; of progress only the newest is kept; of
-     * output and logs the newest 256 KiB a job. What is gone is told as one gap. A slow reader misses progress and old
-     * output, never the end, and slows nobody.
+     * RetryInfo where resuming helps. State changes are retained as long as the job, of progress only the newest, of
+     * output and logs the newest 256 KiB a job. Dropped events are reported as one gap. A slow reader misses progress and
+     * old output, never the end, and delays no other caller.
      * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), UNAVAILABLE (DRAINING, CONNECTION_CLOSING).
      * </pre>
      */
@@ -510,7 +512,7 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * GetJob answers the whole job.
+     * GetJob returns the whole job.
      * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED).
      * </pre>
      */
@@ -521,7 +523,7 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * ListJobs answers jobs that match every filter, newest first. Pages are stable: a job is never listed twice, and
+     * ListJobs returns jobs that match every filter, newest first. Pages are stable: a job is never listed twice, and
      * jobs accepted after the first page are not listed.
      * </pre>
      */
@@ -532,9 +534,10 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * Cancel ends a waiting job at once. A running one is told at once and ended by force after `grace`. Cancelling a
-     * cancelled job answers OK.
-     * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) when the job ended otherwise.
+     * Cancel ends a waiting job at once. The handler of a running job is notified at once; its lease is revoked after
+     * `grace`. Cancelling a cancelled job returns OK.
+     * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) when the job ended
+     * otherwise.
      * </pre>
      */
     default void cancel(io.github.jobstream.v1.CancelRequest request,
@@ -605,11 +608,11 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * Submit accepts one job. When it answers, the job is kept as durably as `durability` says.
+     * Submit accepts one job. When it returns, the job is stored with the durability of `durability`.
      * Errors: INVALID_ARGUMENT (INVALID_FIELD, PAYLOAD_TOO_LARGE), ALREADY_EXISTS (JOB_ID_REUSED), RESOURCE_EXHAUSTED
-     * (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is not
-     * known any more, because the server minted the id or an older version removed the job). After all of these but
-     * UNAVAILABLE nothing was kept; after any other error submit again with the same job_id.
+     * (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is no
+     * longer known, because the server minted the id or an older version removed the job). After all of these except
+     * UNAVAILABLE nothing was stored; after any other error submit again with the same job_id.
      * </pre>
      */
     public void submit(io.github.jobstream.v1.SubmitRequest request,
@@ -620,7 +623,7 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * BatchSubmit accepts up to 1,000 jobs and answers each in order, or all of them or none with `atomic`.
+     * BatchSubmit accepts up to 1,000 jobs and returns a result for each in order; with `atomic` all or none.
      * </pre>
      */
     public void batchSubmit(io.github.jobstream.v1.BatchSubmitRequest request,
@@ -631,10 +634,11 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * SubmitStream is the fast lane: many jobs a message, acknowledgements and, on request, outcomes back in batches.
-     * The server stops reading while `window` jobs of the stream wait for their outcome. After a cut connection send
-     * the unacknowledged batches again on a new stream: with job ids set, no job runs twice. The stream ends OK after the
-     * caller closed its side and, if outcomes were asked for, the last one was sent.
+     * SubmitStream has the highest throughput: many jobs a message; acknowledgements and, on request, outcomes return in
+     * batches.
+     * The server stops reading while `window` jobs of the stream wait for their outcome. After a lost connection resend
+     * the unacknowledged batches on a new stream: with job ids set, no job runs twice. The stream ends OK after the
+     * caller closed its side and, if outcomes were requested, the last one was sent.
      * </pre>
      */
     public io.grpc.stub.StreamObserver<io.github.jobstream.v1.SubmitStreamRequest> submitStream(
@@ -645,9 +649,9 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * Run is Submit and WatchResult in one call. The first message is the submit answer.
-     * The end is never lost to a short retention: a finished job is kept while a Run, a WatchResult or a waiting GetResult
-     * of it is open, and for at least 5 s if one was open at its end. Delete removes it all the same, and so does the
+     * Run is Submit and WatchResult in one call. The first message is the response of Submit.
+     * A short retention never loses the outcome: a finished job is retained while a Run, a WatchResult or a waiting
+     * GetResult of it is open, and for at least 5 s if one was open at its end. Delete still removes it, and so does the
      * bound of retention bytes once watched jobs exceed it by 16 MiB.
      * </pre>
      */
@@ -659,8 +663,9 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * GetResult answers the state and, once the job ended, its outcome. With `wait` it answers as soon as the job ends,
-     * at the latest after min(wait, 60 s, the call's deadline). Not finished yet is OK without an outcome.
+     * GetResult returns the state and, once the job ended, its outcome. With `wait` it returns as soon as the job ends,
+     * at the latest after min(wait, 60 s, the call's deadline). For a job that has not ended it returns OK without an
+     * outcome.
      * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED).
      * </pre>
      */
@@ -673,11 +678,11 @@ public final class JobServiceGrpc {
     /**
      * <pre>
      * WatchResult sends a job's events with a sequence larger than `after_sequence`: first the retained ones, then live
-     * ones, in order, none twice. To resume, call again with the last sequence you saw.
+     * ones, in order, each once. To resume, call again with the last sequence that you received.
      * The stream ends OK if and only if the event that ends the job was sent. Otherwise it ends with an error, with
-     * RetryInfo where resuming helps. State changes live as long as the job; of progress only the newest is kept; of
-     * output and logs the newest 256 KiB a job. What is gone is told as one gap. A slow reader misses progress and old
-     * output, never the end, and slows nobody.
+     * RetryInfo where resuming helps. State changes are retained as long as the job, of progress only the newest, of
+     * output and logs the newest 256 KiB a job. Dropped events are reported as one gap. A slow reader misses progress and
+     * old output, never the end, and delays no other caller.
      * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), UNAVAILABLE (DRAINING, CONNECTION_CLOSING).
      * </pre>
      */
@@ -689,7 +694,7 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * GetJob answers the whole job.
+     * GetJob returns the whole job.
      * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED).
      * </pre>
      */
@@ -701,7 +706,7 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * ListJobs answers jobs that match every filter, newest first. Pages are stable: a job is never listed twice, and
+     * ListJobs returns jobs that match every filter, newest first. Pages are stable: a job is never listed twice, and
      * jobs accepted after the first page are not listed.
      * </pre>
      */
@@ -713,9 +718,10 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * Cancel ends a waiting job at once. A running one is told at once and ended by force after `grace`. Cancelling a
-     * cancelled job answers OK.
-     * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) when the job ended otherwise.
+     * Cancel ends a waiting job at once. The handler of a running job is notified at once; its lease is revoked after
+     * `grace`. Cancelling a cancelled job returns OK.
+     * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) when the job ended
+     * otherwise.
      * </pre>
      */
     public void cancel(io.github.jobstream.v1.CancelRequest request,
@@ -773,11 +779,11 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * Submit accepts one job. When it answers, the job is kept as durably as `durability` says.
+     * Submit accepts one job. When it returns, the job is stored with the durability of `durability`.
      * Errors: INVALID_ARGUMENT (INVALID_FIELD, PAYLOAD_TOO_LARGE), ALREADY_EXISTS (JOB_ID_REUSED), RESOURCE_EXHAUSTED
-     * (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is not
-     * known any more, because the server minted the id or an older version removed the job). After all of these but
-     * UNAVAILABLE nothing was kept; after any other error submit again with the same job_id.
+     * (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is no
+     * longer known, because the server minted the id or an older version removed the job). After all of these except
+     * UNAVAILABLE nothing was stored; after any other error submit again with the same job_id.
      * </pre>
      */
     public io.github.jobstream.v1.SubmitResponse submit(io.github.jobstream.v1.SubmitRequest request) throws io.grpc.StatusException {
@@ -787,7 +793,7 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * BatchSubmit accepts up to 1,000 jobs and answers each in order, or all of them or none with `atomic`.
+     * BatchSubmit accepts up to 1,000 jobs and returns a result for each in order; with `atomic` all or none.
      * </pre>
      */
     public io.github.jobstream.v1.BatchSubmitResponse batchSubmit(io.github.jobstream.v1.BatchSubmitRequest request) throws io.grpc.StatusException {
@@ -797,10 +803,11 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * SubmitStream is the fast lane: many jobs a message, acknowledgements and, on request, outcomes back in batches.
-     * The server stops reading while `window` jobs of the stream wait for their outcome. After a cut connection send
-     * the unacknowledged batches again on a new stream: with job ids set, no job runs twice. The stream ends OK after the
-     * caller closed its side and, if outcomes were asked for, the last one was sent.
+     * SubmitStream has the highest throughput: many jobs a message; acknowledgements and, on request, outcomes return in
+     * batches.
+     * The server stops reading while `window` jobs of the stream wait for their outcome. After a lost connection resend
+     * the unacknowledged batches on a new stream: with job ids set, no job runs twice. The stream ends OK after the
+     * caller closed its side and, if outcomes were requested, the last one was sent.
      * </pre>
      */
     @io.grpc.ExperimentalApi("https://github.com/grpc/grpc-java/issues/10918")
@@ -812,9 +819,9 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * Run is Submit and WatchResult in one call. The first message is the submit answer.
-     * The end is never lost to a short retention: a finished job is kept while a Run, a WatchResult or a waiting GetResult
-     * of it is open, and for at least 5 s if one was open at its end. Delete removes it all the same, and so does the
+     * Run is Submit and WatchResult in one call. The first message is the response of Submit.
+     * A short retention never loses the outcome: a finished job is retained while a Run, a WatchResult or a waiting
+     * GetResult of it is open, and for at least 5 s if one was open at its end. Delete still removes it, and so does the
      * bound of retention bytes once watched jobs exceed it by 16 MiB.
      * </pre>
      */
@@ -827,8 +834,9 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * GetResult answers the state and, once the job ended, its outcome. With `wait` it answers as soon as the job ends,
-     * at the latest after min(wait, 60 s, the call's deadline). Not finished yet is OK without an outcome.
+     * GetResult returns the state and, once the job ended, its outcome. With `wait` it returns as soon as the job ends,
+     * at the latest after min(wait, 60 s, the call's deadline). For a job that has not ended it returns OK without an
+     * outcome.
      * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED).
      * </pre>
      */
@@ -840,11 +848,11 @@ public final class JobServiceGrpc {
     /**
      * <pre>
      * WatchResult sends a job's events with a sequence larger than `after_sequence`: first the retained ones, then live
-     * ones, in order, none twice. To resume, call again with the last sequence you saw.
+     * ones, in order, each once. To resume, call again with the last sequence that you received.
      * The stream ends OK if and only if the event that ends the job was sent. Otherwise it ends with an error, with
-     * RetryInfo where resuming helps. State changes live as long as the job; of progress only the newest is kept; of
-     * output and logs the newest 256 KiB a job. What is gone is told as one gap. A slow reader misses progress and old
-     * output, never the end, and slows nobody.
+     * RetryInfo where resuming helps. State changes are retained as long as the job, of progress only the newest, of
+     * output and logs the newest 256 KiB a job. Dropped events are reported as one gap. A slow reader misses progress and
+     * old output, never the end, and delays no other caller.
      * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), UNAVAILABLE (DRAINING, CONNECTION_CLOSING).
      * </pre>
      */
@@ -857,7 +865,7 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * GetJob answers the whole job.
+     * GetJob returns the whole job.
      * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED).
      * </pre>
      */
@@ -868,7 +876,7 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * ListJobs answers jobs that match every filter, newest first. Pages are stable: a job is never listed twice, and
+     * ListJobs returns jobs that match every filter, newest first. Pages are stable: a job is never listed twice, and
      * jobs accepted after the first page are not listed.
      * </pre>
      */
@@ -879,9 +887,10 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * Cancel ends a waiting job at once. A running one is told at once and ended by force after `grace`. Cancelling a
-     * cancelled job answers OK.
-     * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) when the job ended otherwise.
+     * Cancel ends a waiting job at once. The handler of a running job is notified at once; its lease is revoked after
+     * `grace`. Cancelling a cancelled job returns OK.
+     * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) when the job ended
+     * otherwise.
      * </pre>
      */
     public io.github.jobstream.v1.CancelResponse cancel(io.github.jobstream.v1.CancelRequest request) throws io.grpc.StatusException {
@@ -936,11 +945,11 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * Submit accepts one job. When it answers, the job is kept as durably as `durability` says.
+     * Submit accepts one job. When it returns, the job is stored with the durability of `durability`.
      * Errors: INVALID_ARGUMENT (INVALID_FIELD, PAYLOAD_TOO_LARGE), ALREADY_EXISTS (JOB_ID_REUSED), RESOURCE_EXHAUSTED
-     * (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is not
-     * known any more, because the server minted the id or an older version removed the job). After all of these but
-     * UNAVAILABLE nothing was kept; after any other error submit again with the same job_id.
+     * (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is no
+     * longer known, because the server minted the id or an older version removed the job). After all of these except
+     * UNAVAILABLE nothing was stored; after any other error submit again with the same job_id.
      * </pre>
      */
     public io.github.jobstream.v1.SubmitResponse submit(io.github.jobstream.v1.SubmitRequest request) {
@@ -950,7 +959,7 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * BatchSubmit accepts up to 1,000 jobs and answers each in order, or all of them or none with `atomic`.
+     * BatchSubmit accepts up to 1,000 jobs and returns a result for each in order; with `atomic` all or none.
      * </pre>
      */
     public io.github.jobstream.v1.BatchSubmitResponse batchSubmit(io.github.jobstream.v1.BatchSubmitRequest request) {
@@ -960,9 +969,9 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * Run is Submit and WatchResult in one call. The first message is the submit answer.
-     * The end is never lost to a short retention: a finished job is kept while a Run, a WatchResult or a waiting GetResult
-     * of it is open, and for at least 5 s if one was open at its end. Delete removes it all the same, and so does the
+     * Run is Submit and WatchResult in one call. The first message is the response of Submit.
+     * A short retention never loses the outcome: a finished job is retained while a Run, a WatchResult or a waiting
+     * GetResult of it is open, and for at least 5 s if one was open at its end. Delete still removes it, and so does the
      * bound of retention bytes once watched jobs exceed it by 16 MiB.
      * </pre>
      */
@@ -974,8 +983,9 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * GetResult answers the state and, once the job ended, its outcome. With `wait` it answers as soon as the job ends,
-     * at the latest after min(wait, 60 s, the call's deadline). Not finished yet is OK without an outcome.
+     * GetResult returns the state and, once the job ended, its outcome. With `wait` it returns as soon as the job ends,
+     * at the latest after min(wait, 60 s, the call's deadline). For a job that has not ended it returns OK without an
+     * outcome.
      * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED).
      * </pre>
      */
@@ -987,11 +997,11 @@ public final class JobServiceGrpc {
     /**
      * <pre>
      * WatchResult sends a job's events with a sequence larger than `after_sequence`: first the retained ones, then live
-     * ones, in order, none twice. To resume, call again with the last sequence you saw.
+     * ones, in order, each once. To resume, call again with the last sequence that you received.
      * The stream ends OK if and only if the event that ends the job was sent. Otherwise it ends with an error, with
-     * RetryInfo where resuming helps. State changes live as long as the job; of progress only the newest is kept; of
-     * output and logs the newest 256 KiB a job. What is gone is told as one gap. A slow reader misses progress and old
-     * output, never the end, and slows nobody.
+     * RetryInfo where resuming helps. State changes are retained as long as the job, of progress only the newest, of
+     * output and logs the newest 256 KiB a job. Dropped events are reported as one gap. A slow reader misses progress and
+     * old output, never the end, and delays no other caller.
      * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), UNAVAILABLE (DRAINING, CONNECTION_CLOSING).
      * </pre>
      */
@@ -1003,7 +1013,7 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * GetJob answers the whole job.
+     * GetJob returns the whole job.
      * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED).
      * </pre>
      */
@@ -1014,7 +1024,7 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * ListJobs answers jobs that match every filter, newest first. Pages are stable: a job is never listed twice, and
+     * ListJobs returns jobs that match every filter, newest first. Pages are stable: a job is never listed twice, and
      * jobs accepted after the first page are not listed.
      * </pre>
      */
@@ -1025,9 +1035,10 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * Cancel ends a waiting job at once. A running one is told at once and ended by force after `grace`. Cancelling a
-     * cancelled job answers OK.
-     * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) when the job ended otherwise.
+     * Cancel ends a waiting job at once. The handler of a running job is notified at once; its lease is revoked after
+     * `grace`. Cancelling a cancelled job returns OK.
+     * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) when the job ended
+     * otherwise.
      * </pre>
      */
     public io.github.jobstream.v1.CancelResponse cancel(io.github.jobstream.v1.CancelRequest request) {
@@ -1082,11 +1093,11 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * Submit accepts one job. When it answers, the job is kept as durably as `durability` says.
+     * Submit accepts one job. When it returns, the job is stored with the durability of `durability`.
      * Errors: INVALID_ARGUMENT (INVALID_FIELD, PAYLOAD_TOO_LARGE), ALREADY_EXISTS (JOB_ID_REUSED), RESOURCE_EXHAUSTED
-     * (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is not
-     * known any more, because the server minted the id or an older version removed the job). After all of these but
-     * UNAVAILABLE nothing was kept; after any other error submit again with the same job_id.
+     * (QUEUE_FULL), UNAVAILABLE (DRAINING), NOT_FOUND (RESULT_EXPIRED: a removed job had the id, and its spec is no
+     * longer known, because the server minted the id or an older version removed the job). After all of these except
+     * UNAVAILABLE nothing was stored; after any other error submit again with the same job_id.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<io.github.jobstream.v1.SubmitResponse> submit(
@@ -1097,7 +1108,7 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * BatchSubmit accepts up to 1,000 jobs and answers each in order, or all of them or none with `atomic`.
+     * BatchSubmit accepts up to 1,000 jobs and returns a result for each in order; with `atomic` all or none.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<io.github.jobstream.v1.BatchSubmitResponse> batchSubmit(
@@ -1108,8 +1119,9 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * GetResult answers the state and, once the job ended, its outcome. With `wait` it answers as soon as the job ends,
-     * at the latest after min(wait, 60 s, the call's deadline). Not finished yet is OK without an outcome.
+     * GetResult returns the state and, once the job ended, its outcome. With `wait` it returns as soon as the job ends,
+     * at the latest after min(wait, 60 s, the call's deadline). For a job that has not ended it returns OK without an
+     * outcome.
      * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED).
      * </pre>
      */
@@ -1121,7 +1133,7 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * GetJob answers the whole job.
+     * GetJob returns the whole job.
      * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED).
      * </pre>
      */
@@ -1133,7 +1145,7 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * ListJobs answers jobs that match every filter, newest first. Pages are stable: a job is never listed twice, and
+     * ListJobs returns jobs that match every filter, newest first. Pages are stable: a job is never listed twice, and
      * jobs accepted after the first page are not listed.
      * </pre>
      */
@@ -1145,9 +1157,10 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
-     * Cancel ends a waiting job at once. A running one is told at once and ended by force after `grace`. Cancelling a
-     * cancelled job answers OK.
-     * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) when the job ended otherwise.
+     * Cancel ends a waiting job at once. The handler of a running job is notified at once; its lease is revoked after
+     * `grace`. Cancelling a cancelled job returns OK.
+     * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), FAILED_PRECONDITION (ILLEGAL_STATE) when the job ended
+     * otherwise.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<io.github.jobstream.v1.CancelResponse> cancel(

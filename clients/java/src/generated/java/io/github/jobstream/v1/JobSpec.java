@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * JobSpec is what a caller asks for. Only `kind` is required.
+ * JobSpec describes a job to submit. Only `kind` is required.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.JobSpec}
@@ -112,11 +112,11 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object jobId_ = "";
   /**
    * <pre>
-   * UUID of the job, and its idempotency key: submitting the same id with the same spec again answers the job that
-   * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job
-   * is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-   * 1,000,000): until then a repeat never runs again. Unset: the server mints a UUID v7, and a blind retry after an
-   * error may then submit twice.
+   * UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
+   * another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
+   * removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
+   * 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
+   * error may submit a second job.
    * </pre>
    *
    * <code>string job_id = 1;</code>
@@ -137,11 +137,11 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * UUID of the job, and its idempotency key: submitting the same id with the same spec again answers the job that
-   * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job
-   * is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-   * 1,000,000): until then a repeat never runs again. Unset: the server mints a UUID v7, and a blind retry after an
-   * error may then submit twice.
+   * UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
+   * another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
+   * removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
+   * 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
+   * error may submit a second job.
    * </pre>
    *
    * <code>string job_id = 1;</code>
@@ -214,7 +214,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object queue_ = "";
   /**
    * <pre>
-   * Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. Queues exist by being used.
+   * Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. The first job creates a queue.
    * </pre>
    *
    * <code>string queue = 3;</code>
@@ -235,7 +235,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. Queues exist by being used.
+   * Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. The first job creates a queue.
    * </pre>
    *
    * <code>string queue = 3;</code>
@@ -260,7 +260,7 @@ private static final long serialVersionUID = 0L;
   private io.github.jobstream.v1.Payload payload_;
   /**
    * <pre>
-   * Input handed to the handler. Default empty; limit 1 MiB.
+   * Input of the handler. Default empty; limit 1 MiB.
    * </pre>
    *
    * <code>.jobstream.v1.Payload payload = 4;</code>
@@ -272,7 +272,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Input handed to the handler. Default empty; limit 1 MiB.
+   * Input of the handler. Default empty; limit 1 MiB.
    * </pre>
    *
    * <code>.jobstream.v1.Payload payload = 4;</code>
@@ -284,7 +284,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Input handed to the handler. Default empty; limit 1 MiB.
+   * Input of the handler. Default empty; limit 1 MiB.
    * </pre>
    *
    * <code>.jobstream.v1.Payload payload = 4;</code>
@@ -355,7 +355,7 @@ private static final long serialVersionUID = 0L;
   public static final int START_DELAY_FIELD_NUMBER = 7;
   /**
    * <pre>
-   * Not before this long after acceptance; not negative, at most 10 years. Not moved by wall clock changes.
+   * Not before this long after acceptance; not negative, at most 10 years. Wall clock changes do not affect it.
    * </pre>
    *
    * <code>.google.protobuf.Duration start_delay = 7;</code>
@@ -367,7 +367,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Not before this long after acceptance; not negative, at most 10 years. Not moved by wall clock changes.
+   * Not before this long after acceptance; not negative, at most 10 years. Wall clock changes do not affect it.
    * </pre>
    *
    * <code>.google.protobuf.Duration start_delay = 7;</code>
@@ -382,7 +382,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Not before this long after acceptance; not negative, at most 10 years. Not moved by wall clock changes.
+   * Not before this long after acceptance; not negative, at most 10 years. Wall clock changes do not affect it.
    * </pre>
    *
    * <code>.google.protobuf.Duration start_delay = 7;</code>
@@ -437,7 +437,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration timeout_;
   /**
    * <pre>
-   * Longest life of the whole job, from acceptance: after it the job ends FAILED with reason DEADLINE, running or
+   * Longest time from acceptance to the end of the job. After it the job ends FAILED with reason DEADLINE, running or
    * not. Default none; 1 ms to 10 years.
    * </pre>
    *
@@ -450,7 +450,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Longest life of the whole job, from acceptance: after it the job ends FAILED with reason DEADLINE, running or
+   * Longest time from acceptance to the end of the job. After it the job ends FAILED with reason DEADLINE, running or
    * not. Default none; 1 ms to 10 years.
    * </pre>
    *
@@ -463,7 +463,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Longest life of the whole job, from acceptance: after it the job ends FAILED with reason DEADLINE, running or
+   * Longest time from acceptance to the end of the job. After it the job ends FAILED with reason DEADLINE, running or
    * not. Default none; 1 ms to 10 years.
    * </pre>
    *
@@ -516,9 +516,9 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration retention_;
   /**
    * <pre>
-   * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-   * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
-   * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
+   * How long the finished job and its result are retained. Default 1 h (the server's option); 0 to 10 years. The
+   * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is retained longer
+   * while a call waits for its end or watches it: with a short retention use Run, not Submit and GetResult.
    * </pre>
    *
    * <code>.google.protobuf.Duration retention = 11;</code>
@@ -530,9 +530,9 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-   * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
-   * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
+   * How long the finished job and its result are retained. Default 1 h (the server's option); 0 to 10 years. The
+   * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is retained longer
+   * while a call waits for its end or watches it: with a short retention use Run, not Submit and GetResult.
    * </pre>
    *
    * <code>.google.protobuf.Duration retention = 11;</code>
@@ -544,9 +544,9 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-   * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
-   * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
+   * How long the finished job and its result are retained. Default 1 h (the server's option); 0 to 10 years. The
+   * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is retained longer
+   * while a call waits for its end or watches it: with a short retention use Run, not Submit and GetResult.
    * </pre>
    *
    * <code>.google.protobuf.Duration retention = 11;</code>
@@ -584,7 +584,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * For finding jobs again with ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
+   * Filters for ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
    * characters.
    * </pre>
    *
@@ -606,7 +606,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * For finding jobs again with ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
+   * Filters for ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
    * characters.
    * </pre>
    *
@@ -618,7 +618,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * For finding jobs again with ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
+   * Filters for ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
    * characters.
    * </pre>
    *
@@ -637,7 +637,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * For finding jobs again with ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
+   * Filters for ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
    * characters.
    * </pre>
    *
@@ -683,7 +683,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * Opaque to the server, handed to the handler: traceparent travels here. At most 16; keys 1 to 64 bytes, values
+   * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
    * up to 256 bytes, no control characters.
    * </pre>
    *
@@ -705,7 +705,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * Opaque to the server, handed to the handler: traceparent travels here. At most 16; keys 1 to 64 bytes, values
+   * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
    * up to 256 bytes, no control characters.
    * </pre>
    *
@@ -717,7 +717,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * Opaque to the server, handed to the handler: traceparent travels here. At most 16; keys 1 to 64 bytes, values
+   * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
    * up to 256 bytes, no control characters.
    * </pre>
    *
@@ -736,7 +736,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * Opaque to the server, handed to the handler: traceparent travels here. At most 16; keys 1 to 64 bytes, values
+   * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
    * up to 256 bytes, no control characters.
    * </pre>
    *
@@ -1106,7 +1106,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * JobSpec is what a caller asks for. Only `kind` is required.
+   * JobSpec describes a job to submit. Only `kind` is required.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.JobSpec}
@@ -1530,11 +1530,11 @@ java.lang.String defaultValue) {
     private java.lang.Object jobId_ = "";
     /**
      * <pre>
-     * UUID of the job, and its idempotency key: submitting the same id with the same spec again answers the job that
-     * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job
-     * is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-     * 1,000,000): until then a repeat never runs again. Unset: the server mints a UUID v7, and a blind retry after an
-     * error may then submit twice.
+     * UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
+     * another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
+     * removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
+     * 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
+     * error may submit a second job.
      * </pre>
      *
      * <code>string job_id = 1;</code>
@@ -1554,11 +1554,11 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * UUID of the job, and its idempotency key: submitting the same id with the same spec again answers the job that
-     * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job
-     * is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-     * 1,000,000): until then a repeat never runs again. Unset: the server mints a UUID v7, and a blind retry after an
-     * error may then submit twice.
+     * UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
+     * another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
+     * removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
+     * 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
+     * error may submit a second job.
      * </pre>
      *
      * <code>string job_id = 1;</code>
@@ -1579,11 +1579,11 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * UUID of the job, and its idempotency key: submitting the same id with the same spec again answers the job that
-     * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job
-     * is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-     * 1,000,000): until then a repeat never runs again. Unset: the server mints a UUID v7, and a blind retry after an
-     * error may then submit twice.
+     * UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
+     * another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
+     * removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
+     * 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
+     * error may submit a second job.
      * </pre>
      *
      * <code>string job_id = 1;</code>
@@ -1600,11 +1600,11 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * UUID of the job, and its idempotency key: submitting the same id with the same spec again answers the job that
-     * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job
-     * is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-     * 1,000,000): until then a repeat never runs again. Unset: the server mints a UUID v7, and a blind retry after an
-     * error may then submit twice.
+     * UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
+     * another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
+     * removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
+     * 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
+     * error may submit a second job.
      * </pre>
      *
      * <code>string job_id = 1;</code>
@@ -1618,11 +1618,11 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * UUID of the job, and its idempotency key: submitting the same id with the same spec again answers the job that
-     * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job
-     * is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-     * 1,000,000): until then a repeat never runs again. Unset: the server mints a UUID v7, and a blind retry after an
-     * error may then submit twice.
+     * UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
+     * another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
+     * removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
+     * 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
+     * error may submit a second job.
      * </pre>
      *
      * <code>string job_id = 1;</code>
@@ -1734,7 +1734,7 @@ java.lang.String defaultValue) {
     private java.lang.Object queue_ = "";
     /**
      * <pre>
-     * Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. Queues exist by being used.
+     * Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. The first job creates a queue.
      * </pre>
      *
      * <code>string queue = 3;</code>
@@ -1754,7 +1754,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. Queues exist by being used.
+     * Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. The first job creates a queue.
      * </pre>
      *
      * <code>string queue = 3;</code>
@@ -1775,7 +1775,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. Queues exist by being used.
+     * Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. The first job creates a queue.
      * </pre>
      *
      * <code>string queue = 3;</code>
@@ -1792,7 +1792,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. Queues exist by being used.
+     * Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. The first job creates a queue.
      * </pre>
      *
      * <code>string queue = 3;</code>
@@ -1806,7 +1806,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. Queues exist by being used.
+     * Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. The first job creates a queue.
      * </pre>
      *
      * <code>string queue = 3;</code>
@@ -1828,7 +1828,7 @@ java.lang.String defaultValue) {
         io.github.jobstream.v1.Payload, io.github.jobstream.v1.Payload.Builder, io.github.jobstream.v1.PayloadOrBuilder> payloadBuilder_;
     /**
      * <pre>
-     * Input handed to the handler. Default empty; limit 1 MiB.
+     * Input of the handler. Default empty; limit 1 MiB.
      * </pre>
      *
      * <code>.jobstream.v1.Payload payload = 4;</code>
@@ -1839,7 +1839,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Input handed to the handler. Default empty; limit 1 MiB.
+     * Input of the handler. Default empty; limit 1 MiB.
      * </pre>
      *
      * <code>.jobstream.v1.Payload payload = 4;</code>
@@ -1854,7 +1854,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Input handed to the handler. Default empty; limit 1 MiB.
+     * Input of the handler. Default empty; limit 1 MiB.
      * </pre>
      *
      * <code>.jobstream.v1.Payload payload = 4;</code>
@@ -1874,7 +1874,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Input handed to the handler. Default empty; limit 1 MiB.
+     * Input of the handler. Default empty; limit 1 MiB.
      * </pre>
      *
      * <code>.jobstream.v1.Payload payload = 4;</code>
@@ -1892,7 +1892,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Input handed to the handler. Default empty; limit 1 MiB.
+     * Input of the handler. Default empty; limit 1 MiB.
      * </pre>
      *
      * <code>.jobstream.v1.Payload payload = 4;</code>
@@ -1917,7 +1917,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Input handed to the handler. Default empty; limit 1 MiB.
+     * Input of the handler. Default empty; limit 1 MiB.
      * </pre>
      *
      * <code>.jobstream.v1.Payload payload = 4;</code>
@@ -1934,7 +1934,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Input handed to the handler. Default empty; limit 1 MiB.
+     * Input of the handler. Default empty; limit 1 MiB.
      * </pre>
      *
      * <code>.jobstream.v1.Payload payload = 4;</code>
@@ -1946,7 +1946,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Input handed to the handler. Default empty; limit 1 MiB.
+     * Input of the handler. Default empty; limit 1 MiB.
      * </pre>
      *
      * <code>.jobstream.v1.Payload payload = 4;</code>
@@ -1961,7 +1961,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Input handed to the handler. Default empty; limit 1 MiB.
+     * Input of the handler. Default empty; limit 1 MiB.
      * </pre>
      *
      * <code>.jobstream.v1.Payload payload = 4;</code>
@@ -2206,7 +2206,7 @@ java.lang.String defaultValue) {
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> startDelayBuilder_;
     /**
      * <pre>
-     * Not before this long after acceptance; not negative, at most 10 years. Not moved by wall clock changes.
+     * Not before this long after acceptance; not negative, at most 10 years. Wall clock changes do not affect it.
      * </pre>
      *
      * <code>.google.protobuf.Duration start_delay = 7;</code>
@@ -2218,7 +2218,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Not before this long after acceptance; not negative, at most 10 years. Not moved by wall clock changes.
+     * Not before this long after acceptance; not negative, at most 10 years. Wall clock changes do not affect it.
      * </pre>
      *
      * <code>.google.protobuf.Duration start_delay = 7;</code>
@@ -2240,7 +2240,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Not before this long after acceptance; not negative, at most 10 years. Not moved by wall clock changes.
+     * Not before this long after acceptance; not negative, at most 10 years. Wall clock changes do not affect it.
      * </pre>
      *
      * <code>.google.protobuf.Duration start_delay = 7;</code>
@@ -2260,7 +2260,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Not before this long after acceptance; not negative, at most 10 years. Not moved by wall clock changes.
+     * Not before this long after acceptance; not negative, at most 10 years. Wall clock changes do not affect it.
      * </pre>
      *
      * <code>.google.protobuf.Duration start_delay = 7;</code>
@@ -2278,7 +2278,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Not before this long after acceptance; not negative, at most 10 years. Not moved by wall clock changes.
+     * Not before this long after acceptance; not negative, at most 10 years. Wall clock changes do not affect it.
      * </pre>
      *
      * <code>.google.protobuf.Duration start_delay = 7;</code>
@@ -2305,7 +2305,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Not before this long after acceptance; not negative, at most 10 years. Not moved by wall clock changes.
+     * Not before this long after acceptance; not negative, at most 10 years. Wall clock changes do not affect it.
      * </pre>
      *
      * <code>.google.protobuf.Duration start_delay = 7;</code>
@@ -2328,7 +2328,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Not before this long after acceptance; not negative, at most 10 years. Not moved by wall clock changes.
+     * Not before this long after acceptance; not negative, at most 10 years. Wall clock changes do not affect it.
      * </pre>
      *
      * <code>.google.protobuf.Duration start_delay = 7;</code>
@@ -2338,7 +2338,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Not before this long after acceptance; not negative, at most 10 years. Not moved by wall clock changes.
+     * Not before this long after acceptance; not negative, at most 10 years. Wall clock changes do not affect it.
      * </pre>
      *
      * <code>.google.protobuf.Duration start_delay = 7;</code>
@@ -2356,7 +2356,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Not before this long after acceptance; not negative, at most 10 years. Not moved by wall clock changes.
+     * Not before this long after acceptance; not negative, at most 10 years. Wall clock changes do not affect it.
      * </pre>
      *
      * <code>.google.protobuf.Duration start_delay = 7;</code>
@@ -2542,7 +2542,7 @@ java.lang.String defaultValue) {
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> timeoutBuilder_;
     /**
      * <pre>
-     * Longest life of the whole job, from acceptance: after it the job ends FAILED with reason DEADLINE, running or
+     * Longest time from acceptance to the end of the job. After it the job ends FAILED with reason DEADLINE, running or
      * not. Default none; 1 ms to 10 years.
      * </pre>
      *
@@ -2554,7 +2554,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Longest life of the whole job, from acceptance: after it the job ends FAILED with reason DEADLINE, running or
+     * Longest time from acceptance to the end of the job. After it the job ends FAILED with reason DEADLINE, running or
      * not. Default none; 1 ms to 10 years.
      * </pre>
      *
@@ -2570,7 +2570,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Longest life of the whole job, from acceptance: after it the job ends FAILED with reason DEADLINE, running or
+     * Longest time from acceptance to the end of the job. After it the job ends FAILED with reason DEADLINE, running or
      * not. Default none; 1 ms to 10 years.
      * </pre>
      *
@@ -2591,7 +2591,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Longest life of the whole job, from acceptance: after it the job ends FAILED with reason DEADLINE, running or
+     * Longest time from acceptance to the end of the job. After it the job ends FAILED with reason DEADLINE, running or
      * not. Default none; 1 ms to 10 years.
      * </pre>
      *
@@ -2610,7 +2610,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Longest life of the whole job, from acceptance: after it the job ends FAILED with reason DEADLINE, running or
+     * Longest time from acceptance to the end of the job. After it the job ends FAILED with reason DEADLINE, running or
      * not. Default none; 1 ms to 10 years.
      * </pre>
      *
@@ -2636,7 +2636,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Longest life of the whole job, from acceptance: after it the job ends FAILED with reason DEADLINE, running or
+     * Longest time from acceptance to the end of the job. After it the job ends FAILED with reason DEADLINE, running or
      * not. Default none; 1 ms to 10 years.
      * </pre>
      *
@@ -2654,7 +2654,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Longest life of the whole job, from acceptance: after it the job ends FAILED with reason DEADLINE, running or
+     * Longest time from acceptance to the end of the job. After it the job ends FAILED with reason DEADLINE, running or
      * not. Default none; 1 ms to 10 years.
      * </pre>
      *
@@ -2667,7 +2667,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Longest life of the whole job, from acceptance: after it the job ends FAILED with reason DEADLINE, running or
+     * Longest time from acceptance to the end of the job. After it the job ends FAILED with reason DEADLINE, running or
      * not. Default none; 1 ms to 10 years.
      * </pre>
      *
@@ -2683,7 +2683,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Longest life of the whole job, from acceptance: after it the job ends FAILED with reason DEADLINE, running or
+     * Longest time from acceptance to the end of the job. After it the job ends FAILED with reason DEADLINE, running or
      * not. Default none; 1 ms to 10 years.
      * </pre>
      *
@@ -2865,9 +2865,9 @@ java.lang.String defaultValue) {
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> retentionBuilder_;
     /**
      * <pre>
-     * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
-     * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
+     * How long the finished job and its result are retained. Default 1 h (the server's option); 0 to 10 years. The
+     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is retained longer
+     * while a call waits for its end or watches it: with a short retention use Run, not Submit and GetResult.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 11;</code>
@@ -2878,9 +2878,9 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
-     * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
+     * How long the finished job and its result are retained. Default 1 h (the server's option); 0 to 10 years. The
+     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is retained longer
+     * while a call waits for its end or watches it: with a short retention use Run, not Submit and GetResult.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 11;</code>
@@ -2895,9 +2895,9 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
-     * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
+     * How long the finished job and its result are retained. Default 1 h (the server's option); 0 to 10 years. The
+     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is retained longer
+     * while a call waits for its end or watches it: with a short retention use Run, not Submit and GetResult.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 11;</code>
@@ -2917,9 +2917,9 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
-     * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
+     * How long the finished job and its result are retained. Default 1 h (the server's option); 0 to 10 years. The
+     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is retained longer
+     * while a call waits for its end or watches it: with a short retention use Run, not Submit and GetResult.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 11;</code>
@@ -2937,9 +2937,9 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
-     * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
+     * How long the finished job and its result are retained. Default 1 h (the server's option); 0 to 10 years. The
+     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is retained longer
+     * while a call waits for its end or watches it: with a short retention use Run, not Submit and GetResult.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 11;</code>
@@ -2964,9 +2964,9 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
-     * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
+     * How long the finished job and its result are retained. Default 1 h (the server's option); 0 to 10 years. The
+     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is retained longer
+     * while a call waits for its end or watches it: with a short retention use Run, not Submit and GetResult.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 11;</code>
@@ -2983,9 +2983,9 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
-     * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
+     * How long the finished job and its result are retained. Default 1 h (the server's option); 0 to 10 years. The
+     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is retained longer
+     * while a call waits for its end or watches it: with a short retention use Run, not Submit and GetResult.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 11;</code>
@@ -2997,9 +2997,9 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
-     * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
+     * How long the finished job and its result are retained. Default 1 h (the server's option); 0 to 10 years. The
+     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is retained longer
+     * while a call waits for its end or watches it: with a short retention use Run, not Submit and GetResult.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 11;</code>
@@ -3014,9 +3014,9 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
-     * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
+     * How long the finished job and its result are retained. Default 1 h (the server's option); 0 to 10 years. The
+     * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is retained longer
+     * while a call waits for its end or watches it: with a short retention use Run, not Submit and GetResult.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 11;</code>
@@ -3063,7 +3063,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * For finding jobs again with ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
+     * Filters for ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
      * characters.
      * </pre>
      *
@@ -3085,7 +3085,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * For finding jobs again with ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
+     * Filters for ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
      * characters.
      * </pre>
      *
@@ -3097,7 +3097,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * For finding jobs again with ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
+     * Filters for ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
      * characters.
      * </pre>
      *
@@ -3116,7 +3116,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * For finding jobs again with ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
+     * Filters for ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
      * characters.
      * </pre>
      *
@@ -3141,7 +3141,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * For finding jobs again with ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
+     * Filters for ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
      * characters.
      * </pre>
      *
@@ -3165,7 +3165,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * For finding jobs again with ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
+     * Filters for ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
      * characters.
      * </pre>
      *
@@ -3183,7 +3183,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * For finding jobs again with ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
+     * Filters for ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
      * characters.
      * </pre>
      *
@@ -3225,7 +3225,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Opaque to the server, handed to the handler: traceparent travels here. At most 16; keys 1 to 64 bytes, values
+     * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
      * up to 256 bytes, no control characters.
      * </pre>
      *
@@ -3247,7 +3247,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Opaque to the server, handed to the handler: traceparent travels here. At most 16; keys 1 to 64 bytes, values
+     * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
      * up to 256 bytes, no control characters.
      * </pre>
      *
@@ -3259,7 +3259,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Opaque to the server, handed to the handler: traceparent travels here. At most 16; keys 1 to 64 bytes, values
+     * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
      * up to 256 bytes, no control characters.
      * </pre>
      *
@@ -3278,7 +3278,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Opaque to the server, handed to the handler: traceparent travels here. At most 16; keys 1 to 64 bytes, values
+     * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
      * up to 256 bytes, no control characters.
      * </pre>
      *
@@ -3303,7 +3303,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Opaque to the server, handed to the handler: traceparent travels here. At most 16; keys 1 to 64 bytes, values
+     * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
      * up to 256 bytes, no control characters.
      * </pre>
      *
@@ -3327,7 +3327,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Opaque to the server, handed to the handler: traceparent travels here. At most 16; keys 1 to 64 bytes, values
+     * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
      * up to 256 bytes, no control characters.
      * </pre>
      *
@@ -3345,7 +3345,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Opaque to the server, handed to the handler: traceparent travels here. At most 16; keys 1 to 64 bytes, values
+     * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
      * up to 256 bytes, no control characters.
      * </pre>
      *

@@ -12,11 +12,11 @@ public interface JobSpecOrBuilder extends
 
   /**
    * <pre>
-   * UUID of the job, and its idempotency key: submitting the same id with the same spec again answers the job that
-   * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job
-   * is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-   * 1,000,000): until then a repeat never runs again. Unset: the server mints a UUID v7, and a blind retry after an
-   * error may then submit twice.
+   * UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
+   * another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
+   * removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
+   * 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
+   * error may submit a second job.
    * </pre>
    *
    * <code>string job_id = 1;</code>
@@ -25,11 +25,11 @@ public interface JobSpecOrBuilder extends
   java.lang.String getJobId();
   /**
    * <pre>
-   * UUID of the job, and its idempotency key: submitting the same id with the same spec again answers the job that
-   * exists; with another spec it is ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job
-   * is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-   * 1,000,000): until then a repeat never runs again. Unset: the server mints a UUID v7, and a blind retry after an
-   * error may then submit twice.
+   * UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
+   * another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
+   * removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
+   * 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
+   * error may submit a second job.
    * </pre>
    *
    * <code>string job_id = 1;</code>
@@ -60,7 +60,7 @@ public interface JobSpecOrBuilder extends
 
   /**
    * <pre>
-   * Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. Queues exist by being used.
+   * Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. The first job creates a queue.
    * </pre>
    *
    * <code>string queue = 3;</code>
@@ -69,7 +69,7 @@ public interface JobSpecOrBuilder extends
   java.lang.String getQueue();
   /**
    * <pre>
-   * Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. Queues exist by being used.
+   * Where the job waits. Default "default"; 1 to 128 characters of [A-Za-z0-9._:/-]. The first job creates a queue.
    * </pre>
    *
    * <code>string queue = 3;</code>
@@ -80,7 +80,7 @@ public interface JobSpecOrBuilder extends
 
   /**
    * <pre>
-   * Input handed to the handler. Default empty; limit 1 MiB.
+   * Input of the handler. Default empty; limit 1 MiB.
    * </pre>
    *
    * <code>.jobstream.v1.Payload payload = 4;</code>
@@ -89,7 +89,7 @@ public interface JobSpecOrBuilder extends
   boolean hasPayload();
   /**
    * <pre>
-   * Input handed to the handler. Default empty; limit 1 MiB.
+   * Input of the handler. Default empty; limit 1 MiB.
    * </pre>
    *
    * <code>.jobstream.v1.Payload payload = 4;</code>
@@ -98,7 +98,7 @@ public interface JobSpecOrBuilder extends
   io.github.jobstream.v1.Payload getPayload();
   /**
    * <pre>
-   * Input handed to the handler. Default empty; limit 1 MiB.
+   * Input of the handler. Default empty; limit 1 MiB.
    * </pre>
    *
    * <code>.jobstream.v1.Payload payload = 4;</code>
@@ -144,7 +144,7 @@ public interface JobSpecOrBuilder extends
 
   /**
    * <pre>
-   * Not before this long after acceptance; not negative, at most 10 years. Not moved by wall clock changes.
+   * Not before this long after acceptance; not negative, at most 10 years. Wall clock changes do not affect it.
    * </pre>
    *
    * <code>.google.protobuf.Duration start_delay = 7;</code>
@@ -153,7 +153,7 @@ public interface JobSpecOrBuilder extends
   boolean hasStartDelay();
   /**
    * <pre>
-   * Not before this long after acceptance; not negative, at most 10 years. Not moved by wall clock changes.
+   * Not before this long after acceptance; not negative, at most 10 years. Wall clock changes do not affect it.
    * </pre>
    *
    * <code>.google.protobuf.Duration start_delay = 7;</code>
@@ -162,7 +162,7 @@ public interface JobSpecOrBuilder extends
   com.google.protobuf.Duration getStartDelay();
   /**
    * <pre>
-   * Not before this long after acceptance; not negative, at most 10 years. Not moved by wall clock changes.
+   * Not before this long after acceptance; not negative, at most 10 years. Wall clock changes do not affect it.
    * </pre>
    *
    * <code>.google.protobuf.Duration start_delay = 7;</code>
@@ -198,7 +198,7 @@ public interface JobSpecOrBuilder extends
 
   /**
    * <pre>
-   * Longest life of the whole job, from acceptance: after it the job ends FAILED with reason DEADLINE, running or
+   * Longest time from acceptance to the end of the job. After it the job ends FAILED with reason DEADLINE, running or
    * not. Default none; 1 ms to 10 years.
    * </pre>
    *
@@ -208,7 +208,7 @@ public interface JobSpecOrBuilder extends
   boolean hasTimeout();
   /**
    * <pre>
-   * Longest life of the whole job, from acceptance: after it the job ends FAILED with reason DEADLINE, running or
+   * Longest time from acceptance to the end of the job. After it the job ends FAILED with reason DEADLINE, running or
    * not. Default none; 1 ms to 10 years.
    * </pre>
    *
@@ -218,7 +218,7 @@ public interface JobSpecOrBuilder extends
   com.google.protobuf.Duration getTimeout();
   /**
    * <pre>
-   * Longest life of the whole job, from acceptance: after it the job ends FAILED with reason DEADLINE, running or
+   * Longest time from acceptance to the end of the job. After it the job ends FAILED with reason DEADLINE, running or
    * not. Default none; 1 ms to 10 years.
    * </pre>
    *
@@ -255,9 +255,9 @@ public interface JobSpecOrBuilder extends
 
   /**
    * <pre>
-   * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-   * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
-   * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
+   * How long the finished job and its result are retained. Default 1 h (the server's option); 0 to 10 years. The
+   * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is retained longer
+   * while a call waits for its end or watches it: with a short retention use Run, not Submit and GetResult.
    * </pre>
    *
    * <code>.google.protobuf.Duration retention = 11;</code>
@@ -266,9 +266,9 @@ public interface JobSpecOrBuilder extends
   boolean hasRetention();
   /**
    * <pre>
-   * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-   * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
-   * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
+   * How long the finished job and its result are retained. Default 1 h (the server's option); 0 to 10 years. The
+   * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is retained longer
+   * while a call waits for its end or watches it: with a short retention use Run, not Submit and GetResult.
    * </pre>
    *
    * <code>.google.protobuf.Duration retention = 11;</code>
@@ -277,9 +277,9 @@ public interface JobSpecOrBuilder extends
   com.google.protobuf.Duration getRetention();
   /**
    * <pre>
-   * How long the finished job and its result are kept. Default 1 h (the server's option); 0 to 10 years. The
-   * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is kept beyond it
-   * while a call waits for its end or watches it, see Run: with a short retention use that, not Submit and GetResult.
+   * How long the finished job and its result are retained. Default 1 h (the server's option); 0 to 10 years. The
+   * server may remove the oldest finished jobs earlier when they exceed its retention bytes. A job is retained longer
+   * while a call waits for its end or watches it: with a short retention use Run, not Submit and GetResult.
    * </pre>
    *
    * <code>.google.protobuf.Duration retention = 11;</code>
@@ -288,7 +288,7 @@ public interface JobSpecOrBuilder extends
 
   /**
    * <pre>
-   * For finding jobs again with ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
+   * Filters for ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
    * characters.
    * </pre>
    *
@@ -297,7 +297,7 @@ public interface JobSpecOrBuilder extends
   int getLabelsCount();
   /**
    * <pre>
-   * For finding jobs again with ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
+   * Filters for ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
    * characters.
    * </pre>
    *
@@ -313,7 +313,7 @@ public interface JobSpecOrBuilder extends
   getLabels();
   /**
    * <pre>
-   * For finding jobs again with ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
+   * Filters for ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
    * characters.
    * </pre>
    *
@@ -323,7 +323,7 @@ public interface JobSpecOrBuilder extends
   getLabelsMap();
   /**
    * <pre>
-   * For finding jobs again with ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
+   * Filters for ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
    * characters.
    * </pre>
    *
@@ -336,7 +336,7 @@ java.lang.String getLabelsOrDefault(
 java.lang.String defaultValue);
   /**
    * <pre>
-   * For finding jobs again with ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
+   * Filters for ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
    * characters.
    * </pre>
    *
@@ -347,7 +347,7 @@ java.lang.String defaultValue);
 
   /**
    * <pre>
-   * Opaque to the server, handed to the handler: traceparent travels here. At most 16; keys 1 to 64 bytes, values
+   * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
    * up to 256 bytes, no control characters.
    * </pre>
    *
@@ -356,7 +356,7 @@ java.lang.String defaultValue);
   int getHeadersCount();
   /**
    * <pre>
-   * Opaque to the server, handed to the handler: traceparent travels here. At most 16; keys 1 to 64 bytes, values
+   * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
    * up to 256 bytes, no control characters.
    * </pre>
    *
@@ -372,7 +372,7 @@ java.lang.String defaultValue);
   getHeaders();
   /**
    * <pre>
-   * Opaque to the server, handed to the handler: traceparent travels here. At most 16; keys 1 to 64 bytes, values
+   * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
    * up to 256 bytes, no control characters.
    * </pre>
    *
@@ -382,7 +382,7 @@ java.lang.String defaultValue);
   getHeadersMap();
   /**
    * <pre>
-   * Opaque to the server, handed to the handler: traceparent travels here. At most 16; keys 1 to 64 bytes, values
+   * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
    * up to 256 bytes, no control characters.
    * </pre>
    *
@@ -395,7 +395,7 @@ java.lang.String getHeadersOrDefault(
 java.lang.String defaultValue);
   /**
    * <pre>
-   * Opaque to the server, handed to the handler: traceparent travels here. At most 16; keys 1 to 64 bytes, values
+   * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
    * up to 256 bytes, no control characters.
    * </pre>
    *

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * JobState is where a job is in its life. The last three are final and never change.
+ * JobState is the state of a job. The last three are final and never change.
  * </pre>
  *
  * Protobuf enum {@code jobstream.v1.JobState}
@@ -25,7 +25,7 @@ public enum JobState
   JOB_STATE_UNSPECIFIED(0),
   /**
    * <pre>
-   * Not eligible yet: its start time or the pause before its next attempt has not passed.
+   * Not eligible yet: its start time or the back-off before its next attempt has not passed.
    * </pre>
    *
    * <code>JOB_STATE_SCHEDULED = 1;</code>
@@ -57,7 +57,7 @@ public enum JobState
   JOB_STATE_SUCCEEDED(4),
   /**
    * <pre>
-   * Ended with a failure: attempts used up, a failure that must not be retried, or the timeout passed.
+   * Ended with a failure: no attempts are left, the failure is not retryable, or the timeout passed.
    * </pre>
    *
    * <code>JOB_STATE_FAILED = 5;</code>
@@ -93,7 +93,7 @@ public enum JobState
   public static final int JOB_STATE_UNSPECIFIED_VALUE = 0;
   /**
    * <pre>
-   * Not eligible yet: its start time or the pause before its next attempt has not passed.
+   * Not eligible yet: its start time or the back-off before its next attempt has not passed.
    * </pre>
    *
    * <code>JOB_STATE_SCHEDULED = 1;</code>
@@ -125,7 +125,7 @@ public enum JobState
   public static final int JOB_STATE_SUCCEEDED_VALUE = 4;
   /**
    * <pre>
-   * Ended with a failure: attempts used up, a failure that must not be retried, or the timeout passed.
+   * Ended with a failure: no attempts are left, the failure is not retryable, or the timeout passed.
    * </pre>
    *
    * <code>JOB_STATE_FAILED = 5;</code>

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * LeaseRequest asks for jobs to run.
+ * LeaseRequest requests jobs to run.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.LeaseRequest}
@@ -210,8 +210,8 @@ private static final long serialVersionUID = 0L;
   private int maxJobs_ = 0;
   /**
    * <pre>
-   * Most jobs in the answer. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less
-   * 64 KiB; a single larger job comes alone.
+   * Most jobs to assign. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less 64
+   * KiB; a single larger job is sent alone.
    * </pre>
    *
    * <code>uint32 max_jobs = 4;</code>
@@ -226,7 +226,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration wait_;
   /**
    * <pre>
-   * How long to wait for the first job. Default 0: answers at once; at most 60 s, and less than the call's deadline.
+   * How long to wait for the first job. Default 0: returns at once; at most 60 s, and less than the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 5;</code>
@@ -238,7 +238,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long to wait for the first job. Default 0: answers at once; at most 60 s, and less than the call's deadline.
+   * How long to wait for the first job. Default 0: returns at once; at most 60 s, and less than the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 5;</code>
@@ -250,7 +250,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long to wait for the first job. Default 0: answers at once; at most 60 s, and less than the call's deadline.
+   * How long to wait for the first job. Default 0: returns at once; at most 60 s, and less than the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 5;</code>
@@ -264,7 +264,7 @@ private static final long serialVersionUID = 0L;
   private int messageBytesMax_ = 0;
   /**
    * <pre>
-   * Largest answer the worker reads, in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
+   * Receive limit of the worker in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
    * the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
    * </pre>
    *
@@ -277,7 +277,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Largest answer the worker reads, in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
+   * Receive limit of the worker in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
    * the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
    * </pre>
    *
@@ -524,7 +524,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * LeaseRequest asks for jobs to run.
+   * LeaseRequest requests jobs to run.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.LeaseRequest}
@@ -1151,8 +1151,8 @@ private static final long serialVersionUID = 0L;
     private int maxJobs_ ;
     /**
      * <pre>
-     * Most jobs in the answer. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less
-     * 64 KiB; a single larger job comes alone.
+     * Most jobs to assign. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less 64
+     * KiB; a single larger job is sent alone.
      * </pre>
      *
      * <code>uint32 max_jobs = 4;</code>
@@ -1164,8 +1164,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most jobs in the answer. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less
-     * 64 KiB; a single larger job comes alone.
+     * Most jobs to assign. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less 64
+     * KiB; a single larger job is sent alone.
      * </pre>
      *
      * <code>uint32 max_jobs = 4;</code>
@@ -1181,8 +1181,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most jobs in the answer. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less
-     * 64 KiB; a single larger job comes alone.
+     * Most jobs to assign. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less 64
+     * KiB; a single larger job is sent alone.
      * </pre>
      *
      * <code>uint32 max_jobs = 4;</code>
@@ -1200,7 +1200,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> waitBuilder_;
     /**
      * <pre>
-     * How long to wait for the first job. Default 0: answers at once; at most 60 s, and less than the call's deadline.
+     * How long to wait for the first job. Default 0: returns at once; at most 60 s, and less than the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 5;</code>
@@ -1211,7 +1211,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for the first job. Default 0: answers at once; at most 60 s, and less than the call's deadline.
+     * How long to wait for the first job. Default 0: returns at once; at most 60 s, and less than the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 5;</code>
@@ -1226,7 +1226,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for the first job. Default 0: answers at once; at most 60 s, and less than the call's deadline.
+     * How long to wait for the first job. Default 0: returns at once; at most 60 s, and less than the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 5;</code>
@@ -1246,7 +1246,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for the first job. Default 0: answers at once; at most 60 s, and less than the call's deadline.
+     * How long to wait for the first job. Default 0: returns at once; at most 60 s, and less than the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 5;</code>
@@ -1264,7 +1264,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for the first job. Default 0: answers at once; at most 60 s, and less than the call's deadline.
+     * How long to wait for the first job. Default 0: returns at once; at most 60 s, and less than the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 5;</code>
@@ -1289,7 +1289,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for the first job. Default 0: answers at once; at most 60 s, and less than the call's deadline.
+     * How long to wait for the first job. Default 0: returns at once; at most 60 s, and less than the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 5;</code>
@@ -1306,7 +1306,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for the first job. Default 0: answers at once; at most 60 s, and less than the call's deadline.
+     * How long to wait for the first job. Default 0: returns at once; at most 60 s, and less than the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 5;</code>
@@ -1318,7 +1318,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for the first job. Default 0: answers at once; at most 60 s, and less than the call's deadline.
+     * How long to wait for the first job. Default 0: returns at once; at most 60 s, and less than the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 5;</code>
@@ -1333,7 +1333,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for the first job. Default 0: answers at once; at most 60 s, and less than the call's deadline.
+     * How long to wait for the first job. Default 0: returns at once; at most 60 s, and less than the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 5;</code>
@@ -1355,7 +1355,7 @@ private static final long serialVersionUID = 0L;
     private int messageBytesMax_ ;
     /**
      * <pre>
-     * Largest answer the worker reads, in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
+     * Receive limit of the worker in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
      * the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
      * </pre>
      *
@@ -1368,7 +1368,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Largest answer the worker reads, in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
+     * Receive limit of the worker in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
      * the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
      * </pre>
      *
@@ -1381,7 +1381,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Largest answer the worker reads, in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
+     * Receive limit of the worker in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
      * the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
      * </pre>
      *
@@ -1398,7 +1398,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Largest answer the worker reads, in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
+     * Receive limit of the worker in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
      * the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
      * </pre>
      *

@@ -114,8 +114,8 @@ public interface LeaseRequestOrBuilder extends
 
   /**
    * <pre>
-   * Most jobs in the answer. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less
-   * 64 KiB; a single larger job comes alone.
+   * Most jobs to assign. Default 1; at most 1,000. Fewer are leased if more do not fit one message of 4 MiB less 64
+   * KiB; a single larger job is sent alone.
    * </pre>
    *
    * <code>uint32 max_jobs = 4;</code>
@@ -125,7 +125,7 @@ public interface LeaseRequestOrBuilder extends
 
   /**
    * <pre>
-   * How long to wait for the first job. Default 0: answers at once; at most 60 s, and less than the call's deadline.
+   * How long to wait for the first job. Default 0: returns at once; at most 60 s, and less than the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 5;</code>
@@ -134,7 +134,7 @@ public interface LeaseRequestOrBuilder extends
   boolean hasWait();
   /**
    * <pre>
-   * How long to wait for the first job. Default 0: answers at once; at most 60 s, and less than the call's deadline.
+   * How long to wait for the first job. Default 0: returns at once; at most 60 s, and less than the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 5;</code>
@@ -143,7 +143,7 @@ public interface LeaseRequestOrBuilder extends
   com.google.protobuf.Duration getWait();
   /**
    * <pre>
-   * How long to wait for the first job. Default 0: answers at once; at most 60 s, and less than the call's deadline.
+   * How long to wait for the first job. Default 0: returns at once; at most 60 s, and less than the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 5;</code>
@@ -152,7 +152,7 @@ public interface LeaseRequestOrBuilder extends
 
   /**
    * <pre>
-   * Largest answer the worker reads, in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
+   * Receive limit of the worker in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
    * the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
    * </pre>
    *
@@ -162,7 +162,7 @@ public interface LeaseRequestOrBuilder extends
   boolean hasMessageBytesMax();
   /**
    * <pre>
-   * Largest answer the worker reads, in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
+   * Receive limit of the worker in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
    * the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
    * </pre>
    *

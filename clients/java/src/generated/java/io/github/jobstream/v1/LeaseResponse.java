@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * LeaseResponse holds jobs to run.
+ * LeaseResponse has jobs to run.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.LeaseResponse}
@@ -325,7 +325,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * LeaseResponse holds jobs to run.
+   * LeaseResponse has jobs to run.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.LeaseResponse}

@@ -82,7 +82,8 @@ private static final long serialVersionUID = 0L;
   private int jobsMax_ = 0;
   /**
    * <pre>
-   * Most jobs that have not ended. The last eighth is for connections that hold little: others are refused earlier.
+   * Most jobs that have not ended. The last eighth is reserved for connections with few jobs: others are refused
+   * earlier.
    * </pre>
    *
    * <code>uint32 jobs_max = 3;</code>
@@ -97,8 +98,8 @@ private static final long serialVersionUID = 0L;
   private long jobBytesMax_ = 0L;
   /**
    * <pre>
-   * Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last eighth
-   * is for connections that hold little. Running jobs may add a quarter beyond it.
+   * Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last
+   * eighth is reserved for connections with few jobs. Running jobs may add a quarter beyond it.
    * </pre>
    *
    * <code>int64 job_bytes_max = 4;</code>
@@ -113,7 +114,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration retention_;
   /**
    * <pre>
-   * How long a finished job is kept unless its spec says otherwise.
+   * How long a finished job is retained unless its spec sets a retention.
    * </pre>
    *
    * <code>.google.protobuf.Duration retention = 5;</code>
@@ -125,7 +126,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long a finished job is kept unless its spec says otherwise.
+   * How long a finished job is retained unless its spec sets a retention.
    * </pre>
    *
    * <code>.google.protobuf.Duration retention = 5;</code>
@@ -137,7 +138,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long a finished job is kept unless its spec says otherwise.
+   * How long a finished job is retained unless its spec sets a retention.
    * </pre>
    *
    * <code>.google.protobuf.Duration retention = 5;</code>
@@ -166,7 +167,7 @@ private static final long serialVersionUID = 0L;
   private int eventRingBytesMax_ = 0;
   /**
    * <pre>
-   * Output and log bytes kept a job.
+   * Output and log bytes retained of a job.
    * </pre>
    *
    * <code>uint32 event_ring_bytes_max = 7;</code>
@@ -234,7 +235,7 @@ private static final long serialVersionUID = 0L;
   private int watchersMax_ = 0;
   /**
    * <pre>
-   * Most streams that follow jobs at the same time.
+   * Most open watches.
    * </pre>
    *
    * <code>uint32 watchers_max = 10;</code>
@@ -249,7 +250,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration idempotencyWindow_;
   /**
    * <pre>
-   * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+   * How long an id that a caller chose stays known after the removal of its job. Default 24 h.
    * </pre>
    *
    * <code>.google.protobuf.Duration idempotency_window = 12;</code>
@@ -261,7 +262,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+   * How long an id that a caller chose stays known after the removal of its job. Default 24 h.
    * </pre>
    *
    * <code>.google.protobuf.Duration idempotency_window = 12;</code>
@@ -273,7 +274,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+   * How long an id that a caller chose stays known after the removal of its job. Default 24 h.
    * </pre>
    *
    * <code>.google.protobuf.Duration idempotency_window = 12;</code>
@@ -287,7 +288,7 @@ private static final long serialVersionUID = 0L;
   private int idempotencyIdsMax_ = 0;
   /**
    * <pre>
-   * Most such ids; beyond it the one whose job was removed first is forgotten. Default 1,000,000; fewer in a data
+   * Most such ids; beyond it the oldest tombstone is removed. Default 1,000,000; fewer in a data
    * directory with a small bound.
    * </pre>
    *
@@ -303,9 +304,9 @@ private static final long serialVersionUID = 0L;
   private long connectionBytesMax_ = 0L;
   /**
    * <pre>
-   * Most bytes that one connection holds of requests that are not whole and of answers that are not read. Default 64 MiB.
-   * Beyond it, the stream that has been stalled for longest is ended: RST_STREAM, or RESOURCE_EXHAUSTED
-   * (CONNECTION_BYTES) if the request was not whole.
+   * Most bytes of unfinished requests and unread responses of one connection. Default 64 MiB. Beyond it, the stream
+   * that has been stalled for the longest time is ended: RST_STREAM, or RESOURCE_EXHAUSTED (CONNECTION_BYTES) if the
+   * request was not complete.
    * </pre>
    *
    * <code>int64 connection_bytes_max = 14;</code>
@@ -320,8 +321,8 @@ private static final long serialVersionUID = 0L;
   private long connectionsBytesMax_ = 0L;
   /**
    * <pre>
-   * The same for all connections together. Default 1 GiB. When open streams alone use it up, new calls are refused with
-   * RESOURCE_EXHAUSTED (CONNECTION_BYTES).
+   * The same for all connections together. Default 1 GiB. When open streams alone use all of it, new calls are refused
+   * with RESOURCE_EXHAUSTED (CONNECTION_BYTES).
    * </pre>
    *
    * <code>int64 connections_bytes_max = 15;</code>
@@ -336,8 +337,8 @@ private static final long serialVersionUID = 0L;
   private int connectionsMax_ = 0;
   /**
    * <pre>
-   * Most connections, at most as many as the limit of open files leaves. One more takes the place of the longest idle
-   * one. Default 10,000.
+   * Most connections, within the limit of open files. One more replaces the connection that has been idle for the
+   * longest time. Default 10,000.
    * </pre>
    *
    * <code>uint32 connections_max = 16;</code>
@@ -367,8 +368,8 @@ private static final long serialVersionUID = 0L;
   private long memoryBytesMax_ = 0L;
   /**
    * <pre>
-   * Memory that the server is to stay within, in bytes; bounds that are not set by hand derive from it. Default: half of
-   * the smaller of the machine's memory and the limit of the server's cgroup; 0 if every bound was set by hand.
+   * Memory budget of the server in bytes; bounds without an option derive from it. Default: half of the smaller of the
+   * machine's memory and the limit of the server's cgroup; 0 if every bound was set by an option.
    * </pre>
    *
    * <code>int64 memory_bytes_max = 11;</code>
@@ -383,8 +384,8 @@ private static final long serialVersionUID = 0L;
   private int queuesMax_ = 0;
   /**
    * <pre>
-   * Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is for connections whose
-   * jobs opened few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
+   * Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is reserved for
+   * connections that created few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
    * </pre>
    *
    * <code>uint32 queues_max = 18;</code>
@@ -1231,7 +1232,8 @@ private static final long serialVersionUID = 0L;
     private int jobsMax_ ;
     /**
      * <pre>
-     * Most jobs that have not ended. The last eighth is for connections that hold little: others are refused earlier.
+     * Most jobs that have not ended. The last eighth is reserved for connections with few jobs: others are refused
+     * earlier.
      * </pre>
      *
      * <code>uint32 jobs_max = 3;</code>
@@ -1243,7 +1245,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most jobs that have not ended. The last eighth is for connections that hold little: others are refused earlier.
+     * Most jobs that have not ended. The last eighth is reserved for connections with few jobs: others are refused
+     * earlier.
      * </pre>
      *
      * <code>uint32 jobs_max = 3;</code>
@@ -1259,7 +1262,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most jobs that have not ended. The last eighth is for connections that hold little: others are refused earlier.
+     * Most jobs that have not ended. The last eighth is reserved for connections with few jobs: others are refused
+     * earlier.
      * </pre>
      *
      * <code>uint32 jobs_max = 3;</code>
@@ -1275,8 +1279,8 @@ private static final long serialVersionUID = 0L;
     private long jobBytesMax_ ;
     /**
      * <pre>
-     * Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last eighth
-     * is for connections that hold little. Running jobs may add a quarter beyond it.
+     * Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last
+     * eighth is reserved for connections with few jobs. Running jobs may add a quarter beyond it.
      * </pre>
      *
      * <code>int64 job_bytes_max = 4;</code>
@@ -1288,8 +1292,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last eighth
-     * is for connections that hold little. Running jobs may add a quarter beyond it.
+     * Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last
+     * eighth is reserved for connections with few jobs. Running jobs may add a quarter beyond it.
      * </pre>
      *
      * <code>int64 job_bytes_max = 4;</code>
@@ -1305,8 +1309,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last eighth
-     * is for connections that hold little. Running jobs may add a quarter beyond it.
+     * Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last
+     * eighth is reserved for connections with few jobs. Running jobs may add a quarter beyond it.
      * </pre>
      *
      * <code>int64 job_bytes_max = 4;</code>
@@ -1324,7 +1328,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> retentionBuilder_;
     /**
      * <pre>
-     * How long a finished job is kept unless its spec says otherwise.
+     * How long a finished job is retained unless its spec sets a retention.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 5;</code>
@@ -1335,7 +1339,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a finished job is kept unless its spec says otherwise.
+     * How long a finished job is retained unless its spec sets a retention.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 5;</code>
@@ -1350,7 +1354,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a finished job is kept unless its spec says otherwise.
+     * How long a finished job is retained unless its spec sets a retention.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 5;</code>
@@ -1370,7 +1374,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a finished job is kept unless its spec says otherwise.
+     * How long a finished job is retained unless its spec sets a retention.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 5;</code>
@@ -1388,7 +1392,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a finished job is kept unless its spec says otherwise.
+     * How long a finished job is retained unless its spec sets a retention.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 5;</code>
@@ -1413,7 +1417,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a finished job is kept unless its spec says otherwise.
+     * How long a finished job is retained unless its spec sets a retention.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 5;</code>
@@ -1430,7 +1434,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a finished job is kept unless its spec says otherwise.
+     * How long a finished job is retained unless its spec sets a retention.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 5;</code>
@@ -1442,7 +1446,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a finished job is kept unless its spec says otherwise.
+     * How long a finished job is retained unless its spec sets a retention.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 5;</code>
@@ -1457,7 +1461,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a finished job is kept unless its spec says otherwise.
+     * How long a finished job is retained unless its spec sets a retention.
      * </pre>
      *
      * <code>.google.protobuf.Duration retention = 5;</code>
@@ -1523,7 +1527,7 @@ private static final long serialVersionUID = 0L;
     private int eventRingBytesMax_ ;
     /**
      * <pre>
-     * Output and log bytes kept a job.
+     * Output and log bytes retained of a job.
      * </pre>
      *
      * <code>uint32 event_ring_bytes_max = 7;</code>
@@ -1535,7 +1539,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Output and log bytes kept a job.
+     * Output and log bytes retained of a job.
      * </pre>
      *
      * <code>uint32 event_ring_bytes_max = 7;</code>
@@ -1551,7 +1555,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Output and log bytes kept a job.
+     * Output and log bytes retained of a job.
      * </pre>
      *
      * <code>uint32 event_ring_bytes_max = 7;</code>
@@ -1768,7 +1772,7 @@ private static final long serialVersionUID = 0L;
     private int watchersMax_ ;
     /**
      * <pre>
-     * Most streams that follow jobs at the same time.
+     * Most open watches.
      * </pre>
      *
      * <code>uint32 watchers_max = 10;</code>
@@ -1780,7 +1784,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most streams that follow jobs at the same time.
+     * Most open watches.
      * </pre>
      *
      * <code>uint32 watchers_max = 10;</code>
@@ -1796,7 +1800,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most streams that follow jobs at the same time.
+     * Most open watches.
      * </pre>
      *
      * <code>uint32 watchers_max = 10;</code>
@@ -1814,7 +1818,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> idempotencyWindowBuilder_;
     /**
      * <pre>
-     * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+     * How long an id that a caller chose stays known after the removal of its job. Default 24 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration idempotency_window = 12;</code>
@@ -1825,7 +1829,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+     * How long an id that a caller chose stays known after the removal of its job. Default 24 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration idempotency_window = 12;</code>
@@ -1840,7 +1844,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+     * How long an id that a caller chose stays known after the removal of its job. Default 24 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration idempotency_window = 12;</code>
@@ -1860,7 +1864,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+     * How long an id that a caller chose stays known after the removal of its job. Default 24 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration idempotency_window = 12;</code>
@@ -1878,7 +1882,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+     * How long an id that a caller chose stays known after the removal of its job. Default 24 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration idempotency_window = 12;</code>
@@ -1903,7 +1907,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+     * How long an id that a caller chose stays known after the removal of its job. Default 24 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration idempotency_window = 12;</code>
@@ -1920,7 +1924,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+     * How long an id that a caller chose stays known after the removal of its job. Default 24 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration idempotency_window = 12;</code>
@@ -1932,7 +1936,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+     * How long an id that a caller chose stays known after the removal of its job. Default 24 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration idempotency_window = 12;</code>
@@ -1947,7 +1951,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+     * How long an id that a caller chose stays known after the removal of its job. Default 24 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration idempotency_window = 12;</code>
@@ -1969,7 +1973,7 @@ private static final long serialVersionUID = 0L;
     private int idempotencyIdsMax_ ;
     /**
      * <pre>
-     * Most such ids; beyond it the one whose job was removed first is forgotten. Default 1,000,000; fewer in a data
+     * Most such ids; beyond it the oldest tombstone is removed. Default 1,000,000; fewer in a data
      * directory with a small bound.
      * </pre>
      *
@@ -1982,7 +1986,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most such ids; beyond it the one whose job was removed first is forgotten. Default 1,000,000; fewer in a data
+     * Most such ids; beyond it the oldest tombstone is removed. Default 1,000,000; fewer in a data
      * directory with a small bound.
      * </pre>
      *
@@ -1999,7 +2003,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most such ids; beyond it the one whose job was removed first is forgotten. Default 1,000,000; fewer in a data
+     * Most such ids; beyond it the oldest tombstone is removed. Default 1,000,000; fewer in a data
      * directory with a small bound.
      * </pre>
      *
@@ -2016,9 +2020,9 @@ private static final long serialVersionUID = 0L;
     private long connectionBytesMax_ ;
     /**
      * <pre>
-     * Most bytes that one connection holds of requests that are not whole and of answers that are not read. Default 64 MiB.
-     * Beyond it, the stream that has been stalled for longest is ended: RST_STREAM, or RESOURCE_EXHAUSTED
-     * (CONNECTION_BYTES) if the request was not whole.
+     * Most bytes of unfinished requests and unread responses of one connection. Default 64 MiB. Beyond it, the stream
+     * that has been stalled for the longest time is ended: RST_STREAM, or RESOURCE_EXHAUSTED (CONNECTION_BYTES) if the
+     * request was not complete.
      * </pre>
      *
      * <code>int64 connection_bytes_max = 14;</code>
@@ -2030,9 +2034,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most bytes that one connection holds of requests that are not whole and of answers that are not read. Default 64 MiB.
-     * Beyond it, the stream that has been stalled for longest is ended: RST_STREAM, or RESOURCE_EXHAUSTED
-     * (CONNECTION_BYTES) if the request was not whole.
+     * Most bytes of unfinished requests and unread responses of one connection. Default 64 MiB. Beyond it, the stream
+     * that has been stalled for the longest time is ended: RST_STREAM, or RESOURCE_EXHAUSTED (CONNECTION_BYTES) if the
+     * request was not complete.
      * </pre>
      *
      * <code>int64 connection_bytes_max = 14;</code>
@@ -2048,9 +2052,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most bytes that one connection holds of requests that are not whole and of answers that are not read. Default 64 MiB.
-     * Beyond it, the stream that has been stalled for longest is ended: RST_STREAM, or RESOURCE_EXHAUSTED
-     * (CONNECTION_BYTES) if the request was not whole.
+     * Most bytes of unfinished requests and unread responses of one connection. Default 64 MiB. Beyond it, the stream
+     * that has been stalled for the longest time is ended: RST_STREAM, or RESOURCE_EXHAUSTED (CONNECTION_BYTES) if the
+     * request was not complete.
      * </pre>
      *
      * <code>int64 connection_bytes_max = 14;</code>
@@ -2066,8 +2070,8 @@ private static final long serialVersionUID = 0L;
     private long connectionsBytesMax_ ;
     /**
      * <pre>
-     * The same for all connections together. Default 1 GiB. When open streams alone use it up, new calls are refused with
-     * RESOURCE_EXHAUSTED (CONNECTION_BYTES).
+     * The same for all connections together. Default 1 GiB. When open streams alone use all of it, new calls are refused
+     * with RESOURCE_EXHAUSTED (CONNECTION_BYTES).
      * </pre>
      *
      * <code>int64 connections_bytes_max = 15;</code>
@@ -2079,8 +2083,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The same for all connections together. Default 1 GiB. When open streams alone use it up, new calls are refused with
-     * RESOURCE_EXHAUSTED (CONNECTION_BYTES).
+     * The same for all connections together. Default 1 GiB. When open streams alone use all of it, new calls are refused
+     * with RESOURCE_EXHAUSTED (CONNECTION_BYTES).
      * </pre>
      *
      * <code>int64 connections_bytes_max = 15;</code>
@@ -2096,8 +2100,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The same for all connections together. Default 1 GiB. When open streams alone use it up, new calls are refused with
-     * RESOURCE_EXHAUSTED (CONNECTION_BYTES).
+     * The same for all connections together. Default 1 GiB. When open streams alone use all of it, new calls are refused
+     * with RESOURCE_EXHAUSTED (CONNECTION_BYTES).
      * </pre>
      *
      * <code>int64 connections_bytes_max = 15;</code>
@@ -2113,8 +2117,8 @@ private static final long serialVersionUID = 0L;
     private int connectionsMax_ ;
     /**
      * <pre>
-     * Most connections, at most as many as the limit of open files leaves. One more takes the place of the longest idle
-     * one. Default 10,000.
+     * Most connections, within the limit of open files. One more replaces the connection that has been idle for the
+     * longest time. Default 10,000.
      * </pre>
      *
      * <code>uint32 connections_max = 16;</code>
@@ -2126,8 +2130,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most connections, at most as many as the limit of open files leaves. One more takes the place of the longest idle
-     * one. Default 10,000.
+     * Most connections, within the limit of open files. One more replaces the connection that has been idle for the
+     * longest time. Default 10,000.
      * </pre>
      *
      * <code>uint32 connections_max = 16;</code>
@@ -2143,8 +2147,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most connections, at most as many as the limit of open files leaves. One more takes the place of the longest idle
-     * one. Default 10,000.
+     * Most connections, within the limit of open files. One more replaces the connection that has been idle for the
+     * longest time. Default 10,000.
      * </pre>
      *
      * <code>uint32 connections_max = 16;</code>
@@ -2204,8 +2208,8 @@ private static final long serialVersionUID = 0L;
     private long memoryBytesMax_ ;
     /**
      * <pre>
-     * Memory that the server is to stay within, in bytes; bounds that are not set by hand derive from it. Default: half of
-     * the smaller of the machine's memory and the limit of the server's cgroup; 0 if every bound was set by hand.
+     * Memory budget of the server in bytes; bounds without an option derive from it. Default: half of the smaller of the
+     * machine's memory and the limit of the server's cgroup; 0 if every bound was set by an option.
      * </pre>
      *
      * <code>int64 memory_bytes_max = 11;</code>
@@ -2217,8 +2221,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Memory that the server is to stay within, in bytes; bounds that are not set by hand derive from it. Default: half of
-     * the smaller of the machine's memory and the limit of the server's cgroup; 0 if every bound was set by hand.
+     * Memory budget of the server in bytes; bounds without an option derive from it. Default: half of the smaller of the
+     * machine's memory and the limit of the server's cgroup; 0 if every bound was set by an option.
      * </pre>
      *
      * <code>int64 memory_bytes_max = 11;</code>
@@ -2234,8 +2238,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Memory that the server is to stay within, in bytes; bounds that are not set by hand derive from it. Default: half of
-     * the smaller of the machine's memory and the limit of the server's cgroup; 0 if every bound was set by hand.
+     * Memory budget of the server in bytes; bounds without an option derive from it. Default: half of the smaller of the
+     * machine's memory and the limit of the server's cgroup; 0 if every bound was set by an option.
      * </pre>
      *
      * <code>int64 memory_bytes_max = 11;</code>
@@ -2251,8 +2255,8 @@ private static final long serialVersionUID = 0L;
     private int queuesMax_ ;
     /**
      * <pre>
-     * Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is for connections whose
-     * jobs opened few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
+     * Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is reserved for
+     * connections that created few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
      * </pre>
      *
      * <code>uint32 queues_max = 18;</code>
@@ -2264,8 +2268,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is for connections whose
-     * jobs opened few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
+     * Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is reserved for
+     * connections that created few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
      * </pre>
      *
      * <code>uint32 queues_max = 18;</code>
@@ -2281,8 +2285,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is for connections whose
-     * jobs opened few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
+     * Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is reserved for
+     * connections that created few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
      * </pre>
      *
      * <code>uint32 queues_max = 18;</code>

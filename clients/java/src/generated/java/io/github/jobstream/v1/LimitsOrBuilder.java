@@ -32,7 +32,8 @@ public interface LimitsOrBuilder extends
 
   /**
    * <pre>
-   * Most jobs that have not ended. The last eighth is for connections that hold little: others are refused earlier.
+   * Most jobs that have not ended. The last eighth is reserved for connections with few jobs: others are refused
+   * earlier.
    * </pre>
    *
    * <code>uint32 jobs_max = 3;</code>
@@ -42,8 +43,8 @@ public interface LimitsOrBuilder extends
 
   /**
    * <pre>
-   * Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last eighth
-   * is for connections that hold little. Running jobs may add a quarter beyond it.
+   * Most bytes of jobs that have not ended: payloads, labels, headers, output, logs, progress and failures. The last
+   * eighth is reserved for connections with few jobs. Running jobs may add a quarter beyond it.
    * </pre>
    *
    * <code>int64 job_bytes_max = 4;</code>
@@ -53,7 +54,7 @@ public interface LimitsOrBuilder extends
 
   /**
    * <pre>
-   * How long a finished job is kept unless its spec says otherwise.
+   * How long a finished job is retained unless its spec sets a retention.
    * </pre>
    *
    * <code>.google.protobuf.Duration retention = 5;</code>
@@ -62,7 +63,7 @@ public interface LimitsOrBuilder extends
   boolean hasRetention();
   /**
    * <pre>
-   * How long a finished job is kept unless its spec says otherwise.
+   * How long a finished job is retained unless its spec sets a retention.
    * </pre>
    *
    * <code>.google.protobuf.Duration retention = 5;</code>
@@ -71,7 +72,7 @@ public interface LimitsOrBuilder extends
   com.google.protobuf.Duration getRetention();
   /**
    * <pre>
-   * How long a finished job is kept unless its spec says otherwise.
+   * How long a finished job is retained unless its spec sets a retention.
    * </pre>
    *
    * <code>.google.protobuf.Duration retention = 5;</code>
@@ -90,7 +91,7 @@ public interface LimitsOrBuilder extends
 
   /**
    * <pre>
-   * Output and log bytes kept a job.
+   * Output and log bytes retained of a job.
    * </pre>
    *
    * <code>uint32 event_ring_bytes_max = 7;</code>
@@ -137,7 +138,7 @@ public interface LimitsOrBuilder extends
 
   /**
    * <pre>
-   * Most streams that follow jobs at the same time.
+   * Most open watches.
    * </pre>
    *
    * <code>uint32 watchers_max = 10;</code>
@@ -147,7 +148,7 @@ public interface LimitsOrBuilder extends
 
   /**
    * <pre>
-   * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+   * How long an id that a caller chose stays known after the removal of its job. Default 24 h.
    * </pre>
    *
    * <code>.google.protobuf.Duration idempotency_window = 12;</code>
@@ -156,7 +157,7 @@ public interface LimitsOrBuilder extends
   boolean hasIdempotencyWindow();
   /**
    * <pre>
-   * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+   * How long an id that a caller chose stays known after the removal of its job. Default 24 h.
    * </pre>
    *
    * <code>.google.protobuf.Duration idempotency_window = 12;</code>
@@ -165,7 +166,7 @@ public interface LimitsOrBuilder extends
   com.google.protobuf.Duration getIdempotencyWindow();
   /**
    * <pre>
-   * How long an id that a caller chose stays known after its job was removed. Default 24 h.
+   * How long an id that a caller chose stays known after the removal of its job. Default 24 h.
    * </pre>
    *
    * <code>.google.protobuf.Duration idempotency_window = 12;</code>
@@ -174,7 +175,7 @@ public interface LimitsOrBuilder extends
 
   /**
    * <pre>
-   * Most such ids; beyond it the one whose job was removed first is forgotten. Default 1,000,000; fewer in a data
+   * Most such ids; beyond it the oldest tombstone is removed. Default 1,000,000; fewer in a data
    * directory with a small bound.
    * </pre>
    *
@@ -185,9 +186,9 @@ public interface LimitsOrBuilder extends
 
   /**
    * <pre>
-   * Most bytes that one connection holds of requests that are not whole and of answers that are not read. Default 64 MiB.
-   * Beyond it, the stream that has been stalled for longest is ended: RST_STREAM, or RESOURCE_EXHAUSTED
-   * (CONNECTION_BYTES) if the request was not whole.
+   * Most bytes of unfinished requests and unread responses of one connection. Default 64 MiB. Beyond it, the stream
+   * that has been stalled for the longest time is ended: RST_STREAM, or RESOURCE_EXHAUSTED (CONNECTION_BYTES) if the
+   * request was not complete.
    * </pre>
    *
    * <code>int64 connection_bytes_max = 14;</code>
@@ -197,8 +198,8 @@ public interface LimitsOrBuilder extends
 
   /**
    * <pre>
-   * The same for all connections together. Default 1 GiB. When open streams alone use it up, new calls are refused with
-   * RESOURCE_EXHAUSTED (CONNECTION_BYTES).
+   * The same for all connections together. Default 1 GiB. When open streams alone use all of it, new calls are refused
+   * with RESOURCE_EXHAUSTED (CONNECTION_BYTES).
    * </pre>
    *
    * <code>int64 connections_bytes_max = 15;</code>
@@ -208,8 +209,8 @@ public interface LimitsOrBuilder extends
 
   /**
    * <pre>
-   * Most connections, at most as many as the limit of open files leaves. One more takes the place of the longest idle
-   * one. Default 10,000.
+   * Most connections, within the limit of open files. One more replaces the connection that has been idle for the
+   * longest time. Default 10,000.
    * </pre>
    *
    * <code>uint32 connections_max = 16;</code>
@@ -229,8 +230,8 @@ public interface LimitsOrBuilder extends
 
   /**
    * <pre>
-   * Memory that the server is to stay within, in bytes; bounds that are not set by hand derive from it. Default: half of
-   * the smaller of the machine's memory and the limit of the server's cgroup; 0 if every bound was set by hand.
+   * Memory budget of the server in bytes; bounds without an option derive from it. Default: half of the smaller of the
+   * machine's memory and the limit of the server's cgroup; 0 if every bound was set by an option.
    * </pre>
    *
    * <code>int64 memory_bytes_max = 11;</code>
@@ -240,8 +241,8 @@ public interface LimitsOrBuilder extends
 
   /**
    * <pre>
-   * Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is for connections whose
-   * jobs opened few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
+   * Most queues, and most pairs of queue and kind that hold jobs. Default 10,000; an eighth more pairs is reserved for
+   * connections that created few. Beyond it: RESOURCE_EXHAUSTED (LANES_FULL for jobs, QUEUES_FULL for PauseQueue).
    * </pre>
    *
    * <code>uint32 queues_max = 18;</code>

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * ListJobsRequest asks for jobs that match every filter given.
+ * ListJobsRequest selects jobs that match every filter.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.ListJobsRequest}
@@ -412,7 +412,7 @@ java.lang.String defaultValue) {
   private int pageSize_ = 0;
   /**
    * <pre>
-   * Most jobs in the answer. Default 50; at most 1,000.
+   * Most jobs of a page. Default 50; at most 1,000.
    * </pre>
    *
    * <code>uint32 page_size = 7;</code>
@@ -428,7 +428,7 @@ java.lang.String defaultValue) {
   private volatile java.lang.Object pageToken_ = "";
   /**
    * <pre>
-   * next_page_token of the page before, with the same filters. Default: the first page.
+   * next_page_token of the previous page, with the same filters. Default: the first page.
    * </pre>
    *
    * <code>string page_token = 8;</code>
@@ -449,7 +449,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * next_page_token of the page before, with the same filters. Default: the first page.
+   * next_page_token of the previous page, with the same filters. Default: the first page.
    * </pre>
    *
    * <code>string page_token = 8;</code>
@@ -765,7 +765,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * ListJobsRequest asks for jobs that match every filter given.
+   * ListJobsRequest selects jobs that match every filter.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.ListJobsRequest}
@@ -1919,7 +1919,7 @@ java.lang.String defaultValue) {
     private int pageSize_ ;
     /**
      * <pre>
-     * Most jobs in the answer. Default 50; at most 1,000.
+     * Most jobs of a page. Default 50; at most 1,000.
      * </pre>
      *
      * <code>uint32 page_size = 7;</code>
@@ -1931,7 +1931,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Most jobs in the answer. Default 50; at most 1,000.
+     * Most jobs of a page. Default 50; at most 1,000.
      * </pre>
      *
      * <code>uint32 page_size = 7;</code>
@@ -1947,7 +1947,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Most jobs in the answer. Default 50; at most 1,000.
+     * Most jobs of a page. Default 50; at most 1,000.
      * </pre>
      *
      * <code>uint32 page_size = 7;</code>
@@ -1963,7 +1963,7 @@ java.lang.String defaultValue) {
     private java.lang.Object pageToken_ = "";
     /**
      * <pre>
-     * next_page_token of the page before, with the same filters. Default: the first page.
+     * next_page_token of the previous page, with the same filters. Default: the first page.
      * </pre>
      *
      * <code>string page_token = 8;</code>
@@ -1983,7 +1983,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * next_page_token of the page before, with the same filters. Default: the first page.
+     * next_page_token of the previous page, with the same filters. Default: the first page.
      * </pre>
      *
      * <code>string page_token = 8;</code>
@@ -2004,7 +2004,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * next_page_token of the page before, with the same filters. Default: the first page.
+     * next_page_token of the previous page, with the same filters. Default: the first page.
      * </pre>
      *
      * <code>string page_token = 8;</code>
@@ -2021,7 +2021,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * next_page_token of the page before, with the same filters. Default: the first page.
+     * next_page_token of the previous page, with the same filters. Default: the first page.
      * </pre>
      *
      * <code>string page_token = 8;</code>
@@ -2035,7 +2035,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * next_page_token of the page before, with the same filters. Default: the first page.
+     * next_page_token of the previous page, with the same filters. Default: the first page.
      * </pre>
      *
      * <code>string page_token = 8;</code>

@@ -209,7 +209,7 @@ java.lang.String defaultValue);
 
   /**
    * <pre>
-   * Most jobs in the answer. Default 50; at most 1,000.
+   * Most jobs of a page. Default 50; at most 1,000.
    * </pre>
    *
    * <code>uint32 page_size = 7;</code>
@@ -219,7 +219,7 @@ java.lang.String defaultValue);
 
   /**
    * <pre>
-   * next_page_token of the page before, with the same filters. Default: the first page.
+   * next_page_token of the previous page, with the same filters. Default: the first page.
    * </pre>
    *
    * <code>string page_token = 8;</code>
@@ -228,7 +228,7 @@ java.lang.String defaultValue);
   java.lang.String getPageToken();
   /**
    * <pre>
-   * next_page_token of the page before, with the same filters. Default: the first page.
+   * next_page_token of the previous page, with the same filters. Default: the first page.
    * </pre>
    *
    * <code>string page_token = 8;</code>

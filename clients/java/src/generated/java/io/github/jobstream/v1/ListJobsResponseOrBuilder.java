@@ -12,7 +12,7 @@ public interface ListJobsResponseOrBuilder extends
 
   /**
    * <pre>
-   * Newest first. A page may be short, even empty, and still not be the last: it has at most 4 MiB less 64 KiB.
+   * Newest first. A page has at most 4 MiB less 64 KiB, so a short or even empty page need not be the last.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Job jobs = 1;</code>
@@ -21,7 +21,7 @@ public interface ListJobsResponseOrBuilder extends
       getJobsList();
   /**
    * <pre>
-   * Newest first. A page may be short, even empty, and still not be the last: it has at most 4 MiB less 64 KiB.
+   * Newest first. A page has at most 4 MiB less 64 KiB, so a short or even empty page need not be the last.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Job jobs = 1;</code>
@@ -29,7 +29,7 @@ public interface ListJobsResponseOrBuilder extends
   io.github.jobstream.v1.Job getJobs(int index);
   /**
    * <pre>
-   * Newest first. A page may be short, even empty, and still not be the last: it has at most 4 MiB less 64 KiB.
+   * Newest first. A page has at most 4 MiB less 64 KiB, so a short or even empty page need not be the last.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Job jobs = 1;</code>
@@ -37,7 +37,7 @@ public interface ListJobsResponseOrBuilder extends
   int getJobsCount();
   /**
    * <pre>
-   * Newest first. A page may be short, even empty, and still not be the last: it has at most 4 MiB less 64 KiB.
+   * Newest first. A page has at most 4 MiB less 64 KiB, so a short or even empty page need not be the last.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Job jobs = 1;</code>
@@ -46,7 +46,7 @@ public interface ListJobsResponseOrBuilder extends
       getJobsOrBuilderList();
   /**
    * <pre>
-   * Newest first. A page may be short, even empty, and still not be the last: it has at most 4 MiB less 64 KiB.
+   * Newest first. A page has at most 4 MiB less 64 KiB, so a short or even empty page need not be the last.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Job jobs = 1;</code>

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * ListQueuesRequest asks for queues.
+ * ListQueuesRequest selects a page of queues.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.ListQueuesRequest}
@@ -52,7 +52,7 @@ private static final long serialVersionUID = 0L;
   private int pageSize_ = 0;
   /**
    * <pre>
-   * Most queues in the answer. Default 100; at most 1,000.
+   * Most queues of a page. Default 100; at most 1,000.
    * </pre>
    *
    * <code>uint32 page_size = 1;</code>
@@ -68,7 +68,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object pageToken_ = "";
   /**
    * <pre>
-   * next_page_token of the page before. Default: the first page.
+   * next_page_token of the previous page. Default: the first page.
    * </pre>
    *
    * <code>string page_token = 2;</code>
@@ -89,7 +89,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * next_page_token of the page before. Default: the first page.
+   * next_page_token of the previous page. Default: the first page.
    * </pre>
    *
    * <code>string page_token = 2;</code>
@@ -279,7 +279,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * ListQueuesRequest asks for queues.
+   * ListQueuesRequest selects a page of queues.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.ListQueuesRequest}
@@ -434,7 +434,7 @@ private static final long serialVersionUID = 0L;
     private int pageSize_ ;
     /**
      * <pre>
-     * Most queues in the answer. Default 100; at most 1,000.
+     * Most queues of a page. Default 100; at most 1,000.
      * </pre>
      *
      * <code>uint32 page_size = 1;</code>
@@ -446,7 +446,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most queues in the answer. Default 100; at most 1,000.
+     * Most queues of a page. Default 100; at most 1,000.
      * </pre>
      *
      * <code>uint32 page_size = 1;</code>
@@ -462,7 +462,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most queues in the answer. Default 100; at most 1,000.
+     * Most queues of a page. Default 100; at most 1,000.
      * </pre>
      *
      * <code>uint32 page_size = 1;</code>
@@ -478,7 +478,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object pageToken_ = "";
     /**
      * <pre>
-     * next_page_token of the page before. Default: the first page.
+     * next_page_token of the previous page. Default: the first page.
      * </pre>
      *
      * <code>string page_token = 2;</code>
@@ -498,7 +498,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * next_page_token of the page before. Default: the first page.
+     * next_page_token of the previous page. Default: the first page.
      * </pre>
      *
      * <code>string page_token = 2;</code>
@@ -519,7 +519,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * next_page_token of the page before. Default: the first page.
+     * next_page_token of the previous page. Default: the first page.
      * </pre>
      *
      * <code>string page_token = 2;</code>
@@ -536,7 +536,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * next_page_token of the page before. Default: the first page.
+     * next_page_token of the previous page. Default: the first page.
      * </pre>
      *
      * <code>string page_token = 2;</code>
@@ -550,7 +550,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * next_page_token of the page before. Default: the first page.
+     * next_page_token of the previous page. Default: the first page.
      * </pre>
      *
      * <code>string page_token = 2;</code>

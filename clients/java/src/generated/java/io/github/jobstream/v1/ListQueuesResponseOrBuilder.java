@@ -12,7 +12,7 @@ public interface ListQueuesResponseOrBuilder extends
 
   /**
    * <pre>
-   * In the order of their names.
+   * Ordered by name.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Queue queues = 1;</code>
@@ -21,7 +21,7 @@ public interface ListQueuesResponseOrBuilder extends
       getQueuesList();
   /**
    * <pre>
-   * In the order of their names.
+   * Ordered by name.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Queue queues = 1;</code>
@@ -29,7 +29,7 @@ public interface ListQueuesResponseOrBuilder extends
   io.github.jobstream.v1.Queue getQueues(int index);
   /**
    * <pre>
-   * In the order of their names.
+   * Ordered by name.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Queue queues = 1;</code>
@@ -37,7 +37,7 @@ public interface ListQueuesResponseOrBuilder extends
   int getQueuesCount();
   /**
    * <pre>
-   * In the order of their names.
+   * Ordered by name.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Queue queues = 1;</code>
@@ -46,7 +46,7 @@ public interface ListQueuesResponseOrBuilder extends
       getQueuesOrBuilderList();
   /**
    * <pre>
-   * In the order of their names.
+   * Ordered by name.
    * </pre>
    *
    * <code>repeated .jobstream.v1.Queue queues = 1;</code>

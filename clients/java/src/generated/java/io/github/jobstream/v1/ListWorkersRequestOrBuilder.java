@@ -12,7 +12,7 @@ public interface ListWorkersRequestOrBuilder extends
 
   /**
    * <pre>
-   * Most workers in the answer. Default 100; at most 1,000.
+   * Most workers of a page. Default 100; at most 1,000.
    * </pre>
    *
    * <code>uint32 page_size = 1;</code>
@@ -22,7 +22,7 @@ public interface ListWorkersRequestOrBuilder extends
 
   /**
    * <pre>
-   * next_page_token of the page before. Default: the first page.
+   * next_page_token of the previous page. Default: the first page.
    * </pre>
    *
    * <code>string page_token = 2;</code>
@@ -31,7 +31,7 @@ public interface ListWorkersRequestOrBuilder extends
   java.lang.String getPageToken();
   /**
    * <pre>
-   * next_page_token of the page before. Default: the first page.
+   * next_page_token of the previous page. Default: the first page.
    * </pre>
    *
    * <code>string page_token = 2;</code>

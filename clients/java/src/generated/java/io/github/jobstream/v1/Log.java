@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * Log is a line the handler wrote.
+ * Log is a log line of the handler.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.Log}
@@ -54,7 +54,7 @@ private static final long serialVersionUID = 0L;
   private int level_ = 0;
   /**
    * <pre>
-   * How important it is.
+   * Its level.
    * </pre>
    *
    * <code>.jobstream.v1.LogLevel level = 1;</code>
@@ -65,7 +65,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How important it is.
+   * Its level.
    * </pre>
    *
    * <code>.jobstream.v1.LogLevel level = 1;</code>
@@ -81,7 +81,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object text_ = "";
   /**
    * <pre>
-   * The line; at most 16 KiB, longer ones are cut.
+   * The line; at most 16 KiB, longer ones are truncated.
    * </pre>
    *
    * <code>string text = 2;</code>
@@ -102,7 +102,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The line; at most 16 KiB, longer ones are cut.
+   * The line; at most 16 KiB, longer ones are truncated.
    * </pre>
    *
    * <code>string text = 2;</code>
@@ -127,7 +127,7 @@ private static final long serialVersionUID = 0L;
   private int stream_ = 0;
   /**
    * <pre>
-   * Where it came from.
+   * Its source.
    * </pre>
    *
    * <code>.jobstream.v1.LogStream stream = 3;</code>
@@ -138,7 +138,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Where it came from.
+   * Its source.
    * </pre>
    *
    * <code>.jobstream.v1.LogStream stream = 3;</code>
@@ -327,7 +327,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Log is a line the handler wrote.
+   * Log is a log line of the handler.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.Log}
@@ -494,7 +494,7 @@ private static final long serialVersionUID = 0L;
     private int level_ = 0;
     /**
      * <pre>
-     * How important it is.
+     * Its level.
      * </pre>
      *
      * <code>.jobstream.v1.LogLevel level = 1;</code>
@@ -505,7 +505,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How important it is.
+     * Its level.
      * </pre>
      *
      * <code>.jobstream.v1.LogLevel level = 1;</code>
@@ -520,7 +520,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How important it is.
+     * Its level.
      * </pre>
      *
      * <code>.jobstream.v1.LogLevel level = 1;</code>
@@ -533,7 +533,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How important it is.
+     * Its level.
      * </pre>
      *
      * <code>.jobstream.v1.LogLevel level = 1;</code>
@@ -549,7 +549,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How important it is.
+     * Its level.
      * </pre>
      *
      * <code>.jobstream.v1.LogLevel level = 1;</code>
@@ -565,7 +565,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object text_ = "";
     /**
      * <pre>
-     * The line; at most 16 KiB, longer ones are cut.
+     * The line; at most 16 KiB, longer ones are truncated.
      * </pre>
      *
      * <code>string text = 2;</code>
@@ -585,7 +585,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The line; at most 16 KiB, longer ones are cut.
+     * The line; at most 16 KiB, longer ones are truncated.
      * </pre>
      *
      * <code>string text = 2;</code>
@@ -606,7 +606,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The line; at most 16 KiB, longer ones are cut.
+     * The line; at most 16 KiB, longer ones are truncated.
      * </pre>
      *
      * <code>string text = 2;</code>
@@ -623,7 +623,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The line; at most 16 KiB, longer ones are cut.
+     * The line; at most 16 KiB, longer ones are truncated.
      * </pre>
      *
      * <code>string text = 2;</code>
@@ -637,7 +637,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The line; at most 16 KiB, longer ones are cut.
+     * The line; at most 16 KiB, longer ones are truncated.
      * </pre>
      *
      * <code>string text = 2;</code>
@@ -657,7 +657,7 @@ private static final long serialVersionUID = 0L;
     private int stream_ = 0;
     /**
      * <pre>
-     * Where it came from.
+     * Its source.
      * </pre>
      *
      * <code>.jobstream.v1.LogStream stream = 3;</code>
@@ -668,7 +668,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where it came from.
+     * Its source.
      * </pre>
      *
      * <code>.jobstream.v1.LogStream stream = 3;</code>
@@ -683,7 +683,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where it came from.
+     * Its source.
      * </pre>
      *
      * <code>.jobstream.v1.LogStream stream = 3;</code>
@@ -696,7 +696,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where it came from.
+     * Its source.
      * </pre>
      *
      * <code>.jobstream.v1.LogStream stream = 3;</code>
@@ -712,7 +712,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where it came from.
+     * Its source.
      * </pre>
      *
      * <code>.jobstream.v1.LogStream stream = 3;</code>

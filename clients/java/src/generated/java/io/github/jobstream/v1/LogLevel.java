@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * LogLevel is the importance of a log line.
+ * LogLevel is the level of a log line.
  * </pre>
  *
  * Protobuf enum {@code jobstream.v1.LogLevel}
@@ -17,7 +17,7 @@ public enum LogLevel
     implements com.google.protobuf.ProtocolMessageEnum {
   /**
    * <pre>
-   * The writer gave none.
+   * No level was given.
    * </pre>
    *
    * <code>LOG_LEVEL_UNSPECIFIED = 0;</code>
@@ -33,7 +33,7 @@ public enum LogLevel
   LOG_LEVEL_DEBUG(1),
   /**
    * <pre>
-   * Ordinary news.
+   * Ordinary messages.
    * </pre>
    *
    * <code>LOG_LEVEL_INFO = 2;</code>
@@ -41,7 +41,7 @@ public enum LogLevel
   LOG_LEVEL_INFO(2),
   /**
    * <pre>
-   * Something looks wrong.
+   * A possible problem.
    * </pre>
    *
    * <code>LOG_LEVEL_WARN = 3;</code>
@@ -49,7 +49,7 @@ public enum LogLevel
   LOG_LEVEL_WARN(3),
   /**
    * <pre>
-   * Something is wrong.
+   * A problem.
    * </pre>
    *
    * <code>LOG_LEVEL_ERROR = 4;</code>
@@ -69,7 +69,7 @@ public enum LogLevel
   }
   /**
    * <pre>
-   * The writer gave none.
+   * No level was given.
    * </pre>
    *
    * <code>LOG_LEVEL_UNSPECIFIED = 0;</code>
@@ -85,7 +85,7 @@ public enum LogLevel
   public static final int LOG_LEVEL_DEBUG_VALUE = 1;
   /**
    * <pre>
-   * Ordinary news.
+   * Ordinary messages.
    * </pre>
    *
    * <code>LOG_LEVEL_INFO = 2;</code>
@@ -93,7 +93,7 @@ public enum LogLevel
   public static final int LOG_LEVEL_INFO_VALUE = 2;
   /**
    * <pre>
-   * Something looks wrong.
+   * A possible problem.
    * </pre>
    *
    * <code>LOG_LEVEL_WARN = 3;</code>
@@ -101,7 +101,7 @@ public enum LogLevel
   public static final int LOG_LEVEL_WARN_VALUE = 3;
   /**
    * <pre>
-   * Something is wrong.
+   * A problem.
    * </pre>
    *
    * <code>LOG_LEVEL_ERROR = 4;</code>

@@ -12,7 +12,7 @@ public interface LogOrBuilder extends
 
   /**
    * <pre>
-   * How important it is.
+   * Its level.
    * </pre>
    *
    * <code>.jobstream.v1.LogLevel level = 1;</code>
@@ -21,7 +21,7 @@ public interface LogOrBuilder extends
   int getLevelValue();
   /**
    * <pre>
-   * How important it is.
+   * Its level.
    * </pre>
    *
    * <code>.jobstream.v1.LogLevel level = 1;</code>
@@ -31,7 +31,7 @@ public interface LogOrBuilder extends
 
   /**
    * <pre>
-   * The line; at most 16 KiB, longer ones are cut.
+   * The line; at most 16 KiB, longer ones are truncated.
    * </pre>
    *
    * <code>string text = 2;</code>
@@ -40,7 +40,7 @@ public interface LogOrBuilder extends
   java.lang.String getText();
   /**
    * <pre>
-   * The line; at most 16 KiB, longer ones are cut.
+   * The line; at most 16 KiB, longer ones are truncated.
    * </pre>
    *
    * <code>string text = 2;</code>
@@ -51,7 +51,7 @@ public interface LogOrBuilder extends
 
   /**
    * <pre>
-   * Where it came from.
+   * Its source.
    * </pre>
    *
    * <code>.jobstream.v1.LogStream stream = 3;</code>
@@ -60,7 +60,7 @@ public interface LogOrBuilder extends
   int getStreamValue();
   /**
    * <pre>
-   * Where it came from.
+   * Its source.
    * </pre>
    *
    * <code>.jobstream.v1.LogStream stream = 3;</code>

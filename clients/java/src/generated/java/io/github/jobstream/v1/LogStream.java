@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * LogStream is where a log line came from.
+ * LogStream is the source of a log line.
  * </pre>
  *
  * Protobuf enum {@code jobstream.v1.LogStream}

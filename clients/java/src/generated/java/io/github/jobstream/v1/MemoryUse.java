@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * MemoryUse is what one category of the server's state holds, as it is counted against its bound.
+ * MemoryUse is the memory of one category of the server's state, and its bound.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.MemoryUse}
@@ -56,11 +56,11 @@ private static final long serialVersionUID = 0L;
    * "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
    * "job_records": the records of those jobs, 512 bytes each.
    * "workers": names, kinds and queues of workers.
-   * "finished_jobs": finished jobs, as far as they are in memory.
-   * "removed_ids": ids of removed jobs.
+   * "finished_jobs": the resident parts of finished jobs.
+   * "removed_ids": tombstones, the ids of removed jobs.
    * "queues": pairs of queue and kind that hold jobs, 1 KiB each.
-   * "watches": streams that follow jobs, 5 KiB each.
-   * "log_queue": records that wait for the disk; only with a data directory.
+   * "watches": open watches, 5 KiB each.
+   * "log_queue": records that are queued for the disk; only with a data directory.
    * Other categories may follow.
    * </pre>
    *
@@ -85,11 +85,11 @@ private static final long serialVersionUID = 0L;
    * "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
    * "job_records": the records of those jobs, 512 bytes each.
    * "workers": names, kinds and queues of workers.
-   * "finished_jobs": finished jobs, as far as they are in memory.
-   * "removed_ids": ids of removed jobs.
+   * "finished_jobs": the resident parts of finished jobs.
+   * "removed_ids": tombstones, the ids of removed jobs.
    * "queues": pairs of queue and kind that hold jobs, 1 KiB each.
-   * "watches": streams that follow jobs, 5 KiB each.
-   * "log_queue": records that wait for the disk; only with a data directory.
+   * "watches": open watches, 5 KiB each.
+   * "log_queue": records that are queued for the disk; only with a data directory.
    * Other categories may follow.
    * </pre>
    *
@@ -115,7 +115,7 @@ private static final long serialVersionUID = 0L;
   private long usedBytes_ = 0L;
   /**
    * <pre>
-   * Bytes that are counted now.
+   * Bytes in use.
    * </pre>
    *
    * <code>int64 used_bytes = 2;</code>
@@ -130,7 +130,7 @@ private static final long serialVersionUID = 0L;
   private long limitBytes_ = 0L;
   /**
    * <pre>
-   * Most bytes there may be; at it, new work of this category is refused with RESOURCE_EXHAUSTED.
+   * Bound in bytes. At the bound, new work of this category is refused with RESOURCE_EXHAUSTED.
    * </pre>
    *
    * <code>int64 limit_bytes = 3;</code>
@@ -323,7 +323,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * MemoryUse is what one category of the server's state holds, as it is counted against its bound.
+   * MemoryUse is the memory of one category of the server's state, and its bound.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.MemoryUse}
@@ -493,11 +493,11 @@ private static final long serialVersionUID = 0L;
      * "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
      * "job_records": the records of those jobs, 512 bytes each.
      * "workers": names, kinds and queues of workers.
-     * "finished_jobs": finished jobs, as far as they are in memory.
-     * "removed_ids": ids of removed jobs.
+     * "finished_jobs": the resident parts of finished jobs.
+     * "removed_ids": tombstones, the ids of removed jobs.
      * "queues": pairs of queue and kind that hold jobs, 1 KiB each.
-     * "watches": streams that follow jobs, 5 KiB each.
-     * "log_queue": records that wait for the disk; only with a data directory.
+     * "watches": open watches, 5 KiB each.
+     * "log_queue": records that are queued for the disk; only with a data directory.
      * Other categories may follow.
      * </pre>
      *
@@ -521,11 +521,11 @@ private static final long serialVersionUID = 0L;
      * "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
      * "job_records": the records of those jobs, 512 bytes each.
      * "workers": names, kinds and queues of workers.
-     * "finished_jobs": finished jobs, as far as they are in memory.
-     * "removed_ids": ids of removed jobs.
+     * "finished_jobs": the resident parts of finished jobs.
+     * "removed_ids": tombstones, the ids of removed jobs.
      * "queues": pairs of queue and kind that hold jobs, 1 KiB each.
-     * "watches": streams that follow jobs, 5 KiB each.
-     * "log_queue": records that wait for the disk; only with a data directory.
+     * "watches": open watches, 5 KiB each.
+     * "log_queue": records that are queued for the disk; only with a data directory.
      * Other categories may follow.
      * </pre>
      *
@@ -550,11 +550,11 @@ private static final long serialVersionUID = 0L;
      * "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
      * "job_records": the records of those jobs, 512 bytes each.
      * "workers": names, kinds and queues of workers.
-     * "finished_jobs": finished jobs, as far as they are in memory.
-     * "removed_ids": ids of removed jobs.
+     * "finished_jobs": the resident parts of finished jobs.
+     * "removed_ids": tombstones, the ids of removed jobs.
      * "queues": pairs of queue and kind that hold jobs, 1 KiB each.
-     * "watches": streams that follow jobs, 5 KiB each.
-     * "log_queue": records that wait for the disk; only with a data directory.
+     * "watches": open watches, 5 KiB each.
+     * "log_queue": records that are queued for the disk; only with a data directory.
      * Other categories may follow.
      * </pre>
      *
@@ -575,11 +575,11 @@ private static final long serialVersionUID = 0L;
      * "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
      * "job_records": the records of those jobs, 512 bytes each.
      * "workers": names, kinds and queues of workers.
-     * "finished_jobs": finished jobs, as far as they are in memory.
-     * "removed_ids": ids of removed jobs.
+     * "finished_jobs": the resident parts of finished jobs.
+     * "removed_ids": tombstones, the ids of removed jobs.
      * "queues": pairs of queue and kind that hold jobs, 1 KiB each.
-     * "watches": streams that follow jobs, 5 KiB each.
-     * "log_queue": records that wait for the disk; only with a data directory.
+     * "watches": open watches, 5 KiB each.
+     * "log_queue": records that are queued for the disk; only with a data directory.
      * Other categories may follow.
      * </pre>
      *
@@ -597,11 +597,11 @@ private static final long serialVersionUID = 0L;
      * "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
      * "job_records": the records of those jobs, 512 bytes each.
      * "workers": names, kinds and queues of workers.
-     * "finished_jobs": finished jobs, as far as they are in memory.
-     * "removed_ids": ids of removed jobs.
+     * "finished_jobs": the resident parts of finished jobs.
+     * "removed_ids": tombstones, the ids of removed jobs.
      * "queues": pairs of queue and kind that hold jobs, 1 KiB each.
-     * "watches": streams that follow jobs, 5 KiB each.
-     * "log_queue": records that wait for the disk; only with a data directory.
+     * "watches": open watches, 5 KiB each.
+     * "log_queue": records that are queued for the disk; only with a data directory.
      * Other categories may follow.
      * </pre>
      *
@@ -622,7 +622,7 @@ private static final long serialVersionUID = 0L;
     private long usedBytes_ ;
     /**
      * <pre>
-     * Bytes that are counted now.
+     * Bytes in use.
      * </pre>
      *
      * <code>int64 used_bytes = 2;</code>
@@ -634,7 +634,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Bytes that are counted now.
+     * Bytes in use.
      * </pre>
      *
      * <code>int64 used_bytes = 2;</code>
@@ -650,7 +650,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Bytes that are counted now.
+     * Bytes in use.
      * </pre>
      *
      * <code>int64 used_bytes = 2;</code>
@@ -666,7 +666,7 @@ private static final long serialVersionUID = 0L;
     private long limitBytes_ ;
     /**
      * <pre>
-     * Most bytes there may be; at it, new work of this category is refused with RESOURCE_EXHAUSTED.
+     * Bound in bytes. At the bound, new work of this category is refused with RESOURCE_EXHAUSTED.
      * </pre>
      *
      * <code>int64 limit_bytes = 3;</code>
@@ -678,7 +678,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most bytes there may be; at it, new work of this category is refused with RESOURCE_EXHAUSTED.
+     * Bound in bytes. At the bound, new work of this category is refused with RESOURCE_EXHAUSTED.
      * </pre>
      *
      * <code>int64 limit_bytes = 3;</code>
@@ -694,7 +694,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most bytes there may be; at it, new work of this category is refused with RESOURCE_EXHAUSTED.
+     * Bound in bytes. At the bound, new work of this category is refused with RESOURCE_EXHAUSTED.
      * </pre>
      *
      * <code>int64 limit_bytes = 3;</code>

@@ -15,11 +15,11 @@ public interface MemoryUseOrBuilder extends
    * "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
    * "job_records": the records of those jobs, 512 bytes each.
    * "workers": names, kinds and queues of workers.
-   * "finished_jobs": finished jobs, as far as they are in memory.
-   * "removed_ids": ids of removed jobs.
+   * "finished_jobs": the resident parts of finished jobs.
+   * "removed_ids": tombstones, the ids of removed jobs.
    * "queues": pairs of queue and kind that hold jobs, 1 KiB each.
-   * "watches": streams that follow jobs, 5 KiB each.
-   * "log_queue": records that wait for the disk; only with a data directory.
+   * "watches": open watches, 5 KiB each.
+   * "log_queue": records that are queued for the disk; only with a data directory.
    * Other categories may follow.
    * </pre>
    *
@@ -32,11 +32,11 @@ public interface MemoryUseOrBuilder extends
    * "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
    * "job_records": the records of those jobs, 512 bytes each.
    * "workers": names, kinds and queues of workers.
-   * "finished_jobs": finished jobs, as far as they are in memory.
-   * "removed_ids": ids of removed jobs.
+   * "finished_jobs": the resident parts of finished jobs.
+   * "removed_ids": tombstones, the ids of removed jobs.
    * "queues": pairs of queue and kind that hold jobs, 1 KiB each.
-   * "watches": streams that follow jobs, 5 KiB each.
-   * "log_queue": records that wait for the disk; only with a data directory.
+   * "watches": open watches, 5 KiB each.
+   * "log_queue": records that are queued for the disk; only with a data directory.
    * Other categories may follow.
    * </pre>
    *
@@ -48,7 +48,7 @@ public interface MemoryUseOrBuilder extends
 
   /**
    * <pre>
-   * Bytes that are counted now.
+   * Bytes in use.
    * </pre>
    *
    * <code>int64 used_bytes = 2;</code>
@@ -58,7 +58,7 @@ public interface MemoryUseOrBuilder extends
 
   /**
    * <pre>
-   * Most bytes there may be; at it, new work of this category is refused with RESOURCE_EXHAUSTED.
+   * Bound in bytes. At the bound, new work of this category is refused with RESOURCE_EXHAUSTED.
    * </pre>
    *
    * <code>int64 limit_bytes = 3;</code>

@@ -94,7 +94,7 @@ private static final long serialVersionUID = 0L;
   public static final int RESULT_FIELD_NUMBER = 1;
   /**
    * <pre>
-   * SUCCEEDED: what the handler returned.
+   * SUCCEEDED: the result of the handler.
    * </pre>
    *
    * <code>.jobstream.v1.Payload result = 1;</code>
@@ -106,7 +106,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * SUCCEEDED: what the handler returned.
+   * SUCCEEDED: the result of the handler.
    * </pre>
    *
    * <code>.jobstream.v1.Payload result = 1;</code>
@@ -121,7 +121,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * SUCCEEDED: what the handler returned.
+   * SUCCEEDED: the result of the handler.
    * </pre>
    *
    * <code>.jobstream.v1.Payload result = 1;</code>
@@ -634,7 +634,7 @@ private static final long serialVersionUID = 0L;
         io.github.jobstream.v1.Payload, io.github.jobstream.v1.Payload.Builder, io.github.jobstream.v1.PayloadOrBuilder> resultBuilder_;
     /**
      * <pre>
-     * SUCCEEDED: what the handler returned.
+     * SUCCEEDED: the result of the handler.
      * </pre>
      *
      * <code>.jobstream.v1.Payload result = 1;</code>
@@ -646,7 +646,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * SUCCEEDED: what the handler returned.
+     * SUCCEEDED: the result of the handler.
      * </pre>
      *
      * <code>.jobstream.v1.Payload result = 1;</code>
@@ -668,7 +668,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * SUCCEEDED: what the handler returned.
+     * SUCCEEDED: the result of the handler.
      * </pre>
      *
      * <code>.jobstream.v1.Payload result = 1;</code>
@@ -688,7 +688,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * SUCCEEDED: what the handler returned.
+     * SUCCEEDED: the result of the handler.
      * </pre>
      *
      * <code>.jobstream.v1.Payload result = 1;</code>
@@ -706,7 +706,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * SUCCEEDED: what the handler returned.
+     * SUCCEEDED: the result of the handler.
      * </pre>
      *
      * <code>.jobstream.v1.Payload result = 1;</code>
@@ -733,7 +733,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * SUCCEEDED: what the handler returned.
+     * SUCCEEDED: the result of the handler.
      * </pre>
      *
      * <code>.jobstream.v1.Payload result = 1;</code>
@@ -756,7 +756,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * SUCCEEDED: what the handler returned.
+     * SUCCEEDED: the result of the handler.
      * </pre>
      *
      * <code>.jobstream.v1.Payload result = 1;</code>
@@ -766,7 +766,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * SUCCEEDED: what the handler returned.
+     * SUCCEEDED: the result of the handler.
      * </pre>
      *
      * <code>.jobstream.v1.Payload result = 1;</code>
@@ -784,7 +784,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * SUCCEEDED: what the handler returned.
+     * SUCCEEDED: the result of the handler.
      * </pre>
      *
      * <code>.jobstream.v1.Payload result = 1;</code>

@@ -12,7 +12,7 @@ public interface OutcomeOrBuilder extends
 
   /**
    * <pre>
-   * SUCCEEDED: what the handler returned.
+   * SUCCEEDED: the result of the handler.
    * </pre>
    *
    * <code>.jobstream.v1.Payload result = 1;</code>
@@ -21,7 +21,7 @@ public interface OutcomeOrBuilder extends
   boolean hasResult();
   /**
    * <pre>
-   * SUCCEEDED: what the handler returned.
+   * SUCCEEDED: the result of the handler.
    * </pre>
    *
    * <code>.jobstream.v1.Payload result = 1;</code>
@@ -30,7 +30,7 @@ public interface OutcomeOrBuilder extends
   io.github.jobstream.v1.Payload getResult();
   /**
    * <pre>
-   * SUCCEEDED: what the handler returned.
+   * SUCCEEDED: the result of the handler.
    * </pre>
    *
    * <code>.jobstream.v1.Payload result = 1;</code>

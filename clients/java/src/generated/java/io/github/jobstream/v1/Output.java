@@ -7,8 +7,8 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * Output is a chunk of the result as it is produced. After a RUNNING event of a later attempt, the chunks of earlier
- * attempts are void.
+ * Output is a chunk of output, sent while the handler runs. A RUNNING event of a later attempt invalidates the chunks
+ * of earlier attempts.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.Output}
@@ -93,7 +93,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object channel_ = "";
   /**
    * <pre>
-   * Which of several outputs, if the handler names them. At most 64 bytes.
+   * Name of the output, if the handler has several. At most 64 bytes.
    * </pre>
    *
    * <code>string channel = 2;</code>
@@ -114,7 +114,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Which of several outputs, if the handler names them. At most 64 bytes.
+   * Name of the output, if the handler has several. At most 64 bytes.
    * </pre>
    *
    * <code>string channel = 2;</code>
@@ -309,8 +309,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Output is a chunk of the result as it is produced. After a RUNNING event of a later attempt, the chunks of earlier
-   * attempts are void.
+   * Output is a chunk of output, sent while the handler runs. A RUNNING event of a later attempt invalidates the chunks
+   * of earlier attempts.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.Output}
@@ -639,7 +639,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object channel_ = "";
     /**
      * <pre>
-     * Which of several outputs, if the handler names them. At most 64 bytes.
+     * Name of the output, if the handler has several. At most 64 bytes.
      * </pre>
      *
      * <code>string channel = 2;</code>
@@ -659,7 +659,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which of several outputs, if the handler names them. At most 64 bytes.
+     * Name of the output, if the handler has several. At most 64 bytes.
      * </pre>
      *
      * <code>string channel = 2;</code>
@@ -680,7 +680,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which of several outputs, if the handler names them. At most 64 bytes.
+     * Name of the output, if the handler has several. At most 64 bytes.
      * </pre>
      *
      * <code>string channel = 2;</code>
@@ -697,7 +697,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which of several outputs, if the handler names them. At most 64 bytes.
+     * Name of the output, if the handler has several. At most 64 bytes.
      * </pre>
      *
      * <code>string channel = 2;</code>
@@ -711,7 +711,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which of several outputs, if the handler names them. At most 64 bytes.
+     * Name of the output, if the handler has several. At most 64 bytes.
      * </pre>
      *
      * <code>string channel = 2;</code>

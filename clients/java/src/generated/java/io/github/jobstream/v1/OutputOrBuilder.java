@@ -39,7 +39,7 @@ public interface OutputOrBuilder extends
 
   /**
    * <pre>
-   * Which of several outputs, if the handler names them. At most 64 bytes.
+   * Name of the output, if the handler has several. At most 64 bytes.
    * </pre>
    *
    * <code>string channel = 2;</code>
@@ -48,7 +48,7 @@ public interface OutputOrBuilder extends
   java.lang.String getChannel();
   /**
    * <pre>
-   * Which of several outputs, if the handler names them. At most 64 bytes.
+   * Name of the output, if the handler has several. At most 64 bytes.
    * </pre>
    *
    * <code>string channel = 2;</code>

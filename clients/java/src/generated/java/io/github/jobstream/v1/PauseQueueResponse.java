@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * PauseQueueResponse holds the queue.
+ * PauseQueueResponse has the queue.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.PauseQueueResponse}
@@ -250,7 +250,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * PauseQueueResponse holds the queue.
+   * PauseQueueResponse has the queue.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.PauseQueueResponse}

@@ -9,9 +9,9 @@ package io.github.jobstream.v1;
  * <pre>
  * Payload is the input of a job, its result, or a chunk of output: bytes with a content type.
  *
- * What is written in one arm is read back in the same arm: `data` and `text` byte for byte, `json` up to
- * JSON equality. Handlers see bytes and a content type whatever the arm. Limit: 1 MiB (see
- * GetServerInfo.limits.payload_bytes_max); larger ones are refused with PAYLOAD_TOO_LARGE.
+ * A payload is read back in the arm in which it was written: `data` and `text` byte for byte, `json` up to JSON
+ * equality. Handlers get bytes and a content type for every arm. Limit: 1 MiB (GetServerInfo.limits.payload_bytes_max);
+ * larger payloads are refused with PAYLOAD_TOO_LARGE.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.Payload}
@@ -195,12 +195,12 @@ private static final long serialVersionUID = 0L;
   public static final int JSON_FIELD_NUMBER = 3;
   /**
    * <pre>
-   * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
-   * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
-   * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
-   * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
-   * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
-   * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
+   * A JSON value, for tools such as grpcurl. Its numbers are doubles, so digits may be lost before the server sees
+   * them: a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path;
+   * send it as `text` with content_type application/json. Content type: always application/json. Limits: 30 levels of
+   * nesting and 2,064,384 bytes on the wire, which only long lists reach. A result whose digits this arm would change
+   * is returned as `text`. The decoded values of a request may take 16 MiB plus 8 times the request's bytes, about
+   * 500,000 list entries or 30,000 small objects: send more as `text`.
    * </pre>
    *
    * <code>.google.protobuf.Value json = 3;</code>
@@ -212,12 +212,12 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
-   * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
-   * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
-   * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
-   * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
-   * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
+   * A JSON value, for tools such as grpcurl. Its numbers are doubles, so digits may be lost before the server sees
+   * them: a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path;
+   * send it as `text` with content_type application/json. Content type: always application/json. Limits: 30 levels of
+   * nesting and 2,064,384 bytes on the wire, which only long lists reach. A result whose digits this arm would change
+   * is returned as `text`. The decoded values of a request may take 16 MiB plus 8 times the request's bytes, about
+   * 500,000 list entries or 30,000 small objects: send more as `text`.
    * </pre>
    *
    * <code>.google.protobuf.Value json = 3;</code>
@@ -232,12 +232,12 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
-   * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
-   * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
-   * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
-   * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
-   * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
+   * A JSON value, for tools such as grpcurl. Its numbers are doubles, so digits may be lost before the server sees
+   * them: a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path;
+   * send it as `text` with content_type application/json. Content type: always application/json. Limits: 30 levels of
+   * nesting and 2,064,384 bytes on the wire, which only long lists reach. A result whose digits this arm would change
+   * is returned as `text`. The decoded values of a request may take 16 MiB plus 8 times the request's bytes, about
+   * 500,000 list entries or 30,000 small objects: send more as `text`.
    * </pre>
    *
    * <code>.google.protobuf.Value json = 3;</code>
@@ -255,7 +255,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object contentType_ = "";
   /**
    * <pre>
-   * MIME type of the content, at most 128 bytes of printable ASCII. Defaults by arm, as said above.
+   * MIME type of the content, at most 128 bytes of printable ASCII. The default depends on the arm, see above.
    * </pre>
    *
    * <code>string content_type = 4;</code>
@@ -276,7 +276,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * MIME type of the content, at most 128 bytes of printable ASCII. Defaults by arm, as said above.
+   * MIME type of the content, at most 128 bytes of printable ASCII. The default depends on the arm, see above.
    * </pre>
    *
    * <code>string content_type = 4;</code>
@@ -512,9 +512,9 @@ private static final long serialVersionUID = 0L;
    * <pre>
    * Payload is the input of a job, its result, or a chunk of output: bytes with a content type.
    *
-   * What is written in one arm is read back in the same arm: `data` and `text` byte for byte, `json` up to
-   * JSON equality. Handlers see bytes and a content type whatever the arm. Limit: 1 MiB (see
-   * GetServerInfo.limits.payload_bytes_max); larger ones are refused with PAYLOAD_TOO_LARGE.
+   * A payload is read back in the arm in which it was written: `data` and `text` byte for byte, `json` up to JSON
+   * equality. Handlers get bytes and a content type for every arm. Limit: 1 MiB (GetServerInfo.limits.payload_bytes_max);
+   * larger payloads are refused with PAYLOAD_TOO_LARGE.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.Payload}
@@ -906,12 +906,12 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Value, com.google.protobuf.Value.Builder, com.google.protobuf.ValueOrBuilder> jsonBuilder_;
     /**
      * <pre>
-     * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
-     * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
-     * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
-     * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
-     * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
-     * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
+     * A JSON value, for tools such as grpcurl. Its numbers are doubles, so digits may be lost before the server sees
+     * them: a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path;
+     * send it as `text` with content_type application/json. Content type: always application/json. Limits: 30 levels of
+     * nesting and 2,064,384 bytes on the wire, which only long lists reach. A result whose digits this arm would change
+     * is returned as `text`. The decoded values of a request may take 16 MiB plus 8 times the request's bytes, about
+     * 500,000 list entries or 30,000 small objects: send more as `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -923,12 +923,12 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
-     * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
-     * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
-     * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
-     * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
-     * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
+     * A JSON value, for tools such as grpcurl. Its numbers are doubles, so digits may be lost before the server sees
+     * them: a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path;
+     * send it as `text` with content_type application/json. Content type: always application/json. Limits: 30 levels of
+     * nesting and 2,064,384 bytes on the wire, which only long lists reach. A result whose digits this arm would change
+     * is returned as `text`. The decoded values of a request may take 16 MiB plus 8 times the request's bytes, about
+     * 500,000 list entries or 30,000 small objects: send more as `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -950,12 +950,12 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
-     * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
-     * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
-     * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
-     * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
-     * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
+     * A JSON value, for tools such as grpcurl. Its numbers are doubles, so digits may be lost before the server sees
+     * them: a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path;
+     * send it as `text` with content_type application/json. Content type: always application/json. Limits: 30 levels of
+     * nesting and 2,064,384 bytes on the wire, which only long lists reach. A result whose digits this arm would change
+     * is returned as `text`. The decoded values of a request may take 16 MiB plus 8 times the request's bytes, about
+     * 500,000 list entries or 30,000 small objects: send more as `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -975,12 +975,12 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
-     * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
-     * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
-     * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
-     * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
-     * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
+     * A JSON value, for tools such as grpcurl. Its numbers are doubles, so digits may be lost before the server sees
+     * them: a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path;
+     * send it as `text` with content_type application/json. Content type: always application/json. Limits: 30 levels of
+     * nesting and 2,064,384 bytes on the wire, which only long lists reach. A result whose digits this arm would change
+     * is returned as `text`. The decoded values of a request may take 16 MiB plus 8 times the request's bytes, about
+     * 500,000 list entries or 30,000 small objects: send more as `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -998,12 +998,12 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
-     * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
-     * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
-     * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
-     * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
-     * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
+     * A JSON value, for tools such as grpcurl. Its numbers are doubles, so digits may be lost before the server sees
+     * them: a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path;
+     * send it as `text` with content_type application/json. Content type: always application/json. Limits: 30 levels of
+     * nesting and 2,064,384 bytes on the wire, which only long lists reach. A result whose digits this arm would change
+     * is returned as `text`. The decoded values of a request may take 16 MiB plus 8 times the request's bytes, about
+     * 500,000 list entries or 30,000 small objects: send more as `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -1030,12 +1030,12 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
-     * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
-     * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
-     * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
-     * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
-     * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
+     * A JSON value, for tools such as grpcurl. Its numbers are doubles, so digits may be lost before the server sees
+     * them: a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path;
+     * send it as `text` with content_type application/json. Content type: always application/json. Limits: 30 levels of
+     * nesting and 2,064,384 bytes on the wire, which only long lists reach. A result whose digits this arm would change
+     * is returned as `text`. The decoded values of a request may take 16 MiB plus 8 times the request's bytes, about
+     * 500,000 list entries or 30,000 small objects: send more as `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -1058,12 +1058,12 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
-     * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
-     * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
-     * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
-     * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
-     * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
+     * A JSON value, for tools such as grpcurl. Its numbers are doubles, so digits may be lost before the server sees
+     * them: a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path;
+     * send it as `text` with content_type application/json. Content type: always application/json. Limits: 30 levels of
+     * nesting and 2,064,384 bytes on the wire, which only long lists reach. A result whose digits this arm would change
+     * is returned as `text`. The decoded values of a request may take 16 MiB plus 8 times the request's bytes, about
+     * 500,000 list entries or 30,000 small objects: send more as `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -1073,12 +1073,12 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
-     * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
-     * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
-     * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
-     * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
-     * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
+     * A JSON value, for tools such as grpcurl. Its numbers are doubles, so digits may be lost before the server sees
+     * them: a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path;
+     * send it as `text` with content_type application/json. Content type: always application/json. Limits: 30 levels of
+     * nesting and 2,064,384 bytes on the wire, which only long lists reach. A result whose digits this arm would change
+     * is returned as `text`. The decoded values of a request may take 16 MiB plus 8 times the request's bytes, about
+     * 500,000 list entries or 30,000 small objects: send more as `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -1096,12 +1096,12 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
-     * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
-     * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
-     * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
-     * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
-     * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
+     * A JSON value, for tools such as grpcurl. Its numbers are doubles, so digits may be lost before the server sees
+     * them: a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path;
+     * send it as `text` with content_type application/json. Content type: always application/json. Limits: 30 levels of
+     * nesting and 2,064,384 bytes on the wire, which only long lists reach. A result whose digits this arm would change
+     * is returned as `text`. The decoded values of a request may take 16 MiB plus 8 times the request's bytes, about
+     * 500,000 list entries or 30,000 small objects: send more as `text`.
      * </pre>
      *
      * <code>.google.protobuf.Value json = 3;</code>
@@ -1128,7 +1128,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object contentType_ = "";
     /**
      * <pre>
-     * MIME type of the content, at most 128 bytes of printable ASCII. Defaults by arm, as said above.
+     * MIME type of the content, at most 128 bytes of printable ASCII. The default depends on the arm, see above.
      * </pre>
      *
      * <code>string content_type = 4;</code>
@@ -1148,7 +1148,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * MIME type of the content, at most 128 bytes of printable ASCII. Defaults by arm, as said above.
+     * MIME type of the content, at most 128 bytes of printable ASCII. The default depends on the arm, see above.
      * </pre>
      *
      * <code>string content_type = 4;</code>
@@ -1169,7 +1169,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * MIME type of the content, at most 128 bytes of printable ASCII. Defaults by arm, as said above.
+     * MIME type of the content, at most 128 bytes of printable ASCII. The default depends on the arm, see above.
      * </pre>
      *
      * <code>string content_type = 4;</code>
@@ -1186,7 +1186,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * MIME type of the content, at most 128 bytes of printable ASCII. Defaults by arm, as said above.
+     * MIME type of the content, at most 128 bytes of printable ASCII. The default depends on the arm, see above.
      * </pre>
      *
      * <code>string content_type = 4;</code>
@@ -1200,7 +1200,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * MIME type of the content, at most 128 bytes of printable ASCII. Defaults by arm, as said above.
+     * MIME type of the content, at most 128 bytes of printable ASCII. The default depends on the arm, see above.
      * </pre>
      *
      * <code>string content_type = 4;</code>

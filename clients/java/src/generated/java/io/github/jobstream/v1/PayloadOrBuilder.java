@@ -63,12 +63,12 @@ public interface PayloadOrBuilder extends
 
   /**
    * <pre>
-   * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
-   * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
-   * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
-   * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
-   * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
-   * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
+   * A JSON value, for tools such as grpcurl. Its numbers are doubles, so digits may be lost before the server sees
+   * them: a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path;
+   * send it as `text` with content_type application/json. Content type: always application/json. Limits: 30 levels of
+   * nesting and 2,064,384 bytes on the wire, which only long lists reach. A result whose digits this arm would change
+   * is returned as `text`. The decoded values of a request may take 16 MiB plus 8 times the request's bytes, about
+   * 500,000 list entries or 30,000 small objects: send more as `text`.
    * </pre>
    *
    * <code>.google.protobuf.Value json = 3;</code>
@@ -77,12 +77,12 @@ public interface PayloadOrBuilder extends
   boolean hasJson();
   /**
    * <pre>
-   * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
-   * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
-   * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
-   * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
-   * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
-   * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
+   * A JSON value, for tools such as grpcurl. Its numbers are doubles, so digits may be lost before the server sees
+   * them: a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path;
+   * send it as `text` with content_type application/json. Content type: always application/json. Limits: 30 levels of
+   * nesting and 2,064,384 bytes on the wire, which only long lists reach. A result whose digits this arm would change
+   * is returned as `text`. The decoded values of a request may take 16 MiB plus 8 times the request's bytes, about
+   * 500,000 list entries or 30,000 small objects: send more as `text`.
    * </pre>
    *
    * <code>.google.protobuf.Value json = 3;</code>
@@ -91,12 +91,12 @@ public interface PayloadOrBuilder extends
   com.google.protobuf.Value getJson();
   /**
    * <pre>
-   * A JSON value, for people who type. Its numbers are doubles, so digits may be lost before the server sees them:
-   * a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path; send it
-   * as `text` with content_type application/json. Content type: always application/json. Nests at most 30 levels and
-   * takes at most 2,064,384 bytes on the wire, which only long lists reach. A result that this arm does not carry as
-   * it is, with every digit of its numbers, comes as `text`. The values of a request may take 16 MiB and 8 times its
-   * bytes in memory, about 500,000 entries of lists or 30,000 small objects: send more as `text`.
+   * A JSON value, for tools such as grpcurl. Its numbers are doubles, so digits may be lost before the server sees
+   * them: a number of 2^53 (9007199254740992) or more in magnitude is refused with INVALID_ARGUMENT and its path;
+   * send it as `text` with content_type application/json. Content type: always application/json. Limits: 30 levels of
+   * nesting and 2,064,384 bytes on the wire, which only long lists reach. A result whose digits this arm would change
+   * is returned as `text`. The decoded values of a request may take 16 MiB plus 8 times the request's bytes, about
+   * 500,000 list entries or 30,000 small objects: send more as `text`.
    * </pre>
    *
    * <code>.google.protobuf.Value json = 3;</code>
@@ -105,7 +105,7 @@ public interface PayloadOrBuilder extends
 
   /**
    * <pre>
-   * MIME type of the content, at most 128 bytes of printable ASCII. Defaults by arm, as said above.
+   * MIME type of the content, at most 128 bytes of printable ASCII. The default depends on the arm, see above.
    * </pre>
    *
    * <code>string content_type = 4;</code>
@@ -114,7 +114,7 @@ public interface PayloadOrBuilder extends
   java.lang.String getContentType();
   /**
    * <pre>
-   * MIME type of the content, at most 128 bytes of printable ASCII. Defaults by arm, as said above.
+   * MIME type of the content, at most 128 bytes of printable ASCII. The default depends on the arm, see above.
    * </pre>
    *
    * <code>string content_type = 4;</code>

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * Ping asks for a heartbeat.
+ * Ping requests a heartbeat.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.Ping}
@@ -195,7 +195,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Ping asks for a heartbeat.
+   * Ping requests a heartbeat.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.Ping}

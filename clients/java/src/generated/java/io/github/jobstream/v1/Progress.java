@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * Progress is how far an attempt is. Only the newest is kept.
+ * Progress is the progress of an attempt. Only the newest is retained.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.Progress}
@@ -54,7 +54,7 @@ private static final long serialVersionUID = 0L;
   private double fraction_ = 0D;
   /**
    * <pre>
-   * Share done, 0 to 1.
+   * Fraction done, 0 to 1.
    * </pre>
    *
    * <code>optional double fraction = 1;</code>
@@ -66,7 +66,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Share done, 0 to 1.
+   * Fraction done, 0 to 1.
    * </pre>
    *
    * <code>optional double fraction = 1;</code>
@@ -108,7 +108,7 @@ private static final long serialVersionUID = 0L;
   private double total_ = 0D;
   /**
    * <pre>
-   * Units in all.
+   * Units in total.
    * </pre>
    *
    * <code>optional double total = 3;</code>
@@ -120,7 +120,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Units in all.
+   * Units in total.
    * </pre>
    *
    * <code>optional double total = 3;</code>
@@ -183,7 +183,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object message_ = "";
   /**
    * <pre>
-   * For a person; at most 1 KiB.
+   * For people; at most 1 KiB.
    * </pre>
    *
    * <code>string message = 5;</code>
@@ -204,7 +204,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * For a person; at most 1 KiB.
+   * For people; at most 1 KiB.
    * </pre>
    *
    * <code>string message = 5;</code>
@@ -447,7 +447,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Progress is how far an attempt is. Only the newest is kept.
+   * Progress is the progress of an attempt. Only the newest is retained.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.Progress}
@@ -645,7 +645,7 @@ private static final long serialVersionUID = 0L;
     private double fraction_ ;
     /**
      * <pre>
-     * Share done, 0 to 1.
+     * Fraction done, 0 to 1.
      * </pre>
      *
      * <code>optional double fraction = 1;</code>
@@ -657,7 +657,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Share done, 0 to 1.
+     * Fraction done, 0 to 1.
      * </pre>
      *
      * <code>optional double fraction = 1;</code>
@@ -669,7 +669,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Share done, 0 to 1.
+     * Fraction done, 0 to 1.
      * </pre>
      *
      * <code>optional double fraction = 1;</code>
@@ -685,7 +685,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Share done, 0 to 1.
+     * Fraction done, 0 to 1.
      * </pre>
      *
      * <code>optional double fraction = 1;</code>
@@ -757,7 +757,7 @@ private static final long serialVersionUID = 0L;
     private double total_ ;
     /**
      * <pre>
-     * Units in all.
+     * Units in total.
      * </pre>
      *
      * <code>optional double total = 3;</code>
@@ -769,7 +769,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Units in all.
+     * Units in total.
      * </pre>
      *
      * <code>optional double total = 3;</code>
@@ -781,7 +781,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Units in all.
+     * Units in total.
      * </pre>
      *
      * <code>optional double total = 3;</code>
@@ -797,7 +797,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Units in all.
+     * Units in total.
      * </pre>
      *
      * <code>optional double total = 3;</code>
@@ -905,7 +905,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object message_ = "";
     /**
      * <pre>
-     * For a person; at most 1 KiB.
+     * For people; at most 1 KiB.
      * </pre>
      *
      * <code>string message = 5;</code>
@@ -925,7 +925,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * For a person; at most 1 KiB.
+     * For people; at most 1 KiB.
      * </pre>
      *
      * <code>string message = 5;</code>
@@ -946,7 +946,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * For a person; at most 1 KiB.
+     * For people; at most 1 KiB.
      * </pre>
      *
      * <code>string message = 5;</code>
@@ -963,7 +963,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * For a person; at most 1 KiB.
+     * For people; at most 1 KiB.
      * </pre>
      *
      * <code>string message = 5;</code>
@@ -977,7 +977,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * For a person; at most 1 KiB.
+     * For people; at most 1 KiB.
      * </pre>
      *
      * <code>string message = 5;</code>

@@ -12,7 +12,7 @@ public interface ProgressOrBuilder extends
 
   /**
    * <pre>
-   * Share done, 0 to 1.
+   * Fraction done, 0 to 1.
    * </pre>
    *
    * <code>optional double fraction = 1;</code>
@@ -21,7 +21,7 @@ public interface ProgressOrBuilder extends
   boolean hasFraction();
   /**
    * <pre>
-   * Share done, 0 to 1.
+   * Fraction done, 0 to 1.
    * </pre>
    *
    * <code>optional double fraction = 1;</code>
@@ -50,7 +50,7 @@ public interface ProgressOrBuilder extends
 
   /**
    * <pre>
-   * Units in all.
+   * Units in total.
    * </pre>
    *
    * <code>optional double total = 3;</code>
@@ -59,7 +59,7 @@ public interface ProgressOrBuilder extends
   boolean hasTotal();
   /**
    * <pre>
-   * Units in all.
+   * Units in total.
    * </pre>
    *
    * <code>optional double total = 3;</code>
@@ -89,7 +89,7 @@ public interface ProgressOrBuilder extends
 
   /**
    * <pre>
-   * For a person; at most 1 KiB.
+   * For people; at most 1 KiB.
    * </pre>
    *
    * <code>string message = 5;</code>
@@ -98,7 +98,7 @@ public interface ProgressOrBuilder extends
   java.lang.String getMessage();
   /**
    * <pre>
-   * For a person; at most 1 KiB.
+   * For people; at most 1 KiB.
    * </pre>
    *
    * <code>string message = 5;</code>

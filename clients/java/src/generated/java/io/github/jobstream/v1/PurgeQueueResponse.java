@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * PurgeQueueResponse tells how many jobs were cancelled.
+ * PurgeQueueResponse has the number of cancelled jobs.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.PurgeQueueResponse}
@@ -221,7 +221,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * PurgeQueueResponse tells how many jobs were cancelled.
+   * PurgeQueueResponse has the number of cancelled jobs.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.PurgeQueueResponse}

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * Queue tells what a queue holds.
+ * Queue is the state of a queue.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.Queue}
@@ -155,7 +155,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration oldestQueuedAge_;
   /**
    * <pre>
-   * How long the job that waits longest has been QUEUED; unset if none is.
+   * How long the oldest QUEUED job has been QUEUED; unset if there is none.
    * </pre>
    *
    * <code>.google.protobuf.Duration oldest_queued_age = 4;</code>
@@ -167,7 +167,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long the job that waits longest has been QUEUED; unset if none is.
+   * How long the oldest QUEUED job has been QUEUED; unset if there is none.
    * </pre>
    *
    * <code>.google.protobuf.Duration oldest_queued_age = 4;</code>
@@ -179,7 +179,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long the job that waits longest has been QUEUED; unset if none is.
+   * How long the oldest QUEUED job has been QUEUED; unset if there is none.
    * </pre>
    *
    * <code>.google.protobuf.Duration oldest_queued_age = 4;</code>
@@ -517,7 +517,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Queue tells what a queue holds.
+   * Queue is the state of a queue.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.Queue}
@@ -1064,7 +1064,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> oldestQueuedAgeBuilder_;
     /**
      * <pre>
-     * How long the job that waits longest has been QUEUED; unset if none is.
+     * How long the oldest QUEUED job has been QUEUED; unset if there is none.
      * </pre>
      *
      * <code>.google.protobuf.Duration oldest_queued_age = 4;</code>
@@ -1075,7 +1075,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the job that waits longest has been QUEUED; unset if none is.
+     * How long the oldest QUEUED job has been QUEUED; unset if there is none.
      * </pre>
      *
      * <code>.google.protobuf.Duration oldest_queued_age = 4;</code>
@@ -1090,7 +1090,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the job that waits longest has been QUEUED; unset if none is.
+     * How long the oldest QUEUED job has been QUEUED; unset if there is none.
      * </pre>
      *
      * <code>.google.protobuf.Duration oldest_queued_age = 4;</code>
@@ -1110,7 +1110,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the job that waits longest has been QUEUED; unset if none is.
+     * How long the oldest QUEUED job has been QUEUED; unset if there is none.
      * </pre>
      *
      * <code>.google.protobuf.Duration oldest_queued_age = 4;</code>
@@ -1128,7 +1128,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the job that waits longest has been QUEUED; unset if none is.
+     * How long the oldest QUEUED job has been QUEUED; unset if there is none.
      * </pre>
      *
      * <code>.google.protobuf.Duration oldest_queued_age = 4;</code>
@@ -1153,7 +1153,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the job that waits longest has been QUEUED; unset if none is.
+     * How long the oldest QUEUED job has been QUEUED; unset if there is none.
      * </pre>
      *
      * <code>.google.protobuf.Duration oldest_queued_age = 4;</code>
@@ -1170,7 +1170,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the job that waits longest has been QUEUED; unset if none is.
+     * How long the oldest QUEUED job has been QUEUED; unset if there is none.
      * </pre>
      *
      * <code>.google.protobuf.Duration oldest_queued_age = 4;</code>
@@ -1182,7 +1182,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the job that waits longest has been QUEUED; unset if none is.
+     * How long the oldest QUEUED job has been QUEUED; unset if there is none.
      * </pre>
      *
      * <code>.google.protobuf.Duration oldest_queued_age = 4;</code>
@@ -1197,7 +1197,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the job that waits longest has been QUEUED; unset if none is.
+     * How long the oldest QUEUED job has been QUEUED; unset if there is none.
      * </pre>
      *
      * <code>.google.protobuf.Duration oldest_queued_age = 4;</code>

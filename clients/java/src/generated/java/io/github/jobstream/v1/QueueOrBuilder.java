@@ -69,7 +69,7 @@ public interface QueueOrBuilder extends
 
   /**
    * <pre>
-   * How long the job that waits longest has been QUEUED; unset if none is.
+   * How long the oldest QUEUED job has been QUEUED; unset if there is none.
    * </pre>
    *
    * <code>.google.protobuf.Duration oldest_queued_age = 4;</code>
@@ -78,7 +78,7 @@ public interface QueueOrBuilder extends
   boolean hasOldestQueuedAge();
   /**
    * <pre>
-   * How long the job that waits longest has been QUEUED; unset if none is.
+   * How long the oldest QUEUED job has been QUEUED; unset if there is none.
    * </pre>
    *
    * <code>.google.protobuf.Duration oldest_queued_age = 4;</code>
@@ -87,7 +87,7 @@ public interface QueueOrBuilder extends
   com.google.protobuf.Duration getOldestQueuedAge();
   /**
    * <pre>
-   * How long the job that waits longest has been QUEUED; unset if none is.
+   * How long the oldest QUEUED job has been QUEUED; unset if there is none.
    * </pre>
    *
    * <code>.google.protobuf.Duration oldest_queued_age = 4;</code>

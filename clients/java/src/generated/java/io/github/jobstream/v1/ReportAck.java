@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * ReportAck says which reports were taken.
+ * ReportAck acknowledges reports.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.ReportAck}
@@ -52,7 +52,7 @@ private static final long serialVersionUID = 0L;
   private long reportSequence_ = 0L;
   /**
    * <pre>
-   * Every report up to this report_sequence was taken or refused; it need not be sent again.
+   * Every report up to this report_sequence was processed or refused; do not resend it.
    * </pre>
    *
    * <code>uint64 report_sequence = 1;</code>
@@ -68,7 +68,7 @@ private static final long serialVersionUID = 0L;
   private java.util.List<io.github.jobstream.v1.ReportRefusal> refusals_;
   /**
    * <pre>
-   * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+   * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
    * smaller until then.
    * </pre>
    *
@@ -80,7 +80,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+   * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
    * smaller until then.
    * </pre>
    *
@@ -93,7 +93,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+   * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
    * smaller until then.
    * </pre>
    *
@@ -105,7 +105,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+   * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
    * smaller until then.
    * </pre>
    *
@@ -117,7 +117,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+   * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
    * smaller until then.
    * </pre>
    *
@@ -302,7 +302,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * ReportAck says which reports were taken.
+   * ReportAck acknowledges reports.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.ReportAck}
@@ -502,7 +502,7 @@ private static final long serialVersionUID = 0L;
     private long reportSequence_ ;
     /**
      * <pre>
-     * Every report up to this report_sequence was taken or refused; it need not be sent again.
+     * Every report up to this report_sequence was processed or refused; do not resend it.
      * </pre>
      *
      * <code>uint64 report_sequence = 1;</code>
@@ -514,7 +514,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Every report up to this report_sequence was taken or refused; it need not be sent again.
+     * Every report up to this report_sequence was processed or refused; do not resend it.
      * </pre>
      *
      * <code>uint64 report_sequence = 1;</code>
@@ -530,7 +530,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Every report up to this report_sequence was taken or refused; it need not be sent again.
+     * Every report up to this report_sequence was processed or refused; do not resend it.
      * </pre>
      *
      * <code>uint64 report_sequence = 1;</code>
@@ -557,7 +557,7 @@ private static final long serialVersionUID = 0L;
 
     /**
      * <pre>
-     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
      * smaller until then.
      * </pre>
      *
@@ -572,7 +572,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
      * smaller until then.
      * </pre>
      *
@@ -587,7 +587,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
      * smaller until then.
      * </pre>
      *
@@ -602,7 +602,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
      * smaller until then.
      * </pre>
      *
@@ -624,7 +624,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
      * smaller until then.
      * </pre>
      *
@@ -643,7 +643,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
      * smaller until then.
      * </pre>
      *
@@ -664,7 +664,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
      * smaller until then.
      * </pre>
      *
@@ -686,7 +686,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
      * smaller until then.
      * </pre>
      *
@@ -705,7 +705,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
      * smaller until then.
      * </pre>
      *
@@ -724,7 +724,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
      * smaller until then.
      * </pre>
      *
@@ -744,7 +744,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
      * smaller until then.
      * </pre>
      *
@@ -762,7 +762,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
      * smaller until then.
      * </pre>
      *
@@ -780,7 +780,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
      * smaller until then.
      * </pre>
      *
@@ -792,7 +792,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
      * smaller until then.
      * </pre>
      *
@@ -807,7 +807,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
      * smaller until then.
      * </pre>
      *
@@ -823,7 +823,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
      * smaller until then.
      * </pre>
      *
@@ -835,7 +835,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
      * smaller until then.
      * </pre>
      *
@@ -848,7 +848,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+     * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
      * smaller until then.
      * </pre>
      *

@@ -12,7 +12,7 @@ public interface ReportAckOrBuilder extends
 
   /**
    * <pre>
-   * Every report up to this report_sequence was taken or refused; it need not be sent again.
+   * Every report up to this report_sequence was processed or refused; do not resend it.
    * </pre>
    *
    * <code>uint64 report_sequence = 1;</code>
@@ -22,7 +22,7 @@ public interface ReportAckOrBuilder extends
 
   /**
    * <pre>
-   * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+   * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
    * smaller until then.
    * </pre>
    *
@@ -32,7 +32,7 @@ public interface ReportAckOrBuilder extends
       getRefusalsList();
   /**
    * <pre>
-   * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+   * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
    * smaller until then.
    * </pre>
    *
@@ -41,7 +41,7 @@ public interface ReportAckOrBuilder extends
   io.github.jobstream.v1.ReportRefusal getRefusals(int index);
   /**
    * <pre>
-   * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+   * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
    * smaller until then.
    * </pre>
    *
@@ -50,7 +50,7 @@ public interface ReportAckOrBuilder extends
   int getRefusalsCount();
   /**
    * <pre>
-   * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+   * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
    * smaller until then.
    * </pre>
    *
@@ -60,7 +60,7 @@ public interface ReportAckOrBuilder extends
       getRefusalsOrBuilderList();
   /**
    * <pre>
-   * Those that were refused. When they do not fit one message, the rest follows in the next, and `report_sequence` is
+   * Those that were refused. If they do not fit one message, the rest follows in the next, and `report_sequence` is
    * smaller until then.
    * </pre>
    *

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * ReportRefusal says why a report was refused.
+ * ReportRefusal is the reason why a report was refused.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.ReportRefusal}
@@ -115,8 +115,8 @@ private static final long serialVersionUID = 0L;
   private com.google.rpc.Status error_;
   /**
    * <pre>
-   * Why: FAILED_PRECONDITION (LEASE_LOST) if the lease no longer stands, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) for too
-   * large a chunk of output, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+   * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
+   * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
    * </pre>
    *
    * <code>.google.rpc.Status error = 3;</code>
@@ -128,8 +128,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Why: FAILED_PRECONDITION (LEASE_LOST) if the lease no longer stands, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) for too
-   * large a chunk of output, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+   * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
+   * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
    * </pre>
    *
    * <code>.google.rpc.Status error = 3;</code>
@@ -141,8 +141,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Why: FAILED_PRECONDITION (LEASE_LOST) if the lease no longer stands, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) for too
-   * large a chunk of output, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+   * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
+   * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
    * </pre>
    *
    * <code>.google.rpc.Status error = 3;</code>
@@ -338,7 +338,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * ReportRefusal says why a report was refused.
+   * ReportRefusal is the reason why a report was refused.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.ReportRefusal}
@@ -660,8 +660,8 @@ private static final long serialVersionUID = 0L;
         com.google.rpc.Status, com.google.rpc.Status.Builder, com.google.rpc.StatusOrBuilder> errorBuilder_;
     /**
      * <pre>
-     * Why: FAILED_PRECONDITION (LEASE_LOST) if the lease no longer stands, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) for too
-     * large a chunk of output, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
+     * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
      * </pre>
      *
      * <code>.google.rpc.Status error = 3;</code>
@@ -672,8 +672,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why: FAILED_PRECONDITION (LEASE_LOST) if the lease no longer stands, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) for too
-     * large a chunk of output, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
+     * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
      * </pre>
      *
      * <code>.google.rpc.Status error = 3;</code>
@@ -688,8 +688,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why: FAILED_PRECONDITION (LEASE_LOST) if the lease no longer stands, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) for too
-     * large a chunk of output, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
+     * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
      * </pre>
      *
      * <code>.google.rpc.Status error = 3;</code>
@@ -709,8 +709,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why: FAILED_PRECONDITION (LEASE_LOST) if the lease no longer stands, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) for too
-     * large a chunk of output, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
+     * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
      * </pre>
      *
      * <code>.google.rpc.Status error = 3;</code>
@@ -728,8 +728,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why: FAILED_PRECONDITION (LEASE_LOST) if the lease no longer stands, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) for too
-     * large a chunk of output, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
+     * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
      * </pre>
      *
      * <code>.google.rpc.Status error = 3;</code>
@@ -754,8 +754,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why: FAILED_PRECONDITION (LEASE_LOST) if the lease no longer stands, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) for too
-     * large a chunk of output, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
+     * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
      * </pre>
      *
      * <code>.google.rpc.Status error = 3;</code>
@@ -772,8 +772,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why: FAILED_PRECONDITION (LEASE_LOST) if the lease no longer stands, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) for too
-     * large a chunk of output, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
+     * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
      * </pre>
      *
      * <code>.google.rpc.Status error = 3;</code>
@@ -785,8 +785,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why: FAILED_PRECONDITION (LEASE_LOST) if the lease no longer stands, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) for too
-     * large a chunk of output, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
+     * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
      * </pre>
      *
      * <code>.google.rpc.Status error = 3;</code>
@@ -801,8 +801,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why: FAILED_PRECONDITION (LEASE_LOST) if the lease no longer stands, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) for too
-     * large a chunk of output, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
+     * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
      * </pre>
      *
      * <code>.google.rpc.Status error = 3;</code>

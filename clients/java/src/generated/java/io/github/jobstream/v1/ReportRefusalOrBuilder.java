@@ -42,8 +42,8 @@ public interface ReportRefusalOrBuilder extends
 
   /**
    * <pre>
-   * Why: FAILED_PRECONDITION (LEASE_LOST) if the lease no longer stands, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) for too
-   * large a chunk of output, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+   * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
+   * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
    * </pre>
    *
    * <code>.google.rpc.Status error = 3;</code>
@@ -52,8 +52,8 @@ public interface ReportRefusalOrBuilder extends
   boolean hasError();
   /**
    * <pre>
-   * Why: FAILED_PRECONDITION (LEASE_LOST) if the lease no longer stands, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) for too
-   * large a chunk of output, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+   * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
+   * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
    * </pre>
    *
    * <code>.google.rpc.Status error = 3;</code>
@@ -62,8 +62,8 @@ public interface ReportRefusalOrBuilder extends
   com.google.rpc.Status getError();
   /**
    * <pre>
-   * Why: FAILED_PRECONDITION (LEASE_LOST) if the lease no longer stands, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) for too
-   * large a chunk of output, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+   * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
+   * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
    * </pre>
    *
    * <code>.google.rpc.Status error = 3;</code>

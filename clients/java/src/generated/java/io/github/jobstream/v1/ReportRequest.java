@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * ReportRequest reports attempts.
+ * ReportRequest has reports of attempts and leases to renew.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.ReportRequest}
@@ -55,7 +55,7 @@ private static final long serialVersionUID = 0L;
   private java.util.List<io.github.jobstream.v1.AttemptReport> reports_;
   /**
    * <pre>
-   * News of attempts, in order. At most 1,000.
+   * Reports of attempts, in order. At most 1,000.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -66,7 +66,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * News of attempts, in order. At most 1,000.
+   * Reports of attempts, in order. At most 1,000.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -78,7 +78,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * News of attempts, in order. At most 1,000.
+   * Reports of attempts, in order. At most 1,000.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -89,7 +89,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * News of attempts, in order. At most 1,000.
+   * Reports of attempts, in order. At most 1,000.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -100,7 +100,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * News of attempts, in order. At most 1,000.
+   * Reports of attempts, in order. At most 1,000.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -117,7 +117,7 @@ private static final long serialVersionUID = 0L;
       com.google.protobuf.LazyStringArrayList.emptyList();
   /**
    * <pre>
-   * Leases to keep alive beside those named by reports. At most 1,000.
+   * Leases to renew beside those of the reports. At most 1,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 2;</code>
@@ -129,7 +129,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Leases to keep alive beside those named by reports. At most 1,000.
+   * Leases to renew beside those of the reports. At most 1,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 2;</code>
@@ -140,7 +140,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Leases to keep alive beside those named by reports. At most 1,000.
+   * Leases to renew beside those of the reports. At most 1,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 2;</code>
@@ -152,7 +152,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Leases to keep alive beside those named by reports. At most 1,000.
+   * Leases to renew beside those of the reports. At most 1,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 2;</code>
@@ -342,7 +342,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * ReportRequest reports attempts.
+   * ReportRequest has reports of attempts and leases to renew.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.ReportRequest}
@@ -563,7 +563,7 @@ private static final long serialVersionUID = 0L;
 
     /**
      * <pre>
-     * News of attempts, in order. At most 1,000.
+     * Reports of attempts, in order. At most 1,000.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -577,7 +577,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in order. At most 1,000.
+     * Reports of attempts, in order. At most 1,000.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -591,7 +591,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in order. At most 1,000.
+     * Reports of attempts, in order. At most 1,000.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -605,7 +605,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in order. At most 1,000.
+     * Reports of attempts, in order. At most 1,000.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -626,7 +626,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in order. At most 1,000.
+     * Reports of attempts, in order. At most 1,000.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -644,7 +644,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in order. At most 1,000.
+     * Reports of attempts, in order. At most 1,000.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -664,7 +664,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in order. At most 1,000.
+     * Reports of attempts, in order. At most 1,000.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -685,7 +685,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in order. At most 1,000.
+     * Reports of attempts, in order. At most 1,000.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -703,7 +703,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in order. At most 1,000.
+     * Reports of attempts, in order. At most 1,000.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -721,7 +721,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in order. At most 1,000.
+     * Reports of attempts, in order. At most 1,000.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -740,7 +740,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in order. At most 1,000.
+     * Reports of attempts, in order. At most 1,000.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -757,7 +757,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in order. At most 1,000.
+     * Reports of attempts, in order. At most 1,000.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -774,7 +774,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in order. At most 1,000.
+     * Reports of attempts, in order. At most 1,000.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -785,7 +785,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in order. At most 1,000.
+     * Reports of attempts, in order. At most 1,000.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -799,7 +799,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in order. At most 1,000.
+     * Reports of attempts, in order. At most 1,000.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -814,7 +814,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in order. At most 1,000.
+     * Reports of attempts, in order. At most 1,000.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -825,7 +825,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in order. At most 1,000.
+     * Reports of attempts, in order. At most 1,000.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -837,7 +837,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in order. At most 1,000.
+     * Reports of attempts, in order. At most 1,000.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -871,7 +871,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases to keep alive beside those named by reports. At most 1,000.
+     * Leases to renew beside those of the reports. At most 1,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 2;</code>
@@ -884,7 +884,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases to keep alive beside those named by reports. At most 1,000.
+     * Leases to renew beside those of the reports. At most 1,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 2;</code>
@@ -895,7 +895,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases to keep alive beside those named by reports. At most 1,000.
+     * Leases to renew beside those of the reports. At most 1,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 2;</code>
@@ -907,7 +907,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases to keep alive beside those named by reports. At most 1,000.
+     * Leases to renew beside those of the reports. At most 1,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 2;</code>
@@ -920,7 +920,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases to keep alive beside those named by reports. At most 1,000.
+     * Leases to renew beside those of the reports. At most 1,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 2;</code>
@@ -939,7 +939,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases to keep alive beside those named by reports. At most 1,000.
+     * Leases to renew beside those of the reports. At most 1,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 2;</code>
@@ -957,7 +957,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases to keep alive beside those named by reports. At most 1,000.
+     * Leases to renew beside those of the reports. At most 1,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 2;</code>
@@ -975,7 +975,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases to keep alive beside those named by reports. At most 1,000.
+     * Leases to renew beside those of the reports. At most 1,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 2;</code>
@@ -990,7 +990,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases to keep alive beside those named by reports. At most 1,000.
+     * Leases to renew beside those of the reports. At most 1,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 2;</code>

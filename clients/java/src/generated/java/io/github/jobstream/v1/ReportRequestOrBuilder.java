@@ -12,7 +12,7 @@ public interface ReportRequestOrBuilder extends
 
   /**
    * <pre>
-   * News of attempts, in order. At most 1,000.
+   * Reports of attempts, in order. At most 1,000.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -21,7 +21,7 @@ public interface ReportRequestOrBuilder extends
       getReportsList();
   /**
    * <pre>
-   * News of attempts, in order. At most 1,000.
+   * Reports of attempts, in order. At most 1,000.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -29,7 +29,7 @@ public interface ReportRequestOrBuilder extends
   io.github.jobstream.v1.AttemptReport getReports(int index);
   /**
    * <pre>
-   * News of attempts, in order. At most 1,000.
+   * Reports of attempts, in order. At most 1,000.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -37,7 +37,7 @@ public interface ReportRequestOrBuilder extends
   int getReportsCount();
   /**
    * <pre>
-   * News of attempts, in order. At most 1,000.
+   * Reports of attempts, in order. At most 1,000.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -46,7 +46,7 @@ public interface ReportRequestOrBuilder extends
       getReportsOrBuilderList();
   /**
    * <pre>
-   * News of attempts, in order. At most 1,000.
+   * Reports of attempts, in order. At most 1,000.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 1;</code>
@@ -56,7 +56,7 @@ public interface ReportRequestOrBuilder extends
 
   /**
    * <pre>
-   * Leases to keep alive beside those named by reports. At most 1,000.
+   * Leases to renew beside those of the reports. At most 1,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 2;</code>
@@ -66,7 +66,7 @@ public interface ReportRequestOrBuilder extends
       getLeaseIdsList();
   /**
    * <pre>
-   * Leases to keep alive beside those named by reports. At most 1,000.
+   * Leases to renew beside those of the reports. At most 1,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 2;</code>
@@ -75,7 +75,7 @@ public interface ReportRequestOrBuilder extends
   int getLeaseIdsCount();
   /**
    * <pre>
-   * Leases to keep alive beside those named by reports. At most 1,000.
+   * Leases to renew beside those of the reports. At most 1,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 2;</code>
@@ -85,7 +85,7 @@ public interface ReportRequestOrBuilder extends
   java.lang.String getLeaseIds(int index);
   /**
    * <pre>
-   * Leases to keep alive beside those named by reports. At most 1,000.
+   * Leases to renew beside those of the reports. At most 1,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 2;</code>

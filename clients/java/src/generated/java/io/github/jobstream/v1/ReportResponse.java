@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * ReportResponse tells what became of the reports.
+ * ReportResponse has the results of the reports.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.ReportResponse}
@@ -115,7 +115,7 @@ private static final long serialVersionUID = 0L;
   private java.util.List<io.github.jobstream.v1.AttemptCancel> cancels_;
   /**
    * <pre>
-   * Attempts named in the request that are to be stopped.
+   * Attempts named in the request that must stop.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -126,7 +126,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Attempts named in the request that are to be stopped.
+   * Attempts named in the request that must stop.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -138,7 +138,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Attempts named in the request that are to be stopped.
+   * Attempts named in the request that must stop.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -149,7 +149,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Attempts named in the request that are to be stopped.
+   * Attempts named in the request that must stop.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -160,7 +160,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Attempts named in the request that are to be stopped.
+   * Attempts named in the request that must stop.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -345,7 +345,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * ReportResponse tells what became of the reports.
+   * ReportResponse has the results of the reports.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.ReportResponse}
@@ -911,7 +911,7 @@ private static final long serialVersionUID = 0L;
 
     /**
      * <pre>
-     * Attempts named in the request that are to be stopped.
+     * Attempts named in the request that must stop.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -925,7 +925,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Attempts named in the request that are to be stopped.
+     * Attempts named in the request that must stop.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -939,7 +939,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Attempts named in the request that are to be stopped.
+     * Attempts named in the request that must stop.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -953,7 +953,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Attempts named in the request that are to be stopped.
+     * Attempts named in the request that must stop.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -974,7 +974,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Attempts named in the request that are to be stopped.
+     * Attempts named in the request that must stop.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -992,7 +992,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Attempts named in the request that are to be stopped.
+     * Attempts named in the request that must stop.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -1012,7 +1012,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Attempts named in the request that are to be stopped.
+     * Attempts named in the request that must stop.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -1033,7 +1033,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Attempts named in the request that are to be stopped.
+     * Attempts named in the request that must stop.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -1051,7 +1051,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Attempts named in the request that are to be stopped.
+     * Attempts named in the request that must stop.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -1069,7 +1069,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Attempts named in the request that are to be stopped.
+     * Attempts named in the request that must stop.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -1088,7 +1088,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Attempts named in the request that are to be stopped.
+     * Attempts named in the request that must stop.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -1105,7 +1105,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Attempts named in the request that are to be stopped.
+     * Attempts named in the request that must stop.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -1122,7 +1122,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Attempts named in the request that are to be stopped.
+     * Attempts named in the request that must stop.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -1133,7 +1133,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Attempts named in the request that are to be stopped.
+     * Attempts named in the request that must stop.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -1147,7 +1147,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Attempts named in the request that are to be stopped.
+     * Attempts named in the request that must stop.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -1162,7 +1162,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Attempts named in the request that are to be stopped.
+     * Attempts named in the request that must stop.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -1173,7 +1173,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Attempts named in the request that are to be stopped.
+     * Attempts named in the request that must stop.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -1185,7 +1185,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Attempts named in the request that are to be stopped.
+     * Attempts named in the request that must stop.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>

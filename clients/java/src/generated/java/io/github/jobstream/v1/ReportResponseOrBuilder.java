@@ -56,7 +56,7 @@ public interface ReportResponseOrBuilder extends
 
   /**
    * <pre>
-   * Attempts named in the request that are to be stopped.
+   * Attempts named in the request that must stop.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -65,7 +65,7 @@ public interface ReportResponseOrBuilder extends
       getCancelsList();
   /**
    * <pre>
-   * Attempts named in the request that are to be stopped.
+   * Attempts named in the request that must stop.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -73,7 +73,7 @@ public interface ReportResponseOrBuilder extends
   io.github.jobstream.v1.AttemptCancel getCancels(int index);
   /**
    * <pre>
-   * Attempts named in the request that are to be stopped.
+   * Attempts named in the request that must stop.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -81,7 +81,7 @@ public interface ReportResponseOrBuilder extends
   int getCancelsCount();
   /**
    * <pre>
-   * Attempts named in the request that are to be stopped.
+   * Attempts named in the request that must stop.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>
@@ -90,7 +90,7 @@ public interface ReportResponseOrBuilder extends
       getCancelsOrBuilderList();
   /**
    * <pre>
-   * Attempts named in the request that are to be stopped.
+   * Attempts named in the request that must stop.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptCancel cancels = 2;</code>

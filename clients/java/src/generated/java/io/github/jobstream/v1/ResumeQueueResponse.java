@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * ResumeQueueResponse holds the queue.
+ * ResumeQueueResponse has the queue.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.ResumeQueueResponse}
@@ -250,7 +250,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * ResumeQueueResponse holds the queue.
+   * ResumeQueueResponse has the queue.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.ResumeQueueResponse}

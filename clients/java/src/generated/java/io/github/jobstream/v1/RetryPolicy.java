@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * RetryPolicy says how often and when a job is tried again after a retryable failure.
+ * RetryPolicy sets how often and when a job is retried after a retryable failure.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.RetryPolicy}
@@ -67,7 +67,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration initialBackoff_;
   /**
    * <pre>
-   * Pause before the second attempt. Default 1 s; 0 to 10 years.
+   * Back-off before the second attempt. Default 1 s; 0 to 10 years.
    * </pre>
    *
    * <code>.google.protobuf.Duration initial_backoff = 2;</code>
@@ -79,7 +79,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Pause before the second attempt. Default 1 s; 0 to 10 years.
+   * Back-off before the second attempt. Default 1 s; 0 to 10 years.
    * </pre>
    *
    * <code>.google.protobuf.Duration initial_backoff = 2;</code>
@@ -91,7 +91,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Pause before the second attempt. Default 1 s; 0 to 10 years.
+   * Back-off before the second attempt. Default 1 s; 0 to 10 years.
    * </pre>
    *
    * <code>.google.protobuf.Duration initial_backoff = 2;</code>
@@ -105,7 +105,7 @@ private static final long serialVersionUID = 0L;
   private double multiplier_ = 0D;
   /**
    * <pre>
-   * Factor between one pause and the next. Default 2; 1 to 100.
+   * Factor between one back-off and the next. Default 2; 1 to 100.
    * </pre>
    *
    * <code>double multiplier = 3;</code>
@@ -120,7 +120,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration maxBackoff_;
   /**
    * <pre>
-   * Longest pause. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
+   * Longest back-off. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
    * </pre>
    *
    * <code>.google.protobuf.Duration max_backoff = 4;</code>
@@ -132,7 +132,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Longest pause. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
+   * Longest back-off. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
    * </pre>
    *
    * <code>.google.protobuf.Duration max_backoff = 4;</code>
@@ -144,7 +144,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Longest pause. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
+   * Longest back-off. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
    * </pre>
    *
    * <code>.google.protobuf.Duration max_backoff = 4;</code>
@@ -158,8 +158,7 @@ private static final long serialVersionUID = 0L;
   private double jitter_ = 0D;
   /**
    * <pre>
-   * Share of each pause that is random, 0 to 1: 0.2 means each pause is between 80 % and 100 % of its value.
-   * Default 0.2.
+   * Random share of each back-off, 0 to 1: 0.2 means that each is between 80 % and 100 % of its value. Default 0.2.
    * </pre>
    *
    * <code>optional double jitter = 5;</code>
@@ -171,8 +170,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Share of each pause that is random, 0 to 1: 0.2 means each pause is between 80 % and 100 % of its value.
-   * Default 0.2.
+   * Random share of each back-off, 0 to 1: 0.2 means that each is between 80 % and 100 % of its value. Default 0.2.
    * </pre>
    *
    * <code>optional double jitter = 5;</code>
@@ -187,7 +185,7 @@ private static final long serialVersionUID = 0L;
   private int maxLostAttempts_ = 0;
   /**
    * <pre>
-   * Attempts that may be lost with their worker before the job ends FAILED / WORKER_LOST. These do not count against
+   * Attempts that may be lost with a worker before the job ends FAILED / WORKER_LOST. These do not count against
    * max_attempts. Default 3; 1 to 100.
    * </pre>
    *
@@ -432,7 +430,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * RetryPolicy says how often and when a job is tried again after a retryable failure.
+   * RetryPolicy sets how often and when a job is retried after a retryable failure.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.RetryPolicy}
@@ -707,7 +705,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> initialBackoffBuilder_;
     /**
      * <pre>
-     * Pause before the second attempt. Default 1 s; 0 to 10 years.
+     * Back-off before the second attempt. Default 1 s; 0 to 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration initial_backoff = 2;</code>
@@ -718,7 +716,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before the second attempt. Default 1 s; 0 to 10 years.
+     * Back-off before the second attempt. Default 1 s; 0 to 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration initial_backoff = 2;</code>
@@ -733,7 +731,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before the second attempt. Default 1 s; 0 to 10 years.
+     * Back-off before the second attempt. Default 1 s; 0 to 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration initial_backoff = 2;</code>
@@ -753,7 +751,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before the second attempt. Default 1 s; 0 to 10 years.
+     * Back-off before the second attempt. Default 1 s; 0 to 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration initial_backoff = 2;</code>
@@ -771,7 +769,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before the second attempt. Default 1 s; 0 to 10 years.
+     * Back-off before the second attempt. Default 1 s; 0 to 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration initial_backoff = 2;</code>
@@ -796,7 +794,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before the second attempt. Default 1 s; 0 to 10 years.
+     * Back-off before the second attempt. Default 1 s; 0 to 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration initial_backoff = 2;</code>
@@ -813,7 +811,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before the second attempt. Default 1 s; 0 to 10 years.
+     * Back-off before the second attempt. Default 1 s; 0 to 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration initial_backoff = 2;</code>
@@ -825,7 +823,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before the second attempt. Default 1 s; 0 to 10 years.
+     * Back-off before the second attempt. Default 1 s; 0 to 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration initial_backoff = 2;</code>
@@ -840,7 +838,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Pause before the second attempt. Default 1 s; 0 to 10 years.
+     * Back-off before the second attempt. Default 1 s; 0 to 10 years.
      * </pre>
      *
      * <code>.google.protobuf.Duration initial_backoff = 2;</code>
@@ -862,7 +860,7 @@ private static final long serialVersionUID = 0L;
     private double multiplier_ ;
     /**
      * <pre>
-     * Factor between one pause and the next. Default 2; 1 to 100.
+     * Factor between one back-off and the next. Default 2; 1 to 100.
      * </pre>
      *
      * <code>double multiplier = 3;</code>
@@ -874,7 +872,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Factor between one pause and the next. Default 2; 1 to 100.
+     * Factor between one back-off and the next. Default 2; 1 to 100.
      * </pre>
      *
      * <code>double multiplier = 3;</code>
@@ -890,7 +888,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Factor between one pause and the next. Default 2; 1 to 100.
+     * Factor between one back-off and the next. Default 2; 1 to 100.
      * </pre>
      *
      * <code>double multiplier = 3;</code>
@@ -908,7 +906,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> maxBackoffBuilder_;
     /**
      * <pre>
-     * Longest pause. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
+     * Longest back-off. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration max_backoff = 4;</code>
@@ -919,7 +917,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Longest pause. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
+     * Longest back-off. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration max_backoff = 4;</code>
@@ -934,7 +932,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Longest pause. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
+     * Longest back-off. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration max_backoff = 4;</code>
@@ -954,7 +952,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Longest pause. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
+     * Longest back-off. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration max_backoff = 4;</code>
@@ -972,7 +970,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Longest pause. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
+     * Longest back-off. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration max_backoff = 4;</code>
@@ -997,7 +995,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Longest pause. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
+     * Longest back-off. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration max_backoff = 4;</code>
@@ -1014,7 +1012,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Longest pause. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
+     * Longest back-off. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration max_backoff = 4;</code>
@@ -1026,7 +1024,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Longest pause. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
+     * Longest back-off. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration max_backoff = 4;</code>
@@ -1041,7 +1039,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Longest pause. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
+     * Longest back-off. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
      * </pre>
      *
      * <code>.google.protobuf.Duration max_backoff = 4;</code>
@@ -1063,8 +1061,7 @@ private static final long serialVersionUID = 0L;
     private double jitter_ ;
     /**
      * <pre>
-     * Share of each pause that is random, 0 to 1: 0.2 means each pause is between 80 % and 100 % of its value.
-     * Default 0.2.
+     * Random share of each back-off, 0 to 1: 0.2 means that each is between 80 % and 100 % of its value. Default 0.2.
      * </pre>
      *
      * <code>optional double jitter = 5;</code>
@@ -1076,8 +1073,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Share of each pause that is random, 0 to 1: 0.2 means each pause is between 80 % and 100 % of its value.
-     * Default 0.2.
+     * Random share of each back-off, 0 to 1: 0.2 means that each is between 80 % and 100 % of its value. Default 0.2.
      * </pre>
      *
      * <code>optional double jitter = 5;</code>
@@ -1089,8 +1085,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Share of each pause that is random, 0 to 1: 0.2 means each pause is between 80 % and 100 % of its value.
-     * Default 0.2.
+     * Random share of each back-off, 0 to 1: 0.2 means that each is between 80 % and 100 % of its value. Default 0.2.
      * </pre>
      *
      * <code>optional double jitter = 5;</code>
@@ -1106,8 +1101,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Share of each pause that is random, 0 to 1: 0.2 means each pause is between 80 % and 100 % of its value.
-     * Default 0.2.
+     * Random share of each back-off, 0 to 1: 0.2 means that each is between 80 % and 100 % of its value. Default 0.2.
      * </pre>
      *
      * <code>optional double jitter = 5;</code>
@@ -1123,7 +1117,7 @@ private static final long serialVersionUID = 0L;
     private int maxLostAttempts_ ;
     /**
      * <pre>
-     * Attempts that may be lost with their worker before the job ends FAILED / WORKER_LOST. These do not count against
+     * Attempts that may be lost with a worker before the job ends FAILED / WORKER_LOST. These do not count against
      * max_attempts. Default 3; 1 to 100.
      * </pre>
      *
@@ -1136,7 +1130,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Attempts that may be lost with their worker before the job ends FAILED / WORKER_LOST. These do not count against
+     * Attempts that may be lost with a worker before the job ends FAILED / WORKER_LOST. These do not count against
      * max_attempts. Default 3; 1 to 100.
      * </pre>
      *
@@ -1153,7 +1147,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Attempts that may be lost with their worker before the job ends FAILED / WORKER_LOST. These do not count against
+     * Attempts that may be lost with a worker before the job ends FAILED / WORKER_LOST. These do not count against
      * max_attempts. Default 3; 1 to 100.
      * </pre>
      *

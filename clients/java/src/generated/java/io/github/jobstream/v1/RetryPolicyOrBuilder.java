@@ -22,7 +22,7 @@ public interface RetryPolicyOrBuilder extends
 
   /**
    * <pre>
-   * Pause before the second attempt. Default 1 s; 0 to 10 years.
+   * Back-off before the second attempt. Default 1 s; 0 to 10 years.
    * </pre>
    *
    * <code>.google.protobuf.Duration initial_backoff = 2;</code>
@@ -31,7 +31,7 @@ public interface RetryPolicyOrBuilder extends
   boolean hasInitialBackoff();
   /**
    * <pre>
-   * Pause before the second attempt. Default 1 s; 0 to 10 years.
+   * Back-off before the second attempt. Default 1 s; 0 to 10 years.
    * </pre>
    *
    * <code>.google.protobuf.Duration initial_backoff = 2;</code>
@@ -40,7 +40,7 @@ public interface RetryPolicyOrBuilder extends
   com.google.protobuf.Duration getInitialBackoff();
   /**
    * <pre>
-   * Pause before the second attempt. Default 1 s; 0 to 10 years.
+   * Back-off before the second attempt. Default 1 s; 0 to 10 years.
    * </pre>
    *
    * <code>.google.protobuf.Duration initial_backoff = 2;</code>
@@ -49,7 +49,7 @@ public interface RetryPolicyOrBuilder extends
 
   /**
    * <pre>
-   * Factor between one pause and the next. Default 2; 1 to 100.
+   * Factor between one back-off and the next. Default 2; 1 to 100.
    * </pre>
    *
    * <code>double multiplier = 3;</code>
@@ -59,7 +59,7 @@ public interface RetryPolicyOrBuilder extends
 
   /**
    * <pre>
-   * Longest pause. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
+   * Longest back-off. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
    * </pre>
    *
    * <code>.google.protobuf.Duration max_backoff = 4;</code>
@@ -68,7 +68,7 @@ public interface RetryPolicyOrBuilder extends
   boolean hasMaxBackoff();
   /**
    * <pre>
-   * Longest pause. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
+   * Longest back-off. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
    * </pre>
    *
    * <code>.google.protobuf.Duration max_backoff = 4;</code>
@@ -77,7 +77,7 @@ public interface RetryPolicyOrBuilder extends
   com.google.protobuf.Duration getMaxBackoff();
   /**
    * <pre>
-   * Longest pause. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
+   * Longest back-off. Default 1 h; not below initial_backoff, so set it too for an initial_backoff above 1 h.
    * </pre>
    *
    * <code>.google.protobuf.Duration max_backoff = 4;</code>
@@ -86,8 +86,7 @@ public interface RetryPolicyOrBuilder extends
 
   /**
    * <pre>
-   * Share of each pause that is random, 0 to 1: 0.2 means each pause is between 80 % and 100 % of its value.
-   * Default 0.2.
+   * Random share of each back-off, 0 to 1: 0.2 means that each is between 80 % and 100 % of its value. Default 0.2.
    * </pre>
    *
    * <code>optional double jitter = 5;</code>
@@ -96,8 +95,7 @@ public interface RetryPolicyOrBuilder extends
   boolean hasJitter();
   /**
    * <pre>
-   * Share of each pause that is random, 0 to 1: 0.2 means each pause is between 80 % and 100 % of its value.
-   * Default 0.2.
+   * Random share of each back-off, 0 to 1: 0.2 means that each is between 80 % and 100 % of its value. Default 0.2.
    * </pre>
    *
    * <code>optional double jitter = 5;</code>
@@ -107,7 +105,7 @@ public interface RetryPolicyOrBuilder extends
 
   /**
    * <pre>
-   * Attempts that may be lost with their worker before the job ends FAILED / WORKER_LOST. These do not count against
+   * Attempts that may be lost with a worker before the job ends FAILED / WORKER_LOST. These do not count against
    * max_attempts. Default 3; 1 to 100.
    * </pre>
    *

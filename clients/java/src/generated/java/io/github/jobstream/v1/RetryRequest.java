@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * RetryRequest asks for a new job from a finished one.
+ * RetryRequest submits a new job from a finished one.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.RetryRequest}
@@ -149,7 +149,7 @@ private static final long serialVersionUID = 0L;
   private io.github.jobstream.v1.Payload payload_;
   /**
    * <pre>
-   * Another payload. Default the old one.
+   * Another payload. Default: that of the finished job.
    * </pre>
    *
    * <code>.jobstream.v1.Payload payload = 3;</code>
@@ -161,7 +161,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Another payload. Default the old one.
+   * Another payload. Default: that of the finished job.
    * </pre>
    *
    * <code>.jobstream.v1.Payload payload = 3;</code>
@@ -173,7 +173,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Another payload. Default the old one.
+   * Another payload. Default: that of the finished job.
    * </pre>
    *
    * <code>.jobstream.v1.Payload payload = 3;</code>
@@ -188,7 +188,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object kind_ = "";
   /**
    * <pre>
-   * Another kind. Default the old one.
+   * Another kind. Default: that of the finished job.
    * </pre>
    *
    * <code>string kind = 4;</code>
@@ -209,7 +209,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Another kind. Default the old one.
+   * Another kind. Default: that of the finished job.
    * </pre>
    *
    * <code>string kind = 4;</code>
@@ -424,7 +424,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * RetryRequest asks for a new job from a finished one.
+   * RetryRequest submits a new job from a finished one.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.RetryRequest}
@@ -810,7 +810,7 @@ private static final long serialVersionUID = 0L;
         io.github.jobstream.v1.Payload, io.github.jobstream.v1.Payload.Builder, io.github.jobstream.v1.PayloadOrBuilder> payloadBuilder_;
     /**
      * <pre>
-     * Another payload. Default the old one.
+     * Another payload. Default: that of the finished job.
      * </pre>
      *
      * <code>.jobstream.v1.Payload payload = 3;</code>
@@ -821,7 +821,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Another payload. Default the old one.
+     * Another payload. Default: that of the finished job.
      * </pre>
      *
      * <code>.jobstream.v1.Payload payload = 3;</code>
@@ -836,7 +836,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Another payload. Default the old one.
+     * Another payload. Default: that of the finished job.
      * </pre>
      *
      * <code>.jobstream.v1.Payload payload = 3;</code>
@@ -856,7 +856,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Another payload. Default the old one.
+     * Another payload. Default: that of the finished job.
      * </pre>
      *
      * <code>.jobstream.v1.Payload payload = 3;</code>
@@ -874,7 +874,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Another payload. Default the old one.
+     * Another payload. Default: that of the finished job.
      * </pre>
      *
      * <code>.jobstream.v1.Payload payload = 3;</code>
@@ -899,7 +899,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Another payload. Default the old one.
+     * Another payload. Default: that of the finished job.
      * </pre>
      *
      * <code>.jobstream.v1.Payload payload = 3;</code>
@@ -916,7 +916,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Another payload. Default the old one.
+     * Another payload. Default: that of the finished job.
      * </pre>
      *
      * <code>.jobstream.v1.Payload payload = 3;</code>
@@ -928,7 +928,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Another payload. Default the old one.
+     * Another payload. Default: that of the finished job.
      * </pre>
      *
      * <code>.jobstream.v1.Payload payload = 3;</code>
@@ -943,7 +943,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Another payload. Default the old one.
+     * Another payload. Default: that of the finished job.
      * </pre>
      *
      * <code>.jobstream.v1.Payload payload = 3;</code>
@@ -965,7 +965,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object kind_ = "";
     /**
      * <pre>
-     * Another kind. Default the old one.
+     * Another kind. Default: that of the finished job.
      * </pre>
      *
      * <code>string kind = 4;</code>
@@ -985,7 +985,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Another kind. Default the old one.
+     * Another kind. Default: that of the finished job.
      * </pre>
      *
      * <code>string kind = 4;</code>
@@ -1006,7 +1006,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Another kind. Default the old one.
+     * Another kind. Default: that of the finished job.
      * </pre>
      *
      * <code>string kind = 4;</code>
@@ -1023,7 +1023,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Another kind. Default the old one.
+     * Another kind. Default: that of the finished job.
      * </pre>
      *
      * <code>string kind = 4;</code>
@@ -1037,7 +1037,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Another kind. Default the old one.
+     * Another kind. Default: that of the finished job.
      * </pre>
      *
      * <code>string kind = 4;</code>

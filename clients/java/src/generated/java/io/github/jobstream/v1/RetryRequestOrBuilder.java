@@ -52,7 +52,7 @@ public interface RetryRequestOrBuilder extends
 
   /**
    * <pre>
-   * Another payload. Default the old one.
+   * Another payload. Default: that of the finished job.
    * </pre>
    *
    * <code>.jobstream.v1.Payload payload = 3;</code>
@@ -61,7 +61,7 @@ public interface RetryRequestOrBuilder extends
   boolean hasPayload();
   /**
    * <pre>
-   * Another payload. Default the old one.
+   * Another payload. Default: that of the finished job.
    * </pre>
    *
    * <code>.jobstream.v1.Payload payload = 3;</code>
@@ -70,7 +70,7 @@ public interface RetryRequestOrBuilder extends
   io.github.jobstream.v1.Payload getPayload();
   /**
    * <pre>
-   * Another payload. Default the old one.
+   * Another payload. Default: that of the finished job.
    * </pre>
    *
    * <code>.jobstream.v1.Payload payload = 3;</code>
@@ -79,7 +79,7 @@ public interface RetryRequestOrBuilder extends
 
   /**
    * <pre>
-   * Another kind. Default the old one.
+   * Another kind. Default: that of the finished job.
    * </pre>
    *
    * <code>string kind = 4;</code>
@@ -88,7 +88,7 @@ public interface RetryRequestOrBuilder extends
   java.lang.String getKind();
   /**
    * <pre>
-   * Another kind. Default the old one.
+   * Another kind. Default: that of the finished job.
    * </pre>
    *
    * <code>string kind = 4;</code>

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * RunRequest asks for one job and its events.
+ * RunRequest submits one job and watches it.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.RunRequest}
@@ -91,7 +91,7 @@ private static final long serialVersionUID = 0L;
   private boolean cancelOnDisconnect_ = false;
   /**
    * <pre>
-   * Cancel the job when this call is cut before the end. Default false: the job goes on.
+   * Cancel the job if this call ends before the job. Default false: the job continues.
    * </pre>
    *
    * <code>bool cancel_on_disconnect = 2;</code>
@@ -436,7 +436,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * RunRequest asks for one job and its events.
+   * RunRequest submits one job and watches it.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.RunRequest}
@@ -817,7 +817,7 @@ private static final long serialVersionUID = 0L;
     private boolean cancelOnDisconnect_ ;
     /**
      * <pre>
-     * Cancel the job when this call is cut before the end. Default false: the job goes on.
+     * Cancel the job if this call ends before the job. Default false: the job continues.
      * </pre>
      *
      * <code>bool cancel_on_disconnect = 2;</code>
@@ -829,7 +829,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Cancel the job when this call is cut before the end. Default false: the job goes on.
+     * Cancel the job if this call ends before the job. Default false: the job continues.
      * </pre>
      *
      * <code>bool cancel_on_disconnect = 2;</code>
@@ -845,7 +845,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Cancel the job when this call is cut before the end. Default false: the job goes on.
+     * Cancel the job if this call ends before the job. Default false: the job continues.
      * </pre>
      *
      * <code>bool cancel_on_disconnect = 2;</code>

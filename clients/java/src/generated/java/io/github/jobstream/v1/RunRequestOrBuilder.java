@@ -39,7 +39,7 @@ public interface RunRequestOrBuilder extends
 
   /**
    * <pre>
-   * Cancel the job when this call is cut before the end. Default false: the job goes on.
+   * Cancel the job if this call ends before the job. Default false: the job continues.
    * </pre>
    *
    * <code>bool cancel_on_disconnect = 2;</code>

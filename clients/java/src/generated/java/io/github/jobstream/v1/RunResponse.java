@@ -96,7 +96,7 @@ private static final long serialVersionUID = 0L;
   public static final int SUBMITTED_FIELD_NUMBER = 1;
   /**
    * <pre>
-   * First: what became of the submit.
+   * The first message: the result of the submit.
    * </pre>
    *
    * <code>.jobstream.v1.SubmitResponse submitted = 1;</code>
@@ -108,7 +108,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * First: what became of the submit.
+   * The first message: the result of the submit.
    * </pre>
    *
    * <code>.jobstream.v1.SubmitResponse submitted = 1;</code>
@@ -123,7 +123,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * First: what became of the submit.
+   * The first message: the result of the submit.
    * </pre>
    *
    * <code>.jobstream.v1.SubmitResponse submitted = 1;</code>
@@ -182,7 +182,7 @@ private static final long serialVersionUID = 0L;
   public static final int GAP_FIELD_NUMBER = 3;
   /**
    * <pre>
-   * Events that are gone.
+   * Events that were dropped.
    * </pre>
    *
    * <code>.jobstream.v1.Gap gap = 3;</code>
@@ -194,7 +194,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Events that are gone.
+   * Events that were dropped.
    * </pre>
    *
    * <code>.jobstream.v1.Gap gap = 3;</code>
@@ -209,7 +209,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Events that are gone.
+   * Events that were dropped.
    * </pre>
    *
    * <code>.jobstream.v1.Gap gap = 3;</code>
@@ -225,7 +225,7 @@ private static final long serialVersionUID = 0L;
   public static final int HEARTBEAT_FIELD_NUMBER = 4;
   /**
    * <pre>
-   * Nothing happened for a while.
+   * No event was sent for the heartbeat interval.
    * </pre>
    *
    * <code>.jobstream.v1.Heartbeat heartbeat = 4;</code>
@@ -237,7 +237,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Nothing happened for a while.
+   * No event was sent for the heartbeat interval.
    * </pre>
    *
    * <code>.jobstream.v1.Heartbeat heartbeat = 4;</code>
@@ -252,7 +252,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Nothing happened for a while.
+   * No event was sent for the heartbeat interval.
    * </pre>
    *
    * <code>.jobstream.v1.Heartbeat heartbeat = 4;</code>
@@ -712,7 +712,7 @@ private static final long serialVersionUID = 0L;
         io.github.jobstream.v1.SubmitResponse, io.github.jobstream.v1.SubmitResponse.Builder, io.github.jobstream.v1.SubmitResponseOrBuilder> submittedBuilder_;
     /**
      * <pre>
-     * First: what became of the submit.
+     * The first message: the result of the submit.
      * </pre>
      *
      * <code>.jobstream.v1.SubmitResponse submitted = 1;</code>
@@ -724,7 +724,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First: what became of the submit.
+     * The first message: the result of the submit.
      * </pre>
      *
      * <code>.jobstream.v1.SubmitResponse submitted = 1;</code>
@@ -746,7 +746,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First: what became of the submit.
+     * The first message: the result of the submit.
      * </pre>
      *
      * <code>.jobstream.v1.SubmitResponse submitted = 1;</code>
@@ -766,7 +766,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First: what became of the submit.
+     * The first message: the result of the submit.
      * </pre>
      *
      * <code>.jobstream.v1.SubmitResponse submitted = 1;</code>
@@ -784,7 +784,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First: what became of the submit.
+     * The first message: the result of the submit.
      * </pre>
      *
      * <code>.jobstream.v1.SubmitResponse submitted = 1;</code>
@@ -811,7 +811,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First: what became of the submit.
+     * The first message: the result of the submit.
      * </pre>
      *
      * <code>.jobstream.v1.SubmitResponse submitted = 1;</code>
@@ -834,7 +834,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First: what became of the submit.
+     * The first message: the result of the submit.
      * </pre>
      *
      * <code>.jobstream.v1.SubmitResponse submitted = 1;</code>
@@ -844,7 +844,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First: what became of the submit.
+     * The first message: the result of the submit.
      * </pre>
      *
      * <code>.jobstream.v1.SubmitResponse submitted = 1;</code>
@@ -862,7 +862,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First: what became of the submit.
+     * The first message: the result of the submit.
      * </pre>
      *
      * <code>.jobstream.v1.SubmitResponse submitted = 1;</code>
@@ -1068,7 +1068,7 @@ private static final long serialVersionUID = 0L;
         io.github.jobstream.v1.Gap, io.github.jobstream.v1.Gap.Builder, io.github.jobstream.v1.GapOrBuilder> gapBuilder_;
     /**
      * <pre>
-     * Events that are gone.
+     * Events that were dropped.
      * </pre>
      *
      * <code>.jobstream.v1.Gap gap = 3;</code>
@@ -1080,7 +1080,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Events that are gone.
+     * Events that were dropped.
      * </pre>
      *
      * <code>.jobstream.v1.Gap gap = 3;</code>
@@ -1102,7 +1102,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Events that are gone.
+     * Events that were dropped.
      * </pre>
      *
      * <code>.jobstream.v1.Gap gap = 3;</code>
@@ -1122,7 +1122,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Events that are gone.
+     * Events that were dropped.
      * </pre>
      *
      * <code>.jobstream.v1.Gap gap = 3;</code>
@@ -1140,7 +1140,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Events that are gone.
+     * Events that were dropped.
      * </pre>
      *
      * <code>.jobstream.v1.Gap gap = 3;</code>
@@ -1167,7 +1167,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Events that are gone.
+     * Events that were dropped.
      * </pre>
      *
      * <code>.jobstream.v1.Gap gap = 3;</code>
@@ -1190,7 +1190,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Events that are gone.
+     * Events that were dropped.
      * </pre>
      *
      * <code>.jobstream.v1.Gap gap = 3;</code>
@@ -1200,7 +1200,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Events that are gone.
+     * Events that were dropped.
      * </pre>
      *
      * <code>.jobstream.v1.Gap gap = 3;</code>
@@ -1218,7 +1218,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Events that are gone.
+     * Events that were dropped.
      * </pre>
      *
      * <code>.jobstream.v1.Gap gap = 3;</code>
@@ -1246,7 +1246,7 @@ private static final long serialVersionUID = 0L;
         io.github.jobstream.v1.Heartbeat, io.github.jobstream.v1.Heartbeat.Builder, io.github.jobstream.v1.HeartbeatOrBuilder> heartbeatBuilder_;
     /**
      * <pre>
-     * Nothing happened for a while.
+     * No event was sent for the heartbeat interval.
      * </pre>
      *
      * <code>.jobstream.v1.Heartbeat heartbeat = 4;</code>
@@ -1258,7 +1258,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Nothing happened for a while.
+     * No event was sent for the heartbeat interval.
      * </pre>
      *
      * <code>.jobstream.v1.Heartbeat heartbeat = 4;</code>
@@ -1280,7 +1280,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Nothing happened for a while.
+     * No event was sent for the heartbeat interval.
      * </pre>
      *
      * <code>.jobstream.v1.Heartbeat heartbeat = 4;</code>
@@ -1300,7 +1300,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Nothing happened for a while.
+     * No event was sent for the heartbeat interval.
      * </pre>
      *
      * <code>.jobstream.v1.Heartbeat heartbeat = 4;</code>
@@ -1318,7 +1318,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Nothing happened for a while.
+     * No event was sent for the heartbeat interval.
      * </pre>
      *
      * <code>.jobstream.v1.Heartbeat heartbeat = 4;</code>
@@ -1345,7 +1345,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Nothing happened for a while.
+     * No event was sent for the heartbeat interval.
      * </pre>
      *
      * <code>.jobstream.v1.Heartbeat heartbeat = 4;</code>
@@ -1368,7 +1368,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Nothing happened for a while.
+     * No event was sent for the heartbeat interval.
      * </pre>
      *
      * <code>.jobstream.v1.Heartbeat heartbeat = 4;</code>
@@ -1378,7 +1378,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Nothing happened for a while.
+     * No event was sent for the heartbeat interval.
      * </pre>
      *
      * <code>.jobstream.v1.Heartbeat heartbeat = 4;</code>
@@ -1396,7 +1396,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Nothing happened for a while.
+     * No event was sent for the heartbeat interval.
      * </pre>
      *
      * <code>.jobstream.v1.Heartbeat heartbeat = 4;</code>

@@ -12,7 +12,7 @@ public interface RunResponseOrBuilder extends
 
   /**
    * <pre>
-   * First: what became of the submit.
+   * The first message: the result of the submit.
    * </pre>
    *
    * <code>.jobstream.v1.SubmitResponse submitted = 1;</code>
@@ -21,7 +21,7 @@ public interface RunResponseOrBuilder extends
   boolean hasSubmitted();
   /**
    * <pre>
-   * First: what became of the submit.
+   * The first message: the result of the submit.
    * </pre>
    *
    * <code>.jobstream.v1.SubmitResponse submitted = 1;</code>
@@ -30,7 +30,7 @@ public interface RunResponseOrBuilder extends
   io.github.jobstream.v1.SubmitResponse getSubmitted();
   /**
    * <pre>
-   * First: what became of the submit.
+   * The first message: the result of the submit.
    * </pre>
    *
    * <code>.jobstream.v1.SubmitResponse submitted = 1;</code>
@@ -66,7 +66,7 @@ public interface RunResponseOrBuilder extends
 
   /**
    * <pre>
-   * Events that are gone.
+   * Events that were dropped.
    * </pre>
    *
    * <code>.jobstream.v1.Gap gap = 3;</code>
@@ -75,7 +75,7 @@ public interface RunResponseOrBuilder extends
   boolean hasGap();
   /**
    * <pre>
-   * Events that are gone.
+   * Events that were dropped.
    * </pre>
    *
    * <code>.jobstream.v1.Gap gap = 3;</code>
@@ -84,7 +84,7 @@ public interface RunResponseOrBuilder extends
   io.github.jobstream.v1.Gap getGap();
   /**
    * <pre>
-   * Events that are gone.
+   * Events that were dropped.
    * </pre>
    *
    * <code>.jobstream.v1.Gap gap = 3;</code>
@@ -93,7 +93,7 @@ public interface RunResponseOrBuilder extends
 
   /**
    * <pre>
-   * Nothing happened for a while.
+   * No event was sent for the heartbeat interval.
    * </pre>
    *
    * <code>.jobstream.v1.Heartbeat heartbeat = 4;</code>
@@ -102,7 +102,7 @@ public interface RunResponseOrBuilder extends
   boolean hasHeartbeat();
   /**
    * <pre>
-   * Nothing happened for a while.
+   * No event was sent for the heartbeat interval.
    * </pre>
    *
    * <code>.jobstream.v1.Heartbeat heartbeat = 4;</code>
@@ -111,7 +111,7 @@ public interface RunResponseOrBuilder extends
   io.github.jobstream.v1.Heartbeat getHeartbeat();
   /**
    * <pre>
-   * Nothing happened for a while.
+   * No event was sent for the heartbeat interval.
    * </pre>
    *
    * <code>.jobstream.v1.Heartbeat heartbeat = 4;</code>

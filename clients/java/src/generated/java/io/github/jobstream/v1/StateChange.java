@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * StateChange tells the state a job moved to.
+ * StateChange is a state transition.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.StateChange}
@@ -54,7 +54,7 @@ private static final long serialVersionUID = 0L;
   private int state_ = 0;
   /**
    * <pre>
-   * The state from now on.
+   * The new state.
    * </pre>
    *
    * <code>.jobstream.v1.JobState state = 1;</code>
@@ -65,7 +65,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The state from now on.
+   * The new state.
    * </pre>
    *
    * <code>.jobstream.v1.JobState state = 1;</code>
@@ -106,7 +106,7 @@ private static final long serialVersionUID = 0L;
   private io.github.jobstream.v1.Failure failure_;
   /**
    * <pre>
-   * Why the attempt just ended failed, if it did and the job goes on.
+   * Why the last attempt failed, if it did and the job continues.
    * </pre>
    *
    * <code>.jobstream.v1.Failure failure = 3;</code>
@@ -118,7 +118,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Why the attempt just ended failed, if it did and the job goes on.
+   * Why the last attempt failed, if it did and the job continues.
    * </pre>
    *
    * <code>.jobstream.v1.Failure failure = 3;</code>
@@ -130,7 +130,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Why the attempt just ended failed, if it did and the job goes on.
+   * Why the last attempt failed, if it did and the job continues.
    * </pre>
    *
    * <code>.jobstream.v1.Failure failure = 3;</code>
@@ -182,7 +182,7 @@ private static final long serialVersionUID = 0L;
   private io.github.jobstream.v1.Outcome outcome_;
   /**
    * <pre>
-   * How the job ended; set exactly when the state is final.
+   * The outcome; set exactly when the state is final.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -194,7 +194,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How the job ended; set exactly when the state is final.
+   * The outcome; set exactly when the state is final.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -206,7 +206,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How the job ended; set exactly when the state is final.
+   * The outcome; set exactly when the state is final.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -459,7 +459,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * StateChange tells the state a job moved to.
+   * StateChange is a state transition.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.StateChange}
@@ -697,7 +697,7 @@ private static final long serialVersionUID = 0L;
     private int state_ = 0;
     /**
      * <pre>
-     * The state from now on.
+     * The new state.
      * </pre>
      *
      * <code>.jobstream.v1.JobState state = 1;</code>
@@ -708,7 +708,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The state from now on.
+     * The new state.
      * </pre>
      *
      * <code>.jobstream.v1.JobState state = 1;</code>
@@ -723,7 +723,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The state from now on.
+     * The new state.
      * </pre>
      *
      * <code>.jobstream.v1.JobState state = 1;</code>
@@ -736,7 +736,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The state from now on.
+     * The new state.
      * </pre>
      *
      * <code>.jobstream.v1.JobState state = 1;</code>
@@ -752,7 +752,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The state from now on.
+     * The new state.
      * </pre>
      *
      * <code>.jobstream.v1.JobState state = 1;</code>
@@ -841,7 +841,7 @@ private static final long serialVersionUID = 0L;
         io.github.jobstream.v1.Failure, io.github.jobstream.v1.Failure.Builder, io.github.jobstream.v1.FailureOrBuilder> failureBuilder_;
     /**
      * <pre>
-     * Why the attempt just ended failed, if it did and the job goes on.
+     * Why the last attempt failed, if it did and the job continues.
      * </pre>
      *
      * <code>.jobstream.v1.Failure failure = 3;</code>
@@ -852,7 +852,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why the attempt just ended failed, if it did and the job goes on.
+     * Why the last attempt failed, if it did and the job continues.
      * </pre>
      *
      * <code>.jobstream.v1.Failure failure = 3;</code>
@@ -867,7 +867,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why the attempt just ended failed, if it did and the job goes on.
+     * Why the last attempt failed, if it did and the job continues.
      * </pre>
      *
      * <code>.jobstream.v1.Failure failure = 3;</code>
@@ -887,7 +887,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why the attempt just ended failed, if it did and the job goes on.
+     * Why the last attempt failed, if it did and the job continues.
      * </pre>
      *
      * <code>.jobstream.v1.Failure failure = 3;</code>
@@ -905,7 +905,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why the attempt just ended failed, if it did and the job goes on.
+     * Why the last attempt failed, if it did and the job continues.
      * </pre>
      *
      * <code>.jobstream.v1.Failure failure = 3;</code>
@@ -930,7 +930,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why the attempt just ended failed, if it did and the job goes on.
+     * Why the last attempt failed, if it did and the job continues.
      * </pre>
      *
      * <code>.jobstream.v1.Failure failure = 3;</code>
@@ -947,7 +947,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why the attempt just ended failed, if it did and the job goes on.
+     * Why the last attempt failed, if it did and the job continues.
      * </pre>
      *
      * <code>.jobstream.v1.Failure failure = 3;</code>
@@ -959,7 +959,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why the attempt just ended failed, if it did and the job goes on.
+     * Why the last attempt failed, if it did and the job continues.
      * </pre>
      *
      * <code>.jobstream.v1.Failure failure = 3;</code>
@@ -974,7 +974,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why the attempt just ended failed, if it did and the job goes on.
+     * Why the last attempt failed, if it did and the job continues.
      * </pre>
      *
      * <code>.jobstream.v1.Failure failure = 3;</code>
@@ -1155,7 +1155,7 @@ private static final long serialVersionUID = 0L;
         io.github.jobstream.v1.Outcome, io.github.jobstream.v1.Outcome.Builder, io.github.jobstream.v1.OutcomeOrBuilder> outcomeBuilder_;
     /**
      * <pre>
-     * How the job ended; set exactly when the state is final.
+     * The outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -1166,7 +1166,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How the job ended; set exactly when the state is final.
+     * The outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -1181,7 +1181,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How the job ended; set exactly when the state is final.
+     * The outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -1201,7 +1201,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How the job ended; set exactly when the state is final.
+     * The outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -1219,7 +1219,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How the job ended; set exactly when the state is final.
+     * The outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -1244,7 +1244,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How the job ended; set exactly when the state is final.
+     * The outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -1261,7 +1261,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How the job ended; set exactly when the state is final.
+     * The outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -1273,7 +1273,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How the job ended; set exactly when the state is final.
+     * The outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -1288,7 +1288,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How the job ended; set exactly when the state is final.
+     * The outcome; set exactly when the state is final.
      * </pre>
      *
      * <code>.jobstream.v1.Outcome outcome = 5;</code>

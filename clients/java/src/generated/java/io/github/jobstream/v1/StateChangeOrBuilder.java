@@ -12,7 +12,7 @@ public interface StateChangeOrBuilder extends
 
   /**
    * <pre>
-   * The state from now on.
+   * The new state.
    * </pre>
    *
    * <code>.jobstream.v1.JobState state = 1;</code>
@@ -21,7 +21,7 @@ public interface StateChangeOrBuilder extends
   int getStateValue();
   /**
    * <pre>
-   * The state from now on.
+   * The new state.
    * </pre>
    *
    * <code>.jobstream.v1.JobState state = 1;</code>
@@ -50,7 +50,7 @@ public interface StateChangeOrBuilder extends
 
   /**
    * <pre>
-   * Why the attempt just ended failed, if it did and the job goes on.
+   * Why the last attempt failed, if it did and the job continues.
    * </pre>
    *
    * <code>.jobstream.v1.Failure failure = 3;</code>
@@ -59,7 +59,7 @@ public interface StateChangeOrBuilder extends
   boolean hasFailure();
   /**
    * <pre>
-   * Why the attempt just ended failed, if it did and the job goes on.
+   * Why the last attempt failed, if it did and the job continues.
    * </pre>
    *
    * <code>.jobstream.v1.Failure failure = 3;</code>
@@ -68,7 +68,7 @@ public interface StateChangeOrBuilder extends
   io.github.jobstream.v1.Failure getFailure();
   /**
    * <pre>
-   * Why the attempt just ended failed, if it did and the job goes on.
+   * Why the last attempt failed, if it did and the job continues.
    * </pre>
    *
    * <code>.jobstream.v1.Failure failure = 3;</code>
@@ -104,7 +104,7 @@ public interface StateChangeOrBuilder extends
 
   /**
    * <pre>
-   * How the job ended; set exactly when the state is final.
+   * The outcome; set exactly when the state is final.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -113,7 +113,7 @@ public interface StateChangeOrBuilder extends
   boolean hasOutcome();
   /**
    * <pre>
-   * How the job ended; set exactly when the state is final.
+   * The outcome; set exactly when the state is final.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 5;</code>
@@ -122,7 +122,7 @@ public interface StateChangeOrBuilder extends
   io.github.jobstream.v1.Outcome getOutcome();
   /**
    * <pre>
-   * How the job ended; set exactly when the state is final.
+   * The outcome; set exactly when the state is final.
    * </pre>
    *
    * <code>.jobstream.v1.Outcome outcome = 5;</code>

@@ -96,7 +96,7 @@ private static final long serialVersionUID = 0L;
   private int succeeded_ = 0;
   /**
    * <pre>
-   * SUCCEEDED and still kept.
+   * SUCCEEDED and retained.
    * </pre>
    *
    * <code>uint32 succeeded = 4;</code>
@@ -111,7 +111,7 @@ private static final long serialVersionUID = 0L;
   private int failed_ = 0;
   /**
    * <pre>
-   * FAILED and still kept.
+   * FAILED and retained.
    * </pre>
    *
    * <code>uint32 failed = 5;</code>
@@ -126,7 +126,7 @@ private static final long serialVersionUID = 0L;
   private int cancelled_ = 0;
   /**
    * <pre>
-   * CANCELLED and still kept.
+   * CANCELLED and retained.
    * </pre>
    *
    * <code>uint32 cancelled = 6;</code>
@@ -684,7 +684,7 @@ private static final long serialVersionUID = 0L;
     private int succeeded_ ;
     /**
      * <pre>
-     * SUCCEEDED and still kept.
+     * SUCCEEDED and retained.
      * </pre>
      *
      * <code>uint32 succeeded = 4;</code>
@@ -696,7 +696,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * SUCCEEDED and still kept.
+     * SUCCEEDED and retained.
      * </pre>
      *
      * <code>uint32 succeeded = 4;</code>
@@ -712,7 +712,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * SUCCEEDED and still kept.
+     * SUCCEEDED and retained.
      * </pre>
      *
      * <code>uint32 succeeded = 4;</code>
@@ -728,7 +728,7 @@ private static final long serialVersionUID = 0L;
     private int failed_ ;
     /**
      * <pre>
-     * FAILED and still kept.
+     * FAILED and retained.
      * </pre>
      *
      * <code>uint32 failed = 5;</code>
@@ -740,7 +740,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * FAILED and still kept.
+     * FAILED and retained.
      * </pre>
      *
      * <code>uint32 failed = 5;</code>
@@ -756,7 +756,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * FAILED and still kept.
+     * FAILED and retained.
      * </pre>
      *
      * <code>uint32 failed = 5;</code>
@@ -772,7 +772,7 @@ private static final long serialVersionUID = 0L;
     private int cancelled_ ;
     /**
      * <pre>
-     * CANCELLED and still kept.
+     * CANCELLED and retained.
      * </pre>
      *
      * <code>uint32 cancelled = 6;</code>
@@ -784,7 +784,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * CANCELLED and still kept.
+     * CANCELLED and retained.
      * </pre>
      *
      * <code>uint32 cancelled = 6;</code>
@@ -800,7 +800,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * CANCELLED and still kept.
+     * CANCELLED and retained.
      * </pre>
      *
      * <code>uint32 cancelled = 6;</code>

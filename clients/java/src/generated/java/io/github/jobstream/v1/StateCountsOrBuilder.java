@@ -42,7 +42,7 @@ public interface StateCountsOrBuilder extends
 
   /**
    * <pre>
-   * SUCCEEDED and still kept.
+   * SUCCEEDED and retained.
    * </pre>
    *
    * <code>uint32 succeeded = 4;</code>
@@ -52,7 +52,7 @@ public interface StateCountsOrBuilder extends
 
   /**
    * <pre>
-   * FAILED and still kept.
+   * FAILED and retained.
    * </pre>
    *
    * <code>uint32 failed = 5;</code>
@@ -62,7 +62,7 @@ public interface StateCountsOrBuilder extends
 
   /**
    * <pre>
-   * CANCELLED and still kept.
+   * CANCELLED and retained.
    * </pre>
    *
    * <code>uint32 cancelled = 6;</code>

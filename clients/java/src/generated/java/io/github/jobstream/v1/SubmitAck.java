@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * SubmitAck answers one batch.
+ * SubmitAck acknowledges one batch.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.SubmitAck}
@@ -296,7 +296,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * SubmitAck answers one batch.
+   * SubmitAck acknowledges one batch.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.SubmitAck}

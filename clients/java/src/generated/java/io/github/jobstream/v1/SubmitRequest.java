@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * SubmitRequest asks for one job.
+ * SubmitRequest submits one job.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.SubmitRequest}
@@ -90,7 +90,7 @@ private static final long serialVersionUID = 0L;
   private boolean validateOnly_ = false;
   /**
    * <pre>
-   * Check everything, keep nothing. Default false.
+   * Validate only, store nothing. Default false.
    * </pre>
    *
    * <code>bool validate_only = 2;</code>
@@ -277,7 +277,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * SubmitRequest asks for one job.
+   * SubmitRequest submits one job.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.SubmitRequest}
@@ -604,7 +604,7 @@ private static final long serialVersionUID = 0L;
     private boolean validateOnly_ ;
     /**
      * <pre>
-     * Check everything, keep nothing. Default false.
+     * Validate only, store nothing. Default false.
      * </pre>
      *
      * <code>bool validate_only = 2;</code>
@@ -616,7 +616,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Check everything, keep nothing. Default false.
+     * Validate only, store nothing. Default false.
      * </pre>
      *
      * <code>bool validate_only = 2;</code>
@@ -632,7 +632,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Check everything, keep nothing. Default false.
+     * Validate only, store nothing. Default false.
      * </pre>
      *
      * <code>bool validate_only = 2;</code>

@@ -39,7 +39,7 @@ public interface SubmitRequestOrBuilder extends
 
   /**
    * <pre>
-   * Check everything, keep nothing. Default false.
+   * Validate only, store nothing. Default false.
    * </pre>
    *
    * <code>bool validate_only = 2;</code>

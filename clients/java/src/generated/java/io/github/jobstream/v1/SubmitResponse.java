@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * SubmitResponse tells what became of a submit.
+ * SubmitResponse is the result of a submit.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.SubmitResponse}
@@ -154,7 +154,7 @@ private static final long serialVersionUID = 0L;
   private int durability_ = 0;
   /**
    * <pre>
-   * What it survives.
+   * Its durability.
    * </pre>
    *
    * <code>.jobstream.v1.Durability durability = 4;</code>
@@ -165,7 +165,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What it survives.
+   * Its durability.
    * </pre>
    *
    * <code>.jobstream.v1.Durability durability = 4;</code>
@@ -390,7 +390,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * SubmitResponse tells what became of a submit.
+   * SubmitResponse is the result of a submit.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.SubmitResponse}
@@ -815,7 +815,7 @@ private static final long serialVersionUID = 0L;
     private int durability_ = 0;
     /**
      * <pre>
-     * What it survives.
+     * Its durability.
      * </pre>
      *
      * <code>.jobstream.v1.Durability durability = 4;</code>
@@ -826,7 +826,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it survives.
+     * Its durability.
      * </pre>
      *
      * <code>.jobstream.v1.Durability durability = 4;</code>
@@ -841,7 +841,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it survives.
+     * Its durability.
      * </pre>
      *
      * <code>.jobstream.v1.Durability durability = 4;</code>
@@ -854,7 +854,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it survives.
+     * Its durability.
      * </pre>
      *
      * <code>.jobstream.v1.Durability durability = 4;</code>
@@ -870,7 +870,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it survives.
+     * Its durability.
      * </pre>
      *
      * <code>.jobstream.v1.Durability durability = 4;</code>

@@ -70,7 +70,7 @@ public interface SubmitResponseOrBuilder extends
 
   /**
    * <pre>
-   * What it survives.
+   * Its durability.
    * </pre>
    *
    * <code>.jobstream.v1.Durability durability = 4;</code>
@@ -79,7 +79,7 @@ public interface SubmitResponseOrBuilder extends
   int getDurabilityValue();
   /**
    * <pre>
-   * What it survives.
+   * Its durability.
    * </pre>
    *
    * <code>.jobstream.v1.Durability durability = 4;</code>

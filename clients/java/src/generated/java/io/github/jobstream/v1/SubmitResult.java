@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * SubmitResult is the answer to one job of many.
+ * SubmitResult is the result for one job of several.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.SubmitResult}
@@ -135,7 +135,7 @@ private static final long serialVersionUID = 0L;
   public static final int ERROR_FIELD_NUMBER = 2;
   /**
    * <pre>
-   * It was refused: the error Submit would have ended with.
+   * The job was refused: the error that Submit would have returned.
    * </pre>
    *
    * <code>.google.rpc.Status error = 2;</code>
@@ -147,7 +147,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * It was refused: the error Submit would have ended with.
+   * The job was refused: the error that Submit would have returned.
    * </pre>
    *
    * <code>.google.rpc.Status error = 2;</code>
@@ -162,7 +162,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * It was refused: the error Submit would have ended with.
+   * The job was refused: the error that Submit would have returned.
    * </pre>
    *
    * <code>.google.rpc.Status error = 2;</code>
@@ -362,7 +362,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * SubmitResult is the answer to one job of many.
+   * SubmitResult is the result for one job of several.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.SubmitResult}
@@ -734,7 +734,7 @@ private static final long serialVersionUID = 0L;
         com.google.rpc.Status, com.google.rpc.Status.Builder, com.google.rpc.StatusOrBuilder> errorBuilder_;
     /**
      * <pre>
-     * It was refused: the error Submit would have ended with.
+     * The job was refused: the error that Submit would have returned.
      * </pre>
      *
      * <code>.google.rpc.Status error = 2;</code>
@@ -746,7 +746,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * It was refused: the error Submit would have ended with.
+     * The job was refused: the error that Submit would have returned.
      * </pre>
      *
      * <code>.google.rpc.Status error = 2;</code>
@@ -768,7 +768,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * It was refused: the error Submit would have ended with.
+     * The job was refused: the error that Submit would have returned.
      * </pre>
      *
      * <code>.google.rpc.Status error = 2;</code>
@@ -788,7 +788,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * It was refused: the error Submit would have ended with.
+     * The job was refused: the error that Submit would have returned.
      * </pre>
      *
      * <code>.google.rpc.Status error = 2;</code>
@@ -806,7 +806,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * It was refused: the error Submit would have ended with.
+     * The job was refused: the error that Submit would have returned.
      * </pre>
      *
      * <code>.google.rpc.Status error = 2;</code>
@@ -833,7 +833,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * It was refused: the error Submit would have ended with.
+     * The job was refused: the error that Submit would have returned.
      * </pre>
      *
      * <code>.google.rpc.Status error = 2;</code>
@@ -856,7 +856,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * It was refused: the error Submit would have ended with.
+     * The job was refused: the error that Submit would have returned.
      * </pre>
      *
      * <code>.google.rpc.Status error = 2;</code>
@@ -866,7 +866,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * It was refused: the error Submit would have ended with.
+     * The job was refused: the error that Submit would have returned.
      * </pre>
      *
      * <code>.google.rpc.Status error = 2;</code>
@@ -884,7 +884,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * It was refused: the error Submit would have ended with.
+     * The job was refused: the error that Submit would have returned.
      * </pre>
      *
      * <code>.google.rpc.Status error = 2;</code>

@@ -39,7 +39,7 @@ public interface SubmitResultOrBuilder extends
 
   /**
    * <pre>
-   * It was refused: the error Submit would have ended with.
+   * The job was refused: the error that Submit would have returned.
    * </pre>
    *
    * <code>.google.rpc.Status error = 2;</code>
@@ -48,7 +48,7 @@ public interface SubmitResultOrBuilder extends
   boolean hasError();
   /**
    * <pre>
-   * It was refused: the error Submit would have ended with.
+   * The job was refused: the error that Submit would have returned.
    * </pre>
    *
    * <code>.google.rpc.Status error = 2;</code>
@@ -57,7 +57,7 @@ public interface SubmitResultOrBuilder extends
   com.google.rpc.Status getError();
   /**
    * <pre>
-   * It was refused: the error Submit would have ended with.
+   * The job was refused: the error that Submit would have returned.
    * </pre>
    *
    * <code>.google.rpc.Status error = 2;</code>

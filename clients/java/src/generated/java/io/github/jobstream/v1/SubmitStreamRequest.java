@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * SubmitStreamRequest carries jobs to the fast lane.
+ * SubmitStreamRequest submits a batch of jobs.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.SubmitStreamRequest}
@@ -323,7 +323,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * SubmitStreamRequest carries jobs to the fast lane.
+   * SubmitStreamRequest submits a batch of jobs.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.SubmitStreamRequest}

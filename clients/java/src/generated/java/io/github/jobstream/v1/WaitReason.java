@@ -25,7 +25,7 @@ public enum WaitReason
   WAIT_REASON_UNSPECIFIED(0),
   /**
    * <pre>
-   * Its start time has not come.
+   * Its start time has not passed.
    * </pre>
    *
    * <code>WAIT_REASON_NOT_DUE = 1;</code>
@@ -33,7 +33,7 @@ public enum WaitReason
   WAIT_REASON_NOT_DUE(1),
   /**
    * <pre>
-   * An attempt failed; it waits for the pause of its retry policy.
+   * An attempt failed; the back-off of its retry policy has not passed.
    * </pre>
    *
    * <code>WAIT_REASON_BACK_OFF = 2;</code>
@@ -41,7 +41,7 @@ public enum WaitReason
   WAIT_REASON_BACK_OFF(2),
   /**
    * <pre>
-   * Its queue is paused: ResumeQueue lets it go on.
+   * Its queue is paused until ResumeQueue.
    * </pre>
    *
    * <code>WAIT_REASON_QUEUE_PAUSED = 3;</code>
@@ -57,7 +57,7 @@ public enum WaitReason
   WAIT_REASON_NO_WORKER(4),
   /**
    * <pre>
-   * Every worker that serves this kind is full.
+   * No worker that serves this kind has a free slot.
    * </pre>
    *
    * <code>WAIT_REASON_WORKERS_BUSY = 5;</code>
@@ -73,7 +73,7 @@ public enum WaitReason
   WAIT_REASON_DRAINING(6),
   /**
    * <pre>
-   * A worker was given the job and has not said yet that it begins to run it.
+   * It was assigned to a worker that has not accepted it yet.
    * </pre>
    *
    * <code>WAIT_REASON_STARTING = 7;</code>
@@ -81,8 +81,8 @@ public enum WaitReason
   WAIT_REASON_STARTING(7),
   /**
    * <pre>
-   * Its assignment is larger than every worker that serves this kind reads. Raise the receive limit of such a worker, which
-   * tells it as message_bytes_max in its Hello or LeaseRequest, or cancel the job and submit it with a smaller payload.
+   * Its assignment exceeds the receive limit of every worker that serves this kind. Raise the limit of a worker, which
+   * declares it as message_bytes_max in its Hello or LeaseRequest, or cancel the job and submit a smaller payload.
    * </pre>
    *
    * <code>WAIT_REASON_WORKER_LIMIT = 8;</code>
@@ -110,7 +110,7 @@ public enum WaitReason
   public static final int WAIT_REASON_UNSPECIFIED_VALUE = 0;
   /**
    * <pre>
-   * Its start time has not come.
+   * Its start time has not passed.
    * </pre>
    *
    * <code>WAIT_REASON_NOT_DUE = 1;</code>
@@ -118,7 +118,7 @@ public enum WaitReason
   public static final int WAIT_REASON_NOT_DUE_VALUE = 1;
   /**
    * <pre>
-   * An attempt failed; it waits for the pause of its retry policy.
+   * An attempt failed; the back-off of its retry policy has not passed.
    * </pre>
    *
    * <code>WAIT_REASON_BACK_OFF = 2;</code>
@@ -126,7 +126,7 @@ public enum WaitReason
   public static final int WAIT_REASON_BACK_OFF_VALUE = 2;
   /**
    * <pre>
-   * Its queue is paused: ResumeQueue lets it go on.
+   * Its queue is paused until ResumeQueue.
    * </pre>
    *
    * <code>WAIT_REASON_QUEUE_PAUSED = 3;</code>
@@ -142,7 +142,7 @@ public enum WaitReason
   public static final int WAIT_REASON_NO_WORKER_VALUE = 4;
   /**
    * <pre>
-   * Every worker that serves this kind is full.
+   * No worker that serves this kind has a free slot.
    * </pre>
    *
    * <code>WAIT_REASON_WORKERS_BUSY = 5;</code>
@@ -158,7 +158,7 @@ public enum WaitReason
   public static final int WAIT_REASON_DRAINING_VALUE = 6;
   /**
    * <pre>
-   * A worker was given the job and has not said yet that it begins to run it.
+   * It was assigned to a worker that has not accepted it yet.
    * </pre>
    *
    * <code>WAIT_REASON_STARTING = 7;</code>
@@ -166,8 +166,8 @@ public enum WaitReason
   public static final int WAIT_REASON_STARTING_VALUE = 7;
   /**
    * <pre>
-   * Its assignment is larger than every worker that serves this kind reads. Raise the receive limit of such a worker, which
-   * tells it as message_bytes_max in its Hello or LeaseRequest, or cancel the job and submit it with a smaller payload.
+   * Its assignment exceeds the receive limit of every worker that serves this kind. Raise the limit of a worker, which
+   * declares it as message_bytes_max in its Hello or LeaseRequest, or cancel the job and submit a smaller payload.
    * </pre>
    *
    * <code>WAIT_REASON_WORKER_LIMIT = 8;</code>

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * WatchResultRequest asks for a job's events.
+ * WatchResultRequest selects the events of a job.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.WatchResultRequest}
@@ -439,7 +439,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * WatchResultRequest asks for a job's events.
+   * WatchResultRequest selects the events of a job.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.WatchResultRequest}

@@ -137,7 +137,7 @@ private static final long serialVersionUID = 0L;
   public static final int GAP_FIELD_NUMBER = 2;
   /**
    * <pre>
-   * Events that are gone.
+   * Events that were dropped.
    * </pre>
    *
    * <code>.jobstream.v1.Gap gap = 2;</code>
@@ -149,7 +149,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Events that are gone.
+   * Events that were dropped.
    * </pre>
    *
    * <code>.jobstream.v1.Gap gap = 2;</code>
@@ -164,7 +164,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Events that are gone.
+   * Events that were dropped.
    * </pre>
    *
    * <code>.jobstream.v1.Gap gap = 2;</code>
@@ -180,7 +180,7 @@ private static final long serialVersionUID = 0L;
   public static final int HEARTBEAT_FIELD_NUMBER = 3;
   /**
    * <pre>
-   * Nothing happened for a while.
+   * No event was sent for the heartbeat interval.
    * </pre>
    *
    * <code>.jobstream.v1.Heartbeat heartbeat = 3;</code>
@@ -192,7 +192,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Nothing happened for a while.
+   * No event was sent for the heartbeat interval.
    * </pre>
    *
    * <code>.jobstream.v1.Heartbeat heartbeat = 3;</code>
@@ -207,7 +207,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Nothing happened for a while.
+   * No event was sent for the heartbeat interval.
    * </pre>
    *
    * <code>.jobstream.v1.Heartbeat heartbeat = 3;</code>
@@ -812,7 +812,7 @@ private static final long serialVersionUID = 0L;
         io.github.jobstream.v1.Gap, io.github.jobstream.v1.Gap.Builder, io.github.jobstream.v1.GapOrBuilder> gapBuilder_;
     /**
      * <pre>
-     * Events that are gone.
+     * Events that were dropped.
      * </pre>
      *
      * <code>.jobstream.v1.Gap gap = 2;</code>
@@ -824,7 +824,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Events that are gone.
+     * Events that were dropped.
      * </pre>
      *
      * <code>.jobstream.v1.Gap gap = 2;</code>
@@ -846,7 +846,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Events that are gone.
+     * Events that were dropped.
      * </pre>
      *
      * <code>.jobstream.v1.Gap gap = 2;</code>
@@ -866,7 +866,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Events that are gone.
+     * Events that were dropped.
      * </pre>
      *
      * <code>.jobstream.v1.Gap gap = 2;</code>
@@ -884,7 +884,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Events that are gone.
+     * Events that were dropped.
      * </pre>
      *
      * <code>.jobstream.v1.Gap gap = 2;</code>
@@ -911,7 +911,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Events that are gone.
+     * Events that were dropped.
      * </pre>
      *
      * <code>.jobstream.v1.Gap gap = 2;</code>
@@ -934,7 +934,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Events that are gone.
+     * Events that were dropped.
      * </pre>
      *
      * <code>.jobstream.v1.Gap gap = 2;</code>
@@ -944,7 +944,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Events that are gone.
+     * Events that were dropped.
      * </pre>
      *
      * <code>.jobstream.v1.Gap gap = 2;</code>
@@ -962,7 +962,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Events that are gone.
+     * Events that were dropped.
      * </pre>
      *
      * <code>.jobstream.v1.Gap gap = 2;</code>
@@ -990,7 +990,7 @@ private static final long serialVersionUID = 0L;
         io.github.jobstream.v1.Heartbeat, io.github.jobstream.v1.Heartbeat.Builder, io.github.jobstream.v1.HeartbeatOrBuilder> heartbeatBuilder_;
     /**
      * <pre>
-     * Nothing happened for a while.
+     * No event was sent for the heartbeat interval.
      * </pre>
      *
      * <code>.jobstream.v1.Heartbeat heartbeat = 3;</code>
@@ -1002,7 +1002,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Nothing happened for a while.
+     * No event was sent for the heartbeat interval.
      * </pre>
      *
      * <code>.jobstream.v1.Heartbeat heartbeat = 3;</code>
@@ -1024,7 +1024,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Nothing happened for a while.
+     * No event was sent for the heartbeat interval.
      * </pre>
      *
      * <code>.jobstream.v1.Heartbeat heartbeat = 3;</code>
@@ -1044,7 +1044,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Nothing happened for a while.
+     * No event was sent for the heartbeat interval.
      * </pre>
      *
      * <code>.jobstream.v1.Heartbeat heartbeat = 3;</code>
@@ -1062,7 +1062,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Nothing happened for a while.
+     * No event was sent for the heartbeat interval.
      * </pre>
      *
      * <code>.jobstream.v1.Heartbeat heartbeat = 3;</code>
@@ -1089,7 +1089,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Nothing happened for a while.
+     * No event was sent for the heartbeat interval.
      * </pre>
      *
      * <code>.jobstream.v1.Heartbeat heartbeat = 3;</code>
@@ -1112,7 +1112,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Nothing happened for a while.
+     * No event was sent for the heartbeat interval.
      * </pre>
      *
      * <code>.jobstream.v1.Heartbeat heartbeat = 3;</code>
@@ -1122,7 +1122,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Nothing happened for a while.
+     * No event was sent for the heartbeat interval.
      * </pre>
      *
      * <code>.jobstream.v1.Heartbeat heartbeat = 3;</code>
@@ -1140,7 +1140,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Nothing happened for a while.
+     * No event was sent for the heartbeat interval.
      * </pre>
      *
      * <code>.jobstream.v1.Heartbeat heartbeat = 3;</code>

@@ -39,7 +39,7 @@ public interface WatchResultResponseOrBuilder extends
 
   /**
    * <pre>
-   * Events that are gone.
+   * Events that were dropped.
    * </pre>
    *
    * <code>.jobstream.v1.Gap gap = 2;</code>
@@ -48,7 +48,7 @@ public interface WatchResultResponseOrBuilder extends
   boolean hasGap();
   /**
    * <pre>
-   * Events that are gone.
+   * Events that were dropped.
    * </pre>
    *
    * <code>.jobstream.v1.Gap gap = 2;</code>
@@ -57,7 +57,7 @@ public interface WatchResultResponseOrBuilder extends
   io.github.jobstream.v1.Gap getGap();
   /**
    * <pre>
-   * Events that are gone.
+   * Events that were dropped.
    * </pre>
    *
    * <code>.jobstream.v1.Gap gap = 2;</code>
@@ -66,7 +66,7 @@ public interface WatchResultResponseOrBuilder extends
 
   /**
    * <pre>
-   * Nothing happened for a while.
+   * No event was sent for the heartbeat interval.
    * </pre>
    *
    * <code>.jobstream.v1.Heartbeat heartbeat = 3;</code>
@@ -75,7 +75,7 @@ public interface WatchResultResponseOrBuilder extends
   boolean hasHeartbeat();
   /**
    * <pre>
-   * Nothing happened for a while.
+   * No event was sent for the heartbeat interval.
    * </pre>
    *
    * <code>.jobstream.v1.Heartbeat heartbeat = 3;</code>
@@ -84,7 +84,7 @@ public interface WatchResultResponseOrBuilder extends
   io.github.jobstream.v1.Heartbeat getHeartbeat();
   /**
    * <pre>
-   * Nothing happened for a while.
+   * No event was sent for the heartbeat interval.
    * </pre>
    *
    * <code>.jobstream.v1.Heartbeat heartbeat = 3;</code>

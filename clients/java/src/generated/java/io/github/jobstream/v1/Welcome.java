@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * Welcome tells a worker the terms.
+ * Welcome has the terms for a worker.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.Welcome}
@@ -57,7 +57,7 @@ private static final long serialVersionUID = 0L;
   private int protocolVersion_ = 0;
   /**
    * <pre>
-   * Version of the protocol that is spoken.
+   * Version of the protocol in use.
    * </pre>
    *
    * <code>uint32 protocol_version = 1;</code>
@@ -73,7 +73,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object workerId_ = "";
   /**
    * <pre>
-   * What ListWorkers and DrainWorker call this worker.
+   * Id of this worker for ListWorkers and DrainWorker.
    * </pre>
    *
    * <code>string worker_id = 2;</code>
@@ -94,7 +94,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What ListWorkers and DrainWorker call this worker.
+   * Id of this worker for ListWorkers and DrainWorker.
    * </pre>
    *
    * <code>string worker_id = 2;</code>
@@ -167,7 +167,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object bootId_ = "";
   /**
    * <pre>
-   * New at each start of the server: in memory mode, leases of another boot are gone.
+   * New at each start of the server: in memory mode, leases of another boot are lost.
    * </pre>
    *
    * <code>string boot_id = 4;</code>
@@ -188,7 +188,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * New at each start of the server: in memory mode, leases of another boot are gone.
+   * New at each start of the server: in memory mode, leases of another boot are lost.
    * </pre>
    *
    * <code>string boot_id = 4;</code>
@@ -327,7 +327,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration reconnectGrace_;
   /**
    * <pre>
-   * How long the leases last after the server saw the stream break, if they do not run out earlier.
+   * How long the leases last after the server detected the break of the stream, if they do not expire earlier.
    * </pre>
    *
    * <code>.google.protobuf.Duration reconnect_grace = 8;</code>
@@ -339,7 +339,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long the leases last after the server saw the stream break, if they do not run out earlier.
+   * How long the leases last after the server detected the break of the stream, if they do not expire earlier.
    * </pre>
    *
    * <code>.google.protobuf.Duration reconnect_grace = 8;</code>
@@ -351,7 +351,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long the leases last after the server saw the stream break, if they do not run out earlier.
+   * How long the leases last after the server detected the break of the stream, if they do not expire earlier.
    * </pre>
    *
    * <code>.google.protobuf.Duration reconnect_grace = 8;</code>
@@ -367,8 +367,8 @@ private static final long serialVersionUID = 0L;
       com.google.protobuf.LazyStringArrayList.emptyList();
   /**
    * <pre>
-   * Those of `held_lease_ids` that still stand. Every other attempt is to be stopped; the server drops its end, which
-   * still frees its slot.
+   * Those of `held_lease_ids` that are still valid. Stop every other attempt and end it: the server discards the end,
+   * which still frees the slot.
    * </pre>
    *
    * <code>repeated string standing_lease_ids = 9;</code>
@@ -380,8 +380,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Those of `held_lease_ids` that still stand. Every other attempt is to be stopped; the server drops its end, which
-   * still frees its slot.
+   * Those of `held_lease_ids` that are still valid. Stop every other attempt and end it: the server discards the end,
+   * which still frees the slot.
    * </pre>
    *
    * <code>repeated string standing_lease_ids = 9;</code>
@@ -392,8 +392,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Those of `held_lease_ids` that still stand. Every other attempt is to be stopped; the server drops its end, which
-   * still frees its slot.
+   * Those of `held_lease_ids` that are still valid. Stop every other attempt and end it: the server discards the end,
+   * which still frees the slot.
    * </pre>
    *
    * <code>repeated string standing_lease_ids = 9;</code>
@@ -405,8 +405,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Those of `held_lease_ids` that still stand. Every other attempt is to be stopped; the server drops its end, which
-   * still frees its slot.
+   * Those of `held_lease_ids` that are still valid. Stop every other attempt and end it: the server discards the end,
+   * which still frees the slot.
    * </pre>
    *
    * <code>repeated string standing_lease_ids = 9;</code>
@@ -422,7 +422,7 @@ private static final long serialVersionUID = 0L;
   private long ackedReportSequence_ = 0L;
   /**
    * <pre>
-   * Reports up to this report_sequence were taken before; they need not be sent again.
+   * Reports up to this report_sequence were processed; do not resend them.
    * </pre>
    *
    * <code>uint64 acked_report_sequence = 10;</code>
@@ -437,7 +437,7 @@ private static final long serialVersionUID = 0L;
   private int payloadBytesMax_ = 0;
   /**
    * <pre>
-   * Largest result or chunk of output, in bytes.
+   * Largest result or output chunk, in bytes.
    * </pre>
    *
    * <code>uint32 payload_bytes_max = 11;</code>
@@ -767,7 +767,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Welcome tells a worker the terms.
+   * Welcome has the terms for a worker.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.Welcome}
@@ -1103,7 +1103,7 @@ private static final long serialVersionUID = 0L;
     private int protocolVersion_ ;
     /**
      * <pre>
-     * Version of the protocol that is spoken.
+     * Version of the protocol in use.
      * </pre>
      *
      * <code>uint32 protocol_version = 1;</code>
@@ -1115,7 +1115,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Version of the protocol that is spoken.
+     * Version of the protocol in use.
      * </pre>
      *
      * <code>uint32 protocol_version = 1;</code>
@@ -1131,7 +1131,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Version of the protocol that is spoken.
+     * Version of the protocol in use.
      * </pre>
      *
      * <code>uint32 protocol_version = 1;</code>
@@ -1147,7 +1147,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object workerId_ = "";
     /**
      * <pre>
-     * What ListWorkers and DrainWorker call this worker.
+     * Id of this worker for ListWorkers and DrainWorker.
      * </pre>
      *
      * <code>string worker_id = 2;</code>
@@ -1167,7 +1167,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What ListWorkers and DrainWorker call this worker.
+     * Id of this worker for ListWorkers and DrainWorker.
      * </pre>
      *
      * <code>string worker_id = 2;</code>
@@ -1188,7 +1188,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What ListWorkers and DrainWorker call this worker.
+     * Id of this worker for ListWorkers and DrainWorker.
      * </pre>
      *
      * <code>string worker_id = 2;</code>
@@ -1205,7 +1205,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What ListWorkers and DrainWorker call this worker.
+     * Id of this worker for ListWorkers and DrainWorker.
      * </pre>
      *
      * <code>string worker_id = 2;</code>
@@ -1219,7 +1219,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What ListWorkers and DrainWorker call this worker.
+     * Id of this worker for ListWorkers and DrainWorker.
      * </pre>
      *
      * <code>string worker_id = 2;</code>
@@ -1331,7 +1331,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object bootId_ = "";
     /**
      * <pre>
-     * New at each start of the server: in memory mode, leases of another boot are gone.
+     * New at each start of the server: in memory mode, leases of another boot are lost.
      * </pre>
      *
      * <code>string boot_id = 4;</code>
@@ -1351,7 +1351,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * New at each start of the server: in memory mode, leases of another boot are gone.
+     * New at each start of the server: in memory mode, leases of another boot are lost.
      * </pre>
      *
      * <code>string boot_id = 4;</code>
@@ -1372,7 +1372,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * New at each start of the server: in memory mode, leases of another boot are gone.
+     * New at each start of the server: in memory mode, leases of another boot are lost.
      * </pre>
      *
      * <code>string boot_id = 4;</code>
@@ -1389,7 +1389,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * New at each start of the server: in memory mode, leases of another boot are gone.
+     * New at each start of the server: in memory mode, leases of another boot are lost.
      * </pre>
      *
      * <code>string boot_id = 4;</code>
@@ -1403,7 +1403,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * New at each start of the server: in memory mode, leases of another boot are gone.
+     * New at each start of the server: in memory mode, leases of another boot are lost.
      * </pre>
      *
      * <code>string boot_id = 4;</code>
@@ -1896,7 +1896,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> reconnectGraceBuilder_;
     /**
      * <pre>
-     * How long the leases last after the server saw the stream break, if they do not run out earlier.
+     * How long the leases last after the server detected the break of the stream, if they do not expire earlier.
      * </pre>
      *
      * <code>.google.protobuf.Duration reconnect_grace = 8;</code>
@@ -1907,7 +1907,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the leases last after the server saw the stream break, if they do not run out earlier.
+     * How long the leases last after the server detected the break of the stream, if they do not expire earlier.
      * </pre>
      *
      * <code>.google.protobuf.Duration reconnect_grace = 8;</code>
@@ -1922,7 +1922,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the leases last after the server saw the stream break, if they do not run out earlier.
+     * How long the leases last after the server detected the break of the stream, if they do not expire earlier.
      * </pre>
      *
      * <code>.google.protobuf.Duration reconnect_grace = 8;</code>
@@ -1942,7 +1942,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the leases last after the server saw the stream break, if they do not run out earlier.
+     * How long the leases last after the server detected the break of the stream, if they do not expire earlier.
      * </pre>
      *
      * <code>.google.protobuf.Duration reconnect_grace = 8;</code>
@@ -1960,7 +1960,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the leases last after the server saw the stream break, if they do not run out earlier.
+     * How long the leases last after the server detected the break of the stream, if they do not expire earlier.
      * </pre>
      *
      * <code>.google.protobuf.Duration reconnect_grace = 8;</code>
@@ -1985,7 +1985,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the leases last after the server saw the stream break, if they do not run out earlier.
+     * How long the leases last after the server detected the break of the stream, if they do not expire earlier.
      * </pre>
      *
      * <code>.google.protobuf.Duration reconnect_grace = 8;</code>
@@ -2002,7 +2002,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the leases last after the server saw the stream break, if they do not run out earlier.
+     * How long the leases last after the server detected the break of the stream, if they do not expire earlier.
      * </pre>
      *
      * <code>.google.protobuf.Duration reconnect_grace = 8;</code>
@@ -2014,7 +2014,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the leases last after the server saw the stream break, if they do not run out earlier.
+     * How long the leases last after the server detected the break of the stream, if they do not expire earlier.
      * </pre>
      *
      * <code>.google.protobuf.Duration reconnect_grace = 8;</code>
@@ -2029,7 +2029,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the leases last after the server saw the stream break, if they do not run out earlier.
+     * How long the leases last after the server detected the break of the stream, if they do not expire earlier.
      * </pre>
      *
      * <code>.google.protobuf.Duration reconnect_grace = 8;</code>
@@ -2058,8 +2058,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those of `held_lease_ids` that still stand. Every other attempt is to be stopped; the server drops its end, which
-     * still frees its slot.
+     * Those of `held_lease_ids` that are still valid. Stop every other attempt and end it: the server discards the end,
+     * which still frees the slot.
      * </pre>
      *
      * <code>repeated string standing_lease_ids = 9;</code>
@@ -2072,8 +2072,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those of `held_lease_ids` that still stand. Every other attempt is to be stopped; the server drops its end, which
-     * still frees its slot.
+     * Those of `held_lease_ids` that are still valid. Stop every other attempt and end it: the server discards the end,
+     * which still frees the slot.
      * </pre>
      *
      * <code>repeated string standing_lease_ids = 9;</code>
@@ -2084,8 +2084,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those of `held_lease_ids` that still stand. Every other attempt is to be stopped; the server drops its end, which
-     * still frees its slot.
+     * Those of `held_lease_ids` that are still valid. Stop every other attempt and end it: the server discards the end,
+     * which still frees the slot.
      * </pre>
      *
      * <code>repeated string standing_lease_ids = 9;</code>
@@ -2097,8 +2097,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those of `held_lease_ids` that still stand. Every other attempt is to be stopped; the server drops its end, which
-     * still frees its slot.
+     * Those of `held_lease_ids` that are still valid. Stop every other attempt and end it: the server discards the end,
+     * which still frees the slot.
      * </pre>
      *
      * <code>repeated string standing_lease_ids = 9;</code>
@@ -2111,8 +2111,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those of `held_lease_ids` that still stand. Every other attempt is to be stopped; the server drops its end, which
-     * still frees its slot.
+     * Those of `held_lease_ids` that are still valid. Stop every other attempt and end it: the server discards the end,
+     * which still frees the slot.
      * </pre>
      *
      * <code>repeated string standing_lease_ids = 9;</code>
@@ -2131,8 +2131,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those of `held_lease_ids` that still stand. Every other attempt is to be stopped; the server drops its end, which
-     * still frees its slot.
+     * Those of `held_lease_ids` that are still valid. Stop every other attempt and end it: the server discards the end,
+     * which still frees the slot.
      * </pre>
      *
      * <code>repeated string standing_lease_ids = 9;</code>
@@ -2150,8 +2150,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those of `held_lease_ids` that still stand. Every other attempt is to be stopped; the server drops its end, which
-     * still frees its slot.
+     * Those of `held_lease_ids` that are still valid. Stop every other attempt and end it: the server discards the end,
+     * which still frees the slot.
      * </pre>
      *
      * <code>repeated string standing_lease_ids = 9;</code>
@@ -2169,8 +2169,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those of `held_lease_ids` that still stand. Every other attempt is to be stopped; the server drops its end, which
-     * still frees its slot.
+     * Those of `held_lease_ids` that are still valid. Stop every other attempt and end it: the server discards the end,
+     * which still frees the slot.
      * </pre>
      *
      * <code>repeated string standing_lease_ids = 9;</code>
@@ -2185,8 +2185,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Those of `held_lease_ids` that still stand. Every other attempt is to be stopped; the server drops its end, which
-     * still frees its slot.
+     * Those of `held_lease_ids` that are still valid. Stop every other attempt and end it: the server discards the end,
+     * which still frees the slot.
      * </pre>
      *
      * <code>repeated string standing_lease_ids = 9;</code>
@@ -2207,7 +2207,7 @@ private static final long serialVersionUID = 0L;
     private long ackedReportSequence_ ;
     /**
      * <pre>
-     * Reports up to this report_sequence were taken before; they need not be sent again.
+     * Reports up to this report_sequence were processed; do not resend them.
      * </pre>
      *
      * <code>uint64 acked_report_sequence = 10;</code>
@@ -2219,7 +2219,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Reports up to this report_sequence were taken before; they need not be sent again.
+     * Reports up to this report_sequence were processed; do not resend them.
      * </pre>
      *
      * <code>uint64 acked_report_sequence = 10;</code>
@@ -2235,7 +2235,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Reports up to this report_sequence were taken before; they need not be sent again.
+     * Reports up to this report_sequence were processed; do not resend them.
      * </pre>
      *
      * <code>uint64 acked_report_sequence = 10;</code>
@@ -2251,7 +2251,7 @@ private static final long serialVersionUID = 0L;
     private int payloadBytesMax_ ;
     /**
      * <pre>
-     * Largest result or chunk of output, in bytes.
+     * Largest result or output chunk, in bytes.
      * </pre>
      *
      * <code>uint32 payload_bytes_max = 11;</code>
@@ -2263,7 +2263,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Largest result or chunk of output, in bytes.
+     * Largest result or output chunk, in bytes.
      * </pre>
      *
      * <code>uint32 payload_bytes_max = 11;</code>
@@ -2279,7 +2279,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Largest result or chunk of output, in bytes.
+     * Largest result or output chunk, in bytes.
      * </pre>
      *
      * <code>uint32 payload_bytes_max = 11;</code>

@@ -12,7 +12,7 @@ public interface WelcomeOrBuilder extends
 
   /**
    * <pre>
-   * Version of the protocol that is spoken.
+   * Version of the protocol in use.
    * </pre>
    *
    * <code>uint32 protocol_version = 1;</code>
@@ -22,7 +22,7 @@ public interface WelcomeOrBuilder extends
 
   /**
    * <pre>
-   * What ListWorkers and DrainWorker call this worker.
+   * Id of this worker for ListWorkers and DrainWorker.
    * </pre>
    *
    * <code>string worker_id = 2;</code>
@@ -31,7 +31,7 @@ public interface WelcomeOrBuilder extends
   java.lang.String getWorkerId();
   /**
    * <pre>
-   * What ListWorkers and DrainWorker call this worker.
+   * Id of this worker for ListWorkers and DrainWorker.
    * </pre>
    *
    * <code>string worker_id = 2;</code>
@@ -62,7 +62,7 @@ public interface WelcomeOrBuilder extends
 
   /**
    * <pre>
-   * New at each start of the server: in memory mode, leases of another boot are gone.
+   * New at each start of the server: in memory mode, leases of another boot are lost.
    * </pre>
    *
    * <code>string boot_id = 4;</code>
@@ -71,7 +71,7 @@ public interface WelcomeOrBuilder extends
   java.lang.String getBootId();
   /**
    * <pre>
-   * New at each start of the server: in memory mode, leases of another boot are gone.
+   * New at each start of the server: in memory mode, leases of another boot are lost.
    * </pre>
    *
    * <code>string boot_id = 4;</code>
@@ -163,7 +163,7 @@ public interface WelcomeOrBuilder extends
 
   /**
    * <pre>
-   * How long the leases last after the server saw the stream break, if they do not run out earlier.
+   * How long the leases last after the server detected the break of the stream, if they do not expire earlier.
    * </pre>
    *
    * <code>.google.protobuf.Duration reconnect_grace = 8;</code>
@@ -172,7 +172,7 @@ public interface WelcomeOrBuilder extends
   boolean hasReconnectGrace();
   /**
    * <pre>
-   * How long the leases last after the server saw the stream break, if they do not run out earlier.
+   * How long the leases last after the server detected the break of the stream, if they do not expire earlier.
    * </pre>
    *
    * <code>.google.protobuf.Duration reconnect_grace = 8;</code>
@@ -181,7 +181,7 @@ public interface WelcomeOrBuilder extends
   com.google.protobuf.Duration getReconnectGrace();
   /**
    * <pre>
-   * How long the leases last after the server saw the stream break, if they do not run out earlier.
+   * How long the leases last after the server detected the break of the stream, if they do not expire earlier.
    * </pre>
    *
    * <code>.google.protobuf.Duration reconnect_grace = 8;</code>
@@ -190,8 +190,8 @@ public interface WelcomeOrBuilder extends
 
   /**
    * <pre>
-   * Those of `held_lease_ids` that still stand. Every other attempt is to be stopped; the server drops its end, which
-   * still frees its slot.
+   * Those of `held_lease_ids` that are still valid. Stop every other attempt and end it: the server discards the end,
+   * which still frees the slot.
    * </pre>
    *
    * <code>repeated string standing_lease_ids = 9;</code>
@@ -201,8 +201,8 @@ public interface WelcomeOrBuilder extends
       getStandingLeaseIdsList();
   /**
    * <pre>
-   * Those of `held_lease_ids` that still stand. Every other attempt is to be stopped; the server drops its end, which
-   * still frees its slot.
+   * Those of `held_lease_ids` that are still valid. Stop every other attempt and end it: the server discards the end,
+   * which still frees the slot.
    * </pre>
    *
    * <code>repeated string standing_lease_ids = 9;</code>
@@ -211,8 +211,8 @@ public interface WelcomeOrBuilder extends
   int getStandingLeaseIdsCount();
   /**
    * <pre>
-   * Those of `held_lease_ids` that still stand. Every other attempt is to be stopped; the server drops its end, which
-   * still frees its slot.
+   * Those of `held_lease_ids` that are still valid. Stop every other attempt and end it: the server discards the end,
+   * which still frees the slot.
    * </pre>
    *
    * <code>repeated string standing_lease_ids = 9;</code>
@@ -222,8 +222,8 @@ public interface WelcomeOrBuilder extends
   java.lang.String getStandingLeaseIds(int index);
   /**
    * <pre>
-   * Those of `held_lease_ids` that still stand. Every other attempt is to be stopped; the server drops its end, which
-   * still frees its slot.
+   * Those of `held_lease_ids` that are still valid. Stop every other attempt and end it: the server discards the end,
+   * which still frees the slot.
    * </pre>
    *
    * <code>repeated string standing_lease_ids = 9;</code>
@@ -235,7 +235,7 @@ public interface WelcomeOrBuilder extends
 
   /**
    * <pre>
-   * Reports up to this report_sequence were taken before; they need not be sent again.
+   * Reports up to this report_sequence were processed; do not resend them.
    * </pre>
    *
    * <code>uint64 acked_report_sequence = 10;</code>
@@ -245,7 +245,7 @@ public interface WelcomeOrBuilder extends
 
   /**
    * <pre>
-   * Largest result or chunk of output, in bytes.
+   * Largest result or output chunk, in bytes.
    * </pre>
    *
    * <code>uint32 payload_bytes_max = 11;</code>

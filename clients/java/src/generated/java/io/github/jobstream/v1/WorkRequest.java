@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * WorkRequest is what a worker sends on its stream. One message can carry any of these parts together.
+ * WorkRequest is a message of a worker on its stream. One message can carry any of these parts together.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.WorkRequest}
@@ -55,7 +55,7 @@ private static final long serialVersionUID = 0L;
   private io.github.jobstream.v1.Hello hello_;
   /**
    * <pre>
-   * Who the worker is. Required in the first message, refused in any other.
+   * Identity of the worker. Required in the first message, refused in any other.
    * </pre>
    *
    * <code>.jobstream.v1.Hello hello = 1;</code>
@@ -67,7 +67,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Who the worker is. Required in the first message, refused in any other.
+   * Identity of the worker. Required in the first message, refused in any other.
    * </pre>
    *
    * <code>.jobstream.v1.Hello hello = 1;</code>
@@ -79,7 +79,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Who the worker is. Required in the first message, refused in any other.
+   * Identity of the worker. Required in the first message, refused in any other.
    * </pre>
    *
    * <code>.jobstream.v1.Hello hello = 1;</code>
@@ -93,8 +93,8 @@ private static final long serialVersionUID = 0L;
   private int slots_ = 0;
   /**
    * <pre>
-   * How many attempts the worker runs at a time from now on: an absolute number, which may change at any time. 0 lets
-   * the present attempts finish and asks for nothing more. At most 100,000. Unset: as before.
+   * New number of concurrent attempts: an absolute number, which may change at any time. 0 lets the current attempts
+   * finish and requests no more jobs. At most 100,000. Unset: as before.
    * </pre>
    *
    * <code>optional uint32 slots = 2;</code>
@@ -106,8 +106,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How many attempts the worker runs at a time from now on: an absolute number, which may change at any time. 0 lets
-   * the present attempts finish and asks for nothing more. At most 100,000. Unset: as before.
+   * New number of concurrent attempts: an absolute number, which may change at any time. 0 lets the current attempts
+   * finish and requests no more jobs. At most 100,000. Unset: as before.
    * </pre>
    *
    * <code>optional uint32 slots = 2;</code>
@@ -162,8 +162,8 @@ private static final long serialVersionUID = 0L;
       com.google.protobuf.LazyStringArrayList.emptyList();
   /**
    * <pre>
-   * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+   * Leases of assignments that the worker received and starts to run. An assignment that is not accepted within the
+   * welcome's accept_timeout is sent to another worker, as another attempt. A report accepts too. At most 100,000 a
    * message.
    * </pre>
    *
@@ -176,8 +176,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+   * Leases of assignments that the worker received and starts to run. An assignment that is not accepted within the
+   * welcome's accept_timeout is sent to another worker, as another attempt. A report accepts too. At most 100,000 a
    * message.
    * </pre>
    *
@@ -189,8 +189,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+   * Leases of assignments that the worker received and starts to run. An assignment that is not accepted within the
+   * welcome's accept_timeout is sent to another worker, as another attempt. A report accepts too. At most 100,000 a
    * message.
    * </pre>
    *
@@ -203,8 +203,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+   * Leases of assignments that the worker received and starts to run. An assignment that is not accepted within the
+   * welcome's accept_timeout is sent to another worker, as another attempt. A report accepts too. At most 100,000 a
    * message.
    * </pre>
    *
@@ -222,7 +222,7 @@ private static final long serialVersionUID = 0L;
   private java.util.List<io.github.jobstream.v1.AttemptReport> reports_;
   /**
    * <pre>
-   * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+   * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -233,7 +233,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+   * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -245,7 +245,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+   * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -256,7 +256,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+   * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -267,7 +267,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+   * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -504,7 +504,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * WorkRequest is what a worker sends on its stream. One message can carry any of these parts together.
+   * WorkRequest is a message of a worker on its stream. One message can carry any of these parts together.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.WorkRequest}
@@ -781,7 +781,7 @@ private static final long serialVersionUID = 0L;
         io.github.jobstream.v1.Hello, io.github.jobstream.v1.Hello.Builder, io.github.jobstream.v1.HelloOrBuilder> helloBuilder_;
     /**
      * <pre>
-     * Who the worker is. Required in the first message, refused in any other.
+     * Identity of the worker. Required in the first message, refused in any other.
      * </pre>
      *
      * <code>.jobstream.v1.Hello hello = 1;</code>
@@ -792,7 +792,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who the worker is. Required in the first message, refused in any other.
+     * Identity of the worker. Required in the first message, refused in any other.
      * </pre>
      *
      * <code>.jobstream.v1.Hello hello = 1;</code>
@@ -807,7 +807,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who the worker is. Required in the first message, refused in any other.
+     * Identity of the worker. Required in the first message, refused in any other.
      * </pre>
      *
      * <code>.jobstream.v1.Hello hello = 1;</code>
@@ -827,7 +827,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who the worker is. Required in the first message, refused in any other.
+     * Identity of the worker. Required in the first message, refused in any other.
      * </pre>
      *
      * <code>.jobstream.v1.Hello hello = 1;</code>
@@ -845,7 +845,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who the worker is. Required in the first message, refused in any other.
+     * Identity of the worker. Required in the first message, refused in any other.
      * </pre>
      *
      * <code>.jobstream.v1.Hello hello = 1;</code>
@@ -870,7 +870,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who the worker is. Required in the first message, refused in any other.
+     * Identity of the worker. Required in the first message, refused in any other.
      * </pre>
      *
      * <code>.jobstream.v1.Hello hello = 1;</code>
@@ -887,7 +887,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who the worker is. Required in the first message, refused in any other.
+     * Identity of the worker. Required in the first message, refused in any other.
      * </pre>
      *
      * <code>.jobstream.v1.Hello hello = 1;</code>
@@ -899,7 +899,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who the worker is. Required in the first message, refused in any other.
+     * Identity of the worker. Required in the first message, refused in any other.
      * </pre>
      *
      * <code>.jobstream.v1.Hello hello = 1;</code>
@@ -914,7 +914,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who the worker is. Required in the first message, refused in any other.
+     * Identity of the worker. Required in the first message, refused in any other.
      * </pre>
      *
      * <code>.jobstream.v1.Hello hello = 1;</code>
@@ -936,8 +936,8 @@ private static final long serialVersionUID = 0L;
     private int slots_ ;
     /**
      * <pre>
-     * How many attempts the worker runs at a time from now on: an absolute number, which may change at any time. 0 lets
-     * the present attempts finish and asks for nothing more. At most 100,000. Unset: as before.
+     * New number of concurrent attempts: an absolute number, which may change at any time. 0 lets the current attempts
+     * finish and requests no more jobs. At most 100,000. Unset: as before.
      * </pre>
      *
      * <code>optional uint32 slots = 2;</code>
@@ -949,8 +949,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How many attempts the worker runs at a time from now on: an absolute number, which may change at any time. 0 lets
-     * the present attempts finish and asks for nothing more. At most 100,000. Unset: as before.
+     * New number of concurrent attempts: an absolute number, which may change at any time. 0 lets the current attempts
+     * finish and requests no more jobs. At most 100,000. Unset: as before.
      * </pre>
      *
      * <code>optional uint32 slots = 2;</code>
@@ -962,8 +962,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How many attempts the worker runs at a time from now on: an absolute number, which may change at any time. 0 lets
-     * the present attempts finish and asks for nothing more. At most 100,000. Unset: as before.
+     * New number of concurrent attempts: an absolute number, which may change at any time. 0 lets the current attempts
+     * finish and requests no more jobs. At most 100,000. Unset: as before.
      * </pre>
      *
      * <code>optional uint32 slots = 2;</code>
@@ -979,8 +979,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How many attempts the worker runs at a time from now on: an absolute number, which may change at any time. 0 lets
-     * the present attempts finish and asks for nothing more. At most 100,000. Unset: as before.
+     * New number of concurrent attempts: an absolute number, which may change at any time. 0 lets the current attempts
+     * finish and requests no more jobs. At most 100,000. Unset: as before.
      * </pre>
      *
      * <code>optional uint32 slots = 2;</code>
@@ -1160,8 +1160,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+     * Leases of assignments that the worker received and starts to run. An assignment that is not accepted within the
+     * welcome's accept_timeout is sent to another worker, as another attempt. A report accepts too. At most 100,000 a
      * message.
      * </pre>
      *
@@ -1175,8 +1175,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+     * Leases of assignments that the worker received and starts to run. An assignment that is not accepted within the
+     * welcome's accept_timeout is sent to another worker, as another attempt. A report accepts too. At most 100,000 a
      * message.
      * </pre>
      *
@@ -1188,8 +1188,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+     * Leases of assignments that the worker received and starts to run. An assignment that is not accepted within the
+     * welcome's accept_timeout is sent to another worker, as another attempt. A report accepts too. At most 100,000 a
      * message.
      * </pre>
      *
@@ -1202,8 +1202,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+     * Leases of assignments that the worker received and starts to run. An assignment that is not accepted within the
+     * welcome's accept_timeout is sent to another worker, as another attempt. A report accepts too. At most 100,000 a
      * message.
      * </pre>
      *
@@ -1217,8 +1217,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+     * Leases of assignments that the worker received and starts to run. An assignment that is not accepted within the
+     * welcome's accept_timeout is sent to another worker, as another attempt. A report accepts too. At most 100,000 a
      * message.
      * </pre>
      *
@@ -1238,8 +1238,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+     * Leases of assignments that the worker received and starts to run. An assignment that is not accepted within the
+     * welcome's accept_timeout is sent to another worker, as another attempt. A report accepts too. At most 100,000 a
      * message.
      * </pre>
      *
@@ -1258,8 +1258,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+     * Leases of assignments that the worker received and starts to run. An assignment that is not accepted within the
+     * welcome's accept_timeout is sent to another worker, as another attempt. A report accepts too. At most 100,000 a
      * message.
      * </pre>
      *
@@ -1278,8 +1278,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+     * Leases of assignments that the worker received and starts to run. An assignment that is not accepted within the
+     * welcome's accept_timeout is sent to another worker, as another attempt. A report accepts too. At most 100,000 a
      * message.
      * </pre>
      *
@@ -1295,8 +1295,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-     * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+     * Leases of assignments that the worker received and starts to run. An assignment that is not accepted within the
+     * welcome's accept_timeout is sent to another worker, as another attempt. A report accepts too. At most 100,000 a
      * message.
      * </pre>
      *
@@ -1329,7 +1329,7 @@ private static final long serialVersionUID = 0L;
 
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+     * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1343,7 +1343,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+     * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1357,7 +1357,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+     * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1371,7 +1371,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+     * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1392,7 +1392,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+     * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1410,7 +1410,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+     * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1430,7 +1430,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+     * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1451,7 +1451,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+     * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1469,7 +1469,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+     * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1487,7 +1487,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+     * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1506,7 +1506,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+     * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1523,7 +1523,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+     * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1540,7 +1540,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+     * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1551,7 +1551,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+     * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1565,7 +1565,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+     * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1580,7 +1580,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+     * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1591,7 +1591,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+     * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -1603,7 +1603,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+     * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
      * </pre>
      *
      * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>

@@ -12,7 +12,7 @@ public interface WorkRequestOrBuilder extends
 
   /**
    * <pre>
-   * Who the worker is. Required in the first message, refused in any other.
+   * Identity of the worker. Required in the first message, refused in any other.
    * </pre>
    *
    * <code>.jobstream.v1.Hello hello = 1;</code>
@@ -21,7 +21,7 @@ public interface WorkRequestOrBuilder extends
   boolean hasHello();
   /**
    * <pre>
-   * Who the worker is. Required in the first message, refused in any other.
+   * Identity of the worker. Required in the first message, refused in any other.
    * </pre>
    *
    * <code>.jobstream.v1.Hello hello = 1;</code>
@@ -30,7 +30,7 @@ public interface WorkRequestOrBuilder extends
   io.github.jobstream.v1.Hello getHello();
   /**
    * <pre>
-   * Who the worker is. Required in the first message, refused in any other.
+   * Identity of the worker. Required in the first message, refused in any other.
    * </pre>
    *
    * <code>.jobstream.v1.Hello hello = 1;</code>
@@ -39,8 +39,8 @@ public interface WorkRequestOrBuilder extends
 
   /**
    * <pre>
-   * How many attempts the worker runs at a time from now on: an absolute number, which may change at any time. 0 lets
-   * the present attempts finish and asks for nothing more. At most 100,000. Unset: as before.
+   * New number of concurrent attempts: an absolute number, which may change at any time. 0 lets the current attempts
+   * finish and requests no more jobs. At most 100,000. Unset: as before.
    * </pre>
    *
    * <code>optional uint32 slots = 2;</code>
@@ -49,8 +49,8 @@ public interface WorkRequestOrBuilder extends
   boolean hasSlots();
   /**
    * <pre>
-   * How many attempts the worker runs at a time from now on: an absolute number, which may change at any time. 0 lets
-   * the present attempts finish and asks for nothing more. At most 100,000. Unset: as before.
+   * New number of concurrent attempts: an absolute number, which may change at any time. 0 lets the current attempts
+   * finish and requests no more jobs. At most 100,000. Unset: as before.
    * </pre>
    *
    * <code>optional uint32 slots = 2;</code>
@@ -87,8 +87,8 @@ public interface WorkRequestOrBuilder extends
 
   /**
    * <pre>
-   * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+   * Leases of assignments that the worker received and starts to run. An assignment that is not accepted within the
+   * welcome's accept_timeout is sent to another worker, as another attempt. A report accepts too. At most 100,000 a
    * message.
    * </pre>
    *
@@ -99,8 +99,8 @@ public interface WorkRequestOrBuilder extends
       getAcceptedLeaseIdsList();
   /**
    * <pre>
-   * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+   * Leases of assignments that the worker received and starts to run. An assignment that is not accepted within the
+   * welcome's accept_timeout is sent to another worker, as another attempt. A report accepts too. At most 100,000 a
    * message.
    * </pre>
    *
@@ -110,8 +110,8 @@ public interface WorkRequestOrBuilder extends
   int getAcceptedLeaseIdsCount();
   /**
    * <pre>
-   * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+   * Leases of assignments that the worker received and starts to run. An assignment that is not accepted within the
+   * welcome's accept_timeout is sent to another worker, as another attempt. A report accepts too. At most 100,000 a
    * message.
    * </pre>
    *
@@ -122,8 +122,8 @@ public interface WorkRequestOrBuilder extends
   java.lang.String getAcceptedLeaseIds(int index);
   /**
    * <pre>
-   * Leases of assignments that the worker received and begins to run. An assignment that is not accepted within the
-   * welcome's accept_timeout is given to another worker, as another attempt. A report accepts too. At most 100,000 a
+   * Leases of assignments that the worker received and starts to run. An assignment that is not accepted within the
+   * welcome's accept_timeout is sent to another worker, as another attempt. A report accepts too. At most 100,000 a
    * message.
    * </pre>
    *
@@ -136,7 +136,7 @@ public interface WorkRequestOrBuilder extends
 
   /**
    * <pre>
-   * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+   * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -145,7 +145,7 @@ public interface WorkRequestOrBuilder extends
       getReportsList();
   /**
    * <pre>
-   * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+   * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -153,7 +153,7 @@ public interface WorkRequestOrBuilder extends
   io.github.jobstream.v1.AttemptReport getReports(int index);
   /**
    * <pre>
-   * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+   * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -161,7 +161,7 @@ public interface WorkRequestOrBuilder extends
   int getReportsCount();
   /**
    * <pre>
-   * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+   * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>
@@ -170,7 +170,7 @@ public interface WorkRequestOrBuilder extends
       getReportsOrBuilderList();
   /**
    * <pre>
-   * News of attempts, in the order of their report_sequence. At most 100,000 a message.
+   * Reports of attempts, in the order of their report_sequence. At most 100,000 a message.
    * </pre>
    *
    * <code>repeated .jobstream.v1.AttemptReport reports = 5;</code>

@@ -7,9 +7,9 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * WorkResponse is what the server sends on a worker's stream. One message can carry any of these parts together; they
- * are to be handled in the order of their numbers. A message has at most 4 MiB less 64 KiB; one assignment that is larger
- * comes alone.
+ * WorkResponse is a message of the server on a worker's stream. One message can carry any of these parts together:
+ * handle them in the order of their numbers. A message has at most 4 MiB less 64 KiB; a larger assignment is sent
+ * alone.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.WorkResponse}
@@ -56,7 +56,7 @@ private static final long serialVersionUID = 0L;
   private io.github.jobstream.v1.Welcome welcome_;
   /**
    * <pre>
-   * The answer to `hello`, in the first message.
+   * The response to `hello`, in the first message.
    * </pre>
    *
    * <code>.jobstream.v1.Welcome welcome = 1;</code>
@@ -68,7 +68,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The answer to `hello`, in the first message.
+   * The response to `hello`, in the first message.
    * </pre>
    *
    * <code>.jobstream.v1.Welcome welcome = 1;</code>
@@ -80,7 +80,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The answer to `hello`, in the first message.
+   * The response to `hello`, in the first message.
    * </pre>
    *
    * <code>.jobstream.v1.Welcome welcome = 1;</code>
@@ -216,7 +216,7 @@ private static final long serialVersionUID = 0L;
   private io.github.jobstream.v1.ReportAck ack_;
   /**
    * <pre>
-   * Reports that were taken.
+   * Reports that were processed.
    * </pre>
    *
    * <code>.jobstream.v1.ReportAck ack = 4;</code>
@@ -228,7 +228,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Reports that were taken.
+   * Reports that were processed.
    * </pre>
    *
    * <code>.jobstream.v1.ReportAck ack = 4;</code>
@@ -240,7 +240,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Reports that were taken.
+   * Reports that were processed.
    * </pre>
    *
    * <code>.jobstream.v1.ReportAck ack = 4;</code>
@@ -254,7 +254,7 @@ private static final long serialVersionUID = 0L;
   private io.github.jobstream.v1.Ping ping_;
   /**
    * <pre>
-   * To be answered with a heartbeat.
+   * A ping: answer it with a heartbeat.
    * </pre>
    *
    * <code>.jobstream.v1.Ping ping = 5;</code>
@@ -266,7 +266,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * To be answered with a heartbeat.
+   * A ping: answer it with a heartbeat.
    * </pre>
    *
    * <code>.jobstream.v1.Ping ping = 5;</code>
@@ -278,7 +278,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * To be answered with a heartbeat.
+   * A ping: answer it with a heartbeat.
    * </pre>
    *
    * <code>.jobstream.v1.Ping ping = 5;</code>
@@ -564,9 +564,9 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * WorkResponse is what the server sends on a worker's stream. One message can carry any of these parts together; they
-   * are to be handled in the order of their numbers. A message has at most 4 MiB less 64 KiB; one assignment that is larger
-   * comes alone.
+   * WorkResponse is a message of the server on a worker's stream. One message can carry any of these parts together:
+   * handle them in the order of their numbers. A message has at most 4 MiB less 64 KiB; a larger assignment is sent
+   * alone.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.WorkResponse}
@@ -908,7 +908,7 @@ private static final long serialVersionUID = 0L;
         io.github.jobstream.v1.Welcome, io.github.jobstream.v1.Welcome.Builder, io.github.jobstream.v1.WelcomeOrBuilder> welcomeBuilder_;
     /**
      * <pre>
-     * The answer to `hello`, in the first message.
+     * The response to `hello`, in the first message.
      * </pre>
      *
      * <code>.jobstream.v1.Welcome welcome = 1;</code>
@@ -919,7 +919,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer to `hello`, in the first message.
+     * The response to `hello`, in the first message.
      * </pre>
      *
      * <code>.jobstream.v1.Welcome welcome = 1;</code>
@@ -934,7 +934,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer to `hello`, in the first message.
+     * The response to `hello`, in the first message.
      * </pre>
      *
      * <code>.jobstream.v1.Welcome welcome = 1;</code>
@@ -954,7 +954,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer to `hello`, in the first message.
+     * The response to `hello`, in the first message.
      * </pre>
      *
      * <code>.jobstream.v1.Welcome welcome = 1;</code>
@@ -972,7 +972,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer to `hello`, in the first message.
+     * The response to `hello`, in the first message.
      * </pre>
      *
      * <code>.jobstream.v1.Welcome welcome = 1;</code>
@@ -997,7 +997,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer to `hello`, in the first message.
+     * The response to `hello`, in the first message.
      * </pre>
      *
      * <code>.jobstream.v1.Welcome welcome = 1;</code>
@@ -1014,7 +1014,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer to `hello`, in the first message.
+     * The response to `hello`, in the first message.
      * </pre>
      *
      * <code>.jobstream.v1.Welcome welcome = 1;</code>
@@ -1026,7 +1026,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer to `hello`, in the first message.
+     * The response to `hello`, in the first message.
      * </pre>
      *
      * <code>.jobstream.v1.Welcome welcome = 1;</code>
@@ -1041,7 +1041,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer to `hello`, in the first message.
+     * The response to `hello`, in the first message.
      * </pre>
      *
      * <code>.jobstream.v1.Welcome welcome = 1;</code>
@@ -1689,7 +1689,7 @@ private static final long serialVersionUID = 0L;
         io.github.jobstream.v1.ReportAck, io.github.jobstream.v1.ReportAck.Builder, io.github.jobstream.v1.ReportAckOrBuilder> ackBuilder_;
     /**
      * <pre>
-     * Reports that were taken.
+     * Reports that were processed.
      * </pre>
      *
      * <code>.jobstream.v1.ReportAck ack = 4;</code>
@@ -1700,7 +1700,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Reports that were taken.
+     * Reports that were processed.
      * </pre>
      *
      * <code>.jobstream.v1.ReportAck ack = 4;</code>
@@ -1715,7 +1715,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Reports that were taken.
+     * Reports that were processed.
      * </pre>
      *
      * <code>.jobstream.v1.ReportAck ack = 4;</code>
@@ -1735,7 +1735,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Reports that were taken.
+     * Reports that were processed.
      * </pre>
      *
      * <code>.jobstream.v1.ReportAck ack = 4;</code>
@@ -1753,7 +1753,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Reports that were taken.
+     * Reports that were processed.
      * </pre>
      *
      * <code>.jobstream.v1.ReportAck ack = 4;</code>
@@ -1778,7 +1778,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Reports that were taken.
+     * Reports that were processed.
      * </pre>
      *
      * <code>.jobstream.v1.ReportAck ack = 4;</code>
@@ -1795,7 +1795,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Reports that were taken.
+     * Reports that were processed.
      * </pre>
      *
      * <code>.jobstream.v1.ReportAck ack = 4;</code>
@@ -1807,7 +1807,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Reports that were taken.
+     * Reports that were processed.
      * </pre>
      *
      * <code>.jobstream.v1.ReportAck ack = 4;</code>
@@ -1822,7 +1822,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Reports that were taken.
+     * Reports that were processed.
      * </pre>
      *
      * <code>.jobstream.v1.ReportAck ack = 4;</code>
@@ -1846,7 +1846,7 @@ private static final long serialVersionUID = 0L;
         io.github.jobstream.v1.Ping, io.github.jobstream.v1.Ping.Builder, io.github.jobstream.v1.PingOrBuilder> pingBuilder_;
     /**
      * <pre>
-     * To be answered with a heartbeat.
+     * A ping: answer it with a heartbeat.
      * </pre>
      *
      * <code>.jobstream.v1.Ping ping = 5;</code>
@@ -1857,7 +1857,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * To be answered with a heartbeat.
+     * A ping: answer it with a heartbeat.
      * </pre>
      *
      * <code>.jobstream.v1.Ping ping = 5;</code>
@@ -1872,7 +1872,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * To be answered with a heartbeat.
+     * A ping: answer it with a heartbeat.
      * </pre>
      *
      * <code>.jobstream.v1.Ping ping = 5;</code>
@@ -1892,7 +1892,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * To be answered with a heartbeat.
+     * A ping: answer it with a heartbeat.
      * </pre>
      *
      * <code>.jobstream.v1.Ping ping = 5;</code>
@@ -1910,7 +1910,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * To be answered with a heartbeat.
+     * A ping: answer it with a heartbeat.
      * </pre>
      *
      * <code>.jobstream.v1.Ping ping = 5;</code>
@@ -1935,7 +1935,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * To be answered with a heartbeat.
+     * A ping: answer it with a heartbeat.
      * </pre>
      *
      * <code>.jobstream.v1.Ping ping = 5;</code>
@@ -1952,7 +1952,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * To be answered with a heartbeat.
+     * A ping: answer it with a heartbeat.
      * </pre>
      *
      * <code>.jobstream.v1.Ping ping = 5;</code>
@@ -1964,7 +1964,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * To be answered with a heartbeat.
+     * A ping: answer it with a heartbeat.
      * </pre>
      *
      * <code>.jobstream.v1.Ping ping = 5;</code>
@@ -1979,7 +1979,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * To be answered with a heartbeat.
+     * A ping: answer it with a heartbeat.
      * </pre>
      *
      * <code>.jobstream.v1.Ping ping = 5;</code>

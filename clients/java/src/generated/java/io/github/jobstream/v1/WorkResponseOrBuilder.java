@@ -12,7 +12,7 @@ public interface WorkResponseOrBuilder extends
 
   /**
    * <pre>
-   * The answer to `hello`, in the first message.
+   * The response to `hello`, in the first message.
    * </pre>
    *
    * <code>.jobstream.v1.Welcome welcome = 1;</code>
@@ -21,7 +21,7 @@ public interface WorkResponseOrBuilder extends
   boolean hasWelcome();
   /**
    * <pre>
-   * The answer to `hello`, in the first message.
+   * The response to `hello`, in the first message.
    * </pre>
    *
    * <code>.jobstream.v1.Welcome welcome = 1;</code>
@@ -30,7 +30,7 @@ public interface WorkResponseOrBuilder extends
   io.github.jobstream.v1.Welcome getWelcome();
   /**
    * <pre>
-   * The answer to `hello`, in the first message.
+   * The response to `hello`, in the first message.
    * </pre>
    *
    * <code>.jobstream.v1.Welcome welcome = 1;</code>
@@ -127,7 +127,7 @@ public interface WorkResponseOrBuilder extends
 
   /**
    * <pre>
-   * Reports that were taken.
+   * Reports that were processed.
    * </pre>
    *
    * <code>.jobstream.v1.ReportAck ack = 4;</code>
@@ -136,7 +136,7 @@ public interface WorkResponseOrBuilder extends
   boolean hasAck();
   /**
    * <pre>
-   * Reports that were taken.
+   * Reports that were processed.
    * </pre>
    *
    * <code>.jobstream.v1.ReportAck ack = 4;</code>
@@ -145,7 +145,7 @@ public interface WorkResponseOrBuilder extends
   io.github.jobstream.v1.ReportAck getAck();
   /**
    * <pre>
-   * Reports that were taken.
+   * Reports that were processed.
    * </pre>
    *
    * <code>.jobstream.v1.ReportAck ack = 4;</code>
@@ -154,7 +154,7 @@ public interface WorkResponseOrBuilder extends
 
   /**
    * <pre>
-   * To be answered with a heartbeat.
+   * A ping: answer it with a heartbeat.
    * </pre>
    *
    * <code>.jobstream.v1.Ping ping = 5;</code>
@@ -163,7 +163,7 @@ public interface WorkResponseOrBuilder extends
   boolean hasPing();
   /**
    * <pre>
-   * To be answered with a heartbeat.
+   * A ping: answer it with a heartbeat.
    * </pre>
    *
    * <code>.jobstream.v1.Ping ping = 5;</code>
@@ -172,7 +172,7 @@ public interface WorkResponseOrBuilder extends
   io.github.jobstream.v1.Ping getPing();
   /**
    * <pre>
-   * To be answered with a heartbeat.
+   * A ping: answer it with a heartbeat.
    * </pre>
    *
    * <code>.jobstream.v1.Ping ping = 5;</code>

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * Worker is a worker at one moment.
+ * Worker is the state of a worker.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.Worker}
@@ -63,7 +63,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object workerId_ = "";
   /**
    * <pre>
-   * What DrainWorker calls it. Unique while the server runs.
+   * Its id for DrainWorker. Unique while the server runs.
    * </pre>
    *
    * <code>string worker_id = 1;</code>
@@ -84,7 +84,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What DrainWorker calls it. Unique while the server runs.
+   * Its id for DrainWorker. Unique while the server runs.
    * </pre>
    *
    * <code>string worker_id = 1;</code>
@@ -110,7 +110,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object name_ = "";
   /**
    * <pre>
-   * The name it gave itself.
+   * Its name, from Hello or LeaseRequest.
    * </pre>
    *
    * <code>string name = 2;</code>
@@ -131,7 +131,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The name it gave itself.
+   * Its name, from Hello or LeaseRequest.
    * </pre>
    *
    * <code>string name = 2;</code>
@@ -156,7 +156,7 @@ private static final long serialVersionUID = 0L;
   private int link_ = 0;
   /**
    * <pre>
-   * How it is joined to the server.
+   * How it is connected.
    * </pre>
    *
    * <code>.jobstream.v1.WorkerLink link = 3;</code>
@@ -167,7 +167,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How it is joined to the server.
+   * How it is connected.
    * </pre>
    *
    * <code>.jobstream.v1.WorkerLink link = 3;</code>
@@ -182,7 +182,7 @@ private static final long serialVersionUID = 0L;
   private int state_ = 0;
   /**
    * <pre>
-   * What it may be given.
+   * Whether it gets jobs.
    * </pre>
    *
    * <code>.jobstream.v1.WorkerState state = 4;</code>
@@ -193,7 +193,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What it may be given.
+   * Whether it gets jobs.
    * </pre>
    *
    * <code>.jobstream.v1.WorkerState state = 4;</code>
@@ -210,7 +210,7 @@ private static final long serialVersionUID = 0L;
       com.google.protobuf.LazyStringArrayList.emptyList();
   /**
    * <pre>
-   * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
+   * Kinds it runs, ordered by name; at most the first 1,000. `kinds_total` has their number.
    * </pre>
    *
    * <code>repeated string kinds = 5;</code>
@@ -222,7 +222,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
+   * Kinds it runs, ordered by name; at most the first 1,000. `kinds_total` has their number.
    * </pre>
    *
    * <code>repeated string kinds = 5;</code>
@@ -233,7 +233,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
+   * Kinds it runs, ordered by name; at most the first 1,000. `kinds_total` has their number.
    * </pre>
    *
    * <code>repeated string kinds = 5;</code>
@@ -245,7 +245,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
+   * Kinds it runs, ordered by name; at most the first 1,000. `kinds_total` has their number.
    * </pre>
    *
    * <code>repeated string kinds = 5;</code>
@@ -263,7 +263,7 @@ private static final long serialVersionUID = 0L;
       com.google.protobuf.LazyStringArrayList.emptyList();
   /**
    * <pre>
-   * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
+   * Queues it serves, ordered by name; at most the first 1,000. `queues_total` has their number; 0 means all.
    * </pre>
    *
    * <code>repeated string queues = 6;</code>
@@ -275,7 +275,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
+   * Queues it serves, ordered by name; at most the first 1,000. `queues_total` has their number; 0 means all.
    * </pre>
    *
    * <code>repeated string queues = 6;</code>
@@ -286,7 +286,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
+   * Queues it serves, ordered by name; at most the first 1,000. `queues_total` has their number; 0 means all.
    * </pre>
    *
    * <code>repeated string queues = 6;</code>
@@ -298,7 +298,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
+   * Queues it serves, ordered by name; at most the first 1,000. `queues_total` has their number; 0 means all.
    * </pre>
    *
    * <code>repeated string queues = 6;</code>
@@ -314,7 +314,7 @@ private static final long serialVersionUID = 0L;
   private int slots_ = 0;
   /**
    * <pre>
-   * How many attempts it runs at a time.
+   * Most concurrent attempts.
    * </pre>
    *
    * <code>uint32 slots = 7;</code>
@@ -329,7 +329,7 @@ private static final long serialVersionUID = 0L;
   private int slotsTaken_ = 0;
   /**
    * <pre>
-   * Slots that are taken now.
+   * Slots in use.
    * </pre>
    *
    * <code>uint32 slots_taken = 8;</code>
@@ -382,7 +382,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration lastHeardAge_;
   /**
    * <pre>
-   * How long ago it was last heard of; unset for the server's own.
+   * Time since its last message; unset for the server's own pool.
    * </pre>
    *
    * <code>.google.protobuf.Duration last_heard_age = 10;</code>
@@ -394,7 +394,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long ago it was last heard of; unset for the server's own.
+   * Time since its last message; unset for the server's own pool.
    * </pre>
    *
    * <code>.google.protobuf.Duration last_heard_age = 10;</code>
@@ -406,7 +406,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long ago it was last heard of; unset for the server's own.
+   * Time since its last message; unset for the server's own pool.
    * </pre>
    *
    * <code>.google.protobuf.Duration last_heard_age = 10;</code>
@@ -421,7 +421,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object sdk_ = "";
   /**
    * <pre>
-   * Library and version it is built with, if it told.
+   * Library and version it is built with, if it sent them.
    * </pre>
    *
    * <code>string sdk = 11;</code>
@@ -442,7 +442,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Library and version it is built with, if it told.
+   * Library and version it is built with, if it sent them.
    * </pre>
    *
    * <code>string sdk = 11;</code>
@@ -468,7 +468,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object address_ = "";
   /**
    * <pre>
-   * Address it connected from; empty for the server's own.
+   * Address it connected from; empty for the server's own pool.
    * </pre>
    *
    * <code>string address = 12;</code>
@@ -489,7 +489,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Address it connected from; empty for the server's own.
+   * Address it connected from; empty for the server's own pool.
    * </pre>
    *
    * <code>string address = 12;</code>
@@ -514,7 +514,7 @@ private static final long serialVersionUID = 0L;
   private int kindsTotal_ = 0;
   /**
    * <pre>
-   * How many kinds it runs, those not listed in `kinds` included.
+   * Number of kinds it runs, including those not listed in `kinds`.
    * </pre>
    *
    * <code>uint32 kinds_total = 13;</code>
@@ -529,7 +529,7 @@ private static final long serialVersionUID = 0L;
   private int queuesTotal_ = 0;
   /**
    * <pre>
-   * How many queues it serves, those not listed in `queues` included. 0 means all.
+   * Number of queues it serves, including those not listed in `queues`. 0 means all.
    * </pre>
    *
    * <code>uint32 queues_total = 14;</code>
@@ -858,7 +858,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Worker is a worker at one moment.
+   * Worker is the state of a worker.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.Worker}
@@ -1210,7 +1210,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object workerId_ = "";
     /**
      * <pre>
-     * What DrainWorker calls it. Unique while the server runs.
+     * Its id for DrainWorker. Unique while the server runs.
      * </pre>
      *
      * <code>string worker_id = 1;</code>
@@ -1230,7 +1230,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What DrainWorker calls it. Unique while the server runs.
+     * Its id for DrainWorker. Unique while the server runs.
      * </pre>
      *
      * <code>string worker_id = 1;</code>
@@ -1251,7 +1251,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What DrainWorker calls it. Unique while the server runs.
+     * Its id for DrainWorker. Unique while the server runs.
      * </pre>
      *
      * <code>string worker_id = 1;</code>
@@ -1268,7 +1268,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What DrainWorker calls it. Unique while the server runs.
+     * Its id for DrainWorker. Unique while the server runs.
      * </pre>
      *
      * <code>string worker_id = 1;</code>
@@ -1282,7 +1282,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What DrainWorker calls it. Unique while the server runs.
+     * Its id for DrainWorker. Unique while the server runs.
      * </pre>
      *
      * <code>string worker_id = 1;</code>
@@ -1302,7 +1302,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object name_ = "";
     /**
      * <pre>
-     * The name it gave itself.
+     * Its name, from Hello or LeaseRequest.
      * </pre>
      *
      * <code>string name = 2;</code>
@@ -1322,7 +1322,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The name it gave itself.
+     * Its name, from Hello or LeaseRequest.
      * </pre>
      *
      * <code>string name = 2;</code>
@@ -1343,7 +1343,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The name it gave itself.
+     * Its name, from Hello or LeaseRequest.
      * </pre>
      *
      * <code>string name = 2;</code>
@@ -1360,7 +1360,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The name it gave itself.
+     * Its name, from Hello or LeaseRequest.
      * </pre>
      *
      * <code>string name = 2;</code>
@@ -1374,7 +1374,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The name it gave itself.
+     * Its name, from Hello or LeaseRequest.
      * </pre>
      *
      * <code>string name = 2;</code>
@@ -1394,7 +1394,7 @@ private static final long serialVersionUID = 0L;
     private int link_ = 0;
     /**
      * <pre>
-     * How it is joined to the server.
+     * How it is connected.
      * </pre>
      *
      * <code>.jobstream.v1.WorkerLink link = 3;</code>
@@ -1405,7 +1405,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it is joined to the server.
+     * How it is connected.
      * </pre>
      *
      * <code>.jobstream.v1.WorkerLink link = 3;</code>
@@ -1420,7 +1420,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it is joined to the server.
+     * How it is connected.
      * </pre>
      *
      * <code>.jobstream.v1.WorkerLink link = 3;</code>
@@ -1433,7 +1433,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it is joined to the server.
+     * How it is connected.
      * </pre>
      *
      * <code>.jobstream.v1.WorkerLink link = 3;</code>
@@ -1449,7 +1449,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How it is joined to the server.
+     * How it is connected.
      * </pre>
      *
      * <code>.jobstream.v1.WorkerLink link = 3;</code>
@@ -1465,7 +1465,7 @@ private static final long serialVersionUID = 0L;
     private int state_ = 0;
     /**
      * <pre>
-     * What it may be given.
+     * Whether it gets jobs.
      * </pre>
      *
      * <code>.jobstream.v1.WorkerState state = 4;</code>
@@ -1476,7 +1476,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it may be given.
+     * Whether it gets jobs.
      * </pre>
      *
      * <code>.jobstream.v1.WorkerState state = 4;</code>
@@ -1491,7 +1491,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it may be given.
+     * Whether it gets jobs.
      * </pre>
      *
      * <code>.jobstream.v1.WorkerState state = 4;</code>
@@ -1504,7 +1504,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it may be given.
+     * Whether it gets jobs.
      * </pre>
      *
      * <code>.jobstream.v1.WorkerState state = 4;</code>
@@ -1520,7 +1520,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it may be given.
+     * Whether it gets jobs.
      * </pre>
      *
      * <code>.jobstream.v1.WorkerState state = 4;</code>
@@ -1543,7 +1543,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
+     * Kinds it runs, ordered by name; at most the first 1,000. `kinds_total` has their number.
      * </pre>
      *
      * <code>repeated string kinds = 5;</code>
@@ -1556,7 +1556,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
+     * Kinds it runs, ordered by name; at most the first 1,000. `kinds_total` has their number.
      * </pre>
      *
      * <code>repeated string kinds = 5;</code>
@@ -1567,7 +1567,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
+     * Kinds it runs, ordered by name; at most the first 1,000. `kinds_total` has their number.
      * </pre>
      *
      * <code>repeated string kinds = 5;</code>
@@ -1579,7 +1579,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
+     * Kinds it runs, ordered by name; at most the first 1,000. `kinds_total` has their number.
      * </pre>
      *
      * <code>repeated string kinds = 5;</code>
@@ -1592,7 +1592,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
+     * Kinds it runs, ordered by name; at most the first 1,000. `kinds_total` has their number.
      * </pre>
      *
      * <code>repeated string kinds = 5;</code>
@@ -1611,7 +1611,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
+     * Kinds it runs, ordered by name; at most the first 1,000. `kinds_total` has their number.
      * </pre>
      *
      * <code>repeated string kinds = 5;</code>
@@ -1629,7 +1629,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
+     * Kinds it runs, ordered by name; at most the first 1,000. `kinds_total` has their number.
      * </pre>
      *
      * <code>repeated string kinds = 5;</code>
@@ -1647,7 +1647,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
+     * Kinds it runs, ordered by name; at most the first 1,000. `kinds_total` has their number.
      * </pre>
      *
      * <code>repeated string kinds = 5;</code>
@@ -1662,7 +1662,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
+     * Kinds it runs, ordered by name; at most the first 1,000. `kinds_total` has their number.
      * </pre>
      *
      * <code>repeated string kinds = 5;</code>
@@ -1690,7 +1690,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
+     * Queues it serves, ordered by name; at most the first 1,000. `queues_total` has their number; 0 means all.
      * </pre>
      *
      * <code>repeated string queues = 6;</code>
@@ -1703,7 +1703,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
+     * Queues it serves, ordered by name; at most the first 1,000. `queues_total` has their number; 0 means all.
      * </pre>
      *
      * <code>repeated string queues = 6;</code>
@@ -1714,7 +1714,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
+     * Queues it serves, ordered by name; at most the first 1,000. `queues_total` has their number; 0 means all.
      * </pre>
      *
      * <code>repeated string queues = 6;</code>
@@ -1726,7 +1726,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
+     * Queues it serves, ordered by name; at most the first 1,000. `queues_total` has their number; 0 means all.
      * </pre>
      *
      * <code>repeated string queues = 6;</code>
@@ -1739,7 +1739,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
+     * Queues it serves, ordered by name; at most the first 1,000. `queues_total` has their number; 0 means all.
      * </pre>
      *
      * <code>repeated string queues = 6;</code>
@@ -1758,7 +1758,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
+     * Queues it serves, ordered by name; at most the first 1,000. `queues_total` has their number; 0 means all.
      * </pre>
      *
      * <code>repeated string queues = 6;</code>
@@ -1776,7 +1776,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
+     * Queues it serves, ordered by name; at most the first 1,000. `queues_total` has their number; 0 means all.
      * </pre>
      *
      * <code>repeated string queues = 6;</code>
@@ -1794,7 +1794,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
+     * Queues it serves, ordered by name; at most the first 1,000. `queues_total` has their number; 0 means all.
      * </pre>
      *
      * <code>repeated string queues = 6;</code>
@@ -1809,7 +1809,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
+     * Queues it serves, ordered by name; at most the first 1,000. `queues_total` has their number; 0 means all.
      * </pre>
      *
      * <code>repeated string queues = 6;</code>
@@ -1830,7 +1830,7 @@ private static final long serialVersionUID = 0L;
     private int slots_ ;
     /**
      * <pre>
-     * How many attempts it runs at a time.
+     * Most concurrent attempts.
      * </pre>
      *
      * <code>uint32 slots = 7;</code>
@@ -1842,7 +1842,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How many attempts it runs at a time.
+     * Most concurrent attempts.
      * </pre>
      *
      * <code>uint32 slots = 7;</code>
@@ -1858,7 +1858,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How many attempts it runs at a time.
+     * Most concurrent attempts.
      * </pre>
      *
      * <code>uint32 slots = 7;</code>
@@ -1874,7 +1874,7 @@ private static final long serialVersionUID = 0L;
     private int slotsTaken_ ;
     /**
      * <pre>
-     * Slots that are taken now.
+     * Slots in use.
      * </pre>
      *
      * <code>uint32 slots_taken = 8;</code>
@@ -1886,7 +1886,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Slots that are taken now.
+     * Slots in use.
      * </pre>
      *
      * <code>uint32 slots_taken = 8;</code>
@@ -1902,7 +1902,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Slots that are taken now.
+     * Slots in use.
      * </pre>
      *
      * <code>uint32 slots_taken = 8;</code>
@@ -2077,7 +2077,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> lastHeardAgeBuilder_;
     /**
      * <pre>
-     * How long ago it was last heard of; unset for the server's own.
+     * Time since its last message; unset for the server's own pool.
      * </pre>
      *
      * <code>.google.protobuf.Duration last_heard_age = 10;</code>
@@ -2088,7 +2088,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long ago it was last heard of; unset for the server's own.
+     * Time since its last message; unset for the server's own pool.
      * </pre>
      *
      * <code>.google.protobuf.Duration last_heard_age = 10;</code>
@@ -2103,7 +2103,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long ago it was last heard of; unset for the server's own.
+     * Time since its last message; unset for the server's own pool.
      * </pre>
      *
      * <code>.google.protobuf.Duration last_heard_age = 10;</code>
@@ -2123,7 +2123,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long ago it was last heard of; unset for the server's own.
+     * Time since its last message; unset for the server's own pool.
      * </pre>
      *
      * <code>.google.protobuf.Duration last_heard_age = 10;</code>
@@ -2141,7 +2141,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long ago it was last heard of; unset for the server's own.
+     * Time since its last message; unset for the server's own pool.
      * </pre>
      *
      * <code>.google.protobuf.Duration last_heard_age = 10;</code>
@@ -2166,7 +2166,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long ago it was last heard of; unset for the server's own.
+     * Time since its last message; unset for the server's own pool.
      * </pre>
      *
      * <code>.google.protobuf.Duration last_heard_age = 10;</code>
@@ -2183,7 +2183,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long ago it was last heard of; unset for the server's own.
+     * Time since its last message; unset for the server's own pool.
      * </pre>
      *
      * <code>.google.protobuf.Duration last_heard_age = 10;</code>
@@ -2195,7 +2195,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long ago it was last heard of; unset for the server's own.
+     * Time since its last message; unset for the server's own pool.
      * </pre>
      *
      * <code>.google.protobuf.Duration last_heard_age = 10;</code>
@@ -2210,7 +2210,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long ago it was last heard of; unset for the server's own.
+     * Time since its last message; unset for the server's own pool.
      * </pre>
      *
      * <code>.google.protobuf.Duration last_heard_age = 10;</code>
@@ -2232,7 +2232,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object sdk_ = "";
     /**
      * <pre>
-     * Library and version it is built with, if it told.
+     * Library and version it is built with, if it sent them.
      * </pre>
      *
      * <code>string sdk = 11;</code>
@@ -2252,7 +2252,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Library and version it is built with, if it told.
+     * Library and version it is built with, if it sent them.
      * </pre>
      *
      * <code>string sdk = 11;</code>
@@ -2273,7 +2273,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Library and version it is built with, if it told.
+     * Library and version it is built with, if it sent them.
      * </pre>
      *
      * <code>string sdk = 11;</code>
@@ -2290,7 +2290,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Library and version it is built with, if it told.
+     * Library and version it is built with, if it sent them.
      * </pre>
      *
      * <code>string sdk = 11;</code>
@@ -2304,7 +2304,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Library and version it is built with, if it told.
+     * Library and version it is built with, if it sent them.
      * </pre>
      *
      * <code>string sdk = 11;</code>
@@ -2324,7 +2324,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object address_ = "";
     /**
      * <pre>
-     * Address it connected from; empty for the server's own.
+     * Address it connected from; empty for the server's own pool.
      * </pre>
      *
      * <code>string address = 12;</code>
@@ -2344,7 +2344,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Address it connected from; empty for the server's own.
+     * Address it connected from; empty for the server's own pool.
      * </pre>
      *
      * <code>string address = 12;</code>
@@ -2365,7 +2365,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Address it connected from; empty for the server's own.
+     * Address it connected from; empty for the server's own pool.
      * </pre>
      *
      * <code>string address = 12;</code>
@@ -2382,7 +2382,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Address it connected from; empty for the server's own.
+     * Address it connected from; empty for the server's own pool.
      * </pre>
      *
      * <code>string address = 12;</code>
@@ -2396,7 +2396,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Address it connected from; empty for the server's own.
+     * Address it connected from; empty for the server's own pool.
      * </pre>
      *
      * <code>string address = 12;</code>
@@ -2416,7 +2416,7 @@ private static final long serialVersionUID = 0L;
     private int kindsTotal_ ;
     /**
      * <pre>
-     * How many kinds it runs, those not listed in `kinds` included.
+     * Number of kinds it runs, including those not listed in `kinds`.
      * </pre>
      *
      * <code>uint32 kinds_total = 13;</code>
@@ -2428,7 +2428,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How many kinds it runs, those not listed in `kinds` included.
+     * Number of kinds it runs, including those not listed in `kinds`.
      * </pre>
      *
      * <code>uint32 kinds_total = 13;</code>
@@ -2444,7 +2444,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How many kinds it runs, those not listed in `kinds` included.
+     * Number of kinds it runs, including those not listed in `kinds`.
      * </pre>
      *
      * <code>uint32 kinds_total = 13;</code>
@@ -2460,7 +2460,7 @@ private static final long serialVersionUID = 0L;
     private int queuesTotal_ ;
     /**
      * <pre>
-     * How many queues it serves, those not listed in `queues` included. 0 means all.
+     * Number of queues it serves, including those not listed in `queues`. 0 means all.
      * </pre>
      *
      * <code>uint32 queues_total = 14;</code>
@@ -2472,7 +2472,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How many queues it serves, those not listed in `queues` included. 0 means all.
+     * Number of queues it serves, including those not listed in `queues`. 0 means all.
      * </pre>
      *
      * <code>uint32 queues_total = 14;</code>
@@ -2488,7 +2488,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How many queues it serves, those not listed in `queues` included. 0 means all.
+     * Number of queues it serves, including those not listed in `queues`. 0 means all.
      * </pre>
      *
      * <code>uint32 queues_total = 14;</code>

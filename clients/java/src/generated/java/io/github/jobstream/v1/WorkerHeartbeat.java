@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * WorkerHeartbeat says that the worker is alive and what it runs.
+ * WorkerHeartbeat shows that the worker is alive, and lists its attempts.
  * </pre>
  *
  * Protobuf type {@code jobstream.v1.WorkerHeartbeat}
@@ -55,7 +55,8 @@ private static final long serialVersionUID = 0L;
       com.google.protobuf.LazyStringArrayList.emptyList();
   /**
    * <pre>
-   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
+   * Leases of every attempt that still runs: each of them is renewed. A lease that is not listed expires. At most
+   * 100,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 1;</code>
@@ -67,7 +68,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
+   * Leases of every attempt that still runs: each of them is renewed. A lease that is not listed expires. At most
+   * 100,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 1;</code>
@@ -78,7 +80,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
+   * Leases of every attempt that still runs: each of them is renewed. A lease that is not listed expires. At most
+   * 100,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 1;</code>
@@ -90,7 +93,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
+   * Leases of every attempt that still runs: each of them is renewed. A lease that is not listed expires. At most
+   * 100,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 1;</code>
@@ -267,7 +271,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * WorkerHeartbeat says that the worker is alive and what it runs.
+   * WorkerHeartbeat shows that the worker is alive, and lists its attempts.
    * </pre>
    *
    * Protobuf type {@code jobstream.v1.WorkerHeartbeat}
@@ -425,7 +429,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
+     * Leases of every attempt that still runs: each of them is renewed. A lease that is not listed expires. At most
+     * 100,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 1;</code>
@@ -438,7 +443,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
+     * Leases of every attempt that still runs: each of them is renewed. A lease that is not listed expires. At most
+     * 100,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 1;</code>
@@ -449,7 +455,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
+     * Leases of every attempt that still runs: each of them is renewed. A lease that is not listed expires. At most
+     * 100,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 1;</code>
@@ -461,7 +468,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
+     * Leases of every attempt that still runs: each of them is renewed. A lease that is not listed expires. At most
+     * 100,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 1;</code>
@@ -474,7 +482,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
+     * Leases of every attempt that still runs: each of them is renewed. A lease that is not listed expires. At most
+     * 100,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 1;</code>
@@ -493,7 +502,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
+     * Leases of every attempt that still runs: each of them is renewed. A lease that is not listed expires. At most
+     * 100,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 1;</code>
@@ -511,7 +521,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
+     * Leases of every attempt that still runs: each of them is renewed. A lease that is not listed expires. At most
+     * 100,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 1;</code>
@@ -529,7 +540,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
+     * Leases of every attempt that still runs: each of them is renewed. A lease that is not listed expires. At most
+     * 100,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 1;</code>
@@ -544,7 +556,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
+     * Leases of every attempt that still runs: each of them is renewed. A lease that is not listed expires. At most
+     * 100,000.
      * </pre>
      *
      * <code>repeated string lease_ids = 1;</code>

@@ -12,7 +12,8 @@ public interface WorkerHeartbeatOrBuilder extends
 
   /**
    * <pre>
-   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
+   * Leases of every attempt that still runs: each of them is renewed. A lease that is not listed expires. At most
+   * 100,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 1;</code>
@@ -22,7 +23,8 @@ public interface WorkerHeartbeatOrBuilder extends
       getLeaseIdsList();
   /**
    * <pre>
-   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
+   * Leases of every attempt that still runs: each of them is renewed. A lease that is not listed expires. At most
+   * 100,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 1;</code>
@@ -31,7 +33,8 @@ public interface WorkerHeartbeatOrBuilder extends
   int getLeaseIdsCount();
   /**
    * <pre>
-   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
+   * Leases of every attempt that still runs: each of them is renewed. A lease that is not listed expires. At most
+   * 100,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 1;</code>
@@ -41,7 +44,8 @@ public interface WorkerHeartbeatOrBuilder extends
   java.lang.String getLeaseIds(int index);
   /**
    * <pre>
-   * Leases of every attempt that still runs: each of them is renewed. One that is left out runs out. At most 100,000.
+   * Leases of every attempt that still runs: each of them is renewed. A lease that is not listed expires. At most
+   * 100,000.
    * </pre>
    *
    * <code>repeated string lease_ids = 1;</code>

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * WorkerLink is how a worker is joined to the server.
+ * WorkerLink is how a worker is connected to the server.
  * </pre>
  *
  * Protobuf enum {@code jobstream.v1.WorkerLink}

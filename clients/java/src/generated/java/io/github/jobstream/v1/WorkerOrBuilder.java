@@ -12,7 +12,7 @@ public interface WorkerOrBuilder extends
 
   /**
    * <pre>
-   * What DrainWorker calls it. Unique while the server runs.
+   * Its id for DrainWorker. Unique while the server runs.
    * </pre>
    *
    * <code>string worker_id = 1;</code>
@@ -21,7 +21,7 @@ public interface WorkerOrBuilder extends
   java.lang.String getWorkerId();
   /**
    * <pre>
-   * What DrainWorker calls it. Unique while the server runs.
+   * Its id for DrainWorker. Unique while the server runs.
    * </pre>
    *
    * <code>string worker_id = 1;</code>
@@ -32,7 +32,7 @@ public interface WorkerOrBuilder extends
 
   /**
    * <pre>
-   * The name it gave itself.
+   * Its name, from Hello or LeaseRequest.
    * </pre>
    *
    * <code>string name = 2;</code>
@@ -41,7 +41,7 @@ public interface WorkerOrBuilder extends
   java.lang.String getName();
   /**
    * <pre>
-   * The name it gave itself.
+   * Its name, from Hello or LeaseRequest.
    * </pre>
    *
    * <code>string name = 2;</code>
@@ -52,7 +52,7 @@ public interface WorkerOrBuilder extends
 
   /**
    * <pre>
-   * How it is joined to the server.
+   * How it is connected.
    * </pre>
    *
    * <code>.jobstream.v1.WorkerLink link = 3;</code>
@@ -61,7 +61,7 @@ public interface WorkerOrBuilder extends
   int getLinkValue();
   /**
    * <pre>
-   * How it is joined to the server.
+   * How it is connected.
    * </pre>
    *
    * <code>.jobstream.v1.WorkerLink link = 3;</code>
@@ -71,7 +71,7 @@ public interface WorkerOrBuilder extends
 
   /**
    * <pre>
-   * What it may be given.
+   * Whether it gets jobs.
    * </pre>
    *
    * <code>.jobstream.v1.WorkerState state = 4;</code>
@@ -80,7 +80,7 @@ public interface WorkerOrBuilder extends
   int getStateValue();
   /**
    * <pre>
-   * What it may be given.
+   * Whether it gets jobs.
    * </pre>
    *
    * <code>.jobstream.v1.WorkerState state = 4;</code>
@@ -90,7 +90,7 @@ public interface WorkerOrBuilder extends
 
   /**
    * <pre>
-   * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
+   * Kinds it runs, ordered by name; at most the first 1,000. `kinds_total` has their number.
    * </pre>
    *
    * <code>repeated string kinds = 5;</code>
@@ -100,7 +100,7 @@ public interface WorkerOrBuilder extends
       getKindsList();
   /**
    * <pre>
-   * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
+   * Kinds it runs, ordered by name; at most the first 1,000. `kinds_total` has their number.
    * </pre>
    *
    * <code>repeated string kinds = 5;</code>
@@ -109,7 +109,7 @@ public interface WorkerOrBuilder extends
   int getKindsCount();
   /**
    * <pre>
-   * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
+   * Kinds it runs, ordered by name; at most the first 1,000. `kinds_total` has their number.
    * </pre>
    *
    * <code>repeated string kinds = 5;</code>
@@ -119,7 +119,7 @@ public interface WorkerOrBuilder extends
   java.lang.String getKinds(int index);
   /**
    * <pre>
-   * Kinds it runs, in order; at most the first 1,000. `kinds_total` tells how many there are.
+   * Kinds it runs, ordered by name; at most the first 1,000. `kinds_total` has their number.
    * </pre>
    *
    * <code>repeated string kinds = 5;</code>
@@ -131,7 +131,7 @@ public interface WorkerOrBuilder extends
 
   /**
    * <pre>
-   * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
+   * Queues it serves, ordered by name; at most the first 1,000. `queues_total` has their number; 0 means all.
    * </pre>
    *
    * <code>repeated string queues = 6;</code>
@@ -141,7 +141,7 @@ public interface WorkerOrBuilder extends
       getQueuesList();
   /**
    * <pre>
-   * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
+   * Queues it serves, ordered by name; at most the first 1,000. `queues_total` has their number; 0 means all.
    * </pre>
    *
    * <code>repeated string queues = 6;</code>
@@ -150,7 +150,7 @@ public interface WorkerOrBuilder extends
   int getQueuesCount();
   /**
    * <pre>
-   * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
+   * Queues it serves, ordered by name; at most the first 1,000. `queues_total` has their number; 0 means all.
    * </pre>
    *
    * <code>repeated string queues = 6;</code>
@@ -160,7 +160,7 @@ public interface WorkerOrBuilder extends
   java.lang.String getQueues(int index);
   /**
    * <pre>
-   * Queues it serves, in order; at most the first 1,000. `queues_total` tells how many there are; 0 means all.
+   * Queues it serves, ordered by name; at most the first 1,000. `queues_total` has their number; 0 means all.
    * </pre>
    *
    * <code>repeated string queues = 6;</code>
@@ -172,7 +172,7 @@ public interface WorkerOrBuilder extends
 
   /**
    * <pre>
-   * How many attempts it runs at a time.
+   * Most concurrent attempts.
    * </pre>
    *
    * <code>uint32 slots = 7;</code>
@@ -182,7 +182,7 @@ public interface WorkerOrBuilder extends
 
   /**
    * <pre>
-   * Slots that are taken now.
+   * Slots in use.
    * </pre>
    *
    * <code>uint32 slots_taken = 8;</code>
@@ -219,7 +219,7 @@ public interface WorkerOrBuilder extends
 
   /**
    * <pre>
-   * How long ago it was last heard of; unset for the server's own.
+   * Time since its last message; unset for the server's own pool.
    * </pre>
    *
    * <code>.google.protobuf.Duration last_heard_age = 10;</code>
@@ -228,7 +228,7 @@ public interface WorkerOrBuilder extends
   boolean hasLastHeardAge();
   /**
    * <pre>
-   * How long ago it was last heard of; unset for the server's own.
+   * Time since its last message; unset for the server's own pool.
    * </pre>
    *
    * <code>.google.protobuf.Duration last_heard_age = 10;</code>
@@ -237,7 +237,7 @@ public interface WorkerOrBuilder extends
   com.google.protobuf.Duration getLastHeardAge();
   /**
    * <pre>
-   * How long ago it was last heard of; unset for the server's own.
+   * Time since its last message; unset for the server's own pool.
    * </pre>
    *
    * <code>.google.protobuf.Duration last_heard_age = 10;</code>
@@ -246,7 +246,7 @@ public interface WorkerOrBuilder extends
 
   /**
    * <pre>
-   * Library and version it is built with, if it told.
+   * Library and version it is built with, if it sent them.
    * </pre>
    *
    * <code>string sdk = 11;</code>
@@ -255,7 +255,7 @@ public interface WorkerOrBuilder extends
   java.lang.String getSdk();
   /**
    * <pre>
-   * Library and version it is built with, if it told.
+   * Library and version it is built with, if it sent them.
    * </pre>
    *
    * <code>string sdk = 11;</code>
@@ -266,7 +266,7 @@ public interface WorkerOrBuilder extends
 
   /**
    * <pre>
-   * Address it connected from; empty for the server's own.
+   * Address it connected from; empty for the server's own pool.
    * </pre>
    *
    * <code>string address = 12;</code>
@@ -275,7 +275,7 @@ public interface WorkerOrBuilder extends
   java.lang.String getAddress();
   /**
    * <pre>
-   * Address it connected from; empty for the server's own.
+   * Address it connected from; empty for the server's own pool.
    * </pre>
    *
    * <code>string address = 12;</code>
@@ -286,7 +286,7 @@ public interface WorkerOrBuilder extends
 
   /**
    * <pre>
-   * How many kinds it runs, those not listed in `kinds` included.
+   * Number of kinds it runs, including those not listed in `kinds`.
    * </pre>
    *
    * <code>uint32 kinds_total = 13;</code>
@@ -296,7 +296,7 @@ public interface WorkerOrBuilder extends
 
   /**
    * <pre>
-   * How many queues it serves, those not listed in `queues` included. 0 means all.
+   * Number of queues it serves, including those not listed in `queues`. 0 means all.
    * </pre>
    *
    * <code>uint32 queues_total = 14;</code>

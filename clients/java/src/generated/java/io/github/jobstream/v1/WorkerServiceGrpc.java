@@ -5,10 +5,10 @@ import static io.grpc.MethodDescriptor.generateFullMethodName;
 /**
  * <pre>
  * WorkerService is for workers: processes that run attempts of jobs, anywhere, in any language.
- * A worker holds one Work stream for each set of kinds it serves with common slots; one that cannot hold a stream calls
- * Lease and Report. Either way the same scheduler feeds it beside the server's own pool, and the same rules hold: an
- * attempt is run by permission of a lease, only the newest lease of a job changes it, and a write under any other is
- * refused with LEASE_LOST and changes nothing.
+ * A worker holds one Work stream for each set of kinds with common slots; a worker that cannot hold a stream calls
+ * Lease and Report. The same scheduler serves both, and the server's own pool, by the same rules: an attempt needs a
+ * lease, only the newest lease of a job changes it, and a report under any other is refused with LEASE_LOST and changes
+ * nothing.
  * </pre>
  */
 @io.grpc.stub.annotations.GrpcGenerated
@@ -174,23 +174,23 @@ public final class WorkerServiceGrpc {
   /**
    * <pre>
    * WorkerService is for workers: processes that run attempts of jobs, anywhere, in any language.
-   * A worker holds one Work stream for each set of kinds it serves with common slots; one that cannot hold a stream calls
-   * Lease and Report. Either way the same scheduler feeds it beside the server's own pool, and the same rules hold: an
-   * attempt is run by permission of a lease, only the newest lease of a job changes it, and a write under any other is
-   * refused with LEASE_LOST and changes nothing.
+   * A worker holds one Work stream for each set of kinds with common slots; a worker that cannot hold a stream calls
+   * Lease and Report. The same scheduler serves both, and the server's own pool, by the same rules: an attempt needs a
+   * lease, only the newest lease of a job changes it, and a report under any other is refused with LEASE_LOST and changes
+   * nothing.
    * </pre>
    */
   public interface AsyncService {
 
     /**
      * <pre>
-     * Work connects a worker for as long as the stream lasts: assignments and cancels come down, reports go up.
-     * The first request must carry `hello`, the first response carries `welcome`. Liveness is told on the stream itself:
-     * the server pings, the worker answers each ping with a heartbeat, and each side drops a stream on which it heard
-     * nothing for three ping intervals. A cut stream does not end the leases: a worker that connects again in time, with
-     * the same instance_id, keeps its attempts.
+     * Work connects a worker while the stream is open: the server sends assignments and cancels, the worker reports.
+     * The first request must carry `hello`, the first response carries `welcome`. Liveness is checked on the stream
+     * itself: the server pings, the worker answers each ping with a heartbeat, and each side closes a stream on which it
+     * received nothing for three ping intervals. A broken stream does not end the leases: a worker that reconnects in
+     * time, with the same instance_id, keeps its attempts.
      * The stream ends OK after the worker closed its side. Errors: INVALID_ARGUMENT (INVALID_FIELD), ABORTED
-     * (WORKER_REPLACED) when the same instance connected anew, DEADLINE_EXCEEDED (WORKER_SILENT) after three silent
+     * (WORKER_REPLACED) when the same instance connected again, DEADLINE_EXCEEDED (WORKER_SILENT) after three silent
      * intervals, RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING, CONNECTION_CLOSING).
      * </pre>
      */
@@ -201,8 +201,8 @@ public final class WorkerServiceGrpc {
 
     /**
      * <pre>
-     * Lease takes jobs for a worker without a stream, and waits for the first one. Each job is RUNNING when it is
-     * answered, and lost once `lease` passed without a Report that names its lease.
+     * Lease assigns jobs to a worker without a stream, and waits for the first one. Each job is RUNNING when the call
+     * returns, and its attempt is lost once `lease` passed without a Report that names its lease.
      * Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
      * </pre>
      */
@@ -213,9 +213,9 @@ public final class WorkerServiceGrpc {
 
     /**
      * <pre>
-     * Report keeps leases alive, and reports and ends attempts that were taken with Lease. Safe to repeat for a complete,
-     * fail or release that arrived: it is then refused with LEASE_LOST.
-     * Errors: INVALID_ARGUMENT (INVALID_FIELD). What became of each report is in the answer.
+     * Report renews leases, and reports and ends attempts that were assigned by Lease. It is safe to repeat: a complete,
+     * fail or release that had arrived is then refused with LEASE_LOST.
+     * Errors: INVALID_ARGUMENT (INVALID_FIELD). The response has a status for each report.
      * </pre>
      */
     default void report(io.github.jobstream.v1.ReportRequest request,
@@ -228,10 +228,10 @@ public final class WorkerServiceGrpc {
    * Base class for the server implementation of the service WorkerService.
    * <pre>
    * WorkerService is for workers: processes that run attempts of jobs, anywhere, in any language.
-   * A worker holds one Work stream for each set of kinds it serves with common slots; one that cannot hold a stream calls
-   * Lease and Report. Either way the same scheduler feeds it beside the server's own pool, and the same rules hold: an
-   * attempt is run by permission of a lease, only the newest lease of a job changes it, and a write under any other is
-   * refused with LEASE_LOST and changes nothing.
+   * A worker holds one Work stream for each set of kinds with common slots; a worker that cannot hold a stream calls
+   * Lease and Report. The same scheduler serves both, and the server's own pool, by the same rules: an attempt needs a
+   * lease, only the newest lease of a job changes it, and a report under any other is refused with LEASE_LOST and changes
+   * nothing.
    * </pre>
    */
   public static abstract class WorkerServiceImplBase
@@ -246,10 +246,10 @@ public final class WorkerServiceGrpc {
    * A stub to allow clients to do asynchronous rpc calls to service WorkerService.
    * <pre>
    * WorkerService is for workers: processes that run attempts of jobs, anywhere, in any language.
-   * A worker holds one Work stream for each set of kinds it serves with common slots; one that cannot hold a stream calls
-   * Lease and Report. Either way the same scheduler feeds it beside the server's own pool, and the same rules hold: an
-   * attempt is run by permission of a lease, only the newest lease of a job changes it, and a write under any other is
-   * refused with LEASE_LOST and changes nothing.
+   * A worker holds one Work stream for each set of kinds with common slots; a worker that cannot hold a stream calls
+   * Lease and Report. The same scheduler serves both, and the server's own pool, by the same rules: an attempt needs a
+   * lease, only the newest lease of a job changes it, and a report under any other is refused with LEASE_LOST and changes
+   * nothing.
    * </pre>
    */
   public static final class WorkerServiceStub
@@ -267,13 +267,13 @@ public final class WorkerServiceGrpc {
 
     /**
      * <pre>
-     * Work connects a worker for as long as the stream lasts: assignments and cancels come down, reports go up.
-     * The first request must carry `hello`, the first response carries `welcome`. Liveness is told on the stream itself:
-     * the server pings, the worker answers each ping with a heartbeat, and each side drops a stream on which it heard
-     * nothing for three ping intervals. A cut stream does not end the leases: a worker that connects again in time, with
-     * the same instance_id, keeps its attempts.
+     * Work connects a worker while the stream is open: the server sends assignments and cancels, the worker reports.
+     * The first request must carry `hello`, the first response carries `welcome`. Liveness is checked on the stream
+     * itself: the server pings, the worker answers each ping with a heartbeat, and each side closes a stream on which it
+     * received nothing for three ping intervals. A broken stream does not end the leases: a worker that reconnects in
+     * time, with the same instance_id, keeps its attempts.
      * The stream ends OK after the worker closed its side. Errors: INVALID_ARGUMENT (INVALID_FIELD), ABORTED
-     * (WORKER_REPLACED) when the same instance connected anew, DEADLINE_EXCEEDED (WORKER_SILENT) after three silent
+     * (WORKER_REPLACED) when the same instance connected again, DEADLINE_EXCEEDED (WORKER_SILENT) after three silent
      * intervals, RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING, CONNECTION_CLOSING).
      * </pre>
      */
@@ -285,8 +285,8 @@ public final class WorkerServiceGrpc {
 
     /**
      * <pre>
-     * Lease takes jobs for a worker without a stream, and waits for the first one. Each job is RUNNING when it is
-     * answered, and lost once `lease` passed without a Report that names its lease.
+     * Lease assigns jobs to a worker without a stream, and waits for the first one. Each job is RUNNING when the call
+     * returns, and its attempt is lost once `lease` passed without a Report that names its lease.
      * Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
      * </pre>
      */
@@ -298,9 +298,9 @@ public final class WorkerServiceGrpc {
 
     /**
      * <pre>
-     * Report keeps leases alive, and reports and ends attempts that were taken with Lease. Safe to repeat for a complete,
-     * fail or release that arrived: it is then refused with LEASE_LOST.
-     * Errors: INVALID_ARGUMENT (INVALID_FIELD). What became of each report is in the answer.
+     * Report renews leases, and reports and ends attempts that were assigned by Lease. It is safe to repeat: a complete,
+     * fail or release that had arrived is then refused with LEASE_LOST.
+     * Errors: INVALID_ARGUMENT (INVALID_FIELD). The response has a status for each report.
      * </pre>
      */
     public void report(io.github.jobstream.v1.ReportRequest request,
@@ -314,10 +314,10 @@ public final class WorkerServiceGrpc {
    * A stub to allow clients to do synchronous rpc calls to service WorkerService.
    * <pre>
    * WorkerService is for workers: processes that run attempts of jobs, anywhere, in any language.
-   * A worker holds one Work stream for each set of kinds it serves with common slots; one that cannot hold a stream calls
-   * Lease and Report. Either way the same scheduler feeds it beside the server's own pool, and the same rules hold: an
-   * attempt is run by permission of a lease, only the newest lease of a job changes it, and a write under any other is
-   * refused with LEASE_LOST and changes nothing.
+   * A worker holds one Work stream for each set of kinds with common slots; a worker that cannot hold a stream calls
+   * Lease and Report. The same scheduler serves both, and the server's own pool, by the same rules: an attempt needs a
+   * lease, only the newest lease of a job changes it, and a report under any other is refused with LEASE_LOST and changes
+   * nothing.
    * </pre>
    */
   public static final class WorkerServiceBlockingV2Stub
@@ -335,13 +335,13 @@ public final class WorkerServiceGrpc {
 
     /**
      * <pre>
-     * Work connects a worker for as long as the stream lasts: assignments and cancels come down, reports go up.
-     * The first request must carry `hello`, the first response carries `welcome`. Liveness is told on the stream itself:
-     * the server pings, the worker answers each ping with a heartbeat, and each side drops a stream on which it heard
-     * nothing for three ping intervals. A cut stream does not end the leases: a worker that connects again in time, with
-     * the same instance_id, keeps its attempts.
+     * Work connects a worker while the stream is open: the server sends assignments and cancels, the worker reports.
+     * The first request must carry `hello`, the first response carries `welcome`. Liveness is checked on the stream
+     * itself: the server pings, the worker answers each ping with a heartbeat, and each side closes a stream on which it
+     * received nothing for three ping intervals. A broken stream does not end the leases: a worker that reconnects in
+     * time, with the same instance_id, keeps its attempts.
      * The stream ends OK after the worker closed its side. Errors: INVALID_ARGUMENT (INVALID_FIELD), ABORTED
-     * (WORKER_REPLACED) when the same instance connected anew, DEADLINE_EXCEEDED (WORKER_SILENT) after three silent
+     * (WORKER_REPLACED) when the same instance connected again, DEADLINE_EXCEEDED (WORKER_SILENT) after three silent
      * intervals, RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING, CONNECTION_CLOSING).
      * </pre>
      */
@@ -354,8 +354,8 @@ public final class WorkerServiceGrpc {
 
     /**
      * <pre>
-     * Lease takes jobs for a worker without a stream, and waits for the first one. Each job is RUNNING when it is
-     * answered, and lost once `lease` passed without a Report that names its lease.
+     * Lease assigns jobs to a worker without a stream, and waits for the first one. Each job is RUNNING when the call
+     * returns, and its attempt is lost once `lease` passed without a Report that names its lease.
      * Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
      * </pre>
      */
@@ -366,9 +366,9 @@ public final class WorkerServiceGrpc {
 
     /**
      * <pre>
-     * Report keeps leases alive, and reports and ends attempts that were taken with Lease. Safe to repeat for a complete,
-     * fail or release that arrived: it is then refused with LEASE_LOST.
-     * Errors: INVALID_ARGUMENT (INVALID_FIELD). What became of each report is in the answer.
+     * Report renews leases, and reports and ends attempts that were assigned by Lease. It is safe to repeat: a complete,
+     * fail or release that had arrived is then refused with LEASE_LOST.
+     * Errors: INVALID_ARGUMENT (INVALID_FIELD). The response has a status for each report.
      * </pre>
      */
     public io.github.jobstream.v1.ReportResponse report(io.github.jobstream.v1.ReportRequest request) throws io.grpc.StatusException {
@@ -381,10 +381,10 @@ public final class WorkerServiceGrpc {
    * A stub to allow clients to do limited synchronous rpc calls to service WorkerService.
    * <pre>
    * WorkerService is for workers: processes that run attempts of jobs, anywhere, in any language.
-   * A worker holds one Work stream for each set of kinds it serves with common slots; one that cannot hold a stream calls
-   * Lease and Report. Either way the same scheduler feeds it beside the server's own pool, and the same rules hold: an
-   * attempt is run by permission of a lease, only the newest lease of a job changes it, and a write under any other is
-   * refused with LEASE_LOST and changes nothing.
+   * A worker holds one Work stream for each set of kinds with common slots; a worker that cannot hold a stream calls
+   * Lease and Report. The same scheduler serves both, and the server's own pool, by the same rules: an attempt needs a
+   * lease, only the newest lease of a job changes it, and a report under any other is refused with LEASE_LOST and changes
+   * nothing.
    * </pre>
    */
   public static final class WorkerServiceBlockingStub
@@ -402,8 +402,8 @@ public final class WorkerServiceGrpc {
 
     /**
      * <pre>
-     * Lease takes jobs for a worker without a stream, and waits for the first one. Each job is RUNNING when it is
-     * answered, and lost once `lease` passed without a Report that names its lease.
+     * Lease assigns jobs to a worker without a stream, and waits for the first one. Each job is RUNNING when the call
+     * returns, and its attempt is lost once `lease` passed without a Report that names its lease.
      * Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
      * </pre>
      */
@@ -414,9 +414,9 @@ public final class WorkerServiceGrpc {
 
     /**
      * <pre>
-     * Report keeps leases alive, and reports and ends attempts that were taken with Lease. Safe to repeat for a complete,
-     * fail or release that arrived: it is then refused with LEASE_LOST.
-     * Errors: INVALID_ARGUMENT (INVALID_FIELD). What became of each report is in the answer.
+     * Report renews leases, and reports and ends attempts that were assigned by Lease. It is safe to repeat: a complete,
+     * fail or release that had arrived is then refused with LEASE_LOST.
+     * Errors: INVALID_ARGUMENT (INVALID_FIELD). The response has a status for each report.
      * </pre>
      */
     public io.github.jobstream.v1.ReportResponse report(io.github.jobstream.v1.ReportRequest request) {
@@ -429,10 +429,10 @@ public final class WorkerServiceGrpc {
    * A stub to allow clients to do ListenableFuture-style rpc calls to service WorkerService.
    * <pre>
    * WorkerService is for workers: processes that run attempts of jobs, anywhere, in any language.
-   * A worker holds one Work stream for each set of kinds it serves with common slots; one that cannot hold a stream calls
-   * Lease and Report. Either way the same scheduler feeds it beside the server's own pool, and the same rules hold: an
-   * attempt is run by permission of a lease, only the newest lease of a job changes it, and a write under any other is
-   * refused with LEASE_LOST and changes nothing.
+   * A worker holds one Work stream for each set of kinds with common slots; a worker that cannot hold a stream calls
+   * Lease and Report. The same scheduler serves both, and the server's own pool, by the same rules: an attempt needs a
+   * lease, only the newest lease of a job changes it, and a report under any other is refused with LEASE_LOST and changes
+   * nothing.
    * </pre>
    */
   public static final class WorkerServiceFutureStub
@@ -450,8 +450,8 @@ public final class WorkerServiceGrpc {
 
     /**
      * <pre>
-     * Lease takes jobs for a worker without a stream, and waits for the first one. Each job is RUNNING when it is
-     * answered, and lost once `lease` passed without a Report that names its lease.
+     * Lease assigns jobs to a worker without a stream, and waits for the first one. Each job is RUNNING when the call
+     * returns, and its attempt is lost once `lease` passed without a Report that names its lease.
      * Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
      * </pre>
      */
@@ -463,9 +463,9 @@ public final class WorkerServiceGrpc {
 
     /**
      * <pre>
-     * Report keeps leases alive, and reports and ends attempts that were taken with Lease. Safe to repeat for a complete,
-     * fail or release that arrived: it is then refused with LEASE_LOST.
-     * Errors: INVALID_ARGUMENT (INVALID_FIELD). What became of each report is in the answer.
+     * Report renews leases, and reports and ends attempts that were assigned by Lease. It is safe to repeat: a complete,
+     * fail or release that had arrived is then refused with LEASE_LOST.
+     * Errors: INVALID_ARGUMENT (INVALID_FIELD). The response has a status for each report.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<io.github.jobstream.v1.ReportResponse> report(

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * WorkerState is what a worker may be given.
+ * WorkerState tells whether a worker gets jobs.
  * </pre>
  *
  * Protobuf enum {@code jobstream.v1.WorkerState}
@@ -33,7 +33,7 @@ public enum WorkerState
   WORKER_STATE_CONNECTED(1),
   /**
    * <pre>
-   * It finishes what it runs and gets nothing more.
+   * It finishes its attempts and gets no more jobs.
    * </pre>
    *
    * <code>WORKER_STATE_DRAINING = 2;</code>
@@ -41,7 +41,7 @@ public enum WorkerState
   WORKER_STATE_DRAINING(2),
   /**
    * <pre>
-   * Its stream broke. It gets nothing until it connects again; its leases run on for now.
+   * Its stream broke. It gets no jobs until it reconnects; its leases are still valid.
    * </pre>
    *
    * <code>WORKER_STATE_DISCONNECTED = 3;</code>
@@ -77,7 +77,7 @@ public enum WorkerState
   public static final int WORKER_STATE_CONNECTED_VALUE = 1;
   /**
    * <pre>
-   * It finishes what it runs and gets nothing more.
+   * It finishes its attempts and gets no more jobs.
    * </pre>
    *
    * <code>WORKER_STATE_DRAINING = 2;</code>
@@ -85,7 +85,7 @@ public enum WorkerState
   public static final int WORKER_STATE_DRAINING_VALUE = 2;
   /**
    * <pre>
-   * Its stream broke. It gets nothing until it connects again; its leases run on for now.
+   * Its stream broke. It gets no jobs until it reconnects; its leases are still valid.
    * </pre>
    *
    * <code>WORKER_STATE_DISCONNECTED = 3;</code>
