@@ -24,7 +24,7 @@ use_cached_builds() {
   if [ "$(du -sm "$CARGO_TARGET_DIR" | cut -f1)" -gt "$TARGET_MEBIBYTES_MAX" ]; then
     rm -rf "$CARGO_TARGET_DIR"
   else
-    cargo clean --quiet --package jobstream
+    cargo clean --quiet --package jobstream --package jobstream-bench
     cargo clean --quiet --package jobstream --release
   fi
 }

@@ -25,7 +25,7 @@ impl File {
 
     /// Whether the whole file is test code.
     pub(crate) fn is_test(&self) -> bool {
-        ["tests/", "benches/"].iter().any(|folder| self.path.starts_with(folder))
+        ["tests/", "bench/"].iter().any(|folder| self.path.starts_with(folder))
             || self.path.ends_with("/tests.rs")
             || self.path.contains("/tests/")
     }

@@ -1,6 +1,5 @@
 //! The jobstream command line. Each subcommand has a file of its own; this one only chooses among them.
 
-mod bench;
 mod completion;
 mod config;
 mod connect;
@@ -40,13 +39,9 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::output::Voice;
 
-#[cfg(all(feature = "mimalloc", not(feature = "count-allocations")))]
+#[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-#[cfg(feature = "count-allocations")]
-#[global_allocator]
-static ALLOCATOR: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::INSTRUMENTED_SYSTEM;
 
 /// Submit a job, get its result, watch it live, over gRPC.
 #[derive(Debug, Parser)]
@@ -73,17 +68,13 @@ enum Command {
     Workers(workers::Workers),
     Info(info::Info),
     Log(log::Log),
-    Bench(bench::Bench),
     Completion(completion::Completion),
 }
 
 fn main() -> ExitCode {
-    // Before the command line is read: these are no commands for people.
+    // Before the command line is read: this command is internal.
     if std::env::args().skip(1).eq([server::ORPHAN_GUARD]) {
         return server::guard_orphans();
-    }
-    if let Some((kind, place)) = bench::hidden_server() {
-        return bench::serve(kind, &place);
     }
     let Cli { voice, command } = Cli::parse();
     let exit = dispatch(command, voice).unwrap_or_else(|error| {
@@ -108,7 +99,6 @@ fn dispatch(command: Command, voice: Voice) -> Result<Exit> {
         Command::Workers(workers) => block_on(workers.run(voice)),
         Command::Info(info) => block_on(info.run(voice)),
         Command::Log(log) => log.run(voice),
-        Command::Bench(bench) => bench.run(voice),
         Command::Completion(completion) => completion.run(voice, Cli::command()),
     }
 }

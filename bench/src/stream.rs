@@ -1,4 +1,4 @@
-//! SubmitStream: batches of jobs in one direction, acknowledgements and outcomes in the other, counted job by job.
+//! SubmitStream under load: sends batches of jobs, and counts and checks the acknowledgements and outcomes of each job.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -15,35 +15,35 @@ use super::sample::{Sample, Window};
 use super::wire::{Answer, Call, Connection, put_head};
 use super::{Failed, Result};
 
-/// How a stream is used.
+/// The jobs of a stream, and how many are in flight.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Lane {
+pub(super) struct StreamLoad {
     pub(super) kind: &'static str,
     pub(super) jobs_per_message: u32,
-    /// Most jobs of one stream that are not answered for yet.
+    /// Most jobs of one stream in flight.
     pub(super) window_jobs: u32,
-    /// Whether a job is answered for by its outcome, or by its acknowledgement.
+    /// Whether a job is in flight until its outcome, or until its acknowledgement.
     pub(super) outcomes: bool,
 }
 
-/// What the streams share.
+/// State shared by the streams.
 #[derive(Default)]
 struct Progress {
     jobs: AtomicU64,
     stop: AtomicBool,
 }
 
-/// Keeps one stream a connection full and measures jobs, after a warm-up.
+/// Runs one stream a connection and measures jobs after a warm-up.
 pub(super) async fn measure(
     server: &ServerProcess,
-    lane: Lane,
+    load: StreamLoad,
     connections: usize,
     seconds: f64,
 ) -> Result<Sample> {
     let progress = Arc::new(Progress::default());
     let mut streams = JoinSet::new();
     for connection in Connection::open_many(server.port(), connections).await? {
-        streams.spawn(run(connection, lane, u64::MAX, progress.clone()));
+        streams.spawn(run(connection, load, u64::MAX, progress.clone()));
     }
     let window = Window::after_warm_up(server, || progress.jobs.load(Relaxed)).await?;
     let sample = window.end_after(seconds, server, || progress.jobs.load(Relaxed)).await?;
@@ -54,48 +54,53 @@ pub(super) async fn measure(
     Ok(sample)
 }
 
-/// Jobs sent before memory is measured: buffers that a server grows once are no part of a job.
+/// Jobs sent before memory is measured, until the buffers of the server have grown.
 const WARM_UP_JOBS: u64 = 10_000;
 
-/// Sends this many jobs over one stream and returns once all are answered for.
-pub(super) async fn fill(server: &ServerProcess, lane: Lane, jobs: u64) -> Result<()> {
-    run(Connection::open(server.port()).await?, lane, jobs, Arc::default()).await
+/// Sends this many jobs over one stream and returns once none is in flight.
+pub(super) async fn fill(server: &ServerProcess, load: StreamLoad, jobs: u64) -> Result<()> {
+    run(Connection::open(server.port()).await?, load, jobs, Arc::default()).await
 }
 
-/// What each of this many jobs adds to a server that had some before.
-pub(super) async fn fill_measured(server: &ServerProcess, lane: Lane, jobs: u64) -> Result<Sample> {
-    fill(server, lane, WARM_UP_JOBS).await?;
+/// Measures the cost of each of this many jobs, after a warm-up.
+pub(super) async fn fill_measured(server: &ServerProcess, load: StreamLoad, jobs: u64) -> Result<Sample> {
+    fill(server, load, WARM_UP_JOBS).await?;
     let window = Window::begin(server, 0)?;
-    fill(server, lane, jobs).await?;
+    fill(server, load, jobs).await?;
     window.end(server, jobs)
 }
 
-async fn run(mut connection: Connection, lane: Lane, jobs_max: u64, progress: Arc<Progress>) -> Result<()> {
+async fn run(
+    mut connection: Connection,
+    load: StreamLoad,
+    jobs_max: u64,
+    progress: Arc<Progress>,
+) -> Result<()> {
     let call = Call::new(&jobs::path("SubmitStream"), &v1::SubmitStreamRequest::default())?;
     let (response, send) = connection.open_stream(&call)?;
-    let mut sender = Sender::new(send, lane);
+    let mut sender = Sender::new(send, load);
     sender.fill(0, jobs_max)?;
     let mut answer = Answer::of(response).await?;
-    let mut tally = Tally::new(lane);
+    let mut answers = Answers::new(load);
     let mut counted = 0;
     while answer.read().await? {
         while let Some(message) = answer.next_message() {
-            tally.count(&StreamAnswer::decode(message)?)?;
+            answers.count(&StreamAnswer::decode(message)?)?;
         }
-        progress.jobs.fetch_add(tally.answered() - counted, Relaxed);
-        counted = tally.answered();
+        progress.jobs.fetch_add(answers.answered() - counted, Relaxed);
+        counted = answers.answered();
         match progress.stop.load(Relaxed) || sender.jobs >= jobs_max {
             false => sender.fill(counted, jobs_max)?,
             true => sender.finish()?,
         }
     }
-    tally.check_complete(sender.jobs)
+    answers.check_complete(sender.jobs)
 }
 
-/// Sends batches while there is room. A batch is its number, then the same bytes each time.
+/// Sends batches up to the window. A batch is its number, then the same bytes each time.
 struct Sender {
     send: SendStream<Bytes>,
-    lane: Lane,
+    load: StreamLoad,
     batch_tail: Bytes,
     batch: u32,
     jobs: u64,
@@ -106,16 +111,16 @@ struct Sender {
 const BATCH_FIELD_BYTES: usize = 6;
 
 impl Sender {
-    fn new(send: SendStream<Bytes>, lane: Lane) -> Self {
-        let jobs = vec![jobs::spec(lane.kind); lane.jobs_per_message as usize];
-        let request = v1::SubmitStreamRequest { batch: 0, jobs, outcomes: lane.outcomes };
-        Self { send, lane, batch_tail: request.encode_to_vec().into(), batch: 0, jobs: 0, finished: false }
+    fn new(send: SendStream<Bytes>, load: StreamLoad) -> Self {
+        let jobs = vec![jobs::spec(load.kind); load.jobs_per_message as usize];
+        let request = v1::SubmitStreamRequest { batch: 0, jobs, outcomes: load.outcomes };
+        Self { send, load, batch_tail: request.encode_to_vec().into(), batch: 0, jobs: 0, finished: false }
     }
 
     fn fill(&mut self, answered: u64, jobs_max: u64) -> Result<()> {
         let mut frames = BytesMut::new();
-        let batch_jobs = u64::from(self.lane.jobs_per_message);
-        while self.jobs + batch_jobs - answered <= u64::from(self.lane.window_jobs) && self.jobs < jobs_max {
+        let batch_jobs = u64::from(self.load.jobs_per_message);
+        while self.jobs + batch_jobs - answered <= u64::from(self.load.window_jobs) && self.jobs < jobs_max {
             put_head(&mut frames, BATCH_FIELD_BYTES + self.batch_tail.len());
             put_batch_number(&mut frames, self.batch);
             frames.put_slice(&self.batch_tail);
@@ -146,29 +151,29 @@ fn put_batch_number(frames: &mut BytesMut, batch: u32) {
     frames.put_u8((batch >> 28) as u8);
 }
 
-/// What has been answered, and whether it is right.
-struct Tally {
-    lane: Lane,
+/// Counts and checks the answers of one stream.
+struct Answers {
+    load: StreamLoad,
     acked_batches: u32,
     acked_jobs: u64,
     ended_jobs: u64,
-    /// Sum of the ended jobs' places in the stream: tells whether each of them ended once.
-    places: u64,
+    /// Sum of the indexes of the ended jobs in the stream: shows whether each of them ended once.
+    index_sum: u64,
 }
 
-impl Tally {
-    fn new(lane: Lane) -> Self {
-        Self { lane, acked_batches: 0, acked_jobs: 0, ended_jobs: 0, places: 0 }
+impl Answers {
+    fn new(load: StreamLoad) -> Self {
+        Self { load, acked_batches: 0, acked_jobs: 0, ended_jobs: 0, index_sum: 0 }
     }
 
     fn answered(&self) -> u64 {
-        if self.lane.outcomes { self.ended_jobs } else { self.acked_jobs }
+        if self.load.outcomes { self.ended_jobs } else { self.acked_jobs }
     }
 
     fn count(&mut self, answer: &StreamAnswer) -> Result<()> {
         for ack in &answer.acks {
             expect(ack.batch == self.acked_batches, "an acknowledgement is out of order")?;
-            expect(ack.results.len() == self.lane.jobs_per_message as usize, "an ack has too few results")?;
+            expect(ack.results.len() == self.load.jobs_per_message as usize, "an ack has too few results")?;
             expect(ack.results.iter().all(|result| result.submitted.is_some()), "a job was refused")?;
             self.acked_batches = self.acked_batches.wrapping_add(1);
             self.acked_jobs += ack.results.len() as u64;
@@ -176,8 +181,8 @@ impl Tally {
         for job in &answer.outcomes {
             let is_result = job.outcome.as_ref().is_some_and(|outcome| outcome.result.is_some());
             expect(is_result && job.state == v1::JobState::Succeeded as i32, "a job did not succeed")?;
-            self.places +=
-                u64::from(job.batch) * u64::from(self.lane.jobs_per_message) + u64::from(job.index);
+            self.index_sum +=
+                u64::from(job.batch) * u64::from(self.load.jobs_per_message) + u64::from(job.index);
         }
         self.ended_jobs += answer.outcomes.len() as u64;
         Ok(())
@@ -187,9 +192,9 @@ impl Tally {
         if self.acked_jobs != sent {
             return Err(Failed::new(format!("{} of {sent} jobs were acknowledged", self.acked_jobs)).into());
         }
-        let all_places = u128::from(sent) * u128::from(sent.saturating_sub(1)) / 2;
-        let is_each_once = self.ended_jobs == sent && u128::from(self.places) == all_places;
-        expect(!self.lane.outcomes || is_each_once, "not every job ended exactly once")
+        let expected_sum = u128::from(sent) * u128::from(sent.saturating_sub(1)) / 2;
+        let is_each_once = self.ended_jobs == sent && u128::from(self.index_sum) == expected_sum;
+        expect(!self.load.outcomes || is_each_once, "not every job ended exactly once")
     }
 }
 

@@ -1,4 +1,4 @@
-//! Calls in a closed loop: so many in flight, each followed by the next.
+//! Calls in a closed loop: a fixed number in flight, each followed by the next.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -11,21 +11,21 @@ use super::child::ServerProcess;
 use super::sample::{Sample, Window};
 use super::wire::{Call, Connection};
 
-/// Whether the body of an OK response is the right one.
+/// Checks the body of an OK response.
 pub(super) type Check = fn(&[u8]) -> Result<()>;
 
-/// How much is asked at a time, and for how long.
+/// The concurrency and length of a measurement.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Load {
     /// HTTP/2 connections.
     pub(super) connections: usize,
-    /// Calls open at a time, on all of them together.
+    /// Calls open at a time, on all connections together.
     pub(super) in_flight: usize,
     /// Length of the measurement, in seconds.
     pub(super) seconds: f64,
 }
 
-/// What the workers share.
+/// State shared by the tasks that call.
 #[derive(Default)]
 struct Progress {
     calls: AtomicU64,
@@ -33,28 +33,28 @@ struct Progress {
     stop: AtomicBool,
 }
 
-/// Makes the call over and over and measures it, after a warm-up.
+/// Repeats the call and measures it after a warm-up.
 pub(super) async fn measure(server: &ServerProcess, load: Load, call: Call, check: Check) -> Result<Sample> {
     let connections = Connection::open_many(server.port(), load.connections).await?;
     let progress = Arc::new(Progress::default());
-    let mut workers = JoinSet::new();
+    let mut callers = JoinSet::new();
     for index in 0..load.in_flight {
         let connection = connections[index % connections.len()].clone();
-        workers.spawn(work(connection, call.clone(), check, progress.clone()));
+        callers.spawn(repeat(connection, call.clone(), check, progress.clone()));
     }
     let window = Window::after_warm_up(server, || progress.calls.load(Relaxed)).await?;
     progress.measuring.store(true, Relaxed);
     let mut sample = window.end_after(load.seconds, server, || progress.calls.load(Relaxed)).await?;
     progress.stop.store(true, Relaxed);
-    while let Some(latencies) = workers.join_next().await {
+    while let Some(latencies) = callers.join_next().await {
         sample.add_latencies(&latencies??);
     }
     sample.sort_latencies();
     Ok(sample)
 }
 
-/// One call after the other. Answers how long each took, in nanoseconds.
-async fn work(
+/// Repeats the call on one connection. Returns the latency of each measured call, in nanoseconds.
+async fn repeat(
     mut connection: Connection,
     call: Call,
     check: Check,

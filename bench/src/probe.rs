@@ -1,10 +1,10 @@
-//! What can be measured, on which server, and beside which echo.
+//! Every measurement, the server it runs on, and the measurement it is compared with.
 
 use super::calls::{self, Load};
 use super::child::ServerProcess;
-use super::lane::{self, Lane};
 use super::sample::Sample;
 use super::server::ServerKind;
+use super::stream::{self, StreamLoad};
 use super::{Bench, Result, Scenario, jobs, overload, restart, watch};
 
 /// One kind of measurement.
@@ -14,49 +14,49 @@ pub(super) enum Probe {
     Echo(ServerKind),
     /// The bare echo, one in flight.
     EchoAlone(ServerKind),
-    /// The bare echo as a stream of as many messages as Run answers, many in flight.
+    /// The bare echo as a stream of as many messages as Run sends, many in flight.
     EchoStream(ServerKind),
     /// Silent streams of the echo service.
     EchoIdle(ServerKind),
     /// Submit of an echo job, which runs as well.
     Submit,
-    /// The same, one in flight.
+    /// Submit, one in flight.
     SubmitAlone,
-    /// One of the others on a server with a log on disk.
+    /// Another measurement on a server with a log on disk.
     Durable(Common),
-    /// One of the others while many jobs wait.
+    /// Another measurement while many jobs are queued.
     Crowded(Common),
     /// Submit of a job that stays queued.
     Enqueue,
     /// Run of an echo job.
     Run,
-    /// The same, one in flight.
+    /// Run, one in flight.
     RunAlone,
     /// SubmitStream with outcomes, this many echo jobs a message.
     Stream(u32),
-    /// The same with jobs that a worker in a process of its own runs.
+    /// SubmitStream of jobs that a worker in a process of its own runs.
     RemoteStream(u32),
-    /// Run of jobs that take their time, just as many as a small server can take.
+    /// Run of slow jobs at the capacity of a small server.
     Busy,
-    /// The same with ten times as many as it can run: those that it takes.
+    /// Accepted jobs of ten times as many as a small server can run.
     Overload,
-    /// Those that it refuses.
+    /// Refused jobs of ten times as many as a small server can run.
     Refused,
     /// Start of a server with a log on disk.
     Start,
-    /// The same with queued jobs in it.
+    /// Start of a server whose log holds queued jobs.
     Restart,
     /// Queued jobs by SubmitStream, for their memory.
     Memory,
     /// One event to many watchers.
     Watch,
-    /// Watchers of a job that nothing happens to.
+    /// Watchers of a job without events.
     WatchIdle,
-    /// From when they leave until the server's memory is back.
+    /// The time from the end of all watches until the server has freed their memory.
     WatchLeft,
 }
 
-/// What is measured under more than one condition.
+/// Measurements that also run on disk, or beside queued jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Common {
     Submit,
@@ -67,7 +67,7 @@ pub(super) enum Common {
 }
 
 impl Common {
-    /// The same in memory, with nothing else going on.
+    /// The same measurement in memory, on a server without other jobs.
     fn alone(self) -> Probe {
         match self {
             Self::Submit => Probe::Submit,
@@ -106,7 +106,7 @@ impl Scenario {
 }
 
 impl Probe {
-    /// What the tables call it.
+    /// The name in reports.
     pub(super) fn name(self) -> String {
         let layout = |kind| if kind == ServerKind::EchoStock { ", stock tonic" } else { "" };
         match self {
@@ -135,7 +135,7 @@ impl Probe {
         }
     }
 
-    /// What it is compared with: echoes on our runtime layout and on tonic's own server, or the same in memory.
+    /// The measurements it is compared with: echoes behind our listener and on tonic's own server, or the same in memory.
     pub(super) fn beside(self) -> Vec<Self> {
         let both = |echo: fn(ServerKind) -> Self| vec![echo(ServerKind::Echo), echo(ServerKind::EchoStock)];
         match self {
@@ -152,18 +152,18 @@ impl Probe {
         }
     }
 
-    /// Whether it is measured with a log on disk.
+    /// Whether the server has a log on disk.
     pub(super) fn is_on_disk(self) -> bool {
         matches!(self, Self::Durable(_))
     }
 
-    /// Whether its rate and CPU are of interest.
+    /// Whether the report shows its rate and CPU time.
     pub(super) fn has_rate(self) -> bool {
         !matches!(self, Self::EchoIdle(_) | Self::WatchIdle | Self::Memory)
     }
 
-    /// Bytes for each, where that is of interest: by how much the server's memory grew beside the payload, or those that
-    /// its log took.
+    /// Bytes for each call, job or watch, if the report shows them: growth of the server's memory without payloads, or
+    /// bytes of its log.
     pub(super) fn bytes_each(self, sample: &Sample) -> Option<f64> {
         match self {
             Self::EchoIdle(_) | Self::WatchIdle => Some(sample.growth_bytes),
@@ -193,7 +193,7 @@ impl Probe {
         match self {
             Self::Durable(probe) => probe.alone().measure_on(server, bench).await,
             Self::Crowded(probe) => {
-                lane::fill(&server, queueing(), bench.jobs.get().into()).await?;
+                stream::fill(&server, queueing(), bench.jobs.get().into()).await?;
                 probe.alone().measure_on(server, bench).await
             }
             _ => self.measure_on(server, bench).await,
@@ -216,25 +216,25 @@ impl Probe {
             Self::Submit => loop_of(jobs::submit(jobs::ECHO_KIND)?, load).await,
             Self::SubmitAlone => loop_of(jobs::submit(jobs::ECHO_KIND)?, alone).await,
             Self::Durable(_) | Self::Crowded(_) | Self::Start => {
-                Err(super::Failed::new("it is measured elsewhere").into())
+                Err(super::Failed::new("this measurement starts its own server").into())
             }
-            Self::Busy => overload::as_many_as_fit(&server, load).await,
-            Self::Overload => overload::too_many(&server, load, overload::Part::Taken).await,
-            Self::Refused => overload::too_many(&server, load, overload::Part::Refused).await,
+            Self::Busy => overload::at_capacity(&server, load).await,
+            Self::Overload => overload::overloaded(&server, load, overload::Part::Accepted).await,
+            Self::Refused => overload::overloaded(&server, load, overload::Part::Refused).await,
             Self::Restart => restart::restart(server, queueing(), bench.jobs.get().into()).await,
             Self::Enqueue => loop_of(jobs::submit(jobs::IDLE_KIND)?, load).await,
             Self::Run => loop_of(jobs::run()?, load).await,
             Self::RunAlone => loop_of(jobs::run()?, alone).await,
             Self::Stream(jobs) => {
-                let lane = stream(jobs::ECHO_KIND, jobs, WINDOW_JOBS);
-                lane::measure(&server, lane, bench.connections.get(), bench.seconds).await
+                let stream_load = stream_of(jobs::ECHO_KIND, jobs, WINDOW_JOBS);
+                stream::measure(&server, stream_load, bench.connections.get(), bench.seconds).await
             }
             Self::RemoteStream(jobs) => {
-                let lane = stream(jobs::REMOTE_KIND, jobs, REMOTE_WINDOW_JOBS);
+                let stream_load = stream_of(jobs::REMOTE_KIND, jobs, REMOTE_WINDOW_JOBS);
                 let server = server.with_worker()?;
-                lane::measure(&server, lane, bench.connections.get(), bench.seconds).await
+                stream::measure(&server, stream_load, bench.connections.get(), bench.seconds).await
             }
-            Self::Memory => lane::fill_measured(&server, queueing(), bench.jobs.get().into()).await,
+            Self::Memory => stream::fill_measured(&server, queueing(), bench.jobs.get().into()).await,
             Self::Watch => watch::fan_out(&server, bench.watchers.get()).await,
             Self::WatchIdle => watch::idle(&server, bench.watchers.get()).await,
             Self::WatchLeft => watch::left(&server, bench.watchers.get()).await,
@@ -242,15 +242,15 @@ impl Probe {
     }
 }
 
-/// Jobs of one stream that are not answered for yet: a twentieth of what a server lets wait.
+/// Jobs of one stream without an outcome yet: a twentieth of what a server allows.
 const WINDOW_JOBS: u32 = 3_200;
-/// The same where a worker in another process runs them: with more, most would wait for its slots.
+/// The same for a worker in another process: with more, most jobs would be queued for its slots.
 const REMOTE_WINDOW_JOBS: u32 = 1_600;
 
-fn stream(kind: &'static str, jobs_per_message: u32, window_jobs: u32) -> Lane {
-    Lane { kind, jobs_per_message, window_jobs, outcomes: true }
+fn stream_of(kind: &'static str, jobs_per_message: u32, window_jobs: u32) -> StreamLoad {
+    StreamLoad { kind, jobs_per_message, window_jobs, outcomes: true }
 }
 
-fn queueing() -> Lane {
-    Lane { kind: jobs::IDLE_KIND, jobs_per_message: 100, window_jobs: 1_600, outcomes: false }
+fn queueing() -> StreamLoad {
+    StreamLoad { kind: jobs::IDLE_KIND, jobs_per_message: 100, window_jobs: 1_600, outcomes: false }
 }

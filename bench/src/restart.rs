@@ -1,11 +1,11 @@
-//! How long a server with a log on disk takes from its start to its first answer.
+//! The time from the start of a server with a log on disk to its first answer.
 
 use std::time::Instant;
 
 use super::child::{ServerProcess, Usage, own_usage};
-use super::lane::{self, Lane};
 use super::sample::Sample;
 use super::server::ServerKind;
+use super::stream::{self, StreamLoad};
 use super::wire::Connection;
 use super::{Result, jobs};
 
@@ -15,9 +15,9 @@ pub(super) async fn start() -> Result<Sample> {
     answered(begin, 1, ServerProcess::start(ServerKind::Durable)?).await
 }
 
-/// Has the server take this many jobs that stay queued, kills it and starts it again.
-pub(super) async fn restart(server: ServerProcess, lane: Lane, jobs: u64) -> Result<Sample> {
-    lane::fill(&server, lane, jobs).await?;
+/// Queues this many jobs, kills the server and starts it again.
+pub(super) async fn restart(server: ServerProcess, load: StreamLoad, jobs: u64) -> Result<Sample> {
+    stream::fill(&server, load, jobs).await?;
     let begin = Instant::now();
     answered(begin, jobs, server.restarted()?).await
 }

@@ -1,4 +1,4 @@
-//! What a run has found, as a table for people or as JSON.
+//! The report of a run, as a table or as JSON.
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
@@ -11,7 +11,7 @@ pub(super) struct Report {
     pub(super) rounds: Vec<(Probe, Vec<Sample>)>,
 }
 
-/// The middle of several numbers, and how far they lie apart.
+/// Median, minimum and maximum of several numbers.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Spread {
     median: f64,
@@ -42,7 +42,7 @@ struct Row {
     p50_micros: Option<Spread>,
     p99_micros: Option<Spread>,
     bytes: Option<Spread>,
-    /// Against what it is measured beside.
+    /// Ratios to the measurements it is compared with.
     ratios: Vec<Ratios>,
 }
 
@@ -99,12 +99,12 @@ impl Report {
             cpu: divided(&|probe, sample| of_rate(probe, sample.server_micros)),
             p50: divided(&|_, sample| sample.latency_micros(0.5)),
             p99: divided(&|_, sample| sample.latency_micros(0.99)),
-            // Those of a log are compared with nothing.
+            // Bytes of a log are not compared.
             bytes: divided(&|probe, sample| probe.bytes_each(sample).filter(|_| !probe.is_on_disk())),
         })
     }
 
-    /// Everything, for programs.
+    /// The report for programs.
     pub(super) fn to_json(&self) -> serde_json::Value {
         serde_json::json!({ "scenarios": self.rows() })
     }

@@ -1,6 +1,6 @@
-//! The yardstick: a bare gRPC echo, written by hand so that it is in no API and no reflection.
+//! The baseline: a bare gRPC echo, written by hand so that it is in no API and no reflection.
 //!
-//! It does what generated code does and nothing else, on whichever runtime serves it.
+//! It does what generated code does and nothing else.
 
 use std::convert::Infallible;
 use std::task::{Context, Poll};
@@ -21,7 +21,7 @@ pub(super) const STREAM_PATH: &str = "/jobstream.bench.v1.Echo/Stream";
 /// Path of the stream that stays open and never sends anything.
 pub(super) const PENDING_PATH: &str = "/jobstream.bench.v1.Echo/Pending";
 
-/// What is sent and sent back.
+/// The request and the response.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Echo {
     /// Any bytes.

@@ -1,40 +1,47 @@
-//! `jobstream bench`: what the server costs, each figure beside that of a bare gRPC echo of the same run.
+//! Measures the cost of the server, each figure beside that of a bare gRPC echo in the same run.
 //!
-//! The server under test is a child process, so its CPU time and memory are measured apart from the load's. Rounds
-//! are interleaved, because the machine is not equally quiet all the time: trust the ratios, then the server's CPU
-//! time, then rates.
+//! Each server under test is a child process, so that its CPU time and memory are measured apart from the load
+//! generator's. Rounds are interleaved, because the speed of a machine changes over time: trust the ratios first, then
+//! the server's CPU time, then the rates.
 
 mod calls;
 mod child;
 mod echo;
 mod jobs;
-mod lane;
 mod overload;
+mod pages;
 mod probe;
 mod report;
 mod restart;
 mod sample;
 mod server;
+mod stream;
 mod watch;
 mod wire;
 
 use std::error::Error;
 use std::fmt;
+use std::io::{self, Write};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::{Parser, ValueEnum};
 
-use crate::error::Error as CommandError;
-use crate::exit::Exit;
-use crate::output::{Output, OutputFormat, Voice};
-use crate::pages::allow_huge_pages;
+use pages::allow_huge_pages;
 use probe::Probe;
 use report::Report;
 use server::ServerKind;
 
-/// What the children of a bench are started with, followed by a [`ServerKind`] and its place: the port of a worker's
-/// server, the directory of a log.
+#[cfg(all(feature = "mimalloc", not(feature = "count-allocations")))]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[cfg(feature = "count-allocations")]
+#[global_allocator]
+static ALLOCATOR: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::INSTRUMENTED_SYSTEM;
+
+/// First argument of a child process, followed by a [`ServerKind`] and its location: the port of a worker's server, or
+/// the directory of a log.
 const HIDDEN_COMMAND: &str = "__bench-server";
 
 /// Any error, because every error fails the run.
@@ -42,19 +49,19 @@ type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
 const EXAMPLES: &str = "\
 Starts its own servers, each in a process of its own, and takes about half a
-minute a scenario. Build with --release. `durable` and `restart` write below
-TMPDIR.
+minute a scenario. Build with --profile dist. `durable` and `restart` write
+below TMPDIR.
 
 Examples:
-  jobstream bench
-  jobstream bench submit run --seconds 5 --rounds 7
-  TMPDIR=/var/tmp jobstream bench durable
-  jobstream bench -o json > figures.json";
+  jobstream-bench
+  jobstream-bench submit run --seconds 5 --rounds 7
+  TMPDIR=/var/tmp jobstream-bench durable
+  jobstream-bench -o json > figures.json";
 
-/// Measure the server beside a bare gRPC echo
-#[derive(Debug, Clone, Args)]
-#[command(after_help = EXAMPLES)]
-pub(crate) struct Bench {
+/// Measure a jobstream server beside a bare gRPC echo
+#[derive(Debug, Clone, Parser)]
+#[command(name = "jobstream-bench", after_help = EXAMPLES, max_term_width = 80)]
+struct Bench {
     /// submit, enqueue, run, submit-stream, remote, durable, restart, crowded, overload, watch, latency or memory; all of
     /// them if none is given
     #[arg(value_enum, hide_possible_values = true, value_name = "SCENARIO")]
@@ -74,15 +81,29 @@ pub(crate) struct Bench {
     /// Watchers of one job
     #[arg(long, default_value = "10000", value_name = "COUNT")]
     watchers: NonZeroUsize,
-    /// Jobs that wait: for their memory, while others are measured, and when a server restarts
+    /// Queued jobs: for their memory, while other calls are measured, and when a server restarts
     #[arg(long, default_value = "1000000", value_name = "COUNT")]
     jobs: NonZeroU32,
     /// json, jsonl or table
-    #[arg(short, long, value_name = "FORMAT", hide_possible_values = true)]
-    output: Option<OutputFormat>,
+    #[arg(short, long, default_value = "table", value_name = "FORMAT", hide_possible_values = true)]
+    output: OutputFormat,
+    /// No progress on stderr
+    #[arg(short, long)]
+    quiet: bool,
 }
 
-/// A part of the bench.
+/// The format of the report on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OutputFormat {
+    /// Indented JSON.
+    Json,
+    /// JSON on one line.
+    Jsonl,
+    /// Aligned columns.
+    Table,
+}
+
+/// A group of measurements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Scenario {
     /// Submit of jobs that run at once
@@ -99,11 +120,11 @@ enum Scenario {
     Durable,
     /// From the start of a server with a log on disk to its first answer: empty, and after kill -9 with queued jobs
     Restart,
-    /// Submit and SubmitStream while many jobs wait
+    /// Submit and SubmitStream while many jobs are queued
     Crowded,
-    /// Ten times as many jobs as a small server can run: what becomes of those it takes, and of those it refuses
+    /// Ten times as many jobs as a small server can run: latency of accepted and of refused ones
     Overload,
-    /// One event to many watchers, the memory of an idle one, and when it is back after they left
+    /// One event to many watchers, the memory of an idle watch, and how soon it is freed after the watchers left
     Watch,
     /// One call in flight
     Latency,
@@ -111,7 +132,7 @@ enum Scenario {
     Memory,
 }
 
-/// A failed measurement: what was wrong.
+/// The reason why a measurement failed.
 #[derive(Debug)]
 struct Failed(String);
 
@@ -129,46 +150,53 @@ impl fmt::Display for Failed {
 
 impl Error for Failed {}
 
-/// What this process is to be, if it is a child of a bench.
-pub(crate) fn hidden_server() -> Option<(ServerKind, String)> {
-    let mut words = std::env::args().skip(1);
-    if words.next().as_deref() != Some(HIDDEN_COMMAND) {
-        return None;
+fn main() -> ExitCode {
+    let ended = match hidden_server() {
+        Some((kind, location)) => server::serve(kind, &location),
+        None => Bench::parse().run(),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("the bench failed: {error}");
+            ExitCode::FAILURE
+        }
     }
-    let kind = ServerKind::from_str(&words.next()?, false).ok()?;
-    Some((kind, words.next().unwrap_or_default()))
 }
 
-/// Is such a server or worker until the bench is done with it.
-pub(crate) fn serve(kind: ServerKind, place: &str) -> ExitCode {
-    match server::serve(kind, place) {
-        Ok(()) => Exit::Ok.into(),
-        Err(_) => Exit::Other.into(),
+/// The kind of server and its location, if this process is a child of a bench.
+fn hidden_server() -> Option<(ServerKind, String)> {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() != Some(HIDDEN_COMMAND) {
+        return None;
     }
+    let kind = ServerKind::from_str(&arguments.next()?, false).ok()?;
+    Some((kind, arguments.next().unwrap_or_default()))
 }
 
 impl Bench {
-    /// Runs the command.
-    pub(crate) fn run(self, voice: Voice) -> Result<Exit, CommandError> {
-        let output = Output::new(voice, self.output);
-        let failed = |error| CommandError::new(Exit::Other, format!("the bench failed: {error}"));
-        let report = self.measure(&output).map_err(failed)?;
-        match output.format.is_json() {
-            true => output.json(&report.to_json())?,
-            false => output.line(&report.to_table())?,
-        }
-        Ok(Exit::Ok)
+    fn run(self) -> Result<()> {
+        let report = self.measure()?;
+        let text = match self.output {
+            OutputFormat::Json => format!("{:#}", report.to_json()),
+            OutputFormat::Jsonl => report.to_json().to_string(),
+            OutputFormat::Table => report.to_table(),
+        };
+        writeln!(io::stdout(), "{text}")?;
+        Ok(())
     }
 
-    fn measure(&self, output: &Output) -> Result<Report> {
+    fn measure(&self) -> Result<Report> {
         allow_huge_pages(false);
-        // One thread makes the load: more would take the server's cores and measure the scheduler.
+        // One thread generates the load: more would take the server's cores and measure the scheduler.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut report =
             Report { rounds: self.probes().into_iter().map(|probe| (probe, Vec::new())).collect() };
         for round in 1..=self.rounds.get() {
             for (probe, samples) in &mut report.rounds {
-                output.notice(&format!("round {round} of {}: {}", self.rounds, probe.name()));
+                if !self.quiet {
+                    eprintln!("round {round} of {}: {}", self.rounds, probe.name());
+                }
                 let failed = |error| Failed(format!("{}: {error}", probe.name()));
                 samples.push(runtime.block_on(probe.measure(self)).map_err(failed)?);
             }
@@ -176,7 +204,7 @@ impl Bench {
         Ok(report)
     }
 
-    /// What was asked for, each once and behind what it is compared with.
+    /// The measurements of the chosen scenarios, each once and after those that it is compared with.
     fn probes(&self) -> Vec<Probe> {
         let all = Scenario::value_variants();
         let wanted = if self.scenarios.is_empty() { all } else { &self.scenarios[..] };

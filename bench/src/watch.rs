@@ -1,4 +1,4 @@
-//! Many watchers of one job: what one costs while it is silent, and how soon all of them hear the end.
+//! Many watchers of one job: the cost of an idle watch, and the latency of an event to all of them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -17,31 +17,31 @@ use super::{Failed, Result};
 
 /// Streams opened on one connection: just below the server's limit.
 const STREAMS_PER_CONNECTION: usize = 1_000;
-/// For memory to come to rest once the streams are open.
+/// Wait after the streams are open, until memory no longer changes.
 const SETTLE: Duration = Duration::from_millis(300);
-/// How often it is looked whether all streams are open, and for how long at most.
-const LOOK: Duration = Duration::from_millis(5);
-const OPEN_LOOKS_MAX: u32 = 6_000;
+/// Interval and number of checks whether all streams are open.
+const OPEN_CHECK: Duration = Duration::from_millis(5);
+const OPEN_CHECKS_MAX: u32 = 6_000;
 
-/// Memory is back at this many times of what it was, and within a minute.
-const BACK_AT_MOST: f64 = 1.5;
-const LOOK_BACK: Duration = Duration::from_millis(100);
-const BACK_LOOKS_MAX: u32 = 600;
+/// Memory counts as freed at this many times its size before, and within a minute.
+const FREED_FACTOR: f64 = 1.5;
+const FREED_CHECK: Duration = Duration::from_millis(100);
+const FREED_CHECKS_MAX: u32 = 600;
 
-/// Opens this many watches of a queued job and answers what each of them costs the server.
+/// Opens this many watches of a queued job and measures the cost of each.
 pub(super) async fn idle(server: &ServerProcess, watchers: usize) -> Result<Sample> {
     let job_id = submit_idle_job(server).await?;
     let (_streams, sample) = open(server, watchers, jobs::watch(&job_id)?).await?;
     Ok(sample)
 }
 
-/// Opens this many silent streams of the echo service: the least a watch can cost.
+/// Opens this many silent streams of the echo service: the lower bound for a watch.
 pub(super) async fn idle_echo(server: &ServerProcess, streams: usize) -> Result<Sample> {
     let (_streams, sample) = open(server, streams, jobs::pending()?).await?;
     Ok(sample)
 }
 
-/// Cancels a job that this many watch, and measures until the last of them was told.
+/// Cancels a job with this many watchers and measures until the last of them has received the event.
 pub(super) async fn fan_out(server: &ServerProcess, watchers: usize) -> Result<Sample> {
     let job_id = submit_idle_job(server).await?;
     let (mut streams, _) = open(server, watchers, jobs::watch(&job_id)?).await?;
@@ -49,29 +49,29 @@ pub(super) async fn fan_out(server: &ServerProcess, watchers: usize) -> Result<S
     let (cancel, check) = jobs::cancel(&job_id)?;
     let window = Window::begin(server, 0)?;
     check(&connection.call(&cancel).await?)?;
-    while let Some(told) = streams.join_next().await {
-        check_end(told??)?;
+    while let Some(last) = streams.join_next().await {
+        check_end(last??)?;
     }
     window.end(server, watchers as u64)
 }
 
-/// Opens this many watches, lets go of them, and measures until the server's memory is back where it began, or nearly.
+/// Opens this many watches, drops them, and measures until the server has freed their memory.
 pub(super) async fn left(server: &ServerProcess, watchers: usize) -> Result<Sample> {
     let job_id = submit_idle_job(server).await?;
-    // A server that nobody has used yet has not even read in its program.
+    // Pages of the program are resident only after their first use.
     drop(open(server, STREAMS_PER_CONNECTION, jobs::watch(&job_id)?).await?);
     tokio::time::sleep(WARM_UP).await;
     let begin = server.usage()?.resident_bytes;
     drop(open(server, watchers, jobs::watch(&job_id)?).await?);
     let window = Window::begin(server, 0)?;
-    let limit = (begin as f64 * BACK_AT_MOST) as u64;
-    let mut looks = BACK_LOOKS_MAX;
+    let limit = (begin as f64 * FREED_FACTOR) as u64;
+    let mut checks = FREED_CHECKS_MAX;
     while server.usage()?.resident_bytes > limit {
-        looks = looks.checked_sub(1).ok_or_else(|| {
+        checks = checks.checked_sub(1).ok_or_else(|| {
             let bytes = server.usage().map(|usage| usage.resident_bytes).unwrap_or_default();
             Failed::new(format!("the server holds {bytes} bytes, at the start it held {begin}"))
         })?;
-        tokio::time::sleep(LOOK_BACK).await;
+        tokio::time::sleep(FREED_CHECK).await;
     }
     Ok(window.end(server, watchers as u64)?.once())
 }
@@ -81,7 +81,7 @@ async fn submit_idle_job(server: &ServerProcess) -> Result<String> {
     jobs::submitted_id(&Connection::open(server.port()).await?.call(&submit).await?)
 }
 
-/// Opens the streams; each goes on to read until its end and answers its last message.
+/// Opens the streams. The task of each reads until the end and returns the last message.
 async fn open(
     server: &ServerProcess,
     count: usize,
@@ -106,11 +106,11 @@ async fn open(
             Ok(last)
         });
     }
-    for _ in 0..OPEN_LOOKS_MAX {
+    for _ in 0..OPEN_CHECKS_MAX {
         if opened.load(Relaxed) == count {
             break;
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(OPEN_CHECK).await;
     }
     if opened.load(Relaxed) < count {
         return Err(Failed::new(format!("only {} of {count} streams opened", opened.load(Relaxed))).into());
@@ -120,14 +120,14 @@ async fn open(
 }
 
 fn check_end(last: Option<BytesMut>) -> Result<()> {
-    let last = last.ok_or(Failed::new("a watcher was told nothing"))?;
-    let told = v1::WatchResultResponse::decode(last)?;
-    let Some(v1::watch_result_response::Message::Event(event)) = told.message else {
+    let last = last.ok_or(Failed::new("a watcher received no message"))?;
+    let response = v1::WatchResultResponse::decode(last)?;
+    let Some(v1::watch_result_response::Message::Event(event)) = response.message else {
         return Err(Failed::new("a watcher's last message is no event").into());
     };
     let is_end = matches!(
         event.event,
         Some(v1::job_event::Event::StateChange(change)) if change.state() == v1::JobState::Cancelled
     );
-    expect(is_end, "a watcher was not told the end")
+    expect(is_end, "a watcher did not receive the end")
 }

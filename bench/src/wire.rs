@@ -1,4 +1,4 @@
-//! A gRPC client as cheap as the `h2` crate allows: headers made once, messages framed once, answers checked.
+//! A gRPC client with little overhead over the `h2` crate: headers and frames are prepared once, answers are checked.
 
 use std::error::Error;
 use std::fmt;
@@ -12,14 +12,14 @@ use tokio::net::TcpStream;
 
 use super::{Failed, Result};
 
-/// Large enough that the client never holds the server back.
+/// Flow control window, large enough that the server never waits for it.
 const WINDOW_BYTES: u32 = 64 << 20;
 /// Bytes before each gRPC message: a flag and its length.
 const FRAME_HEAD_BYTES: usize = 5;
 /// Requests the client opens before it has read the server's own limit.
 const EARLY_STREAMS: usize = 1_000;
 
-/// A call that can be made again and again.
+/// A prepared call that can be repeated.
 #[derive(Clone)]
 pub(super) struct Call {
     uri: Uri,
@@ -76,7 +76,7 @@ impl Connection {
             .enable_push(false)
             .handshake(stream)
             .await?;
-        // Its error is seen by every call that was open.
+        // Every open call sees its error.
         tokio::spawn(async { connection.await.ok() });
         Ok(Self(sender))
     }
@@ -190,8 +190,8 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    /// Whether the server had no room for it.
-    pub(super) fn is_for_want_of_room(&self) -> bool {
+    /// Whether the server refused it for lack of capacity.
+    pub(super) fn is_for_capacity(&self) -> bool {
         self.status.parse() == Ok(tonic::Code::ResourceExhausted as i32)
     }
 }

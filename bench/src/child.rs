@@ -1,4 +1,4 @@
-//! A server in a child process, and what a process has used so far.
+//! A server in a child process, and the CPU time and memory that a process has used so far.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -20,7 +20,7 @@ pub(super) struct ServerProcess {
     process: Child,
     pipes: Mutex<Option<Pipes>>,
     port: u16,
-    /// Where it keeps its log, if it does.
+    /// The directory of its log, if it has one.
     directory: Option<LogDirectory>,
 }
 
@@ -37,7 +37,7 @@ impl Pipes {
         Ok(line.trim().to_owned())
     }
 
-    /// How often the process has allocated.
+    /// The number of allocations of the process so far.
     fn allocations(&mut self) -> Result<u64> {
         self.input.write_all(b"\n")?;
         Ok(self.line()?.parse()?)
@@ -48,7 +48,7 @@ impl Pipes {
 struct LogDirectory(PathBuf);
 
 impl LogDirectory {
-    /// One that does not exist yet.
+    /// A path that does not exist yet.
     fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("jobstream-bench-{}-{}", process::id(), COUNT.fetch_add(1, Relaxed));
@@ -58,74 +58,74 @@ impl LogDirectory {
 
 impl Drop for LogDirectory {
     fn drop(&mut self) {
-        // A server that failed before its log began has made none.
+        // A server that failed before it opened its log has not created the directory.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// What a process has used since it began.
+/// The resources that a process has used since its start.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Usage {
     /// User and system time of all its threads.
     pub(super) cpu: Duration,
     /// Memory resident now.
     pub(super) resident_bytes: u64,
-    /// The same without the program itself, which is read in as it is used.
+    /// Resident memory without the pages of the program file.
     pub(super) anonymous_bytes: u64,
-    /// Times a thread went to sleep or was put to sleep.
+    /// Context switches of its threads, voluntary or not.
     pub(super) switches: u64,
-    /// Blocks allocated, if they are counted.
+    /// Allocations, if this build counts them.
     pub(super) allocations: u64,
-    /// Written by the thread of its log.
+    /// Bytes that its log writer thread wrote.
     pub(super) logged_bytes: u64,
 }
 
 impl ServerProcess {
-    /// Starts this program anew as a server and waits until it listens.
+    /// Starts this program again as a server and waits until it listens.
     pub(super) fn start(kind: ServerKind) -> Result<Self> {
         let directory = (kind == ServerKind::Durable).then(LogDirectory::new);
         Self::start_at(kind, "", directory)
     }
 
-    /// Kills it, and starts one that finds what it left behind.
+    /// Kills the server and starts another one on its directory.
     pub(super) fn restarted(mut self) -> Result<Self> {
         self.process.kill()?;
         self.process.wait()?;
         Self::start_at(ServerKind::Durable, "", self.directory.take())
     }
 
-    /// The same server, with a worker in a process of its own that is connected to it.
+    /// Connects a worker in a process of its own to this server.
     pub(super) fn with_worker(mut self) -> Result<Self> {
         let worker = Self::start_at(ServerKind::Worker, &self.port.to_string(), None)?;
         self.worker = Some(Box::new(worker));
         Ok(self)
     }
 
-    fn start_at(kind: ServerKind, place: &str, directory: Option<LogDirectory>) -> Result<Self> {
+    fn start_at(kind: ServerKind, location: &str, directory: Option<LogDirectory>) -> Result<Self> {
         let name = kind.to_possible_value().ok_or(Failed::new("every server has a name"))?;
         let mut command = Command::new(std::env::current_exe()?);
         command.args([HIDDEN_COMMAND, name.get_name()]);
         match &directory {
             Some(directory) => command.arg(&directory.0),
-            None => command.arg(place),
+            None => command.arg(location),
         };
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let pipes = process.stdin.take().zip(process.stdout.take());
         let (input, output) = pipes.ok_or(Failed::new("the child's input and output are piped"))?;
         let mut pipes = Pipes { input, output: BufReader::new(output) };
         let port =
-            pipes.line()?.parse().map_err(|_| Failed::new(format!("the {kind:?} server told no port")));
+            pipes.line()?.parse().map_err(|_| Failed::new(format!("the {kind:?} server sent no port")));
         let mut server = Self { worker: None, process, pipes: Mutex::new(Some(pipes)), port: 0, directory };
         server.port = port?;
         Ok(server)
     }
 
-    /// Where it listens.
+    /// The port on which it listens.
     pub(super) fn port(&self) -> u16 {
         self.port
     }
 
-    /// What it has used.
+    /// The resources it has used.
     pub(super) fn usage(&self) -> Result<Usage> {
         let mut usage = usage_of(&self.process.id().to_string())?;
         if cfg!(feature = "count-allocations") {
@@ -135,7 +135,7 @@ impl ServerProcess {
         Ok(usage)
     }
 
-    /// What its worker has used, if it has one.
+    /// The resources its worker has used, if it has one.
     pub(super) fn worker_usage(&self) -> Result<Option<Usage>> {
         self.worker.as_ref().map(|worker| worker.usage()).transpose()
     }
@@ -144,17 +144,17 @@ impl ServerProcess {
 impl Drop for ServerProcess {
     fn drop(&mut self) {
         *self.pipes.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
-        // An error means that it has ended by itself.
+        // An error means that the process has already been waited for.
         let _ = self.process.wait();
     }
 }
 
-/// What this process, the load generator, has used.
+/// The resources that this process, the load generator, has used.
 pub(super) fn own_usage() -> Result<Usage> {
     usage_of("self")
 }
 
-/// Sums over the threads; those that ended are not counted, and servers end none while they are measured.
+/// Sums over the live threads: servers end no thread while they are measured.
 fn usage_of(process: &str) -> Result<Usage> {
     let mut usage = Usage::default();
     let mut nanos = 0;

@@ -1,4 +1,4 @@
-//! The servers under test. Each runs in a child process, so that its CPU time and memory are its own.
+//! The servers under test. Each runs in a child process, so that its CPU time and memory are measured alone.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -20,53 +20,54 @@ use super::jobs::REMOTE_KIND;
 use super::{Failed, Result, overload};
 use crate::pages::allow_huge_pages;
 
-/// The queue's bound, in jobs, so that a fast run is not refused.
+/// Bound of the queue, large enough that no job of a fast run is refused.
 const JOBS_MAX: u32 = 50_000_000;
 
-/// What a child process serves.
+/// The role of a child process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ServerKind {
+pub(super) enum ServerKind {
     /// The whole job server, as `dev` starts it.
     Jobs,
-    /// The same with a log on disk.
+    /// The job server with a log on disk.
     Durable,
-    /// The same with room for few jobs.
+    /// The job server with capacity for few jobs.
     Small,
-    /// The echo behind our listener: one runtime a core.
+    /// The echo behind our listener: one single-threaded runtime a core.
     Echo,
     /// The echo behind tonic's own server, on the multi-thread runtime.
     EchoStock,
-    /// No server, but a worker of one.
+    /// A worker, connected to a job server.
     Worker,
 }
 
-/// Serves on a free port, tells the port on standard output, for each line of standard input how often the process has
-/// allocated, and ends when standard input closes. A worker
-/// connects to the server whose port is its place and tells that one; the place of a log is its directory.
-pub(crate) fn serve(kind: ServerKind, place: &str) -> Result<()> {
+/// Serves on a free port and writes the port to standard output. For each line of standard input, writes the number of
+/// allocations so far. Ends when standard input closes.
+///
+/// The location of a worker is the port of its server; the location of a durable server is the directory of its log.
+pub(super) fn serve(kind: ServerKind, location: &str) -> Result<()> {
     thread::spawn(|| {
-        // However reading ends, the parent is gone or done.
+        // The end of the input, or an error, means that the parent has ended or is done.
         for _ in io::stdin().lines().map_while(Result::ok) {
-            if tell(allocations()).is_err() {
+            if send_to_parent(allocations()).is_err() {
                 break;
             }
         }
         process::exit(0);
     });
-    // The job server goes without them, as `serve` does.
+    // As `jobstream serve` does.
     let is_job_server = matches!(kind, ServerKind::Jobs | ServerKind::Durable | ServerKind::Small);
     allow_huge_pages(!is_job_server);
     if kind == ServerKind::Worker {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        return runtime.block_on(work(place.parse()?));
+        return runtime.block_on(work(location.parse()?));
     }
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    tell(listener.local_addr()?.port())?;
+    send_to_parent(listener.local_addr()?.port())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match kind {
             ServerKind::Jobs => serve_jobs(listener, None).await,
-            ServerKind::Durable => serve_jobs(listener, Some(Path::new(place))).await,
+            ServerKind::Durable => serve_jobs(listener, Some(Path::new(location))).await,
             ServerKind::Small => serve_few_jobs(listener).await,
             ServerKind::Echo => serve_echo(listener).await,
             ServerKind::EchoStock => serve_stock_echo(listener).await,
@@ -75,12 +76,12 @@ pub(crate) fn serve(kind: ServerKind, place: &str) -> Result<()> {
     })
 }
 
-/// Tells the parent a number.
-fn tell(number: impl Display) -> io::Result<()> {
+/// Writes a number to the parent process.
+fn send_to_parent(number: impl Display) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{number}")
 }
 
-/// Blocks that this process has allocated so far, if they are counted.
+/// Allocations of this process so far, if this build counts them.
 fn allocations() -> usize {
     #[cfg(feature = "count-allocations")]
     return stats_alloc::INSTRUMENTED_SYSTEM.stats().allocations;
@@ -95,7 +96,7 @@ async fn work(port: u16) -> Result<()> {
     if !worker.connected().await {
         return Err(Failed::new("the worker cannot connect").into());
     }
-    tell(port)?;
+    send_to_parent(port)?;
     worker.wait().await;
     Ok(())
 }

@@ -1,14 +1,14 @@
-//! One measurement: how much was done in how long, and what it cost the server and the load generator.
+//! One measurement: the number of calls, their time, and the cost for the server and the load generator.
 
 use std::time::{Duration, Instant};
 
 use super::Result;
 use super::child::{ServerProcess, Usage, own_usage};
 
-/// Load before a measurement begins, so that caches, pools and windows have grown.
+/// Time under load before a measurement, until caches, pools and windows have grown.
 pub(super) const WARM_UP: Duration = Duration::from_millis(400);
 
-/// What was measured once.
+/// The result of one measurement.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sample {
     /// Calls, jobs or watchers.
@@ -22,18 +22,18 @@ pub(super) struct Sample {
     pub(super) worker_micros: Option<f64>,
     /// Context switches of the server for each.
     pub(super) switches: f64,
-    /// Blocks that the server allocated for each, if they are counted.
+    /// Allocations of the server for each, if this build counts them.
     pub(super) allocations: f64,
     /// Growth of the server's memory for each, in bytes.
     pub(super) growth_bytes: f64,
-    /// Bytes that the server's log took for each.
+    /// Bytes of the server's log for each.
     pub(super) logged_bytes: f64,
     /// Sorted once complete, in nanoseconds.
     latencies: Vec<u64>,
 }
 
 impl Sample {
-    /// What happened between two looks at both processes.
+    /// The difference between two readings of the processes.
     pub(super) fn between(
         count: u64,
         seconds: f64,
@@ -65,27 +65,27 @@ impl Sample {
         self.count as f64 / self.seconds
     }
 
-    /// Adds how long calls took, in nanoseconds.
+    /// Adds latencies of calls, in nanoseconds.
     pub(super) fn add_latencies(&mut self, nanos: &[u64]) {
         self.latencies.extend_from_slice(nanos);
     }
 
-    /// Sorts the latencies, once all of them are there.
+    /// Sorts the latencies, once all of them are added.
     pub(super) fn sort_latencies(&mut self) {
         self.latencies.sort_unstable();
     }
 
-    /// Of something that was done once: how long it took is its only latency.
+    /// Makes the time of the whole measurement its only latency.
     pub(super) fn once(self) -> Self {
         let nanos = (self.seconds * 1e9) as u64;
         Self { latencies: vec![nanos], ..self }
     }
 
-    /// The time that this share of the calls did not exceed, in microseconds.
+    /// The latency that this share of the calls did not exceed, in microseconds.
     pub(super) fn latency_micros(&self, share: f64) -> Option<f64> {
         let last = self.latencies.len().checked_sub(1)?;
-        let at = (last as f64 * share).round() as usize;
-        Some(self.latencies[at] as f64 / 1_000.0)
+        let index = (last as f64 * share).round() as usize;
+        Some(self.latencies[index] as f64 / 1_000.0)
     }
 }
 

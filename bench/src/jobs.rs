@@ -1,4 +1,4 @@
-//! The calls of the job service that are measured, and what a right answer to each is.
+//! The calls that are measured, and a check of the response of each.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use super::echo::{Echo, PENDING_PATH, STREAM_PATH, UNARY_PATH};
 use super::wire::{Call, last_message};
 use super::{Failed, Result};
 
-/// Every payload, of jobs and echoes alike.
+/// The payload of every job and every echo.
 pub(super) const PAYLOAD: &[u8; 32] = b"0123456789abcdef0123456789abcdef";
 /// A kind that the server runs on the thread that dispatched the job.
 pub(super) const ECHO_KIND: &str = "demo.echo";
 /// A kind that a worker in a process of its own runs.
 pub(super) const REMOTE_KIND: &str = "bench.remote";
-/// A kind that takes as long as its payload says.
+/// A kind that sleeps for the time in its payload.
 const SLOW_KIND: &str = "demo.sleep";
-/// A kind that nobody serves: its jobs stay queued.
+/// A kind without a worker: its jobs stay queued.
 pub(super) const IDLE_KIND: &str = "bench.nobody";
 
 /// A job of this kind.
@@ -63,7 +63,7 @@ pub(super) fn submit(kind: &str) -> Result<(Call, Check)> {
     Ok((Call::new(&path("Submit"), &request)?, |answer| submitted_id(answer).map(|_| ())))
 }
 
-/// The id of the job that a Submit made.
+/// The id of the job that a Submit created.
 pub(super) fn submitted_id(answer: &[u8]) -> Result<String> {
     let submitted = v1::SubmitResponse::decode(last_message(answer)?)?;
     expect(submitted.disposition() == v1::Disposition::Created, "the job is not new")?;
@@ -81,10 +81,10 @@ pub(super) fn run() -> Result<(Call, Check)> {
     }))
 }
 
-/// How long a slow job takes.
+/// Run time of a slow job.
 pub(super) const JOB_TIME: Duration = Duration::from_millis(10);
 
-/// Run of a job that takes its time, with all its events.
+/// Run of a slow job, with all its events.
 pub(super) fn run_slow() -> Result<(Call, Check)> {
     let input = format!(r#"{{"seconds":{}}}"#, JOB_TIME.as_secs_f64());
     let payload = v1::Payload { body: Some(v1::payload::Body::Text(input)), ..v1::Payload::default() };
@@ -123,7 +123,7 @@ pub(super) fn cancel(job_id: &str) -> Result<(Call, Check)> {
     }))
 }
 
-/// An error that says what was found unless it is so.
-pub(super) fn expect(is_so: bool, otherwise: &str) -> Result<()> {
-    if is_so { Ok(()) } else { Err(Failed::new(otherwise).into()) }
+/// Fails with this message unless the condition holds.
+pub(super) fn expect(holds: bool, otherwise: &str) -> Result<()> {
+    if holds { Ok(()) } else { Err(Failed::new(otherwise).into()) }
 }

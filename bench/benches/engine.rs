@@ -1,7 +1,7 @@
-//! What one job costs the engine with a thousand to ten million others waiting: the cost must not grow with them. The most
-//! take gigabytes of memory.
+//! The cost of one job in the engine while a thousand to ten million others are queued: it must not grow with their
+//! number. Ten million queued jobs take gigabytes of memory.
 //!
-//! On a manual clock and without a network; `jobstream bench` measures the rest.
+//! The engine runs on a manual clock and without a network; `jobstream-bench` measures the whole server.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -9,18 +9,19 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion};
 use futures_util::FutureExt;
 use jobstream::clock::Clock;
-use jobstream::core::{AttemptEnd, SessionSpec};
-use jobstream::engine::{Engine, EngineOptions, Order, Session};
+use jobstream::engine::{Engine, EngineOptions};
 use jobstream::job::{JobId, Kind, NewJob, Payload, Start};
+use jobstream::worker::{RunningWorker, Worker};
+use tokio::runtime::{self, Runtime};
 
-/// As in the binary.
+/// The allocator of the `jobstream` binary.
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Jobs that wait while others are measured.
+/// Queued jobs while others are measured.
 const WAITING: [u32; 5] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000];
-/// Jobs measured at a time, so that the number of those that wait stays about the same.
+/// Jobs measured at a time, so that the number of queued jobs stays about the same.
 const AT_A_TIME: u64 = 500;
 const FAR: Duration = Duration::from_secs(1_000 * 24 * 3600);
 const SECOND: Duration = Duration::from_secs(1);
@@ -33,7 +34,7 @@ fn main() {
         .configure_from_args();
     for waiting in WAITING {
         let mut bench = Bench::new(waiting);
-        let mut group = criterion.benchmark_group("core");
+        let mut group = criterion.benchmark_group("engine");
         let id = |name| BenchmarkId::new(name, waiting);
         group.bench_function(id("submit"), |b| b.iter_custom(|jobs| bench.time(jobs, Bench::submit)));
         group.bench_function(id("cancel"), |b| b.iter_custom(|jobs| bench.time(jobs, Bench::cancel)));
@@ -44,11 +45,14 @@ fn main() {
     criterion.final_summary();
 }
 
-/// An engine in which many jobs wait, half of them for a worker and half for their time.
+/// An engine with many queued and scheduled jobs, half of each.
 struct Bench {
     engine: Engine,
     clock: Clock,
-    session: Session,
+    /// Its handler runs on the thread that submits.
+    _worker: RunningWorker,
+    /// The worker needs a runtime, but nothing waits for its tasks.
+    _runtime: Runtime,
 }
 
 impl Bench {
@@ -58,9 +62,12 @@ impl Bench {
         options.core.job_bytes_max = u64::MAX;
         let clock = Clock::manual();
         let engine = Engine::new(options, clock.clone());
-        let spec = SessionSpec { name: "bench".to_owned(), kinds: vec![kind("run")], queues: None, slots: 1 };
-        let session = engine.open_session(&spec, None);
-        let bench = Self { engine, clock, session };
+        let runtime = runtime::Builder::new_current_thread().build().expect("a runtime");
+        let worker = {
+            let _entered = runtime.enter();
+            Worker::new().inline_handler("run", |job| Ok(job.payload)).start(&engine).expect("a good kind")
+        };
+        let bench = Self { engine, clock, _worker: worker, _runtime: runtime };
         for number in 0..waiting {
             let mut job = job("idle");
             if number % 2 == 0 {
@@ -71,7 +78,7 @@ impl Bench {
         bench
     }
 
-    /// The time of this many jobs, without what is done to be able to measure them.
+    /// The time of this many jobs, without setup and cleanup.
     fn time(&mut self, jobs: u64, part: fn(&mut Self, u64) -> Duration) -> Duration {
         let mut time = Duration::ZERO;
         let mut left = jobs;
@@ -102,26 +109,17 @@ impl Bench {
         time
     }
 
-    /// Submit, dispatch to a session, and the end with a result.
+    /// Submit, dispatch to a worker, and the end with a result.
     fn run(&mut self, count: u64) -> Duration {
         let jobs: Vec<_> = (0..count).map(|_| job("run")).collect();
-        let reporter = self.session.reporter();
         let begin = Instant::now();
-        let mut ids = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            ids.push(self.accept(job));
-            for order in now(self.session.orders()) {
-                let Order::Run(attempt) = order else { continue };
-                let end = AttemptEnd::Success(attempt.payload.clone());
-                reporter.end(attempt.lease, end).expect("the lease stands");
-            }
-        }
+        let ids: Vec<_> = jobs.into_iter().map(|job| self.accept(job)).collect();
         let time = begin.elapsed();
         self.delete_all(&ids);
         time
     }
 
-    /// The removal of finished jobs when their retention has passed.
+    /// The removal of finished jobs after their retention.
     fn expire(&mut self, count: u64) -> Duration {
         let ids: Vec<_> = (0..count)
             .map(|_| {
@@ -131,22 +129,22 @@ impl Bench {
             })
             .collect();
         self.cancel_all(&ids);
-        // Far less than what the jobs wait that are not due.
+        // Too short for the scheduled jobs to become due.
         self.clock.advance(SECOND);
         let begin = Instant::now();
         self.engine.tick();
         let time = begin.elapsed();
-        assert!(now(self.engine.job(ids[0])).is_err(), "the retention is over");
+        assert!(now(self.engine.job(ids[0])).is_err(), "the job is removed");
         time
     }
 
     fn accept(&self, job: NewJob) -> JobId {
-        now(self.engine.submit(black_box(job))).expect("there is room").id
+        now(self.engine.submit(black_box(job))).expect("the queue has capacity").id
     }
 
     fn cancel_all(&self, ids: &[JobId]) {
         for id in ids {
-            now(self.engine.cancel(*id, "", Duration::ZERO)).expect("the job waits");
+            now(self.engine.cancel(*id, "", Duration::ZERO)).expect("the job is queued");
         }
     }
 
@@ -157,7 +155,7 @@ impl Bench {
     }
 }
 
-/// The output of what never has to wait here.
+/// The output of a future that is ready at once.
 fn now<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().expect("in memory, commands answer at once")
 }
