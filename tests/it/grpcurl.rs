@@ -75,7 +75,7 @@ async fn list_and_describe_are_the_manual() {
         assert!(service.contains(words), "{words} is not in {service}");
     }
     let spec = describe(&server, "jobstream.v1.JobSpec").await;
-    assert!(spec.contains("// Input handed to the handler. Default empty; limit 1 MiB."), "{spec}");
+    assert!(spec.contains("// Input of the handler. Default empty; limit 1 MiB."), "{spec}");
     assert!(describe(&server, "google.rpc.ErrorInfo").await.contains("string reason"));
 }
 
