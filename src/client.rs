@@ -41,12 +41,13 @@ mod tries;
 mod vanished;
 mod watch;
 
+pub use crate::job::WatchItem;
 pub use error::{Error, ErrorKind, Result, ResultError, reason};
 pub use job::{Durability, Job, Submission};
 pub use list::Jobs;
 pub use options::{ClientOptions, RetryOptions, WatchOptions};
 pub use request::JobRequest;
-pub use watch::{Watch, WatchItem};
+pub use watch::Watch;
 
 use std::sync::Arc;
 use std::time::Duration;

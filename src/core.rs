@@ -45,30 +45,25 @@ use rand::{RngExt, SeedableRng};
 
 use crate::clock::Now;
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::{Cancellation, JobId, JobState, Outcome, StateCounts, Timestamp};
+use crate::job::{Cancellation, Drain, EndCounts, JobId, JobState, Outcome, StateCounts, Timestamp};
 use crate::memory::MemoryBudget;
 use retention::Removal;
 use tombstones::Tombstone;
 
-pub use attempts::{AttemptEnd, Report};
 pub use callers::Caller;
 pub(crate) use contents::{Contents, LogPlace};
-pub use effects::{Assignment, Drain, Stop};
 pub(crate) use effects::{Effect, Effects};
-pub use entry::LeaseId;
-pub use history::WatchItem;
 pub(crate) use image::{ImageBounds, Sample, TombstonePlace};
-pub use memory::MemoryUse;
 #[cfg(test)]
 pub(crate) use planted::Planted;
 pub(crate) use queries::ListBounds;
 pub(crate) use record::{Accepted, Moved, Record, Removed, Running};
-pub(crate) use sessions::{Link, Peer};
-pub use sessions::{SessionKey, SessionSpec};
+pub(crate) use sessions::Link;
+pub use sessions::SessionKey;
 pub(crate) use submit::{Standing, Submitted};
 pub(crate) use table::JobKey;
 pub(crate) use tails::IdSecret;
-pub(crate) use workers::{Hello, Welcome, worker_id};
+pub(crate) use workers::{Welcome, worker_id};
 
 /// Bounds and defaults of the state machine.
 #[derive(Debug, Clone)]
@@ -170,28 +165,6 @@ impl Default for CoreOptions {
 
 /// Largest value of [`CoreOptions::queues_max`].
 pub const QUEUES_MAX: u32 = 50_000;
-
-/// How many jobs ended, by how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct EndCounts {
-    /// With a result.
-    pub succeeded: u64,
-    /// With a failure.
-    pub failed: u64,
-    /// Cancelled.
-    pub cancelled: u64,
-}
-
-impl EndCounts {
-    fn add(&mut self, state: JobState) {
-        match state {
-            JobState::Succeeded => self.succeeded += 1,
-            JobState::Failed => self.failed += 1,
-            JobState::Cancelled => self.cancelled += 1,
-            JobState::Scheduled | JobState::Queued | JobState::Running => {}
-        }
-    }
-}
 
 /// All jobs, where they wait, who runs them and when something is due.
 pub(crate) struct Core {

@@ -23,11 +23,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::clock::{Clock, Now};
-use crate::core::{
-    AttemptEnd, Caller, Core, CoreOptions, Effects, LeaseId, Report, SessionKey, SessionSpec, Submitted,
-};
+use crate::core::{Caller, Core, CoreOptions, Effects, SessionKey, Submitted};
 use crate::error::{Error, Result};
-use crate::job::{EventTypes, JobId, JobState, NewJob, QueueView};
+use crate::job::{
+    AttemptEnd, EventTypes, InlineHandler, JobId, JobState, LeaseId, NewJob, QueueView, Report, SessionSpec,
+};
 use crate::log;
 use crate::memory::MemoryBudget;
 
@@ -44,10 +44,10 @@ use lock::Lock;
 pub(crate) use outcomes::{EndedJob, OutcomeQueue};
 pub use queries::{EngineInfo, JobPage, PageBounds, ResultView};
 pub(crate) use session::{Cut, Orders};
-pub use session::{InlineHandler, Order, Reporter, Session};
+pub use session::{Reporter, Session};
 pub(crate) use turn::{Turn, TurnTaker, take_turns_here};
 pub use watch::Watch;
-pub(crate) use workers::{Attempted, Frame, LeaseCall, News, Refusal, WorkerSession};
+pub(crate) use workers::{LeaseCall, Refusal, WorkerSession};
 
 /// Bounds and defaults of the engine.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! The domain: what a job is, how it may change and how it ends. No async, no I/O, no clock.
 
+mod attempt;
 mod digest;
 mod event;
 mod filter;
@@ -9,10 +10,14 @@ mod payload;
 mod retry;
 mod spec;
 mod view;
+mod worker;
 
+pub(crate) use attempt::assignment_bytes_max;
+pub use attempt::{Assignment, AttemptEnd, InlineHandler, LeaseId, Report};
 pub(crate) use digest::{ContentDigest, Spec, SpecDigest};
 pub use event::{
     Event, EventBody, EventTypes, Log, LogLevel, LogStream, MESSAGE_BYTES_MAX, Output, Progress, StateChange,
+    WatchItem,
 };
 pub use filter::{JobFilter, StateSet};
 pub(crate) use name::quoted;
@@ -23,7 +28,11 @@ pub(crate) use payload::JSON_WIRE_BYTES_MAX;
 pub use payload::{Encoding, JSON, Payload};
 pub use retry::{AfterFailure, RetryPolicy};
 pub use spec::{JobOptions, NewJob, PRIORITY_MAX, Start};
-pub use view::{AttemptView, JobView, QueueView, StateCounts, WorkerLink, WorkerState, WorkerView};
+pub use view::{
+    AttemptView, EndCounts, JobView, MemoryUse, QueueView, StateCounts, WorkerLink, WorkerState, WorkerView,
+};
+pub(crate) use worker::{AttemptReport, AttemptUpdate, Hello, Peer, WorkerFrame};
+pub use worker::{Drain, Order, SessionSpec, Stop};
 
 use std::sync::Arc;
 

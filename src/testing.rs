@@ -24,10 +24,9 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use crate::core::{AttemptEnd, Report};
 use crate::engine::{Engine, EngineOptions};
 use crate::error::Result;
-use crate::job::{Failure, Kind, Log, NewJob, Output, Payload, Progress};
+use crate::job::{AttemptEnd, Failure, Kind, Log, NewJob, Output, Payload, Progress, Report};
 use crate::server::{Server, ServerOptions, Shutdown, ShutdownReport};
 use crate::worker::{RunningWorker, Worker, rehearse};
 

@@ -9,8 +9,8 @@ use super::error::{Result, ResultError};
 use super::request::submitted;
 use super::tries::Tries;
 use super::watch::{Messages, Opened, wire_types};
-use super::{Client, Job, JobRequest, Watch, WatchItem, WatchOptions, jobs, status};
-use crate::job::{Event, EventBody, EventTypes, Outcome, StateChange};
+use super::{Client, Job, JobRequest, Watch, WatchOptions, jobs, status};
+use crate::job::{Event, EventBody, EventTypes, Outcome, StateChange, WatchItem};
 use crate::proto::v1::run_response::Message;
 use crate::proto::{render, v1};
 

@@ -14,7 +14,7 @@ use super::backoff::Endurance;
 use super::connection::Link;
 use super::error::{Error, Result};
 use super::{Client, WatchOptions, jobs, status, vanished};
-use crate::job::{Event, EventBody, EventTypes, JobId};
+use crate::job::{EventBody, EventTypes, JobId, WatchItem};
 use crate::proto::read::Incoming;
 use crate::proto::v1::run_response;
 use crate::proto::v1::watch_result_response::Message;
@@ -25,21 +25,6 @@ const HEARTBEATS_MISSED_MAX: u32 = 3;
 
 /// How long the stream may take to close after the event that ends the job; after it, it is dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// News of a job.
-#[derive(Debug, Clone, PartialEq)]
-pub enum WatchItem {
-    /// An event.
-    Event(Event),
-    /// Output and log events that are no longer kept, from the first sequence to the last. Progress that newer progress
-    /// replaced is left out without a word.
-    Gap {
-        /// First sequence that is gone.
-        from: u32,
-        /// Last sequence that is gone.
-        to: u32,
-    },
-}
 
 /// The events of one job, in order, none twice, none missed; it ends after the event that ends the job.
 ///

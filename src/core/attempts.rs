@@ -5,41 +5,16 @@ use std::time::Duration;
 
 use super::Core;
 use super::effects::Effects;
-use super::entry::LeaseId;
 use super::history::{RingItem, Stream};
 use super::record::Record;
 use super::sessions::SessionKey;
 use super::table::JobKey;
 use crate::clock::Now;
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::{Event, EventBody, Failure, JobId, Log, Output, Payload, Progress};
+use crate::job::{AttemptEnd, Event, EventBody, JobId, LeaseId, Report};
 
 /// Reports are refused from this sequence on, so that state changes never run out of numbers.
 const REPORTS_END: u32 = u32::MAX - 1_000_000;
-
-/// How a worker says an attempt ended.
-#[derive(Debug, Clone, PartialEq)]
-pub enum AttemptEnd {
-    /// With a result.
-    Success(Payload),
-    /// With a failure, and the pause the handler asks for before another attempt.
-    Failure(Failure, Option<Duration>),
-    /// The handler stopped because it was told to.
-    Cancelled,
-    /// The job is given back without counting an attempt, to be tried again after this long.
-    Release(Duration),
-}
-
-/// What a worker reports while an attempt runs.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Report {
-    /// How far it is.
-    Progress(Progress),
-    /// A chunk of output.
-    Output(Output),
-    /// A log line.
-    Log(Log),
-}
 
 impl Core {
     /// Ends an attempt as its worker says.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::contents::Cold;
-use super::entry::{Entry, LeaseId, Moment};
+use super::entry::{Entry, Moment};
 use super::history::{Detail, Stream, Transition, is_in};
 use super::sessions::SessionKey;
-use crate::job::{Outcome, Timestamp};
+use crate::job::{LeaseId, Outcome, Timestamp};
 
 /// State changes after the first of a job that runs once: its start and its end.
 pub(super) const USUAL_TRANSITIONS: usize = 2;

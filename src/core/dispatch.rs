@@ -9,15 +9,17 @@ use rand::RngExt;
 
 use super::Core;
 use super::course::Live;
-use super::effects::{Assignment, Effect, Effects, offer_bytes_max};
+use super::effects::{Effect, Effects};
 use super::entry::{LaneKey, Moment};
 use super::history::Detail;
 use super::lanes::Standing;
 use super::record::Record;
-use super::sessions::{GroupKey, Link, Peer, SessionKey, SessionSpec};
+use super::sessions::{GroupKey, Link, SessionKey};
 use super::table::JobKey;
 use crate::clock::Now;
-use crate::job::{Failure, FailureReason, JobState, WaitReason};
+use crate::job::{
+    Assignment, Failure, FailureReason, JobState, Peer, SessionSpec, WaitReason, assignment_bytes_max,
+};
 
 impl Core {
     /// Opens a session of the server's own workers; it may get assignments at once.
@@ -127,7 +129,7 @@ impl Core {
         while self.sessions.group(group).has_free_slot() {
             let Some(standing) = self.sessions.group(group).ready.first().copied() else { break };
             let Some((_, key)) = self.lanes[standing.lane].first() else { break };
-            let bytes = self.offer_bytes_max(key);
+            let bytes = self.assignment_bytes_max(key);
             let limit = self.sessions.group(group).assignment_bytes_max();
             if bytes > limit {
                 self.set_aside(key, limit);
@@ -190,7 +192,7 @@ impl Core {
             let is_too_large = lane.floor > 0 && self.sessions.any_names(lane);
             return Some(if is_too_large { WaitReason::WorkerLimit } else { WaitReason::NoWorker });
         }
-        let bytes = self.offer_bytes_max(key);
+        let bytes = self.assignment_bytes_max(key);
         let groups = lane.groups.iter().map(|group| self.sessions.group(*group));
         let mut takers = groups.filter(|group| bytes <= group.assignment_bytes_max()).peekable();
         if takers.peek().is_none() {
@@ -203,7 +205,7 @@ impl Core {
         if self.draining || self.lanes[lane].paused {
             return None;
         }
-        let bytes = self.offer_bytes_max(key);
+        let bytes = self.assignment_bytes_max(key);
         while let Some(group) = self.sessions.next_in_turn(&self.lanes[lane].groups, bytes) {
             if let Some(session) = self.sessions.take_slot(group, bytes) {
                 return Some(session);
@@ -213,13 +215,13 @@ impl Core {
     }
 
     /// Bytes of an assignment of the job as an element of a message, at most; 0 while they matter to nobody.
-    pub(super) fn offer_bytes_max(&self, key: JobKey) -> usize {
+    pub(super) fn assignment_bytes_max(&self, key: JobKey) -> usize {
         if !self.sessions.is_any_limited() {
             return 0;
         }
         let entry = &self.table[key];
         let lane = &self.lanes[entry.lane];
-        offer_bytes_max(&entry.payload, entry.options.as_deref(), lane.kind.len() + lane.queue.len())
+        assignment_bytes_max(&entry.payload, entry.options.as_deref(), lane.kind.len() + lane.queue.len())
     }
 
     /// Leases the next attempt of a job that is in no list to a session whose slot was taken for it. The server's own

@@ -1,11 +1,8 @@
 //! A job's record. Small while it waits: what came of it sits in a box of its own.
 
-use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
-
-use uuid::Uuid;
 
 use super::callers::CallerKey;
 use super::course::{Course, End, USUAL_TRANSITIONS};
@@ -14,37 +11,6 @@ use super::list::Links;
 use super::wheel::{TICK_MAX, Timer};
 use crate::clock::Now;
 use crate::job::{JobId, JobOptions, JobState, Outcome, Payload, RetryPolicy, Start, Timestamp, WaitReason};
-
-/// The permission to run one attempt. Unguessable; only the newest one of a job moves it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LeaseId(u128);
-
-impl LeaseId {
-    pub(crate) fn as_u128(self) -> u128 {
-        self.0
-    }
-
-    pub(crate) fn from_u128(bits: u128) -> Self {
-        Self(bits)
-    }
-}
-
-impl LeaseId {
-    /// Reads 32 hex digits; `None` if the text is anything else.
-    pub fn parse(text: &str) -> Option<Self> {
-        const DIGITS: usize = u128::BITS as usize / 4;
-        let digits = (text.len() == DIGITS).then_some(text)?;
-        // Several times faster than the standard library's way, and this is done for every job of a remote worker.
-        Uuid::try_parse(digits).ok().map(|digits| Self(digits.as_u128()))
-    }
-}
-
-/// 32 lower-case hex digits.
-impl fmt::Display for LeaseId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Uuid::from_u128(self.0).simple().encode_lower(&mut Uuid::encode_buffer()))
-    }
-}
 
 /// Which of the server's lanes a job waits in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -240,20 +206,4 @@ pub(super) fn spec_bytes(payload: &Payload, options: Option<&JobOptions>) -> usi
 fn options_bytes(options: &JobOptions) -> usize {
     let pairs = options.labels.iter().chain(&options.headers);
     size_of::<JobOptions>() + pairs.map(|(key, value)| key.len() + value.len() + 64).sum::<usize>()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::LeaseId;
-
-    #[test]
-    fn a_lease_reads_as_it_is_displayed() {
-        for lease in [LeaseId(0), LeaseId(7 << 96 | 0xab), LeaseId(u128::MAX)] {
-            assert_eq!(LeaseId::parse(&lease.to_string()), Some(lease));
-        }
-        let long = "0".repeat(33);
-        for text in ["", "0", "+0000000000000000000000000000000", "0000000000000000000000000000000G", &long] {
-            assert_eq!(LeaseId::parse(text), None, "{text}");
-        }
-    }
 }

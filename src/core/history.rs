@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::entry::Entry;
 use crate::job::{
     Event, EventBody, EventTypes, Failure, JobState, Log, Output, Progress, Start, StateChange, Timestamp,
-    WaitReason,
+    WaitReason, WatchItem,
 };
 
 /// A state change after the first.
@@ -266,20 +266,6 @@ impl Stream {
 /// Whether the sequence is in one of these ranges of what fell out.
 pub(super) fn is_in(ranges: &[[u32; 3]], sequence: u32) -> bool {
     ranges.iter().any(|[_, from, to]| (*from..=*to).contains(&sequence))
-}
-
-/// One thing a watcher is sent.
-#[derive(Debug, Clone, PartialEq)]
-pub enum WatchItem {
-    /// An event.
-    Event(Event),
-    /// Output and log events of this range are no longer kept.
-    Gap {
-        /// First sequence that is gone.
-        from: u32,
-        /// Last sequence that is gone.
-        to: u32,
-    },
 }
 
 impl Entry {

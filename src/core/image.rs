@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::Core;
 use super::contents::{Contents, LogPlace};
-use super::entry::{Entry, LeaseId};
+use super::entry::Entry;
 use super::history::{Detail, Transition};
 use super::record::{Accepted, Moved, Record, Running};
 use super::sessions::Link;
 use super::table::JobKey;
-use crate::job::{JobId, JobState};
+use crate::job::{JobId, JobState, LeaseId};
 
 /// Most jobs that are looked at for a piece.
 const LOOKS_MAX: usize = 4096;

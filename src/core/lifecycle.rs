@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::attempts::{AttemptEnd, check_size};
+use super::attempts::check_size;
 use super::course::{End, USUAL_TRANSITIONS};
-use super::effects::{Effect, Effects, Stop};
+use super::effects::{Effect, Effects};
 use super::entry::{Moment, WATCHED, added_bytes};
 use super::history::{Detail, Transition};
 use super::record::{Moved, Record};
@@ -13,7 +13,9 @@ use super::sessions::Link;
 use super::table::JobKey;
 use super::{Core, cancelled};
 use crate::clock::Now;
-use crate::job::{AfterFailure, Failure, FailureReason, JobState, Outcome, Start, WaitReason};
+use crate::job::{
+    AfterFailure, AttemptEnd, Failure, FailureReason, JobState, Outcome, Start, Stop, WaitReason,
+};
 
 /// How often a job may be given back without counting the attempt; each leaves its mark in the job's history.
 const RELEASES_MAX: u32 = 10_000;

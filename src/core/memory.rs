@@ -4,23 +4,13 @@ use super::Core;
 use super::callers::reserve;
 use super::entry::RECORD_BYTES;
 use super::retention::WATCHED_BYTES_MAX;
+use crate::job::MemoryUse;
 use crate::memory::{QUEUE_BYTES, REMOVED_ID_BYTES};
 
 /// Running jobs may add this part of `job_bytes_max` to what was submitted.
 const GROWTH_PART: u64 = 4;
 /// Output and logs that a job keeps while running jobs have nearly added what they may.
 const SHORT_RING_BYTES: usize = 16 << 10;
-
-/// What a category of state holds, as it is counted against its bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MemoryUse {
-    /// Its name: one of those that `MemoryUse` in `admin_service.proto` lists.
-    pub category: &'static str,
-    /// Bytes that are counted now.
-    pub used_bytes: u64,
-    /// Most bytes there may be.
-    pub limit_bytes: u64,
-}
 
 impl Core {
     /// What jobs that have not ended added since they were accepted: output, logs, progress, failures.

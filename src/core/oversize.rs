@@ -32,7 +32,7 @@ impl Core {
     /// come before all others of their kind and queue, and it comes before them.
     pub(super) fn lane_of_returned(&mut self, key: JobKey) -> LaneKey {
         let from = self.table[key].lane;
-        let bytes = self.offer_bytes_max(key);
+        let bytes = self.assignment_bytes_max(key);
         let siblings = self.lanes.siblings(from).into_iter();
         let larger = siblings.map(|lane| (self.lanes[lane].floor, lane)).filter(|(floor, _)| *floor < bytes);
         match larger.max().filter(|(floor, _)| *floor > self.lanes[from].floor) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::contents::LogPlace;
 use super::entry::{LaneKey, WATCHED};
-use super::history::{Detail, WatchItem};
+use super::history::Detail;
 use super::lanes::Queue;
 use super::table::JobKey;
 use super::{Core, queue_not_found};
@@ -13,7 +13,7 @@ use crate::clock::Now;
 use crate::error::Result;
 use crate::job::{
     AttemptView, EventTypes, JobFilter, JobId, JobState, JobView, Kind, NewJob, Outcome, QueueName,
-    QueueView, StateCounts, Timestamp, WaitReason,
+    QueueView, StateCounts, Timestamp, WaitReason, WatchItem,
 };
 
 /// Most attempts shown with a job.

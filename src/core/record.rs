@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::entry::{Entry, LeaseId};
+use super::entry::Entry;
 use super::sessions::Link;
 use super::tails::IdSecret;
-use crate::job::{Event, JobId, JobState, NewJob, SpecDigest, Timestamp, WaitReason};
+use crate::job::{Event, JobId, JobState, LeaseId, NewJob, SpecDigest, Timestamp, WaitReason};
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq)]

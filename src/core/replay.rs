@@ -9,15 +9,17 @@ use super::Core;
 use super::callers::CallerKey;
 use super::course::{End, Live};
 use super::effects::Effects;
-use super::entry::{Entry, LeaseId, Moment};
+use super::entry::{Entry, Moment};
 use super::history::{Detail, RingItem, Stream, Transition};
 use super::record::{Accepted, Moved, Record, Running};
-use super::sessions::{Link, Peer, SessionKey, SessionSpec};
+use super::sessions::{Link, SessionKey};
 use super::submit::new_entry;
 use super::table::JobKey;
 use super::tombstones::Tombstone;
 use crate::clock::Now;
-use crate::job::{Event, EventBody, Failure, FailureReason, JobId, JobState, Start};
+use crate::job::{
+    Event, EventBody, Failure, FailureReason, JobId, JobState, LeaseId, Peer, SessionSpec, Start,
+};
 
 /// Stands for a session until [`Core::resume`] knows who holds the attempt.
 const NOBODY: SessionKey = SessionKey(0);

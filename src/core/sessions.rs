@@ -8,12 +8,11 @@ use hashbrown::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::course::Live;
-use super::entry::LeaseId;
 use super::lanes::{Lane, Standing};
 use super::list::List;
 use super::record::Running;
 use crate::clock::Now;
-use crate::job::{Kind, QueueName, Timestamp};
+use crate::job::{LeaseId, Peer, QueueName, SessionSpec, Timestamp};
 
 /// A worker session. Never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,19 +22,6 @@ pub struct SessionKey(pub(super) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct GroupKey(u64);
 
-/// What a worker asks for when it opens a session.
-#[derive(Debug, Clone)]
-pub struct SessionSpec {
-    /// For people: shown with each attempt.
-    pub name: String,
-    /// The kinds it has handlers for.
-    pub kinds: Vec<Kind>,
-    /// The queues it serves; all if `None`.
-    pub queues: Option<Vec<QueueName>>,
-    /// How many attempts it runs at a time.
-    pub slots: u32,
-}
-
 /// What a session is taken to cost beside its names, in bytes.
 const SESSION_BYTES: usize = 1 << 10;
 /// What a name is taken to cost beside its text: itself, and its places in the sets that hold it.
@@ -43,15 +29,13 @@ const NAME_BYTES: usize = 104;
 /// What a lease that a worker names is taken to cost.
 const LEASE_BYTES: usize = 48;
 
-impl SessionSpec {
-    /// Bytes that a session of a worker is taken to hold, which names so many leases.
-    pub(super) fn bytes(&self, peer: &Peer, leases: usize) -> u64 {
-        let kinds = self.kinds.iter().map(|kind| kind.as_str().len());
-        let queues = self.queues.iter().flatten().map(|queue| queue.as_str().len());
-        let names: usize = kinds.chain(queues).map(|bytes| bytes + NAME_BYTES).sum();
-        let texts = self.name.len() + peer.sdk.len() + peer.address.len();
-        (SESSION_BYTES + names + texts + leases * LEASE_BYTES) as u64
-    }
+/// Bytes that a worker's session is estimated to hold. The worker names so many leases.
+pub(super) fn session_bytes(spec: &SessionSpec, peer: &Peer, leases: usize) -> u64 {
+    let kinds = spec.kinds.iter().map(|kind| kind.as_str().len());
+    let queues = spec.queues.iter().flatten().map(|queue| queue.as_str().len());
+    let names: usize = kinds.chain(queues).map(|bytes| bytes + NAME_BYTES).sum();
+    let texts = spec.name.len() + peer.sdk.len() + peer.address.len();
+    (SESSION_BYTES + names + texts + leases * LEASE_BYTES) as u64
 }
 
 /// How a worker is joined to the server.
@@ -63,27 +47,6 @@ pub(crate) enum Link {
     Stream(Uuid),
     /// It takes leases and reports with calls of their own.
     Unary,
-}
-
-/// Who a worker outside the server is, for people, and how much it can be sent.
-#[derive(Debug, Clone)]
-pub(crate) struct Peer {
-    /// Library and version it is built with.
-    pub(crate) sdk: String,
-    /// Where it connected from.
-    pub(crate) address: String,
-    /// Largest assignment it reads, in bytes as an element of a message.
-    pub(crate) assignment_bytes_max: usize,
-    /// Most bytes of several assignments in one answer to it.
-    pub(crate) response_bytes_max: usize,
-}
-
-impl Default for Peer {
-    /// One that reads whatever it is sent.
-    fn default() -> Self {
-        let (assignment_bytes_max, response_bytes_max) = (usize::MAX, usize::MAX);
-        Self { sdk: String::new(), address: String::new(), assignment_bytes_max, response_bytes_max }
-    }
 }
 
 pub(super) struct Session {
@@ -239,7 +202,7 @@ impl Sessions {
     /// Adds a session that is in no group yet.
     pub(super) fn open(&mut self, now: Now, spec: &SessionSpec, link: Link, peer: Peer) -> SessionKey {
         let key = SessionKey(self.fresh());
-        let bytes = spec.bytes(&peer, 0);
+        let bytes = session_bytes(spec, &peer, 0);
         self.bytes += bytes;
         if let Link::Stream(instance) = link {
             self.by_instance.insert(instance, key);

@@ -5,10 +5,10 @@
 
 use super::Core;
 use super::effects::Effects;
-use super::entry::LeaseId;
 use super::sessions::SessionKey;
 use super::table::JobKey;
 use crate::clock::Now;
+use crate::job::LeaseId;
 
 /// From so many streams on that broke on the assignment of a job, each counts as an attempt that was lost with its worker.
 const BREAKS_MAX: u32 = 3;

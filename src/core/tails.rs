@@ -2,9 +2,8 @@
 
 use siphasher::sip::SipHasher13;
 
-use super::entry::LeaseId;
 use super::table::JobKey;
-use crate::job::JobId;
+use crate::job::{JobId, LeaseId};
 
 /// Bytes of an id before its tail.
 const HEAD_BYTES: usize = 12;

@@ -7,19 +7,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::Core;
 use super::attempts::lease_lost;
-use super::effects::{Drain, Effect, Effects, Stop};
-use super::entry::LeaseId;
+use super::effects::{Effect, Effects};
 use super::lanes::full;
-use super::sessions::{Link, Peer, Served, Session, SessionKey, SessionSpec};
+use super::sessions::{Link, Served, Session, SessionKey, session_bytes};
 use super::submit::draining;
 use super::table::JobKey;
 use crate::clock::Now;
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::{WorkerLink, WorkerState, WorkerView};
+use crate::job::{Drain, Hello, LeaseId, Peer, SessionSpec, Stop, WorkerLink, WorkerState, WorkerView};
 
 /// Ping intervals without a word after which either side gives the connection up.
 pub(crate) const SILENT_INTERVALS_MAX: u32 = 3;
@@ -28,16 +25,6 @@ pub(crate) const SILENT_INTERVALS_MAX: u32 = 3;
 const NAMES_SHOWN_MAX: usize = 1_000;
 /// Most workers that are shown of those drained at once.
 const DRAINED_SHOWN_MAX: usize = 1_000;
-
-/// A worker's introduction.
-#[derive(Debug, Clone)]
-pub(crate) struct Hello {
-    pub(crate) instance: Uuid,
-    pub(crate) spec: SessionSpec,
-    pub(crate) peer: Peer,
-    /// Leases it holds from an earlier connection.
-    pub(crate) held: Vec<LeaseId>,
-}
 
 /// What a worker finds when it connects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +44,7 @@ impl Core {
     /// `ResourceExhausted`; `Draining` for a worker that is not known.
     pub(crate) fn connect(&mut self, now: Now, hello: &Hello, effects: &mut Effects) -> Result<Welcome> {
         let known = self.sessions.of_instance(hello.instance);
-        let bytes = hello.spec.bytes(&hello.peer, hello.held.len());
+        let bytes = session_bytes(&hello.spec, &hello.peer, hello.held.len());
         self.check_worker_bytes(bytes, known)?;
         let session = match known {
             Some(session) => session,
@@ -105,7 +92,7 @@ impl Core {
         effects: &mut Effects,
     ) -> Result<SessionKey> {
         self.check_worker_room()?;
-        self.check_worker_bytes(spec.bytes(&peer, 0), None)?;
+        self.check_worker_bytes(session_bytes(spec, &peer, 0), None)?;
         let session = self.sessions.open(now, spec, Link::Unary, peer);
         self.admit(now, session, effects);
         Ok(session)

@@ -8,13 +8,11 @@ use hashbrown::HashMap;
 use super::commit::room;
 use super::observers::{Observers, Wakers};
 use super::outcomes::{OutcomeQueue, OutcomeWaiter};
-use super::session::{Cut, Inline, Order, Orders, Outbox};
+use super::session::{Cut, Inline, Orders, Outbox};
 use super::{Engine, Position, Submission};
 use crate::clock::Now;
-use crate::core::{
-    Assignment, AttemptEnd, Core, Effect, Effects, LeaseId, LogPlace, SessionKey, Standing, Submitted,
-};
-use crate::job::{JobState, Timestamp};
+use crate::core::{Core, Effect, Effects, LogPlace, SessionKey, Standing, Submitted};
+use crate::job::{Assignment, AttemptEnd, JobState, LeaseId, Order, Timestamp};
 
 /// Short handlers run on the thread that dispatched them, but at most this many for one command: the rest go to the
 /// worker, so that a caller is not kept busy with the work of others.

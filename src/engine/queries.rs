@@ -10,11 +10,11 @@ use tokio::time::Instant;
 use super::commit::QUEUE_BYTES_MAX;
 use super::watch::Watch;
 use super::{Engine, LOCK_BUDGET};
-use crate::core::{Core, EndCounts, ListBounds, LogPlace, MemoryUse};
+use crate::core::{Core, ListBounds, LogPlace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{
-    EventTypes, JobFilter, JobId, JobState, JobView, Outcome, QueueView, StateCounts, StateSet, Timestamp,
-    WaitReason,
+    EndCounts, EventTypes, JobFilter, JobId, JobState, JobView, MemoryUse, Outcome, QueueView, StateCounts,
+    StateSet, Timestamp, WaitReason,
 };
 use crate::memory::WATCH_BYTES;
 

@@ -9,32 +9,9 @@ use parking_lot::Mutex;
 
 use super::turn::{self, Turn};
 use super::{Engine, LOCK_BUDGET, Position};
-use crate::core::{Assignment, AttemptEnd, Drain, LeaseId, Report, SessionKey, SessionSpec, Stop};
+use crate::core::SessionKey;
 use crate::error::Result;
-
-/// A handler that is short and never blocks: it runs on the thread that dispatched the attempt.
-pub type InlineHandler = Arc<dyn Fn(Assignment) -> AttemptEnd + Send + Sync>;
-
-/// What a worker is told to do.
-#[derive(Debug)]
-pub enum Order {
-    /// Run an attempt.
-    Run(Box<Assignment>),
-    /// End the attempt with this lease; it may have ended already.
-    Stop(LeaseId, Stop),
-}
-
-impl Order {
-    /// Bytes of the order as an element of a message, at most.
-    fn wire_bytes_max(&self) -> usize {
-        /// A lease, a time and a flag, with their tags and lengths.
-        const STOP_BYTES_MAX: usize = 64;
-        match self {
-            Self::Run(assignment) => assignment.wire_bytes_max(),
-            Self::Stop(..) => STOP_BYTES_MAX,
-        }
-    }
-}
+use crate::job::{AttemptEnd, Drain, InlineHandler, LeaseId, Order, Report, SessionSpec};
 
 /// The channel to one session. It is filled in order under the engine's lock and announced after it, which a plain
 /// channel cannot do: its send wakes the receiver. Slots bound it: an attempt for each, and for each attempt at most

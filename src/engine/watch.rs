@@ -11,9 +11,9 @@ use super::delivery::State;
 use super::observers::WakerPlace;
 use super::{Engine, Submission};
 use crate::clock::Now;
-use crate::core::{Caller, Core, Effects, JobKey, Standing, WatchItem};
+use crate::core::{Caller, Core, Effects, JobKey, Standing};
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::{EventTypes, JobId, JobState, NewJob};
+use crate::job::{EventTypes, JobId, JobState, NewJob, WatchItem};
 
 /// Most items read at once, so that one watcher never holds the lock for long.
 const READ_ITEMS_MAX: usize = 128;

@@ -6,44 +6,20 @@ use std::time::Duration;
 
 use super::delivery::State;
 use super::session::{Cut, Orders, Outbox};
-use super::{Engine, LOCK_BUDGET, Order};
+use super::{Engine, LOCK_BUDGET};
 use crate::clock::Now;
-use crate::core::{
-    Assignment, AttemptEnd, Effects, Hello, LeaseId, Peer, Report, SessionKey, SessionSpec, Stop, Welcome,
-};
+use crate::core::{Effects, SessionKey, Welcome};
 use crate::error::Result;
-use crate::job::WorkerView;
+use crate::job::{
+    Assignment, AttemptReport, AttemptUpdate, Hello, LeaseId, Order, Peer, SessionSpec, Stop, WorkerFrame,
+    WorkerView,
+};
 
 /// The stream of a worker, as the engine sees it. Dropping it disconnects the worker; its leases run on for now.
 pub(crate) struct WorkerSession {
     engine: Engine,
     key: SessionKey,
     outbox: Arc<Outbox>,
-}
-
-/// What a worker sends at a time.
-#[derive(Debug, Default)]
-pub(crate) struct Frame {
-    pub(crate) slots: Option<u32>,
-    /// Leases to keep alive.
-    pub(crate) renewed: Vec<LeaseId>,
-    pub(crate) accepted: Vec<LeaseId>,
-    pub(crate) reports: Vec<Attempted>,
-}
-
-/// News of an attempt.
-#[derive(Debug)]
-pub(crate) struct Attempted {
-    pub(crate) sequence: u64,
-    pub(crate) lease: LeaseId,
-    pub(crate) news: Result<News>,
-}
-
-/// What a report says.
-#[derive(Debug)]
-pub(crate) enum News {
-    Report(Report),
-    End(AttemptEnd),
 }
 
 /// A report that was refused, and why.
@@ -92,8 +68,8 @@ impl WorkerSession {
     }
 
     /// Does what the worker says, and answers what was refused of it.
-    pub(crate) fn apply(&self, frame: Frame) -> Vec<Refusal> {
-        let Frame { slots, renewed, accepted, reports } = frame;
+    pub(crate) fn apply(&self, frame: WorkerFrame) -> Vec<Refusal> {
+        let WorkerFrame { slots, renewed, accepted, reports } = frame;
         self.engine.command(|state, now, effects| {
             state.core.heard(now, self.key);
             if let Some(slots) = slots {
@@ -123,15 +99,15 @@ impl WorkerSession {
         refusals
     }
 
-    fn take_reports(&self, reports: impl Iterator<Item = Attempted>, refusals: &mut Vec<Refusal>) {
+    fn take_reports(&self, reports: impl Iterator<Item = AttemptReport>, refusals: &mut Vec<Refusal>) {
         self.engine.command(|state, now, effects| {
-            for Attempted { sequence, lease, news } in reports {
+            for AttemptReport { sequence, lease, update } in reports {
                 if !state.core.take_report(self.key, sequence, effects) {
                     continue;
                 }
-                let taken = news.and_then(|news| match news {
-                    News::Report(report) => state.core.report(now, self.key, lease, report, effects),
-                    News::End(end) => state.core.end_attempt(now, self.key, lease, end, effects),
+                let taken = update.and_then(|update| match update {
+                    AttemptUpdate::Report(report) => state.core.report(now, self.key, lease, report, effects),
+                    AttemptUpdate::End(end) => state.core.end_attempt(now, self.key, lease, end, effects),
                 });
                 if let Err(error) = taken {
                     refusals.push(Refusal { sequence, lease, error });
@@ -234,14 +210,20 @@ impl Drop for LeaseCall {
 
 impl Engine {
     /// Takes reports of attempts that were leased by call, and keeps their leases alive.
-    pub(crate) fn take_unary_report(&self, lease: LeaseId, news: Option<Result<News>>) -> Result<()> {
+    pub(crate) fn take_unary_report(
+        &self,
+        lease: LeaseId,
+        update: Option<Result<AttemptUpdate>>,
+    ) -> Result<()> {
         self.command(|state, now, effects| {
             let session = state.core.session_of(lease)?;
             state.core.heard(now, session);
             state.core.renew_lease(now, session, lease, effects)?;
-            match news.transpose()? {
-                Some(News::Report(report)) => state.core.report(now, session, lease, report, effects),
-                Some(News::End(end)) => state.core.end_attempt(now, session, lease, end, effects),
+            match update.transpose()? {
+                Some(AttemptUpdate::Report(report)) => {
+                    state.core.report(now, session, lease, report, effects)
+                }
+                Some(AttemptUpdate::End(end)) => state.core.end_attempt(now, session, lease, end, effects),
                 None => Ok(()),
             }
         })

@@ -17,6 +17,20 @@ pub struct Event {
     pub body: EventBody,
 }
 
+/// One thing a watcher is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WatchItem {
+    /// An event.
+    Event(Event),
+    /// Output and log events of this range are no longer kept.
+    Gap {
+        /// First sequence that is gone.
+        from: u32,
+        /// Last sequence that is gone.
+        to: u32,
+    },
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventBody {

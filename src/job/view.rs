@@ -158,3 +158,36 @@ pub struct WorkerView {
     /// Address it connected from.
     pub address: String,
 }
+
+/// How many jobs ended, by how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EndCounts {
+    /// With a result.
+    pub succeeded: u64,
+    /// With a failure.
+    pub failed: u64,
+    /// Cancelled.
+    pub cancelled: u64,
+}
+
+impl EndCounts {
+    pub(crate) fn add(&mut self, state: JobState) {
+        match state {
+            JobState::Succeeded => self.succeeded += 1,
+            JobState::Failed => self.failed += 1,
+            JobState::Cancelled => self.cancelled += 1,
+            JobState::Scheduled | JobState::Queued | JobState::Running => {}
+        }
+    }
+}
+
+/// What a category of state holds, as it is counted against its bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// Its name: one of those that `MemoryUse` in `admin_service.proto` lists.
+    pub category: &'static str,
+    /// Bytes that are counted now.
+    pub used_bytes: u64,
+    /// Most bytes there may be.
+    pub limit_bytes: u64,
+}

@@ -11,10 +11,9 @@ use tokio_stream::Stream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::Status;
 
-use crate::core::WatchItem;
 use crate::engine::{Engine, Watch};
 use crate::error::{Error, ErrorKind};
-use crate::job::JobId;
+use crate::job::{JobId, WatchItem};
 use crate::proto::status::to_status;
 use crate::proto::v1::{run_response, watch_result_response};
 use crate::proto::{render, v1};

@@ -17,8 +17,9 @@ use super::events::connection_closing;
 use super::fitting::element_bytes;
 use super::malformed::named;
 use crate::core::{Welcome, worker_id};
-use crate::engine::{Cut, Order, Orders, Refusal, WorkerSession};
+use crate::engine::{Cut, Orders, Refusal, WorkerSession};
 use crate::error::{Error, ErrorKind};
+use crate::job::Order;
 use crate::proto::status::{to_rpc_status, to_status};
 use crate::proto::{parse, render, v1};
 

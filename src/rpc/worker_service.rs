@@ -62,7 +62,7 @@ impl WorkerService for Api {
         let (reports, renewed) = parse::reports(request.into_inner(), &self.limits).map_err(self.status())?;
         let mut answer = v1::ReportResponse::default();
         for (lease, news) in reports {
-            let ends = matches!(news, Ok(crate::engine::News::End(_)));
+            let ends = matches!(news, Ok(crate::job::AttemptUpdate::End(_)));
             let taken = self.engine.take_unary_report(lease, Some(news));
             let is_over = ends && taken.is_ok();
             answer.results.push(taken.map_or_else(
@@ -83,7 +83,7 @@ impl WorkerService for Api {
 }
 
 impl Api {
-    fn cancel_of(&self, lease: crate::core::LeaseId) -> Option<v1::AttemptCancel> {
+    fn cancel_of(&self, lease: crate::job::LeaseId) -> Option<v1::AttemptCancel> {
         self.engine.stop_of(lease).map(|stop| render::attempt_cancel(lease, stop))
     }
 }

@@ -169,9 +169,8 @@ mod tests {
 
     use super::*;
     use crate::core::Caller;
-    use crate::core::{Assignment, AttemptEnd, SessionSpec};
     use crate::engine::{EngineOptions, Session};
-    use crate::job::{JobState, Kind, NewJob, Payload};
+    use crate::job::{Assignment, AttemptEnd, JobState, Kind, NewJob, Payload, SessionSpec};
 
     /// An engine with a log, removed in the end.
     struct Logged {

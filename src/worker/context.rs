@@ -10,9 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::JobError;
 use super::handler::read_json;
 use super::link::Link;
-use crate::core::{Assignment, LeaseId};
 use crate::error::Result;
-use crate::job::{JobId, Log, LogLevel, LogStream, Output, Payload, Progress};
+use crate::job::{Assignment, JobId, LeaseId, Log, LogLevel, LogStream, Output, Payload, Progress};
 
 /// One attempt of a job, as its handler sees it. Cheap to clone.
 #[derive(Clone)]

@@ -13,8 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::handler::{self, AsyncHandler};
 use super::link::Link;
 use super::{JobContext, JobError};
-use crate::core::{Assignment, AttemptEnd, LeaseId, Stop};
-use crate::engine::Order;
+use crate::job::{Assignment, AttemptEnd, LeaseId, Order, Stop};
 
 pub(super) type ByKind<T> = HashMap<Arc<str>, T>;
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::core::AttemptEnd;
-use crate::job::{Failure, FailureReason, Payload};
+use crate::job::{AttemptEnd, Failure, FailureReason, Payload};
 
 /// Why a handler has no result. Any `std::error::Error` becomes a retryable failure with `?`.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,9 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{JobContext, JobError};
-use crate::core::{Assignment, AttemptEnd};
-use crate::engine::InlineHandler;
-use crate::job::{Encoding, Failure, FailureReason, JobId, Payload};
+use crate::job::{Assignment, AttemptEnd, Encoding, Failure, FailureReason, InlineHandler, JobId, Payload};
 
 /// What a handler answers.
 pub(super) type HandlerResult = Result<Payload, JobError>;

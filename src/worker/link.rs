@@ -5,9 +5,8 @@ use std::sync::Arc;
 use super::pool_link::PoolLink;
 use super::rehearsal::Recorder;
 use super::remote::Ledger;
-use crate::core::{AttemptEnd, LeaseId, Report};
 use crate::error::Result;
-use crate::job::{Log, LogLevel, LogStream, Output, Progress};
+use crate::job::{AttemptEnd, LeaseId, Log, LogLevel, LogStream, Output, Progress, Report};
 
 /// The way from an attempt to whoever gave it. Cheap to clone.
 #[derive(Clone)]

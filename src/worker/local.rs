@@ -10,9 +10,9 @@ use super::pool_link::PoolLink;
 use super::running::Signals;
 use super::setup::Part;
 use super::{RunningWorker, Worker, WorkerStatus};
-use crate::core::SessionSpec;
 use crate::engine::{Engine, Session};
 use crate::error::Result;
+use crate::job::SessionSpec;
 
 impl Worker {
     /// Runs in this process, as the pool of this engine: attempts run on the present tokio runtime.

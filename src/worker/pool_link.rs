@@ -5,10 +5,9 @@ use std::collections::HashMap;
 use parking_lot::Mutex;
 
 use super::link::missing_lines;
-use crate::core::{AttemptEnd, LeaseId, Report};
 use crate::engine::Reporter;
 use crate::error::Result;
-use crate::job::{Log, Output, Progress};
+use crate::job::{AttemptEnd, LeaseId, Log, Output, Progress, Report};
 
 /// The way to the engine of this process, which may be held up by the disk.
 pub(super) struct PoolLink {
@@ -91,9 +90,11 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::core::{Caller, SessionSpec};
-    use crate::engine::{self, Engine, EngineOptions, LogCut, Order};
-    use crate::job::{EventBody, EventTypes, JobId, Kind, LogLevel, LogStream, NewJob, Payload};
+    use crate::core::Caller;
+    use crate::engine::{self, Engine, EngineOptions, LogCut};
+    use crate::job::{
+        EventBody, EventTypes, JobId, Kind, LogLevel, LogStream, NewJob, Order, Payload, SessionSpec,
+    };
     use crate::log::Nearness;
 
     const PATIENCE: Duration = Duration::from_secs(10);
@@ -226,8 +227,8 @@ mod tests {
         );
     }
 
-    fn told(item: crate::core::WatchItem) -> Option<String> {
-        let crate::core::WatchItem::Event(event) = item else { return None };
+    fn told(item: crate::job::WatchItem) -> Option<String> {
+        let crate::job::WatchItem::Event(event) = item else { return None };
         match event.body {
             EventBody::Progress(progress) => progress.fraction.map(|fraction| fraction.to_string()),
             EventBody::Log(log) => Some(log.text.to_string()),

@@ -11,9 +11,8 @@ use tokio_util::task::TaskTracker;
 use super::Worker;
 use super::desk::Desk;
 use super::link::Link;
-use crate::core::{Assignment, AttemptEnd, LeaseId, Report};
 use crate::error::{Error, Result};
-use crate::job::{JobId, NewJob};
+use crate::job::{Assignment, AttemptEnd, JobId, LeaseId, NewJob, Report};
 
 /// How long an attempt may run if its job does not say.
 const TIME_LEFT: Duration = Duration::from_secs(3600);

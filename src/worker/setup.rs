@@ -11,10 +11,8 @@ use serde::de::DeserializeOwned;
 use super::desk::ByKind;
 use super::handler::{self, AsyncHandler, HandlerResult, InlineJob};
 use super::{CommandHandler, JobContext, JobError};
-use crate::core::AttemptEnd;
-use crate::engine::InlineHandler;
 use crate::error::Result;
-use crate::job::{Kind, Payload, QueueName};
+use crate::job::{AttemptEnd, InlineHandler, Kind, Payload, QueueName};
 
 /// How many attempts of async handlers a worker runs at a time, unless told otherwise.
 pub const DEFAULT_SLOTS: u32 = 256;

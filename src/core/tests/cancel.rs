@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fixture::*;
-use crate::core::{AttemptEnd, Stop};
 use crate::error::ErrorKind;
-use crate::job::{Cancellation, JobId, JobState, Outcome, Start};
+use crate::job::{AttemptEnd, Cancellation, JobId, JobState, Outcome, Start, Stop};
 
 fn cancelled(forced: bool) -> Option<Outcome> {
     Some(Outcome::Cancellation(Arc::new(Cancellation { reason: "why".to_owned(), forced })))

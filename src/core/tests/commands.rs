@@ -10,8 +10,10 @@ use proptest::sample::{Index, select};
 
 pub(super) use self::remote::{Claim, POOL_NAME, Remote, Which, Whom};
 use super::fixture::{job, kind, log, millis, output, progress, queue};
-use crate::core::{AttemptEnd, Report, SessionSpec};
-use crate::job::{EventTypes, Failure, FailureReason, JobOptions, NewJob, Payload, RetryPolicy, Start};
+use crate::job::{
+    AttemptEnd, EventTypes, Failure, FailureReason, JobOptions, NewJob, Payload, Report, RetryPolicy,
+    SessionSpec, Start,
+};
 
 pub(super) const KINDS: [&str; 3] = ["a", "b", "c"];
 pub(super) const QUEUES: [&str; 2] = ["p", "q"];

@@ -3,10 +3,11 @@
 use std::num::NonZeroU64;
 
 use super::fixture::*;
-use crate::core::{AttemptEnd, Contents, Core, CoreOptions, Effects, JobKey, LogPlace, Record, Sample};
+use crate::core::{Contents, Core, CoreOptions, Effects, JobKey, LogPlace, Record, Sample};
 use crate::error::ErrorKind;
 use crate::job::{
-    EventTypes, Failure, FailureReason, JobFilter, JobId, JobView, NewJob, Outcome, Payload, QueueName,
+    AttemptEnd, EventTypes, Failure, FailureReason, JobFilter, JobId, JobView, NewJob, Outcome, Payload,
+    QueueName,
 };
 
 /// A core whose records are kept, an entry a command.
@@ -56,7 +57,7 @@ impl Logged {
         self.f.core.place(self.f.key(id))
     }
 
-    fn all(core: &Core, key: JobKey) -> (JobView, Vec<crate::core::WatchItem>) {
+    fn all(core: &Core, key: JobKey) -> (JobView, Vec<crate::job::WatchItem>) {
         let mut items = Vec::new();
         core.read_events(key, 0, EventTypes::ALL, usize::MAX, &mut items);
         (core.view(key), items)

@@ -1,9 +1,9 @@
 //! A job's stream: numbering, replay, gaps and filters.
 
 use super::fixture::*;
-use crate::core::{CoreOptions, WatchItem};
+use crate::core::CoreOptions;
 use crate::error::ErrorKind;
-use crate::job::{EventBody, EventTypes, JobId, JobState, Payload};
+use crate::job::{EventBody, EventTypes, JobId, JobState, Payload, WatchItem};
 
 /// The ring holds two short items.
 fn narrow() -> CoreOptions {
@@ -230,7 +230,7 @@ fn observers_are_woken_by_every_event_up_to_the_end() {
     let key = f.key(id);
     f.core.set_observer(key, 7, false);
     f.report(id, log("x"));
-    f.end(id, crate::core::AttemptEnd::Success(Payload::default()));
+    f.end(id, crate::job::AttemptEnd::Success(Payload::default()));
     assert_eq!(f.woken, [7, 7]);
     f.run(|core, now, effects| core.delete(now, id, effects)).unwrap();
     assert_eq!(f.woken, [7, 7]);

@@ -8,14 +8,12 @@ use proptest::prelude::ProptestConfig;
 use super::invariants;
 use crate::clock::Now;
 use crate::core::Record;
-use crate::core::{
-    AttemptEnd, Core, CoreOptions, Drain, Effect, Effects, JobKey, LeaseId, Report, SessionKey, SessionSpec,
-    Stop, Submitted, WatchItem,
-};
+use crate::core::{Core, CoreOptions, Effect, Effects, JobKey, SessionKey, Submitted};
 use crate::error::{ErrorKind, Result};
 use crate::job::{
-    Event, EventBody, EventTypes, Failure, FailureReason, JobId, JobOptions, JobState, JobView, Kind, Log,
-    LogLevel, LogStream, NewJob, Output, Payload, Progress, QueueName, Timestamp,
+    AttemptEnd, Drain, Event, EventBody, EventTypes, Failure, FailureReason, JobId, JobOptions, JobState,
+    JobView, Kind, LeaseId, Log, LogLevel, LogStream, NewJob, Output, Payload, Progress, QueueName, Report,
+    SessionSpec, Stop, Timestamp, WatchItem,
 };
 
 pub(super) const GRACE: Duration = seconds(10);

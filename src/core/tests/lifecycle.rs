@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::fixture::*;
-use crate::core::{AttemptEnd, CoreOptions, Stop};
+use crate::core::CoreOptions;
 use crate::error::ErrorKind;
-use crate::job::{EventBody, Failure, FailureReason, JobState, Payload, Start, WaitReason};
+use crate::job::{AttemptEnd, EventBody, Failure, FailureReason, JobState, Payload, Start, Stop, WaitReason};
 use JobState::{Cancelled, Failed, Queued, Running, Scheduled, Succeeded};
 
 #[test]

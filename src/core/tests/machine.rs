@@ -15,11 +15,9 @@ use super::fixture::{cases, id, millis};
 use super::invariants;
 use super::model::{Link, Model, SessionNumber, Started, Told};
 use crate::clock::Now;
-use crate::core::{
-    AttemptEnd, Contents, Core, CoreOptions, Effect, Effects, JobKey, LogPlace, Record, Report, SessionKey,
-};
+use crate::core::{Contents, Core, CoreOptions, Effect, Effects, JobKey, LogPlace, Record, SessionKey};
 use crate::error::{Error, ErrorKind};
-use crate::job::{EventBody, EventTypes, JobId, JobState, NewJob, Start, Timestamp};
+use crate::job::{AttemptEnd, EventBody, EventTypes, JobId, JobState, NewJob, Report, Start, Timestamp};
 
 const CASES: u32 = 300;
 /// Timers handled at a time, so that ticks are cut in pieces.

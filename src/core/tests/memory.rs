@@ -1,9 +1,11 @@
 //! What grows after a job was accepted is counted, and bounded without losing the end of a job.
 
 use super::fixture::*;
-use crate::core::{AttemptEnd, CoreOptions, WatchItem};
+use crate::core::CoreOptions;
 use crate::error::ErrorKind;
-use crate::job::{EventBody, EventTypes, Failure, FailureReason, JobId, JobState, Payload};
+use crate::job::{
+    AttemptEnd, EventBody, EventTypes, Failure, FailureReason, JobId, JobState, Payload, WatchItem,
+};
 
 fn bounded(job_bytes_max: u64) -> Fixture {
     Fixture::with(CoreOptions { job_bytes_max, ..CoreOptions::default() })
@@ -134,7 +136,7 @@ fn texts_of_progress_and_of_a_cancel_count_while_the_job_runs() {
     f.open(&["a"], 1);
     let id = f.submit(job("a"));
     let message = "m".repeat(1_000);
-    f.report(id, crate::core::Report::Progress(crate::job::Progress { message, ..Default::default() }));
+    f.report(id, crate::job::Report::Progress(crate::job::Progress { message, ..Default::default() }));
     assert_eq!(used(&f, "jobs").0, 1_000);
     f.run(|core, now, effects| core.cancel(now, id, &"r".repeat(500), GRACE, effects)).unwrap();
     assert_eq!(used(&f, "jobs").0, 1_500);

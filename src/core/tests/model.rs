@@ -12,11 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Now;
+use crate::core::CoreOptions;
 use crate::core::entry::spec_bytes;
-use crate::core::{CoreOptions, Drain, LeaseId, Stop};
 use crate::error::ErrorKind;
 use crate::job::{
-    Event, EventBody, Failure, JobId, JobState, NewJob, Outcome, Start, StateChange, Timestamp, WaitReason,
+    Drain, Event, EventBody, Failure, JobId, JobState, LeaseId, NewJob, Outcome, Start, StateChange, Stop,
+    Timestamp, WaitReason,
 };
 
 pub(super) use workers::{Link, Session, SessionNumber};

@@ -2,8 +2,8 @@
 
 use super::fixture::{Fixture, failure, job, millis, retried, seconds, success, with};
 use super::workers::{ACCEPT, hello};
-use crate::core::{AttemptEnd, Core, CoreOptions, Effect, Effects, Peer, SessionSpec};
-use crate::job::{FailureReason, JobState};
+use crate::core::{Core, CoreOptions, Effect, Effects};
+use crate::job::{AttemptEnd, FailureReason, JobState, Peer, SessionSpec};
 
 /// The numbers that workers were given of the only job, in order.
 fn numbers(f: &Fixture) -> Vec<u32> {

@@ -5,10 +5,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::fixture::{Fixture, job, kind, millis, prioritized, retried, seconds, sized, success};
-use crate::core::workers::Hello;
-use crate::core::{LeaseId, Peer, SessionKey, SessionSpec};
+use crate::core::SessionKey;
 use crate::job::JobState::{Cancelled, Failed, Queued, Running, Succeeded};
-use crate::job::{FailureReason, JobId, NewJob, WaitReason};
+use crate::job::{FailureReason, Hello, JobId, LeaseId, NewJob, Peer, SessionSpec, WaitReason};
 
 const SMALL: usize = 1_000;
 const LARGE: usize = 10_000;

@@ -136,7 +136,7 @@ fn a_view_shows_the_newest_attempts_only() {
     f.open(&["a"], 1);
     let id = f.submit(job("a"));
     for _ in 0..20 {
-        f.end(id, crate::core::AttemptEnd::Release(seconds(1)));
+        f.end(id, crate::job::AttemptEnd::Release(seconds(1)));
         f.advance(seconds(1));
     }
     let attempts: Vec<_> = f.view(id).attempts.iter().map(|attempt| attempt.attempt).collect();

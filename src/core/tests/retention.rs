@@ -111,8 +111,8 @@ fn a_job_that_was_waited_for_stays_a_little_longer_than_its_retention() {
     let (watched, unwatched) = (f.submit(spec.clone()), f.submit(spec));
     let key = f.key(watched);
     f.core.set_observer(key, 7, false);
-    f.end(watched, crate::core::AttemptEnd::Success(Payload::default()));
-    f.end(unwatched, crate::core::AttemptEnd::Success(Payload::default()));
+    f.end(watched, crate::job::AttemptEnd::Success(Payload::default()));
+    f.end(unwatched, crate::job::AttemptEnd::Success(Payload::default()));
     f.advance(seconds(4));
     assert!(f.core.find(watched).is_ok() && f.core.find(unwatched).is_err());
     f.advance(seconds(2));
@@ -126,7 +126,7 @@ fn watched_and_ended(f: &mut Fixture, bytes: usize) -> JobId {
     let id = f.submit(spec);
     let key = f.key(id);
     f.core.set_observer(key, 7, true);
-    f.end(id, crate::core::AttemptEnd::Success(Payload::default()));
+    f.end(id, crate::job::AttemptEnd::Success(Payload::default()));
     id
 }
 

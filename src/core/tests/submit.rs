@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::fixture::*;
-use crate::core::{AttemptEnd, CoreOptions};
+use crate::core::CoreOptions;
 use crate::error::ErrorKind;
-use crate::job::{Failure, FailureReason, JobId, JobState, NewJob, Payload, Start};
+use crate::job::{AttemptEnd, Failure, FailureReason, JobId, JobState, NewJob, Payload, Start};
 
 fn small() -> CoreOptions {
     CoreOptions { jobs_max: 3, job_bytes_max: 100, ..CoreOptions::default() }

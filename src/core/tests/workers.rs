@@ -5,13 +5,14 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::fixture::{Fixture, job, log, millis, seconds, success};
-use crate::core::workers::{Hello, Welcome};
-use crate::core::{
-    AttemptEnd, Core, CoreOptions, Drain, Effects, LeaseId, Peer, Record, SessionKey, SessionSpec, Stop,
-};
+use crate::core::workers::Welcome;
+use crate::core::{Core, CoreOptions, Effects, Record, SessionKey};
 use crate::error::{ErrorKind, Result};
 use crate::job::JobState::{Cancelled, Failed, Queued, Running, Succeeded};
-use crate::job::{EventBody, FailureReason, JobId, Kind, Outcome, RetryPolicy, WaitReason, WorkerState};
+use crate::job::{
+    AttemptEnd, Drain, EventBody, FailureReason, Hello, JobId, Kind, LeaseId, Outcome, Peer, RetryPolicy,
+    SessionSpec, Stop, WaitReason, WorkerState,
+};
 
 const LEASE: Duration = Duration::from_secs(30);
 pub(super) const ACCEPT: Duration = Duration::from_secs(5);

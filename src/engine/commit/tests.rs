@@ -18,10 +18,10 @@ use tokio::time::timeout;
 
 use super::{Cut, Log, QUEUE_BYTES_MAX, Reader, codec};
 use crate::clock::Now;
-use crate::core::{Caller, Core, SessionSpec};
-use crate::engine::{Engine, EngineOptions, Order, Submission};
+use crate::core::{Caller, Core};
+use crate::engine::{Engine, EngineOptions, Submission};
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::{JobId, JobState, Kind, NewJob, Payload, Timestamp};
+use crate::job::{JobId, JobState, Kind, NewJob, Order, Payload, SessionSpec, Timestamp};
 use crate::log::Nearness;
 
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -7,10 +7,11 @@ use uuid::Uuid;
 use super::request::page_size;
 use super::time::{self, DELAY, DRAIN, WAIT};
 use super::{ParseLimits, PayloadSource, RESULT_WAIT_MAX, Violations, payload};
-use crate::core::{AttemptEnd, Hello, LeaseId, Peer, Report, SessionSpec};
-use crate::engine::{Attempted, Frame, News};
 use crate::error::{Error, Result};
-use crate::job::{Failure, FailureReason, Kind, Output, QueueName, quoted};
+use crate::job::{
+    AttemptEnd, AttemptReport, AttemptUpdate, Failure, FailureReason, Hello, Kind, LeaseId, Output, Peer,
+    QueueName, Report, SessionSpec, WorkerFrame, quoted,
+};
 use crate::proto::read::event;
 use crate::proto::v1::attempt_report::News as Wire;
 use crate::proto::{RESPONSE_BYTES_MAX, v1};
@@ -43,7 +44,7 @@ pub(crate) struct Lease {
 }
 
 /// A parsed report of the Report call: its lease, and what it says.
-type UnaryReport = (LeaseId, Result<News>);
+type UnaryReport = (LeaseId, Result<AttemptUpdate>);
 
 /// Reads a Hello.
 ///
@@ -77,7 +78,7 @@ pub(crate) fn hello(wire: v1::Hello, address: String) -> Result<Hello> {
 /// # Errors
 ///
 /// `InvalidField` with every field that breaks a rule. What is wrong with the content of a report is in the report.
-pub(crate) fn frame(wire: v1::WorkRequest, limits: &ParseLimits) -> Result<Frame> {
+pub(crate) fn frame(wire: v1::WorkRequest, limits: &ParseLimits) -> Result<WorkerFrame> {
     let mut found = Violations::default();
     if wire.hello.is_some() {
         found.add("hello", "was sent before: it belongs in the first message only");
@@ -93,13 +94,13 @@ pub(crate) fn frame(wire: v1::WorkRequest, limits: &ParseLimits) -> Result<Frame
         if sequence == 0 {
             found.add(format_args!("reports[{index}].report_sequence"), "is required: it begins with 1");
         }
-        if let Some((lease, news)) = found.absorb(attempt_report(report, index, source, limits)) {
-            reports.push(Attempted { sequence, lease, news });
+        if let Some((lease, update)) = found.absorb(attempt_report(report, index, source, limits)) {
+            reports.push(AttemptReport { sequence, lease, update });
         }
     }
     found.finish(|| {
         let slots = slots.flatten();
-        Some(Frame { slots, renewed: renewed?.unwrap_or_default(), accepted: accepted?, reports })
+        Some(WorkerFrame { slots, renewed: renewed?.unwrap_or_default(), accepted: accepted?, reports })
     })
 }
 
@@ -258,15 +259,15 @@ fn attempt_report(
     Ok((lease, read_news(news, source, limits)))
 }
 
-fn read_news(wire: Wire, source: PayloadSource, limits: &ParseLimits) -> Result<News> {
+fn read_news(wire: Wire, source: PayloadSource, limits: &ParseLimits) -> Result<AttemptUpdate> {
     Ok(match wire {
-        Wire::Progress(wire) => News::Report(Report::Progress(event::progress(wire))),
-        Wire::Output(wire) => News::Report(Report::Output(output(wire, source, limits)?)),
-        Wire::Log(wire) => News::Report(Report::Log(event::log(&wire))),
-        Wire::Complete(wire) => News::End(complete(wire, source)),
-        Wire::Fail(wire) => News::End(fail(wire, source)),
-        Wire::Release(wire) => News::End(AttemptEnd::Release(pause(wire.delay).unwrap_or_default())),
-        Wire::Stopped(_) => News::End(AttemptEnd::Cancelled),
+        Wire::Progress(wire) => AttemptUpdate::Report(Report::Progress(event::progress(wire))),
+        Wire::Output(wire) => AttemptUpdate::Report(Report::Output(output(wire, source, limits)?)),
+        Wire::Log(wire) => AttemptUpdate::Report(Report::Log(event::log(&wire))),
+        Wire::Complete(wire) => AttemptUpdate::End(complete(wire, source)),
+        Wire::Fail(wire) => AttemptUpdate::End(fail(wire, source)),
+        Wire::Release(wire) => AttemptUpdate::End(AttemptEnd::Release(pause(wire.delay).unwrap_or_default())),
+        Wire::Stopped(_) => AttemptUpdate::End(AttemptEnd::Cancelled),
     })
 }
 

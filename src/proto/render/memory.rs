@@ -1,6 +1,6 @@
 //! What the server holds in memory.
 
-use crate::core::MemoryUse;
+use crate::job::MemoryUse;
 use crate::proto::v1;
 
 /// What a category holds, beside its bound.

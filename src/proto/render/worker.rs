@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::{duration, payload, timestamp};
-use crate::core::{Assignment, Drain, LeaseId, Stop};
-use crate::job::{WorkerLink, WorkerState, WorkerView};
+use crate::job::{Assignment, Drain, LeaseId, Stop, WorkerLink, WorkerState, WorkerView};
 use crate::proto::v1;
 
 /// An attempt to be run.

@@ -10,10 +10,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
-use super::wire::News;
-use crate::core::{AttemptEnd, LeaseId, Report};
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::{Failure, FailureReason, Log, Output, Progress};
+use crate::job::{AttemptEnd, AttemptUpdate, Failure, FailureReason, LeaseId, Log, Output, Progress, Report};
 use crate::proto::v1;
 use crate::worker::link::missing_lines;
 
@@ -80,7 +78,7 @@ pub(super) struct Entry {
     /// On the wire, at most.
     pub(super) bytes: usize,
     /// `None` once nobody wants to know any more.
-    pub(super) news: Option<News>,
+    pub(super) news: Option<AttemptUpdate>,
 }
 
 #[derive(Default)]
@@ -137,7 +135,7 @@ impl Ledger {
     pub(in crate::worker) fn log(&self, lease: LeaseId, log: Log) {
         let mut state = self.state.lock();
         let Some(attempt) = state.attempts.get_mut(&lease).filter(|attempt| !attempt.is_void) else { return };
-        let news = News::Report(Report::Log(log.bounded()));
+        let news = AttemptUpdate::Report(Report::Log(log.bounded()));
         let Some(room) = self.try_take(news.bytes()) else {
             attempt.dropped = attempt.dropped.saturating_add(1);
             return;
@@ -157,7 +155,7 @@ impl Ledger {
     pub(in crate::worker) async fn output(&self, lease: LeaseId, output: Output) -> Result<()> {
         let limit = self.state.lock().terms.payload_bytes_max;
         check_size("output", output.payload.bytes.len(), limit)?;
-        let news = News::Report(Report::Output(output.bounded()));
+        let news = AttemptUpdate::Report(Report::Output(output.bounded()));
         let room = room_of(news.bytes());
         // The semaphore is never closed.
         let Ok(permit) = self.room.acquire_many(room).await else { return Err(lease_lost()) };
@@ -175,7 +173,8 @@ impl Ledger {
     pub(in crate::worker) fn end(&self, lease: LeaseId, end: AttemptEnd) {
         let mut state = self.state.lock();
         if let Some(mut attempt) = state.attempts.remove(&lease) {
-            let progress = attempt.progress.take().map(|progress| News::Report(Report::Progress(progress)));
+            let progress =
+                attempt.progress.take().map(|progress| AttemptUpdate::Report(Report::Progress(progress)));
             let note = attempt.take_note();
             // At most one of each for a slot.
             progress.into_iter().chain(note).for_each(|news| state.push(lease, news, 0));
@@ -324,7 +323,7 @@ impl Ledger {
 }
 
 impl State {
-    pub(super) fn push(&mut self, lease: LeaseId, news: News, room: u32) {
+    pub(super) fn push(&mut self, lease: LeaseId, news: AttemptUpdate, room: u32) {
         self.reports.push_back(Entry { lease, room, bytes: news.bytes(), news: Some(news) });
     }
 
@@ -341,7 +340,7 @@ impl State {
             AttemptEnd::Failure(failure, retry_after) => AttemptEnd::Failure(failure.bounded(), retry_after),
             other => other,
         };
-        self.push(lease, News::End(end), 0);
+        self.push(lease, AttemptUpdate::End(end), 0);
     }
 
     fn fence(&self) -> Instant {
@@ -355,7 +354,7 @@ impl State {
 
     /// Attempts that run, known to the server or not, or whose end was not acknowledged.
     fn held(&self) -> Vec<LeaseId> {
-        let ended = self.reports.iter().filter(|entry| matches!(entry.news, Some(News::End(_))));
+        let ended = self.reports.iter().filter(|entry| matches!(entry.news, Some(AttemptUpdate::End(_))));
         self.attempts.keys().copied().chain(ended.map(|entry| entry.lease)).collect()
     }
 
@@ -368,16 +367,20 @@ impl State {
 impl Entry {
     /// Leaves of it what the server still has to know of an attempt whose lease does not stand.
     fn make_void(&mut self) {
-        self.news = self.news.take().filter(|news| matches!(news, News::End(_))).map(|_| News::End(VOID_END));
-        self.bytes = self.news.as_ref().map_or(0, News::bytes);
+        self.news = self
+            .news
+            .take()
+            .filter(|news| matches!(news, AttemptUpdate::End(_)))
+            .map(|_| AttemptUpdate::End(VOID_END));
+        self.bytes = self.news.as_ref().map_or(0, AttemptUpdate::bytes);
     }
 }
 
 impl Attempt {
     /// A line that tells how many were dropped before it.
-    fn take_note(&mut self) -> Option<News> {
+    fn take_note(&mut self) -> Option<AttemptUpdate> {
         let dropped = std::mem::take(&mut self.dropped);
-        (dropped > 0).then(|| News::Report(Report::Log(missing_lines(dropped))))
+        (dropped > 0).then(|| AttemptUpdate::Report(Report::Log(missing_lines(dropped))))
     }
 }
 
@@ -439,7 +442,7 @@ mod tests {
         assert_eq!(greeting(&ledger).held_lease_ids.len(), 2);
         ledger.welcome(&[lease(2)].into_iter().collect(), 0, TERMS);
         let told: Vec<_> = ledger.state.lock().reports.iter().map(|entry| entry.news.clone()).collect();
-        assert_eq!(told, [Some(News::End(VOID_END))]);
+        assert_eq!(told, [Some(AttemptUpdate::End(VOID_END))]);
         ledger.acknowledge(1);
         assert_eq!(greeting(&ledger).held_lease_ids, [lease(2).to_string()]);
     }

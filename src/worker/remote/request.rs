@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use tokio_stream::Stream;
 
 use super::ledger::{Ledger, Phase, State};
-use super::wire::{self, News};
-use crate::core::{LeaseId, Report};
+use super::wire;
+use crate::job::{AttemptUpdate, LeaseId, Report};
 use crate::proto::v1;
 
 /// Bytes after which a message takes no further report. A larger report goes alone.
@@ -84,7 +84,7 @@ fn request(ledger: &Ledger, state: &mut State) -> Option<v1::WorkRequest> {
 /// Names what runs, and what has ended without the server having been told.
 fn heartbeat(state: &mut State) -> v1::WorkerHeartbeat {
     state.renewed = Instant::now();
-    let is_end = |news: &Option<News>| matches!(news, Some(News::End(_)));
+    let is_end = |news: &Option<AttemptUpdate>| matches!(news, Some(AttemptUpdate::End(_)));
     let unsent = state.reports.iter().skip(state.sent).filter(|entry| is_end(&entry.news));
     let leases = state.running().chain(unsent.map(|entry| entry.lease)).take(HEARTBEAT_LEASES_MAX);
     v1::WorkerHeartbeat { lease_ids: leases.map(|lease: LeaseId| lease.to_string()).collect() }
@@ -98,9 +98,9 @@ fn number_progress(ledger: &Ledger, state: &mut State) {
         else {
             continue;
         };
-        let bytes = News::Report(Report::Progress(progress.clone())).bytes();
+        let bytes = AttemptUpdate::Report(Report::Progress(progress.clone())).bytes();
         match ledger.try_take(bytes) {
-            Some(room) => state.push(lease, News::Report(Report::Progress(progress)), room),
+            Some(room) => state.push(lease, AttemptUpdate::Report(Report::Progress(progress)), room),
             None => {
                 if let Some(attempt) = state.attempts.get_mut(&lease) {
                     attempt.progress = Some(progress);

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::{Assignment, AttemptEnd, LeaseId, Report};
-use crate::job::{Failure, FailureReason, JobId, JobOptions, Payload};
+use crate::job::{
+    Assignment, AttemptEnd, AttemptUpdate, Failure, FailureReason, JobId, JobOptions, LeaseId, Payload,
+    Report,
+};
 use crate::proto::parse::{ParseLimits, PayloadSource, SPAN_MAX, payload};
 use crate::proto::v1::attempt_report;
 use crate::proto::{render, v1};
@@ -12,16 +14,7 @@ use crate::proto::{render, v1};
 /// Bytes that a report takes beside what it carries, in memory and on the wire.
 const REPORT_BYTES: usize = 192;
 
-/// News of an attempt.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum News {
-    /// While it runs.
-    Report(Report),
-    /// The last of it.
-    End(AttemptEnd),
-}
-
-impl News {
+impl AttemptUpdate {
     /// Bytes on the wire, at most.
     pub(super) fn bytes(&self) -> usize {
         let carried = match self {
@@ -40,24 +33,24 @@ fn payload_bytes(payload: &Payload) -> usize {
     payload.wire_bytes_max() + payload.explicit_content_type().map_or(0, str::len)
 }
 
-/// News as a report.
-pub(super) fn report(lease: LeaseId, report_sequence: u64, news: &News) -> v1::AttemptReport {
+/// An update as a message.
+pub(super) fn report(lease: LeaseId, report_sequence: u64, update: &AttemptUpdate) -> v1::AttemptReport {
     use attempt_report::News as Wire;
-    let news = match news {
-        News::Report(Report::Progress(progress)) => Wire::Progress(render::progress(progress)),
-        News::Report(Report::Output(output)) => Wire::Output(render::output(output)),
-        News::Report(Report::Log(log)) => Wire::Log(render::log(log)),
-        News::End(AttemptEnd::Success(result)) => {
+    let news = match update {
+        AttemptUpdate::Report(Report::Progress(progress)) => Wire::Progress(render::progress(progress)),
+        AttemptUpdate::Report(Report::Output(output)) => Wire::Output(render::output(output)),
+        AttemptUpdate::Report(Report::Log(log)) => Wire::Log(render::log(log)),
+        AttemptUpdate::End(AttemptEnd::Success(result)) => {
             Wire::Complete(v1::AttemptComplete { result: Some(render::payload(result)) })
         }
-        News::End(AttemptEnd::Failure(failure, retry_after)) => Wire::Fail(v1::AttemptFail {
+        AttemptUpdate::End(AttemptEnd::Failure(failure, retry_after)) => Wire::Fail(v1::AttemptFail {
             failure: Some(render::failure(failure)),
             retry_after: retry_after.map(delay),
         }),
-        News::End(AttemptEnd::Release(pause)) => {
+        AttemptUpdate::End(AttemptEnd::Release(pause)) => {
             Wire::Release(v1::AttemptRelease { delay: Some(delay(*pause)) })
         }
-        News::End(AttemptEnd::Cancelled) => Wire::Stopped(v1::AttemptStopped {}),
+        AttemptUpdate::End(AttemptEnd::Cancelled) => Wire::Stopped(v1::AttemptStopped {}),
     };
     v1::AttemptReport { lease_id: lease.to_string(), report_sequence, news: Some(news) }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::core::Record;
 use crate::core::tests::model::Said;
-use crate::core::{Record, WatchItem};
-use crate::job::{Event, EventBody, Failure, NewJob, Outcome};
+use crate::job::{Event, EventBody, Failure, NewJob, Outcome, WatchItem};
 
 /// What the model can know of a record.
 pub(super) fn said(record: Record) -> Said {

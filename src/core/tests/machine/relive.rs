@@ -6,8 +6,8 @@ use super::messages::item_without_messages;
 use super::{Machine, entry_number, read_back, reading};
 use crate::core::sessions::Link;
 use crate::core::tests::invariants;
-use crate::core::{Core, CoreOptions, Effects, ImageBounds, JobKey, Record, TombstonePlace, WatchItem};
-use crate::job::{EventTypes, JobId, JobState, JobView};
+use crate::core::{Core, CoreOptions, Effects, ImageBounds, JobKey, Record, TombstonePlace};
+use crate::job::{EventTypes, JobId, JobState, JobView, WatchItem};
 
 impl Machine {
     /// The core that these records make.

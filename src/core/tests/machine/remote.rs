@@ -6,8 +6,8 @@ use uuid::Uuid;
 use super::{Machine, chosen, kind_of};
 use crate::core::tests::commands::{Claim, Remote, Serving, Which, Whom};
 use crate::core::tests::model::{LeaseNumber, Link, Session, SessionNumber};
-use crate::core::workers::Hello;
-use crate::core::{Effects, Peer, worker_id};
+use crate::core::{Effects, worker_id};
+use crate::job::{Hello, Peer};
 
 impl Machine {
     pub(super) fn step_remote(&mut self, command: &Remote) {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Job, JobNumber, LeaseNumber, Link, Model, Said, SessionNumber};
-use crate::core::{AttemptEnd, Stop};
 use crate::error::ErrorKind;
-use crate::job::{Cancellation, Failure, FailureReason, JobId, JobState, Outcome, Timestamp};
+use crate::job::{
+    AttemptEnd, Cancellation, Failure, FailureReason, JobId, JobState, Outcome, Stop, Timestamp,
+};
 
 pub(super) fn failed(reason: FailureReason, attempt: u32) -> Failure {
     Failure { attempt, ..Failure::new(reason, "") }

@@ -1,8 +1,7 @@
 //! What a watcher of a job must be sent, from the list of all events there ever were.
 
 use super::{JobNumber, Model};
-use crate::core::{Report, WatchItem};
-use crate::job::{Event, EventBody, EventTypes, JobId};
+use crate::job::{Event, EventBody, EventTypes, JobId, Report, WatchItem};
 
 /// What a ring item costs beside its content.
 const ITEM_BYTES: usize = 96;

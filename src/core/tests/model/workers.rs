@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use super::life::failed;
 use super::{JobNumber, LeaseNumber, Model, Said};
-use crate::core::{Drain, LeaseId, Stop};
 use crate::error::ErrorKind;
-use crate::job::{FailureReason, JobState, WorkerState};
+use crate::job::{Drain, FailureReason, JobState, LeaseId, Stop, WorkerState};
 
 /// A session's place among all that were ever opened.
 pub(in super::super) type SessionNumber = usize;

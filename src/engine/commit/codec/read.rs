@@ -11,11 +11,11 @@ use super::message::{self, Wide};
 use super::number::{Numbered, option_of};
 use super::write::{POOL, STREAM, UNARY};
 use crate::clock::Now;
-use crate::core::{Accepted, IdSecret, LeaseId, Link, Moved, Record, Removed, Running};
+use crate::core::{Accepted, IdSecret, Link, Moved, Record, Removed, Running};
 use crate::error::Error;
 use crate::job::{
-    Cancellation, Event, EventBody, Failure, JobId, JobOptions, Kind, Log, NewJob, Outcome, Output, Payload,
-    Progress, QueueName, RetryPolicy, SpecDigest, Start, StateChange, Timestamp,
+    Cancellation, Event, EventBody, Failure, JobId, JobOptions, Kind, LeaseId, Log, NewJob, Outcome, Output,
+    Payload, Progress, QueueName, RetryPolicy, SpecDigest, Start, StateChange, Timestamp,
 };
 
 /// A part that every version writes.

@@ -1,9 +1,11 @@
 //! Finished jobs whose contents are in the log alone: read back for everyone who asks.
 
 use super::*;
-use crate::core::{AttemptEnd, Report, WatchItem};
 use crate::engine::{OutcomeQueue, PageBounds, Session};
-use crate::job::{EventTypes, JobFilter, JobView, Log as LogLine, LogLevel, LogStream, Outcome};
+use crate::job::{
+    AttemptEnd, EventTypes, JobFilter, JobView, Log as LogLine, LogLevel, LogStream, Order, Outcome, Report,
+    SessionSpec, WatchItem,
+};
 
 const PAGE: PageBounds = PageBounds { jobs: 100, bytes: 1 << 20, with_payloads: true };
 

@@ -1,9 +1,8 @@
 //! What is told once the log failed: all that is on disk, and nothing of what is not.
 
 use super::*;
-use crate::core::{AttemptEnd, LeaseId};
 use crate::engine::{PageBounds, Session, Watch};
-use crate::job::{EventBody, EventTypes, JobFilter, StateSet};
+use crate::job::{AttemptEnd, EventBody, EventTypes, JobFilter, LeaseId, Order, SessionSpec, StateSet};
 
 const PAGE: PageBounds = PageBounds { jobs: 100, bytes: 1 << 20, with_payloads: true };
 
@@ -65,11 +64,11 @@ async fn told(mut watch: Watch) -> (Vec<JobState>, Result<()>) {
             Err(error) => return (states, Err(error)),
             Ok(items) if items.is_empty() => return (states, Ok(())),
             Ok(items) => states.extend(items.into_iter().filter_map(|item| match item {
-                crate::core::WatchItem::Event(event) => match event.body {
+                crate::job::WatchItem::Event(event) => match event.body {
                     EventBody::State(change) => Some(change.state),
                     _ => None,
                 },
-                crate::core::WatchItem::Gap { .. } => None,
+                crate::job::WatchItem::Gap { .. } => None,
             })),
         }
     }

@@ -6,8 +6,8 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::*;
-use crate::core::AttemptEnd;
 use crate::engine::{LOCK_BUDGET, Position, Session, Turn, TurnTaker, take_turns_here};
+use crate::job::{AttemptEnd, SessionSpec};
 
 /// Keeps the turns that it is given.
 struct Taker {
@@ -54,7 +54,7 @@ fn counting(engine: &Engine) -> (Session, Arc<AtomicUsize>) {
 
 fn inline(engine: &Engine, run: impl Fn() + Send + Sync + 'static) -> Session {
     let spec = SessionSpec { name: "w".to_owned(), kinds: vec![kind()], queues: None, slots: 1_000 };
-    let handler = move |assignment: crate::core::Assignment| {
+    let handler = move |assignment: crate::job::Assignment| {
         run();
         AttemptEnd::Success(assignment.payload)
     };

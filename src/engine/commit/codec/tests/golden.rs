@@ -6,12 +6,12 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{bytes_of, hex, now};
-use crate::core::{Accepted, IdSecret, LeaseId, Link, Moved, Record, Removed, Running};
+use crate::core::{Accepted, IdSecret, Link, Moved, Record, Removed, Running};
 use crate::engine::commit::codec::{Entry, Part, decode};
 use crate::job::{
-    Cancellation, Event, EventBody, Failure, FailureReason, JobId, JobOptions, JobState, Kind, Log, LogLevel,
-    LogStream, NewJob, Outcome, Output, Payload, Progress, QueueName, RetryPolicy, SpecDigest, Start,
-    StateChange, Timestamp, WaitReason,
+    Cancellation, Event, EventBody, Failure, FailureReason, JobId, JobOptions, JobState, Kind, LeaseId, Log,
+    LogLevel, LogStream, NewJob, Outcome, Output, Payload, Progress, QueueName, RetryPolicy, SpecDigest,
+    Start, StateChange, Timestamp, WaitReason,
 };
 
 fn id(last: u8) -> JobId {

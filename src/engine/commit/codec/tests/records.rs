@@ -10,11 +10,11 @@ use proptest::sample::select;
 use uuid::Uuid;
 
 use crate::clock::Now;
-use crate::core::{Accepted, IdSecret, LeaseId, Link, Moved, Record, Removed, Running};
+use crate::core::{Accepted, IdSecret, Link, Moved, Record, Removed, Running};
 use crate::job::{
-    Cancellation, Encoding, Event, EventBody, Failure, FailureReason, JobId, JobOptions, JobState, Kind, Log,
-    LogLevel, LogStream, NewJob, Outcome, Output, Payload, Progress, QueueName, RetryPolicy, SpecDigest,
-    Start, StateChange, Timestamp, WaitReason,
+    Cancellation, Encoding, Event, EventBody, Failure, FailureReason, JobId, JobOptions, JobState, Kind,
+    LeaseId, Log, LogLevel, LogStream, NewJob, Outcome, Output, Payload, Progress, QueueName, RetryPolicy,
+    SpecDigest, Start, StateChange, Timestamp, WaitReason,
 };
 
 pub(super) const STATES: [JobState; 6] = [
