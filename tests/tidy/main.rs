@@ -1,9 +1,11 @@
-//! Guards of the house rules that no compiler or linter knows: layers, absences, sizes, words, the API's comments, pages.
+//! Checks of rules that neither the compiler nor a linter knows: layers, absences, sizes, words, the comments of the API,
+//! the pages and the code map.
 //!
-//! Each module holds one group of rules, a test that the repository keeps them and tests that a breach is seen.
+//! Each module has one group of rules: a test that the repository follows them, and tests that a breach is detected.
 
 mod absent;
 mod layers;
+mod map;
 mod pages;
 mod proto;
 mod sizes;
