@@ -89,10 +89,6 @@ impl Core {
         from: TombstonePlace,
         before: Option<NonZeroU64>,
     ) -> Option<(Vec<Record>, TombstonePlace)> {
-        #[cfg(test)]
-        if self.options.planted == Some(super::Planted::DropsTombstones) {
-            return None;
-        }
         let now = self.log_entry;
         let (records, next) = match from {
             TombstonePlace::Chosen(at) => match self.finished.chosen.write_again(at, before, now) {

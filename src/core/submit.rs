@@ -108,10 +108,6 @@ impl Core {
 
     fn existing(&self, id: JobId, job: &NewJob) -> Result<Option<Submitted>> {
         let Some(key) = self.table.find(id) else { return self.removed_before(id, job) };
-        #[cfg(test)]
-        if self.options.planted == Some(super::Planted::ForgetsIds) && self.table[key].state.is_final() {
-            return Ok(None);
-        }
         match self.has_spec(key, job) {
             true => Ok(Some(Submitted { id, standing: Standing::Held(key), existing: true })),
             false => Err(reused(id)),

@@ -6,6 +6,7 @@
 #[path = "../../tests/checker/checker.rs"]
 mod checker;
 mod client;
+mod faulty_service;
 mod life;
 mod planted;
 

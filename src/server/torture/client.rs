@@ -12,12 +12,12 @@ use tonic::{Code, Status};
 
 use super::checker::journal::{Journal, Story, end_of};
 use super::checker::rules::Found;
+use super::faulty_service::FaultyService;
 use crate::proto::v1::attempt_report::News;
 use crate::proto::v1::job_service_client::JobServiceClient;
 use crate::proto::v1::watch_result_response::Message;
 use crate::proto::v1::worker_service_client::WorkerServiceClient;
 use crate::proto::v1::{self, Disposition, JobState};
-use crate::server::router::Router;
 
 /// The kind that is run by workers outside the server.
 const OUTSIDE: &str = "outside";
@@ -38,17 +38,17 @@ pub(super) struct Notes {
 
 /// One client.
 pub(super) struct Client {
-    jobs: JobServiceClient<Router>,
-    workers: WorkerServiceClient<Router>,
+    jobs: JobServiceClient<FaultyService>,
+    workers: WorkerServiceClient<FaultyService>,
     notes: Rc<RefCell<Notes>>,
     random: StdRng,
 }
 
 impl Client {
-    pub(super) fn new(router: Router, notes: Rc<RefCell<Notes>>, seed: u64) -> Self {
+    pub(super) fn new(service: FaultyService, notes: Rc<RefCell<Notes>>, seed: u64) -> Self {
         Self {
-            jobs: JobServiceClient::new(router.clone()),
-            workers: WorkerServiceClient::new(router),
+            jobs: JobServiceClient::new(service.clone()),
+            workers: WorkerServiceClient::new(service),
             notes,
             random: StdRng::seed_from_u64(seed),
         }

@@ -1,7 +1,7 @@
 //! One server after the other on one disk, each ended by a crash, and what the last one says in the end.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::checker::rules::{Found, check};
 use super::client::{Client, Notes};
+use super::faulty_service::{FaultyService, Seen};
 use super::planted::{Bug, Liar};
 use crate::core::CoreOptions;
 use crate::engine::{self, Engine, EngineOptions};
@@ -48,18 +49,26 @@ struct Torture {
     bug: Option<Bug>,
     disk: Disk,
     notes: Rc<RefCell<Notes>>,
+    /// For the faulty service, across all runs of the server.
+    seen: Rc<RefCell<Seen>>,
 }
 
 /// A server at work.
 struct Server {
     engine: Engine,
-    router: Router,
+    service: FaultyService,
     _worker: RunningWorker,
 }
 
 impl Torture {
     fn new(seed: u64, bug: Option<Bug>) -> Self {
-        Self { random: StdRng::seed_from_u64(seed), bug, disk: Disk::default(), notes: Rc::default() }
+        Self {
+            random: StdRng::seed_from_u64(seed),
+            bug,
+            disk: Disk::default(),
+            notes: Rc::default(),
+            seen: Rc::default(),
+        }
     }
 
     /// Starts a server on the disk as it is.
@@ -81,22 +90,26 @@ impl Torture {
             ..crate::log::Options::default()
         };
         let engine = Engine::open_by(options, Path::new("disk"), |reader| {
-            let log: Box<dyn engine::Log> =
-                Box::new(open_on(&self.disk, &of_log, &mut Bug::reading(self.bug, reader))?);
+            let mut removed = HashSet::new();
+            let mut reading = Bug::reading(self.bug, reader, &mut removed);
+            let log: Box<dyn engine::Log> = Box::new(open_on(&self.disk, &of_log, &mut reading)?);
+            drop(reading);
             Ok(match self.bug {
                 Some(bug) if !matches!(bug, Bug::Code(_)) => {
-                    Box::new(Liar { log, bug, late: Vec::new(), appended: 0 })
+                    Box::new(Liar { log, bug, late: Vec::new(), appended: 0, removed })
                 }
                 _ => log,
             })
         })?;
         let worker = demo::add_to(Worker::new()).start(&engine).expect("good names");
         let (jobs, others) = rpc::services(&engine, 4 << 20, rpc::ConnectionLimits::default());
-        Ok(Server { router: Router::new(jobs, others, &engine), engine, _worker: worker })
+        let router = Router::new(jobs, others, &engine);
+        let service = FaultyService::new(router, self.bug, self.seen.clone());
+        Ok(Server { service, engine, _worker: worker })
     }
 
     fn client(&mut self, server: &Server) -> Client {
-        Client::new(server.router.clone(), self.notes.clone(), self.random.random())
+        Client::new(server.service.clone(), self.notes.clone(), self.random.random())
     }
 
     /// A server and its clients, until some time.

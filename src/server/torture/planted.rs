@@ -1,9 +1,11 @@
-//! Bugs that are planted: most of them in a log that lies to the server above it.
+//! Injected bugs. Most of them are in a faulty log below the server, two in a faulty service in front of it.
+
+use std::collections::HashSet;
 
 use crate::core::{Planted, Record};
 use crate::engine::{self, EntryReader, LogCut};
 use crate::error::Result;
-use crate::job::{EventBody, JobState, Outcome, Payload};
+use crate::job::{EventBody, JobId, JobState, Outcome, Payload};
 use crate::log::{Nearness, Position};
 
 /// What is wrong with a server.
@@ -11,6 +13,12 @@ use crate::log::{Nearness, Position};
 pub(super) enum Bug {
     /// In the code above the log.
     Code(Planted),
+    /// Any lease that a job ever had ends it.
+    EndsUnfenced,
+    /// A finished job can be submitted again under its id.
+    ForgetsIds,
+    /// Compaction does not rewrite tombstones.
+    DropsTombstones,
     /// The disk says that it has synced, and has not.
     SkipsSyncs,
     /// A batch is acknowledged, and written with the next one.
@@ -38,9 +46,9 @@ pub(super) enum Bug {
 
 pub(super) const BUGS: [Bug; 17] = [
     Bug::Code(Planted::AnswersEarly),
-    Bug::Code(Planted::EndsUnfenced),
-    Bug::Code(Planted::ForgetsIds),
-    Bug::Code(Planted::DropsTombstones),
+    Bug::EndsUnfenced,
+    Bug::ForgetsIds,
+    Bug::DropsTombstones,
     Bug::SkipsSyncs,
     Bug::AcknowledgesEarly,
     Bug::IgnoresFailures,
@@ -83,22 +91,35 @@ impl Bug {
         }
     }
 
-    /// An entry as it is written.
-    fn rewrite(self, entry: &[u8]) -> Vec<u8> {
-        let entry = engine::decode(entry).expect("it was encoded just now");
-        let records: Vec<_> = entry.records.into_iter().filter_map(|record| self.write(record)).collect();
+    /// The bytes that are written for an entry.
+    fn rewrite(self, entry: &[u8], removed: &mut HashSet<JobId>) -> Vec<u8> {
+        let entry = engine::decode(entry).expect("the engine encoded it");
+        let records = entry.records.into_iter().filter(|record| match record {
+            // The first record of a removal is the removal itself, any other is its tombstone.
+            Record::Removed(record) => removed.insert(record.id) || self != Self::DropsTombstones,
+            _ => true,
+        });
+        let records: Vec<_> = records.filter_map(|record| self.write(record)).collect();
         let mut bytes = Vec::new();
         engine::encode_part(entry.now, entry.part, &records, &mut bytes);
         bytes
     }
 
-    /// Hands on what a log holds, as far as it is read.
+    /// Passes the entries of a log to a reader, and collects the jobs that they remove.
     pub(super) fn reading(
         bug: Option<Self>,
         reader: &mut EntryReader<'_>,
+        removed: &mut HashSet<JobId>,
     ) -> impl FnMut(Position, u64, &[u8]) -> Result<()> {
         let mut last = None;
         move |position, sequence, entry| {
+            if bug == Some(Self::DropsTombstones) {
+                let records = engine::decode(entry).expect("the engine encoded it").records;
+                removed.extend(records.iter().filter_map(|record| match record {
+                    Record::Removed(removed) => Some(removed.id),
+                    _ => None,
+                }));
+            }
             let next = Some((position, sequence, entry.to_vec()));
             match if bug == Some(Self::LosesTail) { std::mem::replace(&mut last, next) } else { next } {
                 Some((position, sequence, entry)) => reader(position, sequence, &entry),
@@ -115,6 +136,8 @@ pub(super) struct Liar {
     /// Entries that were acknowledged and not written.
     pub(super) late: Vec<Vec<u8>>,
     pub(super) appended: usize,
+    /// Jobs whose removal is in the log.
+    pub(super) removed: HashSet<JobId>,
 }
 
 impl Liar {
@@ -130,7 +153,7 @@ impl Liar {
                 let numbered = entries.zip(first..);
                 numbered.filter(|(_, number)| number % 20 != 19).map(|(entry, _)| entry).collect()
             }
-            bug => entries.map(|entry| bug.rewrite(&entry)).collect(),
+            bug => entries.map(|entry| bug.rewrite(&entry, &mut self.removed)).collect(),
         }
     }
 
