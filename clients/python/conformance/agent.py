@@ -10,6 +10,6 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["asyncio"]:
         asyncio.run(on_asyncio.serve())
     elif sys.argv[1:]:
-        sys.exit(f"unknown argument {sys.argv[1]!r}: write asyncio, or nothing")
+        sys.exit(f"unknown argument {sys.argv[1]!r}: pass asyncio or no argument")
     else:
         blocking.serve()

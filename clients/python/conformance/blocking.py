@@ -1,4 +1,4 @@
-"""The agent of `Client` and `Worker`: a thread for each command."""
+"""The conformance agent of `Client` and `Worker`. Each command runs on a thread."""
 
 from __future__ import annotations
 
@@ -73,19 +73,19 @@ class Agent:
         options = {"heartbeat": line["heartbeat"] / 1000} if "heartbeat" in line else {}
         with self.job(line).watch(line.get("after", 0), **options) as watch:
             self.running[line["id"]] = watch
-            for told in watch:
-                lines.write(line["id"], event=lines.item(told))
+            for event in watch:
+                lines.write(line["id"], event=lines.watch_item(event))
         return {}
 
     def work(self, line: Line) -> Line:
         assert self.client is not None
-        tell = teller(line["id"])
+        emit = emitter(line["id"])
         client = Client(line["address"], lines.worker_options(line)) if "address" in line else self.client
         times = {"drain_timeout": line["drain_timeout"] / 1000} if "drain_timeout" in line else {}
-        connected = {"on_connect": lambda _: tell({"type": "connected"})}
+        connected = {"on_connect": lambda _: emit({"type": "connected"})}
         worker = Worker(client, line["name"], slots=line["slots"], **times, **connected)
         for kind, behaviour in line["handlers"].items():
-            worker.handler(kind)(self.behaviour(behaviour, tell))
+            worker.handler(kind)(self.behaviour(behaviour, emit))
         self.running[line["id"]] = worker
         worker.run(signals=line.get("signals", False))
         return {}
@@ -108,25 +108,25 @@ class Agent:
             target.close()
         return {}
 
-    def behaviour(self, name: str, tell: Callable[[Line], None]) -> Callable[..., Any]:
+    def behaviour(self, name: str, emit: Callable[[Line], None]) -> Callable[..., Any]:
         def hold(context: Context) -> object:
-            released = self.hold(context, tell)
+            released = self.hold(context, emit)
             while True:
                 try:
                     return released.get(timeout=0.01)
                 except queue.Empty:
                     if context.is_cancelled:
-                        tell({"type": "cancelled", "job_id": context.job_id})
+                        emit({"type": "cancelled", "job_id": context.job_id})
                         raise Cancelled from None
 
         def deaf(context: Context) -> object:
-            return self.hold(context, tell).get()
+            return self.hold(context, emit).get()
 
         return {"hold": hold, "deaf": deaf}.get(name) or BEHAVIOURS[name]
 
-    def hold(self, context: Context, tell: Callable[[Line], None]) -> queue.SimpleQueue[object]:
+    def hold(self, context: Context, emit: Callable[[Line], None]) -> queue.SimpleQueue[object]:
         released = self.held[context.job_id] = queue.SimpleQueue()
-        tell({"type": "started", "job_id": context.job_id, "attempt": context.attempt})
+        emit({"type": "started", "job_id": context.job_id, "attempt": context.attempt})
         return released
 
 
@@ -135,12 +135,12 @@ def echo(context: Context, value: Any) -> object:
 
 
 def relay(context: Context, value: Any) -> object:
-    answer = lines.echoed(context.payload, value)
-    context.output(answer, "out")
-    return answer
+    result = lines.echoed(context.payload, value)
+    context.output(result, "out")
+    return result
 
 
-def tell_steps(context: Context, value: dict[str, int]) -> int:
+def emit_steps(context: Context, value: dict[str, int]) -> int:
     chunks = value["chunks"]
     for i in range(1, chunks + 1):
         context.progress(i / chunks, f"step {i}")
@@ -161,19 +161,19 @@ BEHAVIOURS: dict[str, Callable[..., Any]] = {
     "echo": echo,
     "relay": relay,
     "info": lines.info,
-    "tell": tell_steps,
+    "tell": emit_steps,
     "fail": fail,
     "typed": typed,
 }
 
 
-def teller(number: int) -> Callable[[Line], None]:
+def emitter(number: int) -> Callable[[Line], None]:
     return lambda event: lines.write(number, event=event)
 
 
 def serve() -> None:
     agent = Agent()
-    # Signals are heeded in the main thread only: what asks for them runs there.
+    # Python handles signals in the main thread only, so commands that use signals run there.
     in_main: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
 
     def run(line: Line) -> None:

@@ -1,4 +1,4 @@
-"""The lines of the agents' protocol, to and from what the package works with."""
+"""Converts between the lines of the agent protocol and the types of the client."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Size(TypedDict):
     width: int
 
 
-def write(number: int, **answer: object) -> None:
+def write(number: int, **fields: object) -> None:
     with writing:
-        sys.stdout.write(json.dumps({"id": number, **answer}) + "\n")
+        sys.stdout.write(json.dumps({"id": number, **fields}) + "\n")
         sys.stdout.flush()
 
 
 def read_payload(line: Line) -> object:
-    """What the layer takes as an input or a result."""
+    """Converts a payload of the protocol to an input or a result."""
     match line["type"]:
         case "json":
             return json.loads(line["text"])
@@ -41,7 +41,7 @@ def read_payload(line: Line) -> object:
 
 
 def write_payload(payload: Payload, value: object) -> Line:
-    """A payload, and what the layer reads it as."""
+    """Converts a payload and its decoded value to the protocol."""
     if payload.is_json:
         return {"type": "json", "text": json.dumps(value)}
     if isinstance(value, str):
@@ -50,7 +50,7 @@ def write_payload(payload: Payload, value: object) -> Line:
 
 
 def echoed(payload: Payload, value: object) -> object:
-    """What the `echo` behaviour answers."""
+    """The result of the `echo` behaviour."""
     if payload.is_json:
         return value
     if isinstance(value, str):
@@ -63,12 +63,12 @@ def seconds(line: Line, name: str) -> float | None:
 
 
 def client_options(line: Line) -> jobstream.ClientOptions:
-    given: Line = {name: line[name] / 1000 for name in ("call_timeout", "patience") if name in line}
-    return jobstream.ClientOptions(**given, **{name: line[name] for name in ("tries",) if name in line})
+    options: Line = {name: line[name] / 1000 for name in ("call_timeout", "patience") if name in line}
+    return jobstream.ClientOptions(**options, **{name: line[name] for name in ("tries",) if name in line})
 
 
 def worker_options(line: Line) -> jobstream.ClientOptions:
-    """Those of the client of a worker."""
+    """The options of a worker's client."""
     return jobstream.ClientOptions(**{name: line[name] for name in ("message_bytes_max",) if name in line})
 
 
@@ -81,29 +81,29 @@ def submit_options(line: Line) -> SubmitOptions:
     return SubmitOptions(**options)  # type: ignore[typeddict-item]
 
 
-def item(told: jobstream.WatchItem) -> Line:
-    """An item of a watch."""
-    if isinstance(told, jobstream.Gap):
-        return {"type": "gap", "from": told.first, "to": told.last}
-    line: Line = {"sequence": told.sequence, "attempt": told.attempt}
-    match told:
+def watch_item(event: jobstream.WatchItem) -> Line:
+    """Converts an item of a watch."""
+    if isinstance(event, jobstream.Gap):
+        return {"type": "gap", "from": event.first, "to": event.last}
+    line: Line = {"sequence": event.sequence, "attempt": event.attempt}
+    match event:
         case jobstream.StateChange():
-            line |= {"type": "state", "state": told.state}
+            line |= {"type": "state", "state": event.state}
         case jobstream.Progress():
-            line |= {"type": "progress", "fraction": told.fraction, "message": told.message}
+            line |= {"type": "progress", "fraction": event.fraction, "message": event.message}
         case jobstream.Output():
-            payload = write_payload(told.payload, jobstream.payload.decode(told.payload))
-            line |= {"type": "output", "payload": payload, "channel": told.channel}
+            payload = write_payload(event.payload, jobstream.payload.decode(event.payload))
+            line |= {"type": "output", "payload": payload, "channel": event.channel}
         case jobstream.Log():
-            line |= {"type": "log", "text": told.text, "level": told.level}
+            line |= {"type": "log", "text": event.text, "level": event.level}
     return line
 
 
 def error_of(error: BaseException) -> Line:
     if not isinstance(error, jobstream.JobstreamError):
         return {"class": "other", "reason": type(error).__name__, "message": str(error)}
-    named = [kind.__name__ for kind in type(error).__mro__ if kind in NAMED]
-    line: Line = {"class": snake(named[0]) if named else "other", "reason": error.reason, "message": error.message}
+    names = [kind.__name__ for kind in type(error).__mro__ if kind in ERROR_CLASSES]
+    line: Line = {"class": snake_case(names[0]) if names else "other", "reason": error.reason, "message": error.message}
     if isinstance(error, jobstream.JobFailed):
         failure = error.failure
         line["failure"] = {name: getattr(failure, name) for name in FAILURE_FIELDS}
@@ -114,7 +114,7 @@ def error_of(error: BaseException) -> Line:
 
 
 FAILURE_FIELDS = ("reason", "type", "message", "attempt", "retryable")
-NAMED = {
+ERROR_CLASSES = {
     jobstream.JobFailed,
     jobstream.JobCancelled,
     jobstream.NotFinished,
@@ -130,7 +130,7 @@ NAMED = {
 }
 
 
-def snake(name: str) -> str:
+def snake_case(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 

@@ -1,4 +1,4 @@
-"""The agent of `AsyncClient` and `AsyncWorker`: a task for each command."""
+"""The conformance agent of `AsyncClient` and `AsyncWorker`. Each command runs as a task."""
 
 from __future__ import annotations
 
@@ -74,19 +74,19 @@ class Agent:
         options = {"heartbeat": line["heartbeat"] / 1000} if "heartbeat" in line else {}
         async with self.job(line).watch(line.get("after", 0), **options) as watch:
             self.running[line["id"]] = watch
-            async for told in watch:
-                lines.write(line["id"], event=lines.item(told))
+            async for event in watch:
+                lines.write(line["id"], event=lines.watch_item(event))
         return {}
 
     async def work(self, line: Line) -> Line:
         assert self.client is not None
-        tell = teller(line["id"])
+        emit = emitter(line["id"])
         client = AsyncClient(line["address"], lines.worker_options(line)) if "address" in line else self.client
         times = {"drain_timeout": line["drain_timeout"] / 1000} if "drain_timeout" in line else {}
-        connected = {"on_connect": lambda _: tell({"type": "connected"})}
+        connected = {"on_connect": lambda _: emit({"type": "connected"})}
         worker = AsyncWorker(client, line["name"], slots=line["slots"], **times, **connected)
         for kind, behaviour in line["handlers"].items():
-            worker.handler(kind)(self.behaviour(behaviour, tell))
+            worker.handler(kind)(self.behaviour(behaviour, emit))
         self.running[line["id"]] = worker
         await worker.run(signals=line.get("signals", False))
         return {}
@@ -109,16 +109,16 @@ class Agent:
             await target.aclose()
         return {}
 
-    def behaviour(self, name: str, tell: Callable[[Line], None]) -> Callable[..., Any]:
+    def behaviour(self, name: str, emit: Callable[[Line], None]) -> Callable[..., Any]:
         async def hold(context: AsyncContext) -> object:
             try:
-                return await self.hold(context, tell)
+                return await self.hold(context, emit)
             except asyncio.CancelledError:
-                tell({"type": "cancelled", "job_id": context.job_id})
+                emit({"type": "cancelled", "job_id": context.job_id})
                 raise
 
         async def deaf(context: AsyncContext) -> object:
-            released = self.hold(context, tell)
+            released = self.hold(context, emit)
             while not released.done():
                 try:
                     await asyncio.shield(released)
@@ -128,9 +128,9 @@ class Agent:
 
         return {"hold": hold, "deaf": deaf}.get(name) or BEHAVIOURS[name]
 
-    def hold(self, context: AsyncContext, tell: Callable[[Line], None]) -> asyncio.Future[object]:
+    def hold(self, context: AsyncContext, emit: Callable[[Line], None]) -> asyncio.Future[object]:
         released = self.held[context.job_id] = asyncio.get_running_loop().create_future()
-        tell({"type": "started", "job_id": context.job_id, "attempt": context.attempt})
+        emit({"type": "started", "job_id": context.job_id, "attempt": context.attempt})
         return released
 
 
@@ -139,16 +139,16 @@ async def echo(context: AsyncContext, value: Any) -> object:
 
 
 async def relay(context: AsyncContext, value: Any) -> object:
-    answer = lines.echoed(context.payload, value)
-    await context.output(answer, "out")
-    return answer
+    result = lines.echoed(context.payload, value)
+    await context.output(result, "out")
+    return result
 
 
 async def info(context: AsyncContext) -> Line:
     return lines.info(context)
 
 
-async def tell_steps(context: AsyncContext, value: dict[str, int]) -> int:
+async def emit_steps(context: AsyncContext, value: dict[str, int]) -> int:
     chunks = value["chunks"]
     for i in range(1, chunks + 1):
         context.progress(i / chunks, f"step {i}")
@@ -169,13 +169,13 @@ BEHAVIOURS: dict[str, Callable[..., Any]] = {
     "echo": echo,
     "relay": relay,
     "info": info,
-    "tell": tell_steps,
+    "tell": emit_steps,
     "fail": fail,
     "typed": typed,
 }
 
 
-def teller(number: int) -> Callable[[Line], None]:
+def emitter(number: int) -> Callable[[Line], None]:
     return lambda event: lines.write(number, event=event)
 
 

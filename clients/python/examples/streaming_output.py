@@ -1,4 +1,4 @@
-"""A handler that tells its output bit by bit, and a watcher that prints it: `python streaming_output.py [ADDRESS]`."""
+"""Streams output from a handler to a watcher: `python streaming_output.py [ADDRESS]`, with `jobstream dev` running."""
 
 import asyncio
 import sys

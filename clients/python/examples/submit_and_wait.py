@@ -17,7 +17,7 @@ def main(address: str | None = None) -> None:
         try:
             print(job.result(timeout=30))
         except NotFinished:
-            print(f"{job.id} goes on: ask for its result later")
+            print(f"{job.id} continues: read its result later")
         except JobFailed as error:
             print(f"{error.failure.reason}: {error.failure.message}")
 

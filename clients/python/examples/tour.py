@@ -1,4 +1,4 @@
-"""A worker, and who submits to it and watches: `python tour.py`, with `jobstream dev` running."""
+"""A worker and a client that submits a job and watches it: `python tour.py`, with `jobstream dev` running."""
 
 from jobstream import Client, Context, Worker
 

@@ -1,4 +1,4 @@
-"""Watches a job, leaves, and goes on where it was: `python watch_with_resume.py [ADDRESS]`."""
+"""Watches a job, stops, and resumes: `python watch_with_resume.py [ADDRESS]`, with `jobstream dev` running."""
 
 import asyncio
 import sys
@@ -9,16 +9,16 @@ from jobstream import AsyncClient, Gap, Progress, StateChange, WatchItem
 async def main(address: str | None = None) -> None:
     async with AsyncClient(address) as client:
         job = await client.submit("demo.count", {"to": 5, "interval_seconds": 0.05})
-        seen = 0
+        last_sequence = 0
         async with job.watch() as watch:
             async for item in watch:
                 show(item)
-                seen = watch.last_sequence
+                last_sequence = watch.last_sequence
                 if isinstance(item, Progress):
                     break
-        # In another process, say. Lost connections need nothing: a watch resumes by itself.
-        print(f"resumes after {seen}")
-        async for item in client.job(job.id).watch(after_sequence=seen):
+        # Resuming like this is for another process. After a lost connection a watch resumes by itself.
+        print(f"resumes after {last_sequence}")
+        async for item in client.job(job.id).watch(after_sequence=last_sequence):
             show(item)
         print("result:", await job)
 
@@ -26,7 +26,7 @@ async def main(address: str | None = None) -> None:
 def show(item: WatchItem) -> None:
     match item:
         case Gap():
-            print(f"{item.first} to {item.last} are not kept any more")
+            print(f"events {item.first} to {item.last} are no longer retained")
         case StateChange():
             print(item.sequence, item.state)
         case Progress():

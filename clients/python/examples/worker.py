@@ -1,4 +1,4 @@
-"""Serves two kinds of jobs until SIGTERM or Ctrl-C: `python worker.py [ADDRESS]`."""
+"""A worker for two kinds of jobs, until SIGTERM or Ctrl-C: `python worker.py [ADDRESS]`."""
 
 import sys
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ def make(address: str | None = None) -> Worker:
     def nap(context: Context, seconds: float) -> str:
         steps = 20
         for step in range(steps):
-            # Ends the handler when the job is cancelled.
+            # Raises Cancelled when the job is cancelled.
             context.sleep(seconds / steps)
             context.progress_of(step + 1, steps)
         return "rested"

@@ -1,4 +1,4 @@
-"""A real server, clients of it, and a proxy that can be cut."""
+"""Fixtures: a real server, clients, and a proxy whose connections a test can cut."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jobstream.testing import server as running_server
 
 @pytest.fixture(scope="session")
 def address() -> Generator[str]:
-    """Of a server that serves the demo kinds and keeps the attempts of a worker that is away."""
+    """The address of a server with demo handlers and a long worker reconnect grace."""
     with running_server("--worker-reconnect-grace", "20s") as server:
         yield server.address
 
@@ -33,14 +33,14 @@ async def async_client(address: str) -> AsyncGenerator[AsyncClient]:
 
 
 class Proxy:
-    """Forwards connections, until they are cut."""
+    """Forwards connections and cuts them on demand."""
 
     def __init__(self, target: str) -> None:
         host, _, port = target.removeprefix("http://").rpartition(":")
         self.target = (host, int(port))
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        self.ends: list[socket.socket] = []
+        self.sockets: list[socket.socket] = []
         self.accepted = 0
         threading.Thread(target=self.serve, daemon=True).start()
 
@@ -50,17 +50,17 @@ class Proxy:
                 here, _ = self.listener.accept()
                 there = socket.create_connection(self.target)
                 self.accepted += 1
-                self.ends += [here, there]
+                self.sockets += [here, there]
                 for source, target in ((here, there), (there, here)):
                     threading.Thread(target=pump, args=(source, target), daemon=True).start()
         except OSError:
             return
 
     def cut(self) -> None:
-        ends, self.ends = self.ends, []
-        for end in ends:
-            shut(end)
-            end.close()
+        sockets, self.sockets = self.sockets, []
+        for each in sockets:
+            shut(each)
+            each.close()
 
     def close(self) -> None:
         self.listener.close()
@@ -76,9 +76,9 @@ def pump(source: socket.socket, target: socket.socket) -> None:
     shut(target)
 
 
-def shut(end: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # It is closed already.
-        end.shutdown(socket.SHUT_RDWR)
+def shut(each: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # Already closed.
+        each.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture

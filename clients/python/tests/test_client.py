@@ -1,4 +1,4 @@
-"""The client against a real server: types, close, threads and tasks."""
+"""Tests the client against a real server: types, close, threads and tasks."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Greeting:
     hi: str
 
 
-def test_result_is_of_the_type_that_was_asked_for(client: Client) -> None:
+def test_result_has_the_requested_type(client: Client) -> None:
     job = client.submit("demo.echo", Greeting("there"), returns=Greeting)
     assert job.result(10) == Greeting("there")
     assert client.job(job.id).result(10) == {"hi": "there"}
     assert client.job(job.id, returns=Payload).result(10).body == '{"hi":"there"}'
 
 
-def test_result_of_another_type_says_so(client: Client) -> None:
+def test_result_of_another_type_raises_result_mismatch(client: Client) -> None:
     job = client.submit("demo.echo", {"hi": 1}, returns=Greeting)
     with pytest.raises(ResultMismatch, match=r"\$\.hi"):
         job.result(10)
@@ -51,15 +51,15 @@ def test_job_without_input_has_an_empty_payload(client: Client) -> None:
     assert job.result(10) == b""
 
 
-def test_failure_is_an_error_with_all_of_it(client: Client) -> None:
+def test_failure_is_raised_with_all_its_fields(client: Client) -> None:
     job = client.submit("demo.fail", {"message": "no"}, retry=RetryPolicy(max_attempts=1))
     with pytest.raises(JobFailed, match="no") as caught:
         job.result(10)
     assert (caught.value.failure.type, caught.value.failure.attempt) == ("demo.Failure", 1)
 
 
-def test_timeout_is_also_the_one_of_the_language(client: Client) -> None:
-    job = client.submit("nobody-serves-this")
+def test_wait_timeout_is_a_timeout_error(client: Client) -> None:
+    job = client.submit("unserved")
     with pytest.raises(TimeoutError):
         job.result(0.05)
     assert job.state() == "QUEUED"
@@ -67,12 +67,12 @@ def test_timeout_is_also_the_one_of_the_language(client: Client) -> None:
 
 def test_threads_share_a_client(client: Client) -> None:
     with ThreadPoolExecutor(16) as pool:
-        answers = pool.map(lambda number: client.submit("demo.echo", number).result(30), range(100))
-        assert list(answers) == list(range(100))
+        results = pool.map(lambda number: client.submit("demo.echo", number).result(30), range(100))
+        assert list(results) == list(range(100))
 
 
-def test_close_ends_a_wait_and_not_the_job(address: str, client: Client) -> None:
-    job = client.submit("nobody-serves-this")
+def test_close_ends_a_wait_and_the_job_continues(address: str, client: Client) -> None:
+    job = client.submit("unserved")
     other = Client(address)
     waiting = ThreadPoolExecutor(1).submit(other.job(job.id).result)
     with pytest.raises(NotFinished):
@@ -90,17 +90,17 @@ def test_client_is_lazy() -> None:
 
 
 def test_closed_watch_ends_its_reader(client: Client) -> None:
-    watch = client.submit("nobody-serves-this").watch()
+    watch = client.submit("unserved").watch()
     assert next(watch).sequence == 1  # type: ignore[union-attr]
     threading.Timer(0.05, watch.close).start()
     assert list(watch) == []
 
 
-def test_wait_survives_a_server_that_comes_late() -> None:
+def test_submit_retries_until_the_server_starts() -> None:
     with server("--demo=false") as gone:
         listen = gone.address.removeprefix("http://")
     client = Client(gone.address, ClientOptions(tries=1000))
-    submitting = ThreadPoolExecutor(1).submit(client.submit, "nobody-serves-this")
+    submitting = ThreadPoolExecutor(1).submit(client.submit, "unserved")
     with server("--demo=false", listen=listen):
         assert submitting.result(20).state() == "QUEUED"
     client.close()
@@ -110,7 +110,7 @@ def sequences(items: list[WatchItem]) -> list[int]:
     return [item.sequence for item in items if not hasattr(item, "first")]  # type: ignore[union-attr]
 
 
-def test_watch_goes_on_after_a_cut(client: Client, proxy: Proxy) -> None:
+def test_watch_resumes_after_a_connection_cut(client: Client, proxy: Proxy) -> None:
     job = client.submit("demo.count", {"to": 4, "interval_seconds": 0.1})
     with Client(proxy.address) as through:
         items: list[WatchItem] = []
@@ -124,7 +124,7 @@ def test_watch_goes_on_after_a_cut(client: Client, proxy: Proxy) -> None:
     assert items[-1].is_final
 
 
-async def test_asyncio_watch_goes_on_after_a_cut(client: Client, proxy: Proxy) -> None:
+async def test_asyncio_watch_resumes_after_a_connection_cut(client: Client, proxy: Proxy) -> None:
     job = client.submit("demo.count", {"to": 4, "interval_seconds": 0.1})
     items: list[WatchItem] = []
     async with AsyncClient(proxy.address) as through:
@@ -136,7 +136,7 @@ async def test_asyncio_watch_goes_on_after_a_cut(client: Client, proxy: Proxy) -
     assert sequences(items) == sorted(set(sequences(items)))
 
 
-async def test_awaited_job_is_its_result(async_client: AsyncClient) -> None:
+async def test_awaiting_a_job_returns_its_result(async_client: AsyncClient) -> None:
     job = await async_client.submit("demo.echo", Greeting("there"), returns=Greeting)
     assert await job == Greeting("there")
 
@@ -148,15 +148,15 @@ async def test_tasks_share_a_client(async_client: AsyncClient) -> None:
     assert await asyncio.gather(*map(round_trip, range(100))) == list(range(100))
 
 
-async def test_cancelled_wait_leaves_the_job(async_client: AsyncClient) -> None:
-    job = await async_client.submit("nobody-serves-this")
+async def test_cancelled_wait_does_not_cancel_the_job(async_client: AsyncClient) -> None:
+    job = await async_client.submit("unserved")
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(job.result(), 0.1)
     assert await job.state() == "QUEUED"
 
 
-async def test_watch_goes_on_after_a_cancelled_step(async_client: AsyncClient) -> None:
-    job = await async_client.submit("nobody-serves-this")
+async def test_watch_resumes_after_a_cancelled_read(async_client: AsyncClient) -> None:
+    job = await async_client.submit("unserved")
     async with job.watch() as watch:
         await anext(watch)
         with pytest.raises(asyncio.TimeoutError):
@@ -167,9 +167,9 @@ async def test_watch_goes_on_after_a_cancelled_step(async_client: AsyncClient) -
     assert last.state == "CANCELLED"
 
 
-async def test_close_ends_a_wait_with_an_error_and_no_cancellation(address: str) -> None:
+async def test_close_raises_unavailable_in_a_wait_and_no_cancellation(address: str) -> None:
     client = AsyncClient(address)
-    job = await client.submit("nobody-serves-this")
+    job = await client.submit("unserved")
     waiting = asyncio.create_task(job.result())
     with pytest.raises(NotFinished):
         await job.result(0.1)
@@ -178,14 +178,14 @@ async def test_close_ends_a_wait_with_an_error_and_no_cancellation(address: str)
         await asyncio.wait_for(waiting, 10)
 
 
-def test_client_belongs_to_one_loop(address: str) -> None:
+def test_asyncio_client_rejects_a_second_event_loop(address: str) -> None:
     client = AsyncClient(address)
     asyncio.run(client.submit("demo.echo", 1))  # type: ignore[arg-type]
     with pytest.raises(RuntimeError, match="event loop"):
         asyncio.run(client.submit("demo.echo", 1))  # type: ignore[arg-type]
 
 
-def test_result_timeout_is_kept_while_nobody_answers() -> None:
+def test_result_timeout_is_exact_while_the_server_is_unreachable() -> None:
     client = Client("http://127.0.0.1:1")
     began = time.monotonic()
     with pytest.raises(NotFinished):

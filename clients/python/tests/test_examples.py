@@ -1,4 +1,4 @@
-"""The examples run as they stand."""
+"""Runs the examples unchanged."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def test_submit_and_wait(address: str, capsys: pytest.CaptureFixture[str]) -> No
 def test_tour(address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("JOBSTREAM_ADDRESS", address)
     runpy.run_module("examples.tour")
-    said = capsys.readouterr().out
-    assert "decoding" in said
-    assert said.endswith("resized to 640\n")
+    printed = capsys.readouterr().out
+    assert "decoding" in printed
+    assert printed.endswith("resized to 640\n")
 
 
 def test_watch_with_resume(address: str, capsys: pytest.CaptureFixture[str]) -> None:

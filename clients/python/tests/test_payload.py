@@ -1,4 +1,4 @@
-"""What values become, and what they are read as."""
+"""Tests the encoding and decoding of payloads."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_integers_stay_exact(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [2**53, -(2**53), 2**60, 2**63, 2**64])
-def test_whole_numbers_of_the_json_arm_keep_every_digit(number: int) -> None:
+def test_whole_numbers_of_the_json_field_are_exact(number: int) -> None:
     payload = payload_pb2.Payload()
     payload.json.number_value = number
     read = Payload.from_proto(payload)
@@ -54,19 +54,19 @@ def test_whole_numbers_of_the_json_arm_keep_every_digit(number: int) -> None:
     assert decode_as(read, int) == number
 
 
-def test_numbers_of_the_json_arm_beyond_64_bits_stay_floats() -> None:
+def test_numbers_of_the_json_field_beyond_64_bits_are_floats() -> None:
     payload = payload_pb2.Payload()
     payload.json.number_value = 6.022e23
     assert Payload.from_proto(payload).body == "6.022e+23"
 
 
 @pytest.mark.parametrize("text", ["1e400", "[-1e400]", "NaN", '{"a":-Infinity}'])
-def test_number_that_no_float_holds_is_refused(text: str) -> None:
-    with pytest.raises(BadPayload, match="no JSON"):
+def test_number_out_of_float_range_is_rejected(text: str) -> None:
+    with pytest.raises(BadPayload, match="not valid JSON"):
         decode(json_payload(text))
 
 
-def test_every_typed_value_becomes_json_and_comes_back() -> None:
+def test_typed_values_round_trip_as_json() -> None:
     nested = Nested([Point(1, 2)], Model(count=3))
     payload = encode(nested)
     assert payload == json_payload('{"points":[{"x":1,"y":2}],"model":{"count":3}}')
@@ -84,12 +84,12 @@ def test_every_typed_value_becomes_json_and_comes_back() -> None:
         (int, '"1"', "int"),
     ],
 )
-def test_what_does_not_fit_names_the_field(wanted: type, text: str, field: str) -> None:
+def test_mismatch_error_names_the_field(wanted: type, text: str, field: str) -> None:
     with pytest.raises(BadPayload, match=field):
         decode_as(json_payload(text), wanted)
 
 
-def test_content_type_says_how_a_payload_is_read() -> None:
+def test_content_type_selects_the_decoding() -> None:
     assert decode(Payload.text("[1]")) == "[1]"
     assert decode(json_payload("[1]")) == [1]
     assert decode(Payload.data(b'{"a":1}', "application/problem+json")) == {"a": 1}
@@ -97,18 +97,18 @@ def test_content_type_says_how_a_payload_is_read() -> None:
     assert decode(Payload.data("\u00e9".encode(), "text/plain")) == "\u00e9"
 
 
-def test_bytes_and_payloads_are_sent_as_they_are() -> None:
+def test_bytes_and_payloads_are_sent_unchanged() -> None:
     assert encode(b"\x00").to_proto() == payload_pb2.Payload(data=b"\x00", content_type="application/octet-stream")
     assert encode(Payload.text("plain")).to_proto().text == "plain"
 
 
 @pytest.mark.parametrize("value", [object(), float("nan"), {1, object()}], ids=["object", "nan", "set"])
-def test_what_has_no_json_is_refused_with_a_way_out(value: object) -> None:
+def test_value_without_json_encoding_is_rejected_with_a_hint(value: object) -> None:
     with pytest.raises(TypeError, match="pass plain types or a Payload"):
         encode(value)
 
 
-def test_json_arm_is_read_too() -> None:
+def test_json_field_is_decoded() -> None:
     payload = payload_pb2.Payload()
     payload.json.struct_value.update({"a": [1, 2.5, None, True, "x"]})
     assert decode(Payload.from_proto(payload)) == {"a": [1, 2.5, None, True, "x"]}

@@ -1,4 +1,4 @@
-"""What blocking and asyncio code share: addresses, pauses, cursors, errors."""
+"""Tests the code that the blocking and the asyncio client share: addresses, back-off, cursors, errors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import error_details_pb2, status_pb2
 
 from jobstream import ClientOptions, Gap, InvalidRequest, JobNotFound, JobstreamError, ResourceExhausted, Unavailable
-from jobstream.backoff import Backoff, Endurance, Tries
+from jobstream.backoff import Backoff, CallRetries, ReconnectBackoff
 from jobstream.errors import STATUS_DETAILS, from_status
 from jobstream.events import Cursor, Log, StateChange, read_event
 from jobstream.options import Address
@@ -25,13 +25,13 @@ from jobstream.v1 import job_pb2, job_service_pb2
         ("http://[::1]:80/", "[::1]:80", False),
     ],
 )
-def test_address_is_read(text: str, target: str, is_tls: bool) -> None:
+def test_address_is_parsed(text: str, target: str, is_tls: bool) -> None:
     address = Address.parse(text)
     assert (address.target, address.is_tls) == (target, is_tls)
 
 
 @pytest.mark.parametrize("text", ["ftp://x:1", "http://x:port", "http://x:1/path", "http://"])
-def test_no_address_says_how_to_write_one(text: str) -> None:
+def test_invalid_address_error_shows_the_syntax(text: str) -> None:
     with pytest.raises(ValueError, match="HOST:PORT"):
         Address.parse(text)
 
@@ -43,14 +43,14 @@ def test_address_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert Address.parse(None).url == "http://127.0.0.1:7070"
 
 
-def test_pauses_double_and_what_is_asked_comes_on_top(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backoff_doubles_and_adds_the_delay_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("random.random", lambda: 1.0)
     backoff = Backoff(0.1, 0.5)
     assert [backoff.pause() for _ in range(4)] == [0.1, 0.2, 0.4, 0.5]
     assert backoff.pause(7.0) == 7.5
 
 
-def test_enum_values_of_a_newer_server_are_read_as_unknown() -> None:
+def test_unknown_enum_values_are_decoded_as_unknown() -> None:
     job = job_pb2.Job(job_id="a", state=99, wait_reason=8, outcome={"failure": {"reason": 99}})  # type: ignore[arg-type]
     assert read_job(job).state == "UNKNOWN"
     assert read_failure(job.outcome.failure).reason == "UNKNOWN"
@@ -62,30 +62,30 @@ def test_enum_values_of_a_newer_server_are_read_as_unknown() -> None:
     assert change.state == "QUEUED"
 
 
-def test_tries_end() -> None:
-    tries = Tries(ClientOptions(tries=2, first_pause=0.0))
-    tries.timeout()
-    assert tries.pause(Unavailable("away")) == 0.0
-    tries.timeout()
+def test_retries_stop_at_the_limit() -> None:
+    retries = CallRetries(ClientOptions(tries=2, first_pause=0.0))
+    retries.timeout()
+    assert retries.pause(Unavailable("away")) == 0.0
+    retries.timeout()
     with pytest.raises(Unavailable, match="away; gave up after 2 tries"):
-        tries.pause(Unavailable("away"))
+        retries.pause(Unavailable("away"))
 
 
-def test_only_what_may_pass_is_tried_again() -> None:
+def test_only_transient_errors_are_retried() -> None:
     with pytest.raises(JobNotFound):
-        Tries(ClientOptions()).pause(JobNotFound("gone"))
+        CallRetries(ClientOptions()).pause(JobNotFound("gone"))
     with pytest.raises(ResourceExhausted):
-        Tries(ClientOptions()).pause(ResourceExhausted("quota, without RetryInfo"))
+        CallRetries(ClientOptions()).pause(ResourceExhausted("quota, without RetryInfo"))
 
 
-def test_patience_ends_and_a_word_renews_it() -> None:
-    endurance = Endurance(ClientOptions(patience=60.0))
+def test_reconnect_gives_up_after_patience_and_a_response_resets_it() -> None:
+    reconnect = ReconnectBackoff(ClientOptions(patience=60.0))
     for now in (0.0, 30.0, 59.0):
-        endurance.pause(Unavailable("away"), now)
-    with pytest.raises(Unavailable, match=r"61\.0 s without a word"):
-        endurance.pause(Unavailable("away"), 61.0)
-    endurance.renew()
-    endurance.pause(Unavailable("away"), 62.0)
+        reconnect.pause(Unavailable("away"), now)
+    with pytest.raises(Unavailable, match=r"61\.0 s without a response"):
+        reconnect.pause(Unavailable("away"), 61.0)
+    reconnect.connected()
+    reconnect.pause(Unavailable("away"), 62.0)
 
 
 def log_event(sequence: int) -> job_service_pb2.WatchResultResponse:
@@ -93,17 +93,17 @@ def log_event(sequence: int) -> job_service_pb2.WatchResultResponse:
     return job_service_pb2.WatchResultResponse(event=event)
 
 
-def test_cursor_tells_nothing_twice() -> None:
+def test_cursor_returns_each_item_once() -> None:
     cursor = Cursor("id", 2, 15.0)
-    assert cursor.unseen(log_event(2)) is None
-    assert cursor.unseen(log_event(3)) is not None
+    assert cursor.advance(log_event(2)) is None
+    assert cursor.advance(log_event(3)) is not None
     gap = job_service_pb2.WatchResultResponse(gap=job_service_pb2.Gap(**{"from": 1, "to": 5}))
-    assert cursor.unseen(gap) == Gap(4, 5)
-    assert cursor.unseen(gap) is None
+    assert cursor.advance(gap) == Gap(4, 5)
+    assert cursor.advance(gap) is None
     assert cursor.request().after_sequence == 5
 
 
-def told(code: grpc.StatusCode, reason: str, domain: str = "jobstream") -> JobstreamError:
+def server_error(code: grpc.StatusCode, reason: str, domain: str = "jobstream") -> JobstreamError:
     details = [
         error_details_pb2.ErrorInfo(reason=reason, domain=domain, metadata={"limit": "7"}),
         error_details_pb2.RetryInfo(retry_delay={"seconds": 2}),
@@ -114,25 +114,25 @@ def told(code: grpc.StatusCode, reason: str, domain: str = "jobstream") -> Jobst
         packed.append(AnyMessage())
         packed[-1].Pack(detail)
     status = status_pb2.Status(details=packed).SerializeToString()
-    return from_status(code, "it says so", [(STATUS_DETAILS, status)], "http://jobs:7070")
+    return from_status(code, "message of the server", [(STATUS_DETAILS, status)], "http://jobs:7070")
 
 
-def test_what_the_server_says_is_kept_whole() -> None:
-    error = told(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+def test_error_has_all_details_of_the_server() -> None:
+    error = server_error(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
     assert isinstance(error, InvalidRequest)
     assert (error.code, error.reason, error.retry_after) == ("INVALID_ARGUMENT", "INVALID_FIELD", 2.0)
     assert error.metadata == {"limit": "7"}
     assert str(error.violations[0]) == "job.kind: is empty"
-    assert str(error) == "it says so (INVALID_FIELD, server http://jobs:7070)"
+    assert str(error) == "message of the server (INVALID_FIELD, server http://jobs:7070)"
 
 
-def test_a_reason_that_is_not_ours_is_none() -> None:
-    error = told(grpc.StatusCode.INTERNAL, "UPSTREAM", domain="proxy")
+def test_reason_of_another_domain_is_ignored() -> None:
+    error = server_error(grpc.StatusCode.INTERNAL, "UPSTREAM", domain="proxy")
     assert isinstance(error, Unavailable)
     assert error.reason == ""
 
 
-def test_garbage_in_the_details_is_borne() -> None:
+def test_malformed_details_are_ignored() -> None:
     error = from_status(grpc.StatusCode.NOT_FOUND, "", [(STATUS_DETAILS, b"\xff\xff")], "http://jobs:7070")
     assert type(error) is JobstreamError
     assert error.code == "NOT_FOUND"

@@ -1,4 +1,4 @@
-"""The worker against a real server: types, cancellation in both idioms, panics, reconnects, signals."""
+"""Tests the worker against a real server: types, cancellation, panics, reconnects, signals."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from jobstream import (
     Worker,
 )
 from jobstream.v1 import job_pb2, worker_service_pb2
-from jobstream.worker.ledger import ROOM_BYTES, Ledger
+from jobstream.worker.report_buffer import BUFFER_BYTES_MAX, ReportBuffer
 from jobstream.worker.requests import requests
 
 
@@ -47,7 +47,7 @@ def serving(client: Client, kind: str, handler: Callable[..., object], **options
         worker.stop()
 
 
-def test_handler_gets_its_type_and_answers_one(client: Client) -> None:
+def test_handler_input_and_result_are_typed(client: Client) -> None:
     def twice(_: Context, size: Size) -> Size:
         return Size(size.width * 2)
 
@@ -58,7 +58,7 @@ def test_handler_gets_its_type_and_answers_one(client: Client) -> None:
         assert caught.value.failure.reason == "BAD_PAYLOAD"
 
 
-def test_error_tells_type_message_and_stack(client: Client) -> None:
+def test_failure_has_type_message_and_stack_trace(client: Client) -> None:
     def breaks(_: Context) -> None:
         raise LookupError("nothing there")
 
@@ -71,7 +71,7 @@ def test_error_tells_type_message_and_stack(client: Client) -> None:
 
 
 @pytest.mark.parametrize("error", [SystemExit("out"), KeyboardInterrupt("stop"), GeneratorExit("odd")])
-def test_worst_errors_stay_with_their_job(client: Client, error: BaseException) -> None:
+def test_base_exceptions_fail_only_their_job(client: Client, error: BaseException) -> None:
     def breaks(context: Context) -> str:
         if context.payload.body == "null":
             raise error
@@ -84,49 +84,52 @@ def test_worst_errors_stay_with_their_job(client: Client, error: BaseException) 
         assert client.submit("worst", 1).result(10) == "alive"
 
 
-def test_result_without_json_fails_for_good(client: Client) -> None:
-    with serving(client, "odd", lambda _: object()), pytest.raises(JobFailed, match="no JSON") as caught:
+def test_result_without_json_encoding_is_a_permanent_failure(client: Client) -> None:
+    with (
+        serving(client, "odd", lambda _: object()),
+        pytest.raises(JobFailed, match="cannot be encoded as JSON") as caught,
+    ):
         client.submit("odd", retry=3).result(10)
     assert caught.value.failure.attempt == 1
 
 
-def test_result_that_is_too_large_names_the_limit(client: Client) -> None:
+def test_error_of_a_too_large_result_names_the_limit(client: Client) -> None:
     with serving(client, "large", lambda _: b"x" * (5 << 20)), pytest.raises(JobFailed, match=r"5242880.*1048576"):
         client.submit("large").result(10)
 
 
-def test_chunk_that_is_too_large_is_refused_in_the_handler(client: Client) -> None:
+def test_too_large_output_chunk_raises_in_the_handler(client: Client) -> None:
     def large(context: Context) -> str:
         with pytest.raises(InvalidRequest, match="1048576"):
             context.output(b"x" * (2 << 20))
-        return "told"
+        return "done"
 
     with serving(client, "chunk", large):
-        assert client.submit("chunk").result(10) == "told"
+        assert client.submit("chunk").result(10) == "done"
 
 
 def test_cancel_raises_where_the_handler_sleeps(client: Client) -> None:
-    started, told = threading.Event(), threading.Event()
+    started, cancelled = threading.Event(), threading.Event()
 
     def sleeps(context: Context) -> None:
         started.set()
         try:
             context.sleep(60)
         except Cancelled:
-            told.set()
+            cancelled.set()
             raise
 
     with serving(client, "sleeps", sleeps):
         job = client.submit("sleeps")
         assert started.wait(10)
         job.cancel("enough")
-        assert told.wait(10)
+        assert cancelled.wait(10)
         with pytest.raises(JobCancelled) as caught:
             job.result(10)
         assert (caught.value.cancel_reason, caught.value.forced) == ("enough", False)
 
 
-def test_cancel_passes_an_except_of_errors(client: Client) -> None:
+def test_except_exception_does_not_catch_a_cancellation(client: Client) -> None:
     started = threading.Event()
 
     def stubborn(context: Context) -> None:
@@ -145,9 +148,9 @@ def test_cancel_passes_an_except_of_errors(client: Client) -> None:
             job.result(10)
 
 
-async def test_cancel_of_a_coroutine_is_that_of_its_task(async_client: AsyncClient) -> None:
+async def test_cancel_cancels_the_task_of_a_coroutine(async_client: AsyncClient) -> None:
     worker = AsyncWorker(async_client, "tests")
-    started, told = asyncio.Event(), asyncio.Event()
+    started, cancelled = asyncio.Event(), asyncio.Event()
 
     @worker.handler("waits")
     async def waits(_: AsyncContext) -> None:
@@ -155,13 +158,13 @@ async def test_cancel_of_a_coroutine_is_that_of_its_task(async_client: AsyncClie
         try:
             await asyncio.Event().wait()
         finally:
-            told.set()
+            cancelled.set()
 
     async with worker:
         job = await async_client.submit("waits")
         await asyncio.wait_for(started.wait(), 10)
         await job.cancel()
-        await asyncio.wait_for(told.wait(), 10)
+        await asyncio.wait_for(cancelled.wait(), 10)
         with pytest.raises(JobCancelled):
             await job.result(10)
 
@@ -189,7 +192,7 @@ async def test_coroutines_and_functions_side_by_side(async_client: AsyncClient) 
         assert await (await async_client.submit("on-a-thread")) is False
 
 
-async def test_cancelled_run_gives_everything_back(async_client: AsyncClient) -> None:
+async def test_cancelled_run_releases_all_attempts(async_client: AsyncClient) -> None:
     worker = AsyncWorker(async_client, "tests")
     started = asyncio.Event()
 
@@ -208,15 +211,15 @@ async def test_cancelled_run_gives_everything_back(async_client: AsyncClient) ->
     await job.cancel()
 
 
-def test_reconnected_worker_keeps_its_attempt(client: Client, proxy: Proxy) -> None:
-    started, go_on, attempts = threading.Event(), threading.Event(), []
+def test_attempt_continues_after_a_reconnect(client: Client, proxy: Proxy) -> None:
+    started, proceed, attempts = threading.Event(), threading.Event(), []
     connections = threading.Semaphore(0)
 
     def holds(context: Context) -> str:
         attempts.append(context.attempt)
         started.set()
-        go_on.wait(30)
-        return "kept"
+        proceed.wait(30)
+        return "done"
 
     worker = Worker(Client(proxy.address), "tests", on_connect=lambda _: connections.release())
     worker.handler("holds")(holds)
@@ -227,13 +230,13 @@ def test_reconnected_worker_keeps_its_attempt(client: Client, proxy: Proxy) -> N
         assert any(isinstance(item, StateChange) and item.state == "RUNNING" for item in job.watch())
         proxy.cut()
         assert connections.acquire(timeout=10)
-        go_on.set()
-        assert job.result(20) == "kept"
+        proceed.set()
+        assert job.result(20) == "done"
         worker.stop()
     assert attempts == [1]
 
 
-def test_signal_drains_run_and_leaves_the_handlers_as_they_were(client: Client) -> None:
+def test_signal_drains_run_and_signal_handlers_are_restored(client: Client) -> None:
     worker = Worker(client, "tests")
 
     @worker.handler("signals")
@@ -261,14 +264,14 @@ async def test_signal_drains_an_asyncio_run(async_client: AsyncClient) -> None:
     assert await job == "finished"
 
 
-def test_refused_worker_ends_with_the_reason(client: Client) -> None:
+def test_rejected_worker_raises_the_error_of_the_server(client: Client) -> None:
     worker = Worker(client, "no spaces here")
     worker.handler("any")(lambda _: None)
     with pytest.raises(InvalidRequest, match="name"):
         worker.run()
 
 
-def test_mistakes_are_told_before_anything_runs(client: Client) -> None:
+def test_invalid_handlers_and_options_are_rejected_before_the_start(client: Client) -> None:
     worker = Worker(client, "tests")
 
     async def coroutine(_: Context) -> None: ...
@@ -283,40 +286,40 @@ def test_mistakes_are_told_before_anything_runs(client: Client) -> None:
         Worker(client, "tests", slots=0)
 
 
-def test_output_waits_for_room_and_logs_are_counted() -> None:
-    ledger = Ledger(1)
-    ledger.begin("lease")
-    chunk = job_pb2.Output(channel="x" * ROOM_BYTES)
-    assert ledger.try_output("lease", chunk)
-    assert not ledger.try_output("lease", chunk)
-    ledger.log("lease", job_pb2.LOG_LEVEL_INFO, "dropped")
-    room = threading.Event()
-    ledger.when_room(room.set)
-    assert not room.is_set()
-    ledger.acknowledge(1)
-    assert room.is_set()
-    ledger.log("lease", job_pb2.LOG_LEVEL_INFO, "kept")
-    assert [entry.report.log.text for entry in ledger.reports] == [
-        "1 log lines were dropped here: they came faster than they could be sent",
-        "kept",
+def test_full_buffer_blocks_output_and_counts_dropped_logs() -> None:
+    buffer = ReportBuffer(1)
+    buffer.begin("lease")
+    chunk = job_pb2.Output(channel="x" * BUFFER_BYTES_MAX)
+    assert buffer.try_output("lease", chunk)
+    assert not buffer.try_output("lease", chunk)
+    buffer.log("lease", job_pb2.LOG_LEVEL_INFO, "dropped")
+    free_space = threading.Event()
+    buffer.on_free_space(free_space.set)
+    assert not free_space.is_set()
+    buffer.acknowledge(1)
+    assert free_space.is_set()
+    buffer.log("lease", job_pb2.LOG_LEVEL_INFO, "buffered")
+    assert [entry.report.log.text for entry in buffer.reports] == [
+        "1 log lines were dropped here: the send buffer was full",
+        "buffered",
     ]
 
 
-def test_messages_of_a_hundred_thousand_leases_fit_what_servers_read() -> None:
-    ledger = Ledger(100_000)
+def test_messages_of_a_hundred_thousand_leases_fit_the_receive_limit() -> None:
+    buffer = ReportBuffer(100_000)
     hello = worker_service_pb2.Hello()
-    stream = requests(ledger, hello)
+    stream = requests(buffer, hello)
     assert next(stream).ByteSize() < 4 << 20
     leases = [f"{number:036}" for number in range(100_000)]
     welcome = worker_service_pb2.Welcome(payload_bytes_max=1 << 20)
     welcome.lease.seconds = 30
-    ledger.welcome(welcome)
+    buffer.welcome(welcome)
     for lease in leases:
-        ledger.begin(lease)
-    ledger.beat()
+        buffer.begin(lease)
+    buffer.request_heartbeat()
     chunk = job_pb2.Output(payload=Payload.data(b"x" * (1 << 20)).to_proto())
-    assert ledger.try_output(leases[0], chunk)
-    ledger.end_stream()
+    assert buffer.try_output(leases[0], chunk)
+    buffer.finish_stream()
     sent = list(stream)
     assert max(request.ByteSize() for request in sent) < (1 << 20) + 4096
     assert [lease for request in sent for lease in request.heartbeat.lease_ids] == leases
@@ -324,24 +327,26 @@ def test_messages_of_a_hundred_thousand_leases_fit_what_servers_read() -> None:
     assert [report.lease_id for request in sent for report in request.reports] == leases[:1]
 
 
-def test_greeting_names_no_more_leases_than_it_may() -> None:
-    ledger = Ledger(1)
+def test_hello_has_at_most_100000_held_leases() -> None:
+    buffer = ReportBuffer(1)
     for number in range(100_001):
-        ledger.begin(f"{number:036}")
+        buffer.begin(f"{number:036}")
     hello = worker_service_pb2.Hello()
-    ledger.greet(hello)
+    buffer.begin_stream(hello)
     assert len(hello.held_lease_ids) == 100_000
 
 
-def test_greeting_says_what_the_worker_reads() -> None:
+def test_hello_has_the_receive_limit_of_the_worker() -> None:
     client = Client("127.0.0.1:1", ClientOptions(message_bytes_max=1 << 20))
     worker = Worker(client, "reader")
     worker.handler("kind")(lambda _: None)
-    assert worker._roster.hello().message_bytes_max == 1 << 20
+    assert worker._config.hello().message_bytes_max == 1 << 20
     assert ClientOptions().message_bytes_max == 16 << 20
 
 
-def test_listener_and_log_that_raise_do_not_end_the_worker(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exceptions_of_callback_and_log_handler_do_not_end_the_worker(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("broken")
 
@@ -353,16 +358,16 @@ def test_listener_and_log_that_raise_do_not_end_the_worker(client: Client, monke
         assert client.run("unheard", wait=20) == "done"
 
 
-def test_attempt_that_found_no_thread_is_given_back_uncounted(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attempt_that_cannot_start_a_thread_is_released(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     start = threading.Thread.start
-    refusals = iter([True])
+    failures = iter([True])
 
-    def refuse_once(thread: threading.Thread) -> None:
-        if thread.name == "jobstream-scarce" and next(refusals, False):
+    def fail_once(thread: threading.Thread) -> None:
+        if thread.name == "jobstream-scarce" and next(failures, False):
             raise RuntimeError("can't start new thread")
         start(thread)
 
-    monkeypatch.setattr(threading.Thread, "start", refuse_once)
+    monkeypatch.setattr(threading.Thread, "start", fail_once)
     with serving(client, "scarce", lambda context: context.job_id):
         assert client.run("scarce", wait=20)
-    assert next(refusals, None) is None
+    assert next(failures, None) is None

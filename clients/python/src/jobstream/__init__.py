@@ -1,6 +1,7 @@
-"""Submit a job, get its result, watch it live, over gRPC; and run jobs.
+"""A client and worker library for the jobstream gRPC service.
 
-`Client` blocks, `AsyncClient` is its twin for asyncio; `Worker` and `AsyncWorker` run jobs.
+`Client` submits jobs, waits for their results and watches their events with blocking calls; `AsyncClient` does the same
+with asyncio. `Worker` runs handlers on threads; `AsyncWorker` runs coroutines too.
 """
 
 from .aio.client import AsyncClient

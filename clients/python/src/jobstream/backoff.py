@@ -1,33 +1,35 @@
-"""Pauses between tries, and when to stop trying. Nothing here waits: callers do."""
+"""Back-off and retry limits. Nothing here sleeps: the caller waits for the returned time."""
 
 from __future__ import annotations
 
 import random
 import time
 
-from .errors import DeadlineExceeded, JobstreamError, given_up
+from .errors import DeadlineExceeded, JobstreamError, retries_exhausted
 from .options import ClientOptions
 
 HEARTBEATS_MISSED_MAX = 3
-"""A watch that is silent for this many heartbeats is given up and opened anew."""
+"""Missed heartbeats after which a watch stream is closed and opened again."""
 HEARTBEAT = 15.0
-"""Seconds of silence after which the server of a watch says that it is there."""
+"""Heartbeat interval of a watch in seconds: the server sends a heartbeat after this long without an event."""
 POLL = 30.0
-"""Seconds the server is asked to hold one poll. Proxies cut calls that are silent for a minute."""
+"""Longest wait of one long poll in seconds. Many proxies close calls that are idle for a minute."""
 POLL_AGAIN = 0.25
-"""A server that answers a poll early, because it has too many waiters, is not asked again before this."""
+"""Shortest time in seconds between two polls. A server with too many waiters responds early."""
 
 
 class Backoff:
-    """The pauses of one series of tries."""
+    """Exponential back-off with full jitter."""
 
     def __init__(self, first: float, longest: float) -> None:
         self.first, self.longest = first, longest
         self.full = min(first, longest)
 
     def pause(self, asked: float | None = None) -> float:
-        """The next pause: a random part of what it may be, so that those who lost the same server do not come back
-        together, plus what the server asks for, so that it is never undercut."""
+        """The next delay in seconds: a random part of the current back-off, plus the delay `asked` for by the server.
+
+        The jitter keeps clients that lost the same server from reconnecting at the same time.
+        """
         pause = self.full * random.random()
         self.full = min(self.full * 2, self.longest)
         return pause + (asked or 0.0)
@@ -36,8 +38,8 @@ class Backoff:
         self.full = min(self.first, self.longest)
 
 
-class Tries:
-    """The tries of one call, all within one deadline."""
+class CallRetries:
+    """Limits the attempts of one unary call by their number and by one deadline."""
 
     def __init__(self, options: ClientOptions) -> None:
         self.left = options.tries
@@ -46,37 +48,37 @@ class Tries:
         self.backoff = Backoff(options.first_pause, options.longest_pause)
 
     def timeout(self) -> float:
-        """What is left for the next try."""
+        """Starts an attempt; returns the time until the deadline in seconds."""
         self.left -= 1
         return max(0.0, self.deadline - time.monotonic())
 
     def pause(self, error: JobstreamError) -> float:
-        """How long to wait before the next try; raises the error if there is none."""
+        """The delay before the next attempt. Raises the error if it is not transient or a limit is reached."""
         if not error.is_transient:
             raise error
         pause = self.backoff.pause(error.retry_after)
         if self.left <= 0 or time.monotonic() + pause >= self.deadline:
             done = self.tries - self.left
-            raise given_up(error, f"{done} tries") if done > 1 else error
+            raise retries_exhausted(error, f"{done} tries") if done > 1 else error
         return pause
 
 
-class Endurance:
-    """How long a watch or a wait has been without a word of the server, and how long it may be."""
+class ReconnectBackoff:
+    """Back-off of a watch or a long poll. Gives up after `patience` seconds without a response from the server."""
 
     def __init__(self, options: ClientOptions) -> None:
         self.patience = options.patience
         self.backoff = Backoff(options.first_pause, options.longest_pause)
         self.lost_since: float | None = None
 
-    def renew(self) -> None:
-        """The server spoke."""
+    def connected(self) -> None:
+        """Records a response from the server and resets the back-off."""
         if self.lost_since is not None:
             self.lost_since = None
             self.backoff.reset()
 
     def pause(self, error: JobstreamError, now: float | None = None) -> float:
-        """How long to wait before the next try; raises the error if it does not help, or patience is over."""
+        """The delay before the next connection. Raises the error if it is not transient or `patience` has passed."""
         if not error.is_transient and not isinstance(error, DeadlineExceeded):
             raise error
         now = time.monotonic() if now is None else now
@@ -84,5 +86,5 @@ class Endurance:
         lost_for = now - self.lost_since
         pause = self.backoff.pause(error.retry_after)
         if lost_for + pause > self.patience:
-            raise given_up(error, f"{lost_for:.1f} s without a word of it")
+            raise retries_exhausted(error, f"{lost_for:.1f} s without a response")
         return pause

@@ -1,51 +1,60 @@
-"""Which start of the server accepted a job, so that one that a restart lost can be told from one that never was."""
+"""Tells a job that a server restart lost from a job that never existed.
+
+A client remembers the boot id of the server that accepted a job and compares it with the boot id in a JobNotFound.
+"""
 
 from __future__ import annotations
 
-from .errors import Facts, JobNotFound, JobstreamError, ServerRestarted
+from .errors import ErrorDetails, JobNotFound, JobstreamError, ServerRestarted
 from .v1 import admin_service_pb2
 
 MEMORY = "memory"
-"""The mode in which a restart loses every job."""
+"""The server mode without a log: a restart loses every job."""
 
 
 class Boot:
-    """One start of the server; `id` is empty until the server told it."""
+    """The boot id of one run of the server process. `id` is empty until the server has returned it."""
 
     def __init__(self) -> None:
         self.id = ""
 
-    def learn(self, info: admin_service_pb2.GetServerInfoResponse) -> None:
+    def set_from(self, info: admin_service_pb2.GetServerInfoResponse) -> None:
         if info.mode == MEMORY:
             self.id = info.boot_id
 
 
-class BootMemory:
-    """The start of the server that a client talks to, asked for once and again after the server was away."""
+class BootCache:
+    """The current boot id. It is looked up once, and again after the server was unavailable."""
 
     def __init__(self) -> None:
-        self.present: Boot | None = None
+        self.current: Boot | None = None
 
-    def to_ask(self) -> Boot | None:
-        """The one to be filled by asking the server now, if it is to be asked."""
-        if self.present is not None:
+    def start_lookup(self) -> Boot | None:
+        """Starts a lookup and returns the Boot to fill in. Returns None if a lookup was started before."""
+        if self.current is not None:
             return None
-        self.present = Boot()
-        return self.present
+        self.current = Boot()
+        return self.current
 
-    def forget(self, boot: Boot | None = None) -> None:
-        """The server was away, or did not tell: who answers next may be another start of it."""
-        if boot is None or boot is self.present:
-            self.present = None
+    def invalidate(self, boot: Boot | None = None) -> None:
+        """Drops the cached boot id: the server may have restarted. With `boot`, only if that is the cached one."""
+        if boot is None or boot is self.current:
+            self.current = None
 
 
-def explain(job_id: str, boot: Boot | None, error: JobstreamError) -> JobstreamError:
-    """The error that says so if the job is gone because another start of the server accepted it."""
-    told = error.metadata.get("boot_id", "")
-    if not isinstance(error, JobNotFound) or boot is None or not boot.id or not told or told == boot.id:
+def detect_restart(job_id: str, boot: Boot | None, error: JobstreamError) -> JobstreamError:
+    """Converts JobNotFound into ServerRestarted if another run of the server had accepted the job."""
+    received_boot_id = error.metadata.get("boot_id", "")
+    if (
+        not isinstance(error, JobNotFound)
+        or boot is None
+        or not boot.id
+        or not received_boot_id
+        or received_boot_id == boot.id
+    ):
         return error
     message = (
-        f"job {job_id} is gone: the server was started anew since it accepted the job, and keeps jobs in memory only: "
+        f"job {job_id} is lost: the server restarted after it accepted the job and holds jobs in memory only: "
         f"submit it again ({error.message})"
     )
-    return ServerRestarted(message, Facts(error.code, error.reason, None, error.violations, error.metadata))
+    return ServerRestarted(message, ErrorDetails(error.code, error.reason, None, error.violations, error.metadata))

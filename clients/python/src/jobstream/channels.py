@@ -1,4 +1,4 @@
-"""How channels are made, for blocking and for asyncio code alike."""
+"""Channel arguments, shared by the blocking and the asyncio client."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .version import __version__
 
 RECONNECT_FIRST_MS = 100
 RECONNECT_MAX_MS = 1_000
-"""The library's own pauses between connections; by default they are 1 s to 2 min. Ours spread the load already."""
+"""Reconnect back-off of gRPC in milliseconds; its defaults are 1 s and 2 min. The client adds its own jitter."""
 
 ChannelArguments = list[tuple[str, Union[str, int]]]
 
@@ -22,12 +22,12 @@ def channel_arguments(options: ClientOptions) -> ChannelArguments:
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.initial_reconnect_backoff_ms", RECONNECT_FIRST_MS),
         ("grpc.max_reconnect_backoff_ms", RECONNECT_MAX_MS),
-        # The library's name for the longest time to open a connection.
+        # gRPC uses this argument as its connect timeout.
         ("grpc.min_reconnect_backoff_ms", milliseconds(options.connect_timeout)),
         ("grpc.max_receive_message_length", options.message_bytes_max),
-        # The library must not try again by itself: Tries does, and counts.
+        # CallRetries retries and counts attempts, so gRPC must not retry.
         ("grpc.enable_retries", 0),
-        # A connection that is given up must not be shared with the channel that takes its place.
+        # A replacement channel must not share the broken connection.
         ("grpc.use_local_subchannel_pool", 1),
     ]
 
@@ -37,7 +37,7 @@ def milliseconds(span: float) -> int:
 
 
 class Usage:
-    """How many calls a channel carries: one that was replaced is closed after the last of them."""
+    """Counts the calls in flight on a channel. A replaced channel is closed after its last call."""
 
     def __init__(self) -> None:
         self.calls = 0

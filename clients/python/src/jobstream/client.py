@@ -1,4 +1,4 @@
-"""Submits jobs and finds them again; each call blocks its thread. See `jobstream.aio` for asyncio."""
+"""The blocking client. See `jobstream.aio` for asyncio."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import grpc
 from typing_extensions import Self, Unpack
 
 from . import errors
-from .backoff import Tries
-from .boot import Boot, BootMemory
+from .backoff import CallRetries
+from .boot import Boot, BootCache
 from .connection import Connection, Link
 from .job import Job
 from .options import Address, ClientOptions, Span, SubmitOptions, seconds
@@ -24,23 +24,24 @@ from .v1.admin_service_pb2_grpc import AdminServiceStub
 from .v1.job_service_pb2_grpc import JobServiceStub
 
 T = TypeVar("T")
-Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 
 
 class Client:
-    """A client of one server. It is lazy: the first call connects. Threads may share it.
+    """A client of one server. It connects at the first call. It is thread-safe.
 
-    `address` is such as `http://127.0.0.1:7070`, `https://jobs.example.com` or `host:port`; `https` is TLS. Default:
-    the environment's JOBSTREAM_ADDRESS, else http://127.0.0.1:7070.
+    `address` is `http://HOST:PORT`, `https://HOST:PORT` (TLS) or `HOST:PORT`. The default is the environment variable
+    JOBSTREAM_ADDRESS, else http://127.0.0.1:7070.
 
-    Closing it, by `close` or at the end of a `with`, never touches jobs. Make clients after a fork, not before.
+    `close`, or the end of a `with` block, closes the connection and does not change any job. Create clients after a
+    fork, not before.
     """
 
     def __init__(self, address: str | None = None, options: ClientOptions | None = None) -> None:
         self.options = options or ClientOptions()
         self.address = Address.parse(address)
         self._connection = Connection(self.address, self.options)
-        self._boots = BootMemory()
+        self._boots = BootCache()
         self._closed = threading.Event()
 
     @overload
@@ -52,20 +53,20 @@ class Client:
     def submit(
         self, kind: str, input: object = NO_INPUT, *, returns: type[Any] = object, **options: Unpack[SubmitOptions]
     ) -> Job[Any]:
-        """Submits a job and answers its handle, whose result is read as `returns`.
+        """Submits a job and returns its handle. `returns` is the type of the job's result.
 
-        The job's id is minted before the first try, so that no retry is a second job. `input` is sent as JSON, bytes
-        as bytes, a Payload as it is; without any the payload is empty. Its result can be had while it is retained: use
-        `run` where that may be shorter than the way to `Job.result`.
+        The job id is generated once and is the idempotency key of every retry. `input` is sent as JSON, bytes as bytes,
+        a Payload unchanged. Without an input the payload is empty. The result can be read while the server retains the
+        job: use `run` if the retention may be shorter than the time until `Job.result`.
 
         Raises InvalidRequest, JobIdReused, ResourceExhausted, Unavailable, DeadlineExceeded; TypeError for an input
-        that has no JSON.
+        that cannot be encoded as JSON.
         """
         spec = job_spec(kind, input, options)
         request = job_service_pb2.SubmitRequest(job=spec)
 
         def send(link: Link, timeout: float) -> tuple[str, Boot | None]:
-            boot = self._ask_boot(link)
+            boot = self._look_up_boot(link)
             return link.jobs.Submit(request, timeout=timeout).job_id, boot
 
         job_id, boot = self._call(send)
@@ -94,14 +95,14 @@ class Client:
         wait: Span | None = None,
         **options: Unpack[SubmitOptions],
     ) -> Any:
-        """Submits a job, waits for its end and answers its result, read as `returns`: in one call, so that no retention
-        is too short for the end to be seen.
+        """Submits a job, waits until it ends and returns its result, decoded as `returns`.
 
-        The job's id is minted before the first try, so that no retry is a second job. When its connection breaks, it
-        goes on with a watch. `wait` is the longest it may take; the job goes on when it has passed. Default: no limit.
+        Submit and wait are one call, so the result is not missed even if the retention is 0. The job id is generated
+        once and is the idempotency key of every retry. If the connection breaks, the call resumes as a watch. `wait` is
+        the longest time to wait, by default unlimited. The job continues after it has passed.
 
-        Raises as `submit`, until the job was accepted; then as `Job.result`. DeadlineExceeded and Unavailable of before
-        that tell nothing of whether the job was accepted: run it again with the same `job_id`.
+        Raises the errors of `submit` until the job is accepted, then those of `Job.result`. After a DeadlineExceeded or
+        Unavailable from before that point the job may or may not be accepted: call `run` again with the same `job_id`.
         """
         spec = job_spec(kind, input, options)
         return Run(self, spec, None if wait is None else seconds(wait)).result(returns)
@@ -111,26 +112,26 @@ class Client:
     @overload
     def job(self, id: str) -> Job[Any]: ...
     def job(self, id: str, *, returns: type[Any] = object) -> Job[Any]:
-        """The handle of a job known by its id. Nothing is asked of the server."""
+        """A handle of the job with this id. Does not call the server."""
         return Job(self, id, returns, None)
 
     def get(self, id: str) -> JobInfo:
-        """The whole job. Raises JobNotFound, ResultExpired."""
+        """Reads the job with all its fields. Raises JobNotFound, ResultExpired."""
         request = job_service_pb2.GetJobRequest(job_id=id)
         return read_job(self._call(lambda link, timeout: link.jobs.GetJob(request, timeout=timeout)).job)
 
     @property
     def jobs(self) -> JobServiceStub:
-        """The raw stub of the JobService, on the present channel."""
-        return self._connection.present().jobs
+        """The generated JobService stub on the current channel."""
+        return self._connection.current().jobs
 
     @property
     def admin(self) -> AdminServiceStub:
-        """The raw stub of the AdminService, on the present channel."""
-        return self._connection.present().admin
+        """The generated AdminService stub on the current channel."""
+        return self._connection.current().admin
 
     def close(self) -> None:
-        """Ends the connection, and calls under way with Unavailable. Jobs go on."""
+        """Closes the connection. Calls in flight raise Unavailable. Jobs continue."""
         self._closed.set()
         self._connection.close()
 
@@ -145,41 +146,41 @@ class Client:
     def __repr__(self) -> str:
         return f"Client({self.address.url!r})"
 
-    def _call(self, send: Callable[[Link, float], Answer]) -> Answer:
-        """A call that may arrive twice, tried again while the server is away or full."""
-        tries = Tries(self.options)
+    def _call(self, send: Callable[[Link, float], Response]) -> Response:
+        """Sends an idempotent call and retries transient errors."""
+        retries = CallRetries(self.options)
         while True:
             try:
                 with self._connection.call() as link:
-                    return send(link, tries.timeout())
+                    return send(link, retries.timeout())
             except grpc.RpcError as error:
-                self._pause(tries.pause(self._explain(error)))
+                self._pause(retries.pause(self._convert_error(error)))
 
-    def _explain(self, error: grpc.RpcError) -> errors.JobstreamError:
-        """What a failed call means."""
+    def _convert_error(self, error: grpc.RpcError) -> errors.JobstreamError:
+        """Converts a gRPC error. Invalidates the boot id if the server is unavailable."""
         if not isinstance(error, grpc.Call):
             return errors.unavailable(self.address.url, str(error))
-        explained = errors.from_call(error, self.address.url)
-        if isinstance(explained, errors.Unavailable):
-            self._boots.forget()
-        return explained
+        converted = errors.from_call(error, self.address.url)
+        if isinstance(converted, errors.Unavailable):
+            self._boots.invalidate()
+        return converted
 
     def _pause(self, seconds: float) -> None:
         if self._closed.wait(seconds):
             raise errors.unavailable(self.address.url, "the client was closed")
 
-    def _ask_boot(self, link: Link) -> Boot | None:
-        """Has the server tell which start of it this is, beside whatever else is asked."""
-        if (boot := self._boots.to_ask()) is None:
-            return self._boots.present
+    def _look_up_boot(self, link: Link) -> Boot | None:
+        """Looks up the boot id of the server concurrently with the next call."""
+        if (boot := self._boots.start_lookup()) is None:
+            return self._boots.current
         request = admin_service_pb2.GetServerInfoRequest()
-        answer = link.admin.GetServerInfo.future(request, timeout=self.options.call_timeout)
+        response = link.admin.GetServerInfo.future(request, timeout=self.options.call_timeout)
 
-        def take(answer: grpc.Future[admin_service_pb2.GetServerInfoResponse]) -> None:
+        def take(response: grpc.Future[admin_service_pb2.GetServerInfoResponse]) -> None:
             try:
-                boot.learn(answer.result())
+                boot.set_from(response.result())
             except (grpc.RpcError, grpc.FutureCancelledError):
-                self._boots.forget(boot)
+                self._boots.invalidate(boot)
 
-        answer.add_done_callback(take)
+        response.add_done_callback(take)
         return boot

@@ -1,4 +1,4 @@
-"""A blocking channel to the server that is replaced when nothing comes over it any more."""
+"""The blocking channel of a client. A channel that no longer responds is replaced."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .v1.job_service_pb2_grpc import JobServiceStub
 
 
 def open_channel(address: Address, options: ClientOptions) -> grpc.Channel:
-    """A channel; it connects at its first call."""
+    """Creates a channel. It connects at its first call."""
     arguments = channel_arguments(options)
     if address.is_tls:
         return grpc.secure_channel(address.target, grpc.ssl_channel_credentials(), options=arguments)
@@ -24,7 +24,7 @@ def open_channel(address: Address, options: ClientOptions) -> grpc.Channel:
 
 
 class Link:
-    """One channel, and the stubs on it."""
+    """A channel with its stubs."""
 
     def __init__(self, address: Address, options: ClientOptions) -> None:
         self.channel = open_channel(address, options)
@@ -35,7 +35,7 @@ class Link:
 
 
 class Connection:
-    """The present channel of a client. Threads may share it."""
+    """Holds the current channel of a client. It is thread-safe."""
 
     def __init__(self, address: Address, options: ClientOptions) -> None:
         self.address, self.options = address, options
@@ -43,19 +43,19 @@ class Connection:
         self.link: Link | None = None
         self.is_closed = False
 
-    def present(self) -> Link:
+    def current(self) -> Link:
         with self.lock:
             if self.is_closed:
-                raise RuntimeError("the client is closed: make another one")
-            # A channel does not survive a fork: the child makes its own, and leaves the parent's alone.
+                raise RuntimeError("the client is closed: create a new one")
+            # A channel does not survive a fork. The child process opens its own and does not close the parent's.
             if self.link is None or self.link.process_id != os.getpid():
                 self.link = Link(self.address, self.options)
             return self.link
 
     @contextmanager
     def call(self) -> Generator[Link]:
-        """The present channel, which is not closed before the end of the call."""
-        link = self.present()
+        """The current channel. It stays open until the call ends, even if it is replaced."""
+        link = self.current()
         with self.lock:
             link.usage.calls += 1
         try:
@@ -68,7 +68,7 @@ class Connection:
                 link.channel.close()
 
     def replace(self, link: Link) -> None:
-        """Nothing comes over this channel, though it is open: the next call takes another."""
+        """Replaces a channel that is open but does not respond. The next call opens a new one."""
         with self.lock:
             if self.link is link:
                 link.usage.is_replaced = True

@@ -1,4 +1,4 @@
-"""What can go wrong, and what the server says about it."""
+"""The errors of this package, and their conversion from a gRPC status."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .outcome import Failure
 
 DOMAIN = "jobstream"
-"""Of the reasons that this API defines; others come from something between us and the server."""
+"""The ErrorInfo domain of this API. Other domains come from proxies between client and server."""
 STATUS_DETAILS = "grpc-status-details-bin"
 
 Metadata = Iterable[tuple[str, Union[str, bytes]]]
@@ -34,8 +34,8 @@ class Violation:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What is known of an error beside its message."""
+class ErrorDetails:
+    """The fields of an error besides its message."""
 
     code: str = ""
     reason: str = ""
@@ -45,26 +45,26 @@ class Facts:
 
 
 class JobstreamError(Exception):
-    """The base of all errors of this package.
+    """The base class of all errors of this package.
 
-    `code` is the gRPC status code, such as `NOT_FOUND`, empty if no call failed. `reason` is the server's stable name
-    for what happened, such as `JOB_NOT_FOUND`, empty if it was not the server that said it. `retry_after` is the pause
-    in seconds that the server asks for before another try, `None` if it does not suggest one.
+    `code` is the gRPC status code, such as `NOT_FOUND`; it is empty if no call failed. `reason` is the stable reason of
+    the server, such as `JOB_NOT_FOUND`; it is empty if the error does not come from the server. `retry_after` is the
+    delay in seconds that the server requests before a retry, or None.
     """
 
-    def __init__(self, message: str, facts: Facts | None = None) -> None:
+    def __init__(self, message: str, details: ErrorDetails | None = None) -> None:
         super().__init__(message)
-        facts = facts or Facts()
+        details = details or ErrorDetails()
         self.message = message
-        self.code = facts.code
-        self.reason = facts.reason
-        self.retry_after = facts.retry_after
-        self.violations = list(facts.violations)
-        self.metadata = dict(facts.metadata)
+        self.code = details.code
+        self.reason = details.reason
+        self.retry_after = details.retry_after
+        self.violations = list(details.violations)
+        self.metadata = dict(details.metadata)
 
     @property
     def is_transient(self) -> bool:
-        """Whether the same call may succeed later."""
+        """Whether a retry may succeed."""
         return False
 
 
@@ -80,8 +80,11 @@ class JobFailed(JobstreamError):
 
 
 class JobCancelled(JobstreamError):
-    """The job ended CANCELLED. `cancel_reason` is what was given to cancel; `forced` tells that its handler did not
-    stop in time and was left behind."""
+    """The job ended CANCELLED.
+
+    `cancel_reason` is the reason passed to `cancel`. `forced` is true if the handler did not stop within the grace time
+    and its lease was revoked.
+    """
 
     def __init__(self, job_id: str, cancel_reason: str, forced: bool) -> None:
         super().__init__(f"job {job_id} was cancelled: {cancel_reason or 'no reason given'}")
@@ -91,7 +94,7 @@ class JobCancelled(JobstreamError):
 
 
 class NotFinished(JobstreamError, TimeoutError):
-    """The time for waiting passed. The job goes on: wait again, or cancel it."""
+    """The wait timed out. The job continues: wait again, or cancel it."""
 
 
 class JobNotFound(JobstreamError):
@@ -99,15 +102,16 @@ class JobNotFound(JobstreamError):
 
 
 class ServerRestarted(JobNotFound):
-    """The job was accepted by a server that lost it in a restart (memory mode): submit it again."""
+    """A restart of the server lost the job (memory mode): submit it again."""
 
 
 class ResultExpired(JobstreamError):
-    """The job is known, its result is past its retention."""
+    """The job ended and its result is no longer retained."""
 
 
 class ResultMismatch(JobstreamError):
-    """The job has a result that the wanted type does not fit; `returns=Payload` gives it as it is."""
+    """The job succeeded, but its result cannot be decoded as the requested type. `returns=Payload` returns it
+    undecoded."""
 
 
 class JobIdReused(JobstreamError):
@@ -115,7 +119,7 @@ class JobIdReused(JobstreamError):
 
 
 class InvalidRequest(JobstreamError, ValueError):
-    """A field breaks a rule: `violations` lists every one. Payloads that are too large are among these."""
+    """The request is invalid. `violations` lists every invalid field. A payload over the limit also raises this."""
 
 
 class IllegalState(JobstreamError):
@@ -123,7 +127,7 @@ class IllegalState(JobstreamError):
 
 
 class ResourceExhausted(JobstreamError):
-    """A bound of the server is reached; nothing was kept."""
+    """A limit of the server is reached. The server stored nothing."""
 
     @property
     def is_transient(self) -> bool:
@@ -131,7 +135,7 @@ class ResourceExhausted(JobstreamError):
 
 
 class Unavailable(JobstreamError):
-    """The server takes no calls now, or nobody answers."""
+    """The server is unavailable or unreachable."""
 
     @property
     def is_transient(self) -> bool:
@@ -139,17 +143,17 @@ class Unavailable(JobstreamError):
 
 
 class DeadlineExceeded(JobstreamError, TimeoutError):
-    """No answer within the call timeout: it may or may not have arrived."""
+    """No response within the call timeout. The server may or may not have processed the call."""
 
 
-OF_REASON: dict[str, type[JobstreamError]] = {
+ERROR_BY_REASON: dict[str, type[JobstreamError]] = {
     "JOB_NOT_FOUND": JobNotFound,
     "RESULT_EXPIRED": ResultExpired,
     "JOB_ID_REUSED": JobIdReused,
     "PAYLOAD_TOO_LARGE": InvalidRequest,
     "ILLEGAL_STATE": IllegalState,
 }
-OF_CODE: dict[grpc.StatusCode, type[JobstreamError]] = {
+ERROR_BY_CODE: dict[grpc.StatusCode, type[JobstreamError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidRequest,
     grpc.StatusCode.OUT_OF_RANGE: InvalidRequest,
     grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhausted,
@@ -157,31 +161,37 @@ OF_CODE: dict[grpc.StatusCode, type[JobstreamError]] = {
     grpc.StatusCode.CANCELLED: Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
 }
-BROKEN = {grpc.StatusCode[name] for name in ("UNKNOWN", "INTERNAL", "ABORTED", "DATA_LOSS", "UNAVAILABLE", "CANCELLED")}
-"""What a call ends with when its connection breaks, or when something between us and the server speaks."""
+TRANSPORT_CODES = {
+    grpc.StatusCode[name] for name in ("UNKNOWN", "INTERNAL", "ABORTED", "DATA_LOSS", "UNAVAILABLE", "CANCELLED")
+}
+"""Status codes of a broken connection, or of a proxy between client and server."""
 
 
 def from_call(call: grpc.Call | grpc.aio.AioRpcError, address: str) -> JobstreamError:
-    """The error that a call which raised this ended with."""
+    """Converts the error of a failed call."""
     trailers: Any = call.trailing_metadata() or ()
     return from_status(call.code(), call.details() or "", trailers, address)
 
 
 def from_status(code: grpc.StatusCode, message: str, trailers: Metadata, address: str) -> JobstreamError:
-    """The error that a call to the server at this address ended with."""
-    facts = read_facts(code, trailers)
-    if not facts.reason and code in BROKEN:
+    """Converts a status returned by the server at this address."""
+    details = read_details(code, trailers)
+    if not details.reason and code in TRANSPORT_CODES:
         return unavailable(address, message)
-    if not facts.reason and code == grpc.StatusCode.DEADLINE_EXCEEDED:
+    if not details.reason and code == grpc.StatusCode.DEADLINE_EXCEEDED:
         return timed_out(address)
-    error_type = OF_REASON.get(facts.reason) or OF_CODE.get(code, JobstreamError)
-    named = ", ".join(part for part in (facts.reason, f"server {address}") if part)
-    way_out = ": is it a jobstream server, as new as this client?" if code == grpc.StatusCode.UNIMPLEMENTED else ""
-    return error_type(f"{message or 'no reason given'} ({named}){way_out}", facts)
+    error_type = ERROR_BY_REASON.get(details.reason) or ERROR_BY_CODE.get(code, JobstreamError)
+    context = ", ".join(part for part in (details.reason, f"server {address}") if part)
+    hint = (
+        ": check that it is a jobstream server and not older than this client"
+        if code == grpc.StatusCode.UNIMPLEMENTED
+        else ""
+    )
+    return error_type(f"{message or 'no reason given'} ({context}){hint}", details)
 
 
-def read_facts(code: grpc.StatusCode, trailers: Metadata) -> Facts:
-    """What the details of a status say."""
+def read_details(code: grpc.StatusCode, trailers: Metadata) -> ErrorDetails:
+    """Decodes the details of a status."""
     reason, retry_after = "", None
     violations: list[Violation] = []
     metadata: dict[str, str] = {}
@@ -196,7 +206,7 @@ def read_facts(code: grpc.StatusCode, trailers: Metadata) -> Facts:
         elif detail.TypeName() == "google.rpc.BadRequest":
             listed = error_details_pb2.BadRequest.FromString(detail.value).field_violations
             violations += [Violation(violation.field, violation.description) for violation in listed]
-    return Facts(code.name, reason, retry_after, violations, metadata)
+    return ErrorDetails(code.name, reason, retry_after, violations, metadata)
 
 
 def details_of(trailers: Metadata) -> Sequence[AnyMessage]:
@@ -210,17 +220,17 @@ def details_of(trailers: Metadata) -> Sequence[AnyMessage]:
 
 
 def unavailable(address: str, why: str) -> Unavailable:
-    """Nobody answers, or the connection broke."""
-    message = f"no answer from the server at {address}: {why}: check the address and that the server runs"
-    return Unavailable(message, Facts(code=grpc.StatusCode.UNAVAILABLE.name))
+    """The error of an unreachable server or a broken connection."""
+    message = f"no response from the server at {address}: {why}: check the address and that the server runs"
+    return Unavailable(message, ErrorDetails(code=grpc.StatusCode.UNAVAILABLE.name))
 
 
 def timed_out(address: str) -> DeadlineExceeded:
-    message = f"the server at {address} did not answer in time: allow it more with call_timeout, or try again later"
-    return DeadlineExceeded(message, Facts(code=grpc.StatusCode.DEADLINE_EXCEEDED.name))
+    message = f"the server at {address} did not respond in time: increase call_timeout or try again later"
+    return DeadlineExceeded(message, ErrorDetails(code=grpc.StatusCode.DEADLINE_EXCEEDED.name))
 
 
-def given_up(error: JobstreamError, after: str) -> JobstreamError:
-    """The same error, which also says how long it was borne."""
-    facts = Facts(error.code, error.reason, error.retry_after, error.violations, error.metadata)
-    return type(error)(f"{error.message}; gave up after {after}", facts)
+def retries_exhausted(error: JobstreamError, limit: str) -> JobstreamError:
+    """The same error with the retry limit that was reached in its message."""
+    details = ErrorDetails(error.code, error.reason, error.retry_after, error.violations, error.metadata)
+    return type(error)(f"{error.message}; gave up after {limit}", details)

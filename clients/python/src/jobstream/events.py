@@ -1,4 +1,4 @@
-"""What a watch tells, and which of it is new."""
+"""The items of a watch, and the cursor that orders them."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from .v1 import job_pb2, job_service_pb2
 
 @dataclass(frozen=True)
 class Event:
-    """What all events have."""
+    """The fields of every event."""
 
     sequence: int
-    """Number of the event in its job, from 1, without holes."""
+    """Sequence number of the event in its job, from 1, without gaps."""
     time: datetime
     attempt: int
-    """The attempt it belongs to; 0 before the first."""
+    """The attempt that produced the event; 0 before the first attempt."""
 
 
 @dataclass(frozen=True)
 class StateChange(Event):
-    """The job moved to another state, or a cancel was requested."""
+    """The job changed its state, or a cancellation was requested."""
 
     state: str
     """SCHEDULED, QUEUED, RUNNING, SUCCEEDED, FAILED or CANCELLED."""
     failure: Failure | None
-    """Why the attempt just ended failed, if it did; also of the last one."""
+    """The failure of the attempt that ended, also of the last attempt. None if it did not fail."""
     cancel_requested: bool
 
     @property
     def is_final(self) -> bool:
-        """Whether the job ended: nothing comes after it."""
+        """Whether the job ended. No event follows."""
         return is_final(self.state)
 
 
 @dataclass(frozen=True)
 class Progress(Event):
-    """How far the attempt is. Only the newest is kept."""
+    """Progress of the attempt. The server retains only the newest."""
 
     fraction: float | None
-    """Share done, 0 to 1."""
+    """Completed fraction, 0 to 1."""
     done: float | None
     total: float | None
     unit: str
@@ -53,7 +53,7 @@ class Progress(Event):
 
 @dataclass(frozen=True)
 class Output(Event):
-    """A chunk of output. After a RUNNING event of a later attempt, those of earlier attempts are void."""
+    """A chunk of output. A RUNNING event of a later attempt invalidates the output of earlier attempts."""
 
     payload: Payload
     channel: str
@@ -61,50 +61,50 @@ class Output(Event):
 
 @dataclass(frozen=True)
 class Log(Event):
-    """A line the handler wrote."""
+    """A log line of the handler."""
 
     level: str
     """debug, info, warn, error, or empty."""
     text: str
     stream: str
-    """stdout or stderr of a command, or log."""
+    """stdout or stderr for a program, log for a handler."""
 
 
 @dataclass(frozen=True)
 class Gap:
-    """Events that are no longer kept: all sequences from the first to the last."""
+    """Events that are no longer retained, from sequence `first` to `last`."""
 
     first: int
     last: int
 
 
 Message = Union[job_service_pb2.WatchResultResponse, job_service_pb2.RunResponse]
-"""What comes over the stream of a watch or a run."""
+"""A message of a watch stream or a run stream."""
 
 WatchItem = Union[StateChange, Progress, Output, Log, Gap]
 
 
 class Cursor:
-    """How far a watch is, whatever became of its streams."""
+    """The position of a watch. It outlives the streams of the watch."""
 
     def __init__(self, job_id: str, after_sequence: int, heartbeat: float) -> None:
         self.job_id, self.last, self.heartbeat = job_id, after_sequence, heartbeat
         self.types: list[job_service_pb2.EventType.ValueType] = []
-        """Which events to ask for; empty for all."""
+        """Event types to request; empty for all."""
         self.is_over = False
         self.outcome: job_pb2.Outcome | None = None
-        """How the job ended, once that was seen."""
+        """The outcome of the job, once its final event was received."""
 
     def request(self) -> job_service_pb2.WatchResultRequest:
-        """Asks for what comes after what was seen."""
+        """The request that resumes after the last received sequence."""
         return job_service_pb2.WatchResultRequest(
             job_id=self.job_id, after_sequence=self.last, types=self.types, heartbeat=to_duration(self.heartbeat)
         )
 
-    def unseen(self, message: Message) -> WatchItem | None:
-        """What a message tells that was not told before."""
+    def advance(self, message: Message) -> WatchItem | None:
+        """Advances past a message. Returns its event or gap, or None if it has none or was received before."""
         if message.HasField("gap") and message.gap.to > self.last:
-            # `from` is a keyword here.
+            # `from` is a Python keyword.
             first = max(int(getattr(message.gap, "from")), self.last + 1)
             self.last = message.gap.to
             return Gap(first, message.gap.to)
@@ -119,35 +119,35 @@ class Cursor:
 
 
 def read_event(event: job_pb2.JobEvent) -> StateChange | Progress | Output | Log | None:
-    """The event; None if it is of a kind that is newer than this client."""
-    about = (event.sequence, from_timestamp(event.time), event.attempt)
+    """Decodes an event; None if this client does not know its type."""
+    common = (event.sequence, from_timestamp(event.time), event.attempt)
     match event.WhichOneof("event"):
         case "state_change":
-            return read_state_change(about, event.state_change)
+            return read_state_change(common, event.state_change)
         case "progress":
-            return read_progress(about, event.progress)
+            return read_progress(common, event.progress)
         case "output":
-            return Output(*about, Payload.from_proto(event.output.payload), event.output.channel)
+            return Output(*common, Payload.from_proto(event.output.payload), event.output.channel)
         case "log":
             level = short_name(job_pb2.LogLevel.Name, event.log.level, "LOG_LEVEL_").lower()
             stream = short_name(job_pb2.LogStream.Name, event.log.stream, "LOG_STREAM_").lower()
-            return Log(*about, level.replace("unspecified", ""), event.log.text, stream.replace("unspecified", ""))
+            return Log(*common, level.replace("unspecified", ""), event.log.text, stream.replace("unspecified", ""))
         case _:
             return None
 
 
-def read_state_change(about: tuple[int, datetime, int], change: job_pb2.StateChange) -> StateChange:
+def read_state_change(common: tuple[int, datetime, int], change: job_pb2.StateChange) -> StateChange:
     failure = None
     if change.HasField("failure"):
         failure = read_failure(change.failure)
     elif change.outcome.HasField("failure"):
         failure = read_failure(change.outcome.failure)
-    return StateChange(*about, state_name(change.state), failure, change.cancel_requested)
+    return StateChange(*common, state_name(change.state), failure, change.cancel_requested)
 
 
-def read_progress(about: tuple[int, datetime, int], progress: job_pb2.Progress) -> Progress:
+def read_progress(common: tuple[int, datetime, int], progress: job_pb2.Progress) -> Progress:
     return Progress(
-        *about,
+        *common,
         fraction=progress.fraction if progress.HasField("fraction") else None,
         done=progress.done if progress.HasField("done") else None,
         total=progress.total if progress.HasField("total") else None,

@@ -1,4 +1,4 @@
-"""Every bound of the client, with its default."""
+"""The options of the client, with their defaults."""
 
 from __future__ import annotations
 
@@ -16,87 +16,88 @@ DEFAULT_ADDRESS = "http://127.0.0.1:7070"
 PORTS = {"http": 7070, "https": 443}
 
 Span = Union[float, timedelta]
-"""A span of time: seconds, or a timedelta."""
+"""A duration: seconds, or a timedelta."""
 
 
 def seconds(span: Span) -> float:
-    """A span in seconds."""
+    """The duration in seconds."""
     return span.total_seconds() if isinstance(span, timedelta) else float(span)
 
 
 @dataclass(frozen=True)
 class ClientOptions:
-    """How a client waits and tries. Times are in seconds."""
+    """Timeouts, retry limits and message limits of a client. Times are in seconds."""
 
     call_timeout: float = 30.0
-    """One call with all its tries. A wait for a result and a watch are not bounded by it."""
+    """Deadline of one call including its retries. Does not limit waits for a result and watches."""
     tries: int = 6
-    """Tries in all, the first included."""
+    """Attempts of one call, including the first."""
     first_pause: float = 0.1
-    """Longest pause before the second try. It doubles each time; a random part of it is taken."""
+    """Largest back-off before the first retry. It doubles with each retry. A random part of it is used (full jitter).
+    """
     longest_pause: float = 5.0
-    """Longest pause before any try, unless the server asks for more."""
+    """Largest back-off before any retry. A delay requested by the server is added."""
     patience: float = 300.0
-    """How long a watch or a wait for a result looks for a server that is away."""
+    """How long a watch or a wait for a result tries to reconnect to an unavailable server."""
     connect_timeout: float = 10.0
-    """Longest time to open a connection."""
+    """Longest time to establish a connection."""
     keepalive_interval: float = 10.0
-    """HTTP/2 PING after each silence of this length."""
+    """Idle time after which an HTTP/2 PING is sent."""
     keepalive_timeout: float = 5.0
-    """A connection that leaves a PING unanswered for this long is given up."""
+    """Time to wait for a PING response before the connection is closed."""
     message_bytes_max: int = 16 << 20
-    """Largest message read, in bytes: several times what a server sends by default. A worker says it to the server,
-    which gives jobs that do not fit to others; it is to be at least 64 KiB there."""
+    """Largest message that is accepted, in bytes. A worker reports it to the server, which assigns larger jobs to other
+    workers. A worker needs at least 64 KiB."""
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often and when a job is tried again after a retryable failure."""
+    """When a job is retried after a retryable failure."""
 
     max_attempts: int = 1
-    """Attempts in all, the first included; at most 100."""
+    """Number of attempts including the first, at most 100."""
     initial_backoff: Span | None = None
-    """Pause before the second attempt. Default 1 s."""
+    """Back-off before the second attempt. Default 1 s."""
     multiplier: float | None = None
-    """Factor between one pause and the next, 1 to 100. Default 2."""
+    """Factor between consecutive back-offs, 1 to 100. Default 2."""
     max_backoff: Span | None = None
-    """Longest pause. Default 1 h."""
+    """Largest back-off. Default 1 h."""
     jitter: float | None = None
-    """Share of each pause that is random, 0 to 1. Default 0.2."""
+    """Random fraction of each back-off, 0 to 1. Default 0.2."""
     max_lost_attempts: int | None = None
-    """Attempts that may be lost with their worker, 1 to 100. Default 3."""
+    """Number of attempts that may end by the loss of their worker, 1 to 100. Default 3."""
 
 
 class SubmitOptions(TypedDict, total=False):
-    """What can be said about a job beside its kind and input. Every limit is checked by the server."""
+    """The options of a job. The server validates them."""
 
     job_id: str
-    """A UUID, the job's idempotency key. Default: a new one."""
+    """A UUID; the idempotency key of the job. Default: a new one."""
     queue: str
-    """Where the job waits. Default "default"."""
+    """The queue of the job. Default "default"."""
     priority: int
     """-100 to 100; larger starts first. Default 0."""
     delay: Span
-    """The job starts not before this long after it was accepted. Not with `start_time`."""
+    """Delay between acceptance and the earliest start. Excludes `start_time`."""
     start_time: datetime
-    """The job starts not before this time, which must have a time zone."""
+    """Earliest start; requires a time zone. Excludes `delay`."""
     timeout: Span
-    """Longest life of the whole job. Default none."""
+    """Overall timeout of the job. Default: none."""
     attempt_timeout: Span
-    """Longest time of one attempt. Default 1 h."""
+    """Timeout of one attempt. Default 1 h."""
     retry: RetryPolicy | int
-    """What happens after a failed attempt; a number is how many attempts there are in all. Default 1: no retry."""
+    """The retry policy, or the number of attempts. Default 1: no retry."""
     retention: Span
-    """How long the finished job is kept. Default: the server's, 1 h."""
+    """How long the finished job is retained. Default: the server's, 1 h."""
     labels: Mapping[str, str]
-    """For finding jobs again. At most 16."""
+    """Labels to filter jobs by. At most 16."""
     headers: Mapping[str, str]
-    """Handed to the handler, such as traceparent. At most 16."""
+    """Headers for the handler, such as traceparent. At most 16."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server is, and whether it is reached by TLS."""
+    """The address of a server."""
 
     url: str
     target: str
@@ -104,9 +105,10 @@ class Address:
 
     @classmethod
     def parse(cls, text: str | None) -> Address:
-        """An address such as `http://127.0.0.1:7070`, `https://jobs.example.com` or `127.0.0.1:7070`.
+        """Parses `http://HOST:PORT`, `https://HOST:PORT` or `HOST:PORT`. Without text: JOBSTREAM_ADDRESS, else the
+        default.
 
-        Raises ValueError for anything else.
+        Raises ValueError for any other text.
         """
         text = text or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
         url = text if "://" in text else f"http://{text}"
@@ -117,6 +119,6 @@ class Address:
         except ValueError:
             port = None
         if not (port and parts.hostname and is_plain and parts.scheme in PORTS):
-            raise ValueError(f"the address {text!r} is none: write http://HOST:PORT, https://HOST:PORT or HOST:PORT")
+            raise ValueError(f"invalid address {text!r}: use http://HOST:PORT, https://HOST:PORT or HOST:PORT")
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         return cls(f"{parts.scheme}://{host}:{port}", f"{host}:{port}", parts.scheme == "https")

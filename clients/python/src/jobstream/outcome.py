@@ -1,4 +1,4 @@
-"""How jobs end, and how they are read."""
+"""Jobs, failures and outcomes, and their conversion from the wire format."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an attempt, and with the last one the job, failed."""
+    """The failure of an attempt, or of a job."""
 
     reason: str
-    """What kind of failure it was: HANDLER, ATTEMPT_TIMEOUT, WORKER_LOST, BAD_PAYLOAD and so on."""
+    """The failure reason: HANDLER, ATTEMPT_TIMEOUT, WORKER_LOST, BAD_PAYLOAD and others."""
     type: str
-    """The handler's own name for the error, such as `io.NotFound`. May be empty."""
+    """The error type of the handler, such as `io.NotFound`. May be empty."""
     message: str
     details: Payload | None
-    """More, for a program; of handlers in Python the stack."""
+    """Machine-readable details. Python handlers send the stack trace."""
     attempt: int
     """The attempt that failed, from 1."""
     retryable: bool
-    """Whether another attempt could help."""
+    """Whether a retry may succeed."""
 
 
 @dataclass(frozen=True)
 class JobInfo:
-    """A job as the server holds it. `proto` has all of it."""
+    """A snapshot of a job. `proto` is the complete message."""
 
     id: str
     state: str
     kind: str
     queue: str
     attempt: int
-    """The attempt that runs or ran last; 0 before the first."""
+    """Number of the current or last attempt; 0 before the first."""
     sequence: int
-    """Of the job's newest event."""
+    """Sequence number of the newest event."""
     input: Payload
     labels: dict[str, str]
     headers: dict[str, str]
@@ -63,7 +63,7 @@ Value = TypeVar("Value", bound=int)
 
 
 def short_name(name: Callable[[Value], str], value: Value, prefix: str) -> str:
-    """The name of a value of an enum; UNKNOWN if only a newer server knows it."""
+    """The name of an enum value without its prefix; UNKNOWN for a value of a newer server."""
     try:
         return name(value).removeprefix(prefix)
     except ValueError:
@@ -86,22 +86,24 @@ def read_failure(failure: job_pb2.Failure) -> Failure:
 
 
 def read_outcome(job_id: str, outcome: job_pb2.Outcome, wanted: type[T]) -> T:
-    """The result of a job that ended.
+    """Decodes the result of a job that ended.
 
-    Raises JobFailed, JobCancelled, and ResultMismatch if the result does not fit the type.
+    Raises JobFailed, JobCancelled; ResultMismatch if the result cannot be decoded as the requested type.
     """
     match outcome.WhichOneof("end"):
         case "result":
             try:
                 return decode_as(Payload.from_proto(outcome.result), wanted)
             except BadPayload as error:
-                raise ResultMismatch(f"job {job_id} succeeded, but its result is another: {error}") from error
+                raise ResultMismatch(
+                    f"job {job_id} succeeded, but its result does not match the requested type: {error}"
+                ) from error
         case "failure":
             raise JobFailed(job_id, read_failure(outcome.failure))
         case "cancellation":
             raise JobCancelled(job_id, outcome.cancellation.reason, outcome.cancellation.forced)
         case _:
-            raise JobstreamError(f"job {job_id} ended in a way that this client does not know: use a newer one")
+            raise JobstreamError(f"job {job_id} has an outcome that this client does not know: upgrade the client")
 
 
 def read_job(job: job_pb2.Job) -> JobInfo:

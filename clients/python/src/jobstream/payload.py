@@ -1,4 +1,4 @@
-"""What goes in and comes out of a job: bytes with a content type, and JSON in the types of this language."""
+"""Job payloads: bytes or text with a content type, and their JSON encoding and decoding."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .v1 import payload_pb2
 T = TypeVar("T")
 
 WHOLE_MAX = float(2**64)
-"""Up to here a whole number of the `json` arm, which is a double, is read as an integer; beyond it is a float."""
+"""A whole number of the `json` field up to this is decoded as an integer, a larger one as a float."""
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
@@ -26,20 +26,20 @@ BYTES = "application/octet-stream"
 
 @dataclass(frozen=True)
 class Payload:
-    """Content as it is sent: text or bytes, and the MIME type that says what they are."""
+    """Text or bytes, with a MIME type."""
 
     body: bytes | str = b""
     content_type: str = ""
-    """At most 128 bytes of printable ASCII. Default: plain text for text, application/octet-stream for bytes."""
+    """At most 128 bytes of printable ASCII. Default: text/plain for text, application/octet-stream for bytes."""
 
     @classmethod
     def text(cls, text: str, content_type: str = TEXT) -> Payload:
-        """Plain text, or text of another type."""
+        """A text payload."""
         return cls(text, content_type)
 
     @classmethod
     def data(cls, data: bytes, content_type: str = BYTES) -> Payload:
-        """Bytes of a type."""
+        """A binary payload."""
         return cls(data, content_type)
 
     @property
@@ -68,19 +68,19 @@ class Payload:
             case "text":
                 return cls(payload.text, payload.content_type)
             case "json":
-                return cls(json.dumps(plain_value(payload.json)), JSON)
+                return cls(json.dumps(to_python_value(payload.json)), JSON)
             case _:
                 return cls(payload.data, payload.content_type)
 
 
 class BadPayload(ValueError):
-    """Content that is not what it was to be read as; the message names the field."""
+    """A payload that cannot be decoded as requested. The message names the field."""
 
 
 def encode(value: object) -> Payload:
-    """Bytes as bytes, a Payload as it is, everything else as JSON.
+    """Encodes a value: bytes as bytes, a Payload unchanged, everything else as JSON.
 
-    Raises TypeError for what has no JSON.
+    Raises TypeError if the value cannot be encoded as JSON.
     """
     if isinstance(value, Payload):
         return value
@@ -90,11 +90,13 @@ def encode(value: object) -> Payload:
         plain = msgspec.to_builtins(value, enc_hook=dump_model)
         return Payload(json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")), JSON)
     except (TypeError, ValueError, NotImplementedError) as error:
-        raise TypeError(f"a {type(value).__qualname__} has no JSON: {error}: pass plain types or a Payload") from error
+        raise TypeError(
+            f"a {type(value).__qualname__} cannot be encoded as JSON: {error}: pass plain types or a Payload"
+        ) from error
 
 
 def decode(payload: Payload) -> Any:
-    """What the content type says: JSON decoded, plain text as a string, anything else as bytes."""
+    """Decodes by content type: JSON, plain text as a string, anything else as bytes."""
     if payload.is_json:
         return read_json(payload)
     if payload.media_type == "text/plain":
@@ -103,7 +105,7 @@ def decode(payload: Payload) -> Any:
 
 
 def decode_as(payload: Payload, wanted: type[T]) -> T:
-    """The content as this type: Payload, bytes, or what fits the decoded value.
+    """Decodes as the requested type: Payload and bytes undecoded, any other type from JSON or text.
 
     Raises BadPayload, which names the field.
     """
@@ -125,7 +127,7 @@ def read_json(payload: Payload) -> Any:
     try:
         return DECODER.decode(payload.body if isinstance(payload.body, str) else text_of(payload.body))
     except ValueError as error:
-        raise BadPayload(f"the payload is no JSON: {error}") from None
+        raise BadPayload(f"the payload is not valid JSON:  {error}") from None
 
 
 def text_of(data: bytes) -> str:
@@ -133,33 +135,33 @@ def text_of(data: bytes) -> str:
 
 
 def read_float(text: str) -> float:
-    """Raises ValueError for a number that would silently become infinite."""
+    """Raises ValueError for a number that would become infinite."""
     number = float(text)
     if math.isinf(number):
-        raise ValueError(f"the number {text:.40} is beyond the largest float, {sys.float_info.max:g}")
+        raise ValueError(f"the number {text:.40} is larger than the largest float,  {sys.float_info.max:g}")
     return number
 
 
-def refuse_constant(name: str) -> float:
-    """NaN and Infinity are of Python's own dialect."""
-    raise ValueError(f"{name} is no number of JSON")
+def reject_constant(name: str) -> float:
+    """Rejects NaN and Infinity, which are not JSON."""
+    raise ValueError(f"{name} is not a JSON number")
 
 
-DECODER = json.JSONDecoder(parse_float=read_float, parse_constant=refuse_constant)
-"""Integers are exact whatever their size."""
+DECODER = json.JSONDecoder(parse_float=read_float, parse_constant=reject_constant)
+"""The JSON decoder. Integers of any size are exact."""
 
 
 def dump_model(value: Any) -> Any:
-    """Of pydantic, which needs not be installed."""
+    """Encodes a pydantic model. Does not import pydantic."""
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
-    raise NotImplementedError(f"{type(value).__qualname__} is neither a plain type nor a dataclass nor a model")
+    raise NotImplementedError(f"{type(value).__qualname__} is not a plain type, a dataclass or a model")
 
 
 def load_model(wanted: Any, value: Any) -> Any:
     if hasattr(wanted, "model_validate"):
         return wanted.model_validate(value)
-    raise NotImplementedError(f"{name_of(wanted)} is neither a plain type nor a dataclass nor a model")
+    raise NotImplementedError(f"{name_of(wanted)} is not a plain type, a dataclass or a model")
 
 
 def name_of(wanted: Any) -> str:
@@ -167,14 +169,14 @@ def name_of(wanted: Any) -> str:
     return str(wanted) if is_composed else str(getattr(wanted, "__qualname__", wanted))
 
 
-def plain_value(value: Any) -> Any:
-    """The value of a google.protobuf.Value: its numbers are doubles, whole ones within 64 bits become integers."""
+def to_python_value(value: Any) -> Any:
+    """Converts a google.protobuf.Value. Its numbers are doubles: whole numbers within 64 bits become integers."""
     kind = value.WhichOneof("kind")
     match kind:
         case "struct_value":
-            return {key: plain_value(member) for key, member in value.struct_value.fields.items()}
+            return {key: to_python_value(member) for key, member in value.struct_value.fields.items()}
         case "list_value":
-            return [plain_value(member) for member in value.list_value.values]
+            return [to_python_value(member) for member in value.list_value.values]
         case "number_value":
             number = value.number_value
             return int(number) if number.is_integer() and abs(number) <= WHOLE_MAX else number

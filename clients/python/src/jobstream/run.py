@@ -1,7 +1,7 @@
-"""Submits a job and follows it to its end in one call: no retention is too short to see it. For code that blocks.
+"""Submits a job and waits for its outcome in one call (blocking). The outcome is received even if the retention is 0.
 
-The rule is that of clients/README.md, "Submit and wait": a Run stream until the submit was answered, then, should that
-break, a watch from the last sequence on.
+clients/README.md, "Submit and wait", has the rule: a Run stream until the submit is acknowledged; if the stream breaks
+after that, a watch that resumes after the last sequence.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from .backoff import HEARTBEAT, Tries
-from .errors import DeadlineExceeded, Facts, JobstreamError, NotFinished, unavailable
+from .backoff import HEARTBEAT, CallRetries
+from .errors import DeadlineExceeded, ErrorDetails, JobstreamError, NotFinished, unavailable
 from .events import Cursor, Message
 from .outcome import read_outcome
 from .times import to_duration
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from .connection import Link
 
 DEADLINE_SLACK = 0.1
-"""Seconds. A call may end this much before its deadline: its two sides have clocks of their own."""
+"""A call may end this many seconds before its deadline, because client and server have separate clocks."""
 
 STATES = [job_service_pb2.EVENT_TYPE_STATE_CHANGE]
 
 
 def run_cursor(spec: job_pb2.JobSpec) -> Cursor:
-    """That of a job which is submitted by the stream itself: only its states are of interest."""
+    """The cursor of a run. It requests state changes only."""
     cursor = Cursor(spec.job_id, 0, HEARTBEAT)
     cursor.types = STATES
     return cursor
@@ -41,18 +41,16 @@ def run_request(spec: job_pb2.JobSpec, cursor: Cursor) -> job_service_pb2.RunReq
 
 
 def not_finished(job_id: str, wait: float) -> NotFinished:
-    return NotFinished(f"job {job_id} has not finished within {wait:g} s: it goes on")
+    return NotFinished(f"job {job_id} has not finished within {wait:g} s: it continues")
 
 
 def not_submitted(job_id: str, wait: float) -> DeadlineExceeded:
-    message = (
-        f"job {job_id}: no answer to its submit within {wait:g} s: it may have been accepted: run it again with this id"
-    )
-    return DeadlineExceeded(message, Facts(code=grpc.StatusCode.DEADLINE_EXCEEDED.name))
+    message = f"job {job_id}: no response within {wait:g} s: it may be accepted: run it again with the same job_id"
+    return DeadlineExceeded(message, ErrorDetails(code=grpc.StatusCode.DEADLINE_EXCEEDED.name))
 
 
 class Run(Watch):
-    """A watch whose first stream submits the job. `wait` is the longest it may take, in seconds; None for no limit."""
+    """A watch whose first stream submits the job. `wait` limits the time in seconds; None means no limit."""
 
     def __init__(self, client: Client, spec: job_pb2.JobSpec, wait: float | None) -> None:
         super().__init__(client, spec.job_id, None, 0, HEARTBEAT)
@@ -60,11 +58,11 @@ class Run(Watch):
         self._spec = spec
         self._wait = wait
         self._until = float("inf") if wait is None else time.monotonic() + wait
-        self._tries = Tries(client.options)
+        self._retries = CallRetries(client.options)
         self._is_submitted = False
 
     def result(self, wanted: type[Any]) -> Any:
-        """Waits for the job's end and reads its result."""
+        """Waits until the job ends and returns its result."""
         try:
             for _ in self:
                 pass
@@ -78,11 +76,11 @@ class Run(Watch):
         timeout = None if self._wait is None else max(0.0, self._until - time.monotonic())
         if self._is_submitted:
             return link.jobs.WatchResult(self._cursor.request(), timeout=timeout)
-        self._boot = self._client._ask_boot(link)
+        self._boot = self._client._look_up_boot(link)
         return link.jobs.Run(run_request(self._spec, self._cursor), timeout=timeout)
 
-    def _silence_max(self) -> float:
-        return super()._silence_max() if self._is_submitted else self._tries.timeout()
+    def _idle_timeout(self) -> float:
+        return super()._idle_timeout() if self._is_submitted else self._retries.timeout()
 
     def _message(self) -> Message:
         if self._client._closed.is_set():
@@ -90,7 +88,7 @@ class Run(Watch):
         message = super()._message()
         if not self._is_submitted and self._stream is not None:
             self._is_submitted = True
-            self._stream.silence_max = self._silence_max()
+            self._stream.idle_timeout = self._idle_timeout()
         return message
 
     def _pause(self, error: JobstreamError) -> float:
@@ -98,11 +96,11 @@ class Run(Watch):
             raise error
         left = self._until - time.monotonic()
         is_late = isinstance(error, DeadlineExceeded) and left < DEADLINE_SLACK
-        pause = 0.0 if is_late else super()._pause(error) if self._is_submitted else self._tries.pause(error)
+        pause = 0.0 if is_late else super()._pause(error) if self._is_submitted else self._retries.pause(error)
         if self._wait is not None and (is_late or pause >= left):
             self._closed.wait(max(0.0, left))
-            raise self._out_of_time(self._wait) from error
+            raise self._wait_timed_out(self._wait) from error
         return pause
 
-    def _out_of_time(self, wait: float) -> JobstreamError:
+    def _wait_timed_out(self, wait: float) -> JobstreamError:
         return (not_finished if self._is_submitted else not_submitted)(self._spec.job_id, wait)

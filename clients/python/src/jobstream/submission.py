@@ -1,4 +1,4 @@
-"""A submit, from what the caller says to what is sent."""
+"""Builds the JobSpec of a submit."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .v1 import job_pb2
 
 
 class NoInput:
-    """Stands for an input that was not given: the job has an empty payload."""
+    """Marks a missing input: the job has an empty payload."""
 
 
 NO_INPUT: Final = NoInput()
 
 
 def job_spec(kind: str, value: object, options: SubmitOptions) -> job_pb2.JobSpec:
-    """The spec of a job; its id is minted here, once, so that a retry is never a second job."""
+    """Builds the spec. The job id is generated here once, so a retry never creates a second job."""
     spec = job_pb2.JobSpec(
         job_id=options.get("job_id") or str(uuid.uuid4()),
         kind=kind,

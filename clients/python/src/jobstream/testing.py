@@ -1,4 +1,4 @@
-"""For tests: a real server on a free port, in memory, which ends with the test."""
+"""Starts a real server in memory mode on a free port, for tests."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from dataclasses import dataclass
 from typing import IO
 
 BINARY_VARIABLE = "JOBSTREAM_BIN"
-"""Names the server's binary; without it `jobstream` is looked for in PATH."""
+"""Environment variable with the path of the server binary. Default: `jobstream` in PATH."""
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 5.0
 
 
 @dataclass
 class Server:
-    """A server that runs."""
+    """A running server."""
 
     address: str
-    """Such as http://127.0.0.1:40123."""
+    """For example http://127.0.0.1:40123."""
     process: subprocess.Popen[str]
 
 
 @contextmanager
 def server(*flags: str, listen: str = "127.0.0.1:0") -> Generator[Server]:
-    """Starts `jobstream dev` with these flags, such as `"--jobs-max", "10"`, and ends it afterwards.
+    """Starts `jobstream dev` with these flags, such as `"--jobs-max", "10"`, and stops it at the end of the block.
 
-    Raises RuntimeError if it does not start.
+    Raises RuntimeError if the server does not start.
     """
     process = subprocess.Popen(
         [binary(), "dev", "--listen", listen, *flags],
@@ -45,7 +45,7 @@ def server(*flags: str, listen: str = "127.0.0.1:0") -> Generator[Server]:
         yield Server(f"http://{printed_address(process)}", process)
     finally:
         process.terminate()
-        # The second signal ends it at once.
+        # The second signal stops the server immediately.
         process.terminate()
         try:
             process.wait(STOP_TIMEOUT)
@@ -57,7 +57,7 @@ def server(*flags: str, listen: str = "127.0.0.1:0") -> Generator[Server]:
 def binary() -> str:
     found = os.environ.get(BINARY_VARIABLE) or shutil.which("jobstream")
     if not found:
-        raise RuntimeError(f"no server to start: put `jobstream` into PATH, or its path into {BINARY_VARIABLE}")
+        raise RuntimeError(f"server binary not found: add `jobstream` to PATH or set {BINARY_VARIABLE} to its path")
     return found
 
 
@@ -65,19 +65,19 @@ def printed_address(process: subprocess.Popen[str]) -> str:
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     assert process.stdout is not None, "it was started with a pipe"
     threading.Thread(target=forward, args=(process.stdout, lines), daemon=True).start()
-    said: list[str] = []
+    printed: list[str] = []
     try:
         while (line := lines.get(timeout=START_TIMEOUT)) is not None:
-            said.append(line)
+            printed.append(line)
             if found := re.search(r"\d+\.\d+\.\d+\.\d+:([1-9]\d*)", line):
                 return found.group(0)
     except queue.Empty:
         pass
-    raise RuntimeError(f"the server told no address: {''.join(said) or 'it said nothing'}")
+    raise RuntimeError(f"the server printed no address: {''.join(printed) or 'no output'}")
 
 
 def forward(output: IO[str], lines: queue.SimpleQueue[str | None]) -> None:
-    """Reads to the end, so that the server never waits for us to read."""
+    """Forwards all output, so that the server never blocks on a full pipe."""
     for line in output:
         lines.put(line)
     lines.put(None)

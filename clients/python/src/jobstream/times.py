@@ -1,4 +1,4 @@
-"""Times and spans to and from the wire."""
+"""Conversion of times and durations to and from protobuf."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .options import Span, seconds
 
 def to_duration(span: Span) -> Duration:
     nanos = round(seconds(span) * 1_000_000_000)
-    # Both parts have the sign of the whole.
+    # Seconds and nanos have the same sign.
     whole, rest = divmod(abs(nanos), 1_000_000_000)
     sign = -1 if nanos < 0 else 1
     return Duration(seconds=sign * whole, nanos=sign * rest)

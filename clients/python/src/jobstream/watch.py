@@ -1,4 +1,4 @@
-"""Follows a job's events to its end, across cut and silent streams, for code that blocks."""
+"""Watches the events of a job until it ends (blocking). Resumes after broken and idle streams."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import grpc
 from typing_extensions import Self
 
 from . import boot
-from .backoff import HEARTBEATS_MISSED_MAX, Endurance
+from .backoff import HEARTBEATS_MISSED_MAX, ReconnectBackoff
 from .errors import JobstreamError, unavailable
 from .events import Cursor, Message, WatchItem
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 
 class Call(Protocol):
-    """A stream of messages."""
+    """A response stream that can be cancelled."""
 
     def __next__(self) -> Message: ...
     def cancel(self) -> object: ...
 
 
 CLOSE_TIMEOUT = 1.0
-"""Seconds the stream may take to close after the event that ends the job."""
+"""Longest time in seconds for a stream to close after the final event."""
 
 
 class Watch(Iterator[WatchItem]):
-    """The events of one job, in order, none twice, none missed; it ends after the one that ends the job.
+    """An iterator over the events of one job, in order, each once. It ends after the final event.
 
-    A stream that is cut, refused for now or silent for three heartbeats is opened anew after the last sequence seen.
-    Iterating raises JobNotFound, ServerRestarted, ResultExpired, and Unavailable when the server was away for all of
-    `patience`. `close`, from any thread, ends it; the job goes on.
+    If a stream breaks, is rejected with a transient error or misses three heartbeats, the watch resumes after the last
+    sequence. Iterating raises JobNotFound, ServerRestarted, ResultExpired; Unavailable if the server was unavailable
+    for `patience` seconds. `close` ends the watch from any thread. The job continues.
     """
 
     def __init__(
@@ -45,12 +45,12 @@ class Watch(Iterator[WatchItem]):
         self._closed = threading.Event()
         self._stream: Stream | None = None
         self._cursor = Cursor(job_id, after_sequence, heartbeat)
-        self._endurance = Endurance(client.options)
+        self._reconnect = ReconnectBackoff(client.options)
         self._client, self._boot = client, accepted_by
 
     @property
     def last_sequence(self) -> int:
-        """Sequence of the newest item that was told: another watch can go on after it."""
+        """Sequence of the last item returned. Another watch can resume after it."""
         return self._cursor.last
 
     def __next__(self) -> WatchItem:
@@ -61,16 +61,16 @@ class Watch(Iterator[WatchItem]):
                 self._drop()
                 if self._closed.is_set():
                     break
-                explained = boot.explain(self._cursor.job_id, self._boot, error)
+                converted = boot.detect_restart(self._cursor.job_id, self._boot, error)
                 try:
-                    pause = self._pause(explained)
+                    pause = self._pause(converted)
                 except JobstreamError:
                     self._closed.set()
                     raise
                 self._closed.wait(pause)
                 continue
-            self._endurance.renew()
-            item = self._cursor.unseen(message)
+            self._reconnect.connected()
+            item = self._cursor.advance(message)
             if self._cursor.is_over:
                 self._drop()
             if item is not None:
@@ -82,41 +82,41 @@ class Watch(Iterator[WatchItem]):
         """Opens a stream."""
         return link.jobs.WatchResult(self._cursor.request())
 
-    def _silence_max(self) -> float:
-        """How long the stream at hand may be silent."""
+    def _idle_timeout(self) -> float:
+        """How long the stream may be idle, in seconds."""
         return self._cursor.heartbeat * HEARTBEATS_MISSED_MAX
 
     def _pause(self, error: JobstreamError) -> float:
-        """How long to wait before the next stream; raises the error if that does not help, or for too long."""
-        return self._endurance.pause(error)
+        """The delay before the next stream. Raises the error if it is not transient or the retry limit is reached."""
+        return self._reconnect.pause(error)
 
     def _message(self) -> Message:
-        """The next message of the stream at hand, or of a new one."""
+        """The next message. Opens a stream if there is none."""
         address = self._client.address.url
         if self._stream is None:
-            self._stream = Stream(self._client, self._silence_max(), self._begin)
+            self._stream = Stream(self._client, self._idle_timeout(), self._begin)
             if self._closed.is_set():
                 self._stream.cancel()
         stream = self._stream
         try:
             message = stream.next()
         except grpc.RpcError as error:
-            if stream.was_silent:
+            if stream.timed_out:
                 self._client._connection.replace(stream.link)
-                raise unavailable(address, "the stream fell silent") from error
-            raise self._client._explain(error) from error
+                raise unavailable(address, "the stream timed out") from error
+            raise self._client._convert_error(error) from error
         if message is None:
-            # The server ends a stream well only after the event that ends the job: something between us did it.
-            raise unavailable(address, "the stream ended before the job")
+            # The server closes a stream without an error only after the final event. A proxy closed this one.
+            raise unavailable(address, "the stream ended before the job ended")
         return message
 
     def _drop(self) -> None:
         stream, self._stream = self._stream, None
         if stream is not None:
-            stream.end(well=self._cursor.is_over)
+            stream.end(gracefully=self._cursor.is_over)
 
     def close(self) -> None:
-        """Ends the watch: who iterates gets the end."""
+        """Ends the watch. The iterator stops."""
         self._closed.set()
         if (stream := self._stream) is not None:
             stream.cancel()
@@ -136,46 +136,47 @@ class Watch(Iterator[WatchItem]):
 
 
 class Stream:
-    """One stream of a watch, given up by a thread of its own when it is silent for too long."""
+    """One stream of a watch. A thread cancels it when it is idle for too long."""
 
-    def __init__(self, client: Client, silence_max: float, begin: Callable[[Link], Call]) -> None:
-        self._holding = client._connection.call()
-        self.link: Link = self._holding.__enter__()
-        self.silence_max = silence_max
-        self._heard = threading.Event()
+    def __init__(self, client: Client, idle_timeout: float, begin: Callable[[Link], Call]) -> None:
+        self._channel_use = client._connection.call()
+        self.link: Link = self._channel_use.__enter__()
+        self.idle_timeout = idle_timeout
+        self._received = threading.Event()
         self._ended = False
-        self.was_silent = False
+        self.timed_out = False
         self._call = begin(self.link)
-        threading.Thread(target=self._guard, name="jobstream-watch", daemon=True).start()
+        threading.Thread(target=self._watch_idle, name="jobstream-watch", daemon=True).start()
 
     def next(self) -> Message | None:
         """The next message; None at the end of the stream."""
         message = next(self._call, None)
-        self._heard.set()
+        self._received.set()
         return message
 
     def cancel(self) -> None:
         self._call.cancel()
 
-    def end(self, well: bool) -> None:
-        """Lets the stream close by itself if it ends well: to cancel it would reset it."""
-        self.silence_max = CLOSE_TIMEOUT
-        self._heard.set()
+    def end(self, gracefully: bool) -> None:
+        """Closes the stream. After the final event the server closes it, because a cancel would reset the HTTP/2
+        stream."""
+        self.idle_timeout = CLOSE_TIMEOUT
+        self._received.set()
         try:
-            if well:
+            if gracefully:
                 next(self._call, None)
         except grpc.RpcError:
-            pass  # The job's end is known.
+            pass  # The outcome was received before.
         finally:
             self._ended = True
-            self._heard.set()
+            self._received.set()
             self._call.cancel()
-            self._holding.__exit__(None, None, None)
+            self._channel_use.__exit__(None, None, None)
 
-    def _guard(self) -> None:
-        while self._heard.wait(self.silence_max):
+    def _watch_idle(self) -> None:
+        while self._received.wait(self.idle_timeout):
             if self._ended:
                 return
-            self._heard.clear()
-        self.was_silent = True
+            self._received.clear()
+        self.timed_out = True
         self._call.cancel()

@@ -1,4 +1,4 @@
-"""The client for asyncio: the same as `jobstream.Client`, awaited."""
+"""The asyncio client: the API of `jobstream.Client` with coroutines."""
 
 from .client import AsyncClient
 from .job import AsyncJob

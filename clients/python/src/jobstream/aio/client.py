@@ -1,4 +1,4 @@
-"""Submits jobs and finds them again, for asyncio."""
+"""The asyncio client."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import grpc.aio
 from typing_extensions import Self, Unpack
 
 from .. import errors
-from ..backoff import Tries
-from ..boot import Boot, BootMemory
+from ..backoff import CallRetries
+from ..boot import Boot, BootCache
 from ..options import Address, ClientOptions, Span, SubmitOptions, seconds
 from ..outcome import JobInfo, read_job
 from ..submission import NO_INPUT, job_spec
@@ -27,24 +27,25 @@ if TYPE_CHECKING:
     from ..v1.job_service_pb2_grpc import JobServiceAsyncStub
 
 T = TypeVar("T")
-Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 
 
 class AsyncClient:
-    """A client of one server, for asyncio. It is lazy: the first call connects, and binds it to its event loop.
+    """A client of one server for asyncio. The first call connects and binds the client to its event loop.
 
-    `address` is such as `http://127.0.0.1:7070`, `https://jobs.example.com` or `host:port`; `https` is TLS. Default:
-    the environment's JOBSTREAM_ADDRESS, else http://127.0.0.1:7070.
+    `address` is `http://HOST:PORT`, `https://HOST:PORT` (TLS) or `HOST:PORT`. The default is the environment variable
+    JOBSTREAM_ADDRESS, else http://127.0.0.1:7070.
 
-    Closing it, by `close` or at the end of an `async with`, never touches jobs; nor does cancelling a task that waits.
+    `close`, or the end of an `async with` block, closes the connection and does not change any job; neither does
+    cancelling a task that waits.
     """
 
     def __init__(self, address: str | None = None, options: ClientOptions | None = None) -> None:
         self.options = options or ClientOptions()
         self.address = Address.parse(address)
         self._connection = Connection(self.address, self.options)
-        self._boots = BootMemory()
-        self._asking: set[asyncio.Task[None]] = set()
+        self._boots = BootCache()
+        self._lookups: set[asyncio.Task[None]] = set()
 
     @overload
     async def submit(
@@ -55,20 +56,20 @@ class AsyncClient:
     async def submit(
         self, kind: str, input: object = NO_INPUT, *, returns: type[Any] = object, **options: Unpack[SubmitOptions]
     ) -> AsyncJob[Any]:
-        """Submits a job and answers its handle, whose result is read as `returns`.
+        """Submits a job and returns its handle. `returns` is the type of the job's result.
 
-        The job's id is minted before the first try, so that no retry is a second job. `input` is sent as JSON, bytes
-        as bytes, a Payload as it is; without any the payload is empty. Its result can be had while it is retained: use
-        `run` where that may be shorter than the way to `AsyncJob.result`.
+        The job id is generated once and is the idempotency key of every retry. `input` is sent as JSON, bytes as bytes,
+        a Payload unchanged. Without an input the payload is empty. The result can be read while the server retains the
+        job: use `run` if the retention may be shorter than the time until `AsyncJob.result`.
 
         Raises InvalidRequest, JobIdReused, ResourceExhausted, Unavailable, DeadlineExceeded; TypeError for an input
-        that has no JSON.
+        that cannot be encoded as JSON.
         """
         spec = job_spec(kind, input, options)
         request = job_service_pb2.SubmitRequest(job=spec)
 
         async def send(link: Link, timeout: float) -> tuple[str, Boot | None]:
-            boot = self._ask_boot(link)
+            boot = self._look_up_boot(link)
             return (await link.jobs.Submit(request, timeout=timeout)).job_id, boot
 
         job_id, boot = await self._call(send)
@@ -97,15 +98,16 @@ class AsyncClient:
         wait: Span | None = None,
         **options: Unpack[SubmitOptions],
     ) -> Any:
-        """Submits a job, waits for its end and answers its result, read as `returns`: in one call, so that no retention
-        is too short for the end to be seen.
+        """Submits a job, waits until it ends and returns its result, decoded as `returns`.
 
-        The job's id is minted before the first try, so that no retry is a second job. When its connection breaks, it
-        goes on with a watch. `wait` is the longest it may take; the job goes on when it has passed, and when the task
-        is cancelled. Default: no limit.
+        Submit and wait are one call, so the result is not missed even if the retention is 0. The job id is generated
+        once and is the idempotency key of every retry. If the connection breaks, the call resumes as a watch. `wait` is
+        the longest time to wait, by default unlimited. The job continues after it has passed, and if the task is
+        cancelled.
 
-        Raises as `submit`, until the job was accepted; then as `Job.result`. DeadlineExceeded and Unavailable of before
-        that tell nothing of whether the job was accepted: run it again with the same `job_id`.
+        Raises the errors of `submit` until the job is accepted, then those of `AsyncJob.result`. After a
+        DeadlineExceeded or Unavailable from before that point the job may or may not be accepted: call `run` again with
+        the same `job_id`.
         """
         spec = job_spec(kind, input, options)
         return await AsyncRun(self, spec).result(returns, None if wait is None else seconds(wait))
@@ -115,11 +117,11 @@ class AsyncClient:
     @overload
     def job(self, id: str) -> AsyncJob[Any]: ...
     def job(self, id: str, *, returns: type[Any] = object) -> AsyncJob[Any]:
-        """The handle of a job known by its id. Nothing is asked of the server."""
+        """A handle of the job with this id. Does not call the server."""
         return AsyncJob(self, id, returns, None)
 
     async def get(self, id: str) -> JobInfo:
-        """The whole job. Raises JobNotFound, ResultExpired."""
+        """Reads the job with all its fields. Raises JobNotFound, ResultExpired."""
         request = job_service_pb2.GetJobRequest(job_id=id)
 
         async def send(link: Link, timeout: float) -> job_service_pb2.GetJobResponse:
@@ -129,17 +131,17 @@ class AsyncClient:
 
     @property
     def jobs(self) -> JobServiceAsyncStub:
-        """The raw stub of the JobService, on the present channel."""
-        return self._connection.present().jobs
+        """The generated JobService stub on the current channel."""
+        return self._connection.current().jobs
 
     @property
     def admin(self) -> AdminServiceAsyncStub:
-        """The raw stub of the AdminService, on the present channel."""
-        return self._connection.present().admin
+        """The generated AdminService stub on the current channel."""
+        return self._connection.current().admin
 
     async def close(self) -> None:
-        """Ends the connection, and calls under way with Unavailable. Jobs go on."""
-        for task in list(self._asking):
+        """Closes the connection. Calls in flight raise Unavailable. Jobs continue."""
+        for task in list(self._lookups):
             task.cancel()
         await self._connection.close()
 
@@ -154,42 +156,42 @@ class AsyncClient:
     def __repr__(self) -> str:
         return f"AsyncClient({self.address.url!r})"
 
-    async def _call(self, send: Callable[[Link, float], Awaitable[Answer]]) -> Answer:
-        """A call that may arrive twice, tried again while the server is away or full."""
-        tries = Tries(self.options)
+    async def _call(self, send: Callable[[Link, float], Awaitable[Response]]) -> Response:
+        """Sends an idempotent call and retries transient errors."""
+        retries = CallRetries(self.options)
         while True:
             try:
                 with self._connection.call() as link:
-                    return await send(link, tries.timeout())
+                    return await send(link, retries.timeout())
             except grpc.aio.AioRpcError as error:
-                await self._pause(tries.pause(self._explain(error)))
+                await self._pause(retries.pause(self._convert_error(error)))
 
-    def _explain(self, error: grpc.aio.AioRpcError) -> errors.JobstreamError:
-        """What a failed call means."""
-        explained = errors.from_call(error, self.address.url)
-        if isinstance(explained, errors.Unavailable):
-            self._boots.forget()
-        return explained
+    def _convert_error(self, error: grpc.aio.AioRpcError) -> errors.JobstreamError:
+        """Converts a gRPC error. Invalidates the boot id if the server is unavailable."""
+        converted = errors.from_call(error, self.address.url)
+        if isinstance(converted, errors.Unavailable):
+            self._boots.invalidate()
+        return converted
 
     async def _pause(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
         if self._connection.is_closed:
             raise errors.unavailable(self.address.url, "the client was closed")
 
-    def _ask_boot(self, link: Link) -> Boot | None:
-        """Has the server tell which start of it this is, beside whatever else is asked."""
-        if (boot := self._boots.to_ask()) is None:
-            return self._boots.present
+    def _look_up_boot(self, link: Link) -> Boot | None:
+        """Looks up the boot id of the server concurrently with the next call."""
+        if (boot := self._boots.start_lookup()) is None:
+            return self._boots.current
 
         async def ask() -> None:
             request = admin_service_pb2.GetServerInfoRequest()
             try:
-                boot.learn(await link.admin.GetServerInfo(request, timeout=self.options.call_timeout))
+                boot.set_from(await link.admin.GetServerInfo(request, timeout=self.options.call_timeout))
             except (grpc.aio.AioRpcError, asyncio.CancelledError):
-                # Cancelled by a channel that was closed: nobody waits for this task.
-                self._boots.forget(boot)
+                # A closed channel cancels the call. Nothing awaits this task, so it must not raise.
+                self._boots.invalidate(boot)
 
         task = asyncio.create_task(ask())
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
+        self._lookups.add(task)
+        task.add_done_callback(self._lookups.discard)
         return boot

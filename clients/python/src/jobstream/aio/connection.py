@@ -1,4 +1,4 @@
-"""An asyncio channel to the server that is replaced when nothing comes over it any more."""
+"""The asyncio channel of a client. A channel that no longer responds is replaced."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def open_channel(address: Address, options: ClientOptions) -> grpc.aio.Channel:
-    """A channel; it connects at its first call."""
+    """Creates a channel. It connects at its first call."""
     arguments: Sequence[tuple[str, Any]] = channel_arguments(options)
     if address.is_tls:
         return grpc.aio.secure_channel(address.target, grpc.ssl_channel_credentials(), options=arguments)
@@ -30,18 +30,18 @@ def open_channel(address: Address, options: ClientOptions) -> grpc.aio.Channel:
 
 
 class Link:
-    """One channel, and the stubs on it."""
+    """A channel with its stubs."""
 
     def __init__(self, address: Address, options: ClientOptions) -> None:
         self.channel = open_channel(address, options)
-        # The generated classes serve both kinds of channels; only their types have two names.
+        # The generated stub classes work with both kinds of channels; only the types differ.
         self.jobs = cast("JobServiceAsyncStub", cast("object", JobServiceStub(self.channel)))
         self.admin = cast("AdminServiceAsyncStub", cast("object", AdminServiceStub(self.channel)))
         self.usage = Usage()
 
 
 class Connection:
-    """The present channel of a client. It belongs to the event loop of the first call."""
+    """Holds the current channel of a client. It belongs to the event loop of the first call."""
 
     def __init__(self, address: Address, options: ClientOptions) -> None:
         self.address, self.options = address, options
@@ -50,20 +50,20 @@ class Connection:
         self.closing: set[asyncio.Future[None]] = set()
         self.is_closed = False
 
-    def present(self) -> Link:
+    def current(self) -> Link:
         if self.is_closed:
-            raise RuntimeError("the client is closed: make another one")
+            raise RuntimeError("the client is closed: create a new one")
         loop = asyncio.get_running_loop()
         if self.loop is not None and self.loop is not loop:
-            raise RuntimeError("the client belongs to the event loop that it was first used in: make another one")
+            raise RuntimeError("the client belongs to the event loop of its first call: create a new one for this loop")
         self.loop = loop
         if self.link is None:
             self.link = Link(self.address, self.options)
         return self.link
 
-    def hold(self) -> Link:
-        """The present channel, which is not closed before it is released as often as it was held."""
-        link = self.present()
+    def acquire(self) -> Link:
+        """The current channel. It stays open until it is released as often as it was acquired."""
+        link = self.current()
         link.usage.calls += 1
         return link
 
@@ -76,12 +76,13 @@ class Connection:
 
     @contextmanager
     def call(self) -> Generator[Link]:
-        """Holds the present channel for a call."""
-        link = self.hold()
+        """Acquires the current channel for one call."""
+        link = self.acquire()
         try:
             yield link
         except asyncio.CancelledError:
-            # A closed channel cancels its calls, and with them, unless told apart, whoever awaits one.
+            # Closing a channel cancels its calls with CancelledError. That must not look like a cancellation of the
+            # task.
             if self.is_closed:
                 raise unavailable(self.address.url, "the client was closed") from None
             raise
@@ -89,7 +90,7 @@ class Connection:
             self.release(link)
 
     def replace(self, link: Link) -> None:
-        """Nothing comes over this channel, though it is open: the next call takes another."""
+        """Replaces a channel that is open but does not respond. The next call opens a new one."""
         if self.link is link:
             link.usage.is_replaced = True
             self.link = None

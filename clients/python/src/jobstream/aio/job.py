@@ -1,4 +1,4 @@
-"""The handle of a job, for asyncio."""
+"""The handle of a job for asyncio."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import grpc.aio
 
 from .. import boot, outcome
-from ..backoff import HEARTBEAT, POLL, POLL_AGAIN, Endurance
+from ..backoff import HEARTBEAT, POLL, POLL_AGAIN, ReconnectBackoff
 from ..errors import DeadlineExceeded, JobstreamError, NotFinished
 from ..options import Span, seconds
 from ..times import to_duration
@@ -24,9 +24,9 @@ T = TypeVar("T")
 
 
 class AsyncJob(Generic[T]):
-    """A job, known by its id. Dropping the handle, or cancelling a task that waits, changes nothing for the job.
+    """A handle of a job. Dropping it, or cancelling a task that waits, does not change the job.
 
-    To await the handle is to await its result.
+    Awaiting the handle awaits the result.
     """
 
     def __init__(self, client: AsyncClient, id: str, returns: type[T], accepted_by: boot.Boot | None) -> None:
@@ -36,54 +36,54 @@ class AsyncJob(Generic[T]):
         self._boot = accepted_by
 
     async def result(self, timeout: Span | None = None) -> T:
-        """Waits for the job's end, across lost connections, and answers its result.
+        """Waits until the job ends and returns its result. Reconnects if the connection breaks.
 
-        A wait that times out never cancels the job. Default: no limit.
+        A timeout does not cancel the job. By default the wait is unlimited.
 
-        Raises JobFailed, JobCancelled, NotFinished, JobNotFound, ServerRestarted, ResultExpired; Unavailable when the
-        server was away for all of `patience`.
+        Raises JobFailed, JobCancelled, NotFinished, JobNotFound, ServerRestarted, ResultExpired; Unavailable if the
+        server was unavailable for `patience` seconds.
         """
         limit = None if timeout is None else seconds(timeout)
         until = None if limit is None else time.monotonic() + limit
-        endurance = Endurance(self.client.options)
+        reconnect = ReconnectBackoff(self.client.options)
         while True:
             began = time.monotonic()
             left = None if until is None else until - began
             try:
                 ended = await self._poll(left)
-                endurance.renew()
+                reconnect.connected()
                 pause = max(0.0, POLL_AGAIN - (time.monotonic() - began))
             except JobstreamError as error:
-                ended, pause = None, endurance.pause(error)
+                ended, pause = None, reconnect.pause(error)
             if ended is not None:
                 return outcome.read_outcome(self.id, ended, self._returns)
             if until is not None and time.monotonic() + pause >= until:
                 await self.client._pause(max(0.0, until - time.monotonic()))
-                raise NotFinished(f"job {self.id} has not finished within {limit:g} s: it goes on")
+                raise NotFinished(f"job {self.id} has not finished within {limit:g} s: it continues")
             await self.client._pause(pause)
 
     def __await__(self) -> Generator[Any, None, T]:
         return self.result().__await__()
 
     async def _poll(self, left: float | None) -> job_pb2.Outcome | None:
-        """How the job ended, if it does while the server holds the call."""
+        """One long poll. Returns the outcome, or None if the job has not ended."""
         wait = POLL if left is None else max(0.0, min(POLL, left))
         limit = self.client.options.call_timeout + POLL
         request = job_service_pb2.GetResultRequest(job_id=self.id, wait=to_duration(wait))
         with self.client._connection.call() as link:
             try:
                 timeout = limit if left is None else min(limit, left + 0.2)
-                answer = await link.jobs.GetResult(request, timeout=timeout)
-                return answer.outcome if answer.HasField("outcome") else None
+                response = await link.jobs.GetResult(request, timeout=timeout)
+                return response.outcome if response.HasField("outcome") else None
             except grpc.aio.AioRpcError as error:
-                explained = boot.explain(self.id, self._boot, self.client._explain(error))
-                if isinstance(explained, DeadlineExceeded):
-                    # The server answers a poll long before: nothing comes over this connection.
+                converted = boot.detect_restart(self.id, self._boot, self.client._convert_error(error))
+                if isinstance(converted, DeadlineExceeded):
+                    # The server responds to a poll before this deadline, so the connection is broken.
                     self.client._connection.replace(link)
-                raise explained from error
+                raise converted from error
 
     def watch(self, after_sequence: int = 0, *, heartbeat: Span = HEARTBEAT) -> AsyncWatch:
-        """Every event once, in order, from after this sequence to the job's end; see AsyncWatch."""
+        """Watches the events after this sequence in order, each once, until the job ends; see AsyncWatch."""
         return AsyncWatch(self.client, self.id, self._boot, after_sequence, seconds(heartbeat))
 
     async def state(self) -> str:
@@ -94,17 +94,19 @@ class AsyncJob(Generic[T]):
             return await link.jobs.GetResult(request, timeout=timeout)
 
         try:
-            answer = await self.client._call(send)
+            response = await self.client._call(send)
         except JobstreamError as error:
-            raise boot.explain(self.id, self._boot, error) from error.__cause__
-        return outcome.state_name(answer.state)
+            raise boot.detect_restart(self.id, self._boot, error) from error.__cause__
+        return outcome.state_name(response.state)
 
     async def cancel(self, reason: str = "", grace: Span | None = None) -> str:
-        """Ends a waiting job at once; a running one is told, and left behind after `grace` (default 10 s; 0: at once).
+        """Cancels the job.
 
-        Answers CANCELLED, or RUNNING while the handler is stopping. Cancelling a cancelled job is fine.
+        A job that waits is cancelled immediately. The handler of a running job is asked to stop; after `grace` (default
+        10 s) its lease is revoked. Returns CANCELLED, or RUNNING while the handler is stopping. Cancelling a cancelled
+        job succeeds.
 
-        Raises IllegalState if the job ended otherwise; JobNotFound, ResultExpired.
+        Raises IllegalState if the job already succeeded or failed; JobNotFound, ResultExpired.
         """
         request = job_service_pb2.CancelRequest(job_id=self.id, reason=reason)
         if grace is not None:
@@ -114,10 +116,10 @@ class AsyncJob(Generic[T]):
             return await link.jobs.Cancel(request, timeout=timeout)
 
         try:
-            answer = await self.client._call(send)
+            response = await self.client._call(send)
         except JobstreamError as error:
-            raise boot.explain(self.id, self._boot, error) from error.__cause__
-        return outcome.state_name(answer.state)
+            raise boot.detect_restart(self.id, self._boot, error) from error.__cause__
+        return outcome.state_name(response.state)
 
     def __repr__(self) -> str:
         return f"AsyncJob({self.id!r})"

@@ -1,11 +1,11 @@
-"""Submits a job and follows it to its end in one call, so that no retention is too short to see it; for asyncio."""
+"""Submits a job and waits for its outcome in one call (asyncio). See `jobstream.run`."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from ..backoff import HEARTBEAT, Tries
+from ..backoff import HEARTBEAT, CallRetries
 from ..errors import JobstreamError, unavailable
 from ..events import Message
 from ..outcome import read_outcome
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 class AsyncRun(AsyncWatch):
-    """A watch whose first stream submits the job; see `jobstream.run`."""
+    """A watch whose first stream submits the job."""
 
     def __init__(self, client: AsyncClient, spec: job_pb2.JobSpec) -> None:
         super().__init__(client, spec.job_id, None, 0, HEARTBEAT)
         self._cursor = run_cursor(spec)
         self._spec = spec
-        self._tries = Tries(client.options)
+        self._retries = CallRetries(client.options)
         self._is_submitted = False
 
     async def result(self, wanted: type[Any], wait: float | None) -> Any:
-        """Waits for the job's end, at most this many seconds, and reads its result."""
+        """Waits until the job ends, at most `wait` seconds, and returns its result."""
         try:
             outcome = await asyncio.wait_for(self._outcome(), wait)
         except asyncio.TimeoutError as error:
@@ -42,7 +42,7 @@ class AsyncRun(AsyncWatch):
             async for _ in self:
                 pass
         finally:
-            self._leave()
+            self._release()
         if self._cursor.outcome is None:
             raise unavailable(self._client.address.url, "the run was closed")
         return self._cursor.outcome
@@ -50,16 +50,16 @@ class AsyncRun(AsyncWatch):
     def _begin(self, link: Link) -> Call:
         if self._is_submitted:
             return super()._begin(link)
-        self._boot = self._client._ask_boot(link)
+        self._boot = self._client._look_up_boot(link)
         return link.jobs.Run(run_request(self._spec, self._cursor))
 
-    def _silence_max(self) -> float:
-        return super()._silence_max() if self._is_submitted else self._tries.timeout()
+    def _idle_timeout(self) -> float:
+        return super()._idle_timeout() if self._is_submitted else self._retries.timeout()
 
     def _pause(self, error: JobstreamError) -> float:
         if self._client._connection.is_closed:
             raise error
-        return super()._pause(error) if self._is_submitted else self._tries.pause(error)
+        return super()._pause(error) if self._is_submitted else self._retries.pause(error)
 
     async def _message(self) -> Message:
         if self._client._connection.is_closed:

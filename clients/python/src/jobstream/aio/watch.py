@@ -1,4 +1,4 @@
-"""Follows a job's events to its end, across cut and silent streams, for asyncio."""
+"""Watches the events of a job until it ends (asyncio). Resumes after broken and idle streams."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import grpc.aio
 from typing_extensions import Self
 
 from .. import boot
-from ..backoff import HEARTBEATS_MISSED_MAX, Endurance
+from ..backoff import HEARTBEATS_MISSED_MAX, ReconnectBackoff
 from ..errors import JobstreamError, unavailable
 from ..events import Cursor, Message, WatchItem
 from ..v1 import job_service_pb2
@@ -29,11 +29,12 @@ Call = Union[
 
 
 class AsyncWatch(AsyncIterator[WatchItem]):
-    """The events of one job, in order, none twice, none missed; it ends after the one that ends the job.
+    """An asynchronous iterator over the events of one job, in order, each once. It ends after the final event.
 
-    A stream that is cut, refused for now or silent for three heartbeats is opened anew after the last sequence seen.
-    Iterating raises JobNotFound, ServerRestarted, ResultExpired, and Unavailable when the server was away for all of
-    `patience`. `aclose`, the end of an `async with`, or a cancelled task ends it; the job goes on.
+    If a stream breaks, is rejected with a transient error or misses three heartbeats, the watch resumes after the last
+    sequence. Iterating raises JobNotFound, ServerRestarted, ResultExpired; Unavailable if the server was unavailable
+    for `patience` seconds. `aclose`, the end of an `async with` block, or a cancelled task ends the watch. The job
+    continues.
     """
 
     def __init__(
@@ -41,14 +42,14 @@ class AsyncWatch(AsyncIterator[WatchItem]):
     ) -> None:
         self._client, self._boot = client, accepted_by
         self._cursor = Cursor(job_id, after_sequence, heartbeat)
-        self._endurance = Endurance(client.options)
+        self._reconnect = ReconnectBackoff(client.options)
         self._call: Call | None = None
         self._link: Link | None = None
         self._closed = False
 
     @property
     def last_sequence(self) -> int:
-        """Sequence of the newest item that was told: another watch can go on after it."""
+        """Sequence of the last item returned. Another watch can resume after it."""
         return self._cursor.last
 
     async def __anext__(self) -> WatchItem:
@@ -56,73 +57,74 @@ class AsyncWatch(AsyncIterator[WatchItem]):
             try:
                 message = await self._message()
             except JobstreamError as error:
-                self._leave()
+                self._release()
                 if self._closed:
                     break
-                explained = boot.explain(self._cursor.job_id, self._boot, error)
+                converted = boot.detect_restart(self._cursor.job_id, self._boot, error)
                 try:
-                    pause = self._pause(explained)
+                    pause = self._pause(converted)
                 except JobstreamError:
                     self._closed = True
                     raise
                 await self._client._pause(pause)
                 continue
-            self._endurance.renew()
-            item = self._cursor.unseen(message)
+            self._reconnect.connected()
+            item = self._cursor.advance(message)
             if self._cursor.is_over:
                 await self._close()
             if item is not None:
                 return item
-        self._leave()
+        self._release()
         raise StopAsyncIteration
 
     def _begin(self, link: Link) -> Call:
         """Opens a stream."""
         return link.jobs.WatchResult(self._cursor.request())
 
-    def _silence_max(self) -> float:
-        """How long the stream may be silent before its next message."""
+    def _idle_timeout(self) -> float:
+        """How long the stream may be idle, in seconds."""
         return self._cursor.heartbeat * HEARTBEATS_MISSED_MAX
 
     def _pause(self, error: JobstreamError) -> float:
-        """How long to wait before the next stream; raises the error if that does not help, or for too long."""
-        return self._endurance.pause(error)
+        """The delay before the next stream. Raises the error if it is not transient or the retry limit is reached."""
+        return self._reconnect.pause(error)
 
     async def _message(self) -> Message:
-        """The next message of the stream at hand, or of a new one."""
+        """The next message. Opens a stream if there is none."""
         address = self._client.address.url
         if self._call is None or self._link is None:
-            self._link = self._client._connection.hold()
+            self._link = self._client._connection.acquire()
             self._call = self._begin(self._link)
         try:
-            message = await asyncio.wait_for(self._call.read(), self._silence_max())
+            message = await asyncio.wait_for(self._call.read(), self._idle_timeout())
         except asyncio.TimeoutError as error:
             self._client._connection.replace(self._link)
-            raise unavailable(address, "the stream fell silent") from error
+            raise unavailable(address, "the stream timed out") from error
         except asyncio.CancelledError:
-            # With the read its call is cancelled: whoever iterates again resumes on a new one.
-            self._leave()
+            # Cancelling a read cancels its call. The next iteration resumes on a new stream.
+            self._release()
             if self._closed or self._client._connection.is_closed:
                 raise unavailable(address, "the watch or its client was closed") from None
             raise
         except grpc.aio.AioRpcError as error:
-            raise self._client._explain(error) from error
+            raise self._client._convert_error(error) from error
         if not isinstance(message, (job_service_pb2.WatchResultResponse, job_service_pb2.RunResponse)):
-            # The server ends a stream well only after the event that ends the job: something between us did it.
-            raise unavailable(address, "the stream ended before the job")
+            # The server closes a stream without an error only after the final event. A proxy closed this one.
+            raise unavailable(address, "the stream ended before the job ended")
         return message
 
     async def _close(self) -> None:
-        """Lets the stream close by itself after the event that ends the job: to cancel it would reset it."""
+        """Waits for the server to close the stream after the final event, because a cancel would reset the HTTP/2
+        stream."""
         if self._call is not None:
             try:
                 await asyncio.wait_for(self._call.read(), CLOSE_TIMEOUT)
             except (grpc.aio.AioRpcError, asyncio.TimeoutError):
-                pass  # The job's end is known.
+                pass  # The outcome was received before.
             finally:
-                self._leave()
+                self._release()
 
-    def _leave(self) -> None:
+    def _release(self) -> None:
         call, self._call = self._call, None
         link, self._link = self._link, None
         if call is not None and link is not None:
@@ -130,9 +132,9 @@ class AsyncWatch(AsyncIterator[WatchItem]):
             self._client._connection.release(link)
 
     async def aclose(self) -> None:
-        """Ends the watch: who iterates gets the end."""
+        """Ends the watch. The iterator stops."""
         self._closed = True
-        self._leave()
+        self._release()
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,8 +1,8 @@
-"""Runs jobs: `Worker` with threads, `AsyncWorker` with asyncio."""
+"""Workers: `Worker` runs handlers on threads, `AsyncWorker` runs coroutines too."""
 
 from .aio import AsyncWorker
 from .context import AsyncContext, Context
-from .endings import Cancelled, PermanentError, RetryLater
+from .final_report import Cancelled, PermanentError, RetryLater
 from .worker import Worker
 
 __all__ = ["AsyncContext", "AsyncWorker", "Cancelled", "Context", "PermanentError", "RetryLater", "Worker"]

@@ -1,4 +1,4 @@
-"""A worker whose handlers are coroutines, or run on threads."""
+"""A worker whose handlers are coroutines or functions."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from typing_extensions import Self
 from ..aio.client import AsyncClient
 from ..options import Span, seconds
 from .context import set_soon
-from .desk import Desk
 from .handlers import Handler
-from .ledger import Ledger
+from .report_buffer import ReportBuffer
+from .runner import AttemptRunner
 from .session import Session
-from .worker import DRAIN_TIMEOUT, SIGNALS, SLOTS, OnConnect, Roster
+from .worker import DRAIN_TIMEOUT, SIGNALS, SLOTS, OnConnect, WorkerConfig
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class AsyncWorker:
-    """Takes jobs of a server and runs them, at most `slots` at a time: coroutines as tasks of the event loop that calls
-    `run` or `start`, with an AsyncContext; functions on threads, with a Context, so that they may block.
+    """Runs jobs of a server, at most `slots` at a time.
 
-    Everything else is as with Worker: the protocol is spoken by the same threads, so a busy loop misses no ping.
+    Coroutines run as tasks of the event loop that calls `run` or `start`, with an AsyncContext. Functions run on
+    threads, with a Context, and may block. Threads handle the protocol, so a busy event loop does not delay heartbeats.
+    See Worker for the rest.
     """
 
     def __init__(
@@ -40,34 +41,34 @@ class AsyncWorker:
         drain_timeout: Span = DRAIN_TIMEOUT,
         on_connect: OnConnect | None = None,
     ) -> None:
-        self._roster = Roster(client.address, client.options, name, queues, slots, drain_timeout, on_connect)
+        self._config = WorkerConfig(client.address, client.options, name, queues, slots, drain_timeout, on_connect)
         self._session: Session | None = None
         self._ended = asyncio.Event()
 
     def handler(self, kind: str, *, input_type: Any = None) -> Callable[[Function], Function]:
-        """Has this coroutine function, or function, run the jobs of a kind; see Worker.handler."""
+        """Registers a coroutine function or a function as the handler of a kind; see Worker.handler."""
 
         def add(function: Function) -> Function:
-            self._roster.add(kind, Handler.of(function, input_type))
+            self._config.add(kind, Handler.of(function, input_type))
             return function
 
         return add
 
     def start(self) -> None:
-        """Begins to connect. The first connection is tried as often as any other."""
+        """Starts to connect. The first connection is retried like any other."""
         self._prepare().start()
 
     async def run(self, *, signals: bool = True) -> None:
-        """Works until it was drained: by SIGTERM or SIGINT, by `drain` or `stop`, or by an operator.
+        """Runs until the worker is drained by SIGTERM, SIGINT, `drain`, `stop` or an operator.
 
-        The first signal drains it, the second stops it at once; they are heeded in the main thread only, and only
-        until it returns. A cancelled task gives everything back. Raises as Worker.run.
+        The first signal drains it, the second stops it immediately. Signals are handled in the main thread only.
+        Cancelling the task releases all attempts. Raises as Worker.run.
         """
         session = self._prepare()
         is_main = threading.current_thread() is threading.main_thread()
         async with AsyncExitStack() as stack:
             if signals and is_main:
-                await stack.enter_async_context(self._heeding_signals(session))
+                await stack.enter_async_context(self._drain_on_signals(session))
             session.start()
             try:
                 await self.wait()
@@ -77,19 +78,20 @@ class AsyncWorker:
                 raise
 
     async def wait(self) -> None:
-        """Waits for the end. Raises as `run`."""
+        """Waits until the worker has ended. Raises as `run`."""
         session = self._started()
         await self._ended.wait()
-        if session.refusal is not None:
-            raise session.refusal
+        if session.fatal_error is not None:
+            raise session.fatal_error
 
     async def drain(self, within: Span = DRAIN_TIMEOUT) -> None:
-        """Takes no new jobs, lets what runs finish within this long, gives back the rest uncounted, and ends."""
+        """Drains the worker: accepts no new jobs, waits for running attempts, releases the rest after `within`, and
+        ends. A released attempt does not count as a failure."""
         self._started().drain(seconds(within))
         await self.wait()
 
     async def stop(self) -> None:
-        """Gives everything back at once, uncounted, and ends."""
+        """Releases all attempts immediately and ends the worker. A released attempt does not count as a failure."""
         await self.drain(0.0)
 
     async def __aenter__(self) -> Self:
@@ -99,26 +101,26 @@ class AsyncWorker:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.drain(self._roster.drain_timeout)
+        await self.drain(self._config.drain_timeout)
 
     def _prepare(self) -> Session:
         if self._session is not None:
-            raise RuntimeError("a worker runs once: make another one")
-        loop, roster = asyncio.get_running_loop(), self._roster
-        hello = roster.hello()
-        desk = Desk(roster.handlers, Ledger(roster.slots), loop)
+            raise RuntimeError("a worker can be started only once: create a new one")
+        loop, config = asyncio.get_running_loop(), self._config
+        hello = config.hello()
+        runner = AttemptRunner(config.handlers, ReportBuffer(config.slots), loop)
 
-        def tell_connect(worker_id: str) -> None:
-            if roster.on_connect is not None:
-                loop.call_soon_threadsafe(roster.on_connect, worker_id)
+        def on_connected(worker_id: str) -> None:
+            if config.on_connect is not None:
+                loop.call_soon_threadsafe(config.on_connect, worker_id)
 
-        session = self._session = Session(roster.address, roster.options, hello, desk, tell_connect)
+        session = self._session = Session(config.address, config.options, hello, runner, on_connected)
 
-        def tell_end() -> None:
+        def await_end() -> None:
             session.ended.wait()
             set_soon(loop, self._ended)
 
-        threading.Thread(target=tell_end, name="jobstream-worker-end", daemon=True).start()
+        threading.Thread(target=await_end, name="jobstream-worker-end", daemon=True).start()
         return session
 
     def _started(self) -> Session:
@@ -127,16 +129,16 @@ class AsyncWorker:
         return self._session
 
     @asynccontextmanager
-    async def _heeding_signals(self, session: Session) -> AsyncGenerator[None]:
-        loop, told = asyncio.get_running_loop(), 0
+    async def _drain_on_signals(self, session: Session) -> AsyncGenerator[None]:
+        loop, received = asyncio.get_running_loop(), 0
 
-        def heed() -> None:
-            nonlocal told
-            told += 1
-            session.drain(self._roster.drain_timeout if told == 1 else 0.0)
+        def on_signal() -> None:
+            nonlocal received
+            received += 1
+            session.drain(self._config.drain_timeout if received == 1 else 0.0)
 
         for each in SIGNALS:
-            loop.add_signal_handler(each, heed)
+            loop.add_signal_handler(each, on_signal)
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""What a handler can see and do while its attempt runs."""
+"""The context of a handler: its job, its lease state, and progress, output and logs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import partial
 
-from ..errors import Facts, InvalidRequest
+from ..errors import ErrorDetails, InvalidRequest
 from ..payload import Payload, encode
 from ..times import from_duration
 from ..v1 import job_pb2, worker_service_pb2
-from .endings import Cancelled
-from .ledger import Ledger
+from .final_report import Cancelled
+from .report_buffer import ReportBuffer
 
 LEVELS = {
     "debug": job_pb2.LOG_LEVEL_DEBUG,
@@ -28,8 +28,8 @@ LEVELS = {
 
 
 @dataclass(frozen=True)
-class About:
-    """What is known of an attempt when it begins."""
+class AttemptInfo:
+    """The assignment of an attempt."""
 
     lease_id: str
     job_id: str
@@ -40,10 +40,10 @@ class About:
     headers: Mapping[str, str]
     labels: Mapping[str, str]
     ends_at: float
-    """By the monotonic clock."""
+    """Deadline by the monotonic clock."""
 
     @classmethod
-    def read(cls, assignment: worker_service_pb2.Assignment) -> About:
+    def read(cls, assignment: worker_service_pb2.Assignment) -> AttemptInfo:
         left = from_duration(assignment.time_left) if assignment.HasField("time_left") else float("inf")
         return cls(
             lease_id=assignment.lease_id,
@@ -59,87 +59,86 @@ class About:
 
 
 class BaseContext:
-    """One attempt of a job. `(job_id, attempt)` is the key of side effects that must not happen twice: no two workers
-    are ever sent the same pair."""
+    """One attempt of a job. `(job_id, attempt)` is the idempotency key for side effects: no pair is assigned twice."""
 
-    def __init__(self, about: About, ledger: Ledger) -> None:
-        self._about, self._ledger = about, ledger
+    def __init__(self, info: AttemptInfo, buffer: ReportBuffer) -> None:
+        self._info, self._buffer = info, buffer
         self._stop = threading.Event()
 
     @property
     def job_id(self) -> str:
-        return self._about.job_id
+        return self._info.job_id
 
     @property
     def attempt(self) -> int:
-        """Number of the attempt, from 1. Numbers grow and may have gaps."""
-        return self._about.attempt
+        """Number of the attempt, from 1. Numbers increase and may have gaps."""
+        return self._info.attempt
 
     @property
     def kind(self) -> str:
-        return self._about.kind
+        return self._info.kind
 
     @property
     def queue(self) -> str:
-        """Where the job waited."""
-        return self._about.queue
+        """The queue of the job."""
+        return self._info.queue
 
     @property
     def payload(self) -> Payload:
-        """The job's input as it came."""
-        return self._about.payload
+        """The input, undecoded."""
+        return self._info.payload
 
     @property
     def headers(self) -> Mapping[str, str]:
-        return self._about.headers
+        return self._info.headers
 
     @property
     def labels(self) -> Mapping[str, str]:
-        return self._about.labels
+        return self._info.labels
 
     @property
     def time_left(self) -> float:
-        """Seconds until the attempt is ended by force; 0 once it was."""
-        return max(0.0, self._about.ends_at - time.monotonic())
+        """Seconds until the deadline of the attempt; 0 after it."""
+        return max(0.0, self._info.ends_at - time.monotonic())
 
     @property
     def deadline(self) -> datetime:
-        """When the attempt is ended by force."""
+        """The deadline of the attempt. The server ends the attempt then."""
         left = min(self.time_left, timedelta(days=36500).total_seconds())
         return datetime.now(timezone.utc) + timedelta(seconds=left)
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether the handler was told to stop: the job was cancelled, ran too long, or is given to another worker."""
+        """Whether the handler must stop: the job was cancelled, the attempt timed out, or the lease was lost."""
         return self._stop.is_set()
 
     def check_cancelled(self) -> None:
-        """Raises Cancelled once the handler is to stop."""
+        """Raises Cancelled if the handler must stop."""
         if self._stop.is_set():
             raise Cancelled(f"job {self.job_id}, attempt {self.attempt}")
 
     def progress(self, fraction: float, message: str = "") -> None:
-        """Tells how far the attempt is, 0 to 1. Cheap in a tight loop: only the newest is sent."""
-        self._ledger.progress(self._about.lease_id, job_pb2.Progress(fraction=fraction, message=message))
+        """Reports progress from 0 to 1. Cheap in a tight loop: only the newest value is sent."""
+        self._buffer.progress(self._info.lease_id, job_pb2.Progress(fraction=fraction, message=message))
 
     def progress_of(self, done: float, total: float, unit: str = "") -> None:
-        """Tells how many units of how many are done. The unit has at most 64 bytes."""
+        """Reports progress as `done` of `total` units. The unit has at most 64 bytes."""
         fraction = done / total if total > 0 else None
         progress = job_pb2.Progress(fraction=fraction, done=done, total=total, unit=unit)
-        self._ledger.progress(self._about.lease_id, progress)
+        self._buffer.progress(self._info.lease_id, progress)
 
     def log(self, text: str, level: str = "info") -> None:
-        """A line for watchers, at most 16 KiB; levels are debug, info, warn and error. Never waits."""
+        """Sends a log line to watchers, at most 16 KiB. Levels are debug, info, warn and error. Never blocks."""
         if level not in LEVELS:
-            raise ValueError(f"the level {level!r} is none: use one of {', '.join(LEVELS)}")
-        self._ledger.log(self._about.lease_id, LEVELS[level], text)
+            raise ValueError(f"invalid level {level!r}: use one of {', '.join(LEVELS)}")
+        self._buffer.log(self._info.lease_id, LEVELS[level], text)
 
     def _chunk(self, chunk: object, channel: str) -> job_pb2.Output:
         payload = Payload.text(chunk) if isinstance(chunk, str) else encode(chunk)
-        size, limit = len(payload.bytes), self._ledger.payload_bytes_max
+        size, limit = len(payload.bytes), self._buffer.payload_bytes_max
         if size > limit:
-            facts = Facts(reason="PAYLOAD_TOO_LARGE")
-            raise InvalidRequest(f"a chunk of output is {size} bytes, the limit is {limit}: send smaller ones", facts)
+            details = ErrorDetails(reason="PAYLOAD_TOO_LARGE")
+            raise InvalidRequest(f"output chunk is {size} bytes, limit is {limit}: send smaller chunks", details)
         return job_pb2.Output(payload=payload.to_proto(), channel=channel)
 
     def _cancel(self) -> None:
@@ -149,56 +148,58 @@ class BaseContext:
 class Context(BaseContext):
     """The context of a handler that runs on a thread.
 
-    Threads cannot be ended from outside: a handler that runs for long calls `check_cancelled` or `sleep` now and then.
+    A thread cannot be cancelled from outside: a long-running handler must call `check_cancelled` or `sleep`.
     """
 
     def sleep(self, seconds: float) -> None:
-        """Sleeps; raises Cancelled as soon as the handler is to stop."""
+        """Sleeps. Raises Cancelled as soon as the handler must stop."""
         if self._stop.wait(seconds):
             self.check_cancelled()
 
     def output(self, chunk: object, channel: str = "") -> None:
-        """A chunk for watchers: text, bytes, a Payload, or what has JSON. `channel` has at most 64 bytes.
+        """Sends a chunk of output to watchers: text, bytes, a Payload, or a value that is encoded as JSON. `channel`
+        has at most 64 bytes.
 
-        Waits while more is on its way than the server has taken. Raises InvalidRequest if the chunk is larger than a
-        payload may be, and Cancelled.
+        Blocks while the output buffer is full (backpressure). Raises InvalidRequest if the chunk is over the payload
+        limit, and Cancelled.
         """
         self.check_cancelled()
         output = self._chunk(chunk, channel)
-        while not self._ledger.try_output(self._about.lease_id, output):
-            room = threading.Event()
-            self._ledger.when_room(room.set)
-            self._room = room
+        while not self._buffer.try_output(self._info.lease_id, output):
+            free_space = threading.Event()
+            self._buffer.on_free_space(free_space.set)
+            self._free_space = free_space
             if not self._stop.is_set():
-                room.wait()
+                free_space.wait()
             self.check_cancelled()
 
-    _room: threading.Event | None = None
+    _free_space: threading.Event | None = None
 
     def _cancel(self) -> None:
         super()._cancel()
-        if self._room is not None:
-            self._room.set()
+        if self._free_space is not None:
+            self._free_space.set()
 
 
 class AsyncContext(BaseContext):
-    """The context of a handler that is a coroutine. It is cancelled by CancelledError where it awaits."""
+    """The context of a coroutine handler. A cancellation raises CancelledError where the coroutine awaits."""
 
     async def output(self, chunk: object, channel: str = "") -> None:
-        """A chunk for watchers: text, bytes, a Payload, or what has JSON. `channel` has at most 64 bytes.
+        """Sends a chunk of output to watchers: text, bytes, a Payload, or a value that is encoded as JSON. `channel`
+        has at most 64 bytes.
 
-        Waits while more is on its way than the server has taken. Raises InvalidRequest if the chunk is larger than a
-        payload may be.
+        Waits while the output buffer is full (backpressure). Raises InvalidRequest if the chunk is over the payload
+        limit.
         """
         output = self._chunk(chunk, channel)
         loop = asyncio.get_running_loop()
-        while not self._ledger.try_output(self._about.lease_id, output):
-            room = asyncio.Event()
-            self._ledger.when_room(partial(set_soon, loop, room))
-            await room.wait()
+        while not self._buffer.try_output(self._info.lease_id, output):
+            free_space = asyncio.Event()
+            self._buffer.on_free_space(partial(set_soon, loop, free_space))
+            await free_space.wait()
 
 
 def set_soon(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
-    """Sets an event of a loop, from any thread."""
-    with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits.
+    """Sets an asyncio event from any thread."""
+    with contextlib.suppress(RuntimeError):  # The loop is closed, so no task waits.
         loop.call_soon_threadsafe(event.set)

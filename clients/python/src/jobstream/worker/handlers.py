@@ -1,4 +1,4 @@
-"""The handlers of a worker, and what their signatures say."""
+"""Handler functions and their signatures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Function = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Handler:
-    """A function that runs the jobs of a kind: of the context, and of the input unless it takes none."""
+    """The function that runs the jobs of a kind. It takes the context, and the input if it has a second parameter."""
 
     function: Function
     input_type: Any
@@ -24,20 +24,23 @@ class Handler:
 
     @classmethod
     def of(cls, function: Function, input_type: Any) -> Handler:
-        """Reads the signature; raises TypeError if it is none of a handler."""
+        """Inspects the signature. Raises TypeError if it is not a handler's."""
         parameters = [
             parameter
             for parameter in inspect.signature(function).parameters.values()
             if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
         ]
         if len(parameters) not in (1, 2):
-            raise TypeError(f"a handler takes (context) or (context, input), {function!r} takes {len(parameters)}")
+            raise TypeError(
+                f"a handler takes (context) or (context, input), {function!r} takes {len(parameters)} parameters"
+            )
         if input_type is None and len(parameters) == 2:
             input_type = annotation(function, parameters[1].name)
         return cls(function, input_type or Any, len(parameters) == 2, inspect.iscoroutinefunction(function))
 
     def call(self, context: object, payload: Payload) -> Any:
-        """Calls it; raises BadPayload if the input is not of its type. What a coroutine answers is to be awaited."""
+        """Calls the function. Returns an awaitable for a coroutine. Raises BadPayload if the input does not match its
+        type."""
         if not self.takes_input:
             return self.function(context)
         return self.function(context, decode_as(payload, self.input_type))
@@ -47,5 +50,5 @@ def annotation(function: Function, parameter: str) -> Any:
     try:
         return typing.get_type_hints(function).get(parameter, Any)
     except NameError as error:
-        message = f"the type of {parameter!r} cannot be read here: {error}: pass input_type to handler()"
+        message = f"the type of {parameter!r} cannot be resolved:  {error}: pass input_type to handler()"
         raise TypeError(message) from error

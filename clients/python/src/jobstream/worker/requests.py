@@ -1,4 +1,4 @@
-"""The stream of requests: whenever it is asked, one message of everything there is to tell."""
+"""The request stream of a worker. Each message carries everything that waits in the report buffer."""
 
 from __future__ import annotations
 
@@ -6,91 +6,91 @@ import time
 from collections.abc import Iterator
 
 from ..v1 import worker_service_pb2
-from .ledger import Ledger, Phase
+from .report_buffer import Phase, ReportBuffer
 
 REQUEST_BYTES = 1 << 20
-"""Bytes after which a message takes no further report. A larger report goes alone."""
+"""Size in bytes above which a message takes no further report. A larger report is sent alone."""
 LEASES_MAX = 10_000
-"""Leases that a message accepts, and those that its heartbeat names, at most: about 400 KB each."""
+"""Most leases that a message accepts, and most that its heartbeat lists: about 400 KB each."""
 UNACKNOWLEDGED_MAX = 4096
-"""Reports on their way after which progress waits: only the newest is kept until then."""
+"""Number of unacknowledged reports above which progress is coalesced."""
 
 
-def requests(ledger: Ledger, hello: worker_service_pb2.Hello) -> Iterator[worker_service_pb2.WorkRequest]:
-    """Those of one connection, from its hello on; they end when a later connection begins.
+def requests(buffer: ReportBuffer, hello: worker_service_pb2.Hello) -> Iterator[worker_service_pb2.WorkRequest]:
+    """The requests of one connection, starting with Hello. They end when another connection begins.
 
-    The library reads them in a thread of its own, so waiting here holds nothing up.
+    gRPC iterates in a thread of its own, so this may block.
     """
-    stream = ledger.greet(hello)
-    return numbered(ledger, stream, worker_service_pb2.WorkRequest(hello=hello))
+    stream = buffer.begin_stream(hello)
+    return numbered(buffer, stream, worker_service_pb2.WorkRequest(hello=hello))
 
 
 def numbered(
-    ledger: Ledger, stream: int, first: worker_service_pb2.WorkRequest
+    buffer: ReportBuffer, stream: int, first: worker_service_pb2.WorkRequest
 ) -> Iterator[worker_service_pb2.WorkRequest]:
     yield first
-    while (request := next_request(ledger, stream)) is not None:
+    while (request := next_request(buffer, stream)) is not None:
         yield request
 
 
-def next_request(ledger: Ledger, stream: int) -> worker_service_pb2.WorkRequest | None:
-    """Waits for something to tell; None at the end of the stream."""
-    with ledger.news:
-        while ledger.stream == stream:
-            if ledger.phase is not Phase.GREETED:
-                request = everything(ledger)
+def next_request(buffer: ReportBuffer, stream: int) -> worker_service_pb2.WorkRequest | None:
+    """Waits for the next message; None at the end of the stream."""
+    with buffer.changed:
+        while buffer.stream == stream:
+            if buffer.phase is not Phase.HELLO_SENT:
+                request = build_request(buffer)
                 if request.ByteSize():
                     return request
-                if ledger.accepts:
+                if buffer.accepted:
                     continue
-                if ledger.phase is Phase.ENDING:
+                if buffer.phase is Phase.ENDING:
                     return None
-            ledger.news.wait()
+            buffer.changed.wait()
         return None
 
 
-def everything(ledger: Ledger) -> worker_service_pb2.WorkRequest:
-    """One message of what there is to tell; empty if there is nothing."""
+def build_request(buffer: ReportBuffer) -> worker_service_pb2.WorkRequest:
+    """Builds a message of everything to send. The message is empty if there is nothing."""
     request = worker_service_pb2.WorkRequest()
-    slots = ledger.slots_due()
-    if slots != ledger.slots_told:
-        request.slots = ledger.slots_told = slots
-    if ledger.heartbeat_due:
-        ledger.heartbeat_due = False
-        ledger.renewed = time.monotonic()
-        ledger.beats = alive(ledger)
+    slots = buffer.usable_slots()
+    if slots != buffer.slots_sent:
+        request.slots = buffer.slots_sent = slots
+    if buffer.heartbeat_requested:
+        buffer.heartbeat_requested = False
+        buffer.leases_renewed_at = time.monotonic()
+        buffer.heartbeat_lease_ids = heartbeat_leases(buffer)
         request.heartbeat.SetInParent()
-    if ledger.beats:
-        request.heartbeat.lease_ids.extend(ledger.beats[:LEASES_MAX])
-        ledger.beats = ledger.beats[LEASES_MAX:]
-    if ledger.beats:
-        # No report that ends one of them may overtake it.
+    if buffer.heartbeat_lease_ids:
+        request.heartbeat.lease_ids.extend(buffer.heartbeat_lease_ids[:LEASES_MAX])
+        buffer.heartbeat_lease_ids = buffer.heartbeat_lease_ids[LEASES_MAX:]
+    if buffer.heartbeat_lease_ids:
+        # A final report of a listed lease must not be sent before the rest of the heartbeat.
         return request
-    # What has ended since is accepted by its report.
-    running = set(ledger.running())
-    accepts, ledger.accepts = ledger.accepts[:LEASES_MAX], ledger.accepts[LEASES_MAX:]
-    request.accepted_lease_ids.extend(lease for lease in accepts if lease in running)
-    if len(ledger.reports) < UNACKNOWLEDGED_MAX:
-        for lease, attempt in ledger.attempts.items():
-            if not attempt.is_void:
-                ledger.push_progress(lease, attempt)
-    request.reports.extend(unsent(ledger, request.ByteSize()))
+    # A final report accepts its lease implicitly.
+    running = set(buffer.running())
+    accepted, buffer.accepted = buffer.accepted[:LEASES_MAX], buffer.accepted[LEASES_MAX:]
+    request.accepted_lease_ids.extend(lease for lease in accepted if lease in running)
+    if len(buffer.reports) < UNACKNOWLEDGED_MAX:
+        for lease, attempt in buffer.attempts.items():
+            if not attempt.lease_lost:
+                buffer.push_progress(lease, attempt)
+    request.reports.extend(take_reports(buffer, request.ByteSize()))
     return request
 
 
-def alive(ledger: Ledger) -> list[str]:
-    """What runs, and what has ended without the server having been told."""
-    waiting = list(ledger.reports)[ledger.sent :]
-    return [*ledger.running(), *(entry.report.lease_id for entry in waiting if entry.is_end)]
+def heartbeat_leases(buffer: ReportBuffer) -> list[str]:
+    """Leases of running attempts, and of ended ones whose final report was not sent."""
+    waiting = list(buffer.reports)[buffer.sent :]
+    return [*buffer.running(), *(entry.report.lease_id for entry in waiting if entry.is_final)]
 
 
-def unsent(ledger: Ledger, size: int) -> Iterator[worker_service_pb2.AttemptReport]:
-    """The next reports that fit a message which has this size already."""
-    while ledger.sent < len(ledger.reports):
-        report = ledger.reports[ledger.sent].report
+def take_reports(buffer: ReportBuffer, size: int) -> Iterator[worker_service_pb2.AttemptReport]:
+    """The next unsent reports that fit into a message of this size."""
+    while buffer.sent < len(buffer.reports):
+        report = buffer.reports[buffer.sent].report
         bytes_more = report.ByteSize()
         if size and size + bytes_more > REQUEST_BYTES:
             return
         size += bytes_more
-        ledger.sent += 1
+        buffer.sent += 1
         yield report

@@ -17,25 +17,26 @@ from ..client import Client
 from ..options import Address, ClientOptions, Span, seconds
 from ..v1 import worker_service_pb2
 from ..version import __version__
-from .desk import Desk
 from .handlers import Handler
-from .ledger import Ledger
+from .report_buffer import ReportBuffer
+from .runner import AttemptRunner
 from .session import Session
 
 PROTOCOL_VERSION = 1
 SLOTS = 16
 DRAIN_TIMEOUT = 10.0
-"""Seconds running attempts may take after a signal."""
+"""Time in seconds for running attempts to finish after a signal."""
 SIGNAL_LATENCY = 0.2
-"""Seconds. The system may hand a signal to any thread, and one that waits without a limit then never heeds it."""
+"""Poll interval in seconds. The system may deliver a signal to any thread; the main thread handles it only between
+waits."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 OnConnect = Callable[[str], None]
 
 
-class Roster:
-    """What a worker is to the server, and its handlers: what blocking and asyncio workers have in common."""
+class WorkerConfig:
+    """The configuration and handlers of a worker, shared by Worker and AsyncWorker."""
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class Roster:
 
     def add(self, kind: str, handler: Handler) -> None:
         if kind in self.handlers:
-            raise ValueError(f"the kind {kind!r} has a handler already")
+            raise ValueError(f"the kind {kind!r} already has a handler")
         self.handlers[kind] = handler
 
     def hello(self) -> worker_service_pb2.Hello:
@@ -75,15 +76,15 @@ class Roster:
 
 
 def message_limit(options: ClientOptions) -> int:
-    """What the worker reads. To gRPC a negative limit is none but its own."""
+    """The receive limit of the worker. gRPC treats a negative limit as unlimited."""
     return options.message_bytes_max if options.message_bytes_max >= 0 else (1 << 31) - 1
 
 
 class Worker:
-    """Takes jobs of a server and runs each on a thread of its own, at most `slots` at a time.
+    """Runs jobs of a server, each on a thread of its own, at most `slots` at a time.
 
-    `queues` are those it serves; none means all. `drain_timeout` is how long running attempts may take after a signal.
-    `on_connect` is called with the server's id for this worker each time it connects, from a thread of the worker.
+    `queues` are the queues it serves; empty means all. `drain_timeout` is the time for running attempts to finish after
+    a signal. `on_connect` is called with the worker id from the server after each connect, on a thread of the worker.
 
         worker = Worker(client, "resizer", slots=4)
 
@@ -92,9 +93,9 @@ class Worker:
 
         worker.run()
 
-    When its connection breaks, it connects again and keeps its attempts; when that takes longer than their leases last,
-    it tells them to stop, because the server gives their jobs to others. It shares only address and options with the
-    client.
+    If the connection breaks, the worker reconnects and continues its attempts. If their leases expire before that, it
+    cancels them, because the server assigns their jobs to other workers. The worker uses the address and options of the
+    client, not its connection.
     """
 
     def __init__(
@@ -107,46 +108,47 @@ class Worker:
         drain_timeout: Span = DRAIN_TIMEOUT,
         on_connect: OnConnect | None = None,
     ) -> None:
-        self._roster = Roster(client.address, client.options, name, queues, slots, drain_timeout, on_connect)
+        self._config = WorkerConfig(client.address, client.options, name, queues, slots, drain_timeout, on_connect)
         self._session: Session | None = None
         self._lock = threading.Lock()
 
     def handler(self, kind: str, *, input_type: Any = None) -> Callable[[Function], Function]:
-        """Has this function run the jobs of a kind: of the context, and of the input unless it takes none.
+        """Registers a function as the handler of a kind. It takes the context, and the input if it has a second
+        parameter.
 
-        The input is of the type that the parameter is annotated with, or of `input_type`: a dataclass, a TypedDict, a
-        pydantic model, a plain type, bytes, Payload. One that does not fit fails the job with BAD_PAYLOAD and names
-        the field. What the function answers is sent as `Client.submit` sends an input. What it raises fails the
-        attempt, retryable unless it is a PermanentError.
+        The input is decoded as the annotation of the parameter, or as `input_type`: a dataclass, a TypedDict, a
+        pydantic model, a plain type, bytes, Payload. An input that does not match fails the job with BAD_PAYLOAD and
+        names the field. The returned value is encoded like the input of `Client.submit`. An exception fails the
+        attempt; it is retryable unless it is a PermanentError.
         """
 
         def add(function: Function) -> Function:
             handler = Handler.of(function, input_type)
             if handler.is_async:
                 raise TypeError(f"the handler of {kind!r} is a coroutine: use AsyncWorker")
-            self._roster.add(kind, handler)
+            self._config.add(kind, handler)
             return function
 
         return add
 
     def start(self) -> None:
-        """Begins to connect, in threads of its own. The first connection is tried as often as any other."""
+        """Starts the threads that connect. The first connection is retried like any other."""
         self._prepare().start()
 
     def run(self, *, signals: bool = True) -> None:
-        """Works until it was drained: by SIGTERM or SIGINT, by `drain` or `stop`, or by an operator.
+        """Runs until the worker is drained by SIGTERM, SIGINT, `drain`, `stop` or an operator.
 
-        The first signal drains it, the second stops it at once; they are heeded in the main thread only, and only
-        until it returns. Raises InvalidRequest and the like if the server refuses it and would again.
+        The first signal drains it, the second stops it immediately. Signals are handled in the main thread only. Raises
+        InvalidRequest or another permanent error if the server rejects the worker.
         """
         session = self._prepare()
         is_main = threading.current_thread() is threading.main_thread()
-        with self._heeding_signals(session) if signals and is_main else nothing():
+        with self._drain_on_signals(session) if signals and is_main else nothing():
             session.start()
             self.wait()
 
     def wait(self, timeout: Span | None = None) -> bool:
-        """Waits for the end; False if it goes on after this long. Raises as `run`."""
+        """Waits until the worker has ended. Returns False after a timeout. Raises as `run`."""
         session = self._started()
         until = None if timeout is None else time.monotonic() + seconds(timeout)
         while not session.ended.wait(
@@ -154,21 +156,22 @@ class Worker:
         ):
             if until is not None and time.monotonic() >= until:
                 return False
-        if session.refusal is not None:
-            raise session.refusal
+        if session.fatal_error is not None:
+            raise session.fatal_error
         return True
 
     def wait_connected(self, timeout: Span | None = None) -> bool:
-        """Waits until it takes jobs; False if it does not within this long."""
+        """Waits until the worker is connected. Returns False after a timeout."""
         return self._started().connected.wait(None if timeout is None else seconds(timeout))
 
     def drain(self, within: Span = DRAIN_TIMEOUT) -> None:
-        """Takes no new jobs, lets what runs finish within this long, gives back the rest uncounted, and ends."""
+        """Drains the worker: accepts no new jobs, waits for running attempts, releases the rest after `within`, and
+        ends. A released attempt does not count as a failure."""
         self._started().drain(seconds(within))
         self.wait()
 
     def stop(self) -> None:
-        """Gives everything back at once, uncounted, and ends."""
+        """Releases all attempts immediately and ends the worker. A released attempt does not count as a failure."""
         self.drain(0.0)
 
     def __enter__(self) -> Self:
@@ -178,16 +181,16 @@ class Worker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.drain(self._roster.drain_timeout)
+        self.drain(self._config.drain_timeout)
 
     def _prepare(self) -> Session:
         with self._lock:
             if self._session is not None:
-                raise RuntimeError("a worker runs once: make another one")
-            hello = self._roster.hello()
-            desk = Desk(self._roster.handlers, Ledger(self._roster.slots))
-            roster = self._roster
-            self._session = Session(roster.address, roster.options, hello, desk, roster.on_connect)
+                raise RuntimeError("a worker can be started only once: create a new one")
+            hello = self._config.hello()
+            runner = AttemptRunner(self._config.handlers, ReportBuffer(self._config.slots))
+            config = self._config
+            self._session = Session(config.address, config.options, hello, runner, config.on_connect)
             return self._session
 
     def _started(self) -> Session:
@@ -196,17 +199,19 @@ class Worker:
         return self._session
 
     @contextmanager
-    def _heeding_signals(self, session: Session) -> Generator[None]:
-        told = 0
+    def _drain_on_signals(self, session: Session) -> Generator[None]:
+        received = 0
 
-        def heed(_number: int, _frame: FrameType | None) -> None:
-            nonlocal told
-            told += 1
-            within = self._roster.drain_timeout if told == 1 else 0.0
-            # Not here: a signal comes at any moment, even while this thread holds the lock.
+        def on_signal(_number: int, _frame: FrameType | None) -> None:
+            nonlocal received
+            received += 1
+            within = self._config.drain_timeout if received == 1 else 0.0
+            # Not in this thread: a signal can interrupt it while it holds the lock.
             threading.Thread(target=session.drain, args=(within,), daemon=True).start()
 
-        before: list[tuple[signal.Signals, SignalHandler]] = [(each, signal.signal(each, heed)) for each in SIGNALS]
+        before: list[tuple[signal.Signals, SignalHandler]] = [
+            (each, signal.signal(each, on_signal)) for each in SIGNALS
+        ]
         try:
             yield
         finally:
