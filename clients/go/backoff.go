@@ -8,7 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// backoff is the pauses of one series of tries.
+// backoff computes the delays of one series of retries: exponential back-off with full jitter.
 type backoff struct {
 	next, longest time.Duration
 }
@@ -17,15 +17,15 @@ func newBackoff(first, longest time.Duration) backoff {
 	return backoff{next: min(first, longest), longest: longest}
 }
 
-// pause is chance, so that clients which lost the same server do not come back together, and what the server asks for on
-// top, so that it is never undercut.
-func (b *backoff) pause(asked time.Duration) time.Duration {
+// pause returns a random part of the current back-off plus the delay requested by the server. The jitter keeps clients
+// that lost the same server from reconnecting at the same time.
+func (b *backoff) pause(requested time.Duration) time.Duration {
 	pause := time.Duration(rand.Float64() * float64(b.next))
 	b.next = min(2*b.next, b.longest)
-	return pause + asked
+	return pause + requested
 }
 
-// sleep returns false if the context ended first.
+// sleep returns false if the context ends first.
 func sleep(ctx context.Context, pause time.Duration) bool {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
@@ -37,28 +37,29 @@ func sleep(ctx context.Context, pause time.Duration) bool {
 	}
 }
 
-// endurance is how long a watch or a wait has been without a word of the server, and how long it may be.
-type endurance struct {
+// reconnectBackoff is the back-off of a watch or a long poll. It gives up when the server has not responded for the
+// duration of patience.
+type reconnectBackoff struct {
 	settings  *settings
 	backoff   backoff
 	lostSince time.Time
 }
 
-func newEndurance(settings *settings) *endurance {
-	e := &endurance{settings: settings}
-	e.renew()
+func newReconnectBackoff(settings *settings) *reconnectBackoff {
+	e := &reconnectBackoff{settings: settings}
+	e.reset()
 	return e
 }
 
-// renew notes that the server spoke.
-func (e *endurance) renew() {
+// reset records a response from the server.
+func (e *reconnectBackoff) reset() {
 	e.lostSince = time.Time{}
 	e.backoff = newBackoff(e.settings.tries.FirstPause, e.settings.tries.LongestPause)
 }
 
-// bear pauses before the next try. It answers the same error if trying again does not help, or has not for as long as
-// patience lasts.
-func (e *endurance) bear(ctx context.Context, err error) error {
+// waitRetry sleeps before the next connection. It returns an error if err is not transient, patience has passed or the
+// context ended.
+func (e *reconnectBackoff) waitRetry(ctx context.Context, err error) error {
 	pause, err := e.pause(err, time.Now())
 	if err != nil {
 		return err
@@ -69,7 +70,7 @@ func (e *endurance) bear(ctx context.Context, err error) error {
 	return nil
 }
 
-func (e *endurance) pause(err error, now time.Time) (time.Duration, error) {
+func (e *reconnectBackoff) pause(err error, now time.Time) (time.Duration, error) {
 	base := baseOf(err)
 	if !isTransient(err) && base.Code != codes.DeadlineExceeded {
 		return 0, err
@@ -80,7 +81,7 @@ func (e *endurance) pause(err error, now time.Time) (time.Duration, error) {
 	lost := now.Sub(e.lostSince)
 	pause := e.backoff.pause(base.RetryAfter)
 	if lost+pause > e.settings.patience {
-		return 0, givenUp(err, lost.Round(100*time.Millisecond).String()+" without a word of it")
+		return 0, retriesExhausted(err, lost.Round(100*time.Millisecond).String()+" without a response")
 	}
 	return pause, nil
 }

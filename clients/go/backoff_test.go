@@ -8,7 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-func TestPausesAreChanceBelowABoundThatGrows(t *testing.T) {
+func TestBackoffIsRandomBelowAGrowingLimit(t *testing.T) {
 	var longest time.Duration
 	for range 200 {
 		pauses := newBackoff(100*time.Millisecond, time.Second)
@@ -25,40 +25,40 @@ func TestPausesAreChanceBelowABoundThatGrows(t *testing.T) {
 	}
 }
 
-func TestWhatTheServerAsksForComesOnTop(t *testing.T) {
+func TestBackoffAddsTheDelayOfTheServer(t *testing.T) {
 	pauses := newBackoff(100*time.Millisecond, time.Second)
 	if pause := pauses.pause(7 * time.Second); pause < 7*time.Second || pause > 7100*time.Millisecond {
 		t.Error(pause)
 	}
 }
 
-func TestPatienceEndsAndAWordRenewsIt(t *testing.T) {
+func TestReconnectGivesUpAfterPatienceAndAResponseResetsIt(t *testing.T) {
 	settings := defaultSettings()
 	settings.patience = time.Minute
-	endurance := newEndurance(&settings)
+	reconnect := newReconnectBackoff(&settings)
 	start := time.Now()
-	borneAt := func(second time.Duration) error {
-		_, err := endurance.pause(unreachable(testAddress, "away"), start.Add(second*time.Second))
+	retryAt := func(second time.Duration) error {
+		_, err := reconnect.pause(unreachable(testAddress, "away"), start.Add(second*time.Second))
 		return err
 	}
 	for _, second := range []time.Duration{0, 30, 54} {
-		if err := borneAt(second); err != nil {
+		if err := retryAt(second); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := borneAt(61); !errors.As(err, new(*Unavailable)) {
+	if err := retryAt(61); !errors.As(err, new(*Unavailable)) {
 		t.Fatal(err)
 	}
-	endurance.renew()
-	if err := borneAt(62); err != nil {
+	reconnect.reset()
+	if err := retryAt(62); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestWhatCannotPassIsNotBorne(t *testing.T) {
+func TestReconnectReturnsPermanentErrors(t *testing.T) {
 	settings := defaultSettings()
 	gone := &JobNotFound{&Error{Code: codes.NotFound}}
-	if _, err := newEndurance(&settings).pause(gone, time.Now()); err != error(gone) {
+	if _, err := newReconnectBackoff(&settings).pause(gone, time.Now()); err != error(gone) {
 		t.Error(err)
 	}
 }

@@ -10,17 +10,17 @@ import (
 	"github.com/jobstream/jobstream/clients/go/jobstreamv1"
 )
 
-// boots remembers which start of the server the client talks to: a server that keeps jobs in memory loses them with its
-// next one.
-type boots struct {
+// bootCache caches the boot id of the server. A server in memory mode loses its jobs when it restarts; its boot id then
+// differs.
+type bootCache struct {
 	admin   jobstreamv1.AdminServiceClient
 	timeout time.Duration
 
-	mu      sync.Mutex
-	present *boot
+	mu     sync.Mutex
+	latest *boot
 }
 
-// boot is one start of the server; its id comes later, or never.
+// boot is one run of the server process. Its id is empty until the server has returned it.
 type boot struct {
 	mu sync.Mutex
 	id string
@@ -38,65 +38,66 @@ func (b *boot) set(id string) {
 	b.id = id
 }
 
-func newBoots(links *connections, timeout time.Duration) *boots {
-	return &boots{admin: jobstreamv1.NewAdminServiceClient(links), timeout: timeout}
+func newBootCache(links *connections, timeout time.Duration) *bootCache {
+	return &bootCache{admin: jobstreamv1.NewAdminServiceClient(links), timeout: timeout}
 }
 
-// ask learns the present boot unless it is known, without anybody waiting for it.
-func (b *boots) ask() {
+// lookUp requests the boot id in the background unless it is cached.
+func (b *bootCache) lookUp() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.present != nil {
+	if b.latest != nil {
 		return
 	}
-	asked := &boot{}
-	b.present = asked
+	pending := &boot{}
+	b.latest = pending
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), b.timeout)
 		defer cancel()
 		info, err := b.admin.GetServerInfo(ctx, &jobstreamv1.GetServerInfoRequest{})
 		if err != nil {
-			b.forgetOnly(asked)
+			b.invalidateIf(pending)
 			return
 		}
-		asked.set(info.BootId)
+		pending.set(info.BootId)
 	}()
 }
 
-// current is the boot that answers now, as far as it is known; nil if it was not asked for.
-func (b *boots) current() *boot {
+// current returns the cached boot; nil if no lookup was started.
+func (b *bootCache) current() *boot {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.present
+	return b.latest
 }
 
-// forget notes that the server may be another one from now on.
-func (b *boots) forget() {
+// invalidate drops the cached boot: the server may have restarted.
+func (b *bootCache) invalidate() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.present = nil
+	b.latest = nil
 }
 
-func (b *boots) forgetOnly(asked *boot) {
+func (b *bootCache) invalidateIf(pending *boot) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.present == asked {
-		b.present = nil
+	if b.latest == pending {
+		b.latest = nil
 	}
 }
 
-// explain makes a ServerRestarted of a JobNotFound that comes from another boot than the one that had the job.
-func (b *boots) explain(err error, jobID string, had *boot, address string) error {
+// detectRestart converts JobNotFound to ServerRestarted if the boot that accepted the job is not the one that
+// responded.
+func (b *bootCache) detectRestart(err error, jobID string, acceptedBy *boot, address string) error {
 	var missing *JobNotFound
-	if had == nil || !errors.As(err, &missing) {
+	if acceptedBy == nil || !errors.As(err, &missing) {
 		return err
 	}
-	known, told := had.get(), missing.Metadata["boot_id"]
-	if known == "" || told == "" || known == told {
+	known, present := acceptedBy.get(), missing.Metadata["boot_id"]
+	if known == "" || present == "" || known == present {
 		return err
 	}
-	b.forget()
+	b.invalidate()
 	missing.Message = fmt.Sprintf(
-		"job %s is gone: the server at %s was started anew and keeps jobs in memory only: submit it again", jobID, address)
+		"job %s is lost: the server at %s restarted and holds jobs in memory only: submit it again", jobID, address)
 	return &ServerRestarted{missing}
 }

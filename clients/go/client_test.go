@@ -16,7 +16,7 @@ import (
 	"github.com/jobstream/jobstream/clients/go/jobstreamv1"
 )
 
-// within is longer than any wait of a test that passes.
+// within returns a context that outlives every wait of a passing test.
 func within(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	t.Cleanup(cancel)
@@ -32,9 +32,9 @@ func submit[Out any](t *testing.T, client *jobstream.Client, kind string, in any
 	return job
 }
 
-func TestContextThatEndsWhileWaitingLeavesTheJobAlone(t *testing.T) {
+func TestEndOfTheContextOfAWaitDoesNotCancelTheJob(t *testing.T) {
 	client := jobstreamtest.Server(t).Client()
-	job := submit[any](t, client, "nobody", nil)
+	job := submit[any](t, client, "unserved", nil)
 	late, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := job.Result(late)
@@ -57,17 +57,17 @@ func TestContextThatEndsWhileWaitingLeavesTheJobAlone(t *testing.T) {
 	}
 }
 
-func TestCallUnderAnEndedContextSaysSo(t *testing.T) {
+func TestCallWithAnEndedContextReturnsItsError(t *testing.T) {
 	client := jobstreamtest.Server(t).Client()
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := jobstream.Submit[any](ended, client, "nobody", nil)
+	_, err := jobstream.Submit[any](ended, client, "unserved", nil)
 	if !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
 
-func TestResultOfAnotherTypeSaysWhereItDiffers(t *testing.T) {
+func TestResultMismatchNamesTheField(t *testing.T) {
 	client := jobstreamtest.Server(t, "--demo=true").Client()
 	job := submit[struct{ Width int }](t, client, "demo.echo", map[string]string{"Width": "wide"})
 	_, err := job.Result(within(t))
@@ -79,10 +79,10 @@ func TestResultOfAnotherTypeSaysWhereItDiffers(t *testing.T) {
 	}
 }
 
-func TestInputThatCannotBeSentIsAnInvalidRequest(t *testing.T) {
+func TestInputThatCannotBeEncodedIsAnInvalidRequest(t *testing.T) {
 	client := jobstreamtest.Server(t).Client()
 	for _, input := range []any{func() {}, jobstream.Text("\xff")} {
-		if _, err := jobstream.Submit[any](within(t), client, "nobody", input); !errors.As(err, new(*jobstream.InvalidRequest)) {
+		if _, err := jobstream.Submit[any](within(t), client, "unserved", input); !errors.As(err, new(*jobstream.InvalidRequest)) {
 			t.Errorf("%T %v", err, err)
 		}
 	}
@@ -91,10 +91,10 @@ func TestInputThatCannotBeSentIsAnInvalidRequest(t *testing.T) {
 	}
 }
 
-func TestEveryOptionArrives(t *testing.T) {
+func TestServerReceivesEveryOption(t *testing.T) {
 	client := jobstreamtest.Server(t).Client()
 	labels, headers := map[string]string{"a": "b"}, map[string]string{"traceparent": "00"}
-	job := submit[any](t, client, "nobody", nil, jobstream.WithQueue("aside"), jobstream.WithPriority(7),
+	job := submit[any](t, client, "unserved", nil, jobstream.WithQueue("reports"), jobstream.WithPriority(7),
 		jobstream.WithDelay(time.Hour), jobstream.WithTimeout(2*time.Hour), jobstream.WithAttemptTimeout(time.Minute),
 		jobstream.WithMaxAttempts(3), jobstream.WithBackoff(time.Second, time.Minute), jobstream.WithRetention(0),
 		jobstream.WithLabels(labels), jobstream.WithHeaders(headers))
@@ -103,7 +103,7 @@ func TestEveryOptionArrives(t *testing.T) {
 		t.Fatal(err)
 	}
 	spec := whole.Spec
-	if spec.Queue != "aside" || spec.Priority != 7 || spec.GetStartDelay().AsDuration() != time.Hour ||
+	if spec.Queue != "reports" || spec.Priority != 7 || spec.GetStartDelay().AsDuration() != time.Hour ||
 		spec.Timeout.AsDuration() != 2*time.Hour || spec.AttemptTimeout.AsDuration() != time.Minute ||
 		spec.Retry.MaxAttempts != 3 || spec.Retry.MaxBackoff.AsDuration() != time.Minute ||
 		spec.Retention.AsDuration() != 0 || !reflect.DeepEqual(spec.Labels, labels) || !reflect.DeepEqual(spec.Headers, headers) {
@@ -131,9 +131,9 @@ func TestManyGoroutinesShareAClient(t *testing.T) {
 	all.Wait()
 }
 
-func TestMoreWaitsThanAConnectionCarriesDelayNoCall(t *testing.T) {
+func TestWaitsBeyondTheStreamLimitDoNotDelayCalls(t *testing.T) {
 	client := jobstreamtest.Server(t).Client()
-	job := submit[any](t, client, "nobody", nil)
+	job := submit[any](t, client, "unserved", nil)
 	waiting, leave := context.WithCancel(t.Context())
 	var all sync.WaitGroup
 	const waits = 1500
@@ -159,10 +159,10 @@ func TestMoreWaitsThanAConnectionCarriesDelayNoCall(t *testing.T) {
 	all.Wait()
 }
 
-func TestClosedClientSaysSoAndLeavesJobsAlone(t *testing.T) {
+func TestClosedClientReturnsErrorsAndJobsContinue(t *testing.T) {
 	server := jobstreamtest.Server(t)
 	client := server.Client()
-	job := submit[any](t, client, "nobody", nil)
+	job := submit[any](t, client, "unserved", nil)
 	waiting := make(chan error)
 	go func() {
 		for event, err := range job.Watch(within(t)) {
@@ -187,9 +187,9 @@ func TestClosedClientSaysSoAndLeavesJobsAlone(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-func TestLeftWatchLeavesNothingBehind(t *testing.T) {
+func TestStoppedWatchLeaksNoGoroutine(t *testing.T) {
 	client := jobstreamtest.Server(t).Client()
-	job := submit[any](t, client, "nobody", nil)
+	job := submit[any](t, client, "unserved", nil)
 	for range job.Watch(within(t)) {
 		break
 	}
@@ -229,11 +229,11 @@ func TestWatchResumesAfterACutConnection(t *testing.T) {
 	}
 }
 
-func TestJobThatARestartLostIsToldFromAnUnknownOne(t *testing.T) {
+func TestJobLostByARestartIsServerRestarted(t *testing.T) {
 	server := jobstreamtest.Server(t)
 	client := server.Client()
-	job := submit[any](t, client, "nobody", nil)
-	// Whatever is asked beside the submit is answered before this.
+	job := submit[any](t, client, "unserved", nil)
+	// The server answers the concurrent boot id lookup before this call.
 	if _, err := job.State(within(t)); err != nil {
 		t.Fatal(err)
 	}

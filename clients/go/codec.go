@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// encode makes a Payload of what a caller or handler has: a Payload passes through, bytes are data, all else is JSON.
+// encode converts an input or a result: a Payload is unchanged, bytes are data, any other value is encoded as JSON.
 func encode(value any) (Payload, error) {
 	switch value := value.(type) {
 	case Payload:
@@ -30,7 +30,7 @@ func encode(value any) (Payload, error) {
 	}
 }
 
-// marshal is json.Marshal without the escapes meant for HTML.
+// marshal is json.Marshal without HTML escapes.
 func marshal(value any) ([]byte, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
@@ -41,8 +41,8 @@ func marshal(value any) ([]byte, error) {
 	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), nil
 }
 
-// decode reads content as what it says it is: JSON, plain text for a string, or bytes. Any other target takes it as JSON,
-// and empty content as null.
+// decode decodes a payload. A string target takes plain text, a []byte target the bytes. An any target is decoded by
+// content type. Any other target is decoded as JSON; empty content is null.
 func decode(p Payload, target any) error {
 	isJSON := p.mediaType() == contentTypeJSON
 	isText := p.isText && p.mediaType() == "text/plain"
@@ -73,28 +73,28 @@ func decode(p Payload, target any) error {
 	return nil
 }
 
-// wholeMax is up to where a whole number of the json arm, which is a double, is read as an integer; beyond it is a float.
-const wholeMax = 1 << 64
+// exactIntegerMax is the largest whole number of the json field that is decoded as an integer; a larger one is a float.
+const exactIntegerMax = 1 << 64
 
-// plainValue is a value for marshal. Package json would fill a whole number with zeros after its seventeenth digit, which
+// jsonValue is a value for marshal. Package json would fill a whole number with zeros after its seventeenth digit, which
 // is the same double but another integer.
-func plainValue(value *structpb.Value) any {
+func jsonValue(value *structpb.Value) any {
 	switch kind := value.GetKind().(type) {
 	case *structpb.Value_NumberValue:
-		if number := kind.NumberValue; number == math.Trunc(number) && math.Abs(number) <= wholeMax {
+		if number := kind.NumberValue; number == math.Trunc(number) && math.Abs(number) <= exactIntegerMax {
 			return json.Number(strconv.FormatFloat(number, 'f', 0, 64))
 		}
 		return kind.NumberValue
 	case *structpb.Value_StructValue:
 		fields := make(map[string]any, len(kind.StructValue.GetFields()))
 		for name, field := range kind.StructValue.GetFields() {
-			fields[name] = plainValue(field)
+			fields[name] = jsonValue(field)
 		}
 		return fields
 	case *structpb.Value_ListValue:
 		items := make([]any, len(kind.ListValue.GetValues()))
 		for i, item := range kind.ListValue.GetValues() {
-			items[i] = plainValue(item)
+			items[i] = jsonValue(item)
 		}
 		return items
 	default:
@@ -102,7 +102,7 @@ func plainValue(value *structpb.Value) any {
 	}
 }
 
-// unmarshal is json.Unmarshal that keeps the digits of numbers whose type is any.
+// unmarshal is json.Unmarshal with exact numbers in values of type any.
 func unmarshal(text []byte, target any) error {
 	if len(text) == 0 {
 		text = []byte("null")
@@ -111,12 +111,12 @@ func unmarshal(text []byte, target any) error {
 	decoder.UseNumber()
 	if err := decoder.Decode(target); err != nil {
 		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-			return errors.New("the JSON ends too early")
+			return errors.New("the JSON is truncated")
 		}
 		return err
 	}
 	if _, err := decoder.Token(); err != io.EOF {
-		return fmt.Errorf("there is more after the JSON value, from byte %d on", decoder.InputOffset())
+		return fmt.Errorf("unexpected data after the JSON value at byte %d", decoder.InputOffset())
 	}
 	return nil
 }

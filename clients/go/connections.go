@@ -11,18 +11,18 @@ import (
 )
 
 const (
-	// heldCallsMax is how many watches and waits one connection gets before another is opened. Servers allow about a
-	// thousand calls at a time on each, and short ones must not queue behind those that are held open.
-	heldCallsMax = 900
-	// connectionsMax is how many connections there are at most; beyond it watches and waits queue.
+	// longCallsMax is the number of watches and long polls per connection. Servers limit concurrent streams to about a
+	// thousand per connection, and short calls must not queue behind long ones.
+	longCallsMax = 900
+	// connectionsMax is the largest number of connections. Above it watches and long polls queue.
 	connectionsMax = 64
-	// comeBackWait is how long a try waits for a connection that is being opened again: without it, it would fail with
-	// the error of the last one.
-	comeBackWait = 250 * time.Millisecond
+	// reconnectWait is the longest wait of a call for a connection that is reconnecting. Without it the call would fail
+	// with the error of the last connection.
+	reconnectWait = 250 * time.Millisecond
 )
 
-// connections are those to one server: one for every call, more when many calls are held open, each replaced when it is
-// no longer trusted. Each reconnects by itself when it breaks.
+// connections pools the connections to one server: one for all calls, more for many long calls. A connection that is
+// idle for too long is replaced. Each reconnects by itself.
 type connections struct {
 	dial func() (*grpc.ClientConn, error)
 
@@ -31,7 +31,7 @@ type connections struct {
 	isClosed bool
 }
 
-// link is a connection, for as long as held calls use it.
+// link is a pooled connection with the number of long calls on it.
 type link struct {
 	conn      *grpc.ClientConn
 	users     int
@@ -46,7 +46,7 @@ func newConnections(dial func() (*grpc.ClientConn, error)) (*connections, error)
 	return &connections{dial: dial, links: []*link{{conn: conn}}}, nil
 }
 
-// Invoke and NewStream make generated stubs work on connections that are replaced.
+// Invoke and NewStream implement grpc.ClientConnInterface, so that generated stubs follow replaced connections.
 
 func (c *connections) Invoke(ctx context.Context, method string, args, reply any, options ...grpc.CallOption) error {
 	return c.first().Invoke(ctx, method, args, reply, options...)
@@ -64,23 +64,23 @@ func (c *connections) first() *grpc.ClientConn {
 	return c.links[0].conn
 }
 
-// hold is for a call that is held open; release is to follow.
-func (c *connections) hold() *link {
+// acquire returns a connection for a long call. The caller releases it.
+func (c *connections) acquire() *link {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	chosen := c.withRoom()
+	chosen := c.pick()
 	chosen.users++
 	return chosen
 }
 
-func (c *connections) withRoom() *link {
+func (c *connections) pick() *link {
 	for _, link := range c.links {
-		if link.users < heldCallsMax {
+		if link.users < longCallsMax {
 			return link
 		}
 	}
 	if len(c.links) < connectionsMax && !c.isClosed {
-		// The first one was dialled in the same way, lazily, so this cannot fail.
+		// The first connection was created the same way without an error, so this cannot fail.
 		if conn, err := c.dial(); err == nil {
 			c.links = append(c.links, &link{conn: conn})
 			return c.links[len(c.links)-1]
@@ -96,35 +96,35 @@ func (c *connections) release(used *link) {
 	used.closeIfUnused()
 }
 
-// replace gives up a connection that is open and silent: the next call opens another. Held calls on the old one go on.
-func (c *connections) replace(silent *link) {
+// replace replaces a connection that is open but does not respond. Long calls on the old one continue.
+func (c *connections) replace(idle *link) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, known := range c.links {
-		if known != silent || c.isClosed {
+		if known != idle || c.isClosed {
 			continue
 		}
 		if conn, err := c.dial(); err == nil {
 			c.links[i] = &link{conn: conn}
-			silent.isRetired = true
-			silent.closeIfUnused()
+			idle.isRetired = true
+			idle.closeIfUnused()
 		}
 	}
 }
 
 func (l *link) closeIfUnused() {
 	if l.isRetired && l.users == 0 {
-		_ = l.conn.Close() // It fails only if it was closed before.
+		_ = l.conn.Close() // Close fails only if it was closed before.
 	}
 }
 
-// comeBack has a connection that could not be opened tried again at once, and waits a little for it.
-func comeBack(ctx context.Context, conn *grpc.ClientConn) {
+// awaitReconnect makes a failed connection reconnect immediately and waits briefly for it.
+func awaitReconnect(ctx context.Context, conn *grpc.ClientConn) {
 	if conn.GetState() != connectivity.TransientFailure {
 		return
 	}
 	conn.ResetConnectBackoff()
-	ctx, cancel := context.WithTimeout(ctx, comeBackWait)
+	ctx, cancel := context.WithTimeout(ctx, reconnectWait)
 	defer cancel()
 	conn.WaitForStateChange(ctx, connectivity.TransientFailure)
 }
@@ -140,6 +140,6 @@ func (c *connections) close() {
 	defer c.mu.Unlock()
 	c.isClosed = true
 	for _, link := range c.links {
-		_ = link.conn.Close() // Closing twice is fine.
+		_ = link.conn.Close() // Closing twice is harmless.
 	}
 }

@@ -17,40 +17,40 @@ func testConnections(t *testing.T) *connections {
 	return links
 }
 
-func TestHeldCallsSpreadOverConnectionsAndFreeTheirPlaces(t *testing.T) {
+func TestLongCallsUseFurtherConnectionsAndReleaseThem(t *testing.T) {
 	links := testConnections(t)
 	var held []*link
-	for range heldCallsMax {
-		held = append(held, links.hold())
+	for range longCallsMax {
+		held = append(held, links.acquire())
 	}
 	if len(links.links) != 1 {
 		t.Error(len(links.links))
 	}
-	second := links.hold()
+	second := links.acquire()
 	if len(links.links) != 2 || second == held[0] {
 		t.Error(len(links.links))
 	}
 	links.release(held[0])
-	if again := links.hold(); again != held[0] || len(links.links) != 2 {
-		t.Error("the place that became free was not taken")
+	if again := links.acquire(); again != held[0] || len(links.links) != 2 {
+		t.Error("the released connection was not reused")
 	}
 }
 
-func TestSilentConnectionIsReplacedOnceAndEndsWithItsLastCall(t *testing.T) {
+func TestIdleConnectionIsReplacedOnceAndClosedAfterItsLastCall(t *testing.T) {
 	links := testConnections(t)
-	silent, other := links.hold(), links.hold()
-	links.replace(silent)
+	idle, other := links.acquire(), links.acquire()
+	links.replace(idle)
 	fresh := links.links[0]
 	links.replace(other)
-	if fresh == silent || links.links[0] != fresh || len(links.links) != 1 {
-		t.Error("it was replaced twice or never")
+	if fresh == idle || links.links[0] != fresh || len(links.links) != 1 {
+		t.Error("the connection was not replaced exactly once")
 	}
-	links.release(silent)
-	if silent.conn.GetState() == connectivity.Shutdown {
-		t.Error("it was closed under a call")
+	links.release(idle)
+	if idle.conn.GetState() == connectivity.Shutdown {
+		t.Error("the connection was closed during a call")
 	}
 	links.release(other)
-	if silent.conn.GetState() != connectivity.Shutdown {
-		t.Error("nobody closed it")
+	if idle.conn.GetState() != connectivity.Shutdown {
+		t.Error("the connection was not closed")
 	}
 }

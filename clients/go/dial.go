@@ -19,17 +19,18 @@ import (
 const (
 	version        = "0.1.0"
 	defaultAddress = "http://127.0.0.1:7070"
-	// connectTimeout is the longest time to open a connection.
+	// connectTimeout is the longest time to establish a connection.
 	connectTimeout = 10 * time.Second
-	// defaultMessageBytesMax is the largest message that is read: several times what a server sends by default.
+	// defaultMessageBytesMax is the default receive limit, several times the largest message that a server sends by
+	// default.
 	defaultMessageBytesMax = 16 << 20
-	// reconnectPause is the first pause between tries to open a connection, reconnectPauseMax the longest. A worker has
-	// less than a second to come back.
+	// reconnectPause is the initial reconnect back-off, reconnectPauseMax the largest. A worker must reconnect within a
+	// second to keep its attempts.
 	reconnectPause    = 50 * time.Millisecond
 	reconnectPauseMax = 5 * time.Second
 )
 
-// address is where a server is.
+// address is the address of a server.
 type address struct {
 	host  string
 	isTLS bool
@@ -42,7 +43,8 @@ func (a address) String() string {
 	return "http://" + a.host
 }
 
-// parseAddress takes http://host:port, https://host:port and host:port; none is that of the environment.
+// parseAddress parses http://host:port, https://host:port or host:port. Empty text means JOBSTREAM_ADDRESS, else the
+// default.
 func parseAddress(given string) (address, error) {
 	if given == "" {
 		given = os.Getenv("JOBSTREAM_ADDRESS")
@@ -57,13 +59,13 @@ func parseAddress(given string) (address, error) {
 	parsed, err := url.Parse(full)
 	switch {
 	case err != nil:
-		return address{}, badAddress(given, "it cannot be read")
+		return address{}, badAddress(given, "it cannot be parsed")
 	case parsed.Scheme != "http" && parsed.Scheme != "https":
 		return address{}, badAddress(given, fmt.Sprintf("%s is neither http nor https", parsed.Scheme))
 	case parsed.Hostname() == "":
 		return address{}, badAddress(given, "it has no host")
 	case strings.Trim(parsed.Path, "/") != "" || parsed.RawQuery != "" || parsed.User != nil:
-		return address{}, badAddress(given, "it has more than host and port")
+		return address{}, badAddress(given, "it has a path, a query or a user")
 	}
 	port := parsed.Port()
 	if port == "" {
@@ -73,10 +75,10 @@ func parseAddress(given string) (address, error) {
 }
 
 func badAddress(given, why string) error {
-	return invalid("address", fmt.Sprintf("%q is no address of a server, %s: write http://host:port", given, why))
+	return invalid("address", fmt.Sprintf("invalid address %q, %s: use http://host:port", given, why))
 }
 
-// dialer opens connections that connect with their first call.
+// dialer returns a function that creates lazy connections.
 func dialer(to address, s *settings) func() (*grpc.ClientConn, error) {
 	transport := insecure.NewCredentials()
 	if to.isTLS {

@@ -1,17 +1,16 @@
-// Package jobstream is the client of a jobstream server: submit a job, get its result, watch it live, and run jobs
-// anywhere.
+// Package jobstream is the Go client and worker library of the jobstream service.
 //
 //	client, err := jobstream.New("")  // JOBSTREAM_ADDRESS, else http://127.0.0.1:7070
 //	job, err := jobstream.Submit[Thumbnail](ctx, client, "resize", Resize{Width: 64})
 //	thumbnail, err := job.Result(ctx)
 //
-// Input and results are JSON, except for []byte, which is sent as it is, and [Payload], which says itself what it is.
-// Integers stay exact: where the type is any, a number is read as a [encoding/json.Number].
+// Inputs and results are encoded as JSON, except []byte, which is sent unchanged, and [Payload], which has its own
+// content type. Integers are exact: a number decoded into any is a [encoding/json.Number].
 //
-// Calls that may arrive twice are tried again while the server is away or full. A wait for a result and a watch go on
-// across lost connections. Their context ends the waiting, never the job.
+// Idempotent calls are retried while the server is unavailable or overloaded. A wait for a result and a watch reconnect
+// after a lost connection. Their context ends the wait and does not cancel the job.
 //
-// A [Worker] takes jobs from the server and runs a function for each kind, see [Handle]. Package jobstreamtest starts a
-// real server for tests, and runs handlers without one. The generated stubs are in package jobstreamv1 and work on
+// A [Worker] receives jobs from the server and runs a handler for each kind, see [Handle]. Package jobstreamtest starts
+// a real server for tests and runs handlers without a server. Package jobstreamv1 has the generated stubs; they work on
 // [Client.Conn].
 package jobstream

@@ -11,26 +11,25 @@ import (
 	"github.com/jobstream/jobstream/clients/go/jobstreamv1"
 )
 
-// rehearsalAttemptTimeout is the server's default.
-var rehearsalAttemptTimeout = durationpb.New(time.Hour)
+// dryRunAttemptTimeout is the default attempt timeout of the server.
+var dryRunAttemptTimeout = durationpb.New(time.Hour)
 
-// Rehearsal is what one attempt told, and how it ended, without a server.
-type Rehearsal struct {
-	// Result is what the handler answered.
+// DryRunResult is the outcome and the events of one attempt that ran without a server.
+type DryRunResult struct {
+	// Result is the result of the handler.
 	Result Payload
-	// Err is a [JobFailed] or [JobCancelled] as a caller would get it; nil if the handler succeeded.
+	// Err is a [JobFailed] or [JobCancelled] as a caller would receive it; nil if the handler succeeded.
 	Err error
-	// Events are the [*Progress], [*Output] and [*Log] that it told, in order; nothing is left out.
+	// Events are the [*Progress], [*Output] and [*Log] events of the handler, in order and complete.
 	Events []Event
 }
 
-// Rehearse runs one attempt of the handler of a kind without any server, for tests; jobstreamtest.Run is shorter. The
-// input is encoded and decoded as on its way over a server, and the options are those of [Submit]. A context that ends
-// is a job that is cancelled.
+// DryRun runs one attempt of the handler of a kind without a server, for tests; jobstreamtest.Run is shorter. The input
+// is encoded and decoded as if it was sent. The options are those of [Submit]. The end of the context cancels the job.
 //
-// The error is an [InvalidRequest] if the worker has no handler for the kind or the input cannot be sent. A handler that
-// fails is no error: see [Rehearsal.Err].
-func (w *Worker) Rehearse(ctx context.Context, kind string, input any, options ...SubmitOption) (*Rehearsal, error) {
+// The error is an [InvalidRequest] if the worker has no handler for the kind or the input cannot be encoded. The
+// failure of the handler is [DryRunResult.Err].
+func (w *Worker) DryRun(ctx context.Context, kind string, input any, options ...SubmitOption) (*DryRunResult, error) {
 	w.mu.Lock()
 	handle := w.handlers[kind]
 	w.mu.Unlock()
@@ -46,60 +45,72 @@ func (w *Worker) Rehearse(ctx context.Context, kind string, input any, options .
 		Headers: spec.Headers, Labels: spec.Labels, TimeLeft: spec.AttemptTimeout,
 	}
 	if assignment.TimeLeft == nil {
-		assignment.TimeLeft = rehearsalAttemptTimeout
+		assignment.TimeLeft = dryRunAttemptTimeout
 	}
 	if assignment.Queue == "" {
 		assignment.Queue = "default"
 	}
-	return rehearse(ctx, handle, assignment), nil
+	return dryRun(ctx, handle, assignment), nil
 }
 
-func rehearse(ctx context.Context, run handlerFunc, assignment *jobstreamv1.Assignment) *Rehearsal {
-	told := &recorder{}
-	task := newTask(assignment, told)
+// Rehearsal is the former name of [DryRunResult].
+//
+// Deprecated: use [DryRunResult].
+type Rehearsal = DryRunResult
+
+// Rehearse is the former name of [Worker.DryRun].
+//
+// Deprecated: use [Worker.DryRun].
+func (w *Worker) Rehearse(ctx context.Context, kind string, input any, options ...SubmitOption) (*Rehearsal, error) {
+	return w.DryRun(ctx, kind, input, options...)
+}
+
+func dryRun(ctx context.Context, run handlerFunc, assignment *jobstreamv1.Assignment) *DryRunResult {
+	recorded := &recorder{}
+	task := newTask(assignment, recorded)
 	running, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
 	defer context.AfterFunc(ctx, func() { cancel(ErrCancelled) })()
 	running, stop := context.WithDeadline(running, task.Deadline)
 	defer stop()
 	ended := make(chan *jobstreamv1.AttemptReport, 1)
-	// On a goroutine of its own, as in a worker: a handler may take it with it.
+	// On a goroutine of its own, as in a worker, because a handler may end its goroutine.
 	go runHandler(running, run, task, func(end *jobstreamv1.AttemptReport) { ended <- end })
 	end := <-ended
-	told.mu.Lock()
-	defer told.mu.Unlock()
-	rehearsal := &Rehearsal{Events: told.events}
+	recorded.mu.Lock()
+	defer recorded.mu.Unlock()
+	result := &DryRunResult{Events: recorded.events}
 	outcome := &jobstreamv1.Outcome{}
-	switch news := end.News.(type) {
+	switch report := end.News.(type) {
 	case *jobstreamv1.AttemptReport_Complete:
-		outcome.End = &jobstreamv1.Outcome_Result{Result: news.Complete.Result}
+		outcome.End = &jobstreamv1.Outcome_Result{Result: report.Complete.Result}
 	case *jobstreamv1.AttemptReport_Fail:
-		news.Fail.Failure.Attempt = assignment.Attempt
-		outcome.End = &jobstreamv1.Outcome_Failure{Failure: news.Fail.Failure}
+		report.Fail.Failure.Attempt = assignment.Attempt
+		outcome.End = &jobstreamv1.Outcome_Failure{Failure: report.Fail.Failure}
 	default:
 		outcome.End = &jobstreamv1.Outcome_Cancellation{Cancellation: &jobstreamv1.Cancellation{}}
 	}
-	rehearsal.Result, rehearsal.Err = (&handle{id: assignment.JobId}).readOutcome(outcome)
-	return rehearsal
+	result.Result, result.Err = (&handle{id: assignment.JobId}).readOutcome(outcome)
+	return result
 }
 
-// recorder keeps what an attempt tells.
+// recorder records the events of an attempt.
 type recorder struct {
 	mu     sync.Mutex
 	events []Event
 }
 
-func (r *recorder) progress(_ string, news *jobstreamv1.Progress) {
-	r.record(&jobstreamv1.JobEvent{Event: &jobstreamv1.JobEvent_Progress{Progress: news}})
+func (r *recorder) progress(_ string, progress *jobstreamv1.Progress) {
+	r.record(&jobstreamv1.JobEvent{Event: &jobstreamv1.JobEvent_Progress{Progress: progress}})
 }
 
-func (r *recorder) output(_ context.Context, _ string, news *jobstreamv1.Output) error {
-	r.record(&jobstreamv1.JobEvent{Event: &jobstreamv1.JobEvent_Output{Output: news}})
+func (r *recorder) output(_ context.Context, _ string, output *jobstreamv1.Output) error {
+	r.record(&jobstreamv1.JobEvent{Event: &jobstreamv1.JobEvent_Output{Output: output}})
 	return nil
 }
 
-func (r *recorder) log(_ string, news *jobstreamv1.Log) {
-	r.record(&jobstreamv1.JobEvent{Event: &jobstreamv1.JobEvent_Log{Log: news}})
+func (r *recorder) log(_ string, log *jobstreamv1.Log) {
+	r.record(&jobstreamv1.JobEvent{Event: &jobstreamv1.JobEvent_Log{Log: log}})
 }
 
 func (r *recorder) record(event *jobstreamv1.JobEvent) {

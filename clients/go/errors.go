@@ -8,98 +8,99 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Error is what every error of a call or a job has; errors.As finds it in each of the types below. On its own it is an
-// error that has no type: Unauthenticated, Unimplemented, Internal and the like.
+// Error has the fields of every error of a call or a job. errors.As finds it in each of the types below. An error
+// without a type of its own, such as Unauthenticated, Unimplemented or Internal, is a plain *Error.
 type Error struct {
-	// Code is the gRPC code of the call. For the end of a job it is Unknown or Canceled.
+	// Code is the gRPC status code of the call. For the outcome of a job it is Unknown or Canceled.
 	Code codes.Code
-	// Reason is the server's, such as JOB_NOT_FOUND; empty if it gave none.
+	// Reason is the stable reason of the server, such as JOB_NOT_FOUND; empty if there is none.
 	Reason string
-	// Message says what is wrong, where, and the way out.
+	// Message describes the error, where it occurred and how to fix it.
 	Message string
-	// RetryAfter is the pause the server asks for; 0 if it asks for none.
+	// RetryAfter is the delay that the server requests before a retry; 0 if none.
 	RetryAfter time.Duration
-	// Violations are the fields of the request that break a rule.
+	// Violations lists the invalid fields of the request.
 	Violations []Violation
-	// Metadata are facts that the server tells beside its message, such as limit.
+	// Metadata has further values from the server, such as limit.
 	Metadata map[string]string
 
 	cause error
-	// isAsked is set if RetryAfter was given, which may be 0.
-	isAsked bool
+	// hasRetryAfter is set if RetryAfter was given, which may be 0.
+	hasRetryAfter bool
 }
 
-// Base is [Error] under the name by which the types below embed it.
+// Base is the name under which the types below embed [Error].
 type Base = Error
 
-// Violation is a field of a request that breaks a rule.
+// Violation is an invalid field of a request.
 type Violation struct {
-	// Field is its path, such as job.kind.
+	// Field is the path of the field, such as job.kind.
 	Field string
-	// Description says what is wrong and the limit.
+	// Description describes the violation and the limit.
 	Description string
 }
 
 func (e *Error) Error() string { return e.Message }
 
-// Unwrap is the error of the context, if it ended the call.
+// Unwrap returns the error of the context, if the context ended the call.
 func (e *Error) Unwrap() error { return e.cause }
 
-// GRPCStatus lets the functions of grpc's package status read the code.
+// GRPCStatus makes the code available to package status of gRPC.
 func (e *Error) GRPCStatus() *status.Status { return status.New(e.Code, e.Message) }
 
-// JobFailed says that the job ended FAILED.
+// JobFailed means that the job ended FAILED.
 type JobFailed struct {
 	*Base
 	// JobID is the job.
 	JobID string
-	// Failure is that of the last attempt.
+	// Failure is the failure of the last attempt.
 	Failure Failure
 }
 
-// JobCancelled says that the job ended CANCELLED.
+// JobCancelled means that the job ended CANCELLED.
 type JobCancelled struct {
 	*Base
 	// JobID is the job.
 	JobID string
-	// CancelReason is what the one who cancelled it gave as the reason.
+	// CancelReason is the reason passed to Cancel.
 	CancelReason string
-	// Forced is true if the handler did not stop within the grace.
+	// Forced is true if the handler did not stop within the grace time.
 	Forced bool
 }
 
-// NotFinished says that the context of a wait or a watch ended, which errors.Is tells: the job goes on.
+// NotFinished means that the context of a wait or a watch ended; errors.Is matches the error of the context. The job
+// continues.
 type NotFinished struct{ *Base }
 
-// ResultMismatch says that the job has a result that its type does not fit; [Job.Payload] gives it as it is.
+// ResultMismatch means that the result cannot be decoded as the requested type. [Job.Payload] returns it undecoded.
 type ResultMismatch struct{ *Base }
 
-// JobNotFound says that no job has this id.
+// JobNotFound means that no job has this id.
 type JobNotFound struct{ *Base }
 
-// ServerRestarted is a JobNotFound: a server that keeps jobs in memory accepted the job, and was started anew since.
+// ServerRestarted is a JobNotFound: a restart of a server in memory mode lost the job.
 type ServerRestarted struct{ *JobNotFound }
 
-// ResultExpired says that the job is known and its result is past its retention.
+// ResultExpired means that the job ended and its result is no longer retained.
 type ResultExpired struct{ *Base }
 
-// JobIDReused says that the id belongs to a job with another spec.
+// JobIDReused means that the id belongs to a job with another spec.
 type JobIDReused struct{ *Base }
 
-// InvalidRequest says that fields break rules; Violations lists them all. Nothing was kept. Payloads that are too large
-// are among these.
+// InvalidRequest means that the request is invalid. Violations lists every invalid field. The server stored nothing. A
+// payload over the limit is also an InvalidRequest.
 type InvalidRequest struct{ *Base }
 
-// IllegalState says that the state of the job forbids the call.
+// IllegalState means that the state of the job does not allow the call.
 type IllegalState struct{ *Base }
 
-// ResourceExhausted says that a bound of the server is reached; nothing was kept.
+// ResourceExhausted means that a limit of the server is reached. The server stored nothing.
 type ResourceExhausted struct{ *Base }
 
-// Unavailable says that the server takes no calls now, or that nobody answers at its address.
+// Unavailable means that the server is unavailable or unreachable.
 type Unavailable struct{ *Base }
 
-// DeadlineExceeded says that no answer came in time: the call may or may not have arrived.
+// DeadlineExceeded means that no response arrived in time. The server may or may not have processed the call.
 type DeadlineExceeded struct{ *Base }
 
 func (e *JobFailed) Unwrap() error         { return e.Base }
@@ -116,7 +117,7 @@ func (e *ResourceExhausted) Unwrap() error { return e.Base }
 func (e *Unavailable) Unwrap() error       { return e.Base }
 func (e *DeadlineExceeded) Unwrap() error  { return e.Base }
 
-// invalid is an InvalidRequest that this side found.
+// invalid returns an InvalidRequest found by the client.
 func invalid(field, description string) error {
 	return &InvalidRequest{&Error{
 		Code:       codes.InvalidArgument,

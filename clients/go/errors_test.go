@@ -16,18 +16,18 @@ import (
 
 const testAddress = "http://jobs:7070"
 
-func said(t *testing.T, code codes.Code, reason string, details ...protoadapt.MessageV1) error {
+func serverError(t *testing.T, code codes.Code, reason string, details ...protoadapt.MessageV1) error {
 	t.Helper()
 	info := &errdetails.ErrorInfo{Reason: reason, Domain: errorDomain, Metadata: map[string]string{"boot_id": "new"}}
-	full, err := status.New(code, "it says so").WithDetails(append(details, info)...)
+	full, err := status.New(code, "message of the server").WithDetails(append(details, info)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return readError(context.Background(), full.Err(), testAddress)
 }
 
-func TestWhatTheServerSaysIsKeptWhole(t *testing.T) {
-	err := said(t, codes.InvalidArgument, "INVALID_FIELD", &errdetails.BadRequest{
+func TestErrorHasAllDetailsOfTheServer(t *testing.T) {
+	err := serverError(t, codes.InvalidArgument, "INVALID_FIELD", &errdetails.BadRequest{
 		FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: "job.kind", Description: "is empty"}},
 	}, &errdetails.RetryInfo{RetryDelay: durationpb.New(2 * time.Second)})
 	var invalid *InvalidRequest
@@ -37,7 +37,7 @@ func TestWhatTheServerSaysIsKeptWhole(t *testing.T) {
 	if invalid.Violations[0] != (Violation{"job.kind", "is empty"}) || invalid.RetryAfter != 2*time.Second {
 		t.Errorf("%+v", invalid.Base)
 	}
-	if err.Error() != "it says so (INVALID_FIELD, server http://jobs:7070)" || status.Code(err) != codes.InvalidArgument {
+	if err.Error() != "message of the server (INVALID_FIELD, server http://jobs:7070)" || status.Code(err) != codes.InvalidArgument {
 		t.Error(err, status.Code(err))
 	}
 }
@@ -47,28 +47,28 @@ func TestErrorsHaveTheTypeOfTheirReason(t *testing.T) {
 		err    error
 		target any
 	}{
-		{said(t, codes.NotFound, "JOB_NOT_FOUND"), new(*JobNotFound)},
-		{said(t, codes.NotFound, "RESULT_EXPIRED"), new(*ResultExpired)},
-		{said(t, codes.AlreadyExists, "JOB_ID_REUSED"), new(*JobIDReused)},
-		{said(t, codes.FailedPrecondition, "ILLEGAL_STATE"), new(*IllegalState)},
-		{said(t, codes.ResourceExhausted, "QUEUE_FULL"), new(*ResourceExhausted)},
-		{said(t, codes.Unavailable, "DRAINING"), new(*Unavailable)},
-		{said(t, codes.DeadlineExceeded, ""), new(*DeadlineExceeded)},
-		{said(t, codes.Internal, "INTERNAL"), new(*Error)},
+		{serverError(t, codes.NotFound, "JOB_NOT_FOUND"), new(*JobNotFound)},
+		{serverError(t, codes.NotFound, "RESULT_EXPIRED"), new(*ResultExpired)},
+		{serverError(t, codes.AlreadyExists, "JOB_ID_REUSED"), new(*JobIDReused)},
+		{serverError(t, codes.FailedPrecondition, "ILLEGAL_STATE"), new(*IllegalState)},
+		{serverError(t, codes.ResourceExhausted, "QUEUE_FULL"), new(*ResourceExhausted)},
+		{serverError(t, codes.Unavailable, "DRAINING"), new(*Unavailable)},
+		{serverError(t, codes.DeadlineExceeded, ""), new(*DeadlineExceeded)},
+		{serverError(t, codes.Internal, "INTERNAL"), new(*Error)},
 	} {
 		if !errors.As(test.err, test.target) || !errors.As(test.err, new(*Error)) {
-			t.Errorf("%T is no %T", test.err, test.target)
+			t.Errorf("%T is not %T", test.err, test.target)
 		}
 	}
 }
 
-func TestOnlyWhatMayPassIsTriedAgain(t *testing.T) {
+func TestOnlyTransientErrorsAreRetried(t *testing.T) {
 	foreign := func(code codes.Code) error {
 		return readError(context.Background(), status.Error(code, "upstream reset"), testAddress)
 	}
 	soon := &errdetails.RetryInfo{RetryDelay: durationpb.New(0)}
 	for _, err := range []error{
-		said(t, codes.Unavailable, "DRAINING"), said(t, codes.ResourceExhausted, "QUEUE_FULL", soon),
+		serverError(t, codes.Unavailable, "DRAINING"), serverError(t, codes.ResourceExhausted, "QUEUE_FULL", soon),
 		foreign(codes.Unavailable), foreign(codes.Internal), foreign(codes.Unknown), foreign(codes.Canceled),
 	} {
 		if !isTransient(err) {
@@ -76,7 +76,7 @@ func TestOnlyWhatMayPassIsTriedAgain(t *testing.T) {
 		}
 	}
 	for _, err := range []error{
-		said(t, codes.Internal, "INTERNAL"), said(t, codes.ResourceExhausted, "QUEUE_FULL"),
+		serverError(t, codes.Internal, "INTERNAL"), serverError(t, codes.ResourceExhausted, "QUEUE_FULL"),
 		foreign(codes.DeadlineExceeded), foreign(codes.PermissionDenied), foreign(codes.ResourceExhausted),
 	} {
 		if isTransient(err) {
@@ -85,7 +85,7 @@ func TestOnlyWhatMayPassIsTriedAgain(t *testing.T) {
 	}
 }
 
-func TestContextThatEndedIsSeenThroughTheError(t *testing.T) {
+func TestErrorWrapsTheErrorOfTheContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := readError(ctx, status.FromContextError(ctx.Err()).Err(), testAddress); !errors.Is(err, context.Canceled) {
@@ -97,15 +97,15 @@ func TestContextThatEndedIsSeenThroughTheError(t *testing.T) {
 	}
 }
 
-func TestRestartIsToldFromAnUnknownJob(t *testing.T) {
-	boots := &boots{}
+func TestJobLostByARestartDiffersFromAnUnknownJob(t *testing.T) {
+	boots := &bootCache{}
 	old, same, unknown := &boot{id: "old"}, &boot{id: "new"}, &boot{}
-	for _, had := range []*boot{nil, same, unknown} {
-		if err := boots.explain(said(t, codes.NotFound, "JOB_NOT_FOUND"), "7", had, testAddress); errors.As(err, new(*ServerRestarted)) {
-			t.Errorf("%+v: %v", had, err)
+	for _, acceptedBy := range []*boot{nil, same, unknown} {
+		if err := boots.detectRestart(serverError(t, codes.NotFound, "JOB_NOT_FOUND"), "7", acceptedBy, testAddress); errors.As(err, new(*ServerRestarted)) {
+			t.Errorf("%+v: %v", acceptedBy, err)
 		}
 	}
-	err := boots.explain(said(t, codes.NotFound, "JOB_NOT_FOUND"), "7", old, testAddress)
+	err := boots.detectRestart(serverError(t, codes.NotFound, "JOB_NOT_FOUND"), "7", old, testAddress)
 	if !errors.As(err, new(*ServerRestarted)) || !errors.As(err, new(*JobNotFound)) || !errors.As(err, new(*Error)) {
 		t.Errorf("%T %v", err, err)
 	}
@@ -114,7 +114,7 @@ func TestRestartIsToldFromAnUnknownJob(t *testing.T) {
 func TestDialErrorIsShort(t *testing.T) {
 	long := `connection error: desc = "transport: Error while dialing: dial tcp 127.0.0.1:1: connect: connection refused"`
 	err := readError(context.Background(), status.Error(codes.Unavailable, long), testAddress)
-	expected := "no answer from the server at http://jobs:7070: dial tcp 127.0.0.1:1: connect: connection refused: " +
+	expected := "no response from the server at http://jobs:7070: dial tcp 127.0.0.1:1: connect: connection refused: " +
 		"check the address and that the server runs"
 	if err.Error() != expected {
 		t.Error(err)

@@ -9,10 +9,10 @@ import (
 	"github.com/jobstream/jobstream/clients/go/jobstreamv1"
 )
 
-// State is where a job is in its life.
+// State is the state of a job.
 type State string
 
-// The states of a job; the last three are final and never change.
+// The states of a job. The last three are final.
 const (
 	StateScheduled State = "SCHEDULED"
 	StateQueued    State = "QUEUED"
@@ -22,12 +22,12 @@ const (
 	StateCancelled State = "CANCELLED"
 )
 
-// IsFinal tells whether the job has ended.
+// IsFinal reports whether the job has ended.
 func (s State) IsFinal() bool {
 	return s == StateSucceeded || s == StateFailed || s == StateCancelled
 }
 
-// LogLevel is the importance of a log line; empty if the writer gave none.
+// LogLevel is the level of a log line; empty if unspecified.
 type LogLevel string
 
 // The levels of log lines.
@@ -38,94 +38,94 @@ const (
 	LevelError LogLevel = "error"
 )
 
-// Failure tells why an attempt, and with the last one the job, failed.
+// Failure is the failure of an attempt, or of a job.
 type Failure struct {
-	// Reason is what kind of failure it was: HANDLER, PANIC, ATTEMPT_TIMEOUT, WORKER_LOST, DEADLINE, EXIT_STATUS,
-	// UNKNOWN_KIND, BAD_PAYLOAD, RESULT_TOO_LARGE or NOT_STARTED.
+	// Reason is the failure reason: HANDLER, PANIC, ATTEMPT_TIMEOUT, WORKER_LOST, DEADLINE, EXIT_STATUS, UNKNOWN_KIND,
+	// BAD_PAYLOAD, RESULT_TOO_LARGE or NOT_STARTED.
 	Reason string
-	// Type is the handler's own name for the error; may be empty.
+	// Type is the error type of the handler; may be empty.
 	Type string
-	// Message is for a person.
+	// Message is human-readable text.
 	Message string
-	// Details is more, for a program; may be empty.
+	// Details has machine-readable details; may be empty.
 	Details Payload
-	// Attempt is the one that failed, from 1.
+	// Attempt is the number of the failed attempt, from 1.
 	Attempt int
-	// Retryable tells whether another attempt could help.
+	// Retryable reports whether a retry may succeed.
 	Retryable bool
 }
 
 // Event is an item of a watch: a [*StateChange], [*Progress], [*Output], [*Log] or [*Gap].
 type Event interface {
-	// LastSequence is the number to resume after: a watch that begins there tells what follows.
+	// LastSequence returns the sequence to resume after: a watch after it continues with the next event.
 	LastSequence() uint32
 }
 
-// Moment is what all events but gaps have.
+// Moment has the fields of every event except [Gap].
 type Moment struct {
-	// Sequence is the number of the event in its job, from 1, without holes.
+	// Sequence is the number of the event in its job, from 1, without gaps.
 	Sequence uint32
-	// Time is when it happened, by the server's clock.
+	// Time is the time of the event by the server's clock.
 	Time time.Time
-	// Attempt it belongs to; 0 before the first.
+	// Attempt is the attempt that produced the event; 0 before the first.
 	Attempt int
 }
 
-// LastSequence is the number of the event.
+// LastSequence returns the sequence of the event.
 func (m Moment) LastSequence() uint32 { return m.Sequence }
 
-// StateChange tells that the job moved to another state, or that its cancel was requested.
+// StateChange means that the job changed its state, or that its cancellation was requested.
 type StateChange struct {
 	Moment
-	// State from now on.
+	// State is the new state.
 	State State
-	// WaitReason is why the job is not running, such as BACK_OFF, if it waits.
+	// WaitReason is why a waiting job is not running, such as BACK_OFF.
 	WaitReason string
-	// Failure of the attempt that just ended, if the job goes on; and of the job, if it ended FAILED.
+	// Failure is the failure of the attempt that ended, or of a job that ended FAILED; otherwise nil.
 	Failure *Failure
-	// NextAttempt is when the next attempt may start; zero unless SCHEDULED.
+	// NextAttempt is the earliest start of the next attempt; zero unless SCHEDULED.
 	NextAttempt time.Time
-	// CancelRequested is true once a running job is told to stop.
+	// CancelRequested is true once the cancellation of a running job was requested.
 	CancelRequested bool
 }
 
-// Progress is how far an attempt is. What was not told is nil.
+// Progress is the progress of an attempt. Fields that the handler did not report are nil.
 type Progress struct {
 	Moment
-	// Fraction done, 0 to 1.
+	// Fraction is the completed fraction, 0 to 1.
 	Fraction *float64
-	// Done is the units done, Total those in all.
+	// Done is the number of completed units, Total the number of all units.
 	Done, Total *float64
-	// Unit is what is counted, such as files.
+	// Unit is the unit of Done and Total, such as files.
 	Unit string
-	// Message is for a person.
+	// Message is human-readable text.
 	Message string
 }
 
-// Output is a chunk of output. After a RUNNING event of a later attempt, those of earlier attempts are void.
+// Output is a chunk of output. A RUNNING event of a later attempt invalidates the output of earlier attempts.
 type Output struct {
 	Moment
 	Payload Payload
-	// Channel is which of several outputs, if the handler names them.
+	// Channel is the name of the output channel, if the handler set one.
 	Channel string
 }
 
-// Log is a line that the handler wrote.
+// Log is a log line of the handler.
 type Log struct {
 	Moment
 	Level LogLevel
 	Text  string
-	// Stream is where it came from: STDOUT, STDERR or LOG.
+	// Stream is the source of the line: STDOUT, STDERR or LOG.
 	Stream string
 }
 
-// Gap tells of events that are no longer kept, from the first to the last sequence.
+// Gap stands for events that are no longer retained, from the first to the last sequence.
 type Gap struct{ From, To uint32 }
 
-// LastSequence is the last sequence that is gone.
+// LastSequence returns the last missing sequence.
 func (g *Gap) LastSequence() uint32 { return g.To }
 
-// readEvent answers nil for an event of a sort that is newer than this client.
+// readEvent returns nil for an event type that this client does not know.
 func readEvent(wire *jobstreamv1.JobEvent) Event {
 	moment := Moment{wire.Sequence, wire.Time.AsTime(), int(wire.Attempt)}
 	switch event := wire.Event.(type) {
@@ -185,7 +185,7 @@ func readFailure(wire *jobstreamv1.Failure) Failure {
 	}
 }
 
-// short is the name of an enum's value without its prefix; empty if it is unspecified.
+// short returns the name of an enum value without its prefix; empty if it is unspecified.
 func short(name, prefix string) string {
 	name = strings.TrimPrefix(name, prefix)
 	if name == "UNSPECIFIED" {

@@ -16,22 +16,22 @@ const (
 	failureTypeBytesMax    = 256
 	failureMessageBytesMax = 4 << 10
 	failureDetailsBytesMax = 16 << 10
-	// retryLaterMax is the longest pause that the server knows.
+	// retryLaterMax is the largest delay that the server accepts.
 	retryLaterMax = 10 * 365 * 24 * time.Hour
 )
 
-// Causes of the end of a handler's context, as [context.Cause] gives them. Whatever error a handler returns afterwards
-// counts as having stopped.
+// Causes of the cancellation of a handler's context, as returned by [context.Cause]. An error that the handler returns
+// afterwards does not count as a failure.
 var (
-	// ErrCancelled: the job was cancelled.
+	// ErrCancelled means that the job was cancelled.
 	ErrCancelled = errors.New("the job was cancelled")
-	// ErrLeaseLost: the server gave the job to another worker, or its attempt is over.
-	ErrLeaseLost = errors.New("the attempt no longer stands")
-	// ErrDraining: the worker ends, and the job is given back.
-	ErrDraining = errors.New("the worker ends")
+	// ErrLeaseLost means that the worker lost the lease: the attempt ended or the job was assigned to another worker.
+	ErrLeaseLost = errors.New("the lease was lost")
+	// ErrDraining means that the worker is draining and releases the attempt.
+	ErrDraining = errors.New("the worker is draining")
 )
 
-// Failures that say themselves what is to follow.
+// Errors that determine the retry or the failure reason.
 type (
 	permanentError struct{ error }
 	laterError     struct {
@@ -51,35 +51,35 @@ func unknownKind(kind string) error {
 	return unknownError{fmt.Errorf("this worker has no handler for kind %s", kind)}
 }
 
-// Permanent fails the attempt, and no other is made.
+// Permanent marks an error as not retryable: the job fails.
 func Permanent(err error) error { return permanentError{err} }
 
-// RetryLater fails the attempt and names the pause before the next, in place of the retry policy's; at most 10 years.
-// The attempt counts.
+// RetryLater sets the delay before the next attempt in place of the retry policy's, at most 10 years. The attempt
+// counts.
 func RetryLater(err error, after time.Duration) error { return laterError{err, after} }
 
-// handlerFunc is a handler without its types.
+// handlerFunc is a handler with an undecoded input and result.
 type handlerFunc func(ctx context.Context, task *Task) (Payload, error)
 
-// Handle has the worker run jobs of a kind with this function; it is to be called before [Worker.Run], once for each
-// kind. Input and output are JSON, []byte or [Payload], as said at the package; input that In does not fit fails the job
-// with BAD_PAYLOAD, as does input that In refuses with a method Validate() error: a field that is missing is no error to
-// package json.
+// Handle registers the handler of a kind. Call it before [Worker.Run], once for each kind. Input and output are encoded
+// as described for the package. An input that cannot be decoded as In fails the job with BAD_PAYLOAD, and so does an
+// input that a method Validate() error of In rejects. Package json does not report missing fields, so required fields
+// need Validate.
 //
-// The context ends when the job is cancelled, when the attempt's time is over or its lease is lost, and when the worker
-// drains and the time for that is over; [context.Cause] tells which. The handler is then to return, with any error.
+// The context ends when the job is cancelled, the attempt times out, its lease is lost, or the drain timeout of the
+// worker has passed; [context.Cause] returns the reason. The handler must then return, with any error.
 //
-// Any other error fails the attempt, and another is made if the job's retry policy has one left; see [Permanent] and
-// [RetryLater]. So does a panic, of which the job gets the stack.
+// Any other error fails the attempt, which is retried according to the retry policy of the job; see [Permanent] and
+// [RetryLater]. A panic also fails the attempt, with its stack trace in the failure.
 func Handle[In, Out any](w *Worker, kind string, handle func(ctx context.Context, task *Task, in In) (Out, error)) {
 	w.handle(kind, func(ctx context.Context, task *Task) (Payload, error) {
 		var in In
 		if err := decode(task.Payload, &in); err != nil {
-			return Payload{}, badPayload{fmt.Errorf("the payload is not what kind %s reads: %w", task.Kind, err)}
+			return Payload{}, badPayload{fmt.Errorf("invalid payload for kind %s: %w", task.Kind, err)}
 		}
 		if checked, isChecked := any(&in).(interface{ Validate() error }); isChecked {
 			if err := checked.Validate(); err != nil {
-				return Payload{}, badPayload{fmt.Errorf("the payload is not what kind %s reads: %w", task.Kind, err)}
+				return Payload{}, badPayload{fmt.Errorf("invalid payload for kind %s: %w", task.Kind, err)}
 			}
 		}
 		out, err := handle(ctx, task, in)
@@ -94,8 +94,8 @@ func Handle[In, Out any](w *Worker, kind string, handle func(ctx context.Context
 	})
 }
 
-// runHandler tells how the attempt ended, even if the handler takes its goroutine with it.
-func runHandler(ctx context.Context, handle handlerFunc, task *Task, tell func(end *jobstreamv1.AttemptReport)) {
+// runHandler runs a handler and reports its outcome. It also reports a panic and a handler that ends its goroutine.
+func runHandler(ctx context.Context, handle handlerFunc, task *Task, report func(end *jobstreamv1.AttemptReport)) {
 	var end *jobstreamv1.AttemptReport
 	defer func() {
 		if end == nil {
@@ -103,16 +103,16 @@ func runHandler(ctx context.Context, handle handlerFunc, task *Task, tell func(e
 			if panicked := recover(); panicked != nil {
 				message = fmt.Sprintf("the handler panicked: %v", panicked)
 			}
-			end = failed(failure(jobstreamv1.FailureReason_FAILURE_REASON_PANIC, message, string(debug.Stack())), 0)
+			end = failReport(failure(jobstreamv1.FailureReason_FAILURE_REASON_PANIC, message, string(debug.Stack())), 0)
 		}
-		tell(end)
+		report(end)
 	}()
 	task.ctx = ctx
 	result, err := handle(ctx, task)
-	end = endOf(ctx, result, err)
+	end = finalReport(ctx, result, err)
 }
 
-func endOf(ctx context.Context, result Payload, err error) *jobstreamv1.AttemptReport {
+func finalReport(ctx context.Context, result Payload, err error) *jobstreamv1.AttemptReport {
 	if err == nil {
 		wire, err := result.wire()
 		if err == nil {
@@ -120,25 +120,25 @@ func endOf(ctx context.Context, result Payload, err error) *jobstreamv1.AttemptR
 				Complete: &jobstreamv1.AttemptComplete{Result: wire},
 			}}
 		}
-		return failedWith(Permanent(fmt.Errorf("the result cannot be sent: %w", err)))
+		return failureReport(Permanent(fmt.Errorf("the result cannot be sent: %w", err)))
 	}
 	switch context.Cause(ctx) {
 	case ErrCancelled:
 		return &jobstreamv1.AttemptReport{News: &jobstreamv1.AttemptReport_Stopped{Stopped: &jobstreamv1.AttemptStopped{}}}
 	case ErrLeaseLost, ErrDraining:
-		return released()
+		return releaseReport()
 	case context.DeadlineExceeded:
 		reason := jobstreamv1.FailureReason_FAILURE_REASON_ATTEMPT_TIMEOUT
-		return failed(failure(reason, "the attempt's time is over: "+err.Error(), ""), 0)
+		return failReport(failure(reason, "the attempt timed out: "+err.Error(), ""), 0)
 	}
-	return failedWith(err)
+	return failureReport(err)
 }
 
-func released() *jobstreamv1.AttemptReport {
+func releaseReport() *jobstreamv1.AttemptReport {
 	return &jobstreamv1.AttemptReport{News: &jobstreamv1.AttemptReport_Release{Release: &jobstreamv1.AttemptRelease{}}}
 }
 
-func failedWith(err error) *jobstreamv1.AttemptReport {
+func failureReport(err error) *jobstreamv1.AttemptReport {
 	reason := jobstreamv1.FailureReason_FAILURE_REASON_HANDLER
 	var (
 		final   permanentError
@@ -157,22 +157,22 @@ func failedWith(err error) *jobstreamv1.AttemptReport {
 		pause = max(min(later.after, retryLaterMax), time.Nanosecond)
 	}
 	end := failure(reason, err.Error(), traceOf(err))
-	end.Type = cut(typeOf(err), failureTypeBytesMax)
+	end.Type = truncate(typeOf(err), failureTypeBytesMax)
 	end.Retryable = !isFinal
-	return failed(end, pause)
+	return failReport(end, pause)
 }
 
 func failure(reason jobstreamv1.FailureReason, message, details string) *jobstreamv1.Failure {
-	failure := &jobstreamv1.Failure{Reason: reason, Message: cut(message, failureMessageBytesMax), Retryable: true}
+	failure := &jobstreamv1.Failure{Reason: reason, Message: truncate(message, failureMessageBytesMax), Retryable: true}
 	if details != "" {
 		failure.Details = &jobstreamv1.Payload{
-			Body: &jobstreamv1.Payload_Text{Text: cut(details, failureDetailsBytesMax)}, ContentType: contentTypeText,
+			Body: &jobstreamv1.Payload_Text{Text: truncate(details, failureDetailsBytesMax)}, ContentType: contentTypeText,
 		}
 	}
 	return failure
 }
 
-func failed(failure *jobstreamv1.Failure, pause time.Duration) *jobstreamv1.AttemptReport {
+func failReport(failure *jobstreamv1.Failure, pause time.Duration) *jobstreamv1.AttemptReport {
 	fail := &jobstreamv1.AttemptFail{Failure: failure}
 	if pause > 0 {
 		fail.RetryAfter = durationpb.New(pause)
@@ -180,7 +180,8 @@ func failed(failure *jobstreamv1.Failure, pause time.Duration) *jobstreamv1.Atte
 	return &jobstreamv1.AttemptReport{News: &jobstreamv1.AttemptReport_Fail{Fail: fail}}
 }
 
-// typeOf is the Go type of the error below what this package and fmt wrapped around it, such as *fs.PathError.
+// typeOf returns the Go type of the innermost error, such as *fs.PathError. It skips the wrappers of this package and
+// of fmt.
 func typeOf(err error) string {
 	for {
 		name := fmt.Sprintf("%T", err)
@@ -198,7 +199,7 @@ func typeOf(err error) string {
 	}
 }
 
-// traceOf is the stack of an error that carries one: such errors print it with %+v.
+// traceOf returns the stack trace of an error that prints one with %+v.
 func traceOf(err error) string {
 	if _, isFormatter := err.(fmt.Formatter); !isFormatter {
 		return ""

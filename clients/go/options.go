@@ -8,27 +8,27 @@ import (
 	"google.golang.org/grpc"
 )
 
-// settings are every bound of the client.
+// settings are the options of a client.
 type settings struct {
 	callTimeout time.Duration
 	tries       Tries
 	patience    time.Duration
 	pingAfter   time.Duration
 	pingTimeout time.Duration
-	// messageBytesMax is the largest message that is read.
+	// messageBytesMax is the receive limit.
 	messageBytesMax int
 	tls             *tls.Config
 	dialOptions     []grpc.DialOption
 }
 
-// Tries is how calls are tried again. A pause is chance between nothing and a length that doubles from FirstPause to
-// LongestPause, plus what the server asks for.
+// Tries is the retry policy of calls: exponential back-off from FirstPause to LongestPause with full jitter, plus the
+// delay requested by the server.
 type Tries struct {
-	// Max is the tries in all, the first included.
+	// Max is the number of attempts including the first.
 	Max int
-	// FirstPause is the longest pause before the second try.
+	// FirstPause is the largest back-off before the first retry.
 	FirstPause time.Duration
-	// LongestPause is the longest before any try, unless the server asks for more.
+	// LongestPause is the largest back-off before any retry.
 	LongestPause time.Duration
 }
 
@@ -44,16 +44,16 @@ func defaultSettings() settings {
 	}
 }
 
-// Option changes a bound of a [Client].
+// Option is an option of a [Client].
 type Option func(*settings)
 
-// WithCallTimeout is the longest time of one call with all its tries. Waits for results and watches are not bounded by
-// it, only their single steps. Default 30 s.
+// WithCallTimeout sets the deadline of one call including its retries. It does not limit waits for a result and
+// watches. Default 30 s.
 func WithCallTimeout(timeout time.Duration) Option {
 	return func(s *settings) { s.callTimeout = timeout }
 }
 
-// WithTries is how often a call is tried. What is zero stays at its default: 6 tries, 100 ms, 5 s.
+// WithTries sets the retry policy of calls. Zero fields keep their defaults: 6 attempts, 100 ms, 5 s.
 func WithTries(tries Tries) Option {
 	return func(s *settings) {
 		if tries.Max > 0 {
@@ -68,34 +68,34 @@ func WithTries(tries Tries) Option {
 	}
 }
 
-// WithPatience is how long a watch or a wait for a result looks for a server that is away before it gives up. Any word
-// of the server starts it anew. Default 5 min.
+// WithPatience sets how long a watch or a wait for a result tries to reconnect to an unavailable server. Each response
+// restarts the time. Default 5 min.
 func WithPatience(patience time.Duration) Option {
 	return func(s *settings) { s.patience = patience }
 }
 
-// WithKeepalive has an HTTP/2 PING sent after each silence of the first length, at least 10 s, and a connection given up
-// that leaves it unanswered for the second. Default 10 s, 5 s.
+// WithKeepalive sets the idle time after which an HTTP/2 PING is sent, at least 10 s, and the time to wait for its
+// response before the connection is closed. Default 10 s, 5 s.
 func WithKeepalive(after, timeout time.Duration) Option {
 	return func(s *settings) { s.pingAfter, s.pingTimeout = after, timeout }
 }
 
-// WithMessageBytesMax is the largest message that is read, in bytes, at least 64 KiB. Default 16 MiB, several times what a
-// server sends by default. A worker says it to the server, which gives jobs that do not fit to others: set it here, not
-// with [WithDialOptions].
+// WithMessageBytesMax sets the receive limit in bytes, at least 64 KiB. Default 16 MiB, several times the largest
+// message that a server sends by default. A worker reports it to the server, which assigns larger jobs to other
+// workers: use this option, not [WithDialOptions].
 func WithMessageBytesMax(bytes int) Option {
 	return func(s *settings) { s.messageBytesMax = max(messageBytesMin, min(bytes, math.MaxInt32)) }
 }
 
-// messageBytesMin is the least that a server lets a worker read.
+// messageBytesMin is the smallest receive limit that a server accepts from a worker.
 const messageBytesMin = 64 << 10
 
-// WithTLS is the TLS configuration of an https address. Default: the system's roots.
+// WithTLS sets the TLS configuration for an https address. Default: the root certificates of the system.
 func WithTLS(config *tls.Config) Option {
 	return func(s *settings) { s.tls = config }
 }
 
-// WithDialOptions passes options to grpc, after those of this package: credentials, interceptors, stats handlers.
+// WithDialOptions adds gRPC dial options after those of this package: credentials, interceptors, stats handlers.
 func WithDialOptions(options ...grpc.DialOption) Option {
 	return func(s *settings) { s.dialOptions = append(s.dialOptions, options...) }
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/jobstream/jobstream/clients/go/jobstreamtest"
 )
 
-func TestOutputAndLogsAreSeenLiveOnceAndInOrder(t *testing.T) {
+func TestWatchDeliversOutputAndLogsOnceInOrder(t *testing.T) {
 	client := jobstreamtest.Server(t).Client()
 	worker := jobstream.NewWorker(client, "test")
-	jobstream.Handle(worker, "tell", func(_ context.Context, task *jobstream.Task, lines int) (any, error) {
+	jobstream.Handle(worker, "report", func(_ context.Context, task *jobstream.Task, lines int) (any, error) {
 		for i := range lines {
 			task.Progress(float64(i)/float64(lines), "")
 			if err := task.Output(jobstream.Text(fmt.Sprint("chunk ", i)), ""); err != nil {
@@ -23,10 +23,10 @@ func TestOutputAndLogsAreSeenLiveOnceAndInOrder(t *testing.T) {
 		return nil, nil
 	})
 	const lines = 1000
-	job := submit[any](t, client, "tell", lines)
+	job := submit[any](t, client, "report", lines)
 	begin(t, worker)
 	var chunks, logs int
-	var last uint32 // Progress that a newer one has replaced is left out without a gap.
+	var last uint32 // Replaced progress leaves no gap.
 	for event, err := range job.Watch(within(t)) {
 		if err != nil {
 			t.Fatal(err)

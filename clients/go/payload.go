@@ -9,7 +9,7 @@ import (
 	"github.com/jobstream/jobstream/clients/go/jobstreamv1"
 )
 
-// Content types of a Payload that names none.
+// Default content types of a Payload.
 const (
 	contentTypeJSON = "application/json"
 	contentTypeText = "text/plain; charset=utf-8"
@@ -18,28 +18,28 @@ const (
 	contentTypeBytesMax = 128
 )
 
-// Payload is the input of a job, its result or a chunk of output: content and what it is. The zero value is empty.
+// Payload is an input, a result or a chunk of output: content with a content type. The zero value is empty.
 //
-// Passed to [Submit], or returned by a handler, it is sent as it is; asked for as the type of a result or an input, it is
-// what was sent. The server's limit is 1 MiB unless it was set otherwise.
+// A Payload passed to [Submit] or returned by a handler is sent unchanged. As the type of a result or an input it takes
+// the content undecoded. The default limit of the server is 1 MiB.
 type Payload struct {
 	content     []byte
 	contentType string
 	isText      bool
 }
 
-// Text is plain text. It must be UTF-8: anything else is refused when it is sent.
+// Text returns a payload of plain text. It must be UTF-8; other text is rejected when it is sent.
 func Text(text string) Payload {
 	return Payload{content: []byte(text), contentType: contentTypeText, isText: true}
 }
 
-// TextOf is text of another content type, such as text/csv; at most 128 bytes of printable ASCII.
+// TextOf returns a payload of text with another content type, such as text/csv; at most 128 bytes of printable ASCII.
 func TextOf(text, contentType string) Payload {
 	return Payload{content: []byte(text), contentType: contentType, isText: true}
 }
 
-// Data is bytes of any content type, such as image/png; at most 128 bytes of printable ASCII. An empty type is
-// application/octet-stream. The bytes are not copied.
+// Data returns a payload of bytes with any content type, such as image/png; at most 128 bytes of printable ASCII. An
+// empty type is application/octet-stream. The bytes are not copied.
 func Data(data []byte, contentType string) Payload {
 	if contentType == "" {
 		contentType = contentTypeData
@@ -47,19 +47,19 @@ func Data(data []byte, contentType string) Payload {
 	return Payload{content: data, contentType: contentType}
 }
 
-// Bytes is the content, which is not to be changed.
+// Bytes returns the content. It must not be modified.
 func (p Payload) Bytes() []byte { return p.content }
 
-// String is the content as text.
+// String returns the content as text.
 func (p Payload) String() string { return string(p.content) }
 
-// ContentType is the MIME type of the content; empty for an empty Payload.
+// ContentType returns the MIME type; empty for an empty Payload.
 func (p Payload) ContentType() string { return p.contentType }
 
-// Decode reads the content into what target points to, as [Job.Result] does.
+// Decode decodes the content into target as [Job.Result] does.
 func (p Payload) Decode(target any) error { return decode(p, target) }
 
-// JSON is a value as JSON text.
+// JSON encodes a value as JSON.
 //
 // The error is that of [encoding/json.Marshal].
 func JSON(value any) (Payload, error) {
@@ -82,9 +82,9 @@ func (p Payload) wire() (*jobstreamv1.Payload, error) {
 	wire := &jobstreamv1.Payload{ContentType: p.contentType}
 	switch {
 	case !isContentType(p.contentType):
-		return nil, fmt.Errorf("the content type %.200q is not at most %d bytes of printable ASCII", p.contentType, contentTypeBytesMax)
+		return nil, fmt.Errorf("content type %.200q is not printable ASCII of at most %d bytes", p.contentType, contentTypeBytesMax)
 	case p.isText && !utf8.Valid(p.content):
-		return nil, fmt.Errorf("the text of %d bytes is not UTF-8: send it with jobstream.Data", len(p.content))
+		return nil, fmt.Errorf("text of %d bytes is not UTF-8: send it with jobstream.Data", len(p.content))
 	case p.isText:
 		wire.Body = &jobstreamv1.Payload_Text{Text: string(p.content)}
 	case p.content != nil:
@@ -100,19 +100,19 @@ func isContentType(text string) bool {
 
 func readPayload(wire *jobstreamv1.Payload) Payload {
 	p := Payload{contentType: wire.GetContentType()}
-	unnamed := ""
+	defaultType := ""
 	switch body := wire.GetBody().(type) {
 	case *jobstreamv1.Payload_Text:
-		p.content, p.isText, unnamed = []byte(body.Text), true, contentTypeText
+		p.content, p.isText, defaultType = []byte(body.Text), true, contentTypeText
 	case *jobstreamv1.Payload_Data:
-		p.content, unnamed = body.Data, contentTypeData
+		p.content, defaultType = body.Data, contentTypeData
 	case *jobstreamv1.Payload_Json:
-		// Only numbers that JSON does not know fail; the server sends none.
-		p.content, _ = marshal(plainValue(body.Json))
-		p.isText, unnamed = true, contentTypeJSON
+		// Only NaN and infinite numbers fail. The server sends none.
+		p.content, _ = marshal(jsonValue(body.Json))
+		p.isText, defaultType = true, contentTypeJSON
 	}
 	if p.contentType == "" {
-		p.contentType = unnamed
+		p.contentType = defaultType
 	}
 	return p
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/jobstream/jobstream/clients/go/jobstreamv1"
 )
 
-func travelled(t *testing.T, value any) Payload {
+func roundTrip(t *testing.T, value any) Payload {
 	t.Helper()
 	payload, err := encode(value)
 	if err != nil {
@@ -28,7 +28,7 @@ func travelled(t *testing.T, value any) Payload {
 
 func TestIntegersStayExact(t *testing.T) {
 	for _, number := range []uint64{1<<53 + 1, math.MaxInt64, math.MaxUint64} {
-		payload := travelled(t, map[string]uint64{"n": number})
+		payload := roundTrip(t, map[string]uint64{"n": number})
 		var typed map[string]uint64
 		if err := payload.Decode(&typed); err != nil || typed["n"] != number {
 			t.Error(typed, err)
@@ -37,13 +37,13 @@ func TestIntegersStayExact(t *testing.T) {
 		if err := payload.Decode(&untyped); err != nil {
 			t.Fatal(err)
 		}
-		if again := travelled(t, untyped); again.String() != payload.String() {
+		if again := roundTrip(t, untyped); again.String() != payload.String() {
 			t.Errorf("%s became %s", payload, again)
 		}
 	}
 }
 
-func TestWholeNumbersOfTheJSONArmKeepEveryDigit(t *testing.T) {
+func TestWholeNumbersOfTheJSONFieldAreExact(t *testing.T) {
 	value, err := structpb.NewValue([]any{float64(1 << 53), float64(1 << 60), float64(1 << 63), -1.5, 6.022e23, math.Copysign(0, -1)})
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ func TestWholeNumbersOfTheJSONArmKeepEveryDigit(t *testing.T) {
 	}
 }
 
-func TestContentTypeSaysHowContentIsReadWhereTheTypeIsAny(t *testing.T) {
+func TestContentTypeSelectsTheDecodingOfAny(t *testing.T) {
 	for _, test := range []struct{ sent, expected any }{
 		{map[string]any{"a": nil}, map[string]any{"a": nil}},
 		{"a text", "a text"},
@@ -69,15 +69,15 @@ func TestContentTypeSaysHowContentIsReadWhereTheTypeIsAny(t *testing.T) {
 		{Payload{}, nil},
 	} {
 		var read any
-		if err := travelled(t, test.sent).Decode(&read); err != nil || !reflect.DeepEqual(read, test.expected) {
+		if err := roundTrip(t, test.sent).Decode(&read); err != nil || !reflect.DeepEqual(read, test.expected) {
 			t.Errorf("%v came back as %#v, %v", test.sent, read, err)
 		}
 	}
 }
 
-func TestBytesAndPayloadsTakeEverythingAsItIs(t *testing.T) {
+func TestBytesAndPayloadsAreUndecoded(t *testing.T) {
 	for _, sent := range []any{Text("text"), map[string]int{"a": 1}, []byte{1}} {
-		payload := travelled(t, sent)
+		payload := roundTrip(t, sent)
 		var asBytes []byte
 		var asPayload Payload
 		if err := payload.Decode(&asBytes); err != nil || !bytes.Equal(asBytes, payload.Bytes()) {
@@ -89,23 +89,23 @@ func TestBytesAndPayloadsTakeEverythingAsItIs(t *testing.T) {
 	}
 }
 
-func TestTextReadsAsANumberWhereThatIsAskedFor(t *testing.T) {
+func TestTextIsDecodedAsTheRequestedType(t *testing.T) {
 	var number int
-	if err := travelled(t, Text("42")).Decode(&number); err != nil || number != 42 {
+	if err := roundTrip(t, Text("42")).Decode(&number); err != nil || number != 42 {
 		t.Error(number, err)
 	}
 	type name string
 	var text name
-	if err := travelled(t, Text("42")).Decode(&text); err != nil || text != "42" {
+	if err := roundTrip(t, Text("42")).Decode(&text); err != nil || text != "42" {
 		t.Error(text, err)
 	}
 }
 
-func TestContentThatDoesNotFitSaysWhy(t *testing.T) {
+func TestMismatchErrorDescribesTheContent(t *testing.T) {
 	for content, why := range map[string]string{
 		`{"width": "wide"}`: "width",
-		`{"width": 1} 2`:    "more after the JSON",
-		`{"width": 1`:       "ends too early",
+		`{"width": 1} 2`:    "unexpected data after the JSON",
+		`{"width": 1`:       "is truncated",
 		`neither`:           "invalid character",
 	} {
 		var target struct {
@@ -118,7 +118,7 @@ func TestContentThatDoesNotFitSaysWhy(t *testing.T) {
 	}
 }
 
-func TestJSONIsTextWithoutEscapesForHTML(t *testing.T) {
+func TestJSONHasNoHTMLEscapes(t *testing.T) {
 	payload, err := JSON("<a & b>")
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +129,7 @@ func TestJSONIsTextWithoutEscapesForHTML(t *testing.T) {
 	}
 }
 
-func TestTypedJSONOfTheServerIsReadAsJSON(t *testing.T) {
+func TestJSONFieldIsDecodedAsJSON(t *testing.T) {
 	value := structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{"n": structpb.NewNumberValue(5)}})
 	payload := readPayload(&jobstreamv1.Payload{Body: &jobstreamv1.Payload_Json{Json: value}})
 	if payload.String() != `{"n":5}` || payload.ContentType() != "application/json" {
@@ -137,7 +137,7 @@ func TestTypedJSONOfTheServerIsReadAsJSON(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeSentIsRefusedHere(t *testing.T) {
+func TestInvalidPayloadIsRejectedBeforeItIsSent(t *testing.T) {
 	for _, payload := range []Payload{
 		Text("\xff"), Data(nil, "kaputt\n"), Data(nil, strings.Repeat("x", contentTypeBytesMax+1)),
 	} {

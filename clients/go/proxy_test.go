@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// proxy forwards connections to a server, and cuts them on command.
+// proxy forwards connections to a server and cuts them on demand.
 type proxy struct {
 	target   string
 	listener net.Listener
@@ -55,11 +55,11 @@ func (p *proxy) serve() {
 }
 
 func forward(to, from net.Conn) {
-	_, _ = io.Copy(to, from) // It ends when either side does.
+	_, _ = io.Copy(to, from) // The copy ends when either side closes.
 	_ = to.Close()
 }
 
-// cut breaks every connection, as a network does.
+// cut breaks every connection, as a network failure does.
 func (p *proxy) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -10,67 +10,67 @@ import (
 	"github.com/jobstream/jobstream/clients/go/jobstreamv1"
 )
 
-// ledger is what a worker has to tell its server, through all its connections: reports, numbered and kept until they
-// are acknowledged, and beside them the state of its attempts.
-type ledger struct {
+// reportBuffer holds the state that a worker sends to its server, across all connections: numbered reports until they
+// are acknowledged, running attempts, accepted leases, slots and heartbeats. requests.go builds messages from it.
+type reportBuffer struct {
 	mu sync.Mutex
-	// reports were not acknowledged, oldest first, with consecutive numbers from first on.
+	// reports are the unacknowledged reports, oldest first, with consecutive numbers from first.
 	reports []entry
 	first   uint64
-	// sent is how many of them have gone out on the present stream.
+	// sent is the number of reports sent on the current stream.
 	sent     int
 	attempts map[string]*attempt
-	// progressed are attempts whose newest progress has no number yet.
-	progressed   []*attempt
-	accepts      []string
-	heartbeatDue bool
-	// beats is what the heartbeat under way has yet to name.
-	beats []string
-	// heard is when the last ping came, renewed when the last one came that was answered.
-	heard, renewed time.Time
-	slots          int
-	// slotsTold is what the server was told on the present stream.
-	slotsTold int
-	isEnding  bool
-	used      int
-	terms     terms
-	// changed is closed, and replaced, whenever attempts end or reports are acknowledged.
+	// progressed are the attempts whose newest progress is not in a report yet.
+	progressed         []*attempt
+	acceptedLeases     []string
+	heartbeatRequested bool
+	// heartbeatLeases are the leases that the heartbeat in progress has not listed yet.
+	heartbeatLeases []string
+	// pingedAt is the time of the last ping, renewedAt of the last ping that was answered by a heartbeat.
+	pingedAt, renewedAt time.Time
+	slots               int
+	// slotsSent is the number of slots sent on the current stream.
+	slotsSent     int
+	isEnding      bool
+	bufferedBytes int
+	limits        limits
+	// changed is closed and replaced when an attempt ends or a report is acknowledged.
 	changed chan struct{}
-	// wake has the writer of the present stream look what there is to send.
+	// wake wakes the writer of the current stream.
 	wake chan struct{}
 }
 
-// terms are the server's.
-type terms struct {
+// limits are the limits of the server from Welcome.
+type limits struct {
 	lease           time.Duration
 	payloadBytesMax int
 }
 
-// entry is a report; it is nil once nobody wants to know any more.
+// entry is a buffered report. The report is nil if its lease was lost.
 type entry struct {
 	report *jobstreamv1.AttemptReport
 	lease  string
-	// room is what it takes of roomBytes; 0 for what always fits.
-	room int
+	// bytes counts against bufferBytesMax; 0 for a report that is never limited.
+	bytes int
 }
 
-// attempt is one that runs.
+// attempt is a running attempt.
 type attempt struct {
 	lease  string
 	cancel context.CancelCauseFunc
-	// begun is closed once the server was told that it begins.
-	begun    chan struct{}
-	hasBegun bool
-	// progress is the newest that has no number yet.
+	// acceptSent is closed once the acceptance was sent to the server.
+	acceptSent   chan struct{}
+	isAcceptSent bool
+	// progress is the newest progress that is not in a report yet.
 	progress *jobstreamv1.Progress
-	// dropped counts the log lines that were dropped since the last one that was not.
+	// dropped counts the log lines dropped since the last buffered one.
 	dropped int
-	// isVoid is set once the server does not know it any more: its end is dropped.
-	isVoid bool
+	// leaseLost is set if the server does not know the lease. The final report is dropped.
+	leaseLost bool
 }
 
-func newLedger(slots int) *ledger {
-	return &ledger{
+func newReportBuffer(slots int) *reportBuffer {
+	return &reportBuffer{
 		first:    1,
 		slots:    slots,
 		attempts: map[string]*attempt{},
@@ -79,54 +79,54 @@ func newLedger(slots int) *ledger {
 	}
 }
 
-// begin notes an attempt, which accepts it.
-func (l *ledger) begin(a *attempt) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.attempts[a.lease] = a
-	l.accepts = append(l.accepts, a.lease)
-	l.awaken()
+// begin records a new attempt and accepts its lease.
+func (b *reportBuffer) begin(a *attempt) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.attempts[a.lease] = a
+	b.acceptedLeases = append(b.acceptedLeases, a.lease)
+	b.wakeWriter()
 }
 
-// accepted lets attempts begin of which the server was told so.
-func (l *ledger) accepted(leases []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// markAccepted starts the attempts whose acceptance was sent.
+func (b *reportBuffer) markAccepted(leases []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for _, lease := range leases {
-		if a := l.attempts[lease]; a != nil && !a.hasBegun {
-			a.hasBegun = true
-			close(a.begun)
+		if a := b.attempts[lease]; a != nil && !a.isAcceptSent {
+			a.isAcceptSent = true
+			close(a.acceptSent)
 		}
 	}
 }
 
-// end notes how an attempt ended, unless that was noted before.
-func (l *ledger) end(a *attempt, end *jobstreamv1.AttemptReport) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.attempts[a.lease] != a {
+// end records the final report of an attempt. A second final report is dropped.
+func (b *reportBuffer) end(a *attempt, end *jobstreamv1.AttemptReport) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.attempts[a.lease] != a {
 		return
 	}
-	delete(l.attempts, a.lease)
-	if !a.isVoid {
-		// At most one of each for a slot, so they need no room.
+	delete(b.attempts, a.lease)
+	if !a.leaseLost {
+		// At most one of each per slot, so they are not limited.
 		if a.progress != nil {
-			l.push(a.lease, &jobstreamv1.AttemptReport{News: &jobstreamv1.AttemptReport_Progress{Progress: a.progress}}, 0)
+			b.push(a.lease, &jobstreamv1.AttemptReport{News: &jobstreamv1.AttemptReport_Progress{Progress: a.progress}}, 0)
 			a.progress = nil
 		}
-		l.noteDropped(a)
-		l.push(a.lease, l.bounded(end), 0)
+		b.pushDroppedCount(a)
+		b.push(a.lease, b.limitResult(end), 0)
 	}
-	l.notify()
+	b.notify()
 }
 
-// await waits until what is asked under the lock holds; false if the context ended first.
-func (l *ledger) await(ctx context.Context, holds func() bool) bool {
+// await waits until a condition holds, which is checked under the lock. It returns false if the context ends first.
+func (b *reportBuffer) await(ctx context.Context, condition func() bool) bool {
 	for {
-		l.mu.Lock()
-		isSo, changed := holds(), l.changed
-		l.mu.Unlock()
-		if isSo {
+		b.mu.Lock()
+		isTrue, changed := condition(), b.changed
+		b.mu.Unlock()
+		if isTrue {
 			return true
 		}
 		select {
@@ -137,125 +137,125 @@ func (l *ledger) await(ctx context.Context, holds func() bool) bool {
 	}
 }
 
-// idle waits until no attempt runs.
-func (l *ledger) idle(ctx context.Context) bool {
-	return l.await(ctx, func() bool { return len(l.attempts) == 0 })
+// waitIdle waits until no attempt is running.
+func (b *reportBuffer) waitIdle(ctx context.Context) bool {
+	return b.await(ctx, func() bool { return len(b.attempts) == 0 })
 }
 
-// settled waits until every report was acknowledged.
-func (l *ledger) settled(ctx context.Context) bool {
-	return l.await(ctx, func() bool { return len(l.reports) == 0 })
+// waitAcknowledged waits until every report is acknowledged.
+func (b *reportBuffer) waitAcknowledged(ctx context.Context) bool {
+	return b.await(ctx, func() bool { return len(b.reports) == 0 })
 }
 
-// acknowledge lets go of reports up to this number.
-func (l *ledger) acknowledge(upTo uint64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.forget(upTo)
-	l.notify()
+// acknowledge removes the reports up to this number.
+func (b *reportBuffer) acknowledge(upTo uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.removeUpTo(upTo)
+	b.notify()
 }
 
-// beat has a heartbeat sent.
-func (l *ledger) beat() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.heard, l.heartbeatDue = time.Now(), true
-	l.awaken()
+// requestHeartbeat requests a heartbeat in response to a ping.
+func (b *reportBuffer) requestHeartbeat() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pingedAt, b.heartbeatRequested = time.Now(), true
+	b.wakeWriter()
 }
 
-// setSlots runs at most this many attempts at a time from now on.
-func (l *ledger) setSlots(slots int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.slots = slots
-	l.awaken()
+// setSlots changes the number of slots.
+func (b *reportBuffer) setSlots(slots int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.slots = slots
+	b.wakeWriter()
 }
 
-// endStream ends the present stream once what is there was sent.
-func (l *ledger) endStream() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.isEnding = true
-	l.awaken()
+// endStream ends the current stream after the buffered reports were sent.
+func (b *reportBuffer) endStream() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.isEnding = true
+	b.wakeWriter()
 }
 
-// stop ends the context of an attempt, if it still runs.
-func (l *ledger) stop(lease string, cause error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if a := l.attempts[lease]; a != nil {
+// stop cancels the context of an attempt, if it is running.
+func (b *reportBuffer) stop(lease string, cause error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if a := b.attempts[lease]; a != nil {
 		a.cancel(cause)
 	}
 }
 
-// stopAll ends the contexts of all that run.
-func (l *ledger) stopAll(cause error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, a := range l.attempts {
+// stopAll cancels the contexts of all running attempts.
+func (b *reportBuffer) stopAll(cause error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, a := range b.attempts {
 		a.cancel(cause)
 	}
 }
 
-// giveBack releases all that still runs: it is not waited for any more.
-func (l *ledger) giveBack() {
-	l.mu.Lock()
-	running := slices.Collect(maps.Values(l.attempts))
-	l.mu.Unlock()
+// releaseAll releases the attempts that are still running, without waiting for their handlers.
+func (b *reportBuffer) releaseAll() {
+	b.mu.Lock()
+	running := slices.Collect(maps.Values(b.attempts))
+	b.mu.Unlock()
 	for _, a := range running {
-		l.end(a, released())
+		b.end(a, releaseReport())
 	}
 }
 
-// fence is when the leases run out unless a ping comes and is answered before.
-func (l *ledger) fence() time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.renewed.Add(l.terms.lease)
+// leaseDeadline returns when the leases expire if no further ping is answered.
+func (b *reportBuffer) leaseDeadline() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.renewedAt.Add(b.limits.lease)
 }
 
-func (l *ledger) leaseTime() time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return max(l.terms.lease, silenceMin)
+func (b *reportBuffer) leaseDuration() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return max(b.limits.lease, idleTimeoutMin)
 }
 
-// What follows is called under the lock.
+// The caller of the following methods holds the lock.
 
-func (l *ledger) standing(lease string) *attempt {
-	if a := l.attempts[lease]; a != nil && !a.isVoid {
+func (b *reportBuffer) leased(lease string) *attempt {
+	if a := b.attempts[lease]; a != nil && !a.leaseLost {
 		return a
 	}
 	return nil
 }
 
-func (l *ledger) push(lease string, report *jobstreamv1.AttemptReport, room int) {
+func (b *reportBuffer) push(lease string, report *jobstreamv1.AttemptReport, bytes int) {
 	report.LeaseId = lease
-	report.ReportSequence = l.first + uint64(len(l.reports))
-	l.reports = append(l.reports, entry{report, lease, room})
-	l.used += room
+	report.ReportSequence = b.first + uint64(len(b.reports))
+	b.reports = append(b.reports, entry{report, lease, bytes})
+	b.bufferedBytes += bytes
 }
 
-func (l *ledger) forget(upTo uint64) {
-	for len(l.reports) > 0 && (l.first <= upTo || l.reports[0].report == nil) {
-		l.used -= l.reports[0].room
-		l.reports[0] = entry{}
-		l.reports = l.reports[1:]
-		l.first++
-		l.sent = max(l.sent-1, 0)
+func (b *reportBuffer) removeUpTo(upTo uint64) {
+	for len(b.reports) > 0 && (b.first <= upTo || b.reports[0].report == nil) {
+		b.bufferedBytes -= b.reports[0].bytes
+		b.reports[0] = entry{}
+		b.reports = b.reports[1:]
+		b.first++
+		b.sent = max(b.sent-1, 0)
 	}
 }
 
-// notify wakes whoever awaits something, and the writer.
-func (l *ledger) notify() {
-	close(l.changed)
-	l.changed = make(chan struct{})
-	l.awaken()
+// notify wakes the waiters and the writer.
+func (b *reportBuffer) notify() {
+	close(b.changed)
+	b.changed = make(chan struct{})
+	b.wakeWriter()
 }
 
-func (l *ledger) awaken() {
+func (b *reportBuffer) wakeWriter() {
 	select {
-	case l.wake <- struct{}{}:
-	default: // It is awake.
+	case b.wake <- struct{}{}:
+	default: // A wake-up is pending.
 	}
 }

@@ -10,94 +10,94 @@ import (
 )
 
 const (
-	// roomBytes is how much progress, output and logs may be on their way and not acknowledged. More output waits, more
-	// logs are dropped and counted. Ends always fit: there is one for each slot.
-	roomBytes = 8 << 20
-	// reportBytes is what a report takes at least.
+	// bufferBytesMax limits the unacknowledged progress, output and logs. Above it output waits and log lines are
+	// dropped and counted. Final reports are not limited: there is one per slot.
+	bufferBytesMax = 8 << 20
+	// reportBytes is the size of a report without its content, an upper bound.
 	reportBytes = 192
 )
 
-// progress notes how far an attempt is; of what is not on its way yet only the newest is kept.
-func (l *ledger) progress(lease string, news *jobstreamv1.Progress) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	a := l.standing(lease)
+// progress records the progress of an attempt. Only the newest unsent value is retained.
+func (b *reportBuffer) progress(lease string, progress *jobstreamv1.Progress) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	a := b.leased(lease)
 	if a == nil {
 		return
 	}
 	if a.progress == nil {
-		l.progressed = append(l.progressed, a)
+		b.progressed = append(b.progressed, a)
 	}
-	a.progress = news
-	l.awaken()
+	a.progress = progress
+	b.wakeWriter()
 }
 
-// log adds a line if there is room; else a later line tells how many are missing.
-func (l *ledger) log(lease string, news *jobstreamv1.Log) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	a := l.standing(lease)
+// log buffers a log line. It drops and counts the line if the buffer is full.
+func (b *reportBuffer) log(lease string, log *jobstreamv1.Log) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	a := b.leased(lease)
 	if a == nil {
 		return
 	}
-	room := reportBytes + len(news.Text)
-	if l.used+room > roomBytes {
+	bytes := reportBytes + len(log.Text)
+	if b.bufferedBytes+bytes > bufferBytesMax {
 		a.dropped++
 		return
 	}
-	l.noteDropped(a)
-	l.push(lease, &jobstreamv1.AttemptReport{News: &jobstreamv1.AttemptReport_Log{Log: news}}, room)
-	l.awaken()
+	b.pushDroppedCount(a)
+	b.push(lease, &jobstreamv1.AttemptReport{News: &jobstreamv1.AttemptReport_Log{Log: log}}, bytes)
+	b.wakeWriter()
 }
 
-// output adds a chunk once there is room.
-func (l *ledger) output(ctx context.Context, lease string, news *jobstreamv1.Output) error {
-	size := len(news.Payload.GetData()) + len(news.Payload.GetText())
-	room := min(reportBytes+proto.Size(news), roomBytes)
-	var refused error
-	isTaken := l.await(ctx, func() bool {
-		switch limit := l.terms.payloadBytesMax; {
-		case l.standing(lease) == nil:
-			refused = ErrLeaseLost
+// output buffers a chunk. It waits while the buffer is full.
+func (b *reportBuffer) output(ctx context.Context, lease string, output *jobstreamv1.Output) error {
+	size := len(output.Payload.GetData()) + len(output.Payload.GetText())
+	bytes := min(reportBytes+proto.Size(output), bufferBytesMax)
+	var rejection error
+	isBuffered := b.await(ctx, func() bool {
+		switch limit := b.limits.payloadBytesMax; {
+		case b.leased(lease) == nil:
+			rejection = ErrLeaseLost
 		case size > limit:
-			refused = invalid("output", tooLarge("chunk", size, limit))
-		case l.used+room > roomBytes:
+			rejection = invalid("output", tooLarge("chunk", size, limit))
+		case b.bufferedBytes+bytes > bufferBytesMax:
 			return false
 		default:
-			l.push(lease, &jobstreamv1.AttemptReport{News: &jobstreamv1.AttemptReport_Output{Output: news}}, room)
-			l.awaken()
+			b.push(lease, &jobstreamv1.AttemptReport{News: &jobstreamv1.AttemptReport_Output{Output: output}}, bytes)
+			b.wakeWriter()
 		}
 		return true
 	})
-	if !isTaken {
+	if !isBuffered {
 		return context.Cause(ctx)
 	}
-	return refused
+	return rejection
 }
 
-// What follows is called under the lock.
+// The caller of the following methods holds the lock.
 
-// noteDropped adds a line that tells how many were dropped before; there is at most one for each line that fits.
-func (l *ledger) noteDropped(a *attempt) {
+// pushDroppedCount buffers a log line with the number of lines dropped before it; at most one per buffered line.
+func (b *reportBuffer) pushDroppedCount(a *attempt) {
 	if a.dropped == 0 {
 		return
 	}
-	text := fmt.Sprintf("%d log lines were dropped here: they came faster than they could be sent", a.dropped)
+	text := fmt.Sprintf("%d log lines were dropped here: the send buffer was full", a.dropped)
 	a.dropped = 0
-	l.push(a.lease, &jobstreamv1.AttemptReport{News: &jobstreamv1.AttemptReport_Log{Log: &jobstreamv1.Log{
+	b.push(a.lease, &jobstreamv1.AttemptReport{News: &jobstreamv1.AttemptReport_Log{Log: &jobstreamv1.Log{
 		Level: jobstreamv1.LogLevel_LOG_LEVEL_WARN, Text: text, Stream: jobstreamv1.LogStream_LOG_STREAM_LOG,
 	}}}, 0)
 }
 
-// bounded makes a failure of a result that the server would not take: a message that is too large would end the stream.
-func (l *ledger) bounded(end *jobstreamv1.AttemptReport) *jobstreamv1.AttemptReport {
+// limitResult replaces a result over the payload limit by a failure. A larger message would end the stream.
+func (b *reportBuffer) limitResult(end *jobstreamv1.AttemptReport) *jobstreamv1.AttemptReport {
 	result := end.GetComplete().GetResult()
-	size, limit := len(result.GetData())+len(result.GetText()), l.terms.payloadBytesMax
+	size, limit := len(result.GetData())+len(result.GetText()), b.limits.payloadBytesMax
 	if size <= limit {
 		return end
 	}
 	reason := jobstreamv1.FailureReason_FAILURE_REASON_RESULT_TOO_LARGE
 	failure := failure(reason, tooLarge("result", size, limit), "")
 	failure.Retryable = false
-	return failed(failure, 0)
+	return failReport(failure, 0)
 }

@@ -8,170 +8,173 @@ import (
 	"github.com/jobstream/jobstream/clients/go/jobstreamv1"
 )
 
-// requestBytes is the size after which a message takes no further report: small, because only whole frames arrive, and what
-// is in part of one when a connection breaks is sent again. A larger report goes alone.
+// requestBytes is the size above which a message takes no further report. It is small because a message that is partly
+// sent when the connection breaks is sent again. A larger report is sent alone.
 const requestBytes = 4 << 10
 
 const (
-	// leasesMax is how many leases a message accepts, and how many its heartbeat names: about 400 KB each.
+	// leasesMax is the largest number of leases that a message accepts, and that its heartbeat lists: about 400 KB
+	// each.
 	leasesMax = 10_000
-	// leasesHeldMax is how many leases a greeting may name.
+	// leasesHeldMax is the largest number of leases in Hello.
 	leasesHeldMax = 100_000
-	// leasesAside is how many bytes of leases may go with a report that is larger than a message is to be.
+	// leasesAside is the largest size of the leases in a message with a report larger than requestBytes.
 	leasesAside = 1 << 10
-	// leaseBytes is about what a lease takes in a list.
+	// leaseBytes is the approximate size of a lease in a list.
 	leaseBytes = 48
 )
 
-// greet begins a stream with this greeting, completed by slots and leases.
-func (l *ledger) greet(hello *jobstreamv1.Hello) *jobstreamv1.WorkRequest {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	// Those that the server turns out not to know any more need their slots until they stop.
-	l.slotsTold = max(l.slots-len(l.attempts), 0)
-	l.sent, l.isEnding = 0, false
-	l.heard, l.heartbeatDue, l.beats = time.Now(), false, nil
+// beginStream begins a stream. It returns Hello with the slots and the held leases.
+func (b *reportBuffer) beginStream(hello *jobstreamv1.Hello) *jobstreamv1.WorkRequest {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	// An attempt whose lease is lost occupies its slot until it stops.
+	b.slotsSent = max(b.slots-len(b.attempts), 0)
+	b.sent, b.isEnding = 0, false
+	b.pingedAt, b.heartbeatRequested, b.heartbeatLeases = time.Now(), false, nil
 	hello = proto.Clone(hello).(*jobstreamv1.Hello)
-	hello.Slots = uint32(l.slotsTold)
-	held := l.held()
+	hello.Slots = uint32(b.slotsSent)
+	held := b.heldLeases()
 	hello.HeldLeaseIds = held[:min(len(held), leasesHeldMax)]
 	return &jobstreamv1.WorkRequest{Hello: hello}
 }
 
-// welcomed goes on after the server's answer: what does not stand is void and stopped.
-func (l *ledger) welcomed(welcome *jobstreamv1.Welcome) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.terms = terms{lease: welcome.Lease.AsDuration(), payloadBytesMax: int(welcome.PayloadBytesMax)}
-	standing := make(map[string]bool, len(welcome.StandingLeaseIds))
+// applyWelcome applies Welcome. It cancels the attempts whose leases are lost and drops their reports.
+func (b *reportBuffer) applyWelcome(welcome *jobstreamv1.Welcome) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.limits = limits{lease: welcome.Lease.AsDuration(), payloadBytesMax: int(welcome.PayloadBytesMax)}
+	valid := make(map[string]bool, len(welcome.StandingLeaseIds))
 	for _, lease := range welcome.StandingLeaseIds {
-		standing[lease] = true
+		valid[lease] = true
 	}
-	l.accepts = nil
-	for lease, a := range l.attempts {
-		if standing[lease] && !a.isVoid {
-			l.accepts = append(l.accepts, lease)
+	b.acceptedLeases = nil
+	for lease, a := range b.attempts {
+		if valid[lease] && !a.leaseLost {
+			b.acceptedLeases = append(b.acceptedLeases, lease)
 			continue
 		}
-		a.isVoid, a.progress, a.dropped = true, nil, 0
+		a.leaseLost, a.progress, a.dropped = true, nil, 0
 		a.cancel(ErrLeaseLost)
 	}
-	for i, kept := range l.reports {
-		if !standing[kept.lease] {
-			l.used -= kept.room
-			l.reports[i] = entry{lease: kept.lease}
+	for i, e := range b.reports {
+		if !valid[e.lease] {
+			b.bufferedBytes -= e.bytes
+			b.reports[i] = entry{lease: e.lease}
 		}
 	}
-	l.forget(welcome.AckedReportSequence)
-	l.renewed, l.heartbeatDue = l.heard, len(l.accepts) > 0
-	l.notify()
+	b.removeUpTo(welcome.AckedReportSequence)
+	b.renewedAt, b.heartbeatRequested = b.pingedAt, len(b.acceptedLeases) > 0
+	b.notify()
 }
 
-// next is one message of everything there is to tell, nil if there is nothing; isEnding if nothing more will come.
-func (l *ledger) next() (request *jobstreamv1.WorkRequest, isEnding bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// nextRequest builds a message of everything that waits to be sent; nil if there is nothing. isEnding reports whether
+// the stream is to be closed.
+func (b *reportBuffer) nextRequest() (request *jobstreamv1.WorkRequest, isEnding bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	request = &jobstreamv1.WorkRequest{}
-	if slots := l.slotsDue(); slots != l.slotsTold {
-		l.slotsTold = slots
+	if slots := b.usableSlots(); slots != b.slotsSent {
+		b.slotsSent = slots
 		request.Slots = proto.Uint32(uint32(slots))
 	}
-	if l.heartbeatDue {
-		l.heartbeatDue, l.renewed = false, l.heard
-		l.beats = l.beating()
+	if b.heartbeatRequested {
+		b.heartbeatRequested, b.renewedAt = false, b.pingedAt
+		b.heartbeatLeases = b.liveLeases()
 		request.Heartbeat = &jobstreamv1.WorkerHeartbeat{}
 	}
-	if len(l.beats) > 0 {
-		beats := l.beats[:min(len(l.beats), leasesMax)]
-		l.beats = l.beats[len(beats):]
-		request.Heartbeat = &jobstreamv1.WorkerHeartbeat{LeaseIds: beats}
+	if len(b.heartbeatLeases) > 0 {
+		heartbeatLeases := b.heartbeatLeases[:min(len(b.heartbeatLeases), leasesMax)]
+		b.heartbeatLeases = b.heartbeatLeases[len(heartbeatLeases):]
+		request.Heartbeat = &jobstreamv1.WorkerHeartbeat{LeaseIds: heartbeatLeases}
 	}
-	if len(l.beats) > 0 {
-		return request, false // No report that ends one of them may overtake it.
+	if len(b.heartbeatLeases) > 0 {
+		return request, false // A final report of a listed lease must not be sent before the rest of the heartbeat.
 	}
-	for len(l.accepts) > 0 && len(request.AcceptedLeaseIds) < leasesMax {
-		// What has ended since is accepted by its report.
-		if lease := l.accepts[0]; l.standing(lease) != nil {
+	for len(b.acceptedLeases) > 0 && len(request.AcceptedLeaseIds) < leasesMax {
+		// A final report accepts its lease implicitly.
+		if lease := b.acceptedLeases[0]; b.leased(lease) != nil {
 			request.AcceptedLeaseIds = append(request.AcceptedLeaseIds, lease)
 		}
-		l.accepts = l.accepts[1:]
+		b.acceptedLeases = b.acceptedLeases[1:]
 	}
-	l.numberProgress()
-	request.Reports = l.unsent(leaseBytes * (len(request.GetHeartbeat().GetLeaseIds()) + len(request.AcceptedLeaseIds)))
+	b.pushProgress()
+	request.Reports = b.takeReports(leaseBytes * (len(request.GetHeartbeat().GetLeaseIds()) + len(request.AcceptedLeaseIds)))
 	isEmpty := request.Slots == nil && request.Heartbeat == nil && request.AcceptedLeaseIds == nil && request.Reports == nil
 	if isEmpty {
-		return nil, l.isEnding
+		return nil, b.isEnding
 	}
 	return request, false
 }
 
-// slotsDue is what the server may fill: attempts without a lease take a slot until they stop.
-func (l *ledger) slotsDue() int {
-	slots := l.slots
-	for _, a := range l.attempts {
-		if a.isVoid {
+// usableSlots is the number of slots without those of attempts that lost their leases and have not stopped.
+func (b *reportBuffer) usableSlots() int {
+	slots := b.slots
+	for _, a := range b.attempts {
+		if a.leaseLost {
 			slots--
 		}
 	}
 	return max(slots, 0)
 }
 
-// held are the leases of attempts that run or whose end was not acknowledged.
-func (l *ledger) held() []string {
-	return append(l.standingLeases(), l.endedFrom(0)...)
+// heldLeases returns the leases of running attempts, and of ended ones whose final report is not acknowledged.
+func (b *reportBuffer) heldLeases() []string {
+	return append(b.runningLeases(), b.finalReportsFrom(0)...)
 }
 
-// beating are the leases that a heartbeat names: of what runs, and of what ended without the server having been told.
-func (l *ledger) beating() []string {
-	return append(l.standingLeases(), l.endedFrom(l.sent)...)
+// liveLeases returns the leases that a heartbeat lists: of running attempts, and of ended ones whose final report was
+// not sent.
+func (b *reportBuffer) liveLeases() []string {
+	return append(b.runningLeases(), b.finalReportsFrom(b.sent)...)
 }
 
-func (l *ledger) standingLeases() []string {
+func (b *reportBuffer) runningLeases() []string {
 	var leases []string
-	for lease, a := range l.attempts {
-		if !a.isVoid {
+	for lease, a := range b.attempts {
+		if !a.leaseLost {
 			leases = append(leases, lease)
 		}
 	}
 	return leases
 }
 
-func (l *ledger) endedFrom(index int) []string {
+func (b *reportBuffer) finalReportsFrom(index int) []string {
 	var leases []string
-	for _, kept := range l.reports[index:] {
-		switch kept.report.GetNews().(type) {
+	for _, e := range b.reports[index:] {
+		switch e.report.GetNews().(type) {
 		case *jobstreamv1.AttemptReport_Complete, *jobstreamv1.AttemptReport_Fail,
 			*jobstreamv1.AttemptReport_Release, *jobstreamv1.AttemptReport_Stopped:
-			leases = append(leases, kept.lease)
+			leases = append(leases, e.lease)
 		}
 	}
 	return leases
 }
 
-// numberProgress makes reports of the newest progress of each attempt, while there is room.
-func (l *ledger) numberProgress() {
+// pushProgress buffers reports of the newest progress of each attempt, up to the buffer limit.
+func (b *reportBuffer) pushProgress() {
 	var waiting []*attempt
-	for _, a := range l.progressed {
+	for _, a := range b.progressed {
 		if a.progress == nil {
-			continue // It ended, or lost its lease.
+			continue // The attempt ended or lost its lease.
 		}
-		room := reportBytes + proto.Size(a.progress)
-		if l.used+room > roomBytes {
+		size := reportBytes + proto.Size(a.progress)
+		if b.bufferedBytes+size > bufferBytesMax {
 			waiting = append(waiting, a)
 			continue
 		}
-		l.push(a.lease, &jobstreamv1.AttemptReport{News: &jobstreamv1.AttemptReport_Progress{Progress: a.progress}}, room)
+		b.push(a.lease, &jobstreamv1.AttemptReport{News: &jobstreamv1.AttemptReport_Progress{Progress: a.progress}}, size)
 		a.progress = nil
 	}
-	l.progressed = waiting
+	b.progressed = waiting
 }
 
-// unsent is the next reports that fit a message which has this many bytes already.
-func (l *ledger) unsent(bytes int) []*jobstreamv1.AttemptReport {
+// takeReports returns the next unsent reports that fit into a message of this size.
+func (b *reportBuffer) takeReports(bytes int) []*jobstreamv1.AttemptReport {
 	var reports []*jobstreamv1.AttemptReport
 	others := bytes
-	for ; l.sent < len(l.reports); l.sent++ {
-		report := l.reports[l.sent].report
+	for ; b.sent < len(b.reports); b.sent++ {
+		report := b.reports[b.sent].report
 		if report == nil {
 			continue
 		}

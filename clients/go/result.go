@@ -13,17 +13,18 @@ import (
 )
 
 const (
-	// pollWait is how long the server is asked to hold one poll. Proxies cut calls that are silent for a minute.
+	// pollWait is the longest wait of one long poll. Many proxies close calls that are idle for a minute.
 	pollWait = 30 * time.Second
-	// pollAgain is the pause between the beginnings of two polls: a server may answer early if it has many waiters.
+	// pollAgain is the shortest time between the starts of two polls. A server with too many waiters responds early.
 	pollAgain = 250 * time.Millisecond
-	// pollLeft is the least time left of a context for another poll: the server answers the one before just in time.
+	// pollLeft is the smallest remaining time of a context for another poll. The server responds to the poll before
+	// just in time.
 	pollLeft = 50 * time.Millisecond
 )
 
-// result waits for the end of the job with long polls.
+// result waits for the outcome of the job with long polls.
 func (h *handle) result(ctx context.Context) (Payload, error) {
-	endurance := newEndurance(&h.client.settings)
+	reconnect := newReconnectBackoff(&h.client.settings)
 	for {
 		began := time.Now()
 		outcome, err := h.poll(ctx)
@@ -31,11 +32,11 @@ func (h *handle) result(ctx context.Context) (Payload, error) {
 			return Payload{}, h.notFinished(ctx)
 		}
 		if err != nil {
-			err = endurance.bear(ctx, h.explain(err))
+			err = reconnect.waitRetry(ctx, h.detectRestart(err))
 		} else if outcome != nil {
 			return h.readOutcome(outcome)
 		} else {
-			endurance.renew()
+			reconnect.reset()
 			pauseBetweenPolls(ctx, began)
 		}
 		if ctx.Err() != nil {
@@ -56,27 +57,27 @@ func pauseBetweenPolls(ctx context.Context, began time.Time) {
 	}
 }
 
-// poll answers how the job ended if it does while the server holds the call, else nil.
+// poll sends one long poll. It returns the outcome, or nil if the job has not ended.
 func (h *handle) poll(ctx context.Context) (*jobstreamv1.Outcome, error) {
 	links := h.client.links
-	held := links.hold()
+	held := links.acquire()
 	defer links.release(held)
 	limited, cancel := context.WithTimeout(ctx, h.client.settings.callTimeout+pollWait)
 	defer cancel()
-	comeBack(limited, held.conn)
+	awaitReconnect(limited, held.conn)
 	request := &jobstreamv1.GetResultRequest{JobId: h.id, Wait: durationpb.New(pollWait)}
-	answer, err := jobstreamv1.NewJobServiceClient(held.conn).GetResult(limited, request)
+	response, err := jobstreamv1.NewJobServiceClient(held.conn).GetResult(limited, request)
 	if err != nil {
 		err = h.client.readError(ctx, err)
 		var late *DeadlineExceeded
 		if errors.As(err, &late) && ctx.Err() == nil {
-			// The server answers a poll long before: nothing comes over this connection.
+			// The server responds to a poll before this deadline, so the connection is broken.
 			links.replace(held)
 		}
 		return nil, err
 	}
-	h.seen()
-	return answer.Outcome, nil
+	h.recordBoot()
+	return response.Outcome, nil
 }
 
 func (h *handle) readOutcome(outcome *jobstreamv1.Outcome) (Payload, error) {
@@ -89,7 +90,7 @@ func (h *handle) readOutcome(outcome *jobstreamv1.Outcome) (Payload, error) {
 		base := &Error{Code: codes.Unknown, Reason: failure.Reason, Message: message}
 		return Payload{}, &JobFailed{base, h.id, failure}
 	case *jobstreamv1.Outcome_Cancellation:
-		how := "in good order"
+		how := "gracefully"
 		if end.Cancellation.Forced {
 			how = "by force"
 		}
@@ -97,13 +98,13 @@ func (h *handle) readOutcome(outcome *jobstreamv1.Outcome) (Payload, error) {
 		base := &Error{Code: codes.Canceled, Message: message}
 		return Payload{}, &JobCancelled{base, h.id, end.Cancellation.Reason, end.Cancellation.Forced}
 	default:
-		message := fmt.Sprintf("job %s ended in a way that this client cannot read: use one as new as the server", h.id)
+		message := fmt.Sprintf("job %s has an outcome that this client does not know: upgrade the client", h.id)
 		return Payload{}, &Error{Code: codes.Unknown, Message: message}
 	}
 }
 
 func (h *handle) notFinished(ctx context.Context) error {
 	base := baseOf(contextError(ctx.Err()))
-	base.Message = fmt.Sprintf("job %s has not ended: %v; the job goes on", h.id, ctx.Err())
+	base.Message = fmt.Sprintf("job %s has not ended: %v; the job continues", h.id, ctx.Err())
 	return &NotFinished{base}
 }

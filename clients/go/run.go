@@ -11,49 +11,50 @@ import (
 	"github.com/jobstream/jobstream/clients/go/jobstreamv1"
 )
 
-// Run submits a job, waits for its end and answers its result: in one call, so that no retention is too short for the end
-// to be seen.
+// Run submits a job, waits until it ends and returns its result. Submit and wait are one call, so the result is
+// received even if the retention is 0.
 //
-// The job id is minted before the first try, so that a retry never makes a second job. When its connection breaks, it goes
-// on with a watch; a context that ends never cancels the job.
+// The job id is generated before the first attempt of the call, so a retry never creates a second job. If the
+// connection breaks, the call resumes as a watch. The end of the context does not cancel the job.
 //
-// The error is one of [Submit] until the job was accepted, then one of [Job.Result]. After an [Unavailable], a
-// [DeadlineExceeded] or an [Error] of before, the job may have been accepted: run it again with the same [WithJobID].
+// The error is one of [Submit] until the job is accepted, then one of [Job.Result]. After an [Unavailable], a
+// [DeadlineExceeded] or an [Error] from before that point the job may be accepted: call Run again with the same
+// [WithJobID].
 func Run[Out any](ctx context.Context, client *Client, kind string, input any, options ...SubmitOption) (Out, error) {
 	var result Out
 	spec, err := newSpec(kind, input, options)
 	if err != nil {
 		return result, err
 	}
-	payload, err := newRunner(client, spec).run(ctx)
+	payload, err := newRunCall(client, spec).run(ctx)
 	if err != nil {
 		return result, err
 	}
 	return readResult[Out](spec.JobId, payload)
 }
 
-// runner is a follower whose first stream submits the job. The rule is that of clients/README.md, "Submit and wait".
-type runner struct {
-	*follower
+// runCall is a watcher whose first stream submits the job. clients/README.md, "Submit and wait", has the rule.
+type runCall struct {
+	*watcher
 	spec        *jobstreamv1.JobSpec
 	isSubmitted bool
 }
 
-func newRunner(client *Client, spec *jobstreamv1.JobSpec) *runner {
-	return &runner{spec: spec, follower: &follower{
+func newRunCall(client *Client, spec *jobstreamv1.JobSpec) *runCall {
+	return &runCall{spec: spec, watcher: &watcher{
 		handle:       &handle{client: client, id: spec.JobId},
 		watchOptions: watchOptions{heartbeat: defaultHeartbeat},
-		endurance:    newEndurance(&client.settings),
+		reconnect:    newReconnectBackoff(&client.settings),
 		yield:        func(Event, error) bool { return true },
 		types:        []jobstreamv1.EventType{jobstreamv1.EventType_EVENT_TYPE_STATE_CHANGE},
 	}}
 }
 
-// run waits for the end of the job.
-func (r *runner) run(ctx context.Context) (Payload, error) {
+// run submits the job and waits for its outcome.
+func (r *runCall) run(ctx context.Context) (Payload, error) {
 	err := r.submit(ctx)
 	if r.isSubmitted && !r.isEnded {
-		if err = r.bear(ctx, err); err == nil {
+		if err = r.waitRetry(ctx, err); err == nil {
 			err = r.follow(ctx)
 		}
 	}
@@ -63,17 +64,17 @@ func (r *runner) run(ctx context.Context) (Payload, error) {
 	return r.readOutcome(r.outcome)
 }
 
-// submit opens a Run until the server says that it has the job, and follows that stream while it lasts. It answers what
-// ended that, nil after the end of the job.
-func (r *runner) submit(ctx context.Context) error {
+// submit opens Run streams until the server acknowledges the submit, and reads that stream until it ends. It returns
+// the error that ended the stream, nil after the final event of the job.
+func (r *runCall) submit(ctx context.Context) error {
 	settings := &r.client.settings
 	pauses := newBackoff(settings.tries.FirstPause, settings.tries.LongestPause)
-	r.openBy = time.Now().Add(settings.callTimeout)
-	for tried := 1; ; tried++ {
-		r.client.boots.ask()
+	r.openDeadline = time.Now().Add(settings.callTimeout)
+	for attempts := 1; ; attempts++ {
+		r.client.boots.lookUp()
 		err := r.stream(ctx, r.open)
 		if r.isSubmitted {
-			r.openBy = time.Time{}
+			r.openDeadline = time.Time{}
 			return err
 		}
 		if ctx.Err() != nil {
@@ -83,8 +84,8 @@ func (r *runner) submit(ctx context.Context) error {
 			return err
 		}
 		pause := pauses.pause(baseOf(err).RetryAfter)
-		if tried >= settings.tries.Max || time.Until(r.openBy) <= pause {
-			return givenUp(err, fmt.Sprintf("%d tries", tried))
+		if attempts >= settings.tries.Max || time.Until(r.openDeadline) <= pause {
+			return retriesExhausted(err, fmt.Sprintf("%d tries", attempts))
 		}
 		if !sleep(ctx, pause) {
 			return contextError(ctx.Err())
@@ -92,7 +93,7 @@ func (r *runner) submit(ctx context.Context) error {
 	}
 }
 
-func (r *runner) open(ctx context.Context, jobs jobstreamv1.JobServiceClient) (receiver, error) {
+func (r *runCall) open(ctx context.Context, jobs jobstreamv1.JobServiceClient) (receiver, error) {
 	stream, err := jobs.Run(ctx, &jobstreamv1.RunRequest{
 		Job: r.spec, Types: r.types, Heartbeat: durationpb.New(r.heartbeat),
 	})
@@ -101,11 +102,11 @@ func (r *runner) open(ctx context.Context, jobs jobstreamv1.JobServiceClient) (r
 
 type runStream struct {
 	grpc.ServerStreamingClient[jobstreamv1.RunResponse]
-	runner *runner
+	runner *runCall
 }
 
-func (s runStream) next() (news, error) {
+func (s runStream) next() (watchMessage, error) {
 	message, err := s.Recv()
 	s.runner.isSubmitted = s.runner.isSubmitted || err == nil
-	return news{message.GetEvent(), message.GetGap()}, err
+	return watchMessage{message.GetEvent(), message.GetGap()}, err
 }

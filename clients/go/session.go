@@ -12,144 +12,148 @@ import (
 	"github.com/jobstream/jobstream/clients/go/jobstreamv1"
 )
 
-// session is a worker at work, through all its connections.
+// session is one run of a worker, across all its connections.
 type session struct {
 	*Worker
 	hello  *jobstreamv1.Hello
-	ledger *ledger
-	// open ends with the session; every connection is under it.
+	buffer *reportBuffer
+	// open ends with the session. It is the parent of every connection.
 	open  context.Context
 	close context.CancelFunc
-	// needed ends once nothing is left to tell.
-	needed context.Context
-	done   context.CancelFunc
-	fence  *time.Timer
+	// reporting ends once all reports are acknowledged: no connection is needed any more.
+	reporting     context.Context
+	stopReporting context.CancelFunc
+	leaseTimer    *time.Timer
 }
 
 func newSession(w *Worker, hello *jobstreamv1.Hello) *session {
-	s := &session{Worker: w, hello: hello, ledger: newLedger(w.slots)}
+	s := &session{Worker: w, hello: hello, buffer: newReportBuffer(w.slots)}
 	s.open, s.close = context.WithCancel(context.Background())
-	s.needed, s.done = context.WithCancel(s.open)
-	s.fence = time.AfterFunc(time.Hour, s.keepFenced)
+	s.reporting, s.stopReporting = context.WithCancel(s.open)
+	s.leaseTimer = time.AfterFunc(time.Hour, s.expireLeases)
 	return s
 }
 
-// run keeps connected until the worker is told to end, and answers why the server refused it.
-func (s *session) run() (refusal error) {
+// run stays connected until the worker has drained. It returns the error if the server rejected the worker.
+func (s *session) run() (rejection error) {
 	defer s.close()
-	defer s.fence.Stop()
+	defer s.leaseTimer.Stop()
 	connected, disconnect := context.WithCancel(context.Background())
 	go func() {
 		defer disconnect()
-		refusal = s.keepConnected()
+		rejection = s.keepConnected()
 	}()
 	select {
-	case <-s.told:
+	case <-s.draining:
 	case <-connected.Done():
 		s.drainWithin(0)
 	}
 	s.finish(connected)
-	// The server ends the stream in turn, so that it is not cut with an answer on its way.
+	// Waits for the server to close the stream, so that no response is lost.
 	select {
 	case <-connected.Done():
 	case <-time.After(streamEndTimeout):
 	}
 	s.close()
 	<-connected.Done()
-	return refusal
+	return rejection
 }
 
-// keepConnected connects, and again whenever the connection broke. It answers why no further try could help, nil if none
-// is needed.
+// keepConnected connects, and reconnects with back-off. It returns an error that a retry cannot fix, nil once no
+// connection is needed.
 func (s *session) keepConnected() error {
 	pauses := newBackoff(reconnectPause, reconnectPauseMax)
 	for {
 		began := time.Now()
 		err := s.connect()
-		if s.needed.Err() != nil {
+		if s.reporting.Err() != nil {
 			return nil
 		}
-		if cannotMend(err) || s.client.links.closed() {
+		if isPermanent(err) || s.client.links.closed() {
 			return s.client.readError(s.open, err)
 		}
 		if time.Since(began) > reconnectPauseMax {
 			pauses = newBackoff(reconnectPause, reconnectPauseMax)
 		}
-		pause := pauses.pause(askedPause(err))
-		s.log(slog.LevelInfo, "jobstream worker connects again", "worker", s.name, "pause", pause, "error", err)
-		if !sleep(s.needed, pause) {
+		pause := pauses.pause(retryDelay(err))
+		s.log(slog.LevelInfo, "jobstream worker reconnects", "worker", s.name, "pause", pause, "error", err)
+		if !sleep(s.reporting, pause) {
 			return nil
 		}
 	}
 }
 
-// finish takes nothing more, lets what runs finish in its time, gives back the rest and waits until the server knows.
+// finish drains the worker: it accepts no new jobs, waits for running attempts, releases the rest and waits for the
+// acknowledgement of their reports.
 func (s *session) finish(connected context.Context) {
-	s.ledger.setSlots(0)
-	s.ledger.idle(s.overdue)
-	s.giveBack()
-	settling, cancel := context.WithTimeout(connected, settleTimeout)
+	s.buffer.setSlots(0)
+	s.buffer.waitIdle(s.drainExpired)
+	s.releaseRunning()
+	acknowledging, cancel := context.WithTimeout(connected, acknowledgeTimeout)
 	defer cancel()
-	if !s.ledger.settled(settling) {
+	if !s.buffer.waitAcknowledged(acknowledging) {
 		s.log(slog.LevelWarn, "jobstream worker ends before its last reports were acknowledged", "worker", s.name)
 	}
-	s.done()
-	s.ledger.endStream()
+	s.stopReporting()
+	s.buffer.endStream()
 }
 
-// giveBack ends what still runs. Handlers that do not heed it are left behind.
-func (s *session) giveBack() {
-	s.ledger.stopAll(ErrDraining)
-	letting, cancel := context.WithTimeout(context.Background(), letGoTimeout)
+// releaseRunning cancels the running attempts and releases them. It does not wait for handlers that ignore the
+// cancellation.
+func (s *session) releaseRunning() {
+	s.buffer.stopAll(ErrDraining)
+	stopping, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	s.ledger.idle(letting)
-	s.ledger.giveBack()
+	s.buffer.waitIdle(stopping)
+	s.buffer.releaseAll()
 }
 
-// leave makes ready for a server that shuts down within this time, and ends the stream.
-func (s *session) leave(stream context.Context, within time.Duration) {
+// drainStream drains before the server shuts down: it waits for running attempts, releases the rest, and ends the
+// stream.
+func (s *session) drainStream(stream context.Context, within time.Duration) {
 	waiting, cancel := context.WithTimeout(stream, within)
 	defer cancel()
-	s.ledger.idle(waiting)
+	s.buffer.waitIdle(waiting)
 	if stream.Err() != nil {
-		return // It broke, and what runs goes on.
+		return // The stream broke. Running attempts continue.
 	}
-	s.giveBack()
-	settling, cancelSettling := context.WithTimeout(stream, settleTimeout)
-	defer cancelSettling()
-	s.ledger.settled(settling)
+	s.releaseRunning()
+	acknowledging, cancelAcknowledging := context.WithTimeout(stream, acknowledgeTimeout)
+	defer cancelAcknowledging()
+	s.buffer.waitAcknowledged(acknowledging)
 	if stream.Err() == nil {
-		s.ledger.endStream()
+		s.buffer.endStream()
 	}
 }
 
-// keepFenced ends attempts whose leases have run out because no ping was answered in time: the server gives their jobs to
-// others.
-func (s *session) keepFenced() {
-	left := time.Until(s.ledger.fence())
+// expireLeases cancels the attempts whose leases expired because no ping was answered in time. The server assigns their
+// jobs to other workers.
+func (s *session) expireLeases() {
+	left := time.Until(s.buffer.leaseDeadline())
 	if left <= 0 {
-		s.ledger.stopAll(ErrLeaseLost)
-		left = s.ledger.leaseTime()
+		s.buffer.stopAll(ErrLeaseLost)
+		left = s.buffer.leaseDuration()
 	}
-	s.fence.Reset(left)
+	s.leaseTimer.Reset(left)
 }
 
-// start begins an attempt, once the server was told so: an assignment that nobody accepts is given to others.
+// start starts an attempt once its acceptance was sent. The server assigns a job that is not accepted to another
+// worker.
 func (s *session) start(wire *jobstreamv1.Assignment) {
-	task := newTask(wire, s.ledger)
+	task := newTask(wire, s.buffer)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	limited, stop := context.WithDeadline(ctx, task.Deadline)
-	a := &attempt{lease: wire.LeaseId, cancel: cancel, begun: make(chan struct{})}
-	s.ledger.begin(a)
-	tell := func(end *jobstreamv1.AttemptReport) { s.ledger.end(a, end) }
+	a := &attempt{lease: wire.LeaseId, cancel: cancel, acceptSent: make(chan struct{})}
+	s.buffer.begin(a)
+	report := func(end *jobstreamv1.AttemptReport) { s.buffer.end(a, end) }
 	go func() {
 		defer cancel(nil)
 		defer stop()
 		select {
-		case <-a.begun:
-			runHandler(limited, s.handlerOf(wire.Kind), task, tell)
+		case <-a.acceptSent:
+			runHandler(limited, s.handlerOf(wire.Kind), task, report)
 		case <-limited.Done():
-			tell(endOf(limited, Payload{}, limited.Err()))
+			report(finalReport(limited, Payload{}, limited.Err()))
 		}
 	}()
 }
@@ -161,8 +165,8 @@ func (s *session) handlerOf(kind string) handlerFunc {
 	return func(context.Context, *Task) (Payload, error) { return Payload{}, unknownKind(kind) }
 }
 
-// cannotMend tells whether the server would say the same again.
-func cannotMend(err error) bool {
+// isPermanent reports whether a retry cannot fix the error.
+func isPermanent(err error) bool {
 	switch status.Code(err) {
 	case codes.InvalidArgument, codes.Unimplemented, codes.Unauthenticated, codes.PermissionDenied:
 		return true
@@ -171,7 +175,7 @@ func cannotMend(err error) bool {
 	}
 }
 
-func askedPause(err error) time.Duration {
+func retryDelay(err error) time.Duration {
 	for _, detail := range status.Convert(err).Details() {
 		if info, isRetry := detail.(*errdetails.RetryInfo); isRetry {
 			return info.RetryDelay.AsDuration()

@@ -6,11 +6,12 @@ import (
 	"syscall"
 )
 
-// heedSignals drains the worker at the first signal and stops it at the second. What it answers ends that.
-func (w *Worker) heedSignals() (unheed func()) {
+// handleSignals drains the worker at the first signal and stops it at the second, until the returned function is
+// called.
+func (w *Worker) handleSignals() (stop func()) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
-	// Somebody who is notified keeps a write to a stderr that nobody reads from ending the process.
+	// Without a receiver for SIGPIPE, a write to a closed stderr would end the process.
 	brokenPipes := make(chan os.Signal, 1)
 	signal.Notify(brokenPipes, syscall.SIGPIPE)
 	go func() {

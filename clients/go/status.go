@@ -12,10 +12,10 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// errorDomain is that of the server's own reasons.
+// errorDomain is the ErrorInfo domain of the server.
 const errorDomain = "jobstream"
 
-// readError is the typed error of a call that ended with err. ctx is the caller's, without the call's own deadline.
+// readError converts the error of a call. ctx is the context of the caller, without the deadline of the call.
 func readError(ctx context.Context, err error, address string) error {
 	if ended := ctx.Err(); ended != nil {
 		return contextError(ended)
@@ -23,45 +23,45 @@ func readError(ctx context.Context, err error, address string) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return timedOut(address, "")
 	}
-	said := status.Convert(err)
-	base := &Error{Code: said.Code()}
-	isOurs := base.readDetails(said)
-	if !isOurs {
-		base.Code = foreignCode(base.Code, said.Message())
+	st := status.Convert(err)
+	base := &Error{Code: st.Code()}
+	fromServer := base.readDetails(st)
+	if !fromServer {
+		base.Code = transportCode(base.Code, st.Message())
 	}
 	switch {
 	case base.Code == codes.DeadlineExceeded:
-		return timedOut(address, said.Message())
-	case base.Code == codes.Unavailable && !isOurs:
-		return unreachable(address, said.Message())
+		return timedOut(address, st.Message())
+	case base.Code == codes.Unavailable && !fromServer:
+		return unreachable(address, st.Message())
 	}
-	base.Message = tell(said.Message(), base, address)
+	base.Message = describe(st.Message(), base, address)
 	return typed(base)
 }
 
-// readDetails answers whether the error is the server's own, and not of something between.
-func (e *Error) readDetails(said *status.Status) (isOurs bool) {
-	for _, detail := range said.Details() {
+// readDetails decodes the details. It reports whether the error comes from the server and not from a proxy.
+func (e *Error) readDetails(st *status.Status) (fromServer bool) {
+	for _, detail := range st.Details() {
 		switch detail := detail.(type) {
 		case *errdetails.ErrorInfo:
 			if detail.Domain == errorDomain {
-				isOurs, e.Reason, e.Metadata = true, detail.Reason, maps.Clone(detail.Metadata)
+				fromServer, e.Reason, e.Metadata = true, detail.Reason, maps.Clone(detail.Metadata)
 			}
 		case *errdetails.RetryInfo:
-			e.RetryAfter, e.isAsked = detail.RetryDelay.AsDuration(), true
+			e.RetryAfter, e.hasRetryAfter = detail.RetryDelay.AsDuration(), true
 		case *errdetails.BadRequest:
 			for _, violation := range detail.FieldViolations {
 				e.Violations = append(e.Violations, Violation{violation.Field, violation.Description})
 			}
 		}
 	}
-	return isOurs
+	return fromServer
 }
 
-// foreignCode is what a code means that the server did not send itself: the connection broke, or a proxy speaks.
-func foreignCode(code codes.Code, message string) codes.Code {
+// transportCode maps a code that the server did not send: the connection broke, or a proxy responded.
+func transportCode(code codes.Code, message string) codes.Code {
 	if code == codes.Internal && strings.Contains(message, "error while marshaling") {
-		return codes.InvalidArgument // A string that is not UTF-8: it never left.
+		return codes.InvalidArgument // A string that is not UTF-8. It was not sent.
 	}
 	switch code {
 	case codes.OK, codes.Unknown, codes.Internal, codes.DataLoss, codes.Aborted, codes.Canceled:
@@ -71,7 +71,7 @@ func foreignCode(code codes.Code, message string) codes.Code {
 	}
 }
 
-// typed gives an error the type of its reason, else of its code.
+// typed returns the error type of the reason, else of the code.
 func typed(base *Error) error {
 	switch base.Reason {
 	case "JOB_NOT_FOUND":
@@ -97,7 +97,7 @@ func typed(base *Error) error {
 	}
 }
 
-func tell(message string, base *Error, address string) string {
+func describe(message string, base *Error, address string) string {
 	if message == "" {
 		message = "no reason given"
 	}
@@ -107,7 +107,7 @@ func tell(message string, base *Error, address string) string {
 	}
 	message = fmt.Sprintf("%s (%s, server %s)", message, reason, address)
 	if base.Code == codes.Unimplemented {
-		message += ": is it a jobstream server, as new as this client?"
+		message += ": check that it is a jobstream server and not older than this client"
 	}
 	return message
 }
@@ -115,31 +115,31 @@ func tell(message string, base *Error, address string) string {
 func contextError(ended error) error {
 	base := &Error{Code: status.FromContextError(ended).Code(), cause: ended}
 	if base.Code == codes.DeadlineExceeded {
-		base.Message = "no answer came before the deadline of the context: the call may or may not have arrived"
+		base.Message = "no response before the deadline of the context: the server may or may not have processed the call"
 		return &DeadlineExceeded{base}
 	}
-	base.Message = "the context of the call was cancelled: the call may or may not have arrived"
+	base.Message = "the context of the call was cancelled: the server may or may not have processed the call"
 	return base
 }
 
 func timedOut(address, why string) error {
-	message := fmt.Sprintf("the server at %s did not answer in time", address)
+	message := fmt.Sprintf("the server at %s did not respond in time", address)
 	if why != "" && why != context.DeadlineExceeded.Error() {
 		message += " (" + why + ")"
 	}
 	return &DeadlineExceeded{&Error{
 		Code:    codes.DeadlineExceeded,
-		Message: message + ": allow it more with WithCallTimeout, or try again later",
+		Message: message + ": increase WithCallTimeout or try again later",
 		cause:   context.DeadlineExceeded,
 	}}
 }
 
 func unreachable(address, why string) error {
 	return &Unavailable{&Error{Code: codes.Unavailable, Message: fmt.Sprintf(
-		"no answer from the server at %s: %s: check the address and that the server runs", address, dialError(why))}}
+		"no response from the server at %s: %s: check the address and that the server runs", address, dialError(why))}}
 }
 
-// dialError is the end of what grpc says of a connection that it could not open: `connection refused`.
+// dialError returns the cause in a gRPC dial error, such as `connection refused`.
 func dialError(why string) string {
 	if _, after, found := strings.Cut(why, "Error while dialing: "); found {
 		return strings.TrimSuffix(after, `"`)
@@ -147,7 +147,7 @@ func dialError(why string) string {
 	return why
 }
 
-// baseOf is the fields that all errors of this package have.
+// baseOf returns the common fields of an error.
 func baseOf(err error) *Error {
 	var base *Error
 	if errors.As(err, &base) {
@@ -156,21 +156,21 @@ func baseOf(err error) *Error {
 	return &Error{Code: codes.Unknown, Message: err.Error()}
 }
 
-// isTransient tells whether the same call may succeed a little later.
+// isTransient reports whether a retry may succeed.
 func isTransient(err error) bool {
 	base := baseOf(err)
 	switch base.Code {
 	case codes.Unavailable:
 		return true
 	case codes.ResourceExhausted:
-		return base.isAsked
+		return base.hasRetryAfter
 	default:
 		return false
 	}
 }
 
-// givenUp adds to the message how long or often this side tried.
-func givenUp(err error, after string) error {
-	baseOf(err).Message += "; gave up after " + after
+// retriesExhausted adds the retry limit that was reached to the message.
+func retriesExhausted(err error, limit string) error {
+	baseOf(err).Message += "; gave up after " + limit
 	return err
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/jobstream/jobstream/clients/go/jobstreamv1"
 )
 
-// What is longer is cut before it is sent: a server refuses a message that holds more.
+// Limits of the server in bytes. Longer text is truncated before it is sent, because the server rejects it.
 const (
 	unitBytesMax            = 64
 	channelBytesMax         = 64
@@ -19,37 +19,35 @@ const (
 	logBytesMax             = 16 << 10
 )
 
-// Task is one attempt at a job, as its handler sees it. Its methods may be called from any goroutine; after the attempt
-// ended they do nothing.
+// Task is one attempt of a job. Its methods are safe for concurrent use and do nothing after the attempt ended.
 type Task struct {
-	// JobID is the job's id. With Attempt it is the key for side effects that must not happen twice: no two workers are
-	// ever sent the same pair.
+	// JobID is the job id. (JobID, Attempt) is the idempotency key for side effects: no pair is assigned twice.
 	JobID string
-	// Attempt is the number of this attempt, from 1. Numbers grow and may have gaps.
+	// Attempt is the number of this attempt, from 1. Numbers increase and may have gaps.
 	Attempt int
-	// Kind and Queue are the job's.
+	// Kind and Queue are those of the job.
 	Kind, Queue string
-	// Deadline is when the attempt's time is over, which ends the handler's context.
+	// Deadline is when the attempt times out, which ends the handler's context.
 	Deadline time.Time
-	// Headers and Labels are as submitted.
+	// Headers and Labels are those of the job.
 	Headers, Labels map[string]string
-	// Payload is the input as it came.
+	// Payload is the undecoded input.
 	Payload Payload
 
-	lease  string
-	teller teller
+	lease    string
+	reporter reporter
 	// ctx is the handler's context.
 	ctx context.Context
 }
 
-// teller takes the news of an attempt: to a server, or for a rehearsal.
-type teller interface {
-	progress(lease string, news *jobstreamv1.Progress)
-	output(ctx context.Context, lease string, news *jobstreamv1.Output) error
-	log(lease string, news *jobstreamv1.Log)
+// reporter receives the progress, output and logs of an attempt.
+type reporter interface {
+	progress(lease string, progress *jobstreamv1.Progress)
+	output(ctx context.Context, lease string, progress *jobstreamv1.Output) error
+	log(lease string, progress *jobstreamv1.Log)
 }
 
-func newTask(wire *jobstreamv1.Assignment, teller teller) *Task {
+func newTask(wire *jobstreamv1.Assignment, reporter reporter) *Task {
 	return &Task{
 		JobID:    wire.JobId,
 		Attempt:  int(wire.Attempt),
@@ -60,27 +58,27 @@ func newTask(wire *jobstreamv1.Assignment, teller teller) *Task {
 		Labels:   wire.Labels,
 		Payload:  readPayload(wire.Payload),
 		lease:    wire.LeaseId,
-		teller:   teller,
+		reporter: reporter,
 	}
 }
 
-// Progress tells the share done, 0 to 1, with a message of at most 1 KiB. Only the newest is kept and sent: calling it
-// in a tight loop is fine.
+// Progress reports the completed fraction, 0 to 1, with a message of at most 1 KiB. It is cheap in a tight loop: only
+// the newest value is sent.
 func (t *Task) Progress(fraction float64, message string) {
-	t.teller.progress(t.lease, &jobstreamv1.Progress{Fraction: share(fraction), Message: cut(message, progressMessageBytesMax)})
+	t.reporter.progress(t.lease, &jobstreamv1.Progress{Fraction: clampFraction(fraction), Message: truncate(message, progressMessageBytesMax)})
 }
 
-// ProgressOf tells how many units of how many are done, such as files. Otherwise as [Task.Progress].
+// ProgressOf reports done of total units, such as files. Otherwise as [Task.Progress].
 func (t *Task) ProgressOf(done, total float64, unit string) {
-	t.teller.progress(t.lease, &jobstreamv1.Progress{
-		Fraction: share(done / total), Done: finite(done), Total: finite(total), Unit: cut(unit, unitBytesMax),
+	t.reporter.progress(t.lease, &jobstreamv1.Progress{
+		Fraction: clampFraction(done / total), Done: finite(done), Total: finite(total), Unit: truncate(unit, unitBytesMax),
 	})
 }
 
-// Output sends a chunk to those who watch, on a channel of at most 64 bytes, or none. It does not become part of the
-// result. It waits while the server has not taken the earlier ones.
+// Output sends a chunk of output to watchers, on a channel name of at most 64 bytes or none. It is not part of the
+// result. It waits while the send buffer is full (backpressure).
 //
-// The error is an [InvalidRequest] if the chunk cannot be sent or is larger than a payload may be, and the cause of the
+// The error is an [InvalidRequest] if the chunk cannot be encoded or is over the payload limit, and the cause of the
 // handler's context if that ended.
 func (t *Task) Output(chunk Payload, channel string) error {
 	wire, err := chunk.wire()
@@ -88,23 +86,23 @@ func (t *Task) Output(chunk Payload, channel string) error {
 		return invalid("output", err.Error())
 	}
 	if data, isData := wire.Body.(*jobstreamv1.Payload_Data); isData {
-		data.Data = bytes.Clone(data.Data) // It is sent later, and handlers reuse their buffers.
+		data.Data = bytes.Clone(data.Data) // The data is sent later, and handlers may reuse their buffers.
 	}
-	return t.teller.output(t.ctx, t.lease, &jobstreamv1.Output{Payload: wire, Channel: cut(channel, channelBytesMax)})
+	return t.reporter.output(t.ctx, t.lease, &jobstreamv1.Output{Payload: wire, Channel: truncate(channel, channelBytesMax)})
 }
 
-// Log sends a line of at most 16 KiB to those who watch. When lines come faster than they can be sent, some are dropped,
-// and a later line tells how many.
+// Log sends a log line of at most 16 KiB to watchers. Lines are dropped while the send buffer is full; a later line has
+// the number of dropped lines.
 func (t *Task) Log(text string, level LogLevel) {
 	number := jobstreamv1.LogLevel_value["LOG_LEVEL_"+strings.ToUpper(string(level))]
-	t.teller.log(t.lease, &jobstreamv1.Log{
+	t.reporter.log(t.lease, &jobstreamv1.Log{
 		Level:  jobstreamv1.LogLevel(number),
-		Text:   cut(text, logBytesMax),
+		Text:   truncate(text, logBytesMax),
 		Stream: jobstreamv1.LogStream_LOG_STREAM_LOG,
 	})
 }
 
-func share(fraction float64) *float64 {
+func clampFraction(fraction float64) *float64 {
 	return finite(max(0, min(1, fraction)))
 }
 
@@ -115,8 +113,8 @@ func finite(number float64) *float64 {
 	return &number
 }
 
-// cut makes UTF-8 of a text, and shortens it between characters.
-func cut(text string, bytesMax int) string {
+// truncate makes a text valid UTF-8 and shortens it between characters.
+func truncate(text string, bytesMax int) string {
 	if len(text) > bytesMax {
 		text = text[:bytesMax]
 	}
@@ -124,5 +122,5 @@ func cut(text string, bytesMax int) string {
 }
 
 func tooLarge(what string, size, limit int) string {
-	return fmt.Sprintf("the %s is %d bytes, the limit is %d: store it elsewhere and send a reference", what, size, limit)
+	return fmt.Sprintf("%s is %d bytes, limit is %d: store it elsewhere and send a reference", what, size, limit)
 }

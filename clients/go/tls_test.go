@@ -16,7 +16,7 @@ import (
 	"github.com/jobstream/jobstream/clients/go/jobstreamv1"
 )
 
-// TestHTTPSIsTLS calls a server that has no more than a certificate: it answers that it is none of ours.
+// TestHTTPSIsTLS calls a TLS server that is not a jobstream server.
 func TestHTTPSIsTLS(t *testing.T) {
 	certified := httptest.NewTLSServer(nil)
 	defer certified.Close()

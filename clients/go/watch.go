@@ -16,31 +16,32 @@ import (
 
 const (
 	defaultHeartbeat = 15 * time.Second
-	// heartbeatsMissedMax is how many silent heartbeats end a stream.
+	// heartbeatsMissedMax is the number of missed heartbeats after which a stream is closed.
 	heartbeatsMissedMax = 3
-	// closeTimeout is how long a stream may take to end after the event that ends the job.
+	// closeTimeout is the longest time for a stream to close after the final event.
 	closeTimeout = time.Second
 )
 
-// errSilent is the cause with which a stream is cut that nothing came over.
-var errSilent = errors.New("the stream fell silent")
+// errIdle is the cause of the cancellation of an idle stream.
+var errIdle = errors.New("the stream timed out")
 
-// watchOptions are where a watch begins and how soon it notices silence.
+// watchOptions are the start of a watch and its heartbeat interval.
 type watchOptions struct {
 	after     uint32
 	heartbeat time.Duration
 }
 
-// WatchOption changes a watch.
+// WatchOption is an option of [Job.Watch].
 type WatchOption func(*watchOptions)
 
-// WithAfterSequence begins after the event of this number, see [Event.LastSequence]. Default 0: from the start.
+// WithAfterSequence starts the watch after the event with this sequence, see [Event.LastSequence]. Default 0: from the
+// start.
 func WithAfterSequence(sequence uint32) WatchOption {
 	return func(o *watchOptions) { o.after = sequence }
 }
 
-// WithHeartbeat has the server say that it is there after each silence of this length, 1 s to 1 h. A stream that is
-// silent for three of them is given up and opened anew, on another connection. Default 15 s.
+// WithHeartbeat sets the heartbeat interval of the server, 1 s to 1 h. After three missed heartbeats the watch resumes
+// on another connection. Default 15 s.
 func WithHeartbeat(heartbeat time.Duration) WatchOption {
 	return func(o *watchOptions) { o.heartbeat = heartbeat }
 }
@@ -51,156 +52,158 @@ func (h *handle) watch(ctx context.Context, options []WatchOption) iter.Seq2[Eve
 		option(&chosen)
 	}
 	return func(yield func(Event, error) bool) {
-		f := &follower{
-			handle: h, watchOptions: chosen, endurance: newEndurance(&h.client.settings), yield: yield,
+		w := &watcher{
+			handle: h, watchOptions: chosen, reconnect: newReconnectBackoff(&h.client.settings), yield: yield,
 		}
-		if err := f.follow(ctx); err != nil {
+		if err := w.follow(ctx); err != nil {
 			yield(nil, err)
 		}
 	}
 }
 
-// follower is a watch that survives its streams.
-type follower struct {
+// watcher is a watch. It outlives its streams.
+type watcher struct {
 	*handle
-	// watchOptions.after is the last sequence that was told.
+	// watchOptions.after is the last sequence that was delivered.
 	watchOptions
-	endurance *endurance
+	reconnect *reconnectBackoff
 	yield     func(Event, error) bool
-	// isEnded is set after the event that ends the job, isLeft when the reader left the loop.
-	isEnded, isLeft bool
-	// outcome is how the job ended, once isEnded is set.
+	// isEnded is set after the final event of the job, isStopped when the reader left the loop.
+	isEnded, isStopped bool
+	// outcome is the outcome of the job, once isEnded is set.
 	outcome *jobstreamv1.Outcome
-	// types are the events to ask for; nil is all.
+	// types are the event types to request; nil for all.
 	types []jobstreamv1.EventType
-	// openBy is until when a stream may take to open beside the call timeout, if it is set.
-	openBy time.Time
+	// openDeadline limits the opening of a stream in addition to the call timeout, if it is set.
+	openDeadline time.Time
 }
 
-// news is a message of the stream of a watch or a run.
-type news struct {
+// watchMessage is a message of a watch stream or a run stream.
+type watchMessage struct {
 	event *jobstreamv1.JobEvent
 	gap   *jobstreamv1.Gap
 }
 
-// opener begins a stream and answers what receives its messages.
+// opener opens a stream.
 type opener func(ctx context.Context, jobs jobstreamv1.JobServiceClient) (receiver, error)
 
-// receiver waits for the next message, or for the header of the stream.
+// receiver receives the messages of a stream.
 type receiver interface {
 	Header() (metadata.MD, error)
-	next() (news, error)
+	next() (watchMessage, error)
 }
 
 type watchStream struct {
 	grpc.ServerStreamingClient[jobstreamv1.WatchResultResponse]
 }
 
-func (s watchStream) next() (news, error) {
+func (s watchStream) next() (watchMessage, error) {
 	message, err := s.Recv()
-	return news{message.GetEvent(), message.GetGap()}, err
+	return watchMessage{message.GetEvent(), message.GetGap()}, err
 }
 
-// resume opens a watch after what was seen.
-func (f *follower) resume(ctx context.Context, jobs jobstreamv1.JobServiceClient) (receiver, error) {
+// resume opens a watch stream after the last delivered sequence.
+func (w *watcher) resume(ctx context.Context, jobs jobstreamv1.JobServiceClient) (receiver, error) {
 	stream, err := jobs.WatchResult(ctx, &jobstreamv1.WatchResultRequest{
-		JobId: f.id, AfterSequence: f.after, Types: f.types, Heartbeat: durationpb.New(f.heartbeat),
+		JobId: w.id, AfterSequence: w.after, Types: w.types, Heartbeat: durationpb.New(w.heartbeat),
 	})
 	return watchStream{stream}, err
 }
 
-// follow answers why there is no more to tell, nil after the end of the job.
-func (f *follower) follow(ctx context.Context) error {
+// follow delivers events until the job ends. It returns the error that ended the watch, nil after the final event or if
+// the reader left.
+func (w *watcher) follow(ctx context.Context) error {
 	for {
-		err := f.stream(ctx, f.resume)
-		if f.isEnded || f.isLeft {
+		err := w.stream(ctx, w.resume)
+		if w.isEnded || w.isStopped {
 			return nil
 		}
-		if err := f.bear(ctx, err); err != nil {
+		if err := w.waitRetry(ctx, err); err != nil {
 			return err
 		}
 	}
 }
 
-// bear pauses before the next stream; it answers why there is to be none.
-func (f *follower) bear(ctx context.Context, err error) error {
+// waitRetry sleeps before the next stream. It returns an error if there must be none.
+func (w *watcher) waitRetry(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
-		err = f.endurance.bear(ctx, f.explain(err))
+		err = w.reconnect.waitRetry(ctx, w.detectRestart(err))
 	}
 	if ctx.Err() != nil {
-		return f.notFinished(ctx)
+		return w.notFinished(ctx)
 	}
 	return err
 }
 
-// stream follows the job over one stream, and answers why that ended.
-func (f *follower) stream(ctx context.Context, open opener) error {
-	links := f.client.links
-	held := links.hold()
+// stream delivers the events of one stream. It returns why the stream ended.
+func (w *watcher) stream(ctx context.Context, open opener) error {
+	links := w.client.links
+	held := links.acquire()
 	defer links.release(held)
-	comeBack(ctx, held.conn)
-	cuttable, cut := context.WithCancelCause(ctx)
-	defer cut(nil)
-	// The timer runs while the server is awaited, not while the reader is busy.
-	opening := f.client.settings.callTimeout
-	if !f.openBy.IsZero() {
-		opening = min(opening, time.Until(f.openBy))
+	awaitReconnect(ctx, held.conn)
+	streamContext, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	// The timer runs only while the watch waits for the server, not while the reader is busy.
+	opening := w.client.settings.callTimeout
+	if !w.openDeadline.IsZero() {
+		opening = min(opening, time.Until(w.openDeadline))
 	}
-	silence := time.AfterFunc(opening, func() { cut(errSilent) })
-	defer silence.Stop()
+	idleTimer := time.AfterFunc(opening, func() { cancel(errIdle) })
+	defer idleTimer.Stop()
 
-	stream, err := open(cuttable, jobstreamv1.NewJobServiceClient(held.conn))
+	stream, err := open(streamContext, jobstreamv1.NewJobServiceClient(held.conn))
 	if err == nil {
 		_, err = stream.Header()
 	}
-	for err == nil && !f.isEnded && !f.isLeft {
-		var message news
-		silence.Reset(heartbeatsMissedMax * f.heartbeat)
+	for err == nil && !w.isEnded && !w.isStopped {
+		var message watchMessage
+		idleTimer.Reset(heartbeatsMissedMax * w.heartbeat)
 		if message, err = stream.next(); err == nil {
-			silence.Stop()
-			f.seen()
-			f.endurance.renew()
-			f.tell(message)
+			idleTimer.Stop()
+			w.recordBoot()
+			w.reconnect.reset()
+			w.deliver(message)
 		}
 	}
 	switch {
-	case f.isLeft:
+	case w.isStopped:
 		return nil
-	case f.isEnded:
-		finish(stream, silence)
+	case w.isEnded:
+		finish(stream, idleTimer)
 		return nil
-	case context.Cause(cuttable) == errSilent:
+	case context.Cause(streamContext) == errIdle:
 		links.replace(held)
-		return unreachable(f.client.Address(), errSilent.Error())
+		return unreachable(w.client.Address(), errIdle.Error())
 	case err == io.EOF:
-		// The server ends a stream well only after the event that ends the job: something between us did it.
-		return unreachable(f.client.Address(), "the stream ended before the job")
+		// The server closes a stream without an error only after the final event. A proxy closed this one.
+		return unreachable(w.client.Address(), "the stream ended before the job ended")
 	default:
-		return f.client.readError(ctx, err)
+		return w.client.readError(ctx, err)
 	}
 }
 
-// tell passes on what was not told before.
-func (f *follower) tell(message news) {
-	if wire := message.event; wire != nil && wire.Sequence > f.after {
-		f.after = wire.Sequence
+// deliver passes an event or a gap to the reader, unless it was delivered before.
+func (w *watcher) deliver(message watchMessage) {
+	if wire := message.event; wire != nil && wire.Sequence > w.after {
+		w.after = wire.Sequence
 		event := readEvent(wire)
 		change, isChange := event.(*StateChange)
-		f.isEnded = isChange && change.State.IsFinal()
-		if f.isEnded {
-			f.outcome = wire.GetStateChange().GetOutcome()
+		w.isEnded = isChange && change.State.IsFinal()
+		if w.isEnded {
+			w.outcome = wire.GetStateChange().GetOutcome()
 		}
-		f.isLeft = event != nil && !f.yield(event, nil)
+		w.isStopped = event != nil && !w.yield(event, nil)
 	}
-	if wire := message.gap; wire != nil && wire.To > f.after {
-		gap := &Gap{From: max(wire.From, f.after+1), To: wire.To}
-		f.after = gap.To
-		f.isLeft = !f.yield(gap, nil)
+	if wire := message.gap; wire != nil && wire.To > w.after {
+		gap := &Gap{From: max(wire.From, w.after+1), To: wire.To}
+		w.after = gap.To
+		w.isStopped = !w.yield(gap, nil)
 	}
 }
 
-// finish lets the stream end by itself: cutting it would reset it. Whatever comes, the job's end is known.
-func finish(stream receiver, silence *time.Timer) {
-	silence.Reset(closeTimeout)
+// finish waits for the server to close the stream, because a cancel would reset it. Errors are ignored: the outcome is
+// known.
+func finish(stream receiver, idleTimer *time.Timer) {
+	idleTimer.Reset(closeTimeout)
 	_, _ = stream.next()
 }

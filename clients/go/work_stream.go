@@ -15,41 +15,41 @@ import (
 )
 
 const (
-	// welcomeTimeout is what a server gets to answer the greeting.
+	// welcomeTimeout is the time for the server to respond to Hello.
 	welcomeTimeout = 10 * time.Second
-	// silentPingsMax is how many ping intervals without a word end a connection, silenceMin the shortest such silence,
-	// whatever the server says of its pings.
-	silentPingsMax = 3
-	silenceMin     = 50 * time.Millisecond
+	// missedPingsMax is the number of ping intervals without a message after which the connection is closed.
+	// idleTimeoutMin is the shortest such timeout.
+	missedPingsMax = 3
+	idleTimeoutMin = 50 * time.Millisecond
 )
 
 type workStream = grpc.BidiStreamingClient[jobstreamv1.WorkRequest, jobstreamv1.WorkResponse]
 
-// connect opens a stream and does as the server says until it ends; it answers why it did.
+// connect runs one Work stream. It returns why the stream ended.
 func (s *session) connect() error {
 	links := s.client.links
-	held := links.hold()
+	held := links.acquire()
 	defer links.release(held)
-	comeBack(s.open, held.conn)
-	ctx, cut := context.WithCancelCause(s.open)
-	defer cut(nil)
-	silence := time.AfterFunc(welcomeTimeout, func() { cut(errSilent) })
-	defer silence.Stop()
+	awaitReconnect(s.open, held.conn)
+	ctx, cancel := context.WithCancelCause(s.open)
+	defer cancel(nil)
+	idleTimer := time.AfterFunc(welcomeTimeout, func() { cancel(errIdle) })
+	defer idleTimer.Stop()
 	stream, err := jobstreamv1.NewWorkerServiceClient(held.conn).Work(ctx)
 	if err == nil {
-		err = s.converse(ctx, stream, silence)
+		err = s.runStream(ctx, stream, idleTimer)
 	}
-	if context.Cause(ctx) == errSilent {
+	if context.Cause(ctx) == errIdle {
 		links.replace(held)
-		return status.Error(codes.Unavailable, errSilent.Error())
+		return status.Error(codes.Unavailable, errIdle.Error())
 	}
 	return err
 }
 
-// converse is one connection, from the greeting to its end.
-func (s *session) converse(ctx context.Context, stream workStream, silence *time.Timer) error {
-	// What ended the stream is told by Recv.
-	if err := stream.Send(s.ledger.greet(s.hello)); err != nil && err != io.EOF {
+// runStream runs a stream from Hello to its end.
+func (s *session) runStream(ctx context.Context, stream workStream, idleTimer *time.Timer) error {
+	// After io.EOF, Recv returns the error of the stream.
+	if err := stream.Send(s.buffer.beginStream(s.hello)); err != nil && err != io.EOF {
 		return err
 	}
 	response, err := stream.Recv()
@@ -58,44 +58,44 @@ func (s *session) converse(ctx context.Context, stream workStream, silence *time
 	}
 	welcome := response.Welcome
 	if welcome == nil {
-		return errors.New("the server began the stream without a welcome")
+		return errors.New("the first message of the server is not Welcome")
 	}
-	s.ledger.welcomed(welcome)
-	s.fence.Reset(welcome.Lease.AsDuration())
-	s.tellConnected(welcome.WorkerId)
+	s.buffer.applyWelcome(welcome)
+	s.leaseTimer.Reset(welcome.Lease.AsDuration())
+	s.notifyConnected(welcome.WorkerId)
 	writing, stopWriting := context.WithCancel(ctx)
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
 		s.write(writing, stream)
 	}()
-	// Two streams have not the same writer: it is gone before the next greeting.
+	// The writer of a stream must end before the next stream begins.
 	defer func() { stopWriting(); <-written }()
-	silent := max(silentPingsMax*welcome.PingInterval.AsDuration(), silenceMin)
+	idleTimeout := max(missedPingsMax*welcome.PingInterval.AsDuration(), idleTimeoutMin)
 	for err == nil {
-		silence.Reset(silent)
-		s.obey(ctx, response)
+		idleTimer.Reset(idleTimeout)
+		s.process(ctx, response)
 		response, err = stream.Recv()
 	}
 	return err
 }
 
-// write sends what there is to tell until the stream ends.
+// write sends the buffered requests until the stream ends.
 func (s *session) write(ctx context.Context, stream workStream) {
 	for {
-		request, isEnding := s.ledger.next()
+		request, isEnding := s.buffer.nextRequest()
 		switch {
 		case request != nil:
 			if stream.Send(request) != nil {
-				return // The reader learns why.
+				return // The reader gets the error.
 			}
-			s.ledger.accepted(request.AcceptedLeaseIds)
+			s.buffer.markAccepted(request.AcceptedLeaseIds)
 		case isEnding:
-			_ = stream.CloseSend() // It never fails.
+			_ = stream.CloseSend() // CloseSend never fails.
 			return
 		default:
 			select {
-			case <-s.ledger.wake:
+			case <-s.buffer.wake:
 			case <-ctx.Done():
 				return
 			}
@@ -103,8 +103,8 @@ func (s *session) write(ctx context.Context, stream workStream) {
 	}
 }
 
-// obey does as the server says, in the order of the fields.
-func (s *session) obey(ctx context.Context, response *jobstreamv1.WorkResponse) {
+// process handles a message in the order of its fields.
+func (s *session) process(ctx context.Context, response *jobstreamv1.WorkResponse) {
 	for _, assignment := range response.Assignments {
 		s.start(assignment)
 	}
@@ -113,17 +113,17 @@ func (s *session) obey(ctx context.Context, response *jobstreamv1.WorkResponse) 
 		if cancel.Revoked {
 			cause = ErrLeaseLost
 		}
-		s.ledger.stop(cancel.LeaseId, cause)
+		s.buffer.stop(cancel.LeaseId, cause)
 	}
 	if response.Ack != nil {
 		s.acknowledge(response.Ack)
 	}
 	if response.Ping != nil {
-		s.ledger.beat()
+		s.buffer.requestHeartbeat()
 	}
 	if drain := response.Drain; drain != nil {
 		if drain.ServerShutdown {
-			go s.leave(ctx, drain.TimeLeft.AsDuration())
+			go s.drainStream(ctx, drain.TimeLeft.AsDuration())
 		} else {
 			s.drainWithin(drain.TimeLeft.AsDuration())
 		}
@@ -133,10 +133,10 @@ func (s *session) obey(ctx context.Context, response *jobstreamv1.WorkResponse) 
 func (s *session) acknowledge(ack *jobstreamv1.ReportAck) {
 	for _, refusal := range ack.Refusals {
 		if codes.Code(refusal.Error.GetCode()) == codes.FailedPrecondition {
-			s.ledger.stop(refusal.LeaseId, ErrLeaseLost)
+			s.buffer.stop(refusal.LeaseId, ErrLeaseLost)
 			continue
 		}
-		s.log(slog.LevelWarn, "jobstream server refused a report", "worker", s.name, "error", refusal.Error.GetMessage())
+		s.log(slog.LevelWarn, "jobstream server rejected a report", "worker", s.name, "error", refusal.Error.GetMessage())
 	}
-	s.ledger.acknowledge(ack.ReportSequence)
+	s.buffer.acknowledge(ack.ReportSequence)
 }

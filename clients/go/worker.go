@@ -20,17 +20,17 @@ const (
 	protocolVersion = 1
 	slotsMax        = 100_000
 	defaultSlots    = 16
-	// defaultDrainTimeout is what running attempts get once the context of Run ended.
+	// defaultDrainTimeout is the time for running attempts to finish once the context of Run ended.
 	defaultDrainTimeout = 10 * time.Second
-	// letGoTimeout is what handlers get to return after their context ended with the worker.
-	letGoTimeout = 2 * time.Second
-	// settleTimeout is what the server gets to acknowledge the last reports.
-	settleTimeout = 2 * time.Second
-	// streamEndTimeout is what the server gets to end a stream after the worker closed its side.
+	// stopTimeout is the time for handlers to return after their contexts were cancelled.
+	stopTimeout = 2 * time.Second
+	// acknowledgeTimeout is the time to wait for the acknowledgement of the last reports.
+	acknowledgeTimeout = 2 * time.Second
+	// streamEndTimeout is the time to wait for the server to close the stream.
 	streamEndTimeout = 500 * time.Millisecond
 )
 
-// Worker takes jobs from a server and runs the handler of each, see [Handle].
+// Worker receives jobs from a server and runs their handlers, see [Handle].
 type Worker struct {
 	client       *Client
 	name         string
@@ -42,56 +42,56 @@ type Worker struct {
 	onConnect    func(workerID string)
 	handlers     map[string]handlerFunc
 
-	// told is closed when no more jobs are to be taken, ended when Run returns. overdue ends when what still runs is to
-	// be given back.
-	told, ended chan struct{}
-	overdue     context.Context
-	setOverdue  context.CancelFunc
+	// draining is closed when the worker starts to drain, ended when Run returns. drainExpired ends when the remaining
+	// attempts must be released.
+	draining, ended chan struct{}
+	drainExpired    context.Context
+	expireDrain     context.CancelFunc
 
-	mu       sync.Mutex
-	hasBegun bool
-	drainBy  time.Time
-	drain    *time.Timer
+	mu            sync.Mutex
+	hasStarted    bool
+	drainDeadline time.Time
+	drainTimer    *time.Timer
 }
 
-// WorkerOption changes a [Worker].
+// WorkerOption is an option of a [Worker].
 type WorkerOption func(*Worker)
 
-// WithSlots is how many attempts run at a time. Default 16; at most 100,000.
+// WithSlots sets the number of concurrent attempts. Default 16; at most 100,000.
 func WithSlots(slots int) WorkerOption {
 	return func(w *Worker) { w.slots = slots }
 }
 
-// WithQueues has the worker serve these queues. Default: all; at most 1,000.
+// WithQueues sets the queues to serve. Default: all; at most 1,000.
 func WithQueues(queues ...string) WorkerOption {
 	return func(w *Worker) { w.queues = queues }
 }
 
-// WithDrainTimeout is how long running attempts may take once the context of [Worker.Run] ended, or a signal came.
-// Default 10 s.
+// WithDrainTimeout sets the time for running attempts to finish after the context of [Worker.Run] ended or a signal
+// arrived. Default 10 s.
 func WithDrainTimeout(timeout time.Duration) WorkerOption {
 	return func(w *Worker) { w.drainTimeout = timeout }
 }
 
-// WithSignals has [Worker.Run] heed SIGTERM and SIGINT: the first drains the worker, the second gives everything back at
-// once. Without it they do what the program has them do. While it runs, a log line for a stderr whose reader is gone is
-// lost: without it, it ends the process by SIGPIPE, as is Go's way.
+// WithSignals makes [Worker.Run] handle SIGTERM and SIGINT: the first drains the worker, the second releases all
+// attempts immediately. While it runs, a write to a closed stderr is lost instead of ending the process by SIGPIPE.
 func WithSignals() WorkerOption {
 	return func(w *Worker) { w.hasSignals = true }
 }
 
-// WithLogger is where the worker tells of its connections. Default [slog.Default].
+// WithLogger sets the logger for connection events. Default [slog.Default].
 func WithLogger(logger *slog.Logger) WorkerOption {
 	return func(w *Worker) { w.logger = logger }
 }
 
-// WithOnConnect is called each time the worker connected, with what ListWorkers calls it. It is not to wait.
+// WithOnConnect sets a callback for each new connection. It receives the worker id of the server, as in ListWorkers,
+// and must not block.
 func WithOnConnect(connected func(workerID string)) WorkerOption {
 	return func(w *Worker) { w.onConnect = connected }
 }
 
-// NewWorker makes a worker with a name for people: 1 to 128 characters of [A-Za-z0-9._:/-], which need not be unique. It
-// does nothing before [Worker.Run].
+// NewWorker creates a worker. The name is human-readable, 1 to 128 characters of [A-Za-z0-9._:/-], and need not be
+// unique. The worker does nothing before [Worker.Run].
 func NewWorker(client *Client, name string, options ...WorkerOption) *Worker {
 	w := &Worker{
 		client:       client,
@@ -100,27 +100,27 @@ func NewWorker(client *Client, name string, options ...WorkerOption) *Worker {
 		drainTimeout: defaultDrainTimeout,
 		logger:       slog.Default(),
 		handlers:     map[string]handlerFunc{},
-		told:         make(chan struct{}),
+		draining:     make(chan struct{}),
 		ended:        make(chan struct{}),
 	}
-	w.overdue, w.setOverdue = context.WithCancel(context.Background())
+	w.drainExpired, w.expireDrain = context.WithCancel(context.Background())
 	for _, option := range options {
 		option(w)
 	}
 	return w
 }
 
-// log tells of the worker's connections. What a handler of the program's logs does is no reason to end a worker.
+// log logs a connection event. A panic of the log handler must not end the worker.
 func (w *Worker) log(level slog.Level, message string, facts ...any) {
 	defer func() { _ = recover() }()
 	w.logger.Log(context.Background(), level, message, facts...)
 }
 
-// tellConnected calls the program's listener, whose panic is no reason to end a worker.
-func (w *Worker) tellConnected(workerID string) {
+// notifyConnected calls the OnConnect callback. Its panic must not end the worker.
+func (w *Worker) notifyConnected(workerID string) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
-			w.log(slog.LevelWarn, "jobstream worker's listener panicked", "worker", w.name, "panic", panicked)
+			w.log(slog.LevelWarn, "jobstream worker's OnConnect callback panicked", "worker", w.name, "panic", panicked)
 		}
 	}()
 	if w.onConnect != nil {
@@ -131,8 +131,8 @@ func (w *Worker) tellConnected(workerID string) {
 func (w *Worker) handle(kind string, handle handlerFunc) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.hasBegun {
-		panic(fmt.Sprintf("jobstream: the worker runs already: call Handle for kind %q before Run", kind))
+	if w.hasStarted {
+		panic(fmt.Sprintf("jobstream: the worker is running: call Handle for kind %q before Run", kind))
 	}
 	if w.handlers[kind] != nil {
 		panic(fmt.Sprintf("jobstream: kind %q has two handlers in worker %q", kind, w.name))
@@ -140,21 +140,21 @@ func (w *Worker) handle(kind string, handle handlerFunc) {
 	w.handlers[kind] = handle
 }
 
-// Run takes jobs and runs them until the context ends, [Worker.Drain] or [Worker.Stop] is called, or an operator drains
-// the worker. Then it takes no more, lets what runs finish within [WithDrainTimeout], gives back the rest without
-// counting the attempt, and returns nil once the server knows. A connection that breaks is opened again, for as long as
-// it takes; attempts go on meanwhile, unless their leases run out.
+// Run runs jobs until the context ends, [Worker.Drain] or [Worker.Stop] is called, or an operator drains the worker. It
+// then accepts no new jobs, waits for running attempts up to [WithDrainTimeout], releases the rest and returns nil once
+// their reports are acknowledged. A released attempt does not count. Run reconnects after a lost connection without a
+// time limit; attempts continue meanwhile unless their leases expire.
 //
-// An error says that the server refused the worker and would again: an [InvalidRequest], or an [Error] if it is none or
-// wants credentials. A worker runs once.
+// An error means that the server rejected the worker permanently: an [InvalidRequest], or an [Error] such as
+// Unimplemented or Unauthenticated. A worker runs once.
 func (w *Worker) Run(ctx context.Context) error {
 	if err := w.begin(); err != nil {
 		return err
 	}
 	defer close(w.ended)
-	defer w.setOverdue()
+	defer w.expireDrain()
 	if w.hasSignals {
-		defer w.heedSignals()()
+		defer w.handleSignals()()
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -178,43 +178,44 @@ func (w *Worker) begin() error {
 	defer w.mu.Unlock()
 	switch {
 	case w.client == nil:
-		return invalid("client", "the worker has none: pass one to NewWorker")
-	case w.hasBegun:
-		return errors.New("the worker was run before: make another with NewWorker")
+		return invalid("client", "the worker has no client: pass one to NewWorker")
+	case w.hasStarted:
+		return errors.New("the worker was run before: create a new one with NewWorker")
 	case len(w.handlers) == 0:
 		return invalid("kinds", "the worker has no handler: call jobstream.Handle before Run")
 	case w.slots < 1 || w.slots > slotsMax:
-		return invalid("slots", fmt.Sprintf("%d slots are not 1 to %d", w.slots, slotsMax))
+		return invalid("slots", fmt.Sprintf("slots is %d, must be 1 to %d", w.slots, slotsMax))
 	}
-	w.hasBegun = true
+	w.hasStarted = true
 	return nil
 }
 
-// Drain has the worker take no more jobs, finish what runs within this time and give back the rest, and waits until Run
-// returned. A worker that does not run yet will return at once when it does; then Drain does not wait.
+// Drain makes the worker accept no new jobs, waits for running attempts up to this time, releases the rest, and returns
+// after Run returned. If the worker is not running yet, Run returns immediately when it is called, and Drain does not
+// wait.
 func (w *Worker) Drain(within time.Duration) {
 	if w.drainWithin(within) {
 		<-w.ended
 	}
 }
 
-// Stop has the worker give everything back at once, and waits until Run returned, as [Worker.Drain]. Handlers that do
-// not heed their context for two seconds are left behind.
+// Stop releases all attempts immediately and returns after Run returned, as [Worker.Drain]. It waits two seconds for
+// handlers that ignore their context.
 func (w *Worker) Stop() { w.Drain(0) }
 
-// drainWithin has everything end within this time; an earlier word stands. It answers whether Run was called.
-func (w *Worker) drainWithin(within time.Duration) (hasBegun bool) {
+// drainWithin starts to drain with this deadline, or moves the deadline closer. It reports whether Run was called.
+func (w *Worker) drainWithin(within time.Duration) (hasStarted bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	by := time.Now().Add(within)
 	switch {
-	case w.drain == nil:
-		w.drainBy = by
-		w.drain = time.AfterFunc(within, w.setOverdue)
-		close(w.told)
-	case by.Before(w.drainBy):
-		w.drainBy = by
-		w.drain.Reset(within)
+	case w.drainTimer == nil:
+		w.drainDeadline = by
+		w.drainTimer = time.AfterFunc(within, w.expireDrain)
+		close(w.draining)
+	case by.Before(w.drainDeadline):
+		w.drainDeadline = by
+		w.drainTimer.Reset(within)
 	}
-	return w.hasBegun
+	return w.hasStarted
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/jobstream/jobstream/clients/go/jobstreamv1"
 )
 
-// begin runs a worker until the test ends, and answers what tells that it ended.
+// begin runs a worker until the test ends. The channel receives the result of Run.
 func begin(t *testing.T, worker *jobstream.Worker) <-chan error {
 	t.Helper()
 	ended := make(chan error, 1)
@@ -28,7 +28,7 @@ func begin(t *testing.T, worker *jobstream.Worker) <-chan error {
 	return ended
 }
 
-// held is a handler that tells when it starts, and waits for its release or the end of its context.
+// held is a handler that reports its start and waits for its release or the end of its context.
 type held struct {
 	started  chan *jobstream.Task
 	released chan string
@@ -42,8 +42,8 @@ func newHeld() *held {
 func (h *held) handle(ctx context.Context, task *jobstream.Task, _ any) (string, error) {
 	h.started <- task
 	select {
-	case answer := <-h.released:
-		return answer, nil
+	case response := <-h.released:
+		return response, nil
 	case <-ctx.Done():
 		h.causes <- context.Cause(ctx)
 		return "", fmt.Errorf("stopped: %w", ctx.Err())
@@ -60,7 +60,7 @@ func failureOf(t *testing.T, job *jobstream.Job[any]) jobstream.Failure {
 	return failed.Failure
 }
 
-func TestCancelEndsTheContextOfItsHandlerAlone(t *testing.T) {
+func TestCancelEndsOnlyTheContextOfItsHandler(t *testing.T) {
 	client := jobstreamtest.Server(t).Client()
 	worker, hold := jobstream.NewWorker(client, "test"), newHeld()
 	jobstream.Handle(worker, "hold", hold.handle)
@@ -86,7 +86,7 @@ func TestCancelEndsTheContextOfItsHandlerAlone(t *testing.T) {
 	}
 }
 
-func TestDeadlineOfTheContextIsTheAttempts(t *testing.T) {
+func TestContextHasTheDeadlineOfTheAttempt(t *testing.T) {
 	client := jobstreamtest.Server(t).Client()
 	worker, hold := jobstream.NewWorker(client, "test"), newHeld()
 	jobstream.Handle(worker, "hold", hold.handle)
@@ -100,11 +100,11 @@ func TestDeadlineOfTheContextIsTheAttempts(t *testing.T) {
 	}
 }
 
-func TestPanicIsContainedWithItsStack(t *testing.T) {
+func TestPanicFailsTheAttemptWithItsStackTrace(t *testing.T) {
 	client := jobstreamtest.Server(t).Client()
 	worker := jobstream.NewWorker(client, "test", jobstream.WithSlots(1))
 	worst := map[string]func(){
-		"panic":   func() { panic(errors.New("it broke")) },
+		"panic":   func() { panic(errors.New("broken")) },
 		"runtime": func() { _ = os.Args[len(os.Args)] },
 		"goexit":  runtime.Goexit,
 		"nil":     func() { panic(nil) },
@@ -119,7 +119,7 @@ func TestPanicIsContainedWithItsStack(t *testing.T) {
 		if failure.Reason != "PANIC" || !failure.Retryable || !strings.Contains(failure.Details.String(), "worker_test.go") {
 			t.Errorf("%s: %+v", mode, failure)
 		}
-		if mode == "panic" && failure.Message != "the handler panicked: it broke" {
+		if mode == "panic" && failure.Message != "the handler panicked: broken" {
 			t.Error(failure.Message)
 		}
 	}
@@ -136,7 +136,7 @@ func (r *resize) Validate() error {
 	return nil
 }
 
-func TestErrorsOfHandlersSayWhatIsToFollow(t *testing.T) {
+func TestErrorsOfHandlersDetermineTheRetry(t *testing.T) {
 	client := jobstreamtest.Server(t).Client()
 	worker := jobstream.NewWorker(client, "test")
 	var attempts atomic.Int32
@@ -167,7 +167,7 @@ func TestErrorsOfHandlersSayWhatIsToFollow(t *testing.T) {
 	}
 }
 
-func TestEndOfTheContextDrains(t *testing.T) {
+func TestEndOfTheContextDrainsTheWorker(t *testing.T) {
 	client := jobstreamtest.Server(t).Client()
 	worker, hold := jobstream.NewWorker(client, "test"), newHeld()
 	jobstream.Handle(worker, "hold", hold.handle)
@@ -191,16 +191,16 @@ func TestEndOfTheContextDrains(t *testing.T) {
 	}
 }
 
-// untilWorkerIs waits until the server knows the one worker with this state and slots.
+// untilWorkerIs waits until the server lists one worker with this state and number of slots.
 func untilWorkerIs(t *testing.T, client *jobstream.Client, state jobstreamv1.WorkerState, slots uint32) {
 	t.Helper()
 	admin := jobstreamv1.NewAdminServiceClient(client.Conn())
 	for {
-		answer, err := admin.ListWorkers(within(t), &jobstreamv1.ListWorkersRequest{})
+		response, err := admin.ListWorkers(within(t), &jobstreamv1.ListWorkersRequest{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, worker := range answer.Workers {
+		for _, worker := range response.Workers {
 			if worker.Name == "test" && worker.State == state && worker.Slots == slots {
 				return
 			}
@@ -208,19 +208,19 @@ func untilWorkerIs(t *testing.T, client *jobstream.Client, state jobstreamv1.Wor
 	}
 }
 
-func TestWhatDoesNotEndInTimeIsGivenBackEvenByADeafHandler(t *testing.T) {
+func TestAttemptOfAHandlerThatIgnoresTheDrainIsReleased(t *testing.T) {
 	client := jobstreamtest.Server(t).Client()
 	worker, hold := jobstream.NewWorker(client, "test"), newHeld()
-	deaf := make(chan struct{})
-	t.Cleanup(func() { close(deaf) })
+	ignoring := make(chan struct{})
+	t.Cleanup(func() { close(ignoring) })
 	jobstream.Handle(worker, "hold", hold.handle)
-	jobstream.Handle(worker, "deaf", func(context.Context, *jobstream.Task, any) (any, error) {
+	jobstream.Handle(worker, "ignoring", func(context.Context, *jobstream.Task, any) (any, error) {
 		hold.started <- nil
-		<-deaf
+		<-ignoring
 		return nil, nil
 	})
 	ended := begin(t, worker)
-	jobs := []*jobstream.Job[any]{submit[any](t, client, "hold", nil), submit[any](t, client, "deaf", nil)}
+	jobs := []*jobstream.Job[any]{submit[any](t, client, "hold", nil), submit[any](t, client, "ignoring", nil)}
 	<-hold.started
 	<-hold.started
 	worker.Drain(10 * time.Millisecond)
@@ -237,7 +237,7 @@ func TestWhatDoesNotEndInTimeIsGivenBackEvenByADeafHandler(t *testing.T) {
 	}
 }
 
-func TestSignalDrains(t *testing.T) {
+func TestSignalDrainsTheWorker(t *testing.T) {
 	client := jobstreamtest.Server(t).Client()
 	connected := make(chan string, 1)
 	worker := jobstream.NewWorker(client, "test", jobstream.WithSignals(),
@@ -253,7 +253,7 @@ func TestSignalDrains(t *testing.T) {
 	}
 }
 
-func TestRefusedWorkerEndsWithTheReason(t *testing.T) {
+func TestRejectedWorkerReturnsTheErrorOfTheServer(t *testing.T) {
 	client := jobstreamtest.Server(t).Client()
 	worker := jobstream.NewWorker(client, "no spaces")
 	jobstream.Handle(worker, "kind", newHeld().handle)
@@ -264,7 +264,7 @@ func TestRefusedWorkerEndsWithTheReason(t *testing.T) {
 	}
 }
 
-func TestWorkerThatCannotRunSaysWhy(t *testing.T) {
+func TestInvalidWorkersAreRejectedBeforeTheStart(t *testing.T) {
 	client := jobstreamtest.Server(t).Client()
 	none := jobstream.NewWorker(client, "test")
 	slotless := jobstream.NewWorker(client, "test", jobstream.WithSlots(0))
@@ -275,14 +275,14 @@ func TestWorkerThatCannotRunSaysWhy(t *testing.T) {
 		}
 	}
 	defer func() {
-		if said := fmt.Sprint(recover()); !strings.Contains(said, "two handlers") {
-			t.Error(said)
+		if message := fmt.Sprint(recover()); !strings.Contains(message, "two handlers") {
+			t.Error(message)
 		}
 	}()
 	jobstream.Handle(slotless, "kind", newHeld().handle)
 }
 
-func TestReconnectKeepsTheAttempt(t *testing.T) {
+func TestAttemptContinuesAfterAReconnect(t *testing.T) {
 	server := jobstreamtest.Server(t, "--worker-reconnect-grace", "20s")
 	broken := newProxy(t, server.Address)
 	through, err := jobstream.New(broken.address())
@@ -303,8 +303,8 @@ func TestReconnectKeepsTheAttempt(t *testing.T) {
 		broken.cut()
 		<-connected
 	}
-	hold.released <- "kept"
-	if result, err := job.Result(within(t)); result != "kept" || err != nil {
+	hold.released <- "done"
+	if result, err := job.Result(within(t)); result != "done" || err != nil {
 		t.Error(result, err)
 	}
 	if whole, err := client.Get(within(t), job.ID()); err != nil || len(whole.Attempts) != 1 {
@@ -324,7 +324,7 @@ func untilRunning(t *testing.T, job *jobstream.Job[string]) {
 	}
 }
 
-func TestWorkerThatLostItsLeasesStopsWhatRuns(t *testing.T) {
+func TestLostLeasesCancelRunningAttempts(t *testing.T) {
 	server := jobstreamtest.Server(t)
 	client := server.Client()
 	worker, hold := jobstream.NewWorker(client, "test"), newHeld()
@@ -374,7 +374,7 @@ func TestHandlerRunsWithoutAServer(t *testing.T) {
 	}
 }
 
-func TestListenerAndLogThatPanicDoNotEndTheWorker(t *testing.T) {
+func TestPanicsOfCallbackAndLogHandlerDoNotEndTheWorker(t *testing.T) {
 	client := jobstreamtest.Server(t).Client()
 	worker := jobstream.NewWorker(client, "panicking",
 		jobstream.WithOnConnect(func(string) { panic("listener") }), jobstream.WithLogger(slog.New(panickingLog{})))
@@ -389,10 +389,10 @@ type panickingLog struct{ slog.Handler }
 
 func (panickingLog) Enabled(context.Context, slog.Level) bool { panic("log") }
 
-// TestWorkerOutlivesTheReaderOfItsLog runs itself as a process whose stderr nobody reads.
-func TestWorkerOutlivesTheReaderOfItsLog(t *testing.T) {
+// TestWorkerSurvivesAClosedStderr runs itself as a process with a closed stderr.
+func TestWorkerSurvivesAClosedStderr(t *testing.T) {
 	if address := os.Getenv("JOBSTREAM_TEST_UNREAD"); address != "" {
-		workUnread(t, address)
+		workWithClosedStderr(t, address)
 		return
 	}
 	reader, stderr, err := os.Pipe()
@@ -400,23 +400,23 @@ func TestWorkerOutlivesTheReaderOfItsLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	reader.Close()
-	process := exec.Command(os.Args[0], "-test.run", "^TestWorkerOutlivesTheReaderOfItsLog$")
+	process := exec.Command(os.Args[0], "-test.run", "^TestWorkerSurvivesAClosedStderr$")
 	process.Env = append(os.Environ(), "JOBSTREAM_TEST_UNREAD="+jobstreamtest.Server(t).Client().Address())
 	process.Stderr = stderr
-	if said, err := process.Output(); err != nil || !strings.Contains(string(said), "lives on") {
-		t.Errorf("%s %v", said, err)
+	if output, err := process.Output(); err != nil || !strings.Contains(string(output), "still running") {
+		t.Errorf("%s %v", output, err)
 	}
 }
 
-func workUnread(t *testing.T, address string) {
+func workWithClosedStderr(t *testing.T, address string) {
 	client, err := jobstream.New(address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	connected := make(chan struct{}, 1)
 	worker := jobstream.NewWorker(client, "unread", jobstream.WithSignals(), jobstream.WithOnConnect(func(string) {
-		slog.Info("nobody reads this")
-		fmt.Println("lives on")
+		slog.Info("written to a closed stderr")
+		fmt.Println("still running")
 		connected <- struct{}{}
 	}))
 	jobstream.Handle(worker, "unread", func(context.Context, *jobstream.Task, any) (any, error) { return nil, nil })

@@ -7,18 +7,18 @@ import (
 	"github.com/jobstream/jobstream/clients/go"
 )
 
-// Outcome is what a handler answered or how it failed, and what it told on the way.
+// Outcome is the result or failure of a handler, and its events.
 type Outcome[Out any] struct {
-	// Value is what it answered, as a caller would read it.
+	// Value is the decoded result.
 	Value Out
 	// Err is a *jobstream.JobFailed or *jobstream.JobCancelled; nil if it succeeded.
 	Err error
-	// Events are the progress, output and log lines that it told, in order; nothing is left out.
+	// Events are the progress, output and log lines of the handler, in order and complete.
 	Events []jobstream.Event
 }
 
-// Run runs a handler once, without a server. Input and output are encoded and decoded as on their way over one; options
-// are those of jobstream.Submit, such as headers. The context is the test's.
+// Run runs a handler once without a server. Input and output are encoded and decoded as if they were sent. The options
+// are those of jobstream.Submit, such as headers. The context is that of the test.
 func Run[In, Out any](
 	t testing.TB, handle func(context.Context, *jobstream.Task, In) (Out, error), in any, options ...jobstream.SubmitOption,
 ) Outcome[Out] {
@@ -26,14 +26,14 @@ func Run[In, Out any](
 	const kind = "test"
 	worker := jobstream.NewWorker(nil, "test")
 	jobstream.Handle(worker, kind, handle)
-	rehearsal, err := worker.Rehearse(t.Context(), kind, in, options...)
+	dryRun, err := worker.DryRun(t.Context(), kind, in, options...)
 	if err != nil {
 		t.Fatalf("jobstreamtest: %v", err)
 	}
-	outcome := Outcome[Out]{Err: rehearsal.Err, Events: rehearsal.Events}
+	outcome := Outcome[Out]{Err: dryRun.Err, Events: dryRun.Events}
 	if outcome.Err == nil {
-		if err := rehearsal.Result.Decode(&outcome.Value); err != nil {
-			t.Fatalf("jobstreamtest: the result is no %T: %v", outcome.Value, err)
+		if err := dryRun.Result.Decode(&outcome.Value); err != nil {
+			t.Fatalf("jobstreamtest: the result cannot be decoded as %T: %v", outcome.Value, err)
 		}
 	}
 	return outcome

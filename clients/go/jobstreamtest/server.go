@@ -1,5 +1,5 @@
-// Package jobstreamtest is for the tests of programs that use jobstream: a real server in one line, and handlers without
-// a server.
+// Package jobstreamtest supports tests of programs that use jobstream: it starts a real server and runs handlers
+// without a server.
 package jobstreamtest
 
 import (
@@ -15,14 +15,14 @@ import (
 	"github.com/jobstream/jobstream/clients/go"
 )
 
-// startTimeout is how long a server may take to say where it listens.
+// startTimeout is the time for a server to print its address.
 const startTimeout = 20 * time.Second
 
 var listening = regexp.MustCompile(`^\s+gRPC\s+(\S+:\d+)\b`)
 
-// TestServer is a real server of the test, in memory. It ends with the test.
+// TestServer is a real server in memory mode. It is stopped at the end of the test.
 type TestServer struct {
-	// Address is where it listens: http://127.0.0.1:41234.
+	// Address is the address of the server, such as http://127.0.0.1:41234.
 	Address string
 
 	t       testing.TB
@@ -30,8 +30,8 @@ type TestServer struct {
 	log     *tail
 }
 
-// Server starts a server on a free port of the loopback interface, with the flags of `jobstream dev` if any are given.
-// The binary is that of JOBSTREAM_BIN, else jobstream on the PATH; without one the test fails.
+// Server starts `jobstream dev` on a free port of the loopback interface with these flags. The binary is JOBSTREAM_BIN,
+// else jobstream in PATH; without one the test fails.
 func Server(t testing.TB, flags ...string) *TestServer {
 	t.Helper()
 	s := &TestServer{t: t}
@@ -40,7 +40,7 @@ func Server(t testing.TB, flags ...string) *TestServer {
 	return s
 }
 
-// Client makes a client of the server, which is closed with the test.
+// Client creates a client of the server. It is closed at the end of the test.
 func (s *TestServer) Client(options ...jobstream.Option) *jobstream.Client {
 	s.t.Helper()
 	client, err := jobstream.New(s.Address, options...)
@@ -51,20 +51,20 @@ func (s *TestServer) Client(options ...jobstream.Option) *jobstream.Client {
 	return client
 }
 
-// Stop ends the server at once, as a crash would. It may be called twice.
+// Stop kills the server. It may be called twice.
 func (s *TestServer) Stop() {
 	if s.command == nil {
 		return
 	}
-	_ = s.command.Process.Kill() // It may have ended by itself.
-	_ = s.command.Wait()         // A killed process ends with an error.
+	_ = s.command.Process.Kill() // The process may have ended by itself.
+	_ = s.command.Wait()         // A killed process returns an error.
 	s.command = nil
 	if s.t.Failed() {
-		s.t.Logf("the last of the server's log:\n%s", s.log)
+		s.t.Logf("end of the server log:\n%s", s.log)
 	}
 }
 
-// Restart ends the server and starts another one at the same address, which knows no job of the first.
+// Restart kills the server and starts another one at the same address. It has no job of the first.
 func (s *TestServer) Restart(flags ...string) {
 	s.t.Helper()
 	s.Stop()
@@ -87,24 +87,25 @@ func (s *TestServer) start(listen string, flags []string) {
 	}
 	if err != nil {
 		s.command = nil
-		s.t.Fatalf("jobstreamtest: no server: %v: name its binary in JOBSTREAM_BIN, or install jobstream", err)
+		s.t.Fatalf("jobstreamtest: server not started: %v: set JOBSTREAM_BIN to its binary or install jobstream", err)
 	}
 	address := make(chan string, 1)
 	go readAddress(stdout, address)
 	select {
-	case told, isTold := <-address:
-		if !isTold {
+	case listen, isOpen := <-address:
+		if !isOpen {
 			s.Stop()
-			s.t.Fatalf("jobstreamtest: the server ended before it told where it listens:\n%s", s.log)
+			s.t.Fatalf("jobstreamtest: the server ended before it printed its address:\n%s", s.log)
 		}
-		s.Address = "http://" + told
+		s.Address = "http://" + listen
 	case <-time.After(startTimeout):
 		s.Stop()
-		s.t.Fatalf("jobstreamtest: the server did not tell within %v where it listens:\n%s", startTimeout, s.log)
+		s.t.Fatalf("jobstreamtest: the server printed no address within %v:\n%s", startTimeout, s.log)
 	}
 }
 
-// readAddress tells what the server's banner says, and reads on so that the server never waits for a reader.
+// readAddress sends the address that the server prints, and reads all output so that the server never blocks on a full
+// pipe.
 func readAddress(stdout io.Reader, address chan<- string) {
 	defer close(address)
 	lines := bufio.NewScanner(stdout)
@@ -112,7 +113,7 @@ func readAddress(stdout io.Reader, address chan<- string) {
 		if found := listening.FindStringSubmatch(lines.Text()); found != nil {
 			select {
 			case address <- found[1]:
-			default: // Told before.
+			default: // The address was sent before.
 			}
 		}
 	}

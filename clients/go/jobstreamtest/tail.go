@@ -2,27 +2,27 @@ package jobstreamtest
 
 import "sync"
 
-// tailBytes is how much of a server's log is kept.
+// tailBytes is the size of the retained end of a server log.
 const tailBytes = 16 << 10
 
-// tail keeps the end of what is written to it.
+// tail retains the end of the text written to it.
 type tail struct {
 	mu   sync.Mutex
-	kept []byte
+	text []byte
 }
 
-func (t *tail) Write(text []byte) (int, error) {
+func (t *tail) Write(chunk []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.kept = append(t.kept, text...)
-	if extra := len(t.kept) - tailBytes; extra > 0 {
-		t.kept = t.kept[extra:]
+	t.text = append(t.text, chunk...)
+	if extra := len(t.text) - tailBytes; extra > 0 {
+		t.text = t.text[extra:]
 	}
-	return len(text), nil
+	return len(chunk), nil
 }
 
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return string(t.kept)
+	return string(t.text)
 }

@@ -1,5 +1,5 @@
-// Streams a text word by word, as a language model would, from a worker to a reader. Start a server first:
-// `jobstream dev`.
+// Streams a text word by word from a worker to a watcher, as a language model would. Start a server first: `jobstream
+// dev`.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Submits a job with typed data and prints its result. Start a server first: `jobstream dev`. Its address is that of
+// Submits a job with typed data and prints its result. Start a server first: `jobstream dev`. The server address is
 // JOBSTREAM_ADDRESS, else http://127.0.0.1:7070.
 package main
 

@@ -1,4 +1,4 @@
-// A worker, and who submits to it and watches. Start a server first: `jobstream dev`.
+// A worker and a client that submits a job and watches it. Start a server first: `jobstream dev`.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Watches a job, leaves in the middle and comes back: every event comes once. Start a server first: `jobstream dev`.
+// Watches a job, stops, and resumes: every event is printed once. Start a server first: `jobstream dev`.
 package main
 
 import (
@@ -21,13 +21,13 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	seen := print(ctx, job, 0, 4)
-	fmt.Println("left after event", seen)
-	// A lost connection needs none of this: a watch resumes by itself. This is for another process, or a reloaded page.
-	print(ctx, client.Job(job.ID()), seen, -1)
+	last := print(ctx, job, 0, 4)
+	fmt.Println("stopped after event", last)
+	// Resuming like this is for another process. After a lost connection a watch resumes by itself.
+	print(ctx, client.Job(job.ID()), last, -1)
 }
 
-// print tells the events after a sequence, at most this many if it is not negative; it answers the last sequence.
+// print prints the events after a sequence, at most this many unless negative, and returns the last sequence.
 func print(ctx context.Context, job *jobstream.Job[any], after uint32, most int) uint32 {
 	for event, err := range job.Watch(ctx, jobstream.WithAfterSequence(after)) {
 		if err != nil {

@@ -1,6 +1,6 @@
-// Runs jobs of a server elsewhere. Try it with `jobstream run resize '{"width": 64}'` from another terminal.
+// A worker for one kind of jobs. Try it with `jobstream run resize '{"width": 64}'` from another terminal.
 //
-// The server may come later, go and come back. Ctrl-C or SIGTERM drains: what runs may finish, the rest is given back.
+// The worker reconnects to a server that starts later or restarts. Ctrl-C or SIGTERM drains it.
 package main
 
 import (
@@ -24,7 +24,7 @@ type thumbnail struct {
 
 func resize(ctx context.Context, task *jobstream.Task, in size) (thumbnail, error) {
 	if in.Width < 1 {
-		return thumbnail{}, jobstream.Permanent(errors.New("a width below 1 makes no image"))
+		return thumbnail{}, jobstream.Permanent(errors.New("width must be 1 or more"))
 	}
 	task.Progress(0.5, "decoding")
 	select {

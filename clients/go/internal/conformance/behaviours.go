@@ -10,7 +10,7 @@ import (
 )
 
 func (a *agent) newWorker(c *command) (*jobstream.Worker, error) {
-	client := a.present()
+	client := a.currentClient()
 	if c.Address != "" {
 		var limits []jobstream.Option
 		if c.MessageBytesMax != 0 {
@@ -50,7 +50,7 @@ func (a *agent) behave(worker *jobstream.Worker, c *command, kind, behaviour str
 	case "info":
 		jobstream.Handle(worker, kind, info)
 	case "tell":
-		jobstream.Handle(worker, kind, tell)
+		jobstream.Handle(worker, kind, emit)
 	case "fail":
 		jobstream.Handle(worker, kind, fail)
 	case "typed":
@@ -60,7 +60,7 @@ func (a *agent) behave(worker *jobstream.Worker, c *command, kind, behaviour str
 	case "deaf":
 		jobstream.Handle(worker, kind, a.deaf(c))
 	default:
-		return fmt.Errorf("there is no behaviour %q", behaviour)
+		return fmt.Errorf("unknown behaviour %q", behaviour)
 	}
 	return nil
 }
@@ -75,17 +75,17 @@ func echo(_ context.Context, _ *jobstream.Task, in jobstream.Payload) (any, erro
 }
 
 func relay(ctx context.Context, task *jobstream.Task, in jobstream.Payload) (any, error) {
-	answer, err := echo(ctx, task, in)
+	result, err := echo(ctx, task, in)
 	if err != nil {
 		return nil, err
 	}
-	chunk, isPayload := answer.(jobstream.Payload)
+	chunk, isPayload := result.(jobstream.Payload)
 	if !isPayload {
-		if chunk, err = jobstream.JSON(answer); err != nil {
+		if chunk, err = jobstream.JSON(result); err != nil {
 			return nil, err
 		}
 	}
-	return answer, task.Output(chunk, "out")
+	return result, task.Output(chunk, "out")
 }
 
 func info(_ context.Context, task *jobstream.Task, _ any) (map[string]any, error) {
@@ -95,11 +95,11 @@ func info(_ context.Context, task *jobstream.Task, _ any) (map[string]any, error
 	}, nil
 }
 
-type telling struct {
+type emitting struct {
 	Chunks int `json:"chunks"`
 }
 
-func tell(_ context.Context, task *jobstream.Task, in telling) (int, error) {
+func emit(_ context.Context, task *jobstream.Task, in emitting) (int, error) {
 	for i := 1; i <= in.Chunks; i++ {
 		task.Progress(float64(i)/float64(in.Chunks), fmt.Sprintf("step %d", i))
 		if err := task.Output(jobstream.Text(fmt.Sprintf("chunk %d", i)), "out"); err != nil {
@@ -127,7 +127,7 @@ func fail(_ context.Context, _ *jobstream.Task, in failing) (any, error) {
 	case "panic":
 		panic(in.Message)
 	default:
-		return nil, fmt.Errorf("there is no mode %q", in.Mode)
+		return nil, fmt.Errorf("unknown mode %q", in.Mode)
 	}
 }
 
@@ -135,7 +135,7 @@ type sized struct {
 	Width *int64 `json:"width"`
 }
 
-// Validate is how a Go type tells what it requires.
+// Validate checks required fields, because package json does not.
 func (s sized) Validate() error {
 	if s.Width == nil {
 		return errors.New("width is missing")

@@ -20,13 +20,13 @@ func (a *agent) connect(c *command) (any, error) {
 	return nil, nil
 }
 
-func (a *agent) present() *jobstream.Client {
+func (a *agent) currentClient() *jobstream.Client {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.client
 }
 
-// job is the handle of a job that was submitted with the present client, else a new one.
+// job returns the handle of a job that was submitted with the current client, else a new one.
 func (a *agent) job(id string) *jobstream.Job[jobstream.Payload] {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -41,7 +41,7 @@ func (a *agent) submit(ctx context.Context, c *command) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := a.present()
+	client := a.currentClient()
 	job, err := jobstream.Submit[jobstream.Payload](ctx, client, c.Kind, value, c.submitOptions()...)
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (a *agent) run(ctx context.Context, c *command) (any, error) {
 		defer cancel()
 		ctx = limited
 	}
-	result, err := jobstream.Run[jobstream.Payload](ctx, a.present(), c.Kind, value, c.submitOptions()...)
+	result, err := jobstream.Run[jobstream.Payload](ctx, a.currentClient(), c.Kind, value, c.submitOptions()...)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (a *agent) run(ctx context.Context, c *command) (any, error) {
 }
 
 func (a *agent) load(ctx context.Context, c *command) (any, error) {
-	client := a.present()
+	client := a.currentClient()
 	began := time.Now()
 	var submitted atomic.Int64
 	failures := make(chan error, c.InFlight)
@@ -107,8 +107,8 @@ func (a *agent) result(ctx context.Context, c *command) (any, error) {
 
 func (a *agent) watch(ctx context.Context, c *command) error {
 	for event, err := range a.job(c.JobID).Watch(ctx, c.watchOptions()...) {
-		var left *jobstream.NotFinished
-		if errors.As(err, &left) {
+		var stopped *jobstream.NotFinished
+		if errors.As(err, &stopped) {
 			return nil
 		}
 		if err != nil {
@@ -137,7 +137,7 @@ func showEvent(event jobstream.Event) (map[string]any, error) {
 	case *jobstream.Gap:
 		return map[string]any{"type": "gap", "from": event.From, "to": event.To}, nil
 	default:
-		return nil, errors.New("an event of no known type")
+		return nil, errors.New("unknown event type")
 	}
 }
 
@@ -146,7 +146,7 @@ func item(name string, moment jobstream.Moment, fields map[string]any) map[strin
 	return fields
 }
 
-// describe is an error as the driver reads it.
+// describe encodes an error for the driver.
 func describe(err error) map[string]any {
 	described := map[string]any{"class": classOf(err), "message": err.Error()}
 	var base *jobstream.Error

@@ -9,7 +9,7 @@ import (
 	"github.com/jobstream/jobstream/clients/go"
 )
 
-// command is a line of the driver, of any op.
+// command is a command of the driver with the fields of every op.
 type command struct {
 	ID int64  `json:"id"`
 	Op string `json:"op"`
@@ -56,14 +56,14 @@ type command struct {
 	worker *jobstream.Worker
 }
 
-// millis is a time as the driver sends it.
+// millis is a duration in milliseconds.
 type millis float64
 
 func (m millis) duration() time.Duration {
 	return time.Duration(float64(m) * float64(time.Millisecond))
 }
 
-// appendIf adds the option made of a time if that was given.
+// appendIf adds an option with this duration if it is set.
 func appendIf[Option any](options []Option, given *millis, option func(time.Duration) Option) []Option {
 	if given == nil {
 		return options
@@ -99,7 +99,7 @@ func (c *command) watchOptions() []jobstream.WatchOption {
 	return appendIf([]jobstream.WatchOption{jobstream.WithAfterSequence(c.After)}, c.Heartbeat, jobstream.WithHeartbeat)
 }
 
-// payload is one as the driver writes it.
+// payload is a payload in the agent protocol.
 type payload struct {
 	Type        string `json:"type"`
 	Text        string `json:"text"`
@@ -107,7 +107,7 @@ type payload struct {
 	ContentType string `json:"content_type"`
 }
 
-// value is what a program would hand to the client.
+// value converts a payload to an input.
 func (p *payload) value() (any, error) {
 	switch p.Type {
 	case "json":
@@ -120,11 +120,11 @@ func (p *payload) value() (any, error) {
 		data, err := base64.StdEncoding.DecodeString(p.Base64)
 		return jobstream.Data(data, p.ContentType), err
 	default:
-		return nil, fmt.Errorf("there is no payload type %q", p.Type)
+		return nil, fmt.Errorf("unknown payload type %q", p.Type)
 	}
 }
 
-// read is the payload for a handler to return.
+// read converts a payload to the result of a handler.
 func (p *payload) read() (jobstream.Payload, error) {
 	value, err := p.value()
 	if err != nil {
@@ -136,7 +136,7 @@ func (p *payload) read() (jobstream.Payload, error) {
 	return jobstream.JSON(value)
 }
 
-// show writes a payload as the driver reads it.
+// show encodes a payload for the driver.
 func show(p jobstream.Payload) (map[string]any, error) {
 	switch {
 	case p.ContentType() == "application/json":

@@ -1,4 +1,5 @@
-// The agent that takes part in clients/conformance: it translates lines of JSON to calls of the client.
+// The conformance agent of the Go client, see clients/conformance/README.md. It translates lines of JSON to calls of
+// the client.
 package main
 
 import (
@@ -14,7 +15,7 @@ import (
 	"github.com/jobstream/jobstream/clients/go"
 )
 
-// agent is what commands share.
+// agent is the state shared by all commands.
 type agent struct {
 	writing sync.Mutex
 	out     *json.Encoder
@@ -27,7 +28,7 @@ type agent struct {
 	released map[string]chan jobstream.Payload
 }
 
-// submitted is the handle of a job, which is used only with the client it is of.
+// submitted is the handle of a job, used only with the client that submitted it.
 type submitted struct {
 	client *jobstream.Client
 	job    *jobstream.Job[jobstream.Payload]
@@ -50,7 +51,7 @@ func main() {
 	}
 }
 
-// read starts each command as it comes, until there are no more.
+// read starts each command until the input ends.
 func (a *agent) read(in io.Reader) error {
 	lines := bufio.NewReader(in)
 	for {
@@ -69,7 +70,7 @@ func (a *agent) read(in io.Reader) error {
 	}
 }
 
-// start has what later commands may name in place before the next line is read.
+// start registers what later commands refer to before the next line is read.
 func (a *agent) start(c *command) {
 	ctx, cancel := context.WithCancel(context.Background())
 	switch c.Op {
@@ -79,7 +80,7 @@ func (a *agent) start(c *command) {
 		worker, err := a.newWorker(c)
 		if err != nil {
 			cancel()
-			a.answer(c, nil, err)
+			a.respond(c, nil, err)
 			return
 		}
 		a.setStop(c.ID, worker.Stop)
@@ -88,7 +89,7 @@ func (a *agent) start(c *command) {
 	go func() {
 		defer cancel()
 		ok, err := a.perform(ctx, c)
-		a.answer(c, ok, err)
+		a.respond(c, ok, err)
 	}()
 }
 
@@ -125,7 +126,7 @@ func (a *agent) perform(ctx context.Context, c *command) (any, error) {
 		a.stop(c.Target)
 		return nil, nil
 	default:
-		return nil, fmt.Errorf("there is no op %q", c.Op)
+		return nil, fmt.Errorf("unknown op %q", c.Op)
 	}
 }
 
@@ -137,7 +138,7 @@ func (a *agent) write(line map[string]any) {
 	}
 }
 
-func (a *agent) answer(c *command, ok any, err error) {
+func (a *agent) respond(c *command, ok any, err error) {
 	if err != nil {
 		a.write(map[string]any{"id": c.ID, "error": describe(err)})
 		return
@@ -158,7 +159,7 @@ func (a *agent) setStop(id int64, stop func()) {
 	a.stops[id] = stop
 }
 
-// stop ends a watch or a worker; one that ended by itself is fine.
+// stop ends a watch or a worker, if it is running.
 func (a *agent) stop(id int64) {
 	a.mu.Lock()
 	stop := a.stops[id]
@@ -174,7 +175,7 @@ func (a *agent) target(id int64) *jobstream.Worker {
 	return a.workers[id]
 }
 
-// release is where the hold handler of a job waits.
+// release returns the channel on which the hold handler of a job waits.
 func (a *agent) release(jobID string) chan jobstream.Payload {
 	a.mu.Lock()
 	defer a.mu.Unlock()
