@@ -12,7 +12,7 @@ export default defineConfig(
       parserOptions: { project: ["tsconfig.build.json", "tsconfig.json"], tsconfigRootDir: import.meta.dirname },
     },
     rules: {
-      // Numbers read well in messages.
+      // Numbers in messages need no conversion.
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
       "max-lines-per-function": ["error", { max: 60, skipBlankLines: true, skipComments: true }],
       "max-lines": ["error", { max: 300, skipBlankLines: true, skipComments: true }],
@@ -22,12 +22,12 @@ export default defineConfig(
   {
     files: ["tests/**"],
     rules: {
-      // `test` and `describe` of node:test answer promises that the runner awaits itself.
+      // The runner awaits the promises of `test` and `describe`.
       "@typescript-eslint/no-floating-promises": [
         "error",
         { allowForKnownSafeCalls: [{ from: "package", name: ["test", "describe", "it"], package: "node:test" }] },
       ],
-      // `await using _` holds something until the end of the block.
+      // `await using _` keeps a resource until the end of the block.
       "@typescript-eslint/no-unused-vars": ["error", { varsIgnorePattern: "^_$", argsIgnorePattern: "^_$" }],
       "max-lines-per-function": "off",
     },

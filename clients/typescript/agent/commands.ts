@@ -1,12 +1,12 @@
-// The commands, each a thin translation into calls of the layer.
+// Executes the commands of the driver as calls of the client.
 
 import { Client, type Job, type JobEvent, Worker } from "jobstream";
 
 import { Holds, handle } from "./handlers.js";
 import { valueOf, wireOf } from "./payloads.js";
-import { type Command, type Tell, type WirePayload, renamed } from "./protocol.js";
+import { type Command, type Emit, type WirePayload, renamed } from "./protocol.js";
 
-type Answer = Promise<Record<string, unknown>> | Record<string, unknown>;
+type Response = Promise<Record<string, unknown>> | Record<string, unknown>;
 
 const SUBMIT = {
   job_id: "jobId",
@@ -24,13 +24,13 @@ const SUBMIT = {
 export class Commands {
   #client = new Client();
   readonly #clients = [this.#client];
-  /** The jobs that the present client submitted. */
+  /** The jobs that the current client submitted. */
   readonly #jobs = new Map<string, Job>();
   readonly #workers = new Map<number, Worker>();
   readonly #watches = new Map<number, AbortController>();
   readonly #holds = new Holds();
 
-  run(command: Command, tell: Tell): Answer {
+  run(command: Command, emit: Emit): Response {
     switch (command.op) {
       case "connect":
         return this.#connect(command);
@@ -54,9 +54,9 @@ export class Commands {
           .cancel(renamed(command, { reason: "reason", grace: "grace" }))
           .then((state) => ({ state }));
       case "watch":
-        return this.#watch(command, tell);
+        return this.#watch(command, emit);
       case "work":
-        return this.#work(command, tell);
+        return this.#work(command, emit);
       case "release":
         this.#holds.of(command["job_id"] as string).release(valueOf(command["payload"] as WirePayload));
         return {};
@@ -65,7 +65,7 @@ export class Commands {
       case "stop":
         return this.#stop(command);
       default:
-        throw new Error(`there is no op ${command.op}`);
+        throw new Error(`unknown op ${command.op}`);
     }
   }
 
@@ -118,13 +118,13 @@ export class Commands {
     return this.#jobs.get(id) ?? this.#client.job(id);
   }
 
-  async #watch(command: Command, tell: Tell) {
+  async #watch(command: Command, emit: Emit) {
     const stop = new AbortController();
     this.#watches.set(command.id, stop);
     const options = renamed(command, { after: "afterSequence", heartbeat: "heartbeat" });
     try {
       for await (const event of this.#job(command).watch({ ...options, signal: stop.signal })) {
-        tell(eventFields(event));
+        emit(eventFields(event));
       }
     } catch (error) {
       if (!stop.signal.aborted) {
@@ -136,7 +136,7 @@ export class Commands {
     return {};
   }
 
-  async #work(command: Command, tell: Tell) {
+  async #work(command: Command, emit: Emit) {
     const address = command["address"] as string | undefined;
     const limits = renamed(command, { message_bytes_max: "messageBytesMax" });
     const client = address === undefined ? this.#client : new Client(address, limits);
@@ -144,11 +144,11 @@ export class Commands {
     const worker = new Worker(client, {
       ...renamed(command, { name: "name", slots: "slots", drain_timeout: "drainTimeout" }),
       onConnected: () => {
-        tell({ type: "connected" });
+        emit({ type: "connected" });
       },
     });
     for (const [kind, behaviour] of Object.entries(command["handlers"] as Record<string, string>)) {
-      handle(worker, kind, behaviour, tell, this.#holds);
+      handle(worker, kind, behaviour, emit, this.#holds);
     }
     this.#workers.set(command.id, worker);
     await worker.run({ signals: command["signals"] === true });

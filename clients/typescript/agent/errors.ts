@@ -1,4 +1,4 @@
-// Errors of the layer as classes of the conformance protocol.
+// Converts errors of the client to error classes of the agent protocol.
 
 import {
   DeadlineExceeded,
@@ -16,7 +16,7 @@ import {
   Unavailable,
 } from "jobstream";
 
-/** Those that derive from another come first. */
+/** Subclasses come before their base class. */
 const CLASSES: [typeof JobstreamError, string][] = [
   [NotFinished, "not_finished"],
   [ServerRestarted, "server_restarted"],
@@ -30,7 +30,7 @@ const CLASSES: [typeof JobstreamError, string][] = [
   [DeadlineExceeded, "deadline_exceeded"],
 ];
 
-export function told(error: unknown): Record<string, unknown> {
+export function encodeError(error: unknown): Record<string, unknown> {
   if (!(error instanceof JobstreamError)) {
     return { class: "other", reason: "", message: String(error) };
   }

@@ -1,17 +1,17 @@
-// The behaviours of handlers.
+// The handlers of the agent, one per behaviour.
 
 import { once } from "node:events";
 
 import { type Context, type Handler, Payload, PermanentError, RetryLater, type Worker } from "jobstream";
 import { z } from "zod";
 
-import type { Tell } from "./protocol.js";
+import type { Emit } from "./protocol.js";
 
-/** Resolvers of the handlers that hold, by the id of their job. */
+/** The promises of `hold` handlers by job id. */
 export class Holds {
   readonly #held = new Map<string, { promise: Promise<unknown>; release: (value: unknown) => void }>();
 
-  /** Is the same before and after the job is taken up. */
+  /** Returns the same promise before and after the job has started. */
   of(jobId: string) {
     let held = this.#held.get(jobId);
     if (held === undefined) {
@@ -32,36 +32,36 @@ export class Holds {
   }
 }
 
-export function handle(worker: Worker, kind: string, behaviour: string, tell: Tell, holds: Holds): void {
+export function handle(worker: Worker, kind: string, behaviour: string, emit: Emit, holds: Holds): void {
   if (behaviour === "typed") {
     worker.handle(kind, { input: z.object({ width: z.int() }) }, ({ width }) => 2 * width);
     return;
   }
-  const handler = plainHandlers(tell, holds)[behaviour];
+  const handler = plainHandlers(emit, holds)[behaviour];
   if (handler === undefined) {
-    throw new Error(`there is no behaviour ${behaviour}`);
+    throw new Error(`unknown behaviour ${behaviour}`);
   }
   worker.handle(kind, handler);
 }
 
-function plainHandlers(tell: Tell, holds: Holds): Partial<Record<string, Handler<never>>> {
+function plainHandlers(emit: Emit, holds: Holds): Partial<Record<string, Handler<never>>> {
   const started = ({ jobId, attempt }: Context) => {
-    tell({ type: "started", job_id: jobId, attempt });
+    emit({ type: "started", job_id: jobId, attempt });
   };
   return {
     echo,
     relay: async (input, context) => {
-      const answer = echo(input, context);
-      await context.output(Payload.of(answer), "out");
-      return answer;
+      const result = echo(input, context);
+      await context.output(Payload.of(result), "out");
+      return result;
     },
     info,
-    tell: tellAll,
+    tell: emitSteps,
     fail,
     hold: async (_, context) => {
       started(context);
       const cancelled = once(context.signal, "abort").then(() => {
-        tell({ type: "cancelled", job_id: context.jobId });
+        emit({ type: "cancelled", job_id: context.jobId });
         throw context.signal.reason;
       });
       return holds.wait(context.jobId, cancelled);
@@ -84,7 +84,7 @@ const info: Handler<unknown> = (_, { jobId, attempt, kind, queue, headers, deadl
   deadline: deadline.getTime() - Date.now(),
 });
 
-const tellAll: Handler<{ chunks: number }> = async ({ chunks }, context) => {
+const emitSteps: Handler<{ chunks: number }> = async ({ chunks }, context) => {
   for (let i = 1; i <= chunks; i++) {
     context.progress(i / chunks, `step ${i}`);
     await context.output(`chunk ${i}`, "out");
@@ -100,7 +100,7 @@ const fail: Handler<{ mode: string; message: string }> = ({ mode, message }) => 
     case "later":
       throw new RetryLater(50, message);
     case "panic":
-      // eslint-disable-next-line @typescript-eslint/only-throw-error -- the worst there is: no error at all.
+      // eslint-disable-next-line @typescript-eslint/only-throw-error -- tests a thrown value that is not an error.
       throw message;
     default:
       throw new Error(message);

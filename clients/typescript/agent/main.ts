@@ -1,14 +1,14 @@
-// The conformance agent: one command a line, side by side, until stdin ends.
+// The conformance agent: executes commands from stdin concurrently until stdin ends.
 
 import { createInterface } from "node:readline";
 
 import { Commands } from "./commands.js";
-import { told } from "./errors.js";
+import { encodeError } from "./errors.js";
 import { type Command, write } from "./protocol.js";
 
 const commands = new Commands();
 
-async function answer(command: Command): Promise<void> {
+async function execute(command: Command): Promise<void> {
   const { id } = command;
   try {
     const ok = await commands.run(command, (event) => {
@@ -16,12 +16,12 @@ async function answer(command: Command): Promise<void> {
     });
     write({ id, ok });
   } catch (error) {
-    write({ id, error: told(error) });
+    write({ id, error: encodeError(error) });
   }
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
-  void answer(JSON.parse(line) as Command);
+  void execute(JSON.parse(line) as Command);
 }
 commands.close();
 process.exit();

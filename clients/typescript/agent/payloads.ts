@@ -1,10 +1,10 @@
-// Payloads to and from lines of JSON.
+// Converts payloads of the agent protocol.
 
 import { Payload, parseJson, stringifyJson } from "jobstream";
 
 import type { WirePayload } from "./protocol.js";
 
-/** The value that a typed call is given. */
+/** Converts a payload to the input of a typed call. */
 export function valueOf(wire: WirePayload): unknown {
   switch (wire.type) {
     case "json":

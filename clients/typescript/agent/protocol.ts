@@ -1,6 +1,6 @@
-// Lines of JSON in and out, as ../../conformance/README.md says.
+// The agent protocol, see ../../conformance/README.md.
 
-/** A command: its number, what to do, and the fields of that. */
+/** A command: its number, its operation, and its fields. */
 export interface Command {
   readonly id: number;
   readonly op: string;
@@ -12,14 +12,14 @@ export type WirePayload =
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "data"; readonly base64: string; readonly content_type: string };
 
-/** Tells one event of a command. */
-export type Tell = (event: Record<string, unknown>) => void;
+/** Sends an event of a command. */
+export type Emit = (event: Record<string, unknown>) => void;
 
 export function write(line: Record<string, unknown>): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
-/** The fields that are there, under other names. */
+/** The fields that are set, under other names. */
 export function renamed(command: Command, names: Record<string, string>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(names).flatMap(([theirs, ours]) => (command[theirs] === undefined ? [] : [[ours, command[theirs]]])),

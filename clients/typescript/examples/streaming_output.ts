@@ -1,4 +1,4 @@
-// A worker that streams text, and a watcher that prints it as it comes: `node streaming_output.js [ADDRESS]`.
+// Streams output from a worker to a watcher: `node streaming_output.js [ADDRESS]`, with `jobstream dev` running.
 
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -17,7 +17,7 @@ const ended = worker.run();
 const job = await client.submit("write", "so it is written");
 for await (const event of job.watch()) {
   if (event.type === "state" && event.state === "RUNNING" && event.attempt > 1) {
-    console.log("(again from the start)");
+    console.log("(a new attempt starts from the beginning)");
   } else if (event.type === "output") {
     process.stdout.write(event.payload.text());
   }

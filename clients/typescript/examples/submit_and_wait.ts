@@ -1,4 +1,4 @@
-// Submits a job and waits for its result: `node submit_and_wait.js [ADDRESS]`.
+// Submits a job and waits for its result: `node submit_and_wait.js [ADDRESS]`. Start the worker example first.
 
 import { Client, JobFailed } from "jobstream";
 
@@ -12,5 +12,5 @@ try {
   if (!(error instanceof JobFailed)) {
     throw error;
   }
-  console.log("it failed:", error.failure.message);
+  console.log("the job failed:", error.failure.message);
 }

@@ -1,4 +1,4 @@
-// A worker, and who submits to it and watches: `node tour.js`, with `jobstream dev` running.
+// A worker and a client that submits a job and watches it: `node tour.js`, with `jobstream dev` running.
 
 import { Client, Worker } from "jobstream";
 

@@ -1,4 +1,4 @@
-// Watches a job in two parts, as a program does that is started anew in between: `node watch_with_resume.js [ADDRESS]`.
+// Watches a job in two parts, like a program that restarts in between: `node watch_with_resume.js [ADDRESS]`.
 
 import { Client } from "jobstream";
 
@@ -22,7 +22,7 @@ for await (const event of client.job(id).watch({ afterSequence: last })) {
       console.log("second part:", event.message);
       break;
     case "gap":
-      console.log("second part: no longer kept are", event.from, "to", event.to);
+      console.log("second part: no longer retained:", event.from, "to", event.to);
       break;
     case "output":
     case "log":

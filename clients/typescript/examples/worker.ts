@@ -1,4 +1,4 @@
-// A worker of two kinds, until SIGTERM or Ctrl-C drains it: `node worker.js [ADDRESS]`.
+// A worker for two kinds of jobs, until SIGTERM or Ctrl-C drains it: `node worker.js [ADDRESS]`.
 
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -12,14 +12,14 @@ const worker = new Worker(client, { name: "example", slots: 4, onConnected });
 
 worker.handle("add", ({ numbers }: { numbers: number[] }) => {
   if (numbers.length === 0) {
-    throw new PermanentError("there is nothing to add");
+    throw new PermanentError("numbers is empty");
   }
   return { sum: numbers.reduce((sum, number) => sum + number) };
 });
 
 worker.handle("count", async ({ to }: { to: number }, context) => {
   for (let done = 1; done <= to; done++) {
-    // Rejects when the job is cancelled, and so does the handler.
+    // Rejects when the job is cancelled.
     await sleep(100, undefined, { signal: context.signal });
     context.progress(done / to, `${done} of ${to}`);
   }

@@ -1,8 +1,8 @@
-// Every error of this library. All derive from JobstreamError; match them with `instanceof`.
+// The errors of this library. All derive from JobstreamError; match them with `instanceof`.
 
 import type { Failure } from "./data/outcome.js";
 
-/** A gRPC status by name. */
+/** The name of a gRPC status code. */
 export type StatusCode =
   | "CANCELLED"
   | "UNKNOWN"
@@ -21,15 +21,15 @@ export type StatusCode =
   | "DATA_LOSS"
   | "UNAUTHENTICATED";
 
-/** A rule that a field of a request breaks. */
+/** An invalid field of a request. */
 export interface Violation {
   /** Such as `job.kind`. */
   readonly field: string;
-  /** What is wrong, with the value and the limit. */
+  /** Description of the violation, with the value and the limit. */
   readonly description: string;
 }
 
-/** What is known of an error beside its message. */
+/** The fields of an error besides its message. */
 export interface ErrorFacts {
   readonly code?: StatusCode | undefined;
   readonly reason?: string | undefined;
@@ -39,18 +39,18 @@ export interface ErrorFacts {
   readonly cause?: unknown;
 }
 
-/** The base of all errors of this library. Itself it is what fits none of the others. */
+/** The base class of all errors of this library. Errors without a class of their own are plain JobstreamErrors. */
 export class JobstreamError extends Error {
   override readonly name: string = "JobstreamError";
-  /** The status of the call, or undefined if no call failed. */
+  /** The status code of the call; undefined if no call failed. */
   readonly code: StatusCode | undefined;
-  /** Stable and for programs, such as `JOB_NOT_FOUND`; empty if the server gave none. */
+  /** The stable reason of the server, such as `JOB_NOT_FOUND`; empty if there is none. */
   readonly reason: string;
-  /** Milliseconds after which the server asks to try again, if it does. */
+  /** The delay in milliseconds that the server requests before a retry, if any. */
   readonly retryAfter: number | undefined;
-  /** Every rule that the request breaks. */
+  /** Every invalid field of the request. */
   readonly violations: readonly Violation[];
-  /** Facts that the server gave, such as `boot_id`. */
+  /** Further values from the server, such as `boot_id`. */
   readonly metadata: Readonly<Record<string, string>>;
 
   constructor(message: string, facts: ErrorFacts = {}) {
@@ -63,13 +63,13 @@ export class JobstreamError extends Error {
   }
 }
 
-/** The job ended FAILED. `reason` is that of the failure, such as `HANDLER`. */
+/** The job ended FAILED. `reason` is the failure reason, such as `HANDLER`. */
 export class JobFailed extends JobstreamError {
   override readonly name: string = "JobFailed";
 
   constructor(
     readonly jobId: string,
-    /** Why the last attempt failed. */
+    /** The failure of the last attempt. */
     readonly failure: Failure,
   ) {
     const type = failure.type === "" ? "" : `${failure.type}: `;
@@ -85,9 +85,9 @@ export class JobCancelled extends JobstreamError {
 
   constructor(
     readonly jobId: string,
-    /** The one given to `cancel`. */
+    /** The reason passed to `cancel`. */
     readonly cancelReason: string,
-    /** True if its handler did not stop in time and was ended by force. */
+    /** True if the handler did not stop within the grace time and its lease was revoked. */
     readonly forced: boolean,
   ) {
     const why = cancelReason === "" ? "" : `: ${cancelReason}`;
@@ -95,7 +95,7 @@ export class JobCancelled extends JobstreamError {
   }
 }
 
-/** The time for waiting passed. The job goes on. */
+/** The wait timed out. The job continues. */
 export class NotFinished extends JobstreamError {
   override readonly name: string = "NotFinished";
 }
@@ -105,17 +105,17 @@ export class JobNotFound extends JobstreamError {
   override readonly name: string = "JobNotFound";
 }
 
-/** The job was accepted by a server that lost it in a restart, because it keeps jobs in memory: submit it again. */
+/** A restart of the server lost the job (memory mode): submit it again. */
 export class ServerRestarted extends JobNotFound {
   override readonly name: string = "ServerRestarted";
 }
 
-/** The job is known, but its result is past its retention. */
+/** The job ended and its result is no longer retained. */
 export class ResultExpired extends JobstreamError {
   override readonly name: string = "ResultExpired";
 }
 
-/** The job has a result that is not what its content type says; `payload()` gives it as it is. */
+/** The result does not match its content type. `payload()` returns it undecoded. */
 export class ResultMismatch extends JobstreamError {
   override readonly name: string = "ResultMismatch";
 }
@@ -125,11 +125,11 @@ export class JobIdReused extends JobstreamError {
   override readonly name: string = "JobIdReused";
 }
 
-/** A field breaks a rule: `violations` lists all of them. Payloads that are too large are among these. */
+/** The request is invalid. `violations` lists every invalid field. A payload over the limit also has this error. */
 export class InvalidRequest extends JobstreamError {
   override readonly name: string = "InvalidRequest";
 
-  /** One that is found before anything is sent. @internal */
+  /** An error found by the client. @internal */
   static of(field: string, description: string): InvalidRequest {
     const violations = [{ field, description }];
     return new InvalidRequest(`${field} ${description}`, {
@@ -140,22 +140,22 @@ export class InvalidRequest extends JobstreamError {
   }
 }
 
-/** The job's state forbids the call. */
+/** The state of the job does not allow the call. */
 export class IllegalState extends JobstreamError {
   override readonly name: string = "IllegalState";
 }
 
-/** A bound of the server is reached; nothing was kept. With `retryAfter` it may be tried again. */
+/** A limit of the server is reached. The server stored nothing. With `retryAfter` the call may be retried. */
 export class ResourceExhausted extends JobstreamError {
   override readonly name: string = "ResourceExhausted";
 }
 
-/** The server takes no calls now, or nobody answers. */
+/** The server is unavailable or unreachable. */
 export class Unavailable extends JobstreamError {
   override readonly name: string = "Unavailable";
 }
 
-/** No answer came within the call timeout: the call may or may not have arrived. */
+/** No response within the call timeout. The server may or may not have processed the call. */
 export class DeadlineExceeded extends JobstreamError {
   override readonly name: string = "DeadlineExceeded";
 }

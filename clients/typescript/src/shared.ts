@@ -1,4 +1,4 @@
-// What both entry points offer.
+// Exports shared by both entry points.
 
 export type { Stubs } from "./client/base.js";
 export type {

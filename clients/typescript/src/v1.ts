@@ -1,4 +1,4 @@
-// The generated messages and services of the API, for calls that the typed layer has no method for.
+// The generated messages and services of the API.
 
 export * from "./gen/google/rpc/error_details_pb.js";
 export * from "./gen/google/rpc/status_pb.js";

@@ -17,7 +17,7 @@ import { gate, working } from "./support/support.js";
 const BROWSER = process.env["CHROMIUM_BIN"] ?? "/usr/bin/chromium";
 const CHUNKS = 30;
 
-/** The page's script, as a bundler of a user makes it. */
+/** Bundles the script of the page. */
 async function bundle(): Promise<string> {
   const entry = new URL("page/page.js", import.meta.url).pathname;
   const { outputFiles } = await build({
@@ -30,7 +30,7 @@ async function bundle(): Promise<string> {
   return outputFiles[0]?.text ?? "";
 }
 
-/** An origin of its own with an empty page. */
+/** Serves an empty page from another origin. */
 async function openPage(): Promise<{ origin: string; close: () => void }> {
   const pages = createServer((_, response) => {
     response.setHeader("content-type", "text/html").end("<!doctype html><title>jobstream</title>");
@@ -69,16 +69,16 @@ test("a page follows a job over gRPC-Web, through cuts, every event once", { ski
     await using client = new Client(server.address);
     const seen: { type: string; sequence: number | undefined }[] = [];
     const news = gate<number>();
-    await page.exposeFunction("told", (event: (typeof seen)[number]) => {
+    await page.exposeFunction("onEvent", (event: (typeof seen)[number]) => {
       seen.push(event);
       if (seen.filter(({ type }) => type === "output").length === CHUNKS / 3) {
         news.open(seen.length);
       }
     });
     const cut = gate();
-    // The rest is told once the watch was cut in the middle.
+    // The rest is sent after the connection was cut.
     await using _ = await working(client, (worker) =>
-      worker.handle("tell", async ({ exact }: { exact: bigint }, context) => {
+      worker.handle("emit", async ({ exact }: { exact: bigint }, context) => {
         for (let i = 1; i <= CHUNKS; i++) {
           await context.output(`chunk ${i}`);
           if (i === CHUNKS / 2) {
@@ -91,7 +91,7 @@ test("a page follows a job over gRPC-Web, through cuts, every event once", { ski
     await page.addScriptTag({ content: script });
     const following = page.evaluate(([address, kind, chunks]) => globalThis.follow(address, kind, chunks), [
       proxy.address,
-      "tell",
+      "emit",
       CHUNKS,
     ] as const);
     await Promise.race([news.passed, following]);

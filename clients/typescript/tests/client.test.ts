@@ -29,7 +29,7 @@ test("a result is typed, and large integers stay exact", async () => {
   assert.equal(exact, 2n ** 63n);
 });
 
-test("many jobs at the same time share the connections", async () => {
+test("concurrent calls share the connections", async () => {
   await using client = new Client(server.address);
   await using _ = await working(client, (worker) => worker.handle("double", (n: number) => 2 * n), { slots: 100 });
   const results = Array.from({ length: 300 }, async (_, i) => (await client.submit<number>("double", i)).result());
@@ -39,9 +39,9 @@ test("many jobs at the same time share the connections", async () => {
   );
 });
 
-test("a wait ends with its timeout or its signal, and the job goes on", async () => {
+test("a wait ends with its timeout or its signal, and the job continues", async () => {
   await using client = new Client(server.address);
-  const job = await client.submit("nobody");
+  const job = await client.submit("unserved");
   await assert.rejects(job.result({ timeout: 0 }), NotFinished);
   await assert.rejects(job.result({ timeout: 50 }), NotFinished);
   const reason = new Error("enough");
@@ -54,9 +54,9 @@ test("a wait ends with its timeout or its signal, and the job goes on", async ()
   assert.equal(await job.cancel({ reason: "over" }), "CANCELLED");
 });
 
-test("a watch ends with its signal, or when it is left", async () => {
+test("a watch ends with its signal, or when its reader stops", async () => {
   await using client = new Client(server.address);
-  const job = await client.submit("nobody");
+  const job = await client.submit("unserved");
   const stop = new AbortController();
   await assert.rejects(async () => {
     for await (const event of job.watch({ signal: stop.signal })) {
@@ -70,21 +70,21 @@ test("a watch ends with its signal, or when it is left", async () => {
   await job.cancel();
 });
 
-test("close ends waits and watches, never jobs", async () => {
+test("close ends waits and watches, and jobs continue", async () => {
   const client = new Client(server.address);
-  const job = await client.submit("nobody");
+  const job = await client.submit("unserved");
   const isClosed = (error: unknown) => error instanceof JobstreamError && error.reason === "CLIENT_CLOSED";
   const waiting = assert.rejects(job.result(), isClosed);
   const watching = assert.rejects(collect(job.watch()), isClosed);
   client.close();
   await Promise.all([waiting, watching]);
-  await assert.rejects(client.submit("nobody"), isClosed);
+  await assert.rejects(client.submit("unserved"), isClosed);
   client.close();
   await using other = new Client(server.address);
   assert.equal(await other.job(job.id).cancel(), "CANCELLED");
 });
 
-test("errors tell value, limit and way out", async () => {
+test("error messages have the value, the limit and a fix", async () => {
   await using client = new Client(server.address);
   const broken = client.submit("no spaces", 1, { priority: 101 });
   await assert.rejects(broken, (error) => {
@@ -92,33 +92,33 @@ test("errors tell value, limit and way out", async () => {
     assert.deepEqual(error.violations.map(({ field }) => field).sort(), ["job.kind", "job.priority"]);
     return error.code === "INVALID_ARGUMENT" && error.reason === "INVALID_FIELD";
   });
-  await assert.rejects(client.submit("kind", 1, { timeout: NaN }), /job.timeout is NaN: allowed are 0 to/);
-  await assert.rejects(client.submit("kind", 1, { priority: 0.5 }), /job.priority is 0.5: give an integer/);
+  await assert.rejects(client.submit("kind", 1, { timeout: NaN }), /job.timeout is NaN: must be 0 to/);
+  await assert.rejects(client.submit("kind", 1, { priority: 0.5 }), /job.priority is 0.5: must be an integer/);
   await assert.rejects(client.job("0190aaaa-0000-7000-8000-000000000000").state(), JobNotFound);
-  assert.throws(() => new Client("ftp://x"), /address "ftp:\/\/x" has the scheme ftp:: write http/);
+  assert.throws(() => new Client("ftp://x"), /address "ftp:\/\/x" has the scheme ftp:: use http/);
   assert.throws(() => new Client(server.address, { callTimeout: -1 }), InvalidRequest);
 });
 
-test("a result that is not what it says can still be read", async () => {
+test("a result that does not match its content type can be read undecoded", async () => {
   await using client = new Client(server.address);
   const wrong = Payload.text("{", "application/json");
   await using _ = await working(client, (worker) => worker.handle("wrong", () => wrong));
   const job = await client.submit("wrong");
   await assert.rejects(job.result(), (error) => {
     assert.ok(error instanceof ResultMismatch);
-    return error.message.includes("is no application/json: read its payload");
+    return error.message.includes("is not valid application/json: read its payload");
   });
   assert.equal((await job.payload()).text(), "{");
 });
 
-test("the whole job and the raw stubs are one property away", async () => {
+test("get returns the whole job, and the raw stubs work", async () => {
   await using client = new Client(server.address);
   const startTime = new Date(Date.now() + 3_600_000);
-  const job = await client.submit("later", "x", { queue: "aside", labels: { a: "b" }, startTime, maxAttempts: 3 });
+  const job = await client.submit("later", "x", { queue: "other", labels: { a: "b" }, startTime, maxAttempts: 3 });
   const { state, waitReason, queue, labels, payload } = await client.get(job.id);
   assert.deepEqual(
     [state, waitReason, queue, labels, payload.value()],
-    ["SCHEDULED", "NOT_DUE", "aside", { a: "b" }, "x"],
+    ["SCHEDULED", "NOT_DUE", "other", { a: "b" }, "x"],
   );
   const { job: raw } = await client.stubs.jobs.getJob({ jobId: job.id });
   assert.equal(raw?.spec?.retry?.maxAttempts, 3);
@@ -126,10 +126,10 @@ test("the whole job and the raw stubs are one property away", async () => {
     raw.spec.start.case === "startTime" && timestampDate(raw.spec.start.value).getTime() === startTime.getTime(),
   );
   await job.cancel();
-  await assert.rejects(client.submit("x", 1, { delay: 1, startTime }), /give one of them/);
+  await assert.rejects(client.submit("x", 1, { delay: 1, startTime }), /set only one/);
 });
 
-test("a job that ended otherwise cannot be cancelled", async () => {
+test("a finished job cannot be cancelled", async () => {
   await using client = new Client(server.address);
   await using _ = await working(client, (worker) => worker.handle("done", () => 1));
   const job = await client.submit("done");
@@ -137,7 +137,7 @@ test("a job that ended otherwise cannot be cancelled", async () => {
   await assert.rejects(job.cancel(), IllegalState);
 });
 
-test("a slow reader of one watch does not hold up other calls", async () => {
+test("a slow reader of one watch does not block other calls", async () => {
   await using client = new Client(server.address);
   const chunk = "x".repeat(60_000);
   const opened = gate();
@@ -160,21 +160,21 @@ test("a slow reader of one watch does not hold up other calls", async () => {
   await watch.return();
 });
 
-test("held calls spread over connections and free their places", () => {
+test("long calls use further connections and release them", () => {
   const connection = new NodeConnection("http://127.0.0.1:1", {
     ping: { after: 1_000, answer: 1_000 },
     tls: {},
     interceptors: [],
     messageBytesMax: 1 << 24,
   });
-  const links = Array.from({ length: 900 }, () => connection.forHeldCall());
+  const links = Array.from({ length: 900 }, () => connection.forLongCall());
   assert.equal(connection.size, 1);
-  links.push(connection.forHeldCall());
+  links.push(connection.forLongCall());
   assert.equal(connection.size, 2);
   links[0]?.release();
   links[0]?.release();
-  connection.forHeldCall();
-  connection.forHeldCall();
+  connection.forLongCall();
+  connection.forLongCall();
   assert.equal(connection.size, 2);
   connection.close();
 });

@@ -6,13 +6,13 @@ import { Client, DeadlineExceeded, type JobEvent, ServerRestarted, Unavailable }
 import { startServer } from "jobstream/testing";
 
 import { Proxy } from "./support/proxy.js";
-import { collect, gate, tellInTurns, working } from "./support/support.js";
+import { collect, gate, streamChunks, working } from "./support/support.js";
 
 const server = await startServer({ args: ["--worker-reconnect-grace", "20s"] });
 test.after(() => server.stop());
 
-/** Whatever the connections went through, no number is missing and none comes twice. */
-function assertWhole(events: JobEvent[]): void {
+/** No sequence is missing or repeated. */
+function assertComplete(events: JobEvent[]): void {
   const sequences = events.map((event) => (event.type === "gap" ? NaN : event.sequence));
   assert.deepEqual(
     sequences,
@@ -21,26 +21,26 @@ function assertWhole(events: JobEvent[]): void {
   assert.equal(events.at(-1)?.type, "state");
 }
 
-test("a watch that is cut again and again tells every event once", async () => {
+test("a watch delivers every event once across repeated connection cuts", async () => {
   await using client = new Client(server.address);
   await using proxy = await Proxy.before(server.address);
   await using through = new Client(proxy.address);
   await using _ = await working(client, (worker) => {
-    tellInTurns(worker, () => sleep(1));
+    streamChunks(worker, () => sleep(1));
   });
-  const job = await client.submit("tell", { chunks: 100 });
+  const job = await client.submit("stream", { chunks: 100 });
   proxy.cutAfter(3_000);
   const events = await collect(through.job(job.id).watch());
-  assertWhole(events);
+  assertComplete(events);
   assert.equal(events.filter(({ type }) => type === "output").length, 100);
   assert.ok(proxy.accepted > 2, `cut ${proxy.accepted - 1} times`);
 });
 
-test("a silent connection is noticed by its missing heartbeats, and given up", async () => {
+test("a stalled connection is replaced after missed heartbeats", async () => {
   await using client = new Client(server.address);
   await using proxy = await Proxy.before(server.address);
   await using through = new Client(proxy.address);
-  const job = await client.submit("nobody");
+  const job = await client.submit("unserved");
   const watch = through.job(job.id).watch({ heartbeat: 1_000 });
   await watch.next();
   proxy.stall();
@@ -51,11 +51,11 @@ test("a silent connection is noticed by its missing heartbeats, and given up", a
   assert.equal(proxy.accepted, 2);
 });
 
-test("a silent connection is noticed by its missing PINGs", async () => {
+test("a stalled connection is closed after an unanswered PING", async () => {
   await using client = new Client(server.address);
   await using proxy = await Proxy.before(server.address);
   await using through = new Client(proxy.address, { ping: { after: 100, answer: 100 } });
-  const job = await client.submit("nobody");
+  const job = await client.submit("unserved");
   const waiting = through.job(job.id).result();
   while (proxy.accepted === 0) {
     await sleep(5);
@@ -65,11 +65,11 @@ test("a silent connection is noticed by its missing PINGs", async () => {
   await assert.rejects(waiting, /was cancelled: seen/);
 });
 
-test("PINGs outlive no connection", async () => {
+test("no PING is sent after a connection is closed", async () => {
   // A PING on a destroyed connection would throw out of a timer and end the process.
   await using proxy = await Proxy.before(server.address);
   await using client = new Client(proxy.address, { ping: { after: 10, answer: 200 } });
-  const job = await client.submit("nobody");
+  const job = await client.submit("unserved");
   for (let cuts = 0; cuts < 20; cuts++) {
     const stop = new AbortController();
     const waits = Array.from({ length: 5 }, () => job.result({ signal: stop.signal }).catch(() => undefined));
@@ -82,7 +82,7 @@ test("PINGs outlive no connection", async () => {
   await job.cancel();
 });
 
-test("a worker that reconnects keeps its leases", async () => {
+test("a worker that reconnects continues its attempts", async () => {
   await using client = new Client(server.address);
   await using proxy = await Proxy.before(server.address);
   await using through = new Client(proxy.address);
@@ -120,7 +120,7 @@ test("a worker that reconnects keeps its leases", async () => {
   assert.equal((await client.get(job.id)).attempts.length, 1);
 });
 
-test("nobody who answers is unavailable, somebody who does not is a deadline", async () => {
+test("an unreachable server is Unavailable, an unresponsive one is DeadlineExceeded", async () => {
   const proxy = await Proxy.before(server.address);
   const { address } = proxy;
   proxy.stall({ isNewToo: true });
@@ -135,16 +135,16 @@ test("nobody who answers is unavailable, somebody who does not is a deadline", a
   await assert.rejects(collect(job.watch()), isUnavailable);
 });
 
-test("a job that a restart lost is told as such", async () => {
+test("a job lost by a restart is ServerRestarted", async () => {
   const first = await startServer();
   const listen = new URL(first.address).host;
   await using client = new Client(first.address);
-  const job = await client.submit("nobody");
+  const job = await client.submit("unserved");
   await client.stubs.admin.getServerInfo({});
   await first.stop();
   await using _ = await startServer({ listen });
   await assert.rejects(job.result(), ServerRestarted);
-  // The new start is known from its first submit on: what it does not know was never there.
-  const other = await client.submit("nobody");
+  // After its first submit the client knows the new boot id, so an unknown job was never accepted.
+  const other = await client.submit("unserved");
   assert.equal(await other.state(), "QUEUED");
 });

@@ -6,9 +6,9 @@ import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { InvalidRequest, Payload } from "jobstream";
 import { PayloadSchema } from "jobstream/v1";
 
-import { cutText } from "#dist/data/text.js";
+import { truncateText } from "#dist/data/text.js";
 
-test("content is what its type says", () => {
+test("the content type selects the decoding", () => {
   assert.deepEqual(Payload.json([1]).value(), [1]);
   assert.deepEqual(Payload.text("[1]").value(), "[1]");
   assert.deepEqual(Payload.text("[1]", "application/problem+json; charset=utf-8").value(), [1]);
@@ -16,7 +16,7 @@ test("content is what its type says", () => {
   assert.deepEqual(Payload.data(new Uint8Array([1])).value(), new Uint8Array([1]));
 });
 
-test("a value is JSON unless it is bytes or a payload", () => {
+test("a value is encoded as JSON unless it is bytes or a payload", () => {
   const bytes = Buffer.from("x");
   assert.equal(Payload.of("x").contentType, "application/json");
   assert.equal(Payload.of(bytes).contentType, "application/octet-stream");
@@ -25,7 +25,7 @@ test("a value is JSON unless it is bytes or a payload", () => {
   assert.equal(Payload.of(payload), payload);
 });
 
-test("whole numbers of the json arm keep every digit", () => {
+test("whole numbers of the json field are exact", () => {
   const value = fromJson(ValueSchema, { id: 2 ** 60, far: 6.022e23, half: -1.5 });
   const payload = Payload.read(create(PayloadSchema, { body: { case: "json", value } }));
   assert.equal(payload.text(), '{"id":1152921504606846976,"far":6.022e+23,"half":-1.5}');
@@ -36,15 +36,15 @@ test("size is in bytes", () => {
   assert.equal(Payload.text("é🚀").size, 6);
 });
 
-test("a content type that cannot be sent is refused", () => {
+test("an invalid content type is rejected", () => {
   assert.throws(
     () => Payload.text("x", "naïve"),
     (error) => error instanceof InvalidRequest && error.message.includes("printable ASCII"),
   );
 });
 
-test("text is cut between characters", () => {
-  assert.equal(cutText("aé🚀", 7), "aé🚀");
-  assert.equal(cutText("aé🚀", 6), "aé");
-  assert.equal(cutText("aé🚀", 2), "a");
+test("text is truncated between characters", () => {
+  assert.equal(truncateText("aé🚀", 7), "aé🚀");
+  assert.equal(truncateText("aé🚀", 6), "aé");
+  assert.equal(truncateText("aé🚀", 2), "a");
 });

@@ -19,7 +19,7 @@ function example(name: string): ChildProcess {
   return spawn(process.execPath, [path, server.address], { env, stdio: ["ignore", "pipe", "inherit"] });
 }
 
-/** All that it prints, and its exit status. */
+/** The output and the exit status of a program. */
 async function run(program: ChildProcess): Promise<[string, number | null]> {
   let printed = "";
   program.stdout?.on("data", (data: Buffer) => (printed += data.toString()));
@@ -27,7 +27,7 @@ async function run(program: ChildProcess): Promise<[string, number | null]> {
   return [printed, status];
 }
 
-test("examples: worker, submit_and_wait and watch_with_resume together", async () => {
+test("examples: worker with submit_and_wait and watch_with_resume", async () => {
   const worker = example("worker");
   const lines = createInterface({ input: worker.stdout ?? process.stdin });
   assert.deepEqual(await once(lines, "line"), ["connected"]);
@@ -56,11 +56,11 @@ test("example: streaming_output", async () => {
   assert.deepEqual(await run(example("streaming_output")), ["so it is written \n", 0]);
 });
 
-test("nothing keeps a process alive after close, nor an idle client before", async () => {
+test("a closed client or an idle client does not keep its process alive", async () => {
   const code = (last: string) => `
     import { Client } from "jobstream";
     const client = new Client(${JSON.stringify(server.address)});
-    const job = await client.submit("nobody");
+    const job = await client.submit("unserved");
     void job.result().catch(() => undefined);
     await job.state();
     ${last}`;
@@ -75,14 +75,14 @@ test("nothing keeps a process alive after close, nor an idle client before", asy
   assert.ok(performance.now() - started < 10_000);
 });
 
-test("the address comes from the environment", () => {
+test("the default address is read from the environment", () => {
   process.env["JOBSTREAM_ADDRESS"] = "somewhere:7171";
   assert.equal(new Client().address, "http://somewhere:7171");
   process.env["JOBSTREAM_ADDRESS"] = "";
   assert.equal(new Client().address, "http://127.0.0.1:7070");
 });
 
-test("the version is that of the package", () => {
+test("the version equals that of package.json", () => {
   const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
   assert.equal((JSON.parse(text) as { version: string }).version, VERSION);
 });

@@ -29,7 +29,7 @@ async function failureOf(client: Client, kind: string, input: unknown) {
   return error.failure;
 }
 
-test("input is parsed by a schema or a function, and what does not fit names the field", async () => {
+test("input is parsed by a schema or a function, and errors name the field", async () => {
   await using client = new Client(server.address);
   await using _ = await working(client, (worker) => {
     worker.handle("schema", { input: z.object({ width: z.int() }) }, ({ width }) => width * 2);
@@ -42,7 +42,7 @@ test("input is parsed by a schema or a function, and what does not fit names the
   assert.match(message, /width: /);
 });
 
-test("anything thrown fails the attempt and leaves the worker at work", async () => {
+test("any thrown value fails the attempt, and the worker continues", async () => {
   await using client = new Client(server.address);
   const nasty = {
     toString: () => {
@@ -68,13 +68,13 @@ test("anything thrown fails the attempt and leaves the worker at work", async ()
     worker.handle("fine", () => "fine");
   });
   assert.equal((await failureOf(client, "nothing", 1)).message, "undefined");
-  assert.match((await failureOf(client, "nasty", 1)).message, /no form as text/);
+  assert.match((await failureOf(client, "nasty", 1)).message, /cannot be converted to a string/);
   assert.equal((await failureOf(client, "deep", 1)).type, "RangeError");
   assert.equal((await failureOf(client, "cycle", 1)).type, "TypeError");
   assert.equal(await (await client.submit("fine")).result(), "fine");
 });
 
-test("a permanent error ends the job, a later one names its pause", async () => {
+test("a PermanentError fails the job, RetryLater sets the delay", async () => {
   await using client = new Client(server.address);
   let tries = 0;
   await using _ = await working(client, (worker) => {
@@ -95,7 +95,7 @@ test("a permanent error ends the job, a later one names its pause", async () => 
   assert.throws(() => new RetryLater(-1), InvalidRequest);
 });
 
-test("a result that is too large fails the attempt, a chunk that is rejects", async () => {
+test("a too large result fails the attempt, a too large chunk rejects", async () => {
   await using client = new Client(server.address);
   const large = "x".repeat((1 << 20) + 1);
   await using _ = await working(client, (worker) => {
@@ -104,14 +104,14 @@ test("a result that is too large fails the attempt, a chunk that is rejects", as
     worker.handle("chunk", (_, context) => context.output(large));
   });
   assert.equal((await failureOf(client, "result", 1)).reason, "RESULT_TOO_LARGE");
-  assert.match((await failureOf(client, "huge", 1)).message, /the result is \d+ bytes, the limit is 1048576: store it/);
+  assert.match((await failureOf(client, "huge", 1)).message, /result is \d+ bytes, limit is 1048576: store it/);
   assert.match(
     (await failureOf(client, "chunk", 1)).message,
-    /output is 1048577 bytes, the limit is 1048576: send smaller/,
+    /output is 1048577 bytes, limit is 1048576: send smaller/,
   );
 });
 
-test("a cancel ends the signal, and what is thrown then counts as stopped", async () => {
+test("a cancellation aborts the signal, and a later error does not count as a failure", async () => {
   await using client = new Client(server.address);
   const started = gate();
   const reasons: unknown[] = [];
@@ -131,11 +131,11 @@ test("a cancel ends the signal, and what is thrown then counts as stopped", asyn
   assert.equal((reasons[0] as Error).name, "AbortError");
 });
 
-test("what a handler tells is seen by watchers in order", async () => {
+test("watchers receive the events of a handler in order", async () => {
   await using client = new Client(server.address);
   let seen: Context | undefined;
   await using _ = await working(client, (worker) =>
-    worker.handle("tell", async (_, context) => {
+    worker.handle("emit", async (_, context) => {
       seen = context;
       context.progressOf(1, 0, "files");
       context.progress(7, "é".repeat(1024));
@@ -144,10 +144,10 @@ test("what a handler tells is seen by watchers in order", async () => {
       context.log("careful", "warn");
     }),
   );
-  const job = await client.submit("tell", null, { headers: { traceparent: "00-1" }, attemptTimeout: 60_000 });
-  const told = (await collect(job.watch())).filter(({ type }) => type !== "state");
+  const job = await client.submit("emit", null, { headers: { traceparent: "00-1" }, attemptTimeout: 60_000 });
+  const events = (await collect(job.watch())).filter(({ type }) => type !== "state");
   assert.deepEqual(
-    told
+    events
       .map((event) => {
         switch (event.type) {
           case "progress":
@@ -170,13 +170,13 @@ test("what a handler tells is seen by watchers in order", async () => {
   );
   assert.deepEqual(
     [seen?.jobId, seen?.attempt, seen?.kind, seen?.headers],
-    [job.id, 1, "tell", { traceparent: "00-1" }],
+    [job.id, 1, "emit", { traceparent: "00-1" }],
   );
   const left = (seen?.deadline.getTime() ?? 0) - Date.now();
   assert.ok(left > 50_000 && left <= 60_000, String(left));
 });
 
-test("drain finishes what runs, stop gives it back", async () => {
+test("drain waits for running attempts, stop releases them", async () => {
   await using client = new Client(server.address);
   const started = gate();
   const finish = gate();
@@ -197,20 +197,20 @@ test("drain finishes what runs, stop gives it back", async () => {
 
   const again = gate();
   await using second = await working(client, (worker) =>
-    worker.handle("deaf", () => {
+    worker.handle("ignoring", () => {
       again.open();
       return new Promise(() => undefined);
     }),
   );
-  const deaf = await client.submit("deaf");
+  const ignoring = await client.submit("ignoring");
   await again.passed;
   await second.worker.stop();
   await second.ended;
-  assert.equal(await deaf.state(), "QUEUED");
-  await deaf.cancel();
+  assert.equal(await ignoring.state(), "QUEUED");
+  await ignoring.cancel();
 });
 
-test("a worker that the server refuses ends with its reason", async () => {
+test("a worker that the server rejects fails with its error", async () => {
   await using client = new Client(server.address);
   const worker = new Worker(client, { name: "no spaces" }).handle("x", () => 1);
   await assert.rejects(
@@ -222,20 +222,20 @@ test("a worker that the server refuses ends with its reason", async () => {
   await stopped.stop();
   await stopped.run();
   await assert.rejects(new Worker(client).run(), /kinds is empty: add a handler/);
-  assert.throws(() => new Worker(client, { slots: 0 }), /slots is 0: allowed are integers from 1/);
+  assert.throws(() => new Worker(client, { slots: 0 }), /slots is 0: must be an integer from 1/);
   assert.throws(() => worker.handle("y", () => 1), IllegalState);
 });
 
-test("an aborted signal of run drains", async () => {
+test("an aborted signal of run drains the worker", async () => {
   await using client = new Client(server.address);
   const stop = new AbortController();
   const worker = new Worker(client, {
     onConnected: () => {
       stop.abort();
-      throw new Error("a listener's own trouble");
+      throw new Error("error of a callback");
     },
   }).handle("x", () => 1);
   const warned = once(process, "warning") as Promise<Error[]>;
   await worker.run({ signals: false, signal: stop.signal });
-  assert.match((await warned)[0]?.message ?? "", /own trouble/);
+  assert.match((await warned)[0]?.message ?? "", /error of a callback/);
 });

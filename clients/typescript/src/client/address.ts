@@ -1,4 +1,4 @@
-// Addresses of servers.
+// Parses server addresses.
 
 import { InvalidRequest } from "../errors.js";
 
@@ -7,7 +7,7 @@ export const DEFAULT_ADDRESS = "http://127.0.0.1:7070";
 /**
  * The base URL of an address: `http://host:port`, `https://host:port` or `host:port`.
  *
- * @throws InvalidRequest if it is none.
+ * @throws InvalidRequest if the address is invalid.
  */
 export function readAddress(address: string): string {
   const text = address.includes("://") ? address : `http://${address}`;
@@ -15,7 +15,7 @@ export function readAddress(address: string): string {
   try {
     url = new URL(text);
   } catch {
-    throw badAddress(address, "is no URL");
+    throw badAddress(address, "is not a URL");
   }
   if (url.protocol !== "http:" && url.protocol !== "https:") {
     throw badAddress(address, `has the scheme ${url.protocol}`);
@@ -27,5 +27,5 @@ export function readAddress(address: string): string {
 }
 
 function badAddress(address: string, why: string): InvalidRequest {
-  return InvalidRequest.of("address", `${JSON.stringify(address)} ${why}: write http://host:port or https://host:port`);
+  return InvalidRequest.of("address", `${JSON.stringify(address)} ${why}: use http://host:port or https://host:port`);
 }

@@ -1,15 +1,15 @@
-// Pauses between tries, and how long a watch or a wait bears a server that is away.
+// Back-off and retry limits.
 
 import { now } from "../data/span.js";
 import { DeadlineExceeded, ResourceExhausted, Unavailable } from "../errors.js";
 import type { Tries } from "./options.js";
 
-/** Whether another try could help: the server is away, or full for a while. */
+/** Whether a retry may succeed: the server is unavailable, or overloaded and requests a retry. */
 export function isTransient(error: unknown): error is Unavailable | ResourceExhausted {
   return error instanceof Unavailable || (error instanceof ResourceExhausted && error.retryAfter !== undefined);
 }
 
-/** The pauses of one series of tries. */
+/** Exponential back-off with full jitter. */
 export class Backoff {
   #longest: number;
 
@@ -17,18 +17,21 @@ export class Backoff {
     this.#longest = Math.min(tries.firstPause, tries.longestPause);
   }
 
-  /** The next pause: a random part, so that clients which lost the same server do not come back together. */
-  next(asked = 0): number {
+  /**
+   * The next delay: a random part of the current back-off, plus the delay requested by the server. The jitter keeps
+   * clients that lost the same server from reconnecting at the same time.
+   */
+  next(requested = 0): number {
     const pause = this.#longest * Math.random();
     this.#longest = Math.min(this.#longest * 2, this.tries.longestPause);
-    return pause + asked;
+    return pause + requested;
   }
 }
 
-/** How long a watch or a wait has been without a word of the server, and how long it may be. */
-export class Endurance {
+/** Back-off of a watch or a long poll. Gives up after `patience` milliseconds without a response. */
+export class ReconnectBackoff {
   #backoff: Backoff;
-  #lostSince: number | undefined;
+  #failingSince: number | undefined;
 
   constructor(
     readonly tries: Tries,
@@ -37,28 +40,28 @@ export class Endurance {
     this.#backoff = new Backoff(tries);
   }
 
-  /** The server spoke. */
-  renew(): void {
-    if (this.#lostSince !== undefined) {
-      this.#lostSince = undefined;
+  /** Records a response from the server and resets the back-off. */
+  reset(): void {
+    if (this.#failingSince !== undefined) {
+      this.#failingSince = undefined;
       this.#backoff = new Backoff(this.tries);
     }
   }
 
   /**
-   * The pause before the next try.
+   * The delay before the next connection.
    *
-   * @throws the same error if trying again does not help, or has not for as long as patience lasts.
+   * @throws the error if it is not transient, or Unavailable if `patience` has passed.
    */
-  bear(error: unknown): number {
+  nextDelay(error: unknown): number {
     if (!isTransient(error) && !(error instanceof DeadlineExceeded)) {
       throw error;
     }
-    this.#lostSince ??= now();
-    const lostFor = now() - this.#lostSince;
+    this.#failingSince ??= now();
+    const failingFor = now() - this.#failingSince;
     const pause = this.#backoff.next(error.retryAfter);
-    if (lostFor + pause > this.patience) {
-      const text = `${error.message}; given up after ${Math.round(lostFor)} ms without a word of the server`;
+    if (failingFor + pause > this.patience) {
+      const text = `${error.message}; gave up after ${Math.round(failingFor)} ms without a response`;
       throw new Unavailable(text, {
         code: "UNAVAILABLE",
         reason: error.reason,

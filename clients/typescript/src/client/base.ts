@@ -1,4 +1,4 @@
-// What the clients of Node and of browsers have in common.
+// The common base of the Node and the browser client.
 
 import { type Client as Stub, createClient } from "@connectrpc/connect";
 
@@ -14,14 +14,14 @@ import { type RunJobOptions, runToEnd } from "./run.js";
 import { type SubmitOptions, jobSpec } from "./submit.js";
 import { type JobView, readJob } from "./view.js";
 
-/** The generated stubs. Their errors are those of @connectrpc/connect, and nothing is tried again. */
+/** The generated stubs. Their calls are not retried and reject with the errors of @connectrpc/connect. */
 export interface Stubs {
   readonly jobs: Stub<typeof JobService>;
   readonly admin: Stub<typeof AdminService>;
   readonly workers: Stub<typeof WorkerService>;
 }
 
-/** Submits jobs and finds them again. It connects with its first call. */
+/** A client of one server. It connects at the first call. */
 export abstract class BaseClient {
   readonly #calls: Calls;
 
@@ -29,12 +29,12 @@ export abstract class BaseClient {
     this.#calls = new Calls(connection, readOptions(options));
   }
 
-  /** The address of the server, as it is in messages. */
+  /** The address of the server. */
   get address(): string {
     return this.#calls.connection.address;
   }
 
-  /** The generated stubs, over the same connection. */
+  /** The generated stubs on the connection of this client. */
   get stubs(): Stubs {
     const { transport } = this.#calls.connection;
     return {
@@ -45,50 +45,50 @@ export abstract class BaseClient {
   }
 
   /**
-   * Submits a job. The input is sent as JSON, a `Uint8Array` as data, a `Payload` as it is. Once this answers, the job
-   * is kept as durably as the server promises.
+   * Submits a job. The input is sent as JSON, a `Uint8Array` as data, a `Payload` unchanged. The server has accepted
+   * the job when the promise resolves.
    *
-   * The job's id is minted before the first try: however often it is tried, there is one job. Its result can be had while
-   * it is retained: use [run] where that may be shorter than the way to [Job.result].
+   * The job id is generated once, so a retry never creates a second job. The result can be read while the server
+   * retains the job: use [run] if the retention may be shorter than the time until [Job.result].
    *
-   * @throws InvalidRequest, JobIdReused and ResourceExhausted mean that nothing was kept; Unavailable and
-   *   DeadlineExceeded that it may have been: submit again with the same `jobId`.
+   * @throws InvalidRequest, JobIdReused and ResourceExhausted if the server stored nothing; Unavailable and
+   * DeadlineExceeded if the job may or may not be accepted: submit again with the same `jobId`.
    */
   async submit<Out = unknown>(kind: string, input?: unknown, options: SubmitOptions = {}): Promise<Job<Out>> {
     const calls = this.#calls;
     const job = jobSpec(kind, input, options);
-    calls.boots.present();
+    calls.boots.current();
     const { jobId } = await calls.call((jobs, given) => jobs.submit({ job }, given), options.signal);
-    return new Job<Out>(calls, jobId, calls.boots.present());
+    return new Job<Out>(calls, jobId, calls.boots.current());
   }
 
   /**
-   * Submits a job, waits for its end and answers its result, as [Job.result] does: in one call, so that no retention is
-   * too short for the end to be seen.
+   * Submits a job, waits until it ends and returns its result like [Job.result]. Submit and wait are one call, so the
+   * result is received even if the retention is 0.
    *
-   * The job's id is minted before the first try: however often it is tried, there is one job. When its connection
-   * breaks, it goes on with a watch; an aborted signal ends the wait and never the job.
+   * The job id is generated once, so a retry never creates a second job. If the connection breaks, the call resumes as
+   * a watch. An aborted signal ends the wait and does not cancel the job.
    *
-   * @throws as [submit] until the job was accepted, then as [Job.result]. Unavailable and DeadlineExceeded of before
-   *   that tell nothing of whether it was accepted: run it again with the same `jobId`.
+   * @throws the errors of [submit] until the job is accepted, then those of [Job.result]. After Unavailable or
+   * DeadlineExceeded from before that point the job may or may not be accepted: run it again with the same `jobId`.
    */
   async run<Out = unknown>(kind: string, input?: unknown, options: RunJobOptions = {}): Promise<Out> {
     const { jobId, payload } = await this.#run(kind, input, options);
     return readResult(jobId, payload) as Out;
   }
 
-  /** As [run], but the payload of the result as it is, with its content type. */
+  /** Like [run], but returns the undecoded payload with its content type. */
   async runPayload(kind: string, input?: unknown, options: RunJobOptions = {}): Promise<Payload> {
     return (await this.#run(kind, input, options)).payload;
   }
 
-  /** A job known by its id. Nothing is sent: whether it exists shows when something is asked of it. */
+  /** A handle of the job with this id. Does not call the server. */
   job<Out = unknown>(id: string): Job<Out> {
     return new Job<Out>(this.#calls, id);
   }
 
   /**
-   * The whole job as it is now.
+   * Reads the job with all its fields.
    *
    * @throws JobNotFound, ResultExpired, Unavailable, DeadlineExceeded.
    */
@@ -98,8 +98,8 @@ export abstract class BaseClient {
   }
 
   /**
-   * Ends every connection, wait and watch of this client; those reject with a JobstreamError of reason `CLIENT_CLOSED`.
-   * It never touches jobs, and may be called twice.
+   * Closes the connections and ends the waits and watches of this client. They reject with a JobstreamError of reason
+   * `CLIENT_CLOSED`. Jobs continue. May be called twice.
    */
   close(): void {
     this.#calls.close();

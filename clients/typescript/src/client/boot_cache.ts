@@ -1,58 +1,58 @@
-// Which start of the server accepted a job: in memory mode a restart loses it.
+// Detects a server restart between the submit of a job and a later call: in memory mode a restart loses every job.
 
 import { JobNotFound, ServerRestarted } from "../errors.js";
 
-/** One start of the server; its id is there once the server told it. */
+/** One run of the server process. The id is undefined until the server has returned it. */
 export interface Boot {
   id: string | undefined;
 }
 
-/** The start that is thought to be the present one. */
-export class Boots {
-  #present: Boot | undefined;
+/** The cached boot id. */
+export class BootCache {
+  #current: Boot | undefined;
 
-  /** `ask` asks the server for the id of its start. */
-  constructor(readonly ask: () => Promise<string>) {}
+  /** `lookUp` requests the boot id from the server. */
+  constructor(readonly lookUp: () => Promise<string>) {}
 
-  /** The present start. The server is asked for it once, beside everything else. */
-  present(): Boot {
-    if (this.#present !== undefined) {
-      return this.#present;
+  /** The current boot. Its id is looked up concurrently, once. */
+  current(): Boot {
+    if (this.#current !== undefined) {
+      return this.#current;
     }
     const boot: Boot = { id: undefined };
-    this.#present = boot;
-    this.ask().then(
+    this.#current = boot;
+    this.lookUp().then(
       (id) => (boot.id = id),
-      // Without it a restart is told as a job that is not found.
+      // Without the id, a job lost by a restart is reported as JobNotFound.
       () => {
-        this.#drop(boot);
+        this.#invalidateIf(boot);
       },
     );
     return boot;
   }
 
-  /** The server was away: it may have been started anew. */
-  forget(): void {
-    this.#present = undefined;
+  /** Drops the cached boot id: the server may have restarted. */
+  invalidate(): void {
+    this.#current = undefined;
   }
 
-  #drop(boot: Boot): void {
-    if (this.#present === boot) {
-      this.#present = undefined;
+  #invalidateIf(boot: Boot): void {
+    if (this.#current === boot) {
+      this.#current = undefined;
     }
   }
 }
 
-/** The same error, or ServerRestarted if the job was accepted by an earlier start than the one that misses it. */
-export function explain(error: unknown, boot: Boot | undefined): unknown {
+/** Converts JobNotFound to ServerRestarted if another run of the server had accepted the job. */
+export function detectRestart(error: unknown, boot: Boot | undefined): unknown {
   if (!(error instanceof JobNotFound) || boot?.id === undefined) {
     return error;
   }
-  const { boot_id: present } = error.metadata as { boot_id?: string };
-  if (present === undefined || present === boot.id) {
+  const { boot_id: received } = error.metadata as { boot_id?: string };
+  if (received === undefined || received === boot.id) {
     return error;
   }
-  const message = `${error.message}: the server was started anew since and keeps jobs in memory only: submit it again`;
+  const message = `${error.message}: the server restarted and holds jobs in memory only: submit it again`;
   const { code, reason, metadata } = error;
   return new ServerRestarted(message, { code, reason, metadata, cause: error });
 }

@@ -1,4 +1,4 @@
-// Calls to a server: one try, or as many as time allows.
+// Sends calls to a server: once, or with retries within a deadline.
 
 import { type CallOptions, type Client as Stub, createClient } from "@connectrpc/connect";
 
@@ -7,7 +7,7 @@ import { DeadlineExceeded, JobstreamError, Unavailable } from "../errors.js";
 import { AdminService } from "../gen/jobstream/v1/admin_service_pb.js";
 import { JobService } from "../gen/jobstream/v1/job_service_pb.js";
 import { Backoff, isTransient } from "./backoff.js";
-import { Boots } from "./boots.js";
+import { BootCache } from "./boot_cache.js";
 import type { Connection, Link } from "./connection.js";
 import type { Settings } from "./options.js";
 import { Scope, pause } from "./scope.js";
@@ -16,10 +16,10 @@ import { readError } from "./status.js";
 export type JobStub = Stub<typeof JobService>;
 type Send<A> = (jobs: JobStub, options: CallOptions) => Promise<A>;
 
-/** What all handles of one client share. */
+/** The state shared by all handles of one client. */
 export class Calls {
-  /** The server's starts, as far as this client knows them. */
-  readonly boots = new Boots(() => this.#askForBoot());
+  /** The boot id of the server. */
+  readonly boots = new BootCache(() => this.#lookUpBoot());
   readonly #open = new Set<Scope>();
   #isClosed = false;
 
@@ -28,18 +28,23 @@ export class Calls {
     readonly settings: Settings,
   ) {}
 
-  /** A call that may arrive twice, tried again while the server is away or full, all within the call timeout. */
+  /** Sends an idempotent call and retries transient errors within the call timeout. */
   call<A>(send: Send<A>, signal?: AbortSignal): Promise<A> {
-    const stubbed = (link: Link, options: CallOptions) => send(createClient(JobService, link.transport), options);
-    return this.#persist(stubbed, signal);
+    const sendWithStub = (link: Link, options: CallOptions) => send(createClient(JobService, link.transport), options);
+    return this.#retry(sendWithStub, signal);
   }
 
-  /** One try over this link. `deadline` is a time of [now]. */
+  /** Sends a call once over this link. `deadline` is a time of [now]. */
   async once<A>(link: Link, deadline: number, send: Send<A>, signal?: AbortSignal): Promise<A> {
-    return this.#try(link, deadline, (_, options) => send(createClient(JobService, link.transport), options), signal);
+    return this.#sendOnce(
+      link,
+      deadline,
+      (_, options) => send(createClient(JobService, link.transport), options),
+      signal,
+    );
   }
 
-  /** A scope that ends with the signal of the caller and with the client. */
+  /** A scope that ends with the caller's signal and with the client. */
   scope(signal?: AbortSignal): Scope {
     const scope: Scope = new Scope(() => this.#open.delete(scope)).follow(signal);
     this.#open.add(scope);
@@ -49,11 +54,11 @@ export class Calls {
     return scope;
   }
 
-  /** The error that a call over this client's connection was ended with. */
+  /** Converts the error of a call. Invalidates the boot id if the server is unavailable. */
   readError(thrown: unknown): unknown {
     const error = readError(thrown, this.connection.address);
     if (error instanceof Unavailable) {
-      this.boots.forget();
+      this.boots.invalidate();
     }
     return error;
   }
@@ -66,26 +71,26 @@ export class Calls {
     this.connection.close();
   }
 
-  async #persist<A>(send: (link: Link, options: CallOptions) => Promise<A>, signal?: AbortSignal): Promise<A> {
+  async #retry<A>(send: (link: Link, options: CallOptions) => Promise<A>, signal?: AbortSignal): Promise<A> {
     const { callTimeout, tries } = this.settings;
     const deadline = now() + callTimeout;
     const backoff = new Backoff(tries);
-    for (let done = 1; ; done++) {
+    for (let attempts = 1; ; attempts++) {
       const link = this.connection.forShortCall();
       try {
-        return await this.#try(link, deadline, send, signal);
+        return await this.#sendOnce(link, deadline, send, signal);
       } catch (error) {
         if (error instanceof DeadlineExceeded) {
-          link.giveUp();
+          link.replace();
         }
-        await this.#pause(error, backoff, deadline, done, signal);
+        await this.#pause(error, backoff, deadline, attempts, signal);
       } finally {
         link.release();
       }
     }
   }
 
-  async #try<A>(
+  async #sendOnce<A>(
     link: Link,
     deadline: number,
     send: (link: Link, options: CallOptions) => Promise<A>,
@@ -103,13 +108,19 @@ export class Calls {
     }
   }
 
-  /** Pauses before the next try; throws if that does not help, or there is none left, or no time for it. */
-  async #pause(error: unknown, backoff: Backoff, deadline: number, done: number, signal?: AbortSignal): Promise<void> {
+  /** Sleeps before the next attempt. Throws the error if it is not transient or a limit is reached. */
+  async #pause(
+    error: unknown,
+    backoff: Backoff,
+    deadline: number,
+    attempts: number,
+    signal?: AbortSignal,
+  ): Promise<void> {
     if (!isTransient(error)) {
       throw error;
     }
     const span = backoff.next(error.retryAfter);
-    if (done >= this.settings.tries.atMost || span >= deadline - now()) {
+    if (attempts >= this.settings.tries.atMost || span >= deadline - now()) {
       throw error;
     }
     const scope = this.scope(signal);
@@ -120,13 +131,13 @@ export class Calls {
     }
   }
 
-  async #askForBoot(): Promise<string> {
+  async #lookUpBoot(): Promise<string> {
     const ask = (link: Link, options: CallOptions) =>
       createClient(AdminService, link.transport).getServerInfo({}, options);
-    return (await this.#persist(ask)).bootId;
+    return (await this.#retry(ask)).bootId;
   }
 }
 
 function closedError(): JobstreamError {
-  return new JobstreamError("the client is closed: make a new one", { code: "CANCELLED", reason: "CLIENT_CLOSED" });
+  return new JobstreamError("the client is closed: create a new one", { code: "CANCELLED", reason: "CLIENT_CLOSED" });
 }

@@ -1,26 +1,26 @@
-// What a client needs of the way to its server; Node and browsers have one each.
+// The interface between a client and its transport. Node and browsers have an implementation each.
 
 import type { Transport } from "@connectrpc/connect";
 
-/** The way to one server. It connects with the first call, and again whenever that is needed. */
+/** The connections to one server. They connect at the first call and reconnect when they break. */
 export interface Connection {
-  /** Base URL of the server, as it is in messages. */
+  /** Base URL of the server. */
   readonly address: string;
-  /** For every call; it stays the same when connections are replaced. */
+  /** The transport of all calls. It stays valid when connections are replaced. */
   readonly transport: Transport;
-  /** For a call that is answered at once. */
+  /** A link for a short call. */
   forShortCall(): Link;
-  /** For a call that is held open. */
-  forHeldCall(): Link;
-  /** Ends every connection, and every call on them. */
+  /** A link for a watch or a long poll. */
+  forLongCall(): Link;
+  /** Closes every connection and ends the calls on it. */
   close(): void;
 }
 
-/** A connection for as long as a call uses it. */
+/** A connection in use by a call. */
 export interface Link {
   readonly transport: Transport;
-  /** Nothing comes over it though it is open: later calls take another. */
-  giveUp(): void;
-  /** The call ended. */
+  /** Replaces a connection that is open but does not respond. Later calls use another. */
+  replace(): void;
+  /** Ends the use by the call. */
   release(): void;
 }

@@ -1,4 +1,4 @@
-// What a watch tells.
+// The events of a watch.
 
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 
@@ -16,96 +16,96 @@ import { Payload } from "../data/payload.js";
 import * as wire from "../gen/jobstream/v1/job_pb.js";
 import type { Gap as WireGap } from "../gen/jobstream/v1/job_service_pb.js";
 
-/** News of a job. Tell them apart by `type`. */
+/** An event of a job. `type` selects the variant. */
 export type JobEvent = StateEvent | ProgressEvent | OutputEvent | LogEvent | GapEvent;
 
-interface Numbered {
-  /** Number of the event in its job, from 1. */
+interface EventHeader {
+  /** Sequence number of the event in its job, from 1. */
   readonly sequence: number;
-  /** When it happened, by the server's clock. */
+  /** Time of the event by the server's clock. */
   readonly time: Date | undefined;
-  /** The attempt it belongs to; 0 before the first. */
+  /** The attempt that produced the event; 0 before the first. */
   readonly attempt: number;
 }
 
-/** The job moved to another state, or a cancel was requested. */
-export interface StateEvent extends Numbered {
+/** The job changed its state, or a cancellation was requested. */
+export interface StateEvent extends EventHeader {
   readonly type: "state";
   readonly state: JobState;
   readonly waitReason: WaitReason | undefined;
-  /** Why the attempt just ended failed, if it did and the job goes on. */
+  /** The failure of the attempt that ended, if it failed and the job continues. */
   readonly failure: Failure | undefined;
-  /** When the next attempt may start, if SCHEDULED. */
+  /** Earliest start of the next attempt, if SCHEDULED. */
   readonly nextAttemptTime: Date | undefined;
-  /** How the job ended; set exactly when the state is final. */
+  /** The outcome; set exactly if the state is final. */
   readonly outcome: Outcome | undefined;
   readonly cancelRequested: boolean;
 }
 
-/** How far an attempt is. Only the newest is kept. */
+/** Progress of an attempt. The server retains only the newest. */
 export interface Progress {
-  /** Share done, 0 to 1. */
+  /** Completed fraction, 0 to 1. */
   readonly fraction: number | undefined;
   readonly done: number | undefined;
   readonly total: number | undefined;
-  /** What is counted: `files`. */
+  /** Unit of `done` and `total`, such as `files`. */
   readonly unit: string;
-  /** For people. */
+  /** Human-readable text. */
   readonly message: string;
 }
 
-export interface ProgressEvent extends Numbered, Progress {
+export interface ProgressEvent extends EventHeader, Progress {
   readonly type: "progress";
 }
 
-/** A chunk of output. After a RUNNING event of a later attempt, the chunks of earlier attempts are void. */
-export interface OutputEvent extends Numbered {
+/** A chunk of output. A RUNNING event of a later attempt invalidates the output of earlier attempts. */
+export interface OutputEvent extends EventHeader {
   readonly type: "output";
   readonly payload: Payload;
-  /** Which of several outputs; empty if there is one. */
+  /** Name of the output channel; empty by default. */
   readonly channel: string;
 }
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
-/** A line that the handler wrote. */
-export interface LogEvent extends Numbered {
+/** A log line of the handler. */
+export interface LogEvent extends EventHeader {
   readonly type: "log";
-  /** Undefined if the writer gave none, as a program's output has none. */
+  /** Undefined if unspecified, for example for the output of a program. */
   readonly level: LogLevel | undefined;
   readonly text: string;
-  /** Where it came from; undefined if that is not known. */
+  /** Source of the line; undefined if unknown. */
   readonly stream: "stdout" | "stderr" | "log" | undefined;
 }
 
-/** Output, logs and superseded progress that are no longer kept: all sequences from the first to the last. */
+/** Events that are no longer retained, from the first to the last sequence. */
 export interface GapEvent {
   readonly type: "gap";
   readonly from: number;
   readonly to: number;
 }
 
-/** Undefined if it is of a type that is not known here. */
+/** Decodes an event. Returns undefined for an event type that this client does not know. */
 export function readEvent(event: wire.JobEvent): JobEvent | undefined {
-  const numbered = { sequence: event.sequence, time: readTime(event.time), attempt: event.attempt };
-  const { event: told } = event;
-  switch (told.case) {
+  const header = { sequence: event.sequence, time: readTime(event.time), attempt: event.attempt };
+  const { event: body } = event;
+  switch (body.case) {
     case "stateChange":
-      return { type: "state", ...numbered, ...readStateChange(told.value) };
+      return { type: "state", ...header, ...readStateChange(body.value) };
     case "progress":
-      return { type: "progress", ...numbered, ...readProgress(told.value) };
+      return { type: "progress", ...header, ...readProgress(body.value) };
     case "output": {
-      const { payload, channel } = told.value;
-      return { type: "output", ...numbered, payload: Payload.read(payload), channel };
+      const { payload, channel } = body.value;
+      return { type: "output", ...header, payload: Payload.read(payload), channel };
     }
     case "log":
-      return { type: "log", ...numbered, ...readLog(told.value) };
+      return { type: "log", ...header, ...readLog(body.value) };
     case undefined:
       return undefined;
   }
 }
 
-/** Without what was told before. */
+/** Decodes a gap without the sequences that were delivered before. */
 export function readGap({ from, to }: WireGap, last: number): GapEvent {
   return { type: "gap", from: Math.max(from, last + 1), to };
 }
@@ -136,7 +136,7 @@ function readLog({ level, text, stream }: wire.Log) {
   return { level: LEVELS[level], text, stream: STREAMS[stream] };
 }
 
-/** The level on the wire. */
+/** Encodes a log level. */
 export function writeLevel(level: LogLevel): wire.LogLevel {
   const levels = { debug: wire.LogLevel.DEBUG, info: wire.LogLevel.INFO, warn: wire.LogLevel.WARN };
   return level === "error" ? wire.LogLevel.ERROR : levels[level];

@@ -1,24 +1,26 @@
-// A handle on one job.
+// The handle of a job.
 
 import { type JobState, type Outcome, readState } from "../data/outcome.js";
 import type { Payload } from "../data/payload.js";
 import { optionalDuration } from "../data/span.js";
 import { JobCancelled, JobFailed, ResultMismatch } from "../errors.js";
-import { type Boot, explain } from "./boots.js";
+import { type Boot, detectRestart } from "./boot_cache.js";
 import type { Calls } from "./calls.js";
 import type { JobEvent } from "./events.js";
 import { type ResultOptions, awaitOutcome } from "./result.js";
 import { type WatchOptions, watchJob } from "./watch.js";
 
 export interface CancelOptions {
-  /** For people; at most 1 KiB. Kept in the outcome. */
+  /** Human-readable reason, at most 1 KiB. Stored in the outcome. */
   readonly reason?: string | undefined;
-  /** Milliseconds that a running handler may take to stop; 0 is at once, at most 1 h. Default 10 000. */
+  /**
+   * Time in milliseconds for a running handler to stop; 0 revokes its lease immediately; at most 1 h. Default 10 000.
+   */
   readonly grace?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A job whose result is an `Out`. Nothing is kept here but its id: letting go of it changes nothing. */
+/** A handle of a job whose result is an `Out`. Dropping it does not change the job. */
 export class Job<Out = unknown> {
   readonly #calls: Calls;
   readonly #boot: Boot | undefined;
@@ -26,7 +28,7 @@ export class Job<Out = unknown> {
   /** @internal */
   constructor(
     calls: Calls,
-    /** UUID of the job. */
+    /** The job id, a UUID. */
     readonly id: string,
     boot?: Boot,
   ) {
@@ -35,64 +37,65 @@ export class Job<Out = unknown> {
   }
 
   /**
-   * Waits for the job's result, across lost connections: JSON decoded, plain text as a string, anything else as bytes.
-   * It is not checked to be an `Out`.
+   * Waits until the job ends and returns its result: JSON decoded, plain text as a string, anything else as bytes.
+   * Reconnects if the connection breaks. The result is not validated against `Out`.
    *
-   * @throws JobFailed, JobCancelled, NotFinished, JobNotFound, ServerRestarted, ResultExpired; Unavailable after
-   *   `patience` without a word of the server; ResultMismatch if the result is not what its content type says.
+   * @throws JobFailed, JobCancelled, NotFinished, JobNotFound, ServerRestarted, ResultExpired; Unavailable if the
+   * server was unavailable for `patience`; ResultMismatch if the result does not match its content type.
    */
   async result(options: ResultOptions = {}): Promise<Out> {
     return readResult(this.id, await this.payload(options)) as Out;
   }
 
-  /** As [result], but the payload as it is, with its content type. */
+  /** Like [result], but returns the undecoded payload with its content type. */
   async payload(options: ResultOptions = {}): Promise<Payload> {
     return resultOf(this.id, await awaitOutcome(this.#calls, this.id, this.#boot, options));
   }
 
   /**
-   * Follows the job: every event once, in order, from the start or after a sequence, across lost connections. It ends
-   * after the event that ends the job.
+   * Watches the job: every event once, in order, from the start or after a sequence. Resumes after lost connections and
+   * ends after the final event.
    *
-   * @throws JobNotFound, ServerRestarted, ResultExpired; Unavailable after `patience` without a word of the server.
+   * @throws JobNotFound, ServerRestarted, ResultExpired; Unavailable if the server was unavailable for `patience`.
    */
   watch(options: WatchOptions = {}): AsyncGenerator<JobEvent, void, undefined> {
     return watchJob(this.#calls, this.id, this.#boot, options);
   }
 
   /**
-   * Where the job is now.
+   * The current state of the job.
    *
    * @throws JobNotFound, ServerRestarted, ResultExpired, Unavailable, DeadlineExceeded.
    */
   async state(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<JobState> {
-    const answer = this.#calls.call((jobs, given) => jobs.getResult({ jobId: this.id }, given), options.signal);
-    return readState((await this.#explained(answer)).state);
+    const response = this.#calls.call((jobs, given) => jobs.getResult({ jobId: this.id }, given), options.signal);
+    return readState((await this.#detectRestart(response)).state);
   }
 
   /**
-   * Ends the job: at once if it waits; a running handler is told to stop, and ended by force when the grace is over.
-   * Answers CANCELLED, or RUNNING while the handler is stopping. Cancelling a cancelled job is fine.
+   * Cancels the job. A job that waits ends immediately. The handler of a running job is asked to stop; its lease is
+   * revoked after the grace time. Returns CANCELLED, or RUNNING while the handler is stopping. Cancelling a cancelled
+   * job succeeds.
    *
-   * @throws IllegalState if it ended otherwise, and as [state].
+   * @throws IllegalState if the job already succeeded or failed; otherwise like [state].
    */
   async cancel(options: CancelOptions = {}): Promise<JobState> {
     const grace = optionalDuration("grace", options.grace);
     const request = { jobId: this.id, reason: options.reason ?? "", ...(grace && { grace }) };
-    const answer = this.#calls.call((jobs, given) => jobs.cancel(request, given), options.signal);
-    return readState((await this.#explained(answer)).state);
+    const response = this.#calls.call((jobs, given) => jobs.cancel(request, given), options.signal);
+    return readState((await this.#detectRestart(response)).state);
   }
 
-  async #explained<A>(answer: Promise<A>): Promise<A> {
+  async #detectRestart<A>(response: Promise<A>): Promise<A> {
     try {
-      return await answer;
+      return await response;
     } catch (error) {
-      throw explain(error, this.#boot);
+      throw detectRestart(error, this.#boot);
     }
   }
 }
 
-/** The result of a job that ended with one. */
+/** The result of an outcome. Throws JobFailed or JobCancelled. */
 export function resultOf(jobId: string, outcome: Outcome): Payload {
   switch (outcome.type) {
     case "result":
@@ -104,12 +107,12 @@ export function resultOf(jobId: string, outcome: Outcome): Payload {
   }
 }
 
-/** What the content type of a result says. */
+/** Decodes a result by its content type. */
 export function readResult(jobId: string, payload: Payload): unknown {
   try {
     return payload.value();
   } catch (cause) {
-    const message = `the result of job ${jobId} is no ${payload.contentType}: read its payload`;
+    const message = `the result of job ${jobId} is not valid ${payload.contentType}: read its payload`;
     throw new ResultMismatch(message, { cause });
   }
 }

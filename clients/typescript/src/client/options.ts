@@ -1,33 +1,32 @@
-// Every bound of a client, with its default.
+// The options of a client, with their defaults.
 
 import type { Interceptor } from "@connectrpc/connect";
 
 import { InvalidRequest } from "../errors.js";
 
-/** How long a client waits and how often it tries. All spans are milliseconds. */
+/** Timeouts and retry limits of a client. All durations are in milliseconds. */
 export interface ClientOptions {
-  /**
-   * Longest time of one call with all its tries. A wait for a result and an open watch are not bounded by it, only
-   * their single steps. Default 30 000.
-   */
+  /** Deadline of one call including its retries. Does not limit waits for a result and watches. Default 30 000. */
   readonly callTimeout?: number | undefined;
-  /** How calls are tried again when the server is away or full. */
+  /** The retry policy of calls. */
   readonly tries?: TriesOptions | undefined;
-  /** How long a watch or a wait for a result looks for a server that is away. Default 300 000, 5 min. */
+  /** How long a watch or a wait for a result tries to reconnect to an unavailable server. Default 300 000, 5 min. */
   readonly patience?: number | undefined;
-  /** How long the server is asked to hold one poll for a result, at most 60 000. Default 30 000. */
+  /** Longest wait of one long poll for a result, at most 60 000. Default 30 000. */
   readonly longPoll?: number | undefined;
   /** Interceptors of @connectrpc/connect for every call, for example to add headers for a proxy. */
   readonly interceptors?: Interceptor[] | undefined;
 }
 
-/** A pause is a random part of a length that doubles from `firstPause` to `longestPause`, plus what the server asks for. */
+/**
+ * Exponential back-off from `firstPause` to `longestPause` with full jitter, plus the delay requested by the server.
+ */
 export interface TriesOptions {
-  /** Tries in all, the first included. Default 6. */
+  /** Number of attempts including the first. Default 6. */
   readonly atMost?: number | undefined;
-  /** Longest pause before the second try. Default 100. */
+  /** Largest back-off before the first retry. Default 100. */
   readonly firstPause?: number | undefined;
-  /** Longest pause before any try. Default 5 000. */
+  /** Largest back-off before any retry. Default 5 000. */
   readonly longestPause?: number | undefined;
 }
 
@@ -47,7 +46,7 @@ export interface Tries {
 
 const LONG_POLL_MAX = 60_000;
 
-/** @throws InvalidRequest if a span is none. */
+/** @throws InvalidRequest if an option is invalid. */
 export function readOptions(options: ClientOptions): Settings {
   const tries = options.tries ?? {};
   return {
@@ -70,7 +69,7 @@ export function span(name: string, given: number | undefined, otherwise: number)
 /** Checks a whole number. */
 export function integer(name: string, given: number, min: number, max: number): number {
   if (!Number.isInteger(given)) {
-    throw InvalidRequest.of(name, `is ${given}: give a whole number from ${min} to ${max}`);
+    throw InvalidRequest.of(name, `is ${given}: must be an integer from ${min} to ${max}`);
   }
   return number(name, given, given, min, max);
 }
@@ -78,7 +77,7 @@ export function integer(name: string, given: number, min: number, max: number): 
 function number(name: string, given: number | undefined, otherwise: number, min: number, max: number): number {
   const value = given ?? otherwise;
   if (!(value >= min && value <= max)) {
-    throw InvalidRequest.of(name, `is ${value}: allowed are ${min}${max === Infinity ? " or more" : ` to ${max}`}`);
+    throw InvalidRequest.of(name, `is ${value}: must be ${min}${max === Infinity ? " or more" : ` to ${max}`}`);
   }
   return value;
 }

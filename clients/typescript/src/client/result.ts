@@ -1,39 +1,36 @@
-// Waits for the end of a job with long polls, across lost connections.
+// Waits for the outcome of a job with long polls. Reconnects after lost connections.
 
 import { type Outcome, readOutcome } from "../data/outcome.js";
 import { durationOf, now } from "../data/span.js";
 import { DeadlineExceeded, NotFinished } from "../errors.js";
-import { Endurance } from "./backoff.js";
-import { type Boot, explain } from "./boots.js";
+import { ReconnectBackoff } from "./backoff.js";
+import { type Boot, detectRestart } from "./boot_cache.js";
 import type { Calls } from "./calls.js";
 import { span } from "./options.js";
 import { type Scope, pause } from "./scope.js";
 
-/** A server that answers a poll early, because it has too many waiters, is not asked again before this. */
+/** Shortest time between two polls in milliseconds. A server with too many waiters responds early. */
 const POLL_AGAIN = 250;
 
 export interface ResultOptions {
-  /**
-   * Milliseconds to wait at most; 0 asks once. The job goes on when they have passed. Default: as long as it takes.
-   */
+  /** Longest wait in milliseconds; 0 polls once. The job continues after it has passed. Default: unlimited. */
   readonly timeout?: number | undefined;
-  /** Ends the waiting; the job goes on. */
+  /** Ends the wait. The job continues. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** How the job ended, once it has. */
+/** Waits for the outcome of the job. */
 export async function awaitOutcome(calls: Calls, jobId: string, boot: Boot | undefined, options: ResultOptions) {
   const timeout = span("timeout", options.timeout, Infinity);
   const scope = calls.scope(options.signal);
-  const outOfTime = () =>
-    new NotFinished(`job ${jobId} did not end within ${timeout} ms: it goes on, wait for it again`);
+  const waitTimedOut = () => new NotFinished(`job ${jobId} did not end within ${timeout} ms: it continues`);
   if (timeout > 0 && timeout < Infinity) {
-    scope.endIn(timeout, outOfTime);
+    scope.abortAfter(timeout, waitTimedOut);
   }
   try {
     const outcome = await new Wait(calls, jobId, boot, scope, now() + timeout).outcome();
     if (outcome === undefined) {
-      throw outOfTime();
+      throw waitTimedOut();
     }
     return outcome;
   } finally {
@@ -42,7 +39,7 @@ export async function awaitOutcome(calls: Calls, jobId: string, boot: Boot | und
 }
 
 class Wait {
-  readonly #endurance: Endurance;
+  readonly #reconnect: ReconnectBackoff;
 
   constructor(
     readonly calls: Calls,
@@ -51,31 +48,33 @@ class Wait {
     readonly scope: Scope,
     readonly deadline: number,
   ) {
-    this.#endurance = new Endurance(calls.settings.tries, calls.settings.patience);
+    this.#reconnect = new ReconnectBackoff(calls.settings.tries, calls.settings.patience);
   }
 
-  /** Undefined if the time passed. */
+  /** The outcome; undefined after the timeout. */
   async outcome(): Promise<Outcome | undefined> {
     for (;;) {
-      const asked = now();
+      const startedAt = now();
       try {
-        const outcome = await this.#poll(Math.min(this.calls.settings.longPoll, Math.max(0, this.deadline - asked)));
+        const outcome = await this.#poll(
+          Math.min(this.calls.settings.longPoll, Math.max(0, this.deadline - startedAt)),
+        );
         if (outcome !== undefined || now() >= this.deadline) {
           return outcome;
         }
-        this.#endurance.renew();
-        await pause(asked + POLL_AGAIN - now(), this.scope.signal);
+        this.#reconnect.reset();
+        await pause(startedAt + POLL_AGAIN - now(), this.scope.signal);
       } catch (error) {
         this.scope.signal.throwIfAborted();
-        const span = this.#endurance.bear(explain(error, this.boot));
+        const span = this.#reconnect.nextDelay(detectRestart(error, this.boot));
         await pause(span, this.scope.signal);
       }
     }
   }
 
-  /** How the job ended, if it does while the server holds the call. */
+  /** One long poll. Returns the outcome, or undefined if the job has not ended. */
   async #poll(wait: number): Promise<Outcome | undefined> {
-    const link = this.calls.connection.forHeldCall();
+    const link = this.calls.connection.forLongCall();
     const request = { jobId: this.jobId, wait: durationOf("wait", Math.floor(wait)) };
     const deadline = now() + wait + this.calls.settings.callTimeout;
     try {
@@ -84,8 +83,8 @@ class Wait {
       return outcome && readOutcome(outcome);
     } catch (error) {
       if (error instanceof DeadlineExceeded) {
-        // The server answers a poll long before: nothing comes over this connection.
-        link.giveUp();
+        // The server responds to a poll before this deadline, so the connection is broken.
+        link.replace();
       }
       throw error;
     } finally {

@@ -1,5 +1,5 @@
-// Submits a job and follows it to its end in one call, so that no retention is too short to see it. The rule is that of
-// clients/README.md, "Submit and wait".
+// Submits a job and waits for its outcome in one call. The outcome is received even if the retention is 0.
+// clients/README.md, "Submit and wait", has the rule.
 
 import type { CallOptions } from "@connectrpc/connect";
 
@@ -13,42 +13,42 @@ import type { Calls, JobStub } from "./calls.js";
 import { span } from "./options.js";
 import type { Scope } from "./scope.js";
 import type { SubmitOptions } from "./submit.js";
-import { Follower } from "./watch.js";
+import { Watcher } from "./watch.js";
 
 const HEARTBEAT = 15_000;
 
-/** Everything may be left out. All spans are milliseconds. */
+/** Options of a run. All are optional. Durations are in milliseconds. */
 export interface RunJobOptions extends SubmitOptions {
-  /** Longest time to wait for the job's end; the job goes on when it has passed. Default: as long as it takes. */
+  /** Longest wait for the outcome. The job continues after it has passed. Default: unlimited. */
   readonly wait?: number | undefined;
 }
 
-/** How the job ended, once it has. */
+/** Submits the job and waits for its outcome. */
 export async function runToEnd(calls: Calls, spec: JobSpec, options: RunJobOptions): Promise<Outcome> {
   const wait = span("wait", options.wait, Infinity);
   const scope = calls.scope(options.signal);
-  const runner = new Runner(calls, spec, scope);
+  const run = new RunCall(calls, spec, scope);
   if (wait < Infinity) {
-    scope.endIn(wait, () => runner.outOfTime(wait));
+    scope.abortAfter(wait, () => run.waitTimedOut(wait));
   }
   try {
-    while ((await runner.next()) !== undefined) {
-      // Only the end counts.
+    while ((await run.next()) !== undefined) {
+      // Only the outcome matters.
     }
   } finally {
-    runner.drop();
+    run.drop();
     scope.close();
   }
-  if (runner.outcome === undefined) {
+  if (run.outcome === undefined) {
     throw unreadable("an end");
   }
-  return readOutcome(runner.outcome);
+  return readOutcome(run.outcome);
 }
 
 /** A watch whose first stream submits the job. */
-class Runner extends Follower {
+class RunCall extends Watcher {
   #isSubmitted = false;
-  #tried = 0;
+  #attempts = 0;
   readonly #deadline: number;
   readonly #backoff: Backoff;
 
@@ -62,11 +62,11 @@ class Runner extends Follower {
     this.#backoff = new Backoff(calls.settings.tries);
   }
 
-  outOfTime(wait: number): Error {
+  waitTimedOut(wait: number): Error {
     if (this.#isSubmitted) {
-      return new NotFinished(`job ${this.jobId} did not end within ${wait} ms: it goes on, wait for it again`);
+      return new NotFinished(`job ${this.jobId} did not end within ${wait} ms: it continues`);
     }
-    const message = `the submit of job ${this.jobId} was not answered within ${wait} ms: run it again with the same jobId`;
+    const message = `no response to the submit of job ${this.jobId} within ${wait} ms: run it again with the same jobId`;
     return new DeadlineExceeded(message, { code: "DEADLINE_EXCEEDED" });
   }
 
@@ -74,32 +74,32 @@ class Runner extends Follower {
     if (this.#isSubmitted) {
       return super.open(jobs, options);
     }
-    this.#tried += 1;
-    this.boot = this.calls.boots.present();
+    this.#attempts += 1;
+    this.boot = this.calls.boots.current();
     const { spec: job, types } = this;
     return jobs.run({ job, types, heartbeat: durationOf("heartbeat", HEARTBEAT) }, options);
   }
 
-  protected override openingMax(): number {
-    return this.#isSubmitted ? super.openingMax() : Math.max(1, this.#deadline - now());
+  protected override openTimeout(): number {
+    return this.#isSubmitted ? super.openTimeout() : Math.max(1, this.#deadline - now());
   }
 
-  protected override bear(error: unknown): number {
+  protected override retryDelay(error: unknown): number {
     if (this.#isSubmitted) {
-      return super.bear(error);
+      return super.retryDelay(error);
     }
     if (!isTransient(error)) {
       throw error;
     }
     const pause = this.#backoff.next(error.retryAfter);
-    if (this.#tried >= this.calls.settings.tries.atMost || pause >= this.#deadline - now()) {
+    if (this.#attempts >= this.calls.settings.tries.atMost || pause >= this.#deadline - now()) {
       throw error;
     }
     return pause;
   }
 
-  protected override heard(): void {
+  protected override received(): void {
     this.#isSubmitted = true;
-    super.heard();
+    super.received();
   }
 }

@@ -1,22 +1,22 @@
-// Cancellation of one piece of work by several causes.
+// Cancellation scopes: an abort signal with several causes.
 
 import { timerSpan } from "../data/span.js";
 
-/** An abort signal that follows others and timers until it is closed. */
+/** An abort signal that follows other signals and a timer until it is closed. */
 export class Scope {
   readonly #controller = new AbortController();
   readonly #undo: (() => void)[] = [];
   #timer: NodeJS.Timeout | number | undefined;
 
-  /** `closed` is called when it is closed. */
+  /** `closed` is called when the scope is closed. */
   constructor(readonly closed?: () => void) {}
 
-  /** Is to be given to what the scope can end. */
+  /** The signal for the work in this scope. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
-  /** Ends with this signal, too. */
+  /** Aborts the scope when this signal is aborted. */
   follow(signal: AbortSignal | undefined): this {
     if (signal?.aborted) {
       this.abort(signal.reason);
@@ -32,16 +32,16 @@ export class Scope {
     return this;
   }
 
-  /** Ends after this long, unless it is called again before. There is one such timer. */
-  endIn(span: number, reason: () => unknown): void {
-    this.endNever();
+  /** Aborts the scope after this time. Each call restarts the one timer. */
+  abortAfter(span: number, reason: () => unknown): void {
+    this.clearTimer();
     this.#timer = setTimeout(() => {
       this.abort(reason());
     }, timerSpan(span));
   }
 
-  /** Takes the timer back. */
-  endNever(): void {
+  /** Stops the timer. */
+  clearTimer(): void {
     clearTimeout(this.#timer);
   }
 
@@ -49,9 +49,9 @@ export class Scope {
     this.#controller.abort(reason);
   }
 
-  /** Lets go of signals and timer. */
+  /** Removes the listeners and the timer. */
   close(): void {
-    this.endNever();
+    this.clearTimer();
     this.closed?.();
     for (const undo of this.#undo.splice(0)) {
       undo();
@@ -59,12 +59,12 @@ export class Scope {
   }
 }
 
-/** Pauses; rejects with the signal's reason if it ends before. */
+/** Sleeps. Rejects with the signal's reason if it is aborted before. */
 export function pause(span: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const end = () => {
       clearTimeout(timer);
-      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- what `abort` was called with.
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the argument of `abort`.
       reject(signal.reason);
     };
     const timer = setTimeout(() => {

@@ -1,4 +1,4 @@
-// What a gRPC status means to a caller.
+// Converts gRPC errors.
 
 import { Code, ConnectError } from "@connectrpc/connect";
 
@@ -39,14 +39,14 @@ const NAMES: Record<Code, StatusCode> = {
   [Code.Unauthenticated]: "UNAUTHENTICATED",
 };
 
-const BY_REASON: Record<string, typeof JobstreamError> = {
+const ERROR_BY_REASON: Record<string, typeof JobstreamError> = {
   JOB_NOT_FOUND: JobNotFound,
   RESULT_EXPIRED: ResultExpired,
   JOB_ID_REUSED: JobIdReused,
   ILLEGAL_STATE: IllegalState,
 };
 
-const BY_CODE: Partial<Record<Code, typeof JobstreamError>> = {
+const ERROR_BY_CODE: Partial<Record<Code, typeof JobstreamError>> = {
   [Code.InvalidArgument]: InvalidRequest,
   [Code.FailedPrecondition]: IllegalState,
   [Code.ResourceExhausted]: ResourceExhausted,
@@ -54,16 +54,16 @@ const BY_CODE: Partial<Record<Code, typeof JobstreamError>> = {
   [Code.DeadlineExceeded]: DeadlineExceeded,
 };
 
-/** Without a reason of ours these mean that the connection broke, or that something between us and the server did. */
-const BROKEN = [Code.Unavailable, Code.Canceled, Code.Aborted, Code.Unknown, Code.Internal, Code.DataLoss];
+/** Without an ErrorInfo of the server these mean a broken connection, or an error of a proxy. */
+const TRANSPORT_CODES = [Code.Unavailable, Code.Canceled, Code.Aborted, Code.Unknown, Code.Internal, Code.DataLoss];
 
-/** The error of a call to the server at this address; anything that is not the transport's stays as it is. */
+/** Converts the error of a call to the server at this address. Other errors are returned unchanged. */
 export function readError(thrown: unknown, address: string): unknown {
   if (!(thrown instanceof ConnectError)) {
     return thrown;
   }
   const info = thrown.findDetails(ErrorInfoSchema).find(({ domain }) => domain === DOMAIN);
-  if (info === undefined && BROKEN.includes(thrown.code)) {
+  if (info === undefined && TRANSPORT_CODES.includes(thrown.code)) {
     return unreachable(address, thrown.rawMessage, thrown);
   }
   if (info === undefined && thrown.code === Code.DeadlineExceeded) {
@@ -79,24 +79,25 @@ export function readError(thrown: unknown, address: string): unknown {
     violations: violations(thrown),
     cause: thrown,
   };
-  const Class = BY_REASON[reason] ?? BY_CODE[thrown.code] ?? JobstreamError;
-  const hint = thrown.code === Code.Unimplemented ? ": is it a jobstream server, as new as this client?" : "";
+  const Class = ERROR_BY_REASON[reason] ?? ERROR_BY_CODE[thrown.code] ?? JobstreamError;
+  const hint =
+    thrown.code === Code.Unimplemented ? ": check that it is a jobstream server and not older than this client" : "";
   return new Class(`${thrown.rawMessage} (${reason || code}, server ${address})${hint}`, facts);
 }
 
-/** Nobody answers, or the connection broke. */
+/** The error of an unreachable server or a broken connection. */
 export function unreachable(address: string, why: string, cause?: unknown): Unavailable {
-  const message = `no answer from the server at ${address}: ${why}: check the address and that the server runs`;
+  const message = `no response from the server at ${address}: ${why}: check the address and that the server runs`;
   return new Unavailable(message, { code: "UNAVAILABLE", cause });
 }
 
-/** No answer came in time. */
+/** The error of a call without a response in time. */
 export function timedOut(address: string, cause?: unknown): DeadlineExceeded {
-  const message = `the server at ${address} did not answer in time: allow it more with callTimeout, or try again later`;
+  const message = `the server at ${address} did not respond in time: increase callTimeout or try again later`;
   return new DeadlineExceeded(message, { code: "DEADLINE_EXCEEDED", cause });
 }
 
-/** Milliseconds after which the server asks to try again. */
+/** The delay in milliseconds that the server requests before a retry. */
 function retryAfter(error: ConnectError): number | undefined {
   const info = error.findDetails(RetryInfoSchema)[0];
   return info && spanOf(info.retryDelay);

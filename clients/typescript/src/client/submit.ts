@@ -1,4 +1,4 @@
-// What is said of a job when it is submitted.
+// The options of a job and its JobSpec.
 
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
@@ -9,54 +9,56 @@ import { durationOf, optionalDuration } from "../data/span.js";
 import { InvalidRequest } from "../errors.js";
 import { type JobSpec, JobSpecSchema, type RetryPolicy, RetryPolicySchema } from "../gen/jobstream/v1/job_pb.js";
 
-/** Everything may be left out. All spans are milliseconds, at most 10 years. */
+/** Options of a job. All are optional. Durations are in milliseconds, at most 10 years. */
 export interface SubmitOptions {
   /**
-   * UUID of the job and its idempotency key: submitting the same id with the same spec again answers the job that
-   * exists. Default: a new UUID v7, minted before the first try.
+   * The job id, a UUID and the idempotency key: submitting the same job with the same id again returns the existing
+   * job. Default: a new UUID v7, generated before the first attempt of the call.
    */
   readonly jobId?: string | undefined;
-  /** Where the job waits. Default `default`. */
+  /** The queue of the job. Default `default`. */
   readonly queue?: string | undefined;
   /** -100 to 100; larger starts first. Default 0. */
   readonly priority?: number | undefined;
-  /** Not before this long after acceptance. */
+  /** Delay between acceptance and the earliest start. */
   readonly delay?: number | undefined;
-  /** Not before this time of the server's clock. Not together with `delay`. */
+  /** Earliest start by the server's clock. Excludes `delay`. */
   readonly startTime?: Date | undefined;
-  /** Longest life of the whole job. Default none. */
+  /** Overall timeout of the job. Default none. */
   readonly timeout?: number | undefined;
-  /** Longest time of one attempt. Default 1 h. */
+  /** Timeout of one attempt. Default 1 h. */
   readonly attemptTimeout?: number | undefined;
-  /** Attempts in all, 1 to 100. Default 1: no retry. */
+  /** Number of attempts including the first, 1 to 100. Default 1: no retry. */
   readonly maxAttempts?: number | undefined;
-  /** How attempts follow one another. */
+  /** Back-off between attempts. */
   readonly retry?: RetryOptions | undefined;
-  /** How long the finished job and its result are kept. Default 1 h. */
+  /** How long the finished job and its result are retained. Default 1 h. */
   readonly retention?: number | undefined;
-  /** For finding jobs again. At most 16; keys up to 64 bytes, values up to 256. */
+  /** Labels to filter jobs by. At most 16; keys up to 64 bytes, values up to 256. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
-  /** Handed to the handler, opaque to the server. At most 16; keys up to 64 bytes, values up to 256. */
+  /** Headers for the handler. At most 16; keys up to 64 bytes, values up to 256. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** Ends the call; the job may have been accepted all the same. */
+  /** Aborts the call. The job may or may not be accepted. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The pauses between attempts. */
+/** The back-off between attempts. */
 export interface RetryOptions {
-  /** Pause before the second attempt. Default 1 000. */
+  /** Back-off before the second attempt. Default 1 000. */
   readonly initialBackoff?: number | undefined;
-  /** Factor between one pause and the next, 1 to 100. Default 2. */
+  /** Factor between consecutive back-offs, 1 to 100. Default 2. */
   readonly multiplier?: number | undefined;
-  /** Longest pause. Default 1 h. */
+  /** Largest back-off. Default 1 h. */
   readonly maxBackoff?: number | undefined;
-  /** Share of each pause that is random, 0 to 1. Default 0.2. */
+  /** Random fraction of each back-off, 0 to 1. Default 0.2. */
   readonly jitter?: number | undefined;
-  /** Attempts that may be lost with their worker, 1 to 100; they do not count as attempts. Default 3. */
+  /**
+   * Number of attempts that may end by the loss of their worker, 1 to 100; they do not count as attempts. Default 3.
+   */
   readonly maxLostAttempts?: number | undefined;
 }
 
-/** The spec, with an id of its own. */
+/** Builds the JobSpec. Generates the job id if there is none. */
 export function jobSpec(kind: string, input: unknown, options: SubmitOptions): JobSpec {
   const timeout = optionalDuration("job.timeout", options.timeout);
   const attemptTimeout = optionalDuration("job.attempt_timeout", options.attemptTimeout);
@@ -80,7 +82,7 @@ export function jobSpec(kind: string, input: unknown, options: SubmitOptions): J
 
 function start({ delay, startTime }: SubmitOptions): JobSpec["start"] {
   if (delay !== undefined && startTime !== undefined) {
-    throw InvalidRequest.of("job.start", "has a delay and a start time: give one of them");
+    throw InvalidRequest.of("job.start", "has a delay and a start time: set only one");
   }
   if (delay !== undefined) {
     return { case: "startDelay", value: durationOf("job.start_delay", delay) };
@@ -89,7 +91,7 @@ function start({ delay, startTime }: SubmitOptions): JobSpec["start"] {
     return { case: undefined };
   }
   if (Number.isNaN(startTime.getTime())) {
-    throw InvalidRequest.of("job.start_time", "is an invalid date: give one that exists");
+    throw InvalidRequest.of("job.start_time", "is an invalid date");
   }
   return { case: "startTime", value: timestampFromDate(startTime) };
 }
@@ -110,10 +112,10 @@ function retryPolicy({ maxAttempts, retry }: SubmitOptions): RetryPolicy | undef
   });
 }
 
-/** The encoder refuses what is no 32-bit integer with less to go by; bounds are the server's. */
+/** Rejects values that are not 32-bit integers. The server checks the limits. */
 function integer(field: string, value = 0): number {
   if (!Number.isInteger(value) || Math.abs(value) > 2 ** 31 - 1) {
-    throw InvalidRequest.of(field, `is ${value}: give an integer`);
+    throw InvalidRequest.of(field, `is ${value}: must be an integer`);
   }
   return value;
 }

@@ -1,4 +1,4 @@
-// The whole job, as `Client.get` answers it.
+// The job that `Client.get` returns.
 
 import {
   type Failure,
@@ -15,7 +15,7 @@ import { Payload } from "../data/payload.js";
 import type * as wire from "../gen/jobstream/v1/job_pb.js";
 import { type Progress, readProgress, readTime } from "./events.js";
 
-/** A job at one moment. */
+/** A snapshot of a job. */
 export interface JobView {
   readonly id: string;
   readonly kind: string;
@@ -25,33 +25,33 @@ export interface JobView {
   readonly labels: Readonly<Record<string, string>>;
   readonly headers: Readonly<Record<string, string>>;
   readonly state: JobState;
-  /** Why it is not running, while it waits. */
+  /** Why a waiting job is not running. */
   readonly waitReason: WaitReason | undefined;
-  /** The attempt that runs or ran last, from 1; 0 before the first. */
+  /** Number of the current or last attempt, from 1; 0 before the first. */
   readonly attempt: number;
   /** The newest progress of that attempt. */
   readonly progress: Progress | undefined;
-  /** How it ended; set exactly when the state is final. */
+  /** The outcome; set exactly if the state is final. */
   readonly outcome: Outcome | undefined;
   readonly cancelRequested: boolean;
   readonly createTime: Date | undefined;
   readonly startTime: Date | undefined;
   readonly finishTime: Date | undefined;
   readonly nextAttemptTime: Date | undefined;
-  /** When the finished job will be removed. */
+  /** When the finished job is removed. */
   readonly expireTime: Date | undefined;
-  /** Sequence of its newest event: a watch can go on after it. */
+  /** Sequence of the newest event. A watch can resume after it. */
   readonly sequence: number;
   /** The newest attempts, oldest first, at most 16. */
   readonly attempts: readonly AttemptView[];
 }
 
-/** One try at a job. */
+/** An attempt of a job. */
 export interface AttemptView {
   readonly attempt: number;
   readonly startTime: Date | undefined;
   readonly finishTime: Date | undefined;
-  /** Why it failed, if it did. */
+  /** The failure of the attempt, if it failed. */
   readonly failure: Failure | undefined;
   /** Name of the worker that ran it. */
   readonly worker: string;

@@ -1,4 +1,4 @@
-// Follows a job's events to its end, across cut and silent streams: it resumes after the last sequence it saw.
+// Watches the events of a job until it ends. Resumes after the last received sequence when a stream breaks or is idle.
 
 import { type CallOptions, createClient } from "@connectrpc/connect";
 
@@ -12,8 +12,8 @@ import {
   type RunResponse,
   type WatchResultResponse,
 } from "../gen/jobstream/v1/job_service_pb.js";
-import { Endurance } from "./backoff.js";
-import { type Boot, explain } from "./boots.js";
+import { ReconnectBackoff } from "./backoff.js";
+import { type Boot, detectRestart } from "./boot_cache.js";
 import type { Calls, JobStub } from "./calls.js";
 import { type JobEvent, readEvent, readGap } from "./events.js";
 import { span } from "./options.js";
@@ -21,24 +21,24 @@ import { type Scope, pause } from "./scope.js";
 import { timedOut, unreachable } from "./status.js";
 import type { Link } from "./connection.js";
 
-/** A stream that is silent for this many heartbeats is given up. */
+/** Number of missed heartbeats after which a stream is closed. */
 const HEARTBEATS_MISSED_MAX = 3;
-/** How long the stream may take to close after the event that ends the job; after it, it is dropped. */
+/** Longest time in milliseconds for a stream to close after the final event. */
 const CLOSE_TIMEOUT = 1_000;
 
 export interface WatchOptions {
-  /** Only events with a larger sequence. Default 0: from the start. */
+  /** The watch starts after this sequence. Default 0: from the start. */
   readonly afterSequence?: number | undefined;
   /**
-   * The server says that it is there after each silence of this length, 1 000 to 3 600 000 milliseconds. A stream that
-   * is silent for three of them is given up and opened anew. Default 15 000.
+   * Heartbeat interval of the server, 1 000 to 3 600 000 milliseconds. After three missed heartbeats the watch resumes
+   * on another connection. Default 15 000.
    */
   readonly heartbeat?: number | undefined;
-  /** Ends the watch, which then rejects with the signal's reason. */
+  /** Ends the watch. It rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Every event of the job once, in order. */
+/** Yields every event of the job once, in order. */
 export async function* watchJob(
   calls: Calls,
   jobId: string,
@@ -47,17 +47,17 @@ export async function* watchJob(
 ): AsyncGenerator<JobEvent, void, undefined> {
   const after = options.afterSequence ?? 0;
   if (!Number.isInteger(after) || after < 0 || after >= 2 ** 32) {
-    throw InvalidRequest.of("after_sequence", `is ${after}: give the sequence of an event, or 0 for all`);
+    throw InvalidRequest.of("after_sequence", `is ${after}: must be the sequence of an event, or 0`);
   }
   const heartbeat = span("heartbeat", options.heartbeat, 15_000);
   const scope = calls.scope(options.signal);
-  const follower = new Follower(calls, jobId, boot, heartbeat, scope, [], after);
+  const watcher = new Watcher(calls, jobId, boot, heartbeat, scope, [], after);
   try {
-    for (let event = await follower.next(); event !== undefined; event = await follower.next()) {
+    for (let event = await watcher.next(); event !== undefined; event = await watcher.next()) {
       yield event;
     }
   } finally {
-    follower.drop();
+    watcher.drop();
     scope.close();
   }
 }
@@ -67,54 +67,54 @@ type Message = WatchResultResponse | RunResponse;
 /** Opens a stream of messages. */
 export type Open = (jobs: JobStub, options: CallOptions) => AsyncIterable<Message>;
 
-/** One stream of messages, that ends by itself when it is silent. */
+/** One stream of messages. It is cancelled when it is idle for too long. */
 class Stream {
   readonly #scope: Scope;
   readonly #messages: AsyncIterator<Message>;
-  #silenceMax: number;
-  #isSilent = false;
+  #idleTimeout: number;
+  #hasTimedOut = false;
 
   constructor(
     readonly calls: Calls,
     readonly link: Link,
     open: Open,
     heartbeat: number,
-    /** Milliseconds that it may take to open: a deadline would be that of the stream's whole life. */
-    openingMax: number,
+    /** Longest time in milliseconds to open the stream. A gRPC deadline would limit the whole stream. */
+    openTimeout: number,
     whole: Scope,
   ) {
     this.#scope = calls.scope(whole.signal);
-    this.#silenceMax = openingMax;
+    this.#idleTimeout = openTimeout;
     const onHeader = () => {
-      this.#silenceMax = HEARTBEATS_MISSED_MAX * heartbeat;
-      this.#expectWord();
+      this.#idleTimeout = HEARTBEATS_MISSED_MAX * heartbeat;
+      this.#restartTimer();
     };
     const jobs = createClient(JobService, link.transport);
-    const answer = open(jobs, { signal: this.#scope.signal, onHeader, timeoutMs: 0 });
-    this.#messages = answer[Symbol.asyncIterator]();
+    const response = open(jobs, { signal: this.#scope.signal, onHeader, timeoutMs: 0 });
+    this.#messages = response[Symbol.asyncIterator]();
   }
 
-  /** The next message; undefined once the stream ended. */
+  /** The next message; undefined at the end of the stream. */
   async next(): Promise<Message | undefined> {
-    this.#expectWord();
+    this.#restartTimer();
     try {
       const next = await this.#messages.next();
       return next.done === true ? undefined : next.value;
     } catch (thrown) {
-      if (this.#isSilent) {
-        this.link.giveUp();
+      if (this.#hasTimedOut) {
+        this.link.replace();
       }
       this.#scope.signal.throwIfAborted();
       throw this.calls.readError(thrown);
     } finally {
-      this.#scope.endNever();
+      this.#scope.clearTimer();
     }
   }
 
-  /** Lets the stream close by itself: dropping it before would reset it. */
+  /** Waits for the server to close the stream, because a cancel would reset it. */
   async close(): Promise<void> {
-    this.#silenceMax = CLOSE_TIMEOUT;
-    // Whatever comes, the job's end is known.
+    this.#idleTimeout = CLOSE_TIMEOUT;
+    // Errors are ignored: the outcome is known.
     await this.next().catch(() => undefined);
     this.drop();
   }
@@ -125,19 +125,19 @@ class Stream {
     this.link.release();
   }
 
-  #expectWord(): void {
-    this.#scope.endIn(this.#silenceMax, () => {
-      this.#isSilent = true;
+  #restartTimer(): void {
+    this.#scope.abortAfter(this.#idleTimeout, () => {
+      this.#hasTimedOut = true;
       return timedOut(this.calls.connection.address);
     });
   }
 }
 
-/** A watch that survives its streams. */
-export class Follower {
-  /** How the job ended, once that was seen. */
+/** A watch. It outlives its streams. */
+export class Watcher {
+  /** The outcome of the job, once its final event was received. */
   outcome: WireOutcome | undefined;
-  readonly #endurance: Endurance;
+  readonly #reconnect: ReconnectBackoff;
   #stream: Stream | undefined;
   #isOver = false;
 
@@ -147,27 +147,27 @@ export class Follower {
     protected boot: Boot | undefined,
     readonly heartbeat: number,
     readonly scope: Scope,
-    /** Events to ask for; none is all. */
+    /** Event types to request; empty for all. */
     readonly types: EventType[],
-    /** Sequence after which the next stream begins. */
+    /** The last received sequence. */
     private last: number,
   ) {
-    this.#endurance = new Endurance(calls.settings.tries, calls.settings.patience);
+    this.#reconnect = new ReconnectBackoff(calls.settings.tries, calls.settings.patience);
   }
 
-  /** The next event; undefined after the one that ends the job. */
+  /** The next event; undefined after the final event. */
   async next(): Promise<JobEvent | undefined> {
     while (!this.#isOver) {
       this.scope.signal.throwIfAborted();
       try {
-        const event = this.#unseen(await this.#message());
+        const event = this.#advance(await this.#message());
         if (event !== undefined) {
           return event;
         }
       } catch (error) {
         this.drop();
         this.scope.signal.throwIfAborted();
-        await pause(this.bear(explain(error, this.boot)), this.scope.signal);
+        await pause(this.retryDelay(detectRestart(error, this.boot)), this.scope.signal);
       }
     }
     await this.#stream?.close();
@@ -175,7 +175,7 @@ export class Follower {
     return undefined;
   }
 
-  /** Ends the stream at hand, if there is one. */
+  /** Closes the current stream, if there is one. */
   drop(): void {
     this.#stream?.drop();
     this.#stream = undefined;
@@ -188,39 +188,39 @@ export class Follower {
     return jobs.watchResult({ jobId, afterSequence: this.last, types, heartbeat }, options);
   }
 
-  /** Milliseconds that a stream may take to open. */
-  protected openingMax(): number {
+  /** Longest time in milliseconds to open a stream. */
+  protected openTimeout(): number {
     return this.calls.settings.callTimeout;
   }
 
-  /** The pause before the next stream. @throws the same error if that does not help, or has not for too long. */
-  protected bear(error: unknown): number {
-    return this.#endurance.bear(error);
+  /** The delay before the next stream. @throws the error if it is not transient or a limit is reached. */
+  protected retryDelay(error: unknown): number {
+    return this.#reconnect.nextDelay(error);
   }
 
-  /** A message came. */
-  protected heard(): void {
-    this.#endurance.renew();
+  /** Called for each message. */
+  protected received(): void {
+    this.#reconnect.reset();
   }
 
   async #message(): Promise<Message> {
     const message = await (this.#stream ??= this.#begin()).next();
     if (message === undefined) {
-      // The server ends a stream well only after the event that ends the job: something between us did it.
-      throw unreachable(this.calls.connection.address, "the stream ended before the job");
+      // The server closes a stream without an error only after the final event. A proxy closed this one.
+      throw unreachable(this.calls.connection.address, "the stream ended before the job ended");
     }
-    this.heard();
+    this.received();
     return message;
   }
 
   #begin(): Stream {
     const open: Open = (jobs, options) => this.open(jobs, options);
-    const link = this.calls.connection.forHeldCall();
-    return new Stream(this.calls, link, open, this.heartbeat, this.openingMax(), this.scope);
+    const link = this.calls.connection.forLongCall();
+    return new Stream(this.calls, link, open, this.heartbeat, this.openTimeout(), this.scope);
   }
 
-  /** What a message tells that was not told before. */
-  #unseen({ message }: Message): JobEvent | undefined {
+  /** Advances past a message. Returns its event or gap, unless it has none or was delivered before. */
+  #advance({ message }: Message): JobEvent | undefined {
     if (message.case === "gap" && message.value.to > this.last) {
       const gap = readGap(message.value, this.last);
       this.last = gap.to;

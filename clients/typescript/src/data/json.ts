@@ -1,16 +1,16 @@
-// JSON with exact integers; everything else is plain JSON.
+// JSON with exact integers. Other values are encoded as by `JSON`.
 
 import { parse, stringify } from "lossless-json";
 
-/** Numbers with fewer digits in a row, and exponents with fewer than three, are read by `JSON.parse` as they are. */
+/** Matches numbers that `JSON.parse` may not decode exactly: 16 or more digits, or large exponents. */
 const MAYBE_INEXACT = /\d{16}|\d[eE]\+?\d{3}/;
-/** Up to here whole numbers are integers; beyond it they are floating-point numbers. */
+/** Largest whole number that is encoded as an integer. */
 const WHOLE_MAX = 2 ** 64;
 
 /**
- * Reads JSON. Integers beyond 2^53 come as `bigint`, every other number as `number`.
+ * Decodes JSON. Integers beyond 2^53 are decoded as `bigint`, all other numbers as `number`.
  *
- * @throws SyntaxError if the text is no JSON, or has a number with a fraction or exponent that no `number` can hold.
+ * @throws SyntaxError if the text is not valid JSON, or has a number with a fraction or exponent that overflows.
  */
 export function parseJson(text: string): unknown {
   const value: unknown = JSON.parse(text);
@@ -21,10 +21,10 @@ export function parseJson(text: string): unknown {
 }
 
 /**
- * Writes JSON. A `bigint` is written as an integer, `undefined` as `null`, and a whole `number` up to 2^64 with every
- * digit that it has: `JSON.stringify` would replace those after the seventeenth by zeros.
+ * Encodes JSON. A `bigint` is encoded as an integer, `undefined` as `null`, and a whole `number` up to 2^64 with all
+ * its digits: `JSON.stringify` would print zeros after the seventeenth digit.
  *
- * @throws TypeError if the value has no form in JSON: a function, a symbol, a cycle.
+ * @throws TypeError if the value cannot be encoded as JSON: a function, a symbol, a cycle.
  */
 export function stringifyJson(value: unknown): string {
   if (value === undefined) {
@@ -34,7 +34,7 @@ export function stringifyJson(value: unknown): string {
     ? stringify(value, null, undefined, [WHOLE_NUMBERS])
     : (JSON.stringify(value) as string | undefined);
   if (text === undefined) {
-    throw new TypeError(`a ${typeof value} has no form in JSON: give a value that has one`);
+    throw new TypeError(`a ${typeof value} cannot be encoded as JSON`);
   }
   return text;
 }
@@ -45,12 +45,12 @@ function exactNumber(text: string): number | bigint {
     return Number.isSafeInteger(number) ? number : BigInt(text);
   }
   if (!Number.isFinite(number)) {
-    throw new SyntaxError(`the number ${text.slice(0, 40)} is beyond the largest that a number holds, 1.8e308`);
+    throw new SyntaxError(`the number ${text.slice(0, 40)} is larger than the largest number, 1.8e308`);
   }
   return number;
 }
 
-/** Whether it is an integer that `JSON.stringify` may write as another one. */
+/** Whether `JSON.stringify` may encode this integer inexactly. */
 function isLargeWhole(value: unknown): value is number {
   return (
     typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value) && Math.abs(value) <= WHOLE_MAX
@@ -59,11 +59,11 @@ function isLargeWhole(value: unknown): value is number {
 
 const WHOLE_NUMBERS = { test: isLargeWhole, stringify: (value: unknown) => BigInt(value as number).toString() };
 
-/** Also tells cycles, by the error of the plain writer, before the exact one meets them. */
+/** Whether the value contains such an integer. Also throws the error of `JSON.stringify` for a cycle. */
 function holdsLargeInteger(value: unknown): boolean {
   let found = false;
   JSON.stringify(value, function (this: Record<string, unknown>, key, shown: unknown) {
-    // Read anew: a `toJSON` of bigints that a program added would have made a string of it.
+    // Reads the property again: a `toJSON` of bigints added by the program would have converted it to a string.
     const isBigInt = typeof this[key] === "bigint" || typeof shown === "bigint";
     found ||= isBigInt || isLargeWhole(shown);
     return isBigInt ? 0 : shown;

@@ -1,40 +1,40 @@
-// States of jobs and how they end.
+// States, failures and outcomes of jobs.
 
 import { JobstreamError } from "../errors.js";
 import * as wire from "../gen/jobstream/v1/job_pb.js";
 import { Payload } from "./payload.js";
 
-/** Where a job is in its life. The last three are final. */
+/** The state of a job. The last three are final. */
 export type JobState = Exclude<keyof typeof wire.JobState, "UNSPECIFIED">;
 
-/** Why a job that waits is not running. */
+/** Why a waiting job is not running. */
 export type WaitReason = Exclude<keyof typeof wire.WaitReason, "UNSPECIFIED">;
 
-/** What kind of failure it was. UNSPECIFIED if a newer server names one that is not known here. */
+/** The failure reason. UNSPECIFIED for a reason of a newer server. */
 export type FailureReason = keyof typeof wire.FailureReason;
 
-/** Why an attempt failed. */
+/** The failure of an attempt. */
 export interface Failure {
   readonly reason: FailureReason;
-  /** The handler's own name for the error, such as `TypeError`. May be empty. */
+  /** The error type of the handler, such as `TypeError`. May be empty. */
   readonly type: string;
-  /** For people. */
+  /** Human-readable text. */
   readonly message: string;
-  /** More, such as a stack. */
+  /** Further details, such as a stack trace. */
   readonly details: Payload | undefined;
-  /** The attempt that failed, from 1. */
+  /** Number of the failed attempt, from 1. */
   readonly attempt: number;
-  /** Whether another attempt could help. */
+  /** Whether a retry may succeed. */
   readonly retryable: boolean;
 }
 
-/** How a job ended. */
+/** The outcome of a job. */
 export type Outcome =
   | { readonly type: "result"; readonly payload: Payload }
   | { readonly type: "failure"; readonly failure: Failure }
   | { readonly type: "cancellation"; readonly reason: string; readonly forced: boolean };
 
-/** The state by its name. */
+/** Decodes a state. */
 export function readState(state: wire.JobState): JobState {
   const name = wire.JobState[state] as JobState | "UNSPECIFIED" | undefined;
   if (name === undefined || name === "UNSPECIFIED") {
@@ -76,8 +76,8 @@ export function readOutcome({ end }: wire.Outcome): Outcome {
   }
 }
 
-/** The error of an answer that does not make sense here. */
+/** The error for a value of a newer server. */
 export function unreadable(what: string): JobstreamError {
-  const message = `the server sent ${what} that this client cannot read: use a client as new as the server`;
+  const message = `the server sent ${what} that this client does not know: upgrade the client`;
   return new JobstreamError(message, { code: "INTERNAL", reason: "UNREADABLE" });
 }

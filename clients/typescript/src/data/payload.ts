@@ -1,4 +1,4 @@
-// What jobs carry: input, result or a chunk of output.
+// Job payloads: inputs, results and chunks of output.
 
 import { create, toJson } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
@@ -13,41 +13,41 @@ const TEXT_TYPE = "text/plain; charset=utf-8";
 const DATA_TYPE = "application/octet-stream";
 const CONTENT_TYPE = /^[\x20-\x7e]{0,128}$/;
 
-/** Bytes or text with a content type, as a job carries them. Immutable; at most 1 MiB, unless the server allows more. */
+/** Bytes or text with a content type. Immutable. The default limit of the server is 1 MiB. */
 export class Payload {
   readonly #body: Uint8Array | string | undefined;
-  /** As said by who made it; empty if it is left to the default. */
+  /** The explicit content type; empty for the default. */
   readonly #contentType: string;
 
   private constructor(body: Uint8Array | string | undefined, contentType: string) {
     if (!CONTENT_TYPE.test(contentType)) {
-      const text = `is ${JSON.stringify(contentType)}: allowed are at most 128 characters of printable ASCII`;
+      const text = `is ${JSON.stringify(contentType)}: must be printable ASCII of at most 128 characters`;
       throw InvalidRequest.of("content_type", text);
     }
     this.#body = body;
     this.#contentType = contentType;
   }
 
-  /** Text; as plain text unless another content type is said. */
+  /** A text payload, plain text by default. */
   static text(text: string, contentType = ""): Payload {
     return new Payload(text, contentType);
   }
 
-  /** Bytes; `application/octet-stream` unless another content type is said. They are not copied. */
+  /** A binary payload, `application/octet-stream` by default. The bytes are not copied. */
   static data(bytes: Uint8Array, contentType = ""): Payload {
     return new Payload(bytes, contentType);
   }
 
   /**
-   * A value as JSON, sent as text, so that integers stay exact; `undefined` as `null`.
+   * A value encoded as JSON text with exact integers; `undefined` as `null`.
    *
-   * @throws TypeError if the value has no form in JSON.
+   * @throws TypeError if the value cannot be encoded as JSON.
    */
   static json(value: unknown): Payload {
     return new Payload(stringifyJson(value), JSON_TYPE);
   }
 
-  /** A value as it is sent when nothing is said: a payload as it is, bytes as data, everything else as JSON. */
+  /** The default encoding of a value: a payload unchanged, bytes as data, everything else as JSON. */
   static of(value: unknown): Payload {
     if (value instanceof Payload) {
       return value;
@@ -55,7 +55,7 @@ export class Payload {
     return value instanceof Uint8Array ? Payload.data(value) : Payload.json(value);
   }
 
-  /** As [of], but a string is plain text: what a chunk of output is made of. */
+  /** Like [of], but a string is plain text. Used for chunks of output. */
   static chunk(value: unknown): Payload {
     return typeof value === "string" ? Payload.text(value) : Payload.of(value);
   }
@@ -65,13 +65,13 @@ export class Payload {
     return this.#contentType || (typeof this.#body === "string" ? TEXT_TYPE : DATA_TYPE);
   }
 
-  /** Whether the content is JSON, by its type. */
+  /** Whether the content type is JSON. */
   get isJson(): boolean {
     const type = mediaType(this.contentType);
     return type === JSON_TYPE || type.endsWith("+json");
   }
 
-  /** Whether the content is plain text, by its type. */
+  /** Whether the content type is plain text. */
   get isPlainText(): boolean {
     return mediaType(this.contentType) === "text/plain";
   }
@@ -89,7 +89,7 @@ export class Payload {
   /**
    * The content as text.
    *
-   * @throws TypeError if it is no UTF-8.
+   * @throws TypeError if it is not UTF-8.
    */
   text(): string {
     return typeof this.#body === "string"
@@ -98,12 +98,11 @@ export class Payload {
   }
 
   /**
-   * The content as what its type says: JSON decoded, plain text as a string, anything else as bytes. Without any
-   * content it is `null`.
+   * Decodes the content by its type: JSON, plain text as a string, anything else as bytes. Empty content is `null`.
    *
-   * Integers beyond 2^53 are `bigint`s; `text()` has the digits as they came.
+   * Integers beyond 2^53 are `bigint`s. `text()` returns the original digits.
    *
-   * @throws SyntaxError if it is said to be JSON and is none, TypeError if text is no UTF-8.
+   * @throws SyntaxError if the content is not valid JSON, TypeError if it is not UTF-8.
    */
   value(): unknown {
     if (this.#body === undefined) {
@@ -115,7 +114,7 @@ export class Payload {
     return this.isPlainText ? this.text() : this.bytes();
   }
 
-  /** For people, in logs and debuggers. */
+  /** Shown in logs and debuggers. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return `Payload(${this.contentType}, ${this.size} bytes)`;
   }

@@ -1,23 +1,23 @@
-// Spans of time: milliseconds here, durations on the wire.
+// Durations: milliseconds in this library, protobuf durations on the wire.
 
 import { type Duration, DurationSchema, durationMs } from "@bufbuild/protobuf/wkt";
 import { create } from "@bufbuild/protobuf";
 
 import { InvalidRequest } from "../errors.js";
 
-/** Longest span that the server takes. */
+/** Largest duration that the server accepts. */
 const SPAN_MAX = 3650 * 24 * 3600 * 1000;
-/** Longest delay of a timer; a longer one would fire at once. */
+/** Largest delay of a timer. A larger one would fire immediately. */
 const TIMER_MAX = 2 ** 31 - 1;
 
 /**
- * The duration of a span given by the caller.
+ * Converts milliseconds to a protobuf duration.
  *
- * @throws InvalidRequest if it is none.
+ * @throws InvalidRequest if the value is out of range.
  */
 export function durationOf(field: string, span: number): Duration {
   if (!(span >= 0 && span <= SPAN_MAX)) {
-    throw InvalidRequest.of(field, `is ${span}: allowed are 0 to ${SPAN_MAX} milliseconds, 10 years`);
+    throw InvalidRequest.of(field, `is ${span}: must be 0 to ${SPAN_MAX} milliseconds (10 years)`);
   }
   const micros = Math.round(span * 1000);
   return create(DurationSchema, {
@@ -26,22 +26,22 @@ export function durationOf(field: string, span: number): Duration {
   });
 }
 
-/** The same, of a span that may be left out. */
+/** Converts optional milliseconds to a protobuf duration. */
 export function optionalDuration(field: string, span: number | undefined): Duration | undefined {
   return span === undefined ? undefined : durationOf(field, span);
 }
 
-/** The span of a duration of the server; one that is unset or negative is 0. */
+/** Converts a protobuf duration to milliseconds. Unset and negative durations are 0. */
 export function spanOf(duration: Duration | undefined): number {
   return duration === undefined ? 0 : Math.max(0, durationMs(duration));
 }
 
-/** A span as a timer takes it. */
+/** Limits a delay to the range of timers. */
 export function timerSpan(span: number): number {
   return Math.min(Math.max(0, span), TIMER_MAX);
 }
 
-/** Milliseconds of a clock that only goes forward. */
+/** The monotonic clock in milliseconds. */
 export function now(): number {
   return performance.now();
 }

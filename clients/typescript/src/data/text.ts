@@ -1,15 +1,15 @@
-// Texts as the server bounds them: in bytes of UTF-8.
+// Text lengths in UTF-8 bytes, as limited by the server.
 
 const encoder = new TextEncoder();
 
-/** How many bytes a text takes. */
+/** The length of a text in UTF-8 bytes. */
 export function byteLength(text: string): number {
   return encoder.encode(text).length;
 }
 
-/** The text, cut between two characters if it has more bytes. */
-export function cutText(text: string, bytesMax: number): string {
-  // No character takes more than three bytes a code unit.
+/** The text, truncated between two characters if it has more bytes. */
+export function truncateText(text: string, bytesMax: number): string {
+  // A UTF-16 code unit has at most three bytes in UTF-8.
   if (text.length * 3 <= bytesMax) {
     return text;
   }

@@ -1,4 +1,4 @@
-// The client of Node: gRPC over HTTP/2.
+// The Node client: gRPC over HTTP/2.
 
 import type * as tls from "node:tls";
 
@@ -7,28 +7,28 @@ import { BaseClient } from "../client/base.js";
 import { type ClientOptions, integer, span } from "../client/options.js";
 import { NodeConnection } from "./connection.js";
 
-/** All spans are milliseconds. */
+/** Options of a Node client. Durations are in milliseconds. */
 export interface NodeClientOptions extends ClientOptions {
-  /** How a dead connection is noticed: a PING after so much silence, whose answer may take so long. */
+  /** HTTP/2 keepalive: a PING after this idle time, and the time to wait for its response. */
   readonly ping?: { readonly after?: number | undefined; readonly answer?: number | undefined } | undefined;
-  /** Certificates and the like for `https://` addresses. */
+  /** TLS options for `https://` addresses. */
   readonly tls?: tls.ConnectionOptions | undefined;
   /**
-   * Largest message that is read, in bytes, 65 536 to 2^31 - 1. A worker says it to the server, which gives jobs that do
-   * not fit to others. Default 64 MiB: many times what a server sends by default.
+   * Receive limit in bytes, 65 536 to 2^31 - 1. A worker reports it to the server, which assigns larger jobs to other
+   * workers. Default 64 MiB, many times the largest message that a server sends by default.
    */
   readonly messageBytesMax?: number | undefined;
 }
 
 const MESSAGE_BYTES_DEFAULT = 64 * 1024 * 1024;
-/** The least that a server lets a worker read, and the most that fits a message of gRPC here. */
+/** The smallest receive limit that a server accepts from a worker, and the largest of the gRPC library. */
 const MESSAGE_BYTES_MIN = 64 * 1024;
 const MESSAGE_BYTES_MAX = 2 ** 31 - 1;
 
 const connections = new WeakMap<Client, NodeConnection>();
 
 /**
- * Submits jobs to a server and finds them again. It connects with its first call, and again whenever that is needed.
+ * A client of one server. It connects at the first call and reconnects when needed.
  *
  * ```ts
  * await using client = new Client("http://127.0.0.1:7070");
@@ -39,8 +39,8 @@ const connections = new WeakMap<Client, NodeConnection>();
 export class Client extends BaseClient implements Disposable, AsyncDisposable {
   /**
    * @param address `http://host:port`, `https://host:port` for TLS, or `host:port`. Default: the environment variable
-   *   JOBSTREAM_ADDRESS, else http://127.0.0.1:7070.
-   * @throws InvalidRequest if the address or an option is none.
+   * JOBSTREAM_ADDRESS, else http://127.0.0.1:7070.
+   * @throws InvalidRequest if the address or an option is invalid.
    */
   constructor(address?: string, options: NodeClientOptions = {}) {
     const variable = process.env["JOBSTREAM_ADDRESS"] ?? "";
@@ -73,11 +73,11 @@ export class Client extends BaseClient implements Disposable, AsyncDisposable {
   }
 }
 
-/** The connection of a client, for its workers. */
+/** The connections of a client, for its workers. */
 export function connectionOf(client: Client): NodeConnection {
   const connection = connections.get(client);
   if (connection === undefined) {
-    throw new TypeError("this is no Client of this package: make one with new Client(address)");
+    throw new TypeError("not a Client of this package: create one with new Client(address)");
   }
   return connection;
 }

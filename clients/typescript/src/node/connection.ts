@@ -1,5 +1,5 @@
-// The connections to one server: one for every call, more when many calls are held open, each replaced when it is no
-// longer trusted.
+// The connection pool of a Node client: one connection for all calls, more for many long calls. A connection that does
+// not respond is replaced.
 
 import type { Transport } from "@connectrpc/connect";
 
@@ -7,25 +7,25 @@ import type { Connection, Link } from "../client/connection.js";
 import { Session, type SessionOptions } from "./session.js";
 
 /**
- * Watches and waits on one connection before another is opened. Servers allow about a thousand calls at a time on each,
- * and short ones must not queue behind those that are held open.
+ * Number of watches and long polls per connection. Servers limit concurrent streams to about a thousand per connection,
+ * and short calls must not queue behind long ones.
  */
-const HELD_CALLS_MAX = 900;
-/** Most connections at a time; beyond it watches and waits queue on those there are. */
+const LONG_CALLS_MAX = 900;
+/** Largest number of connections. Above it watches and long polls queue. */
 const CONNECTIONS_MAX = 64;
 
 class PooledSession extends Session {
-  /** Calls that are held open. */
-  held = 0;
-  /** Calls of any kind. */
-  used = 0;
-  isGivenUp = false;
+  /** Number of watches and long polls. */
+  longCalls = 0;
+  /** Number of all calls. */
+  calls = 0;
+  isReplaced = false;
 }
 
 export class NodeConnection implements Connection {
   readonly transport: Transport;
   readonly #sessions: PooledSession[];
-  readonly #givenUp = new Set<PooledSession>();
+  readonly #replaced = new Set<PooledSession>();
   readonly #dedicated = new Set<Session>();
 
   constructor(
@@ -43,31 +43,31 @@ export class NodeConnection implements Connection {
     return this.#link(this.#first, 0);
   }
 
-  forHeldCall(): Link {
-    const free = this.#sessions.find(({ held }) => held < HELD_CALLS_MAX);
+  forLongCall(): Link {
+    const free = this.#sessions.find(({ longCalls }) => longCalls < LONG_CALLS_MAX);
     return this.#link(free ?? this.#another(), 1);
   }
 
-  /** A connection of its own, for a worker: it is the caller's to close. */
+  /** A separate connection for a worker. The caller closes it with [closeDedicated]. */
   dedicated(): Session {
     const session = new Session(this.address, this.options);
     this.#dedicated.add(session);
     return session;
   }
 
-  /** Closes a connection of its own. */
-  endDedicated(session: Session): void {
+  /** Closes a separate connection. */
+  closeDedicated(session: Session): void {
     this.#dedicated.delete(session);
     session.close();
   }
 
-  /** How many connections there are for calls. */
+  /** Number of connections for calls. */
   get size(): number {
     return this.#sessions.length;
   }
 
   close(): void {
-    for (const session of [...this.#sessions, ...this.#givenUp, ...this.#dedicated]) {
+    for (const session of [...this.#sessions, ...this.#replaced, ...this.#dedicated]) {
       session.close();
     }
   }
@@ -75,7 +75,7 @@ export class NodeConnection implements Connection {
   get #first(): PooledSession {
     const [first] = this.#sessions;
     if (first === undefined) {
-      throw new Error("a connection has a session from its start");
+      throw new Error("the connection pool is empty");
     }
     return first;
   }
@@ -90,39 +90,39 @@ export class NodeConnection implements Connection {
     return session;
   }
 
-  #link(session: PooledSession, held: 0 | 1): Link {
-    session.used += 1;
-    session.held += held;
+  #link(session: PooledSession, longCalls: 0 | 1): Link {
+    session.calls += 1;
+    session.longCalls += longCalls;
     let isReleased = false;
     return {
       transport: session.transport,
-      giveUp: () => {
+      replace: () => {
         this.#replace(session);
       },
       release: () => {
         if (!isReleased) {
           isReleased = true;
-          session.used -= 1;
-          session.held -= held;
+          session.calls -= 1;
+          session.longCalls -= longCalls;
           this.#closeUnused(session);
         }
       },
     };
   }
 
-  /** Calls on the old one go on, until they give it up, too. */
+  /** Calls on the old connection continue. */
   #replace(session: PooledSession): void {
     const index = this.#sessions.indexOf(session);
     if (index !== -1) {
       this.#sessions[index] = new PooledSession(this.address, this.options);
-      this.#givenUp.add(session);
-      session.isGivenUp = true;
+      this.#replaced.add(session);
+      session.isReplaced = true;
     }
   }
 
   #closeUnused(session: PooledSession): void {
-    if (session.isGivenUp && session.used === 0) {
-      this.#givenUp.delete(session);
+    if (session.isReplaced && session.calls === 0) {
+      this.#replaced.delete(session);
       session.close();
     }
   }

@@ -1,4 +1,4 @@
-// One HTTP/2 connection of Node, with its own way to notice that it is dead.
+// One HTTP/2 connection of Node with keepalive.
 
 import * as net from "node:net";
 import * as tls from "node:tls";
@@ -6,25 +6,25 @@ import * as tls from "node:tls";
 import type { Interceptor, Transport } from "@connectrpc/connect";
 import { Http2SessionManager, createGrpcTransport } from "@connectrpc/connect-node";
 
-/** Longest time to open a connection. */
+/** Longest time in milliseconds to establish a connection. */
 const CONNECT_TIMEOUT = 10_000;
-/** Room for what a fast server sends on one stream while the caller reads slowly. */
+/** HTTP/2 flow control window per stream: the data that a stream buffers for a slow reader. */
 const STREAM_WINDOW_BYTES = 2 * 1024 * 1024;
-/** Megabytes. Node's default of 10 ends streams once some hundred are open. */
+/** Memory limit of a session in megabytes. Node's default of 10 ends streams once some hundred are open. */
 const SESSION_MEMORY_MAX = 256;
 
-/** How a connection is made and watched. */
+/** Options of a connection. */
 export interface SessionOptions {
-  /** Milliseconds of silence before a PING, and those its answer may take. */
+  /** Idle time before a PING, and the time to wait for its response, in milliseconds. */
   readonly ping: { readonly after: number; readonly answer: number };
-  /** For `https://` addresses. */
+  /** TLS options for `https://` addresses. */
   readonly tls: tls.ConnectionOptions;
   readonly interceptors: Interceptor[];
-  /** Largest message that is read, in bytes. */
+  /** Receive limit in bytes. */
   readonly messageBytesMax: number;
 }
 
-/** A connection that opens with its first call, and again after it broke. */
+/** A connection that opens at the first call and reopens after it broke. */
 export class Session {
   readonly transport: Transport;
   readonly #manager: Http2SessionManager;
@@ -34,8 +34,8 @@ export class Session {
     const pings = {
       pingIntervalMs: options.ping.after,
       pingTimeoutMs: options.ping.answer,
-      // An idle connection is pinged before the next call. The manager's pings of idle ones outlive their connection,
-      // and throw out of a timer.
+      // The library pings an idle connection before the next call. Its background pings of idle connections outlive the
+      // connection and throw from a timer.
       pingIdleConnection: false,
     };
     this.#manager = new Http2SessionManager(address, pings, {
@@ -48,12 +48,12 @@ export class Session {
       sessionManager: this.#manager,
       interceptors: options.interceptors,
       readMaxBytes: options.messageBytesMax,
-      // The server compresses nothing.
+      // The server does not compress.
       acceptCompression: [],
     });
   }
 
-  /** Ends the connection and every call on it. The next call would open another. */
+  /** Closes the connection and ends its calls. A later call would open another. */
   close(): void {
     this.#manager.abort();
     for (const socket of this.#sockets) {
@@ -71,7 +71,7 @@ export class Session {
       : net.connect({ host, port });
     socket.setNoDelay(true);
     const timer = setTimeout(() => {
-      const error = new Error(`no connection within ${CONNECT_TIMEOUT} ms`);
+      const error = new Error(`connect timed out after ${CONNECT_TIMEOUT} ms`);
       socket.destroy(Object.assign(error, { code: "ETIMEDOUT" }));
     }, CONNECT_TIMEOUT);
     this.#sockets.add(socket);

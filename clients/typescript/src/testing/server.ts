@@ -1,4 +1,4 @@
-// Starts a real server on a free port.
+// Starts a real server in memory mode on a free port, for tests.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { Socket } from "node:net";
@@ -6,39 +6,39 @@ import { createInterface } from "node:readline";
 
 import { Client, type NodeClientOptions } from "../node/client.js";
 
-/** What a server gets to print its address, and to end. */
+/** Longest time in milliseconds for a server to print its address, and to stop. */
 const START_TIME_MAX = 10_000;
 const STOP_TIME_MAX = 5_000;
 const BANNER = /^\s*gRPC\s+(\S+:\d+)/;
 
 export interface ServerOptions {
-  /** The program. Default: the environment variable JOBSTREAM_BIN, else `jobstream` on the PATH. */
+  /** Path of the server binary. Default: the environment variable JOBSTREAM_BIN, else `jobstream` in PATH. */
   readonly binary?: string | undefined;
-  /** `host:port`. Default `127.0.0.1:0`, a free port. */
+  /** Listen address. Default `127.0.0.1:0`, a free port. */
   readonly listen?: string | undefined;
-  /** More arguments of `jobstream dev`, such as `["--cors-origin", "http://localhost:3000"]`. */
+  /** Further arguments of `jobstream dev`, such as `["--cors-origin", "http://localhost:3000"]`. */
   readonly args?: readonly string[] | undefined;
 }
 
-/** A server that keeps jobs in memory. It ends with the process that started it, unless that is killed. */
+/** A server in memory mode. It is killed when the process that started it exits normally. */
 export class TestServer implements AsyncDisposable {
   readonly #clients: Client[] = [];
 
   /** @internal */
   constructor(
-    /** As `http://host:port`. */
+    /** The address as `http://host:port`. */
     readonly address: string,
     readonly process: ChildProcess,
   ) {}
 
-  /** A client of it, which is closed with it. */
+  /** A client of the server. It is closed with the server. */
   client(options?: NodeClientOptions): Client {
     const client = new Client(this.address, options);
     this.#clients.push(client);
     return client;
   }
 
-  /** Ends it at once; its jobs are gone. Returns when it has ended. */
+  /** Kills the server, which loses its jobs. Resolves when the process has ended. */
   async stop(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
     for (const client of this.#clients.splice(0)) {
       client.close();
@@ -52,14 +52,14 @@ export class TestServer implements AsyncDisposable {
 }
 
 /**
- * Starts a server, without the demo kinds.
+ * Starts a server without demo handlers.
  *
  * ```ts
  * await using server = await startServer();
  * const job = await server.client().submit("greet", "world");
  * ```
  *
- * @throws Error with what the server printed if it does not start within 10 s.
+ * @throws Error with the output of the server if it does not start within 10 s.
  */
 export async function startServer(options: ServerOptions = {}): Promise<TestServer> {
   const binary = options.binary ?? process.env["JOBSTREAM_BIN"] ?? "jobstream";
@@ -70,7 +70,7 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
   child.once("exit", () => process.off("exit", endWithUs));
   try {
     const address = await printedAddress(child, binary);
-    // A test process that is done is not kept alive by a server that nobody stopped.
+    // A server that was not stopped must not keep the test process alive.
     child.unref();
     for (const pipe of [child.stdout, child.stderr]) {
       if (pipe instanceof Socket) {
@@ -84,16 +84,16 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
   }
 }
 
-/** The address in the banner. */
+/** The address that the server prints. */
 function printedAddress(child: ChildProcess, binary: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const printed: string[] = [];
-    const give = (why: string) => {
-      reject(new Error(`${binary} ${why}: set JOBSTREAM_BIN to the jobstream program\n${printed.join("\n")}`));
+    const fail = (why: string) => {
+      reject(new Error(`${binary} ${why}: set JOBSTREAM_BIN to the jobstream binary\n${printed.join("\n")}`));
     };
-    const timer = setTimeout(give, START_TIME_MAX, "printed no address in time");
+    const timer = setTimeout(fail, START_TIME_MAX, "printed no address in time");
     for (const stream of [child.stdout, child.stderr]) {
-      // Read to the end, so that the server never waits for a reader.
+      // Reads all output, so that the server never blocks on a full pipe.
       createInterface({ input: stream ?? process.stdin }).on("line", (line) => {
         const address = BANNER.exec(line)?.[1];
         if (address !== undefined) {
@@ -106,11 +106,11 @@ function printedAddress(child: ChildProcess, binary: string): Promise<string> {
     }
     child.once("error", (error) => {
       clearTimeout(timer);
-      give(`does not start, ${error.message}`);
+      fail(`does not start, ${error.message}`);
     });
     child.once("exit", (code) => {
       clearTimeout(timer);
-      give(`ended with exit status ${String(code)}`);
+      fail(`ended with exit status ${String(code)}`);
     });
   });
 }

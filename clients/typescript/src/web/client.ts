@@ -1,4 +1,4 @@
-// The client of browsers: gRPC-Web by fetch.
+// The browser client: gRPC-Web over fetch.
 
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 
@@ -8,26 +8,26 @@ import type { Connection } from "../client/connection.js";
 import type { ClientOptions } from "../client/options.js";
 
 export interface WebClientOptions extends ClientOptions {
-  /** In place of the browser's own, for example to send credentials. */
+  /** Replaces the fetch function of the browser, for example to send credentials. */
   readonly fetch?: typeof globalThis.fetch | undefined;
 }
 
 /**
- * Submits jobs to a server and finds them again, from a web page. The server must allow the page's origin
- * (`--cors-origin`). Browsers open about six connections to a plaintext server, and each watch or wait takes one: put a
- * proxy with TLS and HTTP/2 before it for more.
+ * A client of one server for web pages. The server must allow the origin of the page (`--cors-origin`). Browsers open
+ * about six connections to a plaintext server, and each watch or wait uses one: for more, use a proxy with TLS and
+ * HTTP/2.
  */
 export class Client extends BaseClient {
   /**
    * @param address `http://host:port` or `https://host:port`. Default http://127.0.0.1:7070.
-   * @throws InvalidRequest if the address or an option is none.
+   * @throws InvalidRequest if the address or an option is invalid.
    */
   constructor(address = DEFAULT_ADDRESS, options: WebClientOptions = {}) {
     super(connect(readAddress(address), options), options);
   }
 }
 
-/** The browser opens, shares and ends connections by itself. */
+/** The browser manages the connections. */
 function connect(address: string, options: WebClientOptions): Connection {
   const transport = createGrpcWebTransport({
     baseUrl: address,
@@ -35,6 +35,6 @@ function connect(address: string, options: WebClientOptions): Connection {
     ...(options.fetch && { fetch: options.fetch }),
   });
   const nothing = () => undefined;
-  const link = { transport, giveUp: nothing, release: nothing };
-  return { address, transport, forShortCall: () => link, forHeldCall: () => link, close: nothing };
+  const link = { transport, replace: nothing, release: nothing };
+  return { address, transport, forShortCall: () => link, forLongCall: () => link, close: nothing };
 }

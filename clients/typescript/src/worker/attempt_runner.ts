@@ -1,110 +1,111 @@
-// The desk that runs attempts, whatever becomes of the connection.
+// Runs the attempts of a worker, independent of its connection.
 
 import type { Assignment } from "../gen/jobstream/v1/worker_service_pb.js";
-import { Bell } from "./bell.js";
+import { Condition } from "./condition.js";
 import { Context } from "./context.js";
-import { type Duty, conclude } from "./handler.js";
-import type { Ledger } from "./ledger.js";
-import { failed, released, stopped } from "./verdict.js";
+import { type RegisteredHandler, runHandler } from "./handler.js";
+import type { ReportBuffer } from "./report_buffer.js";
+import { failed, release, stopped } from "./final_report.js";
 
-/** Why an attempt is told to stop: its job was cancelled, its lease was lost, or the worker ends. */
+/** Why an attempt is cancelled: its job was cancelled, its lease was lost, or the worker is draining. */
 export type StopReason = "cancelled" | "lost" | "ending";
 
-const WHY: Record<StopReason, string> = {
+const REASON_TEXT: Record<StopReason, string> = {
   cancelled: "the job was cancelled",
-  lost: "the lease was lost: the server gives the job to another worker",
-  ending: "the worker ends and gives the job back",
+  lost: "the lease was lost: the server assigns the job to another worker",
+  ending: "the worker is draining and releases the job",
 };
 
-/** As if its handler had stopped at once. */
-const NEVER_BEGUN = { news: released(), bytes: 0, hasThrown: true };
+/** The result of an attempt that was cancelled before its handler started. */
+const NOT_STARTED = { body: release(), bytes: 0, hasThrown: true };
 
 interface Running {
   readonly controller: AbortController;
-  why: StopReason | undefined;
+  reason: StopReason | undefined;
 }
 
-/** Runs the attempts of one worker. */
-export class Desk {
+/** Starts, cancels and tracks the running attempts. */
+export class AttemptRunner {
   readonly #running = new Map<string, Running>();
-  readonly #bell = new Bell();
+  readonly #changed = new Condition();
 
   constructor(
-    readonly duties: ReadonlyMap<string, Duty>,
-    readonly ledger: Ledger,
+    readonly handlers: ReadonlyMap<string, RegisteredHandler>,
+    readonly buffer: ReportBuffer,
   ) {}
 
-  /** How many attempts run. */
+  /** Number of running attempts. */
   get size(): number {
     return this.#running.size;
   }
 
-  /** Begins an attempt. */
+  /** Starts an attempt. */
   run(assignment: Assignment): void {
     const lease = assignment.leaseId;
-    const running: Running = { controller: new AbortController(), why: undefined };
+    const running: Running = { controller: new AbortController(), reason: undefined };
     this.#running.set(lease, running);
-    this.ledger.begin(lease);
-    // It never rejects: whatever goes wrong is how the attempt ends.
+    this.buffer.begin(lease);
+    // This promise never rejects: errors become the failure of the attempt.
     void this.#attempt(assignment, running);
   }
 
-  /** Tells an attempt to stop, if it still runs. The first reason stands, but what is lost is lost. */
-  stop(lease: string, why: StopReason): void {
+  /** Cancels an attempt, if it is running. The first reason is kept, except that "lost" replaces it. */
+  stop(lease: string, reason: StopReason): void {
     const running = this.#running.get(lease);
     if (running !== undefined) {
-      running.why = why === "lost" ? why : (running.why ?? why);
-      running.controller.abort(new DOMException(WHY[why], "AbortError"));
-      this.ledger.bell.ring();
+      running.reason = reason === "lost" ? reason : (running.reason ?? reason);
+      running.controller.abort(new DOMException(REASON_TEXT[reason], "AbortError"));
+      this.buffer.changed.notify();
     }
   }
 
-  stopAll(why: StopReason): void {
+  stopAll(reason: StopReason): void {
     for (const lease of this.#running.keys()) {
-      this.stop(lease, why);
+      this.stop(lease, reason);
     }
   }
 
-  /** Gives back what still runs, and forgets it: handlers that do not stop are left behind. */
+  /** Releases the running attempts. Their handlers may keep running. */
   abandonAll(): void {
     for (const lease of this.#running.keys()) {
-      this.ledger.end(lease, released(), 0);
+      this.buffer.end(lease, release(), 0);
     }
     this.#running.clear();
-    this.#bell.ring();
+    this.#changed.notify();
   }
 
-  /** Returns once no attempt runs. */
+  /** Resolves once no attempt is running. */
   idle(): Promise<void> {
-    return this.#bell.until(() => this.#running.size === 0);
+    return this.#changed.until(() => this.#running.size === 0);
   }
 
   async #attempt(assignment: Assignment, running: Running): Promise<void> {
     const lease = assignment.leaseId;
     const { signal } = running.controller;
-    // A job that a broken connection gives back should not have begun here.
-    await this.ledger.untilAccepted(lease, signal);
-    const conclusion = signal.aborted ? NEVER_BEGUN : await this.#conclude(assignment, signal);
+    // The handler starts only after the acceptance was sent: the server assigns a job that is not accepted to another
+    // worker.
+    await this.buffer.waitAccepted(lease, signal);
+    const result = signal.aborted ? NOT_STARTED : await this.#runHandler(assignment, signal);
     if (this.#running.get(lease) !== running) {
       return;
     }
     this.#running.delete(lease);
-    const { why } = running;
-    if (why !== undefined && conclusion.hasThrown) {
-      this.ledger.end(lease, why === "cancelled" ? stopped() : released(), 0);
+    const { reason } = running;
+    if (reason !== undefined && result.hasThrown) {
+      this.buffer.end(lease, reason === "cancelled" ? stopped() : release(), 0);
     } else {
-      this.ledger.end(lease, conclusion.news, conclusion.bytes);
+      this.buffer.end(lease, result.body, result.bytes);
     }
-    this.#bell.ring();
+    this.#changed.notify();
   }
 
-  async #conclude(assignment: Assignment, signal: AbortSignal) {
+  async #runHandler(assignment: Assignment, signal: AbortSignal) {
     try {
-      const context = new Context(assignment, this.ledger, signal);
-      return await conclude(this.duties.get(assignment.kind), context, this.ledger.limits);
+      const context = new Context(assignment, this.buffer, signal);
+      return await runHandler(this.handlers.get(assignment.kind), context, this.buffer.limits);
     } catch (error) {
-      // A payload that a newer server wrote in a way that is not known here.
-      return { news: failed("BAD_PAYLOAD", String(error)), bytes: 0, hasThrown: false };
+      // The payload has a form that this client does not know.
+      return { body: failed("BAD_PAYLOAD", String(error)), bytes: 0, hasThrown: false };
     }
   }
 }

@@ -1,12 +1,12 @@
-// Room for what is on its way to the server.
+// A fair semaphore that counts bytes.
 
 interface Waiter {
   readonly bytes: number;
-  readonly enter: () => void;
+  readonly admit: () => void;
 }
 
-/** Bytes that are free, handed out in the order in which they were asked for. */
-export class Room {
+/** Grants bytes in the order of the requests. */
+export class ByteSemaphore {
   #free: number;
   readonly #waiters = new Set<Waiter>();
 
@@ -18,47 +18,47 @@ export class Room {
     return this.#free;
   }
 
-  /** Takes room if there is any. Answers how much it took, which is to be given back. */
-  tryTake(bytes: number): number | undefined {
-    const taken = Math.min(bytes, this.size);
-    if (taken > this.#free || this.#waiters.size > 0) {
+  /** Acquires bytes without waiting; undefined if there are not enough. Returns the number of bytes to release. */
+  tryAcquire(bytes: number): number | undefined {
+    const acquired = Math.min(bytes, this.size);
+    if (acquired > this.#free || this.#waiters.size > 0) {
       return undefined;
     }
-    this.#free -= taken;
-    return taken;
+    this.#free -= acquired;
+    return acquired;
   }
 
-  /** Takes room once there is some. Rejects with the signal's reason if that ends before. */
-  async take(bytes: number, signal: AbortSignal): Promise<number> {
+  /** Acquires bytes. Waits until there are enough. Rejects with the signal's reason if it is aborted before. */
+  async acquire(bytes: number, signal: AbortSignal): Promise<number> {
     signal.throwIfAborted();
-    const taken = this.tryTake(bytes);
-    if (taken !== undefined) {
-      return taken;
+    const acquired = this.tryAcquire(bytes);
+    if (acquired !== undefined) {
+      return acquired;
     }
     return this.#wait(Math.min(bytes, this.size), signal);
   }
 
-  /** Gives room back. */
-  give(bytes: number): void {
+  /** Releases bytes. */
+  release(bytes: number): void {
     this.#free += bytes;
     this.#admit();
   }
 
   #wait(bytes: number, signal: AbortSignal): Promise<number> {
     return new Promise((resolve, reject) => {
-      const leave = () => {
+      const onAbort = () => {
         this.#waiters.delete(waiter);
-        // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- what `abort` was called with.
+        // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the argument of `abort`.
         reject(signal.reason);
         this.#admit();
       };
-      const enter = () => {
-        signal.removeEventListener("abort", leave);
+      const admit = () => {
+        signal.removeEventListener("abort", onAbort);
         resolve(bytes);
       };
-      const waiter = { bytes, enter };
+      const waiter = { bytes, admit };
       this.#waiters.add(waiter);
-      signal.addEventListener("abort", leave, { once: true });
+      signal.addEventListener("abort", onAbort, { once: true });
     });
   }
 
@@ -69,7 +69,7 @@ export class Room {
       }
       this.#free -= waiter.bytes;
       this.#waiters.delete(waiter);
-      waiter.enter();
+      waiter.admit();
     }
   }
 }

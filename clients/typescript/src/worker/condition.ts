@@ -1,34 +1,34 @@
-// Waiting for something to become true.
+// A condition variable for promises.
 
-/** Wakes who waits, whenever it is rung. */
-export class Bell {
-  #ring!: () => void;
-  #rung!: Promise<void>;
+/** Wakes its waiters at each notification. */
+export class Condition {
+  #resolve!: () => void;
+  #notified!: Promise<void>;
 
   constructor() {
     this.#reset();
   }
 
-  ring(): void {
-    this.#ring();
+  notify(): void {
+    this.#resolve();
     this.#reset();
   }
 
-  /** Returns at the next ring. */
-  next(): Promise<void> {
-    return this.#rung;
+  /** Resolves at the next notification. */
+  notified(): Promise<void> {
+    return this.#notified;
   }
 
-  /** Returns once the condition holds; it is looked at now and after each ring. */
+  /** Resolves once the condition holds. It is checked immediately and after each notification. */
   async until(condition: () => boolean): Promise<void> {
     while (!condition()) {
-      await this.next();
+      await this.notified();
     }
   }
 
   #reset(): void {
-    this.#rung = new Promise((resolve) => {
-      this.#ring = resolve;
+    this.#notified = new Promise((resolve) => {
+      this.#resolve = resolve;
     });
   }
 }

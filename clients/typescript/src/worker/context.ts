@@ -1,15 +1,15 @@
-// What a handler can see and do while its attempt runs.
+// The context of a handler: its job, its cancellation signal, and progress, output and logs.
 
 import { create } from "@bufbuild/protobuf";
 
 import { type LogLevel, writeLevel } from "../client/events.js";
 import { Payload } from "../data/payload.js";
 import { spanOf } from "../data/span.js";
-import { cutText } from "../data/text.js";
+import { truncateText } from "../data/text.js";
 import { InvalidRequest } from "../errors.js";
 import { OutputSchema, type Progress, ProgressSchema } from "../gen/jobstream/v1/job_pb.js";
 import type { Assignment } from "../gen/jobstream/v1/worker_service_pb.js";
-import type { Ledger } from "./ledger.js";
+import type { ReportBuffer } from "./report_buffer.js";
 
 const PROGRESS_MESSAGE_BYTES_MAX = 1024;
 const UNIT_BYTES_MAX = 64;
@@ -17,30 +17,31 @@ const CHANNEL_BYTES_MAX = 64;
 
 /** One attempt of a job, as its handler sees it. */
 export class Context {
-  /** With `attempt` the key of side effects that must not happen twice: no two workers are ever sent the same pair. */
+  /** The job id. (jobId, attempt) is the idempotency key for side effects: no pair is assigned twice. */
   readonly jobId: string;
-  /** From 1. Numbers grow and may have gaps. */
+  /** Number of the attempt, from 1. Numbers increase and may have gaps. */
   readonly attempt: number;
   readonly kind: string;
   readonly queue: string;
-  /** When the attempt is ended by force, by this machine's clock. */
+  /** When the attempt times out, by the clock of this machine. */
   readonly deadline: Date;
   /** As submitted. */
   readonly headers: Readonly<Record<string, string>>;
   /** As submitted. */
   readonly labels: Readonly<Record<string, string>>;
-  /** The input as it came, with its content type. */
+  /** The undecoded input. */
   readonly payload: Payload;
-  readonly #ledger: Ledger;
+  readonly #buffer: ReportBuffer;
   readonly #lease: string;
 
   /** @internal */
   constructor(
     assignment: Assignment,
-    ledger: Ledger,
+    buffer: ReportBuffer,
     /**
-     * Ends when the handler is to stop: the job was cancelled, its lease was lost, or the worker ends. Hand it to
-     * whatever takes a signal. What a handler throws after that counts as stopped, what it returns as its result.
+     * Aborted when the handler must stop: the job was cancelled, its lease was lost, or the worker is draining. Pass it
+     * to functions that take a signal. An error that the handler throws afterwards does not count as a failure; a
+     * returned value is its result.
      */
     readonly signal: AbortSignal,
   ) {
@@ -52,71 +53,70 @@ export class Context {
     this.headers = assignment.headers;
     this.labels = assignment.labels;
     this.payload = Payload.read(assignment.payload);
-    this.#ledger = ledger;
+    this.#buffer = buffer;
     this.#lease = assignment.leaseId;
   }
 
   /**
-   * Tells how far the attempt is. Cheap in a tight loop: only the newest is sent.
+   * Reports progress. Cheap in a tight loop: only the newest value is sent.
    *
-   * @param fraction 0 to 1; what lies beyond is cut.
-   * @param message for people; cut to 1 KiB.
+   * @param fraction 0 to 1; other values are clamped.
+   * @param message human-readable; truncated to 1 KiB.
    */
   progress(fraction: number, message = ""): void {
-    this.#tell({ fraction: share(fraction), message: cutText(message, PROGRESS_MESSAGE_BYTES_MAX) });
+    this.#report({ fraction: clampFraction(fraction), message: truncateText(message, PROGRESS_MESSAGE_BYTES_MAX) });
   }
 
   /**
-   * Tells how many units of how many are done.
+   * Reports progress as `done` of `total` units.
    *
-   * @param unit what is counted, such as `files`; cut to 64 bytes.
+   * @param unit such as `files`; truncated to 64 bytes.
    */
   progressOf(done: number, total: number, unit = ""): void {
-    const fraction = total > 0 ? { fraction: share(done / total) } : {};
+    const fraction = total > 0 ? { fraction: clampFraction(done / total) } : {};
     const finite = {
       ...(Number.isFinite(done) && { done }),
       ...(Number.isFinite(total) && { total }),
     };
-    this.#tell({ ...fraction, ...finite, unit: cutText(unit, UNIT_BYTES_MAX) });
+    this.#report({ ...fraction, ...finite, unit: truncateText(unit, UNIT_BYTES_MAX) });
   }
 
   /**
-   * Emits a chunk for watchers; it does not become part of the result. A string is sent as plain text, a `Uint8Array`
-   * as data, a `Payload` as it is, anything else as JSON. Resolves at once, or when the server has taken enough of the
-   * earlier ones: await it.
+   * Sends a chunk of output to watchers. It is not part of the result. A string is sent as plain text, a `Uint8Array`
+   * as data, a `Payload` unchanged, anything else as JSON. The promise resolves once the send buffer has free space
+   * (backpressure): await it.
    *
-   * @param channel which of several outputs; cut to 64 bytes.
-   * @throws InvalidRequest if the chunk is larger than the server takes, 1 MiB; the signal's reason once it ended.
+   * @param channel name of the output channel; truncated to 64 bytes.
+   * @throws InvalidRequest if the chunk is over the payload limit, 1 MiB by default; the signal's reason once it is
+   * aborted.
    */
   async output(chunk: unknown, channel = ""): Promise<void> {
     this.signal.throwIfAborted();
     const payload = Payload.chunk(chunk);
-    const { payloadBytesMax } = this.#ledger.limits;
+    const { payloadBytesMax } = this.#buffer.limits;
     if (payload.size > payloadBytesMax) {
-      throw InvalidRequest.of(
-        "output",
-        `is ${payload.size} bytes, the limit is ${payloadBytesMax}: send smaller chunks`,
-      );
+      throw InvalidRequest.of("output", `is ${payload.size} bytes, limit is ${payloadBytesMax}: send smaller chunks`);
     }
-    const output = create(OutputSchema, { payload: payload.write(), channel: cutText(channel, CHANNEL_BYTES_MAX) });
-    await this.#ledger.output(this.#lease, output, payload.size, this.signal);
+    const output = create(OutputSchema, {
+      payload: payload.write(),
+      channel: truncateText(channel, CHANNEL_BYTES_MAX),
+    });
+    await this.#buffer.output(this.#lease, output, payload.size, this.signal);
   }
 
-  /**
-   * Writes a line for watchers, cut to 16 KiB. Lines that come faster than they can be sent are dropped and counted.
-   */
+  /** Sends a log line to watchers, truncated to 16 KiB. Lines are dropped and counted while the send buffer is full. */
   log(text: string, level: LogLevel = "info"): void {
-    this.#ledger.log(this.#lease, writeLevel(level), text);
+    this.#buffer.log(this.#lease, writeLevel(level), text);
   }
 
-  #tell(progress: Partial<Pick<Progress, "fraction" | "done" | "total" | "unit" | "message">>): void {
-    this.#ledger.progress(this.#lease, create(ProgressSchema, progress));
+  #report(progress: Partial<Pick<Progress, "fraction" | "done" | "total" | "unit" | "message">>): void {
+    this.#buffer.progress(this.#lease, create(ProgressSchema, progress));
   }
 }
 
-/** The last moment that a Date can say. */
+/** The largest time of a Date. */
 const DATE_MAX = 8.64e15;
 
-function share(fraction: number): number {
+function clampFraction(fraction: number): number {
   return Number.isNaN(fraction) ? 0 : Math.min(1, Math.max(0, fraction));
 }

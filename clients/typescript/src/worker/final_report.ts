@@ -1,11 +1,11 @@
-// How an attempt ends: what its handler answers or throws, as the server is told.
+// Converts the result or error of a handler into the final report of its attempt.
 
 import { create } from "@bufbuild/protobuf";
 
 import type { FailureReason } from "../data/outcome.js";
 import { Payload } from "../data/payload.js";
 import { durationOf } from "../data/span.js";
-import { cutText } from "../data/text.js";
+import { truncateText } from "../data/text.js";
 import { type Failure, FailureSchema, FailureReason as WireReason } from "../gen/jobstream/v1/job_pb.js";
 import {
   AttemptCompleteSchema,
@@ -19,25 +19,27 @@ const TYPE_BYTES_MAX = 256;
 const MESSAGE_BYTES_MAX = 4 * 1024;
 const DETAILS_BYTES_MAX = 16 * 1024;
 
-/** A report, without lease and number. */
-export type News = AttemptReport["news"];
+/** The body of a report, without lease and number. */
+export type ReportBody = AttemptReport["news"];
 
-/** Thrown by a handler: no other attempt could help, the job ends FAILED. */
+/** Thrown by a handler: the job fails and is not retried. */
 export class PermanentError extends Error {
   override readonly name: string = "PermanentError";
 }
 
-/** Thrown by a handler: try again after this pause, in place of the retry policy's. It counts as an attempt. */
+/**
+ * Thrown by a handler: the next attempt starts after this delay, in place of the retry policy's. The attempt counts.
+ */
 export class RetryLater extends Error {
   override readonly name: string = "RetryLater";
 
   /**
    * @param after milliseconds, at most 10 years.
-   * @throws InvalidRequest if they are none.
+   * @throws InvalidRequest if it is out of range.
    */
   constructor(
     readonly after: number,
-    message = `to be tried again after ${after} ms`,
+    message = `retry after ${after} ms`,
     options?: ErrorOptions,
   ) {
     super(message, options);
@@ -45,77 +47,80 @@ export class RetryLater extends Error {
   }
 }
 
-/** What the server takes of results. */
+/** The limits of the server for results. */
 export interface Limits {
-  /** Largest result or chunk of output. */
+  /** Largest result or chunk of output in bytes. */
   readonly payloadBytesMax: number;
-  /** Largest message. */
+  /** Largest message in bytes. */
   readonly messageBytesMax: number;
 }
 
-/** What a message takes beside a result. */
+/** Size of a message without the result, an upper bound. */
 const MESSAGE_MARGIN = 64 * 1024;
 
-/** The attempt succeeded; a result that is too large fails it, which the server says itself if it can read it. */
-export function completed(result: Payload, { payloadBytesMax: bytesMax, messageBytesMax }: Limits): News {
+/**
+ * The report of a successful attempt. A result over both limits fails the attempt here; the server rejects smaller ones
+ * itself.
+ */
+export function completed(result: Payload, { payloadBytesMax: bytesMax, messageBytesMax }: Limits): ReportBody {
   if (result.size > bytesMax && result.size > messageBytesMax - MESSAGE_MARGIN) {
-    const text = `the result is ${result.size} bytes, the limit is ${bytesMax}: store it elsewhere and return a reference`;
+    const text = `result is ${result.size} bytes, limit is ${bytesMax}: store it elsewhere and return a reference`;
     return failed("RESULT_TOO_LARGE", text);
   }
   return { case: "complete", value: create(AttemptCompleteSchema, { result: result.write() }) };
 }
 
-/** The job is given back without counting the attempt. */
-export function released(): News {
+/** The report that releases the attempt. It does not count as a failure. */
+export function release(): ReportBody {
   return { case: "release", value: create(AttemptReleaseSchema) };
 }
 
-/** The handler stopped because it was cancelled. */
-export function stopped(): News {
+/** The report of a handler that stopped because of a cancellation. */
+export function stopped(): ReportBody {
   return { case: "stopped", value: create(AttemptStoppedSchema) };
 }
 
-/** The attempt failed as no other could help. */
-export function failed(reason: FailureReason, message: string): News {
+/** The report of a failure that is not retryable. */
+export function failed(reason: FailureReason, message: string): ReportBody {
   return fail(failure({ reason: WireReason[reason], message, retryable: false }));
 }
 
-/** The attempt failed with what its handler threw. */
-export function thrown(error: unknown): News {
+/** The report of a handler that threw an error. */
+export function failedWith(error: unknown): ReportBody {
   const details =
     error instanceof Error && error.stack !== undefined
-      ? Payload.text(cutText(error.stack, DETAILS_BYTES_MAX))
+      ? Payload.text(truncateText(error.stack, DETAILS_BYTES_MAX))
       : undefined;
-  const told = failure({
+  const failure_ = failure({
     reason: WireReason.HANDLER,
-    type: cutText(typeName(error), TYPE_BYTES_MAX),
+    type: truncateText(typeName(error), TYPE_BYTES_MAX),
     message: messageOf(error),
     retryable: !(error instanceof PermanentError),
     ...(details && { details: details.write() }),
   });
-  return fail(told, error instanceof RetryLater ? error.after : undefined);
+  return fail(failure_, error instanceof RetryLater ? error.after : undefined);
 }
 
-/** What a handler's parser or the JSON reader has against the input. */
-export function badPayload(error: unknown): News {
-  return failed("BAD_PAYLOAD", `the payload is not what this kind reads: ${complaint(error)}`);
+/** The report of an invalid input. */
+export function badPayload(error: unknown): ReportBody {
+  return failed("BAD_PAYLOAD", `invalid payload:  ${describeIssues(error)}`);
 }
 
-function fail(failure: Failure, after?: number): News {
+function fail(failure: Failure, after?: number): ReportBody {
   const pause = after === undefined ? {} : { retryAfter: durationOf("after", after) };
   return { case: "fail", value: create(AttemptFailSchema, { failure, ...pause }) };
 }
 
 function failure(init: Partial<Omit<Failure, "$typeName" | "$unknown">>): Failure {
-  return create(FailureSchema, { ...init, message: cutText(init.message ?? "", MESSAGE_BYTES_MAX) });
+  return create(FailureSchema, { ...init, message: truncateText(init.message ?? "", MESSAGE_BYTES_MAX) });
 }
 
-/** Anything can be thrown. */
+/** The message of any thrown value. */
 function messageOf(error: unknown): string {
   try {
     return error instanceof Error ? withCauses(error) : String(error);
   } catch {
-    return "something that has no form as text was thrown";
+    return "the thrown value cannot be converted to a string";
   }
 }
 
@@ -131,16 +136,16 @@ function typeName(error: unknown): string {
   return error.name === "Error" ? error.constructor.name : error.name;
 }
 
-/** Names the fields, if the error lists issues as those of zod do. */
-function complaint(error: unknown): string {
+/** The message of an error. Lists the fields of an error with issues like those of zod. */
+function describeIssues(error: unknown): string {
   const { issues } = Object(error) as { issues?: unknown };
   if (!Array.isArray(issues)) {
     return messageOf(error);
   }
-  const told = issues.map((issue: unknown) => {
+  const failure_ = issues.map((issue: unknown) => {
     const { path, message } = Object(issue) as { path?: unknown; message?: unknown };
     const field = Array.isArray(path) ? path.map(String).join(".") : "";
     return `${field === "" ? "" : `${field}: `}${String(message)}`;
   });
-  return told.join("; ");
+  return failure_.join("; ");
 }

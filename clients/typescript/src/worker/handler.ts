@@ -1,54 +1,58 @@
-// Handlers, and how their input becomes a value and their answer a payload.
+// Handlers, the decoding of their input and the encoding of their result.
 
 import { Payload } from "../data/payload.js";
 import type { Context } from "./context.js";
-import { type Limits, type News, badPayload, completed, failed, thrown } from "./verdict.js";
+import { type Limits, type ReportBody, badPayload, completed, failed, failedWith } from "./final_report.js";
 
-/** Does the work of one kind. What it answers is the job's result: sent as the input of a submit is. */
+/** The handler of a kind. Its return value is the result of the job, encoded like the input of a submit. */
 export type Handler<In, Out = unknown> = (input: In, context: Context) => Out | Promise<Out>;
 
-/** Makes a typed value of decoded input, or throws: a function, or an object with `parse` such as a schema of zod. */
+/** Validates and converts a decoded input, or throws: a function, or an object with `parse` such as a zod schema. */
 export type Parser<In> = ((value: unknown) => In | Promise<In>) | { parse(value: unknown): In | Promise<In> };
 
 export interface HandlerOptions<In> {
-  /** Reads the input. What it throws fails the job with BAD_PAYLOAD. Default: input is taken as it comes. */
+  /** Parses the input. An error fails the job with BAD_PAYLOAD. Default: no validation. */
   readonly input?: Parser<In> | undefined;
 }
 
-/** A handler of any input, with its parser. */
-export interface Duty {
+/** A handler with its parser. */
+export interface RegisteredHandler {
   readonly handler: Handler<never>;
   readonly parser: Parser<unknown> | undefined;
 }
 
-/** How an attempt ended by itself, and whether it did so by throwing. */
-export interface Conclusion {
-  readonly news: News;
+/** The final report of a handler, and whether the handler threw. */
+export interface AttemptResult {
+  readonly body: ReportBody;
   readonly bytes: number;
   readonly hasThrown: boolean;
 }
 
-/** Runs one attempt to its end. Never rejects. */
-export async function conclude(duty: Duty | undefined, context: Context, limits: Limits): Promise<Conclusion> {
-  if (duty === undefined) {
-    return answered(failed("UNKNOWN_KIND", `this worker has no handler for kind ${context.kind}`));
+/** Runs the handler of one attempt. Never rejects. */
+export async function runHandler(
+  registered: RegisteredHandler | undefined,
+  context: Context,
+  limits: Limits,
+): Promise<AttemptResult> {
+  if (registered === undefined) {
+    return withoutThrow(failed("UNKNOWN_KIND", `this worker has no handler for kind ${context.kind}`));
   }
   let input: unknown;
   try {
-    input = await parsed(duty.parser, context.payload.value());
+    input = await parsed(registered.parser, context.payload.value());
   } catch (error) {
-    return answered(badPayload(error));
+    return withoutThrow(badPayload(error));
   }
   try {
-    const result = Payload.of(await duty.handler(input as never, context));
-    return { news: completed(result, limits), bytes: result.size, hasThrown: false };
+    const result = Payload.of(await registered.handler(input as never, context));
+    return { body: completed(result, limits), bytes: result.size, hasThrown: false };
   } catch (error) {
-    return { ...answered(thrown(error)), hasThrown: true };
+    return { ...withoutThrow(failedWith(error)), hasThrown: true };
   }
 }
 
-function answered(news: News): Conclusion {
-  return { news, bytes: 0, hasThrown: false };
+function withoutThrow(body: ReportBody): AttemptResult {
+  return { body, bytes: 0, hasThrown: false };
 }
 
 function parsed(parser: Parser<unknown> | undefined, value: unknown): unknown {

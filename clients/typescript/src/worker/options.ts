@@ -1,4 +1,4 @@
-// Every bound of a worker, with its default.
+// The options of a worker, with their defaults.
 
 import { hostname } from "node:os";
 
@@ -6,29 +6,32 @@ import { InvalidRequest } from "../errors.js";
 import { span } from "../client/options.js";
 
 export interface WorkerOptions {
-  /** For people, shown with each attempt: 1 to 128 characters of `[A-Za-z0-9._:/-]`. Default: host name and process id. */
+  /**
+   * Human-readable name, shown with each attempt: 1 to 128 characters of `[A-Za-z0-9._:/-]`. Default: host name and
+   * process id.
+   */
   readonly name?: string | undefined;
-  /** The queues it serves, at most 1 000. Default: all. */
+  /** The queues to serve, at most 1 000. Default: all. */
   readonly queues?: readonly string[] | undefined;
-  /** How many attempts run at a time, 1 to 100 000. Default 16. */
+  /** Number of concurrent attempts, 1 to 100 000. Default 16. */
   readonly slots?: number | undefined;
-  /** Milliseconds that running attempts get to finish after a signal; the rest is given back. Default 10 000. */
+  /** Time in milliseconds for running attempts to finish after a signal. Default 10 000. */
   readonly drainTimeout?: number | undefined;
-  /** Called each time it connected. */
+  /** Called after each connect. */
   readonly onConnected?: ((connected: Connected) => void) | undefined;
-  /** Called each time the connection broke or could not be made. */
+  /** Called when a connection breaks or cannot be established. */
   readonly onDisconnected?: ((disconnected: Disconnected) => void) | undefined;
 }
 
 export interface Connected {
-  /** What ListWorkers and DrainWorker call the worker. */
+  /** The worker id, as in ListWorkers and DrainWorker. */
   readonly workerId: string;
   readonly serverVersion: string;
 }
 
 export interface Disconnected {
   readonly reason: string;
-  /** Milliseconds until it tries again. */
+  /** Milliseconds until the next attempt to connect. */
   readonly retryIn: number;
 }
 
@@ -38,7 +41,7 @@ const NAME_CHARACTERS_MAX = 128;
 export function readWorkerOptions(options: WorkerOptions) {
   const slots = options.slots ?? 16;
   if (!Number.isInteger(slots) || slots < 1 || slots > SLOTS_MAX) {
-    throw InvalidRequest.of("slots", `is ${slots}: allowed are integers from 1 to ${SLOTS_MAX}`);
+    throw InvalidRequest.of("slots", `is ${slots}: must be an integer from 1 to ${SLOTS_MAX}`);
   }
   return {
     slots,

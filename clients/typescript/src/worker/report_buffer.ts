@@ -1,274 +1,280 @@
-// What a worker has to tell its server: reports, numbered and kept until they are acknowledged, and beside them the
-// state of its attempts. The requests of a stream are made from it, see requests.ts.
+// The state that a worker sends to its server: numbered reports until they are acknowledged, running attempts, accepted
+// leases, slots and heartbeats. requests.ts builds messages from it.
 
 import { create } from "@bufbuild/protobuf";
 
 import { now } from "../data/span.js";
-import { byteLength, cutText } from "../data/text.js";
+import { byteLength, truncateText } from "../data/text.js";
 import { LogLevel, LogSchema, LogStream, type Output, type Progress, type Log } from "../gen/jobstream/v1/job_pb.js";
-import { Bell } from "./bell.js";
-import { Room } from "./room.js";
-import type { Limits, News } from "./verdict.js";
+import { Condition } from "./condition.js";
+import { ByteSemaphore } from "./byte_semaphore.js";
+import type { Limits, ReportBody } from "./final_report.js";
 
 /**
- * Most bytes of progress, output and logs that are on their way and not acknowledged. More output waits, more logs are
- * dropped and counted. Ends always fit: there is one for each slot.
+ * Most bytes of unacknowledged progress, output and logs. Above it output waits and log lines are dropped and counted.
+ * Final reports are not limited: there is one per slot.
  */
-const ROOM_BYTES = 8 * 1024 * 1024;
-/** Bytes that a report takes beside what it carries. */
+const BUFFER_BYTES_MAX = 8 * 1024 * 1024;
+/** Size of a report without its content, an upper bound. */
 const REPORT_BYTES = 192;
 const LOG_TEXT_BYTES_MAX = 16 * 1024;
 
-/** The server's terms. */
-export interface Terms extends Limits {
-  /** How long a lease lasts after the last heartbeat that named it, in milliseconds. */
+/** The limits of the server from Welcome. */
+export interface ServerLimits extends Limits {
+  /** Duration of a lease after its last heartbeat, in milliseconds. */
   readonly lease: number;
-  /** Reports up to this number were taken. */
+  /** The last acknowledged report. */
   readonly acked: number;
-  /** The leases that still stand. */
+  /** The held leases that are still valid. */
   readonly standing: ReadonlySet<string>;
 }
 
-/** A report that was not acknowledged. */
+/** An unacknowledged report. */
 export interface Entry {
   readonly lease: string;
   readonly bytes: number;
-  /** Undefined once nobody wants to know any more. */
-  news: News | undefined;
-  room: number;
+  /** Undefined if the lease was lost. */
+  body: ReportBody | undefined;
+  acquired: number;
 }
 
 interface Attempt {
-  /** The newest progress that has no number yet. */
+  /** The newest progress that is not in a report yet. */
   progress: Progress | undefined;
-  /** Log lines that were dropped since the last one that was not. */
+  /** Log lines dropped since the last buffered one. */
   dropped: number;
-  /** The server does not know it any more: its end is dropped. */
-  isVoid: boolean;
-  /** That it was accepted has left, once. */
+  /** The server does not know the lease. The final report is dropped. */
+  leaseLost: boolean;
+  /** Whether the acceptance was sent. */
   isAccepted: boolean;
 }
 
-/** The books of one worker, through all its connections. */
-export class Ledger {
-  readonly room = new Room(ROOM_BYTES);
-  /** Rung whenever there may be something to send, or nothing left. */
-  readonly bell = new Bell();
-  /** Reports that were not acknowledged, oldest first, with consecutive numbers from `first`. */
+/** Buffers the reports of one worker across its connections. */
+export class ReportBuffer {
+  readonly space = new ByteSemaphore(BUFFER_BYTES_MAX);
+  /** Notified when there may be something to send, or all reports are acknowledged. */
+  readonly changed = new Condition();
+  /** Unacknowledged reports, oldest first, with consecutive numbers from `first`. */
   readonly reports: Entry[] = [];
   first = 1;
-  /** Leases of attempts that are to be accepted. */
-  accepts: string[] = [];
-  heartbeatDue = false;
-  /** When the last heartbeat left, or the stream began without attempts: leases last from then on. */
-  renewed = now();
+  /** Leases whose acceptance was not sent. */
+  acceptedLeases: string[] = [];
+  heartbeatRequested = false;
+  /** Time of the last heartbeat, or of the stream's start without attempts. Leases are extended from then. */
+  leasesRenewedAt = now();
   readonly #attempts = new Map<string, Attempt>();
   #slots: number;
-  #terms: Terms = { lease: 0, payloadBytesMax: Infinity, messageBytesMax: Infinity, acked: 0, standing: new Set() };
+  #limits: ServerLimits = {
+    lease: 0,
+    payloadBytesMax: Infinity,
+    messageBytesMax: Infinity,
+    acked: 0,
+    standing: new Set(),
+  };
 
   constructor(slots: number) {
     this.#slots = slots;
   }
 
   get limits(): Limits {
-    return this.#terms;
+    return this.#limits;
   }
 
-  /** When the leases run out unless a heartbeat leaves before. */
-  get fence(): number {
-    return this.renewed + this.#terms.lease;
+  /** When the leases expire if no heartbeat is sent. */
+  get leaseDeadline(): number {
+    return this.leasesRenewedAt + this.#limits.lease;
   }
 
-  /** What the server is to know of the slots: those of void attempts are taken until they stop. */
+  /** Slots without those of attempts that lost their leases and have not stopped. */
   get slots(): number {
-    const taken = [...this.#attempts.values()].filter(({ isVoid }) => isVoid).length;
+    const taken = [...this.#attempts.values()].filter(({ leaseLost }) => leaseLost).length;
     return Math.max(0, this.#slots - taken);
   }
 
-  /** Runs at most this many attempts at a time from now on. */
+  /** Changes the number of slots. */
   set slots(slots: number) {
     this.#slots = slots;
-    this.bell.ring();
+    this.changed.notify();
   }
 
-  /** What a new stream is told of the slots: the server may turn out not to know what runs. */
+  /** Slots without all running attempts, for Hello. */
   get freeSlots(): number {
     return Math.max(0, this.#slots - this.#attempts.size);
   }
 
-  get isSettled(): boolean {
+  get isAcknowledged(): boolean {
     return this.reports.length === 0;
   }
 
-  /** Attempts that run and that the server knows. */
+  /** Running attempts that hold their leases. */
   running(): string[] {
-    return [...this.#attempts].flatMap(([lease, { isVoid }]) => (isVoid ? [] : [lease]));
+    return [...this.#attempts].flatMap(([lease, { leaseLost }]) => (leaseLost ? [] : [lease]));
   }
 
-  /** Attempts that run or whose end was not acknowledged. */
+  /** Leases of running attempts, and of ended ones whose final report is not acknowledged. */
   held(): string[] {
-    const ended = this.reports.filter(({ news }) => isEnd(news)).map(({ lease }) => lease);
+    const ended = this.reports.filter(({ body }) => isFinal(body)).map(({ lease }) => lease);
     return [...this.running(), ...ended];
   }
 
-  /** Whether the server knows the attempt. */
-  stands(lease: string): boolean {
-    return this.#standing(lease) !== undefined;
+  /** Whether the attempt holds its lease. */
+  hasLease(lease: string): boolean {
+    return this.#leased(lease) !== undefined;
   }
 
-  /** Begins an attempt, which accepts it. */
+  /** Records a new attempt and accepts its lease. */
   begin(lease: string): void {
-    this.#attempts.set(lease, { progress: undefined, dropped: 0, isVoid: false, isAccepted: false });
-    this.accepts.push(lease);
-    this.bell.ring();
+    this.#attempts.set(lease, { progress: undefined, dropped: 0, leaseLost: false, isAccepted: false });
+    this.acceptedLeases.push(lease);
+    this.changed.notify();
   }
 
-  /** What accepts these attempts has left. */
-  accepted(leases: string[]): void {
+  /** Records that the acceptance of these leases was sent. */
+  markAccepted(leases: string[]): void {
     for (const lease of leases) {
-      const attempt = this.#standing(lease);
+      const attempt = this.#leased(lease);
       if (attempt !== undefined) {
         attempt.isAccepted = true;
       }
     }
-    this.bell.ring();
+    this.changed.notify();
   }
 
-  /** Returns once the attempt was accepted, or the signal ended. */
-  async untilAccepted(lease: string, signal: AbortSignal): Promise<void> {
-    await this.bell.until(() => signal.aborted || this.#attempts.get(lease)?.isAccepted !== false);
+  /** Resolves once the acceptance was sent, or the signal is aborted. */
+  async waitAccepted(lease: string, signal: AbortSignal): Promise<void> {
+    await this.changed.until(() => signal.aborted || this.#attempts.get(lease)?.isAccepted !== false);
   }
 
-  /** Notes progress; of what is not on its way yet only the newest is kept. */
+  /** Records progress. Only the newest unsent value is retained. */
   progress(lease: string, progress: Progress): void {
-    const attempt = this.#standing(lease);
+    const attempt = this.#leased(lease);
     if (attempt === undefined) {
       return;
     }
     const isFirst = attempt.progress === undefined;
     attempt.progress = progress;
     if (isFirst) {
-      this.bell.ring();
+      this.changed.notify();
     }
   }
 
-  /** Adds a log line, if there is room; else a later line tells how many are missing. */
+  /** Buffers a log line. Drops and counts it if the buffer is full. */
   log(lease: string, level: LogLevel, text: string): void {
-    const attempt = this.#standing(lease);
+    const attempt = this.#leased(lease);
     if (attempt === undefined) {
       return;
     }
-    const cut = cutText(text, LOG_TEXT_BYTES_MAX);
-    const bytes = REPORT_BYTES + byteLength(cut);
-    const room = this.room.tryTake(bytes);
-    if (room === undefined) {
+    const truncated = truncateText(text, LOG_TEXT_BYTES_MAX);
+    const bytes = REPORT_BYTES + byteLength(truncated);
+    const acquired = this.space.tryAcquire(bytes);
+    if (acquired === undefined) {
       attempt.dropped += 1;
       return;
     }
-    this.#noteDropped(lease, attempt);
-    this.#push(lease, { case: "log", value: line(level, cut) }, bytes, room);
+    this.#pushDroppedCount(lease, attempt);
+    this.#push(lease, { case: "log", value: line(level, truncated) }, bytes, acquired);
   }
 
   /**
-   * Adds a chunk of output, once there is room. Rejects with the signal's reason if that ends before; a chunk of an
-   * attempt that the server does not know is dropped.
+   * Buffers a chunk of output. Waits while the buffer is full. Rejects with the signal's reason if it is aborted
+   * before. Drops the chunk if the lease was lost.
    */
   async output(lease: string, output: Output, size: number, signal: AbortSignal): Promise<void> {
     const bytes = REPORT_BYTES + size;
-    const room = await this.room.take(bytes, signal);
-    if (this.stands(lease)) {
-      this.#push(lease, { case: "output", value: output }, bytes, room);
+    const acquired = await this.space.acquire(bytes, signal);
+    if (this.hasLease(lease)) {
+      this.#push(lease, { case: "output", value: output }, bytes, acquired);
     } else {
-      this.room.give(room);
+      this.space.release(acquired);
     }
   }
 
-  /** Ends an attempt that runs. */
-  end(lease: string, end: News, bytes: number): void {
-    const attempt = this.#standing(lease);
+  /** Ends a running attempt with its final report. */
+  end(lease: string, end: ReportBody, bytes: number): void {
+    const attempt = this.#leased(lease);
     if (attempt !== undefined) {
-      this.#noteDropped(lease, attempt);
+      this.#pushDroppedCount(lease, attempt);
       if (attempt.progress !== undefined) {
         this.#push(lease, { case: "progress", value: attempt.progress }, REPORT_BYTES, 0);
       }
       this.#push(lease, end, REPORT_BYTES + bytes, 0);
     }
     this.#attempts.delete(lease);
-    this.bell.ring();
+    this.changed.notify();
   }
 
-  /** Makes reports of the newest progress of each attempt, while there is room. */
-  numberProgress(): void {
+  /** Buffers reports of the newest progress of each attempt, up to the buffer limit. */
+  pushProgress(): void {
     for (const [lease, attempt] of this.#attempts) {
       const { progress } = attempt;
-      const room = progress && this.room.tryTake(REPORT_BYTES + byteLength(progress.message));
-      if (progress !== undefined && room !== undefined) {
+      const acquired = progress && this.space.tryAcquire(REPORT_BYTES + byteLength(progress.message));
+      if (progress !== undefined && acquired !== undefined) {
         attempt.progress = undefined;
-        this.reports.push({ lease, news: { case: "progress", value: progress }, bytes: room, room });
+        this.reports.push({ lease, body: { case: "progress", value: progress }, bytes: acquired, acquired });
       }
     }
   }
 
-  /** Lets go of reports up to this number. */
+  /** Removes the reports up to this number. */
   acknowledge(upTo: number): void {
     let done = 0;
     for (const entry of this.reports) {
-      if (this.first + done > upTo && entry.news !== undefined) {
+      if (this.first + done > upTo && entry.body !== undefined) {
         break;
       }
-      this.room.give(entry.room);
+      this.space.release(entry.acquired);
       done += 1;
     }
     this.reports.splice(0, done);
     this.first += done;
-    this.bell.ring();
+    this.changed.notify();
   }
 
-  /** Goes on after the server's welcome. Answers the attempts that it does not know any more. */
-  welcome(terms: Terms): string[] {
-    this.#terms = terms;
-    const lost = this.running().filter((lease) => !terms.standing.has(lease));
+  /** Applies Welcome. Returns the attempts whose leases are lost. */
+  welcome(limits: ServerLimits): string[] {
+    this.#limits = limits;
+    const lost = this.running().filter((lease) => !limits.standing.has(lease));
     for (const lease of lost) {
-      this.#attempts.set(lease, { progress: undefined, dropped: 0, isVoid: true, isAccepted: true });
+      this.#attempts.set(lease, { progress: undefined, dropped: 0, leaseLost: true, isAccepted: true });
     }
-    for (const entry of this.reports.filter(({ lease }) => !terms.standing.has(lease))) {
-      entry.news = undefined;
-      this.room.give(entry.room);
-      entry.room = 0;
+    for (const entry of this.reports.filter(({ lease }) => !limits.standing.has(lease))) {
+      entry.body = undefined;
+      this.space.release(entry.acquired);
+      entry.acquired = 0;
     }
-    this.acknowledge(terms.acked);
-    this.accepts = this.running();
-    this.heartbeatDue = this.accepts.length > 0;
-    // With nothing at stake, or all of it stopped already, leases begin anew.
-    if (!this.heartbeatDue || now() >= this.fence) {
-      this.renewed = now();
+    this.acknowledge(limits.acked);
+    this.acceptedLeases = this.running();
+    this.heartbeatRequested = this.acceptedLeases.length > 0;
+    // Without running attempts, or after all leases expired, lease times restart.
+    if (!this.heartbeatRequested || now() >= this.leaseDeadline) {
+      this.leasesRenewedAt = now();
     }
-    this.bell.ring();
+    this.changed.notify();
     return lost;
   }
 
-  #standing(lease: string): Attempt | undefined {
+  #leased(lease: string): Attempt | undefined {
     const attempt = this.#attempts.get(lease);
-    return attempt?.isVoid === false ? attempt : undefined;
+    return attempt?.leaseLost === false ? attempt : undefined;
   }
 
-  #noteDropped(lease: string, attempt: Attempt): void {
+  #pushDroppedCount(lease: string, attempt: Attempt): void {
     if (attempt.dropped > 0) {
-      const text = `${attempt.dropped} log lines were dropped here: they came faster than they could be sent`;
+      const text = `${attempt.dropped} log lines were dropped here: the send buffer was full`;
       attempt.dropped = 0;
       this.#push(lease, { case: "log", value: line(LogLevel.WARN, text) }, REPORT_BYTES + text.length, 0);
     }
   }
 
-  #push(lease: string, news: News, bytes: number, room: number): void {
-    this.reports.push({ lease, news, bytes, room });
-    this.bell.ring();
+  #push(lease: string, body: ReportBody, bytes: number, acquired: number): void {
+    this.reports.push({ lease, body, bytes, acquired });
+    this.changed.notify();
   }
 }
 
-/** Whether it ends its attempt. */
-export function isEnd(news: News | undefined): boolean {
-  return news?.case === "complete" || news?.case === "fail" || news?.case === "release" || news?.case === "stopped";
+/** Whether the report ends its attempt. */
+export function isFinal(body: ReportBody | undefined): boolean {
+  return body?.case === "complete" || body?.case === "fail" || body?.case === "release" || body?.case === "stopped";
 }
 
 function line(level: LogLevel, text: string): Log {

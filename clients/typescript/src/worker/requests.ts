@@ -1,4 +1,4 @@
-// The requests of one stream: whenever it is asked, one message of everything there is to tell.
+// The requests of one stream. Each message carries everything that waits in the report buffer.
 
 import { setImmediate } from "node:timers/promises";
 
@@ -13,151 +13,151 @@ import {
   WorkRequestSchema,
   WorkerHeartbeatSchema,
 } from "../gen/jobstream/v1/worker_service_pb.js";
-import { type Ledger, isEnd } from "./ledger.js";
+import { type ReportBuffer, isFinal } from "./report_buffer.js";
 
-/** Bytes after which a message takes no further report; a larger report goes alone. */
+/** Size in bytes above which a message takes no further report. A larger report is sent alone. */
 const REQUEST_BYTES_MAX = 1024 * 1024;
-/** Leases that a message accepts, and those that its heartbeat names, at most: about 400 KB each. */
+/** Most leases that a message accepts, and most that its heartbeat lists: about 400 KB each. */
 const LEASES_MAX = 10_000;
-/** About what a lease takes in a list. */
+/** Approximate size of a lease in a list. */
 const LEASE_BYTES = 48;
-/** Bytes of leases that may go with a report that is larger than a message is to be. */
-const LEASES_ASIDE_BYTES = 1024;
+/** Largest size of the leases in a message with a report larger than the limit. */
+const EXTRA_LEASES_BYTES = 1024;
 /**
- * Bytes of reports that a new stream sends before it waits for an acknowledgement. Each one that comes doubles them:
- * so connections that break early get something through, too.
+ * Bytes of unacknowledged reports that a new stream sends at first. Each acknowledgement doubles the window, so that
+ * progress is made over connections that break early.
  */
 const FIRST_WINDOW_BYTES = 2 * 1024;
 const WINDOW_BYTES_MAX = 8 * 1024 * 1024;
 
-/** Reports of one message that were not acknowledged. */
+/** The unacknowledged reports of one message. */
 interface Sent {
   readonly last: number;
   readonly bytes: number;
 }
 
-/** How far the stream is: its greeting was sent, the server answered, it ends once what is there was sent, it ended. */
-type Phase = "greeted" | "open" | "ending" | "ended";
+/** State of the stream: Hello was sent; Welcome was received; it ends after the buffered reports; it has ended. */
+type Phase = "hello sent" | "open" | "ending" | "ended";
 
-/** The requests of one connection, which begin with the greeting and go on after the welcome. */
+/** The requests of one stream: Hello, and the rest after Welcome. */
 export class Requests {
-  #phase: Phase = "greeted";
-  /** Number of the last report that has gone out on this stream. */
+  #phase: Phase = "hello sent";
+  /** Number of the last report sent on this stream. */
   #sent = 0;
   #window = FIRST_WINDOW_BYTES;
   readonly #inFlight: Sent[] = [];
-  #slotsTold: number;
-  /** What the heartbeat under way has yet to name. */
-  #beats: string[] = [];
+  #slotsSent: number;
+  /** Leases that the heartbeat in progress has not listed yet. */
+  #heartbeatLeases: string[] = [];
 
   constructor(
-    readonly ledger: Ledger,
+    readonly buffer: ReportBuffer,
     readonly hello: Hello,
   ) {
-    this.#slotsTold = hello.slots;
+    this.#slotsSent = hello.slots;
   }
 
-  /** The server answered: everything goes. */
+  /** Welcome was received: requests may be sent. */
   open(): void {
-    if (this.#phase === "greeted") {
+    if (this.#phase === "hello sent") {
       this.#phase = "open";
-      this.ledger.bell.ring();
+      this.buffer.changed.notify();
     }
   }
 
-  /** Ends once what is there was sent; at once before the server answered, for it takes nothing yet. */
+  /** Ends after the buffered reports were sent; immediately before Welcome. */
   end(): void {
     this.#phase = this.#phase === "open" ? "ending" : "ended";
-    this.ledger.bell.ring();
+    this.buffer.changed.notify();
   }
 
-  /** Ends at once: nothing that is sent from now on would arrive. */
-  cut(): void {
+  /** Ends immediately, because the connection is closed. */
+  abort(): void {
     this.#phase = "ended";
-    this.ledger.bell.ring();
+    this.buffer.changed.notify();
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<WorkRequest, void, undefined> {
     yield create(WorkRequestSchema, { hello: this.hello });
     while (this.#phase !== "ended") {
-      const request = this.#phase === "greeted" ? undefined : this.#next();
+      const request = this.#phase === "hello sent" ? undefined : this.#next();
       if (request !== undefined) {
         yield request;
-        // The next one is asked for once this one has left.
-        this.ledger.accepted(request.acceptedLeaseIds);
+        // The generator resumes once this request was sent.
+        this.buffer.markAccepted(request.acceptedLeaseIds);
       } else if (this.#phase === "ending") {
         return;
       } else {
-        // Nothing is awaited since the look above, so no ring is missed.
-        await this.ledger.bell.next();
-        if (this.ledger.accepts.length === 0) {
-          // What handlers tell in one turn goes in one message.
+        // There is no await since the check above, so no notification is missed.
+        await this.buffer.changed.notified();
+        if (this.buffer.acceptedLeases.length === 0) {
+          // Batches the reports of one turn of the event loop into one message.
           await setImmediate();
         }
       }
     }
   }
 
-  /** One message of what there is to tell; undefined if there is nothing. */
+  /** Builds a message of everything to send; undefined if there is nothing. */
   #next(): WorkRequest | undefined {
-    const { ledger } = this;
-    const { slots } = ledger;
-    const slotsDue = slots === this.#slotsTold ? {} : { slots };
-    this.#slotsTold = slots;
+    const { buffer } = this;
+    const { slots } = buffer;
+    const slotsField = slots === this.#slotsSent ? {} : { slots };
+    this.#slotsSent = slots;
     const leaseIds = this.#heartbeat();
     const heartbeat = leaseIds && { heartbeat: create(WorkerHeartbeatSchema, { leaseIds }) };
-    if (this.#beats.length > 0) {
-      // No report that ends one of them may overtake it.
-      return create(WorkRequestSchema, { ...slotsDue, ...heartbeat });
+    if (this.#heartbeatLeases.length > 0) {
+      // A final report of a listed lease must not be sent before the rest of the heartbeat.
+      return create(WorkRequestSchema, { ...slotsField, ...heartbeat });
     }
-    // What has ended since is accepted by its report.
-    const accepts = ledger.accepts.filter((lease) => ledger.stands(lease));
-    const acceptedLeaseIds = accepts.slice(0, LEASES_MAX);
-    ledger.accepts = accepts.slice(LEASES_MAX);
-    ledger.numberProgress();
+    // A final report accepts its lease implicitly.
+    const acceptedLeases = buffer.acceptedLeases.filter((lease) => buffer.hasLease(lease));
+    const acceptedLeaseIds = acceptedLeases.slice(0, LEASES_MAX);
+    buffer.acceptedLeases = acceptedLeases.slice(LEASES_MAX);
+    buffer.pushProgress();
     const reports = this.#reports(LEASE_BYTES * ((leaseIds?.length ?? 0) + acceptedLeaseIds.length));
-    const told = {
-      ...slotsDue,
+    const fields = {
+      ...slotsField,
       ...heartbeat,
       ...(acceptedLeaseIds.length > 0 && { acceptedLeaseIds }),
       ...(reports.length > 0 && { reports }),
     };
-    return Object.keys(told).length === 0 ? undefined : create(WorkRequestSchema, told);
+    return Object.keys(fields).length === 0 ? undefined : create(WorkRequestSchema, fields);
   }
 
-  /** What the next message's heartbeat names: what runs, and what has ended without the server having been told. */
+  /** The leases of the next heartbeat: of running attempts, and of ended ones whose final report was not sent. */
   #heartbeat(): string[] | undefined {
-    const { ledger } = this;
-    if (ledger.heartbeatDue) {
-      ledger.heartbeatDue = false;
-      ledger.renewed = now();
-      const unsent = ledger.reports.slice(Math.max(0, this.#sent + 1 - ledger.first));
-      const ended = unsent.filter(({ news }) => isEnd(news)).map(({ lease }) => lease);
-      this.#beats = [...ledger.running(), ...ended];
-    } else if (this.#beats.length === 0) {
+    const { buffer } = this;
+    if (buffer.heartbeatRequested) {
+      buffer.heartbeatRequested = false;
+      buffer.leasesRenewedAt = now();
+      const unsent = buffer.reports.slice(Math.max(0, this.#sent + 1 - buffer.first));
+      const ended = unsent.filter(({ body }) => isFinal(body)).map(({ lease }) => lease);
+      this.#heartbeatLeases = [...buffer.running(), ...ended];
+    } else if (this.#heartbeatLeases.length === 0) {
       return undefined;
     }
-    const leases = this.#beats.slice(0, LEASES_MAX);
-    this.#beats = this.#beats.slice(LEASES_MAX);
+    const leases = this.#heartbeatLeases.slice(0, LEASES_MAX);
+    this.#heartbeatLeases = this.#heartbeatLeases.slice(LEASES_MAX);
     return leases;
   }
 
-  /** The next reports that fit a message which has so many bytes already, and what may be on its way. */
+  /** The next unsent reports that fit into a message of this size and into the window. */
   #reports(others: number): AttemptReport[] {
-    const { ledger } = this;
-    const allowed = Math.min(this.#allowance(), REQUEST_BYTES_MAX - others);
-    const first = Math.max(ledger.first, this.#sent + 1);
+    const { buffer } = this;
+    const allowed = Math.min(this.#freeWindow(), REQUEST_BYTES_MAX - others);
+    const first = Math.max(buffer.first, this.#sent + 1);
     const reports: AttemptReport[] = [];
     let bytes = 0;
-    for (const { lease: leaseId, bytes: more, news } of ledger.reports.slice(first - ledger.first)) {
-      const isAlone = reports.length === 0 && this.#inFlight.length === 0 && others <= LEASES_ASIDE_BYTES;
+    for (const { lease: leaseId, bytes: more, body } of buffer.reports.slice(first - buffer.first)) {
+      const isAlone = reports.length === 0 && this.#inFlight.length === 0 && others <= EXTRA_LEASES_BYTES;
       if (bytes + more > allowed && !isAlone) {
         break;
       }
       this.#sent = Math.max(first, this.#sent + 1);
-      if (news !== undefined) {
+      if (body !== undefined) {
         bytes += more;
-        reports.push(create(AttemptReportSchema, { leaseId, reportSequence: BigInt(this.#sent), news }));
+        reports.push(create(AttemptReportSchema, { leaseId, reportSequence: BigInt(this.#sent), news: body }));
       }
     }
     if (reports.length > 0) {
@@ -166,9 +166,9 @@ export class Requests {
     return reports;
   }
 
-  /** How many bytes may be sent before the next acknowledgement. */
-  #allowance(): number {
-    while (this.#inFlight[0] !== undefined && this.#inFlight[0].last < this.ledger.first) {
+  /** Free bytes of the window. */
+  #freeWindow(): number {
+    while (this.#inFlight[0] !== undefined && this.#inFlight[0].last < this.buffer.first) {
       this.#inFlight.shift();
       this.#window = Math.min(2 * this.#window, WINDOW_BYTES_MAX);
     }

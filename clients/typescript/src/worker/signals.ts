@@ -1,15 +1,15 @@
-// The signals that end a worker.
+// Signal handling of a worker.
 
 const SIGNALS = ["SIGTERM", "SIGINT"] as const;
 
-/** Calls this for each SIGTERM and SIGINT, in place of the process's end, until the answer is called. */
-export function onSignals(told: () => void): () => void {
+/** Calls the listener for each SIGTERM and SIGINT, until the returned function is called. */
+export function onSignals(onSignal: () => void): () => void {
   for (const signal of SIGNALS) {
-    process.on(signal, told);
+    process.on(signal, onSignal);
   }
   return () => {
     for (const signal of SIGNALS) {
-      process.off(signal, told);
+      process.off(signal, onSignal);
     }
   };
 }

@@ -1,4 +1,4 @@
-// One connection of a worker, from the greeting to its end.
+// One Work stream of a worker, from Hello to its end.
 
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 
@@ -14,78 +14,78 @@ import {
   type WorkResponse,
   WorkerService,
 } from "../gen/jobstream/v1/worker_service_pb.js";
-import type { Desk } from "./desk.js";
-import type { Ledger } from "./ledger.js";
+import type { AttemptRunner } from "./attempt_runner.js";
+import type { ReportBuffer } from "./report_buffer.js";
 import { Requests } from "./requests.js";
 
-/** What a server gets to answer the greeting. */
+/** Longest time in milliseconds for the server to respond to Hello. */
 const WELCOME_TIME_MAX = 10_000;
-/** Ping intervals without a word after which a connection is given up. */
-const SILENT_PINGS_MAX = 3;
-/** Shortest silence that ends a connection, whatever the server says of its pings. */
-const SILENCE_MIN = 50;
-/** The status of a report whose lease no longer stands. */
+/** Number of ping intervals without a message after which the stream is closed. */
+const MISSED_PINGS_MAX = 3;
+/** Shortest idle timeout in milliseconds. */
+const IDLE_TIMEOUT_MIN = 50;
+/** The status code of a report whose lease was lost. */
 const LEASE_LOST: number = Code.FailedPrecondition;
-/** What handlers that were told to stop get to do so, before they are left behind. */
+/** Time in milliseconds for handlers to return after their signal was aborted. */
 export const STOP_TIME_MAX = 1_000;
-/** What the server gets to acknowledge the last reports. */
-export const SETTLE_TIME_MAX = 2_000;
+/** Time in milliseconds to wait for the acknowledgement of the last reports. */
+export const ACKNOWLEDGE_TIME_MAX = 2_000;
 
-/** What a conversation tells its worker. */
+/** Callbacks of a stream. */
 export interface Listener {
-  welcomed(welcome: Welcome): void;
-  /** An operator drains the worker; `timeLeft` is milliseconds. */
-  drained(timeLeft: number): void;
-  /** The server refused a report other than for its lease. */
-  refused(message: string): void;
+  onWelcome(welcome: Welcome): void;
+  /** An operator drains the worker. `timeLeft` is in milliseconds. */
+  onDrain(timeLeft: number): void;
+  /** The server rejected a report for a reason other than its lease. */
+  onRejection(message: string): void;
 }
 
-export class Conversation {
+export class WorkStream {
   readonly #scope = new Scope();
   readonly #requests: Requests;
-  #silenceMax = WELCOME_TIME_MAX;
+  #idleTimeout = WELCOME_TIME_MAX;
   #isWelcome = false;
 
   constructor(
-    readonly ledger: Ledger,
-    readonly desk: Desk,
+    readonly buffer: ReportBuffer,
+    readonly runner: AttemptRunner,
     readonly listener: Listener,
     hello: Hello,
   ) {
-    this.#requests = new Requests(ledger, hello);
+    this.#requests = new Requests(buffer, hello);
   }
 
-  /** Does as the server says until it ends the stream. Throws what broke it. */
+  /** Runs the stream until the server closes it. Throws the error that ended it. */
   async run(connection: NodeConnection): Promise<void> {
     const session = connection.dedicated();
     const workers = createClient(WorkerService, session.transport);
     try {
-      this.#expectWord();
+      this.#restartTimer();
       for await (const response of workers.work(this.#requests, { signal: this.#scope.signal })) {
-        this.#expectWord();
+        this.#restartTimer();
         this.#handle(response);
       }
       if (!this.#isWelcome) {
-        throw new ConnectError("the server ended the stream without a welcome", Code.Unavailable);
+        throw new ConnectError("the server closed the stream before Welcome", Code.Unavailable);
       }
     } catch (error) {
       const { signal } = this.#scope;
       throw signal.aborted ? signal.reason : error;
     } finally {
-      this.#requests.cut();
+      this.#requests.abort();
       this.#scope.abort(undefined);
       this.#scope.close();
-      connection.endDedicated(session);
+      connection.closeDedicated(session);
     }
   }
 
-  /** Closes this side once everything was sent; the server ends the stream in turn. */
+  /** Closes the request side after all buffered reports were sent. */
   end(): void {
     this.#requests.end();
   }
 
-  /** Ends at once, for this reason. */
-  cut(message: string): void {
+  /** Aborts the stream immediately. */
+  abort(message: string): void {
     this.#scope.abort(new ConnectError(message, Code.Aborted));
   }
 
@@ -93,25 +93,25 @@ export class Conversation {
     return this.#isWelcome;
   }
 
-  #expectWord(): void {
-    this.#scope.endIn(this.#silenceMax, () => {
+  #restartTimer(): void {
+    this.#scope.abortAfter(this.#idleTimeout, () => {
       const what = this.#isWelcome
-        ? "the server was silent for three ping intervals"
-        : "the server did not answer the greeting";
+        ? "no message from the server for three ping intervals"
+        : "the server did not respond to Hello";
       return new ConnectError(what, Code.DeadlineExceeded);
     });
   }
 
-  /** Does as the server says, in the order of the fields. */
+  /** Handles a message in the order of its fields. */
   #handle({ welcome, assignments, cancels, ack, ping, drain }: WorkResponse): void {
     if (welcome !== undefined) {
       this.#welcome(welcome);
     }
     if (!this.#isWelcome) {
-      throw new ConnectError("the server began the stream without a welcome", Code.Unavailable);
+      throw new ConnectError("the first message of the server is not Welcome", Code.Unavailable);
     }
     for (const assignment of assignments) {
-      this.desk.run(assignment);
+      this.runner.run(assignment);
     }
     for (const cancel of cancels) {
       this.#cancel(cancel);
@@ -120,8 +120,8 @@ export class Conversation {
       this.#acknowledge(ack);
     }
     if (ping !== undefined) {
-      this.ledger.heartbeatDue = true;
-      this.ledger.bell.ring();
+      this.buffer.heartbeatRequested = true;
+      this.buffer.changed.notify();
     }
     if (drain !== undefined) {
       this.#drain(drain);
@@ -129,7 +129,7 @@ export class Conversation {
   }
 
   #welcome(welcome: Welcome): void {
-    const lost = this.ledger.welcome({
+    const lost = this.buffer.welcome({
       lease: spanOf(welcome.lease),
       payloadBytesMax: welcome.payloadBytesMax,
       messageBytesMax: welcome.messageBytesMax,
@@ -137,48 +137,51 @@ export class Conversation {
       standing: new Set(welcome.standingLeaseIds),
     });
     for (const lease of lost) {
-      this.desk.stop(lease, "lost");
+      this.runner.stop(lease, "lost");
     }
     this.#isWelcome = true;
-    this.#silenceMax = Math.max(SILENCE_MIN, SILENT_PINGS_MAX * spanOf(welcome.pingInterval));
-    this.#expectWord();
+    this.#idleTimeout = Math.max(IDLE_TIMEOUT_MIN, MISSED_PINGS_MAX * spanOf(welcome.pingInterval));
+    this.#restartTimer();
     this.#requests.open();
-    this.listener.welcomed(welcome);
+    this.listener.onWelcome(welcome);
   }
 
   #cancel({ leaseId, revoked }: AttemptCancel): void {
-    this.desk.stop(leaseId, revoked ? "lost" : "cancelled");
+    this.runner.stop(leaseId, revoked ? "lost" : "cancelled");
   }
 
   #acknowledge({ reportSequence, refusals }: ReportAck): void {
     for (const { leaseId, error } of refusals) {
       if (error?.code === LEASE_LOST) {
-        this.desk.stop(leaseId, "lost");
+        this.runner.stop(leaseId, "lost");
       } else {
-        this.listener.refused(`the server refused a report: ${error?.message ?? ""}`);
+        this.listener.onRejection(`the server rejected a report:  ${error?.message ?? ""}`);
       }
     }
-    this.ledger.acknowledge(Number(reportSequence));
+    this.buffer.acknowledge(Number(reportSequence));
   }
 
   #drain({ timeLeft, serverShutdown }: Drain): void {
     if (serverShutdown) {
-      // It never rejects: it only waits.
-      void this.#leave(spanOf(timeLeft));
+      // This promise never rejects.
+      void this.#drainStream(spanOf(timeLeft));
     } else {
-      this.listener.drained(spanOf(timeLeft));
+      this.listener.onDrain(spanOf(timeLeft));
     }
   }
 
-  /** Before a server shuts down: lets what runs finish by then, gives back the rest and waits until the server knows. */
-  async #leave(timeLeft: number): Promise<void> {
+  /**
+   * Drains before the server shuts down: waits for running attempts, releases the rest and waits for the
+   * acknowledgement of their reports.
+   */
+  async #drainStream(timeLeft: number): Promise<void> {
     const { signal } = this.#scope;
-    await within(timeLeft, this.desk.idle(), signal);
+    await within(timeLeft, this.runner.idle(), signal);
     if (!signal.aborted) {
-      await giveBack(this.desk, signal);
+      await releaseRunning(this.runner, signal);
       await within(
-        SETTLE_TIME_MAX,
-        this.ledger.bell.until(() => this.ledger.isSettled),
+        ACKNOWLEDGE_TIME_MAX,
+        this.buffer.changed.until(() => this.buffer.isAcknowledged),
         signal,
       );
       this.end();
@@ -186,25 +189,27 @@ export class Conversation {
   }
 }
 
-/** Tells what still runs to stop, and leaves behind what does not, unless the signal ends before. */
-export async function giveBack(desk: Desk, signal?: AbortSignal): Promise<void> {
-  desk.stopAll("ending");
-  await within(STOP_TIME_MAX, desk.idle(), signal);
+/** Cancels the running attempts and releases them. Does not wait for handlers that ignore their signal. */
+export async function releaseRunning(runner: AttemptRunner, signal?: AbortSignal): Promise<void> {
+  runner.stopAll("ending");
+  await within(STOP_TIME_MAX, runner.idle(), signal);
   if (signal?.aborted !== true) {
-    desk.abandonAll();
+    runner.abandonAll();
   }
 }
 
-/** Waits for it, for this long or until the signal ends at most. Rejects only with what it waits for. */
+/**
+ * Waits for a promise, at most this long or until the signal is aborted. Rejects only with the error of the promise.
+ */
 export async function within(span: number, awaited: Promise<void>, signal?: AbortSignal): Promise<void> {
   const scope = new Scope().follow(signal);
   const until = now() + span;
-  const overdue = async () => {
+  const timeout = async () => {
     while (now() < until) {
       await pause(until - now(), scope.signal);
     }
   };
-  await Promise.race([awaited, overdue().catch(() => undefined)]);
+  await Promise.race([awaited, timeout().catch(() => undefined)]);
   scope.abort(undefined);
   scope.close();
 }

@@ -1,24 +1,23 @@
-// A worker: handlers by kind, run for the jobs of a server.
+// The worker: runs the jobs of a server with a handler for each kind.
 
 import { IllegalState, InvalidRequest } from "../errors.js";
 import { span } from "../client/options.js";
 import { type Client, connectionOf } from "../node/client.js";
-import type { Duty, Handler, HandlerOptions } from "./handler.js";
-import { Life } from "./life.js";
+import type { RegisteredHandler, Handler, HandlerOptions } from "./handler.js";
+import { WorkerSession } from "./worker_session.js";
 import { type WorkerOptions, readWorkerOptions } from "./options.js";
 import { onSignals } from "./signals.js";
 
 export interface RunOptions {
-  /** SIGTERM and SIGINT drain the worker, a second one stops it. Default true. */
+  /** Whether the first SIGTERM or SIGINT drains the worker and the second stops it. Default true. */
   readonly signals?: boolean | undefined;
-  /** Drains the worker when it ends. */
+  /** Drains the worker when it is aborted. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Runs the jobs of a server, whatever becomes of the connection: when it breaks, the worker connects again and keeps its
- * attempts; when that takes longer than their leases last, they are told to stop, because the server gives their jobs to
- * others.
+ * Runs the jobs of a server. If the connection breaks, the worker reconnects and continues its attempts. If their
+ * leases expire before that, it cancels them, because the server assigns their jobs to other workers.
  *
  * ```ts
  * const worker = new Worker(client, { slots: 4 });
@@ -30,13 +29,13 @@ export interface RunOptions {
  * ```
  */
 export class Worker implements AsyncDisposable {
-  readonly #duties = new Map<string, Duty>();
+  readonly #handlers = new Map<string, RegisteredHandler>();
   readonly #settings: ReturnType<typeof readWorkerOptions>;
-  #life: Life | undefined;
+  #session: WorkerSession | undefined;
   #ended: Promise<void> | undefined;
   #isDraining = false;
 
-  /** @throws InvalidRequest if an option is none. */
+  /** @throws InvalidRequest if an option is invalid. */
   constructor(
     readonly client: Client,
     readonly options: WorkerOptions = {},
@@ -45,11 +44,11 @@ export class Worker implements AsyncDisposable {
   }
 
   /**
-   * Adds the handler of a kind. Its input comes as a payload says: JSON decoded, plain text as a string, anything else as
-   * bytes; `input` parses it further. What it answers is the result. What it throws fails the attempt, retryable unless
-   * it is a PermanentError.
+   * Registers the handler of a kind. Its input is decoded by content type: JSON, plain text as a string, anything else
+   * as bytes; `input` parses it further. The return value is the result. An error fails the attempt; it is retryable
+   * unless it is a PermanentError.
    *
-   * @throws IllegalState if the kind has one, or the worker runs.
+   * @throws IllegalState if the kind has a handler or the worker is running.
    */
   handle<Out>(kind: string, handler: Handler<unknown, Out>): this;
   handle<In, Out>(kind: string, handler: Handler<In, Out>): this;
@@ -57,39 +56,39 @@ export class Worker implements AsyncDisposable {
   handle(kind: string, first: Handler<never> | HandlerOptions<unknown>, second?: Handler<never>): this {
     const handler = second ?? first;
     if (typeof handler !== "function") {
-      throw new TypeError(`the handler of ${kind} is no function: give one after its options`);
+      throw new TypeError(`the handler of ${kind} is not a function`);
     }
-    if (this.#life !== undefined) {
-      throw new IllegalState(`the worker runs already: add the handler of ${kind} before run()`);
+    if (this.#session !== undefined) {
+      throw new IllegalState(`the worker is running: add the handler of ${kind} before run()`);
     }
-    if (this.#duties.has(kind)) {
-      throw new IllegalState(`the worker has a handler of ${kind} already: one is enough`);
+    if (this.#handlers.has(kind)) {
+      throw new IllegalState(`the worker already has a handler of ${kind}`);
     }
-    this.#duties.set(kind, { handler, parser: typeof first === "function" ? undefined : first.input });
+    this.#handlers.set(kind, { handler, parser: typeof first === "function" ? undefined : first.input });
     return this;
   }
 
   /**
-   * Takes jobs until the worker was drained: by a signal, by `drain` or `stop`, or by an operator. Returns at once if it
-   * was told to end before.
+   * Runs jobs until the worker is drained by a signal, `drain`, `stop` or an operator. Resolves immediately if it was
+   * drained before.
    *
-   * @throws the error that the server refuses the worker with, such as InvalidRequest for a bad name; IllegalState if it
-   *   was run before.
+   * @throws the error with which the server rejects the worker, such as InvalidRequest for an invalid name;
+   * IllegalState if it was run before.
    */
   async run(options: RunOptions = {}): Promise<void> {
-    if (this.#life !== undefined) {
-      throw new IllegalState("the worker was run already: make a new one");
+    if (this.#session !== undefined) {
+      throw new IllegalState("the worker was run before: create a new one");
     }
-    if (this.#duties.size === 0) {
+    if (this.#handlers.size === 0) {
       throw InvalidRequest.of("kinds", "is empty: add a handler before run()");
     }
     if (this.#isDraining) {
       return;
     }
-    const life = this.#begin();
-    this.#life = life;
+    const session = this.#begin();
+    this.#session = session;
     const drain = () => {
-      life.drain(this.#isDraining ? 0 : this.#settings.drainTimeout);
+      session.drain(this.#isDraining ? 0 : this.#settings.drainTimeout);
       this.#isDraining = true;
     };
     const ignoreSignals = (options.signals ?? true) ? onSignals(drain) : () => undefined;
@@ -98,7 +97,7 @@ export class Worker implements AsyncDisposable {
       drain();
     }
     try {
-      this.#ended = life.run();
+      this.#ended = session.run();
       await this.#ended;
     } finally {
       ignoreSignals();
@@ -107,17 +106,17 @@ export class Worker implements AsyncDisposable {
   }
 
   /**
-   * Takes no new jobs, lets what runs finish within this many milliseconds, gives back the rest without counting the
-   * attempt, and returns once the worker has ended. Default: the worker's `drainTimeout`.
+   * Drains the worker: accepts no new jobs, waits for running attempts, releases the rest after `within` milliseconds,
+   * and resolves once the worker has ended. A released attempt does not count. Default: the worker's `drainTimeout`.
    */
   async drain(within = this.#settings.drainTimeout): Promise<void> {
     this.#isDraining = true;
-    this.#life?.drain(span("within", within, 0));
-    // What it ended with is for who runs it.
+    this.#session?.drain(span("within", within, 0));
+    // `run` reports the error.
     await this.#ended?.catch(() => undefined);
   }
 
-  /** Gives everything back at once, and returns once the worker has ended. */
+  /** Releases all attempts immediately. Resolves once the worker has ended. */
   stop(): Promise<void> {
     return this.drain(0);
   }
@@ -126,28 +125,28 @@ export class Worker implements AsyncDisposable {
     return this.stop();
   }
 
-  #begin(): Life {
+  #begin(): WorkerSession {
     const { onConnected, onDisconnected } = this.options;
     const { name, queues, slots } = this.#settings;
-    return new Life(connectionOf(this.client), this.#duties, {
+    return new WorkerSession(connectionOf(this.client), this.#handlers, {
       name,
       queues,
       slots,
       connected: ({ workerId, serverVersion }) => {
-        guarded(() => onConnected?.({ workerId, serverVersion }));
+        callSafely(() => onConnected?.({ workerId, serverVersion }));
       },
       disconnected: (reason, retryIn) => {
-        guarded(() => onDisconnected?.({ reason, retryIn }));
+        callSafely(() => onDisconnected?.({ reason, retryIn }));
       },
-      refused: (message) => {
+      rejected: (message) => {
         process.emitWarning(message, "JobstreamWarning");
       },
     });
   }
 }
 
-/** What a listener throws is no reason to end a worker. */
-function guarded(call: () => void): void {
+/** Calls a callback. An error of a callback must not end the worker. */
+function callSafely(call: () => void): void {
   try {
     call();
   } catch (error) {

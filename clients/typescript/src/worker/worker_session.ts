@@ -1,4 +1,4 @@
-// The life of a worker that runs: connected again and again, until it is drained, stopped or refused.
+// One run of a worker: it reconnects until it is drained, stopped or rejected.
 
 import { randomUUID } from "node:crypto";
 
@@ -13,86 +13,86 @@ import { JobstreamError } from "../errors.js";
 import { HelloSchema, type Welcome } from "../gen/jobstream/v1/worker_service_pb.js";
 import type { NodeConnection } from "../node/connection.js";
 import { VERSION } from "../version.js";
-import { Bell } from "./bell.js";
-import { Conversation, SETTLE_TIME_MAX, giveBack, within } from "./conversation.js";
-import { Desk } from "./desk.js";
-import type { Duty } from "./handler.js";
-import { Ledger } from "./ledger.js";
+import { Condition } from "./condition.js";
+import { WorkStream, ACKNOWLEDGE_TIME_MAX, releaseRunning, within } from "./work_stream.js";
+import { AttemptRunner } from "./attempt_runner.js";
+import type { RegisteredHandler } from "./handler.js";
+import { ReportBuffer } from "./report_buffer.js";
 
-/** Leases that a greeting may name. */
-const LEASES_HELD_MAX = 100_000;
-const PAUSES = { firstPause: 50, longestPause: 5_000 };
-/** What the server gets to end a stream after the worker closed its side. */
+/** Most leases in Hello. */
+const HELD_LEASES_MAX = 100_000;
+const BACKOFF = { firstPause: 50, longestPause: 5_000 };
+/** Time in milliseconds to wait for the server to close the stream. */
 const CLOSE_TIME_MAX = 500;
-/** The server would say the same again. */
-const FINAL = [Code.InvalidArgument, Code.Unimplemented, Code.Unauthenticated, Code.PermissionDenied];
+/** Status codes that a retry cannot change. */
+const PERMANENT = [Code.InvalidArgument, Code.Unimplemented, Code.Unauthenticated, Code.PermissionDenied];
 
-export interface LifeOptions {
+export interface SessionOptions {
   readonly name: string;
   readonly queues: string[];
   readonly slots: number;
   readonly connected: (welcome: Welcome) => void;
   readonly disconnected: (reason: string, retryIn: number) => void;
-  readonly refused: (message: string) => void;
+  readonly rejected: (message: string) => void;
 }
 
-export class Life {
-  readonly #ledger: Ledger;
-  readonly #desk: Desk;
+export class WorkerSession {
+  readonly #buffer: ReportBuffer;
+  readonly #runner: AttemptRunner;
   readonly #instanceId = randomUUID();
-  readonly #bell = new Bell();
-  /** Nothing is left to tell: no connection is needed any more. */
+  readonly #changed = new Condition();
+  /** Aborted once all reports were acknowledged: no connection is needed any more. */
   readonly #closed = new Scope();
-  #conversation: Conversation | undefined;
-  #drainBy = Infinity;
-  #fence: NodeJS.Timeout | undefined;
+  #stream: WorkStream | undefined;
+  #drainDeadline = Infinity;
+  #leaseTimer: NodeJS.Timeout | undefined;
 
   constructor(
     readonly connection: NodeConnection,
-    readonly duties: ReadonlyMap<string, Duty>,
-    readonly options: LifeOptions,
+    readonly handlers: ReadonlyMap<string, RegisteredHandler>,
+    readonly options: SessionOptions,
   ) {
-    this.#ledger = new Ledger(options.slots);
-    this.#desk = new Desk(duties, this.#ledger);
+    this.#buffer = new ReportBuffer(options.slots);
+    this.#runner = new AttemptRunner(handlers, this.#buffer);
   }
 
-  /** Lets what runs finish within this long, gives back the rest and ends; an earlier word stands. */
+  /** Starts to drain with this deadline, or moves the deadline closer. */
   drain(span: number): void {
-    this.#drainBy = Math.min(this.#drainBy, now() + span);
-    this.#bell.ring();
+    this.#drainDeadline = Math.min(this.#drainDeadline, now() + span);
+    this.#changed.notify();
   }
 
-  /** Returns when it has ended. @throws what the server refused it with. */
+  /** Resolves when the worker has ended. @throws the error with which the server rejected it. */
   async run(): Promise<void> {
     const connected = this.#keepConnected();
     try {
       await Promise.race([connected, this.#finish()]);
-      // The server ends the stream in turn, so that it is not cut with an answer on its way.
+      // Waits for the server to close the stream, so that no response is lost.
       await within(CLOSE_TIME_MAX, connected);
     } finally {
-      clearTimeout(this.#fence);
+      clearTimeout(this.#leaseTimer);
       this.drain(0);
       this.#closed.abort(undefined);
-      this.#conversation?.cut("the worker ended");
-      await giveBack(this.#desk);
+      this.#stream?.abort("the worker ended");
+      await releaseRunning(this.#runner);
     }
   }
 
-  /** Connects, and again whenever the connection broke. Throws only if no further try could help. */
+  /** Connects, and reconnects with back-off. Throws an error that a retry cannot fix. */
   async #keepConnected(): Promise<void> {
-    let backoff = new Backoff(PAUSES);
+    let backoff = new Backoff(BACKOFF);
     for (;;) {
       const began = now();
-      const broken = await this.#converse();
+      const broken = await this.#connect();
       if (this.#closed.signal.aborted) {
         return;
       }
       const error = readError(broken, this.connection.address);
-      if (broken instanceof ConnectError && FINAL.includes(broken.code)) {
+      if (broken instanceof ConnectError && PERMANENT.includes(broken.code)) {
         throw error;
       }
-      if (now() - began > PAUSES.longestPause) {
-        backoff = new Backoff(PAUSES);
+      if (now() - began > BACKOFF.longestPause) {
+        backoff = new Backoff(BACKOFF);
       }
       const span = backoff.next(error instanceof JobstreamError ? error.retryAfter : undefined);
       this.options.disconnected(error instanceof Error ? error.message : String(error), span);
@@ -100,77 +100,82 @@ export class Life {
     }
   }
 
-  /** One connection. Answers what ended it. */
-  async #converse(): Promise<unknown> {
-    const { connected, refused, name, queues } = this.options;
+  /** Runs one connection. Returns the error that ended it. */
+  async #connect(): Promise<unknown> {
+    const { connected, rejected, name, queues } = this.options;
     const hello = create(HelloSchema, {
       protocolVersion: 1,
       name,
       queues,
       instanceId: this.#instanceId,
-      kinds: [...this.duties.keys()],
-      slots: this.#ledger.freeSlots,
-      heldLeaseIds: this.#ledger.held().slice(0, LEASES_HELD_MAX),
+      kinds: [...this.handlers.keys()],
+      slots: this.#buffer.freeSlots,
+      heldLeaseIds: this.#buffer.held().slice(0, HELD_LEASES_MAX),
       sdk: `typescript/${VERSION}`,
       messageBytesMax: this.connection.options.messageBytesMax,
     });
-    const welcomed = (welcome: Welcome) => {
-      this.#keepFenced();
+    const onWelcome = (welcome: Welcome) => {
+      this.#expireLeases();
       connected(welcome);
     };
-    const drained = (timeLeft: number) => {
+    const onDrain = (timeLeft: number) => {
       this.drain(timeLeft);
     };
-    const conversation = new Conversation(this.#ledger, this.#desk, { welcomed, drained, refused }, hello);
-    this.#conversation = conversation;
+    const stream = new WorkStream(this.#buffer, this.#runner, { onWelcome, onDrain, onRejection: rejected }, hello);
+    this.#stream = stream;
     try {
-      await conversation.run(this.connection);
+      await stream.run(this.connection);
       return new ConnectError("the server ended the stream", Code.Unavailable);
     } catch (error) {
       return error;
     } finally {
-      this.#conversation = undefined;
+      this.#stream = undefined;
     }
   }
 
-  /** Ends attempts whose leases have run out because no heartbeat left in time: the server gives their jobs to others. */
-  #keepFenced(): void {
-    clearTimeout(this.#fence);
-    const left = this.#ledger.fence - now();
+  /**
+   * Cancels the attempts whose leases expired because no heartbeat was sent in time. The server assigns their jobs to
+   * other workers.
+   */
+  #expireLeases(): void {
+    clearTimeout(this.#leaseTimer);
+    const left = this.#buffer.leaseDeadline - now();
     if (left > 0) {
-      this.#fence = setTimeout(
+      this.#leaseTimer = setTimeout(
         () => {
-          this.#keepFenced();
+          this.#expireLeases();
         },
         timerSpan(left + 1),
       ).unref();
       return;
     }
-    this.#desk.stopAll("lost");
-    if (this.#conversation?.isWelcome === true) {
-      this.#conversation.cut("the leases ran out");
+    this.#runner.stopAll("lost");
+    if (this.#stream?.isWelcome === true) {
+      this.#stream.abort("the leases expired");
     }
   }
 
-  /** Once told to end: takes nothing more, lets what runs finish in its time, gives back the rest and waits until the
-   * server knows. */
+  /**
+   * Drains the worker once requested: accepts no new jobs, waits for running attempts, releases the rest and waits for
+   * the acknowledgement of their reports.
+   */
   async #finish(): Promise<void> {
-    await this.#bell.until(() => this.#drainBy < Infinity);
-    this.#ledger.slots = 0;
-    await Promise.race([this.#desk.idle(), this.#overdue()]);
-    await giveBack(this.#desk);
+    await this.#changed.until(() => this.#drainDeadline < Infinity);
+    this.#buffer.slots = 0;
+    await Promise.race([this.#runner.idle(), this.#drainTimeout()]);
+    await releaseRunning(this.#runner);
     await within(
-      SETTLE_TIME_MAX,
-      this.#ledger.bell.until(() => this.#ledger.isSettled),
+      ACKNOWLEDGE_TIME_MAX,
+      this.#buffer.changed.until(() => this.#buffer.isAcknowledged),
     );
     this.#closed.abort(undefined);
-    this.#conversation?.end();
+    this.#stream?.end();
   }
 
-  /** Returns once what still runs is to be given back; that may come to be earlier. */
-  async #overdue(): Promise<void> {
-    while (now() < this.#drainBy) {
-      await within(this.#drainBy - now(), this.#bell.next());
+  /** Resolves at the drain deadline, which may move closer meanwhile. */
+  async #drainTimeout(): Promise<void> {
+    while (now() < this.#drainDeadline) {
+      await within(this.#drainDeadline - now(), this.#changed.notified());
     }
   }
 }

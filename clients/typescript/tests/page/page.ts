@@ -1,11 +1,11 @@
-// Runs in the browser: submits a job, follows it, and hands every event to the test.
+// Runs in the browser: submits a job, watches it and passes every event to the test.
 
 import { Client, type JobEvent } from "jobstream/web";
 
 declare global {
-  /** What the test provides. */
-  function told(event: { type: string; sequence: number | undefined }): Promise<void>;
-  /** What the test calls; answers the result. */
+  /** Provided by the test. */
+  function onEvent(event: { type: string; sequence: number | undefined }): Promise<void>;
+  /** Called by the test. Returns the result. */
   function follow(address: string, kind: string, chunks: number): Promise<string>;
 }
 
@@ -13,7 +13,7 @@ globalThis.follow = async (address, kind, chunks) => {
   const client = new Client(address);
   const job = await client.submit<bigint>(kind, { chunks, exact: 2n ** 63n });
   for await (const event of job.watch({ heartbeat: 1_000 })) {
-    await globalThis.told({ type: event.type, sequence: sequenceOf(event) });
+    await globalThis.onEvent({ type: event.type, sequence: sequenceOf(event) });
   }
   const result = await job.result();
   client.close();

@@ -1,10 +1,10 @@
-// A TCP proxy that breaks connections on command.
+// A TCP proxy that cuts or stalls connections on demand.
 
 import { once } from "node:events";
 import * as net from "node:net";
 
 export class Proxy implements AsyncDisposable {
-  /** Connections taken so far. */
+  /** Number of accepted connections. */
   accepted = 0;
   readonly #server = net.createServer((client) => {
     this.#open(client);
@@ -34,12 +34,12 @@ export class Proxy implements AsyncDisposable {
     }
   }
 
-  /** Cuts each connection that is opened from now on, once the server sent so many bytes over it. */
+  /** Cuts each new connection after the server has sent this many bytes over it. */
   cutAfter(bytes: number): void {
     this.#cutAfter = bytes;
   }
 
-  /** Lets nothing more through on the connections there are, though they stay open; nor on new ones, if told. */
+  /** Stops forwarding on the open connections without closing them, and optionally on new ones. */
   stall({ isNewToo = false } = {}): void {
     for (const socket of this.#sockets) {
       this.#stalled.add(socket);
@@ -67,7 +67,7 @@ export class Proxy implements AsyncDisposable {
           pass(data);
         }
       });
-      // The other side is told by its own end.
+      // The close event closes the other side.
       from.on("error", () => undefined);
       from.on("close", () => {
         this.#sockets.delete(from);

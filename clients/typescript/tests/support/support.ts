@@ -1,8 +1,8 @@
-// What several tests need.
+// Helpers shared by the tests.
 
 import { Worker, type Client, type JobEvent, type WorkerOptions } from "jobstream";
 
-/** A promise and what settles it. */
+/** A promise and its resolver. */
 export function gate<T = void>() {
   let open!: (value: T) => void;
   const passed = new Promise<T>((resolve) => {
@@ -16,8 +16,8 @@ export async function working(client: Client, prepare: (worker: Worker) => void,
   const connected = gate();
   const worker = new Worker(client, {
     ...options,
-    onConnected: (told) => {
-      options.onConnected?.(told);
+    onConnected: (info) => {
+      options.onConnected?.(info);
       connected.open();
     },
   });
@@ -42,9 +42,9 @@ export async function collect(events: AsyncIterable<JobEvent>): Promise<JobEvent
   return all;
 }
 
-/** A handler's output, then progress: `chunks` of each. */
-export function tellInTurns(worker: Worker, turn: () => Promise<unknown>): void {
-  worker.handle("tell", async ({ chunks }: { chunks: number }, context) => {
+/** Registers the handler of kind `stream`: it sends `chunks` chunks of output and waits after each. */
+export function streamChunks(worker: Worker, turn: () => Promise<unknown>): void {
+  worker.handle("stream", async ({ chunks }: { chunks: number }, context) => {
     for (let i = 1; i <= chunks; i++) {
       await context.output(`chunk ${i} ${".".repeat(100)}`);
       await turn();
