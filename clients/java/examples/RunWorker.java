@@ -4,7 +4,7 @@ import io.github.jobstream.PermanentException;
 import io.github.jobstream.Worker;
 import java.time.Duration;
 
-/** Serves jobs of kind "resize" until Ctrl-C or SIGTERM: then what runs may finish, and the rest is given back. */
+/** A worker for jobs of kind "resize". Ctrl-C or SIGTERM drains it. */
 public final class RunWorker {
     record Resize(int width) {}
 
@@ -25,10 +25,10 @@ public final class RunWorker {
 
     private static Thumb resize(Resize input, JobContext context) throws InterruptedException {
         if (input.width() <= 0) {
-            throw new PermanentException("a width of " + input.width() + " makes no image");
+            throw new PermanentException("width is " + input.width() + ", must be 1 or more");
         }
         context.progress(0.5, "decoding");
-        // A cancel interrupts the thread: there is nothing to do about it here.
+        // A cancellation interrupts this thread and ends the sleep.
         Thread.sleep(200);
         return new Thumb(input.width(), input.width() * 3 / 4);
     }

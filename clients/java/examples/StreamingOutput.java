@@ -5,7 +5,7 @@ import io.github.jobstream.JobEvent;
 import io.github.jobstream.Watch;
 import io.github.jobstream.Worker;
 
-/** A handler sends a text word by word, as a language model would, and a watcher prints each word as it comes. */
+/** Streams a text word by word from a handler to a watcher, as a language model would. */
 public final class StreamingOutput {
     public static void main(String[] arguments) {
         try (Client client = arguments.length > 0 ? Client.connect(arguments[0]) : Client.connect();

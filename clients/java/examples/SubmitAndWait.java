@@ -4,7 +4,7 @@ import io.github.jobstream.JobFailedException;
 import io.github.jobstream.NotFinishedException;
 import java.time.Duration;
 
-/** Submits a job with typed data and prints its result. Some worker has to serve the kind: see RunWorker.java. */
+/** Submits a job with typed data and prints its result. Start a worker first: see RunWorker.java. */
 public final class SubmitAndWait {
     record Resize(int width) {}
 
@@ -20,7 +20,7 @@ public final class SubmitAndWait {
         } catch (JobFailedException error) {
             System.out.println("failed in attempt " + error.failure().attempt() + ": " + error.getMessage());
         } catch (NotFinishedException error) {
-            System.out.println("still at work: " + error.getMessage());
+            System.out.println("still running: " + error.getMessage());
         }
     }
 }

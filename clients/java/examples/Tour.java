@@ -3,7 +3,7 @@ import io.github.jobstream.Job;
 import io.github.jobstream.Watch;
 import io.github.jobstream.Worker;
 
-/** A worker, and who submits to it and watches. Start a server first: {@code jobstream dev}. */
+/** A worker and a client that submits a job and watches it. Start a server first: {@code jobstream dev}. */
 public final class Tour {
     public static void main(String[] arguments) {
         try (Client client = Client.connect(); // JOBSTREAM_ADDRESS, else http://127.0.0.1:7070

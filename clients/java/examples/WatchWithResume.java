@@ -4,22 +4,22 @@ import io.github.jobstream.JobEvent;
 import io.github.jobstream.Watch;
 
 /**
- * Watches a job, leaves in the middle and comes back: every event comes once. A lost connection needs none of this, a
- * watch resumes by itself; this is for another process, or a page that is loaded again.
+ * Watches a job, stops, and resumes: every event is printed once. Resuming like this is for another process; after a
+ * lost connection a watch resumes by itself.
  */
 public final class WatchWithResume {
     public static void main(String[] arguments) {
         try (Client client = arguments.length > 0 ? Client.connect(arguments[0]) : Client.connect()) {
             Job<Object> job = client.submit("recite", "every event comes once");
-            long seen;
+            long last;
             try (Watch watch = job.watch()) {
                 for (int i = 0; i < 3 && watch.hasNext(); i++) {
                     print(watch.next());
                 }
-                seen = watch.lastSequence();
+                last = watch.lastSequence();
             }
-            System.out.println("left after event " + seen);
-            try (Watch watch = job.watch(seen)) {
+            System.out.println("stopped after event " + last);
+            try (Watch watch = job.watch(last)) {
                 watch.forEachRemaining(WatchWithResume::print);
             }
         }
@@ -36,7 +36,7 @@ public final class WatchWithResume {
         } else if (event instanceof JobEvent.Log log) {
             what += log.level() + " " + log.text();
         } else if (event instanceof JobEvent.Gap gap) {
-            what += "gone since " + gap.from();
+            what += "no longer retained from " + gap.from();
         }
         System.out.println(what);
     }

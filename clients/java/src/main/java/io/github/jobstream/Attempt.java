@@ -11,7 +11,7 @@ import java.time.Instant;
 import java.util.Map;
 import java.util.concurrent.CancellationException;
 
-/** One attempt at a job: runs the handler on the thread it is given, and tells the ledger what becomes of it. */
+/** One attempt of a job. Runs the handler and records the final report. */
 final class Attempt implements Runnable, JobContext {
     private static final int UNIT_BYTES_MAX = 64;
     private static final int MESSAGE_BYTES_MAX = 1 << 10;
@@ -19,34 +19,34 @@ final class Attempt implements Runnable, JobContext {
 
     private final Assignment assignment;
     private final HandlerEntry handler;
-    private final Ledger ledger;
+    private final ReportBuffer reports;
     private final Runnable onEnd;
     private final Instant deadline;
 
-    /** Guarded by this object, so that no interrupt ever meets a thread that has gone on to other work. */
+    /** Guarded by this object, so that an interrupt never reaches a thread that runs another task. */
     private Thread thread;
 
     private volatile Stop stop = Stop.NONE;
 
-    Attempt(Assignment assignment, HandlerEntry handler, Ledger ledger, Runnable onEnd) {
+    Attempt(Assignment assignment, HandlerEntry handler, ReportBuffer reports, Runnable onEnd) {
         this.assignment = assignment;
         this.handler = handler;
-        this.ledger = ledger;
+        this.reports = reports;
         this.onEnd = onEnd;
         Duration timeLeft = Wire.duration(assignment.getTimeLeft());
-        deadline = Instant.now().plusNanos(Waits.nanos(timeLeft));
+        deadline = Instant.now().plusNanos(Blocking.nanos(timeLeft));
     }
 
-    /** Why an attempt is to stop; a later one replaces an earlier one. */
+    /** Why an attempt must stop. A later reason replaces an earlier one. */
     enum Stop {
         NONE,
         /** The job was cancelled. */
         CANCELLED,
-        /** The job is run elsewhere, or by nobody: the lease is gone, or the worker gives it back. */
-        GIVEN_BACK
+        /** The lease was lost, or the worker releases the attempt. */
+        RELEASED
     }
 
-    /** Tells the handler to stop, in the way of Java. */
+    /** Requests the handler to stop by interrupting its thread. */
     synchronized void stop(Stop why) {
         stop = why.compareTo(stop) > 0 ? why : stop;
         if (thread != null) {
@@ -56,14 +56,14 @@ final class Attempt implements Runnable, JobContext {
 
     @Override
     public void run() {
-        AttemptReport.Builder end;
+        AttemptReport.Builder report;
         try {
-            end = runHandler();
-        } catch (Throwable broken) {
-            // Such as too little memory to tell of the first error.
-            end = AttemptEnds.failed(broken);
+            report = runHandler();
+        } catch (Throwable error) {
+            // For example, out of memory while the first error was reported.
+            report = FinalReports.failed(error);
         }
-        ledger.end(assignment.getLeaseId(), end);
+        reports.end(assignment.getLeaseId(), report);
         onEnd.run();
     }
 
@@ -71,7 +71,7 @@ final class Attempt implements Runnable, JobContext {
         Object result;
         try {
             if (!begin()) {
-                return given();
+                return stopReport();
             }
             try {
                 result = handler.run(this);
@@ -79,22 +79,22 @@ final class Attempt implements Runnable, JobContext {
                 finish();
             }
         } catch (Throwable thrown) {
-            return stop != Stop.NONE && !(thrown instanceof Error) ? given() : AttemptEnds.failed(thrown);
+            return stop != Stop.NONE && !(thrown instanceof Error) ? stopReport() : FinalReports.failed(thrown);
         }
         return complete(result);
     }
 
     private AttemptReport.Builder complete(Object result) {
         try {
-            return AttemptEnds.complete(handler.encode(result), ledger.payloadBytesMax());
+            return FinalReports.complete(handler.encode(result), reports.payloadBytesMax());
         } catch (InvalidRequestException unwritable) {
-            return AttemptEnds.failed(new PermanentException(unwritable.getMessage(), unwritable.getCause()));
+            return FinalReports.failed(new PermanentException(unwritable.getMessage(), unwritable.getCause()));
         }
     }
 
-    /** The end of a handler that was told to stop, and did. */
-    private AttemptReport.Builder given() {
-        return stop == Stop.CANCELLED ? AttemptEnds.stopped() : AttemptEnds.release(Duration.ZERO);
+    /** The final report of a handler that stopped on request. */
+    private AttemptReport.Builder stopReport() {
+        return stop == Stop.CANCELLED ? FinalReports.stopped() : FinalReports.release(Duration.ZERO);
     }
 
     private synchronized boolean begin() {
@@ -104,7 +104,7 @@ final class Attempt implements Runnable, JobContext {
 
     private synchronized void finish() {
         thread = null;
-        // The interrupt was meant for the handler alone.
+        // Clears an interrupt that was meant for the handler.
         Thread.interrupted();
     }
 
@@ -145,22 +145,22 @@ final class Attempt implements Runnable, JobContext {
 
     @Override
     public void progress(double fraction, String message) {
-        ledger.progress(
+        reports.progress(
                 assignment.getLeaseId(),
                 Progress.newBuilder()
                         .setFraction(fraction)
-                        .setMessage(AttemptEnds.cut(message, MESSAGE_BYTES_MAX))
+                        .setMessage(FinalReports.truncate(message, MESSAGE_BYTES_MAX))
                         .build());
     }
 
     @Override
     public void progressOf(double done, double total, String unit) {
-        ledger.progress(
+        reports.progress(
                 assignment.getLeaseId(),
                 Progress.newBuilder()
                         .setDone(done)
                         .setTotal(total)
-                        .setUnit(AttemptEnds.cut(unit, UNIT_BYTES_MAX))
+                        .setUnit(FinalReports.truncate(unit, UNIT_BYTES_MAX))
                         .build());
     }
 
@@ -168,13 +168,14 @@ final class Attempt implements Runnable, JobContext {
     public void output(Payload chunk, String channel) {
         Output output = Output.newBuilder()
                 .setPayload(chunk.message())
-                .setChannel(AttemptEnds.cut(channel, UNIT_BYTES_MAX))
+                .setChannel(FinalReports.truncate(channel, UNIT_BYTES_MAX))
                 .build();
         try {
-            ledger.output(assignment.getLeaseId(), output, chunk.size());
+            reports.output(assignment.getLeaseId(), output, chunk.size());
         } catch (InterruptedException interrupted) {
             Thread.currentThread().interrupt();
-            CancellationException cancelled = new CancellationException("interrupted while the output waited for room");
+            CancellationException cancelled =
+                    new CancellationException("interrupted while the output waited for buffer space");
             cancelled.initCause(interrupted);
             throw cancelled;
         }
@@ -183,11 +184,11 @@ final class Attempt implements Runnable, JobContext {
     @Override
     public void log(String text, LogLevel level) {
         Log log = Log.newBuilder()
-                .setText(AttemptEnds.cut(text, LOG_BYTES_MAX))
+                .setText(FinalReports.truncate(text, LOG_BYTES_MAX))
                 .setLevel(Wire.level(level))
                 .setStream(LogStream.LOG_STREAM_LOG)
                 .build();
-        ledger.log(assignment.getLeaseId(), log);
+        reports.log(assignment.getLeaseId(), log);
     }
 
     @Override

@@ -11,45 +11,45 @@ import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.function.LongSupplier;
 
-/** Runs the attempts of one worker. */
-final class Desk {
-    /** An executor that takes no attempt now gets the job again after this. */
+/** Starts, cancels and tracks the attempts of one worker. */
+final class AttemptRunner {
+    /** Delay before a job is assigned again whose attempt the executor rejected. */
     private static final Duration REJECTED_PAUSE = Duration.ofSeconds(1);
 
     private final Map<String, HandlerEntry> handlers;
     private final Executor executor;
-    private final Ledger ledger;
-    /** By lease; guarded by this object. */
+    private final ReportBuffer reports;
+    /** Attempts by lease; guarded by this object. */
     private final Map<String, Attempt> attempts = new HashMap<>();
 
-    Desk(Map<String, HandlerEntry> handlers, Executor executor, Ledger ledger) {
+    AttemptRunner(Map<String, HandlerEntry> handlers, Executor executor, ReportBuffer reports) {
         this.handlers = handlers;
         this.executor = executor;
-        this.ledger = ledger;
+        this.reports = reports;
     }
 
     void run(Assignment assignment) {
         String lease = assignment.getLeaseId();
-        ledger.begin(lease);
+        reports.begin(lease);
         HandlerEntry handler = handlers.get(assignment.getKind());
         if (handler == null) {
-            ledger.end(lease, AttemptEnds.unknownKind(assignment.getKind()));
+            reports.end(lease, FinalReports.unknownKind(assignment.getKind()));
             return;
         }
-        Attempt attempt = new Attempt(assignment, handler, ledger, () -> forget(lease));
+        Attempt attempt = new Attempt(assignment, handler, reports, () -> remove(lease));
         synchronized (this) {
             attempts.put(lease, attempt);
         }
         try {
             executor.execute(attempt);
         } catch (RejectedExecutionException | OutOfMemoryError rejected) {
-            // A system without a thread to give says the latter: what never started counts as no attempt.
-            Worker.tell(
+            // OutOfMemoryError also means that no thread can be created. The attempt did not start, so it is released.
+            Worker.log(
                     Level.WARNING,
-                    () -> "the executor refused an attempt, which is given back: " + rejected.getMessage(),
+                    () -> "the executor rejected an attempt, which is released: " + rejected.getMessage(),
                     null);
-            ledger.end(lease, AttemptEnds.release(REJECTED_PAUSE));
-            forget(lease);
+            reports.end(lease, FinalReports.release(REJECTED_PAUSE));
+            remove(lease);
         }
     }
 
@@ -63,25 +63,28 @@ final class Desk {
         }
     }
 
-    /** Has every handler stop; their jobs are given back. */
+    /** Requests every handler to stop. Their attempts are released. */
     void stopAll() {
         List<Attempt> running;
         synchronized (this) {
             running = new ArrayList<>(attempts.values());
         }
-        running.forEach(attempt -> attempt.stop(Attempt.Stop.GIVEN_BACK));
+        running.forEach(attempt -> attempt.stop(Attempt.Stop.RELEASED));
     }
 
-    /** Gives back the jobs of handlers that do not stop. */
+    /** Releases the attempts of handlers that do not stop. */
     void abandonAll() {
         List<String> leases;
         synchronized (this) {
             leases = new ArrayList<>(attempts.keySet());
         }
-        leases.forEach(lease -> ledger.abandon(lease, AttemptEnds.release(Duration.ZERO)));
+        leases.forEach(lease -> reports.abandon(lease, FinalReports.release(Duration.ZERO)));
     }
 
-    /** Waits until no attempt runs, at most until this time of {@link System#nanoTime}, which may change meanwhile. */
+    /**
+     * Waits until no attempt is running, at most until this time of {@link System#nanoTime}, which may change
+     * meanwhile.
+     */
     synchronized boolean awaitIdle(LongSupplier deadlineNanos) throws InterruptedException {
         while (!attempts.isEmpty()) {
             long leftNanos = deadlineNanos.getAsLong() - System.nanoTime();
@@ -93,12 +96,12 @@ final class Desk {
         return true;
     }
 
-    /** Has those who wait look at their deadline again. */
+    /** Makes the waiters of {@link #awaitIdle} check their deadline again. */
     synchronized void wake() {
         notifyAll();
     }
 
-    private synchronized void forget(String lease) {
+    private synchronized void remove(String lease) {
         attempts.remove(lease);
         notifyAll();
     }

@@ -3,17 +3,17 @@ package io.github.jobstream;
 import java.time.Duration;
 
 /**
- * Drains a worker when the process is told to end: by signals, so that what comes after the worker still runs; or by a
- * shutdown hook where signals are not to be had.
+ * Drains a worker on SIGTERM or SIGINT, so that the code after it still runs; or by a shutdown hook if signals cannot
+ * be handled.
  */
 interface AutoDrain extends AutoCloseable {
-    /** What the thread that ran the worker gets for what it does after it, before the process is gone. */
+    /** Time for the thread that ran the worker to finish before the process exits. */
     Duration CALLER_TIME_MAX = Duration.ofSeconds(2);
 
     @Override
     void close();
 
-    /** Minds this worker, which the present thread runs, until it is closed. */
+    /** Drains this worker, which the current thread runs, until it is closed. */
     static AutoDrain of(Worker worker) {
         Signals signals = Signals.listen(worker::beginDrain, () -> worker.beginDrain(Duration.ZERO));
         return signals == null ? hook(worker, Thread.currentThread()) : signals::close;
@@ -33,7 +33,7 @@ interface AutoDrain extends AutoCloseable {
             try {
                 Runtime.getRuntime().removeShutdownHook(hook);
             } catch (IllegalStateException ending) {
-                // The process ends: it is the hook that drained the worker.
+                // The process is shutting down: the hook has drained the worker.
             }
         };
     }

@@ -3,11 +3,11 @@ package io.github.jobstream;
 import java.time.Duration;
 import java.util.concurrent.ThreadLocalRandom;
 
-/** The pauses of one series of tries: bounds that double, and of each a random part. */
+/** Exponential back-off with full jitter. */
 final class Backoff {
     private final Duration first;
     private final Duration longest;
-    private Duration bound;
+    private Duration limit;
 
     Backoff(Duration first, Duration longest) {
         this.first = first;
@@ -20,19 +20,22 @@ final class Backoff {
     }
 
     void reset() {
-        bound = min(first, longest);
+        limit = min(first, longest);
     }
 
-    /** The next pause: chance, so that those who lost the same server do not come back together, on what it asks for. */
-    Duration next(Duration asked) {
-        return next(asked, ThreadLocalRandom.current().nextDouble());
+    /**
+     * The next delay: a random part of the current back-off, plus the delay requested by the server. The jitter keeps
+     * clients that lost the same server from reconnecting at the same time.
+     */
+    Duration next(Duration requested) {
+        return next(requested, ThreadLocalRandom.current().nextDouble());
     }
 
-    /** The next pause with this share, 0 to 1, of its bound. */
-    Duration next(Duration asked, double share) {
-        Duration pause = Duration.ofNanos((long) (bound.toNanos() * share));
-        bound = min(bound.multipliedBy(2), longest);
-        return asked == null ? pause : pause.plus(asked);
+    /** The next delay with this fraction, 0 to 1, of the current back-off. */
+    Duration next(Duration requested, double fraction) {
+        Duration pause = Duration.ofNanos((long) (limit.toNanos() * fraction));
+        limit = min(limit.multipliedBy(2), longest);
+        return requested == null ? pause : pause.plus(requested);
     }
 
     private static Duration min(Duration one, Duration other) {

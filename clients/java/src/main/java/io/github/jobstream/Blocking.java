@@ -7,37 +7,37 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
-/** Blocks a thread for an answer. Interrupting it ends the wait, and leaves the thread interrupted. */
-final class Waits {
+/** Blocks the calling thread for a future. An interrupt ends the wait and leaves the interrupt status set. */
+final class Blocking {
     private static final Duration LONGEST = Duration.ofDays(3650);
 
-    private Waits() {}
+    private Blocking() {}
 
-    /** As nanoseconds; more than ten years are ten, so that sums stay in their range. */
+    /** Converts to nanoseconds, limited to ten years so that sums do not overflow. */
     static long nanos(Duration duration) {
         return duration.compareTo(LONGEST) > 0 ? LONGEST.toNanos() : duration.toNanos();
     }
 
-    static <A> A on(CompletableFuture<A> answer) {
+    static <A> A await(CompletableFuture<A> future) {
         try {
-            return answer.get();
+            return future.get();
         } catch (InterruptedException interrupted) {
-            answer.cancel(false);
+            future.cancel(false);
             throw interrupted(interrupted);
         } catch (ExecutionException failed) {
             throw raise(failed);
         }
     }
 
-    /** Waits for at most this long; null when it passed. */
-    static <A> A on(CompletableFuture<A> answer, Duration limit) {
+    /** Waits at most this long; null after it. */
+    static <A> A await(CompletableFuture<A> future, Duration limit) {
         try {
-            return answer.get(nanos(limit), TimeUnit.NANOSECONDS);
+            return future.get(nanos(limit), TimeUnit.NANOSECONDS);
         } catch (TimeoutException passed) {
-            answer.cancel(false);
+            future.cancel(false);
             return null;
         } catch (InterruptedException interrupted) {
-            answer.cancel(false);
+            future.cancel(false);
             throw interrupted(interrupted);
         } catch (ExecutionException failed) {
             throw raise(failed);
@@ -47,11 +47,11 @@ final class Waits {
     static WaitInterruptedException interrupted(InterruptedException cause) {
         Thread.currentThread().interrupt();
         return new WaitInterruptedException(
-                ErrorFacts.of(Status.Code.CANCELLED, "", "the thread was interrupted while it waited; the job goes on")
+                ErrorDetails.of(Status.Code.CANCELLED, "", "the waiting thread was interrupted; the job continues")
                         .withCause(cause));
     }
 
-    /** The error with the stack of the one who waited: that of the thread which brought it tells nothing. */
+    /** The error with the stack trace of the caller instead of the thread that completed the future. */
     private static RuntimeException raise(ExecutionException failed) {
         if (failed.getCause() instanceof JobstreamException error) {
             error.fillInStackTrace();

@@ -7,19 +7,19 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicReference;
 
 /**
- * Which start of the server it is that takes our jobs. It is asked beside the first submit, and again after a connection
- * was lost: it may have been by a restart.
+ * The boot id of the server, which changes when the server restarts. It is looked up concurrently with the first
+ * submit, and again after a connection was lost.
  */
 final class BootId {
-    /** Of a job that was not submitted here. */
+    /** The boot id of a job that was not submitted by this client. */
     static final CompletableFuture<String> UNKNOWN = CompletableFuture.completedFuture("");
 
-    private final AtomicReference<CompletableFuture<String>> known = new AtomicReference<>();
+    private final AtomicReference<CompletableFuture<String>> cached = new AtomicReference<>();
 
-    /** The id, once it is known; empty if it could not be learned. Never delays nor fails anything. */
-    CompletableFuture<String> ask(Calls calls) {
-        CompletableFuture<String> answer = new CompletableFuture<>();
-        CompletableFuture<String> earlier = known.compareAndExchange(null, answer);
+    /** Returns a future of the boot id. It completes with an empty string if the lookup fails. */
+    CompletableFuture<String> lookUp(Calls calls) {
+        CompletableFuture<String> lookup = new CompletableFuture<>();
+        CompletableFuture<String> earlier = cached.compareAndExchange(null, lookup);
         if (earlier != null) {
             return earlier;
         }
@@ -32,29 +32,29 @@ final class BootId {
                 .thenApply(GetServerInfoResponse::getBootId)
                 .whenComplete((bootId, error) -> {
                     if (error != null) {
-                        known.compareAndSet(answer, null);
+                        cached.compareAndSet(lookup, null);
                     }
-                    answer.complete(error == null ? bootId : "");
+                    lookup.complete(error == null ? bootId : "");
                 });
-        return answer;
+        return lookup;
     }
 
-    void forget() {
-        known.set(null);
+    void invalidate() {
+        cached.set(null);
     }
 
-    /** The same error, or that the job was lost in a restart, if the server that took it was of another start. */
-    static JobstreamException explain(
-            JobstreamException error, String jobId, CompletableFuture<String> taker, String address) {
-        String accepted = taker.getNow("");
-        String answering = error.metadata().getOrDefault("boot_id", "");
-        boolean isOther = !accepted.isEmpty() && !answering.isEmpty() && !accepted.equals(answering);
+    /** Converts JobNotFoundException if another run of the server had accepted the job. */
+    static JobstreamException detectRestart(
+            JobstreamException error, String jobId, CompletableFuture<String> acceptedBy, String address) {
+        String accepted = acceptedBy.getNow("");
+        String current = error.metadata().getOrDefault("boot_id", "");
+        boolean isOther = !accepted.isEmpty() && !current.isEmpty() && !accepted.equals(current);
         if (!error.reason().equals(Errors.JOB_NOT_FOUND) || !isOther) {
             return error;
         }
-        String message = "job " + jobId + " is gone: the server at " + address
-                + " was started anew since it took the job, and keeps jobs in memory only: submit it again";
-        return new ServerRestartedException(error.facts()
+        String message = "job " + jobId + " is lost: the server at " + address
+                + " restarted after it accepted the job and holds jobs in memory only: submit it again";
+        return new ServerRestartedException(error.details()
                 .withMessage(message)
                 .withReason("SERVER_RESTARTED")
                 .withCause(error));

@@ -4,8 +4,8 @@ import io.grpc.MethodDescriptor;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 
-/** The tries of one call, all within one deadline. */
-final class Tries<Q, A> {
+/** Sends one call with retries, limited by their number and by one deadline. */
+final class CallRetries<Q, A> {
     private final Calls calls;
     private final MethodDescriptor<Q, A> method;
     private final Q request;
@@ -13,17 +13,17 @@ final class Tries<Q, A> {
     private final long deadlineNanos;
     private final CompletableFuture<A> result = new CompletableFuture<>();
     private volatile CompletableFuture<A> current;
-    private int done;
+    private int attempts;
 
-    Tries(Calls calls, MethodDescriptor<Q, A> method, Q request) {
+    CallRetries(Calls calls, MethodDescriptor<Q, A> method, Q request) {
         this.calls = calls;
         this.method = method;
         this.request = request;
         backoff = new Backoff(calls.options());
-        deadlineNanos = System.nanoTime() + Waits.nanos(calls.options().callTimeout);
+        deadlineNanos = System.nanoTime() + Blocking.nanos(calls.options().callTimeout);
     }
 
-    /** Begins. Cancelling the result cancels the try that is under way. */
+    /** Starts the call. Cancelling the future cancels the attempt in flight. */
     CompletableFuture<A> start() {
         calls.track(result).whenComplete((value, error) -> {
             CompletableFuture<A> running = current;
@@ -39,7 +39,7 @@ final class Tries<Q, A> {
         if (result.isDone()) {
             return;
         }
-        done++;
+        attempts++;
         CompletableFuture<A> attempt = calls.once(calls.connection().forShortCalls(), method, request, left());
         current = attempt;
         if (result.isDone()) {
@@ -49,19 +49,19 @@ final class Tries<Q, A> {
             if (error == null) {
                 result.complete(value);
             } else if (!attempt.isCancelled()) {
-                again((JobstreamException) error);
+                retry((JobstreamException) error);
             }
         });
     }
 
-    private void again(JobstreamException error) {
+    private void retry(JobstreamException error) {
         if (!Errors.isTransient(error)) {
             result.completeExceptionally(error);
             return;
         }
         Duration pause = backoff.next(error.retryAfter().orElse(null));
-        if (done >= calls.options().tries || pause.compareTo(left()) >= 0) {
-            result.completeExceptionally(done == 1 ? error : Errors.givenUp(error, done + " tries"));
+        if (attempts >= calls.options().tries || pause.compareTo(left()) >= 0) {
+            result.completeExceptionally(attempts == 1 ? error : Errors.retriesExhausted(error, attempts + " tries"));
             return;
         }
         calls.after(pause, this::attempt);

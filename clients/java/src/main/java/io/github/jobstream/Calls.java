@@ -17,12 +17,12 @@ import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 
-/** The calls of one client: how each is sent, and what has to end when the client is closed. */
+/** Sends the calls of one client, and ends its waits when the client is closed. */
 final class Calls implements AutoCloseable {
     private final Connection connection;
     private final ClientOptions options;
     private final ScheduledExecutorService timer = timer();
-    /** What somebody may wait for. */
+    /** Futures that may have waiters. */
     private final Set<CompletableFuture<?>> pending = ConcurrentHashMap.newKeySet();
 
     private volatile boolean closed;
@@ -44,46 +44,46 @@ final class Calls implements AutoCloseable {
         return connection.address();
     }
 
-    /** A call that may arrive twice, tried again while the server is away or full. */
+    /** Sends an idempotent call and retries transient errors. */
     <Q, A> CompletableFuture<A> call(MethodDescriptor<Q, A> method, Q request) {
-        return new Tries<>(this, method, request).start();
+        return new CallRetries<>(this, method, request).start();
     }
 
-    /** Sends a request once; cancelling the answer cancels the call. */
+    /** Sends a request once. Cancelling the future cancels the call. */
     <Q, A> CompletableFuture<A> once(Link link, MethodDescriptor<Q, A> method, Q request, Duration limit) {
-        CompletableFuture<A> answer = new CompletableFuture<>();
+        CompletableFuture<A> response = new CompletableFuture<>();
         if (closed) {
-            answer.completeExceptionally(closedError());
-            return answer;
+            response.completeExceptionally(closedError());
+            return response;
         }
-        CallOptions callOptions = CallOptions.DEFAULT.withDeadlineAfter(Waits.nanos(limit), TimeUnit.NANOSECONDS);
-        // A wait outlives the call of somebody else in which it may have begun.
+        CallOptions callOptions = CallOptions.DEFAULT.withDeadlineAfter(Blocking.nanos(limit), TimeUnit.NANOSECONDS);
+        // The call must not inherit the deadline or cancellation of a gRPC call that the current thread serves.
         Context previous = Context.ROOT.attach();
         try {
-            ClientCall<Q, A> call = link.fresh().newCall(method, callOptions);
-            answer.whenComplete((value, error) -> {
-                if (answer.isCancelled()) {
-                    call.cancel("nobody waits for it any more", null);
+            ClientCall<Q, A> call = link.channelForCall().newCall(method, callOptions);
+            response.whenComplete((value, error) -> {
+                if (response.isCancelled()) {
+                    call.cancel("the future was cancelled", null);
                 }
             });
-            ClientCalls.asyncUnaryCall(call, request, new Answer<>(answer, address()));
+            ClientCalls.asyncUnaryCall(call, request, new Response<>(response, address()));
         } finally {
             Context.ROOT.detach(previous);
         }
-        return answer;
+        return response;
     }
 
-    /** Runs this after a pause, unless the client is closed before. */
+    /** Runs this after a delay, unless the client is closed before. */
     void after(Duration pause, Runnable task) {
         try {
-            timer.schedule(task, Waits.nanos(pause), TimeUnit.NANOSECONDS);
+            timer.schedule(task, Blocking.nanos(pause), TimeUnit.NANOSECONDS);
         } catch (RejectedExecutionException closedMeanwhile) {
-            // Whoever waits for it was told so by close.
+            // close has completed the future with an error.
         }
     }
 
-    /** Has closing end this wait. */
-    @SuppressWarnings("CollectionUndefinedEquality") // It is this very future that is meant.
+    /** Makes close complete this future with an error. */
+    @SuppressWarnings("CollectionUndefinedEquality") // Identity is intended.
     <A> CompletableFuture<A> track(CompletableFuture<A> wait) {
         pending.add(wait);
         wait.whenComplete((value, error) -> pending.remove(wait));
@@ -98,8 +98,8 @@ final class Calls implements AutoCloseable {
     }
 
     JobstreamException closedError() {
-        return new JobstreamException(ErrorFacts.of(
-                Status.Code.CANCELLED, "CLIENT_CLOSED", "the client of " + address() + " is closed: use an open one"));
+        return new JobstreamException(ErrorDetails.of(
+                Status.Code.CANCELLED, "CLIENT_CLOSED", "the client of " + address() + " is closed: create a new one"));
     }
 
     @Override
@@ -120,23 +120,23 @@ final class Calls implements AutoCloseable {
         return timer;
     }
 
-    /** Hands the answer of a call over. */
-    private record Answer<A>(CompletableFuture<A> answer, String address) implements StreamObserver<A> {
+    /** Completes a future with the response of a call. */
+    private record Response<A>(CompletableFuture<A> response, String address) implements StreamObserver<A> {
         @Override
         public void onNext(A value) {
-            answer.complete(value);
+            response.complete(value);
         }
 
         @Override
         public void onError(Throwable error) {
-            answer.completeExceptionally(Errors.of(error, address));
+            response.completeExceptionally(Errors.of(error, address));
         }
 
         @Override
         public void onCompleted() {
-            if (!answer.isDone()) {
+            if (!response.isDone()) {
                 onError(new StatusRuntimeException(
-                        Status.INTERNAL.withDescription("the call ended without an answer")));
+                        Status.INTERNAL.withDescription("the call ended without a response")));
             }
         }
     }

@@ -15,8 +15,8 @@ import java.util.function.Consumer;
 import java.util.function.Supplier;
 
 /**
- * A client of one server: submits jobs and hands out {@link Job}s. Lazy: the first call connects. Safe for use by
- * several threads; one for a whole program is right. Closing it ends every wait and watch, and never touches jobs.
+ * A client of one server. It connects at the first call. It is thread-safe: create one per program. Closing it ends
+ * every wait and watch; jobs continue.
  *
  * <pre>{@code
  * try (Client client = Client.connect("http://127.0.0.1:7070")) {
@@ -25,9 +25,9 @@ import java.util.function.Supplier;
  * }
  * }</pre>
  *
- * <p>Inputs are sent as JSON, but for {@code byte[]}, which is sent as bytes, and a {@link Payload}, which is sent as it
- * is. Every call may throw {@link UnavailableException} or {@link DeadlineExceededException}: whatever it was,
- * submitting again with the same job id gives one job.
+ * <p>Inputs are encoded as JSON, except {@code byte[]}, which is sent as bytes, and {@link Payload}, which is sent
+ * unchanged. Every call may throw {@link UnavailableException} or {@link DeadlineExceededException}. A submit may then
+ * be repeated with the same job id: there is only one job.
  */
 public final class Client implements AutoCloseable {
     private final BootId bootId = new BootId();
@@ -35,53 +35,53 @@ public final class Client implements AutoCloseable {
     private final Codec codec;
 
     private Client(Address address, ClientOptions options) {
-        calls = new Calls(new Connection(address, options, bootId::forget), options);
+        calls = new Calls(new Connection(address, options, bootId::invalidate), options);
         codec = options.json == null ? Codec.standard() : new Codec(options.json);
     }
 
-    /** A client of the server at {@code JOBSTREAM_ADDRESS}, or else {@code http://127.0.0.1:7070}. */
+    /** Creates a client of the server at {@code JOBSTREAM_ADDRESS}, or else {@code http://127.0.0.1:7070}. */
     public static Client connect() {
         return connect(Address.standard());
     }
 
     /**
-     * A client of the server at this address: {@code http://host:port}, {@code https://host:port} for TLS, or {@code
-     * host:port}.
+     * Creates a client of the server at this address: {@code http://host:port}, {@code https://host:port} for TLS, or
+     * {@code host:port}.
      *
-     * @throws IllegalArgumentException if the address is none of these
+     * @throws IllegalArgumentException if the address is invalid
      */
     public static Client connect(String address) {
         return connect(address, options -> {});
     }
 
-    /** A client as {@link #connect(String)}, with options of its own. */
+    /** Creates a client like {@link #connect(String)}, with options. */
     public static Client connect(String address, Consumer<ClientOptions> options) {
         ClientOptions chosen = new ClientOptions();
         options.accept(chosen);
         return new Client(Address.parse(address), chosen);
     }
 
-    /** Submits a job whose result is read as its content type says: JSON as Java's own types, text, or bytes. */
+    /** Submits a job whose result is decoded by its content type: JSON as Java's own types, text, or bytes. */
     public Job<Object> submit(String kind, Object input) {
         return submit(kind, input, Object.class);
     }
 
-    /** Submits a job, as {@link #submit(String, Object, Class, Consumer)}. */
+    /** Submits a job like {@link #submit(String, Object, Class, Consumer)}. */
     public <T> Job<T> submit(String kind, Object input, Class<T> resultType) {
         return submit(kind, input, resultType, options -> {});
     }
 
     /**
-     * Submits a job. Its id is minted before the first try, so that a try that is repeated never is a second job. Its
-     * result can be had while it is retained: use {@link #run(String, Object, Class, Consumer)} where that may be shorter
-     * than the way to {@link Job#result()}.
+     * Submits a job. The job id is generated once, so a retry never creates a second job. The result can be read while
+     * the server retains the job: use {@link #run(String, Object, Class, Consumer)} if the retention may be shorter
+     * than the time until {@link Job#result()}.
      *
-     * @param kind which handler runs it: 1 to 128 characters of {@code [A-Za-z0-9._:/-]}
+     * @param kind selects the handler: 1 to 128 characters of {@code [A-Za-z0-9._:/-]}
      * @param input for the handler; at most 1 MiB by default
-     * @param resultType what the result is read as
-     * @throws InvalidRequestException if a field breaks a rule
+     * @param resultType type of the result
+     * @throws InvalidRequestException if a field is invalid
      * @throws JobIdReusedException if the id belongs to a job with another spec
-     * @throws ResourceExhaustedException if the server is full; nothing was kept
+     * @throws ResourceExhaustedException if a limit of the server is reached; the server stored nothing
      */
     public <T> Job<T> submit(String kind, Object input, Class<T> resultType, Consumer<SubmitOptions> options) {
         return submit(kind, input, codec.type(resultType), options);
@@ -92,40 +92,41 @@ public final class Client implements AutoCloseable {
         return submit(kind, input, codec.type(resultType.getType()), options);
     }
 
-    /** Runs a job whose result is read as its content type says, as {@link #run(String, Object, Class, Consumer)}. */
+    /** Runs a job whose result is decoded by its content type, like {@link #run(String, Object, Class, Consumer)}. */
     public Object run(String kind, Object input) {
         return run(kind, input, Object.class);
     }
 
-    /** Runs a job, as {@link #run(String, Object, Class, Consumer)}. */
+    /** Runs a job like {@link #run(String, Object, Class, Consumer)}. */
     public <T> T run(String kind, Object input, Class<T> resultType) {
         return run(kind, input, resultType, options -> {});
     }
 
     /**
-     * Submits a job, waits for its end and answers its result: in one call, so that no retention is too short for the end
-     * to be seen. Its id is minted before the first try, so that a try that is repeated never is a second job. When its
-     * connection breaks, it goes on with a watch. Interrupting the thread ends the wait and never the job.
+     * Submits a job, waits until it ends and returns its result. Submit and wait are one call, so the result is
+     * received even if the retention is 0. The job id is generated once, so a retry never creates a second job. If the
+     * connection breaks, the call resumes as a watch. Interrupting the thread ends the wait and does not cancel the
+     * job.
      *
-     * <p>Until the job was accepted it throws as {@link #submit(String, Object, Class, Consumer)}, then as {@link
-     * Job#result()}. An {@link UnavailableException} or {@link DeadlineExceededException} of before that tells nothing of
-     * whether it was accepted: run it again with the same job id.
+     * <p>Throws the exceptions of {@link #submit(String, Object, Class, Consumer)} until the job is accepted, then
+     * those of {@link Job#result()}. After an {@link UnavailableException} or {@link DeadlineExceededException} from
+     * before that point the job may or may not be accepted: run it again with the same job id.
      */
     public <T> T run(String kind, Object input, Class<T> resultType, Consumer<SubmitOptions> options) {
         return this.<T>running(kind, input, codec.type(resultType), options, null)
                 .get();
     }
 
-    /** Runs a job whose result is of a generic type, as {@link #run(String, Object, Class, Consumer)}. */
+    /** Runs a job whose result is of a generic type, like {@link #run(String, Object, Class, Consumer)}. */
     public <T> T run(String kind, Object input, TypeReference<T> resultType, Consumer<SubmitOptions> options) {
         return this.<T>running(kind, input, codec.type(resultType.getType()), options, null)
                 .get();
     }
 
     /**
-     * Runs a job, as {@link #run(String, Object, Class, Consumer)}, waiting for at most this long.
+     * Runs a job like {@link #run(String, Object, Class, Consumer)}, with a limit on the wait.
      *
-     * @throws NotFinishedException if this time passed; the job goes on
+     * @throws NotFinishedException if this time passed; the job continues
      */
     public <T> T run(String kind, Object input, Class<T> resultType, Consumer<SubmitOptions> options, Duration wait) {
         Objects.requireNonNull(wait, "wait");
@@ -133,38 +134,39 @@ public final class Client implements AutoCloseable {
                 .get();
     }
 
-    /** The handle of a job known by its id. Asks nobody: the first use tells whether it is there. */
+    /** A handle of the job with this id. Does not call the server. */
     public Job<Object> job(String jobId) {
         return job(jobId, Object.class);
     }
 
-    /** The handle of a job known by its id, whose result is read as this type. */
+    /** A handle of the job with this id, whose result has this type. */
     public <T> Job<T> job(String jobId, Class<T> resultType) {
         return attached(jobId, resultType);
     }
 
-    /** The handle of a job known by its id, whose result is of a generic type. */
+    /** A handle of the job with this id, whose result has a generic type. */
     public <T> Job<T> job(String jobId, TypeReference<T> resultType) {
         return attached(jobId, resultType.getType());
     }
 
     /**
-     * The whole job, as a message of the raw stubs: spec, state, attempts, times, outcome.
+     * Reads the job with all its fields as a message of the generated stubs.
      *
      * @throws JobNotFoundException if there is no such job
-     * @throws ResultExpiredException if it is past its retention
+     * @throws ResultExpiredException if it is no longer retained
      */
     public io.github.jobstream.v1.Job get(String jobId) {
         GetJobRequest request = GetJobRequest.newBuilder().setJobId(jobId).build();
-        return Waits.on(calls.call(JobServiceGrpc.getGetJobMethod(), request)).getJob();
+        return Blocking.await(calls.call(JobServiceGrpc.getGetJobMethod(), request))
+                .getJob();
     }
 
     /**
-     * The channel of this client, for the raw stubs: {@code JobServiceGrpc.newBlockingStub(client.channel())}. Their
-     * calls have no deadline and are not tried again unless you see to it.
+     * The channel of this client for the generated stubs: {@code JobServiceGrpc.newBlockingStub(client.channel())}.
+     * Their calls have no default deadline and are not retried.
      */
     public Channel channel() {
-        return calls.connection().forShortCalls().fresh();
+        return calls.connection().forShortCalls().channelForCall();
     }
 
     @Override
@@ -188,20 +190,20 @@ public final class Client implements AutoCloseable {
         SubmitOptions chosen = new SubmitOptions();
         options.accept(chosen);
         JobSpec spec = chosen.spec(Objects.requireNonNull(kind, "kind"), codec.encode("job.payload", input));
-        CompletableFuture<String> taker = bootId.ask(calls);
+        CompletableFuture<String> acceptedBy = bootId.lookUp(calls);
         SubmitRequest request = SubmitRequest.newBuilder().setJob(spec).build();
-        String jobId =
-                Waits.on(calls.call(JobServiceGrpc.getSubmitMethod(), request)).getJobId();
-        return new Job<>(this, jobId, type, taker);
+        String jobId = Blocking.await(calls.call(JobServiceGrpc.getSubmitMethod(), request))
+                .getJobId();
+        return new Job<>(this, jobId, type, acceptedBy);
     }
 
-    /** A run that begins when its result is asked for. */
+    /** A run that starts when its result is requested. */
     private <T> Supplier<T> running(
             String kind, Object input, JavaType type, Consumer<SubmitOptions> options, Duration wait) {
         SubmitOptions chosen = new SubmitOptions();
         options.accept(chosen);
         JobSpec spec = chosen.spec(Objects.requireNonNull(kind, "kind"), codec.encode("job.payload", input));
         Job<T> job = new Job<>(this, spec.getJobId(), type, BootId.UNKNOWN);
-        return () -> job.ended(new Run(calls, spec, () -> bootId.ask(calls), wait).outcome());
+        return () -> job.resultOf(new Run(calls, spec, () -> bootId.lookUp(calls), wait).outcome());
     }
 }

@@ -4,7 +4,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import java.time.Duration;
 import java.util.Objects;
 
-/** How a client connects, how long it waits and how often it tries. Every setter answers the same object. */
+/** Timeouts and limits of a client. Every setter returns this object. */
 public final class ClientOptions {
     Duration callTimeout = Duration.ofSeconds(30);
     int tries = 6;
@@ -20,26 +20,24 @@ public final class ClientOptions {
 
     ClientOptions() {}
 
-    /**
-     * Longest time of one call with all its tries. A wait for a result and a watch are not bounded by it. Default 30 s.
-     */
+    /** Deadline of one call including its retries. Does not limit waits for a result and watches. Default 30 s. */
     public ClientOptions callTimeout(Duration timeout) {
         callTimeout = positive("callTimeout", timeout);
         return this;
     }
 
-    /** Tries of one call in all, the first included. Default 6. */
+    /** Number of attempts of one call including the first. Default 6. */
     public ClientOptions tries(int tries) {
         if (tries < 1) {
-            throw new IllegalArgumentException("tries is " + tries + ": use 1 for a single try, or more");
+            throw new IllegalArgumentException("tries is " + tries + ": must be 1 or more");
         }
         this.tries = tries;
         return this;
     }
 
     /**
-     * Bounds of the pauses between tries: the first one, doubled each time up to the longest. A pause is a random part
-     * of its bound, plus what the server asks for. Default 100 ms and 5 s.
+     * Exponential back-off between attempts: the first back-off is doubled up to the longest. A random part of it is
+     * used (full jitter), plus the delay requested by the server. Default 100 ms and 5 s.
      */
     public ClientOptions pauses(Duration first, Duration longest) {
         firstPause = positive("first pause", first);
@@ -47,30 +45,30 @@ public final class ClientOptions {
         return this;
     }
 
-    /** How long a watch or a wait for a result looks for a server that is away. Default 5 min. */
+    /** How long a watch or a wait for a result tries to reconnect to an unavailable server. Default 5 min. */
     public ClientOptions patience(Duration patience) {
         this.patience = notNegative("patience", patience);
         return this;
     }
 
     /**
-     * After each silence of this length the server says on a watch that it is there, 1 s to 1 h; a watch that was silent
-     * for three of them connects anew. Default 15 s.
+     * Heartbeat interval of watches, 1 s to 1 h. After three missed heartbeats a watch resumes on another connection.
+     * Default 15 s.
      */
     public ClientOptions heartbeat(Duration heartbeat) {
         this.heartbeat = positive("heartbeat", heartbeat);
         return this;
     }
 
-    /** How long the server holds one poll for a result, at most 60 s. Default 30 s. */
+    /** Longest wait of one long poll for a result, at most 60 s. Default 30 s. */
     public ClientOptions poll(Duration poll) {
         this.poll = positive("poll", poll);
         return this;
     }
 
     /**
-     * HTTP/2 PING after each silence of this length, at least 10 s, and how long its answer may take before the
-     * connection is given up. Default 10 s and 5 s.
+     * Idle time before an HTTP/2 PING, at least 10 s, and the time to wait for its response before the connection is
+     * closed. Default 10 s and 5 s.
      */
     public ClientOptions keepalive(Duration interval, Duration timeout) {
         keepaliveInterval = positive("keepalive interval", interval);
@@ -79,18 +77,18 @@ public final class ClientOptions {
     }
 
     /**
-     * Largest message that is read, in bytes; of a worker at least 64 KiB. A worker says it to the server, which gives jobs
-     * that do not fit to others. Default 16 MiB: several times what a server sends by default.
+     * Receive limit in bytes; at least 64 KiB for a worker. A worker reports it to the server, which assigns larger
+     * jobs to other workers. Default 16 MiB, several times the largest message that a server sends by default.
      */
     public ClientOptions messageBytesMax(int bytes) {
         if (bytes < 1) {
-            throw new IllegalArgumentException("messageBytesMax is " + bytes + ": use a positive number of bytes");
+            throw new IllegalArgumentException("messageBytesMax is " + bytes + ": must be positive");
         }
         messageBytesMax = bytes;
         return this;
     }
 
-    /** Reads and writes JSON in place of the client's own mapper. */
+    /** Replaces the JSON mapper of the client. */
     public ClientOptions json(ObjectMapper mapper) {
         json = Objects.requireNonNull(mapper, "mapper");
         return this;
@@ -98,14 +96,14 @@ public final class ClientOptions {
 
     private static Duration positive(String name, Duration value) {
         if (notNegative(name, value).isZero()) {
-            throw new IllegalArgumentException(name + " is zero: use a positive duration");
+            throw new IllegalArgumentException(name + " is zero: must be positive");
         }
         return value;
     }
 
     private static Duration notNegative(String name, Duration value) {
         if (value.isNegative()) {
-            throw new IllegalArgumentException(name + " is negative, " + value + ": use a positive duration");
+            throw new IllegalArgumentException(name + " is negative, " + value + ": must not be negative");
         }
         return value;
     }

@@ -12,7 +12,7 @@ import java.lang.reflect.Type;
 import java.util.List;
 import java.util.stream.Collectors;
 
-/** Values of Java to payloads and back: JSON, but for bytes, plain text and payloads themselves. */
+/** Encodes values to payloads and decodes them: JSON, except bytes, plain text and payloads. */
 final class Codec {
     private final ObjectMapper mapper;
 
@@ -23,14 +23,14 @@ final class Codec {
     static Codec standard() {
         return new Codec(JsonMapper.builder()
                 .findAndAddModules()
-                // Integers of any size come back as they went.
+                // Integers of any size are exact.
                 .enable(DeserializationFeature.USE_BIG_INTEGER_FOR_INTS)
-                // Another type than the one that is declared is a mistake to be told, not to be guessed at.
+                // A value of another type is an error, without coercion.
                 .disable(MapperFeature.ALLOW_COERCION_OF_SCALARS)
                 .disable(DeserializationFeature.ACCEPT_FLOAT_AS_INT)
                 .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
                 .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
-                // A newer sender may know more fields.
+                // Ignores fields of a newer sender.
                 .disable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
                 .build());
     }
@@ -39,7 +39,7 @@ final class Codec {
         return mapper.constructType(type);
     }
 
-    /** A value as {@code field} of a request or as a result. */
+    /** Encodes a value, which is {@code field} of a request or a result. */
     Payload encode(String field, Object value) {
         if (value instanceof Payload payload) {
             return payload;
@@ -51,18 +51,18 @@ final class Codec {
             return Payload.json(mapper.writeValueAsString(value));
         } catch (JsonProcessingException error) {
             String type = value.getClass().getName();
-            String message = "is a " + type + " that cannot be written as JSON: " + describe(error)
-                    + ": give it properties, or pass a Payload";
+            String message = "is a " + type + " that cannot be encoded as JSON: " + describe(error)
+                    + ": add properties, or pass a Payload";
             throw new InvalidRequestException(
-                    ErrorFacts.of(Status.Code.INVALID_ARGUMENT, "INVALID_FIELD", field + " " + message)
+                    ErrorDetails.of(Status.Code.INVALID_ARGUMENT, "INVALID_FIELD", field + " " + message)
                             .withViolations(List.of(new Violation(field, message)))
                             .withCause(error));
         }
     }
 
     /**
-     * The content as a value of this type. Plain text is a text where the type can be one, and bytes are bytes; all else
-     * is read as JSON, and no content as null.
+     * Decodes the content as this type. Text types take plain text, {@code byte[]} takes bytes; everything else is
+     * decoded as JSON, and empty content is null.
      */
     Object decode(Payload payload, JavaType type) throws JsonProcessingException {
         if (type.hasRawClass(Payload.class)) {
@@ -84,7 +84,7 @@ final class Codec {
         return mapper.readValue(payload.asText(), type);
     }
 
-    /** What is wrong and where: {@code field width: Cannot deserialize value ...}. */
+    /** The error with its path: {@code field width: Cannot deserialize value ...}. */
     static String describe(JsonProcessingException error) {
         String what = error.getOriginalMessage();
         if (error instanceof JsonMappingException mapping && !mapping.getPath().isEmpty()) {

@@ -8,14 +8,14 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 
-/** The channels to one server: one for every call, more when many calls are held open. Lazy. */
+/** The channel pool of a client: one channel for all calls, more for many long calls. Channels connect lazily. */
 final class Connection implements AutoCloseable {
     /**
-     * Watches and waits on one connection before another is opened. Servers allow about a thousand calls at a time on
-     * each, and short ones must not queue behind those that are held open.
+     * Number of watches and long polls per channel. Servers limit concurrent streams to about a thousand per
+     * connection, and short calls must not queue behind long ones.
      */
-    private static final int HELD_CALLS_MAX = 900;
-    /** Most connections at a time; beyond it watches and waits queue on those there are. */
+    private static final int LONG_CALLS_MAX = 900;
+    /** Largest number of channels. Above it watches and long polls queue. */
     private static final int LINKS_MAX = 64;
 
     private final Address address;
@@ -34,22 +34,22 @@ final class Connection implements AutoCloseable {
         return address.text();
     }
 
-    /** For calls that are answered at once. */
+    /** The channel for short calls. */
     synchronized Link forShortCalls() {
         return links.get(0);
     }
 
-    /** For a call that is held open, until it releases the link. */
-    synchronized Link forHeldCall() {
+    /** Acquires a channel for a long call, which releases it. */
+    synchronized Link forLongCall() {
         Link leastUsed = links.get(0);
         for (Link link : links) {
-            if (link.users < HELD_CALLS_MAX) {
+            if (link.users < LONG_CALLS_MAX) {
                 leastUsed = link;
                 break;
             }
             leastUsed = link.users < leastUsed.users ? link : leastUsed;
         }
-        if (leastUsed.users >= HELD_CALLS_MAX && links.size() < LINKS_MAX) {
+        if (leastUsed.users >= LONG_CALLS_MAX && links.size() < LINKS_MAX) {
             leastUsed = open();
             links.add(leastUsed);
         }
@@ -65,7 +65,7 @@ final class Connection implements AutoCloseable {
         onConnectionEnded.run();
     }
 
-    /** Ends every call that is open. */
+    /** Ends every call in flight. */
     @Override
     public void close() {
         List<Link> open;

@@ -1,8 +1,8 @@
 package io.github.jobstream;
 
-/** No answer came within the call timeout: the call may or may not have arrived. */
+/** No response within the call timeout. The server may or may not have processed the call. */
 public final class DeadlineExceededException extends JobstreamException {
-    DeadlineExceededException(ErrorFacts facts) {
-        super(facts);
+    DeadlineExceededException(ErrorDetails details) {
+        super(details);
     }
 }

@@ -6,39 +6,42 @@ import java.util.function.BooleanSupplier;
 import java.util.function.LongSupplier;
 
 /**
- * The last steps of a worker, or of its stay at a server that goes away: lets what runs finish in its time, gives back
- * the rest and waits until the server knows.
+ * Drains a worker, or one of its streams: waits for running attempts until a deadline, releases the rest and waits for
+ * the acknowledgement of their reports.
  */
-final class WindUp {
-    /** What handlers that were interrupted get to stop, before their jobs are given back without them. */
+final class Drainer {
+    /** Time for interrupted handlers to stop before their attempts are released. */
     private static final Duration STOP_TIME_MAX = Duration.ofSeconds(2);
-    /** What the server gets to acknowledge the last reports. */
-    private static final Duration SETTLE_TIME_MAX = Duration.ofSeconds(2);
+    /** Time to wait for the acknowledgement of the last reports. */
+    private static final Duration ACKNOWLEDGE_TIME_MAX = Duration.ofSeconds(2);
 
-    private final Desk desk;
-    private final Ledger ledger;
+    private final AttemptRunner runner;
+    private final ReportBuffer reports;
     private final LongSupplier deadlineNanos;
-    private final BooleanSupplier isMoot;
+    private final BooleanSupplier isObsolete;
 
-    /** Until this time of {@link System#nanoTime}, which may change meanwhile; given up once it is moot. */
-    WindUp(Desk desk, Ledger ledger, LongSupplier deadlineNanos, BooleanSupplier isMoot) {
-        this.desk = desk;
-        this.ledger = ledger;
+    /**
+     * The deadline is a time of {@link System#nanoTime} and may change meanwhile. The drainer stops once it is
+     * obsolete.
+     */
+    Drainer(AttemptRunner runner, ReportBuffer reports, LongSupplier deadlineNanos, BooleanSupplier isObsolete) {
+        this.runner = runner;
+        this.reports = reports;
         this.deadlineNanos = deadlineNanos;
-        this.isMoot = isMoot;
+        this.isObsolete = isObsolete;
     }
 
     void run() {
         try {
-            if (!desk.awaitIdle(deadlineNanos) && !isMoot.getAsBoolean()) {
-                desk.stopAll();
+            if (!runner.awaitIdle(deadlineNanos) && !isObsolete.getAsBoolean()) {
+                runner.stopAll();
                 long stopNanos = System.nanoTime() + STOP_TIME_MAX.toNanos();
-                if (!desk.awaitIdle(() -> stopNanos) && !isMoot.getAsBoolean()) {
-                    desk.abandonAll();
+                if (!runner.awaitIdle(() -> stopNanos) && !isObsolete.getAsBoolean()) {
+                    runner.abandonAll();
                 }
             }
-            if (!isMoot.getAsBoolean() && !ledger.awaitSettled(SETTLE_TIME_MAX)) {
-                Worker.tell(Level.WARNING, () -> "the last reports of a worker were not acknowledged in time", null);
+            if (!isObsolete.getAsBoolean() && !reports.awaitAcknowledged(ACKNOWLEDGE_TIME_MAX)) {
+                Worker.log(Level.WARNING, () -> "the last reports of a worker were not acknowledged in time", null);
             }
         } catch (InterruptedException interrupted) {
             Thread.currentThread().interrupt();

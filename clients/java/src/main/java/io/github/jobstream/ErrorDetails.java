@@ -5,8 +5,8 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 
-/** What is known about an error. */
-record ErrorFacts(
+/** The fields of an exception. */
+record ErrorDetails(
         Status.Code code,
         String reason,
         String message,
@@ -15,28 +15,28 @@ record ErrorFacts(
         Map<String, String> metadata,
         Throwable cause) {
 
-    ErrorFacts {
+    ErrorDetails {
         violations = List.copyOf(violations);
         metadata = Map.copyOf(metadata);
     }
 
-    static ErrorFacts of(Status.Code code, String reason, String message) {
-        return new ErrorFacts(code, reason, message, null, List.of(), Map.of(), null);
+    static ErrorDetails of(Status.Code code, String reason, String message) {
+        return new ErrorDetails(code, reason, message, null, List.of(), Map.of(), null);
     }
 
-    ErrorFacts withMessage(String message) {
-        return new ErrorFacts(code, reason, message, retryAfter, violations, metadata, cause);
+    ErrorDetails withMessage(String message) {
+        return new ErrorDetails(code, reason, message, retryAfter, violations, metadata, cause);
     }
 
-    ErrorFacts withReason(String reason) {
-        return new ErrorFacts(code, reason, message, retryAfter, violations, metadata, cause);
+    ErrorDetails withReason(String reason) {
+        return new ErrorDetails(code, reason, message, retryAfter, violations, metadata, cause);
     }
 
-    ErrorFacts withViolations(List<Violation> violations) {
-        return new ErrorFacts(code, reason, message, retryAfter, violations, metadata, cause);
+    ErrorDetails withViolations(List<Violation> violations) {
+        return new ErrorDetails(code, reason, message, retryAfter, violations, metadata, cause);
     }
 
-    ErrorFacts withCause(Throwable cause) {
-        return new ErrorFacts(code, reason, message, retryAfter, violations, metadata, cause);
+    ErrorDetails withCause(Throwable cause) {
+        return new ErrorDetails(code, reason, message, retryAfter, violations, metadata, cause);
     }
 }

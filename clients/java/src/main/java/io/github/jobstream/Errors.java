@@ -13,14 +13,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
-/** What a gRPC status means to a caller: who says it, and what to do about it. */
+/** Converts gRPC errors to exceptions. */
 final class Errors {
     static final String JOB_NOT_FOUND = "JOB_NOT_FOUND";
     private static final String DOMAIN = "jobstream";
 
     private Errors() {}
 
-    /** The error that a call to the server at this address ended with. */
+    /** Converts the error of a call to the server at this address. */
     static JobstreamException of(Throwable thrown, String address) {
         if (thrown instanceof JobstreamException known) {
             return known;
@@ -30,58 +30,58 @@ final class Errors {
         ErrorInfo info = find(details, ErrorInfo.class)
                 .filter(found -> found.getDomain().equals(DOMAIN))
                 .orElse(null);
-        return info == null ? foreign(status, address, thrown) : told(status, details, info, address);
+        return info == null ? transportError(status, address, thrown) : serverError(status, details, info, address);
     }
 
-    /** Nobody answers, or the connection broke. */
+    /** The error of an unreachable server or a broken connection. */
     static UnavailableException unreachable(String address, String why, Throwable cause) {
-        String message =
-                "no answer from the server at " + address + ": " + why + ": check the address and that the server runs";
+        String message = "no response from the server at " + address + ": " + why
+                + ": check the address and that the server runs";
         return new UnavailableException(
-                ErrorFacts.of(Status.Code.UNAVAILABLE, "", message).withCause(cause));
+                ErrorDetails.of(Status.Code.UNAVAILABLE, "", message).withCause(cause));
     }
 
     static DeadlineExceededException timedOut(String address, Throwable cause) {
-        String message = "the server at " + address
-                + " did not answer in time: allow it more with callTimeout, or try again later";
+        String message =
+                "the server at " + address + " did not respond in time: increase callTimeout or try again later";
         return new DeadlineExceededException(
-                ErrorFacts.of(Status.Code.DEADLINE_EXCEEDED, "", message).withCause(cause));
+                ErrorDetails.of(Status.Code.DEADLINE_EXCEEDED, "", message).withCause(cause));
     }
 
-    /** Whether the same call may succeed a little later. */
+    /** Whether a retry may succeed. */
     static boolean isTransient(JobstreamException error) {
         return error instanceof UnavailableException
                 || (error instanceof ResourceExhaustedException
                         && error.retryAfter().isPresent());
     }
 
-    /** The same error, after the client's own tries to get past it. */
-    static JobstreamException givenUp(JobstreamException error, String after) {
-        ErrorFacts facts = error.facts()
-                .withMessage(error.getMessage() + "; gave up after " + after)
+    /** The same error with the retry limit that was reached in its message. */
+    static JobstreamException retriesExhausted(JobstreamException error, String limit) {
+        ErrorDetails details = error.details()
+                .withMessage(error.getMessage() + "; gave up after " + limit)
                 .withCause(error);
-        return classify(facts);
+        return classify(details);
     }
 
     /** The exception for a code and a reason. */
-    static JobstreamException classify(ErrorFacts facts) {
-        return switch (facts.reason()) {
-            case JOB_NOT_FOUND -> new JobNotFoundException(facts);
-            case "RESULT_EXPIRED" -> new ResultExpiredException(facts);
-            case "JOB_ID_REUSED" -> new JobIdReusedException(facts);
+    static JobstreamException classify(ErrorDetails details) {
+        return switch (details.reason()) {
+            case JOB_NOT_FOUND -> new JobNotFoundException(details);
+            case "RESULT_EXPIRED" -> new ResultExpiredException(details);
+            case "JOB_ID_REUSED" -> new JobIdReusedException(details);
             default ->
-                switch (facts.code()) {
-                    case INVALID_ARGUMENT, OUT_OF_RANGE -> new InvalidRequestException(facts);
-                    case FAILED_PRECONDITION, ABORTED -> new IllegalJobStateException(facts);
-                    case RESOURCE_EXHAUSTED -> new ResourceExhaustedException(facts);
-                    case UNAVAILABLE, CANCELLED -> new UnavailableException(facts);
-                    case DEADLINE_EXCEEDED -> new DeadlineExceededException(facts);
-                    default -> new JobstreamException(facts);
+                switch (details.code()) {
+                    case INVALID_ARGUMENT, OUT_OF_RANGE -> new InvalidRequestException(details);
+                    case FAILED_PRECONDITION, ABORTED -> new IllegalJobStateException(details);
+                    case RESOURCE_EXHAUSTED -> new ResourceExhaustedException(details);
+                    case UNAVAILABLE, CANCELLED -> new UnavailableException(details);
+                    case DEADLINE_EXCEEDED -> new DeadlineExceededException(details);
+                    default -> new JobstreamException(details);
                 };
         };
     }
 
-    /** The pause that the server asks for with a status, if it does. */
+    /** The delay that the server requests before a retry; null if none. */
     static Duration retryAfter(com.google.rpc.Status details) {
         return find(details, RetryInfo.class)
                 .filter(RetryInfo::hasRetryDelay)
@@ -89,52 +89,54 @@ final class Errors {
                 .orElse(null);
     }
 
-    private static JobstreamException told(
+    private static JobstreamException serverError(
             Status status, com.google.rpc.Status details, ErrorInfo info, String address) {
-        String said = status.getDescription() == null ? "no reason given" : status.getDescription();
+        String description = status.getDescription() == null ? "no reason given" : status.getDescription();
         List<Violation> violations =
                 find(details, BadRequest.class).map(BadRequest::getFieldViolationsList).orElse(List.of()).stream()
                         .map(violation -> new Violation(violation.getField(), violation.getDescription()))
                         .toList();
-        return classify(new ErrorFacts(
+        return classify(new ErrorDetails(
                 status.getCode(),
                 info.getReason(),
-                said + " (" + info.getReason() + ", server " + address + ")",
+                description + " (" + info.getReason() + ", server " + address + ")",
                 retryAfter(details),
                 violations,
                 info.getMetadataMap(),
                 status.getCause()));
     }
 
-    /** No reason of ours: the connection broke, or something between us and the server speaks. */
-    private static JobstreamException foreign(Status status, String address, Throwable thrown) {
-        String said = innermost(status);
+    /** A status without an ErrorInfo of the server: the connection broke, or a proxy responded. */
+    private static JobstreamException transportError(Status status, String address, Throwable thrown) {
+        String description = innermost(status);
         return switch (status.getCode()) {
-            case UNAVAILABLE, CANCELLED, ABORTED, UNKNOWN, INTERNAL, DATA_LOSS -> unreachable(address, said, thrown);
+            case UNAVAILABLE, CANCELLED, ABORTED, UNKNOWN, INTERNAL, DATA_LOSS ->
+                unreachable(address, description, thrown);
             case DEADLINE_EXCEEDED -> timedOut(address, thrown);
             case UNIMPLEMENTED ->
-                classify(new ErrorFacts(
+                classify(new ErrorDetails(
                         status.getCode(),
                         "",
-                        said + " (server " + address + "): is it a jobstream server, as new as this client?",
+                        description + " (server " + address
+                                + "): check that it is a jobstream server and not older than this client",
                         null,
                         List.of(),
                         Map.of(),
                         thrown));
             default ->
-                classify(ErrorFacts.of(status.getCode(), "", said + " (server " + address + ")")
+                classify(ErrorDetails.of(status.getCode(), "", description + " (server " + address + ")")
                         .withCause(thrown));
         };
     }
 
-    /** {@code io exception: Connection refused}: gRPC's own words and the end of the chain of causes. */
+    /** The description of the status and its innermost cause: {@code io exception: Connection refused}. */
     private static String innermost(Status status) {
-        String said = status.getDescription() == null ? status.getCode().name() : status.getDescription();
+        String description = status.getDescription() == null ? status.getCode().name() : status.getDescription();
         Throwable cause = status.getCause();
         while (cause != null && cause.getCause() != null) {
             cause = cause.getCause();
         }
-        return cause == null || cause.getMessage() == null ? said : said + ": " + cause.getMessage();
+        return cause == null || cause.getMessage() == null ? description : description + ": " + cause.getMessage();
     }
 
     private static <M extends Message> Optional<M> find(com.google.rpc.Status details, Class<M> type) {
@@ -146,7 +148,7 @@ final class Errors {
                 try {
                     return Optional.of(detail.unpack(type));
                 } catch (InvalidProtocolBufferException unreadable) {
-                    // Without it the status still says what happened.
+                    // The status without this detail is still usable.
                     return Optional.empty();
                 }
             }

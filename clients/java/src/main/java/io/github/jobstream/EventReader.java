@@ -8,11 +8,11 @@ import java.time.Instant;
 import java.util.Optional;
 import java.util.OptionalDouble;
 
-/** Reads messages of a watch. Sequences are unsigned on the wire. */
+/** Decodes the events of a watch. Sequences are unsigned on the wire. */
 final class EventReader {
     private EventReader() {}
 
-    /** The event, or null if it is of a type that only a newer server knows. */
+    /** The event; null for an event type that this client does not know. */
     static JobEvent read(io.github.jobstream.v1.JobEvent event) {
         long sequence = sequence(event.getSequence());
         Instant time = Wire.instant(event.getTime());

@@ -1,14 +1,14 @@
 package io.github.jobstream;
 
 /**
- * Why an attempt, and with the last one the job, failed.
+ * The failure of an attempt, or of a job.
  *
- * @param reason what kind of failure it was
- * @param type the handler's own name for the error, such as {@code java.io.IOException}; may be empty
- * @param message for a person
- * @param details more, for a program: the stack trace of a handler in Java; may be empty
- * @param attempt number of the attempt that failed, from 1
- * @param retryable whether another attempt could have helped
+ * @param reason the failure reason
+ * @param type the error type of the handler, such as {@code java.io.IOException}; may be empty
+ * @param message human-readable text
+ * @param details machine-readable details: the stack trace of a Java handler; may be empty
+ * @param attempt number of the failed attempt, from 1
+ * @param retryable whether a retry may succeed
  */
 public record Failure(
         FailureReason reason, String type, String message, Payload details, int attempt, boolean retryable) {}

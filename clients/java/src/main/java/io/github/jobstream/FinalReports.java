@@ -15,15 +15,15 @@ import java.nio.charset.CodingErrorAction;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 
-/** What becomes of an attempt, by what its handler answered or threw. */
-final class AttemptEnds {
+/** The final report of an attempt: complete, fail, stopped or release. */
+final class FinalReports {
     private static final int TYPE_BYTES_MAX = 256;
     private static final int MESSAGE_BYTES_MAX = 4 << 10;
     private static final int DETAILS_BYTES_MAX = 16 << 10;
 
-    private AttemptEnds() {}
+    private FinalReports() {}
 
-    /** The input was not what the handler reads. */
+    /** The input cannot be decoded as the input type of the handler. */
     static final class BadInput extends Exception {
         BadInput(String message) {
             super(message);
@@ -55,12 +55,12 @@ final class AttemptEnds {
                 .setMessage("this worker has no handler for kind \"" + kind + "\""));
     }
 
-    /** The failure that a throwable of a handler is. */
+    /** The failure report for a throwable of a handler. */
     static AttemptReport.Builder failed(Throwable thrown) {
         if (thrown instanceof BadInput) {
             return fail(Failure.newBuilder()
                     .setReason(FailureReason.FAILURE_REASON_BAD_PAYLOAD)
-                    .setMessage(cut(thrown.getMessage(), MESSAGE_BYTES_MAX)));
+                    .setMessage(truncate(thrown.getMessage(), MESSAGE_BYTES_MAX)));
         }
         boolean isPermanent = thrown instanceof PermanentException;
         Throwable named = isPermanent && thrown.getCause() != null ? thrown.getCause() : thrown;
@@ -70,9 +70,10 @@ final class AttemptEnds {
                         thrown instanceof Error
                                 ? FailureReason.FAILURE_REASON_PANIC
                                 : FailureReason.FAILURE_REASON_HANDLER)
-                .setType(cut(named.getClass().getName(), TYPE_BYTES_MAX))
-                .setMessage(cut(message, MESSAGE_BYTES_MAX))
-                .setDetails(Payload.text(cut(stack(thrown), DETAILS_BYTES_MAX)).message())
+                .setType(truncate(named.getClass().getName(), TYPE_BYTES_MAX))
+                .setMessage(truncate(message, MESSAGE_BYTES_MAX))
+                .setDetails(
+                        Payload.text(truncate(stack(thrown), DETAILS_BYTES_MAX)).message())
                 .setRetryable(!isPermanent));
         if (thrown instanceof RetryLaterException later) {
             report.getFailBuilder().setRetryAfter(Wire.duration(later.after()));
@@ -90,8 +91,8 @@ final class AttemptEnds {
         return written.toString();
     }
 
-    /** As much of a text as fits into this many bytes of UTF-8; half a pair of surrogates counts as a question mark. */
-    static String cut(String text, int bytesMax) {
+    /** Truncates a text to this many bytes of UTF-8. An unpaired surrogate becomes a question mark. */
+    static String truncate(String text, int bytesMax) {
         byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
         if (bytes.length <= bytesMax) {
             return new String(bytes, StandardCharsets.UTF_8);

@@ -10,8 +10,9 @@ record HandlerEntry(Handler<Object, ?> handler, JavaType inputType, Codec codec)
         try {
             input = codec.decode(context.payload(), inputType);
         } catch (JsonProcessingException error) {
-            throw new AttemptEnds.BadInput("the payload is no " + inputType.toCanonical() + ": " + Codec.describe(error)
-                    + " (content type " + context.payload().contentType() + ")");
+            throw new FinalReports.BadInput(
+                    "the payload cannot be decoded as " + inputType.toCanonical() + ": " + Codec.describe(error)
+                            + " (content type " + context.payload().contentType() + ")");
         }
         return handler.handle(input, context);
     }

@@ -1,8 +1,8 @@
 package io.github.jobstream;
 
-/** The job's state forbids the call. */
+/** The state of the job does not allow the call. */
 public final class IllegalJobStateException extends JobstreamException {
-    IllegalJobStateException(ErrorFacts facts) {
-        super(facts);
+    IllegalJobStateException(ErrorDetails details) {
+        super(details);
     }
 }

@@ -1,10 +1,11 @@
 package io.github.jobstream;
 
 /**
- * A field breaks a rule; {@link #violations} lists each. Nothing was kept. Payloads that are too large are among these.
+ * The request is invalid; {@link #violations} lists every invalid field. The server stored nothing. A payload over the
+ * limit also has this exception.
  */
 public final class InvalidRequestException extends JobstreamException {
-    InvalidRequestException(ErrorFacts facts) {
-        super(facts);
+    InvalidRequestException(ErrorDetails details) {
+        super(details);
     }
 }

@@ -11,14 +11,13 @@ import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 
 /**
- * A job whose result is read as a {@code T}. A handle only: letting go of it changes nothing for the job. Safe for use
- * by several threads.
+ * A handle of a job whose result is a {@code T}. Dropping it does not change the job. It is thread-safe.
  *
  * @param <T> type of the result
  */
 public final class Job<T> {
-    /** A server that does not answer at all is given this long, however short the wait. */
-    private static final Duration ANSWER_MIN = Duration.ofSeconds(1);
+    /** Minimum time to wait for the response of a poll. */
+    private static final Duration RESPONSE_TIME_MIN = Duration.ofSeconds(1);
 
     private final Client client;
     private final String id;
@@ -38,15 +37,15 @@ public final class Job<T> {
     }
 
     /**
-     * The result, once there is one. Waits as long as that takes, across lost connections. Interrupting the thread ends
-     * the wait and never the job.
+     * Waits until the job ends and returns its result. Reconnects if the connection breaks. Interrupting the thread
+     * ends the wait and does not cancel the job.
      *
      * @throws JobFailedException if the job ended FAILED
      * @throws JobCancelledException if the job ended CANCELLED
      * @throws JobNotFoundException if there is no such job; a {@link ServerRestartedException} if a restart lost it
-     * @throws ResultExpiredException if its result is past its retention
-     * @throws ResultMismatchException if the result is no {@code T}
-     * @throws UnavailableException if the server was away for all of the client's patience
+     * @throws ResultExpiredException if the result is no longer retained
+     * @throws ResultMismatchException if the result cannot be decoded as {@code T}
+     * @throws UnavailableException if the server was unavailable for the duration of the client's patience
      * @throws WaitInterruptedException if the thread is interrupted
      */
     public T result() {
@@ -54,101 +53,101 @@ public final class Job<T> {
     }
 
     /**
-     * The result, once there is one, as {@link #result()}, waiting for at most this long.
+     * Waits for the result like {@link #result()}, with a timeout.
      *
-     * @throws NotFinishedException if this time passed; the job goes on
+     * @throws NotFinishedException if this time passed; the job continues
      */
     public T result(Duration timeout) {
         return read(payload(timeout));
     }
 
-    /** The result as it is; waits and throws as {@link #result()}. */
+    /** The undecoded result; waits and throws like {@link #result()}. */
     public Payload payload() {
-        return settled(Waits.on(outcome(null)));
+        return payloadOf(Blocking.await(outcome(null)));
     }
 
-    /** The result as it is; waits and throws as {@link #result(Duration)}. */
+    /** The undecoded result; waits and throws like {@link #result(Duration)}. */
     public Payload payload(Duration timeout) {
-        Duration limit = timeout.compareTo(ANSWER_MIN) > 0 ? timeout : ANSWER_MIN;
-        Outcome outcome = Waits.on(outcome(timeout), limit);
+        Duration limit = timeout.compareTo(RESPONSE_TIME_MIN) > 0 ? timeout : RESPONSE_TIME_MIN;
+        Outcome outcome = Blocking.await(outcome(timeout), limit);
         if (outcome == null) {
             throw ResultWait.notFinished(id, timeout);
         }
-        return settled(outcome);
+        return payloadOf(outcome);
     }
 
     /**
-     * The result as a future, which ends as {@link #result()} does and holds no thread. Cancelling it ends the wait and
-     * never the job.
+     * A future of the result. It ends like {@link #result()} and blocks no thread. Cancelling it ends the wait and does
+     * not cancel the job.
      */
     public CompletableFuture<T> toFuture() {
         CompletableFuture<Outcome> wait = outcome(null);
-        // Elsewhere, so that what callers hang on it does not hold up the client's own threads.
-        CompletableFuture<T> result = wait.thenApplyAsync(outcome -> read(settled(outcome)));
+        // Runs on another executor, so that callbacks do not block the client's threads.
+        CompletableFuture<T> result = wait.thenApplyAsync(outcome -> read(payloadOf(outcome)));
         result.whenComplete((value, error) -> wait.cancel(false));
         return result;
     }
 
-    /** The job's events from the start, live, to the one that ends it. */
+    /** Watches the events of the job from the start, live, until it ends. */
     public Watch watch() {
         return watch(0);
     }
 
-    /** The job's events with a larger sequence, live, to the one that ends it. */
+    /** Watches the events of the job after this sequence, live, until it ends. */
     public Watch watch(long afterSequence) {
         return watch(afterSequence, client.calls().options().heartbeat);
     }
 
     /**
-     * The job's events with a larger sequence, as {@link #watch(long)}, with a heartbeat of its own: 1 s to 1 h; a stream
-     * that was silent for three of them is opened anew.
+     * Watches like {@link #watch(long)} with this heartbeat interval, 1 s to 1 h. After three missed heartbeats the
+     * watch resumes on another connection.
      */
     public Watch watch(long afterSequence, Duration heartbeat) {
         if (afterSequence < 0 || afterSequence > 0xFFFF_FFFFL) {
             throw new IllegalArgumentException(
-                    "afterSequence is " + afterSequence + ": use the sequence of an event, or 0 for all");
+                    "afterSequence is " + afterSequence + ": must be the sequence of an event, or 0");
         }
         return new Watch(client.calls(), id, bootId, afterSequence, heartbeat);
     }
 
     /**
-     * Where the job is now.
+     * The current state of the job.
      *
-     * @throws JobNotFoundException as {@link #result()} tells it
+     * @throws JobNotFoundException like {@link #result()}
      */
     public JobState state() {
         GetResultRequest request = GetResultRequest.newBuilder().setJobId(id).build();
-        return Wire.state(explained(client.calls().call(JobServiceGrpc.getGetResultMethod(), request))
+        return Wire.state(await(client.calls().call(JobServiceGrpc.getGetResultMethod(), request))
                 .getState());
     }
 
     /**
-     * Ends the job. A running handler gets 10 s to stop. Cancelling a cancelled job is fine. Answers the state:
-     * CANCELLED, or RUNNING while the handler stops.
+     * Cancels the job. A running handler has 10 s to stop. Cancelling a cancelled job succeeds. Returns CANCELLED, or
+     * RUNNING while the handler is stopping.
      *
-     * @param reason for people, at most 1 KiB; kept in the job's outcome
-     * @throws IllegalJobStateException if the job ended otherwise
+     * @param reason human-readable, at most 1 KiB; stored in the outcome
+     * @throws IllegalJobStateException if the job already succeeded or failed
      */
     public JobState cancel(String reason) {
         return cancel(CancelRequest.newBuilder().setReason(reason));
     }
 
-    /** Ends the job, as {@link #cancel(String)}, giving a running handler this long to stop: 0 to 1 h. */
+    /** Cancels the job like {@link #cancel(String)} with this time for a running handler to stop: 0 to 1 h. */
     public JobState cancel(String reason, Duration grace) {
         return cancel(CancelRequest.newBuilder().setReason(reason).setGrace(Wire.duration(grace)));
     }
 
     private JobState cancel(CancelRequest.Builder request) {
-        var answer = client.calls()
+        var response = client.calls()
                 .call(JobServiceGrpc.getCancelMethod(), request.setJobId(id).build());
-        return Wire.state(explained(answer).getState());
+        return Wire.state(await(response).getState());
     }
 
-    private <A> A explained(CompletableFuture<A> answer) {
+    private <A> A await(CompletableFuture<A> response) {
         try {
-            return Waits.on(answer);
+            return Blocking.await(response);
         } catch (JobNotFoundException error) {
-            throw BootId.explain(error, id, bootId, client.calls().address());
+            throw BootId.detectRestart(error, id, bootId, client.calls().address());
         }
     }
 
@@ -156,12 +155,12 @@ public final class Job<T> {
         return new ResultWait(client.calls(), id, bootId, timeout).start();
     }
 
-    /** The result of a job that ended like this, as {@link #result()}. */
-    T ended(Outcome outcome) {
-        return read(settled(outcome));
+    /** The result of an outcome; throws like {@link #result()}. */
+    T resultOf(Outcome outcome) {
+        return read(payloadOf(outcome));
     }
 
-    private Payload settled(Outcome outcome) {
+    private Payload payloadOf(Outcome outcome) {
         return switch (outcome.getEndCase()) {
             case RESULT -> Payload.of(outcome.getResult());
             case FAILURE -> throw new JobFailedException(id, Wire.failure(outcome.getFailure()));
@@ -170,7 +169,7 @@ public final class Job<T> {
                 throw new JobCancelledException(id, cancellation.getReason(), cancellation.getForced());
             }
             case END_NOT_SET ->
-                throw new JobstreamException(ErrorFacts.of(
+                throw new JobstreamException(ErrorDetails.of(
                         Status.Code.INTERNAL,
                         "",
                         "job " + id
@@ -180,14 +179,14 @@ public final class Job<T> {
 
     private T read(Payload payload) {
         try {
-            @SuppressWarnings("unchecked") // The type was made from that of T.
+            @SuppressWarnings("unchecked") // The type was created from that of T.
             T result = (T) client.codec().decode(payload, type);
             return result;
         } catch (JsonProcessingException error) {
-            String message = "the result of job " + id + " is no " + type.toCanonical() + ": " + Codec.describe(error)
-                    + " (content type " + payload.contentType() + ")";
+            String message = "the result of job " + id + " cannot be decoded as " + type.toCanonical() + ": "
+                    + Codec.describe(error) + " (content type " + payload.contentType() + ")";
             throw new ResultMismatchException(
-                    ErrorFacts.of(Status.Code.UNKNOWN, "", message).withCause(error));
+                    ErrorDetails.of(Status.Code.UNKNOWN, "", message).withCause(error));
         }
     }
 

@@ -9,7 +9,7 @@ public final class JobCancelledException extends JobstreamException {
     private final boolean forced;
 
     JobCancelledException(String jobId, String cancelReason, boolean forced) {
-        super(ErrorFacts.of(
+        super(ErrorDetails.of(
                 Status.Code.CANCELLED,
                 "",
                 "job " + jobId + " was cancelled" + (forced ? " by force" : "")
@@ -24,12 +24,12 @@ public final class JobCancelledException extends JobstreamException {
         return jobId;
     }
 
-    /** The reason given to the cancel; may be empty. */
+    /** The reason passed to cancel; may be empty. */
     public String cancelReason() {
         return cancelReason;
     }
 
-    /** True when the handler did not stop within the grace and its attempt was ended by force. */
+    /** True if the handler did not stop within the grace time and its lease was revoked. */
     public boolean forced() {
         return forced;
     }

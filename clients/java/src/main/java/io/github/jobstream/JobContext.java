@@ -4,52 +4,51 @@ import java.time.Instant;
 import java.util.Map;
 import java.util.concurrent.CancellationException;
 
-/** What a handler knows of its attempt, and how it tells watchers about it. Safe for use by several threads. */
+/** The context of an attempt: the job, its cancellation, and progress, output and logs. It is thread-safe. */
 public interface JobContext {
     /**
-     * The job's id; with {@link #attempt} the key for side effects that must not happen twice: no two workers are ever sent
-     * the same pair.
+     * The job id. ({@code jobId}, {@link #attempt}) is the idempotency key for side effects: no pair is assigned twice.
      */
     String jobId();
 
-    /** Number of the attempt, from 1. Numbers grow and may have gaps. */
+    /** Number of the attempt, from 1. Numbers increase and may have gaps. */
     int attempt();
 
-    /** The job's kind. */
+    /** The kind of the job. */
     String kind();
 
-    /** Where the job waited. */
+    /** The queue of the job. */
     String queue();
 
-    /** When the attempt is taken back, by this machine's clock. */
+    /** When the attempt times out, by the clock of this machine. */
     Instant deadline();
 
-    /** As submitted. */
+    /** The headers of the job. */
     Map<String, String> headers();
 
-    /** The input as it came. */
+    /** The undecoded input. */
     Payload payload();
 
     /**
-     * Tells how far the attempt is: a share from 0 to 1, and a message of at most 1 KiB. Cheap in a tight loop: only the
-     * newest is sent.
+     * Reports progress from 0 to 1, with a message of at most 1 KiB. Cheap in a tight loop: only the newest value is
+     * sent.
      */
     void progress(double fraction, String message);
 
-    /** Tells how far the attempt is, as a share from 0 to 1. */
+    /** Reports progress from 0 to 1. */
     default void progress(double fraction) {
         progress(fraction, "");
     }
 
-    /** Tells how far the attempt is: units done, units in all, and what is counted, in at most 64 bytes. */
+    /** Reports progress as {@code done} of {@code total} units. The unit has at most 64 bytes. */
     void progressOf(double done, double total, String unit);
 
     /**
-     * Sends a chunk of output to watchers; waits while the server has not taken the earlier ones.
+     * Sends a chunk of output to watchers. Blocks while the send buffer is full (backpressure).
      *
      * @param chunk at most 1 MiB by default
-     * @param channel which of several outputs, at most 64 bytes; empty for the only one
-     * @throws InvalidRequestException if the chunk is too large
+     * @param channel name of the output channel, at most 64 bytes; empty for the default
+     * @throws InvalidRequestException if the chunk is over the payload limit
      * @throws CancellationException if the attempt was cancelled or its thread interrupted meanwhile
      */
     void output(Payload chunk, String channel);
@@ -64,25 +63,25 @@ public interface JobContext {
         output(chunk, "");
     }
 
-    /** Sends a line of at most 16 KiB to watchers. Lines that come faster than they can be sent are dropped and counted. */
+    /** Sends a log line of at most 16 KiB to watchers. Lines are dropped and counted while the send buffer is full. */
     void log(String text, LogLevel level);
 
-    /** Sends a line to watchers, at level INFO. */
+    /** Sends a log line to watchers at level INFO. */
     default void log(String text) {
         log(text, LogLevel.INFO);
     }
 
-    /** Whether the handler is to stop: its job was cancelled, or the attempt is given to another worker. */
+    /** Whether the handler must stop: its job was cancelled, or its lease was lost. */
     boolean isCancelled();
 
     /**
-     * For loops that do not block.
+     * Throws if the handler must stop. For loops that do not block.
      *
-     * @throws CancellationException if the handler is to stop
+     * @throws CancellationException if the handler must stop
      */
     default void checkCancelled() {
         if (isCancelled()) {
-            throw new CancellationException("attempt " + attempt() + " of job " + jobId() + " is to stop");
+            throw new CancellationException("attempt " + attempt() + " of job " + jobId() + " must stop");
         }
     }
 }

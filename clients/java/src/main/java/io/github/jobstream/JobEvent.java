@@ -4,21 +4,21 @@ import java.time.Instant;
 import java.util.Optional;
 import java.util.OptionalDouble;
 
-/** An entry of a job's stream of events. Sequences count from 1, without holes. */
+/** An event of a job. Sequences count from 1, without gaps. */
 public sealed interface JobEvent {
-    /** Number of the event in its job; of a gap, the last that is gone. A watch resumes after it. */
+    /** Sequence of the event; of a gap, the last missing sequence. A watch resumes after it. */
     long sequence();
 
     /**
-     * The job moved to another state, or a cancel was requested.
+     * The job changed its state, or a cancellation was requested.
      *
-     * @param sequence number of the event
-     * @param time when it happened, by the server's clock
-     * @param attempt the attempt it belongs to; 0 before the first
-     * @param state the state from now on
-     * @param failure why the attempt that just ended failed, if it did and the job goes on
-     * @param nextAttemptTime when the next attempt may start, if SCHEDULED
-     * @param cancelRequested whether a cancel was accepted while an attempt was running
+     * @param sequence sequence of the event
+     * @param time time of the event by the server's clock
+     * @param attempt attempt that produced the event; 0 before the first
+     * @param state the new state
+     * @param failure the failure of the attempt that ended, if it failed and the job continues
+     * @param nextAttemptTime earliest start of the next attempt, if SCHEDULED
+     * @param cancelRequested whether a cancellation was requested while an attempt was running
      */
     record StateChange(
             long sequence,
@@ -31,16 +31,16 @@ public sealed interface JobEvent {
             implements JobEvent {}
 
     /**
-     * The handler reported progress; only the newest is kept.
+     * The handler reported progress. The server retains only the newest.
      *
-     * @param sequence number of the event
-     * @param time when it happened, by the server's clock
-     * @param attempt the attempt it belongs to
-     * @param fraction share done, 0 to 1
-     * @param done units done
-     * @param total units in all
-     * @param unit what is counted, such as {@code files}; may be empty
-     * @param message for a person; may be empty
+     * @param sequence sequence of the event
+     * @param time time of the event by the server's clock
+     * @param attempt attempt that produced the event
+     * @param fraction completed fraction, 0 to 1
+     * @param done number of completed units
+     * @param total number of all units
+     * @param unit unit of done and total, such as {@code files}; may be empty
+     * @param message human-readable text; may be empty
      */
     record Progress(
             long sequence,
@@ -54,32 +54,33 @@ public sealed interface JobEvent {
             implements JobEvent {}
 
     /**
-     * The handler produced a chunk of output. After a RUNNING event of a later attempt, earlier chunks are void.
+     * The handler produced a chunk of output. A RUNNING event of a later attempt invalidates the output of earlier
+     * attempts.
      *
-     * @param sequence number of the event
-     * @param time when it happened, by the server's clock
-     * @param attempt the attempt it belongs to
+     * @param sequence sequence of the event
+     * @param time time of the event by the server's clock
+     * @param attempt attempt that produced the event
      * @param payload the chunk
-     * @param channel which of several outputs; may be empty
+     * @param channel name of the output channel; may be empty
      */
     record Output(long sequence, Instant time, int attempt, Payload payload, String channel) implements JobEvent {}
 
     /**
      * The handler wrote a log line.
      *
-     * @param sequence number of the event
-     * @param time when it happened, by the server's clock
-     * @param attempt the attempt it belongs to
-     * @param level how important it is
+     * @param sequence sequence of the event
+     * @param time time of the event by the server's clock
+     * @param attempt attempt that produced the event
+     * @param level level of the line
      * @param text the line
      */
     record Log(long sequence, Instant time, int attempt, LogLevel level, String text) implements JobEvent {}
 
     /**
-     * Events that are no longer kept: old output and logs, and progress that newer progress replaced.
+     * Events that are no longer retained.
      *
-     * @param from first sequence that is gone
-     * @param to last sequence that is gone
+     * @param from first missing sequence
+     * @param to last missing sequence
      */
     record Gap(long from, long to) implements JobEvent {
         @Override

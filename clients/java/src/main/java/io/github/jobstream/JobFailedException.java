@@ -8,7 +8,7 @@ public final class JobFailedException extends JobstreamException {
     private final transient Failure failure;
 
     JobFailedException(String jobId, Failure failure) {
-        super(ErrorFacts.of(
+        super(ErrorDetails.of(
                 Status.Code.ABORTED,
                 failure.reason().name(),
                 "job " + jobId + " failed in attempt " + failure.attempt() + ": " + failure.message() + " ("
@@ -22,7 +22,7 @@ public final class JobFailedException extends JobstreamException {
         return jobId;
     }
 
-    /** Why its last attempt failed. */
+    /** The failure of the last attempt. */
     public Failure failure() {
         return failure;
     }

@@ -2,7 +2,7 @@ package io.github.jobstream;
 
 /** The id belongs to a job with another spec. */
 public final class JobIdReusedException extends JobstreamException {
-    JobIdReusedException(ErrorFacts facts) {
-        super(facts);
+    JobIdReusedException(ErrorDetails details) {
+        super(details);
     }
 }

@@ -2,7 +2,7 @@ package io.github.jobstream;
 
 /** No job has this id. */
 public class JobNotFoundException extends JobstreamException {
-    JobNotFoundException(ErrorFacts facts) {
-        super(facts);
+    JobNotFoundException(ErrorDetails details) {
+        super(details);
     }
 }

@@ -1,10 +1,10 @@
 package io.github.jobstream;
 
-/** Where a job is in its life. The last three are final and never change. */
+/** The state of a job. The last three are final. */
 public enum JobState {
-    /** Not eligible yet: its start time or the pause before its next attempt has not passed. */
+    /** Not eligible yet: its start time or the back-off before its next attempt has not passed. */
     SCHEDULED,
-    /** Waiting for a free slot of a worker that serves its kind and queue. */
+    /** Waits for a free slot of a worker that serves its kind and queue. */
     QUEUED,
     /** An attempt is running. */
     RUNNING,
@@ -12,9 +12,9 @@ public enum JobState {
     SUCCEEDED,
     /** Ended with a failure. */
     FAILED,
-    /** Ended by a cancel. */
+    /** Ended by a cancellation. */
     CANCELLED,
-    /** A state that only a newer server knows. */
+    /** A state that this client does not know. */
     UNKNOWN;
 
     /** Whether the job has ended. */

@@ -7,43 +7,43 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * Why a call, or a wait for a job, did not give what was asked for. Subclasses tell the cases apart that programs act
- * on; all others are of this class itself.
+ * The base class of all exceptions of a call or a wait. Errors without a class of their own are plain
+ * JobstreamExceptions.
  */
 public class JobstreamException extends RuntimeException {
-    private final transient ErrorFacts facts;
+    private final transient ErrorDetails details;
 
-    JobstreamException(ErrorFacts facts) {
-        super(facts.message(), facts.cause());
-        this.facts = facts;
+    JobstreamException(ErrorDetails details) {
+        super(details.message(), details.cause());
+        this.details = details;
     }
 
-    /** The gRPC status of the call, or the one that fits best if no call ended with this. */
+    /** The gRPC status code of the call, or the closest one if no call failed. */
     public Status.Code code() {
-        return facts.code();
+        return details.code();
     }
 
-    /** What exactly went wrong, such as {@code JOB_ID_REUSED}. Empty if the server gave no reason. */
+    /** The stable reason of the server, such as {@code JOB_ID_REUSED}. Empty if there is none. */
     public String reason() {
-        return facts.reason();
+        return details.reason();
     }
 
-    /** When the server asks to try again, if it does. */
+    /** The delay that the server requests before a retry, if any. */
     public Optional<Duration> retryAfter() {
-        return Optional.ofNullable(facts.retryAfter());
+        return Optional.ofNullable(details.retryAfter());
     }
 
-    /** Every field of the request that breaks a rule. */
+    /** Every invalid field of the request. */
     public List<Violation> violations() {
-        return facts.violations();
+        return details.violations();
     }
 
-    /** Facts that the server tells beside its message, such as {@code limit} of PAYLOAD_TOO_LARGE. */
+    /** Further values from the server, such as {@code limit} of PAYLOAD_TOO_LARGE. */
     public Map<String, String> metadata() {
-        return facts.metadata();
+        return details.metadata();
     }
 
-    ErrorFacts facts() {
-        return facts;
+    ErrorDetails details() {
+        return details;
     }
 }

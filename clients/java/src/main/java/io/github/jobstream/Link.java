@@ -4,7 +4,7 @@ import io.grpc.Channel;
 import io.grpc.ConnectivityState;
 import io.grpc.ManagedChannel;
 
-/** A channel, and how many held calls use it. Calls go over one connection at a time, which it opens anew by itself. */
+/** A channel with the number of long calls on it. It reconnects by itself. */
 final class Link {
     private final ManagedChannel channel;
     private final Connection owner;
@@ -22,22 +22,25 @@ final class Link {
     }
 
     /**
-     * For a new call. A channel that failed to connect would fail it at once, for as long as its own pause lasts, which
-     * is a second at least: here the callers pause, so it begins anew.
+     * The channel for a new call. A failed channel rejects calls during its own back-off, which is at least a second.
+     * The callers back off themselves, so the channel reconnects immediately.
      */
-    Channel fresh() {
+    Channel channelForCall() {
         if (channel.getState(false) == ConnectivityState.TRANSIENT_FAILURE) {
             channel.enterIdle();
         }
         return channel;
     }
 
-    /** Gives up a connection that is open and silent: the next call opens another. Calls on the old one go on. */
-    void abandonConnection() {
+    /**
+     * Replaces a connection that is open but does not respond. The next call opens another. Calls on the old one
+     * continue.
+     */
+    void replaceConnection() {
         channel.enterIdle();
     }
 
-    /** The held call has ended. */
+    /** Ends the use by a long call. */
     void release() {
         owner.release(this);
     }

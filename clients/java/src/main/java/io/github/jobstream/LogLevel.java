@@ -1,15 +1,15 @@
 package io.github.jobstream;
 
-/** The importance of a log line. */
+/** The level of a log line. */
 public enum LogLevel {
-    /** The writer gave none. */
+    /** The level is not specified. */
     UNSPECIFIED,
     /** Details. */
     DEBUG,
-    /** Ordinary news. */
+    /** Normal operation. */
     INFO,
-    /** Something looks wrong. */
+    /** A possible problem. */
     WARN,
-    /** Something is wrong. */
+    /** An error. */
     ERROR
 }

@@ -1,8 +1,8 @@
 package io.github.jobstream;
 
-/** The time for waiting passed; the job goes on. */
+/** The wait timed out. The job continues. */
 public final class NotFinishedException extends JobstreamException {
-    NotFinishedException(ErrorFacts facts) {
-        super(facts);
+    NotFinishedException(ErrorDetails details) {
+        super(details);
     }
 }

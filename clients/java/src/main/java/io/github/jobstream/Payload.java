@@ -6,10 +6,10 @@ import java.util.Locale;
 import java.util.Objects;
 
 /**
- * The input of a job, its result, or a chunk of output, as it is: bytes with a content type.
+ * An input, a result or a chunk of output: bytes or text with a content type.
  *
- * <p>Passed as an input or returned by a handler it is sent unchanged, which is how plain text or another content type
- * than JSON is sent. The server takes 1 MiB by default. Immutable.
+ * <p>A payload that is an input or the result of a handler is sent unchanged, for example plain text or another content
+ * type than JSON. The default limit of the server is 1 MiB. Immutable.
  */
 public final class Payload {
     static final String JSON = "application/json";
@@ -36,12 +36,12 @@ public final class Payload {
                 .build());
     }
 
-    /** JSON that is already written. */
+    /** Encoded JSON. */
     public static Payload json(String json) {
         return text(json, JSON);
     }
 
-    /** Bytes of no particular kind. */
+    /** Bytes of type {@code application/octet-stream}. */
     public static Payload data(byte[] bytes) {
         return data(bytes, "");
     }
@@ -59,17 +59,17 @@ public final class Payload {
         return new Payload(io.github.jobstream.v1.Payload.getDefaultInstance());
     }
 
-    /** The message of the raw stubs as a payload. */
+    /** Wraps a message of the generated stubs. */
     public static Payload of(io.github.jobstream.v1.Payload message) {
         return new Payload(Objects.requireNonNull(message, "message"));
     }
 
-    /** As a message of the raw stubs. */
+    /** The message of the generated stubs. */
     public io.github.jobstream.v1.Payload message() {
         return message;
     }
 
-    /** Its content type, or the default one if the sender gave none. */
+    /** The content type, or the default one if the sender set none. */
     public String contentType() {
         if (!message.getContentType().isEmpty()) {
             return message.getContentType();
@@ -96,7 +96,7 @@ public final class Payload {
         return size() == 0;
     }
 
-    /** Bytes of the content, as the server counts them. */
+    /** Size of the content in bytes, as counted by the server. */
     int size() {
         return switch (message.getBodyCase()) {
             case TEXT -> message.getTextBytes().size();
@@ -106,12 +106,12 @@ public final class Payload {
         };
     }
 
-    /** The content; text and JSON as UTF-8. */
+    /** The content as bytes; text and JSON as UTF-8. */
     public byte[] bytes() {
         return message.hasData() ? message.getData().toByteArray() : asText().getBytes(StandardCharsets.UTF_8);
     }
 
-    /** The content as text; bytes are read as UTF-8. */
+    /** The content as text; bytes are decoded as UTF-8. */
     public String asText() {
         return switch (message.getBodyCase()) {
             case TEXT -> message.getText();

@@ -1,13 +1,13 @@
 package io.github.jobstream;
 
-/** Thrown by a handler: the attempt failed, and no other attempt could help. The job ends FAILED. */
+/** Thrown by a handler: the job fails and is not retried. */
 public class PermanentException extends RuntimeException {
-    /** With a message for a person. */
+    /** With a human-readable message. */
     public PermanentException(String message) {
         super(message);
     }
 
-    /** With a message for a person and what caused it, whose type is told as the failure's. */
+    /** With a human-readable message and a cause, whose type is the type of the failure. */
     public PermanentException(String message, Throwable cause) {
         super(message, cause);
     }

@@ -5,10 +5,10 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.google.protobuf.Value;
 import java.math.BigDecimal;
 
-/** JSON text of a {@link Value}, whose numbers are doubles: whole ones within 64 bits are written as integers. */
+/** Converts a {@link Value} to JSON. Its numbers are doubles: whole ones within 64 bits are written as integers. */
 final class ProtoJson {
     private static final JsonNodeFactory NODES = JsonNodeFactory.instance;
-    /** Up to here, 2^64, a whole number is written as an integer, with every digit; beyond it stays a double. */
+    /** Largest whole number that is written as an integer; a larger one is written as a double. */
     private static final double WHOLE_MAX = 0x1p64;
 
     private ProtoJson() {}

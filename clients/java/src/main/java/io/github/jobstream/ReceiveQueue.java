@@ -6,40 +6,40 @@ import java.time.Duration;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 
-/** What came on a stream and was not read yet: a few messages, then gRPC's flow control holds the sender back. */
-final class Inbox<Q, A> implements ClientResponseObserver<Q, A> {
+/** Queues the received messages of a stream. It holds a few messages; then gRPC flow control stops the sender. */
+final class ReceiveQueue<Q, A> implements ClientResponseObserver<Q, A> {
     private static final int MESSAGES_MAX = 16;
 
     private final LinkedBlockingQueue<Item<A>> items = new LinkedBlockingQueue<>();
     private final Runnable onReady;
     private volatile ClientCallStreamObserver<Q> requests;
 
-    Inbox(Runnable onReady) {
+    ReceiveQueue(Runnable onReady) {
         this.onReady = onReady;
     }
 
-    /** A message; or the end, with its error unless it was a good one. */
+    /** A message; or the end of the stream, with its error if there is one. */
     record Item<A>(A message, Throwable error) {
         boolean isEnd() {
             return message == null;
         }
     }
 
-    /** For sending; there once the call was started. */
+    /** Sends requests; null before the call has started. */
     ClientCallStreamObserver<Q> requests() {
         return requests;
     }
 
-    /** The next item; null if none came within this long. */
+    /** The next item; null after this time. */
     Item<A> next(Duration limit) throws InterruptedException {
-        Item<A> item = items.poll(Waits.nanos(limit), TimeUnit.NANOSECONDS);
+        Item<A> item = items.poll(Blocking.nanos(limit), TimeUnit.NANOSECONDS);
         if (item != null && !item.isEnd()) {
             requests.request(1);
         }
         return item;
     }
 
-    /** Ends the call; what came is followed by the end. */
+    /** Cancels the call. The end follows the queued messages. */
     void cancel(String why) {
         requests.cancel(why, null);
     }

@@ -2,39 +2,39 @@ package io.github.jobstream;
 
 import java.time.Duration;
 
-/** How long a watch or a wait has been without a word of the server, and how long it may be. */
-final class Endurance {
+/** Back-off of a watch or a long poll. Gives up when the server has not responded for the duration of patience. */
+final class ReconnectBackoff {
     private final Duration patience;
     private final Backoff backoff;
-    private Long lostSinceNanos;
+    private Long failingSinceNanos;
 
-    Endurance(ClientOptions options) {
+    ReconnectBackoff(ClientOptions options) {
         patience = options.patience;
         backoff = new Backoff(options);
     }
 
-    /** The server spoke. */
-    void renew() {
-        lostSinceNanos = null;
+    /** Records a response from the server and resets the back-off. */
+    void reset() {
+        failingSinceNanos = null;
         backoff.reset();
     }
 
     /**
-     * The pause before the next try.
+     * The delay before the next connection.
      *
-     * @throws JobstreamException the error, if trying again does not help, or has not for as long as patience lasts
+     * @throws JobstreamException the error, if it is not transient or patience has passed
      */
-    Duration bear(JobstreamException error, long nowNanos) {
+    Duration nextDelay(JobstreamException error, long nowNanos) {
         if (!Errors.isTransient(error) && !(error instanceof DeadlineExceededException)) {
             throw error;
         }
-        if (lostSinceNanos == null) {
-            lostSinceNanos = nowNanos;
+        if (failingSinceNanos == null) {
+            failingSinceNanos = nowNanos;
         }
-        Duration lostFor = Duration.ofNanos(nowNanos - lostSinceNanos);
+        Duration failingFor = Duration.ofNanos(nowNanos - failingSinceNanos);
         Duration pause = backoff.next(error.retryAfter().orElse(null));
-        if (lostFor.plus(pause).compareTo(patience) > 0) {
-            throw Errors.givenUp(error, "%.1f s without a word of it".formatted(lostFor.toMillis() / 1e3));
+        if (failingFor.plus(pause).compareTo(patience) > 0) {
+            throw Errors.retriesExhausted(error, "%.1f s without a response".formatted(failingFor.toMillis() / 1e3));
         }
         return pause;
     }

@@ -24,165 +24,167 @@ import java.util.concurrent.CancellationException;
 import java.util.concurrent.Semaphore;
 
 /**
- * What a worker has to tell its server, through all its connections: reports, numbered and kept until they are
- * acknowledged, and the state of its attempts. All of it is guarded by this object.
+ * The state that a worker sends to its server, across all its connections: numbered reports until they are
+ * acknowledged, running attempts, accepted leases, slots and heartbeats. Guarded by this object.
  */
-final class Ledger {
+final class ReportBuffer {
     /**
-     * Most bytes of progress, output and logs that are on their way. More output waits, more logs are dropped and
-     * counted. Ends always fit: there is one for each slot.
+     * Most bytes of unacknowledged progress, output and logs. Above it output waits and log lines are dropped and
+     * counted. Final reports are not limited: there is one per slot.
      */
-    private static final int ROOM_BYTES = 8 << 20;
-    /** Bytes after which a message takes no further report. A larger report goes alone. */
+    private static final int BUFFER_BYTES_MAX = 8 << 20;
+    /** Size in bytes above which a message takes no further report. A larger report is sent alone. */
     private static final int REQUEST_BYTES = 1 << 20;
-    /** Leases that a message accepts, and those that its heartbeat names, at most: about 400 KB each. */
+    /** Most leases that a message accepts, and most that its heartbeat lists: about 400 KB each. */
     private static final int LEASES_MAX = 10_000;
-    /** Bytes of leases that may go with a report that is larger than a message is to be. */
-    private static final int LEASES_ASIDE_BYTES = 1 << 10;
-    /** Leases that a greeting may name. */
-    private static final int LEASES_HELD_MAX = 100_000;
+    /** Largest size of the leases in a message with a report larger than the limit. */
+    private static final int EXTRA_LEASES_BYTES = 1 << 10;
+    /** Most leases in Hello. */
+    private static final int HELD_LEASES_MAX = 100_000;
 
-    private final Semaphore room = new Semaphore(ROOM_BYTES);
-    /** Not acknowledged, oldest first. */
+    private final Semaphore space = new Semaphore(BUFFER_BYTES_MAX);
+    /** Unacknowledged reports, oldest first. */
     private final List<Entry> reports = new ArrayList<>();
-    /** Attempts that run, by lease. */
-    private final Map<String, Standing> attempts = new LinkedHashMap<>();
-    /** Those with progress that has no number yet. */
+    /** Running attempts by lease. */
+    private final Map<String, RunningAttempt> attempts = new LinkedHashMap<>();
+    /** Leases whose newest progress is not in a report yet. */
     private final Set<String> progressed = new LinkedHashSet<>();
 
-    private final Deque<String> accepts = new ArrayDeque<>();
-    /** What the heartbeat under way has yet to name. */
-    private final Deque<String> beats = new ArrayDeque<>();
+    private final Deque<String> acceptedLeases = new ArrayDeque<>();
+    /** Leases that the heartbeat in progress has not listed yet. */
+    private final Deque<String> heartbeatLeases = new ArrayDeque<>();
     /** Number of the last report. */
-    private long numbered;
-    /** How many of the reports have gone out on the present stream. */
+    private long lastSequence;
+    /** Number of reports sent on the current stream. */
     private int sent;
 
-    private boolean heartbeatDue;
-    private long renewedNanos = System.nanoTime();
+    private boolean heartbeatRequested;
+    private long leasesRenewedNanos = System.nanoTime();
     private int slots;
-    private int slotsTold;
+    private int slotsSent;
     private long leaseNanos = Long.MAX_VALUE;
     private int payloadBytesMax = Integer.MAX_VALUE;
     private Runnable wake = () -> {};
 
-    Ledger(int slots) {
+    ReportBuffer(int slots) {
         this.slots = slots;
     }
 
-    /** A report on its way. */
-    private record Entry(AttemptReport report, int room, boolean isEnd) {
+    /** An unacknowledged report. */
+    private record Entry(AttemptReport report, int bytes, boolean isFinal) {
         String lease() {
             return report.getLeaseId();
         }
     }
 
-    /** An attempt that runs. */
-    private static final class Standing {
+    /** A running attempt. */
+    private static final class RunningAttempt {
         Progress progress;
-        /** Number of its newest progress report, until that is acknowledged: meanwhile newer progress is only kept. */
-        long progressOnItsWay;
-        /** Log lines that were dropped since the last one that was not. */
+        /**
+         * Number of its progress report in flight; 0 if there is none. Newer progress waits until it is acknowledged.
+         */
+        long progressInFlight;
+        /** Log lines dropped since the last buffered one. */
         int dropped;
-        /** The server does not know it any more: it only keeps its slot taken until it stops. */
-        boolean isVoid;
+        /** The server does not know the lease. The attempt occupies its slot until it stops. */
+        boolean leaseLost;
     }
 
-    /** Has this called whenever there is something to send. */
-    synchronized void onNews(Runnable wake) {
+    /** Sets the callback for new data to send. */
+    synchronized void onChange(Runnable wake) {
         this.wake = wake;
     }
 
-    /** Begins an attempt, which accepts it. The caller has it sent. */
+    /** Records a new attempt and accepts its lease. The caller sends it. */
     synchronized void begin(String lease) {
-        attempts.put(lease, new Standing());
-        accepts.add(lease);
+        attempts.put(lease, new RunningAttempt());
+        acceptedLeases.add(lease);
     }
 
     void progress(String lease, Progress progress) {
         synchronized (this) {
-            Standing attempt = standing(lease);
+            RunningAttempt attempt = leased(lease);
             if (attempt == null) {
                 return;
             }
             attempt.progress = progress;
             progressed.add(lease);
-            if (attempt.progressOnItsWay > 0) {
+            if (attempt.progressInFlight > 0) {
                 return;
             }
         }
         wake();
     }
 
-    /** Adds a log line, if there is room; else a later line tells how many are missing. */
+    /** Buffers a log line. Drops and counts it if the buffer is full. */
     void log(String lease, Log log) {
         synchronized (this) {
-            Standing attempt = standing(lease);
+            RunningAttempt attempt = leased(lease);
             if (attempt == null) {
                 return;
             }
             AttemptReport.Builder report = AttemptReport.newBuilder().setLog(log);
             int bytes = log.getSerializedSize();
-            if (!room.tryAcquire(bytes)) {
+            if (!space.tryAcquire(bytes)) {
                 attempt.dropped++;
                 return;
             }
-            noteDropped(lease, attempt);
+            pushDroppedCount(lease, attempt);
             push(lease, report, bytes, false);
         }
         wake();
     }
 
     /**
-     * Adds a chunk of output, once there is room.
+     * Buffers a chunk of output. Blocks while the buffer is full.
      *
-     * @throws InvalidRequestException if the server would not take it
-     * @throws CancellationException if the attempt no longer stands
+     * @throws InvalidRequestException if the chunk is over the payload limit
+     * @throws CancellationException if the lease was lost
      */
     void output(String lease, Output output, int size) throws InterruptedException {
         SizeLimit.check("output", size, payloadBytesMax());
-        int bytes = Math.min(output.getSerializedSize(), ROOM_BYTES);
-        room.acquire(bytes);
+        int bytes = Math.min(output.getSerializedSize(), BUFFER_BYTES_MAX);
+        space.acquire(bytes);
         synchronized (this) {
-            if (standing(lease) == null) {
-                room.release(bytes);
-                throw new CancellationException("the attempt no longer stands: stop it and drop its result");
+            if (leased(lease) == null) {
+                space.release(bytes);
+                throw new CancellationException("the lease was lost: stop the handler");
             }
             push(lease, AttemptReport.newBuilder().setOutput(output), bytes, false);
         }
         wake();
     }
 
-    /** Ends an attempt; only the first end counts. */
-    void end(String lease, AttemptReport.Builder end) {
+    /** Ends an attempt. A second final report is dropped. */
+    void end(String lease, AttemptReport.Builder report) {
         synchronized (this) {
-            Standing attempt = attempts.remove(lease);
+            RunningAttempt attempt = attempts.remove(lease);
             progressed.remove(lease);
-            if (attempt != null && !attempt.isVoid) {
-                pushEnd(lease, attempt, end);
+            if (attempt != null && !attempt.leaseLost) {
+                pushFinal(lease, attempt, report);
             }
         }
         wake();
     }
 
-    /** Ends an attempt that does not stop: its slot stays taken until it does. */
-    void abandon(String lease, AttemptReport.Builder end) {
+    /** Ends an attempt that does not stop. It occupies its slot until it stops. */
+    void abandon(String lease, AttemptReport.Builder report) {
         synchronized (this) {
-            Standing attempt = standing(lease);
+            RunningAttempt attempt = leased(lease);
             if (attempt == null) {
                 return;
             }
-            pushEnd(lease, attempt, end);
+            pushFinal(lease, attempt, report);
             progressed.remove(lease);
-            attempt.isVoid = true;
+            attempt.leaseLost = true;
         }
         wake();
     }
 
-    /** Has a heartbeat sent. */
-    void beat() {
+    /** Requests a heartbeat. */
+    void requestHeartbeat() {
         synchronized (this) {
-            heartbeatDue = true;
+            heartbeatRequested = true;
         }
         wake();
     }
@@ -196,101 +198,101 @@ final class Ledger {
 
     void acknowledge(long upTo) {
         synchronized (this) {
-            forgetUntil(upTo);
+            removeUpTo(upTo);
         }
         wake();
     }
 
-    /** Completes the greeting of a new stream. */
-    synchronized Hello greet(Hello hello) {
+    /** Begins a stream. Returns Hello with the slots and the held leases. */
+    synchronized Hello beginStream(Hello hello) {
         sent = 0;
-        beats.clear();
-        // Attempts that the server turns out not to know any more need their slots until they stop.
-        slotsTold = Math.max(0, slots - attempts.size());
-        List<String> held = held().stream().limit(LEASES_HELD_MAX).toList();
-        return hello.toBuilder().setSlots(slotsTold).addAllHeldLeaseIds(held).build();
+        heartbeatLeases.clear();
+        // An attempt whose lease is lost occupies its slot until it stops.
+        slotsSent = Math.max(0, slots - attempts.size());
+        List<String> held = held().stream().limit(HELD_LEASES_MAX).toList();
+        return hello.toBuilder().setSlots(slotsSent).addAllHeldLeaseIds(held).build();
     }
 
-    /** Goes on after the server's answer. Answers the attempts that it does not know any more. */
+    /** Applies Welcome. Returns the attempts whose leases are lost. */
     synchronized List<String> welcome(Welcome welcome) {
-        leaseNanos = Waits.nanos(Wire.duration(welcome.getLease()));
+        leaseNanos = Blocking.nanos(Wire.duration(welcome.getLease()));
         payloadBytesMax = welcome.getPayloadBytesMax();
-        Set<String> standing = new HashSet<>(welcome.getStandingLeaseIdsList());
+        Set<String> valid = new HashSet<>(welcome.getStandingLeaseIdsList());
         List<String> lost = new ArrayList<>();
         attempts.forEach((lease, attempt) -> {
-            if (!standing.contains(lease) && !attempt.isVoid) {
-                attempt.isVoid = true;
+            if (!valid.contains(lease) && !attempt.leaseLost) {
+                attempt.leaseLost = true;
                 lost.add(lease);
             }
         });
-        reports.removeIf(entry -> !standing.contains(entry.lease()) && freed(entry));
-        forgetUntil(welcome.getAckedReportSequence());
-        progressed.retainAll(standing);
-        accepts.clear();
-        accepts.addAll(running());
-        heartbeatDue = !accepts.isEmpty();
-        if (accepts.isEmpty()) {
-            renewedNanos = System.nanoTime();
+        reports.removeIf(entry -> !valid.contains(entry.lease()) && releaseSpace(entry));
+        removeUpTo(welcome.getAckedReportSequence());
+        progressed.retainAll(valid);
+        acceptedLeases.clear();
+        acceptedLeases.addAll(running());
+        heartbeatRequested = !acceptedLeases.isEmpty();
+        if (acceptedLeases.isEmpty()) {
+            leasesRenewedNanos = System.nanoTime();
         }
         return lost;
     }
 
-    /** One message of what there is to tell; null if there is nothing. */
+    /** Builds a message of everything to send; null if there is nothing. */
     synchronized WorkRequest nextRequest() {
         WorkRequest.Builder request = WorkRequest.newBuilder();
-        int free = Math.max(0, slots - voids());
-        if (free != slotsTold) {
-            slotsTold = free;
+        int free = Math.max(0, slots - lostLeases());
+        if (free != slotsSent) {
+            slotsSent = free;
             request.setSlots(free);
         }
         addHeartbeat(request);
-        if (!beats.isEmpty()) {
-            // No report that ends one of them may overtake it.
+        if (!heartbeatLeases.isEmpty()) {
+            // A final report of a listed lease must not be sent before the rest of the heartbeat.
             return request.build();
         }
-        addAccepts(request);
-        numberProgress();
+        addAcceptedLeases(request);
+        pushProgress();
         addReports(request);
         WorkRequest built = request.build();
         return built.getSerializedSize() == 0 ? null : built;
     }
 
     private void addHeartbeat(WorkRequest.Builder request) {
-        if (heartbeatDue) {
-            heartbeatDue = false;
-            renewedNanos = System.nanoTime();
-            beats.clear();
-            beats.addAll(alive());
-        } else if (beats.isEmpty()) {
+        if (heartbeatRequested) {
+            heartbeatRequested = false;
+            leasesRenewedNanos = System.nanoTime();
+            heartbeatLeases.clear();
+            heartbeatLeases.addAll(liveLeases());
+        } else if (heartbeatLeases.isEmpty()) {
             return;
         }
         WorkerHeartbeat.Builder heartbeat = request.getHeartbeatBuilder();
-        while (!beats.isEmpty() && heartbeat.getLeaseIdsCount() < LEASES_MAX) {
-            heartbeat.addLeaseIds(beats.remove());
+        while (!heartbeatLeases.isEmpty() && heartbeat.getLeaseIdsCount() < LEASES_MAX) {
+            heartbeat.addLeaseIds(heartbeatLeases.remove());
         }
     }
 
-    private void addAccepts(WorkRequest.Builder request) {
-        while (!accepts.isEmpty() && request.getAcceptedLeaseIdsCount() < LEASES_MAX) {
-            String lease = accepts.remove();
-            // What has ended since is accepted by its report.
-            if (standing(lease) != null) {
+    private void addAcceptedLeases(WorkRequest.Builder request) {
+        while (!acceptedLeases.isEmpty() && request.getAcceptedLeaseIdsCount() < LEASES_MAX) {
+            String lease = acceptedLeases.remove();
+            // A final report accepts its lease implicitly.
+            if (leased(lease) != null) {
                 request.addAcceptedLeaseIds(lease);
             }
         }
     }
 
-    /** How long the leases last if no heartbeat leaves any more; negative once they ran out. */
-    synchronized long fenceLeftNanos() {
-        return leaseNanos == Long.MAX_VALUE ? leaseNanos : renewedNanos + leaseNanos - System.nanoTime();
+    /** Time until the leases expire if no heartbeat is sent; negative once they have expired. */
+    synchronized long leaseLeftNanos() {
+        return leaseNanos == Long.MAX_VALUE ? leaseNanos : leasesRenewedNanos + leaseNanos - System.nanoTime();
     }
 
     synchronized int payloadBytesMax() {
         return payloadBytesMax;
     }
 
-    /** Waits for at most this long until every report was acknowledged. */
-    synchronized boolean awaitSettled(Duration limit) throws InterruptedException {
+    /** Waits until every report is acknowledged. Returns false after this time. */
+    synchronized boolean awaitAcknowledged(Duration limit) throws InterruptedException {
         long deadlineNanos = System.nanoTime() + limit.toNanos();
         while (!reports.isEmpty()) {
             long leftMillis = (deadlineNanos - System.nanoTime()) / 1_000_000;
@@ -310,28 +312,28 @@ final class Ledger {
         woken.run();
     }
 
-    private Standing standing(String lease) {
-        Standing attempt = attempts.get(lease);
-        return attempt == null || attempt.isVoid ? null : attempt;
+    private RunningAttempt leased(String lease) {
+        RunningAttempt attempt = attempts.get(lease);
+        return attempt == null || attempt.leaseLost ? null : attempt;
     }
 
-    private long push(String lease, AttemptReport.Builder report, int bytes, boolean isEnd) {
-        report.setLeaseId(lease).setReportSequence(++numbered);
-        reports.add(new Entry(report.build(), bytes, isEnd));
-        return numbered;
+    private long push(String lease, AttemptReport.Builder report, int bytes, boolean isFinal) {
+        report.setLeaseId(lease).setReportSequence(++lastSequence);
+        reports.add(new Entry(report.build(), bytes, isFinal));
+        return lastSequence;
     }
 
-    private void pushEnd(String lease, Standing attempt, AttemptReport.Builder end) {
+    private void pushFinal(String lease, RunningAttempt attempt, AttemptReport.Builder report) {
         if (attempt.progress != null) {
             push(lease, AttemptReport.newBuilder().setProgress(attempt.progress), 0, false);
         }
-        noteDropped(lease, attempt);
-        push(lease, end, 0, true);
+        pushDroppedCount(lease, attempt);
+        push(lease, report, 0, true);
     }
 
-    private void noteDropped(String lease, Standing attempt) {
+    private void pushDroppedCount(String lease, RunningAttempt attempt) {
         if (attempt.dropped > 0) {
-            String text = attempt.dropped + " log lines were dropped here: they came faster than they could be sent";
+            String text = attempt.dropped + " log lines were dropped here: the send buffer was full";
             attempt.dropped = 0;
             Log note = Log.newBuilder()
                     .setText(text)
@@ -342,39 +344,39 @@ final class Ledger {
         }
     }
 
-    private void forgetUntil(long upTo) {
+    private void removeUpTo(long upTo) {
         int done = 0;
         while (done < reports.size() && reports.get(done).report.getReportSequence() <= upTo) {
-            freed(reports.get(done++));
+            releaseSpace(reports.get(done++));
         }
         reports.subList(0, done).clear();
         sent = Math.max(0, sent - done);
         attempts.values().stream()
-                .filter(attempt -> attempt.progressOnItsWay <= upTo)
-                .forEach(attempt -> attempt.progressOnItsWay = 0);
+                .filter(attempt -> attempt.progressInFlight <= upTo)
+                .forEach(attempt -> attempt.progressInFlight = 0);
         if (reports.isEmpty()) {
             notifyAll();
         }
     }
 
-    private boolean freed(Entry entry) {
-        room.release(entry.room);
+    private boolean releaseSpace(Entry entry) {
+        space.release(entry.bytes);
         return true;
     }
 
-    /** Makes reports of the newest progress of each attempt, while there is room. */
-    private void numberProgress() {
+    /** Buffers reports of the newest progress of each attempt, up to the buffer limit. */
+    private void pushProgress() {
         progressed.removeIf(lease -> {
-            Standing attempt = standing(lease);
+            RunningAttempt attempt = leased(lease);
             if (attempt == null) {
                 return true;
             }
             int bytes = attempt.progress.getSerializedSize();
-            if (attempt.progressOnItsWay > 0 || !room.tryAcquire(bytes)) {
+            if (attempt.progressInFlight > 0 || !space.tryAcquire(bytes)) {
                 return false;
             }
             AttemptReport.Builder report = AttemptReport.newBuilder().setProgress(attempt.progress);
-            attempt.progressOnItsWay = push(lease, report, bytes, false);
+            attempt.progressInFlight = push(lease, report, bytes, false);
             attempt.progress = null;
             return true;
         });
@@ -385,7 +387,7 @@ final class Ledger {
         while (sent < reports.size()) {
             AttemptReport report = reports.get(sent).report;
             int more = report.getSerializedSize();
-            boolean isAlone = request.getReportsCount() == 0 && bytes <= LEASES_ASIDE_BYTES;
+            boolean isAlone = request.getReportsCount() == 0 && bytes <= EXTRA_LEASES_BYTES;
             if (bytes + more > REQUEST_BYTES && !isAlone) {
                 return;
             }
@@ -396,27 +398,25 @@ final class Ledger {
     }
 
     private List<String> running() {
-        return attempts.keySet().stream()
-                .filter(lease -> standing(lease) != null)
-                .toList();
+        return attempts.keySet().stream().filter(lease -> leased(lease) != null).toList();
     }
 
-    /** Attempts that run or whose end was not acknowledged. */
+    /** Leases of running attempts, and of ended ones whose final report is not acknowledged. */
     private Collection<String> held() {
         Set<String> held = new LinkedHashSet<>(running());
-        reports.stream().filter(Entry::isEnd).map(Entry::lease).forEach(held::add);
+        reports.stream().filter(Entry::isFinal).map(Entry::lease).forEach(held::add);
         return held;
     }
 
-    /** Attempts that run, or have ended without the server having been told. */
-    private Collection<String> alive() {
+    /** Leases of running attempts, and of ended ones whose final report was not sent. */
+    private Collection<String> liveLeases() {
         Set<String> alive = new LinkedHashSet<>(running());
-        reports.stream().skip(sent).filter(Entry::isEnd).map(Entry::lease).forEach(alive::add);
+        reports.stream().skip(sent).filter(Entry::isFinal).map(Entry::lease).forEach(alive::add);
         return alive;
     }
 
-    private int voids() {
+    private int lostLeases() {
         return (int)
-                attempts.values().stream().filter(attempt -> attempt.isVoid).count();
+                attempts.values().stream().filter(attempt -> attempt.leaseLost).count();
     }
 }

@@ -1,8 +1,8 @@
 package io.github.jobstream;
 
-/** A bound of the server is reached; nothing was kept. */
+/** A limit of the server is reached. The server stored nothing. */
 public final class ResourceExhaustedException extends JobstreamException {
-    ResourceExhaustedException(ErrorFacts facts) {
-        super(facts);
+    ResourceExhaustedException(ErrorDetails details) {
+        super(details);
     }
 }

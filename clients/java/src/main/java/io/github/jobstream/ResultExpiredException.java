@@ -1,8 +1,8 @@
 package io.github.jobstream;
 
-/** The job is known, its result is past its retention. */
+/** The job ended and its result is no longer retained. */
 public final class ResultExpiredException extends JobstreamException {
-    ResultExpiredException(ErrorFacts facts) {
-        super(facts);
+    ResultExpiredException(ErrorDetails details) {
+        super(details);
     }
 }

@@ -1,8 +1,8 @@
 package io.github.jobstream;
 
-/** The job has a result, but of another type; {@link Job#payload} gives it as it is. */
+/** The result cannot be decoded as the requested type. {@link Job#payload} returns it undecoded. */
 public final class ResultMismatchException extends JobstreamException {
-    ResultMismatchException(ErrorFacts facts) {
-        super(facts);
+    ResultMismatchException(ErrorDetails details) {
+        super(details);
     }
 }

@@ -8,17 +8,17 @@ import io.grpc.Status;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 
-/** Waits for the end of a job with long polls, across lost connections, without holding a thread. */
+/** Waits for the outcome of a job with long polls. Reconnects after lost connections and blocks no thread. */
 final class ResultWait {
-    /** A server that answers a poll early, because it has too many waiters, is not asked again before this. */
+    /** Shortest time between two polls. A server with too many waiters responds early. */
     private static final Duration POLL_AGAIN = Duration.ofMillis(250);
 
     private final Calls calls;
     private final String jobId;
     private final CompletableFuture<String> bootId;
-    private final Endurance endurance;
+    private final ReconnectBackoff reconnect;
     private final CompletableFuture<Outcome> result = new CompletableFuture<>();
-    /** When waiting ends, of {@link System#nanoTime}; null for never. */
+    /** Deadline of the wait, a time of {@link System#nanoTime}; null for none. */
     private final Long deadlineNanos;
 
     private volatile CompletableFuture<GetResultResponse> current;
@@ -27,11 +27,11 @@ final class ResultWait {
         this.calls = calls;
         this.jobId = jobId;
         this.bootId = bootId;
-        endurance = new Endurance(calls.options());
-        deadlineNanos = timeout == null ? null : System.nanoTime() + Waits.nanos(timeout);
+        reconnect = new ReconnectBackoff(calls.options());
+        deadlineNanos = timeout == null ? null : System.nanoTime() + Blocking.nanos(timeout);
     }
 
-    /** Begins. Cancelling the result ends the wait; the job goes on. */
+    /** Starts the wait. Cancelling the future ends it; the job continues. */
     CompletableFuture<Outcome> start() {
         calls.track(result).whenComplete((outcome, error) -> {
             CompletableFuture<GetResultResponse> running = current;
@@ -43,13 +43,12 @@ final class ResultWait {
         return result;
     }
 
-    /** The time for waiting passed. */
+    /** The exception of a wait that timed out. */
     static NotFinishedException notFinished(String jobId, Duration timeout) {
-        return new NotFinishedException(ErrorFacts.of(
+        return new NotFinishedException(ErrorDetails.of(
                 Status.Code.DEADLINE_EXCEEDED,
                 "",
-                "job " + jobId + " has not ended within " + timeout.toMillis()
-                        + " ms: it goes on; wait again, or cancel it"));
+                "job " + jobId + " has not ended within " + timeout.toMillis() + " ms: it continues"));
     }
 
     private void poll() {
@@ -62,22 +61,22 @@ final class ResultWait {
                 .setJobId(jobId)
                 .setWait(Wire.duration(wait))
                 .build();
-        Link link = calls.connection().forHeldCall();
-        CompletableFuture<GetResultResponse> answer = calls.once(
+        Link link = calls.connection().forLongCall();
+        CompletableFuture<GetResultResponse> call = calls.once(
                 link,
                 JobServiceGrpc.getGetResultMethod(),
                 request,
                 calls.options().callTimeout.plus(wait));
-        current = answer;
+        current = call;
         if (result.isDone()) {
-            answer.cancel(false);
+            call.cancel(false);
         }
-        answer.whenComplete((response, error) -> {
+        call.whenComplete((response, error) -> {
             link.release();
             if (error == null) {
-                answered(response, startedNanos);
-            } else if (!answer.isCancelled()) {
-                failed((JobstreamException) error, link);
+                onResponse(response, startedNanos);
+            } else if (!call.isCancelled()) {
+                onError((JobstreamException) error, link);
             }
         });
     }
@@ -91,8 +90,8 @@ final class ResultWait {
         return left.compareTo(poll) < 0 ? left : poll;
     }
 
-    private void answered(GetResultResponse response, long startedNanos) {
-        endurance.renew();
+    private void onResponse(GetResultResponse response, long startedNanos) {
+        reconnect.reset();
         if (response.hasOutcome()) {
             result.complete(response.getOutcome());
         } else if (deadlineNanos != null && System.nanoTime() >= deadlineNanos) {
@@ -103,16 +102,16 @@ final class ResultWait {
         }
     }
 
-    private void failed(JobstreamException error, Link link) {
+    private void onError(JobstreamException error, Link link) {
         if (error instanceof DeadlineExceededException) {
-            // The server answers a poll long before: nothing comes over this connection.
-            link.abandonConnection();
+            // The server responds to a poll before this deadline, so the connection is broken.
+            link.replaceConnection();
         }
         try {
-            JobstreamException explained = BootId.explain(error, jobId, bootId, calls.address());
-            calls.after(endurance.bear(explained, System.nanoTime()), this::poll);
-        } catch (JobstreamException given) {
-            result.completeExceptionally(given);
+            JobstreamException converted = BootId.detectRestart(error, jobId, bootId, calls.address());
+            calls.after(reconnect.nextDelay(converted, System.nanoTime()), this::poll);
+        } catch (JobstreamException permanent) {
+            result.completeExceptionally(permanent);
         }
     }
 }

@@ -2,25 +2,25 @@ package io.github.jobstream;
 
 import java.time.Duration;
 
-/** Thrown by a handler: the attempt failed, and the next one, if the job has any left, is to begin after this pause. */
+/** Thrown by a handler: the attempt fails, and the next one, if one is left, starts after this delay. */
 public class RetryLaterException extends RuntimeException {
     private final Duration after;
 
-    /** With a pause of at most 10 years in place of the retry policy's. */
+    /** With a delay of at most 10 years in place of the retry policy's. */
     public RetryLaterException(Duration after) {
-        this(after, "to be tried again in " + after.toMillis() + " ms");
+        this(after, "retry after " + after.toMillis() + " ms");
     }
 
-    /** With a pause of at most 10 years, and a message for a person. */
+    /** With a delay of at most 10 years and a human-readable message. */
     public RetryLaterException(Duration after, String message) {
         super(message);
         if (after.isNegative()) {
-            throw new IllegalArgumentException("a pause of " + after + " is negative: use zero or more");
+            throw new IllegalArgumentException("the delay " + after + " is negative: must be zero or more");
         }
         this.after = after;
     }
 
-    /** The pause before the next attempt. */
+    /** The delay before the next attempt. */
     public Duration after() {
         return after;
     }

@@ -17,16 +17,18 @@ import java.util.concurrent.CompletableFuture;
 import java.util.function.Supplier;
 
 /**
- * Submits a job and follows it to its end in one call, so that no retention is too short to see it. The rule is that of
- * clients/README.md, "Submit and wait": a Run stream until the submit was answered, then, should that break, a watch.
+ * Submits a job and waits for its outcome in one call. The outcome is received even if the retention is 0.
+ *
+ * <p>clients/README.md, "Submit and wait", has the rule: a Run stream until the submit is acknowledged; if the stream
+ * breaks after that, a watch.
  */
 final class Run {
     private static final List<EventType> TYPES = List.of(EventType.EVENT_TYPE_STATE_CHANGE);
 
     private final Calls calls;
     private final JobSpec spec;
-    private final Supplier<CompletableFuture<String>> askBoot;
-    /** The longest it may take; null for no limit. */
+    private final Supplier<CompletableFuture<String>> lookUpBoot;
+    /** Limit of the wait; null for none. */
     private final Duration wait;
 
     private final long endNanos;
@@ -36,35 +38,38 @@ final class Run {
     private long last;
     private Outcome outcome;
 
-    Run(Calls calls, JobSpec spec, Supplier<CompletableFuture<String>> askBoot, Duration wait) {
+    Run(Calls calls, JobSpec spec, Supplier<CompletableFuture<String>> lookUpBoot, Duration wait) {
         this.calls = calls;
         this.spec = spec;
-        this.askBoot = askBoot;
+        this.lookUpBoot = lookUpBoot;
         this.wait = wait;
-        endNanos = System.nanoTime() + (wait == null ? Long.MAX_VALUE / 2 : Waits.nanos(wait));
+        endNanos = System.nanoTime() + (wait == null ? Long.MAX_VALUE / 2 : Blocking.nanos(wait));
         heartbeat = calls.options().heartbeat;
     }
 
-    /** Waits for the end of the job. */
+    /** Submits the job and waits for its outcome. */
     Outcome outcome() {
         try {
             JobstreamException broken = submit();
             if (outcome == null) {
-                JobstreamException why = BootId.explain(broken, spec.getJobId(), bootId, calls.address());
-                pause(new Endurance(calls.options()).bear(why, System.nanoTime()));
+                JobstreamException why = BootId.detectRestart(broken, spec.getJobId(), bootId, calls.address());
+                pause(new ReconnectBackoff(calls.options()).nextDelay(why, System.nanoTime()));
                 watch();
             }
             return outcome;
         } catch (InterruptedException interrupted) {
-            throw Waits.interrupted(interrupted);
+            throw Blocking.interrupted(interrupted);
         }
     }
 
-    /** Answers what broke the stream over which the submit was answered; null if it came to the end of the job. */
+    /**
+     * Submits the job. Returns the error that broke the stream after the acknowledgement; null after the final event of
+     * the job.
+     */
     private JobstreamException submit() throws InterruptedException {
         Backoff backoff = new Backoff(calls.options());
-        long deadlineNanos = System.nanoTime() + Waits.nanos(calls.options().callTimeout);
-        for (int done = 1; ; done++) {
+        long deadlineNanos = System.nanoTime() + Blocking.nanos(calls.options().callTimeout);
+        for (int attempts = 1; ; attempts++) {
             JobstreamException error = follow(deadlineNanos);
             if (error == null || isSubmitted) {
                 return error;
@@ -73,32 +78,32 @@ final class Run {
                 throw error;
             }
             Duration pause = backoff.next(error.retryAfter().orElse(null));
-            if (done >= calls.options().tries || System.nanoTime() + pause.toNanos() >= deadlineNanos) {
-                throw done == 1 ? error : Errors.givenUp(error, done + " tries");
+            if (attempts >= calls.options().tries || System.nanoTime() + pause.toNanos() >= deadlineNanos) {
+                throw attempts == 1 ? error : Errors.retriesExhausted(error, attempts + " tries");
             }
             pause(pause);
         }
     }
 
-    /** One stream. Answers what broke it; null if it came to the end of the job. */
+    /** Reads one stream. Returns the error that broke it; null after the final event of the job. */
     private JobstreamException follow(long openByNanos) throws InterruptedException {
         if (calls.isClosed()) {
             throw calls.closedError();
         }
-        bootId = askBoot.get();
-        Link link = calls.connection().forHeldCall();
-        Inbox<RunRequest, RunResponse> inbox = new Inbox<>(() -> {});
+        bootId = lookUpBoot.get();
+        Link link = calls.connection().forLongCall();
+        ReceiveQueue<RunRequest, RunResponse> received = new ReceiveQueue<>(() -> {});
         try {
-            begin(link, inbox);
+            begin(link, received);
             while (outcome == null) {
-                Inbox.Item<RunResponse> item = inbox.next(patience(openByNanos));
+                ReceiveQueue.Item<RunResponse> item = received.next(receiveTimeout(openByNanos));
                 if (item == null) {
-                    throwIfLate();
-                    link.abandonConnection();
-                    return Errors.unreachable(calls.address(), "the stream fell silent", null);
+                    throwIfTimedOut();
+                    link.replaceConnection();
+                    return Errors.unreachable(calls.address(), "the stream timed out", null);
                 }
                 if (item.isEnd()) {
-                    return broken(item.error());
+                    return streamError(item.error());
                 }
                 isSubmitted = true;
                 take(item.message());
@@ -106,23 +111,23 @@ final class Run {
             return null;
         } finally {
             if (outcome == null) {
-                inbox.cancel("the run has left it");
+                received.cancel("the run has ended");
             }
             link.release();
         }
     }
 
-    private void begin(Link link, Inbox<RunRequest, RunResponse> inbox) {
+    private void begin(Link link, ReceiveQueue<RunRequest, RunResponse> received) {
         RunRequest request = RunRequest.newBuilder()
                 .setJob(spec)
                 .addAllTypes(TYPES)
                 .setHeartbeat(Wire.duration(heartbeat))
                 .build();
-        // Not under the deadline of somebody else's call in which it may have begun.
+        // The stream must not inherit the deadline or cancellation of a gRPC call that the current thread serves.
         Context previous = Context.ROOT.attach();
         try {
-            var call = link.fresh().newCall(JobServiceGrpc.getRunMethod(), CallOptions.DEFAULT);
-            ClientCalls.asyncServerStreamingCall(call, request, inbox);
+            var call = link.channelForCall().newCall(JobServiceGrpc.getRunMethod(), CallOptions.DEFAULT);
+            ClientCalls.asyncServerStreamingCall(call, request, received);
         } finally {
             Context.ROOT.detach(previous);
         }
@@ -143,22 +148,22 @@ final class Run {
         }
     }
 
-    private JobstreamException broken(Throwable error) {
+    private JobstreamException streamError(Throwable error) {
         if (calls.isClosed()) {
             throw calls.closedError();
         }
-        // The server ends a stream well only after the event that ends the job: something between us did it.
+        // The server closes a stream without an error only after the final event. A proxy closed this one.
         return error == null
-                ? Errors.unreachable(calls.address(), "the stream ended before the job", null)
+                ? Errors.unreachable(calls.address(), "the stream ended before the job ended", null)
                 : Errors.of(error, calls.address());
     }
 
-    /** How long the stream at hand may be silent. */
-    private Duration patience(long openByNanos) {
-        long silenceNanos = isSubmitted
-                ? Waits.nanos(heartbeat.multipliedBy(Watch.HEARTBEATS_MISSED_MAX))
+    /** How long to wait for the next message of the stream. */
+    private Duration receiveTimeout(long openByNanos) {
+        long idleNanos = isSubmitted
+                ? Blocking.nanos(heartbeat.multipliedBy(Watch.HEARTBEATS_MISSED_MAX))
                 : openByNanos - System.nanoTime();
-        return Duration.ofNanos(Math.max(0, Math.min(silenceNanos, leftNanos())));
+        return Duration.ofNanos(Math.max(0, Math.min(idleNanos, leftNanos())));
     }
 
     private void watch() {
@@ -172,19 +177,19 @@ final class Run {
             outcome = watch.outcome();
         }
         if (outcome == null) {
-            throw late();
+            throw timedOut();
         }
     }
 
     private void pause(Duration pause) throws InterruptedException {
-        long nanos = Math.min(Waits.nanos(pause), leftNanos());
+        long nanos = Math.min(Blocking.nanos(pause), leftNanos());
         Thread.sleep(Duration.ofNanos(Math.max(0, nanos)).toMillis());
-        throwIfLate();
+        throwIfTimedOut();
     }
 
-    private void throwIfLate() {
+    private void throwIfTimedOut() {
         if (leftNanos() <= 0) {
-            throw late();
+            throw timedOut();
         }
     }
 
@@ -192,14 +197,14 @@ final class Run {
         return endNanos - System.nanoTime();
     }
 
-    private JobstreamException late() {
+    private JobstreamException timedOut() {
         if (isSubmitted) {
             return ResultWait.notFinished(spec.getJobId(), wait);
         }
-        return new DeadlineExceededException(ErrorFacts.of(
+        return new DeadlineExceededException(ErrorDetails.of(
                 Status.Code.DEADLINE_EXCEEDED,
                 "",
-                "the submit of job " + spec.getJobId() + " was not answered within " + wait.toMillis()
+                "no response to the submit of job " + spec.getJobId() + " within " + wait.toMillis()
                         + " ms: run it again with the same jobId"));
     }
 }

@@ -15,66 +15,66 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 
-/** Keeps a worker connected, on a thread of its own, and does as the server says. */
+/** One run of a worker on a thread of its own: it stays connected and handles the messages of the server. */
 final class Session implements Runnable {
     private static final Duration FIRST_PAUSE = Duration.ofMillis(50);
     private static final Duration LONGEST_PAUSE = Duration.ofSeconds(5);
-    /** What a server gets to answer the greeting. */
+    /** Time for the server to respond to Hello. */
     private static final Duration WELCOME_TIME_MAX = Duration.ofSeconds(10);
 
-    private static final int SILENT_PINGS_MAX = 3;
+    private static final int MISSED_PINGS_MAX = 3;
 
     private final Calls calls;
     private final Hello hello;
-    private final Ledger ledger;
-    private final Desk desk;
+    private final ReportBuffer reports;
+    private final AttemptRunner runner;
     private final Consumer<String> onConnected;
     private final Consumer<Duration> onDrain;
     private final Backoff backoff = new Backoff(FIRST_PAUSE, LONGEST_PAUSE);
-    /** Nothing is left to tell: no connection is needed any more. */
+    /** Zero once all reports are acknowledged: no connection is needed any more. */
     private final CountDownLatch closed = new CountDownLatch(1);
-    /** What runs was stopped because its leases ran out, and no heartbeat left since. */
-    private boolean isFenced;
+    /** The running attempts were cancelled because their leases expired, and no heartbeat was sent since. */
+    private boolean leasesExpired;
 
-    private Duration silenceMax = WELCOME_TIME_MAX;
+    private Duration idleTimeout = WELCOME_TIME_MAX;
     private volatile WorkStream stream;
-    private volatile JobstreamException refusal;
+    private volatile JobstreamException fatalError;
 
     Session(
             Calls calls,
             Hello hello,
-            Ledger ledger,
-            Desk desk,
+            ReportBuffer reports,
+            AttemptRunner runner,
             Consumer<String> onConnected,
             Consumer<Duration> onDrain) {
         this.calls = calls;
         this.hello = hello;
-        this.ledger = ledger;
-        this.desk = desk;
+        this.reports = reports;
+        this.runner = runner;
         this.onConnected = onConnected;
         this.onDrain = onDrain;
     }
 
-    /** Why the server refused the worker for good; null if it did not. */
-    JobstreamException refusal() {
-        return refusal;
+    /** The error that ended the worker; null if there is none. */
+    JobstreamException fatalError() {
+        return fatalError;
     }
 
-    /** Ends the session in good order: everything was told. */
+    /** Ends the session after all reports were acknowledged. */
     void finish() {
         closed.countDown();
-        WorkStream present = stream;
-        if (present != null) {
-            present.finish();
+        WorkStream current = stream;
+        if (current != null) {
+            current.finish();
         }
     }
 
-    /** Ends the session at once. */
-    void cut() {
+    /** Ends the session immediately. */
+    void abort() {
         closed.countDown();
-        WorkStream present = stream;
-        if (present != null) {
-            present.leave("the worker ends", false);
+        WorkStream current = stream;
+        if (current != null) {
+            current.close("the worker has ended", false);
         }
     }
 
@@ -83,73 +83,72 @@ final class Session implements Runnable {
         try {
             while (isNeeded()) {
                 long beganNanos = System.nanoTime();
-                JobstreamException why = converse();
-                if (cannotMend(why)) {
-                    refusal = why;
+                JobstreamException error = runStream();
+                if (isPermanent(error)) {
+                    fatalError = error;
                     return;
                 }
                 if (System.nanoTime() - beganNanos > LONGEST_PAUSE.toNanos()) {
                     backoff.reset();
                 }
-                pause(why);
+                pause(error);
             }
         } catch (InterruptedException interrupted) {
-            // Nobody but the worker has this thread: it is to end.
+            // Only the worker interrupts this thread, to end it.
             Thread.currentThread().interrupt();
         } catch (RuntimeException broken) {
-            refusal = new JobstreamException(
-                    ErrorFacts.of(Status.Code.INTERNAL, "", "worker " + hello.getName() + " broke: " + broken)
+            fatalError = new JobstreamException(
+                    ErrorDetails.of(Status.Code.INTERNAL, "", "worker " + hello.getName() + " failed: " + broken)
                             .withCause(broken));
         } finally {
-            desk.stopAll();
+            runner.stopAll();
         }
     }
 
     private boolean isNeeded() {
         if (calls.isClosed()) {
-            refusal = calls.closedError();
+            fatalError = calls.closedError();
             return false;
         }
         return closed.getCount() > 0;
     }
 
-    private void pause(JobstreamException why) throws InterruptedException {
+    private void pause(JobstreamException error) throws InterruptedException {
         if (!isNeeded()) {
             return;
         }
-        Duration pause = backoff.next(why.retryAfter().orElse(null));
-        Worker.tell(
+        Duration pause = backoff.next(error.retryAfter().orElse(null));
+        Worker.log(
                 Level.INFO,
-                () -> "worker " + hello.getName() + " connects again in " + pause.toMillis() + " ms: "
-                        + why.getMessage(),
+                () -> "worker " + hello.getName() + " reconnects in " + pause.toMillis() + " ms: " + error.getMessage(),
                 null);
-        long untilNanos = System.nanoTime() + Waits.nanos(pause);
+        long untilNanos = System.nanoTime() + Blocking.nanos(pause);
         while (System.nanoTime() < untilNanos) {
-            long leftNanos = Math.min(untilNanos - System.nanoTime(), fenceLeftNanos());
+            long leftNanos = Math.min(untilNanos - System.nanoTime(), leaseLeftNanos());
             if (closed.await(Math.max(0, leftNanos), TimeUnit.NANOSECONDS)) {
                 return;
             }
-            fence();
+            expireLeases();
         }
     }
 
-    /** Connects and does as the server says until the stream ends. Answers why it did. */
-    private JobstreamException converse() throws InterruptedException {
-        Link link = calls.connection().forHeldCall();
-        WorkStream opened = WorkStream.open(ledger, link, hello);
+    /** Runs one stream until it ends. Returns why it ended. */
+    private JobstreamException runStream() throws InterruptedException {
+        Link link = calls.connection().forLongCall();
+        WorkStream opened = WorkStream.open(reports, link, hello);
         stream = opened;
-        silenceMax = WELCOME_TIME_MAX;
-        boolean isSilent = false;
+        idleTimeout = WELCOME_TIME_MAX;
+        boolean isIdle = false;
         try {
             if (closed.getCount() == 0) {
-                return ended("the worker ends");
+                return ended("the worker has ended");
             }
             boolean isWelcome = false;
             while (true) {
-                Inbox.Item<WorkResponse> item = next(opened);
+                ReceiveQueue.Item<WorkResponse> item = next(opened);
                 if (item == null) {
-                    isSilent = true;
-                    return ended("the server fell silent");
+                    isIdle = true;
+                    return ended("no message from the server in time");
                 }
                 if (item.error() != null) {
                     return Errors.of(item.error(), calls.address());
@@ -158,80 +157,83 @@ final class Session implements Runnable {
                     return ended("the server ended the stream");
                 }
                 if (!isWelcome && !item.message().hasWelcome()) {
-                    return ended("the server began the stream without a welcome");
+                    return ended("the first message of the server is not Welcome");
                 }
                 if (!isWelcome) {
                     isWelcome = true;
                     welcome(item.message().getWelcome());
-                    opened.welcomed();
-                    tellConnected(item.message().getWelcome().getWorkerId());
+                    opened.open();
+                    notifyConnected(item.message().getWelcome().getWorkerId());
                 }
                 handle(item.message(), opened);
             }
         } finally {
             stream = null;
-            opened.leave("the worker has left this stream", isSilent);
+            opened.close("the stream has ended", isIdle);
         }
     }
 
-    /** The next item; null if the server was silent for too long, or the leases ran out meanwhile. */
-    private Inbox.Item<WorkResponse> next(WorkStream opened) throws InterruptedException {
-        long silentAtNanos = System.nanoTime() + Waits.nanos(silenceMax);
+    /** The next item; null after the idle timeout or once the leases have expired. */
+    private ReceiveQueue.Item<WorkResponse> next(WorkStream opened) throws InterruptedException {
+        long idleAtNanos = System.nanoTime() + Blocking.nanos(idleTimeout);
         while (true) {
-            long leftNanos = Math.min(silentAtNanos - System.nanoTime(), fenceLeftNanos());
-            Inbox.Item<WorkResponse> item = opened.next(Duration.ofNanos(Math.max(0, leftNanos)));
+            long leftNanos = Math.min(idleAtNanos - System.nanoTime(), leaseLeftNanos());
+            ReceiveQueue.Item<WorkResponse> item = opened.next(Duration.ofNanos(Math.max(0, leftNanos)));
             if (item != null) {
                 return item;
             }
-            if (fence() || System.nanoTime() >= silentAtNanos) {
+            if (expireLeases() || System.nanoTime() >= idleAtNanos) {
                 return null;
             }
         }
     }
 
-    private long fenceLeftNanos() {
-        return isFenced ? Long.MAX_VALUE : ledger.fenceLeftNanos();
+    private long leaseLeftNanos() {
+        return leasesExpired ? Long.MAX_VALUE : reports.leaseLeftNanos();
     }
 
-    /** Stops what runs if no heartbeat left for a whole lease: the server may have given the jobs to others. */
-    private boolean fence() {
-        if (fenceLeftNanos() > 0) {
+    /**
+     * Cancels the running attempts if their leases have expired: the server may have assigned their jobs to other
+     * workers.
+     */
+    private boolean expireLeases() {
+        if (leaseLeftNanos() > 0) {
             return false;
         }
-        isFenced = true;
-        desk.stopAll();
+        leasesExpired = true;
+        runner.stopAll();
         return true;
     }
 
     private void welcome(Welcome welcome) {
-        ledger.welcome(welcome).forEach(lease -> desk.stop(lease, Attempt.Stop.GIVEN_BACK));
-        isFenced = false;
-        silenceMax = Wire.duration(welcome.getPingInterval()).multipliedBy(SILENT_PINGS_MAX);
+        reports.welcome(welcome).forEach(lease -> runner.stop(lease, Attempt.Stop.RELEASED));
+        leasesExpired = false;
+        idleTimeout = Wire.duration(welcome.getPingInterval()).multipliedBy(MISSED_PINGS_MAX);
     }
 
-    private void tellConnected(String workerId) {
+    private void notifyConnected(String workerId) {
         try {
             onConnected.accept(workerId);
         } catch (RuntimeException | Error broken) {
-            Worker.tell(Level.WARNING, () -> "onConnected of worker " + hello.getName() + " failed", broken);
+            Worker.log(Level.WARNING, () -> "onConnected of worker " + hello.getName() + " failed", broken);
         }
     }
 
-    /** In the order of the fields: an assignment and its cancel may come together. */
+    /** Handles a message in the order of its fields: an assignment and its cancellation may arrive together. */
     private void handle(WorkResponse response, WorkStream opened) {
         for (Assignment assignment : response.getAssignmentsList()) {
-            desk.run(assignment);
+            runner.run(assignment);
         }
         for (AttemptCancel cancel : response.getCancelsList()) {
-            Attempt.Stop why = cancel.getRevoked() ? Attempt.Stop.GIVEN_BACK : Attempt.Stop.CANCELLED;
-            desk.stop(cancel.getLeaseId(), why);
+            Attempt.Stop error = cancel.getRevoked() ? Attempt.Stop.RELEASED : Attempt.Stop.CANCELLED;
+            runner.stop(cancel.getLeaseId(), error);
         }
         if (response.hasAck()) {
             acknowledge(response.getAck());
         }
         if (response.hasPing()) {
-            isFenced = false;
-            ledger.beat();
+            leasesExpired = false;
+            reports.requestHeartbeat();
         }
         if (response.hasDrain()) {
             drain(response.getDrain(), opened);
@@ -240,15 +242,15 @@ final class Session implements Runnable {
     }
 
     private void acknowledge(ReportAck ack) {
-        for (ReportRefusal refused : ack.getRefusalsList()) {
-            if (refused.getError().getCode() == Status.Code.FAILED_PRECONDITION.value()) {
-                desk.stop(refused.getLeaseId(), Attempt.Stop.GIVEN_BACK);
+        for (ReportRefusal rejected : ack.getRefusalsList()) {
+            if (rejected.getError().getCode() == Status.Code.FAILED_PRECONDITION.value()) {
+                runner.stop(rejected.getLeaseId(), Attempt.Stop.RELEASED);
             } else {
-                String message = refused.getError().getMessage();
-                Worker.tell(Level.WARNING, () -> "the server refused a report: " + message, null);
+                String message = rejected.getError().getMessage();
+                Worker.log(Level.WARNING, () -> "the server rejected a report: " + message, null);
             }
         }
-        ledger.acknowledge(ack.getReportSequence());
+        reports.acknowledge(ack.getReportSequence());
     }
 
     private void drain(Drain drain, WorkStream opened) {
@@ -257,23 +259,23 @@ final class Session implements Runnable {
             onDrain.accept(timeLeft);
             return;
         }
-        long deadlineNanos = System.nanoTime() + Waits.nanos(timeLeft);
-        // The server goes away; this worker goes on with the next one.
-        WindUp windUp = new WindUp(desk, ledger, () -> deadlineNanos, () -> stream != opened);
-        Worker.thread("leave-" + hello.getName(), true, () -> {
-                    windUp.run();
+        long deadlineNanos = System.nanoTime() + Blocking.nanos(timeLeft);
+        // The server is shutting down. The worker reconnects to the next one.
+        Drainer drainer = new Drainer(runner, reports, () -> deadlineNanos, () -> stream != opened);
+        Worker.thread("drain-stream-" + hello.getName(), true, () -> {
+                    drainer.run();
                     opened.finish();
                 })
                 .start();
     }
 
-    private JobstreamException ended(String why) {
-        return Errors.unreachable(calls.address(), why, null);
+    private JobstreamException ended(String error) {
+        return Errors.unreachable(calls.address(), error, null);
     }
 
-    /** Whether the server would say the same again. */
-    private static boolean cannotMend(JobstreamException why) {
-        return switch (why.code()) {
+    /** Whether a retry cannot fix the error. */
+    private static boolean isPermanent(JobstreamException error) {
+        return switch (error.code()) {
             case INVALID_ARGUMENT, UNIMPLEMENTED, UNAUTHENTICATED, PERMISSION_DENIED -> true;
             default -> false;
         };

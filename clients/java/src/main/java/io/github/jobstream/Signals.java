@@ -9,11 +9,11 @@ import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * SIGTERM and SIGINT, told to whoever listens instead of ending the process. The first runs one task, the second
- * another; a third does what it did before.
+ * Handles SIGTERM and SIGINT instead of ending the process. The first signal runs one task, the second another; a third
+ * has its former effect.
  *
- * <p>Only {@code sun.misc.Signal} of the module {@code jdk.unsupported} can do that, which javac warns of and which may
- * be missing: it is looked up by its name.
+ * <p>This requires {@code sun.misc.Signal} of the module {@code jdk.unsupported}. javac warns of it and it may be
+ * missing, so it is loaded by name.
  */
 final class Signals implements AutoCloseable {
     private static final List<String> NAMES = List.of("TERM", "INT");
@@ -21,8 +21,8 @@ final class Signals implements AutoCloseable {
     private final Class<?> signalType;
     private final Class<?> handlerType;
     private final Method handle;
-    /** By signal, who had it before. */
-    private final Map<Object, Object> earlier = new LinkedHashMap<>();
+    /** The previous handlers by signal. */
+    private final Map<Object, Object> previous = new LinkedHashMap<>();
 
     private Signals() throws ReflectiveOperationException {
         signalType = Class.forName("sun.misc.Signal");
@@ -30,15 +30,15 @@ final class Signals implements AutoCloseable {
         handle = signalType.getMethod("handle", signalType, handlerType);
     }
 
-    /** Listens until it is closed; null if this process cannot, as under {@code java -Xrs}. */
+    /** Handles signals until it is closed; null if this process cannot, as with {@code java -Xrs}. */
     static Signals listen(Runnable onFirst, Runnable onSecond) {
         Signals signals = null;
         try {
             signals = new Signals();
-            signals.take(onFirst, onSecond);
+            signals.install(onFirst, onSecond);
             return signals;
         } catch (ReflectiveOperationException unavailable) {
-            Worker.tell(Level.DEBUG, () -> "no signals are to be had", unavailable);
+            Worker.log(Level.DEBUG, () -> "signals cannot be handled", unavailable);
             if (signals != null) {
                 signals.close();
             }
@@ -46,12 +46,12 @@ final class Signals implements AutoCloseable {
         }
     }
 
-    private synchronized void take(Runnable onFirst, Runnable onSecond) throws ReflectiveOperationException {
+    private synchronized void install(Runnable onFirst, Runnable onSecond) throws ReflectiveOperationException {
         AtomicInteger count = new AtomicInteger();
         Object handler = Proxy.newProxyInstance(
                 Signals.class.getClassLoader(), new Class<?>[] {handlerType}, (proxy, method, arguments) -> {
                     switch (method.getName()) {
-                        case "handle" -> told(count.incrementAndGet() == 1, onFirst, onSecond);
+                        case "handle" -> onSignal(count.incrementAndGet() == 1, onFirst, onSecond);
                         case "hashCode" -> {
                             return System.identityHashCode(proxy);
                         }
@@ -66,11 +66,11 @@ final class Signals implements AutoCloseable {
                 });
         for (String name : NAMES) {
             Object signal = signalType.getConstructor(String.class).newInstance(name);
-            earlier.put(signal, handle.invoke(null, signal, handler));
+            previous.put(signal, handle.invoke(null, signal, handler));
         }
     }
 
-    private void told(boolean isFirst, Runnable onFirst, Runnable onSecond) {
+    private void onSignal(boolean isFirst, Runnable onFirst, Runnable onSecond) {
         if (isFirst) {
             onFirst.run();
         } else {
@@ -79,16 +79,16 @@ final class Signals implements AutoCloseable {
         }
     }
 
-    /** Puts what was there before back in its place. */
+    /** Restores the previous handlers. */
     @Override
     public synchronized void close() {
-        earlier.forEach((signal, before) -> {
+        previous.forEach((signal, before) -> {
             try {
                 handle.invoke(null, signal, before);
             } catch (ReflectiveOperationException impossible) {
-                throw new LinkageError("it could be taken, so it can be given back", impossible);
+                throw new LinkageError("the previous signal handler cannot be restored", impossible);
             }
         });
-        earlier.clear();
+        previous.clear();
     }
 }

@@ -1,8 +1,8 @@
 package io.github.jobstream;
 
-/** The server takes no calls now, or nobody answers at its address. */
+/** The server is unavailable or unreachable. */
 public final class UnavailableException extends JobstreamException {
-    UnavailableException(ErrorFacts facts) {
-        super(facts);
+    UnavailableException(ErrorDetails details) {
+        super(details);
     }
 }

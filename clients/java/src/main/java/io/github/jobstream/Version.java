@@ -1,6 +1,6 @@
 package io.github.jobstream;
 
-/** What this library calls itself. */
+/** The name and version that this library sends. */
 final class Version {
     static final String NUMBER = "0.1.0";
     static final String SDK = "java/" + NUMBER;

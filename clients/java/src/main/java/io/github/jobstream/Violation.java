@@ -1,9 +1,9 @@
 package io.github.jobstream;
 
 /**
- * A field of a request that breaks a rule.
+ * An invalid field of a request.
  *
- * @param field its path, such as {@code job.kind}
- * @param description the rule, the value and the way out
+ * @param field path of the field, such as {@code job.kind}
+ * @param description the violation, the value and the limit
  */
 public record Violation(String field, String description) {}

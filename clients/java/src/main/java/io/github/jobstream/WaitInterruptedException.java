@@ -1,8 +1,8 @@
 package io.github.jobstream;
 
-/** The waiting thread was interrupted, and still is. Only the wait ended: the job goes on. */
+/** The waiting thread was interrupted, and its interrupt status is set. The job continues. */
 public final class WaitInterruptedException extends JobstreamException {
-    WaitInterruptedException(ErrorFacts facts) {
-        super(facts);
+    WaitInterruptedException(ErrorDetails details) {
+        super(details);
     }
 }

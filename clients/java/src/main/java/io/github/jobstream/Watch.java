@@ -22,15 +22,15 @@ import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 
 /**
- * The events of one job, in order, none twice, none missed; it ends after the event that ends the job.
+ * An iterator over the events of one job, in order, each once. It ends after the final event.
  *
- * <p>It connects when the first event is asked for. A stream that is cut, refused for now or silent for three heartbeats
- * is opened anew after the last event that was read. Close it to let go of the connection; that changes nothing for the
- * job. One thread reads it; any thread may close it, which ends it for the reader.
+ * <p>It connects when the first event is requested. If a stream breaks, is rejected with a transient error or misses
+ * three heartbeats, the watch resumes after the last event that was read. Closing the watch releases its connection and
+ * does not change the job. One thread reads; any thread may close the watch.
  *
  * <p>Reading throws {@link JobNotFoundException}, {@link ResultExpiredException} or {@link ServerRestartedException} if
- * the job is not there, {@link UnavailableException} when the server was away for all of the client's patience, and
- * {@link WaitInterruptedException} when the thread is interrupted: reading may go on after it.
+ * the job does not exist, {@link UnavailableException} if the server was unavailable for the duration of the client's
+ * patience, and {@link WaitInterruptedException} if the thread is interrupted; reading may continue after that.
  */
 public final class Watch implements Iterator<JobEvent>, AutoCloseable {
     static final int HEARTBEATS_MISSED_MAX = 3;
@@ -38,15 +38,15 @@ public final class Watch implements Iterator<JobEvent>, AutoCloseable {
     private final Calls calls;
     private final String jobId;
     private final CompletableFuture<String> bootId;
-    private final Endurance endurance;
+    private final ReconnectBackoff reconnect;
     private final Duration heartbeat;
     private final List<EventType> types;
     private final CountDownLatch closed = new CountDownLatch(1);
-    /** Sequence after which the next stream begins. */
+    /** The last received sequence. */
     private long last;
 
-    private long told;
-    private JobEvent ahead;
+    private long lastReturned;
+    private JobEvent buffered;
     private boolean isOver;
     private Outcome outcome;
     private volatile Open open;
@@ -55,7 +55,7 @@ public final class Watch implements Iterator<JobEvent>, AutoCloseable {
         this(calls, jobId, bootId, afterSequence, heartbeat, List.of());
     }
 
-    /** A watch of these types of events; of all, if there are none. */
+    /** A watch of these event types; empty means all. */
     Watch(
             Calls calls,
             String jobId,
@@ -68,38 +68,38 @@ public final class Watch implements Iterator<JobEvent>, AutoCloseable {
         this.calls = calls;
         this.jobId = jobId;
         this.bootId = bootId;
-        endurance = new Endurance(calls.options());
+        reconnect = new ReconnectBackoff(calls.options());
         last = afterSequence;
-        told = afterSequence;
+        lastReturned = afterSequence;
     }
 
-    /** A stream and the connection it came over. */
-    private record Open(Inbox<WatchResultRequest, WatchResultResponse> inbox, Link link) {}
+    /** A stream and its connection. */
+    private record Open(ReceiveQueue<WatchResultRequest, WatchResultResponse> received, Link link) {}
 
-    /** How the job ended; null before the event that ends it was read. */
+    /** The outcome of the job; null before its final event was read. */
     Outcome outcome() {
         return outcome;
     }
 
-    /** Sequence of the newest event that was read: another watch can go on after it. */
+    /** Sequence of the last event returned. Another watch can resume after it. */
     public long lastSequence() {
-        return told;
+        return lastReturned;
     }
 
-    /** Waits for the next event; false after the one that ends the job, and once the watch was closed. */
+    /** Waits for the next event. Returns false after the final event, and once the watch is closed. */
     @Override
     public boolean hasNext() {
-        while (ahead == null && !isOver && closed.getCount() > 0) {
+        while (buffered == null && !isOver && closed.getCount() > 0) {
             try {
-                ahead = read();
+                buffered = read();
             } catch (InterruptedException interrupted) {
-                throw Waits.interrupted(interrupted);
+                throw Blocking.interrupted(interrupted);
             }
         }
-        if (ahead == null) {
-            leave();
+        if (buffered == null) {
+            closeStream();
         }
-        return ahead != null;
+        return buffered != null;
     }
 
     @Override
@@ -107,9 +107,9 @@ public final class Watch implements Iterator<JobEvent>, AutoCloseable {
         if (!hasNext()) {
             throw new NoSuchElementException("the watch of job " + jobId + " has ended");
         }
-        JobEvent event = ahead;
-        ahead = null;
-        told = event.sequence();
+        JobEvent event = buffered;
+        buffered = null;
+        lastReturned = event.sequence();
         return event;
     }
 
@@ -125,51 +125,51 @@ public final class Watch implements Iterator<JobEvent>, AutoCloseable {
         closed.countDown();
         Open opened = open;
         if (opened != null) {
-            opened.inbox.cancel("the watch was closed");
+            opened.received.cancel("the watch was closed");
         }
     }
 
-    /** The next event, or null if what came tells nothing new. */
+    /** The next event; null if the message has no new event or the stream broke. */
     private JobEvent read() throws InterruptedException {
         try {
             WatchResultResponse message = message();
-            endurance.renew();
-            return unseen(message);
+            reconnect.reset();
+            return advance(message);
         } catch (JobstreamException error) {
-            leave();
+            closeStream();
             if (closed.getCount() == 0) {
                 return null;
             }
             if (calls.isClosed()) {
                 throw calls.closedError();
             }
-            JobstreamException explained = BootId.explain(error, jobId, bootId, calls.address());
-            Duration pause = endurance.bear(explained, System.nanoTime());
-            closed.await(Waits.nanos(pause), TimeUnit.NANOSECONDS);
+            JobstreamException converted = BootId.detectRestart(error, jobId, bootId, calls.address());
+            Duration pause = reconnect.nextDelay(converted, System.nanoTime());
+            closed.await(Blocking.nanos(pause), TimeUnit.NANOSECONDS);
             return null;
         }
     }
 
-    /** The next message of the stream at hand, or of a new one. */
+    /** The next message. Opens a stream if there is none. */
     private WatchResultResponse message() throws InterruptedException {
         if (open == null) {
             open = open();
             if (closed.getCount() == 0) {
-                open.inbox.cancel("the watch was closed");
+                open.received.cancel("the watch was closed");
             }
         }
-        var item = open.inbox.next(heartbeat.multipliedBy(HEARTBEATS_MISSED_MAX));
+        var item = open.received.next(heartbeat.multipliedBy(HEARTBEATS_MISSED_MAX));
         if (item == null) {
-            open.inbox.cancel("the stream fell silent");
-            open.link.abandonConnection();
-            throw Errors.unreachable(calls.address(), "the stream fell silent", null);
+            open.received.cancel("the stream timed out");
+            open.link.replaceConnection();
+            throw Errors.unreachable(calls.address(), "the stream timed out", null);
         }
         if (item.error() != null) {
             throw Errors.of(item.error(), calls.address());
         }
         if (item.isEnd()) {
-            // The server ends a stream well only after the event that ends the job: something between us did it.
-            throw Errors.unreachable(calls.address(), "the stream ended before the job", null);
+            // The server closes a stream without an error only after the final event. A proxy closed this one.
+            throw Errors.unreachable(calls.address(), "the stream ended before the job ended", null);
         }
         return item.message();
     }
@@ -181,39 +181,40 @@ public final class Watch implements Iterator<JobEvent>, AutoCloseable {
                 .addAllTypes(types)
                 .setHeartbeat(Wire.duration(heartbeat))
                 .build();
-        Link link = calls.connection().forHeldCall();
-        Inbox<WatchResultRequest, WatchResultResponse> inbox = new Inbox<>(() -> {});
-        // A watch outlives the call of somebody else in which it may have begun; it has no deadline of its own.
+        Link link = calls.connection().forLongCall();
+        ReceiveQueue<WatchResultRequest, WatchResultResponse> received = new ReceiveQueue<>(() -> {});
+        // The stream must not inherit the deadline or cancellation of a gRPC call that the current thread serves. It
+        // has no deadline.
         Context previous = Context.ROOT.attach();
         try {
-            var call = link.fresh().newCall(JobServiceGrpc.getWatchResultMethod(), CallOptions.DEFAULT);
-            ClientCalls.asyncServerStreamingCall(call, request, inbox);
+            var call = link.channelForCall().newCall(JobServiceGrpc.getWatchResultMethod(), CallOptions.DEFAULT);
+            ClientCalls.asyncServerStreamingCall(call, request, received);
         } finally {
             Context.ROOT.detach(previous);
         }
-        return new Open(inbox, link);
+        return new Open(received, link);
     }
 
-    private void leave() {
-        Open left = open;
-        if (left != null) {
+    private void closeStream() {
+        Open opened = open;
+        if (opened != null) {
             open = null;
             if (!isOver) {
-                left.inbox.cancel("the watch has left it");
+                opened.received.cancel("the watch closes the stream");
             }
-            left.link.release();
+            opened.link.release();
         }
     }
 
-    private JobEvent unseen(WatchResultResponse message) {
+    private JobEvent advance(WatchResultResponse message) {
         return switch (message.getMessageCase()) {
-            case EVENT -> unseenEvent(message.getEvent());
-            case GAP -> unseenGap(message.getGap());
+            case EVENT -> advanceEvent(message.getEvent());
+            case GAP -> advanceGap(message.getGap());
             case HEARTBEAT, MESSAGE_NOT_SET -> null;
         };
     }
 
-    private JobEvent unseenEvent(io.github.jobstream.v1.JobEvent event) {
+    private JobEvent advanceEvent(io.github.jobstream.v1.JobEvent event) {
         long sequence = EventReader.sequence(event.getSequence());
         if (sequence <= last) {
             return null;
@@ -227,7 +228,7 @@ public final class Watch implements Iterator<JobEvent>, AutoCloseable {
         return read;
     }
 
-    private JobEvent unseenGap(Gap wire) {
+    private JobEvent advanceGap(Gap wire) {
         JobEvent.Gap gap = EventReader.gap(wire);
         if (gap.to() <= last) {
             return null;

@@ -4,12 +4,12 @@ import com.google.protobuf.Timestamp;
 import java.time.Duration;
 import java.time.Instant;
 
-/** Times and enumerations as the messages have them, and back. */
+/** Converts times and enumerations to and from messages. */
 final class Wire {
     private Wire() {}
 
     static com.google.protobuf.Duration duration(Duration duration) {
-        // Seconds and nanoseconds have the same sign there, while Java's nanoseconds are never negative.
+        // In protobuf seconds and nanoseconds have the same sign; in Java nanoseconds are never negative.
         boolean isBorrowed = duration.getSeconds() < 0 && duration.getNano() > 0;
         return com.google.protobuf.Duration.newBuilder()
                 .setSeconds(duration.getSeconds() + (isBorrowed ? 1 : 0))

@@ -11,55 +11,56 @@ import io.grpc.stub.StreamObserver;
 import java.time.Duration;
 
 /**
- * One connection of a worker. Requests are made from the ledger whenever gRPC is ready for another one; who has news
- * sends them, one thread at a time.
+ * One Work stream of a worker. Requests are built from the report buffer while gRPC is ready to send. One thread sends
+ * at a time.
  */
 final class WorkStream {
-    private final Ledger ledger;
+    private final ReportBuffer reports;
     private final Link link;
-    private final Inbox<WorkRequest, WorkResponse> inbox = new Inbox<>(this::pump);
+    private final ReceiveQueue<WorkRequest, WorkResponse> received = new ReceiveQueue<>(this::pump);
     private final StreamObserver<WorkRequest> requests;
-    /** Guarded by this object: the server welcomed us, and the end was not begun. */
+    /** Guarded by this object. True from Welcome until the request side is closed. */
     private boolean isOpen;
 
     private boolean hasEnded;
 
-    private WorkStream(Ledger ledger, Link link) {
-        this.ledger = ledger;
+    private WorkStream(ReportBuffer reports, Link link) {
+        this.reports = reports;
         this.link = link;
-        // It outlives the call of somebody else in which it may have begun; it has no deadline.
+        // The stream must not inherit the deadline or cancellation of a gRPC call that the current thread serves. It
+        // has no deadline.
         Context previous = Context.ROOT.attach();
         try {
-            var call = link.fresh().newCall(WorkerServiceGrpc.getWorkMethod(), CallOptions.DEFAULT);
-            requests = ClientCalls.asyncBidiStreamingCall(call, inbox);
+            var call = link.channelForCall().newCall(WorkerServiceGrpc.getWorkMethod(), CallOptions.DEFAULT);
+            requests = ClientCalls.asyncBidiStreamingCall(call, received);
         } finally {
             Context.ROOT.detach(previous);
         }
     }
 
-    /** Connects and greets. */
-    static WorkStream open(Ledger ledger, Link link, Hello hello) {
-        WorkStream stream = new WorkStream(ledger, link);
+    /** Opens a stream and sends Hello. */
+    static WorkStream open(ReportBuffer reports, Link link, Hello hello) {
+        WorkStream stream = new WorkStream(reports, link);
         stream.requests.onNext(
-                WorkRequest.newBuilder().setHello(ledger.greet(hello)).build());
+                WorkRequest.newBuilder().setHello(reports.beginStream(hello)).build());
         return stream;
     }
 
-    /** What came next; null if nothing did within this long. */
-    Inbox.Item<WorkResponse> next(Duration limit) throws InterruptedException {
-        return inbox.next(limit);
+    /** The next item; null after this time. */
+    ReceiveQueue.Item<WorkResponse> next(Duration limit) throws InterruptedException {
+        return received.next(limit);
     }
 
-    /** Everything may be sent from now on. */
-    void welcomed() {
+    /** Allows requests after Welcome was received. */
+    void open() {
         synchronized (this) {
             isOpen = !hasEnded;
         }
-        ledger.onNews(this::pump);
+        reports.onChange(this::pump);
         pump();
     }
 
-    /** Closes this side once everything was sent; the server ends the stream in turn. */
+    /** Closes the request side after all buffered reports were sent. */
     synchronized void finish() {
         pump();
         if (isOpen) {
@@ -68,8 +69,8 @@ final class WorkStream {
         }
     }
 
-    /** Leaves the stream: nothing more is sent on it. */
-    void leave(String why, boolean isSilent) {
+    /** Cancels the stream. */
+    void close(String why, boolean isIdle) {
         synchronized (this) {
             isOpen = false;
             if (hasEnded) {
@@ -77,21 +78,21 @@ final class WorkStream {
             }
             hasEnded = true;
         }
-        inbox.cancel(why);
-        if (isSilent) {
-            link.abandonConnection();
+        received.cancel(why);
+        if (isIdle) {
+            link.replaceConnection();
         }
         link.release();
     }
 
-    /** Has what there is to tell sent. */
+    /** Sends the buffered requests. */
     void wake() {
         pump();
     }
 
     private synchronized void pump() {
-        while (isOpen && inbox.requests().isReady()) {
-            WorkRequest request = ledger.nextRequest();
+        while (isOpen && received.requests().isReady()) {
+            WorkRequest request = reports.nextRequest();
             if (request == null) {
                 return;
             }

@@ -21,9 +21,8 @@ import java.util.function.Consumer;
 import java.util.function.Supplier;
 
 /**
- * Runs jobs of a server, wherever this process is. It connects, and connects again whenever the connection broke,
- * keeping the attempts that run; if that takes longer than their leases last it stops them, because the server gives
- * their jobs to others.
+ * Runs jobs of a server. If the connection breaks, the worker reconnects and continues its attempts. If their leases
+ * expire before that, it cancels them, because the server assigns their jobs to other workers.
  *
  * <pre>{@code
  * Worker.builder(client)
@@ -37,12 +36,12 @@ import java.util.function.Supplier;
 public final class Worker implements AutoCloseable {
     private static final System.Logger LOG = System.getLogger("io.github.jobstream");
     private static final int PROTOCOL_VERSION = 1;
-    /** What the server gets to end a stream after the worker closed its side. */
+    /** Time to wait for the server to close the stream. */
     private static final Duration CLOSE_TIME_MAX = Duration.ofMillis(500);
 
     private final Builder setup;
-    private final Ledger ledger;
-    private final Desk desk;
+    private final ReportBuffer reports;
+    private final AttemptRunner runner;
     private final Session session;
     private final ExecutorService ownExecutor;
     private final CountDownLatch ended = new CountDownLatch(1);
@@ -53,8 +52,9 @@ public final class Worker implements AutoCloseable {
     private Worker(Builder setup) {
         this.setup = setup;
         ownExecutor = setup.executor == null ? attemptThreads(setup.name) : null;
-        ledger = new Ledger(setup.slots);
-        desk = new Desk(Map.copyOf(setup.handlers), ownExecutor == null ? setup.executor : ownExecutor, ledger);
+        reports = new ReportBuffer(setup.slots);
+        runner = new AttemptRunner(
+                Map.copyOf(setup.handlers), ownExecutor == null ? setup.executor : ownExecutor, reports);
         Hello hello = Hello.newBuilder()
                 .setProtocolVersion(PROTOCOL_VERSION)
                 .setName(setup.name)
@@ -64,19 +64,19 @@ public final class Worker implements AutoCloseable {
                 .setSdk(Version.SDK)
                 .setMessageBytesMax(setup.client.calls().options().messageBytesMax)
                 .build();
-        session = new Session(setup.client.calls(), hello, ledger, desk, setup.onConnected, this::beginDrain);
+        session = new Session(setup.client.calls(), hello, reports, runner, setup.onConnected, this::beginDrain);
     }
 
-    /** Begins to describe a worker of this client's server. The client must stay open for as long as the worker. */
+    /** Creates a builder of a worker of this client's server. The client must stay open while the worker runs. */
     public static Builder builder(Client client) {
         return new Builder(client);
     }
 
     /**
-     * Runs jobs until the worker was drained: by SIGTERM or SIGINT, unless the builder said otherwise, by an operator,
-     * or by another thread. What runs then may finish, within the builder's time.
+     * Runs jobs until the worker is drained by SIGTERM or SIGINT (unless disabled in the builder), by an operator, or
+     * by another thread. Running attempts may finish within the drain timeout.
      *
-     * @throws JobstreamException if the server refuses the worker, and would again
+     * @throws JobstreamException if the server rejects the worker permanently
      * @throws WaitInterruptedException if the thread is interrupted, which stops the worker
      */
     public void run() {
@@ -88,46 +88,45 @@ public final class Worker implements AutoCloseable {
             Thread.currentThread().interrupt();
             String message = "the thread of worker " + setup.name + " was interrupted: the worker was stopped";
             throw new WaitInterruptedException(
-                    ErrorFacts.of(Status.Code.CANCELLED, "", message).withCause(interrupted));
+                    ErrorDetails.of(Status.Code.CANCELLED, "", message).withCause(interrupted));
         }
-        if (session.refusal() != null) {
-            throw session.refusal();
+        if (session.fatalError() != null) {
+            throw session.fatalError();
         }
     }
 
-    /** Begins to run jobs and returns at once. The process stays until the worker has ended. */
+    /** Starts the worker and returns immediately. The process stays alive until the worker has ended. */
     public synchronized Worker start() {
         if (hasStarted) {
-            throw new IllegalStateException(
-                    "worker " + setup.name + " was started before: build another one to run again");
+            throw new IllegalStateException("worker " + setup.name + " was started before: build a new one");
         }
         hasStarted = true;
-        thread("worker-" + setup.name, false, this::keep).start();
+        thread("worker-" + setup.name, false, this::runSession).start();
         return this;
     }
 
     /**
-     * Takes no new jobs, lets what runs finish within this long, gives back the rest, which counts no attempt, and
-     * returns once the worker has ended.
+     * Drains the worker: accepts no new jobs, waits for running attempts, releases the rest after this time, and
+     * returns once the worker has ended. A released attempt does not count.
      */
     public void drain(Duration within) {
         beginDrain(within);
         awaitEnd();
     }
 
-    /** Gives everything back at once and returns once the worker has ended; handlers are interrupted. */
+    /** Releases all attempts immediately and returns once the worker has ended. Handlers are interrupted. */
     public void stop() {
         drain(Duration.ZERO);
     }
 
-    /** Drains the worker, within the builder's time. */
+    /** Drains the worker with the drain timeout of the builder. */
     @Override
     public void close() {
         drain(setup.drainTimeout);
     }
 
-    /** The session and, after it, the end. */
-    private void keep() {
+    /** Runs the session and then ends the worker. */
+    private void runSession() {
         try {
             session.run();
         } finally {
@@ -138,41 +137,41 @@ public final class Worker implements AutoCloseable {
         }
     }
 
-    /** Begins to drain, within the builder's time. */
+    /** Starts to drain with the drain timeout of the builder. */
     void beginDrain() {
         beginDrain(setup.drainTimeout);
     }
 
-    /** Begins to drain, or to do so sooner; an earlier time that was given stands. */
+    /** Starts to drain with this deadline, or moves the deadline closer. */
     void beginDrain(Duration within) {
         synchronized (this) {
-            drainNanos = Math.min(drainNanos, System.nanoTime() + Waits.nanos(within));
+            drainNanos = Math.min(drainNanos, System.nanoTime() + Blocking.nanos(within));
             if (!hasStarted) {
                 hasStarted = true;
                 ended.countDown();
             }
             if (!isDraining) {
                 isDraining = true;
-                thread("drain-" + setup.name, true, this::windUp).start();
+                thread("drain-" + setup.name, true, this::drainAndClose).start();
             }
         }
-        desk.wake();
+        runner.wake();
     }
 
-    private void windUp() {
-        ledger.setSlots(0);
-        new WindUp(desk, ledger, () -> drainNanos, () -> ended.getCount() == 0).run();
+    private void drainAndClose() {
+        reports.setSlots(0);
+        new Drainer(runner, reports, () -> drainNanos, () -> ended.getCount() == 0).run();
         session.finish();
         try {
             if (!ended.await(CLOSE_TIME_MAX.toMillis(), TimeUnit.MILLISECONDS)) {
-                session.cut();
+                session.abort();
             }
         } catch (InterruptedException interrupted) {
-            session.cut();
+            session.abort();
         }
     }
 
-    /** Not cut short by an interrupt: the end is near, and what comes after relies on it. */
+    /** Ignores interrupts, because the caller relies on the end of the worker, and restores the interrupt status. */
     private void awaitEnd() {
         boolean wasInterrupted = Thread.interrupted();
         while (true) {
@@ -188,12 +187,12 @@ public final class Worker implements AutoCloseable {
         }
     }
 
-    /** Logs. What the program's logs throw is no reason to end a worker. */
-    static void tell(Level level, Supplier<String> message, Throwable why) {
+    /** Logs. An exception of the logging system must not end the worker. */
+    static void log(Level level, Supplier<String> message, Throwable why) {
         try {
             LOG.log(level, message, why);
-        } catch (RuntimeException | Error broken) {
-            // Nowhere is left to say so.
+        } catch (RuntimeException | Error ignored) {
+            // The error cannot be logged.
         }
     }
 
@@ -203,14 +202,17 @@ public final class Worker implements AutoCloseable {
         return thread;
     }
 
-    /** As many threads as attempts; the server keeps to the slots. Handlers that do not stop hold up no exit. */
+    /**
+     * A thread per attempt; the server limits them to the slots. Daemon threads: handlers that do not stop must not
+     * block the exit.
+     */
     private static ExecutorService attemptThreads(String name) {
         AtomicInteger count = new AtomicInteger();
         return Executors.newCachedThreadPool(
                 task -> thread("attempt-" + name + "-" + count.incrementAndGet(), true, task));
     }
 
-    /** What a worker is and does. Every setter answers the same object; the server checks names. */
+    /** Builds a worker. Every setter returns this object. The server validates the names. */
     public static final class Builder {
         private final Client client;
         private final Map<String, HandlerEntry> handlers = new LinkedHashMap<>();
@@ -226,38 +228,40 @@ public final class Worker implements AutoCloseable {
             this.client = Objects.requireNonNull(client, "client");
         }
 
-        /** For people, shown with each attempt: 1 to 128 characters of {@code [A-Za-z0-9._:/-]}. Default java. */
+        /**
+         * Human-readable name, shown with each attempt: 1 to 128 characters of {@code [A-Za-z0-9._:/-]}. Default java.
+         */
         public Builder name(String name) {
             this.name = Objects.requireNonNull(name, "name");
             return this;
         }
 
-        /** Queues that are served; at most 1,000. Default: all. */
+        /** Adds queues to serve; at most 1,000. Default: all. */
         public Builder queues(String... queues) {
             this.queues.addAll(List.of(queues));
             return this;
         }
 
-        /** How many attempts run at a time, at most 100,000. Default 16. */
+        /** Number of concurrent attempts, at most 100,000. Default 16. */
         public Builder slots(int slots) {
             if (slots < 1) {
-                throw new IllegalArgumentException("slots is " + slots + ": use 1 or more");
+                throw new IllegalArgumentException("slots is " + slots + ": must be 1 or more");
             }
             this.slots = slots;
             return this;
         }
 
-        /** Runs the jobs of a kind, whose input is read as this type. */
+        /** Registers the handler of a kind, whose input has this type. */
         public <I> Builder handle(String kind, Class<I> inputType, Handler<? super I, ?> handler) {
             return add(kind, inputType, handler);
         }
 
-        /** Runs the jobs of a kind, whose input is of a generic type. */
+        /** Registers the handler of a kind, whose input has a generic type. */
         public <I> Builder handle(String kind, TypeReference<I> inputType, Handler<? super I, ?> handler) {
             return add(kind, inputType.getType(), handler);
         }
 
-        /** What running attempts get to finish when the worker is drained by a signal or closed. Default 10 s. */
+        /** Time for running attempts to finish when the worker is drained by a signal or closed. Default 10 s. */
         public Builder drainTimeout(Duration timeout) {
             drainTimeout = Objects.requireNonNull(timeout, "timeout");
             return this;
@@ -265,8 +269,8 @@ public final class Worker implements AutoCloseable {
 
         /**
          * Whether SIGTERM and SIGINT drain the worker while {@link Worker#run} runs, instead of ending the process; a
-         * second one stops it at once. Say false where something else minds signals, and have that call {@link
-         * Worker#drain}. Default true.
+         * second one stops it. Use false if other code handles signals, and call {@link Worker#drain} from it. Default
+         * true.
          */
         public Builder drainOnSignals(boolean drainOnSignals) {
             this.drainOnSignals = drainOnSignals;
@@ -274,21 +278,21 @@ public final class Worker implements AutoCloseable {
         }
 
         /**
-         * Runs attempts on this executor, which the caller shuts down: one of virtual threads, say. It must run as many
-         * tasks at a time as there are slots. Default: a thread for each attempt.
+         * Runs attempts on this executor, for example one of virtual threads. The caller shuts it down. It must run as
+         * many tasks concurrently as there are slots. Default: a thread per attempt.
          */
         public Builder executor(ExecutorService executor) {
             this.executor = Objects.requireNonNull(executor, "executor");
             return this;
         }
 
-        /** Is told, each time the worker has connected, what the server calls it. Must not block. */
+        /** Called with the worker id after each connect. Must not block. */
         public Builder onConnected(Consumer<String> onConnected) {
             this.onConnected = Objects.requireNonNull(onConnected, "onConnected");
             return this;
         }
 
-        /** The worker, which begins with {@link Worker#run} or {@link Worker#start}. */
+        /** Builds the worker. It starts with {@link Worker#run} or {@link Worker#start}. */
         public Worker build() {
             if (handlers.isEmpty()) {
                 throw new IllegalStateException("worker " + name + " has no handler: add one with handle");
@@ -307,12 +311,11 @@ public final class Worker implements AutoCloseable {
         }
 
         private Builder add(String kind, Type inputType, Handler<?, ?> handler) {
-            @SuppressWarnings("unchecked") // It is only given what was read as its input type.
+            @SuppressWarnings("unchecked") // The handler only receives inputs decoded as its input type.
             Handler<Object, ?> unchecked = (Handler<Object, ?>) Objects.requireNonNull(handler, "handler");
             HandlerEntry entry = new HandlerEntry(unchecked, client.codec().type(inputType), client.codec());
             if (handlers.putIfAbsent(Objects.requireNonNull(kind, "kind"), entry) != null) {
-                throw new IllegalArgumentException(
-                        "kind \"" + kind + "\" has a handler already: use one for each kind");
+                throw new IllegalArgumentException("kind \"" + kind + "\" already has a handler");
             }
             return this;
         }

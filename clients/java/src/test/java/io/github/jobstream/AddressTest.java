@@ -22,9 +22,9 @@ class AddressTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"", "ftp://jobs:1", "http://", "jobs 7070", "http://jobs:7070/path", "http://a@jobs:1"})
-    void whatIsNoAddressIsNamedWithTheWayOut(String written) {
+    void anInvalidAddressIsNamedInTheErrorWithTheSyntax(String written) {
         var error = assertThrows(IllegalArgumentException.class, () -> Client.connect(written));
-        assertTrue(error.getMessage().startsWith("\"" + written + "\" is no address"), error.getMessage());
-        assertTrue(error.getMessage().contains("write http://host:port"), error.getMessage());
+        assertTrue(error.getMessage().startsWith("invalid address \"" + written + "\""), error.getMessage());
+        assertTrue(error.getMessage().contains("use http://host:port"), error.getMessage());
     }
 }

@@ -11,11 +11,11 @@ import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
-class PausesTest {
+class BackoffTest {
     private static final long SECOND = 1_000_000_000;
 
     @Test
-    void pausesDoubleUpToTheLongest() {
+    void theBackoffDoublesUpToItsLimit() {
         Backoff backoff = new Backoff(Duration.ofMillis(50), Duration.ofSeconds(5));
         List<Long> pauses =
                 Stream.generate(() -> backoff.next(null, 1).toMillis()).limit(9).toList();
@@ -25,28 +25,29 @@ class PausesTest {
     }
 
     @Test
-    void whatTheServerAsksForComesOnTop() {
+    void theDelayOfTheServerIsAdded() {
         Backoff backoff = new Backoff(Duration.ofMillis(50), Duration.ofSeconds(5));
         assertEquals(Duration.ofMillis(3025), backoff.next(Duration.ofSeconds(3), 0.5));
     }
 
     @Test
-    void patienceEndsAndAWordRenewsIt() {
-        Endurance endurance = new Endurance(new ClientOptions().patience(Duration.ofSeconds(60)));
-        var away = Errors.unreachable("http://jobs:7070", "gone", null);
+    void reconnectingStopsAfterPatienceAndAResponseResetsIt() {
+        ReconnectBackoff reconnect = new ReconnectBackoff(new ClientOptions().patience(Duration.ofSeconds(60)));
+        var away = Errors.unreachable("http://jobs:7070", "away", null);
         for (long second : new long[] {0, 30, 54}) {
-            endurance.bear(away, second * SECOND);
+            reconnect.nextDelay(away, second * SECOND);
         }
-        var error = assertThrows(UnavailableException.class, () -> endurance.bear(away, 61 * SECOND));
-        assertTrue(error.getMessage().endsWith("gave up after 61.0 s without a word of it"), error.getMessage());
-        endurance.renew();
-        endurance.bear(away, 62 * SECOND);
+        var error = assertThrows(UnavailableException.class, () -> reconnect.nextDelay(away, 61 * SECOND));
+        assertTrue(error.getMessage().endsWith("gave up after 61.0 s without a response"), error.getMessage());
+        reconnect.reset();
+        reconnect.nextDelay(away, 62 * SECOND);
     }
 
     @Test
-    void whatCannotPassIsNotBorne() {
-        var gone = new JobNotFoundException(ErrorFacts.of(Status.Code.NOT_FOUND, Errors.JOB_NOT_FOUND, "gone"));
-        var thrown = assertThrows(JobNotFoundException.class, () -> new Endurance(new ClientOptions()).bear(gone, 0));
+    void permanentErrorsAreNotRetried() {
+        var gone = new JobNotFoundException(ErrorDetails.of(Status.Code.NOT_FOUND, Errors.JOB_NOT_FOUND, "gone"));
+        var thrown = assertThrows(
+                JobNotFoundException.class, () -> new ReconnectBackoff(new ClientOptions()).nextDelay(gone, 0));
         assertSame(gone, thrown);
     }
 }

@@ -56,13 +56,13 @@ class ClientTest {
         server.close();
     }
 
-    /** Runs this on a thread of its own, interrupts it once it waits, and answers what it threw. */
+    /** Runs this on a thread of its own, interrupts it while it waits, and returns what it threw. */
     private static Throwable interrupted(Callable<?> wait) throws InterruptedException {
         CompletableFuture<Throwable> thrown = new CompletableFuture<>();
         Thread thread = new Thread(() -> {
             try {
                 wait.call();
-                thrown.complete(new AssertionError("it was not interrupted"));
+                thrown.complete(new AssertionError("the task returned"));
             } catch (Throwable error) {
                 thrown.complete(
                         Thread.currentThread().isInterrupted() ? error : new AssertionError("not interrupted", error));
@@ -77,7 +77,7 @@ class ClientTest {
     }
 
     @Test
-    void resultsAreReadAsTheirTypes() {
+    void resultsHaveTheirRequestedTypes() {
         assertEquals(
                 new Size(2, 3),
                 client.submit("halve", new Size(4, 6), Size.class).result());
@@ -90,15 +90,15 @@ class ClientTest {
     }
 
     @Test
-    void aResultOfAnotherTypeIsAMismatchThatLosesNothing() {
+    void aMismatchedResultCanBeReadUndecoded() {
         Job<Integer> job = client.submit("halve", new Size(4, 6), Integer.class);
         var error = assertThrows(ResultMismatchException.class, job::result);
-        assertTrue(error.getMessage().contains("is no java.lang.Integer"), error.getMessage());
+        assertTrue(error.getMessage().contains("cannot be decoded as java.lang.Integer"), error.getMessage());
         assertEquals("{\"width\":2,\"height\":3}", job.payload().asText());
     }
 
     @Test
-    void aFailureHasTheExceptionOfTheHandlerAndItsStack() {
+    void aFailureHasTheExceptionAndTheStackTraceOfTheHandler() {
         Job<Object> job = client.submit("fail", "disk full");
         Failure failure = assertThrows(JobFailedException.class, job::result).failure();
         assertEquals("java.io.IOException", failure.type());
@@ -107,17 +107,17 @@ class ClientTest {
     }
 
     @Test
-    void theStackOfAnErrorIsThatOfTheCaller() {
+    void theStackTraceOfAnErrorIsThatOfTheCaller() {
         Job<Object> job = client.submit("fail", "x");
         var error = assertThrows(JobFailedException.class, job::result);
         boolean isCaller = List.of(error.getStackTrace()).stream()
-                .anyMatch(frame -> frame.getMethodName().equals("theStackOfAnErrorIsThatOfTheCaller"));
+                .anyMatch(frame -> frame.getMethodName().equals("theStackTraceOfAnErrorIsThatOfTheCaller"));
         assertTrue(isCaller, () -> List.of(error.getStackTrace()).toString());
     }
 
     @Test
-    void interruptingAWaitEndsItAndNeverTheJob() throws Exception {
-        Job<Object> job = client.submit("nobody", 1);
+    void interruptingAWaitDoesNotCancelTheJob() throws Exception {
+        Job<Object> job = client.submit("unserved", 1);
         assertInstanceOf(WaitInterruptedException.class, interrupted(job::result));
         assertInstanceOf(WaitInterruptedException.class, interrupted(() -> {
             try (Watch watch = job.watch(1)) {
@@ -128,15 +128,15 @@ class ClientTest {
     }
 
     @Test
-    void aWaitThatTimesOutLeavesTheJob() {
-        Job<Object> job = client.submit("nobody", 1);
+    void aWaitThatTimesOutDoesNotCancelTheJob() {
+        Job<Object> job = client.submit("unserved", 1);
         assertThrows(NotFinishedException.class, () -> job.result(Duration.ZERO));
         assertThrows(NotFinishedException.class, () -> job.result(Duration.ofMillis(50)));
         assertEquals(JobState.QUEUED, job.state());
     }
 
     @Test
-    void aFutureEndsAsItsJob() throws Exception {
+    void aFutureCompletesLikeItsJob() throws Exception {
         assertEquals(
                 new Size(1, 1),
                 client.submit("halve", new Size(2, 2), Size.class).toFuture().get());
@@ -146,8 +146,8 @@ class ClientTest {
     }
 
     @Test
-    void cancellingAFutureEndsTheWaitAndNeverTheJob() {
-        Job<Object> job = client.submit("nobody", 1);
+    void cancellingAFutureDoesNotCancelTheJob() {
+        Job<Object> job = client.submit("unserved", 1);
         CompletableFuture<Object> future = job.toFuture();
         assertTrue(future.cancel(true));
         assertEquals(JobState.QUEUED, job.state());
@@ -156,7 +156,7 @@ class ClientTest {
     @Test
     void closingTheClientEndsItsWaitsAndWatches() throws Exception {
         Client own = server.connect();
-        Job<Object> job = own.submit("nobody", 1);
+        Job<Object> job = own.submit("unserved", 1);
         CompletableFuture<Object> future = job.toFuture();
         Watch watch = job.watch();
         assertInstanceOf(JobEvent.StateChange.class, watch.next());
@@ -174,7 +174,7 @@ class ClientTest {
 
     @Test
     void aWatchIsClosedFromAnyThread() throws Exception {
-        Job<Object> job = client.submit("nobody", 1);
+        Job<Object> job = client.submit("unserved", 1);
         Watch watch = job.watch();
         CountDownLatch begun = new CountDownLatch(1);
         CompletableFuture<Boolean> more = CompletableFuture.supplyAsync(() -> {
@@ -189,7 +189,7 @@ class ClientTest {
     }
 
     @Test
-    void aWatchIsAStream() {
+    void aWatchCanBeReadAsAStream() {
         Job<Size> job = client.submit("halve", new Size(2, 2), Size.class);
         try (var events = job.watch().stream()) {
             List<JobState> states = events.filter(JobEvent.StateChange.class::isInstance)
@@ -200,8 +200,8 @@ class ClientTest {
     }
 
     @Test
-    void aCancelledContextOfTheCallerCutsNoWait() throws Exception {
-        Job<Object> job = client.submit("nobody", 1);
+    void aCancelledContextOfTheCallerDoesNotEndAWait() throws Exception {
+        Job<Object> job = client.submit("unserved", 1);
         CompletableFuture<Object> future;
         try (Context.CancellableContext context = Context.current().withCancellation()) {
             future = context.call(job::toFuture);
@@ -231,8 +231,8 @@ class ClientTest {
     }
 
     @Test
-    void theWholeJobAndTheRawStubsAreAtHand() {
-        Job<Object> job = client.submit("nobody", 1, Object.class, options -> options.label("a", "b"));
+    void getReturnsTheWholeJobAndTheRawStubsWork() {
+        Job<Object> job = client.submit("unserved", 1, Object.class, options -> options.label("a", "b"));
         assertEquals("b", client.get(job.id()).getSpec().getLabelsOrThrow("a"));
         var info = AdminServiceGrpc.newBlockingStub(client.channel())
                 .getServerInfo(GetServerInfoRequest.getDefaultInstance());

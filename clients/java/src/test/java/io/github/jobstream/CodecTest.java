@@ -28,7 +28,7 @@ class CodecTest {
     }
 
     @Test
-    void integersOfAnySizeComeBackAsTheyWent() throws JsonProcessingException {
+    void integersOfAnySizeAreExact() throws JsonProcessingException {
         BigInteger large = BigInteger.TWO.pow(200).add(BigInteger.ONE);
         Payload sent = codec.encode("input", Map.of("n", large));
         assertEquals("{\"n\":" + large + "}", sent.asText());
@@ -36,20 +36,20 @@ class CodecTest {
     }
 
     @Test
-    void eachContentTypeIsReadAsWhatItSays() throws JsonProcessingException {
+    void theContentTypeSelectsTheDecoding() throws JsonProcessingException {
         assertEquals("42", decode(Payload.text("42"), Object.class));
         assertEquals("42", decode(Payload.text("42"), String.class));
         assertEquals(42, decode(Payload.text("42"), Integer.class));
         assertEquals("42", decode(Payload.json("\"42\""), String.class));
         assertArrayEquals(new byte[] {1, 2}, (byte[]) decode(Payload.data(new byte[] {1, 2}), Object.class));
         assertArrayEquals(new byte[0], (byte[]) decode(Payload.data(new byte[0]), Object.class));
-        assertEquals(Payload.text("as it is"), decode(Payload.text("as it is"), Payload.class));
+        assertEquals(Payload.text("unchanged"), decode(Payload.text("unchanged"), Payload.class));
         assertNull(decode(Payload.empty(), Object.class));
         assertNull(decode(Payload.json("null"), Integer.class));
     }
 
     @Test
-    void valuesOfTheJsonArmAreRead() throws JsonProcessingException {
+    void theJsonFieldIsDecoded() throws JsonProcessingException {
         Value list = Value.newBuilder()
                 .setListValue(ListValue.newBuilder()
                         .addValues(Value.newBuilder().setNumberValue(3))
@@ -63,7 +63,7 @@ class CodecTest {
     }
 
     @Test
-    void wholeNumbersOfTheJsonArmKeepEveryDigit() throws JsonProcessingException {
+    void wholeNumbersOfTheJsonFieldAreExact() throws JsonProcessingException {
         ListValue.Builder numbers = ListValue.newBuilder();
         for (double number : new double[] {0x1p53, 0x1p60, 0x1p63, -1.5, 6.022e23}) {
             numbers.addValues(Value.newBuilder().setNumberValue(number));
@@ -80,20 +80,20 @@ class CodecTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"{\"unit\": \"px\"}", "{\"width\": 1.5}", "{\"width\": \"7\"}", "{\"width\": null}"})
-    void whatDoesNotFitNamesTheField(String json) {
+    void aMismatchNamesTheField(String json) {
         Payload payload = Payload.json("{\"sizes\": [{\"width\": 1}, " + json + "]}");
         var error = assertThrows(JsonProcessingException.class, () -> decode(payload, Image.class));
-        String told = Codec.describe(error);
-        assertTrue(told.startsWith("field sizes[1].width: "), told);
+        String description = Codec.describe(error);
+        assertTrue(description.startsWith("field sizes[1].width: "), description);
     }
 
     @Test
-    void fieldsOfANewerSenderAreLeftOut() throws JsonProcessingException {
+    void unknownFieldsAreIgnored() throws JsonProcessingException {
         assertEquals(new Size(7, null), decode(Payload.json("{\"width\": 7, \"depth\": 2}"), Size.class));
     }
 
     @Test
-    void whatCannotBeWrittenIsAnInvalidRequestThatSaysWhatToDo() {
+    void aValueThatCannotBeEncodedIsAnInvalidRequestWithAHint() {
         var error = assertThrows(InvalidRequestException.class, () -> codec.encode("job.payload", new Object()));
         assertEquals("job.payload", error.violations().get(0).field());
         assertTrue(error.getMessage().contains("java.lang.Object"), error.getMessage());

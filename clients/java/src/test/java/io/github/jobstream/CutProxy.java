@@ -10,7 +10,7 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Semaphore;
 
-/** Stands before a server and cuts connections. */
+/** A proxy that cuts its connections on demand. */
 final class CutProxy implements AutoCloseable {
     private final URI target;
     private final ServerSocket listener;
@@ -27,12 +27,12 @@ final class CutProxy implements AutoCloseable {
         return "http://127.0.0.1:" + listener.getLocalPort();
     }
 
-    /** Ends every connection there is; new ones are taken. */
+    /** Resets every open connection; new ones are accepted. */
     void cut() {
         open.forEach(CutProxy::reset);
     }
 
-    /** Waits until another connection was made. */
+    /** Blocking until another connection was made. */
     void awaitConnection() throws InterruptedException {
         accepted.acquire();
     }
@@ -55,7 +55,7 @@ final class CutProxy implements AutoCloseable {
                 accepted.release();
             }
         } catch (IOException closed) {
-            // The test is over.
+            // The test has ended.
         }
     }
 
@@ -63,7 +63,7 @@ final class CutProxy implements AutoCloseable {
         try (InputStream in = from.getInputStream()) {
             in.transferTo(to.getOutputStream());
         } catch (IOException cut) {
-            // It is what this is for.
+            // Expected after a cut.
         }
         reset(from);
         reset(to);
@@ -76,7 +76,7 @@ final class CutProxy implements AutoCloseable {
             socket.setSoLinger(true, 0);
             socket.close();
         } catch (IOException closed) {
-            // It was the other end.
+            // The other end closed it first.
         }
     }
 

@@ -23,10 +23,10 @@ import org.junit.jupiter.params.provider.EnumSource;
 class ErrorsTest {
     private static final String ADDRESS = "http://jobs:7070";
 
-    private static JobstreamException told(Status.Code code, String reason, boolean isRetryable) {
+    private static JobstreamException serverError(Status.Code code, String reason, boolean isRetryable) {
         var status = com.google.rpc.Status.newBuilder()
                 .setCode(code.value())
-                .setMessage("it says so")
+                .setMessage("message of the server")
                 .addDetails(Any.pack(ErrorInfo.newBuilder()
                         .setReason(reason)
                         .setDomain("jobstream")
@@ -45,23 +45,23 @@ class ErrorsTest {
     }
 
     @Test
-    void whatTheServerSaysIsKeptWhole() {
-        JobstreamException error = told(Status.Code.RESOURCE_EXHAUSTED, "QUEUE_FULL", true);
+    void anErrorHasAllDetailsOfTheServer() {
+        JobstreamException error = serverError(Status.Code.RESOURCE_EXHAUSTED, "QUEUE_FULL", true);
         assertInstanceOf(ResourceExhaustedException.class, error);
         assertEquals("QUEUE_FULL", error.reason());
         assertEquals(Optional.of(Duration.ofSeconds(2)), error.retryAfter());
         assertEquals(Map.of("limit", "7"), error.metadata());
         assertEquals(List.of(new Violation("job.kind", "is empty")), error.violations());
-        assertEquals("it says so (QUEUE_FULL, server http://jobs:7070)", error.getMessage());
+        assertEquals("message of the server (QUEUE_FULL, server http://jobs:7070)", error.getMessage());
     }
 
     @Test
-    void onlyWhatMayPassIsTransient() {
-        assertTrue(Errors.isTransient(told(Status.Code.UNAVAILABLE, "DRAINING", false)));
-        assertTrue(Errors.isTransient(told(Status.Code.RESOURCE_EXHAUSTED, "QUEUE_FULL", true)));
-        assertFalse(Errors.isTransient(told(Status.Code.RESOURCE_EXHAUSTED, "QUEUE_FULL", false)));
-        assertFalse(Errors.isTransient(told(Status.Code.NOT_FOUND, "JOB_NOT_FOUND", false)));
-        assertFalse(Errors.isTransient(told(Status.Code.INTERNAL, "INTERNAL", false)));
+    void onlySomeErrorsAreTransient() {
+        assertTrue(Errors.isTransient(serverError(Status.Code.UNAVAILABLE, "DRAINING", false)));
+        assertTrue(Errors.isTransient(serverError(Status.Code.RESOURCE_EXHAUSTED, "QUEUE_FULL", true)));
+        assertFalse(Errors.isTransient(serverError(Status.Code.RESOURCE_EXHAUSTED, "QUEUE_FULL", false)));
+        assertFalse(Errors.isTransient(serverError(Status.Code.NOT_FOUND, "JOB_NOT_FOUND", false)));
+        assertFalse(Errors.isTransient(serverError(Status.Code.INTERNAL, "INTERNAL", false)));
         assertFalse(Errors.isTransient(Errors.of(Status.DEADLINE_EXCEEDED.asException(), ADDRESS)));
     }
 
@@ -69,7 +69,7 @@ class ErrorsTest {
     @EnumSource(
             value = Status.Code.class,
             names = {"UNAVAILABLE", "UNKNOWN", "INTERNAL", "CANCELLED"})
-    void aCodeWithoutOurReasonComesFromSomethingBetween(Status.Code code) {
+    void aStatusWithoutErrorInfoIsATransportError(Status.Code code) {
         var error = Errors.of(code.toStatus().withDescription("upstream reset").asException(), ADDRESS);
         assertInstanceOf(UnavailableException.class, error);
         assertTrue(error.getMessage().contains("upstream reset")
@@ -77,9 +77,9 @@ class ErrorsTest {
     }
 
     @Test
-    void aServerOfAnotherKindIsNamedAsSuch() {
+    void anUnimplementedErrorHasAHint() {
         var error = Errors.of(Status.UNIMPLEMENTED.asException(), ADDRESS);
         assertEquals(Status.Code.UNIMPLEMENTED, error.code());
-        assertTrue(error.getMessage().contains("is it a jobstream server"), error.getMessage());
+        assertTrue(error.getMessage().contains("check that it is a jobstream server"), error.getMessage());
     }
 }

@@ -51,10 +51,10 @@ class ExamplesTest {
     }
 
     @Test
-    void workerServesUntilItIsToldToEndAndGoesOnAfterIt() throws Exception {
+    void workerRunsUntilASignalAndThenTheProgramContinues() throws Exception {
         Process worker = run("RunWorker");
-        BufferedReader said = output(worker);
-        assertTrue(said.readLine().startsWith("connected as "));
+        BufferedReader workerOutput = output(worker);
+        assertTrue(workerOutput.readLine().startsWith("connected as "));
         List<String> lines = linesOf("SubmitAndWait");
         assertTrue(lines.get(0).startsWith("accepted "), lines::toString);
         assertEquals("64 x 48", lines.get(1));
@@ -63,11 +63,11 @@ class ExamplesTest {
             try (Watch watch = running.watch()) {
                 assertTrue(watch.stream().anyMatch(JobEvent.Progress.class::isInstance));
             }
-            // Process.destroy would close the streams, too.
+            // Process.destroy would also close the streams.
             worker.toHandle().destroy();
-            assertEquals("drained", said.readLine());
+            assertEquals("drained", workerOutput.readLine());
             assertEquals(0, worker.waitFor());
-            assertEquals("{\"width\":8,\"height\":6}", running.payload().asText(), "what ran was finished");
+            assertEquals("{\"width\":8,\"height\":6}", running.payload().asText(), "the running attempt finished");
         }
     }
 
@@ -79,7 +79,7 @@ class ExamplesTest {
     }
 
     @Test
-    void watchWithResumeTellsEveryEventOnce() throws Exception {
+    void watchWithResumePrintsEveryEventOnce() throws Exception {
         try (Client client = server.connect();
                 Worker worker = Worker.builder(client)
                         .handle("recite", String.class, (text, context) -> {
@@ -94,7 +94,7 @@ class ExamplesTest {
                             "1 QUEUED",
                             "2 RUNNING",
                             "3 output every",
-                            "left after event 3",
+                            "stopped after event 3",
                             "4 output event",
                             "5 output comes",
                             "6 output once",

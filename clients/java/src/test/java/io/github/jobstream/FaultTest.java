@@ -40,7 +40,7 @@ class FaultTest {
     }
 
     @Test
-    void aWatchThatIsCutMissesNothingAndRepeatsNothing() throws Exception {
+    void aWatchReturnsEveryEventOnceAcrossConnectionCuts() throws Exception {
         CompletableFuture<Void> goOn = new CompletableFuture<>();
         try (Worker worker = Worker.builder(direct)
                 .handle("count", Integer.class, (count, context) -> {
@@ -74,16 +74,16 @@ class FaultTest {
     }
 
     @Test
-    void aWorkerThatIsCutComesBackAndKeepsItsLeases() throws Exception {
+    void aWorkerContinuesItsAttemptsAfterAConnectionCut() throws Exception {
         LinkedBlockingQueue<String> connections = new LinkedBlockingQueue<>();
         CountDownLatch started = new CountDownLatch(2);
-        CompletableFuture<Object> answer = new CompletableFuture<>();
+        CompletableFuture<Object> result = new CompletableFuture<>();
         try (Worker worker = Worker.builder(cut)
                 .slots(2)
                 .onConnected(connections::add)
                 .handle("hold", Object.class, (input, context) -> {
                     started.countDown();
-                    return answer.get() + " in attempt " + context.attempt();
+                    return result.get() + " in attempt " + context.attempt();
                 })
                 .start()) {
             String first = connections.take();
@@ -94,17 +94,17 @@ class FaultTest {
             }
             for (int i = 0; i < 3; i++) {
                 proxy.cut();
-                assertEquals(first, connections.take(), "the server knows it again");
+                assertEquals(first, connections.take(), "the worker id is the same after the reconnect");
             }
-            answer.complete("kept");
+            result.complete("done");
             for (Job<Object> job : jobs) {
-                assertEquals("kept in attempt 1", job.result());
+                assertEquals("done in attempt 1", job.result());
                 assertEquals(1, direct.get(job.id()).getAttemptsCount());
             }
         }
     }
 
-    /** Until then the server has not heard that the worker began: a cut would have it offer the job anew. */
+    /** Before RUNNING, the server has not received the acceptance, and a cut would make it assign the job again. */
     private static void awaitRunning(Job<?> job) {
         try (var events = job.watch().stream()) {
             assertTrue(events.anyMatch(
@@ -113,15 +113,15 @@ class FaultTest {
     }
 
     @Test
-    void aRestartThatLostTheJobIsToldAsSuch() {
-        Job<Object> job = direct.submit("nobody", 1);
+    void aJobLostByARestartIsServerRestarted() {
+        Job<Object> job = direct.submit("unserved", 1);
         assertEquals(JobState.QUEUED, job.state());
         String listen = server.address().substring("http://".length());
         server.close();
         server = TestServer.startAt(listen);
         assertThrows(ServerRestartedException.class, job::state);
-        Job<Object> next = direct.submit("nobody", 1);
+        Job<Object> next = direct.submit("unserved", 1);
         next.cancel("");
-        assertEquals(JobState.CANCELLED, next.state(), "jobs of the new server are not taken for lost");
+        assertEquals(JobState.CANCELLED, next.state(), "jobs of the new server are not reported as lost");
     }
 }

@@ -20,10 +20,10 @@ class JobIdsTest {
     }
 
     @Test
-    void noTwoAreTheSame() {
+    void idsAreUnique() {
         Set<String> ids = new HashSet<>();
         for (int i = 0; i < 10_000; i++) {
-            assertTrue(ids.add(JobIds.mint()));
+            assertTrue(ids.add(JobIds.generate()));
         }
     }
 }

@@ -22,21 +22,21 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-class LedgerTest {
-    private final Ledger ledger = new Ledger(4);
+class ReportBufferTest {
+    private final ReportBuffer reports = new ReportBuffer(4);
 
     @BeforeEach
     void connect() {
-        greet();
+        beginStream();
         welcome(0);
     }
 
-    private Hello greet() {
-        return ledger.greet(Hello.getDefaultInstance());
+    private Hello beginStream() {
+        return reports.beginStream(Hello.getDefaultInstance());
     }
 
     private List<String> welcome(long acknowledged, String... standing) {
-        return ledger.welcome(Welcome.newBuilder()
+        return reports.welcome(Welcome.newBuilder()
                 .setLease(Wire.duration(Duration.ofSeconds(30)))
                 .setPayloadBytesMax(100)
                 .setAckedReportSequence(acknowledged)
@@ -59,134 +59,134 @@ class LedgerTest {
     }
 
     @Test
-    void anAttemptIsAcceptedReportedAndForgotten() throws InterruptedException {
-        ledger.begin("A");
-        assertEquals(List.of("A"), ledger.nextRequest().getAcceptedLeaseIdsList());
-        ledger.end("A", AttemptEnds.stopped());
-        assertEquals(List.of(1L), numbers(ledger.nextRequest()));
-        assertNull(ledger.nextRequest());
-        assertFalse(ledger.awaitSettled(Duration.ZERO));
-        ledger.acknowledge(1);
-        assertTrue(ledger.awaitSettled(Duration.ZERO));
+    void anAttemptIsAcceptedReportedAndRemoved() throws InterruptedException {
+        reports.begin("A");
+        assertEquals(List.of("A"), reports.nextRequest().getAcceptedLeaseIdsList());
+        reports.end("A", FinalReports.stopped());
+        assertEquals(List.of(1L), numbers(reports.nextRequest()));
+        assertNull(reports.nextRequest());
+        assertFalse(reports.awaitAcknowledged(Duration.ZERO));
+        reports.acknowledge(1);
+        assertTrue(reports.awaitAcknowledged(Duration.ZERO));
     }
 
     @Test
-    void onlyTheNewestProgressIsSentWhileAnEarlierOneIsOnItsWay() {
-        ledger.begin("A");
-        ledger.progress("A", share(0.1));
-        assertEquals(List.of(1L), numbers(ledger.nextRequest()));
+    void onlyTheNewestProgressIsSentWhileAnEarlierOneIsInFlight() {
+        reports.begin("A");
+        reports.progress("A", share(0.1));
+        assertEquals(List.of(1L), numbers(reports.nextRequest()));
         for (int i = 2; i < 1_000; i++) {
-            ledger.progress("A", share(i / 1e3));
+            reports.progress("A", share(i / 1e3));
         }
-        assertNull(ledger.nextRequest());
-        ledger.acknowledge(1);
-        WorkRequest request = ledger.nextRequest();
+        assertNull(reports.nextRequest());
+        reports.acknowledge(1);
+        WorkRequest request = reports.nextRequest();
         assertEquals(1, request.getReportsCount());
         assertEquals(0.999, request.getReports(0).getProgress().getFraction());
     }
 
     @Test
-    void theLastProgressComesBeforeTheEnd() {
-        ledger.begin("A");
-        ledger.progress("A", share(0.1));
-        ledger.nextRequest();
-        ledger.progress("A", share(1));
-        ledger.end("A", AttemptEnds.stopped());
-        WorkRequest request = ledger.nextRequest();
+    void theLastProgressIsSentBeforeTheFinalReport() {
+        reports.begin("A");
+        reports.progress("A", share(0.1));
+        reports.nextRequest();
+        reports.progress("A", share(1));
+        reports.end("A", FinalReports.stopped());
+        WorkRequest request = reports.nextRequest();
         assertEquals(1, request.getReports(0).getProgress().getFraction());
         assertTrue(request.getReports(1).hasStopped());
     }
 
     @Test
     void reportsAreSentAgainWithTheirNumbersAfterAReconnect() {
-        ledger.begin("A");
-        ledger.log("A", line("one"));
-        ledger.log("A", line("two"));
-        ledger.end("A", AttemptEnds.stopped());
-        assertEquals(List.of(1L, 2L, 3L), numbers(ledger.nextRequest()));
-        assertEquals(List.of("A"), greet().getHeldLeaseIdsList());
+        reports.begin("A");
+        reports.log("A", line("one"));
+        reports.log("A", line("two"));
+        reports.end("A", FinalReports.stopped());
+        assertEquals(List.of(1L, 2L, 3L), numbers(reports.nextRequest()));
+        assertEquals(List.of("A"), beginStream().getHeldLeaseIdsList());
         assertEquals(List.of(), welcome(1, "A"));
-        assertEquals(List.of(2L, 3L), numbers(ledger.nextRequest()));
+        assertEquals(List.of(2L, 3L), numbers(reports.nextRequest()));
     }
 
     @Test
-    void anAttemptThatLostItsLeaseKeepsItsSlotUntilItStops() {
-        ledger.begin("A");
-        ledger.begin("B");
-        ledger.nextRequest();
-        assertEquals(2, greet().getSlots());
+    void anAttemptThatLostItsLeaseOccupiesItsSlotUntilItStops() {
+        reports.begin("A");
+        reports.begin("B");
+        reports.nextRequest();
+        assertEquals(2, beginStream().getSlots());
         assertEquals(List.of("A"), welcome(0, "B"));
-        WorkRequest request = ledger.nextRequest();
+        WorkRequest request = reports.nextRequest();
         assertEquals(3, request.getSlots());
         assertEquals(List.of("B"), request.getHeartbeat().getLeaseIdsList());
-        ledger.end("A", AttemptEnds.stopped());
-        request = ledger.nextRequest();
+        reports.end("A", FinalReports.stopped());
+        request = reports.nextRequest();
         assertEquals(4, request.getSlots());
         assertEquals(0, request.getReportsCount());
     }
 
     @Test
-    void anAttemptThatDoesNotStopIsGivenBackAndKeepsItsSlot() {
-        ledger.begin("A");
-        ledger.nextRequest();
-        ledger.abandon("A", AttemptEnds.release(Duration.ZERO));
-        WorkRequest request = ledger.nextRequest();
+    void anAttemptThatDoesNotStopIsReleasedAndOccupiesItsSlot() {
+        reports.begin("A");
+        reports.nextRequest();
+        reports.abandon("A", FinalReports.release(Duration.ZERO));
+        WorkRequest request = reports.nextRequest();
         assertTrue(request.getReports(0).hasRelease());
         assertEquals(3, request.getSlots());
-        ledger.end("A", AttemptEnds.stopped());
-        request = ledger.nextRequest();
+        reports.end("A", FinalReports.stopped());
+        request = reports.nextRequest();
         assertEquals(4, request.getSlots());
-        assertEquals(0, request.getReportsCount(), "each attempt ends once");
+        assertEquals(0, request.getReportsCount(), "each attempt has one final report");
     }
 
     @Test
-    void outputOfALostAttemptIsRefused() {
-        ledger.begin("A");
-        greet();
+    void outputWithoutALeaseIsRejected() {
+        reports.begin("A");
+        beginStream();
         welcome(0);
-        assertThrows(CancellationException.class, () -> ledger.output("A", Output.getDefaultInstance(), 1));
+        assertThrows(CancellationException.class, () -> reports.output("A", Output.getDefaultInstance(), 1));
     }
 
     @Test
-    void outputBeyondTheLimitNamesSizeLimitAndTheWayOut() {
-        ledger.begin("A");
-        var error =
-                assertThrows(InvalidRequestException.class, () -> ledger.output("A", Output.getDefaultInstance(), 101));
-        assertTrue(error.getMessage().startsWith("output is 101 bytes, the limit is 100: "), error.getMessage());
+    void outputOverTheLimitHasAnErrorWithSizeLimitAndHint() {
+        reports.begin("A");
+        var error = assertThrows(
+                InvalidRequestException.class, () -> reports.output("A", Output.getDefaultInstance(), 101));
+        assertTrue(error.getMessage().startsWith("output is 101 bytes, limit is 100: "), error.getMessage());
     }
 
     @Test
-    void linesThatFindNoRoomAreCounted() {
-        ledger.begin("A");
+    void droppedLogLinesAreCounted() {
+        reports.begin("A");
         String large = "x".repeat(1 << 20);
         for (int i = 0; i < 20; i++) {
-            ledger.log("A", line(large));
+            reports.log("A", line(large));
         }
         WorkRequest request;
         long last = 0;
-        while ((request = ledger.nextRequest()) != null) {
+        while ((request = reports.nextRequest()) != null) {
             last = request.getReports(request.getReportsCount() - 1).getReportSequence();
         }
         assertEquals(7, last);
-        ledger.acknowledge(last);
-        ledger.log("A", line("after"));
-        request = ledger.nextRequest();
+        reports.acknowledge(last);
+        reports.log("A", line("after"));
+        request = reports.nextRequest();
         assertTrue(request.getReports(0).getLog().getText().startsWith("13 log lines were dropped here"));
         assertEquals("after", request.getReports(1).getLog().getText());
     }
 
     @Test
-    void messagesOfAHundredThousandLeasesFitWhatServersRead() throws InterruptedException {
+    void messagesOfAHundredThousandLeasesFitTheReceiveLimit() throws InterruptedException {
         List<String> leases =
                 IntStream.range(0, 100_000).mapToObj("%036d"::formatted).toList();
-        Ledger large = new Ledger(100_000);
-        large.greet(Hello.getDefaultInstance());
+        ReportBuffer large = new ReportBuffer(100_000);
+        large.beginStream(Hello.getDefaultInstance());
         large.welcome(Welcome.newBuilder()
                 .setLease(Wire.duration(Duration.ofSeconds(30)))
                 .setPayloadBytesMax(1 << 20)
                 .build());
         leases.forEach(large::begin);
-        large.beat();
+        large.requestHeartbeat();
         var payload = Payload.data(new byte[1 << 20]);
         large.output(
                 leases.get(0), Output.newBuilder().setPayload(payload.message()).build(), payload.size());

@@ -6,7 +6,7 @@ import org.junit.jupiter.api.Test;
 
 class VersionTest {
     @Test
-    void theVersionIsThatOfThePackage() {
+    void theVersionEqualsThatOfThePom() {
         assertEquals(System.getProperty("jobstream.version"), Version.NUMBER);
     }
 }

@@ -26,8 +26,8 @@ class WorkerTest {
     private static TestServer server;
     private Client client;
 
-    /** What handlers tell the test. */
-    private final BlockingQueue<String> told = new LinkedBlockingQueue<>();
+    /** Messages from handlers to the test. */
+    private final BlockingQueue<String> messages = new LinkedBlockingQueue<>();
 
     @BeforeAll
     static void start() {
@@ -50,11 +50,11 @@ class WorkerTest {
     }
 
     private Object sleepForever(Object input, JobContext context) throws InterruptedException {
-        told.add("started");
+        messages.add("started");
         try {
             Thread.sleep(Long.MAX_VALUE);
         } catch (InterruptedException interrupted) {
-            told.add("interrupted, cancelled: " + context.isCancelled());
+            messages.add("interrupted, cancelled: " + context.isCancelled());
             throw interrupted;
         }
         return null;
@@ -66,9 +66,9 @@ class WorkerTest {
                 .handle("sleep", Object.class, this::sleepForever)
                 .start()) {
             Job<Object> job = client.submit("sleep", null);
-            assertEquals("started", told.take());
+            assertEquals("started", messages.take());
             job.cancel("enough");
-            assertEquals("interrupted, cancelled: true", told.take());
+            assertEquals("interrupted, cancelled: true", messages.take());
             var error = assertThrows(JobCancelledException.class, job::result);
             assertEquals("enough", error.cancelReason());
             assertFalse(error.forced());
@@ -76,10 +76,10 @@ class WorkerTest {
     }
 
     @Test
-    void aHandlerThatDoesNotBlockSeesItsCancelToo() throws Exception {
+    void aHandlerThatDoesNotBlockCanCheckItsCancellation() throws Exception {
         try (Worker worker = Worker.builder(client)
                 .handle("spin", Object.class, (input, context) -> {
-                    told.add("started");
+                    messages.add("started");
                     while (true) {
                         context.checkCancelled();
                         Thread.onSpinWait();
@@ -87,21 +87,21 @@ class WorkerTest {
                 })
                 .start()) {
             Job<Object> job = client.submit("spin", null);
-            assertEquals("started", told.take());
+            assertEquals("started", messages.take());
             job.cancel("enough");
             assertFalse(assertThrows(JobCancelledException.class, job::result).forced());
         }
     }
 
     @Test
-    void aCancelOfOneAttemptNeverMeetsTheNextOnTheSameThread() throws Exception {
+    void aCancellationDoesNotInterruptTheNextAttemptOnTheSameThread() throws Exception {
         ExecutorService oneThread = Executors.newSingleThreadExecutor();
         try (Worker worker = Worker.builder(client)
                 .slots(1)
                 .executor(oneThread)
                 .handle("sleep", Object.class, (input, context) -> {
-                    told.add("started");
-                    // It heeds its cancel only by returning: the interrupt stays with the thread.
+                    messages.add("started");
+                    // The handler only returns, so the interrupt status stays set on the thread.
                     while (!context.isCancelled()) {
                         Thread.onSpinWait();
                     }
@@ -112,7 +112,7 @@ class WorkerTest {
                 .start()) {
             for (int i = 0; i < 20; i++) {
                 Job<Object> job = client.submit("sleep", null);
-                assertEquals("started", told.take());
+                assertEquals("started", messages.take());
                 job.cancel("");
                 assertEquals(false, client.submit("look", null).result());
             }
@@ -122,7 +122,7 @@ class WorkerTest {
     }
 
     @Test
-    void errorsAreContainedAndTheWorkerGoesOn() {
+    void errorsFailOnlyTheirJobAndTheWorkerContinues() {
         try (Worker worker = Worker.builder(client)
                 .slots(1)
                 .handle("overflow", Integer.class, (depth, context) -> overflow(depth))
@@ -137,28 +137,28 @@ class WorkerTest {
             assertTrue(failure.details().asText().contains("WorkerTest.overflow"));
             Job<Object> circle = client.submit("circle", null);
             failure = assertThrows(JobFailedException.class, circle::result).failure();
-            assertTrue(failure.message().contains("cannot be written as JSON"), failure.message());
+            assertTrue(failure.message().contains("cannot be encoded as JSON"), failure.message());
             assertFalse(failure.retryable());
             assertEquals("alive", client.submit("echo", "alive").result());
         }
     }
 
-    @SuppressWarnings("InfiniteRecursion") // That is what it is here for.
+    @SuppressWarnings("InfiniteRecursion") // The recursion is intended.
     private static int overflow(int depth) {
         return overflow(depth + 1) + 1;
     }
 
     @Test
-    void anExecutorThatRefusesGivesTheJobBack() throws Exception {
+    void anAttemptThatTheExecutorRejectsIsReleased() throws Exception {
         ExecutorService refusing = Executors.newSingleThreadExecutor();
         refusing.shutdown();
         try (Worker worker = Worker.builder(client)
                 .executor(refusing)
-                .handle("refused", Object.class, (input, context) -> input)
+                .handle("rejected", Object.class, (input, context) -> input)
                 .start()) {
-            Job<Object> job = client.submit("refused", "kept");
+            Job<Object> job = client.submit("rejected", "done");
             try (Watch watch = job.watch()) {
-                // QUEUED, RUNNING and, given back, waiting for its pause.
+                // QUEUED, RUNNING and, released, waiting for its delay.
                 JobEvent event = watch.next();
                 while (!(event instanceof JobEvent.StateChange change && change.state() == JobState.SCHEDULED)) {
                     event = watch.next();
@@ -166,22 +166,22 @@ class WorkerTest {
             }
             worker.stop();
             try (Worker other = Worker.builder(client)
-                    .handle("refused", Object.class, (input, context) -> context.attempt())
+                    .handle("rejected", Object.class, (input, context) -> context.attempt())
                     .start()) {
-                assertEquals(2, ((Number) job.result()).intValue(), "its only attempt was not used up");
+                assertEquals(2, ((Number) job.result()).intValue(), "the released attempt did not count");
             }
         }
     }
 
     @Test
-    void stopGivesEverythingBackAtOnce() throws Exception {
+    void stopReleasesAllAttempts() throws Exception {
         Worker worker = Worker.builder(client)
                 .handle("back", Object.class, this::sleepForever)
                 .start();
         Job<Object> job = client.submit("back", null);
-        assertEquals("started", told.take());
+        assertEquals("started", messages.take());
         worker.stop();
-        assertEquals("interrupted, cancelled: true", told.take());
+        assertEquals("interrupted, cancelled: true", messages.take());
         try (Worker other = Worker.builder(client)
                 .handle("back", Object.class, (input, context) -> "elsewhere")
                 .start()) {
@@ -190,43 +190,43 @@ class WorkerTest {
     }
 
     @Test
-    void aHandlerThatDoesNotStopIsLeftBehind() throws Exception {
+    void anAttemptOfAHandlerThatDoesNotStopIsReleased() throws Exception {
         CountDownLatch release = new CountDownLatch(1);
         Worker worker = Worker.builder(client)
-                .handle("deaf", Object.class, (input, context) -> {
-                    told.add("started");
+                .handle("ignoring", Object.class, (input, context) -> {
+                    messages.add("started");
                     while (release.getCount() > 0) {
                         Thread.onSpinWait();
                     }
                     return "too late";
                 })
                 .start();
-        Job<Object> job = client.submit("deaf", null);
-        assertEquals("started", told.take());
+        Job<Object> job = client.submit("ignoring", null);
+        assertEquals("started", messages.take());
         worker.stop();
         assertEquals(JobState.QUEUED, job.state());
         release.countDown();
     }
 
     @Test
-    void drainLetsWhatRunsFinish() throws Exception {
-        CompletableFuture<String> answer = new CompletableFuture<>();
+    void drainWaitsForRunningAttempts() throws Exception {
+        CompletableFuture<String> result = new CompletableFuture<>();
         Worker worker = Worker.builder(client)
                 .handle("wait", Object.class, (input, context) -> {
-                    told.add("started");
-                    return answer.get();
+                    messages.add("started");
+                    return result.get();
                 })
                 .start();
         Job<Object> job = client.submit("wait", null);
-        assertEquals("started", told.take());
+        assertEquals("started", messages.take());
         CompletableFuture<Void> drained = CompletableFuture.runAsync(() -> worker.drain(Duration.ofSeconds(20)));
-        answer.complete("finished");
+        result.complete("finished");
         drained.get();
         assertEquals("finished", job.result());
     }
 
     @Test
-    void aWorkerThatTheServerRefusesSaysWhy() {
+    void aRejectedWorkerThrowsTheErrorOfTheServer() {
         Worker worker = Worker.builder(client)
                 .name("no spaces")
                 .handle("x", Object.class, (input, context) -> input)
@@ -252,14 +252,14 @@ class WorkerTest {
         });
         runner.start();
         Job<Object> job = client.submit("run", null);
-        assertEquals("started", told.take());
+        assertEquals("started", messages.take());
         runner.interrupt();
         assertEquals(WaitInterruptedException.class, ended.get().getClass());
         assertEquals(JobState.QUEUED, job.state());
     }
 
     @Test
-    void whatAHandlerIsToldIsWhatWasSubmitted() {
+    void aHandlerReceivesTheSubmittedFields() {
         try (Worker worker = Worker.builder(client)
                 .queues("side")
                 .handle(
@@ -275,7 +275,7 @@ class WorkerTest {
     }
 
     @Test
-    void wrongSetupIsToldAtOnce() {
+    void invalidBuildersAreRejected() {
         var builder = Worker.builder(client);
         assertThrows(IllegalStateException.class, builder::build);
         assertThrows(IllegalArgumentException.class, () -> builder.slots(0));
@@ -288,7 +288,7 @@ class WorkerTest {
     }
 
     @Test
-    void aListenerThatThrowsAnErrorDoesNotEndTheWorker() {
+    void anErrorOfACallbackDoesNotEndTheWorker() {
         try (Worker worker = Worker.builder(client)
                 .handle("unheard", Object.class, (input, context) -> "done")
                 .onConnected(workerId -> {

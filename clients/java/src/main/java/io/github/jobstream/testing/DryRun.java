@@ -14,59 +14,59 @@ import java.util.UUID;
 import java.util.concurrent.CopyOnWriteArrayList;
 
 /**
- * Runs a handler without a server, on the calling thread, and keeps what it told.
+ * Runs a handler without a server on the calling thread and records its events.
  *
  * <pre>{@code
- * Rehearsal rehearsal = new Rehearsal();
- * Thumb thumb = rehearsal.run(new Resizer(), new Resize(64));
- * assertEquals(1.0, rehearsal.told(JobEvent.Progress.class).get(0).fraction().getAsDouble());
+ * DryRun dryRun = new DryRun();
+ * Thumb thumb = dryRun.run(new Resizer(), new Resize(64));
+ * assertEquals(1.0, dryRun.events(JobEvent.Progress.class).get(0).fraction().getAsDouble());
  * }</pre>
  */
-public final class Rehearsal {
+public final class DryRun {
     private final String jobId = UUID.randomUUID().toString();
-    private final List<JobEvent> told = new CopyOnWriteArrayList<>();
+    private final List<JobEvent> events = new CopyOnWriteArrayList<>();
     private final Instant deadline = Instant.now().plus(Duration.ofHours(1));
     private int attempt = 1;
     private Map<String, String> headers = Map.of();
     private Payload payload = Payload.empty();
     private volatile boolean isCancelled;
 
-    /** The number that the handler is told of its attempt. Default 1. */
-    public Rehearsal attempt(int attempt) {
+    /** Sets the attempt number. Default 1. */
+    public DryRun attempt(int attempt) {
         this.attempt = attempt;
         return this;
     }
 
-    /** The headers that the handler is told. Default none. */
-    public Rehearsal headers(Map<String, String> headers) {
+    /** Sets the headers. Default none. */
+    public DryRun headers(Map<String, String> headers) {
         this.headers = Map.copyOf(headers);
         return this;
     }
 
-    /** The raw input that the handler is told beside the one it is called with. Default empty. */
-    public Rehearsal payload(Payload payload) {
+    /** Sets the undecoded input of the context. Default empty. */
+    public DryRun payload(Payload payload) {
         this.payload = payload;
         return this;
     }
 
-    /** Tells the handler to stop, from any thread; before the run it is told so from the start. */
+    /** Cancels the attempt, before or during the run, from any thread. */
     public void cancel() {
         isCancelled = true;
     }
 
-    /** Runs the handler once. Answers and throws what it does. */
+    /** Runs the handler once. Returns its result and throws its exceptions. */
     public <I, O> O run(Handler<I, O> handler, I input) throws Exception {
         return handler.handle(input, new Context());
     }
 
-    /** What the handler told: progress, output and logs, in order. */
-    public List<JobEvent> told() {
-        return List.copyOf(told);
+    /** The progress, output and log events of the handler, in order. */
+    public List<JobEvent> events() {
+        return List.copyOf(events);
     }
 
-    /** What the handler told of one type. */
-    public <E extends JobEvent> List<E> told(Class<E> type) {
-        return told.stream().filter(type::isInstance).map(type::cast).toList();
+    /** The events of one type. */
+    public <E extends JobEvent> List<E> events(Class<E> type) {
+        return events.stream().filter(type::isInstance).map(type::cast).toList();
     }
 
     private final class Context implements JobContext {
@@ -82,7 +82,7 @@ public final class Rehearsal {
 
         @Override
         public String kind() {
-            return "rehearsal";
+            return "dry-run";
         }
 
         @Override
@@ -108,7 +108,7 @@ public final class Rehearsal {
         @Override
         public void progress(double fraction, String message) {
             add(new JobEvent.Progress(
-                    next(),
+                    nextSequence(),
                     Instant.now(),
                     attempt,
                     OptionalDouble.of(fraction),
@@ -121,7 +121,7 @@ public final class Rehearsal {
         @Override
         public void progressOf(double done, double total, String unit) {
             add(new JobEvent.Progress(
-                    next(),
+                    nextSequence(),
                     Instant.now(),
                     attempt,
                     OptionalDouble.of(done / total),
@@ -133,12 +133,12 @@ public final class Rehearsal {
 
         @Override
         public void output(Payload chunk, String channel) {
-            add(new JobEvent.Output(next(), Instant.now(), attempt, chunk, channel));
+            add(new JobEvent.Output(nextSequence(), Instant.now(), attempt, chunk, channel));
         }
 
         @Override
         public void log(String text, LogLevel level) {
-            add(new JobEvent.Log(next(), Instant.now(), attempt, level, text));
+            add(new JobEvent.Log(nextSequence(), Instant.now(), attempt, level, text));
         }
 
         @Override
@@ -146,12 +146,12 @@ public final class Rehearsal {
             return isCancelled;
         }
 
-        private long next() {
-            return told.size() + 1L;
+        private long nextSequence() {
+            return events.size() + 1L;
         }
 
         private void add(JobEvent event) {
-            told.add(event);
+            events.add(event);
         }
     }
 }

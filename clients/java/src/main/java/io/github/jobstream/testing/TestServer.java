@@ -16,10 +16,11 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A real server, in memory, on a free port of the loopback interface. It ends when it is closed, and with this process.
+ * A real server in memory mode on a free port of the loopback interface. It is stopped when it is closed, and when this
+ * process exits.
  *
- * <p>It runs {@code jobstream dev}: the program named by the environment variable {@code JOBSTREAM_BIN}, else {@code
- * jobstream} on the path.
+ * <p>It runs {@code jobstream dev}. The binary is that of the environment variable {@code JOBSTREAM_BIN}, else {@code
+ * jobstream} in PATH.
  */
 public final class TestServer implements AutoCloseable {
     private static final Pattern BANNER = Pattern.compile("^\\s*gRPC\\s+([^\\s,]+)");
@@ -28,26 +29,26 @@ public final class TestServer implements AutoCloseable {
     private static final String FREE_PORT = "127.0.0.1:0";
 
     private final Process process;
-    private final Thread endWithUs;
+    private final Thread shutdownHook;
     private final String address;
 
     private TestServer(Process process) {
         this.process = process;
-        endWithUs = new Thread(process::destroyForcibly, "jobstream-test-server-end");
-        Runtime.getRuntime().addShutdownHook(endWithUs);
+        shutdownHook = new Thread(process::destroyForcibly, "jobstream-test-server-end");
+        Runtime.getRuntime().addShutdownHook(shutdownHook);
         address = "http://" + awaitAddress();
     }
 
     /**
-     * Starts a server and waits until it takes calls.
+     * Starts a server and waits until it accepts calls.
      *
-     * @throws IllegalStateException with what the server said, if it did not start
+     * @throws IllegalStateException with the output of the server, if it did not start
      */
     public static TestServer start() {
         return startAt(FREE_PORT);
     }
 
-    /** Starts a server that listens at this address, such as that of one that was closed. */
+    /** Starts a server at this address, for example that of a closed one. */
     public static TestServer startAt(String listen) {
         String program = System.getenv().getOrDefault("JOBSTREAM_BIN", "jobstream");
         List<String> command = List.of(program, "dev", "--listen", listen, "--demo=false");
@@ -56,34 +57,34 @@ public final class TestServer implements AutoCloseable {
                     new ProcessBuilder(command).redirectErrorStream(true).start());
         } catch (IOException error) {
             throw new IllegalStateException(
-                    program + " does not start: put jobstream on the path, or name it in JOBSTREAM_BIN", error);
+                    program + " cannot be started: add jobstream to PATH or set JOBSTREAM_BIN", error);
         }
     }
 
-    /** Where the server is, as {@code http://127.0.0.1:port}. */
+    /** The address of the server, as {@code http://127.0.0.1:port}. */
     public String address() {
         return address;
     }
 
-    /** A client of it, which the caller closes. */
+    /** Creates a client of the server. The caller closes it. */
     public Client connect() {
         return Client.connect(address);
     }
 
-    /** Ends the server at once, as a crash does: every job is lost. */
+    /** Kills the server. Every job is lost. */
     public void kill() {
         process.destroyForcibly();
         awaitEnd();
     }
 
-    /** Ends the server. */
+    /** Stops the server. */
     @Override
     public void close() {
         kill();
         try {
-            Runtime.getRuntime().removeShutdownHook(endWithUs);
+            Runtime.getRuntime().removeShutdownHook(shutdownHook);
         } catch (IllegalStateException ending) {
-            // This process ends; the hook may run and finds nothing to do.
+            // The process is shutting down, so the hook stops the server.
         }
     }
 
@@ -107,7 +108,7 @@ public final class TestServer implements AutoCloseable {
             throw new IllegalStateException(failed.getCause().getMessage(), failed.getCause());
         } catch (TimeoutException passed) {
             close();
-            throw new IllegalStateException("the server did not say where it listens in " + START_SECONDS_MAX + " s");
+            throw new IllegalStateException("the server printed no address within " + START_SECONDS_MAX + " s");
         } catch (InterruptedException interrupted) {
             Thread.currentThread().interrupt();
             close();
@@ -115,9 +116,9 @@ public final class TestServer implements AutoCloseable {
         }
     }
 
-    /** Reads to the end, lest the server wait for room in the pipe. */
+    /** Reads all output, so that the server never blocks on a full pipe. */
     private void read(CompletableFuture<String> found) {
-        List<String> said = new ArrayList<>();
+        List<String> printed = new ArrayList<>();
         try (BufferedReader output =
                 new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
             for (String line = output.readLine(); line != null; line = output.readLine()) {
@@ -125,13 +126,13 @@ public final class TestServer implements AutoCloseable {
                 if (banner.find()) {
                     found.complete(banner.group(1));
                 } else if (!found.isDone()) {
-                    said.add(line);
+                    printed.add(line);
                 }
             }
         } catch (IOException error) {
             found.completeExceptionally(new UncheckedIOException(error));
         }
-        found.completeExceptionally(
-                new IllegalStateException("the server ended before it took calls: " + String.join("\n", said)));
+        found.completeExceptionally(new IllegalStateException(
+                "the server ended before it printed its address: " + String.join("\n", printed)));
     }
 }

@@ -1,2 +1,2 @@
-/** For the tests of programs that use jobstream: a real server in one line, and handlers without a server. */
+/** Test support for programs that use jobstream: starts a real server, and runs handlers without a server. */
 package io.github.jobstream.testing;

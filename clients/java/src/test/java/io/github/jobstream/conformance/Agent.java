@@ -26,7 +26,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.stream.IntStream;
 
-/** Does what lines on stdin say, with the client; see clients/conformance/README.md. */
+/** The conformance agent: executes the commands from stdin, see clients/conformance/README.md. */
 public final class Agent {
     private final PrintStream out = new PrintStream(System.out, false, StandardCharsets.UTF_8);
     private final ExecutorService commands = Executors.newCachedThreadPool();
@@ -37,7 +37,7 @@ public final class Agent {
 
     private record Submitted(Client client, Job<Object> job) {}
 
-    /** A command, whose number all its answers have. */
+    /** A command. Its number is repeated in every response. */
     record Command(int id, JsonNode fields, Agent agent) {
         Optional<Duration> duration(String name) {
             return Optional.ofNullable(fields.get(name)).map(millis -> Duration.ofMillis(millis.longValue()));
@@ -51,14 +51,14 @@ public final class Agent {
             return fields.required(name).textValue();
         }
 
-        void tell(ObjectNode event) {
+        void emit(ObjectNode event) {
             agent.write(id, "event", event);
         }
     }
 
     public static void main(String[] arguments) throws IOException {
         new Agent().serve();
-        // Workers that still run end with the process, as every other worker that is killed.
+        // Running workers end with the process.
         System.exit(0);
     }
 
@@ -67,19 +67,19 @@ public final class Agent {
         for (String line = in.readLine(); line != null; line = in.readLine()) {
             JsonNode fields = Values.MAPPER.readTree(line);
             Command command = new Command(fields.required("id").intValue(), fields, this);
-            commands.execute(() -> answer(command));
+            commands.execute(() -> respond(command));
         }
     }
 
-    private void answer(Command command) {
-        ObjectNode answer;
+    private void respond(Command command) {
+        ObjectNode respond;
         try {
-            answer = run(command);
+            respond = run(command);
         } catch (Exception | AssertionError error) {
             write(command.id, "error", ErrorLines.of(error));
             return;
         }
-        write(command.id, "ok", answer == null ? Values.object() : answer);
+        write(command.id, "ok", respond == null ? Values.object() : respond);
     }
 
     private void write(int id, String what, ObjectNode content) {
@@ -104,7 +104,7 @@ public final class Agent {
             case "release" -> handlers.release(command.text("job_id"), Values.payload(command.fields.get("payload")));
             case "drain" -> drain(command);
             case "stop" -> stop(command);
-            default -> throw new IllegalArgumentException("no such op: " + command.text("op"));
+            default -> throw new IllegalArgumentException("unknown op: " + command.text("op"));
         };
     }
 
@@ -118,10 +118,10 @@ public final class Agent {
     }
 
     private ObjectNode submit(Command command) throws Exception {
-        Client present = client;
+        Client current = client;
         Object input = Values.input(command.fields.required("payload"));
-        Job<Object> job = present.submit(command.text("kind"), input, Object.class, options -> fill(options, command));
-        jobs.put(job.id(), new Submitted(present, job));
+        Job<Object> job = current.submit(command.text("kind"), input, Object.class, options -> fill(options, command));
+        jobs.put(job.id(), new Submitted(current, job));
         return Values.object().put("job_id", job.id());
     }
 
@@ -131,14 +131,14 @@ public final class Agent {
         Payload payload = wait.isPresent()
                 ? client.run(kind, input, Payload.class, options -> fill(options, command), wait.get())
                 : client.run(kind, input, Payload.class, options -> fill(options, command));
-        return Values.object().set("payload", Values.answer(payload, Values.read(payload)));
+        return Values.object().set("payload", Values.encode(payload, Values.read(payload)));
     }
 
     private ObjectNode load(Command command) throws Exception {
-        Client present = client;
+        Client current = client;
         String kind = command.text("kind");
         List<Callable<Job<Object>>> submits = IntStream.range(0, command.number("jobs"))
-                .<Callable<Job<Object>>>mapToObj(n -> () -> present.submit(kind, Map.of("n", n)))
+                .<Callable<Job<Object>>>mapToObj(n -> () -> current.submit(kind, Map.of("n", n)))
                 .toList();
         ExecutorService threads = Executors.newFixedThreadPool(command.number("in_flight"));
         try {
@@ -176,7 +176,7 @@ public final class Agent {
         Job<Object> job = job(command);
         Optional<Duration> timeout = command.duration("timeout");
         var payload = timeout.isPresent() ? job.payload(timeout.get()) : job.payload();
-        return Values.object().set("payload", Values.answer(payload, payload.isJson() ? job.result() : null));
+        return Values.object().set("payload", Values.encode(payload, payload.isJson() ? job.result() : null));
     }
 
     private ObjectNode cancel(Command command) {
@@ -200,7 +200,7 @@ public final class Agent {
             running.put(command.id, watch);
             while (watch.hasNext()) {
                 JobEvent event = watch.next();
-                command.tell(Values.event(event));
+                command.emit(Values.event(event));
             }
         } finally {
             running.remove(command.id);
@@ -219,7 +219,7 @@ public final class Agent {
                 .name(command.text("name"))
                 .slots(command.fields.required("slots").intValue())
                 .drainOnSignals(command.fields.path("signals").asBoolean(false))
-                .onConnected(workerId -> command.tell(Values.object().put("type", "connected")));
+                .onConnected(workerId -> command.emit(Values.object().put("type", "connected")));
         command.duration("drain_timeout").ifPresent(builder::drainTimeout);
         command.fields
                 .required("handlers")

@@ -18,9 +18,9 @@ import io.github.jobstream.UnavailableException;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
-/** Exceptions as the lines have them. */
+/** Encodes exceptions for the agent protocol. */
 final class ErrorLines {
-    /** Subclasses before their superclasses. */
+    /** Subclasses come before their superclasses. */
     private static final Map<Class<?>, String> CLASSES = new LinkedHashMap<>();
 
     static {

@@ -15,14 +15,14 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 
-/** The behaviours of handlers. */
+/** The handlers of the agent, one per behaviour. */
 final class Handlers {
     private static final Duration LATER = Duration.ofMillis(50);
 
-    /** What each held job is to answer. */
+    /** The results that `hold` handlers wait for, by job id. */
     private final Map<String, CompletableFuture<Payload>> held = new ConcurrentHashMap<>();
 
-    record Tell(int chunks) {}
+    record Emit(int chunks) {}
 
     record Fail(String mode, String message) {}
 
@@ -33,21 +33,21 @@ final class Handlers {
             case "echo" -> builder.handle(kind, Object.class, Handlers::echo);
             case "relay" -> builder.handle(kind, Object.class, Handlers::relay);
             case "info" -> builder.handle(kind, Object.class, (input, context) -> info(context));
-            case "tell" -> builder.handle(kind, Tell.class, Handlers::tell);
+            case "tell" -> builder.handle(kind, Emit.class, Handlers::emit);
             case "fail" -> builder.handle(kind, Fail.class, (input, context) -> fail(input));
             case "typed" -> builder.handle(kind, Typed.class, (input, context) -> 2 * input.width);
             case "hold" -> builder.handle(kind, Object.class, (input, context) -> hold(context, command));
             case "deaf" -> builder.handle(kind, Object.class, (input, context) -> deaf(context, command));
-            default -> throw new IllegalArgumentException("no such behaviour: " + behaviour);
+            default -> throw new IllegalArgumentException("unknown behaviour: " + behaviour);
         }
     }
 
     ObjectNode release(String jobId, Payload payload) {
-        CompletableFuture<Payload> answer = held.get(jobId);
-        if (answer == null) {
+        CompletableFuture<Payload> result = held.get(jobId);
+        if (result == null) {
             throw new IllegalStateException("no handler holds job " + jobId);
         }
-        answer.complete(payload);
+        result.complete(payload);
         return null;
     }
 
@@ -60,10 +60,10 @@ final class Handlers {
     }
 
     private static Object relay(Object input, JobContext context) throws JsonProcessingException {
-        Object answer = echo(input, context);
-        boolean isPayload = answer instanceof Payload;
-        context.output(isPayload ? (Payload) answer : Payload.json(Values.MAPPER.writeValueAsString(answer)), "out");
-        return answer;
+        Object result = echo(input, context);
+        boolean isPayload = result instanceof Payload;
+        context.output(isPayload ? (Payload) result : Payload.json(Values.MAPPER.writeValueAsString(result)), "out");
+        return result;
     }
 
     private static Object info(JobContext context) {
@@ -76,7 +76,7 @@ final class Handlers {
                 "deadline", Duration.between(Instant.now(), context.deadline()).toMillis());
     }
 
-    private static int tell(Tell input, JobContext context) {
+    private static int emit(Emit input, JobContext context) {
         for (int i = 1; i <= input.chunks; i++) {
             context.progress((double) i / input.chunks, "step " + i);
             context.output("chunk " + i, "out");
@@ -95,35 +95,35 @@ final class Handlers {
     }
 
     private Payload hold(JobContext context, Agent.Command command) throws Exception {
-        CompletableFuture<Payload> answer = begin(context, command);
+        CompletableFuture<Payload> result = begin(context, command);
         try {
-            return answer.get();
+            return result.get();
         } catch (InterruptedException interrupted) {
-            command.tell(Values.object().put("type", "cancelled").put("job_id", context.jobId()));
+            command.emit(Values.object().put("type", "cancelled").put("job_id", context.jobId()));
             throw interrupted;
         } finally {
-            held.remove(context.jobId(), answer);
+            held.remove(context.jobId(), result);
         }
     }
 
     private Payload deaf(JobContext context, Agent.Command command) throws ExecutionException {
-        CompletableFuture<Payload> answer = begin(context, command);
+        CompletableFuture<Payload> result = begin(context, command);
         while (true) {
             try {
-                return answer.get();
+                return result.get();
             } catch (InterruptedException unheeded) {
-                // That is what it is here for.
+                // Ignores the interrupt, as this behaviour requires.
             }
         }
     }
 
     private CompletableFuture<Payload> begin(JobContext context, Agent.Command command) {
-        CompletableFuture<Payload> answer = new CompletableFuture<>();
-        held.put(context.jobId(), answer);
-        command.tell(Values.object()
+        CompletableFuture<Payload> result = new CompletableFuture<>();
+        held.put(context.jobId(), result);
+        command.emit(Values.object()
                 .put("type", "started")
                 .put("job_id", context.jobId())
                 .put("attempt", context.attempt()));
-        return answer;
+        return result;
     }
 }

@@ -13,7 +13,7 @@ import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
 
-/** Values of the client as the lines have them, and back. */
+/** Converts values of the client to and from the agent protocol. */
 final class Values {
     static final ObjectMapper MAPPER = JsonMapper.builder()
             .enable(DeserializationFeature.USE_BIG_INTEGER_FOR_INTS)
@@ -32,7 +32,7 @@ final class Values {
         return strings;
     }
 
-    /** What a program would submit for this payload. */
+    /** Converts a payload to an input. */
     static Object input(JsonNode payload) throws JsonProcessingException {
         return switch (payload.required("type").textValue()) {
             case "json" -> MAPPER.readValue(payload.required("text").textValue(), Object.class);
@@ -51,16 +51,16 @@ final class Values {
         };
     }
 
-    /** What the text of JSON says; null for anything else. */
+    /** Decodes JSON; null for anything else. */
     static Object read(Payload payload) throws JsonProcessingException {
         return payload.isJson() ? MAPPER.readValue(payload.asText(), Object.class) : null;
     }
 
-    static ObjectNode answer(Payload payload, Object value) throws JsonProcessingException {
+    static ObjectNode encode(Payload payload, Object value) throws JsonProcessingException {
         if (payload.isJson()) {
             return object().put("type", "json").put("text", MAPPER.writeValueAsString(value));
         }
-        return told(payload);
+        return encode(payload);
     }
 
     static ObjectNode event(JobEvent event) {
@@ -75,7 +75,7 @@ final class Values {
         }
         if (event instanceof JobEvent.Output output) {
             ObjectNode item = item("output", event, output.attempt()).put("channel", output.channel());
-            return item.set("payload", told(output.payload()));
+            return item.set("payload", encode(output.payload()));
         }
         if (event instanceof JobEvent.Log log) {
             String level = log.level().name().toLowerCase(Locale.ROOT);
@@ -89,7 +89,7 @@ final class Values {
         return object().put("type", type).put("sequence", event.sequence()).put("attempt", attempt);
     }
 
-    private static ObjectNode told(Payload payload) {
+    private static ObjectNode encode(Payload payload) {
         if (payload.isJson()) {
             return object().put("type", "json").put("text", payload.asText());
         }

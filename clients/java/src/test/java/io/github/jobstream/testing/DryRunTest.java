@@ -9,7 +9,7 @@ import io.github.jobstream.LogLevel;
 import java.util.concurrent.CancellationException;
 import org.junit.jupiter.api.Test;
 
-class RehearsalTest {
+class DryRunTest {
     private static int count(Integer to, JobContext context) {
         for (int i = 1; i <= to; i++) {
             context.checkCancelled();
@@ -22,20 +22,20 @@ class RehearsalTest {
 
     @Test
     void aHandlerRunsWithoutAServer() throws Exception {
-        Rehearsal rehearsal = new Rehearsal().attempt(2);
-        assertEquals(2, rehearsal.run(RehearsalTest::count, 2));
-        assertEquals(5, rehearsal.told().size());
+        DryRun dryRun = new DryRun().attempt(2);
+        assertEquals(2, dryRun.run(DryRunTest::count, 2));
+        assertEquals(5, dryRun.events().size());
         assertEquals(
-                1.0, rehearsal.told(JobEvent.Progress.class).get(1).fraction().getAsDouble());
-        assertEquals("2", rehearsal.told(JobEvent.Output.class).get(1).payload().asText());
+                1.0, dryRun.events(JobEvent.Progress.class).get(1).fraction().getAsDouble());
+        assertEquals("2", dryRun.events(JobEvent.Output.class).get(1).payload().asText());
         assertEquals(
-                "done in attempt 2", rehearsal.told(JobEvent.Log.class).get(0).text());
+                "done in attempt 2", dryRun.events(JobEvent.Log.class).get(0).text());
     }
 
     @Test
-    void aHandlerIsToldToStop() {
-        Rehearsal rehearsal = new Rehearsal();
-        rehearsal.cancel();
-        assertThrows(CancellationException.class, () -> rehearsal.run(RehearsalTest::count, 2));
+    void aHandlerCanBeCancelled() {
+        DryRun dryRun = new DryRun();
+        dryRun.cancel();
+        assertThrows(CancellationException.class, () -> dryRun.run(DryRunTest::count, 2));
     }
 }
