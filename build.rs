@@ -18,7 +18,10 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     let descriptors = protox::compile(PROTOS, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    let is_on = |feature: &str| env::var_os(format!("CARGO_FEATURE_{feature}")).is_some();
     tonic_prost_build::configure()
+        .build_client(is_on("CLIENT"))
+        .build_server(is_on("SERVER"))
         .bytes(".")
         .codec_path("crate::proto::codec::MessageCodec")
         .extern_path(".google.rpc.Status", "::tonic_types::Status")

@@ -9,7 +9,9 @@ mod desk;
 mod error;
 mod handler;
 mod link;
+#[cfg(feature = "server")]
 mod local;
+#[cfg(feature = "server")]
 mod pool_link;
 mod rehearsal;
 mod remote;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "server")]
 use super::pool_link::PoolLink;
 use super::rehearsal::Recorder;
 use super::remote::Ledger;
@@ -12,10 +13,11 @@ use crate::job::{AttemptEnd, LeaseId, Log, LogLevel, LogStream, Output, Progress
 #[derive(Clone)]
 pub(super) enum Link {
     /// To the engine of this process.
+    #[cfg(feature = "server")]
     Engine(Arc<PoolLink>),
     /// To a server elsewhere.
     Remote(Arc<Ledger>),
-    /// To whoever rehearses a handler.
+    /// To a dry run of a handler.
     Recorder(Arc<Recorder>),
 }
 
@@ -25,6 +27,7 @@ impl Link {
 
     pub(super) fn progress(&self, lease: LeaseId, progress: Progress) {
         match self {
+            #[cfg(feature = "server")]
             Self::Engine(pool) => pool.progress(lease, progress),
             Self::Remote(ledger) => ledger.progress(lease, progress),
             Self::Recorder(recorder) => recorder.report(Report::Progress(progress)),
@@ -33,6 +36,7 @@ impl Link {
 
     pub(super) fn log(&self, lease: LeaseId, log: Log) {
         match self {
+            #[cfg(feature = "server")]
             Self::Engine(pool) => pool.log(lease, log),
             Self::Remote(ledger) => ledger.log(lease, log),
             Self::Recorder(recorder) => recorder.report(Report::Log(log)),
@@ -42,6 +46,7 @@ impl Link {
     /// Waits for room if there is none.
     pub(super) async fn output(&self, lease: LeaseId, output: Output) -> Result<()> {
         match self {
+            #[cfg(feature = "server")]
             Self::Engine(pool) => pool.output(lease, output).await,
             Self::Remote(ledger) => ledger.output(lease, output).await,
             Self::Recorder(recorder) => {
@@ -53,6 +58,7 @@ impl Link {
 
     /// Waits while the disk of this process's engine does not keep up, for who can wait with a log line.
     pub(super) async fn room(&self) {
+        #[cfg(feature = "server")]
         if let Self::Engine(pool) = self {
             pool.room().await;
         }
@@ -61,6 +67,7 @@ impl Link {
     /// Ends the attempt. A lost lease was told to the handler by its stop; here it only frees the slot.
     pub(super) fn end(&self, lease: LeaseId, end: AttemptEnd) {
         match self {
+            #[cfg(feature = "server")]
             Self::Engine(pool) => pool.end(lease, end),
             Self::Remote(ledger) => ledger.end(lease, end),
             Self::Recorder(recorder) => recorder.end(end),
