@@ -8,14 +8,14 @@ from jobstream.v1.worker_service_pb2_grpc import WorkerServiceStub
 FINAL = {grpc.StatusCode[name] for name in "INVALID_ARGUMENT UNIMPLEMENTED UNAUTHENTICATED PERMISSION_DENIED".split()}
 
 class Stopped(Exception):
-    """What a handler raises after its `stop` was set."""
+    """Raised by a handler after its `stop` was set."""
 
 class Worker:
     def __init__(self, name, slots, handlers):
         self.handlers, self.lock, self.requests = handlers, threading.Lock(), None
         self.hello = v1.Hello(protocol_version=1, name=name, instance_id=str(uuid.uuid4()), kinds=handlers, slots=slots)
-        self.running = {}  # By lease, what tells its handler to stop.
-        self.reports, self.sequence = [], 0  # Those not acknowledged, and the last number.
+        self.running = {}  # By lease id, the event that stops its handler.
+        self.reports, self.sequence = [], 0  # Unacknowledged reports, and the last number.
         self.lease, self.silence, self.renewed, self.leaving = 30, 30, 0, False
 
     def run(self, channel):
@@ -52,7 +52,7 @@ class Worker:
             self.lease, self.silence = seconds(terms.lease), 3 * seconds(terms.ping_interval)
             self.stop(set(self.running) - set(terms.standing_lease_ids))
             self.reports = [report for report in self.reports if report.report_sequence > terms.acked_report_sequence]
-            for report in self.reports:  # Before newer ones: the server takes only numbers that grow.
+            for report in self.reports:  # Before newer ones: the server accepts only increasing numbers.
                 self.send(reports=[report])
             print("connected as", terms.worker_id, flush=True)
         for job in response.assignments:
@@ -77,10 +77,10 @@ class Worker:
         try:
             end = {"complete": v1.AttemptComplete(result=self.handlers[job.kind](job, stop))}
         except Stopped:
-            end = {"release": v1.AttemptRelease()}  # Ends a cancelled job; any other is given to another worker.
+            end = {"release": v1.AttemptRelease()}  # Ends a cancelled job; any other runs on another worker.
         except Exception as error:
             end = {"fail": v1.AttemptFail(failure=job_pb2.Failure(message=str(error), retryable=True))}
-        with self.lock:  # Exactly one end for each assignment, even if its lease is gone.
+        with self.lock:  # Exactly one end for each assignment, even if its lease is lost.
             self.sequence += 1
             self.reports.append(v1.AttemptReport(lease_id=job.lease_id, report_sequence=self.sequence, **end))
             del self.running[job.lease_id]
@@ -94,7 +94,7 @@ class Worker:
         for lease in set(leases) & set(self.running):
             self.running[lease].set()
 
-    def guard(self):  # Leaves a silent server; stops what runs once the server may have given it to others.
+    def guard(self):  # Leaves a silent server; stops all attempts once their leases may have expired.
         while True:
             time.sleep(min(self.lease, self.silence) / 10)
             if self.requests and time.monotonic() - self.heard > self.silence:
