@@ -26,6 +26,7 @@
 //! failed call: it is a [`ResultError`] of its own. Every request has its job id before it is sent, so whatever the
 //! error was, submitting the same request again gives one job.
 
+mod admin;
 pub(crate) mod backoff;
 mod batch;
 pub(crate) mod connection;
@@ -35,6 +36,7 @@ mod list;
 mod options;
 mod request;
 mod result;
+mod rpc;
 mod run;
 mod status;
 mod tries;
@@ -47,15 +49,17 @@ pub use job::{Durability, Job, Submission};
 pub use list::Jobs;
 pub use options::{ClientOptions, RetryOptions, WatchOptions};
 pub use request::JobRequest;
+pub use rpc::Rpc;
+pub use tries::Retrying;
 pub use watch::Watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch::{Receiver, Sender};
 use tonic::transport::Channel;
 
 use crate::job::{JobFilter, JobId, JobState, JobView};
-use crate::proto::v1::admin_service_client::AdminServiceClient;
 use crate::proto::v1::job_service_client::JobServiceClient;
 use crate::proto::{read, render, v1};
 use connection::Connection;
@@ -75,6 +79,7 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     connection: Connection,
     options: ClientOptions,
+    retrying: Sender<Option<Retrying>>,
 }
 
 impl Client {
@@ -94,7 +99,7 @@ impl Client {
     /// As [`Client::connect`], and `InvalidArgument` if the name in the options cannot be sent.
     pub async fn connect_with(address: &str, options: ClientOptions) -> Result<Self> {
         let connection = Connection::open(address, &options).await?;
-        Ok(Self(Arc::new(Inner { connection, options })))
+        Ok(Self::new(connection, options))
     }
 
     /// A client that connects with its first call; whether a server is there shows then.
@@ -108,7 +113,11 @@ impl Client {
     /// Outside of a Tokio runtime.
     pub fn lazy(address: &str, options: ClientOptions) -> Result<Self> {
         let connection = Connection::lazy(address, &options)?;
-        Ok(Self(Arc::new(Inner { connection, options })))
+        Ok(Self::new(connection, options))
+    }
+
+    fn new(connection: Connection, options: ClientOptions) -> Self {
+        Self(Arc::new(Inner { connection, options, retrying: Sender::new(None) }))
     }
 
     /// The address of the server, as it is in messages.
@@ -124,6 +133,12 @@ impl Client {
     /// The connections behind the channel, for calls that are held open and may fall silent.
     pub(crate) fn connection(&self) -> &Connection {
         &self.0.connection
+    }
+
+    /// The newest retry of this client's calls, watches and waits, for a program that shows them; `None` before the first.
+    /// Earlier ones that were not read in time are gone.
+    pub fn retries(&self) -> Receiver<Option<Retrying>> {
+        self.0.retrying.subscribe()
     }
 
     fn options(&self) -> &ClientOptions {
@@ -148,8 +163,7 @@ impl Client {
     /// `NotFound` (JOB_NOT_FOUND, RESULT_EXPIRED).
     pub async fn get(&self, job_id: JobId) -> Result<JobView> {
         let request = v1::GetJobRequest { job_id: job_id.to_string() };
-        let send = |channel, request| async move { jobs(channel).get_job(request).await };
-        let answer = self.call(request, send).await?;
+        let answer = self.rpc().get_job(request).await?;
         let job = answer.job.and_then(read::job);
         job.ok_or_else(|| status::unreadable(self.address(), "a job"))
     }
@@ -186,8 +200,7 @@ impl Client {
     async fn cancel_job(&self, job_id: JobId, reason: String, grace: Option<Duration>) -> Result<JobState> {
         let grace = grace.map(render::duration);
         let request = v1::CancelRequest { job_id: job_id.to_string(), reason, grace };
-        let send = |channel, request| async move { jobs(channel).cancel(request).await };
-        let answer = self.call(request, send).await?;
+        let answer = self.rpc().cancel(request).await?;
         read::state(answer.state()).ok_or_else(|| status::unreadable(self.address(), "a state"))
     }
 
@@ -205,9 +218,8 @@ impl Client {
             new_job_id: new_id.to_string(),
             ..v1::RetryRequest::default()
         };
-        let send = |channel, request| async move { jobs(channel).retry(request).await };
         let v1::RetryResponse { job_id, disposition, state, durability, sequence } =
-            self.call(request, send).await?;
+            self.rpc().retry(request).await?;
         let answer = v1::SubmitResponse { job_id, disposition, state, durability, sequence };
         request::submitted(self, new_id, &answer)
     }
@@ -235,24 +247,9 @@ impl Client {
             }
         }
     }
-
-    /// What the server is, what it promises and which bounds are in force.
-    ///
-    /// # Errors
-    ///
-    /// If the server does not answer.
-    pub async fn server_info(&self) -> Result<v1::GetServerInfoResponse> {
-        let send = |channel, request| async move { admin(channel).get_server_info(request).await };
-        self.call(v1::GetServerInfoRequest {}, send).await
-    }
 }
 
 /// The calls about jobs.
 fn jobs(channel: Channel) -> JobServiceClient<Channel> {
     JobServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)
-}
-
-/// The calls about the server.
-fn admin(channel: Channel) -> AdminServiceClient<Channel> {
-    AdminServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::time::{self, Instant};
+use tokio::time::Instant;
 
 use super::error::{Error, ErrorKind, Result};
-use super::{ClientOptions, RetryOptions};
+use super::{Client, ClientOptions, RetryOptions};
 
 /// The pauses of one series of tries.
 #[derive(Debug, Clone)]
@@ -64,9 +64,9 @@ impl Endurance {
     /// # Errors
     ///
     /// The same error if trying again does not help, or has not for as long as patience lasts.
-    pub(crate) async fn bear(&mut self, error: Error) -> Result<()> {
-        let pause = self.pause(error, Instant::now())?;
-        time::sleep(pause).await;
+    pub(super) async fn bear(&mut self, client: &Client, error: Error) -> Result<()> {
+        let pause = self.pause(error.clone(), Instant::now())?;
+        client.pause(error, pause).await;
         Ok(())
     }
 
@@ -91,6 +91,7 @@ mod tests {
         tries_max: 3,
         first_pause: Duration::from_millis(100),
         longest_pause: Duration::from_secs(1),
+        when_exhausted: true,
     };
 
     #[test]

@@ -5,6 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tonic::Status;
+
+use super::status;
 use crate::error::Violation;
 use crate::job::{Cancellation, Failure, JobId};
 
@@ -76,17 +79,26 @@ pub(super) struct Details {
     pub(super) kind: ErrorKind,
     pub(super) reason: String,
     pub(super) message: String,
+    pub(super) short_message: String,
     pub(super) retry_after: Option<Duration>,
     pub(super) violations: Vec<Violation>,
     pub(super) facts: HashMap<String, String>,
 }
 
 impl Error {
+    /// The error that a status of the server at `address` means. For calls made with the generated stubs, over
+    /// [`Client::channel`](super::Client::channel): the client's own calls return it already.
+    pub fn from_status(status: &Status, address: &str) -> Self {
+        status::from_status(status, address)
+    }
+
     pub(super) fn new(kind: ErrorKind, reason: &str, message: impl Into<String>) -> Self {
+        let message = message.into();
         Self::from_details(Details {
             kind,
             reason: reason.to_owned(),
-            message: message.into(),
+            short_message: message.clone(),
+            message,
             retry_after: None,
             violations: Vec::new(),
             facts: HashMap::new(),
@@ -110,6 +122,12 @@ impl Error {
     /// What is wrong, where, and the way out.
     pub fn message(&self) -> &str {
         &self.0.message
+    }
+
+    /// The core of the message: the server's own text, or why there was no answer, such as `Connection refused`. Without
+    /// the address and the advice, for programs that add their own.
+    pub fn short_message(&self) -> &str {
+        &self.0.short_message
     }
 
     /// When the server asks to try again.
@@ -137,7 +155,13 @@ impl Error {
         }
     }
 
-    /// The same error, after the client's own attempts to get past it.
+    /// The same error with another core of its message.
+    pub(super) fn with_short_message(mut self, text: &str) -> Self {
+        self.0.short_message = text.to_owned();
+        self
+    }
+
+    /// The same error, after the client's own retries.
     pub(super) fn given_up(mut self, after: &str) -> Self {
         self.0.message = format!("{}; gave up after {after}", self.0.message);
         self

@@ -10,7 +10,6 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::error::{Error, Result, ResultError};
-use super::watch::Opened;
 use super::{Client, Watch, WatchOptions, result, vanished};
 use crate::job::{JobId, JobState, Outcome, Payload};
 use crate::proto::{read, v1};
@@ -139,11 +138,6 @@ impl<T> Job<T> {
     /// The job's events as the options ask for them.
     pub fn watch_with(&self, options: WatchOptions) -> Watch {
         Watch::new(self.client.clone(), self.id, options, self.seen, None)
-    }
-
-    /// The same, on a stream that is open already.
-    pub(super) fn resume_watch(&self, options: WatchOptions, opened: Opened) -> Watch {
-        Watch::new(self.client.clone(), self.id, options, self.seen, Some(opened))
     }
 
     /// Ends the job, as [`Client::cancel`].

@@ -7,7 +7,7 @@ use futures_util::stream;
 use tokio_stream::Stream;
 
 use super::error::Result;
-use super::{Client, jobs, status};
+use super::{Client, status};
 use crate::job::{JobFilter, JobState, JobView, Kind, QueueName, StateSet};
 use crate::proto::{read, render, v1};
 
@@ -67,8 +67,7 @@ type Page = Option<(Vec<JobView>, Option<v1::ListJobsRequest>)>;
 /// The page asked for and the request for the one after it.
 async fn next_page(client: Client, request: Option<v1::ListJobsRequest>) -> Result<Page> {
     let Some(request) = request else { return Ok(None) };
-    let send = |channel, request| async move { jobs(channel).list_jobs(request).await };
-    let answer = client.call(request.clone(), send).await?;
+    let answer = client.rpc().list_jobs(request.clone()).await?;
     let page: Option<Vec<_>> = answer.jobs.into_iter().map(read::job).collect();
     let page = page.ok_or_else(|| status::unreadable(client.address(), "a page of jobs"))?;
     let page_token = answer.next_page_token;

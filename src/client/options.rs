@@ -51,11 +51,14 @@ pub struct RetryOptions {
     pub first_pause: Duration,
     /// Longest pause before any try, unless the server asks for more. Default 5 s.
     pub longest_pause: Duration,
+    /// Whether a call that a bound of the server refuses (RESOURCE_EXHAUSTED) is sent again. Default yes.
+    pub when_exhausted: bool,
 }
 
 impl Default for RetryOptions {
     fn default() -> Self {
-        Self { tries_max: 6, first_pause: Duration::from_millis(100), longest_pause: Duration::from_secs(5) }
+        let (first_pause, longest_pause) = (Duration::from_millis(100), Duration::from_secs(5));
+        Self { tries_max: 6, first_pause, longest_pause, when_exhausted: true }
     }
 }
 

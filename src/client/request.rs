@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::error::{Error, ErrorKind, Result, reason};
-use super::{Client, Job, Submission, jobs, status};
+use super::{Client, Job, Submission, status};
 use crate::job::{JSON, JobId, Payload, RetryPolicy};
 use crate::proto::v1::job_spec::Start;
 use crate::proto::v1::payload::Body;
@@ -163,8 +163,7 @@ impl JobRequest {
     /// kept. After any other error submit this request again: there will be one job.
     pub async fn submit<T>(&self) -> Result<Job<T>> {
         let request = v1::SubmitRequest { job: Some(self.spec.clone()), validate_only: false };
-        let send = |channel, request| async move { jobs(channel).submit(request).await };
-        let answer = self.client.call(request, send).await?;
+        let answer = self.client.rpc().submit(request).await?;
         submitted(&self.client, self.id, &answer)
     }
 }

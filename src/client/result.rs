@@ -9,7 +9,7 @@ use tokio::time::{self, Instant};
 use super::backoff::Endurance;
 use super::connection::Link;
 use super::error::{ErrorKind, Result};
-use super::tries::Tries;
+use super::tries::{LIMIT_MAX, Tries};
 use super::{Client, jobs, status, vanished};
 use crate::job::{Encoding, JSON, JobId, Outcome, Payload};
 use crate::proto::{read, render, v1};
@@ -21,17 +21,32 @@ const POLL: Duration = Duration::from_secs(30);
 const POLL_AGAIN: Duration = Duration::from_millis(250);
 
 /// How the job ended, once it has.
-pub(super) async fn outcome(client: &Client, job_id: JobId, mut seen: Option<Instant>) -> Result<Outcome> {
+pub(super) async fn outcome(client: &Client, job_id: JobId, seen: Option<Instant>) -> Result<Outcome> {
+    let answer = wait(client, job_id, None, seen).await?;
+    let outcome = answer.outcome.and_then(read::outcome);
+    outcome.ok_or_else(|| status::unreadable(client.address(), "an outcome"))
+}
+
+/// The answer of GetResult once the job has ended or the limit has passed.
+pub(super) async fn wait(
+    client: &Client,
+    job_id: JobId,
+    limit: Option<Duration>,
+    mut seen: Option<Instant>,
+) -> Result<v1::GetResultResponse> {
+    let deadline = limit.map(|limit| Instant::now() + limit.min(LIMIT_MAX));
+    let left =
+        || deadline.map_or(POLL, |deadline| deadline.saturating_duration_since(Instant::now()).min(POLL));
     let mut endurance = Endurance::new(client.options());
     loop {
         let started = Instant::now();
         let link = client.connection().for_held_call();
-        match poll(client, &link, job_id).await {
-            Ok(Some(outcome)) => return Ok(outcome),
-            Ok(None) => {
+        match poll(client, &link, job_id, left()).await {
+            Ok(answer) if answer.outcome.is_some() || left().is_zero() => return Ok(answer),
+            Ok(_) => {
                 seen = Some(Instant::now());
                 endurance.renew();
-                time::sleep_until(started + POLL_AGAIN).await;
+                time::sleep_until(started + POLL_AGAIN.min(left())).await;
             }
             Err(error) => {
                 if error.kind() == ErrorKind::DeadlineExceeded {
@@ -39,24 +54,18 @@ pub(super) async fn outcome(client: &Client, job_id: JobId, mut seen: Option<Ins
                     client.connection().replace(&link);
                 }
                 let error = vanished::explain(client, job_id, seen, error).await;
-                endurance.bear(error).await?;
+                endurance.bear(client, error).await?;
             }
         }
     }
 }
 
-/// How the job ended, if it does while the server holds the call.
-async fn poll(client: &Client, link: &Link, job_id: JobId) -> Result<Option<Outcome>> {
-    let wait = Some(render::duration(POLL));
-    let request = v1::GetResultRequest { job_id: job_id.to_string(), wait };
+/// One call, which the server may hold for this long.
+async fn poll(client: &Client, link: &Link, job_id: JobId, held: Duration) -> Result<v1::GetResultResponse> {
+    let request = v1::GetResultRequest { job_id: job_id.to_string(), wait: Some(render::duration(held)) };
     let send = |channel, request| async move { jobs(channel).get_result(request).await };
-    let limit = client.options().call_timeout.saturating_add(POLL);
-    let answer = Tries::within(client, limit).once(link.channel.clone(), request, send).await?;
-    match answer.outcome.map(read::outcome) {
-        Some(None) => Err(status::unreadable(client.address(), "an outcome")),
-        Some(Some(outcome)) => Ok(Some(outcome)),
-        None => Ok(None),
-    }
+    let limit = client.options().call_timeout.saturating_add(held);
+    Tries::within(client, limit).once(link.channel.clone(), request, send).await
 }
 
 /// The content of a payload as a `T`. Text that is not said to be JSON is first taken as the text it is.

@@ -2,7 +2,7 @@
 
 use futures_util::{StreamExt, stream};
 use serde::de::DeserializeOwned;
-use tokio::time;
+use tokio::time::{self, Instant};
 use tonic::{Request, Status, Streaming};
 
 use super::error::{Result, ResultError};
@@ -10,7 +10,7 @@ use super::request::submitted;
 use super::tries::Tries;
 use super::watch::{Messages, Opened, wire_types};
 use super::{Client, Job, JobRequest, Watch, WatchOptions, jobs, status};
-use crate::job::{Event, EventBody, EventTypes, Outcome, StateChange, WatchItem};
+use crate::job::{Event, EventBody, EventTypes, JobId, Outcome, StateChange, WatchItem};
 use crate::proto::v1::run_response::Message;
 use crate::proto::{render, v1};
 
@@ -49,10 +49,8 @@ impl JobRequest {
     ///
     /// As [`JobRequest::submit`].
     pub async fn run_and_watch<T>(&self, options: WatchOptions) -> Result<(Job<T>, Watch)> {
-        let options = WatchOptions { after_sequence: 0, ..options };
-        let (job, opened) = open(self, options).await?;
-        let watch = job.resume_watch(options, opened);
-        Ok((job, watch))
+        let (answer, watch) = run_and_watch(self.client(), self.spec(), options).await?;
+        Ok((submitted(self.client(), self.job_id(), &answer)?, watch))
     }
 
     async fn run_to_end<T>(&self) -> Result<(Job<T>, Outcome)> {
@@ -83,28 +81,36 @@ impl Client {
     }
 }
 
-/// Opens a run; again while the server is away or full, as a submit.
-async fn open<T>(request: &JobRequest, options: WatchOptions) -> Result<(Job<T>, Opened)> {
-    let client = request.client();
+/// Submits the job and opens its stream; again while the server is away or full, as a submit.
+pub(super) async fn run_and_watch(
+    client: &Client,
+    job: &v1::JobSpec,
+    options: WatchOptions,
+) -> Result<(v1::SubmitResponse, Watch)> {
     let mut tries = Tries::within(client, client.options().call_timeout);
-    loop {
-        match open_once(request, options, &mut tries).await {
-            Ok((answer, opened)) => return Ok((submitted(client, request.job_id(), &answer)?, opened)),
+    let (answer, opened) = loop {
+        match open(client, job, options, &mut tries).await {
+            Ok(run) => break run,
             Err(error) => tries.pause(error).await?,
         }
-    }
+    };
+    let job_id = JobId::parse("job_id", &answer.job_id)
+        .map_err(|_| status::unreadable(client.address(), "the id of a job"))?;
+    let options = WatchOptions { after_sequence: 0, ..options };
+    let watch = Watch::new(client.clone(), job_id, options, Some(Instant::now()), Some(opened));
+    Ok((answer, watch))
 }
 
 /// The deadline of a stream would be that of its whole life, so only the way to the submit's answer is timed, on this side.
-async fn open_once(
-    request: &JobRequest,
+async fn open(
+    client: &Client,
+    job: &v1::JobSpec,
     options: WatchOptions,
     tries: &mut Tries<'_>,
 ) -> Result<(v1::SubmitResponse, Opened)> {
-    let client = request.client();
     let link = client.connection().for_held_call();
     let message = v1::RunRequest {
-        job: Some(request.spec().clone()),
+        job: Some(job.clone()),
         cancel_on_disconnect: false,
         types: wire_types(options.types),
         heartbeat: Some(render::duration(options.heartbeat)),

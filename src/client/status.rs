@@ -36,7 +36,7 @@ pub(super) fn timed_out(address: &str) -> Error {
 pub(super) fn unreachable(address: &str, why: &str) -> Error {
     let message =
         format!("no answer from the server at {address}: {why}: check the address and that the server runs");
-    Error::new(ErrorKind::Unreachable, "", message)
+    Error::new(ErrorKind::Unreachable, "", message).with_short_message(why)
 }
 
 /// An answer that does not make sense here.
@@ -44,7 +44,7 @@ pub(super) fn unreadable(address: &str, what: &str) -> Error {
     let message = format!(
         "the server at {address} sent {what} that this client cannot read: use a client as new as the server"
     );
-    Error::new(ErrorKind::Unreadable, "", message)
+    Error::new(ErrorKind::Unreadable, "", message).with_short_message(what)
 }
 
 /// The end of a chain of sources: `Connection refused (os error 111)`.
@@ -63,6 +63,7 @@ fn read(code: Code, message: &str, details: &ErrorDetails, source: Option<String
         Some(info) => (info.reason.as_str(), info.metadata.clone()),
         None => ("", Default::default()),
     };
+    let message = if message.is_empty() { "no reason given" } else { message };
     let kind = match info {
         Some(_) => kind_of(code),
         None => foreign_kind_of(code, source.is_some()),
@@ -81,15 +82,15 @@ fn read(code: Code, message: &str, details: &ErrorDetails, source: Option<String
     Error::from_details(Details {
         kind,
         reason: reason.to_owned(),
-        message: told(kind, message, reason, address),
+        message: full_message(kind, message, reason, address),
+        short_message: message.to_owned(),
         retry_after: details.retry_info().and_then(|info| info.retry_delay),
         violations: violations.collect(),
         facts,
     })
 }
 
-fn told(kind: ErrorKind, message: &str, reason: &str, address: &str) -> String {
-    let message = if message.is_empty() { "no reason given" } else { message };
+fn full_message(kind: ErrorKind, message: &str, reason: &str, address: &str) -> String {
     let reason = if reason.is_empty() { String::new() } else { format!("{reason}, ") };
     let way_out = match kind {
         ErrorKind::Unimplemented => ": is it a jobstream server, as new as this client?",

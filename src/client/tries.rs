@@ -8,11 +8,11 @@ use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 use super::backoff::Backoff;
-use super::error::{Error, Result};
+use super::error::{Error, ErrorKind, Result};
 use super::{Client, status};
 
 /// Longest deadline; longer ones are cut to it, so that sums of times stay within their range.
-const LIMIT_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+pub(super) const LIMIT_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// The tries of one call, all within one deadline.
 pub(super) struct Tries<'a> {
@@ -61,23 +61,40 @@ impl<'a> Tries<'a> {
     ///
     /// The same error if another try does not help, or there is none left, or no time for it.
     pub(super) async fn pause(&mut self, error: Error) -> Result<()> {
-        if !error.is_transient() {
+        let options = self.client.options().retry;
+        let is_refused = error.kind() == ErrorKind::ResourceExhausted && !options.when_exhausted;
+        if !error.is_transient() || is_refused {
             return Err(error);
         }
         let pause = self.backoff.pause(error.retry_after());
         let left = self.deadline.saturating_duration_since(Instant::now());
-        if self.done >= self.client.options().retry.tries_max || pause >= left {
+        if self.done >= options.tries_max || pause >= left {
             return Err(match self.done {
                 1 => error,
                 tries => error.given_up(&format!("{tries} tries")),
             });
         }
-        time::sleep(pause).await;
+        self.client.pause(error, pause).await;
         Ok(())
     }
 }
 
+/// A call failed and is going to be sent again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retrying {
+    /// Why it failed.
+    pub error: Error,
+    /// How long the client waits before it sends the call again.
+    pub pause: Duration,
+}
+
 impl Client {
+    /// Publishes a retry and waits for its pause.
+    pub(super) async fn pause(&self, error: Error, pause: Duration) {
+        self.0.retrying.send_replace(Some(Retrying { error, pause }));
+        time::sleep(pause).await;
+    }
+
     /// A call that may arrive twice, tried again while the server is away or full.
     pub(super) async fn call<Q, A, F>(&self, message: Q, send: impl Fn(Channel, Request<Q>) -> F) -> Result<A>
     where

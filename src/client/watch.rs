@@ -14,10 +14,10 @@ use super::backoff::Endurance;
 use super::connection::Link;
 use super::error::{Error, Result};
 use super::{Client, WatchOptions, jobs, status, vanished};
-use crate::job::{EventBody, EventTypes, JobId, WatchItem};
+use crate::job::{EventTypes, JobId, JobState, WatchItem};
 use crate::proto::read::Incoming;
-use crate::proto::v1::run_response;
 use crate::proto::v1::watch_result_response::Message;
+use crate::proto::v1::{job_event, run_response};
 use crate::proto::{read, render, v1};
 
 /// A stream that is silent for this many heartbeats is given up.
@@ -34,7 +34,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// changes nothing for the job.
 #[must_use = "a watch tells nothing until it is read"]
 pub struct Watch {
-    items: Pin<Box<dyn Stream<Item = Result<WatchItem>> + Send>>,
+    messages: Pin<Box<dyn Stream<Item = Result<Message>> + Send>>,
+    address: String,
     job_id: JobId,
     last_sequence: u32,
 }
@@ -48,6 +49,7 @@ impl Watch {
         seen: Option<Instant>,
         opened: Option<Opened>,
     ) -> Self {
+        let address = client.address().to_owned();
         let follower = Follower {
             endurance: Endurance::new(client.options()),
             client,
@@ -58,10 +60,10 @@ impl Watch {
             stream: opened,
             is_over: false,
         };
-        let items = stream::try_unfold(follower, |mut follower| async {
-            Ok(follower.next().await?.map(|item| (item, follower)))
+        let messages = stream::try_unfold(follower, |mut follower| async {
+            Ok(follower.next().await?.map(|message| (message, follower)))
         });
-        Self { items: Box::pin(items), job_id, last_sequence: options.after_sequence }
+        Self { messages: Box::pin(messages), address, job_id, last_sequence: options.after_sequence }
     }
 
     /// The job's id.
@@ -82,19 +84,51 @@ impl Watch {
     pub async fn next(&mut self) -> Option<Result<WatchItem>> {
         std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
+
+    /// [`Watch::next`], as the message that the server sent: an event or a gap, never a heartbeat. It has every field that
+    /// this version knows, also of events that [`WatchItem`] cannot show.
+    ///
+    /// # Errors
+    ///
+    /// As said at [`Watch`].
+    pub async fn next_message(&mut self) -> Option<Result<Message>> {
+        std::future::poll_fn(|context| self.poll_message(context)).await
+    }
+
+    fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Message>>> {
+        let message = std::task::ready!(self.messages.as_mut().poll_next(context));
+        match &message {
+            Some(Ok(Message::Event(event))) => self.last_sequence = event.sequence,
+            Some(Ok(Message::Gap(gap))) => self.last_sequence = gap.to,
+            Some(Ok(Message::Heartbeat(_)) | Err(_)) | None => {}
+        }
+        Poll::Ready(message)
+    }
 }
 
 impl Stream for Watch {
     type Item = Result<WatchItem>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let item = std::task::ready!(self.items.as_mut().poll_next(context));
-        match &item {
-            Some(Ok(WatchItem::Event(event))) => self.last_sequence = event.sequence,
-            Some(Ok(WatchItem::Gap { to, .. })) => self.last_sequence = *to,
-            Some(Err(_)) | None => {}
+        loop {
+            let event = match std::task::ready!(self.poll_message(context)) {
+                Some(Ok(Message::Event(event))) => event,
+                Some(Ok(Message::Gap(v1::Gap { from, to }))) => {
+                    return Poll::Ready(Some(Ok(WatchItem::Gap { from, to })));
+                }
+                Some(Ok(Message::Heartbeat(_))) => continue,
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            };
+            match read::event(event) {
+                Incoming::Known(event) => return Poll::Ready(Some(Ok(WatchItem::Event(event)))),
+                Incoming::New => {}
+                Incoming::Unreadable => {
+                    self.messages = Box::pin(stream::empty());
+                    return Poll::Ready(Some(Err(status::unreadable(&self.address, "an event"))));
+                }
+            }
         }
-        Poll::Ready(item)
     }
 }
 
@@ -151,7 +185,7 @@ struct Follower {
 }
 
 impl Follower {
-    async fn next(&mut self) -> Result<Option<WatchItem>> {
+    async fn next(&mut self) -> Result<Option<Message>> {
         loop {
             if self.is_over {
                 self.close().await;
@@ -160,14 +194,14 @@ impl Follower {
             match self.message().await {
                 Ok(message) => {
                     self.endurance.renew();
-                    if let Some(item) = self.unseen(message)? {
-                        return Ok(Some(item));
+                    if let Some(message) = self.unseen(message) {
+                        return Ok(Some(message));
                     }
                 }
                 Err(error) => {
                     self.stream = None;
                     let error = vanished::explain(&self.client, self.job_id, self.seen, error).await;
-                    self.endurance.bear(error).await?;
+                    self.endurance.bear(&self.client, error).await?;
                 }
             }
         }
@@ -206,34 +240,27 @@ impl Follower {
         }
     }
 
-    /// What a message tells that was not told before.
-    fn unseen(&mut self, message: Option<Message>) -> Result<Option<WatchItem>> {
-        match message {
-            Some(Message::Event(event)) if event.sequence > self.last => self.unseen_event(event),
-            Some(Message::Gap(v1::Gap { from, to })) if to > self.last => {
+    /// The message, unless an earlier stream sent it or it was not asked for.
+    fn unseen(&mut self, message: Option<Message>) -> Option<Message> {
+        match message? {
+            Message::Event(event) if event.sequence > self.last => {
+                self.last = event.sequence;
+                self.is_wanted(&event).then_some(Message::Event(event))
+            }
+            Message::Gap(v1::Gap { from, to }) if to > self.last => {
                 let from = from.max(self.last + 1);
                 self.last = to;
-                Ok(Some(WatchItem::Gap { from, to }))
+                Some(Message::Gap(v1::Gap { from, to }))
             }
-            _ => Ok(None),
+            Message::Event(_) | Message::Gap(_) | Message::Heartbeat(_) => None,
         }
     }
 
-    fn unseen_event(&mut self, event: v1::JobEvent) -> Result<Option<WatchItem>> {
-        self.last = event.sequence;
-        let event = match read::event(event) {
-            Incoming::Known(event) => event,
-            Incoming::New => return Ok(None),
-            Incoming::Unreadable => return Err(status::unreadable(self.client.address(), "an event")),
-        };
-        let is_wanted = match &event.body {
-            EventBody::State(change) => {
-                self.is_over = change.state.is_final();
-                self.is_over || self.options.types.state_change
-            }
-            _ => true,
-        };
-        Ok(is_wanted.then_some(WatchItem::Event(event)))
+    /// State changes come with every stream: they show when the job has ended.
+    fn is_wanted(&mut self, event: &v1::JobEvent) -> bool {
+        let Some(job_event::Event::StateChange(change)) = &event.event else { return true };
+        self.is_over = read::state(change.state()).is_some_and(JobState::is_final);
+        self.is_over || self.options.types.state_change
     }
 
     /// Lets the stream close by itself: dropping it before would reset it.

@@ -187,7 +187,7 @@ impl Remote {
         let mut backoff = Backoff::new(RetryOptions {
             first_pause: FIRST_PAUSE,
             longest_pause: self.options.reconnect_pause_max,
-            tries_max: u32::MAX,
+            ..RetryOptions::default()
         });
         loop {
             let began = Instant::now();

@@ -4,6 +4,7 @@ mod calls;
 mod follow;
 mod gone;
 mod results;
+mod rpc;
 mod run;
 mod submit;
 
