@@ -1,44 +1,25 @@
-//! The connection to a server: opened once, used by every call of a command, retried where that is safe.
+//! The connection of a command: its flags, its client, and how its failed calls and retries are shown.
 
 mod address;
-mod backoff;
 
+use std::pin::pin;
 use std::time::Duration;
 
 use clap::Args;
-use jobstream::proto::v1::admin_service_client::AdminServiceClient;
-use jobstream::proto::v1::job_service_client::JobServiceClient;
-use tokio::time;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Response, Status};
+use jobstream::client::{self, ClientOptions, ErrorKind, RetryOptions, Retrying};
 
-use crate::error::{self, Cause, Error, Result};
+use crate::error::{self, Error, Result};
 use crate::exit::Exit;
 use crate::output::{Output, OutputFormat, Voice, text};
 use crate::units;
 
 pub(crate) use address::Address;
-pub(crate) use backoff::Backoff;
 
-/// The first try and how many more a call gets.
-const TRIES_MAX: u32 = 6;
+/// Sent to the server as the user agent.
+const NAME: &str = concat!("jobstream-cli/", env!("CARGO_PKG_VERSION"));
 
-/// Longest time for one try to connect, where tries do not end.
-const LAZY_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A dead server is noticed after these two.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Room for what a fast server sends while stdout is slow.
-const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
-const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
-
-/// The largest answer: a page of jobs with their payloads.
-const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// How much later than the server this side gives up on a call, so that the server's own answer comes first.
-const DEADLINE_SLACK: Duration = Duration::from_millis(500);
+/// Longest pause before the second try of a call; it doubles, so that six tries outlast the restart of a server.
+const FIRST_PAUSE: Duration = Duration::from_millis(400);
 
 /// Flags of every command that talks to a server.
 #[derive(Debug, Clone, Args)]
@@ -48,7 +29,7 @@ pub(crate) struct ClientArgs {
     /// [default: http://127.0.0.1:7070]
     #[arg(long, value_name = "ADDRESS")]
     address: Option<String>,
-    /// Longest time to connect, and for a server to answer
+    /// Timeout for connecting, and for a call with its retries
     #[arg(long, value_name = "SPAN", value_parser = units::duration)]
     #[arg(env = "JOBSTREAM_RPC_TIMEOUT", hide_env_values = true, default_value = "10s")]
     rpc_timeout: Duration,
@@ -59,157 +40,122 @@ pub(crate) struct ClientArgs {
     output: Option<OutputFormat>,
 }
 
+/// Flags of commands that wait for a job or watch it.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct ReconnectArgs {
+    /// How long to reconnect to a lost server; 0 gives up at once
+    #[arg(long, value_name = "SPAN", value_parser = units::duration, default_value = "1m")]
+    #[arg(env = "JOBSTREAM_RECONNECT", hide_env_values = true)]
+    reconnect: Duration,
+}
+
 impl ClientArgs {
     /// Connects.
     ///
     /// # Errors
     ///
-    /// If the address is none or nobody listens there.
+    /// If the address is invalid or no server listens there.
     pub(crate) async fn connect(&self, voice: Voice) -> Result<Client> {
+        self.connect_with(voice, ClientOptions::default()).await
+    }
+
+    /// Connects, for waits and watches that reconnect.
+    ///
+    /// # Errors
+    ///
+    /// As [`ClientArgs::connect`].
+    pub(crate) async fn reconnecting(&self, voice: Voice, args: ReconnectArgs) -> Result<Client> {
+        let options = ClientOptions { patience: args.reconnect, ..ClientOptions::default() };
+        self.connect_with(voice, options).await
+    }
+
+    async fn connect_with(&self, voice: Voice, options: ClientOptions) -> Result<Client> {
         let address = Address::resolve(self.address.as_deref())?;
-        let output = Output::new(voice, self.output);
-        let channel = open(&address, self.rpc_timeout).await?;
-        Ok(Client { channel, address, timeout: self.rpc_timeout, output })
+        let options = ClientOptions {
+            connect_timeout: self.rpc_timeout,
+            call_timeout: self.rpc_timeout,
+            retry: RetryOptions { first_pause: FIRST_PAUSE, when_exhausted: false, ..options.retry },
+            name: NAME.to_owned(),
+            ..options
+        };
+        match client::Client::connect_with(&address.bare(), options).await {
+            Ok(api) => Ok(Client { api, address, output: Output::new(voice, self.output) }),
+            Err(error) => {
+                let message = format!("cannot reach the server at {address}: {}", error.short_message());
+                Err(Error::new(Exit::Unreachable, message)
+                    .hint("start one here with `jobstream dev`")
+                    .hint("or name another with --address or JOBSTREAM_ADDRESS"))
+            }
+        }
     }
 }
 
-/// A channel that connects when it is first used, and again whenever the connection was lost.
-pub(crate) fn lazy(address: &Address) -> Result<Channel> {
-    Ok(endpoint(address, LAZY_CONNECT_TIMEOUT)?.connect_lazy())
+/// A client that connects with its first call.
+///
+/// # Errors
+///
+/// If the address is invalid.
+pub(crate) fn lazy(address: &Address) -> Result<client::Client> {
+    let options = ClientOptions { name: NAME.to_owned(), ..ClientOptions::default() };
+    client::Client::lazy(&address.bare(), options).map_err(|error| Error::usage(error.to_string()))
 }
 
-fn endpoint(address: &Address, timeout: Duration) -> Result<Endpoint> {
-    let endpoint = Endpoint::from(address.uri.clone())
-        .user_agent(concat!("jobstream-cli/", env!("CARGO_PKG_VERSION")))
-        .map_err(|error| Error::new(Exit::Other, error.to_string()))?
-        .connect_timeout(timeout)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
-    Ok(endpoint)
-}
-
-async fn open(address: &Address, timeout: Duration) -> Result<Channel> {
-    let endpoint = endpoint(address, timeout)?;
-    let why = match time::timeout(timeout, endpoint.connect()).await {
-        Ok(Ok(channel)) => return Ok(channel),
-        Ok(Err(error)) => error::innermost(&error),
-        Err(_) => format!("no connection within {}", text::duration(timeout)),
-    };
-    Err(Error::new(Exit::Unreachable, format!("cannot reach the server at {address}: {why}"))
-        .hint("start one here with `jobstream dev`")
-        .hint("or name another with --address or JOBSTREAM_ADDRESS"))
-}
-
-/// A connected server and the streams of this process.
+/// A connected client and the output streams of this process.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
-    channel: Channel,
+    /// The calls.
+    pub(crate) api: client::Client,
     /// Where the server is.
     pub(crate) address: Address,
-    /// How long a call may take.
-    pub(crate) timeout: Duration,
-    /// Where results and news go.
+    /// Where data and messages go.
     pub(crate) output: Output,
 }
 
 impl Client {
-    /// The calls about jobs.
-    pub(crate) fn jobs(&self) -> JobServiceClient<Channel> {
-        JobServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
-    }
-
-    /// The calls about the server and its queues.
-    pub(crate) fn admin(&self) -> AdminServiceClient<Channel> {
-        AdminServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
-    }
-
-    /// One call, once, with this deadline on both sides.
-    pub(crate) async fn once<Q, A>(
-        &self,
-        message: Q,
-        deadline: Duration,
-        call: impl AsyncFnOnce(Request<Q>) -> Result<Response<A>, Status>,
-    ) -> Result<A, Status> {
-        let mut request = Request::new(message);
-        request.set_timeout(deadline);
-        match time::timeout(deadline + DEADLINE_SLACK, call(request)).await {
-            Ok(Ok(answer)) => Ok(answer.into_inner()),
-            Ok(Err(status)) if !error::is_timeout(&status) => Err(status),
-            Ok(Err(_)) | Err(_) => Err(Status::deadline_exceeded("")),
-        }
-    }
-
-    /// One call, tried again a few times while the server is unavailable. Only for calls that may arrive twice.
+    /// Awaits a call and shows its retries on stderr.
     ///
     /// # Errors
     ///
     /// What the last try ended with.
-    pub(crate) async fn retried<Q: Clone, A>(
-        &self,
-        message: Q,
-        call: impl AsyncFn(Request<Q>) -> Result<Response<A>, Status>,
-    ) -> Result<A> {
-        self.tried(async || self.once(message.clone(), self.timeout, &call).await).await
-    }
-
-    /// Something that may be done twice, tried again a few times while the server is unavailable.
-    ///
-    /// # Errors
-    ///
-    /// What the last try ended with.
-    pub(crate) async fn tried<A>(&self, once: impl AsyncFn() -> Result<A, Status>) -> Result<A> {
-        let mut backoff = Backoff::new();
-        for _ in 1..TRIES_MAX {
-            match once().await {
-                Ok(answer) => return Ok(answer),
-                Err(status) if can_retry(&status) => {
-                    let pause = backoff.pause(error::retry_delay(&status));
-                    self.output.notice(&pause_line(&status, pause));
-                    time::sleep(pause).await;
+    pub(crate) async fn call<T>(&self, call: impl Future<Output = client::Result<T>>) -> Result<T> {
+        let mut retries = self.api.retries();
+        let mut call = pin!(call);
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut call => return answer.map_err(|error| self.error(&error)),
+                Ok(()) = retries.changed() => {
+                    if let Some(retrying) = &*retries.borrow_and_update() {
+                        self.output.notice(&retry_line(retrying));
+                    }
                 }
-                Err(status) => return Err(self.error(&status)),
             }
         }
-        once().await.map_err(|status| self.error(&status))
     }
 
-    /// One call, once, for calls that must not arrive twice.
-    ///
-    /// # Errors
-    ///
-    /// What it ended with.
-    pub(crate) async fn single<Q, A>(
-        &self,
-        message: Q,
-        call: impl AsyncFnOnce(Request<Q>) -> Result<Response<A>, Status>,
-    ) -> Result<A> {
-        self.once(message, self.timeout, call).await.map_err(|status| self.error(&status))
+    /// The error of a call, with this server's name.
+    pub(crate) fn error(&self, error: &client::Error) -> Error {
+        error::from_client(error, &self.address.to_string())
     }
 
-    /// The status as an error that names this server.
-    pub(crate) fn error(&self, status: &Status) -> Error {
-        error::from_status(status, &self.address.to_string())
+    /// The error of a wait or a watch: with the command that resumes it, if the server was lost.
+    pub(crate) fn resumable(&self, error: Error, command: &str) -> Error {
+        match error.exit {
+            Exit::Unreachable | Exit::Rejected => {
+                error.hint(format!("come back with `{command}{}`", self.address.again()))
+            }
+            _ => error,
+        }
     }
 }
 
-/// That there is a pause before the next try, and why.
-pub(crate) fn pause_line(status: &Status, pause: Duration) -> String {
-    let why = match error::cause(status) {
-        Cause::Server(reason) => format!("the server is unavailable ({reason})"),
-        Cause::Transport | Cause::Peer => "lost the server".to_owned(),
+/// Why a call is sent again, and when.
+pub(crate) fn retry_line(Retrying { error, pause }: &Retrying) -> String {
+    let why = match error.kind() {
+        ErrorKind::Unavailable | ErrorKind::ResourceExhausted => {
+            format!("the server is unavailable ({})", error.reason())
+        }
+        _ => "lost the server".to_owned(),
     };
-    format!("{why}: trying again in {}", text::duration(pause))
-}
-
-/// Whether the same call may succeed later: the server was away, or the connection broke under it.
-fn can_retry(status: &Status) -> bool {
-    match error::cause(status) {
-        Cause::Server(_) | Cause::Peer => status.code() == Code::Unavailable,
-        // A second wait for a server that does not answer would double what --rpc-timeout promises.
-        Cause::Transport => status.code() != Code::DeadlineExceeded,
-    }
+    format!("{why}: trying again in {}", text::duration(*pause))
 }

@@ -1,7 +1,7 @@
 //! What a command fails with: an exit code, a message, facts and hints. It is made where the cause is known
 //! and printed once, by `main`.
 
-mod status;
+mod server;
 
 use std::io;
 
@@ -10,7 +10,7 @@ use crate::output::screen;
 use crate::output::style::{Color, Style};
 use crate::stderr;
 
-pub(crate) use status::{Cause, cause, from_status, innermost, is_timeout, retry_delay};
+pub(crate) use server::from_client;
 
 /// The result of everything that can fail in the command line.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use jobstream::proto::v1::{GetServerInfoRequest, GetServerInfoResponse, Limits, MemoryUse};
+use jobstream::proto::v1::{GetServerInfoResponse, Limits, MemoryUse};
 
 use crate::connect::ClientArgs;
 use crate::error::Result;
@@ -28,8 +28,7 @@ impl Info {
     /// Runs the command.
     pub(crate) async fn run(self, voice: Voice) -> Result<Exit> {
         let client = self.client.connect(voice).await?;
-        let call = async |request| client.admin().get_server_info(request).await;
-        let info = client.retried(GetServerInfoRequest {}, call).await?;
+        let info = client.call(client.api.server_info()).await?;
         let mut pairs = server(&info, client.address.to_string());
         pairs.extend(info.limits.iter().flat_map(limits));
         pairs.extend(info.memory.iter().map(memory));

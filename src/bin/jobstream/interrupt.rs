@@ -5,6 +5,7 @@ use std::process;
 use std::thread;
 use std::time::Duration;
 
+use jobstream::job::JobId;
 use jobstream::signals;
 use tokio::runtime;
 use tokio::sync::watch;
@@ -111,7 +112,7 @@ async fn end_at_signals(
 }
 
 /// Tells that the job goes on without this command, and how to come back to it.
-pub(crate) fn detached(client: &Client, job_id: &str, come_back: &str) -> Exit {
+pub(crate) fn detached(client: &Client, job_id: JobId, come_back: &str) -> Exit {
     client.output.tell(&format!("interrupted: job {job_id} goes on"));
     client.output.help(&format!("come back with `{come_back}{}`", client.address.again()));
     Exit::Interrupted

@@ -7,6 +7,7 @@ mod retry;
 mod rm;
 
 use clap::{Args, Subcommand};
+use jobstream::job::JobId;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
@@ -50,10 +51,10 @@ impl Jobs {
 
 /// Does something to each job in turn. An error of one does not keep the others from their turn: it is told at once,
 /// and the last one ends the command.
-async fn for_each(voice: Voice, ids: &[Uuid], act: impl AsyncFn(&str) -> Result<()>) -> Result<Exit> {
+async fn for_each(voice: Voice, ids: &[Uuid], act: impl AsyncFn(JobId) -> Result<()>) -> Result<Exit> {
     let mut failed: Option<Error> = None;
     for id in ids {
-        if let Err(error) = act(&id.to_string()).await {
+        if let Err(error) = act(JobId::from_bytes(id.into_bytes())).await {
             let stays = matches!(error.exit, Exit::Unreachable | Exit::Auth) || error.message.is_empty();
             if let Some(earlier) = failed.replace(error) {
                 earlier.print(voice.stderr_style());

@@ -1,59 +1,44 @@
 //! The end of a job, as a command that waited for it shows it: the result on stdout, anything else on stderr.
 
+use jobstream::job::JobId;
+use jobstream::proto::v1::job_event::Event;
 use jobstream::proto::v1::outcome::End;
-use jobstream::proto::v1::{GetResultResponse, JobState, Outcome, WaitReason};
-use prost_types::Timestamp;
-use serde_json::Value;
+use jobstream::proto::v1::{GetResultResponse, JobEvent};
 
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::output::json::{self, Object};
-use crate::output::{Format, Output, raw, text};
+use crate::output::{Format, Output, json, raw, text};
 
 /// Where a job is, and how it ended if it has.
 #[derive(Debug, Clone)]
-pub(crate) struct Standing {
-    /// UUID of the job.
-    pub(crate) job_id: String,
-    /// Its state.
-    pub(crate) state: JobState,
-    /// Set once the state is final.
-    pub(crate) outcome: Option<Outcome>,
-    /// Why it waits, if it does.
-    pub(crate) wait_reason: WaitReason,
-    /// Sequence of its newest event.
-    pub(crate) sequence: u32,
-    /// When the result will be removed, if the server said.
-    pub(crate) expire_time: Option<Timestamp>,
+pub(crate) struct JobResult {
+    /// The job.
+    pub(crate) job_id: JobId,
+    /// What GetResult answers for it.
+    pub(crate) answer: GetResultResponse,
 }
 
-impl Standing {
-    /// What GetResult answered for this job.
-    pub(crate) fn new(job_id: &str, answer: GetResultResponse) -> Self {
-        Self {
-            job_id: job_id.to_owned(),
-            state: answer.state(),
-            wait_reason: answer.wait_reason(),
-            sequence: answer.sequence,
-            expire_time: answer.expire_time,
-            outcome: answer.outcome,
-        }
+impl JobResult {
+    /// The end of the job, if this event is it.
+    pub(crate) fn at_end(job_id: JobId, event: &JobEvent) -> Option<Self> {
+        let JobEvent { sequence, event: Some(Event::StateChange(change)), .. } = event else { return None };
+        let answer = GetResultResponse {
+            state: change.state,
+            outcome: change.outcome.clone(),
+            sequence: *sequence,
+            ..GetResultResponse::default()
+        };
+        let result = Self { job_id, answer };
+        result.has_ended().then_some(result)
     }
 
     /// Whether the job has ended.
     pub(crate) fn has_ended(&self) -> bool {
-        Exit::of_job(self.state) != Exit::WaitTimedOut
+        Exit::of_job(self.answer.state()) != Exit::WaitTimedOut
     }
 
-    fn to_json(&self) -> Value {
-        Object::default()
-            .with("jobId", self.job_id.as_str())
-            .with("state", text::state(self.state))
-            .with_text("waitReason", text::wait_reason(self.wait_reason))
-            .with_some("outcome", self.outcome.as_ref().map(json::outcome))
-            .with("sequence", self.sequence)
-            .with_some("expireTime", json::well_known(self.expire_time))
-            .done()
+    fn end(&self) -> Option<&End> {
+        self.answer.outcome.as_ref()?.end.as_ref()
     }
 }
 
@@ -62,14 +47,14 @@ impl Standing {
 /// # Errors
 ///
 /// If stdout cannot be written. A job that failed or was cancelled is an error too, so that `main` tells it last.
-pub(crate) fn conclude(output: &Output, standing: &Standing) -> Result<Exit> {
+pub(crate) fn conclude(output: &Output, result: &JobResult) -> Result<Exit> {
     if output.format.is_json() {
-        output.json(&standing.to_json())?;
-    } else if let Some(End::Result(result)) = standing.outcome.as_ref().and_then(|end| end.end.as_ref()) {
-        output.data(&raw::result(result))?;
-        end_line(output, &raw::result(result))?;
+        output.json(&json::result(&result.job_id.to_string(), &result.answer))?;
+    } else if let Some(End::Result(payload)) = result.end() {
+        output.data(&raw::result(payload))?;
+        end_line(output, &raw::result(payload))?;
     }
-    judge(standing)
+    judge(result)
 }
 
 /// The exit of a job whose end has been shown already.
@@ -77,10 +62,10 @@ pub(crate) fn conclude(output: &Output, standing: &Standing) -> Result<Exit> {
 /// # Errors
 ///
 /// If it failed or was cancelled.
-pub(crate) fn judge(standing: &Standing) -> Result<Exit> {
-    let exit = Exit::of_job(standing.state);
-    let job_id = &standing.job_id;
-    match standing.outcome.as_ref().and_then(|outcome| outcome.end.as_ref()) {
+pub(crate) fn judge(result: &JobResult) -> Result<Exit> {
+    let exit = Exit::of_job(result.answer.state());
+    let job_id = result.job_id;
+    match result.end() {
         Some(End::Failure(failure)) => {
             let error = Error::new(exit, format!("job {job_id} failed: {}", text::failure(failure)));
             let error = match failure.details.as_ref().map(json::payload) {
@@ -110,20 +95,18 @@ fn end_line(output: &Output, result: &[u8]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use jobstream::proto::v1::{Cancellation, Failure, FailureReason};
+    use jobstream::proto::v1::{Cancellation, Failure, FailureReason, JobState, Outcome};
 
     use super::*;
     use crate::payload::text_payload;
 
-    fn ended(state: JobState, end: End) -> Standing {
-        Standing {
-            job_id: "id".into(),
-            state,
-            outcome: Some(Outcome { end: Some(end) }),
-            wait_reason: WaitReason::Unspecified,
-            sequence: 3,
-            expire_time: None,
-        }
+    const ID: &str = "01890000-0000-7000-8000-000000000001";
+
+    fn ended(state: JobState, end: End) -> JobResult {
+        let outcome = Some(Outcome { end: Some(end) });
+        let answer =
+            GetResultResponse { state: state.into(), outcome, sequence: 3, ..GetResultResponse::default() };
+        JobResult { job_id: JobId::parse("id", ID).expect("an id"), answer }
     }
 
     #[test]
@@ -131,16 +114,14 @@ mod tests {
         let mut failure = Failure { message: "exited with 3".into(), ..Failure::default() };
         failure.set_reason(FailureReason::ExitStatus);
         let error = judge(&ended(JobState::Failed, End::Failure(failure))).expect_err("failed");
-        assert_eq!(
-            (error.exit, error.message.as_str()),
-            (Exit::JobFailed, "job id failed: EXIT_STATUS: exited with 3")
-        );
+        assert_eq!(error.exit, Exit::JobFailed);
+        assert_eq!(error.message, format!("job {ID} failed: EXIT_STATUS: exited with 3"));
 
         let cancellation = Cancellation { reason: "no need".into(), forced: true };
         let error =
             judge(&ended(JobState::Cancelled, End::Cancellation(cancellation))).expect_err("cancelled");
         assert_eq!(error.exit, Exit::JobCancelled);
-        assert_eq!(error.message, "job id was cancelled by force: no need");
+        assert_eq!(error.message, format!("job {ID} was cancelled by force: no need"));
 
         let exit = judge(&ended(JobState::Succeeded, End::Result(text_payload("x")))).expect("succeeded");
         assert_eq!(exit, Exit::Ok);
@@ -148,10 +129,11 @@ mod tests {
 
     #[test]
     fn the_whole_object_holds_state_and_outcome() {
-        let shown = ended(JobState::Succeeded, End::Result(text_payload("x"))).to_json();
-        assert_eq!(
-            shown.to_string(),
-            r#"{"jobId":"id","state":"SUCCEEDED","outcome":{"result":{"text":"x"}},"sequence":3}"#
+        let ended = ended(JobState::Succeeded, End::Result(text_payload("x")));
+        let shown = json::result(ID, &ended.answer);
+        let expected = format!(
+            r#"{{"jobId":"{ID}","state":"SUCCEEDED","outcome":{{"result":{{"text":"x"}}}},"sequence":3}}"#
         );
+        assert_eq!(shown.to_string(), expected);
     }
 }

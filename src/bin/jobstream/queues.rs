@@ -6,7 +6,7 @@ mod purge;
 mod resume;
 
 use clap::{Args, Subcommand};
-use jobstream::proto::v1::{ListQueuesRequest, Queue};
+use jobstream::proto::v1::Queue;
 
 use crate::connect::Client;
 use crate::error::Result;
@@ -14,9 +14,6 @@ use crate::exit::Exit;
 use crate::output::Voice;
 use crate::output::table::{Columns, Field};
 use crate::output::{json, text};
-
-/// The most a server puts on a page.
-const PAGE_SIZE: u32 = 1_000;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,21 +45,6 @@ impl Queues {
             Verb::Resume(resume) => resume.run(voice).await,
             Verb::Purge(purge) => purge.run(voice).await,
         }
-    }
-}
-
-/// Every queue of the server.
-async fn all(client: &Client) -> Result<Vec<Queue>> {
-    let mut request = ListQueuesRequest { page_size: PAGE_SIZE, ..ListQueuesRequest::default() };
-    let mut queues = Vec::new();
-    loop {
-        let call = async |request| client.admin().list_queues(request).await;
-        let page = client.retried(request.clone(), call).await?;
-        queues.extend(page.queues);
-        if page.next_page_token.is_empty() {
-            return Ok(queues);
-        }
-        request.page_token = page.next_page_token;
     }
 }
 

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use clap::Args;
-use jobstream::proto::v1::GetResultRequest;
+use jobstream::job::JobId;
 use uuid::Uuid;
 
-use crate::connect::ClientArgs;
+use crate::connect::{ClientArgs, ReconnectArgs};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::interrupt;
-use crate::outcome::Standing;
+use crate::outcome::JobResult;
 use crate::output::Voice;
 use crate::units;
-use crate::wait::{PatienceArgs, conclude_or_leave, wait_and_conclude};
+use crate::wait::{conclude_or_leave, get_result, wait_and_conclude};
 
 const EXAMPLES: &str = "\
 Prints the result itself; with -o json the whole end. The exit code is the
@@ -35,7 +35,7 @@ pub(crate) struct GetResult {
     #[arg(num_args = 0..=1, require_equals = true)]
     wait: Option<Option<Duration>>,
     #[command(flatten)]
-    patience: PatienceArgs,
+    reconnect: ReconnectArgs,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -43,15 +43,13 @@ pub(crate) struct GetResult {
 impl GetResult {
     /// Runs the command.
     pub(crate) async fn run(self, voice: Voice) -> Result<Exit> {
-        let job_id = self.id.to_string();
-        let client = self.client.connect(voice).await?;
+        let job_id = JobId::from_bytes(self.id.into_bytes());
+        let client = self.client.reconnecting(voice, self.reconnect).await?;
         if let Some(limit) = self.wait {
             let mut interrupts = interrupt::listen(Exit::Interrupted, None)?;
-            return wait_and_conclude(&client, &job_id, limit, self.patience.reconnect, &mut interrupts)
-                .await;
+            return wait_and_conclude(&client, job_id, limit, &mut interrupts).await;
         }
-        let request = GetResultRequest { job_id: job_id.clone(), wait: None };
-        let answer = client.retried(request, async |request| client.jobs().get_result(request).await).await?;
-        conclude_or_leave(&client, &Standing::new(&job_id, answer))
+        let answer = get_result(&client, job_id).await?;
+        conclude_or_leave(&client, &JobResult { job_id, answer })
     }
 }

@@ -2,14 +2,13 @@
 
 use clap::Args;
 
-use crate::connect::ClientArgs;
+use crate::connect::{ClientArgs, ReconnectArgs};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::output::Voice;
 use crate::spec::JobArgs;
 use crate::submit::watch_to_end;
-use crate::wait::PatienceArgs;
 
 const EXAMPLES: &str = "\
 Output and the result go to stdout, progress and logs to stderr. With -o json
@@ -31,7 +30,7 @@ pub(crate) struct Run {
     #[arg(long, help_heading = "Waiting")]
     cancel_on_interrupt: bool,
     #[command(flatten, next_help_heading = "Waiting")]
-    patience: PatienceArgs,
+    reconnect: ReconnectArgs,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -41,7 +40,7 @@ impl Run {
     pub(crate) async fn run(self, voice: Voice) -> Result<Exit> {
         let spec = self.job.spec()?;
         let interrupts = interrupt::listen(Exit::Interrupted, None)?;
-        let client = self.client.connect(voice).await?;
-        watch_to_end(&client, spec, self.patience.reconnect, self.cancel_on_interrupt, interrupts).await
+        let client = self.client.reconnecting(voice, self.reconnect).await?;
+        watch_to_end(&client, spec, self.cancel_on_interrupt, interrupts).await
     }
 }

@@ -3,19 +3,21 @@
 use std::time::Duration;
 
 use clap::Args;
+use jobstream::client::{Watch, WatchOptions};
+use jobstream::job::EventTypes;
 use jobstream::proto::v1::{Disposition, JobSpec, SubmitRequest, SubmitResponse};
 use serde_json::json;
 
-use crate::connect::{Client, ClientArgs};
+use crate::connect::{Client, ClientArgs, ReconnectArgs};
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::follow::{FollowOptions, Followed, Run, Show, Stdout, begin, follow};
+use crate::follow::{Followed, Show, Stdout, follow};
 use crate::interrupt::{self, Interrupts};
 use crate::outcome;
 use crate::output::{Format, Voice, json, text};
 use crate::spec::JobArgs;
 use crate::units;
-use crate::wait::{PatienceArgs, wait_on_stream};
+use crate::wait::wait_on_stream;
 
 const EXAMPLES: &str = "\
 Prints the job's id; with --wait or --watch the result, and the exit code is
@@ -44,7 +46,7 @@ pub(crate) struct Submit {
     #[arg(long, conflicts_with_all = ["wait", "watch"])]
     validate_only: bool,
     #[command(flatten, next_help_heading = "Waiting")]
-    patience: PatienceArgs,
+    reconnect: ReconnectArgs,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -53,34 +55,28 @@ impl Submit {
     /// Runs the command.
     pub(crate) async fn run(self, voice: Voice) -> Result<Exit> {
         let spec = self.job.spec()?;
-        let patience = self.patience.reconnect;
-        let client = self.client.connect(voice).await?;
+        let client = self.client.reconnecting(voice, self.reconnect).await?;
         if self.watch {
             let interrupts = interrupt::listen(Exit::Interrupted, None)?;
-            return watch_to_end(&client, spec, patience, false, interrupts).await;
+            return watch_to_end(&client, spec, false, interrupts).await;
         }
         match self.wait {
             None => {
                 let answer = submit(&client, spec, self.validate_only).await?;
                 print_answer(&client, &answer)
             }
-            Some(limit) => wait_for_end(&client, spec, limit, patience).await,
+            Some(limit) => wait_for_end(&client, spec, limit).await,
         }
     }
 }
 
 /// Submits the job, waits for its end at most this long, and shows it.
-async fn wait_for_end(
-    client: &Client,
-    spec: JobSpec,
-    limit: Option<Duration>,
-    patience: Duration,
-) -> Result<Exit> {
+async fn wait_for_end(client: &Client, spec: JobSpec, limit: Option<Duration>) -> Result<Exit> {
     let mut interrupts = interrupt::listen(Exit::Interrupted, None)?;
-    let Some(run) = begin_or_leave(client, spec, true, &mut interrupts).await? else {
-        return Ok(Exit::Interrupted);
-    };
-    wait_on_stream(client, run, limit, patience, &mut interrupts).await
+    match begin_or_leave(client, spec, EventTypes::NONE, &mut interrupts).await? {
+        Some((_, watch)) => wait_on_stream(client, watch, limit, &mut interrupts).await,
+        None => Ok(Exit::Interrupted),
+    }
 }
 
 /// Submits the job, watches it and shows its end.
@@ -91,11 +87,11 @@ async fn wait_for_end(
 pub(crate) async fn watch_to_end(
     client: &Client,
     spec: JobSpec,
-    patience: Duration,
     cancel_on_interrupt: bool,
     mut interrupts: Interrupts,
 ) -> Result<Exit> {
-    let Some(Run { answer, messages }) = begin_or_leave(client, spec, false, &mut interrupts).await? else {
+    let begun = begin_or_leave(client, spec, EventTypes::ALL, &mut interrupts).await?;
+    let Some((answer, watch)) = begun else {
         return Ok(Exit::Interrupted);
     };
     let stdout = match client.output.format {
@@ -108,18 +104,11 @@ pub(crate) async fn watch_to_end(
     } else {
         client.output.notice(&format!("job {}", answer.job_id));
     }
-    let options = FollowOptions {
-        job_id: answer.job_id,
-        after_sequence: 0,
-        patience,
-        end_only: false,
-        cancel_on_interrupt,
-    };
     let mut show = Show::new(&client.output, stdout);
-    match follow(client, options, Some(messages), &mut show, &mut interrupts).await? {
+    match follow(client, watch, cancel_on_interrupt, &mut show, &mut interrupts).await? {
         Followed::Left(exit) => Ok(exit),
-        Followed::Ended(standing) if stdout == Stdout::Events => outcome::judge(&standing),
-        Followed::Ended(standing) => outcome::conclude(&client.output, &standing),
+        Followed::Ended(result) if stdout == Stdout::Events => outcome::judge(&result),
+        Followed::Ended(result) => outcome::conclude(&client.output, &result),
     }
 }
 
@@ -127,25 +116,25 @@ pub(crate) async fn watch_to_end(
 async fn begin_or_leave(
     client: &Client,
     spec: JobSpec,
-    end_only: bool,
+    types: EventTypes,
     interrupts: &mut Interrupts,
-) -> Result<Option<Run>> {
+) -> Result<Option<(SubmitResponse, Watch)>> {
     let job_id = spec.job_id.clone();
-    let run = tokio::select! {
-        run = begin(client, spec, end_only) => run?,
+    let options = WatchOptions { types, ..WatchOptions::default() };
+    let (answer, watch) = tokio::select! {
+        run = client.call(client.api.rpc().run(spec, options)) => run?,
         () = interrupts.next() => {
             left_while_submitting(client, &job_id);
             return Ok(None);
         }
     };
-    tell_existing(client, &run.answer);
-    Ok(Some(run))
+    tell_existing(client, &answer);
+    Ok(Some((answer, watch)))
 }
 
-/// Submits the job, again if the server is unavailable: its id makes sure that it runs once.
 async fn submit(client: &Client, job: JobSpec, validate_only: bool) -> Result<SubmitResponse> {
     let request = SubmitRequest { job: Some(job), validate_only };
-    let answer = client.retried(request, async |request| client.jobs().submit(request).await).await?;
+    let answer = client.call(client.api.rpc().submit(request)).await?;
     tell_existing(client, &answer);
     Ok(answer)
 }

@@ -1,16 +1,17 @@
 //! `jobstream watch`: a job's events, from any point, until it ends.
 
 use clap::Args;
+use jobstream::client::WatchOptions;
+use jobstream::job::JobId;
 use uuid::Uuid;
 
-use crate::connect::ClientArgs;
+use crate::connect::{ClientArgs, ReconnectArgs};
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::follow::{FollowOptions, Followed, Show, Stdout, follow};
+use crate::follow::{Followed, Show, Stdout, follow};
 use crate::interrupt;
 use crate::outcome;
 use crate::output::Voice;
-use crate::wait::PatienceArgs;
 
 const EXAMPLES: &str = "\
 Output and the result go to stdout, progress and logs to stderr. With -o json
@@ -32,7 +33,7 @@ pub(crate) struct Watch {
     #[arg(long, value_name = "N", default_value_t = 0)]
     after_sequence: u32,
     #[command(flatten)]
-    patience: PatienceArgs,
+    reconnect: ReconnectArgs,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -41,23 +42,18 @@ impl Watch {
     /// Runs the command.
     pub(crate) async fn run(self, voice: Voice) -> Result<Exit> {
         let mut interrupts = interrupt::listen(Exit::Interrupted, None)?;
-        let client = self.client.connect(voice).await?;
+        let client = self.client.reconnecting(voice, self.reconnect).await?;
         let stdout = match client.output.format.is_json() {
             true => Stdout::Events,
             false => Stdout::Chunks,
         };
-        let options = FollowOptions {
-            job_id: self.id.to_string(),
-            after_sequence: self.after_sequence,
-            patience: self.patience.reconnect,
-            end_only: false,
-            cancel_on_interrupt: false,
-        };
+        let options = WatchOptions { after_sequence: self.after_sequence, ..WatchOptions::default() };
+        let job = client.api.attach::<()>(JobId::from_bytes(self.id.into_bytes()));
         let mut show = Show::new(&client.output, stdout);
-        match follow(&client, options, None, &mut show, &mut interrupts).await? {
+        match follow(&client, job.watch_with(options), false, &mut show, &mut interrupts).await? {
             Followed::Left(exit) => Ok(exit),
-            Followed::Ended(standing) if stdout == Stdout::Events => outcome::judge(&standing),
-            Followed::Ended(standing) => outcome::conclude(&client.output, &standing),
+            Followed::Ended(result) if stdout == Stdout::Events => outcome::judge(&result),
+            Followed::Ended(result) => outcome::conclude(&client.output, &result),
         }
     }
 }

@@ -126,7 +126,7 @@ impl Worker {
         let message_bytes_max = usize::try_from(self.message_bytes_max).unwrap_or(usize::MAX);
         let options = RemoteOptions { message_bytes_max, ..RemoteOptions::default() };
         let running = worker
-            .connect(connect::lazy(address)?, options)
+            .connect(&connect::lazy(address)?, options)
             .map_err(|error| Error::usage(error.to_string()))?;
         let terms = Terms { name, address: address.bare(), kinds, queues: self.queues };
         output.notice(&terms.begins(address));

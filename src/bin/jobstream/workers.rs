@@ -6,7 +6,7 @@ mod ls;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use jobstream::proto::v1::{ListWorkersRequest, Worker, WorkerState};
+use jobstream::proto::v1::{Worker, WorkerState};
 
 use crate::connect::Client;
 use crate::error::Result;
@@ -15,8 +15,6 @@ use crate::output::style::Color;
 use crate::output::table::{Columns, Field};
 use crate::output::{Format, Voice, json, text};
 
-/// The most a server puts on a page.
-const PAGE_SIZE: u32 = 1_000;
 /// Kinds or queues that a person is shown of one worker; scripts get all.
 const NAMES_SHOWN: usize = 6;
 
@@ -46,21 +44,6 @@ impl Workers {
             Verb::Ls(ls) => ls.run(voice).await,
             Verb::Drain(drain) => drain.run(voice).await,
         }
-    }
-}
-
-/// Every worker of the server, oldest first.
-async fn all(client: &Client) -> Result<Vec<Worker>> {
-    let mut request = ListWorkersRequest { page_size: PAGE_SIZE, ..ListWorkersRequest::default() };
-    let mut workers = Vec::new();
-    loop {
-        let call = async |request| client.admin().list_workers(request).await;
-        let page = client.retried(request.clone(), call).await?;
-        workers.extend(page.workers);
-        if page.next_page_token.is_empty() {
-            return Ok(workers);
-        }
-        request.page_token = page.next_page_token;
     }
 }
 

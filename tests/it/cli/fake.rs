@@ -237,7 +237,8 @@ impl AdminService for Fake {
         &self,
         _: Request<GetServerInfoRequest>,
     ) -> Result<Response<GetServerInfoResponse>, Status> {
-        self.answer(|script| script.info.pop_front())
+        // A client that misses a job asks how long the server has been up.
+        self.answer(|script| Some(script.info.pop_front().unwrap_or_else(|| Ok(Default::default()))))
     }
 
     async fn list_queues(

@@ -52,7 +52,10 @@ async fn an_unavailable_server_is_asked_again_with_the_same_id() {
 #[tokio::test]
 async fn a_full_queue_is_not_asked_again() {
     let fake = Fake::start().await;
-    fake.script().submit.extend([Err(refusal(Code::ResourceExhausted, "QUEUE_FULL"))]);
+    let mut details = ErrorDetails::with_error_info("QUEUE_FULL", "jobstream", HashMap::new());
+    details.set_retry_info(Some(Duration::from_millis(1)));
+    let full = Status::with_error_details(Code::ResourceExhausted, "no", details);
+    fake.script().submit.extend([Err(full)]);
     run(&mut client(fake.address, &["submit", "demo.echo"])).await.exits(8).says(&["error: no (QUEUE_FULL)"]);
     assert_eq!(fake.script().submitted.len(), 1);
 }

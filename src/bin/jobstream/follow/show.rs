@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use jobstream::proto::v1::job_event::Event;
+use jobstream::proto::v1::watch_result_response::Message;
 use jobstream::proto::v1::{JobEvent, JobState, Log, LogLevel, Output as Chunk, Progress, StateChange};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::News;
 use super::lines::{fraction, gap_line, progress_line, state_line};
 use crate::error::Result;
 use crate::output::style::Color;
@@ -59,22 +59,22 @@ impl<'a> Show<'a> {
         Self { output, stdout, bar, told_progress: None, attempt_with_chunks: 0, open_line: false }
     }
 
-    /// Shows one piece of news.
+    /// Shows one message of the job's watch.
     ///
     /// # Errors
     ///
     /// If stdout cannot be written.
-    pub(crate) fn news(&mut self, news: &News) -> Result<()> {
-        match news {
-            News::Lost(line) => self.tell(line),
-            News::Event(event) if self.stdout == Stdout::Events => {
+    pub(crate) fn message(&mut self, message: &Message) -> Result<()> {
+        match message {
+            Message::Event(event) if self.stdout == Stdout::Events => {
                 self.output.json_line(&json!({ "event": json::event(event) }))
             }
-            News::Gap(gap) if self.stdout == Stdout::Events => {
+            Message::Gap(gap) if self.stdout == Stdout::Events => {
                 self.output.json_line(&json!({ "gap": { "from": gap.from, "to": gap.to } }))
             }
-            News::Event(event) => self.event(event),
-            News::Gap(gap) => self.tell(&gap_line(gap)),
+            Message::Event(event) => self.event(event),
+            Message::Gap(gap) => self.notice(&gap_line(gap)),
+            Message::Heartbeat(_) => Ok(()),
         }
     }
 
@@ -95,7 +95,7 @@ impl<'a> Show<'a> {
             Some(Event::Output(chunk)) => self.chunk(event.attempt, chunk),
             Some(Event::Log(log)) => {
                 let (color, line) = log_line(log);
-                self.tell_in(color, &line)
+                self.notice_in(color, &line)
             }
             None => Ok(()),
         }
@@ -114,10 +114,10 @@ impl<'a> Show<'a> {
             && self.attempt_with_chunks > 0
             && event.attempt > self.attempt_with_chunks
         {
-            self.tell(&format!("attempt {}: the output above is void", event.attempt))?;
+            self.notice(&format!("attempt {}: the output above is void", event.attempt))?;
         }
         match worth_a_line && change.outcome.is_none() {
-            true => self.tell_in(state_color(change.state()), &line),
+            true => self.notice_in(state_color(change.state()), &line),
             false => Ok(()),
         }
     }
@@ -137,7 +137,7 @@ impl<'a> Show<'a> {
             return Ok(());
         }
         self.told_progress = Some(Instant::now());
-        self.tell(&line)
+        self.notice(&line)
     }
 
     fn chunk(&mut self, attempt: u32, chunk: &Chunk) -> Result<()> {
@@ -165,12 +165,16 @@ impl<'a> Show<'a> {
         }
     }
 
-    /// A line on stderr that does not mix with the bar, nor with an unfinished line on the same screen.
-    fn tell(&mut self, line: &str) -> Result<()> {
-        self.tell_in(None, line)
+    /// Writes a line to stderr that mixes neither with the progress bar nor with an unfinished line on the same screen.
+    ///
+    /// # Errors
+    ///
+    /// If stdout cannot be written.
+    pub(crate) fn notice(&mut self, line: &str) -> Result<()> {
+        self.notice_in(None, line)
     }
 
-    fn tell_in(&mut self, color: Option<Color>, line: &str) -> Result<()> {
+    fn notice_in(&mut self, color: Option<Color>, line: &str) -> Result<()> {
         if self.output.quiet {
             return Ok(());
         }

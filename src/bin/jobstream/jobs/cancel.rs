@@ -1,6 +1,7 @@
 //! `jobstream jobs cancel`: ends jobs before their time.
 
 use clap::Args;
+use jobstream::job::JobId;
 use jobstream::proto::v1::{CancelRequest, JobState};
 use prost_types::Duration;
 use uuid::Uuid;
@@ -42,14 +43,15 @@ impl Cancel {
         super::for_each(voice, &self.ids, async |id| self.cancel(&client, id).await).await
     }
 
-    async fn cancel(&self, client: &Client, id: &str) -> Result<()> {
-        let request = CancelRequest { job_id: id.to_owned(), reason: self.reason.clone(), grace: self.grace };
-        let answer = client.retried(request, async |request| client.jobs().cancel(request).await).await?;
+    async fn cancel(&self, client: &Client, id: JobId) -> Result<()> {
+        let request =
+            CancelRequest { job_id: id.to_string(), reason: self.reason.clone(), grace: self.grace };
+        let answer = client.call(client.api.rpc().cancel(request)).await?;
         if answer.state() == JobState::Running {
             client.output.notice(&format!("job {id} was told to stop"));
         }
         match client.output.format.is_json() {
-            true => client.output.json(&json::cancelled(id, &answer)),
+            true => client.output.json(&json::cancelled(&id.to_string(), &answer)),
             false => client.output.line(&format!("{id}\t{}", text::state(answer.state()))),
         }
     }

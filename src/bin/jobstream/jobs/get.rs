@@ -1,6 +1,7 @@
 //! `jobstream jobs get`: everything about a job.
 
 use clap::Args;
+use jobstream::job::JobId;
 use jobstream::proto::v1::outcome::End;
 use jobstream::proto::v1::{GetJobRequest, Job, Outcome};
 use prost_types::Timestamp;
@@ -39,9 +40,9 @@ impl Get {
     }
 }
 
-async fn get(client: &Client, id: &str, several: bool) -> Result<()> {
-    let request = GetJobRequest { job_id: id.to_owned() };
-    let answer = client.retried(request, async |request| client.jobs().get_job(request).await).await?;
+async fn get(client: &Client, id: JobId, several: bool) -> Result<()> {
+    let request = GetJobRequest { job_id: id.to_string() };
+    let answer = client.call(client.api.rpc().get_job(request)).await?;
     let job =
         answer.job.ok_or_else(|| Error::new(Exit::Other, format!("the server sent no job for {id}")))?;
     let output = &client.output;

@@ -110,8 +110,7 @@ impl Ls {
         loop {
             let room = self.limit as usize - jobs.len();
             request.page_size = u32::try_from(room).unwrap_or(PAGE_SIZE_MAX).min(PAGE_SIZE_MAX);
-            let call = async |request| client.jobs().list_jobs(request).await;
-            let page = client.retried(request.clone(), call).await?;
+            let page = client.call(client.api.rpc().list_jobs(request.clone())).await?;
             jobs.extend(page.jobs.into_iter().take(room));
             if page.next_page_token.is_empty() || jobs.len() == self.limit as usize {
                 return Ok((jobs, !page.next_page_token.is_empty()));

@@ -1,6 +1,7 @@
 //! `jobstream jobs retry`: new jobs from finished ones.
 
 use clap::Args;
+use jobstream::job::JobId;
 use jobstream::proto::v1::{Payload, RetryRequest};
 use uuid::Uuid;
 
@@ -43,16 +44,16 @@ impl Retry {
         super::for_each(voice, &self.ids, async |id| self.retry(&client, id, payload.clone()).await).await
     }
 
-    async fn retry(&self, client: &Client, id: &str, payload: Option<Payload>) -> Result<()> {
+    async fn retry(&self, client: &Client, id: JobId, payload: Option<Payload>) -> Result<()> {
         let request = RetryRequest {
-            job_id: id.to_owned(),
-            new_job_id: Uuid::now_v7().to_string(),
+            job_id: id.to_string(),
             payload,
             kind: self.kind.clone().unwrap_or_default(),
+            ..RetryRequest::default()
         };
-        let answer = client.retried(request, async |request| client.jobs().retry(request).await).await?;
+        let answer = client.call(client.api.rpc().retry(request)).await?;
         match client.output.format.is_json() {
-            true => client.output.json(&json::retried(id, &answer)),
+            true => client.output.json(&json::retried(&id.to_string(), &answer)),
             false => client.output.line(&answer.job_id),
         }
     }

@@ -1,7 +1,7 @@
 //! `jobstream jobs rm`: removes finished jobs and their results now.
 
 use clap::Args;
-use jobstream::proto::v1::DeleteRequest;
+use jobstream::job::JobId;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -36,11 +36,10 @@ impl Rm {
     }
 }
 
-async fn remove(client: &Client, id: &str) -> Result<()> {
-    let request = DeleteRequest { job_id: id.to_owned() };
-    client.single(request, async |request| client.jobs().delete(request).await).await?;
+async fn remove(client: &Client, id: JobId) -> Result<()> {
+    client.call(client.api.delete(id)).await?;
     match client.output.format.is_json() {
-        true => client.output.json(&json!({ "jobId": id })),
-        false => client.output.line(id),
+        true => client.output.json(&json!({ "jobId": id.to_string() })),
+        false => client.output.line(&id.to_string()),
     }
 }

@@ -10,8 +10,8 @@ use jobstream::proto::v1::job_event::Event;
 use jobstream::proto::v1::job_spec::Start;
 use jobstream::proto::v1::outcome::End;
 use jobstream::proto::v1::{
-    Attempt, CancelResponse, Failure, Job, JobEvent, JobSpec, Outcome, Progress, RetryPolicy, RetryResponse,
-    StateChange, SubmitResponse,
+    Attempt, CancelResponse, Failure, GetResultResponse, Job, JobEvent, JobSpec, Outcome, Progress,
+    RetryPolicy, RetryResponse, StateChange, SubmitResponse,
 };
 use serde_json::{Map, Value, json};
 
@@ -190,6 +190,18 @@ fn state_change(change: &StateChange) -> Value {
         .with_some("nextAttemptTime", well_known(change.next_attempt_time))
         .with_some("outcome", change.outcome.as_ref().map(outcome))
         .with_some("cancelRequested", Some(true).filter(|_| change.cancel_requested))
+        .done()
+}
+
+/// What GetResult answers for this job.
+pub(crate) fn result(job_id: &str, answer: &GetResultResponse) -> Value {
+    Object::default()
+        .with("jobId", job_id)
+        .with("state", text::state(answer.state()))
+        .with_text("waitReason", text::wait_reason(answer.wait_reason()))
+        .with_some("outcome", answer.outcome.as_ref().map(outcome))
+        .with("sequence", answer.sequence)
+        .with_some("expireTime", well_known(answer.expire_time))
         .done()
 }
 

@@ -26,7 +26,7 @@ impl Ls {
     /// Runs the command.
     pub(super) async fn run(self, voice: Voice) -> Result<Exit> {
         let client = self.client.connect(voice).await?;
-        let queues = super::all(&client).await?;
+        let queues = client.call(client.api.queues()).await?;
         super::show(&client, &queues)?;
         if queues.is_empty() {
             client.output.notice("no queue holds a job");

@@ -1,7 +1,6 @@
 //! `jobstream queues pause`: starts no further attempts of a queue's jobs.
 
 use clap::Args;
-use jobstream::proto::v1::PauseQueueRequest;
 
 use crate::connect::ClientArgs;
 use crate::error::Result;
@@ -32,9 +31,7 @@ impl Pause {
         let client = self.client.connect(voice).await?;
         let mut paused = Vec::new();
         for queue in self.queues {
-            let request = PauseQueueRequest { queue };
-            let call = async |request| client.admin().pause_queue(request).await;
-            paused.extend(client.retried(request, call).await?.queue);
+            paused.push(client.call(client.api.pause_queue(queue)).await?);
         }
         super::show(&client, &paused)?;
         Ok(Exit::Ok)

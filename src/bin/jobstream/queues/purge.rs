@@ -3,7 +3,6 @@
 use std::io::{self, BufRead, IsTerminal};
 
 use clap::Args;
-use jobstream::proto::v1::PurgeQueueRequest;
 use serde_json::json;
 
 use crate::connect::{Client, ClientArgs};
@@ -45,18 +44,16 @@ impl Purge {
         if !self.yes && !self.confirm(&client).await? {
             return Err(Error::new(Exit::Other, "not confirmed: nothing was cancelled"));
         }
-        let request = PurgeQueueRequest { queue: self.queue.clone() };
-        let answer =
-            client.single(request, async |request| client.admin().purge_queue(request).await).await?;
+        let purged = client.call(client.api.purge_queue(&self.queue)).await?;
         match client.output.format.is_json() {
-            true => client.output.json(&json!({ "queue": self.queue, "purged": answer.purged }))?,
-            false => client.output.line(&format!("{}\t{}", self.queue, answer.purged))?,
+            true => client.output.json(&json!({ "queue": self.queue, "purged": purged }))?,
+            false => client.output.line(&format!("{}\t{}", self.queue, purged))?,
         }
         Ok(Exit::Ok)
     }
 
     async fn confirm(&self, client: &Client) -> Result<bool> {
-        let queues = super::all(client).await?;
+        let queues = client.call(client.api.queues()).await?;
         let counts =
             queues.into_iter().find(|queue| queue.queue == self.queue).and_then(|queue| queue.counts);
         let waiting = counts.map_or(0, |counts| u64::from(counts.queued) + u64::from(counts.scheduled));

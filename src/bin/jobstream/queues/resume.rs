@@ -1,7 +1,6 @@
 //! `jobstream queues resume`: lets the jobs of paused queues start again.
 
 use clap::Args;
-use jobstream::proto::v1::ResumeQueueRequest;
 
 use crate::connect::ClientArgs;
 use crate::error::Result;
@@ -32,9 +31,7 @@ impl Resume {
         let client = self.client.connect(voice).await?;
         let mut resumed = Vec::new();
         for queue in self.queues {
-            let request = ResumeQueueRequest { queue };
-            let call = async |request| client.admin().resume_queue(request).await;
-            resumed.extend(client.retried(request, call).await?.queue);
+            resumed.push(client.call(client.api.resume_queue(queue)).await?);
         }
         super::show(&client, &resumed)?;
         Ok(Exit::Ok)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jobstream::client;
 use jobstream::worker::{RunningWorker, WorkerEnd, WorkerStatus};
 use tokio::sync::watch;
 
@@ -52,7 +53,10 @@ pub(super) fn conclude(end: WorkerEnd, output: &Output, address: &Address) -> Re
     match end {
         WorkerEnd::Told => output.notice("stopped"),
         WorkerEnd::Drained => output.notice("drained by an operator: stopped"),
-        WorkerEnd::Refused(status) => return Err(error::from_status(&status, &address.to_string())),
+        WorkerEnd::Refused(status) => {
+            let address = address.to_string();
+            return Err(error::from_client(&client::Error::from_status(&status, &address), &address));
+        }
     }
     Ok(Exit::Ok)
 }

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
-use jobstream::proto::v1::DrainWorkerRequest;
 
 use crate::connect::ClientArgs;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::{Voice, text};
 use crate::units;
@@ -37,11 +36,8 @@ pub(super) struct Drain {
 impl Drain {
     /// Runs the command.
     pub(super) async fn run(self, voice: Voice) -> Result<Exit> {
-        let within = units::to_proto(self.within).map_err(|why| Error::usage(format!("--within {why}")))?;
         let client = self.client.connect(voice).await?;
-        let request = DrainWorkerRequest { worker: self.worker, within: Some(within) };
-        let call = async |request| client.admin().drain_worker(request).await;
-        let drained = client.retried(request, call).await?.workers;
+        let drained = client.call(client.api.drain_worker(self.worker, self.within)).await?;
         super::show(&client, &drained)?;
         let jobs: u32 = drained.iter().map(|worker| worker.slots_taken).sum();
         let (within, jobs) = (text::duration(self.within), text::counted(jobs.into(), "job", "jobs"));

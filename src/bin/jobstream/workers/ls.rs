@@ -28,7 +28,7 @@ impl Ls {
     /// Runs the command.
     pub(super) async fn run(self, voice: Voice) -> Result<Exit> {
         let client = self.client.connect(voice).await?;
-        let workers = super::all(&client).await?;
+        let workers = client.call(client.api.workers()).await?;
         super::show(&client, &workers)?;
         if workers.is_empty() {
             client.output.notice("no worker is connected: jobs wait");

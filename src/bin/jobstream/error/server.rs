@@ -1,0 +1,135 @@
+//! The failure of a call as an error for a person: its exit code, and the hints for its reason.
+
+use jobstream::client::{self, ErrorKind};
+
+use super::Error;
+use crate::exit::Exit;
+use crate::output::text;
+
+/// The error that a call to the server at `address` failed with.
+pub(crate) fn from_client(error: &client::Error, address: &str) -> Error {
+    let (reason, text) = (error.reason(), error.short_message());
+    let mut shown = match error.kind() {
+        ErrorKind::DeadlineExceeded => {
+            Error::new(Exit::Unreachable, format!("the server at {address} did not answer in time"))
+                .hint("allow it more time with --rpc-timeout")
+        }
+        ErrorKind::Unreachable => {
+            Error::new(Exit::Unreachable, format!("lost the server at {address}: {text}"))
+        }
+        ErrorKind::Unreadable => Error::new(Exit::Other, error.message()),
+        ErrorKind::Unimplemented => Error::new(Exit::Other, text)
+            .hint(format!("is this a jobstream server, and as new as this one? {address}")),
+        kind if reason.is_empty() => Error::new(exit_of(kind, reason), text),
+        kind => Error::new(exit_of(kind, reason), format!("{text} ({reason})")),
+    };
+    if let Some(hint) = hint_for(reason, error.fact("worker").is_some()) {
+        shown = shown.hint(hint);
+    }
+    if let Some(delay) = error.retry_after() {
+        shown = shown.hint(format!("the server asks to try again in {}", text::duration(delay)));
+    }
+    for violation in error.violations() {
+        shown = shown.detail(format!("{}: {}", violation.field, violation.description));
+    }
+    shown
+}
+
+fn exit_of(kind: ErrorKind, reason: &str) -> Exit {
+    match (kind, reason) {
+        (_, client::reason::RESULT_EXPIRED) => Exit::Expired,
+        (ErrorKind::InvalidArgument, _) => Exit::Usage,
+        (ErrorKind::Unauthenticated | ErrorKind::PermissionDenied, _) => Exit::Auth,
+        (ErrorKind::NotFound, _) => Exit::NotFound,
+        (ErrorKind::Unavailable | ErrorKind::ResourceExhausted, _) => Exit::Rejected,
+        _ => Exit::Other,
+    }
+}
+
+fn hint_for(reason: &str, names_worker: bool) -> Option<&'static str> {
+    Some(match reason {
+        "JOB_NOT_FOUND" => {
+            "in memory mode a restart loses every job; `jobstream jobs ls` lists those there are"
+        }
+        "QUEUE_NOT_FOUND" => "`jobstream queues ls` lists the queues there are",
+        "WORKER_NOT_FOUND" => "`jobstream workers ls` lists the workers there are",
+        "WORKERS_FULL" => "the server's --workers-max sets the limit",
+        "ILLEGAL_STATE" if names_worker => {
+            "`jobstream queues pause` holds jobs back from the server's own workers (link POOL)"
+        }
+        "RESULT_EXPIRED" => {
+            "the job ended, and its retention has passed: `jobstream submit --retention 1d` keeps a result longer"
+        }
+        "JOB_ID_REUSED" => "leave --job-id out, or give the same job again in full",
+        "PAYLOAD_TOO_LARGE" => "store it elsewhere and submit a reference; `jobstream info` shows the limit",
+        "DRAINING" => "the server is shutting down",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::time::Duration;
+
+    use tonic::{Code, Status};
+    use tonic_types::{ErrorDetails, StatusExt};
+
+    use super::*;
+
+    fn details(reason: &str) -> ErrorDetails {
+        ErrorDetails::with_error_info(reason, "jobstream", HashMap::new())
+    }
+
+    fn shown(status: &Status) -> Error {
+        from_client(&client::Error::from_status(status, "http://h:1"), "http://h:1 (from --address)")
+    }
+
+    #[test]
+    fn every_kind_of_refusal_has_its_exit_code() {
+        let cases = [
+            (Code::InvalidArgument, "INVALID_FIELD", Exit::Usage),
+            (Code::Unauthenticated, "", Exit::Auth),
+            (Code::PermissionDenied, "", Exit::Auth),
+            (Code::NotFound, "JOB_NOT_FOUND", Exit::NotFound),
+            (Code::NotFound, "RESULT_EXPIRED", Exit::Expired),
+            (Code::ResourceExhausted, "QUEUE_FULL", Exit::Rejected),
+            (Code::Unavailable, "DRAINING", Exit::Rejected),
+            (Code::AlreadyExists, "JOB_ID_REUSED", Exit::Other),
+            (Code::FailedPrecondition, "ILLEGAL_STATE", Exit::Other),
+            (Code::Internal, "INTERNAL", Exit::Other),
+        ];
+        for (code, reason, exit) in cases {
+            let status = Status::with_error_details(code, "it says so", details(reason));
+            assert_eq!(shown(&status).exit, exit, "{code:?} {reason}");
+        }
+    }
+
+    #[test]
+    fn a_silent_or_foreign_unavailable_is_no_refusal() {
+        let error = shown(&Status::unavailable("no healthy upstream"));
+        assert_eq!(error.exit, Exit::Unreachable);
+        assert_eq!(error.message, "lost the server at http://h:1 (from --address): no healthy upstream");
+        let error = shown(&Status::deadline_exceeded(""));
+        assert_eq!(error.exit, Exit::Unreachable);
+        assert_eq!(error.message, "the server at http://h:1 (from --address) did not answer in time");
+    }
+
+    #[test]
+    fn every_violation_and_the_reason_are_shown() {
+        let mut details = details("INVALID_FIELD");
+        details.add_bad_request_violation("job.kind", "is empty");
+        details.add_bad_request_violation("job.priority", "is 200, limit is 100");
+        let error = shown(&Status::with_error_details(Code::InvalidArgument, "2 fields are wrong", details));
+        assert_eq!(error.message, "2 fields are wrong (INVALID_FIELD)");
+        assert_eq!(error.details, ["job.kind: is empty", "job.priority: is 200, limit is 100"]);
+    }
+
+    #[test]
+    fn the_servers_retry_delay_becomes_a_hint() {
+        let mut details = details("QUEUE_FULL");
+        details.set_retry_info(Some(Duration::from_secs(2)));
+        let error = shown(&Status::with_error_details(Code::ResourceExhausted, "full", details));
+        assert_eq!(error.hints, ["the server asks to try again in 2s"]);
+    }
+}
