@@ -32,7 +32,7 @@ impl Info {
         let mut pairs = server(&info, client.address.to_string());
         pairs.extend(info.limits.iter().flat_map(limits));
         pairs.extend(info.memory.iter().map(memory));
-        client.output.thing(&pairs, || json::server_info(&info))?;
+        client.output.thing(&pairs, || json::message("GetServerInfoResponse", &info))?;
         Ok(Exit::Ok)
     }
 }

@@ -184,7 +184,7 @@ fn tell(output: &Output, report: &Report, saved: Option<&Saved>) -> Result<Exit>
             let ids: Vec<_> = ids.collect();
             value["may_run_again"] = json!({"count": may_run_again.len(), "job_ids": ids});
         }
-        value
+        Ok(value)
     };
     let mut pairs = vec![
         ("segments", report.segments.len().to_string().into()),

@@ -4,6 +4,7 @@ use jobstream::job::JobId;
 use jobstream::proto::v1::job_event::Event;
 use jobstream::proto::v1::outcome::End;
 use jobstream::proto::v1::{GetResultResponse, JobEvent};
+use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -37,6 +38,10 @@ impl JobResult {
         Exit::of_job(self.answer.state()) != Exit::WaitTimedOut
     }
 
+    fn to_json(&self) -> Result<Value> {
+        json::message_of(("jobId", self.job_id.to_string()), "GetResultResponse", &self.answer)
+    }
+
     fn end(&self) -> Option<&End> {
         self.answer.outcome.as_ref()?.end.as_ref()
     }
@@ -49,10 +54,11 @@ impl JobResult {
 /// If stdout cannot be written. A job that failed or was cancelled is an error too, so that `main` tells it last.
 pub(crate) fn conclude(output: &Output, result: &JobResult) -> Result<Exit> {
     if output.format.is_json() {
-        output.json(&json::result(&result.job_id.to_string(), &result.answer))?;
+        output.json(&result.to_json()?)?;
     } else if let Some(End::Result(payload)) = result.end() {
-        output.data(&raw::result(payload))?;
-        end_line(output, &raw::result(payload))?;
+        let content = raw::result(payload)?;
+        output.data(&content)?;
+        end_line(output, &content)?;
     }
     judge(result)
 }
@@ -68,7 +74,7 @@ pub(crate) fn judge(result: &JobResult) -> Result<Exit> {
     match result.end() {
         Some(End::Failure(failure)) => {
             let error = Error::new(exit, format!("job {job_id} failed: {}", text::failure(failure)));
-            let error = match failure.details.as_ref().map(json::payload) {
+            let error = match failure.details.as_ref().map(text::payload) {
                 Some(details) => error.detail(format!("details: {details}")),
                 None => error,
             };
@@ -130,7 +136,7 @@ mod tests {
     #[test]
     fn the_whole_object_holds_state_and_outcome() {
         let ended = ended(JobState::Succeeded, End::Result(text_payload("x")));
-        let shown = json::result(ID, &ended.answer);
+        let shown = ended.to_json().expect("JSON");
         let expected = format!(
             r#"{{"jobId":"{ID}","state":"SUCCEEDED","outcome":{{"result":{{"text":"x"}}}},"sequence":3}}"#
         );

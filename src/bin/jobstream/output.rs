@@ -163,15 +163,15 @@ impl Output {
     }
 
     /// Writes a list to stdout; `values` are its elements as JSON.
-    pub(crate) fn list(&self, columns: &Columns, values: impl Iterator<Item = Value>) -> Result<()> {
+    pub(crate) fn list(&self, columns: &Columns, values: impl Iterator<Item = Result<Value>>) -> Result<()> {
         match self.format {
             Format::Table if columns.is_empty() => Ok(()),
             Format::Table => self.raw(columns.aligned(self.style).as_bytes()),
             Format::Tabs => self.raw(columns.tab_separated().as_bytes()),
-            Format::Json => self.json(&Value::Array(values.collect())),
+            Format::Json => self.json(&Value::Array(values.collect::<Result<_>>()?)),
             Format::Jsonl => {
                 for value in values {
-                    self.json_line(&value)?;
+                    self.json_line(&value?)?;
                 }
                 Ok(())
             }
@@ -179,11 +179,15 @@ impl Output {
     }
 
     /// Writes one thing to stdout; `value` is the same as JSON.
-    pub(crate) fn thing(&self, pairs: &[(&'static str, Field)], value: impl FnOnce() -> Value) -> Result<()> {
+    pub(crate) fn thing(
+        &self,
+        pairs: &[(&'static str, Field)],
+        value: impl FnOnce() -> Result<Value>,
+    ) -> Result<()> {
         match self.format {
             Format::Table => self.raw(table::pairs(pairs, self.style).as_bytes()),
             Format::Tabs => self.raw(table::pairs_tab_separated(pairs).as_bytes()),
-            Format::Json | Format::Jsonl => self.json(&value()),
+            Format::Json | Format::Jsonl => self.json(&value()?),
         }
     }
 

@@ -56,7 +56,7 @@ fn show(client: &Client, queues: &[Queue]) -> Result<()> {
     for queue in queues {
         columns.row(row(queue));
     }
-    client.output.list(&columns, queues.iter().map(json::queue))
+    client.output.list(&columns, queues.iter().map(|queue| json::message("Queue", queue)))
 }
 
 fn row(queue: &Queue) -> Vec<Field> {

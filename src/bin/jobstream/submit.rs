@@ -5,8 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use jobstream::client::{Watch, WatchOptions};
 use jobstream::job::EventTypes;
-use jobstream::proto::v1::{Disposition, JobSpec, SubmitRequest, SubmitResponse};
-use serde_json::json;
+use jobstream::proto::v1::{Disposition, JobSpec, RunResponse, SubmitRequest, SubmitResponse, run_response};
 
 use crate::connect::{Client, ClientArgs, ReconnectArgs};
 use crate::error::Result;
@@ -100,7 +99,8 @@ pub(crate) async fn watch_to_end(
         Format::Jsonl => Stdout::Events,
     };
     if stdout == Stdout::Events {
-        client.output.json_line(&json!({ "submitted": json::submitted(&answer) }))?;
+        let message = Some(run_response::Message::Submitted(answer.clone()));
+        client.output.json_line(&json::message("RunResponse", &RunResponse { message })?)?;
     } else {
         client.output.notice(&format!("job {}", answer.job_id));
     }
@@ -149,7 +149,7 @@ fn tell_existing(client: &Client, answer: &SubmitResponse) {
 fn print_answer(client: &Client, answer: &SubmitResponse) -> Result<Exit> {
     let output = &client.output;
     if output.format.is_json() {
-        output.json(&json::submitted(answer))?;
+        output.json(&json::message("SubmitResponse", answer)?)?;
     } else {
         output.line(&answer.job_id)?;
     }

@@ -55,7 +55,7 @@ fn show(client: &Client, workers: &[Worker]) -> Result<()> {
     for worker in workers {
         columns.row(row(worker, shown));
     }
-    client.output.list(&columns, workers.iter().map(json::worker))
+    client.output.list(&columns, workers.iter().map(|worker| json::message("Worker", worker)))
 }
 
 fn row(worker: &Worker, shown: usize) -> Vec<Field> {

@@ -68,7 +68,7 @@ async fn json_has_every_field_of_a_worker() {
         "workerId": "w1", "name": "resizer", "link": "STREAM", "state": "DISCONNECTED",
         "kinds": worker("w1").kinds, "queues": [], "slots": 8, "slotsTaken": 3,
         "createTime": "1970-01-01T00:00:00Z", "lastHeardAge": "2s",
-        "sdk": "rust/0.1.0", "address": "10.0.0.9:4711",
+        "sdk": "rust/0.1.0", "address": "10.0.0.9:4711", "kindsTotal": 0, "queuesTotal": 0,
     });
     assert_eq!(shown, expected);
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use jobstream::proto::v1::job_event::Event;
 use jobstream::proto::v1::watch_result_response::Message;
-use jobstream::proto::v1::{JobEvent, JobState, Log, LogLevel, Output as Chunk, Progress, StateChange};
-use serde_json::json;
+use jobstream::proto::v1::{
+    JobEvent, JobState, Log, LogLevel, Output as Chunk, Progress, StateChange, WatchResultResponse,
+};
 use tokio::time::Instant;
 
 use super::lines::{fraction, gap_line, progress_line, state_line};
@@ -66,15 +67,13 @@ impl<'a> Show<'a> {
     /// If stdout cannot be written.
     pub(crate) fn message(&mut self, message: &Message) -> Result<()> {
         match message {
-            Message::Event(event) if self.stdout == Stdout::Events => {
-                self.output.json_line(&json!({ "event": json::event(event) }))
-            }
-            Message::Gap(gap) if self.stdout == Stdout::Events => {
-                self.output.json_line(&json!({ "gap": { "from": gap.from, "to": gap.to } }))
+            Message::Heartbeat(_) => Ok(()),
+            message if self.stdout == Stdout::Events => {
+                let message = WatchResultResponse { message: Some(message.clone()) };
+                self.output.json_line(&json::message("WatchResultResponse", &message)?)
             }
             Message::Event(event) => self.event(event),
             Message::Gap(gap) => self.notice(&gap_line(gap)),
-            Message::Heartbeat(_) => Ok(()),
         }
     }
 
@@ -145,7 +144,7 @@ impl<'a> Show<'a> {
             return Ok(());
         };
         self.attempt_with_chunks = attempt;
-        let bytes = raw::chunk(payload);
+        let bytes = raw::chunk(payload)?;
         if let Some(last) = bytes.last() {
             self.open_line = *last != b'\n';
         }

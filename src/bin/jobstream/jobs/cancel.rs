@@ -51,7 +51,10 @@ impl Cancel {
             client.output.notice(&format!("job {id} was told to stop"));
         }
         match client.output.format.is_json() {
-            true => client.output.json(&json::cancelled(&id.to_string(), &answer)),
+            true => {
+                let job = ("jobId", id.to_string());
+                client.output.json(&json::message_of(job, "CancelResponse", &answer)?)
+            }
             false => client.output.line(&format!("{id}\t{}", text::state(answer.state()))),
         }
     }

@@ -46,7 +46,7 @@ async fn get(client: &Client, id: JobId, several: bool) -> Result<()> {
     let job =
         answer.job.ok_or_else(|| Error::new(Exit::Other, format!("the server sent no job for {id}")))?;
     let output = &client.output;
-    output.thing(&pairs(&job, output.format), || json::job(&job))?;
+    output.thing(&pairs(&job, output.format), || json::message("Job", &job))?;
     if output.format == Format::Table {
         if !job.attempts.is_empty() {
             output.line("")?;
@@ -86,21 +86,14 @@ fn pairs(job: &Job, format: Format) -> Vec<(&'static str, Field)> {
         ("finished", time(job.finish_time.as_ref()).into()),
         ("expires", time(job.expire_time.as_ref()).into()),
         ("events", job.sequence.to_string().into()),
-        (
-            "payload",
-            spec.payload
-                .as_ref()
-                .map(|payload| json::payload(payload).to_string())
-                .unwrap_or_default()
-                .into(),
-        ),
+        ("payload", spec.payload.as_ref().map(text::payload).unwrap_or_default().into()),
         ("outcome", job.outcome.as_ref().map(end).unwrap_or_default().into()),
     ]
 }
 
 fn end(outcome: &Outcome) -> String {
     match &outcome.end {
-        Some(End::Result(result)) => json::payload(result).to_string(),
+        Some(End::Result(result)) => text::payload(result),
         Some(End::Failure(failure)) => text::failure(failure),
         Some(End::Cancellation(end)) if end.reason.is_empty() => "cancelled".to_owned(),
         Some(End::Cancellation(end)) => format!("cancelled: {}", end.reason),

@@ -93,7 +93,7 @@ impl Ls {
         for job in &jobs {
             columns.row(row(job, client.output.format, now));
         }
-        client.output.list(&columns, jobs.iter().map(json::job))?;
+        client.output.list(&columns, jobs.iter().map(|job| json::message("Job", job)))?;
         if jobs.is_empty() {
             client.output.notice("no jobs match");
         } else if more {

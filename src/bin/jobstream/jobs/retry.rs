@@ -53,7 +53,10 @@ impl Retry {
         };
         let answer = client.call(client.api.rpc().retry(request)).await?;
         match client.output.format.is_json() {
-            true => client.output.json(&json::retried(&id.to_string(), &answer)),
+            true => {
+                let origin = ("originJobId", id.to_string());
+                client.output.json(&json::message_of(origin, "RetryResponse", &answer)?)
+            }
             false => client.output.line(&answer.job_id),
         }
     }

@@ -1,247 +1,134 @@
-//! Messages as JSON: the names of proto JSON (`jobId`), and enum values without their prefix (`SUCCEEDED`).
-//! What is unset is left out; 64-bit integers are strings, times RFC 3339, spans like `1.5s`.
+//! Messages as JSON for scripts: the canonical form of protobuf, with every field that has no presence.
+//!
+//! It differs from the canonical form in four points. Enum values have no prefix (`SUCCEEDED`), and unspecified ones are
+//! left out. An empty content type is left out. Whole numbers in JSON payloads have no fraction. Maps are sorted by key.
 
-mod admin;
-mod payload;
+use std::sync::LazyLock;
 
-use std::collections::HashMap;
-
-use jobstream::proto::v1::job_event::Event;
-use jobstream::proto::v1::job_spec::Start;
-use jobstream::proto::v1::outcome::End;
-use jobstream::proto::v1::{
-    Attempt, CancelResponse, Failure, GetResultResponse, Job, JobEvent, JobSpec, Outcome, Progress,
-    RetryPolicy, RetryResponse, StateChange, SubmitResponse,
+use jobstream::proto::DESCRIPTORS;
+use prost::Message;
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, EnumDescriptor, Kind, MessageDescriptor, SerializeOptions,
 };
-use serde_json::{Map, Value, json};
+use serde_json::value::Serializer;
+use serde_json::{Map, Number, Value};
 
-use super::text;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
 
-pub(crate) use admin::{queue, server_info, worker};
-pub(crate) use payload::{payload, value, well_known};
+/// The messages of the API. Decoded once, from bytes that the build has checked.
+static MESSAGES: LazyLock<DescriptorPool> =
+    LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).unwrap_or_default());
 
-/// A JSON object that grows field by field, in order.
-#[derive(Debug, Default)]
-pub(crate) struct Object(Map<String, Value>);
+/// Fields without presence are always there, so that scripts find them.
+const OPTIONS: SerializeOptions = SerializeOptions::new().skip_default_fields(false);
 
-impl Object {
-    /// Adds a field.
-    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.0.insert(name.to_owned(), value.into());
-        self
+/// Whole numbers within 64 bits are shown without a fraction.
+const I64_MAX: f64 = 9_223_372_036_854_775_808.0;
+const U64_MAX: f64 = 18_446_744_073_709_551_616.0;
+
+/// The message of this name in `jobstream.v1`, as JSON.
+///
+/// # Errors
+///
+/// If it holds what JSON cannot show, such as a time beyond the year 9999.
+pub(crate) fn message(name: &str, message: &impl Message) -> Result<Value> {
+    to_json(name, message)
+        .map_err(|error| Error::new(Exit::Other, format!("cannot show {name} as JSON: {error}")))
+}
+
+fn to_json(name: &str, message: &impl Message) -> Result<Value, Box<dyn std::error::Error>> {
+    let descriptor = MESSAGES.get_message_by_name(&format!("jobstream.v1.{name}")).ok_or("it is unknown")?;
+    let message = DynamicMessage::decode(descriptor.clone(), message.encode_to_vec().as_slice())?;
+    let mut json = message.serialize_with_options(Serializer, &OPTIONS)?;
+    adapt(&mut json, &descriptor);
+    Ok(json)
+}
+
+/// The message with one more field in front, such as the id that an answer does not repeat.
+///
+/// # Errors
+///
+/// As [`message`].
+pub(crate) fn message_of(field: (&str, String), name: &str, message: &impl Message) -> Result<Value> {
+    let mut object = Map::from_iter([(field.0.to_owned(), field.1.into())]);
+    if let Value::Object(fields) = self::message(name, message)? {
+        object.extend(fields);
     }
+    Ok(Value::Object(object))
+}
 
-    /// Adds a field if there is a value.
-    pub(crate) fn with_some(self, name: &str, value: Option<impl Into<Value>>) -> Self {
-        match value {
-            Some(value) => self.with(name, value),
-            None => self,
+/// Turns the canonical form of a message into the one that is shown.
+fn adapt(json: &mut Value, descriptor: &MessageDescriptor) {
+    let Value::Object(object) = json else { return };
+    for field in descriptor.fields() {
+        let Some(value) = object.get_mut(field.json_name()) else { continue };
+        match (field.kind(), value) {
+            (Kind::Enum(values), Value::String(name)) => match short_name(&values, name) {
+                Some(short) => *name = short,
+                None => _ = object.shift_remove(field.json_name()),
+            },
+            (Kind::Message(_), Value::Object(pairs)) if field.is_map() => pairs.sort_keys(),
+            (Kind::Message(inner), value) if inner.full_name() == "google.protobuf.Value" => {
+                drop_fractions(value);
+            }
+            (Kind::Message(inner), Value::Array(items)) => {
+                items.iter_mut().for_each(|item| adapt(item, &inner));
+            }
+            (Kind::Message(inner), value) => adapt(value, &inner),
+            _ => {}
         }
     }
-
-    /// Adds a field unless the text is empty.
-    pub(crate) fn with_text(self, name: &str, text: &str) -> Self {
-        self.with_some(name, Some(text).filter(|text| !text.is_empty()))
-    }
-
-    /// The object.
-    pub(crate) fn done(self) -> Value {
-        Value::Object(self.0)
+    if object.get("contentType").is_some_and(|name| name == "") {
+        object.shift_remove("contentType");
     }
 }
 
-/// The whole job.
-pub(crate) fn job(job: &Job) -> Value {
-    Object::default()
-        .with("jobId", job.job_id.as_str())
-        .with_some("spec", job.spec.as_ref().map(spec))
-        .with("state", text::state(job.state()))
-        .with_text("waitReason", text::wait_reason(job.wait_reason()))
-        .with("attempt", job.attempt)
-        .with_some("progress", job.progress.as_ref().map(progress))
-        .with_some("outcome", job.outcome.as_ref().map(outcome))
-        .with("cancelRequested", job.cancel_requested)
-        .with_some("createTime", well_known(job.create_time))
-        .with_some("startTime", well_known(job.start_time))
-        .with_some("finishTime", well_known(job.finish_time))
-        .with_some("nextAttemptTime", well_known(job.next_attempt_time))
-        .with_some("expireTime", well_known(job.expire_time))
-        .with("sequence", job.sequence)
-        .with_text("originJobId", &job.origin_job_id)
-        .with("attempts", job.attempts.iter().map(attempt).collect::<Vec<_>>())
-        .done()
+/// `SUCCEEDED` for `JOB_STATE_SUCCEEDED`; `None` if the value is unspecified.
+fn short_name(values: &EnumDescriptor, name: &str) -> Option<String> {
+    let unspecified = values.default_value();
+    let prefix = unspecified.name().strip_suffix("UNSPECIFIED").unwrap_or_default();
+    (name != unspecified.name()).then(|| name.strip_prefix(prefix).unwrap_or(name).to_owned())
 }
 
-fn spec(spec: &JobSpec) -> Value {
-    let (time, delay) = match &spec.start {
-        Some(Start::StartTime(time)) => (Some(*time), None),
-        Some(Start::StartDelay(delay)) => (None, Some(*delay)),
-        None => (None, None),
-    };
-    Object::default()
-        .with("kind", spec.kind.as_str())
-        .with_text("queue", &spec.queue)
-        .with_some("payload", spec.payload.as_ref().map(payload))
-        .with("priority", spec.priority)
-        .with_some("startTime", well_known(time))
-        .with_some("startDelay", well_known(delay))
-        .with_some("attemptTimeout", well_known(spec.attempt_timeout))
-        .with_some("timeout", well_known(spec.timeout))
-        .with_some("retry", spec.retry.as_ref().map(retry_policy))
-        .with_some("retention", well_known(spec.retention))
-        .with("labels", pairs(&spec.labels))
-        .with("headers", pairs(&spec.headers))
-        .done()
-}
-
-fn retry_policy(policy: &RetryPolicy) -> Value {
-    Object::default()
-        .with("maxAttempts", policy.max_attempts)
-        .with_some("initialBackoff", well_known(policy.initial_backoff))
-        .with("multiplier", policy.multiplier)
-        .with_some("maxBackoff", well_known(policy.max_backoff))
-        .with_some("jitter", policy.jitter)
-        .with("maxLostAttempts", policy.max_lost_attempts)
-        .done()
-}
-
-/// The pairs in the order of their keys.
-fn pairs(pairs: &HashMap<String, String>) -> Value {
-    let mut sorted: Vec<_> = pairs.iter().collect();
-    sorted.sort();
-    sorted.into_iter().fold(Object::default(), |object, (key, value)| object.with(key, value.as_str())).done()
-}
-
-fn attempt(attempt: &Attempt) -> Value {
-    Object::default()
-        .with("attempt", attempt.attempt)
-        .with_some("startTime", well_known(attempt.start_time))
-        .with_some("finishTime", well_known(attempt.finish_time))
-        .with_some("failure", attempt.failure.as_ref().map(failure))
-        .with_text("worker", &attempt.worker)
-        .done()
-}
-
-/// How a job ended.
-pub(crate) fn outcome(outcome: &Outcome) -> Value {
-    match &outcome.end {
-        Some(End::Result(result)) => json!({ "result": payload(result) }),
-        Some(End::Failure(end)) => json!({ "failure": failure(end) }),
-        Some(End::Cancellation(end)) => {
-            json!({ "cancellation": { "reason": end.reason, "forced": end.forced } })
-        }
-        None => json!({}),
+/// Writes `1.0` as `1` in a JSON payload, whose numbers are all doubles.
+fn drop_fractions(json: &mut Value) {
+    match json {
+        Value::Number(number) => *number = without_fraction(number),
+        Value::Array(items) => items.iter_mut().for_each(drop_fractions),
+        Value::Object(fields) => fields.values_mut().for_each(drop_fractions),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
     }
 }
 
-fn failure(failure: &Failure) -> Value {
-    Object::default()
-        .with("reason", text::reason(failure.reason()))
-        .with_text("type", &failure.r#type)
-        .with("message", failure.message.as_str())
-        .with_some("details", failure.details.as_ref().map(payload))
-        .with("attempt", failure.attempt)
-        .with("retryable", failure.retryable)
-        .done()
-}
-
-fn progress(progress: &Progress) -> Value {
-    Object::default()
-        .with_some("fraction", progress.fraction)
-        .with_some("done", progress.done)
-        .with_some("total", progress.total)
-        .with_text("unit", &progress.unit)
-        .with_text("message", &progress.message)
-        .done()
-}
-
-/// One event of a job.
-pub(crate) fn event(event: &JobEvent) -> Value {
-    let object = Object::default()
-        .with("sequence", event.sequence)
-        .with_some("time", well_known(event.time))
-        .with("attempt", event.attempt);
-    match &event.event {
-        Some(Event::StateChange(change)) => object.with("stateChange", state_change(change)),
-        Some(Event::Progress(news)) => object.with("progress", progress(news)),
-        Some(Event::Output(output)) => {
-            let chunk = Object::default()
-                .with_some("payload", output.payload.as_ref().map(payload))
-                .with_text("channel", &output.channel);
-            object.with("output", chunk.done())
-        }
-        Some(Event::Log(log)) => {
-            let line = Object::default()
-                .with_text("level", text::level(log.level()))
-                .with("text", log.text.as_str())
-                .with_text("stream", text::stream(log.stream()));
-            object.with("log", line.done())
-        }
-        None => object,
+fn without_fraction(number: &Number) -> Number {
+    match number.as_f64() {
+        Some(whole) if whole.fract() == 0.0 && (-I64_MAX..I64_MAX).contains(&whole) => (whole as i64).into(),
+        Some(whole) if whole.fract() == 0.0 && (0.0..U64_MAX).contains(&whole) => (whole as u64).into(),
+        _ => number.clone(),
     }
-    .done()
-}
-
-fn state_change(change: &StateChange) -> Value {
-    Object::default()
-        .with("state", text::state(change.state()))
-        .with_text("waitReason", text::wait_reason(change.wait_reason()))
-        .with_some("failure", change.failure.as_ref().map(failure))
-        .with_some("nextAttemptTime", well_known(change.next_attempt_time))
-        .with_some("outcome", change.outcome.as_ref().map(outcome))
-        .with_some("cancelRequested", Some(true).filter(|_| change.cancel_requested))
-        .done()
-}
-
-/// What GetResult answers for this job.
-pub(crate) fn result(job_id: &str, answer: &GetResultResponse) -> Value {
-    Object::default()
-        .with("jobId", job_id)
-        .with("state", text::state(answer.state()))
-        .with_text("waitReason", text::wait_reason(answer.wait_reason()))
-        .with_some("outcome", answer.outcome.as_ref().map(outcome))
-        .with("sequence", answer.sequence)
-        .with_some("expireTime", well_known(answer.expire_time))
-        .done()
-}
-
-/// The answer to a submit.
-pub(crate) fn submitted(answer: &SubmitResponse) -> Value {
-    json!({
-        "jobId": answer.job_id,
-        "disposition": text::disposition(answer.disposition()),
-        "state": text::state(answer.state()),
-        "durability": text::durability(answer.durability()),
-        "sequence": answer.sequence,
-    })
-}
-
-/// The answer to a retry of this job.
-pub(crate) fn retried(origin_job_id: &str, answer: &RetryResponse) -> Value {
-    json!({
-        "jobId": answer.job_id,
-        "originJobId": origin_job_id,
-        "disposition": text::disposition(answer.disposition()),
-        "state": text::state(answer.state()),
-        "durability": text::durability(answer.durability()),
-        "sequence": answer.sequence,
-    })
-}
-
-/// The answer to a cancel of this job.
-pub(crate) fn cancelled(job_id: &str, answer: &CancelResponse) -> Value {
-    json!({ "jobId": job_id, "state": text::state(answer.state()), "sequence": answer.sequence })
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use jobstream::proto::v1::job_event::Event;
+    use jobstream::proto::v1::job_spec::Start;
+    use jobstream::proto::v1::outcome::End;
+    use jobstream::proto::v1::payload::Body;
     use jobstream::proto::v1::{
-        Cancellation, FailureReason, JobState, Log, LogLevel, LogStream, Output, WaitReason,
+        Cancellation, Failure, FailureReason, Job, JobEvent, JobSpec, JobState, Log, LogLevel, LogStream,
+        MemoryUse, Outcome, Payload, Progress, WaitReason,
     };
     use prost_types::{Duration, Timestamp};
+    use serde_json::json;
 
     use super::*;
-    use crate::payload::text_payload;
+    use crate::payload::{text_payload, to_proto};
+
+    fn shown(name: &str, message: &impl Message) -> Value {
+        self::message(name, message).expect("it has a form in JSON")
+    }
 
     #[test]
     fn a_job_has_proto_json_names_and_short_enum_values() {
@@ -251,11 +138,11 @@ mod tests {
             labels: [("b".into(), "2".into()), ("a".into(), "1".into())].into(),
             ..JobSpec::default()
         };
-        let mut waiting = Job { job_id: "id".into(), spec: Some(spec), attempt: 2, ..Job::default() };
-        waiting.create_time = Some(Timestamp { seconds: 1, nanos: 0 });
-        waiting.set_state(JobState::Queued);
-        waiting.set_wait_reason(WaitReason::NoWorker);
-        let shown = job(&waiting);
+        let mut job = Job { job_id: "id".into(), spec: Some(spec), attempt: 2, ..Job::default() };
+        job.create_time = Some(Timestamp { seconds: 1, nanos: 0 });
+        job.set_state(JobState::Queued);
+        job.set_wait_reason(WaitReason::NoWorker);
+        let shown = shown("Job", &job);
         assert_eq!(shown["jobId"], "id");
         assert_eq!(shown["state"], "QUEUED");
         assert_eq!(shown["waitReason"], "NO_WORKER");
@@ -266,24 +153,32 @@ mod tests {
     }
 
     #[test]
+    fn a_field_without_presence_is_there_and_an_unspecified_value_is_not() {
+        let shown = shown("Job", &Job::default());
+        assert_eq!((&shown["attempt"], &shown["cancelRequested"]), (&json!(0), &json!(false)));
+        assert_eq!((&shown["attempts"], &shown["originJobId"]), (&json!([]), &json!("")));
+        assert_eq!((shown.get("state"), shown.get("waitReason")), (None, None));
+    }
+
+    #[test]
     fn every_end_of_a_job_is_shown() {
-        let end = |end| outcome(&Outcome { end: Some(end) });
+        let end = |end| shown("Outcome", &Outcome { end: Some(end) });
         let mut failed = Failure { message: "boom".into(), attempt: 3, ..Failure::default() };
         failed.set_reason(FailureReason::ExitStatus);
         assert_eq!(end(End::Failure(failed))["failure"]["reason"], "EXIT_STATUS");
         assert_eq!(end(End::Result(text_payload("hi")))["result"]["text"], "hi");
-        let cancellation = Cancellation { reason: "no need".into(), forced: true };
+        let cancellation = Cancellation { reason: String::new(), forced: true };
         assert_eq!(
             end(End::Cancellation(cancellation)),
-            json!({ "cancellation": { "reason": "no need", "forced": true } })
+            json!({ "cancellation": { "reason": "", "forced": true } })
         );
     }
 
     #[test]
     fn events_carry_their_content() {
-        let of = |content| event(&JobEvent { sequence: 4, event: Some(content), ..JobEvent::default() });
-        let output = Output { payload: Some(text_payload("chunk")), channel: "a".into() };
-        assert_eq!(of(Event::Output(output))["output"]["payload"]["text"], "chunk");
+        let of = |content| {
+            shown("JobEvent", &JobEvent { sequence: 4, event: Some(content), ..JobEvent::default() })
+        };
         let mut log = Log { text: "line".into(), ..Log::default() };
         log.set_level(LogLevel::Warn);
         log.set_stream(LogStream::Stderr);
@@ -291,12 +186,35 @@ mod tests {
             of(Event::Log(log))["log"],
             json!({ "level": "WARN", "text": "line", "stream": "STDERR" })
         );
-        let news = Progress { fraction: Some(0.5), ..Progress::default() };
-        assert_eq!(
-            of(Event::Progress(news)),
-            json!({ "sequence": 4, "attempt": 0, "progress": { "fraction": 0.5 } })
-        );
-        let change = StateChange { state: JobState::Running.into(), ..StateChange::default() };
-        assert_eq!(of(Event::StateChange(change))["stateChange"], json!({ "state": "RUNNING" }));
+        let progress = Progress { fraction: Some(0.5), ..Progress::default() };
+        let shown = of(Event::Progress(progress));
+        assert_eq!(shown["progress"], json!({ "fraction": 0.5, "unit": "", "message": "" }));
+        assert_eq!(shown["sequence"], 4);
+    }
+
+    #[test]
+    fn a_payload_has_the_name_of_its_arm_and_integers_of_64_bits_are_strings() {
+        let of = |body, content_type: &str| {
+            shown("Payload", &Payload { body: Some(body), content_type: content_type.into() })
+        };
+        assert_eq!(of(Body::Text("a".into()), "text/csv"), json!({ "text": "a", "contentType": "text/csv" }));
+        assert_eq!(of(Body::Data(Bytes::from_static(b"\0\xff")), ""), json!({ "data": "AP8=" }));
+        assert_eq!(of(Body::Json(to_proto(&json!(null))), ""), json!({ "json": null }));
+        let memory = MemoryUse { used_bytes: 7, ..MemoryUse::default() };
+        assert_eq!(shown("MemoryUse", &memory)["usedBytes"], "7");
+    }
+
+    #[test]
+    fn whole_numbers_of_a_payload_have_no_fraction() {
+        let sent = json!({ "a": [1, -2.5, true, null, "x"], "b": { "c": 9_007_199_254_740_992_i64 } });
+        let payload = Payload { body: Some(Body::Json(to_proto(&sent))), ..Payload::default() };
+        assert_eq!(shown("Payload", &payload)["json"].to_string(), sent.to_string());
+    }
+
+    #[test]
+    fn what_has_no_form_in_json_is_an_error() {
+        let time = Timestamp { seconds: i64::MAX, nanos: 0 };
+        let job = Job { create_time: Some(time), ..Job::default() };
+        assert!(message("Job", &job).expect_err("no such year").message.contains("cannot show Job"));
     }
 }

@@ -3,10 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use jobstream::proto::v1::{
-    Disposition, Durability, Failure, FailureReason, JobState, LogLevel, LogStream, WaitReason, WorkerLink,
-    WorkerState,
+    Durability, Failure, FailureReason, JobState, Payload, WaitReason, WorkerLink, WorkerState,
 };
 use prost_types::Timestamp;
+
+use super::json;
 
 /// A duration in its two largest units: `1h 5m`, `12s`, `340ms`.
 pub(crate) fn duration(duration: Duration) -> String {
@@ -88,6 +89,11 @@ pub(crate) fn failure(failure: &Failure) -> String {
     parts.join(": ")
 }
 
+/// A payload on one line, under the name of its form: `{"json":{"width":64}}`.
+pub(crate) fn payload(payload: &Payload) -> String {
+    json::message("Payload", payload).map_or_else(|error| error.message, |json| json.to_string())
+}
+
 /// The name of an enum value without its prefix, as it is shown everywhere: `SUCCEEDED`.
 fn short<'a>(name: &'a str, prefix: &str) -> &'a str {
     name.strip_prefix(prefix).unwrap_or(name)
@@ -116,11 +122,6 @@ pub(crate) fn durability(durability: Durability) -> &'static str {
     short(durability.as_str_name(), "DURABILITY_")
 }
 
-/// `CREATED`.
-pub(crate) fn disposition(disposition: Disposition) -> &'static str {
-    short(disposition.as_str_name(), "DISPOSITION_")
-}
-
 /// `STREAM`.
 pub(crate) fn worker_link(link: WorkerLink) -> &'static str {
     short(link.as_str_name(), "WORKER_LINK_")
@@ -129,22 +130,6 @@ pub(crate) fn worker_link(link: WorkerLink) -> &'static str {
 /// `CONNECTED`.
 pub(crate) fn worker_state(state: WorkerState) -> &'static str {
     short(state.as_str_name(), "WORKER_STATE_")
-}
-
-/// `WARN`; empty if the writer gave none.
-pub(crate) fn level(level: LogLevel) -> &'static str {
-    match level {
-        LogLevel::Unspecified => "",
-        level => short(level.as_str_name(), "LOG_LEVEL_"),
-    }
-}
-
-/// `STDERR`; empty if unset.
-pub(crate) fn stream(stream: LogStream) -> &'static str {
-    match stream {
-        LogStream::Unspecified => "",
-        stream => short(stream.as_str_name(), "LOG_STREAM_"),
-    }
 }
 
 #[cfg(test)]
