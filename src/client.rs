@@ -22,9 +22,9 @@
 //! # }
 //! ```
 //!
-//! A call fails with an [`Error`], whose kind and [`reason`] are for matching. A job that fails or is cancelled is no
-//! failed call: it is a [`ResultError`] of its own. Every request has its job id before it is sent, so whatever the
-//! error was, submitting the same request again gives one job.
+//! A failed call returns an [`Error`] with a kind and a [`reason`] to match on. A failed or cancelled job is a
+//! [`ResultError`]. Every request has its job id before it is sent: after any error, submitting the same request again
+//! gives one job.
 
 mod admin;
 pub(crate) mod backoff;
@@ -35,12 +35,12 @@ mod job;
 mod list;
 mod options;
 mod request;
+mod restart;
 mod result;
 mod rpc;
 mod run;
 mod status;
 mod tries;
-mod vanished;
 mod watch;
 
 pub use crate::job::WatchItem;
@@ -65,13 +65,14 @@ use crate::proto::{read, render, v1};
 use connection::Connection;
 use tries::Tries;
 
-/// Largest answer that is read, in bytes: a page of jobs with their payloads.
+/// Largest response to read, in bytes: a page of jobs with their payloads.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// A connection to a server and everything that can be asked of it. Cheap to clone; all clones share the connection.
+/// A client of one server. Cheap to clone; all clones share its connections.
 ///
-/// It reconnects by itself, and opens more connections when a great many waits and watches are open at a time. Calls that may safely arrive twice are tried again, within `call_timeout` and
-/// [`RetryOptions`]; that is all of them, as each method says where it is not plain.
+/// It reconnects by itself, and opens more connections when many waits and watches are open at a time. Calls are retried
+/// within `call_timeout` and [`RetryOptions`], unless a method says otherwise: a call that arrives twice has the effect of
+/// one.
 #[derive(Debug, Clone)]
 pub struct Client(Arc<Inner>);
 
@@ -87,7 +88,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` if the address is none; `Unreachable` if nobody listens there.
+    /// `InvalidArgument` if the address is invalid; `Unreachable` if no server listens there.
     pub async fn connect(address: &str) -> Result<Self> {
         Self::connect_with(address, ClientOptions::default()).await
     }
@@ -102,11 +103,11 @@ impl Client {
         Ok(Self::new(connection, options))
     }
 
-    /// A client that connects with its first call; whether a server is there shows then.
+    /// A client that connects with its first call. It does not check that a server listens at the address.
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` if the address is none, or the name in the options cannot be sent.
+    /// `InvalidArgument` if the address is invalid, or the name in the options cannot be sent.
     ///
     /// # Panics
     ///
@@ -120,7 +121,7 @@ impl Client {
         Self(Arc::new(Inner { connection, options, retrying: Sender::new(None) }))
     }
 
-    /// The address of the server, as it is in messages.
+    /// The address of the server, as error messages show it.
     pub fn address(&self) -> &str {
         self.0.connection.address()
     }
@@ -130,13 +131,13 @@ impl Client {
         self.0.connection.for_short_calls()
     }
 
-    /// The connections behind the channel, for calls that are held open and may fall silent.
+    /// The connections, for calls that stay open.
     pub(crate) fn connection(&self) -> &Connection {
         &self.0.connection
     }
 
-    /// The newest retry of this client's calls, watches and waits, for a program that shows them; `None` before the first.
-    /// Earlier ones that were not read in time are gone.
+    /// The newest retry of this client's calls, watches and waits, for a program that shows them; `None` before the
+    /// first one. A receiver that reads late misses the earlier ones.
     pub fn retries(&self) -> Receiver<Option<Retrying>> {
         self.0.retrying.subscribe()
     }
@@ -145,13 +146,13 @@ impl Client {
         &self.0.options
     }
 
-    /// A new job of this kind, with an id of its own, to be completed and submitted.
+    /// A request for a new job of this kind, with a new id.
     pub fn job(&self, kind: impl Into<String>) -> JobRequest {
         JobRequest::new(self.clone(), kind.into())
     }
 
-    /// A job that was submitted before, perhaps by somebody else. Nothing is sent: whether it exists shows when its
-    /// result or its events are asked for.
+    /// A handle on a job that was submitted before, by any client. It sends nothing: an unknown job is reported by the
+    /// first call on the handle.
     pub fn attach<T>(&self, job_id: JobId) -> Job<T> {
         Job::attached(self.clone(), job_id)
     }
@@ -168,13 +169,13 @@ impl Client {
         job.ok_or_else(|| status::unreadable(self.address(), "a job"))
     }
 
-    /// The jobs that match a filter, newest first, without payloads; read page by page as they are asked for.
+    /// The jobs that match a filter, newest first, without payloads. Pages are fetched as the jobs are read.
     pub fn list(&self, filter: &JobFilter) -> Jobs {
         Jobs::new(self.clone(), filter)
     }
 
-    /// Ends a job: at once if it waits; told to stop, and ended by force 10 s later, if it runs. Answers `Cancelled`, or
-    /// `Running` while the handler is stopping. Cancelling a cancelled job is fine.
+    /// Cancels a job. A waiting job ends at once. A running handler is asked to stop and is ended by force after 10 s.
+    /// Returns `Cancelled`, or `Running` while the handler stops. Cancelling a cancelled job changes nothing.
     ///
     /// # Errors
     ///
@@ -183,7 +184,7 @@ impl Client {
         self.cancel_job(job_id, reason.into(), None).await
     }
 
-    /// Ends a job, giving a running handler this long to stop; at most 1 h.
+    /// [`Client::cancel`] with another time for the handler to stop, at most 1 h.
     ///
     /// # Errors
     ///
@@ -206,7 +207,7 @@ impl Client {
 
     /// Submits a finished job once more, as a new job. The finished one never changes.
     ///
-    /// The id of the new job is minted here, once for all tries: they make one job.
+    /// The client chooses the id of the new job once for all tries, so they create one job.
     ///
     /// # Errors
     ///
@@ -226,7 +227,7 @@ impl Client {
 
     /// Removes a finished job and its result now.
     ///
-    /// If the answer of a first try was lost and the next one finds no job, the first has done it: that is no error.
+    /// If the response of a first try was lost and the next try finds no job, the first one removed it: this is success.
     ///
     /// # Errors
     ///
@@ -249,7 +250,6 @@ impl Client {
     }
 }
 
-/// The calls about jobs.
 fn jobs(channel: Channel) -> JobServiceClient<Channel> {
     JobServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)
 }

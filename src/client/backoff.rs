@@ -1,4 +1,4 @@
-//! Pauses between tries, and how long a follower bears a server that is away.
+//! Back-off between tries, and how long a watch or a wait reconnects during an outage.
 
 use std::time::Duration;
 
@@ -20,13 +20,13 @@ impl Backoff {
         Self { options, full: options.first_pause.min(options.longest_pause) }
     }
 
-    /// The next pause: chance, so that clients which lost the same server do not come back together, and what the
-    /// server asks for on top, so that it is never undercut.
+    /// The next pause: random, so that clients of one server do not reconnect together, plus the delay that the server
+    /// asks for.
     pub(crate) fn pause(&mut self, asked: Option<Duration>) -> Duration {
         self.share_of_pause(rand::random(), asked)
     }
 
-    /// Begins anew with the shortest pause.
+    /// Starts with the shortest pause again.
     pub(crate) fn reset(&mut self) {
         *self = Self::new(self.options);
     }
@@ -38,22 +38,22 @@ impl Backoff {
     }
 }
 
-/// How long a watch or a wait has been without a word of the server, and how long it may be.
+/// The time since the server last answered a watch or a wait, and its bound.
 #[derive(Debug)]
-pub(crate) struct Endurance {
+pub(crate) struct Outage {
     patience: Duration,
     backoff: Backoff,
     lost_since: Option<Instant>,
 }
 
-impl Endurance {
+impl Outage {
     pub(crate) fn new(options: &ClientOptions) -> Self {
         let ClientOptions { retry, patience, .. } = *options;
         Self { patience, backoff: Backoff::new(retry), lost_since: None }
     }
 
-    /// The server spoke.
-    pub(crate) fn renew(&mut self) {
+    /// The server answered: the outage is over.
+    pub(crate) fn end(&mut self) {
         if self.lost_since.take().is_some() {
             self.backoff.reset();
         }
@@ -63,21 +63,21 @@ impl Endurance {
     ///
     /// # Errors
     ///
-    /// The same error if trying again does not help, or has not for as long as patience lasts.
-    pub(super) async fn bear(&mut self, client: &Client, error: Error) -> Result<()> {
-        let pause = self.pause(error.clone(), Instant::now())?;
+    /// The same error if a retry cannot help, or the outage is longer than `patience`.
+    pub(super) async fn pause(&mut self, client: &Client, error: Error) -> Result<()> {
+        let pause = self.next_pause(error.clone(), Instant::now())?;
         client.pause(error, pause).await;
         Ok(())
     }
 
-    fn pause(&mut self, error: Error, now: Instant) -> Result<Duration> {
+    fn next_pause(&mut self, error: Error, now: Instant) -> Result<Duration> {
         if !error.is_transient() && error.kind() != ErrorKind::DeadlineExceeded {
             return Err(error);
         }
         let lost_for = now - *self.lost_since.get_or_insert(now);
         let pause = self.backoff.pause(error.retry_after());
         match lost_for.saturating_add(pause) > self.patience {
-            true => Err(error.given_up(&format!("{lost_for:.1?} without a word of it"))),
+            true => Err(error.given_up(&format!("{lost_for:.1?} without an answer"))),
             false => Ok(pause),
         }
     }
@@ -95,7 +95,7 @@ mod tests {
     };
 
     #[test]
-    fn pauses_are_chance_below_a_bound_that_grows() {
+    fn pauses_are_random_below_a_bound_that_grows() {
         let mut longest = Duration::ZERO;
         for _ in 0..200 {
             let mut backoff = Backoff::new(OPTIONS);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_begin_anew() {
+    fn pauses_double_up_to_the_longest_and_start_again() {
         let (first_pause, longest_pause) = (Duration::from_millis(50), Duration::from_secs(5));
         let mut backoff = Backoff::new(RetryOptions { first_pause, longest_pause, ..OPTIONS });
         let pauses: Vec<_> = (0..9).map(|_| backoff.share_of_pause(1.0, None).as_millis()).collect();
@@ -134,24 +134,24 @@ mod tests {
     }
 
     #[test]
-    fn patience_ends_and_a_word_renews_it() {
+    fn an_outage_is_bounded_and_an_answer_ends_it() {
         let patience = Duration::from_secs(60);
-        let mut endurance = Endurance::new(&ClientOptions { retry: OPTIONS, patience, ..Default::default() });
+        let mut outage = Outage::new(&ClientOptions { retry: OPTIONS, patience, ..Default::default() });
         let start = Instant::now();
-        let mut borne_at = |seconds| endurance.pause(away(), start + Duration::from_secs(seconds));
+        let mut pause_at = |seconds| outage.next_pause(away(), start + Duration::from_secs(seconds));
         for seconds in [0, 30, 59] {
-            borne_at(seconds).expect("patience lasts");
+            pause_at(seconds).expect("it is shorter");
         }
-        let error = borne_at(61).unwrap_err();
-        assert_eq!(error.message(), "away; gave up after 61.0s without a word of it");
-        endurance.renew();
-        endurance.pause(away(), start + Duration::from_secs(62)).expect("it spoke");
+        let error = pause_at(61).unwrap_err();
+        assert_eq!(error.message(), "away; gave up after 61.0s without an answer");
+        outage.end();
+        outage.next_pause(away(), start + Duration::from_secs(62)).expect("a new outage");
     }
 
     #[test]
-    fn what_cannot_pass_is_not_borne() {
-        let mut endurance = Endurance::new(&ClientOptions::default());
+    fn an_error_that_no_retry_can_mend_ends_the_wait() {
+        let mut outage = Outage::new(&ClientOptions::default());
         let gone = Error::new(ErrorKind::NotFound, "JOB_NOT_FOUND", "gone");
-        assert_eq!(endurance.pause(gone.clone(), Instant::now()), Err(gone));
+        assert_eq!(outage.next_pause(gone.clone(), Instant::now()), Err(gone));
     }
 }

@@ -1,4 +1,4 @@
-//! Many jobs in few calls.
+//! Submits many jobs in few calls.
 
 use prost::Message;
 
@@ -11,17 +11,17 @@ use crate::proto::v1::submit_result::Result as Submitted;
 
 /// Most jobs in one call; the server's limit.
 const CALL_JOBS_MAX: usize = 1_000;
-/// Bytes of jobs after which a call is full: with one more of the largest job it stays below the 4 MiB that servers
-/// read.
+/// Bytes of jobs after which a call is sent: with the largest job on top it stays below the 4 MiB that servers read.
 const CALL_BYTES_FULL: usize = 2 * 1024 * 1024;
 
 impl Client {
-    /// Submits many jobs, each for itself, in calls of up to 1,000, one after the other. Answers each in order.
+    /// Submits many jobs in calls of up to 1,000, one call after the other. The results are in the order of the requests;
+    /// one refused job does not affect the others.
     ///
     /// Results can be read while the finished jobs are retained; [`Client::run_all`] waits for them in the same calls.
     ///
-    /// A call that fails fails each of its jobs and those after them, which are not sent any more. Whatever the error,
-    /// a clone of the request can be submitted again, and there will be one job.
+    /// If a call fails, its jobs and all later ones get its error, and no further call is sent. After any error a clone of
+    /// a request can be submitted again: it gives one job.
     pub async fn submit_all<T>(&self, requests: Vec<JobRequest>) -> Vec<Result<Job<T>>> {
         let mut answers = Vec::with_capacity(requests.len());
         let mut requests = requests.into_iter().map(JobRequest::into_spec).peekable();

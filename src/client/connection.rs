@@ -1,5 +1,5 @@
-//! The connections to one server: one for every call, more when many calls are held open, each replaced when it is no
-//! longer trusted.
+//! The connections to one server: one for short calls, more when many calls stay open. A connection that stops answering
+//! is replaced.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use tonic::transport::{Channel, Endpoint};
 use super::error::{Error, ErrorKind, Result, reason};
 use super::{ClientOptions, status};
 
-/// Room for what a fast server sends while the caller reads slowly, on all streams and on one.
+/// HTTP/2 flow-control windows of a connection and of one stream.
 const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 
-/// Watches and waits on one connection before another is opened. Servers allow about a thousand calls at a time on each,
-/// and short ones must not queue behind those that are held open.
+/// Watches and waits on one connection before another is opened. Servers allow about a thousand streams on each, and
+/// short calls must not queue behind open ones.
 const HELD_CALLS_MAX: usize = 900;
-/// Most connections at a time; beyond it watches and waits queue on those there are.
+/// Most connections at a time. Beyond it watches and waits share them and queue.
 const CONNECTIONS_MAX: usize = 64;
 
 /// One server's address and the channels in use, at least one.
@@ -71,17 +71,17 @@ impl Connection {
         Self { endpoint, address, links: Mutex::new(vec![Link::new(channel)]) }
     }
 
-    /// Where the server is, as in messages.
+    /// The server's address, as error messages show it.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
-    /// For calls that are answered at once. It reconnects by itself when its connection breaks.
+    /// The channel for short calls. It reconnects by itself.
     pub(crate) fn for_short_calls(&self) -> Channel {
         self.links.lock()[0].channel.clone()
     }
 
-    /// For a call that is held open: the link counts it for as long as it lives.
+    /// The channel for a call that stays open. The link counts the call until it is dropped.
     pub(crate) fn for_held_call(&self) -> Link {
         let mut links = self.links.lock();
         let free = links.iter().find(|link| link.users() < HELD_CALLS_MAX);
@@ -96,8 +96,8 @@ impl Connection {
         }
     }
 
-    /// Gives up a connection that is open and silent: the next call opens another. Does nothing if that has been done
-    /// already. Calls on the old one go on.
+    /// Replaces a connection that is open but does not answer: the next call opens another. Replacing it twice changes
+    /// nothing. Calls on the old connection continue.
     pub(crate) fn replace(&self, silent: &Link) {
         let mut links = self.links.lock();
         let still_used = links.iter_mut().find(|link| Arc::ptr_eq(&link.users, &silent.users));
@@ -111,7 +111,7 @@ fn endpoint(address: &str, options: &ClientOptions) -> Result<(String, Endpoint)
     let address = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
     let uri: Uri = address.parse().map_err(|error| bad_address(&address, &format!("{error}")))?;
     if uri.scheme_str() != Some("http") {
-        return Err(bad_address(&address, "only http is spoken here: end TLS in a proxy"));
+        return Err(bad_address(&address, "only http is supported: end TLS in a proxy"));
     }
     let endpoint = Endpoint::from(uri)
         .user_agent(options.name.as_str())
@@ -128,7 +128,7 @@ fn endpoint(address: &str, options: &ClientOptions) -> Result<(String, Endpoint)
 }
 
 fn bad_address(address: &str, why: &str) -> Error {
-    let message = format!("{address} is no address of a server: {why}: write http://host:port");
+    let message = format!("{address} is not a server address: {why}: write http://host:port");
     Error::new(ErrorKind::InvalidArgument, reason::INVALID_FIELD, message)
 }
 

@@ -1,4 +1,4 @@
-//! The errors of a call and of a job's result. That a job failed is told apart from a call that did.
+//! The errors of calls and of job results. A failed job and a failed call are different errors.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,31 +18,31 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The request breaks a rule: [`Error::violations`] lists each field. Nothing was kept.
+    /// The request breaks a rule: [`Error::violations`] lists each field. Nothing was stored.
     InvalidArgument,
-    /// The job, its result or the queue is not there, or not any more.
+    /// The job, its result, the queue or the worker does not exist, or no longer exists.
     NotFound,
     /// The id belongs to a job with another spec.
     AlreadyExists,
     /// The state of the job, or a lost lease, forbids the call.
     FailedPrecondition,
-    /// A bound of the server is reached; nothing was kept.
+    /// A limit of the server is reached. Nothing was stored.
     ResourceExhausted,
-    /// The server is there and takes no calls now, for example because it shuts down.
+    /// The server accepts no calls now, for example because it shuts down.
     Unavailable,
-    /// Nobody answers at the address, or the connection broke under the call: it may or may not have arrived.
+    /// No server answers at the address, or the connection broke during the call: it may or may not have arrived.
     Unreachable,
     /// No answer came in time: the call may or may not have arrived.
     DeadlineExceeded,
-    /// The server does not know who is calling.
+    /// The credentials are missing or invalid.
     Unauthenticated,
     /// The caller may not do this.
     PermissionDenied,
-    /// The server does not have this call: it is older than this client, or no jobstream server.
+    /// The server does not have this call: it is older than this client, or not a jobstream server.
     Unimplemented,
     /// A bug of the server; the message has the id to report it with.
     Internal,
-    /// The answer cannot be understood: the server is newer than this client.
+    /// The response cannot be read: the server is newer than this client.
     Unreadable,
 }
 
@@ -54,7 +54,7 @@ pub mod reason {
     pub const PAYLOAD_TOO_LARGE: &str = "PAYLOAD_TOO_LARGE";
     /// No job has this id.
     pub const JOB_NOT_FOUND: &str = "JOB_NOT_FOUND";
-    /// The client's own: the server was started anew since it knew the job, and keeps jobs in memory only.
+    /// Set by the client: the server restarted since it had the job, and keeps jobs in memory only.
     pub const SERVER_RESTARTED: &str = "SERVER_RESTARTED";
     /// The job was removed: its retention passed, or it was deleted.
     pub const RESULT_EXPIRED: &str = "RESULT_EXPIRED";
@@ -62,15 +62,15 @@ pub mod reason {
     pub const JOB_ID_REUSED: &str = "JOB_ID_REUSED";
     /// The job's state forbids the call.
     pub const ILLEGAL_STATE: &str = "ILLEGAL_STATE";
-    /// The lease no longer stands.
+    /// The lease is no longer valid.
     pub const LEASE_LOST: &str = "LEASE_LOST";
-    /// The server holds as many jobs or bytes as it may.
+    /// The server's limit of jobs or bytes is reached.
     pub const QUEUE_FULL: &str = "QUEUE_FULL";
     /// The server shuts down.
     pub const DRAINING: &str = "DRAINING";
 }
 
-/// Why a call failed: a kind and a reason to match on, and a message for a person that names the server.
+/// Why a call failed: a kind and a reason to match on, and a message that names the server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Error(Box<Details>);
 
@@ -114,12 +114,12 @@ impl Error {
         self.0.kind
     }
 
-    /// What exactly, as in [`reason`]: `JOB_ID_REUSED`. Empty if the server gave none.
+    /// The reason, as in [`reason`]: `JOB_ID_REUSED`. Empty if the server sent none.
     pub fn reason(&self) -> &str {
         &self.0.reason
     }
 
-    /// What is wrong, where, and the way out.
+    /// What is wrong, at which server, and what to do.
     pub fn message(&self) -> &str {
         &self.0.message
     }
@@ -140,13 +140,13 @@ impl Error {
         &self.0.violations
     }
 
-    /// A fact that the server tells beside its message, such as `limit` of PAYLOAD_TOO_LARGE or `state` of
+    /// A value that the server sends beside its message, such as `limit` of PAYLOAD_TOO_LARGE or `state` of
     /// ILLEGAL_STATE.
     pub fn fact(&self, name: &str) -> Option<&str> {
         self.0.facts.get(name).map(String::as_str)
     }
 
-    /// Whether the same call may succeed a little later. Whether it may be sent twice is another question.
+    /// Whether the same call may succeed later. It does not say whether the call may be sent twice.
     pub fn is_transient(&self) -> bool {
         match self.kind() {
             ErrorKind::Unavailable | ErrorKind::Unreachable => true,
@@ -187,7 +187,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Why there is no result of the type that was asked for.
+/// Why there is no result of the requested type.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ResultError {
@@ -202,7 +202,7 @@ pub enum ResultError {
     Cancelled {
         /// The job.
         job_id: JobId,
-        /// By what, and whether by force.
+        /// Why, and whether by force.
         cancellation: Arc<Cancellation>,
     },
     /// The job has a result, but of another type; [`Job::payload`](super::Job::payload) gives it as it is.
@@ -212,7 +212,7 @@ pub enum ResultError {
         /// Where the result differs from the type.
         message: String,
     },
-    /// The end could not be learned. The job goes on.
+    /// The call failed. The job is not affected.
     Call(Error),
 }
 
@@ -229,7 +229,7 @@ impl fmt::Display for ResultError {
                 write!(f, "job {job_id} was cancelled {how}, reason \"{}\"", reason.escape_debug())
             }
             Self::Mismatch { job_id, message } => {
-                write!(f, "the result of job {job_id} is of another type: {message}")
+                write!(f, "the result of job {job_id} has another type: {message}")
             }
             Self::Call(error) => error.fmt(f),
         }

@@ -1,4 +1,4 @@
-//! A submitted job: a handle on its result, its events and its end.
+//! A handle on a submitted job: its result, its events, its end.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::error::{Error, Result, ResultError};
-use super::{Client, Watch, WatchOptions, result, vanished};
+use super::{Client, Watch, WatchOptions, restart, result};
 use crate::job::{JobId, JobState, Outcome, Payload};
 use crate::proto::{read, v1};
 
@@ -26,10 +26,10 @@ pub enum Durability {
     Replicated,
 }
 
-/// What became of a submit.
+/// The response to a submit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Submission {
-    /// Whether this submit made the job; otherwise one with its id and spec was there.
+    /// Whether this submit created the job; otherwise a job with its id and spec existed.
     pub is_new: bool,
     /// The job's state when it was submitted.
     pub state: JobState,
@@ -42,7 +42,7 @@ pub struct Submission {
 impl Submission {
     pub(super) fn read(answer: &v1::SubmitResponse) -> Option<Self> {
         let durability = match answer.durability() {
-            // A promise that is not known here is not relied on.
+            // An unknown durability is taken as the weakest one.
             v1::Durability::Unspecified | v1::Durability::Memory => Durability::Memory,
             v1::Durability::Disk => Durability::Disk,
             v1::Durability::Replicated => Durability::Replicated,
@@ -53,14 +53,14 @@ impl Submission {
     }
 }
 
-/// A job whose result is read as a `T`. Cheap to clone; dropping it changes nothing for the job.
+/// A handle on a job whose result is read as a `T`. Cheap to clone; dropping it does not affect the job.
 ///
 /// Awaiting it gives what [`Job::result`] gives.
 pub struct Job<T> {
     client: Client,
     id: JobId,
     submission: Option<Submission>,
-    /// When the server last told that it has the job.
+    /// When the server last had the job.
     seen: Option<Instant>,
     result: PhantomData<fn() -> T>,
 }
@@ -80,23 +80,23 @@ impl<T> Job<T> {
         self.id
     }
 
-    /// What became of the submit; `None` for a job that was only attached to.
+    /// The response to the submit; `None` for a handle made by [`Client::attach`].
     pub fn submission(&self) -> Option<&Submission> {
         self.submission.as_ref()
     }
 
-    /// How the job ended, once it has. Waits as long as that takes, across lost connections, and gives up only when the
-    /// server was away for all of `patience`.
+    /// How the job ended. Waits for the end without a limit and across lost connections, and gives up only when the server
+    /// is unavailable for longer than `patience`.
     ///
     /// # Errors
     ///
-    /// `NotFound` with JOB_NOT_FOUND, RESULT_EXPIRED or SERVER_RESTARTED; what the last try ended with if the server
-    /// stays away.
+    /// `NotFound` with JOB_NOT_FOUND, RESULT_EXPIRED or SERVER_RESTARTED; the error of the last try if the server stays
+    /// unavailable.
     pub async fn outcome(&self) -> Result<Outcome> {
         result::outcome(&self.client, self.id, self.seen).await
     }
 
-    /// The result as it is, once there is one.
+    /// The result as a payload. Waits like [`Job::outcome`].
     ///
     /// # Errors
     ///
@@ -127,20 +127,20 @@ impl<T> Job<T> {
     }
 
     async fn explained(&self, error: Error) -> Error {
-        vanished::explain(&self.client, self.id, self.seen, error).await
+        restart::explain(&self.client, self.id, self.seen, error).await
     }
 
-    /// The job's events from the start, live, to the one that ends it.
+    /// Watches the job's events, from the first one to the one that ends it.
     pub fn watch(&self) -> Watch {
         self.watch_with(WatchOptions::default())
     }
 
-    /// The job's events as the options ask for them.
+    /// Watches the job's events with these options.
     pub fn watch_with(&self, options: WatchOptions) -> Watch {
         Watch::new(self.client.clone(), self.id, options, self.seen, None)
     }
 
-    /// Ends the job, as [`Client::cancel`].
+    /// Cancels the job, like [`Client::cancel`].
     ///
     /// # Errors
     ///
@@ -152,7 +152,7 @@ impl<T> Job<T> {
         }
     }
 
-    /// Ends the job, giving a running handler this long to stop, as [`Client::cancel_within`].
+    /// Cancels the job with another time for the handler to stop, like [`Client::cancel_within`].
     ///
     /// # Errors
     ///
@@ -166,12 +166,12 @@ impl<T> Job<T> {
 }
 
 impl<T: DeserializeOwned> Job<T> {
-    /// The result, once there is one. A result that is text reads as a text where `T` is one; all others are JSON, and
-    /// an empty one is `null`. Numbers are read as their type says: `serde_json::Value` rounds what 64 bits do not hold.
+    /// The result as a `T`. Waits like [`Job::outcome`]. A text result is read as text if `T` is a string type; every other
+    /// result is parsed as JSON, an empty one as `null`. `serde_json::Value` rounds numbers that do not fit 64 bits.
     ///
     /// # Errors
     ///
-    /// `Mismatch` if the result is no `T`; otherwise as [`Job::payload`].
+    /// `Mismatch` if the result is not a `T`; otherwise as [`Job::payload`].
     pub async fn result(&self) -> Result<T, ResultError> {
         let outcome = self.outcome().await?;
         self.read(outcome)

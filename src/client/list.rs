@@ -33,7 +33,7 @@ impl Jobs {
     ///
     /// # Errors
     ///
-    /// What fetching its page ended with.
+    /// As any call: the page of this job could not be fetched.
     pub async fn next(&mut self) -> Option<Result<JobView>> {
         std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
@@ -64,7 +64,7 @@ impl std::fmt::Debug for Jobs {
 
 type Page = Option<(Vec<JobView>, Option<v1::ListJobsRequest>)>;
 
-/// The page asked for and the request for the one after it.
+/// The requested page and the request for the next one.
 async fn next_page(client: Client, request: Option<v1::ListJobsRequest>) -> Result<Page> {
     let Some(request) = request else { return Ok(None) };
     let answer = client.rpc().list_jobs(request.clone()).await?;
@@ -90,7 +90,7 @@ fn request(filter: &JobFilter) -> v1::ListJobsRequest {
     }
 }
 
-/// None on the wire means all.
+/// An empty list on the wire means all.
 fn wire_states(states: StateSet) -> Vec<i32> {
     const ALL: [JobState; 6] = [
         JobState::Scheduled,

@@ -1,27 +1,27 @@
-//! Every bound of the client, with its default.
+//! The options of the client, with their defaults.
 
 use std::time::Duration;
 
 use crate::job::EventTypes;
 
-/// How a [`Client`](super::Client) connects, how long it waits and how often it tries.
+/// Options of a [`Client`](super::Client): timeouts, retries and keepalive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientOptions {
-    /// Longest time to open a connection. Default 10 s.
+    /// Timeout for opening a connection. Default 10 s.
     pub connect_timeout: Duration,
-    /// Longest time of one call with all its tries; each try carries what is left as its deadline. A wait for a result
-    /// and an open watch are not bounded by it, only their single steps. Default 30 s.
+    /// Timeout of one call with all its retries; each try sends the remaining time as its deadline. For a wait or a watch
+    /// it bounds each request, not the whole. Default 30 s.
     pub call_timeout: Duration,
-    /// How calls that may arrive twice are tried again.
+    /// How calls are retried.
     pub retry: RetryOptions,
-    /// How long a watch or a wait for a result looks for a server that is away before it gives up. Any word of the
-    /// server starts it anew. Default 5 min.
+    /// How long a watch or a wait reconnects to an unavailable server before it gives up. Any response of the server
+    /// restarts this time. Default 5 min.
     pub patience: Duration,
-    /// HTTP/2 PING after each silence of this length, so that a dead connection is noticed. Default 10 s.
+    /// HTTP/2 keepalive: a PING is sent after this long without traffic. Default 10 s.
     pub keepalive_interval: Duration,
-    /// A connection that leaves a PING unanswered for this long is given up. Default 5 s.
+    /// A connection is closed when a PING is not answered within this time. Default 5 s.
     pub keepalive_timeout: Duration,
-    /// Who is calling, sent as the user agent. Default `jobstream-rust/` and the version.
+    /// The user agent. Default `jobstream-rust/` and the version.
     pub name: String,
 }
 
@@ -39,9 +39,9 @@ impl Default for ClientOptions {
     }
 }
 
-/// How often a call is tried and how long it pauses in between.
+/// How often a call is retried, with exponential back-off and full jitter.
 ///
-/// A pause is chance between nothing and a length that doubles from `first_pause` to `longest_pause`, plus what the
+/// A pause is random between zero and a bound that doubles from `first_pause` to `longest_pause`, plus the delay that the
 /// server asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryOptions {
@@ -51,7 +51,7 @@ pub struct RetryOptions {
     pub first_pause: Duration,
     /// Longest pause before any try, unless the server asks for more. Default 5 s.
     pub longest_pause: Duration,
-    /// Whether a call that a bound of the server refuses (RESOURCE_EXHAUSTED) is sent again. Default yes.
+    /// Whether a call is retried after RESOURCE_EXHAUSTED: the queue is full, or another limit is reached. Default true.
     pub when_exhausted: bool,
 }
 
@@ -62,15 +62,15 @@ impl Default for RetryOptions {
     }
 }
 
-/// What a [`Watch`](super::Watch) tells.
+/// Options of a [`Watch`](super::Watch).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WatchOptions {
     /// Only events with a larger sequence. Default 0: from the start.
     pub after_sequence: u32,
-    /// Which events; the one that ends the job is always told. Default all.
+    /// Which events. The one that ends the job is always included. Default all.
     pub types: EventTypes,
-    /// The server is to say that it is there after each silence of this length, 1 s to 1 h. A stream that is silent for
-    /// three of them is given up and opened anew, on another connection. Default 15 s.
+    /// The server sends a heartbeat after this long without an event, 1 s to 1 h. A stream without a message for three of
+    /// them is opened again, on another connection. Default 15 s.
     pub heartbeat: Duration,
 }
 

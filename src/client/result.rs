@@ -1,4 +1,4 @@
-//! Waits for the end of a job with long polls, across lost connections, and reads its result.
+//! Waits for the end of a job by long polling, across lost connections, and reads its result.
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use serde::de::DeserializeOwned;
 use serde::de::value::StrDeserializer;
 use tokio::time::{self, Instant};
 
-use super::backoff::Endurance;
+use super::backoff::Outage;
 use super::connection::Link;
 use super::error::{ErrorKind, Result};
 use super::tries::{LIMIT_MAX, Tries};
-use super::{Client, jobs, status, vanished};
+use super::{Client, jobs, restart, status};
 use crate::job::{Encoding, JSON, JobId, Outcome, Payload};
 use crate::proto::{read, render, v1};
 
-/// How long the server is asked to hold one poll. Proxies cut calls that are silent for a minute.
+/// Length of one long poll. Proxies cut calls that are idle for a minute.
 const POLL: Duration = Duration::from_secs(30);
 
-/// A server that answers a poll early, because it has too many waiters, is not asked again before this.
+/// Shortest time between two polls, for a server that answers early because it has too many waiters.
 const POLL_AGAIN: Duration = Duration::from_millis(250);
 
-/// How the job ended, once it has.
+/// How the job ended. Waits for the end without a limit.
 pub(super) async fn outcome(client: &Client, job_id: JobId, seen: Option<Instant>) -> Result<Outcome> {
     let answer = wait(client, job_id, None, seen).await?;
     let outcome = answer.outcome.and_then(read::outcome);
@@ -37,7 +37,7 @@ pub(super) async fn wait(
     let deadline = limit.map(|limit| Instant::now() + limit.min(LIMIT_MAX));
     let left =
         || deadline.map_or(POLL, |deadline| deadline.saturating_duration_since(Instant::now()).min(POLL));
-    let mut endurance = Endurance::new(client.options());
+    let mut outage = Outage::new(client.options());
     loop {
         let started = Instant::now();
         let link = client.connection().for_held_call();
@@ -45,16 +45,16 @@ pub(super) async fn wait(
             Ok(answer) if answer.outcome.is_some() || left().is_zero() => return Ok(answer),
             Ok(_) => {
                 seen = Some(Instant::now());
-                endurance.renew();
+                outage.end();
                 time::sleep_until(started + POLL_AGAIN.min(left())).await;
             }
             Err(error) => {
                 if error.kind() == ErrorKind::DeadlineExceeded {
-                    // The server answers a poll long before: nothing comes over this connection.
+                    // The server answers a poll long before: this connection is dead.
                     client.connection().replace(&link);
                 }
-                let error = vanished::explain(client, job_id, seen, error).await;
-                endurance.bear(client, error).await?;
+                let error = restart::explain(client, job_id, seen, error).await;
+                outage.pause(client, error).await?;
             }
         }
     }
@@ -68,7 +68,7 @@ async fn poll(client: &Client, link: &Link, job_id: JobId, held: Duration) -> Re
     Tries::within(client, limit).once(link.channel.clone(), request, send).await
 }
 
-/// The content of a payload as a `T`. Text that is not said to be JSON is first taken as the text it is.
+/// The content of a payload as a `T`. Text without the JSON content type is read as a string first.
 pub(super) fn typed<T: DeserializeOwned>(payload: &Payload) -> Result<T, serde_json::Error> {
     let is_plain_text = payload.encoding == Encoding::Text && payload.content_type() != JSON;
     if is_plain_text && let Ok(text) = str::from_utf8(&payload.bytes) {

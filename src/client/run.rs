@@ -1,4 +1,4 @@
-//! Submit and wait in one call: the server keeps the job's end for the call that is open, whatever the job's retention.
+//! Submit and wait in one call. The server sends the job's end on the open stream, whatever the job's retention.
 
 use futures_util::{StreamExt, stream};
 use serde::de::DeserializeOwned;
@@ -18,16 +18,16 @@ use crate::proto::{render, v1};
 const RUNS_MAX: usize = 256;
 
 impl JobRequest {
-    /// Submits the job, waits for its end and answers its result, in one call. The end is not lost, however short the
+    /// Submits the job, waits for its end and returns its result, in one call. The end is not lost, however short the
     /// job's retention is.
     ///
-    /// It waits as long as that takes, across lost connections, as [`Watch`] does. Running the same request again gives the
-    /// same job.
+    /// It waits without a limit and across lost connections, like [`Watch`]. Running the same request again gives the same
+    /// job.
     ///
     /// # Errors
     ///
-    /// As [`JobRequest::submit`] and [`Job::result`]. RESULT_EXPIRED is left only to a caller that was cut off at the end
-    /// and stayed away for longer than the retention and 5 s.
+    /// As [`JobRequest::submit`] and [`Job::result`]. RESULT_EXPIRED is possible only if the connection was lost at the
+    /// job's end for longer than the retention and 5 s.
     pub async fn run<T: DeserializeOwned>(&self) -> Result<T, ResultError> {
         let (job, outcome) = self.run_to_end().await?;
         job.read(outcome)
@@ -57,7 +57,7 @@ impl JobRequest {
         let options = WatchOptions { types: EventTypes::NONE, ..WatchOptions::default() };
         let (job, mut watch) = self.run_and_watch(options).await?;
         let mut end = None;
-        // On to the end of the stream, so that it is not reset.
+        // Reads to the end of the stream: dropping it before would reset it.
         while let Some(item) = watch.next().await {
             if let WatchItem::Event(Event { body: EventBody::State(StateChange { outcome, .. }), .. }) = item?
             {
@@ -71,7 +71,7 @@ impl JobRequest {
 }
 
 impl Client {
-    /// [`JobRequest::run`] for many jobs, up to 256 at a time. Answers each in order.
+    /// [`JobRequest::run`] for many jobs, up to 256 at a time. The results are in the order of the requests.
     pub async fn run_all<T: DeserializeOwned>(
         &self,
         requests: Vec<JobRequest>,
@@ -81,7 +81,7 @@ impl Client {
     }
 }
 
-/// Submits the job and opens its stream; again while the server is away or full, as a submit.
+/// Submits the job and opens its stream, with retries.
 pub(super) async fn run_and_watch(
     client: &Client,
     job: &v1::JobSpec,
@@ -101,7 +101,7 @@ pub(super) async fn run_and_watch(
     Ok((answer, watch))
 }
 
-/// The deadline of a stream would be that of its whole life, so only the way to the submit's answer is timed, on this side.
+/// A gRPC deadline would bound the whole stream, so the client bounds only the time to the response of the submit.
 async fn open(
     client: &Client,
     job: &v1::JobSpec,
@@ -131,7 +131,7 @@ async fn open(
     }
 }
 
-/// The answer to the submit; `None` if the first message is another, or there is none.
+/// The response to the submit; `None` if the first message is another, or there is none.
 async fn first(messages: &mut Streaming<v1::RunResponse>) -> Result<Option<v1::SubmitResponse>, Status> {
     match messages.message().await?.and_then(|first| first.message) {
         Some(Message::Submitted(answer)) => Ok(Some(answer)),

@@ -1,4 +1,4 @@
-//! What a gRPC status means to a caller: who says it, and what to do about it.
+//! Turns a gRPC status into an [`Error`]: by its source (server, proxy or transport), reason and details.
 
 use std::error::Error as StdError;
 
@@ -9,7 +9,7 @@ use super::error::{Details, Error, ErrorKind};
 use crate::error::Violation;
 use crate::proto::status::DOMAIN;
 
-/// The error that a call to the server at `address` ended with.
+/// The error for the status of a call to the server at `address`.
 pub(super) fn from_status(status: &Status, address: &str) -> Error {
     if is_timeout(status) {
         return timed_out(address);
@@ -18,7 +18,7 @@ pub(super) fn from_status(status: &Status, address: &str) -> Error {
     read(status.code(), status.message(), &status.get_error_details(), source, address)
 }
 
-/// The error of one job of many.
+/// The error for one job of a batch.
 pub(super) fn from_rpc_status(status: &tonic_types::Status, address: &str) -> Error {
     let details = status.get_error_details();
     read(Code::from(status.code), &status.message, &details, None, address)
@@ -32,14 +32,14 @@ pub(super) fn timed_out(address: &str) -> Error {
     Error::new(ErrorKind::DeadlineExceeded, "", message)
 }
 
-/// Nobody answers, or the connection broke.
+/// No server answers, or the connection broke.
 pub(super) fn unreachable(address: &str, why: &str) -> Error {
     let message =
         format!("no answer from the server at {address}: {why}: check the address and that the server runs");
     Error::new(ErrorKind::Unreachable, "", message).with_short_message(why)
 }
 
-/// An answer that does not make sense here.
+/// A response that this client cannot read.
 pub(super) fn unreadable(address: &str, what: &str) -> Error {
     let message = format!(
         "the server at {address} sent {what} that this client cannot read: use a client as new as the server"
@@ -56,14 +56,14 @@ pub(super) fn innermost(error: &dyn StdError) -> String {
     error.to_string()
 }
 
-/// `source` is there if the status was made on this side.
+/// `source` is set if this side made the status.
 fn read(code: Code, message: &str, details: &ErrorDetails, source: Option<String>, address: &str) -> Error {
     let info = details.error_info().filter(|info| info.domain == DOMAIN);
     let (reason, facts) = match info {
         Some(info) => (info.reason.as_str(), info.metadata.clone()),
         None => ("", Default::default()),
     };
-    let message = if message.is_empty() { "no reason given" } else { message };
+    let message = if message.is_empty() { "no message" } else { message };
     let kind = match info {
         Some(_) => kind_of(code),
         None => foreign_kind_of(code, source.is_some()),
@@ -99,7 +99,7 @@ fn full_message(kind: ErrorKind, message: &str, reason: &str, address: &str) -> 
     format!("{message} ({reason}server {address}){way_out}")
 }
 
-/// The server says so, with a reason of ours.
+/// For a status with a reason of this API: the server made it.
 fn kind_of(code: Code) -> ErrorKind {
     match code {
         Code::InvalidArgument | Code::OutOfRange => ErrorKind::InvalidArgument,
@@ -116,19 +116,19 @@ fn kind_of(code: Code) -> ErrorKind {
     }
 }
 
-/// No reason of ours: the connection broke on this side, or something between us and the server speaks.
+/// For a status without a reason of this API: the transport or a proxy made it.
 fn foreign_kind_of(code: Code, is_own: bool) -> ErrorKind {
     match code {
         _ if is_own => ErrorKind::Unreachable,
         Code::Unavailable | Code::Cancelled | Code::Aborted => ErrorKind::Unreachable,
         Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss => ErrorKind::Unreachable,
-        // The codec's own word for a message beyond its limit.
+        // The codec's status for a message beyond its limit.
         Code::OutOfRange => ErrorKind::Unreadable,
         code => kind_of(code),
     }
 }
 
-/// Whether it is the transport's own word that the deadline passed, which it calls a cancellation.
+/// Whether the transport says that the deadline passed, which it reports as a cancellation.
 fn is_timeout(status: &Status) -> bool {
     let mut source = status.source();
     while let Some(error) = source {

@@ -1,4 +1,4 @@
-//! One call: its deadline, and its tries where it may arrive twice.
+//! One call: its deadline and its retries.
 
 use std::future::Future;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::backoff::Backoff;
 use super::error::{Error, ErrorKind, Result};
 use super::{Client, status};
 
-/// Longest deadline; longer ones are cut to it, so that sums of times stay within their range.
+/// Longest timeout. Longer ones are reduced to it, so that additions to an `Instant` do not overflow.
 pub(super) const LIMIT_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// The tries of one call, all within one deadline.
@@ -28,13 +28,13 @@ impl<'a> Tries<'a> {
         Self { client, deadline: Instant::now() + limit.min(LIMIT_MAX), done: 0, backoff }
     }
 
-    /// Counts a try that is made outside of [`Tries::once`]. Answers what is left of the deadline.
+    /// Counts a try that is made outside of [`Tries::once`]. Returns the time left.
     pub(super) fn begin(&mut self) -> Duration {
         self.done += 1;
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Sends a request once, over this channel, with what is left of the deadline.
+    /// Sends a request once over this channel, with the time left as its deadline.
     pub(super) async fn once<Q, A, F>(
         &mut self,
         channel: Channel,
@@ -59,7 +59,7 @@ impl<'a> Tries<'a> {
     ///
     /// # Errors
     ///
-    /// The same error if another try does not help, or there is none left, or no time for it.
+    /// The same error if a retry cannot help, or no try or no time is left.
     pub(super) async fn pause(&mut self, error: Error) -> Result<()> {
         let options = self.client.options().retry;
         let is_refused = error.kind() == ErrorKind::ResourceExhausted && !options.when_exhausted;
@@ -95,7 +95,7 @@ impl Client {
         time::sleep(pause).await;
     }
 
-    /// A call that may arrive twice, tried again while the server is away or full.
+    /// A call that is retried while the server is unavailable.
     pub(super) async fn call<Q, A, F>(&self, message: Q, send: impl Fn(Channel, Request<Q>) -> F) -> Result<A>
     where
         Q: Clone,

@@ -1,4 +1,4 @@
-//! Follows a job's events to its end, across cut and silent streams: it resumes after the last sequence it saw.
+//! Watches a job's events to its end. It resumes after the last sequence when a stream breaks or stalls.
 
 use std::fmt;
 use std::pin::Pin;
@@ -10,29 +10,29 @@ use tokio::time::{self, Instant};
 use tokio_stream::Stream;
 use tonic::{Request, Status, Streaming};
 
-use super::backoff::Endurance;
+use super::backoff::Outage;
 use super::connection::Link;
 use super::error::{Error, Result};
-use super::{Client, WatchOptions, jobs, status, vanished};
+use super::{Client, WatchOptions, jobs, restart, status};
 use crate::job::{EventTypes, JobId, JobState, WatchItem};
 use crate::proto::read::Incoming;
 use crate::proto::v1::watch_result_response::Message;
 use crate::proto::v1::{job_event, run_response};
 use crate::proto::{read, render, v1};
 
-/// A stream that is silent for this many heartbeats is given up.
+/// A stream is replaced when this many heartbeats are missing.
 const HEARTBEATS_MISSED_MAX: u32 = 3;
 
-/// How long the stream may take to close after the event that ends the job; after it, it is dropped.
+/// Timeout for the server to close the stream after the event that ends the job.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The events of one job, in order, none twice, none missed; it ends after the event that ends the job.
 ///
-/// It opens with the first item that is asked for. A stream that is cut, refused for now or silent for three heartbeats
-/// is opened anew after the last sequence seen. It ends with an error if the job is unknown or gone, as
-/// [`Job::outcome`](super::Job::outcome) tells it, and when the server was away for all of `patience`. Dropping it
-/// changes nothing for the job.
-#[must_use = "a watch tells nothing until it is read"]
+/// The first call of [`Watch::next`] opens the stream. When it breaks, is refused as unavailable or misses three
+/// heartbeats, it is opened again after the last sequence. The watch ends with an error if the job is unknown or removed,
+/// like [`Job::outcome`](super::Job::outcome), or if the server is unavailable for longer than `patience`. Dropping the
+/// watch does not affect the job.
+#[must_use = "a watch does nothing until it is read"]
 pub struct Watch {
     messages: Pin<Box<dyn Stream<Item = Result<Message>> + Send>>,
     address: String,
@@ -41,7 +41,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// `opened` is the stream to begin with, if there is one already.
+    /// `opened` is a stream that is open already.
     pub(super) fn new(
         client: Client,
         job_id: JobId,
@@ -51,7 +51,7 @@ impl Watch {
     ) -> Self {
         let address = client.address().to_owned();
         let follower = Follower {
-            endurance: Endurance::new(client.options()),
+            outage: Outage::new(client.options()),
             client,
             job_id,
             options,
@@ -71,7 +71,7 @@ impl Watch {
         self.job_id
     }
 
-    /// Sequence of the newest item that was told: another watch can go on after it.
+    /// Sequence of the newest item: another watch can resume after it.
     pub fn last_sequence(&self) -> u32 {
         self.last_sequence
     }
@@ -80,17 +80,16 @@ impl Watch {
     ///
     /// # Errors
     ///
-    /// As said at [`Watch`].
+    /// See [`Watch`].
     pub async fn next(&mut self) -> Option<Result<WatchItem>> {
         std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
-    /// [`Watch::next`], as the message that the server sent: an event or a gap, never a heartbeat. It has every field that
-    /// this version knows, also of events that [`WatchItem`] cannot show.
+    /// [`Watch::next`] as the generated message: an event or a gap, never a heartbeat.
     ///
     /// # Errors
     ///
-    /// As said at [`Watch`].
+    /// See [`Watch`].
     pub async fn next_message(&mut self) -> Option<Result<Message>> {
         std::future::poll_fn(|context| self.poll_message(context)).await
     }
@@ -148,14 +147,14 @@ pub(super) struct Opened {
     pub(super) link: Link,
 }
 
-/// The messages of one stream, from either call that has them.
+/// The messages of one stream, of WatchResult or of Run.
 pub(super) enum Messages {
     Watch(Streaming<v1::WatchResultResponse>),
     Run(Streaming<v1::RunResponse>),
 }
 
 impl Messages {
-    /// The next message, perhaps one that is not understood here; `None` after the last.
+    /// The next message; the inner `None` is one of a newer kind, the outer `None` the end of the stream.
     async fn next(&mut self) -> Result<Option<Option<Message>>, Status> {
         match self {
             Self::Watch(messages) => Ok(messages.message().await?.map(|answer| answer.message)),
@@ -169,18 +168,18 @@ impl Messages {
     }
 }
 
-/// A watch that survives its streams.
+/// The state of a watch across its streams.
 struct Follower {
     client: Client,
     job_id: JobId,
     options: WatchOptions,
     /// Sequence after which the next stream begins.
     last: u32,
-    /// When the server last told that it has the job; it does by opening a stream.
+    /// When the server last opened a stream, so had the job.
     seen: Option<Instant>,
     stream: Option<Opened>,
-    endurance: Endurance,
-    /// The event that ends the job was told.
+    outage: Outage,
+    /// The event that ends the job was returned.
     is_over: bool,
 }
 
@@ -193,39 +192,39 @@ impl Follower {
             }
             match self.message().await {
                 Ok(message) => {
-                    self.endurance.renew();
+                    self.outage.end();
                     if let Some(message) = self.unseen(message) {
                         return Ok(Some(message));
                     }
                 }
                 Err(error) => {
                     self.stream = None;
-                    let error = vanished::explain(&self.client, self.job_id, self.seen, error).await;
-                    self.endurance.bear(&self.client, error).await?;
+                    let error = restart::explain(&self.client, self.job_id, self.seen, error).await;
+                    self.outage.pause(&self.client, error).await?;
                 }
             }
         }
     }
 
-    /// The next message of the stream at hand, or of a new one.
+    /// The next message of the open stream, or of a new one.
     async fn message(&mut self) -> Result<Option<Message>> {
         let stream = match &mut self.stream {
             Some(stream) => stream,
             None => {
                 let stream = open(&self.client, self.request()).await?;
-                // Not with each message: a slow reader may read what was sent by a server that is gone.
+                // Not with each message: a slow reader may read messages of a server that has ended.
                 self.seen = Some(Instant::now());
                 self.stream.insert(stream)
             }
         };
         let silence_max = self.options.heartbeat.saturating_mul(HEARTBEATS_MISSED_MAX);
         let Ok(answer) = time::timeout(silence_max, stream.messages.next()).await else {
-            return Err(give_up_on(&self.client, &stream.link, "the stream fell silent"));
+            return Err(give_up_on(&self.client, &stream.link, "the stream stalled"));
         };
         let address = self.client.address();
         match answer {
             Ok(Some(message)) => Ok(message),
-            // The server ends a stream well only after the event that ends the job: something between us did it.
+            // The server ends a stream with OK only after the event that ends the job: a proxy ended this one.
             Ok(None) => Err(status::unreachable(address, "the stream ended before the job")),
             Err(status) => Err(status::from_status(&status, address)),
         }
@@ -263,16 +262,16 @@ impl Follower {
         self.is_over || self.options.types.state_change
     }
 
-    /// Lets the stream close by itself: dropping it before would reset it.
+    /// Waits for the server to close the stream: dropping it before would reset it.
     async fn close(&mut self) {
         if let Some(mut stream) = self.stream.take() {
-            // Whatever comes, the job's end is known.
+            // Errors do not matter: the job's end is known.
             let _ = time::timeout(CLOSE_TIMEOUT, stream.messages.next()).await;
         }
     }
 }
 
-/// A stream's deadline would be that of its whole life, so only the opening is timed, on this side.
+/// A gRPC deadline would bound the whole stream, so the client bounds only its opening.
 async fn open(client: &Client, request: v1::WatchResultRequest) -> Result<Opened> {
     let link = client.connection().for_held_call();
     let mut jobs = jobs(link.channel.clone());
@@ -284,13 +283,13 @@ async fn open(client: &Client, request: v1::WatchResultRequest) -> Result<Opened
     }
 }
 
-/// Nothing comes over this connection, though it is open: the next stream takes another.
+/// Replaces a connection that is open but does not answer.
 fn give_up_on(client: &Client, link: &Link, why: &str) -> Error {
     client.connection().replace(link);
     status::unreachable(client.address(), why)
 }
 
-/// None on the wire means all, so a watch of nothing but the end asks for state changes.
+/// An empty list on the wire means all, so a watch of the end alone requests state changes.
 pub(super) fn wire_types(types: EventTypes) -> Vec<i32> {
     if types == EventTypes::ALL {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! Why a job that the server had is not there any more.
+//! Tells whether a job is missing because its server restarted.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use crate::proto::read;
 
 /// The mode in which a restart loses every job.
 const MEMORY: &str = "memory";
-/// How often the server is asked for its uptime while the time that the answer takes leaves a doubt.
+/// How often the server's uptime is requested while the duration of the request leaves the result open.
 const ASKED_MAX: u32 = 3;
 
-/// The error that says so if the job is gone because the server was started anew and keeps jobs in memory only.
+/// SERVER_RESTARTED instead of JOB_NOT_FOUND, if a server in memory mode restarted since it had the job.
 pub(super) async fn explain(client: &Client, job_id: JobId, seen: Option<Instant>, error: Error) -> Error {
     let (true, Some(seen)) = (error.reason() == reason::JOB_NOT_FOUND, seen) else { return error };
     match restarted(client, seen, error.fact("boot_id")).await {
         None => error,
         Some(uptime) => {
             let message = format!(
-                "job {job_id} is gone: the server at {} was started anew {uptime:.1?} ago and keeps jobs in memory \
+                "job {job_id} is gone: the server at {} restarted {uptime:.1?} ago and keeps jobs in memory \
                  only: submit it again",
                 client.address()
             );
@@ -30,18 +30,17 @@ pub(super) async fn explain(client: &Client, job_id: JobId, seen: Option<Instant
     }
 }
 
-/// How long ago the server was started anew, if it was since it had the job, and forgot it thereby.
+/// How long ago the server restarted, if it is in memory mode and restarted since `seen`.
 ///
-/// A job was there at `seen`: a server that has run for less than the time since then is another one. That time ends
-/// before the server is asked, so that a slow answer is never taken for a restart; a restart that was faster than the
-/// answers is missed.
+/// The job existed at `seen`, so a server with a shorter uptime than the time since then has restarted. That time is taken
+/// before the request, so that a slow response does not look like a restart; a restart faster than the response is missed.
 async fn restarted(client: &Client, seen: Instant, boot_id: Option<&str>) -> Option<Duration> {
     for _ in 0..ASKED_MAX {
         let unseen = seen.elapsed();
-        // Without an answer, what is known already is the better error.
+        // If this call fails too, the original error is the better one.
         let info = client.server_info().await.ok()?;
         let uptime = read::duration(info.uptime?);
-        // Behind one address may be several servers: only the one that missed the job can tell.
+        // One address may lead to several servers: only the one that did not find the job counts.
         if info.mode != MEMORY || Some(info.boot_id.as_str()) != boot_id || uptime >= seen.elapsed() {
             return None;
         }
