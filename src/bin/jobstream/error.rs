@@ -1,5 +1,4 @@
-//! What a command fails with: an exit code, a message, facts and hints. It is made where the cause is known
-//! and printed once, by `main`.
+//! The error of a command: an exit code, a message, details and hints. `main` prints it.
 
 mod server;
 
@@ -20,9 +19,9 @@ pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 pub(crate) struct Error {
     /// What the process exits with.
     pub(crate) exit: Exit,
-    /// What is wrong: lower case, no full stop. Empty if there is nobody left to tell.
+    /// What is wrong: lower case, no full stop. Empty if stdout has no reader any more.
     pub(crate) message: String,
-    /// Lines below the message, such as one a bad field.
+    /// Lines below the message, such as one for each invalid field.
     pub(crate) details: Vec<String>,
     /// What to do about it, one line each.
     pub(crate) hints: Vec<String>,
@@ -39,7 +38,7 @@ impl Error {
         Self::new(Exit::Usage, message)
     }
 
-    /// Stdout cannot be written. A reader that went away (`| head`) is no news for anybody.
+    /// Stdout cannot be written. A reader that has ended (`| head`) is not reported.
     pub(crate) fn stdout(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::new(Exit::Other, ""),
@@ -53,7 +52,7 @@ impl Error {
         self
     }
 
-    /// The same error with one more line of facts.
+    /// The same error with one more detail.
     pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
         self.details.push(detail.into());
         self

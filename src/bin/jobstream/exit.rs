@@ -1,4 +1,4 @@
-//! The exit codes of the command line: a stable promise to scripts, printed by `jobstream --help`.
+//! The exit codes of the command line. They are stable; `jobstream --help` lists them.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use jobstream::proto::v1::JobState;
 /// How a command ended, as a script sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// It did what it was asked for; a job it waited for succeeded.
+    /// Success; a job that was waited for succeeded.
     Ok = 0,
     /// The job failed.
     JobFailed = 1,
@@ -19,24 +19,24 @@ pub(crate) enum Exit {
     Auth = 4,
     /// No such job, queue or worker.
     NotFound = 5,
-    /// The wait is over and the job has not ended.
+    /// The wait timed out before the job ended.
     WaitTimedOut = 6,
-    /// The server cannot be reached, or was lost and did not come back.
+    /// The server cannot be reached, or was lost.
     Unreachable = 7,
-    /// The server refuses for now: queue full, draining.
+    /// The server refuses calls for now: queue full, draining.
     Rejected = 8,
-    /// The job is known, its result is past its retention.
+    /// The job's result is past its retention.
     Expired = 9,
     /// Anything else.
     Other = 10,
-    /// The server's log could not be written: what was acknowledged before is kept.
+    /// The server's log could not be written. Jobs acknowledged before are stored.
     LogFailed = 70,
     /// Ctrl-C or SIGTERM.
     Interrupted = 130,
 }
 
 impl Exit {
-    /// How a wait for a job in this state ended.
+    /// The exit code of a wait for a job in this state.
     pub(crate) fn of_job(state: JobState) -> Self {
         match state {
             JobState::Succeeded => Self::Ok,
@@ -71,13 +71,13 @@ Exit codes:
     3  the job was cancelled
     4  not authenticated, or not allowed
     5  no such job, queue or worker
-    6  the wait timed out; the job goes on, its id is on stderr
+    6  the wait timed out; the job continues, its id is on stderr
     7  the server cannot be reached
     8  the server refuses for now (queue full, draining)
     9  the result expired
    10  any other error
-   70  the server's log failed; what was acknowledged is kept
-  130  interrupted (Ctrl-C); the job goes on, its id is on stderr";
+   70  the server's log failed; acknowledged jobs are stored
+  130  interrupted (Ctrl-C); the job continues, its id is on stderr";
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! `jobstream info`: what a server is and does.
+//! `jobstream info`: shows a server's version, mode, limits and load.
 
 use std::time::Duration;
 
@@ -88,7 +88,7 @@ fn limits(limits: &Limits) -> Vec<(&'static str, Field)> {
     ]
 }
 
-/// What a category holds, of what it may.
+/// `memory  watches 1 MiB of 8 MiB`.
 fn memory(memory: &MemoryUse) -> (&'static str, Field) {
     let size = |bytes: i64| text::bytes(bytes.try_into().unwrap_or_default());
     let (used, limit) = (size(memory.used_bytes), size(memory.limit_bytes));

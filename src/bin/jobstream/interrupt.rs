@@ -1,5 +1,5 @@
-//! Ctrl-C and SIGTERM: the first lets a command end in good order, the second ends the process, whatever it is at. They
-//! are counted by a thread of their own, which nothing else can hold up.
+//! Ctrl-C and SIGTERM: the first signal shuts down gracefully, the second ends the process. A thread of its own handles
+//! them, so that a blocked command cannot delay it.
 
 use std::process;
 use std::thread;
@@ -16,16 +16,16 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::stderr;
 
-/// What the end may last beyond the drain that the first signal began; within a second, with all that comes after.
+/// Timeout of the shutdown after the drain timeout. With the flush of stderr the process ends within a second.
 const END_TIME_MAX: Duration = Duration::from_millis(900);
-/// What the second signal leaves for an end in good order; within 100 ms, with all that comes after.
+/// Timeout of the shutdown after the second signal. With the flush of stderr the process ends within 100 ms.
 const SECOND_TIME_MAX: Duration = Duration::from_millis(75);
-/// What the last lines get to be written when the process is ended.
+/// Timeout for writing the last lines to stderr.
 const FLUSH_TIME_MAX: Duration = Duration::from_millis(15);
-/// Kept of the time that is left, for what comes after a wait for a slow disk.
+/// Part of the time left that is reserved for the steps after a wait for a slow disk.
 const MARGIN: Duration = Duration::from_millis(50);
 
-/// The signals of this process since it listens. Clones see each of them.
+/// The signals since the process listens for them. Every clone sees each of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Interrupts {
     count: watch::Receiver<Count>,
@@ -35,12 +35,12 @@ pub(crate) struct Interrupts {
 #[derive(Debug, Clone, Copy, Default)]
 struct Count {
     signals: u32,
-    /// When the process is ended if it has not ended by then.
+    /// The deadline of the process.
     end_by: Option<Instant>,
 }
 
 impl Interrupts {
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub(crate) async fn next(&mut self) {
         let seen = self.seen;
         // The sender lives as long as the process.
@@ -48,15 +48,15 @@ impl Interrupts {
         self.seen += 1;
     }
 
-    /// How long a wait may last that the end depends on; `None` before a signal that bounds it.
+    /// Time left for a step of the shutdown; `None` without a deadline.
     pub(crate) fn time_left(&self) -> Option<Duration> {
         let end_by = self.count.borrow().end_by?;
         Some(end_by.saturating_duration_since(Instant::now()).saturating_sub(MARGIN))
     }
 }
 
-/// Takes Ctrl-C and SIGTERM over from the system, which would end the process. It is ended with the exit code by the
-/// second one, and if `drain` bounds what follows the first, a second after that at the latest.
+/// Handles Ctrl-C and SIGTERM from now on. The second signal ends the process with this exit code; with a `drain` timeout
+/// the first one does so a second after the timeout at the latest.
 pub(crate) fn listen(exit: Exit, drain: Option<Duration>) -> Result<Interrupts> {
     let failed = |error| Error::new(Exit::Other, format!("cannot catch signals: {error}"));
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
@@ -70,7 +70,7 @@ pub(crate) fn listen(exit: Exit, drain: Option<Duration>) -> Result<Interrupts> 
     Ok(Interrupts { count, seen: 0 })
 }
 
-/// Why a process is ended.
+/// Why the process is ended.
 #[derive(Debug, Clone, Copy)]
 enum Why {
     Second,
@@ -80,14 +80,14 @@ enum Why {
 impl Why {
     fn end(self, exit: Exit) {
         if matches!(self, Self::Overdue) {
-            tracing::warn!("the end took too long: ended at once, nothing that was acknowledged is lost");
+            tracing::warn!("the shutdown took too long: ended at once; no acknowledged job is lost");
         }
         stderr::flush(FLUSH_TIME_MAX);
         process::exit(exit as i32);
     }
 }
 
-/// Returns when the process is to be ended.
+/// Returns when the process must end.
 async fn end_at_signals(
     mut signals: signals::Interrupts,
     counted: watch::Sender<Count>,
@@ -111,9 +111,9 @@ async fn end_at_signals(
     Why::Second
 }
 
-/// Tells that the job goes on without this command, and how to come back to it.
-pub(crate) fn detached(client: &Client, job_id: JobId, come_back: &str) -> Exit {
+/// Reports that the job continues without this command, and how to resume.
+pub(crate) fn detached(client: &Client, job_id: JobId, resume: &str) -> Exit {
     client.output.tell(&format!("interrupted: job {job_id} goes on"));
-    client.output.help(&format!("come back with `{come_back}{}`", client.address.again()));
+    client.output.help(&format!("come back with `{resume}{}`", client.address.again()));
     Exit::Interrupted
 }

@@ -49,18 +49,18 @@ impl Jobs {
     }
 }
 
-/// Does something to each job in turn. An error of one does not keep the others from their turn: it is told at once,
-/// and the last one ends the command.
+/// Does something to each job in turn. An error does not stop the others: it is printed at once, and the last one ends
+/// the command.
 async fn for_each(voice: Voice, ids: &[Uuid], act: impl AsyncFn(JobId) -> Result<()>) -> Result<Exit> {
     let mut failed: Option<Error> = None;
     for id in ids {
         if let Err(error) = act(JobId::from_bytes(id.into_bytes())).await {
-            let stays = matches!(error.exit, Exit::Unreachable | Exit::Auth) || error.message.is_empty();
+            let is_lasting = matches!(error.exit, Exit::Unreachable | Exit::Auth) || error.message.is_empty();
             if let Some(earlier) = failed.replace(error) {
                 earlier.print(voice.stderr_style());
             }
-            // The next job would only meet the same.
-            if stays {
+            // The next job would get the same error.
+            if is_lasting {
                 break;
             }
         }

@@ -1,4 +1,4 @@
-//! The end of a job, as a command that waited for it shows it: the result on stdout, anything else on stderr.
+//! Shows the end of a job: the result on stdout, a failure or cancellation on stderr.
 
 use jobstream::job::JobId;
 use jobstream::proto::v1::job_event::Event;
@@ -51,7 +51,7 @@ impl JobResult {
 ///
 /// # Errors
 ///
-/// If stdout cannot be written. A job that failed or was cancelled is an error too, so that `main` tells it last.
+/// If stdout cannot be written. A failed or cancelled job is an error too, so that `main` prints it last.
 pub(crate) fn conclude(output: &Output, result: &JobResult) -> Result<Exit> {
     if output.format.is_json() {
         output.json(&result.to_json()?)?;
@@ -63,7 +63,7 @@ pub(crate) fn conclude(output: &Output, result: &JobResult) -> Result<Exit> {
     judge(result)
 }
 
-/// The exit of a job whose end has been shown already.
+/// The exit code of a job whose end was shown before.
 ///
 /// # Errors
 ///
@@ -90,7 +90,7 @@ pub(crate) fn judge(result: &JobResult) -> Result<Exit> {
     }
 }
 
-/// A result without a newline must not share its line with the prompt.
+/// Ends the line of a result, so that the shell's prompt starts a new one.
 fn end_line(output: &Output, result: &[u8]) -> Result<()> {
     let needs_one = output.format == Format::Table && output.stdout_is_terminal;
     match result.last() {

@@ -1,5 +1,5 @@
-//! Where a command writes: data to stdout in the format asked for, everything else to stderr. How each thing looks is
-//! in the modules below. Text of others passes [`screen`] here, where it goes to a terminal, and in the fields of tables.
+//! The output of a command: data on stdout in the requested format, everything else on stderr. The modules below format
+//! it. Text from the server passes [`screen`] before it reaches a terminal, and in the fields of tables.
 
 pub(crate) mod json;
 pub(crate) mod raw;
@@ -34,7 +34,7 @@ pub(crate) enum OutputFormat {
 pub(crate) enum Format {
     /// Aligned columns with a header.
     Table,
-    /// Tab-separated lines without a header: what a pipe gets unless told otherwise.
+    /// Tab-separated lines without a header, the default for a pipe.
     Tabs,
     /// Indented JSON.
     Json,
@@ -43,7 +43,7 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// What was asked for, else what fits.
+    /// The requested format, else the default of the stream.
     fn choose(asked: Option<OutputFormat>, is_terminal: bool) -> Self {
         match asked {
             Some(OutputFormat::Json) => Self::Json,
@@ -60,16 +60,16 @@ impl Format {
     }
 }
 
-/// Flags of every command that say how it talks.
+/// Output flags of every command.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Voice {
     /// Colours: auto, always or never; auto heeds NO_COLOR
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub(crate) color: ColorChoice,
-    /// Only data and errors, no news on stderr
+    /// Only data and errors, no messages on stderr
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
-    /// Data on a terminal as it is: control characters work
+    /// Do not escape control characters on a terminal
     #[arg(long, global = true)]
     pub(crate) raw: bool,
 }
@@ -81,20 +81,20 @@ impl Voice {
     }
 }
 
-/// The two streams of a command.
+/// The output streams of a command.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
     /// How data looks.
     pub(crate) format: Format,
-    /// Nothing but data and errors.
+    /// Only data and errors.
     pub(crate) quiet: bool,
     /// The colours of stdout.
     pub(crate) style: Style,
     /// The colours of stderr.
     pub(crate) stderr_style: Style,
-    /// Whether a person reads the data as it comes.
+    /// Whether stdout is a terminal.
     pub(crate) stdout_is_terminal: bool,
-    /// Whether data that could steer the terminal is shown as escapes.
+    /// Whether control characters in data are escaped.
     is_cleaned: bool,
     /// Whether progress can be drawn in place.
     pub(crate) stderr_is_terminal: bool,
@@ -115,7 +115,7 @@ impl Output {
         }
     }
 
-    /// Writes bytes of others to stdout, at once: on a terminal without what could steer it, unless that was asked for.
+    /// Writes data to stdout and flushes it. On a terminal control characters are escaped, unless `--raw` is set.
     ///
     /// # Errors
     ///
@@ -127,11 +127,11 @@ impl Output {
         }
     }
 
-    /// Writes bytes of our own to stdout, at once.
+    /// Writes formatted output to stdout and flushes it.
     ///
     /// # Errors
     ///
-    /// If stdout cannot be written; silently so if its reader left.
+    /// If stdout cannot be written; without a message if its reader has ended.
     pub(crate) fn raw(&self, bytes: &[u8]) -> Result<()> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| Error::stdout(&error))
@@ -142,7 +142,7 @@ impl Output {
         self.data(format!("{text}\n").as_bytes())
     }
 
-    /// Writes JSON to stdout: indented, or on one line if that was asked for.
+    /// Writes JSON to stdout: indented, or on one line with `-o jsonl`.
     pub(crate) fn json(&self, value: &Value) -> Result<()> {
         match self.format {
             Format::Jsonl => self.json_line(value),
@@ -191,21 +191,21 @@ impl Output {
         }
     }
 
-    /// Tells news on stderr, unless quiet.
+    /// Writes a message to stderr, unless quiet.
     pub(crate) fn notice(&self, text: &str) {
         if !self.quiet {
             self.tell(text);
         }
     }
 
-    /// Tells what to do next on stderr, unless quiet or nobody is there to read it.
+    /// Writes a suggestion to stderr, if it is a terminal and not quiet.
     pub(crate) fn tip(&self, text: &str) {
         if !self.quiet && self.stderr_is_terminal {
             self.help(text);
         }
     }
 
-    /// Tells something on stderr that must not be missed.
+    /// Writes a message to stderr, even if quiet.
     pub(crate) fn tell(&self, text: &str) {
         stderr::say(format!("{}\n", screen::clean(text)).as_bytes());
     }
@@ -220,7 +220,7 @@ impl Output {
         }
     }
 
-    /// Tells a way out on stderr.
+    /// Writes a hint to stderr.
     pub(crate) fn help(&self, text: &str) {
         let help = self.stderr_style.paint(Color::Cyan, "help:");
         stderr::say(format!("  {help} {}\n", screen::clean(text)).as_bytes());

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 
-/// The most that is read from a file or stdin; servers take far less.
+/// Most bytes of a file or stdin. The limits of servers are far lower.
 const READ_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// How the payload is given.
@@ -110,7 +110,7 @@ fn parse_json(text: &str) -> Result<Payload> {
             .hint("a JSON string has double quotes of its own: '\"hello\"'")
             .hint("--text sends it as plain text, --bytes as it is")
     })?;
-    // The JSON arm holds doubles; as text, every number arrives with all its digits.
+    // JSON values on the wire hold doubles. Text keeps every digit of other numbers.
     let value = match json_arm_carries(text.as_bytes()) {
         true => serde_json::from_str::<Value>(text).ok(),
         false => None,

@@ -1,4 +1,4 @@
-//! `jobstream result`: how a job ended, now or when it does.
+//! `jobstream result`: shows how a job ended, or waits for its end.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::wait::{conclude_or_leave, get_result, wait_and_conclude};
 
 const EXAMPLES: &str = "\
 Prints the result itself; with -o json the whole end. The exit code is the
-job's outcome, or 6 while the job goes on (see `jobstream --help`).
+job's outcome, or 6 if the job has not ended (see `jobstream --help`).
 
 Examples:
   id=$(jobstream submit demo.sleep '{\"seconds\": 2}')

@@ -1,4 +1,4 @@
-//! `jobstream run`: one job from submit to result, as if it ran here.
+//! `jobstream run`: submits a job, watches it and prints its result.
 
 use clap::Args;
 
@@ -26,7 +26,7 @@ Examples:
 pub(crate) struct Run {
     #[command(flatten)]
     job: JobArgs,
-    /// Ctrl-C cancels the job instead of leaving it
+    /// Ctrl-C cancels the job; without it the job continues
     #[arg(long, help_heading = "Waiting")]
     cancel_on_interrupt: bool,
     #[command(flatten, next_help_heading = "Waiting")]

@@ -1,4 +1,4 @@
-//! The flags that describe a job, and the JobSpec they make.
+//! The flags that describe a job, and their JobSpec.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use crate::units;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Job")]
 pub(crate) struct JobArgs {
-    /// Which handler runs the job
+    /// Kind of the job: which handler runs it
     #[arg(help_heading = None::<&str>)]
     kind: String,
     #[command(flatten)]
     payload: PayloadArgs,
-    /// Where the job waits [default: default]
+    /// Queue of the job [default: default]
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     queue: String,
     /// UUID of the job; submitting it again gives the same job
@@ -32,35 +32,35 @@ pub(crate) struct JobArgs {
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(i32).range(-100..=100))]
     priority: i32,
-    /// Start not before this long from now
+    /// Start delay
     #[arg(long, value_name = "SPAN", value_parser = units::proto_duration, conflicts_with = "at")]
     delay: Option<ProtoDuration>,
-    /// Start not before this time (2026-12-24T18:00:00Z)
+    /// Earliest start (2026-12-24T18:00:00Z)
     #[arg(long, value_name = "TIME", value_parser = units::timestamp)]
     at: Option<Timestamp>,
-    /// Longest life of the whole job [default: none]
+    /// Timeout of the whole job [default: none]
     #[arg(long, value_name = "SPAN", value_parser = units::proto_duration)]
     timeout: Option<ProtoDuration>,
-    /// Longest time of one attempt [default: 1h]
+    /// Timeout of one attempt [default: 1h]
     #[arg(long, value_name = "SPAN", value_parser = units::proto_duration)]
     attempt_timeout: Option<ProtoDuration>,
-    /// Further attempts after a failed one [default: 0]
+    /// Retries after a failed attempt [default: 0]
     #[arg(long, value_name = "N", conflicts_with = "max_attempts")]
     #[arg(value_parser = clap::value_parser!(u32).range(0..100))]
     retries: Option<u32>,
     /// Attempts in all, the first included [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     max_attempts: Option<u32>,
-    /// Pause before the second attempt; it doubles [default: 1s]
+    /// Back-off before the second attempt; it doubles [default: 1s]
     #[arg(long, value_name = "SPAN", value_parser = units::duration)]
     backoff: Option<Duration>,
-    /// How long the finished job is kept [default: 1h]
+    /// Retention of the finished job [default: 1h]
     #[arg(long, value_name = "SPAN", value_parser = units::proto_duration)]
     retention: Option<ProtoDuration>,
-    /// For finding the job again; repeatable
+    /// Label to filter by; repeatable
     #[arg(long = "label", value_name = "K=V", value_parser = units::pair)]
     labels: Vec<(String, String)>,
-    /// Handed to the handler; repeatable
+    /// Header for the handler; repeatable
     #[arg(long = "header", value_name = "K=V", value_parser = units::pair)]
     headers: Vec<(String, String)>,
 }

@@ -1,4 +1,4 @@
-//! `jobstream submit`: gives a job to the server; on request waits for its end or watches it.
+//! `jobstream submit`: submits a job, and waits for its end or watches it if requested.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub(crate) struct Submit {
     /// Show progress, output and logs as they come, then the result
     #[arg(long, help_heading = "Waiting")]
     watch: bool,
-    /// Only check the job; nothing is kept
+    /// Only validate the job; it is not stored
     #[arg(long, conflicts_with_all = ["wait", "watch"])]
     validate_only: bool,
     #[command(flatten, next_help_heading = "Waiting")]
@@ -112,7 +112,7 @@ pub(crate) async fn watch_to_end(
     }
 }
 
-/// Submits the job and opens its stream; nothing if an interrupt came first, which has been told.
+/// Submits the job and opens its stream; `None` if an interrupt came first and was reported.
 async fn begin_or_leave(
     client: &Client,
     spec: JobSpec,
@@ -128,21 +128,21 @@ async fn begin_or_leave(
             return Ok(None);
         }
     };
-    tell_existing(client, &answer);
+    report_existing(client, &answer);
     Ok(Some((answer, watch)))
 }
 
 async fn submit(client: &Client, job: JobSpec, validate_only: bool) -> Result<SubmitResponse> {
     let request = SubmitRequest { job: Some(job), validate_only };
     let answer = client.call(client.api.rpc().submit(request)).await?;
-    tell_existing(client, &answer);
+    report_existing(client, &answer);
     Ok(answer)
 }
 
-fn tell_existing(client: &Client, answer: &SubmitResponse) {
+fn report_existing(client: &Client, answer: &SubmitResponse) {
     if answer.disposition() == Disposition::Existing {
         let state = text::state(answer.state());
-        client.output.notice(&format!("job {} was there already: it is {state}", answer.job_id));
+        client.output.notice(&format!("job {} existed already: it is {state}", answer.job_id));
     }
 }
 
@@ -154,7 +154,7 @@ fn print_answer(client: &Client, answer: &SubmitResponse) -> Result<Exit> {
         output.line(&answer.job_id)?;
     }
     if answer.disposition() == Disposition::Validated {
-        output.notice("the job is good; nothing was kept");
+        output.notice("the job is valid; it was not stored");
     } else {
         output.tip(&format!("follow it with `jobstream watch {}{}`", answer.job_id, client.address.again()));
     }

@@ -25,18 +25,18 @@ pub(crate) fn past(text: &str) -> Result<Timestamp, String> {
     }
 }
 
-/// The terminal's own time, to say how long ago something was.
+/// The local time, for relative times.
 #[allow(clippy::disallowed_methods, reason = "the ban is for the library, whose time is an argument")]
 pub(crate) fn now() -> SystemTime {
     SystemTime::now()
 }
 
-/// A span on the wire.
+/// Parses a span as a protobuf Duration.
 pub(crate) fn proto_duration(text: &str) -> Result<prost_types::Duration, String> {
     to_proto(duration(text)?)
 }
 
-/// A span on the wire.
+/// A span as a protobuf Duration.
 pub(crate) fn to_proto(duration: Duration) -> Result<prost_types::Duration, String> {
     duration.try_into().map_err(|_| "is too long".to_owned())
 }

@@ -1,4 +1,4 @@
-//! `jobstream watch`: a job's events, from any point, until it ends.
+//! `jobstream watch`: shows a job's events, from any sequence, until it ends.
 
 use clap::Args;
 use jobstream::client::WatchOptions;
@@ -15,8 +15,8 @@ use crate::output::Voice;
 
 const EXAMPLES: &str = "\
 Output and the result go to stdout, progress and logs to stderr. With -o json
-or jsonl every event is a line. A cut stream is resumed after the last event
-seen. The exit code is the job's outcome (see `jobstream --help`).
+or jsonl every event is a line. A lost stream resumes after the last event.
+The exit code is the job's outcome (see `jobstream --help`).
 
 Examples:
   id=$(jobstream submit demo.count '{\"to\": 5}')

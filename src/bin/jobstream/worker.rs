@@ -1,8 +1,8 @@
-//! `jobstream worker`: programs here run the jobs of a server elsewhere.
+//! `jobstream worker`: runs the jobs of a remote server with local programs.
 
-mod life;
+mod messages;
 mod name;
-mod news;
+mod run;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -21,14 +21,14 @@ use crate::exit::Exit;
 use crate::interrupt;
 use crate::output::{Output, Voice};
 use crate::{server, units};
-use news::Terms;
+use messages::Description;
 
 const EXAMPLES: &str = "\
-The server need not be up yet, and when it is lost the worker tries again until
-it is back; attempts go on meanwhile. SIGTERM or Ctrl-C drains: no new jobs,
-what runs may finish, the rest is given back, and it ends within a second after
-the drain timeout. A second one ends it within 100 ms. It
-exits 0 when it was drained, by a signal or an operator (`workers drain`).
+The worker reconnects until the server is available; attempts continue
+meanwhile. SIGTERM or Ctrl-C drains it: no new jobs, running attempts may
+finish, the others are returned to the server, and the worker ends within a
+second after the drain timeout. A second signal ends it within 100 ms. It exits
+0 when it was drained, by a signal or an operator (`workers drain`).
 
 Examples:
   jobstream worker --exec 'upper=tr a-z A-Z'
@@ -42,7 +42,7 @@ worker.toml, with the keys `jobstream serve --print-config` shows:
   time_limit = \"1m\"
   slots = 4";
 
-/// Run programs here for the jobs of a server elsewhere
+/// Run the jobs of a remote server with local programs
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Worker {
@@ -65,7 +65,7 @@ pub(crate) struct Worker {
     /// [default: 8, or as the file says]
     #[arg(long, value_name = "N", env = "JOBSTREAM_WORKER_SLOTS", hide_env_values = true)]
     slots: Option<NonZeroU32>,
-    /// How long running jobs may take to end after a signal
+    /// How long running attempts may take to end after a signal
     #[arg(long, value_name = "SPAN", value_parser = units::duration, default_value = "30s")]
     #[arg(env = "JOBSTREAM_DRAIN_TIMEOUT", hide_env_values = true)]
     drain_timeout: Duration,
@@ -100,12 +100,12 @@ impl Worker {
         let output = Output::new(voice, None);
         let address = Address::resolve(self.address.as_deref())?;
         server::log_to_stderr(&LogConfig { level: self.log_level.clone(), format: self.log_format })?;
-        // Every program it runs takes a few.
+        // Every program takes a few descriptors.
         raise_descriptor_limit();
         let runtime = tokio::runtime::Runtime::new()
             .map_err(|error| Error::new(Exit::Other, format!("cannot start: {error}")))?;
         let exit = runtime.block_on(self.work(&output, &address));
-        // A program that cannot be ended must not hold up the end.
+        // A program that cannot be killed must not delay the exit.
         runtime.shutdown_background();
         exit
     }
@@ -128,10 +128,10 @@ impl Worker {
         let running = worker
             .connect(&connect::lazy(address)?, options)
             .map_err(|error| Error::usage(error.to_string()))?;
-        let terms = Terms { name, address: address.bare(), kinds, queues: self.queues };
-        output.notice(&terms.begins(address));
-        let end = life::live(&running, output, &terms, self.drain_timeout, interrupts).await;
-        life::conclude(end, output, address)
+        let description = Description { name, address: address.bare(), kinds, queues: self.queues };
+        output.notice(&description.starting(address));
+        let end = run::until_end(&running, output, &description, self.drain_timeout, interrupts).await;
+        run::report(end, output, address)
     }
 
     fn handlers(&self) -> Result<BTreeMap<String, CommandHandler>> {
@@ -140,7 +140,7 @@ impl Worker {
             ServerConfig { exec: self.exec.clone(), commands: file.commands, ..ServerConfig::default() };
         let mut handlers = server::handlers(&config)?;
         if handlers.is_empty() {
-            return Err(Error::usage("there is nothing to run: name a program with --exec or in the file"));
+            return Err(Error::usage("nothing to run: name a program with --exec or in the file"));
         }
         if let Some(slots) = self.slots {
             handlers.values_mut().for_each(|handler| handler.slots = slots.get());

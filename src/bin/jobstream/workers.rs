@@ -1,4 +1,4 @@
-//! `jobstream workers`: who runs a server's jobs. One file a verb.
+//! `jobstream workers`: the workers of a server. One file a verb.
 
 mod drain;
 mod ls;
@@ -15,7 +15,7 @@ use crate::output::style::Color;
 use crate::output::table::{Columns, Field};
 use crate::output::{Format, Voice, json, text};
 
-/// Kinds or queues that a person is shown of one worker; scripts get all.
+/// Kinds or queues of one worker in a table; other formats show all.
 const NAMES_SHOWN: usize = 6;
 
 const EXAMPLES: &str = "\
@@ -85,7 +85,7 @@ fn state(state: WorkerState) -> Field {
     }
 }
 
-/// As many names as fit, and how many more there are.
+/// The first names, and how many more there are.
 fn names(names: &[String], shown: usize) -> String {
     let mut line = names.iter().take(shown).map(String::as_str).collect::<Vec<_>>().join(",");
     if names.len() > shown {

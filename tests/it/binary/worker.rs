@@ -86,7 +86,7 @@ async fn the_server_may_come_later_go_and_come_back() {
         );
         dev.child.kill().await.expect("it runs");
         let line = remote.says("lost the server").await;
-        assert!(line.contains("trying again; what runs goes on"), "{line}");
+        assert!(line.contains("trying again; running attempts continue"), "{line}");
     }
 }
 

@@ -91,7 +91,7 @@ async fn a_gap_is_told_and_moves_the_point_to_resume_from() {
         .watch
         .extend([watching(vec![gap, Err(Status::unavailable("cut"))]), watching(vec![end(10, failed())])]);
     let args = ["watch", ID, "--after-sequence", "2"];
-    run(&mut client(fake.address, &args)).await.exits(1).says(&["events 3 to 9 are no longer kept"]);
+    run(&mut client(fake.address, &args)).await.exits(1).says(&["events 3 to 9 are no longer retained"]);
     assert_eq!(after_sequences(&fake), [2, 9]);
 }
 

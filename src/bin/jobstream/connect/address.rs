@@ -1,4 +1,4 @@
-//! Which server to talk to, and where that choice came from.
+//! The address of the server, and which setting it came from.
 
 use std::env;
 use std::fmt;
@@ -20,7 +20,7 @@ pub(crate) enum Source {
     Flag,
     /// `JOBSTREAM_ADDRESS`.
     Variable,
-    /// Nobody said.
+    /// Neither of them.
     Default,
 }
 
@@ -51,14 +51,14 @@ impl Address {
             (None, None) => (DEFAULT, Source::Default),
         };
         let uri = parse(text).map_err(|problem| {
-            Error::usage(format!("{text:?} ({source}) is no address: {problem}"))
+            Error::usage(format!("{text:?} ({source}) is not an address: {problem}"))
                 .hint("write host:port, such as 127.0.0.1:7070")
         })?;
         Ok(Self { uri, source })
     }
 
-    /// The flag that names this server again in a command to come back with, with a space before it; empty
-    /// unless a flag named it.
+    /// The flag that a suggested command needs to reach this server, with a space before it; empty unless the address came
+    /// from a flag.
     pub(crate) fn again(&self) -> String {
         match self.source {
             Source::Flag => format!(" --address {}", self.bare()),

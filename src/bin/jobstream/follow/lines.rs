@@ -4,9 +4,9 @@ use jobstream::proto::v1::{Gap, JobEvent, JobState, Progress, StateChange};
 
 use crate::output::text;
 
-/// What is gone.
+/// `events 3 to 9 are no longer retained`.
 pub(super) fn gap_line(gap: &Gap) -> String {
-    format!("events {} to {} are no longer kept", gap.from, gap.to)
+    format!("events {} to {} are no longer retained", gap.from, gap.to)
 }
 
 /// `QUEUED (NO_WORKER)`, `RUNNING, attempt 2`, `SCHEDULED for 18:00:03: attempt 1 failed: HANDLER: boom`.

@@ -44,7 +44,7 @@ pub(crate) struct Show<'a> {
     output: &'a Output,
     stdout: Stdout,
     bar: Option<ProgressBar>,
-    told_progress: Option<Instant>,
+    progress_shown: Option<Instant>,
     attempt_with_chunks: u32,
     open_line: bool,
 }
@@ -57,7 +57,7 @@ impl<'a> Show<'a> {
         if let Some(bar) = &bar {
             bar.enable_steady_tick(SPINNER_INTERVAL);
         }
-        Self { output, stdout, bar, told_progress: None, attempt_with_chunks: 0, open_line: false }
+        Self { output, stdout, bar, progress_shown: None, attempt_with_chunks: 0, open_line: false }
     }
 
     /// Shows one message of the job's watch.
@@ -77,7 +77,7 @@ impl<'a> Show<'a> {
         }
     }
 
-    /// Takes the progress off the screen, for good; what comes after it is told in lines.
+    /// Removes the progress bar. Later messages are plain lines.
     ///
     /// # Errors
     ///
@@ -108,14 +108,14 @@ impl<'a> Show<'a> {
                 bar.set_style(ProgressStyle::default_spinner());
             }
         }
-        let worth_a_line = self.bar.is_none() || change.failure.is_some();
+        let has_line = self.bar.is_none() || change.failure.is_some();
         if change.state() == JobState::Running
             && self.attempt_with_chunks > 0
             && event.attempt > self.attempt_with_chunks
         {
             self.notice(&format!("attempt {}: the output above is void", event.attempt))?;
         }
-        match worth_a_line && change.outcome.is_none() {
+        match has_line && change.outcome.is_none() {
             true => self.notice_in(state_color(change.state()), &line),
             false => Ok(()),
         }
@@ -132,10 +132,10 @@ impl<'a> Show<'a> {
             }
             return Ok(());
         }
-        if self.told_progress.is_some_and(|told| told.elapsed() < PLAIN_INTERVAL) {
+        if self.progress_shown.is_some_and(|shown| shown.elapsed() < PLAIN_INTERVAL) {
             return Ok(());
         }
-        self.told_progress = Some(Instant::now());
+        self.progress_shown = Some(Instant::now());
         self.notice(&line)
     }
 
@@ -148,7 +148,7 @@ impl<'a> Show<'a> {
         if let Some(last) = bytes.last() {
             self.open_line = *last != b'\n';
         }
-        // A bar and an unfinished line cannot share the screen, so the bar leaves for good.
+        // A bar and an unfinished line cannot share the screen.
         if self.output.stdout_is_terminal && self.open_line {
             self.drop_bar();
         }

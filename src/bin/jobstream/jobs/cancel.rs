@@ -1,4 +1,4 @@
-//! `jobstream jobs cancel`: ends jobs before their time.
+//! `jobstream jobs cancel`: cancels jobs.
 
 use clap::Args;
 use jobstream::job::JobId;
@@ -26,7 +26,7 @@ pub(super) struct Cancel {
     /// UUIDs of the jobs
     #[arg(required = true, value_name = "ID")]
     ids: Vec<Uuid>,
-    /// Why; kept with the job
+    /// Reason, stored with the job
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
     /// How long a running handler may take to stop [default: 10s]
@@ -48,7 +48,7 @@ impl Cancel {
             CancelRequest { job_id: id.to_string(), reason: self.reason.clone(), grace: self.grace };
         let answer = client.call(client.api.rpc().cancel(request)).await?;
         if answer.state() == JobState::Running {
-            client.output.notice(&format!("job {id} was told to stop"));
+            client.output.notice(&format!("job {id} was asked to stop"));
         }
         match client.output.format.is_json() {
             true => {

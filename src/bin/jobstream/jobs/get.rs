@@ -1,4 +1,4 @@
-//! `jobstream jobs get`: everything about a job.
+//! `jobstream jobs get`: shows all fields of jobs.
 
 use clap::Args;
 use jobstream::job::JobId;
@@ -20,7 +20,7 @@ Examples:
   jobstream jobs get $id
   jobstream jobs get $id -o json | jq .attempts";
 
-/// Show everything about jobs
+/// Show all fields of jobs
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Get {

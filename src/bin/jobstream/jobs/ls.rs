@@ -1,4 +1,4 @@
-//! `jobstream jobs ls`: jobs that match, newest first, page by page.
+//! `jobstream jobs ls`: lists the jobs that match, newest first.
 
 use std::time::SystemTime;
 
@@ -14,7 +14,7 @@ use crate::output::table::{self, Columns, Field};
 use crate::output::{Format, Voice, json, text};
 use crate::units;
 
-/// The most a server puts on a page.
+/// The server's limit of jobs on a page.
 const PAGE_SIZE_MAX: u32 = 1_000;
 
 const EXAMPLES: &str = "\
@@ -102,16 +102,15 @@ impl Ls {
         Ok(Exit::Ok)
     }
 
-    /// Up to `limit` jobs, and whether there may be more. A short or empty page is not the end: only the missing
-    /// token is.
+    /// Up to `limit` jobs, and whether there may be more. Only a page without a token is the last one.
     async fn collect(&self, client: &Client) -> Result<(Vec<Job>, bool)> {
         let mut request = self.request();
         let mut jobs = Vec::new();
         loop {
-            let room = self.limit as usize - jobs.len();
-            request.page_size = u32::try_from(room).unwrap_or(PAGE_SIZE_MAX).min(PAGE_SIZE_MAX);
+            let left = self.limit as usize - jobs.len();
+            request.page_size = u32::try_from(left).unwrap_or(PAGE_SIZE_MAX).min(PAGE_SIZE_MAX);
             let page = client.call(client.api.rpc().list_jobs(request.clone())).await?;
-            jobs.extend(page.jobs.into_iter().take(room));
+            jobs.extend(page.jobs.into_iter().take(left));
             if page.next_page_token.is_empty() || jobs.len() == self.limit as usize {
                 return Ok((jobs, !page.next_page_token.is_empty()));
             }
@@ -150,7 +149,7 @@ fn row(job: &Job, format: Format, now: SystemTime) -> Vec<Field> {
     ]
 }
 
-/// What matters most about the job besides its state.
+/// The most important fact besides the state: the failure, the cancellation, the progress or why the job waits.
 fn detail(job: &Job) -> String {
     match job.outcome.as_ref().and_then(|outcome| outcome.end.as_ref()) {
         Some(End::Failure(failure)) => return text::failure(failure),

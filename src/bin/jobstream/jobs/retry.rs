@@ -1,4 +1,4 @@
-//! `jobstream jobs retry`: new jobs from finished ones.
+//! `jobstream jobs retry`: submits finished jobs again, as new jobs.
 
 use clap::Args;
 use jobstream::job::JobId;
@@ -12,14 +12,14 @@ use crate::output::{Voice, json};
 use crate::payload::json_argument;
 
 const EXAMPLES: &str = "\
-Prints the new ids. A finished job itself never changes.
+Prints the new ids. The finished jobs do not change.
 
 Examples:
   id=$(jobstream submit demo.fail); jobstream result $id --wait
   jobstream jobs retry $id
   jobstream jobs retry $id --kind demo.echo --payload '{\"fixed\": true}'";
 
-/// Make new jobs from finished ones
+/// Submit finished jobs again, as new jobs
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Retry {

@@ -1,4 +1,4 @@
-//! `jobstream jobs rm`: removes finished jobs and their results now.
+//! `jobstream jobs rm`: removes finished jobs and their results.
 
 use clap::Args;
 use jobstream::job::JobId;
@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::output::Voice;
 
 const EXAMPLES: &str = "\
-Prints the ids of what it removed. A job that goes on is cancelled first.
+Prints the ids of the removed jobs. Cancel a job that has not ended first.
 
 Examples:
   id=$(jobstream submit demo.echo); jobstream result $id --wait

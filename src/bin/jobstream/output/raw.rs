@@ -1,4 +1,4 @@
-//! A payload itself, as it goes to stdout or into a file.
+//! The content of a payload, as it is written to stdout.
 
 use std::borrow::Cow;
 

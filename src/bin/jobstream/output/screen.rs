@@ -1,5 +1,5 @@
-//! Text of others made harmless to a terminal. Characters that a terminal obeys, or that make text look like another, are
-//! shown as escapes: control characters, and formatting characters that have no shape of their own.
+//! Escapes text from the server for a terminal: control characters, and invisible formatting characters that could
+//! disguise text.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Colours on a terminal, and the rules for when there are none.
+//! Colours of a stream, and when they are used.
 
 use std::env;
 
@@ -16,8 +16,7 @@ pub(crate) enum ColorChoice {
     Never,
 }
 
-/// The colours in use: each keeps its meaning when shown to someone who cannot tell them apart, since a word
-/// always says the same.
+/// The colours. A word always has the same meaning as its colour, for readers who cannot distinguish colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Color {
     /// Failed.
@@ -28,7 +27,7 @@ pub(crate) enum Color {
     Yellow,
     /// Running, and what can be done.
     Cyan,
-    /// Beside the point.
+    /// Secondary text.
     Dim,
 }
 

@@ -1,4 +1,4 @@
-//! Lists and single things as aligned columns for people, or tab-separated lines for scripts.
+//! Lists and objects as aligned columns for people, or as tab-separated lines for scripts.
 
 use comfy_table::{Cell, ContentArrangement, Table, presets};
 use jobstream::proto::v1::JobState;

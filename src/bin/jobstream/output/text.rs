@@ -1,4 +1,4 @@
-//! Words for people: short durations, counts, sizes and enum values.
+//! Short text for people: durations, counts, sizes and enum values.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,4 @@
-//! `jobstream queues ls`: what every queue holds.
+//! `jobstream queues ls`: lists the queues with their jobs by state.
 
 use clap::Args;
 
@@ -14,7 +14,7 @@ Examples:
   jobstream queues ls
   jobstream queues ls -o json | jq '.[] | {queue, counts}'";
 
-/// List queues and what they hold
+/// List queues with their jobs by state
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Ls {

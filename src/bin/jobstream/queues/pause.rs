@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::output::Voice;
 
 const EXAMPLES: &str = "\
-Running attempts go on; jobs are still accepted.
+Running attempts continue; jobs are still accepted.
 
 Examples:
   jobstream queues pause default

@@ -1,4 +1,4 @@
-//! `jobstream queues purge`: cancels every waiting job of a queue, after a question.
+//! `jobstream queues purge`: cancels every waiting job of a queue, after a confirmation.
 
 use std::io::{self, BufRead, IsTerminal};
 
@@ -13,7 +13,7 @@ use crate::output::{Voice, text};
 use crate::stderr;
 
 const EXAMPLES: &str = "\
-Prints how many jobs were cancelled. Running jobs go on.
+Prints the number of cancelled jobs. Running jobs continue.
 
 Examples:
   jobstream queues purge default
@@ -25,7 +25,7 @@ Examples:
 pub(super) struct Purge {
     /// Name of the queue
     queue: String,
-    /// Do not ask; needed where nobody can answer
+    /// Do not ask; required without a terminal
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
@@ -37,8 +37,10 @@ impl Purge {
     pub(super) async fn run(self, voice: Voice) -> Result<Exit> {
         let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
         if !self.yes && !can_ask {
-            return Err(Error::usage("purge cancels jobs for good and nobody is here to confirm it")
-                .hint("confirm with --yes"));
+            return Err(Error::usage(
+                "purge cancels jobs and cannot ask for confirmation without a terminal",
+            )
+            .hint("confirm with --yes"));
         }
         let client = self.client.connect(voice).await?;
         if !self.yes && !self.confirm(&client).await? {

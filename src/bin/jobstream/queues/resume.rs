@@ -1,4 +1,4 @@
-//! `jobstream queues resume`: lets the jobs of paused queues start again.
+//! `jobstream queues resume`: starts attempts of paused queues again.
 
 use clap::Args;
 

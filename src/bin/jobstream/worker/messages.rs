@@ -1,4 +1,4 @@
-//! What a worker says of itself, a line a change.
+//! The lines that report a worker's status.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::output::text;
 
 /// What a worker serves, and where.
 #[derive(Debug)]
-pub(super) struct Terms {
+pub(super) struct Description {
     /// Shown with each attempt.
     pub(super) name: String,
     /// Of the server.
@@ -18,9 +18,9 @@ pub(super) struct Terms {
     pub(super) queues: Vec<String>,
 }
 
-impl Terms {
+impl Description {
     /// `worker a-1 serves resize, upper of every queue: connecting to http://127.0.0.1:7070 (the default address)`.
-    pub(super) fn begins(&self, address: &Address) -> String {
+    pub(super) fn starting(&self, address: &Address) -> String {
         let queues = match &self.queues[..] {
             [] => "every queue".to_owned(),
             [queue] => format!("queue {queue}"),
@@ -38,11 +38,11 @@ impl Terms {
         format!("connected to {address} as {ids} (server {server_version}), {slots}, kinds: {kinds}")
     }
 
-    /// That the connection is gone, or that there was none yet.
-    pub(super) fn away(&self, was_connected: bool, why: &str) -> String {
+    /// `lost the server at http://h:1: reset: trying again; running attempts continue`.
+    pub(super) fn disconnected(&self, was_connected: bool, why: &str) -> String {
         let (what, address) =
             (if was_connected { "lost the server" } else { "cannot reach the server" }, &self.address);
-        let on = if was_connected { "; what runs goes on" } else { "" };
+        let on = if was_connected { "; running attempts continue" } else { "" };
         format!("{what} at {address}: {why}: trying again{on}")
     }
 
@@ -51,13 +51,13 @@ impl Terms {
     }
 }
 
-/// That a signal drains.
+/// `draining 2 jobs, up to 30s; another signal ends at once`.
 pub(super) fn draining(jobs: usize, within: Duration) -> String {
     let jobs = text::counted(jobs as u64, "job", "jobs");
     format!("draining {jobs}, up to {}; another signal ends at once", text::duration(within))
 }
 
-/// That an operator drains.
+/// `an operator drains this worker: finishing 2 jobs`.
 pub(super) fn drained_by_operator(jobs: usize) -> String {
     let jobs = text::counted(jobs as u64, "job", "jobs");
     format!("an operator drains this worker: finishing {jobs}")
@@ -67,8 +67,8 @@ pub(super) fn drained_by_operator(jobs: usize) -> String {
 mod tests {
     use super::*;
 
-    fn terms(queues: &[&str]) -> Terms {
-        Terms {
+    fn description(queues: &[&str]) -> Description {
+        Description {
             name: "a-1".to_owned(),
             address: "http://h:1".to_owned(),
             kinds: vec![("resize".to_owned(), 8), ("upper".to_owned(), 2)],
@@ -79,17 +79,17 @@ mod tests {
     #[test]
     fn it_begins_with_what_it_serves() {
         let address = Address::resolve(Some("h:1")).expect("an address");
-        let begins = |queues| terms(queues).begins(&address);
+        let starting = |queues| description(queues).starting(&address);
         let expected = "worker a-1 serves resize, upper of every queue: \
                         connecting to http://h:1 (from --address)";
-        assert_eq!(begins(&[]), expected);
-        assert!(begins(&["a"]).contains("of queue a:"));
-        assert!(begins(&["a", "b"]).contains("of queues a, b:"));
+        assert_eq!(starting(&[]), expected);
+        assert!(starting(&["a"]).contains("of queue a:"));
+        assert!(starting(&["a", "b"]).contains("of queues a, b:"));
     }
 
     #[test]
     fn a_connection_is_told_with_what_the_server_calls_the_worker() {
-        let connected = terms(&[]).connected(&["w7".to_owned(), "w8".to_owned()], "0.1.0");
+        let connected = description(&[]).connected(&["w7".to_owned(), "w8".to_owned()], "0.1.0");
         let expected = "connected to http://h:1 as w7, w8 (server 0.1.0), 10 slots, kinds: resize, upper";
         assert_eq!(connected, expected);
     }
@@ -97,11 +97,11 @@ mod tests {
     #[test]
     fn what_goes_on_is_told_only_if_something_can() {
         assert_eq!(
-            terms(&[]).away(true, "reset"),
-            "lost the server at http://h:1: reset: trying again; what runs goes on"
+            description(&[]).disconnected(true, "reset"),
+            "lost the server at http://h:1: reset: trying again; running attempts continue"
         );
         assert_eq!(
-            terms(&[]).away(false, "refused"),
+            description(&[]).disconnected(false, "refused"),
             "cannot reach the server at http://h:1: refused: trying again"
         );
     }

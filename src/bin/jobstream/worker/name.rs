@@ -1,4 +1,4 @@
-//! What a worker is called unless somebody says: the machine and the process id.
+//! The default name of a worker: the host name and the process id.
 
 /// Most characters of a name.
 const NAME_MAX: usize = 128;

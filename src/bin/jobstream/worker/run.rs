@@ -1,4 +1,4 @@
-//! A worker from its first try to connect to its end: who ends it, and what is said on the way.
+//! Runs a worker until it is drained or refused, and reports its connection status.
 
 use std::time::Duration;
 
@@ -6,36 +6,35 @@ use jobstream::client;
 use jobstream::worker::{RunningWorker, WorkerEnd, WorkerStatus};
 use tokio::sync::watch;
 
-use super::news::{self, Terms};
+use super::messages::{self, Description};
 use crate::connect::Address;
 use crate::error::{self, Result};
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
 use crate::output::Output;
 
-/// What programs that are ended at once get to be gone, and the server to hear of it.
-/// The process has 100 ms to be gone.
+/// Timeout for killing programs and reporting it to the server. The process has 100 ms to exit.
 const STOP_TIME_MAX: Duration = Duration::from_millis(50);
 
-/// Waits for the worker's end, which signals bring about: the first drains, the second ends at once.
-pub(super) async fn live(
+/// Waits for the worker's end. The first signal drains it, the second one ends it at once.
+pub(super) async fn until_end(
     worker: &RunningWorker,
     output: &Output,
-    terms: &Terms,
+    description: &Description,
     drain_timeout: Duration,
     mut interrupts: Interrupts,
 ) -> WorkerEnd {
-    let mut story = Story { output, terms, worker, was_connected: false, away: String::new() };
+    let mut reporter = Reporter { output, description, worker, was_connected: false, reason: String::new() };
     let mut status = worker.status();
     tokio::select! {
         end = worker.wait() => end,
-        () = story.tell(&mut status) => worker.wait().await,
+        () = reporter.report(&mut status) => worker.wait().await,
         () = interrupts.next() => {
-            output.notice(&news::draining(worker.attempts(), drain_timeout));
+            output.notice(&messages::draining(worker.attempts(), drain_timeout));
             tokio::select! {
                 _ = worker.drain(drain_timeout) => {}
                 () = interrupts.next() => {
-                    output.notice("ending at once: what runs is given back");
+                    output.notice("ending at once: running attempts are returned to the server");
                     worker.stop(STOP_TIME_MAX).await;
                 }
             }
@@ -44,12 +43,12 @@ pub(super) async fn live(
     }
 }
 
-/// Tells how it ended.
+/// Reports how the worker ended.
 ///
 /// # Errors
 ///
-/// What the server said if it refused the worker for good.
-pub(super) fn conclude(end: WorkerEnd, output: &Output, address: &Address) -> Result<Exit> {
+/// The server's error if it refused the worker.
+pub(super) fn report(end: WorkerEnd, output: &Output, address: &Address) -> Result<Exit> {
     match end {
         WorkerEnd::Told => output.notice("stopped"),
         WorkerEnd::Drained => output.notice("drained by an operator: stopped"),
@@ -61,29 +60,29 @@ pub(super) fn conclude(end: WorkerEnd, output: &Output, address: &Address) -> Re
     Ok(Exit::Ok)
 }
 
-/// What was told so far.
-struct Story<'a> {
+/// Reports status changes as lines.
+struct Reporter<'a> {
     output: &'a Output,
-    terms: &'a Terms,
+    description: &'a Description,
     worker: &'a RunningWorker,
     was_connected: bool,
-    /// Why there is no connection, as it was told.
-    away: String,
+    /// The reported reason of the missing connection.
+    reason: String,
 }
 
-impl Story<'_> {
-    /// Tells every change until the worker ended.
-    async fn tell(&mut self, status: &mut watch::Receiver<WorkerStatus>) {
+impl Reporter<'_> {
+    /// Reports every change until the worker ends.
+    async fn report(&mut self, status: &mut watch::Receiver<WorkerStatus>) {
         loop {
             let now = status.borrow_and_update().clone();
             match now {
-                WorkerStatus::Connecting { why } => self.is_away(why),
+                WorkerStatus::Connecting { why } => self.disconnected(why),
                 WorkerStatus::Connected { worker_ids, server_version } => {
-                    self.output.notice(&self.terms.connected(&worker_ids, &server_version));
-                    (self.was_connected, self.away) = (true, String::new());
+                    self.output.notice(&self.description.connected(&worker_ids, &server_version));
+                    (self.was_connected, self.reason) = (true, String::new());
                 }
                 WorkerStatus::Draining => {
-                    self.output.notice(&news::drained_by_operator(self.worker.attempts()));
+                    self.output.notice(&messages::drained_by_operator(self.worker.attempts()));
                 }
                 WorkerStatus::Ended => return,
             }
@@ -93,11 +92,11 @@ impl Story<'_> {
         }
     }
 
-    /// Tells a reason once, however often it is met.
-    fn is_away(&mut self, why: String) {
-        if !why.is_empty() && why != self.away {
-            self.output.notice(&self.terms.away(self.was_connected, &why));
-            (self.was_connected, self.away) = (false, why);
+    /// Reports each reason once.
+    fn disconnected(&mut self, why: String) {
+        if !why.is_empty() && why != self.reason {
+            self.output.notice(&self.description.disconnected(self.was_connected, &why));
+            (self.was_connected, self.reason) = (false, why);
         }
     }
 }

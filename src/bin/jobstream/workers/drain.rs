@@ -1,4 +1,4 @@
-//! `jobstream workers drain`: gives a worker nothing more and has it end.
+//! `jobstream workers drain`: drains workers.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use crate::output::{Voice, text};
 use crate::units;
 
 const EXAMPLES: &str = "\
-Prints the workers that drain and returns at once. They finish what they run
-within the time given, give back the rest and end; the server's own cannot be
-drained.
+Prints the draining workers and returns at once. They finish running attempts
+within the given time, return the others to the server and end. The server's
+own worker cannot be drained.
 
 Examples:
   jobstream workers drain w7
   jobstream workers drain resizer --within 5m";
 
-/// Drain a worker: no further jobs, finish, end
+/// Drain a worker: no new jobs, finish, end
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Drain {
-    /// Id of a worker, or a name: then all of that name
+    /// Id of a worker, or the name of one or more
     #[arg(value_name = "ID|NAME")]
     worker: String,
     /// How long running jobs may take; at most 24h

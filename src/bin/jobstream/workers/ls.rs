@@ -1,4 +1,4 @@
-//! `jobstream workers ls`: who runs jobs, and how busy they are.
+//! `jobstream workers ls`: lists the workers and their load.
 
 use clap::Args;
 
@@ -8,9 +8,9 @@ use crate::exit::Exit;
 use crate::output::Voice;
 
 const EXAMPLES: &str = "\
-Columns: id, name, link (POOL is the server's own, STREAM and UNARY are
-elsewhere), state, slots taken/all, kinds, queues (* is all), how long ago it
-was heard of, library, address.
+Columns: id, name, link (POOL is the server's own worker, STREAM and UNARY are
+remote), state, slots taken/all, kinds, queues (* is all), time since its last
+message, library, address.
 
 Examples:
   jobstream workers ls
