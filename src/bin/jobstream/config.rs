@@ -1,4 +1,4 @@
-//! What the server commands run with: built-in defaults, over them the config file, over that variables and flags.
+//! The config of the server commands. Flags and variables override the config file, which overrides the defaults.
 
 mod budget;
 mod check;
@@ -23,37 +23,37 @@ pub(crate) use values::{bytes, exec};
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
-/// Everything a server can be told, complete and readable as TOML.
+/// The complete config of a server, as TOML.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ServerConfig {
-    /// Where it listens; port 0 takes a free one.
+    /// The listen address; port 0 selects a free one.
     pub(crate) listen: SocketAddr,
-    /// Directory that keeps the jobs; in memory without one.
+    /// Directory of the write-ahead log; without one jobs are in memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data: Option<PathBuf>,
-    /// Most bytes of that directory; it grows with the jobs if unset.
+    /// Most bytes of that directory; unbounded if unset.
     #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
     pub(crate) data_bytes_max: Option<u64>,
-    /// Attempts that run at the same time in this process.
+    /// Concurrent attempts in this process.
     pub(crate) slots: NonZeroU32,
-    /// How long running jobs may take to end after a signal.
+    /// Drain timeout: how long running attempts may take to end after a signal.
     #[serde(with = "values::span")]
     pub(crate) drain_timeout: Duration,
     /// Whether the `demo.*` kinds are served.
     pub(crate) demo: bool,
-    /// Web origins whose pages may call, or `*`.
+    /// Allowed CORS origins, or `*`.
     pub(crate) cors_origins: Vec<String>,
-    /// Hosts that requests may name beside its own address, or `*`.
+    /// Allowed hosts of requests beside the server's own address, or `*`.
     pub(crate) allowed_hosts: Vec<String>,
-    /// Commands in short, each a `kind=program args`, as `--exec` takes them; they win over `commands`.
+    /// Commands as `kind=program args`, like `--exec`; they override `commands`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) exec: Vec<String>,
-    /// What it says on stderr.
+    /// The log on stderr.
     pub(crate) log: LogConfig,
-    /// Bounds.
+    /// Limits.
     pub(crate) limits: LimitsConfig,
-    /// What workers elsewhere are held to.
+    /// Leases and timeouts of remote workers.
     pub(crate) worker: WorkerConfig,
     /// Programs that run jobs, by kind.
     pub(crate) commands: BTreeMap<Kind, CommandConfig>,
@@ -65,26 +65,26 @@ pub(crate) struct ServerConfig {
 pub(crate) struct LogConfig {
     /// `info`, or directives such as `jobstream=debug,warn`.
     pub(crate) level: String,
-    /// How a line looks.
+    /// The format of a line.
     pub(crate) format: LogFormat,
 }
 
-/// How a log line looks.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
-    /// An object a line.
+    /// One JSON object a line.
     Json,
 }
 
-/// The bounds of a server.
+/// The limits of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct LimitsConfig {
-    /// Memory to stay within; half of the smaller of the machine's and the cgroup's if unset. What is unset below derives
+    /// Memory budget; half of the smaller of the machine's memory and the cgroup's limit if unset. Unset limits below derive
     /// from it.
     #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
     pub(crate) memory_max: Option<u64>,
@@ -103,75 +103,75 @@ pub(crate) struct LimitsConfig {
     /// Most bytes of jobs that have not ended.
     #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
     pub(crate) job_bytes_max: Option<u64>,
-    /// How long a finished job is kept unless its spec says otherwise.
+    /// Default retention of a finished job.
     #[serde(with = "values::span")]
     pub(crate) retention: Duration,
     /// Most bytes of finished jobs.
     #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
     pub(crate) retention_bytes_max: Option<u64>,
-    /// Most bytes of their payloads, results and events in memory, if the rest is on disk.
+    /// Most resident bytes of their payloads, results and events; the rest is evicted to disk.
     #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
     pub(crate) retention_memory_bytes_max: Option<u64>,
-    /// How long ids of removed jobs stay known.
+    /// How long the ids of removed jobs are retained as tombstones.
     #[serde(with = "values::span")]
     pub(crate) idempotency_window: Duration,
-    /// Most ids of removed jobs that stay known.
+    /// Most tombstones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) idempotency_ids_max: Option<u32>,
-    /// Output and log bytes kept a job.
+    /// Output and log bytes retained for each job.
     #[serde(with = "values::size")]
     pub(crate) event_ring_bytes_max: u64,
     /// Most connections.
     pub(crate) connections_max: NonZeroU32,
-    /// Most connections of one address; a quarter of `connections_max` if unset, no bound if 0.
+    /// Most connections from one address; a quarter of `connections_max` if unset, unlimited if 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) connections_per_address_max: Option<u32>,
-    /// How long a connection may stay open without a request on it.
+    /// Idle timeout of a connection without requests.
     #[serde(with = "values::span")]
     pub(crate) connection_idle_timeout: Duration,
-    /// Most bytes of unfinished requests and unread answers of one connection.
+    /// Most bytes of unfinished requests and unread responses of one connection.
     #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
     pub(crate) connection_bytes_max: Option<u64>,
-    /// The same of all connections together.
+    /// The same for all connections together.
     #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
     pub(crate) connections_bytes_max: Option<u64>,
-    /// How long the body of a unary request may take.
+    /// Timeout for the body of a unary request.
     #[serde(with = "values::span")]
     pub(crate) request_body_timeout: Duration,
-    /// Most requests open on one connection.
+    /// Most concurrent streams of one connection.
     pub(crate) streams_per_connection_max: NonZeroU32,
-    /// Most streams that follow jobs.
+    /// Most open watches.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) watchers_max: Option<NonZeroU32>,
     /// Most workers, the server's own included.
     pub(crate) workers_max: NonZeroU32,
-    /// Most bytes of their names, kinds and queues.
+    /// Most bytes of the names, kinds and queues of workers.
     #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
     pub(crate) worker_bytes_max: Option<u64>,
-    /// Log written before it looks for what it can give back.
+    /// Log bytes written between two checks for garbage.
     #[serde(with = "values::size")]
     pub(crate) checkpoint_bytes: u64,
-    /// Percent of the log that may be needed no more before all that is needed is written anew.
+    /// Percentage of garbage in the log that starts a compaction.
     pub(crate) checkpoint_waste: u8,
-    /// Size of a file of the log; 64 MiB if none is given, or less in a directory with a bound.
+    /// Segment size of the log; 64 MiB if unset, or less with `data_bytes_max`.
     #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
     pub(crate) segment_bytes: Option<u64>,
 }
 
-/// What workers elsewhere are held to.
+/// Leases and timeouts of remote workers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct WorkerConfig {
-    /// How long a lease lasts after the last heartbeat that named it.
+    /// Duration of a lease after its last heartbeat.
     #[serde(with = "values::span")]
     pub(crate) lease: Duration,
-    /// How often a worker is pinged; after three silent intervals it is cut off.
+    /// Ping interval; a worker that misses three is disconnected.
     #[serde(with = "values::span")]
     pub(crate) ping_interval: Duration,
-    /// How long it may take to accept an assignment before another worker gets it.
+    /// Timeout for accepting an assignment before another worker gets it.
     #[serde(with = "values::span")]
     pub(crate) accept_timeout: Duration,
-    /// How long it may take to come back to its attempts after its connection was seen to break.
+    /// How long a worker keeps its attempts after its connection broke.
     #[serde(with = "values::span")]
     pub(crate) reconnect_grace: Duration,
 }
@@ -182,42 +182,42 @@ pub(crate) struct WorkerConfig {
 pub(crate) struct CommandConfig {
     /// A path, or a name looked up in `PATH`.
     pub(crate) program: PathBuf,
-    /// Passed as they are; no shell.
+    /// Arguments, passed without a shell.
     #[serde(default)]
     pub(crate) args: Vec<String>,
-    /// Further variables for the program.
+    /// Additional environment variables.
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
-    /// Variables of the server that the program sees; a few harmless ones if unset.
+    /// Inherited environment variables; a safe default list if unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) env_allowlist: Option<Vec<String>>,
-    /// Where the program starts; the server's directory if unset.
+    /// Working directory; the server's if unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) working_dir: Option<PathBuf>,
-    /// What its stdout means.
+    /// How its stdout is used.
     #[serde(default)]
     pub(crate) output: OutputMode,
-    /// MIME type of its result; guessed if unset.
+    /// MIME type of its result; detected if unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) content_type: Option<String>,
-    /// Longest run; only the job's attempt timeout if unset.
+    /// Timeout of one run; the job's attempt timeout if unset.
     #[serde(default, with = "values::optional_span", skip_serializing_if = "Option::is_none")]
     pub(crate) time_limit: Option<Duration>,
-    /// How long it has between TERM and KILL.
+    /// Time between SIGTERM and SIGKILL.
     #[serde(default = "default_kill_grace", with = "values::span")]
     pub(crate) kill_grace: Duration,
     /// Largest result; the server's payload limit if unset.
     #[serde(default, with = "values::optional_size", skip_serializing_if = "Option::is_none")]
     pub(crate) result_bytes_max: Option<u64>,
-    /// Runs of this kind at the same time; only the server's slots if unset.
+    /// Concurrent runs of this kind; the server's slots if unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) slots: Option<NonZeroU32>,
-    /// Exit codes that ask for another attempt.
+    /// Exit codes that mean a retryable failure.
     #[serde(default = "default_retry_exit_codes")]
     pub(crate) retry_exit_codes: Vec<u8>,
 }
 
-/// What a program's stdout means.
+/// How a program's stdout is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum OutputMode {
@@ -240,7 +240,7 @@ impl TryFrom<String> for Kind {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "._:/-".contains(c);
         match text {
             text if (1..=128).contains(&text.len()) && text.chars().all(allowed) => Ok(Self(text)),
-            text => Err(format!("{text:?} is no kind: 1 to 128 characters of [A-Za-z0-9._:/-]")),
+            text => Err(format!("{text:?} is not a kind: 1 to 128 characters of [A-Za-z0-9._:/-]")),
         }
     }
 }
@@ -317,7 +317,7 @@ impl Default for WorkerConfig {
     }
 }
 
-/// Jobs mostly wait for something else, so there is room for several a core.
+/// Most jobs wait for I/O, so there are many slots for each core.
 fn default_slots() -> NonZeroU32 {
     at_least_one(jobstream::worker::DEFAULT_SLOTS)
 }

@@ -1,4 +1,4 @@
-//! `jobstream dev`: a whole server for trying things out, in memory unless told otherwise.
+//! `jobstream dev`: a server for development, in memory by default.
 
 mod banner;
 

@@ -1,4 +1,4 @@
-//! `jobstream log`: the directory of a server that is stopped. It never changes the log it looks at.
+//! `jobstream log`: checks, prints and copies the log of a stopped server. It does not change the log.
 
 use std::path::{Path, PathBuf};
 
@@ -13,9 +13,9 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::output::{Output, OutputFormat, Voice};
 
-/// Most ids of jobs that may run again in a report as JSON; their number is told in any case.
+/// Most ids of jobs that may run again in a JSON report. The report has their total number.
 const IDS_IN_JSON_MAX: usize = 1_000;
-/// Most of them in a report for people.
+/// Most of them in a text report.
 const IDS_IN_TABLE_MAX: usize = 20;
 
 const EXAMPLES: &str = "\
@@ -47,7 +47,7 @@ the first 20, with -o json the first 1,000.
 Examples:
   jobstream log salvage /var/lib/jobstream /var/lib/jobstream-saved";
 
-/// Check, read and save the log in a server's directory
+/// Check, print and copy the log of a stopped server
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Log {
@@ -57,13 +57,13 @@ pub(crate) struct Log {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Say how whole a log is; changes nothing
+    /// Check a log for damage
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(Verify),
     /// Print every entry of a log
     #[command(after_help = DUMP_EXAMPLES)]
     Dump(Dump),
-    /// Copy all that is whole to a new log
+    /// Copy every undamaged entry to a new log
     #[command(after_help = SALVAGE_EXAMPLES)]
     Salvage(Salvage),
 }
@@ -87,7 +87,7 @@ struct Dump {
 struct Salvage {
     /// Directory of the log
     directory: PathBuf,
-    /// Directory of the new log; made if it is not there
+    /// Directory of the new log; created if missing
     new: PathBuf,
     /// json, jsonl or table
     #[arg(short, long, value_name = "FORMAT", hide_possible_values = true)]
@@ -118,7 +118,7 @@ fn dump(output: &Output, directory: &Path) -> Result<Exit> {
     let report = log::dump(directory, |position, sequence, entry| {
         output.json_line(&line(position, sequence, entry)).map_err(|error| {
             failed = Some(error);
-            jobstream::error::Error::new(ErrorKind::Internal, "stdout is gone")
+            jobstream::error::Error::new(ErrorKind::Internal, "stdout is closed")
         })
     });
     if let Some(error) = failed {
@@ -137,14 +137,14 @@ fn line(position: Position, sequence: u64, entry: &[u8]) -> Value {
     Value::Object(parts.flatten().collect())
 }
 
-/// What a salvage came to.
+/// The result of a salvage.
 struct Saved {
     entries: u64,
-    /// Jobs that a server on the new log runs although their ends may be among what was lost.
+    /// Jobs that run again on the new log because their ends may be lost.
     may_run_again: Vec<JobId>,
 }
 
-/// The jobs whose ends may be lost. A log that is whole is not read a second time.
+/// The jobs whose ends may be lost. An undamaged log is not read a second time.
 fn may_run_again(directory: &Path, report: &Report) -> Result<Vec<JobId>> {
     if report.damages.is_empty() {
         return Ok(Vec::new());
@@ -158,7 +158,7 @@ fn may_run_again(directory: &Path, report: &Report) -> Result<Vec<JobId>> {
     Ok(ends.into_jobs(next_sequence))
 }
 
-/// Tells how whole a log is, and what was saved if it was copied.
+/// Reports the state of a log, and how many entries were copied.
 fn tell(output: &Output, report: &Report, saved: Option<&Saved>) -> Result<Exit> {
     let value = || {
         let damages = report.damages.iter().map(|damage| {
@@ -211,8 +211,8 @@ fn bytes(report: &Report) -> u64 {
 
 fn ended(report: &Report) -> &'static str {
     match (report.is_closed, report.is_torn) {
-        (true, _) => "in good order",
-        (false, true) => "by a crash, with a batch cut short that was not acknowledged",
+        (true, _) => "by a clean shutdown",
+        (false, true) => "by a crash, with a torn batch that was not acknowledged",
         (false, false) => "by a crash",
     }
 }

@@ -1,9 +1,9 @@
 //! The size of memory pages.
 
-/// Whether this process may be given huge pages, and the processes that it starts from now on.
+/// Allows or forbids huge pages for this process and its future children.
 ///
-/// Pages of 2 MiB suit programs that go through much memory again and again. A server of small jobs waits while the kernel
-/// clears one, and with it everybody in its queue; so does a load generator, for tens of milliseconds.
+/// Huge pages of 2 MiB help programs that scan much memory. A server of small jobs stalls while the kernel clears one, for
+/// up to tens of milliseconds.
 pub(crate) fn allow_huge_pages(allowed: bool) {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(!allowed) {

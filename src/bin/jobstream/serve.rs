@@ -1,4 +1,4 @@
-//! `jobstream serve`: a server that runs what a config file says.
+//! `jobstream serve`: a server with a config file.
 
 use std::path::PathBuf;
 
@@ -61,7 +61,7 @@ impl Serve {
     }
 }
 
-/// Writes the config in force to stdout, as a config file.
+/// Writes the effective config to stdout, as a config file.
 pub(crate) fn print_config(output: &Output, mut config: ServerConfig) -> Result<Exit> {
     config.limits.derive();
     let text = toml::to_string(&config)

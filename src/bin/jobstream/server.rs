@@ -1,4 +1,4 @@
-//! The server commands' work: an engine, a worker and a server as the config describes them, until a signal.
+//! Runs a server for `dev` and `serve`: starts engine, worker and server from the config, and stops them at a signal.
 
 mod commands;
 
@@ -28,24 +28,24 @@ use crate::stderr::{self, LogWriter, LossFormat};
 
 pub(crate) use commands::handlers;
 
-/// The hidden argument with which the server starts its guard against orphans.
+/// The hidden argument that starts the orphan guard of a server or worker.
 pub(crate) const ORPHAN_GUARD: &str = "__orphan-guard";
 
-/// What a slow disk gets when a server ends without a signal.
+/// Timeout for closing the log when the server ends without a signal.
 const UNASKED_CLOSE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A server that accepts calls.
 #[derive(Debug, Clone)]
 pub(crate) struct Ready {
-    /// Where it listens, with the port it got.
+    /// The address it listens on, with its actual port.
     pub(crate) address: SocketAddr,
-    /// Where the jobs are kept, if they are.
+    /// The directory of the jobs, if there is one.
     pub(crate) data: Option<PathBuf>,
     /// The kinds it serves, in order.
     pub(crate) kinds: Vec<String>,
 }
 
-/// What a server did in its life.
+/// The totals of a server from start to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Totals {
     /// How long it ran.
@@ -58,7 +58,7 @@ pub(crate) struct Totals {
     pub(crate) cancelled: u64,
     /// Jobs that had not ended when it stopped.
     pub(crate) left: u64,
-    /// Whether those are kept for the next start.
+    /// Whether those are stored for the next start.
     pub(crate) is_durable: bool,
 }
 
@@ -66,16 +66,16 @@ pub(crate) struct Totals {
 ///
 /// # Errors
 ///
-/// If the config means nothing to the library, the address cannot be taken, or the server dies.
+/// If the config is invalid, the address cannot be bound, or the server fails.
 pub(crate) fn start(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -> Result<Totals> {
     config.check()?;
     log_to_stderr(&config.log)?;
-    // The programs of a config may be large, and would inherit it.
+    // Programs inherit the setting, and large ones need huge pages.
     allow_huge_pages(!config.commands.is_empty() || !config.exec.is_empty());
     raise_descriptor_limit();
     let runtime = tokio::runtime::Runtime::new().map_err(|error| failed("start its threads", &error))?;
     let totals = runtime.block_on(serve(config, ready));
-    // A handler that holds its thread must not hold up the end.
+    // A handler that blocks its thread must not delay the exit.
     runtime.shutdown_background();
     totals
 }
@@ -94,7 +94,7 @@ async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -
     let server = Server::new(engine.clone(), server_options(&config)).with_worker(worker);
     ready(&Ready { address, data, kinds })?;
     let report = server.run(listener, shutdown).await.map_err(|error| failed("serve", &error))?;
-    tell(&report, engine.is_durable());
+    log_shutdown(&report, engine.is_durable());
     close(&engine, interrupts.time_left().unwrap_or(UNASKED_CLOSE_TIME_MAX)).await?;
     let ended = engine.ended();
     Ok(Totals {
@@ -107,34 +107,32 @@ async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -
     })
 }
 
-/// Has signals say the two words: the first the graceful one, the second the other.
+/// The first signal starts a graceful shutdown, the second ends it at once.
 fn shutdown_on(mut interrupts: Interrupts) -> Shutdown {
     let shutdown = Shutdown::default();
-    let told = shutdown.clone();
+    let signalled = shutdown.clone();
     tokio::spawn(async move {
         interrupts.next().await;
         tracing::info!("draining: running jobs may finish; another signal ends at once");
-        told.graceful.cancel();
+        signalled.graceful.cancel();
         interrupts.next().await;
-        told.now.cancel();
+        signalled.now.cancel();
     });
     shutdown
 }
 
-/// Ends the log, or leaves a disk behind that is too slow.
+/// Closes the log; gives up when the disk is too slow.
 async fn close(engine: &Engine, within: Duration) -> Result<()> {
     let log = engine.clone();
-    // Writing is for threads that may block.
+    // Closing blocks its thread.
     let closed = tokio::task::spawn_blocking(move || log.close_within(within)).await;
     let closed = closed.map_err(|error| failed("close the log", &io::Error::other(error)))?;
     let has_ended = closed.map_err(|error| {
         Error::new(Exit::LogFailed, format!("the log failed: {error}"))
-            .hint("what was acknowledged is kept; what was answered with LOG_FAILED may not be")
+            .hint("acknowledged jobs are stored; those refused with LOG_FAILED may not be")
     })?;
     if !has_ended {
-        tracing::warn!(
-            "the disk is slow: ended without its last answer, nothing that was acknowledged is lost"
-        );
+        tracing::warn!("the disk is slow: ended without waiting for it; no acknowledged job is lost");
     }
     Ok(())
 }
@@ -220,7 +218,7 @@ fn server_options(config: &ServerConfig) -> ServerOptions {
     }
 }
 
-/// A quarter of all unless it is set: it takes several addresses to fill a server. A small server has 16 for each.
+/// Default: a quarter of all connections, so that one address cannot take all of them; at least 16.
 fn connections_per_address_max(limits: &LimitsConfig) -> Option<usize> {
     let all = limits.connections_max.get();
     match limits.connections_per_address_max.unwrap_or_else(|| (all / 4).max(all.min(16))) {
@@ -233,28 +231,27 @@ fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-/// One line if others than this machine can reach the server, louder if they can run programs with it.
+/// Warns if other machines can reach the server, and more clearly if they can run programs through it.
 fn warn_of_reach(address: SocketAddr, programs: &[&str]) {
     if address.ip().to_canonical().is_loopback() {
         return;
     }
-    let way_out =
-        "there is no TLS and no authentication: listen on 127.0.0.1 or behind a proxy that has both";
+    let advice = "there is no TLS and no authentication: listen on 127.0.0.1 or behind a proxy that has both";
     if programs.is_empty() {
-        tracing::warn!("anyone who reaches {address} can submit, read and cancel every job: {way_out}");
+        tracing::warn!("anyone who reaches {address} can submit, read and cancel every job: {advice}");
     } else {
         tracing::warn!(
-            "DANGER: anyone who reaches {address} can RUN PROGRAMS on this machine ({}), and submit, read and cancel every job: {way_out}",
+            "DANGER: anyone who reaches {address} can RUN PROGRAMS on this machine ({}), and submit, read and cancel every job: {advice}",
             programs.join(", ")
         );
     }
 }
 
-/// Has what the library logs written to stderr.
+/// Writes the library's log to stderr.
 ///
 /// # Errors
 ///
-/// For a level that means nothing.
+/// For an invalid level.
 pub(crate) fn log_to_stderr(config: &LogConfig) -> Result<()> {
     let filter = EnvFilter::try_new(&config.level)
         .map_err(|error| Error::usage(format!("log level {:?}: {error}", config.level)))?;
@@ -265,7 +262,7 @@ pub(crate) fn log_to_stderr(config: &LogConfig) -> Result<()> {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(LogWriter(format))
-        // It would say so on stderr, and panic where that is gone.
+        // It would write to stderr itself, and panic if stderr is closed.
         .log_internal_errors(false)
         .with_ansi(io::stderr().is_terminal());
     stderr::set_up_log(format);
@@ -276,14 +273,14 @@ pub(crate) fn log_to_stderr(config: &LogConfig) -> Result<()> {
     begun.map_err(|error| Error::new(Exit::Other, format!("cannot log: {error}")))
 }
 
-fn tell(report: &ShutdownReport, is_durable: bool) {
+fn log_shutdown(report: &ShutdownReport, is_durable: bool) {
     let ShutdownReport { attempts_cut, jobs_left, tasks_left, listener } = report;
     if *attempts_cut > 0 || *jobs_left > 0 || *tasks_left > 0 {
-        let what_becomes_of_them = match is_durable {
-            true => "they go on after the next start",
+        let consequence = match is_durable {
+            true => "they continue after the next start",
             false => "jobs in memory are lost",
         };
-        tracing::warn!(attempts_cut, jobs_left, tasks_left, "stopped with work left: {what_becomes_of_them}");
+        tracing::warn!(attempts_cut, jobs_left, tasks_left, "stopped with unfinished jobs: {consequence}");
     }
     if listener.requests_cut > 0 {
         let (requests, connections) = (listener.requests_cut, listener.connections_cut);
@@ -300,7 +297,7 @@ fn failed(what: &str, error: &io::Error) -> Error {
     Error::new(Exit::Other, format!("the server cannot {what}: {error}"))
 }
 
-/// Waits for the end of a server or worker and kills the programs it left. Started by it, never by hand.
+/// Waits for the end of the server or worker that started it, and kills the programs that remain.
 pub(crate) fn guard_orphans() -> ExitCode {
     let (line, exit) = match command::run_orphan_guard(io::stdin().lock()) {
         Ok(0) => return ExitCode::SUCCESS,

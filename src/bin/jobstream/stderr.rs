@@ -1,5 +1,5 @@
-//! Standard error without waiting: lines go through a bounded queue to one thread that writes them. A reader that left
-//! or stopped costs lines, which are counted, and nothing else. It knows nothing of formats but that of its own line.
+//! Non-blocking standard error: one thread writes lines from a bounded queue. If the reader is closed or too slow, lines
+//! are dropped and counted.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -15,21 +15,21 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
 use crate::output::screen;
 
-/// Bytes of lines that may wait to be written; what comes then is lost.
+/// Size of the queue. Lines that do not fit are dropped.
 const QUEUE_BYTES_MAX: usize = 1 << 20;
-/// Most bytes of one write, so that what was written before a reader left is known to the line.
+/// Most bytes of one write, so that the lost lines can be counted when the reader closes.
 const WRITE_BYTES_MAX: usize = 64 << 10;
-/// How long a command waits for its own line to be written. Once a reader was too slow for that, nothing waits for it
-/// until it reads again.
+/// How long a command waits for its own line to be written. After a timeout no command waits until the reader reads
+/// again.
 const WAIT_MAX: Duration = Duration::from_millis(200);
-/// What the last lines of a process get to be written.
+/// Timeout for writing the last lines of a process.
 pub(crate) const END_FLUSH_MAX: Duration = Duration::from_millis(100);
-/// Pause before the next try when stderr does not block and takes nothing.
+/// Pause before the next try when stderr is non-blocking and full.
 const FULL_PAUSE: Duration = Duration::from_millis(10);
 
 static STDERR: OnceLock<Stderr> = OnceLock::new();
 
-/// How the line that counts lost ones looks.
+/// The format of the line that reports dropped lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LossFormat {
     /// As the text of the log.
@@ -38,26 +38,26 @@ pub(crate) enum LossFormat {
     Json,
 }
 
-/// Queues a line of the log; never waits.
+/// Queues a line of the log. Does not block.
 pub(crate) fn log(line: &[u8]) {
     stderr().push(line);
 }
 
-/// Writes lines for a person: waits until they are written, but not long.
+/// Writes lines of a command. Waits until they are written, up to a timeout.
 pub(crate) fn say(lines: &[u8]) {
     let stderr = stderr();
     stderr.push(lines);
     stderr.flush(WAIT_MAX);
 }
 
-/// Waits until everything queued is written, but not longer than this.
+/// Waits until the queue is written, up to a timeout.
 pub(crate) fn flush(within: Duration) {
     if let Some(stderr) = STDERR.get() {
         stderr.flush(within);
     }
 }
 
-/// Has lost lines counted as the log is written, and panics reported like the rest.
+/// Sets the format of the dropped-lines report, and writes panics through the queue.
 pub(crate) fn set_up_log(format: LossFormat) {
     stderr().lock().format = format;
     std::panic::set_hook(Box::new(|panic| {
@@ -68,7 +68,7 @@ pub(crate) fn set_up_log(format: LossFormat) {
     }));
 }
 
-/// The writer of the log's lines for `tracing_subscriber`: whole lines, without what could steer a terminal.
+/// The writer for `tracing_subscriber`: whole lines, with control characters escaped.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LogWriter(pub(crate) LossFormat);
 
@@ -102,13 +102,13 @@ fn stderr() -> &'static Stderr {
         Stderr::default()
     });
     if is_new {
-        // Without the thread, the queue fills and the rest is lost: no reason to fail.
+        // Without the thread the queue fills and lines are dropped: no reason to fail.
         let _ = thread::Builder::new().name("stderr".to_owned()).spawn(|| stderr.write_all(sink()));
     }
     stderr
 }
 
-/// A handle of our own: a write that blocks must not hold the lock of the standard library's.
+/// A separate handle: a blocked write must not hold the lock of the standard library's handle.
 fn sink() -> Box<dyn Write> {
     match io::stderr().as_fd().try_clone_to_owned() {
         Ok(stderr) => Box::new(File::from(stderr)),
@@ -120,9 +120,9 @@ fn sink() -> Box<dyn Write> {
 #[derive(Default)]
 struct Stderr {
     queue: Mutex<Queue>,
-    /// Told when something is queued.
+    /// Notified when lines are queued.
     queued: Condvar,
-    /// Told when something was written or lost.
+    /// Notified when lines were written or dropped.
     written: Condvar,
 }
 
@@ -130,11 +130,11 @@ struct Queue {
     bytes: VecDeque<u8>,
     /// Bytes ever queued.
     queued: u64,
-    /// How many of them were written or lost.
+    /// Bytes written or dropped.
     done: u64,
-    /// Lines lost since the last line that counted them.
+    /// Lines dropped since the last report.
     lines_lost: u64,
-    /// Where `done` stood when a wait was in vain.
+    /// The value of `done` at the last timeout of a wait.
     stalled_at: Option<u64>,
     format: LossFormat,
 }
@@ -176,7 +176,7 @@ impl Stderr {
         }
     }
 
-    /// The life of the thread that writes. It never ends: the process does.
+    /// The loop of the writer thread. It does not end.
     fn write_all(&self, mut sink: Box<dyn Write>) {
         let (mut next, mut is_torn) = (Vec::new(), false);
         loop {
@@ -198,7 +198,7 @@ impl Stderr {
         }
     }
 
-    /// Waits for lines and takes some of them, whole ones. Answers how many were lost before, and how to count them.
+    /// Waits for lines and takes whole ones. Returns how many were dropped before, and the format of their report.
     fn take(&self, next: &mut Vec<u8>) -> (u64, LossFormat) {
         let mut queue = self.lock();
         while queue.bytes.is_empty() {
@@ -211,7 +211,7 @@ impl Stderr {
         (queue.lines_lost, queue.format)
     }
 
-    /// Writes how many lines were lost, if any were.
+    /// Reports dropped lines, if any.
     fn write_loss(
         &self,
         sink: &mut dyn Write,
@@ -231,7 +231,7 @@ impl Stderr {
     }
 }
 
-/// Writes all; answers how much was written, and whether that is all.
+/// Writes all bytes; returns how many were written, and whether all were.
 fn write(sink: &mut dyn Write, bytes: &[u8]) -> (usize, bool) {
     let mut written = 0;
     while written < bytes.len() {
@@ -239,7 +239,7 @@ fn write(sink: &mut dyn Write, bytes: &[u8]) -> (usize, bool) {
             Ok(0) => return (written, false),
             Ok(count) => written += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Another process that has the same stderr made it non-blocking.
+            // Another process with the same stderr made it non-blocking.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::park_timeout(FULL_PAUSE),
             Err(_) => return (written, false),
         }
@@ -256,7 +256,7 @@ fn count(bytes: &[u8]) -> u64 {
 fn loss_line(lines: u64, format: LossFormat) -> String {
     const MESSAGE: &str = "log lines were lost: stderr could not be written, or its reader was too slow";
     let mut time = String::new();
-    // A clock that cannot be shown is left out.
+    // A time that cannot be formatted is left out.
     let _ = SystemTime.format_time(&mut Writer::new(&mut time));
     match format {
         LossFormat::Text => format!("{time}  WARN jobstream: {MESSAGE} lines={lines}\n"),

@@ -1,4 +1,4 @@
-//! The memory budget of a config, and the bounds that derive from it where none is set.
+//! The memory budget of a config, and the limits that derive from it.
 
 use jobstream::memory::{MEMORY_BYTES_MIN, MemoryBudget};
 
@@ -7,24 +7,24 @@ use crate::error::{Error, Result};
 use crate::output::text;
 
 impl LimitsConfig {
-    /// The budget: the one that is set, or that of the machine.
+    /// The configured budget, or the default of this machine.
     pub(crate) fn budget(&self) -> MemoryBudget {
         self.memory_max.map_or_else(MemoryBudget::of_machine, MemoryBudget::of)
     }
 
-    /// What one connection may hold: the largest message at least.
+    /// The limit of one connection, at least the largest message.
     pub(crate) fn connection_bytes(&self) -> u64 {
         let share = self.budget().connection_bytes_max().max(self.message_bytes_max);
         self.connection_bytes_max.unwrap_or(share)
     }
 
-    /// What all connections may hold: what one may at least.
+    /// The limit of all connections, at least that of one.
     pub(crate) fn connections_bytes(&self) -> u64 {
         let share = self.budget().connections_bytes_max().max(self.connection_bytes());
         self.connections_bytes_max.unwrap_or(share)
     }
 
-    /// Sets every bound that is not set to its share of the budget.
+    /// Sets every unset limit to its share of the budget.
     pub(crate) fn derive(&mut self) {
         let budget = self.budget();
         self.memory_max.get_or_insert(budget.bytes());
@@ -42,7 +42,7 @@ impl LimitsConfig {
     }
 }
 
-/// A budget below the least is refused: its shares would not hold one job.
+/// Refuses a budget below the minimum, whose shares would not hold one job.
 pub(super) fn check_memory(limits: &LimitsConfig) -> Result<()> {
     match limits.memory_max {
         Some(bytes) if bytes < MEMORY_BYTES_MIN => {

@@ -1,4 +1,4 @@
-//! What must hold between the values of a config, each of which is fine by itself.
+//! Checks that the values of a config are consistent.
 
 use std::num::NonZeroU32;
 
@@ -9,15 +9,15 @@ use super::{LimitsConfig, ServerConfig, WorkerConfig};
 use crate::error::{Error, Result};
 use crate::output::text;
 
-/// What a message holds beside its payload, at most.
+/// Most bytes of a message beside its payload.
 const ENVELOPE_BYTES: u64 = 64 << 10;
 
 impl ServerConfig {
-    /// Checks what no value shows alone.
+    /// Checks the values against each other.
     ///
     /// # Errors
     ///
-    /// A usage error that names both values and the way out.
+    /// A usage error that names both values and what to do.
     pub(crate) fn check(&self) -> Result<()> {
         if let (None, Some(bytes_max)) = (&self.data, self.data_bytes_max) {
             let text =
@@ -79,9 +79,7 @@ fn check_connections(limits: &LimitsConfig) -> Result<()> {
 fn check_waste(percent: u8) -> Result<()> {
     match percent {
         0..=100 => Ok(()),
-        _ => {
-            Err(Error::usage(format!("checkpoint_waste is {percent}: it is a part in percent, at most 100")))
-        }
+        _ => Err(Error::usage(format!("checkpoint_waste is {percent}: it is a percentage, at most 100"))),
     }
 }
 
@@ -150,7 +148,7 @@ mod tests {
     #[test]
     fn no_more_than_all_of_a_log_is_waste() {
         let message = refused("[limits]\ncheckpoint_waste = 101");
-        assert_eq!(message, "checkpoint_waste is 101: it is a part in percent, at most 100");
+        assert_eq!(message, "checkpoint_waste is 101: it is a percentage, at most 100");
         let all: ServerConfig = toml::from_str("[limits]\ncheckpoint_waste = 100").expect("TOML");
         assert!(all.check().is_ok());
     }

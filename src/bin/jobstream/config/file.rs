@@ -1,4 +1,4 @@
-//! Reads the config file. Every error names the file, the line and, where one is near, the key that was meant.
+//! Reads the config file. Errors name the file, the line and a similar key.
 
 use std::fs;
 use std::path::Path;
@@ -7,14 +7,14 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 
-/// Closer than this, relative to its length, a known key is taken for the one that was meant.
+/// Largest edit distance, relative to the length of a key, of a suggested key.
 const SIMILAR_ENOUGH: f64 = 0.7;
 
 /// A config file over its defaults.
 ///
 /// # Errors
 ///
-/// If it cannot be read, is not TOML, or holds a key or value that means nothing.
+/// If it cannot be read, is not TOML, or holds an unknown key or an invalid value.
 pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = fs::read_to_string(path)
         .map_err(|error| Error::usage(format!("cannot read the config file {}: {error}", path.display())))?;
@@ -42,7 +42,7 @@ fn line_of(text: &str, offset: usize) -> usize {
     text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count() + 1
 }
 
-/// The key and those there are, from serde's message: unknown field `a`, expected one of `b`, `c`.
+/// The unknown key and the known ones, from serde's message: unknown field `a`, expected one of `b`, `c`.
 fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
     let mut quoted = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2);
     let key = quoted.next()?;
@@ -91,7 +91,7 @@ mod tests {
             ("slots = 1\ndrain_timeout = 'soon'\n", "js.toml:2: "),
             ("slots = 0\n", "nonzero"),
             ("[limits]\nretention_bytes_max = '1 parsec'\n", "js.toml:2: unknown unit \"parsec\""),
-            ("[commands.'a b']\nprogram = 'x'\n", "js.toml:1: \"a b\" is no kind"),
+            ("[commands.'a b']\nprogram = 'x'\n", "js.toml:1: \"a b\" is not a kind"),
             ("[commands.a]\nargs = ['x']\n", "missing field `program`"),
             ("[log]\nformat = 'xml'\n", "js.toml:2: unknown variant"),
         ] {

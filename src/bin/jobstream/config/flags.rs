@@ -1,4 +1,4 @@
-//! The flags and variables of the server commands; each of them wins over the config file.
+//! The flags and variables of the server commands. They override the config file.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -17,22 +17,22 @@ pub(crate) struct ServerArgs {
     /// Where to listen [default: 127.0.0.1:7070]
     #[arg(long, value_name = "IP:PORT", env = "JOBSTREAM_LISTEN", hide_env_values = true)]
     listen: Option<SocketAddr>,
-    /// Directory that keeps the jobs; without one they are lost on exit
+    /// Directory of the jobs; without one they are lost on exit
     #[arg(long, value_name = "DIR", env = "JOBSTREAM_DATA", hide_env_values = true)]
     data: Option<PathBuf>,
     /// Most bytes of that directory, at least 136MiB [default: none]
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_DATA_BYTES_MAX", hide_env_values = true)]
     data_bytes_max: Option<u64>,
-    /// Attempts at the same time [default: 256]
+    /// Concurrent attempts [default: 256]
     #[arg(long, value_name = "N", env = "JOBSTREAM_SLOTS", hide_env_values = true)]
     slots: Option<NonZeroU32>,
-    /// How long running jobs may take to end after a signal
+    /// How long running attempts may take to end after a signal
     /// [default: 10s]
     #[arg(long, value_name = "SPAN", value_parser = units::duration)]
     #[arg(env = "JOBSTREAM_DRAIN_TIMEOUT", hide_env_values = true)]
     drain_timeout: Option<Duration>,
-    /// Web origins whose pages may call [default: none]
+    /// Allowed CORS origins [default: none]
     #[arg(long = "cors-origin", value_name = "ORIGIN", value_delimiter = ',')]
     #[arg(env = "JOBSTREAM_CORS_ORIGINS", hide_env_values = true)]
     cors_origins: Option<Vec<String>>,
@@ -55,7 +55,7 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "BOOL", hide_possible_values = true)]
     #[arg(env = "JOBSTREAM_DEMO", hide_env_values = true, num_args = 0..=1, default_missing_value = "true")]
     demo: Option<bool>,
-    /// Print the config in force as TOML and exit
+    /// Print the effective config as TOML and exit
     #[arg(long)]
     pub(crate) print_config: bool,
     #[command(flatten)]
@@ -64,12 +64,12 @@ pub(crate) struct ServerArgs {
     worker: WorkerArgs,
 }
 
-/// Flags for the bounds.
+/// Flags for the limits.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Limits")]
 struct LimitArgs {
-    /// Memory to stay within, at least 64MiB; bounds marked (m) derive
-    /// from it unless they are set [default: half of the smaller of the
+    /// Memory budget, at least 64MiB; limits marked (m) derive from it
+    /// unless they are set [default: half of the smaller of the
     /// machine's memory and the cgroup's limit]
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_MEMORY_MAX", hide_env_values = true)]
@@ -95,7 +95,7 @@ struct LimitArgs {
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_JOB_BYTES_MAX", hide_env_values = true)]
     job_bytes_max: Option<u64>,
-    /// How long finished jobs are kept [default: 1h]
+    /// Retention of finished jobs [default: 1h]
     #[arg(long, value_name = "SPAN", value_parser = units::duration)]
     #[arg(env = "JOBSTREAM_RETENTION", hide_env_values = true)]
     retention: Option<Duration>,
@@ -103,56 +103,56 @@ struct LimitArgs {
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_RETENTION_BYTES_MAX", hide_env_values = true)]
     retention_bytes_max: Option<u64>,
-    /// Most bytes of them in memory; with --data, the rest is only
-    /// on disk [default: (m) 1/64, at most 64MiB]
+    /// Most resident bytes of them; with --data, the rest is evicted
+    /// to disk [default: (m) 1/64, at most 64MiB]
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_RETENTION_MEMORY_BYTES_MAX", hide_env_values = true)]
     retention_memory_bytes_max: Option<u64>,
-    /// How long an id that a caller chose stays known after its job was
+    /// How long a job id chosen by a caller is known after its job was
     /// removed [default: 24h]
     #[arg(long, value_name = "SPAN", value_parser = units::duration)]
     #[arg(env = "JOBSTREAM_IDEMPOTENCY_WINDOW", hide_env_values = true)]
     idempotency_window: Option<Duration>,
-    /// Most such ids; the oldest is forgotten first
+    /// Most such ids; the oldest is evicted first
     /// [default: (m) 2/64 at 64 bytes each, at most 1000000]
     #[arg(long, value_name = "N", env = "JOBSTREAM_IDEMPOTENCY_IDS_MAX", hide_env_values = true)]
     idempotency_ids_max: Option<u32>,
-    /// Output and log bytes kept a job [default: 256KiB]
+    /// Output and log bytes retained for each job [default: 256KiB]
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_EVENT_RING_BYTES_MAX", hide_env_values = true)]
     event_ring_bytes_max: Option<u64>,
     /// Most connections [default: 10000]
     #[arg(long, value_name = "N", env = "JOBSTREAM_CONNECTIONS_MAX", hide_env_values = true)]
     connections_max: Option<NonZeroU32>,
-    /// Most connections of one address; 0 for no bound, behind a
-    /// proxy you trust [default: a quarter of --connections-max]
+    /// Most connections from one address; 0 for no limit, behind a
+    /// trusted proxy [default: a quarter of --connections-max]
     #[arg(long, value_name = "N", hide_env_values = true)]
     #[arg(env = "JOBSTREAM_CONNECTIONS_PER_ADDRESS_MAX")]
     connections_per_address_max: Option<u32>,
-    /// How long a connection may stay open without a request on it
+    /// Idle timeout of a connection without requests
     /// [default: 5m]
     #[arg(long, value_name = "SPAN", value_parser = units::duration)]
     #[arg(env = "JOBSTREAM_CONNECTION_IDLE_TIMEOUT", hide_env_values = true)]
     connection_idle_timeout: Option<Duration>,
-    /// Most bytes of unfinished requests and unread answers a
+    /// Most bytes of unfinished requests and unread responses of a
     /// connection [default: (m) 2/64, at most 64MiB]
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_CONNECTION_BYTES_MAX", hide_env_values = true)]
     connection_bytes_max: Option<u64>,
-    /// The same of all connections together
+    /// The same for all connections together
     /// [default: (m) 8/64, at most 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_CONNECTIONS_BYTES_MAX", hide_env_values = true)]
     connections_bytes_max: Option<u64>,
-    /// How long the body of a request may take [default: 1m]
+    /// Timeout for the body of a request [default: 1m]
     #[arg(long, value_name = "SPAN", value_parser = units::duration)]
     #[arg(env = "JOBSTREAM_REQUEST_BODY_TIMEOUT", hide_env_values = true)]
     request_body_timeout: Option<Duration>,
-    /// Most requests open a connection [default: 1024]
+    /// Most concurrent streams of a connection [default: 1024]
     #[arg(long, value_name = "N", hide_env_values = true)]
     #[arg(env = "JOBSTREAM_STREAMS_PER_CONNECTION_MAX")]
     streams_per_connection_max: Option<NonZeroU32>,
-    /// Most streams that follow jobs [default: (m) 6/64 at 5KiB each,
+    /// Most open watches [default: (m) 6/64 at 5KiB each,
     /// at most 200000]
     #[arg(long, value_name = "N", env = "JOBSTREAM_WATCHERS_MAX", hide_env_values = true)]
     watchers_max: Option<NonZeroU32>,
@@ -164,42 +164,42 @@ struct LimitArgs {
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_WORKER_BYTES_MAX", hide_env_values = true)]
     worker_bytes_max: Option<u64>,
-    /// Log written before it looks for what it can give back
+    /// Log bytes written between two checks for garbage
     /// [default: 128MiB]
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_CHECKPOINT_BYTES", hide_env_values = true)]
     checkpoint_bytes: Option<u64>,
-    /// Percent of the log that may be needed no more before all that is
-    /// needed is written anew [default: 66]
+    /// Percentage of garbage in the log that starts a compaction
+    /// [default: 66]
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(..=100))]
     #[arg(env = "JOBSTREAM_CHECKPOINT_WASTE", hide_env_values = true)]
     checkpoint_waste: Option<u8>,
-    /// Size of a file of the log, in steps of 4 KiB [default: 64MiB, or
+    /// Segment size of the log, in steps of 4 KiB [default: 64MiB, or
     /// less with --data-bytes-max]
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_SEGMENT_BYTES", hide_env_values = true)]
     segment_bytes: Option<u64>,
 }
 
-/// Flags for what workers elsewhere are held to.
+/// Flags for the leases and timeouts of remote workers.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Workers on other machines")]
+#[command(next_help_heading = "Remote workers")]
 struct WorkerArgs {
-    /// How long a lease lasts after the last heartbeat
+    /// Duration of a lease after its last heartbeat
     /// [default: 30s]
     #[arg(long, value_name = "SPAN", value_parser = units::duration)]
     #[arg(env = "JOBSTREAM_WORKER_LEASE", hide_env_values = true)]
     worker_lease: Option<Duration>,
-    /// How often a worker is pinged; three silent intervals cut
-    /// it off [default: 10s]
+    /// Ping interval; a worker that misses three is disconnected
+    /// [default: 10s]
     #[arg(long, value_name = "SPAN", value_parser = units::duration)]
     #[arg(env = "JOBSTREAM_WORKER_PING_INTERVAL", hide_env_values = true)]
     worker_ping_interval: Option<Duration>,
-    /// How long it may take to accept a job [default: 5s]
+    /// Timeout for accepting a job [default: 5s]
     #[arg(long, value_name = "SPAN", value_parser = units::duration)]
     #[arg(env = "JOBSTREAM_WORKER_ACCEPT_TIMEOUT", hide_env_values = true)]
     worker_accept_timeout: Option<Duration>,
-    /// How long it keeps its jobs while its connection is broken
+    /// How long a worker keeps its jobs after its connection broke
     /// [default: 800ms]
     #[arg(long, value_name = "SPAN", value_parser = units::duration)]
     #[arg(env = "JOBSTREAM_WORKER_RECONNECT_GRACE", hide_env_values = true)]
@@ -207,7 +207,7 @@ struct WorkerArgs {
 }
 
 impl ServerArgs {
-    /// Puts what was given over the config.
+    /// Overrides the config with the given flags.
     pub(crate) fn apply(self, config: &mut ServerConfig) {
         set(&mut config.listen, self.listen);
         config.data = self.data.or(config.data.take());

@@ -1,4 +1,4 @@
-//! Spans and sizes as they stand in a config file, `"30s"`, `"1MiB"`, and programs as they stand in `--exec`.
+//! Parses the values of a config: spans (`"30s"`), sizes (`"1MiB"`) and `--exec` programs.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serializer, de};
 
 use crate::units;
 
-/// Reads `kind=program args`, but only the outline; the words after the `=` are read where the program is started.
+/// Checks that the text is `kind=program args`. The program and its arguments are parsed when handlers are made.
 pub(crate) fn exec(text: &str) -> Result<String, String> {
     match text.split_once('=') {
         Some((kind, program)) if !kind.trim().is_empty() && !program.trim().is_empty() => Ok(text.to_owned()),
@@ -48,7 +48,7 @@ pub(crate) mod span {
     }
 }
 
-/// A span in a config file that may be missing.
+/// An optional span in a config file.
 pub(crate) mod optional_span {
     use super::{Deserializer, Duration, Serializer, span};
 
@@ -96,7 +96,7 @@ pub(crate) mod size {
     }
 }
 
-/// A number of bytes in a config file that may be missing.
+/// An optional number of bytes in a config file.
 pub(crate) mod optional_size {
     use super::{Deserializer, Serializer, size};
 

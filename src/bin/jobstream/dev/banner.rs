@@ -1,13 +1,13 @@
-//! What `dev` says when it is ready, and when it ends.
+//! The banner of `dev` and its last line.
 
 use crate::output::style::{Color, Style};
 use crate::output::text;
 use crate::server::{Ready, Totals};
 
-/// Kinds are listed up to here.
+/// Line width of the list of kinds.
 const WIDTH: usize = 76;
 
-/// The address, what is lost on exit, and lines to try.
+/// The address, the storage, and commands to try.
 pub(super) fn banner(ready: &Ready, style: Style) -> String {
     let address = ready.address;
     let again = match address.to_string().as_str() {

@@ -1,4 +1,4 @@
-//! Programs as handlers: from the config's `[commands.KIND]` tables and `--exec` lines to the library's specs.
+//! The programs of the `[commands.KIND]` tables and `--exec` flags as handlers.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use super::{ORPHAN_GUARD, size};
 use crate::config::{self, CommandConfig, ServerConfig};
 use crate::error::{Error, Result};
 
-/// The config's programs by kind; an `--exec` wins over a table.
+/// The programs by kind; `--exec` overrides a table.
 ///
 /// # Errors
 ///
-/// For an `--exec` that cannot be read.
+/// For an `--exec` that cannot be parsed.
 pub(crate) fn handlers(config: &ServerConfig) -> Result<BTreeMap<String, CommandHandler>> {
     let mut handlers = BTreeMap::new();
     for (kind, command) in &config.commands {
@@ -58,7 +58,7 @@ fn handler(command: &CommandConfig, config: &ServerConfig) -> CommandHandler {
 
 fn with_server_defaults(mut spec: CommandSpec, config: &ServerConfig) -> CommandSpec {
     spec.result_bytes_max = size(config.limits.payload_bytes_max);
-    // Variables that are no text cannot be named in an allowlist either.
+    // A variable that is not UTF-8 cannot be named in an allowlist.
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };
@@ -66,13 +66,13 @@ fn with_server_defaults(mut spec: CommandSpec, config: &ServerConfig) -> Command
     spec
 }
 
-/// Ends the programs if this process is killed. Without it they still run; they may only outlive a `kill -9`.
+/// Starts the guard that kills the programs after a `kill -9` of this process. Without it they may outlive the process.
 fn guard() -> Option<OrphanGuard> {
     let program = std::env::current_exe();
     match program.and_then(|program| OrphanGuard::spawn(&program, &[ORPHAN_GUARD])) {
         Ok(guard) => Some(guard),
         Err(error) => {
-            tracing::warn!(%error, "no guard: commands may outlive a kill -9 of this process");
+            tracing::warn!(%error, "no orphan guard: commands may outlive a kill -9 of this process");
             None
         }
     }
