@@ -8,12 +8,10 @@ use clap::Args;
 use jobstream::job::json_arm_carries;
 use jobstream::proto::v1::Payload;
 use jobstream::proto::v1::payload::Body;
-use prost_types::value::Kind;
-use prost_types::{ListValue, Struct};
 use serde::de::IgnoredAny;
-use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::output::json;
 
 /// Most bytes of a file or stdin. The limits of servers are far lower.
 const READ_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -111,30 +109,12 @@ fn parse_json(text: &str) -> Result<Payload> {
             .hint("--text sends it as plain text, --bytes as it is")
     })?;
     // JSON values on the wire hold doubles. Text keeps every digit of other numbers.
-    let value = match json_arm_carries(text.as_bytes()) {
-        true => serde_json::from_str::<Value>(text).ok(),
-        false => None,
-    };
+    let value = json_arm_carries(text.as_bytes()).then(|| json::value(text)).flatten();
     let (body, content_type) = match value {
-        Some(value) => (Body::Json(to_proto(&value)), String::new()),
+        Some(value) => (Body::Json(value), String::new()),
         None => (Body::Text(text.to_owned()), "application/json".to_owned()),
     };
     Ok(Payload { body: Some(body), content_type })
-}
-
-/// A JSON value in its wire form.
-pub(crate) fn to_proto(value: &Value) -> prost_types::Value {
-    let kind = match value {
-        Value::Null => Kind::NullValue(0),
-        Value::Bool(value) => Kind::BoolValue(*value),
-        Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
-        Value::String(text) => Kind::StringValue(text.clone()),
-        Value::Array(values) => Kind::ListValue(ListValue { values: values.iter().map(to_proto).collect() }),
-        Value::Object(fields) => Kind::StructValue(Struct {
-            fields: fields.iter().map(|(name, value)| (name.clone(), to_proto(value))).collect(),
-        }),
-    };
-    prost_types::Value { kind: Some(kind) }
 }
 
 /// Plain text as a payload.

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use jobstream::proto::v1::outcome::End;
 use jobstream::proto::v1::{Job, JobState, ListJobsRequest};
 use prost_types::Timestamp;
@@ -17,6 +17,9 @@ use crate::units;
 /// The server's limit of jobs on a page.
 const PAGE_SIZE_MAX: u32 = 1_000;
 
+/// The values of `--state`, in lower case as they are typed.
+const STATES: [&str; 6] = ["scheduled", "queued", "running", "succeeded", "failed", "cancelled"];
+
 const EXAMPLES: &str = "\
 Columns: id, kind, queue, state, attempt, created, detail.
 
@@ -30,9 +33,9 @@ Examples:
 pub(super) struct Ls {
     /// Only in these states: scheduled, queued, running, succeeded,
     /// failed, cancelled
-    #[arg(long = "state", value_name = "STATES", value_enum, value_delimiter = ',', ignore_case = true)]
-    #[arg(hide_possible_values = true)]
-    states: Vec<State>,
+    #[arg(long = "state", value_name = "STATES", value_delimiter = ',', ignore_case = true)]
+    #[arg(value_parser = STATES, hide_possible_values = true)]
+    states: Vec<String>,
     /// Only of this kind
     #[arg(long)]
     kind: Option<String>,
@@ -56,31 +59,6 @@ pub(super) struct Ls {
     payloads: bool,
     #[command(flatten)]
     client: ClientArgs,
-}
-
-/// A state as it is typed.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum State {
-    Scheduled,
-    Queued,
-    Running,
-    Succeeded,
-    Failed,
-    Cancelled,
-}
-
-impl From<State> for i32 {
-    fn from(state: State) -> Self {
-        let state = match state {
-            State::Scheduled => JobState::Scheduled,
-            State::Queued => JobState::Queued,
-            State::Running => JobState::Running,
-            State::Succeeded => JobState::Succeeded,
-            State::Failed => JobState::Failed,
-            State::Cancelled => JobState::Cancelled,
-        };
-        state.into()
-    }
 }
 
 impl Ls {
@@ -120,7 +98,7 @@ impl Ls {
 
     fn request(&self) -> ListJobsRequest {
         ListJobsRequest {
-            states: self.states.iter().copied().map(i32::from).collect(),
+            states: self.states.iter().filter_map(|name| state(name)).map(i32::from).collect(),
             kind: self.kind.clone().unwrap_or_default(),
             queue: self.queue.clone().unwrap_or_default(),
             labels: units::pairs(&self.labels),
@@ -130,6 +108,10 @@ impl Ls {
             ..ListJobsRequest::default()
         }
     }
+}
+
+fn state(name: &str) -> Option<JobState> {
+    JobState::from_str_name(&format!("JOB_STATE_{}", name.to_uppercase()))
 }
 
 fn row(job: &Job, format: Format, now: SystemTime) -> Vec<Field> {

@@ -39,10 +39,9 @@ fn content(payload: &Payload, format: impl Fn(&Value) -> String) -> Result<Cow<'
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use serde_json::json;
 
     use super::*;
-    use crate::payload::{text_payload, to_proto};
+    use crate::payload::text_payload;
 
     #[test]
     fn text_and_bytes_are_not_touched() {
@@ -54,7 +53,7 @@ mod tests {
 
     #[test]
     fn json_is_indented_as_a_result_and_a_line_as_a_chunk() {
-        let body = Some(Body::Json(to_proto(&json!({ "a": 1 }))));
+        let body = json::value(r#"{"a":1}"#).map(Body::Json);
         let payload = Payload { body, ..Payload::default() };
         assert_eq!(*result(&payload).expect("JSON"), *b"{\n  \"a\": 1\n}\n");
         assert_eq!(*chunk(&payload).expect("JSON"), *b"{\"a\":1}\n");
