@@ -23,7 +23,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::clock::{Clock, Now};
-use crate::core::{Caller, Core, CoreOptions, Effects, SessionKey, Submitted};
+use crate::core::{Caller, Contents, Core, CoreOptions, Effects, SessionKey, Submitted};
 use crate::error::{Error, Result};
 use crate::job::{
     AttemptEnd, EventTypes, InlineHandler, JobId, JobState, LeaseId, NewJob, QueueView, Report, SessionSpec,
@@ -321,7 +321,9 @@ impl Engine {
         id: JobId,
         change: impl FnOnce(&mut NewJob),
     ) -> Result<Submission> {
-        let spec = |core: &Core, key| core.check_retry(key).map(|()| core.spec(key));
+        let spec = |core: &Core, key, contents: Option<&Contents>| {
+            core.check_retry(key).map(|()| core.spec(key, contents))
+        };
         let mut job = self.look(id, spec).await??;
         job.id = None;
         let options = job.options_mut();

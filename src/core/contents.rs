@@ -1,6 +1,7 @@
-//! The large parts of finished jobs: in memory up to a bound, then in the log alone, from where whoever reads brings them.
+//! The contents of finished jobs: their large parts, evicted from memory beyond a bound and loaded from the log on demand.
 //!
-//! What stays of such a job is its place in every list, and all that decides anything. Without a log nothing is dropped.
+//! The rest of an evicted job stays resident: its place in every list, and all that a decision needs. A reader loads the
+//! contents beside the core and passes them with the read; a read changes nothing. Without a log nothing is evicted.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -118,36 +119,22 @@ impl Contents {
         self.outcome
     }
 
-    /// What a job keeps in place of its contents.
-    fn remains(entry: &Entry, end: &End) -> Self {
-        let failures = entry.history().iter().filter_map(|transition| match &transition.detail {
-            Detail::Failure(failure) if failure.details.is_some() => {
-                Some((transition.sequence, without_details(failure)))
-            }
-            _ => None,
-        });
-        let outcome = match &end.outcome {
-            Outcome::Result(result) => Outcome::Result(result.without_bytes()),
-            Outcome::Failure(failure) => Outcome::Failure(without_details(failure)),
-            cancelled @ Outcome::Cancellation(_) => cancelled.clone(),
-        };
-        Self { payload: Bytes::new(), outcome, failures: failures.collect(), ring: Ring::default() }
+    /// The failure that the event with this sequence carries.
+    pub(super) fn failure(&self, sequence: u32) -> Option<&Arc<Failure>> {
+        let at = self.failures.binary_search_by_key(&sequence, |(sequence, _)| *sequence).ok()?;
+        Some(&self.failures[at].1)
     }
 
-    /// Exchanges the contents of a job with these.
-    fn swap(&mut self, entry: &mut Entry) {
-        std::mem::swap(&mut entry.payload.bytes, &mut self.payload);
-        let Some(end) = entry.end_mut() else { return };
-        std::mem::swap(&mut end.outcome, &mut self.outcome);
-        for (sequence, failure) in &mut self.failures {
-            let transition = entry.transition_mut(*sequence);
-            if let Some(Detail::Failure(other)) = transition.map(|transition| &mut transition.detail) {
-                std::mem::swap(failure, other);
-            }
-        }
-        if entry.stream().is_some() {
-            entry.stream_mut().swap_ring(&mut self.ring);
-        }
+    pub(super) fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+
+    pub(super) fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    pub(super) fn ring(&self) -> &Ring {
+        &self.ring
     }
 }
 
@@ -185,6 +172,26 @@ impl Entry {
     fn needs_all(&self) -> bool {
         let has_details = |transition: &super::history::Transition| matches!(&transition.detail, Detail::Failure(failure) if failure.details.is_some());
         self.stream().is_some_and(|stream| stream.ring_bytes() > 0) || self.history().iter().any(has_details)
+    }
+
+    /// Drops the contents of a finished job, which stay in the log.
+    fn evict_contents(&mut self, cold: Cold) {
+        let Some(end) = self.end_mut().filter(|end| end.cold.is_none()) else { return };
+        end.cold = Some(Box::new(cold));
+        end.outcome = match &end.outcome {
+            Outcome::Result(result) => Outcome::Result(result.without_bytes()),
+            Outcome::Failure(failure) => Outcome::Failure(without_details(failure)),
+            cancelled @ Outcome::Cancellation(_) => cancelled.clone(),
+        };
+        self.payload.bytes = Bytes::new();
+        for transition in self.history_mut() {
+            if let Detail::Failure(failure) = &mut transition.detail {
+                *failure = without_details(failure);
+            }
+        }
+        if self.stream().is_some() {
+            self.stream_mut().clear_ring();
+        }
     }
 
     /// Where the contents are, if they were written.
@@ -236,22 +243,9 @@ impl Core {
         entry.place()
     }
 
-    /// Has a job read with its contents; `None` if it is gone. They are as before afterwards.
-    pub(crate) fn with_contents<T>(
-        &mut self,
-        place: &LogPlace,
-        contents: &mut Contents,
-        read: impl FnOnce(&Self, JobKey) -> T,
-    ) -> Option<T> {
-        let key = self.table.find(place.id).filter(|key| self.table[*key].accepted == place.accepted)?;
-        contents.swap(&mut self.table[key]);
-        let cold = self.table[key].end_mut().and_then(|end| end.cold.take());
-        let answer = read(self, key);
-        contents.swap(&mut self.table[key]);
-        if let Some(end) = self.table[key].end_mut() {
-            end.cold = cold;
-        }
-        Some(answer)
+    /// The job whose contents were loaded from this place, unless it was removed since. Its contents never change.
+    pub(crate) fn job_at(&self, place: &LogPlace) -> Option<JobKey> {
+        self.table.find(place.id).filter(|key| self.table[*key].accepted == place.accepted)
     }
 
     /// Drops the contents of the oldest finished jobs while there are too many. Jobs that cannot be read from where they
@@ -279,7 +273,7 @@ impl Core {
 
     /// The image of a job, which is where it can be read from now on.
     pub(super) fn write_again(&mut self, key: JobKey) -> Vec<Record> {
-        let image = self.image(key);
+        let image = self.image(key, None);
         self.is_written_again(key);
         image
     }
@@ -302,13 +296,8 @@ impl Core {
         let (weight, listed_bytes) = (entry.weight(), entry.listed_bytes(true));
         let (payload_bytes, payload) =
             (entry.payload.bytes.len() as u64, ContentDigest::of(&entry.payload.bytes));
-        let entry = &mut self.table[key];
-        let Some(end) = entry.end().filter(|end| end.cold.is_none()) else { return };
-        Contents::remains(entry, end).swap(entry);
-        if let Some(end) = entry.end_mut() {
-            let cold = Cold { weight, listed_bytes, payload_bytes, payload, needs_all, ring_from };
-            end.cold = Some(Box::new(cold));
-        }
+        let cold = Cold { weight, listed_bytes, payload_bytes, payload, needs_all, ring_from };
+        self.table[key].evict_contents(cold);
     }
 
     /// Whether the payload of a job is this one.

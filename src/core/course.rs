@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::contents::Cold;
+use super::contents::{Cold, Contents};
 use super::entry::{Entry, Moment};
 use super::history::{Detail, Stream, Transition, is_in};
 use super::sessions::SessionKey;
-use crate::job::{LeaseId, Outcome, Timestamp};
+use crate::job::{Failure, LeaseId, Outcome, Timestamp};
 
 /// State changes after the first of a job that runs once: its start and its end.
 pub(super) const USUAL_TRANSITIONS: usize = 2;
@@ -119,6 +119,21 @@ impl Entry {
         }
     }
 
+    /// How the job ended, with these contents if its own are evicted.
+    pub(super) fn outcome<'a>(&'a self, contents: Option<&'a Contents>) -> Option<&'a Outcome> {
+        self.end().map(|end| contents.map_or(&end.outcome, Contents::outcome))
+    }
+
+    /// Why the attempt that a state change ended failed, likewise.
+    pub(super) fn failure<'a>(
+        &'a self,
+        transition: &'a Transition,
+        contents: Option<&'a Contents>,
+    ) -> Option<&'a Arc<Failure>> {
+        let Detail::Failure(resident) = &transition.detail else { return None };
+        Some(contents.and_then(|contents| contents.failure(transition.sequence)).unwrap_or(resident))
+    }
+
     pub(super) fn end_mut(&mut self) -> Option<&mut End> {
         match &mut self.course.as_mut()?.phase {
             Phase::Ended(end) => Some(end),
@@ -136,10 +151,14 @@ impl Entry {
         self.course.as_ref().map_or(&[], |course| &course.history)
     }
 
-    pub(super) fn transition_mut(&mut self, sequence: u32) -> Option<&mut Transition> {
-        let history = &mut self.course.as_mut()?.history;
-        let at = history.binary_search_by_key(&sequence, |transition| transition.sequence).ok()?;
-        history.get_mut(at)
+    pub(super) fn history_mut(&mut self) -> &mut [Transition] {
+        self.course.as_mut().map_or(&mut [], |course| &mut course.history)
+    }
+
+    /// The state change that is the event with this sequence.
+    pub(super) fn transition(&self, sequence: u32) -> Option<&Transition> {
+        let at = self.history().binary_search_by_key(&sequence, |transition| transition.sequence).ok()?;
+        self.history().get(at)
     }
 
     pub(super) fn push_transition(&mut self, transition: Transition) {

@@ -6,6 +6,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::contents::Contents;
 use super::entry::Entry;
 use crate::job::{
     Event, EventBody, EventTypes, Failure, JobState, Log, Output, Progress, Start, StateChange, Timestamp,
@@ -110,6 +111,11 @@ impl RingItem {
 }
 
 impl Ring {
+    fn after(&self, cursor: u32) -> vec_deque::Iter<'_, Kept<RingItem>> {
+        let begin = self.items.partition_point(|kept| kept.sequence <= cursor);
+        self.items.range(begin..)
+    }
+
     fn push(&mut self, kept: Kept<RingItem>) {
         self.bytes += kept.item.bytes();
         self.items.push_back(kept);
@@ -142,13 +148,9 @@ impl Stream {
         self.ring.items.front().map(|kept| kept.sequence)
     }
 
-    pub(super) fn swap_ring(&mut self, ring: &mut Ring) {
-        std::mem::swap(&mut self.ring, ring);
-    }
-
-    fn ring_after(&self, cursor: u32) -> vec_deque::Iter<'_, Kept<RingItem>> {
-        let begin = self.ring.items.partition_point(|kept| kept.sequence <= cursor);
-        self.ring.items.range(begin..)
+    /// Drops output and logs, which stay in the log of the server.
+    pub(super) fn clear_ring(&mut self) {
+        self.ring = Ring::default();
     }
 
     /// The newest progress, if it belongs to this attempt.
@@ -223,18 +225,6 @@ impl Stream {
         }
     }
 
-    /// What is kept, as events.
-    pub(super) fn events(&self) -> impl Iterator<Item = Event> + '_ {
-        let progress = self.progress.iter().map(|kept| kept.event(EventBody::Progress(kept.item.clone())));
-        let ring = self.ring.items.iter().map(|kept| {
-            kept.event(match &kept.item {
-                RingItem::Output(output) => EventBody::Output(output.clone()),
-                RingItem::Log(log) => EventBody::Log(log.clone()),
-            })
-        });
-        progress.chain(ring)
-    }
-
     /// What fell out: how many state changes came before, the first sequence, the last.
     pub(super) fn dropped(&self) -> Vec<[u32; 3]> {
         self.dropped.iter().map(|dropped| [dropped.state_changes as u32, dropped.from, dropped.to]).collect()
@@ -274,10 +264,11 @@ impl Entry {
         &self,
         cursor: u32,
         types: EventTypes,
+        contents: Option<&Contents>,
         limit: usize,
         items: &mut Vec<WatchItem>,
     ) -> u32 {
-        let mut reader = Reader::new(self, cursor, types);
+        let mut reader = Reader::new(self, cursor, types, contents);
         let end = items.len().saturating_add(limit);
         while items.len() < end {
             let event = reader.next();
@@ -318,13 +309,9 @@ impl Entry {
         self.first_wait == Some(WaitReason::NotDue)
     }
 
-    pub(super) fn transition_event(&self, transition: &Transition) -> Event {
-        let is_end = transition.state.is_final();
-        let outcome = self.end().filter(|_| is_end).map(|end| end.outcome.clone());
-        let failure = match &transition.detail {
-            Detail::Failure(failure) => Some(failure.clone()),
-            Detail::None | Detail::Worker(_) => None,
-        };
+    pub(super) fn transition_event(&self, transition: &Transition, contents: Option<&Contents>) -> Event {
+        let outcome = self.outcome(contents).filter(|_| transition.state.is_final()).cloned();
+        let failure = self.failure(transition, contents).cloned();
         let change = StateChange {
             state: transition.state,
             wait_reason: transition.wait_reason,
@@ -343,19 +330,21 @@ struct Reader<'a> {
     entry: &'a Entry,
     cursor: u32,
     types: EventTypes,
+    contents: Option<&'a Contents>,
     history: &'a [Transition],
     progress: Option<&'a Kept<Arc<Progress>>>,
     ring: Peekable<vec_deque::Iter<'a, Kept<RingItem>>>,
 }
 
 impl<'a> Reader<'a> {
-    fn new(entry: &'a Entry, cursor: u32, types: EventTypes) -> Self {
+    fn new(entry: &'a Entry, cursor: u32, types: EventTypes, contents: Option<&'a Contents>) -> Self {
         let begin = entry.history().partition_point(|transition| transition.sequence <= cursor);
         let stream = entry.stream();
         let progress = stream.and_then(|stream| stream.progress.as_ref());
-        let ring = stream.map(|stream| stream.ring_after(cursor)).unwrap_or_default().peekable();
+        let ring = contents.map(Contents::ring).or(stream.map(|stream| &stream.ring));
+        let ring = ring.map(|ring| ring.after(cursor)).unwrap_or_default().peekable();
         let progress = progress.filter(|kept| types.progress && kept.sequence > cursor);
-        Self { entry, cursor, types, history: &entry.history()[begin..], progress, ring }
+        Self { entry, cursor, types, contents, history: &entry.history()[begin..], progress, ring }
     }
 
     fn next(&mut self) -> Option<Event> {
@@ -374,18 +363,18 @@ impl<'a> Reader<'a> {
         if state == Some(least) {
             let (transition, rest) = self.history.split_first()?;
             self.history = rest;
-            return Some(self.entry.transition_event(transition));
+            return Some(self.entry.transition_event(transition, self.contents));
         }
         if progress == Some(least) {
             let kept = self.progress.take()?;
-            return Some(event(kept, EventBody::Progress(kept.item.clone())));
+            return Some(kept.event(EventBody::Progress(kept.item.clone())));
         }
         let kept = self.ring.next()?;
         let body = match &kept.item {
             RingItem::Output(output) => EventBody::Output(output.clone()),
             RingItem::Log(log) => EventBody::Log(log.clone()),
         };
-        Some(event(kept, body))
+        Some(kept.event(body))
     }
 
     /// The gap between the cursor and the next event, if output or logs fell out there.
@@ -394,8 +383,4 @@ impl<'a> Reader<'a> {
         let stream = self.entry.stream().filter(|_| wanted)?;
         stream.gap_between(self.cursor, sequence)
     }
-}
-
-fn event<T>(kept: &Kept<T>, body: EventBody) -> Event {
-    Event { sequence: kept.sequence, time: kept.time, attempt: kept.attempt, body }
 }

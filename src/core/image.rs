@@ -7,14 +7,17 @@ use std::time::Duration;
 use super::Core;
 use super::contents::{Contents, LogPlace};
 use super::entry::Entry;
-use super::history::{Detail, Transition};
+use super::history::Detail;
 use super::record::{Accepted, Moved, Record, Running};
 use super::sessions::Link;
 use super::table::JobKey;
-use crate::job::{JobId, JobState, LeaseId};
+use crate::job::{Event, EventTypes, JobId, JobState, LeaseId, WatchItem};
 
 /// Most jobs that are looked at for a piece.
 const LOOKS_MAX: usize = 4096;
+
+/// The sequence of a job's first event, which follows from its acceptance.
+const FIRST_EVENT: u32 = 1;
 
 /// How much is put in one piece of an image; a job that is larger comes alone.
 #[derive(Debug, Clone, Copy)]
@@ -156,43 +159,38 @@ impl Core {
         needed
     }
 
-    /// A job whose contents are not in memory, with them; nothing if it is gone.
-    pub(crate) fn image_of(&mut self, place: &LogPlace, mut contents: Contents) -> Vec<Record> {
-        let Some((key, image)) = self.with_contents(place, &mut contents, |core, key| (key, core.image(key)))
-        else {
-            return Vec::new();
-        };
+    /// The image of a job whose contents are evicted, made with those that were loaded; nothing if the job was removed.
+    pub(crate) fn image_of(&mut self, place: &LogPlace, contents: &Contents) -> Vec<Record> {
+        let Some(key) = self.job_at(place) else { return Vec::new() };
+        let image = self.image(key, Some(contents));
         self.is_written_again(key);
         image
     }
 
     /// A job as it is, as records of a job that was accepted just now and came to this at once.
-    pub(super) fn image(&self, key: JobKey) -> Vec<Record> {
+    pub(super) fn image(&self, key: JobKey, contents: Option<&Contents>) -> Vec<Record> {
         let entry = &self.table[key];
         let accepted = Accepted {
             deadline: if entry.history().is_empty() { resting_deadline(entry) } else { Duration::MAX },
-            ..Accepted::of(entry, self.spec(key))
+            ..Accepted::of(entry, self.spec(key, contents))
         };
-        let mut news: Vec<_> = entry
-            .history()
-            .iter()
-            .map(|transition| (transition.sequence, self.moved(entry, transition)))
-            .collect();
-        if let Some(stream) = entry.stream() {
-            news.extend(stream.events().map(|event| (event.sequence, Record::Reported(entry.id, event))));
-        }
-        news.sort_by_key(|(sequence, _)| *sequence);
+        let mut items = Vec::new();
+        entry.read_after(FIRST_EVENT, EventTypes::ALL, contents, usize::MAX, &mut items);
+        let events = items.into_iter().filter_map(|item| match item {
+            WatchItem::Event(event) => Some(self.event_record(entry, event)),
+            WatchItem::Gap { .. } => None,
+        });
         let dropped = entry.stream().and_then(|stream| dropped(entry.id, stream.dropped()));
         let is_offered = entry.offered() > entry.attempt() && !entry.state.is_final();
         let offered = is_offered.then(|| Record::Offered(entry.id, entry.offered()));
-        let first = [Record::Accepted(accepted)];
-        let news = news.into_iter().map(|(_, record)| record);
-        first.into_iter().chain(news).chain(dropped).chain(offered).collect()
+        [Record::Accepted(accepted)].into_iter().chain(events).chain(dropped).chain(offered).collect()
     }
 
-    fn moved(&self, entry: &Entry, transition: &Transition) -> Record {
-        let is_last = entry.history().last().is_some_and(|last| last.sequence == transition.sequence);
-        let event = entry.transition_event(transition);
+    fn event_record(&self, entry: &Entry, event: Event) -> Record {
+        let Some(transition) = entry.transition(event.sequence) else {
+            return Record::Reported(entry.id, event);
+        };
+        let is_last = entry.history().last().is_some_and(|last| last.sequence == event.sequence);
         let moved = match is_last {
             true => {
                 let live = entry.live().filter(|_| entry.state == JobState::Running);

@@ -370,7 +370,7 @@ impl Core {
         };
         effects.record(|| {
             let running = entry.live().and_then(|live| self.sessions.running(live));
-            Record::Moved(Moved::of(entry, entry.transition_event(&transition), running))
+            Record::Moved(Moved::of(entry, entry.transition_event(&transition, None), running))
         });
         if !state.is_final() {
             self.live_bytes += added_bytes(entry.history().len(), &transition) as u64;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::contents::LogPlace;
-use super::entry::{LaneKey, WATCHED};
+use super::contents::{Contents, LogPlace};
+use super::entry::{Entry, LaneKey, WATCHED};
 use super::history::Detail;
 use super::lanes::Queue;
 use super::table::JobKey;
@@ -60,24 +60,27 @@ impl Core {
         self.table[key].observer & !WATCHED
     }
 
-    pub(crate) fn outcome(&self, key: JobKey) -> Option<&Outcome> {
-        self.table[key].end().map(|end| &end.outcome)
+    /// How the job ended. Of a job whose contents are evicted, the answer holds those that are passed.
+    pub(crate) fn outcome<'a>(&'a self, key: JobKey, contents: Option<&'a Contents>) -> Option<&'a Outcome> {
+        self.table[key].outcome(contents)
     }
 
     pub(crate) fn expire_time(&self, key: JobKey) -> Option<Timestamp> {
         self.table[key].end().map(|end| end.expire_time)
     }
 
-    /// Appends up to `limit` items of the job's stream after the cursor and answers the cursor behind them.
+    /// Appends up to `limit` items of the job's stream after the cursor and returns the cursor behind them. Of a job whose
+    /// contents are evicted, the items hold those that are passed.
     pub(crate) fn read_events(
         &self,
         key: JobKey,
+        contents: Option<&Contents>,
         cursor: u32,
         types: EventTypes,
         limit: usize,
         items: &mut Vec<WatchItem>,
     ) -> u32 {
-        self.table[key].read_after(cursor, types, limit, items)
+        self.table[key].read_after(cursor, types, contents, limit, items)
     }
 
     pub(crate) fn job_count(&self) -> u32 {
@@ -100,21 +103,22 @@ impl Core {
         }
     }
 
-    pub(crate) fn view(&self, key: JobKey) -> JobView {
+    /// The job as a reader sees it. Of a job whose contents are evicted, the view holds those that are passed.
+    pub(crate) fn view(&self, key: JobKey, contents: Option<&Contents>) -> JobView {
         let entry = &self.table[key];
-        let attempts = self.attempts(key);
+        let attempts = attempts(entry, contents);
         let scheduled = (entry.state == JobState::Scheduled).then(|| match entry.history().last() {
             Some(transition) => transition.next_attempt_time(),
             None => first_attempt_time(entry),
         });
         JobView {
             id: entry.id,
-            spec: self.spec(key),
+            spec: self.spec(key, contents),
             state: entry.state,
             wait_reason: self.wait_reason(key),
             attempt: entry.attempt(),
             progress: entry.stream().and_then(|stream| stream.progress_of(entry.attempt())).cloned(),
-            outcome: self.outcome(key).cloned(),
+            outcome: entry.outcome(contents).cloned(),
             cancel_requested: entry.cancel_requested,
             create_time: entry.create_time,
             start_time: attempts.last().map(|attempt| attempt.start_time),
@@ -127,42 +131,21 @@ impl Core {
     }
 
     /// What was asked for.
-    pub(crate) fn spec(&self, key: JobKey) -> NewJob {
+    pub(crate) fn spec(&self, key: JobKey, contents: Option<&Contents>) -> NewJob {
         let entry = &self.table[key];
+        let mut payload = entry.payload.clone();
+        if let Some(contents) = contents {
+            payload.bytes = contents.payload().clone();
+        }
         let lane = &self.lanes[entry.lane];
         NewJob {
             id: Some(entry.id),
             kind: Kind::from_shared(lane.kind.clone()),
             queue: QueueName::from_shared(lane.queue.clone()),
-            payload: entry.payload.clone(),
+            payload,
             priority: entry.priority,
             options: entry.options.clone(),
         }
-    }
-
-    fn attempts(&self, key: JobKey) -> Vec<AttemptView> {
-        let mut attempts: Vec<AttemptView> = Vec::new();
-        let entry = &self.table[key];
-        for transition in entry.history() {
-            if let Detail::Worker(worker) = &transition.detail {
-                let (attempt, start_time) = (transition.attempt, transition.time);
-                let worker = worker.clone();
-                attempts.push(AttemptView { attempt, start_time, finish_time: None, failure: None, worker });
-            } else if transition.state != JobState::Running
-                && let Some(last) = attempts.last_mut().filter(|last| last.finish_time.is_none())
-            {
-                last.finish_time = Some(transition.time);
-                last.failure = match (&transition.detail, self.outcome(key)) {
-                    (Detail::Failure(failure), _) => Some(failure.clone()),
-                    (_, Some(Outcome::Failure(failure))) if transition.state.is_final() => {
-                        Some(failure.clone())
-                    }
-                    _ => None,
-                };
-            }
-        }
-        let surplus = attempts.len().saturating_sub(ATTEMPTS_SHOWN_MAX);
-        attempts.split_off(surplus)
     }
 
     /// The number below which the first page of a list begins.
@@ -191,7 +174,7 @@ impl Core {
             {
                 return Page { jobs, cold, bytes, is_full: true, next };
             }
-            jobs.push(self.view(key));
+            jobs.push(self.view(key, None));
             cold.extend(self.place(key).filter(|_| bounds.with_payloads));
         }
         Page { jobs, cold, bytes, is_full: false, next: None }
@@ -278,7 +261,30 @@ impl Core {
     }
 }
 
-fn first_attempt_time(entry: &super::entry::Entry) -> Option<Timestamp> {
+/// The newest attempts that began, oldest first.
+fn attempts(entry: &Entry, contents: Option<&Contents>) -> Vec<AttemptView> {
+    let mut attempts: Vec<AttemptView> = Vec::new();
+    for transition in entry.history() {
+        if let Detail::Worker(worker) = &transition.detail {
+            let (attempt, start_time) = (transition.attempt, transition.time);
+            let worker = worker.clone();
+            attempts.push(AttemptView { attempt, start_time, finish_time: None, failure: None, worker });
+        } else if transition.state != JobState::Running
+            && let Some(last) = attempts.last_mut().filter(|last| last.finish_time.is_none())
+        {
+            last.finish_time = Some(transition.time);
+            let ended = match entry.outcome(contents) {
+                Some(Outcome::Failure(failure)) if transition.state.is_final() => Some(failure),
+                _ => None,
+            };
+            last.failure = entry.failure(transition, contents).or(ended).cloned();
+        }
+    }
+    let surplus = attempts.len().saturating_sub(ATTEMPTS_SHOWN_MAX);
+    attempts.split_off(surplus)
+}
+
+fn first_attempt_time(entry: &Entry) -> Option<Timestamp> {
     match entry.first_event().body {
         crate::job::EventBody::State(change) => change.next_attempt_time,
         _ => None,

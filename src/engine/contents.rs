@@ -17,19 +17,23 @@ impl Engine {
     ///
     /// `JobNotFound`, `ResultExpired`; `LogDamaged`, and `LogFailed` if the contents cannot be read or something of the job
     /// was lost.
-    pub(super) async fn look<T>(&self, id: JobId, read: impl Fn(&Core, JobKey) -> T) -> Result<T> {
-        let mut found = None;
+    pub(super) async fn look<T>(
+        &self,
+        id: JobId,
+        read: impl Fn(&Core, JobKey, Option<&Contents>) -> T,
+    ) -> Result<T> {
+        let mut found: Option<Found> = None;
         loop {
             {
-                let core = &mut self.0.state.lock().core;
+                let core = &self.0.state.lock().core;
                 let key = self.find(core, id)?;
                 if core.place(key).is_none() {
-                    return Ok(read(core, key));
+                    return Ok(read(core, key, None));
                 }
-                if let Some((place, contents)) = &mut found
-                    && let Some(answer) = core.with_contents(place, contents, &read)
+                if let Some((place, contents)) = &found
+                    && core.job_at(place) == Some(key)
                 {
-                    return Ok(answer);
+                    return Ok(read(core, key, Some(contents)));
                 }
             }
             found = self.cold_contents(id).await?;
@@ -81,7 +85,9 @@ impl Engine {
                     (None, Some(Ok(Some(contents)))) => Ok(Some(contents.into_outcome())),
                     (None, Some(Err(error))) => Err(error),
                     (None, Some(Ok(None)) | None) => {
-                        engine.look(place.id, |core, key| core.outcome(key).cloned()).await
+                        engine
+                            .look(place.id, |core, key, contents| core.outcome(key, contents).cloned())
+                            .await
                     }
                     (Some(error), _) => Err(error.clone()),
                 };

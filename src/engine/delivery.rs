@@ -181,7 +181,7 @@ impl State {
         if let Some(place) = self.core.place(key) {
             return Some((place, waiter));
         }
-        match self.core.outcome(key) {
+        match self.core.outcome(key, None) {
             Some(outcome) => drop(waiter.tell(outcome.clone())),
             None => {
                 let observer = self.observers.of(&mut self.core, key);

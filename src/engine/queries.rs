@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::commit::QUEUE_BYTES_MAX;
 use super::watch::Watch;
 use super::{Engine, LOCK_BUDGET};
-use crate::core::{Core, ListBounds, LogPlace};
+use crate::core::{Contents, Core, ListBounds, LogPlace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{
     EndCounts, EventTypes, JobFilter, JobId, JobState, JobView, MemoryUse, Outcome, QueueView, StateCounts,
@@ -106,9 +106,9 @@ impl Engine {
     }
 
     async fn result_now(&self, id: JobId) -> Result<ResultView> {
-        let view = |core: &Core, key| ResultView {
+        let view = |core: &Core, key, contents: Option<&Contents>| ResultView {
             state: core.state(key),
-            outcome: core.outcome(key).cloned(),
+            outcome: core.outcome(key, contents).cloned(),
             wait_reason: core.wait_reason(key),
             sequence: core.sequence(key),
             expire_time: core.expire_time(key),
@@ -175,8 +175,9 @@ impl Engine {
         let read = self.contents(places.clone()).await?;
         let mut whole = HashMap::new();
         for (place, contents) in places.iter().zip(read) {
-            let seen = contents?.and_then(|mut contents| {
-                self.0.state.lock().core.with_contents(place, &mut contents, Core::view)
+            let seen = contents?.and_then(|contents| {
+                let core = &self.0.state.lock().core;
+                core.job_at(place).map(|key| core.view(key, Some(&contents)))
             });
             let view = match seen {
                 Some(view) => Ok(view),

@@ -110,7 +110,7 @@ impl Watch {
             return;
         }
         let from @ (key, ..) = (self.key, self.cursor, self.types);
-        let core = &mut state.core;
+        let core = &state.core;
         if !core.state(key).is_final() {
             return;
         }
@@ -131,7 +131,7 @@ impl Watch {
                 self.cold = None;
                 self.cold = read?.map(|found| Box::new(Cold::Read(found)));
             }
-            let mut state = self.place.0.0.state.lock();
+            let state = self.place.0.0.state.lock();
             self.place.0.check_job(self.id)?;
             if self.is_removed(&state) {
                 self.waker = None;
@@ -139,7 +139,7 @@ impl Watch {
             }
             let mut items = Vec::new();
             let from = (self.key, self.cursor, self.types);
-            if let Some(cursor) = read_events(&mut state.core, from, self.cold.as_deref_mut(), &mut items) {
+            if let Some(cursor) = read_events(&state.core, from, self.cold.as_deref(), &mut items) {
                 self.cursor = cursor;
                 break (state, items);
             }
@@ -165,19 +165,19 @@ impl Watch {
     }
 }
 
-/// Reads events from a cursor on and answers the one behind them; nothing if the job's contents have to be brought first.
+/// Reads events from a cursor on and returns the one behind them; nothing if the job's contents have to be loaded first.
 fn read_events(
-    core: &mut Core,
+    core: &Core,
     (key, cursor, types): (JobKey, u32, EventTypes),
-    cold: Option<&mut Cold>,
+    cold: Option<&Cold>,
     items: &mut Vec<WatchItem>,
 ) -> Option<u32> {
-    let mut read = |core: &Core, key| core.read_events(key, cursor, types, READ_ITEMS_MAX, items);
-    if cursor >= core.sequence(key) || core.place(key).is_none() {
-        return Some(read(core, key));
-    }
-    let Some(Cold::Read((place, contents))) = cold else { return None };
-    core.with_contents(place, contents, read)
+    let contents = match cold {
+        _ if cursor >= core.sequence(key) || core.place(key).is_none() => None,
+        Some(Cold::Read((place, contents))) if core.job_at(place) == Some(key) => Some(contents),
+        _ => return None,
+    };
+    Some(core.read_events(key, contents, cursor, types, READ_ITEMS_MAX, items))
 }
 
 impl Drop for Watch {

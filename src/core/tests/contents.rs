@@ -45,22 +45,23 @@ impl Logged {
         id
     }
 
-    fn read<T>(&mut self, id: JobId, read: impl FnOnce(&Core, JobKey) -> T) -> T {
+    fn read<T>(&self, id: JobId, read: impl FnOnce(&Core, JobKey, Option<&Contents>) -> T) -> T {
         let place = self.place(id).expect("it is cold");
         let records = place.entries().flat_map(|entry| &self.log[entry as usize - 1]);
         let of_job = records.filter(|record| record.job() == Some(id)).cloned();
-        let mut contents = Contents::of(&place, of_job).expect("all of it is there");
-        self.f.core.with_contents(&place, &mut contents, read).expect("it is there")
+        let contents = Contents::of(&place, of_job).expect("all of it is there");
+        let key = self.f.core.job_at(&place).expect("it is there");
+        read(&self.f.core, key, Some(&contents))
     }
 
     fn place(&self, id: JobId) -> Option<LogPlace> {
         self.f.core.place(self.f.key(id))
     }
 
-    fn all(core: &Core, key: JobKey) -> (JobView, Vec<crate::job::WatchItem>) {
+    fn all(core: &Core, key: JobKey, contents: Option<&Contents>) -> (JobView, Vec<crate::job::WatchItem>) {
         let mut items = Vec::new();
-        core.read_events(key, 0, EventTypes::ALL, usize::MAX, &mut items);
-        (core.view(key), items)
+        core.read_events(key, contents, 0, EventTypes::ALL, usize::MAX, &mut items);
+        (core.view(key, contents), items)
     }
 }
 
@@ -80,7 +81,7 @@ fn what_is_dropped_comes_back_and_the_rest_stays() {
         let id = logged.whole(0);
         let failing = logged.write(|f| f.submit(NewJob { payload: text("payload"), ..job("a") }));
         logged.write(|f| f.end(failing, failed("at last")));
-        let own = |logged: &Logged, id| Logged::all(&logged.f.core, logged.f.key(id));
+        let own = |logged: &Logged, id| Logged::all(&logged.f.core, logged.f.key(id), None);
         let (warm, warm_failing) = (own(&logged, id), own(&logged, failing));
         if max > 0 {
             assert_eq!(logged.place(id), None, "there is room");
@@ -100,7 +101,7 @@ fn what_is_dropped_comes_back_and_the_rest_stays() {
         assert_eq!((&*failure.message, &failure.details), ("first", &None));
         assert_ne!(logged.read(id, Logged::all), warm);
         // Read once more, and dropped as before.
-        let again = logged.read(id, |core, key| core.view(key));
+        let again = logged.read(id, |core, key, contents| core.view(key, contents));
         assert_eq!(
             (again.spec.payload, again.outcome),
             (text("payload"), Some(Outcome::Result(text("result"))))
@@ -134,7 +135,7 @@ fn a_job_whose_entries_are_far_apart_is_written_again() {
     for (pauses, is_written) in [(0, false), (20, true)] {
         let mut logged = Logged::with(u64::MAX);
         let id = logged.whole(pauses);
-        let before = Logged::all(&logged.f.core, logged.f.key(id));
+        let before = Logged::all(&logged.f.core, logged.f.key(id), None);
         logged.f.core.options.retention_memory_bytes_max = 0;
         logged.write(|_| ());
         let image = logged.log.last().unwrap();
@@ -149,7 +150,7 @@ fn a_job_whose_entries_are_far_apart_is_written_again() {
     (0..20).for_each(|_| logged.write(|f| f.advance(seconds(1))));
     logged.write(|f| f.end(id, success()));
     assert_eq!(logged.place(id).unwrap().entries().collect::<Vec<_>>(), [2, 23]);
-    assert_eq!(logged.read(id, |core, key| core.view(key).spec.payload.bytes.len()), 500);
+    assert_eq!(logged.read(id, |core, key, contents| core.view(key, contents).spec.payload.bytes.len()), 500);
 }
 
 #[test]
@@ -161,7 +162,7 @@ fn output_that_fell_out_before_stays_out() {
         logged.write(|f| f.report(id, output(&format!("{number}").repeat(100))));
     }
     logged.write(|f| f.end(id, success()));
-    let before = Logged::all(&logged.f.core, logged.f.key(id));
+    let before = Logged::all(&logged.f.core, logged.f.key(id), None);
     logged.f.core.options.retention_memory_bytes_max = 0;
     logged.write(|_| ());
     assert!(logged.place(id).unwrap().entries().count() > 8, "it is read from its own entries");
@@ -213,7 +214,7 @@ fn records_of_one_command_in_more_entries_are_read_from_where_they_are() {
     logged.f.core.options.retention_memory_bytes_max = 0;
     logged.write(|_| ());
     assert_eq!(logged.place(id).unwrap().entries().collect::<Vec<_>>(), [4, 6]);
-    assert_eq!(logged.read(id, |core, key| core.view(key).spec.payload.bytes.len()), 500);
+    assert_eq!(logged.read(id, |core, key, contents| core.view(key, contents).spec.payload.bytes.len()), 500);
 }
 
 #[test]
@@ -248,8 +249,8 @@ fn contents_of_another_job_with_the_same_id_are_not_taken() {
     logged.f.core.finished.chosen.forget(id(7));
     logged.write(|f| f.submit_as(id(7), big("y"))).unwrap();
     let records = logged.log.iter().flatten().filter(|record| record.job() == Some(id(7))).cloned();
-    let mut contents = Contents::of(&place, records).unwrap();
-    assert!(logged.f.core.with_contents(&place, &mut contents, |_, _| ()).is_none());
+    assert!(Contents::of(&place, records).is_some());
+    assert_eq!(logged.f.core.job_at(&place), None);
     let missing = Contents::of(&place, logged.log[1].iter().cloned());
     assert!(missing.is_none(), "the end is not there");
 }

@@ -54,7 +54,7 @@ fn a_watch_is_the_same_whether_opened_before_during_or_after() {
     let (mut f, id) = running(CoreOptions::default());
     let (mut live, mut cursor) = (Vec::new(), 0);
     let mut follow = |f: &Fixture| {
-        cursor = f.core.read_events(f.key(id), cursor, EventTypes::ALL, usize::MAX, &mut live);
+        cursor = f.core.read_events(f.key(id), None, cursor, EventTypes::ALL, usize::MAX, &mut live);
     };
     follow(&f);
     for step in 0..3 {
@@ -86,7 +86,7 @@ fn a_watch_read_in_pieces_is_the_whole() {
         let (mut items, mut cursor) = (Vec::new(), 0);
         while cursor < f.view(id).sequence {
             let mut piece = Vec::new();
-            cursor = f.core.read_events(f.key(id), cursor, EventTypes::ALL, limit, &mut piece);
+            cursor = f.core.read_events(f.key(id), None, cursor, EventTypes::ALL, limit, &mut piece);
             assert!(!piece.is_empty() && piece.len() <= limit);
             items.extend(piece);
         }

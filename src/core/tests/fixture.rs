@@ -249,7 +249,7 @@ impl Fixture {
     }
 
     pub(super) fn view(&self, id: JobId) -> JobView {
-        self.core.view(self.key(id))
+        self.core.view(self.key(id), None)
     }
 
     pub(super) fn state(&self, id: JobId) -> JobState {
@@ -271,7 +271,7 @@ impl Fixture {
     /// What a watcher gets from the cursor on.
     pub(super) fn watch(&self, id: JobId, cursor: u32, types: EventTypes) -> Vec<WatchItem> {
         let mut items = Vec::new();
-        self.core.read_events(self.key(id), cursor, types, usize::MAX, &mut items);
+        self.core.read_events(self.key(id), None, cursor, types, usize::MAX, &mut items);
         items
     }
 

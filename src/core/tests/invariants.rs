@@ -174,7 +174,7 @@ fn check_job(core: &Core, key: JobKey) {
             (Some(&session.held), entry.timer.at().is_some())
         }
         JobState::Succeeded | JobState::Failed | JobState::Cancelled => {
-            assert_eq!(core.outcome(key).unwrap().state(), entry.state);
+            assert_eq!(core.outcome(key, None).unwrap().state(), entry.state);
             let kept_for_ever = entry.deadline == Moment::NEVER;
             (Some(&core.finished.list), kept_for_ever || entry.timer.at().is_some())
         }

@@ -360,8 +360,8 @@ impl Machine {
         let Some(Ok(number)) = self.any_id(job).map(|id| self.model.find(id)) else { return };
         let mut items = Vec::new();
         let id = self.model.jobs[number].id;
-        let end = reading(&mut self.core, &self.log, id, |core, key| {
-            let end = core.read_events(key, cursor, types, usize::MAX, &mut items);
+        let end = reading(&self.core, &self.log, id, |core, key, contents| {
+            let end = core.read_events(key, contents, cursor, types, usize::MAX, &mut items);
             (end, core.sequence(key))
         });
         assert_eq!(end.0, cursor.max(end.1));
@@ -377,7 +377,7 @@ impl Machine {
                 "both know the same jobs"
             );
             if job.present {
-                check_job(&mut self.core, &self.log, &self.model, number);
+                check_job(&self.core, &self.log, &self.model, number);
             }
         }
         assert_eq!(self.core.job_count() as usize, self.model.jobs.iter().filter(|job| job.present).count());
@@ -396,9 +396,9 @@ impl Machine {
     }
 }
 
-fn check_job(core: &mut Core, log: &[Vec<Record>], model: &Model, number: usize) {
+fn check_job(core: &Core, log: &[Vec<Record>], model: &Model, number: usize) {
     let job = &model.jobs[number];
-    let view = reading(core, log, job.id, |core, key| core.view(key));
+    let view = reading(core, log, job.id, |core, key, contents| core.view(key, contents));
     assert_eq!((view.state, view.sequence, view.attempt), (job.state, job.sequence, job.attempt));
     assert_eq!(view.wait_reason, model.wait_reason(number));
     assert_eq!(view.outcome.map(outcome_without_message), job.outcome);
@@ -418,10 +418,16 @@ fn entry_number(entries: usize) -> NonZeroU64 {
 }
 
 /// Has a job read with its contents, from the log if they are there alone.
-fn reading<T>(core: &mut Core, log: &[Vec<Record>], id: JobId, read: impl FnOnce(&Core, JobKey) -> T) -> T {
+fn reading<T>(
+    core: &Core,
+    log: &[Vec<Record>],
+    id: JobId,
+    read: impl FnOnce(&Core, JobKey, Option<&Contents>) -> T,
+) -> T {
     let key = core.find(id).expect("present in both");
-    let Some(place) = core.place(key) else { return read(core, key) };
-    core.with_contents(&place, &mut read_back(&place, log), read).expect("it is there")
+    let Some(place) = core.place(key) else { return read(core, key, None) };
+    assert_eq!(core.job_at(&place), Some(key));
+    read(core, key, Some(&read_back(&place, log)))
 }
 
 fn read_back(place: &LogPlace, log: &[Vec<Record>]) -> Contents {

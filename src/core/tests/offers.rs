@@ -68,7 +68,7 @@ fn a_number_that_was_sent_before_a_restart_is_not_sent_after_it() {
     let id = f.submit(job("a"));
     assert_eq!(numbers(&f), [1]);
     let records = f.records.clone();
-    let image = f.core.image(f.key(id));
+    let image = f.core.image(f.key(id), None);
     for records in [records, image] {
         let mut again = Core::new(CoreOptions::default(), [1; 32]);
         records.into_iter().for_each(|record| again.replay(record));

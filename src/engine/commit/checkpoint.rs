@@ -247,7 +247,7 @@ impl Engine {
         for (place, contents) in places.iter().zip(read) {
             // Only a checkpoint moves them, and there is one at a time.
             let contents = contents?.ok_or_else(|| lost(place.id))?;
-            records.extend(core.image_of(place, contents));
+            records.extend(core.image_of(place, &contents));
         }
         if !records.is_empty() {
             drop(commit.append(core, self.now(), records));

@@ -6,7 +6,7 @@ use super::messages::item_without_messages;
 use super::{Machine, entry_number, read_back, reading};
 use crate::core::sessions::Link;
 use crate::core::tests::invariants;
-use crate::core::{Core, CoreOptions, Effects, ImageBounds, JobKey, Record, TombstonePlace};
+use crate::core::{Contents, Core, CoreOptions, Effects, ImageBounds, JobKey, Record, TombstonePlace};
 use crate::job::{EventTypes, JobId, JobState, JobView, WatchItem};
 
 impl Machine {
@@ -27,14 +27,14 @@ impl Machine {
 
     pub(super) fn check_relived(&mut self) {
         let again = self.relived(&self.log);
-        self.check_same(again, &self.log.clone());
+        self.check_same(again, &self.log);
         // What is there now is as good as all that led to it, and may follow it.
         let image = self.image();
         self.log.extend(image.clone());
         self.core.write_to(entry_number(self.log.len()));
         self.check_same(self.relived(&image), &image);
         let again = self.relived(&self.log);
-        self.check_same(again, &self.log.clone());
+        self.check_same(again, &self.log);
     }
 
     /// What is there now, a piece an entry; as it is behind everything else.
@@ -54,7 +54,7 @@ impl Machine {
             let mut records = piece.records;
             for place in piece.cold {
                 let contents = read_back(&place, &self.log);
-                records.extend(self.core.image_of(&place, contents));
+                records.extend(self.core.image_of(&place, &contents));
             }
             image.push(records);
             next = piece.next;
@@ -62,7 +62,7 @@ impl Machine {
         image
     }
 
-    fn check_same(&mut self, mut again: Core, log: &[Vec<Record>]) {
+    fn check_same(&self, again: Core, log: &[Vec<Record>]) {
         invariants::check(&again);
         assert_eq!(again.job_count(), self.core.job_count());
         let present: Vec<_> = self.model.jobs.iter().filter(|job| job.present).map(|job| job.id).collect();
@@ -71,8 +71,9 @@ impl Machine {
             match self.ran_in_the_server(key) {
                 true => self.check_lost(&again, id),
                 false => {
-                    let own = reading(&mut self.core, &self.log, id, |core, _| whole(core, id));
-                    assert_eq!(reading(&mut again, log, id, |core, _| whole(core, id)), own);
+                    let own =
+                        reading(&self.core, &self.log, id, |core, _, contents| whole(core, id, contents));
+                    assert_eq!(reading(&again, log, id, |core, _, contents| whole(core, id, contents)), own);
                     assert_eq!(cancel(&again, id), cancel(&self.core, id));
                 }
             }
@@ -107,7 +108,7 @@ impl Machine {
 
     /// An attempt that ran in the server ended with it; nothing before is changed.
     fn check_lost(&self, again: &Core, id: JobId) {
-        let (before, after) = (events(&self.core, id), events(again, id));
+        let (before, after) = (events(&self.core, id, None), events(again, id, None));
         assert_eq!(after.len(), before.len() + 1);
         assert_eq!(after[..before.len()], before);
         let key = again.find(id).expect("it is there");
@@ -117,12 +118,12 @@ impl Machine {
 }
 
 /// Everything that can be seen of a job, but for why it waits: who serves it is another matter now.
-fn whole(core: &Core, id: JobId) -> (JobView, Vec<WatchItem>, u64, Option<u32>) {
+fn whole(core: &Core, id: JobId, contents: Option<&Contents>) -> (JobView, Vec<WatchItem>, u64, Option<u32>) {
     let key = core.find(id).expect("it is there");
-    let view = JobView { wait_reason: None, ..core.view(key) };
+    let view = JobView { wait_reason: None, ..core.view(key, contents) };
     let entry = &core.table[key];
     let next_attempt = (!entry.state.is_final()).then(|| entry.next_attempt());
-    (view, events(core, id), entry.accepted, next_attempt)
+    (view, events(core, id, contents), entry.accepted, next_attempt)
 }
 
 /// When the attempt that runs is forced to end, and why, if it was cancelled.
@@ -131,8 +132,15 @@ fn cancel(core: &Core, id: JobId) -> Option<(Duration, String)> {
     entry.live().filter(|_| entry.state == JobState::Running)?.cancel.as_deref().cloned()
 }
 
-fn events(core: &Core, id: JobId) -> Vec<WatchItem> {
+fn events(core: &Core, id: JobId, contents: Option<&Contents>) -> Vec<WatchItem> {
     let mut items = Vec::new();
-    core.read_events(core.find(id).expect("it is there"), 0, EventTypes::ALL, usize::MAX, &mut items);
+    core.read_events(
+        core.find(id).expect("it is there"),
+        contents,
+        0,
+        EventTypes::ALL,
+        usize::MAX,
+        &mut items,
+    );
     items.into_iter().map(item_without_messages).collect()
 }

@@ -45,7 +45,7 @@ async fn run(engine: &Engine, session: &mut Session, number: usize, logs: bool) 
 
 fn in_memory(engine: &Engine, id: JobId) -> JobView {
     let core = &engine.0.state.lock().core;
-    core.view(core.find(id).expect("it is known"))
+    core.view(core.find(id).expect("it is known"), None)
 }
 
 async fn events(engine: &Engine, id: JobId) -> Result<Vec<WatchItem>> {
