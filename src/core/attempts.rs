@@ -1,20 +1,16 @@
 //! What workers say of the attempts they run: reports and ends, by the lease that permits them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::Core;
 use super::effects::Effects;
 use super::history::{RingItem, Stream};
+use super::keys::{JobKey, SessionKey};
 use super::record::Record;
-use super::sessions::SessionKey;
-use super::table::JobKey;
+use super::refusals::{REPORTS_END, check_size, too_many_events};
+use super::state::Core;
 use crate::clock::Now;
-use crate::error::{Error, ErrorKind, Result};
-use crate::job::{AttemptEnd, Event, EventBody, JobId, LeaseId, Report};
-
-/// Reports are refused from this sequence on, so that state changes never run out of numbers.
-const REPORTS_END: u32 = u32::MAX - 1_000_000;
+use crate::error::Result;
+use crate::job::{AttemptEnd, Event, EventBody, LeaseId, Report};
 
 impl Core {
     /// Ends an attempt as its worker says.
@@ -130,42 +126,4 @@ impl Core {
             effects.record(|| Record::Dropped(self.table[key].id, self.table[key].dropped()));
         }
     }
-
-    /// The job whose newest lease this is, if the session holds it.
-    pub(super) fn held(&self, session: SessionKey, lease: LeaseId) -> Result<JobKey> {
-        match self.holder(lease) {
-            Some((key, holder)) if holder == session => Ok(key),
-            _ => Err(lease_lost()),
-        }
-    }
-
-    /// The job whose newest lease this is, and the session that holds it.
-    pub(super) fn holder(&self, lease: LeaseId) -> Option<(JobKey, SessionKey)> {
-        let key = self.recovered.find(lease).unwrap_or(self.table.tails().place_of_lease(lease));
-        let live = self.table.get(key)?.live()?;
-        (live.lease == lease).then_some((key, live.session))
-    }
-}
-
-fn too_many_events(id: JobId) -> Error {
-    let kind = ErrorKind::ResourceExhausted {
-        reason: "EVENTS_FULL",
-        subject: format!("job:{id}"),
-        retry_after: Duration::from_secs(3600),
-    };
-    Error::new(kind, format!("job {id} has {REPORTS_END} events, the limit: report less often"))
-}
-
-pub(super) fn lease_lost() -> Error {
-    let message = "the lease no longer stands: stop the attempt and drop its result";
-    Error::new(ErrorKind::LeaseLost, message)
-}
-
-pub(super) fn check_size(field: &str, size: usize, limit: usize) -> Result<()> {
-    if size <= limit {
-        return Ok(());
-    }
-    let message =
-        format!("{field} is {size} bytes, the limit is {limit}: store it elsewhere and return a reference");
-    Err(Error::new(ErrorKind::PayloadTooLarge { field: field.to_owned(), size, limit }, message))
 }

@@ -2,47 +2,25 @@
 //!
 //! The rule that holds between commands: no group of sessions has both a free slot and a ready lane.
 
-use std::cmp::Reverse;
-use std::time::Duration;
-
 use rand::RngExt;
 
-use super::Core;
 use super::course::Live;
 use super::effects::{Effect, Effects};
-use super::entry::{LaneKey, Moment};
-use super::history::Detail;
-use super::lanes::Standing;
-use super::record::Record;
-use super::sessions::{GroupKey, Link, SessionKey};
-use super::table::JobKey;
+use super::keys::{GroupKey, JobKey, LaneKey, SessionKey};
+use super::moment::Moment;
+use super::record::{Link, Record};
+use super::state::Core;
 use crate::clock::Now;
-use crate::job::{
-    Assignment, Failure, FailureReason, JobState, Peer, SessionSpec, WaitReason, assignment_bytes_max,
-};
+use crate::job::Assignment;
 
 impl Core {
-    /// Opens a session of the server's own workers; it may get assignments at once.
-    pub(crate) fn open_session(&mut self, now: Now, spec: &SessionSpec, effects: &mut Effects) -> SessionKey {
-        let key = self.sessions.open(now, spec, Link::Pool, Peer::default());
-        self.admit(now, key, effects);
-        key
-    }
-
-    /// Ends a session: what it ran is lost and counted as such; what it had not accepted is not.
-    pub(crate) fn close_session(&mut self, now: Now, key: SessionKey, effects: &mut Effects) {
-        self.dismiss(key);
-        let Some(session) = self.sessions.get(key) else { return };
-        let message = format!("worker {} went away during the attempt", session.name);
-        if let (Link::Stream(instance), 1..) = (&session.link, session.reports_taken) {
-            effects.record(|| Record::ReportsTaken(*instance, 0));
-        }
-        let held = self.held_by(key);
-        for job in &held {
-            self.leave_session(*job, true, effects);
-        }
-        self.sessions.remove(key);
-        self.give_back(now, held, &message, effects);
+    /// Has a job that no worker accepted wait again. The number of the attempt is not used again: the worker may run it.
+    pub(super) fn take_back(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
+        let entry = &mut self.table[key];
+        entry.set_live(None);
+        entry.deadline = Moment::NEVER;
+        self.arm(key);
+        self.wait_in_front(now, key, effects);
     }
 
     /// Lets a session have jobs.
@@ -59,33 +37,6 @@ impl Core {
         if let Some(gone) = self.sessions.leave(key) {
             self.disconnect_group(gone);
         }
-    }
-
-    /// Jobs the session was given, in the order in which it got them.
-    pub(super) fn held_by(&self, key: SessionKey) -> Vec<JobKey> {
-        self.sessions.get(key).map(|session| session.held.keys(&self.table)).unwrap_or_default()
-    }
-
-    /// What follows for jobs that were taken from a worker that is gone. The newest come first: each waits in front of
-    /// those before it.
-    pub(super) fn give_back(&mut self, now: Now, jobs: Vec<JobKey>, lost: &str, effects: &mut Effects) {
-        for job in jobs.into_iter().rev() {
-            if self.table[job].is_offered() {
-                self.take_back(now, job, effects);
-            } else {
-                let failure = Failure::new(FailureReason::WorkerLost, lost);
-                self.attempt_failed(now, job, failure, None, effects);
-            }
-        }
-    }
-
-    /// Has a job that no worker accepted wait again. The number of the attempt is not used again: the worker may run it.
-    pub(super) fn take_back(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
-        let entry = &mut self.table[key];
-        entry.set_live(None);
-        entry.deadline = Moment::NEVER;
-        self.arm(key);
-        self.wait_in_front(now, key, effects);
     }
 
     /// Changes how many attempts a session runs at a time; 0 lets it finish what it runs and gives it nothing more.
@@ -151,56 +102,6 @@ impl Core {
         }
     }
 
-    /// Brings the lane's place in the ready sets of its groups up to date.
-    pub(super) fn refresh_standing(&mut self, key: LaneKey) {
-        let can_start = !self.draining && !self.lanes[key].paused;
-        let lane = &mut self.lanes[key];
-        let first = lane.first().filter(|_| can_start);
-        let standing = first.map(|(priority, _)| {
-            let negated_priority = -i16::from(priority);
-            Standing { negated_priority, served: lane.served, negated_floor: Reverse(lane.floor), lane: key }
-        });
-        let before = std::mem::replace(&mut lane.standing, standing);
-        if before == standing {
-            return;
-        }
-        for group in &lane.groups {
-            let ready = &mut self.sessions.group_mut(*group).ready;
-            before.map(|before| ready.remove(&before));
-            standing.map(|standing| ready.insert(standing));
-        }
-    }
-
-    pub(super) fn refresh_queue(&mut self, name: &str) {
-        let lanes =
-            self.lanes.queues.get(name).map(|queue| queue.all().map(|(_, lane)| lane).collect::<Vec<_>>());
-        for lane in lanes.unwrap_or_default() {
-            self.refresh_standing(lane);
-        }
-    }
-
-    /// Why a job that waits in its lane waits; `None` if it would start at once.
-    pub(super) fn wait_reason_of(&self, key: JobKey) -> Option<WaitReason> {
-        let lane = &self.lanes[self.table[key].lane];
-        if self.draining {
-            return Some(WaitReason::Draining);
-        }
-        if lane.paused {
-            return Some(WaitReason::QueuePaused);
-        }
-        if lane.groups.is_empty() {
-            let is_too_large = lane.floor > 0 && self.sessions.any_names(lane);
-            return Some(if is_too_large { WaitReason::WorkerLimit } else { WaitReason::NoWorker });
-        }
-        let bytes = self.assignment_bytes_max(key);
-        let groups = lane.groups.iter().map(|group| self.sessions.group(*group));
-        let mut takers = groups.filter(|group| bytes <= group.assignment_bytes_max()).peekable();
-        if takers.peek().is_none() {
-            return Some(WaitReason::WorkerLimit);
-        }
-        takers.all(|group| !group.has_free_slot()).then_some(WaitReason::WorkersBusy)
-    }
-
     fn free_session(&mut self, lane: LaneKey, key: JobKey) -> Option<SessionKey> {
         if self.draining || self.lanes[lane].paused {
             return None;
@@ -212,16 +113,6 @@ impl Core {
             }
         }
         None
-    }
-
-    /// Bytes of an assignment of the job as an element of a message, at most; 0 while they matter to nobody.
-    pub(super) fn assignment_bytes_max(&self, key: JobKey) -> usize {
-        if !self.sessions.is_any_limited() {
-            return 0;
-        }
-        let entry = &self.table[key];
-        let lane = &self.lanes[entry.lane];
-        assignment_bytes_max(&entry.payload, entry.options.as_deref(), lane.kind.len() + lane.queue.len())
     }
 
     /// Leases the next attempt of a job that is in no list to a session whose slot was taken for it. The server's own
@@ -282,36 +173,6 @@ impl Core {
         effects.push(Effect::Assign(session, assignment));
     }
 
-    /// The attempt a worker was given begins.
-    pub(super) fn begin(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
-        let attempt_timeout = self.attempt_timeout(key);
-        let lease = self.options.lease;
-        let entry = &mut self.table[key];
-        let Some(live) = entry.live_mut() else { return };
-        live.attempt_deadline = now.monotonic.saturating_add(attempt_timeout).into();
-        live.renew(now.monotonic.saturating_add(lease));
-        let session = live.session;
-        entry.begin_attempt();
-        self.clear_suspect(key);
-        let worker = self.sessions.get(session).map(|session| session.name.clone()).unwrap_or_default();
-        self.transition(now, key, JobState::Running, Detail::Worker(worker), effects);
-        self.await_deadline(key);
-    }
-
-    /// Sets the timer of a job that a worker has to whatever ends the attempt first.
-    pub(super) fn await_deadline(&mut self, key: JobKey) {
-        let entry = &mut self.table[key];
-        if let Some(deadline) = entry.live().map(Live::deadline) {
-            entry.deadline = deadline;
-        }
-        self.arm(key);
-    }
-
-    pub(super) fn attempt_timeout(&self, key: JobKey) -> Duration {
-        let options = self.table[key].options.as_ref();
-        options.and_then(|options| options.attempt_timeout).unwrap_or(self.options.attempt_timeout)
-    }
-
     /// Makes a new group known to the lanes it serves.
     fn connect_group(&mut self, group: GroupKey) {
         for key in self.lanes.keys() {
@@ -328,6 +189,16 @@ impl Core {
     fn disconnect_group(&mut self, group: GroupKey) {
         for key in self.lanes.keys() {
             self.lanes[key].groups.retain(|other| *other != group);
+        }
+    }
+
+    /// After a job was added to the lane that none of the free sessions reads: has them pass it over.
+    pub(super) fn set_aside_for_idle(&mut self, now: Now, lane: LaneKey, effects: &mut Effects) {
+        if !self.sessions.is_any_limited() {
+            return;
+        }
+        for group in self.lanes[lane].groups.clone() {
+            self.dispatch(now, group, effects);
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
+use super::keys::SessionKey;
 use super::record::Record;
-use super::sessions::SessionKey;
 use crate::job::{Assignment, Drain, LeaseId, Outcome, Stop};
 
 /// News for the engine to deliver, in order.

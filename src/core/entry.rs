@@ -1,58 +1,16 @@
-//! A job's record. Small while it waits: what came of it sits in a box of its own.
+//! A job's record in the table. It is small while the job waits: all that follows is in a box of its own.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::callers::CallerKey;
-use super::course::{Course, End, USUAL_TRANSITIONS};
-use super::history::{Detail, Stream, Transition};
-use super::list::Links;
-use super::wheel::{TICK_MAX, Timer};
+use super::course::{Course, End, Evicted, Live, Phase};
+use super::history::{Detail, Stream, Transition, is_in};
+use super::keys::{JobKey, LaneKey};
+use super::moment::Moment;
 use crate::clock::Now;
-use crate::job::{JobId, JobOptions, JobState, Outcome, Payload, RetryPolicy, Start, Timestamp, WaitReason};
-
-/// Which of the server's lanes a job waits in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct LaneKey(pub(super) u32);
-
-/// A point of monotonic time in whole microseconds: half of what a `Duration` takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Moment(u64);
-
-impl Moment {
-    /// Later than all others.
-    pub(super) const NEVER: Self = Self(u64::MAX);
-
-    /// The first tick of the wheel at or after it. The last tick stands for everything the wheel does not reach.
-    pub(super) fn tick(self) -> u64 {
-        self.0.div_ceil(1_000).min(TICK_MAX)
-    }
-
-    pub(super) fn is_past(self, now: Now) -> bool {
-        Duration::from(self) <= now.monotonic
-    }
-}
-
-/// Rounded up: nothing is due early. Only the end of time is never.
-impl From<Duration> for Moment {
-    fn from(time: Duration) -> Self {
-        if time == Duration::MAX {
-            return Self::NEVER;
-        }
-        let (seconds, micros) = (time.as_secs(), time.subsec_nanos().div_ceil(1_000));
-        Self(seconds.saturating_mul(1_000_000).saturating_add(micros.into()).min(u64::MAX - 1))
-    }
-}
-
-impl From<Moment> for Duration {
-    fn from(moment: Moment) -> Self {
-        match moment {
-            Moment::NEVER => Self::MAX,
-            Moment(micros) => Self::from_micros(micros),
-        }
-    }
-}
+use crate::job::{JobId, JobOptions, JobState, NewJob, Payload, RetryPolicy, Start, Timestamp, WaitReason};
 
 /// The bit of an observer that is set while a watch of the job is open.
 pub(super) const WATCHED: u32 = 1 << 31;
@@ -87,10 +45,39 @@ pub(crate) struct Entry {
     pub(super) course: Option<Box<Course>>,
 }
 
-/// What a record is taken to cost beside its payload, events and options, in the retention's bytes.
-pub(super) const RECORD_BYTES: usize = crate::memory::JOB_RECORD_BYTES as usize;
-
 impl Entry {
+    /// A job that is accepted now, in no list yet.
+    pub(super) fn new(now: Now, id: JobId, job: NewJob, lane: LaneKey) -> Self {
+        let (state, deadline) = match job.options.as_ref().map_or(Start::Now, |options| options.start) {
+            Start::At(time) if time > now.wall => (JobState::Scheduled, Moment::NEVER),
+            Start::After(delay) if !delay.is_zero() => {
+                (JobState::Scheduled, now.monotonic.saturating_add(delay).into())
+            }
+            Start::Now | Start::At(_) | Start::After(_) => (JobState::Queued, Moment::NEVER),
+        };
+        Self {
+            id,
+            payload: job.payload,
+            options: job.options,
+            lane,
+            priority: job.priority,
+            caller: CallerKey::default(),
+            state,
+            first_wait: (state == JobState::Scheduled).then_some(WaitReason::NotDue),
+            cancel_requested: false,
+            sequence: 1,
+            observer: 0,
+            accepted: 0,
+            written: None,
+            create_time: now.wall,
+            created: now.monotonic.into(),
+            deadline,
+            links: Links::NONE,
+            timer: Timer::UNSET,
+            course: None,
+        }
+    }
+
     pub(super) fn retry(&self) -> RetryPolicy {
         self.options.as_ref().map(|options| options.retry).unwrap_or_default()
     }
@@ -120,90 +107,195 @@ impl Entry {
         (!self.state.is_final()).then(|| Duration::from(self.created).saturating_add(timeout).into())
     }
 
-    /// Bytes of what was submitted.
-    pub(super) fn submitted_bytes(&self) -> u64 {
-        spec_bytes(&self.payload, self.options.as_deref()) as u64
+    pub(super) fn course_mut(&mut self) -> &mut Course {
+        self.course.get_or_insert_default()
     }
 
-    /// Bytes the job counts against the bound of jobs that have not ended.
-    pub(super) fn live_bytes(&self) -> u64 {
-        let stream = self.stream().map_or(0, Stream::bytes);
-        let history: usize =
-            self.history().iter().enumerate().map(|(at, change)| added_bytes(at, change)).sum();
-        let cancel = self.live().and_then(|live| live.cancel.as_ref()).map_or(0, |cancel| cancel.1.len());
-        (spec_bytes(&self.payload, self.options.as_deref()) + stream + history + cancel) as u64
-    }
-
-    /// Bytes of memory the job is taken to hold with its contents; the same each time once it ended.
-    pub(super) fn weight(&self) -> u64 {
-        if let Some(cold) = self.cold() {
-            return cold.weight;
+    /// The attempt that runs, or is about to.
+    pub(super) fn live(&self) -> Option<&Live> {
+        match &self.course.as_ref()?.phase {
+            Phase::Lives(live) => Some(live),
+            Phase::Waits | Phase::Ended(_) => None,
         }
-        let result = match self.end() {
-            Some(End { outcome: Outcome::Result(result), .. }) => result.bytes.len(),
-            Some(End { outcome: Outcome::Failure(failure), .. }) => failure.bytes(true),
-            Some(End { outcome: Outcome::Cancellation(cancellation), .. }) => cancellation.reason.len(),
-            None => 0,
-        };
-        let history: usize = self.history().iter().map(transition_bytes).sum();
-        let stream = self.stream().map_or(0, Stream::bytes);
-        let options = self.options.as_ref().map_or(0, |options| options_bytes(options));
-        (RECORD_BYTES + self.payload.bytes.len() + result + history + stream + options) as u64
     }
 
-    /// About how many bytes of a log the job's image takes.
-    pub(super) fn image_bytes(&self) -> u64 {
-        /// Ids, times and numbers, in the records of an acceptance and of an end.
-        const AROUND_BYTES: u64 = 110;
-        self.weight() - RECORD_BYTES as u64 + AROUND_BYTES
-    }
-
-    /// Bytes of the job in a list, roughly as on the wire.
-    pub(super) fn listed_bytes(&self, with_payloads: bool) -> usize {
-        const ENVELOPE_BYTES: usize = 256;
-        if let Some(cold) = self.cold().filter(|_| with_payloads) {
-            return cold.listed_bytes;
+    pub(super) fn live_mut(&mut self) -> Option<&mut Live> {
+        match &mut self.course.as_mut()?.phase {
+            Phase::Lives(live) => Some(live),
+            Phase::Waits | Phase::Ended(_) => None,
         }
-        let attempts = self.history().iter().map(|transition| match &transition.detail {
-            Detail::Failure(failure) => failure.bytes(with_payloads),
-            Detail::None | Detail::Worker(_) => 64,
-        });
-        let outcome = match self.end().map(|end| &end.outcome) {
-            Some(Outcome::Result(result)) if with_payloads => result.wire_bytes_max(),
-            // Told twice: as the outcome and with its attempt.
-            Some(Outcome::Failure(failure)) => 2 * failure.bytes(with_payloads),
-            _ => 0,
-        };
-        let payload = if with_payloads { self.payload.wire_bytes_max() } else { 0 };
-        let options = self.options.as_ref().map_or(0, |options| options_bytes(options));
-        ENVELOPE_BYTES + attempts.sum::<usize>() + outcome + payload + options
+    }
+
+    /// The job has this attempt from now on, or none.
+    pub(super) fn set_live(&mut self, live: Option<Live>) {
+        match live {
+            Some(live) => self.course_mut().phase = Phase::Lives(live),
+            None if self.live().is_some() => self.course_mut().phase = Phase::Waits,
+            None => {}
+        }
+    }
+
+    /// How the job ended, once it did.
+    pub(super) fn end(&self) -> Option<&End> {
+        match &self.course.as_ref()?.phase {
+            Phase::Ended(end) => Some(end),
+            Phase::Waits | Phase::Lives(_) => None,
+        }
+    }
+
+    pub(super) fn end_mut(&mut self) -> Option<&mut End> {
+        match &mut self.course.as_mut()?.phase {
+            Phase::Ended(end) => Some(end),
+            Phase::Waits | Phase::Lives(_) => None,
+        }
+    }
+
+    /// What is known of the contents while they are evicted.
+    pub(super) fn evicted(&self) -> Option<&Evicted> {
+        self.end()?.evicted.as_deref()
+    }
+
+    /// The attempt is over with it, if there was one.
+    pub(super) fn set_end(&mut self, end: End) {
+        self.course_mut().phase = Phase::Ended(end);
+    }
+
+    /// State changes after the first event.
+    pub(super) fn history(&self) -> &[Transition] {
+        self.course.as_ref().map_or(&[], |course| &course.history)
+    }
+
+    pub(super) fn history_mut(&mut self) -> &mut [Transition] {
+        self.course.as_mut().map_or(&mut [], |course| &mut course.history)
+    }
+
+    /// The state change that is the event with this sequence.
+    pub(super) fn transition(&self, sequence: u32) -> Option<&Transition> {
+        let at = self.history().binary_search_by_key(&sequence, |transition| transition.sequence).ok()?;
+        self.history().get(at)
+    }
+
+    pub(super) fn push_transition(&mut self, transition: Transition) {
+        self.course_mut().history.push(transition);
+    }
+
+    /// Forgets the oldest state changes but for so many, and what was written before the last of them. Answers whether there
+    /// were more.
+    pub(super) fn forget_history(&mut self, kept: usize) -> bool {
+        let course = self.course_mut();
+        let surplus = course.history.len().saturating_sub(kept);
+        let Some([first, .., last] | [first @ last]) = course.history.get(..surplus) else { return false };
+        let (from, to) = (first.sequence, last.sequence);
+        course.history.drain(..surplus);
+        course.history.shrink_to_fit();
+        course.stream.get_or_insert_default().forget_until(from, to, surplus);
+        true
+    }
+
+    /// Forgets the state changes that fell out in an earlier life.
+    pub(super) fn forget_dropped(&mut self, ranges: &[[u32; 3]]) {
+        self.course_mut().history.retain(|transition| !is_in(ranges, transition.sequence));
+    }
+
+    /// Progress, output and logs, once there are any.
+    pub(super) fn stream(&self) -> Option<&Stream> {
+        self.course.as_ref()?.stream.as_deref()
+    }
+
+    /// What fell out of the job's events, as it is recorded.
+    pub(super) fn dropped(&self) -> Arc<[[u32; 3]]> {
+        self.stream().map(Stream::dropped).unwrap_or_default().into()
+    }
+
+    pub(super) fn stream_mut(&mut self) -> &mut Stream {
+        self.stream_and_history().0
+    }
+
+    pub(super) fn stream_and_history(&mut self) -> (&mut Stream, &[Transition]) {
+        let course = self.course_mut();
+        (course.stream.get_or_insert_default(), &course.history)
+    }
+
+    /// The newest number that the worker of a stream was offered.
+    pub(super) fn offered(&self) -> u32 {
+        self.course.as_ref().map_or(0, |course| course.offered)
+    }
+
+    /// The number of the next attempt. One that was sent to a worker is never used again, because that worker may run it
+    /// though it was not heard of.
+    pub(super) fn next_attempt(&self) -> u32 {
+        self.attempt().max(self.offered()) + 1
+    }
+
+    /// Whether handlers gave the job back so often; offers that no worker accepted are none of theirs.
+    pub(super) fn was_given_back(&self, times: u32) -> bool {
+        self.released() >= times && {
+            let begun = self.history().iter().filter(|change| matches!(change.detail, Detail::Worker(_)));
+            self.released() - (self.attempt() - begun.count() as u32) >= times
+        }
+    }
+
+    /// The attempt that the worker has begins now: its number counts from here on, those before it that were only offered
+    /// do not.
+    pub(super) fn begin_attempt(&mut self) {
+        let Some(attempt) = self.live().map(|live| live.attempt) else { return };
+        let course = self.course_mut();
+        course.released += attempt - course.attempt - 1;
+        course.attempt = attempt;
+    }
+
+    /// Number of the newest attempt that began.
+    pub(super) fn attempt(&self) -> u32 {
+        self.course.as_ref().map_or(0, |course| course.attempt)
+    }
+
+    /// Attempts that were lost with their worker.
+    pub(super) fn lost(&self) -> u32 {
+        self.course.as_ref().map_or(0, |course| course.lost)
+    }
+
+    /// Attempts that were given back, and offers before the newest attempt that no worker accepted.
+    pub(super) fn released(&self) -> u32 {
+        self.course.as_ref().map_or(0, |course| course.released)
     }
 }
 
-fn transition_bytes(transition: &Transition) -> usize {
-    size_of::<Transition>() + failure_bytes(transition)
+/// A record's neighbours in its list.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Links {
+    pub(super) previous: JobKey,
+    pub(super) next: JobKey,
 }
 
-fn failure_bytes(transition: &Transition) -> usize {
-    match &transition.detail {
-        Detail::Failure(failure) => failure.bytes(true),
-        Detail::None | Detail::Worker(_) => 0,
+impl Links {
+    pub(super) const NONE: Self = Self { previous: JobKey::NONE, next: JobKey::NONE };
+}
+
+/// The slot of a timer that is not set.
+const UNSET: u16 = u16::MAX;
+
+/// A record's timer, in sixteen bytes: every waiting job has one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timer {
+    /// The tick it is set to, and in the lowest bits its slot.
+    place: u64,
+    pub(super) previous: JobKey,
+    pub(super) next: JobKey,
+}
+
+impl Timer {
+    pub(super) const UNSET: Self = Self { place: u64::MAX, previous: JobKey::NONE, next: JobKey::NONE };
+
+    pub(super) fn new(at: u64, slot: usize, previous: JobKey) -> Self {
+        Self { place: at << u16::BITS | slot as u64, previous, next: JobKey::NONE }
     }
-}
 
-/// Bytes that the state change at this place adds to a job that has not ended. Those of a job that runs once are part of
-/// its record.
-pub(super) fn added_bytes(at: usize, transition: &Transition) -> usize {
-    let own = if at < USUAL_TRANSITIONS { 0 } else { size_of::<Transition>() };
-    own + failure_bytes(transition)
-}
+    pub(super) fn slot(&self) -> Option<usize> {
+        Some(self.place as u16).filter(|slot| *slot != UNSET).map(usize::from)
+    }
 
-/// Bytes of a spec as it is kept: payload, labels and headers.
-pub(super) fn spec_bytes(payload: &Payload, options: Option<&JobOptions>) -> usize {
-    payload.bytes.len() + options.map_or(0, options_bytes)
-}
-
-fn options_bytes(options: &JobOptions) -> usize {
-    let pairs = options.labels.iter().chain(&options.headers);
-    size_of::<JobOptions>() + pairs.map(|(key, value)| key.len() + value.len() + 64).sum::<usize>()
+    /// The tick the timer is set to.
+    pub(super) fn at(&self) -> Option<u64> {
+        self.slot().map(|_| self.place >> u16::BITS)
+    }
 }

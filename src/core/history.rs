@@ -1,16 +1,12 @@
 //! A job's events as they are kept: state changes for good, the newest progress, a ring of output and logs.
 
 use std::collections::{VecDeque, vec_deque};
-use std::iter::Peekable;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::contents::Contents;
-use super::entry::Entry;
 use crate::job::{
-    Event, EventBody, EventTypes, Failure, JobState, Log, Output, Progress, Start, StateChange, Timestamp,
-    WaitReason, WatchItem,
+    Event, EventBody, EventTypes, Failure, JobState, Log, Output, Progress, Timestamp, WaitReason,
 };
 
 /// A state change after the first.
@@ -49,8 +45,8 @@ pub(super) enum Detail {
 /// Progress, output and logs of a job.
 #[derive(Default)]
 pub(super) struct Stream {
-    progress: Option<Kept<Arc<Progress>>>,
-    ring: Ring,
+    pub(super) progress: Option<Kept<Arc<Progress>>>,
+    pub(super) ring: Ring,
     /// Where output or logs fell out, oldest first: one range between any two state changes.
     dropped: Vec<Dropped>,
 }
@@ -71,15 +67,15 @@ struct Dropped {
 }
 
 #[derive(Debug, Clone)]
-struct Kept<T> {
-    sequence: u32,
-    attempt: u32,
-    time: Timestamp,
-    item: T,
+pub(super) struct Kept<T> {
+    pub(super) sequence: u32,
+    pub(super) attempt: u32,
+    pub(super) time: Timestamp,
+    pub(super) item: T,
 }
 
 impl<T> Kept<T> {
-    fn event(&self, body: EventBody) -> Event {
+    pub(super) fn event(&self, body: EventBody) -> Event {
         Event { sequence: self.sequence, time: self.time, attempt: self.attempt, body }
     }
 }
@@ -102,7 +98,7 @@ impl RingItem {
             }
     }
 
-    fn wanted(&self, types: EventTypes) -> bool {
+    pub(super) fn wanted(&self, types: EventTypes) -> bool {
         match self {
             Self::Output(_) => types.output,
             Self::Log(_) => types.log,
@@ -111,7 +107,7 @@ impl RingItem {
 }
 
 impl Ring {
-    fn after(&self, cursor: u32) -> vec_deque::Iter<'_, Kept<RingItem>> {
+    pub(super) fn after(&self, cursor: u32) -> vec_deque::Iter<'_, Kept<RingItem>> {
         let begin = self.items.partition_point(|kept| kept.sequence <= cursor);
         self.items.range(begin..)
     }
@@ -244,7 +240,7 @@ impl Stream {
     }
 
     /// What fell out between two sequences, both excluded.
-    fn gap_between(&self, after: u32, before: u32) -> Option<(u32, u32)> {
+    pub(super) fn gap_between(&self, after: u32, before: u32) -> Option<(u32, u32)> {
         let begin = self.dropped.partition_point(|dropped| dropped.to <= after);
         let end = self.dropped.partition_point(|dropped| dropped.from < before);
         let between = self.dropped.get(begin..end)?;
@@ -256,131 +252,4 @@ impl Stream {
 /// Whether the sequence is in one of these ranges of what fell out.
 pub(super) fn is_in(ranges: &[[u32; 3]], sequence: u32) -> bool {
     ranges.iter().any(|[_, from, to]| (*from..=*to).contains(&sequence))
-}
-
-impl Entry {
-    /// Appends up to `limit` items with a sequence after `cursor` and returns the cursor behind them.
-    pub(super) fn read_after(
-        &self,
-        cursor: u32,
-        types: EventTypes,
-        contents: Option<&Contents>,
-        limit: usize,
-        items: &mut Vec<WatchItem>,
-    ) -> u32 {
-        let mut reader = Reader::new(self, cursor, types, contents);
-        let end = items.len().saturating_add(limit);
-        while items.len() < end {
-            let event = reader.next();
-            let gap = reader.gap_before(event.as_ref().map_or(u32::MAX, |event| event.sequence));
-            if let Some((from, to)) = gap {
-                items.push(WatchItem::Gap { from, to });
-                reader.cursor = to;
-                if items.len() == end {
-                    break;
-                }
-            }
-            let Some(event) = event else { return self.sequence.max(cursor) };
-            reader.cursor = event.sequence;
-            items.push(WatchItem::Event(event));
-        }
-        reader.cursor
-    }
-
-    pub(super) fn first_event(&self) -> Event {
-        let state = if self.first_scheduled() { JobState::Scheduled } else { JobState::Queued };
-        let next_attempt_time = match (state, self.start()) {
-            (JobState::Scheduled, Start::At(time)) => Some(time),
-            (JobState::Scheduled, Start::After(delay)) => Some(self.create_time.plus(delay)),
-            _ => None,
-        };
-        let change = StateChange {
-            state,
-            wait_reason: self.first_wait,
-            failure: None,
-            next_attempt_time,
-            outcome: None,
-            cancel_requested: false,
-        };
-        Event { sequence: 1, time: self.create_time, attempt: 0, body: EventBody::State(change) }
-    }
-
-    fn first_scheduled(&self) -> bool {
-        self.first_wait == Some(WaitReason::NotDue)
-    }
-
-    pub(super) fn transition_event(&self, transition: &Transition, contents: Option<&Contents>) -> Event {
-        let outcome = self.outcome(contents).filter(|_| transition.state.is_final()).cloned();
-        let failure = self.failure(transition, contents).cloned();
-        let change = StateChange {
-            state: transition.state,
-            wait_reason: transition.wait_reason,
-            failure,
-            next_attempt_time: transition.next_attempt_time(),
-            outcome,
-            cancel_requested: transition.cancel_requested,
-        };
-        let Transition { sequence, time, attempt, .. } = *transition;
-        Event { sequence, time, attempt, body: EventBody::State(change) }
-    }
-}
-
-/// Merges the first event, the transitions, the progress and the ring in the order of their sequences.
-struct Reader<'a> {
-    entry: &'a Entry,
-    cursor: u32,
-    types: EventTypes,
-    contents: Option<&'a Contents>,
-    history: &'a [Transition],
-    progress: Option<&'a Kept<Arc<Progress>>>,
-    ring: Peekable<vec_deque::Iter<'a, Kept<RingItem>>>,
-}
-
-impl<'a> Reader<'a> {
-    fn new(entry: &'a Entry, cursor: u32, types: EventTypes, contents: Option<&'a Contents>) -> Self {
-        let begin = entry.history().partition_point(|transition| transition.sequence <= cursor);
-        let stream = entry.stream();
-        let progress = stream.and_then(|stream| stream.progress.as_ref());
-        let ring = contents.map(Contents::ring).or(stream.map(|stream| &stream.ring));
-        let ring = ring.map(|ring| ring.after(cursor)).unwrap_or_default().peekable();
-        let progress = progress.filter(|kept| types.progress && kept.sequence > cursor);
-        Self { entry, cursor, types, contents, history: &entry.history()[begin..], progress, ring }
-    }
-
-    fn next(&mut self) -> Option<Event> {
-        if self.cursor == 0 && self.types.state_change {
-            return Some(self.entry.first_event());
-        }
-        let types = self.types;
-        let unwanted = |transition: &&Transition| !types.state_change && !transition.state.is_final();
-        let skipped = self.history.iter().take_while(unwanted).count();
-        self.history = &self.history[skipped..];
-        while self.ring.next_if(|kept| !kept.item.wanted(types)).is_some() {}
-        let state = self.history.first().map(|transition| transition.sequence);
-        let progress = self.progress.map(|kept| kept.sequence);
-        let ring = self.ring.peek().map(|kept| kept.sequence);
-        let least = [state, progress, ring].into_iter().flatten().min()?;
-        if state == Some(least) {
-            let (transition, rest) = self.history.split_first()?;
-            self.history = rest;
-            return Some(self.entry.transition_event(transition, self.contents));
-        }
-        if progress == Some(least) {
-            let kept = self.progress.take()?;
-            return Some(kept.event(EventBody::Progress(kept.item.clone())));
-        }
-        let kept = self.ring.next()?;
-        let body = match &kept.item {
-            RingItem::Output(output) => EventBody::Output(output.clone()),
-            RingItem::Log(log) => EventBody::Log(log.clone()),
-        };
-        Some(kept.event(body))
-    }
-
-    /// The gap between the cursor and the next event, if output or logs fell out there.
-    fn gap_before(&self, sequence: u32) -> Option<(u32, u32)> {
-        let wanted = self.types.output || self.types.log;
-        let stream = self.entry.stream().filter(|_| wanted)?;
-        stream.gap_between(self.cursor, sequence)
-    }
 }

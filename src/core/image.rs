@@ -4,13 +4,12 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Core;
 use super::contents::{Contents, LogPlace};
 use super::entry::Entry;
 use super::history::Detail;
-use super::record::{Accepted, Moved, Record, Running};
-use super::sessions::Link;
-use super::table::JobKey;
+use super::keys::JobKey;
+use super::record::{Accepted, Link, Moved, Record, Running};
+use super::state::Core;
 use crate::job::{Event, EventTypes, JobId, JobState, LeaseId, WatchItem};
 
 /// Most jobs that are looked at for a piece.
@@ -165,6 +164,22 @@ impl Core {
         let image = self.image(key, Some(contents));
         self.is_written_again(key);
         image
+    }
+
+    /// The image of a job, which is where it can be read from now on.
+    pub(super) fn write_again(&mut self, key: JobKey) -> Vec<Record> {
+        let image = self.image(key, None);
+        self.is_written_again(key);
+        image
+    }
+
+    /// The image of a job is in what is recorded now.
+    pub(super) fn is_written_again(&mut self, key: JobKey) {
+        let entry = &mut self.table[key];
+        entry.written = self.log_entry;
+        if let Some(end) = entry.end_mut() {
+            end.written = self.log_entry;
+        }
     }
 
     /// A job as it is, as records of a job that was accepted just now and came to this at once.

@@ -8,15 +8,12 @@ use std::time::Duration;
 use hashbrown::HashMap;
 
 use super::callers::CallerKey;
-use super::entry::LaneKey;
+use super::keys::{GroupKey, JobKey, LaneKey};
 use super::list::List;
-use super::sessions::GroupKey;
-use super::table::{JobKey, Table};
-use crate::error::{Error, ErrorKind, Result};
+use super::refusals::full;
+use super::table::Table;
+use crate::error::Result;
 use crate::job::{Kind, QueueName, StateCounts};
-
-/// What a caller is told to wait when a bound is reached.
-const FULL_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Where jobs of one kind wait in one queue.
 pub(super) struct Lane {
@@ -38,14 +35,14 @@ pub(super) struct Lane {
     /// When the lane was served last; the lane served longest ago comes first among equals.
     pub(super) served: u64,
     /// Under which key the lane stands in the ready sets of its groups, if it does.
-    pub(super) standing: Option<Standing>,
+    pub(super) standing: Option<Rank>,
     /// Whose job was the first of the lane.
     pub(super) opener: CallerKey,
 }
 
 /// The order in which a group's free slots serve ready lanes: priority, then the lane served longest ago.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Standing {
+pub(super) struct Rank {
     /// Negated, so that the largest priority comes first.
     pub(super) negated_priority: i16,
     pub(super) served: u64,
@@ -252,12 +249,6 @@ impl Lanes {
         let live = self.lanes.iter().enumerate().filter(|(_, lane)| lane.is_some());
         live.map(|(index, _)| LaneKey(index as u32)).collect()
     }
-}
-
-/// The refusal of what a bound of the server leaves no room for.
-pub(super) fn full(reason: &'static str, message: String) -> Error {
-    let subject = "server".to_owned();
-    Error::new(ErrorKind::ResourceExhausted { reason, subject, retry_after: FULL_RETRY_AFTER }, message)
 }
 
 impl std::ops::Index<LaneKey> for Lanes {

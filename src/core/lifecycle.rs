@@ -3,19 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::attempts::check_size;
 use super::course::{End, USUAL_TRANSITIONS};
 use super::effects::{Effect, Effects};
-use super::entry::{Moment, WATCHED, added_bytes};
-use super::history::{Detail, Transition};
-use super::record::{Moved, Record};
-use super::sessions::Link;
-use super::table::JobKey;
-use super::{Core, cancelled};
+use super::history::Detail;
+use super::keys::JobKey;
+use super::moment::Moment;
+use super::record::Record;
+use super::refusals::check_size;
+use super::state::Core;
 use crate::clock::Now;
-use crate::job::{
-    AfterFailure, AttemptEnd, Failure, FailureReason, JobState, Outcome, Start, Stop, WaitReason,
-};
+use crate::job::{AfterFailure, AttemptEnd, Cancellation, Failure, FailureReason, JobState, Outcome, Stop};
 
 /// How often a job may be given back without counting the attempt; each leaves its mark in the job's history.
 const RELEASES_MAX: u32 = 10_000;
@@ -211,7 +208,7 @@ impl Core {
         self.submitted_bytes -= submitted_bytes;
         self.callers.remove_job(entry.caller, submitted_bytes);
         let written = self.log_entry;
-        entry.set_end(End { outcome, finish_time, expire_time, written, cold: None });
+        entry.set_end(End { outcome, finish_time, expire_time, written, evicted: None });
         self.ended.add(state);
         self.live_jobs -= 1;
         let lane = entry.lane;
@@ -297,118 +294,8 @@ impl Core {
         self.leave_session(key, true, effects);
         self.attempt_failed(now, key, failure, None, effects);
     }
+}
 
-    /// Takes a waiting job out of its lane.
-    pub(super) fn leave_waiting(&mut self, key: JobKey, effects: &mut Effects) {
-        let entry = &self.table[key];
-        let (lane, start, accepted) = (entry.lane, entry.start(), entry.accepted);
-        match entry.state {
-            JobState::Queued if entry.is_offered() => self.leave_session(key, true, effects),
-            JobState::Queued => {
-                self.lanes[lane].remove(&mut self.table, key);
-                self.refresh_standing(lane);
-            }
-            _ => self.lanes[lane].scheduled.remove(&mut self.table, key),
-        }
-        if let Start::At(time) = start {
-            self.wall_starts.remove(&(time, accepted, key));
-        }
-    }
-
-    /// Takes a job from the session that has it. Revoked, its slot stays taken until the worker says the handler stopped.
-    pub(super) fn leave_session(&mut self, key: JobKey, revoke: bool, effects: &mut Effects) {
-        let Some(live) = self.table[key].live() else { return };
-        let (lease, session_key) = (live.lease, live.session);
-        let Some(session) = self.sessions.get_mut(session_key) else { return };
-        session.held.remove(&mut self.table, key);
-        self.recovered.forget(lease);
-        if session.link == Link::Unary {
-            // A call is given its number of jobs once, and who calls to report does not say that it stopped.
-            session.slots = session.slots.saturating_sub(1);
-            self.sessions.free_slot(session_key);
-        } else if revoke {
-            session.revoked.insert(lease);
-        } else {
-            self.sessions.free_slot(session_key);
-        }
-        if revoke {
-            effects.push(Effect::Stop(session_key, lease, Stop::Revoke));
-        }
-        self.forget_if_done(session_key);
-    }
-
-    /// Moves the job to a state and numbers the event that tells it.
-    pub(super) fn transition(
-        &mut self,
-        now: Now,
-        key: JobKey,
-        state: JobState,
-        detail: Detail,
-        effects: &mut Effects,
-    ) {
-        let wait_reason = self.wait_reason_in(key, state);
-        let entry = &mut self.table[key];
-        let counts = &mut self.lanes[entry.lane].counts;
-        counts.remove(entry.state);
-        counts.add(state);
-        entry.state = state;
-        entry.sequence += 1;
-        if state != JobState::Running {
-            entry.set_live(None);
-        }
-        let next_attempt_time = (state == JobState::Scheduled)
-            .then(|| now.wall.plus(Duration::from(entry.deadline).saturating_sub(now.monotonic)));
-        let transition = Transition {
-            sequence: entry.sequence,
-            attempt: entry.attempt(),
-            time: now.wall,
-            state,
-            wait_reason,
-            cancel_requested: entry.cancel_requested && state == JobState::Running,
-            pause: Transition::pause(now.wall, next_attempt_time),
-            detail,
-        };
-        effects.record(|| {
-            let running = entry.live().and_then(|live| self.sessions.running(live));
-            Record::Moved(Moved::of(entry, entry.transition_event(&transition, None), running))
-        });
-        if !state.is_final() {
-            self.live_bytes += added_bytes(entry.history().len(), &transition) as u64;
-        }
-        entry.push_transition(transition);
-        self.wake(key, effects);
-    }
-
-    fn wait_reason_in(&self, key: JobKey, state: JobState) -> Option<WaitReason> {
-        match state {
-            JobState::Scheduled => Some(WaitReason::BackOff),
-            JobState::Queued => self.wait_reason_of(key),
-            _ => None,
-        }
-    }
-
-    /// Sets the job's timer to the first thing that is due of it.
-    pub(super) fn arm(&mut self, key: JobKey) {
-        let entry = &self.table[key];
-        let first = entry.overall_deadline().unwrap_or(Moment::NEVER).min(entry.deadline);
-        match first {
-            Moment::NEVER => self.wheel.clear(&mut self.table, key),
-            first => self.wheel.set(&mut self.table, key, first.tick()),
-        }
-    }
-
-    pub(super) fn wake(&mut self, key: JobKey, effects: &mut Effects) {
-        let entry = &mut self.table[key];
-        let is_watched = entry.is_watched();
-        match (entry.observer & !WATCHED, entry.end()) {
-            (0, _) => {}
-            (observer, None) => effects.push(Effect::Wake(observer)),
-            (observer, Some(end)) => {
-                effects.push(Effect::Ended(observer, end.outcome.clone()));
-                if !is_watched {
-                    entry.observer = 0;
-                }
-            }
-        }
-    }
+fn cancelled(reason: &str, forced: bool) -> Outcome {
+    Outcome::Cancellation(Arc::new(Cancellation { reason: reason.to_owned(), forced }))
 }

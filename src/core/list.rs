@@ -1,17 +1,8 @@
 //! Lists threaded through the records: one job is in at most one of them, and leaves it in constant time.
 
-use super::table::{JobKey, Table};
-
-/// A record's neighbours in its list.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Links {
-    previous: JobKey,
-    next: JobKey,
-}
-
-impl Links {
-    pub(super) const NONE: Self = Self { previous: JobKey::NONE, next: JobKey::NONE };
-}
+use super::entry::Links;
+use super::keys::JobKey;
+use super::table::Table;
 
 /// A list of jobs: those ready in a lane at one priority, those a session was given, or those finished.
 #[derive(Debug, Clone, Copy)]

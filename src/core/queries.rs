@@ -3,19 +3,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::callers::reserve;
 use super::contents::{Contents, LogPlace};
-use super::entry::{Entry, LaneKey, WATCHED};
+use super::entry::{Entry, WATCHED};
 use super::history::Detail;
+use super::keys::{JobKey, LaneKey, SessionKey, worker_id};
 use super::lanes::Queue;
-use super::table::JobKey;
-use super::{Core, queue_not_found};
+use super::record::Link;
+use super::refusals::queue_not_found;
+use super::retention::WATCHED_BYTES_MAX;
+use super::sessions::Session;
+use super::state::Core;
+use super::weight::RECORD_BYTES;
 use crate::clock::Now;
 use crate::error::Result;
 use crate::job::{
-    AttemptView, EventTypes, JobFilter, JobId, JobState, JobView, Kind, NewJob, Outcome, QueueName,
-    QueueView, StateCounts, Timestamp, WaitReason, WatchItem,
+    AttemptView, EventTypes, JobFilter, JobId, JobState, JobView, Kind, MemoryUse, NewJob, Outcome,
+    QueueName, QueueView, StateCounts, Timestamp, WaitReason, WatchItem, WorkerLink, WorkerState, WorkerView,
 };
+use crate::memory::{QUEUE_BYTES, REMOVED_ID_BYTES};
 
+/// Most kinds, and most queues, that are shown of one worker.
+const NAMES_SHOWN_MAX: usize = 1_000;
 /// Most attempts shown with a job.
 const ATTEMPTS_SHOWN_MAX: usize = 16;
 
@@ -258,6 +267,95 @@ impl Core {
             lane.first().map(|(_, key)| key).or(lane.scheduled.first())
         };
         Ok(lanes.into_iter().find_map(first))
+    }
+
+    /// Up to `limit` jobs of the queue that workers were given and have not accepted.
+    pub(super) fn offered_in(&self, queue: &str, limit: usize) -> Vec<JobKey> {
+        let given = self.sessions.in_order().into_iter().flat_map(|session| self.held_by(session));
+        let is_of_queue = |job: &JobKey| *self.lanes[self.table[*job].lane].queue == *queue;
+        given.filter(|job| self.table[*job].is_offered() && is_of_queue(job)).take(limit).collect()
+    }
+
+    /// Workers after this number, oldest first, at most `limit`; and whether there are more.
+    pub(crate) fn workers(&self, now: Now, after: u64, limit: usize) -> (Vec<WorkerView>, bool) {
+        let mut following = self.sessions.in_order().into_iter().filter(|key| key.0 > after);
+        let views = following.by_ref().take(limit).filter_map(|key| self.worker(now, key)).collect();
+        (views, following.next().is_some())
+    }
+
+    pub(super) fn worker(&self, now: Now, key: SessionKey) -> Option<WorkerView> {
+        let session = self.sessions.get(key)?;
+        let link = match session.link {
+            Link::Pool => WorkerLink::Pool,
+            Link::Stream(_) => WorkerLink::Stream,
+            Link::Unary => WorkerLink::Unary,
+        };
+        let state = match session {
+            Session { link: Link::Stream(_), connected: false, .. } => WorkerState::Disconnected,
+            Session { drained: Some(_), .. } => WorkerState::Draining,
+            _ => WorkerState::Connected,
+        };
+        let names = |names: &std::collections::BTreeSet<Arc<str>>| {
+            names.iter().take(NAMES_SHOWN_MAX).cloned().collect()
+        };
+        let queues = session.served.queues.as_ref();
+        Some(WorkerView {
+            number: key.0,
+            id: worker_id(key),
+            name: session.name.clone(),
+            link,
+            state,
+            kinds: names(&session.served.kinds),
+            kinds_total: session.served.kinds.len(),
+            queues: queues.map(names).unwrap_or_default(),
+            queues_total: queues.map_or(0, |queues| queues.len()),
+            slots: session.slots,
+            slots_taken: session.taken,
+            create_time: session.create_time,
+            last_heard_age: (link != WorkerLink::Pool).then(|| now.monotonic.saturating_sub(session.heard)),
+            sdk: session.peer.sdk.clone(),
+            address: session.peer.address.clone(),
+        })
+    }
+
+    /// What jobs and workers hold.
+    pub(crate) fn memory(&self) -> Vec<MemoryUse> {
+        let options = &self.options;
+        let record_bytes = RECORD_BYTES as u64;
+        let of = |category, used_bytes, limit_bytes| MemoryUse { category, used_bytes, limit_bytes };
+        vec![
+            of("jobs", self.live_bytes, options.job_bytes_max.saturating_add(self.added_bytes_max())),
+            of(
+                "job_records",
+                u64::from(self.live_jobs) * record_bytes,
+                u64::from(options.jobs_max) * record_bytes,
+            ),
+            of(
+                "queues",
+                self.lanes.len() as u64 * QUEUE_BYTES,
+                (self.queues_max() as u64 + reserve(self.queues_max() as u64)) * QUEUE_BYTES,
+            ),
+            of("workers", self.sessions.bytes, options.worker_bytes_max),
+            of(
+                "finished_jobs",
+                self.finished_memory_bytes(),
+                options.retention_bytes_max.saturating_add(WATCHED_BYTES_MAX),
+            ),
+            of(
+                "removed_ids",
+                self.finished.removed_ids() * REMOVED_ID_BYTES,
+                self.finished.removed_ids_max() * REMOVED_ID_BYTES,
+            ),
+        ]
+    }
+
+    /// With a log, contents that were dropped from memory do not count.
+    pub(super) fn finished_memory_bytes(&self) -> u64 {
+        let finished = self.table.len() - self.live_jobs;
+        match self.log_entry {
+            Some(_) => self.finished.evictable_bytes + u64::from(finished) * RECORD_BYTES as u64,
+            None => self.finished.bytes,
+        }
     }
 }
 

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::entry::Entry;
-use super::sessions::Link;
 use super::tails::IdSecret;
 use crate::job::{Event, JobId, JobState, LeaseId, NewJob, SpecDigest, Timestamp, WaitReason};
 
@@ -96,6 +94,17 @@ pub(crate) struct Running {
     pub(crate) cancel: Option<(Duration, String)>,
 }
 
+/// How a worker is joined to the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// It is part of the server: it runs what it is given and lives as long as its session.
+    Pool,
+    /// It holds a stream, and is known again by its instance when it connects anew.
+    Stream(Uuid),
+    /// It takes leases and reports with calls of their own.
+    Unary,
+}
+
 impl Record {
     /// The job that it is about, if it is about one.
     pub(crate) fn job(&self) -> Option<JobId> {
@@ -108,35 +117,6 @@ impl Record {
             | Self::Offered(id, _)
             | Self::CancelHastened(id, _) => Some(*id),
             Self::QueuePaused(..) | Self::ReportsTaken(..) | Self::Resumed(_) | Self::Secret(_) => None,
-        }
-    }
-}
-
-impl Accepted {
-    pub(super) fn of(entry: &Entry, job: NewJob) -> Self {
-        Self {
-            id: entry.id,
-            job,
-            number: entry.accepted,
-            create_time: entry.create_time,
-            created: entry.created.into(),
-            first_wait: entry.first_wait,
-            deadline: entry.deadline.into(),
-        }
-    }
-}
-
-impl Moved {
-    pub(super) fn of(entry: &Entry, event: Event, running: Option<Running>) -> Self {
-        Self {
-            id: entry.id,
-            event,
-            lost: entry.lost(),
-            released: entry.released(),
-            cancel_requested: entry.cancel_requested,
-            deadline: entry.deadline.into(),
-            expire_time: entry.end().map(|end| end.expire_time),
-            running,
         }
     }
 }

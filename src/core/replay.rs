@@ -3,65 +3,23 @@
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use uuid::Uuid;
 
-use super::Core;
 use super::callers::CallerKey;
 use super::course::{End, Live};
 use super::effects::Effects;
-use super::entry::{Entry, Moment};
+use super::entry::Entry;
 use super::history::{Detail, RingItem, Stream, Transition};
-use super::record::{Accepted, Moved, Record, Running};
-use super::sessions::{Link, SessionKey};
-use super::submit::new_entry;
-use super::table::JobKey;
+use super::keys::{JobKey, SessionKey};
+use super::moment::Moment;
+use super::record::{Accepted, Link, Moved, Record, Running};
+use super::recovered::passes_while_stopped;
+use super::state::Core;
 use super::tombstones::Tombstone;
 use crate::clock::Now;
-use crate::job::{
-    Event, EventBody, Failure, FailureReason, JobId, JobState, LeaseId, Peer, SessionSpec, Start,
-};
+use crate::job::{Event, EventBody, Failure, FailureReason, JobId, JobState, Peer, SessionSpec, Start};
 
 /// Stands for a session until [`Core::resume`] knows who holds the attempt.
 const NOBODY: SessionKey = SessionKey(0);
-
-/// Attempts that ran when the log ended.
-#[derive(Default)]
-pub(super) struct Recovered {
-    running: HashMap<JobKey, Running>,
-    /// Where their jobs are now: a lease only tells where its job was when it was given.
-    leases: HashMap<LeaseId, JobKey>,
-    /// The newest report of each worker, until [`Core::resume`] knows who still has attempts.
-    reports_taken: HashMap<Uuid, u64>,
-    /// Jobs whose end was read in the present entry.
-    ended: Vec<JobKey>,
-    /// The log has a secret for ids.
-    has_secret: bool,
-    /// How long the server did not run, all times together, up to the present entry.
-    stopped: Duration,
-}
-
-impl Recovered {
-    /// Where the job of a lease of an earlier life is.
-    pub(super) fn find(&self, lease: LeaseId) -> Option<JobKey> {
-        if self.leases.is_empty() { None } else { self.leases.get(&lease).copied() }
-    }
-
-    /// A deadline of a job in this state, on a clock that does not stand still while the server is down, where that counts.
-    fn on_running_clock(&self, deadline: Duration, state: JobState) -> Moment {
-        if passes_while_stopped(state) {
-            deadline.saturating_add(self.stopped).into()
-        } else {
-            deadline.into()
-        }
-    }
-
-    /// The lease is over.
-    pub(super) fn forget(&mut self, lease: LeaseId) {
-        if !self.leases.is_empty() {
-            self.leases.remove(&lease);
-        }
-    }
-}
 
 impl Core {
     /// Takes in one record, in the order in which they were made. Between the first and [`Core::resume`] nothing else is
@@ -105,8 +63,8 @@ impl Core {
     /// Drops the contents of the jobs that ended in the entry that was taken in, if they can be read from the log.
     pub(crate) fn replayed_entry(&mut self) {
         for key in std::mem::take(&mut self.recovered.ended) {
-            if self.table.get(key).is_some_and(|entry| entry.warm_bytes() > 0) {
-                self.chill(key);
+            if self.table.get(key).is_some_and(|entry| entry.evictable_bytes() > 0) {
+                self.evict(key);
             }
         }
     }
@@ -125,7 +83,7 @@ impl Core {
             self.lanes.insert(&job.queue, &job.kind)
         });
         let now = Now { monotonic: created, wall: create_time };
-        let entry = new_entry(now, id, job, lane);
+        let entry = Entry::new(now, id, job, lane);
         let deadline = self.recovered.on_running_clock(deadline, entry.state);
         let entry = Entry { first_wait, deadline, accepted: number, written: self.log_entry, ..entry };
         self.table.insert_as(entry, number);
@@ -151,7 +109,7 @@ impl Core {
         }
         if let (Some(outcome), Some(expire_time)) = (change.outcome, moved.expire_time) {
             let written = self.log_entry;
-            entry.set_end(End { outcome, finish_time: time, expire_time, written, cold: None });
+            entry.set_end(End { outcome, finish_time: time, expire_time, written, evicted: None });
             self.recovered.ended.push(key);
         }
         let detail = match (change.failure, worker.filter(|_| begins)) {
@@ -357,14 +315,6 @@ impl Core {
             self.sessions.set_timer(key, Some(now.monotonic.saturating_add(kept)));
         }
         key
-    }
-}
-
-/// Whether what is due in this state comes nearer while the server is down: the end of a delay, of a back-off, of retention.
-fn passes_while_stopped(state: JobState) -> bool {
-    match state {
-        JobState::Scheduled | JobState::Succeeded | JobState::Failed | JobState::Cancelled => true,
-        JobState::Queued | JobState::Running => false,
     }
 }
 

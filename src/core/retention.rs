@@ -1,17 +1,13 @@
 //! Finished jobs: kept by age and by bytes. Tombstones follow them.
 
-use super::Core;
 use super::effects::{Effect, Effects};
-use super::entry::{LaneKey, RECORD_BYTES, WATCHED};
-use super::list::List;
+use super::entry::WATCHED;
+use super::keys::JobKey;
 use super::record::{Record, Removed};
-use super::table::{JobKey, Table};
-use super::tombstones::{Tombstone, Tombstones};
+use super::state::Core;
+use super::tombstones::Tombstone;
 use crate::clock::Now;
-use crate::job::{ContentDigest, JobId, Spec, SpecDigest, Timestamp};
-
-/// Tombstones of jobs whose ids no caller chose: they tell RESULT_EXPIRED from never accepted, and promise nothing.
-const MINTED_IDS_MAX: u32 = 100_000;
+use crate::job::{ContentDigest, Spec, SpecDigest, Timestamp};
 
 /// Why a finished job is removed.
 #[derive(Debug, Clone, Copy)]
@@ -27,62 +23,6 @@ pub(super) enum Removal {
 pub(super) const WATCHED_BYTES_MAX: u64 = 16 << 20;
 /// Watched jobs that one command passes over, so that it stays short.
 const WATCHED_PASSED_MAX: usize = 16;
-
-pub(super) struct Finished {
-    /// Finished jobs, oldest end first.
-    pub(super) list: List,
-    pub(super) bytes: u64,
-    /// Bytes of contents that are in memory and may be dropped.
-    pub(super) warm_bytes: u64,
-    /// Every job before this one has been looked at to drop its contents.
-    warm_from: Option<JobKey>,
-    /// Those that were removed, whose ids callers chose.
-    pub(super) chosen: Tombstones,
-    /// The others that expired, and those that a version before removed.
-    pub(super) minted: Tombstones,
-}
-
-impl Finished {
-    pub(super) fn new(idempotency_ids_max: u32) -> Self {
-        Self {
-            list: List::default(),
-            bytes: 0,
-            warm_bytes: 0,
-            warm_from: None,
-            chosen: Tombstones::new(idempotency_ids_max),
-            minted: Tombstones::new(MINTED_IDS_MAX),
-        }
-    }
-
-    pub(super) fn tombstone(&self, id: JobId) -> Option<&Tombstone> {
-        self.chosen.get(id).or_else(|| self.minted.get(id))
-    }
-
-    /// Ids of removed jobs that are known.
-    pub(super) fn removed_ids(&self) -> u64 {
-        (self.chosen.len() + self.minted.len()) as u64
-    }
-
-    /// Most of them.
-    pub(super) fn removed_ids_max(&self) -> u64 {
-        u64::from(self.chosen.max()) + u64::from(self.minted.max())
-    }
-
-    /// Where a tombstone of this sort is.
-    pub(super) fn tombstones(&mut self, stone: &Tombstone) -> &mut Tombstones {
-        if stone.end.is_some() { &mut self.chosen } else { &mut self.minted }
-    }
-
-    /// The oldest job that may have contents to drop.
-    pub(super) fn warm_from(&self) -> Option<JobKey> {
-        self.warm_from
-    }
-
-    /// Goes on to the job after it.
-    pub(super) fn pass_warm(&mut self, table: &Table) {
-        self.warm_from = self.warm_from.and_then(|key| List::next(table, key));
-    }
-}
 
 impl Core {
     /// Keeps a job that just ended; the oldest ones make room if there are too many bytes.
@@ -116,19 +56,14 @@ impl Core {
 
     /// Puts a finished job behind all others.
     fn pass_over(&mut self, key: JobKey) {
-        if self.finished.warm_from == Some(key) {
-            self.finished.pass_warm(&self.table);
+        if self.finished.evict_from == Some(key) {
+            self.finished.pass_evicted(&self.table);
         }
         self.finished.list.remove(&mut self.table, key);
         self.finished.list.push_back(&mut self.table, key);
         if self.log_entry.is_some() {
-            self.finished.warm_from.get_or_insert(key);
+            self.finished.evict_from.get_or_insert(key);
         }
-    }
-
-    /// Bytes that jobs that have not ended are taken to hold.
-    pub(super) fn live_weight(&self) -> u64 {
-        self.live_bytes + u64::from(self.live_jobs) * RECORD_BYTES as u64
     }
 
     /// Puts a job behind those that ended before.
@@ -136,8 +71,8 @@ impl Core {
         self.finished.list.push_back(&mut self.table, key);
         self.finished.bytes += self.table[key].weight();
         if self.log_entry.is_some() {
-            self.finished.warm_bytes += self.table[key].warm_bytes();
-            self.finished.warm_from.get_or_insert(key);
+            self.finished.evictable_bytes += self.table[key].evictable_bytes();
+            self.finished.evict_from.get_or_insert(key);
         }
     }
 
@@ -147,19 +82,13 @@ impl Core {
         self.remove(now, key, Removal::Expired(expire_time), effects);
     }
 
-    pub(super) fn remove_lane_if_empty(&mut self, lane: LaneKey) {
-        if let Some(opener) = self.lanes.remove_if_empty(lane) {
-            self.callers.remove_lane(opener);
-        }
-    }
-
     /// Removes a finished job and leaves its tombstone.
     pub(super) fn remove(&mut self, now: Now, key: JobKey, why: Removal, effects: &mut Effects) {
-        if self.finished.warm_from == Some(key) {
-            self.finished.pass_warm(&self.table);
+        if self.finished.evict_from == Some(key) {
+            self.finished.pass_evicted(&self.table);
         }
         if self.log_entry.is_some() {
-            self.finished.warm_bytes -= self.table[key].warm_bytes();
+            self.finished.evictable_bytes -= self.table[key].evictable_bytes();
         }
         self.finished.list.remove(&mut self.table, key);
         self.finished.bytes -= self.table[key].weight();
@@ -194,8 +123,8 @@ impl Core {
     fn spec_digest(&self, key: JobKey) -> SpecDigest {
         let entry = &self.table[key];
         let lane = &self.lanes[entry.lane];
-        let (content_bytes, content) = match entry.cold() {
-            Some(cold) => cold.payload(),
+        let (content_bytes, content) = match entry.evicted() {
+            Some(evicted) => evicted.payload(),
             None => (entry.payload.bytes.len() as u64, ContentDigest::of(&entry.payload.bytes)),
         };
         SpecDigest::of_spec(&Spec {

@@ -8,19 +8,12 @@ use hashbrown::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::course::Live;
-use super::lanes::{Lane, Standing};
+use super::keys::{GroupKey, SessionKey};
+use super::lanes::{Lane, Rank};
 use super::list::List;
-use super::record::Running;
+use super::record::{Link, Running};
 use crate::clock::Now;
 use crate::job::{LeaseId, Peer, QueueName, SessionSpec, Timestamp};
-
-/// A worker session. Never reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SessionKey(pub(super) u64);
-
-/// Sessions that serve the same kinds in the same queues.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct GroupKey(u64);
 
 /// What a session is taken to cost beside its names, in bytes.
 const SESSION_BYTES: usize = 1 << 10;
@@ -36,17 +29,6 @@ pub(super) fn session_bytes(spec: &SessionSpec, peer: &Peer, leases: usize) -> u
     let names: usize = kinds.chain(queues).map(|bytes| bytes + NAME_BYTES).sum();
     let texts = spec.name.len() + peer.sdk.len() + peer.address.len();
     (SESSION_BYTES + names + texts + leases * LEASE_BYTES) as u64
-}
-
-/// How a worker is joined to the server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Link {
-    /// It is part of the server: it runs what it is given and lives as long as its session.
-    Pool,
-    /// It holds a stream, and is known again by its instance when it connects anew.
-    Stream(Uuid),
-    /// It takes leases and reports with calls of their own.
-    Unary,
 }
 
 pub(super) struct Session {
@@ -123,7 +105,7 @@ pub(super) struct Group {
     /// Sessions with a free slot, in the order in which they get the next jobs.
     pub(super) free: VecDeque<SessionKey>,
     /// Lanes with ready jobs.
-    pub(super) ready: BTreeSet<Standing>,
+    pub(super) ready: BTreeSet<Rank>,
     /// When the group was given a job last; the one given a job longest ago comes first among those with free slots.
     pub(super) given: u64,
 }

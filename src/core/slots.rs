@@ -3,7 +3,7 @@
 use std::ops::{Index, IndexMut};
 
 use super::entry::Entry;
-use super::table::JobKey;
+use super::keys::JobKey;
 
 /// A little less than a size that allocators serve without waste.
 const CHUNK_BYTES: usize = (160 << 10) - 64;

@@ -1,22 +1,16 @@
 //! Accepting jobs: idempotency, bounds, and the first event.
 
-use std::time::Duration;
-
-use super::callers::{Caller, CallerKey, reserve};
+use super::callers::{Caller, reserve};
 use super::effects::Effects;
-use super::entry::{Entry, LaneKey, Moment, RECORD_BYTES, spec_bytes};
-use super::lanes::full;
-use super::list::Links;
+use super::entry::Entry;
+use super::keys::{JobKey, LaneKey};
 use super::record::{Accepted, Record};
-use super::table::JobKey;
-use super::wheel::Timer;
-use super::{Core, QUEUES_MAX, result_expired};
+use super::refusals::{draining, full, kept_for_others, result_expired, reused};
+use super::state::Core;
+use super::weight::{RECORD_BYTES, spec_bytes};
 use crate::clock::Now;
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::{JobId, JobOptions, JobState, NewJob, SpecDigest, Start, WaitReason};
-
-/// What a drained server tells callers to wait before they try elsewhere.
-pub(crate) const DRAINING_RETRY_AFTER: Duration = Duration::from_secs(1);
+use crate::job::{JobId, JobOptions, JobState, NewJob, SpecDigest, Start};
 
 /// The answer to a submit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,11 +225,6 @@ impl Core {
         self.caller == Caller::NOBODY || holding <= self.callers.share(self.caller, reserve)
     }
 
-    /// Most pairs of queue and kind, and most queues, but for the reserve.
-    pub(super) fn queues_max(&self) -> usize {
-        self.options.queues_max.min(QUEUES_MAX) as usize
-    }
-
     fn lane_for(&mut self, job: &NewJob) -> Result<LaneKey> {
         if let Some(lane) = self.lanes.find(job.queue.as_str(), job.kind.as_str()) {
             return Ok(lane);
@@ -260,7 +249,7 @@ impl Core {
         let is_named = job.id.is_some();
         let recorded = effects.records.is_some().then(|| job.clone());
         let caller = self.callers.key(self.caller);
-        let entry = Entry { written: self.log_entry, caller, ..new_entry(now, id, job, lane) };
+        let entry = Entry { written: self.log_entry, caller, ..Entry::new(now, id, job, lane) };
         let (state, start) = (entry.state, entry.start());
         let submitted_bytes = entry.submitted_bytes();
         self.submitted_bytes += submitted_bytes;
@@ -295,37 +284,6 @@ impl Core {
     }
 }
 
-pub(super) fn new_entry(now: Now, id: JobId, job: NewJob, lane: LaneKey) -> Entry {
-    let (state, deadline) = match job.options.as_ref().map_or(Start::Now, |options| options.start) {
-        Start::At(time) if time > now.wall => (JobState::Scheduled, Moment::NEVER),
-        Start::After(delay) if !delay.is_zero() => {
-            (JobState::Scheduled, now.monotonic.saturating_add(delay).into())
-        }
-        Start::Now | Start::At(_) | Start::After(_) => (JobState::Queued, Moment::NEVER),
-    };
-    Entry {
-        id,
-        payload: job.payload,
-        options: job.options,
-        lane,
-        priority: job.priority,
-        caller: CallerKey::default(),
-        state,
-        first_wait: (state == JobState::Scheduled).then_some(WaitReason::NotDue),
-        cancel_requested: false,
-        sequence: 1,
-        observer: 0,
-        accepted: 0,
-        written: None,
-        create_time: now.wall,
-        created: now.monotonic.into(),
-        deadline,
-        links: Links::NONE,
-        timer: Timer::UNSET,
-        course: None,
-    }
-}
-
 fn same_spec(one: &NewJob, other: &NewJob) -> bool {
     one.kind == other.kind
         && one.queue == other.queue
@@ -340,23 +298,4 @@ fn same_options(one: Option<&JobOptions>, other: Option<&JobOptions>) -> bool {
         (Some(one), Some(other)) => one == other,
         (Some(options), None) | (None, Some(options)) => *options == JobOptions::default(),
     }
-}
-
-pub(super) fn draining() -> Error {
-    let kind = ErrorKind::Draining { retry_after: DRAINING_RETRY_AFTER };
-    Error::new(kind, "the server is shutting down and takes no new jobs: try another one")
-}
-
-/// The refusal of a caller that holds more than its share while little is left.
-fn kept_for_others(reason: &'static str, what: &str, own: u64, reserve: u64, bound: u64) -> Error {
-    let message = format!(
-        "{own} {what} of this connection wait or run, and the last {reserve} of {bound} are for connections that hold \
-         less: try again later"
-    );
-    full(reason, message)
-}
-
-fn reused(id: JobId) -> Error {
-    let message = format!("job {id} was submitted with another spec: use a new job_id for another job");
-    Error::new(ErrorKind::JobIdReused(id), message)
 }

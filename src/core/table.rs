@@ -6,6 +6,7 @@ use std::hash::BuildHasher;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::entry::Entry;
+use super::keys::JobKey;
 use super::slots::Slots;
 use super::tails::{IdSecret, Tails};
 use crate::job::JobId;
@@ -14,15 +15,6 @@ use crate::job::JobId;
 const INDEX_PARTS: usize = 64;
 /// Room that a part of the index keeps, however few ids there are.
 const PART_BUCKETS_MIN: usize = 256;
-
-/// Where a job's record is. Reused after the job is removed: whoever keeps one across commands also keeps the job id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct JobKey(pub(super) u32);
-
-impl JobKey {
-    /// No job: the end of a list.
-    pub(crate) const NONE: Self = Self(u32::MAX);
-}
 
 pub(super) struct Table {
     slots: Slots,

@@ -2,7 +2,7 @@
 
 use siphasher::sip::SipHasher13;
 
-use super::table::JobKey;
+use super::keys::JobKey;
 use crate::job::{JobId, LeaseId};
 
 /// Bytes of an id before its tail.

@@ -2,40 +2,15 @@
 //!
 //! Time is in ticks of a millisecond. A timer fires at its tick or later, never before.
 
-use super::table::{JobKey, Table};
+use super::entry::Timer;
+use super::keys::JobKey;
+use super::table::Table;
 
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 const LEVELS: usize = 7;
 /// The last tick there is, after 139 years.
 pub(super) const TICK_MAX: u64 = (1 << (SLOT_BITS * LEVELS as u32)) - 1;
-const UNSET: u16 = u16::MAX;
-
-/// A record's timer, in sixteen bytes: every waiting job has one.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Timer {
-    /// The tick it is set to, and in the lowest bits its slot.
-    place: u64,
-    previous: JobKey,
-    next: JobKey,
-}
-
-impl Timer {
-    pub(super) const UNSET: Self = Self { place: u64::MAX, previous: JobKey::NONE, next: JobKey::NONE };
-
-    fn new(at: u64, slot: usize, previous: JobKey) -> Self {
-        Self { place: at << u16::BITS | slot as u64, previous, next: JobKey::NONE }
-    }
-
-    fn slot(&self) -> Option<usize> {
-        Some(self.place as u16).filter(|slot| *slot != UNSET).map(usize::from)
-    }
-
-    /// The tick the timer is set to.
-    pub(super) fn at(&self) -> Option<u64> {
-        self.slot().map(|_| self.place >> u16::BITS)
-    }
-}
 
 pub(super) struct Wheel {
     elapsed: u64,
@@ -70,8 +45,9 @@ impl Wheel {
         }
     }
 
-    /// Sets the job's timer to this tick, at most [`TICK_MAX`], in place of the one it had.
+    /// Sets the job's timer to this tick, or to [`TICK_MAX`] if that is sooner, in place of the one it had.
     pub(super) fn set(&mut self, table: &mut Table, key: JobKey, at: u64) {
+        let at = at.min(TICK_MAX);
         match table[key].timer.at() {
             Some(before) if before == at => return,
             Some(_) => self.clear(table, key),

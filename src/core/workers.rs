@@ -1,30 +1,32 @@
 //! Workers outside the server: who they are, what they accept and keep alive, and what follows when they are not heard of.
 //!
+//! A worker reads what it is sent in order. So when its stream breaks, the oldest assignment that it was sent and has not
+//! accepted is suspected of it; those behind it are not.
+//!
 //! A lease is the worker's until it runs out, whatever becomes of the connection: a worker that comes back in time keeps
 //! its attempts.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::Core;
-use super::attempts::lease_lost;
 use super::effects::{Effect, Effects};
-use super::lanes::full;
-use super::sessions::{Link, Served, Session, SessionKey, session_bytes};
-use super::submit::draining;
-use super::table::JobKey;
+use super::keys::{JobKey, SessionKey, worker_id};
+use super::record::{Link, Record};
+use super::refusals::{draining, full, lease_lost, worker_in_server, worker_not_found};
+use super::sessions::{Served, session_bytes};
+use super::state::Core;
 use crate::clock::Now;
-use crate::error::{Error, ErrorKind, Result};
-use crate::job::{Drain, Hello, LeaseId, Peer, SessionSpec, Stop, WorkerLink, WorkerState, WorkerView};
+use crate::error::Result;
+use crate::job::{Drain, Failure, FailureReason, Hello, LeaseId, Peer, SessionSpec, Stop, WorkerView};
 
 /// Ping intervals without a word after which either side gives the connection up.
 pub(crate) const SILENT_INTERVALS_MAX: u32 = 3;
 
-/// Most kinds, and most queues, that are shown of one worker.
-const NAMES_SHOWN_MAX: usize = 1_000;
 /// Most workers that are shown of those drained at once.
 const DRAINED_SHOWN_MAX: usize = 1_000;
+
+/// From so many streams on that broke on the assignment of a job, each counts as an attempt that was lost with its worker.
+const BREAKS_MAX: u32 = 3;
 
 /// What a worker finds when it connects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +39,66 @@ pub(crate) struct Welcome {
 }
 
 impl Core {
+    /// Opens a session of the server's own workers; it may get assignments at once.
+    pub(crate) fn open_session(&mut self, now: Now, spec: &SessionSpec, effects: &mut Effects) -> SessionKey {
+        let key = self.sessions.open(now, spec, Link::Pool, Peer::default());
+        self.admit(now, key, effects);
+        key
+    }
+
+    /// Ends a session: what it ran is lost and counted as such; what it had not accepted is not.
+    pub(crate) fn close_session(&mut self, now: Now, key: SessionKey, effects: &mut Effects) {
+        self.dismiss(key);
+        let Some(session) = self.sessions.get(key) else { return };
+        let message = format!("worker {} went away during the attempt", session.name);
+        if let (Link::Stream(instance), 1..) = (&session.link, session.reports_taken) {
+            effects.record(|| Record::ReportsTaken(*instance, 0));
+        }
+        let held = self.held_by(key);
+        for job in &held {
+            self.leave_session(*job, true, effects);
+        }
+        self.sessions.remove(key);
+        self.give_back(now, held, &message, effects);
+    }
+
+    /// What follows for jobs that were taken from a worker that is gone. The newest come first: each waits in front of
+    /// those before it.
+    pub(super) fn give_back(&mut self, now: Now, jobs: Vec<JobKey>, lost: &str, effects: &mut Effects) {
+        for job in jobs.into_iter().rev() {
+            if self.table[job].is_offered() {
+                self.take_back(now, job, effects);
+            } else {
+                let failure = Failure::new(FailureReason::WorkerLost, lost);
+                self.attempt_failed(now, job, failure, None, effects);
+            }
+        }
+    }
+
+    /// The stream of a worker broke or was replaced; [`Core::disconnect`] or [`Core::connect`] follows. `is_spared` tells
+    /// of the leases that the worker was not sent or still holds.
+    ///
+    /// How often that happened is counted until the job is accepted, and in memory alone: a restart begins anew.
+    pub(crate) fn stream_broke(
+        &mut self,
+        now: Now,
+        session: SessionKey,
+        is_spared: impl Fn(LeaseId) -> bool,
+        effects: &mut Effects,
+    ) {
+        let is_suspect = |job: &JobKey| {
+            let entry = &self.table[*job];
+            entry.is_offered() && entry.live().is_some_and(|live| !is_spared(live.lease))
+        };
+        let Some(suspect) = self.held_by(session).into_iter().find(is_suspect) else { return };
+        let breaks = self.suspects.get(&suspect).map_or(1, |breaks| breaks + 1);
+        if breaks >= BREAKS_MAX {
+            // An attempt that runs when its worker is lost counts.
+            self.begin(now, suspect, effects);
+        }
+        self.suspects.insert(suspect, breaks);
+    }
+
     /// Connects a worker, or connects it anew: then what it does not hold any more goes to others.
     ///
     /// # Errors
@@ -246,13 +308,6 @@ impl Core {
         Ok(keys.into_iter().take(DRAINED_SHOWN_MAX).filter_map(|key| self.worker(now, key)).collect())
     }
 
-    /// Workers after this number, oldest first, at most `limit`; and whether there are more.
-    pub(crate) fn workers(&self, now: Now, after: u64, limit: usize) -> (Vec<WorkerView>, bool) {
-        let mut following = self.sessions.in_order().into_iter().filter(|key| key.0 > after);
-        let views = following.by_ref().take(limit).filter_map(|key| self.worker(now, key)).collect();
-        (views, following.next().is_some())
-    }
-
     /// What is due of a session: it was silent, or it did not come back.
     pub(super) fn session_due(&mut self, now: Now, key: SessionKey, effects: &mut Effects) {
         let Some(session) = self.sessions.get(key) else { return };
@@ -265,22 +320,6 @@ impl Core {
         }
         effects.push(Effect::Cut(key));
         self.disconnect(now, key, effects);
-    }
-
-    /// Up to `limit` jobs of the queue that workers were given and have not accepted.
-    pub(super) fn offered_in(&self, queue: &str, limit: usize) -> Vec<JobKey> {
-        let given = self.sessions.in_order().into_iter().flat_map(|session| self.held_by(session));
-        let is_of_queue = |job: &JobKey| *self.lanes[self.table[*job].lane].queue == *queue;
-        given.filter(|job| self.table[*job].is_offered() && is_of_queue(job)).take(limit).collect()
-    }
-
-    /// A worker that takes leases by call is forgotten once it holds none and asks for none.
-    pub(super) fn forget_if_done(&mut self, key: SessionKey) {
-        let is_done =
-            |session: &Session| session.link == Link::Unary && !session.connected && session.held.is_empty();
-        if self.sessions.get(key).is_some_and(is_done) {
-            self.sessions.remove(key);
-        }
     }
 
     /// Compares what the worker holds with what it was given, and answers the leases that stand.
@@ -365,56 +404,4 @@ impl Core {
         );
         Err(full("WORKERS_FULL", message))
     }
-
-    fn worker(&self, now: Now, key: SessionKey) -> Option<WorkerView> {
-        let session = self.sessions.get(key)?;
-        let link = match session.link {
-            Link::Pool => WorkerLink::Pool,
-            Link::Stream(_) => WorkerLink::Stream,
-            Link::Unary => WorkerLink::Unary,
-        };
-        let state = match session {
-            Session { link: Link::Stream(_), connected: false, .. } => WorkerState::Disconnected,
-            Session { drained: Some(_), .. } => WorkerState::Draining,
-            _ => WorkerState::Connected,
-        };
-        let names = |names: &std::collections::BTreeSet<Arc<str>>| {
-            names.iter().take(NAMES_SHOWN_MAX).cloned().collect()
-        };
-        let queues = session.served.queues.as_ref();
-        Some(WorkerView {
-            number: key.0,
-            id: worker_id(key),
-            name: session.name.clone(),
-            link,
-            state,
-            kinds: names(&session.served.kinds),
-            kinds_total: session.served.kinds.len(),
-            queues: queues.map(names).unwrap_or_default(),
-            queues_total: queues.map_or(0, |queues| queues.len()),
-            slots: session.slots,
-            slots_taken: session.taken,
-            create_time: session.create_time,
-            last_heard_age: (link != WorkerLink::Pool).then(|| now.monotonic.saturating_sub(session.heard)),
-            sdk: session.peer.sdk.clone(),
-            address: session.peer.address.clone(),
-        })
-    }
-}
-
-/// What people and calls name a worker by.
-pub(crate) fn worker_id(key: SessionKey) -> String {
-    format!("w{}", key.0)
-}
-
-fn worker_not_found(id_or_name: &str) -> Error {
-    let message = format!("no worker has the id or name {id_or_name}: ListWorkers tells those there are");
-    Error::new(ErrorKind::WorkerNotFound(id_or_name.to_owned()), message)
-}
-
-fn worker_in_server(id_or_name: &str) -> Error {
-    let message = format!(
-        "worker {id_or_name} is part of the server: pause its queues, or shut the server down, to drain it"
-    );
-    Error::new(ErrorKind::WorkerInServer(id_or_name.to_owned()), message)
 }

@@ -65,7 +65,7 @@ fn imports(code: &str, depth: usize) -> Vec<(usize, String)> {
 }
 
 /// The first name of each path that follows: one, or those of a `{...}` group.
-fn names_after(code: &str) -> Vec<String> {
+pub(crate) fn names_after(code: &str) -> Vec<String> {
     let Some(group) = code.trim_start().strip_prefix('{') else {
         return first_word(code).into_iter().collect();
     };

@@ -127,7 +127,7 @@ fn the_oldest_end_is_dropped_first_and_small_jobs_never() {
     logged.f.core.options.retention_memory_bytes_max = 0;
     let small = logged.write(|f| f.submit(sized("a", 20)));
     logged.write(|f| f.end(small, success()));
-    assert_eq!((logged.place(small), logged.f.core.finished.warm_bytes), (None, 0));
+    assert_eq!((logged.place(small), logged.f.core.finished.evictable_bytes), (None, 0));
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn what_a_job_counts_is_the_same_without_its_contents() {
         let listed = (entry.listed_bytes(true), entry.listed_bytes(false));
         let counted = (core.finished.bytes, entry.weight(), listed);
         logged.write(|f| f.run(|core, now, effects| core.delete(now, id, effects)).unwrap());
-        assert_eq!((logged.f.core.finished.bytes, logged.f.core.finished.warm_bytes), (0, 0));
+        assert_eq!((logged.f.core.finished.bytes, logged.f.core.finished.evictable_bytes), (0, 0));
         counted
     };
     assert_eq!(count(0), count(u64::MAX));

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::core::entry::{Entry, Moment};
+use crate::core::entry::Entry;
+use crate::core::moment::Moment;
+use crate::core::record::Link;
 use crate::core::retention::WATCHED_BYTES_MAX;
-use crate::core::sessions::Link;
 use crate::core::{Core, JobKey};
 use crate::job::{JobState, Start, StateCounts};
 
@@ -30,7 +31,7 @@ fn check_sums(core: &Core, entries: &[&Entry]) {
     let finished: Vec<_> = entries.iter().filter(|entry| entry.state.is_final()).collect();
     assert_eq!(core.finished.bytes, finished.iter().map(|entry| entry.weight()).sum::<u64>());
     assert_eq!(core.finished.list.keys(&core.table).len(), finished.len());
-    assert_eq!(core.finished.warm_bytes, warm_bytes(core));
+    assert_eq!(core.finished.evictable_bytes, evictable_bytes(core));
     let watched_max = if finished.iter().any(|entry| entry.is_watched()) { WATCHED_BYTES_MAX } else { 0 };
     assert!(core.finished.bytes <= core.options.retention_bytes_max + watched_max || finished.len() == 1);
     for (key, held) in core.callers.counted() {
@@ -47,11 +48,11 @@ fn check_sums(core: &Core, entries: &[&Entry]) {
 }
 
 /// Contents that may be dropped: those of jobs that were not looked at yet.
-fn warm_bytes(core: &Core) -> u64 {
+fn evictable_bytes(core: &Core) -> u64 {
     let list = core.finished.list.keys(&core.table);
-    let from = list.iter().position(|key| Some(*key) == core.finished.warm_from());
+    let from = list.iter().position(|key| Some(*key) == core.finished.evict_from());
     let (passed, warm) = list.split_at(from.unwrap_or(list.len()));
-    let bytes = |keys: &[JobKey]| keys.iter().map(|key| core.table[*key].warm_bytes()).sum::<u64>();
+    let bytes = |keys: &[JobKey]| keys.iter().map(|key| core.table[*key].evictable_bytes()).sum::<u64>();
     assert!(core.log_entry.is_none() || bytes(passed) == 0, "what was passed is dropped");
     bytes(warm)
 }

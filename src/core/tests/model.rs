@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::clock::Now;
 use crate::core::CoreOptions;
-use crate::core::entry::spec_bytes;
+use crate::core::weight::spec_bytes;
 use crate::error::ErrorKind;
 use crate::job::{
     Drain, Event, EventBody, Failure, JobId, JobState, LeaseId, NewJob, Outcome, Start, StateChange, Stop,

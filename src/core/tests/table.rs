@@ -9,11 +9,12 @@ use proptest::prelude::*;
 use super::fixture::{cases, id};
 use crate::core::JobKey;
 use crate::core::callers::CallerKey;
-use crate::core::entry::{Entry, LaneKey, Moment};
-use crate::core::list::{Links, List};
+use crate::core::entry::{Entry, Links, Timer};
+use crate::core::keys::LaneKey;
+use crate::core::list::List;
+use crate::core::moment::Moment;
 use crate::core::table::Table;
 use crate::core::tails::IdSecret;
-use crate::core::wheel::Timer;
 use crate::job::{JobId, JobState, Payload, Timestamp};
 
 pub(super) fn new_table() -> Table {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::messages::item_without_messages;
 use super::{Machine, entry_number, read_back, reading};
-use crate::core::sessions::Link;
+use crate::core::record::Link;
 use crate::core::tests::invariants;
 use crate::core::{Contents, Core, CoreOptions, Effects, ImageBounds, JobKey, Record, TombstonePlace};
 use crate::job::{EventTypes, JobId, JobState, JobView, WatchItem};

@@ -1,0 +1,92 @@
+//! The errors of commands that are refused.
+
+use std::time::Duration;
+
+use super::tombstones::Tombstone;
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::{JobId, JobState};
+
+/// How long a caller should wait when a bound is reached.
+const FULL_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How long callers of a drained server should wait before they try elsewhere.
+pub(crate) const DRAINING_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Reports are refused from this sequence on, so that state changes never run out of numbers.
+pub(super) const REPORTS_END: u32 = u32::MAX - 1_000_000;
+
+/// The refusal of what a bound of the server leaves no room for.
+pub(super) fn full(reason: &'static str, message: String) -> Error {
+    let subject = "server".to_owned();
+    Error::new(ErrorKind::ResourceExhausted { reason, subject, retry_after: FULL_RETRY_AFTER }, message)
+}
+
+pub(super) fn too_many_events(id: JobId) -> Error {
+    let kind = ErrorKind::ResourceExhausted {
+        reason: "EVENTS_FULL",
+        subject: format!("job:{id}"),
+        retry_after: Duration::from_secs(3600),
+    };
+    Error::new(kind, format!("job {id} has {REPORTS_END} events, the limit: report less often"))
+}
+
+pub(super) fn lease_lost() -> Error {
+    let message = "the lease no longer stands: stop the attempt and drop its result";
+    Error::new(ErrorKind::LeaseLost, message)
+}
+
+pub(super) fn check_size(field: &str, size: usize, limit: usize) -> Result<()> {
+    if size <= limit {
+        return Ok(());
+    }
+    let message =
+        format!("{field} is {size} bytes, the limit is {limit}: store it elsewhere and return a reference");
+    Err(Error::new(ErrorKind::PayloadTooLarge { field: field.to_owned(), size, limit }, message))
+}
+
+pub(super) fn draining() -> Error {
+    let kind = ErrorKind::Draining { retry_after: DRAINING_RETRY_AFTER };
+    Error::new(kind, "the server is shutting down and takes no new jobs: try another one")
+}
+
+/// The refusal of a caller that holds more than its share while little is left.
+pub(super) fn kept_for_others(reason: &'static str, what: &str, own: u64, reserve: u64, bound: u64) -> Error {
+    let message = format!(
+        "{own} {what} of this connection wait or run, and the last {reserve} of {bound} are for connections that hold \
+         less: try again later"
+    );
+    full(reason, message)
+}
+
+pub(super) fn reused(id: JobId) -> Error {
+    let message = format!("job {id} was submitted with another spec: use a new job_id for another job");
+    Error::new(ErrorKind::JobIdReused(id), message)
+}
+
+pub(super) fn illegal_state(id: JobId, state: JobState, allowed: &'static str, verb: &str) -> Error {
+    let message = format!("job {id} is {} and cannot be {verb}: it must be {allowed}", state.name());
+    Error::new(ErrorKind::IllegalState { job_id: id, state, allowed }, message)
+}
+
+pub(super) fn result_expired(stone: &Tombstone) -> Error {
+    let (id, expire_time) = (stone.id, stone.expire_time);
+    let message = format!("job {id} ended and its retention passed, or it was deleted: its result is gone");
+    Error::new(ErrorKind::ResultExpired { job_id: id, expire_time }, message)
+}
+
+pub(super) fn queue_not_found(name: &str) -> Error {
+    let message = format!("no queue {name} here: a queue exists while it holds jobs or is paused");
+    Error::new(ErrorKind::QueueNotFound(name.to_owned()), message)
+}
+
+pub(super) fn worker_not_found(id_or_name: &str) -> Error {
+    let message = format!("no worker has the id or name {id_or_name}: ListWorkers tells those there are");
+    Error::new(ErrorKind::WorkerNotFound(id_or_name.to_owned()), message)
+}
+
+pub(super) fn worker_in_server(id_or_name: &str) -> Error {
+    let message = format!(
+        "worker {id_or_name} is part of the server: pause its queues, or shut the server down, to drain it"
+    );
+    Error::new(ErrorKind::WorkerInServer(id_or_name.to_owned()), message)
+}
