@@ -1,6 +1,6 @@
-//! The one error type of the library: what went wrong, in a kind that callers match on.
+//! The error type of the library: a kind to match on, and a message for people.
 //!
-//! A job that fails is not an error here: that is an [`Outcome`](crate::job::Outcome).
+//! A failed job is not an error: it is an [`Outcome`](crate::job::Outcome).
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,27 +16,38 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Violation {
     /// Path of the field, as in the proto: `job.retry.max_attempts`.
     pub field: String,
-    /// What is wrong, the value, the limit and the way out.
+    /// What is wrong with the value, the limit, and how to fix it.
     pub description: String,
 }
 
-/// What went wrong. Each kind has one gRPC code and one `ErrorInfo` reason.
+/// The kind of an error. Each kind has one gRPC code and one `ErrorInfo` reason.
+///
+/// ```
+/// use jobstream::error::ErrorKind;
+/// use jobstream::job::JobId;
+///
+/// let error = JobId::parse("job_id", "seven").expect_err("not a UUID");
+/// match error.kind() {
+///     ErrorKind::InvalidField(violations) => assert_eq!(violations[0].field, "job_id"),
+///     kind => panic!("unexpected {kind:?}"),
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// One or more fields break a rule; all of them are listed.
+    /// One or more fields break a rule. The list is complete.
     InvalidField(Vec<Violation>),
     /// A payload, result or message is larger than its limit, in bytes.
     PayloadTooLarge {
         /// Path of the field.
         field: String,
-        /// Its size in bytes.
+        /// Size of the value, in bytes.
         size: usize,
-        /// The most it may have, in bytes.
+        /// Largest allowed size, in bytes.
         limit: usize,
     },
     /// No job has this id.
     JobNotFound(JobId),
-    /// The job existed and was removed: its retention passed, or it was deleted.
+    /// The job existed and was removed: its retention expired, or it was deleted.
     ResultExpired {
         /// The job.
         job_id: JobId,
@@ -47,60 +58,61 @@ pub enum ErrorKind {
     QueueNotFound(String),
     /// No worker has this id or name.
     WorkerNotFound(String),
-    /// The worker of this id or name is part of the server and cannot be drained alone.
+    /// The worker with this id or name is part of the server and cannot be drained on its own.
     WorkerInServer(String),
-    /// The same instance of the worker connected anew.
+    /// A newer stream of the same worker instance replaced this one.
     WorkerReplaced,
-    /// The worker was not heard of for too long.
+    /// The worker sent no heartbeat in time.
     WorkerSilent,
-    /// The id belongs to a job that was submitted with another spec.
+    /// The id belongs to a job with another spec.
     JobIdReused(JobId),
     /// The job's state forbids the call.
     IllegalState {
         /// The job.
         job_id: JobId,
-        /// Its state now.
+        /// Its current state.
         state: JobState,
         /// The states in which the call is allowed.
         allowed: &'static str,
     },
-    /// The lease no longer stands: the attempt ended, was revoked or ran out of time.
+    /// The lease is no longer valid: the attempt ended, or the lease was revoked or expired.
     LeaseLost,
-    /// A bound of the server is reached; nothing was kept.
+    /// A limit of the server is reached. Nothing was stored.
     ResourceExhausted {
-        /// Which bound, in UPPER_SNAKE_CASE: `QUEUE_FULL`, `TOO_MANY_WATCHERS`.
+        /// The limit, in UPPER_SNAKE_CASE: `QUEUE_FULL`, `TOO_MANY_WATCHERS`.
         reason: &'static str,
         /// What is full: `server`, `queue:default`.
         subject: String,
         /// When a retry may succeed.
         retry_after: Duration,
     },
-    /// The server is shutting down and takes no new work.
+    /// The server is draining and accepts no new work.
     Draining {
-        /// When to try again, on another connection.
+        /// Delay until a retry on another connection.
         retry_after: Duration,
     },
-    /// The connection or the stream reached its age; resume on a new one.
+    /// The connection is being closed. Resume on a new one.
     ConnectionClosing {
-        /// When to resume.
+        /// Delay until the stream can be resumed.
         retry_after: Duration,
     },
-    /// The disk of the log has no room; nothing was kept.
+    /// The disk of the log is full. Nothing was stored.
     DiskFull,
-    /// A write, sync or read of the log failed; nothing is acknowledged by this process any more.
+    /// A write, sync or read of the log failed. This process acknowledges nothing more.
     LogFailed,
-    /// The log lost what it had acknowledged, and does not go on as if it had not.
+    /// The log is damaged: acknowledged entries are missing. The log is not opened.
     LogDamaged {
         /// The file with the first damage.
         file: PathBuf,
-        /// Where in it, in bytes.
+        /// Position of the damage in the file, in bytes.
         offset: u64,
     },
-    /// The directory cannot hold this log: in use by another process, read-only, foreign, or of a newer format.
+    /// The directory cannot be used for the log: it is in use by another process, read-only, not a log directory, or of a
+    /// newer format.
     LogRefused,
-    /// The request names a host that this server does not answer for.
+    /// The request names a host that this server does not accept.
     HostNotAllowed {
-        /// The host, as the request names it.
+        /// The host of the request.
         host: String,
     },
     /// The request comes from a web page that may not call this server.
@@ -108,13 +120,21 @@ pub enum ErrorKind {
         /// The origin of the page.
         origin: String,
     },
-    /// The caller's deadline passed first; the job goes on.
+    /// The caller's deadline passed. The job continues.
     DeadlineExceeded,
     /// A bug in jobstream.
     Internal,
 }
 
-/// An error: a kind to match on and a message for a person.
+/// An error: a kind to match on, and a message for people.
+///
+/// ```
+/// use jobstream::error::{Error, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::DiskFull, "the disk is full: free space");
+/// assert_eq!(*error.kind(), ErrorKind::DiskFull);
+/// assert_eq!(error.to_string(), "the disk is full: free space");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     kind: Box<ErrorKind>,
@@ -122,18 +142,18 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error of this kind; the message says what is wrong, the value, the limit and the way out.
+    /// An error of this kind. The message names the value, the limit and how to fix it.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind: Box::new(kind), message: message.into() }
     }
 
-    /// An invalid request with a single violation.
+    /// An invalid request with one violation.
     pub fn invalid(field: impl Into<String>, description: impl Into<String>) -> Self {
         let violation = Violation { field: field.into(), description: description.into() };
         Self::violations(vec![violation])
     }
 
-    /// An invalid request with every violation found.
+    /// An invalid request with these violations.
     pub fn violations(violations: Vec<Violation>) -> Self {
         let lines: Vec<_> = violations
             .iter()
@@ -142,12 +162,12 @@ impl Error {
         Self::new(ErrorKind::InvalidField(violations), lines.join("; "))
     }
 
-    /// What went wrong, to match on.
+    /// The kind of the error, to match on.
     pub fn kind(&self) -> &ErrorKind {
         &self.kind
     }
 
-    /// What went wrong, for a person.
+    /// The message, for people.
     pub fn message(&self) -> &str {
         &self.message
     }
