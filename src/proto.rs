@@ -1,4 +1,4 @@
-//! The wire form: generated messages, clients and server traits, and the descriptor set for reflection.
+//! The API as Rust types: generated messages, clients and server traits, and the descriptor set for reflection.
 
 pub(crate) mod codec;
 pub(crate) mod parse;
@@ -13,9 +13,9 @@ pub mod v1 {
     tonic::include_proto!("jobstream.v1");
 }
 
-/// The descriptors of every message and service above, as an encoded `FileDescriptorSet`.
+/// The descriptors of all messages and services of the API, as an encoded `FileDescriptorSet`.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-/// Most bytes of a message that the server sends, if it has several elements: a stock gRPC client reads 4 MiB, and 64 KiB
-/// are left for what surrounds the elements. A single larger element is sent alone.
+/// Largest message with several elements that the server sends, in bytes. A gRPC client reads 4 MiB by default, of which
+/// 64 KiB are reserved for other fields. A larger element is sent in a message of its own.
 pub(crate) const RESPONSE_BYTES_MAX: usize = (4 << 20) - (64 << 10);

@@ -1,6 +1,6 @@
-//! The codec of every generated service and client: prost, with buffers of the size that most messages have.
+//! The codec of the generated services and clients: prost with small initial buffers.
 //!
-//! tonic's own codec takes 8 KiB for each direction of each call, which an idle watch holds for as long as it lives.
+//! The codec of tonic allocates 8 KiB for each direction of a call, for example of each idle watch.
 
 use std::marker::PhantomData;
 
@@ -12,9 +12,9 @@ use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder
 use super::scan::{self, Refusal, SCANNED_BYTES_MIN};
 use super::status::to_status;
 
-/// First size of a buffer, in bytes; larger messages grow it.
+/// Initial size of a buffer, in bytes. Larger messages grow it.
 const BUFFER_BYTES: usize = 1024;
-/// Encoded bytes after which messages that are ready leave in one write, in bytes. As tonic's.
+/// Encoded bytes that are collected for one write, in bytes. The default of tonic.
 const WRITE_BYTES: usize = 32 * 1024;
 
 fn buffer_settings() -> BufferSettings {
@@ -50,7 +50,7 @@ where
     }
 }
 
-/// Decodes messages; a request only if its lists and its JSON are bounded.
+/// Decodes messages. A request is decoded only if its lists and its JSON values are within their limits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MessageDecoder<U>(PhantomData<U>);
 
@@ -65,7 +65,7 @@ impl<U: Message + Default> Decoder for MessageDecoder<U> {
         }
         let small = buffer.chunk();
         let decoded = U::decode(small).map(Some).map_err(|error| match check::<U>(small) {
-            // JSON that is nested too deep, with its field.
+            // An error with details, for example JSON that is nested too deep, names the field.
             Err(refusal) if !refusal.details().is_empty() => refusal,
             _ => Status::internal(error.to_string()),
         });
@@ -78,7 +78,7 @@ impl<U: Message + Default> Decoder for MessageDecoder<U> {
     }
 }
 
-/// Checks the bytes of a request before they are decoded. Answers of a server are not checked.
+/// Checks the bytes of a request before they are decoded. Responses are not checked.
 fn check<U>(bytes: &[u8]) -> Result<(), Status> {
     let name = std::any::type_name::<U>().rsplit("::").next().unwrap_or_default();
     if !name.ends_with("Request") {
@@ -87,12 +87,12 @@ fn check<U>(bytes: &[u8]) -> Result<(), Status> {
     scan::check(name, bytes).map_err(|refusal| match refusal {
         Refusal::Invalid(error) => to_status(&error, ""),
         Refusal::Malformed => {
-            Status::internal("failed to decode Protobuf message: its bytes are cut or no fields")
+            Status::internal("failed to decode Protobuf message: truncated or malformed fields")
         }
     })
 }
 
-/// Encodes messages into room that was made for all of each.
+/// Encodes messages. It reserves the encoded length of each message first.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MessageEncoder<T>(PhantomData<T>);
 

@@ -1,6 +1,6 @@
-//! Requests read once, at the edge: what comes out of here is valid and is never checked again.
+//! Parsers of requests. Each returns a valid domain value, which no later code validates again.
 //!
-//! Every parser names all the fields that break a rule, not only the first. None reads state or a clock.
+//! A parser reports all fields that break a rule, not only the first. It reads no state and no clock.
 
 mod json;
 mod payload;
@@ -29,8 +29,8 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result, Violation};
 
-/// Longest span a spec may name: 10 years of 365 days.
-pub(crate) const SPAN_MAX: Duration = Duration::from_secs(3650 * 24 * 3600);
+/// Longest duration in a spec: 10 years of 365 days.
+pub(crate) const DURATION_MAX: Duration = Duration::from_secs(3650 * 24 * 3600);
 /// Most labels, and most headers, of a job.
 pub(crate) const MAP_ENTRIES_MAX: usize = 16;
 /// Most bytes of a label's or header's key.
@@ -39,7 +39,7 @@ pub(crate) const MAP_KEY_BYTES_MAX: usize = 64;
 pub(crate) const MAP_VALUE_BYTES_MAX: usize = 256;
 /// Most bytes of a content type.
 pub(crate) const CONTENT_TYPE_BYTES_MAX: usize = 128;
-/// Most attempts of a job, and most that may be lost with their worker.
+/// Largest `max_attempts` and `max_lost_attempts` of a retry policy.
 pub(crate) const ATTEMPTS_MAX: u32 = 100;
 /// Largest factor between one back-off and the next.
 pub(crate) const MULTIPLIER_MAX: f64 = 100.0;
@@ -47,18 +47,18 @@ pub(crate) const MULTIPLIER_MAX: f64 = 100.0;
 pub(crate) const BATCH_JOBS_MAX: usize = 1_000;
 /// Most entries of a list of states or event types.
 pub(crate) const ENUM_ENTRIES_MAX: usize = 1_000;
-/// Longest wait of GetResult; longer ones are cut to it.
+/// Longest wait of GetResult and of Lease. Longer waits are reduced to it.
 pub(crate) const RESULT_WAIT_MAX: Duration = Duration::from_secs(60);
-/// Silence before a heartbeat, unless the caller says otherwise.
+/// Default heartbeat interval of an idle watch.
 pub(crate) const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(15);
-/// What a running handler gets to stop after a cancel, unless the caller says otherwise.
+/// Default time that a running attempt gets to stop after a cancel.
 pub(crate) const GRACE_DEFAULT: Duration = Duration::from_secs(10);
 /// Most entries of a page.
 pub(crate) const PAGE_SIZE_MAX: u32 = 1_000;
 const JOBS_PAGE_SIZE: u32 = 50;
 const QUEUES_PAGE_SIZE: u32 = 100;
 
-/// The bounds that are options of the server.
+/// The limits that are options of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ParseLimits {
     /// Largest payload, in bytes as stored.
@@ -71,7 +71,7 @@ impl Default for ParseLimits {
     }
 }
 
-/// The value of a field that must be set.
+/// The value of a required field.
 ///
 /// # Errors
 ///
@@ -80,14 +80,13 @@ pub(crate) fn required<T>(field: &str, value: Option<T>) -> Result<T> {
     value.ok_or_else(|| Error::invalid(field, "is required"))
 }
 
-/// What is wrong with a request, gathered field by field.
+/// Collects the violations of one message.
 ///
-/// Fields are named relative to the message at hand and [`below`] completes their paths: requests without a
-/// flaw pay for none.
+/// Field paths are relative to the message; [`prefixed`] prepends the path of the message. A valid request builds no paths.
 #[derive(Debug, Default)]
 struct Violations {
     list: Vec<Violation>,
-    /// A payload that is too large: an error of its own, which stands alone.
+    /// A payload that is too large. This error is returned alone.
     fatal: Option<Error>,
 }
 
@@ -96,12 +95,12 @@ impl Violations {
         self.list.push(Violation { field: field.to_string(), description: description.into() });
     }
 
-    /// The value, or a violation of `field` with the description.
+    /// Returns the value, or adds a violation of `field`.
     fn check<T>(&mut self, field: impl fmt::Display, checked: Result<T, String>) -> Option<T> {
         checked.map_err(|description| self.add(field, description)).ok()
     }
 
-    /// The value, or the violations of an error that names its fields itself.
+    /// Returns the value, or adds the violations of an error that names its own fields.
     fn absorb<T>(&mut self, parsed: Result<T>) -> Option<T> {
         let error = match parsed {
             Ok(value) => return Some(value),
@@ -114,18 +113,18 @@ impl Violations {
         None
     }
 
-    /// What `build` makes of the checked parts: all of them are there if nothing was wrong.
+    /// Returns the violations, or the value that `build` makes. Without violations every part is present.
     fn finish<T>(self, build: impl FnOnce() -> Option<T>) -> Result<T> {
         match self {
             Self { fatal: Some(error), .. } => Err(error),
             Self { list, .. } if !list.is_empty() => Err(Error::violations(list)),
-            _ => Ok(build().expect("a part is missing only beside a violation")),
+            _ => Ok(build().expect("a part is missing only with a violation")),
         }
     }
 }
 
-/// The same error with its fields below `path`.
-fn below(path: &impl fmt::Display, error: Error) -> Error {
+/// The same error with `path` prepended to its fields.
+fn prefixed(path: &impl fmt::Display, error: Error) -> Error {
     match error.kind() {
         ErrorKind::InvalidField(violations) => {
             let moved = |Violation { field, description }: &Violation| Violation {
@@ -143,7 +142,7 @@ fn below(path: &impl fmt::Display, error: Error) -> Error {
 
 fn too_large(field: String, size: usize, limit: usize) -> Error {
     let message = format!(
-        "{field} has {size} bytes, the limit is {limit}: keep the content elsewhere and send where to find it"
+        "{field} has {size} bytes, the limit is {limit}: store the content elsewhere and send a reference"
     );
     Error::new(ErrorKind::PayloadTooLarge { field, size, limit }, message)
 }

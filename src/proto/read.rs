@@ -1,7 +1,7 @@
-//! Messages of a server, read back into the domain: the other direction of `render`.
+//! Converts messages of a server to domain types: the inverse of `render`.
 //!
-//! What a newer server adds must not break an older client: unknown values read as the nearest known one, and only
-//! what cannot be understood without them is `None`.
+//! A newer server must not break an older client. An unknown value becomes the nearest known one; a conversion returns
+//! `None` only if the message makes no sense without the value.
 
 pub(super) mod event;
 mod job;
@@ -17,17 +17,17 @@ use crate::job::{Cancellation, Failure, FailureReason, JobState, Outcome, Payloa
 use crate::proto::v1;
 use crate::proto::v1::outcome::End;
 
-const MICROS_A_SECOND: i64 = 1_000_000;
+const MICROS_PER_SECOND: i64 = 1_000_000;
 
-/// A server keeps to its own limits, which may be larger than those known here.
+/// The server has applied its own limits, which may be larger than the client's.
 const NO_LIMITS: ParseLimits = ParseLimits { payload_bytes_max: usize::MAX };
 
-/// A payload; an unset one is empty.
+/// Converts a payload. An unset payload is empty.
 pub(crate) fn payload(wire: Option<v1::Payload>) -> Option<Payload> {
     parse::payload_of_server(wire, &NO_LIMITS).ok()
 }
 
-/// How a job ended.
+/// Converts the outcome of a job.
 pub(crate) fn outcome(wire: v1::Outcome) -> Option<Outcome> {
     Some(match wire.end? {
         End::Result(result) => Outcome::Result(payload(Some(result))?),
@@ -38,7 +38,7 @@ pub(crate) fn outcome(wire: v1::Outcome) -> Option<Outcome> {
     })
 }
 
-/// Why an attempt failed. A reason that is not known here reads as the most general one.
+/// Converts the failure of an attempt. An unknown reason becomes `Handler`.
 pub(crate) fn failure(wire: v1::Failure) -> Failure {
     let reason = failure_reason(wire.reason());
     Failure {
@@ -66,7 +66,7 @@ fn failure_reason(wire: v1::FailureReason) -> FailureReason {
     }
 }
 
-/// A state; `None` if it is not known here.
+/// Converts a job state. An unspecified state is `None`.
 pub(crate) fn state(wire: v1::JobState) -> Option<JobState> {
     match wire {
         v1::JobState::Unspecified => None,
@@ -79,7 +79,7 @@ pub(crate) fn state(wire: v1::JobState) -> Option<JobState> {
     }
 }
 
-/// Why a job waits, if it does.
+/// Converts the reason why a job waits. `None` if it does not wait.
 pub(crate) fn wait_reason(wire: v1::WaitReason) -> Option<WaitReason> {
     match wire {
         v1::WaitReason::Unspecified => None,
@@ -94,13 +94,13 @@ pub(crate) fn wait_reason(wire: v1::WaitReason) -> Option<WaitReason> {
     }
 }
 
-/// A point in time, to the microsecond.
+/// Converts a timestamp, to the microsecond.
 pub(crate) fn timestamp(wire: prost_types::Timestamp) -> Timestamp {
-    let micros = wire.seconds.saturating_mul(MICROS_A_SECOND);
+    let micros = wire.seconds.saturating_mul(MICROS_PER_SECOND);
     Timestamp::from_micros(micros.saturating_add(i64::from(wire.nanos / 1000)))
 }
 
-/// A span; a negative one is zero.
+/// Converts a duration. A negative one becomes zero.
 pub(crate) fn duration(wire: prost_types::Duration) -> Duration {
     Duration::try_from(wire).unwrap_or_default()
 }
@@ -111,7 +111,7 @@ mod tests {
     use crate::proto::render;
 
     #[test]
-    fn every_outcome_is_read_as_it_was_sent() {
+    fn every_outcome_round_trips() {
         let failed = Failure {
             error_type: "io.NotFound".to_owned(),
             details: Some(Payload::text("row 7")),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_state_and_time_is_read_as_it_was_sent() {
+    fn every_reason_state_and_time_round_trips() {
         for reason in 1..=10 {
             let wire = v1::FailureReason::try_from(reason).unwrap();
             let sent = Failure::new(failure_reason(wire), "");
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_newer_server_adds_reads_as_the_nearest_known() {
+    fn an_unknown_value_becomes_the_nearest_known_one() {
         let wire = v1::Failure { reason: 99, message: "new".to_owned(), ..Default::default() };
         assert_eq!(failure(wire).reason, FailureReason::Handler);
         assert_eq!(outcome(v1::Outcome { end: None }), None);

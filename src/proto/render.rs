@@ -1,4 +1,4 @@
-//! The domain on the wire: how jobs end, why attempts fail, times and spans. Nothing is decided here.
+//! Converts domain types to protobuf messages: outcomes, failures, states, timestamps and durations.
 
 mod event;
 mod job;
@@ -21,22 +21,22 @@ use crate::job::{Cancellation, Failure, FailureReason, JobState, Outcome, Timest
 use crate::proto::v1;
 use crate::proto::v1::outcome::End;
 
-const MICROS_A_SECOND: i64 = 1_000_000;
+const MICROS_PER_SECOND: i64 = 1_000_000;
 
-/// A point in time, exact.
+/// Converts a timestamp exactly.
 pub(crate) fn timestamp(time: Timestamp) -> prost_types::Timestamp {
     let micros = time.as_micros();
-    let nanos = micros.rem_euclid(MICROS_A_SECOND) as i32 * 1000;
-    prost_types::Timestamp { seconds: micros.div_euclid(MICROS_A_SECOND), nanos }
+    let nanos = micros.rem_euclid(MICROS_PER_SECOND) as i32 * 1000;
+    prost_types::Timestamp { seconds: micros.div_euclid(MICROS_PER_SECOND), nanos }
 }
 
-/// A span, exact.
+/// Converts a duration exactly.
 pub(crate) fn duration(span: Duration) -> prost_types::Duration {
     let seconds = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
     prost_types::Duration { seconds, nanos: span.subsec_nanos() as i32 }
 }
 
-/// A state; its number is what goes on the wire.
+/// Converts a job state.
 pub(crate) fn state(state: JobState) -> v1::JobState {
     match state {
         JobState::Scheduled => v1::JobState::Scheduled,
@@ -48,7 +48,7 @@ pub(crate) fn state(state: JobState) -> v1::JobState {
     }
 }
 
-/// Why a job waits, unspecified if it does not.
+/// Converts the reason why a job waits. Unspecified if it does not wait.
 pub(crate) fn wait_reason(reason: Option<WaitReason>) -> v1::WaitReason {
     match reason {
         None => v1::WaitReason::Unspecified,
@@ -63,7 +63,7 @@ pub(crate) fn wait_reason(reason: Option<WaitReason>) -> v1::WaitReason {
     }
 }
 
-/// How a job ended. The content of a result is shared, not copied, unless it is text.
+/// Converts an outcome. The content of a result is shared, not copied, unless it is text.
 pub(crate) fn outcome(outcome: &Outcome) -> v1::Outcome {
     let end = match outcome {
         Outcome::Result(result) => End::Result(payload(result)),
@@ -73,7 +73,7 @@ pub(crate) fn outcome(outcome: &Outcome) -> v1::Outcome {
     v1::Outcome { end: Some(end) }
 }
 
-/// Why an attempt failed.
+/// Converts the failure of an attempt.
 pub(crate) fn failure(failure: &Failure) -> v1::Failure {
     v1::Failure { details: failure.details.as_ref().map(payload), ..failure_without_details(failure) }
 }
@@ -127,14 +127,14 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_exact_to_the_nanosecond() {
+    fn durations_are_exact_to_the_nanosecond() {
         let wire = duration(Duration::new(3, 7));
         assert_eq!((wire.seconds, wire.nanos), (3, 7));
         assert_eq!(duration(Duration::MAX).seconds, i64::MAX);
     }
 
     #[test]
-    fn each_outcome_has_its_arm() {
+    fn each_outcome_has_its_own_arm() {
         let result = outcome(&Outcome::Result(Payload::text("done")));
         assert!(matches!(result.end, Some(End::Result(_))));
         let lost = Failure { attempt: 3, ..Failure::new(FailureReason::WorkerLost, "gone").permanent() };
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_keeps_its_details() {
+    fn a_failure_includes_its_details() {
         let mut failed = Failure::new(FailureReason::Handler, "bad row");
         failed.details = Some(Payload::text("row 7"));
         let wire = failure(&failed);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn wire_states_have_the_names_people_see() {
+    fn states_have_the_names_of_the_api() {
         for domain in [JobState::Scheduled, JobState::Queued, JobState::Running, JobState::Succeeded] {
             assert_eq!(state(domain).as_str_name(), format!("JOB_STATE_{}", domain.name()));
         }

@@ -1,8 +1,7 @@
-//! Bounds of a request that are checked on its bytes, before it is decoded.
+//! Checks the list lengths and the JSON size of an encoded request before it is decoded.
 //!
-//! An element of a list takes two bytes on the wire and hundreds in memory. So the elements are counted first, and a request
-//! with more of them than any valid one has is refused while it takes no more than its own bytes. What is wrong with its
-//! values is found after decoding.
+//! A list element takes as little as two encoded bytes, and hundreds of bytes decoded. The scan counts elements in the
+//! encoded bytes, and refuses a request with more than any valid one has. Values are validated after decoding.
 
 mod shape;
 
@@ -11,32 +10,32 @@ use prost::DecodeError;
 use crate::error::{Error, Result};
 use shape::{Field, Kind, SHAPES, Shape};
 
-/// Requests up to this size are decoded at once, in bytes: what they can grow to is small.
+/// Smaller requests are decoded without a scan, in bytes: they cannot become large.
 pub(crate) const SCANNED_BYTES_MIN: usize = 1024;
-/// Messages inside a request up to this size are not looked into, in bytes; only JSON values are, whatever their size.
-const LOOKED_INTO_BYTES_MIN: usize = 64;
+/// Nested messages up to this size are not scanned, in bytes. JSON values are always scanned.
+const SCANNED_MESSAGE_BYTES_MIN: usize = 64;
 /// Deepest nesting of messages; prost decodes no deeper.
 const DEPTH_MAX: usize = 100;
-/// Memory that JSON values may take to be decoded, in bytes for each byte of the request, and in bytes beside that.
+/// Most memory of decoded JSON values: a factor of the request size, plus a fixed number of bytes.
 const JSON_MEMORY_FACTOR: usize = 8;
 const JSON_MEMORY_FIXED: usize = 16 << 20;
-/// Memory of a value in a list, in bytes: its own, and as much that a growing list takes beside.
+/// Memory of a value in a list, in bytes: its size, twice, because a growing list reserves as much again.
 const LIST_VALUE_BYTES: usize = 64;
-/// Memory of an object with a field, in bytes: one node of a tree.
+/// Memory of an object with at least one field, in bytes: one B-tree node.
 const OBJECT_BYTES: usize = 632;
-/// Memory of each field of an object, in bytes: its share of half-full nodes, and its name.
+/// Memory of each field of an object, in bytes: its share of half-full B-tree nodes, and its name.
 const OBJECT_FIELD_BYTES: usize = 128;
 
-/// Checks the encoded request of this message type: `SubmitRequest`.
+/// Checks an encoded request. `name` is its message type, for example `SubmitRequest`.
 ///
 /// # Errors
 ///
-/// `InvalidField` naming the list that has too many entries, or the JSON that is too large or nested too deep. `Internal`
-/// if the bytes are no message.
+/// `Invalid` naming the list with too many entries, or the JSON value that is too large or nested too deep. `Malformed` if
+/// the bytes are not a message.
 pub(crate) fn check(name: &str, bytes: &[u8]) -> Result<(), Refusal> {
     let Some(root) = SHAPES.find(name) else { return Ok(()) };
     let mut scan =
-        Scan { path: Vec::new(), totals: vec![0; SHAPES.limited()], found: None, json: Json::default() };
+        Scan { path: Vec::new(), totals: vec![0; SHAPES.limits_count()], found: None, json: Json::default() };
     match scan.message(root, bytes, 0) {
         _ if scan.found.is_some() => {}
         Ok(()) => {}
@@ -58,7 +57,7 @@ pub(crate) fn check(name: &str, bytes: &[u8]) -> Result<(), Refusal> {
     let Json { values, memory, path } = scan.json;
     if memory > memory_max {
         let description = format!(
-            "holds {values} values that take about {memory} bytes to read, the limit for a request of {} bytes is \
+            "has {values} values that take about {memory} bytes of memory, the limit for a request of {} bytes is \
              {memory_max}: send it as text",
             bytes.len()
         );
@@ -70,9 +69,9 @@ pub(crate) fn check(name: &str, bytes: &[u8]) -> Result<(), Refusal> {
 /// Why a request is not decoded.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// It breaks a bound.
+    /// It exceeds a limit.
     Invalid(Error),
-    /// It is no message.
+    /// Its bytes are not a message.
     Malformed,
 }
 
@@ -87,11 +86,11 @@ enum Stop {
     TooDeep,
 }
 
-/// What was counted so far.
+/// The state of a scan.
 struct Scan {
-    /// The fields that lead to the message at hand, with their place if they are lists.
+    /// The path of the current message: field names, with an index for lists.
     path: Vec<(&'static str, Option<usize>)>,
-    /// Entries of each limited list in the whole request: those of a message that comes twice are merged.
+    /// Entries of each limited list in the whole request. A message that occurs twice is merged by the decoder.
     totals: Vec<usize>,
     found: Option<Error>,
     json: Json,
@@ -101,7 +100,7 @@ struct Scan {
 struct Json {
     values: usize,
     memory: usize,
-    /// The newest field with JSON.
+    /// The last field with a JSON value.
     path: Option<String>,
 }
 
@@ -122,48 +121,48 @@ impl Scan {
                     Some(take(&mut bytes, usize::try_from(length).map_err(|_| Stop::Malformed)?)?)
                 }
                 5 => take(&mut bytes, 4).map(|_| None)?,
-                // Groups: no message of the API has any.
+                // Groups: the API has none.
                 _ => return Err(Stop::Malformed),
             };
             let Some(field) = field else { continue };
-            let place = field.list.map(|list| {
+            let index = field.list.map(|list| {
                 let count: &mut usize = &mut counts[list];
                 let before = *count;
                 *count += entries(field, content);
                 before
             });
             if let (Some(content), Kind::Message(inner)) = (content, field.kind) {
-                self.inner(field, place, SHAPES.at(inner), content, depth)?;
+                self.nested_message(field, index, SHAPES.at(inner), content, depth)?;
             }
         }
         self.count(shape, &counts);
         Ok(())
     }
 
-    fn inner(
+    fn nested_message(
         &mut self,
         field: &'static Field,
-        place: Option<usize>,
+        index: Option<usize>,
         shape: &'static Shape,
         content: &[u8],
         depth: usize,
     ) -> Result<(), Stop> {
-        if content.len() <= LOOKED_INTO_BYTES_MIN && !shape.is_json {
+        if content.len() <= SCANNED_MESSAGE_BYTES_MIN && !shape.is_json {
             return Ok(());
         }
         if !shape.is_json {
-            self.path.push((field.name, place));
+            self.path.push((field.name, index));
             self.message(shape, content, depth + 1)?;
             self.path.pop();
             return Ok(());
         }
-        if field.begins_json {
+        if field.is_json_root {
             self.json.path = Some(self.path_to(Some(field.name)));
         }
         self.message(shape, content, depth + 1)
     }
 
-    /// Adds up what a message has of each list.
+    /// Adds the list entries of one message to the totals, and checks the limits.
     fn count(&mut self, shape: &'static Shape, counts: &[usize]) {
         for field in shape.lists_of() {
             let count = field.list.map_or(0, |list| counts[list]);
@@ -191,14 +190,14 @@ impl Scan {
         let mut parts: Vec<_> = self
             .path
             .iter()
-            .map(|(name, place)| place.map_or_else(|| (*name).to_owned(), |place| format!("{name}[{place}]")))
+            .map(|(name, index)| index.map_or_else(|| (*name).to_owned(), |index| format!("{name}[{index}]")))
             .collect();
         parts.extend(last.map(str::to_owned));
         parts.join(".")
     }
 }
 
-/// Entries of a list in one field of the wire: numbers may come packed.
+/// List entries in one encoded field. Numbers may be packed.
 fn entries(field: &Field, content: Option<&[u8]>) -> usize {
     match (field.kind, content) {
         (Kind::Packed, Some(packed)) => packed.iter().filter(|byte| **byte < 0x80).count(),

@@ -1,6 +1,6 @@
-//! Errors on the wire: the gRPC code, reason and details of every [`ErrorKind`].
+//! Converts errors to gRPC statuses: the code, reason and details of every [`ErrorKind`].
 //!
-//! Details travel in a header and peers refuse more than 8 KiB of headers: every text here has a bound.
+//! Details are sent in a header, and peers refuse more than 8 KiB of headers. Every text here has a limit.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,14 +17,14 @@ use crate::job::cut;
 
 /// Domain of every `ErrorInfo` of this service.
 pub(crate) const DOMAIN: &str = "jobstream";
-/// Trailing metadata that tells a client's retry policy how long to pause, in milliseconds.
+/// Trailing metadata with the delay before a retry, in milliseconds. gRPC retry policies read it.
 pub(crate) const RETRY_PUSHBACK: &str = "grpc-retry-pushback-ms";
 
-/// When to come back to a server whose disk is full or has failed: somebody has to see to it.
+/// Retry delay while the disk is full or the log has failed. An operator has to act.
 const LOG_RETRY_AFTER: Duration = Duration::from_secs(5);
-/// Most bytes of a status message; percent-encoded on the wire, it may take three times as many.
+/// Most bytes of a status message. Percent encoding may triple it.
 const MESSAGE_BYTES_MAX: usize = 1024;
-/// Most bytes of one value in the details.
+/// Most bytes of one text in the details.
 const VALUE_BYTES_MAX: usize = 256;
 const FIELD_BYTES_MAX: usize = 128;
 const VIOLATIONS_MAX: usize = 20;
@@ -34,21 +34,21 @@ const JOB_TYPE: &str = "jobstream.v1.Job";
 const QUEUE_TYPE: &str = "jobstream.v1.Queue";
 const WORKER_TYPE: &str = "jobstream.v1.Worker";
 
-/// The status an RPC ends with. `boot_id` tells callers who miss a job whether the server was started anew.
+/// Converts an error to the status of an RPC. With `boot_id`, a caller whose job is not found can detect a restart.
 pub(crate) fn to_status(error: &Error, boot_id: &str) -> Status {
-    let Explained { code, reason, note, facts, mut details, retry_after } = explain(error, boot_id);
+    let StatusParts { code, reason, note, facts, mut details, retry_after } = status_parts(error, boot_id);
     let mut metadata = MetadataMap::new();
-    if let Some(pause) = retry_after {
-        let millis = i32::try_from(pause.as_millis()).unwrap_or(i32::MAX);
-        details.set_retry_info(Some(pause));
+    if let Some(delay) = retry_after {
+        let millis = i32::try_from(delay.as_millis()).unwrap_or(i32::MAX);
+        details.set_retry_info(Some(delay));
         metadata.insert(RETRY_PUSHBACK, MetadataValue::from(millis));
     }
     details.set_error_info(reason, DOMAIN, facts);
-    let message = format!("{}{note}", shortened(error.message(), MESSAGE_BYTES_MAX));
+    let message = format!("{}{note}", truncated(error.message(), MESSAGE_BYTES_MAX));
     Status::with_error_details_and_metadata(code, message, details, metadata)
 }
 
-/// The same as a message, for one job of many whose RPC goes on.
+/// Converts an error to a status message, for one job of a batch.
 pub(crate) fn to_rpc_status(error: &Error, boot_id: &str) -> tonic_types::Status {
     let status = to_status(error, boot_id);
     tonic_types::Status::decode(status.details()).unwrap_or_else(|_| tonic_types::Status {
@@ -58,11 +58,11 @@ pub(crate) fn to_rpc_status(error: &Error, boot_id: &str) -> tonic_types::Status
     })
 }
 
-/// What the wire says of an error beside its message.
-struct Explained {
+/// The parts of a status, except the message of the error.
+struct StatusParts {
     code: Code,
     reason: &'static str,
-    /// Follows the message.
+    /// Appended to the message.
     note: String,
     /// The metadata of `ErrorInfo`.
     facts: HashMap<String, String>,
@@ -70,93 +70,95 @@ struct Explained {
     retry_after: Option<Duration>,
 }
 
-fn explain(error: &Error, boot_id: &str) -> Explained {
+fn status_parts(error: &Error, boot_id: &str) -> StatusParts {
     let message = error.message();
     match error.kind() {
-        ErrorKind::InvalidField(violations) => Explained::new(Code::InvalidArgument, "INVALID_FIELD")
+        ErrorKind::InvalidField(violations) => StatusParts::new(Code::InvalidArgument, "INVALID_FIELD")
             .detail(|details| details.set_bad_request(field_violations(violations))),
         ErrorKind::PayloadTooLarge { field, size, limit } => too_large(field, *size, *limit, message),
-        ErrorKind::JobNotFound(id) => Explained::new(Code::NotFound, "JOB_NOT_FOUND")
+        ErrorKind::JobNotFound(id) => StatusParts::new(Code::NotFound, "JOB_NOT_FOUND")
             .fact("boot_id", boot_id)
             .resource(JOB_TYPE, id, message),
-        ErrorKind::ResultExpired { job_id, expire_time } => Explained::new(Code::NotFound, "RESULT_EXPIRED")
-            .fact("job_id", job_id)
-            .fact("expire_time", render::timestamp(*expire_time)),
+        ErrorKind::ResultExpired { job_id, expire_time } => {
+            StatusParts::new(Code::NotFound, "RESULT_EXPIRED")
+                .fact("job_id", job_id)
+                .fact("expire_time", render::timestamp(*expire_time))
+        }
         ErrorKind::QueueNotFound(name) => {
-            Explained::new(Code::NotFound, "QUEUE_NOT_FOUND").resource(QUEUE_TYPE, name, message)
+            StatusParts::new(Code::NotFound, "QUEUE_NOT_FOUND").resource(QUEUE_TYPE, name, message)
         }
         ErrorKind::WorkerNotFound(name) => {
-            Explained::new(Code::NotFound, "WORKER_NOT_FOUND").resource(WORKER_TYPE, name, message)
+            StatusParts::new(Code::NotFound, "WORKER_NOT_FOUND").resource(WORKER_TYPE, name, message)
         }
         ErrorKind::WorkerInServer(name) => {
-            Explained::new(Code::FailedPrecondition, "ILLEGAL_STATE").fact("worker", name)
+            StatusParts::new(Code::FailedPrecondition, "ILLEGAL_STATE").fact("worker", name)
         }
-        ErrorKind::WorkerReplaced => Explained::new(Code::Aborted, "WORKER_REPLACED"),
-        ErrorKind::WorkerSilent => Explained::new(Code::DeadlineExceeded, "WORKER_SILENT"),
+        ErrorKind::WorkerReplaced => StatusParts::new(Code::Aborted, "WORKER_REPLACED"),
+        ErrorKind::WorkerSilent => StatusParts::new(Code::DeadlineExceeded, "WORKER_SILENT"),
         ErrorKind::JobIdReused(id) => {
-            Explained::new(Code::AlreadyExists, "JOB_ID_REUSED").resource(JOB_TYPE, id, message)
+            StatusParts::new(Code::AlreadyExists, "JOB_ID_REUSED").resource(JOB_TYPE, id, message)
         }
         ErrorKind::IllegalState { job_id, state, allowed } => {
-            Explained::new(Code::FailedPrecondition, "ILLEGAL_STATE")
+            StatusParts::new(Code::FailedPrecondition, "ILLEGAL_STATE")
                 .fact("job_id", job_id)
                 .fact("state", state.name())
                 .fact("allowed", allowed)
         }
-        ErrorKind::LeaseLost => Explained::new(Code::FailedPrecondition, "LEASE_LOST"),
+        ErrorKind::LeaseLost => StatusParts::new(Code::FailedPrecondition, "LEASE_LOST"),
         ErrorKind::ResourceExhausted { reason, subject, retry_after } => {
-            Explained::new(Code::ResourceExhausted, reason).retry(*retry_after).detail(|details| {
-                let subject = shortened(subject, VALUE_BYTES_MAX);
-                details.add_quota_failure_violation(subject, shortened(message, VALUE_BYTES_MAX))
+            StatusParts::new(Code::ResourceExhausted, reason).retry(*retry_after).detail(|details| {
+                let subject = truncated(subject, VALUE_BYTES_MAX);
+                details.add_quota_failure_violation(subject, truncated(message, VALUE_BYTES_MAX))
             })
         }
         ErrorKind::Draining { retry_after } => {
-            Explained::new(Code::Unavailable, "DRAINING").retry(*retry_after)
+            StatusParts::new(Code::Unavailable, "DRAINING").retry(*retry_after)
         }
         ErrorKind::ConnectionClosing { retry_after } => {
-            Explained::new(Code::Unavailable, "CONNECTION_CLOSING").retry(*retry_after)
+            StatusParts::new(Code::Unavailable, "CONNECTION_CLOSING").retry(*retry_after)
         }
-        ErrorKind::DiskFull => Explained::new(Code::ResourceExhausted, "DISK_FULL").retry(LOG_RETRY_AFTER),
-        ErrorKind::LogFailed => Explained::new(Code::Unavailable, "LOG_FAILED").retry(LOG_RETRY_AFTER),
+        ErrorKind::DiskFull => StatusParts::new(Code::ResourceExhausted, "DISK_FULL").retry(LOG_RETRY_AFTER),
+        ErrorKind::LogFailed => StatusParts::new(Code::Unavailable, "LOG_FAILED").retry(LOG_RETRY_AFTER),
         ErrorKind::LogDamaged { offset, .. } => {
-            Explained::new(Code::DataLoss, "LOG_DAMAGED").fact("offset", offset)
+            StatusParts::new(Code::DataLoss, "LOG_DAMAGED").fact("offset", offset)
         }
-        ErrorKind::LogRefused => Explained::new(Code::FailedPrecondition, "LOG_REFUSED"),
-        ErrorKind::HostNotAllowed { host } => denied("HOST_NOT_ALLOWED", "host", host),
-        ErrorKind::OriginNotAllowed { origin } => denied("ORIGIN_NOT_ALLOWED", "origin", origin),
-        ErrorKind::DeadlineExceeded => Explained::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
+        ErrorKind::LogRefused => StatusParts::new(Code::FailedPrecondition, "LOG_REFUSED"),
+        ErrorKind::HostNotAllowed { host } => permission_denied("HOST_NOT_ALLOWED", "host", host),
+        ErrorKind::OriginNotAllowed { origin } => permission_denied("ORIGIN_NOT_ALLOWED", "origin", origin),
+        ErrorKind::DeadlineExceeded => StatusParts::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
         ErrorKind::Internal => internal(message),
     }
 }
 
-fn too_large(field: &str, size: usize, limit: usize, message: &str) -> Explained {
-    Explained::new(Code::InvalidArgument, "PAYLOAD_TOO_LARGE")
+fn too_large(field: &str, size: usize, limit: usize, message: &str) -> StatusParts {
+    StatusParts::new(Code::InvalidArgument, "PAYLOAD_TOO_LARGE")
         .fact("field", field)
         .fact("size", size)
         .fact("limit", limit)
         .detail(|details| details.set_bad_request(vec![FieldViolation::new(field, message)]))
 }
 
-fn denied(reason: &'static str, name: &'static str, value: &str) -> Explained {
-    Explained::new(Code::PermissionDenied, reason).fact(name, value)
+fn permission_denied(reason: &'static str, name: &'static str, value: &str) -> StatusParts {
+    StatusParts::new(Code::PermissionDenied, reason).fact(name, value)
 }
 
-/// A bug: the caller gets an id that is also in the server's log, beside what happened.
-fn internal(message: &str) -> Explained {
+/// A bug. The status has a request id that the server also logs with the error.
+fn internal(message: &str) -> StatusParts {
     let request_id = Uuid::now_v7().to_string();
     tracing::error!(request = %request_id, error = message, "internal error");
-    let mut explained = Explained::new(Code::Internal, "INTERNAL");
-    explained.note = format!("; report it with request id {request_id}");
-    explained.detail(|details| details.set_request_info(request_id, ""))
+    let mut parts = StatusParts::new(Code::Internal, "INTERNAL");
+    parts.note = format!("; report it with request id {request_id}");
+    parts.detail(|details| details.set_request_info(request_id, ""))
 }
 
-impl Explained {
+impl StatusParts {
     fn new(code: Code, reason: &'static str) -> Self {
         let (facts, details) = (HashMap::new(), ErrorDetails::new());
         Self { code, reason, note: String::new(), facts, details, retry_after: None }
     }
 
     fn fact(mut self, key: &str, value: impl ToString) -> Self {
-        self.facts.insert(key.to_owned(), shortened(&value.to_string(), VALUE_BYTES_MAX));
+        self.facts.insert(key.to_owned(), truncated(&value.to_string(), VALUE_BYTES_MAX));
         self
     }
 
@@ -166,8 +168,8 @@ impl Explained {
     }
 
     fn resource(self, resource_type: &str, name: impl ToString, message: &str) -> Self {
-        let name = shortened(&name.to_string(), VALUE_BYTES_MAX);
-        let description = shortened(message, VALUE_BYTES_MAX);
+        let name = truncated(&name.to_string(), VALUE_BYTES_MAX);
+        let description = truncated(message, VALUE_BYTES_MAX);
         self.detail(|details| details.set_resource_info(resource_type, name, "", description))
     }
 
@@ -177,13 +179,13 @@ impl Explained {
     }
 }
 
-/// The first violations, as many as fit, and how many there are beside them.
+/// The first violations within the limits, and the number of the others.
 fn field_violations(violations: &[Violation]) -> Vec<FieldViolation> {
     let mut shown = Vec::new();
     let mut bytes = 0;
     for violation in violations.iter().take(VIOLATIONS_MAX) {
-        let field = shortened(&violation.field, FIELD_BYTES_MAX);
-        let description = shortened(&violation.description, VALUE_BYTES_MAX);
+        let field = truncated(&violation.field, FIELD_BYTES_MAX);
+        let description = truncated(&violation.description, VALUE_BYTES_MAX);
         bytes += field.len() + description.len();
         if bytes > VIOLATIONS_BYTES_MAX {
             break;
@@ -197,7 +199,7 @@ fn field_violations(violations: &[Violation]) -> Vec<FieldViolation> {
     shown
 }
 
-fn shortened(text: &str, bytes_max: usize) -> String {
+fn truncated(text: &str, bytes_max: usize) -> String {
     const ELLIPSIS: &str = "…";
     let mut text = text.to_owned();
     if text.len() > bytes_max {

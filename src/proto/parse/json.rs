@@ -1,4 +1,4 @@
-//! JSON values of the wire, written as compact JSON text.
+//! Converts protobuf JSON values to compact JSON text.
 
 use prost::Message;
 use prost_types::Value;
@@ -8,28 +8,28 @@ use crate::job::{JSON, JSON_NUMBER_MAX, double_as_json, quoted};
 
 /// Deepest nesting of lists and objects.
 ///
-/// An object nested in another is three messages deeper on the wire and protobuf decoders stop at 100: with
-/// this bound a value can be read back within every response.
+/// Each nested object is three messages deeper on the wire, and protobuf decoders stop at 100. With this limit every
+/// response can be decoded.
 pub(crate) const DEPTH_MAX: usize = 30;
 
 /// Largest value on the wire, in bytes.
 pub(crate) const WIRE_BYTES_MAX: usize = crate::job::JSON_WIRE_BYTES_MAX;
-/// Texts of this size stay below that: `0,` takes 11 bytes on the wire and nothing grows more.
+/// A JSON text up to this size, in bytes, cannot exceed [`WIRE_BYTES_MAX`] as a value. `0,` grows most: to 11 bytes.
 pub(crate) const SMALL_TEXT_BYTES: usize = 256 * 1024;
 
-/// Longest path in a refusal, in bytes; of a longer one its end is told.
+/// Longest path in an error, in bytes. A longer path is reduced to its end.
 const PATH_BYTES_MAX: usize = 256;
 
-/// Which numbers are taken.
+/// Which numbers are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Numbers {
-    /// Those that are certain to be what the peer meant: below [`JSON_NUMBER_MAX`] in magnitude.
-    Certain,
-    /// All that JSON has.
+    /// Numbers that a double represents exactly: below [`JSON_NUMBER_MAX`] in magnitude.
+    Exact,
+    /// All finite numbers.
     All,
 }
 
-/// Why a value is not taken, and for a number where in it: `.orders[2].id`.
+/// Why a value is refused, with the path of a refused number: `.orders[2].id`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) path: String,
@@ -43,12 +43,12 @@ impl Refusal {
     }
 
     fn within(mut self, part: &str) -> Self {
-        const CUT: &str = "...";
-        if !self.has_path || self.path.starts_with(CUT) {
+        const ELLIPSIS: &str = "...";
+        if !self.has_path || self.path.starts_with(ELLIPSIS) {
             return self;
         }
         let fits = self.path.len() + part.len() <= PATH_BYTES_MAX;
-        self.path.insert_str(0, if fits { part } else { CUT });
+        self.path.insert_str(0, if fits { part } else { ELLIPSIS });
         self
     }
 }
@@ -59,7 +59,7 @@ impl From<String> for Refusal {
     }
 }
 
-/// How an object's field continues a path.
+/// The path segment of an object's field.
 fn field_part(key: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     match !key.is_empty() && key.len() <= 64 && key.bytes().all(is_plain) {
@@ -68,7 +68,7 @@ fn field_part(key: &str) -> String {
     }
 }
 
-/// The value as JSON text: keys sorted, whole numbers without a fraction.
+/// The value as JSON text, with sorted keys and integers without a fraction.
 pub(super) fn to_text(value: &Value, numbers: Numbers) -> Result<Vec<u8>, Refusal> {
     let mut out = Vec::new();
     Writer { out: &mut out, numbers }.value(value, 0)?;
@@ -81,7 +81,7 @@ pub(super) fn to_text(value: &Value, numbers: Numbers) -> Result<Vec<u8>, Refusa
     }
 }
 
-/// Writes values one after the other.
+/// Writes one value as JSON text.
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
     numbers: Numbers,
@@ -90,7 +90,7 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), Refusal> {
         match &value.kind {
-            None => Err("holds a value without a kind: set one, for null nullValue".to_owned().into()),
+            None => Err("has a value without a kind: set one, for null nullValue".to_owned().into()),
             Some(Kind::NullValue(_)) => write(self.out, &()),
             Some(Kind::BoolValue(truth)) => write(self.out, truth),
             Some(Kind::StringValue(text)) => write(self.out, text),
@@ -102,13 +102,13 @@ impl Writer<'_> {
 
     fn number(&mut self, number: f64) -> Result<(), Refusal> {
         if !number.is_finite() {
-            let description = format!("is {number}: JSON has finite numbers only");
+            let description = format!("is {number}: JSON allows finite numbers only");
             return Err(Refusal::of_number(description));
         }
-        if self.numbers == Numbers::Certain && number.abs() >= JSON_NUMBER_MAX {
+        if self.numbers == Numbers::Exact && number.abs() >= JSON_NUMBER_MAX {
             let number = double_as_json(number);
             return Err(Refusal::of_number(format!(
-                "is {number} and may have lost digits on the way: the json arm holds doubles, certain only below 2^53 \
+                "is {number} and may have lost digits on the way: the json arm carries doubles, exact only below 2^53 \
                  ({JSON_NUMBER_MAX}): send the payload as text with content type {JSON}"
             )));
         }
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     fn text(kind: Kind) -> Result<String, String> {
-        let text = to_text(&Value { kind: Some(kind) }, Numbers::Certain);
+        let text = to_text(&Value { kind: Some(kind) }, Numbers::Exact);
         text.map(|text| String::from_utf8(text).unwrap()).map_err(|refusal| refusal.description)
     }
 
@@ -202,23 +202,23 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_may_have_lost_digits_is_refused_with_its_place_and_the_way_out() {
+    fn an_inexact_number_is_refused_with_its_path_and_a_remedy() {
         let orders = Value { kind: Some(list(vec![number(1.0), object("id", number(JSON_NUMBER_MAX))])) };
-        let refusal = to_text(&object("orders", orders), Numbers::Certain).unwrap_err();
+        let refusal = to_text(&object("orders", orders), Numbers::Exact).unwrap_err();
         assert_eq!(refusal.path, ".orders[1].id");
         for part in ["is 9007199254740992", "2^53", "as text with content type application/json"] {
             assert!(refusal.description.contains(part), "{}", refusal.description);
         }
         for lossy in [-JSON_NUMBER_MAX, 1e18, 1e300] {
-            assert!(to_text(&number(lossy), Numbers::Certain).is_err(), "{lossy}");
+            assert!(to_text(&number(lossy), Numbers::Exact).is_err(), "{lossy}");
         }
         let text = to_text(&number(2f64.powi(60)), Numbers::All).unwrap();
-        assert_eq!(text, b"1152921504606846976", "of an older server");
+        assert_eq!(text, b"1152921504606846976", "a client accepts it");
     }
 
     #[test]
-    fn the_path_of_a_refusal_is_bounded_and_harmless() {
-        let path = |value: &Value| to_text(value, Numbers::Certain).unwrap_err().path;
+    fn the_path_of_an_error_is_bounded_and_escaped() {
+        let path = |value: &Value| to_text(value, Numbers::Exact).unwrap_err().path;
         assert_eq!(path(&object("a\n.b", number(1e18))), "[\"a\\n.b\"]");
         let deep = (0..20).fold(number(1e18), |inner, _| object(&"k".repeat(60), inner));
         assert!(

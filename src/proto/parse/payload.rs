@@ -1,4 +1,4 @@
-//! Payloads: content in one of three arms, checked and taken out of the network's buffers.
+//! Parses payloads: content in one of three `oneof` arms, copied out of the receive buffer where necessary.
 
 use bytes::Bytes;
 
@@ -9,23 +9,23 @@ use crate::job::{self, Payload, quoted};
 use crate::proto::v1;
 use crate::proto::v1::payload::Body;
 
-/// Data of this size may keep the buffer it came in, if the buffer holds little else.
-const KEPT_BYTES_MIN: usize = 16 * 1024;
+/// Data of at least this size shares the receive buffer, if the message has no other payload.
+const ZERO_COPY_BYTES_MIN: usize = 16 * 1024;
 
-/// What else is in the message that a payload came in.
+/// Whether a payload shares its message with other payloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PayloadSource {
-    /// Nothing large: it is the message's only payload.
+    /// It is the only payload of the message.
     Alone,
-    /// Other payloads: data is always copied, or one long-lived job would hold the memory of its whole batch.
+    /// The message has other payloads. Data is always copied, so that one long-lived job does not retain the whole batch.
     Shared,
 }
 
-/// A payload whose content is at most `payload_bytes_max` as stored; an unset one is empty.
+/// Parses a payload of at most `payload_bytes_max` stored bytes. An unset payload is empty.
 ///
 /// # Errors
 ///
-/// `PayloadTooLarge` with `field`; `InvalidField` naming `field.json`, with the path in it of what is wrong, or
+/// `PayloadTooLarge` with `field`; `InvalidField` naming `field.json` with the path inside the value, or
 /// `field.content_type`.
 pub(crate) fn payload(
     wire: Option<v1::Payload>,
@@ -33,10 +33,10 @@ pub(crate) fn payload(
     source: PayloadSource,
     limits: &ParseLimits,
 ) -> Result<Payload> {
-    payload_with(wire, field, source, limits, Numbers::Certain)
+    payload_with(wire, field, source, limits, Numbers::Exact)
 }
 
-/// The same of a server, which answers for its numbers.
+/// Parses a payload that a server sent. All JSON numbers are accepted.
 pub(crate) fn payload_of_server(wire: Option<v1::Payload>, limits: &ParseLimits) -> Result<Payload> {
     payload_with(wire, "payload", PayloadSource::Alone, limits, Numbers::All)
 }
@@ -74,10 +74,10 @@ fn content(body: Option<Body>, source: PayloadSource, numbers: Numbers) -> Resul
     }
 }
 
-/// Data is a slice of the buffer its message was received in. A copy lets go of the rest.
+/// Copies the data unless it is large and alone. Data is a slice of the receive buffer, which it would keep alive.
 fn owned(data: Bytes, source: PayloadSource) -> Bytes {
     match source {
-        PayloadSource::Alone if data.len() >= KEPT_BYTES_MIN => data,
+        PayloadSource::Alone if data.len() >= ZERO_COPY_BYTES_MIN => data,
         _ => Bytes::copy_from_slice(&data),
     }
 }

@@ -1,4 +1,4 @@
-//! The other requests of the job service, and the parts they share.
+//! Parsers of the JobService requests except Submit, and helpers that they share.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub(crate) struct ListJobs {
     pub(crate) filter: JobFilter,
     /// 1 to [`PAGE_SIZE_MAX`].
     pub(crate) page_size: usize,
-    /// As it came: only who made it can read it.
+    /// Opaque here; module `rpc::page_token` decodes it.
     pub(crate) page_token: String,
     pub(crate) include_payloads: bool,
 }
@@ -59,7 +59,7 @@ pub(crate) struct Cancel {
     pub(crate) grace: Duration,
 }
 
-/// A parsed RetryRequest; what is `None` stays as in the finished job.
+/// A parsed RetryRequest. A field that is `None` is copied from the finished job.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Retry {
     pub(crate) job_id: JobId,
@@ -68,11 +68,11 @@ pub(crate) struct Retry {
     pub(crate) kind: Option<Kind>,
 }
 
-/// Reads a RunRequest.
+/// Parses a RunRequest.
 ///
 /// # Errors
 ///
-/// As [`new_job`], with the flaws of the other fields too.
+/// As [`new_job`], plus the violations of the other fields.
 pub(crate) fn run(request: v1::RunRequest, limits: &ParseLimits) -> Result<Run> {
     let mut found = Violations::default();
     let job =
@@ -86,7 +86,7 @@ pub(crate) fn run(request: v1::RunRequest, limits: &ParseLimits) -> Result<Run> 
     })
 }
 
-/// Reads a GetResultRequest.
+/// Parses a GetResultRequest.
 ///
 /// # Errors
 ///
@@ -98,7 +98,7 @@ pub(crate) fn get_result(request: &v1::GetResultRequest) -> Result<GetResult> {
     found.finish(|| Some(GetResult { job_id: job_id?, wait: wait?.unwrap_or_default().min(RESULT_WAIT_MAX) }))
 }
 
-/// Reads a WatchResultRequest.
+/// Parses a WatchResultRequest.
 ///
 /// # Errors
 ///
@@ -114,11 +114,11 @@ pub(crate) fn watch_result(request: &v1::WatchResultRequest) -> Result<WatchResu
     })
 }
 
-/// Reads a ListJobsRequest, its page token excepted.
+/// Parses a ListJobsRequest, except its page token.
 ///
 /// # Errors
 ///
-/// `InvalidField` with every filter that breaks a rule.
+/// `InvalidField` with every filter that is invalid.
 pub(crate) fn list_jobs(request: v1::ListJobsRequest) -> Result<ListJobs> {
     let mut found = Violations::default();
     let mut point = |field, wire: Option<prost_types::Timestamp>| {
@@ -142,7 +142,7 @@ pub(crate) fn list_jobs(request: v1::ListJobsRequest) -> Result<ListJobs> {
     found.finish(|| Some(ListJobs { filter, page_size: page_size?, page_token, include_payloads }))
 }
 
-/// Reads a CancelRequest.
+/// Parses a CancelRequest.
 ///
 /// # Errors
 ///
@@ -159,7 +159,7 @@ pub(crate) fn cancel(request: v1::CancelRequest) -> Result<Cancel> {
     })
 }
 
-/// Reads a RetryRequest.
+/// Parses a RetryRequest.
 ///
 /// # Errors
 ///
@@ -175,7 +175,7 @@ pub(crate) fn retry(request: v1::RetryRequest, limits: &ParseLimits) -> Result<R
     found.finish(|| Some(Retry { job_id: job_id?, new_job_id, payload, kind }))
 }
 
-/// Checks how many jobs a batch has: 1 to [`BATCH_JOBS_MAX`].
+/// Checks the size of a batch: 1 to [`BATCH_JOBS_MAX`] jobs.
 ///
 /// # Errors
 ///
@@ -187,11 +187,11 @@ pub(crate) fn batch_size(field: &str, jobs: usize) -> Result<()> {
     }
 }
 
-/// Which events a watcher wants; an empty list means all.
+/// Parses the event types of a watch. An empty list selects all types.
 ///
 /// # Errors
 ///
-/// `InvalidField` naming the first bad entry, as `types[2]`.
+/// `InvalidField` naming the first invalid entry, for example `types[2]`.
 pub(super) fn event_types(field: &str, wire: &[i32]) -> Result<EventTypes> {
     if wire.is_empty() {
         return Ok(EventTypes::ALL);
@@ -212,7 +212,7 @@ pub(super) fn event_types(field: &str, wire: &[i32]) -> Result<EventTypes> {
     }))
 }
 
-/// The silence after which a stream gets a heartbeat: 1 s to 1 h, 15 s if unset.
+/// Parses the heartbeat interval of a watch: 1 s to 1 h, default 15 s.
 ///
 /// # Errors
 ///
@@ -223,7 +223,7 @@ pub(super) fn heartbeat(field: &str, wire: Option<prost_types::Duration>) -> Res
     Ok(parsed.unwrap_or(HEARTBEAT_DEFAULT))
 }
 
-/// How many queues a page has: 100 if unset, at most 1,000.
+/// Parses the page size of ListQueues: at most 1,000, default 100.
 ///
 /// # Errors
 ///
@@ -256,7 +256,7 @@ fn states(field: &str, wire: &[i32]) -> Result<StateSet> {
     Ok(known.into_iter().fold(StateSet::NONE, StateSet::with))
 }
 
-/// Every entry of a list of enum values. Of bad ones only the first is named: a list has no bound of its own.
+/// Parses a list of enum values. Only the first invalid entry is reported, since the list may be long.
 fn each_known<T>(field: &str, wire: &[i32], what: &str, known: impl Fn(i32) -> Option<T>) -> Result<Vec<T>> {
     let Some(bad) = wire.iter().position(|number| known(*number).is_none()) else {
         return Ok(wire.iter().filter_map(|number| known(*number)).collect());

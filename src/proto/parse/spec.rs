@@ -1,4 +1,4 @@
-//! Job specs: every field checked, defaults filled in.
+//! Parses job specs: validates every field and fills in defaults.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -8,18 +8,18 @@ use std::sync::Arc;
 use super::time::{self, DELAY, TIMEOUT};
 use super::{
     ATTEMPTS_MAX, MAP_ENTRIES_MAX, MAP_KEY_BYTES_MAX, MAP_VALUE_BYTES_MAX, MULTIPLIER_MAX, ParseLimits,
-    PayloadSource, Violations, below, payload,
+    PayloadSource, Violations, payload, prefixed,
 };
 use crate::error::Result;
 use crate::job::{JobId, JobOptions, Kind, NewJob, PRIORITY_MAX, QueueName, RetryPolicy, Start, quoted};
 use crate::proto::v1;
 use crate::proto::v1::job_spec;
 
-/// A job to be submitted. `path` is where its spec is in the request: `job`, `jobs[3]`.
+/// Parses the spec of a new job. `path` is the path of the spec in the request: `job`, `jobs[3]`.
 ///
 /// # Errors
 ///
-/// `PayloadTooLarge` if the payload is; else `InvalidField` with every field that breaks a rule.
+/// `PayloadTooLarge` if the payload is too large; else `InvalidField` with every invalid field.
 pub(crate) fn new_job(
     mut spec: v1::JobSpec,
     path: impl fmt::Display,
@@ -40,10 +40,10 @@ pub(crate) fn new_job(
         .finish(|| {
             Some(NewJob { id, kind: kind?, queue: queue?, payload: payload?, priority: priority?, options })
         })
-        .map_err(|error| below(&path, error))
+        .map_err(|error| prefixed(&path, error))
 }
 
-/// The id if one is given.
+/// Parses an optional job id. An empty text is no id.
 pub(super) fn optional_job_id(field: &str, text: &str, found: &mut Violations) -> Option<JobId> {
     match text {
         "" => None,
@@ -58,7 +58,7 @@ fn priority(priority: i32) -> Result<i8, String> {
         .ok_or_else(|| format!("is {priority}: allowed is -{PRIORITY_MAX} to {PRIORITY_MAX}"))
 }
 
-/// The options, if any differs from its default. Most jobs set none and get by without an allocation.
+/// Parses the options. Returns `None` if all have their defaults, so that most jobs need no allocation.
 fn options(spec: v1::JobSpec, found: &mut Violations) -> Option<Arc<JobOptions>> {
     let is_plain = spec.start.is_none()
         && spec.attempt_timeout.is_none()
@@ -84,7 +84,7 @@ fn options(spec: v1::JobSpec, found: &mut Violations) -> Option<Arc<JobOptions>>
     (options != JobOptions::default()).then(|| Arc::new(options))
 }
 
-/// A time in the past stays: the spec must be the same when it is submitted again after its start.
+/// Parses the start. A time in the past is valid: a repeated submit after the start must have an equal spec.
 fn start(wire: Option<job_spec::Start>, found: &mut Violations) -> Start {
     let start = match wire {
         None => None,
@@ -115,20 +115,18 @@ fn retry_policy(wire: &v1::RetryPolicy, found: &mut Violations) -> RetryPolicy {
             .unwrap_or(default.multiplier),
     };
     let jitter = wire.jitter.and_then(|share| found.check("retry.jitter", number(share, 0.0..=1.0)));
-    let mut pause = |field, wire| found.check(field, time::optional(wire, &DELAY));
-    let initial_backoff = pause("retry.initial_backoff", wire.initial_backoff);
-    let max_backoff = pause("retry.max_backoff", wire.max_backoff);
-    if let (Some(initial), Some(longest)) = (initial_backoff, max_backoff) {
+    let mut delay = |field, wire| found.check(field, time::optional(wire, &DELAY));
+    let initial_backoff = delay("retry.initial_backoff", wire.initial_backoff);
+    let max_backoff = delay("retry.max_backoff", wire.max_backoff);
+    if let (Some(initial), Some(max)) = (initial_backoff, max_backoff) {
         let initial = initial.unwrap_or(default.initial_backoff);
-        let is_default = if longest.is_none() { " by default" } else { "" };
-        let longest = longest.unwrap_or(default.max_backoff);
-        if longest < initial {
-            let (longest, initial) = (longest.as_secs_f64(), initial.as_secs_f64());
+        let is_default = if max.is_none() { " by default" } else { "" };
+        let max = max.unwrap_or(default.max_backoff);
+        if max < initial {
+            let (max, initial) = (max.as_secs_f64(), initial.as_secs_f64());
             found.add(
                 "retry.max_backoff",
-                format!(
-                    "is {longest} s{is_default}, less than initial_backoff ({initial} s): raise it to that"
-                ),
+                format!("is {max} s{is_default}, less than initial_backoff ({initial} s): raise it to that"),
             );
         }
     }
@@ -156,7 +154,7 @@ fn number(number: f64, allowed: RangeInclusive<f64>) -> Result<f64, String> {
     }
 }
 
-/// Labels or headers. With too many entries only that is told: the entries may be any number.
+/// Parses labels or headers. With too many entries, only their number is reported.
 pub(super) fn map(
     field: &str,
     wire: HashMap<String, String>,
@@ -171,26 +169,26 @@ pub(super) fn map(
     }
     let map: BTreeMap<_, _> = wire.into_iter().collect();
     for (key, value) in &map {
-        if let Some(description) = describe_bad_entry(key, value) {
+        if let Some(description) = describe_invalid_entry(key, value) {
             found.add(format_args!("{field}[{}]", quoted(key)), description);
         }
     }
     map
 }
 
-fn describe_bad_entry(key: &str, value: &str) -> Option<String> {
-    let mut flaws = Vec::new();
+fn describe_invalid_entry(key: &str, value: &str) -> Option<String> {
+    let mut errors = Vec::new();
     if key.is_empty() || key.len() > MAP_KEY_BYTES_MAX {
-        flaws.push(format!("the key has {} bytes: allowed is 1 to {MAP_KEY_BYTES_MAX}", key.len()));
+        errors.push(format!("the key has {} bytes: allowed is 1 to {MAP_KEY_BYTES_MAX}", key.len()));
     }
     if value.len() > MAP_VALUE_BYTES_MAX {
-        flaws.push(format!("the value has {} bytes, the limit is {MAP_VALUE_BYTES_MAX}", value.len()));
+        errors.push(format!("the value has {} bytes, the limit is {MAP_VALUE_BYTES_MAX}", value.len()));
     }
     if key.contains(char::is_control) {
-        flaws.push("the key has a control character".to_owned());
+        errors.push("the key has a control character".to_owned());
     }
     if value.contains(char::is_control) {
-        flaws.push(format!("the value {} has a control character", quoted(value)));
+        errors.push(format!("the value {} has a control character", quoted(value)));
     }
-    (!flaws.is_empty()).then(|| flaws.join(", "))
+    (!errors.is_empty()).then(|| errors.join(", "))
 }

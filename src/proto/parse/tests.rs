@@ -1,4 +1,4 @@
-//! Every rule of every request, each with the field it names.
+//! The parsers: every rule of every request, and the field that its error names.
 
 mod payloads;
 mod requests;
@@ -9,7 +9,7 @@ use super::*;
 const ID: &str = "0190c0de-0000-7000-8000-000000000001";
 
 /// The only violation of a refused request, as `field: description`.
-fn flaw<T: fmt::Debug>(parsed: Result<T>) -> String {
+fn violation<T: fmt::Debug>(parsed: Result<T>) -> String {
     let error = parsed.unwrap_err();
     match error.kind() {
         ErrorKind::InvalidField(violations) => assert_eq!(violations.len(), 1, "{error}"),

@@ -1,45 +1,47 @@
-//! Spans and points in time: the wire's seconds and nanoseconds, checked.
+//! Parses protobuf durations and timestamps.
 
 use std::time::Duration;
 
-use super::SPAN_MAX;
+use super::DURATION_MAX;
 use crate::job::Timestamp;
 
-const NANOS_A_SECOND: i32 = 1_000_000_000;
-const MICROS_A_SECOND: i64 = 1_000_000;
+const NANOS_PER_SECOND: i32 = 1_000_000_000;
+const MICROS_PER_SECOND: i64 = 1_000_000;
 /// 0001-01-01T00:00:00Z, in seconds since 1970.
 const FIRST_SECOND: i64 = -62_135_596_800;
 /// 9999-12-31T23:59:59Z, in seconds since 1970.
 const LAST_SECOND: i64 = 253_402_300_799;
 
-/// The durations that a field takes, both ends included.
-pub(super) struct Span {
+/// The valid durations of a field, both ends included.
+pub(super) struct DurationRange {
     min: Duration,
     max: Duration,
-    words: &'static str,
+    text: &'static str,
 }
 
 /// A delay: not negative, at most 10 years.
-pub(super) const DELAY: Span = Span { min: Duration::ZERO, max: SPAN_MAX, words: "0 to 10 years" };
+pub(super) const DELAY: DurationRange =
+    DurationRange { min: Duration::ZERO, max: DURATION_MAX, text: "0 to 10 years" };
 /// A time limit: at least 1 ms, at most 10 years.
-pub(super) const TIMEOUT: Span =
-    Span { min: Duration::from_millis(1), max: SPAN_MAX, words: "1 ms to 10 years" };
-/// A silence before a heartbeat: 1 s to 1 h.
-pub(super) const HEARTBEAT: Span =
-    Span { min: Duration::from_secs(1), max: Duration::from_secs(3600), words: "1 s to 1 h" };
-/// A grace after a cancel: at most 1 h.
-pub(super) const GRACE: Span =
-    Span { min: Duration::ZERO, max: Duration::from_secs(3600), words: "0 to 1 h" };
-/// What a drained worker's attempts may take: at most 24 h.
-pub(super) const DRAIN: Span =
-    Span { min: Duration::ZERO, max: Duration::from_secs(24 * 3600), words: "0 to 24 h" };
+pub(super) const TIMEOUT: DurationRange =
+    DurationRange { min: Duration::from_millis(1), max: DURATION_MAX, text: "1 ms to 10 years" };
+/// A heartbeat interval: 1 s to 1 h.
+pub(super) const HEARTBEAT: DurationRange =
+    DurationRange { min: Duration::from_secs(1), max: Duration::from_secs(3600), text: "1 s to 1 h" };
+/// A grace period after a cancel: at most 1 h.
+pub(super) const GRACE: DurationRange =
+    DurationRange { min: Duration::ZERO, max: Duration::from_secs(3600), text: "0 to 1 h" };
+/// The time for the running attempts of a drained worker: at most 24 h.
+pub(super) const DRAIN: DurationRange =
+    DurationRange { min: Duration::ZERO, max: Duration::from_secs(24 * 3600), text: "0 to 24 h" };
 /// A wait of any length.
-pub(super) const WAIT: Span = Span { min: Duration::ZERO, max: Duration::MAX, words: "0 or more" };
+pub(super) const WAIT: DurationRange =
+    DurationRange { min: Duration::ZERO, max: Duration::MAX, text: "0 or more" };
 
-/// A duration within the span.
-pub(super) fn duration(wire: prost_types::Duration, span: &Span) -> Result<Duration, String> {
+/// Parses a duration within the range.
+pub(super) fn duration(wire: prost_types::Duration, range: &DurationRange) -> Result<Duration, String> {
     let prost_types::Duration { seconds, nanos } = wire;
-    if nanos.unsigned_abs() >= NANOS_A_SECOND.unsigned_abs()
+    if nanos.unsigned_abs() >= NANOS_PER_SECOND.unsigned_abs()
         || (seconds > 0 && nanos < 0)
         || (seconds < 0 && nanos > 0)
     {
@@ -53,30 +55,33 @@ pub(super) fn duration(wire: prost_types::Duration, span: &Span) -> Result<Durat
         _ => None,
     };
     parsed
-        .filter(|duration| (span.min..=span.max).contains(duration))
-        .ok_or_else(|| format!("is {}: allowed is {}", shown(seconds, nanos), span.words))
+        .filter(|duration| (range.min..=range.max).contains(duration))
+        .ok_or_else(|| format!("is {}: allowed is {}", format_seconds(seconds, nanos), range.text))
 }
 
-/// An unset duration stays unset.
-pub(super) fn optional(wire: Option<prost_types::Duration>, span: &Span) -> Result<Option<Duration>, String> {
-    wire.map(|wire| duration(wire, span)).transpose()
+/// Parses an optional duration.
+pub(super) fn optional(
+    wire: Option<prost_types::Duration>,
+    range: &DurationRange,
+) -> Result<Option<Duration>, String> {
+    wire.map(|wire| duration(wire, range)).transpose()
 }
 
-/// A point in time; nanoseconds are rounded up, so that it is never too early.
+/// Parses a timestamp. Nanoseconds are rounded up to microseconds, so that the time is never too early.
 pub(super) fn timestamp(wire: prost_types::Timestamp) -> Result<Timestamp, String> {
     let prost_types::Timestamp { seconds, nanos } = wire;
-    if !(0..NANOS_A_SECOND).contains(&nanos) || !(FIRST_SECOND..=LAST_SECOND).contains(&seconds) {
+    if !(0..NANOS_PER_SECOND).contains(&nanos) || !(FIRST_SECOND..=LAST_SECOND).contains(&seconds) {
         return Err(format!(
             "is not a timestamp: {seconds} seconds and {nanos} nanos, but seconds must be within the years \
              1 to 9999 and nanos 0 to 999999999"
         ));
     }
     let micros = i64::from(nanos.unsigned_abs().div_ceil(1000));
-    Ok(Timestamp::from_micros(seconds * MICROS_A_SECOND + micros))
+    Ok(Timestamp::from_micros(seconds * MICROS_PER_SECOND + micros))
 }
 
-/// A valid duration for people, exact: `-1.5 s`.
-fn shown(seconds: i64, nanos: i32) -> String {
+/// An exact duration for error messages: `-1.5 s`.
+fn format_seconds(seconds: i64, nanos: i32) -> String {
     let sign = if seconds < 0 || nanos < 0 { "-" } else { "" };
     let (seconds, nanos) = (seconds.unsigned_abs(), nanos.unsigned_abs());
     match nanos {
@@ -100,8 +105,8 @@ mod tests {
     }
 
     #[test]
-    fn durations_out_of_their_span_name_value_and_limits() {
-        let refused = |seconds, nanos, span| duration(wire(seconds, nanos), span).unwrap_err();
+    fn an_error_of_a_duration_names_its_value_and_range() {
+        let refused = |seconds, nanos, range| duration(wire(seconds, nanos), range).unwrap_err();
         assert_eq!(refused(-1, -500_000_000, &DELAY), "is -1.5 s: allowed is 0 to 10 years");
         assert_eq!(refused(0, -1, &DELAY), "is -0.000000001 s: allowed is 0 to 10 years");
         assert_eq!(refused(315_360_000, 1, &DELAY), "is 315360000.000000001 s: allowed is 0 to 10 years");
@@ -114,8 +119,8 @@ mod tests {
     }
 
     #[test]
-    fn impossible_nanoseconds_are_refused() {
-        for (seconds, nanos) in [(0, NANOS_A_SECOND), (0, i32::MIN), (1, -1), (-1, 1)] {
+    fn invalid_nanoseconds_are_refused() {
+        for (seconds, nanos) in [(0, NANOS_PER_SECOND), (0, i32::MIN), (1, -1), (-1, 1)] {
             let description = duration(wire(seconds, nanos), &WAIT).unwrap_err();
             let value = format!("{seconds} seconds and {nanos} nanos");
             assert!(description.contains(&value) && description.contains("999999999"), "{description}");
@@ -132,9 +137,9 @@ mod tests {
     }
 
     #[test]
-    fn impossible_timestamps_are_refused() {
+    fn invalid_timestamps_are_refused() {
         for (seconds, nanos) in
-            [(0, -1), (0, NANOS_A_SECOND), (LAST_SECOND + 1, 0), (i64::MIN, 0), (i64::MAX, 0)]
+            [(0, -1), (0, NANOS_PER_SECOND), (LAST_SECOND + 1, 0), (i64::MIN, 0), (i64::MAX, 0)]
         {
             let description = timestamp(prost_types::Timestamp { seconds, nanos }).unwrap_err();
             assert!(description.contains(&format!("{seconds} seconds and {nanos} nanos")), "{description}");

@@ -1,4 +1,4 @@
-//! What workers send: their introduction, their frames and their reports.
+//! Parsers of worker messages: the hello, the frames of a stream, and the unary requests.
 
 use std::time::Duration;
 
@@ -24,15 +24,15 @@ pub(crate) const SLOTS_MAX: u32 = 100_000;
 pub(crate) const SERVED_MAX: usize = 1_000;
 /// Most jobs of one Lease, and most reports and leases of one Report.
 pub(crate) const UNARY_MAX: u32 = 1_000;
-/// What a drained worker's attempts may take, unless the caller says otherwise.
+/// Default time for the running attempts of a drained worker.
 const DRAIN_DEFAULT: Duration = Duration::from_secs(30);
 const SDK_BYTES_MAX: usize = 128;
-/// Largest message of a worker that does not tell, in bytes: what gRPC libraries read by default.
-const READS_DEFAULT: usize = 4 << 20;
-/// Least that a worker may read, in bytes: several times the largest message without a payload.
-const READS_MIN: usize = 64 << 10;
-/// Bytes of a message that are left for what comes beside assignments: a ping, a drain, how long leases last.
-const AROUND_BYTES: usize = 64;
+/// Largest message that a worker reads unless it states another limit, in bytes: the default of gRPC libraries.
+const MESSAGE_BYTES_DEFAULT: usize = 4 << 20;
+/// Smallest message limit of a worker, in bytes: several times the largest message without a payload.
+const MESSAGE_BYTES_MIN: usize = 64 << 10;
+/// Bytes of a message reserved for fields other than assignments: ping, drain, lease duration.
+const OTHER_FIELDS_BYTES: usize = 64;
 const WORKERS_PAGE_SIZE: u32 = 100;
 
 /// A parsed LeaseRequest.
@@ -43,26 +43,26 @@ pub(crate) struct Lease {
     pub(crate) wait: Duration,
 }
 
-/// A parsed report of the Report call: its lease, and what it says.
+/// A parsed report of the Report call: its lease, and its update or what is wrong with it.
 type UnaryReport = (LeaseId, Result<AttemptUpdate>);
 
-/// Reads a Hello.
+/// Parses a Hello.
 ///
 /// # Errors
 ///
-/// `InvalidField` with every field that breaks a rule.
+/// `InvalidField` with every invalid field.
 pub(crate) fn hello(wire: v1::Hello, address: String) -> Result<Hello> {
     let mut found = Violations::default();
     if wire.protocol_version != PROTOCOL_VERSION {
-        let (asked, spoken) = (wire.protocol_version, PROTOCOL_VERSION);
-        found.add("hello.protocol_version", format!("is {asked}, this server speaks {spoken}"));
+        let (requested, supported) = (wire.protocol_version, PROTOCOL_VERSION);
+        found.add("hello.protocol_version", format!("is {requested}, this server speaks {supported}"));
     }
     let instance = found.check("hello.instance_id", instance_id(&wire.instance_id));
     if wire.sdk.len() > SDK_BYTES_MAX {
         found.add("hello.sdk", format!("has {} bytes, the limit is {SDK_BYTES_MAX}", wire.sdk.len()));
     }
     let held = found.absorb(leases("hello.held_lease_ids", &wire.held_lease_ids));
-    let served = Names { path: "hello.", name: &wire.name, kinds: &wire.kinds, queues: &wire.queues };
+    let served = ServedNames { path: "hello.", name: &wire.name, kinds: &wire.kinds, queues: &wire.queues };
     let spec = spec(&served, &mut found);
     let slots = found.check("hello.slots", slots(wire.slots));
     let peer = peer(wire.message_bytes_max, address);
@@ -73,11 +73,11 @@ pub(crate) fn hello(wire: v1::Hello, address: String) -> Result<Hello> {
     })
 }
 
-/// Reads what a worker sends after its hello.
+/// Parses a message of a worker after its hello.
 ///
 /// # Errors
 ///
-/// `InvalidField` with every field that breaks a rule. What is wrong with the content of a report is in the report.
+/// `InvalidField` with every invalid field. An error in the content of a report is returned in that report.
 pub(crate) fn frame(wire: v1::WorkRequest, limits: &ParseLimits) -> Result<WorkerFrame> {
     let mut found = Violations::default();
     if wire.hello.is_some() {
@@ -104,14 +104,14 @@ pub(crate) fn frame(wire: v1::WorkRequest, limits: &ParseLimits) -> Result<Worke
     })
 }
 
-/// Reads a LeaseRequest.
+/// Parses a LeaseRequest.
 ///
 /// # Errors
 ///
-/// `InvalidField` with every field that breaks a rule.
+/// `InvalidField` with every invalid field.
 pub(crate) fn lease(wire: &v1::LeaseRequest, address: String) -> Result<Lease> {
     let mut found = Violations::default();
-    let served = Names { path: "", name: &wire.name, kinds: &wire.kinds, queues: &wire.queues };
+    let served = ServedNames { path: "", name: &wire.name, kinds: &wire.kinds, queues: &wire.queues };
     let spec = spec(&served, &mut found);
     if wire.max_jobs > UNARY_MAX {
         found.add("max_jobs", format!("is {}, the limit is {UNARY_MAX}", wire.max_jobs));
@@ -124,11 +124,11 @@ pub(crate) fn lease(wire: &v1::LeaseRequest, address: String) -> Result<Lease> {
     })
 }
 
-/// Reads a ReportRequest: its reports, and the leases to keep alive.
+/// Parses a ReportRequest: its reports, and the leases to renew.
 ///
 /// # Errors
 ///
-/// `InvalidField` with every field that breaks a rule. What is wrong with the content of a report is in the report.
+/// `InvalidField` with every invalid field. An error in the content of a report is returned in that report.
 pub(crate) fn reports(
     wire: v1::ReportRequest,
     limits: &ParseLimits,
@@ -148,7 +148,7 @@ pub(crate) fn reports(
     found.finish(|| Some((reports, renewed?)))
 }
 
-/// The id or name of a worker, and how long what it runs may take.
+/// Parses a DrainWorkerRequest: the time for the running attempts of the worker.
 ///
 /// # Errors
 ///
@@ -162,7 +162,7 @@ pub(crate) fn drain_worker(wire: &v1::DrainWorkerRequest) -> Result<Duration> {
     found.finish(|| Some(within?.unwrap_or(DRAIN_DEFAULT)))
 }
 
-/// How many workers a page holds.
+/// Parses the page size of ListWorkers: at most 1,000, default 100.
 ///
 /// # Errors
 ///
@@ -171,17 +171,18 @@ pub(crate) fn list_workers_page_size(size: u32) -> Result<usize> {
     page_size(size, WORKERS_PAGE_SIZE).map_err(|wrong| Error::invalid("page_size", wrong))
 }
 
-struct Names<'a> {
+/// The name, kinds and queues of a Hello or a LeaseRequest, and their path.
+struct ServedNames<'a> {
     path: &'static str,
     name: &'a str,
     kinds: &'a [String],
     queues: &'a [String],
 }
 
-/// A spec without slots.
-fn spec(wire: &Names<'_>, found: &mut Violations) -> Option<SessionSpec> {
-    let Names { path, name, .. } = wire;
-    // Shown beside kinds and queues, so it follows their rule.
+/// Parses a session spec, except its slots.
+fn spec(wire: &ServedNames<'_>, found: &mut Violations) -> Option<SessionSpec> {
+    let ServedNames { path, name, .. } = wire;
+    // The name has the syntax of a kind: both are shown in lists.
     found.absorb(Kind::parse(&format!("{path}name"), name));
     if wire.kinds.is_empty() {
         found.add(format_args!("{path}kinds"), "is required: name at least one kind");
@@ -207,22 +208,22 @@ fn spec(wire: &Names<'_>, found: &mut Violations) -> Option<SessionSpec> {
     Some(SessionSpec { name: (*name).to_owned(), kinds, queues, slots: 0 })
 }
 
-/// Who reads messages of at most so many bytes.
+/// Parses the message limit of a worker.
 fn peer(message_bytes_max: Option<u32>, address: String) -> Result<Peer, String> {
-    let limit = message_bytes_max.map_or(READS_DEFAULT, |limit| limit as usize);
-    if limit < READS_MIN {
-        return Err(format!("is {limit}, less than {READS_MIN}: raise the worker's receive limit to that"));
+    let limit = message_bytes_max.map_or(MESSAGE_BYTES_DEFAULT, |limit| limit as usize);
+    if limit < MESSAGE_BYTES_MIN {
+        return Err(format!(
+            "is {limit}, less than {MESSAGE_BYTES_MIN}: raise the worker's receive limit to that"
+        ));
     }
-    let assignment_bytes_max = limit - AROUND_BYTES;
-    let response_bytes_max = limit.min(RESPONSE_BYTES_MAX) - AROUND_BYTES;
+    let assignment_bytes_max = limit - OTHER_FIELDS_BYTES;
+    let response_bytes_max = limit.min(RESPONSE_BYTES_MAX) - OTHER_FIELDS_BYTES;
     Ok(Peer { address, assignment_bytes_max, response_bytes_max, ..Peer::default() })
 }
 
 fn instance_id(text: &str) -> Result<Uuid, String> {
     let id = Uuid::try_parse(text).ok().filter(|id| !id.is_nil());
-    id.ok_or_else(|| {
-        format!("{} is not a UUID: send one that is new for each start of the worker", quoted(text))
-    })
+    id.ok_or_else(|| format!("{} is not a UUID: send a new one for each start of the worker", quoted(text)))
 }
 
 fn slots(slots: u32) -> Result<u32, String> {
@@ -253,20 +254,18 @@ fn attempt_report(
     limits: &ParseLimits,
 ) -> Result<UnaryReport> {
     let lease = lease_id(format_args!("reports[{index}].lease_id"), &wire.lease_id)?;
-    let news = wire
-        .news
-        .ok_or_else(|| Error::invalid(format!("reports[{index}].news"), "is required: say what happened"))?;
-    Ok((lease, read_news(news, source, limits)))
+    let news = wire.news.ok_or_else(|| Error::invalid(format!("reports[{index}].news"), "is required"))?;
+    Ok((lease, parse_update(news, source, limits)))
 }
 
-fn read_news(wire: Wire, source: PayloadSource, limits: &ParseLimits) -> Result<AttemptUpdate> {
+fn parse_update(wire: Wire, source: PayloadSource, limits: &ParseLimits) -> Result<AttemptUpdate> {
     Ok(match wire {
         Wire::Progress(wire) => AttemptUpdate::Report(Report::Progress(event::progress(wire))),
         Wire::Output(wire) => AttemptUpdate::Report(Report::Output(output(wire, source, limits)?)),
         Wire::Log(wire) => AttemptUpdate::Report(Report::Log(event::log(&wire))),
         Wire::Complete(wire) => AttemptUpdate::End(complete(wire, source)),
         Wire::Fail(wire) => AttemptUpdate::End(fail(wire, source)),
-        Wire::Release(wire) => AttemptUpdate::End(AttemptEnd::Release(pause(wire.delay).unwrap_or_default())),
+        Wire::Release(wire) => AttemptUpdate::End(AttemptEnd::Release(delay(wire.delay).unwrap_or_default())),
         Wire::Stopped(_) => AttemptUpdate::End(AttemptEnd::Cancelled),
     })
 }
@@ -276,7 +275,7 @@ fn output(wire: v1::Output, source: PayloadSource, limits: &ParseLimits) -> Resu
     Ok(Output { payload, channel: wire.channel.into() })
 }
 
-/// A result; one that is malformed ends the attempt all the same, or its slot would stay taken. Core checks its size.
+/// Parses a result. A malformed result ends the attempt with a failure, so that its slot is freed. The core checks the size.
 fn complete(wire: v1::AttemptComplete, source: PayloadSource) -> AttemptEnd {
     let any_size = ParseLimits { payload_bytes_max: usize::MAX };
     payload(wire.result, "result", source, &any_size).map_or_else(
@@ -289,7 +288,7 @@ fn complete(wire: v1::AttemptComplete, source: PayloadSource) -> AttemptEnd {
 }
 
 fn fail(wire: v1::AttemptFail, source: PayloadSource) -> AttemptEnd {
-    let retry_after = pause(wire.retry_after);
+    let retry_after = delay(wire.retry_after);
     let wire = wire.failure.unwrap_or_default();
     let reason = match wire.reason() {
         v1::FailureReason::Panic => FailureReason::Panic,
@@ -299,7 +298,7 @@ fn fail(wire: v1::AttemptFail, source: PayloadSource) -> AttemptEnd {
         v1::FailureReason::BadPayload => FailureReason::BadPayload,
         v1::FailureReason::ResultTooLarge => FailureReason::ResultTooLarge,
         v1::FailureReason::NotStarted => FailureReason::NotStarted,
-        // The others are the server's to know.
+        // Only the server assigns the other reasons.
         _ => FailureReason::Handler,
     };
     let any_size = ParseLimits { payload_bytes_max: usize::MAX };
@@ -313,7 +312,7 @@ fn fail(wire: v1::AttemptFail, source: PayloadSource) -> AttemptEnd {
     AttemptEnd::Failure(failure, retry_after)
 }
 
-/// A pause of an attempt's end; one that is none is as good as unset.
-fn pause(wire: Option<prost_types::Duration>) -> Option<Duration> {
+/// Parses the delay of an attempt's end. An invalid delay is ignored.
+fn delay(wire: Option<prost_types::Duration>) -> Option<Duration> {
     time::optional(wire, &DELAY).ok().flatten()
 }

@@ -1,4 +1,4 @@
-//! Events of a job's stream, as a watch receives them.
+//! Converts the events that a watch receives.
 
 use std::sync::Arc;
 
@@ -7,18 +7,18 @@ use crate::job::{Event, EventBody, Log, LogLevel, LogStream, Output, Progress, S
 use crate::proto::v1;
 use crate::proto::v1::job_event;
 
-/// An event, as far as it is understood.
+/// The result of converting an event.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Incoming {
-    /// Understood.
+    /// An event that this client knows.
     Known(Event),
-    /// Of a sort that is newer than this client; nothing is lost that it could have used.
+    /// An event type that is newer than this client. The client skips it.
     New,
-    /// A state or an end that cannot be told.
+    /// An unknown state, or an outcome that cannot be converted.
     Unreadable,
 }
 
-/// One entry of a job's stream.
+/// Converts one event of a job's stream.
 pub(crate) fn event(wire: v1::JobEvent) -> Incoming {
     let Some(body) = wire.event else { return Incoming::New };
     match event_body(body) {
@@ -59,7 +59,7 @@ fn state_change(wire: v1::StateChange) -> Option<StateChange> {
     })
 }
 
-/// How far an attempt is.
+/// Converts the progress of an attempt.
 pub(in crate::proto) fn progress(wire: v1::Progress) -> Progress {
     let v1::Progress { fraction, done, total, unit, message } = wire;
     Progress { fraction, done, total, unit, message }
@@ -69,7 +69,7 @@ fn output(wire: v1::Output) -> Option<Output> {
     Some(Output { payload: payload(wire.payload)?, channel: wire.channel.into() })
 }
 
-/// A log line.
+/// Converts a log line.
 pub(in crate::proto) fn log(wire: &v1::Log) -> Log {
     let level = match wire.level() {
         v1::LogLevel::Debug => LogLevel::Debug,
@@ -92,7 +92,7 @@ mod tests {
     use crate::proto::render;
 
     #[test]
-    fn every_event_is_read_as_it_was_sent() {
+    fn every_event_round_trips() {
         let change = StateChange {
             state: JobState::Scheduled,
             wait_reason: Some(WaitReason::BackOff),
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_sort_of_event_is_no_error_but_an_end_without_an_outcome_is() {
+    fn an_unknown_event_type_is_skipped_and_an_end_without_an_outcome_is_unreadable() {
         assert_eq!(event(v1::JobEvent { sequence: 1, ..Default::default() }), Incoming::New);
         let end = v1::StateChange { state: v1::JobState::Succeeded.into(), ..Default::default() };
         let wire = v1::JobEvent { event: Some(job_event::Event::StateChange(end)), ..Default::default() };

@@ -1,4 +1,4 @@
-//! Whole jobs, as GetJob and ListJobs answer them.
+//! Converts the jobs that GetJob and ListJobs return.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::job::{AttemptView, JobId, JobView, NewJob};
 use crate::proto::parse::{self, PayloadSource};
 use crate::proto::v1;
 
-/// A job at one moment.
+/// Converts a job. `None` if a required field is missing or invalid.
 pub(crate) fn job(wire: v1::Job) -> Option<JobView> {
     let (state, wait_reason) = (state(wire.state())?, wait_reason(wire.wait_reason()));
     let outcome = match wire.outcome {
@@ -61,7 +61,7 @@ mod tests {
     use crate::proto::render::{self, Defaults};
 
     #[test]
-    fn a_job_is_read_as_it_was_sent() {
+    fn a_job_round_trips() {
         let id = JobId::mint();
         let mut spec = NewJob::new(Kind::parse("kind", "resize").unwrap(), Payload::text("x"));
         spec.id = Some(id);

@@ -1,11 +1,11 @@
-//! Events on the wire.
+//! Converts events.
 
 use super::{failure, outcome, payload, state, timestamp, wait_reason};
 use crate::job::{Event, EventBody, Log, LogLevel, LogStream, Output, Progress, StateChange};
 use crate::proto::v1;
 use crate::proto::v1::job_event;
 
-/// One entry of a job's stream.
+/// Converts one event of a job's stream.
 pub(crate) fn event(event: &Event) -> v1::JobEvent {
     let body = match &event.body {
         EventBody::State(change) => job_event::Event::StateChange(state_change(change)),
@@ -21,7 +21,7 @@ pub(crate) fn event(event: &Event) -> v1::JobEvent {
     }
 }
 
-/// How far an attempt is.
+/// Converts the progress of an attempt.
 pub(crate) fn progress(progress: &Progress) -> v1::Progress {
     v1::Progress {
         fraction: progress.fraction,
@@ -43,12 +43,12 @@ fn state_change(change: &StateChange) -> v1::StateChange {
     }
 }
 
-/// A chunk of output.
+/// Converts a chunk of output.
 pub(crate) fn output(output: &Output) -> v1::Output {
     v1::Output { payload: Some(payload(&output.payload)), channel: (*output.channel).to_owned() }
 }
 
-/// A log line.
+/// Converts a log line.
 pub(crate) fn log(log: &Log) -> v1::Log {
     let level = match log.level {
         LogLevel::Debug => v1::LogLevel::Debug,
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_change_before_a_retry_tells_why_and_when() {
+    fn a_state_change_before_a_retry_has_its_failure_and_time() {
         let change = StateChange {
             state: JobState::Scheduled,
             wait_reason: Some(WaitReason::BackOff),
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_state_change_holds_the_outcome() {
+    fn the_last_state_change_has_the_outcome() {
         let change = StateChange {
             state: JobState::Succeeded,
             wait_reason: None,
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_output_and_logs_keep_their_parts() {
+    fn progress_output_and_logs_have_all_their_fields() {
         let made = Progress { done: Some(3.0), unit: "files".to_owned(), ..Progress::default() };
         let job_event::Event::Progress(wire) = rendered(EventBody::Progress(Arc::new(made))) else {
             panic!("progress")

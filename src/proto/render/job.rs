@@ -1,4 +1,4 @@
-//! Whole jobs on the wire, specs with their defaults filled in.
+//! Converts jobs. Their specs have the defaults filled in.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use crate::proto::v1::job_spec;
 use crate::proto::v1::outcome::End;
 use crate::proto::{RESPONSE_BYTES_MAX, v1};
 
-/// What the server does where a spec leaves the choice to it.
+/// The server's defaults for options that a spec does not set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Defaults {
     /// Longest time of one attempt.
     pub(crate) attempt_timeout: Duration,
-    /// How long a finished job is kept.
+    /// How long a finished job is retained.
     pub(crate) retention: Duration,
 }
 
@@ -30,8 +30,8 @@ impl Default for Defaults {
     }
 }
 
-/// [`job`], reduced to what a client reads by default if it is larger: first the details of failed attempts are left out,
-/// but for those of the outcome; then JSON is sent as text, which takes fewer bytes than a value.
+/// Converts a job as [`job`] does, within [`RESPONSE_BYTES_MAX`] if possible. A larger job is reduced in two steps: without
+/// the failure details of its attempts, then with JSON as text instead of a value, which is smaller.
 pub(crate) fn fitting_job(view: &JobView, include_payloads: bool, defaults: &Defaults) -> v1::Job {
     let mut wire = job(view, include_payloads, defaults);
     if wire.encoded_len() <= RESPONSE_BYTES_MAX {
@@ -52,8 +52,7 @@ pub(crate) fn fitting_job(view: &JobView, include_payloads: bool, defaults: &Def
     wire
 }
 
-/// A job at one moment. Without payloads, it leaves out its input, the content of its result and the details
-/// of failures.
+/// Converts a job. Without payloads, the input, the content of the result and the failure details are omitted.
 pub(crate) fn job(view: &JobView, include_payloads: bool, defaults: &Defaults) -> v1::Job {
     let attempt = |attempt| self::attempt(attempt, include_payloads);
     v1::Job {
@@ -79,7 +78,7 @@ pub(crate) fn job(view: &JobView, include_payloads: bool, defaults: &Defaults) -
     }
 }
 
-/// What was asked for, with defaults filled in.
+/// The spec of a job with defaults filled in.
 fn job_spec(spec: &NewJob, include_payload: bool, defaults: &Defaults) -> v1::JobSpec {
     let options = options(spec);
     v1::JobSpec {
@@ -111,7 +110,7 @@ fn start(start: Start) -> Option<job_spec::Start> {
     }
 }
 
-/// What happens after a failed attempt.
+/// Converts a retry policy.
 pub(crate) fn retry_policy(policy: &RetryPolicy) -> v1::RetryPolicy {
     v1::RetryPolicy {
         max_attempts: policy.max_attempts,
@@ -123,7 +122,7 @@ pub(crate) fn retry_policy(policy: &RetryPolicy) -> v1::RetryPolicy {
     }
 }
 
-/// How a job ended, with an empty payload in place of what may be large.
+/// Converts an outcome. A result becomes an empty payload, and failure details are omitted.
 fn outcome_without_payload(end: &Outcome) -> v1::Outcome {
     match end {
         Outcome::Result(_) => v1::Outcome { end: Some(End::Result(v1::Payload::default())) },
@@ -209,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn payloads_are_left_out_unless_asked_for() {
+    fn payloads_are_omitted_unless_requested() {
         let wire = job(&failed_job(), false, &Defaults::default());
         assert_eq!(wire.spec.unwrap().payload, None);
         assert_eq!(details(wire.outcome), None);

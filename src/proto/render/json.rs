@@ -1,4 +1,4 @@
-//! JSON text as a value of the wire, without a tree of another kind in between.
+//! Converts JSON text to a protobuf JSON value, without an intermediate tree.
 
 use std::fmt;
 
@@ -10,8 +10,8 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use crate::job::json_arm_carries;
 use crate::proto::parse::{JSON_DEPTH_MAX, JSON_SMALL_TEXT_BYTES, JSON_WIRE_BYTES_MAX};
 
-/// The value of a JSON text; `None` if it is malformed, nested deeper or larger than every peer can read, or has a number
-/// that a double does not carry as it is.
+/// The value of a JSON text. `None` if the text is malformed, too deep or too large for some peers, or has a number that a
+/// double cannot represent.
 pub(super) fn to_value(text: &[u8]) -> Option<Value> {
     if !json_arm_carries(text) {
         return None;
@@ -23,7 +23,7 @@ pub(super) fn to_value(text: &[u8]) -> Option<Value> {
     fits.then_some(value)
 }
 
-/// Reads one value that may hold this many levels of lists and objects.
+/// Deserializes one value with at most this many nested levels.
 #[derive(Clone, Copy)]
 struct Reader {
     levels_left: usize,
@@ -100,7 +100,7 @@ mod tests {
     use crate::proto::v1;
 
     #[test]
-    fn every_kind_of_value_is_read() {
+    fn every_kind_of_value_is_converted() {
         let value = to_value(br#" {"a":[null,true,-1,1e3,9007199254740991],"b":"\u00e9"} "#).unwrap();
         let Some(Kind::StructValue(object)) = value.kind else { panic!("an object is a struct") };
         assert_eq!(object.fields["b"].kind, Some(Kind::StringValue("é".to_owned())));
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_json_value_is_not_read() {
+    fn text_that_is_not_one_json_value_is_refused() {
         for text in ["", "{", "1 2", "nul", "NaN", "1e999", "[1,]", "\"\u{1}\""] {
             assert_eq!(to_value(text.as_bytes()), None, "{text}");
         }
@@ -126,14 +126,14 @@ mod tests {
     }
 
     #[test]
-    fn a_value_with_a_number_that_a_double_would_change_is_not_read() {
+    fn a_number_that_a_double_would_change_is_refused() {
         for text in ["9007199254740993", "[0.1234567890123456789]", r#"{"id":9007199254740992}"#] {
             assert_eq!(to_value(text.as_bytes()), None, "{text}");
         }
     }
 
     #[test]
-    fn values_that_clients_would_refuse_are_not_read() {
+    fn values_that_clients_would_refuse_are_not_converted() {
         let zeros = |count| format!("[{}0]", "0,".repeat(count));
         assert!(to_value(zeros(128 * 1024).as_bytes()).unwrap().encoded_len() <= JSON_WIRE_BYTES_MAX);
         assert_eq!(to_value(zeros(256 * 1024).as_bytes()), None);

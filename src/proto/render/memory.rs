@@ -1,9 +1,9 @@
-//! What the server holds in memory.
+//! Converts the memory use of the server.
 
 use crate::job::MemoryUse;
 use crate::proto::v1;
 
-/// What a category holds, beside its bound.
+/// Converts the memory use of one category and its limit.
 pub(crate) fn memory_use(memory: &MemoryUse) -> v1::MemoryUse {
     let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     v1::MemoryUse {

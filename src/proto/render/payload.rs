@@ -1,15 +1,14 @@
-//! Payloads on the wire, each in the arm it was written in.
+//! Converts payloads, each to the `oneof` arm in which it was submitted.
 
 use super::json;
 use crate::job::{Encoding, Payload};
 use crate::proto::v1;
 use crate::proto::v1::payload::Body;
 
-/// The payload in its arm; data is shared, not copied.
+/// Converts a payload to its arm. Data is shared, not copied.
 ///
-/// Content that its arm cannot hold goes out as text, or as data if it is not text: JSON that is malformed, or
-/// nested too deep or too large for the wire, or with a number that a double would change; text that is not UTF-8. Its content type then says what it was
-/// meant to be.
+/// Content that its arm cannot represent is sent as text, or as data if it is not UTF-8, with an explicit content type.
+/// Examples are JSON that is malformed, too deep or too large, or that has a number which a double would change.
 pub(crate) fn payload(payload: &Payload) -> v1::Payload {
     if let Some(body) = body(payload) {
         let content_type = payload.explicit_content_type().unwrap_or_default().to_owned();
@@ -18,7 +17,7 @@ pub(crate) fn payload(payload: &Payload) -> v1::Payload {
     payload_without_json(payload)
 }
 
-/// The payload as text, or as data if it is not text, with its content type.
+/// Converts a payload to text, or to data if it is not UTF-8, with an explicit content type.
 pub(super) fn payload_without_json(payload: &Payload) -> v1::Payload {
     let body = text(payload).unwrap_or_else(|| Body::Data(payload.bytes.clone()));
     v1::Payload { content_type: payload.content_type().to_owned(), body: Some(body) }
@@ -74,21 +73,21 @@ mod tests {
     }
 
     #[test]
-    fn malformed_json_goes_out_as_text() {
+    fn malformed_json_is_sent_as_text() {
         let sent = payload(&Payload::json_text("{oops"));
         assert_eq!(sent.body, Some(Body::Text("{oops".to_owned())));
         assert_eq!(sent.content_type, "application/json");
     }
 
     #[test]
-    fn json_with_a_number_that_a_double_would_change_goes_out_as_text() {
+    fn json_with_an_inexact_number_is_sent_as_text() {
         let sent = payload(&Payload::json_text(r#"{"id":9007199254740993}"#));
         assert_eq!(sent.body, Some(Body::Text(r#"{"id":9007199254740993}"#.to_owned())));
         assert_eq!(sent.content_type, "application/json");
     }
 
     #[test]
-    fn text_that_is_not_utf8_goes_out_as_data() {
+    fn text_that_is_not_utf8_is_sent_as_data() {
         let mut broken = Payload::text("");
         broken.bytes = Bytes::from_static(b"\xff");
         let sent = payload(&broken);
@@ -99,7 +98,8 @@ mod tests {
     fn json_value() -> impl Strategy<Value = prost_types::Value> {
         use prost_types::value::Kind;
         let number = prop_oneof![
-            any::<f64>().prop_filter("the arm takes only those", |number| number.abs() < JSON_NUMBER_MAX),
+            any::<f64>()
+                .prop_filter("the json arm accepts only these", |number| number.abs() < JSON_NUMBER_MAX),
             any::<i32>().prop_map(f64::from),
         ];
         let leaf = prop_oneof![
@@ -122,7 +122,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_in_an_arm_is_read_back_in_it(
+        fn text_and_data_round_trip_in_their_arm(
             body in prop_oneof![
                 any::<Vec<u8>>().prop_map(|data| Body::Data(data.into())),
                 any::<String>().prop_map(Body::Text),
@@ -139,7 +139,7 @@ mod tests {
         }
 
         #[test]
-        fn json_is_read_back_equal(value in json_value()) {
+        fn json_round_trips(value in json_value()) {
             let stored = read(wire(Body::Json(value.clone())));
             prop_assert_eq!(payload(&stored), wire(Body::Json(value)));
             let parsed: Result<serde_json::Value, _> = serde_json::from_slice(&stored.bytes);

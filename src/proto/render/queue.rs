@@ -1,10 +1,10 @@
-//! Queues on the wire.
+//! Converts queues.
 
 use super::duration;
 use crate::job::{JobState, QueueView, StateCounts};
 use crate::proto::v1;
 
-/// A queue at one moment.
+/// Converts a queue.
 pub(crate) fn queue(view: &QueueView) -> v1::Queue {
     v1::Queue {
         queue: (*view.name).to_owned(),
@@ -17,7 +17,7 @@ pub(crate) fn queue(view: &QueueView) -> v1::Queue {
     }
 }
 
-/// Jobs by state.
+/// Converts the number of jobs by state.
 fn state_counts(counts: &StateCounts) -> v1::StateCounts {
     v1::StateCounts {
         scheduled: counts.get(JobState::Scheduled),
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_queue_tells_all_it_knows() {
+    fn a_queue_has_all_its_fields() {
         let mut counts = StateCounts::default();
         let states = [JobState::Scheduled, JobState::Queued, JobState::Running];
         let ends = [JobState::Succeeded, JobState::Failed, JobState::Cancelled];

@@ -1,4 +1,4 @@
-//! Workers on the wire: what they are told, and how they look to operators.
+//! Converts the messages to workers, and the workers that operators list.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::{duration, payload, timestamp};
 use crate::job::{Assignment, Drain, LeaseId, Stop, WorkerLink, WorkerState, WorkerView};
 use crate::proto::v1;
 
-/// An attempt to be run.
+/// Converts an assignment of an attempt.
 pub(crate) fn assignment(assignment: &Assignment) -> v1::Assignment {
     let options = assignment.options.as_deref();
     v1::Assignment {
@@ -22,7 +22,7 @@ pub(crate) fn assignment(assignment: &Assignment) -> v1::Assignment {
     }
 }
 
-/// An attempt to be stopped.
+/// Converts an order to stop an attempt.
 pub(crate) fn attempt_cancel(lease: LeaseId, stop: Stop) -> v1::AttemptCancel {
     let (force_after, revoked) = match stop {
         Stop::Cancel(grace) => (Some(duration(grace)), false),
@@ -31,12 +31,12 @@ pub(crate) fn attempt_cancel(lease: LeaseId, stop: Stop) -> v1::AttemptCancel {
     v1::AttemptCancel { lease_id: lease.to_string(), force_after, revoked }
 }
 
-/// That nothing more comes.
+/// Converts the notice that the worker gets no more assignments.
 pub(crate) fn drain(drain: Drain) -> v1::Drain {
     v1::Drain { time_left: Some(duration(drain.within)), server_shutdown: drain.server_shutdown }
 }
 
-/// A worker at one moment.
+/// Converts a worker.
 pub(crate) fn worker(view: &WorkerView) -> v1::Worker {
     let link = match view.link {
         WorkerLink::Pool => v1::WorkerLink::Pool,

@@ -1,4 +1,4 @@
-//! The messages of the API as far as the scan needs them: which fields are lists or messages, and how long lists may be.
+//! The message types of the API for the scan: which fields are lists or messages, and how long lists may be.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -12,7 +12,7 @@ use crate::proto::parse::{
     BATCH_JOBS_MAX, ENUM_ENTRIES_MAX, MAP_ENTRIES_MAX, SERVED_MAX, SLOTS_MAX, UNARY_MAX,
 };
 
-/// The most entries of the list of a message, and what to do about more.
+/// Message, list field, most entries, and a remedy for the error message.
 const LIMITS: [(&str, &str, usize, &str); 18] = [
     ("BatchSubmitRequest", "jobs", BATCH_JOBS_MAX, ""),
     ("SubmitStreamRequest", "jobs", BATCH_JOBS_MAX, ""),
@@ -33,27 +33,28 @@ const LIMITS: [(&str, &str, usize, &str); 18] = [
     ("ReportRequest", "reports", UNARY_MAX as usize, ": send several requests"),
     ("ReportRequest", "lease_ids", UNARY_MAX as usize, ": send several requests"),
 ];
-/// Most entries of a map, and of all such maps in one request, that are decoded. A few more than it may have are decoded so
-/// that the refusal tells all that is wrong with the request.
+/// Most entries that are decoded: of one map, and of all maps of a kind in one request. They exceed [`MAP_ENTRIES_MAX`], so
+/// that the error of a slightly larger map can list all violations of the request.
 const MAP_DECODED_MAX: usize = 4_000;
 const MAPS_DECODED_MAX: usize = 64_000;
 
-/// Every message of the descriptor set.
+/// The shapes of all messages of the API.
 pub(super) static SHAPES: LazyLock<Shapes> = LazyLock::new(Shapes::read);
 
+/// The shapes of all messages, by index and by name.
 pub(super) struct Shapes {
     shapes: Vec<Shape>,
     by_name: HashMap<String, usize>,
-    limited: usize,
+    limits_count: usize,
 }
 
-/// One message.
+/// The shape of one message type.
 pub(super) struct Shape {
-    /// By number; few have gaps.
+    /// Fields by number. Few messages have gaps.
     fields: Vec<Option<Field>>,
-    /// How many of them are lists.
+    /// The number of list fields.
     pub(super) lists: usize,
-    /// Whether it is a part of a JSON value.
+    /// Whether the message is part of a JSON value.
     pub(super) is_json: bool,
 }
 
@@ -61,30 +62,31 @@ pub(super) struct Shape {
 pub(super) struct Field {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
-    /// Its place among the message's lists, if it is one.
+    /// The index among the lists of the message, if it is a list.
     pub(super) list: Option<usize>,
     pub(super) is_map: bool,
-    /// A JSON value in a message that is none.
-    pub(super) begins_json: bool,
+    /// Whether the field is a JSON value in a message that is not JSON.
+    pub(super) is_json_root: bool,
     pub(super) limit: Option<Limit>,
 }
 
+/// The type of a field.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Message(usize),
-    /// Numbers, which may come many in one field.
+    /// Numbers. One encoded field may contain many.
     Packed,
     Text,
 }
 
-/// Most entries of a list.
+/// The limit of a list.
 pub(super) struct Limit {
-    /// Its place among all limits.
+    /// The index among all limits.
     pub(super) id: usize,
     entries_max: usize,
     is_map: bool,
     is_jobs: bool,
-    way_out: &'static str,
+    remedy: &'static str,
 }
 
 impl Limit {
@@ -93,17 +95,17 @@ impl Limit {
         if self.is_map { MAP_DECODED_MAX } else { self.entries_max }
     }
 
-    /// Most entries of all such lists in one request. A request has many messages with maps, but one with another list.
+    /// Most entries of all such lists in one request. Maps occur in many messages of a request, other lists in one.
     pub(super) fn total_max(&self) -> usize {
         if self.is_map { MAPS_DECODED_MAX } else { self.entries_max }
     }
 
-    /// What is wrong with so many, as it is said of decoded requests.
+    /// The description of the violation. The parsers of decoded requests use the same text.
     pub(super) fn describe(&self, count: usize) -> String {
-        let Self { entries_max, way_out, .. } = self;
+        let Self { entries_max, remedy, .. } = self;
         match self.is_jobs {
             true => format!("has {count} jobs: allowed is 1 to {entries_max}"),
-            false => format!("has {count} entries, the limit is {entries_max}{way_out}"),
+            false => format!("has {count} entries, the limit is {entries_max}{remedy}"),
         }
     }
 }
@@ -113,14 +115,14 @@ impl Shape {
         self.fields.get(number)?.as_ref()
     }
 
-    /// Its lists.
+    /// The list fields.
     pub(super) fn lists_of(&self) -> impl Iterator<Item = &Field> {
         self.fields.iter().flatten().filter(|field| field.list.is_some())
     }
 }
 
 impl Shapes {
-    /// The message of this name in the package of the API.
+    /// The shape of a message of package `jobstream.v1`, by name.
     pub(super) fn find(&self, name: &str) -> Option<&Shape> {
         self.by_name.get(&format!(".jobstream.v1.{name}")).map(|index| &self.shapes[*index])
     }
@@ -129,13 +131,13 @@ impl Shapes {
         &self.shapes[index]
     }
 
-    /// How many limits there are.
-    pub(super) fn limited(&self) -> usize {
-        self.limited
+    /// The number of limits.
+    pub(super) fn limits_count(&self) -> usize {
+        self.limits_count
     }
 
     fn read() -> Self {
-        let set = FileDescriptorSet::decode(DESCRIPTORS).expect("the build wrote it");
+        let set = FileDescriptorSet::decode(DESCRIPTORS).expect("the build writes valid descriptors");
         let mut messages = Vec::new();
         for file in set.file {
             let package = file.package.unwrap_or_default();
@@ -145,14 +147,16 @@ impl Shapes {
         }
         let by_name: HashMap<_, _> =
             messages.iter().enumerate().map(|(index, (name, _))| (name.clone(), index)).collect();
-        let mut limited = 0;
-        let shapes =
-            messages.iter().map(|(name, message)| shape(name, message, &by_name, &mut limited)).collect();
-        Self { shapes, by_name, limited }
+        let mut limits_count = 0;
+        let shapes = messages
+            .iter()
+            .map(|(name, message)| shape(name, message, &by_name, &mut limits_count))
+            .collect();
+        Self { shapes, by_name, limits_count }
     }
 }
 
-/// The message and those declared in it, with their full names.
+/// Collects a message and its nested messages with their full names.
 fn with_nested(parent: String, mut message: DescriptorProto, all: &mut Vec<(String, DescriptorProto)>) {
     let name = format!("{parent}.{}", message.name());
     for nested in std::mem::take(&mut message.nested_type) {
@@ -165,7 +169,7 @@ fn shape(
     name: &str,
     message: &DescriptorProto,
     by_name: &HashMap<String, usize>,
-    limited: &mut usize,
+    limits_count: &mut usize,
 ) -> Shape {
     let is_json = is_json(name);
     let short = name.rsplit('.').next().unwrap_or_default();
@@ -181,21 +185,21 @@ fn shape(
         if !is_list && !matches!(kind, Kind::Message(_)) {
             continue;
         }
-        // The name of the message of a map's entries is made by the compiler.
+        // The compiler generates the entry message of a map, named `...Entry`.
         let is_map = is_list && field.type_name().ends_with("Entry");
         let limit = LIMITS.iter().find(|(of, list, ..)| (*of, *list) == (short, field.name()));
-        let limit = limit.map(|(_, list, entries_max, way_out)| {
-            let id = *limited;
-            *limited += 1;
-            Limit { id, entries_max: *entries_max, is_map, is_jobs: *list == "jobs", way_out }
+        let limit = limit.map(|(_, list, entries_max, remedy)| {
+            let id = *limits_count;
+            *limits_count += 1;
+            Limit { id, entries_max: *entries_max, is_map, is_jobs: *list == "jobs", remedy }
         });
         let list = is_list.then(|| {
             lists += 1;
             lists - 1
         });
-        let begins_json = !is_json && self::is_json(field.type_name());
+        let is_json_root = !is_json && self::is_json(field.type_name());
         let name = field.name().to_owned().leak();
-        let found = Field { name, kind, list, is_map, begins_json, limit };
+        let found = Field { name, kind, list, is_map, is_json_root, limit };
         if fields.len() <= number {
             fields.resize_with(number + 1, || None);
         }

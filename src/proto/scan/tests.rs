@@ -1,4 +1,4 @@
-//! Requests with as many elements as they may have and more, as bytes.
+//! Encoded requests at and above the limits.
 
 use prost::Message;
 use prost_types::value::Kind;
@@ -8,7 +8,7 @@ use super::{Refusal, check};
 use crate::error::ErrorKind;
 use crate::proto::v1;
 
-/// The field that is refused, and why.
+/// The refused field and the description.
 fn refused(name: &str, bytes: &[u8]) -> (String, String) {
     let Err(Refusal::Invalid(error)) = check(name, bytes) else { panic!("it passes, or is no message") };
     let ErrorKind::InvalidField(violations) = error.kind() else { panic!("{error:?}") };
@@ -79,14 +79,14 @@ fn each_list_is_refused_with_its_field_count_and_limit() {
 }
 
 #[test]
-fn labels_are_refused_at_their_job() {
+fn the_error_of_labels_names_their_job() {
     let jobs = vec![labelled(4_000), labelled(4_001)];
     let bytes = v1::BatchSubmitRequest { jobs, atomic: false }.encode_to_vec();
     assert_eq!(refusal("BatchSubmitRequest", &bytes), "jobs[1].labels has 4001 entries, the limit is 16");
 }
 
 #[test]
-fn a_message_that_comes_in_parts_is_counted_whole() {
+fn the_parts_of_a_split_message_are_counted_together() {
     let hello = v1::Hello { kinds: vec![String::new(); 600], ..v1::Hello::default() };
     let part = v1::WorkRequest { hello: Some(hello), ..v1::WorkRequest::default() }.encode_to_vec();
     assert_eq!(refused("WorkRequest", &part.repeat(2)).0, "hello.kinds");
@@ -113,7 +113,7 @@ fn json_is_bounded_by_the_memory_it_takes() {
     assert_eq!(refused("SubmitRequest", &objects).0, "job.payload.json");
 }
 
-/// A value in so many lists, as bytes.
+/// A value nested in this many lists, encoded.
 fn nested(levels: usize) -> Vec<u8> {
     let mut value = vec![0x08, 0];
     for _ in 0..levels {
@@ -127,7 +127,7 @@ fn nested(levels: usize) -> Vec<u8> {
     value
 }
 
-/// A Submit whose payload has this as its JSON.
+/// A Submit request with such a value as its payload.
 fn submit_nested(levels: usize) -> Vec<u8> {
     let mut message = nested(levels);
     for tag in [0x1a, 0x22, 0x0a] {
@@ -140,7 +140,7 @@ fn submit_nested(levels: usize) -> Vec<u8> {
 }
 
 #[test]
-fn nesting_is_bounded_as_in_decoded_values() {
+fn nesting_has_the_same_limit_as_in_decoded_values() {
     let shallow = submit_nested(30);
     assert!(check("SubmitRequest", &shallow).is_ok() && v1::SubmitRequest::decode(&shallow[..]).is_ok());
     for levels in [60, 3_000] {
@@ -151,12 +151,12 @@ fn nesting_is_bounded_as_in_decoded_values() {
 }
 
 #[test]
-fn what_is_no_message_is_not_decoded() {
+fn malformed_messages_are_not_decoded() {
     for bytes in [&[0x0a, 5, 1][..], &[0xff; 16], &[0x0b, 0x0c], &[0x09, 1]] {
         assert!(matches!(check("SubmitRequest", bytes), Err(Refusal::Malformed)), "{bytes:?}");
     }
     let many = [[0x0a, 0].repeat(2_000), vec![0x0a]].concat();
-    assert!(check("BatchSubmitRequest", &many).is_err(), "whatever comes behind them");
-    assert!(check("SubmitRequest", &[0xf8, 0x7f, 1, 0x1a, 0]).is_ok(), "unknown fields are passed over");
+    assert!(check("BatchSubmitRequest", &many).is_err(), "a malformed rest does not matter");
+    assert!(check("SubmitRequest", &[0xf8, 0x7f, 1, 0x1a, 0]).is_ok(), "unknown fields are skipped");
     assert!(check("SubmitResponse", &[0xff]).is_err() && check("Nothing", &[0xff]).is_ok());
 }

@@ -1,4 +1,4 @@
-//! Every kind of error has its code, reason and details, within the bounds of a header.
+//! Every kind of error has its code, reason and details, within the size limit of headers.
 
 use super::*;
 use crate::job::{JobId, JobState, Timestamp};
@@ -30,7 +30,7 @@ fn header_bytes(status: &Status) -> usize {
 }
 
 #[test]
-fn bad_fields_are_all_listed() {
+fn all_invalid_fields_are_listed() {
     let violation = |field: &str| Violation { field: field.to_owned(), description: "is wrong".to_owned() };
     let error = Error::violations(vec![violation("job.kind"), violation("job.priority")]);
     let status = to_status(&error, BOOT);
@@ -43,7 +43,7 @@ fn bad_fields_are_all_listed() {
 }
 
 #[test]
-fn many_violations_still_make_a_readable_status() {
+fn many_violations_are_truncated() {
     for text in ["x".repeat(300), "ü".repeat(300), "a\u{1}".to_owned()] {
         let violation =
             |n| Violation { field: format!("job.labels[{n}{text}]"), description: format!("is {text}") };
@@ -60,7 +60,7 @@ fn many_violations_still_make_a_readable_status() {
 }
 
 #[test]
-fn a_payload_too_large_tells_size_and_limit() {
+fn a_too_large_payload_has_its_size_and_limit() {
     let status = status(ErrorKind::PayloadTooLarge { field: "job.payload".to_owned(), size: 9, limit: 8 });
     assert_eq!(status.code(), Code::InvalidArgument);
     let expected = [("field", "job.payload".to_owned()), ("size", "9".to_owned()), ("limit", "8".to_owned())];
@@ -70,7 +70,7 @@ fn a_payload_too_large_tells_size_and_limit() {
 }
 
 #[test]
-fn an_unknown_job_tells_which_boot_was_asked() {
+fn an_unknown_job_has_the_boot_id() {
     let status = status(ErrorKind::JobNotFound(job_id()));
     assert_eq!(status.code(), Code::NotFound);
     assert_eq!(facts(&status, "JOB_NOT_FOUND"), map([("boot_id", BOOT.to_owned())]));
@@ -79,7 +79,7 @@ fn an_unknown_job_tells_which_boot_was_asked() {
 }
 
 #[test]
-fn an_expired_result_tells_when_it_was_removed() {
+fn an_expired_result_has_its_expire_time() {
     let expire_time = Timestamp::from_micros(1_767_225_600_000_000);
     let status = status(ErrorKind::ResultExpired { job_id: job_id(), expire_time });
     assert_eq!(status.code(), Code::NotFound);
@@ -102,7 +102,7 @@ fn an_unknown_queue_and_a_reused_id_name_their_resource() {
 }
 
 #[test]
-fn a_state_that_forbids_the_call_tells_what_is_allowed() {
+fn an_illegal_state_names_the_allowed_states() {
     let state = JobState::Running;
     let status =
         status(ErrorKind::IllegalState { job_id: job_id(), state, allowed: "SUCCEEDED, FAILED, CANCELLED" });
@@ -116,7 +116,7 @@ fn a_state_that_forbids_the_call_tells_what_is_allowed() {
 }
 
 #[test]
-fn a_lost_lease_and_a_passed_deadline_have_no_more_to_tell() {
+fn a_lost_lease_and_a_passed_deadline_have_no_metadata() {
     let lost = status(ErrorKind::LeaseLost);
     assert_eq!(lost.code(), Code::FailedPrecondition);
     assert!(facts(&lost, "LEASE_LOST").is_empty());
@@ -126,9 +126,9 @@ fn a_lost_lease_and_a_passed_deadline_have_no_more_to_tell() {
 }
 
 #[test]
-fn a_log_that_cannot_be_written_says_why_without_its_path() {
+fn a_log_error_has_its_reason_but_not_its_path() {
     let damaged = ErrorKind::LogDamaged { file: "disk/segment".into(), offset: 4096 };
-    for (kind, code, reason, told) in [
+    for (kind, code, reason, expected) in [
         (ErrorKind::DiskFull, Code::ResourceExhausted, "DISK_FULL", map([])),
         (ErrorKind::LogFailed, Code::Unavailable, "LOG_FAILED", map([])),
         (ErrorKind::LogRefused, Code::FailedPrecondition, "LOG_REFUSED", map([])),
@@ -136,12 +136,12 @@ fn a_log_that_cannot_be_written_says_why_without_its_path() {
     ] {
         let status = status(kind);
         assert_eq!(status.code(), code);
-        assert_eq!(facts(&status, reason), told);
+        assert_eq!(facts(&status, reason), expected);
     }
 }
 
 #[test]
-fn retryable_errors_say_when_to_come_back() {
+fn retryable_errors_have_a_retry_delay() {
     let full = ErrorKind::ResourceExhausted {
         reason: "QUEUE_FULL",
         subject: "queue:default".to_owned(),
@@ -165,7 +165,7 @@ fn retryable_errors_say_when_to_come_back() {
 }
 
 #[test]
-fn other_errors_ask_for_no_retry() {
+fn other_errors_have_no_retry_delay() {
     let status = status(ErrorKind::LeaseLost);
     assert!(status.metadata().is_empty() && status.get_details_retry_info().is_none());
 }
@@ -180,7 +180,7 @@ fn a_bug_is_reported_with_an_id() {
 }
 
 #[test]
-fn a_status_in_a_message_holds_the_same() {
+fn a_status_message_equals_the_status() {
     let error = Error::new(ErrorKind::Draining { retry_after: PAUSE }, "shutting down");
     let (inner, outer) = (to_rpc_status(&error, BOOT), to_status(&error, BOOT));
     assert_eq!((inner.code, inner.message.as_str()), (Code::Unavailable as i32, "shutting down"));
@@ -189,7 +189,7 @@ fn a_status_in_a_message_holds_the_same() {
 }
 
 #[test]
-fn texts_are_cut_between_characters() {
-    assert_eq!(shortened("short", 5), "short");
-    assert_eq!(shortened("üüüü", 7), "üü…");
+fn texts_are_truncated_between_characters() {
+    assert_eq!(truncated("short", 5), "short");
+    assert_eq!(truncated("üüüü", 7), "üü…");
 }

@@ -7,7 +7,7 @@ use crate::job::{
     Assignment, AttemptEnd, AttemptUpdate, Failure, FailureReason, JobId, JobOptions, LeaseId, Payload,
     Report,
 };
-use crate::proto::parse::{ParseLimits, PayloadSource, SPAN_MAX, payload};
+use crate::proto::parse::{DURATION_MAX, ParseLimits, PayloadSource, payload};
 use crate::proto::v1::attempt_report;
 use crate::proto::{render, v1};
 
@@ -56,12 +56,12 @@ pub(super) fn report(lease: LeaseId, report_sequence: u64, update: &AttemptUpdat
 }
 
 fn delay(pause: Duration) -> prost_types::Duration {
-    render::duration(pause.min(SPAN_MAX))
+    render::duration(pause.min(DURATION_MAX))
 }
 
 /// A span from the server; one that is unset or negative is zero, one that is very long is cut.
 pub(super) fn span(wire: Option<prost_types::Duration>) -> Duration {
-    wire.and_then(|wire| Duration::try_from(wire).ok()).unwrap_or_default().min(SPAN_MAX)
+    wire.and_then(|wire| Duration::try_from(wire).ok()).unwrap_or_default().min(DURATION_MAX)
 }
 
 /// An assignment as the desk takes it, or the end it has because it cannot be read.
@@ -101,7 +101,7 @@ pub(super) fn assignment(
         queue: queue.clone(),
         payload,
         options,
-        time_left: wire.time_left.map_or(SPAN_MAX, |time_left| span(Some(time_left))),
+        time_left: wire.time_left.map_or(DURATION_MAX, |time_left| span(Some(time_left))),
     }))
 }
 

@@ -1,4 +1,4 @@
-//! Payloads: arms, limits, content types and whose memory they keep.
+//! Payloads: arms, limits, content types and buffers.
 
 use bytes::Bytes;
 use prost_types::value::Kind;
@@ -44,21 +44,21 @@ fn each_arm_has_its_encoding() {
 }
 
 #[test]
-fn only_large_data_that_is_alone_keeps_its_buffer() {
+fn only_large_data_that_is_alone_shares_its_buffer() {
     let buffer = Bytes::from(vec![7; 64 * 1024]);
-    let keeps = |bytes, source| {
+    let shares = |bytes, source| {
         let data = Body::Data(buffer.slice(..bytes));
         let read = payload(wire(data, ""), "payload", source, &ParseLimits::default()).unwrap();
         assert_eq!(read.bytes, buffer.slice(..bytes));
         read.bytes.as_ptr() == buffer.as_ptr()
     };
-    assert!(keeps(16 * 1024, PayloadSource::Alone));
-    assert!(!keeps(16 * 1024 - 1, PayloadSource::Alone));
-    assert!(!keeps(16 * 1024, PayloadSource::Shared));
+    assert!(shares(16 * 1024, PayloadSource::Alone));
+    assert!(!shares(16 * 1024 - 1, PayloadSource::Alone));
+    assert!(!shares(16 * 1024, PayloadSource::Shared));
 }
 
 #[test]
-fn text_keeps_no_spare_room() {
+fn text_has_no_spare_capacity() {
     let mut text = String::with_capacity(4096);
     text.push_str("short");
     let stored = read(Body::Text(text), "").unwrap().bytes;
@@ -83,9 +83,9 @@ fn the_limit_counts_the_bytes_as_stored() {
 fn content_types_are_short_printable_ascii() {
     let read = |content_type: &str| read(Body::Text(String::new()), content_type);
     assert!(read(&"x".repeat(128)).is_ok());
-    assert_eq!(flaw(read(&"x".repeat(129))), "payload.content_type: has 129 bytes, the limit is 128");
+    assert_eq!(violation(read(&"x".repeat(129))), "payload.content_type: has 129 bytes, the limit is 128");
     for bad in ["text/plän", "a\nb", "\u{7f}"] {
-        let message = flaw(read(bad));
+        let message = violation(read(bad));
         assert!(
             message.starts_with("payload.content_type: \"") && message.contains("printable ASCII"),
             "{message}"
@@ -94,14 +94,14 @@ fn content_types_are_short_printable_ascii() {
 }
 
 #[test]
-fn the_json_arm_has_no_other_content_type() {
-    let message = flaw(read(number(1.0), "text/csv"));
+fn the_json_arm_refuses_another_content_type() {
+    let message = violation(read(number(1.0), "text/csv"));
     assert!(message.starts_with("payload.content_type: is \"text/csv\""), "{message}");
     assert!(message.contains("application/json"), "{message}");
 }
 
 #[test]
-fn bad_json_and_a_bad_content_type_are_both_named() {
+fn invalid_json_and_an_invalid_content_type_are_both_reported() {
     let error = read(number(f64::NAN), "\n").unwrap_err();
     assert_eq!(fields(&error), ["payload.json", "payload.content_type"]);
     assert!(error.message().contains("NaN"), "{error}");

@@ -10,7 +10,7 @@ fn job() -> Option<v1::JobSpec> {
 }
 
 #[test]
-fn a_run_names_the_flaws_of_job_and_watch() {
+fn a_run_reports_the_violations_of_its_job_and_watch() {
     let limits = ParseLimits::default();
     let request = v1::RunRequest {
         job: Some(v1::JobSpec::default()),
@@ -20,7 +20,7 @@ fn a_run_names_the_flaws_of_job_and_watch() {
     };
     let error = run(request, &limits).unwrap_err();
     assert_eq!(fields(&error), ["job.kind", "types[1]", "heartbeat"]);
-    assert_eq!(flaw(run(v1::RunRequest::default(), &limits)), "job: is required");
+    assert_eq!(violation(run(v1::RunRequest::default(), &limits)), "job: is required");
     let request = v1::RunRequest { job: job(), cancel_on_disconnect: true, ..Default::default() };
     let parsed = run(request, &limits).unwrap();
     assert_eq!((parsed.job.kind.as_str(), parsed.cancel_on_disconnect), ("resize", true));
@@ -28,7 +28,7 @@ fn a_run_names_the_flaws_of_job_and_watch() {
 }
 
 #[test]
-fn a_run_with_a_large_payload_is_refused_for_that() {
+fn a_run_with_a_too_large_payload_is_refused() {
     let body = Some(v1::payload::Body::Text("fives".to_owned()));
     let payload = Some(v1::Payload { body, ..Default::default() });
     let job = job().map(|spec| v1::JobSpec { payload, ..spec });
@@ -39,12 +39,12 @@ fn a_run_with_a_large_payload_is_refused_for_that() {
 }
 
 #[test]
-fn result_waits_are_cut_and_never_negative() {
+fn result_waits_are_limited_and_never_negative() {
     let read = |wait| get_result(&v1::GetResultRequest { job_id: ID.to_owned(), wait });
     assert_eq!(read(None).unwrap().wait, Duration::ZERO);
     assert_eq!(read(seconds(59)).unwrap().wait, Duration::from_secs(59));
     assert_eq!(read(seconds(i64::MAX)).unwrap().wait, RESULT_WAIT_MAX);
-    assert_eq!(flaw(read(seconds(-1))), "wait: is -1 s: allowed is 0 or more");
+    assert_eq!(violation(read(seconds(-1))), "wait: is -1 s: allowed is 0 or more");
     let error = get_result(&v1::GetResultRequest { wait: seconds(-1), ..Default::default() }).unwrap_err();
     assert_eq!(fields(&error), ["job_id", "wait"]);
 }
@@ -64,8 +64,14 @@ fn heartbeats_are_1_second_to_1_hour() {
     assert_eq!(heartbeat("heartbeat", seconds(1)), Ok(Duration::from_secs(1)));
     assert_eq!(heartbeat("heartbeat", seconds(3600)), Ok(Duration::from_secs(3600)));
     let short = prost_types::Duration { seconds: 0, nanos: 999_000_000 };
-    assert_eq!(flaw(heartbeat("heartbeat", Some(short))), "heartbeat: is 0.999 s: allowed is 1 s to 1 h");
-    assert_eq!(flaw(heartbeat("heartbeat", seconds(3601))), "heartbeat: is 3601 s: allowed is 1 s to 1 h");
+    assert_eq!(
+        violation(heartbeat("heartbeat", Some(short))),
+        "heartbeat: is 0.999 s: allowed is 1 s to 1 h"
+    );
+    assert_eq!(
+        violation(heartbeat("heartbeat", seconds(3601))),
+        "heartbeat: is 3601 s: allowed is 1 s to 1 h"
+    );
 }
 
 #[test]
@@ -79,8 +85,8 @@ fn event_types_are_known_numbers() {
         event_types("types", &[1, 3]),
         Ok(EventTypes { state_change: true, output: true, ..EventTypes::NONE })
     );
-    assert_eq!(flaw(event_types("types", &[1, 0])), "types[1]: 0 is not the number of an event type");
-    let message = flaw(event_types("types", &[-1, 2, 99, 5]));
+    assert_eq!(violation(event_types("types", &[1, 0])), "types[1]: 0 is not the number of an event type");
+    let message = violation(event_types("types", &[-1, 2, 99, 5]));
     assert_eq!(message, "types[0]: -1 is not the number of an event type (and 2 more after it)");
 }
 
@@ -93,12 +99,12 @@ fn a_cancel_has_a_bounded_reason_and_grace() {
     assert_eq!((parsed.reason.as_str(), parsed.grace), ("no longer needed", Duration::from_secs(10)));
     assert_eq!(read("", seconds(0)).unwrap().grace, Duration::ZERO);
     assert!(read(&"r".repeat(1024), seconds(3600)).is_ok());
-    assert_eq!(flaw(read(&"r".repeat(1025), None)), "reason: has 1025 bytes, the limit is 1024");
-    assert_eq!(flaw(read("", seconds(3601))), "grace: is 3601 s: allowed is 0 to 1 h");
+    assert_eq!(violation(read(&"r".repeat(1025), None)), "reason: has 1025 bytes, the limit is 1024");
+    assert_eq!(violation(read("", seconds(3601))), "grace: is 3601 s: allowed is 0 to 1 h");
 }
 
 #[test]
-fn a_retry_keeps_what_it_does_not_name() {
+fn a_retry_copies_unset_fields() {
     let limits = ParseLimits::default();
     let request = v1::RetryRequest { job_id: ID.to_owned(), ..Default::default() };
     let parsed = retry(request.clone(), &limits).unwrap();
@@ -126,7 +132,7 @@ fn a_listing_without_filters_matches_all() {
 }
 
 #[test]
-fn every_filter_is_read() {
+fn every_filter_is_parsed() {
     let time = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
     let parsed = list_jobs(v1::ListJobsRequest {
         states: vec![5, 1],
@@ -150,7 +156,7 @@ fn every_filter_is_read() {
 }
 
 #[test]
-fn every_bad_filter_is_named() {
+fn every_invalid_filter_is_reported() {
     let bad_time = Some(prost_types::Timestamp { seconds: 0, nanos: -1 });
     let error = list_jobs(v1::ListJobsRequest {
         states: vec![1, 7, 0],
@@ -174,15 +180,15 @@ fn every_bad_filter_is_named() {
 }
 
 #[test]
-fn batches_hold_1_to_1000_jobs() {
+fn batches_have_1_to_1000_jobs() {
     assert!(batch_size("jobs", 1).is_ok() && batch_size("jobs", 1000).is_ok());
-    assert_eq!(flaw(batch_size("jobs", 0)), "jobs: has 0 jobs: allowed is 1 to 1000");
-    assert_eq!(flaw(batch_size("jobs", 1001)), "jobs: has 1001 jobs: allowed is 1 to 1000");
+    assert_eq!(violation(batch_size("jobs", 0)), "jobs: has 0 jobs: allowed is 1 to 1000");
+    assert_eq!(violation(batch_size("jobs", 1001)), "jobs: has 1001 jobs: allowed is 1 to 1000");
 }
 
 #[test]
-fn queue_pages_hold_up_to_1000() {
+fn queue_pages_have_up_to_1000_entries() {
     assert_eq!(list_queues_page_size("page_size", 0), Ok(100));
     assert_eq!(list_queues_page_size("page_size", 7), Ok(7));
-    assert_eq!(flaw(list_queues_page_size("page_size", 1001)), "page_size: is 1001, the limit is 1000");
+    assert_eq!(violation(list_queues_page_size("page_size", 1001)), "page_size: is 1001, the limit is 1000");
 }

@@ -45,14 +45,14 @@ fn a_kind_is_enough() {
 }
 
 #[test]
-fn options_that_say_the_default_are_none() {
+fn options_with_default_values_are_none() {
     let retry = v1::RetryPolicy { max_attempts: 1, initial_backoff: seconds(1), ..retry() };
     let spec = v1::JobSpec { start: after(0), ..with_retry(retry) };
     assert_eq!(read(spec).unwrap().options, None);
 }
 
 #[test]
-fn every_option_is_read() {
+fn every_option_is_parsed() {
     let day = seconds(86_400);
     let labels = [("a".to_owned(), "1".to_owned())];
     let job = read(v1::JobSpec {
@@ -100,27 +100,28 @@ fn every_option_is_read() {
 
 #[test]
 fn names_and_ids_are_checked() {
-    assert!(flaw(read(v1::JobSpec::default())).starts_with("job.kind: is required"));
+    assert!(violation(read(v1::JobSpec::default())).starts_with("job.kind: is required"));
     assert!(
-        flaw(read(v1::JobSpec { kind: "a b".to_owned(), ..spec() })).starts_with("job.kind: \"a b\" has")
+        violation(read(v1::JobSpec { kind: "a b".to_owned(), ..spec() }))
+            .starts_with("job.kind: \"a b\" has")
     );
     let long = v1::JobSpec { queue: "q".repeat(129), ..spec() };
-    assert!(flaw(read(long)).starts_with("job.queue: has 129 bytes, the limit is 128"));
+    assert!(violation(read(long)).starts_with("job.queue: has 129 bytes, the limit is 128"));
     let id = v1::JobSpec { job_id: "seven".to_owned(), ..spec() };
-    assert!(flaw(read(id)).starts_with("job.job_id: \"seven\" is not a job id"));
+    assert!(violation(read(id)).starts_with("job.job_id: \"seven\" is not a job id"));
 }
 
 #[test]
 fn priorities_have_bounds() {
     for priority in [101, -101, i32::MAX, i32::MIN, -128] {
-        let message = flaw(read(v1::JobSpec { priority, ..spec() }));
+        let message = violation(read(v1::JobSpec { priority, ..spec() }));
         assert_eq!(message, format!("job.priority: is {priority}: allowed is -100 to 100"));
     }
     assert_eq!(read(v1::JobSpec { priority: 100, ..spec() }).unwrap().priority, 100);
 }
 
 #[test]
-fn a_start_in_the_past_is_kept_so_that_a_second_submit_is_the_same() {
+fn a_start_in_the_past_is_valid_so_that_a_repeated_submit_is_equal() {
     for micros in [-1, 0, 1_767_225_600_000_001] {
         let time = Timestamp::from_micros(micros);
         assert_eq!(options(v1::JobSpec { start: at(micros), ..spec() }).start, Start::At(time));
@@ -129,53 +130,53 @@ fn a_start_in_the_past_is_kept_so_that_a_second_submit_is_the_same() {
 
 #[test]
 fn starts_have_bounds() {
-    let message = flaw(read(v1::JobSpec { start: after(-1), ..spec() }));
+    let message = violation(read(v1::JobSpec { start: after(-1), ..spec() }));
     assert_eq!(message, "job.start_delay: is -1 s: allowed is 0 to 10 years");
-    let message = flaw(read(v1::JobSpec { start: after(315_360_001), ..spec() }));
+    let message = violation(read(v1::JobSpec { start: after(315_360_001), ..spec() }));
     assert_eq!(message, "job.start_delay: is 315360001 s: allowed is 0 to 10 years");
     let time = job_spec::Start::StartTime(prost_types::Timestamp { seconds: 0, nanos: -1 });
-    let message = flaw(read(v1::JobSpec { start: Some(time), ..spec() }));
+    let message = violation(read(v1::JobSpec { start: Some(time), ..spec() }));
     assert!(message.starts_with("job.start_time: is not a timestamp: 0 seconds and -1 nanos"), "{message}");
 }
 
 #[test]
 fn time_limits_have_bounds() {
-    let message = flaw(read(v1::JobSpec { attempt_timeout: seconds(0), ..spec() }));
+    let message = violation(read(v1::JobSpec { attempt_timeout: seconds(0), ..spec() }));
     assert_eq!(message, "job.attempt_timeout: is 0 s: allowed is 1 ms to 10 years");
-    let message = flaw(read(v1::JobSpec { timeout: seconds(315_360_001), ..spec() }));
+    let message = violation(read(v1::JobSpec { timeout: seconds(315_360_001), ..spec() }));
     assert_eq!(message, "job.timeout: is 315360001 s: allowed is 1 ms to 10 years");
-    let message = flaw(read(v1::JobSpec { retention: seconds(-1), ..spec() }));
+    let message = violation(read(v1::JobSpec { retention: seconds(-1), ..spec() }));
     assert_eq!(message, "job.retention: is -1 s: allowed is 0 to 10 years");
 }
 
 #[test]
 fn retry_policies_have_bounds() {
-    let flaw = |retry| flaw(read(with_retry(retry)));
-    let message = flaw(v1::RetryPolicy { max_attempts: 101, ..retry() });
+    let violation = |retry| violation(read(with_retry(retry)));
+    let message = violation(v1::RetryPolicy { max_attempts: 101, ..retry() });
     assert_eq!(message, "job.retry.max_attempts: is 101, the limit is 100");
-    let message = flaw(v1::RetryPolicy { max_lost_attempts: 101, ..retry() });
+    let message = violation(v1::RetryPolicy { max_lost_attempts: 101, ..retry() });
     assert_eq!(message, "job.retry.max_lost_attempts: is 101, the limit is 100");
     for multiplier in [0.5, -1.0, 100.5, f64::NAN, f64::INFINITY] {
-        let message = flaw(v1::RetryPolicy { multiplier, ..retry() });
+        let message = violation(v1::RetryPolicy { multiplier, ..retry() });
         assert_eq!(message, format!("job.retry.multiplier: is {multiplier}: allowed is 1 to 100"));
     }
     for jitter in [-0.1, 1.1, f64::NAN] {
-        let message = flaw(v1::RetryPolicy { jitter: Some(jitter), ..retry() });
+        let message = violation(v1::RetryPolicy { jitter: Some(jitter), ..retry() });
         assert_eq!(message, format!("job.retry.jitter: is {jitter}: allowed is 0 to 1"));
     }
-    let message = flaw(v1::RetryPolicy { initial_backoff: seconds(-1), ..retry() });
+    let message = violation(v1::RetryPolicy { initial_backoff: seconds(-1), ..retry() });
     assert_eq!(message, "job.retry.initial_backoff: is -1 s: allowed is 0 to 10 years");
-    let message = flaw(v1::RetryPolicy { max_backoff: seconds(315_360_001), ..retry() });
+    let message = violation(v1::RetryPolicy { max_backoff: seconds(315_360_001), ..retry() });
     assert_eq!(message, "job.retry.max_backoff: is 315360001 s: allowed is 0 to 10 years");
 }
 
 #[test]
-fn the_longest_pause_is_not_below_the_first() {
+fn max_backoff_is_not_below_initial_backoff() {
     let both = v1::RetryPolicy { initial_backoff: seconds(10), max_backoff: seconds(9), ..retry() };
-    let message = flaw(read(with_retry(both)));
+    let message = violation(read(with_retry(both)));
     assert_eq!(message, "job.retry.max_backoff: is 9 s, less than initial_backoff (10 s): raise it to that");
     let one = v1::RetryPolicy { initial_backoff: seconds(7200), ..retry() };
-    let message = flaw(read(with_retry(one)));
+    let message = violation(read(with_retry(one)));
     assert!(message.starts_with("job.retry.max_backoff: is 3600 s by default, less"), "{message}");
     let same = v1::RetryPolicy { initial_backoff: seconds(10), max_backoff: seconds(10), ..retry() };
     assert!(read(with_retry(same)).is_ok());
@@ -188,17 +189,19 @@ fn labels_and_headers_have_bounds() {
         ..spec()
     };
     assert!(read(labels(&"k".repeat(64), &"v".repeat(256))).is_ok());
-    assert_eq!(flaw(read(labels("", ""))), "job.labels[\"\"]: the key has 0 bytes: allowed is 1 to 64");
-    let message = flaw(read(labels(&"k".repeat(65), "")));
+    assert_eq!(violation(read(labels("", ""))), "job.labels[\"\"]: the key has 0 bytes: allowed is 1 to 64");
+    let message = violation(read(labels(&"k".repeat(65), "")));
     assert!(message.ends_with(": the key has 65 bytes: allowed is 1 to 64"), "{message}");
-    let message = flaw(read(labels("env", &"v".repeat(257))));
+    let message = violation(read(labels("env", &"v".repeat(257))));
     assert_eq!(message, "job.labels[\"env\"]: the value has 257 bytes, the limit is 256");
-    assert_eq!(flaw(read(labels("a\n", ""))), "job.labels[\"a\\n\"]: the key has a control character");
-    let message = flaw(read(labels("env", "\u{1b}[0m")));
+    assert_eq!(violation(read(labels("a\n", ""))), "job.labels[\"a\\n\"]: the key has a control character");
+    let message = violation(read(labels("env", "\u{1b}[0m")));
     assert_eq!(message, "job.labels[\"env\"]: the value \"\\u{1b}[0m\" has a control character");
 
     let headers = [("env".to_owned(), "\0".to_owned())].into();
-    assert!(flaw(read(v1::JobSpec { headers, ..spec() })).starts_with("job.headers[\"env\"]: the value"));
+    assert!(
+        violation(read(v1::JobSpec { headers, ..spec() })).starts_with("job.headers[\"env\"]: the value")
+    );
 }
 
 #[test]
@@ -210,7 +213,7 @@ fn too_many_entries_are_one_violation() {
 }
 
 #[test]
-fn every_flaw_is_named_below_the_path() {
+fn every_violation_has_the_path_of_the_spec() {
     let flawed =
         v1::JobSpec { priority: 101, timeout: seconds(0), job_id: "x".to_owned(), ..Default::default() };
     let limits = ParseLimits::default();
@@ -219,7 +222,7 @@ fn every_flaw_is_named_below_the_path() {
 }
 
 #[test]
-fn a_payload_too_large_stands_alone() {
+fn a_too_large_payload_is_reported_alone() {
     let payload =
         v1::Payload { body: Some(v1::payload::Body::Text("fives".to_owned())), ..Default::default() };
     let flawed = v1::JobSpec { payload: Some(payload), priority: 101, ..spec() };
@@ -281,7 +284,7 @@ fn any_spec() -> impl Strategy<Value = v1::JobSpec> {
 
 proptest! {
     #[test]
-    fn any_spec_is_read_or_refused_with_its_flaws(spec in any_spec()) {
+    fn any_spec_is_parsed_or_refused_with_its_violations(spec in any_spec()) {
         match read(spec) {
             Ok(job) => prop_assert!(job.options.is_none_or(|options| *options != JobOptions::default())),
             Err(error) => {
