@@ -1,23 +1,23 @@
-//! The listener this server owns: sockets, connection limits, deadlines and an orderly end.
+//! The network server: sockets, connection limits, memory budgets, deadlines and graceful shutdown.
 //!
-//! What the services answer is not here; they arrive as [`tonic::service::Routes`].
+//! Module `rpc` implements the gRPC services. [`serve`] accepts any [`tonic::service::Routes`].
 
 mod budget;
 mod connection;
+mod connection_thread;
 mod cors;
 mod deadline;
 mod descriptors;
 mod durable;
-mod edge;
 mod give_back;
 mod host;
 mod limits;
 mod listener;
+mod registry;
 mod relay;
 mod router;
 mod run;
 mod serve;
-mod tally;
 mod throttle;
 #[cfg(test)]
 mod torture;
@@ -27,6 +27,6 @@ pub use crate::rpc::{ConnectionInfo, Deadline};
 pub use deadline::{DeadlineFuture, DeadlineLayer, DeadlineService};
 pub use descriptors::raise_descriptor_limit;
 pub use limits::ListenerLimits;
+pub use registry::ServeReport;
 pub use run::{Server, ServerOptions, Shutdown, ShutdownReport};
 pub use serve::{Lifecycle, ServeOptions, serve};
-pub use tally::ServeReport;

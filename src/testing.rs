@@ -78,7 +78,7 @@ impl TestServer {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let engine = Engine::start(engine);
-        options.serve.edge_threads = NonZeroUsize::MIN;
+        options.serve.connection_threads = NonZeroUsize::MIN;
         let shutdown = Shutdown::default();
         let server = Server::new(engine.clone(), options);
         let serving = Some(tokio::spawn(server.run(listener, shutdown.clone())));

@@ -1,10 +1,10 @@
-//! Bytes that connections hold: of requests that are not whole yet and of answers that are not read.
+//! Memory budgets of connections: bytes of incomplete requests and of responses that the peer has not read.
 //!
-//! Each connection has a budget, and all together have another. Whoever would go on at a budget that is used up waits, and
-//! the stream that has held bytes without progress for longest is ended. Small messages are not counted one by one: each
-//! open stream counts as [`STREAM_BYTES`].
+//! Each connection has a budget, and all connections of a listener share another. A stream that needs more than is left
+//! waits, and the stream that has stalled longest is aborted. Small messages are not counted one by one: each open stream
+//! is counted as [`STREAM_BYTES`].
 
-mod holder;
+mod stream;
 
 use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
@@ -17,20 +17,20 @@ use parking_lot::Mutex;
 use tokio::task;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::tally::Activity;
-pub(super) use holder::{Held, Holder, Kind};
+use super::registry::Activity;
+pub(super) use stream::{BudgetedStream, Kind, Reservation};
 
-/// What an open stream takes beside the messages that are counted, in bytes: measured with 100,000 idle watches.
+/// Memory of an open stream without its counted messages, in bytes. Measured with 100,000 idle watches.
 pub(super) const STREAM_BYTES: usize = 5_200;
 
-/// How long a stream holds bytes without progress before it may be ended for others.
+/// A stream that holds bytes without progress for this long may be aborted.
 const STALL_TIME: Duration = Duration::from_secs(1);
-/// How often who waits looks again.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// How often a connection, or all of them, are searched for the longest stalled.
+/// How often a waiting task checks the budgets again without being woken.
+const RECHECK_INTERVAL: Duration = Duration::from_millis(100);
+/// Minimum time between two searches for the longest stalled stream, per connection and for all connections.
 const SEARCH_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Most tasks that are woken at once when bytes are given back.
+/// Most tasks that are registered to be woken when bytes are released.
 const WAITERS_MAX: usize = 4_096;
 
 /// The budgets of one listener.
@@ -38,20 +38,19 @@ const WAITERS_MAX: usize = 4_096;
 pub(super) struct Budgets {
     connection_bytes_max: usize,
     connections_bytes_max: usize,
-    /// Bytes held on all connections, beside the streams.
-    held: AtomicUsize,
-    /// Bytes that open streams count as; looked at every second.
-    streams: AtomicUsize,
-    /// Whether anybody waits.
-    is_awaited: AtomicBool,
-    roster: Mutex<Roster>,
+    /// Bytes reserved by all connections, without [`Self::stream_bytes`].
+    reserved: AtomicUsize,
+    /// Bytes that open streams are counted as. Updated every second.
+    stream_bytes: AtomicUsize,
+    has_waiters: AtomicBool,
+    state: Mutex<BudgetState>,
 }
 
 #[derive(Debug, Default)]
-struct Roster {
-    /// Newest last; whoever finds no place in it looks again soon anyway.
+struct BudgetState {
+    /// Newest last. A task that finds the list full relies on [`RECHECK_INTERVAL`].
     waiters: Vec<Waker>,
-    searched: Option<Instant>,
+    last_search: Option<Instant>,
     connections: Vec<std::sync::Weak<ConnectionBudget>>,
 }
 
@@ -60,30 +59,30 @@ impl Budgets {
         Arc::new(Self {
             connection_bytes_max,
             connections_bytes_max,
-            held: AtomicUsize::new(0),
-            streams: AtomicUsize::new(0),
-            is_awaited: AtomicBool::new(false),
-            roster: Mutex::default(),
+            reserved: AtomicUsize::new(0),
+            stream_bytes: AtomicUsize::new(0),
+            has_waiters: AtomicBool::new(false),
+            state: Mutex::default(),
         })
     }
 
-    /// Counts the open streams; to be called every second.
+    /// Counts the open streams. The caller calls this every second.
     pub(super) fn tick(&self) {
         let mut streams = 0;
-        self.roster.lock().connections.retain(|connection| match connection.upgrade() {
+        self.state.lock().connections.retain(|connection| match connection.upgrade() {
             Some(connection) => {
                 streams += connection.activity.open_requests();
                 true
             }
             None => false,
         });
-        self.streams.store(streams * STREAM_BYTES, Relaxed);
+        self.stream_bytes.store(streams * STREAM_BYTES, Relaxed);
     }
 
     fn wake_waiters(&self) {
-        if self.is_awaited.swap(false, Relaxed) {
-            let waiters = std::mem::take(&mut self.roster.lock().waiters);
-            // The newest first: what has waited for long is more often what nobody reads.
+        if self.has_waiters.swap(false, Relaxed) {
+            let waiters = std::mem::take(&mut self.state.lock().waiters);
+            // The newest waiter is woken first: the peers of old waiters often read nothing.
             waiters.into_iter().rev().for_each(Waker::wake);
         }
     }
@@ -94,22 +93,22 @@ impl Budgets {
 pub(super) struct ConnectionBudget {
     budgets: Arc<Budgets>,
     activity: Arc<Activity>,
-    held: AtomicUsize,
-    /// Its streams that can hold bytes, by number.
-    holders: Mutex<HashMap<u64, Arc<Holder>>>,
+    reserved: AtomicUsize,
+    /// Registered streams of the connection, by number.
+    streams: Mutex<HashMap<u64, Arc<BudgetedStream>>>,
     next_number: AtomicU64,
-    searched: Mutex<Option<Instant>>,
-    /// Tasks of streams that are to end.
-    condemned: Mutex<HashSet<task::Id>>,
-    condemned_count: AtomicUsize,
+    last_search: Mutex<Option<Instant>>,
+    /// Tasks of HTTP/2 streams that are to be dropped at their next poll.
+    aborted_tasks: Mutex<HashSet<task::Id>>,
+    aborted_tasks_count: AtomicUsize,
 }
 
-/// A wait for bytes to be given back.
+/// The state of one wait for budget: when it began, and the timer of the next check.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(Option<(Instant, Pin<Box<Sleep>>)>);
+pub(super) struct AdmissionWait(Option<(Instant, Pin<Box<Sleep>>)>);
 
-impl Waiting {
-    /// How long it has lasted.
+impl AdmissionWait {
+    /// Time since the wait began, zero if nothing waits.
     pub(super) fn elapsed(&self) -> Duration {
         self.0.as_ref().map_or(Duration::ZERO, |(since, _)| since.elapsed())
     }
@@ -120,143 +119,144 @@ impl ConnectionBudget {
         let budget = Arc::new(Self {
             budgets: budgets.clone(),
             activity,
-            held: AtomicUsize::new(0),
-            holders: Mutex::default(),
+            reserved: AtomicUsize::new(0),
+            streams: Mutex::default(),
             next_number: AtomicU64::new(0),
-            searched: Mutex::default(),
-            condemned: Mutex::default(),
-            condemned_count: AtomicUsize::new(0),
+            last_search: Mutex::default(),
+            aborted_tasks: Mutex::default(),
+            aborted_tasks_count: AtomicUsize::new(0),
         });
-        budgets.roster.lock().connections.push(Arc::downgrade(&budget));
+        budgets.state.lock().connections.push(Arc::downgrade(&budget));
         budget
     }
 
-    /// Most bytes that the connection may hold.
+    /// Most bytes that the connection may reserve.
     pub(super) fn bytes_max(&self) -> usize {
         self.budgets.connection_bytes_max
     }
 
-    /// Whether streams alone use up all, so that no more may be opened.
+    /// Whether open streams alone use up the budget of all connections. New calls are refused then.
     pub(super) fn is_exhausted(&self) -> bool {
-        self.budgets.streams.load(Relaxed) >= self.budgets.connections_bytes_max
+        self.budgets.stream_bytes.load(Relaxed) >= self.budgets.connections_bytes_max
     }
 
-    /// Whether enough is held that streams stay open until what they sent is read, so that they can be ended.
+    /// Whether a quarter of a budget is used. Above it, a stream stays open until the peer has read its response: only an
+    /// open stream can be aborted.
     pub(super) fn is_above_high_water(&self) -> bool {
         self.used() > self.budgets.connection_bytes_max / 4
-            || self.budgets.held.load(Relaxed) > self.budgets.connections_bytes_max / 4
+            || self.budgets.reserved.load(Relaxed) > self.budgets.connections_bytes_max / 4
     }
 
     fn used(&self) -> usize {
-        self.held.load(Relaxed) + self.activity.open_requests() * STREAM_BYTES
+        self.reserved.load(Relaxed) + self.activity.open_requests() * STREAM_BYTES
     }
 
     fn is_full(&self) -> bool {
-        self.used() >= self.budgets.connection_bytes_max && self.held.load(Relaxed) > 0
+        self.used() >= self.budgets.connection_bytes_max && self.reserved.load(Relaxed) > 0
     }
 
-    /// Whether nobody has to wait.
-    pub(super) fn has_room(&self) -> bool {
+    /// Whether both budgets have bytes left.
+    pub(super) fn has_capacity(&self) -> bool {
         !self.is_full() && !self.are_all_full()
     }
 
     fn are_all_full(&self) -> bool {
-        let Budgets { held, streams, connections_bytes_max, .. } = &*self.budgets;
-        held.load(Relaxed) + streams.load(Relaxed) >= *connections_bytes_max
+        let Budgets { reserved, stream_bytes, connections_bytes_max, .. } = &*self.budgets;
+        reserved.load(Relaxed) + stream_bytes.load(Relaxed) >= *connections_bytes_max
     }
 
-    /// Waits until there is something left, and sees to it that what stalls is ended.
-    pub(super) fn poll_admission(&self, waiting: &mut Waiting, context: &mut Context<'_>) -> Poll<()> {
+    /// Waits until both budgets have bytes left. While it waits, the longest stalled stream is aborted.
+    pub(super) fn poll_admission(&self, wait: &mut AdmissionWait, context: &mut Context<'_>) -> Poll<()> {
         loop {
-            if self.has_room() {
-                waiting.0 = None;
+            if self.has_capacity() {
+                wait.0 = None;
                 return Poll::Ready(());
             }
             {
-                let mut roster = self.budgets.roster.lock();
-                if roster.waiters.len() < WAITERS_MAX {
-                    roster.waiters.push(context.waker().clone());
+                let mut state = self.budgets.state.lock();
+                if state.waiters.len() < WAITERS_MAX {
+                    state.waiters.push(context.waker().clone());
                 }
-                self.budgets.is_awaited.store(true, Relaxed);
-                self.end_longest_stalled(&mut roster);
+                self.budgets.has_waiters.store(true, Relaxed);
+                self.abort_longest_stalled(&mut state);
             }
-            let begin = || (Instant::now(), Box::pin(sleep(LOOK_INTERVAL)));
-            let (_, look) = waiting.0.get_or_insert_with(begin);
-            if look.as_mut().poll(context).is_pending() {
+            let begin = || (Instant::now(), Box::pin(sleep(RECHECK_INTERVAL)));
+            let (_, recheck) = wait.0.get_or_insert_with(begin);
+            if recheck.as_mut().poll(context).is_pending() {
                 return Poll::Pending;
             }
-            look.as_mut().reset(Instant::now() + LOOK_INTERVAL);
+            recheck.as_mut().reset(Instant::now() + RECHECK_INTERVAL);
         }
     }
 
-    /// Ends the stream that has been stalled for longest, of this connection if that is what is full.
-    fn end_longest_stalled(&self, roster: &mut Roster) {
-        let (now, is_own, mut own_search) = (Instant::now(), self.is_full(), self.searched.lock());
-        let searched = if is_own { &mut *own_search } else { &mut roster.searched };
-        if searched.is_some_and(|searched| now < searched + SEARCH_INTERVAL) {
+    /// Aborts the longest stalled stream: of this connection if its own budget is full, else of all connections.
+    fn abort_longest_stalled(&self, state: &mut BudgetState) {
+        let (now, is_own, mut own_search) = (Instant::now(), self.is_full(), self.last_search.lock());
+        let last_search = if is_own { &mut *own_search } else { &mut state.last_search };
+        if last_search.is_some_and(|last| now < last + SEARCH_INTERVAL) {
             return;
         }
-        *searched = Some(now);
+        *last_search = Some(now);
         let stalled = match is_own {
             true => self.longest_stalled(),
             false => {
-                let connections = roster.connections.iter().filter_map(std::sync::Weak::upgrade);
+                let connections = state.connections.iter().filter_map(std::sync::Weak::upgrade);
                 connections
                     .filter_map(|connection| connection.longest_stalled())
                     .min_by_key(|(since, _)| *since)
             }
         };
-        if let Some((since, holder)) = stalled
+        if let Some((since, stream)) = stalled
             && now >= since + STALL_TIME
         {
-            holder.condemn();
+            stream.abort();
         }
     }
 
-    fn longest_stalled(&self) -> Option<(Instant, Arc<Holder>)> {
-        let holders = self.holders.lock();
-        let stalled = holders.values().filter_map(|holder| Some((holder.stalled_since()?, holder)));
-        stalled.min_by_key(|(since, _)| *since).map(|(since, holder)| (since, holder.clone()))
+    fn longest_stalled(&self) -> Option<(Instant, Arc<BudgetedStream>)> {
+        let streams = self.streams.lock();
+        let stalled = streams.values().filter_map(|stream| Some((stream.stalled_since()?, stream)));
+        stalled.min_by_key(|(since, _)| *since).map(|(since, stream)| (since, stream.clone()))
     }
 
-    /// Makes a stream one that can hold bytes, and be ended for it. To be called in the stream's own task.
-    pub(super) fn register(self: &Arc<Self>, kind: Kind) -> Arc<Holder> {
+    /// Registers a stream that reserves bytes and may be aborted. Must be called in the task of the stream.
+    pub(super) fn register(self: &Arc<Self>, kind: Kind) -> Arc<BudgetedStream> {
         let number = self.next_number.fetch_add(1, Relaxed);
-        let holder = Arc::new(Holder::new(self.clone(), number, kind));
-        self.holders.lock().insert(number, holder.clone());
-        holder
+        let stream = Arc::new(BudgetedStream::new(self.clone(), number, kind));
+        self.streams.lock().insert(number, stream.clone());
+        stream
     }
 
     fn unregister(&self, number: u64) {
-        self.holders.lock().remove(&number);
+        self.streams.lock().remove(&number);
     }
 
-    fn add(&self, bytes: usize) {
-        self.held.fetch_add(bytes, Relaxed);
-        self.budgets.held.fetch_add(bytes, Relaxed);
+    fn reserve(&self, bytes: usize) {
+        self.reserved.fetch_add(bytes, Relaxed);
+        self.budgets.reserved.fetch_add(bytes, Relaxed);
     }
 
-    fn give_back(&self, bytes: usize) {
-        self.held.fetch_sub(bytes, Relaxed);
-        self.budgets.held.fetch_sub(bytes, Relaxed);
+    fn release(&self, bytes: usize) {
+        self.reserved.fetch_sub(bytes, Relaxed);
+        self.budgets.reserved.fetch_sub(bytes, Relaxed);
         self.budgets.wake_waiters();
     }
 
-    /// Whether the task of this stream is to end at once.
-    pub(super) fn is_condemned(&self) -> bool {
-        if self.condemned_count.load(Relaxed) == 0 {
+    /// Whether the current task was aborted. Returns true once.
+    pub(super) fn take_abort(&self) -> bool {
+        if self.aborted_tasks_count.load(Relaxed) == 0 {
             return false;
         }
-        let is_condemned = task::try_id().is_some_and(|id| self.condemned.lock().remove(&id));
-        if is_condemned {
-            self.condemned_count.fetch_sub(1, Relaxed);
+        let is_aborted = task::try_id().is_some_and(|id| self.aborted_tasks.lock().remove(&id));
+        if is_aborted {
+            self.aborted_tasks_count.fetch_sub(1, Relaxed);
         }
-        is_condemned
+        is_aborted
     }
 
-    fn condemn_task(&self, id: task::Id) {
-        if self.condemned.lock().insert(id) {
-            self.condemned_count.fetch_add(1, Relaxed);
+    fn abort_task(&self, id: task::Id) {
+        if self.aborted_tasks.lock().insert(id) {
+            self.aborted_tasks_count.fetch_add(1, Relaxed);
         }
     }
 }

@@ -1,13 +1,15 @@
-//! One connection: HTTP/1.1 and HTTP/2 on one port, within the limits, up to its orderly end.
+//! One connection: HTTP/1.1 and HTTP/2 on one port, its limits and its graceful close.
 //!
-//! Two tasks each: the conversation, which is polled on every packet and so carries nothing else, and its
-//! guardian, which sleeps until a deadline or a shutdown and then ends the conversation.
+//! Each connection has two tasks. The HTTP task is polled on every packet and does nothing else. The watchdog sleeps until a
+//! deadline or a shutdown, and then ends the HTTP task.
 
+mod call_shape;
 mod executor;
-mod guardian;
-mod hearing;
-mod incoming;
+mod preface;
 mod request;
+mod request_body;
+mod response_body;
+mod watchdog;
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -25,29 +27,29 @@ use tokio_util::sync::CancellationToken;
 use crate::rpc::ConnectionInfo;
 
 use super::budget::ConnectionBudget;
-use super::edge::Edge;
+use super::connection_thread::ThreadState;
 use super::limits::ListenerLimits;
-use super::tally::{Activity, Seat};
+use super::registry::{Activity, ConnectionPermit};
 use executor::StreamExecutor;
-use guardian::Guardian;
-use hearing::Hearing;
+use preface::PrefaceReader;
 use request::RequestService;
+use watchdog::Watchdog;
 
 /// Largest window HTTP/2 can express, in bytes.
 const WINDOW_BYTES_MAX: u32 = (1 << 31) - 1;
 
-/// A connection's window is this part of what all connections may hold, divided by their number when it opens.
+/// All connection windows together may take this fraction of `connections_bytes_max`: an eighth.
 const WINDOWS_SHARE: usize = 8;
 
-/// Read buffer of an HTTP/1 connection, which also bounds a request's head, in bytes.
+/// Read buffer of an HTTP/1 connection, in bytes. It also bounds the head of a request.
 const HTTP1_BUFFER_BYTES: usize = 64 * 1024;
 
-/// What a conversation, its requests and its guardian share.
+/// State shared by the HTTP task, its requests and the watchdog of one connection.
 #[derive(Debug)]
 struct Shared {
     info: ConnectionInfo,
-    /// Whether the peer has shown that it speaks HTTP.
-    heard: AtomicBool,
+    /// Whether the peer has sent a preface or a request.
+    preface_received: AtomicBool,
     activity: Arc<Activity>,
     budget: Arc<ConnectionBudget>,
     /// Longest time for the body of a unary request.
@@ -55,19 +57,19 @@ struct Shared {
 }
 
 impl Shared {
-    fn mark_heard(&self) {
-        self.heard.store(true, Relaxed);
+    fn mark_preface_received(&self) {
+        self.preface_received.store(true, Relaxed);
     }
 }
 
-/// The window of a connection beside which so many are open: together they take a part of what all may hold.
+/// The HTTP/2 window of a new connection while `open` connections are open: its share of [`WINDOWS_SHARE`].
 fn window_bytes(limits: &ListenerLimits, open: usize) -> u32 {
     let share = limits.connections_bytes_max / WINDOWS_SHARE / open.max(1);
     let window = u32::try_from(share).unwrap_or(u32::MAX).max(2 * limits.stream_window_bytes);
     window.min(limits.connection_window_bytes).min(WINDOW_BYTES_MAX)
 }
 
-/// The protocol settings of a connection.
+/// The HTTP settings of a connection.
 fn builder(
     limits: &ListenerLimits,
     window_bytes: u32,
@@ -94,43 +96,53 @@ fn builder(
     builder
 }
 
-/// Starts to serve the stream on the current runtime.
-pub(super) fn spawn(edge: &Arc<Edge>, stream: TcpStream, peer: SocketAddr, seat: Seat) {
-    // Without one the connection is gone, as its first read will show.
+/// Spawns the two tasks of a connection on the current runtime.
+pub(super) fn spawn(
+    thread: &Arc<ThreadState>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    permit: ConnectionPermit,
+) {
+    // Without a local address the connection is already closed, which its first read reports.
     let local = stream.local_addr().unwrap_or(peer);
     let shared = Arc::new(Shared {
         info: ConnectionInfo { peer, local, closing: CancellationToken::new() },
-        heard: AtomicBool::new(false),
-        activity: seat.activity().clone(),
-        budget: ConnectionBudget::new(&edge.budgets, seat.activity().clone()),
-        request_timeout: edge.limits.request_body_timeout,
+        preface_received: AtomicBool::new(false),
+        activity: permit.activity().clone(),
+        budget: ConnectionBudget::new(&thread.budgets, permit.activity().clone()),
+        request_timeout: thread.limits.request_body_timeout,
     });
-    let (go_away, told) = oneshot::channel();
-    let conversation = tokio::spawn(converse(edge.clone(), stream, shared.clone(), told));
-    let guardian =
-        Guardian::new(edge.limits.clone(), edge.lifecycle.clone(), shared, seat, conversation, go_away);
-    edge.connections.spawn(guardian.run());
+    let (go_away, go_away_requested) = oneshot::channel();
+    let http_task = tokio::spawn(serve_http(thread.clone(), stream, shared.clone(), go_away_requested));
+    let watchdog =
+        Watchdog::new(thread.limits.clone(), thread.lifecycle.clone(), shared, permit, http_task, go_away);
+    thread.connections.spawn(watchdog.run());
 }
 
-/// Answers requests until the peer is done, or says goodbye first when told to.
-async fn converse(edge: Arc<Edge>, stream: TcpStream, shared: Arc<Shared>, told: oneshot::Receiver<()>) {
+/// Serves requests until the peer closes the connection. Sends GOAWAY first when the watchdog requests it.
+async fn serve_http(
+    thread: Arc<ThreadState>,
+    stream: TcpStream,
+    shared: Arc<Shared>,
+    go_away_requested: oneshot::Receiver<()>,
+) {
     let peer = shared.info.peer;
-    let io = TokioIo::new(Hearing::new(stream, shared.clone()));
-    let window_bytes = window_bytes(&edge.limits, edge.tally.open());
-    let builder = builder(&edge.limits, window_bytes, StreamExecutor { budget: shared.budget.clone() });
-    let service = TowerToHyperService::new(RequestService::new(edge.stack.clone(), shared));
+    let io = TokioIo::new(PrefaceReader::new(stream, shared.clone()));
+    let window_bytes = window_bytes(&thread.limits, thread.registry.open());
+    let builder = builder(&thread.limits, window_bytes, StreamExecutor { budget: shared.budget.clone() });
+    let service = TowerToHyperService::new(RequestService::new(thread.stack.clone(), shared));
     let mut connection = pin!(builder.serve_connection(io, service));
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => ended,
-        // An error means that the guardian is gone, which calls for the same.
-        _ = told => {
+        // An error means that the watchdog has ended; the connection is closed as well.
+        _ = go_away_requested => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%peer, error, "the connection ended early");
+        tracing::debug!(%peer, error, "the connection failed");
     }
 }
 
@@ -139,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_shrink_with_the_number_of_connections_to_no_less_than_two_streams_have() {
+    fn connection_windows_shrink_to_two_stream_windows_as_connections_open() {
         let limits = ListenerLimits::default();
         let windows = [0, 16, 64, 512, 10_000].map(|open| window_bytes(&limits, open));
         assert_eq!(windows, [8 << 20, 8 << 20, 2 << 20, 512 << 10, 512 << 10]);

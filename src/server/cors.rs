@@ -1,6 +1,6 @@
-//! The CORS answers that let configured web pages call the gRPC-Web side.
+//! The CORS layer, which lets web pages of configured origins call the server over gRPC-Web.
 //!
-//! Without a configured origin no such layer exists and browsers refuse cross-origin calls.
+//! Without a configured origin there is no layer, and browsers block cross-origin calls.
 
 use std::io;
 use std::time::Duration;
@@ -8,21 +8,21 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
-/// How long a browser may remember a preflight answer.
+/// How long a browser may cache a preflight response.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(60 * 60);
 
-/// Response headers that gRPC-Web clients must be able to read.
+/// Response headers that gRPC-Web clients read.
 const EXPOSED_HEADERS: [HeaderName; 3] = [
     HeaderName::from_static("grpc-status"),
     HeaderName::from_static("grpc-message"),
     HeaderName::from_static("grpc-status-details-bin"),
 ];
 
-/// The layer for these origins, none when there are none. A lone `*` means any origin.
+/// The layer for these origins; `None` without origins. A single `*` allows any origin.
 ///
 /// # Errors
 ///
-/// `InvalidInput` when an origin is not of the form `scheme://host[:port]`.
+/// `InvalidInput` if an origin is not of the form `scheme://host[:port]`.
 pub(super) fn cors_layer(origins: &[String]) -> io::Result<Option<CorsLayer>> {
     if origins.is_empty() {
         return Ok(None);
@@ -34,7 +34,7 @@ pub(super) fn cors_layer(origins: &[String]) -> io::Result<Option<CorsLayer>> {
     let layer = CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods([Method::POST])
-        // Call metadata is free-form, so its names cannot be listed; the origin is what is trusted.
+        // Call metadata has free-form names, which cannot be listed. The origin alone is checked.
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(EXPOSED_HEADERS)
         .vary([header::ORIGIN, header::ACCESS_CONTROL_REQUEST_METHOD, header::ACCESS_CONTROL_REQUEST_HEADERS])
@@ -61,7 +61,7 @@ mod tests {
     fn origins_are_exact() {
         for wrong in ["example.com", "https://", "https://example.com/", "https://*.example.com", "*"] {
             let origins = [wrong.to_owned(), "https://example.com".to_owned()];
-            assert!(cors_layer(&origins).is_err(), "{wrong} was taken as an origin");
+            assert!(cors_layer(&origins).is_err(), "{wrong} was accepted as an origin");
         }
         assert!(matches!(cors_layer(&[]), Ok(None)));
         assert!(matches!(cors_layer(&["http://localhost:5173".to_owned()]), Ok(Some(_))));

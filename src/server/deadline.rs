@@ -1,6 +1,6 @@
-//! The layer that holds calls to the deadline their caller set in `grpc-timeout`.
+//! The layer that enforces the deadline of a call, which the caller sets in `grpc-timeout`.
 //!
-//! It ends the wait for an answer, never the job behind it; limits the server sets itself are not here.
+//! A passed deadline ends the call, not its job. Timeouts of the server itself are elsewhere.
 
 mod body;
 mod timeout;
@@ -20,10 +20,10 @@ use body::DeadlineBody;
 
 use crate::rpc::Deadline;
 
-/// Stands in for a deadline that the clock cannot express.
+/// The deadline used if the requested one overflows the clock.
 const FAR_FUTURE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Makes services honour `grpc-timeout`, before and after their response headers were sent.
+/// Enforces `grpc-timeout` before and after the response headers are sent.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DeadlineLayer;
 
@@ -35,7 +35,7 @@ impl<S> Layer<S> for DeadlineLayer {
     }
 }
 
-/// A service whose calls end at their deadline with DEADLINE_EXCEEDED.
+/// A service whose calls end with DEADLINE_EXCEEDED at their deadline.
 #[derive(Debug, Clone)]
 pub struct DeadlineService<S> {
     inner: S,
@@ -68,7 +68,7 @@ where
     }
 }
 
-/// The answer to one call, at the latest at its deadline.
+/// The future of one call. It is ready at the deadline at the latest.
 #[derive(Debug)]
 pub struct DeadlineFuture<F> {
     stage: Stage<F>,
@@ -77,7 +77,7 @@ pub struct DeadlineFuture<F> {
 #[derive(Debug)]
 enum Stage<F> {
     Untimed(F),
-    /// The timer moves on into the body with the response.
+    /// The timer moves into the response body.
     Timed(F, Option<Timer>),
     Refused(Option<Box<Status>>),
 }
@@ -112,10 +112,10 @@ where
     timer.poll_expired(cx).map(|()| timer.status().into_http())
 }
 
-/// The running deadline of one call.
+/// The deadline timer of one call.
 #[derive(Debug)]
 struct Timer {
-    /// Boxed so that it can move from the call to its body without being set anew.
+    /// Boxed, so that it can move from the future to the body while it runs.
     sleep: Pin<Box<Sleep>>,
     timeout: Duration,
 }
@@ -135,14 +135,14 @@ impl Timer {
         self.sleep.as_mut().poll(cx)
     }
 
-    /// Whether the time has passed, without setting a timer.
+    /// Whether the deadline has passed. Does not register a timer.
     fn is_expired(&self) -> bool {
         Instant::now() >= self.deadline()
     }
 
     fn status(&self) -> Status {
         Status::deadline_exceeded(format!(
-            "the call's timeout of {:?} passed; its job, if any, goes on: ask again with a longer timeout",
+            "the call's timeout of {:?} passed; its job, if any, continues: retry with a longer timeout",
             self.timeout
         ))
     }

@@ -1,6 +1,7 @@
-//! File descriptors: how many this process may have, and which of them connections must leave to others.
+//! File descriptors: the limit of this process, and the reserve that connections may not use.
 //!
-//! A process out of descriptors cannot begin its next log segment or start a program. Connections are refused before.
+//! A process without free descriptors cannot open its next log segment or start a program. Connections are refused before
+//! that.
 
 use std::fs::File;
 use std::net::TcpStream;
@@ -8,40 +9,40 @@ use std::os::fd::AsRawFd;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The part of the limit that connections leave to the log, to programs and to outgoing connections: an eighth, but no
-/// fewer and no more descriptors than these.
+/// The reserve for the log, for programs and for outgoing connections, as a fraction of the limit: an eighth, within
+/// [`RESERVE_MIN`] and [`RESERVE_MAX`].
 const RESERVE_SHARE: u64 = 8;
 const RESERVE_MIN: u64 = 32;
 const RESERVE_MAX: u64 = 1024;
 
-/// Connections that may be closing at the same time, unless a quarter of the reserve is fewer.
+/// Most evicted connections that may be closing at the same time: this or a quarter of the reserve, whichever is less.
 const CLOSING_MAX: u64 = 64;
 
-/// Raises the soft limit of open descriptors to the hard limit, and returns the limit in force; `None` if there is none.
+/// Raises the soft limit of open descriptors to the hard limit. Returns the limit in force, `None` if there is none.
 ///
-/// For programs, before they serve: the library never does it by itself.
+/// A program calls this before it serves. The library never calls it.
 pub fn raise_descriptor_limit() -> Option<u64> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // A system that refuses leaves the soft limit, which is what is returned then.
+    // After an error the soft limit stays in force and is returned.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     getrlimit(Resource::Nofile).current
 }
 
-/// What the limit leaves to the connections of one listener.
+/// The share of the descriptor limit that the connections of one listener may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Descriptors {
-    /// The limit of the process; none is no limit.
+    /// The limit of the process; `None` if there is no limit.
     pub(super) limit: Option<u64>,
-    /// Connections that fit below the reserve, beside what is open now.
+    /// Most connections that fit below the reserve, given the descriptors that are open now.
     pub(super) connections_max: usize,
-    /// Connections that may still be closing while others have their places.
+    /// Most evicted connections that may be closing while new ones have their slots.
     pub(super) closing_max: usize,
 }
 
 impl Descriptors {
-    /// As things are now.
+    /// The share at this moment.
     pub(super) fn now() -> Self {
-        let lowest_free = File::open("/dev/null").map(|file| number_of(&file));
+        let lowest_free = File::open("/dev/null").map(|file| descriptor_number(&file));
         Self::of(getrlimit(Resource::Nofile).current, lowest_free.unwrap_or(0))
     }
 
@@ -55,15 +56,15 @@ impl Descriptors {
         }
     }
 
-    /// Whether the connection has a descriptor of the reserve. The system gives the lowest free number, so all below it
-    /// are in use.
+    /// Whether the descriptor of the connection is part of the reserve. The system assigns the lowest free number, so all
+    /// lower numbers are in use.
     pub(super) fn reaches_reserve(&self, connection: &TcpStream) -> bool {
-        self.limit.is_some_and(|limit| number_of(connection) >= limit - reserve(limit))
+        self.limit.is_some_and(|limit| descriptor_number(connection) >= limit - reserve(limit))
     }
 
-    /// Whether half of the reserve is gone as well: then nothing may be accepted in the place of what still closes.
-    pub(super) fn is_nearly_gone(&self, connection: &TcpStream) -> bool {
-        self.limit.is_some_and(|limit| number_of(connection) >= limit - reserve(limit) / 2)
+    /// Whether half of the reserve is used. Then no connection is accepted, even in exchange for an evicted one.
+    pub(super) fn is_reserve_half_used(&self, connection: &TcpStream) -> bool {
+        self.limit.is_some_and(|limit| descriptor_number(connection) >= limit - reserve(limit) / 2)
     }
 }
 
@@ -71,7 +72,7 @@ fn reserve(limit: u64) -> u64 {
     (limit / RESERVE_SHARE).clamp(RESERVE_MIN, RESERVE_MAX).min(limit)
 }
 
-fn number_of(open: &impl AsRawFd) -> u64 {
+fn descriptor_number(open: &impl AsRawFd) -> u64 {
     u64::try_from(open.as_raw_fd()).unwrap_or(0)
 }
 
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_leave_a_reserve_of_the_limit() {
+    fn connections_leave_a_reserve_of_descriptors() {
         for (limit, open, connections_max) in
             [(1_024, 30, 866), (64, 20, 12), (20_000, 30, 18_946), (40, 30, 1), (8, 7, 1)]
         {

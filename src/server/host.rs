@@ -1,7 +1,7 @@
-//! Which requests are meant for this server: the hosts it answers for, and the web pages that may call it.
+//! The host policy: which hosts requests may name, and which web pages may call the server.
 //!
-//! A web page whose name is rebound to this machine's address reaches the port, but cannot hide the name: browsers
-//! always send it as the request's host. How a refusal is answered is in `layer`.
+//! It protects against DNS rebinding. A web page whose name resolves to this machine's address can reach the port, but the
+//! browser still sends the page's name as the host of the request. Module `layer` sends the refusals.
 
 mod layer;
 mod name;
@@ -17,16 +17,16 @@ use crate::error::{Error, ErrorKind};
 pub(super) use layer::{HostLayer, HostService};
 use name::HostName;
 
-/// Stands for all hosts and, among origins, for all pages.
+/// Allows all hosts or all origins.
 const ANY: &str = "*";
 
-/// Most bytes of a host or origin that a message repeats.
-const SHOWN_BYTES_MAX: usize = 128;
+/// Longest host or origin in an error message, in characters.
+const SHOWN_CHARS_MAX: usize = 128;
 
-/// The hosts and origins that one listener answers for.
+/// The hosts and origins that one listener accepts.
 #[derive(Debug)]
 pub(super) struct HostPolicy {
-    /// Where it listens, as most requests name it.
+    /// The listener's own address as text.
     own: String,
     own_address: IpAddr,
     allowed: Vec<HostName>,
@@ -40,7 +40,7 @@ impl HostPolicy {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` when an allowed host is neither `*` nor of the form `host` or `host:port`.
+    /// `InvalidInput` if an allowed host is neither `*` nor of the form `host` or `host:port`.
     pub(super) fn new(
         listener: SocketAddr,
         allowed_hosts: &[String],
@@ -57,17 +57,17 @@ impl HostPolicy {
         })
     }
 
-    /// Whether a request that came in at this local address is to be answered.
+    /// Checks a request that arrived at this local address.
     ///
     /// # Errors
     ///
-    /// `HostNotAllowed` and `OriginNotAllowed`, with the option that allows it.
+    /// `HostNotAllowed` or `OriginNotAllowed`; the message names the option that allows the request.
     fn check(&self, uri: &Uri, headers: &HeaderMap, local: IpAddr) -> Result<(), Error> {
         let authority = uri.authority().map(|authority| authority.as_str());
         if let Some(host) = authority {
             self.check_host(host, local)?;
         } else {
-            // A request without any comes from no browser, and names no other server.
+            // A request without a host is accepted: no browser sends one.
             for host in headers.get_all(HOST) {
                 self.check_host(text_of(host), local)?;
             }
@@ -87,16 +87,16 @@ impl HostPolicy {
         }
         let host = shown(host);
         let message = format!(
-            "421 misdirected request: host {host:?} is not this server's own: connect to its address {}, or start \
-             the server with --allowed-host {host} (allowed_hosts in the config file) if that name is meant for it, \
-             as behind a proxy or in a network of containers",
+            "421 misdirected request: host {host:?} is not allowed by this server: connect to its address {}, or start \
+             the server with --allowed-host {host} (allowed_hosts in the config file) if clients use that name, \
+             for example behind a proxy or in a container network",
             self.own
         );
         Err(Error::new(ErrorKind::HostNotAllowed { host }, message))
     }
 
-    /// Whether the host is an address of the listener, or this machine as it is called on itself. The port does not
-    /// count: port forwarding changes it, and a page cannot gain by it.
+    /// Whether the host is an address of the listener, or localhost on a loopback connection. The port is ignored: port
+    /// forwarding changes it, and it protects nothing.
     fn is_own(&self, name: &HostName, local: IpAddr) -> bool {
         match name.address() {
             Some(address) => {
@@ -137,13 +137,13 @@ fn allowed_host(text: &str) -> io::Result<HostName> {
     })
 }
 
-/// What is not text is no name either.
+/// The header value as text. A value that is not text becomes an invalid host.
 fn text_of(value: &HeaderValue) -> &str {
     value.to_str().unwrap_or("\u{fffd}")
 }
 
 fn shown(text: &str) -> String {
-    text.chars().take(SHOWN_BYTES_MAX).collect()
+    text.chars().take(SHOWN_CHARS_MAX).collect()
 }
 
 #[cfg(test)]

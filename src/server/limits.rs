@@ -1,6 +1,6 @@
-//! The bounds of the listener, all in one place, each with its unit and default.
+//! The limits of the listener in one place, each with its unit and default.
 //!
-//! They are only written down here; `connection` and `listener` enforce them.
+//! Modules `connection` and `listener` enforce them.
 
 use std::time::Duration;
 
@@ -31,69 +31,67 @@ const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(60);
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// What one listener grants its peers.
+/// The limits of one listener.
 ///
-/// [`Default`] holds values fit for a public port. At those, one connection holds `connection_bytes_max` of messages and
-/// one message more, and beside it what HTTP/2 has received and nobody reads yet, at most `connection_window_bytes`.
+/// The defaults are safe for a public port. With them, one connection uses at most `connection_bytes_max`, one more message,
+/// and `connection_window_bytes` of received bytes that no service has read.
 #[derive(Debug, Clone)]
 pub struct ListenerLimits {
-    /// Connections open at once, fewer where the limit of descriptors leaves no more. One more takes the place of the one
-    /// that has been idle for longest; it is closed at once if none is idle. 10,000.
+    /// Most open connections; the descriptor limit may reduce it. A connection above the limit evicts the longest idle one,
+    /// and is closed at once if none is idle. Default 10,000.
     pub max_connections: usize,
-    /// Connections open at once from one address, or one IPv6 network of 64 bits; no bound if unset. One more takes the
-    /// place of the one of that address that has been idle for longest; it is closed at once if none is idle. A quarter of
-    /// 10,000: a proxy or a site behind one address seldom needs more, and it takes several addresses to fill a server.
+    /// Most open connections from one address or one IPv6 /64 network; unlimited if unset. A connection above the limit
+    /// evicts the longest idle one of that address, and is closed at once if none is idle. Default 2,500, a quarter of
+    /// `max_connections`: enough for most proxies, and one address cannot use up all connections.
     pub max_connections_per_address: Option<usize>,
-    /// Time without an open request after which a connection is told to go away and closed, even if it answers PINGs.
-    /// 5 min.
+    /// A connection without an open request for this time is closed with a GOAWAY, even if it answers PINGs. Default 5 min.
     pub idle_timeout: Duration,
-    /// Requests open at once on one connection; one more is refused and may be retried. 1,024.
+    /// Most open requests on one connection. A request above the limit is refused and may be retried. Default 1,024.
     pub max_concurrent_streams: u32,
-    /// Bytes of one request's HTTP/2 headers; larger ones are answered with status 431. 8 KiB.
+    /// Most bytes of the HTTP/2 headers of one request. Larger headers get HTTP status 431. Default 8 KiB.
     pub max_header_list_bytes: u32,
-    /// Time from accepting a connection to its 24th byte or first request. 5 s.
+    /// Longest time from the accept of a connection to its 24th byte or first request. Default 5 s.
     pub preface_timeout: Duration,
-    /// Time for an HTTP/1 client to send a request's head, which also bounds an idle connection. 15 s.
+    /// Longest time for the head of an HTTP/1 request. It also bounds idle HTTP/1 connections. Default 15 s.
     pub http1_header_timeout: Duration,
-    /// Time between the HTTP/2 PINGs that find dead peers. 30 s.
+    /// Interval of the HTTP/2 PINGs that detect dead peers. Default 30 s.
     pub keepalive_interval: Duration,
-    /// Time to answer such a PING. 10 s.
+    /// Longest time for the reply to a PING. Default 10 s.
     pub keepalive_timeout: Duration,
-    /// Age at which a connection is told to go away, so that balancers can spread clients anew; each
-    /// connection varies it by up to 10 % either way. 30 min.
+    /// Age at which a connection is closed with a GOAWAY, so that load balancers can redistribute clients. Each connection
+    /// varies it by up to 10 %. Default 30 min.
     pub connection_age: Duration,
-    /// Time from that GOAWAY until [`ConnectionInfo::closing`](super::ConnectionInfo::closing) fires. 5 min.
+    /// Time from that GOAWAY until [`ConnectionInfo::closing`](super::ConnectionInfo::closing) fires. Default 5 min.
     pub connection_age_grace: Duration,
-    /// Time from a drain's GOAWAY until `closing` fires. 5 s.
+    /// Time from a drain's GOAWAY until `closing` fires. Default 5 s.
     pub drain_grace: Duration,
-    /// Time from `closing` until the connection is cut, whatever is still open on it. 5 s.
+    /// Time from `closing` until the connection is aborted, even with open requests. Default 5 s.
     pub closing_linger: Duration,
-    /// Unread request bytes a stream may have in flight. 256 KiB.
+    /// HTTP/2 window of a stream, in bytes. Default 256 KiB.
     pub stream_window_bytes: u32,
-    /// Unread request bytes a connection may have in flight. 8 MiB, less beside more than 16 others: an eighth of
-    /// `connections_bytes_max` divided by the open connections, but no less than two windows of a stream.
+    /// HTTP/2 window of a connection, in bytes. Default 8 MiB. With more than 16 open connections it is smaller: an eighth of
+    /// `connections_bytes_max` divided by their number, and at least two stream windows.
     ///
-    /// Also sets the budget for DATA frames below 256 bytes, which is half of it: workers send many.
+    /// Half of it is the budget for DATA frames below 256 bytes, of which workers send many.
     pub connection_window_bytes: u32,
-    /// Response bytes buffered for a stream whose peer does not read. 64 KiB.
+    /// Most response bytes buffered for a stream whose peer does not read. Default 64 KiB.
     pub max_send_buffer_bytes: usize,
-    /// Bytes that one connection may hold of requests that are not whole and of answers that are not read. At it, reading
-    /// and answering wait, and the stream that has been stalled for longest, at least 1 s, is ended. It may be exceeded by
-    /// one message. 64 MiB.
+    /// Most bytes of incomplete requests and unread responses on one connection. At the limit, reading and writing wait, and
+    /// the longest stalled stream is aborted once it has stalled for 1 s. One message may exceed the limit. Default 64 MiB.
     pub connection_bytes_max: usize,
-    /// The same for all connections together, with 5,200 bytes for each open stream. When the streams alone use it up, new
-    /// calls are refused with RESOURCE_EXHAUSTED. 1 GiB.
+    /// The same limit for all connections together, plus 5,200 bytes for each open stream. When open streams alone use it
+    /// up, new calls get RESOURCE_EXHAUSTED. Default 1 GiB.
     pub connections_bytes_max: usize,
-    /// Time for the body of a unary request to come in whole, from when it is waited for; then the call ends with
-    /// DEADLINE_EXCEEDED. 60 s.
+    /// Longest time for the complete body of a unary request; then the call ends with DEADLINE_EXCEEDED. Default 60 s.
     pub request_body_timeout: Duration,
-    /// Requests a peer may have reset before the server saw them; then the connection is cut. 64.
+    /// Most requests that a peer may reset before the server has accepted them; then the connection is closed. Default 64.
     pub max_pending_accept_resets: usize,
-    /// Malformed requests a connection may cause; then it is cut. 1,024.
+    /// Most malformed requests of a connection; then it is closed. Default 1,024.
     pub max_local_error_resets: usize,
-    /// Time sent bytes may stay unacknowledged before the kernel gives the peer up (Linux). 20 s.
+    /// Longest time for which sent bytes may stay unacknowledged; then the kernel closes the connection (Linux only).
+    /// Default 20 s.
     pub tcp_user_timeout: Duration,
-    /// Idle time before the kernel probes a peer, whatever its protocol. 60 s.
+    /// Idle time before the first TCP keepalive probe. Default 60 s.
     pub tcp_keepalive: Duration,
 }
 

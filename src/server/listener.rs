@@ -1,7 +1,7 @@
-//! Accepting: one loop that takes sockets and hands them to the edge threads in turn.
+//! The accept loop: it accepts sockets, applies the connection limits and dispatches to the connection threads in turn.
 //!
-//! It runs inside the `serve` future: accepting is rare beside serving, and so costs no thread of its own.
-//! What happens on a socket is up to `edge` and `connection`.
+//! The loop runs inside the `serve` future and needs no thread of its own. Modules `connection_thread` and `connection`
+//! serve the sockets.
 
 use std::future::Future;
 use std::io;
@@ -14,24 +14,24 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::descriptors::Descriptors;
-use super::tally::{Places, Refusal, Seat, Tally};
+use super::registry::{AdmissionError, ConnectionBounds, ConnectionPermit, ConnectionRegistry};
 use super::throttle::Throttle;
 
-/// First pause after a failed accept; it doubles up to [`BACK_OFF_MAX`].
+/// First back-off after a failed accept. It doubles up to [`BACK_OFF_MAX`].
 const BACK_OFF_MIN: Duration = Duration::from_millis(5);
 const BACK_OFF_MAX: Duration = Duration::from_millis(100);
 
-/// A socket on its way to an edge thread, with its place among the open connections.
+/// An accepted socket with its connection permit.
 #[derive(Debug)]
 pub(super) struct Accepted {
     pub(super) stream: std::net::TcpStream,
     pub(super) peer: SocketAddr,
-    pub(super) seat: Seat,
+    pub(super) permit: ConnectionPermit,
 }
 
-/// Where connections come from.
+/// A source of connections.
 pub(super) trait Accept {
-    /// The next connection; an error says nothing about the one after it.
+    /// Accepts the next connection. The caller may call again after an error.
     fn accept(&self) -> impl Future<Output = io::Result<(std::net::TcpStream, SocketAddr)>> + Send;
 }
 
@@ -42,43 +42,43 @@ impl Accept for TcpListener {
     }
 }
 
-/// The one accept loop. Dropping it closes the listening socket.
+/// The accept loop. Dropping it closes the listening socket.
 #[derive(Debug)]
 pub(crate) struct Listener<A> {
     source: A,
-    edges: Vec<mpsc::Sender<Accepted>>,
-    next_edge: usize,
-    places: Places,
+    threads: Vec<mpsc::Sender<Accepted>>,
+    next_thread: usize,
+    bounds: ConnectionBounds,
     descriptors: Descriptors,
-    tally: Arc<Tally>,
+    registry: Arc<ConnectionRegistry>,
     back_off: Duration,
     accept_warning: Throttle,
     refusal_warning: Throttle,
 }
 
 impl<A: Accept> Listener<A> {
-    /// A loop that fills these edges from the source.
+    /// A loop that accepts from `source` and dispatches to `threads`.
     pub(super) fn new(
         source: A,
-        edges: Vec<mpsc::Sender<Accepted>>,
-        places: Places,
+        threads: Vec<mpsc::Sender<Accepted>>,
+        bounds: ConnectionBounds,
         descriptors: Descriptors,
-        tally: Arc<Tally>,
+        registry: Arc<ConnectionRegistry>,
     ) -> Self {
         Self {
             source,
-            edges,
-            next_edge: 0,
-            places,
+            threads,
+            next_thread: 0,
+            bounds,
             descriptors,
-            tally,
+            registry,
             back_off: BACK_OFF_MIN,
             accept_warning: Throttle::default(),
             refusal_warning: Throttle::default(),
         }
     }
 
-    /// Accepts until dropped; no accept error ends it. Returns only when every edge thread has died.
+    /// Accepts until it is dropped. Accept errors do not end it; it returns only when every connection thread has ended.
     pub(super) async fn run(mut self) {
         loop {
             match self.source.accept().await {
@@ -88,99 +88,100 @@ impl<A: Accept> Listener<A> {
                         return;
                     }
                 }
-                Err(error) if is_of_one_connection(&error) => {
+                Err(error) if affects_one_connection(&error) => {
                     tracing::debug!(%error, "a connection failed before it was accepted");
                 }
-                Err(error) => self.endure(&error).await,
+                Err(error) => self.back_off_after(&error).await,
             }
         }
     }
 
-    /// Hands the socket to the next edge with room, or closes it when too many are open and none of them is idle.
+    /// Dispatches the socket to a thread, or closes it if a limit is reached and no connection is idle. Returns false if
+    /// every thread has ended.
     async fn admit(&mut self, stream: std::net::TcpStream, peer: SocketAddr) -> bool {
-        if self.descriptors.is_nearly_gone(&stream) {
-            self.tally.count_refusal();
+        if self.descriptors.is_reserve_half_used(&stream) {
+            self.registry.count_refusal();
             self.warn_of_descriptors(peer);
             return true;
         }
-        let is_short = self.descriptors.reaches_reserve(&stream);
-        match self.tally.take_seat(peer.ip(), self.places, is_short) {
-            Ok(seat) => {
-                let is_served = self.hand_over(Accepted { stream, peer, seat }).await;
-                self.tally.settle(self.places.closing_max).await;
+        let is_low_on_descriptors = self.descriptors.reaches_reserve(&stream);
+        match self.registry.admit(peer.ip(), self.bounds, is_low_on_descriptors) {
+            Ok(permit) => {
+                let is_served = self.dispatch(Accepted { stream, peer, permit }).await;
+                self.registry.wait_for_evicted(self.bounds.closing_max).await;
                 return is_served;
             }
-            Err(_) if is_short => self.warn_of_descriptors(peer),
-            Err(refusal) => self.warn_of(refusal, peer),
+            Err(_) if is_low_on_descriptors => self.warn_of_descriptors(peer),
+            Err(refusal) => self.warn_of_limit(refusal, peer),
         }
         true
     }
 
-    fn warn_of(&mut self, refusal: Refusal, peer: SocketAddr) {
-        let Some(left_out) = self.refusal_warning.pass() else { return };
+    fn warn_of_limit(&mut self, refusal: AdmissionError, peer: SocketAddr) {
+        let Some(suppressed) = self.refusal_warning.pass() else { return };
         match refusal {
-            Refusal::Full(limit) => tracing::warn!(
-                %peer, limit, left_out,
-                "refused a connection: connections_max are open, all with calls on them"
+            AdmissionError::Full(limit) => tracing::warn!(
+                %peer, limit, suppressed,
+                "refused a connection: connections_max are open and none is idle"
             ),
-            Refusal::AddressFull(limit) => tracing::warn!(
-                %peer, limit, left_out,
-                "refused a connection: connections_per_address_max of its address are open, all with calls on them; \
-                 raise it, or set it to 0 if that address is a proxy you trust"
+            AdmissionError::AddressFull(limit) => tracing::warn!(
+                %peer, limit, suppressed,
+                "refused a connection: connections_per_address_max of its address are open and none is idle; \
+                 raise it, or set it to 0 if that address is a trusted proxy"
             ),
         }
     }
 
     fn warn_of_descriptors(&mut self, peer: SocketAddr) {
-        let Some(left_out) = self.refusal_warning.pass() else { return };
+        let Some(suppressed) = self.refusal_warning.pass() else { return };
         let limit = self.descriptors.limit;
         tracing::warn!(
-            %peer, limit, left_out,
-            "refused a connection: no descriptors are left but those reserved for the log and for programs; raise the \
+            %peer, limit, suppressed,
+            "refused a connection: only the descriptors reserved for the log and for programs are left; raise the \
              hard limit of open files"
         );
     }
 
-    /// False when no edge is left to take it.
-    async fn hand_over(&mut self, mut accepted: Accepted) -> bool {
-        for _ in 0..self.edges.len() {
-            let edge = self.turn();
-            accepted = match self.edges[edge].try_send(accepted) {
+    /// Sends the socket to the next thread with a free queue slot. Returns false if every thread has ended.
+    async fn dispatch(&mut self, mut accepted: Accepted) -> bool {
+        for _ in 0..self.threads.len() {
+            let thread = self.next_thread_index();
+            accepted = match self.threads[thread].try_send(accepted) {
                 Ok(()) => return true,
                 Err(refused) => refused.into_inner(),
             };
         }
-        self.edges.retain(|edge| !edge.is_closed());
-        if self.edges.is_empty() {
-            tracing::error!("every edge thread has ended: no connection can be served");
+        self.threads.retain(|thread| !thread.is_closed());
+        if self.threads.is_empty() {
+            tracing::error!("every connection thread has ended: no connection can be served");
             return false;
         }
-        // All are full: wait with it, and leave those behind it in the kernel's queue.
-        let edge = self.turn();
-        // The edge may die while we wait; then this socket closes and the next one finds another edge.
-        let _ = self.edges[edge].send(accepted).await;
+        // Every queue is full. The loop waits, and later sockets stay in the kernel's backlog.
+        let thread = self.next_thread_index();
+        // If the thread ends during the wait, this socket is closed and the next one is sent to another thread.
+        let _ = self.threads[thread].send(accepted).await;
         true
     }
 
-    fn turn(&mut self) -> usize {
-        let edge = self.next_edge % self.edges.len();
-        self.next_edge = (edge + 1) % self.edges.len();
-        edge
+    fn next_thread_index(&mut self) -> usize {
+        let thread = self.next_thread % self.threads.len();
+        self.next_thread = (thread + 1) % self.threads.len();
+        thread
     }
 
-    /// Waits out an error such as a full file table, which would otherwise come back at once.
-    async fn endure(&mut self, error: &io::Error) {
-        if let Some(left_out) = self.accept_warning.pass() {
-            let pause = self.back_off;
-            tracing::warn!(%error, ?pause, left_out, "could not accept connections");
+    /// Waits after an error such as a full file table, which would otherwise recur at once.
+    async fn back_off_after(&mut self, error: &io::Error) {
+        if let Some(suppressed) = self.accept_warning.pass() {
+            let delay = self.back_off;
+            tracing::warn!(%error, ?delay, suppressed, "could not accept connections");
         }
         sleep(self.back_off).await;
         self.back_off = (self.back_off * 2).min(BACK_OFF_MAX);
     }
 }
 
-/// Whether the error used up the connection it is about, so that accepting again is no busy loop.
-fn is_of_one_connection(error: &io::Error) -> bool {
+/// Whether the error consumed a connection, so that accepting again without a wait is not a busy loop.
+fn affects_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }

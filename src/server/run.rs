@@ -12,9 +12,9 @@ use tonic_health::server::HealthReporter;
 
 use super::descriptors::Descriptors;
 use super::limits::ListenerLimits;
+use super::registry::ServeReport;
 use super::router::Router;
 use super::serve::{Lifecycle, ServeOptions, serve_router};
-use super::tally::ServeReport;
 use crate::engine::Engine;
 use crate::job::JobState;
 use crate::proto::DESCRIPTORS;

@@ -1,6 +1,6 @@
-//! The assembly: socket, edges and layers, from the first connection to the last.
+//! Serving: starts the accept loop, the connection threads and the tower layers, and waits until all have ended.
 //!
-//! When to drain and when to stop is the caller's decision, told through [`Lifecycle`].
+//! The caller drains and stops through [`Lifecycle`].
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -18,35 +18,35 @@ use tower::{Layer, ServiceBuilder};
 use tower_http::cors::{Cors, CorsLayer};
 
 use super::budget::Budgets;
+use super::connection_thread::ConnectionThread;
 use super::cors::cors_layer;
 use super::deadline::{DeadlineLayer, DeadlineService};
 use super::descriptors::Descriptors;
-use super::edge::EdgeThread;
 use super::host::{HostLayer, HostPolicy, HostService};
 use super::limits::ListenerLimits;
 use super::listener::Listener;
+use super::registry::{ConnectionBounds, ConnectionRegistry, ServeReport};
 use super::router::Router;
-use super::tally::{Places, ServeReport, Tally};
 
-/// Time for the edges to let go after `stop`; past it they are left behind.
+/// Longest wait for the connection threads after `stop`. Threads that are still busy then are detached.
 const STOP_TIME_MAX: Duration = Duration::from_millis(150);
 
-type Web = GrpcWebService<DeadlineService<Router>>;
+type WebStack = GrpcWebService<DeadlineService<Router>>;
 
-/// What a request passes on its way to the services, outermost first.
-pub(super) type Stack = HostService<Either<Cors<Web>, Web>>;
+/// The layers around the services, outermost first.
+pub(super) type Stack = HostService<Either<Cors<WebStack>, WebStack>>;
 
-/// How [`serve`] serves.
+/// Options of [`serve`].
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
-    /// Bounds of the listener.
+    /// The limits of the listener.
     pub limits: ListenerLimits,
-    /// Threads that serve connections. One per core this process may use.
-    pub edge_threads: NonZeroUsize,
-    /// Web origins (`https://host[:port]`) whose pages may call over gRPC-Web, or a lone `*` for all. None.
+    /// Number of connection threads. Default: one per core that this process may use.
+    pub connection_threads: NonZeroUsize,
+    /// Web origins (`https://host[:port]`) whose pages may call over gRPC-Web, or a single `*` for all. Default: none.
     pub cors_origins: Vec<String>,
-    /// Hosts (`host[:port]`) that requests may name beside the listener's own address and, on loopback, localhost; or
-    /// `*` for all. Behind a proxy that keeps the public host, and where clients reach the server by a name. None.
+    /// Hosts (`host[:port]`) that requests may name, besides the listener's own address and, on loopback, localhost; `*`
+    /// allows all. Needed behind a proxy that forwards the public host, and where clients use a host name. Default: none.
     pub allowed_hosts: Vec<String>,
 }
 
@@ -54,19 +54,19 @@ impl Default for ServeOptions {
     fn default() -> Self {
         Self {
             limits: ListenerLimits::default(),
-            edge_threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            connection_threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             cors_origins: Vec::new(),
             allowed_hosts: Vec::new(),
         }
     }
 }
 
-/// The caller's two words to a running server. Clones share them.
+/// The two signals to a running [`serve`]. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Lifecycle {
-    /// Close the listening socket, tell every connection to go away, finish what is open.
+    /// Close the listening socket, send GOAWAY on every connection, and let open requests finish.
     pub drain: CancellationToken,
-    /// Drop what is still open and return. Implies a drain.
+    /// Abort what is still open and return. Implies a drain.
     pub stop: CancellationToken,
 }
 
@@ -74,16 +74,16 @@ pub struct Lifecycle {
 ///
 /// After `drain` it returns once every connection is closed, at the latest after
 /// [`drain_grace`](ListenerLimits::drain_grace) and [`closing_linger`](ListenerLimits::closing_linger);
-/// after `stop` within 200 ms, whatever peers and handlers do. Dropping the future stops the server.
+/// after `stop` within 200 ms, even if peers or handlers block. Dropping the future stops the server.
 ///
-/// Accepts on the current runtime, which needs I/O and time; handlers run, and what they spawn runs, on the
-/// edge thread of their connection. Each request carries a [`ConnectionInfo`](super::ConnectionInfo) and,
-/// when its caller set one, a [`Deadline`](super::Deadline).
+/// The current runtime accepts connections; it needs I/O and time enabled. Services, and tasks that they spawn, run on the
+/// connection thread. Each request has a [`ConnectionInfo`](super::ConnectionInfo) extension and, if the caller set a
+/// timeout, a [`Deadline`](super::Deadline).
 ///
 /// # Errors
 ///
-/// When an origin or allowed host is malformed, or the system refuses a thread or to watch the socket. Nothing is served
-/// then.
+/// If an origin or an allowed host is malformed, or if the system cannot start a thread or register the socket. Nothing is
+/// served then.
 pub async fn serve(
     listener: std::net::TcpListener,
     routes: Routes,
@@ -108,26 +108,32 @@ pub(super) async fn serve_router(
     let lifecycle = Lifecycle { drain: lifecycle.drain, stop: lifecycle.stop.child_token() };
     let _stop_when_dropped = lifecycle.stop.clone().drop_guard();
 
-    let tally = Arc::new(Tally::default());
+    let registry = Arc::new(ConnectionRegistry::default());
     let limits = Arc::new(options.limits);
     let budgets = Budgets::new(limits.connection_bytes_max, limits.connections_bytes_max);
     let mut threads = Vec::new();
-    let mut edges = Vec::new();
-    for index in 0..options.edge_threads.get() {
+    let mut senders = Vec::new();
+    for index in 0..options.connection_threads.get() {
         let stack = stack(router.for_edge(), cors.as_ref(), &hosts);
-        let (thread, edge) = EdgeThread::start(
+        let (thread, sender) = ConnectionThread::start(
             index,
             stack,
             limits.clone(),
             lifecycle.clone(),
-            (tally.clone(), budgets.clone()),
+            (registry.clone(), budgets.clone()),
         )?;
         threads.push(thread);
-        edges.push(edge);
+        senders.push(sender);
     }
 
     let descriptors = Descriptors::now();
-    let listener = Listener::new(listener, edges, places(&limits, &descriptors), descriptors, tally.clone());
+    let listener = Listener::new(
+        listener,
+        senders,
+        connection_bounds(&limits, &descriptors),
+        descriptors,
+        registry.clone(),
+    );
     tokio::select! {
         biased;
         () = lifecycle.stop.cancelled() => {}
@@ -136,9 +142,9 @@ pub(super) async fn serve_router(
     }
     tokio::select! {
         () = join_all(threads) => {}
-        () = past_stop(&lifecycle.stop) => tracing::warn!("an edge thread is busy: left it behind"),
+        () = stop_timeout(&lifecycle.stop) => tracing::warn!("a connection thread did not stop in time: detached it"),
     }
-    Ok(tally.report())
+    Ok(registry.report())
 }
 
 fn stack(router: Router, cors: Option<&CorsLayer>, hosts: &HostLayer) -> Stack {
@@ -149,29 +155,29 @@ fn stack(router: Router, cors: Option<&CorsLayer>, hosts: &HostLayer) -> Stack {
     })
 }
 
-/// The connections that the limits allow and the descriptors suffice for.
-fn places(limits: &ListenerLimits, descriptors: &Descriptors) -> Places {
+/// The connection limits, reduced to what the descriptor limit allows.
+fn connection_bounds(limits: &ListenerLimits, descriptors: &Descriptors) -> ConnectionBounds {
     let (wanted, possible) = (limits.max_connections, descriptors.connections_max);
     if let Some(limit) = descriptors.limit.filter(|_| possible < wanted) {
         tracing::warn!(
-            "connections_max is {wanted}, but the limit of {limit} open files leaves {possible}: that is the bound now; \
+            "connections_max is {wanted}, but the limit of {limit} open files allows {possible}, which is used instead; \
              raise the hard limit (ulimit -Hn, LimitNOFILE= of systemd) or lower connections_max"
         );
     }
-    Places {
+    ConnectionBounds {
         max: wanted.min(possible),
         per_address_max: limits.max_connections_per_address,
         closing_max: descriptors.closing_max,
     }
 }
 
-async fn join_all(threads: Vec<EdgeThread>) {
+async fn join_all(threads: Vec<ConnectionThread>) {
     for thread in threads {
         thread.join().await;
     }
 }
 
-async fn past_stop(stop: &CancellationToken) {
+async fn stop_timeout(stop: &CancellationToken) {
     stop.cancelled().await;
     sleep(STOP_TIME_MAX).await;
 }

@@ -1,34 +1,34 @@
-//! Warnings that a peer can cause, at most one of a kind in a second.
+//! Rate limit of warnings that a peer can cause: at most one of a kind per second.
 
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// At most one warning of a kind in this time, with a count of those left out.
+/// Minimum time between two warnings of a kind.
 const WARNING_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Lets one warning through per [`WARNING_INTERVAL`].
+/// Passes one warning per [`WARNING_INTERVAL`] and counts the suppressed ones.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
     last: Option<Instant>,
-    left_out: u64,
+    suppressed: u64,
 }
 
 impl Throttle {
-    /// How many were left out since the last one that passed, when this one passes.
+    /// Returns the number of warnings suppressed since the last one if this warning may be logged, else `None`.
     pub(super) fn pass(&mut self) -> Option<u64> {
         let now = Instant::now();
         if self.last.is_some_and(|last| now.duration_since(last) < WARNING_INTERVAL) {
-            self.left_out += 1;
+            self.suppressed += 1;
             return None;
         }
         self.last = Some(now);
-        Some(std::mem::take(&mut self.left_out))
+        Some(std::mem::take(&mut self.suppressed))
     }
 }
 
-/// A throttle that several threads use.
+/// A throttle for several threads.
 #[derive(Debug, Default)]
 pub(super) struct SharedThrottle(Mutex<Throttle>);
 

@@ -1,4 +1,4 @@
-//! The end of an answer that began well: a status as its trailers.
+//! A status as the trailers of a response body.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -9,7 +9,7 @@ use tonic::Status;
 pub(super) fn trailers(status: &Status) -> Frame<Bytes> {
     let mut trailers = HeaderMap::new();
     if let Err(error) = status.add_header(&mut trailers) {
-        tracing::error!(%error, "could not encode the status that ends an answer");
+        tracing::error!(%error, "could not encode a status as trailers");
     }
     Frame::trailers(trailers)
 }

@@ -1,68 +1,68 @@
-//! Budgets without a network: who is admitted, who is ended, and what is given back.
+//! Budgets without a network: which streams are admitted, which are aborted, and which bytes are released.
 
 use futures_util::task::noop_waker_ref;
 
-use super::super::tally::{Places, Tally};
+use super::super::registry::{ConnectionBounds, ConnectionRegistry};
 use super::*;
 
 const MAX: usize = 1 << 20;
 
 fn connection(budgets: &Arc<Budgets>) -> Arc<ConnectionBudget> {
-    let places = Places { max: 10, per_address_max: None, closing_max: 0 };
+    let bounds = ConnectionBounds { max: 10, per_address_max: None, closing_max: 0 };
     let peer = std::net::Ipv4Addr::LOCALHOST.into();
-    let seat = Arc::<Tally>::default().take_seat(peer, places, false).expect("a place");
-    ConnectionBudget::new(budgets, seat.activity().clone())
+    let permit = Arc::<ConnectionRegistry>::default().admit(peer, bounds, false).expect("a free slot");
+    ConnectionBudget::new(budgets, permit.activity().clone())
 }
 
-fn is_admitted(connection: &ConnectionBudget, waiting: &mut Waiting) -> bool {
-    connection.poll_admission(waiting, &mut Context::from_waker(noop_waker_ref())).is_ready()
+fn is_admitted(connection: &ConnectionBudget, wait: &mut AdmissionWait) -> bool {
+    connection.poll_admission(wait, &mut Context::from_waker(noop_waker_ref())).is_ready()
 }
 
 #[tokio::test]
-async fn the_longest_stalled_of_a_full_connection_is_ended_after_a_while() {
+async fn a_full_connection_aborts_its_longest_stalled_stream() {
     let budgets = Budgets::new(MAX, 10 * MAX);
     let (full, other) = (connection(&budgets), connection(&budgets));
     let (elsewhere, older, newer) =
         (other.register(Kind::Request), full.register(Kind::Request), full.register(Kind::Request));
-    let held = (elsewhere.hold(10), older.hold(MAX / 2), newer.hold(MAX / 2));
+    let reservations = (elsewhere.reserve(10), older.reserve(MAX / 2), newer.reserve(MAX / 2));
     older.backdate(STALL_TIME / 2);
-    let mut waiting = Waiting::default();
-    assert!(!is_admitted(&full, &mut waiting) && !older.is_condemned(), "it may go on yet");
-    assert!(is_admitted(&other, &mut Waiting::default()), "the other connection has its own budget");
+    let mut wait = AdmissionWait::default();
+    assert!(!is_admitted(&full, &mut wait) && !older.is_aborted(), "it has not stalled long enough");
+    assert!(is_admitted(&other, &mut AdmissionWait::default()), "the other connection has its own budget");
     older.backdate(STALL_TIME);
-    *full.searched.lock() = None;
+    *full.last_search.lock() = None;
     newer.backdate(STALL_TIME / 2);
     elsewhere.backdate(2 * STALL_TIME);
-    assert!(!is_admitted(&full, &mut waiting) && older.is_condemned());
-    assert!(!newer.is_condemned() && !elsewhere.is_condemned());
-    drop(held);
-    assert!(is_admitted(&full, &mut waiting));
-    assert_eq!((full.held.load(Relaxed), budgets.held.load(Relaxed)), (0, 0));
+    assert!(!is_admitted(&full, &mut wait) && older.is_aborted());
+    assert!(!newer.is_aborted() && !elsewhere.is_aborted());
+    drop(reservations);
+    assert!(is_admitted(&full, &mut wait));
+    assert_eq!((full.reserved.load(Relaxed), budgets.reserved.load(Relaxed)), (0, 0));
 }
 
 #[tokio::test]
-async fn when_all_together_are_full_the_longest_stalled_of_all_is_ended() {
+async fn a_full_listener_aborts_the_longest_stalled_stream_of_any_connection() {
     let budgets = Budgets::new(MAX, MAX);
     let (one, other) = (connection(&budgets), connection(&budgets));
-    let holder = other.register(Kind::Request);
-    let held = holder.hold(MAX);
-    holder.backdate(STALL_TIME);
-    let mut waiting = Waiting::default();
-    assert!(!is_admitted(&one, &mut waiting) && holder.is_condemned());
-    drop(held);
-    assert!(is_admitted(&one, &mut waiting));
+    let stream = other.register(Kind::Request);
+    let reservation = stream.reserve(MAX);
+    stream.backdate(STALL_TIME);
+    let mut wait = AdmissionWait::default();
+    assert!(!is_admitted(&one, &mut wait) && stream.is_aborted());
+    drop(reservation);
+    assert!(is_admitted(&one, &mut wait));
 }
 
 #[tokio::test]
-async fn bytes_count_until_their_last_part_is_dropped() {
+async fn bytes_stay_reserved_until_their_last_slice_is_dropped() {
     let budgets = Budgets::new(MAX, MAX);
     let connection = connection(&budgets);
-    let holder = connection.register(Kind::Answer);
-    let mut whole = holder.own(bytes::Bytes::from(vec![1; 100_000]));
-    let part = whole.split_to(10);
-    drop(whole);
-    assert_eq!(connection.held.load(Relaxed), 100_000);
+    let stream = connection.register(Kind::Response);
+    let mut all = stream.reserve_for(bytes::Bytes::from(vec![1; 100_000]));
+    let part = all.split_to(10);
+    drop(all);
+    assert_eq!(connection.reserved.load(Relaxed), 100_000);
     drop(part);
-    assert!(!holder.holds_any());
-    assert_eq!(connection.held.load(Relaxed), 0);
+    assert!(!stream.has_reservations());
+    assert_eq!(connection.reserved.load(Relaxed), 0);
 }

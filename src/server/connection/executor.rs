@@ -1,4 +1,4 @@
-//! Where the streams of a connection run: each is a task of the edge, which ends at once when it is condemned.
+//! The executor of a connection's HTTP/2 streams: each stream is a task, which ends once its stream is aborted.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -9,7 +9,7 @@ use hyper::rt::Executor;
 
 use super::super::budget::ConnectionBudget;
 
-/// Runs the streams of one connection.
+/// Spawns the streams of one connection on the current runtime.
 #[derive(Debug, Clone)]
 pub(in crate::server) struct StreamExecutor {
     pub(super) budget: Arc<ConnectionBudget>,
@@ -23,8 +23,8 @@ where
         let budget = self.budget.clone();
         tokio::spawn(async move {
             let mut stream = pin!(stream);
-            poll_fn(|context| match budget.is_condemned() {
-                // Dropped, it resets its stream, and what was to be sent is dropped with it.
+            poll_fn(|context| match budget.take_abort() {
+                // Dropping the future resets the stream and drops its unsent bytes.
                 true => Poll::Ready(()),
                 false => stream.as_mut().poll(context).map(drop),
             })

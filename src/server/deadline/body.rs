@@ -1,6 +1,6 @@
-//! A response body that ends at its call's deadline with gRPC trailers.
+//! A response body that ends with gRPC trailers at the deadline of its call.
 //!
-//! The wait for the response itself is the future's, in the parent.
+//! The parent module enforces the deadline before the response headers.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,22 +13,22 @@ use tonic::body::Body;
 use super::Timer;
 use crate::server::trailers::trailers;
 
-/// What is left of a timed response.
+/// The body of a response with a deadline.
 #[derive(Debug)]
 pub(super) struct DeadlineBody {
     inner: Body,
-    /// Taken when the time passed: then nothing follows the trailers.
+    /// `None` once the deadline has passed and the trailers are sent.
     timer: Option<Timer>,
 }
 
 impl DeadlineBody {
-    /// Bounds the body by the timer; one that holds nothing more is returned as it is.
+    /// Adds the timer to the body. A body that is already at its end is returned unchanged.
     pub(super) fn wrap(inner: Body, timer: Timer) -> Body {
         if inner.is_end_stream() { inner } else { Body::new(Self { inner, timer: Some(timer) }) }
     }
 
     fn expire(&mut self, timer: Timer) -> Frame<Bytes> {
-        // The rest of the answer is dropped now, so that its producer stops with it.
+        // The rest of the response is dropped now, so that its producer stops.
         self.inner = Body::empty();
         trailers(&timer.status())
     }
@@ -44,7 +44,7 @@ impl http_body::Body for DeadlineBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let Some(mut timer) = self.timer.take() else { return Poll::Ready(None) };
         match Pin::new(&mut self.inner).poll_frame(cx) {
-            // A stream that never pauses must end as well.
+            // A stream that is always ready must end at its deadline too.
             Poll::Ready(Some(Ok(frame))) if frame.is_data() && timer.is_expired() => {
                 Poll::Ready(Some(Ok(self.expire(timer))))
             }
@@ -61,7 +61,7 @@ impl http_body::Body for DeadlineBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        // At any time the rest may be replaced by trailers.
+        // Trailers may replace the rest at any time.
         SizeHint::new()
     }
 }

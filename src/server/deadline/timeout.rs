@@ -1,6 +1,4 @@
-//! The value of the `grpc-timeout` header: up to eight digits and a unit.
-//!
-//! What a timeout does is not here.
+//! Parses the `grpc-timeout` header: up to eight digits and a unit.
 
 use std::time::Duration;
 
@@ -10,11 +8,11 @@ use tonic::Status;
 const HEADER: &str = "grpc-timeout";
 const DIGITS_MAX: usize = 8;
 
-/// The request's timeout, if it names one.
+/// The timeout of the request; `None` without the header.
 ///
 /// # Errors
 ///
-/// INVALID_ARGUMENT with the value when it is malformed.
+/// INVALID_ARGUMENT with the value if it is malformed.
 pub(super) fn parse(headers: &HeaderMap) -> Result<Option<Duration>, Status> {
     let Some(value) = headers.get(HEADER) else { return Ok(None) };
     match parse_value(value.as_bytes()) {
@@ -47,20 +45,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_unit_is_read() {
-        let read = |text: &str| parse_value(text.as_bytes());
-        assert_eq!(read("2H"), Some(Duration::from_secs(7_200)));
-        assert_eq!(read("3M"), Some(Duration::from_secs(180)));
-        assert_eq!(read("99999999S"), Some(Duration::from_secs(99_999_999)));
-        assert_eq!(read("050m"), Some(Duration::from_millis(50)));
-        assert_eq!(read("7u"), Some(Duration::from_micros(7)));
-        assert_eq!(read("0n"), Some(Duration::ZERO));
+    fn every_unit_is_parsed() {
+        let parsed = |text: &str| parse_value(text.as_bytes());
+        assert_eq!(parsed("2H"), Some(Duration::from_secs(7_200)));
+        assert_eq!(parsed("3M"), Some(Duration::from_secs(180)));
+        assert_eq!(parsed("99999999S"), Some(Duration::from_secs(99_999_999)));
+        assert_eq!(parsed("050m"), Some(Duration::from_millis(50)));
+        assert_eq!(parsed("7u"), Some(Duration::from_micros(7)));
+        assert_eq!(parsed("0n"), Some(Duration::ZERO));
     }
 
     #[test]
     fn malformed_values_are_refused() {
         for wrong in ["", "S", "5", "+5S", "-1S", "5 S", "1.5S", "123456789S", "5s", "5ms", "５S"] {
-            assert_eq!(parse_value(wrong.as_bytes()), None, "{wrong:?} was taken as a timeout");
+            assert_eq!(parse_value(wrong.as_bytes()), None, "{wrong:?} was accepted as a timeout");
         }
     }
 }

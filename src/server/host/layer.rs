@@ -1,4 +1,4 @@
-//! The layer that refuses requests that are not meant for this server, before anything else sees them.
+//! The layer that refuses requests for foreign hosts and from foreign web pages, before any other layer.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -18,11 +18,11 @@ use crate::error::{Error, ErrorKind};
 use crate::proto::status::to_status;
 use crate::rpc::ConnectionInfo;
 
-/// Content types of gRPC itself begin so, and so do those of gRPC-Web.
+/// Prefix of the content types of gRPC and of gRPC-Web.
 const GRPC: &[u8] = b"application/grpc";
 const GRPC_WEB: &[u8] = b"application/grpc-web";
 
-/// Holds requests to the policy of their listener.
+/// Applies the host policy of a listener.
 #[derive(Debug, Clone)]
 pub(in crate::server) struct HostLayer {
     policy: Arc<HostPolicy>,
@@ -43,7 +43,7 @@ impl<S> Layer<S> for HostLayer {
     }
 }
 
-/// A service that sees only requests for its own host, from pages that may call it.
+/// A service that receives only requests that the policy allows.
 #[derive(Debug, Clone)]
 pub(in crate::server) struct HostService<S> {
     layer: HostLayer,
@@ -68,10 +68,10 @@ where
         let connection = request.extensions().get::<ConnectionInfo>();
         let local = connection.map_or(policy.own_address, |connection| connection.local.ip());
         match policy.check(request.uri(), request.headers(), local) {
-            Ok(()) => HostFuture::Meant(self.inner.call(request)),
+            Ok(()) => HostFuture::Allowed(self.inner.call(request)),
             Err(error) => {
-                if let Some(left_out) = warning.pass() {
-                    tracing::warn!(peer = ?connection.map(|connection| connection.peer), left_out, "refused: {error}");
+                if let Some(suppressed) = warning.pass() {
+                    tracing::warn!(peer = ?connection.map(|connection| connection.peer), suppressed, "refused: {error}");
                 }
                 HostFuture::Refused(Some(Box::new(refusal(&error, request.headers().get(CONTENT_TYPE)))))
             }
@@ -79,10 +79,10 @@ where
     }
 }
 
-/// The answer to one call.
+/// The response to one call.
 #[derive(Debug)]
 pub(in crate::server) enum HostFuture<F> {
-    Meant(F),
+    Allowed(F),
     Refused(Option<Box<Response<Body>>>),
 }
 
@@ -94,7 +94,7 @@ where
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut *self {
-            Self::Meant(call) => Pin::new(call).poll(context),
+            Self::Allowed(call) => Pin::new(call).poll(context),
             Self::Refused(response) => {
                 let response = response.take().expect("a finished future is not polled again");
                 Poll::Ready(Ok(*response))
@@ -103,7 +103,7 @@ where
     }
 }
 
-/// The answer to a request of this content type: a status for stubs, and a text for everybody else.
+/// The refusal of a request with this content type: a status for gRPC clients, plain text for others.
 fn refusal(error: &Error, content_type: Option<&HeaderValue>) -> Response<Body> {
     let status = to_status(error, "");
     let content_type = content_type.map(HeaderValue::as_bytes).unwrap_or_default();

@@ -1,8 +1,8 @@
-//! The host of a request as text: a name or an address, and perhaps a port.
+//! Parses the host of a request: a name or an address, with an optional port.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// A host, in lower case, without the dot that may end it.
+/// A host in lower case, without a final dot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HostName {
     host: Host,
@@ -16,7 +16,7 @@ enum Host {
 }
 
 impl HostName {
-    /// Reads `host`, `host:port`, `[address]` or `[address]:port`; none if it is something else.
+    /// Parses `host`, `host:port`, `[address]` or `[address]:port`; `None` for anything else.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
@@ -35,7 +35,7 @@ impl HostName {
         Some(Self { host, port })
     }
 
-    /// The address, if it is no name.
+    /// The address; `None` for a name.
     pub(super) fn address(&self) -> Option<IpAddr> {
         match &self.host {
             Host::Address(address) => Some(*address),
@@ -47,7 +47,7 @@ impl HostName {
         matches!(&self.host, Host::Name(name) if name == "localhost" || name.ends_with(".localhost"))
     }
 
-    /// Whether this, as an option, allows the other; without a port it allows every port.
+    /// Whether this allowed host matches `other`. Without a port it matches every port.
     pub(super) fn covers(&self, other: &Self) -> bool {
         self.host == other.host && self.port.is_none_or(|port| other.port == Some(port))
     }
@@ -63,7 +63,7 @@ fn host_of(text: &str) -> Option<Host> {
     is_name.then(|| Host::Name(name.to_ascii_lowercase()))
 }
 
-/// Whether a page of this origin was served by this very host.
+/// Whether a web page of this origin was served by this host.
 pub(super) fn is_same_origin(origin: &str, host: &str) -> bool {
     let default_port = match origin.split_once("://") {
         Some(("http", _)) => 80,
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_not_read_as_one() {
+    fn malformed_hosts_are_refused() {
         for wrong in [
             "",
             ":7070",
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_is_its_host_with_the_port_of_its_scheme() {
+    fn an_origin_without_a_port_has_the_port_of_its_scheme() {
         for (origin, host, is_same) in [
             ("http://127.0.0.1:7070", "127.0.0.1:7070", true),
             ("https://jobs.example", "jobs.example", true),

@@ -1,4 +1,4 @@
-//! The accept loop against sources that fail.
+//! The accept loop with a source that fails.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -9,7 +9,7 @@ use super::*;
 /// EMFILE on Linux and macOS.
 const TOO_MANY_OPEN_FILES: i32 = 24;
 
-/// Fails a number of times, then accepts from a real socket.
+/// A source that fails a number of times and then accepts from a real socket.
 struct Exhausted {
     failures: AtomicUsize,
     attempts: Arc<AtomicUsize>,
@@ -21,7 +21,7 @@ impl Accept for Exhausted {
         self.attempts.fetch_add(1, Relaxed);
         if self.failures.load(Relaxed) > 0 {
             self.failures.fetch_sub(1, Relaxed);
-            // A loop that never pauses must not keep the test from ending it.
+            // A loop without a back-off must not block the test.
             tokio::task::yield_now().await;
             return Err(io::Error::from_raw_os_error(TOO_MANY_OPEN_FILES));
         }
@@ -37,28 +37,28 @@ async fn exhausted(failures: usize) -> (Exhausted, Arc<AtomicUsize>, SocketAddr)
     (source, attempts, address)
 }
 
-fn listener(source: Exhausted, edge: mpsc::Sender<Accepted>) -> Listener<Exhausted> {
-    let places = Places { max: 1, per_address_max: None, closing_max: 0 };
-    Listener::new(source, vec![edge], places, Descriptors::now(), Arc::default())
+fn listener(source: Exhausted, thread: mpsc::Sender<Accepted>) -> Listener<Exhausted> {
+    let bounds = ConnectionBounds { max: 1, per_address_max: None, closing_max: 0 };
+    Listener::new(source, vec![thread], bounds, Descriptors::now(), Arc::default())
 }
 
 #[tokio::test]
-async fn exhausted_files_slow_the_loop_down() {
+async fn a_full_file_table_slows_the_loop_down() {
     let (source, attempts, _) = exhausted(usize::MAX).await;
-    let (edge, _sockets) = mpsc::channel(1);
-    let listener = listener(source, edge);
+    let (thread, _sockets) = mpsc::channel(1);
+    let listener = listener(source, thread);
     let ran = timeout(Duration::from_millis(300), listener.run()).await;
     assert!(ran.is_err(), "the loop ended on accept errors");
-    // Pauses of 5, 10, 20, 40, 80, 100 and 100 ms.
+    // Back-offs of 5, 10, 20, 40, 80, 100 and 100 ms.
     let attempts = attempts.load(Relaxed);
     assert!((2..=7).contains(&attempts), "{attempts} attempts in 300 ms");
 }
 
 #[tokio::test]
-async fn accepting_goes_on_once_files_are_free() {
+async fn accepting_continues_once_descriptors_are_free() {
     let (source, _, address) = exhausted(3).await;
-    let (edge, mut sockets) = mpsc::channel(1);
-    let listener = listener(source, edge);
+    let (thread, mut sockets) = mpsc::channel(1);
+    let listener = listener(source, thread);
     let client = std::net::TcpStream::connect(address).expect("a listening socket");
     tokio::select! {
         () = listener.run() => panic!("the loop ended on accept errors"),

@@ -28,14 +28,14 @@ fn short_lived() -> ServeOptions {
 #[tokio::test]
 async fn sockets_go_to_the_edges_in_turn() {
     let options =
-        ServeOptions { edge_threads: NonZeroUsize::new(3).expect("not zero"), ..with_limits(|_| {}) };
+        ServeOptions { connection_threads: NonZeroUsize::new(3).expect("not zero"), ..with_limits(|_| {}) };
     let server = TestServer::start(options);
     for turn in 0..6 {
         let mut client = Client::connect(server.address).await;
         let answer = client.call("/test.Probe/Thread").await;
-        let edge = format!("jobstream-edge-{}", turn % 3);
-        assert_eq!(answer.headers()["x-thread"], edge);
-        assert_eq!(answer.headers()["x-spawned"], edge, "what a handler spawns must stay on its edge");
+        let thread = format!("connection-{}", turn % 3);
+        assert_eq!(answer.headers()["x-thread"], thread);
+        assert_eq!(answer.headers()["x-spawned"], thread, "what a handler spawns must stay on its thread");
     }
 }
 
@@ -147,7 +147,7 @@ async fn stop_leaves_a_blocked_edge_behind() {
     let server = TestServer::start(with_limits(|_| {}));
     let mut client = Client::connect(server.address).await;
     let _blocked = client.start("/test.Probe/Block", &[]).await;
-    soon("the edge is blocked", BLOCKED.acquire()).await.expect("an open semaphore").forget();
+    soon("the thread is blocked", BLOCKED.acquire()).await.expect("an open semaphore").forget();
 
     let stopped = Instant::now();
     server.lifecycle.stop.cancel();

@@ -24,9 +24,9 @@ pub(super) fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// One edge thread and the default limits, changed as told.
+/// One connection thread and the default limits with these changes.
 pub(super) fn with_limits(change: impl FnOnce(&mut ListenerLimits)) -> ServeOptions {
-    let mut options = ServeOptions { edge_threads: NonZeroUsize::MIN, ..ServeOptions::default() };
+    let mut options = ServeOptions { connection_threads: NonZeroUsize::MIN, ..ServeOptions::default() };
     change(&mut options.limits);
     options
 }

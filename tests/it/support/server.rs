@@ -30,7 +30,7 @@ impl Default for Setup {
     fn default() -> Self {
         let gate = Gate::new();
         let mut server = ServerOptions::default();
-        server.serve.edge_threads = NonZeroUsize::new(2).expect("two are not zero");
+        server.serve.connection_threads = NonZeroUsize::new(2).expect("two are not zero");
         Self { engine: EngineOptions::default(), server, worker: test_worker(&gate), gate }
     }
 }

@@ -1,4 +1,4 @@
-//! What happens on one connection, as far as it decides who is idle and who makes way.
+//! The activity of one connection: its open requests, since when it is idle, and whether it was evicted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// A clock that costs a load to read: it moves once a second, and with each accepted connection.
+/// A clock that is cheap to read: one atomic load. It is updated every second and with each accepted connection.
 #[derive(Debug)]
 pub(super) struct CoarseClock {
     start: Instant,
@@ -27,15 +27,15 @@ impl CoarseClock {
     }
 }
 
-/// The requests of one connection, and whether it was told to make way.
+/// The open requests of one connection, and its eviction.
 #[derive(Debug)]
 pub(in crate::server) struct Activity {
     clock: Arc<CoarseClock>,
     open_requests: AtomicUsize,
-    /// When the last request ended, or else the connection began, on the coarse clock.
+    /// When the last request ended or the connection was accepted, in milliseconds of the coarse clock.
     last_use: AtomicU64,
     eviction: Notify,
-    is_to_be_cut: AtomicBool,
+    must_abort: AtomicBool,
 }
 
 impl Activity {
@@ -46,7 +46,7 @@ impl Activity {
             open_requests: AtomicUsize::new(0),
             last_use,
             eviction: Notify::new(),
-            is_to_be_cut: AtomicBool::new(false),
+            must_abort: AtomicBool::new(false),
         }
     }
 
@@ -64,32 +64,32 @@ impl Activity {
         self.open_requests.load(Relaxed)
     }
 
-    /// Since when no request is open; none while one is. Up to a second early.
+    /// Since when no request is open; `None` while one is open. Up to a second early.
     pub(in crate::server) fn idle_since(&self) -> Option<Instant> {
         let since = Duration::from_millis(self.last_use.load(Relaxed));
         (self.open_requests() == 0).then(|| self.clock.start + since)
     }
 
-    /// Tells the connection to make way, at once if it is to be cut.
-    pub(in crate::server) fn evict(&self, cut: bool) {
-        self.is_to_be_cut.store(cut, Relaxed);
+    /// Evicts the connection: without a GOAWAY if `abort` is set.
+    pub(in crate::server) fn evict(&self, abort: bool) {
+        self.must_abort.store(abort, Relaxed);
         self.eviction.notify_one();
     }
 
-    /// Waits until the connection has to make way for another.
+    /// Waits until the connection is evicted.
     pub(in crate::server) async fn evicted(&self) {
         self.eviction.notified().await;
     }
 
-    /// Whether the connection gets no time for a goodbye.
-    pub(in crate::server) fn is_to_be_cut(&self) -> bool {
-        self.is_to_be_cut.load(Relaxed)
+    /// Whether the evicted connection is closed without a GOAWAY.
+    pub(in crate::server) fn must_abort(&self) -> bool {
+        self.must_abort.load(Relaxed)
     }
 
     #[cfg(test)]
     pub(super) fn is_evicted(&self) -> bool {
         use futures_util::FutureExt;
-        // A permit that was taken is given back.
+        // The notification is restored.
         let is_evicted = self.evicted().now_or_never().is_some();
         if is_evicted {
             self.eviction.notify_one();

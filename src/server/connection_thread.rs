@@ -1,7 +1,7 @@
-//! One edge: an OS thread with a current-thread runtime that serves its share of the connections.
+//! A connection thread: an OS thread with a current-thread runtime that serves a share of the connections.
 //!
-//! A request is read, handled and answered on the thread that took its connection, and what a handler
-//! spawns stays there too, so the hot path never hops threads. Accepting is not done here.
+//! The thread of a connection reads its requests, runs their service calls and writes their responses. Tasks that a call
+//! spawns run there too, so a request does not change threads. The listener accepts the sockets.
 
 use std::io;
 use std::sync::Arc;
@@ -20,75 +20,75 @@ use super::connection;
 use super::give_back::keep_giving_back;
 use super::limits::ListenerLimits;
 use super::listener::Accepted;
+use super::registry::ConnectionRegistry;
 use super::serve::{Lifecycle, Stack};
-use super::tally::Tally;
 
-/// Sockets that may wait for a busy edge before the listener tries the next one.
+/// Accepted sockets that may wait for a busy thread; then the listener tries the next thread.
 const QUEUED_SOCKETS_MAX: usize = 64;
 
-/// How often the time is looked at by which connections are idle.
+/// How often the clock for idle connections and the count of open streams are updated.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The running thread of one edge.
+/// The handle of a running connection thread.
 #[derive(Debug)]
-pub(super) struct EdgeThread {
-    /// Resolves, to an error, when the thread is about to end.
+pub(super) struct ConnectionThread {
+    /// Resolves to an error when the thread is about to end.
     ended: oneshot::Receiver<()>,
     thread: thread::JoinHandle<()>,
 }
 
-impl EdgeThread {
-    /// Starts edge number `index`. It ends when the sender is dropped and its connections are closed, or
-    /// when `stop` fires.
+impl ConnectionThread {
+    /// Starts thread number `index`. It ends when the sender is dropped and its connections are closed, or when `stop`
+    /// fires.
     pub(super) fn start(
         index: usize,
         stack: Stack,
         limits: Arc<ListenerLimits>,
         lifecycle: Lifecycle,
-        shared: (Arc<Tally>, Arc<Budgets>),
+        shared: (Arc<ConnectionRegistry>, Arc<Budgets>),
     ) -> io::Result<(Self, mpsc::Sender<Accepted>)> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (sender, sockets) = mpsc::channel(QUEUED_SOCKETS_MAX);
         let (end, ended) = oneshot::channel();
-        let edge = Arc::new(Edge {
+        let state = Arc::new(ThreadState {
             stack,
             limits,
             lifecycle,
             connections: TaskTracker::new(),
-            tally: shared.0,
+            registry: shared.0,
             budgets: shared.1,
         });
-        let thread = thread::Builder::new().name(format!("jobstream-edge-{index}")).spawn(move || {
-            runtime.block_on(edge.run(sockets));
-            // Drops what handlers spawned and left behind, without waiting for blocking work.
+        let thread = thread::Builder::new().name(format!("connection-{index}")).spawn(move || {
+            runtime.block_on(state.run(sockets));
+            // Drops tasks that are still running, and does not wait for blocking ones.
             runtime.shutdown_background();
             drop(end);
         })?;
         Ok((Self { ended, thread }, sender))
     }
 
-    /// Returns once the thread is gone.
+    /// Returns once the thread has ended.
     pub(super) async fn join(self) {
-        // The sender is only ever dropped, so this is always an error and means the end.
+        // The sender is dropped without a message, so an error is the expected result.
         let _ = self.ended.await;
         if self.thread.join().is_err() {
-            tracing::error!("an edge thread panicked");
+            tracing::error!("a connection thread panicked");
         }
     }
 }
 
-/// What the connections of one edge share.
-pub(super) struct Edge {
+/// State shared by the connections of one thread.
+pub(super) struct ThreadState {
     pub(super) stack: Stack,
     pub(super) limits: Arc<ListenerLimits>,
     pub(super) lifecycle: Lifecycle,
-    /// The guardians, each of which outlives its connection.
+    /// The watchdogs; each ends after its connection.
     pub(super) connections: TaskTracker,
-    pub(super) tally: Arc<Tally>,
+    pub(super) registry: Arc<ConnectionRegistry>,
     pub(super) budgets: Arc<Budgets>,
 }
 
-impl Edge {
+impl ThreadState {
     async fn run(self: Arc<Self>, mut sockets: mpsc::Receiver<Accepted>) {
         tokio::select! {
             biased;
@@ -99,33 +99,35 @@ impl Edge {
         }
         drop(sockets);
         self.connections.close();
-        // Bounded after stop as well: it makes every guardian end.
+        // After a stop this wait is bounded too: the stop ends every watchdog.
         self.connections.wait().await;
     }
 
-    /// Moves the clock by which connections are idle. Never ends.
+    /// Updates the registry's clock and the budgets every [`TICK`]. Never returns.
     async fn keep_time(&self) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.tally.tick();
+            self.registry.tick();
             self.budgets.tick();
         }
     }
 
     async fn serve_all(self: &Arc<Self>, sockets: &mut mpsc::Receiver<Accepted>) {
         while let Some(accepted) = sockets.recv().await {
-            let Accepted { stream, peer, seat } = accepted;
+            let Accepted { stream, peer, permit } = accepted;
             match prepare(stream, &self.limits) {
-                Ok(stream) => connection::spawn(self, stream, peer, seat),
-                Err(error) => tracing::debug!(%peer, %error, "the connection was gone before it was served"),
+                Ok(stream) => connection::spawn(self, stream, peer, permit),
+                Err(error) => {
+                    tracing::debug!(%peer, %error, "the connection was closed before it was served")
+                }
             }
         }
     }
 }
 
-/// Sets the socket's options and gives it to this thread's runtime.
+/// Sets the socket's options and registers it with the current runtime.
 fn prepare(stream: std::net::TcpStream, limits: &ListenerLimits) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(&stream);
@@ -142,7 +144,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn sockets_carry_the_configured_options() {
+    async fn sockets_have_the_configured_options() {
         let listener = net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         let stream = net::TcpStream::connect(address).expect("a listening socket");

@@ -1,6 +1,6 @@
-//! The end of a connection: who is dropped for silence, who is told to go away, who is cut and when.
+//! The watchdog of a connection: it closes the connection for silence, idleness, age, eviction or shutdown.
 //!
-//! A guardian sleeps beside each conversation and wakes only for a deadline, a drain or a stop.
+//! It sleeps beside the HTTP task and wakes only for a deadline, an eviction, a drain or a stop.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,115 +11,115 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::super::limits::ListenerLimits;
+use super::super::registry::ConnectionPermit;
 use super::super::serve::Lifecycle;
-use super::super::tally::Seat;
 use super::Shared;
 
-/// How far a connection's age may lie from the configured one, as a fraction of it.
+/// Jitter of the maximum age of a connection, as a fraction of it.
 const AGE_JITTER: f64 = 0.1;
 
 /// Time from the GOAWAY of an idle or evicted connection until it is closed, if nothing is open on it then.
 const IDLE_GRACE: Duration = Duration::from_millis(500);
 
-/// What a guardian woke up for.
+/// Why the watchdog woke.
 enum Event {
-    /// The conversation is over.
+    /// The HTTP task has ended.
     Ended,
-    /// The time waited for has come.
-    Due,
+    /// The deadline of the wait passed.
+    TimedOut,
     /// No request was open for too long.
     Idle,
-    /// Another connection gets its place.
+    /// The connection was evicted in favour of another.
     Evicted,
-    /// The server takes no new work. Comes once.
+    /// The server drains. Occurs once.
     Drain,
-    /// The server ends now.
+    /// The server stops.
     Stop,
 }
 
-/// How a connection came to its end.
+/// How a connection ended.
 enum End {
-    /// By itself, or politely.
+    /// By itself, or after a GOAWAY.
     Closed,
-    /// The peer never got as far as a request.
-    Silent,
-    /// It was idle for too long, or for longer than any other when its place was needed.
+    /// The peer sent no preface and no request in time.
+    NoRequest,
+    /// It was idle for too long, or was the longest idle one when another needed its slot.
     Idle,
-    /// It was still open when its time was over.
-    Cut,
+    /// It was still open after its grace.
+    Aborted,
 }
 
-/// The task that ends one conversation in time.
-pub(super) struct Guardian {
+/// The task that ends the HTTP task of one connection.
+pub(super) struct Watchdog {
     limits: Arc<ListenerLimits>,
     lifecycle: Lifecycle,
     shared: Arc<Shared>,
-    seat: Seat,
-    conversation: JoinHandle<()>,
+    permit: ConnectionPermit,
+    http_task: JoinHandle<()>,
     go_away: Option<oneshot::Sender<()>>,
     draining: bool,
 }
 
-impl Guardian {
+impl Watchdog {
     pub(super) fn new(
         limits: Arc<ListenerLimits>,
         lifecycle: Lifecycle,
         shared: Arc<Shared>,
-        seat: Seat,
-        conversation: JoinHandle<()>,
+        permit: ConnectionPermit,
+        http_task: JoinHandle<()>,
         go_away: oneshot::Sender<()>,
     ) -> Self {
         let go_away = Some(go_away);
-        Self { limits, lifecycle, shared, seat, conversation, go_away, draining: false }
+        Self { limits, lifecycle, shared, permit, http_task, go_away, draining: false }
     }
 
     /// Returns when the connection is closed.
     pub(super) async fn run(mut self) {
         let peer = self.shared.info.peer;
-        match self.watch_over().await {
+        match self.supervise().await {
             End::Closed => return,
-            End::Silent => tracing::debug!(%peer, "dropped a connection that sent no request in time"),
+            End::NoRequest => tracing::debug!(%peer, "closed a connection that sent no request in time"),
             End::Idle => tracing::debug!(%peer, "closed an idle connection"),
-            End::Cut => self.record_cut(),
+            End::Aborted => self.record_abort(),
         }
-        self.conversation.abort();
-        // Aborted: the error says no more than that. Its seat is free only when its buffers are.
-        let _ = (&mut self.conversation).await;
+        self.http_task.abort();
+        // The error only says that the task was aborted. The permit is held until the task's buffers are freed.
+        let _ = (&mut self.http_task).await;
     }
 
-    async fn watch_over(&mut self) -> End {
+    async fn supervise(&mut self) -> End {
         let opened = Instant::now();
         let mut event = self.wait_until(opened + self.limits.preface_timeout).await;
-        if matches!(event, Event::Due) {
-            if !self.shared.heard.load(Relaxed) {
-                return End::Silent;
+        if matches!(event, Event::TimedOut) {
+            if !self.shared.preface_received.load(Relaxed) {
+                return End::NoRequest;
             }
             event = self.wait_for_age(opened + jittered(self.limits.connection_age)).await;
         }
         let grace = match event {
             Event::Ended => return End::Closed,
-            Event::Stop => return End::Cut,
+            Event::Stop => return End::Aborted,
             Event::Drain => self.limits.drain_grace,
-            Event::Due => self.limits.connection_age_grace,
-            Event::Evicted if self.shared.activity.is_to_be_cut() => return End::Idle,
+            Event::TimedOut => self.limits.connection_age_grace,
+            Event::Evicted if self.shared.activity.must_abort() => return End::Idle,
             Event::Idle | Event::Evicted => IDLE_GRACE,
         };
         let was_idle = matches!(event, Event::Idle | Event::Evicted);
-        self.say_go_away();
-        match self.wait_out(grace).await {
+        self.send_go_away();
+        match self.wait_for_grace(grace).await {
             Event::Ended => return End::Closed,
-            Event::Stop => return End::Cut,
-            // Nothing is lost with it: streams that were opened meanwhile have their time to end.
+            Event::Stop => return End::Aborted,
+            // An idle connection is closed; streams that were opened since the GOAWAY get time to end.
             _ if was_idle && self.shared.activity.open_requests() == 0 => return End::Idle,
             _ => self.shared.info.closing.cancel(),
         }
-        match self.wait_out(self.limits.closing_linger).await {
+        match self.wait_for_grace(self.limits.closing_linger).await {
             Event::Ended => End::Closed,
-            _ => End::Cut,
+            _ => End::Aborted,
         }
     }
 
-    /// Waits for the connection's age, but no longer than it is idle.
+    /// Waits until the connection reaches its maximum age or its idle timeout.
     async fn wait_for_age(&mut self, aged: Instant) -> Event {
         let idle_timeout = self.limits.idle_timeout;
         loop {
@@ -130,14 +130,14 @@ impl Guardian {
                 None => now + idle_timeout,
             };
             match self.wait_until(idle_due.min(aged)).await {
-                Event::Due if idle_due < aged => {}
+                Event::TimedOut if idle_due < aged => {}
                 event => return event,
             }
         }
     }
 
-    /// Waits for this long, but no longer than the drain's grace once a drain begins.
-    async fn wait_out(&mut self, time: Duration) -> Event {
+    /// Waits for this time, and for at most the drain grace once a drain begins.
+    async fn wait_for_grace(&mut self, time: Duration) -> Event {
         let due = Instant::now() + time;
         match self.wait_until(due).await {
             Event::Drain => self.wait_until(due.min(Instant::now() + self.limits.drain_grace)).await,
@@ -148,32 +148,32 @@ impl Guardian {
     async fn wait_until(&mut self, due: Instant) -> Event {
         let event = tokio::select! {
             biased;
-            // A panic in the conversation has been reported by the panic hook.
-            _ = &mut self.conversation => Event::Ended,
+            // The panic hook has reported a panic of the HTTP task.
+            _ = &mut self.http_task => Event::Ended,
             () = self.lifecycle.stop.cancelled() => Event::Stop,
             () = self.lifecycle.drain.cancelled(), if !self.draining => Event::Drain,
             () = self.shared.activity.evicted() => Event::Evicted,
-            () = sleep_until(due) => Event::Due,
+            () = sleep_until(due) => Event::TimedOut,
         };
         self.draining |= matches!(event, Event::Drain);
         event
     }
 
-    fn say_go_away(&mut self) {
+    fn send_go_away(&mut self) {
         if let Some(go_away) = self.go_away.take() {
-            // An error means that the conversation has just ended; the next wait tells.
+            // An error means that the HTTP task has just ended; the next wait returns that.
             let _ = go_away.send(());
         }
     }
 
-    fn record_cut(&mut self) {
+    fn record_abort(&mut self) {
         let peer = self.shared.info.peer;
         let open_requests = self.shared.activity.open_requests();
         let shutdown = self.draining || self.lifecycle.stop.is_cancelled();
         if shutdown {
-            self.seat.count_cut(open_requests);
+            self.permit.count_aborted(open_requests);
         }
-        tracing::debug!(%peer, open_requests, shutdown, "cut a connection");
+        tracing::debug!(%peer, open_requests, shutdown, "aborted a connection");
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ages_differ_within_a_tenth() {
+    fn ages_vary_by_up_to_a_tenth() {
         let age = Duration::from_secs(1_000);
         let ages: Vec<_> = (0..100).map(|_| jittered(age)).collect();
         assert!(ages.iter().all(|age| (900..=1_100).contains(&age.as_secs())), "{ages:?}");

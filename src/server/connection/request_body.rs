@@ -1,4 +1,4 @@
-//! The body of a request as its service reads it: what is not a whole message yet is counted, and has a deadline.
+//! The body of a request: the bytes of an incomplete message are reserved, and the body of a unary call has a deadline.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,80 +10,81 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 use tonic::Status;
 
-use super::super::budget::{ConnectionBudget, Held, Holder, Kind, Waiting};
+use super::super::budget::{AdmissionWait, BudgetedStream, ConnectionBudget, Kind, Reservation};
 use crate::error::{Error, ErrorKind};
 use crate::proto::status::to_status;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Bytes before each gRPC message: whether it is compressed, and its length.
+/// Prefix of each gRPC message, in bytes: the compression flag and the length.
 const PREFIX_BYTES: usize = 5;
-/// Most bytes of a message that counts with its stream alone: as many as the first frame of most peers has.
+/// A message up to this size is not counted, in bytes: the first DATA frame of most peers has no more.
 const SMALL_BYTES: usize = 16 * 1024;
-/// How long a request waits for others to give bytes back before it is refused.
+/// Longest wait of a request for budget; then it is refused.
 const ADMISSION_TIME_MAX: Duration = Duration::from_secs(5);
-/// When a request that was refused for want of bytes may be sent again.
+/// Delay until a refused request may be retried.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// A request body.
-pub(in crate::server) struct IncomingBody<B> {
+/// The body of one request.
+pub(in crate::server) struct RequestBody<B> {
     inner: B,
     budget: Arc<ConnectionBudget>,
-    /// Longest time for all of it, from when it is waited for; none for streams of messages.
+    /// Longest time for the complete body, from the first wait for it; `None` for a stream of messages.
     time_max: Option<Duration>,
     deadline: Option<Pin<Box<Sleep>>>,
-    message: Message,
-    /// Since a message was too large to count with its stream.
-    large: Option<Box<Large>>,
+    message: MessageProgress,
+    /// Set with the first message above [`SMALL_BYTES`].
+    large: Option<Box<LargeMessage>>,
 }
 
-/// How far the message is that comes in.
+/// How many bytes of the current message have arrived.
 #[derive(Debug, Default)]
-struct Message {
+struct MessageProgress {
     prefix: [u8; PREFIX_BYTES],
-    /// Bytes of the prefix that are there.
+    /// Bytes of the prefix that have arrived.
     prefix_filled: usize,
-    /// Bytes of the message that are missing.
+    /// Bytes of the message that have not arrived yet.
     missing: usize,
-    /// Bytes of the message, and of it that are there.
+    /// Bytes of the message that have arrived.
     filled: usize,
 }
 
-struct Large {
-    holder: Arc<Holder>,
-    held: Option<Held>,
-    waiting: Waiting,
+/// The state of a body with messages above [`SMALL_BYTES`].
+struct LargeMessage {
+    stream: Arc<BudgetedStream>,
+    reservation: Option<Reservation>,
+    admission: AdmissionWait,
 }
 
-impl<B> IncomingBody<B> {
+impl<B> RequestBody<B> {
     pub(super) fn new(inner: B, budget: Arc<ConnectionBudget>, time_max: Option<Duration>) -> Self {
-        Self { inner, budget, time_max, deadline: None, message: Message::default(), large: None }
+        Self { inner, budget, time_max, deadline: None, message: MessageProgress::default(), large: None }
     }
 
-    /// Waits until the rest of a large message may come in, and counts all of it.
-    fn poll_allowed(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
+    /// Waits for budget before the rest of a large message is read, and reserves the bytes of the message.
+    fn poll_admission_of_rest(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
         if self.message.filled <= SMALL_BYTES {
             return Poll::Ready(Ok(()));
         }
         let budget = &self.budget;
         let large = self.large.get_or_insert_with(|| {
-            let holder = budget.register(Kind::Request);
-            Box::new(Large { holder, held: None, waiting: Waiting::default() })
+            let stream = budget.register(Kind::Request);
+            Box::new(LargeMessage { stream, reservation: None, admission: AdmissionWait::default() })
         });
-        large.holder.watch(context.waker());
-        if large.holder.is_condemned() {
+        large.stream.set_waker(context.waker());
+        if large.stream.is_aborted() {
             return Poll::Ready(Err(stalled()));
         }
-        if large.held.is_none() {
-            if budget.poll_admission(&mut large.waiting, context).is_pending() {
-                return match large.waiting.elapsed() < ADMISSION_TIME_MAX {
+        if large.reservation.is_none() {
+            if budget.poll_admission(&mut large.admission, context).is_pending() {
+                return match large.admission.elapsed() < ADMISSION_TIME_MAX {
                     true => Poll::Pending,
                     false => Poll::Ready(Err(exhausted())),
                 };
             }
-            large.holder.progress(context.waker());
+            large.stream.record_progress(context.waker());
             let bytes = (self.message.filled + self.message.missing).min(budget.bytes_max());
-            large.held = Some(large.holder.hold(bytes));
+            large.reservation = Some(large.stream.reserve(bytes));
         }
         Poll::Ready(Ok(()))
     }
@@ -93,26 +94,26 @@ impl<B> IncomingBody<B> {
         let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(time_max)));
         deadline.as_mut().poll(context).map(|()| {
             Status::deadline_exceeded(format!(
-                "the request was not whole after {time_max:?}, the time that a body may take: send it faster"
+                "the request body was incomplete after {time_max:?}, the limit for a request body: send it faster"
             ))
         })
     }
 
     fn count(&mut self, data: &Bytes, context: &Context<'_>) {
-        let is_whole = self.message.take(data);
+        let is_complete = self.message.take(data);
         if let Some(large) = &mut self.large {
-            large.holder.progress(context.waker());
-            if is_whole {
-                large.held = None;
+            large.stream.record_progress(context.waker());
+            if is_complete {
+                large.reservation = None;
             }
         }
     }
 }
 
-impl Message {
-    /// Counts what came in; true if a message became whole with it.
+impl MessageProgress {
+    /// Counts received bytes. Returns true if they complete a message.
     fn take(&mut self, mut data: &[u8]) -> bool {
-        let mut is_whole = false;
+        let mut is_complete = false;
         while !data.is_empty() {
             if self.missing == 0 {
                 let count = data.len().min(PREFIX_BYTES - self.prefix_filled);
@@ -131,19 +132,19 @@ impl Message {
             self.filled += count;
             data = &data[count..];
             if self.missing == 0 {
-                (self.filled, is_whole) = (0, true);
+                (self.filled, is_complete) = (0, true);
             }
         }
-        is_whole
+        is_complete
     }
 }
 
 fn stalled() -> Status {
-    refusal("the request was not whole and did not go on, while others wait for the bytes that it held")
+    refusal("the request was incomplete and made no progress, and other streams wait for its buffer space")
 }
 
 fn exhausted() -> Status {
-    refusal("unfinished requests and unread answers hold all bytes that connections may hold")
+    refusal("incomplete requests and unread responses use all bytes of the connection budget")
 }
 
 fn refusal(what: &str) -> Status {
@@ -153,16 +154,16 @@ fn refusal(what: &str) -> Status {
         retry_after: RETRY_AFTER,
     };
     let message =
-        format!("{what}: try again, or raise connection_bytes_max or connections_bytes_max of the server");
+        format!("{what}: retry later, or raise connection_bytes_max or connections_bytes_max of the server");
     to_status(&Error::new(kind, message), "")
 }
 
-/// The answer to a request that cannot be taken on because streams alone use up all bytes.
-pub(super) fn no_more_streams() -> Status {
-    refusal("open calls use up all bytes that connections may hold")
+/// The refusal of a call when open streams alone use the whole budget.
+pub(super) fn too_many_streams() -> Status {
+    refusal("open calls use all bytes of the connection budget")
 }
 
-impl<B> Body for IncomingBody<B>
+impl<B> Body for RequestBody<B>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
@@ -176,7 +177,7 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         if this.message.missing > 0 {
-            match this.poll_allowed(context) {
+            match this.poll_admission_of_rest(context) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(status)) => return Poll::Ready(Some(Err(status.into()))),
                 Poll::Pending => return this.poll_deadline(context).map(|status| Some(Err(status.into()))),
@@ -203,8 +204,8 @@ where
     }
 }
 
-impl Drop for Large {
+impl Drop for LargeMessage {
     fn drop(&mut self) {
-        self.holder.leave();
+        self.stream.unregister();
     }
 }

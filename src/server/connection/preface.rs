@@ -1,6 +1,6 @@
-//! A socket that notices when its peer has said enough to be taken seriously.
+//! A socket wrapper that marks the connection once the peer has sent as many bytes as an HTTP/2 preface has.
 //!
-//! It only notices; the guardian drops those that stay silent.
+//! The watchdog closes connections without the mark.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -12,18 +12,18 @@ use tokio::net::TcpStream;
 
 use super::Shared;
 
-/// Length of the HTTP/2 preface; no useful HTTP/1 request is shorter.
+/// Length of the HTTP/2 preface, in bytes. No useful HTTP/1 request is shorter.
 const PREFACE_BYTES: usize = 24;
 
-/// Counts what is read up to the length of a preface, then costs one comparison a read.
+/// Counts received bytes up to [`PREFACE_BYTES`]; after that, a read costs one comparison.
 #[derive(Debug)]
-pub(super) struct Hearing {
+pub(super) struct PrefaceReader {
     stream: TcpStream,
     missing: usize,
     shared: Arc<Shared>,
 }
 
-impl Hearing {
+impl PrefaceReader {
     pub(super) fn new(stream: TcpStream, shared: Arc<Shared>) -> Self {
         Self { stream, missing: PREFACE_BYTES, shared }
     }
@@ -31,12 +31,12 @@ impl Hearing {
     fn count(&mut self, bytes: usize) {
         self.missing = self.missing.saturating_sub(bytes);
         if self.missing == 0 {
-            self.shared.mark_heard();
+            self.shared.mark_preface_received();
         }
     }
 }
 
-impl AsyncRead for Hearing {
+impl AsyncRead for PrefaceReader {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -51,7 +51,7 @@ impl AsyncRead for Hearing {
     }
 }
 
-impl AsyncWrite for Hearing {
+impl AsyncWrite for PrefaceReader {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
