@@ -1,4 +1,4 @@
-//! The only reader of time: wall time for people, monotonic time for every deadline.
+//! The clock of the server: wall time for display, monotonic time for deadlines. No other module reads the wall clock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::job::Timestamp;
 
-/// A moment, read once a command and passed down.
+/// A point in time. The engine reads it once for each command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Now {
-    /// Whole microseconds since the clock was made; never goes back and ignores changes of the wall clock.
+    /// Whole microseconds since the clock was created. Monotonic, and independent of changes of the wall clock.
     pub monotonic: Duration,
     /// Wall clock time.
     pub wall: Timestamp,
@@ -21,7 +21,7 @@ pub struct Clock(Source);
 
 #[derive(Debug, Clone)]
 enum Source {
-    /// The moment at which it was made, and its monotonic time then.
+    /// The instant at which the clock was created, and its monotonic time at that instant.
     System(Instant, Duration),
     Manual(Arc<ManualTime>),
 }
@@ -38,13 +38,13 @@ impl Clock {
         Self::system_after(Duration::ZERO)
     }
 
-    /// The machine's clocks, with a monotonic time that goes on from this one.
+    /// The machine's clocks, with a monotonic time that starts at this value.
     pub(crate) fn system_after(monotonic: Duration) -> Self {
         let micros = monotonic.as_nanos().div_ceil(1_000) as u64;
         Self(Source::System(Instant::now(), Duration::from_micros(micros)))
     }
 
-    /// A clock that moves only when told to; starts at 2026-01-01.
+    /// A clock for tests that only [`advance`](Self::advance) moves. Its wall time starts at 2026-01-01.
     pub fn manual() -> Self {
         Self(Source::Manual(Arc::new(ManualTime {
             monotonic_micros: AtomicU64::new(0),
@@ -52,7 +52,7 @@ impl Clock {
         })))
     }
 
-    /// The present moment.
+    /// The current time.
     pub fn now(&self) -> Now {
         match &self.0 {
             Source::System(start, before) => {
@@ -66,7 +66,7 @@ impl Clock {
         }
     }
 
-    /// Moves the wall time of a manual clock alone, as if nothing ran meanwhile.
+    /// Advances only the wall time of a manual clock, as if the process had not run in between.
     #[cfg(test)]
     pub(crate) fn advance_wall(&self, by: Duration) {
         if let Source::Manual(time) = &self.0 {
@@ -74,7 +74,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock forward, monotonic and wall alike; does nothing to the system's.
+    /// Advances a manual clock, both its monotonic and its wall time. Has no effect on the system clock.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(time) = &self.0 {
             time.monotonic_micros.fetch_add(by.as_micros() as u64, Ordering::Relaxed);

@@ -1,6 +1,6 @@
-//! The memory budget of a server, and the bounds that derive from it: the one place that divides memory.
+//! The memory budget of a server, and the bounds that derive from it.
 //!
-//! A bound that is set by hand is used as it is. Every other bound is a share of the budget, up to a cap:
+//! A bound that is set explicitly is used unchanged. Every other bound is a share of the budget, up to a cap:
 //!
 //! | bound | share of the budget | cap |
 //! |---|---|---|
@@ -8,45 +8,45 @@
 //! | what running and retrying jobs add to that: output, logs, progress, failures | a quarter of that bound | 256 MiB |
 //! | records of jobs that have not ended, 512 bytes each | 6/64 | 1,000,000 jobs |
 //! | finished jobs | 12/64 | 1 GiB |
-//! | contents of finished jobs that are also on disk | 1/64, part of the row above | 64 MiB |
+//! | resident contents of finished jobs, with a data directory | 1/64, part of the row above | 64 MiB |
 //! | buffers of all connections | 8/64 | 1 GiB |
 //! | buffers of one connection | a quarter of that | 64 MiB |
 //! | watches, 5 KiB each | 6/64 | 200,000 watches |
 //! | workers: names, kinds and queues | 2/64 | 128 MiB |
-//! | ids of removed jobs, 64 bytes each | 2/64 | 1,000,000 ids |
+//! | tombstones: ids of removed jobs, 64 bytes each | 2/64 | 1,000,000 ids |
 //! | pairs of queue and kind, 1 KiB each | 1/64 | 10,000 pairs |
-//! | the log's queue, with a data directory | fixed | 16 MiB |
-//! | the process itself, and what the allocator holds back | the rest | - |
+//! | queue of the log writer, with a data directory | fixed | 16 MiB |
+//! | the process itself, and memory that the allocator retains | the rest | - |
 
 mod machine;
 
 pub use machine::memory_bytes;
 
-/// The least budget: less does not hold the fixed buffers.
+/// Smallest budget. The fixed buffers need it.
 pub const MEMORY_BYTES_MIN: u64 = 64 << 20;
 
-/// What one record of a job is taken to cost beside its contents, in bytes.
+/// Estimated size of a job's record without its contents, in bytes.
 pub const JOB_RECORD_BYTES: u64 = 512;
-/// What a silent watch is taken to cost, in bytes.
+/// Estimated size of an idle watch, in bytes.
 pub const WATCH_BYTES: u64 = 5 << 10;
 
-/// What the id of a removed job is taken to cost, in bytes.
+/// Estimated size of the id of a removed job, in bytes.
 pub const REMOVED_ID_BYTES: u64 = 64;
-/// What a pair of queue and kind is taken to cost, in bytes.
+/// Estimated size of a pair of queue and kind, in bytes.
 pub const QUEUE_BYTES: u64 = 1 << 10;
 
-/// Memory that is taken for there where the system does not say: 8 GiB.
+/// Assumed memory of a machine whose memory is unknown: 8 GiB.
 const UNKNOWN_MEMORY_BYTES: u64 = 8 << 30;
-/// The parts of the shares.
+/// Denominator of the shares.
 const PARTS: u64 = 64;
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-/// Bytes of memory that a server may take, from which its bounds derive.
+/// The memory budget of a server, in bytes. The server's bounds derive from it.
 ///
-/// At 512 MiB, which is the default in a container of 1 GiB, jobs may hold 96 MiB and finished ones as much. From 11 GiB on
-/// every bound is at its cap.
+/// With 512 MiB, the default in a container of 1 GiB, unfinished jobs may use 96 MiB, and finished jobs another 96 MiB.
+/// From 11 GiB on, every bound is at its cap.
 ///
 /// ```
 /// use jobstream::engine::EngineOptions;
@@ -61,18 +61,18 @@ pub struct MemoryBudget {
 }
 
 impl MemoryBudget {
-    /// A budget of so many bytes, at least [`MEMORY_BYTES_MIN`].
+    /// A budget of this many bytes, at least [`MEMORY_BYTES_MIN`].
     pub fn of(bytes: u64) -> Self {
         Self { bytes: bytes.max(MEMORY_BYTES_MIN) }
     }
 
-    /// Half of the smaller of the machine's memory and the limit of this process's cgroup, v1 or v2. Half of 8 GiB where
-    /// the system tells neither.
+    /// Half of the machine's memory or of the limit of this process's cgroup (v1 or v2), whichever is smaller. If neither is
+    /// known, half of 8 GiB.
     pub fn of_machine() -> Self {
         Self::of(memory_bytes().unwrap_or(UNKNOWN_MEMORY_BYTES) / 2)
     }
 
-    /// The whole budget, in bytes.
+    /// The budget in bytes.
     pub fn bytes(self) -> u64 {
         self.bytes
     }
@@ -117,7 +117,7 @@ impl MemoryBudget {
         self.share(2, 128 * MIB)
     }
 
-    /// Most ids of removed jobs that stay known.
+    /// Most tombstones: ids of removed jobs that are still recognized.
     pub fn idempotency_ids_max(self) -> u32 {
         count(self.share(2, u64::MAX), REMOVED_ID_BYTES, 1_000_000)
     }
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_shares_leave_a_sixth_of_the_budget_to_the_allocator() {
+    fn shares_leave_a_sixth_of_the_budget_for_the_allocator() {
         for bytes in [MEMORY_BYTES_MIN, 512 * MIB, 4 * GIB, 64 * GIB] {
             let budget = MemoryBudget::of(bytes);
             let jobs = budget.job_bytes_max() + budget.job_bytes_max() / 4;
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_on_memory_has_the_same_table() {
+    fn docs_memory_has_the_same_table() {
         let (code, page) = (include_str!("memory.rs"), include_str!("../docs/memory.md"));
         let row = |line: &str| line.strip_prefix("//! |").map(|rest| format!("|{rest}"));
         let rows: Vec<_> = code.lines().filter_map(row).collect();
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_machine_has_every_bound_at_its_cap() {
+    fn large_budget_has_every_bound_at_its_cap() {
         let budget = MemoryBudget::of(11 * GIB);
         assert_eq!((budget.job_bytes_max(), budget.retention_bytes_max()), (GIB, GIB));
         assert_eq!((budget.jobs_max(), budget.watchers_max()), (1_000_000, 200_000));
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_is_never_smaller_than_the_least() {
+    fn budget_is_at_least_the_minimum() {
         assert_eq!(MemoryBudget::of(0).bytes(), MEMORY_BYTES_MIN);
         assert!(MemoryBudget::of_machine().bytes() >= MEMORY_BYTES_MIN);
     }

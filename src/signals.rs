@@ -1,10 +1,10 @@
-//! SIGINT and SIGTERM, for those who ask: nothing here takes a signal over unless it is called.
+//! SIGINT and SIGTERM. The library installs signal handlers only in [`Interrupts::listen`].
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The SIGINTs and SIGTERMs of this process, from the moment it is made.
+/// A listener for SIGINT and SIGTERM. It receives signals from its creation on.
 #[derive(Debug)]
 pub struct Interrupts {
     interrupt: Signal,
@@ -12,16 +12,16 @@ pub struct Interrupts {
 }
 
 impl Interrupts {
-    /// Takes both signals over from the system, which would end the process.
+    /// Installs handlers for both signals, in place of the default action, which ends the process.
     ///
     /// # Errors
     ///
-    /// When the system refuses.
+    /// If the handlers cannot be installed.
     pub fn listen() -> io::Result<Self> {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}

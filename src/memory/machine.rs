@@ -1,11 +1,11 @@
-//! How much memory there is for this process: what the machine has, and what its cgroup allows.
+//! The memory of the machine and the memory limit of this process's cgroup.
 //!
-//! Linux only; elsewhere nothing is known.
+//! Linux only. On other systems both are unknown.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// A v1 limit at or above this means none; the kernel reports the largest number of whole pages.
+/// A v1 limit at or above this value means no limit: the kernel then reports the largest multiple of the page size.
 const UNLIMITED_BYTES_MIN: u64 = 1 << 60;
 
 /// The smaller of the machine's memory and the limit of this process's cgroup, in bytes; `None` if neither is known.
@@ -25,7 +25,7 @@ fn machine_bytes(root: &Path) -> Option<u64> {
     kib.checked_mul(1024)
 }
 
-/// The smallest limit along the cgroup's path up to where its hierarchy is mounted, of v1 and v2.
+/// The smallest limit of the cgroup and its ancestors up to the mount point of the hierarchy, for v1 and v2.
 fn cgroup_bytes(root: &Path) -> Option<u64> {
     let memberships = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
     let mounts = fs::read_to_string(root.join("proc/self/mountinfo")).ok()?;
@@ -50,58 +50,59 @@ impl Version {
         }
     }
 
-    /// The path that a line `ID:CONTROLLERS:PATH` of `/proc/self/cgroup` gives for the memory controller.
+    /// The path in a line `ID:CONTROLLERS:PATH` of `/proc/self/cgroup`, if the line is that of the memory controller.
     fn path_in(self, line: &str) -> Option<&str> {
         let mut fields = line.splitn(3, ':');
         let (id, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
-        let is_own = match self {
+        let is_memory = match self {
             Self::V1 => controllers.split(',').any(|controller| controller == "memory"),
             Self::V2 => id == "0" && controllers.is_empty(),
         };
-        is_own.then_some(path)
+        is_memory.then_some(path)
     }
 }
 
-/// A mounted hierarchy that may limit memory.
+/// A mounted cgroup hierarchy with a memory controller.
 #[derive(Debug, PartialEq, Eq)]
 struct Mount {
     version: Version,
-    /// The cgroup that stands at the mount point.
-    top: PathBuf,
+    /// Path of the cgroup at the mount point.
+    root: PathBuf,
     point: PathBuf,
 }
 
 impl Mount {
-    /// Reads a line of `/proc/self/mountinfo`: `36 35 98:0 /top /point opts [tag...] - type source opts`.
+    /// Parses a line of `/proc/self/mountinfo`: `36 35 98:0 /root /point opts [tag...] - type source opts`.
     fn parse(line: &str) -> Option<Self> {
-        let (place, kind) = line.split_once(" - ")?;
-        let mut kind = kind.split(' ');
-        let (name, options) = (kind.next()?, kind.nth(1)?);
+        let (location, filesystem) = line.split_once(" - ")?;
+        let mut filesystem = filesystem.split(' ');
+        let (name, options) = (filesystem.next()?, filesystem.nth(1)?);
         let version = match name {
             "cgroup2" => Version::V2,
             "cgroup" if options.split(',').any(|option| option == "memory") => Version::V1,
             _ => return None,
         };
-        let mut place = place.split(' ').skip(3).map(unescaped);
-        Some(Self { version, top: place.next()?.into(), point: place.next()?.into() })
+        let mut location = location.split(' ').skip(3).map(unescaped);
+        Some(Self { version, root: location.next()?.into(), point: location.next()?.into() })
     }
 
     fn smallest_limit(&self, root: &Path, path: &str) -> Option<u64> {
-        // In a namespace of its own a process may be shown a path that does not begin where the mount does.
-        let below = Path::new(path).strip_prefix(&self.top).unwrap_or(Path::new(""));
-        let below: PathBuf = below.components().filter(|part| matches!(part, Component::Normal(_))).collect();
+        // In a cgroup namespace, the path of the process may not start with the root of the mount.
+        let relative = Path::new(path).strip_prefix(&self.root).unwrap_or(Path::new(""));
+        let relative: PathBuf =
+            relative.components().filter(|part| matches!(part, Component::Normal(_))).collect();
         let point = root.join(self.point.strip_prefix("/").unwrap_or(&self.point));
         let limit = |group: &Path| {
             let text = fs::read_to_string(point.join(group).join(self.version.file())).ok()?;
-            // `max` is no number.
+            // `max` means no limit. It does not parse as a number.
             let bytes: u64 = text.trim().parse().ok()?;
             (bytes < UNLIMITED_BYTES_MIN).then_some(bytes)
         };
-        below.ancestors().filter_map(limit).min()
+        relative.ancestors().filter_map(limit).min()
     }
 }
 
-/// A field of `mountinfo`, where blanks and backslashes stand as three octal digits.
+/// Unescapes a field of `mountinfo`, which escapes blanks and backslashes as three octal digits.
 fn unescaped(field: &str) -> String {
     let escapes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
     escapes.iter().fold(field.to_owned(), |field, (escape, plain)| field.replace(escape, plain))
@@ -116,7 +117,7 @@ mod tests {
     const V1_MOUNT: &str = "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n";
     const V2_MOUNT: &str = "41 31 0:38 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
 
-    /// A tree of files, removed when dropped.
+    /// A directory tree that is removed on drop.
     struct Tree(PathBuf);
 
     impl Tree {
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_limit_up_the_tree_counts_in_v2() {
+    fn smallest_limit_of_the_ancestors_applies_in_v2() {
         let files = [
             ("proc/meminfo", MEMINFO),
             ("proc/self/cgroup", "0::/pod/app\n"),
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_limit_up_the_tree_counts_in_v1() {
+    fn smallest_limit_of_the_ancestors_applies_in_v1() {
         let files = [
             ("proc/meminfo", MEMINFO),
             ("proc/self/cgroup", "5:cpu,cpuacct:/x\n4:memory:/docker/abc\n0::/\n"),
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn no_limit_leaves_what_the_machine_has() {
+    fn without_a_limit_the_memory_of_the_machine_applies() {
         let v1 = [
             ("proc/meminfo", MEMINFO),
             ("proc/self/cgroup", "4:memory:/a\n"),
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_is_found_where_its_hierarchy_is_mounted() {
+    fn limit_is_read_at_the_mount_point_of_the_hierarchy() {
         let bind = "35 31 0:32 /docker/abc /sys/fs/cgroup/my\\040memory ro - cgroup cgroup rw,memory\n";
         let v1 = [
             ("proc/self/cgroup", "4:memory:/docker/abc\n"),
