@@ -1,4 +1,4 @@
-//! The domain: what a job is, how it may change and how it ends. No async, no I/O, no clock.
+//! Domain types: jobs, attempts, events, outcomes, retry policies and workers. No async, no I/O, no clock.
 
 mod attempt;
 mod digest;
@@ -36,11 +36,11 @@ pub use worker::{Drain, Order, SessionSpec, Stop};
 
 use std::sync::Arc;
 
-/// Where a job is in its life. The last three are final.
+/// The state of a job. The last three states are final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum JobState {
-    /// Its start time or the pause before its next attempt has not passed.
+    /// Not eligible yet: its start time or the back-off before its next attempt has not passed.
     Scheduled,
     /// Waiting for a free slot.
     Queued,
@@ -60,7 +60,7 @@ impl JobState {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
     }
 
-    /// The name people see: `QUEUED`.
+    /// The displayed name, such as `QUEUED`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Scheduled => "SCHEDULED",
@@ -77,37 +77,37 @@ impl JobState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum WaitReason {
-    /// Its start time has not come.
+    /// Its start time has not passed.
     NotDue,
-    /// It waits for the pause after a failed attempt.
+    /// It waits for the back-off after a failed attempt.
     BackOff,
     /// Its queue is paused.
     QueuePaused,
     /// No worker serves its kind in its queue.
     NoWorker,
-    /// Every worker that serves it is full.
+    /// No worker that serves it has a free slot.
     WorkersBusy,
-    /// The server starts no attempts any more.
+    /// The server drains and starts no attempts.
     Draining,
-    /// A worker was given it and has not said yet that it begins.
+    /// It is assigned to a worker that has not accepted it yet.
     Starting,
-    /// Its assignment is larger than every worker that serves it reads.
+    /// Its assignment exceeds the message limit of every worker that serves it.
     WorkerLimit,
 }
 
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// With what the handler returned.
+    /// The result that the handler returned.
     Result(Payload),
-    /// With its last failure.
+    /// The failure of the last attempt.
     Failure(Arc<Failure>),
-    /// Cancelled.
+    /// The cancellation of the job.
     Cancellation(Arc<Cancellation>),
 }
 
 impl Outcome {
-    /// The state a job with this outcome is in.
+    /// The final state of a job with this outcome.
     pub fn state(&self) -> JobState {
         match self {
             Self::Result(_) => JobState::Succeeded,
@@ -120,13 +120,13 @@ impl Outcome {
 /// How a job was cancelled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cancellation {
-    /// The reason given.
+    /// The reason that the client gave.
     pub reason: String,
-    /// Whether the handler had to be ended by force.
+    /// Whether the attempt was ended by force.
     pub forced: bool,
 }
 
-/// What kind of failure it was.
+/// The category of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureReason {
     /// The handler returned an error.
@@ -135,24 +135,24 @@ pub enum FailureReason {
     Panic,
     /// The attempt ran longer than its timeout.
     AttemptTimeout,
-    /// The worker went away or its lease passed.
+    /// The worker disconnected or its lease expired.
     WorkerLost,
     /// The job's timeout passed.
     Deadline,
-    /// A command ended with a non-zero status or by a signal.
+    /// A program exited with a non-zero status or was terminated by a signal.
     ExitStatus,
     /// The worker has no handler for the kind.
     UnknownKind,
-    /// The payload was not what the handler reads.
+    /// The payload did not match the handler's input type.
     BadPayload,
-    /// The result was larger than the limit.
+    /// The result exceeded the limit.
     ResultTooLarge,
-    /// The command could not be started.
+    /// The program could not be started.
     NotStarted,
 }
 
 impl FailureReason {
-    /// The name people see: `ATTEMPT_TIMEOUT`.
+    /// The displayed name, such as `ATTEMPT_TIMEOUT`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Handler => "HANDLER",
@@ -172,69 +172,69 @@ impl FailureReason {
 /// Why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// What kind of failure it was.
+    /// The category of the failure.
     pub reason: FailureReason,
-    /// The handler's own name for the error; may be empty.
+    /// An error type that the handler defines; may be empty.
     pub error_type: String,
-    /// For a person.
+    /// A human-readable description.
     pub message: String,
-    /// More, for a program.
+    /// Machine-readable details.
     pub details: Option<Payload>,
-    /// The attempt that failed.
+    /// The number of the failed attempt.
     pub attempt: u32,
-    /// Whether another attempt could help.
+    /// Whether another attempt may succeed.
     pub retryable: bool,
 }
 
-/// Most bytes of a failure's type; longer ones are cut.
+/// Most bytes of a failure's type; a longer type is truncated.
 pub const FAILURE_TYPE_BYTES_MAX: usize = 256;
-/// Most bytes of a failure's message; longer ones are cut.
+/// Most bytes of a failure's message; a longer message is truncated.
 pub const FAILURE_MESSAGE_BYTES_MAX: usize = 4 * 1024;
-/// Most bytes of a failure's details; larger ones are dropped.
+/// Most bytes of a failure's details; larger details are dropped.
 pub const FAILURE_DETAILS_BYTES_MAX: usize = 16 * 1024;
 
-/// Most bytes of a type and of a message while running jobs may not take more memory.
+/// Most bytes of a type and of a message while the memory bound of running jobs is reached.
 pub const FAILURE_SHORT_BYTES_MAX: usize = 64;
 
 impl Failure {
-    /// A failure with this reason and message; retryable, without type or details.
+    /// A retryable failure with this reason and message, without type and details.
     pub fn new(reason: FailureReason, message: impl Into<String>) -> Self {
         let message = message.into();
         Self { reason, error_type: String::new(), message, details: None, attempt: 0, retryable: true }
     }
 
-    /// The same failure as one that no other attempt could mend.
+    /// The same failure, not retryable.
     pub fn permanent(mut self) -> Self {
         self.retryable = false;
         self
     }
 
-    /// Bytes of the failure, in memory and on the wire alike.
+    /// Size of the failure in bytes, in memory and encoded.
     pub(crate) fn bytes(&self, with_details: bool) -> usize {
         let details = self.details.as_ref().filter(|_| with_details).map_or(0, |details| details.bytes.len());
         size_of::<Self>() + self.message.len() + self.error_type.len() + details
     }
 
-    /// Cut to what is kept of it while memory is short: the reason, and the beginnings of type and message.
+    /// The failure under memory pressure: type and message are truncated, details are dropped.
     pub(crate) fn shortened(mut self) -> Self {
-        cut(&mut self.error_type, FAILURE_SHORT_BYTES_MAX);
-        cut(&mut self.message, FAILURE_SHORT_BYTES_MAX);
+        truncate(&mut self.error_type, FAILURE_SHORT_BYTES_MAX);
+        truncate(&mut self.message, FAILURE_SHORT_BYTES_MAX);
         self.error_type.shrink_to_fit();
         self.message.shrink_to_fit();
         Self { details: None, ..self }
     }
 
-    /// Cut to the bounds above, so that history stays small.
+    /// The failure within the bounds above.
     pub(crate) fn bounded(mut self) -> Self {
-        cut(&mut self.error_type, FAILURE_TYPE_BYTES_MAX);
-        cut(&mut self.message, FAILURE_MESSAGE_BYTES_MAX);
+        truncate(&mut self.error_type, FAILURE_TYPE_BYTES_MAX);
+        truncate(&mut self.message, FAILURE_MESSAGE_BYTES_MAX);
         self.details = self.details.filter(|details| details.bytes.len() <= FAILURE_DETAILS_BYTES_MAX);
         self
     }
 }
 
-/// Cuts a text to at most `bytes_max`, between characters.
-pub(crate) fn cut(text: &mut String, bytes_max: usize) {
+/// Truncates a text to at most `bytes_max` bytes at a character boundary.
+pub(crate) fn truncate(text: &mut String, bytes_max: usize) {
     if text.len() > bytes_max {
         text.truncate(text.floor_char_boundary(bytes_max));
     }

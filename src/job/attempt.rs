@@ -1,4 +1,4 @@
-//! Attempts: the lease that permits one, what a worker is given to run it, and what the worker reports.
+//! Attempts: their leases, assignments, reports and ends.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::{Failure, JobId, JobOptions, Log, Output, Payload, Progress};
 
-/// The permission to run one attempt. Unguessable; only the newest lease of a job moves the job.
+/// The id of a lease, the permission to run one attempt. The id is unguessable. Only the newest lease of a job can change
+/// the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LeaseId(u128);
 
@@ -21,11 +22,11 @@ impl LeaseId {
         Self(bits)
     }
 
-    /// Reads 32 hex digits; `None` if the text is anything else.
+    /// Parses 32 hex digits. Returns `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         const DIGITS: usize = u128::BITS as usize / 4;
         let digits = (text.len() == DIGITS).then_some(text)?;
-        // Several times faster than the standard library's way, and this is done for every job of a remote worker.
+        // `Uuid` parses several times faster than `u128::from_str_radix`. Each report of a remote worker has a lease id.
         Uuid::try_parse(digits).ok().map(|digits| Self(digits.as_u128()))
     }
 }
@@ -37,39 +38,40 @@ impl fmt::Display for LeaseId {
     }
 }
 
-/// One attempt, as it is handed to a worker.
+/// One attempt that is assigned to a worker.
 #[derive(Debug, Clone)]
 pub struct Assignment {
-    /// The job.
+    /// The job's id.
     pub job_id: JobId,
-    /// Permission to run the attempt.
+    /// The lease of the attempt.
     pub lease: LeaseId,
     /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// Which handler runs it.
+    /// The job's kind, which selects the handler.
     pub kind: Arc<str>,
-    /// Where the job waited.
+    /// The job's queue.
     pub queue: Arc<str>,
-    /// Input of the handler.
+    /// The input of the handler.
     pub payload: Payload,
-    /// The rarer parts of the spec, headers among them.
+    /// The job's options, such as headers; `None` if all have their defaults.
     pub options: Option<Arc<JobOptions>>,
-    /// How long the attempt may run.
+    /// Time until the attempt times out.
     pub time_left: Duration,
 }
 
 impl Assignment {
-    /// Bytes of the assignment as an element of a message, at most.
+    /// Upper bound of the encoded size of the assignment as an element of a message.
     pub(crate) fn wire_bytes_max(&self) -> usize {
         assignment_bytes_max(&self.payload, self.options.as_deref(), self.kind.len() + self.queue.len())
     }
 }
 
-/// Bytes of an assignment of a job as an element of a message, at most. `names` is the length of its kind and queue.
+/// Upper bound of the encoded size of a job's assignment as an element of a message. `names` is the length of its kind and
+/// queue.
 pub(crate) fn assignment_bytes_max(payload: &Payload, options: Option<&JobOptions>, names: usize) -> usize {
-    /// Lease, job, attempt and time, each at its longest, and the tags and lengths of all fields.
+    /// Longest lease id, job id, attempt and time, and the tags and lengths of all fields.
     const FIXED_BYTES: usize = 160;
-    /// Tags and lengths of a label or header and of its two parts.
+    /// Tags and lengths of a label or header, its key and its value.
     const ENTRY_BYTES: usize = 12;
     let entries = options.into_iter().flat_map(|options| options.labels.iter().chain(&options.headers));
     let entries: usize = entries.map(|(key, value)| ENTRY_BYTES + key.len() + value.len()).sum();
@@ -77,13 +79,13 @@ pub(crate) fn assignment_bytes_max(payload: &Payload, options: Option<&JobOption
     FIXED_BYTES + names + entries + content_type + payload.wire_bytes_max()
 }
 
-/// A handler that is short and never blocks: it runs on the thread that dispatched the attempt.
+/// A handler that runs on the thread that dispatches the attempt. It is short and never blocks.
 pub type InlineHandler = Arc<dyn Fn(Assignment) -> AttemptEnd + Send + Sync>;
 
-/// What a worker reports while an attempt runs.
+/// A report of a running attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
-    /// How far it is.
+    /// Progress.
     Progress(Progress),
     /// A chunk of output.
     Output(Output),
@@ -91,16 +93,16 @@ pub enum Report {
     Log(Log),
 }
 
-/// How an attempt ended, as its worker reports it.
+/// The end of an attempt, as its worker reports it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AttemptEnd {
-    /// With a result.
+    /// The handler returned a result.
     Success(Payload),
-    /// With a failure, and the pause that the handler asks for before another attempt.
+    /// The attempt failed. The duration is the handler's own delay before the next attempt, if it set one.
     Failure(Failure, Option<Duration>),
     /// The handler stopped because a cancel was requested.
     Cancelled,
-    /// The job is returned without counting an attempt, to be tried again after this long.
+    /// The worker released the job, which returns to its queue after this delay. The attempt is not counted.
     Release(Duration),
 }
 
@@ -109,7 +111,7 @@ mod tests {
     use super::LeaseId;
 
     #[test]
-    fn a_lease_reads_as_it_is_displayed() {
+    fn displayed_lease_parses_to_the_same_lease() {
         for lease in [LeaseId(0), LeaseId(7 << 96 | 0xab), LeaseId(u128::MAX)] {
             assert_eq!(LeaseId::parse(&lease.to_string()), Some(lease));
         }

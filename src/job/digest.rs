@@ -1,4 +1,4 @@
-//! The digest of a job's spec: it tells whether a repeated submit asks for the same job once that job was removed.
+//! The digest of a job's spec. After a job was removed, it decides whether a repeated submit has the same spec.
 
 use std::hash::Hasher;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::{Encoding, JobId, JobOptions, NewJob, Payload, RetryPolicy, Start};
 
-/// 128 bits of a payload's content.
+/// The 128-bit digest of a payload's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ContentDigest([u8; 16]);
 
@@ -18,17 +18,17 @@ impl ContentDigest {
     }
 }
 
-/// 128 bits of a whole spec, as it was sent: before the server's defaults are applied.
+/// The 128-bit digest of a spec as it was submitted, before the server's defaults are applied.
 ///
-/// Two specs that a live job takes for the same have the same digest; others differ, but for one in 2^128. It is stored in
-/// logs, so it is the same in every version.
+/// Two specs have the same digest if a submit with one is idempotent to a job with the other. Different specs have the
+/// same digest with probability 2^-128. Logs store digests, so the digest of a spec is the same in every version.
 ///
 /// # The canonical encoding
 ///
 /// The digest is SipHash-1-3-128 with the key 0 over the fields of the spec, in the order of their tags. The key is public:
-/// the digest compares a caller's own specs, it authenticates nothing. A field is its tag (one byte) and its value. A field
-/// that has its default is left out, so a field that a later version adds changes no digest of a spec without it. The
-/// `job_id` is no part of it.
+/// the digest compares specs of one client and authenticates nothing. A field is its tag (one byte) and its value. A field
+/// with its default value is omitted, so a field that a later version adds does not change the digests of specs without
+/// it. The `job_id` is not included.
 ///
 /// | tag | field | value |
 /// |---|---|---|
@@ -38,21 +38,22 @@ impl ContentDigest {
 /// | 4 | content type, unless it is the encoding's default | text |
 /// | 5 | priority | i8 |
 /// | 6 | start time | microseconds since 1970 (i64) |
-/// | 7 | start delay | span |
-/// | 8 | attempt timeout | span |
-/// | 9 | timeout | span |
-/// | 10 | retry policy, unless all of it is the default | max attempts (u32), initial back-off (span), multiplier (f64), max back-off (span), jitter (f64), max lost attempts (u32) |
-/// | 11 | retention | span |
+/// | 7 | start delay | duration |
+/// | 8 | attempt timeout | duration |
+/// | 9 | timeout | duration |
+/// | 10 | retry policy, unless it is the default | max attempts (u32), initial back-off (duration), multiplier (f64), max back-off (duration), jitter (f64), max lost attempts (u32) |
+/// | 11 | retention | duration |
 /// | 12 | label, one field each, by key | text, text |
 /// | 13 | header, one field each, by key | text, text |
 /// | 14 | the job that this one retries | 16 bytes |
 ///
-/// Numbers are little-endian, f64 by their bits with -0 as 0. A text is its length in bytes (u32) and its bytes. A span is
-/// seconds (u64) and nanoseconds (u32).
+/// Numbers are little-endian. An f64 is encoded by its bits, -0 as 0. A text is its length in bytes (u32) and its bytes. A
+/// duration is seconds (u64) and nanoseconds (u32).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SpecDigest([u8; 16]);
 
-/// What a digest covers. The payload's content is given by its digest: it may be in the log alone.
+/// The fields that a digest covers. The payload's content is given by its digest, because the content may be evicted from
+/// memory.
 pub(crate) struct Spec<'a> {
     pub(crate) kind: &'a str,
     pub(crate) queue: &'a str,
@@ -95,7 +96,7 @@ fn hash(bytes: &[u8]) -> [u8; 16] {
     hasher.finish128().as_u128().to_be_bytes()
 }
 
-/// The canonical encoding of most specs fits without an allocation.
+/// Builds the canonical encoding. Its inline capacity fits most specs without an allocation.
 #[derive(Default)]
 struct Canonical(SmallVec<[u8; 256]>);
 
@@ -136,15 +137,15 @@ impl Canonical {
     }
 
     fn text(&mut self, text: &str) -> &mut Self {
-        let length = u32::try_from(text.len()).expect("texts of a spec have a bound below 4 GiB");
+        let length = u32::try_from(text.len()).expect("texts of a spec are smaller than 4 GiB");
         self.number(length).bytes(text.as_bytes())
     }
 
-    fn span(&mut self, span: Duration) -> &mut Self {
-        self.bytes(&span.as_secs().to_le_bytes()).number(span.subsec_nanos())
+    fn duration(&mut self, duration: Duration) -> &mut Self {
+        self.bytes(&duration.as_secs().to_le_bytes()).number(duration.subsec_nanos())
     }
 
-    fn real(&mut self, number: f64) -> &mut Self {
+    fn float(&mut self, number: f64) -> &mut Self {
         let bits = if number == 0.0 { 0 } else { number.to_bits() };
         self.bytes(&bits.to_le_bytes())
     }
@@ -156,15 +157,15 @@ impl Canonical {
                 self.tag(6).bytes(&time.as_micros().to_le_bytes());
             }
             Start::After(delay) => {
-                self.tag(7).span(delay);
+                self.tag(7).duration(delay);
             }
         }
-        let spans = [(8, options.attempt_timeout), (9, options.timeout)];
-        spans.into_iter().for_each(|(tag, span)| self.span_option(tag, span));
+        self.optional_duration(8, options.attempt_timeout);
+        self.optional_duration(9, options.timeout);
         if options.retry != RetryPolicy::default() {
             self.retry(&options.retry);
         }
-        self.span_option(11, options.retention);
+        self.optional_duration(11, options.retention);
         for (tag, pairs) in [(12, &options.labels), (13, &options.headers)] {
             for (key, value) in pairs {
                 self.tag(tag).text(key).text(value);
@@ -175,15 +176,15 @@ impl Canonical {
         }
     }
 
-    fn span_option(&mut self, tag: u8, span: Option<Duration>) {
-        if let Some(span) = span {
-            self.tag(tag).span(span);
+    fn optional_duration(&mut self, tag: u8, duration: Option<Duration>) {
+        if let Some(duration) = duration {
+            self.tag(tag).duration(duration);
         }
     }
 
     fn retry(&mut self, retry: &RetryPolicy) {
-        self.tag(10).number(retry.max_attempts).span(retry.initial_backoff).real(retry.multiplier);
-        self.span(retry.max_backoff).real(retry.jitter).number(retry.max_lost_attempts);
+        self.tag(10).number(retry.max_attempts).duration(retry.initial_backoff).float(retry.multiplier);
+        self.duration(retry.max_backoff).float(retry.jitter).number(retry.max_lost_attempts);
     }
 }
 
@@ -221,7 +222,7 @@ mod tests {
         }
     }
 
-    /// Logs hold them: they never change.
+    /// Logs store digests, so their values are fixed.
     #[test]
     fn digests_are_the_same_in_every_version() {
         let digests = [plain(), every_field()].map(|job| format!("{:032x}", SpecDigest::of(&job).as_u128()));
@@ -229,10 +230,10 @@ mod tests {
     }
 
     #[test]
-    fn specs_that_mean_the_same_have_one_digest() {
+    fn equivalent_specs_have_the_same_digest() {
         let own_id = NewJob { id: Some(JobId::from_bytes([7; 16])), ..plain() };
-        let usual_type = plain().payload.with_content_type("text/plain; charset=utf-8");
-        for same in [own_id, with(|_| {}), NewJob { payload: usual_type, ..plain() }] {
+        let default_type = plain().payload.with_content_type("text/plain; charset=utf-8");
+        for same in [own_id, with(|_| {}), NewJob { payload: default_type, ..plain() }] {
             assert_eq!(SpecDigest::of(&same), SpecDigest::of(&plain()));
         }
         let negative = with(|options| options.retry.jitter = -0.0);
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn specs_that_differ_in_any_field_have_other_digests() {
+    fn specs_that_differ_in_any_field_have_different_digests() {
         let label = |key: &str, value: &str| {
             with(|options| drop(options.labels.insert(key.to_owned(), value.to_owned())))
         };

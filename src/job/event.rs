@@ -1,78 +1,78 @@
-//! Events: the numbered entries of a job's stream.
+//! Events: the numbered entries of a job's event stream.
 
 use std::sync::Arc;
 
-use super::{Failure, JobState, Outcome, Payload, Timestamp, WaitReason, cut};
+use super::{Failure, JobState, Outcome, Payload, Timestamp, WaitReason, truncate};
 
-/// One entry of a job's stream.
+/// An entry of a job's event stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// Its number, from 1, without holes.
+    /// Its sequence number. The numbers of a job's events are consecutive and start at 1.
     pub sequence: u32,
-    /// When it happened.
+    /// Wall time of the event.
     pub time: Timestamp,
-    /// The attempt it belongs to; 0 before the first.
+    /// The attempt of the event; 0 before the first attempt.
     pub attempt: u32,
-    /// What happened.
+    /// The contents of the event.
     pub body: EventBody,
 }
 
-/// One thing a watcher is sent.
+/// An item of a watch.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WatchItem {
     /// An event.
     Event(Event),
-    /// Output and log events of this range are no longer kept.
+    /// A range of output and log events that are no longer retained.
     Gap {
-        /// First sequence that is gone.
+        /// First sequence number of the gap.
         from: u32,
-        /// Last sequence that is gone.
+        /// Last sequence number of the gap.
         to: u32,
     },
 }
 
-/// What happened.
+/// The contents of an event.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventBody {
-    /// The job moved to another state, or a cancel was requested.
+    /// The job changed its state, or a cancel was requested.
     State(StateChange),
     /// The handler reported progress.
     Progress(Arc<Progress>),
-    /// The handler produced output.
+    /// The handler sent output.
     Output(Output),
-    /// The handler wrote a log line.
+    /// The handler sent a log line.
     Log(Log),
 }
 
-/// The state a job moved to.
+/// A transition of a job to a state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StateChange {
-    /// The state from now on.
+    /// The new state.
     pub state: JobState,
-    /// Why it is not running, if it waits.
+    /// Why the job is not running, if it waits.
     pub wait_reason: Option<WaitReason>,
-    /// Why the attempt just ended failed, if it did.
+    /// The failure of the attempt that ended, if it failed.
     pub failure: Option<Arc<Failure>>,
-    /// When the next attempt may start, if scheduled.
+    /// When the next attempt may start, if the job is scheduled.
     pub next_attempt_time: Option<Timestamp>,
-    /// How the job ended, if it did.
+    /// The outcome of the job, if it ended.
     pub outcome: Option<Outcome>,
     /// Whether a cancel was accepted while an attempt runs.
     pub cancel_requested: bool,
 }
 
-/// How far an attempt is.
+/// The progress of an attempt.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Progress {
-    /// Share done, 0 to 1.
+    /// Completed fraction, from 0 to 1.
     pub fraction: Option<f64>,
-    /// Units done.
+    /// Number of units done.
     pub done: Option<f64>,
-    /// Units in all.
+    /// Total number of units.
     pub total: Option<f64>,
-    /// What is counted; at most 64 bytes.
+    /// The unit; at most 64 bytes.
     pub unit: String,
-    /// For a person; at most 1 KiB.
+    /// A human-readable description; at most 1 KiB.
     pub message: String,
 }
 
@@ -83,22 +83,22 @@ const CHANNEL_BYTES_MAX: usize = 64;
 const LOG_TEXT_BYTES_MAX: usize = 16 * 1024;
 
 impl Progress {
-    /// Cut to its bounds; numbers that are not numbers are dropped.
+    /// The progress within its bounds: texts are truncated, numbers that are not finite are dropped.
     pub(crate) fn bounded(mut self) -> Self {
-        cut(&mut self.unit, UNIT_BYTES_MAX);
-        cut(&mut self.message, MESSAGE_BYTES_MAX);
+        truncate(&mut self.unit, UNIT_BYTES_MAX);
+        truncate(&mut self.message, MESSAGE_BYTES_MAX);
         self.fraction = self.fraction.filter(|value| value.is_finite()).map(|value| value.clamp(0.0, 1.0));
         self.done = self.done.filter(|value| value.is_finite());
         self.total = self.total.filter(|value| value.is_finite());
         self
     }
 
-    /// Bytes of its texts.
+    /// Bytes of the unit and the message.
     pub(crate) fn text_bytes(&self) -> usize {
         self.unit.len() + self.message.len()
     }
 
-    /// The numbers alone, for when there is no memory for texts.
+    /// The progress under memory pressure: without unit and message.
     pub(crate) fn without_texts(self) -> Self {
         Self { unit: String::new(), message: String::new(), ..self }
     }
@@ -107,9 +107,9 @@ impl Progress {
 /// A chunk of output.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Output {
-    /// The chunk.
+    /// The contents of the chunk.
     pub payload: Payload,
-    /// Which of several outputs; at most 64 bytes.
+    /// The channel, for jobs with several outputs; at most 64 bytes.
     pub channel: Arc<str>,
 }
 
@@ -125,11 +125,11 @@ impl Output {
 /// A log line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
-    /// How important it is.
+    /// The severity.
     pub level: LogLevel,
     /// The line; at most 16 KiB.
     pub text: Arc<str>,
-    /// Where it came from.
+    /// The origin of the line.
     pub stream: LogStream,
 }
 
@@ -142,34 +142,34 @@ impl Log {
     }
 }
 
-/// How important a log line is.
+/// The severity of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLevel {
-    /// Details.
+    /// Diagnostic details.
     Debug,
-    /// Ordinary news.
+    /// Normal operation.
     Info,
-    /// Something looks wrong.
+    /// A possible problem.
     Warn,
-    /// Something is wrong.
+    /// An error.
     Error,
 }
 
-/// Where a log line came from.
+/// The origin of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogStream {
-    /// A command's standard output.
+    /// The standard output of a program.
     Stdout,
-    /// A command's standard error.
+    /// The standard error of a program.
     Stderr,
-    /// The handler's log call.
+    /// A log call of the handler.
     Log,
 }
 
-/// Which kinds of events a watcher wants.
+/// The types of events that a watch includes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventTypes {
-    /// State changes other than the last, which is always sent.
+    /// State changes. The last one is always included.
     pub state_change: bool,
     /// Progress.
     pub progress: bool,
@@ -180,8 +180,8 @@ pub struct EventTypes {
 }
 
 impl EventTypes {
-    /// Everything.
+    /// All events.
     pub const ALL: Self = Self { state_change: true, progress: true, output: true, log: true };
-    /// Nothing but the end.
+    /// Only the last state change.
     pub const NONE: Self = Self { state_change: false, progress: false, output: false, log: false };
 }

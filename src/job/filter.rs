@@ -1,27 +1,27 @@
-//! Filters: which jobs a listing asks for.
+//! Filters of job listings.
 
 use std::collections::BTreeMap;
 
 use super::{JobState, Kind, QueueName, Timestamp};
 
-/// Jobs that match every part; the default matches all.
+/// Matches jobs that satisfy all conditions. The default matches every job.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct JobFilter {
-    /// In one of these states.
+    /// The job is in one of these states.
     pub states: StateSet,
-    /// Of this kind.
+    /// The job has this kind.
     pub kind: Option<Kind>,
-    /// In this queue.
+    /// The job is in this queue.
     pub queue: Option<QueueName>,
-    /// With all of these labels.
+    /// The job has all of these labels.
     pub labels: BTreeMap<String, String>,
-    /// Accepted at or after this time.
+    /// The job was accepted at or after this time.
     pub created_from: Option<Timestamp>,
-    /// Accepted before this time.
+    /// The job was accepted before this time.
     pub created_before: Option<Timestamp>,
 }
 
-/// A set of job states; the default holds all of them.
+/// A set of job states. The default contains all states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StateSet(u8);
 
@@ -31,7 +31,7 @@ impl StateSet {
     /// No state.
     pub const NONE: Self = Self(0);
 
-    /// The same set and this state.
+    /// Returns the set with this state added.
     pub fn with(self, state: JobState) -> Self {
         Self(self.0 | 1 << state as u8)
     }
@@ -53,14 +53,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_holds_what_was_put_in() {
+    fn set_contains_the_added_states() {
         let set = StateSet::NONE.with(JobState::Failed).with(JobState::Scheduled);
         assert!(set.contains(JobState::Failed) && set.contains(JobState::Scheduled));
         assert!(!set.contains(JobState::Queued) && !set.contains(JobState::Cancelled));
     }
 
     #[test]
-    fn the_default_holds_every_state() {
+    fn default_contains_every_state() {
         let set = StateSet::default();
         assert!(set.contains(JobState::Scheduled) && set.contains(JobState::Cancelled));
         assert_eq!(StateSet::ALL, set);

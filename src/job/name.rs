@@ -1,4 +1,4 @@
-//! Parsed names: job ids, kinds, queues and points in time. Once made, they are valid.
+//! Validated job ids, kinds, queue names and timestamps.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -11,13 +11,13 @@ use crate::error::{Error, Result};
 /// Most characters of a kind or queue name.
 const NAME_CHARS_MAX: usize = 128;
 
-/// The id of a job: a UUID, and its idempotency key.
+/// The id of a job: a UUID that is also the job's idempotency key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId(Uuid);
 
 impl JobId {
-    /// A fresh id: UUID v7, so ids sort by the millisecond in which they were minted. All else of it is random: no id tells
-    /// anything of another.
+    /// Generates an id: a UUID v7, so ids sort by the millisecond of their creation. The other bits are random, so an
+    /// id reveals nothing about other ids.
     pub fn mint() -> Self {
         Self(Uuid::new_v7(uuid::Timestamp::now(uuid::NoContext)))
     }
@@ -32,7 +32,7 @@ impl JobId {
         self.0.as_bytes()
     }
 
-    /// The id with this tail, of which a minted one has no need: 42 of its other bits are random.
+    /// The id with these last four bytes. A generated id stays unique: 42 of its other bits are random.
     pub(crate) fn with_tail(self, tail: u32) -> Self {
         let mut bytes = *self.as_bytes();
         bytes[12..].copy_from_slice(&tail.to_be_bytes());
@@ -44,11 +44,11 @@ impl JobId {
         self.0.as_u128() as u32
     }
 
-    /// Reads a UUID in its usual forms.
+    /// Parses a UUID in any of its usual formats.
     ///
     /// # Errors
     ///
-    /// `InvalidField` naming `field` if the text is not a UUID, or is the nil UUID.
+    /// `InvalidField` for `field` if the text is not a UUID or is the nil UUID.
     pub fn parse(field: &str, text: &str) -> Result<Self> {
         match Uuid::try_parse(text) {
             Ok(id) if !id.is_nil() => Ok(Self(id)),
@@ -82,26 +82,26 @@ impl fmt::Debug for JobId {
     }
 }
 
-/// Which handler runs a job.
+/// The kind of a job, which selects its handler.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Kind(Arc<str>);
 
-/// Where a job waits.
+/// The name of a queue.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct QueueName(Arc<str>);
 
 impl Kind {
-    /// Reads a kind: 1 to 128 characters of `[A-Za-z0-9._:/-]`.
+    /// Parses a kind: 1 to 128 characters of `[A-Za-z0-9._:/-]`.
     ///
     /// # Errors
     ///
-    /// `InvalidField` naming `field`.
+    /// `InvalidField` for `field` if the text is not a valid kind.
     pub fn parse(field: &str, text: &str) -> Result<Self> {
         check_name(field, text)?;
         Ok(Self(text.into()))
     }
 
-    /// The kind's text.
+    /// The kind as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -112,20 +112,20 @@ impl Kind {
 }
 
 impl QueueName {
-    /// The queue of jobs that name none.
+    /// The queue of jobs without a queue name.
     pub const DEFAULT: &'static str = "default";
 
-    /// Reads a queue name: 1 to 128 characters of `[A-Za-z0-9._:/-]`.
+    /// Parses a queue name: 1 to 128 characters of `[A-Za-z0-9._:/-]`.
     ///
     /// # Errors
     ///
-    /// `InvalidField` naming `field`.
+    /// `InvalidField` for `field` if the text is not a valid queue name.
     pub fn parse(field: &str, text: &str) -> Result<Self> {
         check_name(field, text)?;
         Ok(Self(text.into()))
     }
 
-    /// The queue's text.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -159,7 +159,7 @@ fn check_name(field: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// A foreign text for an error message: escaped and cut, so that it cannot flood or forge a log.
+/// Quotes untrusted text for an error message. The text is escaped and truncated, which prevents log injection.
 pub(crate) fn quoted(text: &str) -> String {
     const SHOWN_CHARS_MAX: usize = 64;
     let mut shown: String = text.chars().take(SHOWN_CHARS_MAX).flat_map(char::escape_debug).collect();
@@ -169,27 +169,27 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("\"{shown}\"")
 }
 
-/// A point in wall clock time, in microseconds since 1970.
+/// A wall clock time, in microseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The point this many microseconds after 1970 began.
+    /// The time this many microseconds after the Unix epoch.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
-    /// Microseconds since 1970 began.
+    /// Microseconds since the Unix epoch.
     pub const fn as_micros(self) -> i64 {
         self.0
     }
 
-    /// The point this much later.
+    /// The time this much later. Saturates.
     pub fn plus(self, by: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
     }
 
-    /// How much later this point is than `earlier`; zero if it is not.
+    /// The duration since `earlier`; zero if this time is not later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -202,7 +202,7 @@ mod tests {
     use super::JobId;
 
     #[test]
-    fn minted_ids_differ_before_their_tails() {
+    fn generated_ids_are_unique_without_their_last_four_bytes() {
         let ids: HashSet<_> = (0..100_000).map(|_| JobId::mint().with_tail(7)).collect();
         assert_eq!(ids.len(), 100_000);
         assert!(ids.iter().all(|id| id.tail() == 7 && id.to_string().ends_with("00000007")));

@@ -1,37 +1,38 @@
-//! Numbers of JSON and the doubles that the `json` arm of a payload holds: which of them a double carries as they are.
+//! Decides which JSON numbers a double represents exactly. The `json` arm of a payload, a `google.protobuf.Value`,
+//! represents numbers as doubles.
 
-/// From here on, 2^53, several integers share a double: one that was rounded on the way cannot be told from one that was
-/// not. The `json` arm takes numbers of a smaller magnitude only, in both directions.
+/// 2^53. From here on, several integers map to one double, so a rounded integer cannot be detected. The `json` arm only
+/// accepts numbers of smaller magnitude, in both directions.
 pub(crate) const JSON_NUMBER_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// Numbers of at most so many characters and only digits are below [`JSON_NUMBER_MAX`].
+/// Integers with at most this many digits are below [`JSON_NUMBER_MAX`].
 const SHORT_INTEGER_BYTES: usize = 15;
 
-/// Whether the `json` arm of a payload carries every number of this JSON text as it is: its double denotes the same
-/// decimal number, and is below 2^53 in magnitude. JSON of which it does not is sent as text with content type
-/// `application/json`, and keeps every digit.
+/// Whether the `json` arm of a payload represents every number of this JSON text exactly: the double is the same decimal
+/// number, and its magnitude is below 2^53. Other JSON is sent as text with content type `application/json`, which
+/// preserves all digits.
 ///
-/// The text is taken to be well-formed.
+/// The text must be well-formed.
 pub fn json_arm_carries(json: &[u8]) -> bool {
     let mut rest = json;
     while let Some(first) = rest.first() {
-        let taken = match first {
+        let token_bytes = match first {
             b'"' => string_bytes(rest),
             b'-' | b'0'..=b'9' => {
-                let number = number_bytes(rest);
-                if !is_carried(&rest[..number]) {
+                let bytes = number_bytes(rest);
+                if !is_exact(&rest[..bytes]) {
                     return false;
                 }
-                number
+                bytes
             }
             _ => 1,
         };
-        rest = &rest[taken..];
+        rest = &rest[token_bytes..];
     }
     true
 }
 
-/// Bytes of the string that the text begins with, quotes included.
+/// Length of the string at the start of the text, with its quotes.
 fn string_bytes(text: &[u8]) -> usize {
     let mut at = 1;
     while let Some(byte) = text.get(at) {
@@ -49,18 +50,18 @@ fn number_bytes(text: &[u8]) -> usize {
     text.iter().position(ends).unwrap_or(text.len())
 }
 
-fn is_carried(number: &[u8]) -> bool {
+fn is_exact(number: &[u8]) -> bool {
     if number.len() <= SHORT_INTEGER_BYTES && number.iter().all(u8::is_ascii_digit) {
         return true;
     }
     let Ok(text) = str::from_utf8(number) else { return false };
     let Ok(double) = text.parse::<f64>() else { return false };
-    // If the shortest text that reads as the double is the same number, no digit was lost.
+    // The double is exact if its shortest decimal representation is the same number.
     double.abs() < JSON_NUMBER_MAX
         && Decimal::of(text).is_some_and(|exact| Decimal::of(&shortest(double)) == Some(exact))
 }
 
-/// A decimal number without its sign: digits that neither begin nor end with zero, times a power of ten. Zero has none.
+/// The magnitude of a decimal number: digits without leading and trailing zeros, times a power of ten. Zero has no digits.
 #[derive(Debug, PartialEq, Eq)]
 struct Decimal {
     digits: Vec<u8>,
@@ -68,7 +69,7 @@ struct Decimal {
 }
 
 impl Decimal {
-    /// `None` if the exponent is out of all range.
+    /// Parses a number. Returns `None` if its exponent overflows.
     fn of(number: &str) -> Option<Self> {
         let unsigned = number.trim_start_matches('-');
         let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
@@ -87,18 +88,18 @@ impl Decimal {
     }
 }
 
-/// A double as a number of JSON: a whole one up to 2^64 with every digit, others as the shortest text that reads as it.
+/// The JSON representation of a double: all digits for an integer up to 2^64, else the shortest representation.
 pub(crate) fn double_as_json(number: f64) -> String {
-    const WHOLE_MAX: f64 = 18_446_744_073_709_551_616.0;
-    match number.trunc() == number && number.abs() <= WHOLE_MAX {
-        // -0 is 0.
+    const INTEGER_MAX: f64 = 18_446_744_073_709_551_616.0;
+    match number.trunc() == number && number.abs() <= INTEGER_MAX {
+        // Adding 0 turns -0 into 0.
         true => format!("{:.0}", number + 0.0),
         false => shortest(number),
     }
 }
 
-/// The shortest text that reads as the double, and of several the one that JavaScript and Python write too: between two
-/// of them the standard library chooses another.
+/// The shortest decimal representation of a double. If there are several, it is the one that JavaScript and Python use; the
+/// standard library may choose another one.
 fn shortest(number: f64) -> String {
     serde_json::Number::from_f64(number).map_or_else(|| "null".to_owned(), |number| number.to_string())
 }
@@ -110,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_that_a_double_changes_is_not_carried() {
+    fn numbers_that_a_double_rounds_are_not_exact() {
         for number in [
             "9007199254740993",
             "9007199254740992",
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_a_double_holds_is_carried() {
+    fn numbers_that_a_double_represents_are_exact() {
         for json in [
             "9007199254740991",
             "-9007199254740991",
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_doubles_have_every_digit() {
+    fn integers_are_written_with_all_digits() {
         let cases = [
             (0.0, "0"),
             (-0.0, "0"),
@@ -177,7 +178,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_carried_comes_back_as_the_same_number(double in any::<f64>().prop_filter("finite", |double| double.is_finite())) {
+        fn representation_parses_to_the_same_double(double in any::<f64>().prop_filter("finite", |double| double.is_finite())) {
             let text = double_as_json(double);
             prop_assert_eq!(text.parse::<f64>().unwrap(), double);
             prop_assert_eq!(json_arm_carries(text.as_bytes()), double.abs() < JSON_NUMBER_MAX);

@@ -1,23 +1,23 @@
-//! Retry policy: whether a failed attempt is followed by another, and when.
+//! Retry policies decide whether and when a failed attempt is retried.
 
 use std::time::Duration;
 
 use super::{Failure, FailureReason, JobId};
 
-/// How often and when a job is tried again.
+/// The retry policy of a job: an exponential back-off with jitter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetryPolicy {
-    /// Attempts in all, the first included.
+    /// Most attempts, with the first one.
     pub max_attempts: u32,
-    /// Pause before the second attempt.
+    /// Back-off before the second attempt.
     pub initial_backoff: Duration,
-    /// Factor between one pause and the next.
+    /// Factor between consecutive back-offs.
     pub multiplier: f64,
-    /// Longest pause.
+    /// Longest back-off.
     pub max_backoff: Duration,
-    /// Share of each pause that is random, 0 to 1.
+    /// Random fraction of each back-off, from 0 to 1.
     pub jitter: f64,
-    /// Attempts that may be lost with their worker before the job ends.
+    /// The job fails when this many attempts were lost with their worker.
     pub max_lost_attempts: u32,
 }
 
@@ -34,20 +34,20 @@ impl Default for RetryPolicy {
     }
 }
 
-/// What follows a failed attempt.
+/// The decision of a retry policy after a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterFailure {
-    /// Another attempt, this much later; zero means at once.
+    /// The next attempt starts after this delay; at once if it is zero.
     Retry(Duration),
-    /// The end of the job.
+    /// The job ends.
     End,
 }
 
 impl RetryPolicy {
-    /// What follows the failure of an attempt, after `counted` attempts that count against `max_attempts` and `lost`
-    /// ones that were lost with their worker, this one included.
+    /// Decides what follows a failed attempt.
     ///
-    /// `retry_after` is the pause the handler asked for, if it did.
+    /// `counted` is the number of attempts that count against `max_attempts`, and `lost` the number of attempts that were
+    /// lost with their worker, both with this one. `retry_after` is the handler's own delay, if it set one.
     pub fn after(
         &self,
         failure: &Failure,
@@ -69,19 +69,19 @@ impl RetryPolicy {
         AfterFailure::Retry(retry_after.unwrap_or_else(|| self.backoff(job_id, counted)))
     }
 
-    /// The pause after this many counted attempts. Its jitter is a hash of job and attempt, so it is the same each time
-    /// it is computed and differs between jobs.
+    /// The back-off after this many counted attempts. The jitter is a hash of job and attempt, so it is reproducible and
+    /// differs between jobs.
     fn backoff(&self, job_id: JobId, counted: u32) -> Duration {
         let exponent = i32::try_from(counted.saturating_sub(1)).unwrap_or(i32::MAX);
         let factor = self.multiplier.powi(exponent);
         let seconds = (self.initial_backoff.as_secs_f64() * factor).min(self.max_backoff.as_secs_f64());
-        let jittered = seconds * (1.0 - self.jitter * share(job_id, counted));
+        let jittered = seconds * (1.0 - self.jitter * unit_hash(job_id, counted));
         Duration::try_from_secs_f64(jittered).unwrap_or(self.max_backoff)
     }
 }
 
-/// A number from 0 up to 1, spread evenly over jobs and attempts (FNV-1a, then a final mix).
-fn share(job_id: JobId, attempt: u32) -> f64 {
+/// A hash of job and attempt, uniform in `0..1`: FNV-1a with a final mix.
+fn unit_hash(job_id: JobId, attempt: u32) -> f64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for byte in job_id.as_bytes().iter().chain(&attempt.to_le_bytes()) {
         hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
@@ -102,34 +102,34 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_by_the_multiplier_up_to_the_longest() {
+    fn backoff_grows_by_the_multiplier_up_to_its_limit() {
         let policy = RetryPolicy { max_backoff: Duration::from_secs(5), ..policy() };
-        let pauses: Vec<_> = (1..=4).map(|n| policy.backoff(JobId::from_bytes(JOB), n).as_secs()).collect();
-        assert_eq!(pauses, [1, 2, 4, 5]);
+        let backoffs: Vec<_> = (1..=4).map(|n| policy.backoff(JobId::from_bytes(JOB), n).as_secs()).collect();
+        assert_eq!(backoffs, [1, 2, 4, 5]);
     }
 
     #[test]
-    fn jitter_shortens_within_its_share_and_is_reproducible() {
+    fn jitter_shortens_the_backoff_by_at_most_its_fraction_and_is_reproducible() {
         let policy = RetryPolicy { jitter: 0.5, ..policy() };
         let mut distinct = std::collections::BTreeSet::new();
         for n in 0..100 {
             let id = JobId::from_bytes([n; 16]);
-            let pause = policy.backoff(id, 1);
-            assert!(pause > Duration::from_millis(499) && pause <= Duration::from_secs(1), "{pause:?}");
-            assert_eq!(pause, policy.backoff(id, 1));
-            distinct.insert(pause);
+            let backoff = policy.backoff(id, 1);
+            assert!(backoff > Duration::from_millis(499) && backoff <= Duration::from_secs(1), "{backoff:?}");
+            assert_eq!(backoff, policy.backoff(id, 1));
+            distinct.insert(backoff);
         }
         assert!(distinct.len() > 90);
     }
 
     #[test]
-    fn huge_exponents_stay_at_the_longest_pause() {
+    fn huge_exponents_give_the_longest_backoff() {
         let policy = RetryPolicy { multiplier: 100.0, ..policy() };
         assert_eq!(policy.backoff(JobId::from_bytes(JOB), u32::MAX), policy.max_backoff);
     }
 
     #[test]
-    fn the_longest_pause_may_be_the_longest_span_there_is() {
+    fn longest_backoff_may_be_the_largest_duration() {
         let policy = RetryPolicy { max_backoff: Duration::MAX, ..policy() };
         assert_eq!(policy.backoff(JobId::from_bytes(JOB), u32::MAX), Duration::MAX);
     }

@@ -1,4 +1,4 @@
-//! What a caller asks for, parsed and complete.
+//! The validated spec of a job to be submitted.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,67 +6,82 @@ use std::time::Duration;
 
 use super::{JobId, Kind, Payload, QueueName, RetryPolicy, Timestamp};
 
-/// Largest and, negated, smallest priority.
+/// Largest priority. The smallest is its negative.
 pub const PRIORITY_MAX: i32 = 100;
 
 /// A job to be submitted.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use jobstream::job::{Kind, NewJob, Payload, QueueName};
+///
+/// # fn main() -> jobstream::error::Result<()> {
+/// let kind = Kind::parse("kind", "thumbnail")?;
+/// let mut job = NewJob::new(kind, Payload::json_text(r#"{"width": 320}"#));
+/// job.queue = QueueName::parse("queue", "images")?;
+/// job.priority = 10;
+/// job.options_mut().retry.max_attempts = 3;
+/// job.options_mut().attempt_timeout = Some(Duration::from_secs(60));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewJob {
-    /// Its id; minted on submit if the caller gave none.
+    /// The job's id. If it is `None`, submit generates one.
     pub id: Option<JobId>,
-    /// Which handler runs it.
+    /// The kind, which selects the handler.
     pub kind: Kind,
-    /// Where it waits.
+    /// The queue in which the job waits.
     pub queue: QueueName,
-    /// Input of the handler.
+    /// The input of the handler.
     pub payload: Payload,
-    /// -100 to 100; larger starts first.
+    /// From -100 to 100; jobs with a higher priority start first.
     pub priority: i8,
-    /// Everything that most jobs leave at its default; `None` when all of it is.
+    /// Less common options; `None` if all have their defaults.
     pub options: Option<Arc<JobOptions>>,
 }
 
-/// The rarer parts of a job's spec.
+/// Less common options of a job.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct JobOptions {
-    /// When it may start.
+    /// When the job may start.
     pub start: Start,
-    /// Longest time of one attempt; the server's default if `None`.
+    /// Time limit of one attempt; the server's default if `None`.
     pub attempt_timeout: Option<Duration>,
-    /// Longest life of the job, from acceptance.
+    /// Time limit of the job with all its attempts, from acceptance.
     pub timeout: Option<Duration>,
-    /// What happens after a failed attempt.
+    /// The retry policy.
     pub retry: RetryPolicy,
-    /// How long the finished job is kept; the server's default if `None`.
+    /// How long the finished job is retained; the server's default if `None`.
     pub retention: Option<Duration>,
-    /// For finding jobs again.
+    /// Labels for job listings.
     pub labels: BTreeMap<String, String>,
-    /// Handed to the handler.
+    /// Headers for the handler.
     pub headers: BTreeMap<String, String>,
-    /// The job this one was made from.
+    /// The job that this job retries.
     pub origin: Option<JobId>,
 }
 
 /// When a job may start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Start {
-    /// At once.
+    /// Immediately.
     #[default]
     Now,
-    /// Not before this wall clock time.
+    /// At this wall clock time or later.
     At(Timestamp),
-    /// Not before this long after acceptance.
+    /// After this delay from acceptance.
     After(Duration),
 }
 
 impl NewJob {
-    /// A job of this kind in the default queue, with every option at its default.
+    /// A job of this kind in the default queue, with default options.
     pub fn new(kind: Kind, payload: Payload) -> Self {
         let queue = QueueName::default();
         Self { id: None, kind, queue, payload, priority: 0, options: None }
     }
 
-    /// The options, to be changed.
+    /// Mutable access to the options.
     pub fn options_mut(&mut self) -> &mut JobOptions {
         Arc::make_mut(self.options.get_or_insert_default())
     }

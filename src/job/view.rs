@@ -1,71 +1,71 @@
-//! What a reader sees: jobs and queues as they are at one moment.
+//! Snapshots of jobs, queues and workers, for reads.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Failure, JobId, JobState, NewJob, Outcome, Progress, Timestamp, WaitReason};
 
-/// A job at one moment.
+/// A snapshot of a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobView {
-    /// Its id.
+    /// The job's id.
     pub id: JobId,
-    /// What was asked for; `id` inside is set.
+    /// The submitted spec; its `id` is set.
     pub spec: NewJob,
-    /// Where it is in its life.
+    /// The job's state.
     pub state: JobState,
-    /// Why it is not running, if it waits.
+    /// Why the job is not running, if it waits.
     pub wait_reason: Option<WaitReason>,
-    /// The attempt that runs or ran last; 0 before the first.
+    /// The number of the newest attempt; 0 before the first one.
     pub attempt: u32,
     /// The newest progress of that attempt.
     pub progress: Option<Arc<Progress>>,
-    /// How it ended.
+    /// The outcome, if the job ended.
     pub outcome: Option<Outcome>,
     /// Whether a cancel was accepted while an attempt runs.
     pub cancel_requested: bool,
-    /// When it was accepted.
+    /// When the job was accepted.
     pub create_time: Timestamp,
     /// When the newest attempt started.
     pub start_time: Option<Timestamp>,
-    /// When it ended.
+    /// When the job ended.
     pub finish_time: Option<Timestamp>,
-    /// When the next attempt may start, if scheduled.
+    /// When the next attempt may start, if the job is scheduled.
     pub next_attempt_time: Option<Timestamp>,
-    /// When it will be removed, if finished.
+    /// When the job will be removed, if it ended.
     pub expire_time: Option<Timestamp>,
-    /// Sequence of its newest event.
+    /// Sequence number of the newest event.
     pub sequence: u32,
     /// The newest attempts, oldest first.
     pub attempts: Vec<AttemptView>,
 }
 
-/// One try at a job.
+/// A snapshot of an attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttemptView {
-    /// Its number, from 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// When it started.
+    /// When the attempt started.
     pub start_time: Timestamp,
-    /// When it ended, if it did.
+    /// When the attempt ended, if it did.
     pub finish_time: Option<Timestamp>,
-    /// Why it failed, if it did.
+    /// The failure, if the attempt failed.
     pub failure: Option<Arc<Failure>>,
-    /// Name of the worker that ran it.
+    /// Name of the attempt's worker.
     pub worker: Arc<str>,
 }
 
-/// Jobs by state.
+/// Numbers of jobs by state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StateCounts([u32; 6]);
 
 impl StateCounts {
-    /// How many are in this state.
+    /// The number of jobs in this state.
     pub fn get(&self, state: JobState) -> u32 {
         self.0[state as usize]
     }
 
-    /// How many there are in all.
+    /// The number of jobs in all states.
     pub fn total(&self) -> u32 {
         self.0.iter().sum()
     }
@@ -83,90 +83,90 @@ impl StateCounts {
     }
 }
 
-/// A queue at one moment.
+/// A snapshot of a queue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueueView {
-    /// Its name.
+    /// The queue's name.
     pub name: Arc<str>,
-    /// Whether it starts no attempts.
+    /// Whether the queue is paused and starts no attempts.
     pub paused: bool,
-    /// Its jobs by state.
+    /// The queue's jobs by state.
     pub counts: StateCounts,
-    /// How long the job that waits longest has been queued.
+    /// How long the oldest queued job has waited.
     pub oldest_queued_age: Option<Duration>,
-    /// Jobs accepted a second, over the last minute.
+    /// Jobs accepted per second, over the last minute.
     pub accepted_per_second: f64,
-    /// Jobs ended a second, over the last minute.
+    /// Jobs ended per second, over the last minute.
     pub finished_per_second: f64,
     /// Kinds with queued jobs that no worker serves.
     pub unserved_kinds: Vec<Arc<str>>,
 }
 
-/// How a worker is joined to the server.
+/// The transport between a worker and the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkerLink {
-    /// It is part of the server.
+    /// None: the worker is a pool in the server's process.
     Pool,
-    /// It holds a stream.
+    /// A bidirectional stream.
     Stream,
-    /// It takes leases and reports with calls of their own.
+    /// Unary calls for leases and reports.
     Unary,
 }
 
-/// What a worker may be given.
+/// Whether a worker is assigned jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkerState {
-    /// Jobs, while it has free slots.
+    /// The worker is assigned jobs while it has free slots.
     Connected,
-    /// Nothing more: it finishes what it runs.
+    /// The worker is assigned no more jobs and finishes its running attempts.
     Draining,
-    /// Nothing until it connects again.
+    /// The worker is assigned no jobs until it reconnects.
     Disconnected,
 }
 
-/// A worker at one moment.
+/// A snapshot of a worker.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkerView {
-    /// Its place in the order of arrival.
+    /// Number of the worker in the order of first connection.
     pub number: u64,
-    /// What calls name it by.
+    /// The worker's id in requests.
     pub id: String,
-    /// The name it gave itself.
+    /// The name that the worker sent.
     pub name: Arc<str>,
-    /// How it is joined to the server.
+    /// The transport between the worker and the server.
     pub link: WorkerLink,
-    /// What it may be given.
+    /// Whether the worker is assigned jobs.
     pub state: WorkerState,
-    /// Kinds it runs, in order; at most the first 1,000.
+    /// The kinds that the worker serves, sorted; at most the first 1,000.
     pub kinds: Vec<Arc<str>>,
-    /// How many kinds it runs.
+    /// Number of kinds that the worker serves.
     pub kinds_total: usize,
-    /// Queues it serves, in order; at most the first 1,000; empty means all.
+    /// The queues that the worker serves, sorted; at most the first 1,000; empty means all.
     pub queues: Vec<Arc<str>>,
-    /// How many queues it serves; 0 means all.
+    /// Number of queues that the worker serves; 0 means all.
     pub queues_total: usize,
-    /// How many attempts it runs at a time.
+    /// Most attempts that the worker runs at a time.
     pub slots: u32,
-    /// Slots that are taken.
+    /// Number of occupied slots.
     pub slots_taken: u32,
-    /// When it first connected.
+    /// When the worker first connected.
     pub create_time: Timestamp,
-    /// How long ago it was last heard of, if it is not part of the server.
+    /// Time since the worker's last message; `None` for a pool in the server's process.
     pub last_heard_age: Option<Duration>,
-    /// Library and version it is built with, if it told.
+    /// Client library and version; empty if the worker did not send it.
     pub sdk: String,
-    /// Address it connected from.
+    /// The worker's network address.
     pub address: String,
 }
 
-/// How many jobs ended, by how.
+/// Numbers of ended jobs by outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EndCounts {
-    /// With a result.
+    /// Jobs with a result.
     pub succeeded: u64,
-    /// With a failure.
+    /// Failed jobs.
     pub failed: u64,
-    /// Cancelled.
+    /// Cancelled jobs.
     pub cancelled: u64,
 }
 
@@ -181,13 +181,13 @@ impl EndCounts {
     }
 }
 
-/// What a category of state holds, as it is counted against its bound.
+/// Memory use of a category of state, and its bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryUse {
-    /// Its name: one of those that `MemoryUse` in `admin_service.proto` lists.
+    /// The name of the category, as `MemoryUse` in `admin_service.proto` lists it.
     pub category: &'static str,
-    /// Bytes that are counted now.
+    /// Bytes in use.
     pub used_bytes: u64,
-    /// Most bytes there may be.
+    /// The bound in bytes.
     pub limit_bytes: u64,
 }

@@ -1,4 +1,4 @@
-//! What a worker and the server say to each other: an introduction, orders, and the frames that the worker sends.
+//! Messages between a worker and the server: the session spec, the server's orders and the worker's frames.
 
 use std::time::Duration;
 
@@ -7,64 +7,64 @@ use uuid::Uuid;
 use super::{Assignment, AttemptEnd, Kind, LeaseId, QueueName, Report};
 use crate::error::Result;
 
-/// What a worker asks for when it opens a session.
+/// The parameters with which a worker opens a session.
 #[derive(Debug, Clone)]
 pub struct SessionSpec {
-    /// For people: shown with each attempt.
+    /// The worker's name, shown with each attempt.
     pub name: String,
-    /// The kinds it has handlers for.
+    /// The kinds that the session serves.
     pub kinds: Vec<Kind>,
-    /// The queues it serves; all if `None`.
+    /// The queues that the session serves; all if `None`.
     pub queues: Option<Vec<QueueName>>,
-    /// How many attempts it runs at a time.
+    /// Most attempts that the session runs at a time.
     pub slots: u32,
 }
 
-/// The program at the other end of a remote worker's connection, and how much it reads.
+/// The client of a remote worker's connection, and its message limits.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
-    /// Library and version it is built with.
+    /// Client library and version.
     pub(crate) sdk: String,
-    /// Where it connected from.
+    /// Network address.
     pub(crate) address: String,
-    /// Largest assignment it reads, in bytes as an element of a message.
+    /// Largest assignment, in encoded bytes as an element of a message.
     pub(crate) assignment_bytes_max: usize,
-    /// Most bytes of several assignments in one answer to it.
+    /// Most encoded bytes of the assignments in one response.
     pub(crate) response_bytes_max: usize,
 }
 
 impl Default for Peer {
-    /// One without a limit.
+    /// A peer without limits.
     fn default() -> Self {
         let (assignment_bytes_max, response_bytes_max) = (usize::MAX, usize::MAX);
         Self { sdk: String::new(), address: String::new(), assignment_bytes_max, response_bytes_max }
     }
 }
 
-/// A remote worker's introduction.
+/// The first message of a remote worker's connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Hello {
-    /// The run of the worker's process: the same when it connects again.
+    /// Identifies the session across reconnects of one worker process.
     pub(crate) instance: Uuid,
     pub(crate) spec: SessionSpec,
     pub(crate) peer: Peer,
-    /// Leases it holds from an earlier connection.
+    /// Leases that the worker holds from an earlier connection.
     pub(crate) held: Vec<LeaseId>,
 }
 
-/// An instruction to a worker.
+/// An order of the server to a worker.
 #[derive(Debug)]
 pub enum Order {
     /// Run an attempt.
     Run(Box<Assignment>),
-    /// End the attempt with this lease; it may have ended already.
+    /// Stop the attempt with this lease. The attempt may have ended already.
     Stop(LeaseId, Stop),
 }
 
 impl Order {
-    /// Bytes of the order as an element of a message, at most.
+    /// Upper bound of the encoded size of the order as an element of a message.
     pub(crate) fn wire_bytes_max(&self) -> usize {
-        /// A lease, a time and a flag, with their tags and lengths.
+        /// A lease id, a duration and a flag, with their tags and lengths.
         const STOP_BYTES_MAX: usize = 64;
         match self {
             Self::Run(assignment) => assignment.wire_bytes_max(),
@@ -73,35 +73,35 @@ impl Order {
     }
 }
 
-/// Why a worker must end an attempt.
+/// How a worker must stop an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// A cancel was requested: the handler may clean up, and is ended by force after this long.
+    /// A cancel was requested. The handler may clean up and is ended by force after this grace period.
     Cancel(Duration),
-    /// The lease is revoked: the attempt no longer counts and ends by force now.
+    /// The lease is revoked. The attempt is ended by force now and its outcome is ignored.
     Revoke,
 }
 
-/// That a worker gets no further jobs.
+/// Announces that a worker is assigned no more jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drain {
-    /// How long running attempts may take; those that still run then are returned.
+    /// Timeout for running attempts. The jobs of attempts that still run after it are released.
     pub within: Duration,
-    /// Whether the whole server shuts down, or only this worker is to end.
+    /// Whether the server shuts down. If not, only this worker drains.
     pub server_shutdown: bool,
 }
 
-/// One message of a remote worker after its introduction.
+/// A message of a remote worker after its `Hello`.
 #[derive(Debug, Default)]
 pub(crate) struct WorkerFrame {
     pub(crate) slots: Option<u32>,
-    /// Leases to keep alive.
+    /// Leases that a heartbeat renews.
     pub(crate) renewed: Vec<LeaseId>,
     pub(crate) accepted: Vec<LeaseId>,
     pub(crate) reports: Vec<AttemptReport>,
 }
 
-/// An update about an attempt, as a remote worker numbers it. An update whose content is malformed is an error.
+/// A numbered update of an attempt from a remote worker. Malformed content is an error.
 #[derive(Debug)]
 pub(crate) struct AttemptReport {
     pub(crate) sequence: u64,
@@ -109,7 +109,7 @@ pub(crate) struct AttemptReport {
     pub(crate) update: Result<AttemptUpdate>,
 }
 
-/// A report while the attempt runs, or its end.
+/// A report of a running attempt, or its end.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum AttemptUpdate {
     Report(Report),

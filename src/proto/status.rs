@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::render;
 use crate::error::{Error, ErrorKind, Violation};
-use crate::job::cut;
+use crate::job::truncate;
 
 /// Domain of every `ErrorInfo` of this service.
 pub(crate) const DOMAIN: &str = "jobstream";
@@ -203,7 +203,7 @@ fn truncated(text: &str, bytes_max: usize) -> String {
     const ELLIPSIS: &str = "…";
     let mut text = text.to_owned();
     if text.len() > bytes_max {
-        cut(&mut text, bytes_max - ELLIPSIS.len());
+        truncate(&mut text, bytes_max - ELLIPSIS.len());
         text.push_str(ELLIPSIS);
     }
     text
