@@ -1,20 +1,19 @@
-//! Runs one attempt of a job as a child process. It knows nothing of queues, leases or gRPC: the caller
-//! hands over a [`CommandSpec`] and a [`CommandInput`] and gets events and one [`CommandOutcome`] back.
+//! Runs one attempt of a job as a child process. This module does not depend on queues, leases or gRPC: the caller
+//! passes a [`CommandSpec`] and a [`CommandInput`] and receives events and one [`CommandOutcome`].
 //!
-//! # What the program sees
+//! # Interface of the program
 //!
 //! - **argv** exactly as given. No shell is involved.
-//! - **stdin**: the payload, then end of file. It may be closed early or never read.
+//! - **stdin**: the payload, then end of file. The program may close it early or never read it.
 //! - **environment**: the allowlisted names, the pairs of the spec and those of the input; nothing else.
 //! - **stdout**: the result, or output line by line ([`OutputMode`]).
 //! - **stderr**: the line protocol below.
-//! - **exit status**: 0 is success; a code in [`CommandSpec::retryable_exit_codes`] (75 by default) is a
-//!   failure worth another attempt; any other code is a failure that is not; death by a signal is worth
-//!   another attempt.
-//! - **a process group of its own.** Cancellation sends TERM to the group at once; force sends KILL. The time
-//!   limit sends TERM, then KILL after [`CommandSpec::kill_grace`]. Whatever is left of the group when the
-//!   program has exited is killed. A process that leaves the group on purpose (`setsid`) is out of reach; it
-//!   holds nothing up.
+//! - **exit status**: 0 is success. A code in [`CommandSpec::retryable_exit_codes`] (75 by default) is a retryable
+//!   failure; any other code is a permanent failure. Termination by a signal is a retryable failure.
+//! - **process group**: each program has its own. Cancellation sends TERM to the group at once; force sends KILL. The
+//!   time limit sends TERM, then KILL after [`CommandSpec::kill_grace`]. After the program has exited, the remaining
+//!   processes of the group are killed. A process that leaves the group (`setsid`) is not killed and does not delay the
+//!   attempt.
 //!
 //! # Lines on stderr
 //!
@@ -33,10 +32,9 @@
 //!
 //! # Bounds
 //!
-//! Both pipes are always drained, and what is kept of them is bounded: the result by
-//! [`CommandSpec::result_bytes_max`], stderr by [`CommandSpec::log_bytes_max`], a line by
-//! [`CommandSpec::line_bytes_max`]. A slow reader of the events slows the program down; a reader that is gone
-//! does not.
+//! Both pipes are always drained. The result is bounded by [`CommandSpec::result_bytes_max`], stderr by
+//! [`CommandSpec::log_bytes_max`] and a line by [`CommandSpec::line_bytes_max`]. A slow receiver of the events slows the
+//! program down; a closed receiver does not.
 
 mod env;
 mod exec;
@@ -59,58 +57,57 @@ pub use orphan_guard::{OrphanGuard, run_orphan_guard};
 pub use run::run;
 pub use spec::{CommandSpec, DEFAULT_ENV_ALLOWLIST, OutputMode};
 
-/// What one attempt hands to the program.
+/// The input of one attempt.
 #[derive(Debug, Clone, Default)]
 pub struct CommandInput {
     /// Written to stdin, followed by end of file.
     pub payload: Bytes,
-    /// Environment of this attempt (`JOBSTREAM_JOB_ID` and the like); wins over the pairs of the spec.
+    /// Environment variables of this attempt, such as `JOBSTREAM_JOB_ID`. They override those of the spec.
     pub env: Vec<(String, String)>,
 }
 
-/// The caller's hold on a running command.
+/// Stops a running command.
 #[derive(Debug, Clone, Default)]
 pub struct CommandControl {
-    /// When it fires, the whole process group gets TERM at once. How long to wait before `force` is the
-    /// caller's choice.
+    /// Cancelling it sends TERM to the process group at once. The caller decides when to follow with `force`.
     pub cancel: CancellationToken,
-    /// When it fires, the whole process group gets KILL at once.
+    /// Cancelling it sends KILL to the process group at once.
     pub force: CancellationToken,
-    /// Told of every process group, so that it ends even if this process is killed.
+    /// Kills the process group if this process is killed.
     pub guard: Option<OrphanGuard>,
 }
 
-/// News from a running command, in the order of the pipe it came from.
+/// An event of a running command. Events from one pipe are in order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CommandEvent {
     /// A log line, without its line ending; bytes that are not UTF-8 are replaced.
     Log {
-        /// Who wrote it.
+        /// The origin of the line.
         source: LogSource,
-        /// Info, unless the line said otherwise.
+        /// The level from the line's prefix; info without one.
         level: LogLevel,
-        /// The line, or a piece of one that is longer than the line limit.
+        /// The line, or a piece of a line that exceeds the line limit.
         text: String,
     },
-    /// A line of stdout in [`OutputMode::Lines`], with its line ending. All of them joined are stdout, byte
+    /// A line of stdout in [`OutputMode::Lines`], with its line ending. The concatenation of all lines is stdout, byte
     /// for byte.
     Output(Bytes),
-    /// How far the program is: a fraction, or a number done of a total.
+    /// Progress as a fraction, or as a number of units done out of a total.
     Progress {
         /// From 0 to 1.
         fraction: Option<f64>,
         /// Units done, at most `total`.
         done: Option<u64>,
-        /// Units in all.
+        /// Total number of units.
         total: Option<u64>,
-        /// What is counted: `files`.
+        /// The unit, such as `files`.
         unit: Option<String>,
-        /// What the program is doing.
+        /// Description of the current step.
         message: Option<String>,
     },
 }
 
-/// Who wrote a log line.
+/// The origin of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogSource {
     /// The program, on stderr.
@@ -119,7 +116,7 @@ pub enum LogSource {
     Runner,
 }
 
-/// How much a log line matters.
+/// The level of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLevel {
     /// No prefix.
@@ -130,40 +127,40 @@ pub enum LogLevel {
     Error,
 }
 
-/// How an attempt ended. When it is known, the program has been reaped and its process group is gone.
+/// The outcome of an attempt. The program has been reaped and its process group has ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CommandOutcome {
     /// The program exited with 0.
     Success {
-        /// Its stdout; empty in [`OutputMode::Lines`].
+        /// The contents of stdout; empty in [`OutputMode::Lines`].
         result: Bytes,
-        /// [`CommandSpec::content_type`], or a guess: UTF-8 text or octets.
+        /// [`CommandSpec::content_type`], or by default UTF-8 text or octets, as the result is.
         content_type: String,
     },
     /// The program failed, or its result is too large.
     Failed {
-        /// Its exit code, if it exited.
+        /// The exit code, if the program exited.
         exit_code: Option<i32>,
-        /// The signal that killed it, if one did.
+        /// The signal that terminated the program, if one did.
         signal: Option<i32>,
-        /// What happened and the last lines of stderr; at most about 2 KiB.
+        /// The failure and the last lines of stderr; at most about 2 KiB.
         message: String,
         /// Whether another attempt may succeed.
         retryable: bool,
     },
-    /// It was asked to stop and has stopped, whatever its exit status was.
+    /// The program was cancelled and has ended, with any exit status.
     Cancelled {
-        /// Whether it took KILL.
+        /// Whether KILL was needed.
         forced: bool,
     },
-    /// It was stopped at [`CommandSpec::time_limit`].
+    /// The program was stopped at [`CommandSpec::time_limit`].
     TimedOut,
-    /// There never was a process.
+    /// No process was started.
     NotStarted {
-        /// The program, the reason and the way out.
+        /// The program, the reason and a remedy.
         message: String,
-        /// Whether the reason may pass: the machine is out of processes, memory or file descriptors, or the program is
-        /// being written. A worker gives the job back then and tries it later; the attempt does not count.
+        /// Whether the reason is transient: the machine lacks processes, memory or file descriptors, or the program's file
+        /// is being written. A worker then releases the job with a delay and does not count the attempt.
         retryable: bool,
     },
 }

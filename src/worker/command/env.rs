@@ -1,5 +1,4 @@
-//! The environment of a program: who contributes, who wins, and names for headers. Nothing is read from our
-//! own.
+//! Builds the environment of a program from the spec and the attempt. Does not read the environment of this process.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -7,30 +6,30 @@ use super::spec::CommandSpec;
 
 /// The variable that carries this header: `trace-id` becomes `JOBSTREAM_HEADER_TRACE_ID`.
 ///
-/// ASCII letters are raised, digits kept, every other character is one underscore, so any name is safe to
-/// pass and none can shadow a variable outside the prefix.
+/// ASCII letters become upper case, digits stay, and every other character becomes an underscore. Every header name is
+/// valid, and none can shadow a variable without the prefix.
 pub fn header_env_name(header: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
     "JOBSTREAM_HEADER_".chars().chain(header.chars().map(safe)).collect()
 }
 
-/// Environment pairs for these headers. Of two headers that share a variable, the first one is kept.
+/// The environment variables for these headers. If two headers map to one variable, the first one is used.
 pub fn header_env<N, V>(headers: impl IntoIterator<Item = (N, V)>) -> Vec<(String, String)>
 where
     N: AsRef<str>,
     V: Into<String>,
 {
-    let mut taken = HashSet::new();
+    let mut used = HashSet::new();
     let named = headers.into_iter().map(|(name, value)| (header_env_name(name.as_ref()), value.into()));
-    named.filter(|(name, _)| taken.insert(name.clone())).collect()
+    named.filter(|(name, _)| used.insert(name.clone())).collect()
 }
 
-/// Everything the program will see: inherited and allowed, then the spec's pairs, then the attempt's; later
-/// ones win.
+/// The environment of the program: the allowed inherited variables, then the spec's, then the attempt's. Later ones
+/// override earlier ones.
 ///
 /// # Errors
 ///
-/// A message if a name or value cannot be passed to a process.
+/// A message if a name or value is not valid in an environment.
 pub(super) fn environment(
     spec: &CommandSpec,
     attempt: &[(String, String)],
@@ -45,7 +44,7 @@ pub(super) fn environment(
         }
         if value.contains('\0') {
             return Err(format!(
-                "environment variable {name} holds a NUL byte, which no process can receive: use the payload"
+                "environment variable {name} contains a NUL byte, which no process can receive: use the payload"
             ));
         }
         environment.insert(name.clone(), value.clone());
@@ -68,13 +67,13 @@ mod tests {
     }
 
     #[test]
-    fn first_of_two_headers_with_one_variable_is_kept() {
+    fn first_of_two_headers_with_one_variable_is_used() {
         let pairs = header_env([("a-b", "first"), ("a_b", "second")]);
         assert_eq!(pairs, [pair("JOBSTREAM_HEADER_A_B", "first")]);
     }
 
     #[test]
-    fn later_contributors_win_and_unlisted_names_stay_out() {
+    fn later_sources_override_earlier_ones_and_only_allowed_names_are_inherited() {
         let mut spec = CommandSpec::new("x");
         spec.inherited_env = vec![pair("PATH", "/bin"), pair("TOKEN", "secret"), pair("LANG", "C")];
         spec.env = vec![pair("LANG", "de_DE"), pair("MODE", "spec")];
@@ -84,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_process_can_receive_is_refused() {
+    fn invalid_names_and_values_are_rejected() {
         let spec = CommandSpec::new("x");
         for bad in [pair("", "v"), pair("A=B", "v"), pair("A", "v\0w")] {
             assert!(environment(&spec, std::slice::from_ref(&bad)).is_err(), "{bad:?}");

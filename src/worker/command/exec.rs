@@ -1,14 +1,14 @@
-//! Reads `kind=program argument "quoted argument"`, the value of `--exec`. Words are split as a shell does,
-//! but nothing is expanded and nothing is run.
+//! Parses `kind=program argument "quoted argument"`, the value of `--exec`. Words are split like in a shell, without
+//! expansions.
 
 use std::fmt;
 
 use super::spec::CommandSpec;
 
-/// Words that mean something to a shell and nothing to us; passing them on would only confuse the program.
+/// Shell operators, which are rejected: the program would receive them as arguments.
 const SHELL_OPERATORS: [&str; 9] = ["|", "||", "&", "&&", ";", ">", ">>", "<", "2>&1"];
 
-/// An `--exec` value that cannot be read; the message holds the value and the way out.
+/// An invalid `--exec` value. The message contains the value and a remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecError(String);
 
@@ -20,14 +20,14 @@ impl fmt::Display for ExecError {
 
 impl std::error::Error for ExecError {}
 
-/// The kind and the command of one `--exec` value. The kind is everything before the first `=`; its form is
-/// not checked here beyond being present.
+/// Parses the kind and the command of one `--exec` value. The kind is the text before the first `=`. It must not be
+/// empty; its characters are not checked.
 ///
-/// Quotes and backslashes work as in a POSIX shell; variables, globs and operators do not exist.
+/// Quotes and backslashes work as in a POSIX shell. Variables, globs and operators are not supported.
 ///
 /// # Errors
 ///
-/// If the kind or the program is missing, a quote is open, or a word is a shell operator.
+/// If the kind or the program is missing, a quote is not closed, or a word is a shell operator.
 pub fn parse_exec(text: &str) -> Result<(String, CommandSpec), ExecError> {
     let fail = |problem: String| Err(ExecError(format!("--exec {text:?}: {problem}")));
     let Some((kind, command)) = text.split_once('=') else {
@@ -63,7 +63,7 @@ pub fn parse_exec(text: &str) -> Result<(String, CommandSpec), ExecError> {
 #[derive(Debug, Default)]
 struct Word {
     text: String,
-    /// Whether any of it was quoted or escaped.
+    /// Whether any part of the word was quoted or escaped.
     quoted: bool,
 }
 
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_split_as_a_shell_does() {
+    fn words_are_split_like_in_a_shell() {
         assert_eq!(args("k=p"), [""; 0]);
         assert_eq!(args("k = p  a\tb\n"), ["a", "b"]);
         assert_eq!(args(r#"k=p "a b" 'c "d"' e\ f"#), ["a b", "c \"d\"", "e f"]);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_value_and_the_way_out() {
+    fn errors_contain_the_value_and_a_remedy() {
         let cases = [
             ("resize", "write kind=program"),
             ("=p", "no kind"),

@@ -1,5 +1,5 @@
-//! A child process and its process group: started, signalled, and always killed and reaped, also when
-//! dropped. When to signal is decided elsewhere.
+//! A child process and its process group. Starts, signals, kills and reaps it, also on drop. The supervisor decides when
+//! to signal.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
@@ -14,7 +14,7 @@ use super::orphan_guard::OrphanGuard;
 use super::program::{StartError, resolve};
 use super::spec::CommandSpec;
 
-/// Our ends of the child's pipes.
+/// The parent's ends of the child's pipes.
 #[derive(Debug)]
 pub(super) struct Pipes {
     pub(super) stdin: ChildStdin,
@@ -22,13 +22,12 @@ pub(super) struct Pipes {
     pub(super) stderr: ChildStderr,
 }
 
-/// The child, the leader of its group.
+/// The process group of a child, which is its leader.
 ///
-/// It is reaped last. Until then its id cannot be given to another process, so a signal to the group cannot
-/// hit a stranger.
+/// The leader is reaped last. Until then its id is not reused, so a signal to the group cannot reach another process.
 #[derive(Debug)]
 pub(super) struct Group {
-    /// `None` once reaped or handed to the reaper.
+    /// `None` once reaped, or moved to the task that reaps it.
     child: Option<Child>,
     id: Pid,
     child_signals: tokio::signal::unix::Signal,
@@ -36,7 +35,7 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// Starts the program in a group of its own, known to the guard.
+    /// Starts the program in its own process group and registers the group with the guard.
     pub(super) fn spawn(
         spec: &CommandSpec,
         attempt_env: &[(String, String)],
@@ -53,13 +52,13 @@ impl Group {
             command.current_dir(dir);
         }
         let failed = |error: io::Error| StartError::from_spawn(spec, &program, &error);
-        // Listen before there is a child: its end must not come unnoticed.
+        // Subscribe before the child starts, so that its exit is not missed.
         let child_signals = signal(SignalKind::child()).map_err(failed)?;
         let mut child = command.spawn().map_err(failed)?;
         let pipes = Pipes {
-            stdin: child.stdin.take().expect("stdin was asked to be a pipe"),
-            stdout: child.stdout.take().expect("stdout was asked to be a pipe"),
-            stderr: child.stderr.take().expect("stderr was asked to be a pipe"),
+            stdin: child.stdin.take().expect("stdin is piped"),
+            stdout: child.stdout.take().expect("stdout is piped"),
+            stderr: child.stderr.take().expect("stderr is piped"),
         };
         let id = child
             .id()
@@ -73,21 +72,21 @@ impl Group {
 
     /// Sends a signal to every process of the group.
     pub(super) fn signal(&self, signal: Signal) {
-        // The group cannot be gone, because its leader is not reaped; what is left is a member that changed
-        // its user, and there is nothing to be done about that one.
+        // The group exists because its leader is not reaped. The only possible error is a process of another user,
+        // which cannot be signalled.
         let _ = kill_process_group(self.id, signal);
     }
 
-    /// Returns once the leader has exited, without reaping it. May be dropped and called again.
+    /// Returns once the leader has exited, without reaping it. Cancel-safe.
     pub(super) async fn exited(&mut self) {
-        let look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-        // An error means that it is no child of ours any more, so it has surely exited.
-        while let Ok(None) = waitid(WaitId::Pid(self.id), look) {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        // An error means that the process is no longer a child, so it has exited.
+        while let Ok(None) = waitid(WaitId::Pid(self.id), options) {
             self.child_signals.recv().await;
         }
     }
 
-    /// Kills what is left of the group and reaps the leader.
+    /// Kills the remaining processes of the group and reaps the leader.
     pub(super) async fn finish(mut self) -> io::Result<ExitStatus> {
         self.kill();
         let child = self.child.as_mut().expect("only this consumes the group");
@@ -98,7 +97,7 @@ impl Group {
 
     fn kill(&self) {
         self.signal(Signal::KILL);
-        // Before the leader is reaped: the guard must never hold an id that may be given away.
+        // Unregister before the leader is reaped: the guard must not hold an id that the system may reuse.
         if let Some(guard) = &self.guard {
             guard.unregister(self.id);
         }
@@ -110,7 +109,7 @@ impl Drop for Group {
         let Some(mut child) = self.child.take() else { return };
         self.kill();
         if let Ok(runtime) = Handle::try_current() {
-            // Ends at once: the child has been killed.
+            // The task ends at once: the child has been killed.
             runtime.spawn(async move { child.wait().await });
         }
     }

@@ -1,9 +1,9 @@
-//! Cuts a stream of bytes into lines of bounded length. Holds at most one line; does no input or output.
+//! Splits a byte stream into lines of bounded length. Buffers at most one line and does no I/O.
 
 use std::borrow::Cow;
 use std::io::BufRead;
 
-/// Finds lines across chunks. What it returns, joined, is exactly what went in.
+/// Splits lines across chunks. The concatenation of its output is its input.
 #[derive(Debug)]
 pub(super) struct LineSplitter {
     pending: Vec<u8>,
@@ -11,18 +11,17 @@ pub(super) struct LineSplitter {
 }
 
 impl LineSplitter {
-    /// Lines of at most `bytes_max` bytes, their ending included; longer ones come in pieces.
+    /// Creates a splitter for lines of at most `bytes_max` bytes with their ending. Longer lines are split into pieces.
     pub(super) fn new(bytes_max: usize) -> Self {
         Self { pending: Vec::new(), bytes_max: bytes_max.max(1) }
     }
 
-    /// Takes the next line, with its ending, off the front of `chunk`; `None` once all of it is taken and
-    /// what remains waits for more. A piece of a long line has no ending and stops short of a split UTF-8
-    /// character.
+    /// Removes the next line, with its ending, from the front of `chunk`. Returns `None` once the chunk is consumed; an
+    /// incomplete line is buffered. A piece of a long line has no ending and does not split a UTF-8 character.
     pub(super) fn next<'a>(&mut self, chunk: &mut &'a [u8]) -> Option<Cow<'a, [u8]>> {
-        let room = self.bytes_max - self.pending.len();
-        let take = line_len(&chunk[..chunk.len().min(room)]);
-        let (front, rest) = chunk.split_at(take);
+        let capacity = self.bytes_max - self.pending.len();
+        let len = line_len(&chunk[..chunk.len().min(capacity)]);
+        let (front, rest) = chunk.split_at(len);
         *chunk = rest;
         if self.pending.is_empty() && front.ends_with(b"\n") {
             return Some(Cow::Borrowed(front));
@@ -34,28 +33,28 @@ impl LineSplitter {
         if self.pending.len() < self.bytes_max {
             return None;
         }
-        let cut = match self.pending.len() - incomplete_tail(&self.pending) {
+        let piece_len = match self.pending.len() - incomplete_tail(&self.pending) {
             0 => self.pending.len(),
-            whole => whole,
+            len => len,
         };
-        let held_back = self.pending.split_off(cut);
-        Some(Cow::Owned(std::mem::replace(&mut self.pending, held_back)))
+        let remainder = self.pending.split_off(piece_len);
+        Some(Cow::Owned(std::mem::replace(&mut self.pending, remainder)))
     }
 
-    /// What came after the last line ending, if anything did.
+    /// The bytes after the last line ending, if there are any.
     pub(super) fn finish(&mut self) -> Option<Vec<u8>> {
         Some(std::mem::take(&mut self.pending)).filter(|rest| !rest.is_empty())
     }
 }
 
-/// Bytes up to and including the first newline, or all of them.
+/// The number of bytes up to and including the first newline, or of all bytes.
 fn line_len(bytes: &[u8]) -> usize {
     let mut rest = bytes;
-    // The standard library searches a word at a time here; a plain loop costs seconds on gigabytes of output.
+    // `skip_until` searches a word at a time. A byte loop costs seconds for gigabytes of output.
     rest.skip_until(b'\n').expect("reading from memory does not fail")
 }
 
-/// How many bytes at the end begin a UTF-8 character without completing it.
+/// The number of bytes of an incomplete UTF-8 character at the end.
 fn incomplete_tail(bytes: &[u8]) -> usize {
     for (distance, byte) in bytes.iter().rev().take(3).enumerate() {
         let width = match byte {
@@ -95,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn long_lines_come_in_pieces() {
+    fn long_lines_are_split_into_pieces() {
         assert_eq!(split(&[b"abcdefgh\nij\n"], 3), ["abc", "def", "gh\n", "ij\n"]);
         assert_eq!(split(&[b"ab", b"cd", b"e\n"], 4), ["abcd", "e\n"]);
         assert_eq!(split(&[b"abc\n"], 4), ["abc\n"]);

@@ -1,5 +1,5 @@
-//! A small process that outlives ours only to kill the process groups we leave behind, so that even `kill -9`
-//! leaves no orphans. Holds both sides: the handle and what runs in the guard.
+//! A guard process that kills the process groups of programs when this process ends, so that even `kill -9` leaves no
+//! orphans. Contains the handle and the code that runs in the guard.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -15,13 +15,13 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::warn;
 
-/// The most that is read of one line: a sign, a process id and a newline, with room to spare.
+/// Longest line of the guard protocol that is read: a sign, a process id and a newline need less.
 const LINE_BYTES_MAX: u64 = 32;
 
-/// Tells the guard process which process groups are alive. Cheap to clone; never blocks.
+/// A handle to the guard process. Registers the live process groups with it. Cheap to clone; never blocks.
 ///
-/// The guard kills them when the last handle is gone, which the kernel sees to however this process ends. A
-/// guard that dies or stops reading fails no job: that is logged once, and from then on nothing is guarded.
+/// The guard kills the registered groups when the last handle is closed. The kernel closes it however this process
+/// ends. If the guard dies or stops reading, jobs continue: the failure is logged once, and programs are no longer guarded.
 #[derive(Debug, Clone)]
 pub struct OrphanGuard {
     inner: Arc<Inner>,
@@ -30,16 +30,16 @@ pub struct OrphanGuard {
 #[derive(Debug)]
 struct Inner {
     pipe: File,
-    /// `None` once given up.
+    /// `None` once the guard has failed.
     process: Mutex<Option<Child>>,
     broken: AtomicBool,
 }
 
 impl OrphanGuard {
-    /// Starts the guard: `program args...` must call [`run_orphan_guard`] on its stdin and print nothing on
+    /// Starts the guard. `program args...` must call [`run_orphan_guard`] on its stdin and print nothing on
     /// stdout.
     ///
-    /// It runs in a process group of its own, in `/`, without environment. It writes to our stderr.
+    /// The guard runs in its own process group, in `/`, with an empty environment. It inherits stderr.
     ///
     /// # Errors
     ///
@@ -53,67 +53,65 @@ impl OrphanGuard {
         command.args(args).env_clear().current_dir("/").process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::inherit());
         let mut process = command.spawn()?;
-        let stdin = process.stdin.take().expect("stdin was asked to be a pipe");
+        let stdin = process.stdin.take().expect("stdin is piped");
         let pipe = stdin.into_owned_fd()?;
         rustix::io::ioctl_fionbio(&pipe, true)?;
         let (process, broken) = (Mutex::new(Some(process)), AtomicBool::new(false));
         Ok(Self { inner: Arc::new(Inner { pipe: pipe.into(), process, broken }) })
     }
 
-    /// The guard's process id, or `None` if it has been given up.
+    /// The guard's process id, or `None` if the guard has failed.
     pub fn process_id(&self) -> Option<u32> {
         self.inner.process.lock().as_ref().and_then(Child::id)
     }
 
-    /// From now on the guard will kill this group.
+    /// Registers a group, which the guard will kill.
     pub(super) fn register(&self, group: Pid) {
-        self.tell('+', group);
+        self.send('+', group);
     }
 
-    /// The group has been killed. Must be called before its leader is reaped.
+    /// Unregisters a group that was killed. Must be called before its leader is reaped.
     pub(super) fn unregister(&self, group: Pid) {
-        self.tell('-', group);
+        self.send('-', group);
     }
 
-    fn tell(&self, sign: char, group: Pid) {
+    fn send(&self, sign: char, group: Pid) {
         if self.inner.broken.load(Ordering::Relaxed) {
             return;
         }
         let line = format!("{sign}{}\n", group.as_raw_pid());
-        // One write this short is all or nothing, so lines of several threads do not mix.
+        // A write of this size to a pipe is atomic, so lines of several threads do not interleave.
         if let Err(error) = (&self.inner.pipe).write_all(line.as_bytes()) {
-            self.give_up(&error);
+            self.disable(&error);
         }
     }
 
-    /// A guard that missed a line could kill a stranger later, so it is killed first, which makes it kill
-    /// nothing.
-    fn give_up(&self, error: &io::Error) {
+    /// Kills the guard after a failed write. A guard that missed a line could later kill an unrelated process group.
+    fn disable(&self, error: &io::Error) {
         if self.inner.broken.swap(true, Ordering::Relaxed) {
             return;
         }
         if let Some(mut process) = self.inner.process.lock().take() {
-            // An error means that it is dead already. The runtime reaps it.
+            // An error means that the guard is already dead. The runtime reaps it.
             let _ = process.start_kill();
         }
-        warn!(%error, "orphan guard is gone: until a restart, a kill -9 of this process would leave orphans");
+        warn!(%error, "orphan guard failed: until a restart, a kill -9 of this process would leave orphans");
     }
 }
 
-/// What the guard process does: remembers the groups it is told of on `input` and, when that ends, kills
-/// those that are left. Returns how many that were.
+/// Runs the guard process: reads registrations from `input` until its end, then kills the registered groups. Returns the
+/// number of killed groups.
 ///
-/// The signals with which people stop programs (TERM, INT, HUP, QUIT) do nothing to this process from here
-/// on: it ends with its input.
+/// From this call on, the process ignores TERM, INT, HUP and QUIT. It ends with its input.
 ///
 /// # Errors
 ///
-/// If signals cannot be caught. An input that fails counts as ended.
+/// If the signal handlers cannot be installed. A read error is treated as the end of the input.
 pub fn run_orphan_guard(mut input: impl BufRead) -> io::Result<usize> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     {
         let _context = runtime.enter();
-        // A signal once asked for loses its default effect for the life of the process, listened to or not.
+        // Subscribing to a signal disables its default action until the process ends, even after the drop.
         for kind in
             [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup(), SignalKind::quit()]
         {
@@ -122,7 +120,7 @@ pub fn run_orphan_guard(mut input: impl BufRead) -> io::Result<usize> {
     }
     let groups = read_groups(&mut input);
     for group in &groups {
-        // An error means that it is gone already.
+        // An error means that the group has already ended.
         let _ = kill_process_group(*group, Signal::KILL);
     }
     Ok(groups.len())
@@ -144,7 +142,7 @@ fn read_groups(input: &mut impl BufRead) -> HashSet<Pid> {
 
 fn apply(groups: &mut HashSet<Pid>, line: &str) {
     let group = |id: &str| id.parse().ok().filter(|id| *id > 1).and_then(Pid::from_raw);
-    // To signal group 1 is to signal everything, so that and nonsense are ignored.
+    // Group 1 is ignored, because a signal to it would reach every process. Invalid lines are ignored too.
     if let Some(group) = line.strip_prefix('+').and_then(group) {
         groups.insert(group);
     } else if let Some(group) = line.strip_prefix('-').and_then(group) {
@@ -163,13 +161,13 @@ mod tests {
     }
 
     #[test]
-    fn groups_come_and_go() {
+    fn groups_are_registered_and_unregistered() {
         assert_eq!(groups(b"+10\n+20\n-10\n+30\n"), [20, 30]);
         assert!(groups(b"+10\n-10\n-10\n").is_empty());
     }
 
     #[test]
-    fn nonsense_is_never_a_group() {
+    fn invalid_lines_are_ignored() {
         assert!(groups(b"+1\n+0\n+-5\n5\n\n++\n+99999999999\n+ 7\n+7x\n").is_empty());
         assert!(groups(&[b'+'; 1000]).is_empty());
     }

@@ -1,4 +1,4 @@
-//! Finds the program's file and explains why it could not be started. Starts nothing.
+//! Locates the program's file, and describes why a program could not be started. Starts no process.
 
 use std::fs;
 use std::io;
@@ -9,70 +9,71 @@ use rustix::io::Errno;
 
 use super::spec::CommandSpec;
 
-/// Where a bare name is looked up if the program's environment has no `PATH`.
+/// Directories in which a bare name is looked up if the program's environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// Why there is no process, and whether that may pass.
+/// Why a program could not be started.
 #[derive(Debug)]
 pub(super) struct StartError {
     pub(super) message: String,
+    /// Whether the reason is transient.
     pub(super) retryable: bool,
 }
 
 impl StartError {
-    /// An error that another attempt would meet again.
+    /// An error that is not transient.
     pub(super) fn permanent(message: String) -> Self {
         Self { message, retryable: false }
     }
 
-    /// What the operating system said when asked to start this program, with a hint.
+    /// The operating system's error for the start of this program, with a hint.
     pub(super) fn from_spawn(spec: &CommandSpec, program: &Path, error: &io::Error) -> Self {
         let errno = Errno::from_io_error(error);
         let hint = match errno {
             _ if let Some(dir) = missing_dir(spec) => {
-                format!("the working directory {} is not there: create it", dir.display())
+                format!("the working directory {} does not exist: create it", dir.display())
             }
             Some(Errno::NOENT) => {
                 "its interpreter (the first line, #!) or its loader is missing: install it".to_owned()
             }
             Some(Errno::ACCESS) => {
-                "it may not be executed, or its working directory not be entered: check both \
-                                    modes"
+                "the file is not executable or the working directory is not accessible: check both modes"
                     .to_owned()
             }
-            Some(Errno::NOEXEC) => "it is no program of this machine: a script begins with #! and its \
-                                    interpreter"
-                .to_owned(),
+            Some(Errno::NOEXEC) => {
+                "the file is not an executable of this machine: a script begins with #! and its interpreter"
+                    .to_owned()
+            }
             Some(Errno::TOOBIG) => {
                 "its arguments and environment are too large: pass data on stdin".to_owned()
             }
-            _ if is_shortage(error) => SHORTAGE.to_owned(),
-            Some(Errno::TXTBSY) => "it is being written".to_owned(),
-            _ => "the system refused".to_owned(),
+            _ if is_exhaustion(error) => EXHAUSTED.to_owned(),
+            Some(Errno::TXTBSY) => "the file is being written".to_owned(),
+            _ => "the system call failed".to_owned(),
         };
         Self {
             message: format!("cannot start {}: {hint} ({error})", program.display()),
-            retryable: is_shortage(error) || errno == Some(Errno::TXTBSY),
+            retryable: is_exhaustion(error) || errno == Some(Errno::TXTBSY),
         }
     }
 }
 
-const SHORTAGE: &str = "the machine is out of processes, memory or file descriptors";
+const EXHAUSTED: &str = "the machine is out of processes, memory or file descriptors";
 
-/// Whether the machine, the container or the user is out of something that others may give back.
-fn is_shortage(error: &io::Error) -> bool {
-    let passing = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE];
-    Errno::from_io_error(error).is_some_and(|errno| passing.contains(&errno))
+/// Whether the machine, the container or the user has reached a limit for processes, memory or file descriptors.
+fn is_exhaustion(error: &io::Error) -> bool {
+    let transient = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE];
+    Errno::from_io_error(error).is_some_and(|errno| transient.contains(&errno))
 }
 
 fn missing_dir(spec: &CommandSpec) -> Option<&Path> {
     spec.working_dir.as_deref().filter(|dir| !dir.is_dir())
 }
 
-/// The absolute path of this program, looked up in `path`, the `PATH` that it will get.
+/// The absolute path of this program, looked up in `path`, the `PATH` of its environment.
 ///
-/// Looking it up here lets the system start it without copying our page tables, and lets the error say what
-/// is wrong.
+/// With an absolute path the standard library can use `posix_spawn`, which does not copy page tables, and errors can
+/// name the reason.
 ///
 /// # Errors
 ///
@@ -91,8 +92,8 @@ pub(super) fn resolve(program: &Path, path: Option<&str>) -> Result<PathBuf, Sta
     for file in &candidates {
         match fs::metadata(file) {
             Ok(meta) if meta.is_file() => files.push(file),
-            Err(error) if is_shortage(&error) => {
-                let message = format!("cannot look for {}: {SHORTAGE} ({error})", file.display());
+            Err(error) if is_exhaustion(&error) => {
+                let message = format!("cannot look for {}: {EXHAUSTED} ({error})", file.display());
                 return Err(StartError { message, retryable: true });
             }
             Ok(_) | Err(_) => {}
@@ -114,7 +115,7 @@ pub(super) fn resolve(program: &Path, path: Option<&str>) -> Result<PathBuf, Sta
             format!("cannot start {name}: not found in PATH ({path}): install it or give its full path")
         }
         (None, false) => {
-            format!("cannot start {name}: there is no such file: install it or correct its path")
+            format!("cannot start {name}: no such file: install it or correct its path")
         }
     }))
 }
@@ -139,12 +140,12 @@ mod tests {
     }
 
     #[test]
-    fn a_shortage_passes_and_a_program_that_is_missing_does_not() {
+    fn exhausted_resources_are_transient_and_a_missing_program_is_not() {
         let spec = CommandSpec::new("p");
         let of = |errno: Errno| StartError::from_spawn(&spec, Path::new("/p"), &io::Error::from(errno));
         for errno in [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE] {
             let error = of(errno);
-            assert!(error.retryable && error.message.contains(SHORTAGE), "{}", error.message);
+            assert!(error.retryable && error.message.contains(EXHAUSTED), "{}", error.message);
         }
         for errno in [Errno::NOENT, Errno::ACCESS, Errno::NOEXEC, Errno::TOOBIG] {
             assert!(!of(errno).retryable, "{errno}");
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_executable_is_told_apart() {
+    fn file_that_is_not_executable_and_missing_file_have_different_errors() {
         let error = resolve(Path::new("/etc/passwd"), None).expect_err("not executable");
         assert!(error.message.contains("chmod +x /etc/passwd"), "{}", error.message);
         let error = resolve(Path::new("/etc"), None).expect_err("a directory");

@@ -1,5 +1,5 @@
-//! Moves bytes between the caller and the child's pipes, in bounded memory, until the pipes end or are cut.
-//! Knows nothing of signals and exit codes.
+//! Copies bytes between the caller and the child's pipes, in bounded memory, until the pipes end or are closed. Handles
+//! no signals and no exit codes.
 
 use std::future::ready;
 
@@ -16,24 +16,24 @@ use super::lines::LineSplitter;
 use super::spec::{CommandSpec, OutputMode};
 use super::stderr::StderrLog;
 
-/// How much is read from a pipe at a time.
+/// Size of the read buffer of a pipe.
 const READ_BYTES: usize = 16 * 1024;
-/// How much is still read once a pipe is cut: the most a pipe of an ordinary user holds on Linux, so that
-/// nothing the program wrote before it exited is lost, and a process that keeps writing is not waited for.
-const AFTER_CUT_BYTES_MAX: usize = 1024 * 1024;
+/// Most bytes read from a pipe after `close`: the largest pipe capacity of an unprivileged user on Linux. All output that
+/// was written before the program exited is read, and a process that continues to write does not delay the end.
+const AFTER_CLOSE_BYTES_MAX: usize = 1024 * 1024;
 
-/// What the pumps and the supervisor tell each other.
+/// Signals between the pumps and the supervisor.
 #[derive(Debug, Default)]
 pub(super) struct PumpSignals {
-    /// From the pumps: the result is larger than its limit.
+    /// From the pumps: the result exceeds its limit.
     pub(super) overflow: CancellationToken,
     /// From the pumps: stdout and stderr have ended.
     pub(super) drained: CancellationToken,
-    /// To the pumps: take what is there and end.
-    pub(super) cut: CancellationToken,
+    /// To the pumps: read the buffered bytes and end.
+    pub(super) close: CancellationToken,
 }
 
-/// What the pipes held.
+/// The captured output of a program.
 #[derive(Debug)]
 pub(super) struct Captured {
     /// Stdout, in [`OutputMode::Result`].
@@ -42,7 +42,7 @@ pub(super) struct Captured {
     pub(super) stderr_tail: String,
 }
 
-/// Runs all three pipes at once, so that none waits for another.
+/// Runs all three pipes concurrently, so that none blocks another.
 pub(super) async fn pump(
     pipes: Pipes,
     payload: Bytes,
@@ -63,9 +63,9 @@ pub(super) async fn pump(
 
 async fn feed(mut stdin: ChildStdin, payload: Bytes, signals: &PumpSignals) {
     tokio::select! {
-        // A program may close its stdin or exit without reading it: that is its right, and no error.
+        // A write error is ignored: a program may close stdin or exit without reading it.
         _ = stdin.write_all(&payload) => {}
-        () = signals.cut.cancelled() => {}
+        () = signals.close.cancelled() => {}
     }
 }
 
@@ -131,15 +131,15 @@ async fn drain_stderr<R: AsyncRead + Unpin>(
 }
 
 async fn send(events: &mpsc::Sender<CommandEvent>, event: CommandEvent) {
-    // A reader that is gone wants no more news; the pipes are drained all the same.
+    // A closed receiver is ignored; the pipes are still drained.
     let _ = events.send(event).await;
 }
 
 struct PipeReader<R> {
     pipe: R,
     buffer: Vec<u8>,
-    cut: CancellationToken,
-    after_cut_bytes: usize,
+    close: CancellationToken,
+    after_close_bytes: usize,
 }
 
 impl<R: AsyncRead + Unpin> PipeReader<R> {
@@ -147,36 +147,36 @@ impl<R: AsyncRead + Unpin> PipeReader<R> {
         Self {
             pipe,
             buffer: vec![0; READ_BYTES],
-            cut: signals.cut.clone(),
-            after_cut_bytes: AFTER_CUT_BYTES_MAX,
+            close: signals.close.clone(),
+            after_close_bytes: AFTER_CLOSE_BYTES_MAX,
         }
     }
 
-    /// The next bytes; `None` at the end, after an error, or once the pipe is cut and holds nothing.
+    /// The next bytes; `None` at the end, after an error, or once `close` is cancelled and the pipe is empty.
     async fn read(&mut self) -> Option<&[u8]> {
-        let len = match self.cut.is_cancelled() {
+        let len = match self.close.is_cancelled() {
             false => tokio::select! {
                 biased;
                 read = self.pipe.read(&mut self.buffer) => read.unwrap_or(0),
-                () = self.cut.cancelled() => self.read_after_cut().await,
+                () = self.close.cancelled() => self.read_after_close().await,
             },
-            true => self.read_after_cut().await,
+            true => self.read_after_close().await,
         };
         (len > 0).then(|| &self.buffer[..len])
     }
 
-    async fn read_after_cut(&mut self) -> usize {
-        if self.after_cut_bytes == 0 {
+    async fn read_after_close(&mut self) -> usize {
+        if self.after_close_bytes == 0 {
             return 0;
         }
-        // A task that has used up its turn sees every pipe as empty; a fresh turn tells the truth.
+        // Reset the task's cooperative budget. Without budget, tokio reports every pipe as not ready.
         yield_now().await;
         let len = tokio::select! {
             biased;
             read = self.pipe.read(&mut self.buffer) => read.unwrap_or(0),
             () = ready(()) => 0,
         };
-        self.after_cut_bytes = self.after_cut_bytes.saturating_sub(len);
+        self.after_close_bytes = self.after_close_bytes.saturating_sub(len);
         len
     }
 }

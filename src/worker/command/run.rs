@@ -1,4 +1,4 @@
-//! One attempt from start to outcome: joins the pumps with the supervisor and reads the exit status.
+//! Runs one attempt from start to outcome: joins the pumps and the supervisor and interprets the exit status.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -14,12 +14,12 @@ use super::spec::CommandSpec;
 use super::supervisor::{Ending, Stop, Supervisor, at, time_limit_at};
 use super::{CommandControl, CommandEvent, CommandInput, CommandOutcome};
 
-/// Runs the program once and returns how it ended; by then every event has been sent, unless the program had
-/// to be stopped while nobody took them.
+/// Runs the program once and returns its outcome. All events have been sent by then, unless the program was stopped while
+/// the receiver did not read them.
 ///
-/// When it returns, the program is reaped and its process group is dead. If the future is dropped, the group
-/// gets KILL at once and the program is reaped by a task of this runtime. `events` may be closed at any time.
-/// An attempt that is cancelled before it starts starts nothing.
+/// When this function returns, the program is reaped and its process group has ended. If the future is dropped, the group
+/// gets KILL at once, and a task of this runtime reaps the program. `events` may be closed at any time. If the attempt is
+/// cancelled before the start, no process is started.
 ///
 /// # Panics
 ///
@@ -46,7 +46,7 @@ pub async fn run(
     let mut captured = None;
     let ending = loop {
         tokio::select! {
-            // The pumps can use up a turn of this task, in which no timer fires: the supervisor goes first.
+            // The supervisor is polled first: the pumps can exhaust the task's budget, and then no timer fires.
             biased;
             ending = &mut supervised => break ending,
             all = &mut pumps, if captured.is_none() => captured = Some(all),
@@ -62,19 +62,18 @@ pub async fn run(
     }
 }
 
-/// Waits for a slow reader of the events to take the last of them. A program that was stopped has no claim to
-/// that.
+/// Waits until a slow receiver has read the last events. Does not wait if the program was stopped.
 async fn deliver(
     pumps: Pin<&mut impl Future<Output = Captured>>,
     control: &CommandControl,
     ending: &Ending,
     limit_at: Option<Instant>,
 ) -> Result<Captured, CommandOutcome> {
-    let nothing = || Captured { result: Vec::new(), stderr_tail: String::new() };
+    let empty = || Captured { result: Vec::new(), stderr_tail: String::new() };
     tokio::select! {
         biased;
         captured = pumps => Ok(captured),
-        () = std::future::ready(()), if ending.stop.is_some() => Ok(nothing()),
+        () = std::future::ready(()), if ending.stop.is_some() => Ok(empty()),
         () = control.force.cancelled() => Err(CommandOutcome::Cancelled { forced: true }),
         () = control.cancel.cancelled() => Err(CommandOutcome::Cancelled { forced: true }),
         () = at(limit_at) => Err(CommandOutcome::TimedOut),
@@ -93,13 +92,13 @@ fn conclude(spec: &CommandSpec, ending: &Ending, captured: Captured, overflow: b
     if overflow {
         let limit = spec.result_bytes_max;
         let message = format!(
-            "result is more than {limit} bytes, which is the limit: store it elsewhere and print a \
-             reference, raise the limit, or send output line by line"
+            "result is more than {limit} bytes, the limit: store it elsewhere and print a reference, raise the \
+             limit, or send output line by line"
         );
         return CommandOutcome::Failed { exit_code, signal, message, retryable: false };
     }
     if exit_code == Some(0) {
-        let content_type = content_type(spec, &captured.result);
+        let content_type = result_content_type(spec, &captured.result);
         return CommandOutcome::Success { result: captured.result.into(), content_type };
     }
     let mut message = format!("{} {}", spec.program.display(), describe(&ending.status));
@@ -114,22 +113,22 @@ fn conclude(spec: &CommandSpec, ending: &Ending, captured: Captured, overflow: b
     CommandOutcome::Failed { exit_code, signal, message, retryable }
 }
 
-fn content_type(spec: &CommandSpec, result: &[u8]) -> String {
-    let guess = || match str::from_utf8(result) {
+fn result_content_type(spec: &CommandSpec, result: &[u8]) -> String {
+    let default = || match str::from_utf8(result) {
         Ok(_) => "text/plain; charset=utf-8".to_owned(),
         Err(_) => "application/octet-stream".to_owned(),
     };
-    spec.content_type.clone().unwrap_or_else(guess)
+    spec.content_type.clone().unwrap_or_else(default)
 }
 
 fn describe(status: &io::Result<ExitStatus>) -> String {
     match status {
         Ok(status) => match (status.code(), status.signal()) {
             (Some(code), _) => format!("exited with {code}"),
-            (None, Some(9)) => "was killed by signal 9 (KILL), often for want of memory".to_owned(),
+            (None, Some(9)) => "was killed by signal 9 (KILL), often because memory ran out".to_owned(),
             (None, Some(signal)) => format!("was killed by signal {signal}"),
             (None, None) => format!("ended with {status}"),
         },
-        Err(error) => format!("ended, but its exit status is lost: {error}"),
+        Err(error) => format!("ended, but its exit status cannot be read: {error}"),
     }
 }

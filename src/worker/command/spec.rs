@@ -1,62 +1,62 @@
-//! What to run and within which bounds, with the defaults. Nothing is started here.
+//! The program to run, its bounds and their defaults.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The names of inherited variables that a program sees unless its spec says otherwise.
+/// Default of [`CommandSpec::env_allowlist`].
 pub const DEFAULT_ENV_ALLOWLIST: [&str; 6] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
 
-/// The exit code that says "try again later": `EX_TEMPFAIL` of sysexits.h.
+/// The exit code of a temporary failure: `EX_TEMPFAIL` of sysexits.h.
 const EX_TEMPFAIL: i32 = 75;
 
-/// What stdout means.
+/// How stdout is interpreted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OutputMode {
-    /// All of it is the result.
+    /// Stdout is the result.
     #[default]
     Result,
-    /// Every line is an output chunk as soon as it is written; the result is empty.
+    /// Each line becomes a chunk of output when it is written; the result is empty.
     Lines,
 }
 
-/// A program, its environment and its bounds; the same for every attempt of a kind.
+/// A program, its environment and its bounds. All attempts of a kind share it.
 #[derive(Debug, Clone)]
 pub struct CommandSpec {
-    /// A bare name is looked up in the `PATH` that the program gets; a relative path starts at the directory
-    /// of this process, not at `working_dir`.
+    /// The program. A bare name is looked up in the `PATH` of the program's environment. A relative path is relative to
+    /// the working directory of this process, not to `working_dir`.
     pub program: PathBuf,
-    /// Passed as they are, one argument each; never a shell.
+    /// The arguments, passed unchanged and without a shell.
     pub args: Vec<String>,
-    /// Where the program starts; by default the directory of this process.
+    /// The program's working directory; by default that of this process.
     pub working_dir: Option<PathBuf>,
-    /// The environment to choose from. The library reads none itself: a binary passes its own.
+    /// The environment from which `env_allowlist` selects. The library does not read the process environment; a binary
+    /// passes its own.
     pub inherited_env: Vec<(String, String)>,
-    /// Names of `inherited_env` that the program sees; [`DEFAULT_ENV_ALLOWLIST`] by default.
+    /// Names of the variables of `inherited_env` that the program inherits; [`DEFAULT_ENV_ALLOWLIST`] by default.
     pub env_allowlist: Vec<String>,
-    /// Further variables; they win over inherited ones.
+    /// Additional variables. They override inherited ones.
     pub env: Vec<(String, String)>,
-    /// What stdout means.
+    /// How stdout is interpreted.
     pub output: OutputMode,
     /// Content type of the result; by default `text/plain; charset=utf-8` if it is UTF-8, else
     /// `application/octet-stream`.
     pub content_type: Option<String>,
-    /// A larger result fails the attempt and stops the program; 1 MiB by default.
+    /// Largest result. A larger one stops the program and fails the attempt. 1 MiB by default.
     pub result_bytes_max: usize,
-    /// How much of stderr becomes log events, from its beginning; the rest is counted. 256 KiB by default.
+    /// Most bytes of stderr that become log events, from its start. Further bytes are counted. 256 KiB by default.
     pub log_bytes_max: usize,
-    /// A longer line is passed on in pieces of this size; 16 KiB by default.
+    /// Longest line. Longer lines are split into pieces of this size. 16 KiB by default.
     pub line_bytes_max: usize,
-    /// How long the program may run, until its output is delivered; no limit by default.
+    /// Time limit of the program, including the delivery of its output; no limit by default.
     pub time_limit: Option<Duration>,
-    /// How long what got TERM may take before it gets KILL: at the time limit, and for processes left behind
-    /// by a program that was asked to stop. 5 s by default.
+    /// Time between TERM and KILL, at the time limit and for processes that a stopped program left behind. 5 s by default.
     pub kill_grace: Duration,
-    /// Exit codes that ask for another attempt; 75 by default.
+    /// Exit codes of retryable failures; 75 by default.
     pub retryable_exit_codes: Vec<i32>,
 }
 
 impl CommandSpec {
-    /// This program without arguments, an empty inherited environment and every bound at its default.
+    /// A spec for this program, without arguments, with an empty inherited environment and default bounds.
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),

@@ -1,45 +1,45 @@
-//! What a line on stderr means, how much of stderr is kept, and its last lines for the failure message.
+//! Parses the line protocol on stderr, bounds the log, and retains the last lines for the failure message.
 
 use std::collections::VecDeque;
 
 use super::{CommandEvent, LogLevel, LogSource};
 
-/// How many of the last lines a failure message repeats.
+/// Number of last lines in a failure message.
 const TAIL_LINES_MAX: usize = 5;
-/// How many bytes of each of them.
+/// Most bytes of each of these lines.
 const TAIL_LINE_BYTES_MAX: usize = 400;
 
-/// Turns lines into events until the log is full, then counts.
+/// Converts lines to events until the log is full. Then it counts the dropped lines.
 #[derive(Debug)]
 pub(super) struct StderrLog {
     bytes_max: usize,
-    bytes_kept: usize,
+    bytes_logged: usize,
     bytes_dropped: u64,
     lines_dropped: u64,
     tail: VecDeque<String>,
 }
 
 impl StderrLog {
-    /// Keeps at most this many bytes of log text.
+    /// A log of at most this many bytes of text.
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, bytes_kept: 0, bytes_dropped: 0, lines_dropped: 0, tail: VecDeque::new() }
+        Self { bytes_max, bytes_logged: 0, bytes_dropped: 0, lines_dropped: 0, tail: VecDeque::new() }
     }
 
-    /// The event of this line, if it makes one. Progress costs nothing of the log's bound.
+    /// The event for this line, unless the line is dropped. Progress is not counted towards the bound.
     pub(super) fn line(&mut self, line: &[u8]) -> Option<CommandEvent> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if let Some(progress) = parse_progress(line) {
             return Some(progress);
         }
-        self.remember(line);
-        if self.bytes_dropped > 0 || self.bytes_kept + line.len() > self.bytes_max {
+        self.push_tail(line);
+        if self.bytes_dropped > 0 || self.bytes_logged + line.len() > self.bytes_max {
             self.bytes_dropped += line.len() as u64;
             self.lines_dropped += 1;
             return None;
         }
-        // An empty line takes room downstream too.
-        self.bytes_kept += line.len().max(1);
+        // An empty line also needs memory in later buffers.
+        self.bytes_logged += line.len().max(1);
         let (level, text) = level_of(line);
         Some(CommandEvent::Log {
             source: LogSource::Stderr,
@@ -48,37 +48,37 @@ impl StderrLog {
         })
     }
 
-    /// The last log line: what was not kept, if anything.
+    /// A final log line with the number of dropped lines, if any were dropped.
     pub(super) fn dropped(&self) -> Option<CommandEvent> {
         let Self { bytes_max, bytes_dropped, lines_dropped, .. } = self;
         (*lines_dropped > 0).then(|| CommandEvent::Log {
             source: LogSource::Runner,
             level: LogLevel::Warning,
             text: format!(
-                "{bytes_dropped} more bytes of stderr in {lines_dropped} lines were not kept: the limit is \
+                "{bytes_dropped} more bytes of stderr in {lines_dropped} lines were dropped: the limit is \
                  {bytes_max} bytes an attempt"
             ),
         })
     }
 
-    /// The last lines that say something, joined.
+    /// The last non-empty lines, joined.
     pub(super) fn into_tail(self) -> String {
         Vec::from(self.tail).join("\n")
     }
 
-    fn remember(&mut self, line: &[u8]) {
+    fn push_tail(&mut self, line: &[u8]) {
         let (_, text) = level_of(line);
         let text = text.trim_ascii();
         if text.is_empty() {
             return;
         }
-        let mut kept = match self.tail.len() {
+        let mut tail_line = match self.tail.len() {
             TAIL_LINES_MAX => self.tail.pop_front().unwrap_or_default(),
             _ => String::new(),
         };
-        kept.clear();
-        kept.push_str(&String::from_utf8_lossy(&text[..text.len().min(TAIL_LINE_BYTES_MAX)]));
-        self.tail.push_back(kept);
+        tail_line.clear();
+        tail_line.push_str(&String::from_utf8_lossy(&text[..text.len().min(TAIL_LINE_BYTES_MAX)]));
+        self.tail.push_back(tail_line);
     }
 }
 
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     fn event(line: &str) -> CommandEvent {
-        StderrLog::new(1024).line(line.as_bytes()).expect("the log has room")
+        StderrLog::new(1024).line(line.as_bytes()).expect("the log is not full")
     }
 
     fn log(level: LogLevel, text: &str) -> CommandEvent {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn full_log_counts_the_rest_but_still_reports_progress() {
+    fn full_log_counts_further_lines_and_still_reports_progress() {
         let mut stderr = StderrLog::new(8);
         assert!(stderr.line(b"12345\n").is_some());
         assert!(stderr.dropped().is_none());
@@ -212,13 +212,13 @@ mod tests {
         assert!(stderr.line(b"x\n").is_none(), "a gap must not be followed by more lines");
         assert!(matches!(stderr.line(b"::progress 0.5\n"), Some(CommandEvent::Progress { .. })));
         let Some(CommandEvent::Log { source: LogSource::Runner, text, .. }) = stderr.dropped() else {
-            panic!("the loss must be told");
+            panic!("the dropped lines must be reported");
         };
         assert!(text.starts_with("5 more bytes of stderr in 2 lines"), "{text}");
     }
 
     #[test]
-    fn tail_is_the_last_lines_bounded() {
+    fn tail_has_the_last_lines_and_is_bounded() {
         let mut stderr = StderrLog::new(0);
         for number in 0..100 {
             stderr.line(format!("line {number}\n").as_bytes());

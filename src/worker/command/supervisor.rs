@@ -1,4 +1,4 @@
-//! Decides which signals a running command gets and when it has ended. Reads and writes no pipe.
+//! Decides when a running command is signalled and when it has ended. Does not access the pipes.
 
 use std::future::pending;
 use std::io;
@@ -13,20 +13,20 @@ use super::group::Group;
 use super::pump::PumpSignals;
 use super::spec::CommandSpec;
 
-/// How long processes left behind may hold the pipes after the program has exited on its own.
-const LEFTOVERS_LINGER: Duration = Duration::from_secs(1);
-/// How long the pipes may stay open once everything in the group is dead: only a process that left the group
-/// holds them then.
+/// How long remaining processes of the group may hold the pipes open after the program has exited by itself.
+const REMAINING_LINGER: Duration = Duration::from_secs(1);
+/// How long the pipes may stay open after all processes of the group have ended. Only a process that left the group can
+/// hold them open then.
 const ESCAPED_LINGER: Duration = Duration::from_millis(100);
 
-/// Why we stopped the program.
+/// Why the program was stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
-    /// The caller asked.
+    /// The caller cancelled it.
     Cancelled,
-    /// Its time was up.
+    /// Its time limit passed.
     TimeLimit,
-    /// Its result was too large.
+    /// Its result exceeded the limit.
     Overflow,
 }
 
@@ -35,7 +35,7 @@ pub(super) enum Stop {
 pub(super) struct Ending {
     pub(super) status: io::Result<ExitStatus>,
     pub(super) stop: Option<Stop>,
-    /// Whether KILL was needed after the caller asked to stop.
+    /// Whether the supervisor sent KILL.
     pub(super) forced: bool,
 }
 
@@ -45,17 +45,17 @@ pub(super) struct Supervisor<'a> {
     control: &'a CommandControl,
     signals: &'a PumpSignals,
     kill_grace: Duration,
-    /// When the time limit passes, or, after that, when KILL follows.
+    /// When the time limit passes; after that, when KILL is sent.
     wake_at: Option<Instant>,
     stop: Option<Stop>,
-    /// When the group got TERM.
+    /// When TERM was sent.
     termed_at: Option<Instant>,
     limit_passed: bool,
     killed: bool,
 }
 
 impl<'a> Supervisor<'a> {
-    /// Watches this group; the time limit counts from now.
+    /// Supervises this group. The time limit starts now.
     pub(super) fn new(
         group: Group,
         spec: &CommandSpec,
@@ -75,16 +75,16 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Sees the program to its end: exited, its group killed, itself reaped, its pipes ended or cut.
+    /// Waits for the exit of the program, then kills the remaining processes of its group, reaps it and closes its pipes.
     pub(super) async fn run(mut self) -> Ending {
         self.until_exit().await;
         self.until_drained().await;
         let Self { group, stop, killed, .. } = self;
         let status = group.finish().await;
-        // Dead processes hold no pipe, so this waits only for one that escaped, or for a slow reader of the
-        // events. The pumps still take what is in the pipes.
+        // Ended processes hold no pipe, so this only waits for a process that left the group or for a slow receiver of
+        // the events. The pumps still read the bytes buffered in the pipes.
         let _ = timeout(ESCAPED_LINGER, self.signals.drained.cancelled()).await;
-        self.signals.cut.cancel();
+        self.signals.close.cancel();
         Ending { status, stop, forced: killed }
     }
 
@@ -102,15 +102,15 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// What the program left behind may finish its output, for a bounded time. If it was asked to stop, it
-    /// may have things to put in order, and has as long as a program has.
+    /// Waits for the output of processes that the program left behind, for a bounded time. If TERM was sent, these
+    /// processes have the kill grace to clean up.
     async fn until_drained(&mut self) {
         if self.killed {
             return;
         }
         let until = match self.termed_at {
             Some(termed_at) => termed_at.checked_add(self.kill_grace),
-            None => Some(Instant::now() + LEFTOVERS_LINGER),
+            None => Some(Instant::now() + REMAINING_LINGER),
         };
         let Self { control, signals, .. } = *self;
         tokio::select! {
@@ -161,13 +161,13 @@ impl<'a> Supervisor<'a> {
     }
 }
 
-/// When the time limit of a program that starts now passes.
+/// When the time limit passes for a program that starts now.
 pub(super) fn time_limit_at(spec: &CommandSpec) -> Option<Instant> {
-    // Here and for the grace: a time beyond what the clock can express never comes.
+    // A time beyond the range of the clock means no limit, here and for the kill grace.
     spec.time_limit.and_then(|limit| Instant::now().checked_add(limit))
 }
 
-/// Returns at this time; without one, never.
+/// Returns at this time. Never returns if there is none.
 pub(super) async fn at(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,

@@ -111,9 +111,9 @@ async fn what_cannot_start_says_why() {
     nul.env = vec![("A".to_owned(), "b\0c".to_owned())];
     let mut cases = vec![
         (CommandSpec::new("no-such-program"), "no-such-program: not found in PATH"),
-        (CommandSpec::new("/no/such/file"), "/no/such/file: there is no such file"),
-        (missing_dir, "none is not there: create it"),
-        (nul, "variable A holds a NUL byte"),
+        (CommandSpec::new("/no/such/file"), "/no/such/file: no such file"),
+        (missing_dir, "none does not exist: create it"),
+        (nul, "variable A contains a NUL byte"),
     ];
     for (mode, content, expected) in [
         ("0644", "#!/bin/sh\n", "chmod +x"),
