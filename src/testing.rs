@@ -1,4 +1,4 @@
-//! For the tests of programs that use jobstream: a server in one line, and handlers without a server.
+//! Test support for programs that use jobstream: an in-process server, and single attempts of a handler without a server.
 //!
 //! ```
 //! use jobstream::job::Payload;
@@ -28,12 +28,12 @@ use crate::engine::{Engine, EngineOptions};
 use crate::error::Result;
 use crate::job::{AttemptEnd, Failure, Kind, Log, NewJob, Output, Payload, Progress, Report};
 use crate::server::{Server, ServerOptions, Shutdown, ShutdownReport};
-use crate::worker::{RunningWorker, Worker, rehearse};
+use crate::worker::{RunningWorker, Worker, dry_run};
 
-/// What handlers get to end when a [`TestServer`] stops.
+/// Time for handlers to end when a [`TestServer`] stops.
 const STOP_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// A server in this process, in memory, on a free port of the loopback interface. It ends when it is dropped.
+/// An in-memory server in this process, on a free port of the loopback interface. Dropping it stops it.
 ///
 /// ```
 /// use jobstream::proto::v1::job_service_client::JobServiceClient;
@@ -60,20 +60,20 @@ pub struct TestServer {
 }
 
 impl TestServer {
-    /// With every option at its default, and no handlers.
+    /// Starts a server with default options and without handlers.
     ///
     /// # Errors
     ///
-    /// When the system has no port to give.
+    /// If no port can be bound.
     pub async fn start() -> io::Result<Self> {
         Self::start_with(EngineOptions::default(), ServerOptions::default()).await
     }
 
-    /// With these options; one thread serves, whatever they say.
+    /// Starts a server with these options. It serves connections with one thread, whatever the options say.
     ///
     /// # Errors
     ///
-    /// When the system has no port to give.
+    /// If no port can be bound.
     pub async fn start_with(engine: EngineOptions, mut options: ServerOptions) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
@@ -85,7 +85,7 @@ impl TestServer {
         Ok(Self { address, engine, workers: Vec::new(), shutdown, serving })
     }
 
-    /// Runs this worker in the server, as its in-process pool.
+    /// Runs this worker as an in-process pool of the server.
     ///
     /// # Errors
     ///
@@ -95,26 +95,26 @@ impl TestServer {
         Ok(self)
     }
 
-    /// Where it listens.
+    /// The address on which the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where it listens, as clients want it: `http://127.0.0.1:41234`.
+    /// The server's URL for clients, such as `http://127.0.0.1:41234`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What it serves.
+    /// The server's engine.
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// Ends it and waits for its end.
+    /// Stops the server and waits for its end.
     ///
     /// # Errors
     ///
-    /// When it could not serve in the first place.
+    /// If the server failed to start.
     pub async fn stop(mut self) -> io::Result<()> {
         self.shutdown.now.cancel();
         for worker in &self.workers {
@@ -130,21 +130,21 @@ impl TestServer {
 impl Drop for TestServer {
     fn drop(&mut self) {
         self.shutdown.now.cancel();
-        self.workers.iter().for_each(RunningWorker::tell_to_stop);
+        self.workers.iter().for_each(RunningWorker::request_stop);
     }
 }
 
-/// What an attempt told, and how it ended.
+/// The reports and the end of an attempt that ran without a server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HandlerRun {
-    /// Progress, output and log lines, in order; nothing is left out.
+    /// All progress, output and log lines, in order.
     pub reports: Vec<Report>,
-    /// How it ended.
+    /// The end of the attempt.
     pub end: AttemptEnd,
 }
 
 impl HandlerRun {
-    /// What the handler returned, if it succeeded.
+    /// The result, if the attempt succeeded.
     pub fn result(&self) -> Option<&Payload> {
         match &self.end {
             AttemptEnd::Success(result) => Some(result),
@@ -152,7 +152,7 @@ impl HandlerRun {
         }
     }
 
-    /// Why it failed, if it did.
+    /// The failure, if the attempt failed.
     pub fn failure(&self) -> Option<&Failure> {
         match &self.end {
             AttemptEnd::Failure(failure, _) => Some(failure),
@@ -160,7 +160,7 @@ impl HandlerRun {
         }
     }
 
-    /// The progress it made.
+    /// The reported progress, in order.
     pub fn progress(&self) -> impl Iterator<Item = &Progress> {
         self.reports.iter().filter_map(|report| match report {
             Report::Progress(progress) => Some(progress),
@@ -168,7 +168,7 @@ impl HandlerRun {
         })
     }
 
-    /// The chunks it emitted.
+    /// The chunks of output, in order.
     pub fn outputs(&self) -> impl Iterator<Item = &Output> {
         self.reports.iter().filter_map(|report| match report {
             Report::Output(output) => Some(output),
@@ -176,7 +176,7 @@ impl HandlerRun {
         })
     }
 
-    /// The lines it wrote.
+    /// The log lines, in order.
     pub fn logs(&self) -> impl Iterator<Item = &Log> {
         self.reports.iter().filter_map(|report| match report {
             Report::Log(log) => Some(log),
@@ -185,23 +185,24 @@ impl HandlerRun {
     }
 }
 
-/// Runs one attempt of a worker's handler without any server.
+/// Runs one attempt of a worker's handler without a server.
 ///
 /// # Errors
 ///
-/// `InvalidField` if the worker has no handler for this kind. A handler that fails is no error: see [`HandlerRun::end`].
+/// `InvalidField` if the worker has no handler for this kind. A failure of the handler is not an error; it is in
+/// [`HandlerRun::end`].
 pub async fn run_handler(worker: &Worker, kind: &str, payload: Payload) -> Result<HandlerRun> {
     run_attempt(worker, NewJob::new(Kind::parse("kind", kind)?, payload), 1).await
 }
 
-/// Runs this attempt of a job, with its headers, queue and attempt timeout, without any server. Dropping the future
-/// ends the handler.
+/// Runs one attempt of a job, with its headers, queue and attempt timeout, without a server. Dropping the future ends the
+/// handler.
 ///
 /// # Errors
 ///
 /// Those of [`run_handler`].
 pub async fn run_attempt(worker: &Worker, job: NewJob, attempt: u32) -> Result<HandlerRun> {
-    let (reports, end) = rehearse(worker, job, attempt).await?;
+    let (reports, end) = dry_run(worker, job, attempt).await?;
     Ok(HandlerRun { reports, end })
 }
 
@@ -212,29 +213,29 @@ mod tests {
     use crate::worker::{JobContext, JobError, demo};
 
     #[tokio::test]
-    async fn everything_an_attempt_tells_is_kept_in_order() {
-        let worker = Worker::new().raw_handler("told", |context: JobContext| async move {
+    async fn all_reports_are_recorded_in_order() {
+        let worker = Worker::new().raw_handler("reports", |context: JobContext| async move {
             context.progress(0.1, "a");
             context.log("b");
             context.progress(0.2, "c");
             context.output_on("d", Payload::text("e")).await?;
-            Err(JobError::permanent(format!("{} {:?}", context.attempt(), context.header("who"))))
+            Err(JobError::permanent(format!("{} {:?}", context.attempt(), context.header("name"))))
         });
-        let mut job = NewJob::new(Kind::parse("kind", "told").unwrap(), Payload::default());
-        job.options_mut().headers.insert("who".to_owned(), "me".to_owned());
+        let mut job = NewJob::new(Kind::parse("kind", "reports").unwrap(), Payload::default());
+        job.options_mut().headers.insert("name".to_owned(), "value".to_owned());
         let run = run_attempt(&worker, job, 3).await.unwrap();
-        let names: Vec<_> = run.progress().map(|progress| progress.message.as_str()).collect();
-        assert_eq!((names, run.reports.len()), (vec!["a", "c"], 4));
+        let messages: Vec<_> = run.progress().map(|progress| progress.message.as_str()).collect();
+        assert_eq!((messages, run.reports.len()), (vec!["a", "c"], 4));
         assert!(matches!(run.reports[1], Report::Log(_)));
         assert_eq!(run.outputs().map(|output| &*output.channel).collect::<Vec<_>>(), ["d"]);
         assert_eq!(run.logs().map(|log| &*log.text).collect::<Vec<_>>(), ["b"]);
         let failure = run.failure().unwrap();
-        assert_eq!((failure.message.as_str(), failure.retryable), ("3 Some(\"me\")", false));
+        assert_eq!((failure.message.as_str(), failure.retryable), ("3 Some(\"value\")", false));
         assert_eq!(run.result(), None);
     }
 
     #[tokio::test]
-    async fn input_that_does_not_fit_is_refused_by_the_name_of_its_field() {
+    async fn error_of_invalid_input_names_the_field() {
         #[derive(serde::Deserialize)]
         struct Order {
             items: Vec<Item>,
@@ -255,19 +256,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn handlers_of_every_sort_run_and_panics_are_failures() {
+    async fn all_handler_types_run_and_panics_are_failures() {
         let worker = demo::add_to(Worker::new())
-            .dedicated_handler("own", 1, |_| async { Ok(Payload::text("own")) })
+            .dedicated_handler("dedicated", 1, |_| async { Ok(Payload::text("done")) })
             .raw_handler("panics", |_| async { std::panic::resume_unwind(Box::new("boom")) });
         let echoed = run_handler(&worker, "demo.echo", Payload::text("hi")).await.unwrap();
         assert_eq!(echoed.result(), Some(&Payload::text("hi")));
         assert_eq!(
-            run_handler(&worker, "own", Payload::default()).await.unwrap().result(),
-            Some(&Payload::text("own"))
+            run_handler(&worker, "dedicated", Payload::default()).await.unwrap().result(),
+            Some(&Payload::text("done"))
         );
         let run = run_handler(&worker, "panics", Payload::default()).await.unwrap();
         assert_eq!(run.failure().unwrap().reason, FailureReason::Panic);
-        let unknown = run_handler(&worker, "unheard-of", Payload::default()).await.unwrap_err();
-        assert!(unknown.message().contains("unheard-of"), "{unknown}");
+        let unknown = run_handler(&worker, "unknown", Payload::default()).await.unwrap_err();
+        assert!(unknown.message().contains("unknown"), "{unknown}");
     }
 }

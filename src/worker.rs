@@ -1,28 +1,28 @@
-//! Workers: handlers by kind and programs as handlers, run in the server's process or on another machine.
+//! Workers run the attempts of jobs: async functions or programs as handlers, in the server's process or on another machine.
 
 pub mod command;
 pub mod demo;
 
 mod command_handler;
 mod context;
-mod desk;
+mod dry_run;
+#[cfg(feature = "server")]
+mod engine_sink;
 mod error;
+mod executor;
 mod handler;
-mod link;
 #[cfg(feature = "server")]
 mod local;
-#[cfg(feature = "server")]
-mod pool_link;
-mod rehearsal;
 mod remote;
+mod report_sink;
 mod running;
 mod setup;
 
 pub use command_handler::CommandHandler;
 pub use context::JobContext;
+pub(crate) use dry_run::dry_run;
 pub use error::JobError;
 pub use handler::InlineJob;
-pub(crate) use rehearsal::rehearse;
 pub use remote::RemoteOptions;
 pub use running::{RunningWorker, WorkerEnd, WorkerStatus};
 pub use setup::{DEFAULT_SLOTS, Worker};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-/// The arm of the protobuf message `Payload` in which a client sent the content. Responses use the same arm.
+/// The arm (`oneof` field) of the protobuf message `Payload` in which a client sent the content. Responses use the same arm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(u8)]
 pub enum Encoding {

@@ -183,7 +183,7 @@ impl Server {
         mut serving: JoinHandle<io::Result<ServeReport>>,
         now: &CancellationToken,
     ) -> io::Result<ServeReport> {
-        self.workers.iter().for_each(RunningWorker::tell_to_stop);
+        self.workers.iter().for_each(RunningWorker::request_stop);
         let mut served = None;
         let ended = async {
             served = Some((&mut serving).await);

@@ -112,7 +112,7 @@ pub enum CommandEvent {
 pub enum LogSource {
     /// The program, on stderr.
     Stderr,
-    /// jobstream, about the program.
+    /// jobstream itself.
     Runner,
 }
 

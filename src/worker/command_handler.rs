@@ -1,6 +1,6 @@
-//! A program as the handler of a kind: what it is told, and what its end means for the job.
+//! Runs a program as the handler of a kind: the environment of the program, its reports, and the outcome of the attempt.
 
-mod shortage;
+mod start_backoff;
 
 use std::sync::Arc;
 
@@ -14,54 +14,53 @@ use super::command::{
 use super::handler::HandlerResult;
 use super::{JobContext, JobError};
 use crate::job::{Encoding, Failure, FailureReason, JSON, LogLevel, LogStream, Payload, Progress};
-use shortage::Shortage;
+use start_backoff::StartBackoff;
 
-/// What runs the programs of a handler.
+/// Runs the programs of one handler.
 pub(super) struct Runner {
     handler: CommandHandler,
-    shortage: Shortage,
+    backoff: StartBackoff,
 }
 
-/// Events a program may be ahead of the engine before it is made to wait.
-const EVENTS_AHEAD_MAX: usize = 64;
+/// Capacity of the channel for a program's events. When it is full, the program's pipes are not read.
+const EVENTS_QUEUED_MAX: usize = 64;
 
-/// How many programs of one kind run at a time, unless told otherwise.
+/// Default of [`CommandHandler::slots`].
 const DEFAULT_COMMAND_SLOTS: u32 = 8;
 
 /// A program that runs the attempts of one kind.
 #[derive(Clone)]
 pub struct CommandHandler {
-    /// What is run, and how.
+    /// The program, its environment and its bounds.
     pub spec: CommandSpec,
-    /// How many run at a time. Default 8.
+    /// How many programs run at a time. Default 8.
     pub slots: u32,
-    /// Ends what runs if this process is killed.
+    /// Kills running programs if this process is killed.
     pub guard: Option<OrphanGuard>,
 }
 
 impl CommandHandler {
-    /// Runs this command, with the default slots and no guard.
+    /// A handler that runs this command, with the default slots and no guard.
     pub fn new(spec: CommandSpec) -> Self {
         Self { spec, slots: DEFAULT_COMMAND_SLOTS, guard: None }
     }
 
-    /// What runs it.
     pub(super) fn runner(self) -> Arc<Runner> {
-        Arc::new(Runner { handler: self, shortage: Shortage::default() })
+        Arc::new(Runner { handler: self, backoff: StartBackoff::default() })
     }
 }
 
 impl Runner {
-    /// Runs one attempt. One whose program cannot be started because the machine is out of something is given back.
+    /// Runs one attempt. If the program cannot be started for a transient reason, the job is released with a back-off.
     pub(super) async fn run(self: Arc<Self>, context: JobContext) -> HandlerResult {
         let outcome = self.handler.run(&context).await;
         let CommandOutcome::NotStarted { message, retryable: true } = &outcome else {
-            self.shortage.is_over();
+            self.backoff.reset();
             return result(outcome, context.payload().encoding);
         };
-        let pause = self.shortage.met(context.kind(), message);
+        let delay = self.backoff.on_failure(context.kind(), message);
         tokio::select! {
-            () = tokio::time::sleep(shortage::SLOT_PAUSE) => Err(JobError::release(pause)),
+            () = tokio::time::sleep(start_backoff::SLOT_PAUSE) => Err(JobError::release(delay)),
             () = context.cancelled() => Err(JobError::cancelled()),
         }
     }
@@ -69,21 +68,21 @@ impl Runner {
 
 impl CommandHandler {
     async fn run(&self, context: &JobContext) -> CommandOutcome {
-        let (sender, mut events) = mpsc::channel(EVENTS_AHEAD_MAX);
+        let (sender, mut events) = mpsc::channel(EVENTS_QUEUED_MAX);
         let input = CommandInput { payload: context.payload().bytes.clone(), env: environment(context) };
         let cancel = context.cancel_token().clone();
         let control = CommandControl { cancel, guard: self.guard.clone(), ..CommandControl::default() };
-        let tell = async {
+        let report_events = async {
             while let Some(event) = events.recv().await {
-                tell(context, event).await;
+                report(context, event).await;
             }
         };
-        let (outcome, ()) = tokio::join!(command::run(&self.spec, input, sender, control), tell);
+        let (outcome, ()) = tokio::join!(command::run(&self.spec, input, sender, control), report_events);
         outcome
     }
 }
 
-/// What the program finds in its environment beside the spec's.
+/// The environment variables of one attempt, in addition to those of the spec.
 fn environment(context: &JobContext) -> Vec<(String, String)> {
     let time_left = context.deadline().saturating_duration_since(tokio::time::Instant::now());
     let fixed = [
@@ -98,7 +97,7 @@ fn environment(context: &JobContext) -> Vec<(String, String)> {
     fixed.chain(header_env(context.headers())).collect()
 }
 
-async fn tell(context: &JobContext, event: CommandEvent) {
+async fn report(context: &JobContext, event: CommandEvent) {
     match event {
         CommandEvent::Log { source, level, text } => {
             let stream = match source {
@@ -110,11 +109,11 @@ async fn tell(context: &JobContext, event: CommandEvent) {
                 command::LogLevel::Warning => LogLevel::Warn,
                 command::LogLevel::Error => LogLevel::Error,
             };
-            // A program can wait: its pipe fills.
-            context.room().await;
+            // Wait under backpressure instead of dropping the line: the program blocks when its pipe is full.
+            context.wait_for_capacity().await;
             context.log_at(level, stream, &text);
         }
-        // Lines are bounded far below a payload's limit; a lost lease ends the program by other means.
+        // The error is ignored: lines are far smaller than the payload limit, and a lost lease cancels the attempt.
         CommandEvent::Output(chunk) => drop(context.output(text_or_data(chunk)).await),
         CommandEvent::Progress { fraction, done, total, unit, message } => {
             let (done, total) = (done.map(|done| done as f64), total.map(|total| total as f64));
@@ -148,7 +147,7 @@ fn result(outcome: CommandOutcome, input: Encoding) -> HandlerResult {
     }
 }
 
-/// The result in the arm that reads best: JSON like its input, text if it is text, else bytes.
+/// The result as a payload: JSON if the input and the result are JSON, else text if the result is UTF-8, else bytes.
 fn payload(result: Bytes, content_type: &str, input: Encoding) -> Payload {
     let is_json = input == Encoding::Json
         && content_type == JSON

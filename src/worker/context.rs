@@ -1,4 +1,4 @@
-//! What a handler can see and do while its attempt runs.
+//! The context of an attempt: its job, its reports and its cancellation.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,29 +9,52 @@ use tokio_util::sync::CancellationToken;
 
 use super::JobError;
 use super::handler::read_json;
-use super::link::Link;
+use super::report_sink::ReportSink;
 use crate::error::Result;
 use crate::job::{Assignment, JobId, LeaseId, Log, LogLevel, LogStream, Output, Payload, Progress};
 
-/// One attempt of a job, as its handler sees it. Cheap to clone.
+/// The context that a handler receives with each attempt. Cheap to clone.
+///
+/// ```
+/// use jobstream::job::Payload;
+/// use jobstream::testing::run_handler;
+/// use jobstream::worker::{JobContext, Worker};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let worker = Worker::new().handler("sum", |context: JobContext, numbers: Vec<i64>| async move {
+///     let mut sum = 0;
+///     for (index, number) in numbers.iter().enumerate() {
+///         context.unless_cancelled(tokio::task::yield_now()).await?;
+///         sum += number;
+///         context.progress_of((index + 1) as f64, numbers.len() as f64, "numbers");
+///     }
+///     context.log(format!("attempt {} of job {}", context.attempt(), context.job_id()));
+///     Ok(sum)
+/// });
+/// let run = run_handler(&worker, "sum", Payload::json_text("[1, 2, 3]")).await?;
+/// assert_eq!(run.result(), Some(&Payload::json_text("6")));
+/// assert_eq!(run.progress().count(), 3);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct JobContext(Arc<Inner>);
 
 struct Inner {
     assignment: Assignment,
-    link: Link,
+    sink: ReportSink,
     cancel: CancellationToken,
     deadline: Instant,
 }
 
 impl JobContext {
-    pub(super) fn new(assignment: Assignment, link: Link, cancel: CancellationToken) -> Self {
+    pub(super) fn new(assignment: Assignment, sink: ReportSink, cancel: CancellationToken) -> Self {
         let deadline = Instant::now() + assignment.time_left;
-        Self(Arc::new(Inner { assignment, link, cancel, deadline }))
+        Self(Arc::new(Inner { assignment, sink, cancel, deadline }))
     }
 
-    /// The job's id. With [`JobContext::attempt`] it names this try: use both as the key of side effects. No
-    /// two workers are ever sent the same pair.
+    /// The job's id. Together with [`JobContext::attempt`] it identifies the attempt; use both as the idempotency key of side
+    /// effects. The server never assigns the same pair to two workers.
     pub fn job_id(&self) -> JobId {
         self.0.assignment.job_id
     }
@@ -51,21 +74,21 @@ impl JobContext {
         &self.0.assignment.queue
     }
 
-    /// When the attempt is ended by force.
+    /// When the attempt times out and is ended by force.
     pub fn deadline(&self) -> Instant {
         self.0.deadline
     }
 
-    /// The job's input as it came.
+    /// The job's payload.
     pub fn payload(&self) -> &Payload {
         &self.0.assignment.payload
     }
 
-    /// The job's input read as JSON; an empty payload reads as `null`.
+    /// Parses the job's payload as JSON. An empty payload is read as `null`.
     ///
     /// # Errors
     ///
-    /// A failure that ends the job, naming what does not fit.
+    /// A permanent failure that names the invalid field.
     pub fn input<T: DeserializeOwned>(&self) -> Result<T, JobError> {
         read_json(self.payload())
     }
@@ -85,7 +108,7 @@ impl JobContext {
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Tells how far the attempt is, 0 to 1. Only the newest is kept: calling it often is fine.
+    /// Reports progress as a fraction from 0 to 1. Only the newest progress is retained, so frequent calls are cheap.
     pub fn progress(&self, fraction: f64, message: impl Into<String>) {
         self.report_progress(Progress {
             fraction: Some(fraction),
@@ -94,79 +117,79 @@ impl JobContext {
         });
     }
 
-    /// Tells how many units of how many are done.
+    /// Reports progress as a number of units done out of a total.
     pub fn progress_of(&self, done: f64, total: f64, unit: impl Into<String>) {
         let fraction = (total > 0.0).then_some(done / total);
         let (done, total) = (Some(done), Some(total));
         self.report_progress(Progress { fraction, done, total, unit: unit.into(), message: String::new() });
     }
 
-    /// Tells how far the attempt is, in any of the ways there are.
+    /// Reports progress with any combination of fields.
     pub fn report_progress(&self, progress: Progress) {
-        self.0.link.progress(self.lease(), progress);
+        self.0.sink.progress(self.lease(), progress);
     }
 
-    /// Emits a chunk of output, for those who watch. It does not become part of the result.
+    /// Sends a chunk of output to watchers of the job. It is not part of the result.
     ///
-    /// Where the server is in this process this returns at once. Elsewhere it waits while more is on its way than the
-    /// connection carries, so that a fast handler needs no more memory than a slow one.
+    /// Waits while the connection to the server or the server's disk exerts backpressure, so a fast handler needs no more
+    /// memory than a slow one.
     ///
     /// # Errors
     ///
-    /// A retryable failure if the chunk is larger than a payload may be, or the attempt no longer stands.
+    /// A retryable failure if the chunk exceeds the payload limit or the lease is lost.
     pub async fn output(&self, chunk: Payload) -> Result<(), JobError> {
         self.output_on("", chunk).await
     }
 
-    /// Emits a chunk of one of several outputs.
+    /// Sends a chunk of output on a named channel, for jobs with several outputs.
     ///
     /// # Errors
     ///
-    /// As [`JobContext::output`].
+    /// Those of [`JobContext::output`].
     pub async fn output_on(&self, channel: &str, chunk: Payload) -> Result<(), JobError> {
         let output = Output { payload: chunk, channel: channel.into() };
-        Ok(self.0.link.output(self.lease(), output).await?)
+        Ok(self.0.sink.output(self.lease(), output).await?)
     }
 
-    /// Writes a log line, for those who watch. It never waits: if more come than the disk or connection takes, a later
-    /// line tells how many are missing.
+    /// Sends a log line to watchers of the job. It never waits: under backpressure, lines are dropped and a later line
+    /// reports their number.
     pub fn log(&self, text: impl AsRef<str>) {
         self.log_at(LogLevel::Info, LogStream::Log, text.as_ref());
     }
 
-    /// Writes a log line of this level and stream.
+    /// Sends a log line with this level and stream.
     pub fn log_at(&self, level: LogLevel, stream: LogStream, text: &str) {
-        self.0.link.log(self.lease(), Log { level, text: text.into(), stream });
+        self.0.sink.log(self.lease(), Log { level, text: text.into(), stream });
     }
 
-    /// Whether the handler was told to stop.
+    /// Whether the attempt is cancelled: the job was cancelled, the lease was lost or the worker stops.
     pub fn is_cancelled(&self) -> bool {
         self.0.cancel.is_cancelled()
     }
 
-    /// Returns once the handler is told to stop. It may then clean up and return [`JobError::cancelled`]; when the
-    /// grace is over it is dropped at its next await.
+    /// Returns once the attempt is cancelled. The handler may then clean up and return [`JobError::cancelled`]. After the
+    /// grace period the handler is dropped at its next await.
     pub async fn cancelled(&self) {
         self.0.cancel.cancelled().await;
     }
 
-    /// Runs a future unless the handler is told to stop first.
+    /// Runs a future until it completes or the attempt is cancelled.
     ///
     /// # Errors
     ///
-    /// [`JobError::cancelled`], to be passed on with `?`.
+    /// [`JobError::cancelled`] if the attempt is cancelled first. Return it with `?`.
     pub async fn unless_cancelled<T>(&self, future: impl Future<Output = T>) -> Result<T, JobError> {
         self.0.cancel.run_until_cancelled(future).await.ok_or_else(JobError::cancelled)
     }
 
-    /// The token that fires when the handler is told to stop, for code that takes one.
+    /// The cancellation token of the attempt.
     pub fn cancel_token(&self) -> &CancellationToken {
         &self.0.cancel
     }
 
-    /// Waits until a log line is kept for certain, as far as that can be waited for.
-    pub(super) async fn room(&self) {
-        self.0.link.room().await;
+    /// Waits for the end of backpressure from the in-process engine's log. A log line sent then is not dropped.
+    pub(super) async fn wait_for_capacity(&self) {
+        self.0.sink.wait_for_capacity().await;
     }
 
     pub(super) fn assignment(&self) -> &Assignment {

@@ -1,4 +1,4 @@
-//! Kinds to try a server with: `demo.echo`, `sleep`, `count`, `stream`, `fail` and `flaky`.
+//! Demo handlers for trying out a server: `demo.echo`, `sleep`, `count`, `stream`, `fail` and `flaky`.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::{JobContext, JobError, Worker};
 use crate::job::Payload;
 
-/// The demo kinds, in order, with what they do and a payload to try.
+/// The demo kinds, each with a description and an example payload.
 pub const KINDS: [(&str, &str, &str); 6] = [
-    ("demo.echo", "answers its payload", r#"{"hi":"there"}"#),
+    ("demo.echo", "returns its payload", r#"{"hi":"there"}"#),
     ("demo.sleep", "sleeps", r#"{"seconds":2}"#),
     ("demo.count", "counts and reports progress", r#"{"to":5}"#),
     ("demo.stream", "emits chunks of output", r#"{"chunks":5}"#),
-    ("demo.fail", "fails for good", r#"{"message":"no"}"#),
+    ("demo.fail", "fails permanently", r#"{"message":"no"}"#),
     ("demo.flaky", "fails until the third attempt", r#"{"failures":2}"#),
 ];
 
@@ -28,7 +28,7 @@ pub fn add_to(worker: Worker) -> Worker {
         .handler("demo.flaky", |context, input: Option<Flaky>| flaky(context, input.unwrap_or_default()))
 }
 
-/// Longest span a demo kind waits in one go, in seconds: a day.
+/// Longest wait of a demo handler, in seconds: a day.
 const SECONDS_MAX: f64 = 86_400.0;
 
 fn span(field: &str, seconds: f64) -> Result<Duration, JobError> {
@@ -123,7 +123,7 @@ struct Fail {
 
 impl Default for Fail {
     fn default() -> Self {
-        Self { message: "failed as asked".to_owned(), retryable: false }
+        Self { message: "failed as requested".to_owned(), retryable: false }
     }
 }
 
@@ -155,7 +155,7 @@ struct Succeeded {
 async fn flaky(context: JobContext, input: Flaky) -> Result<Succeeded, JobError> {
     let attempt = context.attempt();
     if attempt <= input.failures {
-        let message = format!("attempt {attempt} fails as asked, {} in all do", input.failures);
+        let message = format!("attempt {attempt} fails as requested, the first {} do", input.failures);
         return Err(JobError::retryable(message).with_type("demo.Flaky"));
     }
     Ok(Succeeded { succeeded_at_attempt: attempt })

@@ -1,81 +1,84 @@
-//! What handlers of the pool report while the disk does not keep up: told later, and what cannot be is counted.
+//! Reports attempts of the in-process pool to the engine. While the engine's log exerts backpressure, progress is
+//! delayed, and log lines are dropped and counted.
 
 use std::collections::HashMap;
 
 use parking_lot::Mutex;
 
-use super::link::missing_lines;
+use super::report_sink::dropped_lines;
 use crate::engine::Reporter;
 use crate::error::Result;
 use crate::job::{AttemptEnd, LeaseId, Log, Output, Progress, Report};
 
-/// The way to the engine of this process, which may be held up by the disk.
-pub(super) struct PoolLink {
+/// Reports to the in-process engine.
+pub(super) struct EngineSink {
     reporter: Reporter,
-    missed: Mutex<HashMap<LeaseId, Missed>>,
+    deferred: Mutex<HashMap<LeaseId, Deferred>>,
 }
 
-/// Of an attempt: the newest progress, and how many lines are lost.
+/// Reports of one attempt that backpressure held up.
 #[derive(Default)]
-struct Missed {
+struct Deferred {
+    /// The newest progress.
     progress: Option<Progress>,
-    lines: u32,
+    /// Number of dropped log lines.
+    dropped_lines: u32,
 }
 
-impl PoolLink {
+impl EngineSink {
     pub(super) fn new(reporter: Reporter) -> Self {
-        Self { reporter, missed: Mutex::default() }
+        Self { reporter, deferred: Mutex::default() }
     }
 
-    /// Tells how far the attempt is; later if there is no room.
+    /// Reports progress; under backpressure, with a later report of the attempt.
     pub(super) fn progress(&self, lease: LeaseId, progress: Progress) {
         if !self.reporter.has_room() {
-            self.missed.lock().entry(lease).or_default().progress = Some(progress);
+            self.deferred.lock().entry(lease).or_default().progress = Some(progress);
             return;
         }
-        self.catch_up(lease);
-        self.tell(lease, Report::Progress(progress));
+        self.flush_deferred(lease);
+        self.report(lease, Report::Progress(progress));
     }
 
-    /// Adds a log line, if there is room; else a later line tells how many are missing.
+    /// Reports a log line. Under backpressure the line is dropped, and a later line says how many were.
     pub(super) fn log(&self, lease: LeaseId, log: Log) {
         if !self.reporter.has_room() {
-            self.missed.lock().entry(lease).or_default().lines += 1;
+            self.deferred.lock().entry(lease).or_default().dropped_lines += 1;
             return;
         }
-        self.catch_up(lease);
-        self.tell(lease, Report::Log(log));
+        self.flush_deferred(lease);
+        self.report(lease, Report::Log(log));
     }
 
-    /// Waits for room if there is none.
-    pub(super) async fn room(&self) {
+    /// Waits for the end of backpressure.
+    pub(super) async fn wait_for_capacity(&self) {
         self.reporter.room().await;
     }
 
-    /// Adds a chunk of output, once there is room.
+    /// Reports a chunk of output after the end of backpressure.
     pub(super) async fn output(&self, lease: LeaseId, output: Output) -> Result<()> {
-        self.room().await;
-        self.catch_up(lease);
+        self.wait_for_capacity().await;
+        self.flush_deferred(lease);
         self.reporter.report(lease, Report::Output(output))
     }
 
     pub(super) fn end(&self, lease: LeaseId, end: AttemptEnd) {
-        self.catch_up(lease);
+        self.flush_deferred(lease);
         drop(self.reporter.end(lease, end));
     }
 
-    fn catch_up(&self, lease: LeaseId) {
-        let missed = self.missed.lock().remove(&lease).unwrap_or_default();
-        if let Some(progress) = missed.progress {
-            self.tell(lease, Report::Progress(progress));
+    fn flush_deferred(&self, lease: LeaseId) {
+        let deferred = self.deferred.lock().remove(&lease).unwrap_or_default();
+        if let Some(progress) = deferred.progress {
+            self.report(lease, Report::Progress(progress));
         }
-        if missed.lines > 0 {
-            self.tell(lease, Report::Log(missing_lines(missed.lines)));
+        if deferred.dropped_lines > 0 {
+            self.report(lease, Report::Log(dropped_lines(deferred.dropped_lines)));
         }
     }
 
-    /// If the attempt no longer stands, its handler is being stopped anyway: no answer is needed.
-    fn tell(&self, lease: LeaseId, report: Report) {
+    /// Ignores `LeaseLost`: the handler of such an attempt is already being stopped.
+    fn report(&self, lease: LeaseId, report: Report) {
         drop(self.reporter.report(lease, report));
     }
 }
@@ -97,37 +100,37 @@ mod tests {
     };
     use crate::log::Nearness;
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const TIME_MAX: Duration = Duration::from_secs(10);
 
-    /// A log that takes nothing while it is held.
+    /// A log whose appends block while `is_blocked`.
     #[derive(Clone, Default)]
-    struct HeldLog(Arc<(Mutex<Hold>, Condvar)>);
+    struct BlockingLog(Arc<(Mutex<Gate>, Condvar)>);
 
     #[derive(Default)]
-    struct Hold {
-        is_held: bool,
-        /// Somebody waits with something to write.
-        is_felt: bool,
+    struct Gate {
+        is_blocked: bool,
+        /// An append waits.
+        has_waiter: bool,
     }
 
-    impl HeldLog {
-        fn hold(&self, is_held: bool) {
-            self.0.0.lock().is_held = is_held;
+    impl BlockingLog {
+        fn block(&self, is_blocked: bool) {
+            self.0.0.lock().is_blocked = is_blocked;
             self.0.1.notify_all();
         }
     }
 
-    impl engine::Reader for HeldLog {
+    impl engine::Reader for BlockingLog {
         fn read(&self, _: u64) -> Result<Option<Vec<u8>>> {
             Ok(None)
         }
     }
 
-    impl engine::Log for HeldLog {
+    impl engine::Log for BlockingLog {
         fn append(&mut self, _: &[&[u8]]) -> Result<()> {
-            let mut hold = self.0.0.lock();
-            hold.is_felt = hold.is_held;
-            self.0.1.wait_while(&mut hold, |hold| hold.is_held);
+            let mut gate = self.0.0.lock();
+            gate.has_waiter = gate.is_blocked;
+            self.0.1.wait_while(&mut gate, |gate| gate.is_blocked);
             Ok(())
         }
 
@@ -189,45 +192,42 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_slow_disk_does_not_take_is_told_later_or_counted() {
-        let log = HeldLog::default();
+    async fn under_backpressure_progress_is_delayed_and_log_lines_are_counted() {
+        let log = BlockingLog::default();
         let options = EngineOptions::default();
-        let engine = Engine::open_by(options, Path::new("held"), |_| Ok(Box::new(log.clone()))).unwrap();
+        let engine = Engine::open_by(options, Path::new("blocked"), |_| Ok(Box::new(log.clone()))).unwrap();
         let kinds = vec![Kind::parse("kind", "k").unwrap()];
         let spec = SessionSpec { name: "w".to_owned(), kinds, queues: None, slots: 1 };
         let mut session = engine.open_session(&spec, None);
         let id = engine.submit(job("k", Vec::new())).await.unwrap().id;
-        let order = timeout(PATIENCE, session.orders()).await.unwrap().pop_front();
+        let order = timeout(TIME_MAX, session.orders()).await.unwrap().pop_front();
         let Some(Order::Run(assignment)) = order else { panic!("{order:?}") };
-        let (link, lease) = (PoolLink::new(session.reporter()), assignment.lease);
-        log.hold(true);
+        let (sink, lease) = (EngineSink::new(session.reporter()), assignment.lease);
+        log.block(true);
         let more = || engine.submit_each(Caller::NOBODY, vec![Ok(job("other", vec![0; 1 << 20]))], None);
         more();
-        // From then on nothing is taken of what is queued.
-        while !log.0.0.lock().is_felt {
+        // Once an append waits, queued records stay queued.
+        while !log.0.0.lock().has_waiter {
             tokio::task::yield_now().await;
         }
         while engine.has_room() {
             more();
         }
         for number in 0..3 {
-            link.log(lease, line(&number.to_string()));
-            link.progress(lease, Progress { fraction: Some(f64::from(number) / 4.0), ..Progress::default() });
+            sink.log(lease, line(&number.to_string()));
+            sink.progress(lease, Progress { fraction: Some(f64::from(number) / 4.0), ..Progress::default() });
         }
-        log.hold(false);
-        timeout(PATIENCE, link.room()).await.unwrap();
-        link.log(lease, line("after"));
-        link.end(lease, AttemptEnd::Success(Payload::data(Vec::new())));
+        log.block(false);
+        timeout(TIME_MAX, sink.wait_for_capacity()).await.unwrap();
+        sink.log(lease, line("after"));
+        sink.end(lease, AttemptEnd::Success(Payload::data(Vec::new())));
         let mut watch = engine.watch(id, 0, EventTypes::ALL).unwrap();
-        let items = timeout(PATIENCE, watch.next()).await.unwrap().unwrap();
-        let told: Vec<_> = items.into_iter().filter_map(told).collect();
-        assert_eq!(
-            told,
-            ["0.5", "3 log lines were dropped here: they came faster than they could be sent", "after"]
-        );
+        let items = timeout(TIME_MAX, watch.next()).await.unwrap().unwrap();
+        let reported: Vec<_> = items.into_iter().filter_map(report_text).collect();
+        assert_eq!(reported, ["0.5", "3 log lines were dropped here: the send buffer was full", "after"]);
     }
 
-    fn told(item: crate::job::WatchItem) -> Option<String> {
+    fn report_text(item: crate::job::WatchItem) -> Option<String> {
         let crate::job::WatchItem::Event(event) = item else { return None };
         match event.body {
             EventBody::Progress(progress) => progress.fraction.map(|fraction| fraction.to_string()),

@@ -1,30 +1,47 @@
-//! What a handler says when it has no result: failed, try again later, given back, or stopped.
+//! How an attempt ends without a result: failed, released or cancelled.
 
 use std::time::Duration;
 
 use crate::job::{AttemptEnd, Failure, FailureReason, Payload};
 
-/// Why a handler has no result. Any `std::error::Error` becomes a retryable failure with `?`.
+/// The error of a handler: a failure, a release or a cancellation. `?` converts any `std::error::Error` to a retryable
+/// failure.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use jobstream::worker::JobError;
+///
+/// fn check_status(status: u16) -> Result<(), JobError> {
+///     match status {
+///         200 => Ok(()),
+///         429 => Err(JobError::retry_after(Duration::from_secs(30), "rate limited")),
+///         404 => Err(JobError::permanent("no such page").with_type("http.NotFound")),
+///         _ => Err(JobError::retryable(format!("status {status}"))),
+///     }
+/// }
+/// assert!(check_status(404).is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobError(Box<AttemptEnd>);
 
 impl JobError {
-    /// A failure that another attempt may mend, if the job's retry policy has one left.
+    /// A failure after which the job is retried, if its retry policy allows another attempt.
     pub fn retryable(message: impl Into<String>) -> Self {
         Self::of(Failure::new(FailureReason::Handler, message))
     }
 
-    /// A failure that no other attempt could mend: the job ends.
+    /// A failure that ends the job without further attempts.
     pub fn permanent(message: impl Into<String>) -> Self {
         Self::of(Failure::new(FailureReason::Handler, message).permanent())
     }
 
-    /// A failure, and the pause before the next attempt in place of the retry policy's.
-    pub fn retry_after(pause: Duration, message: impl Into<String>) -> Self {
-        Self::from_end(AttemptEnd::Failure(Failure::new(FailureReason::Handler, message), Some(pause)))
+    /// A retryable failure with its own delay before the next attempt, instead of the retry policy's back-off.
+    pub fn retry_after(delay: Duration, message: impl Into<String>) -> Self {
+        Self::from_end(AttemptEnd::Failure(Failure::new(FailureReason::Handler, message), Some(delay)))
     }
 
-    /// Gives the job back to be tried again after this long; the attempt does not count.
+    /// Releases the job: it returns to its queue after this delay, and the attempt is not counted.
     pub fn release(after: Duration) -> Self {
         Self::from_end(AttemptEnd::Release(after))
     }
@@ -34,7 +51,7 @@ impl JobError {
         Self::from_end(AttemptEnd::Cancelled)
     }
 
-    /// The same failure under the handler's own name for it, such as `io.NotFound`.
+    /// Sets the error type of a failure, such as `io.NotFound`.
     pub fn with_type(mut self, error_type: impl Into<String>) -> Self {
         if let AttemptEnd::Failure(failure, _) = &mut *self.0 {
             failure.error_type = error_type.into();
@@ -42,7 +59,7 @@ impl JobError {
         self
     }
 
-    /// The same failure with more for a program to read.
+    /// Sets the machine-readable details of a failure.
     pub fn with_details(mut self, details: Payload) -> Self {
         if let AttemptEnd::Failure(failure, _) = &mut *self.0 {
             failure.details = Some(details);
@@ -54,7 +71,7 @@ impl JobError {
         Self::from_end(AttemptEnd::Failure(failure, None))
     }
 
-    /// From an end that is not a success.
+    /// Wraps an end that is not a success.
     pub(super) fn from_end(end: AttemptEnd) -> Self {
         Self(Box::new(end))
     }

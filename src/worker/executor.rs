@@ -1,4 +1,4 @@
-//! The desk that runs attempts: the same for orders of an engine's session and of a server elsewhere.
+//! Runs the attempts of one session, of the in-process engine or of a remote server.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -11,39 +11,41 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::handler::{self, AsyncHandler};
-use super::link::Link;
+use super::report_sink::ReportSink;
 use super::{JobContext, JobError};
 use crate::job::{Assignment, AttemptEnd, LeaseId, Order, Stop};
 
 pub(super) type ByKind<T> = HashMap<Arc<str>, T>;
 
 /// Runs the attempts of one session.
-pub(super) struct Desk {
+pub(super) struct Executor {
     handlers: ByKind<AsyncHandler>,
-    /// What a handler gets to stop when its lease is taken back without a cancel before: programs get time after TERM.
+    /// Time from the cancellation of a handler to its forced end, if its lease is revoked without an earlier cancel.
+    /// Programs need it between TERM and KILL.
     revoke_grace: Duration,
     attempts: Attempts,
-    /// The tasks of these attempts, and those of the whole worker.
+    /// The attempt tasks of this executor.
     own_tasks: TaskTracker,
+    /// All tasks of the worker, those of other sessions included.
     tasks: TaskTracker,
     /// Ends every attempt by force.
     stop: CancellationToken,
 }
 
-/// The attempts that run, by lease.
+/// The running attempts by lease.
 type Attempts = Arc<Mutex<HashMap<LeaseId, Control>>>;
 
-/// The end of an attempt whose lease is gone or whose worker stops: the job is to be run elsewhere.
-pub(super) const GIVEN_BACK: AttemptEnd = AttemptEnd::Release(Duration::ZERO);
+/// The end of an attempt whose lease is lost or whose worker stops. The job returns to its queue.
+pub(super) const RELEASED: AttemptEnd = AttemptEnd::Release(Duration::ZERO);
 
-/// The two ways to end an attempt.
+/// Ends an attempt: `cancel` asks its handler to stop, `force` drops the handler at its next await.
 #[derive(Clone)]
 struct Control {
     cancel: CancellationToken,
     force: CancellationToken,
 }
 
-impl Desk {
+impl Executor {
     pub(super) fn new(
         handlers: ByKind<AsyncHandler>,
         revoke_grace: Duration,
@@ -55,23 +57,23 @@ impl Desk {
         Self { handlers, revoke_grace, attempts: Attempts::default(), own_tasks, tasks, stop }
     }
 
-    /// Does as it is told, in order.
-    pub(super) fn take(&self, orders: impl IntoIterator<Item = Order>, link: &Link) {
+    /// Executes orders in sequence.
+    pub(super) fn execute(&self, orders: impl IntoIterator<Item = Order>, sink: &ReportSink) {
         for order in orders {
             match order {
-                Order::Run(assignment) => self.run(*assignment, link.clone()),
-                Order::Stop(lease, how) => self.end(lease, how),
+                Order::Run(assignment) => self.run(*assignment, sink.clone()),
+                Order::Stop(lease, how) => self.stop_attempt(lease, how),
             }
         }
     }
 
-    /// The name of a kind that has a handler, to be shared.
+    /// The shared name of a kind; `None` if no handler serves the kind.
     pub(super) fn known_kind(&self, kind: &str) -> Option<&Arc<str>> {
         self.handlers.get_key_value(kind).map(|(known, _)| known)
     }
 
-    /// Ends an attempt, if it still runs.
-    pub(super) fn end(&self, lease: LeaseId, how: Stop) {
+    /// Cancels an attempt or revokes its lease. Does nothing if the attempt has ended.
+    pub(super) fn stop_attempt(&self, lease: LeaseId, how: Stop) {
         let Some(control) = self.attempts.lock().get(&lease).cloned() else { return };
         let was_cancelled = control.cancel.is_cancelled();
         control.cancel.cancel();
@@ -82,7 +84,7 @@ impl Desk {
         }
     }
 
-    /// Ends an attempt by force after this long, for those to whom nobody else tells when.
+    /// Ends an attempt by force after this delay, unless it ends earlier.
     pub(super) fn force_in(&self, lease: LeaseId, after: Duration) {
         let control = self.attempts.lock().get(&lease).cloned();
         if let Some(control) = control {
@@ -90,37 +92,37 @@ impl Desk {
         }
     }
 
-    /// Takes every attempt back.
+    /// Stops every attempt as if its lease were revoked.
     pub(super) fn revoke_all(&self) {
         let leases: Vec<_> = self.attempts.lock().keys().copied().collect();
         for lease in leases {
-            self.end(lease, Stop::Revoke);
+            self.stop_attempt(lease, Stop::Revoke);
         }
     }
 
-    /// Ends every attempt by force now; their jobs are given back.
+    /// Ends every attempt by force now. Their jobs are released.
     pub(super) fn force_all(&self) {
         for control in self.attempts.lock().values() {
-            // In this order, so that a handler that stops at once is seen to have been forced.
+            // `force` first: a handler that returns "cancelled" at once is then reported as released.
             control.force.cancel();
             control.cancel.cancel();
         }
     }
 
-    /// Waits until no attempt runs.
+    /// Returns once no attempt runs.
     pub(super) async fn idle(&self) {
         self.own_tasks.wait().await;
     }
 
-    /// Runs one attempt. Its control is there before its task, so that a stop finds it.
-    pub(super) fn run(&self, assignment: Assignment, link: Link) {
+    /// Runs one attempt as a task. Its control is registered before the task starts, so no stop is missed.
+    pub(super) fn run(&self, assignment: Assignment, sink: ReportSink) {
         let lease = assignment.lease;
         let handler = self.handlers.get(&assignment.kind).cloned();
         let unknown = handler::unknown_kind(&assignment.kind);
         let control = Control { cancel: CancellationToken::new(), force: self.stop.child_token() };
         let attempts = self.attempts.clone();
         attempts.lock().insert(lease, control.clone());
-        let context = JobContext::new(assignment, link.clone(), control.cancel);
+        let context = JobContext::new(assignment, sink.clone(), control.cancel);
         let attempt = async move {
             let attempt = async move {
                 match handler {
@@ -129,17 +131,17 @@ impl Desk {
                 }
             };
             let end = tokio::select! {
-                // The handler first: it sees its cancel once before it is dropped.
+                // The handler is polled first, so it observes its cancellation once before it is dropped.
                 biased;
-                answer = AssertUnwindSafe(attempt).catch_unwind() => handler::attempt_end(answer),
-                () = control.force.cancelled() => GIVEN_BACK,
+                returned = AssertUnwindSafe(attempt).catch_unwind() => handler::attempt_end(returned),
+                () = control.force.cancelled() => RELEASED,
             };
             let end = match end {
-                AttemptEnd::Cancelled if control.force.is_cancelled() => GIVEN_BACK,
+                AttemptEnd::Cancelled if control.force.is_cancelled() => RELEASED,
                 end => end,
             };
             attempts.lock().remove(&lease);
-            link.end(lease, end);
+            sink.end(lease, end);
         };
         self.tasks.spawn(self.own_tasks.track_future(attempt));
     }

@@ -1,4 +1,4 @@
-//! Handlers: async functions of a context, or short functions of a job, and how payloads become types.
+//! Async and inline handlers, and the JSON conversion of typed ones.
 
 use std::any::Any;
 use std::future::Future;
@@ -12,14 +12,14 @@ use serde::de::DeserializeOwned;
 use super::{JobContext, JobError};
 use crate::job::{Assignment, AttemptEnd, Encoding, Failure, FailureReason, InlineHandler, JobId, Payload};
 
-/// What a handler answers.
+/// What a handler returns.
 pub(super) type HandlerResult = Result<Payload, JobError>;
 
 /// An async handler of one kind.
 pub(super) type AsyncHandler = Arc<dyn Fn(JobContext) -> HandlerFuture + Send + Sync>;
 pub(super) type HandlerFuture = Pin<Box<dyn Future<Output = HandlerResult> + Send>>;
 
-/// A handler that reads its payload as it came and answers one.
+/// A handler that reads the payload itself and returns a payload.
 pub(super) fn raw<F, Fut>(handler: F) -> AsyncHandler
 where
     F: Fn(JobContext) -> Fut + Send + Sync + 'static,
@@ -28,7 +28,7 @@ where
     Arc::new(move |context| Box::pin(handler(context)))
 }
 
-/// A handler of typed input and output, carried as JSON.
+/// A handler with typed input and output, encoded as JSON.
 pub(super) fn typed<I, O, F, Fut>(handler: F) -> AsyncHandler
 where
     I: DeserializeOwned + Send + 'static,
@@ -48,14 +48,14 @@ where
     })
 }
 
-/// What a short handler sees of its job.
+/// The job that an inline handler receives.
 #[derive(Debug)]
 pub struct InlineJob {
-    /// The job.
+    /// The job's id.
     pub job_id: JobId,
     /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// Input.
+    /// The job's payload.
     pub payload: Payload,
 }
 
@@ -71,7 +71,7 @@ where
     }
 }
 
-/// Several short handlers as the one of a session.
+/// One inline handler that selects from these by kind.
 pub(super) fn inline_by_kind(handlers: Vec<(Arc<str>, InlineHandler)>) -> InlineHandler {
     Arc::new(move |assignment: Assignment| match handlers.iter().find(|(kind, _)| *kind == assignment.kind) {
         Some((_, handler)) => handler(assignment),
@@ -84,9 +84,9 @@ pub(super) fn unknown_kind(kind: &str) -> Failure {
         .permanent()
 }
 
-/// How an attempt ended, from what its handler answered or panicked with.
-pub(super) fn attempt_end(answer: Result<HandlerResult, Box<dyn Any + Send>>) -> AttemptEnd {
-    match answer {
+/// The end of an attempt whose handler returned or panicked.
+pub(super) fn attempt_end(returned: Result<HandlerResult, Box<dyn Any + Send>>) -> AttemptEnd {
+    match returned {
         Ok(Ok(result)) => AttemptEnd::Success(result),
         Ok(Err(error)) => error.into_end(),
         Err(panic) => {
@@ -98,16 +98,19 @@ pub(super) fn attempt_end(answer: Result<HandlerResult, Box<dyn Any + Send>>) ->
     }
 }
 
-/// Reads a payload as JSON; an empty one reads as `null`.
+/// Parses a payload as JSON. An empty payload is read as `null`.
 pub(super) fn read_json<T: DeserializeOwned>(payload: &Payload) -> Result<T, JobError> {
     let bytes = if payload.is_empty() { &b"null"[..] } else { &payload.bytes[..] };
     serde_json::from_slice(bytes).map_err(|error| {
-        let message = format!("the payload is not what this kind reads: {}", with_field::<T>(bytes, &error));
+        let message = format!(
+            "the payload does not match the handler's input type: {}",
+            with_field::<T>(bytes, &error)
+        );
         JobError::of(Failure::new(FailureReason::BadPayload, message).permanent())
     })
 }
 
-/// The error, and the field it is about: that is looked for only now, because tracking it makes reading slower.
+/// The error with the path of the invalid field. The payload is parsed again for it: tracking paths slows parsing down.
 fn with_field<T: DeserializeOwned>(bytes: &[u8], error: &serde_json::Error) -> String {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     match serde_path_to_error::deserialize::<_, T>(&mut reader) {
@@ -116,7 +119,8 @@ fn with_field<T: DeserializeOwned>(bytes: &[u8], error: &serde_json::Error) -> S
     }
 }
 
-/// Output as JSON, in the arm in which the input came: who types JSON reads JSON, others read text with exact integers.
+/// Encodes output as JSON, in the encoding of the input. A client that sent the `json` arm receives it; other clients
+/// receive text, which has exact integers.
 pub(super) fn json_payload(output: &impl Serialize, input: Encoding) -> HandlerResult {
     let json = serde_json::to_string(output)?;
     Ok(match input {

@@ -1,71 +1,71 @@
-//! The in-process pool: a worker's sessions opened on an engine.
+//! The in-process pool: opens a worker's sessions on an engine.
 
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 
-use super::desk::Desk;
-use super::link::Link;
-use super::pool_link::PoolLink;
-use super::running::Signals;
-use super::setup::Part;
+use super::engine_sink::EngineSink;
+use super::executor::Executor;
+use super::report_sink::ReportSink;
+use super::running::ShutdownSignals;
+use super::setup::HandlerGroup;
 use super::{RunningWorker, Worker, WorkerStatus};
 use crate::engine::{Engine, Session};
 use crate::error::Result;
 use crate::job::SessionSpec;
 
 impl Worker {
-    /// Runs in this process, as the pool of this engine: attempts run on the present tokio runtime.
+    /// Runs the worker in this process, as a pool of this engine. Attempts run on the current tokio runtime.
     ///
     /// # Errors
     ///
-    /// `InvalidField` for a kind or queue with a bad name.
+    /// `InvalidField` if the name of a kind or queue is invalid.
     pub fn start(self, engine: &Engine) -> Result<RunningWorker> {
         let queues = self.queue_names()?;
         let name = self.name.clone();
-        let parts = self.parts()?;
-        let running = RunningWorker::new(parts.len());
-        for (index, part) in parts.into_iter().enumerate() {
-            let Part { kinds, slots, handlers, inline, revoke_grace } = part;
+        let groups = self.handler_groups()?;
+        let running = RunningWorker::new(groups.len());
+        for (index, group) in groups.into_iter().enumerate() {
+            let HandlerGroup { kinds, slots, handlers, inline, revoke_grace } = group;
             let spec = SessionSpec { name: name.clone(), kinds, queues: queues.clone(), slots };
             let session = engine.open_session(&spec, inline);
             let (tasks, signals) = (running.tasks().clone(), running.signals().clone());
-            let desk = Desk::new(handlers, revoke_grace, tasks, signals.stop_token().clone());
-            let board = running.board().clone();
+            let executor = Executor::new(handlers, revoke_grace, tasks, signals.stop_token().clone());
+            let status_channel = running.status_channel().clone();
             let server_version = env!("CARGO_PKG_VERSION").to_owned();
-            board.post(index, WorkerStatus::Connected { worker_ids: Vec::new(), server_version });
+            status_channel.set(index, WorkerStatus::Connected { worker_ids: Vec::new(), server_version });
             running.tasks().spawn(async move {
-                serve(session, desk, signals, || board.post(index, WorkerStatus::Draining)).await;
-                board.post(index, WorkerStatus::Ended);
+                serve(session, executor, signals, || status_channel.set(index, WorkerStatus::Draining)).await;
+                status_channel.set(index, WorkerStatus::Ended);
             });
         }
         Ok(running)
     }
 }
 
-async fn serve(mut session: Session, desk: Desk, signals: Signals, on_drain: impl Fn()) {
-    let link = Link::Engine(Arc::new(PoolLink::new(session.reporter())));
+async fn serve(mut session: Session, executor: Executor, signals: ShutdownSignals, on_drain: impl Fn()) {
+    let sink = ReportSink::Engine(Arc::new(EngineSink::new(session.reporter())));
     let mut draining = Box::pin(signals.draining());
-    let mut overdue = Box::pin(signals.overdue());
+    let mut drain_expired = Box::pin(signals.drain_expired());
     let mut is_draining = false;
     loop {
         tokio::select! {
             biased;
-            () = &mut overdue => break,
+            () = &mut drain_expired => break,
             () = &mut draining, if !is_draining => {
                 is_draining = true;
                 on_drain();
                 session.set_slots(0);
             }
-            orders = session.orders() => desk.take(orders, &link),
-            () = desk.idle(), if is_draining && !session.is_holding() => break,
+            orders = session.orders() => executor.execute(orders, &sink),
+            () = executor.idle(), if is_draining && !session.is_holding() => break,
         }
     }
     session.set_slots(0);
-    // What was given before that is told to stop like the rest, so that its job is given back and not lost.
+    // Attempts that were assigned before `set_slots(0)` start and are stopped with the others, so their jobs are released.
     if let Some(orders) = session.orders().now_or_never() {
-        desk.take(orders, &link);
+        executor.execute(orders, &sink);
     }
-    desk.force_all();
-    desk.idle().await;
+    executor.force_all();
+    executor.idle().await;
 }

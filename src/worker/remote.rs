@@ -1,9 +1,9 @@
-//! A worker of a server elsewhere: one stream for each set of handlers with common slots, kept connected.
+//! Runs a worker for a remote server. Each group of handlers has a session: one `Work` stream, reconnected when it breaks.
 
-mod conversation;
-mod ledger;
+mod connection;
+mod convert;
+mod report_buffer;
 mod request;
-mod wire;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::desk::Desk;
-use super::running::{Board, Signals};
-use super::setup::Part;
+use super::executor::Executor;
+use super::running::{ShutdownSignals, StatusChannel};
+use super::setup::HandlerGroup;
 use super::{RunningWorker, Worker, WorkerEnd, WorkerStatus};
 use crate::client::backoff::Backoff;
 use crate::client::{Client, RetryOptions};
@@ -26,28 +26,29 @@ use crate::error::Result;
 use crate::job::{InlineHandler, Kind};
 use crate::proto::v1;
 use crate::proto::v1::worker_service_client::WorkerServiceClient;
-pub(super) use ledger::Ledger;
+pub(super) use report_buffer::ReportBuffer;
 
 const PROTOCOL_VERSION: u32 = 1;
 const SDK: &str = concat!("rust/", env!("CARGO_PKG_VERSION"));
-/// Most of the first pause before it connects again.
+/// Upper bound of the first reconnect delay.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// What handlers that were ended by force get to let go of their task.
+/// Time for attempts to end after they were stopped by force.
 const FORCE_TIME_MAX: Duration = Duration::from_millis(300);
-/// What the server gets to acknowledge the last reports of a worker that ends, as far as its drain lasts.
-const SETTLE_TIME_MAX: Duration = Duration::from_secs(2);
-/// The same once the drain is over: with the other times it stays within a second.
-const LAST_SETTLE_TIME_MAX: Duration = Duration::from_millis(300);
-/// What the server gets to end a stream after the worker closed its side.
+/// Time for the server to acknowledge the last reports while the drain timeout lasts.
+const ACK_TIME_MAX: Duration = Duration::from_secs(2);
+/// Time for the server to acknowledge the last reports after the drain timeout. Together with `FORCE_TIME_MAX` and
+/// `CLOSE_TIME_MAX` it stays below a second.
+const FINAL_ACK_TIME_MAX: Duration = Duration::from_millis(300);
+/// Time for the server to end the stream after the worker closed its side.
 const CLOSE_TIME_MAX: Duration = Duration::from_millis(200);
 
-/// How a worker keeps to its server.
+/// Options of a worker's connection to a remote server.
 #[derive(Debug, Clone)]
 pub struct RemoteOptions {
-    /// Longest pause before it tries to connect again. Default 5 s.
+    /// Longest delay before a reconnect. Default 5 s.
     pub reconnect_pause_max: Duration,
-    /// Largest message it reads, in bytes. Default 16 MiB: several times what a server sends by default. At least 64 KiB.
-    /// The server is told, and gives jobs whose assignments are larger to other workers.
+    /// Largest message that the worker reads, in bytes. Default 16 MiB: several times what a server sends by default. At
+    /// least 64 KiB. The worker sends this limit to the server, which assigns larger jobs to other workers.
     pub message_bytes_max: usize,
 }
 
@@ -58,12 +59,13 @@ impl Default for RemoteOptions {
 }
 
 impl Worker {
-    /// Runs the jobs of the server at the other end of this channel, or of a client: attempts run on the present tokio
-    /// runtime, whatever becomes of the connection. When it breaks, the worker connects again and keeps its attempts; when
-    /// that takes longer than their leases last, they are ended, because the server gives their jobs to others.
+    /// Runs jobs of the remote server behind this channel or [`Client`]. Attempts run on the current tokio runtime.
     ///
-    /// A channel may be a lazy one: the first connection is tried as often as any other. Give it HTTP/2 keepalive, as a
-    /// client has: without it, a connection that died in silence may never be left.
+    /// When the connection breaks, the worker reconnects and its attempts continue. If it cannot reconnect before their
+    /// leases expire, it ends them, because the server assigns their jobs to other workers.
+    ///
+    /// The channel may be lazy: the worker retries the first connection like any other. Configure HTTP/2 keepalive on it,
+    /// as [`Client`] does. Without keepalive, the worker may not detect a dead connection.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -80,27 +82,27 @@ impl Worker {
     ///
     /// # Errors
     ///
-    /// `InvalidField` for a kind or queue with a bad name.
+    /// `InvalidField` if the worker's name or the name of a kind or queue is invalid.
     pub fn connect(self, server: impl Into<Channel>, options: RemoteOptions) -> Result<RunningWorker> {
         let channel = server.into();
         let queues = self.queue_names()?.unwrap_or_default();
         let queues: Vec<_> = queues.iter().map(|queue| queue.as_str().to_owned()).collect();
         let name = Kind::parse("name", &self.name)?.as_str().to_owned();
-        let parts = self.parts()?;
-        let running = RunningWorker::new(parts.len());
-        for (index, part) in parts.into_iter().enumerate() {
+        let groups = self.handler_groups()?;
+        let running = RunningWorker::new(groups.len());
+        for (index, group) in groups.into_iter().enumerate() {
             let hello = v1::Hello {
                 protocol_version: PROTOCOL_VERSION,
                 name: name.clone(),
                 instance_id: uuid::Uuid::now_v7().to_string(),
-                kinds: part.kinds.iter().map(|kind| kind.as_str().to_owned()).collect(),
+                kinds: group.kinds.iter().map(|kind| kind.as_str().to_owned()).collect(),
                 queues: queues.clone(),
                 sdk: SDK.to_owned(),
                 message_bytes_max: Some(u32::try_from(options.message_bytes_max).unwrap_or(u32::MAX)),
                 ..v1::Hello::default()
             };
-            let remote = Remote::new(&running, index, part, hello, channel.clone(), options.clone());
-            running.tasks().spawn(remote.run());
+            let session = RemoteSession::new(&running, index, group, hello, channel.clone(), options.clone());
+            running.tasks().spawn(session.run());
         }
         Ok(running)
     }
@@ -112,31 +114,31 @@ impl From<&Client> for Channel {
     }
 }
 
-/// One stream of a worker, through all its connections.
-struct Remote {
+/// One session of a worker, across reconnects.
+struct RemoteSession {
     hello: v1::Hello,
     client: WorkerServiceClient<Channel>,
     options: RemoteOptions,
-    desk: Desk,
+    executor: Executor,
     inline: Option<InlineHandler>,
-    ledger: Arc<Ledger>,
-    signals: Signals,
-    board: Arc<Board>,
-    /// Its place on the board.
+    buffer: Arc<ReportBuffer>,
+    signals: ShutdownSignals,
+    status_channel: Arc<StatusChannel>,
+    /// Index of the session in `status_channel`.
     index: usize,
-    /// Told after each welcome.
+    /// Notified after each `Welcome`.
     welcomed: Notify,
-    /// Has the present connection given up.
-    give_up: Notify,
-    /// Nothing is left to tell: no connection is needed any more.
+    /// Notified when the leases have expired. The current connection then closes.
+    leases_expired: Notify,
+    /// Cancelled when nothing is left to report and no reconnect is needed.
     closed: CancellationToken,
 }
 
-impl Remote {
+impl RemoteSession {
     fn new(
         running: &RunningWorker,
         index: usize,
-        part: Part,
+        group: HandlerGroup,
         hello: v1::Hello,
         channel: Channel,
         options: RemoteOptions,
@@ -147,14 +149,14 @@ impl Remote {
             hello,
             client,
             options,
-            desk: Desk::new(part.handlers, part.revoke_grace, tasks, signals.stop_token().clone()),
-            inline: part.inline,
-            ledger: Arc::new(Ledger::new(part.slots)),
+            executor: Executor::new(group.handlers, group.revoke_grace, tasks, signals.stop_token().clone()),
+            inline: group.inline,
+            buffer: Arc::new(ReportBuffer::new(group.slots)),
             signals,
-            board: running.board().clone(),
+            status_channel: running.status_channel().clone(),
             index,
             welcomed: Notify::new(),
-            give_up: Notify::new(),
+            leases_expired: Notify::new(),
             closed: CancellationToken::new(),
         }
     }
@@ -162,12 +164,12 @@ impl Remote {
     async fn run(self) {
         let refused = {
             let mut connected = std::pin::pin!(self.keep_connected());
-            let mut fenced = std::pin::pin!(self.keep_fenced());
+            let mut lease_watchdog = std::pin::pin!(self.watch_lease_deadline());
             tokio::select! {
                 status = &mut connected => Some(status),
-                () = &mut fenced => None,
+                () = &mut lease_watchdog => None,
                 () = self.finish() => {
-                    // The server ends the stream in turn, so that it is not cut with an answer on its way.
+                    // Wait for the server to end the stream, so that no response is lost.
                     let _ = timeout(CLOSE_TIME_MAX, &mut connected).await;
                     None
                 }
@@ -176,13 +178,12 @@ impl Remote {
         if let Some(status) = refused.flatten() {
             self.signals.end(WorkerEnd::Refused(status));
             self.signals.stop();
-            let _ = timeout(FORCE_TIME_MAX, self.desk.idle()).await;
+            let _ = timeout(FORCE_TIME_MAX, self.executor.idle()).await;
         }
-        self.board.post(self.index, WorkerStatus::Ended);
+        self.status_channel.set(self.index, WorkerStatus::Ended);
     }
 
-    /// Connects, and again whenever the connection broke. Answers why no further try could help; `None` if none is
-    /// needed.
+    /// Connects, and reconnects with back-off. Returns a permanent error of the server, or `None` once the session is closed.
     async fn keep_connected(&self) -> Option<Status> {
         let mut backoff = Backoff::new(RetryOptions {
             first_pause: FIRST_PAUSE,
@@ -191,22 +192,22 @@ impl Remote {
         });
         loop {
             let began = Instant::now();
-            let ended = self.converse().await;
-            self.ledger.cut();
+            let ended = self.run_connection().await;
+            self.buffer.abandon_stream();
             if self.closed.is_cancelled() {
                 return None;
             }
             let status = ended.err().unwrap_or_else(|| Status::unavailable("the server ended the stream"));
-            if cannot_mend(&status) {
+            if is_permanent(&status) {
                 return Some(status);
             }
             if began.elapsed() > self.options.reconnect_pause_max {
                 backoff.reset();
             }
-            let asked = status.get_details_retry_info().and_then(|info| info.retry_delay);
-            let pause = backoff.pause(asked);
-            tracing::info!(worker = %self.hello.name, ?pause, %status, "connects again");
-            self.post(WorkerStatus::Connecting { why: reason(&status) });
+            let retry_delay = status.get_details_retry_info().and_then(|info| info.retry_delay);
+            let pause = backoff.pause(retry_delay);
+            tracing::info!(worker = %self.hello.name, ?pause, %status, "connection lost, reconnecting");
+            self.set_status(WorkerStatus::Connecting { why: reason(&status) });
             tokio::select! {
                 () = sleep(pause) => {}
                 () = self.closed.cancelled() => return None,
@@ -214,55 +215,56 @@ impl Remote {
         }
     }
 
-    /// Ends attempts whose leases have run out because no heartbeat left in time: the server gives their jobs to others.
-    async fn keep_fenced(&self) {
+    /// Ends all attempts when no heartbeat was sent before their leases expired. The server assigns their jobs to other
+    /// workers then.
+    async fn watch_lease_deadline(&self) {
         loop {
             self.welcomed.notified().await;
             loop {
-                let fence = self.ledger.fence();
-                if Instant::now() >= fence {
+                let lease_deadline = self.buffer.lease_deadline();
+                if Instant::now() >= lease_deadline {
                     break;
                 }
-                sleep_until(fence).await;
+                sleep_until(lease_deadline).await;
             }
-            self.desk.revoke_all();
-            self.give_up.notify_one();
+            self.executor.revoke_all();
+            self.leases_expired.notify_one();
         }
     }
 
-    /// Once told to end: takes nothing more, lets what runs finish in its time, gives back the rest and waits until the
-    /// server knows.
+    /// Waits for the start of a drain or stop. Then accepts no more jobs, waits for running attempts until the drain
+    /// deadline, releases the others and waits for the acknowledgement of the last reports.
     async fn finish(&self) {
         self.signals.draining().await;
-        self.ledger.set_slots(0);
-        self.board.post(self.index, WorkerStatus::Draining);
-        let settled = async {
-            self.desk.idle().await;
-            let _ = timeout(SETTLE_TIME_MAX, self.ledger.settled()).await;
+        self.buffer.set_slots(0);
+        self.status_channel.set(self.index, WorkerStatus::Draining);
+        let finished = async {
+            self.executor.idle().await;
+            let _ = timeout(ACK_TIME_MAX, self.buffer.all_acknowledged()).await;
         };
         tokio::select! {
-            () = settled => {}
-            () = self.signals.overdue() => {}
+            () = finished => {}
+            () = self.signals.drain_expired() => {}
         }
-        self.desk.force_all();
-        // Handlers that hold their thread are left behind.
-        let _ = timeout(FORCE_TIME_MAX, self.desk.idle()).await;
-        if timeout(LAST_SETTLE_TIME_MAX, self.ledger.settled()).await.is_err() {
+        self.executor.force_all();
+        // A handler that blocks its thread cannot be ended.
+        let _ = timeout(FORCE_TIME_MAX, self.executor.idle()).await;
+        if timeout(FINAL_ACK_TIME_MAX, self.buffer.all_acknowledged()).await.is_err() {
             tracing::warn!(worker = %self.hello.name, "ends before its last reports were acknowledged");
         }
         self.closed.cancel();
-        self.ledger.end_stream();
+        self.buffer.close_stream();
     }
 
-    /// Tells what it is at, unless it drains: then that is what it is at until it ends.
-    fn post(&self, status: WorkerStatus) {
+    /// Publishes the session's status. A draining session stays `Draining` until it ends.
+    fn set_status(&self, status: WorkerStatus) {
         if !self.signals.is_draining() {
-            self.board.post(self.index, status);
+            self.status_channel.set(self.index, status);
         }
     }
 }
 
-/// What the server said; or, if nobody could be reached, the end of the chain of causes: `Connection refused`.
+/// The server's message, or the root cause of a failed connection, such as `Connection refused`.
 fn reason(status: &Status) -> String {
     let mut cause = status.source();
     while let Some(deeper) = cause.and_then(Error::source) {
@@ -271,8 +273,8 @@ fn reason(status: &Status) -> String {
     cause.map_or_else(|| status.message().to_owned(), ToString::to_string)
 }
 
-/// Whether the server would say the same again.
-fn cannot_mend(status: &Status) -> bool {
+/// Whether the server would return the same error to a retry.
+fn is_permanent(status: &Status) -> bool {
     matches!(
         status.code(),
         Code::InvalidArgument | Code::Unimplemented | Code::Unauthenticated | Code::PermissionDenied

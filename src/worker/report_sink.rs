@@ -1,35 +1,35 @@
-//! Where an attempt's news goes: to the engine in this process, to a server elsewhere, or to nobody.
+//! The destination of an attempt's reports: the in-process engine, a remote server or a dry run.
 
 use std::sync::Arc;
 
+use super::dry_run::Recorder;
 #[cfg(feature = "server")]
-use super::pool_link::PoolLink;
-use super::rehearsal::Recorder;
-use super::remote::Ledger;
+use super::engine_sink::EngineSink;
+use super::remote::ReportBuffer;
 use crate::error::Result;
 use crate::job::{AttemptEnd, LeaseId, Log, LogLevel, LogStream, Output, Progress, Report};
 
-/// The way from an attempt to whoever gave it. Cheap to clone.
+/// Receives the reports and the end of an attempt. Cheap to clone.
 #[derive(Clone)]
-pub(super) enum Link {
-    /// To the engine of this process.
+pub(super) enum ReportSink {
+    /// The in-process engine.
     #[cfg(feature = "server")]
-    Engine(Arc<PoolLink>),
-    /// To a server elsewhere.
-    Remote(Arc<Ledger>),
-    /// To a dry run of a handler.
+    Engine(Arc<EngineSink>),
+    /// A remote server.
+    Remote(Arc<ReportBuffer>),
+    /// A dry run.
     Recorder(Arc<Recorder>),
 }
 
-impl Link {
-    // If the attempt no longer stands, its handler is being stopped anyway: progress and logs need no answer. They cannot
-    // wait either: progress comes later, and of lines without room their number.
+impl ReportSink {
+    // Progress and log lines return no error: if the lease is lost, the handler is being stopped anyway. They do not wait
+    // either. Under backpressure only the newest progress is retained, and log lines are dropped and counted.
 
     pub(super) fn progress(&self, lease: LeaseId, progress: Progress) {
         match self {
             #[cfg(feature = "server")]
-            Self::Engine(pool) => pool.progress(lease, progress),
-            Self::Remote(ledger) => ledger.progress(lease, progress),
+            Self::Engine(sink) => sink.progress(lease, progress),
+            Self::Remote(buffer) => buffer.progress(lease, progress),
             Self::Recorder(recorder) => recorder.report(Report::Progress(progress)),
         }
     }
@@ -37,18 +37,18 @@ impl Link {
     pub(super) fn log(&self, lease: LeaseId, log: Log) {
         match self {
             #[cfg(feature = "server")]
-            Self::Engine(pool) => pool.log(lease, log),
-            Self::Remote(ledger) => ledger.log(lease, log),
+            Self::Engine(sink) => sink.log(lease, log),
+            Self::Remote(buffer) => buffer.log(lease, log),
             Self::Recorder(recorder) => recorder.report(Report::Log(log)),
         }
     }
 
-    /// Waits for room if there is none.
+    /// Reports a chunk of output. Waits under backpressure.
     pub(super) async fn output(&self, lease: LeaseId, output: Output) -> Result<()> {
         match self {
             #[cfg(feature = "server")]
-            Self::Engine(pool) => pool.output(lease, output).await,
-            Self::Remote(ledger) => ledger.output(lease, output).await,
+            Self::Engine(sink) => sink.output(lease, output).await,
+            Self::Remote(buffer) => buffer.output(lease, output).await,
             Self::Recorder(recorder) => {
                 recorder.report(Report::Output(output));
                 Ok(())
@@ -56,27 +56,27 @@ impl Link {
         }
     }
 
-    /// Waits while the disk of this process's engine does not keep up, for who can wait with a log line.
-    pub(super) async fn room(&self) {
+    /// Waits for the end of backpressure from the in-process engine's log. Callers that can wait use it before a log line.
+    pub(super) async fn wait_for_capacity(&self) {
         #[cfg(feature = "server")]
-        if let Self::Engine(pool) = self {
-            pool.room().await;
+        if let Self::Engine(sink) = self {
+            sink.wait_for_capacity().await;
         }
     }
 
-    /// Ends the attempt. A lost lease was told to the handler by its stop; here it only frees the slot.
+    /// Ends the attempt and frees its slot. If the lease is lost, the end has no other effect.
     pub(super) fn end(&self, lease: LeaseId, end: AttemptEnd) {
         match self {
             #[cfg(feature = "server")]
-            Self::Engine(pool) => pool.end(lease, end),
-            Self::Remote(ledger) => ledger.end(lease, end),
+            Self::Engine(sink) => sink.end(lease, end),
+            Self::Remote(buffer) => buffer.end(lease, end),
             Self::Recorder(recorder) => recorder.end(end),
         }
     }
 }
 
-/// The line that stands for those that are missing before it.
-pub(super) fn missing_lines(lines: u32) -> Log {
-    let text = format!("{lines} log lines were dropped here: they came faster than they could be sent");
+/// The log line that replaces this many dropped ones.
+pub(super) fn dropped_lines(lines: u32) -> Log {
+    let text = format!("{lines} log lines were dropped here: the send buffer was full");
     Log { level: LogLevel::Warn, text: text.into(), stream: LogStream::Log }
 }

@@ -1,4 +1,4 @@
-//! A worker at work: how it is told to end, and how others see what it is at.
+//! A running worker: its status and its shutdown.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -12,98 +12,124 @@ use tokio_util::task::TaskTracker;
 
 use crate::signals::Interrupts;
 
-/// What a draining worker gets, beyond its time, to end by force what still runs and to have the last reports taken:
-/// within the second that its end may last beyond its drain.
+/// Time after the drain timeout to end the remaining attempts by force and to report their ends. It stays below the second
+/// that [`RunningWorker::drain`] documents.
 const CLOSE_TIME_MAX: Duration = Duration::from_millis(900);
-/// What attempts that a second signal ends get to let go: a process has 100 ms to be gone then.
+/// Time for attempts to end after a second signal. The process must exit within 100 ms of that signal.
 const STOP_TIME_MAX: Duration = Duration::from_millis(60);
 
-/// A worker at work. Cheap to clone; dropping it leaves it at work.
+/// A handle to a running worker. Cheap to clone. The worker continues to run when all handles are dropped.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use jobstream::engine::{Engine, EngineOptions};
+/// use jobstream::worker::{Worker, demo};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> jobstream::error::Result<()> {
+/// let engine = Engine::start(EngineOptions::default());
+/// let running = demo::add_to(Worker::new()).start(&engine)?;
+/// assert!(running.connected().await);
+///
+/// // Wait up to 10 seconds for running attempts.
+/// let unfinished = running.drain(Duration::from_secs(10)).await;
+/// assert_eq!(unfinished, 0);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct RunningWorker(Arc<Shared>);
 
 struct Shared {
     tasks: TaskTracker,
-    signals: Signals,
-    board: Arc<Board>,
+    signals: ShutdownSignals,
+    status_channel: Arc<StatusChannel>,
 }
 
-/// What a worker is at.
+/// The status of a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkerStatus {
-    /// It has no connection to its server, or not all that it needs. Attempts that run go on.
+    /// At least one session of the worker is not connected to the server. Running attempts continue.
     Connecting {
-        /// Why the last connection or try ended; empty before the first.
+        /// Why the last connection failed or ended; empty before the first one.
         why: String,
     },
-    /// It takes jobs.
+    /// The worker accepts jobs.
     Connected {
-        /// What the server calls it, for ListWorkers and DrainWorker: one name for each set of handlers with common
-        /// slots. Empty in the server's own process.
+        /// The worker ids that the server assigned, for ListWorkers and DrainWorker: one for each session. Empty for a
+        /// worker in the server's process.
         worker_ids: Vec<String>,
         /// The server's version.
         server_version: String,
     },
-    /// It takes no new jobs and finishes those it has.
+    /// The worker accepts no more jobs; running attempts continue.
     Draining,
-    /// It has ended.
+    /// The worker has ended.
     Ended,
 }
 
 /// Why a worker ended.
 #[derive(Debug, Clone)]
 pub enum WorkerEnd {
-    /// This process told it to, by [`RunningWorker::drain`] or [`RunningWorker::stop`].
-    Told,
-    /// An operator drained it.
+    /// This process called [`RunningWorker::drain`] or [`RunningWorker::stop`].
+    Requested,
+    /// An operator drained the worker.
     Drained,
-    /// The server refused it, and would again.
+    /// The server rejected the worker with a permanent error.
     Refused(tonic::Status),
 }
 
 impl RunningWorker {
-    /// A worker of this many sessions, none of them open yet.
+    /// A worker with this many sessions, none of them connected.
     pub(super) fn new(sessions: usize) -> Self {
         let tasks = TaskTracker::new();
         tasks.close();
-        Self(Arc::new(Shared { tasks, signals: Signals::default(), board: Arc::new(Board::new(sessions)) }))
+        Self(Arc::new(Shared {
+            tasks,
+            signals: ShutdownSignals::default(),
+            status_channel: Arc::new(StatusChannel::new(sessions)),
+        }))
     }
 
     pub(super) fn tasks(&self) -> &TaskTracker {
         &self.0.tasks
     }
 
-    pub(super) fn signals(&self) -> &Signals {
+    pub(super) fn signals(&self) -> &ShutdownSignals {
         &self.0.signals
     }
 
-    pub(super) fn board(&self) -> &Arc<Board> {
-        &self.0.board
+    pub(super) fn status_channel(&self) -> &Arc<StatusChannel> {
+        &self.0.status_channel
     }
 
-    /// Ends every attempt by force and gives its job back; returns when the last handler is gone or this long passed.
-    /// Answers how many tasks were left: handlers that hold their thread cannot be ended.
+    /// Stops the worker: ends every attempt by force and releases its job. Returns when all tasks have ended, or after the
+    /// timeout `within`.
+    ///
+    /// Returns the number of tasks that still run. A handler that blocks its thread cannot be ended.
     pub async fn stop(&self, within: Duration) -> usize {
-        self.tell_to_stop();
+        self.request_stop();
         self.left_after(within).await
     }
 
-    /// How many of its tasks have not ended.
+    /// The number of tasks that still run.
     pub(crate) fn left(&self) -> usize {
         self.0.tasks.len()
     }
 
-    /// Begins to stop, without waiting for the end.
-    pub(crate) fn tell_to_stop(&self) {
-        self.0.signals.end(WorkerEnd::Told);
+    /// Starts to stop the worker and returns at once.
+    pub(crate) fn request_stop(&self) {
+        self.0.signals.end(WorkerEnd::Requested);
         self.0.signals.stop();
     }
 
-    /// Takes no new jobs, lets what runs finish within this long and gives back the rest without counting the attempt:
-    /// what a service does at SIGTERM. Returns at most a second later than that and answers how many tasks were left, as
-    /// [`RunningWorker::stop`].
+    /// Drains the worker, as a service does on SIGTERM: accepts no more jobs and waits for running attempts. After the
+    /// timeout `within`, ends the remaining attempts by force and releases their jobs; a released attempt is not counted.
+    ///
+    /// Returns at most one second after the timeout. Like [`stop`](Self::stop), it returns the number of tasks that still
+    /// run.
     pub async fn drain(&self, within: Duration) -> usize {
-        self.0.signals.end(WorkerEnd::Told);
+        self.0.signals.end(WorkerEnd::Requested);
         self.0.signals.drain_until(Instant::now() + within);
         self.left_after(within + CLOSE_TIME_MAX).await
     }
@@ -113,22 +139,22 @@ impl RunningWorker {
         self.0.tasks.len()
     }
 
-    /// Waits for the worker's end and answers its reason.
+    /// Waits for the worker's end and returns its reason.
     pub async fn wait(&self) -> WorkerEnd {
         self.0.tasks.wait().await;
         self.end()
     }
 
     fn end(&self) -> WorkerEnd {
-        self.0.signals.0.end.get().cloned().unwrap_or(WorkerEnd::Told)
+        self.0.signals.0.end.get().cloned().unwrap_or(WorkerEnd::Requested)
     }
 
-    /// Waits for the worker's end, which signals bring about from now on: the first SIGINT or SIGTERM drains it as
-    /// [`drain`](Self::drain) does, the second stops it at once: this returns within 100 ms then.
+    /// Waits for the worker's end and handles signals: the first SIGINT or SIGTERM starts a [`drain`](Self::drain) with
+    /// this timeout, the second stops the worker. This method returns within 100 ms of the second signal.
     ///
     /// # Errors
     ///
-    /// When the system refuses to hand out signals.
+    /// If the signal handlers cannot be installed.
     pub async fn until_signal(&self, drain: Duration) -> io::Result<WorkerEnd> {
         let mut interrupts = Interrupts::listen()?;
         let draining = async {
@@ -147,35 +173,35 @@ impl RunningWorker {
         Ok(self.end())
     }
 
-    /// What the worker is at, now and from now on.
+    /// Subscribes to the worker's status.
     pub fn status(&self) -> watch::Receiver<WorkerStatus> {
-        self.0.board.status.subscribe()
+        self.0.status_channel.status.subscribe()
     }
 
-    /// How many attempts run at this moment, those of inline handlers aside.
+    /// The number of running attempts, without those of inline handlers.
     pub fn attempts(&self) -> usize {
-        // Beside attempts there is one task for each session.
-        self.0.tasks.len().saturating_sub(self.0.board.live())
+        // Each attempt is a task, and each live session is one.
+        self.0.tasks.len().saturating_sub(self.0.status_channel.live())
     }
 
-    /// Waits until the worker takes jobs. Answers false if it ended instead.
+    /// Waits until the worker accepts jobs. Returns false if the worker ended first.
     pub async fn connected(&self) -> bool {
-        let is_settled =
+        let is_connected_or_ended =
             |status: &WorkerStatus| matches!(status, WorkerStatus::Connected { .. } | WorkerStatus::Ended);
         let mut status = self.status();
-        let settled = status.wait_for(is_settled).await;
-        settled.is_ok_and(|status| *status != WorkerStatus::Ended)
+        let status = status.wait_for(is_connected_or_ended).await;
+        status.is_ok_and(|status| *status != WorkerStatus::Ended)
     }
 }
 
-/// How a worker's sessions are told to end. Clones share it.
+/// The drain and stop signals of a worker, shared by its sessions.
 #[derive(Clone, Default)]
-pub(super) struct Signals(Arc<SignalState>);
+pub(super) struct ShutdownSignals(Arc<SignalState>);
 
 struct SignalState {
-    /// Until when what runs may finish, once draining.
+    /// The drain deadline; `None` unless the worker drains.
     drain: watch::Sender<Option<Instant>>,
-    /// The first reason given.
+    /// The first reason for the worker's end.
     end: OnceLock<WorkerEnd>,
     stop: CancellationToken,
 }
@@ -186,13 +212,13 @@ impl Default for SignalState {
     }
 }
 
-impl Signals {
-    /// Notes why the worker ends, unless it was told before.
+impl ShutdownSignals {
+    /// Records why the worker ends. Only the first reason is recorded.
     pub(super) fn end(&self, why: WorkerEnd) {
         let _ = self.0.end.set(why);
     }
 
-    /// Has everything end by then; an earlier word stands.
+    /// Starts a drain with this deadline. An earlier deadline stays in effect.
     pub(super) fn drain_until(&self, deadline: Instant) {
         self.0.drain.send_modify(|until| *until = Some(until.map_or(deadline, |until| until.min(deadline))));
     }
@@ -202,7 +228,7 @@ impl Signals {
         self.0.stop.cancel();
     }
 
-    /// Fires when every attempt is to end by force.
+    /// Cancelled by [`stop`](Self::stop).
     pub(super) fn stop_token(&self) -> &CancellationToken {
         &self.0.stop
     }
@@ -211,7 +237,7 @@ impl Signals {
         self.0.drain.borrow().is_some() || self.0.stop.is_cancelled()
     }
 
-    /// Returns once no new jobs are to be taken.
+    /// Returns once the worker drains or stops.
     pub(super) async fn draining(&self) {
         let mut drain = self.0.drain.subscribe();
         tokio::select! {
@@ -220,13 +246,13 @@ impl Signals {
         }
     }
 
-    /// Returns once what still runs is to end by force.
-    pub(super) async fn overdue(&self) {
+    /// Returns once the drain deadline has passed or the worker stops.
+    pub(super) async fn drain_expired(&self) {
         let mut drain = self.0.drain.subscribe();
         let passed = async {
             loop {
                 let until = *drain.borrow_and_update();
-                // The sender lives as long as `self`: waiting for it to change cannot fail.
+                // `changed` cannot fail: `self` owns the sender.
                 match until {
                     None => drop(drain.changed().await),
                     Some(until) => tokio::select! {
@@ -243,38 +269,38 @@ impl Signals {
     }
 }
 
-/// What each session of a worker is at, and what that makes of the whole.
-pub(super) struct Board {
+/// Publishes the status of a worker, computed from the status of each of its sessions.
+pub(super) struct StatusChannel {
     sessions: Mutex<Vec<WorkerStatus>>,
     status: watch::Sender<WorkerStatus>,
 }
 
-impl Board {
+impl StatusChannel {
     fn new(sessions: usize) -> Self {
         let connecting = WorkerStatus::Connecting { why: String::new() };
-        let status = watch::Sender::new(whole(&vec![connecting.clone(); sessions]));
+        let status = watch::Sender::new(worker_status(&vec![connecting.clone(); sessions]));
         Self { sessions: Mutex::new(vec![connecting; sessions]), status }
     }
 
-    /// How many sessions have not ended.
+    /// The number of sessions that have not ended.
     fn live(&self) -> usize {
         self.sessions.lock().iter().filter(|status| **status != WorkerStatus::Ended).count()
     }
 
-    pub(super) fn post(&self, session: usize, status: WorkerStatus) {
+    pub(super) fn set(&self, session: usize, status: WorkerStatus) {
         let mut sessions = self.sessions.lock();
         sessions[session] = status;
-        let whole = whole(&sessions);
+        let new = worker_status(&sessions);
         self.status.send_if_modified(|status| {
-            let is_news = *status != whole;
-            *status = whole;
-            is_news
+            let is_changed = *status != new;
+            *status = new;
+            is_changed
         });
     }
 }
 
-/// The worker is what the least ready of its sessions is; ended sessions do not count until all have.
-fn whole(sessions: &[WorkerStatus]) -> WorkerStatus {
+/// The worker has the status of its least ready session. Ended sessions are ignored unless all have ended.
+fn worker_status(sessions: &[WorkerStatus]) -> WorkerStatus {
     let live = || sessions.iter().filter(|status| **status != WorkerStatus::Ended);
     let connecting = live().find(|status| matches!(status, WorkerStatus::Connecting { .. }));
     let draining = live().find(|status| **status == WorkerStatus::Draining);

@@ -1,4 +1,4 @@
-//! A worker before it runs: handlers by kind, slots, a name and queues.
+//! Builds a worker: its name, queues, slots and handlers by kind.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -8,18 +8,21 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::desk::ByKind;
+use super::executor::ByKind;
 use super::handler::{self, AsyncHandler, HandlerResult, InlineJob};
 use super::{CommandHandler, JobContext, JobError};
 use crate::error::Result;
 use crate::job::{AttemptEnd, InlineHandler, Kind, Payload, QueueName};
 
-/// How many attempts of async handlers a worker runs at a time, unless told otherwise.
+/// Default of [`Worker::slots`].
 pub const DEFAULT_SLOTS: u32 = 256;
-/// Short handlers do not wait, so their slots only bound how many are dispatched in one go.
+/// Slots of inline handlers. They run one after another, so the slots only bound the size of one batch of assignments.
 const INLINE_SLOTS: u32 = 4_096;
 
-/// Handlers by kind, and how many attempts run at a time.
+/// A builder of workers: handlers by kind, and how many attempts run at a time.
+///
+/// [`start`](Worker::start) runs the worker in the server's process, [`connect`](Worker::connect) runs it for a remote
+/// server.
 ///
 /// ```no_run
 /// # async fn example(engine: jobstream::engine::Engine) -> jobstream::error::Result<()> {
@@ -47,14 +50,14 @@ struct Dedicated {
     handler: AsyncHandler,
 }
 
-/// Handlers with common slots: what one session serves.
-pub(super) struct Part {
+/// Handlers that share slots. Each group is served by one session.
+pub(super) struct HandlerGroup {
     pub(super) kinds: Vec<Kind>,
     pub(super) slots: u32,
     pub(super) handlers: ByKind<AsyncHandler>,
-    /// The same handlers for the thread that dispatches, if they are short.
+    /// The same handlers as one inline handler, if they are inline handlers.
     pub(super) inline: Option<InlineHandler>,
-    /// What a handler gets to stop when its lease is taken back without a cancel before.
+    /// Time from the cancellation of a handler to its forced end, if its lease is revoked without an earlier cancel.
     pub(super) revoke_grace: Duration,
 }
 
@@ -77,29 +80,29 @@ impl Worker {
         Self::default()
     }
 
-    /// The name shown with each attempt.
+    /// Sets the worker's name. Each attempt shows it.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Serves only these queues.
+    /// Serves only these queues. By default a worker serves every queue.
     pub fn queues<T: Into<String>>(mut self, queues: impl IntoIterator<Item = T>) -> Self {
         self.queues = Some(queues.into_iter().map(Into::into).collect());
         self
     }
 
-    /// How many attempts of async handlers run at a time. Default [`DEFAULT_SLOTS`].
+    /// Sets how many attempts of async handlers run at a time. Default [`DEFAULT_SLOTS`].
     pub fn slots(mut self, slots: u32) -> Self {
         self.slots = slots;
         self
     }
 
-    /// A handler of typed input and output, carried as JSON.
+    /// Adds a handler with typed input and output, encoded as JSON.
     ///
-    /// Numbers are read as their type says. `serde_json::Value` holds integers of 64 bits and doubles: it rounds a number with
-    /// more digits. Where every digit counts, name a type that holds it, such as `u128`, or take a
-    /// [`raw_handler`](Worker::raw_handler).
+    /// Numbers are parsed as their Rust type. `serde_json::Value` represents numbers as 64-bit integers or doubles and rounds
+    /// numbers with more digits. Use a wider type such as `u128`, or a [`raw_handler`](Worker::raw_handler), if every digit
+    /// matters.
     pub fn handler<I, O, F, Fut>(mut self, kind: impl Into<String>, handler: F) -> Self
     where
         I: DeserializeOwned + Send + 'static,
@@ -111,7 +114,7 @@ impl Worker {
         self
     }
 
-    /// A handler that reads its payload as it came and answers one.
+    /// Adds a handler that reads the payload itself and returns a payload.
     pub fn raw_handler<F, Fut>(mut self, kind: impl Into<String>, handler: F) -> Self
     where
         F: Fn(JobContext) -> Fut + Send + Sync + 'static,
@@ -121,7 +124,7 @@ impl Worker {
         self
     }
 
-    /// A handler with slots of its own, so that it neither starves the others nor is starved by them.
+    /// Adds a handler with its own slots. It does not compete with other handlers for slots.
     pub fn dedicated_handler<F, Fut>(mut self, kind: impl Into<String>, slots: u32, handler: F) -> Self
     where
         F: Fn(JobContext) -> Fut + Send + Sync + 'static,
@@ -132,7 +135,7 @@ impl Worker {
         self
     }
 
-    /// A program as the handler of a kind, with slots of its own.
+    /// Adds a program as the handler of a kind. It has its own slots.
     pub fn command(mut self, kind: impl Into<String>, command: CommandHandler) -> Self {
         let (slots, revoke_grace) = (command.slots, command.spec.kill_grace);
         let runner = command.runner();
@@ -141,8 +144,8 @@ impl Worker {
         self
     }
 
-    /// A handler that takes microseconds and never blocks: it runs on the thread that dispatched the attempt, often the
-    /// one that serves the caller, and cannot be cancelled.
+    /// Adds an inline handler. It runs on the thread that dispatches the attempt, often the one that serves the client, so
+    /// it must return within microseconds and never block. It cannot be cancelled.
     pub fn inline_handler<F>(mut self, kind: impl Into<String>, handler: F) -> Self
     where
         F: Fn(InlineJob) -> Result<Payload, JobError> + Send + Sync + 'static,
@@ -151,7 +154,7 @@ impl Worker {
         self
     }
 
-    /// The handler of a kind, and what it gets to stop.
+    /// The handler of a kind and its revoke grace.
     pub(super) fn handler_of(&self, kind: &str) -> Option<(AsyncHandler, Duration)> {
         if let Some(dedicated) = self.dedicated.iter().find(|dedicated| dedicated.kind == kind) {
             return Some((dedicated.handler.clone(), dedicated.revoke_grace));
@@ -165,25 +168,25 @@ impl Worker {
         names.iter().map(|name| QueueName::parse("queue", name)).collect::<Result<_>>().map(Some)
     }
 
-    /// The handlers, by the slots they have in common.
-    pub(super) fn parts(self) -> Result<Vec<Part>> {
-        let mut parts = Vec::new();
+    /// The handlers, grouped by the slots they share.
+    pub(super) fn handler_groups(self) -> Result<Vec<HandlerGroup>> {
+        let mut groups = Vec::new();
         if !self.handlers.is_empty() {
             let (kinds, handlers) = by_kind(self.handlers)?;
             let (slots, revoke_grace) = (self.slots, Duration::ZERO);
-            parts.push(Part { kinds, slots, handlers, inline: None, revoke_grace });
+            groups.push(HandlerGroup { kinds, slots, handlers, inline: None, revoke_grace });
         }
         if !self.inline.is_empty() {
             let (kinds, handlers) = by_kind(self.inline)?;
             let (handlers, inline) = both_ways(handlers);
             let (slots, revoke_grace) = (INLINE_SLOTS, Duration::ZERO);
-            parts.push(Part { kinds, slots, handlers, inline: Some(inline), revoke_grace });
+            groups.push(HandlerGroup { kinds, slots, handlers, inline: Some(inline), revoke_grace });
         }
         for Dedicated { kind, slots, revoke_grace, handler } in self.dedicated {
             let (kinds, handlers) = by_kind(BTreeMap::from([(kind, handler)]))?;
-            parts.push(Part { kinds, slots, handlers, inline: None, revoke_grace });
+            groups.push(HandlerGroup { kinds, slots, handlers, inline: None, revoke_grace });
         }
-        Ok(parts)
+        Ok(groups)
     }
 }
 
@@ -193,7 +196,7 @@ fn by_kind<T>(handlers: BTreeMap<String, T>) -> Result<(Vec<Kind>, ByKind<T>)> {
     Ok((kinds, handlers))
 }
 
-/// Inline handlers for the dispatching thread, and the same as async ones for attempts that come through the channel.
+/// The inline handlers as async ones, for assignments that arrive through the session, and as one inline handler.
 fn both_ways(handlers: ByKind<InlineHandler>) -> (ByKind<AsyncHandler>, InlineHandler) {
     let asynchronous = handlers.iter().map(|(kind, inline)| (kind.clone(), as_async(inline)));
     (asynchronous.collect(), handler::inline_by_kind(handlers.clone().into_iter().collect()))

@@ -66,7 +66,7 @@ async fn when_the_attempts_are_used_up_the_last_failure_is_the_outcome() {
     let ended = server.run_to_end(flaky(5, 3)).await;
     let failure = ended.failure();
     assert_eq!((failure.attempt, failure.retryable, failure.r#type.as_str()), (3, true, "demo.Flaky"));
-    assert_eq!(failure.message, "attempt 3 fails as asked, 5 in all do");
+    assert_eq!(failure.message, "attempt 3 fails as requested, the first 5 do");
 }
 
 #[tokio::test]

@@ -1,59 +1,59 @@
-//! What a worker does while the machine is out of descriptors, memory or processes: it gives jobs back whose programs
-//! could not be started, ever later, and says so now and then. No attempt is counted: nothing ran.
+//! Back-off while programs cannot be started because the machine lacks file descriptors, memory or processes. The jobs are
+//! released with a growing delay, and warnings are rate-limited. Released attempts are not counted.
 
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// The pause before a job whose program could not be started is tried again; it doubles with each such start in a row.
-const PAUSE_MIN: Duration = Duration::from_secs(1);
-/// Longest such pause.
-const PAUSE_MAX: Duration = Duration::from_secs(30);
-/// How long the slot stays taken after a start that failed, so that a queue of jobs does not pass through it at once.
+/// Delay after the first failed start. It doubles with each consecutive failure.
+const DELAY_MIN: Duration = Duration::from_secs(1);
+/// Longest delay.
+const DELAY_MAX: Duration = Duration::from_secs(30);
+/// How long a failed start occupies its slot. Without it, the worker would take and release all queued jobs at once.
 pub(super) const SLOT_PAUSE: Duration = Duration::from_millis(250);
-/// At most one warning in this time, with a count of those left out.
+/// At most one warning is logged in this interval. It has the number of suppressed ones.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The starts of one handler's programs that failed in a row.
+/// Counts consecutive failed starts of one handler's programs.
 #[derive(Debug, Default)]
-pub(super) struct Shortage(Mutex<State>);
+pub(super) struct StartBackoff(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     failures: u32,
-    warned: Option<Instant>,
-    left_out: u64,
+    last_warning: Option<Instant>,
+    suppressed: u64,
 }
 
-impl Shortage {
-    /// A program was started, or failed to for a reason of its own.
-    pub(super) fn is_over(&self) {
+impl StartBackoff {
+    /// Resets the delay after a start that succeeded or failed permanently.
+    pub(super) fn reset(&self) {
         self.0.lock().failures = 0;
     }
 
-    /// A program could not be started; answers after what pause its job is to be tried again.
-    pub(super) fn met(&self, kind: &str, message: &str) -> Duration {
-        let (pause, left_out) = self.0.lock().count(Instant::now());
-        if let Some(left_out) = left_out {
-            tracing::warn!(kind, ?pause, left_out, "gave a job back, its attempt is not counted: {message}");
+    /// Records a failed start, logs a warning if one is due and returns the delay before the job is retried.
+    pub(super) fn on_failure(&self, kind: &str, message: &str) -> Duration {
+        let (delay, warning) = self.0.lock().record_failure(Instant::now());
+        if let Some(suppressed) = warning {
+            tracing::warn!(kind, ?delay, suppressed, "released a job, its attempt is not counted: {message}");
         }
-        pause
+        delay
     }
 }
 
 impl State {
-    /// The pause, and how many warnings were left out if one is due.
-    fn count(&mut self, now: Instant) -> (Duration, Option<u64>) {
-        let doublings = self.failures.min(PAUSE_MAX.as_secs().ilog2() + 1);
+    /// Returns the delay, and the number of suppressed warnings if a warning is due.
+    fn record_failure(&mut self, now: Instant) -> (Duration, Option<u64>) {
+        let doublings = self.failures.min(DELAY_MAX.as_secs().ilog2() + 1);
         self.failures = self.failures.saturating_add(1);
-        let pause = (PAUSE_MIN * (1 << doublings)).min(PAUSE_MAX);
-        if self.warned.is_some_and(|warned| now.duration_since(warned) < WARNING_INTERVAL) {
-            self.left_out += 1;
-            return (pause, None);
+        let delay = (DELAY_MIN * (1 << doublings)).min(DELAY_MAX);
+        if self.last_warning.is_some_and(|warned| now.duration_since(warned) < WARNING_INTERVAL) {
+            self.suppressed += 1;
+            return (delay, None);
         }
-        self.warned = Some(now);
-        (pause, Some(std::mem::take(&mut self.left_out)))
+        self.last_warning = Some(now);
+        (delay, Some(std::mem::take(&mut self.suppressed)))
     }
 }
 
@@ -62,15 +62,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pause_doubles_to_its_bound_and_warnings_are_counted() {
+    fn delay_doubles_up_to_its_limit_and_suppressed_warnings_are_counted() {
         let (mut state, now) = (State::default(), Instant::now());
-        let met: Vec<_> =
-            (0..7).map(|_| state.count(now)).map(|(pause, said)| (pause.as_secs(), said)).collect();
+        let failures = (0..7).map(|_| state.record_failure(now));
+        let delays: Vec<_> = failures.map(|(delay, warning)| (delay.as_secs(), warning)).collect();
         let expected = [(1, Some(0)), (2, None), (4, None), (8, None), (16, None), (30, None), (30, None)];
-        assert_eq!(met, expected);
-        assert_eq!(state.count(now + WARNING_INTERVAL), (PAUSE_MAX, Some(6)));
-        let shortage = Shortage(Mutex::new(state));
-        shortage.is_over();
-        assert_eq!(shortage.met("k", "none left"), PAUSE_MIN);
+        assert_eq!(delays, expected);
+        assert_eq!(state.record_failure(now + WARNING_INTERVAL), (DELAY_MAX, Some(6)));
+        let backoff = StartBackoff(Mutex::new(state));
+        backoff.reset();
+        assert_eq!(backoff.on_failure("k", "out of file descriptors"), DELAY_MIN);
     }
 }

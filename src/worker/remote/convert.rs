@@ -1,4 +1,4 @@
-//! The worker protocol's messages to and from what the desk and the ledger work with.
+//! Converts protocol messages to assignments, and reports to protocol messages.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::proto::parse::{DURATION_MAX, ParseLimits, PayloadSource, payload};
 use crate::proto::v1::attempt_report;
 use crate::proto::{render, v1};
 
-/// Bytes that a report takes beside what it carries, in memory and on the wire.
+/// Bytes of a report without its contents, in memory and encoded.
 const REPORT_BYTES: usize = 192;
 
 impl AttemptUpdate {
-    /// Bytes on the wire, at most.
+    /// Upper bound of the encoded size.
     pub(super) fn bytes(&self) -> usize {
         let carried = match self {
             Self::Report(Report::Progress(progress)) => progress.unit.len() + progress.message.len(),
@@ -33,81 +33,79 @@ fn payload_bytes(payload: &Payload) -> usize {
     payload.wire_bytes_max() + payload.explicit_content_type().map_or(0, str::len)
 }
 
-/// An update as a message.
+/// The message for a report.
 pub(super) fn report(lease: LeaseId, report_sequence: u64, update: &AttemptUpdate) -> v1::AttemptReport {
-    use attempt_report::News as Wire;
+    use attempt_report::News;
     let news = match update {
-        AttemptUpdate::Report(Report::Progress(progress)) => Wire::Progress(render::progress(progress)),
-        AttemptUpdate::Report(Report::Output(output)) => Wire::Output(render::output(output)),
-        AttemptUpdate::Report(Report::Log(log)) => Wire::Log(render::log(log)),
+        AttemptUpdate::Report(Report::Progress(progress)) => News::Progress(render::progress(progress)),
+        AttemptUpdate::Report(Report::Output(output)) => News::Output(render::output(output)),
+        AttemptUpdate::Report(Report::Log(log)) => News::Log(render::log(log)),
         AttemptUpdate::End(AttemptEnd::Success(result)) => {
-            Wire::Complete(v1::AttemptComplete { result: Some(render::payload(result)) })
+            News::Complete(v1::AttemptComplete { result: Some(render::payload(result)) })
         }
-        AttemptUpdate::End(AttemptEnd::Failure(failure, retry_after)) => Wire::Fail(v1::AttemptFail {
+        AttemptUpdate::End(AttemptEnd::Failure(failure, retry_after)) => News::Fail(v1::AttemptFail {
             failure: Some(render::failure(failure)),
             retry_after: retry_after.map(delay),
         }),
-        AttemptUpdate::End(AttemptEnd::Release(pause)) => {
-            Wire::Release(v1::AttemptRelease { delay: Some(delay(*pause)) })
+        AttemptUpdate::End(AttemptEnd::Release(after)) => {
+            News::Release(v1::AttemptRelease { delay: Some(delay(*after)) })
         }
-        AttemptUpdate::End(AttemptEnd::Cancelled) => Wire::Stopped(v1::AttemptStopped {}),
+        AttemptUpdate::End(AttemptEnd::Cancelled) => News::Stopped(v1::AttemptStopped {}),
     };
     v1::AttemptReport { lease_id: lease.to_string(), report_sequence, news: Some(news) }
 }
 
-fn delay(pause: Duration) -> prost_types::Duration {
-    render::duration(pause.min(DURATION_MAX))
+fn delay(delay: Duration) -> prost_types::Duration {
+    render::duration(delay.min(DURATION_MAX))
 }
 
-/// A span from the server; one that is unset or negative is zero, one that is very long is cut.
-pub(super) fn span(wire: Option<prost_types::Duration>) -> Duration {
-    wire.and_then(|wire| Duration::try_from(wire).ok()).unwrap_or_default().min(DURATION_MAX)
+/// A duration from the server: at most [`DURATION_MAX`], and zero if it is unset or negative.
+pub(super) fn span(message: Option<prost_types::Duration>) -> Duration {
+    message.and_then(|span| Duration::try_from(span).ok()).unwrap_or_default().min(DURATION_MAX)
 }
 
-/// An assignment as the desk takes it, or the end it has because it cannot be read.
+/// Parses an assignment. If it has a lease but is invalid otherwise, returns the failure that ends the attempt.
 ///
 /// # Errors
 ///
-/// A text for the log if it has no lease to report about.
+/// A message if the lease id is invalid: no report can name the attempt.
 pub(super) fn assignment(
-    wire: v1::Assignment,
+    message: v1::Assignment,
     kind: Option<&Arc<str>>,
     queue: &mut Arc<str>,
 ) -> Result<Result<Assignment, (LeaseId, AttemptEnd)>, String> {
-    let Some(lease) = LeaseId::parse(&wire.lease_id) else {
-        return Err(format!("an assignment has the lease {:?}, which is none", wire.lease_id));
+    let Some(lease) = LeaseId::parse(&message.lease_id) else {
+        return Err(format!("the server sent an assignment with an invalid lease id {:?}", message.lease_id));
     };
-    let job_id = match JobId::parse("job_id", &wire.job_id) {
+    let job_id = match JobId::parse("job_id", &message.job_id) {
         Ok(job_id) => job_id,
-        Err(error) => return Ok(Err((lease, unreadable(error.message())))),
+        Err(error) => return Ok(Err((lease, invalid(error.message())))),
     };
     let limits = ParseLimits { payload_bytes_max: usize::MAX };
-    let payload = match payload(wire.payload, "payload", PayloadSource::Shared, &limits) {
+    let payload = match payload(message.payload, "payload", PayloadSource::Shared, &limits) {
         Ok(payload) => payload,
-        Err(error) => return Ok(Err((lease, unreadable(error.message())))),
+        Err(error) => return Ok(Err((lease, invalid(error.message())))),
     };
-    if **queue != *wire.queue {
-        *queue = wire.queue.into();
+    if **queue != *message.queue {
+        *queue = message.queue.into();
     }
-    let options = (!wire.headers.is_empty() || !wire.labels.is_empty()).then(|| {
-        let (headers, labels) = (wire.headers.into_iter().collect(), wire.labels.into_iter().collect());
+    let options = (!message.headers.is_empty() || !message.labels.is_empty()).then(|| {
+        let (headers, labels) = (message.headers.into_iter().collect(), message.labels.into_iter().collect());
         Arc::new(JobOptions { headers, labels, ..JobOptions::default() })
     });
     Ok(Ok(Assignment {
         job_id,
         lease,
-        attempt: wire.attempt,
-        kind: kind.cloned().unwrap_or_else(|| wire.kind.into()),
+        attempt: message.attempt,
+        kind: kind.cloned().unwrap_or_else(|| message.kind.into()),
         queue: queue.clone(),
         payload,
         options,
-        time_left: wire.time_left.map_or(DURATION_MAX, |time_left| span(Some(time_left))),
+        time_left: message.time_left.map_or(DURATION_MAX, |time_left| span(Some(time_left))),
     }))
 }
 
-fn unreadable(why: &str) -> AttemptEnd {
-    AttemptEnd::Failure(
-        Failure::new(FailureReason::BadPayload, format!("the worker cannot read it: {why}")),
-        None,
-    )
+fn invalid(problem: &str) -> AttemptEnd {
+    let message = format!("the worker cannot read the assignment: {problem}");
+    AttemptEnd::Failure(Failure::new(FailureReason::BadPayload, message), None)
 }

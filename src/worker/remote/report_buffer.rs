@@ -1,5 +1,5 @@
-//! What a worker has to tell its server: reports, numbered and kept until they are acknowledged, and beside them the
-//! state of its attempts. The stream of requests is made from it, see [`request`](super::request).
+//! Buffers the reports of one session until the server acknowledges them, and tracks the session's attempts. Reports
+//! survive reconnects. [`request`](super::request) builds the request stream from this state.
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -13,322 +13,331 @@ use tokio::time::Instant;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{AttemptEnd, AttemptUpdate, Failure, FailureReason, LeaseId, Log, Output, Progress, Report};
 use crate::proto::v1;
-use crate::worker::link::missing_lines;
+use crate::worker::report_sink::dropped_lines;
 
-/// Most bytes of progress, output and logs that are on their way and not acknowledged, for each stream. More output
-/// waits, more logs are dropped and counted. Ends always fit: there is one for each slot.
-pub(super) const ROOM_BYTES: usize = 8 << 20;
+/// Limit for the bytes of unacknowledged progress, output and log lines of a session. When the buffer is full, output
+/// waits, and log lines are dropped and counted. Attempt ends are not counted: there is at most one for each slot.
+pub(super) const BUFFER_BYTES_MAX: usize = 8 << 20;
 
-/// The end of an attempt whose lease does not stand: the server drops what it was.
-const VOID_END: AttemptEnd = AttemptEnd::Cancelled;
+/// The end that is sent for an attempt whose lease is lost. The server ignores its contents.
+const LOST_LEASE_END: AttemptEnd = AttemptEnd::Cancelled;
 
-/// The books of one stream of a worker, through all its connections.
-pub(in crate::worker) struct Ledger {
+/// Unacknowledged reports and attempt state of one session, across reconnects.
+pub(in crate::worker) struct ReportBuffer {
     pub(super) state: Mutex<State>,
-    /// Bytes of [`ROOM_BYTES`] that are free.
-    pub(super) room: Semaphore,
-    /// Told when no report is left.
-    settled: Notify,
+    /// One permit for each free byte of [`BUFFER_BYTES_MAX`].
+    pub(super) free_bytes: Semaphore,
+    /// Notified when the last report is acknowledged.
+    emptied: Notify,
 }
 
 pub(super) struct State {
-    /// Reports that were not acknowledged, oldest first, with consecutive numbers.
+    /// Unacknowledged reports with consecutive sequence numbers, oldest first.
     pub(super) reports: VecDeque<Entry>,
-    /// Number of the first of them, or of the next one.
-    pub(super) first: u64,
-    /// How many of them have gone out on the present stream.
+    /// Sequence number of the first entry of `reports`, or of the next report if `reports` is empty.
+    pub(super) first_sequence: u64,
+    /// Number of entries of `reports` that were sent on the current stream.
     pub(super) sent: usize,
-    /// The attempts that run.
+    /// The running attempts.
     pub(super) attempts: HashMap<LeaseId, Attempt>,
-    /// Which of them have progress that has no number yet.
+    /// Attempts with progress that has no sequence number yet.
     pub(super) progressed: Vec<LeaseId>,
-    /// Those to be accepted.
-    pub(super) accepts: Vec<LeaseId>,
+    /// Attempts whose acceptance was not sent yet.
+    pub(super) to_accept: Vec<LeaseId>,
     pub(super) heartbeat_due: bool,
-    /// When the last heartbeat left, or the stream began without attempts: leases last from then on.
-    pub(super) renewed: Instant,
-    /// How many attempts run at a time, at most.
+    /// Start of the lease period: the last heartbeat, or the start of a stream without attempts.
+    pub(super) leases_renewed_at: Instant,
+    /// Most attempts that run at a time.
     slots: u32,
-    /// What the server was told of it on the present stream.
-    pub(super) slots_told: Option<u32>,
-    /// Which stream is the present one: earlier ones get nothing more.
+    /// The number of slots that was sent on the current stream.
+    pub(super) slots_sent: Option<u32>,
+    /// Number of the current stream. Earlier streams end at their next poll.
     pub(super) stream: u64,
     pub(super) phase: Phase,
-    /// Who polls the present stream.
+    /// Waker of the task that polls the current stream.
     pub(super) waker: Option<Waker>,
-    terms: Terms,
+    limits: ServerLimits,
 }
 
-/// How far the present stream of requests is.
+/// State of the current request stream.
 pub(super) enum Phase {
-    /// It is to begin with this.
-    Greeting(v1::Hello),
-    /// The server has not answered yet.
-    Greeted,
-    /// Everything goes.
+    /// `Hello` is the next message.
+    SendHello(v1::Hello),
+    /// `Hello` was sent; nothing is sent before `Welcome` arrives.
+    AwaitWelcome,
+    /// All messages may be sent.
     Open,
-    /// What is there goes, then it ends.
-    Ending,
+    /// The remaining messages are sent, then the stream ends.
+    Closing,
 }
 
 pub(super) struct Entry {
     pub(super) lease: LeaseId,
-    /// Of the room; 0 for what always fits.
-    room: u32,
-    /// On the wire, at most.
+    /// Permits taken from `free_bytes`; 0 for reports that are not counted.
+    reserved: u32,
+    /// Upper bound of the encoded size.
     pub(super) bytes: usize,
-    /// `None` once nobody wants to know any more.
-    pub(super) news: Option<AttemptUpdate>,
+    /// `None` if the report was discarded because its lease is lost. The entry then only holds its sequence number.
+    pub(super) update: Option<AttemptUpdate>,
 }
 
 #[derive(Default)]
 pub(super) struct Attempt {
-    /// The newest progress that has no number yet.
+    /// The newest progress, if it has no sequence number yet.
     pub(super) progress: Option<Progress>,
-    /// Log lines that were dropped since the last one that was not.
+    /// Number of log lines dropped since the last buffered one.
     dropped: u32,
-    /// The server does not know it any more: all it is told is that the attempt ended, which frees the slot.
-    pub(super) is_void: bool,
+    /// Whether the server has revoked the lease. Only the end of such an attempt is sent; it frees the slot.
+    pub(super) lease_lost: bool,
 }
 
-/// The server's terms.
+/// Limits that the server sends in `Welcome`.
 #[derive(Clone, Copy)]
-pub(super) struct Terms {
-    /// How long a lease lasts after the last heartbeat that named it.
+pub(super) struct ServerLimits {
+    /// Duration of a lease after a heartbeat that names it.
     pub(super) lease: Duration,
-    /// Largest result or chunk of output.
+    /// Largest result or chunk of output, in bytes.
     pub(super) payload_bytes_max: usize,
 }
 
-impl Ledger {
+impl ReportBuffer {
     pub(super) fn new(slots: u32) -> Self {
         let state = State {
             reports: VecDeque::new(),
-            first: 1,
+            first_sequence: 1,
             sent: 0,
             attempts: HashMap::new(),
             progressed: Vec::new(),
-            accepts: Vec::new(),
+            to_accept: Vec::new(),
             heartbeat_due: false,
-            renewed: Instant::now(),
+            leases_renewed_at: Instant::now(),
             slots,
-            slots_told: None,
+            slots_sent: None,
             stream: 0,
-            phase: Phase::Ending,
+            phase: Phase::Closing,
             waker: None,
-            terms: Terms { lease: Duration::ZERO, payload_bytes_max: usize::MAX },
+            limits: ServerLimits { lease: Duration::ZERO, payload_bytes_max: usize::MAX },
         };
-        Self { state: Mutex::new(state), room: Semaphore::new(ROOM_BYTES), settled: Notify::new() }
+        Self {
+            state: Mutex::new(state),
+            free_bytes: Semaphore::new(BUFFER_BYTES_MAX),
+            emptied: Notify::new(),
+        }
     }
 
-    /// Notes progress; of what is not on its way yet only the newest is kept.
+    /// Buffers progress. It replaces progress of the same attempt that has no sequence number yet.
     pub(in crate::worker) fn progress(&self, lease: LeaseId, progress: Progress) {
         let mut state = self.state.lock();
-        let Some(attempt) = state.attempts.get_mut(&lease).filter(|attempt| !attempt.is_void) else { return };
+        let Some(attempt) = state.attempts.get_mut(&lease).filter(|attempt| !attempt.lease_lost) else {
+            return;
+        };
         if attempt.progress.replace(progress.bounded()).is_none() {
             state.progressed.push(lease);
         }
         wake(state);
     }
 
-    /// Adds a log line, if there is room; else a later line tells how many are missing.
+    /// Buffers a log line. If the buffer is full, the line is dropped, and a later line says how many were.
     pub(in crate::worker) fn log(&self, lease: LeaseId, log: Log) {
         let mut state = self.state.lock();
-        let Some(attempt) = state.attempts.get_mut(&lease).filter(|attempt| !attempt.is_void) else { return };
-        let news = AttemptUpdate::Report(Report::Log(log.bounded()));
-        let Some(room) = self.try_take(news.bytes()) else {
+        let Some(attempt) = state.attempts.get_mut(&lease).filter(|attempt| !attempt.lease_lost) else {
+            return;
+        };
+        let update = AttemptUpdate::Report(Report::Log(log.bounded()));
+        let Some(reserved) = self.try_reserve(update.bytes()) else {
             attempt.dropped = attempt.dropped.saturating_add(1);
             return;
         };
         let note = attempt.take_note();
-        // At most one for each line that fits.
+        // Not counted: there is at most one such line for each buffered log line.
         note.into_iter().for_each(|note| state.push(lease, note, 0));
-        state.push(lease, news, room);
+        state.push(lease, update, reserved);
         wake(state);
     }
 
-    /// Adds a chunk of output, once there is room.
+    /// Buffers a chunk of output. Waits while the buffer is full.
     ///
     /// # Errors
     ///
-    /// `PayloadTooLarge` if the server would not take it, `LeaseLost` if the attempt no longer stands.
+    /// `PayloadTooLarge` if the chunk exceeds the server's limit, `LeaseLost` if the lease is lost.
     pub(in crate::worker) async fn output(&self, lease: LeaseId, output: Output) -> Result<()> {
-        let limit = self.state.lock().terms.payload_bytes_max;
+        let limit = self.state.lock().limits.payload_bytes_max;
         check_size("output", output.payload.bytes.len(), limit)?;
-        let news = AttemptUpdate::Report(Report::Output(output.bounded()));
-        let room = room_of(news.bytes());
+        let update = AttemptUpdate::Report(Report::Output(output.bounded()));
+        let reserved = permits_for(update.bytes());
         // The semaphore is never closed.
-        let Ok(permit) = self.room.acquire_many(room).await else { return Err(lease_lost()) };
+        let Ok(permit) = self.free_bytes.acquire_many(reserved).await else { return Err(lease_lost()) };
         let mut state = self.state.lock();
-        if state.attempts.get(&lease).is_none_or(|attempt| attempt.is_void) {
+        if state.attempts.get(&lease).is_none_or(|attempt| attempt.lease_lost) {
             return Err(lease_lost());
         }
         permit.forget();
-        state.push(lease, news, room);
+        state.push(lease, update, reserved);
         wake(state);
         Ok(())
     }
 
-    /// Ends an attempt that runs.
+    /// Ends a running attempt.
     pub(in crate::worker) fn end(&self, lease: LeaseId, end: AttemptEnd) {
         let mut state = self.state.lock();
         if let Some(mut attempt) = state.attempts.remove(&lease) {
             let progress =
                 attempt.progress.take().map(|progress| AttemptUpdate::Report(Report::Progress(progress)));
             let note = attempt.take_note();
-            // At most one of each for a slot.
-            progress.into_iter().chain(note).for_each(|news| state.push(lease, news, 0));
-            state.push_end(lease, if attempt.is_void { VOID_END } else { end });
+            // Not counted: there is at most one of each for each slot.
+            progress.into_iter().chain(note).for_each(|update| state.push(lease, update, 0));
+            state.push_end(lease, if attempt.lease_lost { LOST_LEASE_END } else { end });
         }
         wake(state);
     }
 
-    /// Begins an attempt, which accepts it. The caller wakes the stream.
+    /// Adds a running attempt and its acceptance. The caller wakes the stream.
     pub(super) fn begin(&self, lease: LeaseId) {
         let mut state = self.state.lock();
         state.attempts.insert(lease, Attempt::default());
-        state.accepts.push(lease);
+        state.to_accept.push(lease);
     }
 
-    /// Adds the ends of attempts that began and ended without a pause. The caller wakes the stream.
-    pub(super) fn end_at_once(&self, ends: Vec<(LeaseId, AttemptEnd)>) {
+    /// Buffers the ends of attempts that were never added with [`begin`](Self::begin). The caller wakes the stream.
+    pub(super) fn push_ends(&self, ends: Vec<(LeaseId, AttemptEnd)>) {
         let mut state = self.state.lock();
         ends.into_iter().for_each(|(lease, end)| state.push_end(lease, end));
     }
 
-    /// Has a heartbeat sent. The caller wakes the stream.
-    pub(super) fn beat(&self) {
+    /// Requests a heartbeat. The caller wakes the stream.
+    pub(super) fn request_heartbeat(&self) {
         self.state.lock().heartbeat_due = true;
     }
 
-    /// Lets go of reports up to this number. The caller wakes the stream.
+    /// Removes the reports up to this sequence number. The caller wakes the stream.
     pub(super) fn acknowledge(&self, up_to: u64) {
         let mut state = self.state.lock();
-        self.forget_until(&mut state, up_to);
+        self.remove_acknowledged(&mut state, up_to);
     }
 
-    /// Has the stream look what there is to send.
+    /// Wakes the request stream.
     pub(super) fn wake(&self) {
         wake(self.state.lock());
     }
 
-    /// Runs at most this many attempts at a time from now on.
+    /// Sets the largest number of attempts that run at a time.
     pub(super) fn set_slots(&self, slots: u32) {
         let mut state = self.state.lock();
         state.slots = slots;
         wake(state);
     }
 
-    /// Begins a new stream with this greeting, completed by slots and leases; earlier ones end. Answers its number.
-    pub(super) fn greet(&self, mut hello: v1::Hello) -> u64 {
+    /// Starts a new request stream with this `Hello`, to which it adds slots and held leases. Earlier streams end. Returns
+    /// the number of the stream.
+    pub(super) fn open_stream(&self, mut hello: v1::Hello) -> u64 {
         let mut state = self.state.lock();
         hello.slots = state.slots;
         hello.held_lease_ids = state.held().into_iter().map(|lease| lease.to_string()).collect();
-        state.slots_told = Some(hello.slots);
+        state.slots_sent = Some(hello.slots);
         state.sent = 0;
         state.stream += 1;
-        state.phase = Phase::Greeting(hello);
+        state.phase = Phase::SendHello(hello);
         let stream = state.stream;
         wake(state);
         stream
     }
 
-    /// Goes on after the server's answer. Answers the attempts that it does not know any more.
-    pub(super) fn welcome(
+    /// Opens the stream for reports after `Welcome`. Returns the attempts whose leases are not among the `valid` ones.
+    pub(super) fn resume(
         &self,
-        standing: &HashSet<LeaseId>,
+        valid: &HashSet<LeaseId>,
         acknowledged: u64,
-        terms: Terms,
+        limits: ServerLimits,
     ) -> Vec<LeaseId> {
         let mut state = self.state.lock();
-        state.terms = terms;
+        state.limits = limits;
         let mut lost = Vec::new();
         for (lease, attempt) in &mut state.attempts {
-            if !standing.contains(lease) && !attempt.is_void {
-                *attempt = Attempt { is_void: true, ..Attempt::default() };
+            if !valid.contains(lease) && !attempt.lease_lost {
+                *attempt = Attempt { lease_lost: true, ..Attempt::default() };
                 lost.push(*lease);
             }
         }
         for entry in &mut state.reports {
-            if !standing.contains(&entry.lease) {
-                entry.make_void();
-                self.room.add_permits(std::mem::take(&mut entry.room) as usize);
+            if !valid.contains(&entry.lease) {
+                entry.discard_contents();
+                self.free_bytes.add_permits(std::mem::take(&mut entry.reserved) as usize);
             }
         }
-        self.forget_until(&mut state, acknowledged);
+        self.remove_acknowledged(&mut state, acknowledged);
         let open = &mut *state;
-        open.progressed.retain(|lease| standing.contains(lease));
-        open.accepts = open.running().collect();
-        open.heartbeat_due = !open.accepts.is_empty();
-        // With nothing at stake, or all of it stopped already, leases begin anew.
-        if open.accepts.is_empty() || Instant::now() >= open.fence() {
-            open.renewed = Instant::now();
+        open.progressed.retain(|lease| valid.contains(lease));
+        open.to_accept = open.running().collect();
+        open.heartbeat_due = !open.to_accept.is_empty();
+        // The lease period restarts if no attempt runs, or if the leases expired and their attempts were stopped.
+        if open.to_accept.is_empty() || Instant::now() >= open.lease_deadline() {
+            open.leases_renewed_at = Instant::now();
         }
         open.phase = Phase::Open;
         wake(state);
         lost
     }
 
-    /// Ends this stream of requests once what is there was sent.
-    pub(super) fn end_stream(&self) {
+    /// Ends the current stream after the remaining messages are sent.
+    pub(super) fn close_stream(&self) {
         let mut state = self.state.lock();
-        state.phase = Phase::Ending;
+        state.phase = Phase::Closing;
         wake(state);
     }
 
-    /// Ends the present stream at once: nothing that it takes from now on would arrive.
-    pub(super) fn cut(&self) {
+    /// Ends the current stream at once, without sending the remaining messages. Its connection is broken.
+    pub(super) fn abandon_stream(&self) {
         let mut state = self.state.lock();
         state.stream += 1;
         wake(state);
     }
 
-    /// When the leases run out unless a heartbeat leaves before.
-    pub(super) fn fence(&self) -> Instant {
-        self.state.lock().fence()
+    /// When the leases expire, unless a heartbeat is sent earlier.
+    pub(super) fn lease_deadline(&self) -> Instant {
+        self.state.lock().lease_deadline()
     }
 
-    /// Waits until every report was acknowledged.
-    pub(super) async fn settled(&self) {
+    /// Returns once every report is acknowledged.
+    pub(super) async fn all_acknowledged(&self) {
         loop {
-            let settled = self.settled.notified();
+            let emptied = self.emptied.notified();
             if self.state.lock().reports.is_empty() {
                 return;
             }
-            settled.await;
+            emptied.await;
         }
     }
 
-    /// Takes room for this many bytes, if there is any; answers what was taken.
-    pub(super) fn try_take(&self, bytes: usize) -> Option<u32> {
-        let room = room_of(bytes);
-        let permit = self.room.try_acquire_many(room).ok()?;
+    /// Reserves buffer space for this many bytes and returns the number of permits taken; `None` if the buffer is full.
+    pub(super) fn try_reserve(&self, bytes: usize) -> Option<u32> {
+        let reserved = permits_for(bytes);
+        let permit = self.free_bytes.try_acquire_many(reserved).ok()?;
         permit.forget();
-        Some(room)
+        Some(reserved)
     }
 
-    fn forget_until(&self, state: &mut State, up_to: u64) {
+    fn remove_acknowledged(&self, state: &mut State, up_to: u64) {
         while let Some(entry) = state.reports.front()
-            && (state.first <= up_to || entry.news.is_none())
+            && (state.first_sequence <= up_to || entry.update.is_none())
         {
-            self.room.add_permits(entry.room as usize);
+            self.free_bytes.add_permits(entry.reserved as usize);
             state.reports.pop_front();
-            state.first += 1;
+            state.first_sequence += 1;
             state.sent = state.sent.saturating_sub(1);
         }
         if state.reports.is_empty() {
-            self.settled.notify_waiters();
+            self.emptied.notify_waiters();
         }
     }
 }
 
 impl State {
-    pub(super) fn push(&mut self, lease: LeaseId, news: AttemptUpdate, room: u32) {
-        self.reports.push_back(Entry { lease, room, bytes: news.bytes(), news: Some(news) });
+    pub(super) fn push(&mut self, lease: LeaseId, update: AttemptUpdate, reserved: u32) {
+        self.reports.push_back(Entry { lease, reserved, bytes: update.bytes(), update: Some(update) });
     }
 
     fn push_end(&mut self, lease: LeaseId, end: AttemptEnd) {
-        let limit = self.terms.payload_bytes_max;
+        let limit = self.limits.payload_bytes_max;
         let end = match end {
             AttemptEnd::Success(result) => match check_size("result", result.bytes.len(), limit) {
                 Ok(()) => AttemptEnd::Success(result),
@@ -343,48 +352,48 @@ impl State {
         self.push(lease, AttemptUpdate::End(end), 0);
     }
 
-    fn fence(&self) -> Instant {
-        self.renewed + self.terms.lease
+    fn lease_deadline(&self) -> Instant {
+        self.leases_renewed_at + self.limits.lease
     }
 
-    /// Attempts that run and that the server knows.
+    /// The running attempts whose leases are valid.
     pub(super) fn running(&self) -> impl Iterator<Item = LeaseId> {
-        self.attempts.iter().filter(|(_, attempt)| !attempt.is_void).map(|(lease, _)| *lease)
+        self.attempts.iter().filter(|(_, attempt)| !attempt.lease_lost).map(|(lease, _)| *lease)
     }
 
-    /// Attempts that run, known to the server or not, or whose end was not acknowledged.
+    /// The attempts that occupy a slot: all running ones, and ended ones whose end is not acknowledged.
     fn held(&self) -> Vec<LeaseId> {
-        let ended = self.reports.iter().filter(|entry| matches!(entry.news, Some(AttemptUpdate::End(_))));
+        let ended = self.reports.iter().filter(|entry| matches!(entry.update, Some(AttemptUpdate::End(_))));
         self.attempts.keys().copied().chain(ended.map(|entry| entry.lease)).collect()
     }
 
-    /// What the server is to know of the slots, if it does not know it. Which of them are taken it counts itself.
+    /// The number of slots, if it changed since it was last sent. The server counts the occupied ones itself.
     pub(super) fn slots_due(&self) -> Option<u32> {
-        (self.slots_told != Some(self.slots)).then_some(self.slots)
+        (self.slots_sent != Some(self.slots)).then_some(self.slots)
     }
 }
 
 impl Entry {
-    /// Leaves of it what the server still has to know of an attempt whose lease does not stand.
-    fn make_void(&mut self) {
-        self.news = self
-            .news
+    /// Discards a report whose lease is lost. An end is replaced by [`LOST_LEASE_END`], which frees the slot.
+    fn discard_contents(&mut self) {
+        self.update = self
+            .update
             .take()
-            .filter(|news| matches!(news, AttemptUpdate::End(_)))
-            .map(|_| AttemptUpdate::End(VOID_END));
-        self.bytes = self.news.as_ref().map_or(0, AttemptUpdate::bytes);
+            .filter(|update| matches!(update, AttemptUpdate::End(_)))
+            .map(|_| AttemptUpdate::End(LOST_LEASE_END));
+        self.bytes = self.update.as_ref().map_or(0, AttemptUpdate::bytes);
     }
 }
 
 impl Attempt {
-    /// A line that tells how many were dropped before it.
+    /// A log line with the number of dropped lines, if any were; resets the number.
     fn take_note(&mut self) -> Option<AttemptUpdate> {
         let dropped = std::mem::take(&mut self.dropped);
-        (dropped > 0).then(|| AttemptUpdate::Report(Report::Log(missing_lines(dropped))))
+        (dropped > 0).then(|| AttemptUpdate::Report(Report::Log(dropped_lines(dropped))))
     }
 }
 
-/// Wakes who polls the stream, after the lock is gone.
+/// Wakes the task that polls the stream, after it releases the lock.
 fn wake(mut state: parking_lot::MutexGuard<'_, State>) {
     let waker = state.waker.take();
     drop(state);
@@ -393,9 +402,9 @@ fn wake(mut state: parking_lot::MutexGuard<'_, State>) {
     }
 }
 
-/// What this many bytes take of the room; the largest chunk takes all of it.
-fn room_of(bytes: usize) -> u32 {
-    bytes.min(ROOM_BYTES) as u32
+/// Permits for this many bytes. A chunk larger than the buffer takes all permits.
+fn permits_for(bytes: usize) -> u32 {
+    bytes.min(BUFFER_BYTES_MAX) as u32
 }
 
 fn check_size(field: &str, size: usize, limit: usize) -> Result<()> {
@@ -408,7 +417,7 @@ fn check_size(field: &str, size: usize, limit: usize) -> Result<()> {
 }
 
 fn lease_lost() -> Error {
-    Error::new(ErrorKind::LeaseLost, "the attempt no longer stands: stop it and drop its result")
+    Error::new(ErrorKind::LeaseLost, "the lease is lost: stop the attempt and discard its result")
 }
 
 #[cfg(test)]
@@ -420,58 +429,59 @@ mod tests {
         LeaseId::parse(&format!("{number:032x}")).unwrap()
     }
 
-    const TERMS: Terms = Terms { lease: Duration::from_secs(30), payload_bytes_max: 1 << 20 };
+    const LIMITS: ServerLimits = ServerLimits { lease: Duration::from_secs(30), payload_bytes_max: 1 << 20 };
 
-    fn greeting(ledger: &Ledger) -> v1::Hello {
-        ledger.greet(v1::Hello::default());
-        let Phase::Greeting(hello) = &ledger.state.lock().phase else { panic!("it greets") };
+    fn hello(buffer: &ReportBuffer) -> v1::Hello {
+        buffer.open_stream(v1::Hello::default());
+        let Phase::SendHello(hello) = &buffer.state.lock().phase else { panic!("hello is the next message") };
         hello.clone()
     }
 
     #[tokio::test]
-    async fn an_attempt_that_lost_its_lease_is_held_until_its_end_was_told() {
-        let ledger = Ledger::new(4);
-        ledger.begin(lease(1));
-        ledger.begin(lease(2));
+    async fn attempt_without_lease_is_held_until_its_end_is_acknowledged() {
+        let buffer = ReportBuffer::new(4);
+        buffer.begin(lease(1));
+        buffer.begin(lease(2));
         for _ in 0..2 {
-            let hello = greeting(&ledger);
+            let hello = hello(&buffer);
             assert_eq!((hello.slots, hello.held_lease_ids.len()), (4, 2));
-            ledger.welcome(&[lease(2)].into_iter().collect(), 0, TERMS);
+            buffer.resume(&[lease(2)].into_iter().collect(), 0, LIMITS);
         }
-        ledger.end(lease(1), AttemptEnd::Success(crate::job::Payload::text("stale")));
-        assert_eq!(greeting(&ledger).held_lease_ids.len(), 2);
-        ledger.welcome(&[lease(2)].into_iter().collect(), 0, TERMS);
-        let told: Vec<_> = ledger.state.lock().reports.iter().map(|entry| entry.news.clone()).collect();
-        assert_eq!(told, [Some(AttemptUpdate::End(VOID_END))]);
-        ledger.acknowledge(1);
-        assert_eq!(greeting(&ledger).held_lease_ids, [lease(2).to_string()]);
+        buffer.end(lease(1), AttemptEnd::Success(crate::job::Payload::text("stale")));
+        assert_eq!(hello(&buffer).held_lease_ids.len(), 2);
+        buffer.resume(&[lease(2)].into_iter().collect(), 0, LIMITS);
+        let unacknowledged: Vec<_> =
+            buffer.state.lock().reports.iter().map(|entry| entry.update.clone()).collect();
+        assert_eq!(unacknowledged, [Some(AttemptUpdate::End(LOST_LEASE_END))]);
+        buffer.acknowledge(1);
+        assert_eq!(hello(&buffer).held_lease_ids, [lease(2).to_string()]);
     }
 
     #[tokio::test]
-    async fn what_is_dropped_or_acknowledged_gives_its_room_back() {
-        let ledger = Ledger::new(4);
+    async fn discarded_and_acknowledged_reports_free_their_bytes() {
+        let buffer = ReportBuffer::new(4);
         for number in [1, 2] {
-            ledger.begin(lease(number));
-            ledger
+            buffer.begin(lease(number));
+            buffer
                 .log(lease(number), Log { level: LogLevel::Info, text: "x".into(), stream: LogStream::Log });
         }
-        assert!(ledger.room.available_permits() < ROOM_BYTES);
-        ledger.greet(v1::Hello::default());
-        ledger.welcome(&[lease(1)].into_iter().collect(), 0, TERMS);
-        ledger.acknowledge(1);
-        assert_eq!(ledger.room.available_permits(), ROOM_BYTES);
-        ledger.settled().await;
+        assert!(buffer.free_bytes.available_permits() < BUFFER_BYTES_MAX);
+        buffer.open_stream(v1::Hello::default());
+        buffer.resume(&[lease(1)].into_iter().collect(), 0, LIMITS);
+        buffer.acknowledge(1);
+        assert_eq!(buffer.free_bytes.available_permits(), BUFFER_BYTES_MAX);
+        buffer.all_acknowledged().await;
     }
 
     #[tokio::test]
-    async fn output_of_an_attempt_that_lost_its_lease_is_refused() {
-        let ledger = Ledger::new(4);
-        ledger.begin(lease(1));
-        ledger.greet(v1::Hello::default());
-        ledger.welcome(&HashSet::new(), 0, TERMS);
+    async fn output_without_a_lease_is_rejected() {
+        let buffer = ReportBuffer::new(4);
+        buffer.begin(lease(1));
+        buffer.open_stream(v1::Hello::default());
+        buffer.resume(&HashSet::new(), 0, LIMITS);
         let output = Output { payload: crate::job::Payload::text("x"), channel: "".into() };
-        let error = ledger.output(lease(1), output).await.unwrap_err();
+        let error = buffer.output(lease(1), output).await.unwrap_err();
         assert_eq!(error.kind(), &ErrorKind::LeaseLost);
-        assert_eq!(ledger.room.available_permits(), ROOM_BYTES);
+        assert_eq!(buffer.free_bytes.available_permits(), BUFFER_BYTES_MAX);
     }
 }

@@ -53,7 +53,7 @@ async fn a_program_that_a_server_has_no_descriptors_for_costs_no_attempt() {
     dev.signal(Signal::TERM);
     let (code, stderr) = dev.end().await;
     assert_eq!(code, Some(0));
-    assert!(stderr.contains("gave a job back") && stderr.contains("file descriptors"), "{stderr}");
+    assert!(stderr.contains("released a job") && stderr.contains("file descriptors"), "{stderr}");
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn a_program_that_a_worker_elsewhere_has_no_descriptors_for_costs_no_attem
     let mut remote = Remote::connected(&dev, &UPPER).await;
     let attempts = shortage_passes(&dev, remote.child.id().expect("it runs")).await;
     assert!(attempts >= 2, "{attempts}");
-    remote.says("gave a job back").await;
+    remote.says("released a job").await;
     send(&remote.child, Signal::TERM);
     assert_eq!(remote.ended().await, Some(0));
 }

@@ -93,5 +93,5 @@ async fn a_server_that_is_not_there_yet_is_waited_for() {
     let tried = |status: &WorkerStatus| matches!(status, WorkerStatus::Connecting { why } if !why.is_empty());
     wait_for("a try fails", status.wait_for(tried)).await.expect("it runs");
     assert_eq!(wait_for("it stops", running.stop(Duration::from_secs(10))).await, 0);
-    assert!(matches!(running.wait().await, WorkerEnd::Told));
+    assert!(matches!(running.wait().await, WorkerEnd::Requested));
 }

@@ -33,7 +33,7 @@ async fn a_drain_lets_what_runs_finish_and_takes_nothing_more() {
     let ends = ends(&said);
     assert!(matches!(ends.as_slice(), [end] if matches!(end.news, Some(News::Complete(_)))), "{ends:?}");
     assert_eq!(wait_for("the drain ends", draining).await.expect("no panic"), 0);
-    assert!(matches!(running.wait().await, WorkerEnd::Told));
+    assert!(matches!(running.wait().await, WorkerEnd::Requested));
     assert_eq!(*running.status().borrow(), WorkerStatus::Ended);
     assert!(server.is_left_alone());
 }

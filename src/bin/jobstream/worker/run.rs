@@ -38,7 +38,7 @@ pub(super) async fn until_end(
                     worker.stop(STOP_TIME_MAX).await;
                 }
             }
-            WorkerEnd::Told
+            WorkerEnd::Requested
         }
     }
 }
@@ -50,7 +50,7 @@ pub(super) async fn until_end(
 /// The server's error if it refused the worker.
 pub(super) fn report(end: WorkerEnd, output: &Output, address: &Address) -> Result<Exit> {
     match end {
-        WorkerEnd::Told => output.notice("stopped"),
+        WorkerEnd::Requested => output.notice("stopped"),
         WorkerEnd::Drained => output.notice("drained by an operator: stopped"),
         WorkerEnd::Refused(status) => {
             let address = address.to_string();
