@@ -21,8 +21,6 @@ mod lifecycle;
 mod list;
 mod moment;
 mod options;
-#[cfg(test)]
-mod planted;
 mod queries;
 mod queueing;
 mod record;
@@ -59,8 +57,6 @@ pub(crate) use image::{ImageBounds, Sample, TombstonePlace};
 pub use keys::SessionKey;
 pub(crate) use keys::{JobKey, worker_id};
 pub use options::{CoreOptions, QUEUES_MAX};
-#[cfg(test)]
-pub(crate) use planted::Planted;
 pub(crate) use queries::ListBounds;
 pub(crate) use record::{Accepted, Link, Moved, Record, Removed, Running};
 pub(crate) use state::Core;

@@ -6,16 +6,18 @@
 mod commit;
 mod contents;
 mod delivery;
+mod durable;
 mod lock;
 mod observers;
 mod outcomes;
 mod queries;
 mod session;
+mod submit_stream;
 mod ticker;
-mod turn;
 mod watch;
 mod workers;
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -23,31 +25,30 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::clock::{Clock, Now};
-use crate::core::{Caller, Contents, Core, CoreOptions, Effects, SessionKey, Submitted};
+use crate::core::{Caller, Contents, Core, CoreOptions, Effects, Submitted};
 use crate::error::{Error, Result};
-use crate::job::{
-    AttemptEnd, EventTypes, InlineHandler, JobId, JobState, LeaseId, NewJob, QueueView, Report, SessionSpec,
-};
+use crate::job::{EventTypes, InlineHandler, JobId, JobState, NewJob, QueueView, SessionSpec};
 use crate::log;
 use crate::memory::MemoryBudget;
 
 use commit::Commit;
-pub(crate) use commit::Position;
+use commit::Position;
 pub use commit::codec::entry_to_json;
 #[cfg(any(test, fuzzing))]
 pub(crate) use commit::codec::{Entry, decode, encode_part};
-pub use commit::salvage::LostEnds;
 #[cfg(test)]
-pub(crate) use commit::{Cut as LogCut, Log, Reader, opening::EntryReader};
+pub(crate) use commit::opening::{EntryReader, OpenLog};
+pub use commit::salvage::LostEnds;
 use delivery::State;
+use durable::Pending;
 use lock::Lock;
-pub(crate) use outcomes::{EndedJob, OutcomeQueue};
+pub(crate) use outcomes::EndedJob;
+use outcomes::OutcomeQueue;
 pub use queries::{EngineInfo, JobPage, PageBounds, ResultView};
-pub(crate) use session::{Cut, Orders};
-pub use session::{Reporter, Session};
-pub(crate) use turn::{Turn, TurnTaker, take_turns_here};
+pub(crate) use session::{Cut, Orders, Reporter, Session, TakeLimit};
+pub(crate) use submit_stream::{Ack as SubmitAck, StreamBatch, SubmitStream};
 pub use watch::Watch;
-pub(crate) use workers::{LeaseCall, Refusal, WorkerSession};
+pub(crate) use workers::{LeaseCall, Refusal, ReportAck, ReportAcks, WorkerSession};
 
 /// Bounds and defaults of the engine.
 #[derive(Debug, Clone)]
@@ -99,8 +100,8 @@ const LOCK_BUDGET: usize = 256;
 
 /// The job engine: a handle that is cheap to clone.
 ///
-/// Once its log failed, what would change something is refused with `LogFailed`. What is on disk is still answered, and of
-/// a job of which something was lost `LogFailed`.
+/// With a log, every answer waits until the records that it depends on are durable. After the first failed append or sync
+/// every call is refused with `LogFailed`.
 #[derive(Clone)]
 pub struct Engine(Arc<Shared>);
 
@@ -115,7 +116,7 @@ struct Shared {
     watchers: AtomicU32,
     /// Wakes the ticker when something is due earlier than it sleeps.
     earlier: Notify,
-    /// Told when the last attempt ends while draining.
+    /// Notified when the last attempt ends while draining.
     idle: Notify,
 }
 
@@ -132,12 +133,14 @@ pub struct Submission {
     pub sequence: u32,
 }
 
-/// Jobs that came together, and where the end of each is told, with the number of the batch.
-pub(crate) struct Batch<'a> {
+/// Jobs that came in one message.
+pub(crate) struct Batch {
     pub(crate) caller: Caller,
     pub(crate) jobs: Vec<Result<NewJob>>,
-    pub(crate) outcomes: Option<(&'a Arc<OutcomeQueue>, u32)>,
 }
+
+/// Where the outcomes of a batch go, if a stream gets them, and the number of the batch in the stream.
+type OutcomeTarget<'a> = Option<(&'a Arc<OutcomeQueue>, u32)>;
 
 impl Engine {
     /// An engine without a ticker: nothing is due by itself until [`Engine::start`] runs it.
@@ -171,11 +174,6 @@ impl Engine {
         self
     }
 
-    /// Whether both are handles of one engine.
-    fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
     /// The bounds in force.
     pub fn options(&self) -> &EngineOptions {
         &self.0.options
@@ -201,57 +199,66 @@ impl Engine {
         self.submit_as(Caller::NOBODY, job).await
     }
 
-    async fn submit_as(&self, caller: Caller, job: NewJob) -> Result<Submission> {
-        let submission = self.submit_now(caller, job)?;
-        self.durable().await?;
-        Ok(submission)
-    }
-
-    /// [`Engine::submit`], for those whose answer waits for the disk anyway.
-    pub(crate) fn submit_now(&self, caller: Caller, job: NewJob) -> Result<Submission> {
+    pub(crate) async fn submit_as(&self, caller: Caller, job: NewJob) -> Result<Submission> {
         let id = job.id.unwrap_or_else(JobId::mint);
-        self.change(|state, now, effects| {
+        self.call(|state, now, effects| {
             state.core.set_caller(caller);
             let submitted = state.core.submit(now, id, job, effects)?;
             Ok(state.submission(submitted))
         })
+        .await
     }
 
-    /// Checks a job as [`Engine::submit`] would, and keeps nothing.
-    pub fn validate(&self, job: &NewJob) -> Result<()> {
-        self.validate_as(Caller::NOBODY, job)
+    /// Checks a job as [`Engine::submit`] would, and stores nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::submit`].
+    pub async fn validate(&self, job: &NewJob) -> Result<()> {
+        self.validate_as(Caller::NOBODY, job).await
     }
 
-    pub(crate) fn validate_as(&self, caller: Caller, job: &NewJob) -> Result<()> {
-        let mut state = self.0.state.lock();
-        state.core.set_caller(caller);
-        state.core.check_submit(job.id, job)
+    pub(crate) async fn validate_as(&self, caller: Caller, job: &NewJob) -> Result<()> {
+        self.check_log()?;
+        let checked = {
+            let mut state = self.0.state.lock();
+            state.core.set_caller(caller);
+            Pending { value: state.core.check_submit(job.id, job), position: self.position() }
+        };
+        self.release(checked).await
     }
 
-    /// Accepts each job that parsed, in order; tells `outcomes` of each one's end, if given.
-    pub(crate) fn submit_each(
+    /// Accepts each job that parsed, in order.
+    ///
+    /// # Errors
+    ///
+    /// `LogFailed`; those of each job are in its place.
+    pub(crate) async fn submit_each(&self, batch: Batch) -> Result<Vec<Result<Submission>>> {
+        poll_fn(|context| self.poll_admission(context)).await?;
+        let Pending { value, position } = self.submit_batches(vec![(batch, None)]);
+        poll_fn(|context| self.poll_durable(position, context)).await?;
+        Ok(value.into_iter().next().unwrap_or_default())
+    }
+
+    /// Accepts each job of batches that came together, in order, under one hold of the lock. The end of each job of a batch
+    /// with a number goes to the queue beside it.
+    fn submit_batches(
         &self,
-        caller: Caller,
-        jobs: Vec<Result<NewJob>>,
-        outcomes: Option<(&Arc<OutcomeQueue>, u32)>,
-    ) -> Vec<Result<Submission>> {
-        self.submit_batches(vec![Batch { caller, jobs, outcomes }]).pop().unwrap_or_default()
-    }
-
-    /// [`Engine::submit_each`] for batches that came together: one hold of the lock, and one round of inline attempts.
-    pub(crate) fn submit_batches(&self, batches: Vec<Batch<'_>>) -> Vec<Vec<Result<Submission>>> {
-        let mut cold = Vec::new();
+        batches: Vec<(Batch, OutcomeTarget<'_>)>,
+    ) -> Pending<Vec<Vec<Result<Submission>>>> {
+        let mut evicted = Vec::new();
         // Made before the lock is held.
-        let mut ids = minted(&batches).into_iter();
+        let mut ids = minted(batches.iter().map(|(batch, _)| batch)).into_iter();
         let answers = self.command(|state, now, effects| {
-            let mut submit_batch = |Batch { caller, jobs, outcomes }: Batch<'_>| {
+            let position = self.position();
+            let mut submit_batch = |(Batch { caller, jobs }, outcomes): (Batch, OutcomeTarget<'_>)| {
                 state.core.set_caller(caller);
                 let jobs = jobs.into_iter().zip(&mut ids).enumerate();
                 let submit = |(index, (job, id)): (usize, (Result<NewJob>, JobId))| {
                     let submitted = state.core.submit(now, id, job?, effects)?;
                     if let Some((queue, batch)) = outcomes {
                         let waiter = queue.waiter(submitted.id, batch, index as u32);
-                        cold.extend(state.await_outcome(submitted.standing, waiter));
+                        evicted.extend(state.await_outcome(submitted.standing, waiter, position));
                     }
                     Ok(state.submission(submitted))
                 };
@@ -259,7 +266,7 @@ impl Engine {
             };
             batches.into_iter().map(&mut submit_batch).collect()
         });
-        self.tell_cold(cold);
+        self.load_outcomes(evicted, answers.position);
         answers
     }
 
@@ -267,18 +274,24 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// The first job's error, with its index; nothing was kept.
-    pub(crate) fn submit_all(
+    /// The first job's error, with its index: nothing was stored. `LogFailed` with index 0.
+    pub(crate) async fn submit_all(
         &self,
         caller: Caller,
         jobs: Vec<NewJob>,
     ) -> Result<Vec<Submission>, (usize, Error)> {
         let jobs = jobs.into_iter().map(|job| (job.id.unwrap_or_else(JobId::mint), job)).collect();
-        self.command(|state, now, effects| {
+        let mut refused = 0;
+        let submitted = self.call(|state, now, effects| {
             state.core.set_caller(caller);
-            let submitted: Vec<Submitted> = state.core.submit_all(now, jobs, effects)?;
+            let submitted: Vec<Submitted> =
+                state.core.submit_all(now, jobs, effects).map_err(|(index, error)| {
+                    refused = index;
+                    error
+                })?;
             Ok(submitted.into_iter().map(|submitted| state.submission(submitted)).collect())
-        })
+        });
+        submitted.await.map_err(|error| (refused, error))
     }
 
     /// Follows the job's events with a sequence after the cursor.
@@ -287,23 +300,22 @@ impl Engine {
     ///
     /// `JobNotFound`, `ResultExpired`, `ResourceExhausted` (too many watchers), `InvalidField` for a cursor beyond the
     /// job's newest event.
-    pub fn watch(&self, id: JobId, after_sequence: u32, types: EventTypes) -> Result<Watch> {
-        Watch::open(self.clone(), id, Some(after_sequence), types)
+    pub async fn watch(&self, id: JobId, after_sequence: u32, types: EventTypes) -> Result<Watch> {
+        Watch::open(self, id, Some(after_sequence), types).await
     }
 
-    /// Ends a waiting job at once; tells the worker of a running one and forces it after `grace`. Answers its state
-    /// and the sequence of its newest event.
+    /// Ends a waiting job at once; requests the worker of a running one to stop, and ends the attempt by force after `grace`.
+    /// Answers the job's state and the sequence of its newest event.
     ///
     /// # Errors
     ///
     /// `JobNotFound`, `ResultExpired`, `IllegalState` if it ended otherwise.
     pub async fn cancel(&self, id: JobId, reason: &str, grace: Duration) -> Result<(JobState, u32)> {
-        let cancelled = self.change(|state, now, effects| {
+        self.call(|state, now, effects| {
             let key = state.core.cancel(now, id, reason, grace, effects)?;
             Ok((state.core.state(key), state.core.sequence(key)))
-        })?;
-        self.durable().await?;
-        Ok(cancelled)
+        })
+        .await
     }
 
     /// Submits a new job from a finished one, with another payload or kind if given.
@@ -324,7 +336,7 @@ impl Engine {
         let spec = |core: &Core, key, contents: Option<&Contents>| {
             core.check_retry(key).map(|()| core.spec(key, contents))
         };
-        let mut job = self.look(id, spec).await??;
+        let mut job = self.read_job(id, spec).await??;
         job.id = None;
         let options = job.options_mut();
         options.origin = Some(id);
@@ -339,8 +351,7 @@ impl Engine {
     ///
     /// `JobNotFound`, `ResultExpired`, `IllegalState` while the job has not ended.
     pub async fn delete(&self, id: JobId) -> Result<()> {
-        self.change(|state, now, effects| state.core.delete(now, id, effects))?;
-        self.durable().await
+        self.call(|state, now, effects| state.core.delete(now, id, effects)).await
     }
 
     /// Starts no further attempts of the queue's jobs.
@@ -349,12 +360,11 @@ impl Engine {
     ///
     /// `ResourceExhausted` if too many queues exist and this one does not.
     pub async fn pause_queue(&self, name: &str) -> Result<QueueView> {
-        let queue = self.change(|state, now, effects| {
+        self.call(|state, now, effects| {
             state.core.pause_queue(name, effects)?;
             state.core.queue(now, name)
-        })?;
-        self.durable().await?;
-        Ok(queue)
+        })
+        .await
     }
 
     /// Starts attempts of the queue's jobs again.
@@ -363,13 +373,12 @@ impl Engine {
     ///
     /// `QueueNotFound`.
     pub async fn resume_queue(&self, name: &str) -> Result<QueueView> {
-        let queue = self.change(|state, now, effects| {
+        self.call(|state, now, effects| {
             let before = state.core.queue(now, name)?;
             state.core.resume_queue(now, name, effects)?;
             Ok(state.core.queue(now, name).unwrap_or(QueueView { paused: false, ..before }))
-        })?;
-        self.durable().await?;
-        Ok(queue)
+        })
+        .await
     }
 
     /// Cancels every waiting job of the queue and answers how many.
@@ -380,28 +389,19 @@ impl Engine {
     pub async fn purge_queue(&self, name: &str) -> Result<u32> {
         let mut purged = 0;
         loop {
-            let part =
-                self.change(|state, now, effects| state.core.purge_queue(now, name, LOCK_BUDGET, effects))?;
+            let part = self
+                .call(|state, now, effects| state.core.purge_queue(now, name, LOCK_BUDGET, effects))
+                .await?;
             purged += part as u32;
             if part < LOCK_BUDGET {
-                self.durable().await?;
                 return Ok(purged);
             }
-            tokio::task::yield_now().await;
         }
     }
 
     /// Opens a worker session; its attempts arrive at the answer.
-    pub fn open_session(&self, spec: &SessionSpec, inline: Option<InlineHandler>) -> Session {
+    pub(crate) fn open_session(&self, spec: &SessionSpec, inline: Option<InlineHandler>) -> Session {
         Session::open(self.clone(), spec, inline)
-    }
-
-    fn end_attempt(&self, session: SessionKey, lease: LeaseId, end: AttemptEnd) -> Result<()> {
-        self.change(|state, now, effects| state.core.end_attempt(now, session, lease, end, effects))
-    }
-
-    fn report(&self, session: SessionKey, lease: LeaseId, report: Report) -> Result<()> {
-        self.change(|state, now, effects| state.core.report(now, session, lease, report, effects))
     }
 
     /// Takes no new jobs and starts no attempts from now on; watches of jobs that do not run end with `Draining`. Remote
@@ -409,16 +409,20 @@ impl Engine {
     pub fn drain(&self, within: Duration) {
         self.command(|state, _, effects| {
             state.core.drain(within, effects);
-            state.wake_all();
+            state.wake_watches();
         });
     }
 
-    /// Waits until no attempt runs. Only sensible after [`Engine::drain`].
-    pub async fn idle(&self) {
+    /// Waits until no attempt runs and every outcome is durable. Only sensible after [`Engine::drain`].
+    ///
+    /// # Errors
+    ///
+    /// `LogFailed`.
+    pub async fn idle(&self) -> Result<()> {
         loop {
             let idle = self.0.idle.notified();
             if self.running() == 0 {
-                return;
+                return self.durable().await;
             }
             idle.await;
         }
@@ -429,58 +433,42 @@ impl Engine {
         self.command(|state, _, effects| {
             state.core.drain(Duration::ZERO, effects);
             state.stopped = true;
-            state.wake_all();
+            state.wake_watches();
         });
     }
 
     /// Does what is due by the engine's clock; the ticker calls it. Only a manual clock needs it called by hand.
     pub fn tick(&self) {
-        while self.command(|state, now, effects| state.core.tick(now, LOCK_BUDGET, effects)) {}
+        while self.command(|state, now, effects| state.core.tick(now, LOCK_BUDGET, effects)).value {}
     }
 
-    /// A command that changes what is kept: refused once the log failed, so that what is on disk is shown as it is.
-    fn change<T>(&self, apply: impl FnOnce(&mut State, Now, &mut Effects) -> Result<T>) -> Result<T> {
-        self.command(|state, now, effects| {
-            self.check_log()?;
-            apply(state, now, effects)
-        })
-    }
-
-    fn command<T>(&self, apply: impl FnOnce(&mut State, Now, &mut Effects) -> T) -> T {
-        self.command_and_look(apply, |_, _| {})
-    }
-
-    /// The one way of every command: lock, apply, sort the effects, unlock, deliver. Has another look at the answer whenever
-    /// inline attempts that it caused have ended.
-    fn command_and_look<T>(
-        &self,
-        apply: impl FnOnce(&mut State, Now, &mut Effects) -> T,
-        mut look: impl FnMut(&mut T, &mut State),
-    ) -> T {
+    /// The one way of every command: lock, apply, sort the effects, unlock, deliver.
+    fn command<T>(&self, apply: impl FnOnce(&mut State, Now, &mut Effects) -> T) -> Pending<T> {
         let commit = self.0.commit.as_ref();
-        let (mut answer, delivery, writing) = {
+        let (value, position, delivery, writing) = {
             let mut state = self.0.state.lock();
             let now = self.now();
             let mut effects = state.effects(commit.is_some());
             if let Some(commit) = commit {
                 state.core.refuse_new(commit.refusal());
             }
-            let answer = apply(&mut state, now, &mut effects);
+            let value = apply(&mut state, now, &mut effects);
             state.core.cool(&mut effects);
             let records = effects.records.take().filter(|records| !records.is_empty());
             let writing =
                 commit.zip(records).map(|(commit, records)| commit.append(&mut state.core, now, records));
-            // What runs inline has run before its beginning is on disk.
-            (answer, state.sort(effects, self.position(), commit.is_none()), writing)
+            let position = self.position();
+            // An inline attempt runs before its start is durable, so only without a log.
+            (value, position, state.sort(effects, position, commit.is_none()), writing)
         };
         drop(writing);
-        self.deliver(delivery, |state| look(&mut answer, state));
-        answer
+        self.deliver(delivery, position);
+        Pending { value, position }
     }
 }
 
 /// The id of each job, made for those that have none.
-fn minted(batches: &[Batch<'_>]) -> Vec<JobId> {
+fn minted<'a>(batches: impl Iterator<Item = &'a Batch>) -> Vec<JobId> {
     let named = |job: &Result<NewJob>| job.as_ref().ok().and_then(|job| job.id);
-    batches.iter().flat_map(|batch| &batch.jobs).map(|job| named(job).unwrap_or_else(JobId::mint)).collect()
+    batches.flat_map(|batch| &batch.jobs).map(|job| named(job).unwrap_or_else(JobId::mint)).collect()
 }

@@ -35,12 +35,14 @@ pub use reader::Reader;
 pub use recovery::Recovery;
 
 use crate::error::{Error, ErrorKind, Result};
+use contract::{Cut, Space, SpaceLevel};
 use files::Directory;
 use format::{FRAME_HEADER_BYTES, HEADER_BYTES, RESERVED_BYTES};
 use names::segment_name;
 use shortage::Patient;
 use tail::Tail;
 
+pub(crate) mod contract;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod disk;
 mod fault;
@@ -49,9 +51,12 @@ mod format;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod inspect;
+#[cfg(test)]
+pub(crate) mod memory;
 mod names;
 mod reader;
 mod recovery;
+pub(crate) mod shared;
 mod shortage;
 mod spares;
 mod tail;
@@ -283,6 +288,60 @@ impl Log {
     /// this fails, the next call says so.
     pub(crate) fn make_ahead(&mut self) {
         self.write(Tail::make_ahead).ok();
+    }
+
+    /// By how many bytes preallocation is behind its goal; 0 while it cannot go on.
+    pub(crate) fn preallocation_debt(&self) -> u64 {
+        if self.failed.is_some() { 0 } else { self.tail.preallocation_debt() }
+    }
+
+    /// Whether preallocation is behind its goal.
+    pub(crate) fn has_to_preallocate(&self) -> bool {
+        self.preallocation_debt() > 0
+    }
+
+    /// Preallocates a part of the next segment, 1 MiB. Answers whether preallocation is still behind its goal. A failure is
+    /// the answer of the next call.
+    pub(crate) fn preallocate_step(&mut self) -> bool {
+        if !self.has_to_preallocate() {
+            return false;
+        }
+        self.write(|tail| tail.spares.step(&*tail.files)).is_ok() && self.has_to_preallocate()
+    }
+
+    /// Has the next append look for space on a disk that was full.
+    pub(crate) fn try_space_again(&mut self) {
+        self.tail.spares.hope_for_room();
+    }
+
+    /// How full it is.
+    ///
+    /// # Errors
+    ///
+    /// What it failed with.
+    pub(crate) fn space(&self) -> Result<Space> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let level = match self.nearness() {
+            Nearness::Tight => SpaceLevel::Critical,
+            _ if !self.has_room() => SpaceLevel::Full,
+            Nearness::Near => SpaceLevel::Low,
+            Nearness::Far | Nearness::Full => SpaceLevel::Free,
+        };
+        let bytes = self.segments().map(|segment| segment.bytes).sum();
+        Ok(Space { bytes, is_bounded: self.options().bytes_max.is_some(), level })
+    }
+
+    /// Where it can be trimmed: at the beginning of each segment but the first.
+    pub(crate) fn cuts(&self) -> Vec<Cut> {
+        let mut before = 0;
+        let cuts = self.segments().map(|segment| {
+            let cut = Cut { sequence: self.first_sequence(segment.number), bytes: before };
+            before += segment.bytes;
+            cut
+        });
+        cuts.skip(1).collect()
     }
 
     /// How it keeps its files.

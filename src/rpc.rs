@@ -2,7 +2,6 @@
 
 mod admin_service;
 mod call;
-mod direct;
 mod events;
 mod fitting;
 mod job_service;
@@ -24,7 +23,6 @@ use tonic::codec::CompressionEncoding;
 use tonic::service::{LayerExt, Routes};
 use tower::Layer;
 
-use direct::Direct;
 use malformed::{NameRefusals, Named};
 
 use crate::engine::{Engine, Submission};
@@ -99,7 +97,7 @@ impl Api {
 }
 
 /// JobService, ready to be called.
-pub(crate) type Jobs = Direct<Named<JobServiceServer<Api>>>;
+pub(crate) type Jobs = Named<JobServiceServer<Api>>;
 
 /// The services of an engine, which read messages of at most this many bytes: JobService, then the others.
 pub(crate) fn services(
@@ -108,8 +106,7 @@ pub(crate) fn services(
     connections: ConnectionLimits,
 ) -> (Jobs, Routes) {
     let api = Api { connections, ..Api::new(engine.clone(), message_bytes_max) };
-    let shared = Arc::new(api.clone());
-    let jobs = JobServiceServer::from_arc(shared.clone())
+    let jobs = JobServiceServer::new(api.clone())
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(message_bytes_max);
     let workers = WorkerServiceServer::new(api.clone())
@@ -120,7 +117,7 @@ pub(crate) fn services(
         .max_decoding_message_size(message_bytes_max);
     let refusals = NameRefusals { message_bytes_max };
     let others = Routes::new(refusals.named_layer(workers)).add_service(refusals.named_layer(admin));
-    (Direct::new(shared, refusals.layer(jobs)), others)
+    (refusals.layer(jobs), others)
 }
 
 fn disposition(submission: &Submission) -> v1::Disposition {

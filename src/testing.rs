@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use crate::engine::{Engine, EngineOptions};
 use crate::error::Result;
 use crate::job::{AttemptEnd, Failure, Kind, Log, NewJob, Output, Payload, Progress, Report};
-use crate::server::{Server, ServerOptions, Shutdown, ShutdownReport};
+use crate::server::{Server, ServerError, ServerOptions, Shutdown, ShutdownReport};
 use crate::worker::{RunningWorker, Worker, dry_run};
 
 /// Time for handlers to end when a [`TestServer`] stops.
@@ -56,7 +56,7 @@ pub struct TestServer {
     engine: Engine,
     workers: Vec<RunningWorker>,
     shutdown: Shutdown,
-    serving: Option<JoinHandle<io::Result<ShutdownReport>>>,
+    serving: Option<JoinHandle<Result<ShutdownReport, ServerError>>>,
 }
 
 impl TestServer {
@@ -121,7 +121,7 @@ impl TestServer {
             worker.stop(STOP_TIME_MAX).await;
         }
         if let Some(serving) = self.serving.take() {
-            serving.await.map_err(io::Error::other)??;
+            serving.await.map_err(io::Error::other)?.map_err(io::Error::other)?;
         }
         Ok(())
     }

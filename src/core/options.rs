@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-#[cfg(test)]
-use super::planted::Planted;
 use crate::memory::MemoryBudget;
 
 /// Bounds and defaults of the state machine.
@@ -56,9 +54,6 @@ pub struct CoreOptions {
     pub workers_max: usize,
     /// Most bytes of names, kinds and queues of workers. Default 128 MiB.
     pub worker_bytes_max: u64,
-    /// A bug that is to be found.
-    #[cfg(test)]
-    pub(crate) planted: Option<Planted>,
 }
 
 impl CoreOptions {
@@ -98,8 +93,6 @@ impl Default for CoreOptions {
             reconnect_grace: Duration::from_millis(800),
             workers_max: 10_000,
             worker_bytes_max: 128 << 20,
-            #[cfg(test)]
-            planted: None,
         }
     }
 }

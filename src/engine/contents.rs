@@ -1,8 +1,8 @@
 //! Reading jobs whose contents may be in the log alone.
 
-use super::Engine;
-use super::commit::lost;
+use super::commit::missing;
 use super::outcomes::OutcomeWaiter;
+use super::{Engine, Pending, Position};
 use crate::core::{Contents, Core, JobKey, LogPlace};
 use crate::error::Result;
 use crate::job::JobId;
@@ -10,48 +10,67 @@ use crate::job::JobId;
 /// The contents of a job, and where they were.
 pub(super) type Found = (LogPlace, Contents);
 
+/// What one look at a job found.
+enum Read<T> {
+    Resident(T),
+    /// With contents that were loaded before.
+    Loaded(T),
+    /// Its contents have to be loaded.
+    Evicted,
+}
+
 impl Engine {
-    /// Has a job read, with its contents.
+    /// Reads a job with its contents, and answers once all that it shows is durable.
     ///
     /// # Errors
     ///
-    /// `JobNotFound`, `ResultExpired`; `LogDamaged`, and `LogFailed` if the contents cannot be read or something of the job
-    /// was lost.
-    pub(super) async fn look<T>(
+    /// `JobNotFound`, `ResultExpired`; `LogDamaged` and `LogFailed` if the contents cannot be loaded.
+    pub(super) async fn read_job<T>(
         &self,
         id: JobId,
         read: impl Fn(&Core, JobKey, Option<&Contents>) -> T,
     ) -> Result<T> {
         let mut found: Option<Found> = None;
         loop {
-            {
-                let core = &self.0.state.lock().core;
-                let key = self.find(core, id)?;
+            let resident = self.look(|state, _| {
+                let core = &state.core;
+                let key = core.find(id)?;
                 if core.place(key).is_none() {
-                    return Ok(read(core, key, None));
+                    return Ok(Read::Resident(read(core, key, None)));
                 }
-                if let Some((place, contents)) = &found
-                    && core.job_at(place) == Some(key)
-                {
-                    return Ok(read(core, key, Some(contents)));
+                // Loaded contents are durable, and a job that has them never changes again.
+                Ok(match &found {
+                    Some((place, contents)) if core.job_at(place) == Some(key) => {
+                        Read::Loaded(read(core, key, Some(contents)))
+                    }
+                    _ => Read::Evicted,
+                })
+            })?;
+            match resident.value {
+                Ok(Read::Loaded(answer)) => return Ok(answer),
+                Ok(Read::Evicted) => found = self.load(id).await?,
+                Ok(Read::Resident(answer)) => {
+                    return self.release(Pending { value: Ok(answer), position: resident.position }).await;
+                }
+                Err(error) => {
+                    return self.release(Pending { value: Err(error), position: resident.position }).await;
                 }
             }
-            found = self.cold_contents(id).await?;
         }
     }
 
-    /// The contents of a job, and where they were; nothing if they are in memory.
-    pub(super) async fn cold_contents(&self, id: JobId) -> Result<Option<Found>> {
+    /// The contents of an evicted job, and where they were; nothing if they are in memory.
+    pub(super) async fn load(&self, id: JobId) -> Result<Option<Found>> {
         let mut gone_from = None;
         loop {
             let place = {
                 let core = &self.0.state.lock().core;
-                core.place(self.find(core, id)?)
+                core.place(core.find(id)?)
             };
             let Some(place) = place else { return Ok(None) };
-            // What is gone from there was written again, so it has another place.
+            // Contents that are gone from there were moved, so they have another place.
             if gone_from == Some(place) {
-                return Err(lost(id));
+                return Err(missing(id));
             }
             match self.contents(vec![place]).await?.pop().unwrap_or(Ok(None))? {
                 Some(contents) => return Ok(Some((place, contents))),
@@ -68,8 +87,8 @@ impl Engine {
         }
     }
 
-    /// Tells the outcomes of jobs that ended long ago, once they are read.
-    pub(super) fn tell_cold(&self, jobs: Vec<(LogPlace, OutcomeWaiter)>) {
+    /// Loads the evicted outcomes of jobs for the streams that wait for them, behind `position`.
+    pub(super) fn load_outcomes(&self, jobs: Vec<(LogPlace, OutcomeWaiter)>, position: Position) {
         if jobs.is_empty() {
             return;
         }
@@ -85,13 +104,15 @@ impl Engine {
                     (None, Some(Ok(Some(contents)))) => Ok(Some(contents.into_outcome())),
                     (None, Some(Err(error))) => Err(error),
                     (None, Some(Ok(None)) | None) => {
-                        engine
-                            .look(place.id, |core, key, contents| core.outcome(key, contents).cloned())
-                            .await
+                        let outcome = |core: &Core, key, contents: Option<&Contents>| {
+                            core.outcome(key, contents).cloned()
+                        };
+                        engine.read_job(place.id, outcome).await
                     }
                     (Some(error), _) => Err(error.clone()),
                 };
-                waiter.tell_read(outcome.and_then(|outcome| outcome.ok_or_else(|| lost(place.id))));
+                let outcome = outcome.and_then(|outcome| outcome.ok_or_else(|| missing(place.id)));
+                waiter.end_loaded(outcome, position);
             }
         });
     }

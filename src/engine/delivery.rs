@@ -1,11 +1,12 @@
-//! From effects to deliveries: sorted under the lock, carried out after it.
+//! From effects to deliveries: sorted under the lock, carried out after it. Waiters are woken once the effects are durable.
 
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use super::commit::room;
+use super::commit::record_buffer;
 use super::observers::{Observers, Wakers};
 use super::outcomes::{OutcomeQueue, OutcomeWaiter};
 use super::session::{Cut, Inline, Orders, Outbox};
@@ -70,7 +71,7 @@ impl State {
 
     /// For the effects of the next command.
     pub(super) fn effects(&mut self, records: bool) -> Effects {
-        Effects { items: std::mem::take(&mut self.spare_effects), records: records.then(room::take) }
+        Effects { items: std::mem::take(&mut self.spare_effects), records: records.then(record_buffer::take) }
     }
 
     /// Sorts what a command caused that is on disk once `position` is. Assignments and stops enter their session's outbox
@@ -91,20 +92,20 @@ impl State {
                     self.assign(session, assignment, position, may_run_inline, &mut delivery);
                 }
                 Effect::Stop(session, lease, stop) => {
-                    self.tell(session, &mut delivery, |orders| {
+                    self.order(session, &mut delivery, |orders| {
                         orders.push(Order::Stop(lease, stop), position);
                     });
                 }
                 Effect::Drain(session, drain) => {
-                    self.tell(session, &mut delivery, |orders| orders.drain = Some(drain));
+                    self.order(session, &mut delivery, |orders| orders.drain = Some(drain));
                 }
                 Effect::Cut(session) => {
-                    self.tell(session, &mut delivery, |orders| orders.cut = Some(Cut::Silent));
+                    self.order(session, &mut delivery, |orders| orders.cut = Some(Cut::Silent));
                     self.outboxes.remove(&session);
                 }
                 Effect::Wake(observer) => delivery.wake(self.observers.wake(observer)),
                 Effect::Ended(observer, outcome) => {
-                    let wakers = self.observers.end(observer, &outcome, &mut delivery.queues);
+                    let wakers = self.observers.end(observer, &outcome, position, &mut delivery.queues);
                     delivery.wake(wakers);
                 }
                 Effect::Removed(observer) => self.observers.job_removed(observer),
@@ -131,9 +132,9 @@ impl State {
         self.outboxes.get(&session).is_some_and(|current| Arc::ptr_eq(current, outbox))
     }
 
-    fn tell(&self, session: SessionKey, delivery: &mut Delivery, news: impl FnOnce(&mut Orders)) {
+    fn order(&self, session: SessionKey, delivery: &mut Delivery, add: impl FnOnce(&mut Orders)) {
         if let Some(outbox) = self.outboxes.get(&session) {
-            outbox.tell(&mut delivery.outboxes, news);
+            outbox.add(&mut delivery.outboxes, add);
         }
     }
 
@@ -150,7 +151,7 @@ impl State {
             Some(inline) if may_run_inline && delivery.inline.len() < INLINE_RUNS_MAX => {
                 delivery.inline.push((inline.clone(), assignment));
             }
-            _ => outbox.tell(&mut delivery.outboxes, |orders| {
+            _ => outbox.add(&mut delivery.outboxes, |orders| {
                 orders.push(Order::Run(Box::new(assignment)), position);
             }),
         }
@@ -165,16 +166,18 @@ impl State {
         Submission { id, existing, state, sequence }
     }
 
-    /// Has a stream told of the job's end; at once if it has ended. Answers where the outcome is if it has to be read first.
+    /// Registers a waiter for the job's end. If the job has ended, by `position`, the waiter gets the outcome at once; an
+    /// evicted outcome is to be loaded from the log position that is answered.
     pub(super) fn await_outcome(
         &mut self,
         standing: Standing,
         waiter: OutcomeWaiter,
+        position: Position,
     ) -> Option<(LogPlace, OutcomeWaiter)> {
         let key = match standing {
             Standing::Held(key) => key,
             Standing::Removed(state) => {
-                waiter.tell_removed(state);
+                waiter.end_removed(state, position);
                 return None;
             }
         };
@@ -182,7 +185,7 @@ impl State {
             return Some((place, waiter));
         }
         match self.core.outcome(key, None) {
-            Some(outcome) => drop(waiter.tell(outcome.clone())),
+            Some(outcome) => drop(waiter.end(outcome.clone(), position)),
             None => {
                 let observer = self.observers.of(&mut self.core, key);
                 self.observers.add_outcome_waiter(observer, waiter);
@@ -203,33 +206,36 @@ impl State {
         }
     }
 
-    /// Has everyone who waits look again.
-    pub(super) fn wake_all(&mut self) {
+    /// Wakes every watch.
+    pub(super) fn wake_watches(&mut self) {
         self.observers.wake_all();
+    }
+
+    /// The wakers of every stream: of watches, workers and submit streams.
+    pub(super) fn take_all_wakers(&mut self) -> Vec<Waker> {
+        self.observers.wake_all();
+        let watches = self.observers.take_woken().into_iter().flatten().map(|(_, waker)| waker);
+        let outboxes = self.outboxes.values().filter_map(|outbox| outbox.take_waker());
+        watches.chain(outboxes).chain(self.observers.outcome_wakers()).collect()
     }
 }
 
 impl Engine {
-    /// Carries out a delivery, and what its inline attempts cause in turn; has a look whenever some of them have ended.
-    pub(super) fn deliver(&self, mut delivery: Delivery, mut look: impl FnMut(&mut State)) {
+    /// Runs inline attempts, with those that their ends start in turn, and wakes everyone once `position` is durable.
+    pub(super) fn deliver(&self, mut delivery: Delivery, position: Position) {
         let mut inline_runs = 0;
         loop {
             let inline = std::mem::take(&mut delivery.inline);
-            self.announce(delivery);
+            self.wake(delivery, position);
             if inline.is_empty() {
                 return;
             }
             inline_runs += inline.len();
-            delivery = self.run_inline(inline, inline_runs < INLINE_RUNS_MAX, &mut look);
+            delivery = self.run_inline(inline, inline_runs < INLINE_RUNS_MAX);
         }
     }
 
-    fn run_inline(
-        &self,
-        attempts: Vec<(Inline, Assignment)>,
-        may_run_more: bool,
-        look: impl FnOnce(&mut State),
-    ) -> Delivery {
+    fn run_inline(&self, attempts: Vec<(Inline, Assignment)>, may_run_more: bool) -> Delivery {
         let ends: Vec<_> = attempts
             .into_iter()
             .map(|(inline, assignment)| (inline.session, assignment.lease, (inline.handler)(assignment)))
@@ -238,16 +244,14 @@ impl Engine {
         let mut effects = state.effects(false);
         let now = self.now();
         state.end_attempts(now, ends, &mut effects);
-        look(&mut state);
         state.sort(effects, Position::default(), may_run_more)
     }
 
-    fn announce(&self, delivery: Delivery) {
-        delivery.outboxes.iter().for_each(|outbox| outbox.announce(self));
-        delivery.queues.iter().for_each(|queue| queue.announce());
-        for wakers in delivery.wakers {
-            wakers.into_iter().for_each(|(_, waker)| waker.wake());
-        }
+    fn wake(&self, delivery: Delivery, position: Position) {
+        let wake = |waker: Waker| self.wake_at(position, waker);
+        delivery.outboxes.iter().filter_map(|outbox| outbox.take_waker()).for_each(wake);
+        delivery.queues.iter().filter_map(|queue| queue.take_waker()).for_each(wake);
+        delivery.wakers.into_iter().flatten().for_each(|(_, waker)| wake(waker));
         if delivery.ticker {
             self.0.earlier.notify_one();
         }

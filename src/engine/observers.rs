@@ -8,6 +8,7 @@ use std::task::Waker;
 
 use slab::Slab;
 
+use super::Position;
 use super::outcomes::{OutcomeQueue, OutcomeWaiter};
 use crate::core::{Core, JobKey};
 use crate::job::Outcome;
@@ -147,6 +148,7 @@ impl Observers {
         &mut self,
         observer: u32,
         outcome: &Outcome,
+        position: Position,
         queues: &mut Vec<Arc<OutcomeQueue>>,
     ) -> Wakers {
         let place = &mut self.observers[observer as usize - 1];
@@ -156,7 +158,7 @@ impl Observers {
             _ => self.wake(observer),
         };
         for waiter in waiters.0.into_iter().chain(waiters.1) {
-            let queue = waiter.tell(outcome.clone());
+            let queue = waiter.end(outcome.clone(), position);
             if queues.last().is_none_or(|last| !Arc::ptr_eq(last, &queue)) {
                 queues.push(queue);
             }
@@ -171,6 +173,15 @@ impl Observers {
             observer.round = self.rounds;
             self.woken.push(std::mem::take(&mut observer.wakers));
         }
+    }
+
+    /// The wakers of the streams that wait for outcomes.
+    pub(super) fn outcome_wakers(&self) -> impl Iterator<Item = Waker> {
+        let waiters = self
+            .observers
+            .iter()
+            .flat_map(|(_, observer)| observer.outcome_waiter.iter().chain(&observer.more_outcome_waiters));
+        waiters.filter_map(OutcomeWaiter::take_waker)
     }
 
     pub(super) fn take_woken(&mut self) -> Vec<Wakers> {

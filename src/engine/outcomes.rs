@@ -1,17 +1,18 @@
-//! Outcomes on their way to a submit stream: one queue a stream, bounded by the stream's window.
+//! Outcomes of the jobs of a submit stream, on their way to it: one queue a stream, bounded by the stream's window.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
+use super::Position;
 use super::lock::Lock;
 use crate::error::{Error, Result};
 use crate::job::{JobId, JobState, Outcome};
 
-/// Jobs for which a stream keeps the memory while none ends.
-const KEPT_JOBS_MAX: usize = 8_192;
+/// Most jobs for which an empty queue keeps its memory.
+const CAPACITY_MAX: usize = 8_192;
 
-/// The end of a job that a stream waits for.
+/// A job that ended.
 #[derive(Debug, Clone)]
 pub(crate) struct EndedJob {
     pub(crate) id: JobId,
@@ -20,21 +21,23 @@ pub(crate) struct EndedJob {
     pub(crate) state: JobState,
     /// `None` if the job was removed before the stream asked for it.
     pub(crate) outcome: Option<Outcome>,
+    /// Where its end is in the log.
+    position: Position,
 }
 
-/// Ended jobs of one stream. The stream takes them all at once.
+/// Ended jobs of one stream.
 #[derive(Default)]
-pub(crate) struct OutcomeQueue(Lock<Queue>);
+pub(super) struct OutcomeQueue(Lock<Queue>);
 
 #[derive(Default)]
 struct Queue {
     ended: VecDeque<EndedJob>,
-    /// Why an outcome cannot be told, if one cannot.
+    /// Why an outcome could not be read, if one could not.
     failure: Option<Error>,
     waker: Option<Waker>,
 }
 
-/// One job's place in a stream's queue, until the job ends.
+/// One job of a stream, until the job ends.
 pub(super) struct OutcomeWaiter {
     queue: Arc<OutcomeQueue>,
     id: JobId,
@@ -47,57 +50,80 @@ impl OutcomeQueue {
         OutcomeWaiter { queue: self.clone(), id, batch, index }
     }
 
-    /// Puts everything that ended since the last call where nothing is left; keeps the waker for what ends later.
-    pub(crate) fn take(&self, context: &Context<'_>, ended: &mut VecDeque<EndedJob>) {
+    /// Moves the jobs whose end is durable behind those in `ended`, and registers the waker for the next ones. Answers the
+    /// position that the first of the rest waits for.
+    pub(super) fn take(
+        &self,
+        durable: Position,
+        ended: &mut VecDeque<EndedJob>,
+        context: &Context<'_>,
+    ) -> Option<Position> {
         let mut queue = self.0.lock();
         match &mut queue.waker {
             Some(waker) => waker.clone_from(context.waker()),
             None => queue.waker = Some(context.waker().clone()),
         }
-        // What a burst took is given back, the rest is used again.
-        ended.shrink_to(KEPT_JOBS_MAX);
-        std::mem::swap(&mut queue.ended, ended);
+        let count = queue.ended.partition_point(|job| job.position <= durable);
+        if count == queue.ended.len() && ended.is_empty() {
+            // After a burst its memory is freed; otherwise the two buffers take turns.
+            ended.shrink_to(CAPACITY_MAX);
+            std::mem::swap(&mut queue.ended, ended);
+        } else {
+            ended.extend(queue.ended.drain(..count));
+        }
+        queue.ended.front().map(|job| job.position)
     }
 
-    /// Why an outcome cannot be told, if one cannot.
-    pub(crate) fn failure(&self) -> Option<Error> {
+    /// Why an outcome could not be read, if one could not.
+    pub(super) fn failure(&self) -> Option<Error> {
         self.0.lock().failure.clone()
     }
 
-    /// Wakes the stream.
-    pub(super) fn announce(&self) {
-        let waker = self.0.lock().waker.take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+    /// The stream's waker, if it waits.
+    pub(super) fn take_waker(&self) -> Option<Waker> {
+        self.0.lock().waker.take()
     }
 }
 
 impl OutcomeWaiter {
-    pub(super) fn tell(self, outcome: Outcome) -> Arc<OutcomeQueue> {
-        self.put(outcome.state(), Some(outcome))
+    /// Adds the outcome, which is durable once `position` is.
+    pub(super) fn end(self, outcome: Outcome, position: Position) -> Arc<OutcomeQueue> {
+        self.push(outcome.state(), Some(outcome), position)
     }
 
-    /// Tells that the job ended in this state and was removed: its outcome is gone.
-    pub(super) fn tell_removed(self, state: JobState) {
-        self.put(state, None);
+    /// Adds that the job ended in this state and was removed with its outcome.
+    pub(super) fn end_removed(self, state: JobState, position: Position) {
+        self.push(state, None, position);
     }
 
-    fn put(self, state: JobState, outcome: Option<Outcome>) -> Arc<OutcomeQueue> {
+    /// The stream's waker, if it waits.
+    pub(super) fn take_waker(&self) -> Option<Waker> {
+        self.queue.take_waker()
+    }
+
+    fn push(self, state: JobState, outcome: Option<Outcome>, position: Position) -> Arc<OutcomeQueue> {
         let Self { queue, id, batch, index } = self;
-        queue.0.lock().ended.push_back(EndedJob { id, batch, index, state, outcome });
+        {
+            let ended = &mut queue.0.lock().ended;
+            // In the order of positions, also behind an outcome that took long to load.
+            let position = ended.back().map_or(position, |last| last.position.max(position));
+            ended.push_back(EndedJob { id, batch, index, state, outcome, position });
+        }
         queue
     }
 
-    /// Tells an outcome that had to be read, or why it cannot be.
-    pub(super) fn tell_read(self, outcome: Result<Outcome>) {
+    /// Adds an outcome that was loaded from the log, or the error of the load.
+    pub(super) fn end_loaded(self, outcome: Result<Outcome>, position: Position) {
         let queue = match outcome {
-            Ok(outcome) => self.tell(outcome),
+            Ok(outcome) => self.end(outcome, position),
             Err(error) => {
                 self.queue.0.lock().failure.get_or_insert(error);
                 self.queue
             }
         };
-        queue.announce();
+        let waker = queue.take_waker();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 }

@@ -10,11 +10,12 @@ use tokio::time::Instant;
 use super::commit::QUEUE_BYTES_MAX;
 use super::watch::Watch;
 use super::{Engine, LOCK_BUDGET};
+use crate::clock::Now;
 use crate::core::{Contents, Core, ListBounds, LogPlace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{
     EndCounts, EventTypes, JobFilter, JobId, JobState, JobView, MemoryUse, Outcome, QueueView, StateCounts,
-    StateSet, Timestamp, WaitReason,
+    Timestamp, WaitReason,
 };
 use crate::memory::WATCH_BYTES;
 
@@ -86,7 +87,7 @@ impl Engine {
     pub async fn result(&self, id: JobId, until: Option<Instant>) -> Result<ResultView> {
         let Some(until) = until else { return self.result_now(id).await };
         // Open before the first look and until after the last: the job's end stays for it.
-        let mut watch = match Watch::open(self.clone(), id, None, EventTypes::NONE) {
+        let mut watch = match Watch::open(self, id, None, EventTypes::NONE).await {
             Ok(watch) => watch,
             Err(refused) => {
                 let now = self.result_now(id).await?;
@@ -113,7 +114,7 @@ impl Engine {
             sequence: core.sequence(key),
             expire_time: core.expire_time(key),
         };
-        self.look(id, view).await
+        self.read_job(id, view).await
     }
 
     /// The whole job.
@@ -122,22 +123,18 @@ impl Engine {
     ///
     /// `JobNotFound`, `ResultExpired`; with a log, `LogDamaged` and `LogFailed` if the job cannot be read back.
     pub async fn job(&self, id: JobId) -> Result<JobView> {
-        self.look(id, Core::view).await
+        self.read_job(id, Core::view).await
     }
 
     /// Jobs that match, newest first, from `before` (the first page if `None`). A page may be short.
     ///
     /// # Errors
     ///
-    /// With a log, if payloads count: `LogDamaged` and `LogFailed` if a job cannot be read back. `LogFailed` if the log
-    /// failed and it is not known what of the page is on disk.
+    /// With a log: `LogFailed`, and, if payloads count, `LogDamaged` if a job cannot be read back.
     pub async fn jobs(&self, filter: &JobFilter, before: Option<u64>, bounds: PageBounds) -> Result<JobPage> {
         let PageBounds { jobs: jobs_max, bytes: mut bytes_left, with_payloads } = bounds;
-        let (mut jobs, mut cold) = (Vec::new(), Vec::new());
-        let has_failed = self.check_log().is_err();
-        // What a job's state is on disk is told by `check_list`.
-        let states = if has_failed { StateSet::ALL } else { filter.states };
-        let looked_for = JobFilter { states, ..filter.clone() };
+        self.check_log()?;
+        let (mut jobs, mut evicted) = (Vec::new(), Vec::new());
         let mut next = Some(before.unwrap_or_else(|| self.0.state.lock().core.list_begin()));
         for _ in 0..LIST_BUDGET / LOCK_BUDGET {
             let Some(before) = next else { break };
@@ -148,20 +145,18 @@ impl Engine {
                 looks: LOCK_BUDGET,
                 begins_page: jobs.is_empty(),
             };
-            let part = self.0.state.lock().core.list(&looked_for, before, bounds);
+            let part = self.0.state.lock().core.list(filter, before, bounds);
             jobs.extend(part.jobs);
-            cold.extend(part.cold);
+            evicted.extend(part.cold);
             next = part.next;
             bytes_left = bytes_left.saturating_sub(part.bytes);
             if part.is_full {
                 break;
             }
         }
-        if has_failed {
-            self.check_list(&mut jobs, filter.states)?;
-            cold.retain(|place| jobs.iter().any(|job| job.id == place.id));
-        }
-        self.complete(&mut jobs, cold).await?;
+        self.complete(&mut jobs, evicted).await?;
+        // Behind all that was looked at.
+        self.durable().await?;
         Ok(JobPage { jobs, next })
     }
 
@@ -199,19 +194,23 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// With a log: `LogFailed` if it failed and it is not known which queues are paused on disk. What queues hold is
-    /// answered as it is in memory.
-    pub fn queues(&self, after: &str, limit: usize) -> Result<(Vec<QueueView>, bool)> {
-        let state = self.0.state.lock();
-        self.check_queues()?;
-        Ok(state.core.queues(self.now(), after, limit))
+    /// `LogFailed`.
+    pub async fn queues(&self, after: &str, limit: usize) -> Result<(Vec<QueueView>, bool)> {
+        self.read(|state, now| Ok(state.core.queues(now, after, limit))).await
     }
 
     /// What the engine is and holds.
-    pub fn info(&self) -> EngineInfo {
-        let state = self.0.state.lock();
+    ///
+    /// # Errors
+    ///
+    /// `LogFailed`.
+    pub async fn info(&self) -> Result<EngineInfo> {
+        self.read(|state, now| Ok(self.info_of(&state.core, now))).await
+    }
+
+    fn info_of(&self, core: &Core, now: Now) -> EngineInfo {
         let watchers = self.0.watchers.load(Ordering::Relaxed);
-        let mut memory = state.core.memory();
+        let mut memory = core.memory();
         memory.push(MemoryUse {
             category: "watches",
             used_bytes: u64::from(watchers) * WATCH_BYTES,
@@ -225,27 +224,27 @@ impl Engine {
         EngineInfo {
             boot_id: self.0.boot_id.clone(),
             start_time: self.0.start.wall,
-            uptime: self.now().monotonic.saturating_sub(self.0.start.monotonic),
-            draining: state.core.is_draining(),
-            kinds: state.core.kinds(),
-            jobs: state.core.job_count(),
+            uptime: now.monotonic.saturating_sub(self.0.start.monotonic),
+            draining: core.is_draining(),
+            kinds: core.kinds(),
+            jobs: core.job_count(),
             watchers,
             memory,
         }
     }
 
     /// Attempts that run now.
-    pub fn running(&self) -> u32 {
+    pub(crate) fn running(&self) -> u32 {
         self.counts().get(JobState::Running)
     }
 
     /// Jobs that ended since the start, removed ones included.
-    pub fn ended(&self) -> EndCounts {
+    pub(crate) fn ended(&self) -> EndCounts {
         self.0.state.lock().core.ended()
     }
 
     /// All jobs by state.
-    pub fn counts(&self) -> StateCounts {
+    pub(crate) fn counts(&self) -> StateCounts {
         self.0.state.lock().core.counts()
     }
 }

@@ -7,20 +7,18 @@ use std::task::{Context, Poll, Waker, ready};
 
 use parking_lot::Mutex;
 
-use super::turn::{self, Turn};
 use super::{Engine, LOCK_BUDGET, Position};
 use crate::core::SessionKey;
 use crate::error::Result;
 use crate::job::{AttemptEnd, Drain, InlineHandler, LeaseId, Order, Report, SessionSpec};
 
-/// The channel to one session. It is filled in order under the engine's lock and announced after it, which a plain
-/// channel cannot do: its send wakes the receiver. Slots bound it: an attempt for each, and for each attempt at most
-/// one cancel and one revoke.
+/// The channel to one session. It is filled in order under the engine's lock; its receiver is woken after the lock is
+/// released and the orders are durable. Slots bound it: an attempt for each, and for each attempt at most one cancel and
+/// one revoke.
+#[derive(Default)]
 pub(super) struct Outbox {
     state: Mutex<Orders>,
     pub(super) inline: Option<Inline>,
-    /// Whether the worker is in the server: others hear nothing before it is on disk.
-    is_local: bool,
 }
 
 /// A short handler, and the session whose attempts it runs.
@@ -30,7 +28,7 @@ pub(super) struct Inline {
     pub(super) handler: InlineHandler,
 }
 
-/// What a session is told beside its orders, and who waits for it.
+/// The content of an outbox, and the waker of its receiver.
 #[derive(Default)]
 pub(crate) struct Orders {
     pub(crate) orders: VecDeque<Order>,
@@ -38,13 +36,9 @@ pub(crate) struct Orders {
     pub(crate) drain: Option<Drain>,
     /// Why the session was cut off from its worker, if it was.
     pub(crate) cut: Option<Cut>,
-    /// When the orders are on disk: the position for which so many of them wait, in order.
-    kept_at: VecDeque<(Position, usize)>,
+    /// The log positions of the orders: so many of them wait for the position, in order.
+    positions: VecDeque<(Position, usize)>,
     waker: Option<Waker>,
-    /// How many threads run what they took.
-    at_work: usize,
-    /// Whether who waits wants to know when no thread does any more.
-    awaits_rest: bool,
 }
 
 /// Why a session's worker no longer gets its orders.
@@ -63,55 +57,59 @@ impl Orders {
 
     pub(super) fn push(&mut self, order: Order, position: Position) {
         self.orders.push_back(order);
-        match self.kept_at.back_mut() {
+        match self.positions.back_mut() {
             Some((last, count)) if *last == position => *count += 1,
-            _ => self.kept_at.push_back((position, 1)),
+            _ => self.positions.push_back((position, 1)),
         }
     }
 
-    /// Takes the first orders, as many as fit into so many bytes as elements of a message; the first of all even if it is
-    /// larger, if `may_exceed`. The rest stays. That nothing more comes is answered with the last.
-    fn take_fitting(&mut self, bytes_max: usize, may_exceed: bool) -> Self {
+    /// Takes the durable orders that fit into `limit`, the reason of a cut, and, behind the last order, the drain. Answers the
+    /// position that the next order waits for if it is not durable.
+    fn take(&mut self, durable: Position, limit: TakeLimit) -> (Self, Option<Position>) {
         let mut taken = Self { cut: self.cut.take(), ..Self::default() };
         let mut bytes = 0;
-        while let Some(order) = self.orders.front() {
+        while let Some(&(position, _)) = self.positions.front() {
+            if position > durable {
+                return (taken, Some(position));
+            }
+            let Some(order) = self.orders.front() else { break };
             bytes += order.wire_bytes_max();
-            if bytes > bytes_max && !(may_exceed && taken.orders.is_empty()) {
-                break;
+            if bytes > limit.bytes && !(limit.may_exceed && taken.orders.is_empty()) {
+                return (taken, None);
             }
             taken.orders.extend(self.orders.pop_front());
+            self.pop_position();
         }
-        if self.orders.is_empty() {
-            taken.drain = self.drain.take();
-            // Positions matter to workers in the server only, which take all orders of a position.
-            self.kept_at.clear();
+        taken.drain = self.drain.take();
+        (taken, None)
+    }
+
+    /// The first order was taken.
+    fn pop_position(&mut self) {
+        if let Some((_, count)) = self.positions.front_mut() {
+            *count -= 1;
+            if *count == 0 {
+                self.positions.pop_front();
+            }
         }
-        taken
-    }
-
-    /// Takes the first orders, as far as they are on disk, and answers what the next ones wait for.
-    fn take_kept(&mut self, is_kept: impl Fn(Position) -> bool) -> (VecDeque<Order>, Option<Position>) {
-        let kept = self.kept_at.iter().take_while(|(position, _)| is_kept(*position)).count();
-        let count: usize = self.kept_at.drain(..kept).map(|(_, orders)| orders).sum();
-        (self.orders.drain(..count).collect(), self.kept_at.front().map(|(position, _)| *position))
-    }
-
-    /// [`Orders::take_kept`] for a thread that runs them at once.
-    fn begin_kept(&mut self, is_kept: impl Fn(Position) -> bool) -> (VecDeque<Order>, Option<Position>) {
-        self.at_work += 1;
-        self.take_kept(is_kept)
-    }
-
-    /// The thread has run them. Answers who waits for that.
-    fn end_kept(&mut self) -> Option<Waker> {
-        self.at_work -= 1;
-        let is_awaited = self.at_work == 0 && std::mem::take(&mut self.awaits_rest);
-        self.waker.take_if(|_| is_awaited)
     }
 }
 
+/// How many orders are taken at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TakeLimit {
+    /// Most bytes, as elements of a message.
+    pub(crate) bytes: usize,
+    /// Whether the first order may be larger.
+    pub(crate) may_exceed: bool,
+}
+
+impl TakeLimit {
+    const NONE: Self = Self { bytes: usize::MAX, may_exceed: true };
+}
+
 impl Inline {
-    /// Runs attempts and ends many of them at once. Whoever would be stopped has ended by then.
+    /// Runs attempts and ends many of them at once. An attempt that is to be stopped has ended by then.
     fn run(&self, engine: &Engine, mut orders: VecDeque<Order>) {
         while !orders.is_empty() {
             let count = orders.len().min(LOCK_BUDGET);
@@ -121,82 +119,58 @@ impl Inline {
                     ends.push((self.session, assignment.lease, (self.handler)(*assignment)));
                 }
             }
-            // Once the log failed, how they end is not kept.
-            let _ = engine.change(|state, now, effects| {
-                state.end_attempts(now, ends, effects);
-                Ok(())
-            });
+            engine.command(|state, now, effects| state.end_attempts(now, ends, effects));
         }
     }
 }
 
 impl Outbox {
-    /// Of a worker in the server.
     fn local(inline: Option<Inline>) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), inline, is_local: true })
+        Arc::new(Self { inline, ..Self::default() })
     }
 
-    /// Of a worker elsewhere.
-    pub(super) fn remote() -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), inline: None, is_local: false })
-    }
-
-    /// Adds news and notes that the outbox must be announced.
-    pub(super) fn tell(self: &Arc<Self>, announced: &mut Vec<Arc<Outbox>>, news: impl FnOnce(&mut Orders)) {
+    /// Adds to the orders and notes that the receiver must be woken.
+    pub(super) fn add(self: &Arc<Self>, woken: &mut Vec<Arc<Outbox>>, add: impl FnOnce(&mut Orders)) {
         let mut state = self.state.lock();
         if state.is_empty() {
-            announced.push(self.clone());
+            woken.push(self.clone());
         }
-        news(&mut state);
+        add(&mut state);
     }
 
-    /// Wakes who waits for news; a worker in the server only once it may begin what it is told.
-    pub(super) fn announce(self: &Arc<Self>, engine: &Engine) {
-        let taker = self.inline.as_ref().and_then(|_| turn::taker_here(engine));
-        let (first, waker) = {
-            let mut state = self.state.lock();
-            let first = state.kept_at.front().filter(|_| self.is_local).map(|(position, _)| *position);
-            (first.unwrap_or_default(), state.waker.take_if(|_| taker.is_none()))
-        };
-        if let Some(taker) = taker {
-            taker.take(first, Turn::of(self.clone()));
-        } else if let Some(waker) = waker {
-            engine.wake_durable(first, waker);
-        }
+    /// The receiver's waker, if it waits.
+    pub(super) fn take_waker(&self) -> Option<Waker> {
+        self.state.lock().waker.take()
     }
 
-    /// Wakes who waits for news.
-    pub(super) fn wake(&self) {
-        let waker = self.state.lock().waker.take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    /// Runs the attempts that are on disk and ends all of them at once; answers what the rest waits for.
-    pub(super) fn run_kept(&self, engine: &Engine) -> Option<Position> {
-        let inline = self.inline.as_ref()?;
-        let (orders, awaited) = self.state.lock().begin_kept(|position| engine.is_kept(position));
-        inline.run(engine, orders);
-        let waker = self.state.lock().end_kept();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        awaited
-    }
-
-    /// What was told and not taken yet, as much as fits into so many bytes of a message; at least one order if
-    /// `may_exceed`. The caller is woken when there is something if there is nothing now.
-    pub(super) fn poll_fitting(
+    /// The durable orders that were not taken yet, as many as fit into the limit. If there are none, registers the waker.
+    ///
+    /// # Errors
+    ///
+    /// `LogFailed`.
+    pub(super) fn poll_take(
         &self,
+        engine: &Engine,
         context: &Context<'_>,
-        bytes_max: usize,
-        may_exceed: bool,
-    ) -> Poll<Orders> {
-        self.poll_ready(context).map(|()| self.state.lock().take_fitting(bytes_max, may_exceed))
+        limit: TakeLimit,
+    ) -> Poll<Result<Orders>> {
+        loop {
+            let awaited = {
+                let mut state = self.state.lock();
+                let (taken, awaited) = state.take(engine.durable_position(), limit);
+                if !taken.is_empty() {
+                    return Poll::Ready(Ok(taken));
+                }
+                state.waker = Some(context.waker().clone());
+                awaited
+            };
+            engine.check_log()?;
+            let Some(position) = awaited else { return Poll::Pending };
+            ready!(engine.poll_durable(position, context))?;
+        }
     }
 
-    /// Whether something was told that was not taken yet.
+    /// Whether there is an order, a drain or a cut, durable or not; registers the waker otherwise.
     pub(super) fn poll_ready(&self, context: &Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
         if state.is_empty() {
@@ -206,7 +180,7 @@ impl Outbox {
         Poll::Ready(())
     }
 
-    /// The leases of attempts that were not taken to be sent.
+    /// The leases of attempts that were not sent.
     pub(super) fn unsent(&self) -> HashSet<LeaseId> {
         let state = self.state.lock();
         let lease = |order: &Order| match order {
@@ -216,82 +190,64 @@ impl Outbox {
         state.orders.iter().filter_map(lease).collect()
     }
 
-    pub(super) fn take(&self) -> Orders {
+    /// Everything in it, durable or not.
+    pub(super) fn take_all(&self) -> Orders {
         std::mem::take(&mut self.state.lock())
     }
 }
 
 /// An open session. Dropping it closes it: what it still runs counts as lost.
-pub struct Session {
+pub(crate) struct Session {
     engine: Engine,
     key: SessionKey,
     outbox: Arc<Outbox>,
 }
 
-/// Reports and ends attempts of a session; cheap to clone.
+/// Reports and ends attempts of a session; cheap to clone. The attempts run in this process and end with it, so their
+/// reports do not wait until they are durable.
 #[derive(Clone)]
-pub struct Reporter {
+pub(crate) struct Reporter {
     engine: Engine,
     session: SessionKey,
 }
 
 impl Session {
     pub(super) fn open(engine: Engine, spec: &SessionSpec, inline: Option<InlineHandler>) -> Self {
-        let (key, outbox) = engine.command(|state, now, effects| {
-            let session = state.core.open_session(now, spec, effects);
-            let outbox = Outbox::local(inline.map(|handler| Inline { session, handler }));
-            state.outboxes.insert(session, outbox.clone());
-            (session, outbox)
-        });
+        let (key, outbox) = engine
+            .command(|state, now, effects| {
+                let session = state.core.open_session(now, spec, effects);
+                let outbox = Outbox::local(inline.map(|handler| Inline { session, handler }));
+                state.outboxes.insert(session, outbox.clone());
+                (session, outbox)
+            })
+            .value;
         Self { engine, key, outbox }
     }
 
-    /// The orders given since the last call; waits for the first, and until it is on disk that they were given. One
-    /// caller at a time; a call that is dropped loses none. Waits for good once the log failed. Attempts of an inline
-    /// handler run here and are not answered.
-    pub async fn orders(&mut self) -> VecDeque<Order> {
-        loop {
-            let orders = poll_fn(|context| self.poll_orders(context)).await;
-            let Some(inline) = &self.outbox.inline else { return orders };
-            inline.run(&self.engine, orders);
-            // What they caused may be as much again, and others want to run as well.
-            tokio::task::yield_now().await;
-        }
+    /// The durable orders given since the last call; waits for the first. One caller at a time; a call that is dropped loses
+    /// none. Waits for ever once the log failed. Attempts of an inline handler run here: the answer is empty then.
+    pub(crate) async fn orders(&mut self) -> VecDeque<Order> {
+        let taken = poll_fn(|context| self.outbox.poll_take(&self.engine, context, TakeLimit::NONE)).await;
+        let Ok(Orders { orders, .. }) = taken else { return std::future::pending().await };
+        let Some(inline) = &self.outbox.inline else { return orders };
+        inline.run(&self.engine, orders);
+        // The ends may have started as many attempts again, and other tasks have to run as well.
+        tokio::task::yield_now().await;
+        VecDeque::new()
     }
 
-    /// An attempt runs only if its beginning is kept.
-    fn poll_orders(&mut self, context: &Context<'_>) -> Poll<VecDeque<Order>> {
-        loop {
-            let awaited = {
-                let mut state = self.outbox.state.lock();
-                let (orders, awaited) = state.take_kept(|position| self.engine.is_kept(position));
-                if !orders.is_empty() {
-                    return Poll::Ready(orders);
-                }
-                state.waker = Some(context.waker().clone());
-                awaited
-            };
-            let Some(position) = awaited else { return Poll::Pending };
-            if ready!(self.engine.poll_durable(position, context)).is_err() {
-                return Poll::Pending;
-            }
-        }
-    }
-
-    /// Whether orders were given that are not on disk yet, or run where they were given.
+    /// Whether orders were given that were not taken.
     pub(crate) fn is_holding(&self) -> bool {
-        let mut state = self.outbox.state.lock();
-        state.awaits_rest = state.at_work > 0;
-        state.awaits_rest || !state.orders.is_empty()
+        !self.outbox.state.lock().orders.is_empty()
     }
 
     /// For reporting from the tasks that run the attempts.
-    pub fn reporter(&self) -> Reporter {
+    pub(crate) fn reporter(&self) -> Reporter {
         Reporter { engine: self.engine.clone(), session: self.key }
     }
 
     /// Changes how many attempts run at a time; 0 lets the present ones finish and gives nothing more.
-    pub fn set_slots(&self, slots: u32) {
+    pub(crate) fn set_slots(&self, slots: u32) {
         self.engine.command(|state, now, effects| state.core.set_slots(now, self.key, slots, effects));
     }
 }
@@ -306,31 +262,40 @@ impl Drop for Session {
 }
 
 impl Reporter {
-    /// Waits while more is reported than the disk takes.
-    pub async fn room(&self) {
-        poll_fn(|context| self.engine.poll_room(context)).await;
+    /// Waits until the log takes more records: backpressure.
+    pub(crate) async fn admission(&self) {
+        // After the log failed nothing is worth a wait.
+        let _ = poll_fn(|context| self.engine.poll_admission(context)).await;
     }
 
-    /// Whether the disk keeps up with what is reported.
-    pub(crate) fn has_room(&self) -> bool {
-        self.engine.has_room()
+    /// Whether [`Reporter::admission`] would not wait.
+    pub(crate) fn has_capacity(&self) -> bool {
+        self.engine.has_capacity()
     }
 
     /// Adds progress, output or a log line to the job's events.
     ///
     /// # Errors
     ///
-    /// `LeaseLost` if the attempt no longer stands; `PayloadTooLarge` for too large a chunk.
-    pub fn report(&self, lease: LeaseId, report: Report) -> Result<()> {
-        self.engine.report(self.session, lease, report)
+    /// `LeaseLost` if the attempt no longer stands; `PayloadTooLarge` for too large a chunk; `LogFailed`.
+    pub(crate) fn report(&self, lease: LeaseId, report: Report) -> Result<()> {
+        self.engine.check_log()?;
+        let report = self
+            .engine
+            .command(|state, now, effects| state.core.report(now, self.session, lease, report, effects));
+        report.value
     }
 
     /// Ends the attempt.
     ///
     /// # Errors
     ///
-    /// `LeaseLost` if it no longer stood; the slot is free all the same.
-    pub fn end(&self, lease: LeaseId, end: AttemptEnd) -> Result<()> {
-        self.engine.end_attempt(self.session, lease, end)
+    /// `LeaseLost` if it no longer stood; the slot is free all the same. `LogFailed`.
+    pub(crate) fn end(&self, lease: LeaseId, end: AttemptEnd) -> Result<()> {
+        self.engine.check_log()?;
+        let ended = self
+            .engine
+            .command(|state, now, effects| state.core.end_attempt(now, self.session, lease, end, effects));
+        ended.value
     }
 }

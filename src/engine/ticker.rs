@@ -23,8 +23,8 @@ pub(super) async fn run(engine: Engine) {
             () = engine.0.earlier.notified() => {}
             due = engine.checkpoint_due() => match due {
                 Some(due) => drop(tokio::spawn(give_back(engine.clone(), due))),
-                // Nothing more comes of what they wait for.
-                None => return engine.command(|state, _, _| state.wake_all()),
+                // The log failed or is closed: every stream ends.
+                None => return engine.wake_all(),
             },
         }
     }
@@ -37,6 +37,11 @@ async fn give_back(engine: Engine, due: Due) {
 }
 
 impl Engine {
+    fn wake_all(&self) {
+        let wakers = self.0.state.lock().take_all_wakers();
+        wakers.into_iter().for_each(std::task::Waker::wake);
+    }
+
     async fn checkpoint_due(&self) -> Option<Due> {
         match &self.0.commit {
             Some(commit) => commit.checkpoint_due().await,

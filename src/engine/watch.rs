@@ -9,9 +9,8 @@ use std::time::Duration;
 use super::contents::Found;
 use super::delivery::State;
 use super::observers::WakerPlace;
-use super::{Engine, Submission};
-use crate::clock::Now;
-use crate::core::{Caller, Core, Effects, JobKey, Standing};
+use super::{Engine, Pending, Position, Submission};
+use crate::core::{Caller, Core, JobKey, Standing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{EventTypes, JobId, JobState, NewJob, WatchItem};
 
@@ -20,7 +19,8 @@ const READ_ITEMS_MAX: usize = 128;
 const WATCHERS_RETRY_AFTER: Duration = Duration::from_secs(1);
 const STOPPED_RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// Follows a job's events. Never buffers: a slow reader misses old output and progress, never the end.
+/// Follows a job's events, each once it is durable. Never buffers: a slow reader misses old output and progress, never the
+/// end.
 pub struct Watch {
     place: Place,
     id: JobId,
@@ -32,8 +32,8 @@ pub struct Watch {
     waker: Option<WakerPlace>,
     /// The job's contents, if they have to be read from the log. Apart, because few watches need it.
     cold: Option<Box<Cold>>,
-    /// What was read and not answered yet.
-    read: Vec<WatchItem>,
+    /// What was read and waits until it is durable.
+    read: Option<Pending<Result<Vec<WatchItem>>>>,
     /// The end was read.
     ended: bool,
 }
@@ -45,9 +45,21 @@ enum Cold {
 
 impl Watch {
     /// Opens a watch after a sequence, or after the newest event.
-    pub(super) fn open(engine: Engine, id: JobId, after: Option<u32>, types: EventTypes) -> Result<Self> {
+    pub(super) async fn open(
+        engine: &Engine,
+        id: JobId,
+        after: Option<u32>,
+        types: EventTypes,
+    ) -> Result<Self> {
+        engine.check_log()?;
+        let value = Self::open_now(engine, id, after, types);
+        // Read after the watch was opened, so at or behind the position of what it shows.
+        engine.release(Pending { value, position: engine.position() }).await
+    }
+
+    fn open_now(engine: &Engine, id: JobId, after: Option<u32>, types: EventTypes) -> Result<Self> {
         let mut state = engine.0.state.lock();
-        let key = engine.find(&state.core, id)?;
+        let key = state.core.find(id)?;
         let sequence = state.core.sequence(key);
         let cursor = after.unwrap_or(sequence);
         if cursor > sequence {
@@ -63,13 +75,13 @@ impl Watch {
     /// A watch of a job that is there. It must not be dropped under the lock.
     fn at(state: &mut State, place: Place, id: JobId, key: JobKey, cursor: u32, types: EventTypes) -> Self {
         let observer = Some(state.observers.attach(&mut state.core, key));
-        let (waker, cold, read, ended) = (None, None, Vec::new(), false);
+        let (waker, cold, read, ended) = (None, None, None, false);
         Self { place, id, key, cursor, types, observer, waker, cold, read, ended }
     }
 
     /// A watch whose first read says that the job's events are gone.
     fn of_removed(place: Place, id: JobId, types: EventTypes) -> Self {
-        let (key, observer, waker, cold, read) = (JobKey::NONE, None, None, None, Vec::new());
+        let (key, observer, waker, cold, read) = (JobKey::NONE, None, None, None, None);
         Self { place, id, key, cursor: 0, types, observer, waker, cold, read, ended: false }
     }
 
@@ -104,38 +116,39 @@ impl Watch {
         Ok(())
     }
 
-    /// Reads what there is of a job that has ended, to answer it when asked.
-    fn read_if_ended(&mut self, state: &mut State) {
-        if self.ended || self.is_removed(state) {
-            return;
-        }
-        let from @ (key, ..) = (self.key, self.cursor, self.types);
-        let core = &state.core;
-        if !core.state(key).is_final() {
-            return;
-        }
-        if let Some(cursor) = read_events(core, from, None, &mut self.read) {
-            self.cursor = cursor;
-            self.ended = cursor == core.sequence(key);
-        }
-    }
-
     /// [`Watch::next`], for streams.
     pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Vec<WatchItem>>> {
-        if self.ended || !self.read.is_empty() {
-            return Poll::Ready(Ok(std::mem::take(&mut self.read)));
+        if self.read.is_none() {
+            self.read = Some(ready!(self.poll_read(context)));
+        }
+        let position = self.read.as_ref().map_or(Position::default(), |read| read.position);
+        ready!(self.place.0.poll_durable(position, context))?;
+        Poll::Ready(self.read.take().map_or(Ok(Vec::new()), |read| read.value))
+    }
+
+    /// What follows the cursor, as the core shows it now, with its position.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Pending<Result<Vec<WatchItem>>>> {
+        let engine = &self.place.0;
+        let answer = |value| Poll::Ready(Pending { value, position: engine.position() });
+        if self.ended {
+            return answer(Ok(Vec::new()));
         }
         let (mut state, items) = loop {
             if let Some(Cold::Reading(reading)) = self.cold.as_deref_mut() {
                 let read = ready!(reading.as_mut().poll(context));
                 self.cold = None;
-                self.cold = read?.map(|found| Box::new(Cold::Read(found)));
+                match read {
+                    Ok(read) => self.cold = read.map(|found| Box::new(Cold::Read(found))),
+                    Err(error) => return answer(Err(error)),
+                }
             }
-            let state = self.place.0.0.state.lock();
-            self.place.0.check_job(self.id)?;
+            if let Err(failed) = engine.check_log() {
+                return answer(Err(failed));
+            }
+            let state = engine.0.state.lock();
             if self.is_removed(&state) {
                 self.waker = None;
-                return Poll::Ready(Err(removed(&state, self.id)));
+                return answer(Err(removed(&state, self.id)));
             }
             let mut items = Vec::new();
             let from = (self.key, self.cursor, self.types);
@@ -144,20 +157,18 @@ impl Watch {
                 break (state, items);
             }
             drop(state);
-            let (engine, id) = (self.place.0.clone(), self.id);
-            let reading = Box::pin(async move { engine.cold_contents(id).await });
+            let (engine, id) = (engine.clone(), self.id);
+            let reading = Box::pin(async move { engine.load(id).await });
             self.cold = Some(Box::new(Cold::Reading(reading)));
         };
         self.ended = state.core.state(self.key).is_final() && self.cursor == state.core.sequence(self.key);
         if !items.is_empty() || self.ended {
-            return Poll::Ready(Ok(items));
+            return answer(Ok(items));
         }
         let runs_on = state.core.state(self.key) == JobState::Running;
         if state.stopped || (state.core.is_draining() && !runs_on) {
-            return Poll::Ready(Err(stopped()));
+            return answer(Err(stopped()));
         }
-        // Whatever comes next is not kept.
-        self.place.0.check_log()?;
         if let Some(observer) = self.observer {
             self.waker = Some(state.observers.add_waker(observer, self.waker, context.waker()));
         }
@@ -230,8 +241,7 @@ impl Engine {
     ) -> Result<(Submission, Watch)> {
         let place = Place::take(self.clone())?;
         let id = job.id.unwrap_or_else(JobId::mint);
-        let submit = |state: &mut State, now: Now, effects: &mut Effects| {
-            self.check_log()?;
+        self.call(|state, now, effects| {
             state.core.set_caller(caller);
             let submitted = state.core.submit(now, id, job, effects)?;
             let watch = match submitted.standing {
@@ -239,12 +249,8 @@ impl Engine {
                 Standing::Removed(_) => Watch::of_removed(place, submitted.id, types),
             };
             Ok((state.submission(submitted), watch))
-        };
-        self.command_and_look(submit, |run, state| {
-            if let Ok((_, watch)) = run {
-                watch.read_if_ended(state);
-            }
         })
+        .await
     }
 }
 

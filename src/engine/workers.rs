@@ -1,12 +1,14 @@
 //! Workers outside the server: their sessions, and what they send, a frame at a time.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::delivery::State;
-use super::session::{Cut, Orders, Outbox};
-use super::{Engine, LOCK_BUDGET};
+use super::session::{Cut, Orders, Outbox, TakeLimit};
+use super::{Engine, LOCK_BUDGET, Pending};
 use crate::clock::Now;
 use crate::core::{Effects, SessionKey, Welcome};
 use crate::error::Result;
@@ -15,14 +17,32 @@ use crate::job::{
     WorkerView,
 };
 
-/// The stream of a worker, as the engine sees it. Dropping it disconnects the worker; its leases run on for now.
+/// Most frames whose acknowledgements wait for the log.
+const ACKS_MAX: usize = 64;
+
+/// The stream of a worker, as the engine sees it. Dropping it disconnects the worker; its leases stay valid for now.
 pub(crate) struct WorkerSession {
     engine: Engine,
     key: SessionKey,
     outbox: Arc<Outbox>,
 }
 
+/// Acknowledgements of the frames of one stream, on their way to it. They outlive the session of a worker that leaves.
+pub(crate) struct ReportAcks {
+    engine: Engine,
+    pending: VecDeque<Pending<ReportAck>>,
+}
+
+/// The acknowledgement of a frame's reports.
+#[derive(Debug)]
+pub(crate) struct ReportAck {
+    /// The newest report of the frame.
+    pub(crate) sequence: u64,
+    pub(crate) refusals: Vec<Refusal>,
+}
+
 /// A report that was refused, and why.
+#[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) sequence: u64,
     pub(crate) lease: LeaseId,
@@ -34,11 +54,12 @@ impl WorkerSession {
     ///
     /// # Errors
     ///
-    /// `ResourceExhausted`, `Draining`.
-    pub(crate) fn connect(engine: &Engine, hello: &Hello) -> Result<(Self, Welcome)> {
-        let outbox = Outbox::remote();
+    /// `ResourceExhausted`, `Draining`; `LogFailed`.
+    pub(crate) async fn connect(engine: &Engine, hello: &Hello) -> Result<(Self, Welcome)> {
+        let outbox = Arc::<Outbox>::default();
         let mut replaced = Vec::new();
-        let welcome = engine.change(|state, now, effects| {
+        poll_fn(|context| engine.poll_admission(context)).await?;
+        let welcome = engine.command(|state, now, effects| {
             if let Some(session) = state.core.session_of_instance(hello.instance)
                 && let Some(before) = state.outboxes.get(&session)
             {
@@ -48,27 +69,29 @@ impl WorkerSession {
             }
             let welcome = state.core.connect(now, hello, effects)?;
             if let Some(before) = state.outboxes.insert(welcome.session, outbox.clone()) {
-                before.tell(&mut replaced, |orders| orders.cut = Some(Cut::Replaced));
+                before.add(&mut replaced, |orders| orders.cut = Some(Cut::Replaced));
             }
             Ok(welcome)
-        })?;
-        replaced.iter().for_each(|outbox| outbox.announce(engine));
-        Ok((Self { engine: engine.clone(), key: welcome.session, outbox }, welcome))
+        });
+        replaced.iter().filter_map(|outbox| outbox.take_waker()).for_each(std::task::Waker::wake);
+        // Before the wait: the session is closed if the wait is cut short.
+        let key = welcome.value.as_ref().ok().map(|welcome| welcome.session);
+        let session = key.map(|key| Self { engine: engine.clone(), key, outbox });
+        let welcome = engine.release(welcome).await?;
+        Ok((session.expect("a worker that is welcome has a session"), welcome))
     }
 
-    /// What the worker is told since the last call, as much as fits into so many bytes of a message; if `may_exceed`, at
-    /// least one order, however large.
-    pub(crate) fn poll_orders(
-        &self,
-        context: &Context<'_>,
-        bytes_max: usize,
-        may_exceed: bool,
-    ) -> Poll<Orders> {
-        self.outbox.poll_fitting(context, bytes_max, may_exceed)
+    /// The durable orders since the last call that fit into the limit.
+    ///
+    /// # Errors
+    ///
+    /// `LogFailed`.
+    pub(crate) fn poll_orders(&self, context: &Context<'_>, limit: TakeLimit) -> Poll<Result<Orders>> {
+        self.outbox.poll_take(&self.engine, context, limit)
     }
 
-    /// Does what the worker says, and answers what was refused of it.
-    pub(crate) fn apply(&self, frame: WorkerFrame) -> Vec<Refusal> {
+    /// Applies a frame of the worker, and adds its acknowledgement.
+    pub(crate) fn apply(&self, frame: WorkerFrame, acks: &mut ReportAcks) {
         let WorkerFrame { slots, renewed, accepted, reports } = frame;
         self.engine.command(|state, now, effects| {
             state.core.heard(now, self.key);
@@ -76,7 +99,7 @@ impl WorkerSession {
                 state.core.set_slots(now, self.key, slots, effects);
             }
         });
-        // Whoever names a lost lease is told of its end by an order; the answer adds nothing.
+        // A worker that names a lost lease gets an order for its end; the answer adds nothing.
         for part in renewed.chunks(LOCK_BUDGET) {
             self.engine.command(|state, now, effects| {
                 for lease in part {
@@ -91,12 +114,14 @@ impl WorkerSession {
                 }
             });
         }
+        let Some(sequence) = reports.iter().map(|report| report.sequence).max() else { return };
         let mut refusals = Vec::new();
         let mut reports = reports.into_iter().peekable();
         while reports.peek().is_some() {
             self.take_reports(reports.by_ref().take(LOCK_BUDGET), &mut refusals);
         }
-        refusals
+        let ack = ReportAck { sequence, refusals };
+        acks.pending.push_back(Pending { value: ack, position: self.engine.position() });
     }
 
     fn take_reports(&self, reports: impl Iterator<Item = AttemptReport>, refusals: &mut Vec<Refusal>) {
@@ -142,6 +167,42 @@ impl WorkerSession {
     }
 }
 
+impl ReportAcks {
+    pub(crate) fn new(engine: Engine) -> Self {
+        Self { engine, pending: VecDeque::new() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Waits until another frame may be applied: backpressure of the log.
+    ///
+    /// # Errors
+    ///
+    /// `LogFailed`.
+    pub(crate) fn poll_ready(&self, context: &Context<'_>) -> Poll<Result<()>> {
+        if self.pending.len() >= ACKS_MAX {
+            // The first acknowledgement wakes the task.
+            return Poll::Pending;
+        }
+        self.engine.poll_admission(context)
+    }
+
+    /// The next acknowledgement, once it is durable.
+    ///
+    /// # Errors
+    ///
+    /// `LogFailed`.
+    pub(crate) fn poll_next(&mut self, context: &Context<'_>) -> Poll<Result<ReportAck>> {
+        let Some(first) = self.pending.front() else { return Poll::Pending };
+        self.engine.poll_durable(first.position, context).map(|durable| {
+            durable?;
+            Ok(self.pending.pop_front().expect("it was there").value)
+        })
+    }
+}
+
 impl Drop for WorkerSession {
     fn drop(&mut self) {
         self.engine.command(|state, now, effects| {
@@ -166,36 +227,41 @@ impl LeaseCall {
     ///
     /// # Errors
     ///
-    /// `ResourceExhausted`, `Draining`.
-    pub(crate) fn open(engine: &Engine, spec: &SessionSpec, peer: Peer) -> Result<Self> {
-        let outbox = Outbox::remote();
-        let key = engine.change(|state, now, effects| {
+    /// `ResourceExhausted`, `Draining`; `LogFailed`.
+    pub(crate) async fn open(engine: &Engine, spec: &SessionSpec, peer: Peer) -> Result<Self> {
+        let outbox = Arc::<Outbox>::default();
+        poll_fn(|context| engine.poll_admission(context)).await?;
+        let key = engine.command(|state, now, effects| {
             let key = state.core.open_unary(now, spec, peer, effects)?;
             state.outboxes.insert(key, outbox.clone());
             Ok(key)
-        })?;
-        Ok(Self { engine: engine.clone(), key, outbox })
+        });
+        Ok(Self { engine: engine.clone(), key: key.value?, outbox })
     }
 
     /// Waits until there is a job, or nothing more can come.
     pub(crate) async fn ready(&self) {
-        std::future::poll_fn(|context| self.outbox.poll_ready(context)).await;
+        poll_fn(|context| self.outbox.poll_ready(context)).await;
     }
 
-    /// Takes the jobs there are; their attempts begin.
-    pub(crate) fn take(self) -> Vec<Assignment> {
-        self.engine.command(|state, now, effects| {
-            let orders = self.outbox.take().orders.into_iter();
+    /// Takes the jobs there are, once they are durable; their attempts begin.
+    ///
+    /// # Errors
+    ///
+    /// `LogFailed`.
+    pub(crate) async fn take(self) -> Result<Vec<Assignment>> {
+        let taken = self.engine.command(|state, now, effects| {
+            let orders = self.outbox.take_all().orders.into_iter();
             let given = orders.filter_map(|order| match order {
                 Order::Run(assignment) => Some(*assignment),
                 Order::Stop(..) => None,
             });
-            given
-                .filter(|assignment| {
-                    state.core.accept_lease(now, self.key, assignment.lease, effects).is_ok()
-                })
-                .collect()
-        })
+            let is_accepted = |assignment: &Assignment| {
+                state.core.accept_lease(now, self.key, assignment.lease, effects).is_ok()
+            };
+            Ok(given.filter(is_accepted).collect())
+        });
+        self.engine.release(taken).await
     }
 }
 
@@ -209,13 +275,41 @@ impl Drop for LeaseCall {
 }
 
 impl Engine {
-    /// Takes reports of attempts that were leased by call, and keeps their leases alive.
-    pub(crate) fn take_unary_report(
+    /// Takes reports of attempts that were leased by call, and renews their leases and the others. Answers the result of each
+    /// report, and the leases whose attempts must end.
+    ///
+    /// # Errors
+    ///
+    /// `LogFailed`.
+    pub(crate) async fn unary_reports(
+        &self,
+        reports: Vec<(LeaseId, Result<AttemptUpdate>)>,
+        renewed: &[LeaseId],
+    ) -> Result<(Vec<Result<()>>, Vec<(LeaseId, Stop)>)> {
+        poll_fn(|context| self.poll_admission(context)).await?;
+        let (mut results, mut stops) = (Vec::with_capacity(reports.len()), Vec::new());
+        for (lease, update) in reports {
+            let ends = matches!(update, Ok(AttemptUpdate::End(_)));
+            let (result, stop) = self.unary_report(lease, Some(update));
+            let is_over = ends && result.is_ok();
+            stops.extend(stop.filter(|_| !is_over).map(|stop| (lease, stop)));
+            results.push(result);
+        }
+        for &lease in renewed {
+            // A lost lease has a stop.
+            let (_, stop) = self.unary_report(lease, None);
+            stops.extend(stop.map(|stop| (lease, stop)));
+        }
+        let answer = Pending { value: Ok((results, stops)), position: self.position() };
+        self.release(answer).await
+    }
+
+    fn unary_report(
         &self,
         lease: LeaseId,
         update: Option<Result<AttemptUpdate>>,
-    ) -> Result<()> {
-        self.command(|state, now, effects| {
+    ) -> (Result<()>, Option<Stop>) {
+        let report = |state: &mut State, now: Now, effects: &mut Effects| {
             let session = state.core.session_of(lease)?;
             state.core.heard(now, session);
             state.core.renew_lease(now, session, lease, effects)?;
@@ -226,19 +320,19 @@ impl Engine {
                 Some(AttemptUpdate::End(end)) => state.core.end_attempt(now, session, lease, end, effects),
                 None => Ok(()),
             }
-        })
-    }
-
-    /// Why the attempt with this lease must end, if it must.
-    pub(crate) fn stop_of(&self, lease: LeaseId) -> Option<Stop> {
-        let state = self.0.state.lock();
-        state.core.stop_of(self.now(), lease)
+        };
+        let answer =
+            self.command(|state, now, effects| (report(state, now, effects), state.core.stop_of(now, lease)));
+        answer.value
     }
 
     /// Workers after this number, oldest first, at most `limit`; and whether there are more.
-    pub fn workers(&self, after: u64, limit: usize) -> (Vec<WorkerView>, bool) {
-        let state = self.0.state.lock();
-        state.core.workers(self.now(), after, limit)
+    ///
+    /// # Errors
+    ///
+    /// `LogFailed`.
+    pub async fn workers(&self, after: u64, limit: usize) -> Result<(Vec<WorkerView>, bool)> {
+        self.read(|state, now| Ok(state.core.workers(now, after, limit))).await
     }
 
     /// Gives remote workers nothing more and has them end within this time: the one with this id, or all of this name.
@@ -247,6 +341,6 @@ impl Engine {
     ///
     /// `WorkerNotFound`, `WorkerInServer`.
     pub async fn drain_workers(&self, id_or_name: &str, within: Duration) -> Result<Vec<WorkerView>> {
-        self.change(|state, now, effects| state.core.drain_workers(now, id_or_name, within, effects))
+        self.call(|state, now, effects| state.core.drain_workers(now, id_or_name, within, effects)).await
     }
 }

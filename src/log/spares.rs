@@ -139,14 +139,19 @@ impl Spares {
 
     /// Writes to the next spare until `bytes` of it are there; it is ready with the last of them.
     pub(super) fn make_up_to(&mut self, files: &dyn Files, bytes: u64) -> Result<()> {
-        let bytes = bytes.min(self.segment_bytes);
-        while self.ready.is_empty()
-            && !self.is_disk_full
-            && self.making.as_ref().map_or(0, |unfinished| unfinished.filled) < bytes
-        {
+        while self.missing_of(bytes) > 0 {
             self.step(files)?;
         }
         Ok(())
+    }
+
+    /// How many of so many bytes of the next spare are missing; 0 if a step cannot change that.
+    pub(super) fn missing_of(&self, bytes: u64) -> u64 {
+        if !self.ready.is_empty() || self.is_disk_full {
+            return 0;
+        }
+        let filled = self.making.as_ref().map_or(0, |unfinished| unfinished.filled);
+        bytes.min(self.segment_bytes).saturating_sub(filled)
     }
 
     /// Makes a part of a spare. A disk that is full is no error: it is remembered, and what was made is given back.

@@ -125,6 +125,12 @@ impl Tail {
         self.spares.make_up_to(&*self.files, made)
     }
 
+    /// How many bytes of the next segment are missing of twice the used part of this one.
+    pub(super) fn preallocation_debt(&self) -> u64 {
+        let goal = 2 * self.active.offset * self.options.segment_bytes / self.active.bytes;
+        self.spares.missing_of(goal)
+    }
+
     /// Whether a mark may be written that leaves room for `others` more.
     pub(super) fn has_room_for_mark(&self, others: u64) -> bool {
         self.active.offset + (1 + others) * MARK_BYTES <= self.active.bytes

@@ -19,7 +19,7 @@ impl AdminService for Api {
         &self,
         _: Request<v1::GetServerInfoRequest>,
     ) -> Result<Response<v1::GetServerInfoResponse>, Status> {
-        let info = self.engine.info();
+        let info = self.engine.info().await.map_err(self.status())?;
         let mut answer = v1::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             mode: if self.engine.is_durable() { "disk" } else { "memory" }.to_owned(),
@@ -49,7 +49,7 @@ impl AdminService for Api {
         if !page_token.is_empty() {
             QueueName::parse("page_token", &page_token).map_err(self.status())?;
         }
-        let (queues, more) = self.engine.queues(&page_token, page_size).map_err(self.status())?;
+        let (queues, more) = self.engine.queues(&page_token, page_size).await.map_err(self.status())?;
         let mut page = Fitting::default();
         let fits_all = queues.iter().all(|queue| page.push(render::queue(queue)));
         let queues = page.elements;
@@ -95,7 +95,8 @@ impl AdminService for Api {
             "" => 0,
             token => token.parse().map_err(|_| self.status()(bad_page_token(token)))?,
         };
-        let (workers, next) = self.page_of_workers(after, page_size);
+        let page = self.page_of_workers(after, page_size).await;
+        let (workers, next) = page.map_err(self.status())?;
         let next_page_token = next.map(|number| number.to_string()).unwrap_or_default();
         Ok(Response::new(v1::ListWorkersResponse { workers, next_page_token }))
     }
@@ -119,19 +120,23 @@ impl Api {
     }
 
     /// Workers after this number that fit a page, and the number of the last one if there are more.
-    fn page_of_workers(&self, mut after: u64, page_size: usize) -> (Vec<v1::Worker>, Option<u64>) {
+    async fn page_of_workers(
+        &self,
+        mut after: u64,
+        page_size: usize,
+    ) -> crate::error::Result<(Vec<v1::Worker>, Option<u64>)> {
         let mut page = Fitting::default();
         loop {
             let looked_for = WORKERS_AT_ONCE.min(page_size - page.elements.len());
-            let (workers, more) = self.engine.workers(after, looked_for);
+            let (workers, more) = self.engine.workers(after, looked_for).await?;
             for worker in &workers {
                 if !page.push(render::worker(worker)) {
-                    return (page.elements, Some(after));
+                    return Ok((page.elements, Some(after)));
                 }
                 after = worker.number;
             }
             if !more || page.elements.len() == page_size {
-                return (page.elements, more.then_some(after));
+                return Ok((page.elements, more.then_some(after)));
             }
         }
     }

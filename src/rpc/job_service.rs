@@ -9,7 +9,7 @@ use super::page_token;
 use super::submit_stream::AckStream;
 use super::{Api, ConnectionInfo, answer_by, disposition};
 use crate::core::Caller;
-use crate::engine::{PageBounds, Submission};
+use crate::engine::{Batch, PageBounds, Submission};
 use crate::error::{Error, Result as JobResult};
 use crate::job::{JobId, JobView, NewJob};
 use crate::proto::parse::{self, PayloadSource};
@@ -32,7 +32,13 @@ impl JobService for Api {
         request: Request<v1::SubmitRequest>,
     ) -> Result<Response<v1::SubmitResponse>, Status> {
         let caller = caller(request.extensions());
-        self.submit_now(caller, request.into_inner(), PayloadSource::Alone).map(Response::new)
+        let v1::SubmitRequest { job, validate_only } = request.into_inner();
+        let job = self.parse_job(job).map_err(self.status())?;
+        if validate_only {
+            return self.validated(caller, &job).await.map(Response::new).map_err(self.status());
+        }
+        let submission = self.engine.submit_as(caller, job).await.map_err(self.status())?;
+        Ok(Response::new(self.submit_response(&submission)))
     }
 
     async fn batch_submit(
@@ -44,8 +50,11 @@ impl JobService for Api {
         parse::batch_size("jobs", jobs.len()).map_err(self.status())?;
         let jobs = self.parse_batch(jobs);
         let results = match atomic {
-            true => self.submit_all(caller, jobs).map_err(self.status())?,
-            false => self.submit_results(self.engine.submit_each(caller, jobs, None)),
+            true => self.submit_all(caller, jobs).await.map_err(self.status())?,
+            false => {
+                let batch = Batch { caller, jobs };
+                self.submit_results(self.engine.submit_each(batch).await.map_err(self.status())?)
+            }
         };
         Ok(Response::new(v1::BatchSubmitResponse { results }))
     }
@@ -97,7 +106,7 @@ impl JobService for Api {
         let closing = closing(&request);
         let parse::WatchResult { job_id, after_sequence, types, heartbeat } =
             parse::watch_result(request.get_ref()).map_err(self.status())?;
-        let watch = self.engine.watch(job_id, after_sequence, types).map_err(self.status())?;
+        let watch = self.engine.watch(job_id, after_sequence, types).await.map_err(self.status())?;
         let follow = Follow { watch, heartbeat, closing, boot_id: self.boot_id.clone() };
         Ok(Response::new(EventStream::new(follow)))
     }
@@ -172,25 +181,9 @@ impl JobService for Api {
 }
 
 impl Api {
-    /// [`JobService::submit`], which waits for nothing.
-    pub(super) fn submit_now(
-        &self,
-        caller: Caller,
-        request: v1::SubmitRequest,
-        source: PayloadSource,
-    ) -> Result<v1::SubmitResponse, Status> {
-        let v1::SubmitRequest { job, validate_only } = request;
-        let job = self.parse_job(job, source).map_err(self.status())?;
-        if validate_only {
-            return self.validated(caller, &job).map_err(self.status());
-        }
-        let submission = self.engine.submit_now(caller, job).map_err(self.status())?;
-        Ok(self.submit_response(&submission))
-    }
-
-    fn parse_job(&self, job: Option<v1::JobSpec>, source: PayloadSource) -> JobResult<NewJob> {
+    fn parse_job(&self, job: Option<v1::JobSpec>) -> JobResult<NewJob> {
         let spec = parse::required("job", job)?;
-        parse::new_job(spec, "job", source, &self.limits)
+        parse::new_job(spec, "job", PayloadSource::Alone, &self.limits)
     }
 
     pub(super) fn parse_batch(&self, jobs: Vec<v1::JobSpec>) -> Vec<JobResult<NewJob>> {
@@ -209,16 +202,20 @@ impl Api {
         results.into_iter().map(|one| v1::SubmitResult { result: Some(result(one)) }).collect()
     }
 
-    fn submit_all(&self, caller: Caller, jobs: Vec<JobResult<NewJob>>) -> JobResult<Vec<v1::SubmitResult>> {
+    async fn submit_all(
+        &self,
+        caller: Caller,
+        jobs: Vec<JobResult<NewJob>>,
+    ) -> JobResult<Vec<v1::SubmitResult>> {
         let jobs = jobs.into_iter().collect::<JobResult<Vec<_>>>()?;
-        let submitted = self.engine.submit_all(caller, jobs).map_err(|(index, error)| {
+        let submitted = self.engine.submit_all(caller, jobs).await.map_err(|(index, error)| {
             Error::new(error.kind().clone(), format!("jobs[{index}]: {}", error.message()))
         })?;
         Ok(self.submit_results(submitted.into_iter().map(Ok).collect()))
     }
 
-    fn validated(&self, caller: Caller, job: &NewJob) -> JobResult<v1::SubmitResponse> {
-        self.engine.validate_as(caller, job)?;
+    async fn validated(&self, caller: Caller, job: &NewJob) -> JobResult<v1::SubmitResponse> {
+        self.engine.validate_as(caller, job).await?;
         Ok(v1::SubmitResponse {
             job_id: job.id.map(|id| id.to_string()).unwrap_or_default(),
             disposition: v1::Disposition::Validated.into(),

@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio_stream::Stream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -15,7 +14,7 @@ use super::events::connection_closing;
 use super::fitting::element_bytes;
 use super::malformed::named;
 use crate::core::Caller;
-use crate::engine::{Batch, EndedJob, OutcomeQueue};
+use crate::engine::{Batch, EndedJob, StreamBatch, SubmitAck, SubmitStream};
 use crate::proto::status::to_status;
 use crate::proto::{RESPONSE_BYTES_MAX, parse, render, v1};
 
@@ -33,12 +32,14 @@ pub(crate) struct AckStream {
     api: Api,
     caller: Caller,
     requests: Streaming<v1::SubmitStreamRequest>,
+    jobs: SubmitStream,
     /// Acknowledgements that did not fit the last answer.
-    acks: VecDeque<v1::SubmitAck>,
-    outcomes: Arc<OutcomeQueue>,
+    acks: VecDeque<SubmitAck>,
+    /// The first of them, if it was rendered.
+    next_ack: Option<v1::SubmitAck>,
     /// Ended jobs that did not fit the last answer.
     ended: VecDeque<EndedJob>,
-    /// The first of them, if it was looked at.
+    /// The first of them, if it was rendered.
     next_end: Option<v1::JobEnd>,
     /// Jobs whose outcome was not sent yet.
     waiting: u32,
@@ -60,11 +61,12 @@ impl AckStream {
         closing: Option<CancellationToken>,
     ) -> Self {
         Self {
+            jobs: SubmitStream::new(api.engine.clone()),
             api,
             caller,
             requests,
             acks: VecDeque::new(),
-            outcomes: Arc::default(),
+            next_ack: None,
             ended: VecDeque::new(),
             next_end: None,
             waiting: 0,
@@ -82,7 +84,7 @@ impl AckStream {
         let mut turn = Vec::new();
         let mut jobs = 0;
         while jobs < TURN_JOBS && !self.is_read && self.waiting + (jobs as u32) < WINDOW_JOBS {
-            match self.next_batch(context) {
+            match self.poll_batch(context) {
                 Poll::Ready(Some(Ok(request))) => {
                     jobs += request.jobs.len();
                     turn.push(request);
@@ -99,10 +101,13 @@ impl AckStream {
         }
     }
 
-    fn next_batch(
+    fn poll_batch(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<v1::SubmitStreamRequest, Status>>> {
+        if let Err(failed) = ready!(self.jobs.poll_ready(context)) {
+            return Poll::Ready(Some(Err(self.api.status()(failed))));
+        }
         Pin::new(&mut self.requests).poll_next(context).map(|request| {
             let request = request?.map_err(|status| named(status, self.api.message_bytes_max));
             Some(request.and_then(|request| {
@@ -113,46 +118,37 @@ impl AckStream {
     }
 
     fn submit(&mut self, turn: Vec<v1::SubmitStreamRequest>) {
-        let mut numbers = Vec::with_capacity(turn.len());
-        let batches: Vec<_> = turn
-            .into_iter()
-            .map(|v1::SubmitStreamRequest { batch, jobs, outcomes }| {
-                numbers.push((batch, outcomes));
-                let outcomes = outcomes.then_some((&self.outcomes, batch));
-                Batch { caller: self.caller, jobs: self.api.parse_batch(jobs), outcomes }
-            })
-            .collect();
-        let results = self.api.engine.submit_batches(batches);
-        for ((batch, outcomes), results) in numbers.into_iter().zip(results) {
-            if outcomes {
-                self.waiting += results.iter().filter(|result| result.is_ok()).count() as u32;
-            }
-            self.acks.push_back(v1::SubmitAck { batch, results: self.api.submit_results(results) });
-        }
+        let batch = |v1::SubmitStreamRequest { batch, jobs, outcomes }| {
+            let jobs = Batch { caller: self.caller, jobs: self.api.parse_batch(jobs) };
+            StreamBatch { number: batch, batch: jobs, outcomes }
+        };
+        self.waiting += self.jobs.submit(turn.into_iter().map(batch).collect());
     }
 
-    /// Adds the acknowledgements that fit, at least one; a batch of refusals may exceed what others stop at. Answers their
-    /// bytes.
-    fn tell_acks(&mut self, answer: &mut v1::SubmitStreamResponse) -> usize {
+    /// Adds the acknowledgements that fit, at least one; a batch of refusals may exceed the usual limit. Answers their bytes.
+    fn add_acks(&mut self, answer: &mut v1::SubmitStreamResponse) -> usize {
         let mut bytes = 0;
         answer.acks.reserve(self.acks.len());
         while bytes < ANSWER_BYTES_MAX
-            && let Some(ack) = self.acks.front()
+            && let Some(ack) =
+                self.next_ack.take().or_else(|| self.acks.pop_front().map(|ack| self.api.ack(ack)))
         {
-            let with_ack = bytes + element_bytes(ack);
+            let with_ack = bytes + element_bytes(&ack);
             if bytes > 0 && with_ack > RESPONSE_BYTES_MAX {
+                self.next_ack = Some(ack);
                 break;
             }
             bytes = with_ack;
-            answer.acks.extend(self.acks.pop_front());
+            answer.acks.push(ack);
         }
         bytes
     }
 
-    /// Adds the jobs that ended, as many as fit beside this many bytes.
-    fn tell_ends(&mut self, context: &Context<'_>, mut bytes: usize, answer: &mut v1::SubmitStreamResponse) {
-        if self.next_end.is_none() && self.ended.is_empty() {
-            self.outcomes.take(context, &mut self.ended);
+    /// Adds the jobs that ended, as many as fit beside this many bytes. An outcome comes behind its acknowledgement: while
+    /// one is left, none is added.
+    fn add_ends(&mut self, mut bytes: usize, answer: &mut v1::SubmitStreamResponse) {
+        if self.next_ack.is_some() || !self.acks.is_empty() {
+            return;
         }
         answer.outcomes.reserve(self.ended.len().min(ANSWER_ENDS));
         while let Some(end) = self.next_end.take().or_else(|| self.ended.pop_front().map(job_end)) {
@@ -186,12 +182,16 @@ impl Stream for AckStream {
             return Poll::Ready(None);
         }
         let mut answer = v1::SubmitStreamResponse::default();
-        if this.acks.is_empty() {
+        if this.acks.is_empty() && this.next_ack.is_none() {
             this.read(context);
         }
-        let bytes = this.tell_acks(&mut answer);
-        // No end overtakes its acknowledgement: where one had no room, nothing has.
-        this.tell_ends(context, bytes, &mut answer);
+        if this.next_end.is_none()
+            && let Poll::Ready(Err(error)) = this.jobs.poll_durable(context, &mut this.acks, &mut this.ended)
+        {
+            this.failed = Some(this.api.status()(error));
+        }
+        let bytes = this.add_acks(&mut answer);
+        this.add_ends(bytes, &mut answer);
         if std::mem::take(&mut this.is_first) {
             answer.window = WINDOW_JOBS;
             return Poll::Ready(Some(Ok(answer)));
@@ -199,13 +199,10 @@ impl Stream for AckStream {
         if !answer.acks.is_empty() || !answer.outcomes.is_empty() {
             return Poll::Ready(Some(Ok(answer)));
         }
-        if let Some(error) = this.outcomes.failure() {
-            return this.fail(to_status(&error, &this.api.boot_id));
-        }
         if let Some(status) = this.failed.take() {
             return this.fail(status);
         }
-        if this.is_read && this.waiting == 0 {
+        if this.is_read && this.waiting == 0 && !this.jobs.awaits_acks() {
             this.done = true;
             return Poll::Ready(None);
         }
@@ -214,6 +211,12 @@ impl Stream for AckStream {
             return this.fail(status);
         }
         Poll::Pending
+    }
+}
+
+impl Api {
+    fn ack(&self, SubmitAck { batch, results }: SubmitAck) -> v1::SubmitAck {
+        v1::SubmitAck { batch, results: self.submit_results(results) }
     }
 }
 

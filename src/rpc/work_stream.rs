@@ -17,7 +17,7 @@ use super::events::connection_closing;
 use super::fitting::element_bytes;
 use super::malformed::named;
 use crate::core::{Welcome, worker_id};
-use crate::engine::{Cut, Orders, Refusal, WorkerSession};
+use crate::engine::{Cut, Orders, Refusal, ReportAck, ReportAcks, TakeLimit, WorkerSession};
 use crate::error::{Error, ErrorKind};
 use crate::job::Order;
 use crate::proto::status::{to_rpc_status, to_status};
@@ -37,14 +37,15 @@ pub(crate) struct WorkStream {
     requests: Streaming<v1::WorkRequest>,
     /// Gone once the worker closed its side.
     session: Option<WorkerSession>,
+    acks: ReportAcks,
     welcome: Option<v1::Welcome>,
     /// Bytes after which a message takes nothing more.
     message_bytes: usize,
-    /// The newest report that was read.
-    reports_read: u64,
+    /// The newest report that is durable.
+    reports_durable: u64,
     /// The newest report that was acknowledged.
     reports_acked: u64,
-    /// Refusals of reports that were read, which no message told yet; in the order of the reports.
+    /// Refusals of durable reports that were not sent, in the order of the reports.
     refusals: VecDeque<Refusal>,
     ping: Pin<Box<Sleep>>,
     closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
@@ -66,9 +67,10 @@ impl WorkStream {
         Self {
             requests,
             session: Some(session),
+            acks: ReportAcks::new(api.engine.clone()),
             welcome: Some(api.welcome(welcome)),
             message_bytes: MESSAGE_BYTES.min(response_bytes_max),
-            reports_read: welcome.reports_taken,
+            reports_durable: welcome.reports_taken,
             reports_acked: welcome.reports_taken,
             refusals: VecDeque::new(),
             ping,
@@ -79,13 +81,18 @@ impl WorkStream {
         }
     }
 
-    /// Does what the worker says in the messages that have arrived; nothing more while refusals wait to be sent.
+    /// Applies the messages that have arrived; none while refusals wait to be sent.
     fn read(&mut self, context: &mut Context<'_>) {
         for count in 0.. {
             let Some(session) = self.session.as_ref().filter(|_| self.refusals.is_empty()) else { break };
             if count == FRAMES_MAX {
                 context.waker().wake_by_ref();
                 break;
+            }
+            match self.acks.poll_ready(context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(failed)) => return self.fail(&failed),
+                Poll::Pending => break,
             }
             let frame = match Pin::new(&mut self.requests).poll_next(context) {
                 Poll::Ready(Some(request)) => request
@@ -100,11 +107,7 @@ impl WorkStream {
                 Poll::Pending => break,
             };
             match frame {
-                Ok(frame) => {
-                    let newest = frame.reports.iter().map(|report| report.sequence).max();
-                    self.reports_read = self.reports_read.max(newest.unwrap_or_default());
-                    self.refusals = session.apply(frame).into();
-                }
+                Ok(frame) => session.apply(frame, &mut self.acks),
                 Err(status) => {
                     let session = self.session.take();
                     // A refusal of what the worker sent has a reason; the end of its connection has none.
@@ -117,10 +120,30 @@ impl WorkStream {
         }
     }
 
-    /// Adds the acknowledgement of what was read, with the refusals that fit beside this many bytes. Answers the bytes of
+    /// Takes the acknowledgements that are durable, up to one with refusals.
+    fn take_acks(&mut self, context: &Context<'_>) {
+        while self.refusals.is_empty() {
+            match self.acks.poll_next(context) {
+                Poll::Ready(Ok(ReportAck { sequence, refusals })) => {
+                    self.reports_durable = self.reports_durable.max(sequence);
+                    self.refusals = refusals.into();
+                }
+                Poll::Ready(Err(failed)) => return self.fail(&failed),
+                Poll::Pending => return,
+            }
+        }
+    }
+
+    fn fail(&mut self, error: &Error) {
+        self.session = None;
+        self.acks = ReportAcks::new(self.api.engine.clone());
+        self.failed = Some(self.api.status()(error.clone()));
+    }
+
+    /// Adds the acknowledgement of durable reports, with the refusals that fit beside this many bytes. Answers the bytes of
     /// both.
     fn acknowledge(&mut self, mut bytes: usize, answer: &mut v1::WorkResponse) -> usize {
-        if self.reports_acked == self.reports_read && self.refusals.is_empty() {
+        if self.reports_acked == self.reports_durable && self.refusals.is_empty() {
             return bytes;
         }
         let mut refusals = Vec::new();
@@ -134,22 +157,24 @@ impl WorkStream {
             refusals.push(wire);
             self.refusals.pop_front();
         }
-        let newest = self.refusals.front().map_or(self.reports_read, |next| next.sequence.saturating_sub(1));
+        let newest =
+            self.refusals.front().map_or(self.reports_durable, |next| next.sequence.saturating_sub(1));
         self.reports_acked = newest.max(self.reports_acked);
         answer.ack = Some(v1::ReportAck { report_sequence: self.reports_acked, refusals });
         bytes + ACK_BYTES_MAX
     }
 
     /// Adds what the worker is told to do, as much as fits beside this many bytes.
-    fn tell(&mut self, context: &Context<'_>, bytes: usize, answer: &mut v1::WorkResponse) {
-        // What does not fit is looked at when this message was taken.
+    fn add_orders(&mut self, context: &Context<'_>, bytes: usize, answer: &mut v1::WorkResponse) {
+        // An order that does not fit goes into the next message.
         let Some(bytes_left) = self.message_bytes.checked_sub(bytes).filter(|left| *left > 0) else { return };
         let Some(session) = &self.session else { return };
         // Beside anything else no order may be larger than what is left.
-        let Poll::Ready(Orders { orders, drain, cut, .. }) =
-            session.poll_orders(context, bytes_left, bytes == 0)
-        else {
-            return;
+        let limit = TakeLimit { bytes: bytes_left, may_exceed: bytes == 0 };
+        let Orders { orders, drain, cut, .. } = match session.poll_orders(context, limit) {
+            Poll::Ready(Ok(orders)) => orders,
+            Poll::Ready(Err(failed)) => return self.fail(&failed),
+            Poll::Pending => return,
         };
         if let Some(cut) = cut {
             self.session = None;
@@ -201,13 +226,17 @@ impl Stream for WorkStream {
         let mut answer = v1::WorkResponse { welcome: this.welcome.take(), ..v1::WorkResponse::default() };
         let bytes = answer.encoded_len();
         this.read(context);
+        this.take_acks(context);
         let bytes = this.acknowledge(bytes, &mut answer);
-        this.tell(context, bytes, &mut answer);
+        this.add_orders(context, bytes, &mut answer);
         if this.session.is_some() && this.is_ping_due(context) {
             answer.ping = Some(v1::Ping {});
         }
         if answer != v1::WorkResponse::default() {
             return Poll::Ready(Some(Ok(answer)));
+        }
+        if this.session.is_none() && !this.acks.is_empty() {
+            return Poll::Pending;
         }
         if let Some(status) = this.failed.take() {
             this.done = true;

@@ -36,7 +36,7 @@ impl WorkerService for Api {
             self.status()(Error::invalid("hello", description))
         })?;
         let hello = parse::hello(hello, address(connection.as_ref())).map_err(self.status())?;
-        let (session, welcome) = WorkerSession::connect(&self.engine, &hello).map_err(self.status())?;
+        let (session, welcome) = WorkerSession::connect(&self.engine, &hello).await.map_err(self.status())?;
         let closing = connection.map(|connection| connection.closing);
         let bytes_max = hello.peer.response_bytes_max;
         Ok(Response::new(WorkStream::new(self.clone(), requests, session, &welcome, bytes_max, closing)))
@@ -46,11 +46,12 @@ impl WorkerService for Api {
         let address = address(request.extensions().get());
         let parse::Lease { spec, peer, wait } =
             parse::lease(request.get_ref(), address).map_err(self.status())?;
-        let call = LeaseCall::open(&self.engine, &spec, peer).map_err(self.status())?;
+        let call = LeaseCall::open(&self.engine, &spec, peer).await.map_err(self.status())?;
         let until = answer_by(wait, request.extensions().get());
         // Whatever came by then is taken; nothing is an answer too.
         let _ = tokio::time::timeout_at(until, call.ready()).await;
-        let assignments = call.take().iter().map(render::assignment).collect();
+        let taken = call.take().await.map_err(self.status())?;
+        let assignments = taken.iter().map(render::assignment).collect();
         let lease = Some(render::duration(self.engine.options().core.lease));
         Ok(Response::new(v1::LeaseResponse { assignments, lease }))
     }
@@ -60,31 +61,17 @@ impl WorkerService for Api {
         request: Request<v1::ReportRequest>,
     ) -> Result<Response<v1::ReportResponse>, Status> {
         let (reports, renewed) = parse::reports(request.into_inner(), &self.limits).map_err(self.status())?;
-        let mut answer = v1::ReportResponse::default();
-        for (lease, news) in reports {
-            let ends = matches!(news, Ok(crate::job::AttemptUpdate::End(_)));
-            let taken = self.engine.take_unary_report(lease, Some(news));
-            let is_over = ends && taken.is_ok();
-            answer.results.push(taken.map_or_else(
+        let (results, stops) = self.engine.unary_reports(reports, &renewed).await.map_err(self.status())?;
+        let result = |result: crate::error::Result<()>| {
+            result.map_or_else(
                 |error| to_rpc_status(&error, &self.boot_id),
                 |()| tonic_types::Status::default(),
-            ));
-            if !is_over {
-                answer.cancels.extend(self.cancel_of(lease));
-            }
-        }
-        for lease in renewed {
-            // A lease that is gone is told by its cancel.
-            let _ = self.engine.take_unary_report(lease, None);
-            answer.cancels.extend(self.cancel_of(lease));
-        }
-        Ok(Response::new(answer))
-    }
-}
-
-impl Api {
-    fn cancel_of(&self, lease: crate::job::LeaseId) -> Option<v1::AttemptCancel> {
-        self.engine.stop_of(lease).map(|stop| render::attempt_cancel(lease, stop))
+            )
+        };
+        Ok(Response::new(v1::ReportResponse {
+            results: results.into_iter().map(result).collect(),
+            cancels: stops.into_iter().map(|(lease, stop)| render::attempt_cancel(lease, stop)).collect(),
+        }))
     }
 }
 

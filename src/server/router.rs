@@ -1,6 +1,6 @@
 //! Which service a call goes to: JobService at once, everything else through tonic's router.
 //!
-//! tonic's router allocates and copies for parameters in paths, which gRPC has none of: a tenth of a unary call.
+//! tonic's router allocates and copies for path parameters, which gRPC does not have: a tenth of a unary call.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -11,9 +11,6 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
 
-use super::durable::Gate;
-use super::relay::Relay;
-use crate::engine::Engine;
 use crate::rpc::Jobs;
 
 /// The start of the path of every call of JobService.
@@ -24,27 +21,18 @@ const JOBS_PATH: &str = "/jobstream.v1.JobService/";
 pub(super) struct Router {
     jobs: Option<Jobs>,
     others: Routes,
-    /// What answers wait at for the log, if there is one.
-    relay: Option<Relay>,
 }
 
 impl Router {
     /// JobService, and others.
-    pub(super) fn new(jobs: Jobs, others: Routes, engine: &Engine) -> Self {
-        let relay = engine.is_durable().then(|| Relay::new(engine.clone()));
-        Self { jobs: Some(jobs), others: others.prepare(), relay }
-    }
-
-    /// The same for another edge.
-    pub(super) fn for_edge(&self) -> Self {
-        let relay = self.relay.as_ref().map(|relay| Relay::new(relay.engine().clone()));
-        Self { relay, ..self.clone() }
+    pub(super) fn new(jobs: Jobs, others: Routes) -> Self {
+        Self { jobs: Some(jobs), others: others.prepare() }
     }
 }
 
 impl From<Routes> for Router {
     fn from(routes: Routes) -> Self {
-        Self { jobs: None, others: routes.prepare(), relay: None }
+        Self { jobs: None, others: routes.prepare() }
     }
 }
 
@@ -59,43 +47,23 @@ impl Service<Request<Body>> for Router {
     }
 
     fn call(&mut self, request: Request<Body>) -> RouterFuture {
-        let (gate, request) = match &self.relay {
-            Some(relay) => Gate::of(relay, request),
-            None => (None, request),
-        };
-        let call = match &mut self.jobs {
-            Some(jobs) if request.uri().path().starts_with(JOBS_PATH) => Call::Job(jobs.call(request)),
-            _ => Call::Other(Box::new(self.others.call(request))),
-        };
-        RouterFuture { call, gate: gate.map(Box::new) }
-    }
-}
-
-/// The answer to one call.
-pub(super) struct RouterFuture {
-    call: Call,
-    gate: Option<Box<Gate>>,
-}
-
-enum Call {
-    Job(<Jobs as Service<Request<Body>>>::Future),
-    /// Boxed, because it is large and the calls that count are of the other kind.
-    Other(Box<<Routes as Service<Request<Body>>>::Future>),
-}
-
-impl Future for RouterFuture {
-    type Output = Result<Response<Body>, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { call, gate } = &mut *self;
-        match gate {
-            Some(gate) => gate.poll(Pin::new(call), context),
-            None => Pin::new(call).poll(context),
+        match &mut self.jobs {
+            Some(jobs) if request.uri().path().starts_with(JOBS_PATH) => {
+                RouterFuture::Job(jobs.call(request))
+            }
+            _ => RouterFuture::Other(Box::new(self.others.call(request))),
         }
     }
 }
 
-impl Future for Call {
+/// The answer to one call.
+pub(super) enum RouterFuture {
+    Job(<Jobs as Service<Request<Body>>>::Future),
+    /// Boxed, because it is large and most calls are of the other kind.
+    Other(Box<<Routes as Service<Request<Body>>>::Future>),
+}
+
+impl Future for RouterFuture {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {

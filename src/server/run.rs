@@ -16,7 +16,8 @@ use super::registry::ServeReport;
 use super::router::Router;
 use super::serve::{Lifecycle, ServeOptions, serve_router};
 use crate::engine::Engine;
-use crate::job::JobState;
+use crate::error::Error;
+use crate::job::{EndCounts, JobState};
 use crate::proto::DESCRIPTORS;
 use crate::rpc::{self, ConnectionLimits};
 use crate::signals::Interrupts;
@@ -85,9 +86,45 @@ impl Shutdown {
     }
 }
 
+/// Why a server ended with an error.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The listener cannot be used; nothing was served.
+    Listener(io::Error),
+    /// The first failed append or sync of the log ended the server: every call since then got `LOG_FAILED`.
+    LogFailed(Error),
+}
+
+impl std::fmt::Display for ServerError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Listener(error) => write!(f, "cannot serve: {error}"),
+            Self::LogFailed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ServerError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Listener(error) => Some(error),
+            Self::LogFailed(error) => Some(error),
+        }
+    }
+}
+
+impl From<io::Error> for ServerError {
+    fn from(error: io::Error) -> Self {
+        Self::Listener(error)
+    }
+}
+
 /// What a shutdown left behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShutdownReport {
+    /// Jobs that ended since the engine started.
+    pub ended: EndCounts,
     /// Attempts that had to be ended by force.
     pub attempts_cut: u32,
     /// Jobs that had not ended, those attempts' jobs included.
@@ -117,32 +154,27 @@ impl Server {
         self
     }
 
-    /// Serves until told to end, then ends within the drain timeout and a second, whatever the disk and the handlers do.
-    /// A log is closed by the caller: [`Engine::close_within`] is for those who must end in time.
+    /// Serves until a shutdown is requested, then ends within the drain timeout and a second, whatever the disk and the
+    /// handlers do. The caller closes the log, for example with [`Engine::close_within`].
     ///
     /// # Errors
     ///
-    /// When the listener cannot be used; nothing is served then.
+    /// `Listener` if the listener cannot be used; `LogFailed` once the log failed: the server ends by itself.
     pub async fn run(
         self,
         listener: std::net::TcpListener,
         shutdown: Shutdown,
-    ) -> io::Result<ShutdownReport> {
+    ) -> Result<ShutdownReport, ServerError> {
         let (health, router) = router(&self.engine, &self.options).await;
         let lifecycle = Lifecycle::default();
         let mut options = self.options.serve.clone();
         options.limits.drain_grace = options.limits.drain_grace.min(GOAWAY_GRACE);
         options.limits.closing_linger = options.limits.closing_linger.min(GOAWAY_GRACE);
         let mut serving = tokio::spawn(serve_router(listener, router, options, lifecycle.clone()));
-        let failing = async {
-            self.engine.log_failure().await;
-            stop_serving(&health).await;
-            std::future::pending::<()>().await
-        };
         tokio::select! {
             () = shutdown.graceful.cancelled() => {}
             () = shutdown.now.cancelled() => {}
-            () = failing => {}
+            _ = self.engine.log_failure() => {}
             ended = &mut serving => {
                 let listener = ended.map_err(io::Error::other)??;
                 let report = self.report(0, 0, listener);
@@ -152,13 +184,12 @@ impl Server {
         }
         stop_serving(&health).await;
         self.engine.drain(self.options.drain_timeout);
-        tokio::select! {
-            () = self.all_ended() => {}
-            // Whatever running jobs come to is not kept any more.
-            _ = self.engine.log_failure() => {}
-            () = sleep(self.options.drain_timeout) => {}
-            () = shutdown.now.cancelled() => {}
-        }
+        let drained = tokio::select! {
+            drained = self.engine.idle() => drained,
+            error = self.engine.log_failure() => Err(error),
+            () = sleep(self.options.drain_timeout) => Ok(()),
+            () = shutdown.now.cancelled() => Ok(()),
+        };
         let attempts_cut = self.engine.running();
         self.engine.stop();
         lifecycle.drain.cancel();
@@ -166,14 +197,7 @@ impl Server {
         let tasks_left = self.workers.iter().map(RunningWorker::left).sum();
         let report = self.report(attempts_cut, tasks_left, served);
         self.release(&shutdown.now).await;
-        Ok(report)
-    }
-
-    /// Waits until no attempt runs and how they ended is on disk.
-    async fn all_ended(&self) {
-        self.engine.idle().await;
-        // Once the log failed, the end does not wait for it.
-        let _ = self.engine.durable().await;
+        drained.map(|()| report).map_err(ServerError::LogFailed)
     }
 
     /// Ends workers and listener. `now` leaves them less time.
@@ -225,7 +249,7 @@ impl Server {
         let counts = self.engine.counts();
         let jobs_left =
             counts.get(JobState::Scheduled) + counts.get(JobState::Queued) + counts.get(JobState::Running);
-        ShutdownReport { attempts_cut, jobs_left, tasks_left, listener }
+        ShutdownReport { ended: self.engine.ended(), attempts_cut, jobs_left, tasks_left, listener }
     }
 }
 
@@ -281,5 +305,5 @@ async fn router(engine: &Engine, options: &ServerOptions) -> (HealthReporter, Ro
         .add_service(health_service)
         .add_service(reflection().build_v1().expect(broken))
         .add_service(reflection().build_v1alpha().expect(broken));
-    (health, Router::new(jobs, others, engine))
+    (health, Router::new(jobs, others))
 }

@@ -114,7 +114,7 @@ pub(super) async fn serve_router(
     let mut threads = Vec::new();
     let mut senders = Vec::new();
     for index in 0..options.connection_threads.get() {
-        let stack = stack(router.for_edge(), cors.as_ref(), &hosts);
+        let stack = stack(router.clone(), cors.as_ref(), &hosts);
         let (thread, sender) = ConnectionThread::start(
             index,
             stack,

@@ -1,7 +1,7 @@
 //! Random lives of a server whose disk forgets what was not synced: nothing that it answered is ever unsaid.
 //!
 //! Everything is the real thing but the sockets and the disk. The checker is that of the kills of `tests/it/durable`, and
-//! here it is checked itself: with any one of many bugs planted, it has to find something wrong.
+//! here it is checked itself: with any one of many injected bugs it has to find something wrong.
 
 #[path = "../../tests/checker/checker.rs"]
 mod checker;
@@ -49,7 +49,7 @@ fn ten_thousand_crashes_unsay_nothing() {
 }
 
 #[test]
-fn every_planted_bug_is_found() {
+fn every_injected_bug_is_found() {
     for bug in BUGS {
         let found = (0..TRIES).map(|seed| breaches(seed, Some(bug))).find(|breaches| !breaches.is_empty());
         let found = found.unwrap_or_else(|| panic!("nobody notices {bug:?}"));

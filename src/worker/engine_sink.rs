@@ -32,7 +32,7 @@ impl EngineSink {
 
     /// Reports progress; under backpressure, with a later report of the attempt.
     pub(super) fn progress(&self, lease: LeaseId, progress: Progress) {
-        if !self.reporter.has_room() {
+        if !self.reporter.has_capacity() {
             self.deferred.lock().entry(lease).or_default().progress = Some(progress);
             return;
         }
@@ -42,7 +42,7 @@ impl EngineSink {
 
     /// Reports a log line. Under backpressure the line is dropped, and a later line says how many were.
     pub(super) fn log(&self, lease: LeaseId, log: Log) {
-        if !self.reporter.has_room() {
+        if !self.reporter.has_capacity() {
             self.deferred.lock().entry(lease).or_default().dropped_lines += 1;
             return;
         }
@@ -52,7 +52,7 @@ impl EngineSink {
 
     /// Waits for the end of backpressure.
     pub(super) async fn wait_for_capacity(&self) {
-        self.reporter.room().await;
+        self.reporter.admission().await;
     }
 
     /// Reports a chunk of output after the end of backpressure.
@@ -89,97 +89,18 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use parking_lot::{Condvar, Mutex};
     use tokio::time::timeout;
 
     use super::*;
     use crate::core::Caller;
-    use crate::engine::{self, Engine, EngineOptions, LogCut};
+    use crate::engine::{Batch, Engine, EngineOptions, OpenLog, StreamBatch, SubmitStream};
     use crate::job::{
         EventBody, EventTypes, JobId, Kind, LogLevel, LogStream, NewJob, Order, Payload, SessionSpec,
+        WatchItem,
     };
-    use crate::log::Nearness;
+    use crate::log::memory::MemoryLog;
 
     const TIME_MAX: Duration = Duration::from_secs(10);
-
-    /// A log whose appends block while `is_blocked`.
-    #[derive(Clone, Default)]
-    struct BlockingLog(Arc<(Mutex<Gate>, Condvar)>);
-
-    #[derive(Default)]
-    struct Gate {
-        is_blocked: bool,
-        /// An append waits.
-        has_waiter: bool,
-    }
-
-    impl BlockingLog {
-        fn block(&self, is_blocked: bool) {
-            self.0.0.lock().is_blocked = is_blocked;
-            self.0.1.notify_all();
-        }
-    }
-
-    impl engine::Reader for BlockingLog {
-        fn read(&self, _: u64) -> Result<Option<Vec<u8>>> {
-            Ok(None)
-        }
-    }
-
-    impl engine::Log for BlockingLog {
-        fn append(&mut self, _: &[&[u8]]) -> Result<()> {
-            let mut gate = self.0.0.lock();
-            gate.has_waiter = gate.is_blocked;
-            self.0.1.wait_while(&mut gate, |gate| gate.is_blocked);
-            Ok(())
-        }
-
-        fn prepare(&mut self) -> Result<bool> {
-            Ok(false)
-        }
-
-        fn has_room(&self) -> bool {
-            true
-        }
-
-        fn bytes(&self) -> u64 {
-            0
-        }
-
-        fn nearness(&self) -> Nearness {
-            Nearness::Far
-        }
-
-        fn is_bounded(&self) -> bool {
-            false
-        }
-
-        fn overdraw(&mut self) {}
-
-        fn cuts(&self) -> Vec<LogCut> {
-            Vec::new()
-        }
-
-        fn next_sequence(&self) -> u64 {
-            1
-        }
-
-        fn reader(&self) -> Box<dyn engine::Reader> {
-            Box::new(self.clone())
-        }
-
-        fn entry_bytes_max(&self) -> usize {
-            crate::log::ENTRY_BYTES_MAX
-        }
-
-        fn trim(&mut self, _: u64) -> Result<()> {
-            Ok(())
-        }
-
-        fn close(self: Box<Self>) -> Result<()> {
-            Ok(())
-        }
-    }
 
     fn job(kind: &str, payload: Vec<u8>) -> NewJob {
         let mut job = NewJob::new(Kind::parse("kind", kind).unwrap(), Payload::data(payload));
@@ -193,9 +114,9 @@ mod tests {
 
     #[tokio::test]
     async fn under_backpressure_progress_is_delayed_and_log_lines_are_counted() {
-        let log = BlockingLog::default();
-        let options = EngineOptions::default();
-        let engine = Engine::open_by(options, Path::new("blocked"), |_| Ok(Box::new(log.clone()))).unwrap();
+        let log = MemoryLog::default();
+        let open = OpenLog { log: Arc::new(log.clone()), next_sequence: 1 };
+        let engine = Engine::open_by(EngineOptions::default(), Path::new("held"), |_| Ok(open)).unwrap();
         let kinds = vec![Kind::parse("kind", "k").unwrap()];
         let spec = SessionSpec { name: "w".to_owned(), kinds, queues: None, slots: 1 };
         let mut session = engine.open_session(&spec, None);
@@ -203,32 +124,36 @@ mod tests {
         let order = timeout(TIME_MAX, session.orders()).await.unwrap().pop_front();
         let Some(Order::Run(assignment)) = order else { panic!("{order:?}") };
         let (sink, lease) = (EngineSink::new(session.reporter()), assignment.lease);
-        log.block(true);
-        let more = || engine.submit_each(Caller::NOBODY, vec![Ok(job("other", vec![0; 1 << 20]))], None);
+        log.change(|state| state.is_held = true);
+        let mut stream = SubmitStream::new(engine.clone());
+        let mut more = || {
+            let batch = Batch { caller: Caller::NOBODY, jobs: vec![Ok(job("other", vec![0; 1 << 20]))] };
+            stream.submit(vec![StreamBatch { number: 0, batch, outcomes: false }]);
+        };
         more();
         // Once an append waits, queued records stay queued.
-        while !log.0.0.lock().has_waiter {
+        while !log.read(|state| state.is_waiting) {
             tokio::task::yield_now().await;
         }
-        while engine.has_room() {
+        while engine.has_capacity() {
             more();
         }
         for number in 0..3 {
             sink.log(lease, line(&number.to_string()));
             sink.progress(lease, Progress { fraction: Some(f64::from(number) / 4.0), ..Progress::default() });
         }
-        log.block(false);
+        log.change(|state| state.is_held = false);
         timeout(TIME_MAX, sink.wait_for_capacity()).await.unwrap();
         sink.log(lease, line("after"));
         sink.end(lease, AttemptEnd::Success(Payload::data(Vec::new())));
-        let mut watch = engine.watch(id, 0, EventTypes::ALL).unwrap();
+        let mut watch = engine.watch(id, 0, EventTypes::ALL).await.unwrap();
         let items = timeout(TIME_MAX, watch.next()).await.unwrap().unwrap();
         let reported: Vec<_> = items.into_iter().filter_map(report_text).collect();
         assert_eq!(reported, ["0.5", "3 log lines were dropped here: the send buffer was full", "after"]);
     }
 
-    fn report_text(item: crate::job::WatchItem) -> Option<String> {
-        let crate::job::WatchItem::Event(event) = item else { return None };
+    fn report_text(item: WatchItem) -> Option<String> {
+        let WatchItem::Event(event) = item else { return None };
         match event.body {
             EventBody::Progress(progress) => progress.fraction.map(|fraction| fraction.to_string()),
             EventBody::Log(log) => Some(log.text.to_string()),

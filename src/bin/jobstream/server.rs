@@ -8,13 +8,14 @@ use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jobstream::core::CoreOptions;
 use jobstream::engine::{Engine, EngineOptions};
 use jobstream::log;
 use jobstream::server::{
-    ListenerLimits, ServeOptions, Server, ServerOptions, Shutdown, ShutdownReport, raise_descriptor_limit,
+    ListenerLimits, ServeOptions, Server, ServerError, ServerOptions, Shutdown, ShutdownReport,
+    raise_descriptor_limit,
 };
 use jobstream::worker::{CommandHandler, RunningWorker, Worker, command, demo};
 use tracing_subscriber::EnvFilter;
@@ -88,20 +89,31 @@ async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -
     let data = config.data.clone();
     let engine = engine(&config)?;
     let worker = start_worker(&config, programs, &engine)?;
-    let kinds = engine.info().kinds.iter().map(|kind| (**kind).to_owned()).collect();
+    let begun = Instant::now();
+    let info = engine.info().await.map_err(|error| log_failed(&error))?;
+    let kinds = info.kinds.iter().map(|kind| (**kind).to_owned()).collect();
     let interrupts = interrupt::listen(Exit::Ok, Some(config.drain_timeout))?;
     let shutdown = shutdown_on(interrupts.clone());
     let server = Server::new(engine.clone(), server_options(&config)).with_worker(worker);
     ready(&Ready { address, data, kinds })?;
-    let report = server.run(listener, shutdown).await.map_err(|error| failed("serve", &error))?;
+    let served = server.run(listener, shutdown).await;
+    let close_time_max = interrupts.time_left().unwrap_or(UNASKED_CLOSE_TIME_MAX);
+    let report = match served {
+        Ok(report) => report,
+        Err(ServerError::LogFailed(error)) => {
+            // Its error names the cause.
+            close(&engine, close_time_max).await?;
+            return Err(log_failed(&error));
+        }
+        Err(error) => return Err(failed("serve", &io::Error::other(error))),
+    };
     log_shutdown(&report, engine.is_durable());
-    close(&engine, interrupts.time_left().unwrap_or(UNASKED_CLOSE_TIME_MAX)).await?;
-    let ended = engine.ended();
+    close(&engine, close_time_max).await?;
     Ok(Totals {
-        uptime: engine.info().uptime,
-        succeeded: ended.succeeded,
-        failed: ended.failed,
-        cancelled: ended.cancelled,
+        uptime: begun.elapsed(),
+        succeeded: report.ended.succeeded,
+        failed: report.ended.failed,
+        cancelled: report.ended.cancelled,
         left: report.jobs_left.into(),
         is_durable: engine.is_durable(),
     })
@@ -127,14 +139,16 @@ async fn close(engine: &Engine, within: Duration) -> Result<()> {
     // Closing blocks its thread.
     let closed = tokio::task::spawn_blocking(move || log.close_within(within)).await;
     let closed = closed.map_err(|error| failed("close the log", &io::Error::other(error)))?;
-    let has_ended = closed.map_err(|error| {
-        Error::new(Exit::LogFailed, format!("the log failed: {error}"))
-            .hint("acknowledged jobs are stored; those refused with LOG_FAILED may not be")
-    })?;
+    let has_ended = closed.map_err(|error| log_failed(&error))?;
     if !has_ended {
         tracing::warn!("the disk is slow: ended without waiting for it; no acknowledged job is lost");
     }
     Ok(())
+}
+
+fn log_failed(error: &jobstream::error::Error) -> Error {
+    Error::new(Exit::LogFailed, format!("the log failed: {error}"))
+        .hint("acknowledged jobs are stored; those refused with LOG_FAILED may not be")
 }
 
 fn start_worker(
@@ -274,7 +288,7 @@ pub(crate) fn log_to_stderr(config: &LogConfig) -> Result<()> {
 }
 
 fn log_shutdown(report: &ShutdownReport, is_durable: bool) {
-    let ShutdownReport { attempts_cut, jobs_left, tasks_left, listener } = report;
+    let ShutdownReport { attempts_cut, jobs_left, tasks_left, listener, .. } = report;
     if *attempts_cut > 0 || *jobs_left > 0 || *tasks_left > 0 {
         let consequence = match is_durable {
             true => "they continue after the next start",

@@ -53,7 +53,6 @@ fn options() -> CoreOptions {
         reconnect_grace: millis(40),
         workers_max: 7,
         worker_bytes_max: 128 << 20,
-        planted: None,
     }
 }
 

@@ -27,7 +27,8 @@ impl Commit {
     /// [`Commit::close`], but waits no longer than this. Answers whether the log has ended.
     fn close_within(&self, within: Duration) -> Result<bool> {
         self.shared.queue.lock().is_closed = true;
-        self.shared.queued.ring();
+        self.shared.queued.notify_one();
+        self.shared.closing.notify_one();
         let mut writer = self.writer.lock();
         let ended = match writer.as_ref() {
             None => return Ok(true),

@@ -1,72 +1,28 @@
-//! Entries on their way to the log, one behind the other in one buffer.
+//! From the records of a command to entries, and back.
 
 use super::codec::{self, Part};
 use crate::clock::Now;
 use crate::core::Record;
+use crate::log::contract::Batch;
 
-/// Room that is kept for the next entries.
-const BYTES_KEPT: usize = 1 << 20;
-
-#[derive(Default)]
-pub(super) struct Entries {
-    bytes: Vec<u8>,
-    /// Where each one ends.
-    ends: Vec<usize>,
+/// Adds one entry.
+pub(super) fn add_one(batch: &mut Batch, now: Now, records: &[Record]) {
+    batch.push(|bytes| codec::encode(now, records, bytes));
 }
 
-impl Entries {
-    /// Adds one entry.
-    pub(super) fn add_one(&mut self, now: Now, records: &[Record]) {
-        codec::encode(now, records, &mut self.bytes);
-        self.ends.push(self.bytes.len());
+/// Adds what a command recorded: one entry, or more if it would be larger than an entry may be.
+pub(super) fn add(batch: &mut Batch, now: Now, records: &[Record], entry_bytes_max: usize) {
+    let begin = batch.bytes();
+    add_one(batch, now, records);
+    if batch.bytes() - begin <= entry_bytes_max || records.len() < 2 {
+        return;
     }
-
-    /// Adds what a command recorded: one entry, or more if it would be larger than an entry may be.
-    pub(super) fn add(&mut self, now: Now, records: &[Record], entry_bytes_max: usize) {
-        let begin = self.bytes.len();
-        self.add_one(now, records);
-        if self.bytes.len() - begin <= entry_bytes_max || records.len() < 2 {
-            return;
-        }
-        self.ends.pop();
-        self.bytes.truncate(begin);
-        let mut parts = Vec::new();
-        split(now, records, entry_bytes_max, &mut parts);
-        for (number, part) in (1..).zip(&parts) {
-            let of = Part { number, count: parts.len() as u32 };
-            codec::encode_part(now, of, part, &mut self.bytes);
-            self.ends.push(self.bytes.len());
-        }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// Bytes of all of them.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes.len()
-    }
-
-    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.after(0)
-    }
-
-    /// Those behind so many of them.
-    pub(super) fn after(&self, count: usize) -> impl ExactSizeIterator<Item = &[u8]> {
-        let begin = |index: usize| if index == 0 { 0 } else { self.ends[index - 1] };
-        (count..self.ends.len()).map(move |index| &self.bytes[begin(index)..self.ends[index]])
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.bytes.clear();
-        self.bytes.shrink_to(BYTES_KEPT);
-        self.ends.clear();
-        self.ends.shrink_to(BYTES_KEPT / 64);
+    batch.pop();
+    let mut parts = Vec::new();
+    split(now, records, entry_bytes_max, &mut parts);
+    for (number, part) in (1..).zip(&parts) {
+        let of = Part { number, count: parts.len() as u32 };
+        batch.push(|bytes| codec::encode_part(now, of, part, bytes));
     }
 }
 
@@ -130,8 +86,8 @@ mod tests {
     fn a_command_of_several_entries_counts_when_its_last_one_is_there() {
         let large: Vec<_> = ["a", "b", "c", "d"].map(|name| paused(&name.repeat(40))).to_vec();
         let next = [paused("next")];
-        let mut entries = Entries::default();
-        entries.add(NOW, &large, 100);
+        let mut entries = Batch::default();
+        add(&mut entries, NOW, &large, 100);
         assert_eq!(entries.len(), 4);
         assert!(entries.iter().all(|entry| entry.len() <= 100));
         let all: Vec<_> = entries.iter().collect();
@@ -139,8 +95,8 @@ mod tests {
         assert_eq!(records(read(all.iter().copied())).collect::<Vec<_>>(), large);
         // The log was trimmed within it, or it was cut short by a crash and another life followed.
         assert_eq!(records(read(all[1..].iter().copied())).collect::<Vec<_>>(), large[1..]);
-        let mut other = Entries::default();
-        other.add(NOW, &next, 100);
+        let mut other = Batch::default();
+        add(&mut other, NOW, &next, 100);
         for kept in 0..all.len() {
             let cut = all[..kept].iter().copied();
             assert_eq!(records(read(cut.clone())).next(), None);

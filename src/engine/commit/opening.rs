@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU64;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::codec::{self, Unreadable};
@@ -12,6 +13,7 @@ use crate::core::{Core, Effects};
 use crate::engine::{Engine, EngineOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::Timestamp;
+use crate::log::shared::SharedLog;
 
 /// What a job may take in an entry beside its payload, or a payload beside its bytes: kind, queue, labels, headers.
 const AROUND_PAYLOAD_BYTES: usize = 64 << 10;
@@ -28,6 +30,13 @@ const TOMBSTONE_BYTES: u64 = 64;
 /// Takes in the entries of a log, in order.
 pub(crate) type EntryReader<'a> = dyn FnMut(crate::log::Position, u64, &[u8]) -> Result<()> + 'a;
 
+/// A log whose entries were read.
+pub(crate) struct OpenLog {
+    pub(crate) log: Arc<dyn Log>,
+    /// The sequence of the entry that is appended next.
+    pub(crate) next_sequence: u64,
+}
+
 impl Engine {
     /// An engine that keeps its jobs in this directory, with what is in it: see [`Engine::start`].
     ///
@@ -39,7 +48,8 @@ impl Engine {
         let log_options = options.log.clone();
         Self::open_by(options, directory, |entry| {
             let (log, _) = crate::log::Log::open(directory, &log_options, entry)?;
-            Ok(Box::new(log))
+            let next_sequence = log.next_sequence();
+            Ok(OpenLog { log: Arc::new(SharedLog::new(log)?), next_sequence })
         })
     }
 
@@ -47,7 +57,7 @@ impl Engine {
     pub(crate) fn open_by(
         options: EngineOptions,
         directory: &Path,
-        open: impl FnOnce(&mut EntryReader<'_>) -> Result<Box<dyn Log>>,
+        open: impl FnOnce(&mut EntryReader<'_>) -> Result<OpenLog>,
     ) -> Result<Self> {
         check(&options)?;
         let mut options = options;
@@ -83,7 +93,7 @@ impl Engine {
     pub(super) fn resume(
         core: Core,
         last: Now,
-        log: Box<dyn Log>,
+        log: OpenLog,
         options: EngineOptions,
     ) -> std::io::Result<Self> {
         Self::resume_on(Clock::system_after(last.monotonic), core, last, log, options)
@@ -95,12 +105,12 @@ impl Engine {
         clock: Clock,
         mut core: Core,
         last: Now,
-        log: Box<dyn Log>,
+        log: OpenLog,
         options: EngineOptions,
     ) -> std::io::Result<Self> {
         let mut effects = Effects { records: Some(Vec::new()), ..Effects::default() };
         let now = clock.now();
-        let commit = Commit::start(log, options.checkpoint_bytes)?;
+        let commit = Commit::start(log.log, log.next_sequence, options.checkpoint_bytes)?;
         commit.tell_where(&mut core, 0, std::iter::empty());
         core.resume(now, now.wall.since(last.wall), &mut effects);
         if let Some(records) = effects.records.filter(|records| !records.is_empty()) {

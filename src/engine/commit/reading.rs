@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::num::NonZeroU64;
 
 use super::codec;
-use super::{Commit, Position, Reader, failed};
+use super::{Commit, Log, Position, failed};
 use crate::core::{Contents, Core, LogPlace, Record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::JobId;
@@ -53,14 +53,12 @@ impl Commit {
         poll_fn(|context| self.poll_durable(newest, context)).await?;
         // Until the caller goes on: contents that were read are held as long as it does not.
         let _load = self.loads.acquire().await.map_err(|_| failed())?;
-        let reader = self.reader.clone();
-        let read = tokio::task::spawn_blocking(move || read_back(&*reader, &places)).await;
-        read.map_err(|error| Error::new(ErrorKind::Internal, format!("reading the log: {error}")))
+        Ok(read_back(&*self.log, &places).await)
     }
 }
 
 /// Reads each entry once, however many jobs it holds.
-fn read_back(reader: &dyn Reader, places: &[LogPlace]) -> Vec<Result<Option<Contents>>> {
+async fn read_back(log: &dyn Log, places: &[LogPlace]) -> Vec<Result<Option<Contents>>> {
     let mut entries: BTreeMap<u64, HashMap<JobId, usize>> = BTreeMap::new();
     for (index, place) in places.iter().enumerate() {
         for entry in place.entries() {
@@ -69,7 +67,7 @@ fn read_back(reader: &dyn Reader, places: &[LogPlace]) -> Vec<Result<Option<Cont
     }
     let mut found: Vec<Result<Option<Vec<Record>>>> = places.iter().map(|_| Ok(Some(Vec::new()))).collect();
     for (entry, jobs) in entries {
-        match records(reader, entry) {
+        match records(log, entry).await {
             Ok(Some(records)) => {
                 for record in records {
                     let index = record.job().and_then(|id| jobs.get(&id));
@@ -84,8 +82,8 @@ fn read_back(reader: &dyn Reader, places: &[LogPlace]) -> Vec<Result<Option<Cont
     places.iter().zip(found).map(|(place, records)| contents(place, records?)).collect()
 }
 
-fn records(reader: &dyn Reader, entry: u64) -> Result<Option<Vec<Record>>> {
-    let Some(bytes) = reader.read(entry)? else { return Ok(None) };
+async fn records(log: &dyn Log, entry: u64) -> Result<Option<Vec<Record>>> {
+    let Some(bytes) = log.read(entry).await? else { return Ok(None) };
     let decoded = codec::decode(&bytes)
         .map_err(|why| Error::new(ErrorKind::Internal, format!("entry {entry} of the log: {why}")))?;
     Ok(Some(decoded.records))
@@ -95,11 +93,11 @@ fn contents(place: &LogPlace, records: Option<Vec<Record>>) -> Result<Option<Con
     let Some(records) = records else { return Ok(None) };
     match Contents::of(place, records) {
         Some(contents) => Ok(Some(contents)),
-        None => Err(lost(place.id)),
+        None => Err(missing(place.id)),
     }
 }
 
 /// The log does not have what the core says that it has.
-pub(in crate::engine) fn lost(id: JobId) -> Error {
+pub(in crate::engine) fn missing(id: JobId) -> Error {
     Error::new(ErrorKind::Internal, format!("the contents of job {id} are not where they were written"))
 }

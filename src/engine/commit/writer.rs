@@ -1,154 +1,148 @@
-//! The life of the thread that writes the log.
+//! The thread that appends to the log.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::checkpoint::{Mark, Pace};
-use super::entries::Entries;
-use super::{Log, Lost, Position, Shared, Takes, failed};
-use crate::error::{ErrorKind, Result};
-use crate::log::Nearness;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use tokio::time::sleep;
 
-/// What nobody waits for is written after so long at the latest, with all that came meanwhile.
-const UNASKED_WAIT: Duration = Duration::from_millis(10);
-/// After so long without anything to write, the log gets ready for what comes.
-const IDLE_AFTER: Duration = Duration::from_secs(1);
-/// How often a full disk is looked at.
-const FULL_LOOK: Duration = Duration::from_millis(500);
+use super::compaction::{Mark, Pace};
+use super::{Position, Shared, Takes, closed, failed};
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::contract::{Batch, Log, SpaceLevel};
 
-/// What the writer has to do.
-enum Next {
-    /// What was queued, up to here.
-    Write(Position),
-    /// Nothing came.
-    Idle,
-    /// Nothing more comes.
-    Close,
-}
+/// How often a full log is tried again.
+const FULL_RETRY: Duration = Duration::from_millis(500);
 
-/// What is written at once.
-#[derive(Default)]
-pub(super) struct Batch {
-    pub(super) entries: Entries,
+/// What is appended at once.
+pub(super) struct Commit {
+    /// Empty if there are only marks.
+    pub(super) batch: Arc<Batch>,
     pub(super) marks: Vec<Mark>,
+    /// What is durable once it is.
+    position: Position,
 }
 
-/// Tells everyone that the writer is gone, when dropped.
-struct Farewell<'a> {
-    shared: &'a Shared,
-    /// The last that it took.
-    batch: Batch,
-}
+/// Fails every waiter when it is dropped: the thread ends, in whatever way.
+struct FailOnDrop<'a>(&'a Shared);
 
 impl Shared {
-    /// The writer's life.
-    pub(super) fn write(&self, mut log: Box<dyn Log>) -> Result<()> {
-        let mut farewell = Farewell { shared: self, batch: Batch::default() };
-        let ended = self.work(&mut *log, &mut farewell.batch);
-        if let Err(error) = &ended {
-            tracing::error!(%error, "the log failed: nothing is acknowledged any more");
+    /// Appends what is queued until the log is closed or fails.
+    pub(super) fn write(&self, log: &dyn Log) -> Result<()> {
+        let guard = FailOnDrop(self);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.map_err(|error| {
+            Error::new(ErrorKind::LogFailed, format!("the log's thread cannot start: {error}"))
+        })?;
+        let ended = runtime.block_on(self.work(log));
+        match &ended {
+            Ok(()) => self.waiters.fail(closed()),
+            Err(error) => tracing::error!(%error, "the log failed: nothing is acknowledged any more"),
         }
-        drop(farewell);
-        ended.and_then(|()| log.close())
+        drop(guard);
+        ended.and_then(|()| runtime.block_on(log.close()))
     }
 
-    fn work(&self, log: &mut dyn Log, batch: &mut Batch) -> Result<()> {
-        let mut pace = Pace::of(log, self.checkpoint_bytes);
-        let mut patience = Some(IDLE_AFTER);
+    async fn work(&self, log: &dyn Log) -> Result<()> {
+        let mut pace = Pace::of(log, self.checkpoint_bytes)?;
+        let mut in_flight = FuturesOrdered::new();
         loop {
-            match self.next(batch, patience) {
-                Next::Write(position) => {
-                    self.append(log, &batch.entries)?;
-                    self.waiters.reach(position);
-                    log.make_ahead();
-                    pace.follow(batch, log)?;
-                    patience = Some(IDLE_AFTER);
-                }
-                Next::Idle if log.prepare()? => patience = Some(Duration::ZERO),
-                Next::Idle => patience = (!log.has_room()).then_some(FULL_LOOK),
-                Next::Close => return Ok(()),
-            }
-            if let Some(due) = pace.due(log) {
-                *self.checkpoint.lock() = Some(due);
+            let level = log.space()?.level;
+            self.take_only(if level < SpaceLevel::Full { Takes::All } else { Takes::Ends });
+            self.hold_if(level == SpaceLevel::Critical);
+            if let Some(due) = pace.due(log)? {
+                *self.compaction.lock() = Some(due);
                 self.due.notify_one();
             }
-            self.hold_if(log.nearness() == Nearness::Tight);
-            self.take_only(if log.has_room() { Takes::All } else { Takes::Ends });
+            while in_flight.len() < log.limits().in_flight_max
+                && let Some(commit) = self.next()
+            {
+                in_flight.push_back(self.append(log, commit));
+            }
+            if in_flight.is_empty() && self.queue.lock().is_closed {
+                return Ok(());
+            }
+            tokio::select! {
+                Some(appended) = in_flight.next(), if !in_flight.is_empty() => {
+                    let commit: Commit = appended?;
+                    self.waiters.reach(commit.position);
+                    pace.follow(&commit, log).await?;
+                    self.reuse(commit.batch);
+                }
+                () = self.queued.notified() => {}
+                () = sleep(FULL_RETRY), if level >= SpaceLevel::Full => {}
+            }
         }
     }
 
-    /// Takes everything queued, once somebody waits for some of it or it is enough, or gives up when nothing came for as
-    /// long as `patience`.
-    fn next(&self, batch: &mut Batch, patience: Option<Duration>) -> Next {
-        batch.entries.clear();
-        batch.marks.clear();
+    /// Takes everything that is queued, if there is anything.
+    fn next(&self) -> Option<Commit> {
         let mut queue = self.queue.lock();
-        let mut dozes = patience != Some(Duration::ZERO);
-        while !queue.is_urgent(self.appended()) {
-            if queue.is_closed && queue.is_empty() {
-                return Next::Close;
-            }
-            if dozes || !queue.is_empty() {
-                // Not told of what nobody waits for: that would be a thread woken for each.
-                (queue, dozes) = self.queued.wait(queue, Some(UNASKED_WAIT));
-                if !dozes && !queue.is_empty() {
-                    break;
-                }
-                continue;
-            }
-            queue.is_asleep = true;
-            let is_told;
-            (queue, is_told) = self.queued.wait(queue, patience);
-            queue.is_asleep = false;
-            if !is_told && queue.is_empty() && !queue.is_closed {
-                return Next::Idle;
-            }
+        if queue.entries.is_empty() && queue.marks.is_empty() {
+            return None;
         }
-        std::mem::swap(&mut queue.entries, &mut batch.entries);
-        std::mem::swap(&mut queue.marks, &mut batch.marks);
-        self.look_for_room(&queue);
+        let spare = std::mem::take(&mut queue.spare);
+        let batch = Arc::new(std::mem::replace(&mut queue.entries, spare));
+        let marks = std::mem::take(&mut queue.marks);
+        self.update_is_full(&queue);
         let (held, position) = (std::mem::take(&mut queue.held), self.appended());
         drop(queue);
         held.into_iter().for_each(std::task::Waker::wake);
-        Next::Write(position)
+        Some(Commit { batch, marks, position })
     }
 
-    /// Writes a batch, and waits for a full disk to have room for it.
-    fn append(&self, log: &mut dyn Log, entries: &Entries) -> Result<()> {
-        if entries.is_empty() {
-            return Ok(());
-        }
-        let (entries, mut is_told) = (entries.iter().collect::<Vec<_>>(), false);
-        loop {
-            let Err(error) = log.append(&entries) else { return Ok(()) };
-            if log.nearness() == Nearness::Tight {
-                // What gives back its oldest segment stands behind this.
-                log.overdraw();
-            }
-            // If it failed for good, preparing says so.
-            while *error.kind() == ErrorKind::DiskFull && log.prepare()? {}
-            if *error.kind() != ErrorKind::DiskFull {
-                return Err(error);
-            }
-            self.take_only(Takes::Ends);
-            if !std::mem::replace(&mut is_told, true) {
-                tracing::error!(%error, "the disk is full: nothing is acknowledged until it has room");
-            }
-            let queue = self.queue.lock();
-            if queue.is_closed {
-                return Err(error);
-            }
-            drop(self.queued.wait(queue, Some(FULL_LOOK)));
+    /// Keeps the buffer of a batch for the next one.
+    fn reuse(&self, batch: Arc<Batch>) {
+        if let Ok(mut batch) = Arc::try_unwrap(batch) {
+            batch.clear();
+            self.queue.lock().spare = batch;
         }
     }
 
-    /// Holds back whoever brings something new, or lets them go on.
-    pub(super) fn hold_if(&self, is_tight: bool) {
+    /// Appends a batch, and waits for a full log to have space for it.
+    fn append<'a>(&'a self, log: &'a dyn Log, commit: Commit) -> impl Future<Output = Result<Commit>> + 'a {
+        // Called here, not at the first poll: batches are appended in the order of the calls.
+        let append = (!commit.batch.is_empty()).then(|| log.append(commit.batch.clone()));
+        self.appended_or_retried(log, commit, append)
+    }
+
+    async fn appended_or_retried(
+        &self,
+        log: &dyn Log,
+        commit: Commit,
+        mut append: Option<BoxFuture<'_, Result<u64>>>,
+    ) -> Result<Commit> {
+        let mut was_full = false;
+        while let Some(appending) = append.take() {
+            match appending.await {
+                Ok(_) => break,
+                Err(error) if *error.kind() == ErrorKind::DiskFull && !self.queue.lock().is_closed => {
+                    self.take_only(Takes::Ends);
+                    if !std::mem::replace(&mut was_full, true) {
+                        tracing::error!(%error, "the disk is full: nothing is acknowledged until it has space");
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+            tokio::select! {
+                () = sleep(FULL_RETRY) => {}
+                () = self.closing.notified() => {}
+            }
+            append = Some(log.append(commit.batch.clone()));
+        }
+        Ok(commit)
+    }
+
+    /// Holds back callers with new records, or releases them.
+    pub(super) fn hold_if(&self, is_critical: bool) {
         let held = {
             let mut queue = self.queue.lock();
-            let was_tight = std::mem::replace(&mut queue.is_tight, is_tight);
-            self.look_for_room(&queue);
-            if was_tight && !is_tight { std::mem::take(&mut queue.held) } else { Vec::new() }
+            let was_critical = std::mem::replace(&mut queue.is_critical, is_critical);
+            self.update_is_full(&queue);
+            if was_critical && !is_critical { std::mem::take(&mut queue.held) } else { Vec::new() }
         };
         held.into_iter().for_each(std::task::Waker::wake);
     }
@@ -157,35 +151,28 @@ impl Shared {
         let before = self.takes.swap(takes as u8, Ordering::Relaxed);
         match takes {
             Takes::Ends if before == Takes::All as u8 => {
-                tracing::warn!("the log has almost no room left: new jobs are refused until it has");
+                tracing::warn!("the log has almost no space left: new jobs are refused until it has");
             }
             Takes::All if before == Takes::Ends as u8 => {
-                tracing::info!("the log has room again: new jobs are accepted");
+                tracing::info!("the log has space again: new jobs are accepted");
             }
             _ => {}
         }
     }
 }
 
-impl Drop for Farewell<'_> {
+impl Drop for FailOnDrop<'_> {
     fn drop(&mut self) {
-        let Self { shared, batch } = self;
+        let Self(shared) = self;
         shared.takes.store(Takes::Nothing as u8, Ordering::Relaxed);
-        let (held, entries) = {
+        let held = {
             let mut queue = shared.queue.lock();
-            let taken = Position(shared.appended().0 - queue.entries.len() as u64);
-            let mut lost = Lost::default();
-            if !shared.waiters.is_durable(taken) {
-                lost.add_entries(&batch.entries);
-            }
-            lost.add_entries(&queue.entries);
-            queue.lost = Some(lost);
-            queue.is_tight = false;
-            let left = (std::mem::take(&mut queue.held), std::mem::take(&mut queue.entries));
-            shared.look_for_room(&queue);
-            left
+            // Callers of later commands are refused, not held back.
+            (queue.is_critical, queue.is_ended) = (false, true);
+            queue.entries = Batch::default();
+            shared.update_is_full(&queue);
+            std::mem::take(&mut queue.held)
         };
-        drop(entries);
         shared.waiters.fail(failed());
         shared.due.notify_one();
         held.into_iter().for_each(std::task::Waker::wake);

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -15,11 +16,13 @@ use tokio::time::timeout;
 use super::checker::rules::{Found, check};
 use super::client::{Client, Notes};
 use super::faulty_service::{FaultyService, Seen};
-use super::planted::{Bug, Liar};
+use super::planted::{Bug, FaultyLog};
 use crate::core::CoreOptions;
-use crate::engine::{self, Engine, EngineOptions};
+use crate::engine::{Engine, EngineOptions, OpenLog};
 use crate::error::Result;
+use crate::log::contract::Log;
 use crate::log::disk::{Disk, Keeps};
+use crate::log::shared::SharedLog;
 use crate::log::tests::open_on;
 use crate::rpc;
 use crate::server::router::Router;
@@ -80,9 +83,6 @@ impl Torture {
             ..EngineOptions::default()
         };
         (options.core.lease, options.core.reconnect_grace) = (LEASE, LEASE);
-        if let Some(Bug::Code(planted)) = self.bug {
-            options.core.planted = Some(planted);
-        }
         let of_log = crate::log::Options {
             segment_bytes: 64 << 10,
             spares_max: 2,
@@ -92,18 +92,19 @@ impl Torture {
         let engine = Engine::open_by(options, Path::new("disk"), |reader| {
             let mut removed = HashSet::new();
             let mut reading = Bug::reading(self.bug, reader, &mut removed);
-            let log: Box<dyn engine::Log> = Box::new(open_on(&self.disk, &of_log, &mut reading)?);
+            let log = open_on(&self.disk, &of_log, &mut reading)?;
             drop(reading);
-            Ok(match self.bug {
-                Some(bug) if !matches!(bug, Bug::Code(_)) => {
-                    Box::new(Liar { log, bug, late: Vec::new(), appended: 0, removed })
-                }
-                _ => log,
-            })
+            let next_sequence = log.next_sequence();
+            let log: Arc<dyn Log> = Arc::new(SharedLog::new(log)?);
+            let log = match self.bug {
+                Some(bug) => FaultyLog::new(log, bug, removed),
+                None => log,
+            };
+            Ok(OpenLog { log, next_sequence })
         })?;
         let worker = demo::add_to(Worker::new()).start(&engine).expect("good names");
         let (jobs, others) = rpc::services(&engine, 4 << 20, rpc::ConnectionLimits::default());
-        let router = Router::new(jobs, others, &engine);
+        let router = Router::new(jobs, others);
         let service = FaultyService::new(router, self.bug, self.seen.clone());
         Ok(Server { service, engine, _worker: worker })
     }

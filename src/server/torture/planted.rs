@@ -1,18 +1,23 @@
 //! Injected bugs. Most of them are in a faulty log below the server, two in a faulty service in front of it.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use crate::core::{Planted, Record};
-use crate::engine::{self, EntryReader, LogCut};
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+
+use crate::core::Record;
+use crate::engine::{self, EntryReader};
 use crate::error::Result;
 use crate::job::{EventBody, JobId, JobState, Outcome, Payload};
-use crate::log::{Nearness, Position};
+use crate::log::Position;
+use crate::log::contract::{Batch, Cut, Limits, Log, Space, SpaceLevel};
 
 /// What is wrong with a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bug {
-    /// In the code above the log.
-    Code(Planted),
+    /// Answers leave while the next batch is still to be written, and the one behind it.
+    AnswersEarly,
     /// Any lease that a job ever had ends it.
     EndsUnfenced,
     /// A finished job can be submitted again under its id.
@@ -45,7 +50,7 @@ pub(super) enum Bug {
 }
 
 pub(super) const BUGS: [Bug; 17] = [
-    Bug::Code(Planted::AnswersEarly),
+    Bug::AnswersEarly,
     Bug::EndsUnfenced,
     Bug::ForgetsIds,
     Bug::DropsTombstones,
@@ -129,97 +134,87 @@ impl Bug {
     }
 }
 
-/// A log that lies.
-pub(super) struct Liar {
-    pub(super) log: Box<dyn engine::Log>,
-    pub(super) bug: Bug,
-    /// Entries that were acknowledged and not written.
-    pub(super) late: Vec<Vec<u8>>,
-    pub(super) appended: usize,
-    /// Jobs whose removal is in the log.
-    pub(super) removed: HashSet<JobId>,
+/// A log with a bug in front of the log that it wraps.
+pub(super) struct FaultyLog {
+    log: Arc<dyn Log>,
+    bug: Bug,
+    state: Mutex<Faults>,
 }
 
-impl Liar {
-    /// Entries that are written in place of these.
-    fn lie(&mut self, entries: &[&[u8]]) -> Vec<Vec<u8>> {
-        let entries = entries.iter().map(|entry| entry.to_vec());
-        match self.bug {
-            Bug::AcknowledgesEarly => std::mem::replace(&mut self.late, entries.collect()),
+#[derive(Default)]
+struct Faults {
+    /// Entries that were acknowledged and not written.
+    late: Vec<Vec<u8>>,
+    appended: usize,
+    /// Jobs whose removal is in the log.
+    removed: HashSet<JobId>,
+}
+
+impl FaultyLog {
+    pub(super) fn new(log: Arc<dyn Log>, bug: Bug, removed: HashSet<JobId>) -> Arc<Self> {
+        Arc::new(Self { log, bug, state: Mutex::new(Faults { removed, ..Faults::default() }) })
+    }
+
+    /// The batch that is written in place of this one.
+    fn rewritten(&self, batch: &Batch) -> Batch {
+        let entries = batch.iter().map(<[u8]>::to_vec);
+        let Faults { late, appended, removed } = &mut *self.state.lock();
+        let entries: Vec<_> = match self.bug {
+            Bug::AcknowledgesEarly => std::mem::replace(late, entries.collect()),
+            Bug::AnswersEarly => {
+                late.extend(entries);
+                *appended += 1;
+                if appended.is_multiple_of(3) { std::mem::take(late) } else { Vec::new() }
+            }
             Bug::ReordersEntries => entries.rev().collect(),
             Bug::DropsEntries => {
-                let first = self.appended;
-                self.appended += entries.len();
+                let first = *appended;
+                *appended += entries.len();
                 let numbered = entries.zip(first..);
                 numbered.filter(|(_, number)| number % 20 != 19).map(|(entry, _)| entry).collect()
             }
-            bug => entries.map(|entry| bug.rewrite(&entry, &mut self.removed)).collect(),
-        }
+            bug => entries.map(|entry| bug.rewrite(&entry, removed)).collect(),
+        };
+        let mut batch = Batch::default();
+        entries.iter().for_each(|entry| batch.push(|bytes| bytes.extend_from_slice(entry)));
+        batch
     }
 
-    fn believed<T>(&self, told: Result<T>, otherwise: T) -> Result<T> {
-        if self.bug == Bug::IgnoresFailures { told.or(Ok(otherwise)) } else { told }
+    fn believed<T>(&self, answer: Result<T>, otherwise: T) -> Result<T> {
+        if self.bug == Bug::IgnoresFailures { answer.or(Ok(otherwise)) } else { answer }
     }
 }
 
-impl engine::Log for Liar {
-    fn append(&mut self, entries: &[&[u8]]) -> Result<()> {
-        let entries = self.lie(entries);
-        let told = self.log.append(&entries.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        self.believed(told, ())
+impl Log for FaultyLog {
+    fn limits(&self) -> Limits {
+        self.log.limits()
     }
 
-    fn make_ahead(&mut self) {
-        self.log.make_ahead();
+    fn append(&self, batch: Arc<Batch>) -> BoxFuture<'_, Result<u64>> {
+        let append = self.log.append(Arc::new(self.rewritten(&batch)));
+        Box::pin(async move { self.believed(append.await, 0) })
     }
 
-    fn prepare(&mut self) -> Result<bool> {
-        let told = self.log.prepare();
-        self.believed(told, false)
+    fn read(&self, sequence: u64) -> BoxFuture<'_, Result<Option<Vec<u8>>>> {
+        self.log.read(sequence)
     }
 
-    fn has_room(&self) -> bool {
-        self.bug == Bug::IgnoresFailures || self.log.has_room()
+    fn trim(&self, before: u64) -> BoxFuture<'_, Result<()>> {
+        let next = self.log.cuts().into_iter().map(|cut| cut.sequence).find(|cut| *cut > before);
+        let before = next.filter(|_| self.bug == Bug::TrimsTooFar).unwrap_or(before);
+        Box::pin(async move { self.believed(self.log.trim(before).await, ()) })
     }
 
-    fn bytes(&self) -> u64 {
-        self.log.bytes()
+    fn space(&self) -> Result<Space> {
+        let free = Space { bytes: 0, is_bounded: false, level: SpaceLevel::Free };
+        self.believed(self.log.space(), free)
     }
 
-    fn nearness(&self) -> Nearness {
-        self.log.nearness()
-    }
-
-    fn is_bounded(&self) -> bool {
-        self.log.is_bounded()
-    }
-
-    fn overdraw(&mut self) {
-        self.log.overdraw();
-    }
-
-    fn cuts(&self) -> Vec<LogCut> {
+    fn cuts(&self) -> Vec<Cut> {
         self.log.cuts()
     }
 
-    fn next_sequence(&self) -> u64 {
-        self.log.next_sequence()
-    }
-
-    fn reader(&self) -> Box<dyn engine::Reader> {
-        self.log.reader()
-    }
-
-    fn entry_bytes_max(&self) -> usize {
-        self.log.entry_bytes_max()
-    }
-
-    fn trim(&mut self, before: u64) -> Result<()> {
-        let told = self.log.trim(before + u64::from(self.bug == Bug::TrimsTooFar));
-        self.believed(told, ())
-    }
-
-    fn close(self: Box<Self>) -> Result<()> {
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
         self.log.close()
     }
 }

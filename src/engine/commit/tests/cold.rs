@@ -1,21 +1,19 @@
 //! Finished jobs whose contents are in the log alone: read back for everyone who asks.
 
 use super::*;
-use crate::engine::{OutcomeQueue, PageBounds, Session};
+use crate::engine::{EndedJob, PageBounds, Session, StreamBatch, SubmitStream};
 use crate::job::{
-    AttemptEnd, EventTypes, JobFilter, JobView, Log as LogLine, LogLevel, LogStream, Order, Outcome, Report,
-    SessionSpec, WatchItem,
+    AttemptEnd, EventTypes, JobFilter, JobView, Log as LogLine, LogLevel, LogStream, Outcome, Report,
+    WatchItem,
 };
 
 const PAGE: PageBounds = PageBounds { jobs: 100, bytes: 1 << 20, with_payloads: true };
 
 /// An engine that keeps at most this much of finished jobs in memory, and its worker.
-fn cold_engine(retention_memory_bytes_max: u64) -> (Engine, Arc<Disk>, Session) {
-    let (disk, mut options) = (Arc::new(Disk::default()), EngineOptions::default());
+fn cold_engine(retention_memory_bytes_max: u64) -> (Engine, MemoryLog, Session) {
+    let mut options = options();
     options.core.retention_memory_bytes_max = retention_memory_bytes_max;
-    let core = Core::new(options.core.clone(), [1; 32]);
-    let start = Now { monotonic: Duration::ZERO, wall: Timestamp::default() };
-    let engine = Engine::resume(core, start, Box::new(DiskLog(disk.clone())), options).expect("a thread");
+    let (engine, disk) = engine_on(MemoryLog::default(), options);
     let session = engine.open_session(&spec(), None);
     (engine, disk, session)
 }
@@ -43,13 +41,28 @@ async fn run(engine: &Engine, session: &mut Session, number: usize, logs: bool) 
     id
 }
 
+/// The end of a known job that is submitted again through a stream.
+async fn stream_of(engine: &Engine, job: NewJob, number: u32) -> Result<Vec<EndedJob>> {
+    let mut stream = SubmitStream::new(engine.clone());
+    let batch = Batch { caller: Caller::NOBODY, jobs: vec![Ok(job)] };
+    assert_eq!(stream.submit(vec![StreamBatch { number, batch, outcomes: true }]), 1);
+    let (mut acks, mut ended) = (std::collections::VecDeque::new(), std::collections::VecDeque::new());
+    while ended.is_empty() {
+        std::future::poll_fn(|context| stream.poll_durable(context, &mut acks, &mut ended)).await?;
+        assert!(
+            acks.drain(..).flat_map(|ack| ack.results).all(|result| result.is_ok_and(|job| job.existing))
+        );
+    }
+    Ok(ended.into())
+}
+
 fn in_memory(engine: &Engine, id: JobId) -> JobView {
     let core = &engine.0.state.lock().core;
     core.view(core.find(id).expect("it is known"), None)
 }
 
 async fn events(engine: &Engine, id: JobId) -> Result<Vec<WatchItem>> {
-    let mut watch = engine.watch(id, 0, EventTypes::ALL)?;
+    let mut watch = engine.watch(id, 0, EventTypes::ALL).await?;
     let mut items = Vec::new();
     loop {
         match timeout(PATIENCE, watch.next()).await.expect("it is answered")? {
@@ -87,15 +100,8 @@ async fn a_job_that_is_known_tells_its_outcome_and_can_be_tried_again() {
     let (engine, _disk, mut session) = cold_engine(0);
     let id = run(&engine, &mut session, 1, false).await;
     let again = NewJob { id: Some(id), ..job(payload(1).bytes) };
-    let queue = Arc::<OutcomeQueue>::default();
-    let answers = engine.submit_each(Caller::NOBODY, vec![Ok(again)], Some((&queue, 5)));
-    assert!(answers[0].as_ref().expect("it is known").existing);
-    let mut told = std::collections::VecDeque::new();
-    let is_told = std::future::poll_fn(|context| {
-        queue.take(context, &mut told);
-        if told.is_empty() { Poll::Pending } else { Poll::Ready(()) }
-    });
-    timeout(PATIENCE, is_told).await.expect("it is told");
+    let told =
+        timeout(PATIENCE, stream_of(&engine, again, 5)).await.expect("it is told").expect("it is there");
     assert_eq!((told[0].id, told[0].batch, told[0].index), (id, 5, 0));
     assert_eq!(told[0].outcome.as_ref(), engine.job(id).await.expect("it is there").outcome.as_ref());
     let retried = engine.retry(id, |_| ()).await.expect("it has ended").id;
@@ -123,18 +129,18 @@ async fn a_read_waits_until_what_it_needs_is_on_disk() {
     let (engine, disk, mut session) = cold_engine(0);
     let id = run(&engine, &mut session, 1, false).await;
     engine.durable().await.expect("the disk is well");
-    disk.tell(|state| state.is_held = true);
+    disk.change(|state| state.is_held = true);
     let mut waiting = job(payload(2).bytes);
     waiting.kind = Kind::parse("kind", "unserved").expect("a kind");
     let ended = waiting.id.expect("it has one");
-    engine.submit_each(Caller::NOBODY, vec![Ok(waiting)], None);
+    submit_now(&engine, [waiting]);
     engine.command(|state, now, effects| {
         state.core.cancel(now, ended, "why", Duration::ZERO, effects).map(drop).expect("it waits");
     });
     let on_disk = timeout(PATIENCE, engine.job(id)).await;
     let mut read = Box::pin(engine.job(ended));
     let early = timeout(Duration::from_millis(20), &mut read).await;
-    disk.tell(|state| state.is_held = false);
+    disk.change(|state| state.is_held = false);
     on_disk.expect("it waits for nothing").expect("it is there");
     assert!(early.is_err(), "it is not on disk");
     let read = timeout(PATIENCE, read).await.expect("it is on disk").expect("it is there");
@@ -152,31 +158,24 @@ async fn what_cannot_be_read_fails_that_call_alone() {
         core.place(core.find(id).expect("it is known")).expect("it is cold")
     };
     let missing = place(lost).last();
-    disk.tell(|state| state.kept.retain(|(_, sequence, _)| *sequence != missing));
+    disk.change(|state| state.entries.retain(|(_, sequence, _)| *sequence != missing));
     let is_lost =
         |error: &Error| *error.kind() == ErrorKind::Internal && error.message().contains("not where");
     assert!(engine.job(lost).await.is_err_and(|error| is_lost(&error)));
     assert!(engine.result(lost, None).await.is_err_and(|error| is_lost(&error)));
     assert!(events(&engine, lost).await.is_err_and(|error| is_lost(&error)));
     assert!(engine.jobs(&JobFilter::default(), None, PAGE).await.is_err_and(|error| is_lost(&error)));
-    let queue = Arc::<OutcomeQueue>::default();
     let again = NewJob { id: Some(lost), ..job(payload(1).bytes) };
-    engine.submit_each(Caller::NOBODY, vec![Ok(again)], Some((&queue, 0)));
-    let mut told = std::collections::VecDeque::new();
-    let failure = std::future::poll_fn(|context| {
-        queue.take(context, &mut told);
-        assert!(told.is_empty(), "{told:?}");
-        queue.failure().map_or(Poll::Pending, Poll::Ready)
-    });
-    assert!(is_lost(&timeout(PATIENCE, failure).await.expect("it is told")));
+    let failure = timeout(PATIENCE, stream_of(&engine, again, 0)).await.expect("it is told");
+    assert!(failure.is_err_and(|error| is_lost(&error)));
     // Nothing is forgotten as long as a job cannot be written again.
-    let before = disk.state.lock().kept.len();
+    let before = disk.read(|state| state.entries.len());
     assert!(engine.checkpoint(all(&disk)).await.is_err_and(|error| is_lost(&error)));
     let without = PageBounds { with_payloads: false, ..PAGE };
     assert_eq!(engine.jobs(&JobFilter::default(), None, without).await.expect("a list").jobs.len(), 2);
     let outcome = engine.result(kept, None).await.expect("it is there").outcome;
     assert!(matches!(outcome, Some(Outcome::Result(result)) if result.bytes.starts_with(b"result 2")));
-    assert!(disk.state.lock().kept.len() >= before);
+    assert!(disk.read(|state| state.entries.len()) >= before);
 }
 
 #[tokio::test]

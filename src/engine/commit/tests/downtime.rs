@@ -16,19 +16,18 @@ fn job_with(change: impl FnOnce(&mut crate::job::JobOptions)) -> NewJob {
 }
 
 /// An engine on this clock from what is on the disk.
-fn start(clock: &Clock, disk: &Arc<Disk>) -> Engine {
+fn start(clock: &Clock, disk: &MemoryLog) -> Engine {
     let options = EngineOptions::default();
     let mut core = Core::new(options.core.clone(), [3; 32]);
     let mut last = clock.now();
-    for (_, sequence, bytes) in &disk.state.lock().kept {
-        let entry = codec::decode(bytes).expect("an entry");
-        core.write_to(NonZeroU64::new(*sequence).expect("from 1"));
+    for (_, sequence, bytes) in disk.read(|state| state.entries.clone()) {
+        let entry = codec::decode(&bytes).expect("an entry");
+        core.write_to(NonZeroU64::new(sequence).expect("from 1"));
         entry.records.into_iter().for_each(|record| core.replay(record));
         core.replayed_entry();
         last = entry.now;
     }
-    let log = Box::new(DiskLog(disk.clone()));
-    Engine::resume_on(clock.clone(), core, last, log, options).expect("a thread")
+    Engine::resume_on(clock.clone(), core, last, opened(disk), options).expect("a thread")
 }
 
 async fn state(engine: &Engine, id: JobId) -> Option<JobState> {
@@ -36,13 +35,15 @@ async fn state(engine: &Engine, id: JobId) -> Option<JobState> {
     engine.job(id).await.ok().map(|job| job.state)
 }
 
-fn entries(disk: &Disk) -> Vec<codec::Entry> {
-    disk.state.lock().kept.iter().map(|(.., bytes)| codec::decode(bytes).expect("an entry")).collect()
+fn entries(disk: &MemoryLog) -> Vec<codec::Entry> {
+    disk.read(|state| {
+        state.entries.iter().map(|(.., bytes)| codec::decode(bytes).expect("an entry")).collect()
+    })
 }
 
 #[tokio::test]
 async fn a_delay_goes_on_while_the_server_is_down_and_a_timeout_does_not() {
-    let (clock, disk) = (Clock::manual(), Arc::new(Disk::default()));
+    let (clock, disk) = (Clock::manual(), MemoryLog::default());
     let mut engine = start(&clock, &disk);
     let delayed = job_with(|options| options.start = Start::After(seconds(100)));
     let delayed = submit(&engine, delayed).await.expect("it is accepted").id;
@@ -71,7 +72,7 @@ async fn a_delay_goes_on_while_the_server_is_down_and_a_timeout_does_not() {
 
 #[tokio::test]
 async fn retention_goes_on_while_the_server_is_down() {
-    let (clock, disk) = (Clock::manual(), Arc::new(Disk::default()));
+    let (clock, disk) = (Clock::manual(), MemoryLog::default());
     let engine = start(&clock, &disk);
     let mut ids = Vec::new();
     for retention in [50, 200] {
@@ -92,7 +93,7 @@ async fn retention_goes_on_while_the_server_is_down() {
 
 #[tokio::test]
 async fn a_wall_clock_that_was_set_back_delays_nothing() {
-    let (clock, disk) = (Clock::manual(), Arc::new(Disk::default()));
+    let (clock, disk) = (Clock::manual(), MemoryLog::default());
     clock.advance_wall(seconds(1_000));
     let engine = start(&clock, &disk);
     let delayed = job_with(|options| options.start = Start::After(seconds(100)));
@@ -111,7 +112,7 @@ async fn a_wall_clock_that_was_set_back_delays_nothing() {
 
 #[tokio::test]
 async fn the_log_tells_the_time_while_a_job_waits_for_it_and_nothing_else_is_logged() {
-    let (clock, disk) = (Clock::manual(), Arc::new(Disk::default()));
+    let (clock, disk) = (Clock::manual(), MemoryLog::default());
     let engine = start(&clock, &disk);
     let beat = async |by: Duration| {
         clock.advance(by);

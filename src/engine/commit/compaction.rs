@@ -6,13 +6,12 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use super::reading::lost;
-use super::writer::Batch;
-use super::{Commit, Log, Position};
+use super::reading::missing;
+use super::{Commit, Position, writer};
 use crate::core::{ImageBounds, LogPlace, Sample, TombstonePlace};
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::log::Nearness;
+use crate::log::contract::{Cut, Log, SpaceLevel};
 
 /// The log is looked at when this part of it is new, but not before it took
 /// [`EngineOptions::checkpoint_bytes`](crate::engine::EngineOptions::checkpoint_bytes).
@@ -29,16 +28,6 @@ const PIECE_BYTES_MAX: u64 = 1 << 20;
 /// How many times what it takes in memory a job is in an entry, at most.
 const ENCODED_TIMES_MAX: u64 = 4;
 
-/// Where the log may begin after a checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Cut {
-    pub(crate) segment: u64,
-    /// Of the first entry in it. Jobs with records before have to be written again.
-    pub(crate) sequence: u64,
-    /// Bytes of the segments before.
-    pub(crate) bytes: u64,
-}
-
 /// A checkpoint that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Due {
@@ -51,7 +40,7 @@ pub(crate) enum Due {
 /// The end of a checkpoint, behind all entries queued before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mark {
-    /// What is needed of the segments before this one was written again.
+    /// What is needed of the entries before this one was rewritten.
     End(u64),
     /// It could not be, or nothing was worth it.
     Abandon,
@@ -67,37 +56,42 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn of(log: &dyn Log, pause: u64) -> Self {
-        Self { pause, since: log.bytes(), is_told: false }
+    pub(super) fn of(log: &dyn Log, pause: u64) -> Result<Self> {
+        Ok(Self { pause, since: log.space()?.bytes, is_told: false })
     }
 
-    /// Counts what was written, and forgets what a checkpoint replaced.
-    pub(super) fn follow(&mut self, batch: &Batch, log: &mut dyn Log) -> Result<()> {
-        self.since += batch.entries.bytes() as u64;
-        for mark in &batch.marks {
-            // What a checkpoint itself wrote is not new.
+    /// Counts what was appended, and trims what a compaction replaced.
+    pub(super) async fn follow(&mut self, commit: &writer::Commit, log: &dyn Log) -> Result<()> {
+        self.since += commit.batch.bytes() as u64;
+        for mark in &commit.marks {
+            // What a compaction itself wrote is not new.
             (self.since, self.is_told) = (0, false);
-            if let Mark::End(segment) = mark {
-                log.trim(*segment)?;
+            if let Mark::End(sequence) = mark {
+                log.trim(*sequence).await?;
             }
         }
         Ok(())
     }
 
-    /// The checkpoint that is due; told once. A log with a bound gives back its oldest segment when it comes near it, so
-    /// that a checkpoint never takes more room than there is.
-    pub(super) fn due(&mut self, log: &dyn Log) -> Option<Due> {
+    /// The compaction that is due; answered once. A log with a bound frees its oldest segment when it comes near the bound,
+    /// so that a compaction never takes more space than there is.
+    ///
+    /// # Errors
+    ///
+    /// What the log failed with.
+    pub(super) fn due(&mut self, log: &dyn Log) -> Result<Option<Due>> {
         if self.is_told {
-            return None;
+            return Ok(None);
         }
-        let due = match log.is_bounded() {
-            true if log.nearness() < Nearness::Near => return None,
-            true => Due::Oldest(*log.cuts().first()?),
-            false if self.since <= self.pause.max(log.bytes() / NEW_PART) => return None,
-            false => Due::Any(log.cuts()),
+        let space = log.space()?;
+        let due = match space.is_bounded {
+            true if space.level == SpaceLevel::Free => None,
+            true => log.cuts().first().copied().map(Due::Oldest),
+            false if self.since <= self.pause.max(space.bytes / NEW_PART) => None,
+            false => Some(Due::Any(log.cuts())),
         };
-        self.is_told = true;
-        Some(due)
+        self.is_told = due.is_some();
+        Ok(due)
     }
 }
 
@@ -116,7 +110,7 @@ pub(super) fn worth_it(cuts: &[Cut], needed: &[u64], waste_percent: u8) -> Optio
 impl Commit {
     fn mark(&self, mark: Mark) {
         self.shared.queue.lock().marks.push(mark);
-        self.shared.queued.ring();
+        self.shared.queued.notify_one();
     }
 
     /// How many jobs make an entry.
@@ -131,7 +125,7 @@ impl Commit {
             if self.shared.waiters.now(Position(u64::MAX)).is_ready() {
                 return None;
             }
-            let due = self.shared.checkpoint.lock().take();
+            let due = self.shared.compaction.lock().take();
             if due.is_some() {
                 return due;
             }
@@ -189,7 +183,7 @@ impl Engine {
         if written.is_err() {
             tokio::time::sleep(AGAIN_AFTER).await;
         }
-        commit.mark(if written.is_ok() { Mark::End(cut.segment) } else { Mark::Abandon });
+        commit.mark(if written.is_ok() { Mark::End(cut.sequence) } else { Mark::Abandon });
         written
     }
 
@@ -246,7 +240,7 @@ impl Engine {
         let mut records = Vec::new();
         for (place, contents) in places.iter().zip(read) {
             // Only a checkpoint moves them, and there is one at a time.
-            let contents = contents?.ok_or_else(|| lost(place.id))?;
+            let contents = contents?.ok_or_else(|| missing(place.id))?;
             records.extend(core.image_of(place, &contents));
         }
         if !records.is_empty() {

@@ -1,20 +1,20 @@
 //! What a checkpoint gives back, and when it leaves the log as it is.
 
-use super::super::checkpoint::{Due, worth_it};
+use super::super::compaction::{Due, worth_it};
 use super::*;
 
 const MIB: u64 = 1 << 20;
 
 /// Segments of 64 MiB, the last one of which is written.
 fn cuts(segments: u64) -> Vec<Cut> {
-    let cut = |number| Cut { segment: number + 1, sequence: 1000 * number, bytes: 64 * MIB * number };
+    let cut = |number| Cut { sequence: 1000 * number, bytes: 64 * MIB * number };
     (1..segments).map(cut).collect()
 }
 
 /// How many segments go, of as many as there are numbers and the one that is written: so many MiB are needed of each.
 fn given_back(needed: &[u64], waste_percent: u8) -> u64 {
     let sums: Vec<_> = (1..=needed.len()).map(|count| needed[..count].iter().sum::<u64>() * MIB).collect();
-    worth_it(&cuts(needed.len() as u64 + 1), &sums, waste_percent).map_or(0, |cut| cut.segment - 1)
+    worth_it(&cuts(needed.len() as u64 + 1), &sums, waste_percent).map_or(0, |cut| cut.sequence / 1000)
 }
 
 #[test]
@@ -49,8 +49,7 @@ async fn ended(engine: &Engine, count: usize, bytes: usize) -> Vec<JobId> {
     let jobs: Vec<_> = (0..count).map(|_| job(vec![7; bytes])).collect();
     let ids: Vec<_> = jobs.iter().filter_map(|job| job.id).collect();
     for part in jobs.chunks(100) {
-        engine.submit_each(Caller::NOBODY, part.iter().cloned().map(Ok).collect(), None);
-        engine.durable().await.expect("it is written");
+        submit_all(engine, part.iter().cloned()).await;
     }
     for id in &ids {
         engine.cancel(*id, "enough", Duration::ZERO).await.expect("it waits");
@@ -58,12 +57,8 @@ async fn ended(engine: &Engine, count: usize, bytes: usize) -> Vec<JobId> {
     ids
 }
 
-fn any(disk: &Arc<Disk>) -> Due {
-    Due::Any(DiskLog(disk.clone()).cuts())
-}
-
-fn bytes(disk: &Disk) -> u64 {
-    disk.state.lock().kept.iter().map(|(.., entry)| entry.len() as u64).sum()
+fn any(disk: &MemoryLog) -> Due {
+    Due::Any(disk.cuts())
 }
 
 #[tokio::test]
@@ -76,7 +71,7 @@ async fn what_a_log_is_needed_for_is_known_before_it_is_written_anew() {
         engine.checkpoint(all(&disk)).await.expect("the disk is well");
         engine.pause_queue("behind the end of the checkpoint").await.expect("a name");
         engine.close().expect("the disk is well");
-        let written = bytes(&disk);
+        let written = disk.bytes();
         assert!((written * 2 / 3..written * 3 / 2).contains(&needed), "{size}: {needed}, in truth {written}");
     }
 }
@@ -86,19 +81,23 @@ async fn a_log_gives_back_what_was_deleted_and_keeps_the_rest() {
     let (engine, disk) = engine();
     let (first, then) = (ended(&engine, 300, 100).await, ended(&engine, 300, 100).await);
     submit(&engine, job("in a segment of its own")).await.expect("it is kept");
-    let before = bytes(&disk);
+    let before = disk.bytes();
     engine.give_back(any(&disk)).await.expect("the disk is well");
     engine.pause_queue("behind it").await.expect("a name");
-    assert!(bytes(&disk) > before, "all of it is needed");
+    assert!(disk.bytes() > before, "all of it is needed");
     for id in &first {
         engine.delete(*id).await.expect("it has ended");
     }
     engine.give_back(any(&disk)).await.expect("the disk is well");
+    let mut jobs = Vec::new();
+    for id in &then {
+        jobs.push(engine.job(*id).await.expect("it is there"));
+    }
     engine.close().expect("the disk is well");
-    assert!(bytes(&disk) < before * 2 / 3, "{} of {before} bytes are left", bytes(&disk));
+    assert!(disk.bytes() < before * 2 / 3, "{} of {before} bytes are left", disk.bytes());
     let again = relived(&disk);
     assert_eq!(again.counts(), engine.counts());
-    for id in &then {
-        assert_eq!(again.job(*id).await, engine.job(*id).await);
+    for job in jobs {
+        assert_eq!(again.job(job.id).await, Ok(job));
     }
 }
