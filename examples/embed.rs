@@ -1,5 +1,5 @@
-//! The whole service in your own process: `cargo run --example embed [host:port]`, then
-//! `jobstream run double 21` from another terminal.
+//! Embeds the server in a program: `cargo run --example embed [host:port]`, then `jobstream run double 21` in another
+//! terminal.
 
 use std::net::TcpListener;
 

@@ -1,7 +1,7 @@
-//! Runs jobs of a server elsewhere: `cargo run --example remote_worker [http://host:port]`, then
-//! `jobstream run resize '{"width": 64}'` from another terminal.
+//! A worker that connects to a server: `cargo run --example remote_worker [http://host:port]`, then `jobstream run
+//! resize '{"width": 64}'` in another terminal.
 //!
-//! The server may come later, go and come back. Ctrl-C or SIGTERM drains: what runs may finish, the rest is given back.
+//! The worker reconnects to a server that starts later or restarts. Ctrl-C or SIGTERM drains it.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ struct Thumbnail {
 
 async fn resize(context: JobContext, input: Resize) -> Result<Thumbnail, JobError> {
     if input.width == 0 {
-        return Err(JobError::permanent("a width of 0 makes no image"));
+        return Err(JobError::permanent("width must be 1 or more"));
     }
     context.progress(0.5, "decoding");
     context.unless_cancelled(tokio::time::sleep(Duration::from_millis(200))).await?;

@@ -1,5 +1,5 @@
-//! Streams a text word by word to a reader who leaves in the middle and comes back: every word comes once.
-//! `cargo run --example stream_tokens [http://host:port]`, beside `jobstream dev`.
+//! Streams a text word by word to a watcher that stops in the middle and resumes: every word is printed once. `cargo
+//! run --example stream_tokens [http://host:port]`, with `jobstream dev` running.
 
 use std::io::Write;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use jobstream::worker::{JobContext, JobError, RemoteOptions, Worker};
 const DEFAULT_ADDRESS: &str = "http://127.0.0.1:7070";
 const PROMPT: &str = "a job is a small numbered stream of events that ends in one outcome";
 
-/// Emits its prompt word by word, as a language model would, and answers how many words it was.
+/// Emits its prompt word by word, as a language model would, and returns the number of words.
 async fn recite(context: JobContext, prompt: String) -> Result<usize, JobError> {
     for word in prompt.split_inclusive(' ') {
         context.output(Payload::text(word)).await?;
@@ -20,16 +20,16 @@ async fn recite(context: JobContext, prompt: String) -> Result<usize, JobError> 
     Ok(prompt.split(' ').count())
 }
 
-/// Prints words as they come, up to this many; answers where to go on.
+/// Prints words as they arrive, at most this many; returns the sequence to resume after.
 async fn print_words(watch: &mut Watch, words: usize) -> Result<u32, Box<dyn std::error::Error>> {
-    let mut left = words;
-    while left > 0 {
+    let mut remaining = words;
+    while remaining > 0 {
         let Some(item) = watch.next().await else { break };
         let WatchItem::Event(event) = item? else { continue };
         if let EventBody::Output(output) = event.body {
             std::io::stdout().write_all(&output.payload.bytes)?;
             std::io::stdout().flush()?;
-            left -= 1;
+            remaining -= 1;
         }
     }
     Ok(watch.last_sequence())
@@ -42,12 +42,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let worker = Worker::new().handler("recite", recite).connect(&client, RemoteOptions::default())?;
 
     let job: Job<usize> = client.job("recite").json(PROMPT)?.submit().await?;
-    let seen = print_words(&mut job.watch(), 5).await?;
-    println!("\n(left after event {seen}; the job goes on)");
+    let last = print_words(&mut job.watch(), 5).await?;
+    println!("\n(stopped after event {last}; the job continues)");
     tokio::time::sleep(Duration::from_millis(300)).await;
 
-    // A lost connection needs none of this: a watch resumes by itself. This is for another process, or a reloaded page.
-    let options = WatchOptions { after_sequence: seen, ..WatchOptions::default() };
+    // Resuming like this is for another process, or a reloaded page. After a lost connection a watch resumes by itself.
+    let options = WatchOptions { after_sequence: last, ..WatchOptions::default() };
     print_words(&mut job.watch_with(options), usize::MAX).await?;
     println!("\n{} words", job.await?);
 

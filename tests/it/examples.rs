@@ -108,6 +108,6 @@ async fn stream_tokens_prints_every_word_once() {
         format!("{first}{rest}"),
         "a job is a small numbered stream of events that ends in one outcome"
     );
-    assert!(left.starts_with("(left after event "), "{left}");
+    assert!(left.starts_with("(stopped after event "), "{left}");
     assert_eq!(words, "14 words");
 }
