@@ -1,4 +1,4 @@
-"""An agent process, driven by lines of JSON as README.md says: many commands at the same time."""
+"""An agent process. Commands are JSON lines and run concurrently, see README.md."""
 
 import base64
 import itertools
@@ -14,42 +14,42 @@ from collections import deque
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 30
-"""Seconds a command may take before the scenario has failed."""
-START_PATIENCE = 300
-"""Seconds a first start may take: some build what they run."""
+TIMEOUT = 30
+"""Timeout of a command in seconds."""
+START_TIMEOUT = 300
+"""Timeout of the first start in seconds: some agents are built first."""
 OCTETS = "application/octet-stream"
-SAID_MAX = 30
-"""Lines of stderr that a failure shows."""
+OUTPUT_LINES_MAX = 30
+"""Number of stderr lines shown with a failure."""
 
 
-class Refused(Exception):
-    """A command that was answered with an error."""
+class CommandError(Exception):
+    """The error response of a command."""
 
     def __init__(self, command, error):
-        super().__init__(f"{command} was refused: {error}")
+        super().__init__(f"{command} failed: {error}")
         self.error = error
 
 
 class Agent:
-    """One process of one language. It outlives the scenarios, unless one breaks it."""
+    """The agent process of one language. It is shared by the scenarios and restarted after a failure."""
 
     def __init__(self, language, command):
         self.language = language
         self.numbers = itertools.count(1)
         self.commands = {}
-        self.said = deque(maxlen=SAID_MAX)
+        self.output = deque(maxlen=OUTPUT_LINES_MAX)
         self.lock = threading.Lock()
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        # A group of its own, so that nothing is left of one that hangs.
+        # A process group of its own, so that all its processes can be killed.
         self.process = subprocess.Popen(command, cwd=ROOT, encoding="utf-8", start_new_session=True, bufsize=1, **pipes)
-        threading.Thread(target=self.read_answers, daemon=True).start()
+        threading.Thread(target=self.read_responses, daemon=True).start()
         threading.Thread(target=self.read_errors, daemon=True).start()
 
     def connect(self, address, **options):
-        """Has all later commands use a client of this server."""
+        """Connects the client that later commands use."""
         self.address = address
-        self.send("connect", address=f"http://{address}", **options).ok(START_PATIENCE)
+        self.send("connect", address=f"http://{address}", **options).ok(START_TIMEOUT)
 
     def send(self, op, **fields):
         command = Command(self, next(self.numbers), op, fields)
@@ -59,23 +59,23 @@ class Agent:
                 self.process.stdin.write(json.dumps({"id": command.number, "op": op, **fields}) + "\n")
                 self.process.stdin.flush()
             except OSError as error:
-                raise AssertionError(f"{self} is gone: {error}\n{self.told()}") from error
+                raise AssertionError(f"{self} has ended: {error}\n{self.diagnostics()}") from error
         return command
 
     def submit(self, kind, payload=None, **options):
-        """Submits a job and answers its id."""
+        """Submits a job and returns its id."""
         fields = {"kind": kind, "payload": payload or as_json(None), **options}
         return self.send("submit", **fields).ok()["job_id"]
 
     def running(self, kind, payload=None, **options):
-        """Begins to submit a job and to await its result in one call."""
+        """Starts a run: submit and wait in one command."""
         return self.send("run", kind=kind, payload=payload or as_json(None), **options)
 
-    def result(self, job_id, patience=PATIENCE, **options):
-        """The payload of a job's result."""
-        payload = self.send("result", job_id=job_id, **options).ok(patience)["payload"]
+    def result(self, job_id, timeout=TIMEOUT, **options):
+        """The payload of the result."""
+        payload = self.send("result", job_id=job_id, **options).ok(timeout)["payload"]
         if payload["type"] == "data" and not payload["content_type"]:
-            # Unset means this one.
+            # The default content type.
             payload["content_type"] = OCTETS
         return payload
 
@@ -95,7 +95,7 @@ class Agent:
         self.send("release", job_id=job_id, payload=payload or as_json("released")).ok()
 
     def stop_all(self):
-        """Ends what a scenario left running. An agent that cannot is ended itself."""
+        """Stops the workers and watches of a scenario. Kills an agent that does not respond."""
         if self.process.poll() is not None:
             return
         try:
@@ -103,7 +103,7 @@ class Agent:
             for command in left:
                 self.send("stop", target=command.number)
             for command in left:
-                command.answered.wait(5) or self.fail(f"{command} did not stop")
+                command.responded.wait(5) or self.fail(f"{command} did not stop")
         except AssertionError:
             self.kill()
             raise
@@ -111,119 +111,119 @@ class Agent:
             self.commands.clear()
 
     def fail(self, why):
-        raise AssertionError(f"{why}\n{self.told()}")
+        raise AssertionError(f"{why}\n{self.diagnostics()}")
 
     def terminate(self):
-        """SIGTERM, as an orchestrator sends it."""
+        """Sends SIGTERM."""
         self.process.terminate()
 
     def close(self):
-        """The agent ends when its stdin does."""
+        """Closes stdin, which ends the agent."""
         self.process.stdin.close()
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"{self} goes on after the end of its stdin\n{self.told()}") from None
+            raise AssertionError(f"{self} still runs after the end of its stdin\n{self.diagnostics()}") from None
 
     def kill(self):
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
 
-    def read_answers(self):
+    def read_responses(self):
         for line in self.process.stdout:
             try:
-                answer = json.loads(line)
-                command = self.commands.get(answer["id"])
+                response = json.loads(line)
+                command = self.commands.get(response["id"])
             except (ValueError, KeyError, TypeError):
-                self.said.append(f"not a line of the protocol: {line}")
+                self.output.append(f"not a line of the protocol: {line}")
                 continue
             if command is not None:
-                command.take(answer)
+                command.take(response)
         for command in list(self.commands.values()):
-            command.take({"gone": True})
+            command.take({"ended": True})
 
     def read_errors(self):
         for line in self.process.stderr:
-            self.said.append(line)
+            self.output.append(line)
 
-    def told(self):
-        """What helps to understand a failure."""
+    def diagnostics(self):
+        """The state and the last output of the agent, for failure messages."""
         ended = self.process.poll()
         state = "runs" if ended is None else f"ended with {ended}"
-        return f"the {self.language} agent {state}; it said last:\n{''.join(self.said) or '(nothing)'}"
+        return f"the {self.language} agent {state}; its last output:\n{''.join(self.output) or '(none)'}"
 
     def __repr__(self):
         return f"the {self.language} agent"
 
 
 class Command:
-    """A command under way: its events, then its answer."""
+    """A command in flight: its events and its response."""
 
     def __init__(self, agent, number, op, fields):
         self.agent, self.number, self.op, self.fields = agent, number, op, fields
-        self.answer = None
-        self.answered = threading.Event()
+        self.response = None
+        self.responded = threading.Event()
         self.queue = queue.SimpleQueue()
-        self.passed = []
+        self.skipped = []
 
-    def take(self, answer):
-        if "event" in answer:
-            self.queue.put(answer["event"])
+    def take(self, response):
+        if "event" in response:
+            self.queue.put(response["event"])
             return
-        if not self.answered.is_set():
-            self.answer = answer
+        if not self.responded.is_set():
+            self.response = response
             self.agent.commands.pop(self.number, None)
-            self.answered.set()
+            self.responded.set()
             self.queue.put(None)
 
-    def ok(self, patience=PATIENCE):
-        """What it answers."""
-        answer = self.wait(patience)
-        if "error" in answer:
-            raise Refused(self, answer["error"])
-        return answer["ok"]
+    def ok(self, timeout=TIMEOUT):
+        """Returns the response."""
+        response = self.wait(timeout)
+        if "error" in response:
+            raise CommandError(self, response["error"])
+        return response["ok"]
 
-    def error(self, expected, patience=PATIENCE):
-        """The error it ends with, which must be of this class and have a message."""
-        answer = self.wait(patience)
-        error = answer.get("error")
+    def error(self, expected, timeout=TIMEOUT):
+        """Returns the error response, which must have this class and a message."""
+        response = self.wait(timeout)
+        error = response.get("error")
         if not error or error.get("class") != expected:
-            self.agent.fail(f"{self} was to be refused with {expected}, and was answered {answer}")
+            self.agent.fail(f"{self} should fail with {expected}, but the response is {response}")
         if not error.get("message"):
-            self.agent.fail(f"{self} was refused without a message: {error}")
+            self.agent.fail(f"{self} failed without a message: {error}")
         return error
 
-    def wait(self, patience=PATIENCE):
-        if not self.answered.wait(patience):
-            self.agent.fail(f"{self} was not answered within {patience} s")
-        if "gone" in self.answer:
-            self.agent.fail(f"{self} was not answered before its agent ended")
-        return self.answer
+    def wait(self, timeout=TIMEOUT):
+        if not self.responded.wait(timeout):
+            self.agent.fail(f"{self} has no response after {timeout} s")
+        if "ended" in self.response:
+            self.agent.fail(f"{self} has no response, and its agent has ended")
+        return self.response
 
-    def next_event(self, patience=PATIENCE):
-        """The next event; None at the end."""
+    def next_event(self, timeout=TIMEOUT):
+        """The next event; None after the response."""
         try:
-            event = self.queue.get(timeout=patience)
+            event = self.queue.get(timeout=timeout)
         except queue.Empty:
-            self.agent.fail(f"{self} had no event within {patience} s")
+            self.agent.fail(f"{self} had no event within {timeout} s")
         if event is None:
             self.queue.put(None)
         return event
 
-    def event(self, patience=PATIENCE, **fields):
-        """The next event with these values; those before it are set aside in `passed`."""
-        until = time.monotonic() + patience
+    def event(self, timeout=TIMEOUT, **fields):
+        """Waits for an event with these values. Skipped events are saved in `skipped`."""
+        until = time.monotonic() + timeout
         while event := self.next_event(max(0.0, until - time.monotonic())):
             if fields.items() <= event.items():
                 return event
-            self.passed.append(event)
-        self.agent.fail(f"{self} ended with {self.answer} before an event with {fields}")
+            self.skipped.append(event)
+        self.agent.fail(f"{self} ended with {self.response} before an event with {fields}")
 
-    def events(self, patience=PATIENCE):
-        """All events up to the end, which must be a good one."""
+    def events(self, timeout=TIMEOUT):
+        """All events until the response, which must not be an error."""
         events = []
-        until = time.monotonic() + patience
+        until = time.monotonic() + timeout
         while event := self.next_event(max(0.0, until - time.monotonic())):
             events.append(event)
         self.ok()
@@ -235,15 +235,15 @@ class Command:
 
 
 class Work:
-    """A worker of an agent, whose kinds are its own."""
+    """A worker of an agent with its own job kinds."""
 
     def __init__(self, agent, behaviours, options):
         self.agent = agent
-        mark = uuid.uuid4().hex[:8]
-        # Given are those of another worker, so that both serve the same jobs.
-        kinds = options.pop("kinds", None) or [f"{behaviour}-{mark}" for behaviour in behaviours]
+        suffix = uuid.uuid4().hex[:8]
+        # Explicit kinds are those of another worker, so that both serve the same jobs.
+        kinds = options.pop("kinds", None) or [f"{behaviour}-{suffix}" for behaviour in behaviours]
         self.kinds = dict(zip(behaviours, kinds, strict=True))
-        self.name = options.pop("name", f"{agent.language}-{mark}")
+        self.name = options.pop("name", f"{agent.language}-{suffix}")
         handlers = {kind: behaviour for behaviour, kind in self.kinds.items()}
         address = options.pop("address", agent.address)
         fields = {"name": self.name, "slots": options.pop("slots", 4), "handlers": handlers, **options}
@@ -256,22 +256,22 @@ class Work:
         self.command.event(type="connected")
 
     def wait_started(self, job_id, **fields):
-        return self.told(type="started", job_id=job_id, **fields)
+        return self.event(type="started", job_id=job_id, **fields)
 
     def wait_cancelled(self, job_id):
-        return self.told(type="cancelled", job_id=job_id)
+        return self.event(type="cancelled", job_id=job_id)
 
-    def told(self, **fields):
-        """An event with these values, once. Handlers run side by side: what one tells may come before or after what
-        another does."""
-        passed = self.command.passed
-        for at, event in enumerate(passed):
+    def event(self, **fields):
+        """Returns and removes an event with these values. Handlers run concurrently, so their events may arrive in any
+        order."""
+        skipped = self.command.skipped
+        for at, event in enumerate(skipped):
             if fields.items() <= event.items():
-                return passed.pop(at)
+                return skipped.pop(at)
         return self.command.event(**fields)
 
     def hold(self, behaviour="hold", **options):
-        """Submits a job that stays at work until it is released, and waits until the server knows that it is."""
+        """Submits a job that runs until it is released, and waits until the server reports it as running."""
         job_id = self.agent.submit(self.kind(behaviour), **options)
         self.wait_started(job_id)
         watch = self.agent.watch(job_id)
@@ -279,9 +279,9 @@ class Work:
         self.agent.send("stop", target=watch.number).ok()
         return job_id
 
-    def drain(self, within=10_000, patience=PATIENCE):
-        self.agent.send("drain", target=self.command.number, within=within).ok(patience)
-        self.command.ok(patience)
+    def drain(self, within=10_000, timeout=TIMEOUT):
+        self.agent.send("drain", target=self.command.number, within=within).ok(timeout)
+        self.command.ok(timeout)
 
     def stop(self):
         self.agent.send("stop", target=self.command.number).ok()

@@ -1,4 +1,4 @@
-"""Servers, proxies and agents for the scenarios, each of which runs once with every language chosen."""
+"""Fixtures: servers, proxies and agents. Each scenario runs once per chosen language."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     if unknown := set(config.getoption("--language")) - set(AGENTS):
-        raise pytest.UsageError(f"no such language: {sorted(unknown)}; there are {', '.join(AGENTS)}")
+        raise pytest.UsageError(f"unknown language: {sorted(unknown)}; available: {', '.join(AGENTS)}")
 
 
 def pytest_generate_tests(metafunc):
@@ -25,7 +25,7 @@ def pytest_generate_tests(metafunc):
 
 
 class Agents:
-    """The agents of this run, each started when it is first needed, and again if it has ended."""
+    """The agents of a test run. Each is started when it is first used, and again after it has ended."""
 
     def __init__(self):
         self.running = {}
@@ -48,7 +48,7 @@ def agents():
 
 @pytest.fixture(scope="session")
 def server():
-    """A server for every scenario that needs nothing particular of it."""
+    """The server shared by the scenarios that need no flags."""
     server = Server()
     yield server
     server.stop()
@@ -56,7 +56,7 @@ def server():
 
 @pytest.fixture
 def new_server():
-    """Makes servers with flags."""
+    """Starts servers with flags."""
     servers = []
 
     def make(*flags):
@@ -70,7 +70,7 @@ def new_server():
 
 @pytest.fixture
 def new_proxy():
-    """Makes proxies before a server."""
+    """Starts proxies to a server."""
     proxies = []
 
     def make(target):
@@ -89,7 +89,7 @@ def proxy(new_proxy, server):
 
 @pytest.fixture
 def agent(agents, language, server):
-    """The agent of the language, connected to the common server."""
+    """The agent of the language, connected to the shared server."""
     agent = agents.get(language)
     agent.connect(server.address)
     yield agent
@@ -98,7 +98,7 @@ def agent(agents, language, server):
 
 @pytest.fixture
 def worker_agent(agents, worker_language, server):
-    """The agent of the language whose worker is looked at."""
+    """The agent of the language of the worker, connected to the shared server."""
     agent = agents.get(worker_language)
     agent.connect(server.address)
     yield agent

@@ -1,4 +1,4 @@
-"""The clients that take part: for each, the command that starts its agent, from the root of the repository."""
+"""The agents by language: the command that starts each, relative to the repository root."""
 
 import os
 import shlex
@@ -15,4 +15,4 @@ AGENTS = {
 }
 
 FAST_FLAGS = {"java": ["-XX:TieredStopAtLevel=4"]}
-"""What agents are started with to be measured: for the scenarios Java starts as fast as it can instead."""
+"""Further arguments of agents in benchmarks. In the scenarios the Java agent is tuned for a fast start instead."""

@@ -1,6 +1,6 @@
-"""A TCP proxy that breaks connections on command.
+"""A TCP proxy that cuts, stalls, delays and refuses connections on demand.
 
-It knows just enough of HTTP/2 to tell an answer from the chatter of a connection: the type of each frame.
+It parses HTTP/2 frame headers to count responses.
 """
 
 import contextlib
@@ -8,29 +8,29 @@ import socket
 import struct
 import threading
 
-PATIENCE = 30
-"""Seconds after which waiting for a count has failed."""
+TIMEOUT = 30
+"""Timeout in seconds of a wait for a count."""
 TO_SERVER, TO_CLIENT = "to the server", "to the client"
 FRAME_HEADER_BYTES = 9
 HEADERS = 1
-"""The type of the frame that begins an answer, and ends it."""
+"""Type of the frame that begins and ends a response."""
 
 
 class Proxy:
-    """Forwards every connection to `target`, "127.0.0.1:PORT", until it is told otherwise.
+    """Forwards every connection to `target`, "127.0.0.1:PORT".
 
-    `accepted`, `refused`, `cuts` and `answers` count; `wait_for` waits until one of them is reached.
+    `accepted`, `refused`, `cuts` and `responses` are counters; `wait_for` waits until they reach values.
     """
 
     def __init__(self, target):
         self.target = target
-        self.news = threading.Condition()
-        self.accepted = self.refused = self.cuts = self.answers = 0
+        self.changed = threading.Condition()
+        self.accepted = self.refused = self.cuts = self.responses = 0
         self.connections = set()
         self.refuses = False
         self.stalls_new = False
         self.cut_bytes = {TO_SERVER: None, TO_CLIENT: None}
-        self.cuts_on_answer = False
+        self.cuts_on_response = False
         self.pause = 0.0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
@@ -38,47 +38,49 @@ class Proxy:
 
     def cut(self):
         """Resets every connection."""
-        with self.news:
+        with self.changed:
             for connection in list(self.connections):
                 connection.cut()
 
     def cut_after(self, size, direction=TO_CLIENT):
-        """Ends each connection once this many bytes passed over it, and arrived, from now on; None: no more."""
-        with self.news:
+        """Closes each connection after this many bytes have been delivered over it, counted from now; None disables it.
+        """
+        with self.changed:
             self.cut_bytes[direction] = size
             for connection in self.connections:
                 connection.passed[direction] = 0
 
-    def cut_on_answer(self):
-        """Cuts the connection over which the next answer comes, which is lost, and refuses new ones."""
-        with self.news:
-            self.cuts_on_answer = True
+    def cut_on_response(self):
+        """Cuts the connection of the next response, which is lost, and refuses new connections."""
+        with self.changed:
+            self.cuts_on_response = True
 
     def stall(self, *directions, new=False):
-        """Lets nothing more through, both ways unless told: connections stay open. New ones flow, but for `new`."""
-        with self.news:
+        """Stops forwarding in these directions, by default both; connections stay open. With `new` also for new
+        connections."""
+        with self.changed:
             for connection in self.connections:
                 connection.stalled.update(directions or (TO_SERVER, TO_CLIENT))
             self.stalls_new = new
 
     def flow(self):
-        """Lets through what was stalled, and everything after it."""
-        with self.news:
+        """Forwards the stalled data and everything after it."""
+        with self.changed:
             self.stalls_new = False
             for connection in self.connections:
                 connection.stalled.clear()
-            self.news.notify_all()
+            self.changed.notify_all()
 
     def delay(self, seconds):
-        """Holds everything up by this long, from now on."""
+        """Delays all data by this many seconds."""
         self.pause = seconds
 
     def refuse(self):
-        """Resets new connections as soon as they open."""
+        """Resets new connections immediately."""
         self.refuses = True
 
     def accept(self):
-        """Takes connections again."""
+        """Accepts new connections again."""
         self.refuses = False
 
     def retarget(self, target):
@@ -86,17 +88,17 @@ class Proxy:
         self.target = target
 
     def wait_for(self, **counts):
-        """Waits until each of these counts is reached: `wait_for(cuts=2)`."""
-        with self.news:
+        """Waits until the counters reach these values, for example `wait_for(cuts=2)`."""
+        with self.changed:
             reached = lambda: all(getattr(self, name) >= count for name, count in counts.items())  # noqa: E731
-            if not self.news.wait_for(reached, PATIENCE):
+            if not self.changed.wait_for(reached, TIMEOUT):
                 present = {name: getattr(self, name) for name in counts}
-                raise AssertionError(f"the proxy waited {PATIENCE} s for {counts} and has {present}")
+                raise AssertionError(f"the proxy waited {TIMEOUT} s for {counts} and has {present}")
 
     def count(self, name):
-        with self.news:
+        with self.changed:
             setattr(self, name, getattr(self, name) + 1)
-            self.news.notify_all()
+            self.changed.notify_all()
 
     def close(self):
         self.listener.close()
@@ -110,23 +112,23 @@ class Proxy:
 
     def open(self, client):
         if self.refuses:
-            return self.turn_away(client)
+            return self.reset_client(client)
         try:
             server = socket.create_connection(parsed(self.target), timeout=5)
         except OSError:
-            return self.turn_away(client)
+            return self.reset_client(client)
         server.settimeout(None)
-        with self.news:
+        with self.changed:
             self.connections.add(Connection(self, client, server))
         self.count("accepted")
 
-    def turn_away(self, client):
+    def reset_client(self, client):
         reset(client)
         self.count("refused")
 
 
 class Connection:
-    """One client's connection and the one made to the server for it."""
+    """A connection of a client with its connection to the server."""
 
     def __init__(self, proxy, client, server):
         self.proxy = proxy
@@ -134,12 +136,12 @@ class Connection:
         self.stalled = {TO_SERVER, TO_CLIENT} if proxy.stalls_new else set()
         self.passed = {TO_SERVER: 0, TO_CLIENT: 0}
         self.is_open = True
-        self.answers = AnswerFinder()
+        self.responses = ResponseCounter()
         for direction in self.ends:
             threading.Thread(target=self.pump, args=(direction,), daemon=True).start()
 
     def cut(self, close=None):
-        """Resets both ends, or closes them in another way. The proxy's lock is held."""
+        """Resets both ends, or closes them with `close`. The caller holds the lock of the proxy."""
         if not self.is_open:
             return
         self.is_open = False
@@ -147,7 +149,7 @@ class Connection:
         for end in self.ends[TO_CLIENT]:
             (close or reset)(end)
         self.proxy.cuts += 1
-        self.proxy.news.notify_all()
+        self.proxy.changed.notify_all()
 
     def pump(self, direction):
         source, target = self.ends[direction]
@@ -155,49 +157,49 @@ class Connection:
             while data := source.recv(65536):
                 if self.proxy.pause:
                     threading.Event().wait(self.proxy.pause)
-                data = self.admitted(data, direction)
+                data = self.forwardable(data, direction)
                 if data is None:
                     return
                 target.sendall(data)
         self.end(target)
 
     def end(self, target):
-        """One side closed: what is on its way the other way still arrives there."""
+        """Forwards the close of one side. Data in flight in the other direction is still delivered."""
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_WR)
-        with self.proxy.news:
+        with self.proxy.changed:
             if not self.is_open:
                 return
             self.is_open = False
             self.proxy.connections.discard(self)
 
-    def admitted(self, data, direction):
-        """What of the data may pass now; None if the connection was cut instead."""
+    def forwardable(self, data, direction):
+        """The part of the data to forward; None if the connection was cut."""
         proxy = self.proxy
-        with proxy.news:
-            proxy.news.wait_for(lambda: direction not in self.stalled or not self.is_open)
-            if direction == TO_CLIENT and (found := self.answers.count_in(data)):
-                if proxy.cuts_on_answer:
-                    proxy.cuts_on_answer = False
+        with proxy.changed:
+            proxy.changed.wait_for(lambda: direction not in self.stalled or not self.is_open)
+            if direction == TO_CLIENT and (found := self.responses.count_in(data)):
+                if proxy.cuts_on_response:
+                    proxy.cuts_on_response = False
                     proxy.refuses = True
                     self.cut()
                     return None
-                proxy.answers += found
-                proxy.news.notify_all()
+                proxy.responses += found
+                proxy.changed.notify_all()
             limit = proxy.cut_bytes[direction]
             self.passed[direction] += len(data)
             if limit is None or self.passed[direction] < limit:
                 return data
-            kept = len(data) - (self.passed[direction] - limit)
+            allowed = len(data) - (self.passed[direction] - limit)
             with contextlib.suppress(OSError):
-                self.ends[direction][1].sendall(data[: max(0, kept)])
-            # A reset would take back what has arrived but was not read.
+                self.ends[direction][1].sendall(data[: max(0, allowed)])
+            # A reset would discard delivered data that was not read.
             self.cut(close=finish)
             return None
 
 
-class AnswerFinder:
-    """Counts the HEADERS frames in the bytes of a server."""
+class ResponseCounter:
+    """Counts the HEADERS frames of a server."""
 
     def __init__(self):
         self.header = b""
@@ -226,14 +228,14 @@ def parsed(address):
 
 
 def finish(end):
-    """Closes after what was sent, and wakes who reads from it."""
+    """Closes after the sent data is delivered, and wakes the reader."""
     with contextlib.suppress(OSError):
         end.shutdown(socket.SHUT_RDWR)
     end.close()
 
 
 def reset(end):
-    """Closes with a reset, and wakes who reads from it."""
+    """Closes with a reset and wakes the reader."""
     with contextlib.suppress(OSError):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     with contextlib.suppress(OSError):

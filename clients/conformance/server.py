@@ -1,4 +1,4 @@
-"""The real server, as a process that can be killed and started again on its port."""
+"""A real server process that can be killed and restarted on its port."""
 
 import os
 import queue
@@ -10,12 +10,12 @@ import threading
 
 from stubs import Raw
 
-PATIENCE = 30
-"""Seconds after which waiting for the server has failed."""
+TIMEOUT = 30
+"""Timeout in seconds of a wait for the server."""
 
 
 class Server:
-    """`jobstream dev` with these flags, on a free port of its own choice."""
+    """`jobstream dev` with these flags on a free port."""
 
     def __init__(self, *flags):
         self.flags = flags
@@ -24,7 +24,7 @@ class Server:
         self.raw = Raw(self.address)
 
     def start(self):
-        """Starts it; a second time on the port of the first."""
+        """Starts the server; again on the same port."""
         command = [os.environ["JOBSTREAM_BIN"], "dev", "--demo=false", "--listen", self.address, *self.flags]
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -34,18 +34,18 @@ class Server:
         self.address = printed_address(lines)
 
     def kill(self):
-        """Ends it without a word, as a crash does."""
+        """Kills the server, like a crash."""
         self.process.kill()
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
 
     def drain(self):
-        """Tells it to shut down; it does not wait for the end."""
+        """Requests a shutdown. Does not wait for the end."""
         self.process.terminate()
 
     def stop(self):
         self.raw.close()
         if self.process.poll() is None:
-            # The second signal ends it at once.
+            # The second signal stops the server immediately.
             self.process.send_signal(signal.SIGTERM)
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -55,23 +55,23 @@ class Server:
 
 
 def forward(output, lines):
-    """Reads to the end, so that the server never waits for us to read."""
+    """Forwards all output, so that the server never blocks on a full pipe."""
     for line in output:
         lines.put(line)
     lines.put(None)
 
 
 def printed_address(lines):
-    said = []
-    while (line := lines.get(timeout=PATIENCE)) is not None:
-        said.append(line)
+    printed = []
+    while (line := lines.get(timeout=TIMEOUT)) is not None:
+        printed.append(line)
         if found := re.search(r"127\.0\.0\.1:([1-9]\d*)", line):
             return found.group(0)
-    raise AssertionError("the server ended without an address: " + "".join(said))
+    raise AssertionError("the server ended before it printed its address: " + "".join(printed))
 
 
 def unused_address():
-    """An address where nobody listens."""
+    """An address without a listener."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return "127.0.0.1:%d" % free.getsockname()[1]

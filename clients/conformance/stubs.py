@@ -1,4 +1,4 @@
-"""Generated stubs of the server's services, for what a scenario does or looks up behind the client's back."""
+"""Generated stubs, for calls of a scenario that do not use the client under test."""
 
 import atexit
 import importlib
@@ -23,7 +23,7 @@ def generate():
     well_known = Path(grpc_tools.__file__).parent / "_proto"
     arguments = [f"-I{ROOT / 'proto'}", f"-I{well_known}", f"--python_out={out}", f"--grpc_python_out={out}"]
     if protoc.main(["protoc", *arguments, *protos]) != 0:
-        raise RuntimeError(f"protoc refused {protos}")
+        raise RuntimeError(f"protoc failed for {protos}")
     sys.path.insert(0, str(out))
 
 
@@ -36,7 +36,7 @@ job = importlib.import_module("jobstream.v1.job_pb2")
 
 
 class Raw:
-    """The server as its stubs show it."""
+    """Calls to the server with generated stubs."""
 
     def __init__(self, address):
         soon = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
@@ -49,14 +49,14 @@ class Raw:
         return self.jobs.GetJob(request, timeout=10, wait_for_ready=True).job
 
     def submit_json(self, kind, value):
-        """Submits a job whose payload is in the `json` arm, as people who type send it; answers its id."""
+        """Submits a job with a payload in the `json` field; returns its id."""
         spec = job.JobSpec(kind=kind)
         spec.payload.json.CopyFrom(json_format.ParseDict(value, struct.Value()))
         request = job_service.SubmitRequest(job=spec)
         return self.jobs.Submit(request, timeout=10, wait_for_ready=True).job_id
 
     def submit_text(self, kind, text):
-        """Submits a job of plain text; answers its id."""
+        """Submits a job with plain text; returns its id."""
         request = job_service.SubmitRequest(job=job.JobSpec(kind=kind, payload={"text": text}))
         return self.jobs.Submit(request, timeout=10, wait_for_ready=True).job_id
 
@@ -64,10 +64,10 @@ class Raw:
         return job.WaitReason.Name(self.job(job_id).wait_reason).removeprefix("WAIT_REASON_")
 
     def wait(self, job_id, seconds):
-        """How the job ended, if it does within this time."""
+        """Waits for the outcome; None after this time."""
         request = job_service.GetResultRequest(job_id=job_id, wait={"seconds": seconds})
-        answer = self.jobs.GetResult(request, timeout=seconds + 10)
-        return answer.outcome if answer.HasField("outcome") else None
+        response = self.jobs.GetResult(request, timeout=seconds + 10)
+        return response.outcome if response.HasField("outcome") else None
 
     def state(self, job_id):
         return job.JobState.Name(self.job(job_id).state).removeprefix("JOB_STATE_")
@@ -84,8 +84,8 @@ class Raw:
 
     def workers(self, name):
         request = admin_service.ListWorkersRequest(page_size=1000)
-        answer = self.admin.ListWorkers(request, timeout=10, wait_for_ready=True)
-        return [worker for worker in answer.workers if worker.name == name]
+        response = self.admin.ListWorkers(request, timeout=10, wait_for_ready=True)
+        return [worker for worker in response.workers if worker.name == name]
 
     def draining(self):
         return self.admin.GetServerInfo(admin_service.GetServerInfoRequest(), timeout=10).draining

@@ -1,18 +1,18 @@
-"""A job can be cancelled at any time before its end."""
+"""Tests cancellation before, during and after an attempt."""
 
 import uuid
 
 from agent import as_json, read_json
 
 
-def test_queued_job_is_cancelled_at_once(agent):
-    job_id = agent.submit(f"nobody-{uuid.uuid4().hex[:8]}")
+def test_queued_job_is_cancelled_immediately(agent):
+    job_id = agent.submit(f"unserved-{uuid.uuid4().hex[:8]}")
     assert agent.send("cancel", job_id=job_id, reason="not needed").ok()["state"] == "CANCELLED"
     error = agent.send("result", job_id=job_id).error("job_cancelled")
     assert error["cancellation"] == {"reason": "not needed", "forced": False}
 
 
-def test_running_job_sees_its_cancel(agent):
+def test_running_handler_receives_its_cancellation(agent):
     work = agent.work("hold")
     job_id = work.hold()
     waiting = agent.send("result", job_id=job_id)
@@ -22,21 +22,21 @@ def test_running_job_sees_its_cancel(agent):
 
 
 def test_value_returned_after_a_cancel_is_the_result(agent):
-    work = agent.work("deaf")
-    job_id = work.hold("deaf")
+    work = agent.work("ignore_cancel")
+    job_id = work.hold("ignore_cancel")
     assert agent.send("cancel", job_id=job_id, reason="late", grace=20_000).ok()["state"] == "RUNNING"
-    agent.release(job_id, as_json("was nearly done"))
-    assert read_json(agent.result(job_id)) == "was nearly done"
+    agent.release(job_id, as_json("nearly done"))
+    assert read_json(agent.result(job_id)) == "nearly done"
 
 
-def test_handler_that_does_not_heed_is_ended_by_force(agent):
-    work = agent.work("deaf", "echo")
-    job_id = work.hold("deaf")
+def test_handler_that_ignores_its_cancellation_loses_its_lease(agent):
+    work = agent.work("ignore_cancel", "echo")
+    job_id = work.hold("ignore_cancel")
     assert agent.send("cancel", job_id=job_id, reason="now", grace=300).ok()["state"] == "RUNNING"
     error = agent.send("result", job_id=job_id).error("job_cancelled")
     assert error["cancellation"] == {"reason": "now", "forced": True}
     agent.release(job_id)
-    agent.result(agent.submit(work.kind("echo"), as_json("its worker goes on")))
+    agent.result(agent.submit(work.kind("echo"), as_json("its worker continues")))
 
 
 def test_finished_job_cannot_be_cancelled(agent):
@@ -48,7 +48,7 @@ def test_finished_job_cannot_be_cancelled(agent):
     assert agent.state(job_id) == "SUCCEEDED"
 
 
-def test_cancel_again_is_fine(agent):
-    job_id = agent.submit(f"nobody-{uuid.uuid4().hex[:8]}")
+def test_cancelling_a_cancelled_job_succeeds(agent):
+    job_id = agent.submit(f"unserved-{uuid.uuid4().hex[:8]}")
     for _ in range(2):
         assert agent.send("cancel", job_id=job_id, reason="twice").ok()["state"] == "CANCELLED"

@@ -1,4 +1,4 @@
-"""Every error of clients/README.md, from where it comes."""
+"""Tests every error of clients/README.md."""
 
 import time
 import uuid
@@ -23,7 +23,7 @@ def test_job_that_a_restart_lost(agent, new_server, op):
     server = new_server()
     agent.connect(server.address)
     job_id = agent.submit("stays-queued")
-    # Time enough for what a client asks beside its first submit.
+    # Waits until the concurrent boot id lookup of the client has ended.
     agent.send("result", job_id=job_id, timeout=300).error("not_finished")
     server.kill()
     server.start()
@@ -45,7 +45,7 @@ def test_restart_while_waiting(agent, new_server, op):
     waiting.error("server_restarted")
 
 
-def test_unknown_job_is_no_restart(agent, new_server):
+def test_unknown_job_is_not_reported_as_a_restart(agent, new_server):
     server = new_server()
     agent.connect(server.address)
     agent.send("result", job_id=agent.submit("stays-queued"), timeout=300).error("not_finished")
@@ -81,15 +81,15 @@ def test_every_violation_is_listed(agent):
     assert len(error["violations"]) >= 4
 
 
-def test_too_large_a_payload(agent):
+def test_payload_over_the_limit(agent):
     large = as_text("x" * (2 << 20))
     error = agent.send("submit", kind="stays-queued", payload=large).error("invalid_request")
     assert error["reason"] == "PAYLOAD_TOO_LARGE" and error["violations"] == ["job.payload"]
-    assert "2097152" in error["message"] and "1048576" in error["message"], "it names size and limit"
+    assert "2097152" in error["message"] and "1048576" in error["message"], "the message has the size and the limit"
 
 
-def test_too_large_a_message(agent):
-    """The server reads no message above 4 MiB, and names no field of it."""
+def test_message_over_the_limit(agent):
+    """The server rejects messages above 4 MiB and names no field."""
     agent.send("submit", kind="stays-queued", payload=as_text("x" * (5 << 20))).error("invalid_request")
 
 
@@ -103,23 +103,23 @@ def test_full_server(agent, new_server):
     assert len(full.raw.labelled(test=label)) == 1
 
 
-def test_full_server_is_tried_again(agent, new_server):
+def test_full_server_is_retried(agent, new_server):
     full = new_server("--jobs-max", "1")
     agent.connect(full.address)
     first = agent.submit("stays-queued")
     second = agent.send("submit", kind="stays-queued", payload=as_json(1))
-    assert not second.answered.wait(0.3), "it has tries left"
-    agent.send("cancel", job_id=first, reason="makes room").ok()
+    assert not second.responded.wait(0.3), "the client is still retrying"
+    agent.send("cancel", job_id=first, reason="frees capacity").ok()
     second.ok()
 
 
-def test_nobody_answers(agent):
+def test_unreachable_server(agent):
     agent.connect(unused_address(), tries=2)
     error = agent.send("submit", kind="stays-queued", payload=as_json(1)).error("unavailable")
-    assert "127.0.0.1" in error["message"], "it names the address"
+    assert "127.0.0.1" in error["message"], "the message has the address"
 
 
-def test_watch_looks_for_a_server_as_long_as_patience_lasts(agent):
+def test_watch_reconnects_until_patience_has_passed(agent):
     agent.connect(unused_address(), tries=2, patience=1_500)
     began = time.monotonic()
     agent.watch(str(uuid.uuid4())).error("unavailable")
@@ -129,16 +129,16 @@ def test_watch_looks_for_a_server_as_long_as_patience_lasts(agent):
 def test_draining_server(agent, new_server):
     server = new_server("--drain-timeout", "20s")
     agent.connect(server.address, tries=2)
-    work = agent.work("deaf")
-    job_id = work.hold("deaf")
+    work = agent.work("ignore_cancel")
+    job_id = work.hold("ignore_cancel")
     server.drain()
-    server_says_so(server)
+    wait_until_draining(server)
     agent.send("submit", kind="stays-queued", payload=as_json(1)).error("unavailable")
     agent.release(job_id)
 
 
-def server_says_so(server):
-    """Waits until the server drains, or takes no calls because of it."""
+def wait_until_draining(server):
+    """Waits until the server is draining or rejects calls."""
     until = time.monotonic() + 20
     while time.monotonic() < until:
         try:
@@ -150,7 +150,7 @@ def server_says_so(server):
     raise AssertionError("the server does not drain")
 
 
-def test_no_answer_in_time(agent, proxy):
+def test_no_response_in_time(agent, proxy):
     agent.connect(proxy.address, call_timeout=700)
     job_id = agent.submit("stays-queued")
     proxy.stall(new=True)
@@ -160,55 +160,55 @@ def test_no_answer_in_time(agent, proxy):
     proxy.flow()
 
 
-def failed(agent, kind, mode, message="it broke", **options):
+def failed(agent, kind, mode, message="broken", **options):
     job_id = agent.submit(kind, as_json({"mode": mode, "message": message}), **options)
     return job_id, agent.send("result", job_id=job_id).error("job_failed")["failure"]
 
 
-def test_failure_is_told_whole(agent):
+def test_failure_has_all_fields(agent):
     work = agent.work("fail")
     _, failure = failed(agent, work.kind("fail"), "error")
     assert failure["type"]
-    assert "it broke" in failure["message"]
+    assert "broken" in failure["message"]
     assert (failure["reason"], failure["attempt"], failure["retryable"]) == ("HANDLER", 1, True)
 
 
-def test_ordinary_error_is_tried_again(agent):
+def test_ordinary_error_is_retried(agent):
     work = agent.work("fail")
     _, failure = failed(agent, work.kind("fail"), "error", max_attempts=2)
     assert failure["attempt"] == 2
 
 
-def test_permanent_error_is_not_tried_again(agent):
+def test_permanent_error_is_not_retried(agent):
     work = agent.work("fail")
     _, failure = failed(agent, work.kind("fail"), "permanent", max_attempts=2)
     assert (failure["attempt"], failure["retryable"]) == (1, False)
-    assert "it broke" in failure["message"]
+    assert "broken" in failure["message"]
 
 
-def test_later_names_its_own_pause(agent, server):
+def test_retry_later_sets_the_delay(agent, server):
     work = agent.work("fail")
     job_id, failure = failed(agent, work.kind("fail"), "later", max_attempts=2)
     assert failure["attempt"] == 2
     first, second = server.raw.job(job_id).attempts
     pause = second.start_time.ToMilliseconds() - first.finish_time.ToMilliseconds()
-    assert 45 <= pause < 700, "50 ms were asked for; the policy of the job has a second"
+    assert 45 <= pause < 700, "the handler requested 50 ms; the policy of the job has 1 s"
 
 
-def test_worst_of_errors_leaves_the_worker_at_work(agent):
+def test_panic_fails_only_its_job(agent):
     work = agent.work("fail", "echo", slots=1)
     _, failure = failed(agent, work.kind("fail"), "panic")
-    assert failure["reason"] in ("PANIC", "HANDLER") and "it broke" in failure["message"]
+    assert failure["reason"] in ("PANIC", "HANDLER") and "broken" in failure["message"]
     assert read_json(agent.result(agent.submit(work.kind("echo"), as_json("alive")))) == "alive"
 
 
-def test_typed_input_is_read(agent):
+def test_typed_input_is_decoded(agent):
     work = agent.work("typed")
     assert read_json(agent.result(agent.submit(work.kind("typed"), as_json({"width": 21})))) == 42
 
 
 @pytest.mark.parametrize("payload", [as_json({"width": "wide"}), as_json({}), as_json({"width": 1.5})], ids=str)
-def test_input_of_the_wrong_type_names_the_field(agent, payload):
+def test_mismatched_input_names_the_field(agent, payload):
     work = agent.work("typed")
     job_id = agent.submit(work.kind("typed"), payload, max_attempts=2)
     failure = agent.send("result", job_id=job_id).error("job_failed")["failure"]
@@ -216,7 +216,7 @@ def test_input_of_the_wrong_type_names_the_field(agent, payload):
     assert "width" in failure["message"]
 
 
-def test_input_that_is_no_json_is_a_bad_payload(agent):
+def test_input_that_is_not_json_is_a_bad_payload(agent):
     work = agent.work("typed")
     job_id = agent.submit(work.kind("typed"), as_text("neither"))
     assert agent.send("result", job_id=job_id).error("job_failed")["failure"]["reason"] == "BAD_PAYLOAD"

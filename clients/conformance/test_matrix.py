@@ -1,4 +1,4 @@
-"""A worker in any language serves jobs submitted in any other."""
+"""Tests a worker in each language with jobs submitted in each language."""
 
 import pytest
 
@@ -9,17 +9,17 @@ VALUE = {"exact": 2**63 - 1, "nested": [None, True, 1.5, "\u6f22\u5b57 \U0001f68
 
 
 @pytest.mark.parametrize("payload", [as_json(VALUE), as_text("\u6f22\u5b57 \U0001f680"), as_data(bytes(range(256)))], ids=lambda p: p["type"])
-def test_languages_understand_each_other(agent, worker_agent, payload):
+def test_payloads_are_the_same_in_every_language(agent, worker_agent, payload):
     work = worker_agent.work("echo")
-    answer = agent.result(agent.submit(work.kind("echo"), payload))
-    assert answer == payload if payload["type"] != "json" else read_json(answer) == VALUE
+    result = agent.result(agent.submit(work.kind("echo"), payload))
+    assert result == payload if payload["type"] != "json" else read_json(result) == VALUE
 
 
 @pytest.mark.parametrize("number", INEXACT_AS_DOUBLES)
 def test_integers_stay_exact_as_input_output_and_result(agent, worker_agent, server, number):
     value = {"id": number, "nested": [{"ids": [number]}]}
-    work = worker_agent.work("relay")
-    job_id = agent.submit(work.kind("relay"), as_json(value))
+    work = worker_agent.work("stream")
+    job_id = agent.submit(work.kind("stream"), as_json(value))
     chunks = [item["payload"] for item in agent.watch(job_id).events() if item["type"] == "output"]
     assert [read_json(chunk) for chunk in chunks] == [value]
     assert read_json(agent.result(job_id)) == value

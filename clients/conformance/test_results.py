@@ -1,4 +1,4 @@
-"""What is submitted arrives, and what is answered comes back."""
+"""Tests inputs, results, waits and submit options."""
 
 import time
 
@@ -17,11 +17,11 @@ def echoed(agent, payload):
 
 
 @pytest.mark.parametrize("value", VALUES, ids=str)
-def test_json_comes_back_as_json(agent, value):
+def test_json_round_trips(agent, value):
     assert read_json(echoed(agent, as_json(value))) == value
 
 
-def test_json_is_sent_as_text_that_says_so(agent, server):
+def test_json_is_sent_as_text_with_its_content_type(agent, server):
     job_id = agent.submit("stays-queued", as_json({"a": 1}))
     payload = server.raw.job(job_id).spec.payload
     assert payload.WhichOneof("body") == "text"
@@ -30,11 +30,11 @@ def test_json_is_sent_as_text_that_says_so(agent, server):
 
 
 @pytest.mark.parametrize("text", ["plain", "42", "[1]", "", UNICODE.replace("\u0000", "")], ids=ascii)
-def test_plain_text_comes_back_as_text(agent, text):
+def test_plain_text_round_trips(agent, text):
     assert echoed(agent, as_text(text)) == as_text(text)
 
 
-def test_every_byte_comes_back(agent):
+def test_bytes_round_trip(agent):
     data = as_data(bytes(range(256)) * 5)
     assert echoed(agent, data) == data
 
@@ -44,12 +44,12 @@ def test_bytes_keep_their_content_type(agent):
     assert echoed(agent, data) == data
 
 
-def test_no_bytes_are_a_payload_too(agent):
-    answer = echoed(agent, as_data(b""))
-    assert (answer["type"], answer["base64"]) == ("data", "")
+def test_empty_bytes_are_a_payload(agent):
+    expected = echoed(agent, as_data(b""))
+    assert (expected["type"], expected["base64"]) == ("data", "")
 
 
-def test_unicode_survives_in_json(agent):
+def test_unicode_in_json_round_trips(agent):
     assert read_json(echoed(agent, as_json({UNICODE: [UNICODE]}))) == {UNICODE: [UNICODE]}
 
 
@@ -58,16 +58,16 @@ def test_large_integers_stay_exact(agent, server, number):
     work = agent.work("echo")
     job_id = agent.submit(work.kind("echo"), as_json({"number": number}))
     assert read_json(agent.result(job_id)) == {"number": number}
-    sent, answered = server.raw.job(job_id).spec.payload.text, server.raw.job(job_id).outcome.result.text
-    assert str(number) in sent and str(number) in answered
+    sent, result_text = server.raw.job(job_id).spec.payload.text, server.raw.job(job_id).outcome.result.text
+    assert str(number) in sent and str(number) in result_text
 
 
-def test_integer_of_the_json_arm_is_an_integer_to_a_handler(agent, server):
+def test_handler_receives_integers_of_the_json_field_as_integers(agent, server):
     work = agent.work("typed", "echo")
-    for behaviour, value, answer in (("typed", {"width": 2**20}, 2**21), ("echo", {"id": 2**53 - 1}, {"id": 2**53 - 1})):
+    for behaviour, value, expected in (("typed", {"width": 2**20}, 2**21), ("echo", {"id": 2**53 - 1}, {"id": 2**53 - 1})):
         job_id = server.raw.submit_json(work.kind(behaviour), value)
         result = agent.result(job_id)
-        assert read_json(result) == answer
+        assert read_json(result) == expected
         assert "." not in result["text"] and "e" not in result["text"].lower()
 
 
@@ -86,7 +86,7 @@ def test_result_awaited_while_the_job_runs(agent):
     assert read_json(waiting.ok()["payload"]) == "during"
 
 
-def test_result_fetched_after_the_end_and_again(agent):
+def test_result_can_be_read_repeatedly_after_the_end(agent):
     work = agent.work("echo")
     job_id = agent.submit(work.kind("echo"), as_json("late"))
     agent.watch(job_id).events()
@@ -101,26 +101,26 @@ def test_wait_that_times_out_leaves_the_job_running(agent, server):
     assert 0.25 <= time.monotonic() - began < 5
     assert agent.state(job_id) == "RUNNING"
     assert not server.raw.job(job_id).cancel_requested
-    agent.release(job_id, as_json("went on"))
-    assert read_json(agent.result(job_id, timeout=20_000)) == "went on"
+    agent.release(job_id, as_json("continued"))
+    assert read_json(agent.result(job_id, timeout=20_000)) == "continued"
 
 
-def test_many_submits_at_once_are_a_job_each(agent, server):
+def test_concurrent_submits_are_a_job_each(agent, server):
     kind = agent.work("echo").kind("echo")
     assert agent.send("load", kind=kind, jobs=50, in_flight=8).ok()["seconds"] > 0
-    answers = [read_json(agent.result(job.job_id)) for job in server.raw.of_kind(kind)]
-    assert sorted(answer["n"] for answer in answers) == list(range(50))
+    results = [read_json(agent.result(job.job_id)) for job in server.raw.of_kind(kind)]
+    assert sorted(expected["n"] for expected in results) == list(range(50))
 
 
-def test_options_of_a_submit_arrive(agent, server):
+def test_server_receives_every_submit_option(agent, server):
     options = {"queue": "side", "priority": 7, "delay": 3_600_000, "timeout": 7_200_000, "attempt_timeout": 60_000}
-    kept = {"max_attempts": 4, "retention": 90_000, "labels": {"a": "b"}, "headers": {"c": "d"}}
-    job_id = agent.submit("never-due", as_json(1), **options, **kept)
+    others = {"max_attempts": 4, "retention": 90_000, "labels": {"a": "b"}, "headers": {"c": "d"}}
+    job_id = agent.submit("never-due", as_json(1), **options, **others)
     job = server.raw.job(job_id)
     spec = job.spec
     assert (spec.queue, spec.priority, spec.retry.max_attempts) == ("side", 7, 4)
-    spans = [spec.start_delay, spec.timeout, spec.attempt_timeout, spec.retention]
-    assert [span.ToMilliseconds() for span in spans] == [3_600_000, 7_200_000, 60_000, 90_000]
+    durations = [spec.start_delay, spec.timeout, spec.attempt_timeout, spec.retention]
+    assert [duration.ToMilliseconds() for duration in durations] == [3_600_000, 7_200_000, 60_000, 90_000]
     assert (dict(spec.labels), dict(spec.headers)) == ({"a": "b"}, {"c": "d"})
     assert agent.state(job_id) == "SCHEDULED"
     agent.send("cancel", job_id=job_id, reason="").ok()

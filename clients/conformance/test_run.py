@@ -1,4 +1,4 @@
-"""A run submits a job and awaits its result in one call: no retention is too short for its end to be seen."""
+"""Tests `run`, which submits a job and waits for its result in one call, whatever its retention."""
 
 import uuid
 
@@ -7,7 +7,7 @@ import pytest
 from agent import as_data, as_json, as_text, read_json
 
 RUNS = 100
-AT_ONCE = 10
+CONCURRENCY = 10
 
 
 def one_job(server, label):
@@ -15,32 +15,32 @@ def one_job(server, label):
     return job
 
 
-def test_no_end_is_lost_without_any_retention(agent):
-    kind = agent.work("echo", slots=AT_ONCE).kind("echo")
-    for first in range(0, RUNS, AT_ONCE):
-        numbers = range(first, first + AT_ONCE)
+def test_results_are_received_with_retention_0(agent):
+    kind = agent.work("echo", slots=CONCURRENCY).kind("echo")
+    for first in range(0, RUNS, CONCURRENCY):
+        numbers = range(first, first + CONCURRENCY)
         runs = [agent.running(kind, as_json({"n": n}), retention=0) for n in numbers]
         assert [read_json(run.ok()["payload"]) for run in runs] == [{"n": n} for n in numbers]
 
 
-def test_no_failure_is_lost_without_any_retention(agent):
-    kind = agent.work("fail", slots=AT_ONCE).kind("fail")
+def test_failures_are_received_with_retention_0(agent):
+    kind = agent.work("fail", slots=CONCURRENCY).kind("fail")
     failing = as_json({"mode": "permanent", "message": "no"})
-    runs = [agent.running(kind, failing, retention=0) for _ in range(AT_ONCE)]
-    assert [run.error("job_failed")["failure"]["message"] for run in runs] == ["no"] * AT_ONCE
+    runs = [agent.running(kind, failing, retention=0) for _ in range(CONCURRENCY)]
+    assert [run.error("job_failed")["failure"]["message"] for run in runs] == ["no"] * CONCURRENCY
 
 
 @pytest.mark.parametrize("payload", [as_json({"id": 2**53 + 1}), as_text("plain"), as_data(b"\x89PNG", "image/png")], ids=lambda p: p["type"])
-def test_run_answers_what_a_result_is(agent, payload):
+def test_run_returns_the_result(agent, payload):
     kind = agent.work("echo").kind("echo")
-    answer = agent.running(kind, payload).ok()["payload"]
-    assert answer == payload if payload["type"] != "json" else read_json(answer) == read_json(payload)
+    result = agent.running(kind, payload).ok()["payload"]
+    assert result == payload if payload["type"] != "json" else read_json(result) == read_json(payload)
 
 
-def test_run_of_a_cancelled_job_tells_so(agent, server):
+def test_run_of_a_cancelled_job_raises_its_cancellation(agent, server):
     work, label = agent.work("hold"), uuid.uuid4().hex
     run = agent.running(work.kind("hold"), labels={"test": label})
-    job_id = work.told(type="started")["job_id"]
+    job_id = work.event(type="started")["job_id"]
     agent.send("cancel", job_id=job_id, reason="enough").ok()
     assert run.error("job_cancelled")["cancellation"] == {"reason": "enough", "forced": False}
 
@@ -48,19 +48,19 @@ def test_run_of_a_cancelled_job_tells_so(agent, server):
 def test_run_that_times_out_leaves_the_job_running(agent, server):
     work, label = agent.work("hold"), uuid.uuid4().hex
     run = agent.running(work.kind("hold"), labels={"test": label}, wait=1_000)
-    job_id = work.told(type="started")["job_id"]
+    job_id = work.event(type="started")["job_id"]
     run.error("not_finished")
     assert one_job(server, label).job_id == job_id
     assert agent.state(job_id) == "RUNNING"
-    agent.release(job_id, as_json("went on"))
-    assert read_json(agent.result(job_id)) == "went on"
+    agent.release(job_id, as_json("continued"))
+    assert read_json(agent.result(job_id)) == "continued"
 
 
-def test_run_goes_on_after_cuts(agent, server, proxy):
+def test_run_resumes_after_connection_cuts(agent, server, proxy):
     work, label = agent.work("hold"), uuid.uuid4().hex
     agent.connect(proxy.address)
     run = agent.running(work.kind("hold"), labels={"test": label}, retention=60_000)
-    job_id = work.told(type="started")["job_id"]
+    job_id = work.event(type="started")["job_id"]
     for cuts in range(1, 4):
         proxy.wait_for(accepted=cuts)
         proxy.cut()
@@ -69,25 +69,25 @@ def test_run_goes_on_after_cuts(agent, server, proxy):
     assert read_json(run.ok()["payload"]) == "at last"
 
 
-def test_end_during_a_cut_is_seen_after_it(agent, server, proxy):
+def test_outcome_during_a_disconnect_is_received_after_it(agent, server, proxy):
     work, label = agent.work("hold"), uuid.uuid4().hex
     agent.connect(proxy.address)
     run = agent.running(work.kind("hold"), labels={"test": label}, retention=60_000)
-    job_id = work.told(type="started")["job_id"]
+    job_id = work.event(type="started")["job_id"]
     proxy.refuse()
     proxy.cut()
-    agent.release(job_id, as_json("unheard"))
+    agent.release(job_id, as_json("ready"))
     assert server.raw.wait(job_id, seconds=10) is not None
     proxy.accept()
-    assert read_json(run.ok()["payload"]) == "unheard"
+    assert read_json(run.ok()["payload"]) == "ready"
 
 
-def test_run_whose_submit_was_not_answered_is_one_job(agent, server, proxy):
+def test_run_after_a_lost_response_is_one_job(agent, server, proxy):
     work, label = agent.work("hold"), uuid.uuid4().hex
     agent.connect(proxy.address)
-    # Whatever else a client asks beside its first submit is done then.
+    # Waits until the concurrent boot id lookup of the client has ended.
     agent.state(agent.submit("stays-queued"))
-    proxy.cut_on_answer()
+    proxy.cut_on_response()
     run = agent.running(work.kind("hold"), labels={"test": label})
     proxy.wait_for(cuts=1, refused=1)
     job_id = one_job(server, label).job_id
@@ -98,12 +98,12 @@ def test_run_whose_submit_was_not_answered_is_one_job(agent, server, proxy):
     assert one_job(server, label).job_id == job_id
 
 
-def test_run_that_is_refused_says_why(agent):
+def test_rejected_run_has_the_violations(agent):
     error = agent.running("not a kind").error("invalid_request")
     assert error["violations"] == ["job.kind"]
 
 
-def test_run_without_a_server_says_so(agent, proxy):
+def test_run_without_a_server_is_unavailable(agent, proxy):
     proxy.refuse()
     agent.connect(proxy.address, tries=2)
     agent.running("echo").error("unavailable")

@@ -1,4 +1,4 @@
-"""A watch tells every event once, in order, whatever happens to its connection."""
+"""Tests that a watch returns every event once, in order, across connection failures."""
 
 import time
 import uuid
@@ -6,28 +6,27 @@ import uuid
 from agent import as_json, as_text, read_json
 
 HEARTBEAT = 1_000
-"""The shortest a server allows, in milliseconds: three silent ones end a stream."""
+"""The shortest heartbeat of the server in milliseconds. Three missed ones end a stream."""
 CUT_BYTES = 6_000
 CUTS = 4
-"""Fewer than it takes to tell everything in such pieces."""
+"""Fewer than a full replay needs with this limit."""
 CHUNKS = 300
 
 
 def covered(items):
-    """The sequences that the items stand for, once each and in order. Only progress that newer progress replaced may
-    be missing: that is not told."""
+    """The sequences of the items, each once and in order. Only replaced progress may be missing without a gap."""
     sequences = []
     for item in items:
         if item["type"] == "gap":
             sequences.extend(range(item["from"], item["to"] + 1))
         else:
             sequences.append(item["sequence"])
-    assert sequences == sorted(set(sequences)), "once, and in order"
+    assert sequences == sorted(set(sequences)), "each sequence once, in order"
     return sequences
 
 
-def assert_whole(items, chunks=CHUNKS):
-    """Everything that `tell` told, once and in order."""
+def assert_complete(items, chunks=CHUNKS):
+    """Asserts that the items are all events of the `emit` behaviour, once and in order."""
     assert covered(items)[0] == 1
     outputs = [item for item in items if item["type"] == "output"]
     assert [item["payload"] for item in outputs] == [as_text(f"chunk {i}") for i in range(1, chunks + 1)]
@@ -42,62 +41,62 @@ def assert_whole(items, chunks=CHUNKS):
     assert items[-1]["type"] == "state"
 
 
-def told(agent, chunks=CHUNKS):
-    """A finished job that told this much."""
-    work = agent.work("tell")
-    job_id = agent.submit(work.kind("tell"), as_json({"chunks": chunks}))
+def emitted(agent, chunks=CHUNKS):
+    """Runs a job that emits this many chunks; returns its id."""
+    work = agent.work("emit")
+    job_id = agent.submit(work.kind("emit"), as_json({"chunks": chunks}))
     assert read_json(agent.result(job_id)) == chunks
     return job_id
 
 
-def test_every_event_of_a_live_job_is_told_once_in_order(agent):
-    kind = f"tell-{uuid.uuid4().hex[:8]}"
+def test_live_watch_returns_every_event_once_in_order(agent):
+    kind = f"emit-{uuid.uuid4().hex[:8]}"
     watch = agent.watch(agent.submit(kind, as_json({"chunks": CHUNKS})))
     watch.event(type="state", state="QUEUED", sequence=1)
-    agent.work("tell", kinds=[kind])
+    agent.work("emit", kinds=[kind])
     rest = watch.events()
-    assert_whole([{"type": "state", "state": "QUEUED", "sequence": 1}, *rest])
+    assert_complete([{"type": "state", "state": "QUEUED", "sequence": 1}, *rest])
 
 
-def test_live_watch_survives_cuts(agent, proxy):
-    kind = f"tell-{uuid.uuid4().hex[:8]}"
-    work = agent.work("tell", kinds=[kind])
+def test_live_watch_resumes_after_connection_cuts(agent, proxy):
+    kind = f"emit-{uuid.uuid4().hex[:8]}"
+    work = agent.work("emit", kinds=[kind])
     proxy.cut_after(CUT_BYTES)
     agent.connect(proxy.address)
     watch = agent.watch(agent.submit(kind, as_json({"chunks": CHUNKS})))
     proxy.wait_for(cuts=CUTS)
     proxy.cut_after(None)
-    assert_whole(watch.events())
+    assert_complete(watch.events())
     work.stop()
 
 
-def test_replay_survives_cuts(agent, proxy):
-    job_id = told(agent)
+def test_replay_resumes_after_connection_cuts(agent, proxy):
+    job_id = emitted(agent)
     proxy.cut_after(CUT_BYTES)
     agent.connect(proxy.address)
     watch = agent.watch(job_id)
     proxy.wait_for(cuts=CUTS)
-    # A client that drops what had arrived when its connection broke needs hundreds of them, and is right all the same.
+    # A client that discards received data when its connection breaks needs many more cuts, which is correct too.
     proxy.cut_after(None)
-    assert_whole(watch.events())
+    assert_complete(watch.events())
 
 
 def test_watch_of_an_ended_job_replays_it(agent):
-    job_id = told(agent, chunks=3)
+    job_id = emitted(agent, chunks=3)
     first, second = agent.watch(job_id).events(), agent.watch(job_id).events()
-    assert_whole(first, chunks=3)
+    assert_complete(first, chunks=3)
     assert first == second
 
 
-def test_watch_goes_on_after_a_sequence(agent):
-    job_id = told(agent, chunks=5)
+def test_watch_resumes_after_a_sequence(agent):
+    job_id = emitted(agent, chunks=5)
     items = agent.watch(job_id).events()
     for after in (1, items[-1]["sequence"] // 2, items[-1]["sequence"] - 1):
         rest = agent.watch(job_id, after=after).events()
         assert rest == [item for item in items if item["sequence"] > after]
 
 
-def test_silent_connection_is_noticed_by_its_missing_heartbeats(agent, proxy):
+def test_stalled_connection_is_detected_by_missing_heartbeats(agent, proxy):
     work = agent.work("hold")
     agent.connect(proxy.address)
     job_id = work.hold()
@@ -107,42 +106,42 @@ def test_silent_connection_is_noticed_by_its_missing_heartbeats(agent, proxy):
     began = time.monotonic()
     agent.release(job_id)
     watch.event(type="state", state="SUCCEEDED")
-    # Sooner than an HTTP/2 PING would tell.
+    # Faster than HTTP/2 keepalive would detect it.
     assert time.monotonic() - began < 12
     watch.ok()
 
 
-def test_quiet_watch_is_kept_alive_by_heartbeats(agent, server, proxy):
+def test_heartbeats_keep_an_idle_watch_open(agent, server, proxy):
     work = agent.work("hold")
     job_id = work.hold()
     agent.connect(proxy.address)
     watch = agent.watch(job_id, heartbeat=HEARTBEAT)
     watch.event(type="state", state="RUNNING")
-    streams = proxy.answers
-    # Longer than three of them, which is when a client that does not count them would come back.
+    streams = proxy.responses
+    # Longer than three heartbeats, after which a client that does not receive them would reconnect.
     assert server.raw.wait(job_id, seconds=4) is None
-    assert proxy.answers == streams, "the watch was not opened anew"
+    assert proxy.responses == streams, "the watch was not reopened"
     agent.release(job_id)
     watch.event(type="state", state="SUCCEEDED")
 
 
-def test_gap_is_told(agent, new_server):
+def test_evicted_events_are_reported_as_a_gap(agent, new_server):
     small = new_server("--event-ring-bytes-max", "4KiB")
     agent.connect(small.address)
-    items = agent.watch(told(agent)).events()
+    items = agent.watch(emitted(agent)).events()
     lost = [item for item in items if item["type"] == "gap"]
     assert lost and all(item["from"] <= item["to"] for item in lost)
     assert covered(items)[0] == 1
     assert len([item for item in items if item["type"] == "output"]) < CHUNKS
 
 
-def test_watch_of_an_unknown_job_fails_at_once(agent):
+def test_watch_of_an_unknown_job_fails_immediately(agent):
     began = time.monotonic()
     error = agent.watch(str(uuid.uuid4())).error("job_not_found")
     assert error["reason"] == "JOB_NOT_FOUND" and time.monotonic() - began < 5
 
 
-def test_watch_can_be_left(agent):
+def test_watch_can_be_stopped(agent):
     work = agent.work("hold")
     job_id = work.hold()
     watch = agent.watch(job_id)
@@ -153,7 +152,7 @@ def test_watch_can_be_left(agent):
     agent.release(job_id)
 
 
-def test_two_watches_of_a_job_tell_the_same(agent):
+def test_two_watches_of_a_job_return_the_same_events(agent):
     work = agent.work("hold")
     job_id = work.hold()
     watches = [agent.watch(job_id) for _ in range(2)]
@@ -163,7 +162,7 @@ def test_two_watches_of_a_job_tell_the_same(agent):
     assert [watch.events()[-1]["state"] for watch in watches] == ["SUCCEEDED"] * 2
 
 
-def test_wait_for_a_result_survives_cuts(agent, proxy):
+def test_wait_for_a_result_resumes_after_connection_cuts(agent, proxy):
     work = agent.work("hold")
     job_id = work.hold()
     agent.connect(proxy.address)

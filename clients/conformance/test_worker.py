@@ -1,4 +1,4 @@
-"""A worker keeps every rule of docs/protocol.md, and one life of it hurts no other."""
+"""Tests the worker rules of docs/protocol.md."""
 
 import time
 
@@ -14,30 +14,30 @@ LONG_GRACE = ["--worker-reconnect-grace", "20s"]
 @pytest.mark.parametrize("payload", [as_json([1, "a"]), as_text("text"), as_data(bytes(256))], ids=lambda p: p["type"])
 def test_echo_of_every_payload(agent, payload):
     work = agent.work("echo")
-    answer = agent.result(agent.submit(work.kind("echo"), payload))
-    assert answer == payload if payload["type"] != "json" else read_json(answer) == read_json(payload)
+    result = agent.result(agent.submit(work.kind("echo"), payload))
+    assert result == payload if payload["type"] != "json" else read_json(result) == read_json(payload)
 
 
-def test_handler_is_told_about_its_job(agent):
+def test_handler_receives_the_fields_of_its_job(agent):
     work = agent.work("info")
-    options = {"queue": "aside", "headers": {"traceparent": "00-1"}, "attempt_timeout": 60_000}
+    options = {"queue": "other", "headers": {"traceparent": "00-1"}, "attempt_timeout": 60_000}
     job_id = agent.submit(work.kind("info"), **options)
     info = read_json(agent.result(job_id))
     left = info.pop("deadline")
-    expected = {"job_id": job_id, "attempt": 1, "kind": work.kind("info"), "queue": "aside"}
+    expected = {"job_id": job_id, "attempt": 1, "kind": work.kind("info"), "queue": "other"}
     assert info == {**expected, "headers": {"traceparent": "00-1"}}
     assert 50_000 < left <= 60_000
 
 
 def test_one_worker_serves_several_kinds(agent):
-    work = agent.work("echo", "info", "typed", "tell")
+    work = agent.work("echo", "info", "typed", "emit")
     jobs = [agent.submit(work.kind("echo"), as_json(i)) for i in range(20)]
     doubles = [agent.submit(work.kind("typed"), as_json({"width": i})) for i in range(20)]
     assert [read_json(agent.result(job_id)) for job_id in jobs] == list(range(20))
     assert [read_json(agent.result(job_id)) for job_id in doubles] == list(range(0, 40, 2))
 
 
-def test_slots_bound_what_runs_at_once(agent, server):
+def test_slots_limit_concurrent_attempts(agent, server):
     work = agent.work("hold", slots=2)
     jobs = [agent.submit(work.kind("hold")) for _ in range(3)]
     for job_id in jobs[:2]:
@@ -53,19 +53,19 @@ def test_slots_bound_what_runs_at_once(agent, server):
         agent.result(job_id)
 
 
-def test_what_a_handler_tells_is_seen_in_order(agent):
-    work = agent.work("tell")
-    job_id = agent.submit(work.kind("tell"), as_json({"chunks": 20}))
+def test_watch_returns_the_events_of_a_handler_in_order(agent):
+    work = agent.work("emit")
+    job_id = agent.submit(work.kind("emit"), as_json({"chunks": 20}))
     items = agent.watch(job_id).events()
     assert read_json(agent.result(job_id)) == 20
-    # Of progress only the newest need be seen; outputs and lines keep the order in which they were told.
-    told = [item.get("text") or item["payload"]["text"] for item in items if item["type"] in ("output", "log")]
-    assert told == [text for i in range(1, 21) for text in (f"chunk {i}", f"line {i}")]
+    # Progress may be replaced by newer progress; output and log lines keep their order.
+    emitted = [item.get("text") or item["payload"]["text"] for item in items if item["type"] in ("output", "log")]
+    assert emitted == [text for i in range(1, 21) for text in (f"chunk {i}", f"line {i}")]
     newest = [item for item in items if item["type"] == "progress"][-1]
     assert (newest["fraction"], newest["message"]) == (1, "step 20")
 
 
-def test_cancel_reaches_only_its_handler(agent):
+def test_cancellation_reaches_only_its_handler(agent):
     work = agent.work("hold")
     cancelled, other = work.hold(), work.hold()
     agent.send("cancel", job_id=cancelled, reason="").ok()
@@ -82,13 +82,13 @@ def test_attempt_timeout_reaches_the_handler(agent):
     assert failure["reason"] == "ATTEMPT_TIMEOUT"
 
 
-def test_late_end_under_a_lost_lease_changes_nothing(agent, new_server, new_proxy):
+def test_late_result_under_a_lost_lease_is_discarded(agent, new_server, new_proxy):
     server = new_server(*QUICK_LEASES)
     proxy = new_proxy(server.address)
     agent.connect(server.address)
-    first = agent.work("deaf", address=proxy.address)
-    kind = first.kind("deaf")
-    job_id = first.hold("deaf")
+    first = agent.work("ignore_cancel", address=proxy.address)
+    kind = first.kind("ignore_cancel")
+    job_id = first.hold("ignore_cancel")
     proxy.stall(new=True)
     agent.work("info", kinds=[kind])
     assert read_json(agent.result(job_id))["attempt"] == 2
@@ -102,7 +102,7 @@ def test_late_end_under_a_lost_lease_changes_nothing(agent, new_server, new_prox
     assert read_json(agent.result(job_id))["attempt"] == 2
 
 
-def test_worker_that_lost_its_leases_stops_what_runs(agent, new_server, new_proxy):
+def test_worker_cancels_attempts_whose_leases_expired(agent, new_server, new_proxy):
     server = new_server(*QUICK_LEASES)
     proxy = new_proxy(server.address)
     agent.connect(server.address)
@@ -111,15 +111,15 @@ def test_worker_that_lost_its_leases_stops_what_runs(agent, new_server, new_prox
     proxy.stall(new=True)
     began = time.monotonic()
     work.wait_cancelled(job_id)
-    assert time.monotonic() - began < 8, "it fences itself once its lease passed, with nobody to tell it"
+    assert time.monotonic() - began < 8, "the worker cancels the attempt itself once the lease has expired"
     proxy.flow()
-    # Given to it again, and counted: its first attempt was lost.
+    # The job is assigned again. The lost attempt counts.
     work.wait_started(job_id, attempt=2)
     agent.release(job_id)
     agent.result(job_id)
 
 
-def test_reconnect_keeps_the_attempt(agent, new_server, new_proxy):
+def test_attempt_continues_after_a_reconnect(agent, new_server, new_proxy):
     server = new_server(*LONG_GRACE)
     proxy = new_proxy(server.address)
     agent.connect(server.address)
@@ -130,12 +130,12 @@ def test_reconnect_keeps_the_attempt(agent, new_server, new_proxy):
     proxy.wait_for(refused=1)
     proxy.accept()
     work.wait_connected()
-    agent.release(job_id, as_json("kept"))
-    assert read_json(agent.result(job_id)) == "kept"
+    agent.release(job_id, as_json("continued"))
+    assert read_json(agent.result(job_id)) == "continued"
     assert len(server.raw.job(job_id).attempts) == 1
 
 
-def test_result_that_was_ready_while_disconnected_arrives(agent, new_server, new_proxy):
+def test_result_of_a_disconnect_is_sent_after_the_reconnect(agent, new_server, new_proxy):
     server = new_server(*LONG_GRACE)
     proxy = new_proxy(server.address)
     agent.connect(server.address)
@@ -151,23 +151,23 @@ def test_result_that_was_ready_while_disconnected_arrives(agent, new_server, new
     assert len(server.raw.job(job_id).attempts) == 1
 
 
-def test_reports_survive_cuts_once_and_in_order(agent, new_server, new_proxy):
+def test_reports_arrive_once_in_order_across_connection_cuts(agent, new_server, new_proxy):
     server = new_server(*LONG_GRACE)
     proxy = new_proxy(server.address)
     agent.connect(server.address)
-    work = agent.work("tell", address=proxy.address)
+    work = agent.work("emit", address=proxy.address)
     proxy.cut_after(3_000, "to the server")
-    job_id = agent.submit(work.kind("tell"), as_json({"chunks": 100}))
+    job_id = agent.submit(work.kind("emit"), as_json({"chunks": 100}))
     proxy.wait_for(cuts=1)
     proxy.cut_after(None, "to the server")
     assert read_json(agent.result(job_id)) == 100
     items = agent.watch(job_id).events()
-    told = [item.get("text") or item["payload"]["text"] for item in items if item["type"] in ("output", "log")]
-    assert told == [text for i in range(1, 101) for text in (f"chunk {i}", f"line {i}")]
+    emitted = [item.get("text") or item["payload"]["text"] for item in items if item["type"] in ("output", "log")]
+    assert emitted == [text for i in range(1, 101) for text in (f"chunk {i}", f"line {i}")]
     assert len(server.raw.job(job_id).attempts) == 1
 
 
-def test_restarted_server_gets_its_worker_back(agent, new_server):
+def test_worker_reconnects_to_a_restarted_server(agent, new_server):
     server = new_server()
     agent.connect(server.address)
     work = agent.work("hold", "echo")
@@ -188,11 +188,11 @@ def test_operator_drains_a_worker(agent, server):
     assert server.raw.workers(work.name) == []
 
 
-def test_drained_worker_takes_nothing_more_and_finishes(agent, server):
+def test_drained_worker_accepts_no_jobs_and_finishes_running_attempts(agent, server):
     work = agent.work("hold")
     job_id = work.hold()
     draining = agent.send("drain", target=work.command.number, within=20_000)
-    assert not work.command.answered.wait(0.3), "something runs"
+    assert not work.command.responded.wait(0.3), "an attempt is running"
     later = agent.submit(work.kind("hold"))
     agent.release(job_id, as_json("finished"))
     draining.ok()
@@ -202,16 +202,16 @@ def test_drained_worker_takes_nothing_more_and_finishes(agent, server):
     agent.send("cancel", job_id=later, reason="").ok()
 
 
-def test_stopped_worker_gives_everything_back_uncounted(agent):
+def test_stopped_worker_releases_attempts_without_counting_them(agent):
     work = agent.work("hold")
     job_id = work.hold(payload=as_json({"mode": "error", "message": "twice"}), max_attempts=2)
     work.stop()
     agent.work("fail", kinds=[work.kind("hold")])
     failure = agent.send("result", job_id=job_id).error("job_failed")["failure"]
-    assert failure["attempt"] == 3, "two attempts of its own, beside the one that was given back"
+    assert failure["attempt"] == 3, "two attempts count, besides the released one"
 
 
-def test_sigterm_finishes_the_short_and_gives_back_the_long(agent):
+def test_sigterm_waits_for_short_attempts_and_releases_long_ones(agent):
     work = agent.work("hold", signals=True, drain_timeout=1_500)
     short, long = work.hold(), work.hold()
     agent.terminate()
@@ -223,7 +223,7 @@ def test_sigterm_finishes_the_short_and_gives_back_the_long(agent):
     assert read_json(agent.result(long))["attempt"] == 2
 
 
-def test_server_that_shuts_down_is_left_and_found_again(agent, new_server):
+def test_worker_reconnects_after_a_server_shutdown(agent, new_server):
     server = new_server("--drain-timeout", "20s")
     agent.connect(server.address)
     work = agent.work("hold", "echo")
@@ -236,7 +236,7 @@ def test_server_that_shuts_down_is_left_and_found_again(agent, new_server):
     assert read_json(agent.result(agent.submit(work.kind("echo"), as_json("back")))) == "back"
 
 
-def test_job_larger_than_a_worker_reads_waits_for_another_and_holds_up_none(agent, new_server):
+def test_job_over_the_receive_limit_of_a_worker_waits_for_another_worker(agent, new_server):
     server = new_server("--payload-bytes-max", "8MiB", "--message-bytes-max", "10MiB")
     agent.connect(server.address)
     small = agent.work("echo", message_bytes_max=1 << 20)
@@ -246,6 +246,6 @@ def test_job_larger_than_a_worker_reads_waits_for_another_and_holds_up_none(agen
         assert read_json(agent.result(agent.submit(kind, as_json(n)))) == n
     assert server.raw.wait_reason(large_job) == "WORKER_LIMIT"
     small.stop()
-    # Its default is larger than any job of this server.
+    # The default limit is larger than any job of this server.
     agent.work("info", kinds=[kind])
     assert read_json(agent.result(large_job))["attempt"] == 1

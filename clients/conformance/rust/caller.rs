@@ -1,4 +1,4 @@
-//! Commands of a caller: submit, result, state, cancel, watch.
+//! The commands of a client: submit, run, result, state, cancel, watch.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::Command;
-use crate::wire::{self, Answer, Refusal, millis};
+use crate::wire::{self, CommandError, Response, millis};
 
-type SetSpan = fn(JobRequest, Duration) -> JobRequest;
+type SetDuration = fn(JobRequest, Duration) -> JobRequest;
 
-/// A client as the command asks for it; it needs no server yet.
-pub(crate) fn client(body: &Value) -> Result<Client, Refusal> {
+/// Creates a lazy client with the options of the command.
+pub(crate) fn client(body: &Value) -> Result<Client, CommandError> {
     let mut options = ClientOptions::default();
     if let Some(timeout) = millis(body, "call_timeout") {
         options.call_timeout = timeout;
@@ -29,11 +29,11 @@ pub(crate) fn client(body: &Value) -> Result<Client, Refusal> {
     Ok(Client::lazy(wire::text(body, "address"), options)?)
 }
 
-pub(crate) async fn submit(client: &Client, body: &Value) -> Result<Job<Value>, Refusal> {
+pub(crate) async fn submit(client: &Client, body: &Value) -> Result<Job<Value>, CommandError> {
     Ok(request(client, body)?.submit().await?)
 }
 
-pub(crate) async fn run(client: &Client, body: &Value) -> Answer {
+pub(crate) async fn run(client: &Client, body: &Value) -> Response {
     let request = request(client, body)?;
     let outcome = match millis(body, "wait") {
         None => request.run_outcome().await,
@@ -51,17 +51,17 @@ pub(crate) async fn run(client: &Client, body: &Value) -> Answer {
     }
 }
 
-/// The payload; JSON decoded and encoded again.
-fn payload_json(payload: &Payload) -> Answer {
+/// Encodes the payload. JSON is decoded and encoded again.
+fn payload_json(payload: &Payload) -> Response {
     if payload.content_type() != jobstream::job::JSON {
         return Ok(wire::payload_json(payload));
     }
     let value: Value =
-        serde_json::from_slice(&payload.bytes).map_err(|error| wire::wrong(error.to_string()))?;
+        serde_json::from_slice(&payload.bytes).map_err(|error| wire::other_error(error.to_string()))?;
     Ok(json!({"type": "json", "text": value.to_string()}))
 }
 
-fn request(client: &Client, body: &Value) -> Result<JobRequest, Refusal> {
+fn request(client: &Client, body: &Value) -> Result<JobRequest, CommandError> {
     let request = with_options(client.job(wire::text(body, "kind")), body)?;
     Ok(match &body["payload"] {
         Value::Null => request,
@@ -72,32 +72,32 @@ fn request(client: &Client, body: &Value) -> Result<JobRequest, Refusal> {
     })
 }
 
-pub(crate) async fn load(client: &Client, body: &Value) -> Answer {
+pub(crate) async fn load(client: &Client, body: &Value) -> Response {
     let jobs = body["jobs"].as_u64().unwrap_or_default();
     let in_flight = body["in_flight"].as_u64().unwrap_or(1) as usize;
     let kind = wire::text(body, "kind").to_owned();
     let began = Instant::now();
     let numbers = Arc::new(AtomicU64::new(0));
-    let mut lanes = JoinSet::new();
+    let mut tasks = JoinSet::new();
     for _ in 0..in_flight {
         let (client, kind, numbers) = (client.clone(), kind.clone(), numbers.clone());
-        lanes.spawn(async move {
+        tasks.spawn(async move {
             loop {
                 let number = numbers.fetch_add(1, Ordering::Relaxed);
                 if number >= jobs {
-                    return Ok::<_, Refusal>(());
+                    return Ok::<_, CommandError>(());
                 }
                 client.job(&kind).json(&json!({"n": number}))?.submit::<Value>().await?;
             }
         });
     }
-    for lane in lanes.join_all().await {
-        lane?;
+    for task in tasks.join_all().await {
+        task?;
     }
     Ok(json!({"seconds": began.elapsed().as_secs_f64()}))
 }
 
-fn with_options(mut request: JobRequest, body: &Value) -> Result<JobRequest, Refusal> {
+fn with_options(mut request: JobRequest, body: &Value) -> Result<JobRequest, CommandError> {
     if body["job_id"].is_string() {
         request = request.id(job_id(body)?);
     }
@@ -107,15 +107,15 @@ fn with_options(mut request: JobRequest, body: &Value) -> Result<JobRequest, Ref
     if let Some(priority) = body["priority"].as_i64() {
         request = request.priority(priority as i32);
     }
-    let spans: [(&str, SetSpan); 4] = [
+    let durations: [(&str, SetDuration); 4] = [
         ("delay", JobRequest::delay),
         ("timeout", JobRequest::timeout),
         ("attempt_timeout", JobRequest::attempt_timeout),
         ("retention", JobRequest::retention),
     ];
-    for (name, set) in spans {
-        if let Some(span) = millis(body, name) {
-            request = set(request, span);
+    for (name, set) in durations {
+        if let Some(duration) = millis(body, name) {
+            request = set(request, duration);
         }
     }
     if let Some(attempts) = body["max_attempts"].as_u64() {
@@ -130,7 +130,7 @@ fn with_options(mut request: JobRequest, body: &Value) -> Result<JobRequest, Ref
     Ok(request)
 }
 
-pub(crate) async fn result(job: &Job<Value>, body: &Value) -> Answer {
+pub(crate) async fn result(job: &Job<Value>, body: &Value) -> Response {
     let payload = match millis(body, "timeout") {
         None => job.payload().await,
         Some(limit) => match tokio::time::timeout(limit, job.payload()).await {
@@ -141,19 +141,19 @@ pub(crate) async fn result(job: &Job<Value>, body: &Value) -> Answer {
     Ok(json!({"payload": result_json(&payload?, job).await?}))
 }
 
-/// The payload, through the typed layer if it is JSON.
-async fn result_json(payload: &Payload, job: &Job<Value>) -> Result<Value, Refusal> {
+/// Encodes the payload; JSON through the typed API.
+async fn result_json(payload: &Payload, job: &Job<Value>) -> Result<Value, CommandError> {
     if payload.content_type() != jobstream::job::JSON {
         return Ok(wire::payload_json(payload));
     }
     Ok(json!({"type": "json", "text": job.result().await?.to_string()}))
 }
 
-pub(crate) async fn state(job: &Job<Value>) -> Answer {
+pub(crate) async fn state(job: &Job<Value>) -> Response {
     Ok(json!({"state": job.state().await?.name()}))
 }
 
-pub(crate) async fn cancel(job: &Job<Value>, body: &Value) -> Answer {
+pub(crate) async fn cancel(job: &Job<Value>, body: &Value) -> Response {
     let reason = wire::text(body, "reason");
     let state = match millis(body, "grace") {
         Some(grace) => job.cancel_within(reason, grace).await?,
@@ -162,7 +162,7 @@ pub(crate) async fn cancel(job: &Job<Value>, body: &Value) -> Answer {
     Ok(json!({"state": state.name()}))
 }
 
-pub(crate) async fn watch(job: &Job<Value>, command: &Command) -> Answer {
+pub(crate) async fn watch(job: &Job<Value>, command: &Command) -> Response {
     let body = &command.body;
     let after_sequence = body["after"].as_u64().unwrap_or_default() as u32;
     let mut options = WatchOptions { after_sequence, ..WatchOptions::default() };
@@ -171,7 +171,7 @@ pub(crate) async fn watch(job: &Job<Value>, command: &Command) -> Answer {
     }
     let mut watch = job.watch_with(options);
     while let Some(item) = watch.next().await {
-        command.tell(match item? {
+        command.emit(match item? {
             WatchItem::Event(event) => wire::event_json(&event),
             WatchItem::Gap { from, to } => json!({"type": "gap", "from": from, "to": to}),
         });
@@ -179,7 +179,7 @@ pub(crate) async fn watch(job: &Job<Value>, command: &Command) -> Answer {
     Ok(json!({}))
 }
 
-pub(crate) fn job_id(body: &Value) -> Result<JobId, Refusal> {
+pub(crate) fn job_id(body: &Value) -> Result<JobId, CommandError> {
     let text = wire::text(body, "job_id");
-    JobId::parse("job_id", text).map_err(|error| wire::wrong(error.to_string()))
+    JobId::parse("job_id", text).map_err(|error| wire::other_error(error.to_string()))
 }

@@ -1,4 +1,4 @@
-//! What the driver's jobs do.
+//! The handlers of the agent, one per behaviour.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::Command;
 
-/// Jobs whose handlers wait for a word of the driver, by id.
+/// The releases of `hold` handlers by job id.
 #[derive(Clone, Default)]
 pub(crate) struct Held(Arc<Mutex<HashMap<String, watch::Sender<Option<Payload>>>>>);
 
@@ -28,8 +28,8 @@ impl Held {
 
     /// Waits for the release of the job.
     async fn wait(&self, job_id: &str) -> Payload {
-        let mut word = self.of(job_id).subscribe();
-        let released = word.wait_for(Option::is_some).await;
+        let mut release = self.of(job_id).subscribe();
+        let released = release.wait_for(Option::is_some).await;
         released.ok().and_then(|payload| payload.clone()).unwrap_or_default()
     }
 }
@@ -50,18 +50,20 @@ struct Failing {
     message: String,
 }
 
-/// Adds the behaviour of this name as the handler of a kind.
+/// Registers a behaviour as the handler of a kind.
 pub(crate) fn add(worker: Worker, kind: &str, behaviour: &str, held: &Held, command: &Command) -> Worker {
     match behaviour {
         "echo" => worker.raw_handler(kind, echo),
-        "relay" => worker.raw_handler(kind, relay),
+        "stream" => worker.raw_handler(kind, stream),
         "info" => worker.raw_handler(kind, async |context| as_json(&info(&context))),
-        "tell" => worker.handler(kind, tell),
+        "emit" => worker.handler(kind, emit),
         "fail" => worker.handler(kind, fail),
         "typed" => worker.handler(kind, async |_, input: Sized| Ok(input.width * 2)),
         _ => {
-            let (held, command, heeds) = (held.clone(), command.clone(), behaviour == "hold");
-            worker.raw_handler(kind, move |context| hold(context, held.clone(), command.clone(), heeds))
+            let (held, command, stops_on_cancel) = (held.clone(), command.clone(), behaviour == "hold");
+            worker.raw_handler(kind, move |context| {
+                hold(context, held.clone(), command.clone(), stops_on_cancel)
+            })
         }
     }
 }
@@ -74,7 +76,7 @@ async fn echo(context: JobContext) -> Result<Payload, JobError> {
     }
 }
 
-async fn relay(context: JobContext) -> Result<Payload, JobError> {
+async fn stream(context: JobContext) -> Result<Payload, JobError> {
     let answer = echo(context.clone()).await?;
     context.output_on("out", answer.clone()).await?;
     Ok(answer)
@@ -93,7 +95,7 @@ fn info(context: &JobContext) -> Value {
     })
 }
 
-async fn tell(context: JobContext, input: Chunks) -> Result<u32, JobError> {
+async fn emit(context: JobContext, input: Chunks) -> Result<u32, JobError> {
     for step in 1..=input.chunks {
         context.progress(f64::from(step) / f64::from(input.chunks), format!("step {step}"));
         context.output_on("out", Payload::text(format!("chunk {step}"))).await?;
@@ -115,18 +117,18 @@ async fn hold(
     context: JobContext,
     held: Held,
     command: Command,
-    heeds_cancel: bool,
+    stops_on_cancel: bool,
 ) -> Result<Payload, JobError> {
     let job_id = context.job_id().to_string();
-    command.tell(json!({"type": "started", "job_id": job_id, "attempt": context.attempt()}));
+    command.emit(json!({"type": "started", "job_id": job_id, "attempt": context.attempt()}));
     let released = held.wait(&job_id);
-    if !heeds_cancel {
+    if !stops_on_cancel {
         return Ok(released.await);
     }
     match context.unless_cancelled(released).await {
         Ok(payload) => Ok(payload),
         Err(error) => {
-            command.tell(json!({"type": "cancelled", "job_id": job_id}));
+            command.emit(json!({"type": "cancelled", "job_id": job_id}));
             Err(error)
         }
     }

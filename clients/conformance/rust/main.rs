@@ -1,4 +1,4 @@
-//! The agent of the Rust client and worker: see clients/conformance/README.md.
+//! The conformance agent of the Rust client and worker, see clients/conformance/README.md.
 
 mod caller;
 mod handlers;
@@ -16,23 +16,23 @@ use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 use tokio_util::sync::CancellationToken;
 
 use handlers::Held;
-use wire::Answer;
+use wire::Response;
 
-/// What commands share.
+/// The state shared by all commands.
 #[derive(Clone, Default)]
 struct Agent(Arc<State>);
 
 #[derive(Default)]
 struct State {
     client: Mutex<Option<Client>>,
-    /// The handles of this client's submits.
+    /// The handles of the jobs that this client submitted.
     jobs: Mutex<HashMap<String, Job<Value>>>,
     held: Held,
     workers: Mutex<HashMap<u64, jobstream::worker::RunningWorker>>,
     watches: Mutex<HashMap<u64, CancellationToken>>,
 }
 
-/// One command of the driver, and the way back.
+/// A command of the driver.
 #[derive(Clone)]
 struct Command {
     id: u64,
@@ -40,8 +40,8 @@ struct Command {
 }
 
 impl Command {
-    fn tell(&self, event: Value) {
-        say(&json!({"id": self.id, "event": event}));
+    fn emit(&self, event: Value) {
+        write_line(&json!({"id": self.id, "event": event}));
     }
 }
 
@@ -52,14 +52,14 @@ async fn main() -> std::io::Result<()> {
     while let Some(line) = lines.next_line().await? {
         let body: Value = serde_json::from_str(&line)?;
         let command = Command { id: body["id"].as_u64().unwrap_or_default(), body: Arc::new(body) };
-        // Before the next command is read, so that a command finds the client or the watch it is about.
+        // Runs before the next command is read, so that later commands find the client or the watch.
         agent.prepare(&command);
         let agent = agent.clone();
         tokio::spawn(async move {
             let id = command.id;
             match agent.perform(command).await {
-                Ok(answer) => say(&json!({"id": id, "ok": answer})),
-                Err(error) => say(&json!({"id": id, "error": error.0})),
+                Ok(response) => write_line(&json!({"id": id, "ok": response})),
+                Err(error) => write_line(&json!({"id": id, "error": error.0})),
             }
         });
     }
@@ -78,7 +78,7 @@ impl Agent {
         }
     }
 
-    async fn perform(&self, command: Command) -> Answer {
+    async fn perform(&self, command: Command) -> Response {
         let body = command.body.clone();
         match body["op"].as_str().unwrap_or_default() {
             "connect" => caller::client(&body).map(|_| json!({})),
@@ -96,23 +96,23 @@ impl Agent {
             }
             "drain" => self.drain(&body).await,
             "stop" => self.stop(&body).await,
-            other => Err(wire::wrong(format!("no such op: {other}"))),
+            other => Err(wire::other_error(format!("unknown op: {other}"))),
         }
     }
 
-    fn client(&self) -> Result<Client, wire::Refusal> {
-        self.0.client.lock().clone().ok_or_else(|| wire::wrong("connect first"))
+    fn client(&self) -> Result<Client, wire::CommandError> {
+        self.0.client.lock().clone().ok_or_else(|| wire::other_error("connect first"))
     }
 
-    async fn submit(&self, body: &Value) -> Answer {
+    async fn submit(&self, body: &Value) -> Response {
         let job = caller::submit(&self.client()?, body).await?;
         let id = job.id().to_string();
         self.0.jobs.lock().insert(id.clone(), job);
         Ok(json!({"job_id": id}))
     }
 
-    /// The handle of the submit, if this client submitted the job.
-    fn job(&self, body: &Value) -> Result<Job<Value>, wire::Refusal> {
+    /// The handle of the submit, or a new handle for a job that this client did not submit.
+    fn job(&self, body: &Value) -> Result<Job<Value>, wire::CommandError> {
         let submitted = self.0.jobs.lock().get(wire::text(body, "job_id")).cloned();
         match submitted {
             Some(job) => Ok(job),
@@ -120,21 +120,21 @@ impl Agent {
         }
     }
 
-    async fn watch(&self, command: &Command) -> Answer {
+    async fn watch(&self, command: &Command) -> Response {
         let stop = self.0.watches.lock().get(&command.id).cloned().unwrap_or_default();
         let job = self.job(&command.body)?;
-        let answer = tokio::select! {
-            answer = caller::watch(&job, command) => answer,
+        let response = tokio::select! {
+            response = caller::watch(&job, command) => response,
             () = stop.cancelled() => Ok(json!({})),
         };
         self.0.watches.lock().remove(&command.id);
-        answer
+        response
     }
 }
 
 /// Writes a line to the driver.
-fn say(line: &Value) {
+fn write_line(line: &Value) {
     let mut stdout = std::io::stdout().lock();
-    // The driver is gone: so will this be.
+    // An error means that the driver has ended, and this process ends too.
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }

@@ -1,4 +1,4 @@
-//! Between the driver's JSON and the library's types.
+//! Conversions between the JSON of the driver and the types of the library.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use jobstream::client::{Error, ErrorKind, ResultError, reason};
 use jobstream::job::{Cancellation, Encoding, Event, EventBody, Failure, JSON, Payload};
 use serde_json::{Map, Value, json};
 
-/// The answer to a command.
-pub(crate) type Answer = Result<Value, Refusal>;
+/// The response to a command.
+pub(crate) type Response = Result<Value, CommandError>;
 
-/// What went wrong, as the driver reads it.
-pub(crate) struct Refusal(pub(crate) Value);
+/// The error response of a command.
+pub(crate) struct CommandError(pub(crate) Value);
 
-pub(crate) fn wrong(message: impl Into<String>) -> Refusal {
-    Refusal(json!({"class": "other", "reason": "", "message": message.into()}))
+pub(crate) fn other_error(message: impl Into<String>) -> CommandError {
+    CommandError(json!({"class": "other", "reason": "", "message": message.into()}))
 }
 
-pub(crate) fn not_finished() -> Refusal {
-    Refusal(json!({"class": "not_finished", "reason": "", "message": "the time for waiting passed"}))
+pub(crate) fn not_finished() -> CommandError {
+    CommandError(json!({"class": "not_finished", "reason": "", "message": "the wait timed out"}))
 }
 
-impl From<Error> for Refusal {
+impl From<Error> for CommandError {
     fn from(error: Error) -> Self {
         let class = match (error.kind(), error.reason()) {
             (_, reason::SERVER_RESTARTED) => "server_restarted",
@@ -43,20 +43,20 @@ impl From<Error> for Refusal {
     }
 }
 
-impl From<ResultError> for Refusal {
+impl From<ResultError> for CommandError {
     fn from(error: ResultError) -> Self {
         let message = error.to_string();
         match error {
             ResultError::Failed { failure, .. } => job_failed(&failure, &message),
             ResultError::Cancelled { cancellation, .. } => job_cancelled(&cancellation, &message),
             ResultError::Call(error) => error.into(),
-            _ => wrong(message),
+            _ => other_error(message),
         }
     }
 }
 
-pub(crate) fn job_failed(failure: &Failure, message: &str) -> Refusal {
-    Refusal(json!({
+pub(crate) fn job_failed(failure: &Failure, message: &str) -> CommandError {
+    CommandError(json!({
         "class": "job_failed", "reason": "", "message": message,
         "failure": {
             "reason": failure.reason.name(),
@@ -66,14 +66,14 @@ pub(crate) fn job_failed(failure: &Failure, message: &str) -> Refusal {
     }))
 }
 
-pub(crate) fn job_cancelled(cancellation: &Cancellation, message: &str) -> Refusal {
-    Refusal(json!({
+pub(crate) fn job_cancelled(cancellation: &Cancellation, message: &str) -> CommandError {
+    CommandError(json!({
         "class": "job_cancelled", "reason": "", "message": message,
         "cancellation": {"reason": cancellation.reason, "forced": cancellation.forced},
     }))
 }
 
-/// A text of the command; empty if it is not there.
+/// A string field of the command; empty if it is missing.
 pub(crate) fn text<'a>(body: &'a Value, name: &str) -> &'a str {
     body[name].as_str().unwrap_or_default()
 }
@@ -82,24 +82,26 @@ pub(crate) fn millis(body: &Value, name: &str) -> Option<Duration> {
     body[name].as_u64().map(Duration::from_millis)
 }
 
-/// Pairs of an object of texts.
+/// The pairs of an object of strings.
 pub(crate) fn texts(object: &Value) -> impl Iterator<Item = (&str, &str)> {
     let pairs = object.as_object().into_iter().flatten();
     pairs.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
 }
 
 /// The value of a payload of type `json`.
-pub(crate) fn json_value(payload: &Value) -> Option<Result<Value, Refusal>> {
+pub(crate) fn json_value(payload: &Value) -> Option<Result<Value, CommandError>> {
     let is_json = payload["type"] == "json";
-    is_json.then(|| serde_json::from_str(text(payload, "text")).map_err(|error| wrong(error.to_string())))
+    is_json
+        .then(|| serde_json::from_str(text(payload, "text")).map_err(|error| other_error(error.to_string())))
 }
 
-pub(crate) fn payload(wire: &Value) -> Result<Payload, Refusal> {
+pub(crate) fn payload(wire: &Value) -> Result<Payload, CommandError> {
     Ok(match text(wire, "type") {
         "json" => Payload::text(text(wire, "text")).with_content_type(JSON),
         "data" => {
-            let bytes =
-                BASE64_STANDARD.decode(text(wire, "base64")).map_err(|error| wrong(error.to_string()))?;
+            let bytes = BASE64_STANDARD
+                .decode(text(wire, "base64"))
+                .map_err(|error| other_error(error.to_string()))?;
             Payload::data(bytes).with_content_type(text(wire, "content_type"))
         }
         _ => Payload::text(text(wire, "text")),

@@ -1,18 +1,18 @@
-//! Commands of a worker: work, drain, stop.
+//! The commands of a worker: work, drain, stop.
 
 use std::time::Duration;
 
 use jobstream::worker::{RemoteOptions, RunningWorker, Worker, WorkerStatus};
 use serde_json::{Value, json};
 
-use crate::wire::{self, Answer, millis};
+use crate::wire::{self, Response, millis};
 use crate::{Agent, Command, caller, handlers};
 
-/// What running jobs get when a signal ends the worker, and what stopped ones get to be gone.
+/// Time for running attempts to finish after a signal, and for cancelled handlers to return.
 const DRAIN: Duration = Duration::from_secs(2);
 
 impl Agent {
-    pub(crate) async fn work(&self, command: &Command) -> Answer {
+    pub(crate) async fn work(&self, command: &Command) -> Response {
         let body = &command.body;
         let client = if body["address"].is_string() { caller::client(body)? } else { self.client()? };
         let mut worker =
@@ -24,24 +24,25 @@ impl Agent {
         if let Some(bytes) = body["message_bytes_max"].as_u64() {
             options.message_bytes_max = bytes as usize;
         }
-        let running = worker.connect(&client, options).map_err(|error| wire::wrong(error.to_string()))?;
+        let running =
+            worker.connect(&client, options).map_err(|error| wire::other_error(error.to_string()))?;
         self.0.workers.lock().insert(command.id, running.clone());
-        tokio::spawn(tell_connections(running.clone(), command.clone()));
+        tokio::spawn(emit_connections(running.clone(), command.clone()));
         match body["signals"].as_bool() {
             Some(true) => {
-                running.until_signal(DRAIN).await.map_err(|error| wire::wrong(error.to_string()))?;
+                running.until_signal(DRAIN).await.map_err(|error| wire::other_error(error.to_string()))?;
             }
             _ => drop(running.wait().await),
         }
         Ok(json!({}))
     }
 
-    pub(crate) async fn drain(&self, body: &Value) -> Answer {
+    pub(crate) async fn drain(&self, body: &Value) -> Response {
         self.worker(body)?.drain(millis(body, "within").unwrap_or(DRAIN)).await;
         Ok(json!({}))
     }
 
-    pub(crate) async fn stop(&self, body: &Value) -> Answer {
+    pub(crate) async fn stop(&self, body: &Value) -> Response {
         let target = body["target"].as_u64().unwrap_or_default();
         let watch = self.0.watches.lock().get(&target).cloned();
         match watch {
@@ -51,20 +52,20 @@ impl Agent {
         Ok(json!({}))
     }
 
-    fn worker(&self, body: &Value) -> Result<RunningWorker, wire::Refusal> {
+    fn worker(&self, body: &Value) -> Result<RunningWorker, wire::CommandError> {
         let target = body["target"].as_u64().unwrap_or_default();
         let running = self.0.workers.lock().get(&target).cloned();
-        running.ok_or_else(|| wire::wrong(format!("{target} is no worker")))
+        running.ok_or_else(|| wire::other_error(format!("{target} is not a worker")))
     }
 }
 
-/// Tells the driver of each connection.
-async fn tell_connections(running: RunningWorker, command: Command) {
+/// Emits an event for each connection.
+async fn emit_connections(running: RunningWorker, command: Command) {
     let mut status = running.status();
     loop {
         let now = status.borrow_and_update().clone();
         match now {
-            WorkerStatus::Connected { .. } => command.tell(json!({"type": "connected"})),
+            WorkerStatus::Connected { .. } => command.emit(json!({"type": "connected"})),
             WorkerStatus::Ended => return,
             _ => {}
         }

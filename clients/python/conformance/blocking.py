@@ -119,10 +119,10 @@ class Agent:
                         emit({"type": "cancelled", "job_id": context.job_id})
                         raise Cancelled from None
 
-        def deaf(context: Context) -> object:
+        def ignore_cancel(context: Context) -> object:
             return self.hold(context, emit).get()
 
-        return {"hold": hold, "deaf": deaf}.get(name) or BEHAVIOURS[name]
+        return {"hold": hold, "ignore_cancel": ignore_cancel}.get(name) or BEHAVIOURS[name]
 
     def hold(self, context: Context, emit: Callable[[Line], None]) -> queue.SimpleQueue[object]:
         released = self.held[context.job_id] = queue.SimpleQueue()
@@ -134,7 +134,7 @@ def echo(context: Context, value: Any) -> object:
     return lines.echoed(context.payload, value)
 
 
-def relay(context: Context, value: Any) -> object:
+def stream(context: Context, value: Any) -> object:
     result = lines.echoed(context.payload, value)
     context.output(result, "out")
     return result
@@ -159,9 +159,9 @@ def typed(_: Context, value: lines.Size) -> int:
 
 BEHAVIOURS: dict[str, Callable[..., Any]] = {
     "echo": echo,
-    "relay": relay,
+    "stream": stream,
     "info": lines.info,
-    "tell": emit_steps,
+    "emit": emit_steps,
     "fail": fail,
     "typed": typed,
 }

@@ -117,7 +117,7 @@ class Agent:
                 emit({"type": "cancelled", "job_id": context.job_id})
                 raise
 
-        async def deaf(context: AsyncContext) -> object:
+        async def ignore_cancel(context: AsyncContext) -> object:
             released = self.hold(context, emit)
             while not released.done():
                 try:
@@ -126,7 +126,7 @@ class Agent:
                     continue
             return released.result()
 
-        return {"hold": hold, "deaf": deaf}.get(name) or BEHAVIOURS[name]
+        return {"hold": hold, "ignore_cancel": ignore_cancel}.get(name) or BEHAVIOURS[name]
 
     def hold(self, context: AsyncContext, emit: Callable[[Line], None]) -> asyncio.Future[object]:
         released = self.held[context.job_id] = asyncio.get_running_loop().create_future()
@@ -138,7 +138,7 @@ async def echo(context: AsyncContext, value: Any) -> object:
     return lines.echoed(context.payload, value)
 
 
-async def relay(context: AsyncContext, value: Any) -> object:
+async def stream(context: AsyncContext, value: Any) -> object:
     result = lines.echoed(context.payload, value)
     await context.output(result, "out")
     return result
@@ -167,9 +167,9 @@ async def typed(_: AsyncContext, value: lines.Size) -> int:
 
 BEHAVIOURS: dict[str, Callable[..., Any]] = {
     "echo": echo,
-    "relay": relay,
+    "stream": stream,
     "info": info,
-    "tell": emit_steps,
+    "emit": emit_steps,
     "fail": fail,
     "typed": typed,
 }

@@ -50,13 +50,13 @@ function plainHandlers(emit: Emit, holds: Holds): Partial<Record<string, Handler
   };
   return {
     echo,
-    relay: async (input, context) => {
+    stream: async (input, context) => {
       const result = echo(input, context);
       await context.output(Payload.of(result), "out");
       return result;
     },
     info,
-    tell: emitSteps,
+    emit: emitSteps,
     fail,
     hold: async (_, context) => {
       started(context);
@@ -66,7 +66,7 @@ function plainHandlers(emit: Emit, holds: Holds): Partial<Record<string, Handler
       });
       return holds.wait(context.jobId, cancelled);
     },
-    deaf: (_, context) => {
+    ignore_cancel: (_, context) => {
       started(context);
       return holds.wait(context.jobId);
     },

@@ -45,11 +45,11 @@ func (a *agent) behave(worker *jobstream.Worker, c *command, kind, behaviour str
 	switch behaviour {
 	case "echo":
 		jobstream.Handle(worker, kind, echo)
-	case "relay":
-		jobstream.Handle(worker, kind, relay)
+	case "stream":
+		jobstream.Handle(worker, kind, streamOutput)
 	case "info":
 		jobstream.Handle(worker, kind, info)
-	case "tell":
+	case "emit":
 		jobstream.Handle(worker, kind, emit)
 	case "fail":
 		jobstream.Handle(worker, kind, fail)
@@ -57,8 +57,8 @@ func (a *agent) behave(worker *jobstream.Worker, c *command, kind, behaviour str
 		jobstream.Handle(worker, kind, double)
 	case "hold":
 		jobstream.Handle(worker, kind, a.hold(c))
-	case "deaf":
-		jobstream.Handle(worker, kind, a.deaf(c))
+	case "ignore_cancel":
+		jobstream.Handle(worker, kind, a.ignoreCancel(c))
 	default:
 		return fmt.Errorf("unknown behaviour %q", behaviour)
 	}
@@ -74,7 +74,7 @@ func echo(_ context.Context, _ *jobstream.Task, in jobstream.Payload) (any, erro
 	return value, err
 }
 
-func relay(ctx context.Context, task *jobstream.Task, in jobstream.Payload) (any, error) {
+func streamOutput(ctx context.Context, task *jobstream.Task, in jobstream.Payload) (any, error) {
 	result, err := echo(ctx, task, in)
 	if err != nil {
 		return nil, err
@@ -145,9 +145,9 @@ func (s sized) Validate() error {
 
 func double(_ context.Context, _ *jobstream.Task, in sized) (int64, error) { return 2 * *in.Width, nil }
 
-type holding = func(ctx context.Context, task *jobstream.Task, in any) (jobstream.Payload, error)
+type holdHandler = func(ctx context.Context, task *jobstream.Task, in any) (jobstream.Payload, error)
 
-func (a *agent) hold(c *command) holding {
+func (a *agent) hold(c *command) holdHandler {
 	return func(ctx context.Context, task *jobstream.Task, _ any) (jobstream.Payload, error) {
 		a.event(c, map[string]any{"type": "started", "job_id": task.JobID, "attempt": task.Attempt})
 		select {
@@ -160,7 +160,7 @@ func (a *agent) hold(c *command) holding {
 	}
 }
 
-func (a *agent) deaf(c *command) holding {
+func (a *agent) ignoreCancel(c *command) holdHandler {
 	return func(_ context.Context, task *jobstream.Task, _ any) (jobstream.Payload, error) {
 		a.event(c, map[string]any{"type": "started", "job_id": task.JobID, "attempt": task.Attempt})
 		return <-a.release(task.JobID), nil

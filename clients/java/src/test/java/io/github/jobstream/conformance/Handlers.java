@@ -31,13 +31,14 @@ final class Handlers {
     void add(Worker.Builder builder, String kind, String behaviour, Agent.Command command) {
         switch (behaviour) {
             case "echo" -> builder.handle(kind, Object.class, Handlers::echo);
-            case "relay" -> builder.handle(kind, Object.class, Handlers::relay);
+            case "stream" -> builder.handle(kind, Object.class, Handlers::stream);
             case "info" -> builder.handle(kind, Object.class, (input, context) -> info(context));
-            case "tell" -> builder.handle(kind, Emit.class, Handlers::emit);
+            case "emit" -> builder.handle(kind, Emit.class, Handlers::emit);
             case "fail" -> builder.handle(kind, Fail.class, (input, context) -> fail(input));
             case "typed" -> builder.handle(kind, Typed.class, (input, context) -> 2 * input.width);
             case "hold" -> builder.handle(kind, Object.class, (input, context) -> hold(context, command));
-            case "deaf" -> builder.handle(kind, Object.class, (input, context) -> deaf(context, command));
+            case "ignore_cancel" ->
+                builder.handle(kind, Object.class, (input, context) -> ignoreCancel(context, command));
             default -> throw new IllegalArgumentException("unknown behaviour: " + behaviour);
         }
     }
@@ -59,7 +60,7 @@ final class Handlers {
         return payload.isText() ? Payload.text((String) input) : Payload.data((byte[]) input, payload.contentType());
     }
 
-    private static Object relay(Object input, JobContext context) throws JsonProcessingException {
+    private static Object stream(Object input, JobContext context) throws JsonProcessingException {
         Object result = echo(input, context);
         boolean isPayload = result instanceof Payload;
         context.output(isPayload ? (Payload) result : Payload.json(Values.MAPPER.writeValueAsString(result)), "out");
@@ -106,7 +107,7 @@ final class Handlers {
         }
     }
 
-    private Payload deaf(JobContext context, Agent.Command command) throws ExecutionException {
+    private Payload ignoreCancel(JobContext context, Agent.Command command) throws ExecutionException {
         CompletableFuture<Payload> result = begin(context, command);
         while (true) {
             try {
