@@ -8,7 +8,6 @@ mod connection_thread;
 mod cors;
 mod deadline;
 mod descriptors;
-mod give_back;
 mod host;
 mod limits;
 mod listener;

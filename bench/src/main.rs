@@ -4,6 +4,8 @@
 //! generator's. Rounds are interleaved, because the speed of a machine changes over time: trust the ratios first, then
 //! the server's CPU time, then the rates.
 
+#[cfg(all(feature = "mimalloc", not(feature = "count-allocations")))]
+mod allocator;
 mod calls;
 mod child;
 mod echo;
@@ -31,10 +33,6 @@ use pages::allow_huge_pages;
 use probe::Probe;
 use report::Report;
 use server::ServerKind;
-
-#[cfg(all(feature = "mimalloc", not(feature = "count-allocations")))]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[cfg(feature = "count-allocations")]
 #[global_allocator]

@@ -119,6 +119,8 @@ async fn serve_few_jobs(listener: TcpListener) -> Result<()> {
 }
 
 async fn serve_engine(listener: TcpListener, engine: Engine, worker: Worker) -> Result<()> {
+    #[cfg(all(feature = "mimalloc", not(feature = "count-allocations")))]
+    tokio::spawn(crate::allocator::keep_purging());
     let worker = demo::add_to(worker).start(&engine)?;
     let server = Server::new(engine, ServerOptions::default()).with_worker(worker);
     server.run(listener, Shutdown::default()).await?;

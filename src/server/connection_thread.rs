@@ -17,7 +17,6 @@ use tokio_util::task::TaskTracker;
 
 use super::budget::Budgets;
 use super::connection;
-use super::give_back::keep_giving_back;
 use super::limits::ListenerLimits;
 use super::listener::Accepted;
 use super::registry::ConnectionRegistry;
@@ -94,7 +93,6 @@ impl ThreadState {
             biased;
             () = self.lifecycle.stop.cancelled() => {}
             () = self.serve_all(&mut sockets) => {}
-            () = keep_giving_back() => {}
             () = self.keep_time() => {}
         }
         drop(sockets);

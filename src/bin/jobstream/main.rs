@@ -1,5 +1,7 @@
 //! The jobstream command line. Each subcommand has a file of its own; this one only chooses among them.
 
+#[cfg(feature = "mimalloc")]
+mod allocator;
 mod completion;
 mod config;
 mod connect;
@@ -38,10 +40,6 @@ use tokio::runtime;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::output::Voice;
-
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Submit a job, get its result, watch it live, over gRPC.
 #[derive(Debug, Parser)]

@@ -95,6 +95,8 @@ async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -
     let interrupts = interrupt::listen(Exit::Ok, Some(config.drain_timeout))?;
     let shutdown = shutdown_on(interrupts.clone());
     let server = Server::new(engine.clone(), server_options(&config)).with_worker(worker);
+    #[cfg(feature = "mimalloc")]
+    tokio::spawn(crate::allocator::keep_purging());
     ready(&Ready { address, data, kinds })?;
     let served = server.run(listener, shutdown).await;
     let close_time_max = interrupts.time_left().unwrap_or(UNASKED_CLOSE_TIME_MAX);
