@@ -47,7 +47,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tokio::time::sleep(Duration::from_millis(300)).await;
 
     // Resuming like this is for another process, or a reloaded page. After a lost connection a watch resumes by itself.
-    let options = WatchOptions { after_sequence: last, ..WatchOptions::default() };
+    let mut options = WatchOptions::default();
+    options.after_sequence = last;
     print_words(&mut job.watch_with(options), usize::MAX).await?;
     println!("\n{} words", job.await?);
 

@@ -50,8 +50,9 @@ pub(crate) use submit_stream::{Ack as SubmitAck, StreamBatch, SubmitStream};
 pub use watch::Watch;
 pub(crate) use workers::{LeaseCall, Refusal, ReportAck, ReportAcks, WorkerSession};
 
-/// Bounds and defaults of the engine.
+/// Bounds and defaults of the engine. Start from [`EngineOptions::within`] or [`Default`] and set fields.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct EngineOptions {
     /// Bounds and defaults of jobs.
     pub core: CoreOptions,

@@ -33,6 +33,7 @@ pub struct Violation {
 /// }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ErrorKind {
     /// One or more fields break a rule. The list is complete.
     InvalidField(Vec<Violation>),

@@ -80,6 +80,7 @@ const SEGMENTS_MIN: u64 = 6;
 
 /// How a log keeps its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Options {
     /// Bytes of a new segment, a multiple of 4 KiB from [`SEGMENT_BYTES_MIN`] to [`SEGMENT_BYTES_MAX`]: 64 MiB.
     pub segment_bytes: u64,

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::job::EventTypes;
 
-/// Options of a [`Client`](super::Client): timeouts, retries and keepalive.
+/// Options of a [`Client`](super::Client): timeouts, retries and keepalive. Start from [`Default`] and set fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClientOptions {
     /// Timeout for opening a connection. Default 10 s.
     pub connect_timeout: Duration,
@@ -44,6 +45,7 @@ impl Default for ClientOptions {
 /// A pause is random between zero and a bound that doubles from `first_pause` to `longest_pause`, plus the delay that the
 /// server asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RetryOptions {
     /// Tries in all, the first included. Default 6.
     pub tries_max: u32,
@@ -64,6 +66,7 @@ impl Default for RetryOptions {
 
 /// Options of a [`Watch`](super::Watch).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WatchOptions {
     /// Only events with a larger sequence. Default 0: from the start.
     pub after_sequence: u32,

@@ -6,6 +6,7 @@ use crate::memory::MemoryBudget;
 
 /// Bounds and defaults of the state machine.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct CoreOptions {
     /// Largest payload or result, in bytes. Default 1 MiB.
     pub payload_bytes_max: usize,

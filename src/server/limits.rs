@@ -36,6 +36,7 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 /// The defaults are safe for a public port. With them, one connection uses at most `connection_bytes_max`, one more message,
 /// and `connection_window_bytes` of received bytes that no service has read.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ListenerLimits {
     /// Most open connections; the descriptor limit may reduce it. A connection above the limit evicts the longest idle one,
     /// and is closed at once if none is idle. Default 10,000.

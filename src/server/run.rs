@@ -36,8 +36,9 @@ const RELEASE_TIME_MAX: Duration = Duration::from_millis(100);
 const RELEASE_NOW_TIME_MAX: Duration = Duration::from_millis(10);
 const GOAWAY_GRACE: Duration = Duration::from_millis(300);
 
-/// How a server serves and ends.
+/// How a server serves and ends. Start from [`Default`] and set fields.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ServerOptions {
     /// The listener: limits, edge threads, web origins.
     pub serve: ServeOptions,

@@ -38,6 +38,7 @@ pub(super) type Stack = HostService<Either<Cors<WebStack>, WebStack>>;
 
 /// Options of [`serve`].
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ServeOptions {
     /// The limits of the listener.
     pub limits: ListenerLimits,

@@ -44,6 +44,7 @@ const CLOSE_TIME_MAX: Duration = Duration::from_millis(200);
 
 /// Options of a worker's connection to a remote server.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct RemoteOptions {
     /// Longest delay before a reconnect. Default 5 s.
     pub reconnect_pause_max: Duration,

@@ -31,8 +31,8 @@ impl Scene {
         let server = TestServer::with(server).await;
         let proxy = FaultProxy::start(server.address).await;
         // Only what a test is about finds a dead connection.
-        let hour = Duration::from_secs(3600);
-        let mut options = ClientOptions { keepalive_interval: hour, ..ClientOptions::default() };
+        let mut options = ClientOptions::default();
+        options.keepalive_interval = Duration::from_secs(3600);
         options.retry.first_pause = Duration::from_millis(5);
         client(&mut options);
         let client = wait_for("a connection", Client::connect_with(&proxy.url(), options)).await;

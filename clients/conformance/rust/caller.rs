@@ -165,7 +165,8 @@ pub(crate) async fn cancel(job: &Job<Value>, body: &Value) -> Response {
 pub(crate) async fn watch(job: &Job<Value>, command: &Command) -> Response {
     let body = &command.body;
     let after_sequence = body["after"].as_u64().unwrap_or_default() as u32;
-    let mut options = WatchOptions { after_sequence, ..WatchOptions::default() };
+    let mut options = WatchOptions::default();
+    options.after_sequence = after_sequence;
     if let Some(heartbeat) = millis(body, "heartbeat") {
         options.heartbeat = heartbeat;
     }

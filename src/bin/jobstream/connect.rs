@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use clap::Args;
-use jobstream::client::{self, ClientOptions, ErrorKind, RetryOptions, Retrying};
+use jobstream::client::{self, ClientOptions, ErrorKind, Retrying};
 
 use crate::error::{self, Error, Result};
 use crate::exit::Exit;
@@ -65,19 +65,18 @@ impl ClientArgs {
     ///
     /// As [`ClientArgs::connect`].
     pub(crate) async fn reconnecting(&self, voice: Voice, args: ReconnectArgs) -> Result<Client> {
-        let options = ClientOptions { patience: args.reconnect, ..ClientOptions::default() };
+        let mut options = ClientOptions::default();
+        options.patience = args.reconnect;
         self.connect_with(voice, options).await
     }
 
-    async fn connect_with(&self, voice: Voice, options: ClientOptions) -> Result<Client> {
+    async fn connect_with(&self, voice: Voice, mut options: ClientOptions) -> Result<Client> {
         let address = Address::resolve(self.address.as_deref())?;
-        let options = ClientOptions {
-            connect_timeout: self.rpc_timeout,
-            call_timeout: self.rpc_timeout,
-            retry: RetryOptions { first_pause: FIRST_PAUSE, when_exhausted: false, ..options.retry },
-            name: NAME.to_owned(),
-            ..options
-        };
+        options.connect_timeout = self.rpc_timeout;
+        options.call_timeout = self.rpc_timeout;
+        options.retry.first_pause = FIRST_PAUSE;
+        options.retry.when_exhausted = false;
+        options.name = NAME.to_owned();
         match client::Client::connect_with(&address.bare(), options).await {
             Ok(api) => Ok(Client { api, address, output: Output::new(voice, self.output) }),
             Err(error) => {
@@ -96,7 +95,8 @@ impl ClientArgs {
 ///
 /// If the address is invalid.
 pub(crate) fn lazy(address: &Address) -> Result<client::Client> {
-    let options = ClientOptions { name: NAME.to_owned(), ..ClientOptions::default() };
+    let mut options = ClientOptions::default();
+    options.name = NAME.to_owned();
     client::Client::lazy(&address.bare(), options).map_err(|error| Error::usage(error.to_string()))
 }
 

@@ -10,12 +10,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use jobstream::core::CoreOptions;
 use jobstream::engine::{Engine, EngineOptions};
 use jobstream::log;
 use jobstream::server::{
-    ListenerLimits, ServeOptions, Server, ServerError, ServerOptions, Shutdown, ShutdownReport,
-    raise_descriptor_limit,
+    Server, ServerError, ServerOptions, Shutdown, ShutdownReport, raise_descriptor_limit,
 };
 use jobstream::worker::{CommandHandler, RunningWorker, Worker, command, demo};
 use tracing_subscriber::EnvFilter;
@@ -180,58 +178,58 @@ fn engine(config: &ServerConfig) -> Result<Engine> {
 
 fn engine_options(config: &ServerConfig) -> EngineOptions {
     let (limits, worker) = (&config.limits, &config.worker);
-    let EngineOptions { core: within, watchers_max, memory, .. } = EngineOptions::within(limits.budget());
-    let core = CoreOptions {
-        payload_bytes_max: size(limits.payload_bytes_max),
-        jobs_max: limits.jobs_max.map_or(within.jobs_max, NonZeroU32::get),
-        queues_max: limits.queues_max.map_or(within.queues_max, NonZeroU32::get),
-        job_bytes_max: limits.job_bytes_max.unwrap_or(within.job_bytes_max),
-        retention: limits.retention,
-        idempotency_window: limits.idempotency_window,
-        idempotency_ids_max: limits.idempotency_ids_max.unwrap_or(within.idempotency_ids_max),
-        retention_bytes_max: limits.retention_bytes_max.unwrap_or(within.retention_bytes_max),
-        retention_memory_bytes_max: limits
-            .retention_memory_bytes_max
-            .unwrap_or(within.retention_memory_bytes_max),
-        event_ring_bytes_max: size(limits.event_ring_bytes_max),
-        lease: worker.lease,
-        ping_interval: worker.ping_interval,
-        accept_timeout: worker.accept_timeout,
-        reconnect_grace: worker.reconnect_grace,
-        workers_max: limits.workers_max.get() as usize,
-        worker_bytes_max: limits.worker_bytes_max.unwrap_or(within.worker_bytes_max),
-        ..within
-    };
-    let log = config.data_bytes_max.map(log::Options::within).unwrap_or_default();
-    let segment_bytes = limits.segment_bytes.unwrap_or(log.segment_bytes);
-    let log = log::Options { segment_bytes, spares_max: EngineOptions::default().log.spares_max, ..log };
-    EngineOptions {
-        core,
-        watchers_max: limits.watchers_max.map_or(watchers_max, NonZeroU32::get),
-        memory,
-        log,
-        checkpoint_bytes: limits.checkpoint_bytes,
-        checkpoint_waste_percent: limits.checkpoint_waste,
+    let mut options = EngineOptions::within(limits.budget());
+    set(&mut options.watchers_max, limits.watchers_max.map(NonZeroU32::get));
+    options.checkpoint_bytes = limits.checkpoint_bytes;
+    options.checkpoint_waste_percent = limits.checkpoint_waste;
+    if let Some(bytes_max) = config.data_bytes_max {
+        let spares_max = options.log.spares_max;
+        options.log = log::Options::within(bytes_max);
+        options.log.spares_max = spares_max;
+    }
+    set(&mut options.log.segment_bytes, limits.segment_bytes);
+    let core = &mut options.core;
+    core.payload_bytes_max = size(limits.payload_bytes_max);
+    set(&mut core.jobs_max, limits.jobs_max.map(NonZeroU32::get));
+    set(&mut core.queues_max, limits.queues_max.map(NonZeroU32::get));
+    set(&mut core.job_bytes_max, limits.job_bytes_max);
+    core.retention = limits.retention;
+    core.idempotency_window = limits.idempotency_window;
+    set(&mut core.idempotency_ids_max, limits.idempotency_ids_max);
+    set(&mut core.retention_bytes_max, limits.retention_bytes_max);
+    set(&mut core.retention_memory_bytes_max, limits.retention_memory_bytes_max);
+    core.event_ring_bytes_max = size(limits.event_ring_bytes_max);
+    core.lease = worker.lease;
+    core.ping_interval = worker.ping_interval;
+    core.accept_timeout = worker.accept_timeout;
+    core.reconnect_grace = worker.reconnect_grace;
+    core.workers_max = limits.workers_max.get() as usize;
+    set(&mut core.worker_bytes_max, limits.worker_bytes_max);
+    options
+}
+
+/// Sets an option if the configuration has a value for it.
+fn set<T>(option: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *option = value;
     }
 }
 
 fn server_options(config: &ServerConfig) -> ServerOptions {
-    let limits = ListenerLimits {
-        max_connections: config.limits.connections_max.get() as usize,
-        max_connections_per_address: connections_per_address_max(&config.limits),
-        idle_timeout: config.limits.connection_idle_timeout,
-        connection_bytes_max: size(config.limits.connection_bytes()),
-        connections_bytes_max: size(config.limits.connections_bytes()),
-        request_body_timeout: config.limits.request_body_timeout,
-        max_concurrent_streams: config.limits.streams_per_connection_max.get(),
-        ..ListenerLimits::default()
-    };
-    let (cors_origins, allowed_hosts) = (config.cors_origins.clone(), config.allowed_hosts.clone());
-    ServerOptions {
-        serve: ServeOptions { limits, cors_origins, allowed_hosts, ..ServeOptions::default() },
-        message_bytes_max: size(config.limits.message_bytes_max),
-        drain_timeout: config.drain_timeout,
-    }
+    let mut options = ServerOptions::default();
+    options.message_bytes_max = size(config.limits.message_bytes_max);
+    options.drain_timeout = config.drain_timeout;
+    options.serve.cors_origins = config.cors_origins.clone();
+    options.serve.allowed_hosts = config.allowed_hosts.clone();
+    let limits = &mut options.serve.limits;
+    limits.max_connections = config.limits.connections_max.get() as usize;
+    limits.max_connections_per_address = connections_per_address_max(&config.limits);
+    limits.idle_timeout = config.limits.connection_idle_timeout;
+    limits.connection_bytes_max = size(config.limits.connection_bytes());
+    limits.connections_bytes_max = size(config.limits.connections_bytes());
+    limits.request_body_timeout = config.limits.request_body_timeout;
+    limits.max_concurrent_streams = config.limits.streams_per_connection_max.get();
+    options
 }
 
 /// Default: a quarter of all connections, so that one address cannot take all of them; at least 16.

@@ -120,7 +120,8 @@ async fn begin_or_leave(
     interrupts: &mut Interrupts,
 ) -> Result<Option<(SubmitResponse, Watch)>> {
     let job_id = spec.job_id.clone();
-    let options = WatchOptions { types, ..WatchOptions::default() };
+    let mut options = WatchOptions::default();
+    options.types = types;
     let (answer, watch) = tokio::select! {
         run = client.call(client.api.rpc().run(spec, options)) => run?,
         () = interrupts.next() => {

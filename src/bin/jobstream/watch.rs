@@ -47,7 +47,8 @@ impl Watch {
             true => Stdout::Events,
             false => Stdout::Chunks,
         };
-        let options = WatchOptions { after_sequence: self.after_sequence, ..WatchOptions::default() };
+        let mut options = WatchOptions::default();
+        options.after_sequence = self.after_sequence;
         let job = client.api.attach::<()>(JobId::from_bytes(self.id.into_bytes()));
         let mut show = Show::new(&client.output, stdout);
         match follow(&client, job.watch_with(options), false, &mut show, &mut interrupts).await? {

@@ -123,8 +123,8 @@ impl Worker {
             kinds.push((kind.clone(), handler.slots));
             worker = worker.command(kind, handler);
         }
-        let message_bytes_max = usize::try_from(self.message_bytes_max).unwrap_or(usize::MAX);
-        let options = RemoteOptions { message_bytes_max, ..RemoteOptions::default() };
+        let mut options = RemoteOptions::default();
+        options.message_bytes_max = usize::try_from(self.message_bytes_max).unwrap_or(usize::MAX);
         let running = worker
             .connect(&connect::lazy(address)?, options)
             .map_err(|error| Error::usage(error.to_string()))?;

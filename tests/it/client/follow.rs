@@ -13,6 +13,12 @@ const CUTS: usize = 25;
 /// Enough for all cuts to happen while the job runs.
 const CHUNKS: u32 = 400;
 
+fn with_heartbeat(heartbeat: Duration) -> WatchOptions {
+    let mut options = WatchOptions::default();
+    options.heartbeat = heartbeat;
+    options
+}
+
 #[tokio::test]
 async fn a_watch_tells_every_event_once_across_random_cuts() {
     let scene = Scene::start().await;
@@ -49,7 +55,7 @@ async fn a_watch_tells_every_event_once_across_random_cuts() {
 async fn a_silent_stream_is_given_up_and_resumed_on_another_connection() {
     let scene = Scene::start().await;
     let job = scene.client.job("test.gate").submit::<Value>().await.unwrap();
-    let mut watch = job.watch_with(WatchOptions { heartbeat: Duration::from_secs(1), ..Default::default() });
+    let mut watch = job.watch_with(with_heartbeat(Duration::from_secs(1)));
     let before = read_to(&mut watch, JobState::Running).await;
     scene.proxy.stall();
     let rest = tokio::spawn(async move { read_to(&mut watch, JobState::Succeeded).await });
@@ -66,7 +72,7 @@ async fn a_silent_stream_is_given_up_and_resumed_on_another_connection() {
 async fn heartbeats_keep_a_stream_that_has_nothing_to_tell() {
     let scene = Scene::start().await;
     let job = scene.client.job("test.gate").submit::<Value>().await.unwrap();
-    let mut watch = job.watch_with(WatchOptions { heartbeat: Duration::from_secs(1), ..Default::default() });
+    let mut watch = job.watch_with(with_heartbeat(Duration::from_secs(1)));
     read_to(&mut watch, JobState::Running).await;
     let silence = tokio::time::timeout(Duration::from_millis(3_500), watch.next()).await;
     assert!(silence.is_err(), "{silence:?}");
@@ -103,11 +109,14 @@ async fn a_watch_tells_what_was_asked_for_and_always_the_end() {
     job.result().await.unwrap();
     let mut all = job.watch();
     let all = read_to(&mut all, JobState::Succeeded).await;
-    let mut end = job.watch_with(WatchOptions { types: EventTypes::NONE, ..WatchOptions::default() });
+    let mut options = WatchOptions::default();
+    options.types = EventTypes::NONE;
+    let mut end = job.watch_with(options);
     assert_eq!(event(&mut end).await, *all.last().unwrap());
     assert!(end.next().await.is_none());
-    let types = EventTypes { output: true, ..EventTypes::NONE };
-    let mut late = job.watch_with(WatchOptions { after_sequence: 3, types, ..WatchOptions::default() });
+    options.types = EventTypes { output: true, ..EventTypes::NONE };
+    options.after_sequence = 3;
+    let mut late = job.watch_with(options);
     let late = read_to(&mut late, JobState::Succeeded).await;
     let expected: Vec<_> = all
         .iter()

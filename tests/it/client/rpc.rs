@@ -51,7 +51,8 @@ async fn the_servers_own_worker_is_listed_and_cannot_be_drained() {
 async fn a_job_without_an_id_gets_one_and_its_messages_are_whole() {
     let scene = Scene::start().await;
     let rpc = scene.client.rpc();
-    let options = jobstream::client::WatchOptions { types: EventTypes::NONE, ..Default::default() };
+    let mut options = jobstream::client::WatchOptions::default();
+    options.types = EventTypes::NONE;
     let (answer, mut watch) = rpc.run(spec("demo.echo"), options).await.unwrap();
     assert_eq!(answer.job_id, watch.job_id().to_string());
     let message = wait_for("the end", watch.next_message()).await.expect("a message").unwrap();

@@ -156,8 +156,8 @@ async fn a_connection_that_is_dead_and_says_nothing_is_replaced() {
     let server = impatient_server().await;
     let proxy = FaultProxy::start(server.address).await;
     // Later than the worker, which then tries the dead connection again.
-    let options =
-        ClientOptions { keepalive_interval: 4 * PING, keepalive_timeout: PING, ..ClientOptions::default() };
+    let mut options = ClientOptions::default();
+    (options.keepalive_interval, options.keepalive_timeout) = (4 * PING, PING);
     let client = Client::connect_with(&proxy.url(), options).await.expect("a server");
     let (worker, mut witness) = Witness::of("first");
     let running = joined(worker, client.channel(), &["both"]).await;

@@ -27,8 +27,8 @@ fn short_lived() -> ServeOptions {
 
 #[tokio::test]
 async fn sockets_go_to_the_edges_in_turn() {
-    let options =
-        ServeOptions { connection_threads: NonZeroUsize::new(3).expect("not zero"), ..with_limits(|_| {}) };
+    let mut options = with_limits(|_| {});
+    options.connection_threads = NonZeroUsize::new(3).expect("not zero");
     let server = TestServer::start(options);
     for turn in 0..6 {
         let mut client = Client::connect(server.address).await;

@@ -26,7 +26,8 @@ pub(super) fn millis(millis: u64) -> Duration {
 
 /// One connection thread and the default limits with these changes.
 pub(super) fn with_limits(change: impl FnOnce(&mut ListenerLimits)) -> ServeOptions {
-    let mut options = ServeOptions { connection_threads: NonZeroUsize::MIN, ..ServeOptions::default() };
+    let mut options = ServeOptions::default();
+    options.connection_threads = NonZeroUsize::MIN;
     change(&mut options.limits);
     options
 }

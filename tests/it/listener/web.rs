@@ -23,7 +23,9 @@ async fn exchange(server: &TestServer, request: &[u8]) -> String {
 }
 
 fn for_pages_of(origin: &str) -> ServeOptions {
-    ServeOptions { cors_origins: vec![origin.to_owned()], ..with_limits(|_| {}) }
+    let mut options = with_limits(|_| {});
+    options.cors_origins = vec![origin.to_owned()];
+    options
 }
 
 fn preflight(origin: &str) -> Vec<u8> {

@@ -108,7 +108,8 @@ async fn a_rust_worker_tells_what_it_reads() {
     let server = roomy_server().await;
     let id = server.submit(large_job()).await;
     let worker = |bytes| {
-        let options = RemoteOptions { message_bytes_max: bytes, ..RemoteOptions::default() };
+        let mut options = RemoteOptions::default();
+        options.message_bytes_max = bytes;
         let size =
             |context: JobContext| async move { Ok(Payload::text(context.payload().bytes.len().to_string())) };
         Worker::new().raw_handler("remote", size).connect(server.channel(), options).expect("good names")
