@@ -178,7 +178,7 @@ impl Worker {
         }
         if !self.inline.is_empty() {
             let (kinds, handlers) = by_kind(self.inline)?;
-            let (handlers, inline) = both_ways(handlers);
+            let (handlers, inline) = async_and_inline(handlers);
             let (slots, revoke_grace) = (INLINE_SLOTS, Duration::ZERO);
             groups.push(HandlerGroup { kinds, slots, handlers, inline: Some(inline), revoke_grace });
         }
@@ -197,7 +197,7 @@ fn by_kind<T>(handlers: BTreeMap<String, T>) -> Result<(Vec<Kind>, ByKind<T>)> {
 }
 
 /// The inline handlers as async ones, for assignments that arrive through the session, and as one inline handler.
-fn both_ways(handlers: ByKind<InlineHandler>) -> (ByKind<AsyncHandler>, InlineHandler) {
+fn async_and_inline(handlers: ByKind<InlineHandler>) -> (ByKind<AsyncHandler>, InlineHandler) {
     let asynchronous = handlers.iter().map(|(kind, inline)| (kind.clone(), as_async(inline)));
     (asynchronous.collect(), handler::inline_by_kind(handlers.clone().into_iter().collect()))
 }
