@@ -66,8 +66,8 @@ impl MemoryBudget {
         Self { bytes: bytes.max(MEMORY_BYTES_MIN) }
     }
 
-    /// Half of the machine's memory or of the limit of this process's cgroup (v1 or v2), whichever is smaller. If neither is
-    /// known, half of 8 GiB.
+    /// Half of the machine's memory or of the limit of this process's cgroup (v1 or v2), whichever is smaller. If
+    /// neither is known, half of 8 GiB.
     pub fn of_machine() -> Self {
         Self::of(memory_bytes().unwrap_or(UNKNOWN_MEMORY_BYTES) / 2)
     }

@@ -1,4 +1,5 @@
-//! Test support for programs that use jobstream: an in-process server, and single attempts of a handler without a server.
+//! Test support for programs that use jobstream: an in-process server, and single attempts of a handler without a
+//! server.
 //!
 //! ```
 //! use jobstream::job::Payload;
@@ -195,8 +196,8 @@ pub async fn run_handler(worker: &Worker, kind: &str, payload: Payload) -> Resul
     run_attempt(worker, NewJob::new(Kind::parse("kind", kind)?, payload), 1).await
 }
 
-/// Runs one attempt of a job, with its headers, queue and attempt timeout, without a server. Dropping the future ends the
-/// handler.
+/// Runs one attempt of a job, with its headers, queue and attempt timeout, without a server. Dropping the future ends
+/// the handler.
 ///
 /// # Errors
 ///

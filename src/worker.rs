@@ -1,4 +1,5 @@
-//! Workers run the attempts of jobs: async functions or programs as handlers, in the server's process or on another machine.
+//! Workers run the attempts of jobs: async functions or programs as handlers, in the server's process or on another
+//! machine.
 
 pub mod command;
 pub mod demo;

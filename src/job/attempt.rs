@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::{Failure, JobId, JobOptions, Log, Output, Payload, Progress};
 
-/// The id of a lease, the permission to run one attempt. The id is unguessable. Only the newest lease of a job can change
-/// the job.
+/// The id of a lease, the permission to run one attempt. The id is unguessable. Only the newest lease of a job can
+/// change the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LeaseId(u128);
 
@@ -26,7 +26,8 @@ impl LeaseId {
     pub fn parse(text: &str) -> Option<Self> {
         const DIGITS: usize = u128::BITS as usize / 4;
         let digits = (text.len() == DIGITS).then_some(text)?;
-        // `Uuid` parses several times faster than `u128::from_str_radix`. Each report of a remote worker has a lease id.
+        // `Uuid` parses several times faster than `u128::from_str_radix`. Each report of a remote worker has a lease
+        // id.
         Uuid::try_parse(digits).ok().map(|digits| Self(digits.as_u128()))
     }
 }
@@ -66,8 +67,8 @@ impl Assignment {
     }
 }
 
-/// Upper bound of the encoded size of a job's assignment as an element of a message. `names` is the length of its kind and
-/// queue.
+/// Upper bound of the encoded size of a job's assignment as an element of a message. `names` is the length of its kind
+/// and queue.
 pub(crate) fn assignment_bytes_max(payload: &Payload, options: Option<&JobOptions>, names: usize) -> usize {
     /// Longest lease id, job id, attempt and time, and the tags and lengths of all fields.
     const FIXED_BYTES: usize = 160;

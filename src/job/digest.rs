@@ -25,10 +25,10 @@ impl ContentDigest {
 ///
 /// # The canonical encoding
 ///
-/// The digest is SipHash-1-3-128 with the key 0 over the fields of the spec, in the order of their tags. The key is public:
-/// the digest compares specs of one client and authenticates nothing. A field is its tag (one byte) and its value. A field
-/// with its default value is omitted, so a field that a later version adds does not change the digests of specs without
-/// it. The `job_id` is not included.
+/// The digest is SipHash-1-3-128 with the key 0 over the fields of the spec, in the order of their tags. The key is
+/// public: the digest compares specs of one client and authenticates nothing. A field is its tag (one byte) and its
+/// value. A field with its default value is omitted, so a field that a later version adds does not change the digests
+/// of specs without it. The `job_id` is not included.
 ///
 /// | tag | field | value |
 /// |---|---|---|
@@ -47,13 +47,13 @@ impl ContentDigest {
 /// | 13 | header, one field each, by key | text, text |
 /// | 14 | the job that this one retries | 16 bytes |
 ///
-/// Numbers are little-endian. An f64 is encoded by its bits, -0 as 0. A text is its length in bytes (u32) and its bytes. A
-/// duration is seconds (u64) and nanoseconds (u32).
+/// Numbers are little-endian. An f64 is encoded by its bits, -0 as 0. A text is its length in bytes (u32) and its
+/// bytes. A duration is seconds (u64) and nanoseconds (u32).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SpecDigest([u8; 16]);
 
-/// The fields that a digest covers. The payload's content is given by its digest, because the content may be evicted from
-/// memory.
+/// The fields that a digest covers. The payload's content is given by its digest, because the content may be evicted
+/// from memory.
 pub(crate) struct Spec<'a> {
     pub(crate) kind: &'a str,
     pub(crate) queue: &'a str,

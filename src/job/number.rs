@@ -8,9 +8,9 @@ pub(crate) const JSON_NUMBER_MAX: f64 = 9_007_199_254_740_992.0;
 /// Integers with at most this many digits are below [`JSON_NUMBER_MAX`].
 const SHORT_INTEGER_BYTES: usize = 15;
 
-/// Whether the `json` arm of a payload represents every number of this JSON text exactly: the double is the same decimal
-/// number, and its magnitude is below 2^53. Other JSON is sent as text with content type `application/json`, which
-/// preserves all digits.
+/// Whether the `json` arm of a payload represents every number of this JSON text exactly: the double is the same
+/// decimal number, and its magnitude is below 2^53. Other JSON is sent as text with content type `application/json`,
+/// which preserves all digits.
 ///
 /// The text must be well-formed.
 pub fn json_arm_carries(json: &[u8]) -> bool {
@@ -61,7 +61,8 @@ fn is_exact(number: &[u8]) -> bool {
         && Decimal::of(text).is_some_and(|exact| Decimal::of(&shortest(double)) == Some(exact))
 }
 
-/// The magnitude of a decimal number: digits without leading and trailing zeros, times a power of ten. Zero has no digits.
+/// The magnitude of a decimal number: digits without leading and trailing zeros, times a power of ten. Zero has no
+/// digits.
 #[derive(Debug, PartialEq, Eq)]
 struct Decimal {
     digits: Vec<u8>,
@@ -98,8 +99,8 @@ pub(crate) fn double_as_json(number: f64) -> String {
     }
 }
 
-/// The shortest decimal representation of a double. If there are several, it is the one that JavaScript and Python use; the
-/// standard library may choose another one.
+/// The shortest decimal representation of a double. If there are several, it is the one that JavaScript and Python use;
+/// the standard library may choose another one.
 fn shortest(number: f64) -> String {
     serde_json::Number::from_f64(number).map_or_else(|| "null".to_owned(), |number| number.to_string())
 }

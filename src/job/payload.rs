@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-/// The arm (`oneof` field) of the protobuf message `Payload` in which a client sent the content. Responses use the same arm.
+/// The arm (`oneof` field) of the protobuf message `Payload` in which a client sent the content. Responses use the same
+/// arm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(u8)]
 pub enum Encoding {
@@ -32,15 +33,15 @@ pub enum Encoding {
 pub struct Payload {
     /// The content.
     pub bytes: Bytes,
-    /// MIME type, if it is not the encoding's default. `Arc<Box<str>>` keeps the field at one word, because few payloads
-    /// have a MIME type.
+    /// MIME type, if it is not the encoding's default. `Arc<Box<str>>` keeps the field at one word, because few
+    /// payloads have a MIME type.
     content_type: Option<Arc<Box<str>>>,
     /// The arm in which the content was sent.
     pub encoding: Encoding,
 }
 
-/// Largest encoded JSON value, in bytes. A job with a payload and a result of this size still fits into a message of 4 MiB,
-/// the default limit of clients. Larger JSON is sent as text.
+/// Largest encoded JSON value, in bytes. A job with a payload and a result of this size still fits into a message of 4
+/// MiB, the default limit of clients. Larger JSON is sent as text.
 pub(crate) const JSON_WIRE_BYTES_MAX: usize = 2 * 1024 * 1024 - 32 * 1024;
 
 /// Upper bound of the encoded size of a JSON value that is a single number, in bytes.
@@ -92,8 +93,8 @@ impl Payload {
         self.content_type.as_ref().map(|content_type| &***content_type)
     }
 
-    /// Upper bound of the encoded size of the content. A JSON value takes up to 11 bytes for two bytes of text, and is sent
-    /// as text if it takes more than [`JSON_WIRE_BYTES_MAX`].
+    /// Upper bound of the encoded size of the content. A JSON value takes up to 11 bytes for two bytes of text, and is
+    /// sent as text if it takes more than [`JSON_WIRE_BYTES_MAX`].
     pub(crate) fn wire_bytes_max(&self) -> usize {
         match self.encoding {
             Encoding::Data | Encoding::Text => self.bytes.len(),

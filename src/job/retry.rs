@@ -46,8 +46,8 @@ pub enum AfterFailure {
 impl RetryPolicy {
     /// Decides what follows a failed attempt.
     ///
-    /// `counted` is the number of attempts that count against `max_attempts`, and `lost` the number of attempts that were
-    /// lost with their worker, both with this one. `retry_after` is the handler's own delay, if it set one.
+    /// `counted` is the number of attempts that count against `max_attempts`, and `lost` the number of attempts that
+    /// were lost with their worker, both with this one. `retry_after` is the handler's own delay, if it set one.
     pub fn after(
         &self,
         failure: &Failure,
@@ -69,8 +69,8 @@ impl RetryPolicy {
         AfterFailure::Retry(retry_after.unwrap_or_else(|| self.backoff(job_id, counted)))
     }
 
-    /// The back-off after this many counted attempts. The jitter is a hash of job and attempt, so it is reproducible and
-    /// differs between jobs.
+    /// The back-off after this many counted attempts. The jitter is a hash of job and attempt, so it is reproducible
+    /// and differs between jobs.
     fn backoff(&self, job_id: JobId, counted: u32) -> Duration {
         let exponent = i32::try_from(counted.saturating_sub(1)).unwrap_or(i32::MAX);
         let factor = self.multiplier.powi(exponent);

@@ -33,8 +33,8 @@
 //! # Bounds
 //!
 //! Both pipes are always drained. The result is bounded by [`CommandSpec::result_bytes_max`], stderr by
-//! [`CommandSpec::log_bytes_max`] and a line by [`CommandSpec::line_bytes_max`]. A slow receiver of the events slows the
-//! program down; a closed receiver does not.
+//! [`CommandSpec::log_bytes_max`] and a line by [`CommandSpec::line_bytes_max`]. A slow receiver of the events slows
+//! the program down; a closed receiver does not.
 
 mod env;
 mod exec;
@@ -159,8 +159,8 @@ pub enum CommandOutcome {
     NotStarted {
         /// The program, the reason and a remedy.
         message: String,
-        /// Whether the reason is transient: the machine lacks processes, memory or file descriptors, or the program's file
-        /// is being written. A worker then releases the job with a delay and does not count the attempt.
+        /// Whether the reason is transient: the machine lacks processes, memory or file descriptors, or the program's
+        /// file is being written. A worker then releases the job with a delay and does not count the attempt.
         retryable: bool,
     },
 }

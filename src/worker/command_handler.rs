@@ -1,4 +1,5 @@
-//! Runs a program as the handler of a kind: the environment of the program, its reports, and the outcome of the attempt.
+//! Runs a program as the handler of a kind: the environment of the program, its reports, and the outcome of the
+//! attempt.
 
 mod start_backoff;
 

@@ -53,8 +53,8 @@ impl JobContext {
         Self(Arc::new(Inner { assignment, sink, cancel, deadline }))
     }
 
-    /// The job's id. Together with [`JobContext::attempt`] it identifies the attempt; use both as the idempotency key of side
-    /// effects. The server never assigns the same pair to two workers.
+    /// The job's id. Together with [`JobContext::attempt`] it identifies the attempt; use both as the idempotency key
+    /// of side effects. The server never assigns the same pair to two workers.
     pub fn job_id(&self) -> JobId {
         self.0.assignment.job_id
     }
@@ -131,8 +131,8 @@ impl JobContext {
 
     /// Sends a chunk of output to watchers of the job. It is not part of the result.
     ///
-    /// Waits while the connection to the server or the server's disk exerts backpressure, so a fast handler needs no more
-    /// memory than a slow one.
+    /// Waits while the connection to the server or the server's disk exerts backpressure, so a fast handler needs no
+    /// more memory than a slow one.
     ///
     /// # Errors
     ///
@@ -167,8 +167,8 @@ impl JobContext {
         self.0.cancel.is_cancelled()
     }
 
-    /// Returns once the attempt is cancelled. The handler may then clean up and return [`JobError::cancelled`]. After the
-    /// grace period the handler is dropped at its next await.
+    /// Returns once the attempt is cancelled. The handler may then clean up and return [`JobError::cancelled`]. After
+    /// the grace period the handler is dropped at its next await.
     pub async fn cancelled(&self) {
         self.0.cancel.cancelled().await;
     }

@@ -62,7 +62,8 @@ async fn serve(mut session: Session, executor: Executor, signals: ShutdownSignal
         }
     }
     session.set_slots(0);
-    // Attempts that were assigned before `set_slots(0)` start and are stopped with the others, so their jobs are released.
+    // Attempts that were assigned before `set_slots(0)` start and are stopped with the others, so their jobs are
+    // released.
     if let Some(orders) = session.orders().now_or_never() {
         executor.execute(orders, &sink);
     }

@@ -1,4 +1,5 @@
-//! Runs a worker for a remote server. Each group of handlers has a session: one `Work` stream, reconnected when it breaks.
+//! Runs a worker for a remote server. Each group of handlers has a session: one `Work` stream, reconnected when it
+//! breaks.
 
 mod connection;
 mod convert;
@@ -48,8 +49,8 @@ const CLOSE_TIME_MAX: Duration = Duration::from_millis(200);
 pub struct RemoteOptions {
     /// Longest delay before a reconnect. Default 5 s.
     pub reconnect_pause_max: Duration,
-    /// Largest message that the worker reads, in bytes. Default 16 MiB: several times what a server sends by default. At
-    /// least 64 KiB. The worker sends this limit to the server, which assigns larger jobs to other workers.
+    /// Largest message that the worker reads, in bytes. Default 16 MiB: several times what a server sends by default.
+    /// At least 64 KiB. The worker sends this limit to the server, which assigns larger jobs to other workers.
     pub message_bytes_max: usize,
 }
 
@@ -65,8 +66,8 @@ impl Worker {
     /// When the connection breaks, the worker reconnects and its attempts continue. If it cannot reconnect before their
     /// leases expire, it ends them, because the server assigns their jobs to other workers.
     ///
-    /// The channel may be lazy: the worker retries the first connection like any other. Configure HTTP/2 keepalive on it,
-    /// as [`Client`] does. Without keepalive, the worker may not detect a dead connection.
+    /// The channel may be lazy: the worker retries the first connection like any other. Configure HTTP/2 keepalive on
+    /// it, as [`Client`] does. Without keepalive, the worker may not detect a dead connection.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -184,7 +185,8 @@ impl RemoteSession {
         self.status_channel.set(self.index, WorkerStatus::Ended);
     }
 
-    /// Connects, and reconnects with back-off. Returns a permanent error of the server, or `None` once the session is closed.
+    /// Connects, and reconnects with back-off. Returns a permanent error of the server, or `None` once the session is
+    /// closed.
     async fn keep_connected(&self) -> Option<Status> {
         let mut backoff = Backoff::new(RetryOptions {
             first_pause: FIRST_PAUSE,

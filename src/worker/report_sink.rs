@@ -22,8 +22,8 @@ pub(super) enum ReportSink {
 }
 
 impl ReportSink {
-    // Progress and log lines return no error: if the lease is lost, the handler is being stopped anyway. They do not wait
-    // either. Under backpressure only the newest progress is retained, and log lines are dropped and counted.
+    // Progress and log lines return no error: if the lease is lost, the handler is being stopped anyway. They do not
+    // wait either. Under backpressure only the newest progress is retained, and log lines are dropped and counted.
 
     pub(super) fn progress(&self, lease: LeaseId, progress: Progress) {
         match self {
@@ -56,7 +56,8 @@ impl ReportSink {
         }
     }
 
-    /// Waits for the end of backpressure from the in-process engine's log. Callers that can wait use it before a log line.
+    /// Waits for the end of backpressure from the in-process engine's log. Callers that can wait use it before a log
+    /// line.
     pub(super) async fn wait_for_capacity(&self) {
         #[cfg(feature = "server")]
         if let Self::Engine(sink) = self {

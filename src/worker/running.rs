@@ -12,8 +12,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::signals::Interrupts;
 
-/// Time after the drain timeout to end the remaining attempts by force and to report their ends. It stays below the second
-/// that [`RunningWorker::drain`] documents.
+/// Time after the drain timeout to end the remaining attempts by force and to report their ends. It stays below the
+/// second that [`RunningWorker::drain`] documents.
 const CLOSE_TIME_MAX: Duration = Duration::from_millis(900);
 /// Time for attempts to end after a second signal. The process must exit within 100 ms of that signal.
 const STOP_TIME_MAX: Duration = Duration::from_millis(60);
@@ -103,8 +103,8 @@ impl RunningWorker {
         &self.0.status_channel
     }
 
-    /// Stops the worker: ends every attempt by force and releases its job. Returns when all tasks have ended, or after the
-    /// timeout `within`.
+    /// Stops the worker: ends every attempt by force and releases its job. Returns when all tasks have ended, or after
+    /// the timeout `within`.
     ///
     /// Returns the number of tasks that still run. A handler that blocks its thread cannot be ended.
     pub async fn stop(&self, within: Duration) -> usize {
@@ -124,10 +124,11 @@ impl RunningWorker {
     }
 
     /// Drains the worker, as a service does on SIGTERM: accepts no more jobs and waits for running attempts. After the
-    /// timeout `within`, ends the remaining attempts by force and releases their jobs; a released attempt is not counted.
+    /// timeout `within`, ends the remaining attempts by force and releases their jobs; a released attempt is not
+    /// counted.
     ///
-    /// Returns at most one second after the timeout. Like [`stop`](Self::stop), it returns the number of tasks that still
-    /// run.
+    /// Returns at most one second after the timeout. Like [`stop`](Self::stop), it returns the number of tasks that
+    /// still run.
     pub async fn drain(&self, within: Duration) -> usize {
         self.0.signals.end(WorkerEnd::Requested);
         self.0.signals.drain_until(Instant::now() + within);

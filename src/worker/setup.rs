@@ -100,9 +100,9 @@ impl Worker {
 
     /// Adds a handler with typed input and output, encoded as JSON.
     ///
-    /// Numbers are parsed as their Rust type. `serde_json::Value` represents numbers as 64-bit integers or doubles and rounds
-    /// numbers with more digits. Use a wider type such as `u128`, or a [`raw_handler`](Worker::raw_handler), if every digit
-    /// matters.
+    /// Numbers are parsed as their Rust type. `serde_json::Value` represents numbers as 64-bit integers or doubles and
+    /// rounds numbers with more digits. Use a wider type such as `u128`, or a [`raw_handler`](Worker::raw_handler), if
+    /// every digit matters.
     pub fn handler<I, O, F, Fut>(mut self, kind: impl Into<String>, handler: F) -> Self
     where
         I: DeserializeOwned + Send + 'static,
@@ -144,8 +144,8 @@ impl Worker {
         self
     }
 
-    /// Adds an inline handler. It runs on the thread that dispatches the attempt, often the one that serves the client, so
-    /// it must return within microseconds and never block. It cannot be cancelled.
+    /// Adds an inline handler. It runs on the thread that dispatches the attempt, often the one that serves the client,
+    /// so it must return within microseconds and never block. It cannot be cancelled.
     pub fn inline_handler<F>(mut self, kind: impl Into<String>, handler: F) -> Self
     where
         F: Fn(InlineJob) -> Result<Payload, JobError> + Send + Sync + 'static,

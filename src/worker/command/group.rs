@@ -1,5 +1,5 @@
-//! A child process and its process group. Starts, signals, kills and reaps it, also on drop. The supervisor decides when
-//! to signal.
+//! A child process and its process group. Starts, signals, kills and reaps it, also on drop. The supervisor decides
+//! when to signal.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};

@@ -21,7 +21,8 @@ const LINE_BYTES_MAX: u64 = 32;
 /// A handle to the guard process. Registers the live process groups with it. Cheap to clone; never blocks.
 ///
 /// The guard kills the registered groups when the last handle is closed. The kernel closes it however this process
-/// ends. If the guard dies or stops reading, jobs continue: the failure is logged once, and programs are no longer guarded.
+/// ends. If the guard dies or stops reading, jobs continue: the failure is logged once, and programs are no longer
+/// guarded.
 #[derive(Debug, Clone)]
 pub struct OrphanGuard {
     inner: Arc<Inner>,
@@ -99,8 +100,8 @@ impl OrphanGuard {
     }
 }
 
-/// Runs the guard process: reads registrations from `input` until its end, then kills the registered groups. Returns the
-/// number of killed groups.
+/// Runs the guard process: reads registrations from `input` until its end, then kills the registered groups. Returns
+/// the number of killed groups.
 ///
 /// From this call on, the process ignores TERM, INT, HUP and QUIT. It ends with its input.
 ///

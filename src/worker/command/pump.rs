@@ -18,8 +18,8 @@ use super::stderr::StderrLog;
 
 /// Size of the read buffer of a pipe.
 const READ_BYTES: usize = 16 * 1024;
-/// Most bytes read from a pipe after `close`: the largest pipe capacity of an unprivileged user on Linux. All output that
-/// was written before the program exited is read, and a process that continues to write does not delay the end.
+/// Most bytes read from a pipe after `close`: the largest pipe capacity of an unprivileged user on Linux. All output
+/// that was written before the program exited is read, and a process that continues to write does not delay the end.
 const AFTER_CLOSE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Signals between the pumps and the supervisor.

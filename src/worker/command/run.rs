@@ -14,12 +14,12 @@ use super::spec::CommandSpec;
 use super::supervisor::{Ending, Stop, Supervisor, at, time_limit_at};
 use super::{CommandControl, CommandEvent, CommandInput, CommandOutcome};
 
-/// Runs the program once and returns its outcome. All events have been sent by then, unless the program was stopped while
-/// the receiver did not read them.
+/// Runs the program once and returns its outcome. All events have been sent by then, unless the program was stopped
+/// while the receiver did not read them.
 ///
-/// When this function returns, the program is reaped and its process group has ended. If the future is dropped, the group
-/// gets KILL at once, and a task of this runtime reaps the program. `events` may be closed at any time. If the attempt is
-/// cancelled before the start, no process is started.
+/// When this function returns, the program is reaped and its process group has ended. If the future is dropped, the
+/// group gets KILL at once, and a task of this runtime reaps the program. `events` may be closed at any time. If the
+/// attempt is cancelled before the start, no process is started.
 ///
 /// # Panics
 ///

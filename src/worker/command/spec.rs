@@ -49,7 +49,8 @@ pub struct CommandSpec {
     pub line_bytes_max: usize,
     /// Time limit of the program, including the delivery of its output; no limit by default.
     pub time_limit: Option<Duration>,
-    /// Time between TERM and KILL, at the time limit and for processes that a stopped program left behind. 5 s by default.
+    /// Time between TERM and KILL, at the time limit and for processes that a stopped program left behind. 5 s by
+    /// default.
     pub kill_grace: Duration,
     /// Exit codes of retryable failures; 75 by default.
     pub retryable_exit_codes: Vec<i32>,

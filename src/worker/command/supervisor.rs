@@ -75,7 +75,8 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Waits for the exit of the program, then kills the remaining processes of its group, reaps it and closes its pipes.
+    /// Waits for the exit of the program, then kills the remaining processes of its group, reaps it and closes its
+    /// pipes.
     pub(super) async fn run(mut self) -> Ending {
         self.until_exit().await;
         self.until_drained().await;

@@ -1,5 +1,5 @@
-//! Back-off while programs cannot be started because the machine lacks file descriptors, memory or processes. The jobs are
-//! released with a growing delay, and warnings are rate-limited. Released attempts are not counted.
+//! Back-off while programs cannot be started because the machine lacks file descriptors, memory or processes. The jobs
+//! are released with a growing delay, and warnings are rate-limited. Released attempts are not counted.
 
 use std::time::Duration;
 

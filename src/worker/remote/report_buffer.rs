@@ -227,8 +227,8 @@ impl ReportBuffer {
         wake(state);
     }
 
-    /// Starts a new request stream with this `Hello`, to which it adds slots and held leases. Earlier streams end. Returns
-    /// the number of the stream.
+    /// Starts a new request stream with this `Hello`, to which it adds slots and held leases. Earlier streams end.
+    /// Returns the number of the stream.
     pub(super) fn open_stream(&self, mut hello: v1::Hello) -> u64 {
         let mut state = self.state.lock();
         hello.slots = state.slots;

@@ -14,8 +14,8 @@ use crate::proto::v1;
 
 /// Limit for the bytes of reports in one message. A larger report is sent in a message of its own.
 const REQUEST_BYTES_MAX: usize = 1 << 20;
-/// Most leases accepted in one message, about 1 MiB of lease ids. A heartbeat with more leases is sent in a message of its
-/// own. Together with the reports, a message stays below the 4 MiB that servers read.
+/// Most leases accepted in one message, about 1 MiB of lease ids. A heartbeat with more leases is sent in a message of
+/// its own. Together with the reports, a message stays below the 4 MiB that servers read.
 const LEASES_MAX: usize = 30_000;
 /// Most leases in a heartbeat: servers reject more. Other leases are renewed by the report that ends their attempt.
 const HEARTBEAT_LEASES_MAX: usize = 100_000;
