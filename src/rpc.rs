@@ -1,11 +1,11 @@
-//! The gRPC services: decode, one call of the engine, encode. No rule of the service lives here.
+//! The gRPC services. Each method parses its request, calls the engine once and converts the result.
 
 mod admin_service;
+mod bounded_list;
 mod call;
+mod error_details;
 mod events;
-mod fitting;
 mod job_service;
-mod malformed;
 mod page_token;
 mod submit_stream;
 mod work_stream;
@@ -23,7 +23,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::service::{LayerExt, Routes};
 use tower::Layer;
 
-use malformed::{NameRefusals, Named};
+use error_details::{ErrorDetailsLayer, ErrorDetailsService};
 
 use crate::engine::{Engine, Submission};
 use crate::error::Error;
@@ -35,21 +35,21 @@ use crate::proto::v1::admin_service_server::AdminServiceServer;
 use crate::proto::v1::job_service_server::JobServiceServer;
 use crate::proto::v1::worker_service_server::WorkerServiceServer;
 
-/// The part of a caller's time that is kept for the answer to arrive in: a tenth, but no less and no more than these.
-const ANSWER_SHARE: u32 = 10;
-const ANSWER_TIME_MIN: Duration = Duration::from_millis(20);
-const ANSWER_TIME_MAX: Duration = Duration::from_millis(500);
+/// The share of a caller's timeout that is reserved for the response to arrive: a tenth, within these limits.
+const RESPONSE_TIME_SHARE: u32 = 10;
+const RESPONSE_TIME_MIN: Duration = Duration::from_millis(20);
+const RESPONSE_TIME_MAX: Duration = Duration::from_millis(500);
 
-/// When a call that may wait this long is to be answered, so that the answer comes before the caller's deadline.
-fn answer_by(wait: Duration, deadline: Option<&Deadline>) -> Instant {
+/// When a call that may wait for `wait` has to respond, so that the response arrives before the caller's deadline.
+fn respond_by(wait: Duration, deadline: Option<&Deadline>) -> Instant {
     let now = Instant::now();
     let until = now + wait;
     let Some(Deadline(deadline)) = deadline else { return until };
-    let share = deadline.saturating_duration_since(now) / ANSWER_SHARE;
-    until.min(*deadline - share.clamp(ANSWER_TIME_MIN, ANSWER_TIME_MAX))
+    let share = deadline.saturating_duration_since(now) / RESPONSE_TIME_SHARE;
+    until.min(*deadline - share.clamp(RESPONSE_TIME_MIN, RESPONSE_TIME_MAX))
 }
 
-/// What every service knows: the engine, and the bounds it parses by.
+/// The implementation of all services: the engine, and the limits of requests.
 #[derive(Clone)]
 pub(crate) struct Api {
     engine: Engine,
@@ -77,7 +77,7 @@ impl Api {
 }
 
 impl Api {
-    /// What survives what, as the API says it.
+    /// The durability of acknowledged jobs.
     fn durability(&self) -> v1::Durability {
         match self.engine.is_durable() {
             true => v1::Durability::Disk,
@@ -96,10 +96,10 @@ impl Api {
     }
 }
 
-/// JobService, ready to be called.
-pub(crate) type Jobs = Named<JobServiceServer<Api>>;
+/// JobService with its layers.
+pub(crate) type Jobs = ErrorDetailsService<JobServiceServer<Api>>;
 
-/// The services of an engine, which read messages of at most this many bytes: JobService, then the others.
+/// The services of an engine: JobService, and the router of the others. They read messages up to `message_bytes_max`.
 pub(crate) fn services(
     engine: &Engine,
     message_bytes_max: usize,
@@ -115,9 +115,10 @@ pub(crate) fn services(
     let admin = AdminServiceServer::new(api)
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(message_bytes_max);
-    let refusals = NameRefusals { message_bytes_max };
-    let others = Routes::new(refusals.named_layer(workers)).add_service(refusals.named_layer(admin));
-    (refusals.layer(jobs), others)
+    let error_details = ErrorDetailsLayer { message_bytes_max };
+    let others =
+        Routes::new(error_details.named_layer(workers)).add_service(error_details.named_layer(admin));
+    (error_details.layer(jobs), others)
 }
 
 fn disposition(submission: &Submission) -> v1::Disposition {

@@ -9,7 +9,7 @@ mod queue;
 mod worker;
 
 pub(crate) use event::{event, log, output, progress};
-pub(crate) use job::{Defaults, fitting_job, retry_policy};
+pub(crate) use job::{Defaults, bounded_job, retry_policy};
 pub(crate) use memory::memory_use;
 pub(crate) use payload::payload;
 pub(crate) use queue::queue;

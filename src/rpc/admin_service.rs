@@ -1,17 +1,17 @@
-//! AdminService.
+//! The methods of AdminService.
 
 use prost::Message;
 use tonic::{Request, Response, Status};
 
 use super::Api;
-use super::fitting::{Fitting, fitting_names};
+use super::bounded_list::{BoundedList, bounded_names};
 use crate::error::Error;
 use crate::job::{QueueName, quoted};
 use crate::proto::v1::admin_service_server::AdminService;
 use crate::proto::{parse, render, v1};
 
-/// Workers that are looked at together for a page: all that they serve may take 260 KB each.
-const WORKERS_AT_ONCE: usize = 32;
+/// Workers that are read from the engine at a time. The kinds and queues of one worker may take 260 KB.
+const WORKERS_BATCH: usize = 32;
 
 #[tonic::async_trait]
 impl AdminService for Api {
@@ -20,7 +20,7 @@ impl AdminService for Api {
         _: Request<v1::GetServerInfoRequest>,
     ) -> Result<Response<v1::GetServerInfoResponse>, Status> {
         let info = self.engine.info().await.map_err(self.status())?;
-        let mut answer = v1::GetServerInfoResponse {
+        let mut response = v1::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             mode: if self.engine.is_durable() { "disk" } else { "memory" }.to_owned(),
             durability: self.durability().into(),
@@ -35,8 +35,8 @@ impl AdminService for Api {
             memory: info.memory.iter().map(render::memory_use).collect(),
             ..v1::GetServerInfoResponse::default()
         };
-        answer.kinds = fitting_names(info.kinds.iter().map(|kind| &**kind), answer.encoded_len());
-        Ok(Response::new(answer))
+        response.kinds = bounded_names(info.kinds.iter().map(|kind| &**kind), response.encoded_len());
+        Ok(Response::new(response))
     }
 
     async fn list_queues(
@@ -45,12 +45,12 @@ impl AdminService for Api {
     ) -> Result<Response<v1::ListQueuesResponse>, Status> {
         let v1::ListQueuesRequest { page_size, page_token } = request.into_inner();
         let page_size = parse::list_queues_page_size("page_size", page_size).map_err(self.status())?;
-        // The token is the last name of the page before, so any name is a good token.
+        // The token is the last name of the previous page, so every valid name is a valid token.
         if !page_token.is_empty() {
             QueueName::parse("page_token", &page_token).map_err(self.status())?;
         }
         let (queues, more) = self.engine.queues(&page_token, page_size).await.map_err(self.status())?;
-        let mut page = Fitting::default();
+        let mut page = BoundedList::default();
         let fits_all = queues.iter().all(|queue| page.push(render::queue(queue)));
         let queues = page.elements;
         let last = queues.last().filter(|_| more || !fits_all);
@@ -108,9 +108,9 @@ impl AdminService for Api {
         let within = parse::drain_worker(request.get_ref()).map_err(self.status())?;
         let worker = &request.get_ref().worker;
         let workers = self.engine.drain_workers(worker, within).await.map_err(self.status())?;
-        let mut answer = Fitting::default();
-        let _ = workers.iter().all(|worker| answer.push(render::worker(worker)));
-        Ok(Response::new(v1::DrainWorkerResponse { workers: answer.elements }))
+        let mut response = BoundedList::default();
+        let _ = workers.iter().all(|worker| response.push(render::worker(worker)));
+        Ok(Response::new(v1::DrainWorkerResponse { workers: response.elements }))
     }
 }
 
@@ -119,16 +119,16 @@ impl Api {
         QueueName::parse("queue", text).map_err(self.status())
     }
 
-    /// Workers after this number that fit a page, and the number of the last one if there are more.
+    /// A page of the workers after this number, and the number of its last worker if there are more.
     async fn page_of_workers(
         &self,
         mut after: u64,
         page_size: usize,
     ) -> crate::error::Result<(Vec<v1::Worker>, Option<u64>)> {
-        let mut page = Fitting::default();
+        let mut page = BoundedList::default();
         loop {
-            let looked_for = WORKERS_AT_ONCE.min(page_size - page.elements.len());
-            let (workers, more) = self.engine.workers(after, looked_for).await?;
+            let limit = WORKERS_BATCH.min(page_size - page.elements.len());
+            let (workers, more) = self.engine.workers(after, limit).await?;
             for worker in &workers {
                 if !page.push(render::worker(worker)) {
                     return Ok((page.elements, Some(after)));
@@ -171,7 +171,7 @@ impl Api {
 
 fn bad_page_token(token: &str) -> Error {
     let description =
-        format!("{} is not a page token: send next_page_token of the page before", quoted(token));
+        format!("{} is not a page token: send the next_page_token of the previous page", quoted(token));
     Error::invalid("page_token", description)
 }
 

@@ -1,4 +1,4 @@
-//! What a request carries beside its message: its connection and its deadline, put there by the server.
+//! The request extensions that the server sets: the connection and the deadline.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
@@ -8,33 +8,35 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::Caller;
 
-/// The connection a request came in on, found in the request's extensions.
+/// The connection of a request, in the request's extensions.
 #[derive(Debug, Clone)]
 pub struct ConnectionInfo {
-    /// Address of the other end.
+    /// Address of the peer.
     pub peer: SocketAddr,
-    /// Address of this end.
+    /// Local address.
     pub local: SocketAddr,
-    /// Fires when the connection is about to be cut for age or shutdown.
+    /// Cancelled when the connection is about to be closed for its age or a shutdown.
     ///
-    /// A stream that sees it should end itself with an error that tells the client to resume elsewhere; it has the
-    /// listener's `closing_linger` to do so.
+    /// A stream should then end with an error that lets the client resume on another connection, within the listener's
+    /// `closing_linger`.
     pub closing: CancellationToken,
 }
 
-/// Bounds of the listener, as the API tells them.
+/// The limits of the listener that GetServerInfo reports.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ConnectionLimits {
-    /// Bytes of one connection.
+    /// Memory budget of one connection, in bytes.
     pub(crate) bytes_max: usize,
-    /// Bytes of all connections.
+    /// Memory budget of all connections, in bytes.
     pub(crate) all_bytes_max: usize,
+    /// Most open connections.
     pub(crate) max: usize,
+    /// Most open connections of one address.
     pub(crate) per_address_max: Option<usize>,
 }
 
 impl ConnectionInfo {
-    /// The connection as a caller whose jobs are counted: no two have the same peer at the same time.
+    /// The connection as a caller of the engine. No two open connections have the same peer address.
     pub(crate) fn caller(&self) -> Caller {
         let mut hasher = DefaultHasher::new();
         self.peer.hash(&mut hasher);
@@ -42,16 +44,16 @@ impl ConnectionInfo {
     }
 }
 
-/// Whose jobs the request of these extensions brings.
+/// The caller of a request with these extensions.
 pub(super) fn caller(extensions: &http::Extensions) -> Caller {
     extensions.get::<ConnectionInfo>().map_or(Caller::NOBODY, ConnectionInfo::caller)
 }
 
-/// When the caller of a request stops waiting. A request without one has no deadline.
+/// The deadline of a call, in the request's extensions. Without it, the call has no deadline.
 ///
-/// A handler that waits should answer shortly before it: past it the caller gets DEADLINE_EXCEEDED.
+/// A method that waits should respond shortly before the deadline. After it the caller gets DEADLINE_EXCEEDED.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline(
-    /// The instant, on the clock of the runtime that serves the call.
+    /// The instant, on the clock of tokio.
     pub Instant,
 );

@@ -1,4 +1,6 @@
-//! The event streams of WatchResult and Run: a watch with heartbeats, ended with an error unless the end was sent.
+//! The event streams of WatchResult and Run: a watch with heartbeats.
+//!
+//! A stream ends with OK only after the last event of its job.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,13 +20,13 @@ use crate::proto::status::to_status;
 use crate::proto::v1::{run_response, watch_result_response};
 use crate::proto::{render, v1};
 
-/// A closing connection's streams can be resumed at once, on a new one.
+/// Delay until the stream of a closing connection may be resumed on a new connection.
 const RESUME_AFTER: Duration = Duration::ZERO;
-/// What a handler gets to stop when the caller of its Run went away.
+/// Time for an attempt to stop after the caller of Run disconnected.
 const DISCONNECT_GRACE: Duration = Duration::from_secs(10);
 
-/// What an event stream follows, and when it says something of its own.
-pub(super) struct Follow {
+/// The watch of an event stream, its heartbeat interval and its connection.
+pub(super) struct FollowOptions {
     pub(super) watch: Watch,
     pub(super) heartbeat: Duration,
     pub(super) closing: Option<CancellationToken>,
@@ -73,23 +75,23 @@ pub(crate) struct EventStream<M> {
     read: std::vec::IntoIter<WatchItem>,
     heartbeat: Duration,
     closing: Option<CancellationToken>,
-    /// From when it had nothing to send for the first time: most runs end before.
-    silence: Option<Silence>,
+    /// Set when the stream has nothing to send for the first time. Most runs end before that.
+    idle: Option<IdleState>,
     boot_id: Arc<str>,
-    /// The last message or the error was sent.
+    /// Whether the last message or an error was sent.
     done: bool,
-    cancel_when_cut: Option<Engine>,
+    cancel_on_disconnect: Option<Engine>,
 }
 
-/// What a stream waits for beside events.
-struct Silence {
-    /// When the last message was sent. The timer is only moved when it fires, so that messages cost it nothing.
+/// The heartbeat timer of an idle stream, and the end of its connection.
+struct IdleState {
+    /// When the last message was sent. The timer is reset only when it fires, so that messages do not reset it.
     last_sent: Instant,
     timer: Pin<Box<Sleep>>,
     closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
-impl Silence {
+impl IdleState {
     fn begin(heartbeat: Duration, closing: Option<CancellationToken>) -> Self {
         Self {
             last_sent: Instant::now(),
@@ -102,8 +104,8 @@ impl Silence {
         self.closing.as_mut().is_some_and(|closing| closing.as_mut().poll(context).is_ready())
     }
 
-    /// Whether nothing was sent for so long.
-    fn is_over(&mut self, heartbeat: Duration, context: &mut Context<'_>) -> bool {
+    /// Whether a heartbeat is due. Restarts the timer if it is.
+    fn is_heartbeat_due(&mut self, heartbeat: Duration, context: &mut Context<'_>) -> bool {
         while self.timer.as_mut().poll(context).is_ready() {
             let due = self.last_sent + heartbeat;
             let now = Instant::now();
@@ -119,30 +121,30 @@ impl Silence {
 }
 
 impl<M: Message> EventStream<M> {
-    pub(super) fn new(follow: Follow) -> Self {
-        let Follow { watch, heartbeat, closing, boot_id } = follow;
+    pub(super) fn new(follow: FollowOptions) -> Self {
+        let FollowOptions { watch, heartbeat, closing, boot_id } = follow;
         Self {
             watch,
             first: None,
             read: Vec::new().into_iter(),
             heartbeat,
             closing,
-            silence: None,
+            idle: None,
             boot_id,
             done: false,
-            cancel_when_cut: None,
+            cancel_on_disconnect: None,
         }
     }
 
     /// Sends this message before any other.
-    pub(super) fn beginning_with(mut self, first: M) -> Self {
+    pub(super) fn with_first(mut self, first: M) -> Self {
         self.first = Some(first);
         self
     }
 
-    /// Cancels the job if the stream is dropped before its end.
-    pub(super) fn cancelling_when_cut(mut self, engine: Engine) -> Self {
-        self.cancel_when_cut = Some(engine);
+    /// Cancels the job if the stream is dropped before its last event.
+    pub(super) fn cancelling_on_disconnect(mut self, engine: Engine) -> Self {
+        self.cancel_on_disconnect = Some(engine);
         self
     }
 
@@ -172,12 +174,12 @@ impl<M: Message> Stream for EventStream<M> {
                 Poll::Ready(Ok(items)) => this.read = items.into_iter(),
                 Poll::Ready(Err(error)) => return this.fail(&error),
                 Poll::Pending => {
-                    let begin = || Silence::begin(this.heartbeat, this.closing.take());
-                    let silence = this.silence.get_or_insert_with(begin);
-                    if silence.is_closing(context) {
+                    let begin = || IdleState::begin(this.heartbeat, this.closing.take());
+                    let idle = this.idle.get_or_insert_with(begin);
+                    if idle.is_closing(context) {
                         return this.fail(&connection_closing());
                     }
-                    if silence.is_over(this.heartbeat, context) {
+                    if idle.is_heartbeat_due(this.heartbeat, context) {
                         let sequence = this.watch.sequence();
                         return Poll::Ready(Some(Ok(M::heartbeat(v1::Heartbeat { sequence }))));
                     }
@@ -185,8 +187,8 @@ impl<M: Message> Stream for EventStream<M> {
                 }
             }
         }
-        if let Some(silence) = &mut this.silence {
-            silence.last_sent = Instant::now();
+        if let Some(idle) = &mut this.idle {
+            idle.last_sent = Instant::now();
         }
         Poll::Ready(this.read.next().map(|item| {
             Ok(match item {
@@ -199,18 +201,18 @@ impl<M: Message> Stream for EventStream<M> {
 
 impl<M> Drop for EventStream<M> {
     fn drop(&mut self) {
-        if let Some(engine) = self.cancel_when_cut.take().filter(|_| !self.done) {
-            cancel_cut(engine, self.watch.job_id());
+        if let Some(engine) = self.cancel_on_disconnect.take().filter(|_| !self.done) {
+            cancel_job(engine, self.watch.job_id());
         }
     }
 }
 
-fn cancel_cut(engine: Engine, id: JobId) {
+fn cancel_job(engine: Engine, id: JobId) {
     let cancel = async move {
-        // An error means that the job has ended or is gone: then there is nothing to cancel.
+        // An error means that the job has ended or was removed.
         let _ = engine.cancel(id, "the caller of Run disconnected", DISCONNECT_GRACE).await;
     };
-    // Without a runtime the whole process is ending.
+    // Without a runtime the process is exiting.
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         runtime.spawn(cancel);
     }

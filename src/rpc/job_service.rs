@@ -1,13 +1,13 @@
-//! JobService.
+//! The methods of JobService.
 
 use tonic::{Request, Response, Status, Streaming};
 
+use super::bounded_list::BoundedList;
 use super::call::caller;
-use super::events::{EventStream, Follow};
-use super::fitting::Fitting;
+use super::events::{EventStream, FollowOptions};
 use super::page_token;
 use super::submit_stream::AckStream;
-use super::{Api, ConnectionInfo, answer_by, disposition};
+use super::{Api, ConnectionInfo, disposition, respond_by};
 use crate::core::Caller;
 use crate::engine::{Batch, PageBounds, Submission};
 use crate::error::{Error, Result as JobResult};
@@ -18,7 +18,7 @@ use crate::proto::v1::job_service_server::JobService;
 use crate::proto::v1::submit_result::Result as Submit;
 use crate::proto::{render, v1};
 
-/// Most bytes of a page of jobs: below the 4 MiB that clients read by default.
+/// Most bytes of a page of jobs. Clients read messages of 4 MiB by default.
 const PAGE_BYTES_MAX: usize = 3 << 20;
 
 #[tonic::async_trait]
@@ -72,12 +72,13 @@ impl JobService for Api {
         let run = parse::run(request.into_inner(), &self.limits).map_err(self.status())?;
         let (submission, watch) =
             self.engine.run_as(caller, run.job, run.types).await.map_err(self.status())?;
-        let follow = Follow { watch, heartbeat: run.heartbeat, closing, boot_id: self.boot_id.clone() };
+        let follow =
+            FollowOptions { watch, heartbeat: run.heartbeat, closing, boot_id: self.boot_id.clone() };
         let first = v1::run_response::Message::Submitted(self.submit_response(&submission));
         let first = v1::RunResponse { message: Some(first) };
-        let mut stream = EventStream::new(follow).beginning_with(first);
+        let mut stream = EventStream::new(follow).with_first(first);
         if run.cancel_on_disconnect {
-            stream = stream.cancelling_when_cut(self.engine.clone());
+            stream = stream.cancelling_on_disconnect(self.engine.clone());
         }
         Ok(Response::new(stream))
     }
@@ -88,7 +89,7 @@ impl JobService for Api {
     ) -> Result<Response<v1::GetResultResponse>, Status> {
         let parse::GetResult { job_id, wait } =
             parse::get_result(request.get_ref()).map_err(self.status())?;
-        let until = (!wait.is_zero()).then(|| answer_by(wait, request.extensions().get()));
+        let until = (!wait.is_zero()).then(|| respond_by(wait, request.extensions().get()));
         let view = self.engine.result(job_id, until).await.map_err(self.status())?;
         Ok(Response::new(v1::GetResultResponse {
             state: render::state(view.state).into(),
@@ -107,7 +108,7 @@ impl JobService for Api {
         let parse::WatchResult { job_id, after_sequence, types, heartbeat } =
             parse::watch_result(request.get_ref()).map_err(self.status())?;
         let watch = self.engine.watch(job_id, after_sequence, types).await.map_err(self.status())?;
-        let follow = Follow { watch, heartbeat, closing, boot_id: self.boot_id.clone() };
+        let follow = FollowOptions { watch, heartbeat, closing, boot_id: self.boot_id.clone() };
         Ok(Response::new(EventStream::new(follow)))
     }
 
@@ -117,7 +118,7 @@ impl JobService for Api {
     ) -> Result<Response<v1::GetJobResponse>, Status> {
         let job_id = JobId::parse("job_id", &request.get_ref().job_id).map_err(self.status())?;
         let view = self.engine.job(job_id).await.map_err(self.status())?;
-        Ok(Response::new(v1::GetJobResponse { job: Some(render::fitting_job(&view, true, &self.defaults)) }))
+        Ok(Response::new(v1::GetJobResponse { job: Some(render::bounded_job(&view, true, &self.defaults)) }))
     }
 
     async fn list_jobs(
@@ -129,11 +130,11 @@ impl JobService for Api {
         let before = page_token::read(&page_token, &filter, &self.boot_id).map_err(self.status())?;
         let bounds = PageBounds { jobs: page_size, bytes: PAGE_BYTES_MAX, with_payloads: include_payloads };
         let page = self.engine.jobs(&filter, before, bounds).await.map_err(self.status())?;
-        let mut fitting = Fitting::default();
-        let fits = |job: &&JobView| fitting.push(render::fitting_job(job, include_payloads, &self.defaults));
+        let mut bounded = BoundedList::default();
+        let fits = |job: &&JobView| bounded.push(render::bounded_job(job, include_payloads, &self.defaults));
         let listed = page.jobs.iter().take_while(fits).count();
-        let jobs = fitting.elements;
-        // The page is estimated before its jobs are rendered. What does not fit begins the next one.
+        let jobs = bounded.elements;
+        // The engine estimates the encoded size. The first job that does not fit begins the next page.
         let next = page.jobs[listed..].iter().find_map(|job| self.engine.page_beginning_with(job.id));
         let next = next.or(page.next);
         let next_page_token =
@@ -224,7 +225,7 @@ impl Api {
     }
 }
 
-/// The token that fires when the request's connection is about to be closed.
+/// The token that is cancelled when the request's connection is about to be closed.
 fn closing<T>(request: &Request<T>) -> Option<tokio_util::sync::CancellationToken> {
     request.extensions().get::<ConnectionInfo>().map(|connection| connection.closing.clone())
 }

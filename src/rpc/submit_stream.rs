@@ -1,4 +1,4 @@
-//! The fast lane: batches of jobs in, acknowledgements and outcomes out, coalesced into as few messages as possible.
+//! The stream of SubmitStream: it submits batches of jobs, and sends acknowledgements and outcomes in few messages.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -10,45 +10,45 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Status, Streaming};
 
 use super::Api;
+use super::bounded_list::element_bytes;
+use super::error_details::add_details;
 use super::events::connection_closing;
-use super::fitting::element_bytes;
-use super::malformed::named;
 use crate::core::Caller;
 use crate::engine::{Batch, EndedJob, StreamBatch, SubmitAck, SubmitStream};
 use crate::proto::status::to_status;
 use crate::proto::{RESPONSE_BYTES_MAX, parse, render, v1};
 
-/// How many jobs of a stream may wait for their outcome before the server stops reading.
+/// Most jobs of a stream without an outcome; above it, the server stops reading the stream.
 const WINDOW_JOBS: u32 = 65_536;
-/// How many jobs are read before they are submitted together, but for the rest of the last batch.
-const TURN_JOBS: usize = 256;
-/// Bytes after which an answer takes nothing more, but for a last acknowledgement: a batch of refusals may be larger.
-const ANSWER_BYTES_MAX: usize = 32 << 10;
-/// Small outcomes that fit into an answer, roughly.
-const ANSWER_ENDS: usize = ANSWER_BYTES_MAX / 64;
+/// Jobs that are collected for one submit. The last batch may exceed it.
+const SUBMIT_JOBS: usize = 256;
+/// Size after which nothing more is added to a response, in bytes. The last acknowledgement may exceed it.
+const RESPONSE_FILL_BYTES: usize = 32 << 10;
+/// Approximate number of small outcomes in a full response.
+const RESPONSE_ENDS: usize = RESPONSE_FILL_BYTES / 64;
 
-/// Answers of one submit stream.
+/// The responses of one submit stream.
 pub(crate) struct AckStream {
     api: Api,
     caller: Caller,
     requests: Streaming<v1::SubmitStreamRequest>,
     jobs: SubmitStream,
-    /// Acknowledgements that did not fit the last answer.
+    /// Acknowledgements that did not fit the last response.
     acks: VecDeque<SubmitAck>,
-    /// The first of them, if it was rendered.
+    /// The first of them, if it is already converted.
     next_ack: Option<v1::SubmitAck>,
-    /// Ended jobs that did not fit the last answer.
+    /// Ended jobs that did not fit the last response.
     ended: VecDeque<EndedJob>,
-    /// The first of them, if it was rendered.
+    /// The first of them, if it is already converted.
     next_end: Option<v1::JobEnd>,
-    /// Jobs whose outcome was not sent yet.
+    /// Jobs whose outcome is not sent yet.
     waiting: u32,
     closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    /// The first answer tells the window.
+    /// Whether the next response is the first, which has the window size.
     is_first: bool,
-    /// The caller closed its side, or is not listened to any more.
-    is_read: bool,
-    /// How the stream ends once what was accepted before is acknowledged.
+    /// Whether the caller closed its side, or the server stopped reading after an error.
+    is_input_closed: bool,
+    /// The error that ends the stream after all accepted jobs are acknowledged.
     failed: Option<Status>,
     done: bool,
 }
@@ -72,32 +72,32 @@ impl AckStream {
             waiting: 0,
             closing: closing.map(|closing| Box::pin(closing.cancelled_owned())),
             is_first: true,
-            is_read: false,
+            is_input_closed: false,
             failed: None,
             done: false,
         }
     }
 
-    /// Submits the batches that have arrived, while the window is open: together, so that many small ones cost little more
-    /// than a large one.
+    /// Submits the batches that have arrived, within the window. They share one submit, so that many small batches cost
+    /// little more than a large one.
     fn read(&mut self, context: &mut Context<'_>) {
-        let mut turn = Vec::new();
+        let mut batches = Vec::new();
         let mut jobs = 0;
-        while jobs < TURN_JOBS && !self.is_read && self.waiting + (jobs as u32) < WINDOW_JOBS {
+        while jobs < SUBMIT_JOBS && !self.is_input_closed && self.waiting + (jobs as u32) < WINDOW_JOBS {
             match self.poll_batch(context) {
                 Poll::Ready(Some(Ok(request))) => {
                     jobs += request.jobs.len();
-                    turn.push(request);
+                    batches.push(request);
                 }
                 Poll::Ready(ended) => {
-                    self.is_read = true;
+                    self.is_input_closed = true;
                     self.failed = ended.and_then(Result::err);
                 }
                 Poll::Pending => break,
             }
         }
-        if !turn.is_empty() {
-            self.submit(turn);
+        if !batches.is_empty() {
+            self.submit(batches);
         }
     }
 
@@ -109,7 +109,7 @@ impl AckStream {
             return Poll::Ready(Some(Err(self.api.status()(failed))));
         }
         Pin::new(&mut self.requests).poll_next(context).map(|request| {
-            let request = request?.map_err(|status| named(status, self.api.message_bytes_max));
+            let request = request?.map_err(|status| add_details(status, self.api.message_bytes_max));
             Some(request.and_then(|request| {
                 parse::batch_size("jobs", request.jobs.len()).map_err(self.api.status())?;
                 Ok(request)
@@ -117,19 +117,19 @@ impl AckStream {
         })
     }
 
-    fn submit(&mut self, turn: Vec<v1::SubmitStreamRequest>) {
+    fn submit(&mut self, batches: Vec<v1::SubmitStreamRequest>) {
         let batch = |v1::SubmitStreamRequest { batch, jobs, outcomes }| {
             let jobs = Batch { caller: self.caller, jobs: self.api.parse_batch(jobs) };
             StreamBatch { number: batch, batch: jobs, outcomes }
         };
-        self.waiting += self.jobs.submit(turn.into_iter().map(batch).collect());
+        self.waiting += self.jobs.submit(batches.into_iter().map(batch).collect());
     }
 
-    /// Adds the acknowledgements that fit, at least one; a batch of refusals may exceed the usual limit. Answers their bytes.
-    fn add_acks(&mut self, answer: &mut v1::SubmitStreamResponse) -> usize {
+    /// Adds the acknowledgements that fit, at least one; a batch of refusals may exceed the usual limit. Returns their bytes.
+    fn add_acks(&mut self, response: &mut v1::SubmitStreamResponse) -> usize {
         let mut bytes = 0;
-        answer.acks.reserve(self.acks.len());
-        while bytes < ANSWER_BYTES_MAX
+        response.acks.reserve(self.acks.len());
+        while bytes < RESPONSE_FILL_BYTES
             && let Some(ack) =
                 self.next_ack.take().or_else(|| self.acks.pop_front().map(|ack| self.api.ack(ack)))
         {
@@ -139,28 +139,28 @@ impl AckStream {
                 break;
             }
             bytes = with_ack;
-            answer.acks.push(ack);
+            response.acks.push(ack);
         }
         bytes
     }
 
-    /// Adds the jobs that ended, as many as fit beside this many bytes. An outcome comes behind its acknowledgement: while
-    /// one is left, none is added.
-    fn add_ends(&mut self, mut bytes: usize, answer: &mut v1::SubmitStreamResponse) {
+    /// Adds the jobs that ended, as many as fit besides `bytes`. An outcome follows its acknowledgement, so
+    /// none is added while acknowledgements are left.
+    fn add_ends(&mut self, mut bytes: usize, response: &mut v1::SubmitStreamResponse) {
         if self.next_ack.is_some() || !self.acks.is_empty() {
             return;
         }
-        answer.outcomes.reserve(self.ended.len().min(ANSWER_ENDS));
+        response.outcomes.reserve(self.ended.len().min(RESPONSE_ENDS));
         while let Some(end) = self.next_end.take().or_else(|| self.ended.pop_front().map(job_end)) {
             let end_bytes = element_bytes(&end);
-            if bytes > 0 && bytes + end_bytes > ANSWER_BYTES_MAX {
+            if bytes > 0 && bytes + end_bytes > RESPONSE_FILL_BYTES {
                 self.next_end = Some(end);
                 break;
             }
             bytes += end_bytes;
-            answer.outcomes.push(end);
+            response.outcomes.push(end);
         }
-        self.waiting -= answer.outcomes.len() as u32;
+        self.waiting -= response.outcomes.len() as u32;
     }
 
     fn is_closing(&mut self, context: &mut Context<'_>) -> bool {
@@ -181,7 +181,7 @@ impl Stream for AckStream {
         if this.done {
             return Poll::Ready(None);
         }
-        let mut answer = v1::SubmitStreamResponse::default();
+        let mut response = v1::SubmitStreamResponse::default();
         if this.acks.is_empty() && this.next_ack.is_none() {
             this.read(context);
         }
@@ -190,19 +190,19 @@ impl Stream for AckStream {
         {
             this.failed = Some(this.api.status()(error));
         }
-        let bytes = this.add_acks(&mut answer);
-        this.add_ends(bytes, &mut answer);
+        let bytes = this.add_acks(&mut response);
+        this.add_ends(bytes, &mut response);
         if std::mem::take(&mut this.is_first) {
-            answer.window = WINDOW_JOBS;
-            return Poll::Ready(Some(Ok(answer)));
+            response.window = WINDOW_JOBS;
+            return Poll::Ready(Some(Ok(response)));
         }
-        if !answer.acks.is_empty() || !answer.outcomes.is_empty() {
-            return Poll::Ready(Some(Ok(answer)));
+        if !response.acks.is_empty() || !response.outcomes.is_empty() {
+            return Poll::Ready(Some(Ok(response)));
         }
         if let Some(status) = this.failed.take() {
             return this.fail(status);
         }
-        if this.is_read && this.waiting == 0 && !this.jobs.awaits_acks() {
+        if this.is_input_closed && this.waiting == 0 && !this.jobs.awaits_acks() {
             this.done = true;
             return Poll::Ready(None);
         }

@@ -1,6 +1,6 @@
-//! A worker's stream: orders and acknowledgements out, frames of reports in, as few messages as possible.
+//! The stream of a worker: it applies reports, and sends orders and acknowledgements in few messages.
 //!
-//! Reading and writing take turns in one task: what a worker does not read holds back what the server reads of it.
+//! One task reads and writes in turn, so a worker that does not read its stream gets backpressure on its reports.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -13,9 +13,9 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Status, Streaming};
 
 use super::Api;
+use super::bounded_list::element_bytes;
+use super::error_details::add_details;
 use super::events::connection_closing;
-use super::fitting::element_bytes;
-use super::malformed::named;
 use crate::core::{Welcome, worker_id};
 use crate::engine::{Cut, Orders, Refusal, ReportAck, ReportAcks, TakeLimit, WorkerSession};
 use crate::error::{Error, ErrorKind};
@@ -23,23 +23,23 @@ use crate::job::Order;
 use crate::proto::status::{to_rpc_status, to_status};
 use crate::proto::{parse, render, v1};
 
-/// Messages of the worker that are read before something is sent.
-const FRAMES_MAX: usize = 64;
-/// Bytes after which a message takes nothing more, so that one worker's backlog does not become one large buffer; less if
-/// the worker reads less. A welcome, or an element that is larger, goes alone.
-const MESSAGE_BYTES: usize = 1 << 20;
-/// What an acknowledgement takes beside its refusals, in bytes, at most.
+/// Most messages of the worker that are read before the stream sends.
+const READ_FRAMES_MAX: usize = 64;
+/// Size after which nothing more is added to a message, in bytes. It bounds the buffer of one worker; a worker with a lower
+/// message limit gets less. A welcome or a larger element is sent alone.
+const MESSAGE_FILL_BYTES: usize = 1 << 20;
+/// Most bytes of an acknowledgement without its refusals.
 const ACK_BYTES_MAX: usize = 16;
 
-/// What the server sends to one worker.
+/// The messages to one worker.
 pub(crate) struct WorkStream {
     api: Api,
     requests: Streaming<v1::WorkRequest>,
-    /// Gone once the worker closed its side.
+    /// `None` once the worker closed its side.
     session: Option<WorkerSession>,
     acks: ReportAcks,
     welcome: Option<v1::Welcome>,
-    /// Bytes after which a message takes nothing more.
+    /// Size after which nothing more is added to a message, in bytes.
     message_bytes: usize,
     /// The newest report that is durable.
     reports_durable: u64,
@@ -49,7 +49,7 @@ pub(crate) struct WorkStream {
     refusals: VecDeque<Refusal>,
     ping: Pin<Box<Sleep>>,
     closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    /// How the stream ends once what was told before is sent.
+    /// The error that ends the stream after all pending messages are sent.
     failed: Option<Status>,
     done: bool,
 }
@@ -69,7 +69,7 @@ impl WorkStream {
             session: Some(session),
             acks: ReportAcks::new(api.engine.clone()),
             welcome: Some(api.welcome(welcome)),
-            message_bytes: MESSAGE_BYTES.min(response_bytes_max),
+            message_bytes: MESSAGE_FILL_BYTES.min(response_bytes_max),
             reports_durable: welcome.reports_taken,
             reports_acked: welcome.reports_taken,
             refusals: VecDeque::new(),
@@ -85,7 +85,7 @@ impl WorkStream {
     fn read(&mut self, context: &mut Context<'_>) {
         for count in 0.. {
             let Some(session) = self.session.as_ref().filter(|_| self.refusals.is_empty()) else { break };
-            if count == FRAMES_MAX {
+            if count == READ_FRAMES_MAX {
                 context.waker().wake_by_ref();
                 break;
             }
@@ -96,7 +96,7 @@ impl WorkStream {
             }
             let frame = match Pin::new(&mut self.requests).poll_next(context) {
                 Poll::Ready(Some(request)) => request
-                    .map_err(|status| named(status, self.api.message_bytes_max))
+                    .map_err(|status| add_details(status, self.api.message_bytes_max))
                     .and_then(|request| parse::frame(request, &self.api.limits).map_err(self.api.status())),
                 Poll::Ready(None) => {
                     if let Some(session) = self.session.take() {
@@ -110,7 +110,7 @@ impl WorkStream {
                 Ok(frame) => session.apply(frame, &mut self.acks),
                 Err(status) => {
                     let session = self.session.take();
-                    // A refusal of what the worker sent has a reason; the end of its connection has none.
+                    // A refused message has error details. A lost connection has none.
                     if let Some(session) = session.filter(|_| status.details().is_empty()) {
                         session.broke();
                     }
@@ -140,9 +140,8 @@ impl WorkStream {
         self.failed = Some(self.api.status()(error.clone()));
     }
 
-    /// Adds the acknowledgement of durable reports, with the refusals that fit beside this many bytes. Answers the bytes of
-    /// both.
-    fn acknowledge(&mut self, mut bytes: usize, answer: &mut v1::WorkResponse) -> usize {
+    /// Adds the acknowledgement of durable reports, with the refusals that fit besides `bytes`. Returns the bytes of both.
+    fn acknowledge(&mut self, mut bytes: usize, response: &mut v1::WorkResponse) -> usize {
         if self.reports_acked == self.reports_durable && self.refusals.is_empty() {
             return bytes;
         }
@@ -160,16 +159,16 @@ impl WorkStream {
         let newest =
             self.refusals.front().map_or(self.reports_durable, |next| next.sequence.saturating_sub(1));
         self.reports_acked = newest.max(self.reports_acked);
-        answer.ack = Some(v1::ReportAck { report_sequence: self.reports_acked, refusals });
+        response.ack = Some(v1::ReportAck { report_sequence: self.reports_acked, refusals });
         bytes + ACK_BYTES_MAX
     }
 
-    /// Adds what the worker is told to do, as much as fits beside this many bytes.
-    fn add_orders(&mut self, context: &Context<'_>, bytes: usize, answer: &mut v1::WorkResponse) {
+    /// Adds orders for the worker, as many as fit besides `bytes`.
+    fn add_orders(&mut self, context: &Context<'_>, bytes: usize, response: &mut v1::WorkResponse) {
         // An order that does not fit goes into the next message.
         let Some(bytes_left) = self.message_bytes.checked_sub(bytes).filter(|left| *left > 0) else { return };
         let Some(session) = &self.session else { return };
-        // Beside anything else no order may be larger than what is left.
+        // Only a message without other elements may exceed its size for one order.
         let limit = TakeLimit { bytes: bytes_left, may_exceed: bytes == 0 };
         let Orders { orders, drain, cut, .. } = match session.poll_orders(context, limit) {
             Poll::Ready(Ok(orders)) => orders,
@@ -178,15 +177,15 @@ impl WorkStream {
         };
         if let Some(cut) = cut {
             self.session = None;
-            self.failed = Some(self.api.status()(cut_off(cut)));
+            self.failed = Some(self.api.status()(cut_error(cut)));
             return;
         }
-        answer.drain = drain.map(render::drain);
-        // A cancel is handled after the assignments of its message, as it was given after them.
+        response.drain = drain.map(render::drain);
+        // The worker applies cancels after assignments, which is the order in which they were made.
         for order in orders {
             match order {
-                Order::Run(assignment) => answer.assignments.push(render::assignment(&assignment)),
-                Order::Stop(lease, stop) => answer.cancels.push(render::attempt_cancel(lease, stop)),
+                Order::Run(assignment) => response.assignments.push(render::assignment(&assignment)),
+                Order::Stop(lease, stop) => response.cancels.push(render::attempt_cancel(lease, stop)),
             }
         }
     }
@@ -207,7 +206,7 @@ impl WorkStream {
 }
 
 impl Drop for WorkStream {
-    /// Nobody reads the answers any more.
+    /// The stream was dropped, so the worker is disconnected.
     fn drop(&mut self) {
         if let Some(session) = self.session.take() {
             session.broke();
@@ -223,17 +222,17 @@ impl Stream for WorkStream {
         if this.done {
             return Poll::Ready(None);
         }
-        let mut answer = v1::WorkResponse { welcome: this.welcome.take(), ..v1::WorkResponse::default() };
-        let bytes = answer.encoded_len();
+        let mut response = v1::WorkResponse { welcome: this.welcome.take(), ..v1::WorkResponse::default() };
+        let bytes = response.encoded_len();
         this.read(context);
         this.take_acks(context);
-        let bytes = this.acknowledge(bytes, &mut answer);
-        this.add_orders(context, bytes, &mut answer);
+        let bytes = this.acknowledge(bytes, &mut response);
+        this.add_orders(context, bytes, &mut response);
         if this.session.is_some() && this.is_ping_due(context) {
-            answer.ping = Some(v1::Ping {});
+            response.ping = Some(v1::Ping {});
         }
-        if answer != v1::WorkResponse::default() {
-            return Poll::Ready(Some(Ok(answer)));
+        if response != v1::WorkResponse::default() {
+            return Poll::Ready(Some(Ok(response)));
         }
         if this.session.is_none() && !this.acks.is_empty() {
             return Poll::Pending;
@@ -283,14 +282,15 @@ impl Api {
     }
 }
 
-fn cut_off(cut: Cut) -> Error {
+fn cut_error(cut: Cut) -> Error {
     match cut {
         Cut::Silent => Error::new(
             ErrorKind::WorkerSilent,
-            "the worker was not heard of for three ping intervals: answer every ping with a heartbeat",
+            "no message from the worker for three ping intervals: reply to every ping with a heartbeat",
         ),
-        Cut::Replaced => {
-            Error::new(ErrorKind::WorkerReplaced, "the same instance of the worker connected anew")
-        }
+        Cut::Replaced => Error::new(
+            ErrorKind::WorkerReplaced,
+            "a newer stream of the same worker instance replaced this one",
+        ),
     }
 }

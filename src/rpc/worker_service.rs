@@ -1,20 +1,20 @@
-//! WorkerService.
+//! The methods of WorkerService.
 
 use std::time::Duration;
 
 use tokio::time::timeout;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::malformed::named;
+use super::error_details::add_details;
 use super::work_stream::WorkStream;
-use super::{Api, ConnectionInfo, answer_by};
+use super::{Api, ConnectionInfo, respond_by};
 use crate::engine::{LeaseCall, WorkerSession};
 use crate::error::Error;
 use crate::proto::status::to_rpc_status;
 use crate::proto::v1::worker_service_server::WorkerService;
 use crate::proto::{parse, render, v1};
 
-/// How long a stream may take to introduce its worker.
+/// Longest time for the first message of a worker stream.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[tonic::async_trait]
@@ -28,7 +28,7 @@ impl WorkerService for Api {
         let connection = request.extensions().get::<ConnectionInfo>().cloned();
         let mut requests = request.into_inner();
         let first = match timeout(HELLO_TIMEOUT, requests.message()).await {
-            Ok(first) => first.map_err(|status| named(status, self.message_bytes_max))?,
+            Ok(first) => first.map_err(|status| add_details(status, self.message_bytes_max))?,
             Err(_) => None,
         };
         let hello = first.and_then(|first| first.hello).ok_or_else(|| {
@@ -47,8 +47,8 @@ impl WorkerService for Api {
         let parse::Lease { spec, peer, wait } =
             parse::lease(request.get_ref(), address).map_err(self.status())?;
         let call = LeaseCall::open(&self.engine, &spec, peer).await.map_err(self.status())?;
-        let until = answer_by(wait, request.extensions().get());
-        // Whatever came by then is taken; nothing is an answer too.
+        let until = respond_by(wait, request.extensions().get());
+        // After the timeout the call returns the assignments that are ready, possibly none.
         let _ = tokio::time::timeout_at(until, call.ready()).await;
         let taken = call.take().await.map_err(self.status())?;
         let assignments = taken.iter().map(render::assignment).collect();

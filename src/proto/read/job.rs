@@ -95,6 +95,6 @@ mod tests {
                 worker: "pool".into(),
             }],
         };
-        assert_eq!(job(render::fitting_job(&sent, true, &Defaults::default())), Some(sent));
+        assert_eq!(job(render::bounded_job(&sent, true, &Defaults::default())), Some(sent));
     }
 }

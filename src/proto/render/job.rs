@@ -32,7 +32,7 @@ impl Default for Defaults {
 
 /// Converts a job as [`job`] does, within [`RESPONSE_BYTES_MAX`] if possible. A larger job is reduced in two steps: without
 /// the failure details of its attempts, then with JSON as text instead of a value, which is smaller.
-pub(crate) fn fitting_job(view: &JobView, include_payloads: bool, defaults: &Defaults) -> v1::Job {
+pub(crate) fn bounded_job(view: &JobView, include_payloads: bool, defaults: &Defaults) -> v1::Job {
     let mut wire = job(view, include_payloads, defaults);
     if wire.encoded_len() <= RESPONSE_BYTES_MAX {
         return wire;

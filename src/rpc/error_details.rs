@@ -1,5 +1,7 @@
-//! Requests that are no message: tonic refuses them before a service sees them, and here they get a reason like every
-//! other error.
+//! Adds error details to the errors of tonic.
+//!
+//! tonic refuses malformed and too large requests before a service method runs. This layer gives those statuses the same
+//! details as other errors.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -13,54 +15,54 @@ use tower::{Layer, Service};
 use crate::error::{Error, ErrorKind, Violation};
 use crate::proto::status::to_status;
 
-/// Gives tonic's own refusals of a request a reason.
+/// The layer that adds the details.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct NameRefusals {
-    /// Largest message the services read.
+pub(super) struct ErrorDetailsLayer {
+    /// Largest message that the services read, in bytes.
     pub(super) message_bytes_max: usize,
 }
 
-/// A service whose every refusal has a reason.
+/// A service whose errors all have details.
 #[derive(Debug, Clone)]
-pub(crate) struct Named<S> {
+pub(crate) struct ErrorDetailsService<S> {
     inner: S,
     message_bytes_max: usize,
 }
 
-impl<S> Layer<S> for NameRefusals {
-    type Service = Named<S>;
+impl<S> Layer<S> for ErrorDetailsLayer {
+    type Service = ErrorDetailsService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Named { inner, message_bytes_max: self.message_bytes_max }
+        ErrorDetailsService { inner, message_bytes_max: self.message_bytes_max }
     }
 }
 
-impl<S> Service<Request<Body>> for Named<S>
+impl<S> Service<Request<Body>> for ErrorDetailsService<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     S::Future: Unpin,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = NamedFuture<S::Future>;
+    type Future = ErrorDetailsFuture<S::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        NamedFuture { call: self.inner.call(request), message_bytes_max: self.message_bytes_max }
+        ErrorDetailsFuture { call: self.inner.call(request), message_bytes_max: self.message_bytes_max }
     }
 }
 
-/// The answer of a named service.
+/// The future of an [`ErrorDetailsService`].
 #[derive(Debug)]
-pub(crate) struct NamedFuture<F> {
+pub(crate) struct ErrorDetailsFuture<F> {
     call: F,
     message_bytes_max: usize,
 }
 
-impl<F> Future for NamedFuture<F>
+impl<F> Future for ErrorDetailsFuture<F>
 where
     F: Future<Output = Result<Response<Body>, Infallible>> + Unpin,
 {
@@ -68,30 +70,30 @@ where
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let limit = self.message_bytes_max;
-        Pin::new(&mut self.call).poll(context).map_ok(|response| named_response(response, limit))
+        Pin::new(&mut self.call).poll(context).map_ok(|response| add_details_to_response(response, limit))
     }
 }
 
-/// The response, with a reason if it is a refusal that has none. Answers that begin well pass untouched.
-fn named_response(response: Response<Body>, limit: usize) -> Response<Body> {
-    // Those that have a reason are by far the most, and reading a status costs more than refusing a job does.
+/// Adds details to an error response without them. Other responses are returned unchanged.
+fn add_details_to_response(response: Response<Body>, limit: usize) -> Response<Body> {
+    // Most errors have details already, and this check is cheaper than parsing the status.
     if response.headers().contains_key(Status::GRPC_STATUS_DETAILS) {
         return response;
     }
     match Status::from_header_map(response.headers()) {
-        Some(status) if status.code() != Code::Ok => named(status, limit).into_http(),
+        Some(status) if status.code() != Code::Ok => add_details(status, limit).into_http(),
         _ => response,
     }
 }
 
-/// The status, with a reason if it is tonic's refusal of a request. Our own errors always have details.
-pub(super) fn named(status: Status, limit: usize) -> Status {
+/// Adds details to a status of tonic. Statuses of the services have details and are returned unchanged.
+pub(super) fn add_details(status: Status, limit: usize) -> Status {
     if !status.details().is_empty() {
         return status;
     }
     let error = match status.code() {
         Code::Internal => malformed(status.message()),
-        // Above the limit as it came, or once decompressed.
+        // The message exceeds the limit as received, or after decompression.
         Code::OutOfRange | Code::ResourceExhausted => too_large(status.message(), limit),
         _ => return status,
     };
@@ -105,12 +107,12 @@ fn malformed(what: &str) -> Error {
 }
 
 fn too_large(what: &str, limit: usize) -> Error {
-    // tonic tells the size in its text only; a decompressed message has none, as reading stops at the limit.
+    // tonic has the size only in its text, and no size for a compressed message, whose decompression stops at the limit.
     let size = what.split(' ').find_map(|word| word.parse::<usize>().ok());
     let size = size.unwrap_or_default().max(limit + 1);
     let message = format!(
-        "the request has {size} bytes or more, the limit is {limit}: send fewer jobs at once, or keep the content \
-         elsewhere and send where to find it"
+        "the request has {size} bytes or more, the limit is {limit}: send fewer jobs at once, or store the content \
+         elsewhere and send a reference"
     );
     Error::new(ErrorKind::PayloadTooLarge { field: String::new(), size, limit }, message)
 }
