@@ -6,6 +6,8 @@ mod budget;
 mod connection;
 mod connection_thread;
 mod cors;
+#[cfg(test)]
+mod crash_test;
 mod deadline;
 mod descriptors;
 mod host;
@@ -16,8 +18,6 @@ mod router;
 mod run;
 mod serve;
 mod throttle;
-#[cfg(test)]
-mod torture;
 mod trailers;
 
 pub use crate::rpc::{ConnectionInfo, Deadline};

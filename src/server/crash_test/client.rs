@@ -1,4 +1,4 @@
-//! A client of every sort at once, and a worker: it does something at random, and notes all that it sends and is told.
+//! A random client and worker. It records every request that it sends and every response that it gets.
 
 use std::cell::{RefCell, RefMut};
 use std::collections::BTreeMap;
@@ -19,20 +19,20 @@ use crate::proto::v1::watch_result_response::Message;
 use crate::proto::v1::worker_service_client::WorkerServiceClient;
 use crate::proto::v1::{self, Disposition, JobState};
 
-/// The kind that is run by workers outside the server.
+/// The kind that workers outside the server run.
 const OUTSIDE: &str = "outside";
-/// How long a watch is read at a time, if nothing comes.
+/// Longest wait for the next message of a watch.
 const WATCH: Duration = Duration::from_millis(2);
 
-/// What all clients know, over all lives of the server.
+/// What all clients have observed, across all runs of the server.
 #[derive(Default)]
-pub(super) struct Notes {
+pub(super) struct Observations {
     pub(super) journal: Journal,
-    /// Calls that were answered, also with an error.
-    pub(super) answers: usize,
-    /// Attempts that were given to workers, and are not known to be over.
+    /// The number of responses, including errors.
+    pub(super) responses: usize,
+    /// Assignments that workers have and have not ended.
     held: Vec<v1::Assignment>,
-    /// Where each job's watch is.
+    /// The last sequence that the watch of each job has seen.
     cursors: BTreeMap<String, u32>,
 }
 
@@ -40,24 +40,24 @@ pub(super) struct Notes {
 pub(super) struct Client {
     jobs: JobServiceClient<FaultyService>,
     workers: WorkerServiceClient<FaultyService>,
-    notes: Rc<RefCell<Notes>>,
+    observations: Rc<RefCell<Observations>>,
     random: StdRng,
 }
 
 impl Client {
-    pub(super) fn new(service: FaultyService, notes: Rc<RefCell<Notes>>, seed: u64) -> Self {
+    pub(super) fn new(service: FaultyService, observations: Rc<RefCell<Observations>>, seed: u64) -> Self {
         Self {
             jobs: JobServiceClient::new(service.clone()),
             workers: WorkerServiceClient::new(service),
-            notes,
+            observations,
             random: StdRng::seed_from_u64(seed),
         }
     }
 
-    /// Works for good.
+    /// Makes random calls. Never returns.
     pub(super) async fn work(mut self) {
         loop {
-            // An error says that nothing is known: that is noted by noting nothing.
+            // After an error the outcome of the call is unknown, so nothing is recorded.
             let _ = match self.random.random_range(0..20) {
                 0..=3 => self.submit_new().await,
                 4 => self.submit_again().await,
@@ -68,27 +68,27 @@ impl Client {
                 14..=15 => self.get().await,
                 _ => self.watch().await,
             };
-            self.notes.borrow_mut().answers += 1;
+            self.observations.borrow_mut().responses += 1;
             tokio::task::yield_now().await;
         }
     }
 
     fn story(&self, id: &str) -> RefMut<'_, Story> {
-        RefMut::map(self.notes.borrow_mut(), |notes| notes.journal.story(id))
+        RefMut::map(self.observations.borrow_mut(), |observations| observations.journal.story(id))
     }
 
-    /// A job of which something is true, if there is one.
+    /// A random job that matches, if there is one.
     fn any(&mut self, is_wanted: impl Fn(&Story) -> bool) -> Option<String> {
-        let notes = self.notes.borrow();
-        let stories = notes.journal.stories.iter().filter(|(_, story)| is_wanted(story));
+        let observations = self.observations.borrow();
+        let stories = observations.journal.stories.iter().filter(|(_, story)| is_wanted(story));
         let ids: Vec<_> = stories.map(|(id, _)| id).collect();
         if ids.is_empty() { None } else { Some(ids[self.random.random_range(0..ids.len())].clone()) }
     }
 
-    /// Notes an answer that a job is not known which had to be when it was asked for.
-    fn check_known(&self, id: &str, had_to_be: bool, status: Status) -> Status {
+    /// Records a breach if a job is not found that must exist.
+    fn check_known(&self, id: &str, must_exist: bool, status: Status) -> Status {
         let mut story = self.story(id);
-        if status.code() == Code::NotFound && had_to_be && !story.is_removal_sent {
+        if status.code() == Code::NotFound && must_exist && !story.is_removal_sent {
             story.breaches.push(format!("it was acknowledged, and is not known: {status}"));
         }
         status
@@ -98,7 +98,7 @@ impl Client {
         self.story(id).is_acknowledged
     }
 
-    /// A job that succeeds in the end, noted as sent.
+    /// The spec of a new job that succeeds in the end. Records it as sent.
     fn spec(&mut self) -> v1::JobSpec {
         let words = format!("{:x}", self.random.random::<u64>());
         let (kind, payload) = match self.random.random_range(0..10) {
@@ -121,7 +121,7 @@ impl Client {
             retry: Some(retry),
             ..Default::default()
         };
-        self.notes.borrow_mut().journal.sends(&spec);
+        self.observations.borrow_mut().journal.sends(&spec);
         spec
     }
 
@@ -131,7 +131,7 @@ impl Client {
     }
 
     async fn submit_again(&mut self) -> Result<(), Status> {
-        // Also those that were removed: their ids stay known.
+        // Removed jobs too: their ids stay reserved.
         let Some(id) = self.any(|_| true) else { return Ok(()) };
         let spec = self.story(&id).spec.clone();
         self.submit(spec).await
@@ -141,20 +141,22 @@ impl Client {
         let id = spec.job_id.clone();
         let was_acknowledged = self.story(&id).is_acknowledged;
         let request = v1::SubmitRequest { job: Some(spec), validate_only: false };
-        let answer = self.jobs.submit(request).await;
+        let response = self.jobs.submit(request).await;
         let mut story = self.story(&id);
-        let answer = match answer {
-            Ok(answer) => answer.into_inner(),
+        let response = match response {
+            Ok(response) => response.into_inner(),
             Err(status) => {
                 assert_ne!(status.code(), Code::InvalidArgument, "{status}");
                 if was_acknowledged && [Code::NotFound, Code::AlreadyExists].contains(&status.code()) {
-                    story.breaches.push(format!("it was acknowledged, and its repeat is refused: {status}"));
+                    story
+                        .breaches
+                        .push(format!("it was acknowledged, and a repeated submit is refused: {status}"));
                 }
                 return Err(status);
             }
         };
-        if answer.disposition() == Disposition::Created && was_acknowledged {
-            story.breaches.push(format!("it was accepted a second time: {answer:?}"));
+        if response.disposition() == Disposition::Created && was_acknowledged {
+            story.breaches.push(format!("it was accepted a second time: {response:?}"));
         }
         story.is_acknowledged = true;
         Ok(())
@@ -168,21 +170,21 @@ impl Client {
             wait: Some(prost_types::Duration::default()),
             ..Default::default()
         };
-        let answer = self.workers.lease(request).await?.into_inner();
-        for given in answer.assignments {
+        let response = self.workers.lease(request).await?.into_inner();
+        for given in response.assignments {
             self.story(&given.job_id).runs.push((given.attempt, given.lease_id.clone()));
-            self.notes.borrow_mut().held.push(given);
+            self.observations.borrow_mut().held.push(given);
         }
         Ok(())
     }
 
-    /// Reports of an attempt that a worker has, or had.
+    /// Reports on an attempt that a worker has or had.
     async fn report(&mut self) -> Result<(), Status> {
-        let held = self.notes.borrow().held.len();
+        let held = self.observations.borrow().held.len();
         if held == 0 {
             return Ok(());
         }
-        let given = self.notes.borrow().held[self.random.random_range(0..held)].clone();
+        let given = self.observations.borrow().held[self.random.random_range(0..held)].clone();
         let news = match self.random.random_range(0..10) {
             0..=1 => News::Output(v1::Output { payload: Some(text("chunk")), ..Default::default() }),
             2 => News::Log(v1::Log { text: "line".to_owned(), ..Default::default() }),
@@ -193,7 +195,7 @@ impl Client {
         let is_end = matches!(news, News::Fail(_) | News::Release(_));
         let is_taken = self.send_report(&given, news).await?;
         if is_end || !is_taken {
-            self.let_go(&given);
+            self.forget_assignment(&given);
         }
         Ok(())
     }
@@ -206,36 +208,36 @@ impl Client {
             let end = Some(v1::outcome::End::Result(result));
             self.story(&given.job_id).ends("its worker", Some(v1::Outcome { end }));
         }
-        self.let_go(given);
+        self.forget_assignment(given);
         Ok(())
     }
 
-    /// Whether the report was taken; an error if that is not known.
+    /// Sends a report. Returns whether it was accepted; an error if that is unknown.
     async fn send_report(&mut self, given: &v1::Assignment, news: News) -> Result<bool, Status> {
         let lease_id = given.lease_id.clone();
         let report = v1::AttemptReport { lease_id, report_sequence: 0, news: Some(news) };
         let request = v1::ReportRequest { reports: vec![report], lease_ids: Vec::new() };
-        let answer = self.workers.report(request).await?.into_inner();
-        Ok(answer.results.first().is_some_and(|result| result.code == 0))
+        let response = self.workers.report(request).await?.into_inner();
+        Ok(response.results.first().is_some_and(|result| result.code == 0))
     }
 
-    /// The attempt is over for its worker.
-    fn let_go(&self, given: &v1::Assignment) {
-        self.notes.borrow_mut().held.retain(|held| held.lease_id != given.lease_id);
+    /// Removes the assignment from the worker.
+    fn forget_assignment(&self, given: &v1::Assignment) {
+        self.observations.borrow_mut().held.retain(|held| held.lease_id != given.lease_id);
     }
 
     async fn cancel(&mut self) -> Result<(), Status> {
         let Some(id) = self.any(|story| !story.is_removal_sent) else { return Ok(()) };
         self.story(&id).is_cancel_sent = true;
-        let has_to_be = self.is_acknowledged(&id);
+        let must_exist = self.is_acknowledged(&id);
         let request = v1::CancelRequest {
             job_id: id.clone(),
             reason: "enough".to_owned(),
             grace: Some(prost_types::Duration::default()),
         };
-        let answer = self.jobs.cancel(request).await;
-        let answer = answer.map_err(|status| self.check_known(&id, has_to_be, status))?;
-        self.story(&id).is_cancelled |= answer.get_ref().state() == JobState::Cancelled;
+        let response = self.jobs.cancel(request).await;
+        let response = response.map_err(|status| self.check_known(&id, must_exist, status))?;
+        self.story(&id).is_cancelled |= response.get_ref().state() == JobState::Cancelled;
         Ok(())
     }
 
@@ -245,7 +247,7 @@ impl Client {
         self.story(&id).is_removal_sent = true;
         match self.jobs.delete(v1::DeleteRequest { job_id: id.clone() }).await {
             Err(status) if status.code() != Code::NotFound => return Err(status),
-            // The answer before was lost, if it is not known any more.
+            // NotFound means that an earlier delete succeeded and its response was lost.
             Ok(_) | Err(_) => self.story(&id).is_removal_answered = true,
         }
         Ok(())
@@ -253,25 +255,25 @@ impl Client {
 
     async fn get(&mut self) -> Result<(), Status> {
         let Some(id) = self.any(|story| !story.is_removal_sent) else { return Ok(()) };
-        let has_to_be = self.is_acknowledged(&id);
+        let must_exist = self.is_acknowledged(&id);
         let request = v1::GetResultRequest { job_id: id.clone(), wait: None };
-        let answer = self.jobs.get_result(request).await;
-        let answer = answer.map_err(|status| self.check_known(&id, has_to_be, status))?;
-        self.story(&id).ends("GetResult", answer.into_inner().outcome);
+        let response = self.jobs.get_result(request).await;
+        let response = response.map_err(|status| self.check_known(&id, must_exist, status))?;
+        self.story(&id).ends("GetResult", response.into_inner().outcome);
         Ok(())
     }
 
-    /// Reads on in the watch of a job, as far as something comes.
+    /// Continues the watch of a job until no message arrives in time.
     async fn watch(&mut self) -> Result<(), Status> {
         let Some(id) = self.any(|story| !story.is_removal_sent) else { return Ok(()) };
-        let mut after = self.notes.borrow().cursors.get(&id).copied().unwrap_or_default();
+        let mut after = self.observations.borrow().cursors.get(&id).copied().unwrap_or_default();
         let request =
             v1::WatchResultRequest { job_id: id.clone(), after_sequence: after, ..Default::default() };
-        let has_to_be = self.is_acknowledged(&id);
+        let must_exist = self.is_acknowledged(&id);
         let opened = self.jobs.watch_result(request).await;
         let mut stream =
-            opened.map_err(|status| self.check_watchable(&id, after, has_to_be, status))?.into_inner();
-        // The end may have come on a stream before.
+            opened.map_err(|status| self.check_watchable(&id, after, must_exist, status))?.into_inner();
+        // An earlier stream may have returned the end.
         let mut is_over = !self.story(&id).ends.is_empty();
         while let Ok(message) = timeout(WATCH, stream.message()).await {
             let Some(message) = message? else {
@@ -284,39 +286,39 @@ impl Client {
                 let before = after;
                 after = self.story(&id).sees(after, event);
                 if after <= before {
-                    // A breach, and what is out of order may have no end.
+                    // The breach is recorded. A stream out of order may not end.
                     break;
                 }
-                let mut notes = self.notes.borrow_mut();
-                let cursor = notes.cursors.entry(id.clone()).or_default();
+                let mut observations = self.observations.borrow_mut();
+                let cursor = observations.cursors.entry(id.clone()).or_default();
                 *cursor = after.max(*cursor);
             }
         }
         Ok(())
     }
 
-    /// Notes the refusal of a sequence that was told.
-    fn check_watchable(&self, id: &str, after: u32, has_to_be: bool, status: Status) -> Status {
+    /// Records a breach if a watch from a known sequence is refused.
+    fn check_watchable(&self, id: &str, after: u32, must_exist: bool, status: Status) -> Status {
         if status.code() == Code::InvalidArgument {
             self.story(id).breaches.push(format!("a watch after {after} is refused: {status}"));
         }
-        self.check_known(id, has_to_be, status)
+        self.check_known(id, must_exist, status)
     }
 
-    /// Runs what there is to run until every job has ended.
+    /// Runs all jobs until every job has ended.
     pub(super) async fn finish(&mut self) {
         while !self.all_ended().await {
-            // Of a server that is well; what it does not answer here is seen in what it says in the end.
+            // Errors are ignored here; the final check detects their effects.
             let _ = self.lease().await;
             while let Some(given) = self.held() {
                 let _ = self.complete(&given).await;
-                self.let_go(&given);
+                self.forget_assignment(&given);
             }
         }
     }
 
     fn held(&self) -> Option<v1::Assignment> {
-        self.notes.borrow().held.first().cloned()
+        self.observations.borrow().held.first().cloned()
     }
 
     async fn all_ended(&mut self) -> bool {
@@ -325,7 +327,7 @@ impl Client {
         self.jobs.list_jobs(request).await.is_ok_and(|page| page.get_ref().jobs.is_empty())
     }
 
-    /// All that the server says of every job.
+    /// Reads the final state of every job.
     pub(super) async fn read_all(&mut self) -> BTreeMap<String, Found> {
         let (mut found, mut request) =
             (BTreeMap::new(), v1::ListJobsRequest { page_size: 1_000, ..Default::default() });
@@ -350,7 +352,7 @@ impl Client {
         let mut stream = self.jobs.watch_result(request).await?.into_inner();
         let mut events = Vec::new();
         let (mut newest, mut is_in_order) = (0, true);
-        // What is out of order is a breach, and may have no end.
+        // Events out of order are a breach, and the stream may not end.
         while is_in_order && let Some(message) = stream.message().await? {
             if let Some(Message::Event(event)) = message.message {
                 is_in_order = event.sequence > std::mem::replace(&mut newest, event.sequence);
@@ -360,16 +362,17 @@ impl Client {
         Ok(Found { job: job.job.expect("a job"), result, events })
     }
 
-    /// Whether each job that was removed for certain is gone. Answers what is wrong.
+    /// Checks that every job whose removal was acknowledged is not found. Returns the breaches.
     pub(super) async fn check_removed(&mut self) -> Vec<String> {
         let is_removed = |(id, story): (&String, &Story)| story.is_removal_answered.then(|| id.clone());
-        let removed: Vec<_> = self.notes.borrow().journal.stories.iter().filter_map(is_removed).collect();
+        let removed: Vec<_> =
+            self.observations.borrow().journal.stories.iter().filter_map(is_removed).collect();
         let mut breaches = Vec::new();
         for id in removed {
             let request = v1::GetResultRequest { job_id: id.clone(), wait: None };
             match self.jobs.get_result(request).await {
                 Err(status) if status.code() == Code::NotFound => {}
-                answer => breaches.push(format!("{id}: it was removed, and answers {answer:?}")),
+                response => breaches.push(format!("{id}: it was removed, and responses {response:?}")),
             }
         }
         breaches

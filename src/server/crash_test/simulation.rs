@@ -1,4 +1,4 @@
-//! One server after the other on one disk, each ended by a crash, and what the last one says in the end.
+//! The simulation: consecutive servers on one simulated disk, each ended by a crash, and the check of the last one.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
@@ -13,10 +13,10 @@ use rand::{RngExt, SeedableRng};
 use tokio::runtime;
 use tokio::time::timeout;
 
+use super::bugs::{Bug, FaultyLog};
 use super::checker::rules::{Found, check};
-use super::client::{Client, Notes};
+use super::client::{Client, Observations};
 use super::faulty_service::{FaultyService, Seen};
-use super::planted::{Bug, FaultyLog};
 use crate::core::CoreOptions;
 use crate::engine::{Engine, EngineOptions, OpenLog};
 use crate::error::Result;
@@ -29,52 +29,52 @@ use crate::server::router::Router;
 use crate::worker::{RunningWorker, Worker, demo};
 
 const CLIENTS: u64 = 8;
-/// Longer than any step takes, also on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// So short that workers lose some.
+/// Longest time of a step, also on a busy machine.
+const STEP_TIME_MAX: Duration = Duration::from_secs(30);
+/// A short lease, so that some expire.
 const LEASE: Duration = Duration::from_millis(5);
 const EIO: i32 = 5;
 
-/// Breaches that a server with this bug is found to commit in so many lives.
-pub(super) fn torture(seed: u64, bug: Option<Bug>, lives: usize) -> Vec<String> {
-    let mut torture = Torture::new(seed, bug);
-    for _ in 0..lives {
-        if let Err(error) = torture.live() {
+/// Runs the test and returns the breaches that the checker finds.
+pub(super) fn run_crash_test(seed: u64, bug: Option<Bug>, runs: usize) -> Vec<String> {
+    let mut test = CrashTest::new(seed, bug);
+    for _ in 0..runs {
+        if let Err(error) = test.run_server() {
             return vec![format!("it does not start again: {error}")];
         }
-        torture.crash();
+        test.crash();
     }
-    torture.end()
+    test.end()
 }
 
-struct Torture {
+struct CrashTest {
     random: StdRng,
     bug: Option<Bug>,
     disk: Disk,
-    notes: Rc<RefCell<Notes>>,
-    /// For the faulty service, across all runs of the server.
+    observations: Rc<RefCell<Observations>>,
+    /// State of the faulty service, across all runs of the server.
     seen: Rc<RefCell<Seen>>,
 }
 
-/// A server at work.
+/// A running server.
 struct Server {
     engine: Engine,
     service: FaultyService,
     _worker: RunningWorker,
 }
 
-impl Torture {
+impl CrashTest {
     fn new(seed: u64, bug: Option<Bug>) -> Self {
         Self {
             random: StdRng::seed_from_u64(seed),
             bug,
             disk: Disk::default(),
-            notes: Rc::default(),
+            observations: Rc::default(),
             seen: Rc::default(),
         }
     }
 
-    /// Starts a server on the disk as it is.
+    /// Starts a server on the disk.
     fn start(&self) -> Result<Server> {
         let mut options = EngineOptions {
             checkpoint_bytes: 32 << 10,
@@ -110,11 +110,11 @@ impl Torture {
     }
 
     fn client(&mut self, server: &Server) -> Client {
-        Client::new(server.service.clone(), self.notes.clone(), self.random.random())
+        Client::new(server.service.clone(), self.observations.clone(), self.random.random())
     }
 
-    /// A server and its clients, until some time.
-    fn live(&mut self) -> Result<()> {
+    /// Runs a server and its clients until a random number of responses.
+    fn run_server(&mut self) -> Result<()> {
         let runtime = runtime();
         let server = runtime.block_on(async { self.start() })?;
         match self.bug {
@@ -123,24 +123,24 @@ impl Torture {
             _ if self.random.random_bool(0.2) => self.disk.fail_at(self.random.random_range(0..400), EIO),
             _ => {}
         }
-        let goal = self.notes.borrow().answers + self.random.random_range(20..300);
+        let responses_target = self.observations.borrow().responses + self.random.random_range(20..300);
         let clients: Vec<_> = (0..CLIENTS).map(|_| self.client(&server).work()).collect();
-        let notes = self.notes.clone();
+        let observations = self.observations.clone();
         runtime.block_on(async {
-            let moment = async {
-                while notes.borrow().answers < goal {
+            let enough = async {
+                while observations.borrow().responses < responses_target {
                     tokio::task::yield_now().await;
                 }
             };
             tokio::select! {
                 biased;
-                () = moment => {}
-                _ = timeout(PATIENCE, join_all(clients)) => panic!("the clients wait in vain"),
+                () = enough => {}
+                _ = timeout(STEP_TIME_MAX, join_all(clients)) => panic!("the clients get no response"),
             }
         });
-        // What becomes durable from here on is nobody's: the disk as it is now is what the next server finds.
+        // The next server starts from the disk as it is now. Later writes of this server are discarded.
         let found = self.disk.fork();
-        // It failed, or not: that was told to those who asked.
+        // The clients have seen a failure of the log, if there was one.
         let _ = server.engine.close();
         self.disk = found;
         Ok(())
@@ -154,7 +154,7 @@ impl Torture {
         });
     }
 
-    /// What is wrong with all that the last server says, once every job has ended.
+    /// Runs all jobs to their end on the last server, and returns the breaches.
     fn end(mut self) -> Vec<String> {
         let runtime = runtime();
         let server = match runtime.block_on(async { self.start() }) {
@@ -163,13 +163,13 @@ impl Torture {
         };
         let mut client = self.client(&server);
         let found: Option<BTreeMap<String, Found>> = runtime.block_on(async {
-            timeout(PATIENCE, client.finish()).await.ok()?;
+            timeout(STEP_TIME_MAX, client.finish()).await.ok()?;
             Some(client.read_all().await)
         });
         let Some(found) = found else { return vec!["not every job ends".to_owned()] };
-        let acknowledged = self.notes.borrow().journal.acknowledged();
-        println!("{} jobs, {acknowledged} acknowledged", self.notes.borrow().journal.stories.len());
-        let mut breaches = check(&self.notes.borrow().journal, &found, usize::MAX);
+        let acknowledged = self.observations.borrow().journal.acknowledged();
+        println!("{} jobs, {acknowledged} acknowledged", self.observations.borrow().journal.stories.len());
+        let mut breaches = check(&self.observations.borrow().journal, &found, usize::MAX);
         breaches.extend(runtime.block_on(client.check_removed()));
         breaches
     }

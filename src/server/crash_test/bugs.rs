@@ -1,4 +1,4 @@
-//! Injected bugs. Most of them are in a faulty log below the server, two in a faulty service in front of it.
+//! Injected bugs. A faulty log below the server has most of them, a faulty service in front of it has two.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,46 +13,46 @@ use crate::job::{EventBody, JobId, JobState, Outcome, Payload};
 use crate::log::Position;
 use crate::log::contract::{Batch, Cut, Limits, Log, Space, SpaceLevel};
 
-/// What is wrong with a server.
+/// An injected bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bug {
-    /// Answers leave while the next batch is still to be written, and the one behind it.
-    AnswersEarly,
-    /// Any lease that a job ever had ends it.
-    EndsUnfenced,
-    /// A finished job can be submitted again under its id.
-    ForgetsIds,
+    /// A batch is acknowledged up to two batches before it is written.
+    RepliesEarly,
+    /// An expired lease of a job is accepted.
+    AcceptsStaleLeases,
+    /// A finished job can be submitted again with its id.
+    DropsJobIds,
     /// Compaction does not rewrite tombstones.
     DropsTombstones,
-    /// The disk says that it has synced, and has not.
+    /// The disk reports a sync that it has not done.
     SkipsSyncs,
-    /// A batch is acknowledged, and written with the next one.
+    /// A batch is acknowledged before it is written, and written with the next one.
     AcknowledgesEarly,
-    /// What could not be written is acknowledged all the same.
+    /// A failed write is acknowledged.
     IgnoresFailures,
-    /// The last entry is not read again.
+    /// The last entry is not read at recovery.
     LosesTail,
-    /// Now and then an entry is not written.
+    /// Every twentieth entry is not written.
     DropsEntries,
-    /// The entries of a batch are written in another order.
+    /// The entries of a batch are written in reverse order.
     ReordersEntries,
-    /// A checkpoint gives back one segment too many.
+    /// Compaction trims one segment too many.
     TrimsTooFar,
-    /// Some sort of record is not written.
-    ForgetsBeginnings,
-    ForgetsCancels,
-    ForgetsRemovals,
-    ForgetsReports,
-    /// A removal is written without what its tombstone needs.
-    ForgetsTombstones,
-    /// Other results are written than were told.
+    /// One type of record is not written.
+    DropsStarts,
+    DropsCancels,
+    DropsRemovals,
+    DropsReports,
+    /// A removal is written without the fields of its tombstone.
+    DropsTombstoneFields,
+    /// Results are replaced when they are written.
     ForgesResults,
 }
 
 pub(super) const BUGS: [Bug; 17] = [
-    Bug::AnswersEarly,
-    Bug::EndsUnfenced,
-    Bug::ForgetsIds,
+    Bug::RepliesEarly,
+    Bug::AcceptsStaleLeases,
+    Bug::DropsJobIds,
     Bug::DropsTombstones,
     Bug::SkipsSyncs,
     Bug::AcknowledgesEarly,
@@ -61,30 +61,28 @@ pub(super) const BUGS: [Bug; 17] = [
     Bug::DropsEntries,
     Bug::ReordersEntries,
     Bug::TrimsTooFar,
-    Bug::ForgetsBeginnings,
-    Bug::ForgetsCancels,
-    Bug::ForgetsRemovals,
-    Bug::ForgetsReports,
-    Bug::ForgetsTombstones,
+    Bug::DropsStarts,
+    Bug::DropsCancels,
+    Bug::DropsRemovals,
+    Bug::DropsReports,
+    Bug::DropsTombstoneFields,
     Bug::ForgesResults,
 ];
 
 impl Bug {
-    /// The record as it is written, if it is.
+    /// The record that is written in place of this one, if any.
     fn write(self, mut record: Record) -> Option<Record> {
         match (self, &mut record) {
-            (Self::ForgetsRemovals, Record::Removed(..)) | (Self::ForgetsReports, Record::Reported(..)) => {
-                None
-            }
-            (Self::ForgetsTombstones, Record::Removed(removed)) => {
+            (Self::DropsRemovals, Record::Removed(..)) | (Self::DropsReports, Record::Reported(..)) => None,
+            (Self::DropsTombstoneFields, Record::Removed(removed)) => {
                 (removed.end, removed.expire_time) = (None, None);
                 Some(record)
             }
             (_, Record::Moved(moved)) => {
                 let EventBody::State(change) = &mut moved.event.body else { return Some(record) };
                 match (self, change.state, &mut change.outcome) {
-                    (Self::ForgetsBeginnings, JobState::Running, _) => return None,
-                    (Self::ForgetsCancels, JobState::Cancelled, _) => return None,
+                    (Self::DropsStarts, JobState::Running, _) => return None,
+                    (Self::DropsCancels, JobState::Cancelled, _) => return None,
                     (Self::ForgesResults, _, Some(Outcome::Result(result))) => {
                         *result = Payload::text("forged");
                     }
@@ -96,11 +94,11 @@ impl Bug {
         }
     }
 
-    /// The bytes that are written for an entry.
+    /// The entry that is written in place of this one.
     fn rewrite(self, entry: &[u8], removed: &mut HashSet<JobId>) -> Vec<u8> {
         let entry = engine::decode(entry).expect("the engine encoded it");
         let records = entry.records.into_iter().filter(|record| match record {
-            // The first record of a removal is the removal itself, any other is its tombstone.
+            // The first record of a removal is the removal itself. Later ones are its tombstone.
             Record::Removed(record) => removed.insert(record.id) || self != Self::DropsTombstones,
             _ => true,
         });
@@ -134,7 +132,7 @@ impl Bug {
     }
 }
 
-/// A log with a bug in front of the log that it wraps.
+/// A decorator of a log that adds a bug.
 pub(super) struct FaultyLog {
     log: Arc<dyn Log>,
     bug: Bug,
@@ -143,7 +141,7 @@ pub(super) struct FaultyLog {
 
 #[derive(Default)]
 struct Faults {
-    /// Entries that were acknowledged and not written.
+    /// Entries that are acknowledged but not written yet.
     late: Vec<Vec<u8>>,
     appended: usize,
     /// Jobs whose removal is in the log.
@@ -161,7 +159,7 @@ impl FaultyLog {
         let Faults { late, appended, removed } = &mut *self.state.lock();
         let entries: Vec<_> = match self.bug {
             Bug::AcknowledgesEarly => std::mem::replace(late, entries.collect()),
-            Bug::AnswersEarly => {
+            Bug::RepliesEarly => {
                 late.extend(entries);
                 *appended += 1;
                 if appended.is_multiple_of(3) { std::mem::take(late) } else { Vec::new() }
@@ -180,8 +178,9 @@ impl FaultyLog {
         batch
     }
 
-    fn believed<T>(&self, answer: Result<T>, otherwise: T) -> Result<T> {
-        if self.bug == Bug::IgnoresFailures { answer.or(Ok(otherwise)) } else { answer }
+    /// The result of a call, or `otherwise` in place of an error.
+    fn hide_failure<T>(&self, response: Result<T>, otherwise: T) -> Result<T> {
+        if self.bug == Bug::IgnoresFailures { response.or(Ok(otherwise)) } else { response }
     }
 }
 
@@ -192,7 +191,7 @@ impl Log for FaultyLog {
 
     fn append(&self, batch: Arc<Batch>) -> BoxFuture<'_, Result<u64>> {
         let append = self.log.append(Arc::new(self.rewritten(&batch)));
-        Box::pin(async move { self.believed(append.await, 0) })
+        Box::pin(async move { self.hide_failure(append.await, 0) })
     }
 
     fn read(&self, sequence: u64) -> BoxFuture<'_, Result<Option<Vec<u8>>>> {
@@ -202,12 +201,12 @@ impl Log for FaultyLog {
     fn trim(&self, before: u64) -> BoxFuture<'_, Result<()>> {
         let next = self.log.cuts().into_iter().map(|cut| cut.sequence).find(|cut| *cut > before);
         let before = next.filter(|_| self.bug == Bug::TrimsTooFar).unwrap_or(before);
-        Box::pin(async move { self.believed(self.log.trim(before).await, ()) })
+        Box::pin(async move { self.hide_failure(self.log.trim(before).await, ()) })
     }
 
     fn space(&self) -> Result<Space> {
         let free = Space { bytes: 0, is_bounded: false, level: SpaceLevel::Free };
-        self.believed(self.log.space(), free)
+        self.hide_failure(self.log.space(), free)
     }
 
     fn cuts(&self) -> Vec<Cut> {

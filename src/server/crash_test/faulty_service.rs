@@ -1,4 +1,4 @@
-//! A decorator of a server that breaks a promise of the API, if a bug says so: else it passes every call on.
+//! A decorator of the router that injects bugs. It forwards all other calls unchanged.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use prost::Message;
 use tonic::body::Body;
 use tower::Service;
 
-use super::planted::Bug;
+use super::bugs::Bug;
 use crate::proto::v1::{self, Disposition, JobState};
 use crate::server::router::Router;
 
@@ -26,14 +26,14 @@ const REPORT_PATH: &str = "/jobstream.v1.WorkerService/Report";
 /// Bytes before each gRPC message: a flag and its length.
 const FRAME_HEAD_BYTES: usize = 5;
 
-/// The calls that passed, as far as the bugs need them.
+/// What the bugs need to know of earlier calls.
 #[derive(Default)]
 pub(super) struct Seen {
     /// The job of each lease.
     jobs: HashMap<String, String>,
     /// The newest lease of each job.
     newest_leases: HashMap<String, String>,
-    /// The id that a client chose, by the id under which its job runs again.
+    /// The client's job id, by the id under which the job runs a second time.
     chosen_ids: HashMap<String, String>,
 }
 
@@ -56,9 +56,11 @@ impl Service<Request<Body>> for FaultyService {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let service = self.clone();
         match (self.bug, request.uri().path()) {
-            (Some(Bug::EndsUnfenced | Bug::ForgetsIds), LEASE_PATH) => service.lease(request).boxed_local(),
-            (Some(Bug::EndsUnfenced), REPORT_PATH) => service.report(request).boxed_local(),
-            (Some(Bug::ForgetsIds), SUBMIT_PATH) => service.submit(request).boxed_local(),
+            (Some(Bug::AcceptsStaleLeases | Bug::DropsJobIds), LEASE_PATH) => {
+                service.lease(request).boxed_local()
+            }
+            (Some(Bug::AcceptsStaleLeases), REPORT_PATH) => service.report(request).boxed_local(),
+            (Some(Bug::DropsJobIds), SUBMIT_PATH) => service.submit(request).boxed_local(),
             _ => self.router.call(request).boxed_local(),
         }
     }
@@ -69,7 +71,7 @@ impl FaultyService {
         Self { router, bug, seen }
     }
 
-    /// Remembers the leases. Gives a job that runs again the id that its client chose.
+    /// Records the leases. Replaces the id of a job that runs a second time by the client's id.
     async fn lease(mut self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
         let response = self.router.call(request).await?;
         Ok(change_response(response, |leased: &mut v1::LeaseResponse| {
@@ -86,7 +88,7 @@ impl FaultyService {
         .await)
     }
 
-    /// Presents the newest lease of the job instead of the one that the worker has.
+    /// Replaces the lease of each report by the newest lease of its job.
     async fn report(mut self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
         let (parts, mut request) = read_request::<v1::ReportRequest>(request).await;
         for report in &mut request.reports {
@@ -98,7 +100,7 @@ impl FaultyService {
         self.router.call(with_message(parts, &request)).await
     }
 
-    /// Runs a finished job again, under an id that only the server knows.
+    /// Submits a finished job again under a new id that the client does not know.
     async fn submit(mut self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
         let (parts, mut request) = read_request::<v1::SubmitRequest>(request).await;
         let mut response = self.router.call(with_message(parts.clone(), &request)).await?;
@@ -127,7 +129,7 @@ fn with_message(parts: Parts, message: &impl Message) -> Request<Body> {
     Request::from_parts(parts, Body::new(Full::new(framed(message))))
 }
 
-/// Changes the message of a response; an error has none.
+/// Changes the message of a response. An error has no message.
 async fn change_response<M: Message + Default>(
     response: Response<Body>,
     change: impl FnOnce(&mut M),
