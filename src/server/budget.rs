@@ -23,7 +23,7 @@ pub(super) use stream::{BudgetedStream, Kind, Reservation};
 /// Memory of an open stream without its counted messages, in bytes. Measured with 100,000 idle watches.
 pub(super) const STREAM_BYTES: usize = 5_200;
 
-/// A stream that holds bytes without progress for this long may be aborted.
+/// A stream with reserved bytes and no progress for this long may be aborted.
 const STALL_TIME: Duration = Duration::from_secs(1);
 /// How often a waiting task checks the budgets again without being woken.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(100);

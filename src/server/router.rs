@@ -1,6 +1,6 @@
-//! Which service a call goes to: JobService at once, everything else through tonic's router.
+//! Routes calls: JobService directly, all other services through the router of tonic.
 //!
-//! tonic's router allocates and copies for path parameters, which gRPC does not have: a tenth of a unary call.
+//! The router of tonic allocates for path parameters, which gRPC does not have. That costs a tenth of a unary call.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -13,10 +13,10 @@ use tower::Service;
 
 use crate::rpc::Jobs;
 
-/// The start of the path of every call of JobService.
+/// Path prefix of the calls of JobService.
 const JOBS_PATH: &str = "/jobstream.v1.JobService/";
 
-/// All services of a server.
+/// The router of all services of a server.
 #[derive(Clone)]
 pub(super) struct Router {
     jobs: Option<Jobs>,
@@ -24,7 +24,7 @@ pub(super) struct Router {
 }
 
 impl Router {
-    /// JobService, and others.
+    /// A router of JobService and of other services.
     pub(super) fn new(jobs: Jobs, others: Routes) -> Self {
         Self { jobs: Some(jobs), others: others.prepare() }
     }
@@ -41,7 +41,7 @@ impl Service<Request<Body>> for Router {
     type Error = Infallible;
     type Future = RouterFuture;
 
-    /// Both are always ready.
+    /// All services are always ready.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
@@ -56,7 +56,7 @@ impl Service<Request<Body>> for Router {
     }
 }
 
-/// The answer to one call.
+/// The future of one call.
 pub(super) enum RouterFuture {
     Job(<Jobs as Service<Request<Body>>>::Future),
     /// Boxed, because it is large and most calls are of the other kind.

@@ -1,4 +1,4 @@
-//! The whole server: an engine, its workers and the listener, from start to an orderly end.
+//! [`Server`]: an engine, its workers and the listener, from the start to the graceful shutdown.
 
 use std::io;
 use std::time::Duration;
@@ -23,28 +23,29 @@ use crate::rpc::{self, ConnectionLimits};
 use crate::signals::Interrupts;
 use crate::worker::RunningWorker;
 
-/// How long open requests and handlers that were told to end get before they are cut; within the second that a shutdown
-/// may last beyond its drain.
+/// Time for open requests and handlers to end before they are aborted. All times here fit the second that a shutdown may
+/// take after its drain.
 const CLOSE_TIME_MAX: Duration = Duration::from_millis(500);
-/// What the edges get to let go of requests that were cut.
+/// Time for the connection threads to drop aborted requests.
 const STOP_TIME_MAX: Duration = Duration::from_millis(200);
-/// Both when the caller said `now`: a process has 100 ms to be gone then.
+/// The same times after [`Shutdown::now`], which ends the server within 100 ms.
 const CLOSE_NOW_TIME_MAX: Duration = Duration::from_millis(30);
 const STOP_NOW_TIME_MAX: Duration = Duration::from_millis(20);
-/// What a slow disk gets if the server had the last handle of an engine that nobody closed.
+/// Time for a slow disk if the server has the last handle of an engine that was not closed.
 const RELEASE_TIME_MAX: Duration = Duration::from_millis(100);
 const RELEASE_NOW_TIME_MAX: Duration = Duration::from_millis(10);
+/// Time between a GOAWAY and the closing of a connection at shutdown.
 const GOAWAY_GRACE: Duration = Duration::from_millis(300);
 
 /// How a server serves and ends. Start from [`Default`] and set fields.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ServerOptions {
-    /// The listener: limits, edge threads, web origins.
+    /// Options of the listener: limits, connection threads, web origins, hosts.
     pub serve: ServeOptions,
-    /// Largest gRPC message the server reads, in bytes. Default 4 MiB.
+    /// Largest gRPC message that the server reads, in bytes. Default 4 MiB.
     pub message_bytes_max: usize,
-    /// How long running jobs may take to finish after a shutdown began. Default 10 s.
+    /// Time for running jobs to finish after a graceful shutdown began. Default 10 s.
     pub drain_timeout: Duration,
 }
 
@@ -58,30 +59,39 @@ impl Default for ServerOptions {
     }
 }
 
-/// The caller's two words to a running server. Clones share them.
+/// The two shutdown signals to a running [`Server`]. Clones share them.
+///
+/// ```
+/// use jobstream::server::Shutdown;
+///
+/// let shutdown = Shutdown::default();
+/// let for_server = shutdown.clone();
+/// shutdown.graceful.cancel();
+/// assert!(for_server.graceful.is_cancelled() && !for_server.now.is_cancelled());
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
-    /// Take no new jobs, let running ones finish within the drain timeout, then end.
+    /// Accept no new jobs, let running jobs finish within the drain timeout, then end.
     pub graceful: CancellationToken,
     /// End at once: within 100 ms.
     pub now: CancellationToken,
 }
 
 impl Shutdown {
-    /// Has signals say them: the first SIGINT or SIGTERM the graceful one, the second the other.
+    /// Connects process signals: the first SIGINT or SIGTERM starts a graceful shutdown, the second ends the server at once.
     ///
     /// # Errors
     ///
-    /// When the system refuses.
+    /// If the signal handlers cannot be registered.
     pub fn on_signals() -> io::Result<Self> {
         let (mut interrupts, shutdown) = (Interrupts::listen()?, Self::default());
-        let told = shutdown.clone();
+        let requested = shutdown.clone();
         tokio::spawn(async move {
             interrupts.next().await;
             tracing::info!("draining: running jobs may finish; another signal ends at once");
-            told.graceful.cancel();
+            requested.graceful.cancel();
             interrupts.next().await;
-            told.now.cancel();
+            requested.now.cancel();
         });
         Ok(shutdown)
     }
@@ -91,9 +101,9 @@ impl Shutdown {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ServerError {
-    /// The listener cannot be used; nothing was served.
+    /// The listener cannot be used. Nothing was served.
     Listener(io::Error),
-    /// The first failed append or sync of the log ended the server: every call since then got `LOG_FAILED`.
+    /// An append or sync of the log failed and ended the server. Later calls got `LOG_FAILED`.
     LogFailed(Error),
 }
 
@@ -121,22 +131,40 @@ impl From<io::Error> for ServerError {
     }
 }
 
-/// What a shutdown left behind.
+/// The result of a shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShutdownReport {
     /// Jobs that ended since the engine started.
     pub ended: EndCounts,
-    /// Attempts that had to be ended by force.
+    /// Attempts that were aborted.
     pub attempts_cut: u32,
-    /// Jobs that had not ended, those attempts' jobs included.
+    /// Jobs that had not ended, including the jobs of aborted attempts.
     pub jobs_left: u32,
     /// Worker tasks that did not stop in time.
     pub tasks_left: usize,
-    /// What the listener cut.
+    /// What the listener aborted and refused.
     pub listener: ServeReport,
 }
 
 /// Serves an engine over gRPC and gRPC-Web, with health and reflection.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use jobstream::engine::{Engine, EngineOptions};
+/// use jobstream::server::{Server, ServerOptions, Shutdown};
+///
+/// let engine = Engine::start(EngineOptions::default());
+/// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// let shutdown = Shutdown::default();
+/// let server = tokio::spawn(Server::new(engine, ServerOptions::default()).run(listener, shutdown.clone()));
+/// // Clients submit jobs to the listener's address.
+/// shutdown.graceful.cancel();
+/// let report = server.await??;
+/// assert_eq!(report.jobs_left, 0);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Server {
     engine: Engine,
     workers: Vec<RunningWorker>,
@@ -149,18 +177,18 @@ impl Server {
         Self { engine, workers: Vec::new(), options }
     }
 
-    /// Ends this worker too when the server ends.
+    /// Adds a worker that ends with the server.
     pub fn with_worker(mut self, worker: RunningWorker) -> Self {
         self.workers.push(worker);
         self
     }
 
-    /// Serves until a shutdown is requested, then ends within the drain timeout and a second, whatever the disk and the
-    /// handlers do. The caller closes the log, for example with [`Engine::close_within`].
+    /// Serves until a shutdown is requested. Then it ends within the drain timeout plus one second, even if the disk or
+    /// handlers block. The caller closes the log, for example with [`Engine::close_within`].
     ///
     /// # Errors
     ///
-    /// `Listener` if the listener cannot be used; `LogFailed` once the log failed: the server ends by itself.
+    /// `Listener` if the listener cannot be used. `LogFailed` if the log failed, which ends the server.
     pub async fn run(
         self,
         listener: std::net::TcpListener,
@@ -179,7 +207,7 @@ impl Server {
             ended = &mut serving => {
                 let listener = ended.map_err(io::Error::other)??;
                 let report = self.report(0, 0, listener);
-                self.release(&shutdown.now).await;
+                self.release_engine(&shutdown.now).await;
                 return Ok(report);
             }
         }
@@ -197,11 +225,11 @@ impl Server {
         let served = self.close(&lifecycle, serving, &shutdown.now).await?;
         let tasks_left = self.workers.iter().map(RunningWorker::left).sum();
         let report = self.report(attempts_cut, tasks_left, served);
-        self.release(&shutdown.now).await;
+        self.release_engine(&shutdown.now).await;
         drained.map(|()| report).map_err(ServerError::LogFailed)
     }
 
-    /// Ends workers and listener. `now` leaves them less time.
+    /// Stops the workers and the listener. `now` reduces the time that they have.
     async fn close(
         &self,
         lifecycle: &Lifecycle,
@@ -218,30 +246,30 @@ impl Server {
         };
         tokio::select! {
             () = ended => {}
-            () = passed(CLOSE_TIME_MAX, CLOSE_NOW_TIME_MAX, now) => {}
+            () = time_limit(CLOSE_TIME_MAX, CLOSE_NOW_TIME_MAX, now) => {}
         }
         if served.is_none() {
             lifecycle.stop.cancel();
             tokio::select! {
                 ended = &mut serving => served = Some(ended),
-                () = passed(STOP_TIME_MAX, STOP_NOW_TIME_MAX, now) => serving.abort(),
+                () = time_limit(STOP_TIME_MAX, STOP_NOW_TIME_MAX, now) => serving.abort(),
             }
         }
         served.map_or(Ok(ServeReport::default()), |served| served.map_err(io::Error::other)?)
     }
 
-    /// Lets go of the engine. If nobody else has it, that waits for the disk: on a thread that can be left behind.
-    async fn release(self, now: &CancellationToken) {
+    /// Drops the engine. Dropping the last handle waits for the disk, so a separate thread does it.
+    async fn release_engine(self, now: &CancellationToken) {
         let (done, released) = oneshot::channel::<()>();
         let release = move || {
             drop(self);
             drop(done);
         };
-        // Without a thread it is dropped here.
+        // If the thread cannot be started, the engine is dropped on this one.
         if std::thread::Builder::new().name("release".to_owned()).spawn(release).is_ok() {
             tokio::select! {
                 _ = released => {}
-                () = passed(RELEASE_TIME_MAX, RELEASE_NOW_TIME_MAX, now) => {}
+                () = time_limit(RELEASE_TIME_MAX, RELEASE_NOW_TIME_MAX, now) => {}
             }
         }
     }
@@ -254,22 +282,22 @@ impl Server {
     }
 }
 
-/// Returns after `usual`, or `hurried` after the caller said `now`.
-async fn passed(usual: Duration, hurried: Duration, now: &CancellationToken) {
+/// Returns after `usual`, or `after_now` after `now` is cancelled.
+async fn time_limit(usual: Duration, after_now: Duration, now: &CancellationToken) {
     tokio::select! {
         () = sleep(usual) => {}
         () = async {
             now.cancelled().await;
-            sleep(hurried).await;
+            sleep(after_now).await;
         } => {}
     }
 }
 
-const SERVICES: [&str; 3] =
+const HEALTH_SERVICES: [&str; 3] =
     ["jobstream.v1.JobService", "jobstream.v1.WorkerService", "jobstream.v1.AdminService"];
 
 async fn stop_serving(health: &HealthReporter) {
-    for service in SERVICES.into_iter().chain([""]) {
+    for service in HEALTH_SERVICES.into_iter().chain([""]) {
         health.set_service_status(service, ServingStatus::NotServing).await;
     }
 }
@@ -283,28 +311,28 @@ fn connection_limits(limits: &ListenerLimits) -> ConnectionLimits {
     }
 }
 
-/// Every service there is; reflection lists them all.
+/// Builds the router of all services. Reflection lists them all.
 async fn router(engine: &Engine, options: &ServerOptions) -> (HealthReporter, Router) {
     let (health, health_service) = tonic_health::server::health_reporter();
-    for service in SERVICES {
+    for service in HEALTH_SERVICES {
         health.set_service_status(service, ServingStatus::Serving).await;
     }
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            // So that tools can show the details of errors.
+            // Tools such as grpcurl decode error details with it.
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-            // Each version lists only itself otherwise.
+            // Each reflection version lists only itself by default.
             .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
     };
-    let broken = "the embedded descriptors are complete";
+    let valid = "the embedded descriptors are complete";
     let (jobs, others) =
         rpc::services(engine, options.message_bytes_max, connection_limits(&options.serve.limits));
     let others = others
         .add_service(health_service)
-        .add_service(reflection().build_v1().expect(broken))
-        .add_service(reflection().build_v1alpha().expect(broken));
+        .add_service(reflection().build_v1().expect(valid))
+        .add_service(reflection().build_v1alpha().expect(valid));
     (health, Router::new(jobs, others))
 }

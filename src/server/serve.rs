@@ -94,7 +94,7 @@ pub async fn serve(
     serve_router(listener, routes.into(), options, lifecycle).await
 }
 
-/// [`serve`], with JobService beside the routes.
+/// [`serve`] with a [`Router`].
 pub(super) async fn serve_router(
     listener: std::net::TcpListener,
     router: Router,
