@@ -50,12 +50,11 @@ use crate::job::{Drain, EndCounts, JobId, JobState, StateCounts, Timestamp};
 use refusals::{illegal_state, queue_not_found};
 use retention::Removal;
 
-pub use callers::Caller;
+pub(crate) use callers::Caller;
 pub(crate) use contents::{Contents, LogPlace};
 pub(crate) use effects::{Effect, Effects};
 pub(crate) use image::{ImageBounds, Sample, TombstonePlace};
-pub use keys::SessionKey;
-pub(crate) use keys::{JobKey, worker_id};
+pub(crate) use keys::{JobKey, SessionKey, worker_id};
 pub use options::{CoreOptions, QUEUES_MAX};
 pub(crate) use queries::ListBounds;
 pub(crate) use record::{Accepted, Link, Moved, Record, Removed, Running};

@@ -25,7 +25,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::clock::{Clock, Now};
-use crate::core::{Caller, Contents, Core, CoreOptions, Effects, Submitted};
+use crate::core::{Caller, Contents, Core, Effects, Submitted};
+pub use crate::core::{CoreOptions, QUEUES_MAX};
 use crate::error::{Error, Result};
 use crate::job::{EventTypes, InlineHandler, JobId, JobState, NewJob, QueueView, SessionSpec};
 use crate::log;

@@ -22,7 +22,7 @@
 pub mod client;
 pub mod clock;
 #[cfg(feature = "server")]
-pub mod core;
+pub(crate) mod core;
 #[cfg(feature = "server")]
 pub mod engine;
 pub mod error;
@@ -35,7 +35,7 @@ pub mod log;
 pub mod memory;
 pub mod proto;
 #[cfg(feature = "server")]
-pub mod rpc;
+pub(crate) mod rpc;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "worker")]

@@ -10,7 +10,7 @@ const RESERVE_PART: u64 = 8;
 
 /// A caller as the server tells callers apart: a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Caller(u64);
+pub(crate) struct Caller(u64);
 
 impl Caller {
     /// No caller: the program that the engine is part of. It may use every bound to its end.

@@ -15,7 +15,7 @@ pub(super) struct LaneKey(pub(super) u32);
 
 /// A worker session. Never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SessionKey(pub(super) u64);
+pub(crate) struct SessionKey(pub(super) u64);
 
 /// Sessions that serve the same kinds in the same queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

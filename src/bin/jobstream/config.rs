@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use jobstream::core::CoreOptions;
+use jobstream::engine::CoreOptions;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use file::load;

@@ -22,7 +22,7 @@ const AROUND_PAYLOAD_BYTES: usize = 64 << 10;
 /// back, so that each segment that is written anew makes room on the whole.
 const STORED_SHARE: u64 = 2;
 /// Tombstones may take the one of so many parts of it, at [`TOMBSTONE_BYTES`] each: a directory with a small bound has room
-/// for fewer than [`CoreOptions::idempotency_ids_max`](crate::core::CoreOptions::idempotency_ids_max).
+/// for fewer than [`CoreOptions::idempotency_ids_max`](crate::engine::CoreOptions::idempotency_ids_max).
 const TOMBSTONE_SHARE: u64 = 4;
 /// At least as many bytes as one takes of a log.
 const TOMBSTONE_BYTES: u64 = 64;

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use jobstream::core::QUEUES_MAX;
+use jobstream::engine::QUEUES_MAX;
 
 use super::budget::check_memory;
 use super::{LimitsConfig, ServerConfig, WorkerConfig};
