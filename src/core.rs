@@ -82,7 +82,7 @@ impl Core {
         match self.table[key].state {
             JobState::Scheduled | JobState::Queued => {
                 self.leave_waiting(key, effects);
-                self.finish_cancelled(now, key, reason, false, effects);
+                self.finish_cancelled(now, key, reason.to_owned(), false, effects);
             }
             JobState::Running => self.request_cancel(now, key, reason, grace, effects),
             JobState::Cancelled => {}
@@ -151,7 +151,7 @@ impl Core {
 
     fn purge(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
         self.leave_waiting(key, effects);
-        self.finish_cancelled(now, key, "queue purged", false, effects);
+        self.finish_cancelled(now, key, "queue purged".to_owned(), false, effects);
     }
 
     /// Takes no new jobs and starts no attempts from now on; tells remote workers that what they run may take this long.

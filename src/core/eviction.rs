@@ -44,7 +44,7 @@ impl Core {
     pub(crate) fn cool(&mut self, effects: &mut Effects) {
         let mut images_bytes = 0;
         while self.finished.evictable_bytes > self.options.retention_memory_bytes_max {
-            let Some(key) = self.finished.evict_from() else { return };
+            let Some(key) = self.finished.evict_from else { return };
             let entry = &self.table[key];
             let bytes = entry.evictable_bytes();
             if bytes > 0 && !entry.place().is_some_and(|place| place.is_near()) {

@@ -54,11 +54,6 @@ impl Finished {
         if stone.end.is_some() { &mut self.chosen } else { &mut self.minted }
     }
 
-    /// The oldest job that may have contents to drop.
-    pub(super) fn evict_from(&self) -> Option<JobKey> {
-        self.evict_from
-    }
-
     /// Goes on to the job after it.
     pub(super) fn pass_evicted(&mut self, table: &Table) {
         self.evict_from = self.evict_from.and_then(|key| List::next(table, key));

@@ -117,6 +117,13 @@ impl Ring {
         self.items.push_back(kept);
     }
 
+    /// Drops the oldest item, and returns its sequence.
+    fn pop_oldest(&mut self) -> Option<u32> {
+        let oldest = self.items.pop_front()?;
+        self.bytes -= oldest.item.bytes();
+        Some(oldest.sequence)
+    }
+
     /// Adds an event if it is output or a log line.
     pub(super) fn add(&mut self, event: Event) {
         let Event { sequence, time, attempt, body } = event;
@@ -170,9 +177,8 @@ impl Stream {
     ) {
         self.ring.push(Kept { sequence, attempt, time, item });
         while self.ring.bytes > bytes_max && self.ring.items.len() > 1 {
-            let Some(oldest) = self.ring.items.pop_front() else { break };
-            self.ring.bytes -= oldest.item.bytes();
-            self.note_dropped(oldest.sequence, history);
+            let Some(sequence) = self.ring.pop_oldest() else { break };
+            self.note_dropped(sequence, history);
         }
     }
 
@@ -186,9 +192,8 @@ impl Stream {
     pub(super) fn shrink_to(&mut self, bytes_max: usize, history: &[Transition]) -> bool {
         let mut has_dropped = false;
         while self.bytes() > bytes_max {
-            let Some(oldest) = self.ring.items.pop_front() else { break };
-            self.ring.bytes -= oldest.item.bytes();
-            self.note_dropped(oldest.sequence, history);
+            let Some(sequence) = self.ring.pop_oldest() else { break };
+            self.note_dropped(sequence, history);
             has_dropped = true;
         }
         has_dropped
@@ -199,9 +204,8 @@ impl Stream {
     pub(super) fn forget_until(&mut self, from: u32, to: u32, count: usize) {
         let (mut from, mut to) = (from, to);
         while self.ring.items.front().is_some_and(|kept| kept.sequence <= to) {
-            let Some(oldest) = self.ring.items.pop_front() else { break };
-            self.ring.bytes -= oldest.item.bytes();
-            from = from.min(oldest.sequence);
+            let Some(sequence) = self.ring.pop_oldest() else { break };
+            from = from.min(sequence);
         }
         let merged = self.dropped.partition_point(|dropped| dropped.from <= to);
         for dropped in self.dropped.drain(..merged) {

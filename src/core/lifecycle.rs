@@ -36,7 +36,9 @@ impl Core {
             AttemptEnd::Failure(failure, retry_after) => {
                 self.attempt_failed(now, key, failure, retry_after, effects);
             }
-            AttemptEnd::Cancelled if self.table[key].cancel_requested => self.end_cancel(now, key, effects),
+            AttemptEnd::Cancelled if self.table[key].cancel_requested => {
+                self.end_cancel(now, key, false, effects)
+            }
             AttemptEnd::Cancelled => {
                 let failure = Failure::new(
                     FailureReason::Handler,
@@ -44,7 +46,9 @@ impl Core {
                 );
                 self.attempt_failed(now, key, failure, None, effects);
             }
-            AttemptEnd::Release(_) if self.table[key].cancel_requested => self.end_cancel(now, key, effects),
+            AttemptEnd::Release(_) if self.table[key].cancel_requested => {
+                self.end_cancel(now, key, false, effects)
+            }
             AttemptEnd::Release(_) if self.table[key].was_given_back(RELEASES_MAX) => {
                 let message = format!("the job was given back {RELEASES_MAX} times, the limit");
                 self.attempt_failed(now, key, Failure::new(FailureReason::Handler, message), None, effects);
@@ -67,7 +71,7 @@ impl Core {
     ) {
         let entry = &mut self.table[key];
         if entry.cancel_requested {
-            return self.end_cancel(now, key, effects);
+            return self.end_cancel(now, key, false, effects);
         }
         if failure.reason == FailureReason::WorkerLost {
             entry.course_mut().lost += 1;
@@ -87,19 +91,19 @@ impl Core {
     }
 
     fn try_again(&mut self, now: Now, key: JobKey, pause: Duration, detail: Detail, effects: &mut Effects) {
-        let lane = self.table[key].lane;
-        if pause.is_zero() {
-            self.table[key].deadline = Moment::NEVER;
-            self.transition(now, key, JobState::Queued, detail, effects);
-            self.forget_attempts(key, effects);
-            self.arm(key);
-            return self.wait_in_front(now, key, effects);
-        }
-        self.table[key].deadline = now.monotonic.saturating_add(pause).into();
-        self.lanes[lane].scheduled.push_back(&mut self.table, key);
-        self.transition(now, key, JobState::Scheduled, detail, effects);
+        let (state, deadline) = match pause.is_zero() {
+            true => (JobState::Queued, Moment::NEVER),
+            false => (JobState::Scheduled, now.monotonic.saturating_add(pause).into()),
+        };
+        self.table[key].deadline = deadline;
+        self.transition(now, key, state, detail, effects);
         self.forget_attempts(key, effects);
         self.arm(key);
+        if state == JobState::Queued {
+            return self.wait_in_front(now, key, effects);
+        }
+        let lane = self.table[key].lane;
+        self.lanes[lane].scheduled.push_back(&mut self.table, key);
     }
 
     /// Forgets the earlier attempts of a job that is tried again, if jobs hold too many bytes: the end of no job is lost for
@@ -154,7 +158,7 @@ impl Core {
         live.cancel = Some(Box::new((force_at, reason)));
         let is_first = !std::mem::replace(&mut entry.cancel_requested, true);
         if grace.is_zero() {
-            return self.force_cancel(now, key, effects);
+            return self.end_cancel(now, key, true, effects);
         }
         let id = entry.id;
         match is_first {
@@ -165,31 +169,26 @@ impl Core {
         self.await_deadline(key);
     }
 
-    fn force_cancel(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
-        let reason = self.cancel_reason(key);
-        self.leave_session(key, true, effects);
-        self.finish_cancelled(now, key, &reason, true, effects);
-    }
-
-    fn end_cancel(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
-        let reason = self.cancel_reason(key);
-        self.finish_cancelled(now, key, &reason, false, effects);
-    }
-
-    fn cancel_reason(&self, key: JobKey) -> String {
-        let live = self.table[key].live();
-        live.and_then(|live| live.cancel.as_deref()).map(|(_, reason)| reason.clone()).unwrap_or_default()
+    /// Ends a job whose cancel was requested; `forced` if its handler did not stop in time.
+    fn end_cancel(&mut self, now: Now, key: JobKey, forced: bool, effects: &mut Effects) {
+        let cancel = self.table[key].live().and_then(|live| live.cancel.as_deref());
+        let reason = cancel.map(|(_, reason)| reason.clone()).unwrap_or_default();
+        if forced {
+            self.leave_session(key, true, effects);
+        }
+        self.finish_cancelled(now, key, reason, forced, effects);
     }
 
     pub(super) fn finish_cancelled(
         &mut self,
         now: Now,
         key: JobKey,
-        reason: &str,
+        reason: String,
         forced: bool,
         effects: &mut Effects,
     ) {
-        self.finish(now, key, cancelled(reason, forced), effects);
+        let outcome = Outcome::Cancellation(Arc::new(Cancellation { reason, forced }));
+        self.finish(now, key, outcome, effects);
     }
 
     /// The end of a job that is in no list.
@@ -269,7 +268,7 @@ impl Core {
     /// A running attempt must end now: its cancel's grace is over, it ran too long, or its worker was not heard of.
     fn attempt_overdue(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
         if self.table[key].cancel_requested {
-            return self.force_cancel(now, key, effects);
+            return self.end_cancel(now, key, true, effects);
         }
         let Some(live) = self.table[key].live() else { return };
         let (is_late, lost_by) = (live.attempt_deadline.is_past(now), live.session);
@@ -294,8 +293,4 @@ impl Core {
         self.leave_session(key, true, effects);
         self.attempt_failed(now, key, failure, None, effects);
     }
-}
-
-fn cancelled(reason: &str, forced: bool) -> Outcome {
-    Outcome::Cancellation(Arc::new(Cancellation { reason: reason.to_owned(), forced }))
 }

@@ -50,7 +50,7 @@ fn check_sums(core: &Core, entries: &[&Entry]) {
 /// Contents that may be dropped: those of jobs that were not looked at yet.
 fn evictable_bytes(core: &Core) -> u64 {
     let list = core.finished.list.keys(&core.table);
-    let from = list.iter().position(|key| Some(*key) == core.finished.evict_from());
+    let from = list.iter().position(|key| Some(*key) == core.finished.evict_from);
     let (passed, warm) = list.split_at(from.unwrap_or(list.len()));
     let bytes = |keys: &[JobKey]| keys.iter().map(|key| core.table[*key].evictable_bytes()).sum::<u64>();
     assert!(core.log_entry.is_none() || bytes(passed) == 0, "what was passed is dropped");
