@@ -1,7 +1,7 @@
-//! The async shell around Core: a cheap handle that applies commands, delivers what they cause and wakes who waits.
+//! The async shell around the core: a cheap handle that applies commands, delivers their effects and wakes waiters.
 //!
-//! Every command takes the same way: lock, apply to Core, sort the effects, unlock, deliver. The lock is never held
-//! across an await, and nothing is woken under it.
+//! Every command takes the same steps: lock, apply to the core, sort the effects, unlock, deliver. The lock is never held
+//! across an await, and no task is woken under it.
 
 mod commit;
 mod contents;
@@ -59,15 +59,14 @@ pub struct EngineOptions {
     pub core: CoreOptions,
     /// Most watches (WatchResult, Run and waiting GetResult) at a time. Default 200,000.
     pub watchers_max: u32,
-    /// How [`Engine::open`] keeps its files. Default as [`log::Options`], without spares: a file that is given back may
-    /// hold what was deleted.
+    /// The files of the log that [`Engine::open`] opens. Default as [`log::Options`], but no trimmed segment is reused: its file
+    /// may contain deleted jobs.
     pub log: log::Options,
-    /// Bytes of entries of the log after which it looks for what it can give back; a quarter of the log if that is more.
-    /// Default 128 MiB.
+    /// Bytes of new entries after which garbage is estimated; a quarter of the log if that is more. Default 128 MiB.
     pub checkpoint_bytes: u64,
-    /// How many percent of the log may be needed no more before all that is needed is written anew. Default 66.
+    /// Percent of the log that may be garbage before a compaction rewrites all live data. Default 66.
     pub checkpoint_waste_percent: u8,
-    /// The budget that bounds of memory derive from, if they do. Default none: the bounds are those of a large machine.
+    /// The budget that memory bounds derive from. Default none: the bounds are those of a large machine.
     pub memory: Option<MemoryBudget>,
 }
 
@@ -113,7 +112,7 @@ struct Shared {
     options: EngineOptions,
     boot_id: String,
     start: Now,
-    /// What makes it durable, if it is.
+    /// The group commit; `None` without a log.
     commit: Option<Commit>,
     watchers: AtomicU32,
     /// Wakes the ticker when something is due earlier than it sleeps.
@@ -122,7 +121,7 @@ struct Shared {
     idle: Notify,
 }
 
-/// What became of a submit.
+/// The result of a submit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submission {
     /// The job's id.
@@ -191,12 +190,12 @@ impl Engine {
         self.0.clock.now()
     }
 
-    /// Accepts a job, or answers the one that was accepted with the same id and spec before.
+    /// Accepts a job, or returns the job that was accepted with the same id and spec before.
     ///
     /// # Errors
     ///
-    /// `JobIdReused`, `ResultExpired` (a removed job had the id, and its spec is not known any more), `ResourceExhausted` or
-    /// `Draining`; nothing was kept.
+    /// `JobIdReused`, `ResultExpired` (a removed job had the id, and its spec is no longer known), `ResourceExhausted` or
+    /// `Draining`: nothing was stored.
     pub async fn submit(&self, job: NewJob) -> Result<Submission> {
         self.submit_as(Caller::NOBODY, job).await
     }
@@ -307,7 +306,7 @@ impl Engine {
     }
 
     /// Ends a waiting job at once; requests the worker of a running one to stop, and ends the attempt by force after `grace`.
-    /// Answers the job's state and the sequence of its newest event.
+    /// Returns the job's state and the sequence of its newest event.
     ///
     /// # Errors
     ///
@@ -383,7 +382,7 @@ impl Engine {
         .await
     }
 
-    /// Cancels every waiting job of the queue and answers how many.
+    /// Cancels every waiting job of the queue and returns their count.
     ///
     /// # Errors
     ///
@@ -401,13 +400,13 @@ impl Engine {
         }
     }
 
-    /// Opens a worker session; its attempts arrive at the answer.
+    /// Opens a worker session. Its attempts arrive at the returned value.
     pub(crate) fn open_session(&self, spec: &SessionSpec, inline: Option<InlineHandler>) -> Session {
         Session::open(self.clone(), spec, inline)
     }
 
-    /// Takes no new jobs and starts no attempts from now on; watches of jobs that do not run end with `Draining`. Remote
-    /// workers are told that what they run may take this long.
+    /// Accepts no new jobs and starts no attempts from now on. Watches of jobs that do not run end with `Draining`. Remote
+    /// workers get this long for their running attempts.
     pub fn drain(&self, within: Duration) {
         self.command(|state, _, effects| {
             state.core.drain(within, effects);
@@ -444,7 +443,7 @@ impl Engine {
         while self.command(|state, now, effects| state.core.tick(now, LOCK_BUDGET, effects)).value {}
     }
 
-    /// The one way of every command: lock, apply, sort the effects, unlock, deliver.
+    /// Runs a command: lock, apply, sort the effects, unlock, deliver.
     fn command<T>(&self, apply: impl FnOnce(&mut State, Now, &mut Effects) -> T) -> Pending<T> {
         let commit = self.0.commit.as_ref();
         let (value, position, delivery, writing) = {
@@ -469,7 +468,7 @@ impl Engine {
     }
 }
 
-/// The id of each job, made for those that have none.
+/// The id of each job; a new id for each job without one.
 fn minted<'a>(batches: impl Iterator<Item = &'a Batch>) -> Vec<JobId> {
     let named = |job: &Result<NewJob>| job.as_ref().ok().and_then(|job| job.id);
     batches.flat_map(|batch| &batch.jobs).map(|job| named(job).unwrap_or_else(JobId::mint)).collect()

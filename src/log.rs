@@ -223,14 +223,14 @@ impl Log {
     /// Opens the log of a directory, or makes one, and hands every entry to `entry`, in order, with where it is and its
     /// sequence.
     ///
-    /// What was acknowledged is there. Of batches that were not, a beginning may be; the rest is cut. All of it is on
-    /// disk when this returns, not before: nothing that follows from an entry may leave the process until then.
+    /// Every acknowledged entry is read. Of a batch that was not acknowledged, some first entries may be read; the rest is
+    /// removed. All of it is durable when this returns, not before: no effect of an entry may leave the process until then.
     ///
     /// # Errors
     ///
     /// `LogDamaged` if something acknowledged is missing; `LogRefused` if the directory is in use, read-only, foreign or
-    /// of a newer format; `DiskFull` if there is no room for a new log; `LogFailed` if a file cannot be read or written;
-    /// `InvalidField` for options out of range; what `entry` answers.
+    /// of a newer format; `DiskFull` if there is no space for a new log; `LogFailed` if a file cannot be read or written;
+    /// `InvalidField` for options out of range; the errors of `entry`.
     pub fn open(
         directory: &Path,
         options: &Options,
@@ -245,7 +245,7 @@ impl Log {
         recovery::open(Arc::new(Patient::new(files)), options, rand::random(), &mut entry)
     }
 
-    /// Appends entries and returns where each is, once all of them are on disk.
+    /// Appends entries, syncs, and returns the position of each.
     ///
     /// One write and one sync, but where a batch goes on in another segment. A crash keeps some first entries of a batch
     /// that was not acknowledged, or none.
@@ -263,7 +263,7 @@ impl Log {
         Ok(positions)
     }
 
-    /// [`Log::append`] without [`Log::make_ahead`], for a caller that has something to tell in between.
+    /// [`Log::append`] without [`Log::make_ahead`], for a caller that acknowledges in between.
     pub(crate) fn append_alone<E: AsRef<[u8]>>(&mut self, entries: &[E]) -> Result<Vec<Position>> {
         let limit = self.tail.options.entry_bytes_max();
         if let Some(size) = entries.iter().map(|entry| entry.as_ref().len()).find(|&size| size > limit) {
@@ -285,8 +285,8 @@ impl Log {
         Ok(positions)
     }
 
-    /// Makes so much of the next segment that it is there once half of this one is used. What was appended is on disk: if
-    /// this fails, the next call says so.
+    /// Preallocates twice the used part of this segment. Appended entries are durable whatever happens here: a failure is the
+    /// error of the next call.
     pub(crate) fn make_ahead(&mut self) {
         self.write(Tail::make_ahead).ok();
     }
@@ -345,12 +345,12 @@ impl Log {
         cuts.skip(1).collect()
     }
 
-    /// How it keeps its files.
+    /// Its options.
     pub fn options(&self) -> &Options {
         &self.tail.options
     }
 
-    /// What reads entries again, from any thread.
+    /// A reader of its entries, for any thread.
     pub fn reader(&self) -> Reader {
         self.reader.clone()
     }
@@ -360,12 +360,12 @@ impl Log {
         self.tail.next_sequence
     }
 
-    /// Gives back the segments before this number; the newest one always stays.
+    /// Trims the segments before this number; the newest segment always stays.
     ///
     /// # Errors
     ///
-    /// `DiskFull` if there is no room to write that they are not needed: they stay. `LogFailed` if a write, sync, rename
-    /// or removal failed.
+    /// `DiskFull` if there is no space for the mark of the trim: the segments stay. `LogFailed` if a write, sync, rename or
+    /// removal failed.
     pub fn trim(&mut self, before: u64) -> Result<()> {
         let before = before.min(self.tail.active.number);
         if self.tail.held.front().is_none_or(|held| held.number >= before) {
@@ -386,7 +386,7 @@ impl Log {
         self.write(Tail::give_back)
     }
 
-    /// The segments that are there, oldest first; the last one is written.
+    /// The segments, oldest first; the last one is written.
     pub fn segments(&self) -> impl ExactSizeIterator<Item = Segment> + '_ {
         self.tail.held.iter().map(|held| Segment { number: held.number, bytes: held.bytes })
     }
@@ -396,13 +396,13 @@ impl Log {
         self.tail.options.entry_bytes_max()
     }
 
-    /// Bytes of entries, with 40 to 47 for each, that can be written without any more room on the disk.
+    /// Bytes of entries, with 40 to 47 for each, that fit into allocated files.
     pub fn free_bytes(&self) -> u64 {
         self.tail.free_bytes()
     }
 
-    /// Whether new work may be taken on: nothing failed, and if the disk is full or the log as large as it may be, enough
-    /// is left for what was begun.
+    /// Whether new jobs may be accepted: nothing failed, and the disk or the bound leaves more than the reserve for the ends of
+    /// accepted jobs.
     pub fn has_room(&self) -> bool {
         let is_scarce =
             self.tail.spares.is_disk_full() && self.free_bytes() <= self.tail.options.reserve_bytes;
@@ -421,8 +421,8 @@ impl Log {
         }
     }
 
-    /// Lets the log take one more segment than its bound allows, until the next one is given back: for what was taken on
-    /// before it was as large as it may be.
+    /// Allows one more segment than the bound, until the next one is freed: for entries that were queued before the bound was
+    /// reached.
     pub fn overdraw(&mut self) {
         self.tail.spares.overdraw();
     }
@@ -432,12 +432,12 @@ impl Log {
         self.reader.first_sequence(segment).unwrap_or(self.tail.next_sequence)
     }
 
-    /// Makes a part of the next segment, 1 MiB, for a caller that has nothing to append; returns whether another part is
-    /// left. Without it, `append` does the same in time. Asks a disk that was full again.
+    /// Preallocates 1 MiB of the next segment while there is nothing to append; returns whether another part is left. Without it,
+    /// `append` does the same in time. Tries a disk that was full again.
     ///
     /// # Errors
     ///
-    /// `LogFailed` if a write or sync failed, as in `append`. A full disk is none.
+    /// `LogFailed` if a write or sync failed, as in `append`. A full disk is not an error.
     pub fn prepare(&mut self) -> Result<bool> {
         if self.tail.spares.ready() > 0 {
             return self.failed.clone().map_or(Ok(false), Err);
@@ -449,7 +449,7 @@ impl Log {
         })
     }
 
-    /// Writes that all is there, so that any damage to it is noticed, and ends the use of the directory.
+    /// Writes a last mark, so that any later damage is noticed, and unlocks the directory.
     ///
     /// # Errors
     ///
@@ -461,7 +461,7 @@ impl Log {
         result
     }
 
-    /// Runs what writes; its first error is the answer of every later call.
+    /// Runs a write; its first error is the error of every later call.
     fn write<T>(&mut self, write: impl FnOnce(&mut Tail) -> Result<T>) -> Result<T> {
         if let Some(error) = &self.failed {
             return Err(error.clone());

@@ -34,14 +34,14 @@ use compaction::Mark;
 pub(super) use reading::missing;
 use waiters::Waiters;
 
-/// Bytes of entries that may be queued before whoever makes more is held back. While they are written, as many again may
-/// be queued: both together stay within what [`crate::log::Options::reserve_bytes`] keeps for the ends of running jobs.
+/// The high-water mark of the queue, in bytes: callers with new records wait above it. While one batch is appended, as many
+/// bytes again may be queued: both together stay within [`crate::log::Options::reserve_bytes`].
 pub(super) const QUEUE_BYTES_MAX: usize = 8 << 20;
 
-/// Reads of contents at the same time, each of a job or of a page of them.
+/// Most loads of contents at the same time, each of a job or of a page of jobs.
 const LOADS_MAX: usize = 64;
 
-/// How many entries were queued before a moment: what was seen then is durable once they are.
+/// A log position: the number of entries that were queued before. A state that was read then is durable once they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Position(u64);
 
@@ -190,7 +190,7 @@ impl Commit {
         self.shared.appended()
     }
 
-    /// Waits until the position is durable, and has it written soon.
+    /// Waits until the position is durable.
     ///
     /// # Errors
     ///
@@ -251,8 +251,8 @@ impl Commit {
     }
 }
 
-/// Records whose place in the queue is taken. Dropping it puts them there, for which the engine's lock is needed no more:
-/// until then nobody else gets to the queue.
+/// Records with a position in the queue that are not encoded yet. Dropping it encodes them, without the engine's lock. It holds
+/// the lock of the queue, so that entries keep their order.
 #[must_use]
 pub(super) struct Writing<'a> {
     shared: &'a Shared,

@@ -15,8 +15,8 @@ use crate::clock::Now;
 use crate::core::{Core, Effect, Effects, LogPlace, SessionKey, Standing, Submitted};
 use crate::job::{Assignment, AttemptEnd, JobState, LeaseId, Order, Timestamp};
 
-/// Short handlers run on the thread that dispatched them, but at most this many for one command: the rest go to the
-/// worker, so that a caller is not kept busy with the work of others.
+/// Most inline attempts that one command runs on the dispatching thread. The rest go to the worker, so that one call does not
+/// run the jobs of many others.
 const INLINE_RUNS_MAX: usize = 2_048;
 
 /// Everything under the engine's lock.
@@ -26,18 +26,18 @@ pub(super) struct State {
     pub(super) outboxes: HashMap<SessionKey, Arc<Outbox>>,
     /// Monotonic time until which the ticker sleeps.
     pub(super) ticker_sleeps_until: Duration,
-    /// The earliest wall clock start that the ticker knew of when it went to sleep.
+    /// The earliest wall clock start when the ticker went to sleep.
     pub(super) ticker_wall_start: Option<Timestamp>,
-    /// Every watch has been told to go elsewhere.
+    /// Every watch ends: the engine was stopped.
     pub(super) stopped: bool,
-    /// Room for the effects of the next command.
+    /// The buffer for the effects of the next command.
     spare_effects: Vec<Effect>,
 }
 
-/// Effects of one command for which the memory is kept.
+/// Largest buffer that is kept, in effects.
 const EFFECTS_KEPT_MAX: usize = 4_096;
 
-/// What is carried out after the lock is gone.
+/// What is carried out after the lock is released.
 #[derive(Default)]
 pub(super) struct Delivery {
     wakers: Vec<Wakers>,
@@ -69,13 +69,13 @@ impl State {
         }
     }
 
-    /// For the effects of the next command.
+    /// An empty buffer for the effects of the next command.
     pub(super) fn effects(&mut self, records: bool) -> Effects {
         Effects { items: std::mem::take(&mut self.spare_effects), records: records.then(record_buffer::take) }
     }
 
-    /// Sorts what a command caused that is on disk once `position` is. Assignments and stops enter their session's outbox
-    /// here, under the lock, so that a stop never overtakes the assignment it is about.
+    /// Sorts the effects of a command, which are durable once `position` is. Assignments and stops enter the outbox of their
+    /// session here, under the lock, so that a stop never overtakes its assignment.
     pub(super) fn sort(
         &mut self,
         mut effects: Effects,
@@ -120,14 +120,14 @@ impl State {
         delivery
     }
 
-    /// Whether something is due earlier than the ticker thought when it went to sleep.
+    /// Whether something is due before the ticker wakes by itself.
     fn is_due_before_ticker(&self) -> bool {
         let seen = self.ticker_wall_start;
         self.core.next_deadline().is_some_and(|deadline| deadline < self.ticker_sleeps_until)
             || self.core.next_wall_start().is_some_and(|start| seen.is_none_or(|seen| start < seen))
     }
 
-    /// Whether this is where the session's orders go.
+    /// Whether this is the session's present outbox.
     pub(super) fn is_outbox(&self, session: SessionKey, outbox: &Arc<Outbox>) -> bool {
         self.outboxes.get(&session).is_some_and(|current| Arc::ptr_eq(current, outbox))
     }
@@ -194,7 +194,7 @@ impl State {
         None
     }
 
-    /// Ends attempts that nobody has to be told about: a lease that was lost meanwhile has been answered by Core.
+    /// Ends attempts. A lease that was lost meanwhile is ignored: its order to stop was sent before.
     pub(super) fn end_attempts(
         &mut self,
         now: Now,

@@ -1,7 +1,7 @@
-//! Who is told of a job's news: wakers of watches, and streams that wait for its outcome.
+//! The observers of jobs: wakers of watches, and streams that wait for outcomes.
 //!
-//! A watch is a cursor and a waker, never a queue. Waking takes all wakers at once; a watch that still waits puts
-//! its waker back when it looks.
+//! A watch is a cursor and a waker, never a queue. Waking takes all wakers at once; a watch that still waits registers its
+//! waker again when it is polled.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -13,13 +13,13 @@ use super::outcomes::{OutcomeQueue, OutcomeWaiter};
 use crate::core::{Core, JobKey};
 use crate::job::Outcome;
 
-/// Room for watched jobs that is kept while there are none.
+/// Largest capacity that is retained while no job is observed.
 const KEPT_OBSERVERS_MAX: usize = 4_096;
 
-/// Wakers to be woken after the lock is gone.
+/// Wakers to be woken after the lock is released.
 pub(super) type Wakers = Slab<Waker>;
 
-/// Where a watch's waker is: it is there as long as the round is the same.
+/// Where a watch's waker is registered; valid as long as the round is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct WakerPlace {
     observer: u32,
@@ -30,12 +30,12 @@ pub(super) struct WakerPlace {
 #[derive(Default)]
 struct Observer {
     key: Option<JobKey>,
-    /// Counts how often the wakers were taken; never repeats, even when the place of an observer is used again.
+    /// Counts how often the wakers were taken. Never repeats, even when the slot of an observer is reused.
     round: u64,
     wakers: Wakers,
-    /// Watches that are open. A finished job is kept for them.
+    /// Open watches. A finished job is retained for them.
     watches: u32,
-    /// The stream that waits for the outcome; rarely, the same job was submitted through more.
+    /// The stream that waits for the outcome; further streams if the same job was submitted through several.
     outcome_waiter: Option<OutcomeWaiter>,
     more_outcome_waiters: Vec<OutcomeWaiter>,
 }
@@ -48,7 +48,7 @@ pub(super) struct Observers {
 }
 
 impl Observers {
-    /// The observer of this job, made if there is none.
+    /// The observer of this job, created if there is none.
     pub(super) fn of(&mut self, core: &mut Core, key: JobKey) -> u32 {
         match core.observer(key) {
             0 => {
@@ -62,7 +62,7 @@ impl Observers {
         }
     }
 
-    /// Keeps a waker for the job's next news, in place of the one this watch has there.
+    /// Registers a waker for the job's next event, in place of the waker that this watch registered before.
     pub(super) fn add_waker(
         &mut self,
         observer: u32,
@@ -80,7 +80,7 @@ impl Observers {
         WakerPlace { observer, round: place.round, index }
     }
 
-    /// Counts a watch of the job, until [`Observers::detach`]. Answers the job's observer.
+    /// Counts a watch of the job, until [`Observers::detach`]. Returns the job's observer.
     pub(super) fn attach(&mut self, core: &mut Core, key: JobKey) -> u32 {
         let observer = self.of(core, key);
         self.observers[observer as usize - 1].watches += 1;
@@ -88,7 +88,7 @@ impl Observers {
         observer
     }
 
-    /// Whether the job that it observed was removed.
+    /// Whether the observed job was removed.
     pub(super) fn is_without_job(&self, observer: u32) -> bool {
         self.observers[observer as usize - 1].key.is_none()
     }
@@ -98,7 +98,7 @@ impl Observers {
         self.observers[observer as usize - 1].key = None;
     }
 
-    /// A watch is gone, with its waker; so is the observer if nobody else needs it.
+    /// Removes a watch and its waker, and the observer if it has no other user.
     pub(super) fn detach(&mut self, core: &mut Core, observer: u32, waker: Option<WakerPlace>) {
         let place = &mut self.observers[observer as usize - 1];
         if let Some(waker) = waker.filter(|waker| waker.round == place.round) {
@@ -117,7 +117,7 @@ impl Observers {
         }
     }
 
-    /// The observer's place is free. After a peak the last one gives back the memory of all.
+    /// Frees the observer's slot. When the last one is freed after a peak, the memory of all is released.
     fn forget(&mut self, observer: u32) -> Observer {
         let gone = self.observers.remove(observer as usize - 1);
         if self.observers.is_empty() && self.observers.capacity() > KEPT_OBSERVERS_MAX {
@@ -134,7 +134,7 @@ impl Observers {
         }
     }
 
-    /// The wakers to wake because the job has news.
+    /// Takes the wakers, because the job has a new event.
     pub(super) fn wake(&mut self, observer: u32) -> Wakers {
         self.rounds += 1;
         let observer = &mut self.observers[observer as usize - 1];
@@ -142,8 +142,8 @@ impl Observers {
         std::mem::take(&mut observer.wakers)
     }
 
-    /// The job ended: tells who waits for its outcome and answers the wakers to wake. Without an open watch the observer is
-    /// forgotten.
+    /// Passes the outcome of a job that ended to the waiting streams, and takes the wakers. Without an open watch the observer
+    /// is removed.
     pub(super) fn end(
         &mut self,
         observer: u32,
@@ -166,7 +166,7 @@ impl Observers {
         wakers
     }
 
-    /// Marks every waker to be woken; [`Observers::take_woken`] answers them.
+    /// Marks every waker to be woken; [`Observers::take_woken`] returns them.
     pub(super) fn wake_all(&mut self) {
         for (_, observer) in &mut self.observers {
             self.rounds += 1;

@@ -1,4 +1,4 @@
-//! What can be asked of the engine: jobs, results, queues, and what it is and holds.
+//! Queries: results, jobs, lists, queues, and the state of the engine.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use crate::job::{
 };
 use crate::memory::WATCH_BYTES;
 
-/// How many jobs a list looks at for one page, so that a filter that matches nothing still answers soon.
+/// Most jobs that are compared with the filter for one page, so that a filter without matches returns soon.
 const LIST_BUDGET: usize = 20_000;
 
-/// Where a job is, and how it ended.
+/// The state of a job, and its outcome.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResultView {
     /// Its state.
@@ -37,18 +37,18 @@ pub struct ResultView {
     pub expire_time: Option<Timestamp>,
 }
 
-/// How much of the list of jobs is answered at once.
+/// The bounds of one page of jobs.
 #[derive(Debug, Clone, Copy)]
 pub struct PageBounds {
     /// Most jobs.
     pub jobs: usize,
-    /// Most bytes, roughly as on the wire; a job larger than that comes alone.
+    /// Most bytes, roughly as encoded; a larger job is a page of its own.
     pub bytes: usize,
-    /// Whether payloads and results count, because they are sent.
+    /// Whether payloads and results are included, and counted.
     pub with_payloads: bool,
 }
 
-/// A part of the list of jobs.
+/// A page of the list of jobs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobPage {
     /// Newest first.
@@ -57,7 +57,7 @@ pub struct JobPage {
     pub next: Option<u64>,
 }
 
-/// What the engine is and holds.
+/// The state of the engine.
 #[derive(Debug, Clone)]
 pub struct EngineInfo {
     /// New at each start.
@@ -70,11 +70,11 @@ pub struct EngineInfo {
     pub draining: bool,
     /// Kinds that are served now.
     pub kinds: Vec<Arc<str>>,
-    /// Jobs held, in any state.
+    /// Jobs, in any state.
     pub jobs: u32,
     /// Watches open now.
     pub watchers: u32,
-    /// What it holds in memory by category, beside the bound of each.
+    /// Memory in use by category, with the bound of each.
     pub memory: Vec<MemoryUse>,
 }
 
@@ -117,7 +117,7 @@ impl Engine {
         self.read_job(id, view).await
     }
 
-    /// The whole job.
+    /// The job, with its payload, outcome and attempts.
     ///
     /// # Errors
     ///
@@ -160,12 +160,12 @@ impl Engine {
         Ok(JobPage { jobs, next })
     }
 
-    /// Where the page that begins with this job begins, if the job is still there.
+    /// The cursor of the page that begins with this job, if the job was not removed.
     pub(crate) fn page_beginning_with(&self, id: JobId) -> Option<u64> {
         self.0.state.lock().core.page_beginning_with(id)
     }
 
-    /// Replaces jobs of a page that were seen without their contents; those that are gone leave it.
+    /// Completes the evicted jobs of a page with their contents. Jobs that were removed meanwhile leave the page.
     async fn complete(&self, jobs: &mut Vec<JobView>, places: Vec<LogPlace>) -> Result<()> {
         let read = self.contents(places.clone()).await?;
         let mut whole = HashMap::new();
@@ -199,7 +199,7 @@ impl Engine {
         self.read(|state, now| Ok(state.core.queues(now, after, limit))).await
     }
 
-    /// What the engine is and holds.
+    /// The state of the engine.
     ///
     /// # Errors
     ///

@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::Engine;
 use super::commit::Due;
 
-/// The wall clock may be moved while somebody waits for it, so it is looked at this often.
+/// The wall clock may be moved while a job waits for a wall clock time, so it is read this often.
 const WALL_CLOCK_LOOK: Duration = Duration::from_secs(1);
 
-/// While a job waits for time to pass, the log has an entry at least this often: after a crash it tells how long the server
-/// ran and when that ended.
+/// While a job waits for time to pass, the log gets an entry at least this often: after a crash the last entry shows how long
+/// the server ran.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// Runs until the engine is stopped, or its log takes nothing more: what came due then would not be kept.
+/// Runs until the engine is stopped or its log has ended: later timers could not be recorded.
 pub(super) async fn run(engine: Engine) {
     loop {
         engine.tick();
@@ -49,7 +49,7 @@ impl Engine {
         }
     }
 
-    /// Has the log tell the time if nothing else did for a while and a job waits for it.
+    /// Appends an entry with the time if a job waits for time to pass and no other entry was appended for a while.
     pub(super) fn heartbeat(&self) {
         let Some(commit) = &self.0.commit else { return };
         let core = &mut self.0.state.lock().core;
@@ -60,7 +60,7 @@ impl Engine {
         }
     }
 
-    /// How long nothing is due; `None` once stopped.
+    /// The time until something is due; `None` once stopped.
     fn pause(&self) -> Option<Duration> {
         /// Longest sleep: a bound for the timer, nothing else.
         const PAUSE_MAX: Duration = Duration::from_secs(3600);
@@ -82,7 +82,7 @@ impl Engine {
     }
 }
 
-/// When the log is looked at again: where a job waits for time, once the newest entry is old enough.
+/// When the next heartbeat entry may be due: if a job waits for time, once the newest entry is old enough.
 fn next_heartbeat(now: Duration, newest: Duration, awaits_time: bool) -> Duration {
     let due = newest.saturating_add(HEARTBEAT);
     if awaits_time && due > now { due } else { now + HEARTBEAT }

@@ -27,10 +27,10 @@ pub struct Watch {
     key: JobKey,
     cursor: u32,
     types: EventTypes,
-    /// The job's observer, which keeps the job while the watch is open; `None` if the job was removed before.
+    /// The job's observer, which retains the job while the watch is open; `None` if the job was removed before.
     observer: Option<u32>,
     waker: Option<WakerPlace>,
-    /// The job's contents, if they have to be read from the log. Apart, because few watches need it.
+    /// The job's contents while they are evicted. Boxed, because few watches need it.
     cold: Option<Box<Cold>>,
     /// What was read and waits until it is durable.
     read: Option<Pending<Result<Vec<WatchItem>>>>,
@@ -72,20 +72,20 @@ impl Watch {
         Ok(Self::at(&mut state, place, id, key, cursor, types))
     }
 
-    /// A watch of a job that is there. It must not be dropped under the lock.
+    /// A watch of a job in the table. It must not be dropped under the lock.
     fn at(state: &mut State, place: Place, id: JobId, key: JobKey, cursor: u32, types: EventTypes) -> Self {
         let observer = Some(state.observers.attach(&mut state.core, key));
         let (waker, cold, read, ended) = (None, None, None, false);
         Self { place, id, key, cursor, types, observer, waker, cold, read, ended }
     }
 
-    /// A watch whose first read says that the job's events are gone.
+    /// A watch of a removed job: its first read is an error.
     fn of_removed(place: Place, id: JobId, types: EventTypes) -> Self {
         let (key, observer, waker, cold, read) = (JobKey::NONE, None, None, None, None);
         Self { place, id, key, cursor: 0, types, observer, waker, cold, read, ended: false }
     }
 
-    /// Whether the job is not there any more. An id that was deleted and submitted again is another job.
+    /// Whether the job was removed. An id that was deleted and submitted again is another job.
     fn is_removed(&self, state: &State) -> bool {
         self.observer.is_none_or(|observer| state.observers.is_without_job(observer))
     }
@@ -95,12 +95,12 @@ impl Watch {
         self.id
     }
 
-    /// Sequence up to which everything was read or passed over.
+    /// Sequence up to which every event was read or skipped.
     pub fn sequence(&self) -> u32 {
         self.cursor
     }
 
-    /// The next items, in order; empty after the end was read.
+    /// Returns the next items, in order; none after the end was read.
     ///
     /// # Errors
     ///
@@ -126,7 +126,7 @@ impl Watch {
         Poll::Ready(self.read.take().map_or(Ok(Vec::new()), |read| read.value))
     }
 
-    /// What follows the cursor, as the core shows it now, with its position.
+    /// The items behind the cursor, with the log position that they depend on.
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Pending<Result<Vec<WatchItem>>>> {
         let engine = &self.place.0;
         let answer = |value| Poll::Ready(Pending { value, position: engine.position() });
@@ -200,7 +200,7 @@ impl Drop for Watch {
     }
 }
 
-/// One of the places there are for watches, free again when dropped.
+/// A permit to watch, of [`EngineOptions::watchers_max`](super::EngineOptions::watchers_max); released on drop.
 struct Place(Engine);
 
 impl Place {
@@ -228,7 +228,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// Those of [`Engine::submit`], and `ResourceExhausted` (too many watchers); nothing was kept.
+    /// Those of [`Engine::submit`], and `ResourceExhausted` (too many watchers): nothing was stored.
     pub async fn run(&self, job: NewJob, types: EventTypes) -> Result<(Submission, Watch)> {
         self.run_as(Caller::NOBODY, job, types).await
     }

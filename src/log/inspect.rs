@@ -1,4 +1,4 @@
-//! Looking at a log without writing it: how whole it is, what it holds, and a copy of what can be saved.
+//! Inspects a log without writing it: verify, dump, and salvage of intact entries.
 
 use std::ffi::OsString;
 use std::io;
@@ -14,35 +14,35 @@ use crate::error::Result;
 /// Bytes of entries that a salvage appends at a time.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
-/// How whole a log is.
+/// The result of an inspection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// Its segments, oldest first.
     pub segments: Vec<Segment>,
-    /// Whole entries.
+    /// Intact entries.
     pub entries: u64,
-    /// Bytes of them, without what stands around each.
+    /// Bytes of the intact entries, without their frames.
     pub entry_bytes: u64,
     /// The sequence of the next entry.
     pub next_sequence: u64,
-    /// Whether the log was closed; if not, a loss at its very end cannot be told from a batch that was cut short.
+    /// Whether the log was closed; if not, damage at its very end cannot be told from an unfinished batch.
     pub is_closed: bool,
-    /// Whether it ends in a batch that was cut short, which is what a crash leaves.
+    /// Whether it ends in an unfinished batch, as after a crash.
     pub is_torn: bool,
-    /// Where it lost what it had acknowledged; nothing if it is whole.
+    /// Where acknowledged entries are damaged or missing; empty if the log is intact.
     pub damages: Vec<Damage>,
 }
 
-/// What was saved of a log.
+/// The result of a salvage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Salvage {
-    /// What the log was like.
+    /// The inspection of the damaged log.
     pub report: Report,
     /// Entries in the new log.
     pub entries: u64,
 }
 
-/// Reads all of a log and says how whole it is.
+/// Reads all of a log and reports damage.
 ///
 /// # Errors
 ///
@@ -52,18 +52,18 @@ pub fn verify(directory: &Path) -> Result<Report> {
     dump(directory, |_, _, _| Ok(()))
 }
 
-/// Hands every whole entry of a log to `entry`, with its sequence, and says how whole the log is. Entries behind damage
-/// are handed out too: the gap in the sequences shows it.
+/// Passes every intact entry of a log to `entry`, with its position and sequence, and reports damage. Entries behind damage are
+/// passed as well: a gap in the sequences shows it.
 ///
 /// # Errors
 ///
-/// As `verify`, and what `entry` answers.
+/// Those of `verify`, and those of `entry`.
 pub fn dump(directory: &Path, mut entry: impl FnMut(Position, u64, &[u8]) -> Result<()>) -> Result<Report> {
     let (files, _lock) = look(directory)?;
     survey(&*files, &mut entry)
 }
 
-/// Copies every whole entry of the log `from`, also those behind damage, to a new log in `to`.
+/// Copies every intact entry of the log `from`, also those behind damage, to a new log in `to`.
 ///
 /// # Errors
 ///
@@ -83,7 +83,7 @@ pub fn salvage(from: &Path, to: &Path, options: &Options) -> Result<Salvage> {
     Ok(salvage)
 }
 
-/// The path without links, `.` and `..`, as far as it exists; what does not exist yet has no links.
+/// The canonical path of the part that exists, with the rest appended.
 fn real_path(path: &Path) -> io::Result<PathBuf> {
     let path = std::path::absolute(path)?;
     let mut missing: Vec<OsString> = Vec::new();

@@ -1,22 +1,22 @@
-//! Names of the files of a log, and what its directory holds.
+//! Names of the files of a log, and the listing of its directory.
 
 use super::fault;
 use super::files::Files;
 use crate::error::Result;
 
-/// What a file system puts into its root by itself.
+/// Entries that a file system creates in its root.
 const LOST_AND_FOUND: &str = "lost+found";
 
 pub(super) fn segment_name(number: u64) -> String {
     format!("segment-{number:016x}.log")
 }
 
-/// A file made ahead: all of its blocks are allocated.
+/// A preallocated file: all of its blocks are allocated.
 pub(super) fn spare_name(number: u64) -> String {
     format!("spare-{number:016x}.log")
 }
 
-/// A spare that is being made.
+/// A spare that is not finished.
 pub(super) fn unfinished_name(number: u64) -> String {
     format!("spare-{number:016x}.new")
 }

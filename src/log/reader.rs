@@ -1,4 +1,4 @@
-//! Entries read back by their sequence, from any thread, while the log is written and trimmed.
+//! Reads entries by sequence, from any thread, while the log is written and trimmed.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,10 +13,10 @@ use super::window::Window;
 use super::{Damage, Position, fault};
 use crate::error::Result;
 
-/// Bytes of a segment between two points of the index, and read at once on the way from a point to an entry.
+/// Bytes of a segment between two points of the index, and bytes of one read from a point to an entry.
 const STEP_BYTES: usize = 64 * 1024;
 
-/// Reads entries of a log that is open. Cheap to clone; calls block.
+/// Reads entries of an open log. Cheap to clone; calls block.
 #[derive(Clone)]
 pub struct Reader(Arc<Shared>);
 
@@ -26,12 +26,12 @@ struct Shared {
     index: Mutex<Index>,
 }
 
-/// Where entries are: a point for each [`STEP_BYTES`], and the entries of a segment follow each other.
+/// The offsets of entries: one point for each [`STEP_BYTES`]. The entries of a segment follow each other.
 #[derive(Default)]
 pub(super) struct Index {
     /// Segments with entries, oldest first; each has a point for its first entry.
     segments: VecDeque<Indexed>,
-    /// Of the entry that comes next.
+    /// The sequence of the next entry.
     next_sequence: u64,
 }
 
@@ -47,7 +47,7 @@ struct Point {
 }
 
 impl Index {
-    /// Adds the entry that comes next.
+    /// Adds the next entry.
     pub(super) fn add(&mut self, sequence: u64, position: Position) {
         let Position { segment: number, offset, .. } = position;
         let point = Point { sequence, offset };
@@ -63,7 +63,7 @@ impl Index {
         }
     }
 
-    /// The segment of an entry, and where the way to it begins.
+    /// The segment of an entry, and the point before it.
     fn find(&self, sequence: u64) -> Option<(u64, u64)> {
         let is_before = |point: &Point| point.sequence <= sequence;
         let after = self.segments.partition_point(|segment| segment.points.first().is_some_and(is_before));
@@ -89,11 +89,11 @@ impl Reader {
         Self(Arc::new(Shared { files, log_id, index: Mutex::new(index) }))
     }
 
-    /// The entry with this sequence; `None` if it was trimmed, or is not there yet.
+    /// The entry with this sequence; `None` if it was trimmed or not appended yet.
     ///
     /// # Errors
     ///
-    /// `LogDamaged` if it is not there as it was written; `LogFailed` if it cannot be read.
+    /// `LogDamaged` if its bytes changed; `LogFailed` if it cannot be read.
     pub fn read(&self, sequence: u64) -> Result<Option<Vec<u8>>> {
         let Some((segment, offset)) = self.find(sequence) else { return Ok(None) };
         let read = self.walk(segment, offset, sequence);
@@ -116,7 +116,7 @@ impl Reader {
         }
     }
 
-    /// The entry, from frame to frame; or where the way ends before it.
+    /// Walks from frame to frame to the entry; an error is the offset where the walk ends before it.
     fn walk(&self, segment: u64, mut offset: u64, sequence: u64) -> io::Result<Result<Vec<u8>, u64>> {
         let Shared { files, log_id, .. } = &*self.0;
         let file = files.open(&segment_name(segment), false)?;
@@ -138,7 +138,7 @@ impl Reader {
         self.0.index.lock().find(sequence)
     }
 
-    /// These entries are on disk, the first with this sequence.
+    /// Adds durable entries, the first with this sequence.
     pub(super) fn add(&self, sequence: u64, positions: &[Position]) {
         let mut index = self.0.index.lock();
         (sequence..).zip(positions).for_each(|(sequence, position)| index.add(sequence, *position));
@@ -149,7 +149,7 @@ impl Reader {
         self.0.index.lock().first_sequence(segment)
     }
 
-    /// Segments before this one are given back.
+    /// Removes the segments before this one.
     pub(super) fn forget_before(&self, segment: u64) {
         self.0.index.lock().forget_before(segment);
     }

@@ -1,4 +1,4 @@
-//! How a log is opened: locked, read from its beginning, its end made certain.
+//! Opens a log: locks the directory, reads all entries, and repairs the end.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -18,18 +18,18 @@ use crate::error::Result;
 /// Bytes written at a time.
 const BLOCK_BYTES: usize = 1024 * 1024;
 
-/// What a log held when it was opened.
+/// The state of a log when it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovery {
-    /// Entries that were handed out.
+    /// Entries that were read.
     pub entries: u64,
-    /// Whether the log was new, or had been closed; otherwise the process before ended without it.
+    /// Whether the log was new or had been closed; otherwise the last process ended without closing it.
     pub was_closed: bool,
-    /// Whether a batch was cut that was not acknowledged.
+    /// Whether an unfinished batch, which was never acknowledged, was removed.
     pub was_cut: bool,
 }
 
-/// Hands out entries; damage ends it.
+/// Passes entries on; damage ends the walk.
 struct Replay<'a> {
     files: &'a dyn Files,
     entries: u64,
@@ -125,10 +125,10 @@ fn go_on(files: Arc<dyn Files>, options: &Options, listing: &Listing, end: &End)
     Ok(tail)
 }
 
-/// Makes durable what the process before may have left in memory, and takes away what follows the last whole frame.
+/// Makes durable what the last process may have left in the page cache, and zeroes what follows the last intact frame.
 ///
-/// Frames are written again, not only synced: a sync that failed before may have left them in memory, marked as written.
-/// What follows is zeroed: a frame of a batch that was cut must not be taken for one that comes behind the next batches.
+/// Frames are written again, not only synced: after a failed sync, the page cache may hold them as clean. What follows is
+/// zeroed: a frame of an unfinished batch must not be read as one behind later batches.
 fn make_certain(file: &dyn LogFile, end: &End) -> std::io::Result<()> {
     let mut block = vec![0; block_bytes(end.unsure_from, end.offset.max(end.zero_from))];
     let mut at = end.unsure_from;
@@ -149,8 +149,8 @@ fn make_certain(file: &dyn LogFile, end: &End) -> std::io::Result<()> {
     if at > end.unsure_from { file.sync() } else { Ok(()) }
 }
 
-/// Has the header of the segment that is written next say the version that writes it: an older program refuses the log from
-/// then on. The fields are within one sector.
+/// Writes this format version into the header of the active segment: an older program refuses the log from then on. The fields
+/// are within one sector.
 fn upgrade(file: &dyn LogFile, header: Option<SegmentHeader>) -> std::io::Result<()> {
     match header {
         Some(header) if header.version < VERSION => {
@@ -165,7 +165,7 @@ fn block_bytes(from: u64, to: u64) -> usize {
     usize::try_from(to - from).unwrap_or(BLOCK_BYTES).min(BLOCK_BYTES)
 }
 
-/// The directory of a log that is only looked at, and the lock that keeps others from writing it.
+/// The directory of a log for reading alone, and the lock against writers.
 pub(super) fn look(directory: &Path) -> Result<(Box<dyn Files>, Box<dyn Send>)> {
     let files = super::files::Directory::existing(directory);
     let files = files.map_err(|error| fault::no_directory(directory, &error))?;

@@ -1,4 +1,4 @@
-//! Segments made ahead: the hot path never grows a file, and a full disk is known while there is still room.
+//! Preallocated segments: an append never grows a file, and a full disk is noticed while there is still space.
 
 use super::files::{BLOCK_BYTES, Files, LogFile};
 use super::names::{Listing, Numbered, spare_name, unfinished_name};
@@ -14,7 +14,7 @@ struct Zeros([u8; STEP_BYTES]);
 static ZEROS: Zeros = Zeros([0; STEP_BYTES]);
 const _: () = assert!(align_of::<Zeros>() == BLOCK_BYTES);
 
-/// The spare files of a log. Each is as long as a segment, written all over, and holds nothing that is needed.
+/// The preallocated files of a log (spares). Each has the size of a segment, is written with zeros, and holds no live data.
 pub(super) struct Spares {
     ready: Vec<Numbered>,
     making: Option<Unfinished>,
@@ -38,7 +38,7 @@ struct Unfinished {
 }
 
 impl Spares {
-    /// Keeps what is of use in a directory, and removes the rest.
+    /// Finds the spares in a directory, and removes files that cannot be used as one.
     pub(super) fn find(files: &dyn Files, listing: &Listing, options: &Options) -> Result<Self> {
         let Options { segment_bytes, spares_max, bytes_max, .. } = *options;
         let next_number = listing.spares.last().map_or(1, |last| last.number + 1);
@@ -75,12 +75,12 @@ impl Spares {
         self.ready.len()
     }
 
-    /// Whether there was no room, on the disk or within the bound, when a spare was made last.
+    /// Whether there was no space, on the disk or within the bound, for the last spare.
     pub(super) fn is_disk_full(&self) -> bool {
         self.is_disk_full
     }
 
-    /// Makes `step` try again.
+    /// Has `step` try again.
     pub(super) fn hope_for_room(&mut self) {
         self.is_disk_full = false;
     }
@@ -100,8 +100,8 @@ impl Spares {
         Some((spare_name(taken.number), taken.bytes))
     }
 
-    /// What a log begins with, and its bytes: a spare that is there, or one of at most so many bytes; none if there is no
-    /// room for it.
+    /// The file of the first segment, and its bytes: an existing spare, or a new one of at most `bytes_max`; none if there is no
+    /// space.
     pub(super) fn first(&mut self, files: &dyn Files, bytes_max: u64) -> Result<Option<(String, u64)>> {
         let segment_bytes = self.segment_bytes;
         self.segment_bytes = segment_bytes.min(bytes_max);
@@ -110,13 +110,13 @@ impl Spares {
         made.map(|_| self.take_one())
     }
 
-    /// A segment is given back whose file is not kept.
+    /// Counts a trimmed segment whose file is removed.
     pub(super) fn remove_segment(&mut self, bytes: u64) {
         self.segments_bytes -= bytes;
         (self.is_overdrawn, self.is_disk_full) = (false, false);
     }
 
-    /// Adds a file that was a segment, once it has the name that this returns.
+    /// Counts a trimmed segment whose file becomes a spare with the returned name.
     pub(super) fn recycle(&mut self) -> String {
         let number = self.next_number;
         self.next_number += 1;
@@ -126,7 +126,7 @@ impl Spares {
         spare_name(number)
     }
 
-    /// Makes spares until there are `count`; false if the disk has no room for them.
+    /// Creates spares until there are `count`; false if there is no space.
     pub(super) fn make(&mut self, files: &dyn Files, count: usize) -> Result<bool> {
         while self.ready.len() < count {
             if self.is_disk_full {
@@ -137,7 +137,7 @@ impl Spares {
         Ok(true)
     }
 
-    /// Writes to the next spare until `bytes` of it are there; it is ready with the last of them.
+    /// Writes the next spare up to `bytes`; it is ready once it has all bytes of a segment.
     pub(super) fn make_up_to(&mut self, files: &dyn Files, bytes: u64) -> Result<()> {
         while self.missing_of(bytes) > 0 {
             self.step(files)?;
@@ -145,7 +145,7 @@ impl Spares {
         Ok(())
     }
 
-    /// How many of so many bytes of the next spare are missing; 0 if a step cannot change that.
+    /// How much of the first `bytes` of the next spare is missing; 0 if a step cannot change that.
     pub(super) fn missing_of(&self, bytes: u64) -> u64 {
         if !self.ready.is_empty() || self.is_disk_full {
             return 0;
@@ -154,7 +154,7 @@ impl Spares {
         bytes.min(self.segment_bytes).saturating_sub(filled)
     }
 
-    /// Makes a part of a spare. A disk that is full is no error: it is remembered, and what was made is given back.
+    /// Writes a part of a spare. A full disk is not an error: it is noted, and the unfinished file is removed.
     pub(super) fn step(&mut self, files: &dyn Files) -> Result<()> {
         let unfinished = match self.making.take() {
             Some(unfinished) => unfinished,

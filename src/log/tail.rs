@@ -1,5 +1,5 @@
-//! Where a log is written: its newest segment, and the way into the next one. Any error here is for good; the
-//! [`Log`](super::Log) sees to that.
+//! The end of a log: its newest segment, and the switch to the next one. Any error here is final, which
+//! [`Log`](super::Log) ensures.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,27 +13,27 @@ use super::spares::Spares;
 use super::{Options, Position, fault};
 use crate::error::Result;
 
-/// Bytes that the buffer of a batch keeps for the next one.
+/// Largest buffer that is kept for the next batch, in bytes.
 const BUFFER_BYTES_KEPT: usize = 4 * 1024 * 1024;
 
 pub(super) struct Tail {
     pub(super) files: Arc<dyn Files>,
     pub(super) options: Options,
     pub(super) log_id: u64,
-    /// Every segment that is there, oldest first; the last one is written.
+    /// Every segment, oldest first; the last one is written.
     pub(super) held: VecDeque<Numbered>,
     pub(super) spares: Spares,
     /// The oldest segment that is needed.
     pub(super) oldest: u64,
-    /// Of the entry that comes next.
+    /// The sequence of the next entry.
     pub(super) next_sequence: u64,
     /// Whether the last frame is a mark.
     pub(super) is_marked: bool,
     /// The segment that is written.
     pub(super) active: Active,
-    /// Frames that are not written yet.
+    /// Encoded frames that are not written yet.
     pub(super) buffer: Vec<u8>,
-    /// Up to here, everything is on disk.
+    /// The sequence up to which everything is synced.
     pub(super) synced: u64,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct Active {
 }
 
 impl Active {
-    /// Takes a spare into use as the segment of this header.
+    /// Turns a spare into the segment of this header.
     pub(super) fn begin(files: &dyn Files, spare: &str, header: SegmentHeader) -> Result<Self> {
         let failed = |error| fault::preparing(files, spare, &error);
         let file = files.open(spare, true).map_err(failed)?;
@@ -59,7 +59,7 @@ impl Active {
         Ok(Self { number: header.number, bytes: header.bytes, file, offset: HEADER_BYTES })
     }
 
-    /// Where entries end.
+    /// The offset where the space for entries ends.
     fn entries_end(&self) -> u64 {
         self.bytes.saturating_sub(RESERVED_BYTES)
     }
@@ -69,7 +69,7 @@ impl Active {
 const FIRST_BYTES_MAX: u64 = 4 << 20;
 
 impl Tail {
-    /// How many segments entries of these sizes would begin.
+    /// How many new segments entries of these sizes need.
     pub(super) fn rolls_for(&self, sizes: impl Iterator<Item = usize>) -> usize {
         let (mut offset, mut end, mut rolls) = (self.active.offset, self.active.entries_end(), 0);
         for size in sizes {
@@ -83,13 +83,13 @@ impl Tail {
         rolls
     }
 
-    /// Bytes of frames that can be written without any room on the disk.
+    /// Bytes of frames that fit into allocated files.
     pub(super) fn free_bytes(&self) -> u64 {
         self.active.entries_end().saturating_sub(self.active.offset)
             + self.options.room_bytes() * self.spares.ready() as u64
     }
 
-    /// Bytes of frames that can be written within the bound, if there is one.
+    /// Bytes of frames that fit within the bound, if there is one.
     pub(super) fn bytes_left(&self) -> Option<u64> {
         let bytes_max = self.options.bytes_max?;
         let segments = bytes_max.saturating_sub(self.spares.segments_bytes()) / self.options.segment_bytes;
@@ -97,7 +97,7 @@ impl Tail {
         Some(of_active + segments * self.options.room_bytes())
     }
 
-    /// Writes entries and waits until they are on disk.
+    /// Writes entries and syncs.
     pub(super) fn append<E: AsRef<[u8]>>(&mut self, entries: &[E]) -> Result<Vec<Position>> {
         let mut positions = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -119,7 +119,7 @@ impl Tail {
         Ok(positions)
     }
 
-    /// Makes so much of the next segment that it is there once half of this one is used.
+    /// Preallocates twice the used part of this segment, so that the next one is there once half of this one is used.
     pub(super) fn make_ahead(&mut self) -> Result<()> {
         let made = 2 * self.active.offset * self.options.segment_bytes / self.active.bytes;
         self.spares.make_up_to(&*self.files, made)
@@ -131,12 +131,12 @@ impl Tail {
         self.spares.missing_of(goal)
     }
 
-    /// Whether a mark may be written that leaves room for `others` more.
+    /// Whether there is space for a mark and `others` more.
     pub(super) fn has_room_for_mark(&self, others: u64) -> bool {
         self.active.offset + (1 + others) * MARK_BYTES <= self.active.bytes
     }
 
-    /// Writes that everything up to here is on disk, and the oldest segment that is needed.
+    /// Writes a mark: everything before it is synced, and this is the oldest segment that is needed.
     pub(super) fn mark(&mut self) -> Result<()> {
         self.push(FrameKind::Mark, &self.oldest.to_le_bytes());
         self.flush()?;
@@ -169,7 +169,7 @@ impl Tail {
         Ok(())
     }
 
-    /// Goes on in the next segment. What was written is on disk before: a segment proves all that stands before it.
+    /// Switches to the next segment. All earlier frames are synced before: a segment proves everything before it.
     pub(super) fn roll(&mut self) -> Result<()> {
         let full = || fault::disk_full(&*self.files, &std::io::ErrorKind::StorageFull.into());
         let spare = self.spares.take().ok_or_else(full)?;
@@ -190,7 +190,7 @@ impl Tail {
         Ok(())
     }
 
-    /// Gives back the segments before the oldest needed one, oldest first: a crash leaves no gap.
+    /// Frees the segments before the oldest needed one, oldest first, so that a crash leaves no gap.
     pub(super) fn give_back(&mut self) -> Result<()> {
         while let Some(&Numbered { number, bytes }) = self.held.front() {
             if number >= self.oldest {
@@ -214,7 +214,8 @@ impl Tail {
     }
 }
 
-/// The first segment of a new log. A small one, so that a new log is there at once; the next one is made while it fills.
+/// Creates the first segment of a new log. It is small, so that a new log opens at once; the next one is preallocated while it
+/// fills.
 pub(super) fn first_segment(files: &dyn Files, spares: &mut Spares, log_id: u64) -> Result<Active> {
     let full = || fault::disk_full(files, &std::io::ErrorKind::StorageFull.into());
     let (spare, bytes) = spares.first(files, FIRST_BYTES_MAX)?.ok_or_else(full)?;

@@ -86,7 +86,7 @@ async fn remote_worker_serves_jobs_until_a_signal() {
     let spec = v1::JobSpec { payload: Some(json(json!({"width": 64}))), ..job("resize") };
     let ended = server.run_to_end(spec).await;
     assert_eq!(*ended.result(), json(json!({"width": 64, "height": 48})));
-    assert_eq!(worker.drains().await, "ended: Told\n");
+    assert_eq!(worker.drains().await, "ended: Requested\n");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The end of a log: in good order, or of the wait for a disk that is too slow.
+//! Closing the log, with or without a limit for a slow disk.
 
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use super::Commit;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 
-/// What a slow disk gets to take what is queued when the last handle of an engine is dropped that nobody closed.
+/// The time limit for closing the log when the last handle of an engine is dropped that was not closed.
 const DROP_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// A wait that is begun anew until the disk has answered.
+/// One wait of a close without a limit.
 const FOREVER: Duration = Duration::from_secs(3_600);
 
 impl Commit {
-    /// Writes what is queued and ends the log; blocks until that is done. Only the first call does anything.
+    /// Appends what is queued and closes the log; blocks. Only the first call has an effect.
     ///
     /// # Errors
     ///
@@ -24,7 +24,7 @@ impl Commit {
         Ok(())
     }
 
-    /// [`Commit::close`], but waits no longer than this. Answers whether the log has ended.
+    /// [`Commit::close`] with a time limit. Returns whether the log is closed.
     fn close_within(&self, within: Duration) -> Result<bool> {
         self.shared.queue.lock().is_closed = true;
         self.shared.queued.notify_one();
@@ -53,19 +53,18 @@ impl Drop for Commit {
 }
 
 impl Engine {
-    /// Ends the log in good order, once everything queued is written; blocks. Nothing becomes durable after it. Only the
-    /// first call does anything.
+    /// Closes the log in good order, once everything queued is appended; blocks. Nothing becomes durable after it. Only the
+    /// first call has an effect.
     ///
     /// # Errors
     ///
-    /// What the log failed with, now or before: what was not acknowledged since then is not kept.
+    /// What the log failed with, now or before. What was not acknowledged since then may not be stored.
     pub fn close(&self) -> Result<()> {
         self.0.commit.as_ref().map_or(Ok(()), Commit::close)
     }
 
-    /// [`Engine::close`] for who cannot wait for a slow disk: gives up after this long and answers whether the log has
-    /// ended. If it has not, its thread is left behind with what it writes; none of that was acknowledged to anybody. The
-    /// directory is in use until the thread ends, or the process.
+    /// [`Engine::close`] with a time limit for a slow disk. Returns whether the log is closed. If it is not, its thread goes on
+    /// with appends that were not acknowledged, and the directory is in use until the thread or the process ends.
     ///
     /// # Errors
     ///

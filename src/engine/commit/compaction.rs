@@ -1,7 +1,7 @@
-//! Checkpoints: everything that is there now is written anew, and the log forgets what came before.
+//! Compaction: live data of the oldest part of the log is rewritten at its end, and the oldest part is trimmed.
 //!
-//! The jobs are written in pieces, while commands go on: a piece is as good as all that led to it, and what follows it in
-//! the log follows it in truth.
+//! Jobs are rewritten in pieces between other commands. A piece holds snapshots: each replaces all earlier records of its job,
+//! and later records apply to it.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -13,40 +13,40 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::log::contract::{Cut, Log, SpaceLevel};
 
-/// The log is looked at when this part of it is new, but not before it took
+/// Garbage is estimated when one in so many bytes of the log is new, but not before
 /// [`EngineOptions::checkpoint_bytes`](crate::engine::EngineOptions::checkpoint_bytes).
 const NEW_PART: u64 = 4;
-/// The beginning of a log is worth giving back if it is at least this part of it,
+/// The oldest part of a log is compacted alone if it is at least one in so many bytes of the log,
 const BEGINNING_PART: u64 = 8;
-/// and at most this part of that is still needed.
+/// and at most one in so many bytes of that part is live.
 const NEEDED_PART: u64 = 8;
-/// How long it takes before a checkpoint that failed is tried again, if it is due then.
+/// The delay before a compaction that failed is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// What is written under one hold of the engine's lock, as one entry of the log.
+/// Bounds of what is rewritten under one hold of the engine's lock, as one entry of the log.
 const PIECE_JOBS_MAX: usize = 128;
 const PIECE_BYTES_MAX: u64 = 1 << 20;
-/// How many times what it takes in memory a job is in an entry, at most.
+/// The encoded size of a job is at most so many times its size in memory.
 const ENCODED_TIMES_MAX: u64 = 4;
 
-/// A checkpoint that is due.
+/// A compaction that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Due {
-    /// The log is near its bound: it has to give back its oldest segment.
+    /// The log is near its bound: its oldest segment has to be freed.
     Oldest(Cut),
-    /// The log grew: it gives back what is worth it, up to one of these.
+    /// The log grew: it is trimmed at one of these cuts, if enough before it is garbage.
     Any(Vec<Cut>),
 }
 
-/// The end of a checkpoint, behind all entries queued before.
+/// The end of a compaction, behind all entries that it queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mark {
-    /// What is needed of the entries before this one was rewritten.
+    /// Live data of the entries before this sequence was rewritten.
     End(u64),
-    /// It could not be, or nothing was worth it.
+    /// Nothing was rewritten, because of an error or because too little was garbage.
     Abandon,
 }
 
-/// When the next checkpoint is due.
+/// When the next compaction is due.
 pub(super) struct Pace {
     /// Fewest bytes between two.
     pause: u64,
@@ -95,8 +95,8 @@ impl Pace {
     }
 }
 
-/// Where to cut, given how many bytes are needed of what is before each place: the longest beginning that is worth it, or,
-/// once enough of all that is there is needed no more, all of it.
+/// The cut to trim at, given the live bytes before each cut: the longest oldest part that is mostly garbage, or all of the log
+/// once enough of it is garbage.
 pub(super) fn worth_it(cuts: &[Cut], needed: &[u64], waste_percent: u8) -> Option<Cut> {
     let all = *cuts.last()?;
     let all_needed = *needed.last()?;
@@ -113,13 +113,13 @@ impl Commit {
         self.shared.queued.notify_one();
     }
 
-    /// How many jobs make an entry.
+    /// The bounds of a piece.
     fn piece(&self) -> ImageBounds {
         let bytes = self.shared.entry_bytes_max as u64 / ENCODED_TIMES_MAX;
         ImageBounds { jobs: PIECE_JOBS_MAX, bytes: bytes.min(PIECE_BYTES_MAX) }
     }
 
-    /// Waits until a checkpoint is due; `None` once the log takes nothing more.
+    /// Waits until a compaction is due; `None` once the log has ended.
     pub(in crate::engine) async fn checkpoint_due(&self) -> Option<Due> {
         loop {
             if self.shared.waiters.now(Position(u64::MAX)).is_ready() {
@@ -135,7 +135,7 @@ impl Commit {
 }
 
 impl Engine {
-    /// Has the log give back what is due.
+    /// Runs the compaction that is due.
     ///
     /// # Errors
     ///
@@ -155,7 +155,7 @@ impl Engine {
         }
     }
 
-    /// About how many bytes are needed of what is before each of these.
+    /// Estimates the live bytes before each of these cuts.
     pub(super) fn needed(&self, cuts: &[Cut]) -> Vec<u64> {
         let entries: Vec<_> = cuts.iter().map(|cut| cut.sequence).collect();
         let mut needed = vec![0; cuts.len()];
@@ -167,11 +167,11 @@ impl Engine {
         needed
     }
 
-    /// Writes anew what is needed of the log before the cut, and has it forget that.
+    /// Rewrites live data from before the cut, and has the log trimmed there.
     ///
     /// # Errors
     ///
-    /// `LogFailed`; `LogDamaged` if a job cannot be read back: then nothing is forgotten.
+    /// `LogFailed`; `LogDamaged` if a job cannot be read: then nothing is trimmed.
     pub(in crate::engine) async fn checkpoint(&self, cut: Cut) -> Result<()> {
         let Some(commit) = &self.0.commit else { return Ok(()) };
         {
@@ -187,13 +187,13 @@ impl Engine {
         written
     }
 
-    /// Writes everything anew that has records before this entry.
+    /// Rewrites everything that has records before this entry.
     async fn write_needed(&self, commit: &Commit, before: Option<NonZeroU64>) -> Result<()> {
         self.write_tombstones(commit, before).await?;
         self.write_jobs(commit, before).await
     }
 
-    /// Writes every tombstone anew that has its record before this entry.
+    /// Rewrites every tombstone with its record before this entry.
     async fn write_tombstones(&self, commit: &Commit, before: Option<NonZeroU64>) -> Result<()> {
         let mut from = TombstonePlace::FIRST;
         loop {
@@ -209,7 +209,7 @@ impl Engine {
         }
     }
 
-    /// Writes every job anew that has records before this entry.
+    /// Rewrites every job with records before this entry.
     async fn write_jobs(&self, commit: &Commit, before: Option<NonZeroU64>) -> Result<()> {
         let mut next = Some(0);
         while let Some(from) = next {
@@ -230,7 +230,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes jobs anew whose contents have to be read first.
+    /// Rewrites evicted jobs: their contents are loaded first.
     async fn write_cold(&self, commit: &Commit, places: Vec<LogPlace>) -> Result<()> {
         if places.is_empty() {
             return Ok(());

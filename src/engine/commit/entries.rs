@@ -38,13 +38,13 @@ fn split<'a>(now: Now, records: &'a [Record], entry_bytes_max: usize, parts: &mu
     split(now, second, entry_bytes_max, parts);
 }
 
-/// The entries of a command whose last one has not been read yet, each with its sequence.
+/// The entries of a command whose last entry was not read yet, each with its sequence.
 #[derive(Default)]
 pub(super) struct Parts(Vec<(u64, Vec<Record>)>);
 
 impl Parts {
-    /// Takes the next entry of a log, and answers what it completes. The first parts of a command may have been trimmed;
-    /// the last one is missing only if it was never acknowledged.
+    /// Adds the next entry of a log, and returns the command that it completes. The first entries of a command may have been
+    /// trimmed; the last one is missing only if the command was never acknowledged.
     pub(super) fn take(
         &mut self,
         part: Part,
@@ -72,7 +72,7 @@ mod tests {
         Record::QueuePaused(Arc::from(name), true)
     }
 
-    /// What a log with these entries is read as.
+    /// The commands that a log with these entries holds.
     fn read<'a>(entries: impl Iterator<Item = &'a [u8]>) -> Vec<(u64, Vec<Record>)> {
         let mut parts = Parts::default();
         let read = (1..).zip(entries).flat_map(|(sequence, bytes)| {

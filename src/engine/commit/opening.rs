@@ -1,4 +1,4 @@
-//! An engine from what a directory holds.
+//! Opening an engine on a log: replay, then resume.
 
 use std::num::NonZeroU64;
 use std::path::Path;
@@ -15,19 +15,19 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::job::Timestamp;
 use crate::log::shared::SharedLog;
 
-/// What a job may take in an entry beside its payload, or a payload beside its bytes: kind, queue, labels, headers.
+/// Most bytes of an accepted job in an entry beside its payload: kind, queue, labels, headers.
 const AROUND_PAYLOAD_BYTES: usize = 64 << 10;
 
-/// Jobs may take the one of so many parts of what a log with a bound has room for. As much again is there to be given
-/// back, so that each segment that is written anew makes room on the whole.
+/// Live jobs may take one in so many bytes of a log with a bound. The rest is for garbage, so that the compaction of a segment
+/// frees space on average.
 const STORED_SHARE: u64 = 2;
-/// Tombstones may take the one of so many parts of it, at [`TOMBSTONE_BYTES`] each: a directory with a small bound has room
-/// for fewer than [`CoreOptions::idempotency_ids_max`](crate::engine::CoreOptions::idempotency_ids_max).
+/// Tombstones may take one in so many bytes of it, at [`TOMBSTONE_BYTES`] each: a small bound allows fewer than
+/// [`CoreOptions::idempotency_ids_max`](crate::engine::CoreOptions::idempotency_ids_max).
 const TOMBSTONE_SHARE: u64 = 4;
-/// At least as many bytes as one takes of a log.
+/// Most bytes of a tombstone in the log.
 const TOMBSTONE_BYTES: u64 = 64;
 
-/// Takes in the entries of a log, in order.
+/// Gets the entries of a log, in order.
 pub(crate) type EntryReader<'a> = dyn FnMut(crate::log::Position, u64, &[u8]) -> Result<()> + 'a;
 
 /// A log whose entries were read.
@@ -38,12 +38,12 @@ pub(crate) struct OpenLog {
 }
 
 impl Engine {
-    /// An engine that keeps its jobs in this directory, with what is in it: see [`Engine::start`].
+    /// Opens an engine whose jobs are stored in this directory, and restores the jobs in it: see [`Engine::start`].
     ///
     /// # Errors
     ///
-    /// Those of [`crate::log::Log::open`]; `LogRefused` if a newer version wrote an entry, `LogDamaged` if one means
-    /// nothing; `InvalidField` if payloads may be larger than an entry of the log, or options of the log are out of range.
+    /// Those of [`crate::log::Log::open`]; `LogRefused` if a newer version wrote an entry, `LogDamaged` if an entry is not
+    /// valid; `InvalidField` if payloads may be larger than an entry of the log, or options of the log are out of range.
     pub fn open(options: EngineOptions, directory: &Path) -> Result<Self> {
         let log_options = options.log.clone();
         Self::open_by(options, directory, |entry| {
@@ -53,7 +53,7 @@ impl Engine {
         })
     }
 
-    /// An engine that keeps its jobs in the log that `open` opens, which hands out what is in it.
+    /// Opens an engine on the log that `open` returns, after it passed all entries to its argument.
     pub(crate) fn open_by(
         options: EngineOptions,
         directory: &Path,
@@ -88,8 +88,8 @@ impl Engine {
         })
     }
 
-    /// An engine that keeps its jobs in this log, with its ticker on the present tokio runtime. `core` has taken in what
-    /// the log held, the last of it at `last`.
+    /// An engine on this log, with its ticker on the present tokio runtime. `core` has replayed the entries of the log, the last
+    /// of them of the time `last`.
     pub(super) fn resume(
         core: Core,
         last: Now,
@@ -99,8 +99,8 @@ impl Engine {
         Self::resume_on(Clock::system_after(last.monotonic), core, last, log, options)
     }
 
-    /// [`Engine::resume`] on a clock whose monotonic time goes on from `last`. By as much as the wall clock is ahead of that,
-    /// the server did not run.
+    /// [`Engine::resume`] on a clock whose monotonic time continues from `last`. The difference of the wall clock is the time
+    /// that the server was down.
     pub(super) fn resume_on(
         clock: Clock,
         mut core: Core,
@@ -131,7 +131,7 @@ fn check(options: &EngineOptions) -> Result<()> {
     Err(Error::invalid("payload_bytes_max", description))
 }
 
-/// An entry that is whole and yet cannot be read.
+/// The error for an intact entry that cannot be decoded.
 fn unreadable(why: &Unreadable, position: crate::log::Position, directory: &Path) -> Error {
     let (file, offset) = (position.file(directory), position.offset);
     let message = format!("{}, byte {offset}: {why}", file.display());

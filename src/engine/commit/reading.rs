@@ -1,4 +1,4 @@
-//! Contents of finished jobs, read back from the log away from the threads that serve calls.
+//! Loading the contents of evicted jobs from the log.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
@@ -11,8 +11,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::job::JobId;
 
 impl Commit {
-    /// Tells the core which entry comes behind these, and where their records are if they are more than one; so many
-    /// were queued before.
+    /// Passes the core the sequence of the next entry and, if a command took several entries, the sequence of each record. `queued`
+    /// entries were queued before.
     pub(super) fn tell_where<'a>(
         &self,
         core: &mut Core,
@@ -30,21 +30,21 @@ impl Commit {
         }
     }
 
-    /// The sequence of the entry behind so many.
+    /// The sequence of the entry behind the first `queued`.
     pub(super) fn sequence(&self, queued: u64) -> NonZeroU64 {
         self.first_sequence.saturating_add(queued)
     }
 
-    /// What is durable once the entry with this sequence is.
+    /// The position of the entry with this sequence.
     fn position_of(&self, sequence: u64) -> Position {
         Position((sequence + 1).saturating_sub(self.first_sequence.get()))
     }
 
-    /// The contents of jobs, each where its place is in `places`; `None` for one that the log has moved since.
+    /// The contents of jobs, in the order of `places`; `None` for contents that were rewritten elsewhere since.
     ///
     /// # Errors
     ///
-    /// `LogFailed` if they never got to the disk; for one job alone, `LogDamaged`, and `LogFailed` if it cannot be read.
+    /// `LogFailed` if they never became durable. For one job alone, `LogDamaged`, and `LogFailed` if it cannot be read.
     pub(in crate::engine) async fn contents(
         &self,
         places: Vec<LogPlace>,
@@ -97,7 +97,7 @@ fn contents(place: &LogPlace, records: Option<Vec<Record>>) -> Result<Option<Con
     }
 }
 
-/// The log does not have what the core says that it has.
+/// The error for contents that are not where the core expects them.
 pub(in crate::engine) fn missing(id: JobId) -> Error {
     Error::new(ErrorKind::Internal, format!("the contents of job {id} are not where they were written"))
 }

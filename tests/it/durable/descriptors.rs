@@ -108,7 +108,7 @@ async fn a_server_raises_its_limit_and_says_how_many_connections_fit_in_it() {
     let (code, stderr) = hard.end().await;
     assert_eq!(code, Some(0), "{stderr}");
     assert!(
-        stderr.contains("connections_max is 10000, but the limit of 200 open files leaves 1"),
+        stderr.contains("connections_max is 10000, but the limit of 200 open files allows 1"),
         "{stderr}"
     );
 }
