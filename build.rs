@@ -1,11 +1,14 @@
-//! Generates the gRPC code and the descriptor set from `proto/`, without protoc.
+//! Generates code from `proto/`, without protoc: the API with its descriptor set, and the messages of the log with their
+//! writers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, error, fs};
 
 use prost::Message;
+use prost_types::field_descriptor_proto::{Label, Type};
+use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
 
-const PROTOS: [&str; 5] = [
+const API: [&str; 5] = [
     "proto/jobstream/v1/payload.proto",
     "proto/jobstream/v1/job.proto",
     "proto/jobstream/v1/job_service.proto",
@@ -13,11 +16,14 @@ const PROTOS: [&str; 5] = [
     "proto/jobstream/v1/admin_service.proto",
 ];
 
+/// The entries of the log: apart from the API, so that reflection does not show them.
+const STORE: [&str; 1] = ["proto/jobstream/store/v1/record.proto"];
+
 fn main() -> Result<(), Box<dyn error::Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let descriptors = protox::compile(PROTOS, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    let api = protox::compile(API, ["proto"])?;
+    fs::write(out.join("descriptors.bin"), api.encode_to_vec())?;
     let is_on = |feature: &str| env::var_os(format!("CARGO_FEATURE_{feature}")).is_some();
     tonic_prost_build::configure()
         .build_client(is_on("CLIENT"))
@@ -25,6 +31,51 @@ fn main() -> Result<(), Box<dyn error::Error>> {
         .bytes(".")
         .codec_path("crate::proto::codec::MessageCodec")
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
-        .compile_fds(descriptors)?;
+        .compile_fds(api)?;
+    let store = protox::compile(STORE, ["proto"])?;
+    write_writers(&store, &out)?;
+    tonic_prost_build::configure().bytes(".").btree_map(".").compile_fds(store)?;
     Ok(())
+}
+
+/// Generates a method for each field of each message of the log. It appends the field to an entry without a message.
+fn write_writers(store: &FileDescriptorSet, out: &Path) -> Result<(), Box<dyn error::Error>> {
+    let mut code = String::new();
+    for message in store.file.iter().flat_map(|file| &file.message_type) {
+        code += &format!("impl<S: Sink> Writer<'_, pb::{}, S> {{\n", message.name());
+        for field in &message.field {
+            code += &writer_method(message, field)?;
+        }
+        code += "}\n";
+    }
+    Ok(fs::write(out.join("jobstream.store.v1.writers.rs"), code)?)
+}
+
+fn writer_method(message: &DescriptorProto, field: &FieldDescriptorProto) -> Result<String, String> {
+    let is_map = message.nested_type.iter().any(|entry| field.type_name().ends_with(entry.name()));
+    let is_repeated = field.label() == Label::Repeated;
+    // Fields of a oneof and those that are declared optional.
+    let has_presence = field.oneof_index.is_some();
+    let nested =
+        format!("Option<&impl Write<pb::{}>>", field.type_name().rsplit('.').next().unwrap_or_default());
+    let (value, put) = match field.r#type() {
+        Type::Message if is_map => ("&BTreeMap<String, String>", "put_map"),
+        Type::Message => (nested.as_str(), "put_message"),
+        Type::Uint32 if is_repeated => ("&[u32]", "put_packed"),
+        Type::Sfixed64 if has_presence => ("Option<i64>", "put_optional_sfixed64"),
+        Type::Double if has_presence => ("Option<f64>", "put_optional_double"),
+        Type::Uint32 => ("u32", "put_number"),
+        Type::Uint64 => ("u64", "put_number"),
+        Type::Bool => ("bool", "put_number"),
+        Type::Enum => ("i32", "put_enum"),
+        Type::Sint32 => ("i32", "put_sint32"),
+        Type::Fixed64 => ("u64", "put_fixed64"),
+        Type::Sfixed64 => ("i64", "put_sfixed64"),
+        Type::Double => ("f64", "put_double"),
+        Type::String => ("&str", "put_string"),
+        Type::Bytes => ("&[u8]", "put_bytes"),
+        other => return Err(format!("no writer of fields of type {other:?}: {}", field.name())),
+    };
+    let (name, number) = (field.name(), field.number());
+    Ok(format!("    pub(super) fn {name}(&mut self, value: {value}) {{ self.{put}({number}, value) }}\n"))
 }

@@ -1,44 +1,51 @@
-//! The bytes of one entry of the log: what one command recorded, as a protobuf message.
+//! The entries of the log as bytes: each is a message of `proto/jobstream/store/v1/record.proto`, with the records of one
+//! command.
 //!
-//! Fields that are not known are ignored, as protobuf has it. What cannot be ignored without losing something, a sort of
-//! record or the value of an enumeration, is refused.
+//! Unknown fields are ignored. An unknown record, event or value of an enumeration is refused: without it, a job would be
+//! restored in a wrong state.
 
-mod bound;
+mod attempt;
 mod context;
-mod fields;
+mod enums;
+mod event;
+mod job;
 mod json;
-mod message;
-mod number;
-mod read;
+mod record;
+#[allow(missing_docs, unreachable_pub, clippy::all)]
+mod schema;
 #[cfg(test)]
 mod tests;
-mod write;
+mod values;
+mod writer;
 
-pub(super) use bound::bytes_max;
 use context::Context;
 pub use json::entry_to_json;
 
 use std::fmt;
+use std::time::Duration;
 
 use prost::Message;
+use prost::encoding::{DecodeContext, decode_key};
 
 use crate::clock::Now;
 use crate::core::Record;
 use crate::job::Timestamp;
+use schema as pb;
+use values::Read;
+use writer::{Lengths, Output, Sink, Writer};
 
-/// A record takes at least this much of an entry: its tag and length, and those of what it is. What holds smaller ones is
-/// none, and gets no room for them.
-const RECORD_BYTES_MIN: usize = 4;
+/// More than the times take that an entry or a record may leave out.
+const TIMES_BYTES_MAX: usize = 64;
 
-/// Which one an entry is of those of one command, from 1, and how many those are; both 0 if it is alone. What a crash left
-/// of a command that is not all there counts for nothing.
+/// The number of an entry among the entries of its command, from 1, and their count; both 0 if it is the only one. A
+/// command whose last entry is missing was never acknowledged and is ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Part {
     pub(crate) number: u32,
     pub(crate) count: u32,
 }
 
-/// What one command recorded, and when it ran.
+/// The records of one command, or a part of them, and when it ran.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) now: Now,
@@ -49,47 +56,79 @@ pub(crate) struct Entry {
 /// Why an entry cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unreadable {
-    /// A newer version wrote it, with something that is not known here.
+    /// A newer version wrote it: it holds this, which is unknown here.
     Newer(String),
-    /// It is none, or a part of it is missing.
+    /// It is not an entry, or a part of it is missing.
     Damaged(String),
 }
 
-/// Appends the bytes of an entry.
+/// Appends the only entry of a command to the buffer.
 pub(crate) fn encode(now: Now, records: &[Record], buffer: &mut Vec<u8>) {
     encode_part(now, Part::default(), records, buffer);
 }
 
-/// Appends the bytes of an entry that may not be all of its command.
+/// Appends one of several entries of a command to the buffer.
 pub(crate) fn encode_part(now: Now, part: Part, records: &[Record], buffer: &mut Vec<u8>) {
-    write::entry(now, part, records, buffer);
+    let mut lengths = Lengths::default();
+    write(now, part, records, &mut lengths);
+    write(now, part, records, &mut Output::new(buffer, &lengths));
 }
 
-/// Reads the bytes of an entry; nothing of what it answers refers to them.
+/// At least as many bytes as an entry with these records has.
+pub(in crate::engine::commit) fn bytes_max(records: &[Record]) -> usize {
+    let now = Now { monotonic: Duration::ZERO, wall: Timestamp::default() };
+    let mut lengths = Lengths::default();
+    write(now, Part { number: u32::MAX, count: u32::MAX }, records, &mut lengths);
+    lengths.bytes + (1 + records.len()) * TIMES_BYTES_MAX
+}
+
+fn write(now: Now, part: Part, records: &[Record], sink: &mut impl Sink) {
+    let mut context = Context { now, job: None };
+    let mut header: Writer<'_, pb::Entry, _> = Writer::new(sink, &context);
+    header.monotonic(Some(&now.monotonic));
+    header.wall_us(now.wall.as_micros());
+    header.part(part.number);
+    header.parts(part.count);
+    for record in records {
+        let mut entry: Writer<'_, pb::Entry, _> = Writer::new(sink, &context);
+        entry.records(Some(record));
+        context.job = record.job();
+    }
+}
+
+/// Decodes an entry. The answer does not refer to the bytes: each payload is copied once.
 ///
 /// # Errors
 ///
 /// `Newer`, `Damaged`.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Entry, Unreadable> {
-    let message::Entry { monotonic, wall, records: encoded, part: number, parts: count } =
-        message::Entry::decode(bytes)?;
-    let now = Now { monotonic: monotonic.try_into()?, wall: Timestamp::from_micros(wall) };
-    let mut records = Vec::with_capacity(encoded.len().min(bytes.len() / RECORD_BYTES_MIN));
-    let mut context = Context { now, job: None };
-    for record in encoded {
-        // From a slice, so that each payload is copied and does not keep the rest of its record.
-        let record = read::record(message::Record::decode(&record[..])?, &context)?;
-        context.job = record.job();
-        records.push(record);
+    let mut entry = pb::Entry::default();
+    let mut records: Vec<Record> = Vec::new();
+    let mut first_now = None;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (number, wire_type) = decode_key(&mut rest)?;
+        entry.merge_field(number, wire_type, &mut rest, DecodeContext::default())?;
+        // Records are converted one at a time: their messages are many times larger than their bytes.
+        if let Some(record) = entry.records.pop() {
+            let now = now_of(&entry)?;
+            first_now.get_or_insert(now);
+            let job = records.last().and_then(Record::job);
+            records.push(Record::read(record, &Context { now, job })?);
+        }
     }
-    Ok(Entry { now, part: Part { number, count }, records })
+    let now = now_of(&entry)?;
+    if first_now.is_some_and(|first| first != now) {
+        return Err(Unreadable::Damaged("its times come after its records".to_owned()));
+    }
+    Ok(Entry { now, part: Part { number: entry.part, count: entry.parts }, records })
 }
 
-impl Unreadable {
-    /// A part that an entry of every version has is not there.
-    fn without(part: &str) -> Self {
-        Self::Damaged(format!("it has no {part}"))
-    }
+fn now_of(entry: &pb::Entry) -> Result<Now, Unreadable> {
+    let wall = Timestamp::from_micros(entry.wall_us);
+    let context = Context { now: Now { monotonic: Duration::ZERO, wall }, job: None };
+    let monotonic = Duration::read(entry.monotonic.unwrap_or_default(), &context)?;
+    Ok(Now { monotonic, wall })
 }
 
 impl From<prost::DecodeError> for Unreadable {

@@ -1,33 +1,58 @@
-//! What a record does not say, because its entry or the record before it says it: most happen when their command ran, and
-//! to the job of the record before.
+//! What a record leaves out because its entry or the record before it says the same: times of the command, and the job.
 
 use std::time::Duration;
 
 use super::Unreadable;
+use super::schema as pb;
+use super::values::{optional, required};
 use crate::clock::Now;
 use crate::core::Moved;
 use crate::job::{JobId, Timestamp};
 
-/// Where a record stands.
+/// The entry of a record, and the record before it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Context {
-    /// When its command ran.
+    /// When the command ran.
     pub(super) now: Now,
     /// The job of the record before.
     pub(super) job: Option<JobId>,
 }
 
 impl Context {
-    /// How long after its command what comes next is, in microseconds, if the job ended and both clocks say the same.
-    pub(super) fn retention(&self, of: &Moved) -> Option<u64> {
+    pub(super) fn id_to<'a>(&self, id: &'a JobId) -> Option<&'a JobId> {
+        Some(id).filter(|id| self.job != Some(**id))
+    }
+
+    pub(super) fn id_from(&self, id: Option<pb::Uint128>) -> Result<JobId, Unreadable> {
+        required("job id", id.map(Into::into).or(self.job))
+    }
+
+    pub(super) fn wall_to(&self, time: Timestamp) -> Option<i64> {
+        (time != self.now.wall).then(|| time.as_micros())
+    }
+
+    pub(super) fn wall_from(&self, micros: Option<i64>) -> Timestamp {
+        micros.map_or(self.now.wall, Timestamp::from_micros)
+    }
+
+    pub(super) fn monotonic_to<'a>(&self, time: &'a Duration) -> Option<&'a Duration> {
+        Some(time).filter(|time| **time != self.now.monotonic)
+    }
+
+    pub(super) fn monotonic_from(&self, time: Option<pb::Duration>) -> Result<Duration, Unreadable> {
+        Ok(optional(time, self)?.unwrap_or(self.now.monotonic))
+    }
+
+    /// Microseconds from the command to the deadline and the expire time of a job that ended, if both are as far away.
+    pub(super) fn retention_to(&self, of: &Moved) -> Option<u64> {
         let micros = of.expire_time?.as_micros().checked_sub(self.now.wall.as_micros())?;
         let micros = u64::try_from(micros).ok().filter(|micros| *micros > 0)?;
         let on_monotonic = of.deadline.checked_sub(self.now.monotonic)?;
         (on_monotonic == Duration::from_micros(micros)).then_some(micros)
     }
 
-    /// What comes next, so many microseconds after its command.
-    pub(super) fn after(&self, micros: u64) -> Result<(Duration, Timestamp), Unreadable> {
+    /// The deadline and the expire time so many microseconds after the command.
+    pub(super) fn retention_from(&self, micros: u64) -> Result<(Duration, Timestamp), Unreadable> {
         let too_late = || Unreadable::Damaged(format!("{micros} us after its command is beyond all time"));
         let monotonic = self.now.monotonic.checked_add(Duration::from_micros(micros));
         let wall = self.now.wall.as_micros().checked_add_unsigned(micros);

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use prost::Message;
 
-use super::message::{self, Sort};
-use super::number::{Numbered, option_of};
+use super::enums::{Numbered, option_of};
+use super::pb::record::Change;
 use super::*;
 use crate::job::{JobId, JobState, Payload, WaitReason};
 use records::{ENCODINGS, FAILURE_REASONS, LEVELS, STATES, STREAMS, WAIT_REASONS};
@@ -32,43 +32,39 @@ fn bytes_of(records: &[Record]) -> Vec<u8> {
     buffer
 }
 
-fn wide(bits: u128) -> message::Wide {
-    message::Wide { high: (bits >> 64) as u64, low: bits as u64 }
-}
-
-fn wide_id(bytes: [u8; 16]) -> message::Wide {
-    wide(u128::from_be_bytes(bytes))
-}
-
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn bytes_of_record(record: &Record) -> Vec<u8> {
-    let entry = message::Entry::decode(&bytes_of(std::slice::from_ref(record))[..]).unwrap();
-    entry.records[0].to_vec()
+    let entry = pb::Entry::decode(&bytes_of(std::slice::from_ref(record))[..]).unwrap();
+    entry.records[0].encode_to_vec()
 }
 
 /// Bytes of an entry with one record, made of a message that no record makes.
-fn entry_of(sort: Option<Sort>) -> Vec<u8> {
+fn entry_of(change: Option<Change>) -> Vec<u8> {
     let mut buffer = bytes_of(&[]);
     buffer.push(RECORD_KEY);
-    message::Record { sort }.encode_length_delimited(&mut buffer).unwrap();
+    pb::Record { change }.encode_length_delimited(&mut buffer).unwrap();
     buffer
 }
 
-fn reported(body: Option<message::Body>) -> Vec<u8> {
-    let event = message::Event { sequence: 1, time: None, attempt: 0, body };
-    let id = Some(wide_id([7; 16]));
-    entry_of(Some(Sort::Reported(message::Reported { id, event: Some(event) })))
+fn job_id() -> pb::Uint128 {
+    pb::Uint128 { high: 7, low: 7 }
 }
 
-fn changed_to(change: message::State) -> Vec<u8> {
-    reported(Some(message::Body::State(change)))
+fn reported(body: Option<pb::event::Body>) -> Vec<u8> {
+    let event = pb::Event { sequence: 1, time_us: None, attempt: 0, body };
+    let id = Some(job_id());
+    entry_of(Some(Change::Reported(pb::Reported { id, event: Some(event) })))
 }
 
-fn queued() -> message::State {
-    message::State { state: JobState::Queued.number(), ..message::State::default() }
+fn changed_to(change: pb::StateChange) -> Vec<u8> {
+    reported(Some(pb::event::Body::State(change)))
+}
+
+fn queued() -> pb::StateChange {
+    pb::StateChange { state: JobState::Queued.number(), ..pb::StateChange::default() }
 }
 
 #[track_caller]
@@ -94,6 +90,8 @@ proptest! {
         encode(now, &records, &mut buffer);
         let bytes = buffer.strip_prefix(b"before").unwrap();
         prop_assert!(bytes.len() <= bytes_max(&records));
+        // The generated writer and prost write the same.
+        prop_assert_eq!(hex(&pb::Entry::decode(bytes).unwrap().encode_to_vec()), hex(bytes));
         prop_assert_eq!(decode(bytes).unwrap(), Entry { now, part: Part::default(), records });
     }
 
@@ -139,11 +137,11 @@ proptest! {
 
 #[test]
 fn every_value_has_a_number_of_its_own() {
-    fn check<T: Numbered + Copy + PartialEq + std::fmt::Debug>(values: &[T], first: u32) {
+    fn check<T: Numbered + Copy + PartialEq + std::fmt::Debug>(values: &[T], first: i32) {
         for (value, number) in values.iter().zip(first..) {
             assert_eq!((value.number(), T::of_number(number)), (number, Ok(*value)));
         }
-        assert!(matches!(T::of_number(first + values.len() as u32), Err(Unreadable::Newer(_))));
+        assert!(matches!(T::of_number(first + values.len() as i32), Err(Unreadable::Newer(_))));
     }
     check(&STATES, 1);
     check(&WAIT_REASONS, 1);
@@ -159,65 +157,98 @@ fn a_record_of_a_newer_version_is_refused() {
     let mut bytes = bytes_of(&[]);
     // A record whose only field has tag 100.
     bytes.extend([RECORD_KEY, 5, 0xa2, 0x06, 0x02, 0x68, 0x69]);
-    assert_newer(&bytes, "a sort of record");
-    assert_newer(&entry_of(None), "a sort of record");
+    assert_newer(&bytes, "a type of record");
+    assert_newer(&entry_of(None), "a type of record");
 }
 
 #[test]
-fn parts_with_sorts_of_a_newer_version_are_refused() {
-    assert_newer(&reported(None), "a sort of event");
-    let outcome = Some(message::Outcome { end: None });
-    assert_newer(&changed_to(message::State { outcome, ..queued() }), "a sort of outcome");
-    let options = message::Options { start: Some(message::Start { when: None }), ..Default::default() };
-    assert_newer(&job_with(|job| job.options = Some(options)), "a sort of start");
+fn fields_of_a_oneof_of_a_newer_version_are_refused() {
+    assert_newer(&reported(None), "a type of event");
+    let outcome = Some(pb::Outcome { end: None });
+    assert_newer(&changed_to(pb::StateChange { outcome, ..queued() }), "a type of outcome");
+    let options = pb::JobOptions { start: Some(pb::Start { when: None }), ..Default::default() };
+    assert_newer(&job_with(|job| job.options = Some(options)), "a type of start");
 }
 
 #[test]
 fn values_of_a_newer_version_are_refused() {
-    assert_newer(&changed_to(message::State { state: 7, ..queued() }), "job state 7");
-    assert_newer(&changed_to(message::State { state: 0, ..queued() }), "job state 0");
-    assert_newer(&changed_to(message::State { wait_reason: 9, ..queued() }), "wait reason 9");
-    let failure = Some(message::Failure { reason: 11, ..Default::default() });
-    assert_newer(&changed_to(message::State { failure, ..queued() }), "failure reason 11");
-    let log = message::Log { level: 5, text: String::new(), stream: 1 };
-    assert_newer(&reported(Some(message::Body::Log(log))), "log level 5");
-    let log = message::Log { level: 1, text: String::new(), stream: 4 };
-    assert_newer(&reported(Some(message::Body::Log(log))), "log stream 4");
-    assert_newer(&job_with(|job| job.payload.encoding = 3), "payload encoding 3");
+    assert_newer(&changed_to(pb::StateChange { state: 7, ..queued() }), "job state 7");
+    assert_newer(&changed_to(pb::StateChange { state: 0, ..queued() }), "job state 0");
+    assert_newer(&changed_to(pb::StateChange { wait_reason: 9, ..queued() }), "wait reason 9");
+    let failure = Some(pb::Failure { reason: 11, ..Default::default() });
+    assert_newer(&changed_to(pb::StateChange { failure, ..queued() }), "failure reason 11");
+    let log = pb::Log { level: 5, text: String::new(), stream: 1 };
+    assert_newer(&reported(Some(pb::event::Body::Log(log))), "log level 5");
+    let log = pb::Log { level: 1, text: String::new(), stream: 4 };
+    assert_newer(&reported(Some(pb::event::Body::Log(log))), "log stream 4");
+    assert_newer(&job_with(|job| job.payload.get_or_insert_default().encoding = 3), "payload encoding 3");
     assert_newer(&running_with(|running| running.link = 4), "worker link 4");
 }
 
 #[test]
 fn missing_and_impossible_parts_are_refused() {
-    assert_damaged(&entry_of(Some(Sort::Removed(message::Removed::default()))), "no job id");
-    assert_damaged(&entry_of(Some(Sort::ReportsTaken(message::ReportsTaken::default()))), "no instance");
+    assert_damaged(&entry_of(Some(Change::Removed(pb::Removed::default()))), "no job id");
+    assert_damaged(&entry_of(Some(Change::ReportsTaken(pb::ReportsTaken::default()))), "no instance");
     assert_damaged(&running_with(|running| running.lease = None), "no lease");
     assert_damaged(&running_with(|running| (running.link, running.instance) = (2, None)), "no instance");
     assert_damaged(&job_with(|job| job.priority = 128), "priority 128");
     assert_damaged(&job_with(|job| job.kind.clear()), "kind");
     assert_damaged(&job_with(|job| job.queue.push(' ')), "queue");
-    let span = message::Span { seconds: u64::MAX, nanos: 1_000_000_000 };
+    let span = pb::Duration { seconds: u64::MAX, nanos: 1_000_000_000 };
     assert_damaged(&running_with(|running| running.attempt_deadline = Some(span)), "1000000000 ns");
     let bytes = bytes_of(&[Record::QueuePaused("q".into(), true)]);
     assert_damaged(&bytes[..bytes.len() - 1], "buffer underflow");
 }
 
+#[test]
+fn times_behind_records_are_refused() {
+    let mut bytes = bytes_of(&[Record::QueuePaused("q".into(), true)]);
+    bytes.extend(bytes_of(&[]));
+    assert!(decode(&bytes).is_ok());
+    let later = pb::Entry { wall_us: 1, ..pb::Entry::default() };
+    bytes.extend(later.encode_to_vec());
+    assert_damaged(&bytes, "its times come after its records");
+}
+
+#[test]
+fn a_large_payload_is_copied_once() {
+    let kind = crate::job::Kind::parse("kind", "k").unwrap();
+    let job = crate::job::NewJob::new(kind, Payload::data(vec![7; 1 << 20]));
+    let mut buffer = Vec::new();
+    encode(now(), &[accepted(job)], &mut buffer);
+    // The buffer was allocated once, with the length of the entry.
+    assert_eq!(buffer.capacity(), buffer.len());
+}
+
+fn accepted(job: crate::job::NewJob) -> Record {
+    Record::Accepted(crate::core::Accepted {
+        id: JobId::from_bytes([7; 16]),
+        job,
+        number: 1,
+        create_time: Timestamp::default(),
+        created: Duration::ZERO,
+        first_wait: None,
+        deadline: Duration::MAX,
+    })
+}
+
 /// Bytes of an entry with a job that was accepted, changed so.
-fn job_with(change: impl FnOnce(&mut message::Job)) -> Vec<u8> {
-    let mut job = message::Job { kind: "k".to_owned(), queue: "q".to_owned(), ..Default::default() };
+fn job_with(change: impl FnOnce(&mut pb::Job)) -> Vec<u8> {
+    let mut job = pb::Job { kind: "k".to_owned(), queue: "q".to_owned(), ..Default::default() };
     change(&mut job);
-    let id = Some(wide_id([7; 16]));
-    entry_of(Some(Sort::Accepted(message::Accepted { id, job: Some(job), ..Default::default() })))
+    let id = Some(job_id());
+    entry_of(Some(Change::Accepted(pb::Accepted { id, job: Some(job), ..Default::default() })))
 }
 
 /// Bytes of an entry with a job that runs, its attempt changed so.
-fn running_with(change: impl FnOnce(&mut message::Running)) -> Vec<u8> {
-    let id = Some(wide_id([7; 16]));
-    let mut running = message::Running { lease: Some(wide(1)), link: 1, ..Default::default() };
+fn running_with(change: impl FnOnce(&mut pb::Running)) -> Vec<u8> {
+    let id = Some(job_id());
+    let mut running =
+        pb::Running { lease: Some(pb::Uint128 { high: 0, low: 1 }), link: 1, ..Default::default() };
     change(&mut running);
-    let event = message::Event { body: Some(message::Body::State(queued())), ..message::Event::default() };
+    let event = pb::Event { body: Some(pb::event::Body::State(queued())), ..pb::Event::default() };
     let (event, running) = (Some(event), Some(running));
-    entry_of(Some(Sort::Moved(message::Moved { id, event, running, ..Default::default() })))
+    entry_of(Some(Change::Moved(pb::Moved { id, event, running, ..Default::default() })))
 }
 
 #[test]
@@ -226,15 +257,7 @@ fn what_was_read_is_not_a_part_of_a_larger_buffer() {
     let mut records: Vec<_> = Vec::new();
     for text in ["one", "two"] {
         let job = crate::job::NewJob::new(crate::job::Kind::parse("kind", "k").unwrap(), log(text));
-        records.push(Record::Accepted(crate::core::Accepted {
-            id: JobId::from_bytes([7; 16]),
-            job,
-            number: 1,
-            create_time: Timestamp::default(),
-            created: Duration::ZERO,
-            first_wait: None,
-            deadline: Duration::MAX,
-        }));
+        records.push(accepted(job));
     }
     for record in decode(&bytes_of(&records)).unwrap().records {
         let Record::Accepted(accepted) = record else { panic!("it was accepted") };

@@ -1,0 +1,128 @@
+//! Records, both ways. A tuple stands for the message of a record that has no type of its own.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::Unreadable;
+use super::context::Context;
+use super::enums::{of_option, option_of};
+use super::schema as pb;
+use super::schema::record::Change;
+use super::values::{Read, known, or_never, required, unless_never};
+use super::writer::{Sink, Write, Writer};
+use crate::core::{IdSecret, Record, Removed};
+use crate::job::{Event, JobId, SpecDigest, Timestamp};
+
+impl Write<pb::Record> for Record {
+    fn write<S: Sink>(&self, to: &mut Writer<'_, pb::Record, S>) {
+        match self {
+            Self::Accepted(accepted) => to.accepted(Some(accepted)),
+            Self::Moved(moved) => to.moved(Some(moved)),
+            Self::Reported(id, event) => to.reported(Some(&(id, event))),
+            Self::Removed(removed) => to.removed(Some(removed)),
+            Self::QueuePaused(name, paused) => to.queue_paused(Some(&(&**name, *paused))),
+            Self::CancelHastened(id, force_at) => to.cancel_hastened(Some(&(id, force_at))),
+            Self::ReportsTaken(instance, newest) => to.reports_taken(Some(&(instance.as_u128(), *newest))),
+            Self::Dropped(id, ranges) => to.dropped(Some(&(id, ranges.as_flattened()))),
+            Self::Secret(secret) => to.secret(Some(&secret.as_u128())),
+            Self::Resumed(downtime) => to.resumed(Some(downtime)),
+            Self::Offered(id, attempt) => to.offered(Some(&(id, *attempt))),
+        }
+    }
+}
+
+impl Read<pb::Record> for Record {
+    fn read(message: pb::Record, context: &Context) -> Result<Self, Unreadable> {
+        let job_id = |id| context.id_from(id);
+        Ok(match known("record", message.change)? {
+            Change::Accepted(accepted) => Self::Accepted(Read::read(accepted, context)?),
+            Change::Moved(moved) => Self::Moved(Read::read(moved, context)?),
+            Change::Reported(of) => {
+                Self::Reported(job_id(of.id)?, Read::read(required("event", of.event)?, context)?)
+            }
+            Change::Removed(removed) => Self::Removed(Read::read(removed, context)?),
+            Change::QueuePaused(of) => Self::QueuePaused(of.name.into(), of.paused),
+            Change::CancelHastened(of) => {
+                Self::CancelHastened(job_id(of.id)?, or_never(of.force_at, context)?)
+            }
+            Change::ReportsTaken(of) => {
+                Self::ReportsTaken(Uuid::from_u128(required("instance", of.instance)?.into()), of.newest)
+            }
+            Change::Dropped(of) => Self::Dropped(job_id(of.id)?, of.ranges.as_chunks().0.into()),
+            Change::Secret(bits) => Self::Secret(IdSecret::from_u128(bits.into())),
+            Change::Resumed(downtime) => Self::Resumed(Read::read(downtime, context)?),
+            Change::Offered(of) => Self::Offered(job_id(of.id)?, of.attempt),
+        })
+    }
+}
+
+impl Write<pb::Reported> for (&JobId, &Event) {
+    fn write<S: Sink>(&self, to: &mut Writer<'_, pb::Reported, S>) {
+        to.id(to.context.id_to(self.0));
+        to.event(Some(self.1));
+    }
+}
+
+impl Write<pb::Removed> for Removed {
+    fn write<S: Sink>(&self, to: &mut Writer<'_, pb::Removed, S>) {
+        to.id(to.context.id_to(&self.id));
+        to.expire_time_us(self.expire_time.map(Timestamp::as_micros));
+        to.removed(to.context.monotonic_to(&self.removed));
+        to.state(of_option(self.end.map(|(state, _)| state)));
+        to.digest(self.end.map(|(_, digest)| digest.as_u128()).as_ref());
+        // A removed job without an expire time was deleted.
+        to.deleted(self.deleted && self.expire_time.is_some());
+    }
+}
+
+impl Read<pb::Removed> for Removed {
+    fn read(message: pb::Removed, context: &Context) -> Result<Self, Unreadable> {
+        let end = match option_of(message.state)? {
+            Some(state) => Some((state, SpecDigest::from_u128(required("digest", message.digest)?.into()))),
+            None => None,
+        };
+        Ok(Self {
+            id: context.id_from(message.id)?,
+            expire_time: message.expire_time_us.map(Timestamp::from_micros),
+            removed: context.monotonic_from(message.removed)?,
+            end,
+            deleted: message.deleted || message.expire_time_us.is_none(),
+        })
+    }
+}
+
+impl Write<pb::QueuePaused> for (&str, bool) {
+    fn write<S: Sink>(&self, to: &mut Writer<'_, pb::QueuePaused, S>) {
+        to.name(self.0);
+        to.paused(self.1);
+    }
+}
+
+impl Write<pb::CancelHastened> for (&JobId, &Duration) {
+    fn write<S: Sink>(&self, to: &mut Writer<'_, pb::CancelHastened, S>) {
+        to.id(to.context.id_to(self.0));
+        to.force_at(unless_never(self.1));
+    }
+}
+
+impl Write<pb::ReportsTaken> for (u128, u64) {
+    fn write<S: Sink>(&self, to: &mut Writer<'_, pb::ReportsTaken, S>) {
+        to.instance(Some(&self.0));
+        to.newest(self.1);
+    }
+}
+
+impl Write<pb::Dropped> for (&JobId, &[u32]) {
+    fn write<S: Sink>(&self, to: &mut Writer<'_, pb::Dropped, S>) {
+        to.id(to.context.id_to(self.0));
+        to.ranges(self.1);
+    }
+}
+
+impl Write<pb::Offered> for (&JobId, u32) {
+    fn write<S: Sink>(&self, to: &mut Writer<'_, pb::Offered, S>) {
+        to.id(to.context.id_to(self.0));
+        to.attempt(self.1);
+    }
+}
