@@ -185,11 +185,10 @@ impl Stream for AckStream {
         if this.acks.is_empty() && this.next_ack.is_none() {
             this.read(context);
         }
-        if this.next_end.is_none()
-            && let Poll::Ready(Err(error)) = this.jobs.poll_durable(context, &mut this.acks, &mut this.ended)
-        {
-            this.failed = Some(this.api.status()(error));
-        }
+        let durable = match this.next_end {
+            None => this.jobs.poll_durable(context, &mut this.acks, &mut this.ended),
+            Some(_) => Poll::Pending,
+        };
         let bytes = this.add_acks(&mut response);
         this.add_ends(bytes, &mut response);
         if std::mem::take(&mut this.is_first) {
@@ -199,10 +198,16 @@ impl Stream for AckStream {
         if !response.acks.is_empty() || !response.outcomes.is_empty() {
             return Poll::Ready(Some(Ok(response)));
         }
-        if let Some(status) = this.failed.take() {
+        if let Poll::Ready(Err(error)) = durable {
+            let status = to_status(&error, &this.api.boot_id);
             return this.fail(status);
         }
-        if this.is_input_closed && this.waiting == 0 && !this.jobs.awaits_acks() {
+        if !this.jobs.awaits_acks()
+            && let Some(status) = this.failed.take()
+        {
+            return this.fail(status);
+        }
+        if this.is_input_closed && this.waiting == 0 && this.failed.is_none() && !this.jobs.awaits_acks() {
             this.done = true;
             return Poll::Ready(None);
         }
@@ -227,5 +232,49 @@ fn job_end(job: EndedJob) -> v1::JobEnd {
         index: job.index,
         state: render::state(job.state).into(),
         outcome: job.outcome.as_ref().map(render::outcome),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+    use tonic::Code;
+
+    use crate::engine::{Engine, EngineOptions, OpenLog};
+    use crate::log::memory::MemoryLog;
+    use crate::proto::v1;
+    use crate::proto::v1::job_service_client::JobServiceClient;
+    use crate::rpc::{ConnectionLimits, services};
+
+    const TIME_MAX: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn a_bad_batch_ends_a_stream_after_the_acknowledgement_of_the_batch_before() {
+        let log = MemoryLog::default();
+        let open = OpenLog { log: Arc::new(log.clone()), next_sequence: 1 };
+        let engine = Engine::open_by(EngineOptions::default(), Path::new("held"), |_| Ok(open)).unwrap();
+        log.change(|state| state.is_held = true);
+        let (jobs, _) = services(&engine, 4 << 20, ConnectionLimits::default());
+        let job = v1::JobSpec { kind: "k".to_owned(), ..v1::JobSpec::default() };
+        let good = v1::SubmitStreamRequest { batch: 1, jobs: vec![job], outcomes: false };
+        let bad = v1::SubmitStreamRequest { batch: 2, ..v1::SubmitStreamRequest::default() };
+        let mut stream = JobServiceClient::new(jobs)
+            .submit_stream(tokio_stream::iter([good, bad]))
+            .await
+            .unwrap()
+            .into_inner();
+        let window = timeout(TIME_MAX, stream.message()).await.unwrap().unwrap().unwrap();
+        assert_eq!(window.acks, [], "the log is held");
+        let held = timeout(Duration::from_millis(20), stream.message()).await;
+        assert!(held.is_err(), "{held:?}");
+        log.change(|state| state.is_held = false);
+        let acknowledged = timeout(TIME_MAX, stream.message()).await.unwrap().unwrap().unwrap();
+        assert_eq!(acknowledged.acks[0].batch, 1);
+        let error = timeout(TIME_MAX, stream.message()).await.unwrap().unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument, "{error}");
     }
 }
