@@ -235,7 +235,7 @@ impl Engine {
     ///
     /// `LogFailed`; those of each job are in its place.
     pub(crate) async fn submit_each(&self, batch: Batch) -> Result<Vec<Result<Submission>>> {
-        poll_fn(|context| self.poll_admission(context)).await?;
+        self.admitted().await?;
         let Pending { value, position } = self.submit_batches(vec![(batch, None)]);
         poll_fn(|context| self.poll_durable(position, context)).await?;
         Ok(value.into_iter().next().unwrap_or_default())

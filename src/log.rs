@@ -258,12 +258,12 @@ impl Log {
     pub fn append<E: AsRef<[u8]>>(&mut self, entries: &[E]) -> Result<Vec<Position>> {
         let positions = self.append_alone(entries)?;
         if !entries.is_empty() {
-            self.make_ahead();
+            while self.preallocate_step() {}
         }
         Ok(positions)
     }
 
-    /// [`Log::append`] without [`Log::make_ahead`], for a caller that acknowledges in between.
+    /// [`Log::append`] without preallocation, for a caller that acknowledges in between.
     pub(crate) fn append_alone<E: AsRef<[u8]>>(&mut self, entries: &[E]) -> Result<Vec<Position>> {
         let limit = self.tail.options.entry_bytes_max();
         if let Some(size) = entries.iter().map(|entry| entry.as_ref().len()).find(|&size| size > limit) {
@@ -283,12 +283,6 @@ impl Log {
         let positions = self.write(|tail| tail.append(entries))?;
         self.reader.add(first, &positions);
         Ok(positions)
-    }
-
-    /// Preallocates twice the used part of this segment. Appended entries are durable whatever happens here: a failure is the
-    /// error of the next call.
-    pub(crate) fn make_ahead(&mut self) {
-        self.write(Tail::make_ahead).ok();
     }
 
     /// By how many bytes preallocation is behind its goal; 0 while it cannot go on.

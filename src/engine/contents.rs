@@ -32,7 +32,7 @@ impl Engine {
     ) -> Result<T> {
         let mut found: Option<Found> = None;
         loop {
-            let resident = self.look(|state, _| {
+            let seen = self.look(|state, _| {
                 let core = &state.core;
                 let key = core.find(id)?;
                 if core.place(key).is_none() {
@@ -46,16 +46,16 @@ impl Engine {
                     _ => Read::Evicted,
                 })
             })?;
-            match resident.value {
+            let value = match seen.value {
                 Ok(Read::Loaded(answer)) => return Ok(answer),
-                Ok(Read::Evicted) => found = self.load(id).await?,
-                Ok(Read::Resident(answer)) => {
-                    return self.release(Pending { value: Ok(answer), position: resident.position }).await;
+                Ok(Read::Evicted) => {
+                    found = self.load(id).await?;
+                    continue;
                 }
-                Err(error) => {
-                    return self.release(Pending { value: Err(error), position: resident.position }).await;
-                }
-            }
+                Ok(Read::Resident(answer)) => Ok(answer),
+                Err(error) => Err(error),
+            };
+            return self.release(Pending { value, position: seen.position }).await;
         }
     }
 

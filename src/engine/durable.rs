@@ -34,7 +34,7 @@ impl Engine {
         &self,
         apply: impl FnOnce(&mut State, Now, &mut Effects) -> Result<T>,
     ) -> Result<T> {
-        poll_fn(|context| self.poll_admission(context)).await?;
+        self.admitted().await?;
         let answer = self.command(apply);
         self.release(answer).await
     }
@@ -75,6 +75,11 @@ impl Engine {
     pub(crate) fn poll_admission(&self, context: &Context<'_>) -> Poll<Result<()>> {
         let Some(commit) = &self.0.commit else { return Poll::Ready(Ok(())) };
         commit.poll_admission(context).map(|()| commit.check())
+    }
+
+    /// [`Engine::poll_admission`], as a future.
+    pub(super) async fn admitted(&self) -> Result<()> {
+        poll_fn(|context| self.poll_admission(context)).await
     }
 
     /// Whether [`Engine::poll_admission`] would not wait.

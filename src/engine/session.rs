@@ -265,7 +265,7 @@ impl Reporter {
     /// Waits until the log takes more records: backpressure.
     pub(crate) async fn admission(&self) {
         // After the log failed nothing is worth a wait.
-        let _ = poll_fn(|context| self.engine.poll_admission(context)).await;
+        let _ = self.engine.admitted().await;
     }
 
     /// Whether [`Reporter::admission`] would not wait.

@@ -58,7 +58,7 @@ impl WorkerSession {
     pub(crate) async fn connect(engine: &Engine, hello: &Hello) -> Result<(Self, Welcome)> {
         let outbox = Arc::<Outbox>::default();
         let mut replaced = Vec::new();
-        poll_fn(|context| engine.poll_admission(context)).await?;
+        engine.admitted().await?;
         let welcome = engine.command(|state, now, effects| {
             if let Some(session) = state.core.session_of_instance(hello.instance)
                 && let Some(before) = state.outboxes.get(&session)
@@ -230,7 +230,7 @@ impl LeaseCall {
     /// `ResourceExhausted`, `Draining`; `LogFailed`.
     pub(crate) async fn open(engine: &Engine, spec: &SessionSpec, peer: Peer) -> Result<Self> {
         let outbox = Arc::<Outbox>::default();
-        poll_fn(|context| engine.poll_admission(context)).await?;
+        engine.admitted().await?;
         let key = engine.command(|state, now, effects| {
             let key = state.core.open_unary(now, spec, peer, effects)?;
             state.outboxes.insert(key, outbox.clone());
@@ -286,7 +286,7 @@ impl Engine {
         reports: Vec<(LeaseId, Result<AttemptUpdate>)>,
         renewed: &[LeaseId],
     ) -> Result<(Vec<Result<()>>, Vec<(LeaseId, Stop)>)> {
-        poll_fn(|context| self.poll_admission(context)).await?;
+        self.admitted().await?;
         let (mut results, mut stops) = (Vec::with_capacity(reports.len()), Vec::new());
         for (lease, update) in reports {
             let ends = matches!(update, Ok(AttemptUpdate::End(_)));

@@ -137,14 +137,6 @@ impl Spares {
         Ok(true)
     }
 
-    /// Writes the next spare up to `bytes`; it is ready once it has all bytes of a segment.
-    pub(super) fn make_up_to(&mut self, files: &dyn Files, bytes: u64) -> Result<()> {
-        while self.missing_of(bytes) > 0 {
-            self.step(files)?;
-        }
-        Ok(())
-    }
-
     /// How much of the first `bytes` of the next spare is missing; 0 if a step cannot change that.
     pub(super) fn missing_of(&self, bytes: u64) -> u64 {
         if !self.ready.is_empty() || self.is_disk_full {

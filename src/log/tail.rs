@@ -119,13 +119,8 @@ impl Tail {
         Ok(positions)
     }
 
-    /// Preallocates twice the used part of this segment, so that the next one is there once half of this one is used.
-    pub(super) fn make_ahead(&mut self) -> Result<()> {
-        let made = 2 * self.active.offset * self.options.segment_bytes / self.active.bytes;
-        self.spares.make_up_to(&*self.files, made)
-    }
-
-    /// How many bytes of the next segment are missing of twice the used part of this one.
+    /// How many bytes of the next segment are missing of twice the used part of this one: the next one is there once half of
+    /// this one is used.
     pub(super) fn preallocation_debt(&self) -> u64 {
         let goal = 2 * self.active.offset * self.options.segment_bytes / self.active.bytes;
         self.spares.missing_of(goal)

@@ -11,7 +11,7 @@ use super::{Commit, Position, writer};
 use crate::core::{ImageBounds, LogPlace, Sample, TombstonePlace};
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::log::contract::{Cut, Log, SpaceLevel};
+use crate::log::contract::{Cut, Log, Space, SpaceLevel};
 
 /// Garbage is estimated when one in so many bytes of the log is new, but not before
 /// [`EngineOptions::checkpoint_bytes`](crate::engine::EngineOptions::checkpoint_bytes).
@@ -75,15 +75,10 @@ impl Pace {
 
     /// The compaction that is due; answered once. A log with a bound frees its oldest segment when it comes near the bound,
     /// so that a compaction never takes more space than there is.
-    ///
-    /// # Errors
-    ///
-    /// What the log failed with.
-    pub(super) fn due(&mut self, log: &dyn Log) -> Result<Option<Due>> {
+    pub(super) fn due(&mut self, log: &dyn Log, space: Space) -> Option<Due> {
         if self.is_told {
-            return Ok(None);
+            return None;
         }
-        let space = log.space()?;
         let due = match space.is_bounded {
             true if space.level == SpaceLevel::Free => None,
             true => log.cuts().first().copied().map(Due::Oldest),
@@ -91,7 +86,7 @@ impl Pace {
             false => Some(Due::Any(log.cuts())),
         };
         self.is_told = due.is_some();
-        Ok(due)
+        due
     }
 }
 

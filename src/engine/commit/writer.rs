@@ -48,16 +48,18 @@ impl Shared {
 
     async fn work(&self, log: &dyn Log) -> Result<()> {
         let mut pace = Pace::of(log, self.checkpoint_bytes)?;
+        let in_flight_max = log.limits().in_flight_max;
         let mut in_flight = FuturesOrdered::new();
         loop {
-            let level = log.space()?.level;
+            let space = log.space()?;
+            let level = space.level;
             self.take_only(if level < SpaceLevel::Full { Takes::All } else { Takes::Ends });
             self.hold_if(level == SpaceLevel::Critical);
-            if let Some(due) = pace.due(log)? {
+            if let Some(due) = pace.due(log, space) {
                 *self.compaction.lock() = Some(due);
                 self.due.notify_one();
             }
-            while in_flight.len() < log.limits().in_flight_max
+            while in_flight.len() < in_flight_max
                 && let Some(commit) = self.next()
             {
                 in_flight.push_back(self.append(log, commit));
