@@ -29,8 +29,8 @@ use crate::core::{Caller, Contents, Core, Effects, Submitted};
 pub use crate::core::{CoreOptions, QUEUES_MAX};
 use crate::error::{Error, Result};
 use crate::job::{EventTypes, InlineHandler, JobId, JobState, NewJob, QueueView, SessionSpec};
-use crate::log;
 use crate::memory::MemoryBudget;
+use crate::wal;
 
 use commit::Commit;
 use commit::Position;
@@ -59,9 +59,9 @@ pub struct EngineOptions {
     pub core: CoreOptions,
     /// Most watches (WatchResult, Run and waiting GetResult) at a time. Default 200,000.
     pub watchers_max: u32,
-    /// The files of the log that [`Engine::open`] opens. Default as [`log::Options`], but no trimmed segment is reused: its file
+    /// The files of the log that [`Engine::open`] opens. Default as [`wal::Options`], but no trimmed segment is reused: its file
     /// may contain deleted jobs.
-    pub log: log::Options,
+    pub log: wal::Options,
     /// Bytes of new entries after which garbage is estimated; a quarter of the log if that is more. Default 128 MiB.
     pub checkpoint_bytes: u64,
     /// Percent of the log that may be garbage before a compaction rewrites all live data. Default 66.
@@ -84,7 +84,7 @@ impl EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        let log = log::Options { spares_max: 0, ..log::Options::default() };
+        let log = wal::Options { spares_max: 0, ..wal::Options::default() };
         Self {
             core: CoreOptions::default(),
             watchers_max: 200_000,

@@ -6,7 +6,7 @@ use crate::clock::Now;
 use crate::core::{Core, CoreOptions, Effects, ImageBounds};
 use crate::engine;
 use crate::job::Timestamp;
-pub use crate::log::fuzzing::{frames, segment};
+pub use crate::wal::disk::fuzzing::{frames, segment};
 
 /// Most timers that are run of jobs that came out of bytes.
 const TIMERS: usize = 1_000;

@@ -18,6 +18,8 @@
 // A build with a part of the features leaves some shared code unused.
 #![cfg_attr(not(feature = "server"), allow(dead_code, unused_imports))]
 
+#[cfg(feature = "server")]
+pub(crate) mod api;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod clock;
@@ -30,18 +32,16 @@ pub mod error;
 pub mod fuzzing;
 pub mod job;
 #[cfg(feature = "server")]
-pub mod log;
-#[cfg(feature = "server")]
 pub mod memory;
 pub mod proto;
-#[cfg(feature = "server")]
-pub(crate) mod rpc;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "worker")]
 pub mod signals;
 #[cfg(feature = "server")]
 pub mod testing;
+#[cfg(feature = "server")]
+pub mod wal;
 #[cfg(feature = "worker")]
 pub mod worker;
 

@@ -20,7 +20,7 @@ mod serve;
 mod throttle;
 mod trailers;
 
-pub use crate::rpc::{ConnectionInfo, Deadline};
+pub use crate::api::grpc::{ConnectionInfo, Deadline};
 pub use deadline::{DeadlineFuture, DeadlineLayer, DeadlineService};
 pub use descriptors::raise_descriptor_limit;
 pub use limits::ListenerLimits;

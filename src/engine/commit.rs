@@ -28,14 +28,14 @@ use super::lock::{Guard, Lock};
 use crate::clock::Now;
 use crate::core::{Core, Record};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::contract::{Batch, Log};
+use crate::wal::{Batch, Log};
 pub(super) use compaction::Due;
 use compaction::Mark;
 pub(super) use reading::missing;
 use waiters::Waiters;
 
 /// The high-water mark of the queue, in bytes: callers with new records wait above it. While one batch is appended, as many
-/// bytes again may be queued: both together stay within [`crate::log::Options::reserve_bytes`].
+/// bytes again may be queued: both together stay within [`crate::wal::Options::reserve_bytes`].
 pub(super) const QUEUE_BYTES_MAX: usize = 8 << 20;
 
 /// Most loads of contents at the same time, each of a job or of a page of jobs.

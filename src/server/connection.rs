@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::rpc::ConnectionInfo;
+use crate::api::grpc::ConnectionInfo;
 
 use super::budget::ConnectionBudget;
 use super::connection_thread::ThreadState;

@@ -18,7 +18,7 @@ use tower::{Layer, Service};
 
 use body::DeadlineBody;
 
-use crate::rpc::Deadline;
+use crate::api::grpc::Deadline;
 
 /// The deadline used if the requested one overflows the clock.
 const FAR_FUTURE: Duration = Duration::from_secs(365 * 24 * 60 * 60);

@@ -11,7 +11,7 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
 
-use crate::rpc::Jobs;
+use crate::api::grpc::Jobs;
 
 /// Path prefix of the calls of JobService.
 const JOBS_PATH: &str = "/jobstream.v1.JobService/";

@@ -15,11 +15,11 @@ use super::limits::ListenerLimits;
 use super::registry::ServeReport;
 use super::router::Router;
 use super::serve::{Lifecycle, ServeOptions, serve_router};
+use crate::api::grpc::{self, ConnectionLimits};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::job::{EndCounts, JobState};
 use crate::proto::DESCRIPTORS;
-use crate::rpc::{self, ConnectionLimits};
 use crate::signals::Interrupts;
 use crate::worker::RunningWorker;
 
@@ -329,7 +329,7 @@ async fn router(engine: &Engine, options: &ServerOptions) -> (HealthReporter, Ro
     };
     let valid = "the embedded descriptors are complete";
     let (jobs, others) =
-        rpc::services(engine, options.message_bytes_max, connection_limits(&options.serve.limits));
+        grpc::services(engine, options.message_bytes_max, connection_limits(&options.serve.limits));
     let others = others
         .add_service(health_service)
         .add_service(reflection().build_v1().expect(valid))

@@ -98,7 +98,7 @@ mod tests {
         EventBody, EventTypes, JobId, Kind, LogLevel, LogStream, NewJob, Order, Payload, SessionSpec,
         WatchItem,
     };
-    use crate::log::memory::MemoryLog;
+    use crate::wal::memory::MemoryLog;
 
     const TIME_MAX: Duration = Duration::from_secs(10);
 

@@ -3,23 +3,23 @@
 use crate::assert_none;
 use crate::source::{File, code_of, is_word, rust_files};
 
-/// The rooms of the library, lowest first; those on one line may import each other.
+/// The modules of the library, lowest first; those on one line may import each other.
 const ORDER: [&[&str]; 11] = [
     &["error", "clock", "memory", "signals", "job"],
-    &["log"],
+    &["wal"],
     &["core"],
     &["engine"],
     &["proto"],
     &["client"],
     &["worker"],
-    &["rpc"],
+    &["api"],
     &["server"],
     &["testing"],
     &["fuzzing"],
 ];
 
-fn level(room: &str) -> Option<usize> {
-    ORDER.iter().position(|rooms| rooms.contains(&room))
+fn level(module: &str) -> Option<usize> {
+    ORDER.iter().position(|modules| modules.contains(&module))
 }
 
 fn breaches(file: &File) -> Vec<String> {
@@ -27,14 +27,14 @@ fn breaches(file: &File) -> Vec<String> {
     if inner == "lib.rs" || inner.starts_with("bin/") {
         return Vec::new();
     }
-    let room = inner.split(['/', '.']).next().unwrap_or_default();
-    let Some(own) = level(room) else {
-        return vec![format!("{}: `{room}` has no place in the order", file.path)];
+    let module = inner.split(['/', '.']).next().unwrap_or_default();
+    let Some(own) = level(module) else {
+        return vec![format!("{}: `{module}` has no place in the order", file.path)];
     };
     let breach = |(line, name): (usize, String)| {
         let reason = match level(&name) {
             Some(other) if other <= own => return None,
-            Some(_) => format!("`{room}` must not import `{name}`"),
+            Some(_) => format!("`{module}` must not import `{name}`"),
             None => format!("`crate::{name}` is no module of the library"),
         };
         Some(format!("{}:{line}: {reason}", file.path))
@@ -43,7 +43,7 @@ fn breaches(file: &File) -> Vec<String> {
     imports(&code_of(&file.text), depth).into_iter().filter_map(breach).collect()
 }
 
-/// The rooms that code names, with their lines: after `crate::`, and after as many `super::` as lead to the root.
+/// The modules that code names, with their lines: after `crate::`, and after as many `super::` as lead to the root.
 fn imports(code: &str, depth: usize) -> Vec<(usize, String)> {
     let to_root = "super::".repeat(depth);
     let mut found = Vec::new();
@@ -56,7 +56,7 @@ fn imports(code: &str, depth: usize) -> Vec<(usize, String)> {
             }
             let line = code[..at].matches('\n').count() + 1;
             let names = names_after(&code[at + prefix.len()..]);
-            // In a module inside the file, `super` is the file itself: only names of rooms tell.
+            // In a module inside the file, `super` is the file itself: only names of modules count.
             let names = names.into_iter().filter(|name| prefix == "crate::" || level(name).is_some());
             found.extend(names.map(|name| (line, name)));
         }
@@ -98,15 +98,15 @@ fn modules_import_only_what_stands_to_their_left() {
 #[test]
 fn an_import_from_the_right_is_seen_in_every_form() {
     for text in [
-        "use crate::rpc::Deadline;",
-        "pub use crate::rpc::Deadline;",
-        "pub(crate) use crate::rpc;",
-        "use crate::{job::JobId, rpc::{self, Deadline}};",
+        "use crate::api::Deadline;",
+        "pub use crate::api::Deadline;",
+        "pub(crate) use crate::api;",
+        "use crate::{job::JobId, api::{self, Deadline}};",
         "use crate::{\n    error::{Error, Result},\n    rpc,\n};",
-        "fn f() -> crate::rpc::Deadline { todo }",
-        "use super::super::rpc::Deadline;",
+        "fn f() -> crate::api::Deadline { todo }",
+        "use super::super::api::Deadline;",
         "use crate::Server;",
-        "pub(in crate::rpc) fn f() {}",
+        "pub(in crate::api) fn f() {}",
     ] {
         assert_eq!(breaches(&File::sample("src/engine/watch.rs", text)).len(), 1, "{text}");
     }
@@ -121,8 +121,8 @@ fn an_import_from_the_left_is_no_breach() {
         "use crate::{clock::Now, core::{Core, Effects}};",
         "use crate::engine::Watch;",
         "use super::delivery::State;\nuse super::session::server::Nested;",
-        "//! See [`crate::rpc`].\nconst TEXT: &str = \"crate::rpc\";",
-        "macro_rules! m { () => { $crate::rpc } }",
+        "//! See [`crate::api`].\nconst TEXT: &str = \"crate::api\";",
+        "macro_rules! m { () => { $crate::api } }",
         "mod tests { use super::super::Engine; }",
     ] {
         assert_none(breaches(&File::sample("src/engine/watch.rs", text)));

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use jobstream::engine::LostEnds;
 use jobstream::error::ErrorKind;
 use jobstream::job::JobId;
-use jobstream::log::{self, Options, Position, Report};
+use jobstream::wal::{self, Options, Position, Report};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
@@ -99,12 +99,12 @@ impl Log {
     pub(crate) fn run(self, voice: Voice) -> Result<Exit> {
         match self.verb {
             Verb::Verify(Verify { directory, output }) => {
-                tell(&Output::new(voice, output), &log::verify(&directory).map_err(refused)?, None)
+                tell(&Output::new(voice, output), &wal::verify(&directory).map_err(refused)?, None)
             }
             Verb::Dump(Dump { directory }) => dump(&Output::new(voice, None), &directory),
             Verb::Salvage(Salvage { directory, new, output }) => {
                 let output = Output::new(voice, output);
-                let salvage = log::salvage(&directory, &new, &Options::default()).map_err(refused)?;
+                let salvage = wal::salvage(&directory, &new, &Options::default()).map_err(refused)?;
                 let may_run_again = may_run_again(&directory, &salvage.report)?;
                 let saved = Saved { entries: salvage.entries, may_run_again };
                 tell(&output, &salvage.report, Some(&saved))
@@ -115,7 +115,7 @@ impl Log {
 
 fn dump(output: &Output, directory: &Path) -> Result<Exit> {
     let mut failed = None;
-    let report = log::dump(directory, |position, sequence, entry| {
+    let report = wal::dump(directory, |position, sequence, entry| {
         output.json_line(&line(position, sequence, entry)).map_err(|error| {
             failed = Some(error);
             jobstream::error::Error::new(ErrorKind::Internal, "stdout is closed")
@@ -154,7 +154,7 @@ fn may_run_again(directory: &Path, report: &Report) -> Result<Vec<JobId>> {
         ends.take(sequence, entry);
         Ok(())
     };
-    let next_sequence = log::dump(directory, take).map_err(refused)?.next_sequence;
+    let next_sequence = wal::dump(directory, take).map_err(refused)?.next_sequence;
     Ok(ends.into_jobs(next_sequence))
 }
 
@@ -217,8 +217,8 @@ fn ended(report: &Report) -> &'static str {
     }
 }
 
-fn told(damage: &log::Damage) -> String {
-    let log::Damage { file, offset, entries_lost, message } = damage;
+fn told(damage: &wal::Damage) -> String {
+    let wal::Damage { file, offset, entries_lost, message } = damage;
     format!("{}, byte {offset}: {message}; at least {entries_lost} entries lost", file.display())
 }
 

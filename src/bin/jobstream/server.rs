@@ -11,10 +11,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use jobstream::engine::{Engine, EngineOptions};
-use jobstream::log;
 use jobstream::server::{
     Server, ServerError, ServerOptions, Shutdown, ShutdownReport, raise_descriptor_limit,
 };
+use jobstream::wal;
 use jobstream::worker::{CommandHandler, RunningWorker, Worker, command, demo};
 use tracing_subscriber::EnvFilter;
 
@@ -184,7 +184,7 @@ fn engine_options(config: &ServerConfig) -> EngineOptions {
     options.checkpoint_waste_percent = limits.checkpoint_waste;
     if let Some(bytes_max) = config.data_bytes_max {
         let spares_max = options.log.spares_max;
-        options.log = log::Options::within(bytes_max);
+        options.log = wal::Options::within(bytes_max);
         options.log.spares_max = spares_max;
     }
     set(&mut options.log.segment_bytes, limits.segment_bytes);

@@ -11,7 +11,7 @@ use super::{Commit, Position, writer};
 use crate::core::{ImageBounds, LogPlace, Sample, TombstonePlace};
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::log::contract::{Cut, Log, Space, SpaceLevel};
+use crate::wal::{Cut, Log, Space, SpaceLevel};
 
 /// Garbage is estimated when one in so many bytes of the log is new, but not before
 /// [`EngineOptions::checkpoint_bytes`](crate::engine::EngineOptions::checkpoint_bytes).

@@ -3,7 +3,7 @@
 use super::codec::{self, Part};
 use crate::clock::Now;
 use crate::core::Record;
-use crate::log::contract::Batch;
+use crate::wal::Batch;
 
 /// Adds one entry.
 pub(super) fn add_one(batch: &mut Batch, now: Now, records: &[Record]) {

@@ -13,7 +13,7 @@ use crate::core::{Core, Effects};
 use crate::engine::{Engine, EngineOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::Timestamp;
-use crate::log::shared::SharedLog;
+use crate::wal::disk::shared::SharedLog;
 
 /// Most bytes of an accepted job in an entry beside its payload: kind, queue, labels, headers.
 const AROUND_PAYLOAD_BYTES: usize = 64 << 10;
@@ -28,7 +28,7 @@ const TOMBSTONE_SHARE: u64 = 4;
 const TOMBSTONE_BYTES: u64 = 64;
 
 /// Gets the entries of a log, in order.
-pub(crate) type EntryReader<'a> = dyn FnMut(crate::log::Position, u64, &[u8]) -> Result<()> + 'a;
+pub(crate) type EntryReader<'a> = dyn FnMut(crate::wal::Position, u64, &[u8]) -> Result<()> + 'a;
 
 /// A log whose entries were read.
 pub(crate) struct OpenLog {
@@ -42,12 +42,12 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// Those of [`crate::log::Log::open`]; `LogRefused` if a newer version wrote an entry, `LogDamaged` if an entry is not
+    /// Those of [`crate::wal::DiskLog::open`]; `LogRefused` if a newer version wrote an entry, `LogDamaged` if an entry is not
     /// valid; `InvalidField` if payloads may be larger than an entry of the log, or options of the log are out of range.
     pub fn open(options: EngineOptions, directory: &Path) -> Result<Self> {
         let log_options = options.log.clone();
         Self::open_by(options, directory, |entry| {
-            let (log, _) = crate::log::Log::open(directory, &log_options, entry)?;
+            let (log, _) = crate::wal::DiskLog::open(directory, &log_options, entry)?;
             let next_sequence = log.next_sequence();
             Ok(OpenLog { log: Arc::new(SharedLog::new(log)?), next_sequence })
         })
@@ -132,7 +132,7 @@ fn check(options: &EngineOptions) -> Result<()> {
 }
 
 /// The error for an intact entry that cannot be decoded.
-fn unreadable(why: &Unreadable, position: crate::log::Position, directory: &Path) -> Error {
+fn unreadable(why: &Unreadable, position: crate::wal::Position, directory: &Path) -> Error {
     let (file, offset) = (position.file(directory), position.offset);
     let message = format!("{}, byte {offset}: {why}", file.display());
     match why {

@@ -8,7 +8,7 @@ use crate::core::Record;
 use crate::job::{EventBody, JobId};
 
 /// Finds the jobs that a server started on a salvaged log runs although they may have ended, from the entries of the damaged
-/// one as [`log::dump`](crate::log::dump) hands them out.
+/// one as [`wal::dump`](crate::wal::dump) hands them out.
 ///
 /// Such a job was accepted before a lost entry, and no entry behind it tells of the job. Whether its end, or only its
 /// beginning, or nothing of it was lost cannot be known.

@@ -22,8 +22,8 @@ use crate::engine::OpenLog;
 use crate::engine::{Batch, Engine, EngineOptions, Submission};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{JobId, JobState, Kind, NewJob, Order, Payload, SessionSpec, Timestamp};
-use crate::log::contract::{Cut, Log, SpaceLevel};
-use crate::log::memory::{MemoryLog, State, broken};
+use crate::wal::memory::{MemoryLog, State, broken};
+use crate::wal::{Cut, Log, SpaceLevel};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -293,8 +293,8 @@ async fn an_entry_that_means_nothing_is_damage_and_one_of_tomorrow_a_refusal() {
     for (entry, is_damage) in [(vec![0xff; 3], true), (newer, false)] {
         // Nothing is there the first time.
         let _ = std::fs::remove_dir_all(&directory);
-        let options = crate::log::Options { segment_bytes: 1 << 20, ..Default::default() };
-        let (mut log, _) = crate::log::Log::open(&directory, &options, |_, _, _| Ok(())).expect("a log");
+        let options = crate::wal::Options { segment_bytes: 1 << 20, ..Default::default() };
+        let (mut log, _) = crate::wal::DiskLog::open(&directory, &options, |_, _, _| Ok(())).expect("a log");
         let positions = log.append(&[entry]).expect("it is written");
         log.close().expect("it is written");
         let error = Engine::open(EngineOptions::default(), &directory).err().expect("it is refused");
@@ -311,7 +311,7 @@ async fn an_entry_that_means_nothing_is_damage_and_one_of_tomorrow_a_refusal() {
 #[tokio::test]
 async fn payloads_larger_than_an_entry_are_refused_with_the_option() {
     let mut options = EngineOptions::default();
-    options.core.payload_bytes_max = crate::log::ENTRY_BYTES_MAX;
+    options.core.payload_bytes_max = crate::wal::ENTRY_BYTES_MAX;
     let nowhere = std::path::Path::new("never-made");
     let error = Engine::open(options, nowhere).err().expect("it is refused");
     assert!(matches!(error.kind(), ErrorKind::InvalidField(_)), "{error}");

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::compaction::{Mark, Pace};
 use super::{Position, Shared, Takes, closed, failed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::contract::{Batch, Log, SpaceLevel};
+use crate::wal::{Batch, Log, SpaceLevel};
 
 /// How often a full log is tried again.
 const FULL_RETRY: Duration = Duration::from_millis(500);

@@ -46,7 +46,7 @@ pub(crate) struct ListJobs {
     pub(crate) filter: JobFilter,
     /// 1 to [`PAGE_SIZE_MAX`].
     pub(crate) page_size: usize,
-    /// Opaque here; module `rpc::page_token` decodes it.
+    /// Opaque here; module `api::grpc::page_token` decodes it.
     pub(crate) page_token: String,
     pub(crate) include_payloads: bool,
 }

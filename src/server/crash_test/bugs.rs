@@ -10,8 +10,8 @@ use crate::core::Record;
 use crate::engine::{self, EntryReader};
 use crate::error::Result;
 use crate::job::{EventBody, JobId, JobState, Outcome, Payload};
-use crate::log::Position;
-use crate::log::contract::{Batch, Cut, Limits, Log, Space, SpaceLevel};
+use crate::wal::Position;
+use crate::wal::{Batch, Cut, Limits, Log, Space, SpaceLevel};
 
 /// An injected bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

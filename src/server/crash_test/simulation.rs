@@ -17,15 +17,15 @@ use super::bugs::{Bug, FaultyLog};
 use super::checker::rules::{Found, check};
 use super::client::{Client, Observations};
 use super::faulty_service::{FaultyService, Seen};
+use crate::api::grpc;
 use crate::core::CoreOptions;
 use crate::engine::{Engine, EngineOptions, OpenLog};
 use crate::error::Result;
-use crate::log::contract::Log;
-use crate::log::disk::{Disk, Keeps};
-use crate::log::shared::SharedLog;
-use crate::log::tests::open_on;
-use crate::rpc;
 use crate::server::router::Router;
+use crate::wal::Log;
+use crate::wal::disk::shared::SharedLog;
+use crate::wal::disk::simulated::{Disk, Keeps};
+use crate::wal::disk::tests::open_on;
 use crate::worker::{RunningWorker, Worker, demo};
 
 const CLIENTS: u64 = 8;
@@ -83,11 +83,11 @@ impl CrashTest {
             ..EngineOptions::default()
         };
         (options.core.lease, options.core.reconnect_grace) = (LEASE, LEASE);
-        let of_log = crate::log::Options {
+        let of_log = crate::wal::Options {
             segment_bytes: 64 << 10,
             spares_max: 2,
             reserve_bytes: 16 << 10,
-            ..crate::log::Options::default()
+            ..crate::wal::Options::default()
         };
         let engine = Engine::open_by(options, Path::new("disk"), |reader| {
             let mut removed = HashSet::new();
@@ -103,7 +103,7 @@ impl CrashTest {
             Ok(OpenLog { log, next_sequence })
         })?;
         let worker = demo::add_to(Worker::new()).start(&engine).expect("good names");
-        let (jobs, others) = rpc::services(&engine, 4 << 20, rpc::ConnectionLimits::default());
+        let (jobs, others) = grpc::services(&engine, 4 << 20, grpc::ConnectionLimits::default());
         let router = Router::new(jobs, others);
         let service = FaultyService::new(router, self.bug, self.seen.clone());
         Ok(Server { service, engine, _worker: worker })

@@ -14,9 +14,9 @@ use tower::{Layer, Service};
 
 use super::super::throttle::SharedThrottle;
 use super::HostPolicy;
+use crate::api::grpc::ConnectionInfo;
 use crate::error::{Error, ErrorKind};
 use crate::proto::status::to_status;
-use crate::rpc::ConnectionInfo;
 
 /// Prefix of the content types of gRPC and of gRPC-Web.
 const GRPC: &[u8] = b"application/grpc";

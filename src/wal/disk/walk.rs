@@ -11,7 +11,7 @@ use super::format::{
 };
 use super::names::{Numbered, segment_name};
 use super::window::Window;
-use super::{Damage, Position, fault};
+use super::{Damage, Position, refusals};
 use crate::error::Result;
 
 /// Who is told what a walk finds, in order; an error of either ends the walk.
@@ -93,13 +93,13 @@ fn headers(files: &dyn Files, found: &[Numbered]) -> Result<Vec<Segment>> {
     let mut foreign = None;
     for &Numbered { number, bytes } in found {
         let name = segment_name(number);
-        let failed = |error| fault::reading(files, &name, &error);
+        let failed = |error| refusals::reading(files, &name, &error);
         let file = files.open(&name, false).map_err(failed)?;
         let mut fields = [0; HEADER_FIELDS];
         let read = file.read_at(&mut fields, 0).map_err(failed)?;
         let header = match SegmentHeader::decode(&fields[..read]) {
             Ok(header) if header.version > VERSION => {
-                return Err(fault::newer(files, &name, header.version));
+                return Err(refusals::newer(files, &name, header.version));
             }
             Ok(header) => Some(header),
             Err(HeaderFault::Damaged) => None,
@@ -113,7 +113,7 @@ fn headers(files: &dyn Files, found: &[Numbered]) -> Result<Vec<Segment>> {
     match foreign {
         // Among segments that can be read, it is one that lost its header.
         Some(name) if segments.iter().all(|segment| segment.header.is_none()) => {
-            Err(fault::foreign(files, &name, "it does not begin as one"))
+            Err(refusals::foreign(files, &name, "it does not begin as one"))
         }
         _ => Ok(segments),
     }
@@ -129,10 +129,12 @@ fn log_id(files: &dyn Files, segments: &[Segment]) -> Result<u64> {
         let name = segment_name(segments.first().map_or(0, |segment| segment.number));
         let message = "no header of a segment can be read, so neither can what follows".to_owned();
         let damage = Damage { file: files.directory().join(name), offset: 0, entries_lost: 0, message };
-        return Err(fault::damaged(files, &damage));
+        return Err(refusals::damaged(files, &damage));
     };
     match headers.find(|header| header.log_id != common) {
-        Some(other) => Err(fault::foreign(files, &segment_name(other.number), "it belongs to another log")),
+        Some(other) => {
+            Err(refusals::foreign(files, &segment_name(other.number), "it belongs to another log"))
+        }
         None => Ok(common),
     }
 }
@@ -177,7 +179,7 @@ impl Walker<'_> {
     fn segment(&mut self, index: usize) -> Result<()> {
         let Segment { number, header, bytes } = self.end.segments[index];
         let name = segment_name(number);
-        let failed = |error| fault::reading(self.files, &name, &error);
+        let failed = |error| refusals::reading(self.files, &name, &error);
         let file = self.files.open(&name, false).map_err(failed)?;
         self.window.reset();
         (self.synced, self.is_sealed, self.end.is_marked) = (None, false, false);
@@ -210,7 +212,8 @@ impl Walker<'_> {
         let end = &mut self.end;
         loop {
             let found = self.window.frame_at(file, end.log_id, end.offset, bytes);
-            let found = found.map_err(|error| fault::reading(self.files, &segment_name(number), &error))?;
+            let found =
+                found.map_err(|error| refusals::reading(self.files, &segment_name(number), &error))?;
             let Some((header, payload)) = found else { return Ok(()) };
             let is_next = header.sequence == end.next_sequence && header.sequence < u64::MAX;
             if header.segment != number || !is_next {
@@ -263,7 +266,7 @@ impl Walker<'_> {
     /// In the last segment: the end, unless a later frame says that what is missing had been on disk.
     fn resume_or_end(&mut self, file: &dyn LogFile, number: u64, bytes: u64) -> Result<bool> {
         let (at, expected) = (self.end.offset, self.end.next_sequence);
-        let failed = |error| fault::reading(self.files, &segment_name(number), &error);
+        let failed = |error| refusals::reading(self.files, &segment_name(number), &error);
         let last = self.window.last_written(file, at, bytes).map_err(failed)?;
         self.end.zero_from = last.map_or(at, |last| last + 8).min(bytes);
         if last.is_none() {
@@ -297,7 +300,7 @@ impl Walker<'_> {
         bytes: u64,
         wanted: impl Fn(u64, &FrameHeader) -> bool,
     ) -> Result<Option<(u64, u64)>> {
-        let failed = |error| fault::reading(self.files, &segment_name(number), &error);
+        let failed = |error| refusals::reading(self.files, &segment_name(number), &error);
         let id = (self.end.log_id, number);
         let found = self.window.find(file, id, self.end.offset, bytes, wanted).map_err(failed)?;
         Ok(found.map(|(place, header)| (place, header.sequence)))

@@ -2,7 +2,7 @@
 
 use super::files::{BLOCK_BYTES, Files, LogFile};
 use super::names::{Listing, Numbered, spare_name, unfinished_name};
-use super::{Options, fault};
+use super::{Options, refusals};
 use crate::error::Result;
 
 /// Bytes of zeros written at a time.
@@ -26,7 +26,7 @@ pub(super) struct Spares {
     /// Most bytes of segments and spares.
     bytes_max: u64,
     /// Whether the next spare may exceed it.
-    is_overdrawn: bool,
+    may_exceed_bound: bool,
     is_disk_full: bool,
 }
 
@@ -43,7 +43,8 @@ impl Spares {
         let Options { segment_bytes, spares_max, bytes_max, .. } = *options;
         let next_number = listing.spares.last().map_or(1, |last| last.number + 1);
         let mut ready = Vec::new();
-        let remove = |name: &str| files.remove(name).map_err(|error| fault::preparing(files, name, &error));
+        let remove =
+            |name: &str| files.remove(name).map_err(|error| refusals::preparing(files, name, &error));
         for name in &listing.unfinished {
             remove(name)?;
         }
@@ -61,7 +62,7 @@ impl Spares {
             segment_bytes,
             segments_bytes: listing.segments.iter().map(|segment| segment.bytes).sum(),
             bytes_max: bytes_max.unwrap_or(u64::MAX),
-            is_overdrawn: false,
+            may_exceed_bound: false,
             is_disk_full: false,
         })
     }
@@ -81,13 +82,13 @@ impl Spares {
     }
 
     /// Has `step` try again.
-    pub(super) fn hope_for_room(&mut self) {
+    pub(super) fn retry_full_disk(&mut self) {
         self.is_disk_full = false;
     }
 
     /// Lets the next spare exceed the bound.
-    pub(super) fn overdraw(&mut self) {
-        (self.is_overdrawn, self.is_disk_full) = (true, false);
+    pub(super) fn exceed_bound_once(&mut self) {
+        (self.may_exceed_bound, self.is_disk_full) = (true, false);
     }
 
     pub(super) fn take(&mut self) -> Option<String> {
@@ -113,7 +114,7 @@ impl Spares {
     /// Counts a trimmed segment whose file is removed.
     pub(super) fn remove_segment(&mut self, bytes: u64) {
         self.segments_bytes -= bytes;
-        (self.is_overdrawn, self.is_disk_full) = (false, false);
+        (self.may_exceed_bound, self.is_disk_full) = (false, false);
     }
 
     /// Counts a trimmed segment whose file becomes a spare with the returned name.
@@ -160,19 +161,19 @@ impl Spares {
         let is_ready = filled == self.segment_bytes;
         let written = file.write_at(&ZEROS.0[..(filled - begin) as usize], begin);
         if let Err(error) = written.and_then(|()| if is_ready { file.sync() } else { Ok(()) }) {
-            if !fault::is_full(&error) {
-                return Err(fault::preparing(files, &name, &error));
+            if !refusals::is_full(&error) {
+                return Err(refusals::preparing(files, &name, &error));
             }
             self.is_disk_full = true;
             drop(file);
-            return files.remove(&name).map_err(|error| fault::preparing(files, &name, &error));
+            return files.remove(&name).map_err(|error| refusals::preparing(files, &name, &error));
         }
         if !is_ready {
             self.making = Some(Unfinished { name, number, file, filled });
             return Ok(());
         }
         let ready = spare_name(number);
-        files.rename(&name, &ready).map_err(|error| fault::preparing(files, &name, &error))?;
+        files.rename(&name, &ready).map_err(|error| refusals::preparing(files, &name, &error))?;
         self.ready.push(Numbered { number, bytes: filled });
         Ok(())
     }
@@ -180,7 +181,7 @@ impl Spares {
     fn begin(&mut self, files: &dyn Files) -> Result<Option<Unfinished>> {
         let spares_bytes = (self.ready.len() as u64 + 1) * self.segment_bytes;
         let is_beyond = self.segments_bytes + spares_bytes > self.bytes_max;
-        if is_beyond && !std::mem::take(&mut self.is_overdrawn) {
+        if is_beyond && !std::mem::take(&mut self.may_exceed_bound) {
             self.is_disk_full = true;
             return Ok(None);
         }
@@ -191,11 +192,11 @@ impl Spares {
                 self.next_number += 1;
                 Ok(Some(Unfinished { name, number, file, filled: 0 }))
             }
-            Err(error) if fault::is_full(&error) => {
+            Err(error) if refusals::is_full(&error) => {
                 self.is_disk_full = true;
                 Ok(None)
             }
-            Err(error) => Err(fault::preparing(files, &name, &error)),
+            Err(error) => Err(refusals::preparing(files, &name, &error)),
         }
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::contract::{self, Batch, Cut, Limits, Space, SpaceLevel};
-use super::{Log, Nearness, Reader};
+use super::{DiskLog, Reader};
 use crate::error::{Error, ErrorKind, Result};
+use crate::wal::{self, Batch, Cut, Limits, Space, SpaceLevel};
 
 /// After so long without an append the next segment is preallocated whole.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ struct Shared {
 
 struct State {
     /// `None` once the log is closed.
-    log: Option<Log>,
+    log: Option<DiskLog>,
     /// Whether entries were appended since the preallocation thread looked.
     was_used: bool,
 }
@@ -40,7 +40,7 @@ impl SharedLog {
     /// # Errors
     ///
     /// `LogFailed` if the system refuses a thread.
-    pub(crate) fn new(log: Log) -> Result<Self> {
+    pub(crate) fn new(log: DiskLog) -> Result<Self> {
         let limits = Limits { entry_bytes_max: log.entry_bytes_max(), in_flight_max: 1 };
         let reader = log.reader();
         let state = State { log: Some(log), was_used: false };
@@ -54,7 +54,7 @@ impl SharedLog {
     }
 
     /// Runs on the log; an error once it is closed.
-    fn with<T>(&self, run: impl FnOnce(&mut Log) -> Result<T>) -> Result<T> {
+    fn with<T>(&self, run: impl FnOnce(&mut DiskLog) -> Result<T>) -> Result<T> {
         match &mut self.shared.lock().log {
             Some(log) => run(log),
             None => Err(Error::new(ErrorKind::LogFailed, "the log is closed")),
@@ -73,11 +73,11 @@ impl SharedLog {
             if *error.kind() != ErrorKind::DiskFull {
                 return Err(error);
             }
-            if log.nearness() == Nearness::Tight {
+            if log.level() == SpaceLevel::Critical {
                 // The compaction that frees the oldest segment is behind this batch.
-                log.overdraw();
+                log.exceed_bound_once();
             }
-            log.try_space_again();
+            log.retry_full_disk();
             log.append_alone(&entries)
         });
         appended?;
@@ -89,7 +89,7 @@ impl SharedLog {
     }
 }
 
-impl contract::Log for SharedLog {
+impl wal::Log for SharedLog {
     fn limits(&self) -> Limits {
         self.limits
     }
@@ -121,14 +121,14 @@ impl contract::Log for SharedLog {
     }
 
     fn cuts(&self) -> Vec<Cut> {
-        self.shared.lock().log.as_ref().map(Log::cuts).unwrap_or_default()
+        self.shared.lock().log.as_ref().map(DiskLog::cuts).unwrap_or_default()
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             let log = self.shared.lock().log.take();
             self.shared.changed.notify_one();
-            log.map_or(Ok(()), Log::close)
+            log.map_or(Ok(()), DiskLog::close)
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Names of the files of a log, and the listing of its directory.
 
-use super::fault;
 use super::files::Files;
+use super::refusals;
 use crate::error::Result;
 
 /// Entries that a file system creates in its root.
@@ -46,7 +46,7 @@ impl Listing {
     /// `LogRefused` if a file is named almost as a segment is: it may be one that somebody renamed.
     pub(super) fn of(files: &dyn Files) -> Result<Self> {
         let mut listing = Self::default();
-        let entries = files.list().map_err(|error| fault::reading(files, "", &error))?;
+        let entries = files.list().map_err(|error| refusals::reading(files, "", &error))?;
         for (name, bytes) in entries {
             let number =
                 |prefix, suffix| parse(&name, prefix, suffix).map(|number| Numbered { number, bytes });
@@ -57,7 +57,7 @@ impl Listing {
             } else if number("spare-", ".new").is_some() {
                 listing.unfinished.push(name);
             } else if name.starts_with("segment-") {
-                return Err(fault::misnamed(files, &name));
+                return Err(refusals::misnamed(files, &name));
             } else if name != LOST_AND_FOUND {
                 listing.others.push(name);
             }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::log::files::{Files, LogFile};
+use super::files::{Files, LogFile};
 
 /// Bytes that a disk writes all or not at all.
 const SECTOR: usize = 512;

@@ -8,7 +8,7 @@ use super::*;
 
 struct Life {
     disk: Disk,
-    log: Option<Log>,
+    log: Option<DiskLog>,
     rng: StdRng,
     /// Everything appended, acknowledged or not, and not cut since.
     all: Entries,

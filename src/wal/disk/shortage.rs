@@ -33,12 +33,12 @@ pub(super) fn is_passing(error: &io::Error) -> bool {
 }
 
 /// Files whose calls outlast a shortage.
-pub(super) struct Patient<F> {
+pub(super) struct RetryingFiles<F> {
     files: F,
     reserve: Reserve,
 }
 
-impl<F: Files> Patient<F> {
+impl<F: Files> RetryingFiles<F> {
     pub(super) fn new(files: F) -> Self {
         let reserve = Reserve::default();
         reserve.fill();
@@ -80,7 +80,7 @@ impl<F: Files> Patient<F> {
     }
 }
 
-impl<F: Files> Files for Patient<F> {
+impl<F: Files> Files for RetryingFiles<F> {
     fn directory(&self) -> &Path {
         self.files.directory()
     }
@@ -140,16 +140,16 @@ impl Reserve {
 
 #[cfg(test)]
 mod tests {
-    use super::super::disk::{Call, Disk};
+    use super::super::simulated::{Call, Disk};
     use super::*;
 
     const PASSING_NAMES: [&str; 5] = ["EMFILE", "ENFILE", "ENOMEM", "EINTR", "EAGAIN"];
 
     /// The calls of the disk that a call of the log became, of which the first failed.
-    fn calls(errno: Errno, call: impl FnOnce(&Patient<Disk>) -> io::Result<()>) -> (bool, Vec<Call>) {
+    fn calls(errno: Errno, call: impl FnOnce(&RetryingFiles<Disk>) -> io::Result<()>) -> (bool, Vec<Call>) {
         let disk = Disk::default();
         disk.put("a", Vec::new());
-        let patient = Patient::new(disk.clone());
+        let patient = RetryingFiles::new(disk.clone());
         disk.fail_at(0, errno.raw_os_error());
         let is_ok = call(&patient).is_ok();
         (is_ok, disk.calls())

@@ -244,11 +244,11 @@ mod tests {
     use tokio::time::timeout;
     use tonic::Code;
 
+    use crate::api::grpc::{ConnectionLimits, services};
     use crate::engine::{Engine, EngineOptions, OpenLog};
-    use crate::log::memory::MemoryLog;
     use crate::proto::v1;
     use crate::proto::v1::job_service_client::JobServiceClient;
-    use crate::rpc::{ConnectionLimits, services};
+    use crate::wal::memory::MemoryLog;
 
     const TIME_MAX: Duration = Duration::from_secs(10);
 

@@ -5,7 +5,7 @@ use super::*;
 const SEGMENT: u64 = SEGMENT_BYTES_MIN;
 const RESERVE: u64 = 1024;
 
-fn bounded(disk: &Disk, segments: u64) -> Log {
+fn bounded(disk: &Disk, segments: u64) -> DiskLog {
     let options = Options { bytes_max: Some(segments * SEGMENT + RESERVE), spares_max: 0, ..small() };
     options.check().unwrap();
     recovery::open(Arc::new(disk.clone()), &options, 0, &mut |_, _, _| Ok(())).unwrap().0
@@ -15,8 +15,8 @@ fn bounded(disk: &Disk, segments: u64) -> Log {
 fn a_log_never_takes_more_than_its_bound_and_tells_when_it_is_near() {
     let disk = Disk::default();
     let mut log = bounded(&disk, 8);
-    assert_eq!((log.nearness(), log.has_room()), (Nearness::Far, true));
-    let mut seen = vec![log.nearness()];
+    assert_eq!((log.level(), (log.level() < SpaceLevel::Full)), (SpaceLevel::Free, true));
+    let mut seen = vec![log.level()];
     for number in 0.. {
         match log.append(&[entry(number, 300)]) {
             Ok(_) => {}
@@ -27,17 +27,17 @@ fn a_log_never_takes_more_than_its_bound_and_tells_when_it_is_near() {
         }
         log.prepare().unwrap();
         assert!(disk.used() as u64 <= 8 * SEGMENT + RESERVE, "{}", disk.used());
-        assert_eq!(log.has_room(), log.nearness() < Nearness::Full);
-        seen.push(log.nearness());
+        assert_eq!((log.level() < SpaceLevel::Full), log.level() < SpaceLevel::Full);
+        seen.push(log.level());
     }
     assert!(seen.is_sorted());
     seen.dedup();
-    assert_eq!(seen, [Nearness::Far, Nearness::Near, Nearness::Full, Nearness::Tight]);
+    assert_eq!(seen, [SpaceLevel::Free, SpaceLevel::Low, SpaceLevel::Full, SpaceLevel::Critical]);
     assert_eq!(log.segments().len(), 8);
     // Each segment that is given back is room for another one.
-    for (oldest, nearness) in [(3, Nearness::Full), (4, Nearness::Near), (5, Nearness::Far)] {
+    for (oldest, level) in [(3, SpaceLevel::Full), (4, SpaceLevel::Low), (5, SpaceLevel::Free)] {
         log.trim(oldest).unwrap();
-        assert_eq!(log.nearness(), nearness);
+        assert_eq!(log.level(), level);
     }
     log.append(&entries(0..30, 300)).unwrap();
     assert!(disk.used() as u64 <= 8 * SEGMENT + RESERVE);
@@ -47,7 +47,7 @@ fn a_log_never_takes_more_than_its_bound_and_tells_when_it_is_near() {
 fn what_is_left_at_a_distance_is_there() {
     let disk = Disk::default();
     let mut log = bounded(&disk, 8);
-    while log.nearness() < Nearness::Tight {
+    while log.level() < SpaceLevel::Critical {
         log.append(&[entry(0, 300)]).unwrap();
     }
     // As much as may be needed to give back a segment.
@@ -61,9 +61,9 @@ fn what_is_left_at_a_distance_is_there() {
 fn an_overdraft_is_one_segment_until_one_is_given_back() {
     let disk = Disk::default();
     let mut log = bounded(&disk, 6);
-    let fill = |log: &mut Log| while log.append(&[entry(0, 300)]).is_ok() {};
+    let fill = |log: &mut DiskLog| while log.append(&[entry(0, 300)]).is_ok() {};
     fill(&mut log);
-    log.overdraw();
+    log.exceed_bound_once();
     fill(&mut log);
     assert_eq!(log.segments().len(), 7);
     log.trim(2).unwrap();

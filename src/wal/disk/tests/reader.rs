@@ -2,11 +2,11 @@
 
 use super::*;
 
-fn read(log: &Log, sequence: u64) -> Option<Vec<u8>> {
+fn read(log: &DiskLog, sequence: u64) -> Option<Vec<u8>> {
     log.reader().read(sequence).unwrap()
 }
 
-fn damaged_at(log: &Log, sequence: u64) -> u64 {
+fn damaged_at(log: &DiskLog, sequence: u64) -> u64 {
     match log.reader().read(sequence).unwrap_err().kind() {
         ErrorKind::LogDamaged { offset, .. } => *offset,
         other => panic!("{other:?}"),
@@ -41,7 +41,7 @@ fn the_way_to_an_entry_begins_near_it() {
     for sequence in [1, 2_000, 3_999] {
         assert_eq!(read(&log, sequence), Some(entry(sequence as usize - 1, 200)));
     }
-    let reads = disk.calls().into_iter().filter(|call| *call == disk::Call::Read).count();
+    let reads = disk.calls().into_iter().filter(|call| *call == simulated::Call::Read).count();
     assert!(reads <= 6, "{reads}");
 }
 

@@ -22,7 +22,7 @@ impl Drop for Folder {
 }
 
 fn count(directory: &Path) -> Result<u64> {
-    let (log, recovery) = Log::open(directory, &small(), |_, _, _| Ok(()))?;
+    let (log, recovery) = DiskLog::open(directory, &small(), |_, _, _| Ok(()))?;
     log.close()?;
     Ok(recovery.entries)
 }
@@ -31,7 +31,7 @@ fn count(directory: &Path) -> Result<u64> {
 fn a_log_lives_in_a_directory_that_it_makes() {
     let folder = Folder::new("made");
     let directory = folder.0.join("a").join("b");
-    let (mut log, _) = Log::open(&directory, &small(), |_, _, _| Ok(())).unwrap();
+    let (mut log, _) = DiskLog::open(&directory, &small(), |_, _, _| Ok(())).unwrap();
     log.append(&entries(0..100, 100)).unwrap();
     assert_eq!(log.reader().read(71).unwrap(), Some(entry(70, 100)));
     log.trim(2).unwrap();
@@ -50,7 +50,7 @@ fn a_log_lives_in_a_directory_that_it_makes() {
 #[test]
 fn a_log_in_use_is_neither_opened_nor_looked_at() {
     let folder = Folder::new("lock");
-    let (log, _) = Log::open(&folder.0, &small(), |_, _, _| Ok(())).unwrap();
+    let (log, _) = DiskLog::open(&folder.0, &small(), |_, _, _| Ok(())).unwrap();
     for error in [count(&folder.0).unwrap_err(), verify(&folder.0).unwrap_err()] {
         assert_eq!(error.kind(), &ErrorKind::LogRefused);
         assert!(error.message().contains(&*folder.0.to_string_lossy()), "{error}");
@@ -64,7 +64,7 @@ fn a_log_in_use_is_neither_opened_nor_looked_at() {
 fn a_log_is_copied_without_what_is_damaged() {
     let (from, to) = (Folder::new("from"), Folder::new("to"));
     let all = entries(0..100, 100);
-    let (mut log, _) = Log::open(&from.0, &small(), |_, _, _| Ok(())).unwrap();
+    let (mut log, _) = DiskLog::open(&from.0, &small(), |_, _, _| Ok(())).unwrap();
     let positions = log.append(&all).unwrap();
     log.close().unwrap();
     let broken = positions[50];
@@ -128,7 +128,7 @@ fn only_the_owner_may_use_what_a_log_makes() {
     let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o7777;
     let folder = Folder::new("mode");
     let (from, to) = (folder.0.join("log"), folder.0.join("copy"));
-    let (mut log, _) = Log::open(&from, &small(), |_, _, _| Ok(())).unwrap();
+    let (mut log, _) = DiskLog::open(&from, &small(), |_, _, _| Ok(())).unwrap();
     log.append(&entries(0..300, 100)).unwrap();
     log.trim(200).unwrap();
     log.close().unwrap();
@@ -160,7 +160,7 @@ fn options_out_of_range_are_refused() {
     let folder = Folder::new("options");
     for segment_bytes in [0, 4096, 8193, SEGMENT_BYTES_MAX + 4096] {
         let options = Options { segment_bytes, ..small() };
-        let error = Log::open(&folder.0, &options, |_, _, _| Ok(())).unwrap_err();
+        let error = DiskLog::open(&folder.0, &options, |_, _, _| Ok(())).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::InvalidField(_)), "{error}");
     }
     assert!(!folder.0.exists());

@@ -92,12 +92,12 @@ fn a_failed_sync_poisons_for_good() {
     let error = log.append(&[b"b"]).unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::LogFailed);
     assert!(error.message().contains("segment-0000000000000001.log"), "{error}");
-    assert!(!log.has_room());
+    assert!(log.space().is_err());
     for _ in 0..3 {
         assert_eq!(log.append(&[b"c"]).unwrap_err(), error);
         assert_eq!(log.trim(9).unwrap_err(), error);
     }
-    let written = disk.calls().iter().filter(|&&call| call == disk::Call::Write).count();
+    let written = disk.calls().iter().filter(|&&call| call == simulated::Call::Write).count();
     assert_eq!(written, 1, "nothing is tried again");
     assert_eq!(log.close().unwrap_err(), error);
 }
@@ -115,7 +115,7 @@ fn a_directory_that_cannot_be_written_is_refused() {
     let (disk, mut log) = new_log();
     log.append(&[b"a"]).unwrap();
     drop(log);
-    for refused in [disk::Call::Lock, disk::Call::SyncDirectory, disk::Call::Write] {
+    for refused in [simulated::Call::Lock, simulated::Call::SyncDirectory, simulated::Call::Write] {
         let copy = disk.fork();
         copy.fail_at(usize::MAX, EROFS);
         open(&copy).unwrap();

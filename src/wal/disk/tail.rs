@@ -1,5 +1,5 @@
 //! The end of a log: its newest segment, and the switch to the next one. Any error here is final, which
-//! [`Log`](super::Log) ensures.
+//! [`DiskLog`](super::DiskLog) ensures.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use super::format::{
     FrameKind, HEADER_BYTES, MARK_BYTES, RESERVED_BYTES, SegmentHeader, Stamp, VERSION, frame_bytes,
 };
 use super::names::{Numbered, segment_name};
-use super::spares::Spares;
-use super::{Options, Position, fault};
+use super::preallocation::Spares;
+use super::{Options, Position, refusals};
 use crate::error::Result;
 
 /// Largest buffer that is kept for the next batch, in bytes.
@@ -49,7 +49,7 @@ pub(super) struct Active {
 impl Active {
     /// Turns a spare into the segment of this header.
     pub(super) fn begin(files: &dyn Files, spare: &str, header: SegmentHeader) -> Result<Self> {
-        let failed = |error| fault::preparing(files, spare, &error);
+        let failed = |error| refusals::preparing(files, spare, &error);
         let file = files.open(spare, true).map_err(failed)?;
         file.write_at(&header.encode(), 0).map_err(failed)?;
         // Before the name: a segment whose header is not whole is damaged.
@@ -86,7 +86,7 @@ impl Tail {
     /// Bytes of frames that fit into allocated files.
     pub(super) fn free_bytes(&self) -> u64 {
         self.active.entries_end().saturating_sub(self.active.offset)
-            + self.options.room_bytes() * self.spares.ready() as u64
+            + self.options.capacity() * self.spares.ready() as u64
     }
 
     /// Bytes of frames that fit within the bound, if there is one.
@@ -94,7 +94,7 @@ impl Tail {
         let bytes_max = self.options.bytes_max?;
         let segments = bytes_max.saturating_sub(self.spares.segments_bytes()) / self.options.segment_bytes;
         let of_active = self.active.entries_end().saturating_sub(self.active.offset);
-        Some(of_active + segments * self.options.room_bytes())
+        Some(of_active + segments * self.options.capacity())
     }
 
     /// Writes entries and syncs.
@@ -127,7 +127,7 @@ impl Tail {
     }
 
     /// Whether there is space for a mark and `others` more.
-    pub(super) fn has_room_for_mark(&self, others: u64) -> bool {
+    pub(super) fn has_space_for_mark(&self, others: u64) -> bool {
         self.active.offset + (1 + others) * MARK_BYTES <= self.active.bytes
     }
 
@@ -149,7 +149,7 @@ impl Tail {
             return Ok(());
         }
         let Active { number, file, offset, .. } = &mut self.active;
-        let failed = |error| fault::writing(&*self.files, &segment_name(*number), &error);
+        let failed = |error| refusals::writing(&*self.files, &segment_name(*number), &error);
         let end = *offset + self.buffer.len() as u64;
         // Zeros follow anyway. Of a block that is written whole, the system need not read the rest.
         let block_end = end.next_multiple_of(BLOCK_BYTES as u64);
@@ -166,7 +166,7 @@ impl Tail {
 
     /// Switches to the next segment. All earlier frames are synced before: a segment proves everything before it.
     pub(super) fn roll(&mut self) -> Result<()> {
-        let full = || fault::disk_full(&*self.files, &std::io::ErrorKind::StorageFull.into());
+        let full = || refusals::disk_full(&*self.files, &std::io::ErrorKind::StorageFull.into());
         let spare = self.spares.take().ok_or_else(full)?;
         let header = SegmentHeader {
             version: VERSION,
@@ -186,7 +186,7 @@ impl Tail {
     }
 
     /// Frees the segments before the oldest needed one, oldest first, so that a crash leaves no gap.
-    pub(super) fn give_back(&mut self) -> Result<()> {
+    pub(super) fn free_segments(&mut self) -> Result<()> {
         while let Some(&Numbered { number, bytes }) = self.held.front() {
             if number >= self.oldest {
                 break;
@@ -202,7 +202,7 @@ impl Tail {
             };
             // Before the file is written again: a crash must not bring it back under its old name.
             done.and_then(|()| self.files.sync_directory())
-                .map_err(|error| fault::writing(&*self.files, &name, &error))?;
+                .map_err(|error| refusals::writing(&*self.files, &name, &error))?;
             self.held.pop_front();
         }
         Ok(())
@@ -212,7 +212,7 @@ impl Tail {
 /// Creates the first segment of a new log. It is small, so that a new log opens at once; the next one is preallocated while it
 /// fills.
 pub(super) fn first_segment(files: &dyn Files, spares: &mut Spares, log_id: u64) -> Result<Active> {
-    let full = || fault::disk_full(files, &std::io::ErrorKind::StorageFull.into());
+    let full = || refusals::disk_full(files, &std::io::ErrorKind::StorageFull.into());
     let (spare, bytes) = spares.first(files, FIRST_BYTES_MAX)?.ok_or_else(full)?;
     let header = SegmentHeader { version: VERSION, log_id, number: 1, first_sequence: 1, oldest: 1, bytes };
     Active::begin(files, &spare, header)

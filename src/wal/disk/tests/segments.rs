@@ -28,7 +28,7 @@ fn empty_entries_and_batches_are_kept_and_cost_nothing() {
 
 #[test]
 fn a_batch_is_one_write_and_one_sync() {
-    use disk::Call::{Sync, Write};
+    use simulated::Call::{Sync, Write};
     let (disk, mut log) = new_log();
     while log.prepare().unwrap() {}
     disk.fail_at(usize::MAX, EIO);
@@ -129,7 +129,7 @@ fn the_next_segment_is_ready_before_it_is_needed() {
     for number in 0..200 {
         disk.fail_at(usize::MAX, EIO);
         log.append(&[entry(number, 100)]).unwrap();
-        let made = disk.calls().iter().filter(|&&call| call == disk::Call::Create).count();
+        let made = disk.calls().iter().filter(|&&call| call == simulated::Call::Create).count();
         let rolled = log.segments().len() > segments;
         segments = log.segments().len();
         assert!(!rolled || log.free_bytes() > 0);
@@ -157,7 +157,7 @@ fn a_full_disk_is_noticed_before_new_work_is_taken_and_ends_still_fit() {
     while log.prepare().unwrap() {}
     disk.set_room(Some(disk.used()));
     let mut all = Vec::new();
-    while log.has_room() {
+    while log.level() < SpaceLevel::Full {
         all.push(entry(all.len(), 100));
         log.append(&all[all.len() - 1..]).unwrap();
     }
@@ -171,7 +171,7 @@ fn a_full_disk_is_noticed_before_new_work_is_taken_and_ends_still_fit() {
     let error = log.append(&[entry(0, 300)]).unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::DiskFull);
     log.trim(u64::MAX).unwrap();
-    assert!(log.has_room());
+    assert!((log.level() < SpaceLevel::Full));
     let number = all.len();
     log.append(&[entry(number, 300)]).unwrap();
     all.push(entry(number, 300));
@@ -181,7 +181,7 @@ fn a_full_disk_is_noticed_before_new_work_is_taken_and_ends_still_fit() {
 }
 
 #[test]
-fn a_disk_that_has_room_again_is_used_again() {
+fn a_disk_with_space_again_is_used_again() {
     let (disk, mut log) = new_log();
     disk.set_room(Some(disk.used()));
     assert!(!log.prepare().unwrap());
@@ -189,7 +189,7 @@ fn a_disk_that_has_room_again_is_used_again() {
     assert_eq!(disk.names(), [segment_name(1)]);
     disk.set_room(None);
     assert!(!log.prepare().unwrap());
-    assert_eq!((log.has_room(), log.tail.spares.ready()), (true, 1));
+    assert_eq!(((log.level() < SpaceLevel::Full), log.tail.spares.ready()), (true, 1));
 }
 
 #[test]

@@ -1,7 +1,16 @@
-//! The contract of a write-ahead log: what the engine needs of a disk or of a broker.
+//! The write-ahead log: the trait [`Log`] that the engine appends to, and its implementation on a disk.
 
+pub(crate) mod disk;
+#[cfg(test)]
+pub(crate) mod memory;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use disk::DiskLog;
+pub use disk::{
+    Damage, ENTRY_BYTES_MAX, Options, Position, Report, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, Salvage,
+    Segment, dump, salvage, verify,
+};
 
 use std::sync::Arc;
 

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use super::files::{Files, LogFile};
 use super::format::{HEADER_BYTES, SegmentHeader, VERSION};
 use super::names::{Listing, Numbered, segment_name};
+use super::preallocation::Spares;
 use super::reader::{Index, Reader};
-use super::shortage::Patient;
-use super::spares::Spares;
+use super::shortage::RetryingFiles;
 use super::tail::{Active, Tail, first_segment};
 use super::walk::{End, Visitor, walk};
-use super::{Damage, EachEntry, Log, Options, Position, fault};
+use super::{Damage, DiskLog, EachEntry, Options, Position, refusals};
 use crate::error::Result;
 
 /// Bytes written at a time.
@@ -20,7 +20,7 @@ const BLOCK_BYTES: usize = 1024 * 1024;
 
 /// The state of a log when it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recovery {
+pub(crate) struct Recovery {
     /// Entries that were read.
     pub entries: u64,
     /// Whether the log was new or had been closed; otherwise the last process ended without closing it.
@@ -45,7 +45,7 @@ impl Visitor for Replay<'_> {
     }
 
     fn damage(&mut self, damage: Damage) -> Result<()> {
-        Err(fault::damaged(self.files, &damage))
+        Err(refusals::damaged(self.files, &damage))
     }
 }
 
@@ -55,13 +55,13 @@ pub(super) fn open<'a>(
     options: &Options,
     new_id: u64,
     entry: &'a mut EachEntry<'a>,
-) -> Result<(Log, Recovery)> {
-    let lock = files.lock(false).map_err(|error| fault::preparing(&*files, "", &error))?;
-    let Some(lock) = lock else { return Err(fault::in_use(files.directory())) };
+) -> Result<(DiskLog, Recovery)> {
+    let lock = files.lock(false).map_err(|error| refusals::preparing(&*files, "", &error))?;
+    let Some(lock) = lock else { return Err(refusals::in_use(files.directory())) };
     let listing = Listing::of(&*files)?;
     let (tail, index, recovery) = if listing.segments.is_empty() {
         if let Some(other) = listing.others.first() {
-            return Err(fault::not_a_log(files.directory(), other));
+            return Err(refusals::not_a_log(files.directory(), other));
         }
         let recovery = Recovery { entries: 0, was_closed: true, was_cut: false };
         (begin(files, options, &listing, new_id)?, Index::default(), recovery)
@@ -74,7 +74,7 @@ pub(super) fn open<'a>(
     };
     let reader = Reader::new(tail.files.clone(), tail.log_id, index);
     reader.forget_before(tail.oldest);
-    Ok((Log { tail, reader, failed: None, lock }, recovery))
+    Ok((DiskLog { tail, reader, failed: None, lock }, recovery))
 }
 
 fn begin(files: Arc<dyn Files>, options: &Options, listing: &Listing, log_id: u64) -> Result<Tail> {
@@ -98,7 +98,7 @@ fn begin(files: Arc<dyn Files>, options: &Options, listing: &Listing, log_id: u6
 fn go_on(files: Arc<dyn Files>, options: &Options, listing: &Listing, end: &End) -> Result<Tail> {
     let last = end.segments.last().expect("a log that was walked has a segment");
     let name = segment_name(last.number);
-    let failed = |error| fault::preparing(&*files, &name, &error);
+    let failed = |error| refusals::preparing(&*files, &name, &error);
     // The process before may have ended between a rename and this.
     files.sync_directory().map_err(failed)?;
     let file = files.open(&name, true).map_err(failed)?;
@@ -118,10 +118,10 @@ fn go_on(files: Arc<dyn Files>, options: &Options, listing: &Listing, end: &End)
         buffer: Vec::new(),
     };
     let is_empty = tail.active.offset == HEADER_BYTES;
-    if !tail.is_marked && !is_empty && tail.has_room_for_mark(1) {
+    if !tail.is_marked && !is_empty && tail.has_space_for_mark(1) {
         tail.mark()?;
     }
-    tail.give_back()?;
+    tail.free_segments()?;
     Ok(tail)
 }
 
@@ -168,11 +168,11 @@ fn block_bytes(from: u64, to: u64) -> usize {
 /// The directory of a log for reading alone, and the lock against writers.
 pub(super) fn look(directory: &Path) -> Result<(Box<dyn Files>, Box<dyn Send>)> {
     let files = super::files::Directory::existing(directory);
-    let files = files.map_err(|error| fault::no_directory(directory, &error))?;
-    let files: Box<dyn Files> = Box::new(Patient::new(files));
-    let lock = files.lock(true).map_err(|error| fault::reading(&*files, "", &error))?;
+    let files = files.map_err(|error| refusals::no_directory(directory, &error))?;
+    let files: Box<dyn Files> = Box::new(RetryingFiles::new(files));
+    let lock = files.lock(true).map_err(|error| refusals::reading(&*files, "", &error))?;
     match lock {
         Some(lock) => Ok((files, lock)),
-        None => Err(fault::in_use(directory)),
+        None => Err(refusals::in_use(directory)),
     }
 }

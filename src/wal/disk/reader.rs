@@ -10,7 +10,7 @@ use super::files::Files;
 use super::format::{FRAME_HEADER_BYTES, FrameHeader, FrameKind};
 use super::names::segment_name;
 use super::window::Window;
-use super::{Damage, Position, fault};
+use super::{Damage, Position, refusals};
 use crate::error::Result;
 
 /// Bytes of a segment between two points of the index, and bytes of one read from a point to an entry.
@@ -18,7 +18,7 @@ const STEP_BYTES: usize = 64 * 1024;
 
 /// Reads entries of an open log. Cheap to clone; calls block.
 #[derive(Clone)]
-pub struct Reader(Arc<Shared>);
+pub(crate) struct Reader(Arc<Shared>);
 
 struct Shared {
     files: Arc<dyn Files>,
@@ -94,7 +94,7 @@ impl Reader {
     /// # Errors
     ///
     /// `LogDamaged` if its bytes changed; `LogFailed` if it cannot be read.
-    pub fn read(&self, sequence: u64) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn read(&self, sequence: u64) -> Result<Option<Vec<u8>>> {
         let Some((segment, offset)) = self.find(sequence) else { return Ok(None) };
         let read = self.walk(segment, offset, sequence);
         if let Ok(Ok(entry)) = read {
@@ -106,12 +106,12 @@ impl Reader {
         }
         let (name, files) = (segment_name(segment), &*self.0.files);
         match read {
-            Err(error) => Err(fault::reading(files, &name, &error)),
+            Err(error) => Err(refusals::reading(files, &name, &error)),
             Ok(found) => {
                 let offset = found.err().unwrap_or(offset);
                 let message = format!("entry {sequence} is not there as it was written");
                 let file = files.directory().join(name);
-                Err(fault::damaged(files, &Damage { file, offset, entries_lost: 1, message }))
+                Err(refusals::damaged(files, &Damage { file, offset, entries_lost: 1, message }))
             }
         }
     }

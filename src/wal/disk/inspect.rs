@@ -8,7 +8,7 @@ use super::files::Files;
 use super::names::Listing;
 use super::recovery::look;
 use super::walk::{End, Visitor, walk};
-use super::{Damage, EachEntry, Log, Options, Position, Segment, fault};
+use super::{Damage, DiskLog, EachEntry, Options, Position, Segment, refusals};
 use crate::error::Result;
 
 /// Bytes of entries that a salvage appends at a time.
@@ -67,17 +67,17 @@ pub fn dump(directory: &Path, mut entry: impl FnMut(Position, u64, &[u8]) -> Res
 ///
 /// # Errors
 ///
-/// As `verify` for `from` and as [`Log::open`] and [`Log::append`] for `to`; `LogRefused` if `to` has a log already, or if
+/// As `verify` for `from` and as [`DiskLog::open`] and [`DiskLog::append`] for `to`; `LogRefused` if `to` has a log already, or if
 /// one of the two directories is the other or is in it.
 pub fn salvage(from: &Path, to: &Path, options: &Options) -> Result<Salvage> {
     let (files, _lock) = look(from)?;
-    let real = |path: &Path| real_path(path).map_err(|error| fault::no_directory(path, &error));
+    let real = |path: &Path| real_path(path).map_err(|error| refusals::no_directory(path, &error));
     let (real_from, real_to) = (real(from)?, real(to)?);
     if real_to.starts_with(&real_from) || real_from.starts_with(&real_to) {
-        return Err(fault::nested(from, to));
+        return Err(refusals::nested(from, to));
     }
-    let has_log = |_: Position, _: u64, _: &[u8]| Err(fault::has_log(to));
-    let (mut log, _) = Log::open(to, options, has_log)?;
+    let has_log = |_: Position, _: u64, _: &[u8]| Err(refusals::has_log(to));
+    let (mut log, _) = DiskLog::open(to, options, has_log)?;
     let salvage = copy(&*files, &mut log)?;
     log.close()?;
     Ok(salvage)
@@ -109,7 +109,7 @@ fn real_path(path: &Path) -> io::Result<PathBuf> {
     Ok(real)
 }
 
-fn copy(files: &dyn Files, log: &mut Log) -> Result<Salvage> {
+fn copy(files: &dyn Files, log: &mut DiskLog) -> Result<Salvage> {
     let (mut batch, mut bytes, mut entries) = (Vec::new(), 0, 0);
     let report = survey(files, &mut |_, _, entry| {
         batch.push(entry.to_vec());
@@ -150,7 +150,7 @@ impl Visitor for Survey<'_, '_> {
 pub(super) fn survey(files: &dyn Files, entry: &mut EachEntry<'_>) -> Result<Report> {
     let listing = Listing::of(files)?;
     if listing.segments.is_empty() {
-        return Err(fault::no_log(files.directory()));
+        return Err(refusals::no_log(files.directory()));
     }
     let mut survey = Survey { entries: 0, entry_bytes: 0, damages: Vec::new(), entry };
     let End { next_sequence, is_marked, is_torn, .. } = walk(files, &listing.segments, &mut survey)?;

@@ -2,63 +2,36 @@
 //!
 //! It knows nothing of what an entry means. Calls block: it belongs to one thread that may wait for a disk. Its files,
 //! what it promises after a crash and what it refuses are described in `docs/storage.md`.
-//!
-//! ```
-//! use jobstream::log::{Log, Options};
-//!
-//! # fn main() -> jobstream::error::Result<()> {
-//! # let directory = std::env::temp_dir().join(format!("jobstream-log-{}", std::process::id()));
-//! # let directory = directory.as_path();
-//! let mut options = Options::default();
-//! options.segment_bytes = 1024 * 1024;
-//! let (mut log, _) = Log::open(directory, &options, |_, _, _| Ok(()))?;
-//! log.append(&["one", "two"])?;
-//! assert_eq!(log.reader().read(2)?.as_deref(), Some(b"two".as_slice()));
-//! log.close()?;
-//!
-//! let mut entries = Vec::new();
-//! let (_log, recovery) = Log::open(directory, &options, |_, _, entry| {
-//!     entries.push(entry.to_vec());
-//!     Ok(())
-//! })?;
-//! assert_eq!((entries.len(), recovery.was_closed), (2, true));
-//! # std::fs::remove_dir_all(directory).ok();
-//! # Ok(())
-//! # }
-//! ```
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use inspect::{Report, Salvage, dump, salvage, verify};
-pub use reader::Reader;
-pub use recovery::Recovery;
+pub(crate) use reader::Reader;
+pub(crate) use recovery::Recovery;
 
+use super::{Cut, Space, SpaceLevel};
 use crate::error::{Error, ErrorKind, Result};
-use contract::{Cut, Space, SpaceLevel};
 use files::Directory;
 use format::{FRAME_HEADER_BYTES, HEADER_BYTES, RESERVED_BYTES};
 use names::segment_name;
-use shortage::Patient;
+use shortage::RetryingFiles;
 use tail::Tail;
 
-pub(crate) mod contract;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod disk;
-mod fault;
 mod files;
 mod format;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod inspect;
-#[cfg(test)]
-pub(crate) mod memory;
 mod names;
+mod preallocation;
 mod reader;
 mod recovery;
+mod refusals;
 pub(crate) mod shared;
 mod shortage;
-mod spares;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod simulated;
 mod tail;
 mod walk;
 mod window;
@@ -73,37 +46,24 @@ pub const SEGMENT_BYTES_MIN: u64 = 8 * 1024;
 /// Most bytes of a segment.
 pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
-/// Segments that are left, or in part in use, when a log is near its bound.
-const NEAR_SEGMENTS: u64 = 4;
+/// Free segments at [`SpaceLevel::Low`], the active one included.
+const LOW_SEGMENTS: u64 = 4;
 /// Fewest segments that fit into [`Options::bytes_max`] beside the reserve.
 const SEGMENTS_MIN: u64 = 6;
 
-/// How a log keeps its files.
+/// Sizes of the files of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
     /// Bytes of a new segment, a multiple of 4 KiB from [`SEGMENT_BYTES_MIN`] to [`SEGMENT_BYTES_MAX`]: 64 MiB.
     pub segment_bytes: u64,
-    /// Most spare files that are kept when segments are given back: 2.
+    /// Most files of trimmed segments that are kept for reuse: 2.
     pub spares_max: usize,
-    /// Bytes that [`has_room`](Log::has_room) keeps for the ends of what runs, when the disk is full: 16 MiB. That the
-    /// disk is full is noticed while at least half of a segment is left.
+    /// Bytes that are reserved for the outcomes of accepted jobs on a full disk: 16 MiB. A full disk is noticed while at least
+    /// half a segment is left.
     pub reserve_bytes: u64,
     /// Most bytes of all files together, at least six segments and the reserve: no bound.
     pub bytes_max: Option<u64>,
-}
-
-/// How close a log is to [`Options::bytes_max`]; always far without one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Nearness {
-    /// There is room.
-    Far,
-    /// Three segments and the reserve are left: the oldest segment should be given back.
-    Near,
-    /// Two are left: no new work should be taken on.
-    Full,
-    /// One is left, for what has to be written to give back the oldest: nothing else should be taken on.
-    Tight,
 }
 
 impl Default for Options {
@@ -118,15 +78,15 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Bytes of frames that fit into a new segment, beside what is kept free at its end.
-    fn room_bytes(&self) -> u64 {
+    /// Bytes of frames that fit into a new segment.
+    fn capacity(&self) -> u64 {
         self.segment_bytes.saturating_sub(HEADER_BYTES + RESERVED_BYTES)
     }
 
     /// Most bytes of an entry, at most [`ENTRY_BYTES_MAX`]: it has to fit into a segment.
     pub fn entry_bytes_max(&self) -> usize {
-        let room = self.room_bytes().saturating_sub(FRAME_HEADER_BYTES as u64);
-        usize::try_from(room).unwrap_or(ENTRY_BYTES_MAX).min(ENTRY_BYTES_MAX)
+        let capacity = self.capacity().saturating_sub(FRAME_HEADER_BYTES as u64);
+        usize::try_from(capacity).unwrap_or(ENTRY_BYTES_MAX).min(ENTRY_BYTES_MAX)
     }
 
     /// Options for a log with this bound: its segments are a sixteenth of it, from 20 MiB to the default.
@@ -137,10 +97,10 @@ impl Options {
         Self { segment_bytes, bytes_max: Some(bytes_max), ..default }
     }
 
-    /// Bytes of entries that a log with a bound may hold before it is near it, if it has one.
+    /// Bytes of entries below which a log with a bound stays at [`SpaceLevel::Free`].
     pub fn entries_bytes_max(&self) -> Option<u64> {
-        let kept_free = NEAR_SEGMENTS * self.segment_bytes + self.reserve_bytes;
-        Some(self.bytes_max?.saturating_sub(kept_free))
+        let free_bytes = LOW_SEGMENTS * self.segment_bytes + self.reserve_bytes;
+        Some(self.bytes_max?.saturating_sub(free_bytes))
     }
 
     fn check(&self) -> Result<()> {
@@ -164,7 +124,7 @@ impl Options {
     }
 }
 
-/// Who is handed every entry that is whole, with where it is and its sequence.
+/// Called with the position, the sequence and the bytes of each complete entry.
 type EachEntry<'a> = dyn FnMut(Position, u64, &[u8]) -> Result<()> + 'a;
 
 /// Where an entry is; stays valid until its segment is trimmed.
@@ -185,7 +145,7 @@ impl Position {
     }
 }
 
-/// A segment that is there.
+/// A segment file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
     /// Its number; each has the one after that of the segment before.
@@ -194,7 +154,7 @@ pub struct Segment {
     pub bytes: u64,
 }
 
-/// A place where the log lost what it had acknowledged.
+/// Acknowledged entries that are missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
     /// The file; it may be one that is missing.
@@ -211,7 +171,7 @@ pub struct Damage {
 ///
 /// The first write or sync that fails is the last: every later call that writes answers with the same error, and nothing
 /// is tried again. Dropped without [`close`](Self::close), it is as after a crash: complete, and checked less well.
-pub struct Log {
+pub(crate) struct DiskLog {
     tail: Tail,
     reader: Reader,
     failed: Option<Error>,
@@ -219,7 +179,7 @@ pub struct Log {
     lock: Box<dyn Send>,
 }
 
-impl Log {
+impl DiskLog {
     /// Opens the log of a directory, or makes one, and hands every entry to `entry`, in order, with where it is and its
     /// sequence.
     ///
@@ -231,18 +191,18 @@ impl Log {
     /// `LogDamaged` if something acknowledged is missing; `LogRefused` if the directory is in use, read-only, foreign or
     /// of a newer format; `DiskFull` if there is no space for a new log; `LogFailed` if a file cannot be read or written;
     /// `InvalidField` for options out of range; the errors of `entry`.
-    pub fn open(
+    pub(crate) fn open(
         directory: &Path,
         options: &Options,
         mut entry: impl FnMut(Position, u64, &[u8]) -> Result<()>,
     ) -> Result<(Self, Recovery)> {
         options.check()?;
-        let no_directory = |error| fault::no_directory(directory, &error);
+        let no_directory = |error| refusals::no_directory(directory, &error);
         let files = Directory::make(directory).map_err(no_directory)?;
         if let Some(mode) = files.mode_for_others().map_err(no_directory)? {
-            fault::warn_of_others(directory, mode);
+            refusals::warn_of_others(directory, mode);
         }
-        recovery::open(Arc::new(Patient::new(files)), options, rand::random(), &mut entry)
+        recovery::open(Arc::new(RetryingFiles::new(files)), options, rand::random(), &mut entry)
     }
 
     /// Appends entries, syncs, and returns the position of each.
@@ -255,7 +215,7 @@ impl Log {
     /// `PayloadTooLarge` if an entry is larger than [`Options::entry_bytes_max`], and `DiskFull` if there is no segment
     /// for the batch: nothing was written, and the log goes on. `LogFailed` or `DiskFull` if a write or sync failed:
     /// the batch is not acknowledged, nor is any other one.
-    pub fn append<E: AsRef<[u8]>>(&mut self, entries: &[E]) -> Result<Vec<Position>> {
+    pub(crate) fn append<E: AsRef<[u8]>>(&mut self, entries: &[E]) -> Result<Vec<Position>> {
         let positions = self.append_alone(entries)?;
         if !entries.is_empty() {
             while self.preallocate_step() {}
@@ -263,7 +223,7 @@ impl Log {
         Ok(positions)
     }
 
-    /// [`Log::append`] without preallocation, for a caller that acknowledges in between.
+    /// [`DiskLog::append`] without preallocation, for a caller that acknowledges in between.
     pub(crate) fn append_alone<E: AsRef<[u8]>>(&mut self, entries: &[E]) -> Result<Vec<Position>> {
         let limit = self.tail.options.entry_bytes_max();
         if let Some(size) = entries.iter().map(|entry| entry.as_ref().len()).find(|&size| size > limit) {
@@ -305,8 +265,8 @@ impl Log {
     }
 
     /// Has the next append look for space on a disk that was full.
-    pub(crate) fn try_space_again(&mut self) {
-        self.tail.spares.hope_for_room();
+    pub(crate) fn retry_full_disk(&mut self) {
+        self.tail.spares.retry_full_disk();
     }
 
     /// How full it is.
@@ -318,14 +278,8 @@ impl Log {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        let level = match self.nearness() {
-            Nearness::Tight => SpaceLevel::Critical,
-            _ if !self.has_room() => SpaceLevel::Full,
-            Nearness::Near => SpaceLevel::Low,
-            Nearness::Far | Nearness::Full => SpaceLevel::Free,
-        };
         let bytes = self.segments().map(|segment| segment.bytes).sum();
-        Ok(Space { bytes, is_bounded: self.options().bytes_max.is_some(), level })
+        Ok(Space { bytes, is_bounded: self.options().bytes_max.is_some(), level: self.level() })
     }
 
     /// Where it can be trimmed: at the beginning of each segment but the first.
@@ -340,17 +294,17 @@ impl Log {
     }
 
     /// Its options.
-    pub fn options(&self) -> &Options {
+    pub(crate) fn options(&self) -> &Options {
         &self.tail.options
     }
 
     /// A reader of its entries, for any thread.
-    pub fn reader(&self) -> Reader {
+    pub(crate) fn reader(&self) -> Reader {
         self.reader.clone()
     }
 
     /// The sequence of the entry that is appended next; 1 in a new log.
-    pub fn next_sequence(&self) -> u64 {
+    pub(crate) fn next_sequence(&self) -> u64 {
         self.tail.next_sequence
     }
 
@@ -360,14 +314,14 @@ impl Log {
     ///
     /// `DiskFull` if there is no space for the mark of the trim: the segments stay. `LogFailed` if a write, sync, rename or
     /// removal failed.
-    pub fn trim(&mut self, before: u64) -> Result<()> {
+    pub(crate) fn trim(&mut self, before: u64) -> Result<()> {
         let before = before.min(self.tail.active.number);
         if self.tail.held.front().is_none_or(|held| held.number >= before) {
             return self.failed.clone().map_or(Ok(()), Err);
         }
-        let must_roll = !self.tail.has_room_for_mark(2);
+        let must_roll = !self.tail.has_space_for_mark(2);
         let can_roll = must_roll && self.write(|tail| tail.spares.make(&*tail.files, 1))?;
-        if must_roll && !can_roll && !self.tail.has_room_for_mark(1) {
+        if must_roll && !can_roll && !self.tail.has_space_for_mark(1) {
             return Err(self.disk_full());
         }
         self.write(|tail| {
@@ -375,54 +329,50 @@ impl Log {
             // On disk before they go: else their loss would be damage.
             if can_roll { tail.roll() } else { tail.mark() }
         })?;
-        // Before the files change: who still reads one of them must find that it is gone.
+        // Before the files change: a concurrent read of a trimmed entry must find that it is gone.
         self.reader.forget_before(self.tail.oldest);
-        self.write(Tail::give_back)
+        self.write(Tail::free_segments)
     }
 
     /// The segments, oldest first; the last one is written.
-    pub fn segments(&self) -> impl ExactSizeIterator<Item = Segment> + '_ {
+    pub(crate) fn segments(&self) -> impl ExactSizeIterator<Item = Segment> + '_ {
         self.tail.held.iter().map(|held| Segment { number: held.number, bytes: held.bytes })
     }
 
     /// Most bytes of an entry, see [`Options::entry_bytes_max`].
-    pub fn entry_bytes_max(&self) -> usize {
+    pub(crate) fn entry_bytes_max(&self) -> usize {
         self.tail.options.entry_bytes_max()
     }
 
     /// Bytes of entries, with 40 to 47 for each, that fit into allocated files.
-    pub fn free_bytes(&self) -> u64 {
+    pub(crate) fn free_bytes(&self) -> u64 {
         self.tail.free_bytes()
     }
 
-    /// Whether new jobs may be accepted: nothing failed, and the disk or the bound leaves more than the reserve for the ends of
-    /// accepted jobs.
-    pub fn has_room(&self) -> bool {
-        let is_scarce =
-            self.tail.spares.is_disk_full() && self.free_bytes() <= self.tail.options.reserve_bytes;
-        self.failed.is_none() && !is_scarce && self.nearness() < Nearness::Full
-    }
-
-    /// How close it is to its bound.
-    pub fn nearness(&self) -> Nearness {
-        let Some(left) = self.tail.bytes_left() else { return Nearness::Far };
-        let Options { reserve_bytes, .. } = self.tail.options;
-        match left.saturating_sub(reserve_bytes).div_ceil(self.tail.options.room_bytes()) {
-            0 | 1 => Nearness::Tight,
-            2 => Nearness::Full,
-            3 => Nearness::Near,
-            _ => Nearness::Far,
-        }
+    /// What the free space of the disk, and within [`Options::bytes_max`], is enough for.
+    fn level(&self) -> SpaceLevel {
+        let reserve_bytes = self.tail.options.reserve_bytes;
+        let is_scarce = self.tail.spares.is_disk_full() && self.free_bytes() <= reserve_bytes;
+        let of_disk = if is_scarce { SpaceLevel::Full } else { SpaceLevel::Free };
+        let segments_left =
+            |left: u64| left.saturating_sub(reserve_bytes).div_ceil(self.tail.options.capacity());
+        let of_bound = match self.tail.bytes_left().map(segments_left) {
+            Some(0 | 1) => SpaceLevel::Critical,
+            Some(2) => SpaceLevel::Full,
+            Some(3) => SpaceLevel::Low,
+            Some(_) | None => SpaceLevel::Free,
+        };
+        of_disk.max(of_bound)
     }
 
     /// Allows one more segment than the bound, until the next one is freed: for entries that were queued before the bound was
     /// reached.
-    pub fn overdraw(&mut self) {
-        self.tail.spares.overdraw();
+    pub(crate) fn exceed_bound_once(&mut self) {
+        self.tail.spares.exceed_bound_once();
     }
 
     /// The sequence of the first entry in a segment, or of the next one if there is none yet.
-    pub fn first_sequence(&self, segment: u64) -> u64 {
+    pub(crate) fn first_sequence(&self, segment: u64) -> u64 {
         self.reader.first_sequence(segment).unwrap_or(self.tail.next_sequence)
     }
 
@@ -432,12 +382,12 @@ impl Log {
     /// # Errors
     ///
     /// `LogFailed` if a write or sync failed, as in `append`. A full disk is not an error.
-    pub fn prepare(&mut self) -> Result<bool> {
+    pub(crate) fn prepare(&mut self) -> Result<bool> {
         if self.tail.spares.ready() > 0 {
             return self.failed.clone().map_or(Ok(false), Err);
         }
         self.write(|tail| {
-            tail.spares.hope_for_room();
+            tail.spares.retry_full_disk();
             tail.spares.step(&*tail.files)?;
             Ok(tail.spares.ready() == 0 && !tail.spares.is_disk_full())
         })
@@ -448,8 +398,8 @@ impl Log {
     /// # Errors
     ///
     /// `LogFailed` or `DiskFull` if a write or sync failed, now or before.
-    pub fn close(mut self) -> Result<()> {
-        let is_needed = !self.tail.is_marked && self.tail.has_room_for_mark(1);
+    pub(crate) fn close(mut self) -> Result<()> {
+        let is_needed = !self.tail.is_marked && self.tail.has_space_for_mark(1);
         let result = self.write(|tail| if is_needed { tail.mark() } else { Ok(()) });
         drop(self.lock);
         result
@@ -464,13 +414,13 @@ impl Log {
     }
 
     fn disk_full(&self) -> Error {
-        fault::disk_full(&*self.tail.files, &std::io::ErrorKind::StorageFull.into())
+        refusals::disk_full(&*self.tail.files, &std::io::ErrorKind::StorageFull.into())
     }
 }
 
-impl std::fmt::Debug for Log {
+impl std::fmt::Debug for DiskLog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Log")
+        f.debug_struct("DiskLog")
             .field("directory", &self.tail.files.directory())
             .field("next_sequence", &self.tail.next_sequence)
             .field("failed", &self.failed)

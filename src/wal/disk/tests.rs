@@ -9,7 +9,7 @@ mod model;
 mod reader;
 mod segments;
 
-use super::disk::{self, Disk, Keeps};
+use super::simulated::{self, Disk, Keeps};
 
 use super::format::{FrameKind, Stamp};
 use super::inspect::{Report, survey};
@@ -26,7 +26,7 @@ fn small() -> Options {
     Options { segment_bytes: SEGMENT_BYTES_MIN, spares_max: 2, reserve_bytes: 1024, bytes_max: None }
 }
 
-fn open(disk: &Disk) -> Result<(Log, Entries, Recovery)> {
+fn open(disk: &Disk) -> Result<(DiskLog, Entries, Recovery)> {
     let mut entries = Vec::new();
     let mut keep = |_: Position, _: u64, entry: &[u8]| {
         entries.push(entry.to_vec());
@@ -40,11 +40,11 @@ fn open(disk: &Disk) -> Result<(Log, Entries, Recovery)> {
 type Keep<'a> = dyn FnMut(Position, u64, &[u8]) -> Result<()> + 'a;
 
 /// The log of a disk, for other rooms' tests.
-pub(crate) fn open_on(disk: &Disk, options: &Options, entry: &mut Keep<'_>) -> Result<Log> {
+pub(crate) fn open_on(disk: &Disk, options: &Options, entry: &mut Keep<'_>) -> Result<DiskLog> {
     recovery::open(Arc::new(disk.clone()), options, LOG_ID, entry).map(|(log, _)| log)
 }
 
-fn new_log() -> (Disk, Log) {
+fn new_log() -> (Disk, DiskLog) {
     let disk = Disk::default();
     let log = open(&disk).unwrap().0;
     (disk, log)

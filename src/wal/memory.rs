@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 
-use super::contract::{Batch, Cut, Limits, Log, Space, SpaceLevel};
+use super::{Batch, Cut, Limits, Log, Space, SpaceLevel};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Most appends under way.
@@ -176,7 +176,7 @@ pub(crate) fn broken() -> Error {
 impl Log for MemoryLog {
     fn limits(&self) -> Limits {
         let in_flight_max = if self.read(|state| state.network.is_some()) { IN_FLIGHT_MAX } else { 1 };
-        Limits { entry_bytes_max: super::ENTRY_BYTES_MAX, in_flight_max }
+        Limits { entry_bytes_max: super::disk::ENTRY_BYTES_MAX, in_flight_max }
     }
 
     fn append(&self, batch: Arc<Batch>) -> BoxFuture<'_, Result<u64>> {

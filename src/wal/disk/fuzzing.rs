@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::disk::Disk;
 use super::format::{FrameKind, HEADER_BYTES, Stamp};
 use super::inspect::survey;
 use super::names::segment_name;
+use super::simulated::Disk;
 use super::{Options, Position, SEGMENT_BYTES_MIN, recovery};
 use crate::error::Result;
 

@@ -8,11 +8,11 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::error::ErrorKind;
-use crate::log::Options;
-use crate::log::disk::Disk;
-use crate::log::memory::MemoryLog;
-use crate::log::shared::SharedLog;
-use crate::log::tests::open_on;
+use crate::wal::disk::Options;
+use crate::wal::disk::shared::SharedLog;
+use crate::wal::disk::simulated::Disk;
+use crate::wal::disk::tests::open_on;
+use crate::wal::memory::MemoryLog;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
