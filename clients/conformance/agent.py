@@ -84,9 +84,13 @@ class Agent:
 
     def work(self, *behaviours, **options):
         """Starts a worker and waits until it is connected."""
-        work = Work(self, behaviours, options)
+        work = self.start_work(*behaviours, **options)
         work.wait_connected()
         return work
+
+    def start_work(self, *behaviours, **options):
+        """Starts a worker. Does not wait for its connection."""
+        return Work(self, behaviours, options)
 
     def watch(self, job_id, **options):
         return self.send("watch", job_id=job_id, **options)

@@ -33,6 +33,10 @@ admin_stub = importlib.import_module("jobstream.v1.admin_service_pb2_grpc").Admi
 job_service = importlib.import_module("jobstream.v1.job_service_pb2")
 job_stub = importlib.import_module("jobstream.v1.job_service_pb2_grpc").JobServiceStub
 job = importlib.import_module("jobstream.v1.job_pb2")
+worker_service = importlib.import_module("jobstream.v1.worker_service_pb2")
+worker_stub = importlib.import_module("jobstream.v1.worker_service_pb2_grpc").WorkerServiceStub
+
+BATCH_JOBS_MAX = 1_000
 
 
 class Raw:
@@ -43,6 +47,7 @@ class Raw:
         self.channel = grpc.insecure_channel(address, soon)
         self.jobs = job_stub(self.channel)
         self.admin = admin_stub(self.channel)
+        self.work = worker_stub(self.channel)
 
     def job(self, job_id):
         request = job_service.GetJobRequest(job_id=job_id)
@@ -59,6 +64,24 @@ class Raw:
         """Submits a job with plain text; returns its id."""
         request = job_service.SubmitRequest(job=job.JobSpec(kind=kind, payload={"text": text}))
         return self.jobs.Submit(request, timeout=10, wait_for_ready=True).job_id
+
+    def submit_many(self, kind, jobs, queue):
+        """Submits this number of jobs without a payload; returns their ids."""
+        ids = []
+        for first in range(0, jobs, BATCH_JOBS_MAX):
+            specs = [job.JobSpec(kind=kind, queue=queue)] * min(BATCH_JOBS_MAX, jobs - first)
+            request = job_service.BatchSubmitRequest(jobs=specs)
+            results = self.jobs.BatchSubmit(request, timeout=10, wait_for_ready=True).results
+            ids += [result.submitted.job_id for result in results]
+        return ids
+
+    def report(self, kind, *reports):
+        """Leases a job of this kind and reports this of its attempt."""
+        request = worker_service.LeaseRequest(name="raw", kinds=[kind], wait={"seconds": 5})
+        (assignment,) = self.work.Lease(request, timeout=10).assignments
+        named = [worker_service.AttemptReport(lease_id=assignment.lease_id, **report) for report in reports]
+        results = self.work.Report(worker_service.ReportRequest(reports=named), timeout=10).results
+        assert not any(result.code for result in results), results
 
     def wait_reason(self, job_id):
         return job.WaitReason.Name(self.job(job_id).wait_reason).removeprefix("WAIT_REASON_")

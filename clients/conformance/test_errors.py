@@ -18,6 +18,17 @@ def test_unknown_job(agent, op):
     assert error["reason"] == "JOB_NOT_FOUND" and unknown in error["message"]
 
 
+@pytest.mark.added
+@pytest.mark.parametrize("op", ["submit", "run", "state", "result", "watch", "cancel", "retry", "delete"])
+@pytest.mark.parametrize("job_id", ["order-123", "0190c0de-0000-7000-8000-00000000000"], ids=repr)
+def test_malformed_job_id_is_rejected_without_a_call(agent, op, job_id):
+    agent.connect(unused_address(), tries=1)
+    fields = {"submit": {"kind": "any", "payload": as_json(1)}, "cancel": {"reason": ""}}
+    fields["run"] = fields["submit"]
+    error = agent.send(op, job_id=job_id, **fields.get(op, {})).error("invalid_argument")
+    assert job_id in error["message"] and "UUID" in error["message"]
+
+
 @pytest.mark.parametrize("op", ["state", "result", "watch", "cancel"])
 def test_job_that_a_restart_lost(agent, new_server, op):
     server = new_server()
@@ -177,6 +188,17 @@ def test_ordinary_error_is_retried(agent):
     work = agent.work("fail")
     _, failure = failed(agent, work.kind("fail"), "error", max_attempts=2)
     assert failure["attempt"] == 2
+
+
+@pytest.mark.added
+def test_initial_backoff_sets_the_delay(agent, server):
+    work = agent.work("fail")
+    job_id, failure = failed(agent, work.kind("fail"), "error", max_attempts=2, initial_backoff=50)
+    assert failure["attempt"] == 2
+    job = server.raw.job(job_id)
+    first, second = job.attempts
+    assert job.spec.retry.initial_backoff.ToMilliseconds() == 50
+    assert second.start_time.ToMilliseconds() - first.finish_time.ToMilliseconds() < 700, "the default is 1 s"
 
 
 def test_permanent_error_is_not_retried(agent):

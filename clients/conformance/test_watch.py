@@ -3,6 +3,8 @@
 import time
 import uuid
 
+import pytest
+
 from agent import as_json, as_text, read_json
 
 HEARTBEAT = 1_000
@@ -133,6 +135,17 @@ def test_evicted_events_are_reported_as_a_gap(agent, new_server):
     assert lost and all(item["from"] <= item["to"] for item in lost)
     assert covered(items)[0] == 1
     assert len([item for item in items if item["type"] == "output"]) < CHUNKS
+
+
+@pytest.mark.added
+def test_progress_has_the_units_that_the_worker_sent(agent, server):
+    kind = f"counts-{uuid.uuid4().hex[:8]}"
+    job_id = agent.submit(kind)
+    counted = {"progress": {"done": 3, "total": 4}}
+    server.raw.report(kind, counted, {"complete": {}})
+    (progress,) = [item for item in agent.watch(job_id).events() if item["type"] == "progress"]
+    assert (progress["done"], progress["total"]) == (3, 4)
+    assert progress.get("fraction") in (None, 0.75), "a client may derive the fraction"
 
 
 def test_watch_of_an_unknown_job_fails_immediately(agent):
