@@ -104,6 +104,8 @@ def error_of(error: BaseException) -> Line:
         return {"class": "other", "reason": type(error).__name__, "message": str(error)}
     names = [kind.__name__ for kind in type(error).__mro__ if kind in ERROR_CLASSES]
     line: Line = {"class": snake_case(names[0]) if names else "other", "reason": error.reason, "message": error.message}
+    if isinstance(error, jobstream.InvalidRequest) and not error.code:
+        line["class"] = "invalid_argument"
     if isinstance(error, jobstream.JobFailed):
         failure = error.failure
         line["failure"] = {name: getattr(failure, name) for name in FAILURE_FIELDS}

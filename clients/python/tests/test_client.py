@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -15,6 +17,7 @@ from jobstream import (
     AsyncClient,
     Client,
     ClientOptions,
+    InvalidRequest,
     JobFailed,
     NotFinished,
     Payload,
@@ -83,6 +86,42 @@ def test_close_ends_a_wait_and_the_job_continues(address: str, client: Client) -
     assert job.state() == "QUEUED"
     with pytest.raises(RuntimeError, match="closed"):
         other.get(job.id)
+
+
+MALFORMED = ["order-123", "", "8c6f5d6e-9c0f-4b34-9d3c-1ad6dfb2e0a", "8c6f5d6e9c0f-4b34-9d3c-1ad6dfb2e0a1"]
+UNREACHABLE = "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize("id", MALFORMED)
+def test_malformed_job_id_is_rejected_before_a_call(id: str) -> None:
+    client = Client(UNREACHABLE)
+    calls: list[Callable[[], object]] = [
+        lambda: client.job(id),
+        lambda: client.get(id),
+        lambda: client.submit("any", job_id=id),
+        lambda: client.run("any", job_id=id),
+    ]
+    for call in calls:
+        with pytest.raises(InvalidRequest, match=r"must be a UUID.*uuid5") as caught:
+            call()
+        assert repr(id) in str(caught.value)
+        assert caught.value.code == ""
+
+
+@pytest.mark.parametrize("id", MALFORMED)
+async def test_malformed_job_id_is_rejected_before_a_call_of_asyncio(id: str) -> None:
+    client = AsyncClient(UNREACHABLE)
+    with pytest.raises(InvalidRequest, match="must be a UUID"):
+        client.job(id)
+    for call in (client.get(id), client.submit("any", job_id=id), client.run("any", job_id=id)):
+        with pytest.raises(InvalidRequest, match="must be a UUID"):
+            await call
+
+
+def test_job_id_derived_from_a_name_is_accepted(client: Client) -> None:
+    derived = str(uuid.uuid5(uuid.NAMESPACE_URL, f"order-{uuid.uuid4()}"))
+    jobs = [client.submit("demo.echo", 1, job_id=derived) for _ in range(2)]
+    assert [job.id for job in jobs] == [derived, derived]
 
 
 def test_client_is_lazy() -> None:

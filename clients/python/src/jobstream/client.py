@@ -14,6 +14,7 @@ from . import errors
 from .backoff import CallRetries
 from .boot import Boot, BootCache
 from .connection import Connection, Link
+from .ids import checked_job_id
 from .job import Job
 from .options import Address, ClientOptions, Span, SubmitOptions, seconds
 from .outcome import JobInfo, read_job
@@ -112,12 +113,12 @@ class Client:
     @overload
     def job(self, id: str) -> Job[Any]: ...
     def job(self, id: str, *, returns: type[Any] = object) -> Job[Any]:
-        """A handle of the job with this id. Does not call the server."""
-        return Job(self, id, returns, None)
+        """A handle of the job with this id. Does not call the server. Raises InvalidRequest if the id is not a UUID."""
+        return Job(self, checked_job_id(id), returns, None)
 
     def get(self, id: str) -> JobInfo:
-        """Reads the job with all its fields. Raises JobNotFound, ResultExpired."""
-        request = job_service_pb2.GetJobRequest(job_id=id)
+        """Reads the job with all its fields. Raises JobNotFound, ResultExpired; InvalidRequest if the id is not a UUID."""
+        request = job_service_pb2.GetJobRequest(job_id=checked_job_id(id))
         return read_job(self._call(lambda link, timeout: link.jobs.GetJob(request, timeout=timeout)).job)
 
     @property

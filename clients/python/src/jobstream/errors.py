@@ -119,7 +119,10 @@ class JobIdReused(JobstreamError):
 
 
 class InvalidRequest(JobstreamError, ValueError):
-    """The request is invalid. `violations` lists every invalid field. A payload over the limit also raises this."""
+    """The request is invalid. `violations` lists every invalid field. A payload over the limit also raises this.
+
+    `code` is empty if the client rejected a value without a call, such as a job id that is not a UUID.
+    """
 
 
 class IllegalState(JobstreamError):

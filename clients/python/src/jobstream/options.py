@@ -72,7 +72,7 @@ class SubmitOptions(TypedDict, total=False):
     """The options of a job. The server validates them."""
 
     job_id: str
-    """A UUID; the idempotency key of the job. Default: a new one."""
+    """A UUID; the idempotency key of the job. Default: a new one. `uuid.uuid5` derives one from a name."""
     queue: str
     """The queue of the job. Default "default"."""
     priority: int

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Final
 
+from .ids import checked_job_id, new_job_id
 from .options import RetryPolicy, SubmitOptions
 from .payload import encode
 from .times import to_duration, to_timestamp
@@ -21,7 +21,7 @@ NO_INPUT: Final = NoInput()
 def job_spec(kind: str, value: object, options: SubmitOptions) -> job_pb2.JobSpec:
     """Builds the spec. The job id is generated here once, so a retry never creates a second job."""
     spec = job_pb2.JobSpec(
-        job_id=options.get("job_id") or str(uuid.uuid4()),
+        job_id=checked_job_id(options["job_id"]) if "job_id" in options else new_job_id(),
         kind=kind,
         queue=options.get("queue", ""),
         payload=None if isinstance(value, NoInput) else encode(value).to_proto(),

@@ -14,6 +14,7 @@ from typing_extensions import Self, Unpack
 from .. import errors
 from ..backoff import CallRetries
 from ..boot import Boot, BootCache
+from ..ids import checked_job_id
 from ..options import Address, ClientOptions, Span, SubmitOptions, seconds
 from ..outcome import JobInfo, read_job
 from ..submission import NO_INPUT, job_spec
@@ -117,12 +118,12 @@ class AsyncClient:
     @overload
     def job(self, id: str) -> AsyncJob[Any]: ...
     def job(self, id: str, *, returns: type[Any] = object) -> AsyncJob[Any]:
-        """A handle of the job with this id. Does not call the server."""
-        return AsyncJob(self, id, returns, None)
+        """A handle of the job with this id. Does not call the server. Raises InvalidRequest if the id is not a UUID."""
+        return AsyncJob(self, checked_job_id(id), returns, None)
 
     async def get(self, id: str) -> JobInfo:
-        """Reads the job with all its fields. Raises JobNotFound, ResultExpired."""
-        request = job_service_pb2.GetJobRequest(job_id=id)
+        """Reads the job with all its fields. Raises JobNotFound, ResultExpired; InvalidRequest if the id is not a UUID."""
+        request = job_service_pb2.GetJobRequest(job_id=checked_job_id(id))
 
         async def send(link: Link, timeout: float) -> job_service_pb2.GetJobResponse:
             return await link.jobs.GetJob(request, timeout=timeout)
