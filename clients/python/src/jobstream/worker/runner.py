@@ -13,6 +13,7 @@ from ..v1 import worker_service_pb2
 from .context import AsyncContext, AttemptInfo, BaseContext, Context
 from .final_report import FinalReport, from_exception, from_result, release, unknown_kind
 from .handlers import Handler
+from .logs import log_failure
 from .report_buffer import ReportBuffer
 
 NOT_STARTED_PAUSE = 1.0
@@ -36,7 +37,7 @@ class AttemptRunner:
         self.buffer.begin(info.lease_id)
         handler = self.handlers.get(info.kind)
         if handler is None:
-            self.buffer.end(info.lease_id, unknown_kind(info.kind))
+            self.end(BaseContext(info, self.buffer), unknown_kind(info.kind))
         elif handler.is_async and self.loop is not None:
             self.begin_task(self.loop, handler, info)
         else:
@@ -93,6 +94,8 @@ class AttemptRunner:
             self.running[context._info.lease_id] = context
 
     def end(self, context: BaseContext, report: FinalReport) -> None:
+        if report.HasField("fail"):
+            log_failure(context, report.fail.failure)
         # The report comes first: a waiter in wait_idle then also waits for its acknowledgement.
         self.buffer.end(context._info.lease_id, report)
         with self.changed:

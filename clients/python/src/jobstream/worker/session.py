@@ -5,7 +5,6 @@ docs/protocol.md has the rules. One thread reads the stream, one watches the tim
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
@@ -20,6 +19,7 @@ from ..options import Address, ClientOptions
 from ..times import from_duration
 from ..v1 import worker_service_pb2
 from ..v1.worker_service_pb2_grpc import WorkerServiceStub
+from .logs import log_safely
 from .report_buffer import ReportBuffer
 from .requests import requests
 from .runner import AttemptRunner
@@ -39,14 +39,6 @@ FATAL_CODES = {
     grpc.StatusCode[name] for name in ("INVALID_ARGUMENT", "UNIMPLEMENTED", "UNAUTHENTICATED", "PERMISSION_DENIED")
 }
 """Status codes that a retry cannot change."""
-
-log = logging.getLogger("jobstream.worker")
-
-
-def log_safely(level: int, message: str, *details: object) -> None:
-    """Logs. An exception of a logging handler must not end the worker."""
-    with contextlib.suppress(Exception):
-        log.log(level, message, *details)
 
 
 class Session:
@@ -108,10 +100,13 @@ class Session:
     def reconnect_loop(self) -> None:
         """Connects, and reconnects with back-off."""
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        level = logging.WARNING
         while not self.drained.is_set():
             began = time.monotonic()
             error = self.connect_once()
-            self.connected.clear()
+            if self.connected.is_set():
+                self.connected.clear()
+                level = logging.WARNING
             self.buffer.abort_stream()
             if self.drained.is_set():
                 break
@@ -121,7 +116,9 @@ class Session:
             if time.monotonic() - began > LONGEST_PAUSE:
                 backoff.reset()
             pause = backoff.pause(error.retry_after)
-            log_safely(logging.INFO, "worker %s reconnects in %.2f s: %s", self.hello.name, pause, error)
+            log_safely(level, "worker %s is not connected, next try in %.2f s: %s", self.hello.name, pause, error)
+            # Only the first line of an outage is a warning.
+            level = logging.INFO
             self.drained.wait(pause)
 
     def fail(self, error: errors.JobstreamError) -> None:
@@ -245,6 +242,7 @@ class Session:
         self.runner.abandon_all()
         if not self.buffer.wait_acknowledged(ACKNOWLEDGE_TIMEOUT):
             log_safely(logging.WARNING, "worker %s ends before its last reports were acknowledged", self.hello.name)
+        log_safely(logging.INFO, "worker %s is drained", self.hello.name)
         self.drained.set()
         self.buffer.finish_stream()
         if not self.ended.wait(CLOSE_TIMEOUT) and (call := self.call) is not None:
