@@ -35,9 +35,9 @@ def read_payload(line: Line) -> object:
         case "json":
             return json.loads(line["text"])
         case "text":
-            return Payload.text(line["text"])
+            return Payload.from_text(line["text"])
         case _:
-            return Payload.data(base64.b64decode(line["base64"]), line["content_type"])
+            return Payload.from_bytes(base64.b64decode(line["base64"]), line["content_type"])
 
 
 def write_payload(payload: Payload, value: object) -> Line:
@@ -54,8 +54,8 @@ def echoed(payload: Payload, value: object) -> object:
     if payload.is_json:
         return value
     if isinstance(value, str):
-        return Payload.text(value)
-    return Payload.data(payload.bytes, payload.content_type)
+        return Payload.from_text(value)
+    return Payload.from_bytes(payload.bytes, payload.content_type)
 
 
 def seconds(line: Line, name: str) -> float | None:

@@ -25,7 +25,7 @@ async def main(address: str | None = None) -> None:
         job = await client.submit("write", ["once", "upon", "a", "time"])
         async for item in job.watch():
             if isinstance(item, Output):
-                print(item.payload.body)
+                print(item.payload.text)
         print("result:", await job)
 
 

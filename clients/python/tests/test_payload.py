@@ -90,16 +90,44 @@ def test_mismatch_error_names_the_field(wanted: type, text: str, field: str) -> 
 
 
 def test_content_type_selects_the_decoding() -> None:
-    assert decode(Payload.text("[1]")) == "[1]"
+    assert decode(Payload.from_text("[1]")) == "[1]"
     assert decode(json_payload("[1]")) == [1]
-    assert decode(Payload.data(b'{"a":1}', "application/problem+json")) == {"a": 1}
-    assert decode(Payload.data(b"\xff")) == b"\xff"
-    assert decode(Payload.data("\u00e9".encode(), "text/plain")) == "\u00e9"
+    assert decode(Payload.from_bytes(b'{"a":1}', "application/problem+json")) == {"a": 1}
+    assert decode(Payload.from_bytes(b"\xff")) == b"\xff"
+    assert decode(Payload.from_bytes("\u00e9".encode(), "text/plain")) == "\u00e9"
+
+
+def test_payload_is_readable_as_text_json_and_bytes() -> None:
+    payload = json_payload('{"a":"\u00e9"}')
+    assert (payload.text, payload.json()) == ('{"a":"\u00e9"}', {"a": "\u00e9"})
+    assert payload.bytes == '{"a":"\u00e9"}'.encode()
+    assert Payload.from_bytes(b"[1]", "application/octet-stream").json() == [1]
+    assert Payload.from_bytes(b"a\xff").text == "a\ufffd"
+    assert Payload().json() is None
+    with pytest.raises(BadPayload, match="not valid JSON"):
+        Payload.from_text("plain").json()
+
+
+@pytest.mark.parametrize(
+    ("payload", "shown"),
+    [
+        (Payload.from_text("plain"), "plain"),
+        (json_payload('{"a":1}'), '{"a":1}'),
+        (Payload.from_bytes(b'{"a":1}', "application/json"), '{"a":1}'),
+        (Payload.from_text("x" * 500), "x" * 197 + "..."),
+        (Payload.from_bytes(b"\x89PNG", "image/png"), "image/png, 4 bytes"),
+        (Payload(), "application/octet-stream, 0 bytes"),
+    ],
+    ids=str,
+)
+def test_string_of_a_payload_is_its_text_or_its_type_and_size(payload: Payload, shown: str) -> None:
+    assert str(payload) == shown
+    assert shown in repr(payload)
 
 
 def test_bytes_and_payloads_are_sent_unchanged() -> None:
     assert encode(b"\x00").to_proto() == payload_pb2.Payload(data=b"\x00", content_type="application/octet-stream")
-    assert encode(Payload.text("plain")).to_proto().text == "plain"
+    assert encode(Payload.from_text("plain")).to_proto().text == "plain"
 
 
 @pytest.mark.parametrize("value", [object(), float("nan"), {1, object()}], ids=["object", "nan", "set"])

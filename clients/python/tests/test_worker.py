@@ -77,7 +77,7 @@ def test_failure_has_type_message_and_stack_trace(client: Client) -> None:
     failure = caught.value.failure
     assert (failure.type, failure.message, failure.retryable) == ("LookupError", "nothing there", True)
     assert failure.details is not None
-    assert "in breaks" in str(failure.details.body)
+    assert "in breaks" in failure.details.text
 
 
 def failures_logged(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -400,7 +400,7 @@ def test_messages_of_a_hundred_thousand_leases_fit_the_receive_limit() -> None:
     for lease in leases:
         buffer.begin(lease)
     buffer.request_heartbeat()
-    chunk = job_pb2.Output(payload=Payload.data(b"x" * (1 << 20)).to_proto())
+    chunk = job_pb2.Output(payload=Payload.from_bytes(b"x" * (1 << 20)).to_proto())
     assert buffer.try_output(leases[0], chunk)
     buffer.finish_stream()
     sent = list(stream)

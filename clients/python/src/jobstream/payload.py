@@ -22,6 +22,7 @@ WHOLE_MAX = float(2**64)
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 BYTES = "application/octet-stream"
+SHOWN_CHARS_MAX = 200
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,23 @@ class Payload:
     """At most 128 bytes of printable ASCII. Default: text/plain for text, application/octet-stream for bytes."""
 
     @classmethod
-    def text(cls, text: str, content_type: str = TEXT) -> Payload:
+    def from_text(cls, text: str, content_type: str = TEXT) -> Payload:
         """A text payload."""
         return cls(text, content_type)
 
     @classmethod
-    def data(cls, data: bytes, content_type: str = BYTES) -> Payload:
+    def from_bytes(cls, data: bytes, content_type: str = BYTES) -> Payload:
         """A binary payload."""
         return cls(data, content_type)
+
+    @property
+    def text(self) -> str:
+        """The content as text. Bytes are decoded as UTF-8; invalid ones are replaced."""
+        return self.body if isinstance(self.body, str) else self.body.decode(errors="replace")
+
+    def json(self) -> Any:
+        """The content decoded as JSON; None if it is empty. Raises BadPayload, a ValueError, if it is not JSON."""
+        return read_json(self)
 
     @property
     def bytes(self) -> bytes:
@@ -56,6 +66,16 @@ class Payload:
     @property
     def is_json(self) -> bool:
         return self.media_type == JSON or self.media_type.endswith("+json")
+
+    def __str__(self) -> str:
+        """Text and JSON in at most 200 characters; for other content the content type and the size."""
+        if not (self.is_json or self.media_type.startswith("text/")):
+            return f"{self.media_type}, {len(self.body)} bytes"
+        text = self.text
+        return text if len(text) <= SHOWN_CHARS_MAX else f"{text[: SHOWN_CHARS_MAX - 3]}..."
+
+    def __repr__(self) -> str:
+        return f"<Payload {self.media_type}: {str(self)!r}>"
 
     def to_proto(self) -> payload_pb2.Payload:
         if isinstance(self.body, str):
@@ -85,7 +105,7 @@ def encode(value: object) -> Payload:
     if isinstance(value, Payload):
         return value
     if isinstance(value, (bytes, bytearray)):
-        return Payload.data(bytes(value))
+        return Payload.from_bytes(bytes(value))
     try:
         plain = msgspec.to_builtins(value, enc_hook=dump_model)
         return Payload(json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")), JSON)
@@ -100,7 +120,7 @@ def decode(payload: Payload) -> Any:
     if payload.is_json:
         return read_json(payload)
     if payload.media_type == "text/plain":
-        return payload.body if isinstance(payload.body, str) else payload.bytes.decode(errors="replace")
+        return payload.text
     return payload.bytes
 
 

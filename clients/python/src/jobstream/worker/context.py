@@ -134,7 +134,7 @@ class BaseContext:
         self._buffer.log(self._info.lease_id, LEVELS[level], text)
 
     def _chunk(self, chunk: object, channel: str) -> job_pb2.Output:
-        payload = Payload.text(chunk) if isinstance(chunk, str) else encode(chunk)
+        payload = Payload.from_text(chunk) if isinstance(chunk, str) else encode(chunk)
         size, limit = len(payload.bytes), self._buffer.payload_bytes_max
         if size > limit:
             details = ErrorDetails(reason="PAYLOAD_TOO_LARGE")

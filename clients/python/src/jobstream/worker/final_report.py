@@ -116,7 +116,7 @@ def stack_of(error: BaseException) -> Payload | None:
     if error.__traceback__ is None:
         return None
     stack = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    return Payload.text(stack.encode(errors="replace")[-DETAILS_BYTES_MAX:].decode(errors="ignore"))
+    return Payload.from_text(stack.encode(errors="replace")[-DETAILS_BYTES_MAX:].decode(errors="ignore"))
 
 
 def truncate(text: str, size: int) -> str:
