@@ -26,6 +26,7 @@ from jobstream import (
     JobCancelled,
     JobFailed,
     Payload,
+    Progress,
     RetryPolicy,
     StateChange,
     Worker,
@@ -165,6 +166,20 @@ def test_base_exceptions_fail_only_their_job(client: Client, error: BaseExceptio
             client.submit("worst", None).result(10)
         assert caught.value.failure.reason == "PANIC"
         assert client.submit("worst", 1).result(10) == "alive"
+
+
+def test_progress_has_the_units_and_their_fraction(client: Client) -> None:
+    def counts(context: Context) -> None:
+        context.progress_of(3, 4, "files")
+
+    def counts_none(context: Context) -> None:
+        context.progress_of(0, 0, "files")
+
+    for kind, handler, fraction in (("counts", counts, 0.75), ("counts-none", counts_none, None)):
+        with serving(client, kind, handler):
+            (progress,) = [item for item in client.submit(kind).watch() if isinstance(item, Progress)]
+        assert progress.fraction == fraction
+        assert progress.unit == "files"
 
 
 def test_result_without_json_encoding_is_a_permanent_failure(client: Client) -> None:
