@@ -10,7 +10,7 @@ import threading
 from typing import Any, TypedDict
 
 import jobstream
-from jobstream import Payload, SubmitOptions
+from jobstream import Payload, RetryPolicy, SubmitOptions
 
 Line = dict[str, Any]
 
@@ -76,8 +76,10 @@ def submit_options(line: Line) -> SubmitOptions:
     options: Line = {name: line[name] for name in ("job_id", "queue", "priority", "labels", "headers") if name in line}
     times = ("delay", "timeout", "attempt_timeout", "retention")
     options |= {name: line[name] / 1000 for name in times if name in line}
-    if "max_attempts" in line:
-        options["retry"] = line["max_attempts"]
+    if "initial_backoff" in line:
+        options["retry"] = RetryPolicy(line.get("max_attempts", 1), initial_backoff=line["initial_backoff"] / 1000)
+    elif "max_attempts" in line:
+        options["max_attempts"] = line["max_attempts"]
     return SubmitOptions(**options)  # type: ignore[typeddict-item]
 
 

@@ -28,6 +28,7 @@ from jobstream import (
     WatchItem,
 )
 from jobstream.testing import server
+from jobstream.times import from_duration
 
 
 @dataclass
@@ -55,7 +56,7 @@ def test_job_without_input_has_an_empty_payload(client: Client) -> None:
 
 
 def test_failure_is_raised_with_all_its_fields(client: Client) -> None:
-    job = client.submit("demo.fail", {"message": "no"}, retry=RetryPolicy(max_attempts=1))
+    job = client.submit("demo.fail", {"message": "no"}, max_attempts=1)
     with pytest.raises(JobFailed, match="no") as caught:
         job.result(10)
     assert (caught.value.failure.type, caught.value.failure.attempt) == ("demo.Failure", 1)
@@ -122,6 +123,16 @@ def test_job_id_derived_from_a_name_is_accepted(client: Client) -> None:
     derived = str(uuid.uuid5(uuid.NAMESPACE_URL, f"order-{uuid.uuid4()}"))
     jobs = [client.submit("demo.echo", 1, job_id=derived) for _ in range(2)]
     assert [job.id for job in jobs] == [derived, derived]
+
+
+def test_retry_policy_has_attempts_and_backoff(client: Client) -> None:
+    policy = RetryPolicy(3, initial_backoff=0.5, multiplier=3.0, max_backoff=60, jitter=0.0, max_lost_attempts=5)
+    sent = client.get(client.submit("unserved", retry=policy).id).proto.spec.retry
+    assert (sent.max_attempts, sent.multiplier, sent.jitter, sent.max_lost_attempts) == (3, 3.0, 0.0, 5)
+    assert (from_duration(sent.initial_backoff), from_duration(sent.max_backoff)) == (0.5, 60.0)
+    assert client.get(client.submit("unserved", max_attempts=4).id).proto.spec.retry.max_attempts == 4
+    with pytest.raises(ValueError, match="not both"):
+        client.submit("unserved", max_attempts=4, retry=policy)
 
 
 def test_client_is_lazy() -> None:

@@ -187,7 +187,7 @@ def test_result_without_json_encoding_is_a_permanent_failure(client: Client) -> 
         serving(client, "odd", lambda _: object()),
         pytest.raises(JobFailed, match="cannot be encoded as JSON") as caught,
     ):
-        client.submit("odd", retry=3).result(10)
+        client.submit("odd", max_attempts=3).result(10)
     assert caught.value.failure.attempt == 1
 
 

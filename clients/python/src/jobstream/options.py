@@ -52,7 +52,10 @@ class ClientOptions:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """When a job is retried after a retryable failure."""
+    """When a job is retried after a retryable failure.
+
+    client.submit("charge", order, retry=RetryPolicy(5, initial_backoff=0.5, max_backoff=60))
+    """
 
     max_attempts: int = 1
     """Number of attempts including the first, at most 100."""
@@ -85,8 +88,10 @@ class SubmitOptions(TypedDict, total=False):
     """Overall timeout of the job. Default: none."""
     attempt_timeout: Span
     """Timeout of one attempt. Default 1 h."""
-    retry: RetryPolicy | int
-    """The retry policy, or the number of attempts. Default 1: no retry."""
+    max_attempts: int
+    """Number of attempts including the first, at most 100. Default 1: no retry. Excludes `retry`, which has it too."""
+    retry: RetryPolicy
+    """The retry policy with its back-off."""
     retention: Span
     """How long the finished job is retained. Default: the server's, 1 h."""
     labels: Mapping[str, str]

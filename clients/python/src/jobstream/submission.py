@@ -30,8 +30,7 @@ def job_spec(kind: str, value: object, options: SubmitOptions) -> job_pb2.JobSpe
         headers=options.get("headers"),
     )
     add_times(spec, options)
-    if "retry" in options:
-        spec.retry.CopyFrom(retry_policy(options["retry"]))
+    add_retry(spec, options)
     return spec
 
 
@@ -50,8 +49,16 @@ def add_times(spec: job_pb2.JobSpec, options: SubmitOptions) -> None:
         spec.retention.CopyFrom(to_duration(options["retention"]))
 
 
-def retry_policy(retry: RetryPolicy | int) -> job_pb2.RetryPolicy:
-    policy = RetryPolicy(max_attempts=retry) if isinstance(retry, int) else retry
+def add_retry(spec: job_pb2.JobSpec, options: SubmitOptions) -> None:
+    if "max_attempts" in options and "retry" in options:
+        raise ValueError("a job has max_attempts or a retry policy, not both")
+    if "max_attempts" in options:
+        spec.retry.max_attempts = options["max_attempts"]
+    if "retry" in options:
+        spec.retry.CopyFrom(retry_policy(options["retry"]))
+
+
+def retry_policy(policy: RetryPolicy) -> job_pb2.RetryPolicy:
     return job_pb2.RetryPolicy(
         max_attempts=policy.max_attempts,
         initial_backoff=None if policy.initial_backoff is None else to_duration(policy.initial_backoff),
