@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import queue
 import sys
@@ -68,6 +69,51 @@ class Agent:
 
     def cancel(self, line: Line) -> Line:
         return {"state": self.job(line).cancel(line["reason"], lines.seconds(line, "grace"))}
+
+    def list(self, line: Line) -> Line:
+        assert self.client is not None
+        jobs = itertools.islice(self.client.list(**lines.job_filter(line)), line.get("limit"))
+        return {"jobs": [lines.listed(job) for job in jobs]}
+
+    def retry(self, line: Line) -> Line:
+        assert self.client is not None
+        job = self.client.retry(line["job_id"], returns=Payload)
+        self.handles[job.id] = job
+        return {"job_id": job.id}
+
+    def delete(self, line: Line) -> Line:
+        assert self.client is not None
+        self.client.delete(line["job_id"])
+        return {}
+
+    def batch(self, line: Line) -> Line:
+        assert self.client is not None
+        results: list[Line] = []
+        for result in self.client.submit_all(map(lines.job_request, line["jobs"]), returns=Payload):
+            if isinstance(result, Job):
+                self.handles[result.id] = result
+                results.append({"job_id": result.id})
+            else:
+                results.append({"error": lines.error_of(result)})
+        return {"results": results}
+
+    def queues(self, _: Line) -> Line:
+        assert self.client is not None
+        return {"queues": [lines.counted(queue) for queue in self.client.queues()]}
+
+    def pause(self, line: Line) -> Line:
+        assert self.client is not None
+        self.client.pause_queue(line["queue"])
+        return {}
+
+    def resume(self, line: Line) -> Line:
+        assert self.client is not None
+        self.client.resume_queue(line["queue"])
+        return {}
+
+    def purge(self, line: Line) -> Line:
+        assert self.client is not None
+        return {"cancelled": self.client.purge_queue(line["queue"])}
 
     def watch(self, line: Line) -> Line:
         options = {"heartbeat": line["heartbeat"] / 1000} if "heartbeat" in line else {}

@@ -10,7 +10,7 @@ import threading
 from typing import Any, TypedDict
 
 import jobstream
-from jobstream import Payload, RetryPolicy, SubmitOptions
+from jobstream import JobFilter, JobRequest, Payload, RetryPolicy, SubmitOptions
 
 Line = dict[str, Any]
 
@@ -81,6 +81,25 @@ def submit_options(line: Line) -> SubmitOptions:
     elif "max_attempts" in line:
         options["max_attempts"] = line["max_attempts"]
     return SubmitOptions(**options)  # type: ignore[typeddict-item]
+
+
+def job_filter(line: Line) -> JobFilter:
+    fields: Line = {name: line[name] for name in ("kind", "queue", "labels") if name in line}
+    if "state" in line:
+        fields["states"] = line["state"]
+    return JobFilter(**fields)  # type: ignore[typeddict-item]
+
+
+def job_request(line: Line) -> JobRequest:
+    return JobRequest(line["kind"], read_payload(line["payload"]), **submit_options(line))
+
+
+def listed(job: jobstream.JobInfo) -> Line:
+    return {"job_id": job.id, "kind": job.kind, "queue": job.queue, "state": job.state}
+
+
+def counted(queue: jobstream.Queue) -> Line:
+    return {"name": queue.name, "waiting": queue.waiting, "running": queue.running, "paused": queue.paused}
 
 
 def watch_item(event: jobstream.WatchItem) -> Line:

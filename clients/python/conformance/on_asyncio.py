@@ -70,6 +70,56 @@ class Agent:
     async def cancel(self, line: Line) -> Line:
         return {"state": await self.job(line).cancel(line["reason"], lines.seconds(line, "grace"))}
 
+    async def list(self, line: Line) -> Line:
+        assert self.client is not None
+        limit = line.get("limit", sys.maxsize)
+        jobs: list[Line] = []
+        async for job in self.client.list(**lines.job_filter(line)):
+            jobs.append(lines.listed(job))
+            if len(jobs) == limit:
+                break
+        return {"jobs": jobs}
+
+    async def retry(self, line: Line) -> Line:
+        assert self.client is not None
+        job = await self.client.retry(line["job_id"], returns=Payload)
+        self.handles[job.id] = job
+        return {"job_id": job.id}
+
+    async def delete(self, line: Line) -> Line:
+        assert self.client is not None
+        await self.client.delete(line["job_id"])
+        return {}
+
+    async def batch(self, line: Line) -> Line:
+        assert self.client is not None
+        results: list[Line] = []
+        for result in await self.client.submit_all(map(lines.job_request, line["jobs"]), returns=Payload):
+            if isinstance(result, AsyncJob):
+                self.handles[result.id] = result
+                results.append({"job_id": result.id})
+            else:
+                results.append({"error": lines.error_of(result)})
+        return {"results": results}
+
+    async def queues(self, _: Line) -> Line:
+        assert self.client is not None
+        return {"queues": [lines.counted(queue) for queue in await self.client.queues()]}
+
+    async def pause(self, line: Line) -> Line:
+        assert self.client is not None
+        await self.client.pause_queue(line["queue"])
+        return {}
+
+    async def resume(self, line: Line) -> Line:
+        assert self.client is not None
+        await self.client.resume_queue(line["queue"])
+        return {}
+
+    async def purge(self, line: Line) -> Line:
+        assert self.client is not None
+        return {"cancelled": await self.client.purge_queue(line["queue"])}
+
     async def watch(self, line: Line) -> Line:
         options = {"heartbeat": line["heartbeat"] / 1000} if "heartbeat" in line else {}
         async with self.job(line).watch(line.get("after", 0), **options) as watch:

@@ -7,6 +7,7 @@ with asyncio. `Worker` runs handlers on threads; `AsyncWorker` runs coroutines t
 from .aio.client import AsyncClient
 from .aio.job import AsyncJob
 from .aio.watch import AsyncWatch
+from .batch import JobRequest
 from .client import Client
 from .errors import (
     DeadlineExceeded,
@@ -27,9 +28,11 @@ from .errors import (
 )
 from .events import Event, Gap, Log, Output, Progress, StateChange, WatchItem
 from .job import Job
+from .listing import JobFilter
 from .options import ClientOptions, RetryPolicy, SubmitOptions
 from .outcome import Failure, JobInfo
 from .payload import Payload
+from .queues import Queue
 from .version import __version__
 from .watch import Watch
 from .worker import (
@@ -61,9 +64,11 @@ __all__ = [
     "Job",
     "JobCancelled",
     "JobFailed",
+    "JobFilter",
     "JobIdReused",
     "JobInfo",
     "JobNotFound",
+    "JobRequest",
     "JobstreamError",
     "Log",
     "NotFinished",
@@ -71,6 +76,7 @@ __all__ = [
     "Payload",
     "PermanentError",
     "Progress",
+    "Queue",
     "ResourceExhausted",
     "ResultExpired",
     "ResultMismatch",

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from types import TracebackType
-from typing import Any, TypeVar, overload
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar, Union, overload
 
 import grpc
-from typing_extensions import Self, Unpack
+from typing_extensions import Unpack
 
-from . import errors
-from .backoff import CallRetries
-from .boot import Boot, BootCache
-from .connection import Connection, Link
-from .ids import checked_job_id
+from .batch import JobRequest, batch_request, batch_results, batches
+from .boot import Boot
+from .connection import Link
+from .deletion import Deletion
+from .errors import JobstreamError
+from .ids import checked_job_id, new_job_id
 from .job import Job
-from .options import Address, ClientOptions, Span, SubmitOptions, seconds
+from .listing import JobFilter, first_page, next_page
+from .options import Span, SubmitOptions, seconds
 from .outcome import JobInfo, read_job
+from .queue_calls import QueueCalls
 from .run import Run
 from .submission import NO_INPUT, job_spec
-from .v1 import admin_service_pb2, job_service_pb2
-from .v1.admin_service_pb2_grpc import AdminServiceStub
-from .v1.job_service_pb2_grpc import JobServiceStub
+from .v1 import job_service_pb2
 
 T = TypeVar("T")
-Response = TypeVar("Response")
+SubmitResults = list[Union[Job[T], JobstreamError]]
 
 
-class Client:
+class Client(QueueCalls):
     """A client of one server. It connects at the first call. It is thread-safe.
 
     `address` is `http://HOST:PORT`, `https://HOST:PORT` (TLS) or `HOST:PORT`. The default is the environment variable
@@ -37,13 +36,6 @@ class Client:
     `close`, or the end of a `with` block, closes the connection and does not change any job. Create clients after a
     fork, not before.
     """
-
-    def __init__(self, address: str | None = None, options: ClientOptions | None = None) -> None:
-        self.options = options or ClientOptions()
-        self.address = Address.parse(address)
-        self._connection = Connection(self.address, self.options)
-        self._boots = BootCache()
-        self._closed = threading.Event()
 
     @overload
     def submit(
@@ -117,71 +109,87 @@ class Client:
         return Job(self, checked_job_id(id), returns, None)
 
     def get(self, id: str) -> JobInfo:
-        """Reads the job with all its fields. Raises JobNotFound, ResultExpired; InvalidRequest if the id is not a UUID."""
+        """Reads the job with all its fields. Raises JobNotFound, ResultExpired, InvalidRequest."""
         request = job_service_pb2.GetJobRequest(job_id=checked_job_id(id))
         return read_job(self._call(lambda link, timeout: link.jobs.GetJob(request, timeout=timeout)).job)
 
-    @property
-    def jobs(self) -> JobServiceStub:
-        """The generated JobService stub on the current channel."""
-        return self._connection.current().jobs
+    def list(self, **filter: Unpack[JobFilter]) -> Iterator[JobInfo]:
+        """The jobs that match all conditions, newest first, without inputs. Pages are read as the iterator advances.
 
-    @property
-    def admin(self) -> AdminServiceStub:
-        """The generated AdminService stub on the current channel."""
-        return self._connection.current().admin
+        Raises InvalidRequest for an unknown state.
+        """
+        return self._list(first_page(filter))
 
-    def close(self) -> None:
-        """Closes the connection. Calls in flight raise Unavailable. Jobs continue."""
-        self._closed.set()
-        self._connection.close()
+    def _list(self, request: job_service_pb2.ListJobsRequest | None) -> Iterator[JobInfo]:
+        while request is not None:
+            page = self._job_page(request)
+            yield from map(read_job, page.jobs)
+            request = next_page(request, page)
 
-    def __enter__(self) -> Self:
-        return self
+    def _job_page(self, request: job_service_pb2.ListJobsRequest) -> job_service_pb2.ListJobsResponse:
+        return self._call(lambda link, timeout: link.jobs.ListJobs(request, timeout=timeout))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    @overload
+    def submit_all(self, requests: Iterable[JobRequest], *, returns: type[T]) -> SubmitResults[T]: ...
+    @overload
+    def submit_all(self, requests: Iterable[JobRequest]) -> SubmitResults[Any]: ...
+    def submit_all(self, requests: Iterable[JobRequest], *, returns: type[Any] = object) -> SubmitResults[Any]:
+        """Submits many jobs in calls of up to 1,000. Returns a job or an error for each request, in order.
 
-    def __repr__(self) -> str:
-        return f"Client({self.address.url!r})"
-
-    def _call(self, send: Callable[[Link, float], Response]) -> Response:
-        """Sends an idempotent call and retries transient errors."""
-        retries = CallRetries(self.options)
-        while True:
+        A refused job does not affect the others. If a call fails, its jobs and all later ones get its error and no
+        further call is sent. After any error a request can be submitted again: it gives one job.
+        """
+        results: SubmitResults[Any] = []
+        remaining = batches(requests)
+        for batch in remaining:
             try:
-                with self._connection.call() as link:
-                    return send(link, retries.timeout())
+                results += self._submit_batch(batch, returns)
+            except JobstreamError as error:
+                results += [error] * (len(batch) + sum(map(len, remaining)))
+        return results
+
+    def _submit_batch(self, batch: Sequence[JobRequest], returns: type[Any]) -> SubmitResults[Any]:
+        request = batch_request(batch)
+
+        def send(link: Link, timeout: float) -> tuple[job_service_pb2.BatchSubmitResponse, Boot | None]:
+            boot = self._look_up_boot(link)
+            return link.jobs.BatchSubmit(request, timeout=timeout), boot
+
+        response, boot = self._call(send)
+        results = batch_results(batch, response, self.address.url)
+        return [Job(self, result, returns, boot) if isinstance(result, str) else result for result in results]
+
+    @overload
+    def retry(self, id: str, *, returns: type[T]) -> Job[T]: ...
+    @overload
+    def retry(self, id: str) -> Job[Any]: ...
+    def retry(self, id: str, *, returns: type[Any] = object) -> Job[Any]:
+        """Submits a finished job again, as a new job. The finished job does not change.
+
+        The id of the new job is generated once and is the idempotency key of every retry of the call. Raises
+        IllegalState if the job has not ended; JobNotFound, ResultExpired.
+        """
+        request = job_service_pb2.RetryRequest(job_id=checked_job_id(id), new_job_id=new_job_id())
+
+        def send(link: Link, timeout: float) -> tuple[str, Boot | None]:
+            boot = self._look_up_boot(link)
+            return link.jobs.Retry(request, timeout=timeout).job_id, boot
+
+        job_id, boot = self._call(send)
+        return Job(self, job_id, returns, boot)
+
+    def delete(self, id: str) -> None:
+        """Removes a finished job and its result. Raises IllegalState if it has not ended; JobNotFound, ResultExpired.
+
+        Succeeds if the response of a first try was lost and the next try finds no job.
+        """
+        request = job_service_pb2.DeleteRequest(job_id=checked_job_id(id))
+        deletion = Deletion()
+
+        def send(link: Link, timeout: float) -> None:
+            try:
+                link.jobs.Delete(request, timeout=timeout)
             except grpc.RpcError as error:
-                self._pause(retries.pause(self._convert_error(error)))
+                deletion.on_error(self._convert_error(error))
 
-    def _convert_error(self, error: grpc.RpcError) -> errors.JobstreamError:
-        """Converts a gRPC error. Invalidates the boot id if the server is unavailable."""
-        if not isinstance(error, grpc.Call):
-            return errors.unavailable(self.address.url, str(error))
-        converted = errors.from_call(error, self.address.url)
-        if isinstance(converted, errors.Unavailable):
-            self._boots.invalidate()
-        return converted
-
-    def _pause(self, seconds: float) -> None:
-        if self._closed.wait(seconds):
-            raise errors.unavailable(self.address.url, "the client was closed")
-
-    def _look_up_boot(self, link: Link) -> Boot | None:
-        """Looks up the boot id of the server concurrently with the next call."""
-        if (boot := self._boots.start_lookup()) is None:
-            return self._boots.current
-        request = admin_service_pb2.GetServerInfoRequest()
-        response = link.admin.GetServerInfo.future(request, timeout=self.options.call_timeout)
-
-        def take(response: grpc.Future[admin_service_pb2.GetServerInfoResponse]) -> None:
-            try:
-                boot.set_from(response.result())
-            except (grpc.RpcError, grpc.FutureCancelledError):
-                self._boots.invalidate(boot)
-
-        response.add_done_callback(take)
-        return boot
+        self._call(send)

@@ -164,6 +164,7 @@ ERROR_BY_CODE: dict[grpc.StatusCode, type[JobstreamError]] = {
     grpc.StatusCode.CANCELLED: Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
 }
+CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 TRANSPORT_CODES = {
     grpc.StatusCode[name] for name in ("UNKNOWN", "INTERNAL", "ABORTED", "DATA_LOSS", "UNAVAILABLE", "CANCELLED")
 }
@@ -178,7 +179,18 @@ def from_call(call: grpc.Call | grpc.aio.AioRpcError, address: str) -> Jobstream
 
 def from_status(code: grpc.StatusCode, message: str, trailers: Metadata, address: str) -> JobstreamError:
     """Converts a status returned by the server at this address."""
-    details = read_details(code, trailers)
+    return convert(code, message, details_of(trailers), address)
+
+
+def from_rpc_status(status: status_pb2.Status, address: str) -> JobstreamError:
+    """Converts the error of one job of a batch."""
+    return convert(CODES.get(status.code, grpc.StatusCode.UNKNOWN), status.message, status.details, address)
+
+
+def convert(
+    code: grpc.StatusCode, message: str, packed_details: Iterable[AnyMessage], address: str
+) -> JobstreamError:
+    details = read_details(code, packed_details)
     if not details.reason and code in TRANSPORT_CODES:
         return unavailable(address, message)
     if not details.reason and code == grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -193,12 +205,12 @@ def from_status(code: grpc.StatusCode, message: str, trailers: Metadata, address
     return error_type(f"{message or 'no reason given'} ({context}){hint}", details)
 
 
-def read_details(code: grpc.StatusCode, trailers: Metadata) -> ErrorDetails:
+def read_details(code: grpc.StatusCode, packed_details: Iterable[AnyMessage]) -> ErrorDetails:
     """Decodes the details of a status."""
     reason, retry_after = "", None
     violations: list[Violation] = []
     metadata: dict[str, str] = {}
-    for detail in details_of(trailers):
+    for detail in packed_details:
         if detail.TypeName() == "google.rpc.ErrorInfo":
             info = error_details_pb2.ErrorInfo.FromString(detail.value)
             if info.domain == DOMAIN:

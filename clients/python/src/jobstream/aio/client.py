@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any, TypeVar, Union, overload
 
-import grpc
 import grpc.aio
-from typing_extensions import Self, Unpack
+from typing_extensions import Unpack
 
-from .. import errors
-from ..backoff import CallRetries
-from ..boot import Boot, BootCache
-from ..ids import checked_job_id
-from ..options import Address, ClientOptions, Span, SubmitOptions, seconds
+from ..batch import JobRequest, batch_request, batch_results, batches
+from ..boot import Boot
+from ..deletion import Deletion
+from ..errors import JobstreamError
+from ..ids import checked_job_id, new_job_id
+from ..listing import JobFilter, first_page, next_page
+from ..options import Span, SubmitOptions, seconds
 from ..outcome import JobInfo, read_job
 from ..submission import NO_INPUT, job_spec
-from ..v1 import admin_service_pb2, job_service_pb2
-from .connection import Connection, Link
+from ..v1 import job_service_pb2
+from .connection import Link
 from .job import AsyncJob
+from .queue_calls import AsyncQueueCalls
 from .run import AsyncRun
 
-if TYPE_CHECKING:
-    from ..v1.admin_service_pb2_grpc import AdminServiceAsyncStub
-    from ..v1.job_service_pb2_grpc import JobServiceAsyncStub
-
 T = TypeVar("T")
-Response = TypeVar("Response")
+SubmitResults = list[Union[AsyncJob[T], JobstreamError]]
 
 
-class AsyncClient:
+class AsyncClient(AsyncQueueCalls):
     """A client of one server for asyncio. The first call connects and binds the client to its event loop.
 
     `address` is `http://HOST:PORT`, `https://HOST:PORT` (TLS) or `HOST:PORT`. The default is the environment variable
@@ -40,13 +36,6 @@ class AsyncClient:
     `close`, or the end of an `async with` block, closes the connection and does not change any job; neither does
     cancelling a task that waits.
     """
-
-    def __init__(self, address: str | None = None, options: ClientOptions | None = None) -> None:
-        self.options = options or ClientOptions()
-        self.address = Address.parse(address)
-        self._connection = Connection(self.address, self.options)
-        self._boots = BootCache()
-        self._lookups: set[asyncio.Task[None]] = set()
 
     @overload
     async def submit(
@@ -122,7 +111,7 @@ class AsyncClient:
         return AsyncJob(self, checked_job_id(id), returns, None)
 
     async def get(self, id: str) -> JobInfo:
-        """Reads the job with all its fields. Raises JobNotFound, ResultExpired; InvalidRequest if the id is not a UUID."""
+        """Reads the job with all its fields. Raises JobNotFound, ResultExpired, InvalidRequest."""
         request = job_service_pb2.GetJobRequest(job_id=checked_job_id(id))
 
         async def send(link: Link, timeout: float) -> job_service_pb2.GetJobResponse:
@@ -130,69 +119,87 @@ class AsyncClient:
 
         return read_job((await self._call(send)).job)
 
-    @property
-    def jobs(self) -> JobServiceAsyncStub:
-        """The generated JobService stub on the current channel."""
-        return self._connection.current().jobs
+    def list(self, **filter: Unpack[JobFilter]) -> AsyncIterator[JobInfo]:
+        """The jobs that match all conditions, newest first, without inputs. Pages are read as the iterator advances.
 
-    @property
-    def admin(self) -> AdminServiceAsyncStub:
-        """The generated AdminService stub on the current channel."""
-        return self._connection.current().admin
+        Raises InvalidRequest for an unknown state.
+        """
+        return self._list(first_page(filter))
 
-    async def close(self) -> None:
-        """Closes the connection. Calls in flight raise Unavailable. Jobs continue."""
-        for task in list(self._lookups):
-            task.cancel()
-        await self._connection.close()
+    async def _list(self, request: job_service_pb2.ListJobsRequest | None) -> AsyncIterator[JobInfo]:
+        while request is not None:
+            page = await self._job_page(request)
+            for job in page.jobs:
+                yield read_job(job)
+            request = next_page(request, page)
 
-    async def __aenter__(self) -> Self:
-        return self
+    async def _job_page(self, request: job_service_pb2.ListJobsRequest) -> job_service_pb2.ListJobsResponse:
+        async def send(link: Link, timeout: float) -> job_service_pb2.ListJobsResponse:
+            return await link.jobs.ListJobs(request, timeout=timeout)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
+        return await self._call(send)
 
-    def __repr__(self) -> str:
-        return f"AsyncClient({self.address.url!r})"
+    @overload
+    async def submit_all(self, requests: Iterable[JobRequest], *, returns: type[T]) -> SubmitResults[T]: ...
+    @overload
+    async def submit_all(self, requests: Iterable[JobRequest]) -> SubmitResults[Any]: ...
+    async def submit_all(self, requests: Iterable[JobRequest], *, returns: type[Any] = object) -> SubmitResults[Any]:
+        """Submits many jobs in calls of up to 1,000. Returns a job or an error for each request, in order.
 
-    async def _call(self, send: Callable[[Link, float], Awaitable[Response]]) -> Response:
-        """Sends an idempotent call and retries transient errors."""
-        retries = CallRetries(self.options)
-        while True:
+        A refused job does not affect the others. If a call fails, its jobs and all later ones get its error and no
+        further call is sent. After any error a request can be submitted again: it gives one job.
+        """
+        results: SubmitResults[Any] = []
+        remaining = batches(requests)
+        for batch in remaining:
             try:
-                with self._connection.call() as link:
-                    return await send(link, retries.timeout())
+                results += await self._submit_batch(batch, returns)
+            except JobstreamError as error:
+                results += [error] * (len(batch) + sum(map(len, remaining)))
+        return results
+
+    async def _submit_batch(self, batch: Sequence[JobRequest], returns: type[Any]) -> SubmitResults[Any]:
+        request = batch_request(batch)
+
+        async def send(link: Link, timeout: float) -> tuple[job_service_pb2.BatchSubmitResponse, Boot | None]:
+            boot = self._look_up_boot(link)
+            return await link.jobs.BatchSubmit(request, timeout=timeout), boot
+
+        response, boot = await self._call(send)
+        results = batch_results(batch, response, self.address.url)
+        return [AsyncJob(self, result, returns, boot) if isinstance(result, str) else result for result in results]
+
+    @overload
+    async def retry(self, id: str, *, returns: type[T]) -> AsyncJob[T]: ...
+    @overload
+    async def retry(self, id: str) -> AsyncJob[Any]: ...
+    async def retry(self, id: str, *, returns: type[Any] = object) -> AsyncJob[Any]:
+        """Submits a finished job again, as a new job. The finished job does not change.
+
+        The id of the new job is generated once and is the idempotency key of every retry of the call. Raises
+        IllegalState if the job has not ended; JobNotFound, ResultExpired.
+        """
+        request = job_service_pb2.RetryRequest(job_id=checked_job_id(id), new_job_id=new_job_id())
+
+        async def send(link: Link, timeout: float) -> tuple[str, Boot | None]:
+            boot = self._look_up_boot(link)
+            return (await link.jobs.Retry(request, timeout=timeout)).job_id, boot
+
+        job_id, boot = await self._call(send)
+        return AsyncJob(self, job_id, returns, boot)
+
+    async def delete(self, id: str) -> None:
+        """Removes a finished job and its result. Raises IllegalState if it has not ended; JobNotFound, ResultExpired.
+
+        Succeeds if the response of a first try was lost and the next try finds no job.
+        """
+        request = job_service_pb2.DeleteRequest(job_id=checked_job_id(id))
+        deletion = Deletion()
+
+        async def send(link: Link, timeout: float) -> None:
+            try:
+                await link.jobs.Delete(request, timeout=timeout)
             except grpc.aio.AioRpcError as error:
-                await self._pause(retries.pause(self._convert_error(error)))
+                deletion.on_error(self._convert_error(error))
 
-    def _convert_error(self, error: grpc.aio.AioRpcError) -> errors.JobstreamError:
-        """Converts a gRPC error. Invalidates the boot id if the server is unavailable."""
-        converted = errors.from_call(error, self.address.url)
-        if isinstance(converted, errors.Unavailable):
-            self._boots.invalidate()
-        return converted
-
-    async def _pause(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-        if self._connection.is_closed:
-            raise errors.unavailable(self.address.url, "the client was closed")
-
-    def _look_up_boot(self, link: Link) -> Boot | None:
-        """Looks up the boot id of the server concurrently with the next call."""
-        if (boot := self._boots.start_lookup()) is None:
-            return self._boots.current
-
-        async def ask() -> None:
-            request = admin_service_pb2.GetServerInfoRequest()
-            try:
-                boot.set_from(await link.admin.GetServerInfo(request, timeout=self.options.call_timeout))
-            except (grpc.aio.AioRpcError, asyncio.CancelledError):
-                # A closed channel cancels the call. Nothing awaits this task, so it must not raise.
-                self._boots.invalidate(boot)
-
-        task = asyncio.create_task(ask())
-        self._lookups.add(task)
-        task.add_done_callback(self._lookups.discard)
-        return boot
+        await self._call(send)
