@@ -132,6 +132,27 @@ def test_reason_of_another_domain_is_ignored() -> None:
     assert error.reason == ""
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "is_transient"),
+    [
+        (400, "INTERNAL", False),
+        (401, "UNAUTHENTICATED", False),
+        (403, "PERMISSION_DENIED", False),
+        (404, "UNIMPLEMENTED", False),
+        (413, "UNKNOWN", False),
+        (429, "UNAVAILABLE", True),
+        (502, "UNAVAILABLE", True),
+        (503, "UNAVAILABLE", True),
+        (504, "UNAVAILABLE", True),
+    ],
+)
+def test_http_error_of_a_proxy_has_its_grpc_code(status: int, code: str, is_transient: bool) -> None:
+    message = f"Received http2 header with status: {status}"
+    error = from_status(grpc.StatusCode.UNKNOWN, message, [], "http://jobs:7070")
+    assert (error.code, error.is_transient) == (code, is_transient)
+    assert str(error).startswith(f"http://jobs:7070 responded with HTTP status {status}")
+
+
 def test_malformed_details_are_ignored() -> None:
     error = from_status(grpc.StatusCode.NOT_FOUND, "", [(STATUS_DETAILS, b"\xff\xff")], "http://jobs:7070")
     assert type(error) is JobstreamError

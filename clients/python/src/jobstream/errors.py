@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Union
@@ -165,6 +166,19 @@ ERROR_BY_CODE: dict[grpc.StatusCode, type[JobstreamError]] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
 }
 CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+HTTP_STATUS = re.compile(r"^Received http2 header with status: (\d{3})$")
+"""The message of gRPC for an HTTP response without a gRPC status. It comes from a proxy between client and server."""
+CODE_BY_HTTP_STATUS: dict[int, grpc.StatusCode] = {
+    400: grpc.StatusCode.INTERNAL,
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    403: grpc.StatusCode.PERMISSION_DENIED,
+    404: grpc.StatusCode.UNIMPLEMENTED,
+    429: grpc.StatusCode.UNAVAILABLE,
+    502: grpc.StatusCode.UNAVAILABLE,
+    503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.UNAVAILABLE,
+}
+"""The mapping of the gRPC specification. Any other status is UNKNOWN."""
 TRANSPORT_CODES = {
     grpc.StatusCode[name] for name in ("UNKNOWN", "INTERNAL", "ABORTED", "DATA_LOSS", "UNAVAILABLE", "CANCELLED")
 }
@@ -187,10 +201,10 @@ def from_rpc_status(status: status_pb2.Status, address: str) -> JobstreamError:
     return convert(CODES.get(status.code, grpc.StatusCode.UNKNOWN), status.message, status.details, address)
 
 
-def convert(
-    code: grpc.StatusCode, message: str, packed_details: Iterable[AnyMessage], address: str
-) -> JobstreamError:
+def convert(code: grpc.StatusCode, message: str, packed_details: Iterable[AnyMessage], address: str) -> JobstreamError:
     details = read_details(code, packed_details)
+    if not details.reason and (found := HTTP_STATUS.search(message)):
+        return http_error(int(found[1]), address)
     if not details.reason and code in TRANSPORT_CODES:
         return unavailable(address, message)
     if not details.reason and code == grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -232,6 +246,14 @@ def details_of(trailers: Metadata) -> Sequence[AnyMessage]:
             except DecodeError:
                 return ()
     return ()
+
+
+def http_error(status: int, address: str) -> JobstreamError:
+    """The error of an HTTP response without a gRPC status."""
+    code = CODE_BY_HTTP_STATUS.get(status, grpc.StatusCode.UNKNOWN)
+    error_type = Unavailable if code == grpc.StatusCode.UNAVAILABLE else JobstreamError
+    message = f"{address} responded with HTTP status {status}, not with gRPC: check the address and its proxy"
+    return error_type(message, ErrorDetails(code=code.name))
 
 
 def unavailable(address: str, why: str) -> Unavailable:
