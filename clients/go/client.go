@@ -55,14 +55,17 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// Job returns a handle of the job with this id. The content type of its result selects the decoding. Use [Attach] for a
-// typed result.
+// Job returns a handle of the job with this id, a UUID. The content type of its result selects the decoding. Use [Attach]
+// for a typed result.
 func (c *Client) Job(id string) *Job[any] { return Attach[any](c, id) }
 
 // Get reads the job with all its fields.
 //
-// The error is [JobNotFound], [ResultExpired], or an error of any call.
+// The error is [InvalidRequest] if the id is not a UUID, [JobNotFound], [ResultExpired], or an error of any call.
 func (c *Client) Get(ctx context.Context, id string) (*jobstreamv1.Job, error) {
+	if err := checkJobID("job_id", id); err != nil {
+		return nil, err
+	}
 	response, err := call(ctx, c, &jobstreamv1.GetJobRequest{JobId: id}, c.jobs.GetJob)
 	if err != nil {
 		return nil, err

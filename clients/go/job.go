@@ -25,10 +25,14 @@ type handle struct {
 	acceptedBy atomic.Pointer[boot]
 }
 
-// Attach returns a handle of the job with this id, whose result has the type Out. It does not call the server.
+// Attach returns a handle of the job with this id, whose result has the type Out. It does not call the server. The calls
+// of a handle return an [InvalidRequest] if the id is not a UUID.
 func Attach[Out any](client *Client, id string) *Job[Out] {
 	return &Job[Out]{&handle{client: client, id: id}}
 }
+
+// check returns an InvalidRequest if the id is not a UUID.
+func (h *handle) check() error { return checkJobID("job_id", h.id) }
 
 // recordBoot records that the current boot of the server has the job.
 func (h *handle) recordBoot() {
@@ -96,6 +100,9 @@ func (j *Job[Out]) Watch(ctx context.Context, options ...WatchOption) iter.Seq2[
 
 // State returns the current state of the job.
 func (j *Job[Out]) State(ctx context.Context) (State, error) {
+	if err := j.handle.check(); err != nil {
+		return "", err
+	}
 	response, err := call(ctx, j.handle.client, &jobstreamv1.GetResultRequest{JobId: j.ID()}, j.handle.client.jobs.GetResult)
 	if err != nil {
 		return "", j.handle.detectRestart(err)
@@ -120,6 +127,9 @@ func WithGrace(grace time.Duration) CancelOption {
 // The error is [IllegalState] if the job already succeeded or failed, [JobNotFound], [ServerRestarted] or
 // [ResultExpired], or an error of any call.
 func (j *Job[Out]) Cancel(ctx context.Context, reason string, options ...CancelOption) (State, error) {
+	if err := j.handle.check(); err != nil {
+		return "", err
+	}
 	request := &jobstreamv1.CancelRequest{JobId: j.ID(), Reason: reason}
 	for _, option := range options {
 		option(request)

@@ -24,6 +24,9 @@ const (
 
 // result waits for the outcome of the job with long polls.
 func (h *handle) result(ctx context.Context) (Payload, error) {
+	if err := h.check(); err != nil {
+		return Payload{}, err
+	}
 	reconnect := newReconnectBackoff(&h.client.settings)
 	for {
 		began := time.Now()

@@ -38,7 +38,7 @@ func TestHTTPSIsTLS(t *testing.T) {
 		}
 		defer client.Close()
 		var base *jobstream.Error
-		if _, err := client.Job("7").State(within(t)); !errors.As(err, &base) {
+		if _, err := client.Job("0190c0de-0000-7000-8000-000000000000").State(within(t)); !errors.As(err, &base) {
 			t.Fatalf("%T %v", err, err)
 		}
 		return base.Code

@@ -52,6 +52,10 @@ func (h *handle) watch(ctx context.Context, options []WatchOption) iter.Seq2[Eve
 		option(&chosen)
 	}
 	return func(yield func(Event, error) bool) {
+		if err := h.check(); err != nil {
+			yield(nil, err)
+			return
+		}
 		w := &watcher{
 			handle: h, watchOptions: chosen, reconnect: newReconnectBackoff(&h.client.settings), yield: yield,
 		}
