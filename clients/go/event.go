@@ -176,13 +176,17 @@ func readTime(wire *timestamppb.Timestamp) time.Time {
 
 func readFailure(wire *jobstreamv1.Failure) Failure {
 	return Failure{
-		Reason:    short(wire.Reason.String(), "FAILURE_REASON_"),
+		Reason:    readReason(wire),
 		Type:      wire.Type,
 		Message:   wire.Message,
 		Details:   readPayload(wire.Details),
 		Attempt:   int(wire.Attempt),
 		Retryable: wire.Retryable,
 	}
+}
+
+func readReason(wire *jobstreamv1.Failure) string {
+	return short(wire.Reason.String(), "FAILURE_REASON_")
 }
 
 // short returns the name of an enum value without its prefix; empty if it is unspecified.

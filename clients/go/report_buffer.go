@@ -115,7 +115,7 @@ func (b *reportBuffer) end(a *attempt, end *jobstreamv1.AttemptReport) {
 			a.progress = nil
 		}
 		b.pushDroppedCount(a)
-		b.push(a.lease, b.limitResult(end), 0)
+		b.push(a.lease, end, 0)
 	}
 	b.notify()
 }

@@ -133,7 +133,7 @@ func TestDroppedLogLinesAreCounted(t *testing.T) {
 
 func TestResultThatIsTooLargeFailsTheAttempt(t *testing.T) {
 	b := openReportBuffer("a")
-	b.end(b.attempts["a"], completed(strings.Repeat("x", 1<<20+1)))
+	b.end(b.attempts["a"], b.limitResult(completed(strings.Repeat("x", 1<<20+1))))
 	failure := b.reports[0].report.GetFail().GetFailure()
 	if failure.GetReason() != jobstreamv1.FailureReason_FAILURE_REASON_RESULT_TOO_LARGE || failure.Retryable {
 		t.Error(failure)

@@ -75,6 +75,21 @@ func (b *reportBuffer) output(ctx context.Context, lease string, output *jobstre
 	return rejection
 }
 
+// limitResult replaces a result over the payload limit by a failure. A larger message would end the stream.
+func (b *reportBuffer) limitResult(end *jobstreamv1.AttemptReport) *jobstreamv1.AttemptReport {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	result := end.GetComplete().GetResult()
+	size, limit := len(result.GetData())+len(result.GetText()), b.limits.payloadBytesMax
+	if size <= limit {
+		return end
+	}
+	reason := jobstreamv1.FailureReason_FAILURE_REASON_RESULT_TOO_LARGE
+	failure := failure(reason, tooLarge("result", size, limit), "")
+	failure.Retryable = false
+	return failReport(failure, 0)
+}
+
 // The caller of the following methods holds the lock.
 
 // pushDroppedCount buffers a log line with the number of lines dropped before it; at most one per buffered line.
@@ -87,17 +102,4 @@ func (b *reportBuffer) pushDroppedCount(a *attempt) {
 	b.push(a.lease, &jobstreamv1.AttemptReport{News: &jobstreamv1.AttemptReport_Log{Log: &jobstreamv1.Log{
 		Level: jobstreamv1.LogLevel_LOG_LEVEL_WARN, Text: text, Stream: jobstreamv1.LogStream_LOG_STREAM_LOG,
 	}}}, 0)
-}
-
-// limitResult replaces a result over the payload limit by a failure. A larger message would end the stream.
-func (b *reportBuffer) limitResult(end *jobstreamv1.AttemptReport) *jobstreamv1.AttemptReport {
-	result := end.GetComplete().GetResult()
-	size, limit := len(result.GetData())+len(result.GetText()), b.limits.payloadBytesMax
-	if size <= limit {
-		return end
-	}
-	reason := jobstreamv1.FailureReason_FAILURE_REASON_RESULT_TOO_LARGE
-	failure := failure(reason, tooLarge("result", size, limit), "")
-	failure.Retryable = false
-	return failReport(failure, 0)
 }

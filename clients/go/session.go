@@ -24,6 +24,8 @@ type session struct {
 	reporting     context.Context
 	stopReporting context.CancelFunc
 	leaseTimer    *time.Timer
+	// isConnected is set once the server welcomed the worker on the newest stream.
+	isConnected bool
 }
 
 func newSession(w *Worker, hello *jobstreamv1.Hello) *session {
@@ -45,6 +47,7 @@ func (s *session) run() (rejection error) {
 	}()
 	select {
 	case <-s.draining:
+		s.log(slog.LevelInfo, "jobstream worker drains")
 	case <-connected.Done():
 		s.drainWithin(0)
 	}
@@ -56,6 +59,9 @@ func (s *session) run() (rejection error) {
 	}
 	s.close()
 	<-connected.Done()
+	if rejection == nil {
+		s.log(slog.LevelInfo, "jobstream worker drained")
+	}
 	return rejection
 }
 
@@ -63,20 +69,28 @@ func (s *session) run() (rejection error) {
 // connection is needed.
 func (s *session) keepConnected() error {
 	pauses := newBackoff(reconnectPause, reconnectPauseMax)
+	level := slog.LevelWarn
 	for {
 		began := time.Now()
+		s.isConnected = false
 		err := s.connect()
 		if s.reporting.Err() != nil {
 			return nil
 		}
+		shown := s.client.readError(s.open, err)
 		if isPermanent(err) || s.client.links.closed() {
-			return s.client.readError(s.open, err)
+			return shown
 		}
 		if time.Since(began) > reconnectPauseMax {
 			pauses = newBackoff(reconnectPause, reconnectPauseMax)
 		}
 		pause := pauses.pause(retryDelay(err))
-		s.log(slog.LevelInfo, "jobstream worker reconnects", "worker", s.name, "pause", pause, "error", err)
+		message := "jobstream worker cannot connect"
+		if s.isConnected {
+			level, message = slog.LevelWarn, "jobstream worker lost the connection"
+		}
+		s.log(level, message, "pause", pause, "error", shown)
+		level = slog.LevelInfo // Only the first line of an outage is a warning.
 		if !sleep(s.reporting, pause) {
 			return nil
 		}
@@ -92,7 +106,7 @@ func (s *session) finish(connected context.Context) {
 	acknowledging, cancel := context.WithTimeout(connected, acknowledgeTimeout)
 	defer cancel()
 	if !s.buffer.waitAcknowledged(acknowledging) {
-		s.log(slog.LevelWarn, "jobstream worker ends before its last reports were acknowledged", "worker", s.name)
+		s.log(slog.LevelWarn, "jobstream worker ends before its last reports were acknowledged")
 	}
 	s.stopReporting()
 	s.buffer.endStream()
@@ -145,7 +159,11 @@ func (s *session) start(wire *jobstreamv1.Assignment) {
 	limited, stop := context.WithDeadline(ctx, task.Deadline)
 	a := &attempt{lease: wire.LeaseId, cancel: cancel, acceptSent: make(chan struct{})}
 	s.buffer.begin(a)
-	report := func(end *jobstreamv1.AttemptReport) { s.buffer.end(a, end) }
+	report := func(end *jobstreamv1.AttemptReport) {
+		end = s.buffer.limitResult(end)
+		s.logFailure(task, end)
+		s.buffer.end(a, end)
+	}
 	go func() {
 		defer cancel(nil)
 		defer stop()

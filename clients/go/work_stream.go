@@ -39,11 +39,15 @@ func (s *session) connect() error {
 	if err == nil {
 		err = s.runStream(ctx, stream, idleTimer)
 	}
-	if context.Cause(ctx) == errIdle {
+	switch {
+	case context.Cause(ctx) == errIdle:
 		links.replace(held)
 		return status.Error(codes.Unavailable, errIdle.Error())
+	case err == io.EOF:
+		return status.Error(codes.Unavailable, "the server closed the stream")
+	default:
+		return err
 	}
-	return err
 }
 
 // runStream runs a stream from Hello to its end.
@@ -62,6 +66,8 @@ func (s *session) runStream(ctx context.Context, stream workStream, idleTimer *t
 	}
 	s.buffer.applyWelcome(welcome)
 	s.leaseTimer.Reset(welcome.Lease.AsDuration())
+	s.isConnected = true
+	s.log(slog.LevelInfo, "jobstream worker connected", "server", s.client.Address(), "worker_id", welcome.WorkerId)
 	s.notifyConnected(welcome.WorkerId)
 	writing, stopWriting := context.WithCancel(ctx)
 	written := make(chan struct{})
@@ -136,7 +142,7 @@ func (s *session) acknowledge(ack *jobstreamv1.ReportAck) {
 			s.buffer.stop(refusal.LeaseId, ErrLeaseLost)
 			continue
 		}
-		s.log(slog.LevelWarn, "jobstream server rejected a report", "worker", s.name, "error", refusal.Error.GetMessage())
+		s.log(slog.LevelWarn, "jobstream server rejected a report", "error", refusal.Error.GetMessage())
 	}
 	s.buffer.acknowledge(ack.ReportSequence)
 }

@@ -79,7 +79,8 @@ func WithSignals() WorkerOption {
 	return func(w *Worker) { w.hasSignals = true }
 }
 
-// WithLogger sets the logger for connection events. Default [slog.Default].
+// WithLogger sets the logger for failed attempts, connection events and the drain. It logs no payloads. Default
+// [slog.Default].
 func WithLogger(logger *slog.Logger) WorkerOption {
 	return func(w *Worker) { w.logger = logger }
 }
@@ -110,17 +111,11 @@ func NewWorker(client *Client, name string, options ...WorkerOption) *Worker {
 	return w
 }
 
-// log logs a connection event. A panic of the log handler must not end the worker.
-func (w *Worker) log(level slog.Level, message string, facts ...any) {
-	defer func() { _ = recover() }()
-	w.logger.Log(context.Background(), level, message, facts...)
-}
-
 // notifyConnected calls the OnConnect callback. Its panic must not end the worker.
 func (w *Worker) notifyConnected(workerID string) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
-			w.log(slog.LevelWarn, "jobstream worker's OnConnect callback panicked", "worker", w.name, "panic", panicked)
+			w.log(slog.LevelWarn, "jobstream worker's OnConnect callback panicked", "panic", panicked)
 		}
 	}()
 	if w.onConnect != nil {
