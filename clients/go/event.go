@@ -89,19 +89,6 @@ type StateChange struct {
 	CancelRequested bool
 }
 
-// Progress is the progress of an attempt. Fields that the handler did not report are nil.
-type Progress struct {
-	Moment
-	// Fraction is the completed fraction, 0 to 1.
-	Fraction *float64
-	// Done is the number of completed units, Total the number of all units.
-	Done, Total *float64
-	// Unit is the unit of Done and Total, such as files.
-	Unit string
-	// Message is human-readable text.
-	Message string
-}
-
 // Output is a chunk of output. A RUNNING event of a later attempt invalidates the output of earlier attempts.
 type Output struct {
 	Moment
@@ -132,8 +119,7 @@ func readEvent(wire *jobstreamv1.JobEvent) Event {
 	case *jobstreamv1.JobEvent_StateChange:
 		return readStateChange(moment, event.StateChange)
 	case *jobstreamv1.JobEvent_Progress:
-		p := event.Progress
-		return &Progress{moment, p.Fraction, p.Done, p.Total, p.Unit, p.Message}
+		return readProgress(moment, event.Progress)
 	case *jobstreamv1.JobEvent_Output:
 		return &Output{moment, readPayload(event.Output.Payload), event.Output.Channel}
 	case *jobstreamv1.JobEvent_Log:

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
@@ -68,11 +67,12 @@ func (t *Task) Progress(fraction float64, message string) {
 	t.reporter.progress(t.lease, &jobstreamv1.Progress{Fraction: clampFraction(fraction), Message: truncate(message, progressMessageBytesMax)})
 }
 
-// ProgressOf reports done of total units, such as files. Otherwise as [Task.Progress].
+// ProgressOf reports done of total units, such as files, and done/total as the fraction if total is positive. Otherwise
+// as [Task.Progress].
 func (t *Task) ProgressOf(done, total float64, unit string) {
-	t.reporter.progress(t.lease, &jobstreamv1.Progress{
-		Fraction: clampFraction(done / total), Done: finite(done), Total: finite(total), Unit: truncate(unit, unitBytesMax),
-	})
+	progress := &jobstreamv1.Progress{Done: finite(done), Total: finite(total), Unit: truncate(unit, unitBytesMax)}
+	progress.Fraction = fractionOf(progress)
+	t.reporter.progress(t.lease, progress)
 }
 
 // Output sends a chunk of output to watchers, on a channel name of at most 64 bytes or none. It is not part of the
@@ -100,17 +100,6 @@ func (t *Task) Log(text string, level LogLevel) {
 		Text:   truncate(text, logBytesMax),
 		Stream: jobstreamv1.LogStream_LOG_STREAM_LOG,
 	})
-}
-
-func clampFraction(fraction float64) *float64 {
-	return finite(max(0, min(1, fraction)))
-}
-
-func finite(number float64) *float64 {
-	if math.IsNaN(number) || math.IsInf(number, 0) {
-		return nil
-	}
-	return &number
 }
 
 // truncate makes a text valid UTF-8 and shortens it between characters.

@@ -38,7 +38,7 @@ func print(ctx context.Context, job *jobstream.Job[any], after uint32, most int)
 		case *jobstream.StateChange:
 			fmt.Println(after, event.State)
 		case *jobstream.Progress:
-			fmt.Printf("%d %.0f of %.0f %s\n", after, *event.Done, *event.Total, event.Unit)
+			fmt.Println(after, event)
 		}
 		if most--; most == 0 {
 			break
