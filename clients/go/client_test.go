@@ -74,7 +74,7 @@ func TestResultMismatchNamesTheField(t *testing.T) {
 	if !errors.As(err, new(*jobstream.ResultMismatch)) || !strings.Contains(err.Error(), "Width") {
 		t.Errorf("%T %v", err, err)
 	}
-	if payload, err := job.Payload(within(t)); err != nil || payload.String() != `{"Width":"wide"}` {
+	if payload, err := job.Payload(within(t)); err != nil || payload.Text() != `{"Width":"wide"}` {
 		t.Error(payload, err)
 	}
 }

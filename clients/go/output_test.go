@@ -37,7 +37,7 @@ func TestWatchDeliversOutputAndLogsOnceInOrder(t *testing.T) {
 		last = event.LastSequence()
 		switch event := event.(type) {
 		case *jobstream.Output:
-			if event.Payload.String() != fmt.Sprint("chunk ", chunks) {
+			if event.Payload.Text() != fmt.Sprint("chunk ", chunks) {
 				t.Fatalf("%s instead of chunk %d", event.Payload, chunks)
 			}
 			chunks++

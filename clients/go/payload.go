@@ -16,6 +16,8 @@ const (
 	contentTypeData = "application/octet-stream"
 
 	contentTypeBytesMax = 128
+	// shownBytesMax is the largest part of the content that String returns.
+	shownBytesMax = 200
 )
 
 // Payload is an input, a result or a chunk of output: content with a content type. The zero value is empty.
@@ -50,14 +52,35 @@ func Data(data []byte, contentType string) Payload {
 // Bytes returns the content. It must not be modified.
 func (p Payload) Bytes() []byte { return p.content }
 
-// String returns the content as text.
-func (p Payload) String() string { return string(p.content) }
+// Text returns the whole content as text. Bytes that are not UTF-8 are replaced.
+func (p Payload) Text() string { return strings.ToValidUTF8(string(p.content), "\uFFFD") }
+
+// Decode decodes JSON into target, a pointer. Text and bytes are decoded as [Job.Result] does.
+func (p Payload) Decode(target any) error { return decode(p, target) }
 
 // ContentType returns the MIME type; empty for an empty Payload.
 func (p Payload) ContentType() string { return p.contentType }
 
-// Decode decodes the content into target as [Job.Result] does.
-func (p Payload) Decode(target any) error { return decode(p, target) }
+// String describes the payload for people: text and JSON, shortened to 200 bytes, else the content type and the size.
+func (p Payload) String() string {
+	switch {
+	case len(p.content) == 0 && p.contentType == "":
+		return ""
+	case !p.isReadable():
+		return fmt.Sprintf("%s, %d bytes", p.contentType, len(p.content))
+	case len(p.content) > shownBytesMax:
+		return fmt.Sprintf("%s... (%d bytes)", truncate(string(p.content), shownBytesMax), len(p.content))
+	default:
+		return string(p.content)
+	}
+}
+
+// isReadable reports whether the content is text or JSON.
+func (p Payload) isReadable() bool {
+	mediaType := p.mediaType()
+	isText := strings.HasPrefix(mediaType, "text/") || mediaType == contentTypeJSON || strings.HasSuffix(mediaType, "+json")
+	return isText && utf8.Valid(p.content)
+}
 
 // JSON encodes a value as JSON.
 //

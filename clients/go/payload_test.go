@@ -3,6 +3,7 @@ package jobstream
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math"
 	"reflect"
 	"strings"
@@ -37,7 +38,7 @@ func TestIntegersStayExact(t *testing.T) {
 		if err := payload.Decode(&untyped); err != nil {
 			t.Fatal(err)
 		}
-		if again := roundTrip(t, untyped); again.String() != payload.String() {
+		if again := roundTrip(t, untyped); again.Text() != payload.Text() {
 			t.Errorf("%s became %s", payload, again)
 		}
 	}
@@ -50,7 +51,7 @@ func TestWholeNumbersOfTheJSONFieldAreExact(t *testing.T) {
 	}
 	payload := readPayload(&jobstreamv1.Payload{Body: &jobstreamv1.Payload_Json{Json: value}})
 	const expected = "[9007199254740992,1152921504606846976,9223372036854775808,-1.5,6.022e+23,-0]"
-	if payload.String() != expected {
+	if payload.Text() != expected {
 		t.Errorf("%s, not %s", payload, expected)
 	}
 }
@@ -132,8 +133,8 @@ func TestJSONHasNoHTMLEscapes(t *testing.T) {
 func TestJSONFieldIsDecodedAsJSON(t *testing.T) {
 	value := structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{"n": structpb.NewNumberValue(5)}})
 	payload := readPayload(&jobstreamv1.Payload{Body: &jobstreamv1.Payload_Json{Json: value}})
-	if payload.String() != `{"n":5}` || payload.ContentType() != "application/json" {
-		t.Error(payload.String(), payload.ContentType())
+	if payload.Text() != `{"n":5}` || payload.ContentType() != "application/json" {
+		t.Error(payload.Text(), payload.ContentType())
 	}
 }
 
@@ -144,5 +145,31 @@ func TestInvalidPayloadIsRejectedBeforeItIsSent(t *testing.T) {
 		if _, err := payload.wire(); err == nil {
 			t.Errorf("%q, %q is sent", payload, payload.ContentType())
 		}
+	}
+}
+
+func TestPayloadIsReadable(t *testing.T) {
+	long := strings.Repeat("ü", 150)
+	for _, test := range []struct {
+		payload Payload
+		shown   string
+	}{
+		{Payload{}, ""},
+		{Text("ready"), "ready"},
+		{roundTrip(t, map[string]int{"a": 1}), `{"a":1}`},
+		{Data([]byte(`{"a":1}`), "application/problem+json"), `{"a":1}`},
+		{Data([]byte{0, 1}, "image/png"), "image/png, 2 bytes"},
+		{Data([]byte("\xff"), contentTypeText), "text/plain; charset=utf-8, 1 bytes"},
+		{Text(long), strings.Repeat("ü", 100) + "... (300 bytes)"},
+	} {
+		if shown := fmt.Sprint(test.payload); shown != test.shown {
+			t.Errorf("%q instead of %q", shown, test.shown)
+		}
+	}
+	if text := Text(long).Text(); text != long {
+		t.Error(text)
+	}
+	if text := Data([]byte("a\xff"), "").Text(); text != "a\uFFFD" {
+		t.Error(text)
 	}
 }

@@ -116,7 +116,7 @@ func TestPanicFailsTheAttemptWithItsStackTrace(t *testing.T) {
 	begin(t, worker)
 	for mode := range worst {
 		failure := failureOf(t, submit[any](t, client, "worst", mode))
-		if failure.Reason != "PANIC" || !failure.Retryable || !strings.Contains(failure.Details.String(), "worker_test.go") {
+		if failure.Reason != "PANIC" || !failure.Retryable || !strings.Contains(failure.Details.Text(), "worker_test.go") {
 			t.Errorf("%s: %+v", mode, failure)
 		}
 		if mode == "panic" && failure.Message != "the handler panicked: broken" {
@@ -361,7 +361,7 @@ func TestHandlerRunsWithoutAServer(t *testing.T) {
 	if progress := outcome.Events[0].(*jobstream.Progress); *progress.Fraction != 0.5 || progress.Message != "half" {
 		t.Error(progress)
 	}
-	if output := outcome.Events[1].(*jobstream.Output); output.Payload.String() != "chunk" || output.Channel != "out" {
+	if output := outcome.Events[1].(*jobstream.Output); output.Payload.Text() != "chunk" || output.Channel != "out" {
 		t.Error(output)
 	}
 	if log := outcome.Events[2].(*jobstream.Log); log.Text != "me" || log.Level != jobstream.LevelWarn {

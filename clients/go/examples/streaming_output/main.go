@@ -44,7 +44,7 @@ func main() {
 			log.Fatal(err)
 		}
 		if output, isOutput := event.(*jobstream.Output); isOutput {
-			fmt.Print(output.Payload)
+			fmt.Print(output.Payload.Text())
 		}
 	}
 	words, err := job.Result(ctx)

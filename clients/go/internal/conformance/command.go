@@ -145,9 +145,9 @@ func show(p jobstream.Payload) (map[string]any, error) {
 			return nil, err
 		}
 		again, err := jobstream.JSON(value)
-		return map[string]any{"type": "json", "text": again.String()}, err
+		return map[string]any{"type": "json", "text": again.Text()}, err
 	case strings.HasPrefix(p.ContentType(), "text/plain"):
-		return map[string]any{"type": "text", "text": p.String()}, nil
+		return map[string]any{"type": "text", "text": p.Text()}, nil
 	default:
 		text := base64.StdEncoding.EncodeToString(p.Bytes())
 		return map[string]any{"type": "data", "base64": text, "content_type": p.ContentType()}, nil
