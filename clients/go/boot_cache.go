@@ -38,8 +38,8 @@ func (b *boot) set(id string) {
 	b.id = id
 }
 
-func newBootCache(links *connections, timeout time.Duration) *bootCache {
-	return &bootCache{admin: jobstreamv1.NewAdminServiceClient(links), timeout: timeout}
+func newBootCache(admin jobstreamv1.AdminServiceClient, timeout time.Duration) *bootCache {
+	return &bootCache{admin: admin, timeout: timeout}
 }
 
 // lookUp requests the boot id in the background unless it is cached.

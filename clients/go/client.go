@@ -17,6 +17,7 @@ type Client struct {
 	settings settings
 	links    *connections
 	jobs     jobstreamv1.JobServiceClient
+	admin    jobstreamv1.AdminServiceClient
 	boots    *bootCache
 }
 
@@ -38,7 +39,8 @@ func New(address string, options ...Option) (*Client, error) {
 		return nil, badAddress(to.String(), err.Error())
 	}
 	c.jobs = jobstreamv1.NewJobServiceClient(c.links)
-	c.boots = newBootCache(c.links, c.settings.callTimeout)
+	c.admin = jobstreamv1.NewAdminServiceClient(c.links)
+	c.boots = newBootCache(c.admin, c.settings.callTimeout)
 	return c, nil
 }
 
@@ -59,10 +61,10 @@ func (c *Client) Close() error {
 // for a typed result.
 func (c *Client) Job(id string) *Job[any] { return Attach[any](c, id) }
 
-// Get reads the job with all its fields.
+// Get returns the current state of the job with its payload.
 //
 // The error is [InvalidRequest] if the id is not a UUID, [JobNotFound], [ResultExpired], or an error of any call.
-func (c *Client) Get(ctx context.Context, id string) (*jobstreamv1.Job, error) {
+func (c *Client) Get(ctx context.Context, id string) (*JobView, error) {
 	if err := checkJobID("job_id", id); err != nil {
 		return nil, err
 	}
@@ -70,7 +72,7 @@ func (c *Client) Get(ctx context.Context, id string) (*jobstreamv1.Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	return response.Job, nil
+	return readJob(response.Job), nil
 }
 
 // call sends an idempotent request and retries transient errors within the call timeout.
@@ -100,6 +102,21 @@ func call[Request, Response any](
 		}
 		awaitReconnect(limited, c.links.first())
 	}
+}
+
+// callOnce sends a request without retries within the call timeout.
+func callOnce[Request, Response any](
+	ctx context.Context, c *Client, request *Request,
+	method func(context.Context, *Request, ...grpc.CallOption) (*Response, error),
+) (*Response, error) {
+	limited, cancel := context.WithTimeout(ctx, c.settings.callTimeout)
+	defer cancel()
+	awaitReconnect(limited, c.links.first())
+	response, err := method(limited, request)
+	if err != nil {
+		return nil, c.readError(ctx, err)
+	}
+	return response, nil
 }
 
 // readError converts the error of a call. It invalidates the boot id if the server is unavailable.

@@ -102,7 +102,7 @@ func TestServerReceivesEveryOption(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec := whole.Spec
+	spec := whole.Message.Spec
 	if spec.Queue != "reports" || spec.Priority != 7 || spec.GetStartDelay().AsDuration() != time.Hour ||
 		spec.Timeout.AsDuration() != 2*time.Hour || spec.AttemptTimeout.AsDuration() != time.Minute ||
 		spec.Retry.MaxAttempts != 3 || spec.Retry.MaxBackoff.AsDuration() != time.Minute ||

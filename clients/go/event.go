@@ -134,7 +134,7 @@ func readStateChange(moment Moment, wire *jobstreamv1.StateChange) *StateChange 
 	change := &StateChange{
 		Moment:          moment,
 		State:           readState(wire.State),
-		WaitReason:      short(wire.WaitReason.String(), "WAIT_REASON_"),
+		WaitReason:      readWaitReason(wire.WaitReason),
 		NextAttempt:     readTime(wire.NextAttemptTime),
 		CancelRequested: wire.CancelRequested,
 	}
@@ -151,6 +151,10 @@ func readStateChange(moment Moment, wire *jobstreamv1.StateChange) *StateChange 
 
 func readState(wire jobstreamv1.JobState) State {
 	return State(short(wire.String(), "JOB_STATE_"))
+}
+
+func readWaitReason(wire jobstreamv1.WaitReason) string {
+	return short(wire.String(), "WAIT_REASON_")
 }
 
 func readTime(wire *timestamppb.Timestamp) time.Time {

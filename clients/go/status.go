@@ -23,7 +23,11 @@ func readError(ctx context.Context, err error, address string) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return timedOut(address, "")
 	}
-	st := status.Convert(err)
+	return readStatus(status.Convert(err), address)
+}
+
+// readStatus converts the status of a call, or of one job of a batch.
+func readStatus(st *status.Status, address string) error {
 	base := &Error{Code: st.Code()}
 	fromServer := base.readDetails(st)
 	if !fromServer {
@@ -37,6 +41,11 @@ func readError(ctx context.Context, err error, address string) error {
 	}
 	base.Message = describe(st.Message(), base, address)
 	return typed(base)
+}
+
+// isFromServer reports whether the server returned the error, and not a proxy or a broken connection.
+func isFromServer(err error) bool {
+	return new(Error).readDetails(status.Convert(err))
 }
 
 // readDetails decodes the details. It reports whether the error comes from the server and not from a proxy.

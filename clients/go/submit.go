@@ -141,10 +141,15 @@ func (c *Client) submit(ctx context.Context, kind string, input any, options []S
 	if _, err := call(ctx, c, &jobstreamv1.SubmitRequest{Job: spec}, c.jobs.Submit); err != nil {
 		return nil, err
 	}
+	return c.accepted(spec.JobId), nil
+}
+
+// accepted returns the handle of a job that the current boot of the server accepted.
+func (c *Client) accepted(id string) *handle {
 	c.boots.lookUp()
-	accepted := &handle{client: c, id: spec.JobId}
+	accepted := &handle{client: c, id: id}
 	accepted.recordBoot()
-	return accepted, nil
+	return accepted
 }
 
 func newSpec(kind string, input any, options []SubmitOption) (*jobstreamv1.JobSpec, error) {

@@ -307,7 +307,7 @@ func TestAttemptContinuesAfterAReconnect(t *testing.T) {
 	if result, err := job.Result(within(t)); result != "done" || err != nil {
 		t.Error(result, err)
 	}
-	if whole, err := client.Get(within(t), job.ID()); err != nil || len(whole.Attempts) != 1 {
+	if whole, err := client.Get(within(t), job.ID()); err != nil || len(whole.Message.Attempts) != 1 {
 		t.Error(whole, err)
 	}
 }
