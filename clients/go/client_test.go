@@ -96,7 +96,9 @@ func TestServerReceivesEveryOption(t *testing.T) {
 	labels, headers := map[string]string{"a": "b"}, map[string]string{"traceparent": "00"}
 	job := submit[any](t, client, "unserved", nil, jobstream.WithQueue("reports"), jobstream.WithPriority(7),
 		jobstream.WithDelay(time.Hour), jobstream.WithTimeout(2*time.Hour), jobstream.WithAttemptTimeout(time.Minute),
-		jobstream.WithMaxAttempts(3), jobstream.WithBackoff(time.Second, time.Minute), jobstream.WithRetention(0),
+		jobstream.WithMaxAttempts(3), jobstream.WithInitialBackoff(0), jobstream.WithMaxBackoff(time.Minute),
+		jobstream.WithBackoffMultiplier(1.5), jobstream.WithBackoffJitter(0), jobstream.WithMaxLostAttempts(5),
+		jobstream.WithRetention(0),
 		jobstream.WithLabels(labels), jobstream.WithHeaders(headers))
 	whole, err := client.Get(within(t), job.ID())
 	if err != nil {
@@ -105,9 +107,13 @@ func TestServerReceivesEveryOption(t *testing.T) {
 	spec := whole.Message.Spec
 	if spec.Queue != "reports" || spec.Priority != 7 || spec.GetStartDelay().AsDuration() != time.Hour ||
 		spec.Timeout.AsDuration() != 2*time.Hour || spec.AttemptTimeout.AsDuration() != time.Minute ||
-		spec.Retry.MaxAttempts != 3 || spec.Retry.MaxBackoff.AsDuration() != time.Minute ||
 		spec.Retention.AsDuration() != 0 || !reflect.DeepEqual(spec.Labels, labels) || !reflect.DeepEqual(spec.Headers, headers) {
 		t.Error(spec)
+	}
+	retry := spec.Retry
+	if retry.MaxAttempts != 3 || retry.InitialBackoff.AsDuration() != 0 || retry.MaxBackoff.AsDuration() != time.Minute ||
+		retry.Multiplier != 1.5 || *retry.Jitter != 0 || retry.MaxLostAttempts != 5 {
+		t.Error(retry)
 	}
 }
 

@@ -55,24 +55,6 @@ func WithAttemptTimeout(timeout time.Duration) SubmitOption {
 	return func(spec *jobstreamv1.JobSpec) { spec.AttemptTimeout = durationpb.New(timeout) }
 }
 
-// WithMaxAttempts sets the number of attempts including the first. Default 1; at most 100.
-func WithMaxAttempts(attempts int) SubmitOption {
-	return func(spec *jobstreamv1.JobSpec) { retryOf(spec).MaxAttempts = count(attempts) }
-}
-
-// WithBackoff sets the back-off before the second attempt and the largest back-off. It doubles with each attempt.
-// Default 1 s and 1 h.
-func WithBackoff(first, longest time.Duration) SubmitOption {
-	return func(spec *jobstreamv1.JobSpec) {
-		retryOf(spec).InitialBackoff, retryOf(spec).MaxBackoff = durationpb.New(first), durationpb.New(longest)
-	}
-}
-
-// WithRetry sets the whole retry policy in place of WithMaxAttempts and WithBackoff.
-func WithRetry(policy *jobstreamv1.RetryPolicy) SubmitOption {
-	return func(spec *jobstreamv1.JobSpec) { spec.Retry = policy }
-}
-
 // WithRetention sets how long the finished job and its result are retained. Default: the server's, 1 h; 0 to 10 years.
 func WithRetention(retention time.Duration) SubmitOption {
 	return func(spec *jobstreamv1.JobSpec) { spec.Retention = durationpb.New(retention) }
@@ -86,22 +68,6 @@ func WithLabels(labels map[string]string) SubmitOption {
 // WithHeaders adds headers for the handler. At most 16; keys to 64 bytes, values to 256.
 func WithHeaders(headers map[string]string) SubmitOption {
 	return func(spec *jobstreamv1.JobSpec) { spec.Headers = merged(spec.Headers, headers) }
-}
-
-func retryOf(spec *jobstreamv1.JobSpec) *jobstreamv1.RetryPolicy {
-	if spec.Retry == nil {
-		spec.Retry = &jobstreamv1.RetryPolicy{}
-	}
-	return spec.Retry
-}
-
-// count converts a negative number to one over the limit, so that the server rejects it.
-func count(number int) uint32 {
-	const overLimit = 1 << 31
-	if number < 0 || number > overLimit {
-		return overLimit
-	}
-	return uint32(number)
 }
 
 func merged(into, from map[string]string) map[string]string {

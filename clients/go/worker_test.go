@@ -152,7 +152,7 @@ func TestErrorsOfHandlersDetermineTheRetry(t *testing.T) {
 	jobstream.Handle(worker, "resize", func(_ context.Context, _ *jobstream.Task, in resize) (int, error) { return in.Width, nil })
 	begin(t, worker)
 	for mode, expected := range map[string]int{"plain": 2, "later": 2, "permanent": 1} {
-		options := []jobstream.SubmitOption{jobstream.WithMaxAttempts(2), jobstream.WithBackoff(time.Millisecond, time.Millisecond)}
+		options := []jobstream.SubmitOption{jobstream.WithMaxAttempts(2), jobstream.WithInitialBackoff(0)}
 		failure := failureOf(t, submit[any](t, client, "fail", mode, options...))
 		if failure.Attempt != expected || failure.Type != "*fs.PathError" || failure.Retryable == (mode == "permanent") ||
 			!strings.Contains(failure.Message, "no such file") {
