@@ -31,6 +31,9 @@ func readStatus(st *status.Status, address string) error {
 	base := &Error{Code: st.Code()}
 	fromServer := base.readDetails(st)
 	if !fromServer {
+		if err := httpError(st, address); err != nil {
+			return err
+		}
 		base.Code = transportCode(base.Code, st.Message())
 	}
 	switch {
