@@ -117,11 +117,10 @@ func (e *ResourceExhausted) Unwrap() error { return e.Base }
 func (e *Unavailable) Unwrap() error       { return e.Base }
 func (e *DeadlineExceeded) Unwrap() error  { return e.Base }
 
-// invalid returns an InvalidRequest found by the client.
+// invalid returns an InvalidRequest found by the client. It has no reason of the server.
 func invalid(field, description string) error {
 	return &InvalidRequest{&Error{
 		Code:       codes.InvalidArgument,
-		Reason:     "INVALID_FIELD",
 		Message:    fmt.Sprintf("%s: %s", field, description),
 		Violations: []Violation{{Field: field, Description: description}},
 	}}

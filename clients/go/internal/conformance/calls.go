@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"sync/atomic"
 	"time"
@@ -42,14 +43,19 @@ func (a *agent) submit(ctx context.Context, c *command) (any, error) {
 		return nil, err
 	}
 	client := a.currentClient()
-	job, err := jobstream.Submit[jobstream.Payload](ctx, client, c.Kind, value, c.submitOptions()...)
+	job, err := jobstream.Submit[jobstream.Payload](ctx, client, c.Kind, value, c.options()...)
 	if err != nil {
 		return nil, err
 	}
+	return a.retain(client, job), nil
+}
+
+// retain retains the handle of a new job and returns its id for the driver.
+func (a *agent) retain(client *jobstream.Client, job *jobstream.Job[jobstream.Payload]) map[string]any {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.jobs[job.ID()] = submitted{client, job}
-	return map[string]any{"job_id": job.ID()}, nil
+	return map[string]any{"job_id": job.ID()}
 }
 
 func (a *agent) run(ctx context.Context, c *command) (any, error) {
@@ -62,7 +68,7 @@ func (a *agent) run(ctx context.Context, c *command) (any, error) {
 		defer cancel()
 		ctx = limited
 	}
-	result, err := jobstream.Run[jobstream.Payload](ctx, a.currentClient(), c.Kind, value, c.submitOptions()...)
+	result, err := jobstream.Run[jobstream.Payload](ctx, a.currentClient(), c.Kind, value, c.options()...)
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +77,10 @@ func (a *agent) run(ctx context.Context, c *command) (any, error) {
 }
 
 func (a *agent) load(ctx context.Context, c *command) (any, error) {
+	var jobs int64
+	if err := json.Unmarshal(c.Jobs, &jobs); err != nil {
+		return nil, err
+	}
 	client := a.currentClient()
 	began := time.Now()
 	var submitted atomic.Int64
@@ -78,7 +88,7 @@ func (a *agent) load(ctx context.Context, c *command) (any, error) {
 	for range c.InFlight {
 		go func() {
 			var err error
-			for n := submitted.Add(1) - 1; n < c.Jobs && err == nil; n = submitted.Add(1) - 1 {
+			for n := submitted.Add(1) - 1; n < jobs && err == nil; n = submitted.Add(1) - 1 {
 				_, err = jobstream.Submit[any](ctx, client, c.Kind, map[string]int64{"n": n})
 			}
 			failures <- err
@@ -128,7 +138,9 @@ func showEvent(event jobstream.Event) (map[string]any, error) {
 	case *jobstream.StateChange:
 		return item("state", event.Moment, map[string]any{"state": event.State}), nil
 	case *jobstream.Progress:
-		return item("progress", event.Moment, map[string]any{"fraction": event.Fraction, "message": event.Message}), nil
+		return item("progress", event.Moment, map[string]any{
+			"fraction": event.Fraction, "done": event.Done, "total": event.Total, "message": event.Message,
+		}), nil
 	case *jobstream.Output:
 		payload, err := show(event.Payload)
 		return item("output", event.Moment, map[string]any{"payload": payload, "channel": event.Channel}), err
@@ -170,7 +182,7 @@ func describe(err error) map[string]any {
 }
 
 func classOf(err error) string {
-	switch err.(type) {
+	switch err := err.(type) {
 	case *jobstream.JobFailed:
 		return "job_failed"
 	case *jobstream.JobCancelled:
@@ -186,6 +198,9 @@ func classOf(err error) string {
 	case *jobstream.JobIDReused:
 		return "job_id_reused"
 	case *jobstream.InvalidRequest:
+		if err.Reason == "" && len(err.Violations) > 0 {
+			return "invalid_argument" // The client found it, not the server.
+		}
 		return "invalid_request"
 	case *jobstream.IllegalState:
 		return "illegal_state"

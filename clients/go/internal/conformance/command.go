@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -19,23 +20,15 @@ type command struct {
 	Patience    *millis `json:"patience"`
 	Tries       int     `json:"tries"`
 
-	JobID   string   `json:"job_id"`
-	Payload *payload `json:"payload"`
-	Wait    *millis  `json:"wait"`
+	submission
+	Wait *millis `json:"wait"`
 
-	Kind           string            `json:"kind"`
-	Queue          string            `json:"queue"`
-	Priority       int               `json:"priority"`
-	Delay          *millis           `json:"delay"`
-	Timeout        *millis           `json:"timeout"`
-	AttemptTimeout *millis           `json:"attempt_timeout"`
-	MaxAttempts    int               `json:"max_attempts"`
-	Retention      *millis           `json:"retention"`
-	Labels         map[string]string `json:"labels"`
-	Headers        map[string]string `json:"headers"`
+	State jobstream.State `json:"state"`
+	Limit int             `json:"limit"`
 
-	Jobs     int64 `json:"jobs"`
-	InFlight int   `json:"in_flight"`
+	// Jobs is the number of jobs of a load, or the list of jobs of a batch.
+	Jobs     json.RawMessage `json:"jobs"`
+	InFlight int             `json:"in_flight"`
 
 	Reason    string  `json:"reason"`
 	Grace     *millis `json:"grace"`
@@ -54,6 +47,23 @@ type command struct {
 	Within millis `json:"within"`
 
 	worker *jobstream.Worker
+}
+
+// submission is the fields of a job to submit.
+type submission struct {
+	JobID          string            `json:"job_id"`
+	Payload        *payload          `json:"payload"`
+	Kind           string            `json:"kind"`
+	Queue          string            `json:"queue"`
+	Priority       int               `json:"priority"`
+	Delay          *millis           `json:"delay"`
+	Timeout        *millis           `json:"timeout"`
+	AttemptTimeout *millis           `json:"attempt_timeout"`
+	MaxAttempts    int               `json:"max_attempts"`
+	InitialBackoff *millis           `json:"initial_backoff"`
+	Retention      *millis           `json:"retention"`
+	Labels         map[string]string `json:"labels"`
+	Headers        map[string]string `json:"headers"`
 }
 
 // millis is a duration in milliseconds.
@@ -77,18 +87,33 @@ func (c *command) clientOptions() []jobstream.Option {
 	return appendIf(options, c.Patience, jobstream.WithPatience)
 }
 
-func (c *command) submitOptions() []jobstream.SubmitOption {
+func (s *submission) options() []jobstream.SubmitOption {
 	options := []jobstream.SubmitOption{
-		jobstream.WithJobID(c.JobID), jobstream.WithQueue(c.Queue), jobstream.WithPriority(c.Priority),
-		jobstream.WithLabels(c.Labels), jobstream.WithHeaders(c.Headers),
+		jobstream.WithJobID(s.JobID), jobstream.WithQueue(s.Queue), jobstream.WithPriority(s.Priority),
+		jobstream.WithLabels(s.Labels), jobstream.WithHeaders(s.Headers),
 	}
-	if c.MaxAttempts != 0 {
-		options = append(options, jobstream.WithMaxAttempts(c.MaxAttempts))
+	if s.MaxAttempts != 0 {
+		options = append(options, jobstream.WithMaxAttempts(s.MaxAttempts))
 	}
-	options = appendIf(options, c.Delay, jobstream.WithDelay)
-	options = appendIf(options, c.Timeout, jobstream.WithTimeout)
-	options = appendIf(options, c.AttemptTimeout, jobstream.WithAttemptTimeout)
-	return appendIf(options, c.Retention, jobstream.WithRetention)
+	options = appendIf(options, s.InitialBackoff, jobstream.WithInitialBackoff)
+	options = appendIf(options, s.Delay, jobstream.WithDelay)
+	options = appendIf(options, s.Timeout, jobstream.WithTimeout)
+	options = appendIf(options, s.AttemptTimeout, jobstream.WithAttemptTimeout)
+	return appendIf(options, s.Retention, jobstream.WithRetention)
+}
+
+// request converts a job of a batch.
+func (s *submission) request() (jobstream.JobRequest, error) {
+	value, err := s.Payload.value()
+	return jobstream.JobRequest{Kind: s.Kind, Input: value, Options: s.options()}, err
+}
+
+func (c *command) filter() jobstream.JobFilter {
+	filter := jobstream.JobFilter{Kind: c.Kind, Queue: c.Queue, Labels: c.Labels}
+	if c.State != "" {
+		filter.States = []jobstream.State{c.State}
+	}
+	return filter
 }
 
 func (c *command) cancelOptions() []jobstream.CancelOption {
@@ -109,6 +134,9 @@ type payload struct {
 
 // value converts a payload to an input.
 func (p *payload) value() (any, error) {
+	if p == nil {
+		return nil, nil
+	}
 	switch p.Type {
 	case "json":
 		var value any

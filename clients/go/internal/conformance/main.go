@@ -111,6 +111,25 @@ func (a *agent) perform(ctx context.Context, c *command) (any, error) {
 	case "cancel":
 		state, err := a.job(c.JobID).Cancel(ctx, c.Reason, c.cancelOptions()...)
 		return map[string]any{"state": state}, err
+	case "list":
+		return a.list(ctx, c)
+	case "retry":
+		return a.retry(ctx, c)
+	case "delete":
+		return nil, a.currentClient().Delete(ctx, c.JobID)
+	case "batch":
+		return a.batch(ctx, c)
+	case "queues":
+		return a.queues(ctx)
+	case "pause":
+		_, err := a.currentClient().PauseQueue(ctx, c.Queue)
+		return nil, err
+	case "resume":
+		_, err := a.currentClient().ResumeQueue(ctx, c.Queue)
+		return nil, err
+	case "purge":
+		purged, err := a.currentClient().PurgeQueue(ctx, c.Queue)
+		return map[string]any{"cancelled": purged}, err
 	case "watch":
 		return nil, a.watch(ctx, c)
 	case "work":
