@@ -1,4 +1,5 @@
-// Package jobstream is the Go client and worker library of the jobstream service.
+// Package jobstream is the Go client and worker library of the jobstream service,
+// https://github.com/jobstream/jobstream.
 //
 //	client, err := jobstream.New("")  // JOBSTREAM_ADDRESS, else http://127.0.0.1:7070
 //	job, err := jobstream.Submit[Thumbnail](ctx, client, "resize", Resize{Width: 64})
