@@ -53,18 +53,6 @@ func (w *Worker) DryRun(ctx context.Context, kind string, input any, options ...
 	return dryRun(ctx, handle, assignment), nil
 }
 
-// Rehearsal is the former name of [DryRunResult].
-//
-// Deprecated: use [DryRunResult].
-type Rehearsal = DryRunResult
-
-// Rehearse is the former name of [Worker.DryRun].
-//
-// Deprecated: use [Worker.DryRun].
-func (w *Worker) Rehearse(ctx context.Context, kind string, input any, options ...SubmitOption) (*Rehearsal, error) {
-	return w.DryRun(ctx, kind, input, options...)
-}
-
 func dryRun(ctx context.Context, run handlerFunc, assignment *jobstreamv1.Assignment) *DryRunResult {
 	recorded := &recorder{}
 	task := newTask(assignment, recorded)
