@@ -30,6 +30,11 @@ const CLASSES: [typeof JobstreamError, string][] = [
   [DeadlineExceeded, "deadline_exceeded"],
 ];
 
+/** Whether the client rejected a value without a call. */
+function isCallerError(error: JobstreamError): boolean {
+  return error instanceof InvalidRequest && error.code === undefined;
+}
+
 export function encodeError(error: unknown): Record<string, unknown> {
   if (!(error instanceof JobstreamError)) {
     return { class: "other", reason: "", message: String(error) };
@@ -43,6 +48,7 @@ export function encodeError(error: unknown): Record<string, unknown> {
     const { cancelReason, forced } = error;
     return { class: "job_cancelled", reason, message, cancellation: { reason: cancelReason, forced } };
   }
-  const name = CLASSES.find(([Class]) => error instanceof Class)?.[1] ?? "other";
+  const known = CLASSES.find(([Class]) => error instanceof Class)?.[1] ?? "other";
+  const name = isCallerError(error) ? "invalid_argument" : known;
   return { class: name, reason, message, violations: error.violations.map(({ field }) => field) };
 }

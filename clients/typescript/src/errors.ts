@@ -125,18 +125,17 @@ export class JobIdReused extends JobstreamError {
   override readonly name: string = "JobIdReused";
 }
 
-/** The request is invalid. `violations` lists every invalid field. A payload over the limit also has this error. */
+/**
+ * The request is invalid. `violations` lists every invalid field. A payload over the limit also has this error. `code` is
+ * undefined if the client rejected a value without a call, such as a job id that is not a UUID.
+ */
 export class InvalidRequest extends JobstreamError {
   override readonly name: string = "InvalidRequest";
 
   /** An error found by the client. @internal */
   static of(field: string, description: string): InvalidRequest {
     const violations = [{ field, description }];
-    return new InvalidRequest(`${field} ${description}`, {
-      code: "INVALID_ARGUMENT",
-      reason: "INVALID_FIELD",
-      violations,
-    });
+    return new InvalidRequest(`${field} ${description}`, { reason: "INVALID_FIELD", violations });
   }
 }
 

@@ -99,6 +99,18 @@ test("error messages have the value, the limit and a fix", async () => {
   assert.throws(() => new Client(server.address, { callTimeout: -1 }), InvalidRequest);
 });
 
+test("a malformed job id is rejected without a call", async () => {
+  await using client = new Client("http://127.0.0.1:1");
+  const isRejected = (error: unknown) =>
+    error instanceof InvalidRequest &&
+    error.code === undefined &&
+    /job_id is "order-123": must be a UUID; .*UUIDv5/.test(error.message);
+  assert.throws(() => client.job("order-123"), isRejected);
+  await assert.rejects(client.get("order-123"), isRejected);
+  await assert.rejects(client.submit("kind", 1, { jobId: "order-123" }), isRejected);
+  assert.equal(client.job("0190AAAA000070008000000000000000").id, "0190AAAA000070008000000000000000");
+});
+
 test("a result that does not match its content type can be read undecoded", async () => {
   await using client = new Client(server.address);
   const wrong = Payload.text("{", "application/json");

@@ -2,6 +2,7 @@
 
 import { type Client as Stub, createClient } from "@connectrpc/connect";
 
+import { checkedJobId } from "../data/job_id.js";
 import type { Payload } from "../data/payload.js";
 import { AdminService } from "../gen/jobstream/v1/admin_service_pb.js";
 import { JobService } from "../gen/jobstream/v1/job_service_pb.js";
@@ -82,18 +83,23 @@ export abstract class BaseClient {
     return (await this.#run(kind, input, options)).payload;
   }
 
-  /** A handle of the job with this id. Does not call the server. */
+  /**
+   * A handle of the job with this id. Does not call the server.
+   *
+   * @throws InvalidRequest if the id is not a UUID.
+   */
   job<Out = unknown>(id: string): Job<Out> {
-    return new Job<Out>(this.#calls, id);
+    return new Job<Out>(this.#calls, checkedJobId("job_id", id));
   }
 
   /**
    * Reads the job with all its fields.
    *
-   * @throws JobNotFound, ResultExpired, Unavailable, DeadlineExceeded.
+   * @throws JobNotFound, ResultExpired, Unavailable, DeadlineExceeded; InvalidRequest if the id is not a UUID.
    */
   async get(id: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<JobView> {
-    const { job } = await this.#calls.call((jobs, given) => jobs.getJob({ jobId: id }, given), options.signal);
+    const jobId = checkedJobId("job_id", id);
+    const { job } = await this.#calls.call((jobs, given) => jobs.getJob({ jobId }, given), options.signal);
     return readJob(job);
   }
 

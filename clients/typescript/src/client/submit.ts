@@ -2,8 +2,8 @@
 
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { v7 } from "uuid";
 
+import { checkedJobId, newJobId } from "../data/job_id.js";
 import { Payload } from "../data/payload.js";
 import { durationOf, optionalDuration } from "../data/span.js";
 import { InvalidRequest } from "../errors.js";
@@ -13,7 +13,7 @@ import { type JobSpec, JobSpecSchema, type RetryPolicy, RetryPolicySchema } from
 export interface SubmitOptions {
   /**
    * The job id, a UUID and the idempotency key: submitting the same job with the same id again returns the existing
-   * job. Default: a new UUID v7, generated before the first attempt of the call.
+   * job. UUIDv5 derives one from a name. Default: a new UUID v7, generated before the first attempt of the call.
    */
   readonly jobId?: string | undefined;
   /** The queue of the job. Default `default`. */
@@ -58,14 +58,18 @@ export interface RetryOptions {
   readonly maxLostAttempts?: number | undefined;
 }
 
-/** Builds the JobSpec. Generates the job id if there is none. */
+/**
+ * Builds the JobSpec. Generates the job id if there is none.
+ *
+ * @throws InvalidRequest if an option is invalid.
+ */
 export function jobSpec(kind: string, input: unknown, options: SubmitOptions): JobSpec {
   const timeout = optionalDuration("job.timeout", options.timeout);
   const attemptTimeout = optionalDuration("job.attempt_timeout", options.attemptTimeout);
   const retention = optionalDuration("job.retention", options.retention);
   const retry = retryPolicy(options);
   return create(JobSpecSchema, {
-    jobId: options.jobId ?? v7(),
+    jobId: options.jobId === undefined ? newJobId() : checkedJobId("job.job_id", options.jobId),
     kind,
     queue: options.queue ?? "",
     payload: Payload.of(input).write(),
