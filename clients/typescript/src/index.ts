@@ -4,6 +4,7 @@ export { Client, type NodeClientOptions } from "./node/client.js";
 export * from "./shared.js";
 export { Context } from "./worker/context.js";
 export type { Handler, HandlerOptions, Parser } from "./worker/handler.js";
+export type { Logger } from "./worker/log.js";
 export type { Connected, Disconnected, WorkerOptions } from "./worker/options.js";
 export { PermanentError, RetryLater } from "./worker/final_report.js";
 export { type RunOptions, Worker } from "./worker/worker.js";

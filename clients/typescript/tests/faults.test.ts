@@ -6,7 +6,7 @@ import { Client, DeadlineExceeded, type JobEvent, ServerRestarted, Unavailable }
 import { startServer } from "jobstream/testing";
 
 import { Proxy } from "./support/proxy.js";
-import { collect, gate, streamChunks, working } from "./support/support.js";
+import { collect, gate, recordingLogger, streamChunks, working } from "./support/support.js";
 
 const server = await startServer({ args: ["--worker-reconnect-grace", "20s"] });
 test.after(() => server.stop());
@@ -118,6 +118,41 @@ test("a worker that reconnects continues its attempts", async () => {
   finish.open();
   assert.equal(await job.result({ timeout: 10_000 }), "kept");
   assert.equal((await client.get(job.id)).attempts.length, 1);
+});
+
+test("a worker logs a lost connection once, and its reconnect", async () => {
+  const first = await startServer();
+  const listen = new URL(first.address).host;
+  await using client = new Client(first.address);
+  const logger = recordingLogger();
+  let connects = 0;
+  const reconnected = gate();
+  const failedTwice = gate();
+  let failures = 0;
+  await using _ = await working(client, (worker) => worker.handle("x", () => 1), {
+    name: "w",
+    logger,
+    onConnected: () => {
+      connects += 1;
+      if (connects === 2) {
+        reconnected.open();
+      }
+    },
+    onDisconnected: () => {
+      failures += 1;
+      if (failures === 2) {
+        failedTwice.open();
+      }
+    },
+  });
+  await first.stop();
+  await failedTwice.passed;
+  await using second = await startServer({ listen });
+  await reconnected.passed;
+  assert.equal(second.address, first.address);
+  assert.equal(logger.lines.length, 2, logger.lines.join("\n"));
+  assert.match(logger.lines[0] ?? "", /^warn jobstream: worker w lost its connection: .*; tries again in \d+ ms$/);
+  assert.equal(logger.lines[1], "info jobstream: worker w is connected");
 });
 
 test("an unreachable server is Unavailable, an unresponsive one is DeadlineExceeded", async () => {

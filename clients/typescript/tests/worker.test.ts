@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "node:test";
 
@@ -10,6 +9,7 @@ import {
   JobCancelled,
   JobFailed,
   type Context,
+  Payload,
   PermanentError,
   RetryLater,
   Worker,
@@ -17,7 +17,7 @@ import {
 import { startServer } from "jobstream/testing";
 import { z } from "zod";
 
-import { collect, gate, working } from "./support/support.js";
+import { collect, gate, recordingLogger, working } from "./support/support.js";
 
 const server = await startServer();
 test.after(() => server.stop());
@@ -72,6 +72,42 @@ test("any thrown value fails the attempt, and the worker continues", async () =>
   assert.equal((await failureOf(client, "deep", 1)).type, "RangeError");
   assert.equal((await failureOf(client, "cycle", 1)).type, "TypeError");
   assert.equal(await (await client.submit("fine")).result(), "fine");
+});
+
+test("each failed attempt is one warning without its payload", async () => {
+  await using client = new Client(server.address);
+  const logger = recordingLogger();
+  const prepare = (worker: Worker) => {
+    worker.handle("fails", () => {
+      throw new RangeError("too\n  far");
+    });
+    worker.handle("parses", { input: z.object({ width: z.int() }) }, ({ width }) => width);
+  };
+  await using _ = await working(client, prepare, { logger });
+  const failed = await client.submit("fails", "secret", { maxAttempts: 2, retry: { initialBackoff: 1 } });
+  await assert.rejects(failed.result({ timeout: 10_000 }), JobFailed);
+  const unfit = await client.submit("parses", Payload.text("secret", "application/json"));
+  await assert.rejects(unfit.result({ timeout: 10_000 }), JobFailed);
+  const failure = (attempt: number) =>
+    `warn jobstream: job ${failed.id} (kind fails, attempt ${attempt}) failed: RangeError: too far`;
+  assert.deepEqual(logger.lines, [
+    failure(1),
+    failure(2),
+    `warn jobstream: job ${unfit.id} (kind parses, attempt 1) failed: BAD_PAYLOAD: the input does not fit the handler, ` +
+      "the failure of the job has details",
+  ]);
+});
+
+test("an error of the logger does not end the worker", async () => {
+  await using client = new Client(server.address);
+  const fail = () => {
+    throw new Error("the log is full");
+  };
+  await using _ = await working(client, (worker) => worker.handle("fails", fail), {
+    logger: { info: fail, warn: fail },
+  });
+  assert.equal((await failureOf(client, "fails", 1)).message, "the log is full");
+  assert.equal((await failureOf(client, "fails", 1)).attempt, 2);
 });
 
 test("a PermanentError fails the job, RetryLater sets the delay", async () => {
@@ -229,13 +265,18 @@ test("a worker that the server rejects fails with its error", async () => {
 test("an aborted signal of run drains the worker", async () => {
   await using client = new Client(server.address);
   const stop = new AbortController();
+  const logger = recordingLogger();
   const worker = new Worker(client, {
+    name: "brief",
+    logger,
     onConnected: () => {
       stop.abort();
       throw new Error("error of a callback");
     },
   }).handle("x", () => 1);
-  const warned = once(process, "warning") as Promise<Error[]>;
   await worker.run({ signals: false, signal: stop.signal });
-  assert.match((await warned)[0]?.message ?? "", /error of a callback/);
+  assert.deepEqual(logger.lines, [
+    "warn jobstream: a callback of the worker failed: error of a callback",
+    "info jobstream: worker brief is drained",
+  ]);
 });

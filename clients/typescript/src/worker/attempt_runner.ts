@@ -3,7 +3,8 @@
 import type { Assignment } from "../gen/jobstream/v1/worker_service_pb.js";
 import { Condition } from "./condition.js";
 import { Context } from "./context.js";
-import { type RegisteredHandler, runHandler } from "./handler.js";
+import { type AttemptResult, type RegisteredHandler, runHandler } from "./handler.js";
+import type { WorkerLog } from "./log.js";
 import type { ReportBuffer } from "./report_buffer.js";
 import { failed, release, stopped } from "./final_report.js";
 
@@ -17,7 +18,7 @@ const REASON_TEXT: Record<StopReason, string> = {
 };
 
 /** The result of an attempt that was cancelled before its handler started. */
-const NOT_STARTED = { body: release(), bytes: 0, hasThrown: true };
+const NOT_STARTED: AttemptResult = { body: release(), bytes: 0, hasThrown: true };
 
 interface Running {
   readonly controller: AbortController;
@@ -32,6 +33,7 @@ export class AttemptRunner {
   constructor(
     readonly handlers: ReadonlyMap<string, RegisteredHandler>,
     readonly buffer: ReportBuffer,
+    readonly log: WorkerLog,
   ) {}
 
   /** Number of running attempts. */
@@ -94,12 +96,19 @@ export class AttemptRunner {
     if (reason !== undefined && result.hasThrown) {
       this.buffer.end(lease, reason === "cancelled" ? stopped() : release(), 0);
     } else {
-      this.buffer.end(lease, result.body, result.bytes);
+      this.#end(assignment, result);
     }
     this.#changed.notify();
   }
 
-  async #runHandler(assignment: Assignment, signal: AbortSignal) {
+  #end(assignment: Assignment, { body, bytes }: AttemptResult): void {
+    this.buffer.end(assignment.leaseId, body, bytes);
+    if (body.case === "fail" && body.value.failure !== undefined) {
+      this.log.attemptFailed(assignment, body.value.failure);
+    }
+  }
+
+  async #runHandler(assignment: Assignment, signal: AbortSignal): Promise<AttemptResult> {
     try {
       const context = new Context(assignment, this.buffer, signal);
       return await runHandler(this.handlers.get(assignment.kind), context, this.buffer.limits);

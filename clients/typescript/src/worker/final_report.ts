@@ -103,7 +103,7 @@ export function failedWith(error: unknown): ReportBody {
 
 /** The report of an invalid input. */
 export function badPayload(error: unknown): ReportBody {
-  return failed("BAD_PAYLOAD", `invalid payload:  ${describeIssues(error)}`);
+  return failed("BAD_PAYLOAD", `invalid payload: ${describeIssues(error)}`);
 }
 
 function fail(failure: Failure, after?: number): ReportBody {
@@ -116,7 +116,7 @@ function failure(init: Partial<Omit<Failure, "$typeName" | "$unknown">>): Failur
 }
 
 /** The message of any thrown value. */
-function messageOf(error: unknown): string {
+export function messageOf(error: unknown): string {
   try {
     return error instanceof Error ? withCauses(error) : String(error);
   } catch {

@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 
 import { InvalidRequest } from "../errors.js";
 import { span } from "../client/options.js";
+import { type Logger, STDERR_LOGGER } from "./log.js";
 
 export interface WorkerOptions {
   /**
@@ -17,6 +18,11 @@ export interface WorkerOptions {
   readonly slots?: number | undefined;
   /** Time in milliseconds for running attempts to finish after a signal. Default 10 000. */
   readonly drainTimeout?: number | undefined;
+  /**
+   * Receives a warning for each failed attempt and each lost connection, and an info line once the worker is drained.
+   * No line has a payload. Default: the console, on stderr.
+   */
+  readonly logger?: Logger | undefined;
   /** Called after each connect. */
   readonly onConnected?: ((connected: Connected) => void) | undefined;
   /** Called when a connection breaks or cannot be established. */
@@ -47,6 +53,7 @@ export function readWorkerOptions(options: WorkerOptions) {
     slots,
     name: options.name ?? defaultName(),
     queues: [...(options.queues ?? [])],
+    logger: options.logger ?? STDERR_LOGGER,
     drainTimeout: span("drainTimeout", options.drainTimeout, 10_000),
   };
 }

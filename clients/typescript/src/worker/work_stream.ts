@@ -155,7 +155,7 @@ export class WorkStream {
       if (error?.code === LEASE_LOST) {
         this.runner.stop(leaseId, "lost");
       } else {
-        this.listener.onRejection(`the server rejected a report:  ${error?.message ?? ""}`);
+        this.listener.onRejection(`the server rejected a report: ${error?.message ?? ""}`);
       }
     }
     this.buffer.acknowledge(Number(reportSequence));

@@ -3,7 +3,9 @@
 import { IllegalState, InvalidRequest } from "../errors.js";
 import { span } from "../client/options.js";
 import { type Client, connectionOf } from "../node/client.js";
+import { messageOf } from "./final_report.js";
 import type { RegisteredHandler, Handler, HandlerOptions } from "./handler.js";
+import { WorkerLog } from "./log.js";
 import { WorkerSession } from "./worker_session.js";
 import { type WorkerOptions, readWorkerOptions } from "./options.js";
 import { onSignals } from "./signals.js";
@@ -31,6 +33,7 @@ export interface RunOptions {
 export class Worker implements AsyncDisposable {
   readonly #handlers = new Map<string, RegisteredHandler>();
   readonly #settings: ReturnType<typeof readWorkerOptions>;
+  readonly #log: WorkerLog;
   #session: WorkerSession | undefined;
   #ended: Promise<void> | undefined;
   #isDraining = false;
@@ -41,6 +44,7 @@ export class Worker implements AsyncDisposable {
     readonly options: WorkerOptions = {},
   ) {
     this.#settings = readWorkerOptions(options);
+    this.#log = new WorkerLog(this.#settings.name, this.#settings.logger);
   }
 
   /**
@@ -99,6 +103,7 @@ export class Worker implements AsyncDisposable {
     try {
       this.#ended = session.run();
       await this.#ended;
+      this.#log.drained();
     } finally {
       ignoreSignals();
       options.signal?.removeEventListener("abort", drain);
@@ -133,23 +138,23 @@ export class Worker implements AsyncDisposable {
       queues,
       slots,
       connected: ({ workerId, serverVersion }) => {
-        callSafely(() => onConnected?.({ workerId, serverVersion }));
+        this.#log.connected();
+        this.#callSafely(() => onConnected?.({ workerId, serverVersion }));
       },
       disconnected: (reason, retryIn) => {
-        callSafely(() => onDisconnected?.({ reason, retryIn }));
+        this.#log.disconnected(reason, retryIn);
+        this.#callSafely(() => onDisconnected?.({ reason, retryIn }));
       },
-      rejected: (message) => {
-        process.emitWarning(message, "JobstreamWarning");
-      },
+      log: this.#log,
     });
   }
-}
 
-/** Calls a callback. An error of a callback must not end the worker. */
-function callSafely(call: () => void): void {
-  try {
-    call();
-  } catch (error) {
-    process.emitWarning(error instanceof Error ? error : String(error), "JobstreamWarning");
+  /** Calls a callback. An error of a callback must not end the worker. */
+  #callSafely(call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#log.warn(`a callback of the worker failed: ${messageOf(error)}`);
+    }
   }
 }

@@ -17,6 +17,7 @@ import { Condition } from "./condition.js";
 import { WorkStream, ACKNOWLEDGE_TIME_MAX, releaseRunning, within } from "./work_stream.js";
 import { AttemptRunner } from "./attempt_runner.js";
 import type { RegisteredHandler } from "./handler.js";
+import type { WorkerLog } from "./log.js";
 import { ReportBuffer } from "./report_buffer.js";
 
 /** Most leases in Hello. */
@@ -33,7 +34,7 @@ export interface SessionOptions {
   readonly slots: number;
   readonly connected: (welcome: Welcome) => void;
   readonly disconnected: (reason: string, retryIn: number) => void;
-  readonly rejected: (message: string) => void;
+  readonly log: WorkerLog;
 }
 
 export class WorkerSession {
@@ -53,7 +54,7 @@ export class WorkerSession {
     readonly options: SessionOptions,
   ) {
     this.#buffer = new ReportBuffer(options.slots);
-    this.#runner = new AttemptRunner(handlers, this.#buffer);
+    this.#runner = new AttemptRunner(handlers, this.#buffer, options.log);
   }
 
   /** Starts to drain with this deadline, or moves the deadline closer. */
@@ -102,7 +103,7 @@ export class WorkerSession {
 
   /** Runs one connection. Returns the error that ended it. */
   async #connect(): Promise<unknown> {
-    const { connected, rejected, name, queues } = this.options;
+    const { connected, name, queues, log } = this.options;
     const hello = create(HelloSchema, {
       protocolVersion: 1,
       name,
@@ -121,7 +122,10 @@ export class WorkerSession {
     const onDrain = (timeLeft: number) => {
       this.drain(timeLeft);
     };
-    const stream = new WorkStream(this.#buffer, this.#runner, { onWelcome, onDrain, onRejection: rejected }, hello);
+    const onRejection = (message: string) => {
+      log.warn(message);
+    };
+    const stream = new WorkStream(this.#buffer, this.#runner, { onWelcome, onDrain, onRejection }, hello);
     this.#stream = stream;
     try {
       await stream.run(this.connection);

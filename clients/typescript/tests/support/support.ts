@@ -11,10 +11,18 @@ export function gate<T = void>() {
   return { open, passed };
 }
 
-/** Runs a worker until the end of the block. */
+/** Collects the log lines of a worker. */
+export function recordingLogger() {
+  const lines: string[] = [];
+  const record = (level: string) => (line: string) => void lines.push(`${level} ${line}`);
+  return { lines, info: record("info"), warn: record("warn") };
+}
+
+/** Runs a worker until the end of the block. It logs nothing by default. */
 export async function working(client: Client, prepare: (worker: Worker) => void, options: WorkerOptions = {}) {
   const connected = gate();
   const worker = new Worker(client, {
+    logger: recordingLogger(),
     ...options,
     onConnected: (info) => {
       options.onConnected?.(info);
