@@ -212,6 +212,24 @@ test("watchers receive the events of a handler in order", async () => {
   assert.ok(left > 50_000 && left <= 60_000, String(left));
 });
 
+test("progress by units has a fraction if the total is positive", async () => {
+  await using client = new Client(server.address);
+  await using _ = await working(client, (worker) =>
+    worker.handle("count", ({ done, total }: { done: number; total: number }, context) => {
+      context.progressOf(done, total, "files");
+    }),
+  );
+  const progressOf = async (done: number, total: number) => {
+    const job = await client.submit("count", { done, total });
+    await job.result({ timeout: 10_000 });
+    const { progress } = await client.get(job.id);
+    return [progress?.fraction, progress?.done, progress?.total, progress?.unit];
+  };
+  assert.deepEqual(await progressOf(1, 4), [0.25, 1, 4, "files"]);
+  assert.deepEqual(await progressOf(3, 2), [1, 3, 2, "files"]);
+  assert.deepEqual(await progressOf(0, 0), [undefined, 0, 0, "files"]);
+});
+
 test("drain waits for running attempts, stop releases them", async () => {
   await using client = new Client(server.address);
   const started = gate();

@@ -44,7 +44,7 @@ export interface StateEvent extends EventHeader {
 
 /** Progress of an attempt. The server retains only the newest. */
 export interface Progress {
-  /** Completed fraction, 0 to 1. */
+  /** Completed fraction, 0 to 1; undefined if the handler reported none. */
   readonly fraction: number | undefined;
   readonly done: number | undefined;
   readonly total: number | undefined;

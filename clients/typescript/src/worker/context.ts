@@ -68,7 +68,7 @@ export class Context {
   }
 
   /**
-   * Reports progress as `done` of `total` units.
+   * Reports progress as `done` of `total` units. The fraction is `done / total`, if the total is positive.
    *
    * @param unit such as `files`; truncated to 64 bytes.
    */
