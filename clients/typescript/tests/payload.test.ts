@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { inspect } from "node:util";
 
 import { create, fromJson } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
@@ -14,6 +15,27 @@ test("the content type selects the decoding", () => {
   assert.deepEqual(Payload.text("[1]", "application/problem+json; charset=utf-8").value(), [1]);
   assert.deepEqual(Payload.data(new TextEncoder().encode("é"), "text/plain").value(), "é");
   assert.deepEqual(Payload.data(new Uint8Array([1])).value(), new Uint8Array([1]));
+});
+
+test("a payload is readable as text, JSON and bytes", () => {
+  const payload = Payload.data(new TextEncoder().encode('{"n":1}'));
+  assert.equal(payload.text(), '{"n":1}');
+  assert.deepEqual(payload.json(), { n: 1 });
+  assert.deepEqual(payload.bytes(), new TextEncoder().encode('{"n":1}'));
+  assert.equal(Payload.text("").json(), null);
+  assert.throws(() => Payload.text("no JSON").json(), SyntaxError);
+});
+
+test("the string form is shortened text, or the content type and the size", () => {
+  assert.equal(String(Payload.text("hello")), "hello");
+  assert.equal(String(Payload.json({ n: 1 })), '{"n":1}');
+  assert.equal(String(Payload.data(new TextEncoder().encode("é"), "text/csv")), "é");
+  assert.equal(String(Payload.text("é".repeat(201))), `${"é".repeat(199)}…`);
+  assert.equal(String(Payload.text("🚀".repeat(200))), "🚀".repeat(200));
+  assert.equal(String(Payload.data(new Uint8Array(3), "image/png")), "image/png, 3 bytes");
+  assert.equal(String(Payload.data(new Uint8Array([0xff]), "text/plain")), "text/plain, 1 bytes");
+  assert.equal(inspect(Payload.json("x")), String.raw`Payload(application/json, "\"x\"")`);
+  assert.equal(inspect(Payload.data(new Uint8Array(3))), "Payload(application/octet-stream, 3 bytes)");
 });
 
 test("a value is encoded as JSON unless it is bytes or a payload", () => {

@@ -6,11 +6,12 @@ import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { InvalidRequest } from "../errors.js";
 import { type Payload as Wire, PayloadSchema } from "../gen/jobstream/v1/payload_pb.js";
 import { parseJson, stringifyJson } from "./json.js";
-import { byteLength } from "./text.js";
+import { byteLength, shorten } from "./text.js";
 
 export const JSON_TYPE = "application/json";
 const TEXT_TYPE = "text/plain; charset=utf-8";
 const DATA_TYPE = "application/octet-stream";
+const SHOWN_CHARACTERS_MAX = 200;
 const CONTENT_TYPE = /^[\x20-\x7e]{0,128}$/;
 
 /** Bytes or text with a content type. Immutable. The default limit of the server is 1 MiB. */
@@ -98,6 +99,15 @@ export class Payload {
   }
 
   /**
+   * Decodes the content as JSON, whatever its content type. Empty content is `null`.
+   *
+   * @throws SyntaxError if the content is not valid JSON, TypeError if it is not UTF-8.
+   */
+  json(): unknown {
+    return this.size === 0 ? null : parseJson(this.text());
+  }
+
+  /**
    * Decodes the content by its type: JSON, plain text as a string, anything else as bytes. Empty content is `null`.
    *
    * Integers beyond 2^53 are `bigint`s. `text()` returns the original digits.
@@ -114,9 +124,27 @@ export class Payload {
     return this.isPlainText ? this.text() : this.bytes();
   }
 
+  /** Text and JSON, shortened to 200 characters; for other content the content type and the size. */
+  toString(): string {
+    return this.#shownText() ?? `${this.contentType}, ${this.size} bytes`;
+  }
+
   /** Shown in logs and debuggers. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return `Payload(${this.contentType}, ${this.size} bytes)`;
+    const text = this.#shownText();
+    return `Payload(${this.contentType}, ${text === undefined ? `${this.size} bytes` : JSON.stringify(text)})`;
+  }
+
+  /** The shortened text; undefined if the content is not text. */
+  #shownText(): string | undefined {
+    if (typeof this.#body !== "string" && !this.isJson && !mediaType(this.contentType).startsWith("text/")) {
+      return undefined;
+    }
+    try {
+      return shorten(this.text(), SHOWN_CHARACTERS_MAX);
+    } catch {
+      return undefined; // The bytes are not UTF-8.
+    }
   }
 
   /** @internal */

@@ -1,4 +1,4 @@
-// Text lengths in UTF-8 bytes, as limited by the server.
+// Text lengths: in UTF-8 bytes, as limited by the server, and in characters.
 
 const encoder = new TextEncoder();
 
@@ -15,4 +15,10 @@ export function truncateText(text: string, bytesMax: number): string {
   }
   const { read } = encoder.encodeInto(text, new Uint8Array(bytesMax));
   return text.slice(0, read);
+}
+
+/** The text, with an ellipsis in place of its end if it has more characters. */
+export function shorten(text: string, charactersMax: number): string {
+  const characters = Array.from(text.slice(0, 2 * charactersMax + 2));
+  return characters.length <= charactersMax ? text : `${characters.slice(0, charactersMax - 1).join("")}…`;
 }
