@@ -2,24 +2,13 @@
 
 import { Client, type Job, type JobEvent, Worker } from "jobstream";
 
+import { encodeError } from "./errors.js";
 import { Holds, handle } from "./handlers.js";
+import { listed, queueFields, requestOf } from "./jobs.js";
 import { valueOf, wireOf } from "./payloads.js";
-import { type Command, type Emit, type WirePayload, renamed } from "./protocol.js";
+import { type Command, type Emit, type Fields, type WirePayload, renamed } from "./protocol.js";
 
 type Response = Promise<Record<string, unknown>> | Record<string, unknown>;
-
-const SUBMIT = {
-  job_id: "jobId",
-  queue: "queue",
-  priority: "priority",
-  delay: "delay",
-  timeout: "timeout",
-  attempt_timeout: "attemptTimeout",
-  max_attempts: "maxAttempts",
-  retention: "retention",
-  labels: "labels",
-  headers: "headers",
-};
 
 export class Commands {
   #client = new Client();
@@ -53,6 +42,22 @@ export class Commands {
         return this.#job(command)
           .cancel(renamed(command, { reason: "reason", grace: "grace" }))
           .then((state) => ({ state }));
+      case "list":
+        return listed(this.#client, command);
+      case "retry":
+        return this.#client.retry(command["job_id"] as string).then((job) => this.#retain(job));
+      case "delete":
+        return this.#client.delete(command["job_id"] as string).then(() => ({}));
+      case "batch":
+        return this.#batch(command);
+      case "queues":
+        return this.#client.queues().then((queues) => ({ queues: queues.map(queueFields) }));
+      case "pause":
+        return this.#client.pauseQueue(command["queue"] as string).then(() => ({}));
+      case "resume":
+        return this.#client.resumeQueue(command["queue"] as string).then(() => ({}));
+      case "purge":
+        return this.#client.purgeQueue(command["queue"] as string).then((cancelled) => ({ cancelled }));
       case "watch":
         return this.#watch(command, emit);
       case "work":
@@ -88,16 +93,25 @@ export class Commands {
   }
 
   async #submit(command: Command) {
-    const input = valueOf(command["payload"] as WirePayload);
-    const job = await this.#client.submit(command["kind"] as string, input, renamed(command, SUBMIT));
+    const { kind, input, ...options } = requestOf(command);
+    return this.#retain(await this.#client.submit(kind, input, options));
+  }
+
+  /** Retains the handle of a job. */
+  #retain(job: Job) {
     this.#jobs.set(job.id, job);
     return { job_id: job.id };
   }
 
+  async #batch({ jobs }: Command) {
+    const results = await this.#client.submitAll((jobs as Fields[]).map(requestOf));
+    return { results: results.map(({ job, error }) => (job ? this.#retain(job) : { error: encodeError(error) })) };
+  }
+
   async #run(command: Command) {
-    const input = valueOf(command["payload"] as WirePayload);
-    const options = renamed(command, { ...SUBMIT, wait: "wait" });
-    return { payload: wireOf(await this.#client.runPayload(command["kind"] as string, input, options)) };
+    const { kind, input, ...options } = requestOf(command);
+    const wait = renamed(command, { wait: "wait" });
+    return { payload: wireOf(await this.#client.runPayload(kind, input, { ...options, ...wait })) };
   }
 
   async #load({ kind, jobs, in_flight }: Command) {

@@ -1,10 +1,11 @@
 // The agent protocol, see ../../conformance/README.md.
 
+export type Fields = Readonly<Record<string, unknown>>;
+
 /** A command: its number, its operation, and its fields. */
-export interface Command {
+export interface Command extends Fields {
   readonly id: number;
   readonly op: string;
-  readonly [field: string]: unknown;
 }
 
 export type WirePayload =
@@ -20,8 +21,8 @@ export function write(line: Record<string, unknown>): void {
 }
 
 /** The fields that are set, under other names. */
-export function renamed(command: Command, names: Record<string, string>): Record<string, unknown> {
+export function renamed(fields: Fields, names: Record<string, string>): Record<string, unknown> {
   return Object.fromEntries(
-    Object.entries(names).flatMap(([theirs, ours]) => (command[theirs] === undefined ? [] : [[ours, command[theirs]]])),
+    Object.entries(names).flatMap(([theirs, ours]) => (fields[theirs] === undefined ? [] : [[ours, fields[theirs]]])),
   );
 }

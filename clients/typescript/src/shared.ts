@@ -1,6 +1,7 @@
 // Exports shared by both entry points.
 
-export type { Stubs } from "./client/base.js";
+export type { CallOptions } from "./client/base.js";
+export type { JobRequest, SubmitResult } from "./client/batch.js";
 export type {
   GapEvent,
   JobEvent,
@@ -12,9 +13,12 @@ export type {
   StateEvent,
 } from "./client/events.js";
 export { type CancelOptions, Job } from "./client/job.js";
+export type { JobFilter } from "./client/list.js";
 export type { ClientOptions, TriesOptions } from "./client/options.js";
+export type { QueueView } from "./client/queues.js";
 export type { ResultOptions } from "./client/result.js";
 export type { RunJobOptions } from "./client/run.js";
+export type { Stubs } from "./client/stubs.js";
 export type { RetryOptions, SubmitOptions } from "./client/submit.js";
 export type { AttemptView, JobView } from "./client/view.js";
 export type { WatchOptions } from "./client/watch.js";

@@ -1,25 +1,24 @@
 // The common base of the Node and the browser client.
 
-import { type Client as Stub, createClient } from "@connectrpc/connect";
-
 import { checkedJobId } from "../data/job_id.js";
 import type { Payload } from "../data/payload.js";
-import { AdminService } from "../gen/jobstream/v1/admin_service_pb.js";
-import { JobService } from "../gen/jobstream/v1/job_service_pb.js";
-import { WorkerService } from "../gen/jobstream/v1/worker_service_pb.js";
+import { type JobRequest, type SubmitResult, submitAll } from "./batch.js";
 import { Calls } from "./calls.js";
 import type { Connection } from "./connection.js";
+import { deleteJob, retryJob } from "./finished.js";
 import { Job, readResult, resultOf } from "./job.js";
+import { type JobFilter, listJobs } from "./list.js";
 import { type ClientOptions, readOptions } from "./options.js";
+import { type QueueView, listQueues, readQueue } from "./queues.js";
 import { type RunJobOptions, runToEnd } from "./run.js";
+import { type Stubs, stubsOf } from "./stubs.js";
 import { type SubmitOptions, jobSpec } from "./submit.js";
 import { type JobView, readJob } from "./view.js";
 
-/** The generated stubs. Their calls are not retried and reject with the errors of @connectrpc/connect. */
-export interface Stubs {
-  readonly jobs: Stub<typeof JobService>;
-  readonly admin: Stub<typeof AdminService>;
-  readonly workers: Stub<typeof WorkerService>;
+/** Options of a call. */
+export interface CallOptions {
+  /** Aborts the call. The server may or may not have executed it. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A client of one server. It connects at the first call. */
@@ -37,12 +36,7 @@ export abstract class BaseClient {
 
   /** The generated stubs on the connection of this client. */
   get stubs(): Stubs {
-    const { transport } = this.#calls.connection;
-    return {
-      jobs: createClient(JobService, transport),
-      admin: createClient(AdminService, transport),
-      workers: createClient(WorkerService, transport),
-    };
+    return stubsOf(this.#calls.connection.transport);
   }
 
   /**
@@ -59,8 +53,22 @@ export abstract class BaseClient {
     const calls = this.#calls;
     const job = jobSpec(kind, input, options);
     calls.boots.current();
-    const { jobId } = await calls.call((jobs, given) => jobs.submit({ job }, given), options.signal);
+    const { jobId } = await calls.call(({ jobs }, given) => jobs.submit({ job }, given), options.signal);
     return new Job<Out>(calls, jobId, calls.boots.current());
+  }
+
+  /**
+   * Submits many jobs, in calls of up to 1 000. Returns a job or an error for each, in order; a refused job does not
+   * affect the others. If a call fails, its jobs and the following ones have its error.
+   *
+   * ```ts
+   * for (const { job, error } of await client.submitAll([{ kind: "resize", input: 64 }, { kind: "resize", input: 128 }])) {
+   *   console.log(error?.message ?? job?.id);
+   * }
+   * ```
+   */
+  submitAll<Out = unknown>(requests: Iterable<JobRequest>, { signal }: CallOptions = {}): Promise<SubmitResult<Out>[]> {
+    return submitAll(this.#calls, requests, signal);
   }
 
   /**
@@ -97,10 +105,78 @@ export abstract class BaseClient {
    *
    * @throws JobNotFound, ResultExpired, Unavailable, DeadlineExceeded; InvalidRequest if the id is not a UUID.
    */
-  async get(id: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<JobView> {
+  async get(id: string, { signal }: CallOptions = {}): Promise<JobView> {
     const jobId = checkedJobId("job_id", id);
-    const { job } = await this.#calls.call((jobs, given) => jobs.getJob({ jobId }, given), options.signal);
+    const { job } = await this.#calls.call(({ jobs }, given) => jobs.getJob({ jobId }, given), signal);
     return readJob(job);
+  }
+
+  /**
+   * Lists the jobs that match a filter, newest first, over all pages. Their payloads and results are empty.
+   *
+   * ```ts
+   * for await (const { id, kind } of client.list({ states: "FAILED", labels: { tenant: "a" } })) console.log(id, kind);
+   * ```
+   *
+   * @throws InvalidRequest, Unavailable, DeadlineExceeded.
+   */
+  list(filter: JobFilter = {}, { signal }: CallOptions = {}): AsyncGenerator<JobView, void, undefined> {
+    return listJobs(this.#calls, filter, signal);
+  }
+
+  /**
+   * Submits a finished job again as a new job with a new id. The finished job does not change.
+   *
+   * @throws JobNotFound, ResultExpired; IllegalState if the job has not ended; otherwise like [submit].
+   */
+  async retry<Out = unknown>(id: string, { signal }: CallOptions = {}): Promise<Job<Out>> {
+    return retryJob(this.#calls, checkedJobId("job_id", id), signal);
+  }
+
+  /**
+   * Removes a finished job and its result.
+   *
+   * @throws JobNotFound, ResultExpired, Unavailable, DeadlineExceeded; IllegalState if the job has not ended.
+   */
+  async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
+    await deleteJob(this.#calls, checkedJobId("job_id", id), signal);
+  }
+
+  /** Every queue that has jobs or is paused, ordered by name. */
+  queues({ signal }: CallOptions = {}): Promise<QueueView[]> {
+    return listQueues(this.#calls, signal);
+  }
+
+  /**
+   * Starts no further attempts of the jobs of a queue. Running attempts continue, and jobs are still accepted.
+   *
+   * @throws InvalidRequest if the name is invalid.
+   */
+  async pauseQueue(name: string, { signal }: CallOptions = {}): Promise<QueueView> {
+    const { queue } = await this.#calls.call(({ admin }, given) => admin.pauseQueue({ queue: name }, given), signal);
+    return readQueue(queue);
+  }
+
+  /**
+   * Starts attempts of the jobs of a paused queue again.
+   *
+   * @throws JobstreamError of reason `QUEUE_NOT_FOUND`.
+   */
+  async resumeQueue(name: string, { signal }: CallOptions = {}): Promise<QueueView> {
+    const { queue } = await this.#calls.call(({ admin }, given) => admin.resumeQueue({ queue: name }, given), signal);
+    return readQueue(queue);
+  }
+
+  /**
+   * Cancels every waiting job of a queue and returns their number. Running jobs continue. The call is sent once: after
+   * a lost response a second call would cancel jobs that were submitted later.
+   *
+   * @throws JobstreamError of reason `QUEUE_NOT_FOUND`; Unavailable and DeadlineExceeded if the jobs may or may not be
+   * cancelled.
+   */
+  async purgeQueue(name: string, { signal }: CallOptions = {}): Promise<number> {
+    const send = this.#calls.callOnce(({ admin }, given) => admin.purgeQueue({ queue: name }, given), signal);
+    return (await send).purged;
   }
 
   /**

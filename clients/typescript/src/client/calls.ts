@@ -1,20 +1,18 @@
 // Sends calls to a server: once, or with retries within a deadline.
 
-import { type CallOptions, type Client as Stub, createClient } from "@connectrpc/connect";
+import type { CallOptions } from "@connectrpc/connect";
 
 import { now } from "../data/span.js";
 import { DeadlineExceeded, JobstreamError, Unavailable } from "../errors.js";
-import { AdminService } from "../gen/jobstream/v1/admin_service_pb.js";
-import { JobService } from "../gen/jobstream/v1/job_service_pb.js";
 import { Backoff, isTransient } from "./backoff.js";
 import { BootCache } from "./boot_cache.js";
 import type { Connection, Link } from "./connection.js";
 import type { Settings } from "./options.js";
 import { Scope, pause } from "./scope.js";
 import { readError } from "./status.js";
+import { type Stubs, stubsOf } from "./stubs.js";
 
-export type JobStub = Stub<typeof JobService>;
-type Send<A> = (jobs: JobStub, options: CallOptions) => Promise<A>;
+type Send<A> = (stubs: Stubs, options: CallOptions) => Promise<A>;
 
 /** The state shared by all handles of one client. */
 export class Calls {
@@ -29,19 +27,37 @@ export class Calls {
   ) {}
 
   /** Sends an idempotent call and retries transient errors within the call timeout. */
-  call<A>(send: Send<A>, signal?: AbortSignal): Promise<A> {
-    const sendWithStub = (link: Link, options: CallOptions) => send(createClient(JobService, link.transport), options);
-    return this.#retry(sendWithStub, signal);
+  async call<A>(send: Send<A>, signal?: AbortSignal): Promise<A> {
+    const { callTimeout, tries } = this.settings;
+    const deadline = now() + callTimeout;
+    const backoff = new Backoff(tries);
+    for (let attempts = 1; ; attempts++) {
+      try {
+        return await this.#sendOnce(deadline, send, signal);
+      } catch (error) {
+        await this.#pause(error, backoff, deadline, attempts, signal);
+      }
+    }
+  }
+
+  /** Sends a call that must not be executed twice. */
+  callOnce<A>(send: Send<A>, signal?: AbortSignal): Promise<A> {
+    return this.#sendOnce(now() + this.settings.callTimeout, send, signal);
   }
 
   /** Sends a call once over this link. `deadline` is a time of [now]. */
   async once<A>(link: Link, deadline: number, send: Send<A>, signal?: AbortSignal): Promise<A> {
-    return this.#sendOnce(
-      link,
-      deadline,
-      (_, options) => send(createClient(JobService, link.transport), options),
-      signal,
-    );
+    const scope = this.scope(signal);
+    try {
+      scope.signal.throwIfAborted();
+      const options = { signal: scope.signal, timeoutMs: Math.max(1, Math.ceil(deadline - now())) };
+      return await send(stubsOf(link.transport), options);
+    } catch (thrown) {
+      scope.signal.throwIfAborted();
+      throw this.readError(thrown);
+    } finally {
+      scope.close();
+    }
   }
 
   /** A scope that ends with the caller's signal and with the client. */
@@ -71,40 +87,17 @@ export class Calls {
     this.connection.close();
   }
 
-  async #retry<A>(send: (link: Link, options: CallOptions) => Promise<A>, signal?: AbortSignal): Promise<A> {
-    const { callTimeout, tries } = this.settings;
-    const deadline = now() + callTimeout;
-    const backoff = new Backoff(tries);
-    for (let attempts = 1; ; attempts++) {
-      const link = this.connection.forShortCall();
-      try {
-        return await this.#sendOnce(link, deadline, send, signal);
-      } catch (error) {
-        if (error instanceof DeadlineExceeded) {
-          link.replace();
-        }
-        await this.#pause(error, backoff, deadline, attempts, signal);
-      } finally {
-        link.release();
-      }
-    }
-  }
-
-  async #sendOnce<A>(
-    link: Link,
-    deadline: number,
-    send: (link: Link, options: CallOptions) => Promise<A>,
-    signal?: AbortSignal,
-  ): Promise<A> {
-    const scope = this.scope(signal);
+  async #sendOnce<A>(deadline: number, send: Send<A>, signal?: AbortSignal): Promise<A> {
+    const link = this.connection.forShortCall();
     try {
-      scope.signal.throwIfAborted();
-      return await send(link, { signal: scope.signal, timeoutMs: Math.max(1, Math.ceil(deadline - now())) });
-    } catch (thrown) {
-      scope.signal.throwIfAborted();
-      throw this.readError(thrown);
+      return await this.once(link, deadline, send, signal);
+    } catch (error) {
+      if (error instanceof DeadlineExceeded) {
+        link.replace();
+      }
+      throw error;
     } finally {
-      scope.close();
+      link.release();
     }
   }
 
@@ -132,9 +125,7 @@ export class Calls {
   }
 
   async #lookUpBoot(): Promise<string> {
-    const ask = (link: Link, options: CallOptions) =>
-      createClient(AdminService, link.transport).getServerInfo({}, options);
-    return (await this.#retry(ask)).bootId;
+    return (await this.call(({ admin }, options) => admin.getServerInfo({}, options))).bootId;
   }
 }
 

@@ -68,7 +68,7 @@ export class Job<Out = unknown> {
    * @throws JobNotFound, ServerRestarted, ResultExpired, Unavailable, DeadlineExceeded.
    */
   async state(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<JobState> {
-    const response = this.#calls.call((jobs, given) => jobs.getResult({ jobId: this.id }, given), options.signal);
+    const response = this.#calls.call(({ jobs }, given) => jobs.getResult({ jobId: this.id }, given), options.signal);
     return readState((await this.#detectRestart(response)).state);
   }
 
@@ -82,7 +82,7 @@ export class Job<Out = unknown> {
   async cancel(options: CancelOptions = {}): Promise<JobState> {
     const grace = optionalDuration("grace", options.grace);
     const request = { jobId: this.id, reason: options.reason ?? "", ...(grace && { grace }) };
-    const response = this.#calls.call((jobs, given) => jobs.cancel(request, given), options.signal);
+    const response = this.#calls.call(({ jobs }, given) => jobs.cancel(request, given), options.signal);
     return readState((await this.#detectRestart(response)).state);
   }
 

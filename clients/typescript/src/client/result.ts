@@ -78,7 +78,12 @@ class Wait {
     const request = { jobId: this.jobId, wait: durationOf("wait", Math.floor(wait)) };
     const deadline = now() + wait + this.calls.settings.callTimeout;
     try {
-      const send = this.calls.once(link, deadline, (jobs, given) => jobs.getResult(request, given), this.scope.signal);
+      const send = this.calls.once(
+        link,
+        deadline,
+        ({ jobs }, given) => jobs.getResult(request, given),
+        this.scope.signal,
+      );
       const { outcome } = await send;
       return outcome && readOutcome(outcome);
     } catch (error) {

@@ -9,9 +9,10 @@ import { DeadlineExceeded, NotFinished } from "../errors.js";
 import type { JobSpec } from "../gen/jobstream/v1/job_pb.js";
 import { EventType } from "../gen/jobstream/v1/job_service_pb.js";
 import { Backoff, isTransient } from "./backoff.js";
-import type { Calls, JobStub } from "./calls.js";
+import type { Calls } from "./calls.js";
 import { span } from "./options.js";
 import type { Scope } from "./scope.js";
+import type { Stubs } from "./stubs.js";
 import type { SubmitOptions } from "./submit.js";
 import { Watcher } from "./watch.js";
 
@@ -70,14 +71,14 @@ class RunCall extends Watcher {
     return new DeadlineExceeded(message, { code: "DEADLINE_EXCEEDED" });
   }
 
-  protected override open(jobs: JobStub, options: CallOptions) {
+  protected override open(stubs: Stubs, options: CallOptions) {
     if (this.#isSubmitted) {
-      return super.open(jobs, options);
+      return super.open(stubs, options);
     }
     this.#attempts += 1;
     this.boot = this.calls.boots.current();
     const { spec: job, types } = this;
-    return jobs.run({ job, types, heartbeat: durationOf("heartbeat", HEARTBEAT) }, options);
+    return stubs.jobs.run({ job, types, heartbeat: durationOf("heartbeat", HEARTBEAT) }, options);
   }
 
   protected override openTimeout(): number {

@@ -17,6 +17,7 @@ import {
   Unavailable,
 } from "../errors.js";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb.js";
+import type { Status } from "../gen/google/rpc/status_pb.js";
 
 const DOMAIN = "jobstream";
 
@@ -59,9 +60,10 @@ const TRANSPORT_CODES = [Code.Unavailable, Code.Canceled, Code.Aborted, Code.Unk
 
 /** Converts the error of a call to the server at this address. Other errors are returned unchanged. */
 export function readError(thrown: unknown, address: string): unknown {
-  if (!(thrown instanceof ConnectError)) {
-    return thrown;
-  }
+  return thrown instanceof ConnectError ? readConnectError(thrown, address) : thrown;
+}
+
+function readConnectError(thrown: ConnectError, address: string): JobstreamError {
   const info = thrown.findDetails(ErrorInfoSchema).find(({ domain }) => domain === DOMAIN);
   if (info === undefined && TRANSPORT_CODES.includes(thrown.code)) {
     return unreachable(address, thrown.rawMessage, thrown);
@@ -83,6 +85,17 @@ export function readError(thrown: unknown, address: string): unknown {
   const hint =
     thrown.code === Code.Unimplemented ? ": check that it is a jobstream server and not older than this client" : "";
   return new Class(`${thrown.rawMessage} (${reason || code}, server ${address})${hint}`, facts);
+}
+
+function isCode(code: number): code is Code {
+  return code in NAMES;
+}
+
+/** Converts the status of one job of a batch. */
+export function readStatus({ code, message, details }: Status, address: string): JobstreamError {
+  const error = new ConnectError(message, isCode(code) ? code : Code.Unknown);
+  error.details = details.map(({ typeUrl, value }) => ({ type: typeUrl.replace(/^.*\//, ""), value }));
+  return readConnectError(error, address);
 }
 
 /** The error of an unreachable server or a broken connection. */

@@ -1,24 +1,20 @@
 // Watches the events of a job until it ends. Resumes after the last received sequence when a stream breaks or is idle.
 
-import { type CallOptions, createClient } from "@connectrpc/connect";
+import type { CallOptions } from "@connectrpc/connect";
 
 import { isFinal } from "../data/outcome.js";
 import { durationOf } from "../data/span.js";
 import { InvalidRequest } from "../errors.js";
 import type { Outcome as WireOutcome } from "../gen/jobstream/v1/job_pb.js";
-import {
-  type EventType,
-  JobService,
-  type RunResponse,
-  type WatchResultResponse,
-} from "../gen/jobstream/v1/job_service_pb.js";
+import type { EventType, RunResponse, WatchResultResponse } from "../gen/jobstream/v1/job_service_pb.js";
 import { ReconnectBackoff } from "./backoff.js";
 import { type Boot, detectRestart } from "./boot_cache.js";
-import type { Calls, JobStub } from "./calls.js";
+import type { Calls } from "./calls.js";
 import { type JobEvent, readEvent, readGap } from "./events.js";
 import { span } from "./options.js";
 import { type Scope, pause } from "./scope.js";
 import { timedOut, unreachable } from "./status.js";
+import { type Stubs, stubsOf } from "./stubs.js";
 import type { Link } from "./connection.js";
 
 /** Number of missed heartbeats after which a stream is closed. */
@@ -65,7 +61,7 @@ export async function* watchJob(
 type Message = WatchResultResponse | RunResponse;
 
 /** Opens a stream of messages. */
-export type Open = (jobs: JobStub, options: CallOptions) => AsyncIterable<Message>;
+export type Open = (stubs: Stubs, options: CallOptions) => AsyncIterable<Message>;
 
 /** One stream of messages. It is cancelled when it is idle for too long. */
 class Stream {
@@ -89,8 +85,7 @@ class Stream {
       this.#idleTimeout = HEARTBEATS_MISSED_MAX * heartbeat;
       this.#restartTimer();
     };
-    const jobs = createClient(JobService, link.transport);
-    const response = open(jobs, { signal: this.#scope.signal, onHeader, timeoutMs: 0 });
+    const response = open(stubsOf(link.transport), { signal: this.#scope.signal, onHeader, timeoutMs: 0 });
     this.#messages = response[Symbol.asyncIterator]();
   }
 
@@ -182,7 +177,7 @@ export class Watcher {
   }
 
   /** Opens a stream. */
-  protected open(jobs: JobStub, options: CallOptions): AsyncIterable<Message> {
+  protected open({ jobs }: Stubs, options: CallOptions): AsyncIterable<Message> {
     const { jobId, types } = this;
     const heartbeat = durationOf("heartbeat", this.heartbeat);
     return jobs.watchResult({ jobId, afterSequence: this.last, types, heartbeat }, options);
@@ -214,7 +209,7 @@ export class Watcher {
   }
 
   #begin(): Stream {
-    const open: Open = (jobs, options) => this.open(jobs, options);
+    const open: Open = (stubs, options) => this.open(stubs, options);
     const link = this.calls.connection.forLongCall();
     return new Stream(this.calls, link, open, this.heartbeat, this.openTimeout(), this.scope);
   }

@@ -1,6 +1,6 @@
 // States, failures and outcomes of jobs.
 
-import { JobstreamError } from "../errors.js";
+import { InvalidRequest, JobstreamError } from "../errors.js";
 import * as wire from "../gen/jobstream/v1/job_pb.js";
 import { Payload } from "./payload.js";
 
@@ -41,6 +41,19 @@ export function readState(state: wire.JobState): JobState {
     throw unreadable("a state");
   }
   return name;
+}
+
+/**
+ * Encodes a state.
+ *
+ * @throws InvalidRequest if it is unknown.
+ */
+export function writeState(state: JobState): wire.JobState {
+  const value = wire.JobState[state] as wire.JobState | undefined;
+  if (value === undefined) {
+    throw InvalidRequest.of("states", `has ${JSON.stringify(state)}: use a state such as "QUEUED"`);
+  }
+  return value;
 }
 
 export function isFinal(state: JobState): boolean {

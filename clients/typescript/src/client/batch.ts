@@ -1,0 +1,102 @@
+// Submits many jobs in few calls.
+
+import { toBinary } from "@bufbuild/protobuf";
+
+import { unreadable } from "../data/outcome.js";
+import { InvalidRequest, JobstreamError } from "../errors.js";
+import { type JobSpec, JobSpecSchema } from "../gen/jobstream/v1/job_pb.js";
+import type { Calls } from "./calls.js";
+import { Job } from "./job.js";
+import { readStatus } from "./status.js";
+import { type SubmitOptions, jobSpec } from "./submit.js";
+
+/** Most jobs in one call, the limit of the server. */
+const CALL_JOBS_MAX = 1_000;
+/** Bytes of jobs after which a call is sent. With one more job of the largest size it is below the server's 4 MiB. */
+const CALL_BYTES_FULL = 2 * 1024 * 1024;
+
+/** A job of a batch. */
+export interface JobRequest extends Omit<SubmitOptions, "signal"> {
+  readonly kind: string;
+  readonly input?: unknown;
+}
+
+/** The result for one job of a batch: its handle, or the error with which it was refused. */
+export type SubmitResult<Out = unknown> =
+  { readonly job: Job<Out>; readonly error?: undefined } | { readonly job?: undefined; readonly error: JobstreamError };
+
+/** Submits the jobs, one call after the other. The results are in the order of the requests. */
+export async function submitAll<Out>(
+  calls: Calls,
+  requests: Iterable<JobRequest>,
+  signal: AbortSignal | undefined,
+): Promise<SubmitResult<Out>[]> {
+  const specs = Array.from(requests, specOrError);
+  const results = new Map<JobSpec, SubmitResult<Out>>();
+  let failure = unreadable("the results of a batch");
+  try {
+    for (const batch of batches(specs.filter(isSpec))) {
+      await submitBatch(calls, batch, results, signal);
+    }
+  } catch (error) {
+    if (!(error instanceof JobstreamError)) {
+      throw error;
+    }
+    failure = error;
+  }
+  return specs.map((spec) => (isSpec(spec) ? (results.get(spec) ?? { error: failure }) : { error: spec }));
+}
+
+function specOrError({ kind, input, ...options }: JobRequest): JobSpec | InvalidRequest {
+  try {
+    return jobSpec(kind, input, options);
+  } catch (error) {
+    if (error instanceof InvalidRequest) {
+      return error;
+    }
+    throw error;
+  }
+}
+
+function isSpec(spec: JobSpec | InvalidRequest): spec is JobSpec {
+  return !(spec instanceof InvalidRequest);
+}
+
+/** Splits jobs into calls. */
+function* batches(specs: readonly JobSpec[]): Generator<JobSpec[], void, undefined> {
+  let batch: JobSpec[] = [];
+  let bytes = 0;
+  for (const spec of specs) {
+    batch.push(spec);
+    bytes += toBinary(JobSpecSchema, spec).length;
+    if (batch.length === CALL_JOBS_MAX || bytes >= CALL_BYTES_FULL) {
+      yield batch;
+      batch = [];
+      bytes = 0;
+    }
+  }
+  if (batch.length > 0) {
+    yield batch;
+  }
+}
+
+/** Submits as many jobs as one call takes. */
+async function submitBatch<Out>(
+  calls: Calls,
+  specs: readonly JobSpec[],
+  into: Map<JobSpec, SubmitResult<Out>>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  calls.boots.current();
+  const request = { jobs: [...specs] };
+  const { results } = await calls.call(({ jobs }, given) => jobs.batchSubmit(request, given), signal);
+  const boot = calls.boots.current();
+  for (const [index, spec] of specs.entries()) {
+    const result = results[index]?.result;
+    if (result?.case === "submitted") {
+      into.set(spec, { job: new Job<Out>(calls, result.value.jobId, boot) });
+    } else if (result?.case === "error") {
+      into.set(spec, { error: readStatus(result.value, calls.connection.address) });
+    }
+  }
+}

@@ -1,0 +1,31 @@
+// Calls on finished jobs: submit them again, or remove them.
+
+import { newJobId } from "../data/job_id.js";
+import { JobNotFound, ResultExpired, Unavailable } from "../errors.js";
+import type { Calls } from "./calls.js";
+import { Job } from "./job.js";
+
+/** Submits a finished job again as a new job. The id of the new job is generated once for all tries. */
+export async function retryJob<Out>(calls: Calls, jobId: string, signal: AbortSignal | undefined): Promise<Job<Out>> {
+  const request = { jobId, newJobId: newJobId() };
+  calls.boots.current();
+  const response = await calls.call(({ jobs }, given) => jobs.retry(request, given), signal);
+  return new Job<Out>(calls, response.jobId, calls.boots.current());
+}
+
+/** Removes a finished job. If the response of a try was lost, a later try that finds no job is a success. */
+export async function deleteJob(calls: Calls, jobId: string, signal: AbortSignal | undefined): Promise<void> {
+  let isResponseLost = false;
+  await calls.call(async ({ jobs }, given) => {
+    try {
+      await jobs.delete({ jobId }, given);
+    } catch (thrown) {
+      const error = calls.readError(thrown);
+      const isRemoved = error instanceof JobNotFound || error instanceof ResultExpired;
+      if (!isResponseLost || !isRemoved) {
+        isResponseLost ||= error instanceof Unavailable && error.reason === "";
+        throw thrown;
+      }
+    }
+  }, signal);
+}
