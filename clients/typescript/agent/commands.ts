@@ -85,7 +85,7 @@ export class Commands {
     const options = renamed(command, { call_timeout: "callTimeout", patience: "patience" });
     this.#client = new Client(command["address"] as string, {
       ...options,
-      ...(tries !== undefined && { tries: { atMost: tries as number } }),
+      ...(tries !== undefined && { tries: { maxAttempts: tries as number } }),
     });
     this.#clients.push(this.#client);
     this.#jobs.clear();

@@ -13,7 +13,7 @@ import {
   ResultMismatch,
 } from "jobstream";
 import { startServer } from "jobstream/testing";
-import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { durationMs, timestampDate } from "@bufbuild/protobuf/wkt";
 
 import { NodeConnection } from "#dist/node/connection.js";
 import { collect, gate, working } from "./support/support.js";
@@ -139,6 +139,27 @@ test("get returns the whole job, and the raw stubs work", async () => {
   );
   await job.cancel();
   await assert.rejects(client.submit("x", 1, { delay: 1, startTime }), /set only one/);
+});
+
+test("the whole retry policy is sent", async () => {
+  await using client = new Client(server.address);
+  const retry = { initialBackoff: 500, multiplier: 3, maxBackoff: 60_000, jitter: 0, maxLostAttempts: 7 };
+  const job = await client.submit("unserved", 1, { maxAttempts: 5, retry });
+  const { job: raw } = await client.stubs.jobs.getJob({ jobId: job.id });
+  const sent = raw?.spec?.retry;
+  assert.ok(sent?.initialBackoff && sent.maxBackoff);
+  assert.deepEqual(
+    {
+      initialBackoff: durationMs(sent.initialBackoff),
+      multiplier: sent.multiplier,
+      maxBackoff: durationMs(sent.maxBackoff),
+      jitter: sent.jitter,
+      maxLostAttempts: sent.maxLostAttempts,
+    },
+    retry,
+  );
+  assert.equal(sent.maxAttempts, 5);
+  await job.cancel();
 });
 
 test("a finished job cannot be cancelled", async () => {

@@ -162,7 +162,7 @@ test("an unreachable server is Unavailable, an unresponsive one is DeadlineExcee
   await using stalled = new Client(address, { callTimeout: 100 });
   await assert.rejects(stalled.submit("x"), DeadlineExceeded);
   await proxy[Symbol.asyncDispose]();
-  await using client = new Client(address, { tries: { atMost: 2, firstPause: 1 }, patience: 50 });
+  await using client = new Client(address, { tries: { maxAttempts: 2, firstPause: 1 }, patience: 50 });
   const isUnavailable = (error: unknown) => error instanceof Unavailable && error.message.includes(address);
   await assert.rejects(client.submit("x"), isUnavailable);
   const job = client.job("0190aaaa-0000-7000-8000-000000000000");

@@ -71,7 +71,7 @@ test("a batch has a job or an error for each request, in order, over several cal
 });
 
 test("a call of a batch that fails is the error of its jobs", async () => {
-  await using client = new Client("http://127.0.0.1:1", { tries: { atMost: 1 } });
+  await using client = new Client("http://127.0.0.1:1", { tries: { maxAttempts: 1 } });
   const results = await client.submitAll([{ kind: "a" }, { kind: "no UUID", jobId: "x" }, { kind: "b" }]);
   const names = results.map(({ error }) => error?.name);
   assert.deepEqual(names, ["Unavailable", "InvalidRequest", "Unavailable"]);

@@ -113,7 +113,7 @@ export class Calls {
       throw error;
     }
     const span = backoff.next(error.retryAfter);
-    if (attempts >= this.settings.tries.atMost || span >= deadline - now()) {
+    if (attempts >= this.settings.tries.maxAttempts || span >= deadline - now()) {
       throw error;
     }
     const scope = this.scope(signal);

@@ -23,7 +23,7 @@ export interface ClientOptions {
  */
 export interface TriesOptions {
   /** Number of attempts including the first. Default 6. */
-  readonly atMost?: number | undefined;
+  readonly maxAttempts?: number | undefined;
   /** Largest back-off before the first retry. Default 100. */
   readonly firstPause?: number | undefined;
   /** Largest back-off before any retry. Default 5 000. */
@@ -39,7 +39,7 @@ export interface Settings {
 }
 
 export interface Tries {
-  readonly atMost: number;
+  readonly maxAttempts: number;
   readonly firstPause: number;
   readonly longestPause: number;
 }
@@ -52,7 +52,7 @@ export function readOptions(options: ClientOptions): Settings {
   return {
     callTimeout: span("callTimeout", options.callTimeout, 30_000),
     tries: {
-      atMost: number("tries.atMost", tries.atMost, 6, 1, Infinity),
+      maxAttempts: number("tries.maxAttempts", tries.maxAttempts, 6, 1, Infinity),
       firstPause: span("tries.firstPause", tries.firstPause, 100),
       longestPause: span("tries.longestPause", tries.longestPause, 5_000),
     },

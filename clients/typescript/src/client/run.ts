@@ -93,7 +93,7 @@ class RunCall extends Watcher {
       throw error;
     }
     const pause = this.#backoff.next(error.retryAfter);
-    if (this.#attempts >= this.calls.settings.tries.atMost || pause >= this.#deadline - now()) {
+    if (this.#attempts >= this.calls.settings.tries.maxAttempts || pause >= this.#deadline - now()) {
       throw error;
     }
     return pause;

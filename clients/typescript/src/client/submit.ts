@@ -30,7 +30,7 @@ export interface SubmitOptions {
   readonly attemptTimeout?: number | undefined;
   /** Number of attempts including the first, 1 to 100. Default 1: no retry. */
   readonly maxAttempts?: number | undefined;
-  /** Back-off between attempts. */
+  /** Back-off between attempts. Only with `maxAttempts` above 1. */
   readonly retry?: RetryOptions | undefined;
   /** How long the finished job and its result are retained. Default 1 h. */
   readonly retention?: number | undefined;
