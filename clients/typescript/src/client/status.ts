@@ -58,6 +58,9 @@ const ERROR_BY_CODE: Partial<Record<Code, typeof JobstreamError>> = {
 /** Without an ErrorInfo of the server these mean a broken connection, or an error of a proxy. */
 const TRANSPORT_CODES = [Code.Unavailable, Code.Canceled, Code.Aborted, Code.Unknown, Code.Internal, Code.DataLoss];
 
+/** The message of an HTTP error status. Its code is the one of the gRPC specification for the status. */
+const HTTP_ERROR = /^HTTP (\d{3})$/;
+
 /** Converts the error of a call to the server at this address. Other errors are returned unchanged. */
 export function readError(thrown: unknown, address: string): unknown {
   return thrown instanceof ConnectError ? readConnectError(thrown, address) : thrown;
@@ -65,6 +68,10 @@ export function readError(thrown: unknown, address: string): unknown {
 
 function readConnectError(thrown: ConnectError, address: string): JobstreamError {
   const info = thrown.findDetails(ErrorInfoSchema).find(({ domain }) => domain === DOMAIN);
+  const httpStatus = info === undefined ? HTTP_ERROR.exec(thrown.rawMessage)?.[1] : undefined;
+  if (httpStatus !== undefined) {
+    return httpError(address, httpStatus, thrown);
+  }
   if (info === undefined && TRANSPORT_CODES.includes(thrown.code)) {
     return unreachable(address, thrown.rawMessage, thrown);
   }
@@ -96,6 +103,14 @@ export function readStatus({ code, message, details }: Status, address: string):
   const error = new ConnectError(message, isCode(code) ? code : Code.Unknown);
   error.details = details.map(({ typeUrl, value }) => ({ type: typeUrl.replace(/^.*\//, ""), value }));
   return readConnectError(error, address);
+}
+
+/** The error of an HTTP response without a gRPC status. A proxy between client and server sent it. */
+function httpError(address: string, status: string, cause: ConnectError): JobstreamError {
+  const code = NAMES[cause.code];
+  const Class = cause.code === Code.Unavailable ? Unavailable : JobstreamError;
+  const message = `HTTP status ${status} (${code}) from ${address}: check the address and the proxies before the server`;
+  return new Class(message, { code, cause });
 }
 
 /** The error of an unreachable server or a broken connection. */
