@@ -82,6 +82,22 @@ test("the default address is read from the environment", () => {
   assert.equal(new Client().address, "http://127.0.0.1:7070");
 });
 
+test("the package has its metadata and both licences", () => {
+  const root = new URL("../../", import.meta.url);
+  const { license, repository, files } = JSON.parse(readFileSync(new URL("package.json", root), "utf8")) as {
+    license: string;
+    repository: { url: string };
+    files: string[];
+  };
+  assert.equal(license, "MIT OR Apache-2.0");
+  assert.match(repository.url, /https:\/\/github.com\/jobstream\/jobstream/);
+  for (const name of ["LICENSE-MIT", "LICENSE-APACHE"]) {
+    assert.ok(files.includes(name));
+    const text = readFileSync(new URL(name, root), "utf8");
+    assert.equal(text, readFileSync(new URL(`../../${name}`, root), "utf8"));
+  }
+});
+
 test("the version equals that of package.json", () => {
   const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
   assert.equal((JSON.parse(text) as { version: string }).version, VERSION);
