@@ -14,7 +14,7 @@ AGENTS = {
     "java": ["clients/java/run", "agent"],
 }
 
-COMPLETE: set[str] = set()
+COMPLETE = {"python", "python-asyncio"}
 """The languages whose agents have all commands. The others need not pass the scenarios marked `added`: `--runxfail`
 requires them anyway."""
 
