@@ -94,7 +94,8 @@ def test_failed_attempt_is_logged_in_one_line(client: Client, caplog: pytest.Log
         with pytest.raises(JobFailed):
             job.result(10)
     lines = [
-        f"job {job.id} failed: kind breaks-logged, attempt {attempt}: LookupError: nothing there" for attempt in (1, 2)
+        f"attempt {attempt} of job {job.id}, kind breaks-logged, failed: LookupError: nothing there"
+        for attempt in (1, 2)
     ]
     assert failures_logged(caplog) == lines
 
@@ -112,7 +113,8 @@ async def test_failed_attempt_of_a_coroutine_is_logged(
         job = await async_client.submit("breaks-async")
         with pytest.raises(JobFailed):
             await job
-    assert failures_logged(caplog) == [f"job {job.id} failed: kind breaks-async, attempt 1: LookupError: nothing there"]
+    line = f"attempt 1 of job {job.id}, kind breaks-async, failed: LookupError: nothing there"
+    assert failures_logged(caplog) == [line]
 
 
 def test_log_of_a_bad_payload_does_not_quote_it(client: Client, caplog: pytest.LogCaptureFixture) -> None:

@@ -21,10 +21,10 @@ def log_failure(context: BaseContext, failure: job_pb2.Failure) -> None:
     """Logs a failed attempt in one line."""
     log_safely(
         logging.WARNING,
-        "job %s failed: kind %s, attempt %d: %s",
+        "attempt %d of job %s, kind %s, failed: %s",
+        context.attempt,
         context.job_id,
         context.kind,
-        context.attempt,
         describe(failure),
     )
 
