@@ -9,10 +9,10 @@ from google.rpc import error_details_pb2, status_pb2
 
 from jobstream import ClientOptions, Gap, InvalidRequest, JobNotFound, JobstreamError, ResourceExhausted, Unavailable
 from jobstream.backoff import Backoff, CallRetries, ReconnectBackoff
-from jobstream.errors import STATUS_DETAILS, from_status
 from jobstream.events import Cursor, Log, StateChange, read_event
 from jobstream.options import Address
 from jobstream.outcome import read_failure, read_job
+from jobstream.status import STATUS_DETAILS, from_status
 from jobstream.v1 import job_pb2, job_service_pb2
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from typing_extensions import Unpack
 
-from .errors import JobstreamError, from_rpc_status
+from .errors import JobstreamError
 from .options import SubmitOptions
+from .status import from_rpc_status
 from .submission import NO_INPUT, job_spec
 from .v1 import job_service_pb2
 

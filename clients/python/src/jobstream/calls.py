@@ -10,7 +10,7 @@ from typing import TypeVar
 import grpc
 from typing_extensions import Self
 
-from . import errors
+from . import errors, status
 from .backoff import CallRetries
 from .boot import Boot, BootCache
 from .connection import Connection, Link
@@ -82,7 +82,7 @@ class Calls:
         """Converts a gRPC error. Invalidates the boot id if the server is unavailable."""
         if not isinstance(error, grpc.Call):
             return errors.unavailable(self.address.url, str(error))
-        converted = errors.from_call(error, self.address.url)
+        converted = status.from_call(error, self.address.url)
         if isinstance(converted, errors.Unavailable):
             self._boots.invalidate()
         return converted

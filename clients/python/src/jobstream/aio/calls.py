@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 from typing_extensions import Self
 
-from .. import errors
+from .. import errors, status
 from ..backoff import CallRetries
 from ..boot import Boot, BootCache
 from ..options import Address, ClientOptions
@@ -84,7 +84,7 @@ class AsyncCalls:
 
     def _convert_error(self, error: grpc.aio.AioRpcError) -> errors.JobstreamError:
         """Converts a gRPC error. Invalidates the boot id if the server is unavailable."""
-        converted = errors.from_call(error, self.address.url)
+        converted = status.from_call(error, self.address.url)
         if isinstance(converted, errors.Unavailable):
             self._boots.invalidate()
         return converted

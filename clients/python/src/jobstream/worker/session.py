@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import grpc
 
-from .. import errors
+from .. import errors, status
 from ..backoff import Backoff
 from ..connection import open_channel
 from ..options import Address, ClientOptions
@@ -137,7 +137,7 @@ class Session:
         except grpc.RpcError as error:
             if not isinstance(error, grpc.Call):
                 return errors.unavailable(self.address.url, str(error))
-            return errors.from_call(error, self.address.url)
+            return status.from_call(error, self.address.url)
         finally:
             self.call = None
             channel.close()
