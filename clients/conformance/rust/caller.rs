@@ -61,7 +61,7 @@ fn payload_json(payload: &Payload) -> Response {
     Ok(json!({"type": "json", "text": value.to_string()}))
 }
 
-fn request(client: &Client, body: &Value) -> Result<JobRequest, CommandError> {
+pub(crate) fn request(client: &Client, body: &Value) -> Result<JobRequest, CommandError> {
     let request = with_options(client.job(wire::text(body, "kind")), body)?;
     Ok(match &body["payload"] {
         Value::Null => request,
@@ -119,7 +119,11 @@ fn with_options(mut request: JobRequest, body: &Value) -> Result<JobRequest, Com
         }
     }
     if let Some(attempts) = body["max_attempts"].as_u64() {
-        request = request.retry(RetryPolicy { max_attempts: attempts as u32, ..RetryPolicy::default() });
+        let mut policy = RetryPolicy { max_attempts: attempts as u32, ..RetryPolicy::default() };
+        if let Some(backoff) = millis(body, "initial_backoff") {
+            policy.initial_backoff = backoff;
+        }
+        request = request.retry(policy);
     }
     for (key, value) in wire::texts(&body["labels"]) {
         request = request.label(key, value);
@@ -182,5 +186,5 @@ pub(crate) async fn watch(job: &Job<Value>, command: &Command) -> Response {
 
 pub(crate) fn job_id(body: &Value) -> Result<JobId, CommandError> {
     let text = wire::text(body, "job_id");
-    JobId::parse("job_id", text).map_err(|error| wire::other_error(error.to_string()))
+    JobId::parse("job_id", text).map_err(wire::caller_error)
 }

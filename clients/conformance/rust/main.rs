@@ -2,6 +2,7 @@
 
 mod caller;
 mod handlers;
+mod lists;
 mod wire;
 mod working;
 
@@ -82,12 +83,20 @@ impl Agent {
         let body = command.body.clone();
         match body["op"].as_str().unwrap_or_default() {
             "connect" => caller::client(&body).map(|_| json!({})),
-            "submit" => self.submit(&body).await,
+            "submit" => self.retain(caller::submit(&self.client()?, &body).await?),
+            "retry" => self.retain(self.client()?.retry(caller::job_id(&body)?).await?),
             "run" => caller::run(&self.client()?, &body).await,
             "load" => caller::load(&self.client()?, &body).await,
             "result" => caller::result(&self.job(&body)?, &body).await,
             "state" => caller::state(&self.job(&body)?).await,
             "cancel" => caller::cancel(&self.job(&body)?, &body).await,
+            "list" => lists::list(&self.client()?, &body).await,
+            "delete" => lists::delete(&self.client()?, &body).await,
+            "batch" => lists::batch(&self.client()?, &body).await,
+            "queues" => lists::queues(&self.client()?).await,
+            "pause" => lists::pause(&self.client()?, &body).await,
+            "resume" => lists::resume(&self.client()?, &body).await,
+            "purge" => lists::purge(&self.client()?, &body).await,
             "watch" => self.watch(&command).await,
             "work" => self.work(&command).await,
             "release" => {
@@ -104,8 +113,8 @@ impl Agent {
         self.0.client.lock().clone().ok_or_else(|| wire::other_error("connect first"))
     }
 
-    async fn submit(&self, body: &Value) -> Response {
-        let job = caller::submit(&self.client()?, body).await?;
+    /// Retains the handle of a new job.
+    fn retain(&self, job: Job<Value>) -> Response {
         let id = job.id().to_string();
         self.0.jobs.lock().insert(id.clone(), job);
         Ok(json!({"job_id": id}))

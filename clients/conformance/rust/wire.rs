@@ -1,5 +1,6 @@
 //! Conversions between the JSON of the driver and the types of the library.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use base64::Engine;
@@ -16,6 +17,11 @@ pub(crate) struct CommandError(pub(crate) Value);
 
 pub(crate) fn other_error(message: impl Into<String>) -> CommandError {
     CommandError(json!({"class": "other", "reason": "", "message": message.into()}))
+}
+
+/// The error of a value that the client rejects without a call.
+pub(crate) fn caller_error(error: impl Display) -> CommandError {
+    CommandError(json!({"class": "invalid_argument", "reason": "", "message": error.to_string()}))
 }
 
 pub(crate) fn not_finished() -> CommandError {
@@ -124,9 +130,10 @@ pub(crate) fn payload_json(payload: &Payload) -> Value {
 pub(crate) fn event_json(event: &Event) -> Value {
     let mut item = match &event.body {
         EventBody::State(change) => json!({"type": "state", "state": change.state.name()}),
-        EventBody::Progress(progress) => {
-            json!({"type": "progress", "fraction": progress.fraction, "message": progress.message})
-        }
+        EventBody::Progress(progress) => json!({
+            "type": "progress", "fraction": progress.fraction, "done": progress.done, "total": progress.total,
+            "message": progress.message,
+        }),
         EventBody::Output(output) => json!({
             "type": "output", "payload": payload_json(&output.payload), "channel": &*output.channel,
         }),

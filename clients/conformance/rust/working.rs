@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use jobstream::worker::{RemoteOptions, RunningWorker, Worker, WorkerStatus};
+use jobstream::client::Error;
+use jobstream::worker::{RemoteOptions, RunningWorker, Worker, WorkerEnd, WorkerStatus};
 use serde_json::{Value, json};
 
 use crate::wire::{self, Response, millis};
@@ -28,13 +29,16 @@ impl Agent {
             worker.connect(&client, options).map_err(|error| wire::other_error(error.to_string()))?;
         self.0.workers.lock().insert(command.id, running.clone());
         tokio::spawn(emit_connections(running.clone(), command.clone()));
-        match body["signals"].as_bool() {
+        let end = match body["signals"].as_bool() {
             Some(true) => {
-                running.until_signal(DRAIN).await.map_err(|error| wire::other_error(error.to_string()))?;
+                running.until_signal(DRAIN).await.map_err(|error| wire::other_error(error.to_string()))?
             }
-            _ => drop(running.wait().await),
+            _ => running.wait().await,
+        };
+        match end {
+            WorkerEnd::Refused(status) => Err(Error::from_status(&status, client.address()).into()),
+            WorkerEnd::Requested | WorkerEnd::Drained => Ok(json!({})),
         }
-        Ok(json!({}))
     }
 
     pub(crate) async fn drain(&self, body: &Value) -> Response {
