@@ -14,7 +14,7 @@ AGENTS = {
     "java": ["clients/java/run", "agent"],
 }
 
-COMPLETE = {"python", "python-asyncio"}
+COMPLETE = {"rust", "python", "python-asyncio"}
 """The languages whose agents have all commands. The others need not pass the scenarios marked `added`: `--runxfail`
 requires them anyway."""
 
