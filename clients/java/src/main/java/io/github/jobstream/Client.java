@@ -134,7 +134,11 @@ public final class Client implements AutoCloseable {
                 .get();
     }
 
-    /** A handle of the job with this id. Does not call the server. */
+    /**
+     * A handle of the job with this id. Does not call the server.
+     *
+     * @throws InvalidRequestException if the id is not a UUID
+     */
     public Job<Object> job(String jobId) {
         return job(jobId, Object.class);
     }
@@ -154,9 +158,12 @@ public final class Client implements AutoCloseable {
      *
      * @throws JobNotFoundException if there is no such job
      * @throws ResultExpiredException if it is no longer retained
+     * @throws InvalidRequestException if the id is not a UUID
      */
     public io.github.jobstream.v1.Job get(String jobId) {
-        GetJobRequest request = GetJobRequest.newBuilder().setJobId(jobId).build();
+        GetJobRequest request = GetJobRequest.newBuilder()
+                .setJobId(JobIds.check("job_id", jobId))
+                .build();
         return Blocking.await(calls.call(JobServiceGrpc.getGetJobMethod(), request))
                 .getJob();
     }
@@ -183,7 +190,7 @@ public final class Client implements AutoCloseable {
     }
 
     private <T> Job<T> attached(String jobId, Type type) {
-        return new Job<>(this, Objects.requireNonNull(jobId, "jobId"), codec.type(type), BootId.UNKNOWN);
+        return new Job<>(this, JobIds.check("job_id", jobId), codec.type(type), BootId.UNKNOWN);
     }
 
     private <T> Job<T> submit(String kind, Object input, JavaType type, Consumer<SubmitOptions> options) {

@@ -15,7 +15,7 @@ public final class SubmitOptions {
 
     /**
      * The job id, a UUID and the idempotency key: submitting the same job with the same id again returns the existing
-     * job. Default: generated before the first attempt of the call.
+     * job. From a name derive it with UUIDv5. Default: generated before the first attempt of the call.
      */
     public SubmitOptions jobId(String jobId) {
         spec.setJobId(jobId);
@@ -109,6 +109,7 @@ public final class SubmitOptions {
         if (spec.getJobId().isEmpty()) {
             spec.setJobId(JobIds.generate());
         }
+        JobIds.check("job.job_id", spec.getJobId());
         return spec.setKind(kind).setPayload(input.message()).build();
     }
 }

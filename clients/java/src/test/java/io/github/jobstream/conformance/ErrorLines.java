@@ -67,6 +67,9 @@ final class ErrorLines {
     }
 
     private static String name(Throwable error) {
+        if (error instanceof InvalidRequestException invalid && invalid.reason().isEmpty()) {
+            return "invalid_argument";
+        }
         return CLASSES.entrySet().stream()
                 .filter(entry -> entry.getKey().isInstance(error))
                 .map(Map.Entry::getValue)
