@@ -6,6 +6,7 @@ import io.github.jobstream.v1.Log;
 import io.github.jobstream.v1.LogStream;
 import io.github.jobstream.v1.Output;
 import io.github.jobstream.v1.Progress;
+import java.lang.System.Logger.Level;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Map;
@@ -61,7 +62,7 @@ final class Attempt implements Runnable, JobContext {
             report = runHandler();
         } catch (Throwable error) {
             // For example, out of memory while the first error was reported.
-            report = FinalReports.failed(error);
+            report = failed(error);
         }
         reports.end(assignment.getLeaseId(), report);
         onEnd.run();
@@ -79,7 +80,7 @@ final class Attempt implements Runnable, JobContext {
                 finish();
             }
         } catch (Throwable thrown) {
-            return stop != Stop.NONE && !(thrown instanceof Error) ? stopReport() : FinalReports.failed(thrown);
+            return stop != Stop.NONE && !(thrown instanceof Error) ? stopReport() : failed(thrown);
         }
         return complete(result);
     }
@@ -88,8 +89,18 @@ final class Attempt implements Runnable, JobContext {
         try {
             return FinalReports.complete(handler.encode(result), reports.payloadBytesMax());
         } catch (InvalidRequestException unwritable) {
-            return FinalReports.failed(new PermanentException(unwritable.getMessage(), unwritable.getCause()));
+            return failed(new PermanentException(unwritable.getMessage(), unwritable.getCause()));
         }
+    }
+
+    /** Logs an exception of the handler. Returns the final report. */
+    private AttemptReport.Builder failed(Throwable thrown) {
+        Worker.log(
+                Level.WARNING,
+                () -> "attempt " + attempt() + " of job " + jobId() + " (kind " + kind() + ") failed: "
+                        + FinalReports.logLine(thrown),
+                null);
+        return FinalReports.failed(thrown);
     }
 
     /** The final report of a handler that stopped on request. */

@@ -10,6 +10,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import io.grpc.Status;
 import java.lang.reflect.Type;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Collectors;
 
 /** Encodes values to payloads and decodes them: JSON, except bytes, plain text and payloads. */
@@ -86,13 +87,22 @@ final class Codec {
 
     /** The error with its path: {@code field width: Cannot deserialize value ...}. */
     static String describe(JsonProcessingException error) {
-        String what = error.getOriginalMessage();
-        if (error instanceof JsonMappingException mapping && !mapping.getPath().isEmpty()) {
-            String path = mapping.getPath().stream()
-                    .map(step -> step.getFieldName() != null ? step.getFieldName() : "[" + step.getIndex() + "]")
-                    .collect(Collectors.joining("."));
-            return "field " + path.replace(".[", "[") + ": " + what;
+        return path(error).map(path -> "field " + path + ": ").orElse("") + error.getOriginalMessage();
+    }
+
+    /** The path of the error, if any, without its message, which may quote the content: {@code , field width}. */
+    static String location(JsonProcessingException error) {
+        return path(error).map(path -> ", field " + path).orElse("");
+    }
+
+    private static Optional<String> path(JsonProcessingException error) {
+        if (!(error instanceof JsonMappingException mapping)
+                || mapping.getPath().isEmpty()) {
+            return Optional.empty();
         }
-        return what;
+        String path = mapping.getPath().stream()
+                .map(step -> step.getFieldName() != null ? step.getFieldName() : "[" + step.getIndex() + "]")
+                .collect(Collectors.joining("."));
+        return Optional.of(path.replace(".[", "["));
     }
 }

@@ -14,20 +14,32 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.CodingErrorAction;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.regex.Pattern;
 
 /** The final report of an attempt: complete, fail, stopped or release. */
 final class FinalReports {
     private static final int TYPE_BYTES_MAX = 256;
     private static final int MESSAGE_BYTES_MAX = 4 << 10;
     private static final int DETAILS_BYTES_MAX = 16 << 10;
+    private static final Pattern LINE_BREAKS = Pattern.compile("\\R\\s*");
 
     private FinalReports() {}
 
     /** The input cannot be decoded as the input type of the handler. */
     static final class BadInput extends Exception {
-        BadInput(String message) {
+        private final String summary;
+
+        /** The message may quote the input, the summary for logs must not. */
+        BadInput(String message, String summary) {
             super(message);
+            this.summary = summary;
         }
+    }
+
+    /** Describes an exception of a handler in one line for logs. */
+    static String logLine(Throwable thrown) {
+        String text = thrown instanceof BadInput bad ? bad.summary : thrown.toString();
+        return LINE_BREAKS.matcher(truncate(text, MESSAGE_BYTES_MAX)).replaceAll(" ");
     }
 
     static AttemptReport.Builder complete(Payload result, int bytesMax) {

@@ -10,9 +10,10 @@ record HandlerEntry(Handler<Object, ?> handler, JavaType inputType, Codec codec)
         try {
             input = codec.decode(context.payload(), inputType);
         } catch (JsonProcessingException error) {
+            String what = "the payload cannot be decoded as " + inputType.toCanonical();
+            String contentType = " (content type " + context.payload().contentType() + ")";
             throw new FinalReports.BadInput(
-                    "the payload cannot be decoded as " + inputType.toCanonical() + ": " + Codec.describe(error)
-                            + " (content type " + context.payload().contentType() + ")");
+                    what + ": " + Codec.describe(error) + contentType, what + Codec.location(error) + contentType);
         }
         return handler.handle(input, context);
     }

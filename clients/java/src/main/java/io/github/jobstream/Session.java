@@ -36,6 +36,9 @@ final class Session implements Runnable {
     /** The running attempts were cancelled because their leases expired, and no heartbeat was sent since. */
     private boolean leasesExpired;
 
+    /** Whether the server has accepted the worker since the last pause. */
+    private boolean wasConnected;
+
     private Duration idleTimeout = WELCOME_TIME_MAX;
     private volatile WorkStream stream;
     private volatile JobstreamException fatalError;
@@ -118,10 +121,12 @@ final class Session implements Runnable {
             return;
         }
         Duration pause = backoff.next(error.retryAfter().orElse(null));
+        String what = wasConnected ? " lost its connection and reconnects in " : " reconnects in ";
         Worker.log(
-                Level.INFO,
-                () -> "worker " + hello.getName() + " reconnects in " + pause.toMillis() + " ms: " + error.getMessage(),
+                wasConnected ? Level.WARNING : Level.INFO,
+                () -> "worker " + hello.getName() + what + pause.toMillis() + " ms: " + error.getMessage(),
                 null);
+        wasConnected = false;
         long untilNanos = System.nanoTime() + Blocking.nanos(pause);
         while (System.nanoTime() < untilNanos) {
             long leftNanos = Math.min(untilNanos - System.nanoTime(), leaseLeftNanos());
@@ -208,6 +213,7 @@ final class Session implements Runnable {
     private void welcome(Welcome welcome) {
         reports.welcome(welcome).forEach(lease -> runner.stop(lease, Attempt.Stop.RELEASED));
         leasesExpired = false;
+        wasConnected = true;
         idleTimeout = Wire.duration(welcome.getPingInterval()).multipliedBy(MISSED_PINGS_MAX);
     }
 

@@ -133,7 +133,16 @@ public final class Worker implements AutoCloseable {
             if (ownExecutor != null) {
                 ownExecutor.shutdown();
             }
+            logEnd(session.fatalError());
             ended.countDown();
+        }
+    }
+
+    private void logEnd(JobstreamException error) {
+        if (error == null) {
+            log(Level.INFO, () -> "worker " + setup.name + " is drained", null);
+        } else {
+            log(Level.ERROR, () -> "worker " + setup.name + " has ended: " + error.getMessage(), null);
         }
     }
 

@@ -1,0 +1,90 @@
+package io.github.jobstream;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.jobstream.testing.TestServer;
+import java.io.IOException;
+import java.util.Map;
+import java.util.concurrent.CountDownLatch;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+@Timeout(30)
+class WorkerLogTest {
+    private TestServer server;
+    private Client client;
+    private LogLines log;
+
+    record Size(int width) {}
+
+    @BeforeEach
+    void start() {
+        server = TestServer.start();
+        client = server.connect();
+        log = LogLines.collect();
+    }
+
+    @AfterEach
+    void stop() {
+        log.close();
+        client.close();
+        server.close();
+    }
+
+    @Test
+    void anExceptionOfAHandlerIsOneWarning() throws Exception {
+        try (Worker worker = Worker.builder(client)
+                .handle("save", Object.class, (input, context) -> {
+                    throw new IOException("disk full\n  on /var");
+                })
+                .start()) {
+            Job<Object> job = client.submit("save", "secret");
+            assertThrows(JobFailedException.class, job::result);
+            assertEquals(
+                    "WARNING attempt 1 of job " + job.id()
+                            + " (kind save) failed: java.io.IOException: disk full on /var",
+                    log.await("attempt 1"));
+        }
+        assertTrue(log.all().stream().noneMatch(line -> line.contains("attempt")), () -> log.all()
+                .toString());
+    }
+
+    @Test
+    void theLogOfUndecodableInputDoesNotQuoteIt() throws Exception {
+        try (Worker worker = Worker.builder(client)
+                .handle("resize", Size.class, (size, context) -> size.width())
+                .start()) {
+            Job<Object> job = client.submit("resize", Map.of("width", "secret"));
+            var error = assertThrows(JobFailedException.class, job::result);
+            assertTrue(
+                    error.failure().message().contains("secret"),
+                    error.failure().message());
+            String line = log.await("attempt 1");
+            assertTrue(line.contains("cannot be decoded as") && line.contains("field width"), line);
+            assertFalse(line.contains("secret"), line);
+        }
+    }
+
+    @Test
+    void aLostConnectionIsAWarningAndADrainIsLogged() throws Exception {
+        try (CutProxy proxy = new CutProxy(server.address());
+                Client cut = Client.connect(proxy.address())) {
+            CountDownLatch connected = new CountDownLatch(1);
+            Worker worker = Worker.builder(cut)
+                    .name("thumbnails")
+                    .onConnected(workerId -> connected.countDown())
+                    .handle("resize", Size.class, (size, context) -> size.width())
+                    .start();
+            connected.await();
+            proxy.cut();
+            assertTrue(log.await("lost its connection").startsWith("WARNING worker thumbnails lost its connection"));
+            worker.close();
+            assertEquals("INFO worker thumbnails is drained", log.await("drained"));
+        }
+    }
+}
