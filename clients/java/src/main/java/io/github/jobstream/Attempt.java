@@ -166,13 +166,12 @@ final class Attempt implements Runnable, JobContext {
 
     @Override
     public void progressOf(double done, double total, String unit) {
-        reports.progress(
-                assignment.getLeaseId(),
-                Progress.newBuilder()
-                        .setDone(done)
-                        .setTotal(total)
-                        .setUnit(FinalReports.truncate(unit, UNIT_BYTES_MAX))
-                        .build());
+        Progress.Builder progress = Progress.newBuilder()
+                .setDone(done)
+                .setTotal(total)
+                .setUnit(FinalReports.truncate(unit, UNIT_BYTES_MAX));
+        JobEvent.Progress.fractionOf(done, total).ifPresent(progress::setFraction);
+        reports.progress(assignment.getLeaseId(), progress.build());
     }
 
     @Override

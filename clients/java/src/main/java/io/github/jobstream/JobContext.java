@@ -40,7 +40,10 @@ public interface JobContext {
         progress(fraction, "");
     }
 
-    /** Reports progress as {@code done} of {@code total} units. The unit has at most 64 bytes. */
+    /**
+     * Reports progress as {@code done} of {@code total} units, and their fraction if the total is positive. The unit has
+     * at most 64 bytes.
+     */
     void progressOf(double done, double total, String unit);
 
     /**

@@ -36,7 +36,7 @@ public sealed interface JobEvent {
      * @param sequence sequence of the event
      * @param time time of the event by the server's clock
      * @param attempt attempt that produced the event
-     * @param fraction completed fraction, 0 to 1
+     * @param fraction completed fraction, 0 to 1, if it is known
      * @param done number of completed units
      * @param total number of all units
      * @param unit unit of done and total, such as {@code files}; may be empty
@@ -51,7 +51,12 @@ public sealed interface JobEvent {
             OptionalDouble total,
             String unit,
             String message)
-            implements JobEvent {}
+            implements JobEvent {
+        /** The fraction of {@code done} units in {@code total}; empty if the total is not positive. */
+        public static OptionalDouble fractionOf(double done, double total) {
+            return total > 0 ? OptionalDouble.of(done / total) : OptionalDouble.empty();
+        }
+    }
 
     /**
      * The handler produced a chunk of output. A RUNNING event of a later attempt invalidates the output of earlier

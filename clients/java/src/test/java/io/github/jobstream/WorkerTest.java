@@ -7,7 +7,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.jobstream.testing.TestServer;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
+import java.util.OptionalDouble;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
@@ -272,6 +275,26 @@ class WorkerTest {
                     "info", null, Object.class, options -> options.queue("side").header("trace", "1"));
             assertEquals(Map.of("queue", "side", "headers", Map.of("trace", "1"), "job", job.id()), job.result());
         }
+    }
+
+    @Test
+    void progressInUnitsHasAFraction() throws Exception {
+        List<OptionalDouble> fractions = new ArrayList<>();
+        try (Worker worker = Worker.builder(client)
+                .handle("count", Integer.class, (total, context) -> {
+                    context.progressOf(1, total, "files");
+                    return null;
+                })
+                .start()) {
+            for (int total : new int[] {4, 0}) {
+                try (Watch watch = client.submit("count", total).watch()) {
+                    watch.stream()
+                            .filter(JobEvent.Progress.class::isInstance)
+                            .forEach(event -> fractions.add(((JobEvent.Progress) event).fraction()));
+                }
+            }
+        }
+        assertEquals(List.of(OptionalDouble.of(0.25), OptionalDouble.empty()), fractions);
     }
 
     @Test

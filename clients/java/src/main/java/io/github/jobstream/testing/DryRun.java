@@ -19,7 +19,7 @@ import java.util.concurrent.CopyOnWriteArrayList;
  * <pre>{@code
  * DryRun dryRun = new DryRun();
  * Thumb thumb = dryRun.run(new Resizer(), new Resize(64));
- * assertEquals(1.0, dryRun.events(JobEvent.Progress.class).get(0).fraction().getAsDouble());
+ * assertEquals(OptionalDouble.of(1), dryRun.events(JobEvent.Progress.class).get(0).fraction());
  * }</pre>
  */
 public final class DryRun {
@@ -124,7 +124,7 @@ public final class DryRun {
                     nextSequence(),
                     Instant.now(),
                     attempt,
-                    OptionalDouble.of(done / total),
+                    JobEvent.Progress.fractionOf(done, total),
                     OptionalDouble.of(done),
                     OptionalDouble.of(total),
                     unit,

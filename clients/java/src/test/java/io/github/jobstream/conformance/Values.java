@@ -71,6 +71,8 @@ final class Values {
         if (event instanceof JobEvent.Progress progress) {
             ObjectNode item = item("progress", event, progress.attempt()).put("message", progress.message());
             progress.fraction().ifPresent(fraction -> item.put("fraction", fraction));
+            progress.done().ifPresent(done -> item.put("done", done));
+            progress.total().ifPresent(total -> item.put("total", total));
             return item;
         }
         if (event instanceof JobEvent.Output output) {

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import io.github.jobstream.JobContext;
 import io.github.jobstream.JobEvent;
 import io.github.jobstream.LogLevel;
+import java.util.OptionalDouble;
 import java.util.concurrent.CancellationException;
 import org.junit.jupiter.api.Test;
 
@@ -26,10 +27,25 @@ class DryRunTest {
         assertEquals(2, dryRun.run(DryRunTest::count, 2));
         assertEquals(5, dryRun.events().size());
         assertEquals(
-                1.0, dryRun.events(JobEvent.Progress.class).get(1).fraction().getAsDouble());
+                OptionalDouble.of(1),
+                dryRun.events(JobEvent.Progress.class).get(1).fraction());
         assertEquals("2", dryRun.events(JobEvent.Output.class).get(1).payload().asText());
         assertEquals(
                 "done in attempt 2", dryRun.events(JobEvent.Log.class).get(0).text());
+    }
+
+    @Test
+    void progressWithoutATotalHasNoFraction() throws Exception {
+        DryRun dryRun = new DryRun();
+        dryRun.run(
+                (input, context) -> {
+                    context.progressOf(0, 0, "files");
+                    return null;
+                },
+                0);
+        assertEquals(
+                OptionalDouble.empty(),
+                dryRun.events(JobEvent.Progress.class).get(0).fraction());
     }
 
     @Test
