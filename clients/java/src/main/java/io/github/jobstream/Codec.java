@@ -79,10 +79,12 @@ final class Codec {
         if (isBytes && type.hasRawClass(Object.class)) {
             return payload.bytes();
         }
-        if (payload.isEmpty()) {
-            return mapper.readValue("null", type);
-        }
-        return mapper.readValue(payload.asText(), type);
+        return decodeJson(payload, type);
+    }
+
+    /** Decodes the content as JSON; empty content is null. */
+    Object decodeJson(Payload payload, JavaType type) throws JsonProcessingException {
+        return mapper.readValue(payload.isEmpty() ? "null" : payload.asText(), type);
     }
 
     /** The error with its path: {@code field width: Cannot deserialize value ...}. */

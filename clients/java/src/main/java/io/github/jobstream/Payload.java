@@ -1,6 +1,10 @@
 package io.github.jobstream;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.type.TypeReference;
 import com.google.protobuf.ByteString;
+import java.io.UncheckedIOException;
+import java.lang.reflect.Type;
 import java.nio.charset.StandardCharsets;
 import java.util.Locale;
 import java.util.Objects;
@@ -15,6 +19,8 @@ public final class Payload {
     static final String JSON = "application/json";
     private static final String PLAIN_TEXT = "text/plain; charset=utf-8";
     private static final String BYTES = "application/octet-stream";
+    /** Most characters of a text in {@link #toString}. */
+    private static final int SHORT_TEXT_MAX = 200;
 
     private final io.github.jobstream.v1.Payload message;
 
@@ -121,6 +127,38 @@ public final class Payload {
         };
     }
 
+    /**
+     * The content decoded as JSON, whatever its content type; null if there is no content.
+     *
+     * @throws UncheckedIOException if the content is not JSON of this type
+     */
+    @SuppressWarnings("unchecked") // The value was decoded as a T.
+    public <T> T asJson(Class<T> type) {
+        return (T) decode(type);
+    }
+
+    /** The content decoded as JSON of a generic type, like {@link #asJson(Class)}. */
+    @SuppressWarnings("unchecked") // The value was decoded as a T.
+    public <T> T asJson(TypeReference<T> type) {
+        return (T) decode(type.getType());
+    }
+
+    private Object decode(Type type) {
+        try {
+            return Json.CODEC.decodeJson(this, Json.CODEC.type(type));
+        } catch (JsonProcessingException error) {
+            throw new UncheckedIOException(
+                    "the payload cannot be decoded as " + type.getTypeName() + ": " + Codec.describe(error)
+                            + " (content type " + contentType() + ")",
+                    error);
+        }
+    }
+
+    /** Loaded with the first use. */
+    private static final class Json {
+        static final Codec CODEC = Codec.standard();
+    }
+
     private String mediaType() {
         return contentType().split(";", 2)[0].strip().toLowerCase(Locale.ROOT);
     }
@@ -135,8 +173,17 @@ public final class Payload {
         return message.hashCode();
     }
 
+    /** Text and JSON as they are, shortened if they are long; the content type and the size of other content. */
     @Override
     public String toString() {
-        return "Payload[" + contentType() + ", " + size() + " bytes]";
+        return isJson() || isText() ? shortText() : contentType() + ", " + size() + " bytes";
+    }
+
+    private String shortText() {
+        String text = asText();
+        if (text.codePointCount(0, text.length()) <= SHORT_TEXT_MAX) {
+            return text;
+        }
+        return text.substring(0, text.offsetByCodePoints(0, SHORT_TEXT_MAX)) + "... (" + size() + " bytes)";
     }
 }
