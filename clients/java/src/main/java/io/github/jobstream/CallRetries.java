@@ -3,6 +3,7 @@ package io.github.jobstream;
 import io.grpc.MethodDescriptor;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.Function;
 
 /** Sends one call with retries, limited by their number and by one deadline. */
 final class CallRetries<Q, A> {
@@ -11,14 +12,18 @@ final class CallRetries<Q, A> {
     private final Q request;
     private final Backoff backoff;
     private final long deadlineNanos;
+    private final Function<JobstreamException, A> executed;
     private final CompletableFuture<A> result = new CompletableFuture<>();
     private volatile CompletableFuture<A> current;
     private int attempts;
+    /** Whether an attempt may have been executed without a response. */
+    private boolean hasLostResponse;
 
-    CallRetries(Calls calls, MethodDescriptor<Q, A> method, Q request) {
+    CallRetries(Calls calls, MethodDescriptor<Q, A> method, Q request, Function<JobstreamException, A> executed) {
         this.calls = calls;
         this.method = method;
         this.request = request;
+        this.executed = executed;
         backoff = new Backoff(calls.options());
         deadlineNanos = System.nanoTime() + Blocking.nanos(calls.options().callTimeout);
     }
@@ -49,9 +54,19 @@ final class CallRetries<Q, A> {
             if (error == null) {
                 result.complete(value);
             } else if (!attempt.isCancelled()) {
-                retry((JobstreamException) error);
+                onError((JobstreamException) error);
             }
         });
+    }
+
+    private void onError(JobstreamException error) {
+        A lost = hasLostResponse ? executed.apply(error) : null;
+        if (lost != null) {
+            result.complete(lost);
+            return;
+        }
+        hasLostResponse |= Errors.isUnreachable(error);
+        retry(error);
     }
 
     private void retry(JobstreamException error) {

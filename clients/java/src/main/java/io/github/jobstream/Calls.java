@@ -16,6 +16,7 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
 
 /** Sends the calls of one client, and ends its waits when the client is closed. */
 final class Calls implements AutoCloseable {
@@ -46,7 +47,16 @@ final class Calls implements AutoCloseable {
 
     /** Sends an idempotent call and retries transient errors. */
     <Q, A> CompletableFuture<A> call(MethodDescriptor<Q, A> method, Q request) {
-        return new CallRetries<>(this, method, request).start();
+        return call(method, request, error -> null);
+    }
+
+    /**
+     * Sends a call that an earlier attempt of it may have executed, and retries transient errors. After an attempt
+     * without a response, {@code executed} maps the error of a later one to the response that was lost, or to null.
+     */
+    <Q, A> CompletableFuture<A> call(
+            MethodDescriptor<Q, A> method, Q request, Function<JobstreamException, A> executed) {
+        return new CallRetries<>(this, method, request, executed).start();
     }
 
     /** Sends a request once. Cancelling the future cancels the call. */

@@ -2,13 +2,18 @@ package io.github.jobstream;
 
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.JavaType;
+import io.github.jobstream.v1.DeleteRequest;
+import io.github.jobstream.v1.DeleteResponse;
 import io.github.jobstream.v1.GetJobRequest;
 import io.github.jobstream.v1.JobServiceGrpc;
 import io.github.jobstream.v1.JobSpec;
+import io.github.jobstream.v1.RetryRequest;
 import io.github.jobstream.v1.SubmitRequest;
 import io.grpc.Channel;
+import io.grpc.Status;
 import java.lang.reflect.Type;
 import java.time.Duration;
+import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Consumer;
@@ -92,6 +97,26 @@ public final class Client implements AutoCloseable {
         return submit(kind, input, codec.type(resultType.getType()), options);
     }
 
+    /** Submits many jobs like {@link #submitAll(List, Class)}; results are decoded by their content type. */
+    public List<SubmitResult<Object>> submitAll(List<JobRequest> jobs) {
+        return submitAll(jobs, Object.class);
+    }
+
+    /**
+     * Submits many jobs, up to 1,000 in one call. A rejected job does not affect the others. If a call fails, its jobs
+     * and all later ones have its error. After any error, the same request can be submitted again.
+     *
+     * @return a result for each job, in order
+     */
+    public <T> List<SubmitResult<T>> submitAll(List<JobRequest> jobs, Class<T> resultType) {
+        return submitAll(jobs, codec.type(resultType));
+    }
+
+    /** Submits many jobs like {@link #submitAll(List, Class)}, whose results are of a generic type. */
+    public <T> List<SubmitResult<T>> submitAll(List<JobRequest> jobs, TypeReference<T> resultType) {
+        return submitAll(jobs, codec.type(resultType.getType()));
+    }
+
     /** Runs a job whose result is decoded by its content type, like {@link #run(String, Object, Class, Consumer)}. */
     public Object run(String kind, Object input) {
         return run(kind, input, Object.class);
@@ -154,18 +179,102 @@ public final class Client implements AutoCloseable {
     }
 
     /**
-     * Reads the job with all its fields as a message of the generated stubs.
+     * Reads the job with all its fields.
      *
      * @throws JobNotFoundException if there is no such job
      * @throws ResultExpiredException if it is no longer retained
      * @throws InvalidRequestException if the id is not a UUID
      */
-    public io.github.jobstream.v1.Job get(String jobId) {
+    public JobView get(String jobId) {
         GetJobRequest request = GetJobRequest.newBuilder()
                 .setJobId(JobIds.check("job_id", jobId))
                 .build();
-        return Blocking.await(calls.call(JobServiceGrpc.getGetJobMethod(), request))
-                .getJob();
+        return new JobView(Blocking.await(calls.call(JobServiceGrpc.getGetJobMethod(), request))
+                .getJob());
+    }
+
+    /** Every job of the server, newest first, without payloads. Calls the server when the jobs are read. */
+    public Jobs list() {
+        return list(filter -> {});
+    }
+
+    /** The jobs that match a filter, like {@link #list()}. */
+    public Jobs list(Consumer<JobFilter> filter) {
+        JobFilter chosen = new JobFilter();
+        filter.accept(chosen);
+        return new Jobs(calls, chosen);
+    }
+
+    /**
+     * Submits a finished job again, as a new job with another id. The finished job does not change. The new id is
+     * generated once, so a retry of the call never creates a second job.
+     *
+     * @return the new job
+     * @throws IllegalJobStateException if the job has not ended
+     * @throws JobNotFoundException if there is no such job
+     * @throws ResultExpiredException if it is no longer retained
+     * @throws InvalidRequestException if the id is not a UUID
+     */
+    public Job<Object> retry(String jobId) {
+        return retry(jobId, Object.class);
+    }
+
+    /** Submits a finished job again like {@link #retry(String)}; its result has this type. */
+    public <T> Job<T> retry(String jobId, Class<T> resultType) {
+        return retry(jobId, codec.type(resultType));
+    }
+
+    /** Submits a finished job again like {@link #retry(String)}; its result has a generic type. */
+    public <T> Job<T> retry(String jobId, TypeReference<T> resultType) {
+        return retry(jobId, codec.type(resultType.getType()));
+    }
+
+    /**
+     * Removes a finished job and its result.
+     *
+     * @throws IllegalJobStateException if the job has not ended
+     * @throws JobNotFoundException if there is no such job
+     * @throws ResultExpiredException if it is no longer retained
+     * @throws InvalidRequestException if the id is not a UUID
+     */
+    public void delete(String jobId) {
+        DeleteRequest request = DeleteRequest.newBuilder()
+                .setJobId(JobIds.check("job_id", jobId))
+                .build();
+        Blocking.await(calls.call(
+                JobServiceGrpc.getDeleteMethod(),
+                request,
+                error -> error.code() == Status.Code.NOT_FOUND ? DeleteResponse.getDefaultInstance() : null));
+    }
+
+    /** Every queue that has jobs or is paused, by name. */
+    public List<QueueView> queues() {
+        return new Queues(calls).list();
+    }
+
+    /** Starts no further attempts of the jobs of a queue. Running attempts continue, and jobs are still accepted. */
+    public QueueView pauseQueue(String name) {
+        return new Queues(calls).pause(name);
+    }
+
+    /**
+     * Starts attempts of the jobs of a paused queue again.
+     *
+     * @throws JobstreamException with reason QUEUE_NOT_FOUND if there is no such queue
+     */
+    public QueueView resumeQueue(String name) {
+        return new Queues(calls).resume(name);
+    }
+
+    /**
+     * Cancels every waiting job of a queue. Running jobs continue. The call is not retried, because a retry would cancel
+     * jobs that were submitted after a first call whose response was lost.
+     *
+     * @return the number of cancelled jobs
+     * @throws JobstreamException with reason QUEUE_NOT_FOUND if there is no such queue
+     */
+    public int purgeQueue(String name) {
+        return new Queues(calls).purge(name);
     }
 
     /**
@@ -194,9 +303,7 @@ public final class Client implements AutoCloseable {
     }
 
     private <T> Job<T> submit(String kind, Object input, JavaType type, Consumer<SubmitOptions> options) {
-        SubmitOptions chosen = new SubmitOptions();
-        options.accept(chosen);
-        JobSpec spec = chosen.spec(Objects.requireNonNull(kind, "kind"), codec.encode("job.payload", input));
+        JobSpec spec = JobRequest.of(kind, input, options).spec(codec);
         CompletableFuture<String> acceptedBy = bootId.lookUp(calls);
         SubmitRequest request = SubmitRequest.newBuilder().setJob(spec).build();
         String jobId = Blocking.await(calls.call(JobServiceGrpc.getSubmitMethod(), request))
@@ -204,12 +311,26 @@ public final class Client implements AutoCloseable {
         return new Job<>(this, jobId, type, acceptedBy);
     }
 
+    private <T> List<SubmitResult<T>> submitAll(List<JobRequest> jobs, JavaType type) {
+        CompletableFuture<String> acceptedBy = bootId.lookUp(calls);
+        return new Batch<T>(calls, codec, jobId -> new Job<>(this, jobId, type, acceptedBy)).submit(jobs);
+    }
+
+    private <T> Job<T> retry(String jobId, JavaType type) {
+        RetryRequest request = RetryRequest.newBuilder()
+                .setJobId(JobIds.check("job_id", jobId))
+                .setNewJobId(JobIds.generate())
+                .build();
+        CompletableFuture<String> acceptedBy = bootId.lookUp(calls);
+        String newJobId = Blocking.await(calls.call(JobServiceGrpc.getRetryMethod(), request))
+                .getJobId();
+        return new Job<>(this, newJobId, type, acceptedBy);
+    }
+
     /** A run that starts when its result is requested. */
     private <T> Supplier<T> running(
             String kind, Object input, JavaType type, Consumer<SubmitOptions> options, Duration wait) {
-        SubmitOptions chosen = new SubmitOptions();
-        options.accept(chosen);
-        JobSpec spec = chosen.spec(Objects.requireNonNull(kind, "kind"), codec.encode("job.payload", input));
+        JobSpec spec = JobRequest.of(kind, input, options).spec(codec);
         Job<T> job = new Job<>(this, spec.getJobId(), type, BootId.UNKNOWN);
         return () -> job.resultOf(new Run(calls, spec, () -> bootId.lookUp(calls), wait).outcome());
     }

@@ -55,6 +55,11 @@ final class Errors {
                         && error.retryAfter().isPresent());
     }
 
+    /** Whether there was no response of the server, which may have executed the call. */
+    static boolean isUnreachable(JobstreamException error) {
+        return error instanceof UnavailableException && error.reason().isEmpty();
+    }
+
     /** The same error with the retry limit that was reached in its message. */
     static JobstreamException retriesExhausted(JobstreamException error, String limit) {
         ErrorDetails details = error.details()

@@ -105,11 +105,19 @@ public final class SubmitOptions {
         return this;
     }
 
-    JobSpec spec(String kind, Payload input) {
+    /** Generates the job id if none was set. */
+    void chooseJobId() {
         if (spec.getJobId().isEmpty()) {
             spec.setJobId(JobIds.generate());
         }
-        JobIds.check("job.job_id", spec.getJobId());
+    }
+
+    String jobId() {
+        return spec.getJobId();
+    }
+
+    JobSpec spec(String kind, Payload input) {
+        JobIds.check("job.job_id", jobId());
         return spec.setKind(kind).setPayload(input.message()).build();
     }
 }

@@ -44,6 +44,13 @@ final class Wire {
         };
     }
 
+    static io.github.jobstream.v1.JobState state(JobState state) {
+        if (state == JobState.UNKNOWN) {
+            throw new IllegalArgumentException("jobs cannot be selected by the state UNKNOWN");
+        }
+        return io.github.jobstream.v1.JobState.valueOf("JOB_STATE_" + state);
+    }
+
     static LogLevel level(io.github.jobstream.v1.LogLevel level) {
         return switch (level) {
             case LOG_LEVEL_DEBUG -> LogLevel.DEBUG;

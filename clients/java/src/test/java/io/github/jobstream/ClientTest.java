@@ -233,7 +233,7 @@ class ClientTest {
     @Test
     void getReturnsTheWholeJobAndTheRawStubsWork() {
         Job<Object> job = client.submit("unserved", 1, Object.class, options -> options.label("a", "b"));
-        assertEquals("b", client.get(job.id()).getSpec().getLabelsOrThrow("a"));
+        assertEquals("b", client.get(job.id()).labels().get("a"));
         var info = AdminServiceGrpc.newBlockingStub(client.channel())
                 .getServerInfo(GetServerInfoRequest.getDefaultInstance());
         assertEquals("memory", info.getMode());

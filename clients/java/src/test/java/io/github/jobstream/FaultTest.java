@@ -99,7 +99,7 @@ class FaultTest {
             result.complete("done");
             for (Job<Object> job : jobs) {
                 assertEquals("done in attempt 1", job.result());
-                assertEquals(1, direct.get(job.id()).getAttemptsCount());
+                assertEquals(1, direct.get(job.id()).message().getAttemptsCount());
             }
         }
     }

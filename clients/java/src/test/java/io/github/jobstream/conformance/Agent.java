@@ -5,9 +5,10 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.jobstream.Client;
 import io.github.jobstream.Job;
 import io.github.jobstream.JobEvent;
+import io.github.jobstream.JobRequest;
 import io.github.jobstream.JobState;
 import io.github.jobstream.Payload;
-import io.github.jobstream.SubmitOptions;
+import io.github.jobstream.SubmitResult;
 import io.github.jobstream.Watch;
 import io.github.jobstream.Worker;
 import java.io.BufferedReader;
@@ -16,6 +17,7 @@ import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -40,7 +42,7 @@ public final class Agent {
     /** A command. Its number is repeated in every response. */
     record Command(int id, JsonNode fields, Agent agent) {
         Optional<Duration> duration(String name) {
-            return Optional.ofNullable(fields.get(name)).map(millis -> Duration.ofMillis(millis.longValue()));
+            return Values.duration(fields, name);
         }
 
         int number(String name) {
@@ -102,6 +104,14 @@ public final class Agent {
             case "watch" -> watch(command);
             case "work" -> work(command);
             case "release" -> handlers.release(command.text("job_id"), Values.payload(command.fields.get("payload")));
+            case "list" -> Lists.jobs(client, command.fields);
+            case "retry" -> submitted(client, client.retry(command.text("job_id")));
+            case "delete" -> delete(command);
+            case "batch" -> batch(command);
+            case "queues" -> Lists.queues(client);
+            case "pause" -> pause(command);
+            case "resume" -> resume(command);
+            case "purge" -> Values.object().put("cancelled", client.purgeQueue(command.text("queue")));
             case "drain" -> drain(command);
             case "stop" -> stop(command);
             default -> throw new IllegalArgumentException("unknown op: " + command.text("op"));
@@ -119,18 +129,60 @@ public final class Agent {
 
     private ObjectNode submit(Command command) throws Exception {
         Client current = client;
-        Object input = Values.input(command.fields.required("payload"));
-        Job<Object> job = current.submit(command.text("kind"), input, Object.class, options -> fill(options, command));
+        Object input = SubmitFields.input(command.fields);
+        return submitted(
+                current,
+                current.submit(
+                        command.text("kind"),
+                        input,
+                        Object.class,
+                        options -> SubmitFields.fill(options, command.fields)));
+    }
+
+    /** Retains the handle of a job for later commands. */
+    private ObjectNode submitted(Client current, Job<Object> job) {
         jobs.put(job.id(), new Submitted(current, job));
         return Values.object().put("job_id", job.id());
     }
 
+    private ObjectNode batch(Command command) throws Exception {
+        Client current = client;
+        List<JobRequest> requests = new ArrayList<>();
+        for (JsonNode fields : command.fields.required("jobs")) {
+            requests.add(SubmitFields.request(fields));
+        }
+        ObjectNode response = Values.object();
+        var results = response.putArray("results");
+        for (SubmitResult<Object> result : current.submitAll(requests)) {
+            results.add(result.error()
+                    .map(error -> Values.object().<ObjectNode>set("error", ErrorLines.of(error)))
+                    .orElseGet(() -> submitted(current, result.job())));
+        }
+        return response;
+    }
+
+    private ObjectNode delete(Command command) {
+        client.delete(command.text("job_id"));
+        return null;
+    }
+
+    private ObjectNode pause(Command command) {
+        client.pauseQueue(command.text("queue"));
+        return null;
+    }
+
+    private ObjectNode resume(Command command) {
+        client.resumeQueue(command.text("queue"));
+        return null;
+    }
+
     private ObjectNode run(Command command, Optional<Duration> wait) throws Exception {
         String kind = command.text("kind");
-        Object input = Values.input(command.fields.required("payload"));
+        Object input = SubmitFields.input(command.fields);
         Payload payload = wait.isPresent()
-                ? client.run(kind, input, Payload.class, options -> fill(options, command), wait.get())
-                : client.run(kind, input, Payload.class, options -> fill(options, command));
+                ? client.run(
+                        kind, input, Payload.class, options -> SubmitFields.fill(options, command.fields), wait.get())
+                : client.run(kind, input, Payload.class, options -> SubmitFields.fill(options, command.fields));
         return Values.object().set("payload", Values.encode(payload, Values.read(payload)));
     }
 
@@ -150,20 +202,6 @@ public final class Agent {
         } finally {
             threads.shutdown();
         }
-    }
-
-    private static void fill(SubmitOptions options, Command command) {
-        JsonNode fields = command.fields;
-        Optional.ofNullable(fields.get("job_id")).ifPresent(jobId -> options.jobId(jobId.textValue()));
-        Optional.ofNullable(fields.get("queue")).ifPresent(queue -> options.queue(queue.textValue()));
-        Optional.ofNullable(fields.get("priority")).ifPresent(priority -> options.priority(priority.intValue()));
-        Optional.ofNullable(fields.get("max_attempts")).ifPresent(attempts -> options.maxAttempts(attempts.intValue()));
-        command.duration("delay").ifPresent(options::delay);
-        command.duration("timeout").ifPresent(options::timeout);
-        command.duration("attempt_timeout").ifPresent(options::attemptTimeout);
-        command.duration("retention").ifPresent(options::retention);
-        options.labels(Values.strings(fields.path("labels")));
-        options.headers(Values.strings(fields.path("headers")));
     }
 
     private Job<Object> job(Command command) {

@@ -8,10 +8,12 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.jobstream.JobEvent;
 import io.github.jobstream.Payload;
+import java.time.Duration;
 import java.util.Base64;
 import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 
 /** Converts values of the client to and from the agent protocol. */
 final class Values {
@@ -23,6 +25,10 @@ final class Values {
 
     static ObjectNode object() {
         return MAPPER.createObjectNode();
+    }
+
+    static Optional<Duration> duration(JsonNode fields, String name) {
+        return Optional.ofNullable(fields.get(name)).map(millis -> Duration.ofMillis(millis.longValue()));
     }
 
     static Map<String, String> strings(JsonNode fields) {

@@ -1,0 +1,114 @@
+package io.github.jobstream;
+
+import io.github.jobstream.v1.BatchSubmitRequest;
+import io.github.jobstream.v1.JobServiceGrpc;
+import io.github.jobstream.v1.JobSpec;
+import io.grpc.Status;
+import io.grpc.protobuf.StatusProto;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Function;
+
+/**
+ * Submits many jobs in few calls, one call after the other. Results are in the order of the jobs.
+ *
+ * @param <T> type of the jobs' results
+ */
+final class Batch<T> {
+    /** Most jobs of one call; the server's limit. */
+    private static final int CALL_JOBS_MAX = 1_000;
+    /** A call with this many bytes is sent: with the largest job added it is below the 4 MiB that a server reads. */
+    private static final int CALL_BYTES_FULL = 2 << 20;
+
+    private final Calls calls;
+    private final Codec codec;
+    /** Creates the handle of the accepted job with this id. */
+    private final Function<String, Job<T>> accepted;
+
+    private final List<SubmitResult<T>> results = new ArrayList<>();
+    private final BatchSubmitRequest.Builder request = BatchSubmitRequest.newBuilder();
+    /** The place of each job of the request in the results. */
+    private final List<Integer> places = new ArrayList<>();
+
+    private int bytes;
+    /** The error of a call; it ends the batch. */
+    private JobstreamException callError;
+
+    Batch(Calls calls, Codec codec, Function<String, Job<T>> accepted) {
+        this.calls = calls;
+        this.codec = codec;
+        this.accepted = accepted;
+    }
+
+    List<SubmitResult<T>> submit(List<JobRequest> jobs) {
+        jobs.forEach(this::add);
+        send();
+        return List.copyOf(results);
+    }
+
+    private void add(JobRequest job) {
+        try {
+            JobSpec spec = job.spec(codec);
+            places.add(results.size());
+            results.add(null);
+            request.addJobs(spec);
+            bytes += spec.getSerializedSize();
+        } catch (InvalidRequestException invalid) {
+            results.add(SubmitResult.rejected(invalid));
+        }
+        if (request.getJobsCount() == CALL_JOBS_MAX || bytes >= CALL_BYTES_FULL) {
+            send();
+        }
+    }
+
+    private void send() {
+        if (!places.isEmpty()) {
+            List<SubmitResult<T>> some = callError == null ? call() : allRejected();
+            for (int i = 0; i < places.size(); i++) {
+                results.set(places.get(i), some.get(i));
+            }
+        }
+        request.clear();
+        places.clear();
+        bytes = 0;
+    }
+
+    private List<SubmitResult<T>> call() {
+        try {
+            var answers = Blocking.await(calls.call(JobServiceGrpc.getBatchSubmitMethod(), request.build()))
+                    .getResultsList();
+            if (answers.size() == places.size()) {
+                return answers.stream().map(this::read).toList();
+            }
+            callError = unreadable();
+        } catch (WaitInterruptedException interrupted) {
+            throw interrupted;
+        } catch (JobstreamException error) {
+            callError = error;
+        }
+        return allRejected();
+    }
+
+    private List<SubmitResult<T>> allRejected() {
+        return places.stream().map(place -> SubmitResult.<T>rejected(callError)).toList();
+    }
+
+    private SubmitResult<T> read(io.github.jobstream.v1.SubmitResult answer) {
+        return switch (answer.getResultCase()) {
+            case SUBMITTED ->
+                SubmitResult.accepted(accepted.apply(answer.getSubmitted().getJobId()));
+            case ERROR ->
+                SubmitResult.rejected(
+                        Errors.of(StatusProto.toStatusRuntimeException(answer.getError()), calls.address()));
+            case RESULT_NOT_SET -> SubmitResult.rejected(unreadable());
+        };
+    }
+
+    private JobstreamException unreadable() {
+        return new JobstreamException(ErrorDetails.of(
+                Status.Code.INTERNAL,
+                "",
+                "the response of " + calls.address()
+                        + " to a batch cannot be read: use a client as new as the server"));
+    }
+}
