@@ -1,7 +1,6 @@
 package io.github.jobstream;
 
 import io.github.jobstream.v1.JobSpec;
-import io.github.jobstream.v1.RetryPolicy;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Map;
@@ -63,15 +62,42 @@ public final class SubmitOptions {
         return this;
     }
 
-    /** Number of attempts including the first, at most 100. Default 1. */
+    /** Number of attempts including the first, at most 100. Default 1: no retry. */
     public SubmitOptions maxAttempts(int attempts) {
         spec.getRetryBuilder().setMaxAttempts(attempts);
         return this;
     }
 
-    /** The whole retry policy as a message of the generated stubs; replaces {@link #maxAttempts}. */
-    public SubmitOptions retry(RetryPolicy policy) {
-        spec.setRetry(policy);
+    /** Back-off before the second attempt: 0 to 10 years. Default 1 s. */
+    public SubmitOptions initialBackoff(Duration backoff) {
+        spec.getRetryBuilder().setInitialBackoff(Wire.duration(backoff));
+        return this;
+    }
+
+    /** Longest back-off; not below the initial one. Default 1 h. */
+    public SubmitOptions maxBackoff(Duration backoff) {
+        spec.getRetryBuilder().setMaxBackoff(Wire.duration(backoff));
+        return this;
+    }
+
+    /** Factor between consecutive back-offs: 1 to 100. Default 2. */
+    public SubmitOptions backoffMultiplier(double factor) {
+        spec.getRetryBuilder().setMultiplier(factor);
+        return this;
+    }
+
+    /** Random share of each back-off: 0 to 1. Default 0.2: each is between 80 % and 100 % of its value. */
+    public SubmitOptions backoffJitter(double share) {
+        spec.getRetryBuilder().setJitter(share);
+        return this;
+    }
+
+    /**
+     * Number of attempts that may be lost with a worker before the job fails, at most 100. They do not count against
+     * {@link #maxAttempts}. Default 3.
+     */
+    public SubmitOptions maxLostAttempts(int attempts) {
+        spec.getRetryBuilder().setMaxLostAttempts(attempts);
         return this;
     }
 

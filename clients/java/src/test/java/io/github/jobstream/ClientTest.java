@@ -10,6 +10,7 @@ import com.fasterxml.jackson.core.type.TypeReference;
 import io.github.jobstream.testing.TestServer;
 import io.github.jobstream.v1.AdminServiceGrpc;
 import io.github.jobstream.v1.GetServerInfoRequest;
+import io.github.jobstream.v1.RetryPolicy;
 import io.grpc.Context;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -237,6 +238,25 @@ class ClientTest {
         var info = AdminServiceGrpc.newBlockingStub(client.channel())
                 .getServerInfo(GetServerInfoRequest.getDefaultInstance());
         assertEquals("memory", info.getMode());
+    }
+
+    @Test
+    void aJobHasTheWholeRetryPolicy() {
+        Job<Object> job = client.submit("unserved", 1, Object.class, options -> options.maxAttempts(5)
+                .initialBackoff(Duration.ofMillis(250))
+                .maxBackoff(Duration.ofMinutes(2))
+                .backoffMultiplier(3)
+                .backoffJitter(0)
+                .maxLostAttempts(7));
+        var expected = RetryPolicy.newBuilder()
+                .setMaxAttempts(5)
+                .setInitialBackoff(Wire.duration(Duration.ofMillis(250)))
+                .setMaxBackoff(Wire.duration(Duration.ofMinutes(2)))
+                .setMultiplier(3)
+                .setJitter(0)
+                .setMaxLostAttempts(7)
+                .build();
+        assertEquals(expected, client.get(job.id()).message().getSpec().getRetry());
     }
 
     @Test

@@ -23,6 +23,7 @@ final class SubmitFields {
         Optional.ofNullable(fields.get("queue")).ifPresent(queue -> options.queue(queue.textValue()));
         Optional.ofNullable(fields.get("priority")).ifPresent(priority -> options.priority(priority.intValue()));
         Optional.ofNullable(fields.get("max_attempts")).ifPresent(attempts -> options.maxAttempts(attempts.intValue()));
+        Values.duration(fields, "initial_backoff").ifPresent(options::initialBackoff);
         Values.duration(fields, "delay").ifPresent(options::delay);
         Values.duration(fields, "timeout").ifPresent(options::timeout);
         Values.duration(fields, "attempt_timeout").ifPresent(options::attemptTimeout);
