@@ -30,7 +30,10 @@ final class Errors {
         ErrorInfo info = find(details, ErrorInfo.class)
                 .filter(found -> found.getDomain().equals(DOMAIN))
                 .orElse(null);
-        return info == null ? transportError(status, address, thrown) : serverError(status, details, info, address);
+        if (info != null) {
+            return serverError(status, details, info, address);
+        }
+        return HttpErrors.of(status, address, thrown).orElseGet(() -> transportError(status, address, thrown));
     }
 
     /** The error of an unreachable server or a broken connection. */
@@ -111,7 +114,7 @@ final class Errors {
                 status.getCause()));
     }
 
-    /** A status without an ErrorInfo of the server: the connection broke, or a proxy responded. */
+    /** A gRPC status without an ErrorInfo of the server: the connection broke, or a proxy responded. */
     private static JobstreamException transportError(Status status, String address, Throwable thrown) {
         String description = innermost(status);
         return switch (status.getCode()) {
