@@ -34,8 +34,8 @@ test("the string form is shortened text, or the content type and the size", () =
   assert.equal(String(Payload.text("🚀".repeat(200))), "🚀".repeat(200));
   assert.equal(String(Payload.data(new Uint8Array(3), "image/png")), "image/png, 3 bytes");
   assert.equal(String(Payload.data(new Uint8Array([0xff]), "text/plain")), "text/plain, 1 bytes");
-  assert.equal(inspect(Payload.json("x")), String.raw`Payload(application/json, "\"x\"")`);
-  assert.equal(inspect(Payload.data(new Uint8Array(3))), "Payload(application/octet-stream, 3 bytes)");
+  assert.equal(inspect(Payload.json({ n: 1 })), 'Payload(application/json: {"n":1})');
+  assert.equal(inspect(Payload.data(new Uint8Array(3))), "Payload(application/octet-stream: 3 bytes)");
 });
 
 test("a value is encoded as JSON unless it is bytes or a payload", () => {

@@ -131,8 +131,8 @@ export class Payload {
 
   /** Shown in logs and debuggers. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    const text = this.#shownText();
-    return `Payload(${this.contentType}, ${text === undefined ? `${this.size} bytes` : JSON.stringify(text)})`;
+    const text = this.#shownText() ?? `${this.size} bytes`;
+    return `Payload(${this.contentType}: ${text})`;
   }
 
   /** The shortened text; undefined if the content is not text. */
