@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Client, JobstreamError, Unavailable, Worker } from "jobstream";
+import { Client as WebClient } from "jobstream/web";
 
 import { HttpFront } from "./support/http_front.js";
 import { collect, gate, recordingLogger } from "./support/support.js";
@@ -43,6 +44,19 @@ for (const status of [429, 502, 503, 504]) {
     assert.deepEqual(front.paths, [GET_RESULT, GET_RESULT, GET_RESULT]);
   });
 }
+
+test("HTTP errors have the same codes over gRPC-Web", async () => {
+  const codeOf = async (status: number) => {
+    const answer = () => Promise.resolve(new Response("<!doctype html>", { status }));
+    const client = new WebClient("http://127.0.0.1:1", { fetch: answer, tries: { maxAttempts: 1 } });
+    const error: unknown = await client.get(UNKNOWN).catch((error: unknown) => error);
+    assert.ok(error instanceof JobstreamError && error.message.includes(`HTTP status ${status}`), String(error));
+    return error.code;
+  };
+  for (const [status, code] of Object.entries({ ...PERMANENT, ...OTHER, 503: "UNAVAILABLE" })) {
+    assert.equal(await codeOf(Number(status)), code);
+  }
+});
 
 test("HTTP status 401, 403 or 404 of a proxy ends a worker", async () => {
   for (const status of [401, 403, 404]) {
