@@ -8,7 +8,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/jobstream-ci
 tools=$cache/tools
 mkdir -p "$tools"
 
-# Builds of old dependencies pile up in the cache: start anew beyond this size.
+# Builds of old dependencies pile up in the cache: start again beyond this size.
 TARGET_MEBIBYTES_MAX=12000
 
 # A fresh clone finds the dependencies that an earlier run built, but nothing of our own crate: Cargo tells files of two

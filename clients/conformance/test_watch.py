@@ -20,7 +20,7 @@ def covered(items):
     sequences = []
     for item in items:
         if item["type"] == "gap":
-            sequences.extend(range(item["from"], item["to"] + 1))
+            sequences.extend(range(item["first"], item["last"] + 1))
         else:
             sequences.append(item["sequence"])
     assert sequences == sorted(set(sequences)), "each sequence once, in order"
@@ -132,7 +132,7 @@ def test_evicted_events_are_reported_as_a_gap(agent, new_server):
     agent.connect(small.address)
     items = agent.watch(emitted(agent)).events()
     lost = [item for item in items if item["type"] == "gap"]
-    assert lost and all(item["from"] <= item["to"] for item in lost)
+    assert lost and all(item["first"] <= item["last"] for item in lost)
     assert covered(items)[0] == 1
     assert len([item for item in items if item["type"] == "output"]) < CHUNKS
 

@@ -107,10 +107,10 @@ type Log struct {
 }
 
 // Gap stands for events that are no longer retained, from the first to the last sequence.
-type Gap struct{ From, To uint32 }
+type Gap struct{ First, Last uint32 }
 
 // LastSequence returns the last missing sequence.
-func (g *Gap) LastSequence() uint32 { return g.To }
+func (g *Gap) LastSequence() uint32 { return g.Last }
 
 // readEvent returns nil for an event type that this client does not know.
 func readEvent(wire *jobstreamv1.JobEvent) Event {

@@ -198,9 +198,9 @@ func (w *watcher) deliver(message watchMessage) {
 		}
 		w.isStopped = event != nil && !w.yield(event, nil)
 	}
-	if wire := message.gap; wire != nil && wire.To > w.after {
-		gap := &Gap{From: max(wire.From, w.after+1), To: wire.To}
-		w.after = gap.To
+	if wire := message.gap; wire != nil && wire.Last > w.after {
+		gap := &Gap{First: max(wire.First, w.after+1), Last: wire.Last}
+		w.after = gap.Last
 		w.isStopped = !w.yield(gap, nil)
 	}
 }

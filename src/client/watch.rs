@@ -98,7 +98,7 @@ impl Watch {
         let message = std::task::ready!(self.messages.as_mut().poll_next(context));
         match &message {
             Some(Ok(Message::Event(event))) => self.last_sequence = event.sequence,
-            Some(Ok(Message::Gap(gap))) => self.last_sequence = gap.to,
+            Some(Ok(Message::Gap(gap))) => self.last_sequence = gap.last,
             Some(Ok(Message::Heartbeat(_)) | Err(_)) | None => {}
         }
         Poll::Ready(message)
@@ -112,8 +112,8 @@ impl Stream for Watch {
         loop {
             let event = match std::task::ready!(self.poll_message(context)) {
                 Some(Ok(Message::Event(event))) => event,
-                Some(Ok(Message::Gap(v1::Gap { from, to }))) => {
-                    return Poll::Ready(Some(Ok(WatchItem::Gap { from, to })));
+                Some(Ok(Message::Gap(v1::Gap { first, last }))) => {
+                    return Poll::Ready(Some(Ok(WatchItem::Gap { first, last })));
                 }
                 Some(Ok(Message::Heartbeat(_))) => continue,
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
@@ -246,10 +246,10 @@ impl Follower {
                 self.last = event.sequence;
                 self.is_wanted(&event).then_some(Message::Event(event))
             }
-            Message::Gap(v1::Gap { from, to }) if to > self.last => {
-                let from = from.max(self.last + 1);
-                self.last = to;
-                Some(Message::Gap(v1::Gap { from, to }))
+            Message::Gap(v1::Gap { first, last }) if last > self.last => {
+                let first = first.max(self.last + 1);
+                self.last = last;
+                Some(Message::Gap(v1::Gap { first, last }))
             }
             Message::Event(_) | Message::Gap(_) | Message::Heartbeat(_) => None,
         }

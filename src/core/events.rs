@@ -27,9 +27,9 @@ impl Entry {
         while items.len() < end {
             let event = reader.next();
             let gap = reader.gap_before(event.as_ref().map_or(u32::MAX, |event| event.sequence));
-            if let Some((from, to)) = gap {
-                items.push(WatchItem::Gap { from, to });
-                reader.cursor = to;
+            if let Some((first, last)) = gap {
+                items.push(WatchItem::Gap { first, last });
+                reader.cursor = last;
                 if items.len() == end {
                     break;
                 }

@@ -25,9 +25,9 @@ pub enum WatchItem {
     /// A range of output and log events that are no longer retained.
     Gap {
         /// First sequence number of the gap.
-        from: u32,
+        first: u32,
         /// Last sequence number of the gap.
-        to: u32,
+        last: u32,
     },
 }
 

@@ -178,7 +178,7 @@ pub(crate) async fn watch(job: &Job<Value>, command: &Command) -> Response {
     while let Some(item) = watch.next().await {
         command.emit(match item? {
             WatchItem::Event(event) => wire::event_json(&event),
-            WatchItem::Gap { from, to } => json!({"type": "gap", "from": from, "to": to}),
+            WatchItem::Gap { first, last } => json!({"type": "gap", "first": first, "last": last}),
         });
     }
     Ok(json!({}))

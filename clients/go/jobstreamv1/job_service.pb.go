@@ -1301,9 +1301,9 @@ func (*WatchResultResponse_Heartbeat) isWatchResultResponse_Message() {}
 type Gap struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// First dropped sequence.
-	From uint32 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	First uint32 `protobuf:"varint,1,opt,name=first,proto3" json:"first,omitempty"`
 	// Last dropped sequence.
-	To            uint32 `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
+	Last          uint32 `protobuf:"varint,2,opt,name=last,proto3" json:"last,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1338,16 +1338,16 @@ func (*Gap) Descriptor() ([]byte, []int) {
 	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{15}
 }
 
-func (x *Gap) GetFrom() uint32 {
+func (x *Gap) GetFirst() uint32 {
 	if x != nil {
-		return x.From
+		return x.First
 	}
 	return 0
 }
 
-func (x *Gap) GetTo() uint32 {
+func (x *Gap) GetLast() uint32 {
 	if x != nil {
-		return x.To
+		return x.Last
 	}
 	return 0
 }
@@ -2096,10 +2096,10 @@ const file_jobstream_v1_job_service_proto_rawDesc = "" +
 	"\x05event\x18\x01 \x01(\v2\x16.jobstream.v1.JobEventH\x00R\x05event\x12%\n" +
 	"\x03gap\x18\x02 \x01(\v2\x11.jobstream.v1.GapH\x00R\x03gap\x127\n" +
 	"\theartbeat\x18\x03 \x01(\v2\x17.jobstream.v1.HeartbeatH\x00R\theartbeatB\t\n" +
-	"\amessage\")\n" +
-	"\x03Gap\x12\x12\n" +
-	"\x04from\x18\x01 \x01(\rR\x04from\x12\x0e\n" +
-	"\x02to\x18\x02 \x01(\rR\x02to\"'\n" +
+	"\amessage\"/\n" +
+	"\x03Gap\x12\x14\n" +
+	"\x05first\x18\x01 \x01(\rR\x05first\x12\x12\n" +
+	"\x04last\x18\x02 \x01(\rR\x04last\"'\n" +
 	"\tHeartbeat\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\rR\bsequence\"&\n" +
 	"\rGetJobRequest\x12\x15\n" +

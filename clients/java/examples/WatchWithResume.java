@@ -36,7 +36,7 @@ public final class WatchWithResume {
         } else if (event instanceof JobEvent.Log log) {
             what += log.level() + " " + log.text();
         } else if (event instanceof JobEvent.Gap gap) {
-            what += "no longer retained from " + gap.from();
+            what += "no longer retained from " + gap.first();
         }
         System.out.println(what);
     }

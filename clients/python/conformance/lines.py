@@ -105,7 +105,7 @@ def counted(queue: jobstream.Queue) -> Line:
 def watch_item(event: jobstream.WatchItem) -> Line:
     """Converts an item of a watch."""
     if isinstance(event, jobstream.Gap):
-        return {"type": "gap", "from": event.first, "to": event.last}
+        return {"type": "gap", "first": event.first, "last": event.last}
     line: Line = {"sequence": event.sequence, "attempt": event.attempt}
     match event:
         case jobstream.StateChange():

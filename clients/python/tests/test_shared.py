@@ -97,7 +97,7 @@ def test_cursor_returns_each_item_once() -> None:
     cursor = Cursor("id", 2, 15.0)
     assert cursor.advance(log_event(2)) is None
     assert cursor.advance(log_event(3)) is not None
-    gap = job_service_pb2.WatchResultResponse(gap=job_service_pb2.Gap(**{"from": 1, "to": 5}))
+    gap = job_service_pb2.WatchResultResponse(gap=job_service_pb2.Gap(first=1, last=5))
     assert cursor.advance(gap) == Gap(4, 5)
     assert cursor.advance(gap) is None
     assert cursor.request().after_sequence == 5

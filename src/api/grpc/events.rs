@@ -193,7 +193,7 @@ impl<M: Message> Stream for EventStream<M> {
         Poll::Ready(this.read.next().map(|item| {
             Ok(match item {
                 WatchItem::Event(event) => M::event(render::event(&event)),
-                WatchItem::Gap { from, to } => M::gap(v1::Gap { from, to }),
+                WatchItem::Gap { first, last } => M::gap(v1::Gap { first, last }),
             })
         }))
     }

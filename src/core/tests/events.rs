@@ -23,7 +23,7 @@ fn outline(items: &[WatchItem]) -> Vec<(u32, u32)> {
         .iter()
         .map(|item| match item {
             WatchItem::Event(event) => (event.sequence, event.sequence),
-            WatchItem::Gap { from, to } => (*from, *to),
+            WatchItem::Gap { first, last } => (*first, *last),
         })
         .collect()
 }
@@ -139,7 +139,7 @@ fn a_gap_is_told_only_where_something_fell_out() {
     f.report(id, progress(3.0));
     // Numbers 3 and 5 were progress, 6 fell out.
     let items = f.watch(id, 0, EventTypes::ALL);
-    assert_eq!(items[3], WatchItem::Gap { from: 6, to: 6 });
+    assert_eq!(items[3], WatchItem::Gap { first: 6, last: 6 });
     assert_eq!(outline(&items), numbers([1, 2, 4, 6, 7, 8, 9]));
 }
 
@@ -154,7 +154,7 @@ fn output_of_every_attempt_falls_out_in_its_own_gap() {
         outline(&f.watch(id, 0, EventTypes::ALL)),
         [(1, 1), (2, 2), (3, 4), (5, 5), (6, 6), (7, 7), (8, 8), (9, 9), (10, 10)]
     );
-    assert!(matches!(f.watch(id, 7, EventTypes::ALL)[0], WatchItem::Gap { from: 8, to: 8 }));
+    assert!(matches!(f.watch(id, 7, EventTypes::ALL)[0], WatchItem::Gap { first: 8, last: 8 }));
 }
 
 #[test]

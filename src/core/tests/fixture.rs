@@ -278,7 +278,7 @@ impl Fixture {
     pub(super) fn events(&self, id: JobId) -> Vec<Event> {
         let event = |item| match item {
             WatchItem::Event(event) => event,
-            WatchItem::Gap { from, to } => panic!("no gap was expected, not {from} to {to}"),
+            WatchItem::Gap { first, last } => panic!("unexpected gap: {first} to {last}"),
         };
         self.watch(id, 0, EventTypes::ALL).into_iter().map(event).collect()
     }

@@ -86,7 +86,7 @@ async fn a_job_that_is_gone_after_a_cut_is_not_looked_for_again() {
 #[tokio::test]
 async fn a_gap_is_told_and_moves_the_point_to_resume_from() {
     let fake = Fake::start().await;
-    let gap = Ok(Message::Gap(Gap { from: 3, to: 9 }));
+    let gap = Ok(Message::Gap(Gap { first: 3, last: 9 }));
     fake.script()
         .watch
         .extend([watching(vec![gap, Err(Status::unavailable("cut"))]), watching(vec![end(10, failed())])]);
@@ -100,14 +100,14 @@ async fn json_is_one_event_a_line() {
     let fake = Fake::start().await;
     for format in ["json", "jsonl"] {
         let heartbeat = Ok(Message::Heartbeat(Heartbeat { sequence: 0 }));
-        let gap = Ok(Message::Gap(Gap { from: 1, to: 1 }));
+        let gap = Ok(Message::Gap(Gap { first: 1, last: 1 }));
         let messages = vec![heartbeat, gap, change(2, JobState::Running), end(3, cancelled())];
         fake.script().watch.push_back(watching(messages));
         let ran = run(&mut client(fake.address, &["watch", ID, "-o", format])).await.exits(3);
         let lines: Vec<Value> =
             ran.stdout.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
         assert_eq!(lines.len(), 3, "{}", ran.stdout);
-        assert_eq!(lines[0]["gap"]["to"], 1);
+        assert_eq!(lines[0]["gap"]["last"], 1);
         assert_eq!(lines[1]["event"]["stateChange"]["state"], "RUNNING");
         assert_eq!(lines[2]["event"]["stateChange"]["outcome"]["cancellation"]["reason"], "no need");
     }

@@ -90,13 +90,13 @@ async fn what_fell_out_of_the_ring_is_one_gap() {
     let mut watch = job.watch();
     let (mut next, mut gaps) = (1, 0);
     while let Some(item) = wait_for("an item", watch.next()).await {
-        let (from, to) = match item.unwrap() {
+        let (first, last) = match item.unwrap() {
             WatchItem::Event(event) => (event.sequence, event.sequence),
-            WatchItem::Gap { from, to } => (from, to),
+            WatchItem::Gap { first, last } => (first, last),
         };
-        assert_eq!(from, next);
-        gaps += u32::from(to > from);
-        next = to + 1;
+        assert_eq!(first, next);
+        gaps += u32::from(last > first);
+        next = last + 1;
     }
     assert_eq!(gaps, 1);
 }

@@ -163,14 +163,14 @@ async fn output_beyond_the_ring_is_told_as_one_gap() {
     // Sequences 1 and 2 are the first states; outputs are 3 to 102, logs 103 and 104.
     let kept: Vec<_> =
         watched.sequences().into_iter().filter(|sequence| (3..=102).contains(sequence)).collect();
-    assert_eq!((gap.from, gap.to + 1), (3, kept[0]));
+    assert_eq!((gap.first, gap.last + 1), (3, kept[0]));
     assert_eq!(kept, (kept[0]..=102).collect::<Vec<_>>());
     assert!((4..=8).contains(&kept.len()), "{} chunks kept", kept.len());
 
-    let resumed = server.watch_all(&ended.id, gap.to).await;
-    assert!(resumed.gaps.is_empty(), "nothing is gone after {}: {:?}", gap.to, resumed.gaps);
+    let resumed = server.watch_all(&ended.id, gap.last).await;
+    assert!(resumed.gaps.is_empty(), "nothing is gone after {}: {:?}", gap.last, resumed.gaps);
     let inside = server.watch_all(&ended.id, 50).await;
-    assert_eq!(inside.gaps, [v1::Gap { from: 51, to: gap.to }]);
+    assert_eq!(inside.gaps, [v1::Gap { first: 51, last: gap.last }]);
     let states = v1::WatchResultRequest { types: vec![1], ..watch_request(&ended.id, 0) };
     assert!(server.watch(states).await.rest().await.gaps.is_empty(), "nobody asked for output");
 }

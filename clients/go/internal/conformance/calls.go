@@ -147,7 +147,7 @@ func showEvent(event jobstream.Event) (map[string]any, error) {
 	case *jobstream.Log:
 		return item("log", event.Moment, map[string]any{"text": event.Text, "level": event.Level}), nil
 	case *jobstream.Gap:
-		return map[string]any{"type": "gap", "from": event.From, "to": event.To}, nil
+		return map[string]any{"type": "gap", "first": event.First, "last": event.Last}, nil
 	default:
 		return nil, errors.New("unknown event type")
 	}

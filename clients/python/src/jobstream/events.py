@@ -103,11 +103,11 @@ class Cursor:
 
     def advance(self, message: Message) -> WatchItem | None:
         """Advances past a message. Returns its event or gap, or None if it has none or was received before."""
-        if message.HasField("gap") and message.gap.to > self.last:
+        if message.HasField("gap") and message.gap.last > self.last:
             # `from` is a Python keyword.
-            first = max(int(getattr(message.gap, "from")), self.last + 1)
-            self.last = message.gap.to
-            return Gap(first, message.gap.to)
+            first = max(message.gap.first, self.last + 1)
+            self.last = message.gap.last
+            return Gap(first, message.gap.last)
         if message.HasField("event") and message.event.sequence > self.last:
             self.last = message.event.sequence
             item = read_event(message.event)

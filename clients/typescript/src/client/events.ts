@@ -81,8 +81,8 @@ export interface LogEvent extends EventHeader {
 /** Events that are no longer retained, from the first to the last sequence. */
 export interface GapEvent {
   readonly type: "gap";
-  readonly from: number;
-  readonly to: number;
+  readonly first: number;
+  readonly last: number;
 }
 
 /** Decodes an event. Returns undefined for an event type that this client does not know. */
@@ -106,8 +106,8 @@ export function readEvent(event: wire.JobEvent): JobEvent | undefined {
 }
 
 /** Decodes a gap without the sequences that were delivered before. */
-export function readGap({ from, to }: WireGap, last: number): GapEvent {
-  return { type: "gap", from: Math.max(from, last + 1), to };
+export function readGap({ first, last }: WireGap, after: number): GapEvent {
+  return { type: "gap", first: Math.max(first, after + 1), last };
 }
 
 export function readProgress({ fraction, done, total, unit, message }: wire.Progress): Progress {

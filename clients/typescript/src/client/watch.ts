@@ -216,9 +216,9 @@ export class Watcher {
 
   /** Advances past a message. Returns its event or gap, unless it has none or was delivered before. */
   #advance({ message }: Message): JobEvent | undefined {
-    if (message.case === "gap" && message.value.to > this.last) {
+    if (message.case === "gap" && message.value.last > this.last) {
       const gap = readGap(message.value, this.last);
-      this.last = gap.to;
+      this.last = gap.last;
       return gap;
     }
     if (message.case !== "event" || message.value.sequence <= this.last) {

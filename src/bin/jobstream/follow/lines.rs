@@ -6,7 +6,7 @@ use crate::output::text;
 
 /// `events 3 to 9 are no longer retained`.
 pub(super) fn gap_line(gap: &Gap) -> String {
-    format!("events {} to {} are no longer retained", gap.from, gap.to)
+    format!("events {} to {} are no longer retained", gap.first, gap.last)
 }
 
 /// `QUEUED (NO_WORKER)`, `RUNNING, attempt 2`, `SCHEDULED for 18:00:03: attempt 1 failed: HANDLER: boom`.

@@ -83,9 +83,9 @@ impl Model {
             let dropped: Vec<u32> = dropped.copied().filter(|_| wants_ring).collect();
             match (gap, &dropped[..]) {
                 (None, []) => {}
-                (Some(WatchItem::Gap { from, to }), [first, ..]) => {
-                    assert!(after < *from && from <= first, "{after} {from} {first}");
-                    assert!(*to < next && Some(to) >= dropped.last(), "{to} {next} {dropped:?}");
+                (Some(WatchItem::Gap { first, last }), [dropped_first, ..]) => {
+                    assert!(after < *first && first <= dropped_first, "{after} {first} {dropped_first}");
+                    assert!(*last < next && Some(last) >= dropped.last(), "{last} {next} {dropped:?}");
                 }
                 // Inside a range that fell out, a reader is told of the rest of the range.
                 (Some(WatchItem::Gap { .. }), []) if job.is_inside_dropped(after, next) => {}

@@ -578,16 +578,19 @@ class Gap(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    FROM_FIELD_NUMBER: builtins.int
-    TO_FIELD_NUMBER: builtins.int
-    to: builtins.int
+    FIRST_FIELD_NUMBER: builtins.int
+    LAST_FIELD_NUMBER: builtins.int
+    first: builtins.int
+    """First dropped sequence."""
+    last: builtins.int
     """Last dropped sequence."""
     def __init__(
         self,
         *,
-        to: builtins.int = ...,
+        first: builtins.int = ...,
+        last: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["from", b"from", "to", b"to"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["first", b"first", "last", b"last"]) -> None: ...
 
 Global___Gap: typing_extensions.TypeAlias = Gap
 

@@ -33,7 +33,7 @@ final class EventReader {
     }
 
     static JobEvent.Gap gap(Gap gap) {
-        return new JobEvent.Gap(sequence(gap.getFrom()), sequence(gap.getTo()));
+        return new JobEvent.Gap(sequence(gap.getFirst()), sequence(gap.getLast()));
     }
 
     static long sequence(int wire) {

@@ -84,13 +84,13 @@ public sealed interface JobEvent {
     /**
      * Events that are no longer retained.
      *
-     * @param from first missing sequence
-     * @param to last missing sequence
+     * @param first the first missing sequence
+     * @param last the last missing sequence
      */
-    record Gap(long from, long to) implements JobEvent {
+    record Gap(long first, long last) implements JobEvent {
         @Override
         public long sequence() {
-            return to;
+            return last;
         }
     }
 }

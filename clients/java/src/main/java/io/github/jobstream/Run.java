@@ -136,7 +136,7 @@ final class Run {
     private void take(RunResponse message) {
         switch (message.getMessageCase()) {
             case EVENT -> take(message.getEvent());
-            case GAP -> last = Math.max(last, EventReader.gap(message.getGap()).to());
+            case GAP -> last = Math.max(last, EventReader.gap(message.getGap()).last());
             case SUBMITTED, HEARTBEAT, MESSAGE_NOT_SET -> {}
         }
     }

@@ -230,11 +230,11 @@ public final class Watch implements Iterator<JobEvent>, AutoCloseable {
 
     private JobEvent advanceGap(Gap wire) {
         JobEvent.Gap gap = EventReader.gap(wire);
-        if (gap.to() <= last) {
+        if (gap.last() <= last) {
             return null;
         }
-        long from = Math.max(gap.from(), last + 1);
-        last = gap.to();
-        return new JobEvent.Gap(from, gap.to());
+        long first = Math.max(gap.first(), last + 1);
+        last = gap.last();
+        return new JobEvent.Gap(first, gap.last());
     }
 }

@@ -47,34 +47,34 @@ private static final long serialVersionUID = 0L;
             io.github.jobstream.v1.Gap.class, io.github.jobstream.v1.Gap.Builder.class);
   }
 
-  public static final int FROM_FIELD_NUMBER = 1;
-  private int from_ = 0;
+  public static final int FIRST_FIELD_NUMBER = 1;
+  private int first_ = 0;
   /**
    * <pre>
    * First dropped sequence.
    * </pre>
    *
-   * <code>uint32 from = 1;</code>
-   * @return The from.
+   * <code>uint32 first = 1;</code>
+   * @return The first.
    */
   @java.lang.Override
-  public int getFrom() {
-    return from_;
+  public int getFirst() {
+    return first_;
   }
 
-  public static final int TO_FIELD_NUMBER = 2;
-  private int to_ = 0;
+  public static final int LAST_FIELD_NUMBER = 2;
+  private int last_ = 0;
   /**
    * <pre>
    * Last dropped sequence.
    * </pre>
    *
-   * <code>uint32 to = 2;</code>
-   * @return The to.
+   * <code>uint32 last = 2;</code>
+   * @return The last.
    */
   @java.lang.Override
-  public int getTo() {
-    return to_;
+  public int getLast() {
+    return last_;
   }
 
   private byte memoizedIsInitialized = -1;
@@ -91,11 +91,11 @@ private static final long serialVersionUID = 0L;
   @java.lang.Override
   public void writeTo(com.google.protobuf.CodedOutputStream output)
                       throws java.io.IOException {
-    if (from_ != 0) {
-      output.writeUInt32(1, from_);
+    if (first_ != 0) {
+      output.writeUInt32(1, first_);
     }
-    if (to_ != 0) {
-      output.writeUInt32(2, to_);
+    if (last_ != 0) {
+      output.writeUInt32(2, last_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -106,13 +106,13 @@ private static final long serialVersionUID = 0L;
     if (size != -1) return size;
 
     size = 0;
-    if (from_ != 0) {
+    if (first_ != 0) {
       size += com.google.protobuf.CodedOutputStream
-        .computeUInt32Size(1, from_);
+        .computeUInt32Size(1, first_);
     }
-    if (to_ != 0) {
+    if (last_ != 0) {
       size += com.google.protobuf.CodedOutputStream
-        .computeUInt32Size(2, to_);
+        .computeUInt32Size(2, last_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -129,10 +129,10 @@ private static final long serialVersionUID = 0L;
     }
     io.github.jobstream.v1.Gap other = (io.github.jobstream.v1.Gap) obj;
 
-    if (getFrom()
-        != other.getFrom()) return false;
-    if (getTo()
-        != other.getTo()) return false;
+    if (getFirst()
+        != other.getFirst()) return false;
+    if (getLast()
+        != other.getLast()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -144,10 +144,10 @@ private static final long serialVersionUID = 0L;
     }
     int hash = 41;
     hash = (19 * hash) + getDescriptor().hashCode();
-    hash = (37 * hash) + FROM_FIELD_NUMBER;
-    hash = (53 * hash) + getFrom();
-    hash = (37 * hash) + TO_FIELD_NUMBER;
-    hash = (53 * hash) + getTo();
+    hash = (37 * hash) + FIRST_FIELD_NUMBER;
+    hash = (53 * hash) + getFirst();
+    hash = (37 * hash) + LAST_FIELD_NUMBER;
+    hash = (53 * hash) + getLast();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -283,8 +283,8 @@ private static final long serialVersionUID = 0L;
     public Builder clear() {
       super.clear();
       bitField0_ = 0;
-      from_ = 0;
-      to_ = 0;
+      first_ = 0;
+      last_ = 0;
       return this;
     }
 
@@ -319,10 +319,10 @@ private static final long serialVersionUID = 0L;
     private void buildPartial0(io.github.jobstream.v1.Gap result) {
       int from_bitField0_ = bitField0_;
       if (((from_bitField0_ & 0x00000001) != 0)) {
-        result.from_ = from_;
+        result.first_ = first_;
       }
       if (((from_bitField0_ & 0x00000002) != 0)) {
-        result.to_ = to_;
+        result.last_ = last_;
       }
     }
 
@@ -338,11 +338,11 @@ private static final long serialVersionUID = 0L;
 
     public Builder mergeFrom(io.github.jobstream.v1.Gap other) {
       if (other == io.github.jobstream.v1.Gap.getDefaultInstance()) return this;
-      if (other.getFrom() != 0) {
-        setFrom(other.getFrom());
+      if (other.getFirst() != 0) {
+        setFirst(other.getFirst());
       }
-      if (other.getTo() != 0) {
-        setTo(other.getTo());
+      if (other.getLast() != 0) {
+        setLast(other.getLast());
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -371,12 +371,12 @@ private static final long serialVersionUID = 0L;
               done = true;
               break;
             case 8: {
-              from_ = input.readUInt32();
+              first_ = input.readUInt32();
               bitField0_ |= 0x00000001;
               break;
             } // case 8
             case 16: {
-              to_ = input.readUInt32();
+              last_ = input.readUInt32();
               bitField0_ |= 0x00000002;
               break;
             } // case 16
@@ -397,31 +397,31 @@ private static final long serialVersionUID = 0L;
     }
     private int bitField0_;
 
-    private int from_ ;
+    private int first_ ;
     /**
      * <pre>
      * First dropped sequence.
      * </pre>
      *
-     * <code>uint32 from = 1;</code>
-     * @return The from.
+     * <code>uint32 first = 1;</code>
+     * @return The first.
      */
     @java.lang.Override
-    public int getFrom() {
-      return from_;
+    public int getFirst() {
+      return first_;
     }
     /**
      * <pre>
      * First dropped sequence.
      * </pre>
      *
-     * <code>uint32 from = 1;</code>
-     * @param value The from to set.
+     * <code>uint32 first = 1;</code>
+     * @param value The first to set.
      * @return This builder for chaining.
      */
-    public Builder setFrom(int value) {
+    public Builder setFirst(int value) {
 
-      from_ = value;
+      first_ = value;
       bitField0_ |= 0x00000001;
       onChanged();
       return this;
@@ -431,41 +431,41 @@ private static final long serialVersionUID = 0L;
      * First dropped sequence.
      * </pre>
      *
-     * <code>uint32 from = 1;</code>
+     * <code>uint32 first = 1;</code>
      * @return This builder for chaining.
      */
-    public Builder clearFrom() {
+    public Builder clearFirst() {
       bitField0_ = (bitField0_ & ~0x00000001);
-      from_ = 0;
+      first_ = 0;
       onChanged();
       return this;
     }
 
-    private int to_ ;
+    private int last_ ;
     /**
      * <pre>
      * Last dropped sequence.
      * </pre>
      *
-     * <code>uint32 to = 2;</code>
-     * @return The to.
+     * <code>uint32 last = 2;</code>
+     * @return The last.
      */
     @java.lang.Override
-    public int getTo() {
-      return to_;
+    public int getLast() {
+      return last_;
     }
     /**
      * <pre>
      * Last dropped sequence.
      * </pre>
      *
-     * <code>uint32 to = 2;</code>
-     * @param value The to to set.
+     * <code>uint32 last = 2;</code>
+     * @param value The last to set.
      * @return This builder for chaining.
      */
-    public Builder setTo(int value) {
+    public Builder setLast(int value) {
 
-      to_ = value;
+      last_ = value;
       bitField0_ |= 0x00000002;
       onChanged();
       return this;
@@ -475,12 +475,12 @@ private static final long serialVersionUID = 0L;
      * Last dropped sequence.
      * </pre>
      *
-     * <code>uint32 to = 2;</code>
+     * <code>uint32 last = 2;</code>
      * @return This builder for chaining.
      */
-    public Builder clearTo() {
+    public Builder clearLast() {
       bitField0_ = (bitField0_ & ~0x00000002);
-      to_ = 0;
+      last_ = 0;
       onChanged();
       return this;
     }

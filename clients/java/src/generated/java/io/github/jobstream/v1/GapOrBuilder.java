@@ -15,18 +15,18 @@ public interface GapOrBuilder extends
    * First dropped sequence.
    * </pre>
    *
-   * <code>uint32 from = 1;</code>
-   * @return The from.
+   * <code>uint32 first = 1;</code>
+   * @return The first.
    */
-  int getFrom();
+  int getFirst();
 
   /**
    * <pre>
    * Last dropped sequence.
    * </pre>
    *
-   * <code>uint32 to = 2;</code>
-   * @return The to.
+   * <code>uint32 last = 2;</code>
+   * @return The last.
    */
-  int getTo();
+  int getLast();
 }

@@ -227,67 +227,67 @@ public final class JobServiceOuterClass extends com.google.protobuf.GeneratedFil
       "\'\n\005event\030\001 \001(\0132\026.jobstream.v1.JobEventH\000" +
       "\022 \n\003gap\030\002 \001(\0132\021.jobstream.v1.GapH\000\022,\n\the" +
       "artbeat\030\003 \001(\0132\027.jobstream.v1.HeartbeatH\000" +
-      "B\t\n\007message\"\037\n\003Gap\022\014\n\004from\030\001 \001(\r\022\n\n\002to\030\002" +
-      " \001(\r\"\035\n\tHeartbeat\022\020\n\010sequence\030\001 \001(\r\"\037\n\rG" +
-      "etJobRequest\022\016\n\006job_id\030\001 \001(\t\"0\n\016GetJobRe" +
-      "sponse\022\036\n\003job\030\001 \001(\0132\021.jobstream.v1.Job\"\357" +
-      "\002\n\017ListJobsRequest\022&\n\006states\030\001 \003(\0162\026.job" +
-      "stream.v1.JobState\022\014\n\004kind\030\002 \001(\t\022\r\n\005queu" +
-      "e\030\003 \001(\t\0229\n\006labels\030\004 \003(\0132).jobstream.v1.L" +
-      "istJobsRequest.LabelsEntry\0224\n\020create_tim" +
-      "e_from\030\005 \001(\0132\032.google.protobuf.Timestamp" +
-      "\0226\n\022create_time_before\030\006 \001(\0132\032.google.pr" +
-      "otobuf.Timestamp\022\021\n\tpage_size\030\007 \001(\r\022\022\n\np" +
-      "age_token\030\010 \001(\t\022\030\n\020include_payloads\030\t \001(" +
-      "\010\032-\n\013LabelsEntry\022\013\n\003key\030\001 \001(\t\022\r\n\005value\030\002" +
-      " \001(\t:\0028\001\"L\n\020ListJobsResponse\022\037\n\004jobs\030\001 \003" +
-      "(\0132\021.jobstream.v1.Job\022\027\n\017next_page_token" +
-      "\030\002 \001(\t\"Y\n\rCancelRequest\022\016\n\006job_id\030\001 \001(\t\022" +
-      "\016\n\006reason\030\002 \001(\t\022(\n\005grace\030\003 \001(\0132\031.google." +
-      "protobuf.Duration\"I\n\016CancelResponse\022%\n\005s" +
-      "tate\030\001 \001(\0162\026.jobstream.v1.JobState\022\020\n\010se" +
-      "quence\030\002 \001(\r\"h\n\014RetryRequest\022\016\n\006job_id\030\001" +
-      " \001(\t\022\022\n\nnew_job_id\030\002 \001(\t\022&\n\007payload\030\003 \001(" +
-      "\0132\025.jobstream.v1.Payload\022\014\n\004kind\030\004 \001(\t\"\266" +
-      "\001\n\rRetryResponse\022\016\n\006job_id\030\001 \001(\t\022.\n\013disp" +
-      "osition\030\002 \001(\0162\031.jobstream.v1.Disposition" +
-      "\022%\n\005state\030\003 \001(\0162\026.jobstream.v1.JobState\022" +
-      ",\n\ndurability\030\004 \001(\0162\030.jobstream.v1.Durab" +
-      "ility\022\020\n\010sequence\030\005 \001(\r\"\037\n\rDeleteRequest" +
-      "\022\016\n\006job_id\030\001 \001(\t\"\020\n\016DeleteResponse*o\n\nDu" +
-      "rability\022\032\n\026DURABILITY_UNSPECIFIED\020\000\022\025\n\021" +
-      "DURABILITY_MEMORY\020\001\022\023\n\017DURABILITY_DISK\020\002" +
-      "\022\031\n\025DURABILITY_REPLICATED\020\003*x\n\013Dispositi" +
-      "on\022\033\n\027DISPOSITION_UNSPECIFIED\020\000\022\027\n\023DISPO" +
-      "SITION_CREATED\020\001\022\030\n\024DISPOSITION_EXISTING" +
-      "\020\002\022\031\n\025DISPOSITION_VALIDATED\020\003*\210\001\n\tEventT" +
-      "ype\022\032\n\026EVENT_TYPE_UNSPECIFIED\020\000\022\033\n\027EVENT" +
-      "_TYPE_STATE_CHANGE\020\001\022\027\n\023EVENT_TYPE_PROGR" +
-      "ESS\020\002\022\025\n\021EVENT_TYPE_OUTPUT\020\003\022\022\n\016EVENT_TY" +
-      "PE_LOG\020\0042\322\006\n\nJobService\022C\n\006Submit\022\033.jobs" +
-      "tream.v1.SubmitRequest\032\034.jobstream.v1.Su" +
-      "bmitResponse\022R\n\013BatchSubmit\022 .jobstream." +
-      "v1.BatchSubmitRequest\032!.jobstream.v1.Bat" +
-      "chSubmitResponse\022Y\n\014SubmitStream\022!.jobst" +
-      "ream.v1.SubmitStreamRequest\032\".jobstream." +
-      "v1.SubmitStreamResponse(\0010\001\022<\n\003Run\022\030.job" +
-      "stream.v1.RunRequest\032\031.jobstream.v1.RunR" +
-      "esponse0\001\022Q\n\tGetResult\022\036.jobstream.v1.Ge" +
-      "tResultRequest\032\037.jobstream.v1.GetResultR" +
-      "esponse\"\003\220\002\001\022Y\n\013WatchResult\022 .jobstream." +
-      "v1.WatchResultRequest\032!.jobstream.v1.Wat" +
-      "chResultResponse\"\003\220\002\0010\001\022H\n\006GetJob\022\033.jobs" +
-      "tream.v1.GetJobRequest\032\034.jobstream.v1.Ge" +
-      "tJobResponse\"\003\220\002\001\022N\n\010ListJobs\022\035.jobstrea" +
-      "m.v1.ListJobsRequest\032\036.jobstream.v1.List" +
-      "JobsResponse\"\003\220\002\001\022C\n\006Cancel\022\033.jobstream." +
-      "v1.CancelRequest\032\034.jobstream.v1.CancelRe" +
-      "sponse\022@\n\005Retry\022\032.jobstream.v1.RetryRequ" +
-      "est\032\033.jobstream.v1.RetryResponse\022C\n\006Dele" +
-      "te\022\033.jobstream.v1.DeleteRequest\032\034.jobstr" +
-      "eam.v1.DeleteResponseBQ\n\026io.github.jobst" +
-      "ream.v1P\001Z5github.com/jobstream/jobstrea" +
-      "m/clients/go/jobstreamv1b\006proto3"
+      "B\t\n\007message\"\"\n\003Gap\022\r\n\005first\030\001 \001(\r\022\014\n\004las" +
+      "t\030\002 \001(\r\"\035\n\tHeartbeat\022\020\n\010sequence\030\001 \001(\r\"\037" +
+      "\n\rGetJobRequest\022\016\n\006job_id\030\001 \001(\t\"0\n\016GetJo" +
+      "bResponse\022\036\n\003job\030\001 \001(\0132\021.jobstream.v1.Jo" +
+      "b\"\357\002\n\017ListJobsRequest\022&\n\006states\030\001 \003(\0162\026." +
+      "jobstream.v1.JobState\022\014\n\004kind\030\002 \001(\t\022\r\n\005q" +
+      "ueue\030\003 \001(\t\0229\n\006labels\030\004 \003(\0132).jobstream.v" +
+      "1.ListJobsRequest.LabelsEntry\0224\n\020create_" +
+      "time_from\030\005 \001(\0132\032.google.protobuf.Timest" +
+      "amp\0226\n\022create_time_before\030\006 \001(\0132\032.google" +
+      ".protobuf.Timestamp\022\021\n\tpage_size\030\007 \001(\r\022\022" +
+      "\n\npage_token\030\010 \001(\t\022\030\n\020include_payloads\030\t" +
+      " \001(\010\032-\n\013LabelsEntry\022\013\n\003key\030\001 \001(\t\022\r\n\005valu" +
+      "e\030\002 \001(\t:\0028\001\"L\n\020ListJobsResponse\022\037\n\004jobs\030" +
+      "\001 \003(\0132\021.jobstream.v1.Job\022\027\n\017next_page_to" +
+      "ken\030\002 \001(\t\"Y\n\rCancelRequest\022\016\n\006job_id\030\001 \001" +
+      "(\t\022\016\n\006reason\030\002 \001(\t\022(\n\005grace\030\003 \001(\0132\031.goog" +
+      "le.protobuf.Duration\"I\n\016CancelResponse\022%" +
+      "\n\005state\030\001 \001(\0162\026.jobstream.v1.JobState\022\020\n" +
+      "\010sequence\030\002 \001(\r\"h\n\014RetryRequest\022\016\n\006job_i" +
+      "d\030\001 \001(\t\022\022\n\nnew_job_id\030\002 \001(\t\022&\n\007payload\030\003" +
+      " \001(\0132\025.jobstream.v1.Payload\022\014\n\004kind\030\004 \001(" +
+      "\t\"\266\001\n\rRetryResponse\022\016\n\006job_id\030\001 \001(\t\022.\n\013d" +
+      "isposition\030\002 \001(\0162\031.jobstream.v1.Disposit" +
+      "ion\022%\n\005state\030\003 \001(\0162\026.jobstream.v1.JobSta" +
+      "te\022,\n\ndurability\030\004 \001(\0162\030.jobstream.v1.Du" +
+      "rability\022\020\n\010sequence\030\005 \001(\r\"\037\n\rDeleteRequ" +
+      "est\022\016\n\006job_id\030\001 \001(\t\"\020\n\016DeleteResponse*o\n" +
+      "\nDurability\022\032\n\026DURABILITY_UNSPECIFIED\020\000\022" +
+      "\025\n\021DURABILITY_MEMORY\020\001\022\023\n\017DURABILITY_DIS" +
+      "K\020\002\022\031\n\025DURABILITY_REPLICATED\020\003*x\n\013Dispos" +
+      "ition\022\033\n\027DISPOSITION_UNSPECIFIED\020\000\022\027\n\023DI" +
+      "SPOSITION_CREATED\020\001\022\030\n\024DISPOSITION_EXIST" +
+      "ING\020\002\022\031\n\025DISPOSITION_VALIDATED\020\003*\210\001\n\tEve" +
+      "ntType\022\032\n\026EVENT_TYPE_UNSPECIFIED\020\000\022\033\n\027EV" +
+      "ENT_TYPE_STATE_CHANGE\020\001\022\027\n\023EVENT_TYPE_PR" +
+      "OGRESS\020\002\022\025\n\021EVENT_TYPE_OUTPUT\020\003\022\022\n\016EVENT" +
+      "_TYPE_LOG\020\0042\322\006\n\nJobService\022C\n\006Submit\022\033.j" +
+      "obstream.v1.SubmitRequest\032\034.jobstream.v1" +
+      ".SubmitResponse\022R\n\013BatchSubmit\022 .jobstre" +
+      "am.v1.BatchSubmitRequest\032!.jobstream.v1." +
+      "BatchSubmitResponse\022Y\n\014SubmitStream\022!.jo" +
+      "bstream.v1.SubmitStreamRequest\032\".jobstre" +
+      "am.v1.SubmitStreamResponse(\0010\001\022<\n\003Run\022\030." +
+      "jobstream.v1.RunRequest\032\031.jobstream.v1.R" +
+      "unResponse0\001\022Q\n\tGetResult\022\036.jobstream.v1" +
+      ".GetResultRequest\032\037.jobstream.v1.GetResu" +
+      "ltResponse\"\003\220\002\001\022Y\n\013WatchResult\022 .jobstre" +
+      "am.v1.WatchResultRequest\032!.jobstream.v1." +
+      "WatchResultResponse\"\003\220\002\0010\001\022H\n\006GetJob\022\033.j" +
+      "obstream.v1.GetJobRequest\032\034.jobstream.v1" +
+      ".GetJobResponse\"\003\220\002\001\022N\n\010ListJobs\022\035.jobst" +
+      "ream.v1.ListJobsRequest\032\036.jobstream.v1.L" +
+      "istJobsResponse\"\003\220\002\001\022C\n\006Cancel\022\033.jobstre" +
+      "am.v1.CancelRequest\032\034.jobstream.v1.Cance" +
+      "lResponse\022@\n\005Retry\022\032.jobstream.v1.RetryR" +
+      "equest\032\033.jobstream.v1.RetryResponse\022C\n\006D" +
+      "elete\022\033.jobstream.v1.DeleteRequest\032\034.job" +
+      "stream.v1.DeleteResponseBQ\n\026io.github.jo" +
+      "bstream.v1P\001Z5github.com/jobstream/jobst" +
+      "ream/clients/go/jobstreamv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -393,7 +393,7 @@ public final class JobServiceOuterClass extends com.google.protobuf.GeneratedFil
     internal_static_jobstream_v1_Gap_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_Gap_descriptor,
-        new java.lang.String[] { "From", "To", });
+        new java.lang.String[] { "First", "Last", });
     internal_static_jobstream_v1_Heartbeat_descriptor =
       getDescriptor().getMessageType(16);
     internal_static_jobstream_v1_Heartbeat_fieldAccessorTable = new

@@ -90,7 +90,7 @@ final class Values {
             return item("log", event, log.attempt()).put("text", log.text()).put("level", level);
         }
         JobEvent.Gap gap = (JobEvent.Gap) event;
-        return object().put("type", "gap").put("from", gap.from()).put("to", gap.to());
+        return object().put("type", "gap").put("first", gap.first()).put("last", gap.last());
     }
 
     private static ObjectNode item(String type, JobEvent event, int attempt) {
