@@ -73,6 +73,15 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// It reconnects by itself, and opens more connections when many waits and watches are open at a time. Calls are retried
 /// within `call_timeout` and [`RetryOptions`], unless a method says otherwise: a call that arrives twice has the effect of
 /// one.
+///
+/// ```no_run
+/// use jobstream::client::Client;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::connect("http://127.0.0.1:7070").await?;
+/// let number: i64 = client.job("double").json(&21)?.run().await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Client(Arc<Inner>);
 

@@ -52,6 +52,17 @@ pub use watch::Watch;
 pub(crate) use workers::{LeaseCall, Refusal, ReportAck, ReportAcks, WorkerSession};
 
 /// Bounds and defaults of the engine. Start from [`EngineOptions::within`] or [`Default`] and set fields.
+///
+/// ```
+/// use jobstream::engine::{Engine, EngineOptions};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let mut options = EngineOptions::default();
+/// options.core.jobs_max = 10_000;
+/// let engine = Engine::start(options);
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct EngineOptions {
@@ -103,6 +114,28 @@ const LOCK_BUDGET: usize = 256;
 ///
 /// With a log, every answer waits until the records that it depends on are durable. After the first failed append or sync
 /// every call is refused with `LogFailed`.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use jobstream::engine::{Engine, EngineOptions};
+/// use jobstream::job::{JobState, Kind, NewJob, Payload};
+/// use jobstream::worker::Worker;
+/// use tokio::time::Instant;
+///
+/// # #[tokio::main]
+/// # async fn main() -> jobstream::error::Result<()> {
+/// let engine = Engine::start(EngineOptions::default());
+/// let worker = Worker::new().handler("double", async |_, number: i64| Ok(number * 2)).start(&engine)?;
+///
+/// let job = NewJob::new(Kind::parse("kind", "double")?, Payload::json_text("21"));
+/// let submission = engine.submit(job).await?;
+/// let until = Instant::now() + Duration::from_secs(10);
+/// let view = engine.result(submission.id, Some(until)).await?;
+/// assert_eq!(view.state, JobState::Succeeded);
+/// # drop(worker);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Engine(Arc<Shared>);
 

@@ -1,5 +1,86 @@
 //! jobstream: submit a job, get its result, watch it live, over gRPC.
 //!
+//! A job is a small stream of numbered events that ends in one outcome. A [`Server`](server::Server) accepts jobs and
+//! leases them to workers. A [`Worker`](worker::Worker) runs them, in the server's process or on another machine. A
+//! [`Client`](client::Client) submits jobs, gets their results and follows their events. In-process programs may call the
+//! [`Engine`](engine::Engine) directly: it gives the same promises as the network API.
+//!
+//! # A server in a program
+//!
+//! ```
+//! use std::net::TcpListener;
+//!
+//! use jobstream::engine::{Engine, EngineOptions};
+//! use jobstream::server::{Server, ServerOptions, Shutdown};
+//! use jobstream::worker::Worker;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let engine = Engine::start(EngineOptions::default());
+//! let worker = Worker::new().handler("double", async |_, number: i64| Ok(number * 2)).start(&engine)?;
+//! let server = Server::new(engine, ServerOptions::default()).with_worker(worker);
+//! let shutdown = Shutdown::on_signals()?;
+//! # shutdown.graceful.cancel();
+//! server.run(TcpListener::bind("127.0.0.1:0")?, shutdown).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! `Engine::open` in place of `Engine::start` stores jobs in a write-ahead log on disk.
+//!
+//! # A client
+//!
+//! ```no_run
+//! use jobstream::client::{Client, ResultError};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::connect("http://127.0.0.1:7070").await?;
+//! let job = client.job("double").json(&21)?.submit::<i64>().await?;
+//! println!("accepted: {}", job.id());
+//! match job.await {
+//!     Ok(number) => println!("result: {number}"),
+//!     Err(ResultError::Failed { failure, .. }) => println!("failed: {}", failure.message),
+//!     Err(error) => return Err(error.into()),
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! # A worker on another machine
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use jobstream::client::{Client, ClientOptions};
+//! use jobstream::worker::{JobContext, JobError, RemoteOptions, Worker};
+//!
+//! async fn double(context: JobContext, number: i64) -> Result<i64, JobError> {
+//!     context.progress(0.5, "doubling");
+//!     number.checked_mul(2).ok_or_else(|| JobError::permanent("the number is too large"))
+//! }
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::lazy("http://127.0.0.1:7070", ClientOptions::default())?;
+//! let worker = Worker::new().slots(8).handler("double", double);
+//! worker.connect(&client, RemoteOptions::default())?.until_signal(Duration::from_secs(30)).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! # Modules
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`client`] | the typed client: retries, waits and watches that survive lost connections |
+//! | [`worker`] | handlers, programs as handlers, the in-process pool, the remote worker |
+//! | [`server`] | the listener, its limits, graceful shutdown |
+//! | [`engine`] | the job engine: submit, watch, cancel, queues, without a network |
+//! | [`testing`] | a server in one line and single attempts of a handler, for tests |
+//! | [`job`] | ids, specs, payloads, events, outcomes |
+//! | [`proto`] | the generated messages and stubs |
+//! | [`error`] | the error of the engine |
+//! | [`memory`] | the memory budget that bounds derive from |
+//! | [`wal`] | options and inspection of the write-ahead log |
+//! | [`signals`] | SIGINT and SIGTERM |
+//! | [`clock`] | time, as the engine reads it |
+//!
 //! # Features
 //!
 //! All are on by default. A program that needs a part names it, with `default-features = false`. Each of the first four
@@ -9,7 +90,7 @@
 //! |---|---|
 //! | `client` | module `client`: the typed client |
 //! | `worker` | modules `worker` and `signals`: handlers and programs that run jobs of a server elsewhere |
-//! | `server` | modules `engine`, `memory`, `server` and `testing`, and workers inside the server's process |
+//! | `server` | modules `engine`, `memory`, `server`, `testing` and `wal`, and workers inside the server's process |
 //! | `cli` | the binary `jobstream` |
 //! | `mimalloc` | the allocator of the binary |
 //!

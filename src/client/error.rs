@@ -71,6 +71,19 @@ pub mod reason {
 }
 
 /// Why a call failed: a kind and a reason to match on, and a message that names the server.
+///
+/// ```no_run
+/// use jobstream::client::{Client, ErrorKind, reason};
+///
+/// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+/// match client.job("resize").submit::<()>().await {
+///     Ok(job) => println!("accepted: {}", job.id()),
+///     Err(error) if error.reason() == reason::QUEUE_FULL => println!("try again in {:?}", error.retry_after()),
+///     Err(error) if error.kind() == ErrorKind::Unreachable => println!("no server: {error}"),
+///     Err(error) => return Err(error.into()),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Error(Box<Details>);
 

@@ -5,6 +5,20 @@ use std::time::Duration;
 use crate::job::EventTypes;
 
 /// Options of a [`Client`](super::Client): timeouts, retries and keepalive. Start from [`Default`] and set fields.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use jobstream::client::{Client, ClientOptions};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> jobstream::client::Result<()> {
+/// let mut options = ClientOptions::default();
+/// options.call_timeout = Duration::from_secs(5);
+/// options.retry.tries_max = 3;
+/// let client = Client::lazy("http://127.0.0.1:7070", options)?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientOptions {
@@ -64,7 +78,7 @@ impl Default for RetryOptions {
     }
 }
 
-/// Options of a [`Watch`](super::Watch).
+/// Options of a [`Watch`](super::Watch). Start from [`Default`] and set fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WatchOptions {

@@ -21,6 +21,29 @@ const STOPPED_RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// Follows a job's events, each once it is durable. Never buffers: a slow reader misses old output and progress, never the
 /// end.
+///
+/// ```
+/// use jobstream::engine::{Engine, EngineOptions};
+/// use jobstream::job::{EventTypes, Kind, NewJob, Payload};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> jobstream::error::Result<()> {
+/// let engine = Engine::start(EngineOptions::default());
+/// let job = NewJob::new(Kind::parse("kind", "resize")?, Payload::default());
+/// let id = engine.submit(job).await?.id;
+/// engine.cancel(id, "not needed", std::time::Duration::ZERO).await?;
+///
+/// let mut watch = engine.watch(id, 0, EventTypes::ALL).await?;
+/// let mut items = 0;
+/// loop {
+///     match watch.next().await? {
+///         more if more.is_empty() => break,
+///         more => items += more.len(),
+///     }
+/// }
+/// assert_eq!(items, 2);
+/// # Ok(()) }
+/// ```
 pub struct Watch {
     place: Place,
     id: JobId,
