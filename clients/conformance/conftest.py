@@ -4,7 +4,7 @@ import pytest
 
 from agent import Agent
 from front import Front
-from languages import AGENTS, COMPLETE
+from languages import AGENTS
 from proxy import Proxy
 from server import Server
 
@@ -14,16 +14,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "added: a scenario that not every language has to pass yet")
     if unknown := set(config.getoption("--language")) - set(AGENTS):
         raise pytest.UsageError(f"unknown language: {sorted(unknown)}; available: {', '.join(AGENTS)}")
-
-
-def pytest_collection_modifyitems(items):
-    """Does not require the added scenarios of a language whose agent lacks their commands."""
-    for item in items:
-        if item.get_closest_marker("added") and (language := item.callspec.params["language"]) not in COMPLETE:
-            item.add_marker(pytest.mark.xfail(reason=f"the {language} agent lacks commands", strict=False))
 
 
 def pytest_generate_tests(metafunc):

@@ -14,9 +14,5 @@ AGENTS = {
     "java": ["clients/java/run", "agent"],
 }
 
-COMPLETE = {"rust", "python", "python-asyncio"}
-"""The languages whose agents have all commands. The others need not pass the scenarios marked `added`: `--runxfail`
-requires them anyway."""
-
 FAST_FLAGS = {"java": ["-XX:TieredStopAtLevel=4"]}
 """Further arguments of agents in benchmarks. In the scenarios the Java agent is tuned for a fast start instead."""

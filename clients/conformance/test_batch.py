@@ -2,14 +2,10 @@
 
 import uuid
 
-import pytest
-
 from agent import as_json, as_text, read_json
 
 CALL_JOBS_MAX = 1_000
 """Most jobs of one call."""
-
-pytestmark = pytest.mark.added
 
 
 def batch(agent, jobs):

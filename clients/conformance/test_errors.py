@@ -18,7 +18,6 @@ def test_unknown_job(agent, op):
     assert error["reason"] == "JOB_NOT_FOUND" and unknown in error["message"]
 
 
-@pytest.mark.added
 @pytest.mark.parametrize("op", ["submit", "run", "state", "result", "watch", "cancel", "retry", "delete"])
 @pytest.mark.parametrize("job_id", ["order-123", "0190c0de-0000-7000-8000-00000000000"], ids=repr)
 def test_malformed_job_id_is_rejected_without_a_call(agent, op, job_id):
@@ -190,7 +189,6 @@ def test_ordinary_error_is_retried(agent):
     assert failure["attempt"] == 2
 
 
-@pytest.mark.added
 def test_initial_backoff_sets_the_delay(agent, server):
     work = agent.work("fail")
     job_id, failure = failed(agent, work.kind("fail"), "error", max_attempts=2, initial_backoff=50)

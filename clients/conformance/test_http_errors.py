@@ -13,8 +13,6 @@ TRANSIENT = [429, 502, 503, 504]
 """Statuses that are retried as UNAVAILABLE."""
 REFUSES_WORKERS = [401, 403, 404]
 
-pytestmark = pytest.mark.added
-
 
 @pytest.fixture
 def in_all_but_rust(request, language):

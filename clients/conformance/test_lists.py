@@ -9,8 +9,6 @@ from agent import as_json
 MANY = 1_100
 """More jobs than the largest page of the server has."""
 
-pytestmark = pytest.mark.added
-
 
 def listed(agent, **filters):
     return agent.send("list", **filters).ok()["jobs"]

@@ -3,8 +3,6 @@
 import time
 import uuid
 
-import pytest
-
 from agent import as_json, as_text, read_json
 
 HEARTBEAT = 1_000
@@ -137,7 +135,6 @@ def test_evicted_events_are_reported_as_a_gap(agent, new_server):
     assert len([item for item in items if item["type"] == "output"]) < CHUNKS
 
 
-@pytest.mark.added
 def test_progress_has_the_units_that_the_worker_sent(agent, server):
     kind = f"counts-{uuid.uuid4().hex[:8]}"
     job_id = agent.submit(kind)
