@@ -11,9 +11,9 @@ mkdir -p "$tools"
 # Builds of old dependencies pile up in the cache: start again beyond this size.
 TARGET_MEBIBYTES_MAX=12000
 
-# A fresh clone finds the dependencies that an earlier run built, but nothing of our own crate: Cargo tells files of two
-# clones apart by their age alone, and would pass this one for what it saw in another. One run at a time has the cache;
-# one beside it builds everything in its own clone.
+# A fresh clone reuses the dependencies that an earlier run built, but nothing of our own crates: Cargo distinguishes the
+# files of two clones by their age alone, and would take a file of one for that of the other. One run at a time has the
+# cache; a concurrent run builds everything in its own clone.
 use_cached_builds() {
   export CARGO_INCREMENTAL=0
   [ -z "${CARGO_TARGET_DIR:-}" ] || return

@@ -80,7 +80,7 @@ func (WorkerLink) EnumDescriptor() ([]byte, []int) {
 	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{0}
 }
 
-// WorkerState tells whether a worker gets jobs.
+// WorkerState is whether a worker gets jobs.
 type WorkerState int32
 
 const (

@@ -81,7 +81,7 @@ func (Durability) EnumDescriptor() ([]byte, []int) {
 	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{0}
 }
 
-// Disposition tells whether a submit created a job.
+// Disposition is whether a submit created a job.
 type Disposition int32
 
 const (

@@ -1,4 +1,4 @@
-"""Tells a job that a server restart lost from a job that never existed.
+"""Distinguishes a job that a server restart lost from a job that never existed.
 
 A client remembers the boot id of the server that accepted a job and compares it with the boot id in a JobNotFound.
 """

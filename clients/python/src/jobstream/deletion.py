@@ -6,7 +6,7 @@ from .errors import JobNotFound, JobstreamError, ResultExpired, Unavailable
 
 
 class Deletion:
-    """Tells a job that an earlier try deleted from a job that did not exist."""
+    """Distinguishes a job that an earlier try deleted from a job that did not exist."""
 
     def __init__(self) -> None:
         self.is_response_lost = False

@@ -66,7 +66,7 @@ class _WorkerStateEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """Its stream broke. It gets no jobs until it reconnects; its leases are still valid."""
 
 class WorkerState(_WorkerState, metaclass=_WorkerStateEnumTypeWrapper):
-    """WorkerState tells whether a worker gets jobs."""
+    """WorkerState is whether a worker gets jobs."""
 
 WORKER_STATE_UNSPECIFIED: WorkerState.ValueType  # 0
 """Never sent."""

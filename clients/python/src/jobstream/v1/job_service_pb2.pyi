@@ -68,7 +68,7 @@ class _DispositionEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """validate_only: the spec is valid, nothing was stored."""
 
 class Disposition(_Disposition, metaclass=_DispositionEnumTypeWrapper):
-    """Disposition tells whether a submit created a job."""
+    """Disposition is whether a submit created a job."""
 
 DISPOSITION_UNSPECIFIED: Disposition.ValueType  # 0
 """Never sent."""

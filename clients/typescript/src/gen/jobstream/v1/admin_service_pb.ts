@@ -890,7 +890,7 @@ export const WorkerLinkSchema: GenEnum<WorkerLink> = /*@__PURE__*/
   enumDesc(file_jobstream_v1_admin_service, 0);
 
 /**
- * WorkerState tells whether a worker gets jobs.
+ * WorkerState is whether a worker gets jobs.
  *
  * @generated from enum jobstream.v1.WorkerState
  */

@@ -1019,7 +1019,7 @@ export const DurabilitySchema: GenEnum<Durability> = /*@__PURE__*/
   enumDesc(file_jobstream_v1_job_service, 0);
 
 /**
- * Disposition tells whether a submit created a job.
+ * Disposition is whether a submit created a job.
  *
  * @generated from enum jobstream.v1.Disposition
  */

@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * Disposition tells whether a submit created a job.
+ * Disposition is whether a submit created a job.
  * </pre>
  *
  * Protobuf enum {@code jobstream.v1.Disposition}

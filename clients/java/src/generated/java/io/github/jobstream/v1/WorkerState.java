@@ -7,7 +7,7 @@ package io.github.jobstream.v1;
 
 /**
  * <pre>
- * WorkerState tells whether a worker gets jobs.
+ * WorkerState is whether a worker gets jobs.
  * </pre>
  *
  * Protobuf enum {@code jobstream.v1.WorkerState}
