@@ -22,7 +22,7 @@ for await (const event of client.job(id).watch({ afterSequence: last })) {
       console.log("second part:", event.message);
       break;
     case "gap":
-      console.log("second part: no longer retained:", event.from, "to", event.to);
+      console.log("second part: no longer retained:", event.first, "to", event.last);
       break;
     case "output":
     case "log":
