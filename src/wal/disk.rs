@@ -1,7 +1,7 @@
-//! A log on disk: entries are appended in batches, are durable when `append` returns, and are read again in their order.
+//! A write-ahead log on disk: entries are appended in batches, are durable when `append` returns, and are replayed in order.
 //!
-//! It knows nothing of what an entry means. Calls block: it belongs to one thread that may wait for a disk. Its files,
-//! what it promises after a crash and what it refuses are described in `docs/storage.md`.
+//! The content of an entry is opaque. Calls block. `docs/storage.md` describes the files, the guarantees after a crash and the
+//! errors.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ pub use inspect::{Report, Salvage, dump, salvage, verify};
 pub(crate) use reader::Reader;
 pub(crate) use recovery::Recovery;
 
-use super::{Cut, Space, SpaceLevel};
+use super::{Space, SpaceLevel, TrimPoint};
 use crate::error::{Error, ErrorKind, Result};
 use files::Directory;
 use format::{FRAME_HEADER_BYTES, HEADER_BYTES, RESERVED_BYTES};
@@ -57,9 +57,9 @@ const SEGMENTS_MIN: u64 = 6;
 pub struct Options {
     /// Bytes of a new segment, a multiple of 4 KiB from [`SEGMENT_BYTES_MIN`] to [`SEGMENT_BYTES_MAX`]: 64 MiB.
     pub segment_bytes: u64,
-    /// Most files of trimmed segments that are kept for reuse: 2.
+    /// Most files of trimmed segments that are retained for reuse: 2.
     pub spares_max: usize,
-    /// Bytes that are reserved for the outcomes of accepted jobs on a full disk: 16 MiB. A full disk is noticed while at least
+    /// Bytes that are reserved for the outcomes of accepted jobs on a full disk: 16 MiB. A full disk is detected while at least
     /// half a segment is left.
     pub reserve_bytes: u64,
     /// Most bytes of all files together, at least six segments and the reserve: no bound.
@@ -124,31 +124,31 @@ impl Options {
     }
 }
 
-/// Called with the position, the sequence and the bytes of each complete entry.
+/// Called with the position, the sequence and the bytes of each intact entry.
 type EachEntry<'a> = dyn FnMut(Position, u64, &[u8]) -> Result<()> + 'a;
 
-/// Where an entry is; stays valid until its segment is trimmed.
+/// The position of an entry in the files; valid until its segment is trimmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// Number of the segment.
     pub segment: u64,
-    /// Where its frame begins, in bytes from the beginning of the file.
+    /// The offset of its frame in the file, in bytes.
     pub offset: u64,
     /// Bytes of the entry.
     pub length: u32,
 }
 
 impl Position {
-    /// The file it is in, of the log in this directory.
+    /// The path of its file, in the directory of the log.
     pub fn file(&self, directory: &Path) -> PathBuf {
         directory.join(segment_name(self.segment))
     }
 }
 
 /// A segment file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Segment {
-    /// Its number; each has the one after that of the segment before.
+    /// Its number; the numbers of a log are consecutive.
     pub number: u64,
     /// Bytes of its file.
     pub bytes: u64,
@@ -159,9 +159,9 @@ pub struct Segment {
 pub struct Damage {
     /// The file; it may be one that is missing.
     pub file: PathBuf,
-    /// Where in it, in bytes.
+    /// The offset in the file, in bytes.
     pub offset: u64,
-    /// How many entries are certain to be lost; there may be more behind the last one that is left.
+    /// How many entries are certain to be lost; more may be lost after the last intact one.
     pub entries_lost: u64,
     /// What is wrong.
     pub message: String,
@@ -169,8 +169,8 @@ pub struct Damage {
 
 /// A log that this process writes.
 ///
-/// The first write or sync that fails is the last: every later call that writes answers with the same error, and nothing
-/// is tried again. Dropped without [`close`](Self::close), it is as after a crash: complete, and checked less well.
+/// The first write or sync that fails is the last: every later write returns the same error, and nothing is retried. A log that
+/// is dropped without [`close`](Self::close) is complete, as after a crash, but damage at its end may not be detected.
 pub(crate) struct DiskLog {
     tail: Tail,
     reader: Reader,
@@ -180,17 +180,16 @@ pub(crate) struct DiskLog {
 }
 
 impl DiskLog {
-    /// Opens the log of a directory, or makes one, and hands every entry to `entry`, in order, with where it is and its
-    /// sequence.
+    /// Opens the log of a directory, or creates one. Passes every entry to `entry`, in order, with its position and sequence.
     ///
     /// Every acknowledged entry is read. Of a batch that was not acknowledged, some first entries may be read; the rest is
-    /// removed. All of it is durable when this returns, not before: no effect of an entry may leave the process until then.
+    /// removed. The entries are durable when this returns, not before: no effect of an entry may leave the process until then.
     ///
     /// # Errors
     ///
-    /// `LogDamaged` if something acknowledged is missing; `LogRefused` if the directory is in use, read-only, foreign or
-    /// of a newer format; `DiskFull` if there is no space for a new log; `LogFailed` if a file cannot be read or written;
-    /// `InvalidField` for options out of range; the errors of `entry`.
+    /// `LogDamaged` if an acknowledged entry is missing; `LogRefused` if the directory is in use, read-only, foreign or of a newer
+    /// format; `DiskFull` if there is no space for a new log; `LogFailed` if a file cannot be read or written; `InvalidField` for
+    /// options out of range; the errors of `entry`.
     pub(crate) fn open(
         directory: &Path,
         options: &Options,
@@ -198,7 +197,7 @@ impl DiskLog {
     ) -> Result<(Self, Recovery)> {
         options.check()?;
         let no_directory = |error| refusals::no_directory(directory, &error);
-        let files = Directory::make(directory).map_err(no_directory)?;
+        let files = Directory::create(directory).map_err(no_directory)?;
         if let Some(mode) = files.mode_for_others().map_err(no_directory)? {
             refusals::warn_of_others(directory, mode);
         }
@@ -207,24 +206,15 @@ impl DiskLog {
 
     /// Appends entries, syncs, and returns the position of each.
     ///
-    /// One write and one sync, but where a batch goes on in another segment. A crash keeps some first entries of a batch
-    /// that was not acknowledged, or none.
+    /// A batch takes one write and one sync for each segment that it is in. After a crash, a batch that was not acknowledged may
+    /// have some of its first entries.
     ///
     /// # Errors
     ///
-    /// `PayloadTooLarge` if an entry is larger than [`Options::entry_bytes_max`], and `DiskFull` if there is no segment
-    /// for the batch: nothing was written, and the log goes on. `LogFailed` or `DiskFull` if a write or sync failed:
-    /// the batch is not acknowledged, nor is any other one.
+    /// `PayloadTooLarge` if an entry is larger than [`Options::entry_bytes_max`], and `DiskFull` if there is no segment for the
+    /// batch: nothing was written, and the log can be used. `LogFailed` or `DiskFull` if a write or sync failed: neither this
+    /// batch nor any later one is acknowledged.
     pub(crate) fn append<E: AsRef<[u8]>>(&mut self, entries: &[E]) -> Result<Vec<Position>> {
-        let positions = self.append_alone(entries)?;
-        if !entries.is_empty() {
-            while self.preallocate_step() {}
-        }
-        Ok(positions)
-    }
-
-    /// [`DiskLog::append`] without preallocation, for a caller that acknowledges in between.
-    pub(crate) fn append_alone<E: AsRef<[u8]>>(&mut self, entries: &[E]) -> Result<Vec<Position>> {
         let limit = self.tail.options.entry_bytes_max();
         if let Some(size) = entries.iter().map(|entry| entry.as_ref().len()).find(|&size| size > limit) {
             let message =
@@ -233,7 +223,7 @@ impl DiskLog {
             return Err(Error::new(kind, message));
         }
         if entries.is_empty() {
-            return self.failed.clone().map_or(Ok(Vec::new()), Err);
+            return self.check().map(|()| Vec::new());
         }
         let rolls = self.tail.rolls_for(entries.iter().map(|entry| entry.as_ref().len()));
         if !self.write(|tail| tail.spares.make(&*tail.files, rolls))? {
@@ -245,79 +235,73 @@ impl DiskLog {
         Ok(positions)
     }
 
-    /// By how many bytes preallocation is behind its goal; 0 while it cannot go on.
-    pub(crate) fn preallocation_debt(&self) -> u64 {
-        if self.failed.is_some() { 0 } else { self.tail.preallocation_debt() }
+    /// How many bytes preallocation of the next segment is behind its goal, which is the whole segment if the log is idle; 0 while
+    /// no progress is possible.
+    pub(crate) fn preallocation_debt(&self, is_idle: bool) -> u64 {
+        if self.failed.is_some() { 0 } else { self.tail.preallocation_debt(is_idle) }
     }
 
-    /// Whether preallocation is behind its goal.
-    pub(crate) fn has_to_preallocate(&self) -> bool {
-        self.preallocation_debt() > 0
-    }
-
-    /// Preallocates a part of the next segment, 1 MiB. Answers whether preallocation is still behind its goal. A failure is
-    /// the answer of the next call.
-    pub(crate) fn preallocate_step(&mut self) -> bool {
-        if !self.has_to_preallocate() {
-            return false;
+    /// Preallocates 1 MiB of the next segment if that is behind its goal. Returns whether it still is. In an idle log, a full disk
+    /// is retried. A failure is the error of the next call.
+    pub(crate) fn preallocate(&mut self, is_idle: bool) -> bool {
+        if is_idle && self.tail.spares.ready() == 0 {
+            self.tail.spares.retry_full_disk(false);
         }
-        self.write(|tail| tail.spares.step(&*tail.files)).is_ok() && self.has_to_preallocate()
+        let is_behind = self.preallocation_debt(is_idle) > 0;
+        is_behind
+            && self.write(|tail| tail.spares.step(&*tail.files)).is_ok()
+            && self.preallocation_debt(is_idle) > 0
     }
 
-    /// Has the next append look for space on a disk that was full.
+    /// Lets the next append retry after a full disk. At [`SpaceLevel::Critical`] it may exceed the bound by one
+    /// segment: the compaction that frees the oldest segment comes after entries that were queued before.
     pub(crate) fn retry_full_disk(&mut self) {
-        self.tail.spares.retry_full_disk();
+        let may_exceed_bound = self.level() == SpaceLevel::Critical;
+        self.tail.spares.retry_full_disk(may_exceed_bound);
     }
 
-    /// How full it is.
+    /// How full the log is.
     ///
     /// # Errors
     ///
-    /// What it failed with.
+    /// The failure of the log.
     pub(crate) fn space(&self) -> Result<Space> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
-        }
+        self.check()?;
         let bytes = self.segments().map(|segment| segment.bytes).sum();
-        Ok(Space { bytes, is_bounded: self.options().bytes_max.is_some(), level: self.level() })
+        Ok(Space { bytes, is_bounded: self.tail.options.bytes_max.is_some(), level: self.level() })
     }
 
-    /// Where it can be trimmed: at the beginning of each segment but the first.
-    pub(crate) fn cuts(&self) -> Vec<Cut> {
+    /// The points where the log can be trimmed: the start of each segment but the first.
+    pub(crate) fn trim_points(&self) -> Vec<TrimPoint> {
         let mut before = 0;
-        let cuts = self.segments().map(|segment| {
-            let cut = Cut { sequence: self.first_sequence(segment.number), bytes: before };
+        let points = self.segments().map(|segment| {
+            let point = TrimPoint { sequence: self.first_sequence(segment.number), bytes: before };
             before += segment.bytes;
-            cut
+            point
         });
-        cuts.skip(1).collect()
+        points.skip(1).collect()
     }
 
-    /// Its options.
-    pub(crate) fn options(&self) -> &Options {
-        &self.tail.options
-    }
-
-    /// A reader of its entries, for any thread.
+    /// A reader of the entries, for any thread.
     pub(crate) fn reader(&self) -> Reader {
         self.reader.clone()
     }
 
-    /// The sequence of the entry that is appended next; 1 in a new log.
+    /// The sequence of the next entry; 1 in a new log.
     pub(crate) fn next_sequence(&self) -> u64 {
         self.tail.next_sequence
     }
 
-    /// Trims the segments before this number; the newest segment always stays.
+    /// Trims the segments before this number, but not the newest segment.
     ///
     /// # Errors
     ///
-    /// `DiskFull` if there is no space for the mark of the trim: the segments stay. `LogFailed` if a write, sync, rename or
+    /// `DiskFull` if there is no space for the mark of the trim: nothing was trimmed. `LogFailed` if a write, sync, rename or
     /// removal failed.
     pub(crate) fn trim(&mut self, before: u64) -> Result<()> {
         let before = before.min(self.tail.active.number);
-        if self.tail.held.front().is_none_or(|held| held.number >= before) {
-            return self.failed.clone().map_or(Ok(()), Err);
+        if self.tail.segments.front().is_none_or(|oldest| oldest.number >= before) {
+            return self.check();
         }
         let must_roll = !self.tail.has_space_for_mark(2);
         let can_roll = must_roll && self.write(|tail| tail.spares.make(&*tail.files, 1))?;
@@ -326,33 +310,23 @@ impl DiskLog {
         }
         self.write(|tail| {
             tail.oldest = tail.oldest.max(before);
-            // On disk before they go: else their loss would be damage.
+            // Durable before the files are removed: without it, their loss would be damage.
             if can_roll { tail.roll() } else { tail.mark() }
         })?;
-        // Before the files change: a concurrent read of a trimmed entry must find that it is gone.
-        self.reader.forget_before(self.tail.oldest);
+        // Before the files change: a concurrent read of a trimmed entry must find no segment.
+        self.reader.remove_before(self.tail.oldest);
         self.write(Tail::free_segments)
     }
 
-    /// The segments, oldest first; the last one is written.
+    /// The segments, oldest first; the last one is active.
     pub(crate) fn segments(&self) -> impl ExactSizeIterator<Item = Segment> + '_ {
-        self.tail.held.iter().map(|held| Segment { number: held.number, bytes: held.bytes })
+        self.tail.segments.iter().copied()
     }
 
-    /// Most bytes of an entry, see [`Options::entry_bytes_max`].
-    pub(crate) fn entry_bytes_max(&self) -> usize {
-        self.tail.options.entry_bytes_max()
-    }
-
-    /// Bytes of entries, with 40 to 47 for each, that fit into allocated files.
-    pub(crate) fn free_bytes(&self) -> u64 {
-        self.tail.free_bytes()
-    }
-
-    /// What the free space of the disk, and within [`Options::bytes_max`], is enough for.
+    /// The level of the free space, on the disk and within [`Options::bytes_max`].
     fn level(&self) -> SpaceLevel {
         let reserve_bytes = self.tail.options.reserve_bytes;
-        let is_scarce = self.tail.spares.is_disk_full() && self.free_bytes() <= reserve_bytes;
+        let is_scarce = self.tail.spares.is_disk_full() && self.tail.free_bytes() <= reserve_bytes;
         let of_disk = if is_scarce { SpaceLevel::Full } else { SpaceLevel::Free };
         let segments_left =
             |left: u64| left.saturating_sub(reserve_bytes).div_ceil(self.tail.options.capacity());
@@ -365,35 +339,12 @@ impl DiskLog {
         of_disk.max(of_bound)
     }
 
-    /// Allows one more segment than the bound, until the next one is freed: for entries that were queued before the bound was
-    /// reached.
-    pub(crate) fn exceed_bound_once(&mut self) {
-        self.tail.spares.exceed_bound_once();
-    }
-
-    /// The sequence of the first entry in a segment, or of the next one if there is none yet.
-    pub(crate) fn first_sequence(&self, segment: u64) -> u64 {
+    /// The sequence of the first entry in a segment, or of the next entry if the segment is empty.
+    fn first_sequence(&self, segment: u64) -> u64 {
         self.reader.first_sequence(segment).unwrap_or(self.tail.next_sequence)
     }
 
-    /// Preallocates 1 MiB of the next segment while there is nothing to append; returns whether another part is left. Without it,
-    /// `append` does the same in time. Tries a disk that was full again.
-    ///
-    /// # Errors
-    ///
-    /// `LogFailed` if a write or sync failed, as in `append`. A full disk is not an error.
-    pub(crate) fn prepare(&mut self) -> Result<bool> {
-        if self.tail.spares.ready() > 0 {
-            return self.failed.clone().map_or(Ok(false), Err);
-        }
-        self.write(|tail| {
-            tail.spares.retry_full_disk();
-            tail.spares.step(&*tail.files)?;
-            Ok(tail.spares.ready() == 0 && !tail.spares.is_disk_full())
-        })
-    }
-
-    /// Writes a last mark, so that any later damage is noticed, and unlocks the directory.
+    /// Writes a last mark, so that any later damage is detected, and unlocks the directory.
     ///
     /// # Errors
     ///
@@ -407,10 +358,12 @@ impl DiskLog {
 
     /// Runs a write; its first error is the error of every later call.
     fn write<T>(&mut self, write: impl FnOnce(&mut Tail) -> Result<T>) -> Result<T> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
-        }
+        self.check()?;
         write(&mut self.tail).inspect_err(|error| self.failed = Some(error.clone()))
+    }
+
+    fn check(&self) -> Result<()> {
+        self.failed.clone().map_or(Ok(()), Err)
     }
 
     fn disk_full(&self) -> Error {

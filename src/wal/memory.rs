@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 
-use super::{Batch, Cut, Limits, Log, Space, SpaceLevel};
+use super::{Batch, Limits, Log, Space, SpaceLevel, TrimPoint};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Most appends under way.
@@ -210,17 +210,17 @@ impl Log for MemoryLog {
         })
     }
 
-    fn cuts(&self) -> Vec<Cut> {
-        let (mut cuts, mut bytes, mut last) = (Vec::new(), 0, None);
+    fn trim_points(&self) -> Vec<TrimPoint> {
+        let (mut trim_points, mut bytes, mut last) = (Vec::new(), 0, None);
         Self::read(self, |state| {
             for (batch, sequence, entry) in &state.entries {
                 if last.replace(*batch).is_some_and(|last| last != *batch) {
-                    cuts.push(Cut { sequence: *sequence, bytes });
+                    trim_points.push(TrimPoint { sequence: *sequence, bytes });
                 }
                 bytes += entry.len() as u64;
             }
         });
-        cuts
+        trim_points
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

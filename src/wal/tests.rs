@@ -39,7 +39,7 @@ fn disk() -> Fixture {
     let (full, broken) = (disk.clone(), disk.clone());
     Fixture {
         log: Arc::new(SharedLog::new(log).expect("a thread")),
-        set_exhausted: Box::new(move |is_exhausted| full.set_room(is_exhausted.then_some(0))),
+        set_exhausted: Box::new(move |is_exhausted| full.set_capacity(is_exhausted.then_some(0))),
         set_broken: Box::new(move || broken.fail_at(0, 5)),
     }
 }
@@ -112,13 +112,16 @@ async fn a_trim_removes_what_is_before_its_cut_and_nothing_else() {
     for Fixture { log, .. } in fixtures() {
         let batches = batches(100);
         let last = *append_all(&*log, &batches).await.last().expect("some");
-        let cuts = log.cuts();
-        assert!(cuts.is_sorted_by_key(|cut| (cut.sequence, cut.bytes)) && cuts.len() > 1, "{cuts:?}");
-        let (cut, before) = (cuts[cuts.len() / 2], log.space().expect("it is well").bytes);
-        log.trim(cut.sequence).await.expect("there is space");
-        assert_eq!(text(&*log, cut.sequence - 1).await, None);
-        for sequence in cut.sequence..=last {
-            assert!(text(&*log, sequence).await.is_some(), "{sequence} of {last}, cut at {cut:?}");
+        let trim_points = log.trim_points();
+        assert!(
+            trim_points.is_sorted_by_key(|point| (point.sequence, point.bytes)) && trim_points.len() > 1,
+            "{trim_points:?}"
+        );
+        let (point, before) = (trim_points[trim_points.len() / 2], log.space().expect("it is well").bytes);
+        log.trim(point.sequence).await.expect("there is space");
+        assert_eq!(text(&*log, point.sequence - 1).await, None);
+        for sequence in point.sequence..=last {
+            assert!(text(&*log, sequence).await.is_some(), "{sequence} of {last}, trimmed at {point:?}");
         }
         assert!(log.space().expect("it is well").bytes < before);
         let next = append_all(&*log, &[vec!["behind the trim".to_owned()]]).await;

@@ -11,7 +11,7 @@ use crate::engine::{self, EntryReader};
 use crate::error::Result;
 use crate::job::{EventBody, JobId, JobState, Outcome, Payload};
 use crate::wal::Position;
-use crate::wal::{Batch, Cut, Limits, Log, Space, SpaceLevel};
+use crate::wal::{Batch, Limits, Log, Space, SpaceLevel, TrimPoint};
 
 /// An injected bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,7 +199,8 @@ impl Log for FaultyLog {
     }
 
     fn trim(&self, before: u64) -> BoxFuture<'_, Result<()>> {
-        let next = self.log.cuts().into_iter().map(|cut| cut.sequence).find(|cut| *cut > before);
+        let next =
+            self.log.trim_points().into_iter().map(|point| point.sequence).find(|point| *point > before);
         let before = next.filter(|_| self.bug == Bug::TrimsTooFar).unwrap_or(before);
         Box::pin(async move { self.hide_failure(self.log.trim(before).await, ()) })
     }
@@ -209,8 +210,8 @@ impl Log for FaultyLog {
         self.hide_failure(self.log.space(), free)
     }
 
-    fn cuts(&self) -> Vec<Cut> {
-        self.log.cuts()
+    fn trim_points(&self) -> Vec<TrimPoint> {
+        self.log.trim_points()
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

@@ -24,7 +24,7 @@ use crate::error::Result;
 use crate::server::router::Router;
 use crate::wal::Log;
 use crate::wal::disk::shared::SharedLog;
-use crate::wal::disk::simulated::{Disk, Keeps};
+use crate::wal::disk::simulated::{Disk, Survives};
 use crate::wal::disk::tests::open_on;
 use crate::worker::{RunningWorker, Worker, demo};
 
@@ -77,8 +77,8 @@ impl CrashTest {
     /// Starts a server on the disk.
     fn start(&self) -> Result<Server> {
         let mut options = EngineOptions {
-            checkpoint_bytes: 32 << 10,
-            checkpoint_waste_percent: 0,
+            compaction_bytes: 32 << 10,
+            compaction_garbage_percent: 0,
             core: CoreOptions::default(),
             ..EngineOptions::default()
         };
@@ -148,9 +148,9 @@ impl CrashTest {
 
     fn crash(&mut self) {
         self.disk.crash(match self.random.random_range(0..4) {
-            0 => Keeps::Nothing,
-            1 => Keeps::All,
-            _ => Keeps::Some(self.random.random()),
+            0 => Survives::Nothing,
+            1 => Survives::All,
+            _ => Survives::Some(self.random.random()),
         });
     }
 

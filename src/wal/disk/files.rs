@@ -1,36 +1,34 @@
-//! The files of a log, as far as it needs them: a seam, so that tests can take a disk that fails and forgets.
+//! The file operations of a log, behind a trait: tests use a simulated disk.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// The file that a process locks while it uses the directory.
+/// The lock file of a directory.
 const LOCK: &str = "LOCK";
 
-/// Who may use the directory and each file that a log makes: its owner alone. Payloads are in them. A umask can only take
-/// away from it.
+/// The modes of a new directory and its files: only the owner may read payloads. A umask can only remove permissions.
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
-/// The bits of a mode that let the group and all others in.
+/// The permissions of the group and of all others.
 const OTHERS_MODE: u32 = 0o077;
 
-/// Bytes of a block: what disks and the system's cache are written in.
+/// Bytes of a block of the disk and of a page of the page cache.
 pub(super) const BLOCK_BYTES: usize = 4096;
 
-/// A directory and what can be done in it.
+/// The operations on a directory.
 pub(super) trait Files: Send + Sync {
-    /// Its path, to name it to a person.
+    /// Its path, for messages.
     fn directory(&self) -> &Path;
 
-    /// Locks it until the guard is dropped, for this process alone or together with others that share it; `None` if
-    /// another process has it.
+    /// Locks the directory until the guard is dropped, exclusively or shared; `None` if another process has the lock.
     fn lock(&self, shared: bool) -> io::Result<Option<Box<dyn Send>>>;
 
-    /// Names and sizes of its files.
+    /// The names and sizes of its files.
     fn list(&self) -> io::Result<Vec<(String, u64)>>;
 
-    /// Makes a new, empty file. It is written in whole blocks of [`BLOCK_BYTES`], from memory aligned to as many.
+    /// Creates an empty file. It is written in whole blocks of [`BLOCK_BYTES`], from memory that is aligned to blocks.
     fn create(&self, name: &str) -> io::Result<Box<dyn LogFile>>;
 
     fn open(&self, name: &str, writable: bool) -> io::Result<Box<dyn LogFile>>;
@@ -39,38 +37,38 @@ pub(super) trait Files: Send + Sync {
 
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// Makes durable what `create`, `rename` and `remove` did.
+    /// Makes earlier calls of `create`, `rename` and `remove` durable.
     fn sync_directory(&self) -> io::Result<()>;
 }
 
 /// An open file.
 pub(super) trait LogFile: Send {
-    /// Reads up to the length of `buffer`, less only at the end of the file.
+    /// Fills the buffer; fewer bytes are read only at the end of the file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 
     /// Writes all of `bytes`.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
-    /// Makes durable what was written.
+    /// Makes earlier writes durable.
     fn sync(&self) -> io::Result<()>;
 }
 
 /// A directory of the operating system.
 pub(super) struct Directory {
     path: PathBuf,
-    /// Open, so that making names durable needs no descriptor.
+    /// Open, so that a sync needs no new descriptor.
     handle: File,
 }
 
 impl Directory {
-    /// A directory that exists.
-    pub(super) fn existing(path: &Path) -> io::Result<Self> {
+    /// Opens an existing directory.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
         std::fs::read_dir(path)?;
         Ok(Self { path: path.to_owned(), handle: File::open(path)? })
     }
 
-    /// Makes the directory and those above it, durably, unless they exist.
-    pub(super) fn make(path: &Path) -> io::Result<Self> {
+    /// Creates the directory and its parents durably, unless they exist, and opens it.
+    pub(super) fn create(path: &Path) -> io::Result<Self> {
         let missing: Vec<_> =
             path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
         if let Some(parent) = path.parent() {
@@ -78,16 +76,16 @@ impl Directory {
         }
         match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
             Err(_) if path.is_dir() => {}
-            made => made?,
+            created => created?,
         }
-        for made in missing {
-            let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
+        for created in missing {
+            let parent = created.parent().filter(|parent| !parent.as_os_str().is_empty());
             File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
         }
-        Self::existing(path)
+        Self::open(path)
     }
 
-    /// The mode of the directory, if it lets others than its owner in. It is not changed: somebody chose it.
+    /// The mode of the directory, if others than its owner have permissions. It is not changed: an operator may have set it.
     pub(super) fn mode_for_others(&self) -> io::Result<Option<u32>> {
         let mode = std::fs::metadata(&self.path)?.mode() & 0o7777;
         Ok(Some(mode).filter(|mode| mode & OTHERS_MODE != 0))
@@ -103,7 +101,7 @@ impl Files for Directory {
         let path = self.path.join(LOCK);
         let file = if shared {
             match File::open(path) {
-                // A copy of a log may lack it; nobody can have locked it then.
+                // A copy of a log may have no lock file: no process has locked it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(Box::new(()))),
                 file => file?,
             }
@@ -134,7 +132,7 @@ impl Files for Directory {
         let path = self.path.join(name);
         let mut options = OpenOptions::new();
         let cached = options.create_new(true).read(true).write(true).mode(FILE_MODE).open(&path)?;
-        // All or nothing: after a shortage the same name is made again.
+        // Removed on an error: after a shortage the create is retried with the same name.
         let direct = open_direct(&path).inspect_err(|_| {
             let _ = std::fs::remove_file(&path);
         })?;
@@ -159,11 +157,10 @@ impl Files for Directory {
     }
 }
 
-/// A file that is filled once and seldom read: past the system's cache, where it would be copied and take the room of what
-/// is read again.
+/// A file that is written past the page cache, with direct I/O.
 struct NewFile {
     cached: File,
-    /// Not every file system has it.
+    /// `None` on a file system without direct I/O.
     direct: Option<File>,
 }
 
@@ -189,13 +186,13 @@ impl LogFile for NewFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         if let Some(direct) = &self.direct {
             match direct.write_at(bytes, offset) {
-                // Its blocks are larger than ours, or it only looked as if it could.
+                // The file system has larger blocks, or no direct I/O.
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
                 done => return done,
             }
         }
         self.cached.write_at(bytes, offset)?;
-        // Not all at once in the end: others wait for the same disk.
+        // Not all at once at the end: other syncs wait for the same disk.
         self.cached.sync()
     }
 

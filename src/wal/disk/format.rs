@@ -1,43 +1,43 @@
-//! Every byte of a segment: its header, and the frames that follow it. Drawn in docs/storage.md.
+//! The format of a segment: its header and the frames after it. `docs/storage.md` has a diagram.
 
-/// The version of the format that this program writes, and the newest that it reads. Versions differ in what entries may
-/// say, not in the bytes around them: older segments are read as they are.
+/// The version of the format that this program writes, and the newest that it reads. Versions differ in the content of entries
+/// only: older segments are read unchanged.
 pub(super) const VERSION: u32 = 2;
 /// Bytes of a segment before its first frame; only the first [`HEADER_FIELDS`] of them are not zero.
 pub(super) const HEADER_BYTES: u64 = 4096;
-/// Bytes that hold the fields of a segment's header, their CRC last. They stay as they are in every version.
+/// Bytes of the fields of a segment's header, with their CRC at the end; the same in every version.
 pub(super) const HEADER_FIELDS: usize = 64;
 /// Bytes of a frame before its payload.
 pub(super) const FRAME_HEADER_BYTES: usize = 40;
-/// Every frame begins at a multiple of it.
+/// The offset of every frame is a multiple of this.
 pub(super) const ALIGNMENT: u64 = 8;
-/// Bytes of a frame that holds a mark.
+/// Bytes of the frame of a mark.
 pub(super) const MARK_BYTES: u64 = FRAME_HEADER_BYTES as u64 + 8;
-/// What entries leave free at the end of a segment: room for a mark of recovery, one of a trim and the seal.
+/// Bytes at the end of a segment that are reserved for a mark of recovery, one of a trim and the seal.
 pub(super) const RESERVED_BYTES: u64 = 3 * MARK_BYTES;
 
 const MAGIC: [u8; 8] = *b"JOBSLOG\n";
 
-/// What the header of a segment says.
+/// The header of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SegmentHeader {
     /// The version of the format.
     pub(super) version: u32,
-    /// A number that every segment and frame of one log has in common, drawn at random when it is made.
+    /// The random id of the log, in every segment and frame.
     pub(super) log_id: u64,
     pub(super) number: u64,
-    /// Of the first entry in it. Everything before was on disk when the segment was taken into use.
+    /// The sequence of its first entry. All earlier entries were durable when the segment was created.
     pub(super) first_sequence: u64,
-    /// The oldest segment that was needed then.
+    /// The oldest segment that was not trimmed then.
     pub(super) oldest: u64,
     /// Bytes of the file.
     pub(super) bytes: u64,
 }
 
-/// Why a header was not read.
+/// Why a header cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HeaderFault {
-    /// It does not begin as every segment does.
+    /// It has no magic number.
     Foreign,
     /// Its CRC does not match.
     Damaged,
@@ -57,7 +57,7 @@ impl SegmentHeader {
         bytes
     }
 
-    /// Reads a header of this version or a newer one: which of them is for the caller to judge.
+    /// Reads a header of any version: the caller checks the version.
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, HeaderFault> {
         let Some(bytes) = bytes.first_chunk::<HEADER_FIELDS>() else {
             return Err(HeaderFault::Damaged);
@@ -78,15 +78,15 @@ impl SegmentHeader {
     }
 }
 
-/// What a frame is for; its magic number says it.
+/// The type of a frame, by its magic number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FrameKind {
-    /// An entry of the caller; has a sequence of its own.
+    /// An entry with a sequence of its own.
     Entry,
-    /// Says that everything before it is on disk, and which segment is the oldest needed. Takes no sequence: its own is
-    /// that of the next entry.
+    /// Everything before it is durable, and its payload is the oldest segment that is not trimmed. It has the sequence of the
+    /// next entry.
     Mark,
-    /// A mark that ends a segment: the log goes on in the next one.
+    /// A mark at the end of a segment: the log continues in the next one.
     Seal,
 }
 
@@ -104,22 +104,22 @@ impl FrameKind {
     }
 }
 
-/// What the header of a frame says.
+/// The header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FrameHeader {
     pub(super) kind: FrameKind,
     /// Bytes of the payload.
     pub(super) length: u32,
-    /// The segment it was written to: a recycled file holds frames of others.
+    /// The segment of the frame: a reused file has frames of other segments.
     pub(super) segment: u64,
     pub(super) sequence: u64,
-    /// The sequence up to which everything was known to be on disk when the frame was written.
+    /// The sequence up to which everything was durable when the frame was written.
     pub(super) synced: u64,
     payload_crc: u32,
 }
 
 impl FrameHeader {
-    /// Reads the header of a frame that was written to this log; `None` for anything else.
+    /// Reads the header of a frame of this log; `None` for anything else.
     pub(super) fn decode(bytes: &[u8], log_id: u64) -> Option<Self> {
         let bytes = bytes.first_chunk::<FRAME_HEADER_BYTES>()?;
         let kind = FrameKind::of(u32_at(bytes, 0))?;
@@ -136,12 +136,12 @@ impl FrameHeader {
         })
     }
 
-    /// Whether this is its payload, as it was written.
+    /// Whether this is the intact payload of the frame.
     pub(super) fn matches(&self, payload: &[u8]) -> bool {
         payload.len() == self.length as usize && crc32c::crc32c(payload) == self.payload_crc
     }
 
-    /// Bytes of the whole frame, with what aligns the next one.
+    /// Bytes of the whole frame, with its padding.
     pub(super) fn frame_bytes(&self) -> u64 {
         frame_bytes(self.length as usize)
     }
@@ -152,7 +152,7 @@ pub(super) fn frame_bytes(payload: usize) -> u64 {
     (FRAME_HEADER_BYTES as u64 + payload as u64).next_multiple_of(ALIGNMENT)
 }
 
-/// What frames of one batch have in common.
+/// The header fields that the frames of a batch share.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stamp {
     pub(super) log_id: u64,
@@ -179,8 +179,7 @@ impl Stamp {
     }
 }
 
-/// The log's number goes in first: what a payload holds can be no frame of the log that it was written to, unless its
-/// sender knew the number.
+/// The CRC includes the log id: bytes in a payload are no frame of the log unless the sender knew the id.
 fn header_crc(log_id: u64, header: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&log_id.to_le_bytes()), header)
 }

@@ -1,4 +1,4 @@
-//! Files of any bytes, on a disk in memory.
+//! Fuzz targets: segments of any bytes, on a simulated disk.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::error::Result;
 
 const LOG_ID: u64 = 0x1122_3344_5566_7788;
 
-/// A log whose only segment holds these bytes behind its header.
+/// Opens a log whose only segment has these bytes after its header.
 pub fn segment(bytes: &[u8]) {
     let Ok(disk) = new_disk() else { return };
     disk.change(&segment_name(1), |file| {
@@ -19,13 +19,13 @@ pub fn segment(bytes: &[u8]) {
         file[HEADER_BYTES as usize..][..length].copy_from_slice(&bytes[..length]);
     });
     open_again(&disk);
-    // And with its header, too.
+    // And in place of its header.
     let disk = Disk::default();
     disk.put(&segment_name(1), bytes.to_vec());
     open_again(&disk);
 }
 
-/// A log whose only segment holds frames that are whole, of any kind and order: each is made of five bytes and its payload.
+/// Opens a log whose only segment has intact frames of any kind and order. Each is made of five bytes and its payload.
 pub fn frames(mut bytes: &[u8]) {
     let mut file = Vec::new();
     while let Some(([kind, segment, sequence, synced, length], rest)) = bytes.split_first_chunk() {
@@ -49,7 +49,7 @@ fn options() -> Options {
     Options { segment_bytes: SEGMENT_BYTES_MIN, reserve_bytes: 1024, ..Options::default() }
 }
 
-/// What is looked at and opened, is read as the same again.
+/// Inspects a log and opens it twice: all three must read the same entries.
 fn open_again(disk: &Disk) {
     let mut looked = Vec::new();
     let report = survey(disk, &mut |_, _, entry| {
@@ -58,9 +58,9 @@ fn open_again(disk: &Disk) {
     });
     let Some(first) = open(disk) else { return };
     if report.is_ok_and(|report| report.damages.is_empty()) {
-        assert_eq!(first, looked, "an opening reads what a verification reads");
+        assert_eq!(first, looked, "recovery and inspection read the same entries");
     }
-    assert_eq!(open(disk), Some(first), "what was opened once is a log");
+    assert_eq!(open(disk), Some(first), "a log that was opened once can be opened again");
 }
 
 fn open(disk: &Disk) -> Option<Vec<Vec<u8>>> {

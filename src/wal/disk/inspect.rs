@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::files::Files;
 use super::names::Listing;
-use super::recovery::look;
-use super::walk::{End, Visitor, walk};
+use super::recovery::open_for_reading;
+use super::walk::{End, Found, walk};
 use super::{Damage, DiskLog, EachEntry, Options, Position, Segment, refusals};
 use crate::error::Result;
 
@@ -25,7 +25,7 @@ pub struct Report {
     pub entry_bytes: u64,
     /// The sequence of the next entry.
     pub next_sequence: u64,
-    /// Whether the log was closed; if not, damage at its very end cannot be told from an unfinished batch.
+    /// Whether the log was closed. If not, damage at its very end looks like an unfinished batch.
     pub is_closed: bool,
     /// Whether it ends in an unfinished batch, as after a crash.
     pub is_torn: bool,
@@ -59,7 +59,7 @@ pub fn verify(directory: &Path) -> Result<Report> {
 ///
 /// Those of `verify`, and those of `entry`.
 pub fn dump(directory: &Path, mut entry: impl FnMut(Position, u64, &[u8]) -> Result<()>) -> Result<Report> {
-    let (files, _lock) = look(directory)?;
+    let (files, _lock) = open_for_reading(directory)?;
     survey(&*files, &mut entry)
 }
 
@@ -70,7 +70,7 @@ pub fn dump(directory: &Path, mut entry: impl FnMut(Position, u64, &[u8]) -> Res
 /// As `verify` for `from` and as [`DiskLog::open`] and [`DiskLog::append`] for `to`; `LogRefused` if `to` has a log already, or if
 /// one of the two directories is the other or is in it.
 pub fn salvage(from: &Path, to: &Path, options: &Options) -> Result<Salvage> {
-    let (files, _lock) = look(from)?;
+    let (files, _lock) = open_for_reading(from)?;
     let real = |path: &Path| real_path(path).map_err(|error| refusals::no_directory(path, &error));
     let (real_from, real_to) = (real(from)?, real(to)?);
     if real_to.starts_with(&real_from) || real_from.starts_with(&real_to) {
@@ -126,42 +126,24 @@ fn copy(files: &dyn Files, log: &mut DiskLog) -> Result<Salvage> {
     Ok(Salvage { report, entries })
 }
 
-/// What a walk found.
-struct Survey<'a, 'b> {
-    entries: u64,
-    entry_bytes: u64,
-    damages: Vec<Damage>,
-    entry: &'a mut EachEntry<'b>,
-}
-
-impl Visitor for Survey<'_, '_> {
-    fn entry(&mut self, position: Position, sequence: u64, entry: &[u8]) -> Result<()> {
-        self.entries += 1;
-        self.entry_bytes += entry.len() as u64;
-        (self.entry)(position, sequence, entry)
-    }
-
-    fn damage(&mut self, damage: Damage) -> Result<()> {
-        self.damages.push(damage);
-        Ok(())
-    }
-}
-
+/// Reads all of a log: passes on its entries, and reports its damage.
 pub(super) fn survey(files: &dyn Files, entry: &mut EachEntry<'_>) -> Result<Report> {
-    let listing = Listing::of(files)?;
-    if listing.segments.is_empty() {
+    let Listing { segments, .. } = Listing::of(files)?;
+    if segments.is_empty() {
         return Err(refusals::no_log(files.directory()));
     }
-    let mut survey = Survey { entries: 0, entry_bytes: 0, damages: Vec::new(), entry };
-    let End { next_sequence, is_marked, is_torn, .. } = walk(files, &listing.segments, &mut survey)?;
-    let segments = listing.segments.iter();
-    Ok(Report {
-        segments: segments.map(|held| Segment { number: held.number, bytes: held.bytes }).collect(),
-        entries: survey.entries,
-        entry_bytes: survey.entry_bytes,
-        next_sequence,
-        is_closed: is_marked,
-        is_torn,
-        damages: survey.damages,
-    })
+    let (mut entries, mut entry_bytes, mut damages) = (0, 0, Vec::new());
+    let end = walk(files, &segments, &mut |found| match found {
+        Found::Entry(position, sequence, bytes) => {
+            entries += 1;
+            entry_bytes += bytes.len() as u64;
+            entry(position, sequence, bytes)
+        }
+        Found::Damage(damage) => {
+            damages.push(damage);
+            Ok(())
+        }
+    })?;
+    let End { next_sequence, is_marked: is_closed, is_torn, .. } = end;
+    Ok(Report { segments, entries, entry_bytes, next_sequence, is_closed, is_torn, damages })
 }

@@ -1,7 +1,7 @@
 //! Names of the files of a log, and the listing of its directory.
 
 use super::files::Files;
-use super::refusals;
+use super::{Segment, refusals};
 use crate::error::Result;
 
 /// Entries that a file system creates in its root.
@@ -21,18 +21,11 @@ pub(super) fn unfinished_name(number: u64) -> String {
     format!("spare-{number:016x}.new")
 }
 
-/// A file with a number in its name, and its size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Numbered {
-    pub(super) number: u64,
-    pub(super) bytes: u64,
-}
-
-/// The files of a directory, by what they are; numbered ones in order.
+/// The files of a directory, by type and in order.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    pub(super) segments: Vec<Numbered>,
-    pub(super) spares: Vec<Numbered>,
+    pub(super) segments: Vec<Segment>,
+    pub(super) spares: Vec<Segment>,
     pub(super) unfinished: Vec<String>,
     /// Files that are no part of a log.
     pub(super) others: Vec<String>,
@@ -43,18 +36,16 @@ impl Listing {
     ///
     /// # Errors
     ///
-    /// `LogRefused` if a file is named almost as a segment is: it may be one that somebody renamed.
+    /// `LogRefused` if a file has almost the name of a segment: somebody may have renamed a segment.
     pub(super) fn of(files: &dyn Files) -> Result<Self> {
         let mut listing = Self::default();
         let entries = files.list().map_err(|error| refusals::reading(files, "", &error))?;
         for (name, bytes) in entries {
-            let number =
-                |prefix, suffix| parse(&name, prefix, suffix).map(|number| Numbered { number, bytes });
-            if let Some(segment) = number("segment-", ".log") {
-                listing.segments.push(segment);
-            } else if let Some(spare) = number("spare-", ".log") {
-                listing.spares.push(spare);
-            } else if number("spare-", ".new").is_some() {
+            if let Some(number) = parse(&name, "segment-", ".log") {
+                listing.segments.push(Segment { number, bytes });
+            } else if let Some(number) = parse(&name, "spare-", ".log") {
+                listing.spares.push(Segment { number, bytes });
+            } else if parse(&name, "spare-", ".new").is_some() {
                 listing.unfinished.push(name);
             } else if name.starts_with("segment-") {
                 return Err(refusals::misnamed(files, &name));
@@ -73,6 +64,6 @@ fn parse(name: &str, prefix: &str, suffix: &str) -> Option<u64> {
     let digits = name.strip_prefix(prefix)?.strip_suffix(suffix)?;
     let is_canonical = digits.len() == 16 && digits.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
     let number = if is_canonical { u64::from_str_radix(digits, 16).ok() } else { None };
-    // Another one comes after it.
+    // The next file has the next number.
     number.filter(|&number| number < u64::MAX)
 }

@@ -1,8 +1,8 @@
 //! Preallocated segments: an append never grows a file, and a full disk is noticed while there is still space.
 
 use super::files::{BLOCK_BYTES, Files, LogFile};
-use super::names::{Listing, Numbered, spare_name, unfinished_name};
-use super::{Options, refusals};
+use super::names::{Listing, spare_name, unfinished_name};
+use super::{Options, Segment, refusals};
 use crate::error::Result;
 
 /// Bytes of zeros written at a time.
@@ -16,16 +16,16 @@ const _: () = assert!(align_of::<Zeros>() == BLOCK_BYTES);
 
 /// The preallocated files of a log (spares). Each has the size of a segment, is written with zeros, and holds no live data.
 pub(super) struct Spares {
-    ready: Vec<Numbered>,
-    making: Option<Unfinished>,
+    ready: Vec<Segment>,
+    unfinished: Option<Unfinished>,
     next_number: u64,
-    /// Bytes of each.
+    /// Bytes of each spare.
     segment_bytes: u64,
     /// Bytes of the segments in use.
     segments_bytes: u64,
     /// Most bytes of segments and spares.
     bytes_max: u64,
-    /// Whether the next spare may exceed it.
+    /// Whether the next spare may exceed `bytes_max`.
     may_exceed_bound: bool,
     is_disk_full: bool,
 }
@@ -57,7 +57,7 @@ impl Spares {
         }
         Ok(Self {
             ready,
-            making: None,
+            unfinished: None,
             next_number,
             segment_bytes,
             segments_bytes: listing.segments.iter().map(|segment| segment.bytes).sum(),
@@ -81,34 +81,26 @@ impl Spares {
         self.is_disk_full
     }
 
-    /// Has `step` try again.
-    pub(super) fn retry_full_disk(&mut self) {
+    /// Lets the next step retry after a full disk, and lets the next spare exceed the bound.
+    pub(super) fn retry_full_disk(&mut self, may_exceed_bound: bool) {
+        self.may_exceed_bound |= may_exceed_bound;
         self.is_disk_full = false;
     }
 
-    /// Lets the next spare exceed the bound.
-    pub(super) fn exceed_bound_once(&mut self) {
-        (self.may_exceed_bound, self.is_disk_full) = (true, false);
-    }
-
-    pub(super) fn take(&mut self) -> Option<String> {
-        self.take_one().map(|(name, _)| name)
-    }
-
-    fn take_one(&mut self) -> Option<(String, u64)> {
+    /// Takes a spare, which becomes a segment in use. Returns the name of its file and its bytes.
+    pub(super) fn take(&mut self) -> Option<(String, u64)> {
         let taken = (!self.ready.is_empty()).then(|| self.ready.remove(0))?;
         self.segments_bytes += taken.bytes;
         Some((spare_name(taken.number), taken.bytes))
     }
 
-    /// The file of the first segment, and its bytes: an existing spare, or a new one of at most `bytes_max`; none if there is no
-    /// space.
+    /// Takes a spare for the first segment: an existing one, or a new one of at most `bytes_max`; `None` if there is no space.
     pub(super) fn first(&mut self, files: &dyn Files, bytes_max: u64) -> Result<Option<(String, u64)>> {
         let segment_bytes = self.segment_bytes;
         self.segment_bytes = segment_bytes.min(bytes_max);
         let made = self.make(files, 1);
         self.segment_bytes = segment_bytes;
-        made.map(|_| self.take_one())
+        made.map(|_| self.take())
     }
 
     /// Counts a trimmed segment whose file is removed.
@@ -121,7 +113,7 @@ impl Spares {
     pub(super) fn recycle(&mut self) -> String {
         let number = self.next_number;
         self.next_number += 1;
-        self.ready.push(Numbered { number, bytes: self.segment_bytes });
+        self.ready.push(Segment { number, bytes: self.segment_bytes });
         self.segments_bytes -= self.segment_bytes;
         self.is_disk_full = false;
         spare_name(number)
@@ -138,28 +130,28 @@ impl Spares {
         Ok(true)
     }
 
-    /// How much of the first `bytes` of the next spare is missing; 0 if a step cannot change that.
+    /// How many of the first `bytes` of the next spare are missing; 0 if a step cannot write them.
     pub(super) fn missing_of(&self, bytes: u64) -> u64 {
         if !self.ready.is_empty() || self.is_disk_full {
             return 0;
         }
-        let filled = self.making.as_ref().map_or(0, |unfinished| unfinished.filled);
+        let filled = self.unfinished.as_ref().map_or(0, |unfinished| unfinished.filled);
         bytes.min(self.segment_bytes).saturating_sub(filled)
     }
 
-    /// Writes a part of a spare. A full disk is not an error: it is noted, and the unfinished file is removed.
+    /// Writes a part of a spare. A full disk is not an error: `is_disk_full` is set, and the unfinished file is removed.
     pub(super) fn step(&mut self, files: &dyn Files) -> Result<()> {
-        let unfinished = match self.making.take() {
+        let unfinished = match self.unfinished.take() {
             Some(unfinished) => unfinished,
-            None => match self.begin(files)? {
+            None => match self.create(files)? {
                 Some(unfinished) => unfinished,
                 None => return Ok(()),
             },
         };
-        let Unfinished { name, number, file, filled: begin } = unfinished;
-        let filled = self.segment_bytes.min(begin + STEP_BYTES as u64);
+        let Unfinished { name, number, file, filled: start } = unfinished;
+        let filled = self.segment_bytes.min(start + STEP_BYTES as u64);
         let is_ready = filled == self.segment_bytes;
-        let written = file.write_at(&ZEROS.0[..(filled - begin) as usize], begin);
+        let written = file.write_at(&ZEROS.0[..(filled - start) as usize], start);
         if let Err(error) = written.and_then(|()| if is_ready { file.sync() } else { Ok(()) }) {
             if !refusals::is_full(&error) {
                 return Err(refusals::preparing(files, &name, &error));
@@ -169,16 +161,17 @@ impl Spares {
             return files.remove(&name).map_err(|error| refusals::preparing(files, &name, &error));
         }
         if !is_ready {
-            self.making = Some(Unfinished { name, number, file, filled });
+            self.unfinished = Some(Unfinished { name, number, file, filled });
             return Ok(());
         }
         let ready = spare_name(number);
         files.rename(&name, &ready).map_err(|error| refusals::preparing(files, &name, &error))?;
-        self.ready.push(Numbered { number, bytes: filled });
+        self.ready.push(Segment { number, bytes: filled });
         Ok(())
     }
 
-    fn begin(&mut self, files: &dyn Files) -> Result<Option<Unfinished>> {
+    /// Creates the file of the next spare; `None` if there is no space.
+    fn create(&mut self, files: &dyn Files) -> Result<Option<Unfinished>> {
         let spares_bytes = (self.ready.len() as u64 + 1) * self.segment_bytes;
         let is_beyond = self.segments_bytes + spares_bytes > self.bytes_max;
         if is_beyond && !std::mem::take(&mut self.may_exceed_bound) {

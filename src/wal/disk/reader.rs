@@ -1,19 +1,18 @@
 //! Reads entries by sequence, from any thread, while the log is written and trimmed.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::files::Files;
-use super::format::{FRAME_HEADER_BYTES, FrameHeader, FrameKind};
+use super::format::FrameKind;
 use super::names::segment_name;
 use super::window::Window;
 use super::{Damage, Position, refusals};
 use crate::error::Result;
 
-/// Bytes of a segment between two points of the index, and bytes of one read from a point to an entry.
+/// Bytes of a segment between two points of the index, and bytes of a block that is read.
 const STEP_BYTES: usize = 64 * 1024;
 
 /// Reads entries of an open log. Cheap to clone; calls block.
@@ -77,7 +76,7 @@ impl Index {
         self.segments[at].points.first().map(|point| point.sequence)
     }
 
-    fn forget_before(&mut self, segment: u64) {
+    fn remove_before(&mut self, segment: u64) {
         while self.segments.front().is_some_and(|oldest| oldest.number < segment) {
             self.segments.pop_front();
         }
@@ -96,49 +95,37 @@ impl Reader {
     /// `LogDamaged` if its bytes changed; `LogFailed` if it cannot be read.
     pub(crate) fn read(&self, sequence: u64) -> Result<Option<Vec<u8>>> {
         let Some((segment, offset)) = self.find(sequence) else { return Ok(None) };
-        let read = self.walk(segment, offset, sequence);
-        if let Ok(Ok(entry)) = read {
-            return Ok(Some(entry));
-        }
-        // Its file may be gone, or in use again.
-        if self.find(sequence).is_none() {
-            return Ok(None);
-        }
-        let (name, files) = (segment_name(segment), &*self.0.files);
-        match read {
-            Err(error) => Err(refusals::reading(files, &name, &error)),
-            Ok(found) => {
-                let offset = found.err().unwrap_or(offset);
-                let message = format!("entry {sequence} is not there as it was written");
-                let file = files.directory().join(name);
-                Err(refusals::damaged(files, &Damage { file, offset, entries_lost: 1, message }))
-            }
+        match self.walk(segment, offset, sequence) {
+            Ok(entry) => Ok(Some(entry)),
+            // The segment was trimmed meanwhile: its file was removed or reused.
+            Err(_) if self.find(sequence).is_none() => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
-    /// Walks from frame to frame to the entry; an error is the offset where the walk ends before it.
-    fn walk(&self, segment: u64, mut offset: u64, sequence: u64) -> io::Result<Result<Vec<u8>, u64>> {
-        let Shared { files, log_id, .. } = &*self.0;
-        let file = files.open(&segment_name(segment), false)?;
-        let mut window = Window::of(STEP_BYTES);
-        loop {
-            let header = window.bytes_at(&*file, offset, FRAME_HEADER_BYTES, u64::MAX)?;
-            let header = FrameHeader::decode(header, *log_id)
-                .filter(|header| header.segment == segment && header.sequence <= sequence);
-            let Some(header) = header else { return Ok(Err(offset)) };
+    /// Walks from frame to frame to the entry.
+    fn walk(&self, segment: u64, mut offset: u64, sequence: u64) -> Result<Vec<u8>> {
+        let files = &*self.0.files;
+        let mut window = Window::open(files, self.0.log_id, segment, u64::MAX, STEP_BYTES)?;
+        while let Some(header) = window.header_at(offset)?.filter(|header| header.sequence <= sequence) {
             if header.sequence == sequence && header.kind == FrameKind::Entry {
-                let frame = window.frame_at(&*file, *log_id, offset, u64::MAX)?;
-                return Ok(frame.map(|(_, entry)| entry.to_vec()).ok_or(offset));
+                match window.frame_at(offset)? {
+                    Some((_, entry)) => return Ok(entry.to_vec()),
+                    None => break,
+                }
             }
             offset += header.frame_bytes();
         }
+        let message = format!("entry {sequence} is not intact");
+        let file = files.directory().join(segment_name(segment));
+        Err(refusals::damaged(files, &Damage { file, offset, entries_lost: 1, message }))
     }
 
     fn find(&self, sequence: u64) -> Option<(u64, u64)> {
         self.0.index.lock().find(sequence)
     }
 
-    /// Adds durable entries, the first with this sequence.
+    /// Adds durable entries; the first has this sequence.
     pub(super) fn add(&self, sequence: u64, positions: &[Position]) {
         let mut index = self.0.index.lock();
         (sequence..).zip(positions).for_each(|(sequence, position)| index.add(sequence, *position));
@@ -150,8 +137,8 @@ impl Reader {
     }
 
     /// Removes the segments before this one.
-    pub(super) fn forget_before(&self, segment: u64) {
-        self.0.index.lock().forget_before(segment);
+    pub(super) fn remove_before(&self, segment: u64) {
+        self.0.index.lock().remove_before(segment);
     }
 }
 

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use super::files::{Files, LogFile};
 use super::format::{HEADER_BYTES, SegmentHeader, VERSION};
-use super::names::{Listing, Numbered, segment_name};
+use super::names::{Listing, segment_name};
 use super::preallocation::Spares;
 use super::reader::{Index, Reader};
 use super::shortage::RetryingFiles;
 use super::tail::{Active, Tail, first_segment};
-use super::walk::{End, Visitor, walk};
-use super::{Damage, DiskLog, EachEntry, Options, Position, refusals};
+use super::walk::{End, Found, walk};
+use super::{DiskLog, EachEntry, Options, Segment, refusals};
 use crate::error::Result;
 
 /// Bytes written at a time.
@@ -26,62 +26,48 @@ pub(crate) struct Recovery {
     /// Whether the log was new or had been closed; otherwise the last process ended without closing it.
     pub was_closed: bool,
     /// Whether an unfinished batch, which was never acknowledged, was removed.
-    pub was_cut: bool,
-}
-
-/// Passes entries on; damage ends the walk.
-struct Replay<'a> {
-    files: &'a dyn Files,
-    entries: u64,
-    index: Index,
-    entry: &'a mut EachEntry<'a>,
-}
-
-impl Visitor for Replay<'_> {
-    fn entry(&mut self, position: Position, sequence: u64, entry: &[u8]) -> Result<()> {
-        self.entries += 1;
-        self.index.add(sequence, position);
-        (self.entry)(position, sequence, entry)
-    }
-
-    fn damage(&mut self, damage: Damage) -> Result<()> {
-        Err(refusals::damaged(self.files, &damage))
-    }
+    pub was_torn: bool,
 }
 
 /// Opens the log of a directory; a new one gets `new_id`.
-pub(super) fn open<'a>(
+pub(super) fn open(
     files: Arc<dyn Files>,
     options: &Options,
     new_id: u64,
-    entry: &'a mut EachEntry<'a>,
+    entry: &mut EachEntry<'_>,
 ) -> Result<(DiskLog, Recovery)> {
     let lock = files.lock(false).map_err(|error| refusals::preparing(&*files, "", &error))?;
     let Some(lock) = lock else { return Err(refusals::in_use(files.directory())) };
     let listing = Listing::of(&*files)?;
-    let (tail, index, recovery) = if listing.segments.is_empty() {
+    let (mut entries, mut index) = (0, Index::default());
+    let (tail, was_closed, was_torn) = if listing.segments.is_empty() {
         if let Some(other) = listing.others.first() {
             return Err(refusals::not_a_log(files.directory(), other));
         }
-        let recovery = Recovery { entries: 0, was_closed: true, was_cut: false };
-        (begin(files, options, &listing, new_id)?, Index::default(), recovery)
+        (create(files, options, &listing, new_id)?, true, false)
     } else {
-        let mut replay = Replay { files: &*files, entries: 0, index: Index::default(), entry };
-        let end = walk(&*files, &listing.segments, &mut replay)?;
-        let Replay { entries, index, .. } = replay;
-        let recovery = Recovery { entries, was_closed: end.is_marked, was_cut: end.is_torn };
-        (go_on(files, options, &listing, &end)?, index, recovery)
+        let end = walk(&*files, &listing.segments, &mut |found| match found {
+            Found::Entry(position, sequence, bytes) => {
+                entries += 1;
+                index.add(sequence, position);
+                entry(position, sequence, bytes)
+            }
+            Found::Damage(damage) => Err(refusals::damaged(&*files, &damage)),
+        })?;
+        (resume(files, options, &listing, &end)?, end.is_marked, end.is_torn)
     };
     let reader = Reader::new(tail.files.clone(), tail.log_id, index);
-    reader.forget_before(tail.oldest);
+    reader.remove_before(tail.oldest);
+    let recovery = Recovery { entries, was_closed, was_torn };
     Ok((DiskLog { tail, reader, failed: None, lock }, recovery))
 }
 
-fn begin(files: Arc<dyn Files>, options: &Options, listing: &Listing, log_id: u64) -> Result<Tail> {
+/// Creates the first segment of a new log.
+fn create(files: Arc<dyn Files>, options: &Options, listing: &Listing, log_id: u64) -> Result<Tail> {
     let mut spares = Spares::find(&*files, listing, options)?;
     let active = first_segment(&*files, &mut spares, log_id)?;
     Ok(Tail {
-        held: VecDeque::from([Numbered { number: active.number, bytes: active.bytes }]),
+        segments: VecDeque::from([Segment { number: active.number, bytes: active.bytes }]),
         active,
         files,
         options: options.clone(),
@@ -95,18 +81,19 @@ fn begin(files: Arc<dyn Files>, options: &Options, listing: &Listing, log_id: u6
     })
 }
 
-fn go_on(files: Arc<dyn Files>, options: &Options, listing: &Listing, end: &End) -> Result<Tail> {
-    let last = end.segments.last().expect("a log that was walked has a segment");
+/// Repairs the end of a log, and resumes it.
+fn resume(files: Arc<dyn Files>, options: &Options, listing: &Listing, end: &End) -> Result<Tail> {
+    let last = listing.segments.last().expect("a log that was walked has a segment");
     let name = segment_name(last.number);
     let failed = |error| refusals::preparing(&*files, &name, &error);
-    // The process before may have ended between a rename and this.
+    // The last process may have ended between a rename and its sync.
     files.sync_directory().map_err(failed)?;
     let file = files.open(&name, true).map_err(failed)?;
-    make_certain(&*file, end).map_err(failed)?;
-    upgrade(&*file, last.header).map_err(failed)?;
+    rewrite_unsynced(&*file, end).map_err(failed)?;
+    upgrade(&*file, end.header).map_err(failed)?;
     let mut tail = Tail {
         active: Active { number: last.number, bytes: last.bytes, file, offset: end.offset },
-        held: listing.segments.iter().copied().collect(),
+        segments: listing.segments.iter().copied().collect(),
         spares: Spares::find(&*files, listing, options)?,
         files,
         options: options.clone(),
@@ -125,13 +112,13 @@ fn go_on(files: Arc<dyn Files>, options: &Options, listing: &Listing, end: &End)
     Ok(tail)
 }
 
-/// Makes durable what the last process may have left in the page cache, and zeroes what follows the last intact frame.
+/// Makes durable the frames that the last process may have left in the page cache, and zeroes the rest of the segment.
 ///
-/// Frames are written again, not only synced: after a failed sync, the page cache may hold them as clean. What follows is
-/// zeroed: a frame of an unfinished batch must not be read as one behind later batches.
-fn make_certain(file: &dyn LogFile, end: &End) -> std::io::Result<()> {
-    let mut block = vec![0; block_bytes(end.unsure_from, end.offset.max(end.zero_from))];
-    let mut at = end.unsure_from;
+/// Frames are written again, not only synced: after a failed sync, the page cache may hold them as clean. A frame of an
+/// unfinished batch must not be read after later batches.
+fn rewrite_unsynced(file: &dyn LogFile, end: &End) -> std::io::Result<()> {
+    let mut block = vec![0; block_bytes(end.unsynced_from, end.offset.max(end.zero_from))];
+    let mut at = end.unsynced_from;
     while at < end.offset {
         let bytes = block_bytes(at, end.offset);
         if file.read_at(&mut block[..bytes], at)? < bytes {
@@ -146,7 +133,7 @@ fn make_certain(file: &dyn LogFile, end: &End) -> std::io::Result<()> {
         file.write_at(&block[..bytes], at)?;
         at += bytes as u64;
     }
-    if at > end.unsure_from { file.sync() } else { Ok(()) }
+    if at > end.unsynced_from { file.sync() } else { Ok(()) }
 }
 
 /// Writes this format version into the header of the active segment: an older program refuses the log from then on. The fields
@@ -165,9 +152,9 @@ fn block_bytes(from: u64, to: u64) -> usize {
     usize::try_from(to - from).unwrap_or(BLOCK_BYTES).min(BLOCK_BYTES)
 }
 
-/// The directory of a log for reading alone, and the lock against writers.
-pub(super) fn look(directory: &Path) -> Result<(Box<dyn Files>, Box<dyn Send>)> {
-    let files = super::files::Directory::existing(directory);
+/// Opens the directory of a log for reading, and locks it against writers.
+pub(super) fn open_for_reading(directory: &Path) -> Result<(Box<dyn Files>, Box<dyn Send>)> {
+    let files = super::files::Directory::open(directory);
     let files = files.map_err(|error| refusals::no_directory(directory, &error))?;
     let files: Box<dyn Files> = Box::new(RetryingFiles::new(files));
     let lock = files.lock(true).map_err(|error| refusals::reading(&*files, "", &error))?;

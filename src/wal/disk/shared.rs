@@ -1,19 +1,20 @@
-//! The disk log behind the contract: appends block the caller's thread, preallocation has a thread of its own.
+//! The [`Log`](wal::Log) on a disk: appends block the caller's thread, preallocation has a thread of its own.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{DiskLog, Reader};
 use crate::error::{Error, ErrorKind, Result};
-use crate::wal::{self, Batch, Cut, Limits, Space, SpaceLevel};
+use crate::wal::{self, Batch, Limits, Space, SpaceLevel, TrimPoint};
 
-/// After so long without an append the next segment is preallocated whole.
+/// After so long without an append, all of the next segment is preallocated.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 /// How far preallocation may be behind its goal before an append waits for it, in bytes.
 const DEBT_BYTES_MAX: u64 = 8 << 20;
-/// How often a full disk is tried again.
+/// How often preallocation is retried on a full disk.
 const FULL_RETRY: Duration = Duration::from_millis(500);
 
 /// A log on disk that several threads share.
@@ -32,7 +33,7 @@ struct Shared {
 struct State {
     /// `None` once the log is closed.
     log: Option<DiskLog>,
-    /// Whether entries were appended since the preallocation thread looked.
+    /// Whether entries were appended since the last round of the preallocation thread.
     was_used: bool,
 }
 
@@ -41,7 +42,7 @@ impl SharedLog {
     ///
     /// `LogFailed` if the system refuses a thread.
     pub(crate) fn new(log: DiskLog) -> Result<Self> {
-        let limits = Limits { entry_bytes_max: log.entry_bytes_max(), in_flight_max: 1 };
+        let limits = Limits { entry_bytes_max: log.tail.options.entry_bytes_max(), in_flight_max: 1 };
         let reader = log.reader();
         let state = State { log: Some(log), was_used: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
@@ -53,9 +54,9 @@ impl SharedLog {
         Ok(Self { shared, reader, limits })
     }
 
-    /// Runs on the log; an error once it is closed.
+    /// Calls `run` with the log; an error once it is closed.
     fn with<T>(&self, run: impl FnOnce(&mut DiskLog) -> Result<T>) -> Result<T> {
-        match &mut self.shared.lock().log {
+        match &mut self.shared.state.lock().log {
             Some(log) => run(log),
             None => Err(Error::new(ErrorKind::LogFailed, "the log is closed")),
         }
@@ -63,25 +64,20 @@ impl SharedLog {
 
     fn append_now(&self, batch: &Batch) -> Result<u64> {
         let entries: Vec<_> = batch.iter().collect();
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         let State { log: Some(log), was_used } = &mut *state else {
             return Err(Error::new(ErrorKind::LogFailed, "the log is closed"));
         };
-        // A full disk has to be noticed before the end of this segment.
-        while log.preallocation_debt() > DEBT_BYTES_MAX && log.preallocate_step() {}
-        let appended = log.append_alone(&entries).or_else(|error| {
-            if *error.kind() != ErrorKind::DiskFull {
-                return Err(error);
+        // A full disk has to be detected before the end of this segment.
+        while log.preallocation_debt(false) > DEBT_BYTES_MAX && log.preallocate(false) {}
+        match log.append(&entries) {
+            Err(error) if *error.kind() == ErrorKind::DiskFull => {
+                log.retry_full_disk();
+                log.append(&entries)?;
             }
-            if log.level() == SpaceLevel::Critical {
-                // The compaction that frees the oldest segment is behind this batch.
-                log.exceed_bound_once();
-            }
-            log.retry_full_disk();
-            log.append_alone(&entries)
-        });
-        appended?;
-        if !*was_used && log.has_to_preallocate() {
+            appended => drop(appended?),
+        }
+        if !*was_used && log.preallocation_debt(false) > 0 {
             *was_used = true;
             self.shared.changed.notify_one();
         }
@@ -120,13 +116,13 @@ impl wal::Log for SharedLog {
         self.with(|log| log.space())
     }
 
-    fn cuts(&self) -> Vec<Cut> {
-        self.shared.lock().log.as_ref().map(DiskLog::cuts).unwrap_or_default()
+    fn trim_points(&self) -> Vec<TrimPoint> {
+        self.shared.state.lock().log.as_ref().map(DiskLog::trim_points).unwrap_or_default()
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
-            let log = self.shared.lock().log.take();
+            let log = self.shared.state.lock().log.take();
             self.shared.changed.notify_one();
             log.map_or(Ok(()), DiskLog::close)
         })
@@ -135,19 +131,15 @@ impl wal::Log for SharedLog {
 
 impl Drop for SharedLog {
     fn drop(&mut self) {
-        self.shared.lock().log = None;
+        self.shared.state.lock().log = None;
         self.shared.changed.notify_one();
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The preallocation thread, until the log is closed. A failure is the answer of the next append.
+    /// Runs the preallocation thread until the log is closed. A failure is the error of the next append.
     fn preallocate(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             let timeout = match &state.log {
                 None => return,
@@ -155,22 +147,11 @@ impl Shared {
                 Some(_) => IDLE_AFTER,
             };
             let is_unchanged = |state: &mut State| !state.was_used && state.log.is_some();
-            let (locked, waited) = self
-                .changed
-                .wait_timeout_while(state, timeout, is_unchanged)
-                .unwrap_or_else(PoisonError::into_inner);
-            state = locked;
-            let is_idle = waited.timed_out();
+            let is_idle = self.changed.wait_while_for(&mut state, is_unchanged, timeout).timed_out();
             state.was_used = false;
-            while let Some(log) = &mut state.log {
-                let is_more = if is_idle { log.prepare().unwrap_or(false) } else { log.preallocate_step() };
-                if !is_more {
-                    break;
-                }
-                // An append goes first.
-                drop(state);
-                std::thread::yield_now();
-                state = self.lock();
+            while state.log.as_mut().is_some_and(|log| log.preallocate(is_idle)) {
+                // Lets an append go first.
+                MutexGuard::unlocked(&mut state, std::thread::yield_now);
             }
         }
     }

@@ -1,7 +1,7 @@
-//! Shortages of the system that pass, as of descriptors or memory: a call that met one is made again until it is over.
+//! Retries of calls that fail because the system is short of descriptors or memory.
 //!
-//! Only calls that give a handle or change a name are made again. A write or sync that fails is final: after it, what is in
-//! memory need not be what is on the disk.
+//! Only calls that open a file or change a name are retried. A write or sync that fails is final: after it, the page cache may
+//! differ from the disk.
 
 use std::fs::File;
 use std::io;
@@ -14,25 +14,25 @@ use rustix::io::Errno;
 
 use super::files::{Files, LogFile};
 
-/// Descriptors that are held for the log while the rest of the process may take all others.
+/// Descriptors that are reserved for the log.
 const RESERVE: usize = 8;
-/// First pause before a call is made again; it doubles up to [`PAUSE_MAX`].
-const PAUSE_MIN: Duration = Duration::from_millis(5);
-const PAUSE_MAX: Duration = Duration::from_millis(500);
-/// How long a shortage may hold up what is written before it counts as a failure of the log.
-const WRITE_PATIENCE: Duration = Duration::from_secs(15 * 60);
-/// How long it may hold up a read, whose caller waits and can ask again.
-const READ_PATIENCE: Duration = Duration::from_secs(2);
+/// The first back-off; it doubles up to [`BACKOFF_MAX`].
+const BACKOFF_MIN: Duration = Duration::from_millis(5);
+const BACKOFF_MAX: Duration = Duration::from_millis(500);
+/// How long a call of the writer is retried before the log fails.
+const WRITE_RETRY_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// How long a read is retried: its caller waits, and can retry.
+const READ_RETRY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Errors that say nothing about the disk, and that pass.
-const PASSING: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::INTR, Errno::AGAIN];
+/// Transient errors, which are not errors of the disk.
+const TRANSIENT: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::INTR, Errno::AGAIN];
 
-/// Whether the error says that something of the system is short for now.
-pub(super) fn is_passing(error: &io::Error) -> bool {
-    PASSING.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+/// Whether the error is a shortage of the system that passes.
+pub(super) fn is_transient(error: &io::Error) -> bool {
+    TRANSIENT.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
-/// Files whose calls outlast a shortage.
+/// Files whose calls are retried during a shortage.
 pub(super) struct RetryingFiles<F> {
     files: F,
     reserve: Reserve,
@@ -45,37 +45,41 @@ impl<F: Files> RetryingFiles<F> {
         Self { files, reserve }
     }
 
-    /// The answer of the call, which is made again while it meets a shortage.
-    fn outlast<T>(
+    /// Calls and retries with back-off until the shortage is over or the timeout is reached.
+    fn retry<T>(
         &self,
         name: &str,
-        patience: Duration,
+        timeout: Duration,
         mut call: impl FnMut(&F) -> io::Result<T>,
     ) -> io::Result<T> {
-        let (mut pause, mut waited) = (PAUSE_MIN, Duration::ZERO);
+        let (mut backoff, mut waited) = (BACKOFF_MIN, Duration::ZERO);
         loop {
             let error = match call(&self.files) {
-                Err(error) if is_passing(&error) && waited < patience => error,
+                Err(error) if is_transient(&error) && waited < timeout => error,
                 answer => {
                     if answer.is_ok() {
                         self.reserve.fill();
                     }
                     if answer.is_ok() && !waited.is_zero() {
-                        tracing::info!(name, ?waited, "the log goes on: the shortage is over");
+                        tracing::info!(
+                            name,
+                            ?waited,
+                            "the shortage of the system is over: the log continues"
+                        );
                     }
                     return answer;
                 }
             };
             if self.reserve.release() {
-                tracing::warn!(name, %error, "the log uses its reserve of descriptors");
+                tracing::warn!(name, %error, "the log uses its reserved descriptors");
                 continue;
             }
             if waited.is_zero() {
-                tracing::warn!(name, %error, "the log waits for a shortage to pass; nothing is lost");
+                tracing::warn!(name, %error, "the system is short of a resource: the log retries");
             }
-            park_timeout(pause);
-            waited += pause;
-            pause = (pause * 2).min(PAUSE_MAX);
+            park_timeout(backoff);
+            waited += backoff;
+            backoff = (backoff * 2).min(BACKOFF_MAX);
         }
     }
 }
@@ -86,53 +90,53 @@ impl<F: Files> Files for RetryingFiles<F> {
     }
 
     fn lock(&self, shared: bool) -> io::Result<Option<Box<dyn Send>>> {
-        self.outlast("LOCK", READ_PATIENCE, |files| files.lock(shared))
+        self.retry("LOCK", READ_RETRY_TIMEOUT, |files| files.lock(shared))
     }
 
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
-        self.outlast("", READ_PATIENCE, F::list)
+        self.retry("", READ_RETRY_TIMEOUT, F::list)
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
-        self.outlast(name, WRITE_PATIENCE, |files| files.create(name))
+        self.retry(name, WRITE_RETRY_TIMEOUT, |files| files.create(name))
     }
 
     fn open(&self, name: &str, writable: bool) -> io::Result<Box<dyn LogFile>> {
-        let patience = if writable { WRITE_PATIENCE } else { READ_PATIENCE };
-        self.outlast(name, patience, |files| files.open(name, writable))
+        let timeout = if writable { WRITE_RETRY_TIMEOUT } else { READ_RETRY_TIMEOUT };
+        self.retry(name, timeout, |files| files.open(name, writable))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.outlast(from, WRITE_PATIENCE, |files| files.rename(from, to))
+        self.retry(from, WRITE_RETRY_TIMEOUT, |files| files.rename(from, to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.outlast(name, WRITE_PATIENCE, |files| files.remove(name))
+        self.retry(name, WRITE_RETRY_TIMEOUT, |files| files.remove(name))
     }
 
-    /// A sync: never made again.
+    /// Never retried, as any sync.
     fn sync_directory(&self) -> io::Result<()> {
         self.files.sync_directory()
     }
 }
 
-/// Open descriptors of no use but that they can be closed for others.
+/// Open descriptors that are closed when the log needs others.
 #[derive(Default)]
 struct Reserve(Mutex<Vec<File>>);
 
 impl Reserve {
-    /// Takes as many as are missing; fewer while there are no more.
+    /// Opens the missing descriptors, as far as the system has any.
     fn fill(&self) {
-        let mut held = self.0.lock();
-        while held.len() < RESERVE {
+        let mut files = self.0.lock();
+        while files.len() < RESERVE {
             match File::open("/dev/null") {
-                Ok(file) => held.push(file),
+                Ok(file) => files.push(file),
                 Err(_) => return,
             }
         }
     }
 
-    /// Closes all of them; false if there were none.
+    /// Closes all descriptors. Returns whether there were any.
     fn release(&self) -> bool {
         !std::mem::take(&mut *self.0.lock()).is_empty()
     }
@@ -143,7 +147,7 @@ mod tests {
     use super::super::simulated::{Call, Disk};
     use super::*;
 
-    const PASSING_NAMES: [&str; 5] = ["EMFILE", "ENFILE", "ENOMEM", "EINTR", "EAGAIN"];
+    const TRANSIENT_NAMES: [&str; 5] = ["EMFILE", "ENFILE", "ENOMEM", "EINTR", "EAGAIN"];
 
     /// The calls of the disk that a call of the log became, of which the first failed.
     fn calls(errno: Errno, call: impl FnOnce(&RetryingFiles<Disk>) -> io::Result<()>) -> (bool, Vec<Call>) {
@@ -157,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_shortage_that_passes_fails_nothing() {
-        for (errno, name) in PASSING.into_iter().zip(PASSING_NAMES) {
+        for (errno, name) in TRANSIENT.into_iter().zip(TRANSIENT_NAMES) {
             assert_eq!(
                 calls(errno, |files| files.create("b").map(drop)),
                 (true, vec![Call::Create; 2]),

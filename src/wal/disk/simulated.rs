@@ -1,4 +1,4 @@
-//! A disk in memory that fails and forgets as disks do: writes that were not synced are lost or torn, names too.
+//! A simulated disk with fault injection: in a crash, writes and names that were not synced are lost or torn.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::files::{Files, LogFile};
 
-/// Bytes that a disk writes all or not at all.
+/// Bytes that a disk writes atomically.
 const SECTOR: usize = 512;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,12 +28,12 @@ pub(crate) enum Call {
     SyncDirectory,
 }
 
-/// What a crash keeps of what was not synced.
+/// Which writes and names that were not synced survive a crash.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Keeps {
+pub(crate) enum Survives {
     Nothing,
     All,
-    /// Each sector and each name by chance.
+    /// Each sector and each name with probability 1/2, by this seed.
     Some(u64),
 }
 
@@ -58,12 +58,12 @@ struct State {
     durable_names: BTreeMap<String, usize>,
     pending_names: Vec<NameChange>,
     is_locked: bool,
-    /// Every call since the plan was made.
+    /// Every call since the last `fail_at`.
     calls: Vec<Call>,
     plan: Option<(usize, i32)>,
     /// Most bytes of all files.
-    room: Option<usize>,
-    /// It says that it has synced, and has not.
+    capacity: Option<usize>,
+    /// Whether a sync succeeds without effect.
     skips_syncs: bool,
 }
 
@@ -72,32 +72,32 @@ struct State {
 pub(crate) struct Disk(Arc<Mutex<State>>);
 
 impl Disk {
-    /// A copy that is a disk of its own.
+    /// An independent copy.
     pub(crate) fn fork(&self) -> Self {
         let mut state = self.0.lock().clone();
         state.is_locked = false;
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// Lets the call of this number fail, counted from 0 and from now.
+    /// Makes the call of this number fail, counted from now and from 0.
     pub(crate) fn fail_at(&self, call: usize, code: i32) {
         let mut state = self.0.lock();
         state.calls.clear();
         state.plan = Some((call, code));
     }
 
-    /// The calls since `fail_at`, and no failure from here on.
+    /// The calls since `fail_at`. No later call fails.
     pub(crate) fn calls(&self) -> Vec<Call> {
         let mut state = self.0.lock();
         state.plan = None;
         std::mem::take(&mut state.calls)
     }
 
-    pub(crate) fn set_room(&self, bytes: Option<usize>) {
-        self.0.lock().room = bytes;
+    pub(crate) fn set_capacity(&self, bytes: Option<usize>) {
+        self.0.lock().capacity = bytes;
     }
 
-    /// Says that it has synced from now on, and does not.
+    /// From now on, syncs succeed without effect.
     pub(crate) fn skip_syncs(&self) {
         self.0.lock().skips_syncs = true;
     }
@@ -115,7 +115,7 @@ impl Disk {
         state.inodes[state.names[name]].view.clone()
     }
 
-    /// Changes a file, durably, behind the back of the log.
+    /// Changes a file, durably, without a call of the log.
     pub(crate) fn change(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let state = &mut *self.0.lock();
         let inode = &mut state.inodes[state.names[name]];
@@ -133,23 +133,23 @@ impl Disk {
 
     pub(crate) fn take_away(&self, name: &str) {
         let state = &mut *self.0.lock();
-        state.names.remove(name).expect("it is there");
+        state.names.remove(name).expect("the file exists");
         state.durable_names = state.names.clone();
     }
 
-    /// The machine goes down and comes up again.
-    pub(crate) fn crash(&self, keeps: Keeps) {
+    /// Simulates a power failure and a restart.
+    pub(crate) fn crash(&self, survives: Survives) {
         let state = &mut *self.0.lock();
-        let mut rng = StdRng::seed_from_u64(if let Keeps::Some(seed) = keeps { seed } else { 0 });
-        let mut is_kept = || match keeps {
-            Keeps::Nothing => false,
-            Keeps::All => true,
-            Keeps::Some(_) => rng.random_bool(0.5),
+        let mut rng = StdRng::seed_from_u64(if let Survives::Some(seed) = survives { seed } else { 0 });
+        let mut survived = || match survives {
+            Survives::Nothing => false,
+            Survives::All => true,
+            Survives::Some(_) => rng.random_bool(0.5),
         };
         for inode in &mut state.inodes {
             for (offset, bytes) in std::mem::take(&mut inode.pending) {
                 for (at, sector) in sectors(offset, &bytes) {
-                    if is_kept() {
+                    if survived() {
                         put(&mut inode.durable, at, sector);
                     }
                 }
@@ -157,7 +157,7 @@ impl Disk {
             inode.view = inode.durable.clone();
         }
         for change in std::mem::take(&mut state.pending_names) {
-            if is_kept() {
+            if survived() {
                 apply(&mut state.durable_names, change);
             }
         }
@@ -218,7 +218,7 @@ fn put(bytes: &mut Vec<u8>, at: usize, written: &[u8]) {
     bytes[at..end].copy_from_slice(written);
 }
 
-/// The parts of a write that a disk may keep or lose one by one.
+/// The parts of a write that survive a crash independently.
 fn sectors(offset: usize, bytes: &[u8]) -> Vec<(usize, &[u8])> {
     let (mut parts, mut at) = (Vec::new(), 0);
     while at < bytes.len() {
@@ -317,12 +317,12 @@ impl LogFile for OpenFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        assert!(self.is_writable, "a file opened to read is written");
+        assert!(self.is_writable, "a file that was opened for reading is written");
         let called = self.disk.call(Call::Write);
         let state = &mut *self.disk.0.lock();
         let end = offset as usize + bytes.len();
         let grows = end.saturating_sub(state.inodes[self.inode].view.len());
-        if state.room.is_some_and(|room| grows > 0 && state.used() + grows > room) {
+        if state.capacity.is_some_and(|capacity| grows > 0 && state.used() + grows > capacity) {
             return Err(io::ErrorKind::StorageFull.into());
         }
         // A write that fails may have written a part.
@@ -341,7 +341,7 @@ impl LogFile for OpenFile {
         }
         let inode = &mut state.inodes[self.inode];
         let pending = std::mem::take(&mut inode.pending);
-        // After a sync that fails, memory holds what the disk does not, and no later sync writes it.
+        // After a failed sync, the page cache has writes that no later sync makes durable.
         called?;
         for (offset, bytes) in pending {
             put(&mut inode.durable, offset, &bytes);

@@ -1,5 +1,5 @@
-//! The end of a log: its newest segment, and the switch to the next one. Any error here is final, which
-//! [`DiskLog`](super::DiskLog) ensures.
+//! The end of a log: its newest segment, and the switch to the next one. [`DiskLog`](super::DiskLog) ensures that any error here
+//! is final.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,22 +8,22 @@ use super::files::{BLOCK_BYTES, Files, LogFile};
 use super::format::{
     FrameKind, HEADER_BYTES, MARK_BYTES, RESERVED_BYTES, SegmentHeader, Stamp, VERSION, frame_bytes,
 };
-use super::names::{Numbered, segment_name};
+use super::names::segment_name;
 use super::preallocation::Spares;
-use super::{Options, Position, refusals};
+use super::{Options, Position, Segment, refusals};
 use crate::error::Result;
 
-/// Largest buffer that is kept for the next batch, in bytes.
-const BUFFER_BYTES_KEPT: usize = 4 * 1024 * 1024;
+/// Largest buffer that is reused for the next batch, in bytes.
+const BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 pub(super) struct Tail {
     pub(super) files: Arc<dyn Files>,
     pub(super) options: Options,
     pub(super) log_id: u64,
     /// Every segment, oldest first; the last one is written.
-    pub(super) held: VecDeque<Numbered>,
+    pub(super) segments: VecDeque<Segment>,
     pub(super) spares: Spares,
-    /// The oldest segment that is needed.
+    /// The oldest segment that is not trimmed.
     pub(super) oldest: u64,
     /// The sequence of the next entry.
     pub(super) next_sequence: u64,
@@ -37,22 +37,22 @@ pub(super) struct Tail {
     pub(super) synced: u64,
 }
 
-/// A segment that is written.
+/// The segment that is written.
 pub(super) struct Active {
     pub(super) number: u64,
     pub(super) bytes: u64,
     pub(super) file: Box<dyn LogFile>,
-    /// Where the next frame goes.
+    /// The offset of the next frame.
     pub(super) offset: u64,
 }
 
 impl Active {
     /// Turns a spare into the segment of this header.
-    pub(super) fn begin(files: &dyn Files, spare: &str, header: SegmentHeader) -> Result<Self> {
+    pub(super) fn create(files: &dyn Files, spare: &str, header: SegmentHeader) -> Result<Self> {
         let failed = |error| refusals::preparing(files, spare, &error);
         let file = files.open(spare, true).map_err(failed)?;
         file.write_at(&header.encode(), 0).map_err(failed)?;
-        // Before the name: a segment whose header is not whole is damaged.
+        // Before the rename: a segment without an intact header is damage.
         file.sync().map_err(failed)?;
         files.rename(spare, &segment_name(header.number)).map_err(failed)?;
         files.sync_directory().map_err(failed)?;
@@ -119,11 +119,11 @@ impl Tail {
         Ok(positions)
     }
 
-    /// How many bytes of the next segment are missing of twice the used part of this one: the next one is there once half of
-    /// this one is used.
-    pub(super) fn preallocation_debt(&self) -> u64 {
-        let goal = 2 * self.active.offset * self.options.segment_bytes / self.active.bytes;
-        self.spares.missing_of(goal)
+    /// How many bytes preallocation is behind its goal. The goal is twice the used part of the active segment: the next segment
+    /// is ready once half of the active one is used. In an idle log it is the whole next segment.
+    pub(super) fn preallocation_debt(&self, is_idle: bool) -> u64 {
+        let used = 2 * self.active.offset * self.options.segment_bytes / self.active.bytes;
+        self.spares.missing_of(if is_idle { u64::MAX } else { used })
     }
 
     /// Whether there is space for a mark and `others` more.
@@ -131,7 +131,7 @@ impl Tail {
         self.active.offset + (1 + others) * MARK_BYTES <= self.active.bytes
     }
 
-    /// Writes a mark: everything before it is synced, and this is the oldest segment that is needed.
+    /// Writes a mark: everything before it is synced, and `oldest` is the oldest segment that is not trimmed.
     pub(super) fn mark(&mut self) -> Result<()> {
         self.push(FrameKind::Mark, &self.oldest.to_le_bytes());
         self.flush()?;
@@ -151,7 +151,7 @@ impl Tail {
         let Active { number, file, offset, .. } = &mut self.active;
         let failed = |error| refusals::writing(&*self.files, &segment_name(*number), &error);
         let end = *offset + self.buffer.len() as u64;
-        // Zeros follow anyway. Of a block that is written whole, the system need not read the rest.
+        // Zeros follow anyway. The system does not have to read a block that is written as a whole.
         let block_end = end.next_multiple_of(BLOCK_BYTES as u64);
         self.buffer.resize(self.buffer.len() + (block_end - end) as usize, 0);
         file.write_at(&self.buffer, *offset).map_err(failed)?;
@@ -160,34 +160,34 @@ impl Tail {
         self.synced = self.next_sequence - 1;
         self.is_marked = false;
         self.buffer.clear();
-        self.buffer.shrink_to(BUFFER_BYTES_KEPT);
+        self.buffer.shrink_to(BUFFER_BYTES_MAX);
         Ok(())
     }
 
-    /// Switches to the next segment. All earlier frames are synced before: a segment proves everything before it.
+    /// Switches to the next segment. All earlier frames are synced: a segment header implies that they were.
     pub(super) fn roll(&mut self) -> Result<()> {
         let full = || refusals::disk_full(&*self.files, &std::io::ErrorKind::StorageFull.into());
-        let spare = self.spares.take().ok_or_else(full)?;
+        let (spare, bytes) = self.spares.take().ok_or_else(full)?;
         let header = SegmentHeader {
             version: VERSION,
             log_id: self.log_id,
             number: self.active.number + 1,
             first_sequence: self.next_sequence,
             oldest: self.oldest,
-            bytes: self.options.segment_bytes,
+            bytes,
         };
-        let next = Active::begin(&*self.files, &spare, header)?;
-        // Only now: the seal says that there is a next segment, so that its loss is noticed.
+        let next = Active::create(&*self.files, &spare, header)?;
+        // Only now: the seal implies that there is a next segment, so that its loss is damage.
         self.push(FrameKind::Seal, &self.oldest.to_le_bytes());
         self.flush()?;
-        self.held.push_back(Numbered { number: next.number, bytes: next.bytes });
+        self.segments.push_back(Segment { number: next.number, bytes: next.bytes });
         self.active = next;
         Ok(())
     }
 
-    /// Frees the segments before the oldest needed one, oldest first, so that a crash leaves no gap.
+    /// Frees the trimmed segments, oldest first, so that a crash leaves no gap.
     pub(super) fn free_segments(&mut self) -> Result<()> {
-        while let Some(&Numbered { number, bytes }) = self.held.front() {
+        while let Some(&Segment { number, bytes }) = self.segments.front() {
             if number >= self.oldest {
                 break;
             }
@@ -200,10 +200,10 @@ impl Tail {
                 self.spares.remove_segment(bytes);
                 self.files.remove(&name)
             };
-            // Before the file is written again: a crash must not bring it back under its old name.
+            // Before the file is reused: after a crash it must not have its old name.
             done.and_then(|()| self.files.sync_directory())
                 .map_err(|error| refusals::writing(&*self.files, &name, &error))?;
-            self.held.pop_front();
+            self.segments.pop_front();
         }
         Ok(())
     }
@@ -215,5 +215,5 @@ pub(super) fn first_segment(files: &dyn Files, spares: &mut Spares, log_id: u64)
     let full = || refusals::disk_full(files, &std::io::ErrorKind::StorageFull.into());
     let (spare, bytes) = spares.first(files, FIRST_BYTES_MAX)?.ok_or_else(full)?;
     let header = SegmentHeader { version: VERSION, log_id, number: 1, first_sequence: 1, oldest: 1, bytes };
-    Active::begin(files, &spare, header)
+    Active::create(files, &spare, header)
 }

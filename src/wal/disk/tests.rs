@@ -9,7 +9,7 @@ mod model;
 mod reader;
 mod segments;
 
-use super::simulated::{self, Disk, Keeps};
+use super::simulated::{self, Disk, Survives};
 
 use super::format::{FrameKind, Stamp};
 use super::inspect::{Report, survey};
@@ -39,9 +39,24 @@ fn open(disk: &Disk) -> Result<(DiskLog, Entries, Recovery)> {
 /// Takes the entries of a log.
 type Keep<'a> = dyn FnMut(Position, u64, &[u8]) -> Result<()> + 'a;
 
-/// The log of a disk, for other rooms' tests.
+/// The log of a disk, for the tests of other modules.
 pub(crate) fn open_on(disk: &Disk, options: &Options, entry: &mut Keep<'_>) -> Result<DiskLog> {
     recovery::open(Arc::new(disk.clone()), options, LOG_ID, entry).map(|(log, _)| log)
+}
+
+impl DiskLog {
+    /// Appends entries, and preallocates as far as is due.
+    fn append_and_preallocate<E: AsRef<[u8]>>(&mut self, entries: &[E]) -> Result<Vec<Position>> {
+        let positions = self.append(entries)?;
+        while self.preallocate(false) {}
+        Ok(positions)
+    }
+
+    /// Preallocates a part of the next segment, as in an idle log. Returns whether another part is left.
+    fn prepare(&mut self) -> Result<bool> {
+        let is_more = self.preallocate(true);
+        self.check().map(|()| is_more)
+    }
 }
 
 fn new_log() -> (Disk, DiskLog) {

@@ -1,132 +1,118 @@
-//! A segment read in large blocks, through one buffer that all segments share.
+//! Reads a segment in blocks.
 
-use std::io;
-
-use super::files::LogFile;
+use super::files::{Files, LogFile};
 use super::format::{FRAME_HEADER_BYTES, FrameHeader, u64_at};
+use super::names::segment_name;
+use super::refusals;
+use crate::error::Result;
 
-/// Bytes read at a time by who reads all of a segment.
-const BLOCK_BYTES: usize = 1024 * 1024;
-
-/// Where a segment is read: a part of it, in memory.
-pub(super) struct Window {
-    /// Bytes read at a time; a longer frame is read at once.
+/// A segment file, and the block of it that was read last.
+pub(super) struct Window<'a> {
+    files: &'a dyn Files,
+    file: Box<dyn LogFile>,
+    log_id: u64,
+    /// The number of the segment.
+    pub(super) number: u64,
+    /// The offset where the segment ends.
+    pub(super) end: u64,
+    /// Bytes of a block; a longer frame is read at once.
     block_bytes: usize,
-    buffer: Vec<u8>,
-    /// Where in the file the buffer begins.
+    block: Vec<u8>,
+    /// The offset of the block.
     start: u64,
-    filled: usize,
 }
 
-impl Default for Window {
-    fn default() -> Self {
-        Self::of(BLOCK_BYTES)
-    }
-}
-
-impl Window {
-    /// A window through which so many bytes are read at a time.
-    pub(super) fn of(block_bytes: usize) -> Self {
-        Self { block_bytes, buffer: Vec::new(), start: 0, filled: 0 }
-    }
-
-    /// Forgets what was read: another file follows, or the file was written.
-    pub(super) fn reset(&mut self) {
-        (self.start, self.filled) = (0, 0);
-    }
-
-    /// Up to `bytes` bytes at `offset`, fewer only if the file ends or `end` comes first.
-    pub(super) fn bytes_at(
-        &mut self,
-        file: &dyn LogFile,
-        offset: u64,
-        bytes: usize,
-        end: u64,
-    ) -> io::Result<&[u8]> {
-        let bytes = bytes.min(usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX));
-        let is_inside = offset >= self.start && offset + bytes as u64 <= self.start + self.filled as u64;
-        if !is_inside {
-            let left = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
-            let wanted = bytes.max(self.block_bytes.min(left));
-            if self.buffer.len() < wanted {
-                self.buffer.resize(wanted, 0);
-            }
-            self.filled = 0;
-            self.filled = file.read_at(&mut self.buffer[..wanted], offset)?;
-            self.start = offset;
-        }
-        let at = usize::try_from(offset - self.start).unwrap_or(self.filled).min(self.filled);
-        Ok(&self.buffer[at..self.filled.min(at + bytes)])
-    }
-
-    /// The frame of this log at `offset`, if all of it is there before `end` and whole.
-    pub(super) fn frame_at(
-        &mut self,
-        file: &dyn LogFile,
+impl<'a> Window<'a> {
+    /// Opens a segment.
+    ///
+    /// # Errors
+    ///
+    /// Here and below: `LogFailed` if the file cannot be read, `ResourceExhausted` for a shortage that passes.
+    pub(super) fn open(
+        files: &'a dyn Files,
         log_id: u64,
-        offset: u64,
+        number: u64,
         end: u64,
-    ) -> io::Result<Option<(FrameHeader, &[u8])>> {
-        let header = self.bytes_at(file, offset, FRAME_HEADER_BYTES, end)?;
-        let Some(header) = FrameHeader::decode(header, log_id) else {
-            return Ok(None);
-        };
-        let bytes = FRAME_HEADER_BYTES + header.length as usize;
-        let frame = self.bytes_at(file, offset, bytes, end)?;
+        block_bytes: usize,
+    ) -> Result<Self> {
+        let name = segment_name(number);
+        let file = files.open(&name, false).map_err(|error| refusals::reading(files, &name, &error))?;
+        Ok(Self { files, file, log_id, number, end, block_bytes, block: Vec::new(), start: 0 })
+    }
+
+    /// Up to `bytes` bytes at `offset`, fewer only if the segment ends.
+    fn bytes_at(&mut self, offset: u64, bytes: usize) -> Result<&[u8]> {
+        let left = usize::try_from(self.end.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let bytes = bytes.min(left);
+        let is_inside = offset >= self.start && offset + bytes as u64 <= self.start + self.block.len() as u64;
+        if !is_inside {
+            self.block.resize(bytes.max(self.block_bytes.min(left)), 0);
+            self.start = offset;
+            let read = self.file.read_at(&mut self.block, offset);
+            self.block.truncate(*read.as_ref().unwrap_or(&0));
+            read.map_err(|error| refusals::reading(self.files, &segment_name(self.number), &error))?;
+        }
+        let at = (offset - self.start) as usize;
+        Ok(&self.block[at..self.block.len().min(at + bytes)])
+    }
+
+    /// The header of a frame of this segment at `offset`.
+    pub(super) fn header_at(&mut self, offset: u64) -> Result<Option<FrameHeader>> {
+        let (log_id, number) = (self.log_id, self.number);
+        let header = FrameHeader::decode(self.bytes_at(offset, FRAME_HEADER_BYTES)?, log_id);
+        Ok(header.filter(|header| header.segment == number))
+    }
+
+    /// The frame of this segment at `offset`, if all of it is there and intact.
+    pub(super) fn frame_at(&mut self, offset: u64) -> Result<Option<(FrameHeader, &[u8])>> {
+        let Some(header) = self.header_at(offset)? else { return Ok(None) };
+        let frame = self.bytes_at(offset, FRAME_HEADER_BYTES + header.length as usize)?;
         let payload = frame.get(FRAME_HEADER_BYTES..).filter(|payload| header.matches(payload));
         Ok(payload.map(|payload| (header, payload)))
     }
 
-    /// Where the last 8 bytes begin, from `offset` up to `end`, that are not all zero.
-    pub(super) fn last_written(
-        &mut self,
-        file: &dyn LogFile,
-        offset: u64,
-        end: u64,
-    ) -> io::Result<Option<u64>> {
+    /// The offset of the last 8 bytes from `offset` on that are not all zero.
+    pub(super) fn last_written(&mut self, offset: u64) -> Result<Option<u64>> {
         let (mut at, mut last) = (offset, None);
-        while at < end {
-            let block = self.bytes_at(file, at, self.block_bytes, end)?;
+        loop {
+            let block = self.bytes_at(at, self.block_bytes)?;
             if block.is_empty() {
-                break;
+                return Ok(last);
             }
             let written = block.chunks(8).rposition(|word| word.iter().any(|&byte| byte != 0));
             last = written.map(|word| at + 8 * word as u64).or(last);
             at += block.len() as u64;
         }
-        Ok(last)
     }
 
-    /// The first place from `offset` up to `end`, in steps of 8 bytes, with the header of a frame that was written to
-    /// this segment and is `wanted`.
+    /// Finds the first header of a frame of this segment that is `wanted`, from `offset` on in steps of 8 bytes. Returns its
+    /// offset and its sequence.
     pub(super) fn find(
         &mut self,
-        file: &dyn LogFile,
-        (log_id, segment): (u64, u64),
         offset: u64,
-        end: u64,
         wanted: impl Fn(u64, &FrameHeader) -> bool,
-    ) -> io::Result<Option<(u64, FrameHeader)>> {
-        let mut at = offset;
+    ) -> Result<Option<(u64, u64)>> {
+        let (log_id, number) = (self.log_id, self.number);
+        let mut start = offset;
         loop {
-            let block = self.bytes_at(file, at, self.block_bytes, end)?;
+            let block = self.bytes_at(start, self.block_bytes)?;
             if block.len() < FRAME_HEADER_BYTES {
                 return Ok(None);
             }
             let last = block.len() - FRAME_HEADER_BYTES;
-            for place in (0..=last).step_by(8) {
+            for at in (0..=last).step_by(8) {
                 // Cheap and almost always false, before the CRC.
-                if u64_at(block, place + 8) != segment {
+                if u64_at(block, at + 8) != number {
                     continue;
                 }
-                match FrameHeader::decode(&block[place..], log_id) {
-                    Some(header) if wanted(at + place as u64, &header) => {
-                        return Ok(Some((at + place as u64, header)));
-                    }
-                    _ => {}
+                let offset = start + at as u64;
+                if let Some(header) =
+                    FrameHeader::decode(&block[at..], log_id).filter(|header| wanted(offset, header))
+                {
+                    return Ok(Some((offset, header.sequence)));
                 }
             }
-            at += (last / 8 * 8 + 8) as u64;
+            start += (last / 8 * 8 + 8) as u64;
         }
     }
 }

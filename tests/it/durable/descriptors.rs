@@ -77,7 +77,7 @@ async fn a_shortage_of_descriptors_is_waited_for() {
     while !waits {
         let line =
             wait_for("it says that it waits", lines.next_line()).await.expect("text").expect("it runs");
-        waits = line.contains("waits for a shortage to pass");
+        waits = line.contains("short of a resource");
     }
     limit_descriptors(pid, before.current);
     while let Some(answer) = wait_for("Submit answers", submits.join_next()).await {

@@ -14,10 +14,10 @@ fn look_and_open(disk: &Disk) {
 fn grown() -> Disk {
     let (disk, mut log) = new_log();
     for number in 0..20 {
-        log.append(&entries(3 * number..3 * number + 3, 40 * number % 300)).unwrap();
+        log.append_and_preallocate(&entries(3 * number..3 * number + 3, 40 * number % 300)).unwrap();
     }
     log.trim(2).unwrap();
-    log.append(&entries(60..70, 33)).unwrap();
+    log.append_and_preallocate(&entries(60..70, 33)).unwrap();
     disk
 }
 

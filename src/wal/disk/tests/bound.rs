@@ -18,7 +18,7 @@ fn a_log_never_takes_more_than_its_bound_and_tells_when_it_is_near() {
     assert_eq!((log.level(), (log.level() < SpaceLevel::Full)), (SpaceLevel::Free, true));
     let mut seen = vec![log.level()];
     for number in 0.. {
-        match log.append(&[entry(number, 300)]) {
+        match log.append_and_preallocate(&[entry(number, 300)]) {
             Ok(_) => {}
             Err(error) => {
                 assert_eq!(error.kind(), &ErrorKind::DiskFull);
@@ -39,7 +39,7 @@ fn a_log_never_takes_more_than_its_bound_and_tells_when_it_is_near() {
         log.trim(oldest).unwrap();
         assert_eq!(log.level(), level);
     }
-    log.append(&entries(0..30, 300)).unwrap();
+    log.append_and_preallocate(&entries(0..30, 300)).unwrap();
     assert!(disk.used() as u64 <= 8 * SEGMENT + RESERVE);
 }
 
@@ -48,12 +48,12 @@ fn what_is_left_at_a_distance_is_there() {
     let disk = Disk::default();
     let mut log = bounded(&disk, 8);
     while log.level() < SpaceLevel::Critical {
-        log.append(&[entry(0, 300)]).unwrap();
+        log.append_and_preallocate(&[entry(0, 300)]).unwrap();
     }
     // As much as may be needed to give back a segment.
     let room = SEGMENT - HEADER_BYTES - RESERVED_BYTES;
     for entry in entries(0..(room / 344) as usize - 1, 300) {
-        log.append(&[entry]).unwrap();
+        log.append_and_preallocate(&[entry]).unwrap();
     }
 }
 
@@ -61,9 +61,9 @@ fn what_is_left_at_a_distance_is_there() {
 fn an_overdraft_is_one_segment_until_one_is_given_back() {
     let disk = Disk::default();
     let mut log = bounded(&disk, 6);
-    let fill = |log: &mut DiskLog| while log.append(&[entry(0, 300)]).is_ok() {};
+    let fill = |log: &mut DiskLog| while log.append_and_preallocate(&[entry(0, 300)]).is_ok() {};
     fill(&mut log);
-    log.exceed_bound_once();
+    log.retry_full_disk();
     fill(&mut log);
     assert_eq!(log.segments().len(), 7);
     log.trim(2).unwrap();
@@ -75,7 +75,7 @@ fn an_overdraft_is_one_segment_until_one_is_given_back() {
 fn the_first_entry_of_every_segment_is_known() {
     let disk = Disk::default();
     let mut log = bounded(&disk, 8);
-    let positions = log.append(&entries(0..80, 300)).unwrap();
+    let positions = log.append_and_preallocate(&entries(0..80, 300)).unwrap();
     for segment in log.segments() {
         let first = positions.iter().position(|position| position.segment == segment.number).unwrap();
         assert_eq!(log.first_sequence(segment.number), first as u64 + 1);

@@ -7,16 +7,16 @@ fn sample(is_closed: bool) -> (Disk, Entries, usize) {
     let (disk, mut log) = new_log();
     let filler = entries(0..1, 3700);
     let all: Entries = filler.into_iter().chain(entries(1..8, 20)).collect();
-    log.append(&all[..1]).unwrap();
-    log.append(&all[1..3]).unwrap();
-    log.append(&all[3..5]).unwrap();
-    log.append(&all[5..]).unwrap();
+    log.append_and_preallocate(&all[..1]).unwrap();
+    log.append_and_preallocate(&all[1..3]).unwrap();
+    log.append_and_preallocate(&all[3..5]).unwrap();
+    log.append_and_preallocate(&all[5..]).unwrap();
     assert_eq!(log.segments().len(), 2);
     if is_closed {
         log.close().unwrap();
     } else {
         drop(log);
-        disk.crash(Keeps::Nothing);
+        disk.crash(Survives::Nothing);
     }
     (disk, all, 5)
 }
@@ -126,7 +126,7 @@ fn the_refusal_names_the_file_the_place_and_the_way_out() {
 #[test]
 fn missing_segments_are_noticed_wherever_they_stood() {
     let (disk, mut log) = new_log();
-    log.append(&entries(0..100, 200)).unwrap();
+    log.append_and_preallocate(&entries(0..100, 200)).unwrap();
     log.close().unwrap();
     let segments: Vec<_> = disk.names().into_iter().filter(|name| name.starts_with("segment")).collect();
     assert!(segments.len() > 4);
@@ -142,7 +142,7 @@ fn missing_segments_are_noticed_wherever_they_stood() {
 #[test]
 fn segments_in_anothers_place_are_noticed() {
     let (disk, mut log) = new_log();
-    log.append(&entries(0..60, 200)).unwrap();
+    log.append_and_preallocate(&entries(0..60, 200)).unwrap();
     log.close().unwrap();
     let (second, third) = (disk.bytes(&segment_name(2)), disk.bytes(&segment_name(3)));
     let swapped = disk.fork();
@@ -156,7 +156,7 @@ fn segments_in_anothers_place_are_noticed() {
 #[test]
 fn a_log_that_was_trimmed_is_whole() {
     let (disk, mut log) = new_log();
-    log.append(&entries(0..60, 200)).unwrap();
+    log.append_and_preallocate(&entries(0..60, 200)).unwrap();
     log.trim(3).unwrap();
     log.close().unwrap();
     assert_eq!(readable(&disk).unwrap().1.damages, []);
@@ -168,8 +168,8 @@ fn a_log_that_was_trimmed_is_whole() {
 fn what_is_behind_damage_can_be_read() {
     let (disk, mut log) = new_log();
     let all = entries(0..80, 200);
-    let positions = log.append(&all).unwrap();
-    log.append(&entries(80..82, 20)).unwrap();
+    let positions = log.append_and_preallocate(&all).unwrap();
+    log.append_and_preallocate(&entries(80..82, 20)).unwrap();
     log.close().unwrap();
     // An entry in the middle, three in a row elsewhere, and a whole header.
     for broken in [5, 30, 31, 32, 60] {
@@ -210,7 +210,7 @@ fn foreign_files_are_refused() {
 
     let disk = Disk::default();
     disk.put(&segment_name(1), b"text that somebody wrote".repeat(400));
-    assert!(refusal(&disk).message().contains("does not begin as one"));
+    assert!(refusal(&disk).message().contains("does not start with a segment header"));
 
     let (disk, log) = new_log();
     log.close().unwrap();

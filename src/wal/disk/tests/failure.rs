@@ -12,7 +12,7 @@ fn script(disk: &Disk, told: &mut Entries, all: &mut Entries) -> Result<()> {
             if first_error.is_none() {
                 all.extend(batch.iter().cloned());
             }
-            match (log.append(&batch), &first_error) {
+            match (log.append_and_preallocate(&batch), &first_error) {
                 (Ok(_), None) => told.extend(batch),
                 (Ok(_), Some(error)) => panic!("acknowledged after {error}"),
                 (Err(error), Some(first)) => assert_eq!(&error, first),
@@ -60,7 +60,7 @@ fn whichever_call_fails_nothing_acknowledged_is_lost() {
             let result = script(&disk, &mut told, &mut all);
             let calls = disk.calls();
             assert!(result.is_ok() || told.is_empty());
-            for keeps in [Keeps::Nothing, Keeps::All, Keeps::Some(call as u64)] {
+            for keeps in [Survives::Nothing, Survives::All, Survives::Some(call as u64)] {
                 let copy = disk.fork();
                 copy.crash(keeps);
                 let recovered = open(&copy).unwrap().1;
@@ -70,7 +70,7 @@ fn whichever_call_fails_nothing_acknowledged_is_lost() {
             let (log, recovered, _) = open(&disk).unwrap();
             assert!(is_kept(&recovered, &told, &all), "error {code} at call {call}");
             drop(log);
-            disk.crash(Keeps::Nothing);
+            disk.crash(Survives::Nothing);
             // A trim that was cut short may have been completed.
             let again = open(&disk).unwrap().1;
             assert!(recovered.ends_with(&again), "error {code} at call {call}");
@@ -87,14 +87,14 @@ fn whichever_call_fails_nothing_acknowledged_is_lost() {
 #[test]
 fn a_failed_sync_poisons_for_good() {
     let (disk, mut log) = new_log();
-    log.append(&[b"a"]).unwrap();
+    log.append_and_preallocate(&[b"a"]).unwrap();
     disk.fail_at(1, EIO);
-    let error = log.append(&[b"b"]).unwrap_err();
+    let error = log.append_and_preallocate(&[b"b"]).unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::LogFailed);
     assert!(error.message().contains("segment-0000000000000001.log"), "{error}");
     assert!(log.space().is_err());
     for _ in 0..3 {
-        assert_eq!(log.append(&[b"c"]).unwrap_err(), error);
+        assert_eq!(log.append_and_preallocate(&[b"c"]).unwrap_err(), error);
         assert_eq!(log.trim(9).unwrap_err(), error);
     }
     let written = disk.calls().iter().filter(|&&call| call == simulated::Call::Write).count();
@@ -106,14 +106,14 @@ fn a_failed_sync_poisons_for_good() {
 fn a_failed_write_for_want_of_room_says_so() {
     let (disk, mut log) = new_log();
     disk.fail_at(0, ENOSPC);
-    assert_eq!(log.append(&[b"a"]).unwrap_err().kind(), &ErrorKind::DiskFull);
-    assert_eq!(log.append(&[b"a"]).unwrap_err().kind(), &ErrorKind::DiskFull);
+    assert_eq!(log.append_and_preallocate(&[b"a"]).unwrap_err().kind(), &ErrorKind::DiskFull);
+    assert_eq!(log.append_and_preallocate(&[b"a"]).unwrap_err().kind(), &ErrorKind::DiskFull);
 }
 
 #[test]
 fn a_directory_that_cannot_be_written_is_refused() {
     let (disk, mut log) = new_log();
-    log.append(&[b"a"]).unwrap();
+    log.append_and_preallocate(&[b"a"]).unwrap();
     drop(log);
     for refused in [simulated::Call::Lock, simulated::Call::SyncDirectory, simulated::Call::Write] {
         let copy = disk.fork();
@@ -131,7 +131,7 @@ fn a_directory_that_cannot_be_written_is_refused() {
 #[test]
 fn an_error_of_the_reader_ends_the_recovery() {
     let (disk, mut log) = new_log();
-    log.append(&entries(0..5, 20)).unwrap();
+    log.append_and_preallocate(&entries(0..5, 20)).unwrap();
     drop(log);
     let mut seen = 0;
     let mut refuse = |_: Position, _: u64, _: &[u8]| {

@@ -63,7 +63,7 @@ impl Life {
         let start = self.all.len();
         self.all.extend(batch.iter().cloned());
         let log = self.log.as_mut().unwrap();
-        if let Ok(positions) = log.append(&batch) {
+        if let Ok(positions) = log.append_and_preallocate(&batch) {
             self.acknowledged = self.all.len();
             for (index, position) in positions.into_iter().enumerate() {
                 if self.firsts.last().is_none_or(|&(segment, _)| segment < position.segment) {
@@ -73,8 +73,8 @@ impl Life {
             }
         } else {
             // None of it is acknowledged; nothing is, from here on.
-            let error = log.append(&[b"more"]).unwrap_err();
-            assert_eq!(log.append(&[b"more"]).unwrap_err(), error);
+            let error = log.append_and_preallocate(&[b"more"]).unwrap_err();
+            assert_eq!(log.append_and_preallocate(&[b"more"]).unwrap_err(), error);
         }
     }
 
@@ -122,9 +122,9 @@ impl Life {
         self.disk.calls();
         let keeps = match self.rng.random_range(0..6) {
             0 => None,
-            1 => Some(Keeps::Nothing),
-            2 => Some(Keeps::All),
-            _ => Some(Keeps::Some(self.rng.random())),
+            1 => Some(Survives::Nothing),
+            2 => Some(Survives::All),
+            _ => Some(Survives::Some(self.rng.random())),
         };
         if let Some(keeps) = keeps {
             self.disk.crash(keeps);
@@ -136,7 +136,7 @@ impl Life {
             self.disk.fail_at(self.rng.random_range(0..20), EIO);
             drop(open(&self.disk));
             self.disk.calls();
-            self.disk.crash(Keeps::Some(self.rng.random()));
+            self.disk.crash(Survives::Some(self.rng.random()));
         }
         let (log, recovered, recovery) = open(&self.disk).unwrap();
         assert!(recovery.was_closed || !is_closed);

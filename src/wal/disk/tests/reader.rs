@@ -18,7 +18,7 @@ fn every_entry_is_found_by_its_sequence_also_after_a_restart() {
     let (disk, mut log) = new_log();
     // Marks stand between entries, and have the sequence of the next one.
     for batch in entries(0..100, 90).chunks(7) {
-        log.append(batch).unwrap();
+        log.append_and_preallocate(batch).unwrap();
         log.tail.mark().unwrap();
     }
     for restarts in 0..2 {
@@ -36,7 +36,7 @@ fn the_way_to_an_entry_begins_near_it() {
     let disk = Disk::default();
     let options = Options { segment_bytes: 1 << 20, ..small() };
     let (mut log, _) = recovery::open(Arc::new(disk.clone()), &options, 0, &mut |_, _, _| Ok(())).unwrap();
-    log.append(&entries(0..4_000, 200)).unwrap();
+    log.append_and_preallocate(&entries(0..4_000, 200)).unwrap();
     disk.fail_at(usize::MAX, EIO);
     for sequence in [1, 2_000, 3_999] {
         assert_eq!(read(&log, sequence), Some(entry(sequence as usize - 1, 200)));
@@ -51,7 +51,7 @@ fn what_was_trimmed_is_gone_and_never_taken_for_another() {
     let reader = log.reader();
     // Frames of one size: those of a file that is used again stand where others stood.
     for round in 0..40 {
-        log.append(&entries(10 * round..10 * round + 10, 200)).unwrap();
+        log.append_and_preallocate(&entries(10 * round..10 * round + 10, 200)).unwrap();
         let newest = log.segments().last().unwrap().number;
         log.trim(newest.saturating_sub(1)).unwrap();
         let found: Vec<_> = (1..=10 * round as u64 + 10).map(|one| reader.read(one).unwrap()).collect();
@@ -68,7 +68,7 @@ fn what_was_trimmed_is_gone_and_never_taken_for_another() {
 #[test]
 fn what_was_changed_is_damage_with_its_place() {
     let (disk, mut log) = new_log();
-    let positions = log.append(&entries(0..60, 200)).unwrap();
+    let positions = log.append_and_preallocate(&entries(0..60, 200)).unwrap();
     let last = positions[59];
     disk.change(&segment_name(last.segment), |bytes| bytes[last.offset as usize + 60] ^= 1);
     assert_eq!(damaged_at(&log, 60), last.offset);
@@ -105,7 +105,7 @@ fn reads_from_other_threads_see_right_bytes_or_that_they_are_gone() {
         let mut number = 0;
         // Until the readers had their turns, too.
         while number < 3_000 || (found.load(SeqCst) < 100 && number < 300_000) {
-            log.append(&entries(number..number + 3, 150)).unwrap();
+            log.append_and_preallocate(&entries(number..number + 3, 150)).unwrap();
             log.trim(log.segments().last().unwrap().number).unwrap();
             newest.store(log.next_sequence() - 1, SeqCst);
             number += 3;

@@ -7,12 +7,12 @@ fn entries_come_back_in_their_order() {
     let (disk, mut log) = new_log();
     let all = entries(0..40, 90);
     for batch in all.chunks(7) {
-        log.append(batch).unwrap();
+        log.append_and_preallocate(batch).unwrap();
     }
     log.close().unwrap();
     let (_log, recovered, recovery) = open(&disk).unwrap();
     assert_eq!(recovered, all);
-    assert_eq!(recovery, Recovery { entries: 40, was_closed: true, was_cut: false });
+    assert_eq!(recovery, Recovery { entries: 40, was_closed: true, was_torn: false });
 }
 
 #[test]
@@ -21,7 +21,7 @@ fn empty_entries_and_batches_are_kept_and_cost_nothing() {
     disk.fail_at(usize::MAX, EIO);
     assert_eq!(log.append::<&[u8]>(&[]).unwrap(), []);
     assert_eq!(disk.calls(), []);
-    log.append(&[b"".as_slice(), b"a", b""]).unwrap();
+    log.append_and_preallocate(&[b"".as_slice(), b"a", b""]).unwrap();
     drop(log);
     assert_eq!(open(&disk).unwrap().1, [b"".as_slice(), b"a", b""]);
 }
@@ -32,7 +32,7 @@ fn a_batch_is_one_write_and_one_sync() {
     let (disk, mut log) = new_log();
     while log.prepare().unwrap() {}
     disk.fail_at(usize::MAX, EIO);
-    log.append(&entries(0..10, 30)).unwrap();
+    log.append_and_preallocate(&entries(0..10, 30)).unwrap();
     assert_eq!(disk.calls(), [Write, Sync]);
 }
 
@@ -40,11 +40,11 @@ fn a_batch_is_one_write_and_one_sync() {
 fn a_batch_goes_on_in_as_many_segments_as_it_needs() {
     let (disk, mut log) = new_log();
     let all = entries(0..60, 200);
-    let positions = log.append(&all).unwrap();
+    let positions = log.append_and_preallocate(&all).unwrap();
     assert!(log.segments().len() >= 4, "{:?}", log.segments().collect::<Vec<_>>());
     assert!(positions.is_sorted());
     drop(log);
-    disk.crash(Keeps::Nothing);
+    disk.crash(Survives::Nothing);
     assert_eq!(open(&disk).unwrap().1, all);
 }
 
@@ -52,10 +52,10 @@ fn a_batch_goes_on_in_as_many_segments_as_it_needs() {
 fn an_entry_as_large_as_may_be_fits_and_a_larger_one_is_refused() {
     let (disk, mut log) = new_log();
     let limit = small().entry_bytes_max();
-    let error = log.append(&[entry(0, 10), entry(1, limit + 1)]).unwrap_err();
+    let error = log.append_and_preallocate(&[entry(0, 10), entry(1, limit + 1)]).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::PayloadTooLarge { size, .. } if *size == limit + 1));
-    log.append(&[entry(2, limit)]).unwrap();
-    log.append(&[entry(3, limit)]).unwrap();
+    log.append_and_preallocate(&[entry(2, limit)]).unwrap();
+    log.append_and_preallocate(&[entry(3, limit)]).unwrap();
     log.close().unwrap();
     assert_eq!(open(&disk).unwrap().1, [entry(2, limit), entry(3, limit)]);
 }
@@ -67,7 +67,7 @@ fn segments_that_are_given_back_are_used_again_and_their_frames_never_read() {
     let all = entries(0..400, 100);
     let mut kept_from = 0;
     for (index, batch) in all.chunks(2).enumerate() {
-        let position = log.append(batch).unwrap()[0];
+        let position = log.append_and_preallocate(batch).unwrap()[0];
         if index % 20 == 19 {
             log.trim(position.segment).unwrap();
             assert_eq!(log.segments().next().unwrap().number, position.segment);
@@ -76,7 +76,7 @@ fn segments_that_are_given_back_are_used_again_and_their_frames_never_read() {
         assert!(disk.names().len() <= 5, "{:?}", disk.names());
         if index % 7 == 0 {
             let copy = disk.fork();
-            copy.crash(Keeps::Nothing);
+            copy.crash(Survives::Nothing);
             let recovered = open(&copy).unwrap().1;
             let upto = &all[..2 * index + 2];
             assert!(upto.ends_with(&recovered), "after batch {index}");
@@ -91,7 +91,7 @@ fn segments_that_are_given_back_are_used_again_and_their_frames_never_read() {
 #[test]
 fn a_frame_of_another_segment_is_not_read_even_with_the_next_sequence() {
     let (disk, mut log) = new_log();
-    let at = log.append(&entries(0..3, 40)).unwrap()[2].offset as usize + 80;
+    let at = log.append_and_preallocate(&entries(0..3, 40)).unwrap()[2].offset as usize + 80;
     drop(log);
     for (segment, sequence, is_read) in [(2, 4, false), (1, 5, false), (1, 3, false), (1, 4, true)] {
         let copy = disk.fork();
@@ -104,20 +104,20 @@ fn a_frame_of_another_segment_is_not_read_even_with_the_next_sequence() {
 }
 
 #[test]
-fn what_was_cut_never_comes_back() {
+fn what_was_torn_never_comes_back() {
     let (disk, mut log) = new_log();
-    log.append(&entries(0..2, 40)).unwrap();
+    log.append_and_preallocate(&entries(0..2, 40)).unwrap();
     // A batch of which only the end reached the disk: its frames are whole, and stand where later ones would.
-    let position = log.append(&entries(10..20, 40)).unwrap()[0];
+    let position = log.append_and_preallocate(&entries(10..20, 40)).unwrap()[0];
     drop(log);
     disk.change(&segment_name(1), |bytes| bytes[position.offset as usize..][..80].fill(0xee));
     let (mut log, recovered, recovery) = open(&disk).unwrap();
     assert_eq!(recovered, entries(0..2, 40));
-    assert_eq!((recovery.was_closed, recovery.was_cut), (false, true));
+    assert_eq!((recovery.was_closed, recovery.was_torn), (false, true));
     // A mark of 48 bytes and two frames of 56 end where the third frame of the batch began, with its sequence to follow.
     let mut all = entries(0..2, 40);
     all.extend([entry(30, 16), entry(31, 16)]);
-    log.append(&all[2..]).unwrap();
+    log.append_and_preallocate(&all[2..]).unwrap();
     drop(log);
     assert_eq!(open(&disk).unwrap().1, all);
 }
@@ -128,11 +128,11 @@ fn the_next_segment_is_ready_before_it_is_needed() {
     let mut segments = 1;
     for number in 0..200 {
         disk.fail_at(usize::MAX, EIO);
-        log.append(&[entry(number, 100)]).unwrap();
+        log.append_and_preallocate(&[entry(number, 100)]).unwrap();
         let made = disk.calls().iter().filter(|&&call| call == simulated::Call::Create).count();
         let rolled = log.segments().len() > segments;
         segments = log.segments().len();
-        assert!(!rolled || log.free_bytes() > 0);
+        assert!(!rolled || log.tail.free_bytes() > 0);
         assert!(made <= 1);
         assert_eq!(log.tail.spares.ready(), 1, "after entry {number}");
     }
@@ -142,11 +142,11 @@ fn the_next_segment_is_ready_before_it_is_needed() {
 fn trim_keeps_the_newest_segment_and_survives_a_crash_at_any_time() {
     let (disk, mut log) = new_log();
     let all = entries(0..120, 200);
-    log.append(&all).unwrap();
+    log.append_and_preallocate(&all).unwrap();
     log.trim(u64::MAX).unwrap();
     assert_eq!(log.segments().len(), 1);
     drop(log);
-    disk.crash(Keeps::Nothing);
+    disk.crash(Survives::Nothing);
     let (_, recovered, _) = open(&disk).unwrap();
     assert!(all.ends_with(&recovered) && recovered.len() < 40);
 }
@@ -155,25 +155,25 @@ fn trim_keeps_the_newest_segment_and_survives_a_crash_at_any_time() {
 fn a_full_disk_is_noticed_before_new_work_is_taken_and_ends_still_fit() {
     let (disk, mut log) = new_log();
     while log.prepare().unwrap() {}
-    disk.set_room(Some(disk.used()));
+    disk.set_capacity(Some(disk.used()));
     let mut all = Vec::new();
     while log.level() < SpaceLevel::Full {
         all.push(entry(all.len(), 100));
-        log.append(&all[all.len() - 1..]).unwrap();
+        log.append_and_preallocate(&all[all.len() - 1..]).unwrap();
     }
-    let free = log.free_bytes();
+    let free = log.tail.free_bytes();
     assert!(free <= small().reserve_bytes && free > 512, "{free}");
     for _ in 0..free / 152 {
         all.push(entry(all.len(), 100));
-        log.append(&all[all.len() - 1..]).unwrap();
+        log.append_and_preallocate(&all[all.len() - 1..]).unwrap();
     }
     // Refused before anything is written: the log goes on.
-    let error = log.append(&[entry(0, 300)]).unwrap_err();
+    let error = log.append_and_preallocate(&[entry(0, 300)]).unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::DiskFull);
     log.trim(u64::MAX).unwrap();
     assert!((log.level() < SpaceLevel::Full));
     let number = all.len();
-    log.append(&[entry(number, 300)]).unwrap();
+    log.append_and_preallocate(&[entry(number, 300)]).unwrap();
     all.push(entry(number, 300));
     log.close().unwrap();
     let recovered = open(&disk).unwrap().1;
@@ -183,11 +183,11 @@ fn a_full_disk_is_noticed_before_new_work_is_taken_and_ends_still_fit() {
 #[test]
 fn a_disk_with_space_again_is_used_again() {
     let (disk, mut log) = new_log();
-    disk.set_room(Some(disk.used()));
+    disk.set_capacity(Some(disk.used()));
     assert!(!log.prepare().unwrap());
     assert!(log.tail.spares.is_disk_full());
     assert_eq!(disk.names(), [segment_name(1)]);
-    disk.set_room(None);
+    disk.set_capacity(None);
     assert!(!log.prepare().unwrap());
     assert_eq!(((log.level() < SpaceLevel::Full), log.tail.spares.ready()), (true, 1));
 }
@@ -195,29 +195,29 @@ fn a_disk_with_space_again_is_used_again() {
 #[test]
 fn a_disk_without_room_for_a_new_log_refuses_it() {
     let disk = Disk::default();
-    disk.set_room(Some(4000));
+    disk.set_capacity(Some(4000));
     assert_eq!(refusal(&disk).kind(), &ErrorKind::DiskFull);
-    disk.set_room(None);
+    disk.set_capacity(None);
     open(&disk).unwrap();
 }
 
 #[test]
 fn a_log_is_opened_on_a_full_disk() {
     let (disk, mut log) = new_log();
-    log.append(&entries(0..10, 100)).unwrap();
+    log.append_and_preallocate(&entries(0..10, 100)).unwrap();
     drop(log);
-    disk.crash(Keeps::Nothing);
-    disk.set_room(Some(0));
+    disk.crash(Survives::Nothing);
+    disk.set_capacity(Some(0));
     let (mut log, recovered, _) = open(&disk).unwrap();
     assert_eq!(recovered.len(), 10);
-    log.append(&[entry(10, 100)]).unwrap();
+    log.append_and_preallocate(&[entry(10, 100)]).unwrap();
     log.close().unwrap();
 }
 
 #[test]
 fn other_sizes_of_segments_live_together() {
     let (disk, mut log) = new_log();
-    log.append(&entries(0..30, 100)).unwrap();
+    log.append_and_preallocate(&entries(0..30, 100)).unwrap();
     drop(log);
     let options = Options { segment_bytes: 16 * 1024, ..small() };
     let mut count = 0;
@@ -226,10 +226,10 @@ fn other_sizes_of_segments_live_together() {
         Ok(())
     };
     let (mut log, _) = recovery::open(Arc::new(disk.clone()), &options, 0, &mut counted).unwrap();
-    log.append(&entries(30..200, 100)).unwrap();
+    log.append_and_preallocate(&entries(30..200, 100)).unwrap();
     log.trim(3).unwrap();
     // A file of another size is not used again.
-    log.append(&entries(200..500, 100)).unwrap();
+    log.append_and_preallocate(&entries(200..500, 100)).unwrap();
     let sizes: Vec<_> = log.segments().map(|segment| segment.bytes).collect();
     assert!(sizes.iter().all(|&bytes| bytes == 16 * 1024), "{sizes:?}");
     drop(log);
@@ -254,14 +254,14 @@ fn a_new_log_begins_small_and_goes_on_with_what_was_made_meanwhile() {
     assert_eq!(log.segments().map(|segment| segment.bytes).collect::<Vec<_>>(), [4 << 20]);
     // A little more than half.
     for number in 0..9 {
-        log.append(&[entry(number, 256 << 10)]).unwrap();
+        log.append_and_preallocate(&[entry(number, 256 << 10)]).unwrap();
     }
-    assert!(log.free_bytes() > 16 << 20, "the next segment is there: {}", log.free_bytes());
+    assert!(log.tail.free_bytes() > 16 << 20, "the next segment is there: {}", log.tail.free_bytes());
     let large = entry(9, options.entry_bytes_max());
-    log.append(std::slice::from_ref(&large)).unwrap();
+    log.append_and_preallocate(std::slice::from_ref(&large)).unwrap();
     assert_eq!(log.segments().last().map(|segment| segment.bytes), Some(16 << 20));
     drop(log);
-    disk.crash(Keeps::Nothing);
+    disk.crash(Survives::Nothing);
     let mut last = Vec::new();
     let mut keep = |_: Position, _: u64, entry: &[u8]| {
         last = entry.to_vec();
