@@ -7,7 +7,6 @@ mod commit;
 mod contents;
 mod delivery;
 mod durable;
-mod lock;
 mod observers;
 mod outcomes;
 mod queries;
@@ -22,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::clock::{Clock, Now};
@@ -42,11 +42,10 @@ pub(crate) use commit::opening::{EntryReader, OpenLog};
 pub use commit::salvage::LostEnds;
 use delivery::State;
 use durable::Pending;
-use lock::Lock;
 pub(crate) use outcomes::EndedJob;
 use outcomes::OutcomeQueue;
 pub use queries::{EngineInfo, JobPage, PageBounds, ResultView};
-pub(crate) use session::{Cut, Orders, Reporter, Session, TakeLimit};
+pub(crate) use session::{Disconnect, Orders, Reporter, Session, TakeLimit};
 pub(crate) use submit_stream::{Ack as SubmitAck, StreamBatch, SubmitStream};
 pub use watch::Watch;
 pub(crate) use workers::{LeaseCall, Refusal, ReportAck, ReportAcks, WorkerSession};
@@ -70,13 +69,13 @@ pub struct EngineOptions {
     pub core: CoreOptions,
     /// Most watches (WatchResult, Run and waiting GetResult) at a time. Default 200,000.
     pub watchers_max: u32,
-    /// The files of the log that [`Engine::open`] opens. Default as [`wal::Options`], but no trimmed segment is reused: its file
-    /// may contain deleted jobs.
+    /// Sizes of the log that [`Engine::open`] opens. Default as [`wal::Options`], but no trimmed segment is reused: its file may
+    /// contain deleted jobs.
     pub log: wal::Options,
     /// Bytes of new entries after which garbage is estimated; a quarter of the log if that is more. Default 128 MiB.
-    pub checkpoint_bytes: u64,
+    pub compaction_bytes: u64,
     /// Percent of the log that may be garbage before a compaction rewrites all live data. Default 66.
-    pub checkpoint_waste_percent: u8,
+    pub compaction_garbage_percent: u8,
     /// The budget that memory bounds derive from. Default none: the bounds are those of a large machine.
     pub memory: Option<MemoryBudget>,
 }
@@ -100,19 +99,19 @@ impl Default for EngineOptions {
             core: CoreOptions::default(),
             watchers_max: 200_000,
             log,
-            checkpoint_bytes: 128 << 20,
-            checkpoint_waste_percent: 66,
+            compaction_bytes: 128 << 20,
+            compaction_garbage_percent: 66,
             memory: None,
         }
     }
 }
 
-/// How many jobs or timers one hold of the lock handles when there are many.
+/// Most jobs or timers that are handled under one hold of the lock.
 const LOCK_BUDGET: usize = 256;
 
 /// The job engine: a handle that is cheap to clone.
 ///
-/// With a log, every answer waits until the records that it depends on are durable. After the first failed append or sync
+/// With a log, every response waits until the records that it depends on are durable. After the first failed append or sync
 /// every call is refused with `LogFailed`.
 ///
 /// ```
@@ -140,7 +139,7 @@ const LOCK_BUDGET: usize = 256;
 pub struct Engine(Arc<Shared>);
 
 struct Shared {
-    state: Lock<State>,
+    state: Mutex<State>,
     clock: Clock,
     options: EngineOptions,
     boot_id: String,
@@ -148,8 +147,8 @@ struct Shared {
     /// The group commit; `None` without a log.
     commit: Option<Commit>,
     watchers: AtomicU32,
-    /// Wakes the ticker when something is due earlier than it sleeps.
-    earlier: Notify,
+    /// Wakes the ticker when something is due before it would wake.
+    timer_changed: Notify,
     /// Notified when the last attempt ends while draining.
     idle: Notify,
 }
@@ -163,7 +162,7 @@ pub struct Submission {
     pub existing: bool,
     /// Its state.
     pub state: JobState,
-    /// Sequence of its newest event; 0 if the job ended and was removed before.
+    /// The sequence of its newest event; 0 if the job ended and was removed before.
     pub sequence: u32,
 }
 
@@ -173,37 +172,37 @@ pub(crate) struct Batch {
     pub(crate) jobs: Vec<Result<NewJob>>,
 }
 
-/// Where the outcomes of a batch go, if a stream gets them, and the number of the batch in the stream.
+/// The queue for the outcomes of a batch, if a stream gets them, and the number of the batch in the stream.
 type OutcomeTarget<'a> = Option<(&'a Arc<OutcomeQueue>, u32)>;
 
 impl Engine {
-    /// An engine without a ticker: nothing is due by itself until [`Engine::start`] runs it.
+    /// An engine without a ticker: timers expire only in [`Engine::tick`].
     pub fn new(options: EngineOptions, clock: Clock) -> Self {
         let core = Core::new(options.core.clone(), rand::random());
-        Self::of(core, options, clock, None)
+        Self::with(core, options, clock, None)
     }
 
-    fn of(core: Core, options: EngineOptions, clock: Clock, commit: Option<Commit>) -> Self {
+    fn with(core: Core, options: EngineOptions, clock: Clock, commit: Option<Commit>) -> Self {
         let start = clock.now();
         Self(Arc::new(Shared {
-            state: Lock::new(State::new(core)),
+            state: Mutex::new(State::new(core)),
             clock,
             options,
             boot_id: uuid::Uuid::now_v7().to_string(),
             start,
             commit,
             watchers: AtomicU32::new(0),
-            earlier: Notify::new(),
+            timer_changed: Notify::new(),
             idle: Notify::new(),
         }))
     }
 
-    /// An engine on the machine's clocks, with its ticker on the present tokio runtime.
+    /// An engine on the system's clocks, with its ticker on the current tokio runtime.
     pub fn start(options: EngineOptions) -> Self {
-        Self::new(options, Clock::system()).ticking()
+        Self::new(options, Clock::system()).with_ticker()
     }
 
-    fn ticking(self) -> Self {
+    fn with_ticker(self) -> Self {
         tokio::spawn(ticker::run(self.clone()));
         self
     }
@@ -213,12 +212,12 @@ impl Engine {
         &self.0.options
     }
 
-    /// New at each start: in memory, jobs of another boot are gone.
+    /// The id of this start. Without a log, jobs of another boot are lost.
     pub fn boot_id(&self) -> &str {
         &self.0.boot_id
     }
 
-    /// The present moment, by the engine's clock.
+    /// The current time of the engine's clock.
     pub(crate) fn now(&self) -> Now {
         self.0.clock.now()
     }
@@ -266,7 +265,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `LogFailed`; those of each job are in its place.
+    /// `LogFailed`; the errors of single jobs are in the results.
     pub(crate) async fn submit_each(&self, batch: Batch) -> Result<Vec<Result<Submission>>> {
         self.admitted().await?;
         let Pending { value, position } = self.submit_batches(vec![(batch, None)]);
@@ -274,16 +273,16 @@ impl Engine {
         Ok(value.into_iter().next().unwrap_or_default())
     }
 
-    /// Accepts each job of batches that came together, in order, under one hold of the lock. The end of each job of a batch
-    /// with a number goes to the queue beside it.
+    /// Accepts each job of several batches, in order, under one hold of the lock. The outcomes of a batch with a target are added
+    /// to the target's queue.
     fn submit_batches(
         &self,
         batches: Vec<(Batch, OutcomeTarget<'_>)>,
     ) -> Pending<Vec<Vec<Result<Submission>>>> {
         let mut evicted = Vec::new();
-        // Made before the lock is held.
-        let mut ids = minted(batches.iter().map(|(batch, _)| batch)).into_iter();
-        let answers = self.command(|state, now, effects| {
+        // Minted before the lock is held.
+        let mut ids = job_ids(batches.iter().map(|(batch, _)| batch)).into_iter();
+        let pending = self.command(|state, now, effects| {
             let position = self.position();
             let mut submit_batch = |(Batch { caller, jobs }, outcomes): (Batch, OutcomeTarget<'_>)| {
                 state.core.set_caller(caller);
@@ -300,8 +299,8 @@ impl Engine {
             };
             batches.into_iter().map(&mut submit_batch).collect()
         });
-        self.load_outcomes(evicted, answers.position);
-        answers
+        self.load_outcomes(evicted, pending.position);
+        pending
     }
 
     /// Accepts all jobs or none.
@@ -338,7 +337,7 @@ impl Engine {
         Watch::open(self, id, Some(after_sequence), types).await
     }
 
-    /// Ends a waiting job at once; requests the worker of a running one to stop, and ends the attempt by force after `grace`.
+    /// Ends a waiting job at once. Of a running job, requests the worker to stop, and ends the attempt by force after `grace`.
     /// Returns the job's state and the sequence of its newest event.
     ///
     /// # Errors
@@ -388,7 +387,7 @@ impl Engine {
         self.call(|state, now, effects| state.core.delete(now, id, effects)).await
     }
 
-    /// Starts no further attempts of the queue's jobs.
+    /// Pauses a queue: no further attempts of its jobs start.
     ///
     /// # Errors
     ///
@@ -401,7 +400,7 @@ impl Engine {
         .await
     }
 
-    /// Starts attempts of the queue's jobs again.
+    /// Resumes a paused queue.
     ///
     /// # Errors
     ///
@@ -433,13 +432,13 @@ impl Engine {
         }
     }
 
-    /// Opens a worker session. Its attempts arrive at the returned value.
+    /// Opens a worker session, which receives the attempts to run.
     pub(crate) fn open_session(&self, spec: &SessionSpec, inline: Option<InlineHandler>) -> Session {
         Session::open(self.clone(), spec, inline)
     }
 
-    /// Accepts no new jobs and starts no attempts from now on. Watches of jobs that do not run end with `Draining`. Remote
-    /// workers get this long for their running attempts.
+    /// Starts to drain: no new jobs are accepted and no attempts start. Watches of jobs that do not run end with `Draining`.
+    /// Remote workers have this long for their running attempts.
     pub fn drain(&self, within: Duration) {
         self.command(|state, _, effects| {
             state.core.drain(within, effects);
@@ -471,7 +470,7 @@ impl Engine {
         });
     }
 
-    /// Does what is due by the engine's clock; the ticker calls it. Only a manual clock needs it called by hand.
+    /// Handles everything that is due by the engine's clock. The ticker calls it; with a manual clock, the caller does.
     pub fn tick(&self) {
         while self.command(|state, now, effects| state.core.tick(now, LOCK_BUDGET, effects)).value {}
     }
@@ -479,7 +478,7 @@ impl Engine {
     /// Runs a command: lock, apply, sort the effects, unlock, deliver.
     fn command<T>(&self, apply: impl FnOnce(&mut State, Now, &mut Effects) -> T) -> Pending<T> {
         let commit = self.0.commit.as_ref();
-        let (value, position, delivery, writing) = {
+        let (value, position, delivery, deferred) = {
             let mut state = self.0.state.lock();
             let now = self.now();
             let mut effects = state.effects(commit.is_some());
@@ -489,20 +488,20 @@ impl Engine {
             let value = apply(&mut state, now, &mut effects);
             state.core.cool(&mut effects);
             let records = effects.records.take().filter(|records| !records.is_empty());
-            let writing =
+            let deferred =
                 commit.zip(records).map(|(commit, records)| commit.append(&mut state.core, now, records));
             let position = self.position();
             // An inline attempt runs before its start is durable, so only without a log.
-            (value, position, state.sort(effects, position, commit.is_none()), writing)
+            (value, position, state.sort(effects, position, commit.is_none()), deferred)
         };
-        drop(writing);
+        drop(deferred);
         self.deliver(delivery, position);
         Pending { value, position }
     }
 }
 
 /// The id of each job; a new id for each job without one.
-fn minted<'a>(batches: impl Iterator<Item = &'a Batch>) -> Vec<JobId> {
+fn job_ids<'a>(batches: impl Iterator<Item = &'a Batch>) -> Vec<JobId> {
     let named = |job: &Result<NewJob>| job.as_ref().ok().and_then(|job| job.id);
     batches.flat_map(|batch| &batch.jobs).map(|job| named(job).unwrap_or_else(JobId::mint)).collect()
 }

@@ -8,7 +8,6 @@ mod compaction;
 mod entries;
 pub(super) mod opening;
 mod reading;
-pub(super) mod record_buffer;
 pub(super) mod salvage;
 #[cfg(test)]
 mod tests;
@@ -17,20 +16,20 @@ mod writer;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, Semaphore};
 
-use super::lock::{Guard, Lock};
 use crate::clock::Now;
 use crate::core::{Core, Record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::wal::{Batch, Log};
-pub(super) use compaction::Due;
-use compaction::Mark;
+pub(super) use compaction::DueCompaction;
+use entries::RecordCounts;
 pub(super) use reading::missing;
 use waiters::Waiters;
 
@@ -46,7 +45,7 @@ const LOADS_MAX: usize = 64;
 pub(crate) struct Position(u64);
 
 impl Position {
-    /// Behind everything that is ever recorded.
+    /// After every entry.
     pub(super) const MAX: Self = Self(u64::MAX);
 }
 
@@ -54,8 +53,8 @@ impl Position {
 pub(super) struct Commit {
     shared: Arc<Shared>,
     log: Arc<dyn Log>,
-    /// How the writer thread ended; `None` once that was answered.
-    writer: Lock<Option<Receiver<Result<()>>>>,
+    /// Receives the result of the writer thread; `None` after it was received.
+    writer: Mutex<Option<Receiver<Result<()>>>>,
     /// Permits to load contents from the log.
     loads: Semaphore,
     /// The sequence of the first entry that is queued.
@@ -63,53 +62,42 @@ pub(super) struct Commit {
 }
 
 struct Shared {
-    queue: Lock<Queue>,
-    /// How many entries were ever queued; changed under the queue's lock.
+    queue: Mutex<Queue>,
+    /// The number of entries that were ever queued; changed under the queue's lock.
     appended: AtomicU64,
     /// Whether the queue is above its high-water mark; changed under its lock.
     is_full: AtomicBool,
-    /// Notified when there is something to append, or nothing more comes.
+    /// Notified when entries were queued, a compaction ended or the log is to be closed.
     queued: Notify,
-    /// Notified when nothing more comes.
+    /// Notified when the log is to be closed.
     closing: Notify,
     waiters: Waiters,
-    /// What the log takes, as a number of [`Takes`].
-    takes: AtomicU8,
+    /// Whether the log has capacity only for the outcomes of accepted jobs: new jobs are refused.
+    refuses_jobs: AtomicBool,
     /// Most bytes of an entry.
     entry_bytes_max: usize,
     /// Fewest bytes between two compactions.
-    checkpoint_bytes: u64,
-    /// Notified when a compaction is due.
-    due: Notify,
-    /// The one that is.
-    compaction: Lock<Option<Due>>,
-}
-
-/// What the log takes now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Takes {
-    All,
-    /// The ends of what runs, but no new jobs: the disk is full.
-    Ends,
-    Nothing,
+    compaction_bytes: u64,
+    /// The compaction that is due and has not started.
+    due: Mutex<Option<DueCompaction>>,
+    /// Notified when a compaction is due or the writer thread ended.
+    due_changed: Notify,
 }
 
 #[derive(Default)]
 struct Queue {
     entries: Batch,
-    /// The buffer of the next batch.
-    spare: Batch,
-    /// Monotonic time of the newest entry.
-    newest: Duration,
-    /// Where compactions end.
-    marks: Vec<Mark>,
+    /// Monotonic time of the last entry.
+    last_entry_time: Duration,
+    /// A compaction that ended: the sequence up to which the log can be trimmed, if it can be.
+    compacted: Option<Option<u64>>,
     is_closed: bool,
-    /// The writer thread has ended.
+    /// Whether the writer thread has ended.
     is_ended: bool,
-    /// The log has space for compaction alone.
+    /// Whether the log has capacity for compaction alone.
     is_critical: bool,
-    /// Callers that wait until the queue is taken.
-    held: Vec<Waker>,
+    /// Callers that wait for admission.
+    admission_waiters: Vec<Waker>,
 }
 
 impl Queue {
@@ -119,65 +107,65 @@ impl Queue {
 }
 
 impl Commit {
-    /// Starts the thread that appends to this log from entry `next_sequence` on. It asks for a compaction after
-    /// `checkpoint_bytes`.
+    /// Starts the thread that appends to this log, from entry `next_sequence` on. It requests a compaction after
+    /// `compaction_bytes`.
     pub(super) fn start(
         log: Arc<dyn Log>,
         next_sequence: u64,
-        checkpoint_bytes: u64,
+        compaction_bytes: u64,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
-            queue: Lock::default(),
+            queue: Mutex::default(),
             appended: AtomicU64::new(0),
             is_full: AtomicBool::new(false),
             queued: Notify::new(),
             closing: Notify::new(),
             waiters: Waiters::default(),
-            takes: AtomicU8::new(Takes::All as u8),
+            refuses_jobs: AtomicBool::new(false),
             entry_bytes_max: log.limits().entry_bytes_max,
-            checkpoint_bytes,
-            due: Notify::new(),
-            compaction: Lock::default(),
+            compaction_bytes,
+            due: Mutex::default(),
+            due_changed: Notify::new(),
         });
-        let (of_writer, its_log) = (shared.clone(), log.clone());
-        let (end, writer) = sync_channel(1);
+        let (writer_shared, writer_log) = (shared.clone(), log.clone());
+        let (sender, writer) = sync_channel(1);
         std::thread::Builder::new().name("log".to_owned()).spawn(move || {
-            let ended = of_writer.write(&*its_log);
-            drop(its_log);
-            // The receiver is gone if the engine gave up on a slow disk.
-            let _ = end.send(ended);
+            let result = writer_shared.write(&*writer_log);
+            drop(writer_log);
+            // The receiver is dropped if the close of the engine timed out.
+            let _ = sender.send(result);
         })?;
         let first_sequence = NonZeroU64::new(next_sequence).unwrap_or(NonZeroU64::MIN);
-        let (writer, loads) = (Lock::new(Some(writer)), Semaphore::new(LOADS_MAX));
+        let (writer, loads) = (Mutex::new(Some(writer)), Semaphore::new(LOADS_MAX));
         Ok(Self { shared, log, writer, loads, first_sequence })
     }
 
-    /// Queues what a command recorded. Called under the engine's lock, so that entries are in the order of commands; it
-    /// never waits for the disk. Entries beyond [`QUEUE_BYTES_MAX`] come from commands that were admitted before the queue
-    /// was full.
-    pub(super) fn append(&self, core: &mut Core, now: Now, records: Vec<Record>) -> Writing<'_> {
+    /// Queues the records of a command. Called under the engine's lock, so that entries have the order of commands; it never
+    /// waits for the disk. Entries beyond [`QUEUE_BYTES_MAX`] come from commands that were admitted before the queue was full.
+    /// `core` gets the sequence of the next entry and, if the command takes several entries, the sequence of each record.
+    pub(super) fn append(&self, core: &mut Core, now: Now, records: Vec<Record>) -> DeferredEncode<'_> {
         let shared = &*self.shared;
         let mut queue = shared.queue.lock();
-        let (queued, before) = (shared.appended().0, queue.entries.len());
-        queue.newest = now.monotonic;
-        let (mut left, mut added) = (None, 1);
-        if queue.is_ended {
-            // Positions go on, so that nothing recorded after the end is taken for durable.
-        } else if codec::bytes_max(&records) <= shared.entry_bytes_max {
-            core.write_to(self.sequence(queued + 1));
-            left = Some(records);
-        } else {
-            entries::add(&mut queue.entries, now, &records, shared.entry_bytes_max);
-            self.tell_where(core, queued, queue.entries.after(before));
-            added = (queue.entries.len() - before) as u64;
+        queue.last_entry_time = now.monotonic;
+        let counts = entries::split(now, &records, shared.entry_bytes_max);
+        let first = shared.appended.fetch_add(counts.len() as u64, Ordering::Relaxed);
+        core.write_to(self.sequence(first + counts.len() as u64));
+        if counts.len() > 1 {
+            for (index, part) in (first..).zip(entries::parts(&records, &counts)) {
+                core.were_written(part, self.sequence(index));
+            }
         }
-        shared.appended.fetch_add(added, Ordering::Relaxed);
-        Writing { shared, queue, now, records: left }
+        DeferredEncode { shared, queue, now, records, counts }
     }
 
-    /// Monotonic time of the newest entry since the start.
-    pub(super) fn newest(&self) -> Duration {
-        self.shared.queue.lock().newest
+    /// The sequence of the entry after the first `queued`.
+    fn sequence(&self, queued: u64) -> NonZeroU64 {
+        self.first_sequence.saturating_add(queued)
+    }
+
+    /// Monotonic time of the last entry since the start.
+    pub(super) fn last_entry_time(&self) -> Duration {
+        self.shared.queue.lock().last_entry_time
     }
 
     /// Bytes of entries that are queued.
@@ -185,7 +173,7 @@ impl Commit {
         self.shared.queue.lock().entries.bytes() as u64
     }
 
-    /// What is durable once everything queued so far is.
+    /// The position after every entry that was queued so far.
     pub(super) fn position(&self) -> Position {
         self.shared.appended()
     }
@@ -194,9 +182,9 @@ impl Commit {
     ///
     /// # Errors
     ///
-    /// `LogFailed`: it never will be.
+    /// `LogFailed`: the position will never be durable.
     pub(super) fn poll_durable(&self, position: Position, context: &Context<'_>) -> Poll<Result<()>> {
-        let durable = self.shared.waiters.now(position);
+        let durable = self.shared.waiters.poll(position);
         if durable.is_pending() {
             self.shared.wake_at(position, context.waker().clone());
         }
@@ -205,13 +193,13 @@ impl Commit {
 
     /// Wakes the waker once the position is durable or never will be.
     pub(super) fn wake_at(&self, position: Position, waker: Waker) {
-        match self.shared.waiters.now(position) {
+        match self.shared.waiters.poll(position) {
             Poll::Ready(_) => waker.wake(),
             Poll::Pending => self.shared.wake_at(position, waker),
         }
     }
 
-    /// Everything up to here is durable.
+    /// The position up to which everything is durable.
     pub(super) fn durable(&self) -> Position {
         self.shared.waiters.durable()
     }
@@ -232,7 +220,7 @@ impl Commit {
         if !queue.is_full() {
             return Poll::Ready(());
         }
-        queue.held.push(context.waker().clone());
+        queue.admission_waiters.push(context.waker().clone());
         Poll::Pending
     }
 
@@ -241,32 +229,30 @@ impl Commit {
         self.shared.is_full.load(Ordering::Relaxed)
     }
 
-    /// Why no new job may be accepted, if none may.
+    /// The error for new jobs while none may be accepted.
     pub(super) fn refusal(&self) -> Option<Error> {
-        match self.shared.takes() {
-            Takes::All => None,
-            Takes::Ends => Some(disk_full()),
-            Takes::Nothing => Some(failed()),
-        }
+        let is_disk_full = self.shared.refuses_jobs.load(Ordering::Relaxed);
+        self.check().err().or_else(|| is_disk_full.then(disk_full))
     }
 }
 
-/// Records with a position in the queue that are not encoded yet. Dropping it encodes them, without the engine's lock. It holds
-/// the lock of the queue, so that entries keep their order.
+/// Records with a position in the queue that are not encoded yet. Dropping it encodes them, without the engine's lock. It
+/// holds the lock of the queue, so that entries keep their order.
 #[must_use]
-pub(super) struct Writing<'a> {
+pub(super) struct DeferredEncode<'a> {
     shared: &'a Shared,
-    queue: Guard<'a, Queue>,
+    queue: MutexGuard<'a, Queue>,
     now: Now,
-    records: Option<Vec<Record>>,
+    records: Vec<Record>,
+    counts: RecordCounts,
 }
 
-impl Drop for Writing<'_> {
+impl Drop for DeferredEncode<'_> {
     fn drop(&mut self) {
-        let Self { shared, queue, now, records } = self;
-        if let Some(records) = records.take() {
-            entries::add_one(&mut queue.entries, *now, &records);
-            record_buffer::put_back(records);
+        let Self { shared, queue, now, records, counts } = self;
+        // After the writer thread ended, positions still grow: nothing that is recorded then counts as durable.
+        if !queue.is_ended {
+            entries::add(&mut queue.entries, *now, records, counts);
         }
         shared.update_is_full(queue);
         shared.queued.notify_one();
@@ -281,15 +267,10 @@ impl Shared {
     fn update_is_full(&self, queue: &Queue) {
         self.is_full.store(queue.is_full(), Ordering::Relaxed);
     }
-
-    fn takes(&self) -> Takes {
-        let now = self.takes.load(Ordering::Relaxed);
-        [Takes::All, Takes::Ends].into_iter().find(|takes| *takes as u8 == now).unwrap_or(Takes::Nothing)
-    }
 }
 
 fn disk_full() -> Error {
-    let message = "the server's log has no room left: running jobs may end, new ones must wait for room";
+    let message = "the log is full: running jobs can end, new jobs are refused: free disk space and retry";
     Error::new(ErrorKind::DiskFull, message)
 }
 
@@ -300,6 +281,6 @@ pub(super) fn closed() -> Error {
 
 /// The error of every call after the first failed append or sync. The cause is in the server's own log.
 pub(super) fn failed() -> Error {
-    let message = "the server cannot write its log: nothing more is acknowledged before it is restarted";
+    let message = "the server cannot write its log: nothing is acknowledged until it is restarted";
     Error::new(ErrorKind::LogFailed, message)
 }

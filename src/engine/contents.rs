@@ -1,4 +1,4 @@
-//! Reading jobs whose contents may be in the log alone.
+//! Reading jobs whose contents may be evicted to the log.
 
 use super::commit::missing;
 use super::outcomes::OutcomeWaiter;
@@ -7,20 +7,21 @@ use crate::core::{Contents, Core, JobKey, LogPlace};
 use crate::error::Result;
 use crate::job::JobId;
 
-/// The contents of a job, and where they were.
+/// The contents of a job, and their location.
 pub(super) type Found = (LogPlace, Contents);
 
-/// What one look at a job found.
+/// The result of one read of a job.
 enum Read<T> {
+    /// The job was in memory.
     Resident(T),
-    /// With contents that were loaded before.
+    /// The job was read with contents that were loaded before.
     Loaded(T),
-    /// Its contents have to be loaded.
+    /// The contents have to be loaded.
     Evicted,
 }
 
 impl Engine {
-    /// Reads a job with its contents, and answers once all that it shows is durable.
+    /// Reads a job with its contents, and returns once everything that was read is durable.
     ///
     /// # Errors
     ///
@@ -32,7 +33,7 @@ impl Engine {
     ) -> Result<T> {
         let mut found: Option<Found> = None;
         loop {
-            let seen = self.look(|state, _| {
+            let Pending { value, position } = self.read_now(|state, _| {
                 let core = &state.core;
                 let key = core.find(id)?;
                 if core.place(key).is_none() {
@@ -40,78 +41,74 @@ impl Engine {
                 }
                 // Loaded contents are durable, and a job that has them never changes again.
                 Ok(match &found {
-                    Some((place, contents)) if core.job_at(place) == Some(key) => {
+                    Some((location, contents)) if core.job_at(location) == Some(key) => {
                         Read::Loaded(read(core, key, Some(contents)))
                     }
                     _ => Read::Evicted,
                 })
             })?;
-            let value = match seen.value {
-                Ok(Read::Loaded(answer)) => return Ok(answer),
+            let value = match value {
+                Ok(Read::Loaded(value)) => return Ok(value),
                 Ok(Read::Evicted) => {
                     found = self.load(id).await?;
                     continue;
                 }
-                Ok(Read::Resident(answer)) => Ok(answer),
+                Ok(Read::Resident(value)) => Ok(value),
                 Err(error) => Err(error),
             };
-            return self.release(Pending { value, position: seen.position }).await;
+            return self.release(Pending { value, position }).await;
         }
     }
 
-    /// The contents of an evicted job, and where they were; nothing if they are in memory.
+    /// Loads the contents of an evicted job. Returns them with their location; `None` if they are in memory.
     pub(super) async fn load(&self, id: JobId) -> Result<Option<Found>> {
-        let mut gone_from = None;
+        let mut moved_from = None;
         loop {
-            let place = {
+            let location = {
                 let core = &self.0.state.lock().core;
                 core.place(core.find(id)?)
             };
-            let Some(place) = place else { return Ok(None) };
-            // Contents that are gone from there were moved, so they have another place.
-            if gone_from == Some(place) {
+            let Some(location) = location else { return Ok(None) };
+            // Contents that are no longer at a location have another one.
+            if moved_from == Some(location) {
                 return Err(missing(id));
             }
-            match self.contents(vec![place]).await?.pop().unwrap_or(Ok(None))? {
-                Some(contents) => return Ok(Some((place, contents))),
-                None => gone_from = Some(place),
+            match self.contents(&[location]).await.pop().unwrap_or(Ok(None))? {
+                Some(contents) => return Ok(Some((location, contents))),
+                None => moved_from = Some(location),
             }
         }
     }
 
-    /// The contents of jobs, each where its place is in `places`.
-    pub(super) async fn contents(&self, places: Vec<LogPlace>) -> Result<Vec<Result<Option<Contents>>>> {
+    /// The contents of jobs, in the order of `locations`; `None` for contents that were rewritten elsewhere since.
+    pub(super) async fn contents(&self, locations: &[LogPlace]) -> Vec<Result<Option<Contents>>> {
         match &self.0.commit {
-            Some(commit) if !places.is_empty() => commit.contents(places).await,
-            _ => Ok(Vec::new()),
+            Some(commit) if !locations.is_empty() => commit.contents(locations).await,
+            _ => Vec::new(),
         }
     }
 
-    /// Loads the evicted outcomes of jobs for the streams that wait for them, behind `position`.
+    /// Loads the evicted outcomes of jobs for the streams that wait for them. `position` is behind the streams' acknowledgements.
     pub(super) fn load_outcomes(&self, jobs: Vec<(LogPlace, OutcomeWaiter)>, position: Position) {
         if jobs.is_empty() {
             return;
         }
         let engine = self.clone();
         tokio::spawn(async move {
-            let read = engine.contents(jobs.iter().map(|(place, _)| *place).collect()).await;
-            let (mut read, failure) = match read {
-                Ok(read) => (read.into_iter(), None),
-                Err(error) => (Vec::new().into_iter(), Some(error)),
-            };
-            for (place, waiter) in jobs {
-                let outcome = match (&failure, read.next()) {
-                    (None, Some(Ok(Some(contents)))) => Ok(Some(contents.into_outcome())),
-                    (None, Some(Err(error))) => Err(error),
-                    (None, Some(Ok(None)) | None) => {
+            let locations: Vec<_> = jobs.iter().map(|(location, _)| *location).collect();
+            let contents = engine.contents(&locations).await;
+            for ((location, waiter), contents) in jobs.into_iter().zip(contents) {
+                let outcome = match contents {
+                    Ok(Some(contents)) => Ok(Some(contents.into_outcome())),
+                    Ok(None) => {
                         let outcome = |core: &Core, key, contents: Option<&Contents>| {
                             core.outcome(key, contents).cloned()
                         };
-                        engine.read_job(place.id, outcome).await
+                        engine.read_job(location.id, outcome).await
                     }
-                    (Some(error), _) => Err(error.clone()),
+                    Err(error) => Err(error),
                 };
-                let outcome = outcome.and_then(|outcome| outcome.ok_or_else(|| missing(place.id)));
+                let outcome = outcome.and_then(|outcome| outcome.ok_or_else(|| missing(location.id)));
                 waiter.end_loaded(outcome, position);
             }
         });

@@ -1,4 +1,4 @@
-//! From effects to deliveries: sorted under the lock, carried out after it. Waiters are woken once the effects are durable.
+//! Delivery of effects: sorted under the lock, delivered after it. Waiters are woken once the effects are durable.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use super::commit::record_buffer;
-use super::observers::{Observers, Wakers};
+use super::observers::Observers;
 use super::outcomes::{OutcomeQueue, OutcomeWaiter};
-use super::session::{Cut, Inline, Orders, Outbox};
+use super::session::{Disconnect, Inline, Orders, Outbox};
 use super::{Engine, Position, Submission};
 use crate::clock::Now;
 use crate::core::{Core, Effect, Effects, LogPlace, SessionKey, Standing, Submitted};
@@ -19,7 +18,7 @@ use crate::job::{Assignment, AttemptEnd, JobState, LeaseId, Order, Timestamp};
 /// run the jobs of many others.
 const INLINE_RUNS_MAX: usize = 2_048;
 
-/// Everything under the engine's lock.
+/// The state under the engine's lock.
 pub(super) struct State {
     pub(super) core: Core,
     pub(super) observers: Observers,
@@ -28,32 +27,24 @@ pub(super) struct State {
     pub(super) ticker_sleeps_until: Duration,
     /// The earliest wall clock start when the ticker went to sleep.
     pub(super) ticker_wall_start: Option<Timestamp>,
-    /// Every watch ends: the engine was stopped.
+    /// Whether the engine was stopped: every watch ends.
     pub(super) stopped: bool,
     /// The buffer for the effects of the next command.
-    spare_effects: Vec<Effect>,
+    effects_buffer: Vec<Effect>,
 }
 
-/// Largest buffer that is kept, in effects.
-const EFFECTS_KEPT_MAX: usize = 4_096;
+/// Largest buffer that is reused, in effects.
+const EFFECTS_BUFFER_MAX: usize = 4_096;
 
-/// What is carried out after the lock is released.
+/// Effects to deliver after the lock is released.
 #[derive(Default)]
 pub(super) struct Delivery {
-    wakers: Vec<Wakers>,
+    wakers: Vec<Waker>,
     outboxes: Vec<Arc<Outbox>>,
     queues: Vec<Arc<OutcomeQueue>>,
     inline: Vec<(Inline, Assignment)>,
     ticker: bool,
     idle: bool,
-}
-
-impl Delivery {
-    fn wake(&mut self, wakers: Wakers) {
-        if !wakers.is_empty() {
-            self.wakers.push(wakers);
-        }
-    }
 }
 
 impl State {
@@ -65,17 +56,17 @@ impl State {
             ticker_sleeps_until: Duration::MAX,
             ticker_wall_start: None,
             stopped: false,
-            spare_effects: Vec::new(),
+            effects_buffer: Vec::new(),
         }
     }
 
     /// An empty buffer for the effects of the next command.
-    pub(super) fn effects(&mut self, records: bool) -> Effects {
-        Effects { items: std::mem::take(&mut self.spare_effects), records: records.then(record_buffer::take) }
+    pub(super) fn effects(&mut self, with_records: bool) -> Effects {
+        Effects { items: std::mem::take(&mut self.effects_buffer), records: with_records.then(Vec::new) }
     }
 
-    /// Sorts the effects of a command, which are durable once `position` is. Assignments and stops enter the outbox of their
-    /// session here, under the lock, so that a stop never overtakes its assignment.
+    /// Sorts the effects of a command, which are durable once `position` is. Assignments and stops are added to the outbox of
+    /// their session here, under the lock, so that a stop never overtakes its assignment.
     pub(super) fn sort(
         &mut self,
         mut effects: Effects,
@@ -100,21 +91,22 @@ impl State {
                     self.order(session, &mut delivery, |orders| orders.drain = Some(drain));
                 }
                 Effect::Cut(session) => {
-                    self.order(session, &mut delivery, |orders| orders.cut = Some(Cut::Silent));
+                    self.order(session, &mut delivery, |orders| {
+                        orders.disconnect = Some(Disconnect::TimedOut);
+                    });
                     self.outboxes.remove(&session);
                 }
-                Effect::Wake(observer) => delivery.wake(self.observers.wake(observer)),
+                Effect::Wake(observer) => self.observers.wake(observer),
                 Effect::Ended(observer, outcome) => {
-                    let wakers = self.observers.end(observer, &outcome, position, &mut delivery.queues);
-                    delivery.wake(wakers);
+                    self.observers.end(observer, &outcome, position, &mut delivery.queues);
                 }
                 Effect::Removed(observer) => self.observers.job_removed(observer),
             }
         }
-        if effects.items.capacity() <= EFFECTS_KEPT_MAX {
-            self.spare_effects = effects.items;
+        if effects.items.capacity() <= EFFECTS_BUFFER_MAX {
+            self.effects_buffer = effects.items;
         }
-        delivery.wakers.extend(self.observers.take_woken());
+        delivery.wakers = self.observers.take_woken();
         delivery.ticker = self.is_due_before_ticker();
         delivery.idle = self.core.is_draining() && self.core.counts().get(JobState::Running) == 0;
         delivery
@@ -122,12 +114,12 @@ impl State {
 
     /// Whether something is due before the ticker wakes by itself.
     fn is_due_before_ticker(&self) -> bool {
-        let seen = self.ticker_wall_start;
+        let known = self.ticker_wall_start;
         self.core.next_deadline().is_some_and(|deadline| deadline < self.ticker_sleeps_until)
-            || self.core.next_wall_start().is_some_and(|start| seen.is_none_or(|seen| start < seen))
+            || self.core.next_wall_start().is_some_and(|start| known.is_none_or(|known| start < known))
     }
 
-    /// Whether this is the session's present outbox.
+    /// Whether this is the session's current outbox.
     pub(super) fn is_outbox(&self, session: SessionKey, outbox: &Arc<Outbox>) -> bool {
         self.outboxes.get(&session).is_some_and(|current| Arc::ptr_eq(current, outbox))
     }
@@ -166,8 +158,8 @@ impl State {
         Submission { id, existing, state, sequence }
     }
 
-    /// Registers a waiter for the job's end. If the job has ended, by `position`, the waiter gets the outcome at once; an
-    /// evicted outcome is to be loaded from the log position that is answered.
+    /// Registers a waiter for the job's end. If the job has ended, the waiter gets the outcome with `position` at once. Returns
+    /// the location of an evicted outcome: the caller loads it for the waiter.
     pub(super) fn await_outcome(
         &mut self,
         standing: Standing,
@@ -181,20 +173,19 @@ impl State {
                 return None;
             }
         };
-        if let Some(place) = self.core.place(key) {
-            return Some((place, waiter));
+        if let Some(location) = self.core.place(key) {
+            return Some((location, waiter));
         }
         match self.core.outcome(key, None) {
             Some(outcome) => drop(waiter.end(outcome.clone(), position)),
             None => {
-                let observer = self.observers.of(&mut self.core, key);
-                self.observers.add_outcome_waiter(observer, waiter);
+                self.observers.add_outcome_waiter(&mut self.core, key, waiter);
             }
         }
         None
     }
 
-    /// Ends attempts. A lease that was lost meanwhile is ignored: its order to stop was sent before.
+    /// Ends attempts. A lease that was lost is ignored: its worker was ordered to stop.
     pub(super) fn end_attempts(
         &mut self,
         now: Now,
@@ -214,14 +205,15 @@ impl State {
     /// The wakers of every stream: of watches, workers and submit streams.
     pub(super) fn take_all_wakers(&mut self) -> Vec<Waker> {
         self.observers.wake_all();
-        let watches = self.observers.take_woken().into_iter().flatten().map(|(_, waker)| waker);
-        let outboxes = self.outboxes.values().filter_map(|outbox| outbox.take_waker());
-        watches.chain(outboxes).chain(self.observers.outcome_wakers()).collect()
+        let mut wakers = self.observers.take_woken();
+        wakers.extend(self.outboxes.values().filter_map(|outbox| outbox.take_waker()));
+        wakers.extend(self.observers.take_outcome_wakers());
+        wakers
     }
 }
 
 impl Engine {
-    /// Runs inline attempts, with those that their ends start in turn, and wakes everyone once `position` is durable.
+    /// Runs inline attempts, and those that their ends start. Wakes all waiters once `position` is durable.
     pub(super) fn deliver(&self, mut delivery: Delivery, position: Position) {
         let mut inline_runs = 0;
         loop {
@@ -251,9 +243,9 @@ impl Engine {
         let wake = |waker: Waker| self.wake_at(position, waker);
         delivery.outboxes.iter().filter_map(|outbox| outbox.take_waker()).for_each(wake);
         delivery.queues.iter().filter_map(|queue| queue.take_waker()).for_each(wake);
-        delivery.wakers.into_iter().flatten().for_each(|(_, waker)| wake(waker));
+        delivery.wakers.into_iter().for_each(wake);
         if delivery.ticker {
-            self.0.earlier.notify_one();
+            self.0.timer_changed.notify_one();
         }
         if delivery.idle {
             self.0.idle.notify_waiters();

@@ -1,6 +1,6 @@
 //! The rule of durability: no effect leaves the engine before the records that caused it are durable.
 //!
-//! Every answer is made together with the log position that it depends on, and waits for that position here. Without a log
+//! Every response is made together with the log position that it depends on, and waits for that position here. Without a log
 //! nothing waits.
 
 use std::future::poll_fn;
@@ -25,7 +25,7 @@ impl Engine {
         self.0.commit.is_some()
     }
 
-    /// Runs a command that changes something: waits until the log takes more, and answers once its records are durable.
+    /// Waits for admission, runs a command, and returns once its records are durable.
     ///
     /// # Errors
     ///
@@ -35,39 +35,42 @@ impl Engine {
         apply: impl FnOnce(&mut State, Now, &mut Effects) -> Result<T>,
     ) -> Result<T> {
         self.admitted().await?;
-        let answer = self.command(apply);
-        self.release(answer).await
+        let pending = self.command(apply);
+        self.release(pending).await
     }
 
-    /// Answers a question once everything that the answer shows is durable.
+    /// Reads the state, and returns once everything that was read is durable.
     ///
     /// # Errors
     ///
-    /// Those of the question; `LogFailed` after the log failed.
-    pub(super) async fn read<T>(&self, look: impl FnOnce(&State, Now) -> Result<T>) -> Result<T> {
-        let answer = self.look(look)?;
-        self.release(answer).await
+    /// Those of the read; `LogFailed` after the log failed.
+    pub(super) async fn read<T>(&self, read: impl FnOnce(&State, Now) -> Result<T>) -> Result<T> {
+        let pending = self.read_now(read)?;
+        self.release(pending).await
     }
 
-    /// What the state shows now.
-    pub(super) fn look<T>(&self, look: impl FnOnce(&State, Now) -> Result<T>) -> Result<Pending<Result<T>>> {
+    /// Reads the state.
+    pub(super) fn read_now<T>(
+        &self,
+        read: impl FnOnce(&State, Now) -> Result<T>,
+    ) -> Result<Pending<Result<T>>> {
         self.check_log()?;
         let state = self.0.state.lock();
-        let value = look(&state, self.now());
+        let value = read(&state, self.now());
         Ok(Pending { value, position: self.position() })
     }
 
-    /// The answer, once its position is durable. A refusal for want of capacity kept nothing and shows nothing: it does not
-    /// wait, least of all for a full disk.
-    pub(super) async fn release<T>(&self, answer: Pending<Result<T>>) -> Result<T> {
-        let Pending { value, position } = answer;
+    /// Waits until the position of a value is durable, and returns the value. A refusal for lack of capacity changed nothing:
+    /// it does not wait for a disk that may be full.
+    pub(super) async fn release<T>(&self, pending: Pending<Result<T>>) -> Result<T> {
+        let Pending { value, position } = pending;
         if !value.as_ref().is_err_and(is_refusal) {
             poll_fn(|context| self.poll_durable(position, context)).await?;
         }
         value
     }
 
-    /// Waits until the log takes more records: backpressure. Without a log at once.
+    /// Waits until new records are admitted: backpressure of the log. Without a log, it never waits.
     ///
     /// # Errors
     ///
@@ -107,8 +110,8 @@ impl Engine {
         }
     }
 
-    /// The position behind everything that was recorded until now. To be read under the engine's lock, together with what it
-    /// is the position of.
+    /// The position after everything that was recorded so far. To be read under one hold of the engine's lock with the state
+    /// that it belongs to.
     pub(super) fn position(&self) -> Position {
         self.0.commit.as_ref().map_or(Position::default(), |commit| commit.position())
     }
@@ -125,13 +128,13 @@ impl Engine {
         self.0.commit.as_ref().map_or(Ok(()), |commit| commit.check())
     }
 
-    /// Waits until everything recorded until now is durable.
+    /// Waits until everything that was recorded so far is durable.
     pub(crate) async fn durable(&self) -> Result<()> {
         let position = self.position();
         poll_fn(|context| self.poll_durable(position, context)).await
     }
 
-    /// Waits until the log failed or was closed: every call is refused from then on. For ever without a log.
+    /// Waits until the log failed or was closed: every call is refused from then on. Never returns without a log.
     pub async fn log_failure(&self) -> Error {
         match poll_fn(|context| self.poll_durable(Position::MAX, context)).await {
             Err(error) => error,

@@ -1,4 +1,4 @@
-//! The observers of jobs: wakers of watches, and streams that wait for outcomes.
+//! The observers of jobs: open watches with their wakers, and streams that wait for outcomes.
 //!
 //! A watch is a cursor and a waker, never a queue. Waking takes all wakers at once; a watch that still waits registers its
 //! waker again when it is polled.
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use slab::Slab;
+use smallvec::SmallVec;
 
 use super::Position;
 use super::outcomes::{OutcomeQueue, OutcomeWaiter};
@@ -14,46 +15,42 @@ use crate::core::{Core, JobKey};
 use crate::job::Outcome;
 
 /// Largest capacity that is retained while no job is observed.
-const KEPT_OBSERVERS_MAX: usize = 4_096;
+const CAPACITY_MAX: usize = 4_096;
 
-/// Wakers to be woken after the lock is released.
-pub(super) type Wakers = Slab<Waker>;
-
-/// Where a watch's waker is registered; valid as long as the round is the same.
+/// The key of an open watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct WakerPlace {
+pub(super) struct WatchKey {
     observer: u32,
-    round: u64,
     index: usize,
 }
 
 #[derive(Default)]
 struct Observer {
+    /// `None` once the job was removed.
     key: Option<JobKey>,
-    /// Counts how often the wakers were taken. Never repeats, even when the slot of an observer is reused.
-    round: u64,
-    wakers: Wakers,
-    /// Open watches. A finished job is retained for them.
-    watches: u32,
-    /// The stream that waits for the outcome; further streams if the same job was submitted through several.
-    outcome_waiter: Option<OutcomeWaiter>,
-    more_outcome_waiters: Vec<OutcomeWaiter>,
+    /// Open watches, each with its waker while it waits. A finished job is retained for them.
+    watches: Slab<Option<Waker>>,
+    /// The streams that wait for the outcome; several if the same job was submitted through several.
+    outcome_waiters: SmallVec<[OutcomeWaiter; 1]>,
 }
 
 #[derive(Default)]
 pub(super) struct Observers {
     observers: Slab<Observer>,
-    rounds: u64,
-    woken: Vec<Wakers>,
+    /// Wakers to be woken after the lock is released.
+    woken: Vec<Waker>,
 }
 
 impl Observers {
+    fn get(&mut self, observer: u32) -> &mut Observer {
+        &mut self.observers[observer as usize - 1]
+    }
+
     /// The observer of this job, created if there is none.
-    pub(super) fn of(&mut self, core: &mut Core, key: JobKey) -> u32 {
+    fn get_or_create(&mut self, core: &mut Core, key: JobKey) -> u32 {
         match core.observer(key) {
             0 => {
-                self.rounds += 1;
-                let observer = Observer { key: Some(key), round: self.rounds, ..Observer::default() };
+                let observer = Observer { key: Some(key), ..Observer::default() };
                 let observer = self.observers.insert(observer) as u32 + 1;
                 core.set_observer(key, observer, false);
                 observer
@@ -62,87 +59,64 @@ impl Observers {
         }
     }
 
-    /// Registers a waker for the job's next event, in place of the waker that this watch registered before.
-    pub(super) fn add_waker(
-        &mut self,
-        observer: u32,
-        before: Option<WakerPlace>,
-        waker: &Waker,
-    ) -> WakerPlace {
-        let place = &mut self.observers[observer as usize - 1];
-        if let Some(before) =
-            before.filter(|before| before.observer == observer && before.round == place.round)
-        {
-            place.wakers[before.index].clone_from(waker);
-            return before;
-        }
-        let index = place.wakers.insert(waker.clone());
-        WakerPlace { observer, round: place.round, index }
-    }
-
-    /// Counts a watch of the job, until [`Observers::detach`]. Returns the job's observer.
-    pub(super) fn attach(&mut self, core: &mut Core, key: JobKey) -> u32 {
-        let observer = self.of(core, key);
-        self.observers[observer as usize - 1].watches += 1;
+    /// Adds a watch of the job, until [`Observers::remove_watch`].
+    pub(super) fn add_watch(&mut self, core: &mut Core, key: JobKey) -> WatchKey {
+        let observer = self.get_or_create(core, key);
         core.set_observer(key, observer, true);
-        observer
+        WatchKey { observer, index: self.get(observer).watches.insert(None) }
     }
 
-    /// Whether the observed job was removed.
-    pub(super) fn is_without_job(&self, observer: u32) -> bool {
-        self.observers[observer as usize - 1].key.is_none()
+    /// Registers the waker of a watch for the job's next event.
+    pub(super) fn set_waker(&mut self, watch: WatchKey, waker: &Waker) {
+        self.get(watch.observer).watches[watch.index] = Some(waker.clone());
+    }
+
+    /// Whether the watched job was removed.
+    pub(super) fn is_job_removed(&self, watch: WatchKey) -> bool {
+        self.observers[watch.observer as usize - 1].key.is_none()
     }
 
     /// The job was removed.
     pub(super) fn job_removed(&mut self, observer: u32) {
-        self.observers[observer as usize - 1].key = None;
+        self.get(observer).key = None;
     }
 
     /// Removes a watch and its waker, and the observer if it has no other user.
-    pub(super) fn detach(&mut self, core: &mut Core, observer: u32, waker: Option<WakerPlace>) {
-        let place = &mut self.observers[observer as usize - 1];
-        if let Some(waker) = waker.filter(|waker| waker.round == place.round) {
-            place.wakers.remove(waker.index);
-        }
-        place.watches -= 1;
-        if place.watches > 0 {
+    pub(super) fn remove_watch(&mut self, core: &mut Core, watch: WatchKey) {
+        let observer = self.get(watch.observer);
+        observer.watches.remove(watch.index);
+        if !observer.watches.is_empty() {
             return;
         }
-        let is_needed = place.outcome_waiter.is_some();
-        if let Some(key) = place.key {
-            core.set_observer(key, if is_needed { observer } else { 0 }, false);
+        let is_used = !observer.outcome_waiters.is_empty();
+        if let Some(key) = observer.key {
+            core.set_observer(key, if is_used { watch.observer } else { 0 }, false);
         }
-        if !is_needed {
-            self.forget(observer);
+        if !is_used {
+            self.remove(watch.observer);
         }
     }
 
-    /// Frees the observer's slot. When the last one is freed after a peak, the memory of all is released.
-    fn forget(&mut self, observer: u32) -> Observer {
-        let gone = self.observers.remove(observer as usize - 1);
-        if self.observers.is_empty() && self.observers.capacity() > KEPT_OBSERVERS_MAX {
+    /// Removes the observer. When the last one is removed after a peak, the memory of all is freed.
+    fn remove(&mut self, observer: u32) {
+        self.observers.remove(observer as usize - 1);
+        if self.observers.is_empty() && self.observers.capacity() > CAPACITY_MAX {
             self.observers = Slab::new();
         }
-        gone
     }
 
-    pub(super) fn add_outcome_waiter(&mut self, observer: u32, waiter: OutcomeWaiter) {
+    pub(super) fn add_outcome_waiter(&mut self, core: &mut Core, key: JobKey, waiter: OutcomeWaiter) {
+        let observer = self.get_or_create(core, key);
+        self.get(observer).outcome_waiters.push(waiter);
+    }
+
+    /// Wakes the watches, because the job has a new event.
+    pub(super) fn wake(&mut self, observer: u32) {
         let observer = &mut self.observers[observer as usize - 1];
-        match observer.outcome_waiter {
-            None => observer.outcome_waiter = Some(waiter),
-            Some(_) => observer.more_outcome_waiters.push(waiter),
-        }
+        self.woken.extend(observer.watches.iter_mut().filter_map(|(_, waker)| waker.take()));
     }
 
-    /// Takes the wakers, because the job has a new event.
-    pub(super) fn wake(&mut self, observer: u32) -> Wakers {
-        self.rounds += 1;
-        let observer = &mut self.observers[observer as usize - 1];
-        observer.round = self.rounds;
-        std::mem::take(&mut observer.wakers)
-    }
-
-    /// Passes the outcome of a job that ended to the waiting streams, and takes the wakers. Without an open watch the observer
+    /// Passes the outcome of a job that ended to the waiting streams, and wakes the watches. Without an open watch the observer
     /// is removed.
     pub(super) fn end(
         &mut self,
@@ -150,41 +124,34 @@ impl Observers {
         outcome: &Outcome,
         position: Position,
         queues: &mut Vec<Arc<OutcomeQueue>>,
-    ) -> Wakers {
-        let place = &mut self.observers[observer as usize - 1];
-        let waiters = (place.outcome_waiter.take(), std::mem::take(&mut place.more_outcome_waiters));
-        let wakers = match place.watches {
-            0 => self.forget(observer).wakers,
-            _ => self.wake(observer),
-        };
-        for waiter in waiters.0.into_iter().chain(waiters.1) {
+    ) {
+        for waiter in std::mem::take(&mut self.get(observer).outcome_waiters) {
             let queue = waiter.end(outcome.clone(), position);
             if queues.last().is_none_or(|last| !Arc::ptr_eq(last, &queue)) {
                 queues.push(queue);
             }
         }
-        wakers
-    }
-
-    /// Marks every waker to be woken; [`Observers::take_woken`] returns them.
-    pub(super) fn wake_all(&mut self) {
-        for (_, observer) in &mut self.observers {
-            self.rounds += 1;
-            observer.round = self.rounds;
-            self.woken.push(std::mem::take(&mut observer.wakers));
+        if self.get(observer).watches.is_empty() {
+            self.remove(observer);
+        } else {
+            self.wake(observer);
         }
     }
 
-    /// The wakers of the streams that wait for outcomes.
-    pub(super) fn outcome_wakers(&self) -> impl Iterator<Item = Waker> {
-        let waiters = self
-            .observers
-            .iter()
-            .flat_map(|(_, observer)| observer.outcome_waiter.iter().chain(&observer.more_outcome_waiters));
-        waiters.filter_map(OutcomeWaiter::take_waker)
+    /// Wakes every watch.
+    pub(super) fn wake_all(&mut self) {
+        let watches = self.observers.iter_mut().flat_map(|(_, observer)| &mut observer.watches);
+        self.woken.extend(watches.filter_map(|(_, waker)| waker.take()));
     }
 
-    pub(super) fn take_woken(&mut self) -> Vec<Wakers> {
+    /// Takes the wakers to be woken.
+    pub(super) fn take_woken(&mut self) -> Vec<Waker> {
         std::mem::take(&mut self.woken)
+    }
+
+    /// Takes the wakers of the streams that wait for outcomes.
+    pub(super) fn take_outcome_wakers(&self) -> impl Iterator<Item = Waker> {
+        let waiters = self.observers.iter().flat_map(|(_, observer)| &observer.outcome_waiters);
+        waiters.filter_map(OutcomeWaiter::take_waker)
     }
 }

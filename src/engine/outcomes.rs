@@ -1,15 +1,16 @@
-//! Outcomes of the jobs of a submit stream, on their way to it: one queue a stream, bounded by the stream's window.
+//! Outcomes of the jobs of a submit stream: one queue a stream, bounded by the stream's window.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
+use parking_lot::Mutex;
+
 use super::Position;
-use super::lock::Lock;
 use crate::error::{Error, Result};
 use crate::job::{JobId, JobState, Outcome};
 
-/// Most jobs for which an empty queue keeps its memory.
+/// Most jobs for which an empty queue retains its memory.
 const CAPACITY_MAX: usize = 8_192;
 
 /// A job that ended.
@@ -21,18 +22,18 @@ pub(crate) struct EndedJob {
     pub(crate) state: JobState,
     /// `None` if the job was removed before the stream asked for it.
     pub(crate) outcome: Option<Outcome>,
-    /// Where its end is in the log.
+    /// The log position of its end.
     position: Position,
 }
 
 /// Ended jobs of one stream.
 #[derive(Default)]
-pub(super) struct OutcomeQueue(Lock<Queue>);
+pub(super) struct OutcomeQueue(Mutex<Queue>);
 
 #[derive(Default)]
 struct Queue {
     ended: VecDeque<EndedJob>,
-    /// Why an outcome could not be read, if one could not.
+    /// The error of the first outcome that could not be loaded.
     failure: Option<Error>,
     waker: Option<Waker>,
 }
@@ -50,7 +51,7 @@ impl OutcomeQueue {
         OutcomeWaiter { queue: self.clone(), id, batch, index }
     }
 
-    /// Moves the jobs whose end is durable behind those in `ended`, and registers the waker for the next ones. Answers the
+    /// Moves the jobs whose end is durable to the back of `ended`, and registers the waker for the next ones. Returns the
     /// position that the first of the rest waits for.
     pub(super) fn take(
         &self,
@@ -65,7 +66,7 @@ impl OutcomeQueue {
         }
         let count = queue.ended.partition_point(|job| job.position <= durable);
         if count == queue.ended.len() && ended.is_empty() {
-            // After a burst its memory is freed; otherwise the two buffers take turns.
+            // The two buffers are swapped. After a burst their memory is freed.
             ended.shrink_to(CAPACITY_MAX);
             std::mem::swap(&mut queue.ended, ended);
         } else {
@@ -74,12 +75,12 @@ impl OutcomeQueue {
         queue.ended.front().map(|job| job.position)
     }
 
-    /// Why an outcome could not be read, if one could not.
+    /// The error of the first outcome that could not be loaded.
     pub(super) fn failure(&self) -> Option<Error> {
         self.0.lock().failure.clone()
     }
 
-    /// The stream's waker, if it waits.
+    /// Takes the stream's waker, if the stream waits.
     pub(super) fn take_waker(&self) -> Option<Waker> {
         self.0.lock().waker.take()
     }
@@ -91,12 +92,12 @@ impl OutcomeWaiter {
         self.push(outcome.state(), Some(outcome), position)
     }
 
-    /// Adds that the job ended in this state and was removed with its outcome.
+    /// Adds a job that ended in this state and was removed with its outcome.
     pub(super) fn end_removed(self, state: JobState, position: Position) {
         self.push(state, None, position);
     }
 
-    /// The stream's waker, if it waits.
+    /// Takes the stream's waker, if the stream waits.
     pub(super) fn take_waker(&self) -> Option<Waker> {
         self.queue.take_waker()
     }
@@ -105,7 +106,7 @@ impl OutcomeWaiter {
         let Self { queue, id, batch, index } = self;
         {
             let ended = &mut queue.0.lock().ended;
-            // In the order of positions, also behind an outcome that took long to load.
+            // Positions never decrease, also after an outcome that took long to load.
             let position = ended.back().map_or(position, |last| last.position.max(position));
             ended.push_back(EndedJob { id, batch, index, state, outcome, position });
         }
@@ -121,8 +122,7 @@ impl OutcomeWaiter {
                 self.queue
             }
         };
-        let waker = queue.take_waker();
-        if let Some(waker) = waker {
+        if let Some(waker) = queue.take_waker() {
             waker.wake();
         }
     }

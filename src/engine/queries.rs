@@ -53,7 +53,7 @@ pub struct PageBounds {
 pub struct JobPage {
     /// Newest first.
     pub jobs: Vec<JobView>,
-    /// Where the next page begins; `None` after the last.
+    /// The cursor of the next page; `None` after the last.
     pub next: Option<u64>,
 }
 
@@ -66,13 +66,13 @@ pub struct EngineInfo {
     pub start_time: Timestamp,
     /// How long ago that was.
     pub uptime: Duration,
-    /// Whether it takes no new jobs.
+    /// Whether it accepts no new jobs.
     pub draining: bool,
-    /// Kinds that are served now.
+    /// Kinds that are served.
     pub kinds: Vec<Arc<str>>,
     /// Jobs, in any state.
     pub jobs: u32,
-    /// Watches open now.
+    /// Open watches.
     pub watchers: u32,
     /// Memory in use by category, with the bound of each.
     pub memory: Vec<MemoryUse>,
@@ -86,7 +86,7 @@ impl Engine {
     /// `JobNotFound`, `ResultExpired`; while waiting also `Draining` and `ResourceExhausted` (too many watchers).
     pub async fn result(&self, id: JobId, until: Option<Instant>) -> Result<ResultView> {
         let Some(until) = until else { return self.result_now(id).await };
-        // Open before the first look and until after the last: the job's end stays for it.
+        // The watch is open from before the first read until after the last: it retains the job.
         let mut watch = match Watch::open(self, id, None, EventTypes::NONE).await {
             Ok(watch) => watch,
             Err(refused) => {
@@ -121,7 +121,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `JobNotFound`, `ResultExpired`; with a log, `LogDamaged` and `LogFailed` if the job cannot be read back.
+    /// `JobNotFound`, `ResultExpired`; with a log, `LogDamaged` and `LogFailed` if the job cannot be loaded.
     pub async fn job(&self, id: JobId) -> Result<JobView> {
         self.read_job(id, Core::view).await
     }
@@ -130,7 +130,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// With a log: `LogFailed`, and, if payloads count, `LogDamaged` if a job cannot be read back.
+    /// With a log: `LogFailed`, and, if payloads count, `LogDamaged` if a job cannot be loaded.
     pub async fn jobs(&self, filter: &JobFilter, before: Option<u64>, bounds: PageBounds) -> Result<JobPage> {
         let PageBounds { jobs: jobs_max, bytes: mut bytes_left, with_payloads } = bounds;
         self.check_log()?;
@@ -154,36 +154,35 @@ impl Engine {
                 break;
             }
         }
-        self.complete(&mut jobs, evicted).await?;
-        // Behind all that was looked at.
+        self.add_contents(&mut jobs, evicted).await?;
+        // After everything that was read.
         self.durable().await?;
         Ok(JobPage { jobs, next })
     }
 
-    /// The cursor of the page that begins with this job, if the job was not removed.
-    pub(crate) fn page_beginning_with(&self, id: JobId) -> Option<u64> {
+    /// The cursor of the page that starts with this job; `None` if the job was removed.
+    pub(crate) fn page_starting_with(&self, id: JobId) -> Option<u64> {
         self.0.state.lock().core.page_beginning_with(id)
     }
 
-    /// Completes the evicted jobs of a page with their contents. Jobs that were removed meanwhile leave the page.
-    async fn complete(&self, jobs: &mut Vec<JobView>, places: Vec<LogPlace>) -> Result<()> {
-        let read = self.contents(places.clone()).await?;
-        let mut whole = HashMap::new();
-        for (place, contents) in places.iter().zip(read) {
-            let seen = contents?.and_then(|contents| {
+    /// Adds the contents of the evicted jobs of a page. Jobs that were removed meanwhile leave the page.
+    async fn add_contents(&self, jobs: &mut Vec<JobView>, locations: Vec<LogPlace>) -> Result<()> {
+        let loaded = self.contents(&locations).await;
+        let mut views = HashMap::new();
+        for (location, contents) in locations.iter().zip(loaded) {
+            let view = contents?.and_then(|contents| {
                 let core = &self.0.state.lock().core;
-                core.job_at(place).map(|key| core.view(key, Some(&contents)))
+                core.job_at(location).map(|key| core.view(key, Some(&contents)))
             });
-            let view = match seen {
+            let view = match view {
                 Some(view) => Ok(view),
-                None => self.job(place.id).await,
+                None => self.job(location.id).await,
             };
-            whole.insert(place.id, view);
+            views.insert(location.id, view);
         }
-        let seen = std::mem::take(jobs).into_iter().map(|job| whole.remove(&job.id).unwrap_or(Ok(job)));
-        for job in seen {
-            match job {
-                Err(error) if is_gone(&error) => {}
+        for job in std::mem::take(jobs) {
+            match views.remove(&job.id).unwrap_or(Ok(job)) {
+                Err(error) if is_removed(&error) => {}
                 job => jobs.push(job?),
             }
         }
@@ -233,7 +232,7 @@ impl Engine {
         }
     }
 
-    /// Attempts that run now.
+    /// The number of running attempts.
     pub(crate) fn running(&self) -> u32 {
         self.counts().get(JobState::Running)
     }
@@ -249,6 +248,6 @@ impl Engine {
     }
 }
 
-fn is_gone(error: &Error) -> bool {
+fn is_removed(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::JobNotFound(_) | ErrorKind::ResultExpired { .. })
 }

@@ -1,4 +1,4 @@
-//! A worker's side of its session: orders come out of a bounded channel, reports and ends go in.
+//! The worker's side of a session: orders come from a bounded channel, reports and ends of attempts go to the core.
 
 use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
@@ -32,27 +32,27 @@ pub(super) struct Inline {
 #[derive(Default)]
 pub(crate) struct Orders {
     pub(crate) orders: VecDeque<Order>,
-    /// That nothing more comes.
+    /// Set once no further order follows.
     pub(crate) drain: Option<Drain>,
-    /// Why the session was cut off from its worker, if it was.
-    pub(crate) cut: Option<Cut>,
-    /// The log positions of the orders: so many of them wait for the position, in order.
+    /// Why the worker was disconnected, if it was.
+    pub(crate) disconnect: Option<Disconnect>,
+    /// The log positions of the orders, in order: each with the number of orders that wait for it.
     positions: VecDeque<(Position, usize)>,
     waker: Option<Waker>,
 }
 
-/// Why a session's worker no longer gets its orders.
+/// Why a worker was disconnected from its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cut {
-    /// It was not heard of for too long.
-    Silent,
-    /// It connected anew.
+pub(crate) enum Disconnect {
+    /// It sent nothing for too long.
+    TimedOut,
+    /// It connected again.
     Replaced,
 }
 
 impl Orders {
     fn is_empty(&self) -> bool {
-        self.orders.is_empty() && self.drain.is_none() && self.cut.is_none()
+        self.orders.is_empty() && self.drain.is_none() && self.disconnect.is_none()
     }
 
     pub(super) fn push(&mut self, order: Order, position: Position) {
@@ -63,10 +63,10 @@ impl Orders {
         }
     }
 
-    /// Takes the durable orders that fit into `limit`, the reason of a cut, and, behind the last order, the drain. Answers the
-    /// position that the next order waits for if it is not durable.
+    /// Takes the durable orders that fit into `limit`, the reason of a disconnect, and, after the last order, the drain. Returns
+    /// the position that the next order waits for if it is not durable.
     fn take(&mut self, durable: Position, limit: TakeLimit) -> (Self, Option<Position>) {
-        let mut taken = Self { cut: self.cut.take(), ..Self::default() };
+        let mut taken = Self { disconnect: self.disconnect.take(), ..Self::default() };
         let mut bytes = 0;
         while let Some(&(position, _)) = self.positions.front() {
             if position > durable {
@@ -84,7 +84,7 @@ impl Orders {
         (taken, None)
     }
 
-    /// The first order was taken.
+    /// Removes the position of the first order.
     fn pop_position(&mut self) {
         if let Some((_, count)) = self.positions.front_mut() {
             *count -= 1;
@@ -109,7 +109,7 @@ impl TakeLimit {
 }
 
 impl Inline {
-    /// Runs attempts and ends many of them at once. An attempt that is to be stopped has ended by then.
+    /// Runs attempts and ends many of them at once. A stop is ignored: its attempt has ended by then.
     fn run(&self, engine: &Engine, mut orders: VecDeque<Order>) {
         while !orders.is_empty() {
             let count = orders.len().min(LOCK_BUDGET);
@@ -125,11 +125,7 @@ impl Inline {
 }
 
 impl Outbox {
-    fn local(inline: Option<Inline>) -> Arc<Self> {
-        Arc::new(Self { inline, ..Self::default() })
-    }
-
-    /// Adds to the orders and notes that the receiver must be woken.
+    /// Adds to the orders. The outbox is added to `woken` if its receiver has to be woken.
     pub(super) fn add(self: &Arc<Self>, woken: &mut Vec<Arc<Outbox>>, add: impl FnOnce(&mut Orders)) {
         let mut state = self.state.lock();
         if state.is_empty() {
@@ -138,12 +134,12 @@ impl Outbox {
         add(&mut state);
     }
 
-    /// The receiver's waker, if it waits.
+    /// Takes the receiver's waker, if the receiver waits.
     pub(super) fn take_waker(&self) -> Option<Waker> {
         self.state.lock().waker.take()
     }
 
-    /// The durable orders that were not taken yet, as many as fit into the limit. If there are none, registers the waker.
+    /// Takes the durable orders that fit into the limit. Registers the waker if there are none.
     ///
     /// # Errors
     ///
@@ -170,7 +166,7 @@ impl Outbox {
         }
     }
 
-    /// Whether there is an order, a drain or a cut, durable or not; registers the waker otherwise.
+    /// Waits for an order, a drain or a disconnect, durable or not.
     pub(super) fn poll_ready(&self, context: &Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
         if state.is_empty() {
@@ -190,21 +186,21 @@ impl Outbox {
         state.orders.iter().filter_map(lease).collect()
     }
 
-    /// Everything in it, durable or not.
+    /// Takes everything, durable or not.
     pub(super) fn take_all(&self) -> Orders {
         std::mem::take(&mut self.state.lock())
     }
 }
 
-/// An open session. Dropping it closes it: what it still runs counts as lost.
+/// An open session. Dropping it closes it: its running attempts count as lost.
 pub(crate) struct Session {
     engine: Engine,
     key: SessionKey,
     outbox: Arc<Outbox>,
 }
 
-/// Reports and ends attempts of a session; cheap to clone. The attempts run in this process and end with it, so their
-/// reports do not wait until they are durable.
+/// Reports and ends attempts of a session; cheap to clone. The attempts run in this process and end with it: their reports do
+/// not wait until they are durable.
 #[derive(Clone)]
 pub(crate) struct Reporter {
     engine: Engine,
@@ -216,7 +212,8 @@ impl Session {
         let (key, outbox) = engine
             .command(|state, now, effects| {
                 let session = state.core.open_session(now, spec, effects);
-                let outbox = Outbox::local(inline.map(|handler| Inline { session, handler }));
+                let inline = inline.map(|handler| Inline { session, handler });
+                let outbox = Arc::new(Outbox { inline, ..Outbox::default() });
                 state.outboxes.insert(session, outbox.clone());
                 (session, outbox)
             })
@@ -224,29 +221,29 @@ impl Session {
         Self { engine, key, outbox }
     }
 
-    /// The durable orders given since the last call; waits for the first. One caller at a time; a call that is dropped loses
-    /// none. Waits for ever once the log failed. Attempts of an inline handler run here: the answer is empty then.
+    /// Takes the durable orders; waits for the first. One caller at a time; a call that is dropped loses no order. Never returns
+    /// once the log failed. Attempts of an inline handler run here: no order is returned then.
     pub(crate) async fn orders(&mut self) -> VecDeque<Order> {
         let taken = poll_fn(|context| self.outbox.poll_take(&self.engine, context, TakeLimit::NONE)).await;
         let Ok(Orders { orders, .. }) = taken else { return std::future::pending().await };
         let Some(inline) = &self.outbox.inline else { return orders };
         inline.run(&self.engine, orders);
-        // The ends may have started as many attempts again, and other tasks have to run as well.
+        // The ends may have started as many attempts again, and other tasks have to run.
         tokio::task::yield_now().await;
         VecDeque::new()
     }
 
-    /// Whether orders were given that were not taken.
-    pub(crate) fn is_holding(&self) -> bool {
+    /// Whether there are orders that were not taken, durable or not.
+    pub(crate) fn has_orders(&self) -> bool {
         !self.outbox.state.lock().orders.is_empty()
     }
 
-    /// For reporting from the tasks that run the attempts.
+    /// A reporter for the tasks that run the attempts.
     pub(crate) fn reporter(&self) -> Reporter {
         Reporter { engine: self.engine.clone(), session: self.key }
     }
 
-    /// Changes how many attempts run at a time; 0 lets the present ones finish and gives nothing more.
+    /// Changes how many attempts run at a time. With 0, running attempts finish and no further one starts.
     pub(crate) fn set_slots(&self, slots: u32) {
         self.engine.command(|state, now, effects| state.core.set_slots(now, self.key, slots, effects));
     }
@@ -262,9 +259,9 @@ impl Drop for Session {
 }
 
 impl Reporter {
-    /// Waits until the log takes more records: backpressure.
+    /// Waits until new records are admitted: backpressure of the log.
     pub(crate) async fn admission(&self) {
-        // After the log failed nothing is worth a wait.
+        // The next report returns the failure of the log.
         let _ = self.engine.admitted().await;
     }
 
@@ -277,7 +274,7 @@ impl Reporter {
     ///
     /// # Errors
     ///
-    /// `LeaseLost` if the attempt no longer stands; `PayloadTooLarge` for too large a chunk; `LogFailed`.
+    /// `LeaseLost` if the attempt ended or its lease was lost; `PayloadTooLarge` for a chunk that is too large; `LogFailed`.
     pub(crate) fn report(&self, lease: LeaseId, report: Report) -> Result<()> {
         self.engine.check_log()?;
         let report = self
@@ -290,7 +287,7 @@ impl Reporter {
     ///
     /// # Errors
     ///
-    /// `LeaseLost` if it no longer stood; the slot is free all the same. `LogFailed`.
+    /// `LeaseLost` if the attempt ended or its lease was lost; the slot is free in any case. `LogFailed`.
     pub(crate) fn end(&self, lease: LeaseId, end: AttemptEnd) -> Result<()> {
         self.engine.check_log()?;
         let ended = self

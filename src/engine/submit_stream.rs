@@ -11,7 +11,7 @@ use crate::error::Result;
 /// Most batches whose acknowledgements wait for the log.
 const ACKS_MAX: usize = 1_024;
 
-/// One stream of a caller. Its acknowledgements and outcomes leave it once they are durable, each outcome behind its
+/// One stream of a caller. It returns acknowledgements and outcomes once they are durable, each outcome after its
 /// acknowledgement.
 pub(crate) struct SubmitStream {
     engine: Engine,
@@ -30,7 +30,7 @@ pub(crate) struct StreamBatch {
 /// The acknowledgement of a batch.
 pub(crate) struct Ack {
     pub(crate) batch: u32,
-    /// Of each job, in order.
+    /// The result of each job, in order.
     pub(crate) results: Vec<Result<Submission>>,
 }
 
@@ -39,21 +39,21 @@ impl SubmitStream {
         Self { engine, acks: VecDeque::new(), outcomes: Arc::default() }
     }
 
-    /// Waits until the engine takes more batches: backpressure of the log.
+    /// Waits until another batch may be submitted: backpressure of the log.
     ///
     /// # Errors
     ///
     /// `LogFailed`.
     pub(crate) fn poll_ready(&self, context: &Context<'_>) -> Poll<Result<()>> {
         if self.acks.len() >= ACKS_MAX {
-            // The acknowledgement that comes first wakes the task.
+            // The first acknowledgement wakes the task.
             return Poll::Pending;
         }
         self.engine.poll_admission(context)
     }
 
-    /// Submits batches together, so that many small ones cost little more than a large one. Answers how many outcomes the
-    /// stream will get of them.
+    /// Submits batches together, so that many small ones cost little more than a large one. Returns how many outcomes of them
+    /// the stream will get.
     pub(crate) fn submit(&mut self, batches: Vec<StreamBatch>) -> u32 {
         let numbers: Vec<_> = batches.iter().map(|batch| (batch.number, batch.outcomes)).collect();
         let with_queue = |StreamBatch { number, batch, outcomes }: StreamBatch| {
@@ -88,7 +88,7 @@ impl SubmitStream {
         ended: &mut VecDeque<EndedJob>,
     ) -> Poll<Result<()>> {
         loop {
-            // One position for both: an outcome is behind its acknowledgement.
+            // Read once for both: an outcome comes after its acknowledgement.
             let durable = self.engine.durable_position();
             while self.acks.front().is_some_and(|ack| ack.position <= durable) {
                 acks.extend(self.acks.pop_front().map(|ack| ack.value));

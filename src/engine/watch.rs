@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::contents::Found;
 use super::delivery::State;
-use super::observers::WakerPlace;
+use super::observers::WatchKey;
 use super::{Engine, Pending, Position, Submission};
 use crate::core::{Caller, Core, JobKey, Standing};
 use crate::error::{Error, ErrorKind, Result};
@@ -19,7 +19,7 @@ const READ_ITEMS_MAX: usize = 128;
 const WATCHERS_RETRY_AFTER: Duration = Duration::from_secs(1);
 const STOPPED_RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// Follows a job's events, each once it is durable. Never buffers: a slow reader misses old output and progress, never the
+/// Follows a job's events, each once it is durable. It has no buffer: a slow reader misses old output and progress, but not the
 /// end.
 ///
 /// ```
@@ -45,25 +45,24 @@ const STOPPED_RETRY_AFTER: Duration = Duration::from_millis(500);
 /// # Ok(()) }
 /// ```
 pub struct Watch {
-    place: Place,
+    permit: WatchPermit,
     id: JobId,
     key: JobKey,
     cursor: u32,
     types: EventTypes,
-    /// The job's observer, which retains the job while the watch is open; `None` if the job was removed before.
-    observer: Option<u32>,
-    waker: Option<WakerPlace>,
+    /// The registration, which retains the job while the watch is open; `None` if the job was removed before.
+    registration: Option<WatchKey>,
     /// The job's contents while they are evicted. Boxed, because few watches need it.
-    cold: Option<Box<Cold>>,
-    /// What was read and waits until it is durable.
+    evicted: Option<Box<Evicted>>,
+    /// Items that were read and wait until they are durable.
     read: Option<Pending<Result<Vec<WatchItem>>>>,
-    /// The end was read.
+    /// Whether the end was read.
     ended: bool,
 }
 
-enum Cold {
-    Reading(Pin<Box<dyn Future<Output = Result<Option<Found>>> + Send>>),
-    Read(Found),
+enum Evicted {
+    Loading(Pin<Box<dyn Future<Output = Result<Option<Found>>> + Send>>),
+    Loaded(Found),
 }
 
 impl Watch {
@@ -76,7 +75,7 @@ impl Watch {
     ) -> Result<Self> {
         engine.check_log()?;
         let value = Self::open_now(engine, id, after, types);
-        // Read after the watch was opened, so at or behind the position of what it shows.
+        // Read after the watch was opened, so at or after the position that the watch depends on.
         engine.release(Pending { value, position: engine.position() }).await
     }
 
@@ -91,26 +90,22 @@ impl Watch {
             );
             return Err(Error::invalid("after_sequence", description));
         }
-        let place = Place::take(engine.clone())?;
-        Ok(Self::at(&mut state, place, id, key, cursor, types))
+        let permit = WatchPermit::acquire(engine.clone())?;
+        Ok(Self::new(&mut state, permit, id, Some(key), cursor, types))
     }
 
-    /// A watch of a job in the table. It must not be dropped under the lock.
-    fn at(state: &mut State, place: Place, id: JobId, key: JobKey, cursor: u32, types: EventTypes) -> Self {
-        let observer = Some(state.observers.attach(&mut state.core, key));
-        let (waker, cold, read, ended) = (None, None, None, false);
-        Self { place, id, key, cursor, types, observer, waker, cold, read, ended }
-    }
-
-    /// A watch of a removed job: its first read is an error.
-    fn of_removed(place: Place, id: JobId, types: EventTypes) -> Self {
-        let (key, observer, waker, cold, read) = (JobKey::NONE, None, None, None, None);
-        Self { place, id, key, cursor: 0, types, observer, waker, cold, read, ended: false }
-    }
-
-    /// Whether the job was removed. An id that was deleted and submitted again is another job.
-    fn is_removed(&self, state: &State) -> bool {
-        self.observer.is_none_or(|observer| state.observers.is_without_job(observer))
+    /// A watch of a job in the table, or of a removed job: its first read is an error. It must not be dropped under the lock.
+    fn new(
+        state: &mut State,
+        permit: WatchPermit,
+        id: JobId,
+        key: Option<JobKey>,
+        cursor: u32,
+        types: EventTypes,
+    ) -> Self {
+        let registration = key.map(|key| state.observers.add_watch(&mut state.core, key));
+        let (key, evicted, read, ended) = (key.unwrap_or(JobKey::NONE), None, None, false);
+        Self { permit, id, key, cursor, types, registration, evicted, read, ended }
     }
 
     /// The job that is followed.
@@ -118,7 +113,7 @@ impl Watch {
         self.id
     }
 
-    /// Sequence up to which every event was read or skipped.
+    /// The sequence up to which every event was read or skipped.
     pub fn sequence(&self) -> u32 {
         self.cursor
     }
@@ -145,70 +140,67 @@ impl Watch {
             self.read = Some(ready!(self.poll_read(context)));
         }
         let position = self.read.as_ref().map_or(Position::default(), |read| read.position);
-        ready!(self.place.0.poll_durable(position, context))?;
+        ready!(self.permit.0.poll_durable(position, context))?;
         Poll::Ready(self.read.take().map_or(Ok(Vec::new()), |read| read.value))
     }
 
-    /// The items behind the cursor, with the log position that they depend on.
+    /// The items after the cursor, with the log position that they depend on.
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Pending<Result<Vec<WatchItem>>>> {
-        let engine = &self.place.0;
-        let answer = |value| Poll::Ready(Pending { value, position: engine.position() });
+        let engine = &self.permit.0;
+        let ready = |value| Poll::Ready(Pending { value, position: engine.position() });
         if self.ended {
-            return answer(Ok(Vec::new()));
+            return ready(Ok(Vec::new()));
         }
-        let (mut state, items) = loop {
-            if let Some(Cold::Reading(reading)) = self.cold.as_deref_mut() {
-                let read = ready!(reading.as_mut().poll(context));
-                self.cold = None;
-                match read {
-                    Ok(read) => self.cold = read.map(|found| Box::new(Cold::Read(found))),
-                    Err(error) => return answer(Err(error)),
+        let (mut state, watch, items) = loop {
+            if let Some(Evicted::Loading(loading)) = self.evicted.as_deref_mut() {
+                let loaded = ready!(loading.as_mut().poll(context));
+                self.evicted = None;
+                match loaded {
+                    Ok(found) => self.evicted = found.map(|found| Box::new(Evicted::Loaded(found))),
+                    Err(error) => return ready(Err(error)),
                 }
             }
             if let Err(failed) = engine.check_log() {
-                return answer(Err(failed));
+                return ready(Err(failed));
             }
             let state = engine.0.state.lock();
-            if self.is_removed(&state) {
-                self.waker = None;
-                return answer(Err(removed(&state, self.id)));
-            }
+            // An id that was deleted and submitted again is another job.
+            let registration = self.registration.filter(|watch| !state.observers.is_job_removed(*watch));
+            let Some(watch) = registration else { return ready(Err(removed(&state, self.id))) };
             let mut items = Vec::new();
             let from = (self.key, self.cursor, self.types);
-            if let Some(cursor) = read_events(&state.core, from, self.cold.as_deref(), &mut items) {
+            if let Some(cursor) = read_events(&state.core, from, self.evicted.as_deref(), &mut items) {
                 self.cursor = cursor;
-                break (state, items);
+                break (state, watch, items);
             }
             drop(state);
             let (engine, id) = (engine.clone(), self.id);
-            let reading = Box::pin(async move { engine.load(id).await });
-            self.cold = Some(Box::new(Cold::Reading(reading)));
+            let loading = Box::pin(async move { engine.load(id).await });
+            self.evicted = Some(Box::new(Evicted::Loading(loading)));
         };
         self.ended = state.core.state(self.key).is_final() && self.cursor == state.core.sequence(self.key);
         if !items.is_empty() || self.ended {
-            return answer(Ok(items));
+            return ready(Ok(items));
         }
-        let runs_on = state.core.state(self.key) == JobState::Running;
-        if state.stopped || (state.core.is_draining() && !runs_on) {
-            return answer(Err(stopped()));
+        let is_running = state.core.state(self.key) == JobState::Running;
+        if state.stopped || (state.core.is_draining() && !is_running) {
+            return ready(Err(stopped()));
         }
-        if let Some(observer) = self.observer {
-            self.waker = Some(state.observers.add_waker(observer, self.waker, context.waker()));
-        }
+        state.observers.set_waker(watch, context.waker());
         Poll::Pending
     }
 }
 
-/// Reads events from a cursor on and returns the one behind them; nothing if the job's contents have to be loaded first.
+/// Reads events after a cursor and returns the cursor after them; `None` if the job's contents have to be loaded first.
 fn read_events(
     core: &Core,
     (key, cursor, types): (JobKey, u32, EventTypes),
-    cold: Option<&Cold>,
+    evicted: Option<&Evicted>,
     items: &mut Vec<WatchItem>,
 ) -> Option<u32> {
-    let contents = match cold {
+    let contents = match evicted {
         _ if cursor >= core.sequence(key) || core.place(key).is_none() => None,
-        Some(Cold::Read((place, contents))) if core.job_at(place) == Some(key) => Some(contents),
+        Some(Evicted::Loaded((location, contents))) if core.job_at(location) == Some(key) => Some(contents),
         _ => return None,
     };
     Some(core.read_events(key, contents, cursor, types, READ_ITEMS_MAX, items))
@@ -216,22 +208,22 @@ fn read_events(
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if let Some(observer) = self.observer {
-            let State { core, observers, .. } = &mut *self.place.0.0.state.lock();
-            observers.detach(core, observer, self.waker);
+        if let Some(watch) = self.registration {
+            let State { core, observers, .. } = &mut *self.permit.0.0.state.lock();
+            observers.remove_watch(core, watch);
         }
     }
 }
 
 /// A permit to watch, of [`EngineOptions::watchers_max`](super::EngineOptions::watchers_max); released on drop.
-struct Place(Engine);
+struct WatchPermit(Engine);
 
-impl Place {
-    fn take(engine: Engine) -> Result<Self> {
+impl WatchPermit {
+    fn acquire(engine: Engine) -> Result<Self> {
         let limit = engine.0.options.watchers_max;
-        let place = Self(engine);
-        if place.0.0.watchers.fetch_add(1, Ordering::Relaxed) < limit {
-            return Ok(place);
+        let permit = Self(engine);
+        if permit.0.0.watchers.fetch_add(1, Ordering::Relaxed) < limit {
+            return Ok(permit);
         }
         let subject = "server".to_owned();
         let retry_after = WATCHERS_RETRY_AFTER;
@@ -240,7 +232,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for WatchPermit {
     fn drop(&mut self) {
         self.0.0.watchers.fetch_sub(1, Ordering::Relaxed);
     }
@@ -262,15 +254,16 @@ impl Engine {
         job: NewJob,
         types: EventTypes,
     ) -> Result<(Submission, Watch)> {
-        let place = Place::take(self.clone())?;
+        let permit = WatchPermit::acquire(self.clone())?;
         let id = job.id.unwrap_or_else(JobId::mint);
         self.call(|state, now, effects| {
             state.core.set_caller(caller);
             let submitted = state.core.submit(now, id, job, effects)?;
-            let watch = match submitted.standing {
-                Standing::Held(key) => Watch::at(state, place, submitted.id, key, 0, types),
-                Standing::Removed(_) => Watch::of_removed(place, submitted.id, types),
+            let key = match submitted.standing {
+                Standing::Held(key) => Some(key),
+                Standing::Removed(_) => None,
             };
+            let watch = Watch::new(state, permit, submitted.id, key, 0, types);
             Ok((state.submission(submitted), watch))
         })
         .await

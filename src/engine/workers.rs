@@ -1,4 +1,4 @@
-//! Workers outside the server: their sessions, and what they send, a frame at a time.
+//! Workers outside the server: their sessions, and the frames that they send.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::delivery::State;
-use super::session::{Cut, Orders, Outbox, TakeLimit};
+use super::session::{Disconnect, Orders, Outbox, TakeLimit};
 use super::{Engine, LOCK_BUDGET, Pending};
 use crate::clock::Now;
 use crate::core::{Effects, SessionKey, Welcome};
@@ -20,14 +20,14 @@ use crate::job::{
 /// Most frames whose acknowledgements wait for the log.
 const ACKS_MAX: usize = 64;
 
-/// The stream of a worker, as the engine sees it. Dropping it disconnects the worker; its leases stay valid for now.
+/// The stream of a worker. Dropping it disconnects the worker; its leases stay valid until they expire.
 pub(crate) struct WorkerSession {
     engine: Engine,
     key: SessionKey,
     outbox: Arc<Outbox>,
 }
 
-/// Acknowledgements of the frames of one stream, on their way to it. They outlive the session of a worker that leaves.
+/// Acknowledgements of the frames of one stream, until they are durable. They outlive the session of a worker that leaves.
 pub(crate) struct ReportAcks {
     engine: Engine,
     pending: VecDeque<Pending<ReportAck>>,
@@ -41,7 +41,7 @@ pub(crate) struct ReportAck {
     pub(crate) refusals: Vec<Refusal>,
 }
 
-/// A report that was refused, and why.
+/// A rejected report, and its error.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) sequence: u64,
@@ -50,7 +50,7 @@ pub(crate) struct Refusal {
 }
 
 impl WorkerSession {
-    /// Connects a worker; a stream it had before is cut off.
+    /// Connects a worker; its earlier stream is disconnected.
     ///
     /// # Errors
     ///
@@ -63,25 +63,25 @@ impl WorkerSession {
             if let Some(session) = state.core.session_of_instance(hello.instance)
                 && let Some(before) = state.outboxes.get(&session)
             {
-                let mut spared = before.unsent();
-                spared.extend(&hello.held);
-                state.core.stream_broke(now, session, |lease| spared.contains(&lease), effects);
+                let mut retained = before.unsent();
+                retained.extend(&hello.held);
+                state.core.stream_broke(now, session, |lease| retained.contains(&lease), effects);
             }
             let welcome = state.core.connect(now, hello, effects)?;
             if let Some(before) = state.outboxes.insert(welcome.session, outbox.clone()) {
-                before.add(&mut replaced, |orders| orders.cut = Some(Cut::Replaced));
+                before.add(&mut replaced, |orders| orders.disconnect = Some(Disconnect::Replaced));
             }
             Ok(welcome)
         });
         replaced.iter().filter_map(|outbox| outbox.take_waker()).for_each(std::task::Waker::wake);
-        // Before the wait: the session is closed if the wait is cut short.
+        // Before the wait: the session is closed if the wait is cancelled.
         let key = welcome.value.as_ref().ok().map(|welcome| welcome.session);
         let session = key.map(|key| Self { engine: engine.clone(), key, outbox });
         let welcome = engine.release(welcome).await?;
-        Ok((session.expect("a worker that is welcome has a session"), welcome))
+        Ok((session.expect("a connected worker has a session"), welcome))
     }
 
-    /// The durable orders since the last call that fit into the limit.
+    /// Takes the durable orders that fit into the limit.
     ///
     /// # Errors
     ///
@@ -99,17 +99,17 @@ impl WorkerSession {
                 state.core.set_slots(now, self.key, slots, effects);
             }
         });
-        // A worker that names a lost lease gets an order for its end; the answer adds nothing.
-        for part in renewed.chunks(LOCK_BUDGET) {
+        // A worker that renews or accepts a lost lease is ordered to stop: the errors are ignored.
+        for leases in renewed.chunks(LOCK_BUDGET) {
             self.engine.command(|state, now, effects| {
-                for lease in part {
+                for lease in leases {
                     let _ = state.core.renew_lease(now, self.key, *lease, effects);
                 }
             });
         }
-        for part in accepted.chunks(LOCK_BUDGET) {
+        for leases in accepted.chunks(LOCK_BUDGET) {
             self.engine.command(|state, now, effects| {
-                for lease in part {
+                for lease in leases {
                     let _ = state.core.accept_lease(now, self.key, *lease, effects);
                 }
             });
@@ -118,23 +118,23 @@ impl WorkerSession {
         let mut refusals = Vec::new();
         let mut reports = reports.into_iter().peekable();
         while reports.peek().is_some() {
-            self.take_reports(reports.by_ref().take(LOCK_BUDGET), &mut refusals);
+            self.apply_reports(reports.by_ref().take(LOCK_BUDGET), &mut refusals);
         }
         let ack = ReportAck { sequence, refusals };
         acks.pending.push_back(Pending { value: ack, position: self.engine.position() });
     }
 
-    fn take_reports(&self, reports: impl Iterator<Item = AttemptReport>, refusals: &mut Vec<Refusal>) {
+    fn apply_reports(&self, reports: impl Iterator<Item = AttemptReport>, refusals: &mut Vec<Refusal>) {
         self.engine.command(|state, now, effects| {
             for AttemptReport { sequence, lease, update } in reports {
                 if !state.core.take_report(self.key, sequence, effects) {
                     continue;
                 }
-                let taken = update.and_then(|update| match update {
+                let applied = update.and_then(|update| match update {
                     AttemptUpdate::Report(report) => state.core.report(now, self.key, lease, report, effects),
                     AttemptUpdate::End(end) => state.core.end_attempt(now, self.key, lease, end, effects),
                 });
-                if let Err(error) = taken {
+                if let Err(error) = applied {
                     refusals.push(Refusal { sequence, lease, error });
                 }
             }
@@ -145,7 +145,7 @@ impl WorkerSession {
     pub(crate) fn leave(self) {
         self.engine.command(|state, now, effects| {
             if state.is_outbox(self.key, &self.outbox) {
-                self.suspect(state, now, effects);
+                self.stream_broke(state, now, effects);
                 state.core.leave(now, self.key, effects);
             }
         });
@@ -155,13 +155,13 @@ impl WorkerSession {
     pub(crate) fn broke(self) {
         self.engine.command(|state, now, effects| {
             if state.is_outbox(self.key, &self.outbox) {
-                self.suspect(state, now, effects);
+                self.stream_broke(state, now, effects);
             }
         });
     }
 
-    /// What the worker was sent and has not accepted may be why its stream ended.
-    fn suspect(&self, state: &mut State, now: Now, effects: &mut Effects) {
+    /// The stream broke: an attempt that was sent and is not accepted may be the cause.
+    fn stream_broke(&self, state: &mut State, now: Now, effects: &mut Effects) {
         let unsent = self.outbox.unsent();
         state.core.stream_broke(now, self.key, |lease| unsent.contains(&lease), effects);
     }
@@ -206,7 +206,7 @@ impl ReportAcks {
 impl Drop for WorkerSession {
     fn drop(&mut self) {
         self.engine.command(|state, now, effects| {
-            // Not if the worker has connected anew meanwhile.
+            // Not if the worker has connected again.
             if state.is_outbox(self.key, &self.outbox) {
                 state.outboxes.remove(&self.key);
                 state.core.disconnect(now, self.key, effects);
@@ -215,7 +215,7 @@ impl Drop for WorkerSession {
     }
 }
 
-/// A worker's call for jobs. Dropping it gives back what was not taken.
+/// A worker's call for jobs. Dropping it releases the jobs that were not taken.
 pub(crate) struct LeaseCall {
     engine: Engine,
     key: SessionKey,
@@ -223,7 +223,7 @@ pub(crate) struct LeaseCall {
 }
 
 impl LeaseCall {
-    /// Asks for as many jobs as `spec` has slots.
+    /// Requests as many jobs as `spec` has slots.
     ///
     /// # Errors
     ///
@@ -239,12 +239,12 @@ impl LeaseCall {
         Ok(Self { engine: engine.clone(), key: key.value?, outbox })
     }
 
-    /// Waits until there is a job, or nothing more can come.
+    /// Waits until there is a job, or no job can follow.
     pub(crate) async fn ready(&self) {
         poll_fn(|context| self.outbox.poll_ready(context)).await;
     }
 
-    /// Takes the jobs there are, once they are durable; their attempts begin.
+    /// Takes the jobs and starts their attempts. Returns them once they are durable.
     ///
     /// # Errors
     ///
@@ -252,14 +252,14 @@ impl LeaseCall {
     pub(crate) async fn take(self) -> Result<Vec<Assignment>> {
         let taken = self.engine.command(|state, now, effects| {
             let orders = self.outbox.take_all().orders.into_iter();
-            let given = orders.filter_map(|order| match order {
+            let assignments = orders.filter_map(|order| match order {
                 Order::Run(assignment) => Some(*assignment),
                 Order::Stop(..) => None,
             });
             let is_accepted = |assignment: &Assignment| {
                 state.core.accept_lease(now, self.key, assignment.lease, effects).is_ok()
             };
-            Ok(given.filter(is_accepted).collect())
+            Ok(assignments.filter(is_accepted).collect())
         });
         self.engine.release(taken).await
     }
@@ -275,8 +275,8 @@ impl Drop for LeaseCall {
 }
 
 impl Engine {
-    /// Takes reports of attempts that were leased by call, and renews their leases and the others. Answers the result of each
-    /// report, and the leases whose attempts must end.
+    /// Applies reports of attempts that were leased by a unary call, and renews their leases and the others. Returns the result
+    /// of each report, and the leases whose attempts must end.
     ///
     /// # Errors
     ///
@@ -296,7 +296,7 @@ impl Engine {
             results.push(result);
         }
         for &lease in renewed {
-            // A lost lease has a stop.
+            // The error of a lost lease is in its stop.
             let (_, stop) = self.unary_report(lease, None);
             stops.extend(stop.map(|stop| (lease, stop)));
         }
@@ -335,7 +335,7 @@ impl Engine {
         self.read(|state, now| Ok(state.core.workers(now, after, limit))).await
     }
 
-    /// Gives remote workers nothing more and has them end within this time: the one with this id, or all of this name.
+    /// Drains remote workers within this time: the one with this id, or all with this name.
     ///
     /// # Errors
     ///

@@ -58,7 +58,7 @@ async fn serve(mut session: Session, executor: Executor, signals: ShutdownSignal
                 session.set_slots(0);
             }
             orders = session.orders() => executor.execute(orders, &sink),
-            () = executor.idle(), if is_draining && !session.is_holding() => break,
+            () = executor.idle(), if is_draining && !session.has_orders() => break,
         }
     }
     session.set_slots(0);

@@ -135,7 +135,7 @@ impl JobService for Api {
         let listed = page.jobs.iter().take_while(fits).count();
         let jobs = bounded.elements;
         // The engine estimates the encoded size. The first job that does not fit begins the next page.
-        let next = page.jobs[listed..].iter().find_map(|job| self.engine.page_beginning_with(job.id));
+        let next = page.jobs[listed..].iter().find_map(|job| self.engine.page_starting_with(job.id));
         let next = next.or(page.next);
         let next_page_token =
             next.map(|next| page_token::write(next, &filter, &self.boot_id)).unwrap_or_default();

@@ -17,7 +17,7 @@ use super::bounded_list::element_bytes;
 use super::error_details::add_details;
 use super::events::connection_closing;
 use crate::core::{Welcome, worker_id};
-use crate::engine::{Cut, Orders, Refusal, ReportAck, ReportAcks, TakeLimit, WorkerSession};
+use crate::engine::{Disconnect, Orders, Refusal, ReportAck, ReportAcks, TakeLimit, WorkerSession};
 use crate::error::{Error, ErrorKind};
 use crate::job::Order;
 use crate::proto::status::{to_rpc_status, to_status};
@@ -170,14 +170,14 @@ impl WorkStream {
         let Some(session) = &self.session else { return };
         // Only a message without other elements may exceed its size for one order.
         let limit = TakeLimit { bytes: bytes_left, may_exceed: bytes == 0 };
-        let Orders { orders, drain, cut, .. } = match session.poll_orders(context, limit) {
+        let Orders { orders, drain, disconnect, .. } = match session.poll_orders(context, limit) {
             Poll::Ready(Ok(orders)) => orders,
             Poll::Ready(Err(failed)) => return self.fail(&failed),
             Poll::Pending => return,
         };
-        if let Some(cut) = cut {
+        if let Some(disconnect) = disconnect {
             self.session = None;
-            self.failed = Some(self.api.status()(cut_error(cut)));
+            self.failed = Some(self.api.status()(disconnect_error(disconnect)));
             return;
         }
         response.drain = drain.map(render::drain);
@@ -282,13 +282,13 @@ impl Api {
     }
 }
 
-fn cut_error(cut: Cut) -> Error {
-    match cut {
-        Cut::Silent => Error::new(
+fn disconnect_error(disconnect: Disconnect) -> Error {
+    match disconnect {
+        Disconnect::TimedOut => Error::new(
             ErrorKind::WorkerSilent,
             "no message from the worker for three ping intervals: reply to every ping with a heartbeat",
         ),
-        Cut::Replaced => Error::new(
+        Disconnect::Replaced => Error::new(
             ErrorKind::WorkerReplaced,
             "a newer stream of the same worker instance replaced this one",
         ),

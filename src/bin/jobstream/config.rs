@@ -149,10 +149,11 @@ pub(crate) struct LimitsConfig {
     #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
     pub(crate) worker_bytes_max: Option<u64>,
     /// Log bytes written between two checks for garbage.
-    #[serde(with = "values::size")]
-    pub(crate) checkpoint_bytes: u64,
+    #[serde(with = "values::size", alias = "checkpoint_bytes")]
+    pub(crate) compaction_bytes: u64,
     /// Percentage of garbage in the log that starts a compaction.
-    pub(crate) checkpoint_waste: u8,
+    #[serde(alias = "checkpoint_waste")]
+    pub(crate) compaction_garbage: u8,
     /// Segment size of the log; 64 MiB if unset, or less with `data_bytes_max`.
     #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
     pub(crate) segment_bytes: Option<u64>,
@@ -302,8 +303,8 @@ impl Default for LimitsConfig {
             watchers_max: None,
             workers_max: at_least_one(10_000),
             worker_bytes_max: None,
-            checkpoint_bytes: 128 * MIB,
-            checkpoint_waste: 66,
+            compaction_bytes: 128 * MIB,
+            compaction_garbage: 66,
             segment_bytes: None,
         }
     }

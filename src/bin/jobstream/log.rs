@@ -150,11 +150,11 @@ fn may_run_again(directory: &Path, report: &Report) -> Result<Vec<JobId>> {
         return Ok(Vec::new());
     }
     let mut ends = LostEnds::default();
-    let take = |_, sequence, entry: &[u8]| {
-        ends.take(sequence, entry);
+    let add = |_, sequence, entry: &[u8]| {
+        ends.add(sequence, entry);
         Ok(())
     };
-    let next_sequence = wal::dump(directory, take).map_err(refused)?.next_sequence;
+    let next_sequence = wal::dump(directory, add).map_err(refused)?.next_sequence;
     Ok(ends.into_jobs(next_sequence))
 }
 

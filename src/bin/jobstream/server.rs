@@ -180,8 +180,8 @@ fn engine_options(config: &ServerConfig) -> EngineOptions {
     let (limits, worker) = (&config.limits, &config.worker);
     let mut options = EngineOptions::within(limits.budget());
     set(&mut options.watchers_max, limits.watchers_max.map(NonZeroU32::get));
-    options.checkpoint_bytes = limits.checkpoint_bytes;
-    options.checkpoint_waste_percent = limits.checkpoint_waste;
+    options.compaction_bytes = limits.compaction_bytes;
+    options.compaction_garbage_percent = limits.compaction_garbage;
     if let Some(bytes_max) = config.data_bytes_max {
         let spares_max = options.log.spares_max;
         options.log = wal::Options::within(bytes_max);

@@ -1,7 +1,6 @@
-//! The entries of the log as bytes: each is a message of `proto/jobstream/store/v1/record.proto`, with the records of one
-//! command.
+//! The encoding of entries: an entry is a message of `proto/jobstream/store/v1/record.proto` with the records of one command.
 //!
-//! Unknown fields are ignored. An unknown record, event or value of an enumeration is refused: without it, a job would be
+//! Unknown fields are ignored. An unknown record, event or value of an enumeration is an error: without it, a job would be
 //! restored in a wrong state.
 
 mod attempt;
@@ -28,24 +27,24 @@ use prost::Message;
 use prost::encoding::{DecodeContext, decode_key};
 
 use crate::clock::Now;
-use crate::core::Record;
-use crate::job::Timestamp;
+use crate::core::{Moved, Record};
+use crate::job::{EventBody, Failure, Outcome, StateChange, Timestamp};
 use schema as pb;
 use values::Read;
 use writer::{Lengths, Output, Sink, Writer};
 
-/// More than the times take that an entry or a record may leave out.
-const TIMES_BYTES_MAX: usize = 64;
+/// Most bytes of an entry's header, and of a record beside its payload: names, labels, headers and texts have limits.
+pub(super) const AROUND_PAYLOAD_BYTES: usize = 64 << 10;
 
-/// The number of an entry among the entries of its command, from 1, and their count; both 0 if it is the only one. A
-/// command whose last entry is missing was never acknowledged and is ignored.
+/// The number of an entry among the entries of its command, from 1, and their count; both 0 if it is the only one. A command
+/// without its last entry was never acknowledged and is ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Part {
     pub(crate) number: u32,
     pub(crate) count: u32,
 }
 
-/// The records of one command, or a part of them, and when it ran.
+/// The records of a command, or a part of them, and the time of the command.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) now: Now,
@@ -56,13 +55,14 @@ pub(crate) struct Entry {
 /// Why an entry cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unreadable {
-    /// A newer version wrote it: it holds this, which is unknown here.
+    /// A newer version wrote it, with this unknown value.
     Newer(String),
-    /// It is not an entry, or a part of it is missing.
+    /// It is no entry, or a field is missing.
     Damaged(String),
 }
 
 /// Appends the only entry of a command to the buffer.
+#[cfg(test)]
 pub(crate) fn encode(now: Now, records: &[Record], buffer: &mut Vec<u8>) {
     encode_part(now, Part::default(), records, buffer);
 }
@@ -74,12 +74,37 @@ pub(crate) fn encode_part(now: Now, part: Part, records: &[Record], buffer: &mut
     write(now, part, records, &mut Output::new(buffer, &lengths));
 }
 
-/// At least as many bytes as an entry with these records has.
-pub(in crate::engine::commit) fn bytes_max(records: &[Record]) -> usize {
-    let now = Now { monotonic: Duration::ZERO, wall: Timestamp::default() };
-    let mut lengths = Lengths::default();
-    write(now, Part { number: u32::MAX, count: u32::MAX }, records, &mut lengths);
-    lengths.bytes + (1 + records.len()) * TIMES_BYTES_MAX
+/// Whether an entry with these records, or a part of it, has at most so many bytes. Only records with large payloads are
+/// measured.
+pub(super) fn fits(now: Now, records: &[Record], bytes_max: usize) -> bool {
+    let payload_bytes: usize = records.iter().map(payload_bytes).sum();
+    payload_bytes + (1 + records.len()) * AROUND_PAYLOAD_BYTES <= bytes_max || {
+        let mut lengths = Lengths::default();
+        write(now, Part { number: u32::MAX, count: u32::MAX }, records, &mut lengths);
+        lengths.bytes <= bytes_max
+    }
+}
+
+/// Bytes of the payloads in a record.
+fn payload_bytes(record: &Record) -> usize {
+    let event = match record {
+        Record::Accepted(accepted) => return accepted.job.payload.bytes.len(),
+        Record::Moved(Moved { event, .. }) | Record::Reported(_, event) => event,
+        _ => return 0,
+    };
+    let details = |failure: &Failure| failure.details.as_ref().map_or(0, |details| details.bytes.len());
+    match &event.body {
+        EventBody::State(StateChange { failure, outcome, .. }) => {
+            let outcome = match outcome {
+                Some(Outcome::Result(result)) => result.bytes.len(),
+                Some(Outcome::Failure(failure)) => details(failure),
+                Some(Outcome::Cancellation(_)) | None => 0,
+            };
+            outcome + failure.as_deref().map_or(0, details)
+        }
+        EventBody::Output(output) => output.payload.bytes.len(),
+        EventBody::Progress(_) | EventBody::Log(_) => 0,
+    }
 }
 
 fn write(now: Now, part: Part, records: &[Record], sink: &mut impl Sink) {
@@ -96,7 +121,7 @@ fn write(now: Now, part: Part, records: &[Record], sink: &mut impl Sink) {
     }
 }
 
-/// Decodes an entry. The answer does not refer to the bytes: each payload is copied once.
+/// Decodes an entry. Each payload is copied once.
 ///
 /// # Errors
 ///

@@ -6,22 +6,22 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use super::Commit;
 use super::reading::missing;
-use super::{Commit, Position, writer};
-use crate::core::{ImageBounds, LogPlace, Sample, TombstonePlace};
-use crate::engine::Engine;
+use crate::core::{ImageBounds, LogPlace, Record, Sample, TombstonePlace};
+use crate::engine::{Engine, State};
 use crate::error::Result;
-use crate::wal::{Cut, Log, Space, SpaceLevel};
+use crate::wal::{Log, Space, SpaceLevel, TrimPoint};
 
 /// Garbage is estimated when one in so many bytes of the log is new, but not before
-/// [`EngineOptions::checkpoint_bytes`](crate::engine::EngineOptions::checkpoint_bytes).
+/// [`EngineOptions::compaction_bytes`](crate::engine::EngineOptions::compaction_bytes).
 const NEW_PART: u64 = 4;
 /// The oldest part of a log is compacted alone if it is at least one in so many bytes of the log,
-const BEGINNING_PART: u64 = 8;
+const OLDEST_PART: u64 = 8;
 /// and at most one in so many bytes of that part is live.
-const NEEDED_PART: u64 = 8;
-/// The delay before a compaction that failed is tried again.
-const AGAIN_AFTER: Duration = Duration::from_secs(1);
+const LIVE_PART: u64 = 8;
+/// The delay before a failed compaction is retried.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Bounds of what is rewritten under one hold of the engine's lock, as one entry of the log.
 const PIECE_JOBS_MAX: usize = 128;
 const PIECE_BYTES_MAX: u64 = 1 << 20;
@@ -30,101 +30,90 @@ const ENCODED_TIMES_MAX: u64 = 4;
 
 /// A compaction that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Due {
+pub(crate) enum DueCompaction {
     /// The log is near its bound: its oldest segment has to be freed.
-    Oldest(Cut),
-    /// The log grew: it is trimmed at one of these cuts, if enough before it is garbage.
-    Any(Vec<Cut>),
-}
-
-/// The end of a compaction, behind all entries that it queued.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mark {
-    /// Live data of the entries before this sequence was rewritten.
-    End(u64),
-    /// Nothing was rewritten, because of an error or because too little was garbage.
-    Abandon,
+    Oldest(TrimPoint),
+    /// The log grew: it is trimmed at one of these points, if enough before it is garbage.
+    Any(Vec<TrimPoint>),
 }
 
 /// When the next compaction is due.
-pub(super) struct Pace {
-    /// Fewest bytes between two.
-    pause: u64,
-    /// Bytes since the end of the last one.
-    since: u64,
-    is_told: bool,
+pub(super) struct Schedule {
+    /// Fewest bytes between two compactions.
+    bytes_min: u64,
+    /// Bytes that were appended since the end of the last compaction.
+    pub(super) appended_bytes: u64,
+    /// Whether a compaction is due or running.
+    is_running: bool,
 }
 
-impl Pace {
-    pub(super) fn of(log: &dyn Log, pause: u64) -> Result<Self> {
-        Ok(Self { pause, since: log.space()?.bytes, is_told: false })
+impl Schedule {
+    /// The schedule of a log that was opened with so many bytes.
+    pub(super) fn new(bytes_min: u64, log_bytes: u64) -> Self {
+        Self { bytes_min, appended_bytes: log_bytes, is_running: false }
     }
 
-    /// Counts what was appended, and trims what a compaction replaced.
-    pub(super) async fn follow(&mut self, commit: &writer::Commit, log: &dyn Log) -> Result<()> {
-        self.since += commit.batch.bytes() as u64;
-        for mark in &commit.marks {
-            // What a compaction itself wrote is not new.
-            (self.since, self.is_told) = (0, false);
-            if let Mark::End(sequence) = mark {
-                log.trim(*sequence).await?;
-            }
-        }
-        Ok(())
+    /// What the compaction itself appended is not new.
+    pub(super) fn compaction_ended(&mut self) {
+        (self.appended_bytes, self.is_running) = (0, false);
     }
 
-    /// The compaction that is due; answered once. A log with a bound frees its oldest segment when it comes near the bound,
-    /// so that a compaction never takes more space than there is.
-    pub(super) fn due(&mut self, log: &dyn Log, space: Space) -> Option<Due> {
-        if self.is_told {
+    /// The compaction that is due; returned once. A log with a bound frees its oldest segment when it comes near the bound,
+    /// so that a compaction never needs more space than there is.
+    pub(super) fn due(&mut self, log: &dyn Log, space: Space) -> Option<DueCompaction> {
+        if self.is_running {
             return None;
         }
-        let due = match space.is_bounded {
-            true if space.level == SpaceLevel::Free => None,
-            true => log.cuts().first().copied().map(Due::Oldest),
-            false if self.since <= self.pause.max(space.bytes / NEW_PART) => None,
-            false => Some(Due::Any(log.cuts())),
+        let due = if space.is_bounded {
+            let oldest = || log.trim_points().first().copied();
+            (space.level > SpaceLevel::Free).then(oldest).flatten().map(DueCompaction::Oldest)
+        } else {
+            let is_due = self.appended_bytes > self.bytes_min.max(space.bytes / NEW_PART);
+            is_due.then(|| DueCompaction::Any(log.trim_points()))
         };
-        self.is_told = due.is_some();
+        self.is_running = due.is_some();
         due
     }
 }
 
-/// The cut to trim at, given the live bytes before each cut: the longest oldest part that is mostly garbage, or all of the log
-/// once enough of it is garbage.
-pub(super) fn worth_it(cuts: &[Cut], needed: &[u64], waste_percent: u8) -> Option<Cut> {
-    let all = *cuts.last()?;
-    let all_needed = *needed.last()?;
-    let is_long = |cut: &Cut| cut.bytes * BEGINNING_PART >= all.bytes;
-    let is_waste = |(cut, needed): &(&Cut, &u64)| *needed * NEEDED_PART <= cut.bytes;
-    let beginning = cuts.iter().zip(needed).rfind(is_waste).map(|(cut, _)| *cut).filter(is_long);
-    let wasted = all.bytes.saturating_sub(all_needed);
-    beginning.or((wasted * 100 >= all.bytes * u64::from(waste_percent)).then_some(all))
+/// Chooses where to trim, given the live bytes before each point: the longest oldest part that is mostly garbage, or all of the
+/// log once enough of it is garbage.
+pub(super) fn choose_trim_point(
+    points: &[TrimPoint],
+    live_bytes: &[u64],
+    garbage_percent: u8,
+) -> Option<TrimPoint> {
+    let all = *points.last()?;
+    let all_live = *live_bytes.last()?;
+    let is_long = |point: &TrimPoint| point.bytes * OLDEST_PART >= all.bytes;
+    let is_garbage = |(point, live): &(&TrimPoint, &u64)| *live * LIVE_PART <= point.bytes;
+    let oldest = points.iter().zip(live_bytes).rfind(is_garbage).map(|(point, _)| *point).filter(is_long);
+    let garbage = all.bytes.saturating_sub(all_live);
+    oldest.or((garbage * 100 >= all.bytes * u64::from(garbage_percent)).then_some(all))
 }
 
 impl Commit {
-    fn mark(&self, mark: Mark) {
-        self.shared.queue.lock().marks.push(mark);
+    /// Ends a compaction. All data from before `trim_before` was rewritten; `None` if nothing is to be trimmed.
+    fn end_compaction(&self, trim_before: Option<u64>) {
+        self.shared.queue.lock().compacted = Some(trim_before);
         self.shared.queued.notify_one();
     }
 
     /// The bounds of a piece.
-    fn piece(&self) -> ImageBounds {
+    fn piece_bounds(&self) -> ImageBounds {
         let bytes = self.shared.entry_bytes_max as u64 / ENCODED_TIMES_MAX;
         ImageBounds { jobs: PIECE_JOBS_MAX, bytes: bytes.min(PIECE_BYTES_MAX) }
     }
 
-    /// Waits until a compaction is due; `None` once the log has ended.
-    pub(in crate::engine) async fn checkpoint_due(&self) -> Option<Due> {
+    /// Waits until a compaction is due; `None` once the log failed or is closed.
+    pub(in crate::engine) async fn due_compaction(&self) -> Option<DueCompaction> {
         loop {
-            if self.shared.waiters.now(Position(u64::MAX)).is_ready() {
-                return None;
-            }
-            let due = self.shared.compaction.lock().take();
+            self.check().ok()?;
+            let due = self.shared.due.lock().take();
             if due.is_some() {
                 return due;
             }
-            self.shared.due.notified().await;
+            self.shared.due_changed.notified().await;
         }
     }
 }
@@ -134,113 +123,102 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// Those of [`Engine::checkpoint`].
-    pub(in crate::engine) async fn give_back(&self, due: Due) -> Result<()> {
+    /// Those of [`Engine::compact`].
+    pub(in crate::engine) async fn run_compaction(&self, due: DueCompaction) -> Result<()> {
         let Some(commit) = &self.0.commit else { return Ok(()) };
-        let cut = match due {
-            Due::Oldest(cut) => Some(cut),
-            Due::Any(cuts) => worth_it(&cuts, &self.needed(&cuts), self.0.options.checkpoint_waste_percent),
+        let point = match due {
+            DueCompaction::Oldest(point) => Some(point),
+            DueCompaction::Any(points) => {
+                let live_bytes = self.live_bytes_before(&points);
+                choose_trim_point(&points, &live_bytes, self.0.options.compaction_garbage_percent)
+            }
         };
-        match cut {
-            Some(cut) => self.checkpoint(cut).await,
+        match point {
+            Some(point) => self.compact(point).await,
             None => {
-                commit.mark(Mark::Abandon);
+                commit.end_compaction(None);
                 Ok(())
             }
         }
     }
 
-    /// Estimates the live bytes before each of these cuts.
-    pub(super) fn needed(&self, cuts: &[Cut]) -> Vec<u64> {
-        let entries: Vec<_> = cuts.iter().map(|cut| cut.sequence).collect();
-        let mut needed = vec![0; cuts.len()];
+    /// Estimates the live bytes before each of these points.
+    pub(super) fn live_bytes_before(&self, points: &[TrimPoint]) -> Vec<u64> {
+        let entries: Vec<_> = points.iter().map(|point| point.sequence).collect();
+        let mut live_bytes = vec![0; points.len()];
         let jobs = self.0.state.lock().core.job_count();
         for part in Sample::of(jobs) {
             let of_part = self.0.state.lock().core.needed_before(&entries, part);
-            needed.iter_mut().zip(of_part).for_each(|(sum, part)| *sum += part);
+            live_bytes.iter_mut().zip(of_part).for_each(|(sum, part)| *sum += part);
         }
-        needed
+        live_bytes
     }
 
-    /// Rewrites live data from before the cut, and has the log trimmed there.
+    /// Rewrites live data from before the point, and has the log trimmed there.
     ///
     /// # Errors
     ///
     /// `LogFailed`; `LogDamaged` if a job cannot be read: then nothing is trimmed.
-    pub(in crate::engine) async fn checkpoint(&self, cut: Cut) -> Result<()> {
+    pub(in crate::engine) async fn compact(&self, point: TrimPoint) -> Result<()> {
         let Some(commit) = &self.0.commit else { return Ok(()) };
-        {
-            let core = &mut self.0.state.lock().core;
-            let records = core.image_beside_jobs();
-            drop(commit.append(core, self.now(), records));
+        let rewritten = self.rewrite(commit, NonZeroU64::new(point.sequence)).await;
+        if rewritten.is_err() {
+            tokio::time::sleep(RETRY_DELAY).await;
         }
-        let written = self.write_needed(commit, NonZeroU64::new(cut.sequence)).await;
-        if written.is_err() {
-            tokio::time::sleep(AGAIN_AFTER).await;
-        }
-        commit.mark(if written.is_ok() { Mark::End(cut.sequence) } else { Mark::Abandon });
-        written
+        commit.end_compaction(rewritten.is_ok().then_some(point.sequence));
+        rewritten
     }
 
     /// Rewrites everything that has records before this entry.
-    async fn write_needed(&self, commit: &Commit, before: Option<NonZeroU64>) -> Result<()> {
-        self.write_tombstones(commit, before).await?;
-        self.write_jobs(commit, before).await
-    }
-
-    /// Rewrites every tombstone with its record before this entry.
-    async fn write_tombstones(&self, commit: &Commit, before: Option<NonZeroU64>) -> Result<()> {
-        let mut from = TombstonePlace::FIRST;
-        loop {
+    async fn rewrite(&self, commit: &Commit, before: Option<NonZeroU64>) -> Result<()> {
+        {
+            let state = &mut self.0.state.lock();
+            let records = state.core.image_beside_jobs();
+            self.append_rewritten(commit, state, records);
+        }
+        let mut tombstone = Some(TombstonePlace::FIRST);
+        while let Some(from) = tombstone {
             {
-                let core = &mut self.0.state.lock().core;
-                let Some((records, next)) = core.tombstone_images(from, before) else { return Ok(()) };
-                from = next;
-                if !records.is_empty() {
-                    drop(commit.append(core, self.now(), records));
-                }
+                let state = &mut self.0.state.lock();
+                let (records, next) = state.core.tombstone_images(from, before).unzip();
+                self.append_rewritten(commit, state, records.unwrap_or_default());
+                tombstone = next;
             }
             self.durable().await?;
         }
-    }
-
-    /// Rewrites every job with records before this entry.
-    async fn write_jobs(&self, commit: &Commit, before: Option<NonZeroU64>) -> Result<()> {
-        let mut next = Some(0);
-        while let Some(from) = next {
-            let piece = {
-                let core = &mut self.0.state.lock().core;
-                let mut piece = core.images(from, before, commit.piece());
-                if !piece.records.is_empty() {
-                    let records = std::mem::take(&mut piece.records);
-                    drop(commit.append(core, self.now(), records));
-                }
-                piece
+        let mut job = Some(0);
+        while let Some(from) = job {
+            let evicted = {
+                let state = &mut self.0.state.lock();
+                let piece = state.core.images(from, before, commit.piece_bounds());
+                self.append_rewritten(commit, state, piece.records);
+                job = piece.next;
+                piece.cold
             };
-            self.write_cold(commit, piece.cold).await?;
-            next = piece.next;
-            // One piece at a time waits for the disk, so that commands do not wait behind many.
+            self.rewrite_evicted(commit, evicted).await?;
+            // One piece at a time waits for the disk, so that commands do not wait for many.
             self.durable().await?;
         }
         Ok(())
     }
 
     /// Rewrites evicted jobs: their contents are loaded first.
-    async fn write_cold(&self, commit: &Commit, places: Vec<LogPlace>) -> Result<()> {
-        if places.is_empty() {
-            return Ok(());
-        }
-        let read = commit.contents(places.clone()).await?;
-        let core = &mut self.0.state.lock().core;
+    async fn rewrite_evicted(&self, commit: &Commit, locations: Vec<LogPlace>) -> Result<()> {
+        let contents = self.contents(&locations).await;
+        let state = &mut self.0.state.lock();
         let mut records = Vec::new();
-        for (place, contents) in places.iter().zip(read) {
-            // Only a checkpoint moves them, and there is one at a time.
-            let contents = contents?.ok_or_else(|| missing(place.id))?;
-            records.extend(core.image_of(place, &contents));
+        for (location, contents) in locations.iter().zip(contents) {
+            // Only a compaction moves contents, and there is one at a time.
+            let contents = contents?.ok_or_else(|| missing(location.id))?;
+            records.extend(state.core.image_of(location, &contents));
         }
-        if !records.is_empty() {
-            drop(commit.append(core, self.now(), records));
-        }
+        self.append_rewritten(commit, state, records);
         Ok(())
+    }
+
+    fn append_rewritten(&self, commit: &Commit, state: &mut State, records: Vec<Record>) {
+        if !records.is_empty() {
+            drop(commit.append(&mut state.core, self.now(), records));
+        }
     }
 }

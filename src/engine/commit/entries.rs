@@ -1,41 +1,41 @@
-//! From the records of a command to entries, and back.
+//! Entries from the records of commands, and commands from entries.
+
+use smallvec::{SmallVec, smallvec};
 
 use super::codec::{self, Part};
 use crate::clock::Now;
 use crate::core::Record;
 use crate::wal::Batch;
 
-/// Adds one entry.
-pub(super) fn add_one(batch: &mut Batch, now: Now, records: &[Record]) {
-    batch.push(|bytes| codec::encode(now, records, bytes));
-}
+/// How many records of a command each of its entries has; few commands take more than one entry.
+pub(super) type RecordCounts = SmallVec<[usize; 1]>;
 
-/// Adds what a command recorded: one entry, or more if it would be larger than an entry may be.
-pub(super) fn add(batch: &mut Batch, now: Now, records: &[Record], entry_bytes_max: usize) {
-    let begin = batch.bytes();
-    add_one(batch, now, records);
-    if batch.bytes() - begin <= entry_bytes_max || records.len() < 2 {
-        return;
-    }
-    batch.pop();
-    let mut parts = Vec::new();
-    split(now, records, entry_bytes_max, &mut parts);
-    for (number, part) in (1..).zip(&parts) {
-        let of = Part { number, count: parts.len() as u32 };
-        batch.push(|bytes| codec::encode_part(now, of, part, bytes));
-    }
-}
-
-/// Halves records until each part fits into an entry.
-fn split<'a>(now: Now, records: &'a [Record], entry_bytes_max: usize, parts: &mut Vec<&'a [Record]>) {
-    let mut bytes = Vec::new();
-    codec::encode_part(now, Part { number: u32::MAX, count: u32::MAX }, records, &mut bytes);
-    if bytes.len() <= entry_bytes_max || records.len() < 2 {
-        return parts.push(records);
+/// Splits the records of a command so that each part fits into an entry.
+pub(super) fn split(now: Now, records: &[Record], entry_bytes_max: usize) -> RecordCounts {
+    if records.len() < 2 || codec::fits(now, records, entry_bytes_max) {
+        return smallvec![records.len()];
     }
     let (first, second) = records.split_at(records.len() / 2);
-    split(now, first, entry_bytes_max, parts);
-    split(now, second, entry_bytes_max, parts);
+    let mut counts = split(now, first, entry_bytes_max);
+    counts.extend(split(now, second, entry_bytes_max));
+    counts
+}
+
+/// The records of each part.
+pub(super) fn parts<'a>(
+    mut records: &'a [Record],
+    counts: &'a [usize],
+) -> impl Iterator<Item = &'a [Record]> {
+    counts.iter().map(move |count| records.split_off(..*count).unwrap_or_default())
+}
+
+/// Adds the entries of a command.
+pub(super) fn add(batch: &mut Batch, now: Now, records: &[Record], counts: &[usize]) {
+    let count = counts.len() as u32;
+    for (number, records) in (1..).zip(parts(records, counts)) {
+        let part = if count == 1 { Part::default() } else { Part { number, count } };
+        batch.push(|bytes| codec::encode_part(now, part, records, bytes));
+    }
 }
 
 /// The entries of a command whose last entry was not read yet, each with its sequence.
@@ -45,12 +45,7 @@ pub(super) struct Parts(Vec<(u64, Vec<Record>)>);
 impl Parts {
     /// Adds the next entry of a log, and returns the command that it completes. The first entries of a command may have been
     /// trimmed; the last one is missing only if the command was never acknowledged.
-    pub(super) fn take(
-        &mut self,
-        part: Part,
-        sequence: u64,
-        records: Vec<Record>,
-    ) -> Vec<(u64, Vec<Record>)> {
+    pub(super) fn add(&mut self, part: Part, sequence: u64, records: Vec<Record>) -> Vec<(u64, Vec<Record>)> {
         if part.number < 2 {
             self.0.clear();
         }
@@ -77,7 +72,7 @@ mod tests {
         let mut parts = Parts::default();
         let read = (1..).zip(entries).flat_map(|(sequence, bytes)| {
             let entry = codec::decode(bytes).unwrap();
-            parts.take(entry.part, sequence, entry.records)
+            parts.add(entry.part, sequence, entry.records)
         });
         read.collect()
     }
@@ -87,8 +82,8 @@ mod tests {
         let large: Vec<_> = ["a", "b", "c", "d"].map(|name| paused(&name.repeat(40))).to_vec();
         let next = [paused("next")];
         let mut entries = Batch::default();
-        add(&mut entries, NOW, &large, 100);
-        assert_eq!(entries.len(), 4);
+        add(&mut entries, NOW, &large, &split(NOW, &large, 100));
+        assert_eq!(entries.iter().len(), 4);
         assert!(entries.iter().all(|entry| entry.len() <= 100));
         let all: Vec<_> = entries.iter().collect();
         let records = |read: Vec<(u64, Vec<Record>)>| read.into_iter().flat_map(|(_, records)| records);
@@ -96,7 +91,7 @@ mod tests {
         // The log was trimmed within it, or it was cut short by a crash and another life followed.
         assert_eq!(records(read(all[1..].iter().copied())).collect::<Vec<_>>(), large[1..]);
         let mut other = Batch::default();
-        add(&mut other, NOW, &next, 100);
+        add(&mut other, NOW, &next, &split(NOW, &next, 100));
         for kept in 0..all.len() {
             let cut = all[..kept].iter().copied();
             assert_eq!(records(read(cut.clone())).next(), None);

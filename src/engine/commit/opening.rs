@@ -1,11 +1,11 @@
-//! Opening an engine on a log: replay, then resume.
+//! Opens an engine on a log: replays the entries, then resumes.
 
 use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::codec::{self, Unreadable};
+use super::codec::{self, AROUND_PAYLOAD_BYTES, Unreadable};
 use super::entries::Parts;
 use super::{Commit, Log};
 use crate::clock::{Clock, Now};
@@ -14,9 +14,6 @@ use crate::engine::{Engine, EngineOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::Timestamp;
 use crate::wal::disk::shared::SharedLog;
-
-/// Most bytes of an accepted job in an entry beside its payload: kind, queue, labels, headers.
-const AROUND_PAYLOAD_BYTES: usize = 64 << 10;
 
 /// Live jobs may take one in so many bytes of a log with a bound. The rest is for garbage, so that the compaction of a segment
 /// frees space on average.
@@ -27,13 +24,13 @@ const TOMBSTONE_SHARE: u64 = 4;
 /// Most bytes of a tombstone in the log.
 const TOMBSTONE_BYTES: u64 = 64;
 
-/// Gets the entries of a log, in order.
+/// Called with each entry of a log, in order.
 pub(crate) type EntryReader<'a> = dyn FnMut(crate::wal::Position, u64, &[u8]) -> Result<()> + 'a;
 
-/// A log whose entries were read.
+/// A log after its entries were read.
 pub(crate) struct OpenLog {
     pub(crate) log: Arc<dyn Log>,
-    /// The sequence of the entry that is appended next.
+    /// The sequence of the next entry.
     pub(crate) next_sequence: u64,
 }
 
@@ -61,13 +58,11 @@ impl Engine {
     ) -> Result<Self> {
         check(&options)?;
         let mut options = options;
-        let stored_max =
-            options.log.entries_bytes_max().map_or(u64::MAX, |bytes_max| bytes_max / STORED_SHARE);
-        options.core.stored_bytes_max = options.core.stored_bytes_max.min(stored_max);
         if let Some(bytes_max) = options.log.entries_bytes_max() {
-            let room = bytes_max / TOMBSTONE_SHARE / TOMBSTONE_BYTES;
+            options.core.stored_bytes_max = options.core.stored_bytes_max.min(bytes_max / STORED_SHARE);
+            let tombstones = bytes_max / TOMBSTONE_SHARE / TOMBSTONE_BYTES;
             let ids_max = &mut options.core.idempotency_ids_max;
-            *ids_max = u32::try_from(room).unwrap_or(u32::MAX).min(*ids_max);
+            *ids_max = u32::try_from(tombstones).unwrap_or(u32::MAX).min(*ids_max);
         }
         let mut core = Core::new(options.core.clone(), rand::random());
         let mut last = Now { monotonic: Duration::ZERO, wall: Timestamp::default() };
@@ -75,7 +70,7 @@ impl Engine {
         let mut replay = |position, sequence, bytes: &[u8]| {
             let entry = codec::decode(bytes).map_err(|why| unreadable(&why, position, directory))?;
             last = entry.now;
-            for (sequence, records) in parts.take(entry.part, sequence, entry.records) {
+            for (sequence, records) in parts.add(entry.part, sequence, entry.records) {
                 core.write_to(NonZeroU64::new(sequence).unwrap_or(NonZeroU64::MIN));
                 records.into_iter().for_each(|record| core.replay(record));
                 core.replayed_entry();
@@ -88,8 +83,8 @@ impl Engine {
         })
     }
 
-    /// An engine on this log, with its ticker on the present tokio runtime. `core` has replayed the entries of the log, the last
-    /// of them of the time `last`.
+    /// An engine on this log, with its ticker on the current tokio runtime. `core` has replayed the entries of the log; `last` is
+    /// the time of the last one.
     pub(super) fn resume(
         core: Core,
         last: Now,
@@ -99,8 +94,7 @@ impl Engine {
         Self::resume_on(Clock::system_after(last.monotonic), core, last, log, options)
     }
 
-    /// [`Engine::resume`] on a clock whose monotonic time continues from `last`. The difference of the wall clock is the time
-    /// that the server was down.
+    /// [`Engine::resume`] on a clock whose monotonic time continues from `last`. The wall-clock difference is the downtime.
     pub(super) fn resume_on(
         clock: Clock,
         mut core: Core,
@@ -110,13 +104,13 @@ impl Engine {
     ) -> std::io::Result<Self> {
         let mut effects = Effects { records: Some(Vec::new()), ..Effects::default() };
         let now = clock.now();
-        let commit = Commit::start(log.log, log.next_sequence, options.checkpoint_bytes)?;
-        commit.tell_where(&mut core, 0, std::iter::empty());
+        let commit = Commit::start(log.log, log.next_sequence, options.compaction_bytes)?;
+        core.write_to(commit.sequence(0));
         core.resume(now, now.wall.since(last.wall), &mut effects);
         if let Some(records) = effects.records.filter(|records| !records.is_empty()) {
             drop(commit.append(&mut core, now, records));
         }
-        Ok(Self::of(core, options, clock, Some(commit)).ticking())
+        Ok(Self::with(core, options, clock, Some(commit)).with_ticker())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which jobs of a damaged log run again: those whose end may be among what was lost.
+//! Which jobs of a damaged log run again: those whose end may be in a lost entry.
 
 use std::collections::HashMap;
 
@@ -7,39 +7,39 @@ use super::entries::Parts;
 use crate::core::Record;
 use crate::job::{EventBody, JobId};
 
-/// Finds the jobs that a server started on a salvaged log runs although they may have ended, from the entries of the damaged
-/// one as [`wal::dump`](crate::wal::dump) hands them out.
+/// Finds the jobs that a server on a salvaged log runs although they may have ended, from the entries of the damaged log that
+/// [`wal::dump`](crate::wal::dump) passes on.
 ///
-/// Such a job was accepted before a lost entry, and no entry behind it tells of the job. Whether its end, or only its
-/// beginning, or nothing of it was lost cannot be known.
+/// Such a job was accepted before a lost entry, and no later entry has a record of it. It cannot be known which of its records
+/// were lost, if any.
 #[derive(Default)]
 pub struct LostEnds {
-    /// Jobs that have not ended as far as is told, with the sequence of the newest entry about each.
+    /// Jobs without a recorded end, each with the sequence of its newest entry.
     live: HashMap<JobId, u64>,
     parts: Parts,
     newest: u64,
-    /// The sequence behind the last entries that were lost.
+    /// The sequence after the last lost entry.
     lost_before: Option<u64>,
 }
 
 impl LostEnds {
-    /// Takes in the next whole entry.
-    pub fn take(&mut self, sequence: u64, entry: &[u8]) {
-        self.pass_to(sequence);
+    /// Adds the next intact entry.
+    pub fn add(&mut self, sequence: u64, entry: &[u8]) {
+        self.skip_to(sequence);
         self.newest = sequence;
         match codec::decode(entry) {
             Ok(entry) => {
-                for (sequence, records) in self.parts.take(entry.part, sequence, entry.records) {
+                for (sequence, records) in self.parts.add(entry.part, sequence, entry.records) {
                     records.iter().for_each(|record| self.record(sequence, record));
                 }
             }
-            // What it told is lost as well.
+            // Its records are lost as well.
             Err(_) => self.lost_before = Some(sequence + 1),
         }
     }
 
-    /// Notes what was lost before the entry with this sequence.
-    fn pass_to(&mut self, sequence: u64) {
+    /// Detects entries that were lost before this sequence.
+    fn skip_to(&mut self, sequence: u64) {
         if self.newest > 0 && sequence > self.newest + 1 {
             self.lost_before = Some(sequence);
         }
@@ -61,9 +61,9 @@ impl LostEnds {
         }
     }
 
-    /// The jobs that may run again, in the order of the newest entries about them; the log goes on with `next_sequence`.
+    /// The jobs that may run again, in the order of their newest entries; `next_sequence` follows the last entry of the log.
     pub fn into_jobs(mut self, next_sequence: u64) -> Vec<JobId> {
-        self.pass_to(next_sequence);
+        self.skip_to(next_sequence);
         let Some(lost_before) = self.lost_before else { return Vec::new() };
         let jobs = self.live.into_iter().filter(|(_, newest)| *newest < lost_before);
         let mut jobs: Vec<_> = jobs.map(|(id, newest)| (newest, id)).collect();
@@ -119,35 +119,39 @@ mod tests {
         })
     }
 
-    /// What is told of a log with these entries.
-    fn told(entries: &[(u64, &[Record])], next_sequence: u64) -> Vec<JobId> {
+    /// The jobs that may run again from a log with these entries.
+    fn lost_ends(entries: &[(u64, &[Record])], next_sequence: u64) -> Vec<JobId> {
         let now = Now { monotonic: std::time::Duration::ZERO, wall: Timestamp::default() };
         let mut ends = LostEnds::default();
         for (sequence, records) in entries {
             let mut bytes = Vec::new();
             codec::encode(now, records, &mut bytes);
-            ends.take(*sequence, &bytes);
+            ends.add(*sequence, &bytes);
         }
         ends.into_jobs(next_sequence)
     }
 
     #[test]
-    fn jobs_are_told_that_were_live_before_a_gap_and_of_which_nothing_is_told_behind_it() {
+    fn jobs_live_before_a_gap_without_a_later_record_are_found() {
         let before = [accepted(1), accepted(2), accepted(3), accepted(4), moved(4, JobState::Succeeded)];
         let behind = [moved(2, JobState::Running), moved(3, JobState::Succeeded), accepted(5)];
-        assert_eq!(told(&[(1, &before), (3, &behind)], 4), [id(1)]);
-        assert_eq!(told(&[(1, &before), (2, &behind)], 3), [], "nothing is lost");
-        assert_eq!(told(&[(1, &before), (2, &behind)], 4), [id(1), id(2), id(5)], "the last one is lost");
+        assert_eq!(lost_ends(&[(1, &before), (3, &behind)], 4), [id(1)]);
+        assert_eq!(lost_ends(&[(1, &before), (2, &behind)], 3), [], "nothing is lost");
+        assert_eq!(
+            lost_ends(&[(1, &before), (2, &behind)], 4),
+            [id(1), id(2), id(5)],
+            "the last one is lost"
+        );
     }
 
     #[test]
-    fn an_entry_that_means_nothing_is_lost_as_well() {
+    fn an_entry_that_cannot_be_decoded_is_lost_as_well() {
         let mut ends = LostEnds::default();
         let now = Now { monotonic: std::time::Duration::ZERO, wall: Timestamp::default() };
         let mut bytes = Vec::new();
         codec::encode(now, &[accepted(1)], &mut bytes);
-        ends.take(1, &bytes);
-        ends.take(2, b"nothing");
+        ends.add(1, &bytes);
+        ends.add(2, b"nothing");
         assert_eq!(ends.into_jobs(3), [id(1)]);
     }
 }

@@ -23,7 +23,7 @@ use crate::engine::{Batch, Engine, EngineOptions, Submission};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{JobId, JobState, Kind, NewJob, Order, Payload, SessionSpec, Timestamp};
 use crate::wal::memory::{MemoryLog, State, broken};
-use crate::wal::{Cut, Log, SpaceLevel};
+use crate::wal::{Log, SpaceLevel, TrimPoint};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -46,9 +46,9 @@ fn opened(log: &MemoryLog) -> OpenLog {
 }
 
 /// A compaction that frees all it can.
-fn all(log: &MemoryLog) -> Cut {
-    let none = Cut { sequence: log.read(|state| state.last + 1), bytes: 0 };
-    log.cuts().pop().unwrap_or(none)
+fn all(log: &MemoryLog) -> TrimPoint {
+    let none = TrimPoint { sequence: log.read(|state| state.last + 1), bytes: 0 };
+    log.trim_points().pop().unwrap_or(none)
 }
 
 fn kind() -> Kind {
@@ -133,7 +133,7 @@ async fn until_refused(engine: &Engine) -> Error {
 }
 
 #[tokio::test]
-async fn a_checkpoint_keeps_every_job_and_forgets_what_came_before() {
+async fn a_compaction_keeps_every_job_and_forgets_what_came_before() {
     let (engine, disk) = engine();
     let jobs: Vec<_> = (0..300).map(|_| job("before")).collect();
     let ids: Vec<_> = jobs.iter().filter_map(|job| job.id).collect();
@@ -155,7 +155,7 @@ async fn a_checkpoint_keeps_every_job_and_forgets_what_came_before() {
             engine.cancel(ids[200 + number], "meanwhile", Duration::ZERO).await.expect("it waits");
         }
     };
-    let (written, ()) = tokio::join!(engine.checkpoint(all(&disk)), meanwhile);
+    let (written, ()) = tokio::join!(engine.compact(all(&disk)), meanwhile);
     written.expect("the disk is well");
     let is_trimmed = || disk.read(|state| state.entries.iter().all(|(batch, ..)| *batch >= before));
     timeout(PATIENCE, async {
@@ -279,7 +279,7 @@ async fn orders_whose_wait_for_the_disk_was_cut_short_are_still_there() {
     disk.change(|state| state.is_held = true);
     submit_now(&engine, [job("x")]);
     assert!(timeout(Duration::from_millis(20), session.orders()).await.is_err(), "it is not on disk");
-    assert!(session.is_holding());
+    assert!(session.has_orders());
     disk.change(|state| state.is_held = false);
     let orders = timeout(PATIENCE, session.orders()).await.expect("now it is");
     assert!(matches!(orders.front(), Some(Order::Run(_))), "{orders:?}");
@@ -362,13 +362,13 @@ async fn nothing_new_is_taken_on_while_a_log_has_room_for_its_shortening_alone()
 async fn who_was_held_back_is_woken_when_there_is_room_though_nothing_is_written() {
     let (engine, _disk) = engine();
     let writer = &engine.0.commit.as_ref().expect("it has a log").shared;
-    writer.hold_if(true);
+    writer.set_critical(true);
     let waiting = engine.clone();
     let mut waiting = Box::pin(std::future::poll_fn(move |context| waiting.poll_admission(context)));
     assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     let waiting = tokio::spawn(waiting);
     tokio::task::yield_now().await;
-    writer.hold_if(false);
+    writer.set_critical(false);
     timeout(Duration::from_millis(500), waiting)
         .await
         .expect("it is woken")

@@ -3,13 +3,13 @@
 //! The writer thread wakes one task of each runtime, and that task wakes the waiters on its own runtime: a cross-thread
 //! wake-up for each waiter would cost more than the answer that waits.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
+use parking_lot::Mutex;
 use tokio::runtime::{self, Handle};
 
-use super::super::lock::Lock;
 use super::{Position, Shared};
 use crate::error::{Error, Result};
 
@@ -17,43 +17,36 @@ use crate::error::{Error, Result};
 #[derive(Default)]
 pub(super) struct Waiters {
     durable: AtomicU64,
-    has_failed: AtomicBool,
-    failure: Lock<Option<Error>>,
-    groups: Lock<Vec<Arc<Group>>>,
+    /// The error of every later wait, once the log failed or is closed.
+    failure: OnceLock<Error>,
+    groups: Mutex<Vec<Arc<Group>>>,
 }
 
 /// The waiters of one runtime.
 struct Group {
     /// `None` for waiters outside of any tokio runtime; the writer thread wakes those itself.
     runtime: Option<runtime::Id>,
-    state: Lock<State>,
+    state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    waiting: Vec<(Position, Waker)>,
-    /// The task that wakes them, while it sleeps.
+    waiters: Vec<(Position, Waker)>,
+    /// The task that wakes the waiters, while it sleeps.
     task: Option<Waker>,
-    /// The task has ended.
+    /// Whether the task has ended.
     is_closed: bool,
 }
 
 impl Waiters {
     /// Whether the position is durable; an error if it never will be.
-    pub(super) fn now(&self, position: Position) -> Poll<Result<()>> {
-        if self.is_durable(position) {
+    pub(super) fn poll(&self, position: Position) -> Poll<Result<()>> {
+        // Read first: the position may become durable just before the log fails.
+        let failure = self.failure.get();
+        if self.durable() >= position {
             return Poll::Ready(Ok(()));
         }
-        match self.check() {
-            Ok(()) => Poll::Pending,
-            // The position may have become durable between the two checks.
-            Err(_) if self.is_durable(position) => Poll::Ready(Ok(())),
-            Err(failure) => Poll::Ready(Err(failure)),
-        }
-    }
-
-    pub(super) fn is_durable(&self, position: Position) -> bool {
-        self.durable() >= position
+        failure.map_or(Poll::Pending, |failure| Poll::Ready(Err(failure.clone())))
     }
 
     pub(super) fn durable(&self) -> Position {
@@ -62,24 +55,20 @@ impl Waiters {
 
     /// # Errors
     ///
-    /// What the log failed with; also once it is closed.
+    /// The failure of the log; also once the log is closed.
     pub(super) fn check(&self) -> Result<()> {
-        if !self.has_failed.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        self.failure.lock().clone().map_or(Ok(()), Err)
+        self.failure.get().map_or(Ok(()), |failure| Err(failure.clone()))
     }
 
-    /// The position is durable.
-    pub(super) fn reach(&self, position: Position) {
+    /// Sets the durable position and wakes the waiters for it.
+    pub(super) fn advance(&self, position: Position) {
         self.durable.store(position.0, Ordering::Release);
         self.wake();
     }
 
-    /// Nothing more becomes durable.
+    /// Fails every wait for a later position. Only the first failure counts.
     pub(super) fn fail(&self, failure: Error) {
-        self.failure.lock().get_or_insert(failure);
-        self.has_failed.store(true, Ordering::Release);
+        let _ = self.failure.set(failure);
         self.wake();
     }
 
@@ -89,7 +78,7 @@ impl Waiters {
             let task = group.state.lock().task.take();
             match task {
                 Some(task) => task.wake(),
-                None if group.runtime.is_none() => group.wake_reached(self),
+                None if group.runtime.is_none() => group.wake_ready(self),
                 None => {}
             }
         }
@@ -98,14 +87,13 @@ impl Waiters {
 
 impl Group {
     /// Wakes the waiters whose position is durable or never will be.
-    fn wake_reached(&self, waiters: &Waiters) {
-        let reached: Vec<_> = {
+    fn wake_ready(&self, waiters: &Waiters) {
+        let ready: Vec<_> = {
             let mut state = self.state.lock();
-            let is_over = |position: Position| waiters.now(position).is_ready();
-            let reached = state.waiting.extract_if(.., |(position, _)| is_over(*position));
-            reached.map(|(_, waker)| waker).collect()
+            let ready = state.waiters.extract_if(.., |(position, _)| waiters.poll(*position).is_ready());
+            ready.map(|(_, waker)| waker).collect()
         };
-        reached.into_iter().for_each(Waker::wake);
+        ready.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -120,15 +108,13 @@ impl Shared {
                 drop(state);
                 return waker.wake();
             }
-            state.waiting.push((position, waker));
+            state.waiters.push((position, waker));
             state.task.take()
         };
         match task {
             Some(task) => task.wake(),
-            // The task runs at the moment, or the writer thread wakes: the position may have been reached meanwhile.
-            None if group.runtime.is_none() => {
-                group.wake_reached(&self.waiters);
-            }
+            // No task wakes this waiter, and the position may have become durable meanwhile.
+            None if group.runtime.is_none() => group.wake_ready(&self.waiters),
             None => {}
         }
     }
@@ -139,29 +125,29 @@ impl Shared {
         if let Some(group) = groups.iter().find(|group| group.runtime == id) {
             return group.clone();
         }
-        let group = Arc::new(Group { runtime: id, state: Lock::default() });
+        let group = Arc::new(Group { runtime: id, state: Mutex::default() });
         groups.push(group.clone());
         drop(groups);
         if let Some(runtime) = runtime {
-            let waking = Waking { shared: self.clone(), group: group.clone() };
-            runtime.spawn(std::future::poll_fn(move |context| waking.poll(context)));
+            let task = WakeTask { shared: self.clone(), group: group.clone() };
+            runtime.spawn(std::future::poll_fn(move |context| task.poll(context)));
         }
         group
     }
 }
 
 /// The task of a group.
-struct Waking {
+struct WakeTask {
     shared: Arc<Shared>,
     group: Arc<Group>,
 }
 
-impl Waking {
-    /// Wakes the waiters whose position is reached; ends after the log did.
+impl WakeTask {
+    /// Wakes the waiters whose position is durable. Ends when the log failed or is closed.
     fn poll(&self, context: &Context<'_>) -> Poll<()> {
-        // Before the look at the positions: what is reached after it wakes this task again.
+        // Registered before the positions are read: a later change wakes this task again.
         self.group.state.lock().task = Some(context.waker().clone());
-        self.group.wake_reached(&self.shared.waiters);
+        self.group.wake_ready(&self.shared.waiters);
         match self.shared.waiters.check() {
             Ok(()) => Poll::Pending,
             Err(_) => Poll::Ready(()),
@@ -169,12 +155,12 @@ impl Waking {
     }
 }
 
-impl Drop for Waking {
-    /// Its runtime ends, or the log did: later waiters start another task.
+impl Drop for WakeTask {
+    /// Wakes the waiters that are left when the runtime or the log ended. Later waiters start another task.
     fn drop(&mut self) {
         self.shared.waiters.groups.lock().retain(|group| !Arc::ptr_eq(group, &self.group));
         let closed = State { is_closed: true, ..State::default() };
         let left = std::mem::replace(&mut *self.group.state.lock(), closed);
-        left.waiting.into_iter().for_each(|(_, waker)| waker.wake());
+        left.waiters.into_iter().for_each(|(_, waker)| waker.wake());
     }
 }

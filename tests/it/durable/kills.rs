@@ -22,7 +22,7 @@ async fn kill(count: usize) -> Home {
     println!("{SEED}={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     // Often enough that kills come before, within and after checkpoints, each of which gives files back.
-    let often = ["--checkpoint-bytes", "256KiB", "--checkpoint-waste", "0", "--segment-bytes", "256KiB"];
+    let often = ["--compaction-bytes", "256KiB", "--compaction-garbage", "0", "--segment-bytes", "256KiB"];
     let mut home = Home::new(&[&often[..], &["--payload-bytes-max", "64KiB"]].concat());
     let mut dev = home.start().await;
     let (begun, mut load) = (Instant::now(), Load::start(&dev, seed));

@@ -62,7 +62,7 @@ async fn a_removed_job_never_runs_again_across_restarts_and_a_salvage() {
 #[tokio::test]
 async fn removed_jobs_are_known_after_the_segments_with_their_ends_were_given_back() {
     let small = ["--segment-bytes", "73728", "--payload-bytes-max", "1KiB"];
-    let often = ["--checkpoint-bytes", "64KiB", "--checkpoint-waste", "0"];
+    let often = ["--compaction-bytes", "64KiB", "--compaction-garbage", "0"];
     let mut home = Home::new(&[&small[..], &often[..]].concat());
     let mut dev = home.start().await;
     let first = named("the first");

@@ -28,7 +28,7 @@ impl ServerConfig {
         check_queues(&self.limits)?;
         check_sizes(&self.limits)?;
         check_connections(&self.limits)?;
-        check_waste(self.limits.checkpoint_waste)?;
+        check_garbage(self.limits.compaction_garbage)?;
         check_spans(&self.worker)
     }
 }
@@ -75,11 +75,11 @@ fn check_connections(limits: &LimitsConfig) -> Result<()> {
     Ok(())
 }
 
-/// A flag has checked it; a file has not.
-fn check_waste(percent: u8) -> Result<()> {
+/// Checks the value from a configuration file; a flag has a range.
+fn check_garbage(percent: u8) -> Result<()> {
     match percent {
         0..=100 => Ok(()),
-        _ => Err(Error::usage(format!("checkpoint_waste is {percent}: it is a percentage, at most 100"))),
+        _ => Err(Error::usage(format!("compaction_garbage is {percent}: it is a percentage, at most 100"))),
     }
 }
 
@@ -146,11 +146,18 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_all_of_a_log_is_waste() {
-        let message = refused("[limits]\ncheckpoint_waste = 101");
-        assert_eq!(message, "checkpoint_waste is 101: it is a percentage, at most 100");
-        let all: ServerConfig = toml::from_str("[limits]\ncheckpoint_waste = 100").expect("TOML");
+    fn at_most_all_of_a_log_is_garbage() {
+        let message = refused("[limits]\ncompaction_garbage = 101");
+        assert_eq!(message, "compaction_garbage is 101: it is a percentage, at most 100");
+        let all: ServerConfig = toml::from_str("[limits]\ncompaction_garbage = 100").expect("TOML");
         assert!(all.check().is_ok());
+    }
+
+    #[test]
+    fn the_former_keys_of_compaction_are_accepted() {
+        let former = "[limits]\ncheckpoint_bytes = '1MiB'\ncheckpoint_waste = 7";
+        let config: ServerConfig = toml::from_str(former).expect("TOML");
+        assert_eq!((config.limits.compaction_bytes, config.limits.compaction_garbage), (1 << 20, 7));
     }
 
     #[test]

@@ -166,14 +166,15 @@ struct LimitArgs {
     worker_bytes_max: Option<u64>,
     /// Log bytes written between two checks for garbage
     /// [default: 128MiB]
-    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
-    #[arg(env = "JOBSTREAM_CHECKPOINT_BYTES", hide_env_values = true)]
-    checkpoint_bytes: Option<u64>,
+    #[arg(long, alias = "checkpoint-bytes", value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_COMPACTION_BYTES", hide_env_values = true)]
+    compaction_bytes: Option<u64>,
     /// Percentage of garbage in the log that starts a compaction
     /// [default: 66]
-    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(..=100))]
-    #[arg(env = "JOBSTREAM_CHECKPOINT_WASTE", hide_env_values = true)]
-    checkpoint_waste: Option<u8>,
+    #[arg(long, alias = "checkpoint-waste")]
+    #[arg(value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(..=100))]
+    #[arg(env = "JOBSTREAM_COMPACTION_GARBAGE", hide_env_values = true)]
+    compaction_garbage: Option<u8>,
     /// Segment size of the log, in steps of 4 KiB [default: 64MiB, or
     /// less with --data-bytes-max]
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
@@ -249,8 +250,8 @@ impl LimitArgs {
         give(&mut limits.watchers_max, self.watchers_max);
         set(&mut limits.workers_max, self.workers_max);
         give(&mut limits.worker_bytes_max, self.worker_bytes_max);
-        set(&mut limits.checkpoint_bytes, self.checkpoint_bytes);
-        set(&mut limits.checkpoint_waste, self.checkpoint_waste);
+        set(&mut limits.compaction_bytes, self.compaction_bytes);
+        set(&mut limits.compaction_garbage, self.compaction_garbage);
         limits.segment_bytes = self.segment_bytes.or(limits.segment_bytes.take());
     }
 }

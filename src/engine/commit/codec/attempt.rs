@@ -1,4 +1,4 @@
-//! State changes of jobs and their running attempts, both ways.
+//! Conversion of state changes of jobs and their running attempts.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use uuid::Uuid;
 use super::Unreadable;
 use super::context::Context;
 use super::schema as pb;
-use super::values::{Read, optional, or_never, required, unless_never};
+use super::values::{Read, optional, read_deadline, required, write_deadline};
 use super::writer::{Sink, Write, Writer};
 use crate::core::{Link, Moved, Running};
 use crate::job::{LeaseId, Timestamp};
 
 impl Write<pb::Moved> for Moved {
     fn write<S: Sink>(&self, to: &mut Writer<'_, pb::Moved, S>) {
-        let retention_us = to.context.retention_to(self);
-        to.id(to.context.id_to(&self.id));
+        let retention_us = to.context.write_retention(self);
+        to.id(to.context.write_id(&self.id));
         to.event(Some(&self.event));
         to.lost(self.lost);
         to.released(self.released);
         to.cancel_requested(self.cancel_requested);
         if retention_us.is_none() {
-            to.deadline(unless_never(&self.deadline));
+            to.deadline(write_deadline(&self.deadline));
             to.expire_time_us(self.expire_time.map(Timestamp::as_micros));
         }
         to.running(self.running.as_ref());
@@ -33,10 +33,10 @@ impl Read<pb::Moved> for Moved {
     fn read(message: pb::Moved, context: &Context) -> Result<Self, Unreadable> {
         let (deadline, expire_time) = match message.retention_us {
             0 => (Duration::MAX, None),
-            micros => context.retention_from(micros).map(|(deadline, time)| (deadline, Some(time)))?,
+            micros => context.read_retention(micros).map(|(deadline, time)| (deadline, Some(time)))?,
         };
         Ok(Self {
-            id: context.id_from(message.id)?,
+            id: context.read_id(message.id)?,
             event: Read::read(required("event", message.event)?, context)?,
             lost: message.lost,
             released: message.released,
@@ -59,7 +59,7 @@ impl Write<pb::Running> for Running {
         to.link(link.into());
         to.instance(instance.as_ref());
         to.worker(&self.worker);
-        to.attempt_deadline(unless_never(&self.attempt_deadline));
+        to.attempt_deadline(write_deadline(&self.attempt_deadline));
         to.cancel(self.cancel.as_ref());
     }
 }
@@ -78,7 +78,7 @@ impl Read<pb::Running> for Running {
             lease: LeaseId::from_u128(required("lease", message.lease)?.into()),
             link,
             worker: message.worker.into(),
-            attempt_deadline: or_never(message.attempt_deadline, context)?,
+            attempt_deadline: read_deadline(message.attempt_deadline, context)?,
             cancel: optional(message.cancel, context)?,
         })
     }
@@ -86,13 +86,13 @@ impl Read<pb::Running> for Running {
 
 impl Write<pb::Cancel> for (Duration, String) {
     fn write<S: Sink>(&self, to: &mut Writer<'_, pb::Cancel, S>) {
-        to.force_at(unless_never(&self.0));
+        to.force_at(write_deadline(&self.0));
         to.reason(&self.1);
     }
 }
 
 impl Read<pb::Cancel> for (Duration, String) {
     fn read(message: pb::Cancel, context: &Context) -> Result<Self, Unreadable> {
-        Ok((or_never(message.force_at, context)?, message.reason))
+        Ok((read_deadline(message.force_at, context)?, message.reason))
     }
 }

@@ -1,38 +1,39 @@
-//! Enumerations, both ways: each value has the number of the value of the same name in the schema.
+//! Conversion between enumerations and numbers: a value has the number of the value with its name in the schema.
 
 use super::Unreadable;
 use super::schema as pb;
 use crate::job::{Encoding, FailureReason, JobState, LogLevel, LogStream, WaitReason};
 
-pub(super) trait Numbered: Sized {
+/// An enumeration of the schema.
+pub(super) trait SchemaEnum: Sized {
     fn number(self) -> i32;
 
     /// # Errors
     ///
     /// `Newer` if no value has this number.
-    fn of_number(number: i32) -> Result<Self, Unreadable>;
+    fn from_number(number: i32) -> Result<Self, Unreadable>;
 }
 
 /// The number of an optional value; 0 for none.
-pub(super) fn of_option(value: Option<impl Numbered>) -> i32 {
-    value.map_or(0, Numbered::number)
+pub(super) fn write_optional(value: Option<impl SchemaEnum>) -> i32 {
+    value.map_or(0, SchemaEnum::number)
 }
 
 /// The value of an optional number; `None` for 0.
-pub(super) fn option_of<T: Numbered>(number: i32) -> Result<Option<T>, Unreadable> {
-    if number == 0 { Ok(None) } else { T::of_number(number).map(Some) }
+pub(super) fn read_optional<T: SchemaEnum>(number: i32) -> Result<Option<T>, Unreadable> {
+    if number == 0 { Ok(None) } else { T::from_number(number).map(Some) }
 }
 
-macro_rules! numbered {
+macro_rules! schema_enum {
     ($type:ident, $name:literal: $($value:ident),+) => {
-        impl Numbered for $type {
+        impl SchemaEnum for $type {
             fn number(self) -> i32 {
                 match self {
                     $(Self::$value => pb::$type::$value as i32,)+
                 }
             }
 
-            fn of_number(number: i32) -> Result<Self, Unreadable> {
+            fn from_number(number: i32) -> Result<Self, Unreadable> {
                 match pb::$type::try_from(number) {
                     $(Ok(pb::$type::$value) => Ok(Self::$value),)+
                     _ => Err(Unreadable::Newer(format!(concat!($name, " {}"), number))),
@@ -42,8 +43,8 @@ macro_rules! numbered {
     };
 }
 
-numbered!(JobState, "job state": Scheduled, Queued, Running, Succeeded, Failed, Cancelled);
-numbered!(
+schema_enum!(JobState, "job state": Scheduled, Queued, Running, Succeeded, Failed, Cancelled);
+schema_enum!(
     WaitReason,
     "wait reason": NotDue,
     BackOff,
@@ -54,7 +55,7 @@ numbered!(
     Starting,
     WorkerLimit
 );
-numbered!(
+schema_enum!(
     FailureReason,
     "failure reason": Handler,
     Panic,
@@ -67,6 +68,6 @@ numbered!(
     ResultTooLarge,
     NotStarted
 );
-numbered!(Encoding, "payload encoding": Data, Text, Json);
-numbered!(LogLevel, "log level": Debug, Info, Warn, Error);
-numbered!(LogStream, "log stream": Stdout, Stderr, Log);
+schema_enum!(Encoding, "payload encoding": Data, Text, Json);
+schema_enum!(LogLevel, "log level": Debug, Info, Warn, Error);
+schema_enum!(LogStream, "log stream": Stdout, Stderr, Log);

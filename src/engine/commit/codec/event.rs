@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Unreadable;
 use super::context::Context;
-use super::enums::{Numbered, of_option, option_of};
+use super::enums::{SchemaEnum, read_optional, write_optional};
 use super::schema as pb;
 use super::schema::event::Body;
 use super::schema::outcome::End;
@@ -17,7 +17,7 @@ use crate::job::{
 impl Write<pb::Event> for Event {
     fn write<S: Sink>(&self, to: &mut Writer<'_, pb::Event, S>) {
         to.sequence(self.sequence);
-        to.time_us(to.context.wall_to(self.time));
+        to.time_us(to.context.write_wall(self.time));
         to.attempt(self.attempt);
         match &self.body {
             EventBody::State(change) => to.state(Some(change)),
@@ -36,7 +36,7 @@ impl Read<pb::Event> for Event {
             Body::Output(output) => EventBody::Output(Read::read(output, context)?),
             Body::Log(log) => EventBody::Log(Read::read(log, context)?),
         };
-        let time = context.wall_from(message.time_us);
+        let time = context.read_wall(message.time_us);
         Ok(Self { sequence: message.sequence, time, attempt: message.attempt, body })
     }
 }
@@ -44,7 +44,7 @@ impl Read<pb::Event> for Event {
 impl Write<pb::StateChange> for StateChange {
     fn write<S: Sink>(&self, to: &mut Writer<'_, pb::StateChange, S>) {
         to.state(self.state.number());
-        to.wait_reason(of_option(self.wait_reason));
+        to.wait_reason(write_optional(self.wait_reason));
         to.failure(self.failure.as_deref());
         to.next_attempt_time_us(self.next_attempt_time.map(Timestamp::as_micros));
         to.outcome(self.outcome.as_ref());
@@ -55,8 +55,8 @@ impl Write<pb::StateChange> for StateChange {
 impl Read<pb::StateChange> for StateChange {
     fn read(message: pb::StateChange, context: &Context) -> Result<Self, Unreadable> {
         Ok(Self {
-            state: Numbered::of_number(message.state)?,
-            wait_reason: option_of(message.wait_reason)?,
+            state: SchemaEnum::from_number(message.state)?,
+            wait_reason: read_optional(message.wait_reason)?,
             failure: optional(message.failure, context)?.map(Arc::new),
             next_attempt_time: message.next_attempt_time_us.map(Timestamp::from_micros),
             outcome: optional(message.outcome, context)?,
@@ -99,7 +99,7 @@ impl Write<pb::Failure> for Failure {
 impl Read<pb::Failure> for Failure {
     fn read(message: pb::Failure, context: &Context) -> Result<Self, Unreadable> {
         Ok(Self {
-            reason: Numbered::of_number(message.reason)?,
+            reason: SchemaEnum::from_number(message.reason)?,
             error_type: message.error_type,
             message: message.message,
             details: optional(message.details, context)?,
@@ -164,9 +164,9 @@ impl Write<pb::Log> for Log {
 impl Read<pb::Log> for Log {
     fn read(message: pb::Log, _: &Context) -> Result<Self, Unreadable> {
         Ok(Self {
-            level: Numbered::of_number(message.level)?,
+            level: SchemaEnum::from_number(message.level)?,
             text: message.text.into(),
-            stream: Numbered::of_number(message.stream)?,
+            stream: SchemaEnum::from_number(message.stream)?,
         })
     }
 }

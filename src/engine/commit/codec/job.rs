@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::Unreadable;
 use super::context::Context;
-use super::enums::{of_option, option_of};
+use super::enums::{read_optional, write_optional};
 use super::schema as pb;
 use super::schema::start::When;
-use super::values::{Read, known, optional, or_never, required, unless_never};
+use super::values::{Read, known, optional, read_deadline, required, write_deadline};
 use super::writer::{Sink, Write, Writer};
 use crate::core::Accepted;
 use crate::error::Error;
@@ -18,10 +18,10 @@ impl Write<pb::Accepted> for Accepted {
         to.id(Some(&self.id));
         to.job(Some(&self.job));
         to.number(self.number);
-        to.create_time_us(to.context.wall_to(self.create_time));
-        to.created(to.context.monotonic_to(&self.created));
-        to.first_wait(of_option(self.first_wait));
-        to.deadline(unless_never(&self.deadline));
+        to.create_time_us(to.context.write_wall(self.create_time));
+        to.created(to.context.write_monotonic(&self.created));
+        to.first_wait(write_optional(self.first_wait));
+        to.deadline(write_deadline(&self.deadline));
     }
 }
 
@@ -31,10 +31,10 @@ impl Read<pb::Accepted> for Accepted {
             id: required("job id", message.id)?.into(),
             job: Read::read(required("job", message.job)?, context)?,
             number: message.number,
-            create_time: context.wall_from(message.create_time_us),
-            created: context.monotonic_from(message.created)?,
-            first_wait: option_of(message.first_wait)?,
-            deadline: or_never(message.deadline, context)?,
+            create_time: context.read_wall(message.create_time_us),
+            created: context.read_monotonic(message.created)?,
+            first_wait: read_optional(message.first_wait)?,
+            deadline: read_deadline(message.deadline, context)?,
         })
     }
 }

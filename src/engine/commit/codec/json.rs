@@ -1,19 +1,19 @@
-//! An entry of the log as JSON, for people who look into one: what happened to which job, without payloads, leases and secrets.
+//! JSON of an entry of the log, for inspection: what happened to which job, without payloads, leases and secrets.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{Entry, Part, decode};
 use crate::core::Record;
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::{Event, EventBody, Outcome, StateChange};
+use crate::job::{Event, EventBody, JobId, Outcome};
 
-/// What an entry of an engine's log says: when it was recorded, in microseconds since 1970, and its records.
+/// Renders an entry of an engine's log: its time in microseconds since 1970, and its records.
 ///
-/// Payloads are told by their bytes only, leases and secrets not at all.
+/// Of a payload only the size is shown; leases and secrets are left out.
 ///
 /// # Errors
 ///
-/// `LogRefused` if it is of a newer version or no such entry.
+/// `LogRefused` if a newer version wrote the entry, or if it cannot be decoded.
 pub fn entry_to_json(entry: &[u8]) -> Result<Value> {
     let Entry { now, part, records } =
         decode(entry).map_err(|why| Error::new(ErrorKind::LogRefused, why.to_string()))?;
@@ -37,13 +37,13 @@ fn record(record: &Record) -> Value {
             "number": accepted.number,
         }),
         Record::Moved(moved) => {
-            let mut value = event("moved", &moved.id.to_string(), &moved.event);
+            let mut value = event("moved", &moved.id, &moved.event);
             if let Some(running) = &moved.running {
-                value.insert("worker".to_owned(), (*running.worker).into());
+                value["worker"] = (*running.worker).into();
             }
-            Value::Object(value)
+            value
         }
-        Record::Reported(id, reported) => Value::Object(event("reported", &id.to_string(), reported)),
+        Record::Reported(id, reported) => event("reported", id, reported),
         Record::Dropped(id, ranges) => {
             let gaps: Vec<_> = ranges.iter().map(|[_, from, to]| [*from, *to]).collect();
             json!({"record": "dropped", "job_id": id.to_string(), "gaps": gaps})
@@ -74,33 +74,30 @@ fn record(record: &Record) -> Value {
     }
 }
 
-fn event(record: &str, job_id: &str, event: &Event) -> Map<String, Value> {
-    let mut told = Map::new();
-    told.insert("record".to_owned(), record.into());
-    told.insert("job_id".to_owned(), job_id.into());
-    told.insert("sequence".to_owned(), event.sequence.into());
-    told.insert("attempt".to_owned(), event.attempt.into());
-    let (name, value) = match &event.body {
-        EventBody::State(change) => return state(told, change),
-        EventBody::Progress(progress) => ("progress", json!({"fraction": progress.fraction})),
-        EventBody::Output(output) => ("output", json!({"bytes": output.payload.bytes.len()})),
-        EventBody::Log(log) => ("log", json!({"bytes": log.text.len()})),
-    };
-    told.insert(name.to_owned(), value);
-    told
-}
-
-fn state(mut told: Map<String, Value>, change: &StateChange) -> Map<String, Value> {
-    told.insert("state".to_owned(), change.state.name().into());
-    if let Some(failure) = &change.failure {
-        told.insert("failure".to_owned(), failure.reason.name().into());
+fn event(record: &str, id: &JobId, event: &Event) -> Value {
+    let mut value = json!({
+        "record": record,
+        "job_id": id.to_string(),
+        "sequence": event.sequence,
+        "attempt": event.attempt,
+    });
+    match &event.body {
+        EventBody::State(change) => {
+            value["state"] = change.state.name().into();
+            if let Some(failure) = &change.failure {
+                value["failure"] = failure.reason.name().into();
+            }
+            if let Some(outcome) = &change.outcome {
+                value["outcome"] = match outcome {
+                    Outcome::Result(result) => json!({"result_bytes": result.bytes.len()}),
+                    Outcome::Failure(failure) => json!({"failure": failure.reason.name()}),
+                    Outcome::Cancellation(cancelled) => json!({"cancelled": cancelled.reason}),
+                };
+            }
+        }
+        EventBody::Progress(progress) => value["progress"] = json!({"fraction": progress.fraction}),
+        EventBody::Output(output) => value["output"] = json!({"bytes": output.payload.bytes.len()}),
+        EventBody::Log(log) => value["log"] = json!({"bytes": log.text.len()}),
     }
-    let outcome = match &change.outcome {
-        None => return told,
-        Some(Outcome::Result(result)) => json!({"result_bytes": result.bytes.len()}),
-        Some(Outcome::Failure(failure)) => json!({"failure": failure.reason.name()}),
-        Some(Outcome::Cancellation(cancelled)) => json!({"cancelled": cancelled.reason}),
-    };
-    told.insert("outcome".to_owned(), outcome);
-    told
+    value
 }

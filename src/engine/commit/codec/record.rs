@@ -1,4 +1,4 @@
-//! Records, both ways. A tuple stands for the message of a record that has no type of its own.
+//! Conversion of records. The message of a record without a type of its own is written from a tuple.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use uuid::Uuid;
 
 use super::Unreadable;
 use super::context::Context;
-use super::enums::{of_option, option_of};
+use super::enums::{read_optional, write_optional};
 use super::schema as pb;
 use super::schema::record::Change;
-use super::values::{Read, known, or_never, required, unless_never};
+use super::values::{Read, known, read_deadline, required, write_deadline};
 use super::writer::{Sink, Write, Writer};
 use crate::core::{IdSecret, Record, Removed};
 use crate::job::{Event, JobId, SpecDigest, Timestamp};
@@ -34,7 +34,7 @@ impl Write<pb::Record> for Record {
 
 impl Read<pb::Record> for Record {
     fn read(message: pb::Record, context: &Context) -> Result<Self, Unreadable> {
-        let job_id = |id| context.id_from(id);
+        let job_id = |id| context.read_id(id);
         Ok(match known("record", message.change)? {
             Change::Accepted(accepted) => Self::Accepted(Read::read(accepted, context)?),
             Change::Moved(moved) => Self::Moved(Read::read(moved, context)?),
@@ -44,7 +44,7 @@ impl Read<pb::Record> for Record {
             Change::Removed(removed) => Self::Removed(Read::read(removed, context)?),
             Change::QueuePaused(of) => Self::QueuePaused(of.name.into(), of.paused),
             Change::CancelHastened(of) => {
-                Self::CancelHastened(job_id(of.id)?, or_never(of.force_at, context)?)
+                Self::CancelHastened(job_id(of.id)?, read_deadline(of.force_at, context)?)
             }
             Change::ReportsTaken(of) => {
                 Self::ReportsTaken(Uuid::from_u128(required("instance", of.instance)?.into()), of.newest)
@@ -59,17 +59,17 @@ impl Read<pb::Record> for Record {
 
 impl Write<pb::Reported> for (&JobId, &Event) {
     fn write<S: Sink>(&self, to: &mut Writer<'_, pb::Reported, S>) {
-        to.id(to.context.id_to(self.0));
+        to.id(to.context.write_id(self.0));
         to.event(Some(self.1));
     }
 }
 
 impl Write<pb::Removed> for Removed {
     fn write<S: Sink>(&self, to: &mut Writer<'_, pb::Removed, S>) {
-        to.id(to.context.id_to(&self.id));
+        to.id(to.context.write_id(&self.id));
         to.expire_time_us(self.expire_time.map(Timestamp::as_micros));
-        to.removed(to.context.monotonic_to(&self.removed));
-        to.state(of_option(self.end.map(|(state, _)| state)));
+        to.removed(to.context.write_monotonic(&self.removed));
+        to.state(write_optional(self.end.map(|(state, _)| state)));
         to.digest(self.end.map(|(_, digest)| digest.as_u128()).as_ref());
         // A removed job without an expire time was deleted.
         to.deleted(self.deleted && self.expire_time.is_some());
@@ -78,14 +78,14 @@ impl Write<pb::Removed> for Removed {
 
 impl Read<pb::Removed> for Removed {
     fn read(message: pb::Removed, context: &Context) -> Result<Self, Unreadable> {
-        let end = match option_of(message.state)? {
+        let end = match read_optional(message.state)? {
             Some(state) => Some((state, SpecDigest::from_u128(required("digest", message.digest)?.into()))),
             None => None,
         };
         Ok(Self {
-            id: context.id_from(message.id)?,
+            id: context.read_id(message.id)?,
             expire_time: message.expire_time_us.map(Timestamp::from_micros),
-            removed: context.monotonic_from(message.removed)?,
+            removed: context.read_monotonic(message.removed)?,
             end,
             deleted: message.deleted || message.expire_time_us.is_none(),
         })
@@ -101,8 +101,8 @@ impl Write<pb::QueuePaused> for (&str, bool) {
 
 impl Write<pb::CancelHastened> for (&JobId, &Duration) {
     fn write<S: Sink>(&self, to: &mut Writer<'_, pb::CancelHastened, S>) {
-        to.id(to.context.id_to(self.0));
-        to.force_at(unless_never(self.1));
+        to.id(to.context.write_id(self.0));
+        to.force_at(write_deadline(self.1));
     }
 }
 
@@ -115,14 +115,14 @@ impl Write<pb::ReportsTaken> for (u128, u64) {
 
 impl Write<pb::Dropped> for (&JobId, &[u32]) {
     fn write<S: Sink>(&self, to: &mut Writer<'_, pb::Dropped, S>) {
-        to.id(to.context.id_to(self.0));
+        to.id(to.context.write_id(self.0));
         to.ranges(self.1);
     }
 }
 
 impl Write<pb::Offered> for (&JobId, u32) {
     fn write<S: Sink>(&self, to: &mut Writer<'_, pb::Offered, S>) {
-        to.id(to.context.id_to(self.0));
+        to.id(to.context.write_id(self.0));
         to.attempt(self.1);
     }
 }

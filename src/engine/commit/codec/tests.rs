@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use prost::Message;
 
-use super::enums::{Numbered, option_of};
+use super::enums::{SchemaEnum, read_optional};
 use super::pb::record::Change;
 use super::*;
 use crate::job::{JobId, JobState, Payload, WaitReason};
@@ -89,7 +89,8 @@ proptest! {
         let mut buffer = b"before".to_vec();
         encode(now, &records, &mut buffer);
         let bytes = buffer.strip_prefix(b"before").unwrap();
-        prop_assert!(bytes.len() <= bytes_max(&records));
+        prop_assert!(fits(now, &records, bytes.len() + AROUND_PAYLOAD_BYTES));
+        prop_assert!(!fits(now, &records, bytes.len() - 1));
         // The generated writer and prost write the same.
         prop_assert_eq!(hex(&pb::Entry::decode(bytes).unwrap().encode_to_vec()), hex(bytes));
         prop_assert_eq!(decode(bytes).unwrap(), Entry { now, part: Part::default(), records });
@@ -137,11 +138,11 @@ proptest! {
 
 #[test]
 fn every_value_has_a_number_of_its_own() {
-    fn check<T: Numbered + Copy + PartialEq + std::fmt::Debug>(values: &[T], first: i32) {
+    fn check<T: SchemaEnum + Copy + PartialEq + std::fmt::Debug>(values: &[T], first: i32) {
         for (value, number) in values.iter().zip(first..) {
-            assert_eq!((value.number(), T::of_number(number)), (number, Ok(*value)));
+            assert_eq!((value.number(), T::from_number(number)), (number, Ok(*value)));
         }
-        assert!(matches!(T::of_number(first + values.len() as i32), Err(Unreadable::Newer(_))));
+        assert!(matches!(T::from_number(first + values.len() as i32), Err(Unreadable::Newer(_))));
     }
     check(&STATES, 1);
     check(&WAIT_REASONS, 1);
@@ -149,7 +150,7 @@ fn every_value_has_a_number_of_its_own() {
     check(&LEVELS, 1);
     check(&STREAMS, 1);
     check(&ENCODINGS, 0);
-    assert_eq!(option_of::<WaitReason>(0), Ok(None));
+    assert_eq!(read_optional::<WaitReason>(0), Ok(None));
 }
 
 #[test]

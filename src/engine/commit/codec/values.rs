@@ -1,10 +1,10 @@
-//! Conversion from messages, and ids, times and payloads both ways.
+//! Conversion between values and messages: ids, times and payloads.
 
 use std::time::Duration;
 
 use super::Unreadable;
 use super::context::Context;
-use super::enums::Numbered;
+use super::enums::SchemaEnum;
 use super::schema as pb;
 use super::writer::{Sink, Write, Writer};
 use crate::job::{JobId, Payload};
@@ -27,11 +27,19 @@ pub(super) fn optional<M, T: Read<M>>(
 }
 
 /// A message that every version sets.
+///
+/// # Errors
+///
+/// `Damaged` if it is not set.
 pub(super) fn required<T>(name: &str, message: Option<T>) -> Result<T, Unreadable> {
     message.ok_or_else(|| Unreadable::Damaged(format!("it has no {name}")))
 }
 
 /// The set field of a oneof, to which newer versions may add fields.
+///
+/// # Errors
+///
+/// `Newer` if no known field is set.
 pub(super) fn known<T>(name: &str, field: Option<T>) -> Result<T, Unreadable> {
     field.ok_or_else(|| Unreadable::Newer(format!("a type of {name}")))
 }
@@ -72,17 +80,18 @@ impl Read<pb::Duration> for Duration {
     fn read(message: pb::Duration, _: &Context) -> Result<Self, Unreadable> {
         match message.nanos {
             ..NANOS_PER_SECOND => Ok(Self::new(message.seconds, message.nanos)),
-            nanos => Err(Unreadable::Damaged(format!("{nanos} ns are more than a second"))),
+            nanos => Err(Unreadable::Damaged(format!("{nanos} ns are not less than a second"))),
         }
     }
 }
 
-/// The time, unless it is [`Duration::MAX`], which never comes and is left out.
-pub(super) fn unless_never(time: &Duration) -> Option<&Duration> {
+/// A deadline as it is written: [`Duration::MAX`], which means no deadline, is left out.
+pub(super) fn write_deadline(time: &Duration) -> Option<&Duration> {
     Some(time).filter(|time| **time != Duration::MAX)
 }
 
-pub(super) fn or_never(time: Option<pb::Duration>, context: &Context) -> Result<Duration, Unreadable> {
+/// A deadline that was written by [`write_deadline`].
+pub(super) fn read_deadline(time: Option<pb::Duration>, context: &Context) -> Result<Duration, Unreadable> {
     Ok(optional(time, context)?.unwrap_or(Duration::MAX))
 }
 
@@ -97,7 +106,7 @@ impl Write<pb::Payload> for Payload {
 impl Read<pb::Payload> for Payload {
     fn read(message: pb::Payload, _: &Context) -> Result<Self, Unreadable> {
         let mut payload = Self::data(message.content);
-        payload.encoding = Numbered::of_number(message.encoding)?;
+        payload.encoding = SchemaEnum::from_number(message.encoding)?;
         Ok(payload.with_content_type(&message.content_type))
     }
 }

@@ -1,6 +1,6 @@
-//! Writes messages of the schema without creating them: payloads and texts are copied once, into the entry.
+//! Encodes values as messages of the schema without creating the messages: payloads and texts are copied once, into the entry.
 //!
-//! Each message is preceded by its length. So an entry is written twice: first to [`Lengths`], then to [`Output`].
+//! Each message is preceded by its length, so an entry is written twice: first to [`Lengths`], then to [`Output`].
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -14,34 +14,34 @@ use super::schema as pb;
 
 include!(concat!(env!("OUT_DIR"), "/jobstream.store.v1.writers.rs"));
 
-/// Messages of an entry whose lengths are on the stack: enough for those of most commands.
+/// Messages of an entry whose lengths fit on the stack: enough for most commands.
 const MESSAGES_ON_STACK: usize = 32;
 
-/// A type with the message `M` in the schema.
+/// A type that is written as the message `M`.
 pub(super) trait Write<M> {
     /// Appends the fields in the order of their numbers.
     fn write<S: Sink>(&self, to: &mut Writer<'_, M, S>);
 }
 
-/// Appends the fields of one message `M`, each by a method with its name. A field with the default of its type is left
-/// out, unless it has presence.
+/// Appends the fields of one message `M`, each by the method with its name. A field with its default value is left out, unless
+/// it has presence.
 pub(super) struct Writer<'a, M, S> {
     sink: &'a mut S,
     pub(super) context: &'a Context,
     message: PhantomData<M>,
 }
 
-/// Where the bytes of fields go.
+/// A destination of encoded fields.
 pub(super) trait Sink {
     fn put_varint(&mut self, number: u64);
 
     fn put_slice(&mut self, bytes: &[u8]);
 
-    /// Appends the length of what `write` appends, and that.
+    /// Appends what `write` appends, after its length.
     fn put_delimited(&mut self, write: impl FnOnce(&mut Self));
 }
 
-/// Counts the bytes.
+/// Measures an entry and its messages.
 #[derive(Default)]
 pub(super) struct Lengths {
     pub(super) bytes: usize,
@@ -74,7 +74,7 @@ impl Sink for Lengths {
 }
 
 impl<'a> Output<'a> {
-    /// For what was written to `lengths` before.
+    /// An output for an entry that was written to `lengths` before.
     pub(super) fn new(buffer: &'a mut Vec<u8>, lengths: &'a Lengths) -> Self {
         buffer.reserve(lengths.bytes);
         Self { buffer, messages: lengths.messages.iter() }
@@ -95,7 +95,7 @@ impl Sink for Output<'_> {
     }
 
     fn put_delimited(&mut self, write: impl FnOnce(&mut Self)) {
-        let length = self.messages.next().expect("the same was written to the lengths");
+        let length = self.messages.next().expect("the same entry was written to the lengths");
         self.put_varint(*length as u64);
         write(self);
     }

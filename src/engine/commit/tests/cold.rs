@@ -90,8 +90,8 @@ async fn memory_is_bounded_and_every_read_is_as_before() {
         }
         let listed = engine.jobs(&JobFilter::default(), None, PAGE).await.expect("they are there").jobs;
         assert!(listed.iter().eq(seen.iter().rev().map(|(job, _)| job)));
-        // And from where a checkpoint puts them.
-        engine.checkpoint(all(&disk)).await.expect("the disk is well");
+        // And from where a compaction puts them.
+        engine.compact(all(&disk)).await.expect("the disk is well");
     }
 }
 
@@ -170,7 +170,7 @@ async fn what_cannot_be_read_fails_that_call_alone() {
     assert!(failure.is_err_and(|error| is_lost(&error)));
     // Nothing is forgotten as long as a job cannot be written again.
     let before = disk.read(|state| state.entries.len());
-    assert!(engine.checkpoint(all(&disk)).await.is_err_and(|error| is_lost(&error)));
+    assert!(engine.compact(all(&disk)).await.is_err_and(|error| is_lost(&error)));
     let without = PageBounds { with_payloads: false, ..PAGE };
     assert_eq!(engine.jobs(&JobFilter::default(), None, without).await.expect("a list").jobs.len(), 2);
     let outcome = engine.result(kept, None).await.expect("it is there").outcome;

@@ -1,20 +1,21 @@
-//! What a checkpoint gives back, and when it leaves the log as it is.
+//! What a compaction gives back, and when it leaves the log as it is.
 
-use super::super::compaction::{Due, worth_it};
+use super::super::compaction::{DueCompaction, choose_trim_point};
 use super::*;
 
 const MIB: u64 = 1 << 20;
 
 /// Segments of 64 MiB, the last one of which is written.
-fn cuts(segments: u64) -> Vec<Cut> {
-    let cut = |number| Cut { sequence: 1000 * number, bytes: 64 * MIB * number };
-    (1..segments).map(cut).collect()
+fn trim_points(segments: u64) -> Vec<TrimPoint> {
+    let point = |number| TrimPoint { sequence: 1000 * number, bytes: 64 * MIB * number };
+    (1..segments).map(point).collect()
 }
 
 /// How many segments go, of as many as there are numbers and the one that is written: so many MiB are needed of each.
 fn given_back(needed: &[u64], waste_percent: u8) -> u64 {
     let sums: Vec<_> = (1..=needed.len()).map(|count| needed[..count].iter().sum::<u64>() * MIB).collect();
-    worth_it(&cuts(needed.len() as u64 + 1), &sums, waste_percent).map_or(0, |cut| cut.sequence / 1000)
+    choose_trim_point(&trim_points(needed.len() as u64 + 1), &sums, waste_percent)
+        .map_or(0, |point| point.sequence / 1000)
 }
 
 #[test]
@@ -57,8 +58,8 @@ async fn ended(engine: &Engine, count: usize, bytes: usize) -> Vec<JobId> {
     ids
 }
 
-fn any(disk: &MemoryLog) -> Due {
-    Due::Any(disk.cuts())
+fn any(disk: &MemoryLog) -> DueCompaction {
+    DueCompaction::Any(disk.trim_points())
 }
 
 #[tokio::test]
@@ -67,9 +68,9 @@ async fn what_a_log_is_needed_for_is_known_before_it_is_written_anew() {
         let (engine, disk) = engine();
         ended(&engine, 1_000, size).await;
         submit(&engine, job("in a segment of its own")).await.expect("it is kept");
-        let needed = engine.needed(&[all(&disk)])[0];
-        engine.checkpoint(all(&disk)).await.expect("the disk is well");
-        engine.pause_queue("behind the end of the checkpoint").await.expect("a name");
+        let needed = engine.live_bytes_before(&[all(&disk)])[0];
+        engine.compact(all(&disk)).await.expect("the disk is well");
+        engine.pause_queue("behind the end of the compaction").await.expect("a name");
         engine.close().expect("the disk is well");
         let written = disk.bytes();
         assert!((written * 2 / 3..written * 3 / 2).contains(&needed), "{size}: {needed}, in truth {written}");
@@ -82,13 +83,13 @@ async fn a_log_gives_back_what_was_deleted_and_keeps_the_rest() {
     let (first, then) = (ended(&engine, 300, 100).await, ended(&engine, 300, 100).await);
     submit(&engine, job("in a segment of its own")).await.expect("it is kept");
     let before = disk.bytes();
-    engine.give_back(any(&disk)).await.expect("the disk is well");
+    engine.run_compaction(any(&disk)).await.expect("the disk is well");
     engine.pause_queue("behind it").await.expect("a name");
     assert!(disk.bytes() > before, "all of it is needed");
     for id in &first {
         engine.delete(*id).await.expect("it has ended");
     }
-    engine.give_back(any(&disk)).await.expect("the disk is well");
+    engine.run_compaction(any(&disk)).await.expect("the disk is well");
     let mut jobs = Vec::new();
     for id in &then {
         jobs.push(engine.job(*id).await.expect("it is there"));
