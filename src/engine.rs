@@ -16,7 +16,6 @@ mod ticker;
 mod watch;
 mod workers;
 
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -32,14 +31,13 @@ use crate::job::{EventTypes, InlineHandler, JobId, JobState, NewJob, QueueView, 
 use crate::memory::MemoryBudget;
 use crate::wal;
 
-use commit::Commit;
-use commit::Position;
 pub use commit::codec::entry_to_json;
 #[cfg(any(test, fuzzing))]
 pub(crate) use commit::codec::{Entry, decode, encode_part};
 #[cfg(test)]
 pub(crate) use commit::opening::{EntryReader, OpenLog};
 pub use commit::salvage::LostEnds;
+use commit::{Commit, Position};
 use delivery::State;
 use durable::Pending;
 pub(crate) use outcomes::EndedJob;
@@ -69,8 +67,7 @@ pub struct EngineOptions {
     pub core: CoreOptions,
     /// Most watches (WatchResult, Run and waiting GetResult) at a time. Default 200,000.
     pub watchers_max: u32,
-    /// Sizes of the log that [`Engine::open`] opens. Default as [`wal::Options`], but no trimmed segment is reused: its file may
-    /// contain deleted jobs.
+    /// Sizes of the log. Default as [`wal::Options`], but files of trimmed segments, which have deleted jobs, are not reused.
     pub log: wal::Options,
     /// Bytes of new entries after which garbage is estimated; a quarter of the log if that is more. Default 128 MiB.
     pub compaction_bytes: u64,
@@ -268,9 +265,9 @@ impl Engine {
     /// `LogFailed`; the errors of single jobs are in the results.
     pub(crate) async fn submit_each(&self, batch: Batch) -> Result<Vec<Result<Submission>>> {
         self.admitted().await?;
-        let Pending { value, position } = self.submit_batches(vec![(batch, None)]);
-        poll_fn(|context| self.poll_durable(position, context)).await?;
-        Ok(value.into_iter().next().unwrap_or_default())
+        let submitted = self.submit_batches(vec![(batch, None)]).value;
+        self.durable().await?;
+        Ok(submitted.into_iter().next().unwrap_or_default())
     }
 
     /// Accepts each job of several batches, in order, under one hold of the lock. The outcomes of a batch with a target are added
@@ -281,7 +278,9 @@ impl Engine {
     ) -> Pending<Vec<Vec<Result<Submission>>>> {
         let mut evicted = Vec::new();
         // Minted before the lock is held.
-        let mut ids = job_ids(batches.iter().map(|(batch, _)| batch)).into_iter();
+        let chosen = |job: &Result<NewJob>| job.as_ref().ok().and_then(|job| job.id);
+        let jobs = batches.iter().flat_map(|(batch, _)| &batch.jobs);
+        let mut ids = jobs.map(|job| chosen(job).unwrap_or_else(JobId::mint)).collect::<Vec<_>>().into_iter();
         let pending = self.command(|state, now, effects| {
             let position = self.position();
             let mut submit_batch = |(Batch { caller, jobs }, outcomes): (Batch, OutcomeTarget<'_>)| {
@@ -498,10 +497,4 @@ impl Engine {
         self.deliver(delivery, position);
         Pending { value, position }
     }
-}
-
-/// The id of each job; a new id for each job without one.
-fn job_ids<'a>(batches: impl Iterator<Item = &'a Batch>) -> Vec<JobId> {
-    let named = |job: &Result<NewJob>| job.as_ref().ok().and_then(|job| job.id);
-    batches.flat_map(|batch| &batch.jobs).map(|job| named(job).unwrap_or_else(JobId::mint)).collect()
 }
