@@ -1,4 +1,4 @@
-//! Cancelling: in every state, with grace and by force.
+//! Cancellation in every state, with a grace period and by force.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ fn running() -> (Fixture, JobId) {
 }
 
 #[test]
-fn waiting_jobs_end_at_once() {
+fn cancelling_a_waiting_job_ends_it_at_once() {
     let mut f = Fixture::new();
     let start = f.now.wall.plus(seconds(5));
     let queued = f.submit(job("a"));
@@ -36,7 +36,7 @@ fn waiting_jobs_end_at_once() {
 }
 
 #[test]
-fn a_job_between_attempts_ends_at_once() {
+fn cancelling_a_job_in_back_off_ends_it_at_once() {
     let (mut f, id) = running();
     f.end(id, failure("once"));
     f.cancel(id, GRACE).unwrap();
@@ -45,7 +45,7 @@ fn a_job_between_attempts_ends_at_once() {
 }
 
 #[test]
-fn a_running_attempt_is_told_at_once_and_may_clean_up() {
+fn a_cancelled_attempt_is_notified_and_has_a_grace_period() {
     let (mut f, id) = running();
     f.cancel(id, GRACE).unwrap();
     assert_eq!(f.stopped(), [(id, Stop::Cancel(GRACE))]);
@@ -57,7 +57,7 @@ fn a_running_attempt_is_told_at_once_and_may_clean_up() {
 }
 
 #[test]
-fn a_handler_that_ignores_a_cancel_is_ended_by_force_at_the_time() {
+fn an_attempt_that_ignores_a_cancel_is_ended_after_the_grace_period() {
     let (mut f, id) = running();
     f.cancel(id, GRACE).unwrap();
     f.advance(GRACE - millis(1));
@@ -68,14 +68,14 @@ fn a_handler_that_ignores_a_cancel_is_ended_by_force_at_the_time() {
 }
 
 #[test]
-fn without_grace_a_running_job_ends_at_once() {
+fn without_a_grace_period_a_running_job_ends_at_once() {
     let (mut f, id) = running();
     f.cancel(id, Duration::ZERO).unwrap();
     assert_eq!((f.stopped(), f.view(id).outcome), (vec![(id, Stop::Revoke)], cancelled(true)));
 }
 
 #[test]
-fn a_success_after_a_cancel_is_a_success() {
+fn a_success_after_a_cancel_request_is_a_success() {
     let (mut f, id) = running();
     f.cancel(id, GRACE).unwrap();
     f.end(id, success());
@@ -83,19 +83,19 @@ fn a_success_after_a_cancel_is_a_success() {
 }
 
 #[test]
-fn whatever_else_ends_the_attempt_after_a_cancel_ends_the_job_cancelled() {
+fn every_other_end_after_a_cancel_request_ends_the_job_cancelled() {
     for end in [failure("late"), AttemptEnd::Release(seconds(1)), AttemptEnd::Cancelled] {
         let (mut f, id) = running();
         f.cancel(id, GRACE).unwrap();
         f.end(id, end);
         assert_eq!(f.view(id).outcome, cancelled(false));
         f.advance(GRACE);
-        assert_eq!(f.started(), [], "it is not tried again");
+        assert_eq!(f.started(), [], "it is not retried");
     }
 }
 
 #[test]
-fn a_cancelled_job_whose_worker_goes_away_is_not_tried_again() {
+fn a_cancelled_job_of_a_lost_worker_is_not_retried() {
     let (mut f, id) = running();
     f.cancel(id, GRACE).unwrap();
     let (session, _) = f.lease(id);
@@ -104,7 +104,7 @@ fn a_cancelled_job_whose_worker_goes_away_is_not_tried_again() {
 }
 
 #[test]
-fn a_second_cancel_shortens_the_grace_and_never_stretches_it() {
+fn a_second_cancel_may_only_shorten_the_grace_period() {
     let (mut f, id) = running();
     f.cancel(id, GRACE).unwrap();
     let events = f.events(id).len();
@@ -127,7 +127,7 @@ fn a_second_cancel_shortens_the_grace_and_never_stretches_it() {
 }
 
 #[test]
-fn a_finished_job_cannot_be_cancelled_unless_it_already_was() {
+fn cancelling_a_finished_job_fails_unless_it_was_cancelled() {
     let (mut f, id) = running();
     f.end(id, success());
     let error = f.cancel(id, GRACE).unwrap_err();
@@ -142,20 +142,20 @@ fn a_finished_job_cannot_be_cancelled_unless_it_already_was() {
 }
 
 #[test]
-fn an_unknown_job_cannot_be_cancelled() {
+fn cancelling_an_unknown_job_fails() {
     let error = Fixture::new().cancel(id(1), GRACE).unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::JobNotFound(id(1)));
 }
 
 #[test]
-fn a_handler_that_stops_uncancelled_failed() {
+fn a_cancelled_end_without_a_cancel_request_is_a_failure() {
     let (mut f, id) = running();
     f.end(id, AttemptEnd::Cancelled);
-    assert_eq!(f.state(id), JobState::Scheduled, "and is tried again");
+    assert_eq!(f.state(id), JobState::Scheduled, "and is retried");
 }
 
 #[test]
-fn a_cancelled_attempt_that_runs_out_of_time_was_ended_by_force() {
+fn a_cancelled_attempt_that_times_out_counts_as_forced() {
     let mut f = Fixture::new();
     f.open(&["a"], 1);
     let id = f.submit(with("a", |options| options.attempt_timeout = Some(seconds(3))));
@@ -165,7 +165,7 @@ fn a_cancelled_attempt_that_runs_out_of_time_was_ended_by_force() {
 }
 
 #[test]
-fn a_worker_is_told_of_a_shorter_grace() {
+fn a_shorter_grace_period_is_sent_to_the_worker() {
     let (mut f, id) = running();
     f.cancel(id, GRACE).unwrap();
     f.advance(seconds(1));

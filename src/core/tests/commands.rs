@@ -1,4 +1,4 @@
-//! Random commands for the state machine, with spans small enough that everything happens to everyone.
+//! Random commands for the state machine. Spans are small, so that jobs reach every state.
 
 mod remote;
 
@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-pub(super) use self::remote::{Claim, POOL_NAME, Remote, Which, Whom};
+pub(super) use self::remote::{Claim, DrainTarget, LeaseChoice, POOL_NAME, Remote};
 use super::fixture::{job, kind, log, millis, output, progress, queue};
 use crate::job::{
     AttemptEnd, EventTypes, Failure, FailureReason, JobOptions, NewJob, Payload, Report, RetryPolicy,
@@ -17,25 +17,25 @@ use crate::job::{
 
 pub(super) const KINDS: [&str; 3] = ["a", "b", "c"];
 pub(super) const QUEUES: [&str; 2] = ["p", "q"];
-/// Results beyond this fail.
+/// A larger result is a failure.
 pub(super) const PAYLOAD_BYTES_MAX: usize = 60;
-/// Few enough that ids are used again.
+/// A small number, so that commands reuse ids.
 const IDS: u32 = 60;
 
 #[derive(Debug, Clone)]
 pub(super) enum Command {
-    /// Submits a job; its start, if given, is this long after the present wall clock time.
+    /// Submits a job. An optional start time is relative to the current wall clock time.
     Submit(u32, NewJob, Option<Duration>),
-    /// Submits a job again that was submitted before.
+    /// Submits a known job again.
     SubmitAgain(Index),
     Batch(Vec<(u32, NewJob)>, Option<Index>),
-    /// Opens a session of the server's own workers.
+    /// Opens a session of the in-process pool.
     Open(Serving),
     Close(Index),
     SetSlots(Index, u32),
     /// Ends a running attempt.
     End(Index, AttemptEnd),
-    /// Ends whatever attempt there ever was, as the session that had it or as another one.
+    /// Ends any earlier attempt, from its session or from another one.
     EndStale(Index, Option<Index>, AttemptEnd),
     Report(Index, Report),
     Remote(Remote),
@@ -44,17 +44,17 @@ pub(super) enum Command {
     Pause(&'static str),
     Resume(&'static str),
     Purge(&'static str, usize),
-    /// Moves both clocks, and does what is due if told to.
+    /// Moves both clocks, and optionally runs a tick.
     Advance(Duration, bool),
-    /// Moves both clocks to the next deadline and does what is due.
+    /// Moves both clocks to the next deadline and runs a tick.
     AdvanceToDeadline,
-    /// Moves the wall clock alone, by this many milliseconds, and does what is due.
+    /// Moves only the wall clock, in milliseconds, and runs a tick.
     MoveWall(i64),
     Read(Index, u32, EventTypes),
     Drain,
 }
 
-/// What a session serves, and with how many slots.
+/// The kinds, queues and slots of a session.
 #[derive(Debug, Clone)]
 pub(super) struct Serving {
     pub(super) kinds: &'static [&'static str],
@@ -129,7 +129,7 @@ fn serving() -> impl Strategy<Value = Serving> {
     (kinds, queues, 0..4_u32).prop_map(|(kinds, queues, slots)| Serving { kinds, queues, slots })
 }
 
-/// Up to this many milliseconds, on and off the millisecond; often nothing.
+/// A duration up to this many milliseconds, with and without a fraction, often zero.
 fn span(most_ms: u64) -> impl Strategy<Value = Duration> {
     prop_oneof![
         1 => Just(Duration::ZERO),

@@ -1,4 +1,4 @@
-//! Contents of finished jobs that are dropped from memory and read back from the records.
+//! Eviction of the contents of finished jobs, and loading them from the log.
 
 use std::num::NonZeroU64;
 
@@ -10,7 +10,7 @@ use crate::job::{
     QueueName,
 };
 
-/// A core whose records are kept, an entry a command.
+/// A core with the log of its records. Each command appends one entry.
 struct Logged {
     f: Fixture,
     log: Vec<Vec<Record>>,
@@ -24,7 +24,7 @@ impl Logged {
         logged
     }
 
-    /// What is done in one entry.
+    /// Runs commands and appends their records as one entry.
     fn write<T>(&mut self, command: impl FnOnce(&mut Fixture) -> T) -> T {
         self.f.core.write_to(NonZeroU64::new(self.log.len() as u64 + 1).unwrap());
         let answer = command(&mut self.f);
@@ -33,8 +33,8 @@ impl Logged {
         answer
     }
 
-    /// A job that was run, with output, a failed attempt and a result.
-    fn whole(&mut self, pauses: usize) -> JobId {
+    /// Runs a job with output, a failed attempt and a result.
+    fn run_job(&mut self, pauses: usize) -> JobId {
         let id = self.write(|f| f.submit(NewJob { payload: text("payload"), ..retried("a", 2) }));
         self.write(|f| f.report(id, output("output of the first")));
         self.write(|f| f.end(id, failed("first")));
@@ -46,11 +46,11 @@ impl Logged {
     }
 
     fn read<T>(&self, id: JobId, read: impl FnOnce(&Core, JobKey, Option<&Contents>) -> T) -> T {
-        let place = self.place(id).expect("it is cold");
+        let place = self.place(id).expect("its contents are evicted");
         let records = place.entries().flat_map(|entry| &self.log[entry as usize - 1]);
         let of_job = records.filter(|record| record.job() == Some(id)).cloned();
-        let contents = Contents::of(&place, of_job).expect("all of it is there");
-        let key = self.f.core.job_at(&place).expect("it is there");
+        let contents = Contents::of(&place, of_job).expect("the log has all contents");
+        let key = self.f.core.job_at(&place).expect("the job exists");
         read(&self.f.core, key, Some(&contents))
     }
 
@@ -75,21 +75,21 @@ fn failed(message: &str) -> AttemptEnd {
 }
 
 #[test]
-fn what_is_dropped_comes_back_and_the_rest_stays() {
+fn evicted_contents_are_loaded_and_the_rest_is_resident() {
     for max in [u64::MAX, 0] {
         let mut logged = Logged::with(max);
-        let id = logged.whole(0);
+        let id = logged.run_job(0);
         let failing = logged.write(|f| f.submit(NewJob { payload: text("payload"), ..job("a") }));
         logged.write(|f| f.end(failing, failed("at last")));
         let own = |logged: &Logged, id| Logged::all(&logged.f.core, logged.f.key(id), None);
-        let (warm, warm_failing) = (own(&logged, id), own(&logged, failing));
+        let (resident, resident_failing) = (own(&logged, id), own(&logged, failing));
         if max > 0 {
-            assert_eq!(logged.place(id), None, "there is room");
+            assert_eq!(logged.place(id), None, "below the memory limit");
             logged.f.core.options.retention_memory_bytes_max = 0;
             logged.write(|_| ());
             assert_eq!(
                 (logged.read(id, Logged::all), logged.read(failing, Logged::all)),
-                (warm, warm_failing)
+                (resident, resident_failing)
             );
             continue;
         }
@@ -99,8 +99,8 @@ fn what_is_dropped_comes_back_and_the_rest_stays() {
         assert!(result.is_empty() && result.content_type() == "text/x-test");
         let failure = view.attempts[0].failure.clone().unwrap();
         assert_eq!((&*failure.message, &failure.details), ("first", &None));
-        assert_ne!(logged.read(id, Logged::all), warm);
-        // Read once more, and dropped as before.
+        assert_ne!(logged.read(id, Logged::all), resident);
+        // After another load the contents are evicted again.
         let again = logged.read(id, |core, key, contents| core.view(key, contents));
         assert_eq!(
             (again.spec.payload, again.outcome),
@@ -113,7 +113,7 @@ fn what_is_dropped_comes_back_and_the_rest_stays() {
 }
 
 #[test]
-fn the_oldest_end_is_dropped_first_and_small_jobs_never() {
+fn the_earliest_ended_jobs_are_evicted_first_and_small_jobs_never() {
     let mut logged = Logged::with(2_200);
     let ids: Vec<_> = (0..10)
         .map(|_| {
@@ -131,10 +131,10 @@ fn the_oldest_end_is_dropped_first_and_small_jobs_never() {
 }
 
 #[test]
-fn a_job_whose_entries_are_far_apart_is_written_again() {
+fn a_job_whose_entries_are_far_apart_gets_a_new_snapshot() {
     for (pauses, is_written) in [(0, false), (20, true)] {
         let mut logged = Logged::with(u64::MAX);
-        let id = logged.whole(pauses);
+        let id = logged.run_job(pauses);
         let before = Logged::all(&logged.f.core, logged.f.key(id), None);
         logged.f.core.options.retention_memory_bytes_max = 0;
         logged.write(|_| ());
@@ -144,7 +144,7 @@ fn a_job_whose_entries_are_far_apart_is_written_again() {
         assert_eq!(entries == 1, is_written);
         assert_eq!(logged.read(id, Logged::all), before);
     }
-    // Only payload and result: from two entries, however far apart.
+    // A job with only a payload and a result is loaded from two entries at any distance.
     let mut logged = Logged::with(0);
     let id = logged.write(|f| f.submit(sized("a", 500)));
     (0..20).for_each(|_| logged.write(|f| f.advance(seconds(1))));
@@ -154,7 +154,7 @@ fn a_job_whose_entries_are_far_apart_is_written_again() {
 }
 
 #[test]
-fn output_that_fell_out_before_stays_out() {
+fn output_dropped_from_the_ring_is_not_loaded_again() {
     let mut logged = Logged::with(u64::MAX);
     logged.f.core.options.event_ring_bytes_max = 500;
     let id = logged.write(|f| f.submit(job("a")));
@@ -165,12 +165,12 @@ fn output_that_fell_out_before_stays_out() {
     let before = Logged::all(&logged.f.core, logged.f.key(id), None);
     logged.f.core.options.retention_memory_bytes_max = 0;
     logged.write(|_| ());
-    assert!(logged.place(id).unwrap().entries().count() > 8, "it is read from its own entries");
+    assert!(logged.place(id).unwrap().entries().count() > 8, "it is loaded from its original entries");
     assert_eq!(logged.read(id, Logged::all), before);
 }
 
 #[test]
-fn a_known_id_is_compared_without_the_payload() {
+fn a_repeated_submit_is_compared_without_loading_the_payload() {
     let mut logged = Logged::with(0);
     let spec = NewJob { payload: text("payload"), ..job("a") };
     logged.write(|f| f.submit_as(id(7), spec.clone())).unwrap();
@@ -185,10 +185,10 @@ fn a_known_id_is_compared_without_the_payload() {
 }
 
 #[test]
-fn what_a_job_counts_is_the_same_without_its_contents() {
+fn the_counted_bytes_of_a_job_do_not_change_on_eviction() {
     let count = |max| {
         let mut logged = Logged::with(max);
-        let id = logged.whole(0);
+        let id = logged.run_job(0);
         let core = &logged.f.core;
         let entry = &core.table[logged.f.key(id)];
         let listed = (entry.listed_bytes(true), entry.listed_bytes(false));
@@ -201,11 +201,11 @@ fn what_a_job_counts_is_the_same_without_its_contents() {
 }
 
 #[test]
-fn records_of_one_command_in_more_entries_are_read_from_where_they_are() {
+fn records_of_a_command_that_span_entries_are_loaded() {
     let mut logged = Logged::with(u64::MAX);
     let id = logged.write(|f| f.submit(sized("a", 500)));
     logged.write(|f| f.end(id, success()));
-    // The acceptance was the second of two entries, and the end the second of two others.
+    // The acceptance is in the second of two entries, and the end in the second of the next two.
     let parts: Vec<_> = logged.log.iter().flat_map(|records| [Vec::new(), records.clone()]).collect();
     for (index, records) in parts.iter().enumerate() {
         logged.f.core.were_written(records, NonZeroU64::new(index as u64 + 1).unwrap());
@@ -218,9 +218,9 @@ fn records_of_one_command_in_more_entries_are_read_from_where_they_are() {
 }
 
 #[test]
-fn a_list_without_payloads_needs_no_contents() {
+fn a_list_without_payloads_loads_no_contents() {
     let mut logged = Logged::with(0);
-    let id = logged.whole(0);
+    let id = logged.run_job(0);
     let filter =
         JobFilter { queue: Some(QueueName::parse("queue", "default").unwrap()), ..JobFilter::default() };
     let mut bounds = crate::core::ListBounds {
@@ -238,24 +238,24 @@ fn a_list_without_payloads_needs_no_contents() {
 }
 
 #[test]
-fn contents_of_another_job_with_the_same_id_are_not_taken() {
+fn contents_of_an_earlier_job_with_the_same_id_are_not_used() {
     let mut logged = Logged::with(0);
     let big = |letter: &str| NewJob { payload: Payload::text(letter.repeat(300)), ..job("a") };
     logged.write(|f| f.submit_as(id(7), big("x"))).unwrap();
     logged.write(|f| f.end(id(7), success()));
     let place = logged.place(id(7)).unwrap();
     logged.write(|f| f.run(|core, now, effects| core.delete(now, id(7), effects))).unwrap();
-    // As after the idempotency window.
+    // The state after the idempotency window.
     logged.f.core.finished.chosen.forget(id(7));
     logged.write(|f| f.submit_as(id(7), big("y"))).unwrap();
     let records = logged.log.iter().flatten().filter(|record| record.job() == Some(id(7))).cloned();
     assert!(Contents::of(&place, records).is_some());
     assert_eq!(logged.f.core.job_at(&place), None);
     let missing = Contents::of(&place, logged.log[1].iter().cloned());
-    assert!(missing.is_none(), "the end is not there");
+    assert!(missing.is_none(), "the end record is missing");
 }
 
-/// What a sample tells of the bytes that the log is needed for before these entries.
+/// Estimates from a sample the live bytes before each of these entries.
 fn needed_before(core: &Core, entries: &[u64]) -> Vec<u64> {
     let mut needed = vec![0; entries.len()];
     for part in Sample::of(core.job_count()) {
@@ -265,10 +265,10 @@ fn needed_before(core: &Core, entries: &[u64]) -> Vec<u64> {
 }
 
 #[test]
-fn a_few_jobs_are_all_looked_at_and_many_are_judged_by_some() {
+fn live_bytes_are_exact_for_few_jobs_and_sampled_for_many() {
     for (jobs, error_percent) in [(600, 0), (60_000, 2)] {
         let (mut core, now) = (Core::new(CoreOptions::default(), [1; 32]), Fixture::new().now);
-        // A large one beside a small one, in three entries with as many of each.
+        // Large and small jobs alternate, in three entries of equal size.
         for number in 0..jobs {
             core.write_to(NonZeroU64::new(1 + 3 * u64::from(number) / u64::from(jobs)).unwrap());
             let payload = Payload::text("x".repeat(if number % 2 == 0 { 10 } else { 500 }));
@@ -276,10 +276,13 @@ fn a_few_jobs_are_all_looked_at_and_many_are_judged_by_some() {
             core.submit(now, id, NewJob { payload, ..job("b") }, &mut Effects::default()).unwrap();
         }
         let sum: u64 = core.table.accepted_from(0).map(|key| core.table[key].image_bytes()).sum();
-        let told = needed_before(&core, &[1, 2, 3, 4, 5]);
-        for (told, third) in told.into_iter().zip([0, 1, 2, 3, 3]) {
+        let estimate = needed_before(&core, &[1, 2, 3, 4, 5]);
+        for (estimate, third) in estimate.into_iter().zip([0, 1, 2, 3, 3]) {
             let expected = sum * third / 3;
-            assert!(told.abs_diff(expected) * 100 <= expected * error_percent, "{told} of {expected}");
+            assert!(
+                estimate.abs_diff(expected) * 100 <= expected * error_percent,
+                "{estimate} of {expected}"
+            );
         }
     }
 }

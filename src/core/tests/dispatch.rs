@@ -1,10 +1,10 @@
-//! Who runs what, and when.
+//! Order and fairness of dispatch.
 
 use super::fixture::*;
 use crate::job::{JobState, WaitReason};
 
 #[test]
-fn jobs_of_a_lane_start_in_the_order_of_acceptance() {
+fn jobs_of_a_lane_start_in_acceptance_order() {
     let mut f = Fixture::new();
     let jobs: Vec<_> = (0..5).map(|_| f.submit(job("a"))).collect();
     f.open(&["a"], 1);
@@ -16,7 +16,7 @@ fn jobs_of_a_lane_start_in_the_order_of_acceptance() {
 }
 
 #[test]
-fn larger_priorities_start_first_and_equals_in_order() {
+fn higher_priorities_start_first_and_equal_ones_in_order() {
     let mut f = Fixture::new();
     let [low, one, two, high] = [-100, 0, 0, 100].map(|priority| f.submit(prioritized("a", priority)));
     f.open(&["a"], 4);
@@ -24,7 +24,7 @@ fn larger_priorities_start_first_and_equals_in_order() {
 }
 
 #[test]
-fn priorities_count_across_lanes() {
+fn priorities_apply_across_lanes() {
     let mut f = Fixture::new();
     let [normal, high] = [prioritized("a", 0), prioritized("b", 1)].map(|job| f.submit(job));
     f.open(&["a", "b"], 2);
@@ -42,7 +42,7 @@ fn lanes_take_turns_at_equal_priority() {
 }
 
 #[test]
-fn a_kind_whose_workers_are_full_does_not_hold_up_others() {
+fn a_saturated_kind_does_not_block_others() {
     let mut f = Fixture::new();
     f.open(&["slow"], 1);
     f.open(&["quick"], 1);
@@ -53,7 +53,7 @@ fn a_kind_whose_workers_are_full_does_not_hold_up_others() {
 }
 
 #[test]
-fn sessions_that_serve_the_same_take_turns() {
+fn sessions_of_the_same_lanes_take_turns() {
     let mut f = Fixture::new();
     let sessions = [f.open(&["a", "b"], 2), f.open(&["b", "a"], 2)];
     let jobs = [(); 4].map(|()| f.submit(job("a")));
@@ -62,7 +62,7 @@ fn sessions_that_serve_the_same_take_turns() {
 }
 
 #[test]
-fn a_session_gets_only_its_kinds_in_its_queues() {
+fn a_session_gets_only_jobs_of_its_kinds_and_queues() {
     let mut f = Fixture::new();
     let [wrong_kind, wrong_queue] = [queued_in("b", "q"), queued_in("a", "r")].map(|job| f.submit(job));
     let right = f.submit(queued_in("a", "q"));
@@ -76,7 +76,7 @@ fn a_session_gets_only_its_kinds_in_its_queues() {
 }
 
 #[test]
-fn never_more_attempts_run_than_there_are_slots() {
+fn running_attempts_never_exceed_the_slots() {
     let mut f = Fixture::new();
     let jobs = [(); 5].map(|()| f.submit(job("a")));
     let session = f.open(&["a"], 2);
@@ -86,14 +86,14 @@ fn never_more_attempts_run_than_there_are_slots() {
     f.set_slots(session, 1);
     for job in &jobs[..3] {
         f.end(*job, success());
-        assert_eq!(f.started(), [], "three too many run");
+        assert_eq!(f.started(), [], "three attempts more than slots");
     }
     f.end(jobs[3], success());
     assert_eq!(f.started(), [jobs[4]]);
 }
 
 #[test]
-fn without_slots_a_session_finishes_what_it_runs_and_gets_nothing_more() {
+fn a_session_set_to_zero_slots_finishes_its_attempts_and_gets_none() {
     let mut f = Fixture::new();
     let [first, second] = [(); 2].map(|()| f.submit(job("a")));
     let session = f.open(&["a"], 1);
@@ -106,11 +106,11 @@ fn without_slots_a_session_finishes_what_it_runs_and_gets_nothing_more() {
     f.end(second, success());
     f.set_slots(session, 0);
     let third = f.submit(job("a"));
-    assert_eq!(f.state(third), JobState::Queued, "a free slot was taken away");
+    assert_eq!(f.state(third), JobState::Queued, "a free slot was removed");
 }
 
 #[test]
-fn an_assignment_carries_what_the_handler_needs() {
+fn an_assignment_has_all_fields_of_the_job() {
     let mut f = Fixture::new();
     f.open(&["a"], 1);
     let mut job = with("a", |options| {
@@ -128,7 +128,7 @@ fn an_assignment_carries_what_the_handler_needs() {
 }
 
 #[test]
-fn wait_reasons_follow_what_holds_the_job_up() {
+fn the_wait_reason_names_what_the_job_waits_for() {
     let mut f = Fixture::new();
     let waiting = f.submit(job("a"));
     let reason = |f: &Fixture| f.view(waiting).wait_reason;
@@ -145,7 +145,7 @@ fn wait_reasons_follow_what_holds_the_job_up() {
 }
 
 #[test]
-fn a_drained_core_starts_nothing_and_takes_nothing_but_lets_jobs_finish() {
+fn a_draining_core_starts_and_accepts_no_jobs_but_lets_attempts_end() {
     let mut f = Fixture::new();
     let session = f.open(&["a"], 1);
     let [running, queued] = [(); 2].map(|()| f.submit(retried("a", 2)));
@@ -154,7 +154,7 @@ fn a_drained_core_starts_nothing_and_takes_nothing_but_lets_jobs_finish() {
     assert!(f.core.is_draining());
     let refused = f.submit_as(id(99), job("a")).unwrap_err();
     assert!(matches!(refused.kind(), crate::error::ErrorKind::Draining { .. }));
-    assert!(f.submit_as(running, retried("a", 2)).unwrap().existing, "known jobs are still answered");
+    assert!(f.submit_as(running, retried("a", 2)).unwrap().existing, "a repeated submit still succeeds");
     f.started();
     f.set_slots(session, 5);
     f.advance(seconds(1));
@@ -167,7 +167,7 @@ fn a_drained_core_starts_nothing_and_takes_nothing_but_lets_jobs_finish() {
 }
 
 #[test]
-fn jobs_lost_together_wait_in_the_order_in_which_they_started() {
+fn jobs_of_a_lost_session_are_queued_in_their_start_order() {
     let mut f = Fixture::new();
     let session = f.open(&["a"], 3);
     let jobs = [(); 4].map(|()| f.submit(job("a")));
@@ -178,7 +178,7 @@ fn jobs_lost_together_wait_in_the_order_in_which_they_started() {
 }
 
 #[test]
-fn the_last_session_to_leave_leaves_its_jobs_without_a_worker() {
+fn jobs_wait_for_a_worker_after_the_last_session_closes() {
     let mut f = Fixture::new();
     let session = f.open(&["a"], 1);
     let lost = f.submit(job("a"));

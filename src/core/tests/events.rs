@@ -1,12 +1,12 @@
-//! A job's stream: numbering, replay, gaps and filters.
+//! The event stream of a job: numbering, replay, gaps and filters.
 
 use super::fixture::*;
 use crate::core::CoreOptions;
 use crate::error::ErrorKind;
 use crate::job::{EventBody, EventTypes, JobId, JobState, Payload, WatchItem};
 
-/// The ring holds two short items.
-fn narrow() -> CoreOptions {
+/// Options with a ring buffer for two short items.
+fn small_ring() -> CoreOptions {
     CoreOptions { event_ring_bytes_max: 200, ..CoreOptions::default() }
 }
 
@@ -17,7 +17,7 @@ fn running(options: CoreOptions) -> (Fixture, JobId) {
     (f, id)
 }
 
-/// Events by their sequence, gaps by their bounds.
+/// Maps events to their sequences and gaps to their bounds.
 fn outline(items: &[WatchItem]) -> Vec<(u32, u32)> {
     items
         .iter()
@@ -50,7 +50,7 @@ fn events_are_numbered_densely_from_one() {
 }
 
 #[test]
-fn a_watch_is_the_same_whether_opened_before_during_or_after() {
+fn a_watch_opened_before_during_or_after_the_run_reads_the_same() {
     let (mut f, id) = running(CoreOptions::default());
     let (mut live, mut cursor) = (Vec::new(), 0);
     let mut follow = |f: &Fixture| {
@@ -74,8 +74,8 @@ fn a_watch_is_the_same_whether_opened_before_during_or_after() {
 }
 
 #[test]
-fn a_watch_read_in_pieces_is_the_whole() {
-    let (mut f, id) = running(narrow());
+fn a_watch_read_in_pages_equals_one_read_at_once() {
+    let (mut f, id) = running(small_ring());
     for number in 0..5 {
         f.report(id, log("line"));
         f.report(id, progress(f64::from(number)));
@@ -96,7 +96,7 @@ fn a_watch_read_in_pieces_is_the_whole() {
 
 #[test]
 fn a_cursor_beyond_the_end_reads_nothing() {
-    let (mut f, id) = running(narrow());
+    let (mut f, id) = running(small_ring());
     (0..5).for_each(|_| f.report(id, log("line")));
     for cursor in [8, u32::MAX - 1, u32::MAX] {
         assert_eq!(f.watch(id, cursor, EventTypes::ALL), []);
@@ -104,7 +104,7 @@ fn a_cursor_beyond_the_end_reads_nothing() {
 }
 
 #[test]
-fn only_the_newest_progress_is_kept_and_what_is_skipped_is_no_gap() {
+fn only_the_newest_progress_is_retained_without_a_gap() {
     let (mut f, id) = running(CoreOptions::default());
     for done in 1..=3 {
         f.report(id, progress(f64::from(done)));
@@ -114,8 +114,8 @@ fn only_the_newest_progress_is_kept_and_what_is_skipped_is_no_gap() {
 }
 
 #[test]
-fn output_and_logs_that_fell_out_are_told_as_one_gap() {
-    let (mut f, id) = running(narrow());
+fn dropped_output_and_logs_are_reported_as_one_gap() {
+    let (mut f, id) = running(small_ring());
     for text in ["3", "4", "5", "6"] {
         f.report(id, output(text));
     }
@@ -128,8 +128,8 @@ fn output_and_logs_that_fell_out_are_told_as_one_gap() {
 }
 
 #[test]
-fn a_gap_is_told_only_where_something_fell_out() {
-    let (mut f, id) = running(narrow());
+fn a_gap_is_reported_only_for_dropped_events() {
+    let (mut f, id) = running(small_ring());
     f.report(id, progress(1.0));
     f.cancel(id, GRACE).unwrap();
     f.report(id, progress(2.0));
@@ -137,15 +137,15 @@ fn a_gap_is_told_only_where_something_fell_out() {
         f.report(id, log(text));
     }
     f.report(id, progress(3.0));
-    // Numbers 3 and 5 were progress, 6 fell out.
+    // Sequences 3 and 5 were progress, 6 was dropped.
     let items = f.watch(id, 0, EventTypes::ALL);
     assert_eq!(items[3], WatchItem::Gap { first: 6, last: 6 });
     assert_eq!(outline(&items), numbers([1, 2, 4, 6, 7, 8, 9]));
 }
 
 #[test]
-fn output_of_every_attempt_falls_out_in_its_own_gap() {
-    let (mut f, id) = running(narrow());
+fn dropped_output_of_each_attempt_is_a_gap_of_its_own() {
+    let (mut f, id) = running(small_ring());
     (0..2).for_each(|_| f.report(id, output("x")));
     f.end(id, failure("x"));
     f.advance(seconds(1));
@@ -158,8 +158,8 @@ fn output_of_every_attempt_falls_out_in_its_own_gap() {
 }
 
 #[test]
-fn the_newest_item_is_kept_however_large() {
-    let (mut f, id) = running(narrow());
+fn the_newest_item_is_retained_at_any_size() {
+    let (mut f, id) = running(small_ring());
     f.report(id, log("small"));
     f.report(id, output(&"x".repeat(1000)));
     assert_eq!(outline(&f.watch(id, 2, EventTypes::ALL)), numbers([3, 4]));
@@ -167,7 +167,7 @@ fn the_newest_item_is_kept_however_large() {
 }
 
 #[test]
-fn filters_choose_types_and_the_end_is_always_sent() {
+fn filters_select_types_and_the_final_event_is_always_sent() {
     let (mut f, id) = running(CoreOptions::default());
     f.report(id, output("3"));
     f.report(id, log("4"));
@@ -188,7 +188,7 @@ fn filters_choose_types_and_the_end_is_always_sent() {
 }
 
 #[test]
-fn the_end_carries_the_outcome_and_other_states_none() {
+fn only_the_final_state_event_has_the_outcome() {
     let (mut f, id) = running(CoreOptions::default());
     f.end(id, success());
     let outcomes: Vec<_> = f
@@ -203,7 +203,7 @@ fn the_end_carries_the_outcome_and_other_states_none() {
 }
 
 #[test]
-fn an_output_beyond_the_limit_is_refused_and_changes_nothing() {
+fn an_output_above_the_limit_is_rejected_without_effect() {
     let (mut f, id) = running(CoreOptions { payload_bytes_max: 3, ..CoreOptions::default() });
     let (session, lease) = f.lease(id);
     let report = output("1234");
@@ -225,7 +225,7 @@ fn the_view_shows_the_newest_progress_of_the_newest_attempt() {
 }
 
 #[test]
-fn observers_are_woken_by_every_event_up_to_the_end() {
+fn observers_are_woken_by_every_event_until_the_final_one() {
     let (mut f, id) = running(CoreOptions::default());
     let key = f.key(id);
     f.core.set_observer(key, 7, false);

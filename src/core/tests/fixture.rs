@@ -1,4 +1,4 @@
-//! A core on a manual clock, driven by one-line commands. Every command is followed by a check of all invariants.
+//! A core on a manual clock with one-line commands. Each command checks all invariants.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -23,21 +23,21 @@ pub(super) struct Fixture {
     pub(super) now: Now,
     /// Assignments not yet taken by [`Fixture::started`].
     started: Vec<JobId>,
-    /// What sessions were told to stop, not yet taken by [`Fixture::stopped`].
+    /// Stops sent to sessions, not yet taken by [`Fixture::stopped`].
     stopped: Vec<(JobId, Stop)>,
     pub(super) woken: Vec<u32>,
     pub(super) drained: Vec<(SessionKey, Drain)>,
     pub(super) cut: Vec<SessionKey>,
     pub(super) records: Vec<Record>,
-    /// Each attempt that a worker was given, with its number, in order.
-    pub(super) given: Vec<(JobId, u32)>,
+    /// The job and the attempt number of each assignment, in order.
+    pub(super) assigned: Vec<(JobId, u32)>,
     /// The newest lease of each job.
     leases: HashMap<JobId, (SessionKey, LeaseId)>,
     lease_jobs: HashMap<LeaseId, JobId>,
     ids: u32,
 }
 
-/// Random cases: this many, with a bound on looking for a smaller failure, and no file of old failures.
+/// Returns the proptest configuration: bounded shrinking, no file of earlier failures.
 pub(super) fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, max_shrink_iters: 2000, failure_persistence: None, ..ProptestConfig::default() }
 }
@@ -84,7 +84,7 @@ pub(super) fn with(name: &str, change: impl FnOnce(&mut JobOptions)) -> NewJob {
     job
 }
 
-/// A job that is tried this often, with pauses of 1, 2, 4 and so on seconds.
+/// Returns a job with this many attempts and a back-off of 1, 2, 4, ... seconds.
 pub(super) fn retried(name: &str, max_attempts: u32) -> NewJob {
     with(name, |options| {
         options.retry.max_attempts = max_attempts;
@@ -128,14 +128,14 @@ impl Fixture {
             drained: Vec::new(),
             cut: Vec::new(),
             records: Vec::new(),
-            given: Vec::new(),
+            assigned: Vec::new(),
             leases: HashMap::new(),
             lease_jobs: HashMap::new(),
             ids: 1000,
         }
     }
 
-    /// Runs one command, collects what it causes and checks every invariant.
+    /// Runs a command, collects its effects and records, and checks all invariants.
     pub(super) fn run<T>(&mut self, command: impl FnOnce(&mut Core, Now, &mut Effects) -> T) -> T {
         let mut effects = Effects::recording();
         let answer = command(&mut self.core, self.now, &mut effects);
@@ -144,7 +144,7 @@ impl Fixture {
             match effect {
                 Effect::Assign(session, assignment) => {
                     self.started.push(assignment.job_id);
-                    self.given.push((assignment.job_id, assignment.attempt));
+                    self.assigned.push((assignment.job_id, assignment.attempt));
                     self.leases.insert(assignment.job_id, (session, assignment.lease));
                     self.lease_jobs.insert(assignment.lease, assignment.job_id);
                 }
@@ -191,12 +191,12 @@ impl Fixture {
         self.run(|core, now, effects| core.set_slots(now, session, slots, effects));
     }
 
-    /// The session and the lease of the job's newest attempt.
+    /// Returns the session and the lease of the newest attempt of a job.
     pub(super) fn lease(&self, id: JobId) -> (SessionKey, LeaseId) {
         self.leases[&id]
     }
 
-    /// Ends the job's newest attempt.
+    /// Ends the newest attempt of a job.
     pub(super) fn end(&mut self, id: JobId, end: AttemptEnd) {
         let (session, lease) = self.lease(id);
         self.end_with(session, lease, end).unwrap();
@@ -215,14 +215,14 @@ impl Fixture {
         self.run(|core, now, effects| core.cancel(now, id, "why", grace, effects))
     }
 
-    /// Moves both clocks and does what is due.
+    /// Moves both clocks and runs a tick.
     pub(super) fn advance(&mut self, by: Duration) {
         self.now.monotonic += by;
         self.now.wall = self.now.wall.plus(by);
         self.tick();
     }
 
-    /// Moves the wall clock alone, by this many seconds, and does what is due.
+    /// Moves only the wall clock and runs a tick.
     pub(super) fn move_wall(&mut self, by_seconds: i64) {
         self.now.wall = Timestamp::from_micros(self.now.wall.as_micros() + by_seconds * 1_000_000);
         self.tick();
@@ -231,15 +231,15 @@ impl Fixture {
     pub(super) fn tick(&mut self) {
         const BUDGET: usize = 1000;
         let more = self.run(|core, now, effects| core.tick(now, BUDGET, effects));
-        assert!(!more, "a tick ends when nothing is due");
+        assert!(!more, "one tick handles everything that is due");
     }
 
-    /// Jobs whose attempts began since the last call, in order.
+    /// Takes the jobs assigned since the last call, in order.
     pub(super) fn started(&mut self) -> Vec<JobId> {
         std::mem::take(&mut self.started)
     }
 
-    /// What workers were told to stop since the last call.
+    /// Takes the stops sent to workers since the last call.
     pub(super) fn stopped(&mut self) -> Vec<(JobId, Stop)> {
         std::mem::take(&mut self.stopped)
     }
@@ -256,11 +256,11 @@ impl Fixture {
         self.core.state(self.key(id))
     }
 
-    /// The reason of the failure the job ended with.
+    /// Returns the reason of the failure that ended the job.
     pub(super) fn failed_with(&self, id: JobId) -> FailureReason {
         match self.view(id).outcome {
             Some(crate::job::Outcome::Failure(failure)) => failure.reason,
-            other => panic!("a failure was expected, not {other:?}"),
+            other => panic!("expected a failure, got {other:?}"),
         }
     }
 
@@ -268,7 +268,7 @@ impl Fixture {
         self.core.find(id).unwrap_err().kind().clone()
     }
 
-    /// What a watcher gets from the cursor on.
+    /// Reads the events of a job after the cursor.
     pub(super) fn watch(&self, id: JobId, cursor: u32, types: EventTypes) -> Vec<WatchItem> {
         let mut items = Vec::new();
         self.core.read_events(self.key(id), None, cursor, types, usize::MAX, &mut items);
@@ -283,7 +283,7 @@ impl Fixture {
         self.watch(id, 0, EventTypes::ALL).into_iter().map(event).collect()
     }
 
-    /// The states the job went through.
+    /// Returns all states of the job, in order.
     pub(super) fn states(&self, id: JobId) -> Vec<JobState> {
         let state = |event: Event| match event.body {
             EventBody::State(change) => Some(change.state),

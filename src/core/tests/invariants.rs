@@ -1,4 +1,4 @@
-//! What holds between any two commands, recomputed from the jobs by plain scans.
+//! Invariants between two commands, computed by scans of all jobs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -47,20 +47,20 @@ fn check_sums(core: &Core, entries: &[&Entry]) {
     assert_eq!(core.wall_starts.len(), entries.iter().filter(waits_for_wall).count());
 }
 
-/// Contents that may be dropped: those of jobs that were not looked at yet.
+/// Returns the evictable bytes: those of jobs that the eviction scan has not reached.
 fn evictable_bytes(core: &Core) -> u64 {
     let list = core.finished.list.keys(&core.table);
     let from = list.iter().position(|key| Some(*key) == core.finished.evict_from);
-    let (passed, warm) = list.split_at(from.unwrap_or(list.len()));
+    let (passed, resident) = list.split_at(from.unwrap_or(list.len()));
     let bytes = |keys: &[JobKey]| keys.iter().map(|key| core.table[*key].evictable_bytes()).sum::<u64>();
-    assert!(core.log_entry.is_none() || bytes(passed) == 0, "what was passed is dropped");
-    bytes(warm)
+    assert!(core.log_entry.is_none() || bytes(passed) == 0, "all jobs behind the eviction scan are evicted");
+    bytes(resident)
 }
 
 fn check_lanes(core: &Core, entries: &[&Entry]) {
     let mut counts: BTreeMap<_, StateCounts> = BTreeMap::new();
     entries.iter().for_each(|entry| counts.entry(entry.lane).or_default().add(entry.state));
-    assert_eq!(counts.keys().copied().collect::<Vec<_>>(), core.lanes.keys(), "a lane holds jobs");
+    assert_eq!(counts.keys().copied().collect::<Vec<_>>(), core.lanes.keys(), "every lane has jobs");
     for (lane, counts) in counts {
         assert_eq!(core.lanes[lane].counts, counts);
         let (queue, kind) = (&core.lanes[lane].queue, &core.lanes[lane].kind);
@@ -76,7 +76,7 @@ fn check_lanes(core: &Core, entries: &[&Entry]) {
         assert_eq!(waiting + offered, counts.get(JobState::Queued) as usize);
     }
     for queue in core.lanes.queues.values() {
-        assert!(queue.paused || queue.all().next().is_some(), "an idle queue is gone");
+        assert!(queue.paused || queue.all().next().is_some(), "an idle queue is removed");
     }
 }
 
@@ -104,34 +104,37 @@ fn check_sessions(core: &Core) {
     }
 }
 
-/// Each job that a session has is there by a lease of its own, which ends; what is offered has not begun.
+/// Checks that each job in a session has one lease of its own and that an offered attempt has not started.
 fn check_leases(core: &Core, entries: &[&Entry]) {
     let live = || entries.iter().filter_map(|entry| entry.live().map(|live| (*entry, live)));
     let leases: BTreeSet<_> = live().map(|(_, live)| live.lease.to_string()).collect();
-    assert_eq!(leases.len(), live().count(), "no lease is of two jobs");
+    assert_eq!(leases.len(), live().count(), "no two jobs share a lease");
     for (entry, live) in live() {
         let session = &core.sessions.sessions[&live.session];
         let is_pool = session.link == Link::Pool;
-        assert_eq!(entry.deadline, live.deadline(), "its timer is for what ends it first");
-        assert_eq!(is_pool, live.lease_deadline == Moment::NEVER, "leases outside the server run out");
+        assert_eq!(entry.deadline, live.deadline(), "its timer is set to the earliest deadline");
+        assert_eq!(is_pool, live.lease_deadline == Moment::NEVER, "only leases of remote workers expire");
         assert_eq!(entry.cancel_requested, live.cancel.is_some());
         if entry.is_offered() {
-            assert!(!is_pool && session.connected, "only who can accept it is offered a job");
-            assert!(live.attempt_deadline == Moment::NEVER && live.cancel.is_none(), "nothing runs yet");
+            assert!(!is_pool && session.connected, "only a connected remote worker is offered a job");
+            assert!(
+                live.attempt_deadline == Moment::NEVER && live.cancel.is_none(),
+                "the attempt has not started"
+            );
         }
     }
     for (key, session) in &core.sessions.sessions {
         let held = session.held.keys(&core.table);
         let is_own = |job: &JobKey| core.table[*job].live().is_some_and(|live| live.session == *key);
-        assert!(held.iter().all(is_own), "a session has what is leased to it");
+        assert!(held.iter().all(is_own), "a session holds only its own leases");
         assert!(
             session.link != Link::Unary || session.connected || !held.is_empty(),
-            "it is done, yet known"
+            "a session without work is still known"
         );
     }
 }
 
-/// Who could serve what is known, and whoever could start something has.
+/// Checks the ready lanes of each group, and that no group has both a free slot and a ready lane.
 fn check_readiness(core: &Core) {
     let mut ready: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for key in core.lanes.keys() {
@@ -148,11 +151,11 @@ fn check_readiness(core: &Core) {
     }
     for (key, group) in &core.sessions.groups {
         assert_eq!(group.ready, ready.remove(key).unwrap_or_default());
-        assert!(!group.has_free_slot() || group.ready.is_empty(), "a slot is free while a job could start");
+        assert!(!group.has_free_slot() || group.ready.is_empty(), "a group has a free slot and a ready lane");
     }
 }
 
-/// The job is where its state says, and something will move it on.
+/// Checks that a job is in the list of its state and has a lane, a session or a timer.
 fn check_job(core: &Core, key: JobKey) {
     let entry = &core.table[key];
     assert_eq!(core.find(entry.id).ok(), Some(key));

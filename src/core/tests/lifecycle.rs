@@ -1,4 +1,4 @@
-//! The life of one job on the clock: starts, retries, timeouts, lost workers and leases.
+//! The lifecycle of a job: start times, retries, timeouts, lost workers and leases.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::job::{AttemptEnd, EventBody, Failure, FailureReason, JobState, Payloa
 use JobState::{Cancelled, Failed, Queued, Running, Scheduled, Succeeded};
 
 #[test]
-fn a_job_runs_and_succeeds() {
+fn a_job_succeeds() {
     let mut f = Fixture::new();
     f.open(&["a"], 1);
     let id = f.submit(job("a"));
@@ -25,7 +25,7 @@ fn a_job_runs_and_succeeds() {
 }
 
 #[test]
-fn a_delayed_job_starts_when_its_delay_has_passed_and_not_before() {
+fn a_delayed_job_starts_after_its_delay_and_not_before() {
     let mut f = Fixture::new();
     f.open(&["a"], 1);
     f.advance(Duration::from_micros(300));
@@ -40,7 +40,7 @@ fn a_delayed_job_starts_when_its_delay_has_passed_and_not_before() {
 }
 
 #[test]
-fn the_wall_clock_moves_start_times_and_nothing_else() {
+fn the_wall_clock_affects_only_start_times() {
     let mut f = Fixture::new();
     f.open(&["a", "timed"], 5);
     let at = f.now.wall.plus(seconds(1000));
@@ -63,7 +63,7 @@ fn the_wall_clock_moves_start_times_and_nothing_else() {
 }
 
 #[test]
-fn a_start_time_that_has_come_is_no_reason_to_wait() {
+fn a_job_with_a_past_start_time_is_queued_at_once() {
     let mut f = Fixture::new();
     let now = f.now.wall;
     for start in [Start::At(now), Start::After(Duration::ZERO), Start::Now] {
@@ -73,7 +73,7 @@ fn a_start_time_that_has_come_is_no_reason_to_wait() {
 }
 
 #[test]
-fn a_failed_attempt_is_followed_by_another_after_a_growing_pause() {
+fn a_failed_attempt_is_retried_after_an_exponential_back_off() {
     let mut f = Fixture::new();
     f.open(&["a"], 1);
     let id = f.submit(retried("a", 3));
@@ -98,7 +98,7 @@ fn a_failed_attempt_is_followed_by_another_after_a_growing_pause() {
 }
 
 #[test]
-fn a_retried_job_waits_behind_those_that_waited_before() {
+fn a_retried_job_is_queued_last() {
     let mut f = Fixture::new();
     let session = f.open(&["a"], 1);
     let failing = f.submit(retried("a", 2));
@@ -112,7 +112,7 @@ fn a_retried_job_waits_behind_those_that_waited_before() {
 }
 
 #[test]
-fn the_handler_may_ask_for_another_pause_or_none() {
+fn a_handler_may_choose_the_retry_delay() {
     let mut f = Fixture::new();
     f.open(&["a"], 1);
     let id = f.submit(retried("a", 3));
@@ -122,9 +122,9 @@ fn the_handler_may_ask_for_another_pause_or_none() {
     assert_eq!(f.state(id), Scheduled);
     f.advance(millis(1));
     f.end(id, asking(Duration::ZERO));
-    assert_eq!(f.state(id), Running, "at once");
+    assert_eq!(f.state(id), Running, "a delay of zero");
     f.end(id, asking(seconds(7)));
-    assert_eq!(f.state(id), Failed, "it asks for a pause, not for another attempt");
+    assert_eq!(f.state(id), Failed, "a retry delay does not add an attempt");
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_permanent_failure_ends_the_job() {
 }
 
 #[test]
-fn a_result_beyond_the_limit_is_a_permanent_failure() {
+fn a_result_above_the_limit_is_a_permanent_failure() {
     let mut f = Fixture::with(CoreOptions { payload_bytes_max: 10, ..CoreOptions::default() });
     f.open(&["a"], 2);
     let [fitting, large] = [(); 2].map(|()| f.submit(retried("a", 3)));
@@ -148,7 +148,7 @@ fn a_result_beyond_the_limit_is_a_permanent_failure() {
 }
 
 #[test]
-fn an_attempt_that_runs_too_long_is_revoked_and_counts() {
+fn an_attempt_that_times_out_is_revoked_and_counts() {
     let mut f = Fixture::new();
     f.open(&["a"], 5);
     let mut spec = retried("a", 2);
@@ -164,7 +164,7 @@ fn an_attempt_that_runs_too_long_is_revoked_and_counts() {
 }
 
 #[test]
-fn attempts_have_the_servers_timeout_unless_the_job_has_its_own() {
+fn the_default_attempt_timeout_applies_if_the_job_has_none() {
     let mut f = Fixture::with(CoreOptions { attempt_timeout: seconds(9), ..CoreOptions::default() });
     f.open(&["a"], 1);
     let id = f.submit(job("a"));
@@ -173,7 +173,7 @@ fn attempts_have_the_servers_timeout_unless_the_job_has_its_own() {
 }
 
 #[test]
-fn the_jobs_timeout_ends_it_in_whatever_state() {
+fn the_job_timeout_ends_a_job_in_every_state() {
     let mut f = Fixture::new();
     f.open(&["a"], 5);
     let spec = |name, start| {
@@ -202,7 +202,7 @@ fn the_jobs_timeout_ends_it_in_whatever_state() {
 }
 
 #[test]
-fn a_job_may_start_between_its_timeout_and_the_tick_that_ends_it() {
+fn a_job_may_start_between_its_timeout_and_the_next_tick() {
     let mut f = Fixture::new();
     let id = f.submit(with("a", |options| options.timeout = Some(seconds(5))));
     f.now.monotonic += seconds(6);
@@ -212,7 +212,7 @@ fn a_job_may_start_between_its_timeout_and_the_tick_that_ends_it() {
 }
 
 #[test]
-fn a_job_past_its_timeout_does_not_start_because_its_start_time_comes() {
+fn a_job_past_its_timeout_does_not_start_at_its_start_time() {
     let mut f = Fixture::new();
     f.open(&["a"], 1);
     let at = f.now.wall.plus(seconds(9));
@@ -225,7 +225,7 @@ fn a_job_past_its_timeout_does_not_start_because_its_start_time_comes() {
 }
 
 #[test]
-fn attempts_lost_with_their_worker_have_their_own_budget() {
+fn lost_attempts_have_a_retry_budget_of_their_own() {
     let mut f = Fixture::new();
     let id = f.submit(job("a"));
     for lost in 1..=3 {
@@ -239,7 +239,7 @@ fn attempts_lost_with_their_worker_have_their_own_budget() {
 }
 
 #[test]
-fn a_lost_attempt_goes_to_another_worker_at_once_and_leaves_the_retries_alone() {
+fn a_lost_attempt_is_reassigned_at_once_and_uses_no_retry() {
     let mut f = Fixture::new();
     let first = f.open(&["a"], 1);
     let id = f.submit(job("a"));
@@ -251,7 +251,7 @@ fn a_lost_attempt_goes_to_another_worker_at_once_and_leaves_the_retries_alone() 
 }
 
 #[test]
-fn a_release_counts_no_attempt() {
+fn a_released_attempt_is_not_counted() {
     let mut f = Fixture::new();
     f.open(&["a"], 1);
     let id = f.submit(retried("a", 2));
@@ -269,7 +269,7 @@ fn a_release_counts_no_attempt() {
 }
 
 #[test]
-fn a_job_released_at_once_is_the_first_of_its_lane() {
+fn a_job_released_without_delay_is_first_in_its_lane() {
     let mut f = Fixture::new();
     let session = f.open(&["a"], 1);
     let [first, second] = [(); 2].map(|()| f.submit(job("a")));
@@ -281,7 +281,7 @@ fn a_job_released_at_once_is_the_first_of_its_lane() {
 }
 
 #[test]
-fn only_the_newest_lease_moves_a_job_and_a_revoked_slot_is_freed_once() {
+fn only_the_newest_lease_changes_a_job_and_frees_its_slot_once() {
     let mut f = Fixture::new();
     let mut spec = retried("a", 2);
     spec.options_mut().attempt_timeout = Some(seconds(3));
@@ -290,19 +290,19 @@ fn only_the_newest_lease_moves_a_job_and_a_revoked_slot_is_freed_once() {
     let (_, stale) = f.lease(id);
     f.advance(seconds(3));
     f.advance(seconds(1));
-    assert_eq!(f.state(id), Queued, "the revoked handler still has the slot");
+    assert_eq!(f.state(id), Queued, "the revoked attempt still uses the slot");
     let events = f.events(id);
     let error = f.end_with(session, stale, success()).unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::LeaseLost);
-    assert_eq!(f.events(id).len(), events.len() + 1, "only the next attempt began");
+    assert_eq!(f.events(id).len(), events.len() + 1, "only the start of the next attempt");
     assert_eq!((f.state(id), f.view(id).attempt), (Running, 2));
     let waiting = f.submit(job("a"));
     f.end_with(session, stale, success()).unwrap_err();
-    assert_eq!((f.state(id), f.state(waiting)), (Running, Queued), "the slot was freed already");
+    assert_eq!((f.state(id), f.state(waiting)), (Running, Queued), "the slot is freed only once");
 }
 
 #[test]
-fn a_lease_is_worth_nothing_to_another_session() {
+fn a_lease_is_not_valid_for_another_session() {
     let mut f = Fixture::new();
     let [_, other] = [f.open(&["a"], 1), f.open(&["b"], 1)];
     let [mine, theirs] = [f.submit(job("a")), f.submit(job("b"))];
@@ -315,7 +315,7 @@ fn a_lease_is_worth_nothing_to_another_session() {
 }
 
 #[test]
-fn a_lease_used_twice_or_after_its_session_closed_is_lost() {
+fn a_lease_is_lost_after_its_first_use_and_with_its_session() {
     let mut f = Fixture::new();
     let session = f.open(&["a"], 2);
     let [ended, lost] = [(); 2].map(|()| f.submit(job("a")));
@@ -332,7 +332,7 @@ fn a_lease_used_twice_or_after_its_session_closed_is_lost() {
 }
 
 #[test]
-fn an_end_once_seen_never_changes() {
+fn an_outcome_never_changes() {
     let mut f = Fixture::new();
     f.open(&["a"], 1);
     let id = f.submit(with("a", |options| options.timeout = Some(seconds(20))));
@@ -346,7 +346,7 @@ fn an_end_once_seen_never_changes() {
 }
 
 #[test]
-fn failures_are_numbered_by_their_attempt_and_cut_to_their_bounds() {
+fn failures_have_their_attempt_number_and_are_truncated() {
     let mut f = Fixture::new();
     f.open(&["a"], 1);
     let id = f.submit(retried("a", 2));
@@ -358,11 +358,15 @@ fn failures_are_numbered_by_their_attempt_and_cut_to_their_bounds() {
 }
 
 #[test]
-fn nanoseconds_neither_fire_a_timer_early_nor_keep_a_tick_busy() {
+fn timers_with_nanoseconds_do_not_fire_early_or_spin() {
     let mut f = Fixture::new();
     f.now.monotonic += Duration::from_nanos(500);
     let id = f.submit(with("a", |options| options.start = Start::After(seconds(1))));
-    assert_eq!(f.core.next_deadline(), Some(Duration::from_millis(960)), "a tick or a level before it");
+    assert_eq!(
+        f.core.next_deadline(),
+        Some(Duration::from_millis(960)),
+        "at most one tick or one level early"
+    );
     f.now.monotonic = seconds(1);
     f.tick();
     assert_eq!((f.state(id), f.core.next_deadline()), (Scheduled, Some(millis(1001))));
@@ -371,10 +375,10 @@ fn nanoseconds_neither_fire_a_timer_early_nor_keep_a_tick_busy() {
 }
 
 #[test]
-fn jobs_delayed_alike_start_in_the_order_of_acceptance() {
+fn jobs_with_equal_delays_start_in_acceptance_order() {
     let mut f = Fixture::new();
     f.open(&["a"], 1);
-    // Their records are used again, the second one first.
+    // New jobs reuse these table slots in reverse order.
     for removed in [(); 2].map(|()| f.submit(job("b"))) {
         f.cancel(removed, GRACE).unwrap();
         f.run(|core, now, effects| core.delete(now, removed, effects)).unwrap();
@@ -385,7 +389,7 @@ fn jobs_delayed_alike_start_in_the_order_of_acceptance() {
     f.started();
     f.advance(seconds(30));
     f.advance(seconds(70));
-    // A wall clock start comes before a delay that ends in the same tick.
+    // In the same tick, start times are handled before delays.
     for id in jobs.concat() {
         assert_eq!(f.started(), [id]);
         f.end(id, success());

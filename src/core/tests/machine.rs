@@ -1,26 +1,26 @@
-//! Random commands to the core and to the reference model: both must do the same, and the invariants must hold.
+//! Property tests: random commands run on the core and on the reference model, and the results must be equal.
 
 mod messages;
-mod relive;
 mod remote;
+mod replay;
 
 use std::num::NonZeroU64;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use self::messages::{item_without_messages, outcome_without_message, said};
+use self::messages::{item_without_messages, model_record, outcome_without_message};
 use super::commands::{Command, PAYLOAD_BYTES_MAX, POOL_NAME, commands};
 use super::fixture::{cases, id, millis};
 use super::invariants;
-use super::model::{Link, Model, SessionNumber, Started, Told};
+use super::model::{Link, Model, SessionNumber, Started, WorkerMessages};
 use crate::clock::Now;
 use crate::core::{Contents, Core, CoreOptions, Effect, Effects, JobKey, LogPlace, Record, SessionKey};
 use crate::error::{Error, ErrorKind};
 use crate::job::{AttemptEnd, EventBody, EventTypes, JobId, JobState, NewJob, Report, Start, Timestamp};
 
 const CASES: u32 = 300;
-/// Timers handled at a time, so that ticks are cut in pieces.
+/// Timers per tick call. The value is small, so that ticks are split.
 const TICK_BUDGET: usize = 3;
 
 struct Machine {
@@ -29,7 +29,7 @@ struct Machine {
     now: Now,
     sessions: Vec<SessionKey>,
     submitted: Vec<(JobId, NewJob)>,
-    /// Everything the core wanted recorded: an entry a command.
+    /// The log: the records of each command are one entry.
     log: Vec<Vec<Record>>,
 }
 
@@ -64,7 +64,7 @@ impl Machine {
         Self { core, model, now, sessions: Vec::new(), submitted: Vec::new(), log: Vec::new() }
     }
 
-    /// The records of the whole run.
+    /// Runs all commands and returns their records.
     fn run(commands: &[Command]) -> Vec<Record> {
         let mut machine = Self::new();
         for command in commands {
@@ -80,27 +80,27 @@ impl Machine {
             Command::Open(..) | Command::Close(_) | Command::SetSlots(..) => self.step_sessions(command),
             Command::End(attempt, end) => {
                 let running: Vec<_> = self.running();
-                if let Some(started) = chosen(&running, attempt) {
+                if let Some(started) = select(&running, attempt) {
                     self.end_attempt(started, started.session, end.clone());
                 }
             }
             Command::EndStale(attempt, session, end) => {
-                if let Some(started) = chosen(&self.model.leases, attempt) {
+                if let Some(started) = select(&self.model.leases, attempt) {
                     let numbers: Vec<_> = (0..self.sessions.len()).collect();
-                    let session = session.as_ref().and_then(|session| chosen(&numbers, session));
+                    let session = session.as_ref().and_then(|session| select(&numbers, session));
                     self.end_attempt(started, session.unwrap_or(started.session), end.clone());
                 }
             }
             Command::Report(attempt, report) => self.report(attempt, report),
             Command::Remote(command) => self.step_remote(command),
             Command::Cancel(job, grace) => {
-                // Running jobs more often, and most of all those that were cancelled before.
+                // Running jobs are chosen more often, and cancelled ones most often.
                 let running = self.running().into_iter().map(|started| started.id);
                 let cancelled =
                     self.model.jobs.iter().filter(|job| job.force_at.is_some() && job.held.is_some());
                 let cancelled = cancelled.flat_map(|job| [job.id; 3]);
                 let ids: Vec<_> = running.chain(cancelled).chain(self.any_id(job)).collect();
-                let Some(id) = chosen(&ids, job) else { return };
+                let Some(id) = select(&ids, job) else { return };
                 let grace = *grace;
                 self.both(
                     |core, now, effects| {
@@ -148,7 +148,7 @@ impl Machine {
         }
     }
 
-    /// Runs a command on both and compares answers, records and what workers are told.
+    /// Runs a command on both and compares replies, records and messages to workers.
     fn both<T: PartialEq + std::fmt::Debug>(
         &mut self,
         on_core: impl FnOnce(&mut Core, Now, &mut Effects) -> T,
@@ -165,8 +165,9 @@ impl Machine {
         answer: T,
         on_model: impl FnOnce(&mut Model) -> T,
     ) {
-        let mut told = Told::default();
-        let number = |key| self.sessions.iter().position(|session| *session == key).expect("was opened");
+        let mut messages = WorkerMessages::default();
+        let number =
+            |key| self.sessions.iter().position(|session| *session == key).expect("the session is known");
         for effect in effects.items {
             match effect {
                 Effect::Assign(session, assignment) => self.model.started.push_back(Started {
@@ -176,25 +177,27 @@ impl Machine {
                     attempt: assignment.attempt,
                     time_left: assignment.time_left,
                 }),
-                Effect::Stop(session, lease, stop) => told.stops.push((number(session), lease, stop)),
-                Effect::Drain(session, drain) => told.drains.push((number(session), drain)),
-                Effect::Cut(session) => told.cuts.push(number(session)),
-                Effect::Wake(..) | Effect::Ended(..) | Effect::Removed(..) => unreachable!("nobody observes"),
+                Effect::Stop(session, lease, stop) => messages.stops.push((number(session), lease, stop)),
+                Effect::Drain(session, drain) => messages.drains.push((number(session), drain)),
+                Effect::Cut(session) => messages.cuts.push(number(session)),
+                Effect::Wake(..) | Effect::Ended(..) | Effect::Removed(..) => {
+                    unreachable!("there are no observers")
+                }
             }
         }
         let records = effects.records.expect("recording");
         self.log.push(records.clone());
-        self.cool();
+        self.evict();
         self.model.now = self.now;
         let (dropped, records): (Vec<_>, Vec<_>) =
             records.into_iter().partition(|record| matches!(record, Record::Dropped(..)));
-        self.model.core_records = records.into_iter().map(said).collect();
-        self.model.core_told = told;
+        self.model.core_records = records.into_iter().map(model_record).collect();
+        self.model.core_messages = messages;
         let expected = on_model(&mut self.model);
         assert_eq!(answer, expected);
         assert_eq!(self.model.core_records, std::mem::take(&mut self.model.records));
-        assert_eq!(std::mem::take(&mut self.model.core_told), std::mem::take(&mut self.model.told));
-        assert!(self.model.started.is_empty(), "more started than can");
+        assert_eq!(std::mem::take(&mut self.model.core_messages), std::mem::take(&mut self.model.messages));
+        assert!(self.model.started.is_empty(), "the core started more attempts than the model");
         for record in dropped {
             if let Record::Dropped(id, ranges) = record {
                 self.model.drop_from(id, &ranges);
@@ -203,11 +206,11 @@ impl Machine {
         self.model.live_bytes = self.core.live_bytes;
     }
 
-    /// Drops contents of finished jobs; what that records stands behind the command's own records.
-    fn cool(&mut self) {
+    /// Evicts contents of finished jobs. The records of the eviction follow those of the command.
+    fn evict(&mut self) {
         let mut effects = Effects::recording();
         self.core.cool(&mut effects);
-        let written = self.log.last_mut().expect("a command was written");
+        let written = self.log.last_mut().expect("a command appended an entry");
         written.extend(effects.records.expect("recording"));
         self.core.write_to(entry_number(self.log.len()));
     }
@@ -228,8 +231,8 @@ impl Machine {
             Command::SubmitAgain(index) => (Vec::new(), Some(index)),
             _ => return,
         };
-        let again = again.and_then(|index| chosen(&self.submitted, index));
-        // A batch may hold its own first job twice.
+        let again = again.and_then(|index| select(&self.submitted, index));
+        // A batch may contain its first job twice.
         let twice = jobs.first().cloned().filter(|_| again.is_some());
         let jobs = jobs.into_iter().chain(again).chain(twice);
         let jobs: Vec<_> = jobs.map(|(id, job)| (id, NewJob { id: Some(id), ..job })).collect();
@@ -255,9 +258,9 @@ impl Machine {
     }
 
     fn step_sessions(&mut self, command: &Command) {
-        let linked = |is_served: fn(&Link) -> bool| {
-            let is_served = |session: &SessionNumber| is_served(&self.model.sessions[*session].link);
-            self.model.known().into_iter().filter(is_served).collect::<Vec<_>>()
+        let linked = |may_get_jobs: fn(&Link) -> bool| {
+            let may_get_jobs = |session: &SessionNumber| may_get_jobs(&self.model.sessions[*session].link);
+            self.model.known().into_iter().filter(may_get_jobs).collect::<Vec<_>>()
         };
         match command {
             Command::Open(serving) => {
@@ -267,7 +270,7 @@ impl Machine {
                 self.follow(effects, (), |model| model.open(session));
             }
             Command::Close(session) => {
-                let Some(session) = chosen(&linked(|link| *link == Link::Pool), session) else { return };
+                let Some(session) = select(&linked(|link| *link == Link::Pool), session) else { return };
                 let key = self.sessions[session];
                 self.both(
                     |core, now, effects| core.close_session(now, key, effects),
@@ -275,7 +278,7 @@ impl Machine {
                 );
             }
             Command::SetSlots(session, slots) => {
-                let Some(session) = chosen(&linked(|link| *link != Link::Unary), session) else { return };
+                let Some(session) = select(&linked(|link| *link != Link::Unary), session) else { return };
                 let key = self.sessions[session];
                 self.both(
                     |core, now, effects| core.set_slots(now, key, *slots, effects),
@@ -304,19 +307,20 @@ impl Machine {
         self.model.now = self.now;
         if ticks {
             let timers = self.core.sessions.timers.iter();
-            let number = |key| self.sessions.iter().position(|session| session == key).expect("was opened");
-            self.model.looked_at = timers.map(|(_, key)| number(key)).collect();
+            let number =
+                |key| self.sessions.iter().position(|session| session == key).expect("the session is known");
+            self.model.checked_sessions = timers.map(|(_, key)| number(key)).collect();
             self.both(
                 |core, now, effects| {
                     let rounds = 1 + (0..1000).take_while(|_| core.tick(now, TICK_BUDGET, effects)).count();
-                    assert!(rounds < 1000, "a tick ends");
+                    assert!(rounds < 1000, "tick calls end");
                 },
                 Model::tick,
             );
         }
     }
 
-    /// Attempts that run or are about to.
+    /// Returns the running and the offered attempts.
     fn running(&self) -> Vec<Started> {
         let leases = self.model.jobs.iter().filter_map(|job| job.held.map(|held| held.lease));
         leases.map(|lease| self.model.leases[lease]).collect()
@@ -324,26 +328,28 @@ impl Machine {
 
     fn any_id(&self, index: &Index) -> Option<JobId> {
         let ids: Vec<_> = self.model.jobs.iter().map(|job| job.id).collect();
-        chosen(&ids, index)
+        select(&ids, index)
     }
 
     fn end_attempt(&mut self, started: Started, session: usize, end: AttemptEnd) {
         let Started { lease, .. } = started;
         let key = self.sessions[session];
-        let number = self.model.leases.iter().position(|other| other.lease == lease).expect("was given");
+        let number =
+            self.model.leases.iter().position(|other| other.lease == lease).expect("the lease was assigned");
         self.both(
             |core, now, effects| core.end_attempt(now, key, lease, end.clone(), effects).map_err(kind_of),
             |model| model.end_attempt(session, number, end.clone()),
         );
     }
 
-    /// A report under any lease there ever was.
+    /// Reports under any lease, past or current.
     fn report(&mut self, attempt: &Index, report: &Report) {
         let candidates: Vec<_> =
             self.running().into_iter().chain(self.model.leases.last().copied()).collect();
-        let Some(Started { session, lease, .. }) = chosen(&candidates, attempt) else { return };
+        let Some(Started { session, lease, .. }) = select(&candidates, attempt) else { return };
         let key = self.sessions[session];
-        let number = self.model.leases.iter().position(|other| other.lease == lease).expect("was given");
+        let number =
+            self.model.leases.iter().position(|other| other.lease == lease).expect("the lease was assigned");
         self.both(
             |core, now, effects| core.report(now, key, lease, report.clone(), effects).map_err(kind_of),
             |model| {
@@ -359,7 +365,7 @@ impl Machine {
         let Some(Ok(number)) = self.any_id(job).map(|id| self.model.find(id)) else { return };
         let mut items = Vec::new();
         let id = self.model.jobs[number].id;
-        let end = reading(&self.core, &self.log, id, |core, key, contents| {
+        let end = read_with_contents(&self.core, &self.log, id, |core, key, contents| {
             let end = core.read_events(key, contents, cursor, types, usize::MAX, &mut items);
             (end, core.sequence(key))
         });
@@ -373,7 +379,7 @@ impl Machine {
             assert_eq!(
                 self.core.find(job.id).map(drop).map_err(kind_of),
                 self.model.find(job.id).map(drop),
-                "both know the same jobs"
+                "the core and the model have the same jobs"
             );
             if job.present {
                 check_job(&self.core, &self.log, &self.model, number);
@@ -385,7 +391,7 @@ impl Machine {
         invariants::check(&self.core);
     }
 
-    /// The core wakes up no later than something is due.
+    /// Checks that the next deadline of the core is not later than the one of the model.
     fn check_clock(&self) {
         let next = self.core.next_deadline();
         assert_eq!(next.is_some(), self.model.next_due().is_some());
@@ -397,7 +403,7 @@ impl Machine {
 
 fn check_job(core: &Core, log: &[Vec<Record>], model: &Model, number: usize) {
     let job = &model.jobs[number];
-    let view = reading(core, log, job.id, |core, key, contents| core.view(key, contents));
+    let view = read_with_contents(core, log, job.id, |core, key, contents| core.view(key, contents));
     assert_eq!((view.state, view.sequence, view.attempt), (job.state, job.sequence, job.attempt));
     assert_eq!(view.wait_reason, model.wait_reason(number));
     assert_eq!(view.outcome.map(outcome_without_message), job.outcome);
@@ -407,17 +413,17 @@ fn check_job(core: &Core, log: &[Vec<Record>], model: &Model, number: usize) {
         .events
         .iter()
         .filter(|event| matches!(&event.body, EventBody::State(change) if change.state.is_final()));
-    assert_eq!(ends.count(), usize::from(job.state.is_final()), "one end");
+    assert_eq!(ends.count(), usize::from(job.state.is_final()), "one final event");
     assert!((1..).zip(&job.events).all(|(sequence, event)| event.sequence == sequence));
 }
 
-/// The number of the entry that comes behind so many.
+/// Returns the number of the entry after this many.
 fn entry_number(entries: usize) -> NonZeroU64 {
     NonZeroU64::MIN.saturating_add(entries as u64)
 }
 
-/// Has a job read with its contents, from the log if they are there alone.
-fn reading<T>(
+/// Reads a job with its contents. Evicted contents are loaded from the log.
+fn read_with_contents<T>(
     core: &Core,
     log: &[Vec<Record>],
     id: JobId,
@@ -426,16 +432,16 @@ fn reading<T>(
     let key = core.find(id).expect("present in both");
     let Some(place) = core.place(key) else { return read(core, key, None) };
     assert_eq!(core.job_at(&place), Some(key));
-    read(core, key, Some(&read_back(&place, log)))
+    read(core, key, Some(&load_contents(&place, log)))
 }
 
-fn read_back(place: &LogPlace, log: &[Vec<Record>]) -> Contents {
+fn load_contents(place: &LogPlace, log: &[Vec<Record>]) -> Contents {
     let records = place.entries().flat_map(|entry| &log[entry as usize - 1]);
     let of_job = records.filter(|record| record.job() == Some(place.id)).cloned();
-    Contents::of(place, of_job).expect("all of it is there")
+    Contents::of(place, of_job).expect("the log has all contents")
 }
 
-fn chosen<T: Clone>(from: &[T], index: &Index) -> Option<T> {
+fn select<T: Clone>(from: &[T], index: &Index) -> Option<T> {
     (!from.is_empty()).then(|| index.get(from).clone())
 }
 
@@ -447,24 +453,24 @@ proptest! {
     #![proptest_config(cases(CASES))]
 
     #[test]
-    fn the_core_does_what_the_model_does(commands in commands()) {
+    fn the_core_matches_the_model(commands in commands()) {
         Machine::run(&commands);
     }
 
     #[test]
-    fn the_records_give_every_job_back(commands in commands(), every in 1_usize..20) {
+    fn replay_restores_every_job(commands in commands(), every in 1_usize..20) {
         let mut machine = Machine::new();
         for (number, command) in commands.iter().enumerate() {
             machine.step(command);
             if number % every == 0 {
-                machine.check_relived();
+                machine.check_replay();
             }
         }
-        machine.check_relived();
+        machine.check_replay();
     }
 
     #[test]
-    fn the_same_commands_give_the_same_records(commands in commands()) {
+    fn equal_commands_write_equal_records(commands in commands()) {
         prop_assert_eq!(Machine::run(&commands), Machine::run(&commands));
     }
 }

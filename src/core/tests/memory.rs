@@ -1,4 +1,4 @@
-//! What grows after a job was accepted is counted, and bounded without losing the end of a job.
+//! Accounting and limits of the bytes that a job adds after its acceptance.
 
 use super::fixture::*;
 use crate::core::CoreOptions;
@@ -31,7 +31,7 @@ fn fail_often(f: &mut Fixture, id: JobId, times: u32) {
 }
 
 #[test]
-fn failures_of_a_job_that_is_tried_again_count_until_it_ends() {
+fn failures_of_a_retried_job_count_until_it_ends() {
     let mut f = bounded(1 << 20);
     f.open(&["a"], 1);
     let id = f.submit(retried("a", 100));
@@ -42,7 +42,7 @@ fn failures_of_a_job_that_is_tried_again_count_until_it_ends() {
 }
 
 #[test]
-fn failures_that_pass_the_bound_are_shortened_and_early_attempts_forgotten() {
+fn above_the_limit_failures_are_truncated_and_old_attempts_removed() {
     let mut f = bounded(100_000);
     f.open(&["a"], 1);
     let id = f.submit(retried("a", 100));
@@ -61,7 +61,7 @@ fn failures_that_pass_the_bound_are_shortened_and_early_attempts_forgotten() {
 }
 
 #[test]
-fn the_last_failure_of_a_job_is_whole_whatever_other_jobs_hold() {
+fn the_final_failure_of_a_job_is_never_truncated() {
     let mut f = bounded(100_000);
     f.open(&["a", "b"], 2);
     let growing = f.submit(retried("a", 100));
@@ -72,12 +72,12 @@ fn the_last_failure_of_a_job_is_whole_whatever_other_jobs_hold() {
         Some(crate::job::Outcome::Failure(failure)) => {
             assert_eq!((failure.message.len(), failure.details.is_some()), (4_000, true));
         }
-        other => panic!("a failure was expected, not {other:?}"),
+        other => panic!("expected a failure, got {other:?}"),
     }
 }
 
 #[test]
-fn output_that_passes_the_bound_drops_the_oldest_of_its_own_job_as_a_gap() {
+fn above_the_limit_a_job_drops_its_own_oldest_output_as_a_gap() {
     let mut f = bounded(10_000);
     f.open(&["a"], 10);
     let ids: Vec<JobId> = (0..10).map(|_| f.submit(job("a"))).collect();
@@ -98,7 +98,7 @@ fn output_that_passes_the_bound_drops_the_oldest_of_its_own_job_as_a_gap() {
 }
 
 #[test]
-fn what_running_jobs_added_keeps_new_ones_out() {
+fn bytes_added_by_running_jobs_count_for_admission() {
     let mut f = bounded(10_000);
     f.open(&["a"], 1);
     let id = f.submit(job("a"));
@@ -114,24 +114,27 @@ fn what_running_jobs_added_keeps_new_ones_out() {
 }
 
 #[test]
-fn jobs_that_write_much_keep_no_job_without_a_line_of_output() {
+fn jobs_with_much_output_do_not_drop_the_output_of_others() {
     let mut f = bounded(4 << 20);
     f.open(&["a"], 100);
-    let talking: Vec<JobId> = (0..20).map(|_| f.submit(job("a"))).collect();
+    let verbose: Vec<JobId> = (0..20).map(|_| f.submit(job("a"))).collect();
     for _ in 0..10 {
-        talking.iter().for_each(|id| f.report(*id, output(&"o".repeat(30_000))));
+        verbose.iter().for_each(|id| f.report(*id, output(&"o".repeat(30_000))));
     }
     let quiet = f.submit(job("a"));
     f.report(quiet, output("a line"));
     let has_line = |item: &WatchItem| matches!(item, WatchItem::Event(event) if matches!(event.body, EventBody::Output(_)));
     assert!(f.watch(quiet, 0, EventTypes::ALL).iter().any(has_line));
-    for id in talking {
-        assert!(f.watch(id, 0, EventTypes::ALL).iter().any(has_line), "the newest chunk of each is there");
+    for id in verbose {
+        assert!(
+            f.watch(id, 0, EventTypes::ALL).iter().any(has_line),
+            "the newest chunk of each job is retained"
+        );
     }
 }
 
 #[test]
-fn texts_of_progress_and_of_a_cancel_count_while_the_job_runs() {
+fn progress_and_cancel_texts_count_while_the_job_runs() {
     let mut f = bounded(1 << 20);
     f.open(&["a"], 1);
     let id = f.submit(job("a"));

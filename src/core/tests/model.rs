@@ -1,9 +1,9 @@
-//! The reference model: the same rules over plain vectors, by scanning. No wheel, no lists, no sums.
+//! The reference model: the rules of the core as scans over plain vectors, without wheel, lists and sums.
 //!
-//! It leaves open what the rules leave open, and takes it from what the core did after checking that it may: which of
-//! several free sessions runs a job, which of several things due at once is first, when finished jobs make room.
+//! Where the rules leave a choice, the model checks the choice of the core and follows it: which free session runs a
+//! job, the order of timers due at once, and the removal of finished jobs.
 
-mod life;
+mod lifecycle;
 mod reading;
 mod workers;
 
@@ -22,12 +22,12 @@ use crate::job::{
 
 pub(super) use workers::{Link, Session, SessionNumber};
 
-/// A job's place among all that were ever accepted.
+/// The index of a job among all accepted jobs.
 pub(super) type JobNumber = usize;
-/// A lease's place among all that were ever given.
+/// The index of a lease among all assigned leases.
 pub(super) type LeaseNumber = usize;
 
-/// An assignment the core made.
+/// An assignment by the core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Started {
     pub(super) session: SessionNumber,
@@ -37,59 +37,59 @@ pub(super) struct Started {
     pub(super) time_left: Duration,
 }
 
-/// What a job that a session has is bound by.
+/// The lease of a job in a session.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Held {
+pub(super) struct ActiveLease {
     pub(super) session: SessionNumber,
     pub(super) lease: LeaseNumber,
-    /// When the attempt has run too long; nothing runs before it is accepted.
+    /// The attempt timeout, once the attempt is accepted.
     pub(super) attempt_end: Option<Duration>,
-    /// When the lease runs out, or the time to accept it; never in the server's own workers.
+    /// The end of the lease, or of the time to accept it. Leases of the in-process pool have none.
     pub(super) lease_end: Option<Duration>,
 }
 
 pub(super) struct Job {
     pub(super) id: JobId,
     pub(super) spec: NewJob,
-    /// Not removed yet.
+    /// Whether the job is not removed.
     pub(super) present: bool,
     pub(super) state: JobState,
     pub(super) attempt: u32,
     lost: u32,
     released: u32,
-    /// The newest number that the worker of a stream was offered.
+    /// The newest attempt number that was offered on a stream.
     offered: u32,
     pub(super) sequence: u32,
     created: Duration,
-    /// When it moves on by itself in this state, if no session has it.
+    /// The deadline of the present state, if no session has the job.
     deadline: Option<Duration>,
     pub(super) waits_for: Option<Timestamp>,
-    /// Its place in the lane, smaller first.
-    place: i64,
-    /// While a session has it.
-    pub(super) held: Option<Held>,
+    /// The position in the lane, smaller first.
+    position: i64,
+    /// The lease, while a session has the job.
+    pub(super) held: Option<ActiveLease>,
     pub(super) force_at: Option<Duration>,
     pub(super) cancel_requested: bool,
     pub(super) outcome: Option<Outcome>,
     ended: usize,
     expire_time: Timestamp,
-    /// Every event there ever was.
+    /// All events, also dropped ones.
     pub(super) events: Vec<Event>,
     ring: VecDeque<(u32, usize)>,
     dropped: BTreeSet<u32>,
 }
 
-/// What workers were told in a command, each kind in order.
+/// The messages to workers of one command, each kind in order.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Told {
+pub(super) struct WorkerMessages {
     pub(super) stops: Vec<(SessionNumber, LeaseId, Stop)>,
     pub(super) drains: Vec<(SessionNumber, Drain)>,
     pub(super) cuts: Vec<SessionNumber>,
 }
 
-/// A record, as far as the model knows what is in it.
+/// A record as the model predicts it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Said {
+pub(super) enum ModelRecord {
     Accepted(Box<NewJob>),
     Event(JobId, Event),
     Removed(JobId),
@@ -106,26 +106,26 @@ pub(super) struct Model {
     pub(super) sessions: Vec<Session>,
     pub(super) paused: BTreeSet<String>,
     pub(super) draining: bool,
-    /// Bytes of jobs that have not ended, as the core counts them: an invariant of its own.
+    /// Bytes of live jobs as the core counts them. The invariants check this count.
     pub(super) live_bytes: u64,
-    /// Every lease there ever was.
+    /// All leases, past and current.
     pub(super) leases: Vec<Started>,
-    /// When the result of each removed job was gone, and its spec.
+    /// The expiry time and the spec of each removed job.
     pub(super) expired: BTreeMap<JobId, (Timestamp, NewJob)>,
-    /// When each lane that holds jobs was served last.
+    /// The turn at which each lane with jobs was served last.
     served: BTreeMap<(String, String), usize>,
     ends: usize,
-    last_place: i64,
-    first_place: i64,
-    /// What the core did in this command.
+    last_position: i64,
+    first_position: i64,
+    /// The assignments by the core in this command.
     pub(super) started: VecDeque<Started>,
-    pub(super) core_records: Vec<Said>,
-    pub(super) core_told: Told,
-    /// The order in which the core looks at sessions.
-    pub(super) looked_at: Vec<SessionNumber>,
-    /// What it must have done.
-    pub(super) records: Vec<Said>,
-    pub(super) told: Told,
+    pub(super) core_records: Vec<ModelRecord>,
+    pub(super) core_messages: WorkerMessages,
+    /// The order in which the core checks sessions.
+    pub(super) checked_sessions: Vec<SessionNumber>,
+    /// The records that the model predicts for this command.
+    pub(super) records: Vec<ModelRecord>,
+    pub(super) messages: WorkerMessages,
 }
 
 impl Model {
@@ -142,14 +142,14 @@ impl Model {
             expired: BTreeMap::new(),
             served: BTreeMap::new(),
             ends: 0,
-            last_place: 0,
-            first_place: 0,
+            last_position: 0,
+            first_position: 0,
             started: VecDeque::new(),
             core_records: Vec::new(),
-            core_told: Told::default(),
-            looked_at: Vec::new(),
+            core_messages: WorkerMessages::default(),
+            checked_sessions: Vec::new(),
             records: Vec::new(),
-            told: Told::default(),
+            messages: WorkerMessages::default(),
         }
     }
 
@@ -161,7 +161,7 @@ impl Model {
         })
     }
 
-    /// Accepts all jobs or none. Answers for each whether it was there before.
+    /// Accepts all jobs or none. Returns for each whether it existed.
     pub(super) fn submit_all(&mut self, jobs: &[(JobId, NewJob)]) -> Result<Vec<bool>, (usize, ErrorKind)> {
         let live = || self.jobs.iter().filter(|job| !job.state.is_final());
         let mut count = live().count();
@@ -198,7 +198,7 @@ impl Model {
         Ok(jobs.iter().map(|(id, job)| is_known(self, *id) || !self.accept(*id, job)).collect())
     }
 
-    /// Always true: the job is new.
+    /// Accepts a new job. Returns true.
     fn accept(&mut self, id: JobId, spec: &NewJob) -> bool {
         let spec = NewJob { id: Some(id), ..spec.clone() };
         let start = spec.options.as_ref().map(|options| options.start).unwrap_or_default();
@@ -208,7 +208,7 @@ impl Model {
             _ => (None, None),
         };
         let is_due = deadline.is_none() && waits_for.is_none();
-        self.records.push(Said::Accepted(Box::new(spec.clone())));
+        self.records.push(ModelRecord::Accepted(Box::new(spec.clone())));
         self.jobs.push(Job {
             id,
             spec,
@@ -222,7 +222,7 @@ impl Model {
             created: self.now.monotonic,
             deadline,
             waits_for,
-            place: 0,
+            position: 0,
             held: None,
             force_at: None,
             cancel_requested: false,
@@ -234,7 +234,7 @@ impl Model {
             dropped: BTreeSet::new(),
         });
         let number = self.jobs.len() - 1;
-        self.jobs[number].place = self.place_behind();
+        self.jobs[number].position = self.next_position();
         let next_attempt_time = deadline.map(|_| self.now.wall).or(waits_for).map(|time| match start {
             Start::After(delay) => time.plus(delay),
             _ => time,
@@ -247,7 +247,7 @@ impl Model {
         true
     }
 
-    /// Why the job does not run, by the rules alone.
+    /// Returns the wait reason by the rules.
     pub(super) fn wait_reason(&self, number: JobNumber) -> Option<WaitReason> {
         let job = &self.jobs[number];
         let serving: Vec<_> =
@@ -268,8 +268,8 @@ impl Model {
         }
     }
 
-    /// Starts whatever can start: of a group, the first lane of the largest priority served longest ago. Which of several
-    /// groups that can start something comes first is open.
+    /// Starts attempts while a group has a free slot and a ready lane. In a group, the least recently served lane of
+    /// the highest priority is first. The order of the groups is taken from the core.
     pub(super) fn fill(&mut self) {
         loop {
             let free = (0..self.sessions.len()).filter(|session| self.has_free_slot(*session));
@@ -277,8 +277,9 @@ impl Model {
                 .filter_map(|session| self.group_of(session))
                 .filter(|group| self.next_job(*group).is_some())
                 .collect();
-            let told = self.started.front().and_then(|started| self.group_of(started.session));
-            let Some(group) = told.filter(|group| groups.contains(group)).or(groups.first().copied()) else {
+            let chosen = self.started.front().and_then(|started| self.group_of(started.session));
+            let Some(group) = chosen.filter(|group| groups.contains(group)).or(groups.first().copied())
+            else {
                 return;
             };
             let number = self.next_job(group).expect("the group can start a job");
@@ -297,7 +298,7 @@ impl Model {
         };
         let mut lanes: BTreeMap<_, JobNumber> = BTreeMap::new();
         let order =
-            |number: JobNumber| (-i16::from(self.jobs[number].spec.priority), self.jobs[number].place);
+            |number: JobNumber| (-i16::from(self.jobs[number].spec.priority), self.jobs[number].position);
         for number in (0..self.jobs.len()).filter(ready) {
             let first = lanes.entry(self.lane(number)).or_insert(number);
             if order(number) < order(*first) {
@@ -307,7 +308,7 @@ impl Model {
         let rank = |number: JobNumber| (order(number).0, self.served.get(&self.lane(number)));
         let best = lanes.values().map(|number| rank(*number)).min()?;
         let equals: Vec<_> = lanes.into_values().filter(|number| rank(*number) == best).collect();
-        // Lanes never served are equal: any may be first.
+        // Lanes that were never served are equal: any may be first.
         let chosen = self.started.front().map(|started| started.id);
         equals
             .iter()
@@ -323,10 +324,10 @@ impl Model {
 
     fn start(&mut self, number: JobNumber, group: SessionNumber) {
         let started = self.started.pop_front().expect("a job that can start does");
-        assert_eq!(started.id, self.jobs[number].id, "another job is next");
+        assert_eq!(started.id, self.jobs[number].id, "the core started another job than the model");
         assert_eq!(self.group_of(started.session), Some(group));
-        assert!(self.has_free_slot(started.session), "a slot is free");
-        assert!(self.leases.iter().all(|other| other.lease != started.lease), "leases are never used again");
+        assert!(self.has_free_slot(started.session), "the session has a free slot");
+        assert!(self.leases.iter().all(|other| other.lease != started.lease), "leases are unique");
         let options = self.jobs[number].spec.options.clone().unwrap_or_default();
         let timeout = options.attempt_timeout.unwrap_or(self.options.attempt_timeout);
         self.served.insert(self.lane(number), self.leases.len());
@@ -334,17 +335,17 @@ impl Model {
         let (is_pool, is_stream) = (*link == Link::Pool, matches!(link, Link::Stream(_)));
         let accept_end = self.now.monotonic + self.options.accept_timeout;
         let job = &mut self.jobs[number];
-        // What a stream's worker was offered it may run, though it never said so.
+        // The worker of a stream may run an offered attempt without an accept.
         assert_eq!(started.attempt, job.attempt.max(job.offered) + 1);
         if is_stream {
             job.offered = started.attempt;
-            self.records.push(Said::Offered(job.id, started.attempt));
+            self.records.push(ModelRecord::Offered(job.id, started.attempt));
         }
         let end = job
             .overall_deadline()
             .map_or(self.now.monotonic + timeout, |end| end.min(self.now.monotonic + timeout));
         assert_eq!(started.time_left, end.saturating_sub(self.now.monotonic));
-        job.held = Some(Held {
+        job.held = Some(ActiveLease {
             session: started.session,
             lease: self.leases.len(),
             attempt_end: None,
@@ -356,12 +357,12 @@ impl Model {
         }
     }
 
-    /// The attempt runs, and is counted, from here on.
+    /// Starts and counts the attempt.
     pub(super) fn begin(&mut self, number: JobNumber) {
         let options = self.jobs[number].spec.options.clone().unwrap_or_default();
         let timeout = options.attempt_timeout.unwrap_or(self.options.attempt_timeout);
         let job = &mut self.jobs[number];
-        let held = job.held.as_mut().expect("a session has it");
+        let held = job.held.as_mut().expect("the job has a lease");
         held.attempt_end = Some(self.now.monotonic + timeout);
         held.lease_end = held.lease_end.map(|_| self.now.monotonic + self.options.lease);
         let attempt = self.leases[held.lease].attempt;
@@ -370,17 +371,17 @@ impl Model {
         self.transition(number, JobState::Running, None);
     }
 
-    pub(super) fn place_behind(&mut self) -> i64 {
-        self.last_place += 1;
-        self.last_place
+    pub(super) fn next_position(&mut self) -> i64 {
+        self.last_position += 1;
+        self.last_position
     }
 
-    pub(super) fn place_in_front(&mut self) -> i64 {
-        self.first_place -= 1;
-        self.first_place
+    pub(super) fn front_position(&mut self) -> i64 {
+        self.first_position -= 1;
+        self.first_position
     }
 
-    /// Moves the job on and writes the event and the record of it.
+    /// Changes the state of a job and appends the event and its record.
     fn transition(&mut self, number: JobNumber, state: JobState, failure: Option<Failure>) {
         self.jobs[number].state = state;
         let wait_reason = self.wait_reason(number).map(|reason| match state {
@@ -408,7 +409,7 @@ impl Model {
         job.sequence += 1;
         let event = Event { sequence: job.sequence, time, attempt: job.attempt, body };
         job.events.push(event.clone());
-        self.records.push(Said::Event(job.id, event));
+        self.records.push(ModelRecord::Event(job.id, event));
     }
 }
 
@@ -418,7 +419,7 @@ impl Job {
         timeout.filter(|_| !self.state.is_final()).map(|timeout| self.created + timeout)
     }
 
-    /// The millisecond at which a timer of it is due.
+    /// Returns the millisecond of the earliest timer of the job.
     pub(super) fn tick(&self) -> Option<u128> {
         let due = match &self.held {
             Some(held) => held.attempt_end.into_iter().chain(held.lease_end).chain(self.force_at).min(),

@@ -1,17 +1,17 @@
-//! Numbers of attempts that a worker was offered: no other worker is ever given one of them, also after a restart.
+//! Attempt numbers: a number that was sent to a worker is never sent to another one, also after a restart.
 
 use super::fixture::{Fixture, failure, job, millis, retried, seconds, success, with};
 use super::workers::{ACCEPT, hello};
 use crate::core::{Core, CoreOptions, Effect, Effects};
 use crate::job::{AttemptEnd, FailureReason, JobState, Peer, SessionSpec};
 
-/// The numbers that workers were given of the only job, in order.
+/// Returns the attempt numbers of all assignments, in order.
 fn numbers(f: &Fixture) -> Vec<u32> {
-    f.given.iter().map(|(_, number)| *number).collect()
+    f.assigned.iter().map(|(_, number)| *number).collect()
 }
 
 #[test]
-fn a_number_that_a_worker_was_sent_is_never_sent_to_another() {
+fn an_attempt_number_is_never_sent_to_two_workers() {
     let mut f = Fixture::new();
     f.worker(1, 1);
     let id = f.submit(job("a"));
@@ -30,7 +30,7 @@ fn a_number_that_a_worker_was_sent_is_never_sent_to_another() {
 }
 
 #[test]
-fn offers_count_neither_as_attempts_nor_as_lost_ones() {
+fn unaccepted_offers_count_neither_as_attempts_nor_as_lost() {
     let mut f = Fixture::new();
     let lost_once = |name| with(name, |options| options.retry.max_lost_attempts = 2);
     for (spec, end) in [(retried("a", 2), failure("no")), (lost_once("b"), failure("no"))] {
@@ -62,7 +62,7 @@ fn offers_count_neither_as_attempts_nor_as_lost_ones() {
 }
 
 #[test]
-fn a_number_that_was_sent_before_a_restart_is_not_sent_after_it() {
+fn an_attempt_number_is_not_reused_after_a_restart() {
     let mut f = Fixture::new();
     f.worker(1, 1);
     let id = f.submit(job("a"));
@@ -75,16 +75,16 @@ fn a_number_that_was_sent_before_a_restart_is_not_sent_after_it() {
         again.resume(f.now, std::time::Duration::ZERO, &mut Effects::default());
         let mut effects = Effects::recording();
         again.connect(f.now, &hello(2, &["a"], 1, &[]), &mut effects).unwrap();
-        let given = effects.items.iter().find_map(|effect| match effect {
+        let assigned = effects.items.iter().find_map(|effect| match effect {
             Effect::Assign(_, assignment) => Some((assignment.job_id, assignment.attempt)),
             _ => None,
         });
-        assert_eq!(given, Some((id, 2)));
+        assert_eq!(assigned, Some((id, 2)));
     }
 }
 
 #[test]
-fn a_number_that_a_call_for_leases_did_not_take_is_used_again() {
+fn an_attempt_number_not_delivered_by_a_lease_call_is_reused() {
     let mut f = Fixture::new();
     let id = f.submit(job("a"));
     for _ in 0..2 {
@@ -95,5 +95,5 @@ fn a_number_that_a_call_for_leases_did_not_take_is_used_again() {
     }
     f.worker(1, 1);
     f.accept(id).unwrap();
-    assert_eq!((numbers(&f), f.view(id).attempt), (vec![1, 1, 1], 1), "nobody was sent it before");
+    assert_eq!((numbers(&f), f.view(id).attempt), (vec![1, 1, 1], 1), "the number was not delivered before");
 }

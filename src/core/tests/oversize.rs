@@ -1,4 +1,4 @@
-//! Jobs whose assignments are larger than some workers read, and those on which streams break.
+//! Jobs whose assignments exceed the message limit of some workers, and jobs that break streams.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn large() -> NewJob {
 }
 
 impl Fixture {
-    fn reader(&mut self, instance: u128, limit: usize, slots: u32) -> SessionKey {
+    fn worker_with_limit(&mut self, instance: u128, limit: usize, slots: u32) -> SessionKey {
         let hello = hello(instance, limit, slots);
         self.run(|core, now, effects| core.connect(now, &hello, effects)).unwrap().session
     }
@@ -36,13 +36,13 @@ impl Fixture {
         self.view(id).attempts.iter().filter(|attempt| attempt.failure.is_some()).count()
     }
 
-    fn runs(&mut self, id: JobId) {
+    fn accept_attempt(&mut self, id: JobId) {
         let (session, lease) = self.lease(id);
         self.run(|core, now, effects| core.accept_lease(now, session, lease, effects)).unwrap();
     }
 
-    /// Its stream breaks after it was sent everything but these.
-    fn breaks(&mut self, session: SessionKey, unsent: &[LeaseId]) {
+    /// Breaks the stream of a session. All assignments were sent except for these.
+    fn break_stream(&mut self, session: SessionKey, unsent: &[LeaseId]) {
         self.run(|core, now, effects| {
             core.stream_broke(now, session, |lease| unsent.contains(&lease), effects);
             core.disconnect(now, session, effects);
@@ -51,10 +51,10 @@ impl Fixture {
 }
 
 #[test]
-fn a_job_that_no_worker_reads_waits_and_those_behind_it_go_on() {
+fn a_job_too_large_for_all_workers_waits_and_does_not_block_others() {
     let mut f = Fixture::new();
     let ids = [f.submit(large()), f.submit(job("a")), f.submit(large()), f.submit(job("a"))];
-    f.reader(1, SMALL, 4);
+    f.worker_with_limit(1, SMALL, 4);
     assert_eq!(f.started(), [ids[1], ids[3]]);
     assert_eq!([ids[0], ids[2]].map(|id| f.reason(id)), [Some(WaitReason::WorkerLimit); 2]);
     let late = f.submit(large());
@@ -65,65 +65,65 @@ fn a_job_that_no_worker_reads_waits_and_those_behind_it_go_on() {
 }
 
 #[test]
-fn a_worker_that_reads_more_takes_them_in_their_order() {
+fn a_worker_with_a_higher_limit_gets_large_jobs_in_order() {
     let mut f = Fixture::new();
     let ids = [f.submit(large()), f.submit(job("a")), f.submit(large()), f.submit(job("a"))];
-    f.reader(1, SMALL, 1);
+    f.worker_with_limit(1, SMALL, 1);
     assert_eq!(f.started(), [ids[1]]);
-    f.reader(2, LARGE, 1);
+    f.worker_with_limit(2, LARGE, 1);
     assert_eq!(f.started(), [ids[0]]);
-    f.reader(3, LARGE, 3);
-    assert_eq!(f.started(), [ids[2], ids[3]], "what was set aside first is older");
+    f.worker_with_limit(3, LARGE, 3);
+    assert_eq!(f.started(), [ids[2], ids[3]], "the oversize jobs are older");
     assert_eq!(ids.map(|id| f.reason(id)), [Some(WaitReason::Starting); 4]);
     let busy = [f.submit(large()), f.submit(large())];
-    assert_eq!(f.started(), busy[..1], "a slot is left");
-    assert_eq!(f.reason(busy[1]), Some(WaitReason::WorkersBusy), "a worker that reads it is full");
+    assert_eq!(f.started(), busy[..1], "one slot is free");
+    assert_eq!(f.reason(busy[1]), Some(WaitReason::WorkersBusy), "the only worker with that limit is full");
 }
 
 #[test]
-fn a_large_job_that_was_given_back_waits_before_those_set_aside() {
+fn a_released_large_job_is_queued_before_other_oversize_jobs() {
     let mut f = Fixture::new();
-    let session = f.reader(1, LARGE, 1);
-    f.reader(2, SMALL, 1);
+    let session = f.worker_with_limit(1, LARGE, 1);
+    f.worker_with_limit(2, SMALL, 1);
     let first = f.submit(large());
     let second = f.submit(large());
     assert_eq!((f.started(), f.reason(second)), (vec![first], Some(WaitReason::WorkersBusy)));
     f.run(|core, now, effects| core.disconnect(now, session, effects));
     assert_eq!([first, second].map(|id| f.reason(id)), [Some(WaitReason::WorkerLimit); 2]);
-    f.reader(3, LARGE, 1);
+    f.worker_with_limit(3, LARGE, 1);
     assert_eq!(f.started(), [first]);
 }
 
 #[test]
-fn limits_of_three_kinds_each_take_what_they_read() {
+fn workers_with_three_limits_each_get_jobs_within_their_limit() {
     let mut f = Fixture::new();
     let of = |bytes| sized("a", bytes);
     let ids = [f.submit(of(20_000)), f.submit(of(5_000)), f.submit(of(10)), f.submit(of(5_000))];
-    f.reader(1, SMALL, 9);
+    f.worker_with_limit(1, SMALL, 9);
     assert_eq!(f.started(), [ids[2]]);
-    f.reader(2, LARGE, 1);
+    f.worker_with_limit(2, LARGE, 1);
     assert_eq!(f.started(), [ids[1]]);
-    f.reader(3, 10 * LARGE, 9);
-    assert_eq!(f.started().len(), 2, "both that are left");
+    f.worker_with_limit(3, 10 * LARGE, 9);
+    assert_eq!(f.started().len(), 2, "both remaining jobs");
     assert_eq!(ids.map(|id| f.reason(id)), [Some(WaitReason::Starting); 4]);
 }
 
 #[test]
-fn a_priority_does_not_make_a_job_that_is_not_read_block_others() {
+fn an_oversize_job_of_high_priority_does_not_block_others() {
     let mut f = Fixture::new();
     let first = f.submit(NewJob { priority: 9, ..large() });
     let second = f.submit(prioritized("a", 1));
-    f.reader(1, SMALL, 1);
+    f.worker_with_limit(1, SMALL, 1);
     assert_eq!(f.started(), [second]);
-    f.reader(2, LARGE, 1);
+    f.worker_with_limit(2, LARGE, 1);
     assert_eq!(f.started(), [first]);
 }
 
 #[test]
-fn what_is_set_aside_can_be_cancelled_and_leaves_nothing_behind() {
+fn cancelling_oversize_jobs_removes_their_lane() {
     let mut f = Fixture::new();
     let waiting = f.submit(large());
-    let session = f.reader(1, SMALL, 1);
+    let session = f.worker_with_limit(1, SMALL, 1);
     f.cancel(waiting, Duration::ZERO).unwrap();
     assert_eq!(f.state(waiting), Cancelled);
     f.run(|core, now, effects| core.leave(now, session, effects));
@@ -132,23 +132,23 @@ fn what_is_set_aside_can_be_cancelled_and_leaves_nothing_behind() {
     f.advance(seconds(7_200));
     f.cancel(again, Duration::ZERO).unwrap();
     f.advance(seconds(7_200));
-    assert!(f.core.lanes.queues.is_empty(), "no lane outlives its jobs");
+    assert!(f.core.lanes.queues.is_empty(), "a lane is removed with its last job");
 }
 
 #[test]
-fn a_paused_queue_holds_what_was_set_aside() {
+fn a_paused_queue_starts_no_oversize_jobs() {
     let mut f = Fixture::new();
     let waiting = f.submit(large());
-    f.reader(1, SMALL, 1);
+    f.worker_with_limit(1, SMALL, 1);
     f.run(|core, _, effects| core.pause_queue("default", effects)).unwrap();
-    f.reader(2, LARGE, 1);
+    f.worker_with_limit(2, LARGE, 1);
     assert_eq!((f.started(), f.reason(waiting)), (vec![], Some(WaitReason::QueuePaused)));
     f.run(|core, now, effects| core.resume_queue(now, "default", effects)).unwrap();
     assert_eq!(f.started(), [waiting]);
 }
 
 #[test]
-fn a_call_is_leased_what_fits_its_answer() {
+fn a_lease_call_gets_jobs_that_fit_its_reply() {
     let mut f = Fixture::new();
     let ids: Vec<_> = (0..5).map(|_| f.submit(sized("a", 1_000))).collect();
     let Hello { spec, .. } = hello(1, LARGE, 5);
@@ -156,60 +156,60 @@ fn a_call_is_leased_what_fits_its_answer() {
     f.run(|core, now, effects| core.open_unary(now, &spec, peer(), effects)).unwrap();
     assert_eq!(f.started(), ids[..2]);
     f.run(|core, now, effects| core.open_unary(now, &spec, peer(), effects)).unwrap();
-    assert_eq!(f.started(), ids[2..4], "the next call goes on");
+    assert_eq!(f.started(), ids[2..4], "the next call gets the following jobs");
     let alone = [f.submit(sized("a", 5_000)), f.submit(job("a"))];
     f.started();
     f.run(|core, now, effects| core.open_unary(now, &spec, peer(), effects)).unwrap();
     assert_eq!(f.started(), [ids[4]]);
     f.run(|core, now, effects| core.open_unary(now, &spec, peer(), effects)).unwrap();
-    assert_eq!(f.started(), alone[..1], "a job larger than an answer of several goes alone");
+    assert_eq!(f.started(), alone[..1], "a job above the limit of a batch is returned alone");
 }
 
 #[test]
-fn a_job_on_which_streams_break_ends_as_lost() {
+fn a_job_that_repeatedly_breaks_streams_ends_as_lost() {
     let mut f = Fixture::new();
     let poison = f.submit(retried("a", 3));
     let behind = f.submit(job("a"));
     let mut streams = 0;
     while f.state(poison) != Failed {
         streams += 1;
-        assert!(streams < 20, "it is offered for ever");
-        let session = f.reader(streams, usize::MAX, 2);
+        assert!(streams < 20, "it is offered without end");
+        let session = f.worker_with_limit(streams, usize::MAX, 2);
         if f.reason(poison) == Some(WaitReason::Starting) {
-            f.breaks(session, &[]);
+            f.break_stream(session, &[]);
         } else {
             f.run(|core, now, effects| core.disconnect(now, session, effects));
         }
         f.advance(seconds(60));
-        // What was offered before the third break has numbers of its own, and counts nothing.
+        // Offers before the third break have numbers of their own and do not count.
         let expected = if streams < 3 { 0 } else { u32::try_from(streams).unwrap() };
         assert_eq!(f.view(poison).attempt, expected);
     }
     assert_eq!(f.failed_with(poison), FailureReason::WorkerLost);
-    f.reader(99, usize::MAX, 2);
-    f.runs(behind);
+    f.worker_with_limit(99, usize::MAX, 2);
+    f.accept_attempt(behind);
     f.end(behind, success());
-    assert_eq!((f.state(behind), f.failures_of(behind)), (Succeeded, 0), "nobody suspected it");
+    assert_eq!((f.state(behind), f.failures_of(behind)), (Succeeded, 0), "it was not suspected");
 }
 
 #[test]
-fn only_what_was_sent_and_not_accepted_is_suspected() {
+fn only_sent_and_unaccepted_jobs_are_suspected() {
     let mut f = Fixture::new();
     let first = f.submit(job("a"));
     for stream in 1..=6 {
-        let session = f.reader(stream, usize::MAX, 1);
+        let session = f.worker_with_limit(stream, usize::MAX, 1);
         let unsent = f.lease(first).1;
-        f.breaks(session, &[unsent]);
+        f.break_stream(session, &[unsent]);
     }
     assert_eq!((f.state(first), f.view(first).attempt), (Queued, 0));
     for stream in 11..=12 {
-        let session = f.reader(stream, usize::MAX, 1);
-        f.breaks(session, &[]);
+        let session = f.worker_with_limit(stream, usize::MAX, 1);
+        f.break_stream(session, &[]);
     }
-    let session = f.reader(13, usize::MAX, 1);
-    f.runs(first);
-    f.breaks(session, &[]);
-    assert_eq!(f.state(first), Running, "what runs has the reconnect grace");
+    let session = f.worker_with_limit(13, usize::MAX, 1);
+    f.accept_attempt(first);
+    f.break_stream(session, &[]);
+    assert_eq!(f.state(first), Running, "a running attempt has the reconnect grace");
     f.advance(millis(900));
     assert_eq!(f.failures_of(first), 1);
 }

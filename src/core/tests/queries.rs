@@ -1,4 +1,4 @@
-//! Lists of jobs: filters, pages and their stability.
+//! Lists of jobs: filters, and pages during changes.
 
 use super::fixture::*;
 use crate::core::ListBounds;
@@ -12,7 +12,7 @@ fn bounds(jobs: usize, looks: usize) -> ListBounds {
     ListBounds { jobs, bytes: usize::MAX, with_payloads: true, looks, begins_page: true }
 }
 
-/// The whole list in pages of this size, with something done between any two.
+/// Reads the list in pages, and runs a command between two pages.
 fn pages(
     f: &mut Fixture,
     filter: &JobFilter,
@@ -41,11 +41,11 @@ fn jobs_are_listed_newest_first() {
 }
 
 #[test]
-fn pages_neither_skip_nor_repeat_while_jobs_come_and_go() {
+fn pages_do_not_skip_or_repeat_jobs_during_changes() {
     let mut f = Fixture::new();
     let jobs: Vec<_> = (0..20).map(|_| f.submit(job("a"))).collect();
     let mut removed = jobs.iter().copied().step_by(3).collect::<Vec<_>>();
-    let kept: Vec<_> = jobs.iter().copied().filter(|id| !removed.contains(id)).rev().collect();
+    let remaining: Vec<_> = jobs.iter().copied().filter(|id| !removed.contains(id)).rev().collect();
     let listed = pages(&mut f, &JobFilter::default(), 3, |f| {
         f.submit(job("a"));
         if let Some(id) = removed.pop() {
@@ -54,14 +54,14 @@ fn pages_neither_skip_nor_repeat_while_jobs_come_and_go() {
         }
     });
     let distinct: std::collections::BTreeSet<_> = listed.iter().collect();
-    assert_eq!(distinct.len(), listed.len(), "none twice");
-    assert!(listed.iter().all(|id| jobs.contains(id)), "none that came later");
-    let listed_kept: Vec<_> = listed.into_iter().filter(|id| kept.contains(id)).collect();
-    assert_eq!(listed_kept, kept, "none skipped");
+    assert_eq!(distinct.len(), listed.len(), "no job is listed twice");
+    assert!(listed.iter().all(|id| jobs.contains(id)), "no later job is listed");
+    let listed_remaining: Vec<_> = listed.into_iter().filter(|id| remaining.contains(id)).collect();
+    assert_eq!(listed_remaining, remaining, "no job is skipped");
 }
 
 #[test]
-fn a_page_looks_at_no_more_jobs_than_its_budget() {
+fn a_page_examines_at_most_its_budget_of_jobs() {
     let mut f = Fixture::new();
     let wanted = f.submit(job("rare"));
     for _ in 0..10 {
@@ -79,7 +79,7 @@ fn a_page_looks_at_no_more_jobs_than_its_budget() {
 }
 
 #[test]
-fn absurd_page_positions_are_no_trouble() {
+fn invalid_page_positions_are_handled() {
     let mut f = Fixture::new();
     let id = f.submit(job("a"));
     assert_eq!(f.core.list(&JobFilter::default(), u64::MAX, bounds(9, 9)).jobs[0].id, id);
@@ -87,7 +87,7 @@ fn absurd_page_positions_are_no_trouble() {
 }
 
 #[test]
-fn every_part_of_a_filter_must_hold() {
+fn all_conditions_of_a_filter_must_match() {
     let mut f = Fixture::new();
     f.open(&["run"], 9);
     let queued = f.submit(queued_in("wait", "q"));
@@ -118,7 +118,7 @@ fn every_part_of_a_filter_must_hold() {
 }
 
 #[test]
-fn a_view_shows_what_was_asked_for() {
+fn a_view_has_the_requested_parts() {
     let mut f = Fixture::new();
     let mut job = with("a", |options| options.retry.max_attempts = 4);
     job.queue = queue("q");
@@ -131,7 +131,7 @@ fn a_view_shows_what_was_asked_for() {
 }
 
 #[test]
-fn a_view_shows_the_newest_attempts_only() {
+fn a_view_has_only_the_newest_attempts() {
     let mut f = Fixture::new();
     f.open(&["a"], 1);
     let id = f.submit(job("a"));

@@ -1,4 +1,4 @@
-//! Queues: pausing, resuming, purging, and what is shown of them.
+//! Queues: pause, resume, purge and views.
 
 use super::fixture::*;
 use crate::error::ErrorKind;
@@ -23,7 +23,7 @@ impl Fixture {
 }
 
 #[test]
-fn a_paused_queue_starts_nothing_and_others_go_on() {
+fn a_paused_queue_starts_no_jobs_and_others_do() {
     let mut f = Fixture::new();
     f.open(&["a"], 9);
     f.pause("held");
@@ -43,7 +43,7 @@ fn a_paused_queue_starts_nothing_and_others_go_on() {
 }
 
 #[test]
-fn pausing_lets_running_attempts_finish_and_holds_their_retries() {
+fn a_paused_queue_lets_attempts_end_but_starts_no_retries() {
     let mut f = Fixture::new();
     f.open(&["a"], 1);
     let id = f.submit(retried("a", 2));
@@ -56,7 +56,7 @@ fn pausing_lets_running_attempts_finish_and_holds_their_retries() {
 }
 
 #[test]
-fn a_resumed_queue_serves_its_jobs_by_the_usual_order() {
+fn a_resumed_queue_starts_its_jobs_in_order() {
     let mut f = Fixture::new();
     f.pause("default");
     let [first, high, second] = [0, 5, 0].map(|priority| f.submit(prioritized("a", priority)));
@@ -77,11 +77,11 @@ fn only_known_queues_can_be_resumed_purged_or_shown() {
     f.pause("q");
     assert!(f.queue("q").paused);
     f.resume("q");
-    assert!(f.core.queue(f.now, "q").is_err(), "an idle queue is forgotten");
+    assert!(f.core.queue(f.now, "q").is_err(), "an idle queue is removed");
 }
 
 #[test]
-fn a_purge_ends_all_that_waits_and_nothing_that_runs() {
+fn a_purge_cancels_waiting_jobs_and_not_running_ones() {
     let mut f = Fixture::new();
     f.open(&["a"], 1);
     let running = f.submit(job("a"));
@@ -96,7 +96,7 @@ fn a_purge_ends_all_that_waits_and_nothing_that_runs() {
     .map(|job| f.submit(job));
     let elsewhere = f.submit(queued_in("b", "other"));
     assert_eq!(f.purge("default", 3), 3);
-    assert_eq!(f.purge("default", 3), 2, "fewer than the budget: all are gone");
+    assert_eq!(f.purge("default", 3), 2, "fewer than the budget: no job is left");
     assert_eq!(f.purge("default", 3), 0);
     assert!(waiting.iter().all(|id| f.state(*id) == JobState::Cancelled));
     assert_eq!((f.state(running), f.state(elsewhere)), (JobState::Running, JobState::Queued));
@@ -105,7 +105,7 @@ fn a_purge_ends_all_that_waits_and_nothing_that_runs() {
 }
 
 #[test]
-fn a_purge_works_while_finished_jobs_make_room() {
+fn a_purge_works_while_finished_jobs_are_removed() {
     let options = crate::core::CoreOptions { retention_bytes_max: 1, ..Default::default() };
     let mut f = Fixture::with(options);
     for name in ["a", "b"].repeat(10) {
@@ -116,7 +116,7 @@ fn a_purge_works_while_finished_jobs_make_room() {
 }
 
 #[test]
-fn a_queue_shows_its_counts_and_the_kinds_nobody_serves() {
+fn a_queue_view_has_counts_and_unserved_kinds() {
     let mut f = Fixture::new();
     f.open(&["a"], 1);
     let done = f.submit(job("a"));
@@ -135,7 +135,7 @@ fn a_queue_shows_its_counts_and_the_kinds_nobody_serves() {
 }
 
 #[test]
-fn the_age_of_a_queue_is_that_of_the_job_that_waits_longest() {
+fn the_age_of_a_queue_is_that_of_its_oldest_waiting_job() {
     let mut f = Fixture::new();
     assert!(f.core.queues(f.now, "", 9).0.is_empty());
     f.submit(with("a", |options| options.start = Start::After(seconds(50))));
@@ -149,7 +149,7 @@ fn the_age_of_a_queue_is_that_of_the_job_that_waits_longest() {
 }
 
 #[test]
-fn rates_are_those_of_the_last_minute() {
+fn rates_cover_the_last_minute() {
     let mut f = Fixture::new();
     f.open(&["a"], 100);
     let rates = |f: &Fixture| {
@@ -187,5 +187,5 @@ fn queues_are_listed_by_name_in_pages() {
     assert_eq!(names("", 2), ("ab".to_owned(), true));
     assert_eq!(names("b", 2), ("c".to_owned(), false));
     assert_eq!(names("", 3), ("abc".to_owned(), false));
-    assert_eq!(names("aa", 9).0, "bc", "the name need not be there");
+    assert_eq!(names("aa", 9).0, "bc", "the first name need not exist");
 }

@@ -1,4 +1,4 @@
-//! Finished jobs: how long they are kept, and what is told of them later.
+//! Retention of finished jobs, and replies about removed ones.
 
 use super::fixture::*;
 use crate::core::CoreOptions;
@@ -16,7 +16,7 @@ fn expired(job_id: JobId, expire_time: Timestamp) -> ErrorKind {
 }
 
 #[test]
-fn finished_jobs_are_kept_for_the_servers_time_or_their_own() {
+fn finished_jobs_are_retained_for_the_default_or_their_own_time() {
     let mut f = Fixture::with(CoreOptions { retention: seconds(60), ..CoreOptions::default() });
     let usual = finished(&mut f, job("a"));
     let short = finished(&mut f, with("a", |options| options.retention = Some(seconds(5))));
@@ -35,7 +35,7 @@ fn finished_jobs_are_kept_for_the_servers_time_or_their_own() {
 }
 
 #[test]
-fn what_a_finished_job_holds_counts() {
+fn the_bytes_of_finished_jobs_are_counted() {
     let weight = |change: fn(&mut Fixture, JobId)| {
         let mut f = Fixture::new();
         f.open(&["a"], 1);
@@ -66,7 +66,7 @@ fn only_finished_jobs_can_be_deleted() {
 }
 
 #[test]
-fn a_moved_wall_clock_removes_nothing() {
+fn a_wall_clock_change_removes_no_job() {
     let mut f = Fixture::new();
     let id = finished(&mut f, job("a"));
     f.move_wall(1_000_000);
@@ -76,25 +76,25 @@ fn a_moved_wall_clock_removes_nothing() {
 }
 
 #[test]
-fn the_key_of_a_removed_job_is_not_taken_for_the_job() {
+fn a_reused_key_does_not_refer_to_the_removed_job() {
     let mut f = Fixture::new();
     let old = finished(&mut f, job("a"));
     let key = f.key(old);
     assert_eq!(f.key(old), key);
     f.run(|core, now, effects| core.delete(now, old, effects)).unwrap();
     let new = f.submit(job("a"));
-    assert_eq!(f.key(new), key, "records are used again");
+    assert_eq!(f.key(new), key, "table slots are reused");
     assert!(f.core.find(old).is_err());
 }
 
 #[test]
-fn the_oldest_finished_jobs_make_room_and_the_one_that_just_ended_stays() {
+fn above_the_limit_the_oldest_finished_jobs_are_removed() {
     let mut f = Fixture::with(CoreOptions { retention_bytes_max: 3000, ..CoreOptions::default() });
     let [first, second] = [sized("a", 500), sized("a", 500)].map(|job| finished(&mut f, job));
     let waiting = f.submit(sized("a", 2000));
     f.advance(seconds(1));
     let third = finished(&mut f, sized("a", 500));
-    assert_eq!(f.find_error(first), expired(first, f.now.wall), "removed now, not when its time was over");
+    assert_eq!(f.find_error(first), expired(first, f.now.wall), "removed now, before its retention passed");
     assert_eq!([second, third].map(|id| f.state(id)), [JobState::Cancelled; 2]);
     let large = finished(&mut f, sized("a", 10_000));
     assert_eq!((f.core.job_count(), f.state(large)), (2, JobState::Cancelled));
@@ -103,7 +103,7 @@ fn the_oldest_finished_jobs_make_room_and_the_one_that_just_ended_stays() {
 }
 
 #[test]
-fn a_job_that_was_waited_for_stays_a_little_longer_than_its_retention() {
+fn a_job_with_a_waiter_is_retained_for_a_short_extra_time() {
     let mut f = Fixture::new();
     f.open(&["a"], 2);
     let mut spec = job("a");
@@ -119,7 +119,7 @@ fn a_job_that_was_waited_for_stays_a_little_longer_than_its_retention() {
     assert!(f.core.find(watched).is_err());
 }
 
-/// A job without retention that is watched and has ended.
+/// Returns an ended job with a retention of zero and an open watch.
 fn watched_and_ended(f: &mut Fixture, bytes: usize) -> JobId {
     let mut spec = sized("a", bytes);
     spec.options_mut().retention = Some(seconds(0));
@@ -131,7 +131,7 @@ fn watched_and_ended(f: &mut Fixture, bytes: usize) -> JobId {
 }
 
 #[test]
-fn a_finished_job_stays_as_long_as_a_watch_of_it_is_open() {
+fn a_finished_job_is_retained_while_a_watch_is_open() {
     let mut f = Fixture::new();
     f.open(&["a"], 2);
     let id = watched_and_ended(&mut f, 10);
@@ -143,7 +143,7 @@ fn a_finished_job_stays_as_long_as_a_watch_of_it_is_open() {
 }
 
 #[test]
-fn watched_jobs_make_no_room_within_their_bound() {
+fn watched_jobs_are_removed_only_above_their_limit() {
     let mut f = Fixture::with(CoreOptions { retention_bytes_max: 1_000, ..CoreOptions::default() });
     f.open(&["a"], 2);
     let watched = watched_and_ended(&mut f, 900);
@@ -151,15 +151,15 @@ fn watched_jobs_make_no_room_within_their_bound() {
     assert!(f.core.find(watched).is_ok() && f.core.find(second).is_ok());
     assert!(matches!(f.find_error(first), ErrorKind::ResultExpired { .. }));
     let large = watched_and_ended(&mut f, 16 << 20);
-    assert!(f.core.find(large).is_ok(), "what just ended stays");
+    assert!(f.core.find(large).is_ok(), "the job that just ended is retained");
     assert!(
         matches!(f.find_error(watched), ErrorKind::ResultExpired { .. }),
-        "beyond the bound the oldest go"
+        "above the limit the oldest are removed"
     );
 }
 
 #[test]
-fn removing_a_watched_job_is_told_to_its_watches() {
+fn removing_a_watched_job_wakes_its_watches() {
     let mut f = Fixture::new();
     f.open(&["a"], 2);
     let id = watched_and_ended(&mut f, 10);
@@ -169,12 +169,12 @@ fn removing_a_watched_job_is_told_to_its_watches() {
 }
 
 #[test]
-fn finished_jobs_make_room_for_new_ones_and_then_these_are_refused() {
+fn finished_jobs_are_removed_for_new_ones_until_none_is_left() {
     let mut f = Fixture::with(CoreOptions { stored_bytes_max: 6_000, ..CoreOptions::default() });
     let old = finished(&mut f, sized("a", 1000));
     let new = finished(&mut f, sized("a", 1000));
     f.submit(sized("a", 1000));
-    assert_eq!(f.core.job_count(), 3, "there is room for all");
+    assert_eq!(f.core.job_count(), 3, "all fit the limit");
     f.submit(sized("a", 1000));
     assert!(matches!(f.find_error(old), ErrorKind::ResultExpired { .. }));
     let waiting = f.submit(sized("a", 1000));
@@ -183,5 +183,5 @@ fn finished_jobs_make_room_for_new_ones_and_then_these_are_refused() {
     assert_eq!(*error.kind(), ErrorKind::DiskFull);
     f.cancel(waiting, GRACE).unwrap();
     f.submit_as(id(7), sized("a", 1000)).unwrap();
-    assert_eq!(f.core.job_count(), 3, "what ended made room");
+    assert_eq!(f.core.job_count(), 3, "the finished job was removed");
 }

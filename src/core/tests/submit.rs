@@ -1,4 +1,4 @@
-//! Accepting jobs: idempotency, batches and bounds.
+//! Submit: idempotency, batches and limits.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn full(reason: &'static str) -> impl Fn(&ErrorKind) -> bool {
 }
 
 #[test]
-fn the_same_job_again_is_the_job_that_is_there() {
+fn a_repeated_submit_returns_the_existing_job() {
     let mut f = Fixture::new();
     let first = f.submit_as(id(1), retried("a", 3)).unwrap();
     let records = f.records.len();
@@ -33,7 +33,7 @@ fn the_same_job_again_is_the_job_that_is_there() {
 }
 
 #[test]
-fn the_same_job_again_after_its_end_starts_nothing() {
+fn a_repeated_submit_of_a_finished_job_starts_no_attempt() {
     let mut f = Fixture::new();
     f.open(&["a"], 2);
     let ended = f.submit(job("a"));
@@ -44,7 +44,7 @@ fn the_same_job_again_after_its_end_starts_nothing() {
 }
 
 #[test]
-fn another_spec_under_a_used_id_is_refused() {
+fn a_used_id_with_another_spec_is_rejected() {
     let mut f = Fixture::new();
     f.open(&["ended"], 1);
     let ended = f.submit(job("ended"));
@@ -67,7 +67,7 @@ fn another_spec_under_a_used_id_is_refused() {
 }
 
 #[test]
-fn a_batch_is_accepted_whole_or_not_at_all() {
+fn a_batch_is_atomic() {
     let mut f = Fixture::with(small());
     f.submit_as(id(1), job("a")).unwrap();
     let batch = |numbers: &[u32]| numbers.iter().map(|number| (id(*number), job("new"))).collect();
@@ -80,7 +80,7 @@ fn a_batch_is_accepted_whole_or_not_at_all() {
 }
 
 #[test]
-fn a_job_that_stands_twice_in_a_batch_is_one_job() {
+fn a_duplicate_in_a_batch_is_one_job() {
     let mut f = Fixture::with(small());
     let batch = vec![(id(1), job("a")), (id(2), job("a")), (id(1), job("a")), (id(3), job("a"))];
     assert_eq!(submit_all(&mut f, batch), Ok(vec![false, false, true, false]));
@@ -89,7 +89,7 @@ fn a_job_that_stands_twice_in_a_batch_is_one_job() {
 }
 
 #[test]
-fn a_batch_counts_its_bytes_and_its_lanes() {
+fn limits_apply_to_the_bytes_and_lanes_of_a_batch() {
     let mut f = Fixture::with(CoreOptions { job_bytes_max: 100, ..CoreOptions::default() });
     let (index, kind) =
         submit_all(&mut f, vec![(id(1), sized("a", 60)), (id(2), sized("a", 41))]).unwrap_err();
@@ -105,7 +105,7 @@ fn a_batch_counts_its_bytes_and_its_lanes() {
 }
 
 #[test]
-fn jobs_beyond_the_bounds_leave_nothing_behind() {
+fn rejected_jobs_change_no_state() {
     let mut f = Fixture::with(small());
     f.submit(sized("a", 60));
     let records = f.records.len();
@@ -121,7 +121,7 @@ fn jobs_beyond_the_bounds_leave_nothing_behind() {
 }
 
 #[test]
-fn room_comes_back_when_jobs_end_even_while_they_are_kept() {
+fn ended_jobs_free_capacity_while_they_are_retained() {
     let mut f = Fixture::with(small());
     let jobs = [(); 3].map(|()| f.submit(sized("a", 30)));
     f.submit_as(id(9), job("a")).unwrap_err();
@@ -131,7 +131,7 @@ fn room_comes_back_when_jobs_end_even_while_they_are_kept() {
 }
 
 #[test]
-fn a_check_answers_as_submit_would_and_keeps_nothing() {
+fn a_check_replies_like_submit_and_stores_nothing() {
     let mut f = Fixture::with(small());
     let known = f.submit(sized("a", 100));
     assert!(f.core.check_submit(None, &job("b")).is_ok());
@@ -143,7 +143,7 @@ fn a_check_answers_as_submit_would_and_keeps_nothing() {
 }
 
 #[test]
-fn no_span_is_too_long_to_be_accepted() {
+fn durations_of_any_length_are_accepted() {
     for span in [
         Duration::MAX - seconds(1000),
         seconds(u64::MAX / 1000),
@@ -153,7 +153,7 @@ fn no_span_is_too_long_to_be_accepted() {
         let mut f = Fixture::with(CoreOptions { attempt_timeout: span, ..CoreOptions::default() });
         f.advance(seconds(100));
         f.open(&["a"], 5);
-        let [delayed, timed, kept, cancelled] = [
+        let [delayed, timed, retained, cancelled] = [
             with("a", |options| options.start = Start::After(span)),
             with("a", |options| options.timeout = Some(span)),
             with("a", |options| options.retention = Some(span)),
@@ -161,10 +161,10 @@ fn no_span_is_too_long_to_be_accepted() {
         ]
         .map(|job| f.submit(job));
         f.cancel(cancelled, span).unwrap();
-        f.end(kept, fail_after(span));
+        f.end(retained, fail_after(span));
         f.end(timed, AttemptEnd::Release(span));
         f.advance(seconds(3600 * 24 * 365 * 10));
-        let states = [delayed, timed, kept, cancelled].map(|id| f.state(id));
+        let states = [delayed, timed, retained, cancelled].map(|id| f.state(id));
         assert_eq!(
             states,
             [JobState::Scheduled, JobState::Scheduled, JobState::Failed, JobState::Running],
@@ -178,7 +178,7 @@ fn fail_after(pause: Duration) -> AttemptEnd {
 }
 
 #[test]
-fn options_spelled_out_at_their_defaults_are_no_other_spec() {
+fn explicit_default_options_are_the_same_spec() {
     let mut f = Fixture::new();
     f.submit_as(id(1), job("a")).unwrap();
     assert!(f.submit_as(id(1), with("a", |_| {})).unwrap().existing);

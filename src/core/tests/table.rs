@@ -1,4 +1,4 @@
-//! The job table, its acceptance order and the lists threaded through it, against plain vectors.
+//! The job table, its acceptance order and its intrusive lists, compared with plain vectors.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(super) fn new_table() -> Table {
     Table::new(IdSecret::from_u128(7))
 }
 
-/// A record with nothing to it but its id.
+/// Returns a job record with an id and default values.
 pub(super) fn bare_entry(number: u32) -> Entry {
     Entry {
         caller: CallerKey::default(),
@@ -46,7 +46,7 @@ pub(super) fn bare_entry(number: u32) -> Entry {
     }
 }
 
-/// A record whose id differs from all others before its tail, as minted ones do.
+/// Returns a job record with a minted id: unique before its tail.
 fn minted_entry(number: u32) -> Entry {
     Entry { id: JobId::from_bytes((u128::from(number + 1) << u32::BITS).to_be_bytes()), ..bare_entry(number) }
 }
@@ -55,7 +55,7 @@ proptest! {
     #![proptest_config(cases(30))]
 
     #[test]
-    fn the_table_finds_and_orders_what_it_holds(steps in vec((0..4_u8, any::<prop::sample::Index>()), 1..2500)) {
+    fn the_table_finds_and_orders_its_jobs(steps in vec((0..4_u8, any::<prop::sample::Index>()), 1..2500)) {
         let mut table = new_table();
         let mut model: BTreeMap<u64, (JobId, JobKey)> = BTreeMap::new();
         for (number, (step, index)) in (0..).zip(steps) {
@@ -73,7 +73,7 @@ proptest! {
                 prop_assert_eq!(table.remove(key).id, removed);
                 prop_assert_eq!(table.find(removed), None);
                 model.remove(&accepted);
-                // Numbers run on, as if the place of the removed job were taken by one that never was.
+                // The acceptance number of a removed job is not reused.
                 let gap = table.insert(bare_entry(number));
                 table.remove(gap);
             }
@@ -98,7 +98,7 @@ proptest! {
     }
 
     #[test]
-    fn a_list_is_a_vector_with_two_ends(steps in vec((0..3_u8, any::<prop::sample::Index>()), 1..200)) {
+    fn a_list_matches_a_vector_model(steps in vec((0..3_u8, any::<prop::sample::Index>()), 1..200)) {
         let mut table = new_table();
         let (mut list, mut model) = (List::default(), Vec::new());
         for (number, (step, index)) in (0..).zip(steps) {
@@ -125,7 +125,7 @@ proptest! {
 }
 
 #[test]
-fn memory_goes_back_after_a_peak() {
+fn memory_shrinks_after_a_peak() {
     const PEAK: u32 = 40_000;
     let mut table = new_table();
     let keys: Vec<_> = (0..PEAK).map(|number| table.insert(bare_entry(number))).collect();
@@ -133,16 +133,16 @@ fn memory_goes_back_after_a_peak() {
     for key in &keys[1..] {
         table.remove(*key);
     }
-    let room = table.room();
-    assert!(room < PEAK as usize / 2, "one job is left and there is memory for {room}");
+    let capacity = table.room();
+    assert!(capacity < PEAK as usize / 2, "one job is left and the capacity is {capacity}");
     assert_eq!(table.find(id(0)), Some(keys[0]));
     let again: Vec<_> = (1..PEAK).map(|number| table.insert(bare_entry(number))).collect();
     assert!(again.iter().zip(1..).all(|(key, number)| table.find(id(number)) == Some(*key)));
-    assert!(!again.contains(&keys[0]), "the job that was left keeps its place");
+    assert!(!again.contains(&keys[0]), "the slot of the remaining job is not reused");
 }
 
 #[test]
-fn an_id_that_tells_another_jobs_place_is_found_all_the_same() {
+fn a_chosen_id_with_the_tail_of_another_job_is_found() {
     let mut table = new_table();
     let minted = table.insert_minted(minted_entry(0));
     let minted_id = table[minted].id;
@@ -152,13 +152,13 @@ fn an_id_that_tells_another_jobs_place_is_found_all_the_same() {
     assert_eq!((table.find(minted_id), table.find(named_id)), (Some(minted), Some(named)));
     table.remove(minted);
     assert_eq!((table.find(minted_id), table.find(named_id)), (None, Some(named)));
-    // Another job takes the place.
+    // Another job reuses the slot.
     let next = table.insert_minted(minted_entry(1));
     assert_eq!((next, table.find(minted_id)), (minted, None));
 }
 
 #[test]
-fn ids_are_found_under_another_secret_and_new_ones_are_minted_with_it() {
+fn ids_are_found_after_a_change_of_the_secret() {
     let mut table = new_table();
     let keys: Vec<_> = (0..500).map(|number| table.insert_minted(minted_entry(number))).collect();
     let before: Vec<_> = keys.iter().map(|key| (table[*key].id, *key)).collect();

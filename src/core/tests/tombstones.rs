@@ -1,4 +1,4 @@
-//! What is known of removed jobs: an id that a caller chose names one job for the whole idempotency window.
+//! Tombstones: a chosen id refers to one job for the whole idempotency window.
 
 use std::num::NonZeroU64;
 
@@ -20,7 +20,7 @@ fn delete(f: &mut Fixture, id: JobId) {
     f.run(|core, now, effects| core.delete(now, id, effects)).unwrap();
 }
 
-/// Submits the job again and asserts that it is the one that was removed.
+/// Submits a removed job again and asserts that its tombstone is found.
 #[track_caller]
 fn assert_known(f: &mut Fixture, id: JobId, job: &NewJob) {
     let again = f.submit_as(id, job.clone()).unwrap();
@@ -28,11 +28,11 @@ fn assert_known(f: &mut Fixture, id: JobId, job: &NewJob) {
     let (other, reused) = (NewJob { priority: 9, ..job.clone() }, ErrorKind::JobIdReused(id));
     assert_eq!(*f.submit_as(id, other).unwrap_err().kind(), reused);
     assert!(matches!(f.find_error(id), ErrorKind::ResultExpired { .. }));
-    assert_eq!(f.core.job_count(), 0, "nothing runs again");
+    assert_eq!(f.core.job_count(), 0, "no job runs again");
 }
 
 #[test]
-fn a_removed_job_is_known_by_its_id_however_it_was_removed() {
+fn every_kind_of_removal_leaves_a_tombstone() {
     let at_once = with("a", |options| options.retention = Some(seconds(0)));
     let mut f = Fixture::new();
     let expired = finished(&mut f, 1, at_once.clone());
@@ -49,7 +49,7 @@ fn a_removed_job_is_known_by_its_id_however_it_was_removed() {
 }
 
 #[test]
-fn a_removed_id_is_known_for_the_window_and_then_names_a_new_job() {
+fn after_the_idempotency_window_a_removed_id_is_a_new_job() {
     let mut f = Fixture::new();
     let gone = finished(&mut f, 1, job("a"));
     f.advance(seconds(3600));
@@ -62,7 +62,7 @@ fn a_removed_id_is_known_for_the_window_and_then_names_a_new_job() {
 }
 
 #[test]
-fn a_moved_wall_clock_forgets_no_id() {
+fn a_wall_clock_change_removes_no_tombstone() {
     let mut f = Fixture::new();
     let gone = finished(&mut f, 1, job("a"));
     delete(&mut f, gone);
@@ -71,7 +71,7 @@ fn a_moved_wall_clock_forgets_no_id() {
 }
 
 #[test]
-fn beyond_the_bound_the_oldest_removal_is_forgotten() {
+fn above_the_limit_the_oldest_tombstone_is_removed() {
     let mut f = Fixture::with(CoreOptions { idempotency_ids_max: 3, ..CoreOptions::default() });
     for number in 0..4 {
         let id = finished(&mut f, number, job("a"));
@@ -84,7 +84,7 @@ fn beyond_the_bound_the_oldest_removal_is_forgotten() {
 }
 
 #[test]
-fn a_batch_answers_removed_jobs_and_accepts_the_others() {
+fn a_batch_with_removed_jobs_accepts_the_others() {
     let mut f = Fixture::new();
     let gone = finished(&mut f, 1, job("a"));
     delete(&mut f, gone);
@@ -97,7 +97,7 @@ fn a_batch_answers_removed_jobs_and_accepts_the_others() {
 }
 
 #[test]
-fn a_minted_id_is_remembered_without_its_spec_and_never_runs_again() {
+fn a_tombstone_of_a_minted_id_has_no_spec() {
     let mut f = Fixture::new();
     let submit = |core: &mut crate::core::Core, now, effects: &mut crate::core::Effects| {
         core.submit(now, JobId::mint(), job("a"), effects).unwrap().id
@@ -107,7 +107,7 @@ fn a_minted_id_is_remembered_without_its_spec_and_never_runs_again() {
         f.cancel(id, GRACE).unwrap();
     }
     delete(&mut f, deleted);
-    let Some(Record::Removed(removed)) = f.records.last() else { panic!("it was removed") };
+    let Some(Record::Removed(removed)) = f.records.last() else { panic!("expected a removal record") };
     assert_eq!((removed.end, removed.expire_time, removed.deleted), (None, None, true));
     assert_eq!(f.find_error(deleted), ErrorKind::JobNotFound(deleted));
     f.advance(seconds(3600));
@@ -119,7 +119,7 @@ fn entry(number: u64) -> Option<NonZeroU64> {
     NonZeroU64::new(number)
 }
 
-fn stone(number: u32, removed_seconds: u64) -> Tombstone {
+fn tombstone(number: u32, removed_seconds: u64) -> Tombstone {
     let removed = seconds(removed_seconds);
     let expire_time = Timestamp::from_micros(number.into());
     let removal =
@@ -127,61 +127,61 @@ fn stone(number: u32, removed_seconds: u64) -> Tombstone {
     Tombstone::new(&removal, expire_time)
 }
 
-fn is_known(stones: &Tombstones, number: u32) -> bool {
-    stones.get(id(number)).is_some_and(|found| *found == stone(number, u64::from(number)))
+fn is_known(tombstones: &Tombstones, number: u32) -> bool {
+    tombstones.get(id(number)).is_some_and(|found| *found == tombstone(number, u64::from(number)))
 }
 
 #[test]
-fn tombstones_are_found_and_dropped_across_chunks() {
-    let mut stones = Tombstones::new(5_000);
+fn tombstones_are_found_and_pruned_across_chunks() {
+    let mut tombstones = Tombstones::new(5_000);
     for number in 0..12_000 {
-        stones.push(stone(number, number.into()), None);
+        tombstones.push(tombstone(number, number.into()), None);
     }
-    assert!((0..7_000).all(|number| stones.get(id(number)).is_none()));
-    assert!((7_000..12_000).all(|number| is_known(&stones, number)));
+    assert!((0..7_000).all(|number| tombstones.get(id(number)).is_none()));
+    assert!((7_000..12_000).all(|number| is_known(&tombstones, number)));
     for _ in 0..1_000 {
-        stones.prune(seconds(9_000 + 10), seconds(11));
+        tombstones.prune(seconds(9_000 + 10), seconds(11));
     }
-    assert_eq!(stones.count(), 12_000 - 9_000);
-    assert!(stones.get(id(8_999)).is_none() && is_known(&stones, 9_000));
+    assert_eq!(tombstones.count(), 12_000 - 9_000);
+    assert!(tombstones.get(id(8_999)).is_none() && is_known(&tombstones, 9_000));
     assert!(size_of::<Tombstone>() <= 48);
 }
 
 #[test]
-fn a_restart_keeps_the_newest_removals_whatever_the_order_of_their_records() {
-    let mut stones = Tombstones::new(2_000);
-    // A checkpoint told the oldest again, behind newer ones.
+fn replay_keeps_the_newest_tombstones_in_any_record_order() {
+    let mut tombstones = Tombstones::new(2_000);
+    // Compaction wrote the oldest ones again, after newer ones.
     let order = (1_500..3_000).chain(0..1_500).chain(3_000..3_500);
     for number in order {
-        stones.replay(stone(number, number.into()), entry(7));
-        stones.replay(stone(number, 0), entry(8));
+        tombstones.replay(tombstone(number, number.into()), entry(7));
+        tombstones.replay(tombstone(number, 0), entry(8));
     }
-    stones.sort();
-    assert_eq!(stones.count(), 2_000);
-    assert!((1_500..3_500).all(|number| is_known(&stones, number)));
+    tombstones.sort();
+    assert_eq!(tombstones.count(), 2_000);
+    assert!((1_500..3_500).all(|number| is_known(&tombstones, number)));
 }
 
 #[test]
-fn only_tombstones_of_old_entries_are_written_again() {
-    let mut stones = Tombstones::new(100_000);
+fn compaction_rewrites_only_tombstones_of_old_entries() {
+    let mut tombstones = Tombstones::new(100_000);
     for number in 0..5_000_u32 {
-        stones.push(stone(number, number.into()), entry(1 + u64::from(number) / 1_000));
+        tombstones.push(tombstone(number, number.into()), entry(1 + u64::from(number) / 1_000));
     }
-    stones.forget(id(3));
+    tombstones.forget(id(3));
     let mut written = |before| {
         let (mut at, mut written) = (0, Vec::new());
-        while let Some((records, next)) = stones.write_again(at, entry(before), entry(9)) {
+        while let Some((records, next)) = tombstones.write_again(at, entry(before), entry(9)) {
             assert!(records.len() <= 1_024);
             written.extend(records.iter().map(|removed| removed.id));
             at = next;
         }
         written
     };
-    // The chunks with the first two thousand, but for the one that counts no more.
+    // The chunks with the first two thousand, without the deleted one.
     let first = written(3);
     assert_eq!(first.len(), 2_047);
     assert!(first[2] == id(2) && first[3] == id(4));
-    assert_eq!(written(3), [], "they are in a later entry now");
+    assert_eq!(written(3), [], "they are in a later entry");
     assert_eq!(written(4).first(), Some(&id(2_048)));
-    assert_eq!(stones.needed_between(&[5, 6, 10])[2], 3_072 * 64);
+    assert_eq!(tombstones.needed_between(&[5, 6, 10])[2], 3_072 * 64);
 }

@@ -1,4 +1,4 @@
-//! The wheel against a sorted set: nothing early, nothing late, equal ticks in the order in which they were set.
+//! The timer wheel compared with a sorted set. Timers of equal ticks fire in the order in which they were set.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::core::wheel::{Step, TICK_MAX, Wheel};
 
 const TIMERS: u32 = 12;
 const CASES: u32 = 400;
-/// A timer moves at most once a level before it fires.
+/// A timer cascades at most once per level.
 const STEPS_MAX: usize = TIMERS as usize * 8 + 1;
 
 #[derive(Debug, Clone)]
@@ -21,11 +21,11 @@ enum Command {
     Set(u32, u64),
     Clear(u32),
     Advance(u64),
-    /// To the tick the wheel says nothing is due before.
+    /// Advances to the next tick that the wheel reports.
     AdvanceToNext,
 }
 
-/// Ticks ahead, near ones as often as very far ones.
+/// Returns a number of ticks, uniform in its bit length.
 fn span() -> impl Strategy<Value = u64> {
     (0..44_u32, any::<u64>()).prop_map(|(bits, random)| random % (1 << bits))
 }
@@ -43,7 +43,7 @@ struct Pair {
     wheel: Wheel,
     table: Table,
     timers: Vec<JobKey>,
-    /// Tick, order of setting, timer.
+    /// (tick, order of setting, timer)
     model: BTreeSet<(u64, u64, JobKey)>,
     now: u64,
     sets: u64,
@@ -87,7 +87,7 @@ impl Pair {
                 Step::Idle => return self.check(),
             }
         }
-        panic!("the wheel does not come to rest");
+        panic!("the wheel does not become idle");
     }
 
     fn check(&self) {
@@ -121,7 +121,7 @@ proptest! {
 }
 
 #[test]
-fn a_timer_set_in_the_past_fires_at_the_next_step() {
+fn a_timer_in_the_past_fires_at_the_next_advance() {
     let mut pair = Pair::new();
     pair.advance(1_000_000);
     pair.set(0, 5);
@@ -129,7 +129,7 @@ fn a_timer_set_in_the_past_fires_at_the_next_step() {
 }
 
 #[test]
-fn waiting_for_a_far_timer_takes_a_wake_up_a_level_at_most() {
+fn a_far_timer_takes_at_most_one_wake_up_per_level() {
     let mut pair = Pair::new();
     pair.set(0, TICK_MAX);
     let mut wake_ups = 0;

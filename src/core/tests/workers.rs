@@ -1,4 +1,4 @@
-//! Workers outside the server: accepting, leases, lost connections and drains.
+//! Remote workers: accepts, leases, lost connections and drains.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ impl Fixture {
 }
 
 #[test]
-fn a_job_runs_from_the_moment_its_worker_accepts() {
+fn an_attempt_starts_when_its_worker_accepts() {
     let mut f = Fixture::new();
     f.worker(1, 1);
     let id = f.submit(job("a"));
@@ -74,15 +74,15 @@ fn a_job_runs_from_the_moment_its_worker_accepts() {
     f.advance(seconds(2));
     f.accept(id).unwrap();
     assert_eq!((f.state(id), f.view(id).attempt), (Running, 1));
-    assert_eq!(f.view(id).start_time, Some(f.now.wall), "the run begins at the accept");
+    assert_eq!(f.view(id).start_time, Some(f.now.wall), "the attempt starts with the accept");
     f.accept(id).unwrap();
-    assert_eq!(f.view(id).attempt, 1, "accepting twice is accepting once");
+    assert_eq!(f.view(id).attempt, 1, "a second accept has no effect");
     f.end(id, success());
     assert_eq!(f.state(id), Succeeded);
 }
 
 #[test]
-fn a_report_accepts_too() {
+fn a_report_implies_the_accept() {
     let mut f = Fixture::new();
     f.worker(1, 2);
     let [reported, ended] = [(); 2].map(|()| f.submit(job("a")));
@@ -94,12 +94,12 @@ fn a_report_accepts_too() {
 }
 
 #[test]
-fn what_is_not_accepted_in_time_goes_back_to_the_head_and_counts_nothing() {
+fn an_offer_not_accepted_in_time_is_requeued_first_and_not_counted() {
     let mut f = Fixture::new();
-    let deaf = f.worker(1, 1);
+    let unresponsive = f.worker(1, 1);
     let [first, second] = [(); 2].map(|()| f.submit(job("a")));
     f.advance(ACCEPT - millis(1));
-    assert_eq!(f.lease(first).0, deaf);
+    assert_eq!(f.lease(first).0, unresponsive);
     let other = f.worker(2, 1);
     assert_eq!(f.lease(second).0, other);
     f.accept(second).unwrap();
@@ -108,14 +108,18 @@ fn what_is_not_accepted_in_time_goes_back_to_the_head_and_counts_nothing() {
     assert_eq!((f.state(first), f.wait_reason(first)), (Queued, Some(WaitReason::WorkersBusy)));
     let third = f.submit(job("a"));
     f.end(second, success());
-    assert_eq!(f.lease(first).0, other, "it stands before what came later");
+    assert_eq!(f.lease(first).0, other, "it is before later jobs");
     f.accept(first).unwrap();
-    assert_eq!(f.view(first).attempt, 2, "the deaf worker may run the first");
-    assert_eq!(f.wait_reason(third), Some(WaitReason::WorkersBusy), "the deaf worker's slot stays taken");
+    assert_eq!(f.view(first).attempt, 2, "the unresponsive worker may run the first attempt");
+    assert_eq!(
+        f.wait_reason(third),
+        Some(WaitReason::WorkersBusy),
+        "the slot of the unresponsive worker is in use"
+    );
 }
 
 #[test]
-fn a_worker_can_give_back_what_it_has_not_begun() {
+fn a_worker_can_release_an_unaccepted_attempt() {
     let mut f = Fixture::new();
     f.worker(1, 1);
     let id = f.submit(job("a"));
@@ -130,26 +134,26 @@ fn a_worker_can_give_back_what_it_has_not_begun() {
 }
 
 #[test]
-fn a_lease_that_is_not_renewed_runs_out() {
+fn a_lease_that_is_not_renewed_expires() {
     let mut f = Fixture::new();
     f.worker(1, 2);
-    let [kept, forgotten] = [(); 2].map(|()| f.submit(job("a")));
-    [kept, forgotten].into_iter().for_each(|id| f.accept(id).unwrap());
+    let [renewed, forgotten] = [(); 2].map(|()| f.submit(job("a")));
+    [renewed, forgotten].into_iter().for_each(|id| f.accept(id).unwrap());
     for _ in 0..3 {
         f.advance(LEASE / 3);
-        f.renew(kept).unwrap();
+        f.renew(renewed).unwrap();
     }
-    assert_eq!((f.state(kept), f.failures(kept)), (Running, vec![]));
+    assert_eq!((f.state(renewed), f.failures(renewed)), (Running, vec![]));
     assert_eq!(f.failures(forgotten), [FailureReason::WorkerLost]);
     assert!(f.stopped().contains(&(forgotten, Stop::Revoke)));
     let lost = f.accept(forgotten);
     assert!(lost.is_ok() || *lost.unwrap_err().kind() == ErrorKind::LeaseLost);
     f.advance(LEASE * 2);
-    assert_ne!(f.failures(kept), [], "silence ends the lease that was kept so far");
+    assert_ne!(f.failures(renewed), [], "without renewal the other lease expires too");
 }
 
 #[test]
-fn a_job_that_kills_its_workers_fails_after_three_and_says_so() {
+fn a_job_that_loses_three_workers_fails_with_the_reason() {
     let mut f = Fixture::new();
     let mut spec = job("a");
     spec.options_mut().retry = RetryPolicy { max_attempts: 5, ..RetryPolicy::default() };
@@ -165,7 +169,7 @@ fn a_job_that_kills_its_workers_fails_after_three_and_says_so() {
 }
 
 #[test]
-fn a_worker_that_comes_back_in_time_keeps_its_attempts() {
+fn a_worker_that_reconnects_in_time_keeps_its_attempts() {
     let mut f = Fixture::new();
     let session = f.worker(1, 2);
     let [running, offered] = [(); 2].map(|()| f.submit(job("a")));
@@ -173,7 +177,7 @@ fn a_worker_that_comes_back_in_time_keeps_its_attempts() {
     let (_, lease) = f.lease(running);
     f.disconnect(session);
     assert_eq!(f.worker_states(), [WorkerState::Disconnected]);
-    assert_eq!(f.wait_reason(offered), Some(WaitReason::NoWorker), "what it had not accepted waits again");
+    assert_eq!(f.wait_reason(offered), Some(WaitReason::NoWorker), "unaccepted attempts are queued again");
     f.advance(GRACE - millis(1));
     let welcome = f.connect(&hello(1, &["a"], 2, &[lease]));
     assert_eq!((welcome.session, welcome.standing), (session, vec![lease]));
@@ -185,7 +189,7 @@ fn a_worker_that_comes_back_in_time_keeps_its_attempts() {
 }
 
 #[test]
-fn a_worker_that_comes_back_late_learns_that_its_leases_are_gone() {
+fn a_worker_that_reconnects_late_has_lost_its_leases() {
     let mut f = Fixture::new();
     let session = f.worker(1, 1);
     let id = f.submit(job("a"));
@@ -196,30 +200,30 @@ fn a_worker_that_comes_back_late_learns_that_its_leases_are_gone() {
     assert_eq!(f.failures(id), [FailureReason::WorkerLost]);
     let welcome = f.connect(&hello(1, &["a"], 1, &[lease]));
     assert_eq!((welcome.session, welcome.standing), (session, vec![]));
-    assert_eq!(f.state(id), Queued, "the slot is taken until the old handler has stopped");
+    assert_eq!(f.state(id), Queued, "the slot is in use until the old handler has stopped");
     f.end_with(session, lease, success()).unwrap_err();
     f.accept(id).unwrap();
     assert_eq!((f.state(id), f.view(id).attempt), (Running, 2));
 }
 
 #[test]
-fn what_a_worker_does_not_hold_when_it_comes_back_goes_to_others() {
+fn attempts_missing_at_a_reconnect_are_reassigned() {
     let mut f = Fixture::new();
     f.worker(1, 3);
-    let [kept, dropped, unseen] = [(); 3].map(|()| f.submit(job("a")));
-    [kept, dropped].into_iter().for_each(|id| f.accept(id).unwrap());
+    let [renewed, dropped, unseen] = [(); 3].map(|()| f.submit(job("a")));
+    [renewed, dropped].into_iter().for_each(|id| f.accept(id).unwrap());
     let other = f.worker(2, 2);
-    let (_, lease) = f.lease(kept);
-    // It connects anew before the server saw the old connection end.
+    let (_, lease) = f.lease(renewed);
+    // It reconnects before the server detects the end of the old connection.
     f.connect(&hello(1, &["a"], 1, &[lease]));
     assert_eq!([f.lease(dropped).0, f.lease(unseen).0], [other; 2]);
     [dropped, unseen].into_iter().for_each(|id| f.accept(id).unwrap());
-    assert_eq!(f.failures(dropped), [FailureReason::WorkerLost], "it had begun");
-    assert_eq!((f.failures(unseen), f.view(unseen).attempt), (vec![], 2), "it had not");
+    assert_eq!(f.failures(dropped), [FailureReason::WorkerLost], "the attempt had started");
+    assert_eq!((f.failures(unseen), f.view(unseen).attempt), (vec![], 2), "the attempt had not started");
 }
 
 #[test]
-fn a_silent_worker_is_cut_off_after_three_intervals() {
+fn a_silent_worker_is_disconnected_after_three_intervals() {
     let mut f = Fixture::new();
     let session = f.worker(1, 1);
     let id = f.submit(job("a"));
@@ -233,12 +237,12 @@ fn a_silent_worker_is_cut_off_after_three_intervals() {
     f.advance(GRACE);
     assert_eq!(f.failures(id), [FailureReason::WorkerLost]);
     f.advance(LEASE);
-    assert_eq!(f.worker_states(), [], "a worker that does not come back is forgotten");
+    assert_eq!(f.worker_states(), [], "a worker that does not reconnect is removed");
     assert_eq!(f.wait_reason(id), Some(WaitReason::NoWorker));
 }
 
 #[test]
-fn cancels_reach_running_attempts_and_end_offered_ones_at_once() {
+fn cancels_notify_running_attempts_and_end_offered_ones() {
     let mut f = Fixture::new();
     let session = f.worker(1, 3);
     let [running, offered, missed] = [(); 3].map(|()| f.submit(job("a")));
@@ -254,7 +258,7 @@ fn cancels_reach_running_attempts_and_end_offered_ones_at_once() {
     f.stopped();
     f.connect(&hello(1, &["a"], 3, &held));
     let left = Stop::Cancel(seconds(10) - millis(500));
-    assert_eq!(f.stopped(), [(running, left), (missed, left)], "it is told what it missed");
+    assert_eq!(f.stopped(), [(running, left), (missed, left)], "missed cancels are sent again");
     f.advance(seconds(10));
     let Some(Outcome::Cancellation(end)) = f.view(running).outcome else { panic!("it was cancelled") };
     assert!(end.forced);
@@ -263,7 +267,7 @@ fn cancels_reach_running_attempts_and_end_offered_ones_at_once() {
 }
 
 #[test]
-fn a_report_is_taken_once() {
+fn a_report_is_applied_once() {
     let mut f = Fixture::new();
     let session = f.worker(1, 1);
     let taken: Vec<_> = [1, 2, 2, 1, 3]
@@ -276,7 +280,7 @@ fn a_report_is_taken_once() {
 }
 
 #[test]
-fn what_was_taken_of_a_frame_is_recorded_once() {
+fn the_applied_reports_of_a_frame_are_recorded_once() {
     let mut f = Fixture::new();
     let session = f.worker(1, 1);
     let before = f.records.len();
@@ -287,7 +291,7 @@ fn what_was_taken_of_a_frame_is_recorded_once() {
 }
 
 #[test]
-fn a_restart_forgets_neither_reports_nor_a_shorter_grace() {
+fn a_restart_restores_report_sequences_and_grace_periods() {
     let mut f = Fixture::new();
     let session = f.worker(1, 1);
     let id = f.submit(job("a"));
@@ -306,7 +310,7 @@ fn a_restart_forgets_neither_reports_nor_a_shorter_grace() {
 }
 
 #[test]
-fn a_drained_worker_gets_nothing_more_and_is_told_again_when_it_comes_back() {
+fn a_drained_worker_gets_no_jobs_after_it_reconnects() {
     let mut f = Fixture::new();
     let session = f.worker(1, 2);
     let id = f.submit(job("a"));
@@ -329,7 +333,7 @@ fn a_drained_worker_gets_nothing_more_and_is_told_again_when_it_comes_back() {
 }
 
 #[test]
-fn only_workers_outside_the_server_can_be_drained() {
+fn only_remote_workers_can_be_drained() {
     let mut f = Fixture::new();
     f.open(&["a"], 1);
     let drain = |f: &mut Fixture, name: &str| {
@@ -343,7 +347,7 @@ fn only_workers_outside_the_server_can_be_drained() {
 }
 
 #[test]
-fn jobs_leased_by_call_are_kept_alive_by_reports_only() {
+fn leases_of_unary_workers_are_renewed_only_by_reports() {
     let mut f = Fixture::new();
     let [first, second] = [(); 2].map(|()| f.submit(job("a")));
     let spec = hello(1, &["a"], 1, &[]).spec;
@@ -357,11 +361,11 @@ fn jobs_leased_by_call_are_kept_alive_by_reports_only() {
     assert_eq!(f.state(first), Running);
     f.advance(millis(1));
     assert_eq!(f.failures(first), [FailureReason::WorkerLost]);
-    assert_eq!(f.worker_states(), [], "a worker that holds nothing is forgotten");
+    assert_eq!(f.worker_states(), [], "a worker without leases is removed");
 }
 
 #[test]
-fn a_call_that_is_dropped_gives_back_what_it_did_not_take() {
+fn a_dropped_lease_call_releases_undelivered_jobs() {
     let mut f = Fixture::new();
     let id = f.submit(job("a"));
     let spec = hello(1, &["a"], 1, &[]).spec;
@@ -373,14 +377,14 @@ fn a_call_that_is_dropped_gives_back_what_it_did_not_take() {
 }
 
 #[test]
-fn groups_of_workers_take_turns() {
+fn groups_of_workers_are_served_in_turn() {
     let mut f = Fixture::new();
     let sessions = [f.open(&["a"], 4), f.open(&["a", "b"], 4), f.worker(1, 4)];
     f.connect(&hello(2, &["a", "c"], 4, &[]));
     let ids: Vec<_> = (0..9).map(|_| f.submit(job("a"))).collect();
-    let given: Vec<_> = ids.into_iter().map(|id| f.lease(id).0).collect();
+    let assigned: Vec<_> = ids.into_iter().map(|id| f.lease(id).0).collect();
     for session in sessions {
-        let turns = given.iter().filter(|to| **to == session).count();
+        let turns = assigned.iter().filter(|to| **to == session).count();
         assert!((1..=4).contains(&turns), "{turns} of 9 went to {session:?}");
     }
 }
@@ -396,7 +400,7 @@ fn the_number_of_workers_is_bounded() {
 }
 
 #[test]
-fn the_bytes_of_names_of_workers_are_bounded() {
+fn the_bytes_of_worker_names_are_bounded() {
     let mut f = Fixture::with(CoreOptions { worker_bytes_max: 3_500, ..CoreOptions::default() });
     f.worker(1, 1);
     f.worker(2, 1);
@@ -405,7 +409,7 @@ fn the_bytes_of_names_of_workers_are_bounded() {
     let full = f.run(|core, now, effects| core.connect(now, &hello(3, &names, 1, &[]), effects)).unwrap_err();
     assert!(matches!(full.kind(), ErrorKind::ResourceExhausted { reason: "WORKERS_FULL", .. }), "{full:?}");
     assert!(full.message().contains("the limit of 3500"), "{full}");
-    // One that is known is counted once, and with what it serves now.
+    // A reconnect replaces the counted bytes of the worker.
     let full = f.run(|core, now, effects| core.connect(now, &hello(2, &names, 1, &[]), effects));
     assert!(full.is_err());
     f.connect(&hello(2, &["a"], 1, &[]));
@@ -414,7 +418,7 @@ fn the_bytes_of_names_of_workers_are_bounded() {
 }
 
 #[test]
-fn an_attempt_is_told_with_its_worker() {
+fn an_attempt_view_names_its_worker() {
     let mut f = Fixture::new();
     f.worker(1, 1);
     let id = f.submit(job("a"));
@@ -424,7 +428,7 @@ fn an_attempt_is_told_with_its_worker() {
 }
 
 #[test]
-fn a_purge_ends_what_no_worker_has_accepted_yet() {
+fn a_purge_cancels_unaccepted_attempts() {
     let mut f = Fixture::new();
     f.worker(1, 2);
     let [running, offered, waiting] = [(); 3].map(|()| f.submit(job("a")));
@@ -438,7 +442,7 @@ fn a_purge_ends_what_no_worker_has_accepted_yet() {
 }
 
 #[test]
-fn a_short_attempt_leaves_the_time_to_accept_it() {
+fn the_attempt_timeout_does_not_limit_the_time_to_accept() {
     let mut f = Fixture::new();
     f.worker(1, 1);
     let mut spec = job("a");
@@ -447,23 +451,23 @@ fn a_short_attempt_leaves_the_time_to_accept_it() {
     f.advance(ACCEPT - millis(1));
     f.accept(id).unwrap();
     f.advance(millis(999));
-    assert_eq!(f.state(id), Running, "its time begins with the accept");
+    assert_eq!(f.state(id), Running, "the timeout starts with the accept");
     f.advance(millis(1));
     assert_eq!(f.failures(id), [FailureReason::AttemptTimeout]);
 }
 
 #[test]
-fn a_call_is_given_its_number_of_jobs_and_no_more() {
+fn a_lease_call_gets_at_most_its_number_of_jobs() {
     let mut f = Fixture::new();
     let [cancelled, waiting] = [(); 2].map(|()| f.submit(job("a")));
     let spec = hello(1, &["a"], 1, &[]).spec;
     f.run(|core, now, effects| core.open_unary(now, &spec, Peer::default(), effects)).unwrap();
     f.cancel(cancelled, seconds(1)).unwrap();
-    assert_eq!(f.wait_reason(waiting), Some(WaitReason::WorkersBusy), "it is for the next call");
+    assert_eq!(f.wait_reason(waiting), Some(WaitReason::WorkersBusy), "it waits for the next call");
 }
 
 #[test]
-fn attempts_in_the_server_have_no_lease_that_runs_out() {
+fn leases_of_the_pool_do_not_expire() {
     let mut f = Fixture::new();
     f.open(&["a"], 1);
     let id = f.submit(job("a"));

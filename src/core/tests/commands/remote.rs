@@ -1,4 +1,4 @@
-//! Random commands of workers outside the server.
+//! Random commands of remote workers.
 
 use std::time::Duration;
 
@@ -8,52 +8,52 @@ use proptest::sample::{Index, select};
 
 use super::{Serving, serving, span};
 
-/// Few enough that most come back.
+/// A small number, so that most instances reconnect.
 const INSTANCES: u8 = 4;
 
 #[derive(Debug, Clone)]
 pub(in super::super) enum Remote {
-    /// Connects an instance, new or known, that says what it holds.
+    /// Connects a new or known instance, which reports its leases.
     Connect(u8, Serving, Claim),
-    /// Asks for jobs with a call.
+    /// Requests jobs with a lease call.
     Lease(Serving),
-    Accept(Which),
-    /// A message that lists leases; as a session's own worker, or as one that reports with calls.
+    Accept(LeaseChoice),
+    /// A heartbeat that lists leases.
     Heartbeat(Index, Claim),
     Disconnect(Index),
     Leave(Index),
     TakeReport(Index, u64),
-    Drain(Whom, Duration),
+    Drain(DrainTarget, Duration),
 }
 
-/// Leases that a worker names.
+/// The leases that a worker reports.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Claim {
-    /// Which of those it holds, a bit each.
+    /// A bit mask over the leases of the worker.
     pub(in super::super) held: u32,
-    /// Beside them any there ever were: lost ones, and those of others.
-    pub(in super::super) strays: Vec<Index>,
+    /// Other leases: lost ones, and those of other workers.
+    pub(in super::super) others: Vec<Index>,
 }
 
-/// A lease that is accepted.
+/// Selects a lease to accept.
 #[derive(Debug, Clone)]
-pub(in super::super) enum Which {
-    /// One that waits for it.
+pub(in super::super) enum LeaseChoice {
+    /// An offered lease.
     Offered(Index),
-    /// Any there ever was, by any session.
+    /// Any lease, past or current, from any session.
     Any(Index, Index),
 }
 
-/// Who is drained.
+/// Selects the workers to drain.
 #[derive(Debug, Clone)]
-pub(in super::super) enum Whom {
+pub(in super::super) enum DrainTarget {
     Id(Index),
     Name(&'static str),
 }
 
 pub(in super::super) const POOL_NAME: &str = "pool";
 const CALLER_NAME: &str = "caller";
-/// Names of instances; some share one.
+/// Names of instances. Some instances share a name.
 const INSTANCE_NAMES: [&str; 2] = ["even", "odd"];
 
 impl Remote {
@@ -69,11 +69,11 @@ impl Remote {
 pub(super) fn remote() -> impl Strategy<Value = Remote> {
     let index = any::<Index>;
     let which = prop_oneof![
-        6 => index().prop_map(Which::Offered),
-        1 => (index(), index()).prop_map(|(lease, session)| Which::Any(lease, session)),
+        6 => index().prop_map(LeaseChoice::Offered),
+        1 => (index(), index()).prop_map(|(lease, session)| LeaseChoice::Any(lease, session)),
     ];
     let by_name = select(vec![POOL_NAME, CALLER_NAME, INSTANCE_NAMES[0], INSTANCE_NAMES[1], "nobody"]);
-    let whom = prop_oneof![index().prop_map(Whom::Id), by_name.prop_map(Whom::Name)];
+    let target = prop_oneof![index().prop_map(DrainTarget::Id), by_name.prop_map(DrainTarget::Name)];
     prop_oneof![
         7 => (0..INSTANCES, serving(), claim())
             .prop_map(|(instance, serving, claim)| Remote::Connect(instance, serving, claim)),
@@ -83,12 +83,12 @@ pub(super) fn remote() -> impl Strategy<Value = Remote> {
         4 => index().prop_map(Remote::Disconnect),
         1 => index().prop_map(Remote::Leave),
         3 => (index(), 0..20_u64).prop_map(|(session, sequence)| Remote::TakeReport(session, sequence)),
-        1 => (whom, span(100)).prop_map(|(whom, within)| Remote::Drain(whom, within)),
+        1 => (target, span(100)).prop_map(|(target, within)| Remote::Drain(target, within)),
     ]
 }
 
 fn claim() -> impl Strategy<Value = Claim> {
     let held = prop_oneof![3 => Just(u32::MAX), 2 => any::<u32>(), 1 => Just(0)];
-    let strays = prop_oneof![3 => Just(Vec::new()), 1 => vec(any::<Index>(), 1..3)];
-    (held, strays).prop_map(|(held, strays)| Claim { held, strays })
+    let others = prop_oneof![3 => Just(Vec::new()), 1 => vec(any::<Index>(), 1..3)];
+    (held, others).prop_map(|(held, others)| Claim { held, others })
 }

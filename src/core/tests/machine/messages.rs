@@ -1,27 +1,27 @@
-//! Messages are for people: the model has none, so they are taken from what the core says.
+//! Removal of messages, which the model does not have, from the output of the core.
 
 use std::sync::Arc;
 
 use crate::core::Record;
-use crate::core::tests::model::Said;
+use crate::core::tests::model::ModelRecord;
 use crate::job::{Event, EventBody, Failure, NewJob, Outcome, WatchItem};
 
-/// What the model can know of a record.
-pub(super) fn said(record: Record) -> Said {
+/// Converts a record to the one the model predicts.
+pub(super) fn model_record(record: Record) -> ModelRecord {
     match record {
         Record::Accepted(accepted) => {
-            Said::Accepted(Box::new(NewJob { id: Some(accepted.id), ..accepted.job }))
+            ModelRecord::Accepted(Box::new(NewJob { id: Some(accepted.id), ..accepted.job }))
         }
-        Record::Moved(moved) => Said::Event(moved.id, event_without_messages(moved.event)),
-        Record::Reported(id, event) => Said::Event(id, event),
-        Record::Removed(removed) => Said::Removed(removed.id),
+        Record::Moved(moved) => ModelRecord::Event(moved.id, event_without_messages(moved.event)),
+        Record::Reported(id, event) => ModelRecord::Event(id, event),
+        Record::Removed(removed) => ModelRecord::Removed(removed.id),
         Record::Dropped(..) | Record::Resumed(_) | Record::Secret(_) => {
             unreachable!("only images and starts have it")
         }
-        Record::QueuePaused(name, paused) => Said::QueuePaused(name, paused),
-        Record::ReportsTaken(instance, newest) => Said::ReportsTaken(instance.as_u128() as u8, newest),
-        Record::Offered(id, attempt) => Said::Offered(id, attempt),
-        Record::CancelHastened(id, force_at) => Said::CancelHastened(id, force_at),
+        Record::QueuePaused(name, paused) => ModelRecord::QueuePaused(name, paused),
+        Record::ReportsTaken(instance, newest) => ModelRecord::ReportsTaken(instance.as_u128() as u8, newest),
+        Record::Offered(id, attempt) => ModelRecord::Offered(id, attempt),
+        Record::CancelHastened(id, force_at) => ModelRecord::CancelHastened(id, force_at),
     }
 }
 

@@ -1,10 +1,10 @@
-//! What the machine does as workers outside the server.
+//! Commands of remote workers.
 
 use proptest::sample::Index;
 use uuid::Uuid;
 
-use super::{Machine, chosen, kind_of};
-use crate::core::tests::commands::{Claim, Remote, Serving, Which, Whom};
+use super::{Machine, kind_of, select};
+use crate::core::tests::commands::{Claim, DrainTarget, LeaseChoice, Remote, Serving};
 use crate::core::tests::model::{LeaseNumber, Link, Session, SessionNumber};
 use crate::core::{Effects, worker_id};
 use crate::job::{Hello, Peer};
@@ -31,24 +31,25 @@ impl Machine {
             }
             Remote::TakeReport(session, sequence) => {
                 let numbers: Vec<_> = (0..self.sessions.len()).collect();
-                let Some(session) = chosen(&numbers, session) else { return };
+                let Some(session) = select(&numbers, session) else { return };
                 let key = self.sessions[session];
                 self.both(
                     |core, _, effects| core.take_report(key, *sequence, effects),
                     |model| model.take_report(session, *sequence),
                 );
             }
-            Remote::Drain(whom, within) => {
+            Remote::Drain(target, within) => {
                 let numbers: Vec<_> = (0..self.sessions.len()).collect();
-                let (name, id) = match whom {
-                    Whom::Name(name) => ((*name).to_owned(), None),
-                    Whom::Id(session) => {
-                        let Some(session) = chosen(&numbers, session) else { return };
+                let (name, id) = match target {
+                    DrainTarget::Name(name) => ((*name).to_owned(), None),
+                    DrainTarget::Id(session) => {
+                        let Some(session) = select(&numbers, session) else { return };
                         (worker_id(self.sessions[session]), Some(session))
                     }
                 };
                 let sessions = self.sessions.clone();
-                let number = |number| sessions.iter().position(|key| key.0 == number).expect("was opened");
+                let number =
+                    |number| sessions.iter().position(|key| key.0 == number).expect("the session is known");
                 self.both(
                     |core, now, effects| {
                         let drained = core.drain_workers(now, &name, *within, effects).map_err(kind_of)?;
@@ -78,7 +79,8 @@ impl Machine {
             if !self.sessions.contains(&welcome.session) {
                 self.sessions.push(welcome.session);
             }
-            let number = self.sessions.iter().position(|key| *key == welcome.session).expect("is there");
+            let number =
+                self.sessions.iter().position(|key| *key == welcome.session).expect("the session is known");
             (number, welcome.standing, welcome.reports_taken)
         });
         let session = serving.session(link, name);
@@ -95,14 +97,14 @@ impl Machine {
         self.follow(effects, answer, |model| model.open_unary(session));
     }
 
-    fn accept(&mut self, which: &Which) {
+    fn accept(&mut self, which: &LeaseChoice) {
         let offered: Vec<_> = self.offered();
         let found = match which {
-            Which::Offered(index) => chosen(&offered, index),
-            Which::Any(lease, session) => {
+            LeaseChoice::Offered(index) => select(&offered, index),
+            LeaseChoice::Any(lease, session) => {
                 let leases: Vec<_> = (0..self.model.leases.len()).collect();
                 let sessions: Vec<_> = (0..self.sessions.len()).collect();
-                chosen(&sessions, session).zip(chosen(&leases, lease))
+                select(&sessions, session).zip(select(&leases, lease))
             }
         };
         let Some((session, lease)) = found else { return };
@@ -114,7 +116,7 @@ impl Machine {
     }
 
     fn heartbeat(&mut self, session: &Index, claim: &Claim) {
-        let Some(session) = chosen(&self.model.known(), session) else { return };
+        let Some(session) = select(&self.model.known(), session) else { return };
         let claimed = self.claimed(Some(session), claim);
         let key = self.sessions[session];
         let ids: Vec<_> = claimed.iter().map(|lease| self.model.leases[*lease].lease).collect();
@@ -125,30 +127,30 @@ impl Machine {
                 renewed.collect::<Vec<_>>()
             },
             |model| {
-                model.heard(session);
+                model.message_received(session);
                 claimed.iter().map(|lease| model.renew_lease(session, *lease)).collect()
             },
         );
     }
 
-    /// Leases that the session's worker names.
+    /// Returns the leases that the worker of a session reports.
     fn claimed(&self, session: Option<SessionNumber>, claim: &Claim) -> Vec<LeaseNumber> {
         let jobs = session.map(|session| self.model.held_by(session)).unwrap_or_default();
         let held = jobs.iter().filter_map(|number| self.model.jobs[*number].held.map(|held| held.lease));
         let is_named = |index: u32| claim.held >> (index % u32::BITS) & 1 == 1;
         let named = held.zip(0..).filter(|(_, index)| is_named(*index)).map(|(lease, _)| lease);
         let leases: Vec<_> = (0..self.model.leases.len()).collect();
-        named.chain(claim.strays.iter().filter_map(|stray| chosen(&leases, stray))).collect()
+        named.chain(claim.others.iter().filter_map(|other| select(&leases, other))).collect()
     }
 
-    /// A worker outside the server.
+    /// Selects a remote worker.
     fn remote(&self, index: &Index, is_stream: bool) -> Option<SessionNumber> {
         let is_remote = |session: &SessionNumber| match self.model.sessions[*session].link {
             Link::Pool => false,
             Link::Unary => !is_stream,
             Link::Stream(_) => true,
         };
-        chosen(&self.model.known().into_iter().filter(is_remote).collect::<Vec<_>>(), index)
+        select(&self.model.known().into_iter().filter(is_remote).collect::<Vec<_>>(), index)
     }
 
     fn offered(&self) -> Vec<(SessionNumber, LeaseNumber)> {
@@ -157,21 +159,22 @@ impl Machine {
         held.map(|held| (held.session, held.lease)).collect()
     }
 
-    /// Both know the same workers, and the same of them and of every lease there ever was.
+    /// Checks that the core and the model agree on all workers and on all leases.
     pub(super) fn check_workers(&self) {
-        let number = |number| self.sessions.iter().position(|key| key.0 == number).expect("was opened");
+        let number =
+            |number| self.sessions.iter().position(|key| key.0 == number).expect("the session is known");
         let (workers, _) = self.core.workers(self.now, 0, usize::MAX);
         let workers: Vec<_> = workers
             .into_iter()
             .map(|worker| {
-                let told = (worker.state, worker.slots_taken as usize, worker.last_heard_age);
-                (number(worker.number), told)
+                let state = (worker.state, worker.slots_taken as usize, worker.last_heard_age);
+                (number(worker.number), state)
             })
             .collect();
         let expected = self.model.known().into_iter();
         let expected: Vec<(SessionNumber, _)> = expected
             .map(|session| {
-                let age = self.model.heard_age(session);
+                let age = self.model.silence(session);
                 (session, (self.model.worker_state(session), self.model.taken(session), age))
             })
             .collect();
@@ -179,7 +182,7 @@ impl Machine {
         for (lease, started) in self.model.leases.iter().enumerate() {
             let holder = self.core.session_of(started.lease).ok();
             let is_held = self.model.held(started.session, lease).is_some();
-            assert_eq!(holder, is_held.then(|| self.sessions[started.session]), "a lease is nobody else's");
+            assert_eq!(holder, is_held.then(|| self.sessions[started.session]), "a lease has one session");
             assert_eq!(self.core.stop_of(self.now, started.lease), self.model.stop_of(lease));
         }
     }

@@ -1,9 +1,9 @@
-//! What a watcher of a job must be sent, from the list of all events there ever were.
+//! The events that a watcher must get, computed from the list of all events.
 
 use super::{JobNumber, Model};
 use crate::job::{Event, EventBody, EventTypes, JobId, Report, WatchItem};
 
-/// What a ring item costs beside its content.
+/// The overhead of a ring item.
 const ITEM_BYTES: usize = 96;
 
 impl Model {
@@ -30,7 +30,7 @@ impl Model {
         }
     }
 
-    /// Follows the core in dropping what there is no memory for.
+    /// Drops the events that the core dropped to stay below the memory limit.
     pub(in super::super) fn drop_from(&mut self, id: JobId, ranges: &[[u32; 3]]) {
         let Some(job) = self.jobs.iter_mut().find(|job| job.present && job.id == id) else { return };
         for [_, from, to] in ranges {
@@ -41,7 +41,7 @@ impl Model {
         }
     }
 
-    /// Checks a read of everything after the cursor.
+    /// Checks a read of all events after the cursor.
     pub(in super::super) fn check_read(
         &self,
         number: JobNumber,
@@ -87,7 +87,7 @@ impl Model {
                     assert!(after < *first && first <= dropped_first, "{after} {first} {dropped_first}");
                     assert!(*last < next && Some(last) >= dropped.last(), "{last} {next} {dropped:?}");
                 }
-                // Inside a range that fell out, a reader is told of the rest of the range.
+                // A cursor inside a dropped range gets the rest of the range as a gap.
                 (Some(WatchItem::Gap { .. }), []) if job.is_inside_dropped(after, next) => {}
                 (gap, dropped) => panic!("{gap:?} for {dropped:?} after {after}"),
             }

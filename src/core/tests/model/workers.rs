@@ -1,23 +1,23 @@
-//! The model's sessions: the server's own workers, those on streams and those that call.
+//! The model's sessions: the in-process pool, workers on streams and unary workers.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::life::failed;
-use super::{JobNumber, LeaseNumber, Model, Said};
+use super::lifecycle::failed;
+use super::{JobNumber, LeaseNumber, Model, ModelRecord};
 use crate::error::ErrorKind;
 use crate::job::{Drain, FailureReason, JobState, LeaseId, Stop, WorkerState};
 
-/// A session's place among all that were ever opened.
+/// The index of a session among all opened sessions.
 pub(in super::super) type SessionNumber = usize;
 
-/// Ping intervals after which a silent worker is cut off.
+/// Ping intervals after which a silent worker is disconnected.
 const SILENT_INTERVALS: u32 = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Link {
     Pool,
-    /// The instance that holds the stream.
+    /// The instance of the stream.
     Stream(u8),
     Unary,
 }
@@ -29,15 +29,15 @@ pub(in super::super) struct Session {
     kinds: BTreeSet<String>,
     queues: Option<BTreeSet<String>>,
     slots: usize,
-    /// Not ended; see [`Model::is_known`].
+    /// Whether the session is not closed; see [`Model::is_known`].
     open: bool,
     connected: bool,
-    /// Leases that its handlers may still run though they are gone.
+    /// Revoked leases whose handlers may still run.
     pub(super) revoked: BTreeSet<LeaseNumber>,
-    /// Until when a drained worker may take.
+    /// The deadline of a drain.
     drained: Option<Duration>,
-    /// When it was heard of last, and when its connection was seen to break.
-    heard: Duration,
+    /// The time of its last message, and the time of its disconnect.
+    last_message: Duration,
     broken: Duration,
     reports_taken: u64,
 }
@@ -61,7 +61,7 @@ impl Session {
             connected: true,
             revoked: BTreeSet::new(),
             drained: None,
-            heard: Duration::ZERO,
+            last_message: Duration::ZERO,
             broken: Duration::ZERO,
             reports_taken: 0,
         }
@@ -69,7 +69,7 @@ impl Session {
 }
 
 impl Model {
-    /// Who takes leases by call is forgotten once it holds none and asks for none.
+    /// Returns whether the session is known. A unary worker without leases and calls is not.
     pub(in super::super) fn is_known(&self, session: SessionNumber) -> bool {
         let is_done = |known: &Session| {
             known.link == Link::Unary && !known.connected && self.held_by(session).is_empty()
@@ -81,43 +81,43 @@ impl Model {
         (0..self.sessions.len()).filter(|session| self.is_known(*session)).collect()
     }
 
-    /// Whether it may be given jobs.
-    fn is_served(&self, session: SessionNumber) -> bool {
+    /// Returns whether the session may get jobs.
+    fn may_get_jobs(&self, session: SessionNumber) -> bool {
         let Session { open, connected, drained, .. } = &self.sessions[session];
         *open && *connected && drained.is_none()
     }
 
-    /// Sessions that serve the same are a group, which has the number of the first of them. Only who may be given jobs
-    /// is in one.
+    /// Returns the group of a session: the number of the first session of the same lanes. Only sessions that may get
+    /// jobs are in a group.
     pub(super) fn group_of(&self, session: SessionNumber) -> Option<SessionNumber> {
         let served = |session: SessionNumber| (&self.sessions[session].kinds, &self.sessions[session].queues);
-        let same = |other: &SessionNumber| self.is_served(*other) && served(*other) == served(session);
-        self.is_served(session).then(|| (0..self.sessions.len()).find(same)).flatten()
+        let same = |other: &SessionNumber| self.may_get_jobs(*other) && served(*other) == served(session);
+        self.may_get_jobs(session).then(|| (0..self.sessions.len()).find(same)).flatten()
     }
 
     pub(super) fn serves(&self, session: SessionNumber, number: JobNumber) -> bool {
         let (known, spec) = (&self.sessions[session], &self.jobs[number].spec);
-        self.is_served(session)
+        self.may_get_jobs(session)
             && known.kinds.contains(spec.kind.as_str())
             && known.queues.as_ref().is_none_or(|queues| queues.contains(spec.queue.as_str()))
     }
 
-    /// Slots taken: by what it has, and by what was revoked and has not stopped.
+    /// Returns the slots in use, by leases and by revoked attempts that have not stopped.
     pub(in super::super) fn taken(&self, session: SessionNumber) -> usize {
         self.held_by(session).len() + self.sessions[session].revoked.len()
     }
 
-    /// A call is given so many jobs and no more.
+    /// Returns whether the session has a free slot. A lease call has a slot per requested job.
     pub(super) fn has_free_slot(&self, session: SessionNumber) -> bool {
-        let given = || self.leases.iter().filter(|started| started.session == session).count();
+        let assigned = || self.leases.iter().filter(|started| started.session == session).count();
         let taken = match self.sessions[session].link {
-            Link::Unary => given(),
+            Link::Unary => assigned(),
             Link::Pool | Link::Stream(_) => self.taken(session),
         };
-        self.is_served(session) && taken < self.sessions[session].slots
+        self.may_get_jobs(session) && taken < self.sessions[session].slots
     }
 
-    /// What it was given and has, oldest first.
+    /// Returns the jobs of a session, oldest first.
     pub(in super::super) fn held_by(&self, session: SessionNumber) -> Vec<JobNumber> {
         let lease = |number: &JobNumber| {
             self.jobs[*number].held.filter(|held| held.session == session).map(|held| held.lease)
@@ -127,7 +127,7 @@ impl Model {
         held
     }
 
-    /// The job whose newest lease this is, if this session has it.
+    /// Returns the job of a lease, if it is the newest lease and this session has it.
     pub(in super::super) fn held(&self, session: SessionNumber, lease: LeaseNumber) -> Option<JobNumber> {
         let holds = |number: &JobNumber| {
             self.jobs[*number].held.is_some_and(|held| (held.session, held.lease) == (session, lease))
@@ -140,12 +140,12 @@ impl Model {
     }
 
     pub(in super::super) fn open(&mut self, session: Session) {
-        self.sessions.push(Session { heard: self.now.monotonic, ..session });
+        self.sessions.push(Session { last_message: self.now.monotonic, ..session });
         self.fill();
     }
 
     pub(in super::super) fn open_unary(&mut self, session: Session) -> Result<SessionNumber, ErrorKind> {
-        self.check_room()?;
+        self.check_worker_limit()?;
         self.open(session);
         Ok(self.sessions.len() - 1)
     }
@@ -159,67 +159,67 @@ impl Model {
         let held = self.held_by(session);
         self.sessions[session].open = false;
         if let Session { link: Link::Stream(instance), reports_taken: 1.., .. } = self.sessions[session] {
-            self.records.push(Said::ReportsTaken(instance, 0));
+            self.records.push(ModelRecord::ReportsTaken(instance, 0));
         }
-        self.tell_revoked(&held);
-        self.lose(&held);
+        self.send_revoked(&held);
+        self.lose_attempts(&held);
     }
 
-    /// Answers the session, which of the leases stand, and the newest report that was taken.
+    /// Returns the session, the valid leases, and the sequence of the last applied report.
     pub(in super::super) fn connect(
         &mut self,
         hello: Session,
-        told: &[LeaseNumber],
+        reported: &[LeaseNumber],
     ) -> Result<(SessionNumber, Vec<LeaseId>, u64), ErrorKind> {
         let same = |session: &SessionNumber| self.sessions[*session].link == hello.link;
         let session = match self.known().into_iter().find(same) {
             Some(session) => session,
             None => {
-                self.check_room()?;
-                // Of another boot, or forgotten: what it says it runs takes slots until it has stopped.
-                let revoked = told.iter().copied().collect();
+                self.check_worker_limit()?;
+                // The instance is unknown: its reported attempts use slots until they have stopped.
+                let revoked = reported.iter().copied().collect();
                 self.sessions.push(Session { connected: false, revoked, ..hello.clone() });
                 self.sessions.len() - 1
             }
         };
         self.sessions[session].connected = false;
-        let (kept, missing) = self.held_by(session).into_iter().partition::<Vec<_>, _>(|number| {
-            self.jobs[*number].held.is_some_and(|held| told.contains(&held.lease))
+        let (retained, missing) = self.held_by(session).into_iter().partition::<Vec<_>, _>(|number| {
+            self.jobs[*number].held.is_some_and(|held| reported.contains(&held.lease))
         });
-        let standing: Vec<_> =
-            told.iter().copied().filter(|lease| self.held(session, *lease).is_some()).collect();
-        self.tell_revoked(&missing);
-        for lease in &standing {
+        let valid: Vec<_> =
+            reported.iter().copied().filter(|lease| self.held(session, *lease).is_some()).collect();
+        self.send_revoked(&missing);
+        for lease in &valid {
             self.renew_lease(session, *lease)?;
         }
-        self.lose(&missing);
+        self.lose_attempts(&missing);
         let Session { drained, reports_taken, .. } = self.sessions[session];
-        let heard = self.now.monotonic;
-        // Only what the worker says it runs takes a slot, and not if the server knows that it stopped.
+        let last_message = self.now.monotonic;
+        // A reported attempt uses a slot unless the server knows that it stopped.
         let before = std::mem::take(&mut self.sessions[session].revoked).into_iter();
-        let revoked = before.filter(|lease| told.contains(lease) && !standing.contains(lease)).collect();
-        self.sessions[session] = Session { revoked, drained, reports_taken, heard, ..hello };
-        assert_eq!(kept.len(), standing.iter().collect::<BTreeSet<_>>().len());
-        self.repeat_cancels(session, &standing);
+        let revoked = before.filter(|lease| reported.contains(lease) && !valid.contains(lease)).collect();
+        self.sessions[session] = Session { revoked, drained, reports_taken, last_message, ..hello };
+        assert_eq!(retained.len(), valid.iter().collect::<BTreeSet<_>>().len());
+        self.resend_cancels(session, &valid);
         match drained {
-            Some(until) => self.tell_drain(session, until.saturating_sub(self.now.monotonic), false),
+            Some(until) => self.send_drain(session, until.saturating_sub(self.now.monotonic), false),
             None => self.fill(),
         }
-        let standing = standing.iter().map(|lease| self.leases[*lease].lease).collect();
-        Ok((session, standing, reports_taken))
+        let valid = valid.iter().map(|lease| self.leases[*lease].lease).collect();
+        Ok((session, valid, reports_taken))
     }
 
-    fn repeat_cancels(&mut self, session: SessionNumber, standing: &[LeaseNumber]) {
-        for lease in standing {
-            let number = self.held(session, *lease).expect("it stands");
+    fn resend_cancels(&mut self, session: SessionNumber, valid: &[LeaseNumber]) {
+        for lease in valid {
+            let number = self.held(session, *lease).expect("the lease is valid");
             if let Some(force_at) = self.jobs[number].force_at {
                 let left = force_at.saturating_sub(self.now.monotonic);
-                self.told.stops.push((session, self.leases[*lease].lease, Stop::Cancel(left)));
+                self.messages.stops.push((session, self.leases[*lease].lease, Stop::Cancel(left)));
             }
         }
     }
 
-    fn check_room(&self) -> Result<(), ErrorKind> {
+    fn check_worker_limit(&self) -> Result<(), ErrorKind> {
         let retry_after = Duration::from_secs(1);
         if self.draining {
             return Err(ErrorKind::Draining { retry_after });
@@ -233,7 +233,7 @@ impl Model {
         }
     }
 
-    /// The connection broke: what was not accepted waits again, what runs has the grace.
+    /// Disconnects a session: unaccepted jobs are queued again, running attempts have the reconnect grace.
     pub(in super::super) fn disconnect(&mut self, session: SessionNumber) {
         if !self.is_known(session) {
             return;
@@ -244,11 +244,11 @@ impl Model {
         self.sessions[session].broken = self.now.monotonic;
         let grace_end = self.now.monotonic + self.options.reconnect_grace;
         for number in running.iter().filter(|_| self.sessions[session].link != Link::Unary) {
-            let held = self.jobs[*number].held.as_mut().expect("it runs");
+            let held = self.jobs[*number].held.as_mut().expect("the job has a lease");
             held.lease_end = held.lease_end.map(|end| end.min(grace_end));
         }
-        self.tell_revoked(&offered);
-        self.lose(&offered);
+        self.send_revoked(&offered);
+        self.lose_attempts(&offered);
     }
 
     pub(in super::super) fn leave(&mut self, session: SessionNumber) {
@@ -258,13 +258,13 @@ impl Model {
         }
     }
 
-    /// What follows for jobs of a worker that is gone, the newest first: only what ran has lost an attempt.
-    fn lose(&mut self, jobs: &[JobNumber]) {
+    /// Takes the jobs of a removed worker, newest first. Only started attempts are lost.
+    fn lose_attempts(&mut self, jobs: &[JobNumber]) {
         for number in jobs.iter().rev() {
             self.leave_session(*number);
             match self.jobs[*number].state {
                 JobState::Running => self.attempt_failed(*number, failed(FailureReason::WorkerLost, 0), None),
-                _ => self.wait_again(*number),
+                _ => self.requeue_in_front(*number),
             }
         }
     }
@@ -288,12 +288,12 @@ impl Model {
     ) -> Result<(), ErrorKind> {
         self.accept_lease(session, lease)?;
         let number = self.held(session, lease).ok_or(ErrorKind::LeaseLost)?;
-        let held = self.jobs[number].held.as_mut().expect("it is held");
+        let held = self.jobs[number].held.as_mut().expect("the job has a lease");
         held.lease_end = held.lease_end.map(|_| self.now.monotonic + self.options.lease);
         Ok(())
     }
 
-    /// Why the attempt must end, if it must.
+    /// Returns the stop of an attempt, if it must end.
     pub(in super::super) fn stop_of(&self, lease: LeaseNumber) -> Option<Stop> {
         match self.held(self.leases[lease].session, lease) {
             None => Some(Stop::Revoke),
@@ -304,14 +304,14 @@ impl Model {
         }
     }
 
-    pub(in super::super) fn heard(&mut self, session: SessionNumber) {
-        self.sessions[session].heard = self.now.monotonic;
+    pub(in super::super) fn message_received(&mut self, session: SessionNumber) {
+        self.sessions[session].last_message = self.now.monotonic;
     }
 
-    /// Nobody listens for the server's own workers.
-    pub(in super::super) fn heard_age(&self, session: SessionNumber) -> Option<Duration> {
-        let Session { link, heard, .. } = &self.sessions[session];
-        (*link != Link::Pool).then(|| self.now.monotonic - *heard)
+    /// Returns the time since the last message, zero for the in-process pool.
+    pub(in super::super) fn silence(&self, session: SessionNumber) -> Option<Duration> {
+        let Session { link, last_message, .. } = &self.sessions[session];
+        (*link != Link::Pool).then(|| self.now.monotonic - *last_message)
     }
 
     pub(in super::super) fn take_report(&mut self, session: SessionNumber, sequence: u64) -> bool {
@@ -321,12 +321,12 @@ impl Model {
         let Session { reports_taken, link, .. } = &mut self.sessions[session];
         let is_new = std::mem::replace(reports_taken, sequence.max(*reports_taken)) < sequence;
         if let (Link::Stream(instance), true) = (link, is_new) {
-            self.records.push(Said::ReportsTaken(*instance, sequence));
+            self.records.push(ModelRecord::ReportsTaken(*instance, sequence));
         }
         is_new
     }
 
-    /// Answers whom it drained and how they stand.
+    /// Returns the drained workers and their states.
     pub(in super::super) fn drain_workers(
         &mut self,
         id_or_name: &str,
@@ -350,18 +350,18 @@ impl Model {
         }
         for session in &remote {
             self.sessions[*session].drained = Some(self.now.monotonic + within);
-            self.tell_drain(*session, within, false);
+            self.send_drain(*session, within, false);
         }
         Ok(remote.into_iter().map(|session| (session, self.worker_state(session))).collect())
     }
 
     pub(in super::super) fn drain(&mut self, within: Duration) {
         self.draining = true;
-        self.known().into_iter().for_each(|session| self.tell_drain(session, within, true));
+        self.known().into_iter().for_each(|session| self.send_drain(session, within, true));
     }
 
-    fn tell_drain(&mut self, session: SessionNumber, within: Duration, server_shutdown: bool) {
-        self.told.drains.push((session, Drain { within, server_shutdown }));
+    fn send_drain(&mut self, session: SessionNumber, within: Duration, server_shutdown: bool) {
+        self.messages.drains.push((session, Drain { within, server_shutdown }));
     }
 
     pub(in super::super) fn worker_state(&self, session: SessionNumber) -> WorkerState {
@@ -373,28 +373,31 @@ impl Model {
         }
     }
 
-    /// When a worker on a stream is cut off if it stays silent, or forgotten if it stays away.
+    /// Returns when a silent worker is disconnected, or a disconnected one is removed.
     fn session_due(&self, session: SessionNumber) -> Option<Duration> {
-        let Session { link, connected, heard, broken, .. } = &self.sessions[session];
+        let Session { link, connected, last_message, broken, .. } = &self.sessions[session];
         let Link::Stream(_) = link else { return None };
-        let kept = self.options.lease.max(self.options.reconnect_grace);
-        let due =
-            if *connected { *heard + self.options.ping_interval * SILENT_INTERVALS } else { *broken + kept };
+        let retained = self.options.lease.max(self.options.reconnect_grace);
+        let due = if *connected {
+            *last_message + self.options.ping_interval * SILENT_INTERVALS
+        } else {
+            *broken + retained
+        };
         self.is_known(session).then_some(due)
     }
 
-    pub(super) fn look_at(&mut self, session: SessionNumber) {
+    pub(super) fn check_session(&mut self, session: SessionNumber) {
         if self.session_due(session).is_none_or(|due| due > self.now.monotonic) {
             return;
         }
         if !self.sessions[session].connected {
             return self.close(session);
         }
-        self.told.cuts.push(session);
+        self.messages.cuts.push(session);
         self.disconnect(session);
     }
 
-    /// Monotonic time before which nothing is due.
+    /// Returns the monotonic time of the next deadline.
     pub(in super::super) fn next_due(&self) -> Option<Duration> {
         let sessions = (0..self.sessions.len()).filter_map(|session| self.session_due(session));
         let job = self.next_tick().map(|tick| Duration::from_millis(tick as u64));

@@ -1,9 +1,9 @@
-//! What commands and the clock do to the model's jobs.
+//! State changes of the model's jobs by commands and by the clock.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Job, JobNumber, LeaseNumber, Link, Model, Said, SessionNumber};
+use super::{Job, JobNumber, LeaseNumber, Link, Model, ModelRecord, SessionNumber};
 use crate::error::ErrorKind;
 use crate::job::{
     AttemptEnd, Cancellation, Failure, FailureReason, JobId, JobState, Outcome, Stop, Timestamp,
@@ -24,21 +24,21 @@ impl Model {
         match held {
             Some(number) if self.is_offered(number) && end == AttemptEnd::Release(Duration::ZERO) => {
                 self.leave_session(number);
-                self.wait_again(number);
+                self.requeue_in_front(number);
             }
             Some(number) => {
                 self.accept_lease(session, lease)?;
                 self.leave_session(number);
-                self.settle(number, end);
+                self.apply_end(number, end);
             }
-            // It says that it stopped, which is all that it still can say.
+            // A revoked lease can only report that its handler stopped.
             None => drop(self.sessions[session].revoked.remove(&lease)),
         }
         self.fill();
         held.map(|_| ()).ok_or(ErrorKind::LeaseLost)
     }
 
-    fn settle(&mut self, number: JobNumber, end: AttemptEnd) {
+    fn apply_end(&mut self, number: JobNumber, end: AttemptEnd) {
         let is_cancelled = self.jobs[number].cancel_requested;
         match end {
             AttemptEnd::Success(result) if result.bytes.len() > self.options.payload_bytes_max => {
@@ -55,7 +55,7 @@ impl Model {
             }
             AttemptEnd::Release(pause) => {
                 self.jobs[number].released += 1;
-                self.try_again(number, pause, None);
+                self.retry_after(number, pause, None);
             }
         }
     }
@@ -87,36 +87,36 @@ impl Model {
             false => retry_after
                 .unwrap_or_else(|| (retry.initial_backoff * 2_u32.pow(counted - 1)).min(retry.max_backoff)),
         };
-        self.try_again(number, pause, Some(failure));
+        self.retry_after(number, pause, Some(failure));
     }
 
-    fn try_again(&mut self, number: JobNumber, pause: Duration, failure: Option<Failure>) {
+    fn retry_after(&mut self, number: JobNumber, pause: Duration, failure: Option<Failure>) {
         if pause > Duration::ZERO {
             self.jobs[number].deadline = Some(self.now.monotonic + pause);
             return self.transition(number, JobState::Scheduled, failure);
         }
         self.jobs[number].deadline = None;
-        self.jobs[number].place = self.place_in_front();
+        self.jobs[number].position = self.front_position();
         self.transition(number, JobState::Queued, failure);
         self.fill();
     }
 
-    /// Nobody accepted it: it is as if nobody had been given it, and it goes before those that came later.
-    pub(super) fn wait_again(&mut self, number: JobNumber) {
-        self.jobs[number].place = self.place_in_front();
+    /// Queues an unaccepted job again, before later jobs.
+    pub(super) fn requeue_in_front(&mut self, number: JobNumber) {
+        self.jobs[number].position = self.front_position();
         self.fill();
     }
 
-    /// Takes the job from a worker that did not end it, if one has it.
+    /// Revokes the lease of a job, if there is one.
     pub(super) fn revoke(&mut self, number: JobNumber) {
-        self.tell_revoked(&[number]);
+        self.send_revoked(&[number]);
         self.leave_session(number);
     }
 
-    pub(super) fn tell_revoked(&mut self, jobs: &[JobNumber]) {
+    pub(super) fn send_revoked(&mut self, jobs: &[JobNumber]) {
         for held in jobs.iter().filter_map(|number| self.jobs[*number].held) {
-            self.told.stops.push((held.session, self.leases[held.lease].lease, Stop::Revoke));
-            // Its slot is free once it says that it stopped. Who calls to report never says so.
+            self.messages.stops.push((held.session, self.leases[held.lease].lease, Stop::Revoke));
+            // The slot is free once the worker reports the stop. Unary workers never do.
             let session = &mut self.sessions[held.session];
             if session.link != Link::Unary {
                 session.revoked.insert(held.lease);
@@ -135,7 +135,7 @@ impl Model {
         );
     }
 
-    /// The end. It happens once, and only here.
+    /// Ends the job. It is the only function that sets an outcome.
     fn finish(&mut self, number: JobNumber, outcome: Outcome) {
         let state = outcome.state();
         let retention = self.jobs[number].spec.options.as_ref().and_then(|options| options.retention);
@@ -148,12 +148,12 @@ impl Model {
         job.ended = self.ends;
         job.outcome = Some(outcome);
         self.transition(number, state, None);
-        self.make_room(number);
+        self.remove_oldest_finished(number);
     }
 
-    /// Follows the core in removing the oldest finished jobs. That it must and may is an invariant of its own.
-    fn make_room(&mut self, just_ended: JobNumber) {
-        while let Some(Said::Removed(removed)) = self.core_records.get(self.records.len()) {
+    /// Removes the oldest finished jobs like the core. The invariants check that it must and may.
+    fn remove_oldest_finished(&mut self, just_ended: JobNumber) {
+        while let Some(ModelRecord::Removed(removed)) = self.core_records.get(self.records.len()) {
             let finished = |number: &JobNumber| self.jobs[*number].present && self.jobs[*number].ended > 0;
             let oldest = (0..self.jobs.len()).filter(finished).min_by_key(|number| self.jobs[*number].ended);
             let Some(oldest) = oldest.filter(|oldest| *oldest != just_ended) else { return };
@@ -173,7 +173,7 @@ impl Model {
         self.jobs[number].present = false;
         let Job { id, spec, .. } = &self.jobs[number];
         self.expired.insert(*id, (expire_time, spec.clone()));
-        self.records.push(Said::Removed(self.jobs[number].id));
+        self.records.push(ModelRecord::Removed(self.jobs[number].id));
         let lane = self.lane(number);
         if !(0..self.jobs.len()).any(|other| self.jobs[other].present && self.lane(other) == lane) {
             self.served.remove(&lane);
@@ -189,7 +189,7 @@ impl Model {
                 self.end_cancelled(number, false);
             }
             JobState::Running if grace.is_zero() => self.force_cancel(number),
-            JobState::Running => self.ask_to_stop(number, grace),
+            JobState::Running => self.send_cancel(number, grace),
             JobState::Cancelled => {}
             state => return Err(ErrorKind::IllegalState { job_id: id, state, allowed }),
         }
@@ -202,7 +202,7 @@ impl Model {
         self.end_cancelled(number, true);
     }
 
-    fn ask_to_stop(&mut self, number: JobNumber, grace: Duration) {
+    fn send_cancel(&mut self, number: JobNumber, grace: Duration) {
         let force_at = self.now.monotonic + grace;
         let job = &mut self.jobs[number];
         let (id, Some(held)) = (job.id, job.held) else { return };
@@ -211,10 +211,10 @@ impl Model {
         }
         job.force_at = Some(force_at);
         match std::mem::replace(&mut job.cancel_requested, true) {
-            true => self.records.push(Said::CancelHastened(id, force_at)),
+            true => self.records.push(ModelRecord::CancelHastened(id, force_at)),
             false => self.transition(number, JobState::Running, None),
         }
-        self.told.stops.push((held.session, self.leases[held.lease].lease, Stop::Cancel(grace)));
+        self.messages.stops.push((held.session, self.leases[held.lease].lease, Stop::Cancel(grace)));
     }
 
     pub(in super::super) fn delete(&mut self, id: JobId) -> Result<(), ErrorKind> {
@@ -227,7 +227,7 @@ impl Model {
         Ok(())
     }
 
-    fn know_queue(&self, name: &str) -> Result<(), ErrorKind> {
+    fn check_queue(&self, name: &str) -> Result<(), ErrorKind> {
         let holds_jobs = self.jobs.iter().any(|job| job.present && job.spec.queue.as_str() == name);
         match holds_jobs || self.paused.contains(name) {
             true => Ok(()),
@@ -237,20 +237,20 @@ impl Model {
 
     pub(in super::super) fn pause(&mut self, name: &str) {
         self.paused.insert(name.to_owned());
-        self.records.push(Said::QueuePaused(name.into(), true));
+        self.records.push(ModelRecord::QueuePaused(name.into(), true));
     }
 
     pub(in super::super) fn resume(&mut self, name: &str) -> Result<(), ErrorKind> {
-        self.know_queue(name)?;
+        self.check_queue(name)?;
         self.paused.remove(name);
-        self.records.push(Said::QueuePaused(name.into(), false));
+        self.records.push(ModelRecord::QueuePaused(name.into(), false));
         self.fill();
         Ok(())
     }
 
-    /// In which order waiting jobs go is not promised: the core chooses.
+    /// Cancels waiting jobs in the order of the core, which is not specified.
     pub(in super::super) fn purge(&mut self, name: &str, budget: usize) -> Result<usize, ErrorKind> {
-        self.know_queue(name)?;
+        self.check_queue(name)?;
         let mut purged = 0;
         while purged < budget {
             let waits = |job: &&Job| {
@@ -268,30 +268,30 @@ impl Model {
         Ok(purged)
     }
 
-    /// The one of these the core's next record is about.
+    /// Returns the candidate of the core's next record.
     fn chosen(&self, candidates: &[JobId]) -> Option<JobId> {
         self.next_record_of().filter(|id| candidates.contains(id)).or(candidates.first().copied())
     }
 
     fn next_record_of(&self) -> Option<JobId> {
         self.core_records.get(self.records.len()).and_then(|record| match record {
-            Said::Event(id, _) | Said::Removed(id) => Some(*id),
-            Said::CancelHastened(id, _) | Said::Offered(id, _) => Some(*id),
-            Said::Accepted(_) | Said::QueuePaused(..) | Said::ReportsTaken(..) => None,
+            ModelRecord::Event(id, _) | ModelRecord::Removed(id) => Some(*id),
+            ModelRecord::CancelHastened(id, _) | ModelRecord::Offered(id, _) => Some(*id),
+            ModelRecord::Accepted(_) | ModelRecord::QueuePaused(..) | ModelRecord::ReportsTaken(..) => None,
         })
     }
 
-    /// Does all that is due: what is due of sessions, start times in order, then timers by their millisecond.
+    /// Handles sessions, then start times in order, then timers by millisecond.
     pub(in super::super) fn tick(&mut self) {
-        for session in self.looked_at.clone() {
-            self.look_at(session);
+        for session in self.checked_sessions.clone() {
+            self.check_session(session);
         }
         loop {
             let waiting =
                 (0..self.jobs.len()).filter(|number| self.jobs[*number].state == JobState::Scheduled);
             let due = waiting.filter_map(|number| Some((self.jobs[number].waits_for?, number))).min();
             let Some((_, number)) = due.filter(|(time, _)| *time <= self.now.wall) else { break };
-            self.come_due(number);
+            self.start_time_passed(number);
         }
         let now = self.now.monotonic.as_millis();
         while let Some(tick) = self.next_tick().filter(|tick| *tick <= now) {
@@ -301,11 +301,11 @@ impl Model {
         }
     }
 
-    /// Which of these the core did first: the one it recorded next, unless a worker has it and it told one of another.
+    /// Returns the candidate that the core handled first: the one of its next stop, else the one of its next record.
     fn first_fired(&self, candidates: &[JobNumber]) -> JobNumber {
         let next_record = self.next_record_of();
         let is_recorded = |number: &&JobNumber| next_record == Some(self.jobs[**number].id);
-        let next_stop = self.core_told.stops.get(self.told.stops.len()).map(|(_, lease, _)| *lease);
+        let next_stop = self.core_messages.stops.get(self.messages.stops.len()).map(|(_, lease, _)| *lease);
         let is_stopped = |number: &&JobNumber| {
             let held = self.jobs[**number].held;
             held.is_some_and(|held| next_stop == Some(self.leases[held.lease].lease))
@@ -314,7 +314,7 @@ impl Model {
         let stopped = candidates.iter().find(is_stopped).copied();
         match (recorded, stopped) {
             (Some(recorded), Some(stopped)) if self.jobs[recorded].held.is_none() => {
-                // No record says that a job waits again and is leased at once to a worker without a stream.
+                // A job that is requeued and leased at once to a unary worker writes no record.
                 let id = self.jobs[stopped].id;
                 let is_unary = |number: SessionNumber| self.sessions[number].link == Link::Unary;
                 let is_next =
@@ -325,28 +325,28 @@ impl Model {
         }
     }
 
-    /// The first millisecond at which anything is due.
+    /// Returns the millisecond of the earliest timer.
     pub(in super::super) fn next_tick(&self) -> Option<u128> {
         self.jobs.iter().filter_map(Job::tick).min()
     }
 
-    fn come_due(&mut self, number: JobNumber) {
+    fn start_time_passed(&mut self, number: JobNumber) {
         if self.jobs[number].overall_deadline().is_some_and(|end| end <= self.now.monotonic) {
-            return self.give_up(number);
+            return self.job_timed_out(number);
         }
         self.jobs[number].waits_for = None;
         self.jobs[number].deadline = None;
-        self.jobs[number].place = self.place_behind();
+        self.jobs[number].position = self.next_position();
         self.transition(number, JobState::Queued, None);
         self.fill();
     }
 
     fn timer_fires(&mut self, number: JobNumber) {
         if self.jobs[number].overall_deadline().is_some_and(|end| end <= self.now.monotonic) {
-            return self.give_up(number);
+            return self.job_timed_out(number);
         }
         match self.jobs[number].state {
-            JobState::Scheduled => self.come_due(number),
+            JobState::Scheduled => self.start_time_passed(number),
             JobState::Running if self.jobs[number].cancel_requested => self.force_cancel(number),
             JobState::Running => {
                 let attempt_end = self.jobs[number].held.and_then(|held| held.attempt_end);
@@ -357,13 +357,13 @@ impl Model {
             }
             JobState::Queued => {
                 self.revoke(number);
-                self.wait_again(number);
+                self.requeue_in_front(number);
             }
             JobState::Succeeded | JobState::Failed | JobState::Cancelled => self.expire(number),
         }
     }
 
-    fn give_up(&mut self, number: JobNumber) {
+    fn job_timed_out(&mut self, number: JobNumber) {
         self.revoke(number);
         let failure = failed(FailureReason::Deadline, self.jobs[number].attempt).permanent();
         self.finish(number, Outcome::Failure(Arc::new(failure)));

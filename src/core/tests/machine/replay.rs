@@ -1,18 +1,18 @@
-//! A second core from the records of the first: every job is where it was, but for attempts that ran in the server.
+//! Replay of the records into a second core. Every job is restored, except for attempts of the in-process pool.
 
 use std::time::Duration;
 
 use super::messages::item_without_messages;
-use super::{Machine, entry_number, read_back, reading};
+use super::{Machine, entry_number, load_contents, read_with_contents};
 use crate::core::record::Link;
 use crate::core::tests::invariants;
 use crate::core::{Contents, Core, CoreOptions, Effects, ImageBounds, JobKey, Record, TombstonePlace};
 use crate::job::{EventTypes, JobId, JobState, JobView, WatchItem};
 
 impl Machine {
-    /// The core that these records make.
-    fn relived<'a>(&self, log: impl IntoIterator<Item = &'a Vec<Record>>) -> Core {
-        // Attempts that are lost may end their jobs: those must not push others out.
+    /// Replays records into a new core.
+    fn replayed<'a>(&self, log: impl IntoIterator<Item = &'a Vec<Record>>) -> Core {
+        // Lost attempts may end their jobs. Those must not cause the removal of others.
         let (retention_bytes_max, job_bytes_max) = (u64::MAX, u64::MAX);
         let options = CoreOptions { retention_bytes_max, job_bytes_max, ..super::options() };
         let mut core = Core::new(options, [4; 32]);
@@ -25,55 +25,61 @@ impl Machine {
         core
     }
 
-    pub(super) fn check_relived(&mut self) {
-        let again = self.relived(&self.log);
-        self.check_same(again, &self.log);
-        // What is there now is as good as all that led to it, and may follow it.
-        let image = self.image();
-        self.log.extend(image.clone());
+    pub(super) fn check_replay(&mut self) {
+        let again = self.replayed(&self.log);
+        self.check_equal(again, &self.log);
+        // A snapshot replaces all earlier records, and may also follow them.
+        let snapshot = self.snapshot();
+        self.log.extend(snapshot.clone());
         self.core.write_to(entry_number(self.log.len()));
-        self.check_same(self.relived(&image), &image);
-        let again = self.relived(&self.log);
-        self.check_same(again, &self.log);
+        self.check_equal(self.replayed(&snapshot), &snapshot);
+        let again = self.replayed(&self.log);
+        self.check_equal(again, &self.log);
     }
 
-    /// What is there now, a piece an entry; as it is behind everything else.
-    fn image(&mut self) -> Vec<Vec<Record>> {
-        let mut image = vec![self.core.image_beside_jobs()];
+    /// Returns a snapshot of the core, as entries at the end of the log.
+    fn snapshot(&mut self) -> Vec<Vec<Record>> {
+        let mut snapshot = vec![self.core.image_beside_jobs()];
         let mut from = TombstonePlace::FIRST;
         loop {
-            self.core.write_to(entry_number(self.log.len() + image.len()));
+            self.core.write_to(entry_number(self.log.len() + snapshot.len()));
             let Some((records, next)) = self.core.tombstone_images(from, None) else { break };
-            image.push(records);
+            snapshot.push(records);
             from = next;
         }
         let mut next = Some(0);
         while let Some(from) = next {
-            self.core.write_to(entry_number(self.log.len() + image.len()));
+            self.core.write_to(entry_number(self.log.len() + snapshot.len()));
             let piece = self.core.images(from, None, ImageBounds { jobs: 3, bytes: 4_000 });
             let mut records = piece.records;
             for place in piece.cold {
-                let contents = read_back(&place, &self.log);
+                let contents = load_contents(&place, &self.log);
                 records.extend(self.core.image_of(&place, &contents));
             }
-            image.push(records);
+            snapshot.push(records);
             next = piece.next;
         }
-        image
+        snapshot
     }
 
-    fn check_same(&self, again: Core, log: &[Vec<Record>]) {
+    fn check_equal(&self, again: Core, log: &[Vec<Record>]) {
         invariants::check(&again);
         assert_eq!(again.job_count(), self.core.job_count());
         let present: Vec<_> = self.model.jobs.iter().filter(|job| job.present).map(|job| job.id).collect();
         for id in present {
             let key = self.core.find(id).expect("present in both");
-            match self.ran_in_the_server(key) {
+            match self.runs_in_the_pool(key) {
                 true => self.check_lost(&again, id),
                 false => {
-                    let own =
-                        reading(&self.core, &self.log, id, |core, _, contents| whole(core, id, contents));
-                    assert_eq!(reading(&again, log, id, |core, _, contents| whole(core, id, contents)), own);
+                    let own = read_with_contents(&self.core, &self.log, id, |core, _, contents| {
+                        visible_state(core, id, contents)
+                    });
+                    assert_eq!(
+                        read_with_contents(&again, log, id, |core, _, contents| visible_state(
+                            core, id, contents
+                        )),
+                        own
+                    );
                     assert_eq!(cancel(&again, id), cancel(&self.core, id));
                 }
             }
@@ -87,7 +93,7 @@ impl Machine {
         }
     }
 
-    /// A worker with attempts that go on is not asked again for what it reported.
+    /// Checks that workers with running attempts keep their report sequence.
     fn check_reports_taken(&self, again: &Core) {
         for (key, session) in &self.core.sessions.sessions {
             let Link::Stream(instance) = session.link else { continue };
@@ -100,42 +106,46 @@ impl Machine {
         }
     }
 
-    fn ran_in_the_server(&self, key: JobKey) -> bool {
+    fn runs_in_the_pool(&self, key: JobKey) -> bool {
         let entry = &self.core.table[key];
         let live = entry.live().filter(|_| entry.state == JobState::Running);
         live.is_some_and(|live| self.core.sessions.get(live.session).is_some_and(|of| of.link == Link::Pool))
     }
 
-    /// An attempt that ran in the server ended with it; nothing before is changed.
+    /// Checks that a restart ended the attempt and preserved all earlier events.
     fn check_lost(&self, again: &Core, id: JobId) {
         let (before, after) = (events(&self.core, id, None), events(again, id, None));
         assert_eq!(after.len(), before.len() + 1);
         assert_eq!(after[..before.len()], before);
-        let key = again.find(id).expect("it is there");
+        let key = again.find(id).expect("the job exists");
         assert!(again.table[key].live().is_none());
         assert_ne!(again.table[key].state, JobState::Running);
     }
 }
 
-/// Everything that can be seen of a job, but for why it waits: who serves it is another matter now.
-fn whole(core: &Core, id: JobId, contents: Option<&Contents>) -> (JobView, Vec<WatchItem>, u64, Option<u32>) {
-    let key = core.find(id).expect("it is there");
+/// Returns the visible state of a job without the wait reason, which depends on the connected workers.
+fn visible_state(
+    core: &Core,
+    id: JobId,
+    contents: Option<&Contents>,
+) -> (JobView, Vec<WatchItem>, u64, Option<u32>) {
+    let key = core.find(id).expect("the job exists");
     let view = JobView { wait_reason: None, ..core.view(key, contents) };
     let entry = &core.table[key];
     let next_attempt = (!entry.state.is_final()).then(|| entry.next_attempt());
     (view, events(core, id, contents), entry.accepted, next_attempt)
 }
 
-/// When the attempt that runs is forced to end, and why, if it was cancelled.
+/// Returns the forced end and the reason of a cancelled attempt.
 fn cancel(core: &Core, id: JobId) -> Option<(Duration, String)> {
-    let entry = &core.table[core.find(id).expect("it is there")];
+    let entry = &core.table[core.find(id).expect("the job exists")];
     entry.live().filter(|_| entry.state == JobState::Running)?.cancel.as_deref().cloned()
 }
 
 fn events(core: &Core, id: JobId, contents: Option<&Contents>) -> Vec<WatchItem> {
     let mut items = Vec::new();
     core.read_events(
-        core.find(id).expect("it is there"),
+        core.find(id).expect("the job exists"),
         contents,
         0,
         EventTypes::ALL,

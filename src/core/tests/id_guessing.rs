@@ -1,10 +1,10 @@
-//! What a caller's own ids tell of those of others: nothing that finds one.
+//! Ids and leases of other callers cannot be guessed from one's own.
 
 use super::fixture::*;
 use crate::core::{Core, CoreOptions, Effects};
 use crate::job::JobId;
 
-/// The ids of one caller and of another whose jobs come in between.
+/// Submits jobs of two callers in turn. Returns the ids of each.
 fn two_callers(count: u32) -> (Core, Vec<JobId>, Vec<JobId>) {
     let mut core = Core::new(CoreOptions::default(), rand::random());
     let now = Fixture::new().now;
@@ -18,7 +18,7 @@ fn bits(id: &JobId) -> u128 {
 }
 
 #[test]
-fn a_thousand_own_ids_guess_none_of_their_neighbours() {
+fn ids_near_a_thousand_own_ones_belong_to_no_other_job() {
     let (core, own, others) = two_callers(1_000);
     let found = |id: u128| {
         let id = JobId::from_bytes(id.to_be_bytes());
@@ -26,10 +26,10 @@ fn a_thousand_own_ids_guess_none_of_their_neighbours() {
     };
     let (mut guesses, mut hits) = (0, 0);
     for id in own.iter().map(bits) {
-        // A count that goes up by one above the tail, and a tail that is a place near one's own.
+        // Guesses: the part above the tail plus a small count, and a tail near the own one.
         for count in 0..=8_u128 {
-            for place in (-8..=8_i128).filter(|place| (count, *place) != (0, 0)) {
-                let tail = (id as u32).wrapping_add_signed(place as i32);
+            for offset in (-8..=8_i128).filter(|offset| (count, *offset) != (0, 0)) {
+                let tail = (id as u32).wrapping_add_signed(offset as i32);
                 let above = (id >> 32).wrapping_add(count);
                 guesses += 1;
                 hits += u32::from(found(above << 32 | u128::from(tail)));
@@ -39,7 +39,7 @@ fn a_thousand_own_ids_guess_none_of_their_neighbours() {
     assert_eq!(hits, 0, "of {guesses} guesses at {} ids", others.len());
 }
 
-/// Whether each bit is set about every other time, and each differs from the one before about as often.
+/// Asserts that each bit is set in about half of the numbers, and changes in about half of the steps.
 #[track_caller]
 fn assert_random(numbers: &[u64], width: u32) {
     let within = |count: usize| count.abs_diff(numbers.len() / 2) < numbers.len() / 8;
@@ -49,29 +49,29 @@ fn assert_random(numbers: &[u64], width: u32) {
         let changes = numbers.windows(2).filter(|pair| is_set(&pair[0]) != is_set(&pair[1])).count();
         assert!(within(changes), "bit {bit} follows the one of the id before");
     }
-    // As the next of a count, or of a place, would differ.
+    // A counter or a table index would give many close pairs.
     let is_near = |pair: &[u64]| pair[0].abs_diff(pair[1]) < 1 << (width - 8);
     let near = numbers.windows(2).filter(|pair| is_near(pair)).count();
     assert!(near < numbers.len() / 32, "{near} of {} are near the one before", numbers.len());
 }
 
 #[test]
-fn the_tails_and_the_random_bits_of_ids_in_a_row_are_not_correlated() {
+fn tails_and_random_bits_of_successive_ids_are_not_correlated() {
     let (_, own, _) = two_callers(1_000);
     let part = |from: u32, width: u32| -> Vec<u64> {
         own.iter().map(|id| (bits(id) >> from) as u64 & ((1 << width) - 1)).collect()
     };
-    // The tail, the rest behind the variant, and what stands between version and variant.
+    // The tail, the bits after the variant, and the bits between version and variant.
     [(0, 32), (32, 30), (64, 12)]
         .into_iter()
         .for_each(|(from, width)| assert_random(&part(from, width), width));
-    // One place after the other was given: the tails do not tell it.
+    // The tails hide the successive table slots.
     let tails: std::collections::HashSet<_> = part(0, 32).into_iter().collect();
     assert!(tails.len() > 995);
 }
 
 #[test]
-fn leases_of_jobs_in_a_row_have_tails_that_are_not_correlated() {
+fn leases_of_successive_jobs_are_not_correlated() {
     let mut f = Fixture::new();
     f.open(&["a"], 1_000);
     let jobs: Vec<_> = (0..1_000).map(|_| f.submit(job("a"))).collect();
