@@ -1,4 +1,4 @@
-//! Every implementation of the contract passes these.
+//! Tests that every implementation of `Log` passes.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::wal::memory::MemoryLog;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A log, and its faults.
+/// A log and its fault injection.
 struct Fixture {
     log: Arc<dyn Log>,
     set_exhausted: Box<dyn Fn(bool)>,
@@ -44,7 +44,7 @@ fn disk() -> Fixture {
     }
 }
 
-/// The implementations: a disk, and memory without and with a faulty network.
+/// Returns the implementations: a disk, and memory without and with a faulty network.
 fn fixtures() -> Vec<Fixture> {
     let faulty = (0..20).map(|seed| memory(MemoryLog::with_faults(seed)));
     [disk(), memory(MemoryLog::default())].into_iter().chain(faulty).collect()
@@ -56,7 +56,7 @@ fn batch(entries: &[String]) -> Arc<Batch> {
     Arc::new(batch)
 }
 
-/// Batches of one to three entries of 1 KiB, each entry with its number.
+/// Returns batches of one to three entries of 1 KiB. Each entry contains its number.
 fn batches(count: usize) -> Vec<Vec<String>> {
     let mut number = 0;
     let entries = |index: usize| {
@@ -69,7 +69,7 @@ fn batches(count: usize) -> Vec<Vec<String>> {
     (0..count).map(entries).collect()
 }
 
-/// Appends all batches, as many at once as the log takes, and answers the sequences in the order of the answers.
+/// Appends all batches, concurrently up to the limit of the log. Returns the sequences in order of completion.
 async fn append_all(log: &dyn Log, batches: &[Vec<String>]) -> Vec<u64> {
     let (mut in_flight, mut answers) = (FuturesOrdered::new(), Vec::new());
     for entries in batches {
@@ -85,15 +85,15 @@ async fn append_all(log: &dyn Log, batches: &[Vec<String>]) -> Vec<u64> {
 }
 
 async fn text(log: &dyn Log, sequence: u64) -> Option<String> {
-    let entry = log.read(sequence).await.expect("it can be read");
+    let entry = log.read(sequence).await.expect("the log is readable");
     entry.map(|entry| String::from_utf8(entry).expect("text"))
 }
 
 #[tokio::test]
-async fn entries_are_read_in_the_order_of_their_appends() {
+async fn entries_are_read_in_append_order() {
     for Fixture { log, .. } in fixtures() {
         let batches = batches(60);
-        let answers = timeout(TIMEOUT, append_all(&*log, &batches)).await.expect("they are answered");
+        let answers = timeout(TIMEOUT, append_all(&*log, &batches)).await.expect("appends complete");
         let ends = batches.iter().scan(0, |end, batch| {
             *end += batch.len() as u64;
             Some(*end)
@@ -103,12 +103,12 @@ async fn entries_are_read_in_the_order_of_their_appends() {
             assert_eq!(text(&*log, sequence).await.as_ref(), Some(entry));
         }
         assert_eq!(text(&*log, answers.last().expect("some") + 1).await, None);
-        log.close().await.expect("it ends");
+        log.close().await.expect("the log closes");
     }
 }
 
 #[tokio::test]
-async fn a_trim_removes_what_is_before_its_cut_and_nothing_else() {
+async fn a_trim_removes_only_earlier_segments() {
     for Fixture { log, .. } in fixtures() {
         let batches = batches(100);
         let last = *append_all(&*log, &batches).await.last().expect("some");
@@ -117,33 +117,33 @@ async fn a_trim_removes_what_is_before_its_cut_and_nothing_else() {
             trim_points.is_sorted_by_key(|point| (point.sequence, point.bytes)) && trim_points.len() > 1,
             "{trim_points:?}"
         );
-        let (point, before) = (trim_points[trim_points.len() / 2], log.space().expect("it is well").bytes);
+        let (point, before) = (trim_points[trim_points.len() / 2], log.space().expect("the log works").bytes);
         log.trim(point.sequence).await.expect("there is space");
         assert_eq!(text(&*log, point.sequence - 1).await, None);
         for sequence in point.sequence..=last {
             assert!(text(&*log, sequence).await.is_some(), "{sequence} of {last}, trimmed at {point:?}");
         }
-        assert!(log.space().expect("it is well").bytes < before);
+        assert!(log.space().expect("the log works").bytes < before);
         let next = append_all(&*log, &[vec!["behind the trim".to_owned()]]).await;
         assert_eq!(next, [last + 1]);
     }
 }
 
 #[tokio::test]
-async fn a_batch_without_space_is_not_written_and_can_be_appended_again() {
+async fn a_batch_without_space_is_not_written_and_may_be_retried() {
     for Fixture { log, set_exhausted, .. } in [disk(), memory(MemoryLog::default())] {
         append_all(&*log, &batches(2)).await;
         set_exhausted(true);
-        // Larger than what is preallocated.
+        // Larger than the preallocated space.
         let large = vec!["a".repeat(50 << 10), "b".repeat(50 << 10), "c".repeat(50 << 10)];
         let refused = loop {
             match log.append(batch(&large)).await {
-                Ok(last) => assert!(last < 100, "a full log takes for ever"),
+                Ok(last) => assert!(last < 100, "a full log rejects appends"),
                 Err(error) => break error,
             }
         };
         assert_eq!(*refused.kind(), ErrorKind::DiskFull, "{refused}");
-        let before = log.space().expect("it is well").bytes;
+        let before = log.space().expect("the log works").bytes;
         set_exhausted(false);
         let last = timeout(TIMEOUT, async {
             loop {
@@ -154,9 +154,9 @@ async fn a_batch_without_space_is_not_written_and_can_be_appended_again() {
             }
         });
         let last = last.await.expect("it has space");
-        assert!(log.space().expect("it is well").bytes > before);
+        assert!(log.space().expect("the log works").bytes > before);
         let read = [text(&*log, last - 2).await, text(&*log, last - 1).await, text(&*log, last).await];
-        assert_eq!(read.map(|entry| entry.expect("it is there")).to_vec(), large);
+        assert_eq!(read.map(|entry| entry.expect("the entry exists")).to_vec(), large);
     }
 }
 
@@ -166,9 +166,9 @@ async fn a_failure_is_final() {
         append_all(&*log, &batches(3)).await;
         set_broken();
         for _ in 0..3 {
-            let error = log.append(batch(&["lost".to_owned()])).await.expect_err("it is broken");
+            let error = log.append(batch(&["lost".to_owned()])).await.expect_err("the log fails");
             assert_eq!(*error.kind(), ErrorKind::LogFailed, "{error}");
         }
-        assert!(text(&*log, 1).await.is_some(), "what is durable can be read");
+        assert!(text(&*log, 1).await.is_some(), "durable entries are readable");
     }
 }

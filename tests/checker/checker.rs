@@ -1,5 +1,5 @@
-//! What clients were told, held against what a server says later: for servers in processes of their own, which are killed,
-//! and for the one in the library's own tests, whose disk forgets.
+//! Compares the responses that clients got with the final state of the server. Crash tests of server processes
+//! and of the simulated server use it.
 
 pub(crate) mod journal;
 pub(crate) mod rules;

@@ -1,62 +1,62 @@
-//! What clients sent and what they were told, job by job, to be held against what a server says later.
+//! The requests and responses of clients per job.
 
 use std::collections::BTreeMap;
 
 use jobstream::proto::v1;
 
-/// The notes of one client, or of many.
+/// The requests and responses of one or more clients.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
-    pub(crate) stories: BTreeMap<String, Story>,
+    pub(crate) traces: BTreeMap<String, JobTrace>,
 }
 
-/// One job, as its clients know it.
+/// The requests and responses of one job.
 #[derive(Debug, Default)]
-pub(crate) struct Story {
-    /// What was sent.
+pub(crate) struct JobTrace {
+    /// The submitted spec.
     pub(crate) spec: v1::JobSpec,
-    /// Whether a submit of it was answered.
+    /// Whether a submit was acknowledged.
     pub(crate) is_acknowledged: bool,
-    /// Whether its removal was asked for, and whether it was answered.
+    /// Whether a delete was sent, and whether it was acknowledged.
     pub(crate) is_removal_sent: bool,
-    pub(crate) is_removal_answered: bool,
-    /// Whether its cancel was asked for, and whether it was said to be cancelled.
+    pub(crate) is_removal_acknowledged: bool,
+    /// Whether a cancel was sent, and whether a response reported the job as cancelled.
     pub(crate) is_cancel_sent: bool,
     pub(crate) is_cancelled: bool,
-    /// Every attempt that a worker was given, by its number and lease.
+    /// The number and the lease of each assigned attempt.
     pub(crate) runs: Vec<(u32, String)>,
-    /// Every result that a worker sent, with the attempt it is of.
+    /// Each result that a worker sent, with its attempt.
     pub(crate) results: Vec<(u32, v1::Payload)>,
-    /// Every event that came, each time it came.
+    /// All received events, with repetitions.
     pub(crate) events: Vec<v1::JobEvent>,
-    /// Every end that was told, and by what.
+    /// Each received outcome, and the call that returned it.
     pub(crate) ends: Vec<(&'static str, v1::Outcome)>,
-    /// What one answer said against itself.
+    /// Contradictions within one response.
     pub(crate) breaches: Vec<String>,
 }
 
 impl Journal {
-    /// Notes that this is about to be sent.
-    pub(crate) fn sends(&mut self, spec: &v1::JobSpec) {
-        let story = self.stories.entry(spec.job_id.clone()).or_default();
-        story.spec = spec.clone();
+    /// Records a spec before it is sent.
+    pub(crate) fn record_sent(&mut self, spec: &v1::JobSpec) {
+        let trace = self.traces.entry(spec.job_id.clone()).or_default();
+        trace.spec = spec.clone();
     }
 
-    pub(crate) fn story(&mut self, id: &str) -> &mut Story {
-        self.stories.get_mut(id).expect("it was sent before anything came back")
+    pub(crate) fn trace(&mut self, id: &str) -> &mut JobTrace {
+        self.traces.get_mut(id).expect("a spec is recorded before it is sent")
     }
 
     pub(crate) fn acknowledged(&self) -> usize {
-        self.stories.values().filter(|story| story.is_acknowledged).count()
+        self.traces.values().filter(|trace| trace.is_acknowledged).count()
     }
 }
 
-impl Story {
-    /// An event of a watch that was at this sequence before; answers where it is now.
-    pub(crate) fn sees(&mut self, after: u32, event: v1::JobEvent) -> u32 {
+impl JobTrace {
+    /// Records an event of a watch after a sequence. Returns the new sequence of the watch.
+    pub(crate) fn record_event(&mut self, after: u32, event: v1::JobEvent) -> u32 {
         let sequence = event.sequence;
         if sequence <= after {
-            self.breaches.push(format!("a watch after {after} was told {event:?}"));
+            self.breaches.push(format!("a watch after {after} returned {event:?}"));
         }
         if let Some(outcome) = end_of(&event) {
             self.ends.push(("a watch", outcome.clone()));
@@ -65,12 +65,12 @@ impl Story {
         sequence
     }
 
-    pub(crate) fn ends(&mut self, by: &'static str, outcome: Option<v1::Outcome>) {
+    pub(crate) fn record_outcome(&mut self, by: &'static str, outcome: Option<v1::Outcome>) {
         self.ends.extend(outcome.map(|outcome| (by, outcome)));
     }
 }
 
-/// How an event ended its job, if it did.
+/// Returns the outcome of a final event.
 pub(crate) fn end_of(event: &v1::JobEvent) -> Option<&v1::Outcome> {
     match &event.event {
         Some(v1::job_event::Event::StateChange(change)) => change.outcome.as_ref(),

@@ -1,4 +1,4 @@
-//! The real binary as a server: what it says, what it serves, and how signals end it.
+//! The binary as a server: its output, its services and its signals.
 
 mod numbers;
 mod shortage;
@@ -16,7 +16,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::support::{Dev, until, wait_for};
 
-/// A program that does not end when it is asked to, and leaves a file once it is deaf.
+/// A program that ignores SIGTERM. It creates a file once it does.
 struct Stuck {
     exec: String,
     mark: PathBuf,
@@ -30,20 +30,20 @@ impl Stuck {
         Self { exec, mark }
     }
 
-    async fn is_deaf(&self) {
-        until("the program is deaf", async || self.mark.exists()).await;
+    async fn ignores_signals(&self) {
+        until("the program ignores signals", async || self.mark.exists()).await;
     }
 }
 
 impl Drop for Stuck {
     fn drop(&mut self) {
-        // Missing only if the test failed before.
+        // The file is missing if the test failed earlier.
         let _ = std::fs::remove_file(&self.mark);
     }
 }
 
 #[tokio::test]
-async fn dev_says_where_it_is_what_is_lost_and_what_to_try() {
+async fn dev_prints_its_address_a_warning_and_commands_to_try() {
     let dev = Dev::start(&["--exec", "upper=tr a-z A-Z"]).await;
     for part in
         ["in-memory: jobs are lost on exit", "demo.flaky", "upper", "jobstream run demo.echo", "grpcurl"]
@@ -59,7 +59,7 @@ async fn dev_says_where_it_is_what_is_lost_and_what_to_try() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_server_goes_without_huge_pages_but_its_programs_do_not() {
+async fn a_server_disables_huge_pages_only_for_itself() {
     let of = |pid: &str| format!("grep THP_enabled /proc/{pid}/status");
     let plain = Dev::start(&[]).await;
     assert_eq!(plain.sh(&of(&plain.id().to_string())).await.trim(), "THP_enabled:\t0");
@@ -68,7 +68,7 @@ async fn a_server_goes_without_huge_pages_but_its_programs_do_not() {
 }
 
 #[tokio::test]
-async fn a_server_that_others_can_reach_says_so_and_loudly_with_programs() {
+async fn a_server_on_a_public_address_prints_a_warning() {
     let cases: [(&str, &[&str], &str); 4] = [
         ("0.0.0.0:0", &[], "anyone who reaches 0.0.0.0:"),
         ("[::]:0", &["--exec", "up=tr a-z A-Z"], "DANGER: anyone who reaches [::]:"),
@@ -79,9 +79,9 @@ async fn a_server_that_others_can_reach_says_so_and_loudly_with_programs() {
         let dev = Dev::start_at(listen, args).await;
         dev.signal(Signal::TERM);
         let (_, stderr) = dev.end().await;
-        let said: Vec<_> = stderr.lines().filter(|line| line.contains("anyone who reaches")).collect();
-        assert_eq!(said.len(), usize::from(!warning.is_empty()), "{listen}: {stderr}");
-        for line in said {
+        let output: Vec<_> = stderr.lines().filter(|line| line.contains("anyone who reaches")).collect();
+        assert_eq!(output.len(), usize::from(!warning.is_empty()), "{listen}: {stderr}");
+        for line in output {
             assert!(line.contains(warning) && line.contains("WARN"), "{line}");
             assert!(line.contains("no TLS and no authentication") && line.contains("127.0.0.1"), "{line}");
             assert_eq!(line.contains("RUN PROGRAMS on this machine (up)"), !args.is_empty(), "{line}");
@@ -90,7 +90,7 @@ async fn a_server_that_others_can_reach_says_so_and_loudly_with_programs() {
 }
 
 #[tokio::test]
-async fn exit_codes_tell_how_the_job_ended() {
+async fn the_exit_code_is_that_of_the_outcome() {
     let dev = Dev::start(&[]).await;
     let script = "jobstream -q run demo.echo '\"x\"' && code=0 || code=$?; echo $code
         jobstream -q run demo.fail && code=0 || code=$?; echo $code
@@ -115,17 +115,17 @@ async fn a_signal_lets_running_jobs_finish() {
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_at_once_and_what_is_left_is_told() {
+async fn a_second_signal_ends_at_once_and_lists_unfinished_jobs() {
     let stuck = Stuck::new("second-signal");
     let dev = Dev::start(&["--drain-timeout", "1h", "--exec", &stuck.exec]).await;
     dev.sh("jobstream submit stuck && jobstream submit demo.sleep '{\"seconds\": 1000}'").await;
-    stuck.is_deaf().await;
+    stuck.ignores_signals().await;
     let begun = Instant::now();
     dev.signal(Signal::TERM);
-    // The second counts only once the first was taken.
+    // The second signal is sent after the first one is handled.
     let mut dev = dev;
     let mut lines = BufReader::new(dev.child.stderr.take().expect("a pipe")).lines();
-    let line = wait_for("it says that it drains", lines.next_line()).await.expect("text").expect("a line");
+    let line = wait_for("the server logs the drain", lines.next_line()).await.expect("text").expect("a line");
     assert!(line.contains("draining"), "{line}");
     dev.signal(Signal::INT);
     let mut rest = String::new();
@@ -139,17 +139,17 @@ async fn a_second_signal_ends_at_once_and_what_is_left_is_told() {
 }
 
 #[tokio::test]
-async fn a_stuck_command_does_not_hold_up_the_end() {
+async fn a_stuck_command_does_not_delay_the_shutdown() {
     let stuck = Stuck::new("drain");
     let dev = Dev::start(&["--drain-timeout", "300ms", "--exec", &stuck.exec]).await;
     dev.sh("jobstream submit stuck").await;
-    stuck.is_deaf().await;
+    stuck.ignores_signals().await;
     let begun = Instant::now();
     dev.signal(Signal::TERM);
     let (code, stderr) = dev.end().await;
     let took = begun.elapsed();
     assert_eq!(code, Some(0));
     assert!(stderr.contains("attempts_cut=1"), "{stderr}");
-    // Drain and a second, and something for a busy machine.
+    // The drain timeout, one second, and a margin for a busy machine.
     assert!(took < Duration::from_millis(300 + 1000 + 700), "{took:?}");
 }

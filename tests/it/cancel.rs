@@ -1,4 +1,4 @@
-//! Cancel: waiting jobs end at once, running ones are told now and ended by force when they do not listen.
+//! Cancel: waiting jobs end at once. Running ones are notified, and ended by force after the grace period.
 
 use std::time::{Duration, Instant};
 
@@ -15,11 +15,11 @@ use crate::support::{
 };
 
 const LONG: Duration = Duration::from_secs(60);
-/// What is far beyond the tenth of a second that an idle machine needs.
+/// A generous limit for a reaction that takes a tenth of a second on an idle machine.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 #[tokio::test]
-async fn a_waiting_job_ends_at_once() {
+async fn cancelling_a_waiting_job_ends_it_at_once() {
     let server = TestServer::start().await;
     server.pause("default").await;
     let scheduled = v1::JobSpec { start: Some(Start::StartDelay(seconds(3600))), ..echo("later") };
@@ -37,7 +37,7 @@ async fn a_waiting_job_ends_at_once() {
 }
 
 #[tokio::test]
-async fn a_running_handler_that_listens_ends_at_once() {
+async fn a_handler_that_observes_the_cancel_ends_at_once() {
     let server = TestServer::start().await;
     let mut slowest = Duration::ZERO;
     for _ in 0..20 {
@@ -63,7 +63,7 @@ async fn a_running_handler_that_listens_ends_at_once() {
 }
 
 #[tokio::test]
-async fn a_handler_that_does_not_listen_is_ended_by_force_at_its_grace() {
+async fn a_handler_that_ignores_the_cancel_is_ended_after_the_grace_period() {
     let server = TestServer::start().await;
     let id = server.submit(job("test.stubborn")).await;
     server.gate.arrival().await;
@@ -78,7 +78,7 @@ async fn a_handler_that_does_not_listen_is_ended_by_force_at_its_grace() {
 }
 
 #[tokio::test]
-async fn without_grace_the_force_comes_at_once() {
+async fn without_a_grace_period_the_job_is_ended_at_once() {
     let server = TestServer::start().await;
     let id = server.submit(job("test.stubborn")).await;
     server.gate.arrival().await;
@@ -87,7 +87,7 @@ async fn without_grace_the_force_comes_at_once() {
 }
 
 #[tokio::test]
-async fn a_second_cancel_can_only_hurry() {
+async fn a_second_cancel_may_only_shorten_the_grace_period() {
     let server = TestServer::start().await;
     let id = server.submit(job("test.stubborn")).await;
     server.gate.arrival().await;
@@ -100,7 +100,7 @@ async fn a_second_cancel_can_only_hurry() {
 }
 
 #[tokio::test]
-async fn the_slot_of_a_handler_ended_by_force_is_free_again() {
+async fn a_handler_ended_by_force_frees_its_slot() {
     let server = TestServer::with(|setup| {
         let worker = std::mem::take(&mut setup.worker);
         setup.worker = worker.slots(1);
@@ -116,7 +116,7 @@ async fn the_slot_of_a_handler_ended_by_force_is_free_again() {
 }
 
 #[tokio::test]
-async fn cancelling_what_has_ended_changes_nothing() {
+async fn cancelling_a_finished_job_changes_nothing() {
     let server = TestServer::start().await;
     let done = server.run_to_end(echo("done")).await;
     let failed = server.run_to_end(job("demo.fail")).await;
@@ -136,7 +136,7 @@ async fn cancelling_what_has_ended_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_cancelled_job_is_not_tried_again() {
+async fn a_cancelled_job_is_not_retried() {
     let server = TestServer::start().await;
     let retry = v1::RetryPolicy { max_attempts: 50, ..Default::default() };
     let id = server.submit(v1::JobSpec { retry: Some(retry), ..job("test.gate") }).await;
@@ -147,7 +147,7 @@ async fn a_cancelled_job_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_cancel_during_the_pause_between_attempts_ends_the_job() {
+async fn a_cancel_during_the_back_off_ends_the_job() {
     let server = TestServer::start().await;
     let retry =
         v1::RetryPolicy { max_attempts: 9, initial_backoff: Some(seconds(600)), ..Default::default() };
@@ -159,7 +159,7 @@ async fn a_cancel_during_the_pause_between_attempts_ends_the_job() {
 }
 
 #[tokio::test]
-async fn a_cancel_that_races_the_end_leaves_exactly_one_end() {
+async fn a_cancel_concurrent_with_the_end_leaves_one_outcome() {
     let server = TestServer::start().await;
     let mut races = JoinSet::new();
     for number in 0..300 {
@@ -196,7 +196,7 @@ async fn a_cancel_that_races_the_end_leaves_exactly_one_end() {
 }
 
 #[tokio::test]
-async fn run_cancels_its_job_when_it_is_cut_only_if_asked_to() {
+async fn a_disconnected_run_cancels_its_job_only_on_request() {
     let server = TestServer::start().await;
     for cancel_on_disconnect in [true, false] {
         let id = new_id();

@@ -1,4 +1,4 @@
-//! Many clients that submit, watch, cancel and leave at random: every job ends once, and OK means the end was seen.
+//! Clients that submit, watch, cancel and disconnect at random. Every job ends once, and every OK watch has its end.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use tonic::transport::Channel;
 
 use crate::support::{Ended, TestServer, Watched, job, json as payload, millis, new_id, watch_request};
 
-/// What one client does to a job of its own.
+/// The actions of one client on its job.
 #[derive(Debug, Clone)]
-struct Life {
+struct Scenario {
     kind: Kind,
-    /// Milliseconds until a cancel, and its grace.
+    /// The milliseconds until a cancel, and its grace period.
     cancel: Option<(u64, i32)>,
-    /// For each watcher the milliseconds until it comes, and after how many messages it leaves and resumes.
+    /// For each watcher, the milliseconds until it starts and the messages after which it resumes.
     watchers: Vec<(u64, usize)>,
     resubmits: usize,
 }
@@ -34,7 +34,7 @@ enum Kind {
     Stubborn,
 }
 
-fn lives() -> impl Strategy<Value = Vec<Life>> {
+fn scenarios() -> impl Strategy<Value = Vec<Scenario>> {
     let kind = prop_oneof![
         Just(Kind::Echo),
         (0..30_u32).prop_map(Kind::Sleep),
@@ -45,13 +45,9 @@ fn lives() -> impl Strategy<Value = Vec<Life>> {
     ];
     let cancel = prop::option::of((0..30_u64, 0..20_i32));
     let watchers = prop::collection::vec((0..30_u64, 1..6_usize), 0..4);
-    let life = (kind, cancel, watchers, 0..3_usize).prop_map(|(kind, cancel, watchers, resubmits)| Life {
-        kind,
-        cancel,
-        watchers,
-        resubmits,
-    });
-    prop::collection::vec(life, 40)
+    let scenario = (kind, cancel, watchers, 0..3_usize)
+        .prop_map(|(kind, cancel, watchers, resubmits)| Scenario { kind, cancel, watchers, resubmits });
+    prop::collection::vec(scenario, 40)
 }
 
 fn spec(id: &str, kind: &Kind) -> v1::JobSpec {
@@ -65,7 +61,7 @@ fn spec(id: &str, kind: &Kind) -> v1::JobSpec {
     };
     let retry =
         v1::RetryPolicy { max_attempts: 3, initial_backoff: Some(millis(3)), ..v1::RetryPolicy::default() };
-    // Ends those that nobody cancels.
+    // Ends jobs without a cancel.
     let attempt_timeout = Some(millis(80));
     let payload = Some(payload(input));
     v1::JobSpec { job_id: id.to_owned(), payload, retry: Some(retry), attempt_timeout, ..job(kind) }
@@ -79,7 +75,7 @@ async fn cancel(mut client: JobServiceClient<Channel>, id: String, after: u64, g
     }
 }
 
-/// Watches in pieces until a stream ends OK; answers the outcome it saw.
+/// Watches and resumes until a stream ends OK. Returns the outcome.
 async fn watch(mut client: JobServiceClient<Channel>, id: String, after: u64, piece: usize) -> v1::Outcome {
     tokio::time::sleep(Duration::from_millis(after)).await;
     let mut seen = BTreeMap::new();
@@ -90,7 +86,7 @@ async fn watch(mut client: JobServiceClient<Channel>, id: String, after: u64, pi
             watched.step().await;
         }
         for event in &watched.events {
-            assert!(seen.insert(event.sequence, event.clone()).is_none(), "an event came twice");
+            assert!(seen.insert(event.sequence, event.clone()).is_none(), "an event was sent twice");
         }
         if let Some(outcome) = seen.values().find_map(crate::checker::journal::end_of) {
             return outcome.clone();
@@ -99,18 +95,18 @@ async fn watch(mut client: JobServiceClient<Channel>, id: String, after: u64, pi
     }
 }
 
-/// Lives one life and checks everything that was promised to it.
-async fn live(mut client: JobServiceClient<Channel>, life: Life) -> Ended {
+/// Runs a scenario and checks all responses.
+async fn run_scenario(mut client: JobServiceClient<Channel>, scenario: Scenario) -> Ended {
     let id = new_id();
-    let submit = v1::SubmitRequest { job: Some(spec(&id, &life.kind)), validate_only: false };
+    let submit = v1::SubmitRequest { job: Some(spec(&id, &scenario.kind)), validate_only: false };
     client.submit(submit.clone()).await.expect("the job is accepted");
     let mut watchers = JoinSet::new();
-    for (after, piece) in life.watchers {
+    for (after, piece) in scenario.watchers {
         watchers.spawn(watch(client.clone(), id.clone(), after, piece));
     }
     let cancelling =
-        life.cancel.map(|(after, grace)| tokio::spawn(cancel(client.clone(), id.clone(), after, grace)));
-    for _ in 0..life.resubmits {
+        scenario.cancel.map(|(after, grace)| tokio::spawn(cancel(client.clone(), id.clone(), after, grace)));
+    for _ in 0..scenario.resubmits {
         let answer = client.submit(submit.clone()).await.expect("the job is accepted").into_inner();
         assert_eq!(answer.disposition(), v1::Disposition::Existing);
     }
@@ -135,17 +131,17 @@ async fn live(mut client: JobServiceClient<Channel>, life: Life) -> Ended {
 fn every_job_ends_once_and_every_watcher_sees_that_end() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut runner = TestRunner::new(Config { cases: 8, max_shrink_iters: 0, ..Config::default() });
-    let result = runner.run(&lives(), |lives| {
+    let result = runner.run(&scenarios(), |scenarios| {
         runtime.block_on(async {
             let server = TestServer::start().await;
-            let count = lives.len();
+            let count = scenarios.len();
             let mut running = JoinSet::new();
-            for (number, life) in lives.into_iter().enumerate() {
+            for (number, scenario) in scenarios.into_iter().enumerate() {
                 let client = if number % 8 == 0 { server.new_jobs().await } else { server.jobs() };
-                running.spawn(live(client, life));
+                running.spawn(run_scenario(client, scenario));
             }
-            let done = tokio::time::timeout(crate::support::PATIENCE, running.join_all()).await;
-            assert_eq!(done.expect("every life ends").len(), count);
+            let done = tokio::time::timeout(crate::support::TIMEOUT, running.join_all()).await;
+            assert_eq!(done.expect("every scenario ends").len(), count);
             assert_eq!(server.info().await.jobs, count as u32);
         });
         Ok(())

@@ -1,5 +1,4 @@
-//! The command line against scripted answers: what it sends, prints and exits with. The server is a fake; the binary is
-//! the real one.
+//! The command line with a fake server and scripted responses: its requests, output and exit codes.
 
 mod admin;
 mod config;
@@ -29,20 +28,20 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 const ID: &str = "01890000-0000-7000-8000-000000000001";
 
-/// No command of these tests takes this long.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The time limit of a command.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A finished process.
-struct Ran {
+struct Finished {
     code: i32,
     stdout: String,
     stderr: String,
 }
 
-impl Ran {
+impl Finished {
     fn new(output: Output) -> Self {
         Self {
-            code: output.status.code().expect("it exits by itself"),
+            code: output.status.code().expect("the command exits"),
             stdout: String::from_utf8(output.stdout).expect("UTF-8"),
             stderr: String::from_utf8(output.stderr).expect("UTF-8"),
         }
@@ -55,7 +54,7 @@ impl Ran {
     }
 
     #[track_caller]
-    fn says(self, parts: &[&str]) -> Self {
+    fn prints(self, parts: &[&str]) -> Self {
         for part in parts {
             assert!(self.stderr.contains(part), "no {part:?} in stderr: {}", self.stderr);
         }
@@ -63,7 +62,7 @@ impl Ran {
     }
 }
 
-/// The binary with these arguments, in an environment without settings.
+/// Returns a command without settings in its environment.
 fn jobstream(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_jobstream"));
     command.args(args).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -71,16 +70,16 @@ fn jobstream(args: &[&str]) -> Command {
     command
 }
 
-/// The binary with these arguments, sent to this server by the environment.
+/// Returns a command with the server's address in its environment.
 fn client(server: SocketAddr, args: &[&str]) -> Command {
     let mut command = jobstream(args);
     command.env("JOBSTREAM_ADDRESS", server.to_string());
     command
 }
 
-async fn run(command: &mut Command) -> Ran {
-    let output = time::timeout(PATIENCE, command.output()).await.expect("it ends in time");
-    Ran::new(output.expect("it starts"))
+async fn run(command: &mut Command) -> Finished {
+    let output = time::timeout(TIMEOUT, command.output()).await.expect("the command ends in time");
+    Finished::new(output.expect("the command starts"))
 }
 
 fn refusal(code: Code, reason: &str) -> Status {

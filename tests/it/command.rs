@@ -1,4 +1,4 @@
-//! The command runner with real processes: outcomes, events, signals, bounds, and nothing left behind.
+//! The command runner with real processes: outcomes, events, signals, limits and cleanup.
 
 mod bounds;
 mod endings;
@@ -18,8 +18,8 @@ use jobstream::worker::command::{
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// No step of any test takes longer than this, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The time limit of a step, also on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// `sh -c script`, with the `PATH` of the machine.
 fn shell(script: &str) -> CommandSpec {
@@ -33,7 +33,7 @@ fn payload(bytes: impl Into<Bytes>) -> CommandInput {
     CommandInput { payload: bytes.into(), env: Vec::new() }
 }
 
-/// A command that runs in a task of its own.
+/// A command that runs in a task.
 struct Running {
     task: JoinHandle<CommandOutcome>,
     events: mpsc::Receiver<CommandEvent>,
@@ -52,17 +52,17 @@ impl Running {
         Self { task, events, control: held }
     }
 
-    /// The next chunk of output, as text without its line ending.
+    /// Returns the next chunk of output as text without its line ending.
     async fn line(&mut self) -> String {
         loop {
-            match within("an output line", self.events.recv()).await.expect("the command goes on") {
+            match within("an output line", self.events.recv()).await.expect("the command is running") {
                 CommandEvent::Output(chunk) => return String::from_utf8_lossy(&chunk).trim_end().to_owned(),
                 _ => continue,
             }
         }
     }
 
-    /// A line of process ids.
+    /// Reads a line of process ids.
     async fn pids(&mut self) -> Vec<i32> {
         self.line().await.split_whitespace().map(|pid| pid.parse().expect("a process id")).collect()
     }
@@ -86,17 +86,17 @@ async fn outcome_of(spec: CommandSpec) -> CommandOutcome {
 }
 
 async fn within<F: Future>(what: &str, future: F) -> F::Output {
-    match tokio::time::timeout(PATIENCE, future).await {
+    match tokio::time::timeout(TIMEOUT, future).await {
         Ok(output) => output,
-        Err(_) => panic!("{what} did not come within {PATIENCE:?}"),
+        Err(_) => panic!("{what} did not complete within {TIMEOUT:?}"),
     }
 }
 
-/// Returns once this holds; the kernel sends no event for it.
+/// Polls until a condition holds that the kernel does not signal.
 async fn eventually(what: &str, holds: impl Fn() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        assert!(start.elapsed() < TIMEOUT, "not within {TIMEOUT:?}: {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
@@ -112,7 +112,7 @@ fn result_text(outcome: &CommandOutcome) -> &str {
     }
 }
 
-/// State and parent of a process, or `None` if there is none.
+/// Returns the state and the parent of a process, or `None` if it does not exist.
 fn process(pid: i32) -> Option<(char, i32)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(") ")?;
@@ -134,7 +134,7 @@ fn lines(script: &str) -> CommandSpec {
     spec
 }
 
-/// A directory of its own for one test, removed afterwards.
+/// A temporary directory of one test, removed when dropped.
 struct TempDir {
     path: PathBuf,
 }
@@ -146,7 +146,7 @@ impl TempDir {
         Self { path }
     }
 
-    /// A named pipe: a program that opens it waits for the test to do so too.
+    /// Creates a named pipe. A program that opens it waits until the test opens it.
     async fn fifo(&self, name: &str) -> PathBuf {
         let path = self.path.join(name);
         result_text(&outcome_of(shell(&format!("mkfifo {}", path.display()))).await);

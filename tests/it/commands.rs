@@ -1,4 +1,4 @@
-//! Programs as handlers, through the whole stack: payload in, result, events, exit codes and signals out.
+//! Programs as handlers with a real server: payload, result, events, exit codes and signals.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::support::{Setup, TestServer, Watched, job, json as payload, millis, text, until, watch_request};
 
-/// A shell script as the handler of `test.command`.
+/// Registers a shell script as the handler of `test.command`.
 fn script(text: &str, change: impl FnOnce(&mut CommandSpec)) -> impl FnOnce(&mut Setup) {
     let mut spec = CommandSpec::new("sh");
     spec.args = vec!["-c".to_owned(), text.to_owned()];
@@ -32,8 +32,8 @@ fn command() -> v1::JobSpec {
     job("test.command")
 }
 
-/// The text of a log line or chunk of output.
-fn said(event: &v1::JobEvent) -> Option<String> {
+/// Returns the text of a log line or a chunk of output.
+fn event_text(event: &v1::JobEvent) -> Option<String> {
     match &event.event {
         Some(Event::Log(log)) => Some(log.text.clone()),
         Some(Event::Output(output)) => match output.payload.clone()?.body? {
@@ -44,10 +44,10 @@ fn said(event: &v1::JobEvent) -> Option<String> {
     }
 }
 
-/// Reads on until the program has said something, and answers that.
-async fn first_words(watched: &mut Watched) -> String {
+/// Reads events until the first text of the program, and returns it.
+async fn first_text(watched: &mut Watched) -> String {
     loop {
-        if let Some(words) = watched.events.iter().find_map(said) {
+        if let Some(words) = watched.events.iter().find_map(event_text) {
             return words;
         }
         assert!(watched.step().await, "the watch ended early: {:?}", watched.ended);
@@ -70,26 +70,26 @@ async fn the_payload_is_on_stdin_and_stdout_is_the_result() {
 }
 
 #[tokio::test]
-async fn json_in_is_json_out_when_the_command_says_so() {
-    let say = |spec: &mut CommandSpec| spec.content_type = Some("application/json".to_owned());
-    let server = TestServer::with(script("cat", say)).await;
+async fn a_command_with_a_json_content_type_returns_json() {
+    let change = |spec: &mut CommandSpec| spec.content_type = Some("application/json".to_owned());
+    let server = TestServer::with(script("cat", change)).await;
     let value = payload(json!({"n": 7}));
     let ended = server.run_to_end(v1::JobSpec { payload: Some(value.clone()), ..command() }).await;
     assert_eq!(ended.result(), &value);
 }
 
 #[tokio::test]
-async fn json_of_a_program_keeps_the_digits_of_its_numbers() {
+async fn json_of_a_program_keeps_all_digits() {
     const PRINTED: &str = r#"{"id":9007199254740993,"share":0.1234567890123456789}"#;
-    let say = |spec: &mut CommandSpec| spec.content_type = Some("application/json".to_owned());
-    let server = TestServer::with(script(&format!("printf %s '{PRINTED}'"), say)).await;
+    let change = |spec: &mut CommandSpec| spec.content_type = Some("application/json".to_owned());
+    let server = TestServer::with(script(&format!("printf %s '{PRINTED}'"), change)).await;
     let spec = v1::JobSpec { payload: Some(payload(json!({}))), ..command() };
     let exact = v1::Payload { content_type: "application/json".to_owned(), ..text(PRINTED) };
     assert_eq!(server.run_to_end(spec).await.result(), &exact);
 }
 
 #[tokio::test]
-async fn the_environment_tells_the_program_what_it_runs_for() {
+async fn the_environment_describes_the_job() {
     let server = server("env").await;
     let headers = [("trace-id".to_owned(), "abc".to_owned())].into();
     let spec = v1::JobSpec {
@@ -118,13 +118,13 @@ async fn the_environment_tells_the_program_what_it_runs_for() {
 }
 
 #[tokio::test]
-async fn lines_of_stdout_are_output_events_as_they_come() {
+async fn lines_of_stdout_are_output_events() {
     let lines = |spec: &mut CommandSpec| spec.output = OutputMode::Lines;
     let server = TestServer::with(script("echo one; read answer; echo two", lines)).await;
     let ended = server.run_to_end(command()).await;
     assert_eq!(ended.result(), &text(""));
     let watched = server.watch_all(&ended.id, 0).await;
-    assert_eq!(watched.events.iter().filter_map(said).collect::<Vec<_>>(), ["one\n", "two\n"]);
+    assert_eq!(watched.events.iter().filter_map(event_text).collect::<Vec<_>>(), ["one\n", "two\n"]);
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn stderr_becomes_log_and_progress_events() {
 }
 
 #[tokio::test]
-async fn exit_code_75_is_tried_again_and_others_are_not() {
+async fn exit_code_75_is_retried_and_other_codes_are_not() {
     let server = server("read code; echo \"attempt $JOBSTREAM_ATTEMPT\" >&2; exit $code").await;
     let retry = v1::RetryPolicy { max_attempts: 3, initial_backoff: Some(millis(1)), ..Default::default() };
     for (code, attempt, retryable) in [("75\n", 3, true), ("1\n", 1, false)] {
@@ -170,7 +170,7 @@ async fn exit_code_75_is_tried_again_and_others_are_not() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_says_so() {
+async fn a_missing_program_is_reported() {
     let server = TestServer::with(|setup| {
         let worker = std::mem::take(&mut setup.worker);
         setup.worker =
@@ -183,13 +183,13 @@ async fn a_program_that_is_not_there_says_so() {
 }
 
 #[tokio::test]
-async fn cancel_reaches_a_running_program_at_once() {
+async fn cancel_signals_a_running_program_at_once() {
     let server = server("trap 'exit 0' TERM; echo $$ >&2; while :; do sleep 0.01; done").await;
     let mut slowest = Duration::ZERO;
     for _ in 0..5 {
         let id = server.submit(command()).await;
         let mut watched = server.watch(watch_request(&id, 0)).await;
-        let pid = first_words(&mut watched).await.parse().unwrap();
+        let pid = first_text(&mut watched).await.parse().unwrap();
         let begin = Instant::now();
         server.cancel(&id, Duration::from_secs(20)).await.unwrap();
         watched.rest().await.outcome();
@@ -202,11 +202,11 @@ async fn cancel_reaches_a_running_program_at_once() {
 }
 
 #[tokio::test]
-async fn a_program_that_ignores_term_is_killed_at_the_grace() {
+async fn a_program_that_ignores_term_is_killed_after_the_grace_period() {
     let server = server("trap '' TERM; echo $$ >&2; while :; do sleep 0.01; done").await;
     let id = server.submit(command()).await;
     let mut watched = server.watch(watch_request(&id, 0)).await;
-    let pid = first_words(&mut watched).await.parse().unwrap();
+    let pid = first_text(&mut watched).await.parse().unwrap();
     let begin = Instant::now();
     server.cancel(&id, Duration::from_millis(300)).await.unwrap();
     watched.rest().await.outcome();
@@ -222,7 +222,7 @@ async fn the_attempt_timeout_ends_a_program_and_its_children() {
     let spec = v1::JobSpec { attempt_timeout: Some(millis(300)), ..command() };
     let id = server.submit(spec).await;
     let mut watched = server.watch(watch_request(&id, 0)).await;
-    let child = first_words(&mut watched).await.parse().unwrap();
+    let child = first_text(&mut watched).await.parse().unwrap();
     let watched = watched.rest().await;
     watched.outcome();
     assert_eq!(watched.states().last(), Some(&JobState::Failed));

@@ -1,20 +1,20 @@
-//! A server that keeps its jobs in a directory, in a process of its own that is ended and started again.
+//! A server process with a data directory that is ended and restarted.
 
 mod attempts;
 mod bound;
-mod cold;
 mod descriptors;
 mod directory;
 mod downtime;
+mod evicted;
 mod failing;
 mod full;
 mod injected;
-mod kept;
 mod kills;
 mod load;
 mod offers;
-mod older;
+mod older_versions;
 mod reader;
+mod restart;
 mod slow_end;
 mod watches;
 mod window;
@@ -29,15 +29,15 @@ use tonic::transport::Channel;
 
 use crate::support::{Dev, Ended, Watched, wait_for, watch_request};
 
-/// A directory for jobs, removed when dropped, and where its server listens.
-struct Home {
+/// A data directory, removed when dropped, and the address of its server.
+struct DataDir {
     directory: PathBuf,
     address: String,
     args: Vec<String>,
 }
 
-impl Home {
-    /// A new one, whose servers are started with these arguments beside its own.
+impl DataDir {
+    /// Creates a directory whose servers start with these additional arguments.
     fn new(args: &[&str]) -> Self {
         let name = format!("durable-{}", uuid::Uuid::now_v7());
         Self {
@@ -47,15 +47,15 @@ impl Home {
         }
     }
 
-    /// Starts its server: each time at the address of the first.
+    /// Starts a server on the address of the first one.
     async fn start(&mut self) -> Dev {
-        self.try_start_in("exec \"$@\"").await.expect("it starts")
+        self.try_start_in("exec \"$@\"").await.expect("the process starts")
     }
 
-    /// Starts its server in a process that a script prepared; its exit code and stderr if it does not start.
+    /// Starts a server from a shell script. Returns its exit code and stderr if it does not start.
     async fn try_start_in(&mut self, script: &str) -> Result<Dev, (Option<i32>, String)> {
         let directory = self.directory.to_str().expect("text").to_owned();
-        // Nobody reads its log before its end: it must not fill the pipe.
+        // The log is read only at the end: it must not fill the pipe.
         let mut args = vec!["--data", &directory, "--log-level", "error"];
         args.extend(self.args.iter().map(String::as_str));
         let dev = Dev::try_start_in(script, &self.address, &args).await?;
@@ -64,23 +64,23 @@ impl Home {
     }
 }
 
-impl Drop for Home {
+impl Drop for DataDir {
     fn drop(&mut self) {
-        // Missing if the server never started.
+        // The directory is missing if the server never started.
         let _ = std::fs::remove_dir_all(&self.directory);
     }
 }
 
-/// How a server is ended.
+/// The way a server is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum By {
-    /// Without a word.
+enum ServerEnd {
+    /// SIGKILL.
     Kill,
-    /// By a signal that lets it end in good order.
+    /// SIGTERM, a graceful shutdown.
     Term,
 }
 
-impl By {
+impl ServerEnd {
     async fn end(self, dev: Dev) {
         match self {
             Self::Kill => dev.kill().await,
@@ -97,10 +97,10 @@ fn jobs(dev: &Dev) -> JobServiceClient<Channel> {
     JobServiceClient::new(dev.channel())
 }
 
-/// Submits a job and answers its id.
+/// Submits a job and returns its id.
 async fn submit(dev: &Dev, job: v1::JobSpec) -> String {
     let request = v1::SubmitRequest { job: Some(job), validate_only: false };
-    let answer = wait_for("Submit answers", jobs(dev).submit(request)).await.expect("it is accepted");
+    let answer = wait_for("Submit answers", jobs(dev).submit(request)).await.expect("the job is accepted");
     assert_eq!(answer.get_ref().durability(), v1::Durability::Disk);
     answer.into_inner().job_id
 }
@@ -111,23 +111,23 @@ async fn try_result(dev: &Dev, id: &str, wait_seconds: i64) -> Result<v1::GetRes
     wait_for("GetResult answers", jobs(dev).get_result(request)).await.map(tonic::Response::into_inner)
 }
 
-/// How the job ended, once it has.
+/// Waits for the outcome of a job.
 async fn end(dev: &Dev, id: &str) -> Ended {
-    Ended::of(id, &try_result(dev, id, 25).await.expect("it is known"))
+    Ended::of(id, &try_result(dev, id, 25).await.expect("the job exists"))
 }
 
 async fn remove(dev: &Dev, id: &str) {
     let request = v1::DeleteRequest { job_id: id.to_owned() };
-    wait_for("Delete answers", jobs(dev).delete(request)).await.expect("it has ended");
+    wait_for("Delete answers", jobs(dev).delete(request)).await.expect("the job has ended");
 }
 
 async fn get(dev: &Dev, id: &str) -> v1::Job {
     let request = v1::GetJobRequest { job_id: id.to_owned() };
-    let answer = wait_for("GetJob answers", jobs(dev).get_job(request)).await.expect("it is known");
+    let answer = wait_for("GetJob answers", jobs(dev).get_job(request)).await.expect("the job exists");
     answer.into_inner().job.expect("a job")
 }
 
-/// An open watch of which nothing has been read.
+/// Opens a watch.
 async fn watch(dev: &Dev, id: &str, after: u32) -> Watched {
     Watched::open(&mut jobs(dev), watch_request(id, after)).await
 }

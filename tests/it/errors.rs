@@ -1,4 +1,4 @@
-//! The error table: each situation on every call it can happen on, with its code, reason and detail.
+//! Errors: each condition on every call, with code, reason and details.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::support::{
     TestServer, echo, frame, job, millis, new_id, raw_call, refused, until, wait_for, watch_request,
 };
 
-/// What every call that names a job answers about this one.
+/// Makes every call that refers to a job. Returns their errors.
 async fn all_calls(server: &TestServer, id: &str) -> Vec<(&'static str, Option<Status>)> {
     let job_id = id.to_owned();
     let retry = v1::RetryRequest { job_id: job_id.clone(), ..Default::default() };
@@ -38,7 +38,7 @@ async fn an_unknown_job_is_not_found_by_any_call() {
 }
 
 #[tokio::test]
-async fn a_job_past_its_retention_has_expired_for_every_call() {
+async fn an_expired_job_is_reported_by_every_call() {
     let server = TestServer::start().await;
     let id = server.submit(v1::JobSpec { retention: Some(millis(1)), ..echo("brief") }).await;
     until("the job expires", || async { server.info().await.jobs == 0 }).await;
@@ -72,7 +72,7 @@ async fn an_unknown_queue_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_failed_job_is_no_error_of_any_call() {
+async fn a_failed_job_is_not_an_error_of_a_call() {
     let server = TestServer::start().await;
     let id = server.run_to_end(job("demo.fail")).await.id;
     assert_eq!(server.peek(&id).await.state(), JobState::Failed);
@@ -82,7 +82,7 @@ async fn a_failed_job_is_no_error_of_any_call() {
 }
 
 #[tokio::test]
-async fn the_callers_deadline_is_told_as_such() {
+async fn the_deadline_of_the_caller_is_reported_as_such() {
     let server = TestServer::start().await;
     let id = server.submit(job("test.gate")).await;
     let request = prost::Message::encode_to_vec(&watch_request(&id, 0));
@@ -98,7 +98,7 @@ async fn the_callers_deadline_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn while_draining_every_way_to_submit_says_so() {
+async fn every_submit_is_rejected_while_draining() {
     let server = TestServer::start().await;
     let finished = server.run_to_end(echo("before")).await.id;
     let running = server.submit(job("test.gate")).await;
@@ -121,7 +121,7 @@ async fn while_draining_every_way_to_submit_says_so() {
         let details = refused(&status, Code::Unavailable, "DRAINING");
         assert!(details.retry_info().unwrap().retry_delay.unwrap() > Duration::ZERO);
     }
-    // What was accepted before can still be read, and watched to its end.
+    // Accepted jobs can be read and watched to their end.
     server.end(&finished).await.result();
     let watched = server.watch(watch_request(&running, 0)).await;
     server.gate.open(1);

@@ -1,4 +1,4 @@
-//! The programs in `examples` do what their pages say.
+//! The programs in `examples` do what the pages describe.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -30,25 +30,25 @@ impl Example {
         Self { child, lines }
     }
 
-    /// The next line that has this prefix; answers what follows it.
-    async fn says(&mut self, prefix: &str) -> String {
+    /// Reads to the next line with this prefix. Returns the rest of the line.
+    async fn prints(&mut self, prefix: &str) -> String {
         while let Some(line) = wait_for(prefix, self.lines.next_line()).await.expect("text") {
             if let Some(rest) = line.strip_prefix(prefix) {
                 return rest.to_owned();
             }
         }
-        panic!("it never says {prefix:?}");
+        panic!("no line starts with {prefix:?}");
     }
 
-    /// Everything it has yet to say, once it ended well.
+    /// Waits for a successful end. Returns the remaining output.
     async fn ends(mut self) -> String {
-        let mut said = String::new();
+        let mut output = String::new();
         while let Some(line) = wait_for("its end", self.lines.next_line()).await.expect("text") {
-            said = said + &line + "\n";
+            output = output + &line + "\n";
         }
         let status = wait_for("its end", self.child.wait()).await.expect("a status");
-        assert!(status.success(), "{status}: {said}");
-        said
+        assert!(status.success(), "{status}: {output}");
+        output
     }
 
     async fn drains(self) -> String {
@@ -65,7 +65,7 @@ fn url(server: &TestServer) -> String {
 #[tokio::test]
 async fn embed_serves_jobs_until_a_signal() {
     let mut embed = Example::start("embed", "127.0.0.1:0");
-    let address = embed.says("listening on ").await.parse().expect("an address");
+    let address = embed.prints("listening on ").await.parse().expect("an address");
     let mut jobs = v1::job_service_client::JobServiceClient::new(connect(address).await);
     let spec = v1::JobSpec { payload: Some(text("21")), ..job("double") };
     let accepted = jobs.submit(v1::SubmitRequest { job: Some(spec), validate_only: false }).await;
@@ -82,7 +82,7 @@ async fn embed_serves_jobs_until_a_signal() {
 async fn remote_worker_serves_jobs_until_a_signal() {
     let server = TestServer::start().await;
     let mut worker = Example::start("remote_worker", &url(&server));
-    worker.says("connected to ").await;
+    worker.prints("connected to ").await;
     let spec = v1::JobSpec { payload: Some(json(json!({"width": 64}))), ..job("resize") };
     let ended = server.run_to_end(spec).await;
     assert_eq!(*ended.result(), json(json!({"width": 64, "height": 48})));
@@ -93,17 +93,17 @@ async fn remote_worker_serves_jobs_until_a_signal() {
 async fn submit_and_wait_prints_the_result() {
     let server =
         TestServer::with(|setup| setup.worker = demo::add_to(std::mem::take(&mut setup.worker))).await;
-    let said = Example::start("submit_and_wait", &url(&server)).ends().await;
+    let output = Example::start("submit_and_wait", &url(&server)).ends().await;
     let result = format!(r#"result Greeting {{ name: "Ada", times: {} }}"#, u64::MAX);
-    assert!(said.ends_with(&format!("{result}\n")), "{said}");
+    assert!(output.ends_with(&format!("{result}\n")), "{output}");
 }
 
 #[tokio::test]
 async fn stream_tokens_prints_every_word_once() {
     let server = TestServer::start().await;
-    let said = Example::start("stream_tokens", &url(&server)).ends().await;
-    let lines: Vec<_> = said.lines().collect();
-    let [first, left, rest, words] = lines[..] else { panic!("{said}") };
+    let output = Example::start("stream_tokens", &url(&server)).ends().await;
+    let lines: Vec<_> = output.lines().collect();
+    let [first, left, rest, words] = lines[..] else { panic!("{output}") };
     assert_eq!(
         format!("{first}{rest}"),
         "a job is a small numbered stream of events that ends in one outcome"

@@ -1,4 +1,4 @@
-//! What remote workers and their servers survive: killed, stopped and cut off processes, dead connections, drains.
+//! Faults of remote workers and servers: killed and stopped processes, dead connections, drains.
 
 mod black_hole;
 mod cancel;
@@ -6,18 +6,18 @@ mod drain;
 mod host;
 mod kills;
 mod load;
+mod observer;
 mod restart;
 mod stopped;
-mod witness;
 
 use std::time::Duration;
 
 use crate::support::Dev;
 
-/// What a busy machine may take beyond the terms of a server.
+/// A margin for a busy machine beyond the terms of a server.
 const SLACK: Duration = Duration::from_secs(2);
 
-/// Whether the server knows that the job runs: what a worker has not accepted yet it may be given back.
+/// Returns whether the attempt of a job is accepted. An unaccepted one may be released.
 async fn is_running(dev: &Dev, id: &str) -> bool {
     dev.sh("jobstream jobs ls --state running").await.contains(id)
 }

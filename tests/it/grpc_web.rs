@@ -1,17 +1,17 @@
-//! gRPC-Web as a browser speaks it: one HTTP/1.1 request, frames in the body, the status as the last frame.
+//! gRPC-Web as browsers send it: an HTTP/1.1 request, frames in the body, and the status as the last frame.
 
 use jobstream::proto::v1;
 use prost::Message;
 
 use crate::support::{TestServer, echo, frame, http1, new_id, text, watch_request};
 
-/// The frames of an answer's body: messages and, last, the trailers as text.
+/// The frames of a response body: messages, and the trailers as text.
 struct WebAnswer {
     messages: Vec<Vec<u8>>,
     trailers: String,
 }
 
-/// Undoes the chunked transfer coding.
+/// Decodes the chunked transfer coding.
 fn unchunked(mut body: &[u8]) -> Vec<u8> {
     let mut whole = Vec::new();
     loop {
@@ -54,7 +54,7 @@ async fn call(server: &TestServer, method: &str, message: &impl Message) -> WebA
 }
 
 #[tokio::test]
-async fn a_page_submits_a_job_and_watches_it_to_its_end() {
+async fn a_web_client_submits_and_watches_a_job() {
     let server = TestServer::start().await;
     let spec = v1::JobSpec { job_id: new_id(), ..echo("from a page") };
     let request = v1::SubmitRequest { job: Some(spec.clone()), validate_only: false };
@@ -76,7 +76,7 @@ async fn a_page_submits_a_job_and_watches_it_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_page_gets_the_same_errors_as_everybody() {
+async fn a_web_client_gets_the_same_errors() {
     let server = TestServer::start().await;
     let answer = call(&server, "WatchResult", &watch_request(&new_id(), 0)).await;
     assert!(answer.messages.is_empty());

@@ -1,6 +1,6 @@
-//! The service from a shell: grpcurl with reflection, plaintext, JSON in and out, and nothing else.
+//! The service with grpcurl: reflection, plaintext and JSON.
 //!
-//! Without grpcurl on the machine these say so and do nothing; where CI checks, its absence is a failure.
+//! Without grpcurl the tests are skipped, except in CI, where its absence is a failure.
 
 use std::process::Output;
 
@@ -9,14 +9,14 @@ use tokio::process::Command;
 
 use crate::support::{TestServer, job, new_id, wait_for};
 
-async fn is_here() -> bool {
+async fn is_installed() -> bool {
     let version = Command::new("grpcurl").arg("--version").output().await;
-    let is_here = version.is_ok_and(|output| output.status.success());
-    if !is_here {
+    let is_installed = version.is_ok_and(|output| output.status.success());
+    if !is_installed {
         assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "grpcurl is not on the PATH");
         println!("skipped: grpcurl is not on the PATH");
     }
-    is_here
+    is_installed
 }
 
 async fn run(server: &TestServer, before: &[&str], after: &[&str]) -> Output {
@@ -25,7 +25,7 @@ async fn run(server: &TestServer, before: &[&str], after: &[&str]) -> Output {
     wait_for("grpcurl ends", command.output()).await.expect("grpcurl starts")
 }
 
-/// The messages a call answers, and what grpcurl says of its error.
+/// Returns the messages of a call and the stderr of grpcurl.
 async fn call(server: &TestServer, method: &str, request: &Value) -> (Vec<Value>, String) {
     let request = request.to_string();
     let output = run(server, &["-d", &request], &[&format!("jobstream.v1.{method}")]).await;
@@ -34,7 +34,7 @@ async fn call(server: &TestServer, method: &str, request: &Value) -> (Vec<Value>
     (messages, String::from_utf8(output.stderr).expect("text"))
 }
 
-/// The one message of a call that must succeed.
+/// Returns the only message of a successful call.
 async fn ask(server: &TestServer, method: &str, request: &Value) -> Value {
     let (mut messages, error) = call(server, method, request).await;
     assert_eq!((messages.len(), error.as_str()), (1, ""), "{method}");
@@ -48,8 +48,8 @@ async fn describe(server: &TestServer, symbol: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_host_that_is_not_the_servers_is_named_with_the_option() {
-    if !is_here().await {
+async fn an_unknown_host_is_rejected_with_the_option() {
+    if !is_installed().await {
         return;
     }
     let server = TestServer::start().await;
@@ -61,8 +61,8 @@ async fn a_host_that_is_not_the_servers_is_named_with_the_option() {
 }
 
 #[tokio::test]
-async fn list_and_describe_are_the_manual() {
-    if !is_here().await {
+async fn list_and_describe_show_the_documentation() {
+    if !is_installed().await {
         return;
     }
     let server = TestServer::start().await;
@@ -81,7 +81,7 @@ async fn list_and_describe_are_the_manual() {
 
 #[tokio::test]
 async fn submit_and_get_result_need_no_base64() {
-    if !is_here().await {
+    if !is_installed().await {
         return;
     }
     let server = TestServer::start().await;
@@ -96,7 +96,7 @@ async fn submit_and_get_result_need_no_base64() {
 
 #[tokio::test]
 async fn get_result_waits_for_a_running_job() {
-    if !is_here().await {
+    if !is_installed().await {
         return;
     }
     let server = TestServer::start().await;
@@ -111,8 +111,8 @@ async fn get_result_waits_for_a_running_job() {
 }
 
 #[tokio::test]
-async fn run_shows_a_whole_job_and_watch_resumes_it() {
-    if !is_here().await {
+async fn run_returns_all_events_and_watch_resumes() {
+    if !is_installed().await {
         return;
     }
     let server = TestServer::start().await;
@@ -135,7 +135,7 @@ async fn run_shows_a_whole_job_and_watch_resumes_it() {
 
 #[tokio::test]
 async fn cancel_ends_a_running_job() {
-    if !is_here().await {
+    if !is_installed().await {
         return;
     }
     let server = TestServer::start().await;
@@ -150,7 +150,7 @@ async fn cancel_ends_a_running_job() {
 
 #[tokio::test]
 async fn errors_show_code_reason_and_details() {
-    if !is_here().await {
+    if !is_installed().await {
         return;
     }
     let server = TestServer::start().await;

@@ -1,4 +1,4 @@
-//! What tools find out about a server: its health, and every service with its messages and comments.
+//! Health and reflection.
 
 use std::collections::BTreeSet;
 
@@ -39,7 +39,7 @@ async fn the_server_and_each_service_are_serving() {
 }
 
 #[tokio::test]
-async fn those_who_watch_health_see_it_end() {
+async fn health_watches_report_the_shutdown() {
     let server = TestServer::start().await;
     let mut health = HealthClient::new(server.channel());
     let mut watches = Vec::new();
@@ -56,7 +56,7 @@ async fn those_who_watch_health_see_it_end() {
     }
 }
 
-/// The services that both versions of reflection list.
+/// Lists the services with both versions of reflection.
 async fn listed_services(server: &TestServer) -> [BTreeSet<String>; 2] {
     let request = v1::ServerReflectionRequest {
         host: String::new(),
@@ -107,7 +107,7 @@ async fn both_reflections_list_every_service() {
 }
 
 #[tokio::test]
-async fn reflection_answers_a_symbol_with_the_file_that_holds_it() {
+async fn reflection_returns_the_file_of_a_symbol() {
     let server = TestServer::start().await;
     let file = async |symbol: &str| {
         let request = v1::server_reflection_request::MessageRequest::FileContainingSymbol(symbol.to_owned());
@@ -123,7 +123,7 @@ async fn reflection_answers_a_symbol_with_the_file_that_holds_it() {
     for symbol in ["jobstream.v1.JobService", "jobstream.v1.Payload", "google.rpc.ErrorInfo"] {
         let file = file(symbol).await;
         let file = prost_types::FileDescriptorProto::decode(&file.file_descriptor_proto[0][..]).unwrap();
-        assert!(symbol.starts_with(file.package()), "{symbol} is said to be in {}", file.name());
+        assert!(symbol.starts_with(file.package()), "{symbol} is listed in {}", file.name());
     }
     let whole = prost_types::FileDescriptorSet::decode(DESCRIPTORS).unwrap();
     assert!(whole.file.iter().any(|file| file.name() == "jobstream/v1/job_service.proto"));

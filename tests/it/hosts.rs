@@ -1,4 +1,4 @@
-//! Whose requests a server answers: those for its own host, and of pages that may call it.
+//! Accepted hosts and origins of requests.
 
 mod nginx;
 
@@ -17,7 +17,7 @@ fn submit() -> Vec<u8> {
     frame(0, &SubmitRequest { job: Some(echo("from a page")), validate_only: false }.encode_to_vec())
 }
 
-/// A Submit over gRPC-Web and HTTP/1.1, as a page of this host and origin sends it; answers status line and body.
+/// Sends a Submit over gRPC-Web and HTTP/1.1 with this host and origin. Returns the response.
 async fn from_page(address: SocketAddr, host: &str, origin: Option<&str>) -> String {
     let body = submit();
     let origin = origin.map(|origin| format!("origin: {origin}\r\n")).unwrap_or_default();
@@ -39,7 +39,7 @@ async fn jobs_of(server: &TestServer) -> usize {
 }
 
 #[tokio::test]
-async fn a_page_whose_name_was_rebound_to_this_machine_submits_nothing() {
+async fn dns_rebinding_is_rejected() {
     let server = TestServer::start().await;
     server.pause("default").await;
     let port = server.address.port();
@@ -54,7 +54,7 @@ async fn a_page_whose_name_was_rebound_to_this_machine_submits_nothing() {
 }
 
 #[tokio::test]
-async fn a_page_of_another_origin_submits_nothing() {
+async fn other_origins_are_rejected() {
     let server = TestServer::start().await;
     server.pause("default").await;
     let own = server.address.to_string();
@@ -65,12 +65,12 @@ async fn a_page_of_another_origin_submits_nothing() {
     }
     assert_eq!(jobs_of(&server).await, 0);
     let answer = from_page(server.address, &host(&own), Some(&format!("http://{own}"))).await;
-    assert!(answer.starts_with("HTTP/1.1 200 "), "its own page: {answer}");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "the same origin: {answer}");
     assert_eq!(jobs_of(&server).await, 1);
 }
 
 #[tokio::test]
-async fn a_request_without_a_host_or_origin_comes_from_no_page() {
+async fn requests_without_host_and_origin_are_accepted() {
     let server = TestServer::start().await;
     let answer = from_page(server.address, "", None).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
@@ -79,7 +79,7 @@ async fn a_request_without_a_host_or_origin_comes_from_no_page() {
 }
 
 #[tokio::test]
-async fn a_stub_for_another_host_gets_a_status_with_the_way_out() {
+async fn a_client_with_an_unknown_host_gets_an_error_with_the_option() {
     let server = TestServer::start().await;
     let answer = raw_call_to(server.address, "server:7070", SUBMIT, &[], submit()).await;
     refused(&answer.status(), Code::PermissionDenied, "HOST_NOT_ALLOWED");
@@ -91,7 +91,7 @@ async fn a_stub_for_another_host_gets_a_status_with_the_way_out() {
 }
 
 #[tokio::test]
-async fn an_allowed_host_is_answered() {
+async fn an_allowed_host_is_accepted() {
     let server = TestServer::with(|setup| setup.server.serve.allowed_hosts = vec!["server".to_owned()]).await;
     let answer = raw_call_to(server.address, "server:7070", SUBMIT, &[], submit()).await;
     assert_eq!((answer.http, answer.status().code()), (StatusCode::OK, Code::Ok));

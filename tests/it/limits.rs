@@ -1,16 +1,16 @@
-//! Bad input and full servers: each gets its named error, and nothing changes.
+//! Invalid input and full servers: each has a specific error and changes no state.
 
 mod bounds;
+mod connection_memory;
 mod fields;
 mod frames;
-mod held;
 mod memory;
 
 use tonic::{Code, Status};
 
 use crate::support::{TestServer, refused};
 
-/// The fields an INVALID_FIELD names, in its order.
+/// Returns the fields of an INVALID_FIELD error, in order.
 #[track_caller]
 fn bad_fields(status: &Status) -> Vec<String> {
     let details = refused(status, Code::InvalidArgument, "INVALID_FIELD");
@@ -19,7 +19,7 @@ fn bad_fields(status: &Status) -> Vec<String> {
     violations.iter().map(|violation| violation.field.clone()).collect()
 }
 
-/// The server holds no job and no queue, and still works.
+/// Asserts that the server has no job and no queue, and works.
 async fn assert_untouched(server: &TestServer) {
     assert_eq!(server.info().await.jobs, 0);
     server.run_to_end(crate::support::echo("still here")).await.result();

@@ -1,4 +1,4 @@
-//! ListJobs: filters, pages that stay stable while jobs come and go, and pages bounded in bytes.
+//! ListJobs: filters, pages during changes, and the byte limit of pages.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,7 +13,7 @@ async fn list(server: &TestServer, request: v1::ListJobsRequest) -> Result<v1::L
     answer.map(tonic::Response::into_inner)
 }
 
-/// The ids of every page.
+/// Returns the ids of all pages.
 async fn list_all(server: &TestServer, request: &v1::ListJobsRequest) -> Vec<String> {
     let mut ids = Vec::new();
     let mut request = request.clone();
@@ -59,7 +59,7 @@ async fn jobs_are_listed_newest_first_without_payloads() {
 }
 
 #[tokio::test]
-async fn every_filter_selects_and_together_they_must_all_match() {
+async fn all_filters_must_match() {
     let server = TestServer::start().await;
     let labels = [("team", "blue"), ("tier", "1")];
     let blue = server.run_to_end(labelled(echo("x"), &labels)).await.id;
@@ -91,7 +91,7 @@ async fn every_filter_selects_and_together_they_must_all_match() {
 }
 
 #[tokio::test]
-async fn pages_are_stable_while_jobs_come_and_go() {
+async fn pages_are_stable_during_changes() {
     let server = TestServer::start().await;
     let mut ids = Vec::new();
     for _ in 0..40 {
@@ -104,7 +104,7 @@ async fn pages_are_stable_while_jobs_come_and_go() {
         let page = list(&server, request.clone()).await.unwrap();
         listed.extend(page.jobs.into_iter().map(|job| job.job_id));
         server.run_to_end(echo("came later")).await;
-        // One that was listed, and one that would be on a later page.
+        // A listed job, and one of a later page.
         for id in [listed[listed.len() - 1].clone(), ids[deleted.len()].clone()] {
             if deleted.insert(id.clone()) {
                 server.delete(&id).await.unwrap();
@@ -124,21 +124,21 @@ async fn pages_are_stable_while_jobs_come_and_go() {
 }
 
 #[tokio::test]
-async fn absurd_page_tokens_are_refused() {
+async fn invalid_page_tokens_are_rejected() {
     let server = TestServer::start().await;
     for _ in 0..3 {
         server.run_to_end(echo("x")).await;
     }
     let first = list(&server, v1::ListJobsRequest { page_size: 1, ..all() }).await.unwrap();
-    let good = first.next_page_token;
-    let cut = good[..good.len() - 1].to_owned();
+    let valid = first.next_page_token;
+    let cut = valid[..valid.len() - 1].to_owned();
     let absurd = [
         "1",
         "../../etc/passwd",
         "\u{0}",
         "🦀",
         cut.as_str(),
-        &format!("{good}0"),
+        &format!("{valid}0"),
         &"0".repeat(32),
         &"f".repeat(4_000),
     ];
@@ -149,11 +149,11 @@ async fn absurd_page_tokens_are_refused() {
         assert_eq!(details.bad_request().unwrap().field_violations[0].field, "page_token");
         assert!(status.message().len() < 400, "{}", status.message());
     }
-    let other = v1::ListJobsRequest { page_token: good.clone(), kind: "demo.echo".into(), ..all() };
+    let other = v1::ListJobsRequest { page_token: valid.clone(), kind: "demo.echo".into(), ..all() };
     refused(&list(&server, other).await.unwrap_err(), Code::InvalidArgument, "INVALID_FIELD");
-    // A token whose place was forged is a place like any other.
-    for place in ["f".repeat(16), "0".repeat(16)] {
-        let forged = format!("{}{place}", &good[..16]);
+    // A forged position is a valid position.
+    for position in ["f".repeat(16), "0".repeat(16)] {
+        let forged = format!("{}{position}", &valid[..16]);
         let page = list(&server, v1::ListJobsRequest { page_token: forged, ..all() }).await.unwrap();
         assert!(page.jobs.len() <= 3);
     }
@@ -170,11 +170,11 @@ async fn page_sizes_have_a_limit() {
 }
 
 #[tokio::test]
-async fn pages_with_payloads_stay_below_what_clients_read() {
+async fn pages_with_payloads_stay_below_the_message_limit() {
     let server = TestServer::start().await;
-    // A megabyte in, and the same out.
+    // A payload and a result of a megabyte.
     let large = v1::JobSpec { payload: Some(data(vec![7; 1 << 20])), ..job("demo.echo") };
-    // Small as text and five times as large as values on the wire.
+    // Small as text, and five times as large as values on the wire.
     let wide = v1::JobSpec { payload: Some(json(serde_json::json!(vec![0; 180_000]))), ..job("demo.echo") };
     let mut payloads = HashMap::new();
     for spec in [&large, &large, &wide, &large, &wide, &wide] {
@@ -199,7 +199,7 @@ async fn pages_with_payloads_stay_below_what_clients_read() {
 }
 
 #[tokio::test]
-async fn a_filter_that_matches_little_still_finds_it() {
+async fn a_selective_filter_finds_a_job_across_empty_pages() {
     let server = TestServer::start().await;
     let wanted = server.run_to_end(labelled(echo("x"), &[("found", "yes")])).await.id;
     for _ in 0..3 {

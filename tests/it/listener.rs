@@ -1,4 +1,4 @@
-//! The listener over real sockets: its limits against hostile peers, deadlines, web clients and its end.
+//! The listener with real sockets: limits against hostile peers, deadlines, web clients and shutdown.
 
 mod deadline;
 mod hostile;

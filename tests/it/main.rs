@@ -1,6 +1,5 @@
-//! Behaviour of the library and the binary, seen from outside; one binary for all.
+//! Tests of the library and of the binary through their public interfaces, in one test binary.
 
-mod answers;
 mod binary;
 mod cancel;
 mod chaos;
@@ -22,6 +21,7 @@ mod limits;
 mod list;
 mod listener;
 mod memory;
+mod message_sizes;
 mod pages;
 mod payload;
 mod queues;

@@ -1,4 +1,4 @@
-//! The memory budget: bounds derive from it, everything that grows is counted, and what is reported is what is enforced.
+//! The memory budget: limits derive from it, memory is accounted, and reported limits are enforced.
 
 mod cgroup;
 
@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 
 use crate::support::{TestServer, data, echo, job, refused, wait_for};
 
-/// What a server reports of one category.
+/// Returns the reported memory of a category.
 async fn memory(server: &TestServer, category: &str) -> v1::MemoryUse {
     let uses = server.info().await.memory;
     let found = uses.iter().find(|found| found.category == category);
@@ -19,7 +19,7 @@ async fn memory(server: &TestServer, category: &str) -> v1::MemoryUse {
 }
 
 #[tokio::test]
-async fn a_server_reports_what_it_holds_of_what_its_budget_allows() {
+async fn a_server_reports_memory_and_limits_of_its_budget() {
     let server =
         TestServer::with(|setup| setup.engine = EngineOptions::within(MemoryBudget::of(512 << 20))).await;
     server.pause("default").await;
@@ -33,7 +33,7 @@ async fn a_server_reports_what_it_holds_of_what_its_budget_allows() {
     assert_eq!(memory(&server, "finished_jobs").await.limit_bytes, (96 + 16) << 20);
 }
 
-/// Submits this job over a connection until it is refused; answers how often it was accepted, and the refusal.
+/// Submits jobs until one is refused. Returns the number of accepted jobs and the error.
 async fn fill(jobs: &mut JobServiceClient<Channel>, spec: impl Fn(usize) -> v1::JobSpec) -> (usize, Status) {
     for accepted in 0..2_000 {
         let request = v1::SubmitRequest { job: Some(spec(accepted)), validate_only: false };
@@ -41,11 +41,11 @@ async fn fill(jobs: &mut JobServiceClient<Channel>, spec: impl Fn(usize) -> v1::
             return (accepted, status);
         }
     }
-    panic!("nothing was refused");
+    panic!("no job was refused");
 }
 
 #[tokio::test]
-async fn a_connection_that_fills_the_queue_leaves_places_for_others() {
+async fn one_connection_cannot_take_the_reserved_job_capacity() {
     let server = TestServer::with(|setup| setup.engine.core.jobs_max = 80).await;
     let (mut hog, mut other) = (server.new_jobs().await, server.new_jobs().await);
     let waiting = |_| job("nobody.serves.this");
@@ -54,12 +54,12 @@ async fn a_connection_that_fills_the_queue_leaves_places_for_others() {
     refused(&status, Code::ResourceExhausted, "QUEUE_FULL");
     assert!(status.message().contains("for connections that hold less"), "{status:?}");
     let request = v1::SubmitRequest { job: Some(echo("beside it")), validate_only: false };
-    wait_for("Submit answers", other.submit(request)).await.expect("a place is left");
+    wait_for("Submit answers", other.submit(request)).await.expect("there is capacity");
     assert_eq!(fill(&mut other, waiting).await.0, 5);
 }
 
 #[tokio::test]
-async fn a_connection_that_opens_many_queues_shuts_nobody_out_of_default() {
+async fn a_connection_with_many_queues_does_not_block_the_default_queue() {
     let server = TestServer::with(|setup| setup.engine.core.queues_max = 100).await;
     let (mut hog, mut other) = (server.new_jobs().await, server.new_jobs().await);
     let in_its_own = |number| v1::JobSpec { queue: format!("q{number}"), ..job("nobody.serves.this") };
@@ -69,7 +69,7 @@ async fn a_connection_that_opens_many_queues_shuts_nobody_out_of_default() {
     assert!(status.message().contains("raise queues_max"), "{status:?}");
     for spec in [echo("default"), v1::JobSpec { queue: "new".into(), ..echo("a new queue") }] {
         let request = v1::SubmitRequest { job: Some(spec), validate_only: false };
-        wait_for("Submit answers", other.submit(request)).await.expect("a pair is left");
+        wait_for("Submit answers", other.submit(request)).await.expect("there is capacity for a lane");
     }
     assert_eq!(server.info().await.limits.expect("limits").queues_max, 100);
 }

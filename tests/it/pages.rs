@@ -1,4 +1,4 @@
-//! The command blocks of the pages: a test runs each of them, or the reason why not is listed here.
+//! The command blocks of the pages. Each is run by a test or listed here with a reason.
 
 mod flags;
 mod source;
@@ -11,9 +11,9 @@ use tokio::process::Command;
 use self::source::{blocks, page, pages};
 use crate::support::{Dev, Remote, new_id, wait_for};
 
-/// Pages whose `sh` blocks are run by a test of this file, all but those listed below.
+/// Pages whose `sh` blocks are run by a test of this file, except for those listed below.
 const TESTED: [&str; 4] = ["README.md", "docs/operations.md", "docs/protocol.md", "docs/storage.md"];
-/// Blocks that no test runs: the page, how the block starts, the reason.
+/// Blocks that no test runs: the page, the start of the block, the reason.
 const NOT_RUN: [(&str, &str, &str); 3] = [
     (
         "docs/protocol.md",
@@ -23,14 +23,14 @@ const NOT_RUN: [(&str, &str, &str); 3] = [
     ("docs/performance.md", "cargo build", "a benchmark takes minutes and needs an idle machine"),
     ("docs/performance.md", "RUSTFLAGS=", "perf needs privileges"),
 ];
-/// Languages of blocks that other tests own: tests/tidy compares them with programs that run, rustdoc compiles Rust,
+/// Languages of blocks that other tests check: tests/tidy compares them with examples, rustdoc compiles Rust,
 /// and the test of a page reads its `toml`. `ini` and `text` hold no commands.
 const OTHER_LANGUAGES: [&str; 8] = ["rust,no_run", "python", "go", "ts", "java", "toml", "ini", "text"];
-/// How a line of a command begins.
+/// Prefixes of command lines.
 const COMMANDS: [&str; 9] =
     ["jobstream ", "cargo ", "grpcurl ", "bash ", "pip ", "python ", "npm ", "./", "$ "];
 
-/// A new directory, removed at the end.
+/// A temporary directory, removed when dropped.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -40,7 +40,7 @@ impl Directory {
         Self(path)
     }
 
-    /// With the log of a stopped server in `jobs`.
+    /// Creates a directory with the log of a stopped server in `jobs`.
     async fn with_log() -> Self {
         let directory = Self::new();
         let jobs = directory.0.join("jobs").display().to_string();
@@ -51,7 +51,7 @@ impl Directory {
         directory
     }
 
-    /// Runs a script here, with the binary on its PATH; returns stdout.
+    /// Runs a script in the directory with the binary on its PATH. Returns stdout.
     async fn sh(&self, script: &str) -> String {
         let binaries = Path::new(env!("CARGO_BIN_EXE_jobstream")).parent().expect("a directory").display();
         let path = format!("{binaries}:{}", std::env::var("PATH").expect("a PATH"));
@@ -66,7 +66,7 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // Nothing else uses it; what is left lies in the target directory.
+        // A remaining directory in the target directory is harmless.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
@@ -77,7 +77,7 @@ async fn has_grpcurl() -> bool {
     found
 }
 
-/// The `sh` blocks of a page that its test runs.
+/// Returns the `sh` blocks of a page that its test runs.
 fn run_blocks(path: &str, text: &str) -> Vec<String> {
     let is_listed =
         |block: &str| NOT_RUN.iter().any(|(page, first, _)| *page == path && block.starts_with(first));
@@ -85,7 +85,7 @@ fn run_blocks(path: &str, text: &str) -> Vec<String> {
     commands.map(|(_, block)| block.to_owned()).collect()
 }
 
-/// Blocks that are neither run nor listed, commands in a block that is not run, and entries without a block.
+/// Returns blocks that are neither run nor listed, commands in other blocks, and entries without a block.
 fn breaches(pages: &[(String, String)]) -> Vec<String> {
     let mut found = Vec::new();
     let mut listed = NOT_RUN.to_vec();
@@ -116,7 +116,7 @@ fn every_command_block_is_run_or_listed() {
 }
 
 #[test]
-fn a_block_that_nobody_runs_is_seen() {
+fn a_block_that_is_not_run_is_detected() {
     let of = |text: &str| {
         let found = breaches(&[("docs/new.md".to_owned(), text.to_owned())]);
         found.into_iter().filter(|breach| breach.starts_with("docs/new.md")).count()
@@ -135,7 +135,7 @@ async fn every_command_of_the_readme_works() {
     for block in run_blocks("README.md", &page("README.md")) {
         let script = block.replace("localhost:7070", &dev.address);
         match block.trim() {
-            // The first is what this test has started, the second runs this test, the third is the worker above.
+            // The first is the running server, the second is this test suite, the third is the worker above.
             "cargo run --release -- dev"
             | "cargo test"
             | "jobstream worker --address localhost:7070 --exec 'reverse=rev'" => seen.0 += 1,
@@ -167,7 +167,7 @@ async fn every_command_of_the_operations_page_works() {
                 let printed = directory.sh("jobstream serve --config jobstream.toml --print-config").await;
                 assert!(printed.contains("drain_timeout = \"30s\""), "{printed}");
             }
-            // A server does not end by itself: its config is checked.
+            // A server runs until a signal: only its config is checked.
             "sh" if block.starts_with("jobstream serve") && !block.contains("--print-config") => {
                 directory.sh(&format!("{} --print-config", block.trim())).await;
                 seen.0 += 1;
@@ -194,7 +194,7 @@ async fn every_command_of_the_storage_page_works() {
 }
 
 #[tokio::test]
-async fn the_session_by_hand_of_the_protocols_page_works() {
+async fn the_session_of_the_protocol_page_works() {
     if !has_grpcurl().await {
         println!("no grpcurl: skipped");
         return;

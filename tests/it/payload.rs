@@ -1,4 +1,4 @@
-//! Payloads: what is written in an arm is read back in that arm, wherever it is read, up to the limit and no further.
+//! Payloads: the encoding is preserved by every read, and the size limit is exact.
 
 use jobstream::proto::v1;
 use jobstream::proto::v1::payload::Body;
@@ -15,7 +15,7 @@ fn with(payload: v1::Payload) -> v1::JobSpec {
     v1::JobSpec { payload: Some(payload), ..job("demo.echo") }
 }
 
-/// The payload as it comes back from everywhere a payload is told.
+/// Submits a payload. Returns it from every call that returns payloads.
 async fn read_back(server: &TestServer, payload: &v1::Payload) -> Vec<v1::Payload> {
     let ended = server.run_to_end(with(payload.clone())).await;
     let seen = server.get(&ended.id).await;
@@ -33,7 +33,7 @@ async fn read_back(server: &TestServer, payload: &v1::Payload) -> Vec<v1::Payloa
 }
 
 #[tokio::test]
-async fn every_arm_is_read_back_as_it_was_written() {
+async fn every_encoding_is_preserved() {
     let server = TestServer::start().await;
     let typed = |payload: v1::Payload, content_type: &str| v1::Payload {
         content_type: content_type.to_owned(),
@@ -79,7 +79,7 @@ async fn json_values_are_read_back_equal() {
 }
 
 #[tokio::test]
-async fn a_job_without_a_payload_has_an_empty_one() {
+async fn a_missing_payload_is_an_empty_one() {
     let server = TestServer::start().await;
     let ended = server.run_to_end(job("demo.echo")).await;
     let empty = server.get(&ended.id).await.spec.unwrap().payload.unwrap_or_default();
@@ -91,9 +91,9 @@ async fn a_job_without_a_payload_has_an_empty_one() {
 }
 
 #[tokio::test]
-async fn the_limit_is_exact_in_every_arm() {
+async fn the_size_limit_is_exact_in_every_encoding() {
     let server = TestServer::start().await;
-    // A JSON string has two quotes around it.
+    // A JSON string has two additional bytes for its quotes.
     let json_string = |bytes: usize| value(json!("x".repeat(bytes - 2)));
     for (fits, exceeds) in [
         (data(vec![7; LIMIT]), data(vec![7; LIMIT + 1])),
@@ -113,7 +113,7 @@ async fn the_limit_is_exact_in_every_arm() {
 }
 
 #[tokio::test]
-async fn what_json_has_not_is_refused() {
+async fn values_that_are_not_json_are_rejected() {
     let server = TestServer::start().await;
     let of =
         |kind: Option<Kind>| v1::Payload { body: Some(Body::Json(Value { kind })), ..Default::default() };
@@ -137,7 +137,7 @@ async fn what_json_has_not_is_refused() {
 }
 
 #[tokio::test]
-async fn a_result_with_a_number_that_a_double_would_change_comes_as_text() {
+async fn a_result_with_a_number_beyond_double_precision_is_text() {
     let server = TestServer::with(|setup| {
         let worker = std::mem::take(&mut setup.worker);
         setup.worker = worker
@@ -159,7 +159,7 @@ async fn a_result_with_a_number_that_a_double_would_change_comes_as_text() {
 }
 
 #[tokio::test]
-async fn a_number_that_may_have_lost_digits_is_refused_with_its_path_and_the_way_out() {
+async fn a_number_that_may_have_lost_digits_is_rejected_with_its_path() {
     let server = TestServer::start().await;
     let lossy = value(json!({"orders": [{"id": 9_007_199_254_740_993_i64}]}));
     let batch = v1::BatchSubmitRequest { jobs: vec![with(lossy.clone())], atomic: true };

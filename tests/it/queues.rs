@@ -1,4 +1,4 @@
-//! Queues: pause, resume, purge and list; which job starts first; and why a job waits.
+//! Queues: pause, resume, purge and list; order of starts; wait reasons.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn list(server: &TestServer, page_size: u32, page_token: &str) -> v1::List
     wait_for("ListQueues answers", server.admin().list_queues(request)).await.expect("a page").into_inner()
 }
 
-/// The queue as it is listed.
+/// Returns a queue from the list.
 async fn listed(server: &TestServer, name: &str) -> Option<v1::Queue> {
     list(server, 0, "").await.queues.into_iter().find(|queue| queue.queue == name)
 }
@@ -31,8 +31,8 @@ async fn purge(server: &TestServer, queue: &str) -> Result<u32, Status> {
     answer.map(|answer| answer.into_inner().purged)
 }
 
-/// One slot for all async handlers, so that one `test.gate` keeps everything else waiting.
-async fn narrow_server() -> TestServer {
+/// Starts a server with one slot for async handlers, so that one `test.gate` blocks all other jobs.
+async fn server_with_one_slot() -> TestServer {
     TestServer::with(|setup| {
         let worker = std::mem::take(&mut setup.worker);
         setup.worker = worker.slots(1);
@@ -41,7 +41,7 @@ async fn narrow_server() -> TestServer {
 }
 
 #[tokio::test]
-async fn a_paused_queue_starts_nothing_until_it_is_resumed() {
+async fn a_paused_queue_starts_no_jobs_until_it_is_resumed() {
     let server = TestServer::start().await;
     let running = server.submit(in_queue("slow", job("test.gate"))).await;
     server.gate.arrival().await;
@@ -50,7 +50,7 @@ async fn a_paused_queue_starts_nothing_until_it_is_resumed() {
     let waiting = server.submit(in_queue("slow", echo("waits"))).await;
     let answer = server.peek(&waiting).await;
     assert_eq!((answer.state(), answer.wait_reason()), (JobState::Queued, WaitReason::QueuePaused));
-    server.run_to_end(echo("another queue goes on")).await.result();
+    server.run_to_end(echo("another queue runs")).await.result();
     server.gate.open(1);
     server.end(&running).await.result();
     assert_eq!(server.peek(&waiting).await.state(), JobState::Queued);
@@ -62,7 +62,7 @@ async fn a_paused_queue_starts_nothing_until_it_is_resumed() {
 }
 
 #[tokio::test]
-async fn purge_cancels_what_waits_and_leaves_what_runs() {
+async fn purge_cancels_waiting_jobs_and_not_running_ones() {
     let server = TestServer::start().await;
     let running = server.submit(in_queue("slow", job("test.gate"))).await;
     server.gate.arrival().await;
@@ -122,7 +122,7 @@ async fn queues_are_listed_by_name_in_pages_with_their_counts() {
 }
 
 #[tokio::test]
-async fn a_queue_is_gone_with_its_last_job() {
+async fn a_queue_is_removed_with_its_last_job() {
     let server = TestServer::start().await;
     let ended = server.run_to_end(in_queue("brief", echo("hi"))).await;
     assert!(listed(&server, "brief").await.is_some());
@@ -132,8 +132,8 @@ async fn a_queue_is_gone_with_its_last_job() {
 }
 
 #[tokio::test]
-async fn larger_priorities_start_first_and_equals_of_a_queue_in_the_order_of_acceptance() {
-    let server = narrow_server().await;
+async fn jobs_start_by_priority_and_then_in_acceptance_order() {
+    let server = server_with_one_slot().await;
     let blocker = server.submit(job("test.gate")).await;
     server.gate.arrival().await;
     let payload = Some(json_of(Chatter::default()));
@@ -161,8 +161,8 @@ async fn larger_priorities_start_first_and_equals_of_a_queue_in_the_order_of_acc
 }
 
 #[tokio::test]
-async fn every_reason_to_wait_is_told_by_job_result_and_first_event() {
-    let server = narrow_server().await;
+async fn the_wait_reason_is_in_the_job_the_result_and_the_first_event() {
+    let server = server_with_one_slot().await;
     server.submit(job("test.gate")).await;
     server.gate.arrival().await;
     server.pause("paused").await;
@@ -191,7 +191,7 @@ async fn every_reason_to_wait_is_told_by_job_result_and_first_event() {
 }
 
 #[tokio::test]
-async fn kinds_nobody_serves_are_listed_while_they_wait() {
+async fn unserved_kinds_of_waiting_jobs_are_listed() {
     let server = TestServer::start().await;
     server.submit(in_queue("q", job("zebra"))).await;
     server.submit(in_queue("q", job("ape"))).await;
@@ -202,7 +202,7 @@ async fn kinds_nobody_serves_are_listed_while_they_wait() {
 }
 
 #[tokio::test]
-async fn a_delayed_job_starts_when_it_is_due_and_not_before() {
+async fn a_delayed_job_starts_after_its_delay_and_not_before() {
     let server = TestServer::start().await;
     let start = Some(Start::StartDelay(crate::support::millis(300)));
     let begin = std::time::Instant::now();

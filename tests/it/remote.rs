@@ -1,13 +1,13 @@
-//! A worker of a server elsewhere: mostly as its server sees it, where a script says what the server says; last with a
-//! real one.
+//! Remote workers, mostly with a scripted server. The last module uses a
+//! real server.
 
+mod backpressure;
+mod end_to_end;
 mod ends;
-mod greeting;
+mod hello;
 mod lifetime;
 mod reconnect;
 mod reports;
-mod room;
-mod whole;
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use jobstream::worker::{RemoteOptions, RunningWorker, Worker};
 
 use crate::support::{Gate, ScriptedServer, WorkStream, terms, test_worker};
 
-/// Runs this worker on the server.
+/// Connects a worker to the server.
 fn connect(worker: Worker, server: &ScriptedServer) -> RunningWorker {
-    worker.connect(server.channel(), RemoteOptions::default()).expect("good names")
+    worker.connect(server.channel(), RemoteOptions::default()).expect("valid names")
 }
 
-/// A worker of `test.gate` alone and its stream.
+/// Connects a worker of only `test.gate`. Returns its stream.
 async fn gate_worker(slots: u32, gate: &Gate) -> (ScriptedServer, RunningWorker, WorkStream) {
     let mut server = ScriptedServer::start().await;
     let gate = gate.clone();
@@ -40,7 +40,7 @@ fn short(millis: u64) -> Option<prost_types::Duration> {
     prost_types::Duration::try_from(Duration::from_millis(millis)).ok()
 }
 
-/// Every test kind, on two streams.
+/// Returns a worker of every test kind, which opens two streams.
 fn every_kind(gate: &Gate) -> Worker {
     test_worker(gate).name("everything").queues(["default", "other"])
 }

@@ -1,4 +1,4 @@
-//! GetResult: answers at the end, at the wait or before the caller's deadline, and says why there is no result.
+//! GetResult: responses at the end, at the wait timeout or before the caller's deadline.
 
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,13 @@ use crate::support::{
 
 const LONG: Duration = Duration::from_secs(25);
 
-/// Returns once this many calls follow a job.
+/// Waits until there are this many watchers.
 async fn watchers(server: &TestServer, count: u32) {
     until("the calls wait", || async { server.info().await.watchers == count }).await;
 }
 
 #[tokio::test]
-async fn a_wait_is_answered_as_soon_as_the_job_ends() {
+async fn a_wait_completes_when_the_job_ends() {
     let server = TestServer::start().await;
     let id = server.submit(v1::JobSpec { payload: Some(text("done")), ..job("test.gate") }).await;
     let open = async {
@@ -33,7 +33,7 @@ async fn a_wait_is_answered_as_soon_as_the_job_ends() {
 }
 
 #[tokio::test]
-async fn a_hundred_waiters_of_one_job_are_all_answered() {
+async fn a_hundred_waits_for_one_job_complete() {
     let server = TestServer::start().await;
     let id = server.submit(job("test.gate")).await;
     let mut waiters = tokio::task::JoinSet::new();
@@ -50,7 +50,7 @@ async fn a_hundred_waiters_of_one_job_are_all_answered() {
 }
 
 #[tokio::test]
-async fn a_wait_that_passes_answers_the_state_and_is_no_error() {
+async fn a_wait_that_times_out_returns_the_state() {
     let server = TestServer::start().await;
     let id = server.submit(job("test.gate")).await;
     let begin = Instant::now();
@@ -61,11 +61,11 @@ async fn a_wait_that_passes_answers_the_state_and_is_no_error() {
 }
 
 #[tokio::test]
-async fn a_wait_is_answered_before_the_callers_deadline() {
+async fn a_wait_completes_before_the_deadline_of_the_caller() {
     let server = TestServer::start().await;
     let id = server.submit(job("test.gate")).await;
     let request = v1::GetResultRequest { job_id: id, wait: Some(millis(25_000)) };
-    // By hand: a stub would watch the deadline itself and might be first.
+    // A raw call: a stub would enforce the deadline itself.
     let path = "/jobstream.v1.JobService/GetResult";
     let timeout = [("grpc-timeout", "700m")];
     let begin = Instant::now();
@@ -77,7 +77,7 @@ async fn a_wait_is_answered_before_the_callers_deadline() {
 }
 
 #[tokio::test]
-async fn without_a_wait_the_answer_comes_now_and_says_why_the_job_waits() {
+async fn without_a_wait_the_response_has_the_wait_reason() {
     let server = TestServer::start().await;
     let id = server.submit(job("nobody.serves.this")).await;
     let answer = server.peek(&id).await;
@@ -86,7 +86,7 @@ async fn without_a_wait_the_answer_comes_now_and_says_why_the_job_waits() {
 }
 
 #[tokio::test]
-async fn a_result_once_seen_stays_the_same() {
+async fn a_result_never_changes() {
     let server = TestServer::start().await;
     let first = server.run_to_end(echo("done")).await;
     let answer = server.peek(&first.id).await;
@@ -97,7 +97,7 @@ async fn a_result_once_seen_stays_the_same() {
 }
 
 #[tokio::test]
-async fn unknown_and_expired_jobs_are_told_apart() {
+async fn unknown_and_expired_jobs_have_different_errors() {
     let server = TestServer::start().await;
     let unknown = new_id();
     let status = server.try_result(&unknown, LONG).await.unwrap_err();
@@ -117,7 +117,7 @@ async fn unknown_and_expired_jobs_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_deleted_job_was_never_there() {
+async fn a_deleted_job_is_not_found() {
     let server = TestServer::start().await;
     let ended = server.run_to_end(echo("done")).await;
     server.delete(&ended.id).await.unwrap();
@@ -127,7 +127,7 @@ async fn a_deleted_job_was_never_there() {
 }
 
 #[tokio::test]
-async fn the_oldest_results_make_room_when_they_exceed_the_bytes_kept() {
+async fn above_the_byte_limit_the_oldest_results_are_removed() {
     let server = TestServer::with(|setup| setup.engine.core.retention_bytes_max = 64 * 1024).await;
     let mut ids = Vec::new();
     for _ in 0..10 {

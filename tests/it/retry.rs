@@ -1,4 +1,4 @@
-//! Failed attempts: tried again as the policy or the handler says, or the end; and Retry, which makes a new job.
+//! Retries of failed attempts by the policy or the handler; the Retry call, which creates a new job.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::support::{
     watch_request,
 };
 
-/// This many attempts with hardly a pause between them.
+/// Returns a policy with this many attempts and a short back-off.
 fn attempts(max_attempts: u32) -> Option<v1::RetryPolicy> {
     let pause = Some(millis(1));
     Some(v1::RetryPolicy { max_attempts, initial_backoff: pause, max_backoff: pause, ..Default::default() })
@@ -61,7 +61,7 @@ async fn a_flaky_job_succeeds_in_a_later_attempt() {
 }
 
 #[tokio::test]
-async fn when_the_attempts_are_used_up_the_last_failure_is_the_outcome() {
+async fn the_failure_of_the_last_attempt_is_the_outcome() {
     let server = TestServer::start().await;
     let ended = server.run_to_end(flaky(5, 3)).await;
     let failure = ended.failure();
@@ -70,7 +70,7 @@ async fn when_the_attempts_are_used_up_the_last_failure_is_the_outcome() {
 }
 
 #[tokio::test]
-async fn a_permanent_failure_ends_the_job_whatever_attempts_are_left() {
+async fn a_permanent_failure_ends_the_job_with_attempts_left() {
     let server = TestServer::start().await;
     let ended = server.run_to_end(v1::JobSpec { retry: attempts(9), ..job("demo.fail") }).await;
     assert_eq!((ended.failure().attempt, ended.failure().retryable), (1, false));
@@ -84,7 +84,7 @@ async fn a_permanent_failure_ends_the_job_whatever_attempts_are_left() {
 }
 
 #[tokio::test]
-async fn a_handler_may_say_when_to_try_again() {
+async fn a_handler_may_choose_the_retry_delay() {
     let server = TestServer::with(|setup: &mut Setup| {
         let worker = std::mem::take(&mut setup.worker);
         setup.worker = worker.raw_handler("test.later", |context| async move {
@@ -106,13 +106,13 @@ async fn a_handler_may_say_when_to_try_again() {
     assert!(pause >= Duration::from_millis(299) && pause < Duration::from_secs(3), "{pause:?}");
 }
 
-/// A point in time as the span since 1970, which can be subtracted.
+/// Converts a time to the duration since 1970, which can be subtracted.
 fn prost_duration(time: prost_types::Timestamp) -> prost_types::Duration {
     prost_types::Duration { seconds: time.seconds, nanos: time.nanos }
 }
 
 #[tokio::test]
-async fn a_panic_is_a_failed_attempt_with_its_message_and_the_worker_lives_on() {
+async fn a_panic_is_a_failed_attempt_and_the_worker_continues() {
     let server = TestServer::start().await;
     let spec = v1::JobSpec { payload: Some(text("the sky fell")), retry: attempts(2), ..job("test.panic") };
     let ended = server.run_to_end(spec.clone()).await;
@@ -127,7 +127,7 @@ async fn a_panic_is_a_failed_attempt_with_its_message_and_the_worker_lives_on() 
 }
 
 #[tokio::test]
-async fn an_attempt_that_runs_too_long_fails_and_is_tried_again() {
+async fn an_attempt_that_times_out_is_retried() {
     let server = TestServer::start().await;
     let attempt_timeout = Some(millis(100));
     let spec = v1::JobSpec { attempt_timeout, retry: attempts(2), ..job("test.stubborn") };
@@ -138,7 +138,7 @@ async fn an_attempt_that_runs_too_long_fails_and_is_tried_again() {
 }
 
 #[tokio::test]
-async fn the_jobs_timeout_ends_it_wherever_it_is() {
+async fn the_job_timeout_ends_a_job_in_every_state() {
     let server = TestServer::start().await;
     let timeout = Some(millis(150));
     let running = v1::JobSpec { timeout, ..job("test.stubborn") };
@@ -153,14 +153,14 @@ async fn the_jobs_timeout_ends_it_wherever_it_is() {
 }
 
 #[tokio::test]
-async fn a_result_beyond_the_limit_fails_the_attempt() {
+async fn a_result_above_the_limit_fails_the_attempt() {
     let server = TestServer::with(|setup: &mut Setup| {
         let worker = std::mem::take(&mut setup.worker);
         setup.worker = worker.handler("test.large", |_, bytes: usize| async move { Ok("x".repeat(bytes)) });
     })
     .await;
     let of_size = |bytes: usize| v1::JobSpec { payload: Some(text(&bytes.to_string())), ..job("test.large") };
-    // Two quotes are part of the result.
+    // The result includes two quotes.
     server.run_to_end(of_size((1 << 20) - 2)).await.result();
     let ended = server.run_to_end(v1::JobSpec { retry: attempts(3), ..of_size((1 << 20) - 1) }).await;
     let failure = ended.failure();
@@ -179,7 +179,7 @@ async fn headers_reach_the_handler() {
 }
 
 #[tokio::test]
-async fn retry_makes_a_new_job_and_leaves_the_finished_one_as_it_was() {
+async fn retry_creates_a_new_job_and_does_not_change_the_finished_one() {
     let server = TestServer::start().await;
     let labels = [("team".to_owned(), "blue".to_owned())];
     let spec =
@@ -207,7 +207,7 @@ async fn retry_may_change_payload_and_kind() {
 }
 
 #[tokio::test]
-async fn retry_with_an_id_is_safe_to_repeat() {
+async fn retry_with_an_id_is_idempotent() {
     let server = TestServer::start().await;
     let old = server.run_to_end(job("demo.fail")).await;
     let request = v1::RetryRequest { new_job_id: new_id(), ..of(&old.id) };

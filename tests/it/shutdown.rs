@@ -1,25 +1,25 @@
-//! The end of a server: what runs may finish, who waits is told, and it ends in time whatever happens.
+//! Shutdown: attempts may finish, waiters are notified, and the server ends in time.
 
 use std::time::{Duration, Instant};
 
 use jobstream::proto::v1::JobState;
 use jobstream::worker::CommandHandler;
 use jobstream::worker::command::CommandSpec;
-use rustix::process::{Pid, test_kill_process};
+use rustix::process::test_kill_process;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tonic::Code;
 
 use crate::support::{Setup, TestServer, Watched, echo, job, refused, until, wait_for, watch_request};
 
-/// What a shutdown may last beyond its drain.
+/// The limit of a shutdown after the drain timeout.
 const MARGIN: Duration = Duration::from_secs(1);
 
 fn draining_for(drain: Duration) -> impl FnOnce(&mut Setup) {
     move |setup| setup.server.drain_timeout = drain
 }
 
-/// A program that ignores TERM as the handler of `test.stuck`; it logs its process id.
+/// Registers `test.stuck`, a program that ignores TERM and logs its process id.
 fn with_stuck_command(setup: &mut Setup) {
     let mut spec = CommandSpec::new("sh");
     spec.args = vec!["-c".to_owned(), "trap '' TERM; echo $$ >&2; while :; do sleep 0.05; done".to_owned()];
@@ -28,22 +28,8 @@ fn with_stuck_command(setup: &mut Setup) {
     setup.worker = worker.command("test.stuck", CommandHandler::new(spec));
 }
 
-/// The process id that a running `test.stuck` logs.
-async fn stuck_process(server: &TestServer, id: &str) -> Pid {
-    let mut watched = server.watch(watch_request(id, 0)).await;
-    loop {
-        assert!(watched.step().await, "the watch ended early: {:?}", watched.ended);
-        if let Some(jobstream::proto::v1::job_event::Event::Log(log)) =
-            watched.events.last().and_then(|event| event.event.clone())
-        {
-            let pid = log.text.parse().unwrap_or_else(|_| panic!("no process id: {log:?}"));
-            return Pid::from_raw(pid).expect("not zero");
-        }
-    }
-}
-
 #[tokio::test]
-async fn with_a_thousand_watches_silent_peers_and_a_stuck_command_it_ends_in_time() {
+async fn a_server_with_watches_silent_peers_and_a_stuck_command_ends() {
     let drain = Duration::from_secs(1);
     let mut server = TestServer::with(|setup| {
         draining_for(drain)(setup);
@@ -51,7 +37,7 @@ async fn with_a_thousand_watches_silent_peers_and_a_stuck_command_it_ends_in_tim
     })
     .await;
     let id = server.submit(job("test.stuck")).await;
-    let process = stuck_process(&server, &id).await;
+    let process = server.watch(watch_request(&id, 0)).await.process_id().await;
     let mut silent = Vec::new();
     for _ in 0..100 {
         silent.push(TcpStream::connect(server.address).await.expect("a listening socket"));
@@ -81,7 +67,7 @@ async fn with_a_thousand_watches_silent_peers_and_a_stuck_command_it_ends_in_tim
 }
 
 #[tokio::test]
-async fn a_running_job_finishes_and_its_watchers_and_waiters_see_the_end() {
+async fn a_running_job_finishes_and_its_watchers_get_the_end() {
     let mut server = TestServer::with(draining_for(Duration::from_secs(20))).await;
     let id = server.submit(job("test.gate")).await;
     server.gate.arrival().await;
@@ -107,7 +93,7 @@ async fn a_running_job_finishes_and_its_watchers_and_waiters_see_the_end() {
 }
 
 #[tokio::test]
-async fn who_waits_for_a_job_that_will_not_run_is_told_at_once() {
+async fn waits_for_jobs_that_will_not_run_end_at_once() {
     let server = TestServer::with(draining_for(Duration::from_secs(20))).await;
     let running = server.submit(job("test.gate")).await;
     server.gate.arrival().await;
@@ -127,7 +113,7 @@ async fn who_waits_for_a_job_that_will_not_run_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn no_attempt_starts_while_it_drains() {
+async fn no_attempt_starts_while_draining() {
     let mut server = TestServer::with(|setup| {
         draining_for(Duration::from_secs(20))(setup);
         let worker = std::mem::take(&mut setup.worker);
@@ -148,14 +134,14 @@ async fn no_attempt_starts_while_it_drains() {
 }
 
 #[tokio::test]
-async fn the_second_word_ends_it_at_once() {
+async fn a_forced_shutdown_ends_the_server_at_once() {
     let mut server = TestServer::with(|setup| {
         draining_for(Duration::from_secs(25))(setup);
         with_stuck_command(setup);
     })
     .await;
     let stuck = server.submit(job("test.stuck")).await;
-    let process = stuck_process(&server, &stuck).await;
+    let process = server.watch(watch_request(&stuck, 0)).await.process_id().await;
     server.submit(job("test.stubborn")).await;
     server.gate.arrival().await;
     let watched = server.watch(watch_request(&stuck, 0)).await;
@@ -183,11 +169,11 @@ async fn an_idle_server_ends_at_once() {
     assert!(begin.elapsed() < MARGIN, "{:?}", begin.elapsed());
     assert_eq!((report.attempts_cut, report.jobs_left, report.tasks_left), (0, 0, 0));
     assert_eq!((report.listener.connections_cut, report.listener.requests_cut), (0, 0));
-    TcpStream::connect(server.address).await.expect_err("nobody listens any more");
+    TcpStream::connect(server.address).await.expect_err("the listener is closed");
 }
 
 #[tokio::test]
-async fn a_submit_stream_is_told_that_its_connection_closes() {
+async fn a_submit_stream_ends_with_an_error_when_its_connection_closes() {
     let mut server = TestServer::with(draining_for(Duration::from_millis(300))).await;
     let (requests, receiver) = tokio::sync::mpsc::channel(4);
     let receiver = tokio_stream::wrappers::ReceiverStream::new(receiver);
@@ -211,7 +197,7 @@ async fn a_submit_stream_is_told_that_its_connection_closes() {
 }
 
 #[tokio::test]
-async fn who_is_told_of_the_drain_finds_the_server_not_serving() {
+async fn health_is_not_serving_before_the_drain_is_reported() {
     let server = TestServer::with(draining_for(Duration::from_secs(20))).await;
     server.submit(job("test.gate")).await;
     server.gate.arrival().await;

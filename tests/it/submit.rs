@@ -1,4 +1,4 @@
-//! Submit and BatchSubmit: ids that make a retry safe, batches in part or in whole, and checks that keep nothing.
+//! Submit and BatchSubmit: idempotency, batches and validation.
 
 use jobstream::proto::v1;
 use jobstream::proto::v1::job_spec::Start;
@@ -29,8 +29,8 @@ fn submitted(result: &v1::SubmitResult) -> &v1::SubmitResponse {
     }
 }
 
-/// Three good jobs around one with a bad kind.
-fn batch_with_a_flaw() -> Vec<v1::JobSpec> {
+/// Returns a batch of three valid jobs and one with an invalid kind.
+fn batch_with_an_invalid_job() -> Vec<v1::JobSpec> {
     let mut jobs = batch(4);
     jobs[2].kind = "no spaces please".to_owned();
     jobs
@@ -47,7 +47,7 @@ async fn a_job_runs_and_its_result_is_fetched() {
 }
 
 #[tokio::test]
-async fn same_id_and_spec_answer_the_job_that_exists() {
+async fn a_repeated_submit_returns_the_existing_job() {
     let server = TestServer::start().await;
     let id = new_id();
     let spec = v1::JobSpec { job_id: id.clone(), ..echo("once") };
@@ -62,7 +62,7 @@ async fn same_id_and_spec_answer_the_job_that_exists() {
 }
 
 #[tokio::test]
-async fn an_id_in_another_form_is_the_same_id() {
+async fn an_id_in_another_notation_is_the_same_id() {
     let server = TestServer::start().await;
     let id = new_id();
     server.submit(v1::JobSpec { job_id: id.clone(), ..echo("once") }).await;
@@ -72,7 +72,7 @@ async fn an_id_in_another_form_is_the_same_id() {
 }
 
 #[tokio::test]
-async fn a_spec_that_spells_out_the_defaults_is_the_same_spec() {
+async fn explicit_default_options_are_the_same_spec() {
     let server = TestServer::start().await;
     let short = v1::JobSpec { job_id: new_id(), ..echo("once") };
     let retry = v1::RetryPolicy { max_attempts: 1, multiplier: 2.0, ..Default::default() };
@@ -82,7 +82,7 @@ async fn a_spec_that_spells_out_the_defaults_is_the_same_spec() {
 }
 
 #[tokio::test]
-async fn a_blind_retry_after_the_start_time_is_still_the_same_job() {
+async fn a_repeated_submit_after_the_start_time_is_the_same_job() {
     let server = TestServer::start().await;
     let start = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
     let start = start + std::time::Duration::from_millis(300);
@@ -95,7 +95,7 @@ async fn a_blind_retry_after_the_start_time_is_still_the_same_job() {
 }
 
 #[tokio::test]
-async fn every_part_of_a_spec_tells_two_jobs_of_one_id_apart() {
+async fn a_change_of_any_field_is_another_spec() {
     let server = TestServer::start().await;
     let spec = v1::JobSpec { job_id: new_id(), ..echo("once") };
     server.submit(spec.clone()).await;
@@ -121,7 +121,7 @@ async fn every_part_of_a_spec_tells_two_jobs_of_one_id_apart() {
 }
 
 #[tokio::test]
-async fn one_id_from_many_clients_at_once_is_one_job() {
+async fn concurrent_submits_of_one_id_create_one_job() {
     let server = TestServer::start().await;
     let spec = v1::JobSpec { job_id: new_id(), ..echo("once") };
     let mut submits = tokio::task::JoinSet::new();
@@ -138,7 +138,7 @@ async fn one_id_from_many_clients_at_once_is_one_job() {
 }
 
 #[tokio::test]
-async fn validate_only_checks_everything_and_keeps_nothing() {
+async fn validate_only_checks_a_job_and_stores_nothing() {
     let server = TestServer::start().await;
     let validate = async |job| {
         let request = v1::SubmitRequest { job: Some(job), validate_only: true };
@@ -164,9 +164,9 @@ async fn validate_only_checks_everything_and_keeps_nothing() {
 }
 
 #[tokio::test]
-async fn a_batch_answers_each_job_in_order() {
+async fn a_batch_has_a_result_for_each_job_in_order() {
     let server = TestServer::start().await;
-    let results = submit_batch(&server, batch_with_a_flaw(), false).await.unwrap();
+    let results = submit_batch(&server, batch_with_an_invalid_job(), false).await.unwrap();
     let message = refused_in_batch(&results[2], Code::InvalidArgument, "INVALID_FIELD");
     assert!(message.starts_with("jobs[2].kind: "), "{message}");
     for (number, index) in [(0, 0), (1, 1), (3, 3)] {
@@ -177,9 +177,9 @@ async fn a_batch_answers_each_job_in_order() {
 }
 
 #[tokio::test]
-async fn an_atomic_batch_with_a_flaw_keeps_nothing() {
+async fn an_atomic_batch_with_an_invalid_job_is_rejected() {
     let server = TestServer::start().await;
-    let status = submit_batch(&server, batch_with_a_flaw(), true).await.unwrap_err();
+    let status = submit_batch(&server, batch_with_an_invalid_job(), true).await.unwrap_err();
     let details = refused(&status, Code::InvalidArgument, "INVALID_FIELD");
     assert_eq!(details.bad_request().unwrap().field_violations[0].field, "jobs[2].kind");
     assert_eq!(server.info().await.jobs, 0);
@@ -193,7 +193,7 @@ async fn an_atomic_batch_with_a_flaw_keeps_nothing() {
 }
 
 #[tokio::test]
-async fn an_atomic_batch_without_a_flaw_is_kept_whole_and_may_be_sent_again() {
+async fn a_valid_atomic_batch_is_accepted_and_idempotent() {
     let server = TestServer::start().await;
     let mut jobs = batch(1_000);
     jobs[999] = jobs[0].clone();
@@ -206,7 +206,7 @@ async fn an_atomic_batch_without_a_flaw_is_kept_whole_and_may_be_sent_again() {
 }
 
 #[tokio::test]
-async fn a_batch_of_none_or_too_many_is_refused() {
+async fn empty_and_too_large_batches_are_rejected() {
     let server = TestServer::start().await;
     for jobs in [Vec::new(), batch(1_001)] {
         let status = submit_batch(&server, jobs, false).await.unwrap_err();

@@ -1,6 +1,6 @@
-//! A whole server in this process, on a free port, and clients that speak to it over a real socket.
+//! A complete server in this process on a free port, and clients with real sockets.
 //!
-//! Nothing is tested here; each topic has a file beside this one.
+//! This module has no tests.
 
 mod fault_proxy;
 mod gate;
@@ -21,7 +21,7 @@ pub(crate) use process::{Dev, Remote, send};
 pub(crate) use raw::{frame, http1, raw_call, raw_call_to};
 pub(crate) use refusal::{refused, refused_in_batch};
 pub(crate) use scripted::{ScriptedServer, WorkStream, assignment, lease_id, terms};
-pub(crate) use server::{Setup, TestServer, connect};
+pub(crate) use server::{Setup, TestServer, connect, connect_lazy, connect_worker};
 pub(crate) use spec::{Ended, batch, data, echo, job, json, json_of, millis, new_id, seconds, text};
 pub(crate) use watching::{Watched, event_state, watch_request};
 
@@ -29,21 +29,21 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-/// No step of any test takes longer than this, even on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// The time limit of a step, also on a busy machine.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The value, or a failed test when it does not come.
+/// Waits for a value, and fails the test after the timeout.
 pub(crate) async fn wait_for<T>(what: &str, future: impl Future<Output = T>) -> T {
-    timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited {PATIENCE:?} in vain: {what}"))
+    timeout(TIMEOUT, future).await.unwrap_or_else(|_| panic!("waited {TIMEOUT:?} for: {what}"))
 }
 
-/// Looks again and again until something nobody tells of has come true.
+/// Polls until a condition holds that has no event.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
     const PAUSE: Duration = Duration::from_millis(5);
-    let look = async {
+    let poll = async {
         while !is_so().await {
             tokio::time::sleep(PAUSE).await;
         }
     };
-    wait_for(what, look).await;
+    wait_for(what, poll).await;
 }

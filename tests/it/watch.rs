@@ -1,4 +1,4 @@
-//! WatchResult: the same events whenever it is opened and wherever it is resumed, and an end that is never missed.
+//! WatchResult: equal events at any time of opening, resumption, and no missed end.
 
 mod ends;
 mod replay;

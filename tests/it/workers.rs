@@ -1,4 +1,4 @@
-//! Workers elsewhere, spoken by hand: what the server does with every message of the protocol.
+//! The worker protocol with scripted workers.
 
 mod limits;
 mod lost;
@@ -11,13 +11,13 @@ use jobstream::proto::v1;
 
 use crate::support::{Setup, TestServer, job, text};
 
-/// A job that only workers elsewhere run.
+/// Returns a job that only remote workers run.
 fn remote_job(words: &str) -> v1::JobSpec {
     v1::JobSpec { payload: Some(text(words)), ..job("remote") }
 }
 
-/// A server whose terms for workers are a few tenths of a second.
-async fn impatient_server() -> TestServer {
+/// Starts a server with short worker timeouts.
+async fn server_with_short_timeouts() -> TestServer {
     TestServer::with(|setup: &mut Setup| {
         let core = &mut setup.engine.core;
         core.accept_timeout = Duration::from_millis(300);
@@ -28,7 +28,7 @@ async fn impatient_server() -> TestServer {
     .await
 }
 
-/// Workers outside the server, as operators see them.
+/// Lists the remote workers.
 async fn workers(server: &TestServer) -> Vec<v1::Worker> {
     let request = v1::ListWorkersRequest::default();
     let mut workers = server.admin().list_workers(request).await.expect("an answer").into_inner().workers;

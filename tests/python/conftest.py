@@ -18,7 +18,7 @@ import pytest
 from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 30
+TIMEOUT = 30
 """Seconds after which waiting for anything has failed."""
 
 
@@ -58,7 +58,7 @@ def serving(*flags):
         server.send_signal(signal.SIGCONT)
         server.terminate()
         try:
-            server.wait(PATIENCE)
+            server.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             server.kill()
             raise
@@ -73,7 +73,7 @@ def forward(output, lines):
 
 def printed_address(lines):
     said = []
-    while (line := lines.get(timeout=PATIENCE)) is not None:
+    while (line := lines.get(timeout=TIMEOUT)) is not None:
         said.append(line)
         if found := re.search(r"127\.0\.0\.1:([1-9]\d*)", line):
             return found.group(0)
@@ -83,7 +83,7 @@ def printed_address(lines):
 @pytest.fixture(scope="session")
 def channel(address):
     with grpc.insecure_channel(address) as channel:
-        grpc.channel_ready_future(channel).result(PATIENCE)
+        grpc.channel_ready_future(channel).result(TIMEOUT)
         yield channel
 
 

@@ -5,7 +5,7 @@ import uuid
 
 import grpc
 import pytest
-from conftest import PATIENCE
+from conftest import TIMEOUT
 from google.protobuf import duration_pb2, json_format
 
 
@@ -30,7 +30,7 @@ def submit(v1, jobs):
     def submit(kind, payload=None, **spec):
         job = json_format.ParseDict({"kind": kind, "payload": {"json": payload}}, v1.JobSpec())
         job.MergeFrom(v1.JobSpec(**spec))
-        return jobs.Submit(v1.SubmitRequest(job=job), timeout=PATIENCE).job_id
+        return jobs.Submit(v1.SubmitRequest(job=job), timeout=TIMEOUT).job_id
 
     return submit
 
@@ -40,8 +40,8 @@ def result(v1, jobs):
     """Waits for a job's end."""
 
     def result(job_id):
-        wait = duration_pb2.Duration(seconds=PATIENCE)
-        return jobs.GetResult(v1.GetResultRequest(job_id=job_id, wait=wait), timeout=PATIENCE)
+        wait = duration_pb2.Duration(seconds=TIMEOUT)
+        return jobs.GetResult(v1.GetResultRequest(job_id=job_id, wait=wait), timeout=TIMEOUT)
 
     return result
 
@@ -50,7 +50,7 @@ def result(v1, jobs):
 def watch(v1, jobs):
     """A job's messages from a sequence on; the call can be cancelled."""
 
-    def watch(job_id, after=0, timeout=PATIENCE):
+    def watch(job_id, after=0, timeout=TIMEOUT):
         return jobs.WatchResult(v1.WatchResultRequest(job_id=job_id, after_sequence=after), timeout=timeout)
 
     return watch
@@ -131,7 +131,7 @@ def test_watch_of_an_ended_job_sends_the_same_again(submit, result, watch):
 def test_run_answers_the_submit_then_every_event(v1, jobs):
     job = v1.JobSpec(kind="demo.count")
     json_format.ParseDict({"json": {"to": 3, "interval_seconds": 0.02}}, job.payload)
-    messages = list(jobs.Run(v1.RunRequest(job=job), timeout=PATIENCE))
+    messages = list(jobs.Run(v1.RunRequest(job=job), timeout=TIMEOUT))
     assert messages[0].submitted.disposition == v1.DISPOSITION_CREATED
     states = [m.event.state_change.state for m in messages if m.event.HasField("state_change")]
     assert states == [v1.JOB_STATE_QUEUED, v1.JOB_STATE_RUNNING, v1.JOB_STATE_SUCCEEDED]
@@ -151,7 +151,7 @@ def test_running_job_is_cancelled(v1, jobs, submit, result, watch):
 def test_cut_run_cancels_its_job_if_asked_to(v1, jobs, result):
     job = v1.JobSpec(kind="demo.sleep")
     json_format.ParseDict({"json": {"seconds": 600}}, job.payload)
-    call = jobs.Run(v1.RunRequest(job=job, cancel_on_disconnect=True), timeout=PATIENCE)
+    call = jobs.Run(v1.RunRequest(job=job, cancel_on_disconnect=True), timeout=TIMEOUT)
     job_id = next(call).submitted.job_id
     call.cancel()
     assert result(job_id).state == v1.JOB_STATE_CANCELLED
@@ -192,7 +192,7 @@ def test_stream_acknowledges_every_batch_and_sends_every_outcome(v1, jobs):
         v1.SubmitStreamRequest(batch=batch, jobs=[spec] * size, outcomes=True) for batch in range(batches)
     )
     accepted, ended = {}, {}
-    messages = list(jobs.SubmitStream(requests, timeout=PATIENCE))
+    messages = list(jobs.SubmitStream(requests, timeout=TIMEOUT))
     assert messages[0].window > 0
     for message in messages:
         for ack in message.acks:

@@ -7,7 +7,7 @@ import subprocess
 
 import grpc
 import pytest
-from conftest import PATIENCE
+from conftest import TIMEOUT
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
@@ -18,14 +18,14 @@ SERVICES = ["jobstream.v1.JobService", "jobstream.v1.WorkerService", "jobstream.
 @pytest.mark.parametrize("service", ["", *SERVICES])
 def test_health_is_serving(channel, service):
     request = health_pb2.HealthCheckRequest(service=service)
-    answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=PATIENCE)
+    answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=TIMEOUT)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
 def test_health_of_a_stranger_is_not_found(channel):
     request = health_pb2.HealthCheckRequest(service="no.such.Service")
     with pytest.raises(grpc.RpcError) as error:
-        health_pb2_grpc.HealthStub(channel).Check(request, timeout=PATIENCE)
+        health_pb2_grpc.HealthStub(channel).Check(request, timeout=TIMEOUT)
     assert error.value.code() == grpc.StatusCode.NOT_FOUND
 
 
@@ -51,7 +51,7 @@ def grpcurl(address):
 
     def grpcurl(*words, data=None):
         command = ["grpcurl", "-plaintext", *(["-d", data] if data else []), address, *words]
-        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL)
+        return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL)
 
     return grpcurl
 

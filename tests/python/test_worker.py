@@ -14,7 +14,7 @@ import time
 
 import grpc
 import pytest
-from conftest import PATIENCE, ROOT, forward, serving
+from conftest import TIMEOUT, ROOT, forward, serving
 from google.protobuf import duration_pb2
 
 EXAMPLE = ROOT / "examples" / "python" / "worker.py"
@@ -25,7 +25,7 @@ def seconds(number):
 
 
 def until(what, is_so):
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not is_so():
         assert time.monotonic() < end, f"waited in vain: {what}"
         time.sleep(0.01)
@@ -53,29 +53,29 @@ class Server:
 
     def submit(self, kind, text=""):
         job = self.api.job_pb2.JobSpec(kind=kind, payload=self.api.payload_pb2.Payload(text=text))
-        return self.jobs.Submit(self.api.job_service_pb2.SubmitRequest(job=job), timeout=PATIENCE).job_id
+        return self.jobs.Submit(self.api.job_service_pb2.SubmitRequest(job=job), timeout=TIMEOUT).job_id
 
     def run(self, kind, text=""):
         """A job that runs."""
         job_id = self.submit(kind, text)
         request = self.api.job_service_pb2.WatchResultRequest(job_id=job_id)
-        call = self.jobs.WatchResult(request, timeout=PATIENCE)
+        call = self.jobs.WatchResult(request, timeout=TIMEOUT)
         running = self.api.job_pb2.JOB_STATE_RUNNING
         assert any(message.event.state_change.state == running for message in call)
         call.cancel()
         return job_id
 
     def job(self, job_id):
-        return self.jobs.GetJob(self.api.job_service_pb2.GetJobRequest(job_id=job_id), timeout=PATIENCE).job
+        return self.jobs.GetJob(self.api.job_service_pb2.GetJobRequest(job_id=job_id), timeout=TIMEOUT).job
 
     def ended(self, job_id):
         """The whole job, once it has ended."""
-        request = self.api.job_service_pb2.GetResultRequest(job_id=job_id, wait=seconds(PATIENCE))
-        assert self.jobs.GetResult(request, timeout=PATIENCE).HasField("outcome")
+        request = self.api.job_service_pb2.GetResultRequest(job_id=job_id, wait=seconds(TIMEOUT))
+        assert self.jobs.GetResult(request, timeout=TIMEOUT).HasField("outcome")
         return self.job(job_id)
 
     def cancel(self, job_id):
-        self.jobs.Cancel(self.api.job_service_pb2.CancelRequest(job_id=job_id), timeout=PATIENCE)
+        self.jobs.Cancel(self.api.job_service_pb2.CancelRequest(job_id=job_id), timeout=TIMEOUT)
 
 
 @pytest.fixture
@@ -106,13 +106,13 @@ def start(stubs):
         processes.append(process)
         lines = queue.SimpleQueue()
         threading.Thread(target=forward, args=(process.stdout, lines), daemon=True).start()
-        assert re.fullmatch(r"connected as w\d+\n", lines.get(timeout=PATIENCE))
+        assert re.fullmatch(r"connected as w\d+\n", lines.get(timeout=TIMEOUT))
         return process
 
     yield start
     for process in processes:
         process.kill()
-        process.wait(PATIENCE)
+        process.wait(TIMEOUT)
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_attempt_and_its_result_outlive_the_connection(api, serve, example):
     first, second = threading.Event(), threading.Event()
 
     def wait(job, stop):
-        (first if job.payload.text == "first" else second).wait(PATIENCE)
+        (first if job.payload.text == "first" else second).wait(TIMEOUT)
         return api.payload_pb2.Payload(text="done")
 
     with Wire(server.address) as wire:
@@ -193,14 +193,14 @@ def test_silent_server_is_left_and_what_runs_is_stopped(api, serve, example):
 
     def wait(job, stop):
         if job.attempt == 1:
-            stop.wait(PATIENCE)
+            stop.wait(TIMEOUT)
             stopped.set()
         return api.payload_pb2.Payload(text=f"of attempt {job.attempt}")
 
     example(server.address, wait=wait)
     job_id = server.run("wait")
     server.process.send_signal(signal.SIGSTOP)
-    assert stopped.wait(PATIENCE), "nobody told it, it knows by itself"
+    assert stopped.wait(TIMEOUT), "nobody told it, it knows by itself"
     server.process.send_signal(signal.SIGCONT)
     job = server.ended(job_id)
     assert job.outcome.result.text == "of attempt 2"
@@ -212,8 +212,8 @@ def test_operator_drains_it_and_it_ends(api, serve, start):
     worker = start(server.address)
     short, long = server.run("nap", "0.5"), server.run("nap", "600")
     request = api.admin_service_pb2.DrainWorkerRequest(worker="python", within=seconds(2))
-    server.admin.DrainWorker(request, timeout=PATIENCE)
-    assert worker.wait(PATIENCE) == 0
+    server.admin.DrainWorker(request, timeout=TIMEOUT)
+    assert worker.wait(TIMEOUT) == 0
     assert server.ended(short).outcome.result.text == "rested"
     assert server.job(long).state == api.job_pb2.JOB_STATE_QUEUED, "given back"
 
@@ -221,13 +221,13 @@ def test_operator_drains_it_and_it_ends(api, serve, start):
 def test_lease_and_report_need_no_stream(api, serve):
     server, v1 = serve(), api.worker_service_pb2
     job_id = server.submit("by-hand", "hello")
-    answer = server.workers.Lease(v1.LeaseRequest(name="caller", kinds=["by-hand"], wait=seconds(5)), timeout=PATIENCE)
+    answer = server.workers.Lease(v1.LeaseRequest(name="caller", kinds=["by-hand"], wait=seconds(5)), timeout=TIMEOUT)
     (assignment,) = answer.assignments
     assert (assignment.job_id, assignment.payload.text, answer.lease) == (job_id, "hello", seconds(30))
 
     def report(**news):
         reports = [v1.AttemptReport(lease_id=assignment.lease_id, **news)]
-        return server.workers.Report(v1.ReportRequest(reports=reports), timeout=PATIENCE)
+        return server.workers.Report(v1.ReportRequest(reports=reports), timeout=TIMEOUT)
 
     assert report(progress=api.job_pb2.Progress(fraction=0.5)).results[0].code == 0
     complete = v1.AttemptComplete(result=api.payload_pb2.Payload(text="done"))

@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::time::timeout;
 use tonic::{Code, Status};
 
-use super::checker::journal::{Journal, Story, end_of};
+use super::checker::journal::{JobTrace, Journal, end_of};
 use super::checker::rules::Found;
 use super::faulty_service::FaultyService;
 use crate::proto::v1::attempt_report::News;
@@ -19,8 +19,8 @@ use crate::proto::v1::watch_result_response::Message;
 use crate::proto::v1::worker_service_client::WorkerServiceClient;
 use crate::proto::v1::{self, Disposition, JobState};
 
-/// The kind that workers outside the server run.
-const OUTSIDE: &str = "outside";
+/// The kind that remote workers run.
+const REMOTE_KIND: &str = "remote";
 /// Longest wait for the next message of a watch.
 const WATCH: Duration = Duration::from_millis(2);
 
@@ -73,29 +73,29 @@ impl Client {
         }
     }
 
-    fn story(&self, id: &str) -> RefMut<'_, Story> {
-        RefMut::map(self.observations.borrow_mut(), |observations| observations.journal.story(id))
+    fn trace(&self, id: &str) -> RefMut<'_, JobTrace> {
+        RefMut::map(self.observations.borrow_mut(), |observations| observations.journal.trace(id))
     }
 
     /// A random job that matches, if there is one.
-    fn any(&mut self, is_wanted: impl Fn(&Story) -> bool) -> Option<String> {
+    fn any(&mut self, is_wanted: impl Fn(&JobTrace) -> bool) -> Option<String> {
         let observations = self.observations.borrow();
-        let stories = observations.journal.stories.iter().filter(|(_, story)| is_wanted(story));
-        let ids: Vec<_> = stories.map(|(id, _)| id).collect();
+        let traces = observations.journal.traces.iter().filter(|(_, trace)| is_wanted(trace));
+        let ids: Vec<_> = traces.map(|(id, _)| id).collect();
         if ids.is_empty() { None } else { Some(ids[self.random.random_range(0..ids.len())].clone()) }
     }
 
     /// Records a breach if a job is not found that must exist.
     fn check_known(&self, id: &str, must_exist: bool, status: Status) -> Status {
-        let mut story = self.story(id);
-        if status.code() == Code::NotFound && must_exist && !story.is_removal_sent {
-            story.breaches.push(format!("it was acknowledged, and is not known: {status}"));
+        let mut trace = self.trace(id);
+        if status.code() == Code::NotFound && must_exist && !trace.is_removal_sent {
+            trace.breaches.push(format!("it was acknowledged, and is not known: {status}"));
         }
         status
     }
 
     fn is_acknowledged(&self, id: &str) -> bool {
-        self.story(id).is_acknowledged
+        self.trace(id).is_acknowledged
     }
 
     /// The spec of a new job that succeeds in the end. Records it as sent.
@@ -105,7 +105,7 @@ impl Client {
             0 => ("demo.count", r#"{"to": 2, "interval_seconds": 0.001}"#),
             1 => ("demo.stream", r#"{"chunks": 3, "interval_seconds": 0.001}"#),
             2..=3 => ("demo.echo", words.as_str()),
-            _ => (OUTSIDE, words.as_str()),
+            _ => (REMOTE_KIND, words.as_str()),
         };
         let retry = v1::RetryPolicy {
             max_attempts: 100,
@@ -121,7 +121,7 @@ impl Client {
             retry: Some(retry),
             ..Default::default()
         };
-        self.observations.borrow_mut().journal.sends(&spec);
+        self.observations.borrow_mut().journal.record_sent(&spec);
         spec
     }
 
@@ -133,22 +133,22 @@ impl Client {
     async fn submit_again(&mut self) -> Result<(), Status> {
         // Removed jobs too: their ids stay reserved.
         let Some(id) = self.any(|_| true) else { return Ok(()) };
-        let spec = self.story(&id).spec.clone();
+        let spec = self.trace(&id).spec.clone();
         self.submit(spec).await
     }
 
     async fn submit(&mut self, spec: v1::JobSpec) -> Result<(), Status> {
         let id = spec.job_id.clone();
-        let was_acknowledged = self.story(&id).is_acknowledged;
+        let was_acknowledged = self.trace(&id).is_acknowledged;
         let request = v1::SubmitRequest { job: Some(spec), validate_only: false };
         let response = self.jobs.submit(request).await;
-        let mut story = self.story(&id);
+        let mut trace = self.trace(&id);
         let response = match response {
             Ok(response) => response.into_inner(),
             Err(status) => {
                 assert_ne!(status.code(), Code::InvalidArgument, "{status}");
                 if was_acknowledged && [Code::NotFound, Code::AlreadyExists].contains(&status.code()) {
-                    story
+                    trace
                         .breaches
                         .push(format!("it was acknowledged, and a repeated submit is refused: {status}"));
                 }
@@ -156,24 +156,24 @@ impl Client {
             }
         };
         if response.disposition() == Disposition::Created && was_acknowledged {
-            story.breaches.push(format!("it was accepted a second time: {response:?}"));
+            trace.breaches.push(format!("it was accepted a second time: {response:?}"));
         }
-        story.is_acknowledged = true;
+        trace.is_acknowledged = true;
         Ok(())
     }
 
     async fn lease(&mut self) -> Result<(), Status> {
         let request = v1::LeaseRequest {
-            name: "outside".to_owned(),
-            kinds: vec![OUTSIDE.to_owned()],
+            name: "remote".to_owned(),
+            kinds: vec![REMOTE_KIND.to_owned()],
             max_jobs: self.random.random_range(1..4),
             wait: Some(prost_types::Duration::default()),
             ..Default::default()
         };
         let response = self.workers.lease(request).await?.into_inner();
-        for given in response.assignments {
-            self.story(&given.job_id).runs.push((given.attempt, given.lease_id.clone()));
-            self.observations.borrow_mut().held.push(given);
+        for assignment in response.assignments {
+            self.trace(&assignment.job_id).runs.push((assignment.attempt, assignment.lease_id.clone()));
+            self.observations.borrow_mut().held.push(assignment);
         }
         Ok(())
     }
@@ -184,37 +184,37 @@ impl Client {
         if held == 0 {
             return Ok(());
         }
-        let given = self.observations.borrow().held[self.random.random_range(0..held)].clone();
+        let assignment = self.observations.borrow().held[self.random.random_range(0..held)].clone();
         let news = match self.random.random_range(0..10) {
             0..=1 => News::Output(v1::Output { payload: Some(text("chunk")), ..Default::default() }),
             2 => News::Log(v1::Log { text: "line".to_owned(), ..Default::default() }),
             3 => News::Fail(v1::AttemptFail { failure: Some(failure()), ..Default::default() }),
             4 => News::Release(v1::AttemptRelease::default()),
-            _ => return self.complete(&given).await,
+            _ => return self.complete(&assignment).await,
         };
         let is_end = matches!(news, News::Fail(_) | News::Release(_));
-        let is_taken = self.send_report(&given, news).await?;
+        let is_taken = self.send_report(&assignment, news).await?;
         if is_end || !is_taken {
-            self.forget_assignment(&given);
+            self.forget_assignment(&assignment);
         }
         Ok(())
     }
 
-    async fn complete(&mut self, given: &v1::Assignment) -> Result<(), Status> {
-        let result = text(&format!("{} of {}", given.lease_id, given.attempt));
-        self.story(&given.job_id).results.push((given.attempt, result.clone()));
+    async fn complete(&mut self, assignment: &v1::Assignment) -> Result<(), Status> {
+        let result = text(&format!("{} of {}", assignment.lease_id, assignment.attempt));
+        self.trace(&assignment.job_id).results.push((assignment.attempt, result.clone()));
         let news = News::Complete(v1::AttemptComplete { result: Some(result.clone()) });
-        if self.send_report(given, news).await? {
+        if self.send_report(assignment, news).await? {
             let end = Some(v1::outcome::End::Result(result));
-            self.story(&given.job_id).ends("its worker", Some(v1::Outcome { end }));
+            self.trace(&assignment.job_id).record_outcome("its worker", Some(v1::Outcome { end }));
         }
-        self.forget_assignment(given);
+        self.forget_assignment(assignment);
         Ok(())
     }
 
     /// Sends a report. Returns whether it was accepted; an error if that is unknown.
-    async fn send_report(&mut self, given: &v1::Assignment, news: News) -> Result<bool, Status> {
-        let lease_id = given.lease_id.clone();
+    async fn send_report(&mut self, assignment: &v1::Assignment, news: News) -> Result<bool, Status> {
+        let lease_id = assignment.lease_id.clone();
         let report = v1::AttemptReport { lease_id, report_sequence: 0, news: Some(news) };
         let request = v1::ReportRequest { reports: vec![report], lease_ids: Vec::new() };
         let response = self.workers.report(request).await?.into_inner();
@@ -222,13 +222,13 @@ impl Client {
     }
 
     /// Removes the assignment from the worker.
-    fn forget_assignment(&self, given: &v1::Assignment) {
-        self.observations.borrow_mut().held.retain(|held| held.lease_id != given.lease_id);
+    fn forget_assignment(&self, assignment: &v1::Assignment) {
+        self.observations.borrow_mut().held.retain(|held| held.lease_id != assignment.lease_id);
     }
 
     async fn cancel(&mut self) -> Result<(), Status> {
-        let Some(id) = self.any(|story| !story.is_removal_sent) else { return Ok(()) };
-        self.story(&id).is_cancel_sent = true;
+        let Some(id) = self.any(|trace| !trace.is_removal_sent) else { return Ok(()) };
+        self.trace(&id).is_cancel_sent = true;
         let must_exist = self.is_acknowledged(&id);
         let request = v1::CancelRequest {
             job_id: id.clone(),
@@ -237,35 +237,35 @@ impl Client {
         };
         let response = self.jobs.cancel(request).await;
         let response = response.map_err(|status| self.check_known(&id, must_exist, status))?;
-        self.story(&id).is_cancelled |= response.get_ref().state() == JobState::Cancelled;
+        self.trace(&id).is_cancelled |= response.get_ref().state() == JobState::Cancelled;
         Ok(())
     }
 
     async fn remove(&mut self) -> Result<(), Status> {
-        let is_ended = |story: &Story| !story.ends.is_empty() && !story.is_removal_answered;
+        let is_ended = |trace: &JobTrace| !trace.ends.is_empty() && !trace.is_removal_acknowledged;
         let Some(id) = self.any(is_ended) else { return Ok(()) };
-        self.story(&id).is_removal_sent = true;
+        self.trace(&id).is_removal_sent = true;
         match self.jobs.delete(v1::DeleteRequest { job_id: id.clone() }).await {
             Err(status) if status.code() != Code::NotFound => return Err(status),
             // NotFound means that an earlier delete succeeded and its response was lost.
-            Ok(_) | Err(_) => self.story(&id).is_removal_answered = true,
+            Ok(_) | Err(_) => self.trace(&id).is_removal_acknowledged = true,
         }
         Ok(())
     }
 
     async fn get(&mut self) -> Result<(), Status> {
-        let Some(id) = self.any(|story| !story.is_removal_sent) else { return Ok(()) };
+        let Some(id) = self.any(|trace| !trace.is_removal_sent) else { return Ok(()) };
         let must_exist = self.is_acknowledged(&id);
         let request = v1::GetResultRequest { job_id: id.clone(), wait: None };
         let response = self.jobs.get_result(request).await;
         let response = response.map_err(|status| self.check_known(&id, must_exist, status))?;
-        self.story(&id).ends("GetResult", response.into_inner().outcome);
+        self.trace(&id).record_outcome("GetResult", response.into_inner().outcome);
         Ok(())
     }
 
     /// Continues the watch of a job until no message arrives in time.
     async fn watch(&mut self) -> Result<(), Status> {
-        let Some(id) = self.any(|story| !story.is_removal_sent) else { return Ok(()) };
+        let Some(id) = self.any(|trace| !trace.is_removal_sent) else { return Ok(()) };
         let mut after = self.observations.borrow().cursors.get(&id).copied().unwrap_or_default();
         let request =
             v1::WatchResultRequest { job_id: id.clone(), after_sequence: after, ..Default::default() };
@@ -274,17 +274,17 @@ impl Client {
         let mut stream =
             opened.map_err(|status| self.check_watchable(&id, after, must_exist, status))?.into_inner();
         // An earlier stream may have returned the end.
-        let mut is_over = !self.story(&id).ends.is_empty();
+        let mut is_over = !self.trace(&id).ends.is_empty();
         while let Ok(message) = timeout(WATCH, stream.message()).await {
             let Some(message) = message? else {
                 let breach = || format!("a watch ended OK after {after} without the end");
-                self.story(&id).breaches.extend((!is_over).then(breach));
+                self.trace(&id).breaches.extend((!is_over).then(breach));
                 break;
             };
             if let Some(Message::Event(event)) = message.message {
                 is_over |= end_of(&event).is_some();
                 let before = after;
-                after = self.story(&id).sees(after, event);
+                after = self.trace(&id).record_event(after, event);
                 if after <= before {
                     // The breach is recorded. A stream out of order may not end.
                     break;
@@ -300,7 +300,7 @@ impl Client {
     /// Records a breach if a watch from a known sequence is refused.
     fn check_watchable(&self, id: &str, after: u32, must_exist: bool, status: Status) -> Status {
         if status.code() == Code::InvalidArgument {
-            self.story(id).breaches.push(format!("a watch after {after} is refused: {status}"));
+            self.trace(id).breaches.push(format!("a watch after {after} is refused: {status}"));
         }
         self.check_known(id, must_exist, status)
     }
@@ -310,9 +310,9 @@ impl Client {
         while !self.all_ended().await {
             // Errors are ignored here; the final check detects their effects.
             let _ = self.lease().await;
-            while let Some(given) = self.held() {
-                let _ = self.complete(&given).await;
-                self.forget_assignment(&given);
+            while let Some(assignment) = self.held() {
+                let _ = self.complete(&assignment).await;
+                self.forget_assignment(&assignment);
             }
         }
     }
@@ -364,9 +364,10 @@ impl Client {
 
     /// Checks that every job whose removal was acknowledged is not found. Returns the breaches.
     pub(super) async fn check_removed(&mut self) -> Vec<String> {
-        let is_removed = |(id, story): (&String, &Story)| story.is_removal_answered.then(|| id.clone());
+        let is_removed =
+            |(id, trace): (&String, &JobTrace)| trace.is_removal_acknowledged.then(|| id.clone());
         let removed: Vec<_> =
-            self.observations.borrow().journal.stories.iter().filter_map(is_removed).collect();
+            self.observations.borrow().journal.traces.iter().filter_map(is_removed).collect();
         let mut breaches = Vec::new();
         for id in removed {
             let request = v1::GetResultRequest { job_id: id.clone(), wait: None };

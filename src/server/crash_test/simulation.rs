@@ -102,7 +102,7 @@ impl CrashTest {
             };
             Ok(OpenLog { log, next_sequence })
         })?;
-        let worker = demo::add_to(Worker::new()).start(&engine).expect("good names");
+        let worker = demo::add_to(Worker::new()).start(&engine).expect("valid names");
         let (jobs, others) = grpc::services(&engine, 4 << 20, grpc::ConnectionLimits::default());
         let router = Router::new(jobs, others);
         let service = FaultyService::new(router, self.bug, self.seen.clone());
@@ -168,7 +168,7 @@ impl CrashTest {
         });
         let Some(found) = found else { return vec!["not every job ends".to_owned()] };
         let acknowledged = self.observations.borrow().journal.acknowledged();
-        println!("{} jobs, {acknowledged} acknowledged", self.observations.borrow().journal.stories.len());
+        println!("{} jobs, {acknowledged} acknowledged", self.observations.borrow().journal.traces.len());
         let mut breaches = check(&self.observations.borrow().journal, &found, usize::MAX);
         breaches.extend(runtime.block_on(client.check_removed()));
         breaches

@@ -61,13 +61,13 @@ struct State {
     /// Every call since the last `fail_at`.
     calls: Vec<Call>,
     plan: Option<(usize, i32)>,
-    /// Most bytes of all files.
+    /// The limit of the bytes of all files.
     capacity: Option<usize>,
     /// Whether a sync succeeds without effect.
     skips_syncs: bool,
 }
 
-/// Clones are handles of the same disk.
+/// A handle of a disk. Clones share the disk.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Disk(Arc<Mutex<State>>);
 
@@ -131,7 +131,7 @@ impl Disk {
         state.durable_names = state.names.clone();
     }
 
-    pub(crate) fn take_away(&self, name: &str) {
+    pub(crate) fn remove_file(&self, name: &str) {
         let state = &mut *self.0.lock();
         state.names.remove(name).expect("the file exists");
         state.durable_names = state.names.clone();

@@ -1,4 +1,4 @@
-//! What the log promises, on a disk that fails and forgets; what only a real directory can show is in `directory`.
+//! Tests of the log on a simulated disk. Tests on a real directory are in `directory`.
 
 mod arbitrary;
 mod bound;
@@ -28,19 +28,19 @@ fn small() -> Options {
 
 fn open(disk: &Disk) -> Result<(DiskLog, Entries, Recovery)> {
     let mut entries = Vec::new();
-    let mut keep = |_: Position, _: u64, entry: &[u8]| {
+    let mut collect = |_: Position, _: u64, entry: &[u8]| {
         entries.push(entry.to_vec());
         Ok(())
     };
-    let (log, recovery) = recovery::open(Arc::new(disk.clone()), &small(), LOG_ID, &mut keep)?;
+    let (log, recovery) = recovery::open(Arc::new(disk.clone()), &small(), LOG_ID, &mut collect)?;
     Ok((log, entries, recovery))
 }
 
-/// Takes the entries of a log.
-type Keep<'a> = dyn FnMut(Position, u64, &[u8]) -> Result<()> + 'a;
+/// A callback that gets the entries of a log.
+type EntryReader<'a> = dyn FnMut(Position, u64, &[u8]) -> Result<()> + 'a;
 
 /// The log of a disk, for the tests of other modules.
-pub(crate) fn open_on(disk: &Disk, options: &Options, entry: &mut Keep<'_>) -> Result<DiskLog> {
+pub(crate) fn open_on(disk: &Disk, options: &Options, entry: &mut EntryReader<'_>) -> Result<DiskLog> {
     recovery::open(Arc::new(disk.clone()), options, LOG_ID, entry).map(|(log, _)| log)
 }
 
@@ -69,7 +69,7 @@ fn refusal(disk: &Disk) -> Error {
     open(disk).map(|(_, entries, _)| entries.len()).unwrap_err()
 }
 
-/// All that can be read, and what a verification says.
+/// Returns all readable entries and the report of a verification.
 fn readable(disk: &Disk) -> Result<(Entries, Report)> {
     let mut entries = Vec::new();
     let report = survey(disk, &mut |_, _, entry| {
@@ -79,7 +79,7 @@ fn readable(disk: &Disk) -> Result<(Entries, Report)> {
     Ok((entries, report))
 }
 
-/// An entry that no other test data equals, of this size.
+/// Returns a unique entry of this size.
 fn entry(number: usize, bytes: usize) -> Vec<u8> {
     let mut entry = format!("entry {number} ").into_bytes();
     entry.resize(bytes.max(entry.len()), b'a' + (number % 26) as u8);

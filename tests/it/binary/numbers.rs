@@ -1,4 +1,4 @@
-//! Numbers through the command line and through programs: what goes in comes out, digit for digit.
+//! Numbers pass the command line and programs without a loss of digits.
 
 use crate::support::Dev;
 
@@ -12,7 +12,7 @@ const NUMBERS: [&str; 6] = [
 ];
 
 #[tokio::test]
-async fn numbers_keep_their_digits_from_the_command_line_and_back() {
+async fn numbers_keep_all_digits_through_the_command_line() {
     let dev = Dev::start(&["--exec", "same=cat"]).await;
     for number in NUMBERS {
         for kind in ["demo.echo", "same"] {

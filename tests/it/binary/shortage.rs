@@ -1,4 +1,4 @@
-//! A machine without a descriptor left: a program that could not be started costs its job no attempt.
+//! Exhausted file descriptors: a program that cannot start uses no attempt of its job.
 
 use jobstream::proto::v1::job_service_client::JobServiceClient;
 use jobstream::proto::v1::{GetJobRequest, JobState, SubmitRequest};
@@ -8,7 +8,7 @@ use crate::support::{Dev, Ended, Remote, connect, job, seconds, send, until, wai
 
 const UPPER: [&str; 2] = ["--exec", "upper=tr a-z A-Z"];
 
-/// Lets a process have no descriptor with a higher number than those that every process has, or as many as before.
+/// Limits a process to the standard descriptors, or restores an earlier limit.
 fn limit_descriptors(process: u32, before: Option<Rlimit>) -> Rlimit {
     let pid = Pid::from_raw(process.cast_signed()).expect("it runs");
     let limit = rustix::process::getrlimit(Resource::Nofile);
@@ -16,7 +16,7 @@ fn limit_descriptors(process: u32, before: Option<Rlimit>) -> Rlimit {
     prlimit(Some(pid), Resource::Nofile, before.unwrap_or(none)).expect("it is ours")
 }
 
-/// Submits a job whose program the process cannot start for a while. Answers how often it was given to a worker.
+/// Submits a job whose program cannot start until the shortage ends. Returns the number of attempts.
 async fn shortage_passes(dev: &Dev, process: u32) -> usize {
     let mut jobs = JobServiceClient::new(connect(dev.address.parse().expect("an address")).await);
     let id = crate::support::new_id();
@@ -26,7 +26,7 @@ async fn shortage_passes(dev: &Dev, process: u32) -> usize {
     let job = jobstream::proto::v1::JobSpec { job_id: id.clone(), ..job("upper") };
     let submit = jobs.submit(SubmitRequest { job: Some(job), validate_only: false });
     wait_for("Submit answers", submit).await.expect("it is accepted");
-    until("it was given back or has ended", || {
+    until("the attempt was released or has ended", || {
         let (mut jobs, request) = (jobs.clone(), GetJobRequest { job_id: id.clone() });
         async move {
             let job = jobs.get_job(request).await.expect("it is known").into_inner().job.expect("a job");
@@ -46,7 +46,7 @@ async fn shortage_passes(dev: &Dev, process: u32) -> usize {
 }
 
 #[tokio::test]
-async fn a_program_that_a_server_has_no_descriptors_for_costs_no_attempt() {
+async fn a_descriptor_shortage_of_a_server_uses_no_attempt() {
     let dev = Dev::start(&UPPER).await;
     let attempts = shortage_passes(&dev, dev.id()).await;
     assert!(attempts >= 2, "{attempts}");
@@ -57,12 +57,12 @@ async fn a_program_that_a_server_has_no_descriptors_for_costs_no_attempt() {
 }
 
 #[tokio::test]
-async fn a_program_that_a_worker_elsewhere_has_no_descriptors_for_costs_no_attempt() {
+async fn a_descriptor_shortage_of_a_remote_worker_uses_no_attempt() {
     let dev = Dev::start(&[]).await;
     let mut remote = Remote::connected(&dev, &UPPER).await;
     let attempts = shortage_passes(&dev, remote.child.id().expect("it runs")).await;
     assert!(attempts >= 2, "{attempts}");
-    remote.says("released a job").await;
+    remote.wait_for_line("released a job").await;
     send(&remote.child, Signal::TERM);
     assert_eq!(remote.ended().await, Some(0));
 }

@@ -1,4 +1,4 @@
-//! A log that nobody reads, or that cannot be written: it costs lines, and nothing else.
+//! A stderr that is not read or not writable: only log lines are lost.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -12,7 +12,7 @@ use tokio::process::Command;
 use crate::support::{Dev, new_id, send, until, wait_for};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_jobstream");
-/// A pipe with so much in it that nobody reads is full, or nearly: it holds 16 pages, not all of them filled.
+/// The bytes after which an unread pipe is almost full. It has 16 pages, and not all of them are filled.
 const PIPE_BYTES: usize = 48 << 10;
 
 /// A named pipe for the stderr of a process, removed when dropped.
@@ -30,7 +30,7 @@ impl Fifo {
         pipe::OpenOptions::new().open_receiver(&self.0).expect("a pipe")
     }
 
-    /// A server that writes its log there.
+    /// Starts a server that writes its log to the pipe.
     async fn dev(&self, args: &[&str]) -> Dev {
         Dev::start_in(&format!("exec \"$@\" 2>'{}'", self.0.display()), args).await
     }
@@ -38,7 +38,7 @@ impl Fifo {
 
 impl Drop for Fifo {
     fn drop(&mut self) {
-        // Left behind it harms nobody.
+        // A remaining file is harmless.
         let _ = std::fs::remove_file(&self.0);
     }
 }
@@ -48,7 +48,7 @@ async fn run_echo(dev: &Dev) {
 }
 
 #[tokio::test]
-async fn a_server_whose_reader_of_stderr_left_serves_and_ends_at_a_signal() {
+async fn a_server_with_a_closed_stderr_serves_and_ends_on_a_signal() {
     let fifo = Fifo::new();
     let reader = fifo.reader();
     let dev = fifo.dev(&["--connections-max", "2"]).await;
@@ -70,7 +70,7 @@ async fn a_server_whose_reader_of_stderr_left_serves_and_ends_at_a_signal() {
 }
 
 #[tokio::test]
-async fn a_reader_of_stderr_that_stopped_holds_up_neither_calls_nor_the_end() {
+async fn a_blocked_stderr_delays_neither_calls_nor_the_shutdown() {
     let mut dev = Dev::start(&["--log-level", "trace"]).await;
     for _ in 0..10 {
         run_echo(&dev).await;
@@ -94,15 +94,15 @@ async fn lost_lines_are_counted_once_stderr_is_read_again() {
     let mut lines = BufReader::new(fifo.reader()).lines();
     run_echo(&dev).await;
     let line = wait_for("a line", lines.next_line()).await.expect("text").expect("a line");
-    let (said, count) = line.rsplit_once("lines=").expect(&line);
-    assert!(said.contains("WARN") && said.contains("log lines were lost"), "{line}");
+    let (output, count) = line.rsplit_once("lines=").expect(&line);
+    assert!(output.contains("WARN") && output.contains("log lines were lost"), "{line}");
     assert!(count.parse::<u64>().is_ok_and(|count| count > 0), "{line}");
     dev.signal(Signal::TERM);
     assert_eq!(dev.end().await.0, Some(0));
 }
 
 #[tokio::test]
-async fn a_worker_whose_reader_of_stderr_left_connects_again_and_ends_at_a_signal() {
+async fn a_worker_with_a_closed_stderr_reconnects_and_ends_on_a_signal() {
     let dev = Dev::start(&[]).await;
     let mut command = Command::new(BINARY);
     command.args(["worker", "--address", &dev.address, "--exec", "upper=tr a-z A-Z", "--log-level", "info"]);
@@ -121,7 +121,7 @@ async fn a_worker_whose_reader_of_stderr_left_connects_again_and_ends_at_a_signa
 }
 
 #[tokio::test]
-async fn a_command_ends_though_nobody_reads_what_it_says() {
+async fn a_command_with_a_blocked_stderr_ends() {
     let noisy = "noisy=sh -c 'seq 10000 | sed s/$/-and-more/ >&2; echo done'";
     let dev = Dev::start(&["--exec", noisy]).await;
     let mut command = Command::new(BINARY);

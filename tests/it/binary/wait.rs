@@ -1,12 +1,12 @@
-//! Waiting for a job that is kept no longer than its end.
+//! Waiting for a job with a retention of zero.
 
 use crate::support::Dev;
 
-/// Before, some of a hundred were lost.
+/// An earlier bug lost a few in a hundred.
 const TIMES: usize = 200;
 
 #[tokio::test]
-async fn no_form_of_waiting_loses_the_end_of_a_job_without_retention() {
+async fn no_form_of_wait_misses_the_end_of_a_job_without_retention() {
     let dev = Dev::start(&["--exec", "print=cat"]).await;
     for form in [
         "run demo.echo 1 -q --retention 0",

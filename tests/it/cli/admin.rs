@@ -16,9 +16,9 @@ fn queue() -> Queue {
 }
 
 #[tokio::test]
-async fn a_purge_that_nobody_can_confirm_is_refused() {
+async fn a_purge_without_a_terminal_needs_a_confirmation_flag() {
     let fake = Fake::start().await;
-    run(&mut client(fake.address, &["queues", "purge", "default"])).await.exits(2).says(&["--yes"]);
+    run(&mut client(fake.address, &["queues", "purge", "default"])).await.exits(2).prints(&["--yes"]);
     assert_eq!(fake.script().purged.len(), 0);
     fake.script().purge.extend([Ok(PurgeQueueResponse { purged: 7 })]);
     let ran = run(&mut client(fake.address, &["queues", "purge", "default", "--yes"])).await.exits(0);
@@ -26,7 +26,7 @@ async fn a_purge_that_nobody_can_confirm_is_refused() {
 }
 
 #[tokio::test]
-async fn a_table_is_aligned_also_into_a_pipe_if_asked_for() {
+async fn a_table_to_a_pipe_is_aligned_on_request() {
     let fake = Fake::start().await;
     let page = || Ok(ListQueuesResponse { queues: vec![queue()], ..ListQueuesResponse::default() });
     fake.script().queues.extend([page(), page()]);
@@ -98,15 +98,15 @@ fn answer_anything(fake: &Fake) {
 }
 
 #[tokio::test]
-async fn a_queue_that_is_not_there_is_told() {
+async fn an_unknown_queue_is_reported() {
     let fake = Fake::start().await;
     fake.script().resume.extend([Err(refusal(Code::NotFound, "QUEUE_NOT_FOUND"))]);
     let args = ["queues", "resume", "nowhere"];
-    run(&mut client(fake.address, &args)).await.exits(5).says(&["QUEUE_NOT_FOUND", "jobstream queues ls"]);
+    run(&mut client(fake.address, &args)).await.exits(5).prints(&["QUEUE_NOT_FOUND", "jobstream queues ls"]);
 }
 
 #[tokio::test]
-async fn every_shell_gets_a_script() {
+async fn every_shell_has_a_completion_script() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ran = run(&mut jobstream(&["completion", shell])).await.exits(0);
         assert!(ran.stdout.contains("submit"), "{shell}");

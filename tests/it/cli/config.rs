@@ -1,4 +1,4 @@
-//! The config of the server commands: what wins, and what is refused.
+//! Configuration of the server commands: precedence and validation.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ async fn config(command: &mut Command) -> toml::Table {
 }
 
 #[tokio::test]
-async fn a_flag_wins_over_a_variable_over_the_file_over_the_default() {
+async fn flags_override_variables_which_override_the_file() {
     let file = config_file(
         "precedence.toml",
         "slots = 1\nlisten = '127.0.0.1:1'\ndrain_timeout = '1s'\n[limits]\nretention = '2h'\njobs_max = 1\n",
@@ -36,7 +36,7 @@ async fn a_flag_wins_over_a_variable_over_the_file_over_the_default() {
 }
 
 #[tokio::test]
-async fn bounds_derive_from_the_memory_budget_unless_they_are_set() {
+async fn limits_derive_from_the_memory_budget_by_default() {
     let args = ["serve", "--print-config", "--memory-max", "512MiB", "--retention-bytes-max", "3GiB"];
     let config = config(&mut jobstream(&args)).await;
     let limits = &config["limits"];
@@ -45,11 +45,11 @@ async fn bounds_derive_from_the_memory_budget_unless_they_are_set() {
     assert_eq!(limits["jobs_max"].as_integer(), Some(98_304));
     assert_eq!(limits["retention_bytes_max"].as_str(), Some("3GiB"));
     let small = ["serve", "--memory-max", "1MiB"];
-    run(&mut jobstream(&small)).await.exits(2).says(&["memory_max is 1 MiB: it must be at least 64 MiB"]);
+    run(&mut jobstream(&small)).await.exits(2).prints(&["memory_max is 1 MiB: it must be at least 64 MiB"]);
 }
 
 #[tokio::test]
-async fn what_is_printed_can_be_read_again() {
+async fn a_printed_config_can_be_loaded() {
     let args = ["dev", "--print-config", "--slots", "5", "--exec", "upper=tr a-z A-Z"];
     let printed = run(&mut jobstream(&args)).await.exits(0).stdout;
     let file = config_file("again.toml", &printed);
@@ -59,27 +59,27 @@ async fn what_is_printed_can_be_read_again() {
 }
 
 #[tokio::test]
-async fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
+async fn an_unknown_key_is_rejected_with_a_suggestion() {
     let file =
         config_file("typo.toml", "slots = 1\n[commands.resize]\nprogram = 'x'\nretry_exit_code = [1]\n");
     let file = file.to_str().expect("UTF-8");
-    run(&mut jobstream(&["serve", "--config", file]))
-        .await
-        .exits(2)
-        .says(&[&format!("{file}:4: unknown key \"retry_exit_code\""), "did you mean \"retry_exit_codes\"?"]);
+    run(&mut jobstream(&["serve", "--config", file])).await.exits(2).prints(&[
+        &format!("{file}:4: unknown key \"retry_exit_code\""),
+        "did you mean \"retry_exit_codes\"?",
+    ]);
 }
 
 #[tokio::test]
-async fn dev_serves_the_demo_kinds_and_takes_programs() {
+async fn dev_serves_the_demo_kinds_and_accepts_programs() {
     let args = ["dev", "--print-config", "--exec", "upper=tr a-z A-Z", "--listen", "127.0.0.1:0"];
     let config = config(&mut jobstream(&args)).await;
     assert_eq!(config["demo"].as_bool(), Some(true));
     assert_eq!(config["exec"][0].as_str(), Some("upper=tr a-z A-Z"));
-    run(&mut jobstream(&["dev", "--exec", "upper"])).await.exits(2).says(&["kind=program"]);
+    run(&mut jobstream(&["dev", "--exec", "upper"])).await.exits(2).prints(&["kind=program"]);
 }
 
 #[tokio::test]
-async fn bounds_of_connections_are_settings_like_the_others() {
+async fn connection_limits_can_be_configured() {
     let file = config_file("connections.toml", "[limits]\nconnections_per_address_max = 7\n");
     let file = file.to_str().expect("UTF-8");
     let serve = ["serve", "--config", file, "--print-config", "--connection-idle-timeout", "1m"];
@@ -96,7 +96,7 @@ async fn bounds_of_connections_are_settings_like_the_others() {
 }
 
 #[tokio::test]
-async fn allowed_hosts_are_a_setting_like_the_others() {
+async fn allowed_hosts_can_be_configured() {
     let file = config_file("hosts.toml", "allowed_hosts = ['jobs.example']\n");
     let file = file.to_str().expect("UTF-8");
     let serve = ["serve", "--config", file, "--print-config"];
@@ -108,11 +108,11 @@ async fn allowed_hosts_are_a_setting_like_the_others() {
     let flags = [&serve[..], &["--allowed-host", "server", "--allowed-host", "*"]].concat();
     assert_eq!(hosts(&config(&mut jobstream(&flags)).await), r#"["server", "*"]"#, "flag");
     let wrong = ["serve", "--listen", "127.0.0.1:0", "--allowed-host", "http://jobs.example"];
-    run(&mut jobstream(&wrong)).await.exits(10).says(&["write host or host:port"]);
+    run(&mut jobstream(&wrong)).await.exits(10).prints(&["write host or host:port"]);
 }
 
 #[tokio::test]
-async fn the_terms_of_workers_are_settings_like_the_others() {
+async fn worker_terms_can_be_configured() {
     let file = config_file(
         "worker-terms.toml",
         "[worker]\nlease = '1m'\nping_interval = '2s'\naccept_timeout = '3s'\n[limits]\nworkers_max = 7\n",
@@ -131,14 +131,14 @@ async fn the_terms_of_workers_are_settings_like_the_others() {
 }
 
 #[tokio::test]
-async fn terms_of_workers_that_cannot_hold_are_refused_before_anything_starts() {
-    for (flag, value, said) in [
+async fn inconsistent_worker_terms_are_rejected_at_the_start() {
+    for (flag, value, message) in [
         ("--worker-lease", "1s", "worker.lease is 1s, but heartbeats come every"),
         ("--worker-reconnect-grace", "1m", "worker.reconnect_grace is 1m"),
         ("--worker-accept-timeout", "0", "worker.accept_timeout is 0"),
         ("--workers-max", "0", "--workers-max"),
     ] {
         let args = ["dev", "--listen", "127.0.0.1:0", flag, value];
-        run(&mut jobstream(&args)).await.exits(2).says(&[said]);
+        run(&mut jobstream(&args)).await.exits(2).prints(&[message]);
     }
 }

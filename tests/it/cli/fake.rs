@@ -1,5 +1,5 @@
-//! A stand-in for a server that plays scripted answers, so that tests can make it refuse, cut and lie. It shows what the
-//! command line makes of answers, and nothing about real servers.
+//! A fake server with scripted responses, errors and disconnects. It tests the reaction of the
+//! command line, and not a real server.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -20,14 +20,14 @@ use tonic::{Request, Response, Status, Streaming};
 type Answers<T> = VecDeque<Result<T, Status>>;
 type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// One opened watch: what it sends, and whether it stays open after that instead of ending well.
+/// One watch: its messages, and whether it stays open after them or ends OK.
 #[derive(Default)]
 pub(super) struct Watching {
     pub(super) messages: Vec<Result<watch_result_response::Message, Status>>,
     pub(super) stays_open: bool,
 }
 
-/// The answers to come, and the requests that came.
+/// The scripted responses and the received requests.
 #[derive(Default)]
 pub(super) struct Script {
     pub(super) submit: Answers<SubmitResponse>,
@@ -56,7 +56,7 @@ pub(super) struct Script {
     pub(super) purged: Vec<PurgeQueueRequest>,
 }
 
-/// A running fake.
+/// A running fake server.
 #[derive(Clone)]
 pub(super) struct Fake {
     pub(super) address: SocketAddr,
@@ -84,17 +84,17 @@ impl Fake {
         fake
     }
 
-    /// The script, to write answers into it or read requests from it.
+    /// Returns the script, to add responses or to read requests.
     pub(super) fn script(&self) -> MutexGuard<'_, Script> {
         self.script.lock().expect("no test panicked with it")
     }
 
-    /// Waits until a cancel came.
+    /// Waits for a cancel request.
     pub(super) async fn cancelled(&self) {
-        time::timeout(super::PATIENCE, self.job_cancelled.notified()).await.expect("a cancel in time");
+        time::timeout(super::TIMEOUT, self.job_cancelled.notified()).await.expect("a cancel in time");
     }
 
-    /// Sends a message on the watches that stay open.
+    /// Sends a message on the open watches.
     pub(super) fn push(&self, message: watch_result_response::Message) {
         self.live.send(WatchResultResponse { message: Some(message) }).expect("a watch is open");
     }
@@ -127,7 +127,7 @@ impl JobService for Fake {
     type RunStream = Messages<RunResponse>;
     type WatchResultStream = Messages<WatchResultResponse>;
 
-    /// Echoes the id of the request into the answer.
+    /// Copies the id of the request to the response.
     async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<SubmitResponse>, Status> {
         let request = request.into_inner();
         let job_id = request.job.clone().unwrap_or_default().job_id;
@@ -207,7 +207,7 @@ impl JobService for Fake {
         Err(Status::unimplemented("the command line does not call it"))
     }
 
-    /// A submit, and then a watch.
+    /// A submit followed by a watch.
     async fn run(&self, request: Request<RunRequest>) -> Result<Response<Self::RunStream>, Status> {
         let job = request.into_inner().job;
         let request = Request::new(SubmitRequest { job, validate_only: false });
@@ -237,7 +237,7 @@ impl AdminService for Fake {
         &self,
         _: Request<GetServerInfoRequest>,
     ) -> Result<Response<GetServerInfoResponse>, Status> {
-        // A client that misses a job asks how long the server has been up.
+        // A client that does not find a job queries the uptime of the server.
         self.answer(|script| Some(script.info.pop_front().unwrap_or_else(|| Ok(Default::default()))))
     }
 
@@ -293,14 +293,14 @@ impl AdminService for Fake {
     }
 }
 
-/// A wire between the command line and a fake that can be cut.
-pub(super) struct Wire {
+/// A proxy between the command line and a fake server that can drop connections.
+pub(super) struct Proxy {
     pub(super) address: SocketAddr,
     cut: Arc<Notify>,
 }
 
-impl Wire {
-    /// Listens on a free port and passes everything on.
+impl Proxy {
+    /// Listens on a free port and forwards all bytes.
     pub(super) async fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -321,7 +321,7 @@ impl Wire {
         Self { address, cut }
     }
 
-    /// Cuts the connections that stand.
+    /// Drops the open connections.
     pub(super) fn cut(&self) {
         self.cut.notify_waiters();
     }

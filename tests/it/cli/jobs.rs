@@ -1,4 +1,4 @@
-//! `jobs`: listing across pages, and verbs that take several ids.
+//! `jobs`: lists of several pages, and commands with several ids.
 
 use jobstream::proto::v1::{CancelResponse, GetJobResponse, Job, ListJobsResponse, RetryResponse};
 use serde_json::Value;
@@ -14,7 +14,7 @@ fn page(ids: &[&str], token: &str) -> Result<ListJobsResponse, Status> {
 }
 
 #[tokio::test]
-async fn a_list_goes_on_through_short_and_empty_pages() {
+async fn a_list_continues_after_short_and_empty_pages() {
     let fake = Fake::start().await;
     fake.script().list.extend([page(&["a"], "1"), page(&[], "2"), page(&["b"], "3"), page(&["c"], "")]);
     let args = ["jobs", "ls", "--state", "queued,RUNNING", "--kind", "k", "--label", "a=b", "--since", "15m"];
@@ -32,7 +32,7 @@ async fn a_list_goes_on_through_short_and_empty_pages() {
 }
 
 #[tokio::test]
-async fn a_list_ends_at_its_limit() {
+async fn a_list_stops_at_its_limit() {
     let fake = Fake::start().await;
     fake.script().list.extend([page(&["a", "b"], "1"), page(&["c", "d"], "2")]);
     let ran = run(&mut client(fake.address, &["jobs", "ls", "--limit", "3", "-o", "json"])).await.exits(0);
@@ -40,7 +40,7 @@ async fn a_list_ends_at_its_limit() {
     assert_eq!(jobs.len(), 3);
     let sizes: Vec<_> = fake.script().listed.iter().map(|request| request.page_size).collect();
     assert_eq!(sizes, [3, 1]);
-    ran.says(&["see more with --limit"]);
+    ran.prints(&["see more with --limit"]);
 }
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn an_empty_list_is_empty_in_every_format() {
 }
 
 #[tokio::test]
-async fn one_bad_id_does_not_keep_the_others_from_their_turn() {
+async fn an_invalid_id_does_not_stop_the_other_ids() {
     let fake = Fake::start().await;
     let job = Job { job_id: OTHER.to_owned(), state: JobState::Running.into(), ..Job::default() };
     let missing = Err(refusal(Code::NotFound, "JOB_NOT_FOUND"));
@@ -65,7 +65,7 @@ async fn one_bad_id_does_not_keep_the_others_from_their_turn() {
 }
 
 #[tokio::test]
-async fn cancel_retry_and_rm_answer_for_each_id() {
+async fn cancel_retry_and_rm_print_a_result_for_each_id() {
     let fake = Fake::start().await;
     let cancelled = CancelResponse { state: JobState::Cancelled.into(), sequence: 2 };
     fake.script().cancel.extend([Ok(cancelled), Ok(cancelled)]);
@@ -84,6 +84,6 @@ async fn cancel_retry_and_rm_answer_for_each_id() {
         .delete
         .extend([Ok(Default::default()), Err(refusal(Code::FailedPrecondition, "ILLEGAL_STATE"))]);
     let ran =
-        run(&mut client(fake.address, &["jobs", "rm", ID, OTHER])).await.exits(10).says(&["ILLEGAL_STATE"]);
+        run(&mut client(fake.address, &["jobs", "rm", ID, OTHER])).await.exits(10).prints(&["ILLEGAL_STATE"]);
     assert_eq!(ran.stdout, format!("{ID}\n"));
 }

@@ -1,4 +1,4 @@
-//! Submit, run and result.
+//! `submit`, `run` and `result`.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::fake::{Fake, Watching};
 use super::*;
 
 #[tokio::test]
-async fn a_detached_submit_prints_the_id_it_minted() {
+async fn a_detached_submit_prints_its_id() {
     let fake = Fake::start().await;
     fake.script().submit.extend([accepted()]);
     let ran = run(&mut client(fake.address, &["submit", "demo.echo", r#"{"hi": "there"}"#])).await.exits(0);
@@ -26,7 +26,7 @@ async fn a_detached_submit_prints_the_id_it_minted() {
 }
 
 #[tokio::test]
-async fn an_unavailable_server_is_asked_again_with_the_same_id() {
+async fn a_submit_is_retried_with_the_same_id() {
     let fake = Fake::start().await;
     let mut details = ErrorDetails::with_error_info("DRAINING", "jobstream", HashMap::new());
     details.set_retry_info(Some(Duration::from_millis(900)));
@@ -36,8 +36,8 @@ async fn an_unavailable_server_is_asked_again_with_the_same_id() {
     run(&mut client(fake.address, &["submit", "demo.echo"]))
         .await
         .exits(0)
-        .says(&["DRAINING", "trying again"]);
-    assert!(started.elapsed() >= Duration::from_millis(900), "the pause that the server asked for");
+        .prints(&["DRAINING", "trying again"]);
+    assert!(started.elapsed() >= Duration::from_millis(900), "the retry delay of the server");
     let ids: Vec<_> = fake
         .script()
         .submitted
@@ -50,13 +50,16 @@ async fn an_unavailable_server_is_asked_again_with_the_same_id() {
 }
 
 #[tokio::test]
-async fn a_full_queue_is_not_asked_again() {
+async fn a_full_queue_is_not_retried() {
     let fake = Fake::start().await;
     let mut details = ErrorDetails::with_error_info("QUEUE_FULL", "jobstream", HashMap::new());
     details.set_retry_info(Some(Duration::from_millis(1)));
     let full = Status::with_error_details(Code::ResourceExhausted, "no", details);
     fake.script().submit.extend([Err(full)]);
-    run(&mut client(fake.address, &["submit", "demo.echo"])).await.exits(8).says(&["error: no (QUEUE_FULL)"]);
+    run(&mut client(fake.address, &["submit", "demo.echo"]))
+        .await
+        .exits(8)
+        .prints(&["error: no (QUEUE_FULL)"]);
     assert_eq!(fake.script().submitted.len(), 1);
 }
 
@@ -76,7 +79,7 @@ async fn every_violation_is_shown() {
 }
 
 #[tokio::test]
-async fn the_exit_code_of_a_wait_is_the_outcome() {
+async fn the_exit_code_of_a_wait_is_that_of_the_outcome() {
     let fake = Fake::start().await;
     for (end, code, stdout, stderr) in [
         (succeeded("done"), 0, "done", ""),
@@ -87,13 +90,13 @@ async fn the_exit_code_of_a_wait_is_the_outcome() {
         let messages = vec![change(1, JobState::Queued), self::end(2, end)];
         fake.script().watch.push_back(Watching { messages, ..Watching::default() });
         let ran =
-            run(&mut client(fake.address, &["submit", "k", "--wait"])).await.exits(code).says(&[stderr]);
+            run(&mut client(fake.address, &["submit", "k", "--wait"])).await.exits(code).prints(&[stderr]);
         assert_eq!(ran.stdout, stdout);
     }
 }
 
 #[tokio::test]
-async fn a_wait_is_one_call_and_goes_on_after_the_last_event_when_it_is_cut() {
+async fn an_interrupted_wait_resumes_after_the_last_event() {
     let fake = Fake::start().await;
     fake.script().submit.extend([accepted()]);
     for messages in [
@@ -111,7 +114,7 @@ async fn a_wait_is_one_call_and_goes_on_after_the_last_event_when_it_is_cut() {
 }
 
 #[tokio::test]
-async fn an_end_that_was_missed_is_told_as_an_end_whose_result_is_gone() {
+async fn a_missed_end_is_reported_as_an_expired_result() {
     let fake = Fake::start().await;
     fake.script().submit.extend([accepted()]);
     for messages in
@@ -119,7 +122,7 @@ async fn an_end_that_was_missed_is_told_as_an_end_whose_result_is_gone() {
     {
         fake.script().watch.push_back(Watching { messages, ..Watching::default() });
     }
-    run(&mut client(fake.address, &["submit", "k", "--wait"])).await.exits(9).says(&["the job ended"]);
+    run(&mut client(fake.address, &["submit", "k", "--wait"])).await.exits(9).prints(&["the job ended"]);
 }
 
 #[tokio::test]
@@ -133,53 +136,55 @@ async fn errors_have_exit_codes_of_their_own() {
         (refusal(Code::Internal, "INTERNAL"), 10),
     ] {
         fake.script().result.extend([Err(status)]);
-        run(&mut client(fake.address, &["result", ID])).await.exits(code).says(&["error: no"]);
+        run(&mut client(fake.address, &["result", ID])).await.exits(code).prints(&["error: no"]);
     }
 }
 
 #[tokio::test]
-async fn a_wait_that_is_over_tells_how_to_come_back() {
+async fn a_wait_that_times_out_prints_how_to_resume() {
     let fake = Fake::start().await;
     fake.script().result.extend([running()]);
     let address = fake.address.to_string();
     run(&mut jobstream(&["result", ID, "--address", &address]))
         .await
         .exits(6)
-        .says(&["it is RUNNING", &format!("`jobstream result {ID} --wait --address http://{address}`")]);
+        .prints(&["it is RUNNING", &format!("`jobstream result {ID} --wait --address http://{address}`")]);
 
     fake.script().result.extend((0..20).map(|_| running()));
-    let ran = run(&mut client(fake.address, &["result", ID, "--wait=600ms"])).await.exits(6).says(&[ID]);
+    let ran = run(&mut client(fake.address, &["result", ID, "--wait=600ms"])).await.exits(6).prints(&[ID]);
     assert_eq!(ran.stdout, "");
     let asked = fake.script().asked.len();
-    assert!((2..=6).contains(&asked), "a server that answers early is not asked without pause: {asked}");
+    assert!((2..=6).contains(&asked), "an early response is not followed by a busy loop: {asked} requests");
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_named_with_the_source_of_its_address() {
+async fn an_unreachable_server_is_named_with_its_address_source() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     drop(listener);
     let by_variable = run(&mut client(address, &["jobs", "ls"])).await.exits(7);
-    by_variable
-        .says(&[&format!("http://{address} (from JOBSTREAM_ADDRESS): Connection refused"), "jobstream dev"]);
+    by_variable.prints(&[
+        &format!("http://{address} (from JOBSTREAM_ADDRESS): Connection refused"),
+        "jobstream dev",
+    ]);
     let by_flag = run(&mut jobstream(&["jobs", "ls", "--address", &address.to_string()])).await.exits(7);
-    by_flag.says(&["(from --address)"]);
+    by_flag.prints(&["(from --address)"]);
     run(&mut client(address, &["jobs", "ls", "--address", "host"]))
         .await
         .exits(2)
-        .says(&["the port is missing"]);
+        .prints(&["the port is missing"]);
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_is_left() {
+async fn a_server_that_does_not_respond_times_out() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     let silent = run(&mut client(address, &["jobs", "ls", "--rpc-timeout", "200ms"])).await.exits(7);
-    silent.says(&["did not answer in time"]);
+    silent.prints(&["did not answer in time"]);
 }
 
 #[tokio::test]
-async fn a_run_puts_data_on_stdout_and_everything_else_on_stderr() {
+async fn a_run_writes_data_to_stdout_and_the_rest_to_stderr() {
     let fake = Fake::start().await;
     fake.script().submit.extend([accepted(), accepted(), accepted()]);
     let chunk = |chunk: &str| Event::Output(Output { payload: Some(text(chunk)), ..Output::default() });
@@ -197,7 +202,7 @@ async fn a_run_puts_data_on_stdout_and_everything_else_on_stderr() {
     }
     let ran = run(&mut client(fake.address, &["run", "k"])).await.exits(0);
     assert_eq!(ran.stdout, "one two\nthree");
-    let ran = ran.says(&["QUEUED", "RUNNING", "log   | hot \\u{1b}[31m"]);
+    let ran = ran.prints(&["QUEUED", "RUNNING", "log   | hot \\u{1b}[31m"]);
     assert!(!ran.stderr.contains("two"), "{}", ran.stderr);
 
     let quiet = run(&mut client(fake.address, &["run", "k", "-q"])).await.exits(0);
@@ -210,29 +215,29 @@ async fn a_run_puts_data_on_stdout_and_everything_else_on_stderr() {
 }
 
 #[tokio::test]
-async fn an_interrupt_leaves_the_job_and_tells_how_to_come_back() {
+async fn an_interrupt_detaches_and_prints_how_to_resume() {
     let fake = Fake::start().await;
     let child = watching_command(&fake, &["run", "k"]).await;
     interrupt(&child.process);
     let ran = child.finish().await.exits(130);
     let id = fake.script().submitted[0].job.clone().expect("a job").job_id;
-    ran.says(&[&format!("job {id} goes on"), &format!("`jobstream watch {id} --after-sequence 1`")]);
+    ran.prints(&[&format!("job {id} goes on"), &format!("`jobstream watch {id} --after-sequence 1`")]);
     assert_eq!(fake.script().cancelled.len(), 0);
 }
 
 #[tokio::test]
-async fn an_interrupt_cancels_the_job_if_that_was_asked_for() {
+async fn an_interrupt_cancels_the_job_on_request() {
     let fake = Fake::start().await;
     fake.script().cancel.extend([Ok(Default::default())]);
     let child = watching_command(&fake, &["run", "k", "--cancel-on-interrupt"]).await;
     interrupt(&child.process);
     fake.cancelled().await;
     fake.push(end(2, cancelled()).expect("an event"));
-    child.finish().await.exits(3).says(&["was cancelled"]);
+    child.finish().await.exits(3).prints(&["was cancelled"]);
     assert_eq!(fake.script().cancelled[0].reason, "interrupted");
 }
 
-/// A command that has seen the job run.
+/// A command that has received the running state.
 struct Watcher {
     process: Child,
     stderr: Lines<BufReader<ChildStderr>>,
@@ -242,18 +247,19 @@ async fn watching_command(fake: &Fake, args: &[&str]) -> Watcher {
     fake.script().submit.extend([accepted()]);
     let messages = vec![change(1, JobState::Running)];
     fake.script().watch.push_back(Watching { messages, stays_open: true });
-    let mut process = client(fake.address, args).spawn().expect("it starts");
+    let mut process = client(fake.address, args).spawn().expect("the command starts");
     let mut stderr = BufReader::new(process.stderr.take().expect("a pipe")).lines();
-    while time::timeout(PATIENCE, stderr.next_line()).await.expect("in time").expect("a line")
+    while time::timeout(TIMEOUT, stderr.next_line()).await.expect("in time").expect("a line")
         != Some("RUNNING".to_owned())
     {}
     Watcher { process, stderr }
 }
 
 impl Watcher {
-    async fn finish(mut self) -> Ran {
-        let output = time::timeout(PATIENCE, self.process.wait_with_output()).await.expect("it ends in time");
-        let mut ran = Ran::new(output.expect("it ran"));
+    async fn finish(mut self) -> Finished {
+        let output =
+            time::timeout(TIMEOUT, self.process.wait_with_output()).await.expect("the command ends in time");
+        let mut ran = Finished::new(output.expect("the command ran"));
         while let Some(line) = self.stderr.next_line().await.expect("a line") {
             ran.stderr += &format!("{line}\n");
         }
@@ -262,31 +268,31 @@ impl Watcher {
 }
 
 fn interrupt(child: &Child) {
-    let id = i32::try_from(child.id().expect("it runs")).expect("a process id");
+    let id = i32::try_from(child.id().expect("the command runs")).expect("a process id");
     kill_process(Pid::from_raw(id).expect("a process id"), Signal::INT).expect("it can be interrupted");
 }
 
 #[tokio::test]
-async fn a_reader_that_leaves_ends_the_command_without_a_word() {
+async fn a_closed_stdout_ends_the_command_silently() {
     let fake = Fake::start().await;
     fake.script().submit.extend([accepted()]);
     let mut command = client(fake.address, &["submit", "k"]);
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
-    let child = command.stdout(writer).spawn().expect("it starts");
-    let output = time::timeout(PATIENCE, child.wait_with_output()).await.expect("it ends in time");
-    let ran = Ran::new(output.expect("it ran")).exits(10);
+    let child = command.stdout(writer).spawn().expect("the command starts");
+    let output = time::timeout(TIMEOUT, child.wait_with_output()).await.expect("the command ends in time");
+    let ran = Finished::new(output.expect("the command ran")).exits(10);
     assert_eq!(ran.stderr, "");
 }
 
 #[tokio::test]
-async fn wrong_usage_never_reaches_a_server() {
+async fn invalid_usage_sends_no_request() {
     for (args, hint) in [
         (vec!["submit", "k", "not json"], "--text"),
         (vec!["submit", "k", "@/no/such/file"], "/no/such/file"),
         (vec!["result", "7"], "invalid value"),
         (vec!["submti", "k"], "submit"),
     ] {
-        run(&mut jobstream(&args)).await.exits(2).says(&[hint]);
+        run(&mut jobstream(&args)).await.exits(2).prints(&[hint]);
     }
 }

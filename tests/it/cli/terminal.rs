@@ -1,4 +1,4 @@
-//! Data of jobs on a terminal: what could steer it is shown, never obeyed. The terminal is a real one.
+//! Job data on a terminal: control sequences are escaped. The tests use a pseudo terminal.
 
 use std::fs::File;
 use std::io::Read;
@@ -14,10 +14,11 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use super::fake::{Fake, Watching};
 use super::*;
 
-/// Sets a title, colours, erases, turns the direction of text, and says nothing.
-const EVIL: &str = "x\u{1b}]0;pwned\u{7}\u{1b}[31;1337m\u{9b}2J\u{7f}\u{202e}\u{2067}\u{200f}\u{61c}y";
-/// None of our own sequences has these.
-const OBEYED: [&str; 9] = [
+/// Control sequences: title, colours, erase, bell and text direction.
+const CONTROL_SEQUENCES: &str =
+    "x\u{1b}]0;pwned\u{7}\u{1b}[31;1337m\u{9b}2J\u{7f}\u{202e}\u{2067}\u{200f}\u{61c}y";
+/// Sequences that the command line itself never writes.
+const UNESCAPED: [&str; 9] = [
     "\u{1b}]",
     "\u{7}",
     "\u{1b}[31;1337m",
@@ -29,7 +30,7 @@ const OBEYED: [&str; 9] = [
     "\u{61c}",
 ];
 
-/// Runs the command on a terminal; answers everything it wrote there.
+/// Runs a command on a terminal and returns its output.
 async fn on_terminal(mut command: Command) -> String {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
     grantpt(&terminal).and_then(|()| unlockpt(&terminal)).expect("a terminal");
@@ -38,80 +39,99 @@ async fn on_terminal(mut command: Command) -> String {
         rustix::fs::open(&name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).expect("its other side")
     };
     command.stdout(screen()).stderr(screen());
-    let mut child = command.env("TERM", "xterm").spawn().expect("it starts");
-    // The other side is closed here, so that the end of the command ends the reading.
+    let mut child = command.env("TERM", "xterm").spawn().expect("the command starts");
+    // Closes the other side, so that the read ends with the command.
     drop(command);
     let read = tokio::task::spawn_blocking(move || {
         let mut shown = Vec::new();
-        // A terminal without another side ends with an error.
+        // A read without another side fails.
         let _ = File::from(terminal).read_to_end(&mut shown);
         shown
     });
-    let shown = time::timeout(PATIENCE, read).await.expect("it ends in time").expect("it is read");
-    time::timeout(PATIENCE, child.wait()).await.expect("it ends in time").expect("a status");
+    let shown = time::timeout(TIMEOUT, read).await.expect("the command ends in time").expect("it is read");
+    time::timeout(TIMEOUT, child.wait()).await.expect("the command ends in time").expect("a status");
     String::from_utf8_lossy(&shown).into_owned()
 }
 
-fn evil() -> String {
-    EVIL.to_owned()
+fn hostile_text() -> String {
+    CONTROL_SEQUENCES.to_owned()
 }
 
-fn evil_events(end_as: (JobState, End)) -> Watching {
-    let failure = Failure { message: evil(), r#type: evil(), attempt: 1, ..Failure::default() };
+fn hostile_events(end_as: (JobState, End)) -> Watching {
+    let failure =
+        Failure { message: hostile_text(), r#type: hostile_text(), attempt: 1, ..Failure::default() };
     let retried =
         StateChange { state: JobState::Scheduled.into(), failure: Some(failure), ..StateChange::default() };
     let messages = vec![
         change(1, JobState::Running),
-        event(2, Event::Output(Output { payload: Some(text(EVIL)), channel: evil() })),
-        event(3, Event::Log(Log { text: evil(), ..Log::default() })),
-        event(4, Event::Progress(Progress { message: evil(), unit: evil(), ..Progress::default() })),
+        event(2, Event::Output(Output { payload: Some(text(CONTROL_SEQUENCES)), channel: hostile_text() })),
+        event(3, Event::Log(Log { text: hostile_text(), ..Log::default() })),
+        event(
+            4,
+            Event::Progress(Progress {
+                message: hostile_text(),
+                unit: hostile_text(),
+                ..Progress::default()
+            }),
+        ),
         event(5, Event::StateChange(retried)),
         end(6, end_as),
     ];
     Watching { messages, ..Watching::default() }
 }
 
-fn evil_failure() -> (JobState, End) {
-    let details = Some(text(EVIL));
+fn hostile_failure() -> (JobState, End) {
+    let details = Some(text(CONTROL_SEQUENCES));
     (
         JobState::Failed,
-        End::Failure(Failure { message: evil(), r#type: evil(), details, ..Failure::default() }),
+        End::Failure(Failure {
+            message: hostile_text(),
+            r#type: hostile_text(),
+            details,
+            ..Failure::default()
+        }),
     )
 }
 
-fn evil_job() -> Job {
-    let pairs = [(evil(), evil())];
+fn hostile_job() -> Job {
+    let pairs = [(hostile_text(), hostile_text())];
     let spec = JobSpec {
-        kind: evil(),
-        queue: evil(),
+        kind: hostile_text(),
+        queue: hostile_text(),
         labels: pairs.clone().into(),
         headers: pairs.into(),
-        payload: Some(text(EVIL)),
+        payload: Some(text(CONTROL_SEQUENCES)),
         ..JobSpec::default()
     };
-    let (state, end) = evil_failure();
+    let (state, end) = hostile_failure();
     let outcome = Some(Outcome { end: Some(end) });
-    Job { job_id: evil(), spec: Some(spec), state: state.into(), outcome, ..Job::default() }
+    Job { job_id: hostile_text(), spec: Some(spec), state: state.into(), outcome, ..Job::default() }
 }
 
-/// Answers to every command, each with the worst of data.
+/// Scripts responses with control sequences for every command.
 fn prepare(fake: &Fake) {
     let mut script = fake.script();
     script.submit.push_back(accepted());
-    script.watch.push_back(evil_events(succeeded(EVIL)));
-    script.result.push_back(ended(succeeded(EVIL)));
-    script.get.push_back(Ok(GetJobResponse { job: Some(evil_job()) }));
-    script.list.push_back(Ok(ListJobsResponse { jobs: vec![evil_job()], ..Default::default() }));
-    let queue = Queue { queue: evil(), unserved_kinds: vec![evil()], ..Queue::default() };
+    script.watch.push_back(hostile_events(succeeded(CONTROL_SEQUENCES)));
+    script.result.push_back(ended(succeeded(CONTROL_SEQUENCES)));
+    script.get.push_back(Ok(GetJobResponse { job: Some(hostile_job()) }));
+    script.list.push_back(Ok(ListJobsResponse { jobs: vec![hostile_job()], ..Default::default() }));
+    let queue = Queue { queue: hostile_text(), unserved_kinds: vec![hostile_text()], ..Queue::default() };
     script.queues.push_back(Ok(ListQueuesResponse { queues: vec![queue], ..Default::default() }));
-    let worker = Worker { name: evil(), worker_id: evil(), kinds: vec![evil()], ..Worker::default() };
+    let worker = Worker {
+        name: hostile_text(),
+        worker_id: hostile_text(),
+        kinds: vec![hostile_text()],
+        ..Worker::default()
+    };
     script.workers.push_back(Ok(ListWorkersResponse { workers: vec![worker], ..Default::default() }));
-    let info = GetServerInfoResponse { version: evil(), kinds: vec![evil()], ..Default::default() };
+    let info =
+        GetServerInfoResponse { version: hostile_text(), kinds: vec![hostile_text()], ..Default::default() };
     script.info.push_back(Ok(info));
 }
 
 #[tokio::test]
-async fn no_data_of_a_job_steers_a_terminal() {
+async fn control_sequences_of_job_data_are_escaped() {
     let commands: [&[&str]; 8] = [
         &["run", "k"],
         &["submit", "k", "--wait"],
@@ -128,7 +148,7 @@ async fn no_data_of_a_job_steers_a_terminal() {
             let fake = Fake::start().await;
             prepare(&fake);
             let shown = on_terminal(client(fake.address, &[args, &["-o", format]].concat())).await;
-            for obeyed in OBEYED {
+            for obeyed in UNESCAPED {
                 assert!(!shown.contains(obeyed), "{args:?} {format} obeys {obeyed:?}: {shown:?}");
             }
             let escape = if format == "table" { "\\u{202e}" } else { "\\u202e" };
@@ -138,23 +158,27 @@ async fn no_data_of_a_job_steers_a_terminal() {
 }
 
 #[tokio::test]
-async fn no_failure_and_no_error_of_a_server_steers_a_terminal() {
+async fn control_sequences_of_failures_and_errors_are_escaped() {
     let fake = Fake::start().await;
     fake.script().submit.push_back(accepted());
-    fake.script().watch.push_back(evil_events(evil_failure()));
+    fake.script().watch.push_back(hostile_events(hostile_failure()));
     let failed = on_terminal(client(fake.address, &["run", "k"])).await;
     let mut details = ErrorDetails::with_error_info("INVALID_FIELD", "jobstream", HashMap::new());
-    details.add_bad_request_violation(EVIL, EVIL);
-    fake.script().result.push_back(Err(Status::with_error_details(Code::InvalidArgument, EVIL, details)));
+    details.add_bad_request_violation(CONTROL_SEQUENCES, CONTROL_SEQUENCES);
+    fake.script().result.push_back(Err(Status::with_error_details(
+        Code::InvalidArgument,
+        CONTROL_SEQUENCES,
+        details,
+    )));
     let refused = on_terminal(client(fake.address, &["result", ID])).await;
     for shown in [failed, refused] {
-        assert!(OBEYED.iter().all(|obeyed| !shown.contains(obeyed)), "{shown:?}");
+        assert!(UNESCAPED.iter().all(|obeyed| !shown.contains(obeyed)), "{shown:?}");
         assert!(shown.contains("error:") && shown.contains("\\u{1b}]0;pwned"), "{shown:?}");
     }
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_text_are_escapes_on_a_terminal() {
+async fn bytes_that_are_not_utf8_are_escaped_on_a_terminal() {
     let fake = Fake::start().await;
     let body = Some(payload::Body::Data(b"a\x9b2J\xff\n".to_vec().into()));
     let end = End::Result(Payload { body, ..Payload::default() });
@@ -164,11 +188,11 @@ async fn bytes_that_are_no_text_are_escapes_on_a_terminal() {
 }
 
 #[tokio::test]
-async fn a_pipe_and_raw_get_the_bytes() {
+async fn pipes_and_raw_output_get_the_bytes_unchanged() {
     let fake = Fake::start().await;
-    fake.script().result.extend([ended(succeeded(EVIL)), ended(succeeded(EVIL))]);
+    fake.script().result.extend([ended(succeeded(CONTROL_SEQUENCES)), ended(succeeded(CONTROL_SEQUENCES))]);
     let piped = run(&mut client(fake.address, &["result", ID])).await.exits(0);
-    assert_eq!(piped.stdout, EVIL);
+    assert_eq!(piped.stdout, CONTROL_SEQUENCES);
     let shown = on_terminal(client(fake.address, &["result", ID, "--raw"])).await;
-    assert_eq!(shown, format!("{EVIL}\r\n"));
+    assert_eq!(shown, format!("{CONTROL_SEQUENCES}\r\n"));
 }

@@ -1,10 +1,10 @@
-//! Watch: resuming, gaps, heartbeats.
+//! `watch`: resumption, gaps and heartbeats.
 
 use jobstream::proto::v1::watch_result_response::Message;
 use jobstream::proto::v1::{Gap, Heartbeat, Output};
 use serde_json::Value;
 
-use super::fake::{Fake, Watching, Wire};
+use super::fake::{Fake, Proxy, Watching};
 use super::*;
 
 fn chunk(sequence: u32, chunk: &str) -> Result<Message, Status> {
@@ -20,11 +20,11 @@ fn after_sequences(fake: &Fake) -> Vec<u32> {
 }
 
 #[tokio::test]
-async fn a_cut_stream_is_resumed_after_the_last_event_and_nothing_is_shown_twice() {
+async fn an_interrupted_stream_resumes_after_the_last_event() {
     let fake = Fake::start().await;
     fake.script().watch.extend([
         watching(vec![chunk(1, "a"), chunk(2, "b"), Err(Status::unavailable("cut"))]),
-        // A proxy that ends the stream well has not shown the end of the job.
+        // A stream that a proxy ends with OK lacks the final event.
         watching(vec![chunk(2, "b"), chunk(3, "c")]),
         watching(vec![Err(refusal(Code::Unavailable, "CONNECTION_CLOSING"))]),
         watching(vec![
@@ -39,64 +39,64 @@ async fn a_cut_stream_is_resumed_after_the_last_event_and_nothing_is_shown_twice
 }
 
 #[tokio::test]
-async fn a_cut_connection_is_resumed() {
+async fn a_watch_resumes_after_a_lost_connection() {
     let fake = Fake::start().await;
-    let wire = Wire::to(fake.address).await;
+    let proxy = Proxy::to(fake.address).await;
     fake.script().watch.extend([
         Watching { messages: vec![chunk(1, "a"), chunk(2, "b")], stays_open: true },
         watching(vec![chunk(3, "c"), end(4, succeeded("!"))]),
     ]);
-    let mut child = client(wire.address, &["watch", ID]).spawn().expect("it starts");
+    let mut child = client(proxy.address, &["watch", ID]).spawn().expect("the command starts");
     let mut stdout = child.stdout.take().expect("a pipe");
     let mut first = [0; 2];
     let read = tokio::io::AsyncReadExt::read_exact(&mut stdout, &mut first);
-    time::timeout(PATIENCE, read).await.expect("in time").expect("two chunks");
-    wire.cut();
+    time::timeout(TIMEOUT, read).await.expect("in time").expect("two chunks");
+    proxy.cut();
     let mut rest = String::new();
     let read = tokio::io::AsyncReadExt::read_to_string(&mut stdout, &mut rest);
-    time::timeout(PATIENCE, read).await.expect("in time").expect("the rest");
+    time::timeout(TIMEOUT, read).await.expect("in time").expect("the rest");
     assert_eq!((&first, rest.as_str()), (b"ab", "c!"));
-    let output = child.wait_with_output().await.expect("it ran");
-    Ran::new(output).exits(0).says(&["lost the server: trying again"]);
+    let output = child.wait_with_output().await.expect("the command ran");
+    Finished::new(output).exits(0).prints(&["lost the server: trying again"]);
     assert_eq!(after_sequences(&fake), [0, 2]);
 }
 
 #[tokio::test]
-async fn a_server_that_stays_away_is_given_up_with_the_way_back() {
+async fn an_unreachable_server_ends_the_watch_with_how_to_resume() {
     let fake = Fake::start().await;
     fake.script().watch.push_back(watching(vec![chunk(1, "a"), Err(Status::unavailable("cut"))]));
     let args = ["watch", ID, "--reconnect", "0s", "--after-sequence", "0"];
     run(&mut client(fake.address, &args))
         .await
         .exits(7)
-        .says(&["lost the server", &format!("`jobstream watch {ID} --after-sequence 1`")]);
+        .prints(&["lost the server", &format!("`jobstream watch {ID} --after-sequence 1`")]);
 }
 
 #[tokio::test]
-async fn a_job_that_is_gone_after_a_cut_is_not_looked_for_again() {
+async fn a_job_not_found_after_a_disconnect_ends_the_watch() {
     let fake = Fake::start().await;
     fake.script().watch.extend([
         watching(vec![chunk(1, "a"), Err(Status::unavailable("cut"))]),
         watching(vec![Err(refusal(Code::NotFound, "JOB_NOT_FOUND"))]),
     ]);
-    run(&mut client(fake.address, &["watch", ID])).await.exits(5).says(&["JOB_NOT_FOUND", "restart"]);
+    run(&mut client(fake.address, &["watch", ID])).await.exits(5).prints(&["JOB_NOT_FOUND", "restart"]);
     assert_eq!(after_sequences(&fake), [0, 1]);
 }
 
 #[tokio::test]
-async fn a_gap_is_told_and_moves_the_point_to_resume_from() {
+async fn a_gap_is_printed_and_moves_the_resume_point() {
     let fake = Fake::start().await;
     let gap = Ok(Message::Gap(Gap { first: 3, last: 9 }));
     fake.script()
         .watch
         .extend([watching(vec![gap, Err(Status::unavailable("cut"))]), watching(vec![end(10, failed())])]);
     let args = ["watch", ID, "--after-sequence", "2"];
-    run(&mut client(fake.address, &args)).await.exits(1).says(&["events 3 to 9 are no longer retained"]);
+    run(&mut client(fake.address, &args)).await.exits(1).prints(&["events 3 to 9 are no longer retained"]);
     assert_eq!(after_sequences(&fake), [2, 9]);
 }
 
 #[tokio::test]
-async fn json_is_one_event_a_line() {
+async fn json_output_is_one_event_per_line() {
     let fake = Fake::start().await;
     for format in ["json", "jsonl"] {
         let heartbeat = Ok(Message::Heartbeat(Heartbeat { sequence: 0 }));
@@ -114,7 +114,7 @@ async fn json_is_one_event_a_line() {
 }
 
 #[tokio::test]
-async fn chunks_of_an_earlier_attempt_are_told_to_be_void() {
+async fn output_of_an_earlier_attempt_is_marked_as_void() {
     let fake = Fake::start().await;
     let second = JobEvent {
         sequence: 2,
@@ -130,5 +130,5 @@ async fn chunks_of_an_earlier_attempt_are_told_to_be_void() {
     run(&mut client(fake.address, &["watch", ID]))
         .await
         .exits(0)
-        .says(&["attempt 2: the output above is void"]);
+        .prints(&["attempt 2: the output above is void"]);
 }

@@ -1,4 +1,4 @@
-//! `workers ls` and `workers drain`: what they ask, print and exit with; and what `worker` cannot begin with.
+//! `workers ls` and `workers drain`: requests, output and exit codes. Invalid options of `worker`.
 
 use jobstream::proto::v1::{DrainWorkerResponse, ListWorkersResponse, Worker, WorkerLink, WorkerState};
 use prost_types::Timestamp;
@@ -31,7 +31,7 @@ fn page(ids: &[&str], next: &str) -> Result<ListWorkersResponse, Status> {
 }
 
 #[tokio::test]
-async fn a_list_of_workers_is_complete_however_many_pages_it_has() {
+async fn a_list_of_workers_has_all_pages() {
     let fake = Fake::start().await;
     fake.script().workers.extend([page(&["w1", "w2"], "more"), page(&["w3"], "")]);
     let ran = run(&mut client(fake.address, &["workers", "ls"])).await.exits(0);
@@ -45,7 +45,7 @@ async fn a_list_of_workers_is_complete_however_many_pages_it_has() {
 }
 
 #[tokio::test]
-async fn a_table_of_workers_shows_people_some_kinds_and_how_many_more() {
+async fn a_table_of_workers_truncates_the_kinds() {
     let fake = Fake::start().await;
     fake.script().workers.push_back(page(&["w1"], ""));
     let ran = run(&mut client(fake.address, &["workers", "ls", "-o", "table"])).await.exits(0);
@@ -74,37 +74,40 @@ async fn json_has_every_field_of_a_worker() {
 }
 
 #[tokio::test]
-async fn a_server_without_workers_is_told() {
+async fn an_empty_list_of_workers_is_reported() {
     let fake = Fake::start().await;
     fake.script().workers.push_back(page(&[], ""));
-    let ran = run(&mut client(fake.address, &["workers", "ls"])).await.exits(0).says(&["no worker"]);
+    let ran = run(&mut client(fake.address, &["workers", "ls"])).await.exits(0).prints(&["no worker"]);
     assert_eq!(ran.stdout, "");
 }
 
 #[tokio::test]
-async fn a_drain_shows_who_drains_and_how_long_that_may_take() {
+async fn a_drain_prints_the_workers_and_the_timeout() {
     let fake = Fake::start().await;
     let workers = vec![worker("w1"), worker("w2")];
     fake.script().drain.push_back(Ok(DrainWorkerResponse { workers }));
     let args = ["workers", "drain", "resizer", "--within", "90s"];
     let ran = run(&mut client(fake.address, &args)).await.exits(0);
     assert!(ran.stdout.starts_with("w1\tresizer\t") && ran.stdout.contains("\nw2\t"), "{}", ran.stdout);
-    ran.says(&["draining 2 workers with 6 jobs running, up to 1m 30s"]);
+    ran.prints(&["draining 2 workers with 6 jobs running, up to 1m 30s"]);
     let script = fake.script();
     assert_eq!((script.drained[0].worker.as_str(), script.drained.len()), ("resizer", 1));
     assert_eq!(script.drained[0].within.map(|within| within.seconds), Some(90));
 }
 
 #[tokio::test]
-async fn a_worker_that_is_not_there_is_told() {
+async fn an_unknown_worker_is_reported() {
     let fake = Fake::start().await;
     fake.script().drain.push_back(Err(refusal(Code::NotFound, "WORKER_NOT_FOUND")));
     let args = ["workers", "drain", "w9"];
-    run(&mut client(fake.address, &args)).await.exits(5).says(&["WORKER_NOT_FOUND", "jobstream workers ls"]);
+    run(&mut client(fake.address, &args))
+        .await
+        .exits(5)
+        .prints(&["WORKER_NOT_FOUND", "jobstream workers ls"]);
 }
 
 #[tokio::test]
-async fn a_worker_without_a_program_or_with_a_bad_name_is_refused_at_once() {
+async fn a_worker_without_programs_or_with_invalid_names_is_rejected() {
     let empty = super::config::config_file("worker-empty.toml", "");
     let listen = super::config::config_file("worker-listen.toml", "listen = '127.0.0.1:1'");
     let (empty, listen) = (empty.to_str().expect("UTF-8"), listen.to_str().expect("UTF-8"));
@@ -116,14 +119,14 @@ async fn a_worker_without_a_program_or_with_a_bad_name_is_refused_at_once() {
         (&["--exec", "k=true", "--name", "two words"], "two words"),
         (&["--exec", "k=true", "--queue", "?"], "queue"),
     ];
-    for (args, said) in cases {
-        run(&mut jobstream(&[&["worker"], args].concat())).await.exits(2).says(&[said]);
+    for (args, message) in cases {
+        run(&mut jobstream(&[&["worker"], args].concat())).await.exits(2).prints(&[message]);
     }
 }
 
 #[tokio::test]
-async fn a_worker_that_a_server_does_not_know_what_to_do_with_gives_up() {
+async fn a_worker_ends_if_the_server_does_not_support_workers() {
     let fake = Fake::start().await;
     let args = ["worker", "--exec", "k=true"];
-    run(&mut client(fake.address, &args)).await.exits(10).says(&["is this a jobstream server"]);
+    run(&mut client(fake.address, &args)).await.exits(10).prints(&["is this a jobstream server"]);
 }

@@ -1,4 +1,4 @@
-//! Watching: every event once and in order, whatever happens to the streams.
+//! Watches: every event once and in order across disconnects.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use jobstream::client::{ErrorKind, WatchItem, WatchOptions};
 use jobstream::job::{EventBody, EventTypes, JobId, JobState};
 use serde_json::{Value, json};
 
-use super::{Scene, event, read_to, sequences, state_of};
+use super::{Fixture, event, read_to, sequences, state_of};
 use crate::support::{Chatter, wait_for};
 
 const CUTS: usize = 25;
-/// Enough for all cuts to happen while the job runs.
+/// The number is high enough for all disconnects to happen during the run.
 const CHUNKS: u32 = 400;
 
 fn with_heartbeat(heartbeat: Duration) -> WatchOptions {
@@ -20,18 +20,18 @@ fn with_heartbeat(heartbeat: Duration) -> WatchOptions {
 }
 
 #[tokio::test]
-async fn a_watch_tells_every_event_once_across_random_cuts() {
-    let scene = Scene::start().await;
+async fn a_watch_returns_every_event_once_across_disconnects() {
+    let fixture = Fixture::start().await;
     let input = json!({"chunks": CHUNKS, "interval_seconds": 0.004});
-    let job = scene.client.job("demo.stream").json(&input).unwrap().submit::<Value>().await.unwrap();
+    let job = fixture.client.job("demo.stream").json(&input).unwrap().submit::<Value>().await.unwrap();
     let mut watch = job.watch();
     let mut events = Vec::new();
     let mut cuts = 0;
     let mut until_cut = 0_u32;
     while !events.last().and_then(state_of).is_some_and(JobState::is_final) {
-        // Not before the stream that the last cut ended was resumed.
-        if until_cut == 0 && cuts < CUTS && scene.proxy.opened() == cuts + 1 {
-            scene.proxy.cut();
+        // Waits until the last interrupted stream has resumed.
+        if until_cut == 0 && cuts < CUTS && fixture.proxy.opened() == cuts + 1 {
+            fixture.proxy.cut();
             cuts += 1;
             until_cut = rand::random_range(1..6);
         }
@@ -48,44 +48,44 @@ async fn a_watch_tells_every_event_once_across_random_cuts() {
     });
     let expected = (1..=CHUNKS).map(|number| format!("chunk {number} of {CHUNKS}\n"));
     assert!(chunks.eq(expected));
-    assert_eq!((cuts, scene.proxy.opened()), (CUTS, CUTS + 1));
+    assert_eq!((cuts, fixture.proxy.opened()), (CUTS, CUTS + 1));
 }
 
 #[tokio::test]
-async fn a_silent_stream_is_given_up_and_resumed_on_another_connection() {
-    let scene = Scene::start().await;
-    let job = scene.client.job("test.gate").submit::<Value>().await.unwrap();
+async fn a_silent_stream_is_resumed_on_another_connection() {
+    let fixture = Fixture::start().await;
+    let job = fixture.client.job("test.gate").submit::<Value>().await.unwrap();
     let mut watch = job.watch_with(with_heartbeat(Duration::from_secs(1)));
     let before = read_to(&mut watch, JobState::Running).await;
-    scene.proxy.stall();
+    fixture.proxy.stall();
     let rest = tokio::spawn(async move { read_to(&mut watch, JobState::Succeeded).await });
-    // Heartbeats are missing, and nothing else tells.
-    scene.proxy.connections(2).await;
-    scene.server.gate.open(1);
-    scene.proxy.resume();
+    // Only the missing heartbeats reveal the dead connection.
+    fixture.proxy.connections(2).await;
+    fixture.server.gate.open(1);
+    fixture.proxy.resume();
     let rest = wait_for("the end of the job", rest).await.unwrap();
-    let told = sequences(&[before, rest].concat());
-    assert_eq!(told, (1..=told.len() as u32).collect::<Vec<_>>());
+    let sequences_read = sequences(&[before, rest].concat());
+    assert_eq!(sequences_read, (1..=sequences_read.len() as u32).collect::<Vec<_>>());
 }
 
 #[tokio::test]
-async fn heartbeats_keep_a_stream_that_has_nothing_to_tell() {
-    let scene = Scene::start().await;
-    let job = scene.client.job("test.gate").submit::<Value>().await.unwrap();
+async fn heartbeats_keep_an_idle_stream_open() {
+    let fixture = Fixture::start().await;
+    let job = fixture.client.job("test.gate").submit::<Value>().await.unwrap();
     let mut watch = job.watch_with(with_heartbeat(Duration::from_secs(1)));
     read_to(&mut watch, JobState::Running).await;
     let silence = tokio::time::timeout(Duration::from_millis(3_500), watch.next()).await;
     assert!(silence.is_err(), "{silence:?}");
-    assert_eq!(scene.proxy.opened(), 1);
-    scene.server.gate.open(1);
+    assert_eq!(fixture.proxy.opened(), 1);
+    fixture.server.gate.open(1);
     read_to(&mut watch, JobState::Succeeded).await;
 }
 
 #[tokio::test]
-async fn what_fell_out_of_the_ring_is_one_gap() {
-    let scene = Scene::start().await;
+async fn events_dropped_from_the_ring_are_one_gap() {
+    let fixture = Fixture::start().await;
     let input = Chatter { outputs: 100, output_bytes: 8 * 1024, ..Chatter::default() };
-    let job = scene.client.job("test.chatter").json(&input).unwrap().submit::<u32>().await.unwrap();
+    let job = fixture.client.job("test.chatter").json(&input).unwrap().submit::<u32>().await.unwrap();
     assert_eq!(job.result().await.unwrap(), 100);
     let mut watch = job.watch();
     let (mut next, mut gaps) = (1, 0);
@@ -102,10 +102,10 @@ async fn what_fell_out_of_the_ring_is_one_gap() {
 }
 
 #[tokio::test]
-async fn a_watch_tells_what_was_asked_for_and_always_the_end() {
-    let scene = Scene::start().await;
+async fn a_filtered_watch_always_has_the_final_event() {
+    let fixture = Fixture::start().await;
     let input = Chatter { outputs: 3, logs: 2, ..Chatter::default() };
-    let job = scene.client.job("test.chatter").json(&input).unwrap().submit::<u32>().await.unwrap();
+    let job = fixture.client.job("test.chatter").json(&input).unwrap().submit::<u32>().await.unwrap();
     job.result().await.unwrap();
     let mut all = job.watch();
     let all = read_to(&mut all, JobState::Succeeded).await;
@@ -129,8 +129,8 @@ async fn a_watch_tells_what_was_asked_for_and_always_the_end() {
 
 #[tokio::test]
 async fn an_unknown_job_ends_its_watch_at_once() {
-    let scene = Scene::start().await;
-    let mut watch = scene.client.attach::<Value>(JobId::mint()).watch();
+    let fixture = Fixture::start().await;
+    let mut watch = fixture.client.attach::<Value>(JobId::mint()).watch();
     let error = wait_for("an answer", watch.next()).await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(watch.next().await.is_none());

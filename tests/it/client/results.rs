@@ -1,4 +1,4 @@
-//! Results: typed, waited for across lost connections, and how a job ends otherwise.
+//! Typed results, waits across lost connections, and other outcomes.
 
 use std::future::IntoFuture;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use jobstream::job::{FailureReason, JobState, Outcome};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Scene;
+use super::Fixture;
 use crate::support::{until, wait_for};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -18,26 +18,26 @@ struct Thumb {
 }
 
 #[tokio::test]
-async fn a_typed_job_gives_a_typed_result() {
-    let scene = Scene::start().await;
+async fn a_typed_job_has_a_typed_result() {
+    let fixture = Fixture::start().await;
     let thumb = Thumb { url: "a.png".to_owned(), bytes: u64::MAX };
-    let job = scene.client.job("demo.echo").json(&thumb).unwrap().submit::<Thumb>().await.unwrap();
+    let job = fixture.client.job("demo.echo").json(&thumb).unwrap().submit::<Thumb>().await.unwrap();
     assert_eq!(job.result().await.unwrap(), thumb);
-    let other = scene.client.attach::<Vec<u8>>(job.id());
+    let other = fixture.client.attach::<Vec<u8>>(job.id());
     assert!(other.submission().is_none());
     let error = other.result().await.unwrap_err();
     assert!(matches!(&error, ResultError::Mismatch { job_id, .. } if *job_id == job.id()), "{error}");
     assert_eq!(other.payload().await.unwrap().bytes, serde_json::to_vec(&thumb).unwrap());
-    let bytes = scene.client.job("demo.echo").data(vec![0, 255], "a/b").submit::<()>().await.unwrap();
+    let bytes = fixture.client.job("demo.echo").data(vec![0, 255], "a/b").submit::<()>().await.unwrap();
     let payload = bytes.payload().await.unwrap();
     assert_eq!((&payload.bytes[..], payload.content_type()), (&[0, 255][..], "a/b"));
 }
 
 #[tokio::test]
-async fn a_failed_job_is_no_failed_call() {
-    let scene = Scene::start().await;
+async fn a_failed_job_is_not_a_failed_call() {
+    let fixture = Fixture::start().await;
     let input = json!({"message": "no disk", "retryable": false});
-    let job = scene.client.job("demo.fail").json(&input).unwrap().submit::<Value>().await.unwrap();
+    let job = fixture.client.job("demo.fail").json(&input).unwrap().submit::<Value>().await.unwrap();
     let error = job.result().await.unwrap_err();
     let ResultError::Failed { job_id, failure } = &error else { panic!("a failure: {error}") };
     assert_eq!(*job_id, job.id());
@@ -48,10 +48,10 @@ async fn a_failed_job_is_no_failed_call() {
 }
 
 #[tokio::test]
-async fn a_cancelled_job_is_an_error_of_its_own() {
-    let scene = Scene::start().await;
-    let job = scene.client.job("test.stubborn").submit::<Value>().await.unwrap();
-    scene.server.gate.arrival().await;
+async fn a_cancelled_job_is_a_distinct_error() {
+    let fixture = Fixture::start().await;
+    let job = fixture.client.job("test.stubborn").submit::<Value>().await.unwrap();
+    fixture.server.gate.arrival().await;
     let result = tokio::spawn(job.clone().into_future());
     assert_eq!(job.cancel_within("no longer needed", Duration::ZERO).await.unwrap(), JobState::Cancelled);
     let error = wait_for("the job ends", result).await.unwrap().unwrap_err();
@@ -61,32 +61,32 @@ async fn a_cancelled_job_is_an_error_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_wait_survives_cut_connections() {
-    let scene = Scene::start().await;
-    let job = scene.client.job("test.gate").text("done").submit::<String>().await.unwrap();
-    scene.server.gate.arrival().await;
+async fn a_wait_survives_lost_connections() {
+    let fixture = Fixture::start().await;
+    let job = fixture.client.job("test.gate").text("done").submit::<String>().await.unwrap();
+    fixture.server.gate.arrival().await;
     let result = tokio::spawn(job.into_future());
     for cut in 1..=3 {
-        scene.proxy.cut();
-        scene.proxy.connections(1 + cut).await;
+        fixture.proxy.cut();
+        fixture.proxy.connections(1 + cut).await;
     }
-    scene.server.gate.open(1);
+    fixture.server.gate.open(1);
     assert_eq!(wait_for("the result", result).await.unwrap().unwrap(), "done");
 }
 
 #[tokio::test]
-async fn more_waits_than_a_connection_takes_are_all_answered() {
+async fn more_waits_than_streams_per_connection_all_complete() {
     const WAITS: usize = 1_500;
-    let scene = Scene::start().await;
-    scene.server.pause("default").await;
-    let requests = (0..WAITS).map(|number| scene.client.job("demo.echo").text(number.to_string()));
-    let jobs = scene.client.submit_all::<String>(requests.collect()).await;
+    let fixture = Fixture::start().await;
+    fixture.server.pause("default").await;
+    let requests = (0..WAITS).map(|number| fixture.client.job("demo.echo").text(number.to_string()));
+    let jobs = fixture.client.submit_all::<String>(requests.collect()).await;
     let waits: Vec<_> = jobs.into_iter().map(|job| tokio::spawn(job.unwrap().into_future())).collect();
-    let all_wait = || async { scene.server.info().await.watchers as usize == WAITS };
+    let all_wait = || async { fixture.server.info().await.watchers as usize == WAITS };
     until("all of them wait", all_wait).await;
-    // Short calls do not queue behind them.
-    wait_for("an answer", scene.client.server_info()).await.expect("an answer");
-    scene.server.resume("default").await;
+    // Short calls are not queued behind them.
+    wait_for("an answer", fixture.client.server_info()).await.expect("an answer");
+    fixture.server.resume("default").await;
     for (number, result) in waits.into_iter().enumerate() {
         assert_eq!(wait_for("a result", result).await.unwrap().unwrap(), number.to_string());
     }

@@ -1,4 +1,4 @@
-//! The calls with generated messages, the calls about the server, and what a client publishes of its retries.
+//! Calls with generated messages, admin calls, and notifications of retries.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use jobstream::proto::v1::{
 };
 use serde_json::Value;
 
-use super::Scene;
+use super::Fixture;
 use crate::support::wait_for;
 
 fn spec(kind: &str) -> JobSpec {
@@ -20,8 +20,8 @@ fn spec(kind: &str) -> JobSpec {
 
 #[tokio::test]
 async fn a_queue_is_paused_purged_and_resumed() {
-    let scene = Scene::start().await;
-    let client = &scene.client;
+    let fixture = Fixture::start().await;
+    let client = &fixture.client;
     let error = client.resume_queue("nowhere").await.unwrap_err();
     assert_eq!((error.kind(), error.reason()), (ErrorKind::NotFound, "QUEUE_NOT_FOUND"));
     assert!(client.pause_queue("media").await.unwrap().paused);
@@ -37,20 +37,20 @@ async fn a_queue_is_paused_purged_and_resumed() {
 }
 
 #[tokio::test]
-async fn the_servers_own_worker_is_listed_and_cannot_be_drained() {
-    let scene = Scene::start().await;
-    let workers = scene.client.workers().await.unwrap();
+async fn the_in_process_pool_is_listed_and_cannot_be_drained() {
+    let fixture = Fixture::start().await;
+    let workers = fixture.client.workers().await.unwrap();
     assert!(!workers.is_empty() && workers.iter().all(|worker| worker.link() == WorkerLink::Pool));
-    let error = scene.client.drain_worker(&workers[0].name, Duration::from_secs(1)).await.unwrap_err();
+    let error = fixture.client.drain_worker(&workers[0].name, Duration::from_secs(1)).await.unwrap_err();
     assert_eq!((error.kind(), error.reason()), (ErrorKind::FailedPrecondition, "ILLEGAL_STATE"));
     assert!(error.message().starts_with(error.short_message()) && error.fact("worker").is_some(), "{error}");
-    assert!(!error.short_message().contains(&scene.proxy.url()), "{}", error.short_message());
+    assert!(!error.short_message().contains(&fixture.proxy.url()), "{}", error.short_message());
 }
 
 #[tokio::test]
-async fn a_job_without_an_id_gets_one_and_its_messages_are_whole() {
-    let scene = Scene::start().await;
-    let rpc = scene.client.rpc();
+async fn a_job_without_an_id_gets_one_and_can_be_watched() {
+    let fixture = Fixture::start().await;
+    let rpc = fixture.client.rpc();
     let mut options = jobstream::client::WatchOptions::default();
     options.types = EventTypes::NONE;
     let (answer, mut watch) = rpc.run(spec("demo.echo"), options).await.unwrap();
@@ -68,14 +68,14 @@ async fn a_job_without_an_id_gets_one_and_its_messages_are_whole() {
 }
 
 #[tokio::test]
-async fn a_wait_ends_with_its_limit_or_with_the_job() {
-    let scene = Scene::start().await;
-    let job = scene.client.job("test.gate").submit::<Value>().await.unwrap();
-    let rpc = scene.client.rpc();
+async fn a_wait_ends_at_its_timeout_or_with_the_job() {
+    let fixture = Fixture::start().await;
+    let job = fixture.client.job("test.gate").submit::<Value>().await.unwrap();
+    let rpc = fixture.client.rpc();
     let limit = Some(Duration::from_millis(50));
     let waiting = wait_for("the limit", rpc.wait_result(job.id(), limit)).await.unwrap();
     assert!(waiting.outcome.is_none() && waiting.state() != JobState::Unspecified);
-    scene.server.gate.open(1);
+    fixture.server.gate.open(1);
     let ended = wait_for("the end", rpc.wait_result(job.id(), None)).await.unwrap();
     assert_eq!((ended.state(), ended.outcome.is_some()), (JobState::Succeeded, true));
     assert_eq!(rpc.get_result(job.id()).await.unwrap().state(), JobState::Succeeded);
@@ -83,16 +83,16 @@ async fn a_wait_ends_with_its_limit_or_with_the_job() {
 
 #[tokio::test]
 async fn retries_are_published_with_their_reason() {
-    let scene = Scene::start().await;
-    let mut retries = scene.client.retries();
-    scene.proxy.refuse();
-    scene.proxy.cut();
-    scene.proxy.closed(1).await;
-    let client = scene.client.clone();
+    let fixture = Fixture::start().await;
+    let mut retries = fixture.client.retries();
+    fixture.proxy.refuse();
+    fixture.proxy.cut();
+    fixture.proxy.closed(1).await;
+    let client = fixture.client.clone();
     let call = tokio::spawn(async move { client.server_info().await });
     wait_for("a retry", retries.changed()).await.expect("the client is there");
     let error = retries.borrow_and_update().as_ref().expect("a retry").error.clone();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
-    scene.proxy.accept();
-    wait_for("the call", call).await.unwrap().expect("an answer at last");
+    fixture.proxy.accept();
+    wait_for("the call", call).await.unwrap().expect("a response after retries");
 }

@@ -1,16 +1,16 @@
-//! Programs that write too much, read too little or close what they should not.
+//! Programs that write too much, do not read, or close their pipes.
 
 use super::*;
 
-/// Our resident memory in bytes.
+/// Returns the resident memory of this process in bytes.
 fn resident() -> usize {
     let statm = fs::read_to_string("/proc/self/statm").expect("statm");
     statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("a number of pages") * 4096
 }
 
-/// Other tests run in this process meanwhile, so this is generous; what it guards against is gigabytes.
+/// A generous limit, because other tests run in this process. The failure would be gigabytes.
 const GROWTH_MAX: usize = 200 * 1024 * 1024;
-/// Written to stderr by one program.
+/// The bytes that one program writes to stderr.
 const FLOOD_BYTES: usize = 1024 * 1024 * 1024;
 
 #[tokio::test]
@@ -26,7 +26,7 @@ async fn endless_result_fails_early_and_names_the_limit() {
 }
 
 #[tokio::test]
-async fn result_of_exactly_the_limit_is_kept() {
+async fn result_of_exactly_the_limit_is_accepted() {
     let limited = |script| {
         let mut spec = shell(script);
         spec.result_bytes_max = 5;
@@ -38,7 +38,7 @@ async fn result_of_exactly_the_limit_is_kept() {
 }
 
 #[tokio::test]
-async fn flood_on_stderr_is_counted_and_not_kept() {
+async fn flood_on_stderr_is_counted_and_not_stored() {
     let before = resident();
     let flood = format!("head -c {FLOOD_BYTES} /dev/zero >&2");
     let script = format!("{flood}; echo >&2; echo ::progress 1 done >&2; echo ok");
@@ -48,20 +48,20 @@ async fn flood_on_stderr_is_counted_and_not_kept() {
         CommandEvent::Log { source: LogSource::Stderr, text, .. } => text.len(),
         _ => 0,
     };
-    let kept: usize = events.iter().map(log_bytes).sum();
-    assert_eq!(kept, 256 * 1024);
+    let stored: usize = events.iter().map(log_bytes).sum();
+    assert_eq!(stored, 256 * 1024);
     let [.., CommandEvent::Progress { fraction: Some(1.0), .. }, CommandEvent::Log { source, text, .. }] =
         &events[..]
     else {
-        panic!("progress still counts, and the loss is told: {:?}", events.last());
+        panic!("progress is parsed and the loss is reported: {:?}", events.last());
     };
     assert_eq!(*source, LogSource::Runner);
-    assert!(text.starts_with(&format!("{} more bytes of stderr", FLOOD_BYTES - kept)), "{text}");
+    assert!(text.starts_with(&format!("{} more bytes of stderr", FLOOD_BYTES - stored)), "{text}");
     assert!(resident() < before + GROWTH_MAX);
 }
 
 #[tokio::test]
-async fn slow_reader_slows_the_program_and_loses_nothing() {
+async fn slow_reader_causes_backpressure_without_loss() {
     let (sender, mut events) = mpsc::channel(1);
     let spec = lines("i=0; while [ $i -lt 3000 ]; do echo line-$i; i=$((i+1)); done");
     let before = resident();
@@ -79,7 +79,7 @@ async fn slow_reader_slows_the_program_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn reader_that_is_gone_holds_nothing_up() {
+async fn dropped_reader_does_not_block_the_program() {
     let (sender, events) = mpsc::channel(1);
     drop(events);
     let mut spec = lines("head -c 1000000 /dev/zero | tr '\\0' '\\n'; yes | head -n 100000 >&2; exit 3");
@@ -90,7 +90,7 @@ async fn reader_that_is_gone_holds_nothing_up() {
 }
 
 #[tokio::test]
-async fn payload_that_is_never_read_holds_nothing_up() {
+async fn unread_payload_does_not_block_the_program() {
     let big = || payload(vec![b'x'; 1024 * 1024]);
     for script in ["head -c 500000 /dev/zero | tr '\\0' x", "exec <&-; head -c 500000 /dev/zero | tr '\\0' x"]
     {
@@ -114,7 +114,7 @@ async fn closing_both_pipes_does_not_end_the_attempt() {
     let mut running =
         Running::start(shell(&format!("exec >&- 2>&-; read code < {}; exit $code", gate.display())));
     let early = tokio::time::timeout(Duration::from_millis(200), &mut running.task).await;
-    assert!(early.is_err(), "it goes on without pipes: {early:?}");
+    assert!(early.is_err(), "the attempt continues without pipes: {early:?}");
     within("the gate", tokio::fs::write(&gate, "4\n")).await.expect("the gate opens");
     let (outcome, _) = running.outcome().await;
     assert!(matches!(outcome, CommandOutcome::Failed { exit_code: Some(4), .. }), "{outcome:?}");

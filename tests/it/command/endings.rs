@@ -1,14 +1,14 @@
-//! How a running program is ended: cancel, force, time limit, a dropped future; and that its whole group goes
-//! with it.
+//! The end of a running program by cancel, force, time limit or a dropped future.
+//! Its whole process group ends with it.
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::*;
 
-/// A program and its child print their ids and wait; both survive TERM.
+/// A program and its child that print their ids and ignore TERM.
 const STUBBORN: &str = "trap '' TERM; sleep 1000 & echo $$ $!; wait; while :; do sleep 1000; done";
 
-/// All output; what shells say on stderr about signals differs.
+/// Returns the output on stdout. The messages of shells on stderr differ.
 fn output(events: &[CommandEvent]) -> String {
     let chunks = events.iter().filter_map(|event| match event {
         CommandEvent::Output(chunk) => Some(String::from_utf8_lossy(chunk)),
@@ -23,7 +23,7 @@ async fn assert_dead(pids: &[i32]) {
 }
 
 #[tokio::test]
-async fn cancel_sends_term_and_lets_the_program_clean_up() {
+async fn cancel_sends_term_and_waits_for_the_program() {
     let script = "trap 'echo cleaning; exit 0' TERM; echo $$; while :; do sleep 0.01; done";
     let mut running = Running::start(lines(script));
     let pids = running.pids().await;
@@ -44,7 +44,7 @@ async fn cancel_reaches_the_whole_group() {
 }
 
 #[tokio::test]
-async fn child_that_cleans_up_after_its_parent_died_of_term_has_time() {
+async fn child_of_a_terminated_parent_has_the_grace_period() {
     let dir = TempDir::new("grace");
     let gate = dir.fifo("gate").await;
     let child =
@@ -54,7 +54,7 @@ async fn child_that_cleans_up_after_its_parent_died_of_term_has_time() {
     running.control.cancel.cancel();
     eventually("the parent has died of it", || !is_alive(pids[0])).await;
     let early = tokio::time::timeout(Duration::from_millis(200), &mut running.task).await;
-    assert!(early.is_err(), "the child is not done: {early:?}");
+    assert!(early.is_err(), "the child has not ended: {early:?}");
     within("the gate", tokio::fs::write(&gate, "child\n")).await.expect("the gate opens");
     let (outcome, events) = running.outcome().await;
     assert_eq!(outcome, CommandOutcome::Cancelled { forced: false });
@@ -63,7 +63,7 @@ async fn child_that_cleans_up_after_its_parent_died_of_term_has_time() {
 }
 
 #[tokio::test]
-async fn force_ends_what_ignores_cancel() {
+async fn force_ends_a_program_that_ignores_cancel() {
     let mut running = Running::start(lines(STUBBORN));
     let pids = running.pids().await;
     running.control.cancel.cancel();
@@ -148,24 +148,24 @@ async fn background_child_without_pipes_is_killed() {
 }
 
 #[tokio::test]
-async fn last_words_of_a_background_child_are_kept() {
-    // The shell keeps its id until its group has ended, so the child waits for its state.
+async fn output_of_a_background_child_is_included() {
+    // The shell is a zombie until its group has ended, so the child polls its state.
     let script = "(until grep -q ') Z' /proc/$$/stat; do sleep 0.01; done; echo late) & echo early";
     assert_eq!(result_text(&outcome_of(shell(script)).await), "early\nlate\n");
 }
 
 #[tokio::test]
-async fn process_that_left_the_group_holds_nothing_up() {
+async fn process_outside_the_group_does_not_block_the_end() {
     let mut running = Running::start(lines("setsid sh -c 'echo $$; exec yes >&2' & wait $!; sleep 1000"));
     let pids = running.pids().await;
     running.control.force.cancel();
     assert_eq!(running.outcome().await.0, CommandOutcome::Cancelled { forced: true });
-    // Its pipe has no reader any more, so it dies of that.
+    // Its pipe has no reader, so SIGPIPE ends it.
     assert_dead(&pids).await;
 }
 
 #[tokio::test]
-async fn output_is_whole_though_a_process_that_left_the_group_holds_the_pipe() {
+async fn output_is_complete_with_a_pipe_held_outside_the_group() {
     let dir = TempDir::new("escaped");
     let gate = dir.fifo("gate").await;
     let gate = gate.display();
@@ -176,7 +176,7 @@ async fn output_is_whole_though_a_process_that_left_the_group_holds_the_pipe() {
     let (pid, rest) = text.split_once('\n').expect("two lines");
     assert_eq!(rest, "end\n");
     let escaped = Pid::from_raw(pid.parse().expect("a process id")).expect("a process id");
-    kill_process(escaped, Signal::KILL).expect("it is out of our reach");
+    kill_process(escaped, Signal::KILL).expect("the runner did not end it");
 }
 
 #[tokio::test]
@@ -194,14 +194,14 @@ async fn dropped_future_kills_the_group_and_leaves_no_zombie() {
 }
 
 #[tokio::test]
-async fn cancel_ends_the_wait_for_a_reader_that_takes_nothing() {
+async fn cancel_ends_the_wait_for_a_blocked_reader() {
     let (sender, mut events) = mpsc::channel(1);
     let control = CommandControl::default();
     let cancel = control.cancel.clone();
     let spec = lines("echo $$; yes | head -n 100");
     let task = tokio::spawn(async move { run(&spec, CommandInput::default(), sender, control).await });
     let Some(CommandEvent::Output(first)) = within("a line", events.recv()).await else {
-        panic!("a line comes first")
+        panic!("the first event is a line")
     };
     let pid = String::from_utf8_lossy(&first).trim().parse().expect("a process id");
     eventually("the program has ended", || process(pid).is_none()).await;

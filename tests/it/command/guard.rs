@@ -1,4 +1,4 @@
-//! The orphan guard: commands die with the process that started them, however it dies.
+//! The orphan guard: commands end with the process that started them, also after SIGKILL.
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -27,10 +27,10 @@ fn guard_id(guard: &OrphanGuard) -> i32 {
     guard.process_id().expect("the guard runs").cast_signed()
 }
 
-/// Not a test of its own: the process that the next test kills. Prints the guard's id, then those of its
-/// commands.
+/// Not a test: the process that the next test kills. Prints the ids of the guard and
+/// of its commands.
 #[tokio::test]
-#[ignore = "started by kill_9_of_the_server_leaves_no_orphans"]
+#[ignore = "started by sigkill_of_the_server_leaves_no_orphans"]
 async fn guard_host() {
     if std::env::var_os(HOST).is_none() {
         return;
@@ -44,14 +44,14 @@ async fn guard_host() {
         println!("ids {}", running.line().await);
         all.push(running);
     }
-    // One that has ended must not be in the guard's list any more.
+    // An ended command must be removed from the guard's list.
     result_text(&Running::start_with(shell("true"), CommandInput::default(), control).outcome().await.0);
     println!("ready");
     std::future::pending::<()>().await;
 }
 
 #[tokio::test]
-async fn kill_9_of_the_server_leaves_no_orphans() {
+async fn sigkill_of_the_server_leaves_no_orphans() {
     let mut command = tokio::process::Command::new(std::env::current_exe().expect("this test"));
     command.args(["--exact", "command::guard::guard_host", "--ignored", "--nocapture"]).env(HOST, "1");
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -71,21 +71,21 @@ async fn kill_9_of_the_server_leaves_no_orphans() {
     for stop in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT] {
         signal(ids[0], stop);
     }
-    assert!(ids.iter().all(|id| is_alive(*id)), "the guard survives polite signals");
+    assert!(ids.iter().all(|id| is_alive(*id)), "the guard ignores TERM and INT");
     host.start_kill().expect("the host runs");
     within("the host's end", host.wait()).await.expect("reaped");
     eventually("the guard and every command and its child are dead", || !ids.iter().any(|id| is_alive(*id)))
         .await;
-    let mut said = String::new();
+    let mut output = String::new();
     let mut stderr = host.stderr.take().expect("a pipe");
-    within("the guard's words", tokio::io::AsyncReadExt::read_to_string(&mut stderr, &mut said))
+    within("the output of the guard", tokio::io::AsyncReadExt::read_to_string(&mut stderr, &mut output))
         .await
         .expect("text");
-    assert!(said.contains(&format!("stopped {COMMANDS} commands")), "{said}");
+    assert!(output.contains(&format!("stopped {COMMANDS} commands")), "{output}");
 }
 
 #[tokio::test]
-async fn guard_ends_with_its_last_handle_and_kills_only_what_is_listed() {
+async fn guard_ends_with_its_last_handle_and_kills_only_listed_processes() {
     let mut child = Command::new("sleep").arg("1000").spawn().expect("sleep");
     let guard = guard();
     let id = guard_id(&guard);
@@ -96,7 +96,7 @@ async fn guard_ends_with_its_last_handle_and_kills_only_what_is_listed() {
     assert!(is_alive(id));
     drop(control);
     eventually("the guard has ended", || !is_alive(id)).await;
-    assert!(is_alive(child.id().cast_signed()), "a process that is not listed is left alone");
+    assert!(is_alive(child.id().cast_signed()), "an unlisted process is not killed");
     child.kill().expect("sleep runs");
     child.wait().expect("reaped");
 }
@@ -112,23 +112,23 @@ async fn dead_guard_fails_no_job() {
         let running = Running::start_with(shell("echo ok"), CommandInput::default(), control.clone());
         assert_eq!(result_text(&running.outcome().await.0), "ok\n");
     }
-    assert_eq!(guard.process_id(), None, "it has been given up");
+    assert_eq!(guard.process_id(), None, "the guard is abandoned");
     eventually("the dead guard is reaped", || !is_our_zombie(id)).await;
 }
 
 #[test]
-fn stuck_guard_is_given_up_without_blocking() {
-    // In a thread of its own, so that a write that blocks fails the test and does not hang it.
+fn stuck_guard_is_abandoned_without_blocking() {
+    // Runs in a thread, so that a blocked write fails the test and does not hang it.
     let (done, finished) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(give_up_stuck_guard());
+        runtime.block_on(abandon_stuck_guard());
         done.send(()).expect("the test waits");
     });
-    finished.recv_timeout(PATIENCE).expect("the command ends, and without a panic");
+    finished.recv_timeout(TIMEOUT).expect("the command ends, and without a panic");
 }
 
-async fn give_up_stuck_guard() {
+async fn abandon_stuck_guard() {
     let guard = guard();
     let id = guard_id(&guard);
     signal(id, Signal::STOP);
@@ -140,7 +140,7 @@ async fn give_up_stuck_guard() {
     fill_pipe_of(id);
     survivor.control.force.cancel();
     assert_eq!(survivor.outcome().await.0, CommandOutcome::Cancelled { forced: true });
-    assert_eq!(guard.process_id(), None, "it missed a line, so it has been given up");
+    assert_eq!(guard.process_id(), None, "it missed a line, so it is abandoned");
     eventually("the stuck guard is dead", || !is_alive(id)).await;
     assert!(!is_alive(pid));
 }

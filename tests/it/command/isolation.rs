@@ -1,4 +1,4 @@
-//! What a program gets from us, and what is left of many of them: exactly what is listed, and nothing.
+//! The environment and the files of a program, and cleanup after many programs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ fn pair(name: &str, value: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn environment_is_exactly_the_listed_one() {
+async fn environment_has_only_listed_variables() {
     let mut spec = CommandSpec::new("env");
     spec.inherited_env = vec![
         pair("PATH", "/usr/bin:/bin"),
@@ -37,7 +37,7 @@ async fn arguments_arrive_as_given() {
     assert_eq!(result_text(&outcome_of(spec).await), "[a b][$HOME][*][]['\"\\][; exit 9]");
 }
 
-/// Descriptors of a process and what they refer to.
+/// Returns the descriptors of a process and their targets.
 fn open_files(pid: i32) -> BTreeMap<String, String> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process runs");
     let file = |entry: std::io::Result<fs::DirEntry>| {
@@ -49,8 +49,8 @@ fn open_files(pid: i32) -> BTreeMap<String, String> {
 }
 
 #[tokio::test]
-async fn open_files_are_stdin_stdout_stderr_and_nothing_else() {
-    // Other files and pipes of ours are open meanwhile.
+async fn open_files_are_only_stdin_stdout_and_stderr() {
+    // This process has other open files and pipes.
     let _file = fs::File::open("/proc/self/stat").expect("a file");
     let mut other = Running::start(lines("echo ready; exec sleep 1000"));
     assert_eq!(other.line().await, "ready");
@@ -61,7 +61,7 @@ async fn open_files_are_stdin_stdout_stderr_and_nothing_else() {
     let std: Vec<_> =
         ["0", "1", "2"].map(|number| files.remove(number).expect("all three are open")).to_vec();
     assert!(std.iter().all(|target| target.starts_with("pipe:")), "{std:?}");
-    // What a careless parent of this test left open for everyone is not ours to count.
+    // Ignores files that this process inherited.
     files.retain(|number, target| inherited.get(number) != Some(target));
     assert_eq!(files, BTreeMap::new());
     for running in [other, running] {

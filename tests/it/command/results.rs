@@ -1,4 +1,4 @@
-//! What comes out of a program: results, output lines, logs, progress, and the meaning of its exit.
+//! Results, output lines, logs, progress and exit codes of a program.
 
 use super::*;
 
@@ -12,7 +12,7 @@ async fn stdin_to_stdout_is_the_result() {
 }
 
 #[tokio::test]
-async fn full_size_payload_comes_back_whole() {
+async fn full_size_payload_is_returned_unchanged() {
     let bytes: Vec<u8> = (0..1024 * 1024_u32).map(|index| (index % 251) as u8).collect();
     let running = Running::start_with(shell("cat"), payload(bytes.clone()), CommandControl::default());
     let content_type = "application/octet-stream".to_owned();
@@ -20,7 +20,7 @@ async fn full_size_payload_comes_back_whole() {
 }
 
 #[tokio::test]
-async fn content_type_is_the_one_set() {
+async fn content_type_is_the_configured_one() {
     let mut spec = shell("echo '{}'");
     spec.content_type = Some("application/json".to_owned());
     let CommandOutcome::Success { content_type, .. } = outcome_of(spec).await else { panic!("must succeed") };
@@ -28,8 +28,8 @@ async fn content_type_is_the_one_set() {
 }
 
 #[tokio::test]
-async fn every_line_is_a_chunk_as_soon_as_it_is_written() {
-    // The second line is written only after the first one has been seen.
+async fn every_line_is_sent_as_soon_as_it_is_written() {
+    // The program writes the second line after the test has received the first.
     let dir = TempDir::new("lines");
     let gate = dir.fifo("gate").await;
     let mut running =
@@ -70,7 +70,7 @@ async fn stderr_becomes_log_lines_and_progress() {
 }
 
 #[tokio::test]
-async fn exit_75_is_worth_another_attempt_and_others_are_not() {
+async fn exit_75_is_retryable_and_other_codes_are_not() {
     for (code, expected) in [(75, true), (3, false), (127, false)] {
         let script = format!("echo out; echo first >&2; echo the reason >&2; exit {code}");
         let CommandOutcome::Failed { exit_code, signal, message, retryable } =
@@ -84,14 +84,14 @@ async fn exit_75_is_worth_another_attempt_and_others_are_not() {
 }
 
 #[tokio::test]
-async fn retryable_exit_codes_are_an_option() {
+async fn retryable_exit_codes_are_configurable() {
     let mut spec = shell("exit 3");
     spec.retryable_exit_codes = vec![3, 4];
     assert!(matches!(outcome_of(spec).await, CommandOutcome::Failed { retryable: true, .. }));
 }
 
 #[tokio::test]
-async fn death_by_a_foreign_signal_is_worth_another_attempt() {
+async fn death_by_an_external_signal_is_retryable() {
     let CommandOutcome::Failed { exit_code, signal, message, retryable } =
         outcome_of(shell("kill -9 $$")).await
     else {
@@ -102,7 +102,7 @@ async fn death_by_a_foreign_signal_is_worth_another_attempt() {
 }
 
 #[tokio::test]
-async fn what_cannot_start_says_why() {
+async fn start_failure_has_a_reason() {
     let dir = TempDir::new("start");
     let script = dir.path.join("script");
     let mut missing_dir = shell("true");
@@ -120,7 +120,7 @@ async fn what_cannot_start_says_why() {
         ("0755", "#!/no/interpreter\n", "interpreter"),
         ("0755", "\u{1}", "#!"),
     ] {
-        // Written by a process of its own: a file that this one holds open could not be started.
+        // Another process writes it: a file that is open for writing cannot be executed.
         let file = script.with_extension(expected.replace([' ', '+', '#', '!'], "_"));
         let write = format!("printf '{content}' > {0} && chmod {mode} {0}", file.display());
         result_text(&outcome_of(shell(&write)).await);

@@ -1,4 +1,4 @@
-//! Attempts that run while their server ends: those of its own pool are lost, those of workers elsewhere go on.
+//! Attempts during a restart: those of the in-process pool are lost, those of remote workers continue.
 
 use jobstream::client::Client;
 use jobstream::job::Payload;
@@ -6,18 +6,18 @@ use jobstream::proto::v1::{self, FailureReason, JobState};
 use jobstream::worker::{RemoteOptions, Worker};
 use rustix::process::Signal;
 
-use super::{Home, end, get, submit, watch};
+use super::{DataDir, end, get, submit, watch};
 use crate::support::{Gate, job, json, seconds, wait_for};
 
 #[tokio::test]
-async fn an_attempt_of_the_servers_own_pool_is_lost_and_made_again() {
-    let mut home = Home::new(&[]);
-    let dev = home.start().await;
+async fn an_attempt_of_the_in_process_pool_is_lost_and_retried() {
+    let mut data_dir = DataDir::new(&[]);
+    let dev = data_dir.start().await;
     let input = json(serde_json::json!({"seconds": 2}));
     let id = submit(&dev, v1::JobSpec { payload: Some(input), ..job("demo.sleep") }).await;
     watch(&dev, &id, 0).await.read_to(JobState::Running).await;
     dev.kill().await;
-    let dev = home.start().await;
+    let dev = data_dir.start().await;
     assert_eq!(end(&dev, &id).await.state, JobState::Succeeded);
     let job = get(&dev, &id).await;
     let failures: Vec<_> = job.attempts.iter().map(|attempt| attempt.failure.as_ref()).collect();
@@ -30,24 +30,24 @@ async fn an_attempt_of_the_servers_own_pool_is_lost_and_made_again() {
 
 #[tokio::test]
 async fn a_job_that_kills_its_server_three_times_fails() {
-    let mut home = Home::new(&["--exec", "kill=sh -c 'sleep 1; kill -9 $PPID'"]);
-    let mut dev = home.start().await;
+    let mut data_dir = DataDir::new(&["--exec", "kill=sh -c 'sleep 1; kill -9 $PPID'"]);
+    let mut dev = data_dir.start().await;
     let id = uuid::Uuid::now_v7().to_string();
     let request = v1::SubmitRequest {
         job: Some(v1::JobSpec { job_id: id.clone(), ..job("kill") }),
         validate_only: false,
     };
-    // Its answer may be lost with the server, and the job with it: then it is sent again.
+    // The response and the job may be lost with the server: then the submit is repeated.
     while super::jobs(&dev).submit(request.clone()).await.is_err() {
-        dev = home.start().await;
+        dev = data_dir.start().await;
     }
     let mut deaths = 0;
-    // Its watch breaks whenever the server dies.
+    // The watch fails when the server ends.
     while watch(&dev, &id, 0).await.rest().await.ended.is_some_and(|ended| ended.is_err()) {
         wait_for("the server is gone", dev.child.wait()).await.expect("a status");
         deaths += 1;
-        assert!(deaths <= 3, "it runs again and again");
-        dev = home.start().await;
+        assert!(deaths <= 3, "the job runs without end");
+        dev = data_dir.start().await;
     }
     assert_eq!(deaths, 3);
     let ended = end(&dev, &id).await;
@@ -57,16 +57,16 @@ async fn a_job_that_kills_its_server_three_times_fails() {
 }
 
 #[tokio::test]
-async fn an_attempt_elsewhere_outlives_its_server() {
-    let mut home = Home::new(&["--demo=false"]);
-    let dev = home.start().await;
+async fn an_attempt_of_a_remote_worker_survives_a_restart() {
+    let mut data_dir = DataDir::new(&["--demo=false"]);
+    let dev = data_dir.start().await;
     let gate = Gate::new();
     let (began, passing) = (Gate::new(), gate.clone());
-    let told = began.clone();
+    let started = began.clone();
     let worker = Worker::new().name("survivor").slots(2).raw_handler("hold", move |context| {
-        let (told, gate) = (told.clone(), passing.clone());
+        let (started, gate) = (started.clone(), passing.clone());
         async move {
-            told.open(1);
+            started.open(1);
             gate.pass().await;
             for chunk in 0..3 {
                 context.output(Payload::text(chunk.to_string())).await?;
@@ -75,7 +75,7 @@ async fn an_attempt_elsewhere_outlives_its_server() {
         }
     });
     let client = Client::connect(&dev.address).await.expect("a server");
-    let worker = worker.connect(&client, RemoteOptions::default()).expect("good names");
+    let worker = worker.connect(&client, RemoteOptions::default()).expect("valid names");
     assert!(worker.connected().await);
     let (first, second) = (submit(&dev, job("hold")).await, submit(&dev, job("hold")).await);
     for id in [&first, &second] {
@@ -84,9 +84,9 @@ async fn an_attempt_elsewhere_outlives_its_server() {
     }
     let before = (get(&dev, &first).await, get(&dev, &second).await);
     dev.kill().await;
-    // This one ends while nobody can be told.
+    // This attempt ends while no server runs.
     gate.open(1);
-    let dev = home.start().await;
+    let dev = data_dir.start().await;
     gate.open(1);
     for (id, before) in [(&first, &before.0), (&second, &before.1)] {
         let ended = end(&dev, id).await;
@@ -103,9 +103,10 @@ async fn an_attempt_elsewhere_outlives_its_server() {
 }
 
 #[tokio::test]
-async fn an_attempt_of_a_worker_that_never_comes_back_is_lost_with_its_lease() {
-    let mut home = Home::new(&["--demo=false", "--worker-lease", "1s", "--worker-ping-interval", "300ms"]);
-    let dev = home.start().await;
+async fn an_attempt_of_a_lost_worker_ends_with_its_lease() {
+    let mut data_dir =
+        DataDir::new(&["--demo=false", "--worker-lease", "1s", "--worker-ping-interval", "300ms"]);
+    let dev = data_dir.start().await;
     let mut worker = crate::support::Remote::connected(&dev, &["--exec", "hold=sleep 1000"]).await;
     let retry = Some(v1::RetryPolicy { max_lost_attempts: 1, ..Default::default() });
     let id = submit(&dev, v1::JobSpec { retry, timeout: Some(seconds(600)), ..job("hold") }).await;
@@ -113,7 +114,7 @@ async fn an_attempt_of_a_worker_that_never_comes_back_is_lost_with_its_lease() {
     dev.kill().await;
     worker.signal(Signal::KILL);
     worker.child.wait().await.expect("a status");
-    let dev = home.start().await;
+    let dev = data_dir.start().await;
     let ended = end(&dev, &id).await;
     assert_eq!(ended.failure().reason(), FailureReason::WorkerLost);
 }

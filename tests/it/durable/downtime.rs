@@ -1,4 +1,4 @@
-//! Time while no server runs.
+//! Time during the downtime of a server.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use jobstream::proto::v1::{self, JobState};
 use serde_json::Value;
 
 use super::directory::log;
-use super::{By, Home, end, get, submit};
+use super::{DataDir, ServerEnd, end, get, submit};
 use crate::support::{echo, job, seconds};
 
 fn at(time: Option<prost_types::Timestamp>) -> Duration {
@@ -24,39 +24,39 @@ fn delayed(by: i64) -> v1::JobSpec {
 }
 
 #[tokio::test]
-async fn a_job_that_came_due_while_no_server_ran_runs_at_the_start() {
+async fn a_job_that_became_due_in_a_downtime_runs_at_the_start() {
     const DELAY: u64 = 8;
-    let mut home = Home::new(&[]);
-    let dev = home.start().await;
+    let mut data_dir = DataDir::new(&[]);
+    let dev = data_dir.start().await;
     let id = submit(&dev, delayed(DELAY as i64)).await;
     let timeout = Some(seconds(2 * DELAY as i64));
     let limited = submit(&dev, v1::JobSpec { timeout, ..job("unserved") }).await;
     let created = at(get(&dev, &id).await.create_time);
     dev.kill().await;
-    // The time has to pass: nothing that could be awaited happens while no server runs.
+    // Real time must pass: there is no event to await without a server.
     let due = created + Duration::from_secs(DELAY);
     tokio::time::sleep(due.saturating_sub(now()) + Duration::from_millis(100)).await;
-    let dev = home.start().await;
+    let dev = data_dir.start().await;
     let started = now();
     assert_eq!(end(&dev, &id).await.text(), "in time");
     let began = at(get(&dev, &id).await.start_time);
     assert!(began >= due && began < started + Duration::from_secs(DELAY / 2), "{began:?}, due at {due:?}");
-    // Its timeout is one of time that a server runs.
+    // The job timeout excludes downtime.
     assert_eq!(get(&dev, &limited).await.state(), JobState::Queued);
 }
 
 #[tokio::test]
-async fn an_idle_server_logs_the_time_while_a_job_waits_for_it_and_else_not() {
-    let (mut waiting, mut idle) = (Home::new(&[]), Home::new(&[]));
+async fn an_idle_server_logs_the_time_only_while_a_job_waits_for_it() {
+    let (mut waiting, mut idle) = (DataDir::new(&[]), DataDir::new(&[]));
     let (one, other) = (waiting.start().await, idle.start().await);
     submit(&one, delayed(3600)).await;
     submit(&other, job("unserved")).await;
-    // As long as two of them take: nothing tells of a heartbeat but the log of a server that has ended.
+    // Waits for two intervals: heartbeats are visible only in the log of a stopped server.
     tokio::time::sleep(Duration::from_secs(11)).await;
-    By::Term.end(one).await;
-    By::Term.end(other).await;
-    let beats = async |home: &Home| {
-        let (_, dump) = log(&["dump"], &[home]).await;
+    ServerEnd::Term.end(one).await;
+    ServerEnd::Term.end(other).await;
+    let beats = async |data_dir: &DataDir| {
+        let (_, dump) = log(&["dump"], &[data_dir]).await;
         let lines = dump.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
         lines.filter(|line| line["records"].as_array().is_some_and(Vec::is_empty)).count()
     };

@@ -1,4 +1,4 @@
-//! A disk that fails while its server runs: the first failure is the last write.
+//! A disk that fails under a running server: no write follows the first failure.
 
 use jobstream::proto::v1;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
@@ -7,23 +7,23 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use super::{Home, end, get, jobs, submit, try_result};
+use super::{DataDir, end, get, jobs, submit, try_result};
 use crate::support::{Dev, Watched, echo, job, new_id, refused, wait_for, watch_request};
 
-/// A server that outlives a write beyond what a file may have.
-async fn start(home: &Home) -> Dev {
-    let directory = home.directory.to_str().expect("text");
+/// Starts a server that survives SIGXFSZ.
+async fn start(data_dir: &DataDir) -> Dev {
+    let directory = data_dir.directory.to_str().expect("text");
     Dev::start_in("trap '' XFSZ; exec \"$@\"", &["--data", directory]).await
 }
 
-/// Has every write of the server fail from now on.
+/// Makes all later writes of the server fail.
 fn break_disk(dev: &Dev) {
-    let pid = dev.child.id().and_then(|id| Pid::from_raw(id.cast_signed())).expect("it runs");
+    let pid = dev.child.id().and_then(|id| Pid::from_raw(id.cast_signed())).expect("the process runs");
     let none = Rlimit { current: Some(1), maximum: Some(1) };
-    prlimit(Some(pid), Resource::Fsize, none).expect("it is ours");
+    prlimit(Some(pid), Resource::Fsize, none).expect("the test may change it");
 }
 
-/// The health of a service, as a watch tells it.
+/// A watch of the health of a service.
 struct Health(Streaming<HealthCheckResponse>);
 
 impl Health {
@@ -34,17 +34,17 @@ impl Health {
     }
 
     async fn next(&mut self) -> ServingStatus {
-        let message = wait_for("a status comes", self.0.message()).await.expect("the stream is open");
+        let message = wait_for("a status", self.0.message()).await.expect("the stream is open");
         message.expect("a status").status()
     }
 }
 
 #[tokio::test]
-async fn a_server_whose_disk_fails_acknowledges_nothing_more_and_ends_by_itself() {
-    let mut home = Home::new(&[]);
-    let mut dev = start(&home).await;
-    let kept = submit(&dev, echo("kept")).await;
-    end(&dev, &kept).await;
+async fn a_server_with_a_failed_disk_acknowledges_nothing_and_exits() {
+    let mut data_dir = DataDir::new(&[]);
+    let mut dev = start(&data_dir).await;
+    let durable = submit(&dev, echo("durable")).await;
+    end(&dev, &durable).await;
     let mut healths = Vec::new();
     for service in ["", "jobstream.v1.JobService", "jobstream.v1.WorkerService", "jobstream.v1.AdminService"]
     {
@@ -55,7 +55,7 @@ async fn a_server_whose_disk_fails_acknowledges_nothing_more_and_ends_by_itself(
     break_disk(&dev);
     let request = v1::SubmitRequest { job: Some(echo("lost")), validate_only: false };
     let answer = wait_for("Submit answers", jobs(&dev).submit(request)).await;
-    refused(&answer.expect_err("it cannot be kept"), Code::Unavailable, "LOG_FAILED");
+    refused(&answer.expect_err("the append fails"), Code::Unavailable, "LOG_FAILED");
     for health in &mut healths {
         assert_eq!(health.next().await, ServingStatus::NotServing);
     }
@@ -63,15 +63,15 @@ async fn a_server_whose_disk_fails_acknowledges_nothing_more_and_ends_by_itself(
     let (code, stderr) = dev.end().await;
     assert_eq!(code, Some(70), "{stderr}");
     assert!(stderr.contains("cannot write "), "{stderr}");
-    let dev = home.start().await;
-    assert_eq!(end(&dev, &kept).await.text(), "kept");
+    let dev = data_dir.start().await;
+    assert_eq!(end(&dev, &durable).await.text(), "durable");
     assert_eq!(dev.sh("jobstream jobs ls").await.lines().count(), 1);
 }
 
 #[tokio::test]
-async fn every_open_call_ends_with_the_failure_of_the_disk_and_nothing_durable_is_lost() {
-    let mut home = Home::new(&[]);
-    let dev = start(&home).await;
+async fn open_calls_end_with_the_disk_failure_and_no_durable_job_is_lost() {
+    let mut data_dir = DataDir::new(&[]);
+    let dev = start(&data_dir).await;
     let ended = submit(&dev, echo("ended")).await;
     end(&dev, &ended).await;
     let waiting = submit(&dev, job("nobody.runs.it")).await;
@@ -88,14 +88,14 @@ async fn every_open_call_ends_with_the_failure_of_the_disk_and_nothing_durable_i
     };
     let (result, submitted) = tokio::join!(result, failure);
     refused(&result.expect_err("it waits for nothing more"), Code::Unavailable, "LOG_FAILED");
-    refused(&submitted.expect_err("it cannot be kept"), Code::Unavailable, "LOG_FAILED");
+    refused(&submitted.expect_err("the append fails"), Code::Unavailable, "LOG_FAILED");
     let watched = watched.rest().await;
     assert_eq!(watched.states(), [v1::JobState::Queued]);
     refused(watched.status(), Code::Unavailable, "LOG_FAILED");
     assert_eq!(dev.end().await.0, Some(70));
-    let dev = home.start().await;
+    let dev = data_dir.start().await;
     assert_eq!((get(&dev, &ended).await, get(&dev, &waiting).await), before);
     let listed = wait_for("ListJobs answers", jobs(&dev).list_jobs(v1::ListJobsRequest::default())).await;
-    let listed = listed.expect("they are kept").into_inner().jobs;
+    let listed = listed.expect("jobs are listed").into_inner().jobs;
     assert!(listed.iter().map(|job| &job.job_id).eq([&waiting, &ended]), "{listed:?}");
 }

@@ -1,4 +1,4 @@
-//! A disk that fills up while its server runs, and has room again later.
+//! A disk that becomes full under a running server and has space later.
 
 use jobstream::proto::v1::{JobSpec, JobState, SubmitRequest};
 use tokio::process::Command;
@@ -7,12 +7,12 @@ use tonic::{Code, Status};
 use super::{end, jobs, submit, watch};
 use crate::support::{Dev, data, echo, job, json, refused, until, wait_for};
 
-/// Makes a disk of its own for the server, most of it taken by something else.
+/// Mounts a small disk for the server and fills most of it.
 const SMALL_DISK: &str = "mount -t tmpfs -o size=160m none /mnt
     head -c 80000000 /dev/zero > /mnt/other
     exec \"$@\"";
 
-/// Whether this process may make a small disk.
+/// Returns whether this process may mount a disk.
 async fn can_mount() -> bool {
     let mut command = Command::new("unshare");
     command.args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"]);
@@ -44,12 +44,12 @@ async fn a_full_disk_refuses_new_jobs_and_lets_running_ones_end() {
         }
     };
     refused(&refusal, Code::ResourceExhausted, "DISK_FULL");
-    assert!(accepted > 10, "the first segment holds more than {accepted}");
+    assert!(accepted > 10, "the first segment has space for more than {accepted}");
     dev.sh(&format!("jobstream jobs cancel {running} --reason enough")).await;
     assert_eq!(end(&dev, &running).await.state, JobState::Cancelled);
-    let pid = dev.child.id().expect("it runs");
-    std::fs::remove_file(format!("/proc/{pid}/root/mnt/other")).expect("it is there");
-    until("there is room", async || try_submit(&dev, echo("again")).await.is_ok()).await;
+    let pid = dev.child.id().expect("the process runs");
+    std::fs::remove_file(format!("/proc/{pid}/root/mnt/other")).expect("the job exists");
+    until("there is space", async || try_submit(&dev, echo("again")).await.is_ok()).await;
     let id = submit(&dev, echo("last")).await;
     assert_eq!(end(&dev, &id).await.text(), "last");
 }

@@ -1,4 +1,4 @@
-//! System calls of a server that fail, one at a time: after it nothing is acknowledged, and everything is that was.
+//! Fault injection: each system call of a server fails once. It loses no acknowledged job.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -7,10 +7,10 @@ use tokio::process::Command;
 
 use super::load::Load;
 use super::reader::{check_removed, find_all};
-use super::{Home, jobs};
+use super::{DataDir, jobs};
 use crate::checker::rules::check;
 
-/// The calls that the log is written with, and what they fail with.
+/// The system calls of the log and their injected errors.
 const FAULTS: [Fault; 6] = [
     Fault { call: "pwrite64", error: "EIO" },
     Fault { call: "pwrite64", error: "ENOSPC" },
@@ -19,10 +19,10 @@ const FAULTS: [Fault; 6] = [
     Fault { call: "rename", error: "EIO" },
     Fault { call: "openat", error: "ENOSPC" },
 ];
-/// Jobs that end under each server, if it does not fail before.
+/// The jobs that end on each server that does not fail before.
 const JOBS: usize = 600;
-/// Servers in a row that make fewer calls than the one that is to fail: how many they make is not the same each time.
-const UNHARMED_MAX: usize = 3;
+/// Successive servers with fewer calls than the failing one, after which the test stops. The number of calls varies.
+const UNAFFECTED_MAX: usize = 3;
 
 #[derive(Debug, Clone, Copy)]
 struct Fault {
@@ -30,23 +30,23 @@ struct Fault {
     error: &'static str,
 }
 
-/// How a server fared.
+/// The effect of a fault on a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fared {
-    /// It did not start.
+enum FaultEffect {
+    /// The server did not start.
     Refused,
     Failed,
-    /// It made fewer calls than that.
-    Unharmed,
+    /// The server made fewer calls.
+    Unaffected,
 }
 
-/// Whether calls can be made to fail here. A machine without strace is told, one where it fails is no place for this.
+/// Returns whether strace can inject faults. Fails if strace is installed and does not work.
 pub(super) async fn can_inject() -> bool {
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-e", "trace=fsync", "true"]).stdin(Stdio::null());
     match command.output().await {
         Err(_) => {
-            println!("strace is not here: skipped");
+            println!("strace is not installed: skipped");
             false
         }
         Ok(output) => {
@@ -60,81 +60,81 @@ pub(super) async fn can_inject() -> bool {
     }
 }
 
-/// Servers on one directory, each with one call that fails, and clients that go on all the while.
-struct Victims {
-    home: Home,
+/// Successive servers on one directory, each with one failing call, under constant load.
+struct FaultTest {
+    data_dir: DataDir,
     load: Option<Load>,
     trace: String,
 }
 
-impl Victims {
+impl FaultTest {
     fn new() -> Self {
         let name = format!("trace-{}", uuid::Uuid::now_v7());
         let trace = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).display().to_string();
-        Self { home: Home::new(&[]), load: None, trace }
+        Self { data_dir: DataDir::new(&[]), load: None, trace }
     }
 
-    /// A server whose call of this number fails, in each of its threads, counted from 1.
-    async fn inject(&mut self, fault: Fault, number: usize) -> Fared {
+    /// Runs a server whose call of this number, from 1, fails in each of its threads.
+    async fn inject(&mut self, fault: Fault, number: usize) -> FaultEffect {
         let Fault { call, error } = fault;
         let script = self.traced(call, &format!("error={error}:when={number}"));
-        let mut dev = match self.home.try_start_in(&script).await {
+        let mut dev = match self.data_dir.try_start_in(&script).await {
             Ok(dev) => dev,
             Err((Some(70), _)) => {
                 self.check_trace(fault, number);
-                return Fared::Failed;
+                return FaultEffect::Failed;
             }
             Err((code, stderr)) => {
                 assert_eq!(code, Some(10), "{fault:?}, number {number}: {stderr}");
                 assert!(stderr.contains("cannot keep jobs"), "{fault:?}, number {number}: {stderr}");
-                return Fared::Refused;
+                return FaultEffect::Refused;
             }
         };
         let load = self.load.get_or_insert_with(|| Load::start(&dev, 7));
         tokio::select! {
-            () = load.goes_on(JOBS) => {
+            () = load.wait_for_ends(JOBS) => {
                 dev.kill().await;
-                return Fared::Unharmed;
+                return FaultEffect::Unaffected;
             }
             status = dev.child.wait() => drop(status.expect("a status")),
         }
         let (code, stderr) = dev.end().await;
         assert_eq!(code, Some(70), "{fault:?}, number {number}: {stderr}");
         self.check_trace(fault, number);
-        Fared::Failed
+        FaultEffect::Failed
     }
 
-    /// Each call in turn, until so many servers in a row make fewer. Answers how many calls failed.
-    async fn inject_each(&mut self, fault: Fault, unharmed_max: usize) -> usize {
-        let (mut failed, mut unharmed) = (0, 0);
+    /// Makes each call fail in turn until no call is left. Returns the number of failed calls.
+    async fn inject_each(&mut self, fault: Fault, unaffected_max: usize) -> usize {
+        let (mut failed, mut unaffected) = (0, 0);
         for number in 1.. {
-            let fared = self.inject(fault, number).await;
-            println!("{fault:?}, number {number}: {fared:?}");
-            match fared {
-                Fared::Unharmed => unharmed += 1,
-                Fared::Refused | Fared::Failed => (failed, unharmed) = (failed + 1, 0),
+            let effect = self.inject(fault, number).await;
+            println!("{fault:?}, number {number}: {effect:?}");
+            match effect {
+                FaultEffect::Unaffected => unaffected += 1,
+                FaultEffect::Refused | FaultEffect::Failed => (failed, unaffected) = (failed + 1, 0),
             }
-            if unharmed == unharmed_max {
+            if unaffected == unaffected_max {
                 break;
             }
         }
         failed
     }
 
-    /// Starts a server with something done to its calls of this name.
+    /// Returns the script of a server with a fault in its calls of this name.
     fn traced(&self, call: &str, what: &str) -> String {
         let tracing = format!("strace -D -f -qq --seccomp-bpf -o {} -e trace={call}", self.trace);
-        // A process opens much that is none of the log's.
+        // The process also opens other files.
         let names =
             ["segment-000000000000000%.log", "spare-000000000000000%.log", "spare-000000000000000%.new"];
         let numbered = (1..5).flat_map(|number| names.map(|name| name.replace('%', &number.to_string())));
-        let path = |name| format!("-P {}/{name}", self.home.directory.display());
+        let path = |name| format!("-P {}/{name}", self.data_dir.directory.display());
         let paths =
             if call == "openat" { numbered.map(path).collect::<Vec<_>>().join(" ") } else { String::new() };
         format!("exec {tracing} {paths} -e inject={call}:{what} \"$@\"")
     }
 
-    /// Nothing is tried again.
+    /// Checks that no call of the writer thread follows the failed one.
     fn check_trace(&self, fault: Fault, number: usize) {
         let trace = std::fs::read_to_string(&self.trace).expect("a trace");
         let mut calls = trace.lines().skip_while(|line| !line.contains("(INJECTED)"));
@@ -144,13 +144,13 @@ impl Victims {
         assert!(is_end, "{fault:?}, number {number}, and then {again:?}");
     }
 
-    /// Checks all that was told.
+    /// Checks the final state against all responses.
     async fn end(mut self) {
-        let dev = self.home.start().await;
+        let dev = self.data_dir.start().await;
         let mut load = self.load.take().expect("some server started");
-        load.goes_on(JOBS).await;
+        load.wait_for_ends(JOBS).await;
         let journal = load.finish().await;
-        println!("{} jobs sent, {} acknowledged", journal.stories.len(), journal.acknowledged());
+        println!("{} jobs sent, {} acknowledged", journal.traces.len(), journal.acknowledged());
         let mut jobs = jobs(&dev);
         let found = find_all(&mut jobs).await;
         let mut breaches = check(&journal, &found, usize::MAX);
@@ -159,57 +159,57 @@ impl Victims {
     }
 }
 
-impl Drop for Victims {
+impl Drop for FaultTest {
     fn drop(&mut self) {
-        // Missing if nothing was injected.
+        // The file is missing without an injection.
         let _ = std::fs::remove_file(&self.trace);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_call_that_fails_nothing_is_acknowledged_and_nothing_is_lost() {
+async fn no_acknowledged_job_is_lost_after_an_early_or_late_call_fails() {
     if !can_inject().await {
         return;
     }
-    let mut victims = Victims::new();
-    // The first calls are those of a new log, the later ones those of a server at work.
-    let mut fared = Vec::new();
+    let mut fault_test = FaultTest::new();
+    // The first calls create the log. The later ones run under load.
+    let mut effect = Vec::new();
     for (fault, number) in [(4, 1), (2, 2), (0, 4), (2, 20), (2, 9), (0, 15), (1, 9), (0, 6), (2, 1)] {
-        fared.push(victims.inject(FAULTS[fault], number).await);
+        effect.push(fault_test.inject(FAULTS[fault], number).await);
     }
-    println!("{fared:?}");
-    let count = |how| fared.iter().filter(|fared| **fared == how).count();
-    assert!(count(Fared::Refused) >= 3 && count(Fared::Failed) >= 3, "{fared:?}");
-    victims.end().await;
+    println!("{effect:?}");
+    let count = |how| effect.iter().filter(|effect| **effect == how).count();
+    assert!(count(FaultEffect::Refused) >= 3 && count(FaultEffect::Failed) >= 3, "{effect:?}");
+    fault_test.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_disk_that_takes_seconds_is_waited_for() {
+async fn a_disk_that_takes_seconds_is_not_a_failure() {
     if !can_inject().await {
         return;
     }
-    let mut victims = Victims::new();
-    victims.home.start().await.kill().await;
-    let script = victims.traced("fdatasync", "delay_enter=2s:when=6+20");
-    let dev = victims.home.try_start_in(&script).await.expect("it starts");
-    let load = victims.load.insert(Load::start(&dev, 8));
-    load.goes_on(300).await;
+    let mut fault_test = FaultTest::new();
+    fault_test.data_dir.start().await.kill().await;
+    let script = fault_test.traced("fdatasync", "delay_enter=2s:when=6+20");
+    let dev = fault_test.data_dir.try_start_in(&script).await.expect("the process starts");
+    let load = fault_test.load.insert(Load::start(&dev, 8));
+    load.wait_for_ends(300).await;
     dev.kill().await;
-    victims.end().await;
+    fault_test.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes a minute and more: run it by its name"]
-async fn after_any_call_that_fails_nothing_is_acknowledged_and_nothing_is_lost() {
+async fn no_acknowledged_job_is_lost_after_any_call_that_fails() {
     if !can_inject().await {
         return;
     }
     for fault in FAULTS {
-        let mut victims = Victims::new();
-        let refused = victims.inject_each(fault, 1).await;
-        let failed = victims.inject_each(fault, UNHARMED_MAX).await;
+        let mut fault_test = FaultTest::new();
+        let refused = fault_test.inject_each(fault, 1).await;
+        let failed = fault_test.inject_each(fault, UNAFFECTED_MAX).await;
         println!("{fault:?}: {refused} calls of a new log, {failed} of one that is there");
         assert!(refused > 0, "{fault:?} never happens");
-        victims.end().await;
+        fault_test.end().await;
     }
 }

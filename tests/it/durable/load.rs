@@ -1,4 +1,4 @@
-//! Clients of every sort that go on whatever happens to their server, and note all that they send and are told.
+//! Load from clients of several types that survive restarts and record all requests and responses.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,17 +19,17 @@ use tonic::{Code, Status};
 use crate::checker::journal::{Journal, end_of};
 use crate::support::{Dev, job, json, millis, new_id, seconds, text, wait_for, watch_request};
 
-/// Clients of each sort, and how many of them share a connection.
+/// The clients of each type, and the clients per connection.
 const CLIENTS: usize = 4;
-const SHARING: usize = 8;
-/// Jobs of a batch.
+const CLIENTS_PER_CONNECTION: usize = 8;
+/// The jobs of a batch.
 const BATCH: usize = 25;
-/// Batches of one submit stream.
+/// The batches of one submit stream.
 const BATCHES: u32 = 8;
-/// Between tries at a server that may be gone.
+/// The pause between retries.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Clients at work.
+/// The running clients.
 pub(super) struct Load {
     clients: JoinSet<Journal>,
     ended: watch::Receiver<usize>,
@@ -46,25 +46,25 @@ struct Client {
 }
 
 #[derive(Clone, Copy)]
-enum Sort {
-    /// One job at a time: submit, watch, get, and now and then remove.
+enum ClientType {
+    /// One job at a time: submit, watch, get and sometimes delete.
     Watching,
-    /// Many in a call, then their results.
+    /// BatchSubmit, then GetResult.
     Batching,
-    /// Many on a stream that brings their ends.
+    /// SubmitStream with outcomes.
     Streaming,
-    /// Submit and watch in one call.
+    /// Run.
     Running,
 }
 
 impl Load {
     pub(super) fn start(dev: &Dev, seed: u64) -> Self {
-        let (ended, told) = watch::channel(0);
+        let (ended, ended_count) = watch::channel(0);
         let stop = CancellationToken::new();
         let (mut clients, mut channel) = (JoinSet::new(), None);
-        let sorts = [Sort::Watching, Sort::Batching, Sort::Streaming, Sort::Running];
-        for (number, sort) in std::iter::repeat_n(sorts, CLIENTS).flatten().enumerate() {
-            if number % SHARING == 0 {
+        let sorts = [ClientType::Watching, ClientType::Batching, ClientType::Streaming, ClientType::Running];
+        for (number, client_type) in std::iter::repeat_n(sorts, CLIENTS).flatten().enumerate() {
+            if number % CLIENTS_PER_CONNECTION == 0 {
                 channel = Some(dev.channel());
             }
             let client = Client {
@@ -74,48 +74,48 @@ impl Load {
                 ended: ended.clone(),
                 stop: stop.clone(),
             };
-            clients.spawn(client.work(sort));
+            clients.spawn(client.work(client_type));
         }
-        Self { clients, ended: told, stop }
+        Self { clients, ended: ended_count, stop }
     }
 
-    /// Waits until this many more jobs were seen to end.
-    pub(super) async fn goes_on(&mut self, jobs: usize) {
+    /// Waits until this many more jobs have ended.
+    pub(super) async fn wait_for_ends(&mut self, jobs: usize) {
         let goal = self.ended() + jobs;
-        wait_for("jobs end", self.ended.wait_for(|ended| *ended >= goal)).await.expect("no client gave up");
+        wait_for("jobs end", self.ended.wait_for(|ended| *ended >= goal)).await.expect("the clients run");
     }
 
-    /// How many jobs were seen to end.
+    /// Returns the number of ended jobs.
     pub(super) fn ended(&self) -> usize {
         *self.ended.borrow()
     }
 
-    /// Has everybody finish what they began.
+    /// Stops the clients after their current jobs. Returns the journal.
     pub(super) async fn finish(self) -> Journal {
         self.stop.cancel();
         let mut all = Journal::default();
         for journal in wait_for("the clients end", self.clients.join_all()).await {
-            all.stories.extend(journal.stories);
+            all.traces.extend(journal.traces);
         }
         all
     }
 }
 
 impl Client {
-    async fn work(mut self, sort: Sort) -> Journal {
+    async fn work(mut self, client_type: ClientType) -> Journal {
         while !self.stop.is_cancelled() {
-            match sort {
-                Sort::Watching => self.watch_one().await,
-                Sort::Batching => self.batch().await,
-                // A stream that breaks leaves jobs of which nobody knows: those are of interest too.
-                Sort::Streaming => drop(self.stream().await),
-                Sort::Running => drop(self.run().await),
+            match client_type {
+                ClientType::Watching => self.watch_one().await,
+                ClientType::Batching => self.batch().await,
+                // A broken stream leaves jobs without acknowledgement. The checker checks those too.
+                ClientType::Streaming => drop(self.stream().await),
+                ClientType::Running => drop(self.run().await),
             }
         }
         self.journal
     }
 
-    /// A job that succeeds in the end, noted as sent.
+    /// Returns a job that succeeds in the end, and records it as sent.
     fn spec(&mut self) -> v1::JobSpec {
         let words = format!("{:x}", self.random.random::<u64>());
         let retry = v1::RetryPolicy {
@@ -138,7 +138,7 @@ impl Client {
         };
         let labels = HashMap::from([("words".to_owned(), words)]);
         let spec = v1::JobSpec { job_id: new_id(), labels, retry: Some(retry), ..spec };
-        self.journal.sends(&spec);
+        self.journal.record_sent(&spec);
         spec
     }
 
@@ -157,7 +157,7 @@ impl Client {
         while self.jobs.submit(request.clone()).await.is_err() {
             self.pause().await;
         }
-        self.journal.story(&id).is_acknowledged = true;
+        self.journal.trace(&id).is_acknowledged = true;
         let mut after = 0;
         while let Err(sequence) = self.follow(&id, after).await {
             after = sequence;
@@ -169,43 +169,43 @@ impl Client {
         }
     }
 
-    /// Watches on from this sequence to the end; where it came to if it did not.
+    /// Watches from a sequence to the end. Returns the last sequence if the stream fails.
     async fn follow(&mut self, id: &str, mut after: u32) -> Result<(), u32> {
         let mut stream = match self.jobs.watch_result(watch_request(id, after)).await {
             Ok(opened) => opened.into_inner(),
             Err(status) if matches!(status.code(), Code::InvalidArgument | Code::NotFound) => {
-                self.journal.story(id).breaches.push(format!("a watch after {after} is refused: {status}"));
+                self.journal.trace(id).breaches.push(format!("a watch after {after} is refused: {status}"));
                 return Ok(());
             }
             Err(_) => return Err(after),
         };
-        // The end may have come on a stream that broke behind it.
-        let mut is_over = !self.journal.story(id).ends.is_empty();
+        // A broken stream may have returned the final event.
+        let mut is_over = !self.journal.trace(id).ends.is_empty();
         while let Some(message) = stream.message().await.map_err(|_| after)? {
             if let Some(Watched::Event(event)) = message.message {
                 is_over |= end_of(&event).is_some();
-                after = self.journal.story(id).sees(after, event);
+                after = self.journal.trace(id).record_event(after, event);
             }
         }
         if !is_over {
             let breach = format!("a watch ended OK after {after} without the end");
-            self.journal.story(id).breaches.push(breach);
+            self.journal.trace(id).breaches.push(breach);
         }
         Ok(())
     }
 
-    /// Its end, however long it takes.
+    /// Waits for the outcome of a job.
     async fn get(&mut self, id: &str) {
         let request = v1::GetResultRequest { job_id: id.to_owned(), wait: Some(seconds(10)) };
         loop {
             match self.jobs.get_result(request.clone()).await {
                 Ok(answer) if answer.get_ref().outcome.is_some() => {
-                    self.journal.story(id).ends("GetResult", answer.into_inner().outcome);
+                    self.journal.trace(id).record_outcome("GetResult", answer.into_inner().outcome);
                     return self.has_ended();
                 }
                 Err(status) if status.code() == Code::NotFound => {
                     let breach = format!("GetResult does not know it: {status}");
-                    return self.journal.story(id).breaches.push(breach);
+                    return self.journal.trace(id).breaches.push(breach);
                 }
                 _ => self.pause().await,
             }
@@ -213,16 +213,16 @@ impl Client {
     }
 
     async fn remove(&mut self, id: &str) {
-        self.journal.story(id).is_removal_sent = true;
+        self.journal.trace(id).is_removal_sent = true;
         loop {
             match self.jobs.delete(v1::DeleteRequest { job_id: id.to_owned() }).await {
                 Ok(_) => break,
-                // Of an answer that was lost.
+                // An earlier delete succeeded and its response was lost.
                 Err(status) if status.code() == Code::NotFound => break,
                 Err(_) => self.pause().await,
             }
         }
-        self.journal.story(id).is_removal_answered = true;
+        self.journal.trace(id).is_removal_acknowledged = true;
     }
 
     async fn batch(&mut self) {
@@ -237,7 +237,7 @@ impl Client {
         }
     }
 
-    /// Whether every job of the batch was accepted.
+    /// Returns whether every job of the batch was accepted.
     async fn try_batch(&mut self, request: &v1::BatchSubmitRequest) -> bool {
         let results = match self.jobs.batch_submit(request.clone()).await {
             Ok(answer) => answer.into_inner().results,
@@ -249,7 +249,7 @@ impl Client {
         let mut is_whole = true;
         for result in results {
             match result.result {
-                Some(Submitted::Submitted(job)) => self.journal.story(&job.job_id).is_acknowledged = true,
+                Some(Submitted::Submitted(job)) => self.journal.trace(&job.job_id).is_acknowledged = true,
                 _ => is_whole = false,
             }
         }
@@ -267,7 +267,7 @@ impl Client {
         let mut answers = match opened {
             Ok(answers) => answers.into_inner(),
             Err(status) => {
-                // Longer: each try leaves many jobs of which nobody knows.
+                // A longer pause: each failed stream leaves many unacknowledged jobs.
                 tokio::time::sleep(10 * PAUSE).await;
                 return Err(status);
             }
@@ -275,11 +275,11 @@ impl Client {
         while let Some(answer) = answers.message().await? {
             for result in answer.acks.into_iter().flat_map(|ack| ack.results) {
                 if let Some(Submitted::Submitted(submitted)) = result.result {
-                    self.journal.story(&submitted.job_id).is_acknowledged = true;
+                    self.journal.trace(&submitted.job_id).is_acknowledged = true;
                 }
             }
             for end in answer.outcomes {
-                self.journal.story(&end.job_id).ends("SubmitStream", end.outcome);
+                self.journal.trace(&end.job_id).record_outcome("SubmitStream", end.outcome);
                 self.has_ended();
             }
         }
@@ -300,8 +300,8 @@ impl Client {
         let mut after = 0;
         while let Some(answer) = answers.message().await? {
             match answer.message {
-                Some(Ran::Submitted(_)) => self.journal.story(&id).is_acknowledged = true,
-                Some(Ran::Event(event)) => after = self.journal.story(&id).sees(after, event),
+                Some(Ran::Submitted(_)) => self.journal.trace(&id).is_acknowledged = true,
+                Some(Ran::Event(event)) => after = self.journal.trace(&id).record_event(after, event),
                 _ => {}
             }
         }

@@ -1,16 +1,16 @@
-//! An attempt that a worker was sent and never accepted: whatever becomes of the server, its number is not used again.
+//! The number of an attempt that was sent and not accepted is not reused after a kill of the server.
 
 use std::collections::HashSet;
 
-use super::{Home, end, submit};
+use super::{DataDir, end, submit};
 use crate::support::raw_worker::{RawWorker, complete, hello};
 use crate::support::{connect, job};
 
 #[tokio::test]
-async fn no_two_workers_are_sent_the_same_number_across_kills_of_the_server() {
-    let mut home = Home::new(&[]);
+async fn an_attempt_number_is_not_reused_across_kills() {
+    let mut data_dir = DataDir::new(&[]);
     let mut sent = HashSet::new();
-    let mut dev = home.start().await;
+    let mut dev = data_dir.start().await;
     let id = submit(&dev, job("remote")).await;
     for instance in 1..=4 {
         let channel = connect(dev.address.parse().expect("an address")).await;
@@ -20,11 +20,11 @@ async fn no_two_workers_are_sent_the_same_number_across_kills_of_the_server() {
         assert!(sent.insert(assignment.attempt), "{} was sent before: {sent:?}", assignment.attempt);
         if instance == 4 {
             worker.report(&assignment.lease_id, complete("done")).await;
-            assert_eq!(end(&dev, &id).await.text(), "done", "one attempt was enough");
+            assert_eq!(end(&dev, &id).await.text(), "done", "one attempt is counted");
             break;
         }
-        // It may run it now, though it says nothing.
+        // The worker may run it without an accept.
         dev.kill().await;
-        dev = home.start().await;
+        dev = data_dir.start().await;
     }
 }

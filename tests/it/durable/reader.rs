@@ -1,4 +1,4 @@
-//! Reads all that a server says of its jobs, for the checker.
+//! Reads the final state of all jobs for the checker.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use crate::checker::journal::Journal;
 use crate::checker::rules::Found;
 use crate::support::{Watched, until, wait_for, watch_request};
 
-/// Jobs of one page of a list.
+/// The jobs per page.
 const PAGE: u32 = 1_000;
-/// Jobs that are read at a time.
+/// The number of concurrent reads.
 const READERS: usize = 64;
 
-/// Waits until every job has ended, and reads all of them.
+/// Waits until every job has ended, and reads all jobs.
 pub(super) async fn find_all(jobs: &mut JobServiceClient<Channel>) -> BTreeMap<String, Found> {
     let waiting = [JobState::Scheduled, JobState::Queued, JobState::Running].map(Into::into).to_vec();
     let open = v1::ListJobsRequest { states: waiting, page_size: 1, ..Default::default() };
@@ -48,11 +48,11 @@ async fn find(mut jobs: JobServiceClient<Channel>, id: &str) -> Found {
     Found { job: job.into_inner().job.expect("a job"), result, events }
 }
 
-/// Whether each job that was removed for certain is gone. Answers what is wrong.
+/// Checks that every job whose delete was acknowledged is not found. Returns the breaches.
 pub(super) async fn check_removed(jobs: &mut JobServiceClient<Channel>, journal: &Journal) -> Vec<String> {
     let mut breaches = Vec::new();
-    for (id, story) in &journal.stories {
-        if story.is_removal_answered {
+    for (id, trace) in &journal.traces {
+        if trace.is_removal_acknowledged {
             let request = v1::GetResultRequest { job_id: id.clone(), wait: None };
             match jobs.get_result(request).await {
                 Err(status) if status.code() == Code::NotFound => {}

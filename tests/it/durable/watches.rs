@@ -1,16 +1,16 @@
-//! Watches that go on where they were after their server was killed.
+//! Watches resume after a kill of their server.
 
 use jobstream::client::{Client, ClientOptions, WatchItem};
 use serde_json::{Value, json};
 
-use super::{Home, submit, watch};
+use super::{DataDir, submit, watch};
 use crate::support::{job, json as payload, wait_for};
 use jobstream::proto::v1::{self, JobState};
 
 #[tokio::test]
-async fn a_watch_resumes_after_a_restart_without_loss_or_repetition() {
-    let mut home = Home::new(&[]);
-    let dev = home.start().await;
+async fn a_watch_resumes_after_a_restart_without_gap_or_repetition() {
+    let mut data_dir = DataDir::new(&[]);
+    let dev = data_dir.start().await;
     let chunks = json!({"chunks": 40, "interval_seconds": 0.05});
     let id = submit(&dev, v1::JobSpec { payload: Some(payload(chunks)), ..job("demo.stream") }).await;
     let mut watched = watch(&dev, &id, 0).await;
@@ -18,11 +18,12 @@ async fn a_watch_resumes_after_a_restart_without_loss_or_repetition() {
         assert!(watched.step().await);
     }
     dev.kill().await;
-    // What was on its way before still counts.
+    // Messages in flight before the kill count too.
     let mut before = watched.rest().await;
     assert!(before.status().code() != tonic::Code::Ok);
-    let dev = home.start().await;
-    let after = watch(&dev, &id, before.events.last().expect("some came").sequence).await.rest().await;
+    let dev = data_dir.start().await;
+    let after =
+        watch(&dev, &id, before.events.last().expect("the watch has events").sequence).await.rest().await;
     after.outcome();
     before.events.extend(after.events);
     let last = before.events.len() as u32;
@@ -34,9 +35,9 @@ async fn a_watch_resumes_after_a_restart_without_loss_or_repetition() {
 }
 
 #[tokio::test]
-async fn a_client_follows_its_job_across_a_restart() {
-    let mut home = Home::new(&[]);
-    let dev = home.start().await;
+async fn a_client_watches_its_job_across_a_restart() {
+    let mut data_dir = DataDir::new(&[]);
+    let dev = data_dir.start().await;
     let client = Client::lazy(&dev.address, ClientOptions::default()).expect("an address");
     let input = json!({"to": 20, "interval_seconds": 0.1});
     let job = client.job("demo.count").json(&input).unwrap().submit::<Value>().await.unwrap();
@@ -44,17 +45,17 @@ async fn a_client_follows_its_job_across_a_restart() {
     let mut sequences = Vec::new();
     let (mut victim, mut revived) = (Some(dev), None);
     while let Some(item) = wait_for("an item", watch.next()).await {
-        if let WatchItem::Event(event) = item.expect("it resumes by itself") {
+        if let WatchItem::Event(event) = item.expect("the watch resumes") {
             sequences.push(event.sequence);
         }
         if sequences.len() == 6
             && let Some(dev) = victim.take()
         {
             dev.kill().await;
-            revived = Some(home.start().await);
+            revived = Some(data_dir.start().await);
         }
     }
     assert!(sequences.is_sorted_by(|one, next| one < next), "{sequences:?}");
-    wait_for("the result", job.into_future()).await.expect("it succeeds");
+    wait_for("the result", job.into_future()).await.expect("the job succeeds");
     assert!(revived.is_some());
 }

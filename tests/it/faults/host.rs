@@ -1,4 +1,4 @@
-//! A worker in a process of its own, to be killed or stopped by the test that started it.
+//! A worker in a separate process, which a test kills or stops.
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, mpsc};
@@ -18,10 +18,10 @@ const NAME: &str = "JOBSTREAM_TEST_HOST_NAME";
 const QUEUES: &str = "JOBSTREAM_TEST_HOST_QUEUES";
 const SLOTS: &str = "JOBSTREAM_TEST_HOST_SLOTS";
 
-/// A running process with a worker of two kinds, both of which answer their attempt and the worker's name:
+/// A worker process of two kinds. Both return their attempt and the worker's name:
 ///
-/// - `work` takes as many milliseconds as its payload says
-/// - `held` takes until it is let go, and hears of nothing meanwhile
+/// - `work` runs for the milliseconds of its payload
+/// - `held` blocks its thread until the test releases it
 pub(super) struct Host {
     child: Child,
     orders: ChildStdin,
@@ -29,22 +29,22 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// One that is connected. Of these queues, separated by commas; none is all.
+    /// Starts a connected worker of these queues, separated by commas. An empty list is all queues.
     pub(super) async fn start(address: &str, name: &str, queues: &str, slots: u32) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this test"));
         command.args(["--exact", "faults::host::worker_host", "--ignored", "--nocapture"]);
         command.env(ADDRESS, address).env(NAME, name).env(QUEUES, queues).env(SLOTS, slots.to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().expect("it starts");
+        let mut child = command.spawn().expect("the process starts");
         let orders = child.stdin.take().expect("a pipe");
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let mut host = Self { child, orders, lines };
-        host.says("connected").await;
+        host.wait_for_line("connected").await;
         host
     }
 
-    /// Reads on to this line.
-    pub(super) async fn says(&mut self, awaited: &str) {
+    /// Reads the output to this line.
+    pub(super) async fn wait_for_line(&mut self, awaited: &str) {
         while let Some(line) = wait_for(awaited, self.lines.next_line()).await.expect("text") {
             if line == awaited {
                 return;
@@ -57,18 +57,18 @@ impl Host {
         send(&self.child, signal);
     }
 
-    /// Kills it and waits until it is gone.
+    /// Kills the process and waits for its end.
     pub(super) async fn kill(&mut self) {
-        wait_for("the process is gone", self.child.kill()).await.expect("it runs");
+        wait_for("the process is gone", self.child.kill()).await.expect("it is running");
     }
 
-    /// Lets one `held` job go on, once the process runs.
-    pub(super) async fn let_go(&mut self) {
+    /// Releases one `held` job.
+    pub(super) async fn release_job(&mut self) {
         self.orders.write_all(b"\n").await.expect("it reads");
     }
 }
 
-/// Not a test of its own: the process that others start, kill and stop.
+/// Not a test: the process that other tests start, kill and stop.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "started by the tests of faults"]
 async fn worker_host() {
@@ -85,19 +85,19 @@ async fn worker_host() {
         worker = worker.queues(queues.split(','));
     }
     let client = Client::lazy(&address, ClientOptions::default()).expect("an address");
-    let running = worker.connect(&client, RemoteOptions::default()).expect("good names");
+    let running = worker.connect(&client, RemoteOptions::default()).expect("valid names");
     assert!(running.connected().await);
-    // On a line of its own: the harness has begun one.
+    // Starts a new line after the output of the test harness.
     println!("\nconnected");
     running.wait().await;
 }
 
-/// One for each line of the test. The process ends with it.
+/// Returns a message per line of stdin. The process ends with stdin.
 fn orders() -> mpsc::Receiver<()> {
     let (sender, orders) = mpsc::sync_channel(16);
     std::thread::spawn(move || {
         for _ in std::io::stdin().lines() {
-            // Nobody waits for it any more once the worker has ended.
+            // The receiver is dropped after the end of the worker.
             let _ = sender.send(());
         }
         std::process::exit(0);
@@ -117,7 +117,7 @@ async fn work(context: JobContext) -> Result<Payload, JobError> {
 
 async fn held(context: JobContext, orders: Arc<Mutex<mpsc::Receiver<()>>>) -> Result<Payload, JobError> {
     println!("holding {}", context.job_id());
-    // It holds its thread, so that its end is on its way before it can be told to stop.
-    orders.lock().expect("no panic").recv().expect("the test goes on");
+    // It blocks its thread, so that its end is sent before it can observe a cancel.
+    orders.lock().expect("no panic").recv().expect("the test is running");
     Ok(answer(&context))
 }

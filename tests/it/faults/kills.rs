@@ -1,4 +1,4 @@
-//! Workers killed at random under load: every job ends once, and what ran on the dead runs elsewhere within a second.
+//! Workers killed at random under load: every job ends once, and lost attempts restart within a second.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -9,60 +9,61 @@ use rand::{RngExt, SeedableRng};
 
 use super::SLACK;
 use super::host::Host;
-use super::load::{Life, Load, told};
+use super::load::{JobHistory, Load, summary};
 use crate::support::Dev;
 
 const HOSTS: usize = 4;
-/// Of each: so many that three of them run everything.
+/// The slots of a worker: three workers can run all jobs.
 const SLOTS: u32 = 32;
-/// By when a job of a killed worker runs again: the reconnect grace, and what it takes to see and to do.
-const AGAIN_WITHIN: Duration = Duration::from_secs(1);
-/// Says which run is to be repeated.
+/// The limit until a job of a killed worker runs again: the reconnect grace and a margin.
+const RESTART_TIME_MAX: Duration = Duration::from_secs(1);
+/// The environment variable with the seed of a run to repeat.
 const SEED: &str = "JOBSTREAM_TEST_SEED";
 
-/// Kills this many workers, one after the other, while jobs come and go.
+/// Kills and replaces workers in turn under load.
 async fn kill(count: usize, slack: Duration) {
     let seed = std::env::var(SEED).map_or_else(|_| rand::random(), |seed| seed.parse().expect("a number"));
     println!("{SEED}={seed}");
     let mut random = StdRng::seed_from_u64(seed);
-    // Its log is not read before its end: it must not fill the pipe.
+    // The log is read only at the end: it must not fill the pipe.
     let dev = Dev::start(&["--demo=false", "--log-level", "error"]).await;
     let start = async |number: usize| Host::start(&dev.address, &number.to_string(), "", SLOTS).await;
     let mut hosts = Vec::new();
     for number in 0..HOSTS {
         hosts.push((number.to_string(), start(number).await));
     }
-    // A job with bad luck loses several; the default of three would end it.
+    // A job may lose more attempts than the default limit of three.
     let retry = RetryPolicy { max_lost_attempts: 100, ..RetryPolicy::default() };
     let (begun, mut load) = (Instant::now(), Load::start(&dev, seed, retry).await);
     let mut killed = HashMap::new();
     for number in HOSTS..HOSTS + count {
-        load.goes_on(random.random_range(10..80)).await;
+        load.wait_for_ends(random.random_range(10..80)).await;
         let (name, victim) = &mut hosts[random.random_range(..HOSTS)];
         killed.insert(name.clone(), Instant::now());
         victim.kill().await;
         (*name, *victim) = (number.to_string(), start(number).await);
     }
     let took = begun.elapsed();
-    let lives = load.finish(&dev).await;
-    println!("{count} kills in {took:?} under load: {}", told(&lives, took));
-    check(&lives, &killed, AGAIN_WITHIN + slack);
+    let histories = load.finish(&dev).await;
+    println!("{count} kills in {took:?} under load: {}", summary(&histories, took));
+    check(&histories, &killed, RESTART_TIME_MAX + slack);
 }
 
-/// Only the killed have lost attempts, and those were run again in time.
-fn check(lives: &[Life], killed: &HashMap<String, Instant>, again_within: Duration) {
+/// Checks that only killed workers lost attempts, and that those restarted in time.
+fn check(histories: &[JobHistory], killed: &HashMap<String, Instant>, restart_time_max: Duration) {
     let mut pauses = Vec::new();
-    for (attempt, again) in lives.iter().flat_map(Life::losses) {
-        let failure = attempt.failure.as_ref().expect("it was lost");
+    for (attempt, again) in histories.iter().flat_map(JobHistory::losses) {
+        let failure = attempt.failure.as_ref().expect("the attempt is lost");
         assert_eq!(failure.reason(), FailureReason::WorkerLost, "{failure:?}");
-        let death = killed.get(&attempt.worker).unwrap_or_else(|| panic!("nobody killed it: {attempt:?}"));
+        let death =
+            killed.get(&attempt.worker).unwrap_or_else(|| panic!("the worker was not killed: {attempt:?}"));
         pauses.push(again - *death);
     }
     pauses.sort();
-    assert!(pauses.len() > killed.len(), "only {} attempts ran on the killed", pauses.len());
+    assert!(pauses.len() > killed.len(), "only {} attempts ran on killed workers", pauses.len());
     let (median, worst) = (pauses[pauses.len() / 2], pauses[pauses.len() - 1]);
     println!("{} attempts were lost, and run again after {median:?}, at worst {worst:?}", pauses.len());
-    assert!(worst <= again_within, "{worst:?}");
+    assert!(worst <= restart_time_max, "{worst:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,4 @@
-//! Jobs submitted all the time and watched to their ends, and what must hold for each whatever happens to its workers.
+//! Constant load of jobs that are watched to their ends, and the checks of each.
 
 use std::time::{Duration, Instant};
 
@@ -14,42 +14,42 @@ use tonic::transport::Channel;
 use crate::checker::journal::end_of;
 use crate::support::{Dev, Ended, Watched, connect, event_state, job, new_id, text, wait_for, watch_request};
 
-/// Clients that submit a job, watch it to its end, and submit the next.
+/// The number of clients. Each submits a job, watches it to its end, and repeats.
 const CLIENTS: usize = 48;
 /// Clients on one connection.
-const SHARING: usize = 12;
+const CLIENTS_PER_CONNECTION: usize = 12;
 
-/// Jobs on their way to a server.
+/// The running clients.
 pub(super) struct Load {
-    clients: JoinSet<Vec<Life>>,
+    clients: JoinSet<Vec<JobHistory>>,
     ended: watch::Receiver<usize>,
     stop: CancellationToken,
 }
 
-/// The whole life of one job, as its client saw it.
-pub(super) struct Life {
+/// A finished job and its events.
+pub(super) struct JobHistory {
     pub(super) job: v1::Job,
-    /// Every event, and when it came.
+    /// The events and their times of arrival.
     events: Vec<(Instant, v1::JobEvent)>,
     ended: Ended,
 }
 
 impl Load {
-    /// Begins to submit jobs of kind `work`: each takes some milliseconds, and how many is up to the seed.
+    /// Starts clients that submit jobs of kind `work` with random durations.
     pub(super) async fn start(dev: &Dev, seed: u64, retry: v1::RetryPolicy) -> Self {
         let (count, ended) = watch::channel(0);
         let stop = CancellationToken::new();
         let mut clients = JoinSet::new();
         let mut channel = None;
         for number in 0..CLIENTS {
-            if number % SHARING == 0 {
+            if number % CLIENTS_PER_CONNECTION == 0 {
                 channel = Some(connect(dev.address.parse().expect("an address")).await);
             }
-            let jobs = JobServiceClient::new(channel.clone().expect("the first has opened one"));
+            let jobs = JobServiceClient::new(channel.clone().expect("the first client has opened one"));
             let (stop, count) = (stop.clone(), count.clone());
             let mut random = StdRng::seed_from_u64(seed.wrapping_add(number as u64));
             clients.spawn(async move {
-                let mut lives = Vec::new();
+                let mut histories = Vec::new();
                 while !stop.is_cancelled() {
                     let millis: u32 = random.random_range(20..200);
                     let spec = v1::JobSpec {
@@ -57,67 +57,72 @@ impl Load {
                         retry: Some(retry),
                         ..job("work")
                     };
-                    lives.push(live(jobs.clone(), spec).await);
+                    histories.push(run_job(jobs.clone(), spec).await);
                     count.send_modify(|count| *count += 1);
                 }
-                lives
+                histories
             });
         }
         Self { clients, ended, stop }
     }
 
     /// Waits until this many more jobs have ended.
-    pub(super) async fn goes_on(&mut self, jobs: usize) {
+    pub(super) async fn wait_for_ends(&mut self, jobs: usize) {
         let goal = *self.ended.borrow() + jobs;
-        wait_for("jobs end", self.ended.wait_for(|ended| *ended >= goal)).await.expect("no client gave up");
+        wait_for("jobs end", self.ended.wait_for(|ended| *ended >= goal)).await.expect("the clients run");
     }
 
-    /// Submits nothing more; waits for every job's end and checks that it still stands.
-    pub(super) async fn finish(self, dev: &Dev) -> Vec<Life> {
+    /// Stops submitting, waits for the end of all jobs and checks that they are unchanged.
+    pub(super) async fn finish(self, dev: &Dev) -> Vec<JobHistory> {
         self.stop.cancel();
-        let lives: Vec<_> =
+        let histories: Vec<_> =
             wait_for("every job ends", self.clients.join_all()).await.into_iter().flatten().collect();
         let jobs = JobServiceClient::new(connect(dev.address.parse().expect("an address")).await);
-        for life in &lives {
-            life.still_stands(jobs.clone()).await;
+        for history in &histories {
+            history.check_unchanged(jobs.clone()).await;
         }
-        lives
+        histories
     }
 }
 
-/// Submits a job and follows it to its end.
-async fn live(mut jobs: JobServiceClient<Channel>, spec: v1::JobSpec) -> Life {
+/// Submits a job and watches it to its end.
+async fn run_job(mut jobs: JobServiceClient<Channel>, spec: v1::JobSpec) -> JobHistory {
     let id = new_id();
     let spec = v1::JobSpec { job_id: id.clone(), ..spec };
-    jobs.submit(v1::SubmitRequest { job: Some(spec), validate_only: false }).await.expect("it is accepted");
+    jobs.submit(v1::SubmitRequest { job: Some(spec), validate_only: false })
+        .await
+        .expect("the job is accepted");
     let mut watched = Watched::open(&mut jobs, watch_request(&id, 0)).await;
     let mut times = Vec::new();
     loop {
-        let goes_on = watched.step().await;
+        let wait_for_ends = watched.step().await;
         times.resize(watched.events.len(), Instant::now());
-        if !goes_on {
+        if !wait_for_ends {
             break;
         }
     }
     let outcome = watched.outcome().clone();
     let answer = result(&mut jobs, &id).await;
     assert_eq!(answer.outcome.as_ref(), Some(&outcome), "{id}: the watch and GetResult differ");
-    let found = jobs.get_job(v1::GetJobRequest { job_id: id.clone() }).await.expect("it is known");
+    let found = jobs.get_job(v1::GetJobRequest { job_id: id.clone() }).await.expect("the job exists");
     let job = found.into_inner().job.expect("a job");
     assert_eq!(job.outcome.as_ref(), Some(&outcome), "{id}");
-    let life =
-        Life { ended: Ended::of(&id, &answer), job, events: times.into_iter().zip(watched.events).collect() };
-    life.check();
-    life
+    let history = JobHistory {
+        ended: Ended::of(&id, &answer),
+        job,
+        events: times.into_iter().zip(watched.events).collect(),
+    };
+    history.check();
+    history
 }
 
 async fn result(jobs: &mut JobServiceClient<Channel>, id: &str) -> v1::GetResultResponse {
     let request = v1::GetResultRequest { job_id: id.to_owned(), wait: None };
-    wait_for("GetResult answers", jobs.get_result(request)).await.expect("it is known").into_inner()
+    wait_for("GetResult answers", jobs.get_result(request)).await.expect("the job exists").into_inner()
 }
 
-impl Life {
-    /// One end, no event missing, and the result is that of the job's last attempt.
+impl JobHistory {
+    /// Checks that there is one final event, no gap, and the result of the last attempt.
     fn check(&self) {
         let events: Vec<_> = self.events.iter().map(|(_, event)| event).collect();
         let sequences: Vec<_> = events.iter().map(|event| event.sequence).collect();
@@ -129,19 +134,19 @@ impl Life {
         assert_eq!(events.last().map(|event| event.attempt), Some(last.attempt));
     }
 
-    /// Later looks find the same end, and a later watch the same events.
-    async fn still_stands(&self, mut jobs: JobServiceClient<Channel>) {
+    /// Checks that a later read returns the same outcome and events.
+    async fn check_unchanged(&self, mut jobs: JobServiceClient<Channel>) {
         let id = &self.ended.id;
         assert_eq!(Ended::of(id, &result(&mut jobs, id).await), self.ended);
         let again = Watched::open(&mut jobs, watch_request(id, 0)).await.rest().await;
         again.outcome();
         assert!(
             again.events.iter().eq(self.events.iter().map(|(_, event)| event)),
-            "{id} was told otherwise"
+            "{id}: the events have changed"
         );
     }
 
-    /// Attempts that failed, and when the next one was seen to run.
+    /// Returns the failed attempts, and the time at which the next one started.
     pub(super) fn losses(&self) -> impl Iterator<Item = (&v1::Attempt, Instant)> {
         let failed = self.job.attempts.iter().filter(|attempt| attempt.failure.is_some());
         failed.map(|attempt| {
@@ -154,7 +159,7 @@ impl Life {
     }
 }
 
-/// `lives` in words: how many, and at what rate.
-pub(super) fn told(lives: &[Life], took: Duration) -> String {
-    format!("{} jobs, {:.0} a second", lives.len(), lives.len() as f64 / took.as_secs_f64())
+/// Describes the number of jobs and their rate.
+pub(super) fn summary(histories: &[JobHistory], took: Duration) -> String {
+    format!("{} jobs, {:.0} a second", histories.len(), histories.len() as f64 / took.as_secs_f64())
 }

@@ -1,4 +1,4 @@
-//! Worker processes that are stopped past their lease and then go on: they come too late, and do no harm.
+//! Worker processes that are stopped past the end of their lease and then continue: their late results are rejected.
 
 use rustix::process::Signal;
 
@@ -6,7 +6,7 @@ use super::host::Host;
 use super::is_running;
 use crate::support::{Dev, until};
 
-/// Times that leave a second between the end of a lease and that of the connection.
+/// The lease ends a second before the ping timeout.
 const TERMS: [&str; 4] =
     ["--demo=false", "--worker-lease=2s", "--worker-ping-interval=1s", "--worker-reconnect-grace=300ms"];
 
@@ -14,26 +14,26 @@ async fn submit(dev: &Dev, queue: &str) -> String {
     dev.sh(&format!("jobstream submit held --queue {queue}")).await.trim().to_owned()
 }
 
-/// Worker `late` is stopped with a job that worker `other` gets then, and goes on to complete it once this has come true.
-async fn comes_too_late(is_time: impl AsyncFn(&Dev)) {
+/// Stops worker `late` until worker `other` has its job and a condition holds. Then `late` completes the job.
+async fn check_late_result(is_time: impl AsyncFn(&Dev)) {
     let dev = Dev::start(&TERMS).await;
     let mut late = Host::start(&dev.address, "late", "both,own", 1).await;
     let id = submit(&dev, "both").await;
     let holding = format!("holding {id}");
-    late.says(&holding).await;
+    late.wait_for_line(&holding).await;
     until("the server knows", async || is_running(&dev, &id).await).await;
     late.signal(Signal::STOP);
     let mut other = Host::start(&dev.address, "other", "both", 1).await;
-    other.says(&holding).await;
+    other.wait_for_line(&holding).await;
     is_time(&dev).await;
-    late.let_go().await;
+    late.release_job().await;
     late.signal(Signal::CONT);
-    // It has one slot: this job runs once the server has heard of the end of the other.
+    // It has one slot: this job runs after the server has received the late end.
     let next = submit(&dev, "own").await;
-    late.says(&format!("holding {next}")).await;
-    assert!(is_running(&dev, &id).await, "the late end moved the job");
-    other.let_go().await;
-    late.let_go().await;
+    late.wait_for_line(&format!("holding {next}")).await;
+    assert!(is_running(&dev, &id).await, "the late end changed the job");
+    other.release_job().await;
+    late.release_job().await;
     assert_eq!(dev.sh(&format!("jobstream result {id} --wait")).await, "2 other");
     assert_eq!(dev.sh(&format!("jobstream result {next} --wait")).await, "1 late");
     let events = dev.sh(&format!("jobstream watch {id} -o jsonl")).await;
@@ -41,13 +41,16 @@ async fn comes_too_late(is_time: impl AsyncFn(&Dev)) {
 }
 
 #[tokio::test]
-async fn a_worker_that_was_stopped_past_its_lease_completes_nothing() {
-    comes_too_late(async |_| {}).await;
+async fn a_worker_stopped_past_its_lease_cannot_complete_its_job() {
+    check_late_result(async |_| {}).await;
 }
 
 #[tokio::test]
-async fn nor_does_one_that_was_stopped_until_it_was_cut_off() {
-    let is_cut_off =
+async fn a_worker_stopped_past_its_disconnect_cannot_complete_its_job() {
+    let is_disconnected =
         async |dev: &Dev| dev.sh("jobstream workers ls").await.contains("\tlate\tSTREAM\tDISCONNECTED\t");
-    comes_too_late(async |dev| until("it is cut off", async || is_cut_off(dev).await).await).await;
+    check_late_result(async |dev| {
+        until("the worker is disconnected", async || is_disconnected(dev).await).await
+    })
+    .await;
 }

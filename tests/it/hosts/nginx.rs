@@ -1,4 +1,4 @@
-//! Behind a real nginx that keeps the public host, over gRPC and as HTTP/1.1.
+//! A server behind nginx that forwards the public host, with gRPC and HTTP/1.1.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -15,13 +15,13 @@ use crate::support::{Dev, echo, refused, until, wait_for};
 
 const PUBLIC: &str = "jobs.example";
 
-/// An nginx in front of one server.
+/// A running nginx in front of a server.
 struct Nginx {
     _child: Child,
     directory: PathBuf,
-    /// Where it takes gRPC.
+    /// The port for gRPC.
     grpc: u16,
-    /// Where it takes HTTP/1.1.
+    /// The port for HTTP/1.1.
     http: u16,
 }
 
@@ -69,19 +69,19 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // What is left of it is only litter.
+        // A remaining directory is harmless.
         let _ = std::fs::remove_dir_all(&self.directory);
     }
 }
 
-/// Two that nobody listens on; another process may still take them first, which nginx reports.
+/// Returns two free ports. If another process takes one first, nginx reports it.
 fn free_ports() -> [u16; 2] {
     let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
     held.map(|listener| listener.local_addr().expect("a bound socket").port())
 }
 
 #[tokio::test]
-async fn a_proxy_that_keeps_the_public_host_works_once_that_host_is_allowed() {
+async fn a_proxy_with_an_allowed_public_host_works() {
     let dev = Dev::start(&["--allowed-host", PUBLIC]).await;
     let nginx = Nginx::before(&dev).await;
     nginx.submit().await.expect("it is accepted");
@@ -92,7 +92,7 @@ async fn a_proxy_that_keeps_the_public_host_works_once_that_host_is_allowed() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_keeps_a_host_that_is_not_allowed_gets_the_option() {
+async fn a_proxy_with_an_unknown_host_gets_an_error_with_the_option() {
     let dev = Dev::start(&[]).await;
     let nginx = Nginx::before(&dev).await;
     let status = nginx.submit().await.expect_err("the host is not allowed");

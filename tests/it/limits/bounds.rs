@@ -1,4 +1,4 @@
-//! A server that is full refuses at once, keeps nothing of what it refuses, and goes on.
+//! A full server rejects requests at once without a change of state.
 
 use std::time::Duration;
 
@@ -21,12 +21,12 @@ fn full(status: &Status, reason: &str) -> ErrorDetails {
 }
 
 #[tokio::test]
-async fn beyond_the_jobs_there_may_be_new_ones_are_refused_and_accepted_ones_end() {
+async fn jobs_above_the_limit_are_rejected_and_accepted_ones_end() {
     let server = TestServer::with(|setup| setup.engine.core.jobs_max = 3).await;
     server.pause("default").await;
     let mut ids = Vec::new();
     for _ in 0..3 {
-        ids.push(server.submit(echo("kept")).await);
+        ids.push(server.submit(echo("accepted")).await);
     }
     full(&server.try_submit(echo("one too many")).await.unwrap_err(), "QUEUE_FULL");
     let jobs = vec![echo("a"), echo("b")];
@@ -35,18 +35,18 @@ async fn beyond_the_jobs_there_may_be_new_ones_are_refused_and_accepted_ones_end
     for result in answer.into_inner().results {
         refused_in_batch(&result, Code::ResourceExhausted, "QUEUE_FULL");
     }
-    let again = v1::JobSpec { job_id: ids[0].clone(), ..echo("kept") };
-    server.try_submit(again).await.expect("a job that was accepted before");
+    let again = v1::JobSpec { job_id: ids[0].clone(), ..echo("accepted") };
+    server.try_submit(again).await.expect("the job exists");
     assert_eq!(server.info().await.jobs, 3);
     server.resume("default").await;
     for id in &ids {
         server.end(id).await.result();
     }
-    server.run_to_end(echo("room again")).await.result();
+    server.run_to_end(echo("capacity again")).await.result();
 }
 
 #[tokio::test]
-async fn an_atomic_batch_that_does_not_fit_is_refused_whole() {
+async fn an_atomic_batch_above_the_limit_is_rejected() {
     let server = TestServer::with(|setup| setup.engine.core.jobs_max = 3).await;
     server.pause("default").await;
     let request = v1::BatchSubmitRequest { jobs: vec![echo("x"); 4], atomic: true };
@@ -57,21 +57,21 @@ async fn an_atomic_batch_that_does_not_fit_is_refused_whole() {
 }
 
 #[tokio::test]
-async fn beyond_the_bytes_there_may_be_new_jobs_are_refused() {
+async fn jobs_above_the_byte_limit_are_rejected() {
     let server = TestServer::with(|setup| setup.engine.core.job_bytes_max = 1_000).await;
     server.pause("default").await;
     let of_size = |bytes: usize| v1::JobSpec { payload: Some(data(vec![7; bytes])), ..job("demo.echo") };
-    let kept = server.submit(of_size(600)).await;
+    let accepted = server.submit(of_size(600)).await;
     full(&server.try_submit(of_size(401)).await.unwrap_err(), "QUEUE_BYTES_FULL");
     server.submit(of_size(400)).await;
     full(&server.try_submit(of_size(1)).await.unwrap_err(), "QUEUE_BYTES_FULL");
     server.submit(of_size(0)).await;
-    server.cancel(&kept, Duration::ZERO).await.unwrap();
+    server.cancel(&accepted, Duration::ZERO).await.unwrap();
     server.submit(of_size(600)).await;
 }
 
 #[tokio::test]
-async fn pairs_of_queue_and_kind_have_a_limit() {
+async fn the_number_of_lanes_is_limited() {
     let server = TestServer::start().await;
     for part in 0..10 {
         let jobs =
@@ -90,7 +90,7 @@ async fn pairs_of_queue_and_kind_have_a_limit() {
 }
 
 #[tokio::test]
-async fn watchers_have_a_limit_and_a_place_is_free_when_one_leaves() {
+async fn the_number_of_watchers_is_limited() {
     let server = TestServer::with(|setup| setup.engine.watchers_max = 2).await;
     let id = server.submit(job("test.gate")).await;
     let watches = [server.watch(watch_request(&id, 0)).await, server.watch(watch_request(&id, 0)).await];
@@ -106,7 +106,7 @@ async fn watchers_have_a_limit_and_a_place_is_free_when_one_leaves() {
 }
 
 #[tokio::test]
-async fn a_run_that_cannot_be_watched_is_not_submitted() {
+async fn a_run_above_the_watcher_limit_submits_no_job() {
     let server = TestServer::with(|setup| setup.engine.watchers_max = 0).await;
     let request = v1::RunRequest { job: Some(echo("x")), heartbeat: Some(seconds(1)), ..Default::default() };
     let status = wait_for("Run answers", server.jobs().run(request)).await.unwrap_err();

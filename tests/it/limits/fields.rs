@@ -1,4 +1,4 @@
-//! Requests that are well-formed messages with bad values in them.
+//! Well-formed requests with invalid values.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ fn retry() -> v1::RetryPolicy {
 
 const YEARS_11: i64 = 11 * 365 * 24 * 3600;
 
-/// Each spec with the one field that is wrong in it.
+/// Returns specs with the name of their invalid field.
 fn bad_specs() -> Vec<(v1::JobSpec, &'static str)> {
     let spec = || echo("x");
     let (negative, long) = (Some(seconds(-1)), Some(seconds(YEARS_11)));
@@ -73,7 +73,7 @@ fn bad_specs() -> Vec<(v1::JobSpec, &'static str)> {
 }
 
 #[tokio::test]
-async fn every_bad_field_of_a_spec_is_named_and_nothing_is_kept() {
+async fn an_invalid_field_of_a_spec_is_named() {
     let server = TestServer::start().await;
     for (spec, field) in bad_specs() {
         let status = server.try_submit(spec.clone()).await.unwrap_err();
@@ -87,7 +87,7 @@ async fn every_bad_field_of_a_spec_is_named_and_nothing_is_kept() {
 }
 
 #[tokio::test]
-async fn all_bad_fields_are_named_at_once() {
+async fn all_invalid_fields_are_named_at_once() {
     let server = TestServer::start().await;
     let spec = v1::JobSpec { priority: 1_000, queue: "?".into(), timeout: Some(seconds(-1)), ..job("!") };
     let status = server.try_submit(spec).await.unwrap_err();
@@ -98,7 +98,7 @@ async fn all_bad_fields_are_named_at_once() {
 }
 
 #[tokio::test]
-async fn the_worst_spec_still_gets_an_error_that_fits_a_header() {
+async fn the_error_of_many_violations_fits_a_header() {
     let server = TestServer::start().await;
     let nasty = |name: &str| (0..16).map(|n| (format!("{n}{name}\u{7f}"), "\u{1}".repeat(300))).collect();
     let spec = v1::JobSpec { labels: nasty(&"l".repeat(70)), headers: nasty(&"h".repeat(70)), ..job("🦀") };
@@ -109,7 +109,7 @@ async fn the_worst_spec_still_gets_an_error_that_fits_a_header() {
 }
 
 #[tokio::test]
-async fn other_requests_name_their_bad_fields_too() {
+async fn invalid_fields_of_other_requests_are_named() {
     let server = TestServer::start().await;
     let mut jobs = server.jobs();
     let id = new_id();
@@ -142,7 +142,7 @@ async fn other_requests_name_their_bad_fields_too() {
 }
 
 #[tokio::test]
-async fn a_message_beyond_four_mebibytes_is_too_large() {
+async fn a_message_above_4_mib_is_rejected() {
     let server = TestServer::start().await;
     let mut jobs = batch(5);
     for job in &mut jobs {

@@ -1,4 +1,4 @@
-//! Bytes that are no message, sent as they are.
+//! Malformed frames and messages.
 
 use bytes::Bytes;
 use tonic::Code;
@@ -15,7 +15,7 @@ const PAUSE: &str = "/jobstream.v1.AdminService/PauseQueue";
 const KIND_IS_NOT_UTF8: &[u8] = &[0x0a, 0x03, 0x12, 0x01, 0xff];
 
 #[tokio::test]
-async fn text_that_is_not_utf8_is_refused_with_its_field() {
+async fn invalid_utf8_is_rejected_with_its_field() {
     let server = TestServer::start().await;
     let answer = raw_call(server.address, SUBMIT, &[], frame(0, KIND_IS_NOT_UTF8)).await;
     let status = answer.status();
@@ -26,9 +26,9 @@ async fn text_that_is_not_utf8_is_refused_with_its_field() {
 }
 
 #[tokio::test]
-async fn malformed_frames_get_a_reason_on_every_kind_of_call() {
+async fn malformed_frames_have_a_reason_on_every_type_of_call() {
     let server = TestServer::start().await;
-    let good = frame(0, &[]);
+    let valid = frame(0, &[]);
     let bodies: [(&str, Vec<u8>); 7] = [
         ("garbage", frame(0, &[0xff; 32])),
         ("a field cut short", frame(0, &[0x0a, 0x7f, 0x01])),
@@ -39,7 +39,7 @@ async fn malformed_frames_get_a_reason_on_every_kind_of_call() {
         ("a wrong wire type", frame(0, &[0x0d, 1, 0, 0, 0])),
         ("a compressed frame of no encoding", frame(1, &[0x0a])),
         ("an unknown flag", frame(9, &[])),
-        ("a frame cut short", good[..3].to_vec()),
+        ("a frame cut short", valid[..3].to_vec()),
     ];
     for (what, body) in bodies {
         for path in [SUBMIT, SUBMIT_STREAM, WATCH, PAUSE] {
@@ -53,7 +53,7 @@ async fn malformed_frames_get_a_reason_on_every_kind_of_call() {
 }
 
 #[tokio::test]
-async fn a_frame_that_announces_too_much_is_refused_before_it_is_read() {
+async fn a_frame_with_a_length_above_the_limit_is_rejected_unread() {
     let server = TestServer::start().await;
     let announced = [&[0][..], &u32::MAX.to_be_bytes(), b"x"].concat();
     for path in [SUBMIT, SUBMIT_STREAM, WATCH, PAUSE] {
@@ -65,7 +65,7 @@ async fn a_frame_that_announces_too_much_is_refused_before_it_is_read() {
 }
 
 #[tokio::test]
-async fn a_small_frame_that_unpacks_to_much_is_too_large() {
+async fn a_decompression_bomb_is_rejected() {
     let server = TestServer::start().await;
     let bomb = gzip_of_zeros(64 << 20);
     assert!(bomb.len() < 1 << 20);
@@ -75,14 +75,14 @@ async fn a_small_frame_that_unpacks_to_much_is_too_large() {
     assert_untouched(&server).await;
 }
 
-/// Zeros in gzip, written by the system's own program so that no crate is needed for one test.
+/// Returns compressed zeros from the gzip program, so that one test needs no crate.
 fn gzip_of_zeros(bytes: usize) -> Vec<u8> {
     let command = format!("head -c {bytes} /dev/zero | gzip -9");
     std::process::Command::new("sh").args(["-c", &command]).output().expect("a shell").stdout
 }
 
 #[tokio::test]
-async fn methods_and_encodings_that_are_not_there_are_unimplemented() {
+async fn unknown_methods_and_encodings_are_unimplemented() {
     let server = TestServer::start().await;
     let call = async |path, headers: &[(&str, &str)]| {
         raw_call(server.address, path, headers, frame(0, &[])).await.status().code()

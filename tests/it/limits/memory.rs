@@ -1,4 +1,4 @@
-//! What a request takes in memory before it is refused: a few times its bytes, however many elements they are.
+//! Memory of a request before it is rejected: a small multiple of its bytes for any number of elements.
 
 use std::net::SocketAddr;
 
@@ -10,15 +10,15 @@ use tonic::codec::CompressionEncoding;
 use super::bad_fields;
 use crate::support::{Dev, TestServer, frame, raw_call, refused, wait_for};
 
-/// Memory that a request may take for each of its bytes.
+/// The memory limit per byte of a request.
 const FACTOR: usize = 8;
-/// And beside that, whatever it holds: threads, buffers, what the allocator keeps.
+/// The fixed memory: threads, buffers and free memory of the allocator.
 const FIXED: usize = 24 << 20;
 
 const JOBS: &str = "/jobstream.v1.JobService/";
 const WORKERS: &str = "/jobstream.v1.WorkerService/";
 
-/// A message around this one, as its field with this tag.
+/// Wraps a message as the field with this tag.
 fn within(tag: u8, message: &[u8]) -> Vec<u8> {
     let mut outer = vec![tag];
     prost::encoding::encode_varint(message.len() as u64, &mut outer);
@@ -30,12 +30,12 @@ fn empty(tag: u8, count: usize) -> Vec<u8> {
     [tag, 0].repeat(count)
 }
 
-/// A Submit whose payload has these bytes as its JSON value.
+/// Returns a Submit with these bytes as its JSON value.
 fn submit_json(value: &[u8]) -> Vec<u8> {
     within(0x0a, &within(0x22, &within(0x1a, value)))
 }
 
-/// Each is about what the server reads at most, and becomes hundreds of megabytes once it is decoded.
+/// Returns requests of about the maximal size that would decode to hundreds of megabytes.
 fn hostile() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let labels = (0..250_000).map(|number| (format!("{number:06}"), "v".to_owned())).collect();
     let labels = v1::JobSpec { kind: "k".into(), labels, ..v1::JobSpec::default() };
@@ -69,13 +69,14 @@ fn path(rpc: &str) -> String {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn no_request_takes_many_times_its_bytes() {
+async fn the_memory_of_a_request_is_bounded_by_its_bytes() {
     let dev = Dev::start(&[]).await;
     let address: SocketAddr = dev.address.parse().expect("an address");
     for (rpc, field, message) in hostile() {
         let (bytes, body) = (message.len(), frame(0, &message));
-        // The peak from now on.
-        std::fs::write(format!("/proc/{}/clear_refs", dev.id()), "5").expect("a kernel that tells the peak");
+        // Resets the peak.
+        std::fs::write(format!("/proc/{}/clear_refs", dev.id()), "5")
+            .expect("a kernel that reports the peak");
         let before = dev.memory_bytes("VmRSS");
         let status = raw_call(address, &path(rpc), &[], body).await.status();
         let taken = dev.memory_bytes("VmHWM").saturating_sub(before);
@@ -85,7 +86,7 @@ async fn no_request_takes_many_times_its_bytes() {
 }
 
 #[tokio::test]
-async fn a_refusal_before_decoding_tells_count_limit_and_way_out() {
+async fn a_rejection_before_decoding_has_count_limit_and_remedy() {
     let server = TestServer::start().await;
     let refusal = async |rpc: &str, message: Vec<u8>| {
         let status = raw_call(server.address, &path(rpc), &[], frame(0, &message)).await.status();
@@ -108,7 +109,7 @@ async fn a_refusal_before_decoding_tells_count_limit_and_way_out() {
 }
 
 #[tokio::test]
-async fn a_compressed_request_is_checked_once_decompressed() {
+async fn a_compressed_request_is_checked_after_decompression() {
     let server = TestServer::start().await;
     let jobs = vec![v1::JobSpec::default(); 50_000];
     let mut client = server.jobs().send_compressed(CompressionEncoding::Gzip);

@@ -38,7 +38,7 @@ async fn busy_stream_ends_at_its_deadline() {
 }
 
 #[tokio::test]
-async fn answer_in_time_is_left_alone() {
+async fn response_within_the_deadline_is_unchanged() {
     let server = TestServer::start(with_limits(|_| {}));
     let mut client = Client::connect(server.address).await;
     for headers in [&[][..], &[("grpc-timeout", "10S")][..]] {

@@ -1,4 +1,4 @@
-//! Peers that stall, flood or exceed their bounds are cut, and nobody else notices.
+//! Peers that stall, flood or exceed limits are disconnected without an effect on others.
 
 use super::peer::*;
 use super::server::{TestServer, millis, soon, with_limits};
@@ -16,22 +16,22 @@ async fn silent_connection_is_closed() {
 }
 
 #[tokio::test]
-async fn trickled_preface_is_closed() {
+async fn connection_with_a_slow_preface_is_closed() {
     let server = TestServer::start(with_limits(|limits| limits.preface_timeout = millis(200)));
     let mut raw = Raw::connect(server.address).await;
-    assert!(raw.trickle(PREFACE, millis(20)).await, "the whole preface was taken");
+    assert!(raw.trickle(PREFACE, millis(20)).await, "the connection was not closed during the preface");
 }
 
 #[tokio::test]
-async fn trickled_http1_head_is_closed() {
+async fn connection_with_a_slow_http1_head_is_closed() {
     let server = TestServer::start(with_limits(|limits| limits.http1_header_timeout = millis(200)));
     let mut raw = Raw::connect(server.address).await;
     let head = "GET / HTTP/1.1\r\nhost: a-host-with-a-long-name\r\n\r\n";
-    assert!(raw.trickle(head.as_bytes(), millis(20)).await, "the whole head was taken");
+    assert!(raw.trickle(head.as_bytes(), millis(20)).await, "the connection was not closed during the head");
 }
 
 #[tokio::test]
-async fn connection_that_talks_in_time_is_kept() {
+async fn active_connection_is_not_closed() {
     let server = TestServer::start(with_limits(|limits| limits.preface_timeout = millis(50)));
     let mut client = Client::connect(server.address).await;
     let waited = client.call_with("/test.Probe/Hang", &[("grpc-timeout", "200m")]).await;
@@ -41,7 +41,7 @@ async fn connection_that_talks_in_time_is_kept() {
 }
 
 #[tokio::test]
-async fn unanswered_ping_closes() {
+async fn unanswered_ping_closes_the_connection() {
     let server = TestServer::start(with_limits(|limits| {
         limits.keepalive_interval = millis(50);
         limits.keepalive_timeout = millis(50);
@@ -52,23 +52,23 @@ async fn unanswered_ping_closes() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn peer_that_never_reads_is_given_up() {
+async fn peer_that_never_reads_is_disconnected() {
     let server = TestServer::start(with_limits(|limits| {
         limits.max_connections = 1;
         limits.tcp_user_timeout = millis(200);
     }));
     let mut raw = Raw::connect(server.address).await;
     raw.send(PREFACE).await;
-    // Windows too large to fill, so that only the socket's buffers hold the flood back.
+    // Large windows, so that only the socket buffers limit the data.
     raw.send(&frame(SETTINGS, 0, 0, b"\x00\x04\x7f\xff\xff\xff")).await;
     raw.send(&frame(WINDOW_UPDATE, 0, 0, b"\x7f\x00\x00\x00")).await;
     raw.send(&request(1, "/test.Probe/Flood", &[])).await;
     raw.stream.readable().await.expect("an answer");
-    a_place_is_free(&server).await;
+    wait_for_connection_capacity(&server).await;
 }
 
 #[tokio::test]
-async fn flood_of_malformed_requests_is_cut() {
+async fn flood_of_malformed_requests_closes_the_connection() {
     let server = TestServer::start(with_limits(|limits| limits.max_local_error_resets = 100));
     let mut raw = Raw::handshake(server.address).await;
     // A connection-specific field makes a request malformed.
@@ -84,7 +84,7 @@ async fn flood_of_malformed_requests_is_cut() {
 }
 
 #[tokio::test]
-async fn rapid_resets_are_cut() {
+async fn rapid_resets_close_the_connection() {
     let server = TestServer::start(with_limits(|_| {}));
     let mut raw = Raw::handshake(server.address).await;
     let flood: Vec<u8> = (0..5_000)
@@ -94,7 +94,7 @@ async fn rapid_resets_are_cut() {
             [request(stream, "/test.Probe/Hang", &[]), reset].concat()
         })
         .collect();
-    // The server may well be gone before all is sent.
+    // The server may close before all is sent.
     let _ = tokio::io::AsyncWriteExt::write_all(&mut raw.stream, &flood).await;
     let goaway = raw.next_of(GOAWAY).await.expect("a GOAWAY");
     assert_eq!(goaway.reason(), ENHANCE_YOUR_CALM);
@@ -102,7 +102,7 @@ async fn rapid_resets_are_cut() {
 }
 
 #[tokio::test]
-async fn stream_beyond_the_limit_is_refused() {
+async fn stream_above_the_limit_is_refused() {
     let server = TestServer::start(with_limits(|limits| limits.max_concurrent_streams = 2));
     let mut raw = Raw::handshake(server.address).await;
     for stream in [1, 3, 5] {
@@ -123,7 +123,7 @@ async fn large_headers_are_refused() {
 }
 
 #[tokio::test]
-async fn connection_beyond_the_limit_is_closed() {
+async fn connection_above_the_limit_is_closed() {
     let server = TestServer::start(with_limits(|limits| limits.max_connections = 2));
     let mut first = Client::connect(server.address).await;
     let mut second = Client::connect(server.address).await;
@@ -131,12 +131,12 @@ async fn connection_beyond_the_limit_is_closed() {
     assert_eq!(Raw::connect(server.address).await.read_text().await, "");
 
     first.connection.abort();
-    a_place_is_free(&server).await;
+    wait_for_connection_capacity(&server).await;
     server.lifecycle.stop.cancel();
     assert!(server.report().await.connections_refused >= 1);
 }
 
-/// Peers that do nothing but answer PINGs.
+/// Connects peers that only answer PINGs.
 async fn idle_peers(server: &TestServer, count: usize) -> Vec<Client> {
     let mut peers = Vec::new();
     for _ in 0..count {
@@ -148,7 +148,7 @@ async fn idle_peers(server: &TestServer, count: usize) -> Vec<Client> {
 }
 
 #[tokio::test]
-async fn a_newcomer_gets_the_place_of_the_longest_idle() {
+async fn a_new_connection_replaces_the_longest_idle_one() {
     let server = TestServer::start(with_limits(|limits| {
         limits.max_connections = 300;
         limits.keepalive_interval = millis(50);
@@ -157,28 +157,29 @@ async fn a_newcomer_gets_the_place_of_the_longest_idle() {
     let call = busy.call("/test.Probe/Drip").await;
     let mut idle = idle_peers(&server, 299).await;
     for _ in 0..3 {
-        let mut good = Client::connect(server.address).await;
-        let (_, trailers) = finish(good.call("/test.Probe/Echo").await).await;
+        let mut newcomer = Client::connect(server.address).await;
+        let (_, trailers) = finish(newcomer.call("/test.Probe/Echo").await).await;
         assert_eq!(status(&trailers), "0");
         let longest_idle = idle.remove(0);
-        let closed = soon("the longest idle makes way", longest_idle.connection).await.expect("no panic");
+        let closed =
+            soon("the longest idle connection closes", longest_idle.connection).await.expect("no panic");
         closed.expect("an orderly end");
-        idle.push(good);
+        idle.push(newcomer);
     }
-    assert!(idle.iter().all(|peer| !peer.connection.is_finished()), "nobody else makes way");
+    assert!(idle.iter().all(|peer| !peer.connection.is_finished()), "no other connection closes");
     busy.call("/test.Probe/Echo").await;
     drop(call);
 }
 
 #[tokio::test]
-async fn an_address_at_its_bound_gives_up_its_longest_idle_or_gets_no_more() {
+async fn an_address_at_its_limit_loses_its_longest_idle_connection() {
     let server = TestServer::start(with_limits(|limits| limits.max_connections_per_address = Some(2)));
     let mut idle = idle_peers(&server, 1).await;
     let mut busy = Client::connect(server.address).await;
     let _call = busy.call("/test.Probe/Drip").await;
     let mut third = Client::connect(server.address).await;
     let _other_call = third.call("/test.Probe/Drip").await;
-    let closed = soon("the idle one makes way", idle.remove(0).connection).await.expect("no panic");
+    let closed = soon("the idle connection closes", idle.remove(0).connection).await.expect("no panic");
     closed.expect("an orderly end");
     assert_eq!(Raw::connect(server.address).await.read_text().await, "");
     server.lifecycle.stop.cancel();
@@ -186,7 +187,7 @@ async fn an_address_at_its_bound_gives_up_its_longest_idle_or_gets_no_more() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_closed_although_it_answers_pings() {
+async fn an_idle_connection_that_answers_pings_is_closed() {
     let server = TestServer::start(with_limits(|limits| {
         limits.preface_timeout = millis(20);
         limits.idle_timeout = millis(200);
@@ -204,7 +205,7 @@ async fn an_idle_connection_is_closed_although_it_answers_pings() {
 }
 
 #[tokio::test]
-async fn an_idle_peer_that_ignores_the_goaway_is_closed_as_well() {
+async fn an_idle_connection_that_ignores_goaway_is_closed() {
     let server = TestServer::start(with_limits(|limits| {
         limits.preface_timeout = millis(20);
         limits.idle_timeout = millis(200);
@@ -215,9 +216,9 @@ async fn an_idle_peer_that_ignores_the_goaway_is_closed_as_well() {
     raw.rest().await;
 }
 
-/// Returns once the server serves another connection.
-async fn a_place_is_free(server: &TestServer) {
-    soon("a place is free", async {
+/// Waits until the server accepts another connection.
+async fn wait_for_connection_capacity(server: &TestServer) {
+    soon("there is capacity", async {
         while Raw::handshake(server.address).await.next_of(SETTINGS).await.is_none() {}
     })
     .await;

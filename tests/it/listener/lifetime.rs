@@ -1,4 +1,4 @@
-//! How connections and the server end: age, drain and stop.
+//! The end of connections and of the server: age, drain and stop.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -11,10 +11,10 @@ use super::peer::*;
 use super::probe::BLOCKED;
 use super::server::{TestServer, millis, soon, with_limits};
 
-/// The 200 ms that `serve` promises, and room for a busy machine.
+/// The 200 ms that `serve` documents, with a margin for a busy machine.
 const STOP_TIME: Duration = Duration::from_millis(400);
 
-/// Ages that pass within a test.
+/// Returns options with short connection ages.
 fn short_lived() -> ServeOptions {
     with_limits(|limits| {
         limits.preface_timeout = millis(20);
@@ -26,7 +26,7 @@ fn short_lived() -> ServeOptions {
 }
 
 #[tokio::test]
-async fn sockets_go_to_the_edges_in_turn() {
+async fn sockets_are_distributed_to_the_threads_in_turn() {
     let mut options = with_limits(|_| {});
     options.connection_threads = NonZeroUsize::new(3).expect("not zero");
     let server = TestServer::start(options);
@@ -35,12 +35,16 @@ async fn sockets_go_to_the_edges_in_turn() {
         let answer = client.call("/test.Probe/Thread").await;
         let thread = format!("connection-{}", turn % 3);
         assert_eq!(answer.headers()["x-thread"], thread);
-        assert_eq!(answer.headers()["x-spawned"], thread, "what a handler spawns must stay on its thread");
+        assert_eq!(
+            answer.headers()["x-spawned"],
+            thread,
+            "a task spawned by a handler must stay on its thread"
+        );
     }
 }
 
 #[tokio::test]
-async fn old_connection_is_told_to_go_away_then_cut() {
+async fn old_connection_gets_goaway_and_is_closed() {
     let server = TestServer::start(short_lived());
     let mut raw = Raw::handshake(server.address).await;
     let opened = Instant::now();
@@ -51,11 +55,15 @@ async fn old_connection_is_told_to_go_away_then_cut() {
     raw.rest().await;
     assert!(opened.elapsed() >= millis(280), "cut after {:?}", opened.elapsed());
     server.lifecycle.stop.cancel();
-    assert_eq!(server.report().await, ServeReport::default(), "old age is no shutdown");
+    assert_eq!(
+        server.report().await,
+        ServeReport::default(),
+        "the age of a connection does not cause a shutdown"
+    );
 }
 
 #[tokio::test]
-async fn old_connection_ends_its_streams_by_itself() {
+async fn old_connection_closes_after_its_streams_end() {
     let server = TestServer::start(short_lived());
     let mut client = Client::connect(server.address).await;
     let ended = client.call("/test.Probe/Obey").await;
@@ -84,7 +92,7 @@ async fn drain_closes_the_listening_socket_at_once() {
 }
 
 #[tokio::test]
-async fn drain_ends_whatever_peers_do() {
+async fn drain_ends_with_stalled_peers() {
     let server = TestServer::start(with_limits(|limits| {
         limits.drain_grace = millis(100);
         limits.closing_linger = millis(100);
@@ -95,7 +103,7 @@ async fn drain_ends_whatever_peers_do() {
     }
     let mut obeying = Client::connect(server.address).await;
     obeying.call("/test.Probe/Echo").await;
-    let obeyed = obeying.start("/test.Probe/Obey", &[]).await;
+    let completed = obeying.start("/test.Probe/Obey", &[]).await;
     let mut watching = Client::connect(server.address).await;
     let watched = watching.call("/grpc.health.v1.Health/Watch").await;
     let mut unread = Raw::handshake(server.address).await;
@@ -103,8 +111,8 @@ async fn drain_ends_whatever_peers_do() {
     unread.next_of(HEADERS).await.expect("a response");
 
     server.lifecycle.drain.cancel();
-    let obeyed = soon("the stream ends", obeyed).await.expect("a status");
-    assert_eq!(status(obeyed.headers()), "14");
+    let completed = soon("the stream ends", completed).await.expect("a status");
+    assert_eq!(status(completed.headers()), "14");
     let report = server.report().await;
     assert_eq!(report, ServeReport { connections_cut: 2, requests_cut: 2, connections_refused: 0 });
     drop((watched, unread, silent));
@@ -123,7 +131,7 @@ async fn drain_lets_open_requests_finish() {
 }
 
 #[tokio::test]
-async fn stop_cuts_everything() {
+async fn stop_closes_all_connections() {
     let server = TestServer::start(with_limits(|_| {}));
     let mut clients = Vec::new();
     for _ in 0..3 {
@@ -143,7 +151,7 @@ async fn stop_cuts_everything() {
 }
 
 #[tokio::test]
-async fn stop_leaves_a_blocked_edge_behind() {
+async fn stop_does_not_wait_for_a_blocked_thread() {
     let server = TestServer::start(with_limits(|_| {}));
     let mut client = Client::connect(server.address).await;
     let _blocked = client.start("/test.Probe/Block", &[]).await;

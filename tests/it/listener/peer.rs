@@ -1,4 +1,4 @@
-//! Clients: a polite one on `h2`, and raw sockets that send what they please.
+//! Clients: a conforming one on `h2`, and raw sockets.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -60,14 +60,15 @@ impl Client {
             request = request.header(*name, *value);
         }
         let request = request.body(()).expect("a request");
-        self.requests = soon("room for a stream", self.requests.clone().ready()).await.expect("a connection");
+        self.requests =
+            soon("capacity for a stream", self.requests.clone().ready()).await.expect("a connection");
         let (response, mut body) = self.requests.send_request(request, false).expect("a stream");
         body.send_data(Bytes::from_static(&MESSAGE), true).expect("an open stream");
         response
     }
 }
 
-/// The bytes and trailers that end a response; a trailers-only response has them in its headers.
+/// Reads the bytes and trailers of a response. A trailers-only response has them in its headers.
 pub(super) async fn finish(response: Response<RecvStream>) -> (Vec<u8>, HeaderMap) {
     let (parts, mut body) = response.into_parts();
     let mut bytes = Vec::new();
@@ -80,18 +81,18 @@ pub(super) async fn finish(response: Response<RecvStream>) -> (Vec<u8>, HeaderMa
     (bytes, trailers.unwrap_or(parts.headers))
 }
 
-/// The value of `grpc-status`.
+/// Returns the value of `grpc-status`.
 pub(super) fn status(headers: &HeaderMap) -> &str {
     headers.get("grpc-status").and_then(|value| value.to_str().ok()).unwrap_or("none")
 }
 
-/// One HTTP/2 frame as it is on the wire.
+/// Encodes an HTTP/2 frame.
 pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("a small frame").to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// A whole request on this stream, and further header fields in HPACK.
+/// Encodes a request on a stream, with additional header fields in HPACK.
 pub(super) fn request(stream: u32, path: &str, more: &[u8]) -> Vec<u8> {
     let length = [u8::try_from(path.len()).expect("a short path")];
     // Static table: method POST, scheme http, then a literal path and authority.
@@ -99,7 +100,7 @@ pub(super) fn request(stream: u32, path: &str, more: &[u8]) -> Vec<u8> {
     frame(HEADERS, END_STREAM_AND_HEADERS, stream, &block)
 }
 
-/// What one peer received.
+/// A received frame.
 #[derive(Debug)]
 pub(super) struct Frame {
     pub(super) kind: u8,
@@ -108,37 +109,37 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// The reason of a GOAWAY or RST_STREAM, its last four-byte field.
+    /// Returns the reason of a GOAWAY or RST_STREAM, its last four-byte field.
     pub(super) fn reason(&self) -> u32 {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
         u32::from_be_bytes(self.payload[at..at + 4].try_into().expect("four bytes"))
     }
 }
 
-/// A socket that speaks HTTP/2 only as far as a test wants it to.
+/// A raw socket on which the test sends HTTP/2 frames.
 pub(super) struct Raw {
     pub(super) stream: TcpStream,
 }
 
 impl Raw {
-    /// Connected, with nothing sent.
+    /// Connects without sending bytes.
     pub(super) async fn connect(address: SocketAddr) -> Self {
         Self { stream: TcpStream::connect(address).await.expect("a listening socket") }
     }
 
-    /// Connected, with preface and settings sent.
+    /// Connects and sends the preface and settings.
     pub(super) async fn handshake(address: SocketAddr) -> Self {
         let mut raw = Self::connect(address).await;
-        // A server that is full closes at once; the reads tell.
+        // A full server closes at once. Later reads detect it.
         let _ = raw.stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])[..]].concat()).await;
         raw
     }
 
     pub(super) async fn send(&mut self, bytes: &[u8]) {
-        soon("room to send", self.stream.write_all(bytes)).await.expect("an open connection");
+        soon("capacity to send", self.stream.write_all(bytes)).await.expect("an open connection");
     }
 
-    /// One byte at a time until all are sent or the server has closed; true when it has.
+    /// Sends one byte at a time. Returns whether the server closed the connection.
     pub(super) async fn trickle(&mut self, bytes: &[u8], pause: Duration) -> bool {
         for byte in bytes {
             let mut reply = [0; 64];
@@ -153,7 +154,7 @@ impl Raw {
         false
     }
 
-    /// The next frame; none once the connection is closed or reset.
+    /// Returns the next frame, or `None` once the connection is closed or reset.
     pub(super) async fn next(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         soon("a frame", self.stream.read_exact(&mut head)).await.ok()?;
@@ -164,7 +165,7 @@ impl Raw {
         Some(Frame { kind: head[3], stream, payload })
     }
 
-    /// The next frame of this kind.
+    /// Returns the next frame of this type.
     pub(super) async fn next_of(&mut self, kind: u8) -> Option<Frame> {
         loop {
             let frame = self.next().await?;
@@ -174,7 +175,7 @@ impl Raw {
         }
     }
 
-    /// Every frame until the connection is closed.
+    /// Returns all frames until the connection is closed.
     pub(super) async fn rest(&mut self) -> Vec<Frame> {
         let mut frames = Vec::new();
         while let Some(frame) = self.next().await {
@@ -183,10 +184,10 @@ impl Raw {
         frames
     }
 
-    /// Everything until the connection is closed, as text.
+    /// Reads text until the connection is closed.
     pub(super) async fn read_text(&mut self) -> String {
         let mut bytes = Vec::new();
-        // A reset after the answer ends it just as well.
+        // A reset after the response is fine too.
         let _ = soon("the connection closes", self.stream.read_to_end(&mut bytes)).await;
         String::from_utf8_lossy(&bytes).into_owned()
     }

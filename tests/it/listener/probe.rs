@@ -1,4 +1,4 @@
-//! A service that behaves as its method's name says, so that tests can look at the server from inside.
+//! A service whose methods behave like their names, to test the server from inside.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -20,10 +20,10 @@ use tower::Service;
 /// An empty gRPC message.
 pub(super) const MESSAGE: [u8; 5] = [0; 5];
 
-/// How long `Block` keeps its thread.
+/// The time for which `Block` blocks its thread.
 const BLOCK_TIME: Duration = Duration::from_secs(1);
 
-/// Has a permit once `Block` has begun.
+/// Has a permit once `Block` has started.
 pub(super) static BLOCKED: Semaphore = Semaphore::const_new(0);
 
 #[derive(Clone)]
@@ -104,7 +104,7 @@ fn message() -> BodyFrame {
     Ok(Frame::data(Bytes::from_static(&MESSAGE)))
 }
 
-/// Large messages without a pause, which `tokio_stream::iter` would make now and then.
+/// Large messages without a pause. `tokio_stream::iter` would yield sometimes.
 struct Endless;
 
 impl Stream for Endless {

@@ -12,19 +12,19 @@ use tonic::service::Routes;
 
 use super::probe::Probe;
 
-/// No wait of these tests takes longer unless something hangs.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The time limit of each wait.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The value, or a failed test when it does not come.
+/// Waits for a value, and fails the test after the timeout.
 pub(super) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited {PATIENCE:?} in vain: {what}"))
+    timeout(TIMEOUT, future).await.unwrap_or_else(|_| panic!("waited {TIMEOUT:?} for: {what}"))
 }
 
 pub(super) fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// One connection thread and the default limits with these changes.
+/// Returns options with one connection thread and changed limits.
 pub(super) fn with_limits(change: impl FnOnce(&mut ListenerLimits)) -> ServeOptions {
     let mut options = ServeOptions::default();
     options.connection_threads = NonZeroUsize::MIN;
@@ -49,7 +49,7 @@ impl TestServer {
         Self { address, lifecycle, serving }
     }
 
-    /// What `serve` returns, once told to end.
+    /// Stops the server and returns the result of `serve`.
     pub(super) async fn report(self) -> ServeReport {
         let report = soon("the server returns", self.serving).await;
         report.expect("serve does not panic").expect("the server started")

@@ -1,4 +1,4 @@
-//! What browsers and plain HTTP clients get.
+//! Browsers and plain HTTP clients.
 
 use jobstream::server::ServeOptions;
 
@@ -6,7 +6,7 @@ use super::peer::{Client, Raw, finish, status};
 use super::probe::MESSAGE;
 use super::server::{TestServer, with_limits};
 
-/// A gRPC-Web call over HTTP/1.1 with an empty message, after which the connection closes.
+/// Encodes a gRPC-Web call over HTTP/1.1 with an empty message and `connection: close`.
 pub(super) fn post(path: &str, headers: &str) -> Vec<u8> {
     let head = format!(
         "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/grpc-web+proto\r\n\

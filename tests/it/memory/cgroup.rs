@@ -1,4 +1,4 @@
-//! A server with its defaults in a cgroup of 1 GiB, under everything that takes memory at once.
+//! A server with default options in a cgroup of 1 GiB under all memory attacks at once.
 
 mod attacks;
 mod group;
@@ -15,21 +15,21 @@ use attacks::Attacks;
 use group::Group;
 
 const LIMIT_BYTES: u64 = 1 << 30;
-/// How long each load lasts: the benign one, then the attacks.
+/// The duration of the benign load and of the attacks.
 const BENIGN_TIME: Duration = Duration::from_secs(20);
 const ATTACK_TIME: Duration = Duration::from_secs(60);
-/// Clients of the benign load.
+/// The clients of the benign load.
 const BENIGN_CLIENTS: usize = 8;
-/// Latencies below this are not told apart.
+/// The resolution of compared latencies.
 const RESOLUTION: Duration = Duration::from_millis(5);
 
-/// Runs small jobs one after the other on a connection of its own; answers how long each took, sorted.
-async fn good_client(dev: &Dev, until: Instant) -> Vec<Duration> {
+/// Runs small jobs in turn on one connection. Returns their sorted latencies.
+async fn benign_client(dev: &Dev, until: Instant) -> Vec<Duration> {
     let mut jobs = JobServiceClient::new(dev.channel());
     let mut took = Vec::new();
     while Instant::now() < until {
         let begun = Instant::now();
-        run(&mut jobs, v1::JobSpec { queue: "good".to_owned(), ..echo("good") }).await;
+        run(&mut jobs, v1::JobSpec { queue: "benign".to_owned(), ..echo("benign") }).await;
         took.push(begun.elapsed());
     }
     took.sort_unstable();
@@ -40,13 +40,13 @@ async fn run(jobs: &mut JobServiceClient<Channel>, spec: v1::JobSpec) {
     let job_id = new_id();
     let spec = v1::JobSpec { job_id: job_id.clone(), ..spec };
     let submit = v1::SubmitRequest { job: Some(spec), validate_only: false };
-    wait_for("Submit answers", jobs.submit(submit)).await.expect("a good client is served");
+    wait_for("Submit answers", jobs.submit(submit)).await.expect("the job is accepted");
     let result = v1::GetResultRequest { job_id, wait: Some(seconds(25)) };
-    let answer = wait_for("GetResult answers", jobs.get_result(result)).await.expect("it is answered");
+    let answer = wait_for("GetResult answers", jobs.get_result(result)).await.expect("the job exists");
     assert_eq!(answer.into_inner().state(), v1::JobState::Succeeded);
 }
 
-/// As many bytes as the attacks send, by callers who wait for their results.
+/// Sends as many bytes as the attacks, from clients that wait for their results.
 async fn benign_load(dev: &Dev, until: Instant) {
     let client = |_| async {
         let mut jobs = JobServiceClient::new(dev.channel());
@@ -64,23 +64,26 @@ fn percentile(took: &[Duration], percent: usize) -> Duration {
 async fn info(dev: &Dev) -> v1::GetServerInfoResponse {
     let mut admin = AdminServiceClient::new(dev.channel());
     let request = v1::GetServerInfoRequest {};
-    wait_for("GetServerInfo answers", admin.get_server_info(request)).await.expect("it lives").into_inner()
+    wait_for("GetServerInfo answers", admin.get_server_info(request))
+        .await
+        .expect("the server runs")
+        .into_inner()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes, and makes a cgroup"]
-async fn a_server_in_a_gibibyte_survives_attacks_and_a_full_queue() {
+async fn a_server_in_a_cgroup_of_1_gib_survives_memory_attacks() {
     let group = Group::with_limit(LIMIT_BYTES);
     let dev = Dev::start_in(&group.enter(), &[]).await;
     let budget = info(&dev).await.limits.expect("limits").memory_bytes_max as u64;
     assert_eq!(budget, LIMIT_BYTES / 2, "half of the limit of its cgroup");
 
     let end = Instant::now() + BENIGN_TIME;
-    let (benign, ()) = tokio::join!(good_client(&dev, end), benign_load(&dev, end));
+    let (benign, ()) = tokio::join!(benign_client(&dev, end), benign_load(&dev, end));
 
     let attacks = Attacks::begin(&dev).await;
     until("the queue is full", || async { attacks.refused() > 0 }).await;
-    let beside = good_client(&dev, Instant::now() + ATTACK_TIME).await;
+    let beside = benign_client(&dev, Instant::now() + ATTACK_TIME).await;
     let report = attacks.end().await;
 
     let uses = info(&dev).await.memory;
@@ -90,14 +93,14 @@ async fn a_server_in_a_gibibyte_survives_attacks_and_a_full_queue() {
     for used in &uses {
         eprintln!("  {}: {} of {}", used.category, used.used_bytes, used.limit_bytes);
     }
-    eprintln!("good client: {} and {} jobs, p99 {p99_benign:?} and {p99:?}", benign.len(), beside.len());
+    eprintln!("benign client: {} and {} jobs, p99 {p99_benign:?} and {p99:?}", benign.len(), beside.len());
     for used in uses {
         assert!(used.used_bytes <= used.limit_bytes, "{used:?}");
     }
     assert!(peak <= budget, "{peak} bytes resident of a budget of {budget}");
     assert!(
         p99 <= 2 * p99_benign.max(RESOLUTION),
-        "p99 {p99:?} beside attacks, {p99_benign:?} beside others"
+        "p99 {p99:?} during attacks, {p99_benign:?} during the benign load"
     );
     dev.kill().await;
     drop(group);

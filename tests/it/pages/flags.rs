@@ -1,4 +1,4 @@
-//! The commands and flags that pages name in running text: the binary has them.
+//! The commands and flags that pages name in text exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -8,7 +8,7 @@ use super::source::{code_spans, pages};
 /// Pages that name flags of other programs.
 const OTHER_PROGRAMS: [&str; 3] = ["CONTRIBUTING.md", "ARCHITECTURE.md", "docs/performance.md"];
 
-/// The flags of every command, by its words, such as `jobs ls`; those of no command are common to all.
+/// The flags of every command, such as `jobs ls`. Those of the empty command are global.
 type Commands = BTreeMap<String, BTreeSet<String>>;
 
 fn help(words: &[&str]) -> String {
@@ -30,7 +30,7 @@ fn read(words: &[&str], commands: &mut Commands) {
     }
 }
 
-/// Why a span of code names a command or flag that is not there.
+/// Returns the error of a code span with an unknown command or flag.
 fn breach(span: &str, commands: &Commands) -> Option<String> {
     let mut words = span.split_whitespace().peekable();
     let is_command = words.next_if_eq(&"jobstream").is_some();
@@ -55,7 +55,7 @@ fn is_of_the_binary(span: &str) -> bool {
 }
 
 #[test]
-fn every_command_and_flag_that_a_page_names_exists() {
+fn every_command_and_flag_in_a_page_exists() {
     let mut commands = Commands::new();
     read(&[], &mut commands);
     let mut seen = 0;
@@ -72,7 +72,7 @@ fn every_command_and_flag_that_a_page_names_exists() {
 }
 
 #[test]
-fn a_command_or_flag_that_is_not_there_is_seen() {
+fn an_unknown_command_or_flag_is_detected() {
     let mut commands = Commands::new();
     read(&[], &mut commands);
     for span in

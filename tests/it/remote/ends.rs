@@ -1,4 +1,4 @@
-//! How a server ends attempts before they end themselves.
+//! Cancels and revocations by the server.
 
 use std::time::{Duration, Instant};
 
@@ -9,14 +9,14 @@ use tonic::Code;
 use super::{connect, every_kind, gate_worker};
 use crate::support::{Gate, ScriptedServer, WorkStream, assignment, lease_id, terms};
 
-/// A worker of every test kind; its stream of the handlers that are not short.
+/// Connects a worker of every test kind. Returns its stream of async handlers, with a running `test.stubborn`.
 async fn stubborn(gate: &Gate) -> (ScriptedServer, WorkStream) {
     let mut server = ScriptedServer::start().await;
     connect(every_kind(gate), &server);
     let mut streams = [server.joined(terms()).await, server.joined(terms()).await];
     streams.sort_by_key(|(_, hello)| hello.kinds.len());
     let [(short, _), (stream, _)] = streams;
-    // It stays open, unread, for as long as the test lasts.
+    // The other stream stays open during the test.
     tokio::spawn(async move {
         let _short = short;
         std::future::pending::<()>().await;
@@ -27,7 +27,7 @@ async fn stubborn(gate: &Gate) -> (ScriptedServer, WorkStream) {
 }
 
 #[tokio::test]
-async fn a_cancel_reaches_the_handler_which_says_so() {
+async fn a_cancelled_handler_reports_its_end() {
     let gate = Gate::new();
     let (_server, _running, mut stream) = gate_worker(1, &gate).await;
     stream.assign(vec![assignment(1, "test.gate", "x")]).await;
@@ -38,7 +38,7 @@ async fn a_cancel_reaches_the_handler_which_says_so() {
 }
 
 #[tokio::test]
-async fn a_handler_that_does_not_stop_is_ended_when_its_time_is_over() {
+async fn a_handler_that_ignores_a_cancel_is_ended_after_the_grace_period() {
     let gate = Gate::new();
     let (_server, mut stream) = stubborn(&gate).await;
     let asked = Instant::now();
@@ -49,7 +49,7 @@ async fn a_handler_that_does_not_stop_is_ended_when_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn a_revoked_attempt_is_ended_at_once_and_answered_all_the_same() {
+async fn a_revoked_attempt_ends_at_once_and_is_reported() {
     let gate = Gate::new();
     let (_server, mut stream) = stubborn(&gate).await;
     stream.cancel(&lease_id(1), Duration::from_secs(60), true).await;
@@ -63,12 +63,12 @@ async fn a_refused_report_ends_its_attempt() {
     let (_server, mut stream) = stubborn(&gate).await;
     let error = Some(tonic_types::Status {
         code: Code::FailedPrecondition as i32,
-        message: "the lease no longer stands".to_owned(),
+        message: "the lease is lost".to_owned(),
         details: Vec::new(),
     });
     let refusals = vec![v1::ReportRefusal { report_sequence: 1, lease_id: lease_id(1), error }];
     let ack = Some(v1::ReportAck { report_sequence: 1, refusals });
-    stream.say(v1::WorkResponse { ack, ..Default::default() }).await;
+    stream.send(v1::WorkResponse { ack, ..Default::default() }).await;
     assert!(matches!(stream.end().await.news, Some(News::Release(_))));
 }
 

@@ -1,4 +1,4 @@
-//! How a worker ends: drained by its process, by an operator, or by a server that shuts down.
+//! The end of a worker: drained by its process, by an operator or by a shutdown of the server.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use crate::support::{Gate, ScriptedServer, assignment, lease_id, terms, wait_for
 
 const LONG: Duration = Duration::from_secs(60);
 
-fn ends(said: &[v1::WorkRequest]) -> Vec<&v1::AttemptReport> {
-    said.iter().flat_map(|request| &request.reports).collect()
+fn ends(messages: &[v1::WorkRequest]) -> Vec<&v1::AttemptReport> {
+    messages.iter().flat_map(|request| &request.reports).collect()
 }
 
 #[tokio::test]
-async fn a_drain_lets_what_runs_finish_and_takes_nothing_more() {
+async fn a_drain_lets_attempts_finish_and_accepts_no_jobs() {
     let gate = Gate::new();
     let (mut server, running, mut stream) = gate_worker(2, &gate).await;
     stream.assign(vec![assignment(1, "test.gate", "x")]).await;
@@ -29,17 +29,17 @@ async fn a_drain_lets_what_runs_finish_and_takes_nothing_more() {
     assert_eq!(stream.next().await.slots, Some(0));
     assert_eq!(*running.status().borrow(), WorkerStatus::Draining);
     gate.open(1);
-    let said = wait_for("the worker closes its side", stream.see_off()).await;
-    let ends = ends(&said);
+    let messages = wait_for("the worker closes its side", stream.finish()).await;
+    let ends = ends(&messages);
     assert!(matches!(ends.as_slice(), [end] if matches!(end.news, Some(News::Complete(_)))), "{ends:?}");
     assert_eq!(wait_for("the drain ends", draining).await.expect("no panic"), 0);
     assert!(matches!(running.wait().await, WorkerEnd::Requested));
     assert_eq!(*running.status().borrow(), WorkerStatus::Ended);
-    assert!(server.is_left_alone());
+    assert!(server.has_no_new_stream());
 }
 
 #[tokio::test]
-async fn what_was_on_its_way_when_a_drain_began_is_given_back_unopened() {
+async fn assignments_in_flight_at_a_drain_are_released() {
     let gate = Gate::new();
     let (_server, running, mut stream) = gate_worker(2, &gate).await;
     stream.assign(vec![assignment(1, "test.gate", "x")]).await;
@@ -58,25 +58,25 @@ async fn what_was_on_its_way_when_a_drain_began_is_given_back_unopened() {
 }
 
 #[tokio::test]
-async fn a_drain_gives_back_what_does_not_finish_in_time() {
+async fn attempts_unfinished_at_the_drain_timeout_are_released() {
     let gate = Gate::new();
     let (_server, running, mut stream) = gate_worker(2, &gate).await;
     stream.assign(vec![assignment(1, "test.gate", "x")]).await;
     stream.next().await;
     gate.arrival().await;
     let draining = tokio::spawn(async move { running.drain(Duration::from_millis(200)).await });
-    let said = wait_for("the worker closes its side", stream.see_off()).await;
-    let ends = ends(&said);
+    let messages = wait_for("the worker closes its side", stream.finish()).await;
+    let ends = ends(&messages);
     let [end] = ends.as_slice() else { panic!("{ends:?}") };
     assert!(matches!(end.news, Some(News::Release(_) | News::Stopped(_))), "{end:?}");
     assert_eq!(draining.await.expect("no panic"), 0);
 }
 
 #[tokio::test]
-async fn a_drain_ends_by_force_what_does_not_listen() {
+async fn a_drain_ends_handlers_that_ignore_cancels() {
     let (gate, mut server) = (Gate::new(), ScriptedServer::start().await);
     let arrivals = gate.clone();
-    let worker = Worker::new().raw_handler("deaf", move |_| {
+    let worker = Worker::new().raw_handler("stubborn", move |_| {
         let gate = arrivals.clone();
         async move {
             gate.pass().await;
@@ -85,17 +85,17 @@ async fn a_drain_ends_by_force_what_does_not_listen() {
     });
     let running = connect(worker, &server);
     let (stream, _) = server.joined(terms()).await;
-    stream.assign(vec![assignment(1, "deaf", "x")]).await;
+    stream.assign(vec![assignment(1, "stubborn", "x")]).await;
     gate.arrival().await;
     let draining = tokio::spawn(async move { running.drain(Duration::from_millis(200)).await });
-    let said = wait_for("the worker closes its side", stream.see_off()).await;
-    let ends = ends(&said);
+    let messages = wait_for("the worker closes its side", stream.finish()).await;
+    let ends = ends(&messages);
     assert!(matches!(ends.as_slice(), [end] if matches!(end.news, Some(News::Release(_)))), "{ends:?}");
     assert_eq!(draining.await.expect("no panic"), 0);
 }
 
 #[tokio::test]
-async fn the_stream_stays_until_the_last_report_is_acknowledged() {
+async fn the_stream_is_open_until_the_last_report_is_acknowledged() {
     let gate = Gate::new();
     let (_server, running, mut stream) = gate_worker(2, &gate).await;
     stream.assign(vec![assignment(1, "test.gate", "x")]).await;
@@ -122,17 +122,17 @@ async fn an_operators_drain_ends_the_worker() {
     gate.arrival().await;
     stream.drain(Duration::from_millis(400), false).await;
     gate.open(1);
-    let said = wait_for("the worker closes its side", stream.see_off()).await;
-    let ends = ends(&said);
+    let messages = wait_for("the worker closes its side", stream.finish()).await;
+    let ends = ends(&messages);
     assert_eq!(ends.len(), 2, "{ends:?}");
     assert!(matches!(ends[0].news, Some(News::Complete(_))), "{ends:?}");
     assert!(matches!(ends[1].news, Some(News::Release(_) | News::Stopped(_))), "{ends:?}");
     assert!(matches!(wait_for("it ends", running.wait()).await, WorkerEnd::Drained));
-    assert!(server.is_left_alone());
+    assert!(server.has_no_new_stream());
 }
 
 #[tokio::test]
-async fn a_server_that_shuts_down_is_left_for_the_next_one() {
+async fn a_worker_reconnects_after_a_shutdown_of_the_server() {
     let gate = Gate::new();
     let (mut server, running, mut stream) = gate_worker(2, &gate).await;
     stream.assign(vec![assignment(1, "test.gate", "x")]).await;
@@ -140,8 +140,8 @@ async fn a_server_that_shuts_down_is_left_for_the_next_one() {
     gate.arrival().await;
     stream.drain(LONG, true).await;
     gate.open(1);
-    let said = wait_for("the worker closes its side", stream.see_off()).await;
-    assert!(matches!(ends(&said).as_slice(), [end] if matches!(end.news, Some(News::Complete(_)))));
+    let messages = wait_for("the worker closes its side", stream.finish()).await;
+    assert!(matches!(ends(&messages).as_slice(), [end] if matches!(end.news, Some(News::Complete(_)))));
     let (mut stream, hello) = server.joined(terms()).await;
     assert_eq!((hello.slots, hello.held_lease_ids.len()), (2, 0));
     stream.assign(vec![assignment(2, "test.gate", "x")]).await;
@@ -151,13 +151,13 @@ async fn a_server_that_shuts_down_is_left_for_the_next_one() {
 }
 
 #[tokio::test]
-async fn a_stop_gives_everything_back_at_once() {
+async fn a_stop_releases_all_attempts_at_once() {
     let gate = Gate::new();
     let (_server, running, stream) = gate_worker(2, &gate).await;
     stream.assign(vec![assignment(1, "test.gate", "x")]).await;
     gate.arrival().await;
     let stopping = tokio::spawn(async move { running.stop(LONG).await });
-    let said = wait_for("the worker closes its side", stream.see_off()).await;
-    assert_eq!(ends(&said).len(), 1, "{said:?}");
+    let messages = wait_for("the worker closes its side", stream.finish()).await;
+    assert_eq!(ends(&messages).len(), 1, "{messages:?}");
     assert_eq!(wait_for("it stops", stopping).await.expect("no panic"), 0);
 }

@@ -1,4 +1,4 @@
-//! What outlives a broken connection: attempts, their leases, and reports until they are acknowledged.
+//! Reconnects: attempts, leases and unacknowledged reports survive a lost connection.
 
 use std::time::{Duration, Instant};
 
@@ -23,41 +23,41 @@ async fn echo_worker() -> (ScriptedServer, crate::support::WorkStream, v1::Hello
 }
 
 #[tokio::test]
-async fn what_was_not_acknowledged_is_sent_again_under_its_number() {
+async fn unacknowledged_reports_are_resent_with_their_sequence() {
     let (mut server, mut stream, _) = echo_worker().await;
     stream.assign((1..=5).map(|lease| assignment(lease, "demo.echo", "x")).collect()).await;
     let before = stream.reports(5).await;
     stream.ack(2).await;
-    // The ack is read before the end of the stream, which follows it.
+    // The worker reads the ack before the end of the stream.
     stream.fail(Status::unavailable("cut")).await;
-    let (stream, hello) = server.greeted().await;
+    let (stream, hello) = server.next_hello().await;
     assert_eq!(hello.held_lease_ids, [lease_id(3), lease_id(4), lease_id(5)]);
     let mut stream = stream;
-    // This server had taken report 3 too, before it could say so; of the leases it does not take stock.
+    // The server has applied report 3 without an ack. It has no leases.
     let standing_lease_ids = hello.held_lease_ids;
     let welcome = v1::Welcome { standing_lease_ids, acked_report_sequence: 3, ..terms() };
-    stream.say(v1::WorkResponse { welcome: Some(welcome), ..Default::default() }).await;
+    stream.send(v1::WorkResponse { welcome: Some(welcome), ..Default::default() }).await;
     assert_eq!(stream.reports(2).await, before[3..]);
     stream.assign(vec![assignment(6, "demo.echo", "x")]).await;
     assert_eq!(numbers(&stream.reports(1).await), [6]);
 }
 
 #[tokio::test]
-async fn an_attempt_goes_on_while_disconnected_and_ends_on_the_next_connection() {
+async fn an_attempt_continues_across_a_reconnect() {
     let gate = Gate::new();
     let (mut server, _running, mut stream) = gate_worker(4, &gate).await;
     stream.assign(vec![assignment(1, "test.gate", "x"), assignment(2, "test.gate", "x")]).await;
     stream.next().await;
     stream.fail(Status::unavailable("cut")).await;
     gate.open(1);
-    let (mut stream, hello) = server.greeted().await;
-    // A ceiling: the server counts those that are taken.
+    let (mut stream, hello) = server.next_hello().await;
+    // The total number of slots: the server counts the used ones.
     assert_eq!(hello.slots, 4);
     let mut held = hello.held_lease_ids.clone();
     held.sort();
     assert_eq!(held, [lease_id(1), lease_id(2)]);
     let welcome = v1::Welcome { standing_lease_ids: held, ..terms() };
-    stream.say(v1::WorkResponse { welcome: Some(welcome), ..Default::default() }).await;
+    stream.send(v1::WorkResponse { welcome: Some(welcome), ..Default::default() }).await;
     let (mut alive, mut ended) = (Vec::new(), 0);
     while ended == 0 {
         let request = stream.next().await;
@@ -70,7 +70,7 @@ async fn an_attempt_goes_on_while_disconnected_and_ends_on_the_next_connection()
 }
 
 #[tokio::test]
-async fn an_attempt_whose_lease_does_not_stand_is_stopped_and_its_slot_given_back() {
+async fn an_attempt_with_a_lost_lease_is_stopped_and_frees_its_slot() {
     let gate = Gate::new();
     let (mut server, _running, mut stream) = gate_worker(2, &gate).await;
     stream.assign(vec![assignment(1, "test.gate", "x")]).await;
@@ -79,7 +79,7 @@ async fn an_attempt_whose_lease_does_not_stand_is_stopped_and_its_slot_given_bac
     stream.fail(Status::unavailable("cut")).await;
     let (mut stream, hello) = server.joined(terms()).await;
     assert_eq!((hello.held_lease_ids, hello.slots), (vec![lease_id(1)], 2));
-    // The handler is told to stop; the server hears that it did, and nothing else of it.
+    // The handler is cancelled. The server gets only the report of its end.
     let end = stream.end().await;
     assert_eq!((end.lease_id, matches!(end.news, Some(News::Stopped(_)))), (lease_id(1), true));
     stream.assign(vec![assignment(2, "test.gate", "x")]).await;
@@ -89,17 +89,17 @@ async fn an_attempt_whose_lease_does_not_stand_is_stopped_and_its_slot_given_bac
 }
 
 #[tokio::test]
-async fn a_silent_server_is_left_after_three_ping_intervals() {
+async fn a_worker_reconnects_after_three_silent_ping_intervals() {
     let mut server = ScriptedServer::start().await;
     connect(Worker::new().inline_handler("demo.echo", |job| Ok(job.payload)), &server);
     let welcomed = Instant::now();
     let (_silent, _) = server.joined(v1::Welcome { ping_interval: short(100), ..terms() }).await;
-    server.greeted().await;
+    server.next_hello().await;
     assert!(welcomed.elapsed() >= Duration::from_millis(300), "{:?}", welcomed.elapsed());
 }
 
 #[tokio::test]
-async fn a_server_that_pings_is_not_left() {
+async fn pings_keep_the_connection_open() {
     let mut server = ScriptedServer::start().await;
     connect(Worker::new().inline_handler("demo.echo", |job| Ok(job.payload)), &server);
     let (mut stream, _) = server.joined(v1::Welcome { ping_interval: short(200), ..terms() }).await;
@@ -109,11 +109,11 @@ async fn a_server_that_pings_is_not_left() {
         stream.heartbeat().await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert!(server.is_left_alone());
+    assert!(server.has_no_new_stream());
 }
 
 #[tokio::test]
-async fn attempts_end_when_their_leases_run_out_without_a_server() {
+async fn attempts_end_when_their_leases_expire() {
     let (gate, mut server) = (Gate::new(), ScriptedServer::start().await);
     let (arrivals, ended) = (gate.clone(), CancellationToken::new());
     let handler_ended = ended.clone();
@@ -131,12 +131,12 @@ async fn attempts_end_when_their_leases_run_out_without_a_server() {
     stream.assign(vec![assignment(1, "long", "x")]).await;
     stream.next().await;
     gate.arrival().await;
-    // So that the heartbeat, not the welcome, is what the lease counts from.
+    // The lease counts from the heartbeat and not from the welcome.
     tokio::time::sleep(Duration::from_millis(100)).await;
     let renewed = Instant::now();
     stream.ping().await;
     assert_eq!(stream.heartbeat().await, [lease_id(1)]);
-    // From here on nobody answers.
+    // The server does not respond after this.
     drop(server);
     stream.fail(Status::unavailable("cut")).await;
     wait_for("the attempt ends", ended.cancelled()).await;

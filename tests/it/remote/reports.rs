@@ -1,4 +1,4 @@
-//! What a worker tells of its attempts: accepts, reports, heartbeats.
+//! Reports of a worker: accepts, events, outcomes and heartbeats.
 
 use jobstream::job::Payload;
 use jobstream::proto::v1;
@@ -23,7 +23,7 @@ fn failure(report: &v1::AttemptReport) -> v1::Failure {
 }
 
 #[tokio::test]
-async fn short_handlers_answer_a_frame_of_jobs_with_one_frame() {
+async fn short_handlers_report_a_batch_of_jobs_in_one_message() {
     let mut server = ScriptedServer::start().await;
     connect(Worker::new().inline_handler("demo.echo", |job| Ok(job.payload)), &server);
     let (mut stream, _) = server.joined(terms()).await;
@@ -39,7 +39,7 @@ async fn short_handlers_answer_a_frame_of_jobs_with_one_frame() {
 }
 
 #[tokio::test]
-async fn a_result_goes_back_in_its_arm_with_its_content_type() {
+async fn a_result_has_its_encoding_and_content_type() {
     let mut server = ScriptedServer::start().await;
     connect(Worker::new().inline_handler("demo.echo", |job| Ok(job.payload)), &server);
     let (mut stream, _) = server.joined(terms()).await;
@@ -53,7 +53,7 @@ async fn a_result_goes_back_in_its_arm_with_its_content_type() {
 }
 
 #[tokio::test]
-async fn an_attempt_is_accepted_before_it_ends_and_heartbeats_name_it_until_then() {
+async fn running_attempts_are_accepted_and_listed_in_heartbeats() {
     let gate = Gate::new();
     let (_server, _running, mut stream) = gate_worker(4, &gate).await;
     stream.assign(vec![assignment(7, "test.gate", "hi"), assignment(8, "test.gate", "ho")]).await;
@@ -77,7 +77,7 @@ async fn an_attempt_is_accepted_before_it_ends_and_heartbeats_name_it_until_then
 }
 
 #[tokio::test]
-async fn a_handler_sees_its_job() {
+async fn a_handler_can_read_its_job() {
     let mut server = ScriptedServer::start().await;
     connect(
         Worker::new().raw_handler("seen", |context: JobContext| async move {
@@ -102,7 +102,7 @@ async fn a_handler_sees_its_job() {
 }
 
 #[tokio::test]
-async fn of_progress_only_the_newest_is_sent_and_everything_else_in_order() {
+async fn only_the_newest_progress_is_sent_and_other_reports_in_order() {
     let gate = Gate::new();
     let mut server = ScriptedServer::start().await;
     connect(every_kind(&gate), &server);
@@ -133,7 +133,7 @@ async fn of_progress_only_the_newest_is_sent_and_everything_else_in_order() {
 }
 
 #[tokio::test]
-async fn failures_are_told_as_what_they_are() {
+async fn failures_have_their_reasons() {
     let mut server = ScriptedServer::start().await;
     let worker = Worker::new()
         .raw_handler("panics", |context: JobContext| async move {

@@ -1,7 +1,7 @@
-//! A TCP proxy that fails on command: between a client and a server, it cuts, stalls, delays and refuses.
+//! A fault-injecting TCP proxy between a client and a server. It resets, stalls, delays and refuses connections.
 //!
-//! Commands take effect at once and on every connection, open or to come. What a test waits for is counted, so that
-//! none has to sleep.
+//! Commands take effect at once on all open and later connections. Tests wait for counters, so that
+//! no test sleeps.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::wait_for;
 
-/// Where bytes are on their way to.
+/// A direction of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Towards {
     Server,
     Client,
 }
 
-/// What the proxy does, as commanded.
+/// The active faults.
 #[derive(Debug, Clone, Copy)]
 struct Rules {
     target: SocketAddr,
@@ -33,7 +33,7 @@ struct Rules {
     strandings: u64,
 }
 
-/// What has happened so far.
+/// Counters of connections and stalled bytes.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counts {
     opened: usize,
@@ -41,7 +41,7 @@ struct Counts {
     held: [usize; 2],
 }
 
-/// A running proxy; ends with its connections when dropped.
+/// A running proxy. It closes its connections when dropped.
 pub(crate) struct FaultProxy {
     address: SocketAddr,
     rules: watch::Sender<Rules>,
@@ -50,7 +50,7 @@ pub(crate) struct FaultProxy {
 }
 
 impl FaultProxy {
-    /// A proxy to this address that does nothing wrong yet.
+    /// Starts a proxy to this address without faults.
     pub(crate) async fn start(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
@@ -67,73 +67,73 @@ impl FaultProxy {
         Self { address, rules, counts, acceptor }
     }
 
-    /// Where clients connect to: `http://127.0.0.1:port`.
+    /// Returns the URL for clients: `http://127.0.0.1:port`.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Resets every open connection, on both sides. What was on its way is lost.
+    /// Resets all open connections on both sides. Bytes in flight are lost.
     pub(crate) fn cut(&self) {
         self.rules.send_modify(|rules| rules.cuts += 1);
     }
 
-    /// Holds back everything, in both directions; sockets stay open.
+    /// Stalls both directions. Sockets stay open.
     pub(crate) fn stall(&self) {
         self.rules.send_modify(|rules| rules.is_stalled = [true; 2]);
     }
 
-    /// Holds back what goes this way only: a half-open connection.
+    /// Stalls one direction, like a half-open connection.
     pub(crate) fn stall_towards(&self, side: Towards) {
         self.rules.send_modify(|rules| rules.is_stalled[side as usize] = true);
     }
 
-    /// Sends on what was held back, and all that follows.
+    /// Forwards stalled and later bytes.
     pub(crate) fn resume(&self) {
         self.rules.send_modify(|rules| rules.is_stalled = [false; 2]);
     }
 
-    /// Holds back everything on the connections that are open now, for good; those to come work.
+    /// Stalls the open connections permanently. Later ones work.
     pub(crate) fn strand(&self) {
         self.rules.send_modify(|rules| rules.strandings += 1);
     }
 
-    /// Holds each piece that was read for this long before it goes on; zero ends it.
+    /// Delays each read by this time. Zero removes the delay.
     pub(crate) fn delay(&self, delay: Duration) {
         self.rules.send_modify(|rules| rules.delay = delay);
     }
 
-    /// Resets new connections as soon as they are opened.
+    /// Resets new connections at once.
     pub(crate) fn refuse(&self) {
         self.rules.send_modify(|rules| rules.is_refusing = true);
     }
 
-    /// Takes new connections again.
+    /// Accepts new connections again.
     pub(crate) fn accept(&self) {
         self.rules.send_modify(|rules| rules.is_refusing = false);
     }
 
-    /// Leads new connections to another server; open ones stay where they are.
+    /// Forwards new connections to another server. Open ones do not change.
     pub(crate) fn retarget(&self, target: SocketAddr) {
         self.rules.send_modify(|rules| rules.target = target);
     }
 
-    /// How many connections were opened so far, refused ones included.
+    /// Returns the number of opened connections, including refused ones.
     pub(crate) fn opened(&self) -> usize {
         self.counts.borrow().opened
     }
 
-    /// Returns once this many connections were opened in all, refused ones included.
+    /// Waits until this many connections have been opened, including refused ones.
     pub(crate) async fn connections(&self, count: usize) {
         self.reached("connections are opened", |counts| counts.opened >= count).await;
     }
 
-    /// Returns once this many connections have ended in all, refused ones included.
+    /// Waits until this many connections have ended, including refused ones.
     pub(crate) async fn closed(&self, count: usize) {
         self.reached("connections end", |counts| counts.closed >= count).await;
     }
 
-    /// Returns once something is held back on its way to this side, by a stall.
-    pub(crate) async fn held_back(&self, side: Towards) {
+    /// Waits until bytes towards this side are stalled.
+    pub(crate) async fn stalled(&self, side: Towards) {
         self.reached("something is held back", |counts| counts.held[side as usize] > 0).await;
     }
 
@@ -162,7 +162,7 @@ async fn accept(listener: TcpListener, rules: watch::Receiver<Rules>, counts: wa
     }
 }
 
-/// Carries one connection until both sides are done with it or it is cut.
+/// Forwards a connection until both sides have ended it or it is reset.
 async fn relay(mut client: TcpStream, rules: watch::Receiver<Rules>, counts: &watch::Sender<Counts>) {
     let Rules { target, is_refusing, cuts, .. } = *rules.borrow();
     let server = if is_refusing { None } else { TcpStream::connect(target).await.ok() };
@@ -177,7 +177,7 @@ async fn relay(mut client: TcpStream, rules: watch::Receiver<Rules>, counts: &wa
     };
     let mut cut = rules.clone();
     tokio::select! {
-        // First, so that what a stall held back is lost even if it ends right after the cut.
+        // Checked first, so that stalled bytes are lost even if the stall ends right after the reset.
         biased;
         _ = cut.wait_for(|rules| rules.cuts > cuts) => {
             reset_when_dropped(&client);
@@ -187,7 +187,7 @@ async fn relay(mut client: TcpStream, rules: watch::Receiver<Rules>, counts: &wa
     }
 }
 
-/// Carries one direction until it ends.
+/// Forwards one direction until it ends.
 async fn pump(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
@@ -202,7 +202,7 @@ async fn pump(
         tokio::time::sleep(delay).await;
         let is_held = |rules: &Rules| rules.is_stalled[side as usize] || rules.strandings > strandings;
         if is_held(&rules.borrow()) {
-            let _held = Held::new(counts, side);
+            let _held = StallGuard::new(counts, side);
             if rules.wait_for(|rules| !is_held(rules)).await.is_err() {
                 return;
             }
@@ -211,27 +211,27 @@ async fn pump(
             return;
         }
     }
-    // The other side may have gone already.
+    // The other side may have closed.
     let _ = to.shutdown().await;
 }
 
-/// Counted as held back for as long as it lives.
-struct Held<'a>(&'a watch::Sender<Counts>, Towards);
+/// A guard that counts a stall while it exists.
+struct StallGuard<'a>(&'a watch::Sender<Counts>, Towards);
 
-impl<'a> Held<'a> {
+impl<'a> StallGuard<'a> {
     fn new(counts: &'a watch::Sender<Counts>, side: Towards) -> Self {
         counts.send_modify(|counts| counts.held[side as usize] += 1);
         Self(counts, side)
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for StallGuard<'_> {
     fn drop(&mut self) {
         self.0.send_modify(|counts| counts.held[self.1 as usize] -= 1);
     }
 }
 
 fn reset_when_dropped(stream: &TcpStream) {
-    // It may be closed already.
+    // The socket may be closed.
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }

@@ -1,4 +1,4 @@
-//! A gate that handlers wait at, so that a test decides when they go on.
+//! A gate at which handlers wait until the test opens it.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 
 use super::wait_for;
 
-/// Cheap to clone; all clones are the same gate.
+/// A handle of a gate. Clones share the gate.
 #[derive(Clone)]
 pub(crate) struct Gate {
     arrived: Arc<Semaphore>,
@@ -14,24 +14,24 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// Closed.
+    /// Creates a closed gate.
     pub(crate) fn new() -> Self {
         Self { arrived: Arc::new(Semaphore::new(0)), passes: Arc::new(Semaphore::new(0)) }
     }
 
-    /// For the handler: waits for a pass.
+    /// Waits until the gate is opened. For handlers.
     pub(crate) async fn pass(&self) {
         self.arrived.add_permits(1);
-        self.passes.acquire().await.expect("a gate is never closed for good").forget();
+        self.passes.acquire().await.expect("the semaphore is never closed").forget();
     }
 
-    /// For the test: waits until one more handler stands here.
+    /// Waits for the arrival of one more handler. For tests.
     pub(crate) async fn arrival(&self) {
         let arrival = wait_for("a handler arrives at its gate", self.arrived.acquire()).await;
-        arrival.expect("a gate is never closed for good").forget();
+        arrival.expect("the semaphore is never closed").forget();
     }
 
-    /// For the test: lets this many handlers through.
+    /// Lets this many handlers pass. For tests.
     pub(crate) fn open(&self, handlers: usize) {
         self.passes.add_permits(handlers);
     }

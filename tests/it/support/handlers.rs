@@ -1,4 +1,4 @@
-//! Handlers that behave as a test needs them to, beside the demo kinds.
+//! Handlers for tests in addition to the demo kinds.
 
 use jobstream::job::Payload;
 use jobstream::worker::{JobContext, JobError, Worker, demo};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Gate;
 
-/// What `test.chatter` says before it ends.
+/// The events of `test.chatter` before its end.
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Chatter {
@@ -14,17 +14,17 @@ pub(crate) struct Chatter {
     pub(crate) outputs: u32,
     pub(crate) output_bytes: usize,
     pub(crate) logs: u32,
-    /// Waits at the gate after all of it.
+    /// Waits at the gate after the events.
     pub(crate) waits: bool,
 }
 
 /// The demo kinds and:
 ///
-/// - `test.gate` waits at the gate and answers its payload; stops when cancelled
-/// - `test.stubborn` arrives at the gate, then never ends and never looks at its cancel token
-/// - `test.chatter` says what its [`Chatter`] asks for
+/// - `test.gate` waits at the gate and returns its payload; stops on a cancel
+/// - `test.stubborn` arrives at the gate, never ends and ignores cancels
+/// - `test.chatter` writes the events of its [`Chatter`]
 /// - `test.panic` panics with its payload as the message
-/// - `test.headers` answers the headers it was given
+/// - `test.headers` returns its headers
 pub(crate) fn test_worker(gate: &Gate) -> Worker {
     let (waiting, stubborn, talking) = (gate.clone(), gate.clone(), gate.clone());
     demo::add_to(Worker::new())
@@ -32,7 +32,7 @@ pub(crate) fn test_worker(gate: &Gate) -> Worker {
         .raw_handler("test.stubborn", move |_| never_end(stubborn.clone()))
         .handler("test.chatter", move |context, input| talk(context, input, talking.clone()))
         .raw_handler("test.panic", |context| async move {
-            // A panic like any other, but that the hook does not print it into the tests' output.
+            // A panic without a call of the hook, which would print to the output of the tests.
             std::panic::resume_unwind(Box::new(
                 String::from_utf8_lossy(&context.payload().bytes).into_owned(),
             ))

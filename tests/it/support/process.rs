@@ -1,18 +1,17 @@
-//! The real binary in processes of its own: servers and workers.
+//! The binary as server and worker processes.
 
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
+use tonic::transport::Channel;
 
-use tonic::transport::{Channel, Endpoint};
-
-use super::wait_for;
+use super::{connect_lazy, wait_for};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_jobstream");
 
-/// A `jobstream dev` in a process of its own.
+/// A running `jobstream dev`.
 pub(crate) struct Dev {
     pub(crate) child: Child,
     pub(crate) address: String,
@@ -30,12 +29,12 @@ impl Dev {
         Self::start_by(command).await
     }
 
-    /// One whose server runs in a process that a script prepared, which replaces itself with `"$@"`.
+    /// Starts a server from a shell script, which executes `"$@"`.
     pub(crate) async fn start_in(script: &str, args: &[&str]) -> Self {
-        Self::try_start_in(script, "127.0.0.1:0", args).await.expect("it starts")
+        Self::try_start_in(script, "127.0.0.1:0", args).await.expect("the process starts")
     }
 
-    /// The same at this address; its exit code and stderr if it ends before it serves.
+    /// Starts a server from a shell script on this address. Returns its exit code and stderr if it does not start.
     pub(crate) async fn try_start_in(
         script: &str,
         listen: &str,
@@ -47,12 +46,13 @@ impl Dev {
     }
 
     async fn start_by(command: Command) -> Self {
-        Self::try_start_by(command).await.expect("it starts")
+        Self::try_start_by(command).await.expect("the process starts")
     }
 
     async fn try_start_by(mut command: Command) -> Result<Self, (Option<i32>, String)> {
         command.kill_on_drop(true);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the process starts");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let mut banner = String::new();
         loop {
@@ -71,10 +71,10 @@ impl Dev {
     }
 
     pub(crate) fn id(&self) -> u32 {
-        self.child.id().expect("it runs")
+        self.child.id().expect("the process runs")
     }
 
-    /// A size in the status of its process, such as `VmRSS`, in bytes.
+    /// Returns a size of the process status, such as `VmRSS`, in bytes.
     pub(crate) fn memory_bytes(&self, name: &str) -> usize {
         let status =
             std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs on Linux");
@@ -87,22 +87,22 @@ impl Dev {
         send(&self.child, signal);
     }
 
-    /// A connection of its own; it is made when it is used, and again after it is lost.
+    /// Returns a new connection, which connects lazily and reconnects.
     pub(crate) fn channel(&self) -> Channel {
-        Endpoint::from_shared(format!("http://{}", self.address)).expect("an address").connect_lazy()
+        connect_lazy(format!("http://{}", self.address))
     }
 
-    /// Kills it and waits until it is gone.
+    /// Kills the process and waits for its end.
     pub(crate) async fn kill(mut self) {
-        wait_for("the server is gone", self.child.kill()).await.expect("it runs");
+        wait_for("the server is gone", self.child.kill()).await.expect("the process runs");
     }
 
-    /// Waits for its end; answers its exit code and stderr.
+    /// Waits for the end. Returns the exit code and stderr.
     pub(crate) async fn end(self) -> (Option<i32>, String) {
         ended(self.child).await
     }
 
-    /// Runs a script with the binary on its PATH, against this server; answers stdout.
+    /// Runs a script with the binary on its PATH and this server's address. Returns stdout.
     pub(crate) async fn sh(&self, script: &str) -> String {
         let directory = std::path::Path::new(BINARY).parent().expect("a directory").display();
         let path = format!("{directory}:{}", std::env::var("PATH").expect("a PATH"));
@@ -134,42 +134,43 @@ impl Remote {
     pub(crate) fn start(address: &str, args: &[&str]) -> Self {
         let mut command = Command::new(BINARY);
         command.args(["worker", "--address", address]).args(args).kill_on_drop(true);
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut child =
+            command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the process starts");
         let lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
         Self { child, lines }
     }
 
-    /// One that is connected.
+    /// Starts a worker and waits until it is connected.
     pub(crate) async fn connected(dev: &Dev, args: &[&str]) -> Self {
         let mut remote = Self::start(&dev.address, args);
-        remote.says("connected to").await;
+        remote.wait_for_line("connected to").await;
         remote
     }
 
-    /// Reads on to the line with this part.
-    pub(crate) async fn says(&mut self, part: &str) -> String {
-        let mut said = Vec::new();
+    /// Reads stderr to the line with this part.
+    pub(crate) async fn wait_for_line(&mut self, part: &str) -> String {
+        let mut lines = Vec::new();
         while let Some(line) = wait_for(part, self.lines.next_line()).await.expect("text") {
             if line.contains(part) {
                 return line;
             }
-            said.push(line);
+            lines.push(line);
         }
-        panic!("it never says {part:?}: {said:#?}");
+        panic!("no line has {part:?}: {lines:#?}");
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
         send(&self.child, signal);
     }
 
-    /// Its exit code, once it has ended.
+    /// Waits for the end. Returns the exit code.
     pub(crate) async fn ended(mut self) -> Option<i32> {
         wait_for("the worker ends", self.child.wait()).await.expect("a status").code()
     }
 }
 
-/// Sends a signal to a process that runs.
+/// Sends a signal to a running process.
 pub(crate) fn send(child: &Child, signal: Signal) {
-    let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).expect("it runs");
-    kill_process(pid, signal).expect("it runs");
+    let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).expect("the process runs");
+    kill_process(pid, signal).expect("the process runs");
 }

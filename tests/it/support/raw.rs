@@ -1,4 +1,4 @@
-//! Calls whose bytes a test writes itself, on HTTP/2 and on HTTP/1.1.
+//! Raw calls with bytes from the test, on HTTP/2 and HTTP/1.1.
 
 use std::net::SocketAddr;
 
@@ -10,13 +10,13 @@ use tonic::Status;
 
 use super::wait_for;
 
-/// A gRPC frame around a message.
+/// Encodes a gRPC frame.
 pub(crate) fn frame(flag: u8, message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).expect("a small message").to_be_bytes();
     [&[flag], &length[..], message].concat()
 }
 
-/// What came back, its trailers or else its headers beside the body.
+/// A response: its body, and its trailers or else its headers.
 pub(crate) struct RawAnswer {
     pub(crate) http: StatusCode,
     pub(crate) body: Vec<u8>,
@@ -24,14 +24,14 @@ pub(crate) struct RawAnswer {
 }
 
 impl RawAnswer {
-    /// How the call ended.
+    /// Returns the status of the call.
     #[track_caller]
     pub(crate) fn status(&self) -> Status {
         Status::from_header_map(&self.ended_with).expect("grpc-status")
     }
 }
 
-/// Calls a method with this body, whatever it is, on a connection of its own.
+/// Calls a method with these bytes on a new connection.
 pub(crate) async fn raw_call(
     address: SocketAddr,
     path: &str,
@@ -41,7 +41,7 @@ pub(crate) async fn raw_call(
     raw_call_to(address, "localhost", path, headers, body).await
 }
 
-/// The same for this host, which may not be the server's.
+/// Like [`raw_call`], with this host.
 pub(crate) async fn raw_call_to(
     address: SocketAddr,
     host: &str,
@@ -58,10 +58,10 @@ pub(crate) async fn raw_call_to(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let mut requests = wait_for("room for a stream", requests.ready()).await.expect("an open connection");
+    let mut requests = wait_for("capacity for a stream", requests.ready()).await.expect("an open connection");
     let (response, mut sender) =
         requests.send_request(request.body(()).expect("a request"), false).expect("a stream");
-    // A server that has heard enough may answer before it has read everything.
+    // The server may respond before it has read the whole request.
     let _ = sender.send_data(body.into(), true);
     let (parts, mut body) = wait_for("an answer", response).await.expect("a response").into_parts();
     let mut bytes = Vec::new();
@@ -75,7 +75,7 @@ pub(crate) async fn raw_call_to(
     RawAnswer { http: parts.status, body: bytes, ended_with: trailers.unwrap_or(parts.headers) }
 }
 
-/// Sends a whole HTTP/1.1 request and answers everything up to the end of the connection.
+/// Sends an HTTP/1.1 request. Returns all bytes until the connection closes.
 pub(crate) async fn http1(address: SocketAddr, request: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.expect("a listening socket");
     stream.write_all(request).await.expect("an open connection");

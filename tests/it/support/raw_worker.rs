@@ -1,4 +1,4 @@
-//! A worker spoken by hand: each message it sends and each answer it reads is a line of the test.
+//! A worker whose messages are sent and read by the test.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{TestServer, wait_for};
 
-/// One Work stream, and what came down it so far that the test has not asked for.
+/// A Work stream and its received messages that the test has not taken.
 pub(crate) struct RawWorker {
     requests: Option<mpsc::Sender<v1::WorkRequest>>,
     answers: Streaming<v1::WorkResponse>,
@@ -25,13 +25,13 @@ pub(crate) struct RawWorker {
     drains: Vec<v1::Drain>,
     acked: u64,
     reports: u64,
-    /// Bytes of the largest answer.
+    /// The bytes of the largest message.
     pub(crate) largest: usize,
-    /// Leases named in the answer to a ping; pings are not answered while `None`.
+    /// Leases of the heartbeat that answers a ping; `None` answers no pings.
     pub(crate) alive: Option<Vec<String>>,
 }
 
-/// A hello of this instance for kind `remote`.
+/// Returns a Hello of an instance for kind `remote`.
 pub(crate) fn hello(instance: u128, slots: u32) -> v1::Hello {
     v1::Hello {
         protocol_version: 1,
@@ -66,7 +66,7 @@ impl RawWorker {
             client = client.max_decoding_message_size(limit as usize);
         }
         let first = v1::WorkRequest { hello: Some(hello), ..v1::WorkRequest::default() };
-        requests.send(first).await.expect("there is room");
+        requests.send(first).await.expect("there is capacity");
         let mut answers =
             wait_for("Work begins", client.work(ReceiverStream::new(receiver))).await?.into_inner();
         let answer = wait_for("a welcome", answers.message()).await?.expect("an answer");
@@ -83,13 +83,13 @@ impl RawWorker {
             largest: 0,
             alive: Some(Vec::new()),
         };
-        worker.keep(answer);
+        worker.store(answer);
         Ok(worker)
     }
 
     pub(crate) async fn send(&self, request: v1::WorkRequest) {
         let requests = self.requests.as_ref().expect("the worker's side is open");
-        wait_for("room to send", requests.send(request)).await.expect("an open stream");
+        wait_for("capacity to send", requests.send(request)).await.expect("an open stream");
     }
 
     pub(crate) async fn accept(&self, assignments: &[v1::Assignment]) {
@@ -101,7 +101,7 @@ impl RawWorker {
         self.send(v1::WorkRequest { slots: Some(slots), ..v1::WorkRequest::default() }).await;
     }
 
-    /// Reports with the next number, which it answers.
+    /// Sends a report with the next sequence. Returns the sequence.
     pub(crate) async fn report(&mut self, lease_id: &str, news: News) -> u64 {
         let number = self.reports + 1;
         self.report_as(number, lease_id, news).await;
@@ -118,40 +118,40 @@ impl RawWorker {
     /// Waits for this many assignments.
     pub(crate) async fn assigned(&mut self, count: usize) -> Vec<v1::Assignment> {
         while self.assignments.len() < count {
-            self.step().await.expect("the stream goes on");
+            self.step().await.expect("the stream is open");
         }
         self.assignments.drain(..count).collect()
     }
 
     pub(crate) async fn cancelled(&mut self) -> v1::AttemptCancel {
         while self.cancels.is_empty() {
-            self.step().await.expect("the stream goes on");
+            self.step().await.expect("the stream is open");
         }
         self.cancels.remove(0)
     }
 
     pub(crate) async fn drained(&mut self) -> v1::Drain {
         while self.drains.is_empty() {
-            self.step().await.expect("the stream goes on");
+            self.step().await.expect("the stream is open");
         }
         self.drains.remove(0)
     }
 
-    /// Waits until the report is acknowledged, and answers why it was refused if it was.
+    /// Waits until a report is acknowledged. Returns its refusal, if any.
     pub(crate) async fn acked(&mut self, number: u64) -> Option<v1::ReportRefusal> {
         while self.acked < number {
-            self.step().await.expect("the stream goes on");
+            self.step().await.expect("the stream is open");
         }
         let at = self.refusals.iter().position(|refusal| refusal.report_sequence == number)?;
         Some(self.refusals.remove(at))
     }
 
-    /// The newest report that is acknowledged, and the refusals that came since the last call.
+    /// Returns the newest acknowledged sequence, and takes the refusals.
     pub(crate) fn take_refusals(&mut self) -> (u64, Vec<v1::ReportRefusal>) {
         (self.acked, std::mem::take(&mut self.refusals))
     }
 
-    /// How the stream ends.
+    /// Waits for the end of the stream. Returns its status.
     pub(crate) async fn ended(&mut self) -> Result<(), Status> {
         while self.step().await?.is_some() {}
         Ok(())
@@ -162,16 +162,16 @@ impl RawWorker {
         self.requests = None;
     }
 
-    /// What was assigned and not asked for.
+    /// Returns the number of assignments that the test has not taken.
     pub(crate) fn surplus(&self) -> usize {
         self.assignments.len()
     }
 
-    /// Reads one answer, and answers a ping in it; `None` once the stream ended OK.
+    /// Reads one message and answers a ping. Returns `None` once the stream has ended OK.
     pub(crate) async fn step(&mut self) -> Result<Option<()>, Status> {
         let Some(answer) = wait_for("an answer", self.answers.message()).await? else { return Ok(None) };
         let is_pinged = answer.ping.is_some();
-        self.keep(answer);
+        self.store(answer);
         if let Some(lease_ids) = self.alive.clone().filter(|_| is_pinged && self.requests.is_some()) {
             let heartbeat = Some(v1::WorkerHeartbeat { lease_ids });
             self.send(v1::WorkRequest { heartbeat, ..v1::WorkRequest::default() }).await;
@@ -179,7 +179,7 @@ impl RawWorker {
         Ok(Some(()))
     }
 
-    fn keep(&mut self, answer: v1::WorkResponse) {
+    fn store(&mut self, answer: v1::WorkResponse) {
         self.largest = self.largest.max(answer.encoded_len());
         self.assignments.extend(answer.assignments);
         self.cancels.extend(answer.cancels);
@@ -191,7 +191,7 @@ impl RawWorker {
     }
 }
 
-/// A span on the wire.
+/// Converts a duration to protobuf.
 pub(crate) fn span(span: Duration) -> Option<prost_types::Duration> {
     Some(prost_types::Duration::try_from(span).expect("a short span"))
 }

@@ -1,11 +1,11 @@
-//! Reading errors: code, reason and details, as a client without our code would.
+//! Assertions on the code, the reason and the details of errors.
 
 use jobstream::proto::v1;
 use jobstream::proto::v1::submit_result::Result as Submitted;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, RpcStatusExt, StatusExt};
 
-/// The details of an error that must have this code and reason, and what every error must have.
+/// Asserts the code and the reason of an error, and the properties of every error. Returns its details.
 #[track_caller]
 pub(crate) fn refused(status: &Status, code: Code, reason: &str) -> ErrorDetails {
     let details = status.get_error_details();
@@ -24,7 +24,7 @@ pub(crate) fn refused(status: &Status, code: Code, reason: &str) -> ErrorDetails
     details
 }
 
-/// The same for one job of many; answers its message.
+/// Like [`refused`] for one job of a batch. Returns the message.
 #[track_caller]
 pub(crate) fn refused_in_batch(result: &v1::SubmitResult, code: Code, reason: &str) -> String {
     let Some(Submitted::Error(error)) = &result.result else { panic!("not refused: {result:?}") };

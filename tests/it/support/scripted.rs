@@ -1,4 +1,4 @@
-//! A server of workers that does only what its test says, word by word.
+//! A worker service whose messages are scripted by the test.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
 use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{new_id, text, wait_for};
+use super::{connect_lazy, new_id, text, wait_for};
 
-/// Messages of either side that may lie unread.
+/// The capacity of unread messages per direction.
 const UNREAD_MAX: usize = 64;
 
 pub(crate) struct ScriptedServer {
@@ -25,7 +25,7 @@ pub(crate) struct ScriptedServer {
     serving: JoinHandle<()>,
 }
 
-/// One Work stream, as the server sees it.
+/// The server's side of a Work stream.
 pub(crate) struct WorkStream {
     pub(crate) requests: Streaming<v1::WorkRequest>,
     responses: mpsc::Sender<Result<v1::WorkResponse, Status>>,
@@ -71,27 +71,27 @@ impl ScriptedServer {
     }
 
     pub(crate) fn channel(&self) -> Channel {
-        Endpoint::from_shared(format!("http://{}", self.address)).expect("an address").connect_lazy()
+        connect_lazy(format!("http://{}", self.address))
     }
 
-    /// The next stream a worker opens, and its greeting.
-    pub(crate) async fn greeted(&mut self) -> (WorkStream, v1::Hello) {
+    /// Waits for the next stream. Returns it and its Hello.
+    pub(crate) async fn next_hello(&mut self) -> (WorkStream, v1::Hello) {
         let mut stream = wait_for("a worker connects", self.streams.recv()).await.expect("the server serves");
         let greeting = stream.next().await;
-        let hello = greeting.hello.clone().expect("the first message greets");
+        let hello = greeting.hello.clone().expect("the first message is a Hello");
         assert_eq!(greeting, v1::WorkRequest { hello: greeting.hello.clone(), ..Default::default() });
         (stream, hello)
     }
 
-    /// The next stream, welcomed with these terms.
+    /// Waits for the next stream and sends this Welcome.
     pub(crate) async fn joined(&mut self, welcome: v1::Welcome) -> (WorkStream, v1::Hello) {
-        let (stream, hello) = self.greeted().await;
-        stream.say(v1::WorkResponse { welcome: Some(welcome), ..Default::default() }).await;
+        let (stream, hello) = self.next_hello().await;
+        stream.send(v1::WorkResponse { welcome: Some(welcome), ..Default::default() }).await;
         (stream, hello)
     }
 
-    /// Whether no worker has come back.
-    pub(crate) fn is_left_alone(&mut self) -> bool {
+    /// Returns whether no worker has opened another stream.
+    pub(crate) fn has_no_new_stream(&mut self) -> bool {
         self.streams.try_recv().is_err()
     }
 }
@@ -104,15 +104,15 @@ impl Drop for ScriptedServer {
 
 impl WorkStream {
     pub(crate) async fn next(&mut self) -> v1::WorkRequest {
-        self.try_next().await.expect("the worker says more")
+        self.try_next().await.expect("the worker sends a message")
     }
 
-    /// `None` once the worker closed its side.
+    /// Returns the next message, or `None` once the worker has closed its side.
     pub(crate) async fn try_next(&mut self) -> Option<v1::WorkRequest> {
-        wait_for("the worker says something", self.requests.message()).await.expect("the stream is whole")
+        wait_for("a message of the worker", self.requests.message()).await.expect("the stream has no error")
     }
 
-    /// Reports as they come, until there are this many.
+    /// Reads this many reports.
     pub(crate) async fn reports(&mut self, count: usize) -> Vec<v1::AttemptReport> {
         let mut reports = Vec::new();
         while reports.len() < count {
@@ -121,7 +121,7 @@ impl WorkStream {
         reports
     }
 
-    /// The next report that ends an attempt.
+    /// Reads the next report that ends an attempt.
     pub(crate) async fn end(&mut self) -> v1::AttemptReport {
         loop {
             let mut reports = self.next().await.reports.into_iter();
@@ -131,7 +131,7 @@ impl WorkStream {
         }
     }
 
-    /// The leases of the next heartbeat.
+    /// Reads the leases of the next heartbeat.
     pub(crate) async fn heartbeat(&mut self) -> Vec<String> {
         loop {
             if let Some(heartbeat) = self.next().await.heartbeat {
@@ -140,54 +140,54 @@ impl WorkStream {
         }
     }
 
-    pub(crate) async fn say(&self, response: v1::WorkResponse) {
-        wait_for("the worker listens", self.responses.send(Ok(response))).await.expect("the stream is open");
+    pub(crate) async fn send(&self, response: v1::WorkResponse) {
+        wait_for("the worker reads", self.responses.send(Ok(response))).await.expect("the stream is open");
     }
 
     pub(crate) async fn assign(&self, assignments: Vec<v1::Assignment>) {
-        self.say(v1::WorkResponse { assignments, ..Default::default() }).await;
+        self.send(v1::WorkResponse { assignments, ..Default::default() }).await;
     }
 
     pub(crate) async fn cancel(&self, lease: &str, force_after: Duration, revoked: bool) {
         let force_after = prost_types::Duration::try_from(force_after).ok();
         let cancels = vec![v1::AttemptCancel { lease_id: lease.to_owned(), force_after, revoked }];
-        self.say(v1::WorkResponse { cancels, ..Default::default() }).await;
+        self.send(v1::WorkResponse { cancels, ..Default::default() }).await;
     }
 
     pub(crate) async fn ack(&self, report_sequence: u64) {
         let ack = Some(v1::ReportAck { report_sequence, refusals: Vec::new() });
-        self.say(v1::WorkResponse { ack, ..Default::default() }).await;
+        self.send(v1::WorkResponse { ack, ..Default::default() }).await;
     }
 
     pub(crate) async fn ping(&self) {
-        self.say(v1::WorkResponse { ping: Some(v1::Ping {}), ..Default::default() }).await;
+        self.send(v1::WorkResponse { ping: Some(v1::Ping {}), ..Default::default() }).await;
     }
 
     pub(crate) async fn drain(&self, time_left: Duration, server_shutdown: bool) {
         let time_left = prost_types::Duration::try_from(time_left).ok();
         let drain = Some(v1::Drain { time_left, server_shutdown });
-        self.say(v1::WorkResponse { drain, ..Default::default() }).await;
+        self.send(v1::WorkResponse { drain, ..Default::default() }).await;
     }
 
     pub(crate) async fn fail(self, status: Status) {
-        // The worker may be gone already.
+        // The worker may have disconnected.
         let _ = self.responses.send(Err(status)).await;
     }
 
-    /// Takes what the worker still says and ends the stream once it closed its side, as a server does.
-    pub(crate) async fn see_off(mut self) -> Vec<v1::WorkRequest> {
-        let mut said = Vec::new();
+    /// Reads the remaining messages until the worker closes its side, and ends the stream.
+    pub(crate) async fn finish(mut self) -> Vec<v1::WorkRequest> {
+        let mut messages = Vec::new();
         while let Some(request) = self.try_next().await {
             if let Some(last) = request.reports.last() {
                 self.ack(last.report_sequence).await;
             }
-            said.push(request);
+            messages.push(request);
         }
-        said
+        messages
     }
 }
 
-/// Terms under which nothing happens by itself during a test.
+/// Returns terms without timeouts during a test.
 pub(crate) fn terms() -> v1::Welcome {
     let span = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
     v1::Welcome {
@@ -206,7 +206,7 @@ pub(crate) fn terms() -> v1::Welcome {
     }
 }
 
-/// A first attempt of this kind, under a lease of this number.
+/// Returns a first attempt of a kind with a lease of this number.
 pub(crate) fn assignment(lease: u128, kind: &str, words: &str) -> v1::Assignment {
     v1::Assignment {
         lease_id: lease_id(lease),

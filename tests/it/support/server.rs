@@ -1,4 +1,4 @@
-//! The server under test: its engine, worker and listener on a runtime of their own, ended when dropped.
+//! A server with engine, worker and listener on its own runtime, stopped when dropped.
 
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
@@ -9,7 +9,7 @@ use jobstream::proto::v1;
 use jobstream::proto::v1::admin_service_client::AdminServiceClient;
 use jobstream::proto::v1::job_service_client::JobServiceClient;
 use jobstream::server::{Server, ServerOptions, Shutdown, ShutdownReport};
-use jobstream::worker::Worker;
+use jobstream::worker::{RemoteOptions, RunningWorker, Worker};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot;
 use tonic::Status;
@@ -17,12 +17,12 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::{Ended, Gate, Watched, test_worker, wait_for, watch_request};
 
-/// What a test changes before the server starts.
+/// The options of a server.
 pub(crate) struct Setup {
     pub(crate) engine: EngineOptions,
     pub(crate) server: ServerOptions,
     pub(crate) worker: Worker,
-    /// Where `test.gate` and its like wait.
+    /// The gate of `test.gate` and other handlers.
     pub(crate) gate: Gate,
 }
 
@@ -35,7 +35,7 @@ impl Default for Setup {
     }
 }
 
-/// A running server, and one connection to it that all clients share.
+/// A running server and a connection that all clients share.
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) gate: Gate,
@@ -46,7 +46,7 @@ pub(crate) struct TestServer {
 }
 
 impl TestServer {
-    /// With every option at its default.
+    /// Starts a server with default options.
     pub(crate) async fn start() -> Self {
         Self::with(|_| {}).await
     }
@@ -58,27 +58,27 @@ impl TestServer {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         let shutdown = Shutdown::default();
-        let told = shutdown.clone();
+        let stop_requested = shutdown.clone();
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let (report, ended) = oneshot::channel();
         runtime.spawn(async move {
             let engine = Engine::start(engine);
-            let worker = worker.start(&engine).expect("good names");
+            let worker = worker.start(&engine).expect("valid names");
             let server = Server::new(engine, server).with_worker(worker);
-            // The test may have ended without asking for the report.
-            let _ = report.send(server.run(listener, told).await.expect("the server starts"));
+            // The receiver is dropped if the test does not read the report.
+            let _ = report.send(server.run(listener, stop_requested).await.expect("the server starts"));
         });
         let channel = connect(address).await;
         Self { address, gate, shutdown, ended: Some(ended), channel, runtime: Some(runtime) }
     }
 
-    /// On the shared connection.
+    /// Returns a client on the shared connection.
     pub(crate) fn jobs(&self) -> JobServiceClient<Channel> {
         client(self.channel.clone())
     }
 
-    /// On a connection of its own.
+    /// Returns a client on a new connection.
     pub(crate) async fn new_jobs(&self) -> JobServiceClient<Channel> {
         client(connect(self.address).await)
     }
@@ -87,7 +87,7 @@ impl TestServer {
         AdminServiceClient::new(self.channel.clone())
     }
 
-    /// The shared connection, for other services.
+    /// Returns the shared connection, for other services.
     pub(crate) fn channel(&self) -> Channel {
         self.channel.clone()
     }
@@ -98,12 +98,12 @@ impl TestServer {
         answer.map(tonic::Response::into_inner)
     }
 
-    /// Submits a job and answers its id.
+    /// Submits a job and returns its id.
     pub(crate) async fn submit(&self, job: v1::JobSpec) -> String {
         self.try_submit(job).await.expect("the job is accepted").job_id
     }
 
-    /// Where the job is, without waiting.
+    /// Returns the state of a job without a wait.
     pub(crate) async fn peek(&self, id: &str) -> v1::GetResultResponse {
         self.try_result(id, Duration::ZERO).await.expect("the job is known")
     }
@@ -115,7 +115,7 @@ impl TestServer {
         answer.map(tonic::Response::into_inner)
     }
 
-    /// How the job ended, once it has.
+    /// Waits for the outcome of a job.
     pub(crate) async fn end(&self, id: &str) -> Ended {
         let answer = self.try_result(id, Duration::from_secs(25)).await.expect("the job is known");
         Ended::of(id, &answer)
@@ -143,12 +143,12 @@ impl TestServer {
         wait_for("Delete answers", self.jobs().delete(request)).await.map(|_| ())
     }
 
-    /// Everything WatchResult sends after this sequence until it ends.
+    /// Reads a watch from a sequence to its end.
     pub(crate) async fn watch_all(&self, id: &str, after: u32) -> Watched {
         self.watch(watch_request(id, after)).await.rest().await
     }
 
-    /// An open WatchResult, of which nothing has been read.
+    /// Opens a watch.
     pub(crate) async fn watch(&self, request: v1::WatchResultRequest) -> Watched {
         Watched::open(&mut self.jobs(), request).await
     }
@@ -172,9 +172,9 @@ impl TestServer {
         wait_for("ResumeQueue answers", self.admin().resume_queue(request)).await.expect("a queue");
     }
 
-    /// The report of a server that was told to end.
+    /// Waits for the shutdown and returns its report.
     pub(crate) async fn report(&mut self) -> ShutdownReport {
-        let ended = self.ended.take().expect("the report is asked for once");
+        let ended = self.ended.take().expect("the report is read once");
         wait_for("the server ends", ended).await.expect("the server does not panic")
     }
 }
@@ -188,10 +188,22 @@ impl Drop for TestServer {
     }
 }
 
-/// A connection of its own.
+/// Opens a connection.
 pub(crate) async fn connect(address: SocketAddr) -> Channel {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
     wait_for("a connection", endpoint.connect()).await.expect("a listening socket")
+}
+
+/// Connects a worker and waits until it is connected.
+pub(crate) async fn connect_worker(worker: Worker, channel: Channel) -> RunningWorker {
+    let running = worker.connect(channel, RemoteOptions::default()).expect("valid names");
+    assert!(wait_for("the worker is connected", running.connected()).await);
+    running
+}
+
+/// Opens a connection that connects lazily and reconnects.
+pub(crate) fn connect_lazy(url: String) -> Channel {
+    Endpoint::from_shared(url).expect("an address").connect_lazy()
 }
 
 fn client(channel: Channel) -> JobServiceClient<Channel> {

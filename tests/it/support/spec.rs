@@ -1,11 +1,11 @@
-//! Short ways to write requests and to read how a job ended.
+//! Helpers for specs, payloads and outcomes.
 
 use jobstream::proto::v1;
 use jobstream::proto::v1::payload::Body;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
 
-/// A fresh job id.
+/// Returns a new job id.
 pub(crate) fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
 }
@@ -14,12 +14,12 @@ pub(crate) fn job(kind: &str) -> v1::JobSpec {
     v1::JobSpec { kind: kind.to_owned(), ..Default::default() }
 }
 
-/// A job that ends at once with this text.
+/// Returns a job that ends at once with this text.
 pub(crate) fn echo(words: &str) -> v1::JobSpec {
     v1::JobSpec { payload: Some(text(words)), ..job("demo.echo") }
 }
 
-/// This many jobs that end at once, each with an id of its own.
+/// Returns jobs that end at once, each with a new id.
 pub(crate) fn batch(jobs: usize) -> Vec<v1::JobSpec> {
     (0..jobs).map(|number| v1::JobSpec { job_id: new_id(), ..echo(&number.to_string()) }).collect()
 }
@@ -32,7 +32,7 @@ pub(crate) fn data(bytes: impl Into<bytes::Bytes>) -> v1::Payload {
     v1::Payload { body: Some(Body::Data(bytes.into())), content_type: String::new() }
 }
 
-/// A JSON value in the arm that people type.
+/// Returns a payload with a JSON value.
 pub(crate) fn json(value: serde_json::Value) -> v1::Payload {
     v1::Payload { body: Some(Body::Json(wire_value(value))), content_type: String::new() }
 }
@@ -54,7 +54,7 @@ fn wire_value(value: serde_json::Value) -> Value {
     Value { kind: Some(kind) }
 }
 
-/// Anything serde can write, as a JSON payload.
+/// Serializes a value to a JSON payload.
 pub(crate) fn json_of(value: impl serde::Serialize) -> v1::Payload {
     json(serde_json::to_value(value).expect("JSON"))
 }
@@ -67,7 +67,7 @@ pub(crate) fn millis(millis: i32) -> prost_types::Duration {
     prost_types::Duration { seconds: i64::from(millis / 1000), nanos: millis % 1000 * 1_000_000 }
 }
 
-/// How a job ended.
+/// The outcome of a job.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Ended {
     pub(crate) id: String,
@@ -92,7 +92,7 @@ impl Ended {
         result
     }
 
-    /// A result that is text.
+    /// Returns a text result.
     #[track_caller]
     pub(crate) fn text(&self) -> &str {
         let Some(Body::Text(text)) = &self.result().body else { panic!("no text: {self:?}") };

@@ -1,9 +1,10 @@
-//! An open WatchResult and everything it has sent so far.
+//! An open watch and its received messages.
 
 use jobstream::proto::v1;
 use jobstream::proto::v1::job_event::Event;
 use jobstream::proto::v1::job_service_client::JobServiceClient;
 use jobstream::proto::v1::watch_result_response::Message;
+use rustix::process::Pid;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
@@ -14,7 +15,7 @@ pub(crate) fn watch_request(id: &str, after_sequence: u32) -> v1::WatchResultReq
     v1::WatchResultRequest { job_id: id.to_owned(), after_sequence, ..Default::default() }
 }
 
-/// The state an event moved its job to, if it did.
+/// Returns the new state of a state event.
 pub(crate) fn event_state(event: &v1::JobEvent) -> Option<v1::JobState> {
     match &event.event {
         Some(Event::StateChange(change)) => Some(change.state()),
@@ -27,7 +28,7 @@ pub(crate) struct Watched {
     pub(crate) events: Vec<v1::JobEvent>,
     pub(crate) gaps: Vec<v1::Gap>,
     pub(crate) heartbeats: Vec<v1::Heartbeat>,
-    /// How the stream ended, if it has.
+    /// The status of the stream, once it has ended.
     pub(crate) ended: Option<Result<(), Status>>,
 }
 
@@ -44,7 +45,7 @@ impl Watched {
         Self { stream, events: Vec::new(), gaps: Vec::new(), heartbeats: Vec::new(), ended }
     }
 
-    /// Reads one message; false once the stream has ended.
+    /// Reads one message. Returns false once the stream has ended.
     pub(crate) async fn step(&mut self) -> bool {
         let Some(stream) = &mut self.stream else { return false };
         match wait_for("a message of WatchResult", stream.message()).await {
@@ -59,7 +60,18 @@ impl Watched {
         self.ended.is_none()
     }
 
-    /// Reads on until an event moves the job to this state.
+    /// Reads until a log line. Returns the process id that it contains.
+    pub(crate) async fn process_id(&mut self) -> Pid {
+        loop {
+            assert!(self.step().await, "the watch ended early: {:?}", self.ended);
+            if let Some(Event::Log(log)) = self.events.last().and_then(|event| event.event.as_ref()) {
+                let pid = log.text.parse().unwrap_or_else(|_| panic!("no process id: {log:?}"));
+                return Pid::from_raw(pid).expect("not zero");
+            }
+        }
+    }
+
+    /// Reads until the job is in this state.
     pub(crate) async fn read_to(&mut self, state: v1::JobState) {
         while !self.events.iter().any(|event| event_state(event) == Some(state)) {
             assert!(self.step().await, "the watch ended before {state:?}: {:?}", self.ended);
@@ -72,7 +84,7 @@ impl Watched {
         self
     }
 
-    /// The status of a stream that ended with an error.
+    /// Returns the status of a stream that ended with an error.
     #[track_caller]
     pub(crate) fn status(&self) -> &Status {
         match &self.ended {
@@ -81,7 +93,7 @@ impl Watched {
         }
     }
 
-    /// The states the job went through, as told.
+    /// Returns the states of the job, in order.
     pub(crate) fn states(&self) -> Vec<v1::JobState> {
         self.events.iter().filter_map(event_state).collect()
     }
@@ -90,12 +102,12 @@ impl Watched {
         self.events.iter().map(|event| event.sequence).collect()
     }
 
-    /// The outcome of a stream that ended OK, as it must: sent last, and once.
+    /// Returns the outcome of a stream that ended OK. Asserts that only the last event has one.
     #[track_caller]
     pub(crate) fn outcome(&self) -> &v1::Outcome {
         assert!(matches!(self.ended, Some(Ok(()))), "the watch did not end OK: {:?}", self.ended);
         assert_eq!(self.events.iter().filter_map(end_of).count(), 1, "{:?}", self.events);
         assert!(self.events.is_sorted_by(|one, next| one.sequence < next.sequence), "{:?}", self.events);
-        self.events.last().and_then(end_of).expect("the end is the last event")
+        self.events.last().and_then(end_of).expect("the last event has the outcome")
     }
 }

@@ -1,4 +1,4 @@
-//! How a watch ends: OK if and only if the terminal event was sent, else with an error that says what to do.
+//! The end of a watch: OK if and only if the final event was sent, else an error with a remedy.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn however_a_job_ends_its_watch_ends_ok_with_the_outcome() {
+async fn a_watch_ends_ok_with_every_type_of_outcome() {
     let server = TestServer::start().await;
     let failed = server.submit(job("demo.fail")).await;
     let watched = server.watch_all(&failed, 0).await;
@@ -26,7 +26,7 @@ async fn however_a_job_ends_its_watch_ends_ok_with_the_outcome() {
 }
 
 #[tokio::test]
-async fn a_watch_of_no_job_is_refused_at_once() {
+async fn a_watch_of_an_unknown_job_is_rejected() {
     let server = TestServer::start().await;
     refused(server.watch_all(&new_id(), 0).await.status(), Code::NotFound, "JOB_NOT_FOUND");
     refused(server.watch_all("", 0).await.status(), Code::InvalidArgument, "INVALID_FIELD");
@@ -36,7 +36,7 @@ async fn a_watch_of_no_job_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn deleting_a_job_ends_a_watch_that_has_not_seen_the_end() {
+async fn a_delete_ends_a_watch_without_the_final_event() {
     let server = TestServer::start().await;
     let chatter = Chatter { outputs: 220, output_bytes: 1_000, ..Chatter::default() };
     let spec = v1::JobSpec { payload: Some(json_of(chatter)), ..job("test.chatter") };
@@ -53,7 +53,7 @@ async fn deleting_a_job_ends_a_watch_that_has_not_seen_the_end() {
 }
 
 #[tokio::test]
-async fn a_drain_ends_the_watch_of_a_waiting_job_with_how_to_resume() {
+async fn a_drain_ends_the_watch_of_a_waiting_job_with_a_resume_hint() {
     let server = TestServer::start().await;
     server.pause("default").await;
     let id = server.submit(echo("waits")).await;
@@ -66,7 +66,7 @@ async fn a_drain_ends_the_watch_of_a_waiting_job_with_how_to_resume() {
 }
 
 #[tokio::test]
-async fn an_old_connection_ends_its_watches_and_the_next_one_resumes_them() {
+async fn watches_of_an_old_connection_end_and_can_be_resumed() {
     let server = TestServer::with(|setup| {
         let limits = &mut setup.server.serve.limits;
         limits.preface_timeout = Duration::from_millis(100);
@@ -87,7 +87,7 @@ async fn an_old_connection_ends_its_watches_and_the_next_one_resumes_them() {
 }
 
 #[tokio::test]
-async fn the_callers_deadline_ends_a_watch_as_such() {
+async fn the_deadline_of_the_caller_ends_a_watch() {
     let server = TestServer::start().await;
     let id = server.submit(job("test.gate")).await;
     let mut request = tonic::Request::new(watch_request(&id, 0));

@@ -1,4 +1,4 @@
-//! What a watch sends: events in order, none twice, from any point, before, during and after the run.
+//! The events of a watch: in order, without repetition, from any sequence.
 
 use jobstream::proto::v1;
 use jobstream::proto::v1::job_event::Event;
@@ -9,8 +9,8 @@ use crate::support::{
     Chatter, TestServer, Watched, echo, event_state, job, json_of, refused, wait_for, watch_request,
 };
 
-/// A job that says all kinds of things, waits at the gate, and ends.
-fn talkative() -> v1::JobSpec {
+/// Returns a job with events of all types that waits at the gate.
+fn job_with_all_events() -> v1::JobSpec {
     let chatter = Chatter { progress: 3, outputs: 20, output_bytes: 100, logs: 20, waits: true };
     v1::JobSpec { payload: Some(json_of(chatter)), ..job("test.chatter") }
 }
@@ -19,9 +19,9 @@ fn without_progress(events: &[v1::JobEvent]) -> Vec<v1::JobEvent> {
     events.iter().filter(|event| !matches!(event.event, Some(Event::Progress(_)))).cloned().collect()
 }
 
-/// An ended job that said all kinds of things, and everything a watch of it sends.
-async fn ended_talk(server: &TestServer) -> (String, Watched) {
-    let id = server.submit(talkative()).await;
+/// Runs a job with events of all types. Returns its id and a complete watch.
+async fn run_job_with_all_events(server: &TestServer) -> (String, Watched) {
+    let id = server.submit(job_with_all_events()).await;
     server.gate.arrival().await;
     server.gate.open(1);
     server.end(&id).await.result();
@@ -42,10 +42,10 @@ async fn an_instant_job_is_queued_running_and_succeeded() {
 }
 
 #[tokio::test]
-async fn opened_before_during_or_after_the_run_it_sends_the_same_events() {
+async fn a_watch_opened_before_during_or_after_the_run_reads_the_same() {
     let server = TestServer::start().await;
     server.pause("default").await;
-    let id = server.submit(talkative()).await;
+    let id = server.submit(job_with_all_events()).await;
     let mut before = server.watch(watch_request(&id, 0)).await;
     before.step().await;
     server.resume("default").await;
@@ -64,14 +64,14 @@ async fn opened_before_during_or_after_the_run_it_sends_the_same_events() {
         assert_eq!(without_progress(&watched.events), without_progress(&after.events));
         assert!(watched.gaps.is_empty());
     }
-    // Only the newest progress is kept, and it is kept.
+    // The newest progress is retained.
     assert_eq!(during.events, after.events);
 }
 
 #[tokio::test]
-async fn resumed_after_any_sequence_it_sends_exactly_the_rest() {
+async fn a_watch_resumed_after_any_sequence_returns_the_rest() {
     let server = TestServer::start().await;
-    let (id, whole) = ended_talk(&server).await;
+    let (id, whole) = run_job_with_all_events(&server).await;
     let last = *whole.sequences().last().unwrap();
     for after in 0..=last {
         let resumed = server.watch_all(&id, after).await;
@@ -82,9 +82,9 @@ async fn resumed_after_any_sequence_it_sends_exactly_the_rest() {
 }
 
 #[tokio::test]
-async fn cut_and_resumed_while_the_job_runs_it_misses_and_repeats_nothing() {
+async fn a_watch_resumed_during_the_run_has_no_gap_or_repetition() {
     let server = TestServer::start().await;
-    let id = server.submit(talkative()).await;
+    let id = server.submit(job_with_all_events()).await;
     let mut seen: Vec<v1::JobEvent> = Vec::new();
     let mut opened_gate = false;
     loop {
@@ -105,9 +105,9 @@ async fn cut_and_resumed_while_the_job_runs_it_misses_and_repeats_nothing() {
 }
 
 #[tokio::test]
-async fn a_filter_sends_its_types_and_always_the_end() {
+async fn a_filter_selects_types_and_the_final_event() {
     let server = TestServer::start().await;
-    let (id, whole) = ended_talk(&server).await;
+    let (id, whole) = run_job_with_all_events(&server).await;
     let is_of = |event: &v1::JobEvent, wanted: EventType| match &event.event {
         Some(Event::StateChange(_)) => wanted == EventType::StateChange,
         Some(Event::Progress(_)) => wanted == EventType::Progress,
@@ -140,11 +140,11 @@ async fn a_filter_sends_its_types_and_always_the_end() {
 }
 
 #[tokio::test]
-async fn types_that_do_not_exist_are_refused() {
+async fn unknown_types_are_rejected() {
     let server = TestServer::start().await;
     let id = server.submit(echo("hi")).await;
-    for bad in [0, 5, -1] {
-        let request = v1::WatchResultRequest { types: vec![1, bad], ..watch_request(&id, 0) };
+    for unknown in [0, 5, -1] {
+        let request = v1::WatchResultRequest { types: vec![1, unknown], ..watch_request(&id, 0) };
         let watched = server.watch(request).await;
         let details = refused(watched.status(), Code::InvalidArgument, "INVALID_FIELD");
         assert_eq!(details.bad_request().unwrap().field_violations[0].field, "types[1]");
@@ -152,7 +152,7 @@ async fn types_that_do_not_exist_are_refused() {
 }
 
 #[tokio::test]
-async fn output_beyond_the_ring_is_told_as_one_gap() {
+async fn output_dropped_from_the_ring_is_one_gap() {
     let server = TestServer::with(|setup| setup.engine.core.event_ring_bytes_max = 8 * 1024).await;
     let chatter = Chatter { outputs: 100, output_bytes: 1_000, logs: 2, ..Chatter::default() };
     let spec = v1::JobSpec { payload: Some(json_of(chatter)), ..job("test.chatter") };
@@ -161,22 +161,22 @@ async fn output_beyond_the_ring_is_told_as_one_gap() {
     watched.outcome();
     let [gap] = &watched.gaps[..] else { panic!("not one gap: {:?}", watched.gaps) };
     // Sequences 1 and 2 are the first states; outputs are 3 to 102, logs 103 and 104.
-    let kept: Vec<_> =
+    let retained: Vec<_> =
         watched.sequences().into_iter().filter(|sequence| (3..=102).contains(sequence)).collect();
-    assert_eq!((gap.first, gap.last + 1), (3, kept[0]));
-    assert_eq!(kept, (kept[0]..=102).collect::<Vec<_>>());
-    assert!((4..=8).contains(&kept.len()), "{} chunks kept", kept.len());
+    assert_eq!((gap.first, gap.last + 1), (3, retained[0]));
+    assert_eq!(retained, (retained[0]..=102).collect::<Vec<_>>());
+    assert!((4..=8).contains(&retained.len()), "{} chunks retained", retained.len());
 
     let resumed = server.watch_all(&ended.id, gap.last).await;
-    assert!(resumed.gaps.is_empty(), "nothing is gone after {}: {:?}", gap.last, resumed.gaps);
+    assert!(resumed.gaps.is_empty(), "no event is dropped after {}: {:?}", gap.last, resumed.gaps);
     let inside = server.watch_all(&ended.id, 50).await;
     assert_eq!(inside.gaps, [v1::Gap { first: 51, last: gap.last }]);
     let states = v1::WatchResultRequest { types: vec![1], ..watch_request(&ended.id, 0) };
-    assert!(server.watch(states).await.rest().await.gaps.is_empty(), "nobody asked for output");
+    assert!(server.watch(states).await.rest().await.gaps.is_empty(), "the filter excludes output");
 }
 
 #[tokio::test]
-async fn a_sequence_that_never_was_is_refused() {
+async fn a_sequence_beyond_the_last_one_is_rejected() {
     let server = TestServer::start().await;
     let ended = server.run_to_end(echo("hi")).await;
     for after in [ended.sequence + 1, u32::MAX] {
@@ -187,7 +187,7 @@ async fn a_sequence_that_never_was_is_refused() {
 }
 
 #[tokio::test]
-async fn run_tells_the_submit_answer_and_then_the_whole_life() {
+async fn run_returns_the_submission_and_then_all_events() {
     let server = TestServer::start().await;
     let request = v1::RunRequest { job: Some(echo("hi")), ..Default::default() };
     let stream = wait_for("Run begins", server.jobs().run(request)).await.unwrap().into_inner();

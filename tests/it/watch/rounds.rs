@@ -1,4 +1,4 @@
-//! Very many instant jobs, each watched to its end: none is missed.
+//! Many short jobs watched to their ends: no end is missed.
 
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,8 @@ use crate::support::{TestServer, Watched, echo, job, new_id, watch_request};
 
 const TASKS: usize = 32;
 
-/// One job, watched from another call than the one that submits it. Every other round the job ends on a thread of the
-/// pool while the watch opens, else before Submit answers.
+/// Submits a job and watches it with another call. In every other round the job ends on a thread of the
+/// pool while the watch opens, else before the response of Submit.
 async fn round(client: &mut JobServiceClient<Channel>, number: usize) {
     let spec = if number.is_multiple_of(2) { echo("instant") } else { job("test.headers") };
     let job_id = new_id();
@@ -46,12 +46,12 @@ async fn rounds(count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_thousand_rounds_miss_no_end() {
+async fn twenty_thousand_watches_miss_no_end() {
     rounds(20_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "slow without optimization: run it in release"]
-async fn a_hundred_thousand_rounds_miss_no_end() {
+async fn a_hundred_thousand_watches_miss_no_end() {
     rounds(100_000).await;
 }

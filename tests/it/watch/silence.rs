@@ -1,4 +1,4 @@
-//! Heartbeats, and readers that do not read.
+//! Heartbeats and blocked readers.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_silent_watch_gets_a_heartbeat_and_still_the_end() {
+async fn an_idle_watch_gets_heartbeats_and_the_end() {
     let server = TestServer::start().await;
     let id = server.submit(job("test.gate")).await;
     let request = v1::WatchResultRequest { heartbeat: Some(seconds(1)), ..watch_request(&id, 0) };
@@ -45,7 +45,7 @@ async fn a_run_gets_heartbeats_too() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_too_often_or_never_is_refused() {
+async fn heartbeat_intervals_out_of_range_are_rejected() {
     let server = TestServer::start().await;
     let id = server.submit(echo("hi")).await;
     for heartbeat in [millis(999), millis(0), seconds(-1), seconds(3_601)] {
@@ -57,7 +57,7 @@ async fn a_heartbeat_too_often_or_never_is_refused() {
 }
 
 #[tokio::test]
-async fn a_reader_that_does_not_read_delays_none_of_a_thousand_and_misses_no_end() {
+async fn a_blocked_reader_delays_no_other_watch_and_misses_no_end() {
     let server = TestServer::start().await;
     server.pause("default").await;
     let chatter = Chatter { progress: 50, outputs: 12, output_bytes: 16_384, ..Chatter::default() };

@@ -1,4 +1,4 @@
-//! Jobs larger than what a worker reads, and jobs on whose assignment its stream breaks.
+//! Jobs above the message limit of a worker, and jobs that break streams.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use crate::support::{TestServer, data, job, refused, until, wait_for};
 
 const LARGE: usize = 20_000_000;
 
-/// A server whose limits let such jobs in.
-async fn roomy_server() -> TestServer {
+/// Starts a server that accepts large jobs.
+async fn server_with_large_limits() -> TestServer {
     TestServer::with(|setup| {
         setup.engine.core.payload_bytes_max = 24 << 20;
         setup.server.message_bytes_max = 32 << 20;
@@ -33,14 +33,14 @@ fn reading(bytes: u32, hello: v1::Hello) -> v1::Hello {
 }
 
 #[tokio::test]
-async fn a_job_larger_than_its_workers_read_waits_and_those_behind_it_run() {
-    let server = roomy_server().await;
+async fn a_job_too_large_for_all_workers_waits_and_others_run() {
+    let server = server_with_large_limits().await;
     let large = server.submit(large_job()).await;
     let mut worker = RawWorker::open(&server, hello(1, 10)).await;
     for number in 0..5 {
         let id = server.submit(remote_job(&number.to_string())).await;
         let assigned = worker.assigned(1).await;
-        assert_eq!(assigned[0].job_id, id, "a stock worker gets what it can read");
+        assert_eq!(assigned[0].job_id, id, "a worker with the default limit gets jobs within it");
         worker.report(&assigned[0].lease_id, complete("done")).await;
         assert_eq!(server.end(&id).await.text(), "done");
     }
@@ -54,8 +54,8 @@ async fn a_job_larger_than_its_workers_read_waits_and_those_behind_it_run() {
 }
 
 #[tokio::test]
-async fn a_lease_call_is_given_what_it_reads() {
-    let server = roomy_server().await;
+async fn a_lease_call_gets_jobs_within_its_message_limit() {
+    let server = server_with_large_limits().await;
     let ids = [server.submit(large_job()).await, server.submit(remote_job("small")).await];
     let lease = async |message_bytes_max: Option<u32>| {
         let limit = message_bytes_max.unwrap_or(4 << 20) as usize;
@@ -68,16 +68,19 @@ async fn a_lease_call_is_given_what_it_reads() {
             message_bytes_max,
             ..Default::default()
         };
-        let answer = wait_for("Lease answers", client.lease(request)).await.expect("it is read").into_inner();
+        let answer = wait_for("Lease answers", client.lease(request))
+            .await
+            .expect("the response is within the limit")
+            .into_inner();
         answer.assignments.into_iter().map(|assignment| assignment.job_id).collect::<Vec<_>>()
     };
     assert_eq!(lease(None).await, ids[1..]);
-    assert_eq!(lease(Some(LARGE as u32)).await, Vec::<String>::new(), "labels and names count");
+    assert_eq!(lease(Some(LARGE as u32)).await, Vec::<String>::new(), "the limit includes labels and names");
     assert_eq!(lease(Some(LARGE as u32 + 1_000)).await, ids[..1]);
 }
 
 #[tokio::test]
-async fn messages_to_a_worker_fit_what_it_reads() {
+async fn messages_to_a_worker_stay_below_its_message_limit() {
     const LIMIT: u32 = 64 << 10;
     let server = TestServer::start().await;
     let spec = v1::JobSpec { payload: Some(data(vec![7; 10_000])), ..job("remote") };
@@ -90,7 +93,7 @@ async fn messages_to_a_worker_fit_what_it_reads() {
 }
 
 #[tokio::test]
-async fn a_limit_too_small_for_any_message_is_refused() {
+async fn a_message_limit_below_the_minimum_is_rejected() {
     let server = TestServer::start().await;
     let status = RawWorker::try_open(server.channel(), reading(65_535, hello(1, 1))).await.err();
     let status = status.expect("a refusal");
@@ -104,15 +107,15 @@ async fn a_limit_too_small_for_any_message_is_refused() {
 }
 
 #[tokio::test]
-async fn a_rust_worker_tells_what_it_reads() {
-    let server = roomy_server().await;
+async fn a_rust_worker_sends_its_message_limit() {
+    let server = server_with_large_limits().await;
     let id = server.submit(large_job()).await;
     let worker = |bytes| {
         let mut options = RemoteOptions::default();
         options.message_bytes_max = bytes;
         let size =
             |context: JobContext| async move { Ok(Payload::text(context.payload().bytes.len().to_string())) };
-        Worker::new().raw_handler("remote", size).connect(server.channel(), options).expect("good names")
+        Worker::new().raw_handler("remote", size).connect(server.channel(), options).expect("valid names")
     };
     let small = worker(16 << 20);
     let is_limited = async || server.peek(&id).await.wait_reason() == WaitReason::WorkerLimit;
@@ -125,7 +128,7 @@ async fn a_rust_worker_tells_what_it_reads() {
 }
 
 #[tokio::test]
-async fn a_job_on_which_streams_break_ends_and_those_behind_it_run() {
+async fn a_job_that_breaks_streams_ends_and_others_run() {
     let server = TestServer::with(|setup| {
         setup.engine.core.reconnect_grace = Duration::from_millis(50);
     })
@@ -145,7 +148,7 @@ async fn a_job_on_which_streams_break_ends_and_those_behind_it_run() {
         if is_over().await {
             break;
         }
-        assert!(instance < 30, "it is offered for ever");
+        assert!(instance < 30, "it is offered without end");
         let worker = RawWorker::open(&server, hello(instance, 5)).await;
         until("it is offered", async || reason().await == WaitReason::Starting).await;
         drop(worker);
@@ -157,5 +160,5 @@ async fn a_job_on_which_streams_break_ends_and_those_behind_it_run() {
     worker.report(&assigned[0].lease_id, complete("done")).await;
     assert_eq!(server.end(&behind).await.text(), "done");
     let attempts = server.get(&behind).await.attempts;
-    assert!(attempts.len() == 1 && attempts[0].failure.is_none(), "nobody suspected it: {attempts:?}");
+    assert!(attempts.len() == 1 && attempts[0].failure.is_none(), "it was not suspected: {attempts:?}");
 }

@@ -1,4 +1,4 @@
-//! Workers that are cut off, silent, deaf or back again: no job is lost, run twice without need, or ended by a stale hand.
+//! Disconnected, silent and reconnected workers: no job is lost, repeated without need, or ended by a stale lease.
 
 use std::time::{Duration, Instant};
 
@@ -6,16 +6,16 @@ use jobstream::proto::v1::JobState;
 use jobstream::proto::v1::WorkerState;
 use tonic::Code;
 
-use super::{impatient_server, remote_job, workers};
+use super::{remote_job, server_with_short_timeouts, workers};
 use crate::support::raw_worker::{RawWorker, complete, hello};
 use crate::support::{TestServer, refused, until};
 
-/// What the server may take beyond its terms, on a busy machine.
+/// A margin for a busy machine.
 const SLACK: Duration = Duration::from_secs(1);
 
 #[tokio::test]
-async fn what_a_deaf_worker_does_not_accept_goes_to_another_and_counts_nothing() {
-    let server = impatient_server().await;
+async fn an_unaccepted_offer_is_reassigned_and_not_counted() {
+    let server = server_with_short_timeouts().await;
     let mut deaf = RawWorker::open(&server, hello(1, 1)).await;
     let id = server.submit(remote_job("x")).await;
     let stale = deaf.assigned(1).await.remove(0);
@@ -23,16 +23,20 @@ async fn what_a_deaf_worker_does_not_accept_goes_to_another_and_counts_nothing()
     let mut other = RawWorker::open(&server, hello(2, 1)).await;
     let again = other.assigned(1).await.remove(0);
     assert!(begin.elapsed() < Duration::from_millis(300) + SLACK);
-    assert_eq!((again.job_id.as_str(), again.attempt), (id.as_str(), 2), "the deaf worker may run the first");
+    assert_eq!(
+        (again.job_id.as_str(), again.attempt),
+        (id.as_str(), 2),
+        "the unresponsive worker may run the first attempt"
+    );
     assert!(deaf.cancelled().await.revoked);
     let number = deaf.report(&stale.lease_id, complete("stale")).await;
     assert!(deaf.acked(number).await.is_some());
     other.report(&again.lease_id, complete("fresh")).await;
-    assert_eq!(server.end(&id).await.text(), "fresh", "with one attempt: the offer was not counted");
+    assert_eq!(server.end(&id).await.text(), "fresh", "the offer is not counted");
 }
 
 #[tokio::test]
-async fn a_cut_worker_that_stays_away_loses_its_attempts_within_a_second() {
+async fn a_lost_worker_loses_its_attempts_within_a_second() {
     let server = TestServer::start().await;
     let mut worker =
         RawWorker::try_open(crate::support::connect(server.address).await, hello(1, 1)).await.unwrap();
@@ -51,8 +55,8 @@ async fn a_cut_worker_that_stays_away_loses_its_attempts_within_a_second() {
 }
 
 #[tokio::test]
-async fn a_worker_that_comes_back_keeps_its_attempts_and_sends_again_what_was_lost() {
-    let server = impatient_server().await;
+async fn a_reconnected_worker_keeps_its_attempts_and_resends_reports() {
+    let server = server_with_short_timeouts().await;
     let mut worker = RawWorker::open(&server, hello(1, 2)).await;
     let [first, second] = [server.submit(remote_job("1")).await, server.submit(remote_job("2")).await];
     let held = worker.assigned(2).await;
@@ -61,23 +65,19 @@ async fn a_worker_that_comes_back_keeps_its_attempts_and_sends_again_what_was_lo
     worker.acked(number).await;
     drop(worker);
     until("it is missed", async || workers(&server).await[0].state() == WorkerState::Disconnected).await;
-    // As if its acknowledgement had been lost.
+    // Simulates a lost acknowledgement.
     let held_lease_ids = held.iter().map(|assignment| assignment.lease_id.clone()).collect();
     let back = jobstream::proto::v1::Hello { held_lease_ids, ..hello(1, 2) };
     let mut worker = RawWorker::open(&server, back).await;
     assert_eq!(worker.welcome.standing_lease_ids, [held[1].lease_id.clone()]);
     assert_eq!(worker.welcome.acked_report_sequence, 1);
-    assert_eq!(
-        workers(&server).await[0].slots_taken,
-        1,
-        "the end of the other was taken, and freed its slot"
-    );
+    assert_eq!(workers(&server).await[0].slots_taken, 1, "the end of the other attempt freed its slot");
     worker.report_as(1, &held[0].lease_id, complete("one, again")).await;
     let number = worker.report(&held[1].lease_id, complete("two")).await;
     assert_eq!(
         (worker.acked(1).await, worker.acked(number).await),
         (None, None),
-        "taken once, refused never"
+        "applied once and never rejected"
     );
     assert_eq!(server.end(&first).await.text(), "one");
     let ended = server.end(&second).await;
@@ -102,8 +102,8 @@ async fn a_new_stream_of_the_same_instance_replaces_the_old_one() {
 }
 
 #[tokio::test]
-async fn a_silent_worker_is_cut_off_and_a_stale_completion_changes_nothing() {
-    let server = impatient_server().await;
+async fn a_silent_worker_is_disconnected_and_its_result_rejected() {
+    let server = server_with_short_timeouts().await;
     let mut silent = RawWorker::open(&server, hello(1, 1)).await;
     let id = server.submit(remote_job("x")).await;
     let stale = silent.assigned(1).await.remove(0);
@@ -129,8 +129,8 @@ async fn a_silent_worker_is_cut_off_and_a_stale_completion_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_lease_that_heartbeats_leave_out_runs_out() {
-    let server = impatient_server().await;
+async fn a_lease_missing_in_heartbeats_expires() {
+    let server = server_with_short_timeouts().await;
     let mut worker = RawWorker::open(&server, hello(1, 2)).await;
     let [kept, forgotten] = [server.submit(remote_job("1")).await, server.submit(remote_job("2")).await];
     let held = worker.assigned(2).await;
@@ -144,7 +144,7 @@ async fn a_lease_that_heartbeats_leave_out_runs_out() {
 }
 
 #[tokio::test]
-async fn a_worker_of_another_boot_learns_that_its_leases_are_gone() {
+async fn a_worker_of_an_earlier_boot_has_lost_its_leases() {
     let server = TestServer::start().await;
     let mut worker = RawWorker::open(&server, hello(1, 1)).await;
     server.submit(remote_job("x")).await;

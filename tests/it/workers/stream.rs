@@ -1,4 +1,4 @@
-//! The Work stream while all goes well: credit, accepts, reports, cancels and drains.
+//! The Work stream without faults: slots, accepts, reports, cancels and drains.
 
 use std::time::{Duration, Instant};
 
@@ -7,12 +7,12 @@ use jobstream::proto::v1::attempt_report::News;
 use jobstream::proto::v1::{JobState, WaitReason, WorkerLink, WorkerState};
 use tonic::Code;
 
-use super::{impatient_server, remote_job, workers};
+use super::{remote_job, server_with_short_timeouts, workers};
 use crate::support::raw_worker::{RawWorker, complete, hello, release, span};
 use crate::support::{TestServer, job, refused, watch_request};
 
 #[tokio::test]
-async fn a_job_goes_to_a_worker_and_its_result_comes_back() {
+async fn a_worker_gets_a_job_and_returns_its_result() {
     let server = TestServer::start().await;
     let mut spec = remote_job("input");
     spec.headers.insert("traceparent".to_owned(), "00-1".to_owned());
@@ -46,7 +46,7 @@ fn span_of(seconds: i64) -> Option<prost_types::Duration> {
 }
 
 #[tokio::test]
-async fn slots_bound_what_a_worker_gets() {
+async fn slots_limit_the_assignments_of_a_worker() {
     let server = TestServer::start().await;
     let mut worker = RawWorker::open(&server, hello(1, 2)).await;
     let mut ids = Vec::new();
@@ -68,13 +68,13 @@ async fn slots_bound_what_a_worker_gets() {
     }
     let number = worker.report(&more[1].lease_id, complete("x")).await;
     worker.acked(number).await;
-    assert_eq!(worker.surplus(), 0, "without slots nothing comes");
+    assert_eq!(worker.surplus(), 0, "without slots there are no assignments");
     assert_eq!(server.peek(&ids[5]).await.state(), JobState::Queued);
     assert_eq!(workers(&server).await[0].slots_taken, 0);
 }
 
 #[tokio::test]
-async fn the_servers_own_workers_and_remote_ones_share_a_queue() {
+async fn the_pool_and_remote_workers_share_a_queue() {
     let server = TestServer::start().await;
     let mut worker =
         RawWorker::open(&server, v1::Hello { kinds: vec!["test.gate".to_owned()], ..hello(1, 50) }).await;
@@ -97,11 +97,11 @@ async fn a_saturated_kind_does_not_starve_the_others() {
     let slow = worker.assigned(4).await;
     let quick = server.submit(v1::JobSpec { kind: "quick".to_owned(), ..remote_job("quick") }).await;
     worker.report(&slow[0].lease_id, complete("")).await;
-    assert_eq!(worker.assigned(1).await[0].job_id, quick, "the first slot that frees goes to the other kind");
+    assert_eq!(worker.assigned(1).await[0].job_id, quick, "the first free slot gets the other kind");
 }
 
 #[tokio::test]
-async fn one_message_may_carry_everything() {
+async fn one_message_may_have_every_type_of_content() {
     let server = TestServer::start().await;
     for number in 0..5 {
         server.submit(remote_job(&number.to_string())).await;
@@ -133,12 +133,16 @@ async fn one_message_may_carry_everything() {
     );
     assert_eq!(worker.acked(3).await, None);
     assert_eq!(server.end(&held[0].job_id).await.text(), "a");
-    assert_eq!(worker.assigned(1).await[0].job_id, held[1].job_id, "what was released is the next");
-    assert_eq!(server.peek(&held[2].job_id).await.state(), JobState::Running, "a heartbeat accepts too");
+    assert_eq!(worker.assigned(1).await[0].job_id, held[1].job_id, "the released job is next");
+    assert_eq!(
+        server.peek(&held[2].job_id).await.state(),
+        JobState::Running,
+        "a heartbeat implies the accept"
+    );
 }
 
 #[tokio::test]
-async fn a_cancel_reaches_a_worker_with_a_thousand_jobs_at_once() {
+async fn a_cancel_reaches_a_worker_with_a_thousand_jobs() {
     let server = TestServer::start().await;
     let mut worker = RawWorker::open(&server, hello(1, 1_000)).await;
     for number in 0..1_000 {
@@ -162,7 +166,7 @@ async fn a_cancel_reaches_a_worker_with_a_thousand_jobs_at_once() {
 }
 
 #[tokio::test]
-async fn a_cancel_that_is_not_heeded_is_forced_and_the_late_end_is_refused() {
+async fn an_ignored_cancel_is_forced_and_the_late_end_is_rejected() {
     let server = TestServer::start().await;
     let mut worker = RawWorker::open(&server, hello(1, 1)).await;
     let id = server.submit(remote_job("x")).await;
@@ -171,18 +175,18 @@ async fn a_cancel_that_is_not_heeded_is_forced_and_the_late_end_is_refused() {
     crate::support::until("it runs", async || server.peek(&id).await.state() == JobState::Running).await;
     server.cancel(&id, Duration::from_millis(100)).await.unwrap();
     assert!(!worker.cancelled().await.revoked);
-    assert!(worker.cancelled().await.revoked, "the grace is over");
+    assert!(worker.cancelled().await.revoked, "the grace period has passed");
     assert!(server.end(&id).await.cancellation().forced);
     let waiting = server.submit(remote_job("y")).await;
-    assert_eq!(workers(&server).await[0].slots_taken, 1, "the slot is taken until the handler stopped");
+    assert_eq!(workers(&server).await[0].slots_taken, 1, "the slot is in use until the handler has stopped");
     let number = worker.report(&held[0].lease_id, complete("too late")).await;
     assert!(worker.acked(number).await.is_some());
     assert_eq!(worker.assigned(1).await[0].job_id, waiting);
-    assert!(server.end(&id).await.cancellation().forced, "the end stands");
+    assert!(server.end(&id).await.cancellation().forced, "the outcome is unchanged");
 }
 
 #[tokio::test]
-async fn operators_see_workers_and_drain_them() {
+async fn operators_can_list_and_drain_workers() {
     let server = TestServer::start().await;
     let mut worker = RawWorker::open(&server, hello(1, 3)).await;
     let id = server.submit(remote_job("x")).await;
@@ -203,7 +207,7 @@ async fn operators_see_workers_and_drain_them() {
     assert_eq!(server.peek(&waiting).await.wait_reason(), WaitReason::NoWorker);
     worker.report(&held[0].lease_id, complete("done")).await;
     worker.close();
-    worker.ended().await.expect("a drained worker leaves in peace");
+    worker.ended().await.expect("the stream of a drained worker ends OK");
     assert_eq!(server.end(&id).await.text(), "done");
     assert_eq!(workers(&server).await, []);
     for (name, code, reason) in
@@ -235,8 +239,8 @@ async fn a_shutdown_lets_remote_attempts_finish() {
 }
 
 #[tokio::test]
-async fn flaws_are_refused_by_name() {
-    let server = impatient_server().await;
+async fn invalid_fields_are_rejected_by_name() {
+    let server = server_with_short_timeouts().await;
     let refusal = async |hello: v1::Hello| {
         let refused_with = RawWorker::try_open(server.channel(), hello).await.err().expect("it is refused");
         let details = refused(&refused_with, Code::InvalidArgument, "INVALID_FIELD");

@@ -1,4 +1,4 @@
-//! Lease and Report: workers without a stream.
+//! Unary workers: Lease and Report.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use jobstream::proto::v1::worker_service_client::WorkerServiceClient;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use super::{impatient_server, remote_job, workers};
+use super::{remote_job, server_with_short_timeouts, workers};
 use crate::support::raw_worker::{complete, span};
 use crate::support::{TestServer, refused, until, wait_for};
 
@@ -46,17 +46,17 @@ impl Unary {
 }
 
 #[tokio::test]
-async fn jobs_are_taken_and_ended_by_calls() {
+async fn jobs_are_leased_and_ended_by_calls() {
     let server = TestServer::start().await;
     let mut unary = Unary::of(&server);
-    assert_eq!(unary.lease(1, Duration::ZERO).await, [], "nothing is an answer");
+    assert_eq!(unary.lease(1, Duration::ZERO).await, [], "an empty response is valid");
     let mut ids = Vec::new();
     for number in 0..3 {
         ids.push(server.submit(remote_job(&number.to_string())).await);
     }
     let taken = unary.lease(2, Duration::ZERO).await;
     assert_eq!(taken.iter().map(|one| &one.job_id).collect::<Vec<_>>(), ids[..2].iter().collect::<Vec<_>>());
-    assert_eq!(server.peek(&ids[0]).await.state(), JobState::Running, "it runs once it is answered");
+    assert_eq!(server.peek(&ids[0]).await.state(), JobState::Running, "it runs after the response");
     assert_eq!(server.peek(&ids[2]).await.state(), JobState::Queued);
     let fail = v1::AttemptFail {
         failure: Some(v1::Failure { message: "no".to_owned(), ..v1::Failure::default() }),
@@ -70,7 +70,7 @@ async fn jobs_are_taken_and_ended_by_calls() {
     assert_eq!(codes, [Code::Ok, Code::Ok, Code::FailedPrecondition]);
     assert_eq!(server.end(&ids[0]).await.text(), "1");
     assert_eq!(server.end(&ids[1]).await.failure().message, "no");
-    assert_eq!(workers(&server).await, [], "who holds nothing is forgotten");
+    assert_eq!(workers(&server).await, [], "a worker without leases is removed");
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn a_lease_waits_for_the_first_job() {
 }
 
 #[tokio::test]
-async fn an_abandoned_lease_call_takes_nothing_with_it() {
+async fn an_abandoned_lease_call_takes_no_jobs() {
     let server = TestServer::start().await;
     let mut unary = Unary::of(&server);
     let waiting = tokio::spawn(async move { unary.lease(5, Duration::from_secs(20)).await });
@@ -104,13 +104,13 @@ async fn an_abandoned_lease_call_takes_nothing_with_it() {
         ..v1::LeaseRequest::default()
     });
     request.set_timeout(Duration::from_secs(1));
-    assert_eq!(unary.0.lease(request).await.expect("an answer in time").into_inner().assignments, []);
+    assert_eq!(unary.0.lease(request).await.expect("a response in time").into_inner().assignments, []);
     assert!(begin.elapsed() < Duration::from_secs(5));
 }
 
 #[tokio::test]
-async fn a_lease_is_kept_alive_by_reports_and_lost_without() {
-    let server = impatient_server().await;
+async fn a_lease_is_renewed_by_reports_and_expires_without() {
+    let server = server_with_short_timeouts().await;
     let mut unary = Unary::of(&server);
     let id = server.submit(remote_job("x")).await;
     let lease = unary.lease(1, Duration::ZERO).await.remove(0).lease_id;
@@ -127,7 +127,7 @@ async fn a_lease_is_kept_alive_by_reports_and_lost_without() {
 }
 
 #[tokio::test]
-async fn a_cancel_is_told_with_the_next_report() {
+async fn a_cancel_is_in_the_response_of_the_next_report() {
     let server = TestServer::start().await;
     let mut unary = Unary::of(&server);
     let id = server.submit(remote_job("x")).await;
@@ -140,7 +140,7 @@ async fn a_cancel_is_told_with_the_next_report() {
 }
 
 #[tokio::test]
-async fn flaws_are_refused_by_name() {
+async fn invalid_fields_are_rejected_by_name() {
     let server = TestServer::start().await;
     let mut unary = Unary::of(&server);
     let request =

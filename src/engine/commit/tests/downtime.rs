@@ -1,4 +1,4 @@
-//! Time while the server is down: delays, back-offs and retention go on, timeouts do not.
+//! Downtime of the server: it counts for delays, back-offs and retention, and not for timeouts.
 
 use super::*;
 use crate::clock::Clock;
@@ -15,7 +15,7 @@ fn job_with(change: impl FnOnce(&mut crate::job::JobOptions)) -> NewJob {
     job
 }
 
-/// An engine on this clock from what is on the disk.
+/// Recovers an engine from the log with this clock.
 fn start(clock: &Clock, disk: &MemoryLog) -> Engine {
     let options = EngineOptions::default();
     let mut core = Core::new(options.core.clone(), [3; 32]);
@@ -42,24 +42,24 @@ fn entries(disk: &MemoryLog) -> Vec<codec::Entry> {
 }
 
 #[tokio::test]
-async fn a_delay_goes_on_while_the_server_is_down_and_a_timeout_does_not() {
+async fn downtime_counts_for_delays_and_not_for_timeouts() {
     let (clock, disk) = (Clock::manual(), MemoryLog::default());
     let mut engine = start(&clock, &disk);
     let delayed = job_with(|options| options.start = Start::After(seconds(100)));
-    let delayed = submit(&engine, delayed).await.expect("it is accepted").id;
+    let delayed = submit(&engine, delayed).await.expect("the job is accepted").id;
     let limited = job_with(|options| options.timeout = Some(seconds(100)));
-    let limited = submit(&engine, limited).await.expect("it is accepted").id;
-    // Twice: what was counted at the first start is not counted again at the second.
+    let limited = submit(&engine, limited).await.expect("the job is accepted").id;
+    // Two restarts: the downtime counts once.
     for (up, down) in [(10, 20), (10, 30)] {
         clock.advance(seconds(up));
         engine.tick();
         engine.heartbeat();
-        engine.durable().await.expect("the disk is well");
-        engine.close().expect("the disk is well");
+        engine.durable().await.expect("the log works");
+        engine.close().expect("the log works");
         clock.advance_wall(seconds(down));
         engine = start(&clock, &disk);
     }
-    // It waited for 70 s, 20 of which the server ran.
+    // 70 s have passed. The server ran for 20 s of them.
     clock.advance(seconds(29));
     assert_eq!(state(&engine, delayed).await, Some(JobState::Scheduled));
     clock.advance(seconds(1));
@@ -71,17 +71,17 @@ async fn a_delay_goes_on_while_the_server_is_down_and_a_timeout_does_not() {
 }
 
 #[tokio::test]
-async fn retention_goes_on_while_the_server_is_down() {
+async fn downtime_counts_for_retention() {
     let (clock, disk) = (Clock::manual(), MemoryLog::default());
     let engine = start(&clock, &disk);
     let mut ids = Vec::new();
     for retention in [50, 200] {
         let job = job_with(|options| options.retention = Some(seconds(retention)));
-        let id = submit(&engine, job).await.expect("it is accepted").id;
-        engine.cancel(id, "why", Duration::ZERO).await.expect("it waits");
+        let id = submit(&engine, job).await.expect("the job is accepted").id;
+        engine.cancel(id, "why", Duration::ZERO).await.expect("the job waits");
         ids.push(id);
     }
-    engine.close().expect("the disk is well");
+    engine.close().expect("the log works");
     clock.advance_wall(seconds(60));
     let engine = start(&clock, &disk);
     assert_eq!(state(&engine, ids[0]).await, None);
@@ -92,17 +92,17 @@ async fn retention_goes_on_while_the_server_is_down() {
 }
 
 #[tokio::test]
-async fn a_wall_clock_that_was_set_back_delays_nothing() {
+async fn a_wall_clock_set_back_does_not_delay_jobs() {
     let (clock, disk) = (Clock::manual(), MemoryLog::default());
     clock.advance_wall(seconds(1_000));
     let engine = start(&clock, &disk);
     let delayed = job_with(|options| options.start = Start::After(seconds(100)));
-    let delayed = submit(&engine, delayed).await.expect("it is accepted").id;
+    let delayed = submit(&engine, delayed).await.expect("the job is accepted").id;
     clock.advance(seconds(10));
     engine.heartbeat();
-    engine.durable().await.expect("the disk is well");
-    engine.close().expect("the disk is well");
-    // The same moment by the monotonic clock, a long time ago by the other.
+    engine.durable().await.expect("the log works");
+    engine.close().expect("the log works");
+    // The monotonic clock is unchanged, and the wall clock is set back.
     let back = Clock::manual();
     back.advance(seconds(10));
     let engine = start(&back, &disk);
@@ -111,23 +111,23 @@ async fn a_wall_clock_that_was_set_back_delays_nothing() {
 }
 
 #[tokio::test]
-async fn the_log_tells_the_time_while_a_job_waits_for_it_and_nothing_else_is_logged() {
+async fn an_idle_log_gets_time_heartbeats_while_a_job_waits() {
     let (clock, disk) = (Clock::manual(), MemoryLog::default());
     let engine = start(&clock, &disk);
     let beat = async |by: Duration| {
         clock.advance(by);
         engine.heartbeat();
-        engine.durable().await.expect("the disk is well");
+        engine.durable().await.expect("the log works");
         entries(&disk).len()
     };
-    submit(&engine, job("waits")).await.expect("it is accepted");
+    submit(&engine, job("waits")).await.expect("the job is accepted");
     let before = entries(&disk).len();
-    assert_eq!(beat(HEARTBEAT * 10).await, before, "nothing waits for time");
+    assert_eq!(beat(HEARTBEAT * 10).await, before, "no job waits for a time");
     let delayed = job_with(|options| options.start = Start::After(seconds(100)));
-    submit(&engine, delayed).await.expect("it is accepted");
-    assert_eq!(beat(HEARTBEAT - Duration::from_millis(1)).await, before + 1, "something else was logged");
+    submit(&engine, delayed).await.expect("the job is accepted");
+    assert_eq!(beat(HEARTBEAT - Duration::from_millis(1)).await, before + 1, "another entry was appended");
     assert_eq!(beat(Duration::from_millis(1)).await, before + 2);
-    assert_eq!(beat(HEARTBEAT - Duration::from_millis(1)).await, before + 2, "at most that often");
-    let last = entries(&disk).pop().expect("there are some");
+    assert_eq!(beat(HEARTBEAT - Duration::from_millis(1)).await, before + 2, "at most one per interval");
+    let last = entries(&disk).pop().expect("the log has entries");
     assert_eq!((last.records.len(), last.now.wall <= clock.now().wall), (0, true));
 }

@@ -1,15 +1,13 @@
-//! What an embedder sees of an engine whose disk never syncs: nothing.
+//! An engine whose disk never syncs: no call of an embedder completes.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
 
 use super::*;
-use crate::engine::{PageBounds, ReportAcks, Session, StreamBatch, SubmitStream, TakeLimit, WorkerSession};
+use crate::engine::{ReportAcks, Session, StreamBatch, SubmitStream, TakeLimit, WorkerSession};
 use crate::job::{
     AttemptEnd, AttemptReport, AttemptUpdate, EventTypes, Hello, JobFilter, LeaseId, Peer, WorkerFrame,
 };
-
-const PAGE: PageBounds = PageBounds { jobs: 100, bytes: 1 << 20, with_payloads: true };
 
 fn served_engine() -> (Engine, MemoryLog, Session) {
     let (engine, disk) = engine();
@@ -18,24 +16,24 @@ fn served_engine() -> (Engine, MemoryLog, Session) {
     (engine, disk, session)
 }
 
-/// A job that no worker serves.
+/// Returns a job that no worker serves.
 fn waiting() -> NewJob {
     let mut job = job("waits");
     job.kind = Kind::parse("kind", "unserved").expect("a kind");
     job
 }
 
-/// Starts a job whose start is durable.
+/// Starts a job and waits until its start is durable.
 async fn begin(engine: &Engine, session: &mut Session) -> (JobId, LeaseId) {
-    let id = submit(engine, job("runs")).await.expect("it is accepted").id;
-    let orders = timeout(PATIENCE, session.orders()).await.expect("it starts");
+    let id = submit(engine, job("runs")).await.expect("the job is accepted").id;
+    let orders = timeout(TIMEOUT, session.orders()).await.expect("the attempt starts");
     let Some(Order::Run(assignment)) = orders.front() else { panic!("{orders:?}") };
     (id, assignment.lease)
 }
 
 type Answer = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Runs a call to its answer, whatever that is.
+/// Boxes a call and discards its result.
 fn answer<T: Send>(
     name: &'static str,
     call: impl Future<Output = T> + Send + 'static,
@@ -43,12 +41,12 @@ fn answer<T: Send>(
     (name, Box::pin(async move { drop(call.await) }))
 }
 
-/// Every public call that changes or shows something, each on a clone of the engine.
+/// Returns every public call that changes or reads state, each on a clone of the engine.
 fn calls(engine: &Engine, known: JobId, new: JobId) -> Vec<(&'static str, Answer)> {
     let on = || engine.clone();
     let (a, b, c, d, e, f, g) = (on(), on(), on(), on(), on(), on(), on());
     let (h, i, j, k, l, m, n, o) = (on(), on(), on(), on(), on(), on(), on(), on());
-    let until = tokio::time::Instant::now() + PATIENCE;
+    let until = tokio::time::Instant::now() + TIMEOUT;
     vec![
         answer("submit", async move { a.submit(job("x")).await }),
         answer("run", async move { b.run(job("x"), EventTypes::ALL).await }),
@@ -69,12 +67,12 @@ fn calls(engine: &Engine, known: JobId, new: JobId) -> Vec<(&'static str, Answer
 }
 
 #[tokio::test]
-async fn no_call_is_answered_before_its_records_are_durable() {
+async fn no_call_completes_before_its_records_are_durable() {
     let (engine, disk, _session) = served_engine();
     let known = submit(&engine, waiting()).await.expect("it is durable").id;
     disk.change(|state| state.is_held = true);
     let new = waiting();
-    let new_id = new.id.expect("it has one");
+    let new_id = new.id.expect("the job has an id");
     submit_now(&engine, [new]);
     let mut calls = calls(&engine, known, new_id);
     for _ in 0..100 {
@@ -85,28 +83,28 @@ async fn no_call_is_answered_before_its_records_are_durable() {
     }
     disk.change(|state| state.is_held = false);
     for (name, call) in calls.into_iter().filter(|(name, _)| *name != "wait") {
-        timeout(PATIENCE, call).await.unwrap_or_else(|_| panic!("{name} is never answered"));
+        timeout(TIMEOUT, call).await.unwrap_or_else(|_| panic!("{name} never completes"));
     }
 }
 
 #[tokio::test]
-async fn a_watch_shows_only_durable_events() {
+async fn a_watch_returns_only_durable_events() {
     let (engine, disk, mut session) = served_engine();
     let (id, lease) = begin(&engine, &mut session).await;
-    let mut watch = engine.watch(id, 0, EventTypes::ALL).await.expect("it is there");
-    assert_eq!(timeout(PATIENCE, watch.next()).await.expect("durable").expect("events").len(), 2);
+    let mut watch = engine.watch(id, 0, EventTypes::ALL).await.expect("the job exists");
+    assert_eq!(timeout(TIMEOUT, watch.next()).await.expect("durable").expect("events").len(), 2);
     disk.change(|state| state.is_held = true);
-    session.reporter().end(lease, AttemptEnd::Success(Payload::text("done"))).expect("it runs");
+    session.reporter().end(lease, AttemptEnd::Success(Payload::text("done"))).expect("the attempt runs");
     for _ in 0..100 {
         assert!(watch.next().now_or_never().is_none(), "the end is not durable");
         tokio::task::yield_now().await;
     }
     disk.change(|state| state.is_held = false);
-    assert_eq!(timeout(PATIENCE, watch.next()).await.expect("durable").expect("the end").len(), 1);
+    assert_eq!(timeout(TIMEOUT, watch.next()).await.expect("durable").expect("the end").len(), 1);
 }
 
 #[tokio::test]
-async fn a_stream_gets_durable_acknowledgements_and_each_outcome_behind_its_own() {
+async fn a_submit_stream_gets_durable_acknowledgements_before_outcomes() {
     let (engine, disk, mut session) = served_engine();
     let mut stream = SubmitStream::new(engine.clone());
     disk.change(|state| state.is_held = true);
@@ -118,16 +116,19 @@ async fn a_stream_gets_durable_acknowledgements_and_each_outcome_behind_its_own(
     assert!(session.orders().now_or_never().is_none(), "the start is not durable");
     disk.change(|state| state.is_held = false);
     let next = std::future::poll_fn(|context| stream.poll_durable(context, &mut acks, &mut ended));
-    timeout(PATIENCE, next).await.expect("durable").expect("the disk is well");
+    timeout(TIMEOUT, next).await.expect("durable").expect("the log works");
     assert_eq!((acks.pop_front().expect("one").batch, ended.len()), (7, 0));
-    let orders = timeout(PATIENCE, session.orders()).await.expect("it starts");
+    let orders = timeout(TIMEOUT, session.orders()).await.expect("the attempt starts");
     let Some(Order::Run(assignment)) = orders.front() else { panic!("{orders:?}") };
     disk.change(|state| state.is_held = true);
-    session.reporter().end(assignment.lease, AttemptEnd::Success(Payload::default())).expect("it runs");
+    session
+        .reporter()
+        .end(assignment.lease, AttemptEnd::Success(Payload::default()))
+        .expect("the attempt runs");
     assert!(stream.poll_durable(context, &mut acks, &mut ended).is_pending());
     disk.change(|state| state.is_held = false);
     let next = std::future::poll_fn(|context| stream.poll_durable(context, &mut acks, &mut ended));
-    timeout(PATIENCE, next).await.expect("durable").expect("the disk is well");
+    timeout(TIMEOUT, next).await.expect("durable").expect("the log works");
     assert_eq!((acks.len(), ended.len()), (0, 1));
 }
 
@@ -139,10 +140,8 @@ fn hello() -> Hello {
 #[tokio::test]
 async fn a_remote_worker_gets_durable_orders_and_acknowledgements() {
     let (engine, disk) = engine();
-    let (worker, _) = timeout(PATIENCE, WorkerSession::connect(&engine, &hello()))
-        .await
-        .expect("durable")
-        .expect("welcome");
+    let (worker, _) =
+        timeout(TIMEOUT, WorkerSession::connect(&engine, &hello())).await.expect("durable").expect("welcome");
     let mut acks = ReportAcks::new(engine.clone());
     let context = &Context::from_waker(Waker::noop());
     let limit = TakeLimit { bytes: 1 << 20, may_exceed: true };
@@ -151,7 +150,7 @@ async fn a_remote_worker_gets_durable_orders_and_acknowledgements() {
     assert!(worker.poll_orders(context, limit).is_pending(), "the start is not durable");
     disk.change(|state| state.is_held = false);
     let orders = std::future::poll_fn(|context| worker.poll_orders(context, limit));
-    let orders = timeout(PATIENCE, orders).await.expect("durable").expect("the disk is well").orders;
+    let orders = timeout(TIMEOUT, orders).await.expect("durable").expect("the log works").orders;
     let Some(Order::Run(assignment)) = orders.front() else { panic!("{orders:?}") };
     disk.change(|state| state.is_held = true);
     let end = AttemptUpdate::End(AttemptEnd::Success(Payload::default()));
@@ -162,6 +161,6 @@ async fn a_remote_worker_gets_durable_orders_and_acknowledgements() {
     assert!(acks.poll_next(context).is_pending(), "the outcome is not durable");
     disk.change(|state| state.is_held = false);
     let ack = std::future::poll_fn(|context| acks.poll_next(context));
-    let ack = timeout(PATIENCE, ack).await.expect("durable").expect("the disk is well");
+    let ack = timeout(TIMEOUT, ack).await.expect("durable").expect("the log works");
     assert_eq!((ack.sequence, ack.refusals.len()), (1, 0));
 }

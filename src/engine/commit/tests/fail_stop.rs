@@ -1,57 +1,55 @@
-//! After the first failed append every call is refused.
+//! Fail-stop: after the first failed append every call fails.
 
 use super::*;
-use crate::engine::{PageBounds, SubmitStream};
+use crate::engine::SubmitStream;
 use crate::job::{AttemptEnd, EventTypes, JobFilter};
 
-const PAGE: PageBounds = PageBounds { jobs: 100, bytes: 1 << 20, with_payloads: true };
-
-/// Has the next append fail, and waits until the engine knows.
+/// Makes the next append fail and waits until the engine has failed.
 async fn fail(engine: &Engine, disk: &MemoryLog) {
     disk.change(|state| state.is_broken = true);
-    is_refused(submit(engine, job("never durable")).await);
-    timeout(PATIENCE, engine.log_failure()).await.expect("it is known");
+    assert_failed(submit(engine, job("never durable")).await);
+    timeout(TIMEOUT, engine.log_failure()).await.expect("the engine has failed");
 }
 
 #[track_caller]
-fn is_refused<T>(answer: Result<T>) {
+fn assert_failed<T>(answer: Result<T>) {
     let error = answer.err().expect("the log failed");
     assert_eq!(*error.kind(), ErrorKind::LogFailed, "{error}");
 }
 
 #[tokio::test]
-async fn every_call_after_the_first_failure_is_refused() {
+async fn every_call_after_the_first_failure_fails() {
     let (engine, disk) = engine();
     let spec = SessionSpec { name: "w".to_owned(), kinds: vec![kind()], queues: None, slots: 1 };
     let mut session = engine.open_session(&spec, None);
-    let id = submit(&engine, job("durable")).await.expect("it is accepted").id;
-    let orders = timeout(PATIENCE, session.orders()).await.expect("it starts");
+    let id = submit(&engine, job("durable")).await.expect("the job is accepted").id;
+    let orders = timeout(TIMEOUT, session.orders()).await.expect("the attempt starts");
     let Some(Order::Run(assignment)) = orders.front() else { panic!("{orders:?}") };
     fail(&engine, &disk).await;
-    is_refused(submit(&engine, job("x")).await);
-    is_refused(engine.run(job("x"), EventTypes::ALL).await);
-    is_refused(engine.validate(&job("x")).await);
-    is_refused(engine.result(id, None).await);
-    is_refused(engine.result(id, Some(tokio::time::Instant::now() + PATIENCE)).await);
-    is_refused(engine.job(id).await);
-    is_refused(engine.jobs(&JobFilter::default(), None, PAGE).await);
-    is_refused(engine.watch(id, 0, EventTypes::ALL).await);
-    is_refused(engine.cancel(id, "why", Duration::ZERO).await);
-    is_refused(engine.retry(id, |_| ()).await);
-    is_refused(engine.delete(id).await);
-    is_refused(engine.queues("", 10).await);
-    is_refused(engine.pause_queue("q").await);
-    is_refused(engine.resume_queue("q").await);
-    is_refused(engine.purge_queue("q").await);
-    is_refused(engine.workers(0, 10).await);
-    is_refused(engine.drain_workers("w", Duration::ZERO).await);
-    is_refused(engine.info().await);
-    is_refused(session.reporter().end(assignment.lease, AttemptEnd::Success(Payload::default())));
-    assert!(session.orders().now_or_never().is_none(), "nothing more is started");
+    assert_failed(submit(&engine, job("x")).await);
+    assert_failed(engine.run(job("x"), EventTypes::ALL).await);
+    assert_failed(engine.validate(&job("x")).await);
+    assert_failed(engine.result(id, None).await);
+    assert_failed(engine.result(id, Some(tokio::time::Instant::now() + TIMEOUT)).await);
+    assert_failed(engine.job(id).await);
+    assert_failed(engine.jobs(&JobFilter::default(), None, PAGE).await);
+    assert_failed(engine.watch(id, 0, EventTypes::ALL).await);
+    assert_failed(engine.cancel(id, "why", Duration::ZERO).await);
+    assert_failed(engine.retry(id, |_| ()).await);
+    assert_failed(engine.delete(id).await);
+    assert_failed(engine.queues("", 10).await);
+    assert_failed(engine.pause_queue("q").await);
+    assert_failed(engine.resume_queue("q").await);
+    assert_failed(engine.purge_queue("q").await);
+    assert_failed(engine.workers(0, 10).await);
+    assert_failed(engine.drain_workers("w", Duration::ZERO).await);
+    assert_failed(engine.info().await);
+    assert_failed(session.reporter().end(assignment.lease, AttemptEnd::Success(Payload::default())));
+    assert!(session.orders().now_or_never().is_none(), "no attempt starts");
 }
 
 #[tokio::test]
-async fn every_waiting_call_and_stream_ends_with_the_failure() {
+async fn waiting_calls_and_streams_end_with_the_failure() {
     let (engine, disk) = engine();
     let id = submit(&engine, job("waits")).await.expect("it is durable").id;
     let mut watch = engine.watch(id, 1, EventTypes::ALL).await.expect("it is durable");
@@ -59,7 +57,7 @@ async fn every_waiting_call_and_stream_ends_with_the_failure() {
     let (mut acks, mut ended) = (std::collections::VecDeque::new(), std::collections::VecDeque::new());
     let context = &Context::from_waker(Waker::noop());
     assert!(stream.poll_durable(context, &mut acks, &mut ended).is_pending());
-    let until = tokio::time::Instant::now() + PATIENCE;
+    let until = tokio::time::Instant::now() + TIMEOUT;
     let waiting = tokio::spawn({
         let engine = engine.clone();
         async move { engine.result(id, Some(until)).await }
@@ -68,38 +66,35 @@ async fn every_waiting_call_and_stream_ends_with_the_failure() {
     tokio::task::yield_now().await;
     let before = disk.read(|state| state.requests);
     fail(&engine, &disk).await;
-    is_refused(timeout(PATIENCE, waiting).await.expect("it ends").expect("no panic"));
-    is_refused(timeout(PATIENCE, watching).await.expect("it ends").expect("no panic"));
-    is_refused(
-        timeout(
-            PATIENCE,
-            std::future::poll_fn(|context| stream.poll_durable(context, &mut acks, &mut ended)),
-        )
-        .await
-        .expect("it ends"),
+    assert_failed(timeout(TIMEOUT, waiting).await.expect("it ends").expect("no panic"));
+    assert_failed(timeout(TIMEOUT, watching).await.expect("it ends").expect("no panic"));
+    assert_failed(
+        timeout(TIMEOUT, std::future::poll_fn(|context| stream.poll_durable(context, &mut acks, &mut ended)))
+            .await
+            .expect("it ends"),
     );
     assert_eq!(disk.read(|state| state.requests), before + 1, "no append follows the failed one");
 }
 
 #[tokio::test]
-async fn callers_held_back_by_a_full_log_are_released_by_its_failure() {
+async fn admission_waiters_of_a_full_log_are_woken_by_its_failure() {
     let (engine, disk) = engine();
     disk.change(|state| state.level = Some(SpaceLevel::Critical));
-    engine.pause_queue("q").await.expect("it is written");
-    timeout(PATIENCE, async {
+    engine.pause_queue("q").await.expect("it is durable");
+    timeout(TIMEOUT, async {
         while engine.has_capacity() {
             tokio::task::yield_now().await;
         }
     })
     .await
-    .expect("it is tight");
-    let held = tokio::spawn({
+    .expect("admission is refused");
+    let waiting = tokio::spawn({
         let engine = engine.clone();
-        async move { engine.submit(job("held back")).await }
+        async move { engine.submit(job("waits")).await }
     });
     tokio::task::yield_now().await;
     disk.change(|state| state.is_broken = true);
     engine.command(|state, _, effects| state.core.pause_queue("breaks", effects)).value.expect("a name");
-    is_refused(engine.durable().await);
-    is_refused(timeout(PATIENCE, held).await.expect("it ends").expect("no panic"));
+    assert_failed(engine.durable().await);
+    assert_failed(timeout(TIMEOUT, waiting).await.expect("it ends").expect("no panic"));
 }

@@ -1,17 +1,17 @@
-//! Bytes of any kind where a log should be: an answer or a refusal, never a panic.
+//! Arbitrary bytes in place of a log never cause a panic.
 
 use proptest::prelude::*;
 
 use super::*;
 
-fn look_and_open(disk: &Disk) {
+fn verify_and_open(disk: &Disk) {
     readable(disk).ok();
     open(disk).ok();
-    // What the first opening left is a log, if it was opened at all.
+    // If the first open succeeded, the next one does too.
     open(disk).ok();
 }
 
-fn grown() -> Disk {
+fn grown_log() -> Disk {
     let (disk, mut log) = new_log();
     for number in 0..20 {
         log.append_and_preallocate(&entries(3 * number..3 * number + 3, 40 * number % 300)).unwrap();
@@ -28,14 +28,14 @@ proptest! {
     fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..9000)) {
         let disk = Disk::default();
         disk.put(&segment_name(1), bytes.clone());
-        look_and_open(&disk);
+        verify_and_open(&disk);
         format::FrameHeader::decode(&bytes, LOG_ID);
-        // Behind a header that is whole.
+        // After a valid header.
         let mut segment = new_log().0.bytes(&segment_name(1));
         let length = bytes.len().min(4096);
         segment[4096..4096 + length].copy_from_slice(&bytes[..length]);
         disk.change(&segment_name(1), |file| *file = segment);
-        look_and_open(&disk);
+        verify_and_open(&disk);
     }
 
     #[test]
@@ -43,20 +43,20 @@ proptest! {
         changes in prop::collection::vec((any::<prop::sample::Index>(), 0..8192_usize, any::<u64>(), 1..9_usize), 1..8),
         whole_header in any::<bool>(),
     ) {
-        let disk = grown();
+        let disk = grown_log();
         let names: Vec<_> = disk.names().into_iter().filter(|name| name.starts_with("segment")).collect();
         for (name, at, value, length) in changes {
             disk.change(&names[name.index(names.len())], |bytes| {
                 let at = at.min(bytes.len() - 8);
                 bytes[at..at + length.min(8)].copy_from_slice(&value.to_le_bytes()[..length.min(8)]);
                 if whole_header {
-                    // Fields that lie, with a CRC that does not.
+                    // Wrong fields with a matching CRC.
                     let crc = crc32c::crc32c(&bytes[..60]);
                     bytes[60..64].copy_from_slice(&crc.to_le_bytes());
                 }
             });
         }
-        look_and_open(&disk);
+        verify_and_open(&disk);
     }
 
     #[test]
@@ -73,6 +73,6 @@ proptest! {
             stamp.encode(&mut bytes, kind, if synced > 9 { u64::MAX } else { sequence }, &vec![9; length]);
         }
         disk.change(&segment_name(1), |file| file[4096..4096 + bytes.len().min(4096)].copy_from_slice(&bytes[..bytes.len().min(4096)]));
-        look_and_open(&disk);
+        verify_and_open(&disk);
     }
 }

@@ -1,4 +1,4 @@
-//! A log with a bound: its files never take more, and it says in time that it comes near.
+//! The size limit of a log, and its space levels below the limit.
 
 use super::*;
 
@@ -12,10 +12,10 @@ fn bounded(disk: &Disk, segments: u64) -> DiskLog {
 }
 
 #[test]
-fn a_log_never_takes_more_than_its_bound_and_tells_when_it_is_near() {
+fn a_log_stays_below_its_limit_and_reports_space_levels() {
     let disk = Disk::default();
     let mut log = bounded(&disk, 8);
-    assert_eq!((log.level(), (log.level() < SpaceLevel::Full)), (SpaceLevel::Free, true));
+    assert_eq!(log.level(), SpaceLevel::Free);
     let mut seen = vec![log.level()];
     for number in 0.. {
         match log.append_and_preallocate(&[entry(number, 300)]) {
@@ -27,14 +27,13 @@ fn a_log_never_takes_more_than_its_bound_and_tells_when_it_is_near() {
         }
         log.prepare().unwrap();
         assert!(disk.used() as u64 <= 8 * SEGMENT + RESERVE, "{}", disk.used());
-        assert_eq!((log.level() < SpaceLevel::Full), log.level() < SpaceLevel::Full);
         seen.push(log.level());
     }
     assert!(seen.is_sorted());
     seen.dedup();
     assert_eq!(seen, [SpaceLevel::Free, SpaceLevel::Low, SpaceLevel::Full, SpaceLevel::Critical]);
     assert_eq!(log.segments().len(), 8);
-    // Each segment that is given back is room for another one.
+    // Each reclaimed segment frees the space of one.
     for (oldest, level) in [(3, SpaceLevel::Full), (4, SpaceLevel::Low), (5, SpaceLevel::Free)] {
         log.trim(oldest).unwrap();
         assert_eq!(log.level(), level);
@@ -44,21 +43,21 @@ fn a_log_never_takes_more_than_its_bound_and_tells_when_it_is_near() {
 }
 
 #[test]
-fn what_is_left_at_a_distance_is_there() {
+fn at_critical_space_a_segment_can_still_be_written() {
     let disk = Disk::default();
     let mut log = bounded(&disk, 8);
     while log.level() < SpaceLevel::Critical {
         log.append_and_preallocate(&[entry(0, 300)]).unwrap();
     }
-    // As much as may be needed to give back a segment.
-    let room = SEGMENT - HEADER_BYTES - RESERVED_BYTES;
-    for entry in entries(0..(room / 344) as usize - 1, 300) {
+    // The bytes that the compaction of a segment may need.
+    let free = SEGMENT - HEADER_BYTES - RESERVED_BYTES;
+    for entry in entries(0..(free / 344) as usize - 1, 300) {
         log.append_and_preallocate(&[entry]).unwrap();
     }
 }
 
 #[test]
-fn an_overdraft_is_one_segment_until_one_is_given_back() {
+fn the_limit_may_be_exceeded_by_one_segment_until_a_trim() {
     let disk = Disk::default();
     let mut log = bounded(&disk, 6);
     let fill = |log: &mut DiskLog| while log.append_and_preallocate(&[entry(0, 300)]).is_ok() {};
@@ -72,7 +71,7 @@ fn an_overdraft_is_one_segment_until_one_is_given_back() {
 }
 
 #[test]
-fn the_first_entry_of_every_segment_is_known() {
+fn the_first_sequence_of_each_segment_is_known() {
     let disk = Disk::default();
     let mut log = bounded(&disk, 8);
     let positions = log.append_and_preallocate(&entries(0..80, 300)).unwrap();
@@ -89,7 +88,7 @@ fn the_first_entry_of_every_segment_is_known() {
 }
 
 #[test]
-fn a_bound_too_small_to_work_is_refused() {
+fn a_limit_below_the_minimum_is_rejected() {
     for (bytes_max, is_enough) in [(6 * SEGMENT + RESERVE - 1, false), (6 * SEGMENT + RESERVE, true)] {
         let options = Options { bytes_max: Some(bytes_max), ..small() };
         let checked = options.check();

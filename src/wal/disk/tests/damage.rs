@@ -1,8 +1,8 @@
-//! Files that were changed behind the log's back: recovered is what was provably acknowledged, or it is refused.
+//! Damaged files: recovery returns all provably acknowledged entries, or refuses the log.
 
 use super::*;
 
-/// A log with several batches in two segments; how many entries are in all but its last batch.
+/// Returns a log with batches in two segments, its entries, and their number before the last batch.
 fn sample(is_closed: bool) -> (Disk, Entries, usize) {
     let (disk, mut log) = new_log();
     let filler = entries(0..1, 3700);
@@ -25,7 +25,7 @@ fn is_refusal(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::LogDamaged { .. } | ErrorKind::LogRefused)
 }
 
-/// Opens what a change left: all entries, or a beginning with at least `certain` of them, or a refusal.
+/// Opens a changed log. It must be refused, or have a prefix of the entries with at least `certain` of them.
 fn check(disk: &Disk, all: &Entries, certain: usize, what: &str) -> bool {
     let readable = readable(disk);
     if let Ok((entries, report)) = &readable {
@@ -49,7 +49,7 @@ fn check(disk: &Disk, all: &Entries, certain: usize, what: &str) -> bool {
 }
 
 #[test]
-fn every_flipped_bit_is_noticed_or_harmless() {
+fn every_bit_flip_is_detected_or_harmless() {
     for is_closed in [true, false] {
         let (disk, all, before_last) = sample(is_closed);
         let certain = if is_closed { all.len() } else { before_last };
@@ -57,7 +57,7 @@ fn every_flipped_bit_is_noticed_or_harmless() {
         for number in [1, 2] {
             let name = segment_name(number);
             let size = disk.bytes(&name).len();
-            // The long payload and the zeros behind are alike all over.
+            // The long payload and the zeros after it are uniform: a sample is enough.
             let is_tried = |at: &usize| match at {
                 0..80 | 4096..4200 => true,
                 4200..7760 if number == 1 => at.is_multiple_of(61),
@@ -78,7 +78,7 @@ fn every_flipped_bit_is_noticed_or_harmless() {
 }
 
 #[test]
-fn every_truncation_is_noticed() {
+fn every_truncation_is_detected() {
     for is_closed in [true, false] {
         let (disk, all, _) = sample(is_closed);
         for number in [1, 2] {
@@ -94,7 +94,7 @@ fn every_truncation_is_noticed() {
 }
 
 #[test]
-fn every_torn_end_of_a_batch_that_was_not_acknowledged_is_cut() {
+fn every_torn_tail_of_an_unacknowledged_batch_is_truncated() {
     let (disk, all, before_last) = sample(false);
     let name = segment_name(2);
     let whole = disk.bytes(&name);
@@ -104,13 +104,13 @@ fn every_torn_end_of_a_batch_that_was_not_acknowledged_is_cut() {
         copy.change(&name, |bytes| bytes[cut..].fill(0));
         let Ok((_, recovered, _)) = open(&copy) else { panic!("cut at {cut}") };
         assert!(all.starts_with(&recovered));
-        // Frames of 64 bytes, the last 4 of which only align the next one.
+        // Frames of 64 bytes. The last 4 bytes are padding.
         assert_eq!(recovered.len(), before_last - 1 + (cut + 4 - 4096) / 64, "cut at {cut}");
     }
 }
 
 #[test]
-fn the_refusal_names_the_file_the_place_and_the_way_out() {
+fn the_error_names_the_file_the_offset_and_the_remedy() {
     let (disk, _, _) = sample(true);
     disk.change(&segment_name(2), |bytes| bytes[4096 + 50] ^= 1);
     let error = refusal(&disk);
@@ -124,7 +124,7 @@ fn the_refusal_names_the_file_the_place_and_the_way_out() {
 }
 
 #[test]
-fn missing_segments_are_noticed_wherever_they_stood() {
+fn every_missing_segment_is_detected() {
     let (disk, mut log) = new_log();
     log.append_and_preallocate(&entries(0..100, 200)).unwrap();
     log.close().unwrap();
@@ -132,7 +132,7 @@ fn missing_segments_are_noticed_wherever_they_stood() {
     assert!(segments.len() > 4);
     for name in &segments {
         let copy = disk.fork();
-        copy.take_away(name);
+        copy.remove_file(name);
         let error = refusal(&copy);
         assert!(matches!(error.kind(), ErrorKind::LogDamaged { .. }), "{name}: {error}");
         assert!(error.message().contains(&**name), "{name}: {error}");
@@ -140,7 +140,7 @@ fn missing_segments_are_noticed_wherever_they_stood() {
 }
 
 #[test]
-fn segments_in_anothers_place_are_noticed() {
+fn swapped_and_duplicated_segments_are_detected() {
     let (disk, mut log) = new_log();
     log.append_and_preallocate(&entries(0..60, 200)).unwrap();
     log.close().unwrap();
@@ -154,24 +154,24 @@ fn segments_in_anothers_place_are_noticed() {
 }
 
 #[test]
-fn a_log_that_was_trimmed_is_whole() {
+fn a_trimmed_log_is_not_damaged() {
     let (disk, mut log) = new_log();
     log.append_and_preallocate(&entries(0..60, 200)).unwrap();
     log.trim(3).unwrap();
     log.close().unwrap();
     assert_eq!(readable(&disk).unwrap().1.damages, []);
-    disk.take_away(&segment_name(3));
+    disk.remove_file(&segment_name(3));
     assert!(refusal(&disk).message().contains(&segment_name(3)));
 }
 
 #[test]
-fn what_is_behind_damage_can_be_read() {
+fn entries_after_damage_can_be_read() {
     let (disk, mut log) = new_log();
     let all = entries(0..80, 200);
     let positions = log.append_and_preallocate(&all).unwrap();
     log.append_and_preallocate(&entries(80..82, 20)).unwrap();
     log.close().unwrap();
-    // An entry in the middle, three in a row elsewhere, and a whole header.
+    // Damages an entry, three successive entries, another entry and a header.
     for broken in [5, 30, 31, 32, 60] {
         let at = positions[broken].offset as usize;
         disk.change(&segment_name(positions[broken].segment), |bytes| bytes[at + 30..at + 50].fill(7));
@@ -203,20 +203,20 @@ fn a_newer_version_is_refused_with_both_versions() {
 }
 
 #[test]
-fn foreign_files_are_refused() {
+fn unknown_files_and_segments_of_other_logs_are_refused() {
     let disk = Disk::default();
     disk.put("photo.jpg", vec![0; 10]);
     assert!(refusal(&disk).message().contains("photo.jpg"));
 
     let disk = Disk::default();
-    disk.put(&segment_name(1), b"text that somebody wrote".repeat(400));
+    disk.put(&segment_name(1), b"text of another program.".repeat(400));
     assert!(refusal(&disk).message().contains("does not start with a segment header"));
 
     let (disk, log) = new_log();
     log.close().unwrap();
     disk.put("segment-2.log", Vec::new());
     assert!(refusal(&disk).message().contains("segment-2.log"));
-    disk.take_away("segment-2.log");
+    disk.remove_file("segment-2.log");
     disk.put("notes.txt", Vec::new());
     open(&disk).unwrap();
 

@@ -1,4 +1,4 @@
-//! The same on a directory of the operating system: locks, names, what is looked at without writing.
+//! Tests on a real directory: locks, file names and read-only access.
 
 use std::path::PathBuf;
 
@@ -28,7 +28,7 @@ fn count(directory: &Path) -> Result<u64> {
 }
 
 #[test]
-fn a_log_lives_in_a_directory_that_it_makes() {
+fn a_log_creates_its_directory() {
     let folder = Folder::new("made");
     let directory = folder.0.join("a").join("b");
     let (mut log, _) = DiskLog::open(&directory, &small(), |_, _, _| Ok(())).unwrap();
@@ -48,7 +48,7 @@ fn a_log_lives_in_a_directory_that_it_makes() {
 }
 
 #[test]
-fn a_log_in_use_is_neither_opened_nor_looked_at() {
+fn a_locked_log_can_be_neither_opened_nor_read() {
     let folder = Folder::new("lock");
     let (log, _) = DiskLog::open(&folder.0, &small(), |_, _, _| Ok(())).unwrap();
     for error in [count(&folder.0).unwrap_err(), verify(&folder.0).unwrap_err()] {
@@ -61,7 +61,7 @@ fn a_log_in_use_is_neither_opened_nor_looked_at() {
 }
 
 #[test]
-fn a_log_is_copied_without_what_is_damaged() {
+fn a_salvage_copies_all_but_damaged_entries() {
     let (from, to) = (Folder::new("from"), Folder::new("to"));
     let all = entries(0..100, 100);
     let (mut log, _) = DiskLog::open(&from.0, &small(), |_, _, _| Ok(())).unwrap();
@@ -92,7 +92,7 @@ fn a_log_is_copied_without_what_is_damaged() {
 }
 
 #[test]
-fn a_salvage_into_or_around_its_own_log_is_refused() {
+fn a_salvage_into_or_above_its_source_is_rejected() {
     let folder = Folder::new("nested");
     let from = folder.0.join("a").join("log");
     count(&from).unwrap();
@@ -123,7 +123,7 @@ fn a_salvage_into_or_around_its_own_log_is_refused() {
 }
 
 #[test]
-fn only_the_owner_may_use_what_a_log_makes() {
+fn only_the_owner_may_access_the_files_of_a_log() {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o7777;
     let folder = Folder::new("mode");
@@ -141,11 +141,11 @@ fn only_the_owner_may_use_what_a_log_makes() {
     }
     std::fs::set_permissions(&from, PermissionsExt::from_mode(0o750)).unwrap();
     count(&from).unwrap();
-    assert_eq!(mode(&from), 0o750, "a mode that somebody chose stays");
+    assert_eq!(mode(&from), 0o750, "the mode of an existing directory is unchanged");
 }
 
 #[test]
-fn a_path_that_holds_no_log_is_refused() {
+fn a_path_without_a_log_is_refused() {
     let folder = Folder::new("none");
     assert_eq!(verify(&folder.0).unwrap_err().kind(), &ErrorKind::LogRefused);
     std::fs::write(&folder.0, "a file").unwrap();
@@ -156,7 +156,7 @@ fn a_path_that_holds_no_log_is_refused() {
 }
 
 #[test]
-fn options_out_of_range_are_refused() {
+fn options_out_of_range_are_rejected() {
     let folder = Folder::new("options");
     for segment_bytes in [0, 4096, 8193, SEGMENT_BYTES_MAX + 4096] {
         let options = Options { segment_bytes, ..small() };

@@ -1,9 +1,9 @@
-//! One call of the disk fails, each in turn: nothing is acknowledged after it, and everything before is there.
+//! Each call to the disk fails once: no entry is acknowledged after the failure, and all earlier ones are recovered.
 
 use super::*;
 
-/// A life that uses every call: `told` learns of what was acknowledged.
-fn script(disk: &Disk, told: &mut Entries, all: &mut Entries) -> Result<()> {
+/// Uses every call to the disk. Collects acknowledged entries in `acknowledged` and all entries in `all`.
+fn script(disk: &Disk, acknowledged: &mut Entries, all: &mut Entries) -> Result<()> {
     let (mut log, _, _) = open(disk)?;
     let mut first_error = None;
     for round in 0..6 {
@@ -13,11 +13,11 @@ fn script(disk: &Disk, told: &mut Entries, all: &mut Entries) -> Result<()> {
                 all.extend(batch.iter().cloned());
             }
             match (log.append_and_preallocate(&batch), &first_error) {
-                (Ok(_), None) => told.extend(batch),
+                (Ok(_), None) => acknowledged.extend(batch),
                 (Ok(_), Some(error)) => panic!("acknowledged after {error}"),
                 (Err(error), Some(first)) => assert_eq!(&error, first),
                 (Err(error), None) if log.failed.is_none() => {
-                    // Refused before anything was written.
+                    // Rejected before any write.
                     assert_eq!(error.kind(), &ErrorKind::DiskFull);
                     all.truncate(all.len() - batch.len());
                 }
@@ -43,35 +43,38 @@ fn script(disk: &Disk, told: &mut Entries, all: &mut Entries) -> Result<()> {
     Ok(())
 }
 
-fn is_kept(recovered: &Entries, told: &Entries, all: &Entries) -> bool {
-    // Older segments were trimmed, whole: what is left is an end of the acknowledged entries and what may follow.
-    (told.len()..=all.len())
-        .any(|end| all[..end].ends_with(recovered) && (told.is_empty() || !recovered.is_empty()))
+fn is_valid_recovery(recovered: &Entries, acknowledged: &Entries, all: &Entries) -> bool {
+    // Older segments are trimmed. The rest is a suffix of the acknowledged entries, and possibly later ones.
+    (acknowledged.len()..=all.len())
+        .any(|end| all[..end].ends_with(recovered) && (acknowledged.is_empty() || !recovered.is_empty()))
 }
 
 #[test]
-fn whichever_call_fails_nothing_acknowledged_is_lost() {
+fn no_failed_call_loses_acknowledged_entries() {
     for code in [EIO, ENOSPC] {
         let mut call = 0;
         loop {
             let disk = Disk::default();
-            let (mut told, mut all) = (Vec::new(), Vec::new());
+            let (mut acknowledged, mut all) = (Vec::new(), Vec::new());
             disk.fail_at(call, code);
-            let result = script(&disk, &mut told, &mut all);
+            let result = script(&disk, &mut acknowledged, &mut all);
             let calls = disk.calls();
-            assert!(result.is_ok() || told.is_empty());
-            for keeps in [Survives::Nothing, Survives::All, Survives::Some(call as u64)] {
+            assert!(result.is_ok() || acknowledged.is_empty());
+            for unsynced in [Survives::Nothing, Survives::All, Survives::Some(call as u64)] {
                 let copy = disk.fork();
-                copy.crash(keeps);
+                copy.crash(unsynced);
                 let recovered = open(&copy).unwrap().1;
-                assert!(is_kept(&recovered, &told, &all), "error {code} at call {call}, {keeps:?}");
+                assert!(
+                    is_valid_recovery(&recovered, &acknowledged, &all),
+                    "error {code} at call {call}, {unsynced:?}"
+                );
             }
-            // The process ends, the machine does not: what it read from memory must be on disk from then on.
+            // The process ends without a machine crash. Recovery must make the entries that it reads durable.
             let (log, recovered, _) = open(&disk).unwrap();
-            assert!(is_kept(&recovered, &told, &all), "error {code} at call {call}");
+            assert!(is_valid_recovery(&recovered, &acknowledged, &all), "error {code} at call {call}");
             drop(log);
             disk.crash(Survives::Nothing);
-            // A trim that was cut short may have been completed.
+            // An interrupted trim may have been completed.
             let again = open(&disk).unwrap().1;
             assert!(recovered.ends_with(&again), "error {code} at call {call}");
             assert!(recovered.is_empty() || !again.is_empty(), "error {code} at call {call}");
@@ -85,7 +88,7 @@ fn whichever_call_fails_nothing_acknowledged_is_lost() {
 }
 
 #[test]
-fn a_failed_sync_poisons_for_good() {
+fn a_failed_sync_fails_all_later_calls() {
     let (disk, mut log) = new_log();
     log.append_and_preallocate(&[b"a"]).unwrap();
     disk.fail_at(1, EIO);
@@ -98,12 +101,12 @@ fn a_failed_sync_poisons_for_good() {
         assert_eq!(log.trim(9).unwrap_err(), error);
     }
     let written = disk.calls().iter().filter(|&&call| call == simulated::Call::Write).count();
-    assert_eq!(written, 1, "nothing is tried again");
+    assert_eq!(written, 1, "no write is retried");
     assert_eq!(log.close().unwrap_err(), error);
 }
 
 #[test]
-fn a_failed_write_for_want_of_room_says_so() {
+fn a_write_without_disk_space_fails_with_disk_full() {
     let (disk, mut log) = new_log();
     disk.fail_at(0, ENOSPC);
     assert_eq!(log.append_and_preallocate(&[b"a"]).unwrap_err().kind(), &ErrorKind::DiskFull);
@@ -111,7 +114,7 @@ fn a_failed_write_for_want_of_room_says_so() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_written_is_refused() {
+fn a_read_only_directory_is_refused() {
     let (disk, mut log) = new_log();
     log.append_and_preallocate(&[b"a"]).unwrap();
     drop(log);

@@ -1,27 +1,27 @@
-//! Random lives of a log with crashes in them: what is recovered is exactly a beginning of what was appended, and holds
-//! everything that was acknowledged.
+//! Random operations and crashes: recovery returns a prefix of the appended entries, with all
+//! acknowledged ones.
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
 
-struct Life {
+struct Simulation {
     disk: Disk,
     log: Option<DiskLog>,
     rng: StdRng,
-    /// Everything appended, acknowledged or not, and not cut since.
+    /// All appended entries that recovery has not truncated, acknowledged or not.
     all: Entries,
     acknowledged: usize,
-    /// The place in `all` of the first entry of every segment, by its number.
+    /// Segment numbers, and the index in `all` of the first entry of each.
     firsts: Vec<(u64, usize)>,
-    /// The oldest segment that a trim left or may have left.
+    /// The highest argument of a trim, also of a failed one.
     trimmed_to: u64,
     positions: Vec<(Position, usize)>,
     next: usize,
 }
 
-impl Life {
+impl Simulation {
     fn new(seed: u64) -> Self {
         let disk = Disk::default();
         let log = open(&disk).unwrap().0;
@@ -44,11 +44,11 @@ impl Life {
         let mut batch = Vec::new();
         for _ in 0..count {
             self.next += 1;
-            // Sizes that repeat make frames line up with those of earlier lives of a file.
+            // Equal sizes align frames with stale ones in a recycled file.
             let bytes = [24, 24, 24, 56, 104, self.rng.random_range(0..900)][self.rng.random_range(0..6)];
             let mut entry = entry(self.next, bytes);
             if self.rng.random_bool(0.1) {
-                // A payload that looks like a frame of the next entry.
+                // A payload that contains a forged frame of the next entry.
                 let (segment, synced) = (self.rng.random_range(1..5), self.next as u64 + 1);
                 let stamp = Stamp { log_id: 0, segment, synced };
                 stamp.encode(&mut entry, FrameKind::Entry, self.next as u64 + 1, b"forged");
@@ -72,7 +72,7 @@ impl Life {
                 self.positions.push((position, start + index));
             }
         } else {
-            // None of it is acknowledged; nothing is, from here on.
+            // Neither this batch nor a later one is acknowledged.
             let error = log.append_and_preallocate(&[b"more"]).unwrap_err();
             assert_eq!(log.append_and_preallocate(&[b"more"]).unwrap_err(), error);
         }
@@ -82,7 +82,7 @@ impl Life {
         let log = self.log.as_mut().unwrap();
         let (first, last) = (log.segments().next().unwrap().number, log.segments().last().unwrap().number);
         let before = self.rng.random_range(first..=last);
-        // Also if it fails, it may have happened.
+        // A failed trim may have an effect.
         self.trimmed_to = self.trimmed_to.max(before);
         log.trim(before).ok();
     }
@@ -99,7 +99,7 @@ impl Life {
         assert_eq!(read.as_ref(), Some(&self.all[index]));
     }
 
-    /// A crash in the middle of something, at any call.
+    /// Makes a random call of an operation fail, and restarts.
     fn interrupt(&mut self) {
         self.disk.fail_at(self.rng.random_range(0..12), EIO);
         if self.rng.random_bool(0.3) {
@@ -120,18 +120,18 @@ impl Life {
             }
         };
         self.disk.calls();
-        let keeps = match self.rng.random_range(0..6) {
+        let unsynced = match self.rng.random_range(0..6) {
             0 => None,
             1 => Some(Survives::Nothing),
             2 => Some(Survives::All),
             _ => Some(Survives::Some(self.rng.random())),
         };
-        if let Some(keeps) = keeps {
-            self.disk.crash(keeps);
+        if let Some(unsynced) = unsynced {
+            self.disk.crash(unsynced);
         }
         let (_, report) = readable(&self.disk).unwrap();
         assert_eq!(report.damages, []);
-        // A recovery that is cut short is followed by another.
+        // An interrupted recovery is followed by another one.
         for _ in 0..self.rng.random_range(0..2) {
             self.disk.fail_at(self.rng.random_range(0..20), EIO);
             drop(open(&self.disk));
@@ -157,31 +157,31 @@ impl Life {
         assert!(begin <= begin_max || recovered.is_empty(), "begins with {begin}, trimmed up to {begin_max}");
         assert!(!recovered.is_empty() || self.trimmed_to > 1 || self.acknowledged == 0);
         self.all.truncate(end);
-        // What was recovered was told to somebody.
+        // Recovered entries count as acknowledged.
         self.acknowledged = end;
         self.positions.clear();
     }
 }
 
-fn live(seed: u64, steps: usize) {
-    let mut life = Life::new(seed);
+fn simulate(seed: u64, steps: usize) {
+    let mut simulation = Simulation::new(seed);
     for _ in 0..steps {
-        match life.rng.random_range(0..20) {
-            0..=11 => life.append(),
-            12 => life.trim(),
-            13..=15 => life.read(),
-            16 => drop(life.log.as_mut().unwrap().prepare()),
-            17 => life.restart(),
-            _ => life.interrupt(),
+        match simulation.rng.random_range(0..20) {
+            0..=11 => simulation.append(),
+            12 => simulation.trim(),
+            13..=15 => simulation.read(),
+            16 => drop(simulation.log.as_mut().unwrap().prepare()),
+            17 => simulation.restart(),
+            _ => simulation.interrupt(),
         }
     }
-    life.restart();
+    simulation.restart();
 }
 
 #[test]
-fn a_life_with_crashes_loses_nothing_acknowledged() {
+fn crashes_lose_no_acknowledged_entries() {
     for seed in 0..150 {
         println!("seed {seed}");
-        live(seed, 60);
+        simulate(seed, 60);
     }
 }

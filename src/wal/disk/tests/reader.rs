@@ -1,4 +1,4 @@
-//! Entries read back by their sequence, while the log goes on.
+//! Reads of entries by sequence during appends.
 
 use super::*;
 
@@ -14,9 +14,9 @@ fn damaged_at(log: &DiskLog, sequence: u64) -> u64 {
 }
 
 #[test]
-fn every_entry_is_found_by_its_sequence_also_after_a_restart() {
+fn every_entry_is_found_by_its_sequence() {
     let (disk, mut log) = new_log();
-    // Marks stand between entries, and have the sequence of the next one.
+    // Restart frames are between entries, and have the sequence of the next entry.
     for batch in entries(0..100, 90).chunks(7) {
         log.append_and_preallocate(batch).unwrap();
         log.tail.mark().unwrap();
@@ -32,7 +32,7 @@ fn every_entry_is_found_by_its_sequence_also_after_a_restart() {
 }
 
 #[test]
-fn the_way_to_an_entry_begins_near_it() {
+fn a_read_starts_near_its_entry() {
     let disk = Disk::default();
     let options = Options { segment_bytes: 1 << 20, ..small() };
     let (mut log, _) = recovery::open(Arc::new(disk.clone()), &options, 0, &mut |_, _, _| Ok(())).unwrap();
@@ -46,19 +46,19 @@ fn the_way_to_an_entry_begins_near_it() {
 }
 
 #[test]
-fn what_was_trimmed_is_gone_and_never_taken_for_another() {
+fn trimmed_entries_are_not_found_in_recycled_files() {
     let (disk, mut log) = new_log();
     let reader = log.reader();
-    // Frames of one size: those of a file that is used again stand where others stood.
+    // Equal sizes align frames with stale ones in a recycled file.
     for round in 0..40 {
         log.append_and_preallocate(&entries(10 * round..10 * round + 10, 200)).unwrap();
         let newest = log.segments().last().unwrap().number;
         log.trim(newest.saturating_sub(1)).unwrap();
         let found: Vec<_> = (1..=10 * round as u64 + 10).map(|one| reader.read(one).unwrap()).collect();
-        let gone = found.iter().take_while(|found| found.is_none()).count();
-        let kept: Vec<_> = found.into_iter().skip(gone).flatten().collect();
-        assert_eq!(kept, entries(gone..10 * round + 10, 200));
-        assert!((10..=80).contains(&kept.len()), "{}", kept.len());
+        let trimmed = found.iter().take_while(|found| found.is_none()).count();
+        let remaining: Vec<_> = found.into_iter().skip(trimmed).flatten().collect();
+        assert_eq!(remaining, entries(trimmed..10 * round + 10, 200));
+        assert!((10..=80).contains(&remaining.len()), "{}", remaining.len());
     }
     drop(log);
     let log = open(&disk).unwrap().0;
@@ -66,14 +66,14 @@ fn what_was_trimmed_is_gone_and_never_taken_for_another() {
 }
 
 #[test]
-fn what_was_changed_is_damage_with_its_place() {
+fn a_read_of_a_damaged_entry_fails_with_its_offset() {
     let (disk, mut log) = new_log();
     let positions = log.append_and_preallocate(&entries(0..60, 200)).unwrap();
     let last = positions[59];
     disk.change(&segment_name(last.segment), |bytes| bytes[last.offset as usize + 60] ^= 1);
     assert_eq!(damaged_at(&log, 60), last.offset);
     assert_eq!(read(&log, 59), Some(entry(58, 200)));
-    // Nothing that stands behind a header that cannot be read is found any more.
+    // No entry is found after a frame whose header is damaged.
     let broken = positions[57];
     disk.change(&segment_name(broken.segment), |bytes| bytes[broken.offset as usize] ^= 1);
     assert_eq!((damaged_at(&log, 58), damaged_at(&log, 59)), (broken.offset, broken.offset));
@@ -82,7 +82,7 @@ fn what_was_changed_is_damage_with_its_place() {
 }
 
 #[test]
-fn reads_from_other_threads_see_right_bytes_or_that_they_are_gone() {
+fn concurrent_reads_return_the_entry_or_none() {
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
     let (_disk, mut log) = new_log();
     let (reader, newest, found, is_over) =
@@ -103,7 +103,7 @@ fn reads_from_other_threads_see_right_bytes_or_that_they_are_gone() {
             });
         }
         let mut number = 0;
-        // Until the readers had their turns, too.
+        // Continues until the readers have read enough entries.
         while number < 3_000 || (found.load(SeqCst) < 100 && number < 300_000) {
             log.append_and_preallocate(&entries(number..number + 3, 150)).unwrap();
             log.trim(log.segments().last().unwrap().number).unwrap();

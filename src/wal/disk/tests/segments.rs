@@ -1,9 +1,9 @@
-//! Segments fill, follow each other, are given back and used again; one process has the log, with room on its disk.
+//! Segments: roll-over, trim, recycling and preallocation; the lock; disk space.
 
 use super::*;
 
 #[test]
-fn entries_come_back_in_their_order() {
+fn entries_are_recovered_in_order() {
     let (disk, mut log) = new_log();
     let all = entries(0..40, 90);
     for batch in all.chunks(7) {
@@ -16,7 +16,7 @@ fn entries_come_back_in_their_order() {
 }
 
 #[test]
-fn empty_entries_and_batches_are_kept_and_cost_nothing() {
+fn empty_entries_are_recovered_and_empty_batches_are_not_written() {
     let (disk, mut log) = new_log();
     disk.fail_at(usize::MAX, EIO);
     assert_eq!(log.append::<&[u8]>(&[]).unwrap(), []);
@@ -37,7 +37,7 @@ fn a_batch_is_one_write_and_one_sync() {
 }
 
 #[test]
-fn a_batch_goes_on_in_as_many_segments_as_it_needs() {
+fn a_batch_may_span_several_segments() {
     let (disk, mut log) = new_log();
     let all = entries(0..60, 200);
     let positions = log.append_and_preallocate(&all).unwrap();
@@ -49,7 +49,7 @@ fn a_batch_goes_on_in_as_many_segments_as_it_needs() {
 }
 
 #[test]
-fn an_entry_as_large_as_may_be_fits_and_a_larger_one_is_refused() {
+fn an_entry_at_the_limit_fits_and_a_larger_one_is_rejected() {
     let (disk, mut log) = new_log();
     let limit = small().entry_bytes_max();
     let error = log.append_and_preallocate(&[entry(0, 10), entry(1, limit + 1)]).unwrap_err();
@@ -61,17 +61,17 @@ fn an_entry_as_large_as_may_be_fits_and_a_larger_one_is_refused() {
 }
 
 #[test]
-fn segments_that_are_given_back_are_used_again_and_their_frames_never_read() {
+fn stale_frames_of_recycled_segments_are_never_read() {
     let (disk, mut log) = new_log();
-    // Frames of one size: those of a recycled file stand exactly where the next one would.
+    // Equal sizes align new frames with stale ones in a recycled file.
     let all = entries(0..400, 100);
-    let mut kept_from = 0;
+    let mut trimmed_before = 0;
     for (index, batch) in all.chunks(2).enumerate() {
         let position = log.append_and_preallocate(batch).unwrap()[0];
         if index % 20 == 19 {
             log.trim(position.segment).unwrap();
             assert_eq!(log.segments().next().unwrap().number, position.segment);
-            kept_from = all.len();
+            trimmed_before = all.len();
         }
         assert!(disk.names().len() <= 5, "{:?}", disk.names());
         if index % 7 == 0 {
@@ -83,13 +83,13 @@ fn segments_that_are_given_back_are_used_again_and_their_frames_never_read() {
             assert!(recovered.len() >= 2);
         }
     }
-    assert!(kept_from > 0);
+    assert!(trimmed_before > 0);
     let last = log.segments().last().unwrap().number;
     assert!(last > 8, "{last}");
 }
 
 #[test]
-fn a_frame_of_another_segment_is_not_read_even_with_the_next_sequence() {
+fn a_frame_of_another_segment_is_not_read() {
     let (disk, mut log) = new_log();
     let at = log.append_and_preallocate(&entries(0..3, 40)).unwrap()[2].offset as usize + 80;
     drop(log);
@@ -104,17 +104,17 @@ fn a_frame_of_another_segment_is_not_read_even_with_the_next_sequence() {
 }
 
 #[test]
-fn what_was_torn_never_comes_back() {
+fn torn_entries_are_never_recovered() {
     let (disk, mut log) = new_log();
     log.append_and_preallocate(&entries(0..2, 40)).unwrap();
-    // A batch of which only the end reached the disk: its frames are whole, and stand where later ones would.
+    // Only the end of this batch is on disk. Its valid frames are aligned with later ones.
     let position = log.append_and_preallocate(&entries(10..20, 40)).unwrap()[0];
     drop(log);
     disk.change(&segment_name(1), |bytes| bytes[position.offset as usize..][..80].fill(0xee));
     let (mut log, recovered, recovery) = open(&disk).unwrap();
     assert_eq!(recovered, entries(0..2, 40));
     assert_eq!((recovery.was_closed, recovery.was_torn), (false, true));
-    // A mark of 48 bytes and two frames of 56 end where the third frame of the batch began, with its sequence to follow.
+    // A restart frame of 48 bytes and two frames of 56 bytes end where the third frame of the truncated batch begins.
     let mut all = entries(0..2, 40);
     all.extend([entry(30, 16), entry(31, 16)]);
     log.append_and_preallocate(&all[2..]).unwrap();
@@ -139,7 +139,7 @@ fn the_next_segment_is_ready_before_it_is_needed() {
 }
 
 #[test]
-fn trim_keeps_the_newest_segment_and_survives_a_crash_at_any_time() {
+fn a_trim_retains_the_newest_segment_after_a_crash() {
     let (disk, mut log) = new_log();
     let all = entries(0..120, 200);
     log.append_and_preallocate(&all).unwrap();
@@ -152,7 +152,7 @@ fn trim_keeps_the_newest_segment_and_survives_a_crash_at_any_time() {
 }
 
 #[test]
-fn a_full_disk_is_noticed_before_new_work_is_taken_and_ends_still_fit() {
+fn a_full_disk_is_detected_with_reserved_space_left() {
     let (disk, mut log) = new_log();
     while log.prepare().unwrap() {}
     disk.set_capacity(Some(disk.used()));
@@ -167,7 +167,7 @@ fn a_full_disk_is_noticed_before_new_work_is_taken_and_ends_still_fit() {
         all.push(entry(all.len(), 100));
         log.append_and_preallocate(&all[all.len() - 1..]).unwrap();
     }
-    // Refused before anything is written: the log goes on.
+    // Rejected before any write: later appends succeed.
     let error = log.append_and_preallocate(&[entry(0, 300)]).unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::DiskFull);
     log.trim(u64::MAX).unwrap();
@@ -181,7 +181,7 @@ fn a_full_disk_is_noticed_before_new_work_is_taken_and_ends_still_fit() {
 }
 
 #[test]
-fn a_disk_with_space_again_is_used_again() {
+fn preallocation_resumes_when_the_disk_has_space() {
     let (disk, mut log) = new_log();
     disk.set_capacity(Some(disk.used()));
     assert!(!log.prepare().unwrap());
@@ -193,7 +193,7 @@ fn a_disk_with_space_again_is_used_again() {
 }
 
 #[test]
-fn a_disk_without_room_for_a_new_log_refuses_it() {
+fn a_new_log_on_a_full_disk_is_refused() {
     let disk = Disk::default();
     disk.set_capacity(Some(4000));
     assert_eq!(refusal(&disk).kind(), &ErrorKind::DiskFull);
@@ -202,7 +202,7 @@ fn a_disk_without_room_for_a_new_log_refuses_it() {
 }
 
 #[test]
-fn a_log_is_opened_on_a_full_disk() {
+fn an_existing_log_opens_on_a_full_disk() {
     let (disk, mut log) = new_log();
     log.append_and_preallocate(&entries(0..10, 100)).unwrap();
     drop(log);
@@ -215,7 +215,7 @@ fn a_log_is_opened_on_a_full_disk() {
 }
 
 #[test]
-fn other_sizes_of_segments_live_together() {
+fn a_log_may_have_segments_of_different_sizes() {
     let (disk, mut log) = new_log();
     log.append_and_preallocate(&entries(0..30, 100)).unwrap();
     drop(log);
@@ -228,7 +228,7 @@ fn other_sizes_of_segments_live_together() {
     let (mut log, _) = recovery::open(Arc::new(disk.clone()), &options, 0, &mut counted).unwrap();
     log.append_and_preallocate(&entries(30..200, 100)).unwrap();
     log.trim(3).unwrap();
-    // A file of another size is not used again.
+    // A file of another size is not recycled.
     log.append_and_preallocate(&entries(200..500, 100)).unwrap();
     let sizes: Vec<_> = log.segments().map(|segment| segment.bytes).collect();
     assert!(sizes.iter().all(|&bytes| bytes == 16 * 1024), "{sizes:?}");
@@ -238,7 +238,7 @@ fn other_sizes_of_segments_live_together() {
 }
 
 #[test]
-fn one_process_has_the_log() {
+fn a_log_is_locked_by_one_process() {
     let (disk, log) = new_log();
     let error = refusal(&disk);
     assert_eq!(error.kind(), &ErrorKind::LogRefused);
@@ -248,25 +248,25 @@ fn one_process_has_the_log() {
 }
 
 #[test]
-fn a_new_log_begins_small_and_goes_on_with_what_was_made_meanwhile() {
+fn a_new_log_starts_with_a_small_segment() {
     let (disk, options) = (Disk::default(), Options { segment_bytes: 16 << 20, ..Options::default() });
     let mut log = open_on(&disk, &options, &mut |_, _, _| Ok(())).unwrap();
     assert_eq!(log.segments().map(|segment| segment.bytes).collect::<Vec<_>>(), [4 << 20]);
-    // A little more than half.
+    // Slightly more than half of the segment.
     for number in 0..9 {
         log.append_and_preallocate(&[entry(number, 256 << 10)]).unwrap();
     }
-    assert!(log.tail.free_bytes() > 16 << 20, "the next segment is there: {}", log.tail.free_bytes());
+    assert!(log.tail.free_bytes() > 16 << 20, "the next segment is preallocated: {}", log.tail.free_bytes());
     let large = entry(9, options.entry_bytes_max());
     log.append_and_preallocate(std::slice::from_ref(&large)).unwrap();
     assert_eq!(log.segments().last().map(|segment| segment.bytes), Some(16 << 20));
     drop(log);
     disk.crash(Survives::Nothing);
     let mut last = Vec::new();
-    let mut keep = |_: Position, _: u64, entry: &[u8]| {
+    let mut collect = |_: Position, _: u64, entry: &[u8]| {
         last = entry.to_vec();
         Ok(())
     };
-    open_on(&disk, &options, &mut keep).unwrap();
+    open_on(&disk, &options, &mut collect).unwrap();
     assert_eq!(last, large);
 }

@@ -1,4 +1,4 @@
-//! What takes a server's memory, all at once, until it is told to end.
+//! Concurrent attacks on the memory of a server.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -22,20 +22,20 @@ use tonic::transport::Channel;
 
 use crate::support::{Dev, data, frame, job, millis, new_id, seconds, text};
 
-/// Streams of the one connection that fills the queue.
+/// The streams of the connection that fills the queue.
 const FILLERS: usize = 4;
-/// Jobs that are tried again and again with large failures, and jobs that write output.
+/// The jobs that are retried with large failures, and the jobs that write output.
 const RETRIED: usize = 200;
-const TALKING: usize = 400;
-/// Workers with a thousand kinds of the longest names.
+const WRITING: usize = 400;
+/// The workers with a thousand kinds of maximal length.
 const WORKERS: usize = 100;
-/// Results that are asked for and not read, and bodies that do not end, a connection.
+/// The unread results and the unfinished requests per connection.
 const UNREAD: usize = 300;
 const UNFINISHED: usize = 100;
-/// Between two rounds of the attacks on connections.
+/// The interval between two rounds of the attacks on connections.
 const ROUND: Duration = Duration::from_secs(5);
 
-/// What the attacks came to.
+/// Counters of the effects of the attacks.
 #[derive(Default)]
 struct Counts {
     accepted: AtomicU64,
@@ -52,7 +52,7 @@ fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Attacks that are under way.
+/// The running attacks.
 pub(super) struct Attacks {
     counts: Arc<Counts>,
     tasks: JoinSet<()>,
@@ -75,7 +75,7 @@ impl Attacks {
             attack(Box::pin(fill(hog.clone(), counts.clone())));
         }
         attack(Box::pin(fail(dev.channel(), counts.clone())));
-        attack(Box::pin(talk(dev.channel(), counts.clone())));
+        attack(Box::pin(write_output(dev.channel(), counts.clone())));
         attack(Box::pin(introduce(dev.channel(), counts.clone())));
         attack(Box::pin(many_elements(dev.channel(), counts.clone())));
         attack(Box::pin(unread(address, dev.channel(), counts.clone())));
@@ -83,12 +83,12 @@ impl Attacks {
         Self { counts, tasks, stop }
     }
 
-    /// Jobs that were refused because the queue is full.
+    /// Returns the number of jobs rejected by the full queue.
     pub(super) fn refused(&self) -> u64 {
         self.counts.refused.load(Ordering::Relaxed)
     }
 
-    /// Ends them; answers what they came to.
+    /// Stops the attacks. Returns a summary of their effects.
     pub(super) async fn end(mut self) -> String {
         self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
@@ -115,7 +115,7 @@ impl fmt::Display for Counts {
     }
 }
 
-/// Jobs of 1 MiB that nobody runs, as many as are accepted, and on.
+/// Submits jobs of 1 MiB without a worker, without end.
 async fn fill(channel: Channel, counts: Arc<Counts>) {
     let mut jobs = JobServiceClient::new(channel);
     loop {
@@ -131,7 +131,7 @@ async fn fill(channel: Channel, counts: Arc<Counts>) {
     }
 }
 
-/// Submits jobs of a kind and leases them; answers their leases.
+/// Submits and leases jobs of a kind. Returns their leases.
 async fn leased(channel: &Channel, kind: &str, jobs: usize) -> Vec<String> {
     let retry = v1::RetryPolicy { max_attempts: 100, initial_backoff: Some(millis(1)), ..Default::default() };
     let retry = v1::RetryPolicy { max_backoff: Some(millis(1)), ..retry };
@@ -161,10 +161,10 @@ async fn lease(channel: &Channel, kind: &str) -> Vec<String> {
     leases
 }
 
-/// Reports something of each lease; answers those that still stand.
+/// Sends a report for each lease. Returns the valid leases.
 async fn report(channel: &Channel, leases: Vec<String>, news: &News) -> Vec<String> {
     let mut worker = WorkerServiceClient::new(channel.clone());
-    let mut standing = Vec::new();
+    let mut valid = Vec::new();
     for part in leases.chunks(30) {
         let report = |lease: &String| v1::AttemptReport {
             lease_id: lease.clone(),
@@ -174,15 +174,15 @@ async fn report(channel: &Channel, leases: Vec<String>, news: &News) -> Vec<Stri
         let request = v1::ReportRequest { reports: part.iter().map(report).collect(), ..Default::default() };
         if let Ok(answer) = worker.report(request).await {
             let results = answer.into_inner().results;
-            standing.extend(
+            valid.extend(
                 part.iter().zip(results).filter(|(_, status)| status.code == 0).map(|(id, _)| id.clone()),
             );
         }
     }
-    standing
+    valid
 }
 
-/// Attempts that fail with the largest failures, and are tried again.
+/// Fails attempts with failures of maximal size. Their jobs are retried.
 async fn fail(channel: Channel, counts: Arc<Counts>) {
     let failure = v1::Failure {
         message: "m".repeat(4_000),
@@ -202,20 +202,20 @@ async fn fail(channel: Channel, counts: Arc<Counts>) {
     }
 }
 
-/// Attempts that write output without an end.
-async fn talk(channel: Channel, counts: Arc<Counts>) {
+/// Writes output of running attempts without end.
+async fn write_output(channel: Channel, counts: Arc<Counts>) {
     let news = News::Output(v1::Output { payload: Some(text(&"o".repeat(32 << 10))), ..Default::default() });
-    let mut leases = leased(&channel, "talks", TALKING).await;
+    let mut leases = leased(&channel, "talks", WRITING).await;
     loop {
         leases = report(&channel, leases, &news).await;
         counts.chunks.fetch_add(leases.len() as u64, Ordering::Relaxed);
         if leases.is_empty() {
-            leases = leased(&channel, "talks", TALKING).await;
+            leases = leased(&channel, "talks", WRITING).await;
         }
     }
 }
 
-/// Workers with a thousand kinds of 128 characters each.
+/// Connects workers with a thousand kinds of 128 characters each.
 async fn introduce(channel: Channel, counts: Arc<Counts>) {
     let mut open = Vec::new();
     for number in 0..WORKERS {
@@ -247,7 +247,7 @@ async fn introduce(channel: Channel, counts: Arc<Counts>) {
     std::future::pending::<()>().await;
 }
 
-/// Batches of two million jobs in four megabytes.
+/// Sends batches of two million jobs in four megabytes.
 async fn many_elements(channel: Channel, counts: Arc<Counts>) {
     let body = Bytes::from([0x0a, 0x00].repeat(2_000_000));
     let mut grpc = tonic::client::Grpc::new(channel);
@@ -262,8 +262,8 @@ async fn many_elements(channel: Channel, counts: Arc<Counts>) {
     }
 }
 
-/// A connection whose peer takes nothing of any answer.
-async fn deaf(address: SocketAddr) -> Option<h2::client::SendRequest<Bytes>> {
+/// Opens a connection that reads no response.
+async fn connect_without_reading(address: SocketAddr) -> Option<h2::client::SendRequest<Bytes>> {
     let stream = TcpStream::connect(address).await.ok()?;
     let mut builder = h2::client::Builder::new();
     let (requests, connection) = builder.initial_window_size(0).handshake(stream).await.ok()?;
@@ -278,7 +278,7 @@ fn call(address: SocketAddr, method: &str) -> Request<()> {
     request.header("content-type", "application/grpc").body(()).expect("a request")
 }
 
-/// Large results that are asked for and not read.
+/// Requests large results without reading them.
 async fn unread(address: SocketAddr, channel: Channel, counts: Arc<Counts>) {
     loop {
         let job_id = new_id();
@@ -289,7 +289,7 @@ async fn unread(address: SocketAddr, channel: Channel, counts: Arc<Counts>) {
         let _ = jobs.submit(v1::SubmitRequest { job: Some(spec), validate_only: false }).await;
         let request = v1::GetResultRequest { job_id, wait: Some(seconds(2)) }.encode_to_vec();
         let body = Bytes::from(frame(0, &request));
-        if let Some(mut requests) = deaf(address).await {
+        if let Some(mut requests) = connect_without_reading(address).await {
             let mut held = Vec::new();
             for _ in 0..UNREAD {
                 let Ok(ready) = requests.clone().ready().await else { break };
@@ -307,11 +307,11 @@ async fn unread(address: SocketAddr, channel: Channel, counts: Arc<Counts>) {
     }
 }
 
-/// Bodies of a megabyte that never end.
+/// Sends unfinished requests of a megabyte.
 async fn unfinished(address: SocketAddr) {
     let part = Bytes::from([&[0, 0, 0x0f, 0xff, 0xff][..], &vec![7; 200_000]].concat());
     loop {
-        if let Some(mut requests) = deaf(address).await {
+        if let Some(mut requests) = connect_without_reading(address).await {
             let mut held = Vec::new();
             for _ in 0..UNFINISHED {
                 let Ok(ready) = requests.clone().ready().await else { break };
@@ -327,7 +327,7 @@ async fn unfinished(address: SocketAddr) {
     }
 }
 
-/// Messages as the bytes they are.
+/// A codec that passes encoded messages through.
 #[derive(Default)]
 struct RawCodec;
 

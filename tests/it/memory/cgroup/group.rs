@@ -1,9 +1,9 @@
-//! A memory cgroup of a test, v1 or v2, whichever this machine has. Where none can be made the test fails.
+//! A memory cgroup for a test, v1 or v2. The test fails if none can be created.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A cgroup without processes but those that enter it; removed when dropped.
+/// A cgroup for the processes that enter it, removed when dropped.
 pub(super) struct Group {
     directory: PathBuf,
 }
@@ -14,7 +14,7 @@ impl Group {
         let mut tried = Vec::new();
         for (point, file) in mounts.lines().filter_map(memory_hierarchy) {
             if file == "memory.max" {
-                // The controller may be there and not be handed down yet.
+                // The controller may exist and not be enabled for children.
                 let _ = fs::write(point.join("cgroup.subtree_control"), "+memory");
             }
             let directory = point.join(format!("jobstream-test-{}", std::process::id()));
@@ -31,7 +31,7 @@ impl Group {
         panic!("no memory cgroup can be made here, which this test needs: run it as root; tried {tried:?}");
     }
 
-    /// A script by which a process enters it and becomes another program.
+    /// Returns a script that enters the cgroup and executes a program.
     pub(super) fn enter(&self) -> String {
         format!("echo $$ > '{}/cgroup.procs'; exec \"$@\"", self.directory.display())
     }
@@ -45,10 +45,10 @@ impl Drop for Group {
     }
 }
 
-/// Where a line of mountinfo mounts a hierarchy with the memory controller, and the file of its limit.
+/// Parses a line of mountinfo. Returns the mount point of the memory controller and its limit file.
 fn memory_hierarchy(line: &str) -> Option<(PathBuf, &'static str)> {
-    let (place, kind) = line.split_once(" - ")?;
-    let point = Path::new(place.split(' ').nth(4)?).to_owned();
+    let (mount, kind) = line.split_once(" - ")?;
+    let point = Path::new(mount.split(' ').nth(4)?).to_owned();
     let mut kind = kind.split(' ');
     match (kind.next()?, kind.nth(1)?) {
         ("cgroup2", _) => {

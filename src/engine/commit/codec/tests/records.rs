@@ -51,14 +51,14 @@ pub(super) const LEVELS: [LogLevel; 4] = [LogLevel::Debug, LogLevel::Info, LogLe
 pub(super) const STREAMS: [LogStream; 3] = [LogStream::Stdout, LogStream::Stderr, LogStream::Log];
 pub(super) const ENCODINGS: [Encoding; 3] = [Encoding::Data, Encoding::Text, Encoding::Json];
 
-/// An entry whose records say in part what it says, or what the record before says.
+/// An entry whose records share times with the entry, and job ids with the record before.
 pub(super) fn entry() -> impl Strategy<Value = (Now, Vec<Record>)> {
     let now = (span(), time()).prop_map(|(monotonic, wall)| Now { monotonic, wall });
-    let alike = (any::<bool>(), any::<bool>(), any::<u32>());
-    (now, vec((record(), alike), 0..6)).prop_map(|(now, records)| {
+    let shared = (any::<bool>(), any::<bool>(), any::<u32>());
+    (now, vec((record(), shared), 0..6)).prop_map(|(now, records)| {
         let mut job = None;
-        let all = records.into_iter().map(|(mut record, alike)| {
-            liken(&mut record, now, job, alike);
+        let all = records.into_iter().map(|(mut record, shared)| {
+            relate_record(&mut record, now, job, shared);
             job = record.job();
             record
         });
@@ -66,8 +66,13 @@ pub(super) fn entry() -> impl Strategy<Value = (Now, Vec<Record>)> {
     })
 }
 
-/// Has a record be about the job before, or about this moment and a time from now.
-fn liken(record: &mut Record, now: Now, job: Option<JobId>, (is_of_job, is_now, micros): (bool, bool, u32)) {
+/// Sets the job of a record to the one before, and its times to the entry's time or later.
+fn relate_record(
+    record: &mut Record,
+    now: Now,
+    job: Option<JobId>,
+    (is_of_job, is_now, micros): (bool, bool, u32),
+) {
     let before = job.filter(|_| is_of_job);
     match record {
         Record::Accepted(of) if is_now => (of.create_time, of.created) = (now.wall, now.monotonic),

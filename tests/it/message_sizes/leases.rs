@@ -1,4 +1,4 @@
-//! What workers without a stream are answered.
+//! Sizes of responses to unary workers.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use jobstream::proto::v1::worker_service_client::WorkerServiceClient;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use super::{assert_fits, flawed_job, submit_all, wordy_job};
+use super::{assert_fits, invalid_job, job_with_max_metadata, submit_all};
 use crate::support::raw_worker::complete;
 use crate::support::{TestServer, data, job, text, wait_for};
 
@@ -36,7 +36,7 @@ fn ended(assignment: &v1::Assignment) -> v1::AttemptReport {
     }
 }
 
-/// Leases until there is nothing more, and ends what was leased at once. Answers the jobs and how many calls it took.
+/// Leases and ends jobs until none is left. Returns the jobs and the number of calls.
 async fn lease_all(server: &TestServer) -> (BTreeSet<String>, usize) {
     let mut ids = BTreeSet::new();
     for calls in 0.. {
@@ -54,7 +54,7 @@ async fn lease_all(server: &TestServer) -> (BTreeSet<String>, usize) {
 }
 
 #[tokio::test]
-async fn a_lease_takes_only_as_many_jobs_as_fit_its_answer() {
+async fn a_lease_returns_only_jobs_that_fit_its_response() {
     let server = TestServer::start().await;
     let large = || v1::JobSpec { payload: Some(data(vec![7; 1 << 20])), ..job("remote") };
     let mut ids = BTreeSet::new();
@@ -70,7 +70,7 @@ async fn a_lease_takes_only_as_many_jobs_as_fit_its_answer() {
         states.push(peek.await.state());
     }
     let is_running = |state: &&v1::JobState| **state == v1::JobState::Running;
-    assert_eq!(states.iter().filter(is_running).count(), 3, "nothing is leased that was not sent");
+    assert_eq!(states.iter().filter(is_running).count(), 3, "only sent jobs are leased");
     report(&server, first.assignments.iter().map(ended).collect()).await;
     let (rest, calls) = lease_all(&server).await;
     assert_eq!((rest.len(), calls), (17, 6));
@@ -82,14 +82,14 @@ async fn a_lease_takes_only_as_many_jobs_as_fit_its_answer() {
 #[tokio::test]
 async fn a_lease_counts_labels_and_headers() {
     let server = TestServer::start().await;
-    let ids = submit_all(&server, vec![wordy_job(); 900]).await;
+    let ids = submit_all(&server, vec![job_with_max_metadata(); 900]).await;
     let (leased, calls) = lease_all(&server).await;
     assert_eq!(leased, ids.into_iter().collect());
     assert!((3..=4).contains(&calls), "{calls} calls");
 }
 
 #[tokio::test]
-async fn a_job_larger_than_an_answer_of_several_is_leased_alone() {
+async fn a_job_above_the_batch_limit_is_leased_alone() {
     let server = TestServer::with(|setup| {
         setup.engine.core.payload_bytes_max = 5 << 20;
         setup.server.message_bytes_max = 6 << 20;
@@ -105,14 +105,14 @@ async fn a_job_larger_than_an_answer_of_several_is_leased_alone() {
 }
 
 #[tokio::test]
-async fn refusals_of_the_most_reports_fit_their_answer() {
+async fn refusals_of_many_reports_fit_the_response() {
     let server = TestServer::start().await;
     let ids = submit_all(&server, vec![job("remote"); 1_000]).await;
     let mut leased = Vec::new();
     while leased.len() < ids.len() {
         leased.extend(lease(&server, 1_000).await.assignments);
     }
-    // Each chunk of output is refused with its field and the longest description.
+    // Each chunk of output is rejected with its field and a description of maximal length.
     let content_type = "\u{7f}".repeat(128);
     let payload = v1::Payload { content_type, ..text("x") };
     let output = v1::Output { payload: Some(payload), channel: "c".repeat(64) };
@@ -128,13 +128,13 @@ async fn refusals_of_the_most_reports_fit_their_answer() {
 }
 
 #[tokio::test]
-async fn refusals_of_the_largest_batch_fit_its_answer() {
+async fn refusals_of_the_largest_batch_fit_the_response() {
     let server = TestServer::start().await;
-    let jobs = vec![flawed_job(); 300];
+    let jobs = vec![invalid_job(); 300];
     let request = v1::BatchSubmitRequest { jobs: jobs.clone(), atomic: false };
     let answer = wait_for("BatchSubmit answers", server.jobs().batch_submit(request)).await;
     let answer = answer.expect("a client reads it").into_inner();
-    // A request with a thousand such jobs is larger than the server reads: the same for each that it may have.
+    // A request with a thousand such jobs exceeds the request limit. The bytes of one refusal are multiplied instead.
     let refusal = prost::Message::encoded_len(&answer) / jobs.len();
     assert!(refusal * 1_000 <= super::BYTES_MAX, "{refusal} bytes a refusal");
 }

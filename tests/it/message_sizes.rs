@@ -1,4 +1,4 @@
-//! Every message of the server is bounded by its encoded length, and a stock client reads it: 4 MiB.
+//! Every message of the server stays below 4 MiB encoded, the default limit of clients.
 
 mod admin;
 mod jobs;
@@ -12,7 +12,7 @@ use prost::Message;
 
 use crate::support::{TestServer, job, wait_for};
 
-/// Most bytes of a message of several elements.
+/// The limit of a message with several elements.
 const BYTES_MAX: usize = (4 << 20) - (64 << 10);
 
 #[track_caller]
@@ -20,18 +20,18 @@ fn assert_fits(message: &impl Message) {
     assert!(message.encoded_len() <= BYTES_MAX, "{} bytes", message.encoded_len());
 }
 
-/// The most labels or headers a job may have, at their longest.
-fn most_entries() -> HashMap<String, String> {
+/// Returns the maximal number of labels or headers, each of maximal length.
+fn max_entries() -> HashMap<String, String> {
     (0..16).map(|number| (format!("{number:064}"), "v".repeat(256))).collect()
 }
 
-/// A job with the longest names, labels and headers, for a worker elsewhere.
-fn wordy_job() -> v1::JobSpec {
-    v1::JobSpec { labels: most_entries(), headers: most_entries(), ..job("remote") }
+/// Returns a job for a remote worker with names, labels and headers of maximal length.
+fn job_with_max_metadata() -> v1::JobSpec {
+    v1::JobSpec { labels: max_entries(), headers: max_entries(), ..job("remote") }
 }
 
-/// A spec with as many flaws as an error tells.
-fn flawed_job() -> v1::JobSpec {
+/// Returns a spec with the maximal number of violations.
+fn invalid_job() -> v1::JobSpec {
     let entry = |number| (format!("{number}\u{7f}{}", "k".repeat(61)), "\u{1}".repeat(300));
     let entries: HashMap<_, _> = (0..16).map(entry).collect();
     v1::JobSpec { labels: entries.clone(), headers: entries, queue: "?".repeat(500), ..job("!") }

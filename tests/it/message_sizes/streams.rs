@@ -1,18 +1,18 @@
-//! What comes down the stream of a worker.
+//! Sizes of messages on the stream of a worker.
 
 use std::time::Duration;
 
 use jobstream::proto::v1;
 use uuid::Uuid;
 
-use super::{BYTES_MAX, submit_all, wordy_job};
+use super::{BYTES_MAX, job_with_max_metadata, submit_all};
 use crate::support::raw_worker::{RawWorker, complete, hello};
 use crate::support::{TestServer, data, job};
 
 #[tokio::test]
 async fn assignments_with_large_labels_and_headers_are_split_over_messages() {
     let server = TestServer::start().await;
-    let ids = submit_all(&server, vec![wordy_job(); 700]).await;
+    let ids = submit_all(&server, vec![job_with_max_metadata(); 700]).await;
     let mut worker = RawWorker::open(&server, hello(1, 1_000)).await;
     let assigned = worker.assigned(ids.len()).await;
     assert!(worker.largest <= BYTES_MAX, "{} bytes", worker.largest);
@@ -32,7 +32,7 @@ async fn assignments_with_large_labels_and_headers_are_split_over_messages() {
 async fn assignments_of_the_largest_payloads_are_split_over_messages() {
     let server = TestServer::start().await;
     for _ in 0..12 {
-        server.submit(v1::JobSpec { payload: Some(data(vec![7; 1 << 20])), ..wordy_job() }).await;
+        server.submit(v1::JobSpec { payload: Some(data(vec![7; 1 << 20])), ..job_with_max_metadata() }).await;
     }
     let mut worker = RawWorker::open(&server, hello(1, 100)).await;
     worker.assigned(12).await;
@@ -67,7 +67,7 @@ async fn refusals_of_reports_are_split_and_acknowledged_in_order() {
 #[tokio::test]
 async fn cancels_and_assignments_of_many_jobs_are_split_over_messages() {
     let server = TestServer::start().await;
-    let ids = submit_all(&server, vec![wordy_job(); 600]).await;
+    let ids = submit_all(&server, vec![job_with_max_metadata(); 600]).await;
     let mut worker = RawWorker::open(&server, hello(1, 1_000)).await;
     let assigned = worker.assigned(ids.len()).await;
     worker.accept(&assigned).await;
@@ -81,7 +81,7 @@ async fn cancels_and_assignments_of_many_jobs_are_split_over_messages() {
 }
 
 #[tokio::test]
-async fn a_welcome_with_the_most_standing_leases_is_read() {
+async fn a_welcome_with_many_valid_leases_can_be_read() {
     const SLOTS: u32 = 100_000;
     let server = TestServer::with(|setup| setup.engine.core.accept_timeout = Duration::from_secs(60)).await;
     for _ in 0..SLOTS / 1_000 {

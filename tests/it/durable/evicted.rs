@@ -1,4 +1,4 @@
-//! Finished jobs whose payloads, results and events are on disk alone: nobody who reads them sees a difference.
+//! Eviction of finished jobs: reads of evicted contents return the same.
 
 use std::process::Stdio;
 
@@ -6,15 +6,15 @@ use jobstream::proto::v1;
 use serde_json::json as value;
 use tokio::process::Command;
 
-use super::kept::look;
-use super::{Home, end, jobs, remove, submit, watch};
+use super::restart::read_job;
+use super::{DataDir, end, jobs, remove, submit, watch};
 use crate::support::{Dev, data, echo, job, json, millis, until, wait_for};
 
 const BOUND: [&str; 2] = ["--data-bytes-max", "136MiB"];
 const IN_MEMORY: [&str; 2] = ["--retention-memory-bytes-max", "0"];
 
-/// Jobs that ended, of every sort: with a large payload, output, progress, failed attempts, a failure.
-async fn jobs_of_every_sort(dev: &Dev) -> Vec<String> {
+/// Runs one job of each type: large payload, output, progress, failed attempts, failure.
+async fn jobs_of_every_type(dev: &Dev) -> Vec<String> {
     let words = "a few words ".repeat(1000);
     let retry = v1::RetryPolicy { max_attempts: 3, initial_backoff: Some(millis(1)), ..Default::default() };
     let specs = [
@@ -41,7 +41,7 @@ async fn jobs_of_every_sort(dev: &Dev) -> Vec<String> {
     ids
 }
 
-/// The list with payloads, oldest first, without those that come later.
+/// Lists the oldest jobs with payloads.
 async fn list(dev: &Dev, count: usize) -> Vec<v1::Job> {
     let request = v1::ListJobsRequest { page_size: 1000, include_payloads: true, ..Default::default() };
     let page = wait_for("ListJobs answers", jobs(dev).list_jobs(request)).await.expect("a list").into_inner();
@@ -52,22 +52,22 @@ type Seen = (v1::Job, v1::GetResultResponse, Vec<v1::JobEvent>);
 
 async fn check(dev: &Dev, seen: &[Seen], listed: &[v1::Job], when: &str) {
     for before in seen {
-        let now = look(dev, &before.0.job_id).await;
+        let now = read_job(dev, &before.0.job_id).await;
         assert!(now == *before, "{when}: {:#?} instead of {:#?}", now.0, before.0);
     }
     assert!(list(dev, seen.len()).await == listed, "the list {when}");
 }
 
-/// Whether a file of the directory holds these words.
-async fn holds(home: &Home, words: &str) -> bool {
+/// Returns whether a file of the directory contains a text.
+async fn holds(data_dir: &DataDir, words: &str) -> bool {
     let mut grep = Command::new("grep");
-    let status = grep.args(["-rqF", words]).arg(&home.directory).stderr(Stdio::null()).status();
-    wait_for("grep ends", status).await.expect("it starts").success()
+    let status = grep.args(["-rqF", words]).arg(&data_dir.directory).stderr(Stdio::null()).status();
+    wait_for("grep ends", status).await.expect("the process starts").success()
 }
 
-/// Writes until the segment that was written is given back.
-async fn until_given_back(dev: &Dev, home: &Home) {
-    let files = std::fs::read_dir(&home.directory).expect("a directory");
+/// Appends until the active segment is reclaimed.
+async fn until_reclaimed(dev: &Dev, data_dir: &DataDir) {
+    let files = std::fs::read_dir(&data_dir.directory).expect("a directory");
     let names = files.map(|file| file.expect("a file").path());
     let newest = names.filter(|path| path.to_string_lossy().contains("segment-")).max().expect("a segment");
     let content = data(vec![7; 900_000]);
@@ -79,25 +79,25 @@ async fn until_given_back(dev: &Dev, home: &Home) {
 }
 
 #[tokio::test]
-async fn every_read_is_the_same_from_memory_and_from_disk() {
+async fn reads_of_resident_and_evicted_jobs_are_equal() {
     let shout = ["--exec", "shout=sh -c 'echo loud >&2; cat | wc -c'"];
-    let mut home = Home::new(&[BOUND, shout].concat());
-    let mut dev = home.start().await;
-    let ids = jobs_of_every_sort(&dev).await;
+    let mut data_dir = DataDir::new(&[BOUND, shout].concat());
+    let mut dev = data_dir.start().await;
+    let ids = jobs_of_every_type(&dev).await;
     let mut seen = Vec::new();
     for id in &ids {
-        seen.push(look(&dev, id).await);
+        seen.push(read_job(&dev, id).await);
     }
     let mut listed = list(&dev, seen.len()).await;
     dev.kill().await;
-    home.args = [BOUND, shout, IN_MEMORY].concat().into_iter().map(str::to_owned).collect();
-    dev = home.start().await;
+    data_dir.args = [BOUND, shout, IN_MEMORY].concat().into_iter().map(str::to_owned).collect();
+    dev = data_dir.start().await;
     check(&dev, &seen, &listed, "after a restart").await;
-    // Others are followed to their end, and are on disk alone from then on.
+    // Other jobs end under a watch and are evicted.
     for spec in [echo(&"words ".repeat(500)), job("demo.stream")] {
         let id = submit(&dev, spec).await;
         let events = watch(&dev, &id, 0).await.rest().await.events;
-        let now = look(&dev, &id).await;
+        let now = read_job(&dev, &id).await;
         assert_eq!(now.2, events);
         seen.push(now);
     }
@@ -106,13 +106,13 @@ async fn every_read_is_the_same_from_memory_and_from_disk() {
     let deleted = submit(&dev, echo(secret)).await;
     end(&dev, &deleted).await;
     remove(&dev, &deleted).await;
-    assert!(holds(&home, secret).await);
+    assert!(holds(&data_dir, secret).await);
     for round in 0..2 {
-        until_given_back(&dev, &home).await;
-        check(&dev, &seen, &listed, "after it was written again").await;
-        until("it is gone", async || !holds(&home, secret).await).await;
+        until_reclaimed(&dev, &data_dir).await;
+        check(&dev, &seen, &listed, "after a compaction").await;
+        until("it is gone", async || !holds(&data_dir, secret).await).await;
         dev.kill().await;
-        dev = home.start().await;
+        dev = data_dir.start().await;
         check(&dev, &seen, &listed, &format!("after kill {round}")).await;
     }
     let again = dev.sh(&format!("jobstream jobs retry {}", ids[0])).await;

@@ -1,4 +1,4 @@
-//! How a worker introduces itself, and what it does about being refused.
+//! The Hello of a worker, and its reaction to a refusal.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,11 @@ use super::{connect, every_kind};
 use crate::support::{Gate, ScriptedServer, terms, wait_for};
 
 #[tokio::test]
-async fn each_set_of_handlers_with_common_slots_greets_on_a_stream_of_its_own() {
+async fn each_pool_of_slots_opens_a_stream_of_its_own() {
     let mut server = ScriptedServer::start().await;
     let running = connect(every_kind(&Gate::new()), &server);
-    let (first, a) = server.greeted().await;
-    let (_second, b) = server.greeted().await;
+    let (first, a) = server.next_hello().await;
+    let (_second, b) = server.next_hello().await;
     let (inline, others) = if a.kinds.len() == 1 { (&a, &b) } else { (&b, &a) };
     assert_eq!((inline.kinds.as_slice(), inline.slots), (["demo.echo".to_owned()].as_slice(), 4096));
     assert!(
@@ -35,7 +35,7 @@ async fn each_set_of_handlers_with_common_slots_greets_on_a_stream_of_its_own() 
 }
 
 #[tokio::test]
-async fn it_is_connected_once_every_stream_is_welcome() {
+async fn a_worker_is_connected_after_the_welcome_of_every_stream() {
     let mut server = ScriptedServer::start().await;
     let running = connect(every_kind(&Gate::new()), &server);
     let mut streams = Vec::new();
@@ -51,11 +51,11 @@ async fn it_is_connected_once_every_stream_is_welcome() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_would_come_again_ends_the_worker() {
+async fn a_permanent_refusal_ends_the_worker() {
     for code in [Code::InvalidArgument, Code::Unimplemented, Code::Unauthenticated, Code::PermissionDenied] {
         let mut server = ScriptedServer::start().await;
         let running = connect(every_kind(&Gate::new()), &server);
-        let (stream, _) = server.greeted().await;
+        let (stream, _) = server.next_hello().await;
         stream.fail(Status::new(code, "go away")).await;
         let end = wait_for("the worker ends", running.wait()).await;
         let WorkerEnd::Refused(status) = end else { panic!("{end:?}") };
@@ -66,10 +66,10 @@ async fn a_refusal_that_would_come_again_ends_the_worker() {
 }
 
 #[tokio::test]
-async fn any_other_refusal_is_tried_again_after_the_pause_that_was_asked_for() {
+async fn a_transient_refusal_is_retried_after_its_retry_delay() {
     let mut server = ScriptedServer::start().await;
     let running = connect(Worker::new().inline_handler("demo.echo", |job| Ok(job.payload)), &server);
-    let (stream, before) = server.greeted().await;
+    let (stream, before) = server.next_hello().await;
     let pause = Duration::from_millis(400);
     let details = ErrorDetails::with_retry_info(Some(pause));
     let refused = Instant::now();
@@ -81,17 +81,17 @@ async fn any_other_refusal_is_tried_again_after_the_pause_that_was_asked_for() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_yet_is_waited_for() {
+async fn a_worker_waits_for_an_unreachable_server() {
     let address = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.local_addr().expect("a bound socket")
     };
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).expect("an address");
     let worker = Worker::new().inline_handler("demo.echo", |job| Ok(job.payload));
-    let running = worker.connect(endpoint.connect_lazy(), RemoteOptions::default()).expect("good names");
+    let running = worker.connect(endpoint.connect_lazy(), RemoteOptions::default()).expect("valid names");
     let mut status = running.status();
     let tried = |status: &WorkerStatus| matches!(status, WorkerStatus::Connecting { why } if !why.is_empty());
-    wait_for("a try fails", status.wait_for(tried)).await.expect("it runs");
+    wait_for("a connect fails", status.wait_for(tried)).await.expect("it is running");
     assert_eq!(wait_for("it stops", running.stop(Duration::from_secs(10))).await, 0);
     assert!(matches!(running.wait().await, WorkerEnd::Requested));
 }

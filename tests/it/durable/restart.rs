@@ -1,31 +1,31 @@
-//! What a restart keeps: everything that was answered.
+//! A restart restores all acknowledged state.
 
 use std::collections::HashMap;
 
 use jobstream::proto::v1::{self, JobState};
 use tonic::Code;
 
-use super::{By, Home, end, get, submit, try_result, watch};
+use super::{DataDir, ServerEnd, end, get, submit, try_result, watch};
 use crate::support::{Dev, echo, job, json, millis, refused, seconds, text, until};
 
-/// A job and all that can be seen of it.
-pub(super) async fn look(dev: &Dev, id: &str) -> (v1::Job, v1::GetResultResponse, Vec<v1::JobEvent>) {
+/// Reads a job, its result and its events.
+pub(super) async fn read_job(dev: &Dev, id: &str) -> (v1::Job, v1::GetResultResponse, Vec<v1::JobEvent>) {
     let job = get(dev, id).await;
     let mut watched = watch(dev, id, 0).await;
     while watched.events.last().is_none_or(|event| event.sequence < job.sequence) {
         assert!(watched.step().await, "{id} is at {}: {:#?}", job.sequence, watched.events);
     }
-    (job, try_result(dev, id, 0).await.expect("it is known"), watched.events)
+    (job, try_result(dev, id, 0).await.expect("the job exists"), watched.events)
 }
 
-/// What is submitted first.
+/// Returns the spec of the first job.
 fn done() -> v1::JobSpec {
     let labels = HashMap::from([("tenant".to_owned(), "a".to_owned())]);
     v1::JobSpec { labels, priority: 3, ..echo("done") }
 }
 
-/// Jobs in every state that waits or has ended, by what they are.
-async fn jobs_of_every_sort(dev: &Dev) -> Vec<String> {
+/// Submits jobs in every waiting and final state.
+async fn jobs_of_every_type(dev: &Dev) -> Vec<String> {
     dev.sh("jobstream queues pause held").await;
     let held = v1::JobSpec { queue: "held".to_owned(), ..done() };
     let specs = [
@@ -59,10 +59,10 @@ async fn jobs_of_every_sort(dev: &Dev) -> Vec<String> {
     ids
 }
 
-async fn everything_answered_is_kept(by: By) {
-    let mut home = Home::new(&[]);
-    let mut dev = home.start().await;
-    let ids = jobs_of_every_sort(&dev).await;
+async fn acknowledged_state_survives(by: ServerEnd) {
+    let mut data_dir = DataDir::new(&[]);
+    let mut dev = data_dir.start().await;
+    let ids = jobs_of_every_type(&dev).await;
     let deleted = submit(&dev, echo("deleted")).await;
     end(&dev, &deleted).await;
     dev.sh(&format!("jobstream jobs rm {deleted}")).await;
@@ -70,14 +70,14 @@ async fn everything_answered_is_kept(by: By) {
     until("it expires", async || try_result(&dev, &short, 0).await.is_err()).await;
     let mut seen = Vec::new();
     for id in &ids {
-        seen.push(look(&dev, id).await);
+        seen.push(read_job(&dev, id).await);
     }
-    // Twice: what was read of a log must be kept as well as what was done.
+    // Two restarts: recovered state must be durable too.
     for _ in 0..2 {
         by.end(dev).await;
-        dev = home.start().await;
+        dev = data_dir.start().await;
         for (id, before) in ids.iter().zip(&seen) {
-            assert_eq!(look(&dev, id).await, *before, "{by:?}");
+            assert_eq!(read_job(&dev, id).await, *before, "{by:?}");
         }
         let gone = try_result(&dev, &deleted, 0).await.expect_err("it was deleted");
         refused(&gone, Code::NotFound, "JOB_NOT_FOUND");
@@ -96,24 +96,24 @@ async fn everything_answered_is_kept(by: By) {
 }
 
 #[tokio::test]
-async fn what_was_answered_outlives_a_killed_server() {
-    everything_answered_is_kept(By::Kill).await;
+async fn acknowledged_state_survives_a_kill() {
+    acknowledged_state_survives(ServerEnd::Kill).await;
 }
 
 #[tokio::test]
-async fn what_was_answered_outlives_an_orderly_end() {
-    everything_answered_is_kept(By::Term).await;
+async fn acknowledged_state_survives_a_graceful_shutdown() {
+    acknowledged_state_survives(ServerEnd::Term).await;
 }
 
 #[tokio::test]
-async fn a_delay_goes_on_while_the_server_is_down() {
-    let mut home = Home::new(&[]);
-    let dev = home.start().await;
+async fn downtime_counts_for_delays() {
+    let mut data_dir = DataDir::new(&[]);
+    let dev = data_dir.start().await;
     let delayed = v1::JobSpec { start: Some(v1::job_spec::Start::StartDelay(millis(1500))), ..echo("late") };
     let id = submit(&dev, delayed).await;
     let before = get(&dev, &id).await;
     assert_eq!(before.state(), JobState::Scheduled);
     dev.kill().await;
-    let dev = home.start().await;
+    let dev = data_dir.start().await;
     assert_eq!(end(&dev, &id).await.text(), "late");
 }

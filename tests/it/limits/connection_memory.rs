@@ -1,4 +1,4 @@
-//! What connections hold of unread answers and unfinished requests is bounded in bytes, and hurts nobody else.
+//! Byte limits of unread responses and unfinished requests, and isolation of other connections.
 
 use std::time::{Duration, Instant};
 
@@ -18,14 +18,14 @@ use crate::support::{Dev, TestServer, data, echo, frame, job, new_id, refused, w
 
 const MIB: usize = 1 << 20;
 
-/// A connection on which a test opens many streams and reads what it pleases.
+/// An HTTP/2 connection with many streams, read under control of the test.
 struct Peer {
     requests: SendRequest<Bytes>,
     driver: tokio::task::JoinHandle<Result<(), h2::Error>>,
 }
 
 impl Peer {
-    /// With this window for each stream.
+    /// Connects with this window per stream.
     async fn connect(address: &str, window: u32) -> Self {
         let stream = wait_for("a connection", TcpStream::connect(address)).await.expect("it listens");
         let mut builder = h2::client::Builder::new();
@@ -43,7 +43,7 @@ impl Peer {
         let request =
             Request::post(uri).header("content-type", "application/grpc").body(()).expect("a request");
         self.requests =
-            wait_for("room for a stream", self.requests.clone().ready()).await.expect("it is open");
+            wait_for("capacity for a stream", self.requests.clone().ready()).await.expect("it is open");
         self.requests.send_request(request, false).expect("a stream")
     }
 
@@ -53,7 +53,7 @@ impl Peer {
         response
     }
 
-    /// Answers to as many calls, none of which is read; those that were reset are left out.
+    /// Makes calls and returns their unread responses, without reset ones.
     async fn call_unread(
         &mut self,
         method: &str,
@@ -72,7 +72,7 @@ impl Peer {
     }
 }
 
-/// All of an answer's body, read as it comes.
+/// Reads the body of a response.
 async fn read(answer: ResponseFuture) -> Result<usize, h2::Error> {
     let mut body = answer.await?.into_body();
     let mut bytes = 0;
@@ -85,10 +85,10 @@ async fn read(answer: ResponseFuture) -> Result<usize, h2::Error> {
     Ok(bytes)
 }
 
-/// A client of its own, like any other.
-struct Good(JobServiceClient<Channel>);
+/// A well-behaved client on a connection of its own.
+struct BenignClient(JobServiceClient<Channel>);
 
-impl Good {
+impl BenignClient {
     fn of(dev: &Dev) -> Self {
         Self(JobServiceClient::new(dev.channel()).max_decoding_message_size(8 << 20))
     }
@@ -103,7 +103,7 @@ impl Good {
         wait_for("GetResult answers", self.0.get_result(request)).await.expect("it is known").into_inner()
     }
 
-    /// A job whose result is a little less than 1 MiB.
+    /// Runs a job with a result of slightly less than 1 MiB.
     async fn large_result(&mut self) -> String {
         let spec = v1::JobSpec { payload: Some(data(vec![7; MIB - 100])), ..job("demo.echo") };
         let id = self.submit(spec).await.expect("it is accepted");
@@ -117,10 +117,10 @@ fn get_result(id: &str) -> v1::GetResultRequest {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_that_nobody_reads_take_no_more_than_their_connections_may_hold() {
+async fn unread_responses_are_bounded_per_connection() {
     let dev = Dev::start(&["--connection-bytes-max", "16MiB"]).await;
-    let mut good = Good::of(&dev);
-    let id = good.large_result().await;
+    let mut benign_client = BenignClient::of(&dev);
+    let id = benign_client.large_result().await;
     let before = dev.memory_bytes("VmRSS");
     let mut held = Vec::new();
     for _ in 0..3 {
@@ -129,13 +129,13 @@ async fn answers_that_nobody_reads_take_no_more_than_their_connections_may_hold(
     }
     let taken = dev.memory_bytes("VmRSS").saturating_sub(before);
     assert!(taken < 3 * 16 * MIB + 40 * MIB, "{} MiB", taken / MIB);
-    assert!(good.result(&id).await.outcome.is_some());
-    good.submit(echo("beside it")).await.expect("it is accepted");
-    assert!(held.iter().all(|(_, peer)| !peer.driver.is_finished()), "no connection is given up");
+    assert!(benign_client.result(&id).await.outcome.is_some());
+    benign_client.submit(echo("concurrent")).await.expect("it is accepted");
+    assert!(held.iter().all(|(_, peer)| !peer.driver.is_finished()), "no connection is closed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_that_never_end_take_no_more_than_their_connection_may_hold() {
+async fn unfinished_requests_are_bounded_per_connection() {
     let dev = Dev::start(&["--connection-bytes-max", "16MiB"]).await;
     let mut peer = Peer::connect(&dev.address, 65_535).await;
     let before = dev.memory_bytes("VmRSS");
@@ -147,32 +147,32 @@ async fn bodies_that_never_end_take_no_more_than_their_connection_may_hold() {
         answers.spawn(answer);
         senders.push(sender);
     }
-    // As long as it takes, calls that are whole are answered, on this connection too.
+    // Complete calls get responses, also on this connection.
     for _ in 0..10 {
-        let request = v1::SubmitRequest { job: Some(echo("beside them")), validate_only: false };
+        let request = v1::SubmitRequest { job: Some(echo("concurrent")), validate_only: false };
         let answer = peer.call("Submit", &request).await;
         wait_for("Submit answers", read(answer)).await.expect("it is accepted");
         let taken = dev.memory_bytes("VmRSS").saturating_sub(before);
         assert!(taken < 16 * MIB + 60 * MIB, "{} MiB", taken / MIB);
     }
-    // Those that others wait for no more may stay until their time is over.
+    // Stalled calls may stay until their timeout.
     for _ in 0..90 {
         let answer = wait_for("a stalled call ends", answers.join_next()).await.expect("a call");
         let answer = answer.expect("no panic").expect("a status");
         let status = Status::from_header_map(answer.headers()).expect("grpc-status");
         refused(&status, Code::ResourceExhausted, "CONNECTION_BYTES");
     }
-    assert!(!peer.driver.is_finished(), "the connection goes on");
+    assert!(!peer.driver.is_finished(), "the connection is open");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn watches_that_nobody_reads_take_no_more_than_all_connections_may_hold() {
+async fn unread_watches_are_bounded_across_connections() {
     let args = ["--connection-bytes-max", "32MiB", "--connections-bytes-max", "64MiB"];
     let chatter = "chatter=sh -c 'yes 0123456789012345678901234567890123456789 | head -c 200000 >&2'";
     let dev = Dev::start(&[&args[..], &["--exec", chatter]].concat()).await;
-    let mut good = Good::of(&dev);
-    let id = good.submit(job("chatter")).await.expect("it is accepted");
-    assert!(good.result(&id).await.outcome.is_some());
+    let mut benign_client = BenignClient::of(&dev);
+    let id = benign_client.submit(job("chatter")).await.expect("it is accepted");
+    assert!(benign_client.result(&id).await.outcome.is_some());
     let before = dev.memory_bytes("VmRSS");
     let watch = v1::WatchResultRequest { job_id: id.clone(), ..v1::WatchResultRequest::default() };
     let mut held = Vec::new();
@@ -182,15 +182,15 @@ async fn watches_that_nobody_reads_take_no_more_than_all_connections_may_hold() 
     }
     let taken = dev.memory_bytes("VmRSS").saturating_sub(before);
     assert!(taken < 64 * MIB + 60 * MIB, "{} MiB", taken / MIB);
-    good.submit(echo("beside them")).await.expect("it is accepted");
-    assert!(good.result(&id).await.outcome.is_some());
+    benign_client.submit(echo("concurrent")).await.expect("it is accepted");
+    assert!(benign_client.result(&id).await.outcome.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_stalled_caller_does_not_hold_up_others_on_its_connection() {
+async fn a_stalled_stream_does_not_block_others_on_its_connection() {
     let dev = Dev::start(&["--connection-bytes-max", "8MiB"]).await;
-    let id = Good::of(&dev).large_result().await;
-    // As a proxy does: it reads some of what its callers do not take, and no more.
+    let id = BenignClient::of(&dev).large_result().await;
+    // Like a proxy: it buffers a limited part of unread responses.
     let mut proxy = Peer::connect(&dev.address, 65_535).await;
     let stalled = proxy.call_unread("GetResult", &get_result(&id), 50).await;
     for _ in 0..5 {
@@ -200,7 +200,7 @@ async fn one_stalled_caller_does_not_hold_up_others_on_its_connection() {
         assert!(bytes >= MIB - 100, "{bytes} bytes");
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     }
-    assert!(!proxy.driver.is_finished(), "the connection goes on");
+    assert!(!proxy.driver.is_finished(), "the connection is open");
     let mut reset = 0;
     for mut answer in stalled {
         let mut ended = false;
@@ -225,9 +225,9 @@ async fn one_stalled_caller_does_not_hold_up_others_on_its_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_reads_slowly_gets_everything() {
+async fn a_slow_reader_gets_the_complete_response() {
     let dev = Dev::start(&["--connection-bytes-max", "8MiB"]).await;
-    let id = Good::of(&dev).large_result().await;
+    let id = BenignClient::of(&dev).large_result().await;
     let mut peer = Peer::connect(&dev.address, 65_535).await;
     let mut answers = Vec::new();
     for _ in 0..100 {
@@ -240,7 +240,7 @@ async fn whoever_reads_slowly_gets_everything() {
 }
 
 #[tokio::test]
-async fn a_unary_request_has_a_time_to_be_whole_and_a_stream_has_not() {
+async fn an_unfinished_unary_request_times_out_and_a_stream_does_not() {
     let server = TestServer::with(|setup| {
         setup.server.serve.limits.request_body_timeout = Duration::from_millis(200);
     })
@@ -259,37 +259,37 @@ async fn a_unary_request_has_a_time_to_be_whole_and_a_stream_has_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn json_that_nobody_reads_is_not_made_before_it_may_be_held() {
+async fn json_of_unread_responses_is_not_rendered_ahead() {
     let dev = Dev::start(&["--connection-bytes-max", "8MiB"]).await;
-    let mut good = Good::of(&dev);
+    let mut benign_client = BenignClient::of(&dev);
     let numbers = format!("[{}]", vec!["1"; 100_000].join(","));
     let json = serde_json::from_str(&numbers).expect("JSON");
     let spec = v1::JobSpec { payload: Some(crate::support::json(json)), ..job("demo.echo") };
-    let id = good.submit(spec).await.expect("it is accepted");
-    good.result(&id).await;
+    let id = benign_client.submit(spec).await.expect("it is accepted");
+    benign_client.result(&id).await;
     let before = dev.memory_bytes("VmRSS");
     let mut peer = Peer::connect(&dev.address, 0).await;
     let unread = peer.call_unread("GetResult", &get_result(&id), 60).await;
     let taken = dev.memory_bytes("VmRSS").saturating_sub(before);
     assert!(taken < 8 * MIB + 60 * MIB, "{} MiB", taken / MIB);
-    assert!(good.result(&id).await.outcome.is_some());
+    assert!(benign_client.result(&id).await.outcome.is_some());
     drop((unread, peer));
 }
 
-/// The slowest but a tenth of so many calls of a good client.
-async fn p90(good: &mut Good, id: &str) -> Duration {
+/// Returns the 90th percentile of the latency of a benign client.
+async fn p90(benign_client: &mut BenignClient, id: &str) -> Duration {
     let mut took = Vec::new();
     for _ in 0..100 {
         let began = Instant::now();
-        good.submit(echo("beside others")).await.expect("it is accepted");
-        good.result(id).await;
+        benign_client.submit(echo("concurrent")).await.expect("it is accepted");
+        benign_client.result(id).await;
         took.push(began.elapsed());
     }
     took.sort_unstable();
     took[90]
 }
 
-/// Calls that go on beside another client, each read to its end.
+/// Starts concurrent calls that are read to their ends.
 async fn benign(address: &str, id: &str) -> JoinSet<()> {
     let mut load = JoinSet::new();
     for _ in 0..3 {
@@ -309,12 +309,12 @@ async fn benign(address: &str, id: &str) -> JoinSet<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_beside_unread_answers_fares_as_beside_answers_that_are_read() {
+async fn unread_responses_do_not_slow_down_other_clients() {
     let dev = Dev::start(&["--connection-bytes-max", "16MiB"]).await;
-    let mut good = Good::of(&dev);
-    let id = good.large_result().await;
+    let mut benign_client = BenignClient::of(&dev);
+    let id = benign_client.large_result().await;
     let load = benign(&dev.address, &id).await;
-    let beside_benign = p90(&mut good, &id).await;
+    let with_benign = p90(&mut benign_client, &id).await;
     drop(load);
     let mut held = Vec::new();
     for _ in 0..3 {
@@ -325,18 +325,13 @@ async fn a_client_beside_unread_answers_fares_as_beside_answers_that_are_read() 
         }
         held.push((answers, peer));
     }
-    let beside_attack = p90(&mut good, &id).await;
-    println!(
-        "90 of 100 within {beside_benign:?} beside a benign load, {beside_attack:?} beside unread answers"
-    );
-    assert!(
-        beside_attack < 2 * beside_benign + Duration::from_millis(20),
-        "{beside_benign:?}, {beside_attack:?}"
-    );
+    let with_attack = p90(&mut benign_client, &id).await;
+    println!("p90 {with_benign:?} with a benign load, {with_attack:?} with unread responses");
+    assert!(with_attack < 2 * with_benign + Duration::from_millis(20), "{with_benign:?}, {with_attack:?}");
 }
 
 #[tokio::test]
-async fn the_bounds_of_connections_are_told() {
+async fn connection_limits_are_reported() {
     let server = TestServer::with(|setup| {
         let limits = &mut setup.server.serve.limits;
         (limits.max_connections, limits.max_connections_per_address) = (7, Some(3));

@@ -1,4 +1,4 @@
-//! Memory stays bounded when a handler is faster than its connection: output waits, logs are dropped and counted.
+//! Backpressure of a slow connection: output waits, log lines are dropped and counted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ const CHUNK_BYTES: usize = 512 << 10;
 const CHUNKS: usize = 40;
 
 #[tokio::test]
-async fn output_waits_until_the_server_has_taken_what_came_before() {
+async fn output_waits_for_the_acknowledgement_of_earlier_reports() {
     let mut server = ScriptedServer::start().await;
     let written = Arc::new(AtomicUsize::new(0));
     let count = written.clone();
@@ -31,7 +31,7 @@ async fn output_waits_until_the_server_has_taken_what_came_before() {
     connect(worker, &server);
     let (mut stream, _) = server.joined(terms()).await;
     stream.assign(vec![assignment(1, "floods", "")]).await;
-    // Read, but nothing acknowledged: 8 MiB hold 15 chunks and what goes with them.
+    // Without acknowledgements the buffer of 8 MiB has space for 15 chunks and their overhead.
     let mut outputs = stream.reports(15).await;
     stream.ping().await;
     stream.heartbeat().await;
@@ -48,7 +48,7 @@ async fn output_waits_until_the_server_has_taken_what_came_before() {
 }
 
 #[tokio::test]
-async fn log_lines_without_room_are_dropped_and_counted_and_the_end_still_fits() {
+async fn log_lines_above_the_buffer_limit_are_dropped_and_counted() {
     const LINES: usize = 2_000;
     let mut server = ScriptedServer::start().await;
     let worker = Worker::new().raw_handler("floods", move |context: JobContext| async move {
@@ -84,7 +84,7 @@ async fn log_lines_without_room_are_dropped_and_counted_and_the_end_still_fits()
 }
 
 #[tokio::test]
-async fn a_chunk_that_no_server_would_take_is_refused_at_once() {
+async fn a_chunk_above_the_message_limit_is_rejected_at_once() {
     let mut server = ScriptedServer::start().await;
     let worker = Worker::new().raw_handler("large", |context: JobContext| async move {
         let error = context.output(Payload::data(vec![0; (1 << 20) + 1])).await;
@@ -99,7 +99,7 @@ async fn a_chunk_that_no_server_would_take_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn a_result_larger_than_a_message_is_meant_to_be_goes_alone() {
+async fn a_result_above_the_batch_limit_is_sent_alone() {
     let mut server = ScriptedServer::start().await;
     let done = Arc::new(AtomicUsize::new(0));
     let count = done.clone();

@@ -1,4 +1,4 @@
-//! Jobs with as much in them as there may be.
+//! Responses with jobs of maximal size.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -12,20 +12,21 @@ use super::{BYTES_MAX, assert_fits, submit_all};
 use crate::support::raw_worker::{RawWorker, hello};
 use crate::support::{TestServer, job, json as json_payload, wait_for};
 
-/// A list that is small as text and as large as a value on the wire may be: `0,` takes 11 bytes there.
+/// Returns a list that is small as text and large as a value on the wire: `0,` takes 11 bytes there.
 fn large_value() -> v1::Payload {
     json_payload(json!(vec![0; (2 * 1024 * 1024 - 33 * 1024) / 11]))
 }
 
 #[tokio::test]
-async fn the_largest_job_of_default_limits_is_read() {
+async fn the_largest_job_within_the_default_limits_can_be_read() {
     let server = TestServer::start().await;
     let retry = v1::RetryPolicy {
         max_attempts: 20,
         initial_backoff: Some(prost_types::Duration { seconds: 0, nanos: 1_000_000 }),
         ..v1::RetryPolicy::default()
     };
-    let spec = v1::JobSpec { payload: Some(large_value()), retry: Some(retry), ..super::wordy_job() };
+    let spec =
+        v1::JobSpec { payload: Some(large_value()), retry: Some(retry), ..super::job_with_max_metadata() };
     let id = server.submit(spec).await;
     let mut worker = RawWorker::open(&server, hello(1, 1)).await;
     for _ in 0..15 {
@@ -62,9 +63,9 @@ async fn the_largest_job_of_default_limits_is_read() {
     assert_fits(&page);
 }
 
-/// Jobs whose progress and cancel take more than their spec does.
+/// The progress and the cancel reason of these jobs are larger than their specs.
 #[tokio::test]
-async fn pages_of_jobs_are_bounded_by_what_is_sent() {
+async fn pages_of_jobs_are_bounded_by_their_encoded_size() {
     const JOBS: usize = 950;
     let server = TestServer::start().await;
     let labels: HashMap<_, _> = (0..5).map(|number| (format!("{number:064}"), "v".repeat(256))).collect();
@@ -103,6 +104,6 @@ async fn pages_of_jobs_are_bounded_by_what_is_sent() {
     assert!(largest <= BYTES_MAX, "{largest} bytes");
     assert!(listed.iter().eq(ids.iter().rev()), "each once, newest first");
     assert_eq!(listed.iter().collect::<BTreeSet<_>>().len(), JOBS);
-    // What a test waits for ends with it.
+    // Dropping the worker does not block.
     tokio::time::timeout(Duration::from_secs(1), async { drop(worker) }).await.expect("at once");
 }

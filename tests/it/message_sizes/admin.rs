@@ -1,4 +1,4 @@
-//! What operators are answered.
+//! Sizes of responses of the admin service.
 
 use std::collections::BTreeSet;
 
@@ -11,13 +11,13 @@ use crate::support::{TestServer, job, wait_for};
 const WORKERS: u128 = 70;
 const SERVED: usize = 1_000;
 
-/// Names of the greatest length.
+/// Returns names of maximal length.
 fn names(what: &str) -> Vec<String> {
     (0..SERVED).map(|number| format!("{what}-{number:0>width$}", width = 127 - what.len())).collect()
 }
 
-/// Workers which serve as much as they may, each something else.
-async fn wide_workers(server: &TestServer) -> Vec<RawWorker> {
+/// Opens workers with the maximal number of distinct kinds and queues.
+async fn workers_with_max_kinds(server: &TestServer) -> Vec<RawWorker> {
     let mut workers = Vec::new();
     for number in 0..WORKERS {
         let kinds = names(&format!("kind{number}"));
@@ -29,9 +29,9 @@ async fn wide_workers(server: &TestServer) -> Vec<RawWorker> {
 }
 
 #[tokio::test]
-async fn kinds_and_workers_beyond_one_message_are_truncated_and_paged() {
+async fn workers_are_paged_and_their_kinds_truncated() {
     let server = TestServer::start().await;
-    let workers = wide_workers(&server).await;
+    let workers = workers_with_max_kinds(&server).await;
     let info = server.info().await;
     assert_fits(&info);
     let own = server.info().await.kinds_total as usize - WORKERS as usize * SERVED;
@@ -68,7 +68,7 @@ async fn kinds_and_workers_beyond_one_message_are_truncated_and_paged() {
 }
 
 #[tokio::test]
-async fn queues_with_the_most_unserved_kinds_fit_their_page() {
+async fn queues_with_many_unserved_kinds_fit_their_page() {
     let server = TestServer::start().await;
     let specs = (0..10_000).map(|number| v1::JobSpec {
         queue: format!("queue-{:0>122}", number % 3),
