@@ -43,7 +43,7 @@ async fn jobs_of_every_type(dev: &Dev) -> Vec<String> {
             }),
             ..job("demo.flaky")
         },
-        v1::JobSpec { payload: Some(text("nobody serves it")), ..job("unknown") },
+        v1::JobSpec { payload: Some(text("unserved")), ..job("unknown") },
         v1::JobSpec { start: Some(v1::job_spec::Start::StartDelay(seconds(3600))), ..echo("later") },
         held.clone(),
         held,

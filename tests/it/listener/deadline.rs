@@ -44,8 +44,8 @@ async fn response_within_the_deadline_is_unchanged() {
     for headers in [&[][..], &[("grpc-timeout", "10S")][..]] {
         let (data, trailers) = finish(client.call_with("/test.Probe/Echo", headers).await).await;
         assert_eq!((&data[..], status(&trailers)), (&MESSAGE[..], "0"));
-        let told = client.call_with("/test.Probe/Deadline", headers).await;
-        assert_eq!(told.headers()["x-deadline"], if headers.is_empty() { "false" } else { "true" });
+        let response = client.call_with("/test.Probe/Deadline", headers).await;
+        assert_eq!(response.headers()["x-deadline"], if headers.is_empty() { "false" } else { "true" });
     }
 }
 

@@ -16,9 +16,9 @@ const SLACK: Duration = Duration::from_secs(1);
 #[tokio::test]
 async fn an_unaccepted_offer_is_reassigned_and_not_counted() {
     let server = server_with_short_timeouts().await;
-    let mut deaf = RawWorker::open(&server, hello(1, 1)).await;
+    let mut unresponsive = RawWorker::open(&server, hello(1, 1)).await;
     let id = server.submit(remote_job("x")).await;
-    let stale = deaf.assigned(1).await.remove(0);
+    let stale = unresponsive.assigned(1).await.remove(0);
     let begin = Instant::now();
     let mut other = RawWorker::open(&server, hello(2, 1)).await;
     let again = other.assigned(1).await.remove(0);
@@ -28,9 +28,9 @@ async fn an_unaccepted_offer_is_reassigned_and_not_counted() {
         (id.as_str(), 2),
         "the unresponsive worker may run the first attempt"
     );
-    assert!(deaf.cancelled().await.revoked);
-    let number = deaf.report(&stale.lease_id, complete("stale")).await;
-    assert!(deaf.acked(number).await.is_some());
+    assert!(unresponsive.cancelled().await.revoked);
+    let number = unresponsive.report(&stale.lease_id, complete("stale")).await;
+    assert!(unresponsive.acked(number).await.is_some());
     other.report(&again.lease_id, complete("fresh")).await;
     assert_eq!(server.end(&id).await.text(), "fresh", "the offer is not counted");
 }
@@ -132,15 +132,15 @@ async fn a_silent_worker_is_disconnected_and_its_result_rejected() {
 async fn a_lease_missing_in_heartbeats_expires() {
     let server = server_with_short_timeouts().await;
     let mut worker = RawWorker::open(&server, hello(1, 2)).await;
-    let [kept, forgotten] = [server.submit(remote_job("1")).await, server.submit(remote_job("2")).await];
+    let [renewed, expired] = [server.submit(remote_job("1")).await, server.submit(remote_job("2")).await];
     let held = worker.assigned(2).await;
     worker.accept(&held).await;
     worker.alive = Some(vec![held[0].lease_id.clone()]);
     let revoked = worker.cancelled().await;
     assert_eq!((revoked.lease_id.as_str(), revoked.revoked), (held[1].lease_id.as_str(), true));
-    let failures = server.get(&forgotten).await.attempts;
+    let failures = server.get(&expired).await.attempts;
     assert!(failures[0].failure.as_ref().unwrap().message.contains("lease of worker raw-1 ran out"));
-    assert_eq!(server.peek(&kept).await.state(), JobState::Running);
+    assert_eq!(server.peek(&renewed).await.state(), JobState::Running);
 }
 
 #[tokio::test]
