@@ -17,11 +17,10 @@ mod watch;
 mod workers;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::clock::{Clock, Now};
 use crate::core::{Caller, Contents, Core, Effects, Submitted};
@@ -143,7 +142,7 @@ struct Shared {
     start: Now,
     /// The group commit; `None` without a log.
     commit: Option<Commit>,
-    watchers: AtomicU32,
+    watch_permits: Arc<Semaphore>,
     /// Wakes the ticker when something is due before it would wake.
     timer_changed: Notify,
     /// Notified when the last attempt ends while draining.
@@ -182,13 +181,13 @@ impl Engine {
     fn with(core: Core, options: EngineOptions, clock: Clock, commit: Option<Commit>) -> Self {
         let start = clock.now();
         Self(Arc::new(Shared {
+            watch_permits: Arc::new(Semaphore::new(options.watchers_max as usize)),
             state: Mutex::new(State::new(core)),
             clock,
             options,
             boot_id: uuid::Uuid::now_v7().to_string(),
             start,
             commit,
-            watchers: AtomicU32::new(0),
             timer_changed: Notify::new(),
             idle: Notify::new(),
         }))
@@ -480,7 +479,7 @@ impl Engine {
         let (value, position, delivery, deferred) = {
             let mut state = self.0.state.lock();
             let now = self.now();
-            let mut effects = state.effects(commit.is_some());
+            let mut effects = Effects { records: commit.map(|_| Vec::new()), ..Effects::default() };
             if let Some(commit) = commit {
                 state.core.refuse_new(commit.refusal());
             }

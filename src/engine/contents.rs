@@ -10,16 +10,6 @@ use crate::job::JobId;
 /// The contents of a job, and their location.
 pub(super) type Found = (LogPlace, Contents);
 
-/// The result of one read of a job.
-enum Read<T> {
-    /// The job was in memory.
-    Resident(T),
-    /// The job was read with contents that were loaded before.
-    Loaded(T),
-    /// The contents have to be loaded.
-    Evicted,
-}
-
 impl Engine {
     /// Reads a job with its contents, and returns once everything that was read is durable.
     ///
@@ -36,24 +26,21 @@ impl Engine {
             let Pending { value, position } = self.read_now(|state, _| {
                 let core = &state.core;
                 let key = core.find(id)?;
-                if core.place(key).is_none() {
-                    return Ok(Read::Resident(read(core, key, None)));
-                }
-                // Loaded contents are durable, and a job that has them never changes again.
-                Ok(match &found {
-                    Some((location, contents)) if core.job_at(location) == Some(key) => {
-                        Read::Loaded(read(core, key, Some(contents)))
-                    }
-                    _ => Read::Evicted,
-                })
+                let contents = match &found {
+                    _ if core.place(key).is_none() => None,
+                    Some((location, contents)) if core.job_at(location) == Some(key) => Some(contents),
+                    _ => return Ok(None),
+                };
+                Ok(Some((read(core, key, contents), contents.is_some())))
             })?;
             let value = match value {
-                Ok(Read::Loaded(value)) => return Ok(value),
-                Ok(Read::Evicted) => {
+                Ok(None) => {
                     found = self.load(id).await?;
                     continue;
                 }
-                Ok(Read::Resident(value)) => Ok(value),
+                // Loaded contents are durable, and an evicted job never changes again.
+                Ok(Some((value, true))) => return Ok(value),
+                Ok(Some((value, false))) => Ok(value),
                 Err(error) => Err(error),
             };
             return self.release(Pending { value, position }).await;
@@ -88,7 +75,8 @@ impl Engine {
         }
     }
 
-    /// Loads the evicted outcomes of jobs for the streams that wait for them. `position` is behind the streams' acknowledgements.
+    /// Loads the evicted outcomes of jobs for the streams that wait for them. `position` is that of the
+    /// streams' acknowledgements.
     pub(super) fn load_outcomes(&self, jobs: Vec<(LogPlace, OutcomeWaiter)>, position: Position) {
         if jobs.is_empty() {
             return;

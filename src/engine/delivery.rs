@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 
 use super::observers::Observers;
 use super::outcomes::{OutcomeQueue, OutcomeWaiter};
-use super::session::{Disconnect, Inline, Orders, Outbox};
+use super::session::{Disconnect, Inline, Outbox, OutboxState};
 use super::{Engine, Position, Submission};
 use crate::clock::Now;
 use crate::core::{Core, Effect, Effects, LogPlace, SessionKey, Standing, Submitted};
@@ -29,12 +29,7 @@ pub(super) struct State {
     pub(super) ticker_wall_start: Option<Timestamp>,
     /// Whether the engine was stopped: every watch ends.
     pub(super) stopped: bool,
-    /// The buffer for the effects of the next command.
-    effects_buffer: Vec<Effect>,
 }
-
-/// Largest buffer that is reused, in effects.
-const EFFECTS_BUFFER_MAX: usize = 4_096;
 
 /// Effects to deliver after the lock is released.
 #[derive(Default)]
@@ -56,43 +51,32 @@ impl State {
             ticker_sleeps_until: Duration::MAX,
             ticker_wall_start: None,
             stopped: false,
-            effects_buffer: Vec::new(),
         }
-    }
-
-    /// An empty buffer for the effects of the next command.
-    pub(super) fn effects(&mut self, with_records: bool) -> Effects {
-        Effects { items: std::mem::take(&mut self.effects_buffer), records: with_records.then(Vec::new) }
     }
 
     /// Sorts the effects of a command, which are durable once `position` is. Assignments and stops are added to the outbox of
     /// their session here, under the lock, so that a stop never overtakes its assignment.
-    pub(super) fn sort(
-        &mut self,
-        mut effects: Effects,
-        position: Position,
-        may_run_inline: bool,
-    ) -> Delivery {
+    pub(super) fn sort(&mut self, effects: Effects, position: Position, may_run_inline: bool) -> Delivery {
         let mut delivery = Delivery::default();
         if may_run_inline {
             delivery.inline.reserve_exact(effects.items.len().min(INLINE_RUNS_MAX));
         }
-        for effect in effects.items.drain(..) {
+        for effect in effects.items {
             match effect {
                 Effect::Assign(session, assignment) => {
                     self.assign(session, assignment, position, may_run_inline, &mut delivery);
                 }
                 Effect::Stop(session, lease, stop) => {
-                    self.order(session, &mut delivery, |orders| {
-                        orders.push(Order::Stop(lease, stop), position);
+                    self.order(session, &mut delivery, |outbox| {
+                        outbox.orders.push_back((position, Order::Stop(lease, stop)));
                     });
                 }
                 Effect::Drain(session, drain) => {
-                    self.order(session, &mut delivery, |orders| orders.drain = Some(drain));
+                    self.order(session, &mut delivery, |outbox| outbox.drain = Some(drain));
                 }
                 Effect::Cut(session) => {
-                    self.order(session, &mut delivery, |orders| {
-                        orders.disconnect = Some(Disconnect::TimedOut);
+                    self.order(session, &mut delivery, |outbox| {
+                        outbox.disconnect = Some(Disconnect::TimedOut);
                     });
                     self.outboxes.remove(&session);
                 }
@@ -102,9 +86,6 @@ impl State {
                 }
                 Effect::Removed(observer) => self.observers.job_removed(observer),
             }
-        }
-        if effects.items.capacity() <= EFFECTS_BUFFER_MAX {
-            self.effects_buffer = effects.items;
         }
         delivery.wakers = self.observers.take_woken();
         delivery.ticker = self.is_due_before_ticker();
@@ -124,7 +105,7 @@ impl State {
         self.outboxes.get(&session).is_some_and(|current| Arc::ptr_eq(current, outbox))
     }
 
-    fn order(&self, session: SessionKey, delivery: &mut Delivery, add: impl FnOnce(&mut Orders)) {
+    fn order(&self, session: SessionKey, delivery: &mut Delivery, add: impl FnOnce(&mut OutboxState)) {
         if let Some(outbox) = self.outboxes.get(&session) {
             outbox.add(&mut delivery.outboxes, add);
         }
@@ -143,8 +124,8 @@ impl State {
             Some(inline) if may_run_inline && delivery.inline.len() < INLINE_RUNS_MAX => {
                 delivery.inline.push((inline.clone(), assignment));
             }
-            _ => outbox.add(&mut delivery.outboxes, |orders| {
-                orders.push(Order::Run(Box::new(assignment)), position);
+            _ => outbox.add(&mut delivery.outboxes, |outbox| {
+                outbox.orders.push_back((position, Order::Run(Box::new(assignment))));
             }),
         }
     }
@@ -233,7 +214,7 @@ impl Engine {
             .map(|(inline, assignment)| (inline.session, assignment.lease, (inline.handler)(assignment)))
             .collect();
         let mut state = self.0.state.lock();
-        let mut effects = state.effects(false);
+        let mut effects = Effects::default();
         let now = self.now();
         state.end_attempts(now, ends, &mut effects);
         state.sort(effects, Position::default(), may_run_more)

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -165,7 +164,7 @@ impl Engine {
         self.0.state.lock().core.page_beginning_with(id)
     }
 
-    /// Adds the contents of the evicted jobs of a page. Jobs that were removed meanwhile leave the page.
+    /// Adds the contents of the evicted jobs of a page. Jobs that were removed since leave the page.
     async fn add_contents(&self, jobs: &mut Vec<JobView>, locations: Vec<LogPlace>) -> Result<()> {
         let loaded = self.contents(&locations).await;
         let mut views = HashMap::new();
@@ -208,12 +207,13 @@ impl Engine {
     }
 
     fn info_of(&self, core: &Core, now: Now) -> EngineInfo {
-        let watchers = self.0.watchers.load(Ordering::Relaxed);
+        let watchers_max = self.options().watchers_max;
+        let watchers = watchers_max - self.0.watch_permits.available_permits() as u32;
         let mut memory = core.memory();
         memory.push(MemoryUse {
             category: "watches",
             used_bytes: u64::from(watchers) * WATCH_BYTES,
-            limit_bytes: u64::from(self.options().watchers_max) * WATCH_BYTES,
+            limit_bytes: u64::from(watchers_max) * WATCH_BYTES,
         });
         memory.extend(self.0.commit.as_ref().map(|commit| MemoryUse {
             category: "log_queue",

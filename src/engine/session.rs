@@ -17,7 +17,7 @@ use crate::job::{AttemptEnd, Drain, InlineHandler, LeaseId, Order, Report, Sessi
 /// one revoke.
 #[derive(Default)]
 pub(super) struct Outbox {
-    state: Mutex<Orders>,
+    state: Mutex<OutboxState>,
     pub(super) inline: Option<Inline>,
 }
 
@@ -28,7 +28,16 @@ pub(super) struct Inline {
     pub(super) handler: InlineHandler,
 }
 
-/// The content of an outbox, and the waker of its receiver.
+#[derive(Default)]
+pub(super) struct OutboxState {
+    /// Each order with the log position that it waits for.
+    pub(super) orders: VecDeque<(Position, Order)>,
+    pub(super) drain: Option<Drain>,
+    pub(super) disconnect: Option<Disconnect>,
+    waker: Option<Waker>,
+}
+
+/// Orders that were taken from an outbox.
 #[derive(Default)]
 pub(crate) struct Orders {
     pub(crate) orders: VecDeque<Order>,
@@ -36,9 +45,6 @@ pub(crate) struct Orders {
     pub(crate) drain: Option<Drain>,
     /// Why the worker was disconnected, if it was.
     pub(crate) disconnect: Option<Disconnect>,
-    /// The log positions of the orders, in order: each with the number of orders that wait for it.
-    positions: VecDeque<(Position, usize)>,
-    waker: Option<Waker>,
 }
 
 /// Why a worker was disconnected from its session.
@@ -54,44 +60,30 @@ impl Orders {
     fn is_empty(&self) -> bool {
         self.orders.is_empty() && self.drain.is_none() && self.disconnect.is_none()
     }
+}
 
-    pub(super) fn push(&mut self, order: Order, position: Position) {
-        self.orders.push_back(order);
-        match self.positions.back_mut() {
-            Some((last, count)) if *last == position => *count += 1,
-            _ => self.positions.push_back((position, 1)),
-        }
+impl OutboxState {
+    fn is_empty(&self) -> bool {
+        self.orders.is_empty() && self.drain.is_none() && self.disconnect.is_none()
     }
 
     /// Takes the durable orders that fit into `limit`, the reason of a disconnect, and, after the last order, the drain. Returns
     /// the position that the next order waits for if it is not durable.
-    fn take(&mut self, durable: Position, limit: TakeLimit) -> (Self, Option<Position>) {
-        let mut taken = Self { disconnect: self.disconnect.take(), ..Self::default() };
+    fn take(&mut self, durable: Position, limit: TakeLimit) -> (Orders, Option<Position>) {
+        let mut taken = Orders { disconnect: self.disconnect.take(), ..Orders::default() };
         let mut bytes = 0;
-        while let Some(&(position, _)) = self.positions.front() {
-            if position > durable {
-                return (taken, Some(position));
+        while let Some((position, order)) = self.orders.front() {
+            if *position > durable {
+                return (taken, Some(*position));
             }
-            let Some(order) = self.orders.front() else { break };
             bytes += order.wire_bytes_max();
             if bytes > limit.bytes && !(limit.may_exceed && taken.orders.is_empty()) {
                 return (taken, None);
             }
-            taken.orders.extend(self.orders.pop_front());
-            self.pop_position();
+            taken.orders.extend(self.orders.pop_front().map(|(_, order)| order));
         }
         taken.drain = self.drain.take();
         (taken, None)
-    }
-
-    /// Removes the position of the first order.
-    fn pop_position(&mut self) {
-        if let Some((_, count)) = self.positions.front_mut() {
-            *count -= 1;
-            if *count == 0 {
-                self.positions.pop_front();
-            }
-        }
     }
 }
 
@@ -126,7 +118,7 @@ impl Inline {
 
 impl Outbox {
     /// Adds to the orders. The outbox is added to `woken` if its receiver has to be woken.
-    pub(super) fn add(self: &Arc<Self>, woken: &mut Vec<Arc<Outbox>>, add: impl FnOnce(&mut Orders)) {
+    pub(super) fn add(self: &Arc<Self>, woken: &mut Vec<Arc<Outbox>>, add: impl FnOnce(&mut OutboxState)) {
         let mut state = self.state.lock();
         if state.is_empty() {
             woken.push(self.clone());
@@ -179,16 +171,16 @@ impl Outbox {
     /// The leases of attempts that were not sent.
     pub(super) fn unsent(&self) -> HashSet<LeaseId> {
         let state = self.state.lock();
-        let lease = |order: &Order| match order {
+        let lease = |(_, order): &(Position, Order)| match order {
             Order::Run(assignment) => Some(assignment.lease),
             Order::Stop(..) => None,
         };
         state.orders.iter().filter_map(lease).collect()
     }
 
-    /// Takes everything, durable or not.
-    pub(super) fn take_all(&self) -> Orders {
-        std::mem::take(&mut self.state.lock())
+    /// Takes all orders, durable or not.
+    pub(super) fn take_all(&self) -> impl Iterator<Item = Order> {
+        std::mem::take(&mut self.state.lock().orders).into_iter().map(|(_, order)| order)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::contents::Found;
 use super::delivery::State;
@@ -45,7 +46,9 @@ const STOPPED_RETRY_AFTER: Duration = Duration::from_millis(500);
 /// # Ok(()) }
 /// ```
 pub struct Watch {
-    permit: WatchPermit,
+    engine: Engine,
+    /// Released when the watch is dropped.
+    _permit: OwnedSemaphorePermit,
     id: JobId,
     key: JobKey,
     cursor: u32,
@@ -90,14 +93,15 @@ impl Watch {
             );
             return Err(Error::invalid("after_sequence", description));
         }
-        let permit = WatchPermit::acquire(engine.clone())?;
-        Ok(Self::new(&mut state, permit, id, Some(key), cursor, types))
+        let permit = watch_permit(engine)?;
+        Ok(Self::new(engine.clone(), permit, &mut state, id, Some(key), cursor, types))
     }
 
     /// A watch of a job in the table, or of a removed job: its first read is an error. It must not be dropped under the lock.
     fn new(
+        engine: Engine,
+        permit: OwnedSemaphorePermit,
         state: &mut State,
-        permit: WatchPermit,
         id: JobId,
         key: Option<JobKey>,
         cursor: u32,
@@ -105,7 +109,7 @@ impl Watch {
     ) -> Self {
         let registration = key.map(|key| state.observers.add_watch(&mut state.core, key));
         let (key, evicted, read, ended) = (key.unwrap_or(JobKey::NONE), None, None, false);
-        Self { permit, id, key, cursor, types, registration, evicted, read, ended }
+        Self { engine, _permit: permit, id, key, cursor, types, registration, evicted, read, ended }
     }
 
     /// The job that is followed.
@@ -140,13 +144,13 @@ impl Watch {
             self.read = Some(ready!(self.poll_read(context)));
         }
         let position = self.read.as_ref().map_or(Position::default(), |read| read.position);
-        ready!(self.permit.0.poll_durable(position, context))?;
+        ready!(self.engine.poll_durable(position, context))?;
         Poll::Ready(self.read.take().map_or(Ok(Vec::new()), |read| read.value))
     }
 
     /// The items after the cursor, with the log position that they depend on.
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Pending<Result<Vec<WatchItem>>>> {
-        let engine = &self.permit.0;
+        let engine = &self.engine;
         let ready = |value| Poll::Ready(Pending { value, position: engine.position() });
         if self.ended {
             return ready(Ok(Vec::new()));
@@ -209,33 +213,21 @@ fn read_events(
 impl Drop for Watch {
     fn drop(&mut self) {
         if let Some(watch) = self.registration {
-            let State { core, observers, .. } = &mut *self.permit.0.0.state.lock();
+            let State { core, observers, .. } = &mut *self.engine.0.state.lock();
             observers.remove_watch(core, watch);
         }
     }
 }
 
-/// A permit to watch, of [`EngineOptions::watchers_max`](super::EngineOptions::watchers_max); released on drop.
-struct WatchPermit(Engine);
-
-impl WatchPermit {
-    fn acquire(engine: Engine) -> Result<Self> {
+/// A permit to watch, of [`EngineOptions::watchers_max`](super::EngineOptions::watchers_max).
+fn watch_permit(engine: &Engine) -> Result<OwnedSemaphorePermit> {
+    engine.0.watch_permits.clone().try_acquire_owned().map_err(|_| {
         let limit = engine.0.options.watchers_max;
-        let permit = Self(engine);
-        if permit.0.0.watchers.fetch_add(1, Ordering::Relaxed) < limit {
-            return Ok(permit);
-        }
         let subject = "server".to_owned();
         let retry_after = WATCHERS_RETRY_AFTER;
         let kind = ErrorKind::ResourceExhausted { reason: "TOO_MANY_WATCHERS", subject, retry_after };
-        Err(Error::new(kind, format!("{limit} watches are open, the limit: close some or try again later")))
-    }
-}
-
-impl Drop for WatchPermit {
-    fn drop(&mut self) {
-        self.0.0.watchers.fetch_sub(1, Ordering::Relaxed);
-    }
+        Error::new(kind, format!("{limit} watches are open, the limit: close some or try again later"))
+    })
 }
 
 impl Engine {
@@ -254,7 +246,7 @@ impl Engine {
         job: NewJob,
         types: EventTypes,
     ) -> Result<(Submission, Watch)> {
-        let permit = WatchPermit::acquire(self.clone())?;
+        let permit = watch_permit(self)?;
         let id = job.id.unwrap_or_else(JobId::mint);
         self.call(|state, now, effects| {
             state.core.set_caller(caller);
@@ -263,7 +255,7 @@ impl Engine {
                 Standing::Held(key) => Some(key),
                 Standing::Removed(_) => None,
             };
-            let watch = Watch::new(state, permit, submitted.id, key, 0, types);
+            let watch = Watch::new(self.clone(), permit, state, submitted.id, key, 0, types);
             Ok((state.submission(submitted), watch))
         })
         .await

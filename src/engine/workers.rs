@@ -69,7 +69,7 @@ impl WorkerSession {
             }
             let welcome = state.core.connect(now, hello, effects)?;
             if let Some(before) = state.outboxes.insert(welcome.session, outbox.clone()) {
-                before.add(&mut replaced, |orders| orders.disconnect = Some(Disconnect::Replaced));
+                before.add(&mut replaced, |outbox| outbox.disconnect = Some(Disconnect::Replaced));
             }
             Ok(welcome)
         });
@@ -251,7 +251,7 @@ impl LeaseCall {
     /// `LogFailed`.
     pub(crate) async fn take(self) -> Result<Vec<Assignment>> {
         let taken = self.engine.command(|state, now, effects| {
-            let orders = self.outbox.take_all().orders.into_iter();
+            let orders = self.outbox.take_all();
             let assignments = orders.filter_map(|order| match order {
                 Order::Run(assignment) => Some(*assignment),
                 Order::Stop(..) => None,
@@ -300,8 +300,8 @@ impl Engine {
             let (_, stop) = self.unary_report(lease, None);
             stops.extend(stop.map(|stop| (lease, stop)));
         }
-        let answer = Pending { value: Ok((results, stops)), position: self.position() };
-        self.release(answer).await
+        let pending = Pending { value: Ok((results, stops)), position: self.position() };
+        self.release(pending).await
     }
 
     fn unary_report(
@@ -321,9 +321,9 @@ impl Engine {
                 None => Ok(()),
             }
         };
-        let answer =
+        let pending =
             self.command(|state, now, effects| (report(state, now, effects), state.core.stop_of(now, lease)));
-        answer.value
+        pending.value
     }
 
     /// Workers after this number, oldest first, at most `limit`; and whether there are more.

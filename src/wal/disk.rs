@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 pub use inspect::{Report, Salvage, dump, salvage, verify};
 pub(crate) use reader::Reader;
-pub(crate) use recovery::Recovery;
 
 use super::{Space, SpaceLevel, TrimPoint};
 use crate::error::{Error, ErrorKind, Result};
@@ -194,7 +193,7 @@ impl DiskLog {
         directory: &Path,
         options: &Options,
         mut entry: impl FnMut(Position, u64, &[u8]) -> Result<()>,
-    ) -> Result<(Self, Recovery)> {
+    ) -> Result<Self> {
         options.check()?;
         let no_directory = |error| refusals::no_directory(directory, &error);
         let files = Directory::create(directory).map_err(no_directory)?;
@@ -368,15 +367,5 @@ impl DiskLog {
 
     fn disk_full(&self) -> Error {
         refusals::disk_full(&*self.tail.files, &std::io::ErrorKind::StorageFull.into())
-    }
-}
-
-impl std::fmt::Debug for DiskLog {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DiskLog")
-            .field("directory", &self.tail.files.directory())
-            .field("next_sequence", &self.tail.next_sequence)
-            .field("failed", &self.failed)
-            .finish_non_exhaustive()
     }
 }

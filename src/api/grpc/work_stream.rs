@@ -170,7 +170,7 @@ impl WorkStream {
         let Some(session) = &self.session else { return };
         // Only a message without other elements may exceed its size for one order.
         let limit = TakeLimit { bytes: bytes_left, may_exceed: bytes == 0 };
-        let Orders { orders, drain, disconnect, .. } = match session.poll_orders(context, limit) {
+        let Orders { orders, drain, disconnect } = match session.poll_orders(context, limit) {
             Poll::Ready(Ok(orders)) => orders,
             Poll::Ready(Err(failed)) => return self.fail(&failed),
             Poll::Pending => return,

@@ -67,7 +67,7 @@ mod tests {
         Record::QueuePaused(Arc::from(name), true)
     }
 
-    /// The commands that a log with these entries holds.
+    /// The commands of a log with these entries.
     fn read<'a>(entries: impl Iterator<Item = &'a [u8]>) -> Vec<(u64, Vec<Record>)> {
         let mut parts = Parts::default();
         let read = (1..).zip(entries).flat_map(|(sequence, bytes)| {
@@ -88,14 +88,14 @@ mod tests {
         let all: Vec<_> = entries.iter().collect();
         let records = |read: Vec<(u64, Vec<Record>)>| read.into_iter().flat_map(|(_, records)| records);
         assert_eq!(records(read(all.iter().copied())).collect::<Vec<_>>(), large);
-        // The log was trimmed within it, or it was cut short by a crash and another life followed.
+        // A trim removed its first entries, or a crash its last ones, and other commands followed.
         assert_eq!(records(read(all[1..].iter().copied())).collect::<Vec<_>>(), large[1..]);
         let mut other = Batch::default();
         add(&mut other, NOW, &next, &split(NOW, &next, 100));
-        for kept in 0..all.len() {
-            let cut = all[..kept].iter().copied();
-            assert_eq!(records(read(cut.clone())).next(), None);
-            assert_eq!(records(read(cut.chain(other.iter()))).collect::<Vec<_>>(), next);
+        for count in 0..all.len() {
+            let torn = all[..count].iter().copied();
+            assert_eq!(records(read(torn.clone())).next(), None);
+            assert_eq!(records(read(torn.chain(other.iter()))).collect::<Vec<_>>(), next);
         }
     }
 }

@@ -44,7 +44,7 @@ impl Engine {
     pub fn open(options: EngineOptions, directory: &Path) -> Result<Self> {
         let log_options = options.log.clone();
         Self::open_by(options, directory, |entry| {
-            let (log, _) = crate::wal::DiskLog::open(directory, &log_options, entry)?;
+            let log = crate::wal::DiskLog::open(directory, &log_options, entry)?;
             let next_sequence = log.next_sequence();
             Ok(OpenLog { log: Arc::new(SharedLog::new(log)?), next_sequence })
         })
@@ -78,24 +78,15 @@ impl Engine {
             Ok(())
         };
         let log = open(&mut replay)?;
-        Self::resume(core, last, log, options).map_err(|error| {
+        let clock = Clock::system_after(last.monotonic);
+        Self::resume(clock, core, last, log, options).map_err(|error| {
             Error::new(ErrorKind::LogFailed, format!("the log cannot start its writer: {error}"))
         })
     }
 
     /// An engine on this log, with its ticker on the current tokio runtime. `core` has replayed the entries of the log; `last` is
-    /// the time of the last one.
+    /// the time of the last one. The monotonic time of `clock` continues from `last`; the wall-clock difference is the downtime.
     pub(super) fn resume(
-        core: Core,
-        last: Now,
-        log: OpenLog,
-        options: EngineOptions,
-    ) -> std::io::Result<Self> {
-        Self::resume_on(Clock::system_after(last.monotonic), core, last, log, options)
-    }
-
-    /// [`Engine::resume`] on a clock whose monotonic time continues from `last`. The wall-clock difference is the downtime.
-    pub(super) fn resume_on(
         clock: Clock,
         mut core: Core,
         last: Now,

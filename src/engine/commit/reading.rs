@@ -54,7 +54,11 @@ async fn read_contents(log: &dyn Log, locations: &[LogPlace]) -> Vec<Result<Opti
             missing => jobs.values().for_each(|index| found[*index] = missing.clone()),
         }
     }
-    locations.iter().zip(found).map(|(location, records)| contents(location, records?)).collect()
+    let contents = |(location, records): (&LogPlace, Result<Option<Vec<Record>>>)| {
+        let Some(records) = records? else { return Ok(None) };
+        Contents::of(location, records).map(Some).ok_or_else(|| missing(location.id))
+    };
+    locations.iter().zip(found).map(contents).collect()
 }
 
 async fn records(log: &dyn Log, entry: u64) -> Result<Option<Vec<Record>>> {
@@ -62,14 +66,6 @@ async fn records(log: &dyn Log, entry: u64) -> Result<Option<Vec<Record>>> {
     let decoded = codec::decode(&bytes)
         .map_err(|why| Error::new(ErrorKind::Internal, format!("entry {entry} of the log: {why}")))?;
     Ok(Some(decoded.records))
-}
-
-fn contents(location: &LogPlace, records: Option<Vec<Record>>) -> Result<Option<Contents>> {
-    let Some(records) = records else { return Ok(None) };
-    match Contents::of(location, records) {
-        Some(contents) => Ok(Some(contents)),
-        None => Err(missing(location.id)),
-    }
 }
 
 /// The error for contents that are not where the core expects them.

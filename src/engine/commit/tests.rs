@@ -16,7 +16,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::time::timeout;
 
 use super::{QUEUE_BYTES_MAX, codec};
-use crate::clock::Now;
+use crate::clock::{Clock, Now};
 use crate::core::{Caller, Core};
 use crate::engine::OpenLog;
 use crate::engine::{Batch, Engine, EngineOptions, PageBounds, Submission};
@@ -39,7 +39,8 @@ fn engine() -> (Engine, MemoryLog) {
 fn engine_on(log: MemoryLog, options: EngineOptions) -> (Engine, MemoryLog) {
     let core = Core::new(options.core.clone(), [1; 32]);
     let start = Now { monotonic: Duration::ZERO, wall: Timestamp::default() };
-    (Engine::resume(core, start, opened(&log), options).expect("a thread"), log)
+    let clock = Clock::system_after(Duration::ZERO);
+    (Engine::resume(clock, core, start, opened(&log), options).expect("a thread"), log)
 }
 
 fn opened(log: &MemoryLog) -> OpenLog {
@@ -187,7 +188,9 @@ fn recovered(disk: &MemoryLog) -> Engine {
         core.replayed_entry();
         last = Some(entry.now);
     }
-    Engine::resume(core, last.expect("entries"), opened(&disk.copy()), options).expect("a thread")
+    let last: Now = last.expect("entries");
+    let clock = Clock::system_after(last.monotonic);
+    Engine::resume(clock, core, last, opened(&disk.copy()), options).expect("a thread")
 }
 
 #[tokio::test]
@@ -296,7 +299,7 @@ async fn an_invalid_entry_is_damage_and_a_newer_one_is_refused() {
         // The directory does not exist at the first run.
         let _ = std::fs::remove_dir_all(&directory);
         let options = crate::wal::Options { segment_bytes: 1 << 20, ..Default::default() };
-        let (mut log, _) = crate::wal::DiskLog::open(&directory, &options, |_, _, _| Ok(())).expect("a log");
+        let mut log = crate::wal::DiskLog::open(&directory, &options, |_, _, _| Ok(())).expect("a log");
         let positions = log.append(&[entry]).expect("it is durable");
         log.close().expect("it is durable");
         let error = Engine::open(EngineOptions::default(), &directory).err().expect("it is refused");

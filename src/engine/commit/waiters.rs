@@ -1,7 +1,7 @@
 //! Tasks that wait for a log position to become durable.
 //!
 //! The writer thread wakes one task of each runtime, and that task wakes the waiters on its own runtime: a cross-thread
-//! wake-up for each waiter would cost more than the answer that waits.
+//! wake-up for each waiter would cost more than the response that waits.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};

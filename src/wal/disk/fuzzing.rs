@@ -51,23 +51,23 @@ fn options() -> Options {
 
 /// Inspects a log and opens it twice: all three must read the same entries.
 fn open_again(disk: &Disk) {
-    let mut looked = Vec::new();
+    let mut inspected = Vec::new();
     let report = survey(disk, &mut |_, _, entry| {
-        looked.push(entry.to_vec());
+        inspected.push(entry.to_vec());
         Ok(())
     });
     let Some(first) = open(disk) else { return };
     if report.is_ok_and(|report| report.damages.is_empty()) {
-        assert_eq!(first, looked, "recovery and inspection read the same entries");
+        assert_eq!(first, inspected, "recovery and inspection read the same entries");
     }
     assert_eq!(open(disk), Some(first), "a log that was opened once can be opened again");
 }
 
 fn open(disk: &Disk) -> Option<Vec<Vec<u8>>> {
     let mut entries = Vec::new();
-    let mut keep = |_: Position, _: u64, entry: &[u8]| {
+    let mut collect = |_: Position, _: u64, entry: &[u8]| {
         entries.push(entry.to_vec());
         Ok(())
     };
-    recovery::open(Arc::new(disk.clone()), &options(), LOG_ID, &mut keep).ok().map(|_| entries)
+    recovery::open(Arc::new(disk.clone()), &options(), LOG_ID, &mut collect).ok().map(|_| entries)
 }

@@ -25,7 +25,7 @@ pub struct Report {
     pub entry_bytes: u64,
     /// The sequence of the next entry.
     pub next_sequence: u64,
-    /// Whether the log was closed. If not, damage at its very end looks like an unfinished batch.
+    /// Whether the log was closed. If not, damage at its end cannot be distinguished from an unfinished batch.
     pub is_closed: bool,
     /// Whether it ends in an unfinished batch, as after a crash.
     pub is_torn: bool,
@@ -52,7 +52,7 @@ pub fn verify(directory: &Path) -> Result<Report> {
     dump(directory, |_, _, _| Ok(()))
 }
 
-/// Passes every intact entry of a log to `entry`, with its position and sequence, and reports damage. Entries behind damage are
+/// Passes every intact entry of a log to `entry`, with its position and sequence, and reports damage. Entries after damage are
 /// passed as well: a gap in the sequences shows it.
 ///
 /// # Errors
@@ -63,7 +63,7 @@ pub fn dump(directory: &Path, mut entry: impl FnMut(Position, u64, &[u8]) -> Res
     survey(&*files, &mut entry)
 }
 
-/// Copies every intact entry of the log `from`, also those behind damage, to a new log in `to`.
+/// Copies every intact entry of the log `from`, also those after damage, to a new log in `to`.
 ///
 /// # Errors
 ///
@@ -77,7 +77,7 @@ pub fn salvage(from: &Path, to: &Path, options: &Options) -> Result<Salvage> {
         return Err(refusals::nested(from, to));
     }
     let has_log = |_: Position, _: u64, _: &[u8]| Err(refusals::has_log(to));
-    let (mut log, _) = DiskLog::open(to, options, has_log)?;
+    let mut log = DiskLog::open(to, options, has_log)?;
     let salvage = copy(&*files, &mut log)?;
     log.close()?;
     Ok(salvage)

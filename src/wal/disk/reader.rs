@@ -97,7 +97,7 @@ impl Reader {
         let Some((segment, offset)) = self.find(sequence) else { return Ok(None) };
         match self.walk(segment, offset, sequence) {
             Ok(entry) => Ok(Some(entry)),
-            // The segment was trimmed meanwhile: its file was removed or reused.
+            // The segment was trimmed during the read: its file was removed or reused.
             Err(_) if self.find(sequence).is_none() => Ok(None),
             Err(error) => Err(error),
         }
@@ -139,11 +139,5 @@ impl Reader {
     /// Removes the segments before this one.
     pub(super) fn remove_before(&self, segment: u64) {
         self.0.index.lock().remove_before(segment);
-    }
-}
-
-impl std::fmt::Debug for Reader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reader").field("directory", &self.0.files.directory()).finish_non_exhaustive()
     }
 }

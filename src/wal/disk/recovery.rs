@@ -18,48 +18,35 @@ use crate::error::Result;
 /// Bytes written at a time.
 const BLOCK_BYTES: usize = 1024 * 1024;
 
-/// The state of a log when it was opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Recovery {
-    /// Entries that were read.
-    pub entries: u64,
-    /// Whether the log was new or had been closed; otherwise the last process ended without closing it.
-    pub was_closed: bool,
-    /// Whether an unfinished batch, which was never acknowledged, was removed.
-    pub was_torn: bool,
-}
-
 /// Opens the log of a directory; a new one gets `new_id`.
 pub(super) fn open(
     files: Arc<dyn Files>,
     options: &Options,
     new_id: u64,
     entry: &mut EachEntry<'_>,
-) -> Result<(DiskLog, Recovery)> {
+) -> Result<DiskLog> {
     let lock = files.lock(false).map_err(|error| refusals::preparing(&*files, "", &error))?;
     let Some(lock) = lock else { return Err(refusals::in_use(files.directory())) };
     let listing = Listing::of(&*files)?;
-    let (mut entries, mut index) = (0, Index::default());
-    let (tail, was_closed, was_torn) = if listing.segments.is_empty() {
+    let mut index = Index::default();
+    let tail = if listing.segments.is_empty() {
         if let Some(other) = listing.others.first() {
             return Err(refusals::not_a_log(files.directory(), other));
         }
-        (create(files, options, &listing, new_id)?, true, false)
+        create(files, options, &listing, new_id)?
     } else {
         let end = walk(&*files, &listing.segments, &mut |found| match found {
             Found::Entry(position, sequence, bytes) => {
-                entries += 1;
                 index.add(sequence, position);
                 entry(position, sequence, bytes)
             }
             Found::Damage(damage) => Err(refusals::damaged(&*files, &damage)),
         })?;
-        (resume(files, options, &listing, &end)?, end.is_marked, end.is_torn)
+        resume(files, options, &listing, &end)?
     };
     let reader = Reader::new(tail.files.clone(), tail.log_id, index);
     reader.remove_before(tail.oldest);
-    let recovery = Recovery { entries, was_closed, was_torn };
-    Ok((DiskLog { tail, reader, failed: None, lock }, recovery))
+    Ok(DiskLog { tail, reader, failed: None, lock })
 }
 
 /// Creates the first segment of a new log.

@@ -8,7 +8,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{DiskLog, Reader};
 use crate::error::{Error, ErrorKind, Result};
-use crate::wal::{self, Batch, Limits, Space, SpaceLevel, TrimPoint};
+use crate::wal::{self, Batch, Space, SpaceLevel, TrimPoint};
 
 /// After so long without an append, all of the next segment is preallocated.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
@@ -21,7 +21,7 @@ const FULL_RETRY: Duration = Duration::from_millis(500);
 pub(crate) struct SharedLog {
     shared: Arc<Shared>,
     reader: Reader,
-    limits: Limits,
+    entry_bytes_max: usize,
 }
 
 struct Shared {
@@ -42,8 +42,7 @@ impl SharedLog {
     ///
     /// `LogFailed` if the system refuses a thread.
     pub(crate) fn new(log: DiskLog) -> Result<Self> {
-        let limits = Limits { entry_bytes_max: log.tail.options.entry_bytes_max(), in_flight_max: 1 };
-        let reader = log.reader();
+        let (entry_bytes_max, reader) = (log.tail.options.entry_bytes_max(), log.reader());
         let state = State { log: Some(log), was_used: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let of_thread = shared.clone();
@@ -51,7 +50,7 @@ impl SharedLog {
         thread.spawn(move || of_thread.preallocate()).map_err(|error| {
             Error::new(ErrorKind::LogFailed, format!("the log cannot start its thread: {error}"))
         })?;
-        Ok(Self { shared, reader, limits })
+        Ok(Self { shared, reader, entry_bytes_max })
     }
 
     /// Calls `run` with the log; an error once it is closed.
@@ -86,8 +85,8 @@ impl SharedLog {
 }
 
 impl wal::Log for SharedLog {
-    fn limits(&self) -> Limits {
-        self.limits
+    fn entry_bytes_max(&self) -> usize {
+        self.entry_bytes_max
     }
 
     fn append(&self, batch: Arc<Batch>) -> BoxFuture<'_, Result<u64>> {

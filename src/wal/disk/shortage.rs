@@ -56,18 +56,18 @@ impl<F: Files> RetryingFiles<F> {
         loop {
             let error = match call(&self.files) {
                 Err(error) if is_transient(&error) && waited < timeout => error,
-                answer => {
-                    if answer.is_ok() {
+                result => {
+                    if result.is_ok() {
                         self.reserve.fill();
                     }
-                    if answer.is_ok() && !waited.is_zero() {
+                    if result.is_ok() && !waited.is_zero() {
                         tracing::info!(
                             name,
                             ?waited,
                             "the shortage of the system is over: the log continues"
                         );
                     }
-                    return answer;
+                    return result;
                 }
             };
             if self.reserve.release() {

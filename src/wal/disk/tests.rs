@@ -26,13 +26,29 @@ fn small() -> Options {
     Options { segment_bytes: SEGMENT_BYTES_MIN, spares_max: 2, reserve_bytes: 1024, bytes_max: None }
 }
 
+/// What an inspection found before a log was opened.
+#[derive(Debug, PartialEq, Eq)]
+struct Recovery {
+    entries: u64,
+    was_closed: bool,
+    was_torn: bool,
+}
+
 fn open(disk: &Disk) -> Result<(DiskLog, Entries, Recovery)> {
+    let copy = disk.fork();
+    copy.calls();
+    let recovery = match survey(&copy, &mut |_, _, _| Ok(())) {
+        Ok(Report { entries, is_closed, is_torn, .. }) => {
+            Recovery { entries, was_closed: is_closed, was_torn: is_torn }
+        }
+        Err(_) => Recovery { entries: 0, was_closed: true, was_torn: false },
+    };
     let mut entries = Vec::new();
     let mut collect = |_: Position, _: u64, entry: &[u8]| {
         entries.push(entry.to_vec());
         Ok(())
     };
-    let (log, recovery) = recovery::open(Arc::new(disk.clone()), &small(), LOG_ID, &mut collect)?;
+    let log = recovery::open(Arc::new(disk.clone()), &small(), LOG_ID, &mut collect)?;
     Ok((log, entries, recovery))
 }
 
@@ -41,7 +57,7 @@ type EntryReader<'a> = dyn FnMut(Position, u64, &[u8]) -> Result<()> + 'a;
 
 /// The log of a disk, for the tests of other modules.
 pub(crate) fn open_on(disk: &Disk, options: &Options, entry: &mut EntryReader<'_>) -> Result<DiskLog> {
-    recovery::open(Arc::new(disk.clone()), options, LOG_ID, entry).map(|(log, _)| log)
+    recovery::open(Arc::new(disk.clone()), options, LOG_ID, entry)
 }
 
 impl DiskLog {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::slice;
 
-use prost::encoding::{WireType, encoded_len_varint};
+use prost::encoding::{WireType, encode_varint, encoded_len_varint};
 use smallvec::SmallVec;
 
 use super::context::Context;
@@ -82,12 +82,8 @@ impl<'a> Output<'a> {
 }
 
 impl Sink for Output<'_> {
-    fn put_varint(&mut self, mut number: u64) {
-        while number >= 0x80 {
-            self.buffer.push(number as u8 | 0x80);
-            number >>= 7;
-        }
-        self.buffer.push(number as u8);
+    fn put_varint(&mut self, number: u64) {
+        encode_varint(number, self.buffer);
     }
 
     fn put_slice(&mut self, bytes: &[u8]) {

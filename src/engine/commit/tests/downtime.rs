@@ -1,7 +1,6 @@
 //! Downtime of the server: it counts for delays, back-offs and retention, and not for timeouts.
 
 use super::*;
-use crate::clock::Clock;
 use crate::engine::ticker::HEARTBEAT;
 use crate::job::Start;
 
@@ -27,7 +26,7 @@ fn start(clock: &Clock, disk: &MemoryLog) -> Engine {
         core.replayed_entry();
         last = entry.now;
     }
-    Engine::resume_on(clock.clone(), core, last, opened(disk), options).expect("a thread")
+    Engine::resume(clock.clone(), core, last, opened(disk), options).expect("a thread")
 }
 
 async fn state(engine: &Engine, id: JobId) -> Option<JobState> {

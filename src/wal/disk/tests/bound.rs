@@ -8,7 +8,7 @@ const RESERVE: u64 = 1024;
 fn bounded(disk: &Disk, segments: u64) -> DiskLog {
     let options = Options { bytes_max: Some(segments * SEGMENT + RESERVE), spares_max: 0, ..small() };
     options.check().unwrap();
-    recovery::open(Arc::new(disk.clone()), &options, 0, &mut |_, _, _| Ok(())).unwrap().0
+    recovery::open(Arc::new(disk.clone()), &options, 0, &mut |_, _, _| Ok(())).unwrap()
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn an_error_of_the_reader_ends_the_recovery() {
         seen += 1;
         if seen == 3 { Err(Error::new(ErrorKind::Internal, "no")) } else { Ok(()) }
     };
-    let error = recovery::open(Arc::new(disk.clone()), &small(), 0, &mut refuse).unwrap_err();
+    let error = recovery::open(Arc::new(disk.clone()), &small(), 0, &mut refuse).err().unwrap();
     assert_eq!((error.message(), seen), ("no", 3));
     assert_eq!(open(&disk).unwrap().1.len(), 5);
 }

@@ -35,7 +35,7 @@ fn every_entry_is_found_by_its_sequence() {
 fn a_read_starts_near_its_entry() {
     let disk = Disk::default();
     let options = Options { segment_bytes: 1 << 20, ..small() };
-    let (mut log, _) = recovery::open(Arc::new(disk.clone()), &options, 0, &mut |_, _, _| Ok(())).unwrap();
+    let mut log = recovery::open(Arc::new(disk.clone()), &options, 0, &mut |_, _, _| Ok(())).unwrap();
     log.append_and_preallocate(&entries(0..4_000, 200)).unwrap();
     disk.fail_at(usize::MAX, EIO);
     for sequence in [1, 2_000, 3_999] {

@@ -225,7 +225,7 @@ fn a_log_may_have_segments_of_different_sizes() {
         count += 1;
         Ok(())
     };
-    let (mut log, _) = recovery::open(Arc::new(disk.clone()), &options, 0, &mut counted).unwrap();
+    let mut log = recovery::open(Arc::new(disk.clone()), &options, 0, &mut counted).unwrap();
     log.append_and_preallocate(&entries(30..200, 100)).unwrap();
     log.trim(3).unwrap();
     // A file of another size is not recycled.
