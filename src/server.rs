@@ -1,6 +1,6 @@
 //! The network server: sockets, connection limits, memory budgets, deadlines and graceful shutdown.
 //!
-//! Module `rpc` implements the gRPC services. [`serve`] accepts any [`tonic::service::Routes`].
+//! Module `api` implements the gRPC services. [`serve`] accepts any [`tonic::service::Routes`].
 
 mod budget;
 mod connection;
@@ -17,13 +17,14 @@ mod registry;
 mod router;
 mod run;
 mod serve;
+mod shutdown;
 mod throttle;
-mod trailers;
 
 pub use crate::api::grpc::{ConnectionInfo, Deadline};
 pub use deadline::{DeadlineFuture, DeadlineLayer, DeadlineService};
 pub use descriptors::raise_descriptor_limit;
 pub use limits::ListenerLimits;
 pub use registry::ServeReport;
-pub use run::{Server, ServerError, ServerOptions, Shutdown, ShutdownReport};
-pub use serve::{Lifecycle, ServeOptions, serve};
+pub use run::{Server, ServerError, ServerOptions, ShutdownReport};
+pub use serve::{ServeOptions, serve};
+pub use shutdown::Shutdown;

@@ -9,7 +9,7 @@ use std::thread;
 
 use clap::ValueEnum;
 use jobstream::engine::{Engine, EngineOptions};
-use jobstream::server::{self, Lifecycle, Server, ServerOptions, Shutdown};
+use jobstream::server::{self, Server, ServerOptions, Shutdown};
 use jobstream::worker::{RemoteOptions, Worker, demo};
 use tonic::service::Routes;
 use tonic::transport::Endpoint;
@@ -129,7 +129,7 @@ async fn serve_engine(listener: TcpListener, engine: Engine, worker: Worker) -> 
 
 async fn serve_echo(listener: TcpListener) -> Result<()> {
     let routes = Routes::new(EchoService);
-    server::serve(listener, routes, server::ServeOptions::default(), Lifecycle::default()).await?;
+    server::serve(listener, routes, server::ServeOptions::default(), Shutdown::default()).await?;
     Ok(())
 }
 

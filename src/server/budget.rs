@@ -6,7 +6,7 @@
 
 mod stream;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -14,11 +14,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::task;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::registry::Activity;
-pub(super) use stream::{BudgetedStream, Kind, Reservation};
+pub(super) use stream::{BudgetedStream, Kind, Reservation, abortable};
 
 /// Memory of an open stream without its counted messages, in bytes. Measured with 100,000 idle watches.
 pub(super) const STREAM_BYTES: usize = 5_200;
@@ -67,7 +66,7 @@ impl Budgets {
     }
 
     /// Counts the open streams. The caller calls this every second.
-    pub(super) fn tick(&self) {
+    pub(super) fn count_streams(&self) {
         let mut streams = 0;
         self.state.lock().connections.retain(|connection| match connection.upgrade() {
             Some(connection) => {
@@ -98,9 +97,6 @@ pub(super) struct ConnectionBudget {
     streams: Mutex<HashMap<u64, Arc<BudgetedStream>>>,
     next_number: AtomicU64,
     last_search: Mutex<Option<Instant>>,
-    /// Tasks of HTTP/2 streams that are to be dropped at their next poll.
-    aborted_tasks: Mutex<HashSet<task::Id>>,
-    aborted_tasks_count: AtomicUsize,
 }
 
 /// The state of one wait for budget: when it began, and the timer of the next check.
@@ -123,8 +119,6 @@ impl ConnectionBudget {
             streams: Mutex::default(),
             next_number: AtomicU64::new(0),
             last_search: Mutex::default(),
-            aborted_tasks: Mutex::default(),
-            aborted_tasks_count: AtomicUsize::new(0),
         });
         budgets.state.lock().connections.push(Arc::downgrade(&budget));
         budget
@@ -240,24 +234,6 @@ impl ConnectionBudget {
         self.reserved.fetch_sub(bytes, Relaxed);
         self.budgets.reserved.fetch_sub(bytes, Relaxed);
         self.budgets.wake_waiters();
-    }
-
-    /// Whether the current task was aborted. Returns true once.
-    pub(super) fn take_abort(&self) -> bool {
-        if self.aborted_tasks_count.load(Relaxed) == 0 {
-            return false;
-        }
-        let is_aborted = task::try_id().is_some_and(|id| self.aborted_tasks.lock().remove(&id));
-        if is_aborted {
-            self.aborted_tasks_count.fetch_sub(1, Relaxed);
-        }
-        is_aborted
-    }
-
-    fn abort_task(&self, id: task::Id) {
-        if self.aborted_tasks.lock().insert(id) {
-            self.aborted_tasks_count.fetch_add(1, Relaxed);
-        }
     }
 }
 

@@ -5,7 +5,6 @@
 
 mod call_shape;
 mod executor;
-mod preface;
 mod request;
 mod request_body;
 mod response_body;
@@ -22,6 +21,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio_util::io::InspectReader;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::grpc::ConnectionInfo;
@@ -31,9 +31,11 @@ use super::connection_thread::ThreadState;
 use super::limits::ListenerLimits;
 use super::registry::{Activity, ConnectionPermit};
 use executor::StreamExecutor;
-use preface::PrefaceReader;
 use request::RequestService;
 use watchdog::Watchdog;
+
+/// Length of the HTTP/2 preface, in bytes. No useful HTTP/1 request is shorter.
+const PREFACE_BYTES: usize = 24;
 
 /// Largest window HTTP/2 can express, in bytes.
 const WINDOW_BYTES_MAX: u32 = (1 << 31) - 1;
@@ -48,7 +50,7 @@ const HTTP1_BUFFER_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 struct Shared {
     info: ConnectionInfo,
-    /// Whether the peer has sent a preface or a request.
+    /// Whether the peer has sent [`PREFACE_BYTES`] or a request. The watchdog closes other connections.
     preface_received: AtomicBool,
     activity: Arc<Activity>,
     budget: Arc<ConnectionBudget>,
@@ -70,12 +72,8 @@ fn window_bytes(limits: &ListenerLimits, open: usize) -> u32 {
 }
 
 /// The HTTP settings of a connection.
-fn builder(
-    limits: &ListenerLimits,
-    window_bytes: u32,
-    executor: StreamExecutor,
-) -> auto::Builder<StreamExecutor> {
-    let mut builder = auto::Builder::new(executor);
+fn builder(limits: &ListenerLimits, window_bytes: u32) -> auto::Builder<StreamExecutor> {
+    let mut builder = auto::Builder::new(StreamExecutor);
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -115,7 +113,7 @@ pub(super) fn spawn(
     let (go_away, go_away_requested) = oneshot::channel();
     let http_task = tokio::spawn(serve_http(thread.clone(), stream, shared.clone(), go_away_requested));
     let watchdog =
-        Watchdog::new(thread.limits.clone(), thread.lifecycle.clone(), shared, permit, http_task, go_away);
+        Watchdog::new(thread.limits.clone(), thread.shutdown.clone(), shared, permit, http_task, go_away);
     thread.connections.spawn(watchdog.run());
 }
 
@@ -127,9 +125,8 @@ async fn serve_http(
     go_away_requested: oneshot::Receiver<()>,
 ) {
     let peer = shared.info.peer;
-    let io = TokioIo::new(PrefaceReader::new(stream, shared.clone()));
-    let window_bytes = window_bytes(&thread.limits, thread.registry.open());
-    let builder = builder(&thread.limits, window_bytes, StreamExecutor { budget: shared.budget.clone() });
+    let io = TokioIo::new(detect_preface(stream, shared.clone()));
+    let builder = builder(&thread.limits, window_bytes(&thread.limits, thread.registry.open()));
     let service = TowerToHyperService::new(RequestService::new(thread.stack.clone(), shared));
     let mut connection = pin!(builder.serve_connection(io, service));
     let ended = tokio::select! {
@@ -144,6 +141,19 @@ async fn serve_http(
     if let Err(error) = ended {
         tracing::debug!(%peer, error, "the connection failed");
     }
+}
+
+/// Marks the connection once the peer has sent [`PREFACE_BYTES`].
+fn detect_preface(stream: TcpStream, shared: Arc<Shared>) -> InspectReader<TcpStream, impl FnMut(&[u8])> {
+    let mut missing = PREFACE_BYTES;
+    InspectReader::new(stream, move |received| {
+        if missing > 0 {
+            missing = missing.saturating_sub(received.len());
+            if missing == 0 {
+                shared.mark_preface_received();
+            }
+        }
+    })
 }
 
 #[cfg(test)]

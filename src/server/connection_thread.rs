@@ -20,13 +20,14 @@ use super::connection;
 use super::limits::ListenerLimits;
 use super::listener::Accepted;
 use super::registry::ConnectionRegistry;
-use super::serve::{Lifecycle, Stack};
+use super::serve::Stack;
+use super::shutdown::Shutdown;
 
 /// Accepted sockets that may wait for a busy thread; then the listener tries the next thread.
 const QUEUED_SOCKETS_MAX: usize = 64;
 
-/// How often the clock for idle connections and the count of open streams are updated.
-const TICK: Duration = Duration::from_secs(1);
+/// How often the open streams are counted.
+const COUNT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The handle of a running connection thread.
 #[derive(Debug)]
@@ -37,26 +38,13 @@ pub(super) struct ConnectionThread {
 }
 
 impl ConnectionThread {
-    /// Starts thread number `index`. It ends when the sender is dropped and its connections are closed, or when `stop`
-    /// fires.
-    pub(super) fn start(
-        index: usize,
-        stack: Stack,
-        limits: Arc<ListenerLimits>,
-        lifecycle: Lifecycle,
-        shared: (Arc<ConnectionRegistry>, Arc<Budgets>),
-    ) -> io::Result<(Self, mpsc::Sender<Accepted>)> {
+    /// Starts thread number `index`. It ends when the sender is dropped and its connections are closed, or at once after
+    /// `shutdown.now`.
+    pub(super) fn start(index: usize, state: ThreadState) -> io::Result<(Self, mpsc::Sender<Accepted>)> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (sender, sockets) = mpsc::channel(QUEUED_SOCKETS_MAX);
         let (end, ended) = oneshot::channel();
-        let state = Arc::new(ThreadState {
-            stack,
-            limits,
-            lifecycle,
-            connections: TaskTracker::new(),
-            registry: shared.0,
-            budgets: shared.1,
-        });
+        let state = Arc::new(state);
         let thread = thread::Builder::new().name(format!("connection-{index}")).spawn(move || {
             runtime.block_on(state.run(sockets));
             // Drops tasks that are still running, and does not wait for blocking ones.
@@ -80,7 +68,7 @@ impl ConnectionThread {
 pub(super) struct ThreadState {
     pub(super) stack: Stack,
     pub(super) limits: Arc<ListenerLimits>,
-    pub(super) lifecycle: Lifecycle,
+    pub(super) shutdown: Shutdown,
     /// The watchdogs; each ends after its connection.
     pub(super) connections: TaskTracker,
     pub(super) registry: Arc<ConnectionRegistry>,
@@ -91,24 +79,23 @@ impl ThreadState {
     async fn run(self: Arc<Self>, mut sockets: mpsc::Receiver<Accepted>) {
         tokio::select! {
             biased;
-            () = self.lifecycle.stop.cancelled() => {}
+            () = self.shutdown.now.cancelled() => {}
             () = self.serve_all(&mut sockets) => {}
-            () = self.keep_time() => {}
+            () = self.count_streams() => {}
         }
         drop(sockets);
         self.connections.close();
-        // After a stop this wait is bounded too: the stop ends every watchdog.
+        // After `now` this wait is bounded too: it ends every watchdog.
         self.connections.wait().await;
     }
 
-    /// Updates the registry's clock and the budgets every [`TICK`]. Never returns.
-    async fn keep_time(&self) {
-        let mut ticks = interval(TICK);
+    /// Counts the open streams for the budgets every [`COUNT_INTERVAL`]. Never returns.
+    async fn count_streams(&self) {
+        let mut ticks = interval(COUNT_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.registry.tick();
-            self.budgets.tick();
+            self.budgets.count_streams();
         }
     }
 

@@ -10,15 +10,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::future::{Either, ready};
 use http::{Request, Response};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use body::DeadlineBody;
-
+use super::serve::CallFuture;
 use crate::api::grpc::Deadline;
+use body::DeadlineBody;
 
 /// The deadline used if the requested one overflows the clock.
 const FAR_FUTURE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -48,38 +49,30 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = DeadlineFuture<S::Future>;
+    type Future = CallFuture<DeadlineFuture<S::Future>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let stage = match timeout::parse(request.headers()) {
-            Ok(None) => Stage::Untimed(self.inner.call(request)),
-            Ok(Some(timeout)) => {
-                let timer = Timer::start(timeout);
-                request.extensions_mut().insert(Deadline(timer.deadline()));
-                Stage::Timed(self.inner.call(request), Some(timer))
-            }
-            Err(status) => Stage::Refused(Some(Box::new(status))),
+        let timer = match timeout::parse(request.headers()) {
+            Ok(timeout) => timeout.map(Timer::start),
+            Err(status) => return Either::Right(ready(Ok(status.into_http()))),
         };
-        DeadlineFuture { stage }
+        if let Some(timer) = &timer {
+            request.extensions_mut().insert(Deadline(timer.deadline()));
+        }
+        Either::Left(DeadlineFuture { call: self.inner.call(request), timer })
     }
 }
 
 /// The future of one call. It is ready at the deadline at the latest.
 #[derive(Debug)]
 pub struct DeadlineFuture<F> {
-    stage: Stage<F>,
-}
-
-#[derive(Debug)]
-enum Stage<F> {
-    Untimed(F),
-    /// The timer moves into the response body.
-    Timed(F, Option<Timer>),
-    Refused(Option<Box<Status>>),
+    call: F,
+    /// `None` without a deadline. Moves into the response body.
+    timer: Option<Timer>,
 }
 
 impl<F> Future for DeadlineFuture<F>
@@ -89,27 +82,17 @@ where
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.stage {
-            Stage::Untimed(call) => Pin::new(call).poll(cx),
-            Stage::Timed(call, timer) => poll_timed(Pin::new(call), timer, cx).map(Ok),
-            Stage::Refused(status) => {
-                let status = status.take().expect("a finished future is not polled again");
-                Poll::Ready(Ok(status.into_http()))
-            }
+        if let Poll::Ready(Ok(response)) = Pin::new(&mut self.call).poll(cx) {
+            return Poll::Ready(Ok(match self.timer.take() {
+                Some(timer) => response.map(|body| DeadlineBody::wrap(body, timer)),
+                None => response,
+            }));
+        }
+        match &mut self.timer {
+            Some(timer) => timer.poll_expired(cx).map(|()| Ok(timer.status().into_http())),
+            None => Poll::Pending,
         }
     }
-}
-
-fn poll_timed<F>(call: Pin<&mut F>, timer: &mut Option<Timer>, cx: &mut Context<'_>) -> Poll<Response<Body>>
-where
-    F: Future<Output = Result<Response<Body>, Infallible>>,
-{
-    if let Poll::Ready(Ok(response)) = call.poll(cx) {
-        let timer = timer.take().expect("a finished future is not polled again");
-        return Poll::Ready(response.map(|body| DeadlineBody::wrap(body, timer)));
-    }
-    let timer = timer.as_mut().expect("a finished future is not polled again");
-    timer.poll_expired(cx).map(|()| timer.status().into_http())
 }
 
 /// The deadline timer of one call.

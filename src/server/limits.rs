@@ -4,32 +4,6 @@
 
 use std::time::Duration;
 
-const KIB: u32 = 1024;
-const MIB: u32 = 1024 * KIB;
-
-const MAX_CONNECTIONS: usize = 10_000;
-const MAX_CONNECTIONS_PER_ADDRESS: usize = MAX_CONNECTIONS / 4;
-const MAX_CONCURRENT_STREAMS: u32 = 1_024;
-const MAX_HEADER_LIST_BYTES: u32 = 8 * KIB;
-const PREFACE_TIMEOUT: Duration = Duration::from_secs(5);
-const HTTP1_HEADER_TIMEOUT: Duration = Duration::from_secs(15);
-const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-const CONNECTION_AGE: Duration = Duration::from_secs(30 * 60);
-const CONNECTION_AGE_GRACE: Duration = Duration::from_secs(5 * 60);
-const DRAIN_GRACE: Duration = Duration::from_secs(5);
-const CLOSING_LINGER: Duration = Duration::from_secs(5);
-const STREAM_WINDOW_BYTES: u32 = 256 * KIB;
-const CONNECTION_WINDOW_BYTES: u32 = 8 * MIB;
-const MAX_SEND_BUFFER_BYTES: usize = 64 * 1024;
-const MAX_PENDING_ACCEPT_RESETS: usize = 64;
-const MAX_LOCAL_ERROR_RESETS: usize = 1_024;
-const CONNECTION_BYTES_MAX: usize = 64 << 20;
-const CONNECTIONS_BYTES_MAX: usize = 1 << 30;
-const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(60);
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
-const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// The limits of one listener.
 ///
@@ -99,29 +73,29 @@ pub struct ListenerLimits {
 impl Default for ListenerLimits {
     fn default() -> Self {
         Self {
-            max_connections: MAX_CONNECTIONS,
-            max_connections_per_address: Some(MAX_CONNECTIONS_PER_ADDRESS),
-            idle_timeout: IDLE_TIMEOUT,
-            max_concurrent_streams: MAX_CONCURRENT_STREAMS,
-            max_header_list_bytes: MAX_HEADER_LIST_BYTES,
-            preface_timeout: PREFACE_TIMEOUT,
-            http1_header_timeout: HTTP1_HEADER_TIMEOUT,
-            keepalive_interval: KEEPALIVE_INTERVAL,
-            keepalive_timeout: KEEPALIVE_TIMEOUT,
-            connection_age: CONNECTION_AGE,
-            connection_age_grace: CONNECTION_AGE_GRACE,
-            drain_grace: DRAIN_GRACE,
-            closing_linger: CLOSING_LINGER,
-            stream_window_bytes: STREAM_WINDOW_BYTES,
-            connection_window_bytes: CONNECTION_WINDOW_BYTES,
-            max_send_buffer_bytes: MAX_SEND_BUFFER_BYTES,
-            max_pending_accept_resets: MAX_PENDING_ACCEPT_RESETS,
-            max_local_error_resets: MAX_LOCAL_ERROR_RESETS,
-            connection_bytes_max: CONNECTION_BYTES_MAX,
-            connections_bytes_max: CONNECTIONS_BYTES_MAX,
-            request_body_timeout: REQUEST_BODY_TIMEOUT,
-            tcp_user_timeout: TCP_USER_TIMEOUT,
-            tcp_keepalive: TCP_KEEPALIVE,
+            max_connections: 10_000,
+            max_connections_per_address: Some(2_500),
+            idle_timeout: Duration::from_secs(5 * 60),
+            max_concurrent_streams: 1_024,
+            max_header_list_bytes: 8 << 10,
+            preface_timeout: Duration::from_secs(5),
+            http1_header_timeout: Duration::from_secs(15),
+            keepalive_interval: Duration::from_secs(30),
+            keepalive_timeout: Duration::from_secs(10),
+            connection_age: Duration::from_secs(30 * 60),
+            connection_age_grace: Duration::from_secs(5 * 60),
+            drain_grace: Duration::from_secs(5),
+            closing_linger: Duration::from_secs(5),
+            stream_window_bytes: 256 << 10,
+            connection_window_bytes: 8 << 20,
+            max_send_buffer_bytes: 64 << 10,
+            max_pending_accept_resets: 64,
+            max_local_error_resets: 1_024,
+            connection_bytes_max: 64 << 20,
+            connections_bytes_max: 1 << 30,
+            request_body_timeout: Duration::from_secs(60),
+            tcp_user_timeout: Duration::from_secs(20),
+            tcp_keepalive: Duration::from_secs(60),
         }
     }
 }

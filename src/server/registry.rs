@@ -14,7 +14,6 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 pub(super) use activity::Activity;
-use activity::CoarseClock;
 
 /// Longest wait of the accept loop for evicted connections to close.
 const EVICTION_WAIT_MAX: Duration = Duration::from_millis(100);
@@ -56,7 +55,6 @@ pub(super) enum AdmissionError {
 /// The open connections of one listener.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionRegistry {
-    clock: Arc<CoarseClock>,
     state: Mutex<RegistryState>,
     /// Notified when an evicted connection has closed.
     eviction_done: Notify,
@@ -93,7 +91,6 @@ impl ConnectionRegistry {
         bounds: ConnectionBounds,
         is_low_on_descriptors: bool,
     ) -> Result<ConnectionPermit, AdmissionError> {
-        self.clock.tick();
         let (address, mut state) = (address_key(peer), self.state.lock());
         let of_address = state.per_address.get(&address).copied().unwrap_or(0);
         let rejected = match bounds.per_address_max {
@@ -109,7 +106,7 @@ impl ConnectionRegistry {
             state.report.connections_refused += 1;
             return Err(error);
         }
-        let activity = Arc::new(Activity::new(self.clock.clone()));
+        let activity = Arc::new(Activity::new());
         let number = state.next_number;
         state.next_number += 1;
         state.open.insert(number, Entry { address, activity: activity.clone() });
@@ -140,11 +137,6 @@ impl ConnectionRegistry {
     /// The number of open connections.
     pub(super) fn open(&self) -> usize {
         self.state.lock().open.len()
-    }
-
-    /// Updates the clock for idle connections. The caller calls this every second.
-    pub(super) fn tick(&self) {
-        self.clock.tick();
     }
 
     /// The counts so far. A connection that is still open is counted as aborted.

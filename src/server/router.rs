@@ -3,9 +3,9 @@
 //! The router of tonic allocates for path parameters, which gRPC does not have. That costs a tenth of a unary call.
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use futures_util::future::Either;
 use http::{Request, Response};
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -39,37 +39,19 @@ impl From<Routes> for Router {
 impl Service<Request<Body>> for Router {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = RouterFuture;
+    /// The router's future is boxed, because it is large and most calls are of JobService.
+    type Future =
+        Either<<Jobs as Service<Request<Body>>>::Future, Box<<Routes as Service<Request<Body>>>::Future>>;
 
     /// All services are always ready.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> RouterFuture {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
         match &mut self.jobs {
-            Some(jobs) if request.uri().path().starts_with(JOBS_PATH) => {
-                RouterFuture::Job(jobs.call(request))
-            }
-            _ => RouterFuture::Other(Box::new(self.others.call(request))),
-        }
-    }
-}
-
-/// The future of one call.
-pub(super) enum RouterFuture {
-    Job(<Jobs as Service<Request<Body>>>::Future),
-    /// Boxed, because it is large and most calls are of the other kind.
-    Other(Box<<Routes as Service<Request<Body>>>::Future>),
-}
-
-impl Future for RouterFuture {
-    type Output = Result<Response<Body>, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut *self {
-            Self::Job(call) => Pin::new(call).poll(context),
-            Self::Other(call) => Pin::new(call).poll(context),
+            Some(jobs) if request.uri().path().starts_with(JOBS_PATH) => Either::Left(jobs.call(request)),
+            _ => Either::Right(Box::new(self.others.call(request))),
         }
     }
 }

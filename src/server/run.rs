@@ -14,13 +14,13 @@ use super::descriptors::Descriptors;
 use super::limits::ListenerLimits;
 use super::registry::ServeReport;
 use super::router::Router;
-use super::serve::{Lifecycle, ServeOptions, serve_router};
+use super::serve::{ServeOptions, serve_router};
+use super::shutdown::Shutdown;
 use crate::api::grpc::{self, ConnectionLimits};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::job::{EndCounts, JobState};
 use crate::proto::DESCRIPTORS;
-use crate::signals::Interrupts;
 use crate::worker::RunningWorker;
 
 /// Time for open requests and handlers to end before they are aborted. All times here fit the second that a shutdown may
@@ -56,44 +56,6 @@ impl Default for ServerOptions {
             message_bytes_max: 4 << 20,
             drain_timeout: Duration::from_secs(10),
         }
-    }
-}
-
-/// The two shutdown signals to a running [`Server`]. Clones share them.
-///
-/// ```
-/// use jobstream::server::Shutdown;
-///
-/// let shutdown = Shutdown::default();
-/// let for_server = shutdown.clone();
-/// shutdown.graceful.cancel();
-/// assert!(for_server.graceful.is_cancelled() && !for_server.now.is_cancelled());
-/// ```
-#[derive(Debug, Clone, Default)]
-pub struct Shutdown {
-    /// Accept no new jobs, let running jobs finish within the drain timeout, then end.
-    pub graceful: CancellationToken,
-    /// End at once: within 100 ms.
-    pub now: CancellationToken,
-}
-
-impl Shutdown {
-    /// Connects process signals: the first SIGINT or SIGTERM starts a graceful shutdown, the second ends the server at once.
-    ///
-    /// # Errors
-    ///
-    /// If the signal handlers cannot be registered.
-    pub fn on_signals() -> io::Result<Self> {
-        let (mut interrupts, shutdown) = (Interrupts::listen()?, Self::default());
-        let requested = shutdown.clone();
-        tokio::spawn(async move {
-            interrupts.next().await;
-            tracing::info!("draining: running jobs may finish; another signal ends at once");
-            requested.graceful.cancel();
-            interrupts.next().await;
-            requested.now.cancel();
-        });
-        Ok(shutdown)
     }
 }
 
@@ -195,11 +157,11 @@ impl Server {
         shutdown: Shutdown,
     ) -> Result<ShutdownReport, ServerError> {
         let (health, router) = router(&self.engine, &self.options).await;
-        let lifecycle = Lifecycle::default();
+        let listener_shutdown = Shutdown::default();
         let mut options = self.options.serve.clone();
         options.limits.drain_grace = options.limits.drain_grace.min(GOAWAY_GRACE);
         options.limits.closing_linger = options.limits.closing_linger.min(GOAWAY_GRACE);
-        let mut serving = tokio::spawn(serve_router(listener, router, options, lifecycle.clone()));
+        let mut serving = tokio::spawn(serve_router(listener, router, options, listener_shutdown.clone()));
         tokio::select! {
             () = shutdown.graceful.cancelled() => {}
             () = shutdown.now.cancelled() => {}
@@ -221,8 +183,8 @@ impl Server {
         };
         let attempts_cut = self.engine.running();
         self.engine.stop();
-        lifecycle.drain.cancel();
-        let served = self.close(&lifecycle, serving, &shutdown.now).await?;
+        listener_shutdown.graceful.cancel();
+        let served = self.close(&listener_shutdown, serving, &shutdown.now).await?;
         let tasks_left = self.workers.iter().map(RunningWorker::left).sum();
         let report = self.report(attempts_cut, tasks_left, served);
         self.release_engine(&shutdown.now).await;
@@ -232,7 +194,7 @@ impl Server {
     /// Stops the workers and the listener. `now` reduces the time that they have.
     async fn close(
         &self,
-        lifecycle: &Lifecycle,
+        listener_shutdown: &Shutdown,
         mut serving: JoinHandle<io::Result<ServeReport>>,
         now: &CancellationToken,
     ) -> io::Result<ServeReport> {
@@ -249,7 +211,7 @@ impl Server {
             () = time_limit(CLOSE_TIME_MAX, CLOSE_NOW_TIME_MAX, now) => {}
         }
         if served.is_none() {
-            lifecycle.stop.cancel();
+            listener_shutdown.now.cancel();
             tokio::select! {
                 ended = &mut serving => served = Some(ended),
                 () = time_limit(STOP_TIME_MAX, STOP_NOW_TIME_MAX, now) => serving.abort(),

@@ -1,24 +1,29 @@
 //! Serving: starts the accept loop, the connection threads and the tower layers, and waits until all have ended.
 //!
-//! The caller drains and stops through [`Lifecycle`].
+//! The caller ends it through [`Shutdown`].
 
+use std::convert::Infallible;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use futures_util::future::{self, Ready, join_all};
+use http::Response;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::body::Body;
 use tonic::service::Routes;
 use tonic_web::{GrpcWebLayer, GrpcWebService};
+use tower::ServiceBuilder;
 use tower::util::Either;
-use tower::{Layer, ServiceBuilder};
 use tower_http::cors::{Cors, CorsLayer};
 
 use super::budget::Budgets;
-use super::connection_thread::ConnectionThread;
+use super::connection_thread::{ConnectionThread, ThreadState};
 use super::cors::cors_layer;
 use super::deadline::{DeadlineLayer, DeadlineService};
 use super::descriptors::Descriptors;
@@ -27,9 +32,13 @@ use super::limits::ListenerLimits;
 use super::listener::Listener;
 use super::registry::{ConnectionBounds, ConnectionRegistry, ServeReport};
 use super::router::Router;
+use super::shutdown::Shutdown;
 
 /// Longest wait for the connection threads after `stop`. Threads that are still busy then are detached.
 const STOP_TIME_MAX: Duration = Duration::from_millis(150);
+
+/// The future of a layer that passes a call on, or responds itself.
+pub(super) type CallFuture<F> = future::Either<F, Ready<Result<Response<Body>, Infallible>>>;
 
 type WebStack = GrpcWebService<DeadlineService<Router>>;
 
@@ -62,20 +71,11 @@ impl Default for ServeOptions {
     }
 }
 
-/// The two signals to a running [`serve`]. Clones share them.
-#[derive(Debug, Clone, Default)]
-pub struct Lifecycle {
-    /// Close the listening socket, send GOAWAY on every connection, and let open requests finish.
-    pub drain: CancellationToken,
-    /// Abort what is still open and return. Implies a drain.
-    pub stop: CancellationToken,
-}
-
-/// Serves the routes over gRPC and gRPC-Web until drained or stopped.
+/// Serves the routes over gRPC and gRPC-Web until a shutdown is requested.
 ///
-/// After `drain` it returns once every connection is closed, at the latest after
+/// After `graceful` it returns once every connection is closed, at the latest after
 /// [`drain_grace`](ListenerLimits::drain_grace) and [`closing_linger`](ListenerLimits::closing_linger);
-/// after `stop` within 200 ms, even if peers or handlers block. Dropping the future stops the server.
+/// after `now` within 200 ms, even if peers or handlers block. Dropping the future stops the server.
 ///
 /// The current runtime accepts connections; it needs I/O and time enabled. Services, and tasks that they spawn, run on the
 /// connection thread. Each request has a [`ConnectionInfo`](super::ConnectionInfo) extension and, if the caller set a
@@ -89,9 +89,9 @@ pub async fn serve(
     listener: std::net::TcpListener,
     routes: Routes,
     options: ServeOptions,
-    lifecycle: Lifecycle,
+    shutdown: Shutdown,
 ) -> io::Result<ServeReport> {
-    serve_router(listener, routes.into(), options, lifecycle).await
+    serve_router(listener, routes.into(), options, shutdown).await
 }
 
 /// [`serve`] with a [`Router`].
@@ -99,15 +99,15 @@ pub(super) async fn serve_router(
     listener: std::net::TcpListener,
     router: Router,
     options: ServeOptions,
-    lifecycle: Lifecycle,
+    shutdown: Shutdown,
 ) -> io::Result<ServeReport> {
     let cors = cors_layer(&options.cors_origins)?;
     let policy = HostPolicy::new(listener.local_addr()?, &options.allowed_hosts, &options.cors_origins)?;
     let hosts = HostLayer::new(policy);
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
-    let lifecycle = Lifecycle { drain: lifecycle.drain, stop: lifecycle.stop.child_token() };
-    let _stop_when_dropped = lifecycle.stop.clone().drop_guard();
+    let shutdown = Shutdown { graceful: shutdown.graceful, now: shutdown.now.child_token() };
+    let _stop_when_dropped = shutdown.now.clone().drop_guard();
 
     let registry = Arc::new(ConnectionRegistry::default());
     let limits = Arc::new(options.limits);
@@ -115,14 +115,15 @@ pub(super) async fn serve_router(
     let mut threads = Vec::new();
     let mut senders = Vec::new();
     for index in 0..options.connection_threads.get() {
-        let stack = stack(router.clone(), cors.as_ref(), &hosts);
-        let (thread, sender) = ConnectionThread::start(
-            index,
-            stack,
-            limits.clone(),
-            lifecycle.clone(),
-            (registry.clone(), budgets.clone()),
-        )?;
+        let state = ThreadState {
+            stack: stack(router.clone(), cors.as_ref(), &hosts),
+            limits: limits.clone(),
+            shutdown: shutdown.clone(),
+            connections: TaskTracker::new(),
+            registry: registry.clone(),
+            budgets: budgets.clone(),
+        };
+        let (thread, sender) = ConnectionThread::start(index, state)?;
         threads.push(thread);
         senders.push(sender);
     }
@@ -137,23 +138,24 @@ pub(super) async fn serve_router(
     );
     tokio::select! {
         biased;
-        () = lifecycle.stop.cancelled() => {}
-        () = lifecycle.drain.cancelled() => {}
+        () = shutdown.now.cancelled() => {}
+        () = shutdown.graceful.cancelled() => {}
         () = listener.run() => {}
     }
     tokio::select! {
-        () = join_all(threads) => {}
-        () = stop_timeout(&lifecycle.stop) => tracing::warn!("a connection thread did not stop in time: detached it"),
+        _ = join_all(threads.into_iter().map(ConnectionThread::join)) => {}
+        () = stop_timeout(&shutdown.now) => tracing::warn!("a connection thread did not stop in time: detached it"),
     }
     Ok(registry.report())
 }
 
 fn stack(router: Router, cors: Option<&CorsLayer>, hosts: &HostLayer) -> Stack {
-    let web = ServiceBuilder::new().layer(GrpcWebLayer::new()).layer(DeadlineLayer).service(router);
-    hosts.layer(match cors {
-        Some(cors) => Either::Left(cors.layer(web)),
-        None => Either::Right(web),
-    })
+    ServiceBuilder::new()
+        .layer(hosts)
+        .option_layer(cors.cloned())
+        .layer(GrpcWebLayer::new())
+        .layer(DeadlineLayer)
+        .service(router)
 }
 
 /// The connection limits, reduced to what the descriptor limit allows.
@@ -169,12 +171,6 @@ fn connection_bounds(limits: &ListenerLimits, descriptors: &Descriptors) -> Conn
         max: wanted.min(possible),
         per_address_max: limits.max_connections_per_address,
         closing_max: descriptors.closing_max,
-    }
-}
-
-async fn join_all(threads: Vec<ConnectionThread>) {
-    for thread in threads {
-        thread.join().await;
     }
 }
 

@@ -10,31 +10,23 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Passes one warning per [`WARNING_INTERVAL`] and counts the suppressed ones.
 #[derive(Debug, Default)]
-pub(super) struct Throttle {
+pub(super) struct Throttle(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
     last: Option<Instant>,
     suppressed: u64,
 }
 
 impl Throttle {
     /// Returns the number of warnings suppressed since the last one if this warning may be logged, else `None`.
-    pub(super) fn pass(&mut self) -> Option<u64> {
-        let now = Instant::now();
-        if self.last.is_some_and(|last| now.duration_since(last) < WARNING_INTERVAL) {
-            self.suppressed += 1;
+    pub(super) fn pass(&self) -> Option<u64> {
+        let (mut state, now) = (self.0.lock(), Instant::now());
+        if state.last.is_some_and(|last| now.duration_since(last) < WARNING_INTERVAL) {
+            state.suppressed += 1;
             return None;
         }
-        self.last = Some(now);
-        Some(std::mem::take(&mut self.suppressed))
-    }
-}
-
-/// A throttle for several threads.
-#[derive(Debug, Default)]
-pub(super) struct SharedThrottle(Mutex<Throttle>);
-
-impl SharedThrottle {
-    /// As [`Throttle::pass`].
-    pub(super) fn pass(&self) -> Option<u64> {
-        self.0.lock().pass()
+        state.last = Some(now);
+        Some(std::mem::take(&mut state.suppressed))
     }
 }

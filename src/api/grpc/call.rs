@@ -2,9 +2,11 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::Context;
 
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::core::Caller;
 
@@ -47,6 +49,20 @@ impl ConnectionInfo {
 /// The caller of a request with these extensions.
 pub(super) fn caller(extensions: &http::Extensions) -> Caller {
     extensions.get::<ConnectionInfo>().map_or(Caller::NOBODY, ConnectionInfo::caller)
+}
+
+/// Whether the connection of a stream is about to be closed. Without a connection it never is.
+pub(super) struct Closing(Option<Pin<Box<WaitForCancellationFutureOwned>>>);
+
+impl Closing {
+    pub(super) fn new(closing: Option<CancellationToken>) -> Self {
+        Self(closing.map(|closing| Box::pin(closing.cancelled_owned())))
+    }
+
+    /// Returns whether the closing has begun. If not, wakes the task when it does.
+    pub(super) fn has_begun(&mut self, context: &mut Context<'_>) -> bool {
+        self.0.as_mut().is_some_and(|closing| closing.as_mut().poll(context).is_ready())
+    }
 }
 
 /// The deadline of a call, in the request's extensions. Without it, the call has no deadline.

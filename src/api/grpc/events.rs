@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 use tokio_stream::Stream;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use super::call::Closing;
 use crate::engine::{Engine, Watch};
 use crate::error::{Error, ErrorKind};
 use crate::job::{JobId, WatchItem};
 use crate::proto::status::to_status;
-use crate::proto::v1::{run_response, watch_result_response};
+use crate::proto::v1::run_response;
+use crate::proto::v1::watch_result_response::Message;
 use crate::proto::{render, v1};
 
 /// Delay until the stream of a closing connection may be resumed on a new connection.
@@ -33,38 +35,20 @@ pub(super) struct FollowOptions {
     pub(super) boot_id: Arc<str>,
 }
 
-/// A message of an event stream.
-pub(crate) trait Message: Unpin {
-    fn event(event: v1::JobEvent) -> Self;
-    fn gap(gap: v1::Gap) -> Self;
-    fn heartbeat(heartbeat: v1::Heartbeat) -> Self;
-}
-
-impl Message for v1::WatchResultResponse {
-    fn event(event: v1::JobEvent) -> Self {
-        Self { message: Some(watch_result_response::Message::Event(event)) }
-    }
-
-    fn gap(gap: v1::Gap) -> Self {
-        Self { message: Some(watch_result_response::Message::Gap(gap)) }
-    }
-
-    fn heartbeat(heartbeat: v1::Heartbeat) -> Self {
-        Self { message: Some(watch_result_response::Message::Heartbeat(heartbeat)) }
+impl From<Message> for v1::WatchResultResponse {
+    fn from(message: Message) -> Self {
+        Self { message: Some(message) }
     }
 }
 
-impl Message for v1::RunResponse {
-    fn event(event: v1::JobEvent) -> Self {
-        Self { message: Some(run_response::Message::Event(event)) }
-    }
-
-    fn gap(gap: v1::Gap) -> Self {
-        Self { message: Some(run_response::Message::Gap(gap)) }
-    }
-
-    fn heartbeat(heartbeat: v1::Heartbeat) -> Self {
-        Self { message: Some(run_response::Message::Heartbeat(heartbeat)) }
+impl From<Message> for v1::RunResponse {
+    fn from(message: Message) -> Self {
+        let message = match message {
+            Message::Event(event) => run_response::Message::Event(event),
+            Message::Gap(gap) => run_response::Message::Gap(gap),
+            Message::Heartbeat(heartbeat) => run_response::Message::Heartbeat(heartbeat),
+        };
+        Self { message: Some(message) }
     }
 }
 
@@ -88,7 +72,7 @@ struct IdleState {
     /// When the last message was sent. The timer is reset only when it fires, so that messages do not reset it.
     last_sent: Instant,
     timer: Pin<Box<Sleep>>,
-    closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    closing: Closing,
 }
 
 impl IdleState {
@@ -96,12 +80,8 @@ impl IdleState {
         Self {
             last_sent: Instant::now(),
             timer: Box::pin(tokio::time::sleep(heartbeat)),
-            closing: closing.map(|closing| Box::pin(closing.cancelled_owned())),
+            closing: Closing::new(closing),
         }
-    }
-
-    fn is_closing(&mut self, context: &mut Context<'_>) -> bool {
-        self.closing.as_mut().is_some_and(|closing| closing.as_mut().poll(context).is_ready())
     }
 
     /// Whether a heartbeat is due. Restarts the timer if it is.
@@ -120,7 +100,7 @@ impl IdleState {
     }
 }
 
-impl<M: Message> EventStream<M> {
+impl<M> EventStream<M> {
     pub(super) fn new(follow: FollowOptions) -> Self {
         let FollowOptions { watch, heartbeat, closing, boot_id } = follow;
         Self {
@@ -154,7 +134,7 @@ impl<M: Message> EventStream<M> {
     }
 }
 
-impl<M: Message> Stream for EventStream<M> {
+impl<M: From<Message> + Unpin> Stream for EventStream<M> {
     type Item = Result<M, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -176,12 +156,12 @@ impl<M: Message> Stream for EventStream<M> {
                 Poll::Pending => {
                     let begin = || IdleState::begin(this.heartbeat, this.closing.take());
                     let idle = this.idle.get_or_insert_with(begin);
-                    if idle.is_closing(context) {
+                    if idle.closing.has_begun(context) {
                         return this.fail(&connection_closing());
                     }
                     if idle.is_heartbeat_due(this.heartbeat, context) {
                         let sequence = this.watch.sequence();
-                        return Poll::Ready(Some(Ok(M::heartbeat(v1::Heartbeat { sequence }))));
+                        return Poll::Ready(Some(Ok(Message::Heartbeat(v1::Heartbeat { sequence }).into())));
                     }
                     return Poll::Pending;
                 }
@@ -191,10 +171,11 @@ impl<M: Message> Stream for EventStream<M> {
             idle.last_sent = Instant::now();
         }
         Poll::Ready(this.read.next().map(|item| {
-            Ok(match item {
-                WatchItem::Event(event) => M::event(render::event(&event)),
-                WatchItem::Gap { first, last } => M::gap(v1::Gap { first, last }),
-            })
+            let message = match item {
+                WatchItem::Event(event) => Message::Event(render::event(&event)),
+                WatchItem::Gap { first, last } => Message::Gap(v1::Gap { first, last }),
+            };
+            Ok(message.into())
         }))
     }
 }

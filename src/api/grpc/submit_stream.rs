@@ -1,16 +1,16 @@
 //! The stream of SubmitStream: it submits batches of jobs, and sends acknowledgements and outcomes in few messages.
 
 use std::collections::VecDeque;
-use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio_stream::Stream;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::Api;
 use super::bounded_list::element_bytes;
+use super::call::Closing;
 use super::error_details::add_details;
 use super::events::connection_closing;
 use crate::core::Caller;
@@ -43,7 +43,7 @@ pub(crate) struct AckStream {
     next_end: Option<v1::JobEnd>,
     /// Jobs whose outcome is not sent yet.
     waiting: u32,
-    closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    closing: Closing,
     /// Whether the next response is the first, which has the window size.
     is_first: bool,
     /// Whether the caller closed its side, or the server stopped reading after an error.
@@ -70,7 +70,7 @@ impl AckStream {
             ended: VecDeque::new(),
             next_end: None,
             waiting: 0,
-            closing: closing.map(|closing| Box::pin(closing.cancelled_owned())),
+            closing: Closing::new(closing),
             is_first: true,
             is_input_closed: false,
             failed: None,
@@ -163,10 +163,6 @@ impl AckStream {
         self.waiting -= response.outcomes.len() as u32;
     }
 
-    fn is_closing(&mut self, context: &mut Context<'_>) -> bool {
-        self.closing.as_mut().is_some_and(|closing| closing.as_mut().poll(context).is_ready())
-    }
-
     fn fail(&mut self, status: Status) -> Poll<Option<Result<v1::SubmitStreamResponse, Status>>> {
         self.done = true;
         Poll::Ready(Some(Err(status)))
@@ -211,7 +207,7 @@ impl Stream for AckStream {
             this.done = true;
             return Poll::Ready(None);
         }
-        if this.is_closing(context) {
+        if this.closing.has_begun(context) {
             let status = to_status(&connection_closing(), &this.api.boot_id);
             return this.fail(status);
         }

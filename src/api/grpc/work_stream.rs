@@ -9,11 +9,12 @@ use std::task::{Context, Poll};
 use prost::Message;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_stream::Stream;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::Api;
 use super::bounded_list::element_bytes;
+use super::call::Closing;
 use super::error_details::add_details;
 use super::events::connection_closing;
 use crate::core::{Welcome, worker_id};
@@ -48,7 +49,7 @@ pub(crate) struct WorkStream {
     /// Refusals of durable reports that were not sent, in the order of the reports.
     refusals: VecDeque<Refusal>,
     ping: Pin<Box<Sleep>>,
-    closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    closing: Closing,
     /// The error that ends the stream after all pending messages are sent.
     failed: Option<Status>,
     done: bool,
@@ -74,7 +75,7 @@ impl WorkStream {
             reports_acked: welcome.reports_taken,
             refusals: VecDeque::new(),
             ping,
-            closing: closing.map(|closing| Box::pin(closing.cancelled_owned())),
+            closing: Closing::new(closing),
             failed: None,
             done: false,
             api,
@@ -199,10 +200,6 @@ impl WorkStream {
         }
         is_due
     }
-
-    fn is_closing(&mut self, context: &mut Context<'_>) -> bool {
-        self.closing.as_mut().is_some_and(|closing| closing.as_mut().poll(context).is_ready())
-    }
 }
 
 impl Drop for WorkStream {
@@ -245,7 +242,7 @@ impl Stream for WorkStream {
             this.done = true;
             return Poll::Ready(None);
         }
-        if this.is_closing(context) {
+        if this.closing.has_begun(context) {
             this.done = true;
             this.session = None;
             return Poll::Ready(Some(Err(to_status(&connection_closing(), &this.api.boot_id))));

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::Waker;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{AbortHandle, Abortable};
 use parking_lot::Mutex;
-use tokio::task;
 use tokio::time::Instant;
 
 use super::ConnectionBudget;
@@ -19,10 +20,20 @@ const GROWN_BYTES_MAX: usize = 64 * 1024;
 pub(in crate::server) enum Kind {
     /// An incomplete request. Its call ends with an error status.
     Request,
-    /// A response over HTTP/2. Its stream is reset.
+    /// A response. Over HTTP/2, its stream is reset; over HTTP/1, its connection is closed, which carries no other stream.
     Response,
-    /// A response over HTTP/1. Its connection is closed; it carries no other stream.
-    Http1Response,
+}
+
+tokio::task_local! {
+    /// Aborts the HTTP/2 stream of the current task.
+    static ABORT: AbortHandle;
+}
+
+/// Runs an HTTP/2 stream to its end, or until its [`BudgetedStream`] is aborted. Then the future is dropped, which resets
+/// the stream and drops its unsent bytes.
+pub(in crate::server) fn abortable(stream: impl Future) -> impl Future<Output = ()> {
+    let (handle, registration) = AbortHandle::new_pair();
+    ABORT.scope(handle, Abortable::new(stream, registration)).map(drop)
 }
 
 /// One stream with reservations. Its owner calls [`Self::unregister`] at the end.
@@ -31,7 +42,8 @@ pub(in crate::server) struct BudgetedStream {
     pub(super) connection: Arc<ConnectionBudget>,
     number: u64,
     kind: Kind,
-    task: Option<task::Id>,
+    /// Aborts the HTTP/2 stream; `None` over HTTP/1.
+    abort: Option<AbortHandle>,
     reserved: AtomicUsize,
     is_aborted: AtomicBool,
     state: Mutex<ProgressState>,
@@ -51,7 +63,7 @@ impl BudgetedStream {
             connection,
             number,
             kind,
-            task: task::try_id(),
+            abort: ABORT.try_with(AbortHandle::clone).ok(),
             reserved: AtomicUsize::new(0),
             is_aborted: AtomicBool::new(false),
             state: Mutex::new(ProgressState { last_progress: Instant::now(), waker: None }),
@@ -108,10 +120,10 @@ impl BudgetedStream {
         self.is_aborted.store(true, Relaxed);
         let reserved = self.reserved.load(Relaxed);
         tracing::debug!(reserved, kind = ?self.kind, "aborted a stalled stream: other streams wait for its buffer space");
-        match (self.kind, self.task) {
-            (Kind::Response, Some(task)) => self.connection.abort_task(task),
-            (Kind::Http1Response, _) => self.connection.activity.evict(true),
-            _ => {}
+        match (self.kind, &self.abort) {
+            (Kind::Request, _) => {}
+            (Kind::Response, Some(stream)) => stream.abort(),
+            (Kind::Response, None) => self.connection.activity.evict(true),
         }
         self.wake();
     }

@@ -5,13 +5,15 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{self, Context, Poll};
 
-use http::{Request, Response, Version};
+use futures_util::future::{Either, ready};
+use http::{Request, Response};
 use tonic::body::Body;
 use tower::Service;
 
-use super::super::budget::{AdmissionWait, Kind};
+use super::super::budget::AdmissionWait;
+use super::super::serve::CallFuture;
 use super::Shared;
 use super::call_shape::{CallShape, RequestShape, ResponseShape};
 use super::request_body::{RequestBody, too_many_streams};
@@ -46,19 +48,16 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let open = Some(OpenRequest::start(self.shared.clone()));
         let budget = &self.shared.budget;
-        let kind = if request.version() == Version::HTTP_2 { Kind::Response } else { Kind::Http1Response };
-        let admission = AdmissionWait::default();
-        if budget.is_exhausted() {
-            let refusal = Some(Box::new(too_many_streams().into_http()));
-            let shape = ResponseShape::Small;
-            return OpenCall { stage: Stage::Refused(refusal), open, kind, shape, admission };
-        }
-        request.extensions_mut().insert(self.shared.info.clone());
-        let shape = CallShape::of(request.uri().path());
-        let time_max = (shape.request == RequestShape::Unary).then_some(self.shared.request_timeout);
-        let request = request.map(|inner| RequestBody::new(inner, budget.clone(), time_max));
-        let stage = Stage::Called(self.stack.call(request));
-        OpenCall { stage, open, kind, shape: shape.response, admission }
+        let (call, shape) = if budget.is_exhausted() {
+            (Either::Right(ready(Ok(too_many_streams().into_http()))), ResponseShape::Small)
+        } else {
+            request.extensions_mut().insert(self.shared.info.clone());
+            let shape = CallShape::of(request.uri().path());
+            let time_max = (shape.request == RequestShape::Unary).then_some(self.shared.request_timeout);
+            let request = request.map(|inner| RequestBody::new(inner, budget.clone(), time_max));
+            (Either::Left(self.stack.call(request)), shape.response)
+        };
+        OpenCall { call, open, shape, admission: AdmissionWait::default() }
     }
 }
 
@@ -85,18 +84,11 @@ impl Drop for OpenRequest {
 /// The future of a call until its response headers are ready.
 #[derive(Debug)]
 pub(super) struct OpenCall<F> {
-    stage: Stage<F>,
+    call: CallFuture<F>,
     /// Moves into the response body.
     open: Option<OpenRequest>,
-    kind: Kind,
     shape: ResponseShape,
     admission: AdmissionWait,
-}
-
-#[derive(Debug)]
-enum Stage<F> {
-    Called(F),
-    Refused(Option<Box<Response<Body>>>),
 }
 
 impl<F> Future for OpenCall<F>
@@ -111,14 +103,11 @@ where
             && !open.shared.budget.has_capacity()
         {
             // The wait comes first: a response takes memory once it is built, before it is encoded.
-            ready!(open.shared.budget.poll_admission(&mut this.admission, cx));
+            task::ready!(open.shared.budget.poll_admission(&mut this.admission, cx));
         }
-        let response = match &mut this.stage {
-            Stage::Called(call) => ready!(Pin::new(call).poll(cx))?,
-            Stage::Refused(response) => *response.take().expect("a finished future is not polled again"),
-        };
+        let response = task::ready!(Pin::new(&mut this.call).poll(cx))?;
         let open = this.open.take().expect("a finished future is not polled again");
-        let (kind, is_stream) = (this.kind, this.shape == ResponseShape::Stream);
-        Poll::Ready(Ok(response.map(|inner| ResponseBody::new(inner, open, kind, is_stream))))
+        let is_stream = this.shape == ResponseShape::Stream;
+        Poll::Ready(Ok(response.map(|inner| ResponseBody::new(inner, open, is_stream))))
     }
 }

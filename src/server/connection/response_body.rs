@@ -23,7 +23,6 @@ const SLICE_BYTES: usize = 64 * 1024;
 pub(super) struct ResponseBody {
     inner: Body,
     open: OpenRequest,
-    kind: Kind,
     /// Whether each frame waits for budget.
     is_stream: bool,
     /// Set with the first frame that is counted or has to wait.
@@ -40,8 +39,8 @@ struct LargeFrames {
 }
 
 impl ResponseBody {
-    pub(super) fn new(inner: Body, open: OpenRequest, kind: Kind, is_stream: bool) -> Self {
-        Self { inner, open, kind, is_stream, large: None }
+    pub(super) fn new(inner: Body, open: OpenRequest, is_stream: bool) -> Self {
+        Self { inner, open, is_stream, large: None }
     }
 
     /// The next slice of a large frame. Pending while the peer has to read earlier slices first.
@@ -82,8 +81,7 @@ impl ResponseBody {
             return data;
         }
         let large = self.large.get_or_insert_default();
-        let kind = self.kind;
-        let stream = large.stream.get_or_insert_with(|| self.open.shared.budget.register(kind));
+        let stream = large.stream.get_or_insert_with(|| self.open.shared.budget.register(Kind::Response));
         stream.record_progress(context.waker());
         large.rest = stream.reserve_for(data);
         large.rest.split_to(large.rest.len().min(SLICE_BYTES))

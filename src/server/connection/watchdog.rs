@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::super::limits::ListenerLimits;
 use super::super::registry::ConnectionPermit;
-use super::super::serve::Lifecycle;
+use super::super::shutdown::Shutdown;
 use super::Shared;
 
 /// Jitter of the maximum age of a connection, as a fraction of it.
@@ -52,7 +52,7 @@ enum End {
 /// The task that ends the HTTP task of one connection.
 pub(super) struct Watchdog {
     limits: Arc<ListenerLimits>,
-    lifecycle: Lifecycle,
+    shutdown: Shutdown,
     shared: Arc<Shared>,
     permit: ConnectionPermit,
     http_task: JoinHandle<()>,
@@ -63,14 +63,14 @@ pub(super) struct Watchdog {
 impl Watchdog {
     pub(super) fn new(
         limits: Arc<ListenerLimits>,
-        lifecycle: Lifecycle,
+        shutdown: Shutdown,
         shared: Arc<Shared>,
         permit: ConnectionPermit,
         http_task: JoinHandle<()>,
         go_away: oneshot::Sender<()>,
     ) -> Self {
         let go_away = Some(go_away);
-        Self { limits, lifecycle, shared, permit, http_task, go_away, draining: false }
+        Self { limits, shutdown, shared, permit, http_task, go_away, draining: false }
     }
 
     /// Returns when the connection is closed.
@@ -150,8 +150,8 @@ impl Watchdog {
             biased;
             // The panic hook has reported a panic of the HTTP task.
             _ = &mut self.http_task => Event::Ended,
-            () = self.lifecycle.stop.cancelled() => Event::Stop,
-            () = self.lifecycle.drain.cancelled(), if !self.draining => Event::Drain,
+            () = self.shutdown.now.cancelled() => Event::Stop,
+            () = self.shutdown.graceful.cancelled(), if !self.draining => Event::Drain,
             () = self.shared.activity.evicted() => Event::Evicted,
             () = sleep_until(due) => Event::TimedOut,
         };
@@ -169,7 +169,7 @@ impl Watchdog {
     fn record_abort(&mut self) {
         let peer = self.shared.info.peer;
         let open_requests = self.shared.activity.open_requests();
-        let shutdown = self.draining || self.lifecycle.stop.is_cancelled();
+        let shutdown = self.draining || self.shutdown.now.is_cancelled();
         if shutdown {
             self.permit.count_aborted(open_requests);
         }

@@ -6,12 +6,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
 
 use super::Timer;
-use crate::server::trailers::trailers;
 
 /// The body of a response with a deadline.
 #[derive(Debug)]
@@ -30,7 +30,11 @@ impl DeadlineBody {
     fn expire(&mut self, timer: Timer) -> Frame<Bytes> {
         // The rest of the response is dropped now, so that its producer stops.
         self.inner = Body::empty();
-        trailers(&timer.status())
+        let mut trailers = HeaderMap::new();
+        if let Err(error) = timer.status().add_header(&mut trailers) {
+            tracing::error!(%error, "could not encode a status as trailers");
+        }
+        Frame::trailers(trailers)
     }
 }
 

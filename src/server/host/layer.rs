@@ -1,18 +1,19 @@
 //! The layer that refuses requests for foreign hosts and from foreign web pages, before any other layer.
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::future::{Either, ready};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use super::super::throttle::SharedThrottle;
+use super::super::serve::CallFuture;
+use super::super::throttle::Throttle;
 use super::HostPolicy;
 use crate::api::grpc::ConnectionInfo;
 use crate::error::{Error, ErrorKind};
@@ -26,7 +27,7 @@ const GRPC_WEB: &[u8] = b"application/grpc-web";
 #[derive(Debug, Clone)]
 pub(in crate::server) struct HostLayer {
     policy: Arc<HostPolicy>,
-    warning: Arc<SharedThrottle>,
+    warning: Arc<Throttle>,
 }
 
 impl HostLayer {
@@ -53,11 +54,10 @@ pub(in crate::server) struct HostService<S> {
 impl<S, B> Service<Request<B>> for HostService<S>
 where
     S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Unpin,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = HostFuture<S::Future>;
+    type Future = CallFuture<S::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
@@ -68,36 +68,12 @@ where
         let connection = request.extensions().get::<ConnectionInfo>();
         let local = connection.map_or(policy.own_address, |connection| connection.local.ip());
         match policy.check(request.uri(), request.headers(), local) {
-            Ok(()) => HostFuture::Allowed(self.inner.call(request)),
+            Ok(()) => Either::Left(self.inner.call(request)),
             Err(error) => {
                 if let Some(suppressed) = warning.pass() {
                     tracing::warn!(peer = ?connection.map(|connection| connection.peer), suppressed, "refused: {error}");
                 }
-                HostFuture::Refused(Some(Box::new(refusal(&error, request.headers().get(CONTENT_TYPE)))))
-            }
-        }
-    }
-}
-
-/// The response to one call.
-#[derive(Debug)]
-pub(in crate::server) enum HostFuture<F> {
-    Allowed(F),
-    Refused(Option<Box<Response<Body>>>),
-}
-
-impl<F> Future for HostFuture<F>
-where
-    F: Future<Output = Result<Response<Body>, Infallible>> + Unpin,
-{
-    type Output = Result<Response<Body>, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut *self {
-            Self::Allowed(call) => Pin::new(call).poll(context),
-            Self::Refused(response) => {
-                let response = response.take().expect("a finished future is not polled again");
-                Poll::Ready(Ok(*response))
+                Either::Right(ready(Ok(refusal(&error, request.headers().get(CONTENT_TYPE)))))
             }
         }
     }

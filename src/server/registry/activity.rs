@@ -1,50 +1,26 @@
 //! The activity of one connection: its open requests, since when it is idle, and whether it was evicted.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-
-/// A clock that is cheap to read: one atomic load. It is updated every second and with each accepted connection.
-#[derive(Debug)]
-pub(super) struct CoarseClock {
-    start: Instant,
-    millis: AtomicU64,
-}
-
-impl Default for CoarseClock {
-    fn default() -> Self {
-        Self { start: Instant::now(), millis: AtomicU64::new(0) }
-    }
-}
-
-impl CoarseClock {
-    pub(super) fn tick(&self) {
-        let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.millis.fetch_max(millis, Relaxed);
-    }
-}
 
 /// The open requests of one connection, and its eviction.
 #[derive(Debug)]
 pub(in crate::server) struct Activity {
-    clock: Arc<CoarseClock>,
     open_requests: AtomicUsize,
-    /// When the last request ended or the connection was accepted, in milliseconds of the coarse clock.
-    last_use: AtomicU64,
+    /// When the last request ended or the connection was accepted.
+    last_use: Mutex<Instant>,
     eviction: Notify,
     must_abort: AtomicBool,
 }
 
 impl Activity {
-    pub(super) fn new(clock: Arc<CoarseClock>) -> Self {
-        let last_use = clock.millis.load(Relaxed).into();
+    pub(super) fn new() -> Self {
         Self {
-            clock,
             open_requests: AtomicUsize::new(0),
-            last_use,
+            last_use: Mutex::new(Instant::now()),
             eviction: Notify::new(),
             must_abort: AtomicBool::new(false),
         }
@@ -56,7 +32,7 @@ impl Activity {
 
     pub(in crate::server) fn end_request(&self) {
         if self.open_requests.fetch_sub(1, Relaxed) == 1 {
-            self.last_use.store(self.clock.millis.load(Relaxed), Relaxed);
+            *self.last_use.lock() = Instant::now();
         }
     }
 
@@ -64,10 +40,9 @@ impl Activity {
         self.open_requests.load(Relaxed)
     }
 
-    /// Since when no request is open; `None` while one is open. Up to a second early.
+    /// Since when no request is open; `None` while one is open.
     pub(in crate::server) fn idle_since(&self) -> Option<Instant> {
-        let since = Duration::from_millis(self.last_use.load(Relaxed));
-        (self.open_requests() == 0).then(|| self.clock.start + since)
+        (self.open_requests() == 0).then(|| *self.last_use.lock())
     }
 
     /// Evicts the connection: without a GOAWAY if `abort` is set.

@@ -132,7 +132,7 @@ async fn connection_above_the_limit_is_closed() {
 
     first.connection.abort();
     wait_for_connection_capacity(&server).await;
-    server.lifecycle.stop.cancel();
+    server.shutdown.now.cancel();
     assert!(server.report().await.connections_refused >= 1);
 }
 
@@ -182,7 +182,7 @@ async fn an_address_at_its_limit_loses_its_longest_idle_connection() {
     let closed = soon("the idle connection closes", idle.remove(0).connection).await.expect("no panic");
     closed.expect("an orderly end");
     assert_eq!(Raw::connect(server.address).await.read_text().await, "");
-    server.lifecycle.stop.cancel();
+    server.shutdown.now.cancel();
     assert_eq!(server.report().await.connections_refused, 1);
 }
 

@@ -54,7 +54,7 @@ async fn old_connection_gets_goaway_and_is_closed() {
     assert!(opened.elapsed() >= millis(80), "went away after {:?}", opened.elapsed());
     raw.rest().await;
     assert!(opened.elapsed() >= millis(280), "cut after {:?}", opened.elapsed());
-    server.lifecycle.stop.cancel();
+    server.shutdown.now.cancel();
     assert_eq!(
         server.report().await,
         ServeReport::default(),
@@ -78,7 +78,7 @@ async fn drain_closes_the_listening_socket_at_once() {
     let mut client = Client::connect(server.address).await;
     client.call("/test.Probe/Echo").await;
     let waiting = client.start("/test.Probe/Obey", &[]).await;
-    server.lifecycle.drain.cancel();
+    server.shutdown.graceful.cancel();
     soon("connecting is refused", async {
         loop {
             match TcpStream::connect(server.address).await {
@@ -110,7 +110,7 @@ async fn drain_ends_with_stalled_peers() {
     unread.send(&request(1, "/test.Probe/Flood", &[])).await;
     unread.next_of(HEADERS).await.expect("a response");
 
-    server.lifecycle.drain.cancel();
+    server.shutdown.graceful.cancel();
     let completed = soon("the stream ends", completed).await.expect("a status");
     assert_eq!(status(completed.headers()), "14");
     let report = server.report().await;
@@ -124,7 +124,7 @@ async fn drain_lets_open_requests_finish() {
     let mut client = Client::connect(server.address).await;
     client.call("/test.Probe/Echo").await;
     let waiting = client.start("/test.Probe/Hang", &[("grpc-timeout", "200m")]).await;
-    server.lifecycle.drain.cancel();
+    server.shutdown.graceful.cancel();
     let answered = soon("the answer", waiting).await.expect("an answer");
     assert_eq!(status(answered.headers()), "4");
     assert_eq!(server.report().await, ServeReport::default());
@@ -144,7 +144,7 @@ async fn stop_closes_all_connections() {
     unread.next_of(HEADERS).await.expect("a response");
 
     let stopped = Instant::now();
-    server.lifecycle.stop.cancel();
+    server.shutdown.now.cancel();
     let report = server.report().await;
     assert!(stopped.elapsed() < STOP_TIME, "took {:?}", stopped.elapsed());
     assert_eq!(report, ServeReport { connections_cut: 4, requests_cut: 4, connections_refused: 0 });
@@ -158,7 +158,7 @@ async fn stop_does_not_wait_for_a_blocked_thread() {
     soon("the thread is blocked", BLOCKED.acquire()).await.expect("an open semaphore").forget();
 
     let stopped = Instant::now();
-    server.lifecycle.stop.cancel();
+    server.shutdown.now.cancel();
     let report = server.report().await;
     assert!(stopped.elapsed() < STOP_TIME, "took {:?}", stopped.elapsed());
     assert_eq!(report.connections_cut, 1);

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use jobstream::server::{Lifecycle, ListenerLimits, ServeOptions, ServeReport, serve};
+use jobstream::server::{ListenerLimits, ServeOptions, ServeReport, Shutdown, serve};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tonic::service::Routes;
@@ -34,7 +34,7 @@ pub(super) fn with_limits(change: impl FnOnce(&mut ListenerLimits)) -> ServeOpti
 
 pub(super) struct TestServer {
     pub(super) address: SocketAddr,
-    pub(super) lifecycle: Lifecycle,
+    pub(super) shutdown: Shutdown,
     serving: JoinHandle<io::Result<ServeReport>>,
 }
 
@@ -42,11 +42,11 @@ impl TestServer {
     pub(super) fn start(options: ServeOptions) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
-        let lifecycle = Lifecycle::default();
+        let shutdown = Shutdown::default();
         let (_, health) = tonic_health::server::health_reporter();
         let routes = Routes::new(health).add_service(Probe);
-        let serving = tokio::spawn(serve(listener, routes, options, lifecycle.clone()));
-        Self { address, lifecycle, serving }
+        let serving = tokio::spawn(serve(listener, routes, options, shutdown.clone()));
+        Self { address, shutdown, serving }
     }
 
     /// Stops the server and returns the result of `serve`.
