@@ -12,60 +12,87 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::ValueEnum;
+use clap::{ArgAction, Args, ValueEnum};
 use jobstream::engine::CoreOptions;
+use jobstream::worker::command::OutputMode;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use file::load;
 pub(crate) use flags::ServerArgs;
 pub(crate) use values::{bytes, exec};
 
+use crate::units;
+
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
-/// The complete config of a server, as TOML.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The complete config of a server: the keys of the config file, and the flags and variables that override them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Args)]
 #[serde(deny_unknown_fields, default)]
+#[command(next_help_heading = "Server")]
 pub(crate) struct ServerConfig {
-    /// The listen address; port 0 selects a free one.
+    /// Where to listen [default: 127.0.0.1:7070]
+    #[arg(long, value_name = "IP:PORT", env = "JOBSTREAM_LISTEN", hide_env_values = true)]
     pub(crate) listen: SocketAddr,
-    /// Directory of the write-ahead log; without one jobs are in memory.
+    /// Directory of the jobs; without one they are lost on exit
+    #[arg(long, value_name = "DIR", env = "JOBSTREAM_DATA", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data: Option<PathBuf>,
-    /// Most bytes of that directory; unbounded if unset.
+    /// Most bytes of that directory, at least 136MiB [default: none]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_DATA_BYTES_MAX", hide_env_values = true)]
     #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
     pub(crate) data_bytes_max: Option<u64>,
-    /// Concurrent attempts in this process.
+    /// Concurrent attempts [default: 256]
+    #[arg(long, value_name = "N", env = "JOBSTREAM_SLOTS", hide_env_values = true)]
     pub(crate) slots: NonZeroU32,
-    /// Drain timeout: how long running attempts may take to end after a signal.
+    /// How long running attempts may take to end after a signal
+    /// [default: 10s]
+    #[arg(long, value_name = "SPAN", value_parser = units::duration)]
+    #[arg(env = "JOBSTREAM_DRAIN_TIMEOUT", hide_env_values = true)]
     #[serde(with = "values::span")]
     pub(crate) drain_timeout: Duration,
-    /// Whether the `demo.*` kinds are served.
+    /// Serve the demo.* kinds: true or false
+    /// [default: true in dev, false in serve]
+    #[arg(long, value_name = "BOOL", hide_possible_values = true, action = ArgAction::Set)]
+    #[arg(env = "JOBSTREAM_DEMO", hide_env_values = true, num_args = 0..=1, default_missing_value = "true")]
     pub(crate) demo: bool,
-    /// Allowed CORS origins, or `*`.
+    /// Allowed CORS origins [default: none]
+    #[arg(long = "cors-origin", value_name = "ORIGIN", value_delimiter = ',')]
+    #[arg(env = "JOBSTREAM_CORS_ORIGINS", hide_env_values = true)]
     pub(crate) cors_origins: Vec<String>,
-    /// Allowed hosts of requests beside the server's own address, or `*`.
+    /// Host that requests may name, beside the address it listens on
+    /// and, on loopback, localhost: the public name behind a proxy, a
+    /// name of a container; HOST or HOST:PORT, * for every host,
+    /// repeatable [default: none]
+    #[arg(long = "allowed-host", value_name = "HOST", value_delimiter = ',')]
+    #[arg(env = "JOBSTREAM_ALLOWED_HOSTS", hide_env_values = true)]
     pub(crate) allowed_hosts: Vec<String>,
     /// Commands as `kind=program args`, like `--exec`; they override `commands`.
+    #[arg(skip)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) exec: Vec<String>,
-    /// The log on stderr.
+    #[command(flatten)]
     pub(crate) log: LogConfig,
-    /// Limits.
+    #[command(flatten)]
     pub(crate) limits: LimitsConfig,
-    /// Leases and timeouts of remote workers.
+    #[command(flatten)]
     pub(crate) worker: WorkerConfig,
     /// Programs that run jobs, by kind.
+    #[arg(skip)]
     pub(crate) commands: BTreeMap<Kind, CommandConfig>,
 }
 
 /// The server's log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Args)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct LogConfig {
-    /// `info`, or directives such as `jobstream=debug,warn`.
+    /// info, debug, ... or directives [default: info]
+    #[arg(long = "log-level", value_name = "LEVEL", env = "JOBSTREAM_LOG_LEVEL", hide_env_values = true)]
     pub(crate) level: String,
-    /// The format of a line.
+    /// text or json [default: text]
+    #[arg(long = "log-format", value_name = "FORMAT", env = "JOBSTREAM_LOG_FORMAT", hide_env_values = true)]
+    #[arg(hide_possible_values = true)]
     pub(crate) format: LogFormat,
 }
 
@@ -81,98 +108,172 @@ pub(crate) enum LogFormat {
 }
 
 /// The limits of a server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Args)]
 #[serde(deny_unknown_fields, default)]
+#[command(next_help_heading = "Limits")]
 pub(crate) struct LimitsConfig {
-    /// Memory budget; half of the smaller of the machine's memory and the cgroup's limit if unset. Unset limits below derive
-    /// from it.
+    /// Memory budget, at least 64MiB; limits marked (m) derive from it
+    /// unless they are set [default: half of the smaller of the
+    /// machine's memory and the cgroup's limit]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_MEMORY_MAX", hide_env_values = true)]
     #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
     pub(crate) memory_max: Option<u64>,
-    /// Largest payload or result.
+    /// Largest payload or result [default: 1MiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_PAYLOAD_BYTES_MAX", hide_env_values = true)]
     #[serde(with = "values::size")]
     pub(crate) payload_bytes_max: u64,
-    /// Largest gRPC message it reads.
+    /// Largest gRPC message read [default: 4MiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_MESSAGE_BYTES_MAX", hide_env_values = true)]
     #[serde(with = "values::size")]
     pub(crate) message_bytes_max: u64,
-    /// Most jobs that have not ended.
+    /// Most jobs that have not ended [default: (m) 6/64 at 512 bytes
+    /// each, at most 1000000]
+    #[arg(long, value_name = "N", env = "JOBSTREAM_JOBS_MAX", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) jobs_max: Option<NonZeroU32>,
-    /// Most queues, and most pairs of queue and kind.
+    /// Most queues, and most pairs of queue and kind, up to 50000
+    /// [default: (m) 1/64 at 1KiB each, at most 10000]
+    #[arg(long, value_name = "N", env = "JOBSTREAM_QUEUES_MAX", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) queues_max: Option<NonZeroU32>,
-    /// Most bytes of jobs that have not ended.
+    /// Most bytes of such jobs; running ones may add a quarter
+    /// [default: (m) 12/64, at most 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_JOB_BYTES_MAX", hide_env_values = true)]
     #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
     pub(crate) job_bytes_max: Option<u64>,
-    /// Default retention of a finished job.
+    /// Retention of finished jobs [default: 1h]
+    #[arg(long, value_name = "SPAN", value_parser = units::duration)]
+    #[arg(env = "JOBSTREAM_RETENTION", hide_env_values = true)]
     #[serde(with = "values::span")]
     pub(crate) retention: Duration,
-    /// Most bytes of finished jobs.
+    /// Most bytes of finished jobs [default: (m) 12/64, at most 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_RETENTION_BYTES_MAX", hide_env_values = true)]
     #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
     pub(crate) retention_bytes_max: Option<u64>,
-    /// Most resident bytes of their payloads, results and events; the rest is evicted to disk.
+    /// Most resident bytes of them; with --data, the rest is evicted
+    /// to disk [default: (m) 1/64, at most 64MiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_RETENTION_MEMORY_BYTES_MAX", hide_env_values = true)]
     #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
     pub(crate) retention_memory_bytes_max: Option<u64>,
-    /// How long the ids of removed jobs are retained as tombstones.
+    /// How long a job id chosen by a caller is known after its job was
+    /// removed [default: 24h]
+    #[arg(long, value_name = "SPAN", value_parser = units::duration)]
+    #[arg(env = "JOBSTREAM_IDEMPOTENCY_WINDOW", hide_env_values = true)]
     #[serde(with = "values::span")]
     pub(crate) idempotency_window: Duration,
-    /// Most tombstones.
+    /// Most such ids; the oldest is evicted first
+    /// [default: (m) 2/64 at 64 bytes each, at most 1000000]
+    #[arg(long, value_name = "N", env = "JOBSTREAM_IDEMPOTENCY_IDS_MAX", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) idempotency_ids_max: Option<u32>,
-    /// Output and log bytes retained for each job.
+    /// Output and log bytes retained for each job [default: 256KiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_EVENT_RING_BYTES_MAX", hide_env_values = true)]
     #[serde(with = "values::size")]
     pub(crate) event_ring_bytes_max: u64,
-    /// Most connections.
+    /// Most connections [default: 10000]
+    #[arg(long, value_name = "N", env = "JOBSTREAM_CONNECTIONS_MAX", hide_env_values = true)]
     pub(crate) connections_max: NonZeroU32,
-    /// Most connections from one address; a quarter of `connections_max` if unset, unlimited if 0.
+    /// Most connections from one address; 0 for no limit, behind a
+    /// trusted proxy [default: a quarter of --connections-max]
+    #[arg(long, value_name = "N", hide_env_values = true)]
+    #[arg(env = "JOBSTREAM_CONNECTIONS_PER_ADDRESS_MAX")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) connections_per_address_max: Option<u32>,
-    /// Idle timeout of a connection without requests.
+    /// Idle timeout of a connection without requests
+    /// [default: 5m]
+    #[arg(long, value_name = "SPAN", value_parser = units::duration)]
+    #[arg(env = "JOBSTREAM_CONNECTION_IDLE_TIMEOUT", hide_env_values = true)]
     #[serde(with = "values::span")]
     pub(crate) connection_idle_timeout: Duration,
-    /// Most bytes of unfinished requests and unread responses of one connection.
+    /// Most bytes of unfinished requests and unread responses of a
+    /// connection [default: (m) 2/64, at most 64MiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_CONNECTION_BYTES_MAX", hide_env_values = true)]
     #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
     pub(crate) connection_bytes_max: Option<u64>,
-    /// The same for all connections together.
+    /// The same for all connections together
+    /// [default: (m) 8/64, at most 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_CONNECTIONS_BYTES_MAX", hide_env_values = true)]
     #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
     pub(crate) connections_bytes_max: Option<u64>,
-    /// Timeout for the body of a unary request.
+    /// Timeout for the body of a request [default: 1m]
+    #[arg(long, value_name = "SPAN", value_parser = units::duration)]
+    #[arg(env = "JOBSTREAM_REQUEST_BODY_TIMEOUT", hide_env_values = true)]
     #[serde(with = "values::span")]
     pub(crate) request_body_timeout: Duration,
-    /// Most concurrent streams of one connection.
+    /// Most concurrent streams of a connection [default: 1024]
+    #[arg(long, value_name = "N", hide_env_values = true)]
+    #[arg(env = "JOBSTREAM_STREAMS_PER_CONNECTION_MAX")]
     pub(crate) streams_per_connection_max: NonZeroU32,
-    /// Most open watches.
+    /// Most open watches [default: (m) 6/64 at 5KiB each,
+    /// at most 200000]
+    #[arg(long, value_name = "N", env = "JOBSTREAM_WATCHERS_MAX", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) watchers_max: Option<NonZeroU32>,
-    /// Most workers, the server's own included.
+    /// Most workers, the server's own included [default: 10000]
+    #[arg(long, value_name = "N", env = "JOBSTREAM_WORKERS_MAX", hide_env_values = true)]
     pub(crate) workers_max: NonZeroU32,
-    /// Most bytes of the names, kinds and queues of workers.
+    /// Most bytes of their names, kinds and queues
+    /// [default: (m) 2/64, at most 128MiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_WORKER_BYTES_MAX", hide_env_values = true)]
     #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
     pub(crate) worker_bytes_max: Option<u64>,
-    /// Log bytes written between two checks for garbage.
+    /// Log bytes written between two checks for garbage
+    /// [default: 128MiB]
+    #[arg(long, alias = "checkpoint-bytes", value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_COMPACTION_BYTES", hide_env_values = true)]
     #[serde(with = "values::size", alias = "checkpoint_bytes")]
     pub(crate) compaction_bytes: u64,
-    /// Percentage of garbage in the log that starts a compaction.
+    /// Percentage of garbage in the log that starts a compaction
+    /// [default: 66]
+    #[arg(long, alias = "checkpoint-waste")]
+    #[arg(value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(..=100))]
+    #[arg(env = "JOBSTREAM_COMPACTION_GARBAGE", hide_env_values = true)]
     #[serde(alias = "checkpoint_waste")]
     pub(crate) compaction_garbage: u8,
-    /// Segment size of the log; 64 MiB if unset, or less with `data_bytes_max`.
+    /// Segment size of the log, in steps of 4 KiB [default: 64MiB, or
+    /// less with --data-bytes-max]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_SEGMENT_BYTES", hide_env_values = true)]
     #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
     pub(crate) segment_bytes: Option<u64>,
 }
 
 /// Leases and timeouts of remote workers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Args)]
 #[serde(deny_unknown_fields, default)]
+#[command(next_help_heading = "Remote workers")]
 pub(crate) struct WorkerConfig {
-    /// Duration of a lease after its last heartbeat.
+    /// Duration of a lease after its last heartbeat
+    /// [default: 30s]
+    #[arg(long = "worker-lease", value_name = "SPAN", value_parser = units::duration)]
+    #[arg(env = "JOBSTREAM_WORKER_LEASE", hide_env_values = true)]
     #[serde(with = "values::span")]
     pub(crate) lease: Duration,
-    /// Ping interval; a worker that misses three is disconnected.
+    /// Ping interval; a worker that misses three is disconnected
+    /// [default: 10s]
+    #[arg(long = "worker-ping-interval", value_name = "SPAN", value_parser = units::duration)]
+    #[arg(env = "JOBSTREAM_WORKER_PING_INTERVAL", hide_env_values = true)]
     #[serde(with = "values::span")]
     pub(crate) ping_interval: Duration,
-    /// Timeout for accepting an assignment before another worker gets it.
+    /// Timeout for accepting a job [default: 5s]
+    #[arg(long = "worker-accept-timeout", value_name = "SPAN", value_parser = units::duration)]
+    #[arg(env = "JOBSTREAM_WORKER_ACCEPT_TIMEOUT", hide_env_values = true)]
     #[serde(with = "values::span")]
     pub(crate) accept_timeout: Duration,
-    /// How long a worker keeps its attempts after its connection broke.
+    /// How long a worker keeps its jobs after its connection broke
+    /// [default: 800ms]
+    #[arg(long = "worker-reconnect-grace", value_name = "SPAN", value_parser = units::duration)]
+    #[arg(env = "JOBSTREAM_WORKER_RECONNECT_GRACE", hide_env_values = true)]
     #[serde(with = "values::span")]
     pub(crate) reconnect_grace: Duration,
 }
@@ -216,17 +317,6 @@ pub(crate) struct CommandConfig {
     /// Exit codes that mean a retryable failure.
     #[serde(default = "default_retry_exit_codes")]
     pub(crate) retry_exit_codes: Vec<u8>,
-}
-
-/// How a program's stdout is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum OutputMode {
-    /// All of it is the result.
-    #[default]
-    Result,
-    /// Each line is a chunk of output.
-    Lines,
 }
 
 /// A kind: 1 to 128 characters of `[A-Za-z0-9._:/-]`.

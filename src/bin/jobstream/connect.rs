@@ -10,7 +10,7 @@ use jobstream::client::{self, ClientOptions, ErrorKind, Retrying};
 
 use crate::error::{self, Error, Result};
 use crate::exit::Exit;
-use crate::output::{Output, OutputFormat, Voice, text};
+use crate::output::{Output, Format, Voice, text};
 use crate::units;
 
 pub(crate) use address::Address;
@@ -37,7 +37,7 @@ pub(crate) struct ClientArgs {
     /// [default: table; tab-separated into a pipe]
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     #[arg(env = "JOBSTREAM_OUTPUT", hide_env_values = true, hide_possible_values = true)]
-    output: Option<OutputFormat>,
+    output: Option<Format>,
 }
 
 /// Flags of commands that wait for a job or watch it.

@@ -38,9 +38,8 @@ impl Dev {
     pub(crate) fn run(self, voice: Voice) -> Result<Exit> {
         let output = Output::new(voice, None);
         let mut config = ServerConfig { demo: true, exec: self.exec, ..ServerConfig::default() };
-        let print_config = self.server.print_config;
         self.server.apply(&mut config);
-        if print_config {
+        if self.server.print_config {
             return serve::print_config(&output, config);
         }
         let totals = server::start(config, |ready| match output.quiet {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::output::{Output, OutputFormat, Voice};
+use crate::output::{Output, Format, Voice};
 
 /// Most ids of jobs that may run again in a JSON report. The report has their total number.
 const IDS_IN_JSON_MAX: usize = 1_000;
@@ -74,7 +74,7 @@ struct Verify {
     directory: PathBuf,
     /// json, jsonl or table
     #[arg(short, long, value_name = "FORMAT", hide_possible_values = true)]
-    output: Option<OutputFormat>,
+    output: Option<Format>,
 }
 
 #[derive(Debug, Args)]
@@ -91,7 +91,7 @@ struct Salvage {
     new: PathBuf,
     /// json, jsonl or table
     #[arg(short, long, value_name = "FORMAT", hide_possible_values = true)]
-    output: Option<OutputFormat>,
+    output: Option<Format>,
 }
 
 impl Log {

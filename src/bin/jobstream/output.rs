@@ -10,48 +10,32 @@ pub(crate) mod text;
 
 use std::io::{self, IsTerminal, Write};
 
-use clap::ValueEnum;
+use clap::{ColorChoice, ValueEnum};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::stderr;
-use style::{Color, ColorChoice, Style};
+use style::{Color, Style};
 use table::{Columns, Field};
 
-/// What `--output` takes.
+/// The format of data on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OutputFormat {
+pub(crate) enum Format {
     /// JSON, indented; streams print one object a line.
     Json,
     /// JSON, one object a line.
     Jsonl,
-    /// Aligned columns; results as they are.
-    Table,
-}
-
-/// How data looks on stdout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// Aligned columns with a header.
+    /// Aligned columns with a header; results as they are.
     Table,
     /// Tab-separated lines without a header, the default for a pipe.
+    #[value(skip)]
     Tabs,
-    /// Indented JSON.
-    Json,
-    /// One object a line.
-    Jsonl,
 }
 
 impl Format {
     /// The requested format, else the default of the stream.
-    fn choose(asked: Option<OutputFormat>, is_terminal: bool) -> Self {
-        match asked {
-            Some(OutputFormat::Json) => Self::Json,
-            Some(OutputFormat::Jsonl) => Self::Jsonl,
-            Some(OutputFormat::Table) => Self::Table,
-            None if is_terminal => Self::Table,
-            None => Self::Tabs,
-        }
+    fn choose(requested: Option<Self>, is_terminal: bool) -> Self {
+        requested.unwrap_or(if is_terminal { Self::Table } else { Self::Tabs })
     }
 
     /// Whether data is JSON.
@@ -102,7 +86,7 @@ pub(crate) struct Output {
 
 impl Output {
     /// For these flags and the streams of this process.
-    pub(crate) fn new(voice: Voice, format: Option<OutputFormat>) -> Self {
+    pub(crate) fn new(voice: Voice, format: Option<Format>) -> Self {
         let stdout_is_terminal = io::stdout().is_terminal();
         Self {
             format: Format::choose(format, stdout_is_terminal),
@@ -235,7 +219,7 @@ mod tests {
     fn a_pipe_gets_tabs_unless_a_format_is_asked_for() {
         assert_eq!(Format::choose(None, true), Format::Table);
         assert_eq!(Format::choose(None, false), Format::Tabs);
-        assert_eq!(Format::choose(Some(OutputFormat::Table), false), Format::Table);
-        assert_eq!(Format::choose(Some(OutputFormat::Jsonl), true), Format::Jsonl);
+        assert_eq!(Format::choose(Some(Format::Table), false), Format::Table);
+        assert_eq!(Format::choose(Some(Format::Jsonl), true), Format::Jsonl);
     }
 }

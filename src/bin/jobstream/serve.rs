@@ -48,9 +48,8 @@ impl Serve {
     pub(crate) fn run(self, voice: Voice) -> Result<Exit> {
         let output = Output::new(voice, None);
         let mut config = self.config.as_deref().map(config::load).transpose()?.unwrap_or_default();
-        let is_print_only = self.server.print_config;
         self.server.apply(&mut config);
-        if is_print_only {
+        if self.server.print_config {
             return print_config(&output, config);
         }
         server::start(config, |ready| {

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::interrupt::{self, Interrupts};
 use crate::pages::allow_huge_pages;
-use crate::stderr::{self, LogWriter, LossFormat};
+use crate::stderr::{self, LogWriter};
 
 pub(crate) use commands::handlers;
 
@@ -269,17 +269,13 @@ fn warn_of_reach(address: SocketAddr, programs: &[&str]) {
 pub(crate) fn log_to_stderr(config: &LogConfig) -> Result<()> {
     let filter = EnvFilter::try_new(&config.level)
         .map_err(|error| Error::usage(format!("log level {:?}: {error}", config.level)))?;
-    let format = match config.format {
-        LogFormat::Text => LossFormat::Text,
-        LogFormat::Json => LossFormat::Json,
-    };
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(LogWriter(format))
+        .with_writer(LogWriter(config.format))
         // It would write to stderr itself, and panic if stderr is closed.
         .log_internal_errors(false)
         .with_ansi(io::stderr().is_terminal());
-    stderr::set_up_log(format);
+    stderr::set_up_log(config.format);
     let begun = match config.format {
         LogFormat::Text => log.try_init(),
         LogFormat::Json => log.json().try_init(),

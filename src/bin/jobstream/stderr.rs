@@ -13,6 +13,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
+use crate::config::LogFormat;
 use crate::output::screen;
 
 /// Size of the queue. Lines that do not fit are dropped.
@@ -28,15 +29,6 @@ pub(crate) const END_FLUSH_MAX: Duration = Duration::from_millis(100);
 const FULL_PAUSE: Duration = Duration::from_millis(10);
 
 static STDERR: OnceLock<Stderr> = OnceLock::new();
-
-/// The format of the line that reports dropped lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LossFormat {
-    /// As the text of the log.
-    Text,
-    /// As a JSON line of the log.
-    Json,
-}
 
 /// Queues a line of the log. Does not block.
 pub(crate) fn log(line: &[u8]) {
@@ -58,7 +50,7 @@ pub(crate) fn flush(within: Duration) {
 }
 
 /// Sets the format of the dropped-lines report, and writes panics through the queue.
-pub(crate) fn set_up_log(format: LossFormat) {
+pub(crate) fn set_up_log(format: LogFormat) {
     stderr().lock().format = format;
     std::panic::set_hook(Box::new(|panic| {
         let thread = thread::current();
@@ -70,13 +62,13 @@ pub(crate) fn set_up_log(format: LossFormat) {
 
 /// The writer for `tracing_subscriber`: whole lines, with control characters escaped.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct LogWriter(pub(crate) LossFormat);
+pub(crate) struct LogWriter(pub(crate) LogFormat);
 
 impl Write for LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match (self.0, str::from_utf8(line)) {
-            (LossFormat::Text, Ok(text)) => log(screen::clean_log_line(text).as_bytes()),
-            (LossFormat::Json, Ok(text)) => log(screen::clean_json(text).as_bytes()),
+            (LogFormat::Text, Ok(text)) => log(screen::clean_log_line(text).as_bytes()),
+            (LogFormat::Json, Ok(text)) => log(screen::clean_json(text).as_bytes()),
             (_, Err(_)) => log(line),
         }
         Ok(line.len())
@@ -136,12 +128,12 @@ struct Queue {
     lines_lost: u64,
     /// The value of `done` at the last timeout of a wait.
     stalled_at: Option<u64>,
-    format: LossFormat,
+    format: LogFormat,
 }
 
 impl Default for Queue {
     fn default() -> Self {
-        let format = LossFormat::Text;
+        let format = LogFormat::Text;
         Self { bytes: VecDeque::new(), queued: 0, done: 0, lines_lost: 0, stalled_at: None, format }
     }
 }
@@ -199,7 +191,7 @@ impl Stderr {
     }
 
     /// Waits for lines and takes whole ones. Returns how many were dropped before, and the format of their report.
-    fn take(&self, next: &mut Vec<u8>) -> (u64, LossFormat) {
+    fn take(&self, next: &mut Vec<u8>) -> (u64, LogFormat) {
         let mut queue = self.lock();
         while queue.bytes.is_empty() {
             queue = self.queued.wait(queue).unwrap_or_else(PoisonError::into_inner);
@@ -216,7 +208,7 @@ impl Stderr {
         &self,
         sink: &mut dyn Write,
         is_torn: bool,
-        (lines, format): (u64, LossFormat),
+        (lines, format): (u64, LogFormat),
     ) -> Result<(), ()> {
         if lines == 0 {
             return Ok(());
@@ -253,14 +245,14 @@ fn count(bytes: &[u8]) -> u64 {
     ends + u64::from(bytes.last().is_some_and(|last| *last != b'\n'))
 }
 
-fn loss_line(lines: u64, format: LossFormat) -> String {
+fn loss_line(lines: u64, format: LogFormat) -> String {
     const MESSAGE: &str = "log lines were lost: stderr could not be written, or its reader was too slow";
     let mut time = String::new();
     // A time that cannot be formatted is left out.
     let _ = SystemTime.format_time(&mut Writer::new(&mut time));
     match format {
-        LossFormat::Text => format!("{time}  WARN jobstream: {MESSAGE} lines={lines}\n"),
-        LossFormat::Json => {
+        LogFormat::Text => format!("{time}  WARN jobstream: {MESSAGE} lines={lines}\n"),
+        LogFormat::Json => {
             let fields = serde_json::json!({ "message": MESSAGE, "lines": lines });
             let line = serde_json::json!({
                 "timestamp": time, "level": "WARN", "fields": fields, "target": "jobstream",
@@ -346,7 +338,7 @@ mod tests {
 
     #[test]
     fn lost_lines_are_counted_in_the_format_of_the_log() {
-        let line = loss_line(2, LossFormat::Json);
+        let line = loss_line(2, LogFormat::Json);
         let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");
         assert_eq!((&value["level"], &value["fields"]["lines"]), (&"WARN".into(), &2.into()));
         assert_eq!((count(b""), count(b"a\nb\n"), count(b"a\nb")), (0, 2, 2));

@@ -2,19 +2,7 @@
 
 use std::env;
 
-use clap::ValueEnum;
-
-/// When to use colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum ColorChoice {
-    /// On a terminal, unless NO_COLOR is set or TERM is dumb.
-    #[default]
-    Auto,
-    /// Also into a pipe.
-    Always,
-    /// Never.
-    Never,
-}
+use clap::ColorChoice;
 
 /// The colours. A word always has the same meaning as its colour, for readers who cannot distinguish colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

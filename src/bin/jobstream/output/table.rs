@@ -137,7 +137,8 @@ fn cell(field: &Field, style: Style) -> Cell {
 
 #[cfg(test)]
 mod tests {
-    use super::super::style::ColorChoice;
+    use clap::ColorChoice;
+
     use super::*;
 
     fn two_rows() -> Columns {

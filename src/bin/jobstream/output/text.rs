@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use indicatif::HumanCount;
 use jobstream::proto::v1::{
     Durability, Failure, FailureReason, JobState, Payload, WaitReason, WorkerLink, WorkerState,
 };
@@ -51,15 +52,7 @@ pub(crate) fn time(time: Option<&Timestamp>) -> String {
 
 /// A number with separated thousands: `1,204`.
 pub(crate) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
+    HumanCount(number).to_string()
 }
 
 /// A number with what it counts: `1 job`, `1,204 jobs`.

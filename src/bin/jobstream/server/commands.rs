@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use jobstream::worker::CommandHandler;
-use jobstream::worker::command::{CommandSpec, OrphanGuard, OutputMode, parse_exec};
+use jobstream::worker::command::{CommandSpec, OrphanGuard, parse_exec};
 
 use super::{ORPHAN_GUARD, size};
-use crate::config::{self, CommandConfig, ServerConfig};
+use crate::config::{CommandConfig, ServerConfig};
 use crate::error::{Error, Result};
 
 /// The programs by kind; `--exec` overrides a table.
@@ -38,10 +38,7 @@ fn handler(command: &CommandConfig, config: &ServerConfig) -> CommandHandler {
     if let Some(allowlist) = &command.env_allowlist {
         spec.env_allowlist.clone_from(allowlist);
     }
-    spec.output = match command.output {
-        config::OutputMode::Result => OutputMode::Result,
-        config::OutputMode::Lines => OutputMode::Lines,
-    };
+    spec.output = command.output;
     spec.content_type.clone_from(&command.content_type);
     spec.time_limit = command.time_limit;
     spec.kill_grace = command.kill_grace;
