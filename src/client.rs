@@ -39,7 +39,7 @@ mod restart;
 mod result;
 mod rpc;
 mod run;
-mod status;
+pub(crate) mod status;
 mod tries;
 mod watch;
 

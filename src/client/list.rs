@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_util::stream;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio_stream::Stream;
 
 use super::error::Result;
@@ -16,17 +16,14 @@ const PAGE_JOBS: u32 = 200;
 
 /// The jobs that match a filter, newest first, without payloads. Ends after the last, or after an error.
 #[must_use = "a listing fetches nothing until it is read"]
-pub struct Jobs {
-    pages: Pin<Box<dyn Stream<Item = Result<Vec<JobView>>> + Send>>,
-    page: std::vec::IntoIter<JobView>,
-}
+pub struct Jobs(Pin<Box<dyn Stream<Item = Result<JobView>> + Send>>);
 
 impl Jobs {
     pub(super) fn new(client: Client, filter: &JobFilter) -> Self {
         let matches_any = filter.states != StateSet::NONE;
         let first = matches_any.then(|| request(filter));
         let pages = stream::try_unfold(first, move |request| next_page(client.clone(), request));
-        Self { pages: Box::pin(pages), page: Vec::new().into_iter() }
+        Self(Box::pin(pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten()))
     }
 
     /// The next job; `None` after the last.
@@ -35,7 +32,7 @@ impl Jobs {
     ///
     /// As any call: the page of this job could not be fetched.
     pub async fn next(&mut self) -> Option<Result<JobView>> {
-        std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+        self.0.next().await
     }
 }
 
@@ -43,22 +40,13 @@ impl Stream for Jobs {
     type Item = Result<JobView>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            if let Some(job) = self.page.next() {
-                return Poll::Ready(Some(Ok(job)));
-            }
-            match std::task::ready!(self.pages.as_mut().poll_next(context)) {
-                Some(Ok(page)) => self.page = page.into_iter(),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(None),
-            }
-        }
+        self.0.as_mut().poll_next(context)
     }
 }
 
 impl std::fmt::Debug for Jobs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Jobs").field("page", &self.page.as_slice().len()).finish_non_exhaustive()
+        f.debug_struct("Jobs").finish_non_exhaustive()
     }
 }
 

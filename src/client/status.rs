@@ -48,7 +48,7 @@ pub(super) fn unreadable(address: &str, what: &str) -> Error {
 }
 
 /// The end of a chain of sources: `Connection refused (os error 111)`.
-pub(super) fn innermost(error: &dyn StdError) -> String {
+pub(crate) fn innermost(error: &dyn StdError) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;

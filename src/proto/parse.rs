@@ -16,12 +16,12 @@ pub(crate) use json::{
 pub(crate) use payload::{PayloadSource, payload, payload_of_server};
 pub(crate) use request::{
     Cancel, GetResult, ListJobs, Retry, WatchResult, batch_size, cancel, get_result, list_jobs,
-    list_queues_page_size, retry, run, watch_result,
+    page_size, retry, run, watch_result,
 };
 pub(crate) use spec::new_job;
 pub(crate) use worker::{
     Lease, PROTOCOL_VERSION, SERVED_MAX, SLOTS_MAX, UNARY_MAX, drain_worker, frame, hello, lease,
-    list_workers_page_size, reports,
+    reports,
 };
 
 use std::fmt;
@@ -56,7 +56,8 @@ pub(crate) const GRACE_DEFAULT: Duration = Duration::from_secs(10);
 /// Most entries of a page.
 pub(crate) const PAGE_SIZE_MAX: u32 = 1_000;
 const JOBS_PAGE_SIZE: u32 = 50;
-const QUEUES_PAGE_SIZE: u32 = 100;
+/// Default page size of ListQueues and ListWorkers.
+pub(crate) const PAGE_SIZE_DEFAULT: u32 = 100;
 
 /// The limits that are options of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -51,7 +51,7 @@ pub(crate) fn failure(wire: v1::Failure) -> Failure {
     }
 }
 
-fn failure_reason(wire: v1::FailureReason) -> FailureReason {
+pub(super) fn failure_reason(wire: v1::FailureReason) -> FailureReason {
     match wire {
         v1::FailureReason::Unspecified | v1::FailureReason::Handler => FailureReason::Handler,
         v1::FailureReason::Panic => FailureReason::Panic,

@@ -9,7 +9,7 @@ mod stream;
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -41,7 +41,6 @@ pub(super) struct Budgets {
     reserved: AtomicUsize,
     /// Bytes that open streams are counted as. Updated every second.
     stream_bytes: AtomicUsize,
-    has_waiters: AtomicBool,
     state: Mutex<BudgetState>,
 }
 
@@ -60,7 +59,6 @@ impl Budgets {
             connections_bytes_max,
             reserved: AtomicUsize::new(0),
             stream_bytes: AtomicUsize::new(0),
-            has_waiters: AtomicBool::new(false),
             state: Mutex::default(),
         })
     }
@@ -79,11 +77,9 @@ impl Budgets {
     }
 
     fn wake_waiters(&self) {
-        if self.has_waiters.swap(false, Relaxed) {
-            let waiters = std::mem::take(&mut self.state.lock().waiters);
-            // The newest waiter is woken first: the peers of old waiters often read nothing.
-            waiters.into_iter().rev().for_each(Waker::wake);
-        }
+        let waiters = std::mem::take(&mut self.state.lock().waiters);
+        // The newest waiter is woken first: the peers of old waiters often read nothing.
+        waiters.into_iter().rev().for_each(Waker::wake);
     }
 }
 
@@ -171,7 +167,6 @@ impl ConnectionBudget {
                 if state.waiters.len() < WAITERS_MAX {
                     state.waiters.push(context.waker().clone());
                 }
-                self.budgets.has_waiters.store(true, Relaxed);
                 self.abort_longest_stalled(&mut state);
             }
             let begin = || (Instant::now(), Box::pin(sleep(RECHECK_INTERVAL)));

@@ -57,6 +57,8 @@ pub use orphan_guard::{OrphanGuard, run_orphan_guard};
 pub use run::run;
 pub use spec::{CommandSpec, DEFAULT_ENV_ALLOWLIST, OutputMode};
 
+use crate::job::{Log, Progress};
+
 /// The input of one attempt.
 #[derive(Debug, Clone, Default)]
 pub struct CommandInput {
@@ -80,51 +82,14 @@ pub struct CommandControl {
 /// An event of a running command. Events from one pipe are in order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CommandEvent {
-    /// A log line, without its line ending; bytes that are not UTF-8 are replaced.
-    Log {
-        /// The origin of the line.
-        source: LogSource,
-        /// The level from the line's prefix; info without one.
-        level: LogLevel,
-        /// The line, or a piece of a line that exceeds the line limit.
-        text: String,
-    },
+    /// A line of stderr without its line ending, or a piece of a line that exceeds the line limit; bytes that are not UTF-8
+    /// are replaced. The level is that of the line's prefix. A line of jobstream itself has the stream `Log`.
+    Log(Log),
     /// A line of stdout in [`OutputMode::Lines`], with its line ending. The concatenation of all lines is stdout, byte
     /// for byte.
     Output(Bytes),
     /// Progress as a fraction, or as a number of units done out of a total.
-    Progress {
-        /// From 0 to 1.
-        fraction: Option<f64>,
-        /// Units done, at most `total`.
-        done: Option<u64>,
-        /// Total number of units.
-        total: Option<u64>,
-        /// The unit, such as `files`.
-        unit: Option<String>,
-        /// Description of the current step.
-        message: Option<String>,
-    },
-}
-
-/// The origin of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogSource {
-    /// The program, on stderr.
-    Stderr,
-    /// jobstream itself.
-    Runner,
-}
-
-/// The level of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogLevel {
-    /// No prefix.
-    Info,
-    /// `::warning `.
-    Warning,
-    /// `::error `.
-    Error,
+    Progress(Progress),
 }
 
 /// The outcome of an attempt. The program has been reaped and its process group has ended.

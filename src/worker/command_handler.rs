@@ -9,12 +9,11 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::command::{
-    self, CommandControl, CommandEvent, CommandInput, CommandOutcome, CommandSpec, LogSource, OrphanGuard,
-    header_env,
+    self, CommandControl, CommandEvent, CommandInput, CommandOutcome, CommandSpec, OrphanGuard, header_env,
 };
 use super::handler::HandlerResult;
 use super::{JobContext, JobError};
-use crate::job::{Encoding, Failure, FailureReason, JSON, LogLevel, LogStream, Payload, Progress};
+use crate::job::{Encoding, Failure, FailureReason, JSON, Log, Payload};
 use start_backoff::StartBackoff;
 
 /// Runs the programs of one handler.
@@ -100,28 +99,14 @@ fn environment(context: &JobContext) -> Vec<(String, String)> {
 
 async fn report(context: &JobContext, event: CommandEvent) {
     match event {
-        CommandEvent::Log { source, level, text } => {
-            let stream = match source {
-                LogSource::Stderr => LogStream::Stderr,
-                LogSource::Runner => LogStream::Log,
-            };
-            let level = match level {
-                command::LogLevel::Info => LogLevel::Info,
-                command::LogLevel::Warning => LogLevel::Warn,
-                command::LogLevel::Error => LogLevel::Error,
-            };
+        CommandEvent::Log(Log { level, text, stream }) => {
             // Wait under backpressure instead of dropping the line: the program blocks when its pipe is full.
             context.wait_for_capacity().await;
             context.log_at(level, stream, &text);
         }
         // The error is ignored: lines are far smaller than the payload limit, and a lost lease cancels the attempt.
         CommandEvent::Output(chunk) => drop(context.output(text_or_data(chunk)).await),
-        CommandEvent::Progress { fraction, done, total, unit, message } => {
-            let (done, total) = (done.map(|done| done as f64), total.map(|total| total as f64));
-            let fraction = fraction.or_else(|| Some(done? / total.filter(|total| *total > 0.0)?));
-            let (unit, message) = (unit.unwrap_or_default(), message.unwrap_or_default());
-            context.report_progress(Progress { fraction, done, total, unit, message });
-        }
+        CommandEvent::Progress(progress) => context.report_progress(progress),
     }
 }
 

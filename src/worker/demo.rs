@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::{JobContext, JobError, Worker};
 use crate::job::Payload;
@@ -50,14 +51,9 @@ impl Default for Sleep {
     }
 }
 
-#[derive(Serialize)]
-struct Slept {
-    slept_seconds: f64,
-}
-
-async fn sleep(context: JobContext, input: Sleep) -> Result<Slept, JobError> {
+async fn sleep(context: JobContext, input: Sleep) -> Result<Value, JobError> {
     context.unless_cancelled(tokio::time::sleep(span("seconds", input.seconds)?)).await?;
-    Ok(Slept { slept_seconds: input.seconds })
+    Ok(json!({ "slept_seconds": input.seconds }))
 }
 
 #[derive(Deserialize)]
@@ -73,18 +69,13 @@ impl Default for Count {
     }
 }
 
-#[derive(Serialize)]
-struct Counted {
-    counted: u32,
-}
-
-async fn count(context: JobContext, input: Count) -> Result<Counted, JobError> {
+async fn count(context: JobContext, input: Count) -> Result<Value, JobError> {
     let interval = span("interval_seconds", input.interval_seconds)?;
     for number in 1..=input.to {
         context.unless_cancelled(tokio::time::sleep(interval)).await?;
         context.progress_of(f64::from(number), f64::from(input.to), "numbers");
     }
-    Ok(Counted { counted: input.to })
+    Ok(json!({ "counted": input.to }))
 }
 
 #[derive(Deserialize)]
@@ -100,18 +91,13 @@ impl Default for Chunks {
     }
 }
 
-#[derive(Serialize)]
-struct Streamed {
-    chunks: u32,
-}
-
-async fn stream(context: JobContext, input: Chunks) -> Result<Streamed, JobError> {
+async fn stream(context: JobContext, input: Chunks) -> Result<Value, JobError> {
     let interval = span("interval_seconds", input.interval_seconds)?;
     for number in 1..=input.chunks {
         context.unless_cancelled(tokio::time::sleep(interval)).await?;
         context.output(Payload::text(format!("chunk {number} of {}\n", input.chunks))).await?;
     }
-    Ok(Streamed { chunks: input.chunks })
+    Ok(json!({ "chunks": input.chunks }))
 }
 
 #[derive(Deserialize)]
@@ -147,16 +133,11 @@ impl Default for Flaky {
     }
 }
 
-#[derive(Serialize)]
-struct Succeeded {
-    succeeded_at_attempt: u32,
-}
-
-async fn flaky(context: JobContext, input: Flaky) -> Result<Succeeded, JobError> {
+async fn flaky(context: JobContext, input: Flaky) -> Result<Value, JobError> {
     let attempt = context.attempt();
     if attempt <= input.failures {
         let message = format!("attempt {attempt} fails as requested, the first {} do", input.failures);
         return Err(JobError::retryable(message).with_type("demo.Flaky"));
     }
-    Ok(Succeeded { succeeded_at_attempt: attempt })
+    Ok(json!({ "succeeded_at_attempt": attempt }))
 }

@@ -7,7 +7,6 @@ use futures_util::FutureExt;
 use super::engine_sink::EngineSink;
 use super::executor::Executor;
 use super::report_sink::ReportSink;
-use super::running::ShutdownSignals;
 use super::setup::HandlerGroup;
 use super::{RunningWorker, Worker, WorkerStatus};
 use crate::engine::{Engine, Session};
@@ -29,24 +28,24 @@ impl Worker {
             let HandlerGroup { kinds, slots, handlers, inline, revoke_grace } = group;
             let spec = SessionSpec { name: name.clone(), kinds, queues: queues.clone(), slots };
             let session = engine.open_session(&spec, inline);
-            let (tasks, signals) = (running.tasks().clone(), running.signals().clone());
-            let executor = Executor::new(handlers, revoke_grace, tasks, signals.stop_token().clone());
-            let status_channel = running.status_channel().clone();
+            let (tasks, stop) = (running.tasks().clone(), running.stop_token().clone());
+            let executor = Executor::new(handlers, revoke_grace, tasks, stop);
             let server_version = env!("CARGO_PKG_VERSION").to_owned();
-            status_channel.set(index, WorkerStatus::Connected { worker_ids: Vec::new(), server_version });
+            running.set_status(index, WorkerStatus::Connected { worker_ids: Vec::new(), server_version });
+            let worker = running.clone();
             running.tasks().spawn(async move {
-                serve(session, executor, signals, || status_channel.set(index, WorkerStatus::Draining)).await;
-                status_channel.set(index, WorkerStatus::Ended);
+                serve(session, executor, &worker, index).await;
+                worker.set_status(index, WorkerStatus::Ended);
             });
         }
         Ok(running)
     }
 }
 
-async fn serve(mut session: Session, executor: Executor, signals: ShutdownSignals, on_drain: impl Fn()) {
+async fn serve(mut session: Session, executor: Executor, worker: &RunningWorker, index: usize) {
     let sink = ReportSink::Engine(Arc::new(EngineSink::new(session.reporter())));
-    let mut draining = Box::pin(signals.draining());
-    let mut drain_expired = Box::pin(signals.drain_expired());
+    let mut draining = Box::pin(worker.draining());
+    let mut drain_expired = Box::pin(worker.drain_expired());
     let mut is_draining = false;
     loop {
         tokio::select! {
@@ -54,7 +53,7 @@ async fn serve(mut session: Session, executor: Executor, signals: ShutdownSignal
             () = &mut drain_expired => break,
             () = &mut draining, if !is_draining => {
                 is_draining = true;
-                on_drain();
+                worker.set_status(index, WorkerStatus::Draining);
                 session.set_slots(0);
             }
             orders = session.orders() => executor.execute(orders, &sink),

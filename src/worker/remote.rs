@@ -18,10 +18,10 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::executor::Executor;
-use super::running::{ShutdownSignals, StatusChannel};
 use super::setup::HandlerGroup;
 use super::{RunningWorker, Worker, WorkerEnd, WorkerStatus};
 use crate::client::backoff::Backoff;
+use crate::client::status::innermost;
 use crate::client::{Client, RetryOptions};
 use crate::error::Result;
 use crate::job::{InlineHandler, Kind};
@@ -124,9 +124,8 @@ struct RemoteSession {
     executor: Executor,
     inline: Option<InlineHandler>,
     buffer: Arc<ReportBuffer>,
-    signals: ShutdownSignals,
-    status_channel: Arc<StatusChannel>,
-    /// Index of the session in `status_channel`.
+    worker: RunningWorker,
+    /// Index of the session in the worker.
     index: usize,
     /// Notified after each `Welcome`.
     welcomed: Notify,
@@ -138,24 +137,23 @@ struct RemoteSession {
 
 impl RemoteSession {
     fn new(
-        running: &RunningWorker,
+        worker: &RunningWorker,
         index: usize,
         group: HandlerGroup,
         hello: v1::Hello,
         channel: Channel,
         options: RemoteOptions,
     ) -> Self {
-        let (tasks, signals) = (running.tasks().clone(), running.signals().clone());
+        let (tasks, stop) = (worker.tasks().clone(), worker.stop_token().clone());
         let client = WorkerServiceClient::new(channel).max_decoding_message_size(options.message_bytes_max);
         Self {
             hello,
             client,
             options,
-            executor: Executor::new(group.handlers, group.revoke_grace, tasks, signals.stop_token().clone()),
+            executor: Executor::new(group.handlers, group.revoke_grace, tasks, stop),
             inline: group.inline,
             buffer: Arc::new(ReportBuffer::new(group.slots)),
-            signals,
-            status_channel: running.status_channel().clone(),
+            worker: worker.clone(),
             index,
             welcomed: Notify::new(),
             leases_expired: Notify::new(),
@@ -178,11 +176,10 @@ impl RemoteSession {
             }
         };
         if let Some(status) = refused.flatten() {
-            self.signals.end(WorkerEnd::Refused(status));
-            self.signals.stop();
+            self.worker.force_end(WorkerEnd::Refused(status));
             let _ = timeout(FORCE_TIME_MAX, self.executor.idle()).await;
         }
-        self.status_channel.set(self.index, WorkerStatus::Ended);
+        self.worker.set_status(self.index, WorkerStatus::Ended);
     }
 
     /// Connects, and reconnects with back-off. Returns a permanent error of the server, or `None` once the session is
@@ -238,16 +235,16 @@ impl RemoteSession {
     /// Waits for the start of a drain or stop. Then accepts no more jobs, waits for running attempts until the drain
     /// deadline, releases the others and waits for the acknowledgement of the last reports.
     async fn finish(&self) {
-        self.signals.draining().await;
+        self.worker.draining().await;
         self.buffer.set_slots(0);
-        self.status_channel.set(self.index, WorkerStatus::Draining);
+        self.worker.set_status(self.index, WorkerStatus::Draining);
         let finished = async {
             self.executor.idle().await;
             let _ = timeout(ACK_TIME_MAX, self.buffer.all_acknowledged()).await;
         };
         tokio::select! {
             () = finished => {}
-            () = self.signals.drain_expired() => {}
+            () = self.worker.drain_expired() => {}
         }
         self.executor.force_all();
         // A handler that blocks its thread cannot be ended.
@@ -261,19 +258,15 @@ impl RemoteSession {
 
     /// Publishes the session's status. A draining session stays `Draining` until it ends.
     fn set_status(&self, status: WorkerStatus) {
-        if !self.signals.is_draining() {
-            self.status_channel.set(self.index, status);
+        if !self.worker.is_draining() {
+            self.worker.set_status(self.index, status);
         }
     }
 }
 
 /// The server's message, or the root cause of a failed connection, such as `Connection refused`.
 fn reason(status: &Status) -> String {
-    let mut cause = status.source();
-    while let Some(deeper) = cause.and_then(Error::source) {
-        cause = Some(deeper);
-    }
-    cause.map_or_else(|| status.message().to_owned(), ToString::to_string)
+    status.source().map_or_else(|| status.message().to_owned(), innermost)
 }
 
 /// Whether the server would return the same error to a retry.

@@ -40,10 +40,19 @@ const STOP_TIME_MAX: Duration = Duration::from_millis(60);
 #[derive(Clone)]
 pub struct RunningWorker(Arc<Shared>);
 
+/// State shared by the handles and the sessions of a worker.
 struct Shared {
+    /// The sessions and the attempts.
     tasks: TaskTracker,
-    signals: ShutdownSignals,
-    status_channel: Arc<StatusChannel>,
+    /// The drain deadline; `None` unless the worker drains.
+    drain: watch::Sender<Option<Instant>>,
+    /// Ends every attempt by force.
+    stop: CancellationToken,
+    /// The first reason for the worker's end.
+    end: OnceLock<WorkerEnd>,
+    sessions: Mutex<Vec<WorkerStatus>>,
+    /// The status of the worker, computed from the status of each session.
+    status: watch::Sender<WorkerStatus>,
 }
 
 /// The status of a worker.
@@ -84,10 +93,14 @@ impl RunningWorker {
     pub(super) fn new(sessions: usize) -> Self {
         let tasks = TaskTracker::new();
         tasks.close();
+        let sessions = vec![WorkerStatus::Connecting { why: String::new() }; sessions];
         Self(Arc::new(Shared {
             tasks,
-            signals: ShutdownSignals::default(),
-            status_channel: Arc::new(StatusChannel::new(sessions)),
+            drain: watch::Sender::new(None),
+            stop: CancellationToken::new(),
+            end: OnceLock::new(),
+            status: watch::Sender::new(worker_status(&sessions)),
+            sessions: Mutex::new(sessions),
         }))
     }
 
@@ -95,143 +108,34 @@ impl RunningWorker {
         &self.0.tasks
     }
 
-    pub(super) fn signals(&self) -> &ShutdownSignals {
-        &self.0.signals
+    /// Cancelled when every attempt is to end by force.
+    pub(super) fn stop_token(&self) -> &CancellationToken {
+        &self.0.stop
     }
 
-    pub(super) fn status_channel(&self) -> &Arc<StatusChannel> {
-        &self.0.status_channel
+    /// Sets the status of a session.
+    pub(super) fn set_status(&self, session: usize, status: WorkerStatus) {
+        let mut sessions = self.0.sessions.lock();
+        sessions[session] = status;
+        let new = worker_status(&sessions);
+        self.0.status.send_if_modified(|status| {
+            let is_changed = *status != new;
+            *status = new;
+            is_changed
+        });
     }
 
-    /// Stops the worker: ends every attempt by force and releases its job. Returns when all tasks have ended, or after
-    /// the timeout `within`.
-    ///
-    /// Returns the number of tasks that still run. A handler that blocks its thread cannot be ended.
-    pub async fn stop(&self, within: Duration) -> usize {
-        self.request_stop();
-        self.left_after(within).await
-    }
-
-    /// The number of tasks that still run.
-    pub(crate) fn left(&self) -> usize {
-        self.0.tasks.len()
-    }
-
-    /// Starts to stop the worker and returns at once.
-    pub(crate) fn request_stop(&self) {
-        self.0.signals.end(WorkerEnd::Requested);
-        self.0.signals.stop();
-    }
-
-    /// Drains the worker, as a service does on SIGTERM: accepts no more jobs and waits for running attempts. After the
-    /// timeout `within`, ends the remaining attempts by force and releases their jobs; a released attempt is not
-    /// counted.
-    ///
-    /// Returns at most one second after the timeout. Like [`stop`](Self::stop), it returns the number of tasks that
-    /// still run.
-    pub async fn drain(&self, within: Duration) -> usize {
-        self.0.signals.end(WorkerEnd::Requested);
-        self.0.signals.drain_until(Instant::now() + within);
-        self.left_after(within + CLOSE_TIME_MAX).await
-    }
-
-    async fn left_after(&self, within: Duration) -> usize {
-        let _ = tokio::time::timeout(within, self.0.tasks.wait()).await;
-        self.0.tasks.len()
-    }
-
-    /// Waits for the worker's end and returns its reason.
-    pub async fn wait(&self) -> WorkerEnd {
-        self.0.tasks.wait().await;
-        self.end()
-    }
-
-    fn end(&self) -> WorkerEnd {
-        self.0.signals.0.end.get().cloned().unwrap_or(WorkerEnd::Requested)
-    }
-
-    /// Waits for the worker's end and handles signals: the first SIGINT or SIGTERM starts a [`drain`](Self::drain) with
-    /// this timeout, the second stops the worker. This method returns within 100 ms of the second signal.
-    ///
-    /// # Errors
-    ///
-    /// If the signal handlers cannot be installed.
-    pub async fn until_signal(&self, drain: Duration) -> io::Result<WorkerEnd> {
-        let mut interrupts = Interrupts::listen()?;
-        let draining = async {
-            interrupts.next().await;
-            tokio::select! {
-                _ = self.drain(drain) => {}
-                () = interrupts.next() => {
-                    self.stop(STOP_TIME_MAX).await;
-                }
-            }
-        };
-        tokio::select! {
-            end = self.wait() => return Ok(end),
-            () = draining => {}
-        }
-        Ok(self.end())
-    }
-
-    /// Subscribes to the worker's status.
-    pub fn status(&self) -> watch::Receiver<WorkerStatus> {
-        self.0.status_channel.status.subscribe()
-    }
-
-    /// The number of running attempts, without those of inline handlers.
-    pub fn attempts(&self) -> usize {
-        // Each attempt is a task, and each live session is one.
-        self.0.tasks.len().saturating_sub(self.0.status_channel.live())
-    }
-
-    /// Waits until the worker accepts jobs. Returns false if the worker ended first.
-    pub async fn connected(&self) -> bool {
-        let is_connected_or_ended =
-            |status: &WorkerStatus| matches!(status, WorkerStatus::Connected { .. } | WorkerStatus::Ended);
-        let mut status = self.status();
-        let status = status.wait_for(is_connected_or_ended).await;
-        status.is_ok_and(|status| *status != WorkerStatus::Ended)
-    }
-}
-
-/// The drain and stop signals of a worker, shared by its sessions.
-#[derive(Clone, Default)]
-pub(super) struct ShutdownSignals(Arc<SignalState>);
-
-struct SignalState {
-    /// The drain deadline; `None` unless the worker drains.
-    drain: watch::Sender<Option<Instant>>,
-    /// The first reason for the worker's end.
-    end: OnceLock<WorkerEnd>,
-    stop: CancellationToken,
-}
-
-impl Default for SignalState {
-    fn default() -> Self {
-        Self { drain: watch::Sender::new(None), end: OnceLock::new(), stop: CancellationToken::new() }
-    }
-}
-
-impl ShutdownSignals {
-    /// Records why the worker ends. Only the first reason is recorded.
-    pub(super) fn end(&self, why: WorkerEnd) {
+    /// Starts to end every attempt by force. Only the first reason for an end is recorded.
+    pub(super) fn force_end(&self, why: WorkerEnd) {
         let _ = self.0.end.set(why);
-    }
-
-    /// Starts a drain with this deadline. An earlier deadline stays in effect.
-    pub(super) fn drain_until(&self, deadline: Instant) {
-        self.0.drain.send_modify(|until| *until = Some(until.map_or(deadline, |until| until.min(deadline))));
-    }
-
-    /// Ends every attempt by force.
-    pub(super) fn stop(&self) {
         self.0.stop.cancel();
     }
 
-    /// Cancelled by [`stop`](Self::stop).
-    pub(super) fn stop_token(&self) -> &CancellationToken {
-        &self.0.stop
+    /// Starts a drain with this deadline. An earlier deadline stays in effect. Only the first reason for an end is
+    /// recorded.
+    pub(super) fn drain_until(&self, deadline: Instant, why: WorkerEnd) {
+        let _ = self.0.end.set(why);
+        self.0.drain.send_modify(|until| *until = Some(until.map_or(deadline, |until| until.min(deadline))));
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -268,35 +172,96 @@ impl ShutdownSignals {
             () = self.0.stop.cancelled() => {}
         }
     }
-}
 
-/// Publishes the status of a worker, computed from the status of each of its sessions.
-pub(super) struct StatusChannel {
-    sessions: Mutex<Vec<WorkerStatus>>,
-    status: watch::Sender<WorkerStatus>,
-}
-
-impl StatusChannel {
-    fn new(sessions: usize) -> Self {
-        let connecting = WorkerStatus::Connecting { why: String::new() };
-        let status = watch::Sender::new(worker_status(&vec![connecting.clone(); sessions]));
-        Self { sessions: Mutex::new(vec![connecting; sessions]), status }
+    /// Stops the worker: ends every attempt by force and releases its job. Returns when all tasks have ended, or after
+    /// the timeout `within`.
+    ///
+    /// Returns the number of tasks that still run. A handler that blocks its thread cannot be ended.
+    pub async fn stop(&self, within: Duration) -> usize {
+        self.request_stop();
+        self.left_after(within).await
     }
 
-    /// The number of sessions that have not ended.
-    fn live(&self) -> usize {
-        self.sessions.lock().iter().filter(|status| **status != WorkerStatus::Ended).count()
+    /// The number of tasks that still run.
+    pub(crate) fn left(&self) -> usize {
+        self.0.tasks.len()
     }
 
-    pub(super) fn set(&self, session: usize, status: WorkerStatus) {
-        let mut sessions = self.sessions.lock();
-        sessions[session] = status;
-        let new = worker_status(&sessions);
-        self.status.send_if_modified(|status| {
-            let is_changed = *status != new;
-            *status = new;
-            is_changed
-        });
+    /// Starts to stop the worker and returns at once.
+    pub(crate) fn request_stop(&self) {
+        self.force_end(WorkerEnd::Requested);
+    }
+
+    /// Drains the worker, as a service does on SIGTERM: accepts no more jobs and waits for running attempts. After the
+    /// timeout `within`, ends the remaining attempts by force and releases their jobs; a released attempt is not
+    /// counted.
+    ///
+    /// Returns at most one second after the timeout. Like [`stop`](Self::stop), it returns the number of tasks that
+    /// still run.
+    pub async fn drain(&self, within: Duration) -> usize {
+        self.drain_until(Instant::now() + within, WorkerEnd::Requested);
+        self.left_after(within + CLOSE_TIME_MAX).await
+    }
+
+    async fn left_after(&self, within: Duration) -> usize {
+        let _ = tokio::time::timeout(within, self.0.tasks.wait()).await;
+        self.0.tasks.len()
+    }
+
+    /// Waits for the worker's end and returns its reason.
+    pub async fn wait(&self) -> WorkerEnd {
+        self.0.tasks.wait().await;
+        self.end()
+    }
+
+    fn end(&self) -> WorkerEnd {
+        self.0.end.get().cloned().unwrap_or(WorkerEnd::Requested)
+    }
+
+    /// Waits for the worker's end and handles signals: the first SIGINT or SIGTERM starts a [`drain`](Self::drain) with
+    /// this timeout, the second stops the worker. This method returns within 100 ms of the second signal.
+    ///
+    /// # Errors
+    ///
+    /// If the signal handlers cannot be installed.
+    pub async fn until_signal(&self, drain: Duration) -> io::Result<WorkerEnd> {
+        let mut interrupts = Interrupts::listen()?;
+        let draining = async {
+            interrupts.next().await;
+            tokio::select! {
+                _ = self.drain(drain) => {}
+                () = interrupts.next() => {
+                    self.stop(STOP_TIME_MAX).await;
+                }
+            }
+        };
+        tokio::select! {
+            end = self.wait() => return Ok(end),
+            () = draining => {}
+        }
+        Ok(self.end())
+    }
+
+    /// Subscribes to the worker's status.
+    pub fn status(&self) -> watch::Receiver<WorkerStatus> {
+        self.0.status.subscribe()
+    }
+
+    /// The number of running attempts, without those of inline handlers.
+    pub fn attempts(&self) -> usize {
+        // Each attempt is a task, and each live session is one.
+        let sessions = self.0.sessions.lock();
+        let live = sessions.iter().filter(|status| **status != WorkerStatus::Ended).count();
+        self.0.tasks.len().saturating_sub(live)
+    }
+
+    /// Waits until the worker accepts jobs. Returns false if the worker ended first.
+    pub async fn connected(&self) -> bool {
+        let is_connected_or_ended =
+            |status: &WorkerStatus| matches!(status, WorkerStatus::Connected { .. } | WorkerStatus::Ended);
+        let mut status = self.status();
+        let status = status.wait_for(is_connected_or_ended).await;
+        status.is_ok_and(|status| *status != WorkerStatus::Ended)
     }
 }
 

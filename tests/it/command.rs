@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use jobstream::job::{Log, LogLevel, LogStream, Progress};
 use jobstream::worker::command::{
-    CommandControl, CommandEvent, CommandInput, CommandOutcome, CommandSpec, LogLevel, LogSource, OutputMode,
-    run,
+    CommandControl, CommandEvent, CommandInput, CommandOutcome, CommandSpec, OutputMode, run,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -102,7 +102,7 @@ async fn eventually(what: &str, holds: impl Fn() -> bool) {
 }
 
 fn log(text: &str) -> CommandEvent {
-    CommandEvent::Log { source: LogSource::Stderr, level: LogLevel::Info, text: text.to_owned() }
+    CommandEvent::Log(Log { level: LogLevel::Info, text: text.into(), stream: LogStream::Stderr })
 }
 
 fn result_text(outcome: &CommandOutcome) -> &str {

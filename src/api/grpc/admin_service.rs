@@ -44,7 +44,7 @@ impl AdminService for Api {
         request: Request<v1::ListQueuesRequest>,
     ) -> Result<Response<v1::ListQueuesResponse>, Status> {
         let v1::ListQueuesRequest { page_size, page_token } = request.into_inner();
-        let page_size = parse::list_queues_page_size("page_size", page_size).map_err(self.status())?;
+        let page_size = parse::page_size(page_size, parse::PAGE_SIZE_DEFAULT).map_err(self.status())?;
         // The token is the last name of the previous page, so every valid name is a valid token.
         if !page_token.is_empty() {
             QueueName::parse("page_token", &page_token).map_err(self.status())?;
@@ -90,7 +90,7 @@ impl AdminService for Api {
         request: Request<v1::ListWorkersRequest>,
     ) -> Result<Response<v1::ListWorkersResponse>, Status> {
         let v1::ListWorkersRequest { page_size, page_token } = request.into_inner();
-        let page_size = parse::list_workers_page_size(page_size).map_err(self.status())?;
+        let page_size = parse::page_size(page_size, parse::PAGE_SIZE_DEFAULT).map_err(self.status())?;
         let after = match page_token.as_str() {
             "" => 0,
             token => token.parse().map_err(|_| self.status()(bad_page_token(token)))?,

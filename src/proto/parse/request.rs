@@ -6,13 +6,13 @@ use super::spec::{map, new_job, optional_job_id};
 use super::time::{self, GRACE, HEARTBEAT, WAIT};
 use super::{
     BATCH_JOBS_MAX, GRACE_DEFAULT, HEARTBEAT_DEFAULT, JOBS_PAGE_SIZE, PAGE_SIZE_MAX, ParseLimits,
-    PayloadSource, QUEUES_PAGE_SIZE, RESULT_WAIT_MAX, Violations, payload, required,
+    PayloadSource, RESULT_WAIT_MAX, Violations, payload, required,
 };
 use crate::error::{Error, Result};
 use crate::job::{
-    EventTypes, JobFilter, JobId, JobState, Kind, MESSAGE_BYTES_MAX, NewJob, Payload, QueueName, StateSet,
+    EventTypes, JobFilter, JobId, Kind, MESSAGE_BYTES_MAX, NewJob, Payload, QueueName, StateSet,
 };
-use crate::proto::v1;
+use crate::proto::{read, v1};
 
 /// A parsed RunRequest.
 #[derive(Debug, Clone, PartialEq)]
@@ -137,7 +137,7 @@ pub(crate) fn list_jobs(request: v1::ListJobsRequest) -> Result<ListJobs> {
         created_from,
         created_before,
     };
-    let page_size = found.check("page_size", page_size(request.page_size, JOBS_PAGE_SIZE));
+    let page_size = found.absorb(page_size(request.page_size, JOBS_PAGE_SIZE));
     let (page_token, include_payloads) = (request.page_token, request.include_payloads);
     found.finish(|| Some(ListJobs { filter, page_size: page_size?, page_token, include_payloads }))
 }
@@ -223,20 +223,16 @@ pub(super) fn heartbeat(field: &str, wire: Option<prost_types::Duration>) -> Res
     Ok(parsed.unwrap_or(HEARTBEAT_DEFAULT))
 }
 
-/// Parses the page size of ListQueues: at most 1,000, default 100.
+/// Parses a page size: at most [`PAGE_SIZE_MAX`].
 ///
 /// # Errors
 ///
-/// `InvalidField` naming `field`.
-pub(crate) fn list_queues_page_size(field: &str, wire: u32) -> Result<usize> {
-    page_size(wire, QUEUES_PAGE_SIZE).map_err(|description| Error::invalid(field, description))
-}
-
-pub(super) fn page_size(wire: u32, default: u32) -> Result<usize, String> {
+/// `InvalidField` naming `page_size`.
+pub(crate) fn page_size(wire: u32, default: u32) -> Result<usize> {
     match wire {
         0 => Ok(default as usize),
         1..=PAGE_SIZE_MAX => Ok(wire as usize),
-        _ => Err(format!("is {wire}, the limit is {PAGE_SIZE_MAX}")),
+        _ => Err(Error::invalid("page_size", format!("is {wire}, the limit is {PAGE_SIZE_MAX}"))),
     }
 }
 
@@ -244,15 +240,8 @@ fn states(field: &str, wire: &[i32]) -> Result<StateSet> {
     if wire.is_empty() {
         return Ok(StateSet::ALL);
     }
-    let known = each_known(field, wire, "a job state", |number| match v1::JobState::try_from(number) {
-        Ok(v1::JobState::Unspecified) | Err(_) => None,
-        Ok(v1::JobState::Scheduled) => Some(JobState::Scheduled),
-        Ok(v1::JobState::Queued) => Some(JobState::Queued),
-        Ok(v1::JobState::Running) => Some(JobState::Running),
-        Ok(v1::JobState::Succeeded) => Some(JobState::Succeeded),
-        Ok(v1::JobState::Failed) => Some(JobState::Failed),
-        Ok(v1::JobState::Cancelled) => Some(JobState::Cancelled),
-    })?;
+    let known = |number| v1::JobState::try_from(number).ok().and_then(read::state);
+    let known = each_known(field, wire, "a job state", known)?;
     Ok(known.into_iter().fold(StateSet::NONE, StateSet::with))
 }
 

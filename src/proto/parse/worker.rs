@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::request::page_size;
 use super::time::{self, DELAY, DRAIN, WAIT};
 use super::{ParseLimits, PayloadSource, RESULT_WAIT_MAX, Violations, payload};
 use crate::error::{Error, Result};
@@ -12,7 +11,7 @@ use crate::job::{
     AttemptEnd, AttemptReport, AttemptUpdate, Failure, FailureReason, Hello, Kind, LeaseId, Output, Peer,
     QueueName, Report, SessionSpec, WorkerFrame, quoted,
 };
-use crate::proto::read::event;
+use crate::proto::read::{self, event};
 use crate::proto::v1::attempt_report::News as Wire;
 use crate::proto::{RESPONSE_BYTES_MAX, v1};
 
@@ -33,7 +32,6 @@ const MESSAGE_BYTES_DEFAULT: usize = 4 << 20;
 const MESSAGE_BYTES_MIN: usize = 64 << 10;
 /// Bytes of a message reserved for fields other than assignments: ping, drain, lease duration.
 const OTHER_FIELDS_BYTES: usize = 64;
-const WORKERS_PAGE_SIZE: u32 = 100;
 
 /// A parsed LeaseRequest.
 #[derive(Debug)]
@@ -162,15 +160,6 @@ pub(crate) fn drain_worker(wire: &v1::DrainWorkerRequest) -> Result<Duration> {
     found.finish(|| Some(within?.unwrap_or(DRAIN_DEFAULT)))
 }
 
-/// Parses the page size of ListWorkers: at most 1,000, default 100.
-///
-/// # Errors
-///
-/// `InvalidField` naming `page_size`.
-pub(crate) fn list_workers_page_size(size: u32) -> Result<usize> {
-    page_size(size, WORKERS_PAGE_SIZE).map_err(|wrong| Error::invalid("page_size", wrong))
-}
-
 /// The name, kinds and queues of a Hello or a LeaseRequest, and their path.
 struct ServedNames<'a> {
     path: &'static str,
@@ -290,16 +279,10 @@ fn complete(wire: v1::AttemptComplete, source: PayloadSource) -> AttemptEnd {
 fn fail(wire: v1::AttemptFail, source: PayloadSource) -> AttemptEnd {
     let retry_after = delay(wire.retry_after);
     let wire = wire.failure.unwrap_or_default();
-    let reason = match wire.reason() {
-        v1::FailureReason::Panic => FailureReason::Panic,
-        v1::FailureReason::AttemptTimeout => FailureReason::AttemptTimeout,
-        v1::FailureReason::ExitStatus => FailureReason::ExitStatus,
-        v1::FailureReason::UnknownKind => FailureReason::UnknownKind,
-        v1::FailureReason::BadPayload => FailureReason::BadPayload,
-        v1::FailureReason::ResultTooLarge => FailureReason::ResultTooLarge,
-        v1::FailureReason::NotStarted => FailureReason::NotStarted,
-        // Only the server assigns the other reasons.
-        _ => FailureReason::Handler,
+    let reason = match read::failure_reason(wire.reason()) {
+        // Only the server assigns these reasons.
+        FailureReason::WorkerLost | FailureReason::Deadline => FailureReason::Handler,
+        reason => reason,
     };
     let any_size = ParseLimits { payload_bytes_max: usize::MAX };
     let details = wire.details.and_then(|wire| payload(Some(wire), "details", source, &any_size).ok());

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::{CommandEvent, LogLevel, LogSource};
+use super::CommandEvent;
+use crate::job::{Log, LogLevel, LogStream, Progress};
 
 /// Number of last lines in a failure message.
 const TAIL_LINES_MAX: usize = 5;
@@ -30,7 +31,7 @@ impl StderrLog {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if let Some(progress) = parse_progress(line) {
-            return Some(progress);
+            return Some(CommandEvent::Progress(progress));
         }
         self.push_tail(line);
         if self.bytes_dropped > 0 || self.bytes_logged + line.len() > self.bytes_max {
@@ -41,23 +42,22 @@ impl StderrLog {
         // An empty line also needs memory in later buffers.
         self.bytes_logged += line.len().max(1);
         let (level, text) = level_of(line);
-        Some(CommandEvent::Log {
-            source: LogSource::Stderr,
+        Some(CommandEvent::Log(Log {
             level,
-            text: String::from_utf8_lossy(text).into_owned(),
-        })
+            text: String::from_utf8_lossy(text).into(),
+            stream: LogStream::Stderr,
+        }))
     }
 
     /// A final log line with the number of dropped lines, if any were dropped.
     pub(super) fn dropped(&self) -> Option<CommandEvent> {
         let Self { bytes_max, bytes_dropped, lines_dropped, .. } = self;
-        (*lines_dropped > 0).then(|| CommandEvent::Log {
-            source: LogSource::Runner,
-            level: LogLevel::Warning,
-            text: format!(
+        (*lines_dropped > 0).then(|| {
+            let text = format!(
                 "{bytes_dropped} more bytes of stderr in {lines_dropped} lines were dropped: the limit is \
                  {bytes_max} bytes an attempt"
-            ),
+            );
+            CommandEvent::Log(Log { level: LogLevel::Warn, text: text.into(), stream: LogStream::Log })
         })
     }
 
@@ -86,36 +86,29 @@ fn level_of(line: &[u8]) -> (LogLevel, &[u8]) {
     if let Some(text) = line.strip_prefix(b"::error ") {
         (LogLevel::Error, text)
     } else if let Some(text) = line.strip_prefix(b"::warning ") {
-        (LogLevel::Warning, text)
+        (LogLevel::Warn, text)
     } else {
         (LogLevel::Info, line)
     }
 }
 
-fn parse_progress(line: &[u8]) -> Option<CommandEvent> {
+fn parse_progress(line: &[u8]) -> Option<Progress> {
     let rest = line.strip_prefix(b"::progress ")?;
     let rest = str::from_utf8(rest).ok()?.trim();
     let (amount, rest) = first_word(rest);
-    match amount.split_once('/') {
-        Some((done, total)) => {
-            let (done, total) = (done.parse().ok()?, total.parse().ok()?);
-            let (unit, message) = first_word(rest);
-            (done <= total).then(|| CommandEvent::Progress {
-                fraction: None,
-                done: Some(done),
-                total: Some(total),
-                unit: present(unit),
-                message: present(message),
-            })
-        }
-        None => Some(CommandEvent::Progress {
-            fraction: Some(parse_fraction(amount)?),
-            done: None,
-            total: None,
-            unit: None,
-            message: present(rest),
-        }),
-    }
+    let Some((done, total)) = amount.split_once('/') else {
+        let fraction = Some(parse_fraction(amount)?);
+        return Some(Progress { fraction, message: rest.to_owned(), ..Progress::default() });
+    };
+    let (done, total): (u64, u64) = (done.parse().ok()?, total.parse().ok()?);
+    let (unit, message) = first_word(rest);
+    (done <= total).then(|| Progress {
+        fraction: (total > 0).then(|| done as f64 / total as f64),
+        done: Some(done as f64),
+        total: Some(total as f64),
+        unit: unit.to_owned(),
+        message: message.to_owned(),
+    })
 }
 
 fn parse_fraction(text: &str) -> Option<f64> {
@@ -133,10 +126,6 @@ fn first_word(text: &str) -> (&str, &str) {
     }
 }
 
-fn present(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,27 +135,26 @@ mod tests {
     }
 
     fn log(level: LogLevel, text: &str) -> CommandEvent {
-        CommandEvent::Log { source: LogSource::Stderr, level, text: text.to_owned() }
+        CommandEvent::Log(Log { level, text: text.into(), stream: LogStream::Stderr })
     }
 
     #[test]
     fn progress_is_a_fraction_or_a_count() {
-        let fraction = |fraction, message: &str| CommandEvent::Progress {
-            fraction: Some(fraction),
-            done: None,
-            total: None,
-            unit: None,
-            message: present(message),
+        let fraction = |fraction, message: &str| {
+            let (fraction, message) = (Some(fraction), message.to_owned());
+            CommandEvent::Progress(Progress { fraction, message, ..Progress::default() })
         };
         assert_eq!(event("::progress 0.4 decoding frame 7\n"), fraction(0.4, "decoding frame 7"));
         assert_eq!(event("::progress 40%\r\n"), fraction(0.4, ""));
         assert_eq!(event("::progress 1"), fraction(1.0, ""));
-        let count = |unit: &str, message: &str| CommandEvent::Progress {
-            fraction: None,
-            done: Some(3),
-            total: Some(10),
-            unit: present(unit),
-            message: present(message),
+        let count = |unit: &str, message: &str| {
+            CommandEvent::Progress(Progress {
+                fraction: Some(0.3),
+                done: Some(3.0),
+                total: Some(10.0),
+                unit: unit.to_owned(),
+                message: message.to_owned(),
+            })
         };
         assert_eq!(event("::progress 3/10"), count("", ""));
         assert_eq!(event("::progress  3/10 files  copying a b "), count("files", "copying a b"));
@@ -193,13 +181,13 @@ mod tests {
         for line in lines.into_iter().chain(more) {
             assert_eq!(event(line), log(LogLevel::Info, line));
         }
-        assert!(matches!(event("::progress 101%"), CommandEvent::Log { .. }));
+        assert!(matches!(event("::progress 101%"), CommandEvent::Log(_)));
     }
 
     #[test]
     fn level_is_taken_from_the_prefix_only() {
         assert_eq!(event("::error disk full\n"), log(LogLevel::Error, "disk full"));
-        assert_eq!(event("::warning low\r\n"), log(LogLevel::Warning, "low"));
+        assert_eq!(event("::warning low\r\n"), log(LogLevel::Warn, "low"));
         assert_eq!(event("error: ::error x"), log(LogLevel::Info, "error: ::error x"));
     }
 
@@ -210,8 +198,8 @@ mod tests {
         assert!(stderr.dropped().is_none());
         assert!(stderr.line(b"6789\n").is_none());
         assert!(stderr.line(b"x\n").is_none(), "a gap must not be followed by more lines");
-        assert!(matches!(stderr.line(b"::progress 0.5\n"), Some(CommandEvent::Progress { .. })));
-        let Some(CommandEvent::Log { source: LogSource::Runner, text, .. }) = stderr.dropped() else {
+        assert!(matches!(stderr.line(b"::progress 0.5\n"), Some(CommandEvent::Progress(_))));
+        let Some(CommandEvent::Log(Log { stream: LogStream::Log, text, .. })) = stderr.dropped() else {
             panic!("the dropped lines must be reported");
         };
         assert!(text.starts_with("5 more bytes of stderr in 2 lines"), "{text}");

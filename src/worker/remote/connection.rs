@@ -137,8 +137,7 @@ impl RemoteSession {
             if drain.server_shutdown {
                 connection.shutdown_deadline = Some(deadline);
             } else {
-                self.signals.end(WorkerEnd::Drained);
-                self.signals.drain_until(deadline);
+                self.worker.drain_until(deadline, WorkerEnd::Drained);
             }
         }
         self.buffer.wake();
@@ -157,7 +156,7 @@ impl RemoteSession {
             match assignment {
                 // The server sent it before it received that the worker drains. `finish` may no longer wait for new
                 // attempts.
-                Ok(assignment) if self.signals.is_draining() => ends.push((assignment.lease, RELEASED)),
+                Ok(assignment) if self.worker.is_draining() => ends.push((assignment.lease, RELEASED)),
                 Ok(assignment) => self.run_or_end(assignment, &connection.sink, &mut ends),
                 Err(invalid) => ends.push(invalid),
             }

@@ -45,17 +45,15 @@ async fn flood_on_stderr_is_counted_and_not_stored() {
     let (outcome, events) = Running::start(shell(&script)).outcome().await;
     assert_eq!(result_text(&outcome), "ok\n");
     let log_bytes = |event: &CommandEvent| match event {
-        CommandEvent::Log { source: LogSource::Stderr, text, .. } => text.len(),
+        CommandEvent::Log(Log { stream: LogStream::Stderr, text, .. }) => text.len(),
         _ => 0,
     };
     let stored: usize = events.iter().map(log_bytes).sum();
     assert_eq!(stored, 256 * 1024);
-    let [.., CommandEvent::Progress { fraction: Some(1.0), .. }, CommandEvent::Log { source, text, .. }] =
-        &events[..]
-    else {
+    let [.., CommandEvent::Progress(progress), CommandEvent::Log(Log { stream, text, .. })] = &events[..] else {
         panic!("progress is parsed and the loss is reported: {:?}", events.last());
     };
-    assert_eq!(*source, LogSource::Runner);
+    assert_eq!((progress.fraction, *stream), (Some(1.0), LogStream::Log));
     assert!(text.starts_with(&format!("{} more bytes of stderr", FLOOD_BYTES - stored)), "{text}");
     assert!(resident() < before + GROWTH_MAX);
 }

@@ -48,21 +48,19 @@ async fn stderr_becomes_log_lines_and_progress() {
     assert_eq!(result_text(&outcome), "");
     let expected = [
         log("start"),
-        CommandEvent::Progress {
+        CommandEvent::Progress(Progress {
             fraction: Some(0.5),
-            done: None,
-            total: None,
-            unit: None,
-            message: Some("halfway there".to_owned()),
-        },
-        CommandEvent::Log { source: LogSource::Stderr, level: LogLevel::Error, text: "bad".to_owned() },
-        CommandEvent::Progress {
-            fraction: None,
-            done: Some(3),
-            total: Some(10),
-            unit: Some("files".to_owned()),
-            message: None,
-        },
+            message: "halfway there".to_owned(),
+            ..Progress::default()
+        }),
+        CommandEvent::Log(Log { level: LogLevel::Error, text: "bad".into(), stream: LogStream::Stderr }),
+        CommandEvent::Progress(Progress {
+            fraction: Some(0.3),
+            done: Some(3.0),
+            total: Some(10.0),
+            unit: "files".to_owned(),
+            message: String::new(),
+        }),
         log("::progress x"),
         log("end"),
     ];

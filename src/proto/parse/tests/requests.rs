@@ -188,7 +188,7 @@ fn batches_have_1_to_1000_jobs() {
 
 #[test]
 fn queue_pages_have_up_to_1000_entries() {
-    assert_eq!(list_queues_page_size("page_size", 0), Ok(100));
-    assert_eq!(list_queues_page_size("page_size", 7), Ok(7));
-    assert_eq!(violation(list_queues_page_size("page_size", 1001)), "page_size: is 1001, the limit is 1000");
+    assert_eq!(page_size(0, 100), Ok(100));
+    assert_eq!(page_size(7, 100), Ok(7));
+    assert_eq!(violation(page_size(1001, 100)), "page_size: is 1001, the limit is 1000");
 }
