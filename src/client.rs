@@ -71,7 +71,7 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// A client of one server. Cheap to clone; all clones share its connections.
 ///
 /// It reconnects by itself, and opens more connections when many waits and watches are open at a time. Calls are retried
-/// within `call_timeout` and [`RetryOptions`], unless a method says otherwise: a call that arrives twice has the effect of
+/// within `call_timeout` and [`RetryOptions`], unless a method documents otherwise: a call that arrives twice has the effect of
 /// one.
 ///
 /// ```no_run
@@ -183,7 +183,7 @@ impl Client {
         Jobs::new(self.clone(), filter)
     }
 
-    /// Cancels a job. A waiting job ends at once. A running handler is asked to stop and is ended by force after 10 s.
+    /// Cancels a job. A waiting job ends at once. A running handler is cancelled and is ended by force after 10 s.
     /// Returns `Cancelled`, or `Running` while the handler stops. Cancelling a cancelled job changes nothing.
     ///
     /// # Errors

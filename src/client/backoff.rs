@@ -11,19 +11,20 @@ use super::{Client, ClientOptions, RetryOptions};
 #[derive(Debug, Clone)]
 pub(crate) struct Backoff {
     options: RetryOptions,
-    full: Duration,
+    /// The bound of the next pause.
+    bound: Duration,
 }
 
 impl Backoff {
     /// Starts with the shortest pause.
     pub(crate) fn new(options: RetryOptions) -> Self {
-        Self { options, full: options.first_pause.min(options.longest_pause) }
+        Self { options, bound: options.first_pause.min(options.longest_pause) }
     }
 
     /// The next pause: random, so that clients of one server do not reconnect together, plus the delay that the server
-    /// asks for.
-    pub(crate) fn pause(&mut self, asked: Option<Duration>) -> Duration {
-        self.share_of_pause(rand::random(), asked)
+    /// requests.
+    pub(crate) fn pause(&mut self, retry_after: Option<Duration>) -> Duration {
+        self.pause_with_jitter(rand::random(), retry_after)
     }
 
     /// Starts with the shortest pause again.
@@ -31,10 +32,10 @@ impl Backoff {
         *self = Self::new(self.options);
     }
 
-    fn share_of_pause(&mut self, share: f64, asked: Option<Duration>) -> Duration {
-        let pause = self.full.mul_f64(share);
-        self.full = self.full.saturating_mul(2).min(self.options.longest_pause);
-        pause.saturating_add(asked.unwrap_or_default())
+    fn pause_with_jitter(&mut self, share: f64, retry_after: Option<Duration>) -> Duration {
+        let pause = self.bound.mul_f64(share);
+        self.bound = self.bound.saturating_mul(2).min(self.options.longest_pause);
+        pause.saturating_add(retry_after.unwrap_or_default())
     }
 }
 
@@ -119,14 +120,14 @@ mod tests {
     fn pauses_double_up_to_the_longest_and_start_again() {
         let (first_pause, longest_pause) = (Duration::from_millis(50), Duration::from_secs(5));
         let mut backoff = Backoff::new(RetryOptions { first_pause, longest_pause, ..OPTIONS });
-        let pauses: Vec<_> = (0..9).map(|_| backoff.share_of_pause(1.0, None).as_millis()).collect();
+        let pauses: Vec<_> = (0..9).map(|_| backoff.pause_with_jitter(1.0, None).as_millis()).collect();
         assert_eq!(pauses, [50, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
         backoff.reset();
-        assert_eq!(backoff.share_of_pause(1.0, None), first_pause);
+        assert_eq!(backoff.pause_with_jitter(1.0, None), first_pause);
         backoff.reset();
-        let asked = Some(Duration::from_secs(3));
-        assert_eq!(backoff.share_of_pause(0.5, asked), Duration::from_millis(3025));
-        assert_eq!(backoff.share_of_pause(0.0, None), Duration::ZERO);
+        let retry_after = Some(Duration::from_secs(3));
+        assert_eq!(backoff.pause_with_jitter(0.5, retry_after), Duration::from_millis(3025));
+        assert_eq!(backoff.pause_with_jitter(0.0, None), Duration::ZERO);
     }
 
     fn away() -> Error {

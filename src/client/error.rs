@@ -54,7 +54,7 @@ pub mod reason {
     pub const PAYLOAD_TOO_LARGE: &str = "PAYLOAD_TOO_LARGE";
     /// No job has this id.
     pub const JOB_NOT_FOUND: &str = "JOB_NOT_FOUND";
-    /// Set by the client: the server restarted since it had the job, and keeps jobs in memory only.
+    /// Set by the client: the server restarted since it had the job, and stores jobs in memory only.
     pub const SERVER_RESTARTED: &str = "SERVER_RESTARTED";
     /// The job was removed: its retention passed, or it was deleted.
     pub const RESULT_EXPIRED: &str = "RESULT_EXPIRED";
@@ -143,7 +143,7 @@ impl Error {
         &self.0.short_message
     }
 
-    /// When the server asks to try again.
+    /// The delay that the server requests before a retry.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
@@ -159,7 +159,7 @@ impl Error {
         self.0.facts.get(name).map(String::as_str)
     }
 
-    /// Whether the same call may succeed later. It does not say whether the call may be sent twice.
+    /// Whether the same call may succeed later. It does not mean that the call may be sent twice.
     pub fn is_transient(&self) -> bool {
         match self.kind() {
             ErrorKind::Unavailable | ErrorKind::Unreachable => true,

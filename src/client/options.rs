@@ -57,7 +57,7 @@ impl Default for ClientOptions {
 /// How often a call is retried, with exponential back-off and full jitter.
 ///
 /// A pause is random between zero and a bound that doubles from `first_pause` to `longest_pause`, plus the delay that the
-/// server asks for.
+/// server requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryOptions {
@@ -65,7 +65,7 @@ pub struct RetryOptions {
     pub tries_max: u32,
     /// Longest pause before the second try. Default 100 ms.
     pub first_pause: Duration,
-    /// Longest pause before any try, unless the server asks for more. Default 5 s.
+    /// Longest pause before any try, unless the server requests more. Default 5 s.
     pub longest_pause: Duration,
     /// Whether a call is retried after RESOURCE_EXHAUSTED: the queue is full, or another limit is reached. Default true.
     pub when_exhausted: bool,

@@ -47,7 +47,7 @@ impl JobRequest {
         (self.id, self.spec)
     }
 
-    /// The input as JSON. It is sent as text, so that integers keep every digit.
+    /// The input as JSON. It is sent as text, so that integers have every digit.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Tells whether a job is missing because its server restarted.
+//! Checks whether a job is missing because its server restarted.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::proto::read;
 /// The mode in which a restart loses every job.
 const MEMORY: &str = "memory";
 /// How often the server's uptime is requested while the duration of the request leaves the result open.
-const ASKED_MAX: u32 = 3;
+const REQUESTS_MAX: u32 = 3;
 
 /// SERVER_RESTARTED instead of JOB_NOT_FOUND, if a server in memory mode restarted since it had the job.
 pub(super) async fn explain(client: &Client, job_id: JobId, seen: Option<Instant>, error: Error) -> Error {
@@ -21,7 +21,7 @@ pub(super) async fn explain(client: &Client, job_id: JobId, seen: Option<Instant
         None => error,
         Some(uptime) => {
             let message = format!(
-                "job {job_id} is gone: the server at {} restarted {uptime:.1?} ago and keeps jobs in memory \
+                "job {job_id} is gone: the server at {} restarted {uptime:.1?} ago and stores jobs in memory \
                  only: submit it again",
                 client.address()
             );
@@ -33,9 +33,9 @@ pub(super) async fn explain(client: &Client, job_id: JobId, seen: Option<Instant
 /// How long ago the server restarted, if it is in memory mode and restarted since `seen`.
 ///
 /// The job existed at `seen`, so a server with a shorter uptime than the time since then has restarted. That time is taken
-/// before the request, so that a slow response does not look like a restart; a restart faster than the response is missed.
+/// before the request, so that a slow response is not taken for a restart; a restart faster than the response is missed.
 async fn restarted(client: &Client, seen: Instant, boot_id: Option<&str>) -> Option<Duration> {
-    for _ in 0..ASKED_MAX {
+    for _ in 0..REQUESTS_MAX {
         let unseen = seen.elapsed();
         // If this call fails too, the original error is the better one.
         let info = client.server_info().await.ok()?;

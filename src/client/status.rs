@@ -128,7 +128,7 @@ fn foreign_kind_of(code: Code, is_own: bool) -> ErrorKind {
     }
 }
 
-/// Whether the transport says that the deadline passed, which it reports as a cancellation.
+/// Whether the transport reports that the deadline passed. Its code for that is a cancellation.
 fn is_timeout(status: &Status) -> bool {
     let mut source = status.source();
     while let Some(error) = source {

@@ -58,7 +58,7 @@ impl Watch {
             last: options.after_sequence,
             seen,
             stream: opened,
-            is_over: false,
+            has_ended: false,
         };
         let messages = stream::try_unfold(follower, |mut follower| async {
             Ok(follower.next().await?.map(|message| (message, follower)))
@@ -180,13 +180,13 @@ struct Follower {
     stream: Option<Opened>,
     outage: Outage,
     /// The event that ends the job was returned.
-    is_over: bool,
+    has_ended: bool,
 }
 
 impl Follower {
     async fn next(&mut self) -> Result<Option<Message>> {
         loop {
-            if self.is_over {
+            if self.has_ended {
                 self.close().await;
                 return Ok(None);
             }
@@ -219,7 +219,7 @@ impl Follower {
         };
         let silence_max = self.options.heartbeat.saturating_mul(HEARTBEATS_MISSED_MAX);
         let Ok(answer) = time::timeout(silence_max, stream.messages.next()).await else {
-            return Err(give_up_on(&self.client, &stream.link, "the stream stalled"));
+            return Err(replace_connection(&self.client, &stream.link, "the stream stalled"));
         };
         let address = self.client.address();
         match answer {
@@ -239,7 +239,7 @@ impl Follower {
         }
     }
 
-    /// The message, unless an earlier stream sent it or it was not asked for.
+    /// The message, unless an earlier stream sent it or its type was not requested.
     fn unseen(&mut self, message: Option<Message>) -> Option<Message> {
         match message? {
             Message::Event(event) if event.sequence > self.last => {
@@ -255,11 +255,11 @@ impl Follower {
         }
     }
 
-    /// State changes come with every stream: they show when the job has ended.
+    /// Every stream has state changes, because they show when the job has ended.
     fn is_wanted(&mut self, event: &v1::JobEvent) -> bool {
         let Some(job_event::Event::StateChange(change)) = &event.event else { return true };
-        self.is_over = read::state(change.state()).is_some_and(JobState::is_final);
-        self.is_over || self.options.types.state_change
+        self.has_ended = read::state(change.state()).is_some_and(JobState::is_final);
+        self.has_ended || self.options.types.state_change
     }
 
     /// Waits for the server to close the stream: dropping it before would reset it.
@@ -279,12 +279,12 @@ async fn open(client: &Client, request: v1::WatchResultRequest) -> Result<Opened
     match time::timeout(client.options().call_timeout, opening).await {
         Ok(Ok(answer)) => Ok(Opened { messages: Messages::Watch(answer.into_inner()), link }),
         Ok(Err(status)) => Err(status::from_status(&status, client.address())),
-        Err(_) => Err(give_up_on(client, &link, "the stream did not open")),
+        Err(_) => Err(replace_connection(client, &link, "the stream did not open")),
     }
 }
 
 /// Replaces a connection that is open but does not answer.
-fn give_up_on(client: &Client, link: &Link, why: &str) -> Error {
+fn replace_connection(client: &Client, link: &Link, why: &str) -> Error {
     client.connection().replace(link);
     status::unreachable(client.address(), why)
 }

@@ -40,7 +40,7 @@ impl EngineSink {
         self.report(lease, Report::Progress(progress));
     }
 
-    /// Reports a log line. Under backpressure the line is dropped, and a later line says how many were.
+    /// Reports a log line. Under backpressure the line is dropped, and a later line has the number of dropped ones.
     pub(super) fn log(&self, lease: LeaseId, log: Log) {
         if !self.reporter.has_capacity() {
             self.deferred.lock().entry(lease).or_default().dropped_lines += 1;

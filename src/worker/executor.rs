@@ -38,7 +38,7 @@ type Attempts = Arc<Mutex<HashMap<LeaseId, Control>>>;
 /// The end of an attempt whose lease is lost or whose worker stops. The job returns to its queue.
 pub(super) const RELEASED: AttemptEnd = AttemptEnd::Release(Duration::ZERO);
 
-/// Ends an attempt: `cancel` asks its handler to stop, `force` drops the handler at its next await.
+/// Ends an attempt: `cancel` notifies its handler, `force` drops the handler at its next await.
 #[derive(Clone)]
 struct Control {
     cancel: CancellationToken,

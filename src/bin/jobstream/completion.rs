@@ -5,7 +5,7 @@ use clap_complete::Shell;
 
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::output::{Output, Voice};
+use crate::output::{Output, GlobalArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,10 +24,10 @@ pub(crate) struct Completion {
 
 impl Completion {
     /// Runs the command.
-    pub(crate) fn run(self, voice: Voice, mut command: Command) -> Result<Exit> {
+    pub(crate) fn run(self, global: GlobalArgs, mut command: Command) -> Result<Exit> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, "jobstream", &mut script);
-        Output::new(voice, None).raw(&script)?;
+        Output::new(global, None).raw(&script)?;
         Ok(Exit::Ok)
     }
 }

@@ -270,7 +270,7 @@ pub(crate) struct WorkerConfig {
     #[arg(env = "JOBSTREAM_WORKER_ACCEPT_TIMEOUT", hide_env_values = true)]
     #[serde(with = "values::span")]
     pub(crate) accept_timeout: Duration,
-    /// How long a worker keeps its jobs after its connection broke
+    /// How long a worker retains its jobs after its connection broke
     /// [default: 800ms]
     #[arg(long = "worker-reconnect-grace", value_name = "SPAN", value_parser = units::duration)]
     #[arg(env = "JOBSTREAM_WORKER_RECONNECT_GRACE", hide_env_values = true)]

@@ -10,7 +10,7 @@ use jobstream::client::{self, ClientOptions, ErrorKind, Retrying};
 
 use crate::error::{self, Error, Result};
 use crate::exit::Exit;
-use crate::output::{Output, Format, Voice, text};
+use crate::output::{Output, Format, GlobalArgs, text};
 use crate::units;
 
 pub(crate) use address::Address;
@@ -55,8 +55,8 @@ impl ClientArgs {
     /// # Errors
     ///
     /// If the address is invalid or no server listens there.
-    pub(crate) async fn connect(&self, voice: Voice) -> Result<Client> {
-        self.connect_with(voice, ClientOptions::default()).await
+    pub(crate) async fn connect(&self, global: GlobalArgs) -> Result<Client> {
+        self.connect_with(global, ClientOptions::default()).await
     }
 
     /// Connects, for waits and watches that reconnect.
@@ -64,21 +64,21 @@ impl ClientArgs {
     /// # Errors
     ///
     /// As [`ClientArgs::connect`].
-    pub(crate) async fn reconnecting(&self, voice: Voice, args: ReconnectArgs) -> Result<Client> {
+    pub(crate) async fn reconnecting(&self, global: GlobalArgs, args: ReconnectArgs) -> Result<Client> {
         let mut options = ClientOptions::default();
         options.patience = args.reconnect;
-        self.connect_with(voice, options).await
+        self.connect_with(global, options).await
     }
 
-    async fn connect_with(&self, voice: Voice, mut options: ClientOptions) -> Result<Client> {
+    async fn connect_with(&self, global: GlobalArgs, mut options: ClientOptions) -> Result<Client> {
         let address = Address::resolve(self.address.as_deref())?;
         options.connect_timeout = self.rpc_timeout;
         options.call_timeout = self.rpc_timeout;
         options.retry.first_pause = FIRST_PAUSE;
         options.retry.when_exhausted = false;
         options.name = NAME.to_owned();
-        match client::Client::connect_with(&address.bare(), options).await {
-            Ok(api) => Ok(Client { api, address, output: Output::new(voice, self.output) }),
+        match client::Client::connect_with(&address.url(), options).await {
+            Ok(api) => Ok(Client { api, address, output: Output::new(global, self.output) }),
             Err(error) => {
                 let message = format!("cannot reach the server at {address}: {}", error.short_message());
                 Err(Error::new(Exit::Unreachable, message)
@@ -97,7 +97,7 @@ impl ClientArgs {
 pub(crate) fn lazy(address: &Address) -> Result<client::Client> {
     let mut options = ClientOptions::default();
     options.name = NAME.to_owned();
-    client::Client::lazy(&address.bare(), options).map_err(|error| Error::usage(error.to_string()))
+    client::Client::lazy(&address.url(), options).map_err(|error| Error::usage(error.to_string()))
 }
 
 /// A connected client and the output streams of this process.
@@ -142,7 +142,7 @@ impl Client {
     pub(crate) fn resumable(&self, error: Error, command: &str) -> Error {
         match error.exit {
             Exit::Unreachable | Exit::Rejected => {
-                error.hint(format!("come back with `{command}{}`", self.address.again()))
+                error.hint(format!("resume with `{command}{}`", self.address.as_flag()))
             }
             _ => error,
         }

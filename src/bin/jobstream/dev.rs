@@ -7,7 +7,7 @@ use clap::Args;
 use crate::config::{self, ServerArgs, ServerConfig};
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::output::{Output, Voice};
+use crate::output::{Output, GlobalArgs};
 use crate::{serve, server};
 
 const EXAMPLES: &str = "\
@@ -35,8 +35,8 @@ pub(crate) struct Dev {
 
 impl Dev {
     /// Runs the command.
-    pub(crate) fn run(self, voice: Voice) -> Result<Exit> {
-        let output = Output::new(voice, None);
+    pub(crate) fn run(self, global: GlobalArgs) -> Result<Exit> {
+        let output = Output::new(global, None);
         let mut config = ServerConfig { demo: true, exec: self.exec, ..ServerConfig::default() };
         self.server.apply(&mut config);
         if self.server.print_config {

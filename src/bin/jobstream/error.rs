@@ -75,7 +75,7 @@ impl Error {
 
     /// Writes the error to stderr.
     pub(crate) fn print(&self, style: Style) {
-        stderr::say(self.render(style).as_bytes());
+        stderr::print(self.render(style).as_bytes());
     }
 }
 

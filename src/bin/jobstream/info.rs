@@ -9,14 +9,14 @@ use crate::connect::ClientArgs;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::table::Field;
-use crate::output::{Voice, json, text};
+use crate::output::{GlobalArgs, json, text};
 
 const EXAMPLES: &str = "\
 Examples:
   jobstream info
   jobstream info -o json | jq .limits.payloadBytesMax";
 
-/// Show the server: version, mode, limits, kinds
+/// EventDisplay the server: version, mode, limits, kinds
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Info {
@@ -26,13 +26,13 @@ pub(crate) struct Info {
 
 impl Info {
     /// Runs the command.
-    pub(crate) async fn run(self, voice: Voice) -> Result<Exit> {
-        let client = self.client.connect(voice).await?;
+    pub(crate) async fn run(self, global: GlobalArgs) -> Result<Exit> {
+        let client = self.client.connect(global).await?;
         let info = client.call(client.api.server_info()).await?;
         let mut pairs = server(&info, client.address.to_string());
         pairs.extend(info.limits.iter().flat_map(limits));
         pairs.extend(info.memory.iter().map(memory));
-        client.output.thing(&pairs, || json::message("GetServerInfoResponse", &info))?;
+        client.output.object(&pairs, || json::message("GetServerInfoResponse", &info))?;
         Ok(Exit::Ok)
     }
 }

@@ -36,22 +36,22 @@ pub(crate) struct Interrupts {
 struct Count {
     signals: u32,
     /// The deadline of the process.
-    end_by: Option<Instant>,
+    deadline: Option<Instant>,
 }
 
 impl Interrupts {
     /// Waits for the next signal.
     pub(crate) async fn next(&mut self) {
         let seen = self.seen;
-        // The sender lives as long as the process.
+        // The sender is never dropped.
         let _ = self.count.wait_for(|count| count.signals > seen).await;
         self.seen += 1;
     }
 
     /// Time left for a step of the shutdown; `None` without a deadline.
     pub(crate) fn time_left(&self) -> Option<Duration> {
-        let end_by = self.count.borrow().end_by?;
-        Some(end_by.saturating_duration_since(Instant::now()).saturating_sub(MARGIN))
+        let deadline = self.count.borrow().deadline?;
+        Some(deadline.saturating_duration_since(Instant::now()).saturating_sub(MARGIN))
     }
 }
 
@@ -64,22 +64,22 @@ pub(crate) fn listen(exit: Exit, drain: Option<Duration>) -> Result<Interrupts> 
         let _runtime = runtime.enter();
         signals::Interrupts::listen().map_err(failed)?
     };
-    let (counted, count) = watch::channel(Count::default());
-    let counting = move || runtime.block_on(end_at_signals(signals, counted, drain)).end(exit);
-    thread::Builder::new().name("signals".to_owned()).spawn(counting).map_err(failed)?;
+    let (sender, count) = watch::channel(Count::default());
+    let handle_signals = move || runtime.block_on(end_at_signals(signals, sender, drain)).end(exit);
+    thread::Builder::new().name("signals".to_owned()).spawn(handle_signals).map_err(failed)?;
     Ok(Interrupts { count, seen: 0 })
 }
 
 /// Why the process is ended.
 #[derive(Debug, Clone, Copy)]
-enum Why {
-    Second,
-    Overdue,
+enum ExitCause {
+    SecondSignal,
+    Timeout,
 }
 
-impl Why {
+impl ExitCause {
     fn end(self, exit: Exit) {
-        if matches!(self, Self::Overdue) {
+        if matches!(self, Self::Timeout) {
             tracing::warn!("the shutdown took too long: ended at once; no acknowledged job is lost");
         }
         stderr::flush(FLUSH_TIME_MAX);
@@ -90,30 +90,30 @@ impl Why {
 /// Returns when the process must end.
 async fn end_at_signals(
     mut signals: signals::Interrupts,
-    counted: watch::Sender<Count>,
+    sender: watch::Sender<Count>,
     drain: Option<Duration>,
-) -> Why {
+) -> ExitCause {
     signals.next().await;
-    let end_by = drain.and_then(|drain| Instant::now().checked_add(drain.saturating_add(END_TIME_MAX)));
-    counted.send_replace(Count { signals: 1, end_by });
-    let overdue = async {
-        match end_by {
-            Some(end_by) => sleep_until(end_by).await,
+    let deadline = drain.and_then(|drain| Instant::now().checked_add(drain.saturating_add(END_TIME_MAX)));
+    sender.send_replace(Count { signals: 1, deadline });
+    let timeout = async {
+        match deadline {
+            Some(deadline) => sleep_until(deadline).await,
             None => std::future::pending().await,
         }
     };
     tokio::select! {
         () = signals.next() => {}
-        () = overdue => return Why::Overdue,
+        () = timeout => return ExitCause::Timeout,
     }
-    counted.send_replace(Count { signals: 2, end_by: Some(Instant::now() + SECOND_TIME_MAX) });
+    sender.send_replace(Count { signals: 2, deadline: Some(Instant::now() + SECOND_TIME_MAX) });
     sleep(SECOND_TIME_MAX).await;
-    Why::Second
+    ExitCause::SecondSignal
 }
 
 /// Reports that the job continues without this command, and how to resume.
 pub(crate) fn detached(client: &Client, job_id: JobId, resume: &str) -> Exit {
-    client.output.tell(&format!("interrupted: job {job_id} goes on"));
-    client.output.help(&format!("come back with `{resume}{}`", client.address.again()));
+    client.output.report(&format!("interrupted: job {job_id} continues"));
+    client.output.help(&format!("resume with `{resume}{}`", client.address.as_flag()));
     Exit::Interrupted
 }

@@ -12,14 +12,14 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::output::Voice;
+use crate::output::GlobalArgs;
 
 const EXAMPLES: &str = "\
 Examples:
   jobstream jobs ls --state failed --since 1h
   jobstream jobs retry $(jobstream jobs ls --state failed | cut -f1)";
 
-/// List, look at, cancel, retry and remove jobs
+/// List, show, cancel, retry and remove jobs
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Jobs {
@@ -38,26 +38,26 @@ enum Verb {
 
 impl Jobs {
     /// Runs the verb.
-    pub(crate) async fn run(self, voice: Voice) -> Result<Exit> {
+    pub(crate) async fn run(self, global: GlobalArgs) -> Result<Exit> {
         match self.verb {
-            Verb::Ls(ls) => ls.run(voice).await,
-            Verb::Get(get) => get.run(voice).await,
-            Verb::Cancel(cancel) => cancel.run(voice).await,
-            Verb::Retry(retry) => retry.run(voice).await,
-            Verb::Rm(rm) => rm.run(voice).await,
+            Verb::Ls(ls) => ls.run(global).await,
+            Verb::Get(get) => get.run(global).await,
+            Verb::Cancel(cancel) => cancel.run(global).await,
+            Verb::Retry(retry) => retry.run(global).await,
+            Verb::Rm(rm) => rm.run(global).await,
         }
     }
 }
 
 /// Does something to each job in turn. An error does not stop the others: it is printed at once, and the last one ends
 /// the command.
-async fn for_each(voice: Voice, ids: &[Uuid], act: impl AsyncFn(JobId) -> Result<()>) -> Result<Exit> {
+async fn for_each(global: GlobalArgs, ids: &[Uuid], act: impl AsyncFn(JobId) -> Result<()>) -> Result<Exit> {
     let mut failed: Option<Error> = None;
     for id in ids {
         if let Err(error) = act(JobId::from_bytes(id.into_bytes())).await {
             let is_lasting = matches!(error.exit, Exit::Unreachable | Exit::Auth) || error.message.is_empty();
             if let Some(earlier) = failed.replace(error) {
-                earlier.print(voice.stderr_style());
+                earlier.print(global.stderr_style());
             }
             // The next job would get the same error.
             if is_lasting {

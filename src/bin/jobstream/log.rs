@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::output::{Output, Format, Voice};
+use crate::output::{Output, Format, GlobalArgs};
 
 /// Most ids of jobs that may run again in a JSON report. The report has their total number.
 const IDS_IN_JSON_MAX: usize = 1_000;
@@ -27,7 +27,7 @@ Examples:
   jobstream log salvage /var/lib/jobstream /var/lib/jobstream-saved";
 
 const VERIFY_EXAMPLES: &str = "\
-Ends with 10 if anything acknowledged is lost, and lists each place.
+Ends with 10 if anything acknowledged is lost, and lists each damage.
 
 Examples:
   jobstream log verify /var/lib/jobstream";
@@ -40,7 +40,7 @@ Examples:
   jobstream log dump /var/lib/jobstream | tail -1";
 
 const SALVAGE_EXAMPLES: &str = "\
-What was lost is only in the report: keep it, and keep DIR. Jobs that may run
+What was lost is only in the report: store it, and do not delete DIR. Jobs that may run
 again, because their end may be in a lost entry, are counted and named in it:
 the first 20, with -o json the first 1,000.
 
@@ -96,18 +96,18 @@ struct Salvage {
 
 impl Log {
     /// Runs the verb.
-    pub(crate) fn run(self, voice: Voice) -> Result<Exit> {
+    pub(crate) fn run(self, global: GlobalArgs) -> Result<Exit> {
         match self.verb {
             Verb::Verify(Verify { directory, output }) => {
-                tell(&Output::new(voice, output), &wal::verify(&directory).map_err(refused)?, None)
+                show_report(&Output::new(global, output), &wal::verify(&directory).map_err(log_error)?, None)
             }
-            Verb::Dump(Dump { directory }) => dump(&Output::new(voice, None), &directory),
+            Verb::Dump(Dump { directory }) => dump(&Output::new(global, None), &directory),
             Verb::Salvage(Salvage { directory, new, output }) => {
-                let output = Output::new(voice, output);
-                let salvage = wal::salvage(&directory, &new, &Options::default()).map_err(refused)?;
+                let output = Output::new(global, output);
+                let salvage = wal::salvage(&directory, &new, &Options::default()).map_err(log_error)?;
                 let may_run_again = may_run_again(&directory, &salvage.report)?;
-                let saved = Saved { entries: salvage.entries, may_run_again };
-                tell(&output, &salvage.report, Some(&saved))
+                let saved = Salvaged { entries: salvage.entries, may_run_again };
+                show_report(&output, &salvage.report, Some(&saved))
             }
         }
     }
@@ -116,7 +116,7 @@ impl Log {
 fn dump(output: &Output, directory: &Path) -> Result<Exit> {
     let mut failed = None;
     let report = wal::dump(directory, |position, sequence, entry| {
-        output.json_line(&line(position, sequence, entry)).map_err(|error| {
+        output.json_line(&entry_json(position, sequence, entry)).map_err(|error| {
             failed = Some(error);
             jobstream::error::Error::new(ErrorKind::Internal, "stdout is closed")
         })
@@ -124,21 +124,21 @@ fn dump(output: &Output, directory: &Path) -> Result<Exit> {
     if let Some(error) = failed {
         return Err(error);
     }
-    let report = report.map_err(refused)?;
-    report.damages.iter().for_each(|damage| output.tell(&format!("damaged: {}", told(damage))));
+    let report = report.map_err(log_error)?;
+    report.damages.iter().for_each(|damage| output.report(&format!("damaged: {}", describe(damage))));
     Ok(exit(&report))
 }
 
-fn line(position: Position, sequence: u64, entry: &[u8]) -> Value {
-    let place = json!({"sequence": sequence, "segment": position.segment, "offset": position.offset, "bytes": entry.len()});
-    let said = jobstream::engine::entry_to_json(entry)
+fn entry_json(position: Position, sequence: u64, entry: &[u8]) -> Value {
+    let location = json!({"sequence": sequence, "segment": position.segment, "offset": position.offset, "bytes": entry.len()});
+    let content = jobstream::engine::entry_to_json(entry)
         .unwrap_or_else(|error| json!({"unreadable": error.to_string()}));
-    let parts = [place, said].into_iter().filter_map(|part| part.as_object().cloned());
+    let parts = [location, content].into_iter().filter_map(|part| part.as_object().cloned());
     Value::Object(parts.flatten().collect())
 }
 
 /// The result of a salvage.
-struct Saved {
+struct Salvaged {
     entries: u64,
     /// Jobs that run again on the new log because their ends may be lost.
     may_run_again: Vec<JobId>,
@@ -154,12 +154,12 @@ fn may_run_again(directory: &Path, report: &Report) -> Result<Vec<JobId>> {
         ends.add(sequence, entry);
         Ok(())
     };
-    let next_sequence = wal::dump(directory, add).map_err(refused)?.next_sequence;
+    let next_sequence = wal::dump(directory, add).map_err(log_error)?.next_sequence;
     Ok(ends.into_jobs(next_sequence))
 }
 
 /// Reports the state of a log, and how many entries were copied.
-fn tell(output: &Output, report: &Report, saved: Option<&Saved>) -> Result<Exit> {
+fn show_report(output: &Output, report: &Report, saved: Option<&Salvaged>) -> Result<Exit> {
     let value = || {
         let damages = report.damages.iter().map(|damage| {
             json!({
@@ -179,7 +179,7 @@ fn tell(output: &Output, report: &Report, saved: Option<&Saved>) -> Result<Exit>
             "damages": damages.collect::<Vec<_>>(),
             "saved": saved.map(|saved| saved.entries),
         });
-        if let Some(Saved { may_run_again, .. }) = saved {
+        if let Some(Salvaged { may_run_again, .. }) = saved {
             let ids = may_run_again.iter().take(IDS_IN_JSON_MAX).map(ToString::to_string);
             let ids: Vec<_> = ids.collect();
             value["may_run_again"] = json!({"count": may_run_again.len(), "job_ids": ids});
@@ -194,14 +194,14 @@ fn tell(output: &Output, report: &Report, saved: Option<&Saved>) -> Result<Exit>
         ("ended", ended(report).into()),
         ("damages", report.damages.len().to_string().into()),
     ];
-    pairs.extend(report.damages.iter().map(|damage| ("damaged", told(damage).into())));
-    if let Some(Saved { entries, may_run_again }) = saved {
+    pairs.extend(report.damages.iter().map(|damage| ("damaged", describe(damage).into())));
+    if let Some(Salvaged { entries, may_run_again }) = saved {
         pairs.push(("saved", entries.to_string().into()));
         pairs.push(("may run again", may_run_again.len().to_string().into()));
         let ids = may_run_again.iter().take(IDS_IN_TABLE_MAX);
         pairs.extend(ids.map(|id| ("may run again", id.to_string().into())));
     }
-    output.thing(&pairs, value)?;
+    output.object(&pairs, value)?;
     Ok(exit(report))
 }
 
@@ -217,7 +217,7 @@ fn ended(report: &Report) -> &'static str {
     }
 }
 
-fn told(damage: &wal::Damage) -> String {
+fn describe(damage: &wal::Damage) -> String {
     let wal::Damage { file, offset, entries_lost, message } = damage;
     format!("{}, byte {offset}: {message}; at least {entries_lost} entries lost", file.display())
 }
@@ -226,6 +226,6 @@ fn exit(report: &Report) -> Exit {
     if report.damages.is_empty() { Exit::Ok } else { Exit::Other }
 }
 
-fn refused(error: jobstream::error::Error) -> Error {
+fn log_error(error: jobstream::error::Error) -> Error {
     Error::new(Exit::Other, error.to_string())
 }

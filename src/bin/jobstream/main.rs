@@ -39,7 +39,7 @@ use tokio::runtime;
 
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::output::Voice;
+use crate::output::GlobalArgs;
 
 /// Submit a job, get its result, watch it live, over gRPC.
 #[derive(Debug, Parser)]
@@ -49,7 +49,7 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    voice: Voice,
+    global: GlobalArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -74,30 +74,30 @@ fn main() -> ExitCode {
     if std::env::args().skip(1).eq([server::ORPHAN_GUARD]) {
         return server::guard_orphans();
     }
-    let Cli { voice, command } = Cli::parse();
-    let exit = dispatch(command, voice).unwrap_or_else(|error| {
-        error.print(voice.stderr_style());
+    let Cli { global, command } = Cli::parse();
+    let exit = dispatch(command, global).unwrap_or_else(|error| {
+        error.print(global.stderr_style());
         error.exit
     });
     stderr::flush(stderr::END_FLUSH_MAX);
     exit.into()
 }
 
-fn dispatch(command: Command, voice: Voice) -> Result<Exit> {
+fn dispatch(command: Command, global: GlobalArgs) -> Result<Exit> {
     match command {
-        Command::Dev(dev) => dev.run(voice),
-        Command::Serve(serve) => serve.run(voice),
-        Command::Worker(worker) => worker.run(voice),
-        Command::Run(run) => block_on(run.run(voice)),
-        Command::Submit(submit) => block_on(submit.run(voice)),
-        Command::Result(result) => block_on(result.run(voice)),
-        Command::Watch(watch) => block_on(watch.run(voice)),
-        Command::Jobs(jobs) => block_on(jobs.run(voice)),
-        Command::Queues(queues) => block_on(queues.run(voice)),
-        Command::Workers(workers) => block_on(workers.run(voice)),
-        Command::Info(info) => block_on(info.run(voice)),
-        Command::Log(log) => log.run(voice),
-        Command::Completion(completion) => completion.run(voice, Cli::command()),
+        Command::Dev(dev) => dev.run(global),
+        Command::Serve(serve) => serve.run(global),
+        Command::Worker(worker) => worker.run(global),
+        Command::Run(run) => block_on(run.run(global)),
+        Command::Submit(submit) => block_on(submit.run(global)),
+        Command::Result(result) => block_on(result.run(global)),
+        Command::Watch(watch) => block_on(watch.run(global)),
+        Command::Jobs(jobs) => block_on(jobs.run(global)),
+        Command::Queues(queues) => block_on(queues.run(global)),
+        Command::Workers(workers) => block_on(workers.run(global)),
+        Command::Info(info) => block_on(info.run(global)),
+        Command::Log(log) => log.run(global),
+        Command::Completion(completion) => completion.run(global, Cli::command()),
     }
 }
 

@@ -47,12 +47,12 @@ impl JobResult {
     }
 }
 
-/// Shows the end of a job and returns what to exit with.
+/// Shows the end of a job and returns the exit code.
 ///
 /// # Errors
 ///
 /// If stdout cannot be written. A failed or cancelled job is an error too, so that `main` prints it last.
-pub(crate) fn conclude(output: &Output, result: &JobResult) -> Result<Exit> {
+pub(crate) fn show(output: &Output, result: &JobResult) -> Result<Exit> {
     if output.format.is_json() {
         output.json(&result.to_json()?)?;
     } else if let Some(End::Result(payload)) = result.end() {
@@ -60,7 +60,7 @@ pub(crate) fn conclude(output: &Output, result: &JobResult) -> Result<Exit> {
         output.data(&content)?;
         end_line(output, &content)?;
     }
-    judge(result)
+    exit_code(result)
 }
 
 /// The exit code of a job whose end was shown before.
@@ -68,7 +68,7 @@ pub(crate) fn conclude(output: &Output, result: &JobResult) -> Result<Exit> {
 /// # Errors
 ///
 /// If it failed or was cancelled.
-pub(crate) fn judge(result: &JobResult) -> Result<Exit> {
+pub(crate) fn exit_code(result: &JobResult) -> Result<Exit> {
     let exit = Exit::of_job(result.answer.state());
     let job_id = result.job_id;
     match result.end() {
@@ -119,17 +119,17 @@ mod tests {
     fn the_exit_code_is_the_jobs_outcome() {
         let mut failure = Failure { message: "exited with 3".into(), ..Failure::default() };
         failure.set_reason(FailureReason::ExitStatus);
-        let error = judge(&ended(JobState::Failed, End::Failure(failure))).expect_err("failed");
+        let error = exit_code(&ended(JobState::Failed, End::Failure(failure))).expect_err("failed");
         assert_eq!(error.exit, Exit::JobFailed);
         assert_eq!(error.message, format!("job {ID} failed: EXIT_STATUS: exited with 3"));
 
         let cancellation = Cancellation { reason: "no need".into(), forced: true };
         let error =
-            judge(&ended(JobState::Cancelled, End::Cancellation(cancellation))).expect_err("cancelled");
+            exit_code(&ended(JobState::Cancelled, End::Cancellation(cancellation))).expect_err("cancelled");
         assert_eq!(error.exit, Exit::JobCancelled);
         assert_eq!(error.message, format!("job {ID} was cancelled by force: no need"));
 
-        let exit = judge(&ended(JobState::Succeeded, End::Result(text_payload("x")))).expect("succeeded");
+        let exit = exit_code(&ended(JobState::Succeeded, End::Result(text_payload("x")))).expect("succeeded");
         assert_eq!(exit, Exit::Ok);
     }
 

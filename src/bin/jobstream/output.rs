@@ -46,7 +46,7 @@ impl Format {
 
 /// Output flags of every command.
 #[derive(Debug, Clone, Copy, clap::Args)]
-pub(crate) struct Voice {
+pub(crate) struct GlobalArgs {
     /// Colours: auto, always or never; auto heeds NO_COLOR
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub(crate) color: ColorChoice,
@@ -58,7 +58,7 @@ pub(crate) struct Voice {
     pub(crate) raw: bool,
 }
 
-impl Voice {
+impl GlobalArgs {
     /// The style of stderr.
     pub(crate) fn stderr_style(&self) -> Style {
         Style::new(self.color, io::stderr().is_terminal())
@@ -68,7 +68,7 @@ impl Voice {
 /// The output streams of a command.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
-    /// How data looks.
+    /// The format of data.
     pub(crate) format: Format,
     /// Only data and errors.
     pub(crate) quiet: bool,
@@ -86,15 +86,15 @@ pub(crate) struct Output {
 
 impl Output {
     /// For these flags and the streams of this process.
-    pub(crate) fn new(voice: Voice, format: Option<Format>) -> Self {
+    pub(crate) fn new(global: GlobalArgs, format: Option<Format>) -> Self {
         let stdout_is_terminal = io::stdout().is_terminal();
         Self {
             format: Format::choose(format, stdout_is_terminal),
-            quiet: voice.quiet,
-            style: Style::new(voice.color, stdout_is_terminal),
-            stderr_style: voice.stderr_style(),
+            quiet: global.quiet,
+            style: Style::new(global.color, stdout_is_terminal),
+            stderr_style: global.stderr_style(),
             stdout_is_terminal,
-            is_cleaned: stdout_is_terminal && !voice.raw,
+            is_cleaned: stdout_is_terminal && !global.raw,
             stderr_is_terminal: io::stderr().is_terminal(),
         }
     }
@@ -162,8 +162,8 @@ impl Output {
         }
     }
 
-    /// Writes one thing to stdout; `value` is the same as JSON.
-    pub(crate) fn thing(
+    /// Writes an object to stdout; `value` is the same as JSON.
+    pub(crate) fn object(
         &self,
         pairs: &[(&'static str, Field)],
         value: impl FnOnce() -> Result<Value>,
@@ -177,9 +177,7 @@ impl Output {
 
     /// Writes a message to stderr, unless quiet.
     pub(crate) fn notice(&self, text: &str) {
-        if !self.quiet {
-            self.tell(text);
-        }
+        self.notice_in(None, text);
     }
 
     /// Writes a suggestion to stderr, if it is a terminal and not quiet.
@@ -190,8 +188,8 @@ impl Output {
     }
 
     /// Writes a message to stderr, even if quiet.
-    pub(crate) fn tell(&self, text: &str) {
-        stderr::say(format!("{}\n", screen::clean(text)).as_bytes());
+    pub(crate) fn report(&self, text: &str) {
+        stderr::print(format!("{}\n", screen::clean(text)).as_bytes());
     }
 
     /// [`Output::notice`] in a colour.
@@ -199,15 +197,15 @@ impl Output {
         let text = screen::clean(text);
         match color {
             _ if self.quiet => {}
-            Some(color) => stderr::say(format!("{}\n", self.stderr_style.paint(color, &text)).as_bytes()),
-            None => stderr::say(format!("{text}\n").as_bytes()),
+            Some(color) => stderr::print(format!("{}\n", self.stderr_style.paint(color, &text)).as_bytes()),
+            None => stderr::print(format!("{text}\n").as_bytes()),
         }
     }
 
     /// Writes a hint to stderr.
     pub(crate) fn help(&self, text: &str) {
         let help = self.stderr_style.paint(Color::Cyan, "help:");
-        stderr::say(format!("  {help} {}\n", screen::clean(text)).as_bytes());
+        stderr::print(format!("  {help} {}\n", screen::clean(text)).as_bytes());
     }
 }
 

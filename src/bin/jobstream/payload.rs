@@ -38,7 +38,7 @@ impl PayloadArgs {
     ///
     /// # Errors
     ///
-    /// If the file or stdin cannot be read, or the content is not what the flags say.
+    /// If the file or stdin cannot be read, or the content does not have the format of the flags.
     pub(crate) fn read(&self) -> Result<Option<Payload>> {
         let as_json = !self.text && !self.bytes;
         if self.content_type.is_some() && as_json {
@@ -108,7 +108,7 @@ fn parse_json(text: &str) -> Result<Payload> {
             .hint("a JSON string has double quotes of its own: '\"hello\"'")
             .hint("--text sends it as plain text, --bytes as it is")
     })?;
-    // JSON values on the wire hold doubles. Text keeps every digit of other numbers.
+    // JSON values on the wire hold doubles. Text has every digit of other numbers.
     let value = json_arm_carries(text.as_bytes()).then(|| json::value(text)).flatten();
     let (body, content_type) = match value {
         Some(value) => (Body::Json(value), String::new()),

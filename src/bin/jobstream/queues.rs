@@ -1,17 +1,16 @@
-//! `jobstream queues`: the queues of a server. One file a verb.
+//! `jobstream queues`: the queues of a server. The longer verbs have files of their own.
 
 mod ls;
-mod pause;
 mod purge;
-mod resume;
 
 use clap::{Args, Subcommand};
+use jobstream::client;
 use jobstream::proto::v1::Queue;
 
-use crate::connect::Client;
+use crate::connect::{Client, ClientArgs};
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::output::Voice;
+use crate::output::GlobalArgs;
 use crate::output::table::{Columns, Field};
 use crate::output::{json, text};
 
@@ -19,6 +18,20 @@ const EXAMPLES: &str = "\
 Examples:
   jobstream queues ls
   jobstream queues pause default; jobstream queues resume default";
+
+const PAUSE_EXAMPLES: &str = "\
+Running attempts continue; jobs are still accepted.
+
+Examples:
+  jobstream queues pause default
+  jobstream queues pause media/high media/low";
+
+const RESUME_EXAMPLES: &str = "\
+Resuming a queue that is not paused changes nothing.
+
+Examples:
+  jobstream queues resume default
+  jobstream queues resume media/high media/low";
 
 /// List, pause, resume and purge queues
 #[derive(Debug, Args)]
@@ -31,20 +44,50 @@ pub(crate) struct Queues {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Ls(ls::Ls),
-    Pause(pause::Pause),
-    Resume(resume::Resume),
+    /// Pause queues: start no further attempts
+    #[command(after_help = PAUSE_EXAMPLES)]
+    Pause(Names),
+    /// Resume queues: start attempts again
+    #[command(after_help = RESUME_EXAMPLES)]
+    Resume(Names),
     Purge(purge::Purge),
 }
 
 impl Queues {
     /// Runs the verb.
-    pub(crate) async fn run(self, voice: Voice) -> Result<Exit> {
+    pub(crate) async fn run(self, global: GlobalArgs) -> Result<Exit> {
         match self.verb {
-            Verb::Ls(ls) => ls.run(voice).await,
-            Verb::Pause(pause) => pause.run(voice).await,
-            Verb::Resume(resume) => resume.run(voice).await,
-            Verb::Purge(purge) => purge.run(voice).await,
+            Verb::Ls(ls) => ls.run(global).await,
+            Verb::Pause(names) => names.for_each(global, async |api, name| api.pause_queue(name).await).await,
+            Verb::Resume(names) => names.for_each(global, async |api, name| api.resume_queue(name).await).await,
+            Verb::Purge(purge) => purge.run(global).await,
         }
+    }
+}
+
+#[derive(Debug, Args)]
+struct Names {
+    /// Names of the queues
+    #[arg(required = true, value_name = "QUEUE")]
+    queues: Vec<String>,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+impl Names {
+    /// Changes each queue in turn and shows all of them.
+    async fn for_each(
+        self,
+        global: GlobalArgs,
+        change: impl AsyncFn(&client::Client, String) -> client::Result<Queue>,
+    ) -> Result<Exit> {
+        let client = self.client.connect(global).await?;
+        let mut changed = Vec::new();
+        for queue in self.queues {
+            changed.push(client.call(change(&client.api, queue)).await?);
+        }
+        show(&client, &changed)?;
+        Ok(Exit::Ok)
     }
 }
 

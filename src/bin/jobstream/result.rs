@@ -11,9 +11,9 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::outcome::JobResult;
-use crate::output::Voice;
+use crate::output::GlobalArgs;
 use crate::units;
-use crate::wait::{conclude_or_leave, get_result, wait_and_conclude};
+use crate::wait::{show_outcome_or_state, get_result, wait_and_show};
 
 const EXAMPLES: &str = "\
 Prints the result itself; with -o json the whole end. The exit code is the
@@ -42,14 +42,14 @@ pub(crate) struct GetResult {
 
 impl GetResult {
     /// Runs the command.
-    pub(crate) async fn run(self, voice: Voice) -> Result<Exit> {
+    pub(crate) async fn run(self, global: GlobalArgs) -> Result<Exit> {
         let job_id = JobId::from_bytes(self.id.into_bytes());
-        let client = self.client.reconnecting(voice, self.reconnect).await?;
+        let client = self.client.reconnecting(global, self.reconnect).await?;
         if let Some(limit) = self.wait {
             let mut interrupts = interrupt::listen(Exit::Interrupted, None)?;
-            return wait_and_conclude(&client, job_id, limit, &mut interrupts).await;
+            return wait_and_show(&client, job_id, limit, &mut interrupts).await;
         }
         let answer = get_result(&client, job_id).await?;
-        conclude_or_leave(&client, &JobResult { job_id, answer })
+        show_outcome_or_state(&client, &JobResult { job_id, answer })
     }
 }

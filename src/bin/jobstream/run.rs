@@ -6,7 +6,7 @@ use crate::connect::{ClientArgs, ReconnectArgs};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::interrupt;
-use crate::output::Voice;
+use crate::output::GlobalArgs;
 use crate::spec::JobArgs;
 use crate::submit::watch_to_end;
 
@@ -37,10 +37,10 @@ pub(crate) struct Run {
 
 impl Run {
     /// Runs the command.
-    pub(crate) async fn run(self, voice: Voice) -> Result<Exit> {
+    pub(crate) async fn run(self, global: GlobalArgs) -> Result<Exit> {
         let spec = self.job.spec()?;
         let interrupts = interrupt::listen(Exit::Interrupted, None)?;
-        let client = self.client.reconnecting(voice, self.reconnect).await?;
+        let client = self.client.reconnecting(global, self.reconnect).await?;
         watch_to_end(&client, spec, self.cancel_on_interrupt, interrupts).await
     }
 }

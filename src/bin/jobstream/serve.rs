@@ -7,7 +7,7 @@ use clap::Args;
 use crate::config::{self, ServerArgs, ServerConfig};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::output::{Output, Voice};
+use crate::output::{Output, GlobalArgs};
 use crate::server;
 
 const EXAMPLES: &str = "\
@@ -45,8 +45,8 @@ pub(crate) struct Serve {
 
 impl Serve {
     /// Runs the command.
-    pub(crate) fn run(self, voice: Voice) -> Result<Exit> {
-        let output = Output::new(voice, None);
+    pub(crate) fn run(self, global: GlobalArgs) -> Result<Exit> {
+        let output = Output::new(global, None);
         let mut config = self.config.as_deref().map(config::load).transpose()?.unwrap_or_default();
         self.server.apply(&mut config);
         if self.server.print_config {

@@ -31,7 +31,7 @@ pub(crate) use commands::handlers;
 pub(crate) const ORPHAN_GUARD: &str = "__orphan-guard";
 
 /// Timeout for closing the log when the server ends without a signal.
-const UNASKED_CLOSE_TIME_MAX: Duration = Duration::from_secs(10);
+const CLOSE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A server that accepts calls.
 #[derive(Debug, Clone)]
@@ -81,9 +81,9 @@ pub(crate) fn start(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<(
 
 async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -> Result<Totals> {
     let listener = TcpListener::bind(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
-    let address = listener.local_addr().map_err(|error| failed("tell its address", &error))?;
+    let address = listener.local_addr().map_err(|error| failed("read its address", &error))?;
     let programs = commands::handlers(&config)?;
-    warn_of_reach(address, &programs.keys().map(String::as_str).collect::<Vec<_>>());
+    warn_of_exposure(address, &programs.keys().map(String::as_str).collect::<Vec<_>>());
     let data = config.data.clone();
     let engine = engine(&config)?;
     let worker = start_worker(&config, programs, &engine)?;
@@ -97,7 +97,7 @@ async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -
     tokio::spawn(crate::allocator::keep_purging());
     ready(&Ready { address, data, kinds })?;
     let served = server.run(listener, shutdown).await;
-    let close_time_max = interrupts.time_left().unwrap_or(UNASKED_CLOSE_TIME_MAX);
+    let close_time_max = interrupts.time_left().unwrap_or(CLOSE_TIME_MAX);
     let report = match served {
         Ok(report) => report,
         Err(ServerError::LogFailed(error)) => {
@@ -172,7 +172,7 @@ fn engine(config: &ServerConfig) -> Result<Engine> {
     match &config.data {
         None => Ok(Engine::start(options)),
         Some(directory) => Engine::open(options, directory)
-            .map_err(|error| Error::new(Exit::Other, format!("cannot keep jobs: {error}"))),
+            .map_err(|error| Error::new(Exit::Other, format!("cannot open the log: {error}"))),
     }
 }
 
@@ -246,7 +246,7 @@ fn size(bytes: u64) -> usize {
 }
 
 /// Warns if other machines can reach the server, and more clearly if they can run programs through it.
-fn warn_of_reach(address: SocketAddr, programs: &[&str]) {
+fn warn_of_exposure(address: SocketAddr, programs: &[&str]) {
     if address.ip().to_canonical().is_loopback() {
         return;
     }
@@ -316,6 +316,6 @@ pub(crate) fn guard_orphans() -> ExitCode {
         }
         Err(error) => (format!("jobstream: cannot guard against orphans: {error}\n"), ExitCode::FAILURE),
     };
-    stderr::say(line.as_bytes());
+    stderr::print(line.as_bytes());
     exit
 }

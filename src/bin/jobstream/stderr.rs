@@ -36,7 +36,7 @@ pub(crate) fn log(line: &[u8]) {
 }
 
 /// Writes lines of a command. Waits until they are written, up to a timeout.
-pub(crate) fn say(lines: &[u8]) {
+pub(crate) fn print(lines: &[u8]) {
     let stderr = stderr();
     stderr.push(lines);
     stderr.flush(WAIT_MAX);
@@ -56,7 +56,7 @@ pub(crate) fn set_up_log(format: LogFormat) {
         let thread = thread::current();
         let name = thread.name().unwrap_or("unnamed").to_owned();
         let report = format!("thread '{name}': {panic}\n");
-        say(screen::clean_lines(&report).as_bytes());
+        print(screen::clean_lines(&report).as_bytes());
     }));
 }
 

@@ -10,10 +10,9 @@ use jobstream::proto::v1::{Disposition, JobSpec, RunResponse, SubmitRequest, Sub
 use crate::connect::{Client, ClientArgs, ReconnectArgs};
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::follow::{Followed, Show, Stdout, follow};
+use crate::follow::{EventDisplay, Stdout, follow};
 use crate::interrupt::{self, Interrupts};
-use crate::outcome;
-use crate::output::{Format, Voice, json, text};
+use crate::output::{Format, GlobalArgs, json, text};
 use crate::spec::JobArgs;
 use crate::units;
 use crate::wait::wait_on_stream;
@@ -38,7 +37,7 @@ pub(crate) struct Submit {
     #[arg(long, value_name = "SPAN", value_parser = units::duration, help_heading = "Waiting")]
     #[arg(num_args = 0..=1, require_equals = true, conflicts_with = "watch")]
     wait: Option<Option<Duration>>,
-    /// Show progress, output and logs as they come, then the result
+    /// EventDisplay progress, output and logs as they come, then the result
     #[arg(long, help_heading = "Waiting")]
     watch: bool,
     /// Only validate the job; it is not stored
@@ -52,9 +51,9 @@ pub(crate) struct Submit {
 
 impl Submit {
     /// Runs the command.
-    pub(crate) async fn run(self, voice: Voice) -> Result<Exit> {
+    pub(crate) async fn run(self, global: GlobalArgs) -> Result<Exit> {
         let spec = self.job.spec()?;
-        let client = self.client.reconnecting(voice, self.reconnect).await?;
+        let client = self.client.reconnecting(global, self.reconnect).await?;
         if self.watch {
             let interrupts = interrupt::listen(Exit::Interrupted, None)?;
             return watch_to_end(&client, spec, false, interrupts).await;
@@ -72,7 +71,7 @@ impl Submit {
 /// Submits the job, waits for its end at most this long, and shows it.
 async fn wait_for_end(client: &Client, spec: JobSpec, limit: Option<Duration>) -> Result<Exit> {
     let mut interrupts = interrupt::listen(Exit::Interrupted, None)?;
-    match begin_or_leave(client, spec, EventTypes::NONE, &mut interrupts).await? {
+    match submit_and_watch(client, spec, EventTypes::NONE, &mut interrupts).await? {
         Some((_, watch)) => wait_on_stream(client, watch, limit, &mut interrupts).await,
         None => Ok(Exit::Interrupted),
     }
@@ -89,7 +88,7 @@ pub(crate) async fn watch_to_end(
     cancel_on_interrupt: bool,
     mut interrupts: Interrupts,
 ) -> Result<Exit> {
-    let begun = begin_or_leave(client, spec, EventTypes::ALL, &mut interrupts).await?;
+    let begun = submit_and_watch(client, spec, EventTypes::ALL, &mut interrupts).await?;
     let Some((answer, watch)) = begun else {
         return Ok(Exit::Interrupted);
     };
@@ -104,16 +103,12 @@ pub(crate) async fn watch_to_end(
     } else {
         client.output.notice(&format!("job {}", answer.job_id));
     }
-    let mut show = Show::new(&client.output, stdout);
-    match follow(client, watch, cancel_on_interrupt, &mut show, &mut interrupts).await? {
-        Followed::Left(exit) => Ok(exit),
-        Followed::Ended(result) if stdout == Stdout::Events => outcome::judge(&result),
-        Followed::Ended(result) => outcome::conclude(&client.output, &result),
-    }
+    let mut display = EventDisplay::new(&client.output, stdout);
+    follow(client, watch, cancel_on_interrupt, &mut display, &mut interrupts).await
 }
 
 /// Submits the job and opens its stream; `None` if an interrupt came first and was reported.
-async fn begin_or_leave(
+async fn submit_and_watch(
     client: &Client,
     spec: JobSpec,
     types: EventTypes,
@@ -125,7 +120,7 @@ async fn begin_or_leave(
     let (answer, watch) = tokio::select! {
         run = client.call(client.api.rpc().run(spec, options)) => run?,
         () = interrupts.next() => {
-            left_while_submitting(client, &job_id);
+            report_interrupted_submit(client, &job_id);
             return Ok(None);
         }
     };
@@ -157,12 +152,12 @@ fn print_answer(client: &Client, answer: &SubmitResponse) -> Result<Exit> {
     if answer.disposition() == Disposition::Validated {
         output.notice("the job is valid; it was not stored");
     } else {
-        output.tip(&format!("follow it with `jobstream watch {}{}`", answer.job_id, client.address.again()));
+        output.tip(&format!("follow it with `jobstream watch {}{}`", answer.job_id, client.address.as_flag()));
     }
     Ok(Exit::Ok)
 }
 
-fn left_while_submitting(client: &Client, job_id: &str) {
-    client.output.tell(&format!("interrupted while submitting job {job_id}: it may have been accepted"));
-    client.output.help(&format!("find out with `jobstream jobs get {job_id}{}`", client.address.again()));
+fn report_interrupted_submit(client: &Client, job_id: &str) {
+    client.output.report(&format!("interrupted while submitting job {job_id}: it may have been accepted"));
+    client.output.help(&format!("find out with `jobstream jobs get {job_id}{}`", client.address.as_flag()));
 }

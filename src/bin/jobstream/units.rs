@@ -1,4 +1,4 @@
-//! Reads what people type for spans, times and pairs.
+//! Parses spans, times and pairs of the command line.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -16,7 +16,7 @@ pub(crate) fn timestamp(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|_| "write it as in 2026-12-24T18:00:00Z or 2026-12-24T18:00:00+01:00".to_owned())
 }
 
-/// Reads an RFC 3339 time, or a span that says how long ago: `15m`.
+/// Parses an RFC 3339 time, or a span before now: `15m`.
 pub(crate) fn past(text: &str) -> Result<Timestamp, String> {
     let from_span = |span| now().checked_sub(span).map(Timestamp::from);
     match (duration(text).ok().and_then(from_span), timestamp(text)) {
@@ -33,12 +33,7 @@ pub(crate) fn now() -> SystemTime {
 
 /// Parses a span as a protobuf Duration.
 pub(crate) fn proto_duration(text: &str) -> Result<prost_types::Duration, String> {
-    to_proto(duration(text)?)
-}
-
-/// A span as a protobuf Duration.
-pub(crate) fn to_proto(duration: Duration) -> Result<prost_types::Duration, String> {
-    duration.try_into().map_err(|_| "is too long".to_owned())
+    duration(text)?.try_into().map_err(|_| "is too long".to_owned())
 }
 
 /// Reads `key=value`.

@@ -17,7 +17,7 @@ use crate::outcome::{self, JobResult};
 use crate::output::text;
 
 /// Waits for the job's end, at most this long, and shows it. Leaves the job on an interrupt.
-pub(crate) async fn wait_and_conclude(
+pub(crate) async fn wait_and_show(
     client: &Client,
     job_id: JobId,
     limit: Option<Duration>,
@@ -29,7 +29,7 @@ pub(crate) async fn wait_and_conclude(
         () = interrupts.next() => return Ok(interrupt::detached(client, job_id, &resume)),
     };
     let answer = answer.map_err(|error| client.resumable(error, &resume))?;
-    conclude_or_leave(client, &JobResult { job_id, answer })
+    show_outcome_or_state(client, &JobResult { job_id, answer })
 }
 
 /// Waits on the stream that the job's submit opened, at most this long, and shows the job's end. Leaves the job on an
@@ -57,7 +57,7 @@ pub(crate) async fn wait_on_stream(
         Some(result) => with_expire_time(client, result).await,
         None => JobResult { job_id, answer: get_result(client, job_id).await? },
     };
-    conclude_or_leave(client, &result)
+    show_outcome_or_state(client, &result)
 }
 
 async fn end_on_stream(watch: &mut Watch) -> client::Result<Option<JobResult>> {
@@ -86,17 +86,17 @@ async fn with_expire_time(client: &Client, end: JobResult) -> JobResult {
 }
 
 /// Shows the job's end; or that it has not ended, and how to wait for it again.
-pub(crate) fn conclude_or_leave(client: &Client, result: &JobResult) -> Result<Exit> {
-    let exit = outcome::conclude(&client.output, result)?;
+pub(crate) fn show_outcome_or_state(client: &Client, result: &JobResult) -> Result<Exit> {
+    let exit = outcome::show(&client.output, result)?;
     if !result.has_ended() {
         let state = text::state(result.answer.state());
         let why = match text::wait_reason(result.answer.wait_reason()) {
             "" => String::new(),
             reason => format!(" ({reason})"),
         };
-        client.output.tell(&format!("job {} has not ended: it is {state}{why}", result.job_id));
-        let (resume, again) = (resume_command(result.job_id), client.address.again());
-        client.output.help(&format!("come back with `{resume}{again}`"));
+        client.output.report(&format!("job {} has not ended: it is {state}{why}", result.job_id));
+        let (resume, again) = (resume_command(result.job_id), client.address.as_flag());
+        client.output.help(&format!("resume with `{resume}{again}`"));
     }
     Ok(exit)
 }

@@ -8,10 +8,9 @@ use uuid::Uuid;
 use crate::connect::{ClientArgs, ReconnectArgs};
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::follow::{Followed, Show, Stdout, follow};
+use crate::follow::{EventDisplay, Stdout, follow};
 use crate::interrupt;
-use crate::outcome;
-use crate::output::Voice;
+use crate::output::GlobalArgs;
 
 const EXAMPLES: &str = "\
 Output and the result go to stdout, progress and logs to stderr. With -o json
@@ -40,9 +39,9 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Runs the command.
-    pub(crate) async fn run(self, voice: Voice) -> Result<Exit> {
+    pub(crate) async fn run(self, global: GlobalArgs) -> Result<Exit> {
         let mut interrupts = interrupt::listen(Exit::Interrupted, None)?;
-        let client = self.client.reconnecting(voice, self.reconnect).await?;
+        let client = self.client.reconnecting(global, self.reconnect).await?;
         let stdout = match client.output.format.is_json() {
             true => Stdout::Events,
             false => Stdout::Chunks,
@@ -50,11 +49,7 @@ impl Watch {
         let mut options = WatchOptions::default();
         options.after_sequence = self.after_sequence;
         let job = client.api.attach::<()>(JobId::from_bytes(self.id.into_bytes()));
-        let mut show = Show::new(&client.output, stdout);
-        match follow(&client, job.watch_with(options), false, &mut show, &mut interrupts).await? {
-            Followed::Left(exit) => Ok(exit),
-            Followed::Ended(result) if stdout == Stdout::Events => outcome::judge(&result),
-            Followed::Ended(result) => outcome::conclude(&client.output, &result),
-        }
+        let mut display = EventDisplay::new(&client.output, stdout);
+        follow(&client, job.watch_with(options), false, &mut display, &mut interrupts).await
     }
 }

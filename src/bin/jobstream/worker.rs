@@ -19,7 +19,7 @@ use crate::connect::{self, Address};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::interrupt;
-use crate::output::{Output, Voice};
+use crate::output::{Output, GlobalArgs};
 use crate::{server, units};
 use messages::Description;
 
@@ -96,8 +96,8 @@ struct WorkerFile {
 
 impl Worker {
     /// Runs the command.
-    pub(crate) fn run(self, voice: Voice) -> Result<Exit> {
-        let output = Output::new(voice, None);
+    pub(crate) fn run(self, global: GlobalArgs) -> Result<Exit> {
+        let output = Output::new(global, None);
         let address = Address::resolve(self.address.as_deref())?;
         server::log_to_stderr(&LogConfig { level: self.log_level.clone(), format: self.log_format })?;
         // Every program takes a few descriptors.
@@ -128,7 +128,7 @@ impl Worker {
         let running = worker
             .connect(&connect::lazy(address)?, options)
             .map_err(|error| Error::usage(error.to_string()))?;
-        let description = Description { name, address: address.bare(), kinds, queues: self.queues };
+        let description = Description { name, address: address.url(), kinds, queues: self.queues };
         output.notice(&description.starting(address));
         let end = run::until_end(&running, output, &description, self.drain_timeout, interrupts).await;
         run::report(end, output, address)

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::style::Color;
 use crate::output::table::{Columns, Field};
-use crate::output::{Format, Voice, json, text};
+use crate::output::{Format, GlobalArgs, json, text};
 
 /// Kinds or queues of one worker in a table; other formats show all.
 const NAMES_SHOWN: usize = 6;
@@ -39,17 +39,17 @@ enum Verb {
 
 impl Workers {
     /// Runs the verb.
-    pub(crate) async fn run(self, voice: Voice) -> Result<Exit> {
+    pub(crate) async fn run(self, global: GlobalArgs) -> Result<Exit> {
         match self.verb {
-            Verb::Ls(ls) => ls.run(voice).await,
-            Verb::Drain(drain) => drain.run(voice).await,
+            Verb::Ls(ls) => ls.run(global).await,
+            Verb::Drain(drain) => drain.run(global).await,
         }
     }
 }
 
 /// Writes the workers to stdout.
 fn show(client: &Client, workers: &[Worker]) -> Result<()> {
-    let header = ["ID", "NAME", "LINK", "STATE", "SLOTS", "KINDS", "QUEUES", "HEARD", "SDK", "ADDRESS"];
+    let header = ["ID", "NAME", "LINK", "STATE", "SLOTS", "KINDS", "QUEUES", "LAST SEEN", "SDK", "ADDRESS"];
     let mut columns = Columns::new(header);
     let shown = if client.output.format == Format::Table { NAMES_SHOWN } else { usize::MAX };
     for worker in workers {
@@ -61,7 +61,7 @@ fn show(client: &Client, workers: &[Worker]) -> Result<()> {
 fn row(worker: &Worker, shown: usize) -> Vec<Field> {
     // `*` is no name of a queue.
     let queues = if worker.queues.is_empty() { "*".to_owned() } else { names(&worker.queues, shown) };
-    let heard = worker.last_heard_age.and_then(|age| Duration::try_from(age).ok()).map(text::duration);
+    let last_seen = worker.last_heard_age.and_then(|age| Duration::try_from(age).ok()).map(text::duration);
     vec![
         Field::from(&worker.worker_id),
         Field::from(&worker.name),
@@ -70,7 +70,7 @@ fn row(worker: &Worker, shown: usize) -> Vec<Field> {
         format!("{}/{}", worker.slots_taken, worker.slots).into(),
         names(&worker.kinds, shown).into(),
         queues.into(),
-        heard.unwrap_or_default().into(),
+        last_seen.unwrap_or_default().into(),
         Field::from(&worker.sdk),
         Field::from(&worker.address),
     ]

@@ -74,7 +74,7 @@ fn content(body: Option<Body>, source: PayloadSource, numbers: Numbers) -> Resul
     }
 }
 
-/// Copies the data unless it is large and alone. Data is a slice of the receive buffer, which it would keep alive.
+/// Copies the data unless it is large and alone. Data is a slice of the receive buffer, which it would retain.
 fn owned(data: Bytes, source: PayloadSource) -> Bytes {
     match source {
         PayloadSource::Alone if data.len() >= ZERO_COPY_BYTES_MIN => data,

@@ -32,7 +32,7 @@ const FORCE_MARGIN: Duration = Duration::from_millis(250);
 /// State of one connection beside its stream.
 struct Connection {
     sink: ReportSink,
-    /// The queue of the last assignment. Its allocation is shared: consecutive jobs mostly come from one queue.
+    /// The queue of the last assignment. Its allocation is shared: most consecutive jobs have the same queue.
     queue: Arc<str>,
     /// The drain deadline of a server that announced its shutdown.
     shutdown_deadline: Option<Instant>,

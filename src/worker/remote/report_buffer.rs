@@ -137,7 +137,7 @@ impl ReportBuffer {
         wake(state);
     }
 
-    /// Buffers a log line. If the buffer is full, the line is dropped, and a later line says how many were.
+    /// Buffers a log line. If the buffer is full, the line is dropped, and a later line has the number of dropped ones.
     pub(in crate::worker) fn log(&self, lease: LeaseId, log: Log) {
         let mut state = self.state.lock();
         let Some(attempt) = state.attempts.get_mut(&lease).filter(|attempt| !attempt.lease_lost) else {

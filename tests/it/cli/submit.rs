@@ -221,7 +221,7 @@ async fn an_interrupt_detaches_and_prints_how_to_resume() {
     interrupt(&child.process);
     let ran = child.finish().await.exits(130);
     let id = fake.script().submitted[0].job.clone().expect("a job").job_id;
-    ran.prints(&[&format!("job {id} goes on"), &format!("`jobstream watch {id} --after-sequence 1`")]);
+    ran.prints(&[&format!("job {id} continues"), &format!("`jobstream watch {id} --after-sequence 1`")]);
     assert_eq!(fake.script().cancelled.len(), 0);
 }
 

@@ -53,7 +53,7 @@ async fn a_table_of_workers_truncates_the_kinds() {
     let header: Vec<_> = lines[0].split_whitespace().collect();
     assert_eq!(
         header,
-        ["ID", "NAME", "LINK", "STATE", "SLOTS", "KINDS", "QUEUES", "HEARD", "SDK", "ADDRESS"]
+        ["ID", "NAME", "LINK", "STATE", "SLOTS", "KINDS", "QUEUES", "LAST SEEN", "SDK", "ADDRESS"]
     );
     assert!(lines[1].contains("kind-6,+2") && !lines[1].contains("kind-7"), "{}", ran.stdout);
 }

@@ -86,7 +86,7 @@ impl FaultTest {
             }
             Err((code, stderr)) => {
                 assert_eq!(code, Some(10), "{fault:?}, number {number}: {stderr}");
-                assert!(stderr.contains("cannot keep jobs"), "{fault:?}, number {number}: {stderr}");
+                assert!(stderr.contains("cannot open the log"), "{fault:?}, number {number}: {stderr}");
                 return FaultEffect::Refused;
             }
         };

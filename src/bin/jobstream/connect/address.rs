@@ -59,15 +59,15 @@ impl Address {
 
     /// The flag that a suggested command needs to reach this server, with a space before it; empty unless the address came
     /// from a flag.
-    pub(crate) fn again(&self) -> String {
+    pub(crate) fn as_flag(&self) -> String {
         match self.source {
-            Source::Flag => format!(" --address {}", self.bare()),
+            Source::Flag => format!(" --address {}", self.url()),
             Source::Variable | Source::Default => String::new(),
         }
     }
 
     /// Without where it came from.
-    pub(crate) fn bare(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.uri.to_string().trim_end_matches('/').to_owned()
     }
 }
@@ -108,7 +108,7 @@ impl fmt::Display for Source {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.bare(), self.source)
+        write!(f, "{} ({})", self.url(), self.source)
     }
 }
 
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn only_a_flag_is_repeated_in_the_command_to_come_back() {
-        let again = |flag| Address::choose(flag, Some("b:2")).expect("an address").again();
+        let again = |flag| Address::choose(flag, Some("b:2")).expect("an address").as_flag();
         assert_eq!(again(Some("[::1]:7070")), " --address http://[::1]:7070");
         assert_eq!(again(None), "");
     }

@@ -79,7 +79,7 @@ pub(super) fn summary(totals: &Totals) -> String {
         line += &format!(" ({})", parts.join(", "));
     }
     if totals.left > 0 {
-        let fate = if totals.is_durable { "kept" } else { "lost" };
+        let fate = if totals.is_durable { "stored" } else { "lost" };
         line += &format!(", {} {fate}", text::count(totals.left));
     }
     line

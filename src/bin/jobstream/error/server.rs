@@ -58,7 +58,7 @@ fn hint_for(reason: &str, names_worker: bool) -> Option<&'static str> {
             "`jobstream queues pause` holds jobs back from the server's own workers (link POOL)"
         }
         "RESULT_EXPIRED" => {
-            "the job ended, and its retention has passed: `jobstream submit --retention 1d` keeps a result longer"
+            "the job ended, and its retention has passed: `jobstream submit --retention 1d` retains a result longer"
         }
         "JOB_ID_REUSED" => "leave --job-id out, or give the same job again in full",
         "PAYLOAD_TOO_LARGE" => "store it elsewhere and submit a reference; `jobstream info` shows the limit",

@@ -46,7 +46,7 @@ pub(crate) fn progress_line(progress: &Progress) -> String {
     }
 }
 
-/// The share done, from 0 to 1, if the progress says or implies one.
+/// The share done, from 0 to 1, if the progress has or implies one.
 pub(super) fn fraction(progress: &Progress) -> Option<f64> {
     let of_total = || match (progress.done?, progress.total?) {
         (done, total) if total > 0.0 => Some(done / total),

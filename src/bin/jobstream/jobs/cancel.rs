@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::connect::{Client, ClientArgs};
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::output::{Voice, json, text};
+use crate::output::{GlobalArgs, json, text};
 use crate::units;
 
 const EXAMPLES: &str = "\
@@ -38,9 +38,9 @@ pub(super) struct Cancel {
 
 impl Cancel {
     /// Runs the command.
-    pub(super) async fn run(self, voice: Voice) -> Result<Exit> {
-        let client = self.client.connect(voice).await?;
-        super::for_each(voice, &self.ids, async |id| self.cancel(&client, id).await).await
+    pub(super) async fn run(self, global: GlobalArgs) -> Result<Exit> {
+        let client = self.client.connect(global).await?;
+        super::for_each(global, &self.ids, async |id| self.cancel(&client, id).await).await
     }
 
     async fn cancel(&self, client: &Client, id: JobId) -> Result<()> {

@@ -11,7 +11,7 @@ use crate::connect::{Client, ClientArgs};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::output::table::{self, Columns, Field};
-use crate::output::{Format, Voice, json, text};
+use crate::output::{Format, GlobalArgs, json, text};
 use crate::units;
 
 const EXAMPLES: &str = "\
@@ -20,7 +20,7 @@ Examples:
   jobstream jobs get $id
   jobstream jobs get $id -o json | jq .attempts";
 
-/// Show all fields of jobs
+/// EventDisplay all fields of jobs
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Get {
@@ -33,10 +33,10 @@ pub(super) struct Get {
 
 impl Get {
     /// Runs the command.
-    pub(super) async fn run(self, voice: Voice) -> Result<Exit> {
-        let client = self.client.connect(voice).await?;
+    pub(super) async fn run(self, global: GlobalArgs) -> Result<Exit> {
+        let client = self.client.connect(global).await?;
         let several = self.ids.len() > 1;
-        super::for_each(voice, &self.ids, async |id| get(&client, id, several).await).await
+        super::for_each(global, &self.ids, async |id| get(&client, id, several).await).await
     }
 }
 
@@ -46,7 +46,7 @@ async fn get(client: &Client, id: JobId, several: bool) -> Result<()> {
     let job =
         answer.job.ok_or_else(|| Error::new(Exit::Other, format!("the server sent no job for {id}")))?;
     let output = &client.output;
-    output.thing(&pairs(&job, output.format), || json::message("Job", &job))?;
+    output.object(&pairs(&job, output.format), || json::message("Job", &job))?;
     if output.format == Format::Table {
         if !job.attempts.is_empty() {
             output.line("")?;

@@ -11,7 +11,7 @@ use crate::connect::{Client, ClientArgs};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::table::{self, Columns, Field};
-use crate::output::{Format, Voice, json, text};
+use crate::output::{Format, GlobalArgs, json, text};
 use crate::units;
 
 /// The server's limit of jobs on a page.
@@ -63,8 +63,8 @@ pub(super) struct Ls {
 
 impl Ls {
     /// Runs the command.
-    pub(super) async fn run(self, voice: Voice) -> Result<Exit> {
-        let client = self.client.connect(voice).await?;
+    pub(super) async fn run(self, global: GlobalArgs) -> Result<Exit> {
+        let client = self.client.connect(global).await?;
         let (jobs, more) = self.collect(&client).await?;
         let now = units::now();
         let mut columns = Columns::new(["ID", "KIND", "QUEUE", "STATE", "ATTEMPT", "CREATED", "DETAIL"]);

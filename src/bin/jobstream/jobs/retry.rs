@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::connect::{Client, ClientArgs};
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::output::{Voice, json};
+use crate::output::{GlobalArgs, json};
 use crate::payload::json_argument;
 
 const EXAMPLES: &str = "\
@@ -38,10 +38,10 @@ pub(super) struct Retry {
 
 impl Retry {
     /// Runs the command.
-    pub(super) async fn run(self, voice: Voice) -> Result<Exit> {
+    pub(super) async fn run(self, global: GlobalArgs) -> Result<Exit> {
         let payload = self.payload.as_deref().map(json_argument).transpose()?;
-        let client = self.client.connect(voice).await?;
-        super::for_each(voice, &self.ids, async |id| self.retry(&client, id, payload.clone()).await).await
+        let client = self.client.connect(global).await?;
+        super::for_each(global, &self.ids, async |id| self.retry(&client, id, payload.clone()).await).await
     }
 
     async fn retry(&self, client: &Client, id: JobId, payload: Option<Payload>) -> Result<()> {

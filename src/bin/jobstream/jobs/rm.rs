@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::connect::{Client, ClientArgs};
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::output::Voice;
+use crate::output::GlobalArgs;
 
 const EXAMPLES: &str = "\
 Prints the ids of the removed jobs. Cancel a job that has not ended first.
@@ -30,9 +30,9 @@ pub(super) struct Rm {
 
 impl Rm {
     /// Runs the command.
-    pub(super) async fn run(self, voice: Voice) -> Result<Exit> {
-        let client = self.client.connect(voice).await?;
-        super::for_each(voice, &self.ids, async |id| remove(&client, id).await).await
+    pub(super) async fn run(self, global: GlobalArgs) -> Result<Exit> {
+        let client = self.client.connect(global).await?;
+        super::for_each(global, &self.ids, async |id| remove(&client, id).await).await
     }
 }
 

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 
 /// The text on one line: each such character is an escape, line ends and tabs too.
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {
-    escaped(text, steers, |c, cleaned| cleaned.extend(c.escape_default()))
+    escaped(text, affects_terminal, |c, cleaned| cleaned.extend(c.escape_default()))
 }
 
 /// The text with its line ends and tabs.
 pub(crate) fn clean_lines(text: &str) -> Cow<'_, str> {
-    let steers = |c| steers(c) && c != '\n' && c != '\t';
-    escaped(text, steers, |c, cleaned| cleaned.extend(c.escape_default()))
+    let affects_terminal = |c| affects_terminal(c) && c != '\n' && c != '\t';
+    escaped(text, affects_terminal, |c, cleaned| cleaned.extend(c.escape_default()))
 }
 
 /// The text of a field between tabs, for scripts: only control characters are escapes.
@@ -37,8 +37,8 @@ pub(crate) fn clean_bytes(bytes: &[u8]) -> Cow<'_, [u8]> {
 
 /// JSON text that means the same: within its strings the characters are escapes of JSON.
 pub(crate) fn clean_json(text: &str) -> Cow<'_, str> {
-    let steers = |c| steers(c) && c != '\n' && c != '\t';
-    escaped(text, steers, |c, cleaned| {
+    let affects_terminal = |c| affects_terminal(c) && c != '\n' && c != '\t';
+    escaped(text, affects_terminal, |c, cleaned| {
         let mut units = [0; 2];
         cleaned.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
     })
@@ -48,7 +48,7 @@ pub(crate) fn clean_json(text: &str) -> Cow<'_, str> {
 /// an escape character in a value as an escape.
 pub(crate) fn clean_log_line(line: &str) -> Cow<'_, str> {
     let (text, end) = line.strip_suffix('\n').map_or((line, ""), |text| (text, "\n"));
-    if !text.chars().any(steers) {
+    if !text.chars().any(affects_terminal) {
         return Cow::Borrowed(line);
     }
     let mut cleaned = String::with_capacity(line.len() + 16);
@@ -82,9 +82,9 @@ fn escaped(
     Cow::Owned(cleaned)
 }
 
-/// Whether a terminal obeys the character or shows it as nothing: control characters (C0, DEL, C1), marks and overrides of
-/// direction, line separators, and invisible formatting. Joiners stay: scripts and emoji need them.
-fn steers(c: char) -> bool {
+/// Whether the character controls a terminal or is invisible: control characters (C0, DEL, C1), marks and overrides of
+/// direction, line separators, and formatting characters. Joiners are not escaped: scripts and emoji need them.
+fn affects_terminal(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
@@ -128,7 +128,7 @@ mod tests {
         let value = serde_json::json!({ EVIL: [EVIL, 1.5] });
         let text = format!("{value:#}");
         let shown = clean_json(&text);
-        assert!(shown.chars().all(|c| c == '\n' || !steers(c)), "{shown}");
+        assert!(shown.chars().all(|c| c == '\n' || !affects_terminal(c)), "{shown}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).expect("JSON"), value);
     }
 

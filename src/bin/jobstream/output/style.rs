@@ -11,9 +11,9 @@ pub(crate) enum Color {
     Red,
     /// Succeeded.
     Green,
-    /// Cancelled, or something to look at.
+    /// Cancelled, or a warning.
     Yellow,
-    /// Running, and what can be done.
+    /// Running, and hints.
     Cyan,
     /// Secondary text.
     Dim,

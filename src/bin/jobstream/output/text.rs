@@ -30,7 +30,7 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
-/// How long ago this was, or how long until it comes: `3m ago`, `in 12s`; empty if unset.
+/// The time relative to now: `3m ago`, `in 12s`; empty if unset.
 pub(crate) fn relative(time: Option<&Timestamp>, now: SystemTime) -> String {
     let Some(time) = time.and_then(|time| SystemTime::try_from(*time).ok()) else {
         return String::new();

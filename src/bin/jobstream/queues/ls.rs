@@ -5,7 +5,7 @@ use clap::Args;
 use crate::connect::ClientArgs;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::output::Voice;
+use crate::output::GlobalArgs;
 
 const EXAMPLES: &str = "\
 Columns: queue, paused, jobs by state, age of the oldest queued job.
@@ -24,8 +24,8 @@ pub(super) struct Ls {
 
 impl Ls {
     /// Runs the command.
-    pub(super) async fn run(self, voice: Voice) -> Result<Exit> {
-        let client = self.client.connect(voice).await?;
+    pub(super) async fn run(self, global: GlobalArgs) -> Result<Exit> {
+        let client = self.client.connect(global).await?;
         let queues = client.call(client.api.queues()).await?;
         super::show(&client, &queues)?;
         if queues.is_empty() {

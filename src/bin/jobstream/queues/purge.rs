@@ -9,7 +9,7 @@ use crate::connect::{Client, ClientArgs};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::output::screen;
-use crate::output::{Voice, text};
+use crate::output::{GlobalArgs, text};
 use crate::stderr;
 
 const EXAMPLES: &str = "\
@@ -34,7 +34,7 @@ pub(super) struct Purge {
 
 impl Purge {
     /// Runs the command.
-    pub(super) async fn run(self, voice: Voice) -> Result<Exit> {
+    pub(super) async fn run(self, global: GlobalArgs) -> Result<Exit> {
         let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
         if !self.yes && !can_ask {
             return Err(Error::usage(
@@ -42,7 +42,7 @@ impl Purge {
             )
             .hint("confirm with --yes"));
         }
-        let client = self.client.connect(voice).await?;
+        let client = self.client.connect(global).await?;
         if !self.yes && !self.confirm(&client).await? {
             return Err(Error::new(Exit::Other, "not confirmed: nothing was cancelled"));
         }
@@ -62,7 +62,7 @@ impl Purge {
         let question =
             format!("cancel {} waiting jobs of queue {}? [y/N] ", text::count(waiting), self.queue);
         let ask = || -> io::Result<String> {
-            stderr::say(screen::clean(&question).as_bytes());
+            stderr::print(screen::clean(&question).as_bytes());
             let mut answer = String::new();
             io::stdin().lock().read_line(&mut answer)?;
             Ok(answer)

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::connect::ClientArgs;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::output::{Voice, text};
+use crate::output::{GlobalArgs, text};
 use crate::units;
 
 const EXAMPLES: &str = "\
@@ -35,8 +35,8 @@ pub(super) struct Drain {
 
 impl Drain {
     /// Runs the command.
-    pub(super) async fn run(self, voice: Voice) -> Result<Exit> {
-        let client = self.client.connect(voice).await?;
+    pub(super) async fn run(self, global: GlobalArgs) -> Result<Exit> {
+        let client = self.client.connect(global).await?;
         let drained = client.call(client.api.drain_worker(self.worker, self.within)).await?;
         super::show(&client, &drained)?;
         let jobs: u32 = drained.iter().map(|worker| worker.slots_taken).sum();

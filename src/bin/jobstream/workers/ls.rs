@@ -5,7 +5,7 @@ use clap::Args;
 use crate::connect::ClientArgs;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::output::Voice;
+use crate::output::GlobalArgs;
 
 const EXAMPLES: &str = "\
 Columns: id, name, link (POOL is the server's own worker, STREAM and UNARY are
@@ -26,8 +26,8 @@ pub(super) struct Ls {
 
 impl Ls {
     /// Runs the command.
-    pub(super) async fn run(self, voice: Voice) -> Result<Exit> {
-        let client = self.client.connect(voice).await?;
+    pub(super) async fn run(self, global: GlobalArgs) -> Result<Exit> {
+        let client = self.client.connect(global).await?;
         let workers = client.call(client.api.workers()).await?;
         super::show(&client, &workers)?;
         if workers.is_empty() {

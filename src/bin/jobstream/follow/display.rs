@@ -1,5 +1,5 @@
-//! Shows a job's events as they come: chunks on stdout; progress, logs and state changes on stderr, in place on a
-//! terminal and as plain lines elsewhere.
+//! Shows a job's events: chunks on stdout; progress, logs and state changes on stderr, as a progress bar on a terminal and
+//! as plain lines elsewhere.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ const BAR: &str = "[{bar:30}] {msg} (eta {eta})";
 
 const SPINNER_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What of a job's events goes to stdout.
+/// Which of a job's events are written to stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stdout {
     /// Chunks of output, as they are.
@@ -40,16 +40,16 @@ pub(crate) enum Stdout {
 
 /// The display of one job.
 #[derive(Debug)]
-pub(crate) struct Show<'a> {
+pub(crate) struct EventDisplay<'a> {
     output: &'a Output,
-    stdout: Stdout,
+    pub(super) stdout: Stdout,
     bar: Option<ProgressBar>,
     progress_shown: Option<Instant>,
     attempt_with_chunks: u32,
     open_line: bool,
 }
 
-impl<'a> Show<'a> {
+impl<'a> EventDisplay<'a> {
     /// A display that has shown nothing yet.
     pub(crate) fn new(output: &'a Output, stdout: Stdout) -> Self {
         let draws = output.stderr_is_terminal && !output.quiet && stdout != Stdout::Events;
