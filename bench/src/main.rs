@@ -4,7 +4,9 @@
 //! generator's. Rounds are interleaved, because the speed of a machine changes over time: trust the ratios first, then
 //! the server's CPU time, then the rates.
 
+/// The allocator of the `jobstream` binary.
 #[cfg(all(feature = "mimalloc", not(feature = "count-allocations")))]
+#[path = "../../src/bin/jobstream/allocator.rs"]
 mod allocator;
 mod calls;
 mod child;

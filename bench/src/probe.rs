@@ -23,9 +23,9 @@ pub(super) enum Probe {
     /// Submit, one in flight.
     SubmitAlone,
     /// Another measurement on a server with a log on disk.
-    Durable(Common),
+    Durable(&'static Probe),
     /// Another measurement while many jobs are queued.
-    Crowded(Common),
+    Crowded(&'static Probe),
     /// Submit of a job that stays queued.
     Enqueue,
     /// Run of an echo job.
@@ -56,28 +56,6 @@ pub(super) enum Probe {
     WatchLeft,
 }
 
-/// Measurements that also run on disk, or beside queued jobs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Common {
-    Submit,
-    SubmitAlone,
-    Enqueue,
-    /// SubmitStream, this many jobs a message.
-    Stream(u32),
-}
-
-impl Common {
-    /// The same measurement in memory, on a server without other jobs.
-    fn alone(self) -> Probe {
-        match self {
-            Self::Submit => Probe::Submit,
-            Self::SubmitAlone => Probe::SubmitAlone,
-            Self::Enqueue => Probe::Enqueue,
-            Self::Stream(jobs) => Probe::Stream(jobs),
-        }
-    }
-}
-
 impl Scenario {
     /// Its measurements.
     pub(super) fn probes(self) -> Vec<Probe> {
@@ -88,14 +66,14 @@ impl Scenario {
             Self::SubmitStream => vec![Probe::Stream(1), Probe::Stream(100)],
             Self::Remote => vec![Probe::Stream(100), Probe::RemoteStream(100)],
             Self::Durable => {
-                let calls = [Common::Submit, Common::SubmitAlone, Common::Enqueue];
-                let on_disk = calls.into_iter().chain([Common::Stream(1), Common::Stream(100)]);
-                on_disk.flat_map(|probe| [probe.alone(), Probe::Durable(probe)]).collect()
+                let calls = [&Probe::Submit, &Probe::SubmitAlone, &Probe::Enqueue];
+                let on_disk = calls.into_iter().chain([&Probe::Stream(1), &Probe::Stream(100)]);
+                on_disk.flat_map(|probe| [*probe, Probe::Durable(probe)]).collect()
             }
             Self::Restart => vec![Probe::Start, Probe::Restart],
             Self::Crowded => {
-                let both = [Common::Submit, Common::Stream(100)];
-                both.into_iter().flat_map(|probe| [probe.alone(), Probe::Crowded(probe)]).collect()
+                let both = [&Probe::Submit, &Probe::Stream(100)];
+                both.into_iter().flat_map(|probe| [*probe, Probe::Crowded(probe)]).collect()
             }
             Self::Overload => vec![Probe::Busy, Probe::Overload, Probe::Refused],
             Self::Watch => vec![Probe::Watch, Probe::WatchIdle, Probe::WatchLeft],
@@ -116,8 +94,8 @@ impl Probe {
             Self::EchoIdle(kind) => format!("echo, idle stream{}", layout(kind)),
             Self::Submit => "submit".to_owned(),
             Self::SubmitAlone => "submit, one in flight".to_owned(),
-            Self::Durable(probe) => format!("{}, on disk", probe.alone().name()),
-            Self::Crowded(probe) => format!("{}, many jobs wait", probe.alone().name()),
+            Self::Durable(probe) => format!("{}, on disk", probe.name()),
+            Self::Crowded(probe) => format!("{}, many jobs wait", probe.name()),
             Self::Enqueue => "submit, stays queued".to_owned(),
             Self::Run => "run".to_owned(),
             Self::RunAlone => "run, one in flight".to_owned(),
@@ -146,7 +124,7 @@ impl Probe {
             Self::Run => [both(Self::Echo), both(Self::EchoStream)].concat(),
             Self::Stream(_) | Self::RemoteStream(_) => both(Self::Echo),
             Self::RunAlone | Self::SubmitAlone => both(Self::EchoAlone),
-            Self::Durable(probe) | Self::Crowded(probe) => vec![probe.alone()],
+            Self::Durable(probe) | Self::Crowded(probe) => vec![*probe],
             Self::Overload => vec![Self::Busy],
             Self::WatchIdle => both(Self::EchoIdle),
         }
@@ -191,10 +169,10 @@ impl Probe {
         }
         let server = ServerProcess::start(self.server())?;
         match self {
-            Self::Durable(probe) => probe.alone().measure_on(server, bench).await,
+            Self::Durable(probe) => probe.measure_on(server, bench).await,
             Self::Crowded(probe) => {
                 stream::fill(&server, queueing(), bench.jobs.get().into()).await?;
-                probe.alone().measure_on(server, bench).await
+                probe.measure_on(server, bench).await
             }
             _ => self.measure_on(server, bench).await,
         }

@@ -27,7 +27,6 @@ use error_details::{ErrorDetailsLayer, ErrorDetailsService};
 
 use crate::engine::{Engine, Submission};
 use crate::error::Error;
-use crate::proto::parse::ParseLimits;
 use crate::proto::render::{self, Defaults};
 use crate::proto::status::to_status;
 use crate::proto::v1;
@@ -53,7 +52,7 @@ fn respond_by(wait: Duration, deadline: Option<&Deadline>) -> Instant {
 #[derive(Clone)]
 pub(crate) struct Api {
     engine: Engine,
-    limits: ParseLimits,
+    payload_bytes_max: usize,
     defaults: Defaults,
     boot_id: Arc<str>,
     message_bytes_max: usize,
@@ -63,11 +62,10 @@ pub(crate) struct Api {
 impl Api {
     fn new(engine: Engine, message_bytes_max: usize) -> Self {
         let options = engine.options().core.clone();
-        let limits = ParseLimits { payload_bytes_max: options.payload_bytes_max };
         let defaults = Defaults { attempt_timeout: options.attempt_timeout, retention: options.retention };
         let boot_id = engine.boot_id().into();
         let connections = ConnectionLimits::default();
-        Self { engine, limits, defaults, boot_id, message_bytes_max, connections }
+        Self { engine, payload_bytes_max: options.payload_bytes_max, defaults, boot_id, message_bytes_max, connections }
     }
 
     /// The status of an error, for `map_err`.

@@ -59,19 +59,6 @@ const JOBS_PAGE_SIZE: u32 = 50;
 /// Default page size of ListQueues and ListWorkers.
 pub(crate) const PAGE_SIZE_DEFAULT: u32 = 100;
 
-/// The limits that are options of the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ParseLimits {
-    /// Largest payload, in bytes as stored.
-    pub(crate) payload_bytes_max: usize,
-}
-
-impl Default for ParseLimits {
-    fn default() -> Self {
-        Self { payload_bytes_max: 1024 * 1024 }
-    }
-}
-
 /// The value of a required field.
 ///
 /// # Errors

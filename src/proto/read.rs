@@ -12,19 +12,16 @@ pub(crate) use job::job;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::parse::{self, ParseLimits};
+use super::parse;
 use crate::job::{Cancellation, Failure, FailureReason, JobState, Outcome, Payload, Timestamp, WaitReason};
 use crate::proto::v1;
 use crate::proto::v1::outcome::End;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 
-/// The server has applied its own limits, which may be larger than the client's.
-const NO_LIMITS: ParseLimits = ParseLimits { payload_bytes_max: usize::MAX };
-
 /// Converts a payload. An unset payload is empty.
 pub(crate) fn payload(wire: Option<v1::Payload>) -> Option<Payload> {
-    parse::payload_of_server(wire, &NO_LIMITS).ok()
+    parse::payload_of_server(wire).ok()
 }
 
 /// Converts the outcome of a job.

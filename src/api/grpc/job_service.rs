@@ -69,7 +69,7 @@ impl JobService for Api {
 
     async fn run(&self, request: Request<v1::RunRequest>) -> Result<Response<Self::RunStream>, Status> {
         let (caller, closing) = (caller(request.extensions()), closing(&request));
-        let run = parse::run(request.into_inner(), &self.limits).map_err(self.status())?;
+        let run = parse::run(request.into_inner(), self.payload_bytes_max).map_err(self.status())?;
         let (submission, watch) =
             self.engine.run_as(caller, run.job, run.types).await.map_err(self.status())?;
         let follow =
@@ -155,7 +155,7 @@ impl JobService for Api {
     async fn retry(&self, request: Request<v1::RetryRequest>) -> Result<Response<v1::RetryResponse>, Status> {
         let caller = caller(request.extensions());
         let parse::Retry { job_id, new_job_id, payload, kind } =
-            parse::retry(request.into_inner(), &self.limits).map_err(self.status())?;
+            parse::retry(request.into_inner(), self.payload_bytes_max).map_err(self.status())?;
         let change = |job: &mut NewJob| {
             job.id = new_job_id;
             job.payload = payload.unwrap_or_else(|| job.payload.clone());
@@ -184,13 +184,13 @@ impl JobService for Api {
 impl Api {
     fn parse_job(&self, job: Option<v1::JobSpec>) -> JobResult<NewJob> {
         let spec = parse::required("job", job)?;
-        parse::new_job(spec, "job", PayloadSource::Alone, &self.limits)
+        parse::new_job(spec, "job", PayloadSource::Alone, self.payload_bytes_max)
     }
 
     pub(super) fn parse_batch(&self, jobs: Vec<v1::JobSpec>) -> Vec<JobResult<NewJob>> {
         let parse = |(index, spec)| {
             let path = format_args!("jobs[{index}]");
-            parse::new_job(spec, path, PayloadSource::Shared, &self.limits)
+            parse::new_job(spec, path, PayloadSource::Shared, self.payload_bytes_max)
         };
         jobs.into_iter().enumerate().map(parse).collect()
     }

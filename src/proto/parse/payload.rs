@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::json::{Numbers, Refusal};
-use super::{CONTENT_TYPE_BYTES_MAX, ParseLimits, Violations, json, too_large};
+use super::{CONTENT_TYPE_BYTES_MAX, Violations, json, too_large};
 use crate::error::Result;
 use crate::job::{self, Payload, quoted};
 use crate::proto::v1;
@@ -31,21 +31,21 @@ pub(crate) fn payload(
     wire: Option<v1::Payload>,
     field: &str,
     source: PayloadSource,
-    limits: &ParseLimits,
+    payload_bytes_max: usize,
 ) -> Result<Payload> {
-    payload_with(wire, field, source, limits, Numbers::Exact)
+    payload_with(wire, field, source, payload_bytes_max, Numbers::Exact)
 }
 
-/// Parses a payload that a server sent. All JSON numbers are accepted.
-pub(crate) fn payload_of_server(wire: Option<v1::Payload>, limits: &ParseLimits) -> Result<Payload> {
-    payload_with(wire, "payload", PayloadSource::Alone, limits, Numbers::All)
+/// Parses a payload of any size that a server sent. All JSON numbers are accepted.
+pub(crate) fn payload_of_server(wire: Option<v1::Payload>) -> Result<Payload> {
+    payload_with(wire, "payload", PayloadSource::Alone, usize::MAX, Numbers::All)
 }
 
 fn payload_with(
     wire: Option<v1::Payload>,
     field: &str,
     source: PayloadSource,
-    limits: &ParseLimits,
+    payload_bytes_max: usize,
     numbers: Numbers,
 ) -> Result<Payload> {
     let Some(v1::Payload { content_type, body }) = wire else { return Ok(Payload::default()) };
@@ -58,8 +58,8 @@ fn payload_with(
         }
     };
     let size = content.as_ref().map_or(0, |content| content.bytes.len());
-    if size > limits.payload_bytes_max {
-        return Err(too_large(field.to_owned(), size, limits.payload_bytes_max));
+    if size > payload_bytes_max {
+        return Err(too_large(field.to_owned(), size, payload_bytes_max));
     }
     found.check(format_args!("{field}.content_type"), check_content_type(&content_type, is_json));
     found.finish(|| Some(content?.with_content_type(&content_type)))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::time::{self, DELAY, TIMEOUT};
 use super::{
-    ATTEMPTS_MAX, MAP_ENTRIES_MAX, MAP_KEY_BYTES_MAX, MAP_VALUE_BYTES_MAX, MULTIPLIER_MAX, ParseLimits,
+    ATTEMPTS_MAX, MAP_ENTRIES_MAX, MAP_KEY_BYTES_MAX, MAP_VALUE_BYTES_MAX, MULTIPLIER_MAX,
     PayloadSource, Violations, payload, prefixed,
 };
 use crate::error::Result;
@@ -24,7 +24,7 @@ pub(crate) fn new_job(
     mut spec: v1::JobSpec,
     path: impl fmt::Display,
     source: PayloadSource,
-    limits: &ParseLimits,
+    payload_bytes_max: usize,
 ) -> Result<NewJob> {
     let mut found = Violations::default();
     let id = optional_job_id("job_id", &spec.job_id, &mut found);
@@ -33,7 +33,7 @@ pub(crate) fn new_job(
         "" | QueueName::DEFAULT => Some(QueueName::default()),
         name => found.absorb(QueueName::parse("queue", name)),
     };
-    let payload = found.absorb(payload(spec.payload.take(), "payload", source, limits));
+    let payload = found.absorb(payload(spec.payload.take(), "payload", source, payload_bytes_max));
     let priority = found.check("priority", priority(spec.priority));
     let options = options(spec, &mut found);
     found

@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::time::{self, DELAY, DRAIN, WAIT};
-use super::{ParseLimits, PayloadSource, RESULT_WAIT_MAX, Violations, payload};
+use super::{PayloadSource, RESULT_WAIT_MAX, Violations, payload};
 use crate::error::{Error, Result};
 use crate::job::{
     AttemptEnd, AttemptReport, AttemptUpdate, Failure, FailureReason, Hello, Kind, LeaseId, Output, Peer,
@@ -76,7 +76,7 @@ pub(crate) fn hello(wire: v1::Hello, address: String) -> Result<Hello> {
 /// # Errors
 ///
 /// `InvalidField` with every invalid field. An error in the content of a report is returned in that report.
-pub(crate) fn frame(wire: v1::WorkRequest, limits: &ParseLimits) -> Result<WorkerFrame> {
+pub(crate) fn frame(wire: v1::WorkRequest, payload_bytes_max: usize) -> Result<WorkerFrame> {
     let mut found = Violations::default();
     if wire.hello.is_some() {
         found.add("hello", "was sent before: it belongs in the first message only");
@@ -92,7 +92,7 @@ pub(crate) fn frame(wire: v1::WorkRequest, limits: &ParseLimits) -> Result<Worke
         if sequence == 0 {
             found.add(format_args!("reports[{index}].report_sequence"), "is required: it begins with 1");
         }
-        if let Some((lease, update)) = found.absorb(attempt_report(report, index, source, limits)) {
+        if let Some((lease, update)) = found.absorb(attempt_report(report, index, source, payload_bytes_max)) {
             reports.push(AttemptReport { sequence, lease, update });
         }
     }
@@ -129,7 +129,7 @@ pub(crate) fn lease(wire: &v1::LeaseRequest, address: String) -> Result<Lease> {
 /// `InvalidField` with every invalid field. An error in the content of a report is returned in that report.
 pub(crate) fn reports(
     wire: v1::ReportRequest,
-    limits: &ParseLimits,
+    payload_bytes_max: usize,
 ) -> Result<(Vec<UnaryReport>, Vec<LeaseId>)> {
     let mut found = Violations::default();
     for (field, count) in [("reports", wire.reports.len()), ("lease_ids", wire.lease_ids.len())] {
@@ -140,7 +140,7 @@ pub(crate) fn reports(
     let source = if wire.reports.len() == 1 { PayloadSource::Alone } else { PayloadSource::Shared };
     let mut reports = Vec::with_capacity(wire.reports.len());
     for (index, report) in wire.reports.into_iter().enumerate() {
-        reports.extend(found.absorb(attempt_report(report, index, source, limits)));
+        reports.extend(found.absorb(attempt_report(report, index, source, payload_bytes_max)));
     }
     let renewed = found.absorb(leases("lease_ids", &wire.lease_ids));
     found.finish(|| Some((reports, renewed?)))
@@ -240,17 +240,17 @@ fn attempt_report(
     wire: v1::AttemptReport,
     index: usize,
     source: PayloadSource,
-    limits: &ParseLimits,
+    payload_bytes_max: usize,
 ) -> Result<UnaryReport> {
     let lease = lease_id(format_args!("reports[{index}].lease_id"), &wire.lease_id)?;
     let news = wire.news.ok_or_else(|| Error::invalid(format!("reports[{index}].news"), "is required"))?;
-    Ok((lease, parse_update(news, source, limits)))
+    Ok((lease, parse_update(news, source, payload_bytes_max)))
 }
 
-fn parse_update(wire: Wire, source: PayloadSource, limits: &ParseLimits) -> Result<AttemptUpdate> {
+fn parse_update(wire: Wire, source: PayloadSource, payload_bytes_max: usize) -> Result<AttemptUpdate> {
     Ok(match wire {
         Wire::Progress(wire) => AttemptUpdate::Report(Report::Progress(event::progress(wire))),
-        Wire::Output(wire) => AttemptUpdate::Report(Report::Output(output(wire, source, limits)?)),
+        Wire::Output(wire) => AttemptUpdate::Report(Report::Output(output(wire, source, payload_bytes_max)?)),
         Wire::Log(wire) => AttemptUpdate::Report(Report::Log(event::log(&wire))),
         Wire::Complete(wire) => AttemptUpdate::End(complete(wire, source)),
         Wire::Fail(wire) => AttemptUpdate::End(fail(wire, source)),
@@ -259,15 +259,14 @@ fn parse_update(wire: Wire, source: PayloadSource, limits: &ParseLimits) -> Resu
     })
 }
 
-fn output(wire: v1::Output, source: PayloadSource, limits: &ParseLimits) -> Result<Output> {
-    let payload = payload(wire.payload, "output.payload", source, limits)?;
+fn output(wire: v1::Output, source: PayloadSource, payload_bytes_max: usize) -> Result<Output> {
+    let payload = payload(wire.payload, "output.payload", source, payload_bytes_max)?;
     Ok(Output { payload, channel: wire.channel.into() })
 }
 
 /// Parses a result. A malformed result ends the attempt with a failure, so that its slot is freed. The core checks the size.
 fn complete(wire: v1::AttemptComplete, source: PayloadSource) -> AttemptEnd {
-    let any_size = ParseLimits { payload_bytes_max: usize::MAX };
-    payload(wire.result, "result", source, &any_size).map_or_else(
+    payload(wire.result, "result", source, usize::MAX).map_or_else(
         |error| {
             let message = format!("the worker's result is malformed: {error}");
             AttemptEnd::Failure(Failure::new(FailureReason::Handler, message).permanent(), None)
@@ -284,8 +283,7 @@ fn fail(wire: v1::AttemptFail, source: PayloadSource) -> AttemptEnd {
         FailureReason::WorkerLost | FailureReason::Deadline => FailureReason::Handler,
         reason => reason,
     };
-    let any_size = ParseLimits { payload_bytes_max: usize::MAX };
-    let details = wire.details.and_then(|wire| payload(Some(wire), "details", source, &any_size).ok());
+    let details = wire.details.and_then(|wire| payload(Some(wire), "details", source, usize::MAX).ok());
     let failure = Failure {
         error_type: wire.r#type,
         details,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::event::progress;
-use super::{NO_LIMITS, failure, outcome, state, timestamp, wait_reason};
+use super::{failure, outcome, state, timestamp, wait_reason};
 use crate::job::{AttemptView, JobId, JobView, NewJob};
 use crate::proto::parse::{self, PayloadSource};
 use crate::proto::v1;
@@ -35,7 +35,7 @@ pub(crate) fn job(wire: v1::Job) -> Option<JobView> {
 }
 
 fn spec(wire: v1::JobSpec, origin: &str) -> Option<NewJob> {
-    let mut spec = parse::new_job(wire, "spec", PayloadSource::Shared, &NO_LIMITS).ok()?;
+    let mut spec = parse::new_job(wire, "spec", PayloadSource::Shared, usize::MAX).ok()?;
     if !origin.is_empty() {
         spec.options_mut().origin = Some(JobId::parse("origin_job_id", origin).ok()?);
     }

@@ -149,7 +149,7 @@ mod tests {
 
     use super::*;
     use crate::job::{FailureReason, JobId, JobState, Kind, Payload, Timestamp};
-    use crate::proto::parse::{self, ParseLimits, PayloadSource};
+    use crate::proto::parse::{self, PayloadSource};
 
     fn failed_job() -> JobView {
         let mut failed = Failure::new(FailureReason::Handler, "bad row");
@@ -244,8 +244,8 @@ mod tests {
         options.labels.insert("a".to_owned(), "1".to_owned());
         options.headers.insert("b".to_owned(), String::new());
         let wire = job_spec(&spec, true, &Defaults::default());
-        let limits = ParseLimits::default();
-        let read = parse::new_job(wire, "job", PayloadSource::Alone, &limits);
+        let limits = 1 << 20;
+        let read = parse::new_job(wire, "job", PayloadSource::Alone, limits);
         assert_eq!(read, Ok(spec));
     }
 }

@@ -42,10 +42,10 @@ mod tests {
 
     use super::*;
     use crate::job::JSON_NUMBER_MAX;
-    use crate::proto::parse::{self, ParseLimits, PayloadSource};
+    use crate::proto::parse::{self, PayloadSource};
 
     fn read(wire: v1::Payload) -> Payload {
-        parse::payload(Some(wire), "payload", PayloadSource::Shared, &ParseLimits::default()).unwrap()
+        parse::payload(Some(wire), "payload", PayloadSource::Shared, 1 << 20).unwrap()
     }
 
     fn wire(body: Body) -> v1::Payload {

@@ -7,7 +7,7 @@ use crate::job::{
     Assignment, AttemptEnd, AttemptUpdate, Failure, FailureReason, JobId, JobOptions, LeaseId, Payload,
     Report,
 };
-use crate::proto::parse::{DURATION_MAX, ParseLimits, PayloadSource, payload};
+use crate::proto::parse::{DURATION_MAX, PayloadSource, payload};
 use crate::proto::v1::attempt_report;
 use crate::proto::{render, v1};
 
@@ -81,8 +81,7 @@ pub(super) fn assignment(
         Ok(job_id) => job_id,
         Err(error) => return Ok(Err((lease, invalid(error.message())))),
     };
-    let limits = ParseLimits { payload_bytes_max: usize::MAX };
-    let payload = match payload(message.payload, "payload", PayloadSource::Shared, &limits) {
+    let payload = match payload(message.payload, "payload", PayloadSource::Shared, usize::MAX) {
         Ok(payload) => payload,
         Err(error) => return Ok(Err((lease, invalid(error.message())))),
     };

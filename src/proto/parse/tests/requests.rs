@@ -11,18 +11,18 @@ fn job() -> Option<v1::JobSpec> {
 
 #[test]
 fn a_run_reports_the_violations_of_its_job_and_watch() {
-    let limits = ParseLimits::default();
+    let limits = 1 << 20;
     let request = v1::RunRequest {
         job: Some(v1::JobSpec::default()),
         types: vec![1, 0],
         heartbeat: seconds(0),
         ..Default::default()
     };
-    let error = run(request, &limits).unwrap_err();
+    let error = run(request, limits).unwrap_err();
     assert_eq!(fields(&error), ["job.kind", "types[1]", "heartbeat"]);
-    assert_eq!(violation(run(v1::RunRequest::default(), &limits)), "job: is required");
+    assert_eq!(violation(run(v1::RunRequest::default(), limits)), "job: is required");
     let request = v1::RunRequest { job: job(), cancel_on_disconnect: true, ..Default::default() };
-    let parsed = run(request, &limits).unwrap();
+    let parsed = run(request, limits).unwrap();
     assert_eq!((parsed.job.kind.as_str(), parsed.cancel_on_disconnect), ("resize", true));
     assert_eq!((parsed.types, parsed.heartbeat), (EventTypes::ALL, HEARTBEAT_DEFAULT));
 }
@@ -33,7 +33,7 @@ fn a_run_with_a_too_large_payload_is_refused() {
     let payload = Some(v1::Payload { body, ..Default::default() });
     let job = job().map(|spec| v1::JobSpec { payload, ..spec });
     let request = v1::RunRequest { job, types: vec![9], ..Default::default() };
-    let error = run(request, &ParseLimits { payload_bytes_max: 4 }).unwrap_err();
+    let error = run(request, 4).unwrap_err();
     let expected = ErrorKind::PayloadTooLarge { field: "job.payload".to_owned(), size: 5, limit: 4 };
     assert_eq!(error.kind(), &expected);
 }
@@ -105,13 +105,13 @@ fn a_cancel_has_a_bounded_reason_and_grace() {
 
 #[test]
 fn a_retry_copies_unset_fields() {
-    let limits = ParseLimits::default();
+    let limits = 1 << 20;
     let request = v1::RetryRequest { job_id: ID.to_owned(), ..Default::default() };
-    let parsed = retry(request.clone(), &limits).unwrap();
+    let parsed = retry(request.clone(), limits).unwrap();
     assert_eq!((parsed.new_job_id, parsed.payload, parsed.kind), (None, None, None));
     let request =
         v1::RetryRequest { payload: Some(v1::Payload::default()), kind: "other".to_owned(), ..request };
-    let parsed = retry(request, &limits).unwrap();
+    let parsed = retry(request, limits).unwrap();
     assert!(parsed.payload.unwrap().is_empty());
     assert_eq!(parsed.kind.unwrap().as_str(), "other");
     let content_type = "\n".to_owned();
@@ -121,7 +121,7 @@ fn a_retry_copies_unset_fields() {
         kind: "a b".to_owned(),
         ..Default::default()
     };
-    let error = retry(flawed, &limits).unwrap_err();
+    let error = retry(flawed, limits).unwrap_err();
     assert_eq!(fields(&error), ["job_id", "new_job_id", "payload.content_type", "kind"]);
 }
 

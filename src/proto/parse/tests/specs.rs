@@ -12,7 +12,7 @@ fn spec() -> v1::JobSpec {
 }
 
 fn read(spec: v1::JobSpec) -> Result<NewJob> {
-    new_job(spec, "job", PayloadSource::Alone, &ParseLimits::default())
+    new_job(spec, "job", PayloadSource::Alone, 1 << 20)
 }
 
 fn options(spec: v1::JobSpec) -> JobOptions {
@@ -216,8 +216,8 @@ fn too_many_entries_are_one_violation() {
 fn every_violation_has_the_path_of_the_spec() {
     let flawed =
         v1::JobSpec { priority: 101, timeout: seconds(0), job_id: "x".to_owned(), ..Default::default() };
-    let limits = ParseLimits::default();
-    let error = new_job(flawed, format_args!("jobs[{}]", 3), PayloadSource::Shared, &limits).unwrap_err();
+    let limits = 1 << 20;
+    let error = new_job(flawed, format_args!("jobs[{}]", 3), PayloadSource::Shared, limits).unwrap_err();
     assert_eq!(fields(&error), ["jobs[3].job_id", "jobs[3].kind", "jobs[3].priority", "jobs[3].timeout"]);
 }
 
@@ -226,8 +226,8 @@ fn a_too_large_payload_is_reported_alone() {
     let payload =
         v1::Payload { body: Some(v1::payload::Body::Text("fives".to_owned())), ..Default::default() };
     let flawed = v1::JobSpec { payload: Some(payload), priority: 101, ..spec() };
-    let limits = ParseLimits { payload_bytes_max: 4 };
-    let error = new_job(flawed, "jobs[3]", PayloadSource::Shared, &limits).unwrap_err();
+    let limits = 4;
+    let error = new_job(flawed, "jobs[3]", PayloadSource::Shared, limits).unwrap_err();
     let expected = ErrorKind::PayloadTooLarge { field: "jobs[3].payload".to_owned(), size: 5, limit: 4 };
     assert_eq!(error.kind(), &expected);
     assert!(error.message().starts_with("jobs[3].payload has 5 bytes, the limit is 4"), "{error}");
