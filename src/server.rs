@@ -21,7 +21,6 @@ mod shutdown;
 mod throttle;
 
 pub use crate::api::grpc::{ConnectionInfo, Deadline};
-pub use deadline::{DeadlineFuture, DeadlineLayer, DeadlineService};
 pub use descriptors::raise_descriptor_limit;
 pub use limits::ListenerLimits;
 pub use registry::ServeReport;

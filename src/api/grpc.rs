@@ -65,7 +65,14 @@ impl Api {
         let defaults = Defaults { attempt_timeout: options.attempt_timeout, retention: options.retention };
         let boot_id = engine.boot_id().into();
         let connections = ConnectionLimits::default();
-        Self { engine, payload_bytes_max: options.payload_bytes_max, defaults, boot_id, message_bytes_max, connections }
+        Self {
+            engine,
+            payload_bytes_max: options.payload_bytes_max,
+            defaults,
+            boot_id,
+            message_bytes_max,
+            connections,
+        }
     }
 
     /// The status of an error, for `map_err`.

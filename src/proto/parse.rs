@@ -15,13 +15,12 @@ pub(crate) use json::{
 };
 pub(crate) use payload::{PayloadSource, payload, payload_of_server};
 pub(crate) use request::{
-    Cancel, GetResult, ListJobs, Retry, WatchResult, batch_size, cancel, get_result, list_jobs,
-    page_size, retry, run, watch_result,
+    Cancel, GetResult, ListJobs, Retry, WatchResult, batch_size, cancel, get_result, list_jobs, page_size,
+    retry, run, watch_result,
 };
 pub(crate) use spec::new_job;
 pub(crate) use worker::{
-    Lease, PROTOCOL_VERSION, SERVED_MAX, SLOTS_MAX, UNARY_MAX, drain_worker, frame, hello, lease,
-    reports,
+    Lease, PROTOCOL_VERSION, SERVED_MAX, SLOTS_MAX, UNARY_MAX, drain_worker, frame, hello, lease, reports,
 };
 
 use std::fmt;

@@ -1,4 +1,4 @@
-//! The layer that enforces the deadline of a call, which the caller sets in `grpc-timeout`.
+//! The service that enforces the deadline of a call, which the caller sets in `grpc-timeout`.
 //!
 //! A passed deadline ends the call, not its job. Timeouts of the server itself are elsewhere.
 
@@ -12,34 +12,25 @@ use std::time::Duration;
 
 use futures_util::future::{Either, ready};
 use http::{Request, Response};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep};
 use tonic::Status;
 use tonic::body::Body;
-use tower::{Layer, Service};
+use tower::Service;
 
 use super::serve::CallFuture;
 use crate::api::grpc::Deadline;
 use body::DeadlineBody;
 
-/// The deadline used if the requested one overflows the clock.
-const FAR_FUTURE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-/// Enforces `grpc-timeout` before and after the response headers are sent.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct DeadlineLayer;
-
-impl<S> Layer<S> for DeadlineLayer {
-    type Service = DeadlineService<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        DeadlineService { inner }
-    }
+/// A service whose calls end with DEADLINE_EXCEEDED at their deadline, before or after the response headers are sent.
+#[derive(Debug, Clone)]
+pub(super) struct DeadlineService<S> {
+    inner: S,
 }
 
-/// A service whose calls end with DEADLINE_EXCEEDED at their deadline.
-#[derive(Debug, Clone)]
-pub struct DeadlineService<S> {
-    inner: S,
+impl<S> DeadlineService<S> {
+    pub(super) fn new(inner: S) -> Self {
+        Self { inner }
+    }
 }
 
 impl<S, B> Service<Request<B>> for DeadlineService<S>
@@ -69,7 +60,7 @@ where
 
 /// The future of one call. It is ready at the deadline at the latest.
 #[derive(Debug)]
-pub struct DeadlineFuture<F> {
+pub(super) struct DeadlineFuture<F> {
     call: F,
     /// `None` without a deadline. Moves into the response body.
     timer: Option<Timer>,
@@ -105,9 +96,7 @@ struct Timer {
 
 impl Timer {
     fn start(timeout: Duration) -> Self {
-        let now = Instant::now();
-        let deadline = now.checked_add(timeout).unwrap_or(now + FAR_FUTURE);
-        Self { sleep: Box::pin(sleep_until(deadline)), timeout }
+        Self { sleep: Box::pin(sleep(timeout)), timeout }
     }
 
     fn deadline(&self) -> Instant {

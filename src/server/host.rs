@@ -1,10 +1,10 @@
 //! The host policy: which hosts requests may name, and which web pages may call the server.
 //!
 //! It protects against DNS rebinding. A web page whose name resolves to this machine's address can reach the port, but the
-//! browser still sends the page's name as the host of the request. Module `layer` sends the refusals.
+//! browser still sends the page's name as the host of the request. Module `service` sends the refusals.
 
-mod layer;
 mod name;
+mod service;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -14,8 +14,9 @@ use http::{HeaderMap, HeaderValue, Uri};
 
 use crate::error::{Error, ErrorKind};
 
-pub(super) use layer::{HostLayer, HostService};
+use super::throttle::Throttle;
 use name::HostName;
+pub(super) use service::HostService;
 
 /// Allows all hosts or all origins.
 const ANY: &str = "*";
@@ -33,6 +34,8 @@ pub(super) struct HostPolicy {
     is_any_allowed: bool,
     origins: Vec<String>,
     is_any_origin_allowed: bool,
+    /// Limits the warnings of refusals.
+    warning: Throttle,
 }
 
 impl HostPolicy {
@@ -54,6 +57,7 @@ impl HostPolicy {
             is_any_allowed: allowed_hosts.iter().any(|host| host == ANY),
             origins: cors_origins.to_vec(),
             is_any_origin_allowed: cors_origins.iter().any(|origin| origin == ANY),
+            warning: Throttle::default(),
         })
     }
 

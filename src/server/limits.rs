@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-
 /// The limits of one listener.
 ///
 /// The defaults are safe for a public port. With them, one connection uses at most `connection_bytes_max`, one more message,

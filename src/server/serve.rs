@@ -25,9 +25,9 @@ use tower_http::cors::{Cors, CorsLayer};
 use super::budget::Budgets;
 use super::connection_thread::{ConnectionThread, ThreadState};
 use super::cors::cors_layer;
-use super::deadline::{DeadlineLayer, DeadlineService};
+use super::deadline::DeadlineService;
 use super::descriptors::Descriptors;
-use super::host::{HostLayer, HostPolicy, HostService};
+use super::host::{HostPolicy, HostService};
 use super::limits::ListenerLimits;
 use super::listener::Listener;
 use super::registry::{ConnectionBounds, ConnectionRegistry, ServeReport};
@@ -102,8 +102,8 @@ pub(super) async fn serve_router(
     shutdown: Shutdown,
 ) -> io::Result<ServeReport> {
     let cors = cors_layer(&options.cors_origins)?;
-    let policy = HostPolicy::new(listener.local_addr()?, &options.allowed_hosts, &options.cors_origins)?;
-    let hosts = HostLayer::new(policy);
+    let hosts = HostPolicy::new(listener.local_addr()?, &options.allowed_hosts, &options.cors_origins)?;
+    let hosts = Arc::new(hosts);
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let shutdown = Shutdown { graceful: shutdown.graceful, now: shutdown.now.child_token() };
@@ -149,12 +149,12 @@ pub(super) async fn serve_router(
     Ok(registry.report())
 }
 
-fn stack(router: Router, cors: Option<&CorsLayer>, hosts: &HostLayer) -> Stack {
+fn stack(router: Router, cors: Option<&CorsLayer>, hosts: &Arc<HostPolicy>) -> Stack {
     ServiceBuilder::new()
-        .layer(hosts)
+        .layer_fn(|inner| HostService::new(hosts.clone(), inner))
         .option_layer(cors.cloned())
         .layer(GrpcWebLayer::new())
-        .layer(DeadlineLayer)
+        .layer_fn(DeadlineService::new)
         .service(router)
 }
 

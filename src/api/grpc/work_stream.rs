@@ -98,7 +98,9 @@ impl WorkStream {
             let frame = match Pin::new(&mut self.requests).poll_next(context) {
                 Poll::Ready(Some(request)) => request
                     .map_err(|status| add_details(status, self.api.message_bytes_max))
-                    .and_then(|request| parse::frame(request, self.api.payload_bytes_max).map_err(self.api.status())),
+                    .and_then(|request| {
+                        parse::frame(request, self.api.payload_bytes_max).map_err(self.api.status())
+                    }),
                 Poll::Ready(None) => {
                     if let Some(session) = self.session.take() {
                         session.leave();

@@ -60,7 +60,8 @@ impl WorkerService for Api {
         &self,
         request: Request<v1::ReportRequest>,
     ) -> Result<Response<v1::ReportResponse>, Status> {
-        let (reports, renewed) = parse::reports(request.into_inner(), self.payload_bytes_max).map_err(self.status())?;
+        let (reports, renewed) =
+            parse::reports(request.into_inner(), self.payload_bytes_max).map_err(self.status())?;
         let (results, stops) = self.engine.unary_reports(reports, &renewed).await.map_err(self.status())?;
         let result = |result: crate::error::Result<()>| {
             result.map_or_else(

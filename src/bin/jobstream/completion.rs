@@ -5,7 +5,7 @@ use clap_complete::Shell;
 
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::output::{Output, GlobalArgs};
+use crate::output::{GlobalArgs, Output};
 
 const EXAMPLES: &str = "\
 Examples:

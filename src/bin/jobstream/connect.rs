@@ -10,7 +10,7 @@ use jobstream::client::{self, ClientOptions, ErrorKind, Retrying};
 
 use crate::error::{self, Error, Result};
 use crate::exit::Exit;
-use crate::output::{Output, Format, GlobalArgs, text};
+use crate::output::{Format, GlobalArgs, Output, text};
 use crate::units;
 
 pub(crate) use address::Address;

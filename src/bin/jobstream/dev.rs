@@ -7,7 +7,7 @@ use clap::Args;
 use crate::config::{self, ServerArgs, ServerConfig};
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::output::{Output, GlobalArgs};
+use crate::output::{GlobalArgs, Output};
 use crate::{serve, server};
 
 const EXAMPLES: &str = "\

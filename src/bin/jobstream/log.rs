@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::output::{Output, Format, GlobalArgs};
+use crate::output::{Format, GlobalArgs, Output};
 
 /// Most ids of jobs that may run again in a JSON report. The report has their total number.
 const IDS_IN_JSON_MAX: usize = 1_000;

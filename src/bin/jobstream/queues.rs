@@ -59,7 +59,9 @@ impl Queues {
         match self.verb {
             Verb::Ls(ls) => ls.run(global).await,
             Verb::Pause(names) => names.for_each(global, async |api, name| api.pause_queue(name).await).await,
-            Verb::Resume(names) => names.for_each(global, async |api, name| api.resume_queue(name).await).await,
+            Verb::Resume(names) => {
+                names.for_each(global, async |api, name| api.resume_queue(name).await).await
+            }
             Verb::Purge(purge) => purge.run(global).await,
         }
     }

@@ -13,7 +13,7 @@ use crate::interrupt;
 use crate::outcome::JobResult;
 use crate::output::GlobalArgs;
 use crate::units;
-use crate::wait::{show_outcome_or_state, get_result, wait_and_show};
+use crate::wait::{get_result, show_outcome_or_state, wait_and_show};
 
 const EXAMPLES: &str = "\
 Prints the result itself; with -o json the whole end. The exit code is the

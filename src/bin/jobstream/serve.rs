@@ -7,7 +7,7 @@ use clap::Args;
 use crate::config::{self, ServerArgs, ServerConfig};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::output::{Output, GlobalArgs};
+use crate::output::{GlobalArgs, Output};
 use crate::server;
 
 const EXAMPLES: &str = "\

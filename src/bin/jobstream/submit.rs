@@ -152,7 +152,11 @@ fn print_answer(client: &Client, answer: &SubmitResponse) -> Result<Exit> {
     if answer.disposition() == Disposition::Validated {
         output.notice("the job is valid; it was not stored");
     } else {
-        output.tip(&format!("follow it with `jobstream watch {}{}`", answer.job_id, client.address.as_flag()));
+        output.tip(&format!(
+            "follow it with `jobstream watch {}{}`",
+            answer.job_id,
+            client.address.as_flag()
+        ));
     }
     Ok(Exit::Ok)
 }

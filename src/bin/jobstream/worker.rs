@@ -19,7 +19,7 @@ use crate::connect::{self, Address};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::interrupt;
-use crate::output::{Output, GlobalArgs};
+use crate::output::{GlobalArgs, Output};
 use crate::{server, units};
 use messages::Description;
 

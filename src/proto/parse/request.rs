@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::spec::{map, new_job, optional_job_id};
 use super::time::{self, GRACE, HEARTBEAT, WAIT};
 use super::{
-    BATCH_JOBS_MAX, GRACE_DEFAULT, HEARTBEAT_DEFAULT, JOBS_PAGE_SIZE, PAGE_SIZE_MAX,
-    PayloadSource, RESULT_WAIT_MAX, Violations, payload, required,
+    BATCH_JOBS_MAX, GRACE_DEFAULT, HEARTBEAT_DEFAULT, JOBS_PAGE_SIZE, PAGE_SIZE_MAX, PayloadSource,
+    RESULT_WAIT_MAX, Violations, payload, required,
 };
 use crate::error::{Error, Result};
 use crate::job::{
@@ -75,8 +75,8 @@ pub(crate) struct Retry {
 /// As [`new_job`], plus the violations of the other fields.
 pub(crate) fn run(request: v1::RunRequest, payload_bytes_max: usize) -> Result<Run> {
     let mut found = Violations::default();
-    let job =
-        required("job", request.job).and_then(|spec| new_job(spec, "job", PayloadSource::Alone, payload_bytes_max));
+    let job = required("job", request.job)
+        .and_then(|spec| new_job(spec, "job", PayloadSource::Alone, payload_bytes_max));
     let job = found.absorb(job);
     let types = found.absorb(event_types("types", &request.types));
     let heartbeat = found.absorb(heartbeat("heartbeat", request.heartbeat));
@@ -168,8 +168,10 @@ pub(crate) fn retry(request: v1::RetryRequest, payload_bytes_max: usize) -> Resu
     let mut found = Violations::default();
     let job_id = found.absorb(JobId::parse("job_id", &request.job_id));
     let new_job_id = optional_job_id("new_job_id", &request.new_job_id, &mut found);
-    let payload =
-        request.payload.map(|wire| payload(Some(wire), "payload", PayloadSource::Alone, payload_bytes_max)).transpose();
+    let payload = request
+        .payload
+        .map(|wire| payload(Some(wire), "payload", PayloadSource::Alone, payload_bytes_max))
+        .transpose();
     let payload = found.absorb(payload).flatten();
     let kind = optional_kind("kind", &request.kind, &mut found);
     found.finish(|| Some(Retry { job_id: job_id?, new_job_id, payload, kind }))

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::time::{self, DELAY, TIMEOUT};
 use super::{
-    ATTEMPTS_MAX, MAP_ENTRIES_MAX, MAP_KEY_BYTES_MAX, MAP_VALUE_BYTES_MAX, MULTIPLIER_MAX,
-    PayloadSource, Violations, payload, prefixed,
+    ATTEMPTS_MAX, MAP_ENTRIES_MAX, MAP_KEY_BYTES_MAX, MAP_VALUE_BYTES_MAX, MULTIPLIER_MAX, PayloadSource,
+    Violations, payload, prefixed,
 };
 use crate::error::Result;
 use crate::job::{JobId, JobOptions, Kind, NewJob, PRIORITY_MAX, QueueName, RetryPolicy, Start, quoted};

@@ -92,7 +92,8 @@ pub(crate) fn frame(wire: v1::WorkRequest, payload_bytes_max: usize) -> Result<W
         if sequence == 0 {
             found.add(format_args!("reports[{index}].report_sequence"), "is required: it begins with 1");
         }
-        if let Some((lease, update)) = found.absorb(attempt_report(report, index, source, payload_bytes_max)) {
+        if let Some((lease, update)) = found.absorb(attempt_report(report, index, source, payload_bytes_max))
+        {
             reports.push(AttemptReport { sequence, lease, update });
         }
     }

@@ -1,4 +1,4 @@
-//! The layer that refuses requests for foreign hosts and from foreign web pages, before any other layer.
+//! The service that refuses requests for foreign hosts and from foreign web pages, before any other layer.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,10 +10,9 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use tonic::body::Body;
-use tower::{Layer, Service};
+use tower::Service;
 
 use super::super::serve::CallFuture;
-use super::super::throttle::Throttle;
 use super::HostPolicy;
 use crate::api::grpc::ConnectionInfo;
 use crate::error::{Error, ErrorKind};
@@ -23,32 +22,17 @@ use crate::proto::status::to_status;
 const GRPC: &[u8] = b"application/grpc";
 const GRPC_WEB: &[u8] = b"application/grpc-web";
 
-/// Applies the host policy of a listener.
-#[derive(Debug, Clone)]
-pub(in crate::server) struct HostLayer {
-    policy: Arc<HostPolicy>,
-    warning: Arc<Throttle>,
-}
-
-impl HostLayer {
-    pub(in crate::server) fn new(policy: HostPolicy) -> Self {
-        Self { policy: Arc::new(policy), warning: Arc::default() }
-    }
-}
-
-impl<S> Layer<S> for HostLayer {
-    type Service = HostService<S>;
-
-    fn layer(&self, inner: S) -> HostService<S> {
-        HostService { layer: self.clone(), inner }
-    }
-}
-
 /// A service that receives only requests that the policy allows.
 #[derive(Debug, Clone)]
 pub(in crate::server) struct HostService<S> {
-    layer: HostLayer,
+    policy: Arc<HostPolicy>,
     inner: S,
+}
+
+impl<S> HostService<S> {
+    pub(in crate::server) fn new(policy: Arc<HostPolicy>, inner: S) -> Self {
+        Self { policy, inner }
+    }
 }
 
 impl<S, B> Service<Request<B>> for HostService<S>
@@ -64,13 +48,13 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let HostLayer { policy, warning } = &self.layer;
+        let policy = &self.policy;
         let connection = request.extensions().get::<ConnectionInfo>();
         let local = connection.map_or(policy.own_address, |connection| connection.local.ip());
         match policy.check(request.uri(), request.headers(), local) {
             Ok(()) => Either::Left(self.inner.call(request)),
             Err(error) => {
-                if let Some(suppressed) = warning.pass() {
+                if let Some(suppressed) = policy.warning.pass() {
                     tracing::warn!(peer = ?connection.map(|connection| connection.peer), suppressed, "refused: {error}");
                 }
                 Either::Right(ready(Ok(refusal(&error, request.headers().get(CONTENT_TYPE)))))
