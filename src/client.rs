@@ -15,7 +15,7 @@
 //! let thumb = job.await?;
 //! println!("{}", thumb.url);
 //!
-//! // Submit and wait in one call: the result is not lost, whatever the job's retention.
+//! // Submit and wait in one call: the result is not lost, even with a short retention.
 //! let thumb: Thumb = client.job("resize").json(&Resize { width: 64 })?.run().await?;
 //! println!("{}", thumb.url);
 //! # Ok(())

@@ -70,7 +70,7 @@ impl TestServer {
         Self::start_with(EngineOptions::default(), ServerOptions::default()).await
     }
 
-    /// Starts a server with these options. It serves connections with one thread, whatever the options say.
+    /// Starts a server with these options. It serves connections with one thread, regardless of the options.
     ///
     /// # Errors
     ///

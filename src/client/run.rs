@@ -1,4 +1,4 @@
-//! Submit and wait in one call. The server sends the job's end on the open stream, whatever the job's retention.
+//! Submit and wait in one call. The server sends the job's end on the open stream, regardless of its retention.
 
 use futures_util::{StreamExt, stream};
 use serde::de::DeserializeOwned;

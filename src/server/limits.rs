@@ -1,4 +1,4 @@
-//! The limits of the listener in one place, each with its unit and default.
+//! The limits of the listener, each with its unit and default.
 //!
 //! Modules `connection` and `listener` enforce them.
 

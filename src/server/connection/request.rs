@@ -102,7 +102,7 @@ where
         if let (ResponseShape::Large, Some(open)) = (this.shape, &this.open)
             && !open.shared.budget.has_capacity()
         {
-            // The wait comes first: a response takes memory once it is built, before it is encoded.
+            // The wait is before the call: a response takes memory once it is built, before it is encoded.
             task::ready!(open.shared.budget.poll_admission(&mut this.admission, cx));
         }
         let response = task::ready!(Pin::new(&mut this.call).poll(cx))?;

@@ -83,7 +83,7 @@ impl Watchdog {
             End::Aborted => self.record_abort(),
         }
         self.http_task.abort();
-        // The error only says that the task was aborted. The permit is held until the task's buffers are freed.
+        // The error only means that the task was aborted. The permit is held until the task's buffers are freed.
         let _ = (&mut self.http_task).await;
     }
 

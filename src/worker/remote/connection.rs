@@ -23,7 +23,7 @@ use crate::worker::{WorkerEnd, WorkerStatus};
 const WELCOME_TIME_MAX: Duration = Duration::from_secs(10);
 /// The worker closes a connection after this many ping intervals without a message.
 const IDLE_PINGS_MAX: u32 = 3;
-/// Lower bound of the idle timeout, whatever ping interval the server announces.
+/// Lower bound of the idle timeout, for short ping intervals.
 const IDLE_TIMEOUT_MIN: Duration = Duration::from_millis(50);
 
 /// Extra time for the server's revocation to arrive before the worker itself ends a cancelled attempt by force.
