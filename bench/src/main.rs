@@ -13,6 +13,7 @@ mod child;
 mod echo;
 mod jobs;
 mod overload;
+#[path = "../../src/bin/jobstream/pages.rs"]
 mod pages;
 mod probe;
 mod report;
@@ -187,7 +188,7 @@ impl Bench {
     }
 
     fn measure(&self) -> Result<Report> {
-        allow_huge_pages(false);
+        allow_huge_pages(false)?;
         // One thread generates the load: more would take the server's cores and measure the scheduler.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut report =

@@ -56,7 +56,7 @@ pub(super) fn serve(kind: ServerKind, location: &str) -> Result<()> {
     });
     // As `jobstream serve` does.
     let is_job_server = matches!(kind, ServerKind::Jobs | ServerKind::Durable | ServerKind::Small);
-    allow_huge_pages(!is_job_server);
+    allow_huge_pages(!is_job_server)?;
     if kind == ServerKind::Worker {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         return runtime.block_on(work(location.parse()?));

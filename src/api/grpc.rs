@@ -60,11 +60,10 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    fn new(engine: Engine, message_bytes_max: usize) -> Self {
+    fn new(engine: Engine, message_bytes_max: usize, connections: ConnectionLimits) -> Self {
         let options = engine.options().core.clone();
         let defaults = Defaults { attempt_timeout: options.attempt_timeout, retention: options.retention };
         let boot_id = engine.boot_id().into();
-        let connections = ConnectionLimits::default();
         Self {
             engine,
             payload_bytes_max: options.payload_bytes_max,
@@ -79,9 +78,7 @@ impl Api {
     fn status(&self) -> impl Fn(Error) -> Status + '_ {
         |error| to_status(&error, &self.boot_id)
     }
-}
 
-impl Api {
     /// The durability of acknowledged jobs.
     fn durability(&self) -> v1::Durability {
         match self.engine.is_durable() {
@@ -110,7 +107,7 @@ pub(crate) fn services(
     message_bytes_max: usize,
     connections: ConnectionLimits,
 ) -> (Jobs, Routes) {
-    let api = Api { connections, ..Api::new(engine.clone(), message_bytes_max) };
+    let api = Api::new(engine.clone(), message_bytes_max, connections);
     let jobs = JobServiceServer::new(api.clone())
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(message_bytes_max);

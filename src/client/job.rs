@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::error::{Error, Result, ResultError};
+use super::error::{Result, ResultError};
 use super::{Client, Watch, WatchOptions, restart, result};
 use crate::job::{JobId, JobState, Outcome, Payload};
 use crate::proto::{read, v1};
@@ -120,14 +120,15 @@ impl<T> Job<T> {
     ///
     /// As [`Job::outcome`].
     pub async fn state(&self) -> Result<JobState> {
-        match self.client.get(self.id).await {
-            Ok(job) => Ok(job.state),
-            Err(error) => Err(self.explained(error).await),
-        }
+        Ok(self.explained(self.client.get(self.id).await).await?.state)
     }
 
-    async fn explained(&self, error: Error) -> Error {
-        restart::explain(&self.client, self.id, self.seen, error).await
+    /// The same result, with SERVER_RESTARTED instead of JOB_NOT_FOUND if a restart lost the job.
+    async fn explained<R>(&self, result: Result<R>) -> Result<R> {
+        match result {
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(restart::explain(&self.client, self.id, self.seen, error).await),
+        }
     }
 
     /// Watches the job's events, from the first one to the one that ends it.
@@ -146,10 +147,7 @@ impl<T> Job<T> {
     ///
     /// `NotFound`; `FailedPrecondition` (ILLEGAL_STATE) if the job ended otherwise.
     pub async fn cancel(&self, reason: impl Into<String>) -> Result<JobState> {
-        match self.client.cancel(self.id, reason).await {
-            Ok(state) => Ok(state),
-            Err(error) => Err(self.explained(error).await),
-        }
+        self.explained(self.client.cancel(self.id, reason).await).await
     }
 
     /// Cancels the job with another time for the handler to stop, like [`Client::cancel_within`].
@@ -158,10 +156,7 @@ impl<T> Job<T> {
     ///
     /// As [`Job::cancel`], and `InvalidArgument` if the grace is too long.
     pub async fn cancel_within(&self, reason: impl Into<String>, grace: Duration) -> Result<JobState> {
-        match self.client.cancel_within(self.id, reason, grace).await {
-            Ok(state) => Ok(state),
-            Err(error) => Err(self.explained(error).await),
-        }
+        self.explained(self.client.cancel_within(self.id, reason, grace).await).await
     }
 }
 

@@ -32,8 +32,8 @@ pub(super) struct HostPolicy {
     own_address: IpAddr,
     allowed: Vec<HostName>,
     is_any_allowed: bool,
+    /// Allowed origins of web pages, or [`ANY`].
     origins: Vec<String>,
-    is_any_origin_allowed: bool,
     /// Limits the warnings of refusals.
     warning: Throttle,
 }
@@ -56,7 +56,6 @@ impl HostPolicy {
             allowed: names.map(|host| allowed_host(host)).collect::<io::Result<_>>()?,
             is_any_allowed: allowed_hosts.iter().any(|host| host == ANY),
             origins: cors_origins.to_vec(),
-            is_any_origin_allowed: cors_origins.iter().any(|origin| origin == ANY),
             warning: Throttle::default(),
         })
     }
@@ -117,7 +116,7 @@ impl HostPolicy {
     }
 
     fn check_origin(&self, origin: &str, host: Option<&str>) -> Result<(), Error> {
-        if self.is_any_origin_allowed || self.origins.iter().any(|allowed| allowed == origin) {
+        if self.origins.iter().any(|allowed| allowed == origin || allowed == ANY) {
             return Ok(());
         }
         if host.is_some_and(|host| name::is_same_origin(origin, host)) {

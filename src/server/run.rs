@@ -94,7 +94,7 @@ impl From<io::Error> for ServerError {
 }
 
 /// The result of a shutdown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ShutdownReport {
     /// Jobs that ended since the engine started.
     pub ended: EndCounts,

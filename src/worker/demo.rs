@@ -32,6 +32,9 @@ pub fn add_to(worker: Worker) -> Worker {
 /// Longest wait of a demo handler, in seconds: a day.
 const SECONDS_MAX: f64 = 86_400.0;
 
+/// Default time between two steps of a demo handler, in seconds.
+const INTERVAL_SECONDS: f64 = 0.2;
+
 fn span(field: &str, seconds: f64) -> Result<Duration, JobError> {
     match (0.0..=SECONDS_MAX).contains(&seconds) {
         true => Ok(Duration::from_secs_f64(seconds)),
@@ -39,104 +42,82 @@ fn span(field: &str, seconds: f64) -> Result<Duration, JobError> {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 struct Sleep {
-    seconds: f64,
-}
-
-impl Default for Sleep {
-    fn default() -> Self {
-        Self { seconds: 1.0 }
-    }
+    /// Default 1.
+    seconds: Option<f64>,
 }
 
 async fn sleep(context: JobContext, input: Sleep) -> Result<Value, JobError> {
-    context.unless_cancelled(tokio::time::sleep(span("seconds", input.seconds)?)).await?;
-    Ok(json!({ "slept_seconds": input.seconds }))
+    let seconds = input.seconds.unwrap_or(1.0);
+    context.unless_cancelled(tokio::time::sleep(span("seconds", seconds)?)).await?;
+    Ok(json!({ "slept_seconds": seconds }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 struct Count {
-    to: u32,
-    interval_seconds: f64,
-}
-
-impl Default for Count {
-    fn default() -> Self {
-        Self { to: 5, interval_seconds: 0.2 }
-    }
+    /// Default 5.
+    to: Option<u32>,
+    interval_seconds: Option<f64>,
 }
 
 async fn count(context: JobContext, input: Count) -> Result<Value, JobError> {
-    let interval = span("interval_seconds", input.interval_seconds)?;
-    for number in 1..=input.to {
+    let interval = span("interval_seconds", input.interval_seconds.unwrap_or(INTERVAL_SECONDS))?;
+    let to = input.to.unwrap_or(5);
+    for number in 1..=to {
         context.unless_cancelled(tokio::time::sleep(interval)).await?;
-        context.progress_of(f64::from(number), f64::from(input.to), "numbers");
+        context.progress_of(f64::from(number), f64::from(to), "numbers");
     }
-    Ok(json!({ "counted": input.to }))
+    Ok(json!({ "counted": to }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 struct Chunks {
-    chunks: u32,
-    interval_seconds: f64,
-}
-
-impl Default for Chunks {
-    fn default() -> Self {
-        Self { chunks: 5, interval_seconds: 0.2 }
-    }
+    /// Default 5.
+    chunks: Option<u32>,
+    interval_seconds: Option<f64>,
 }
 
 async fn stream(context: JobContext, input: Chunks) -> Result<Value, JobError> {
-    let interval = span("interval_seconds", input.interval_seconds)?;
-    for number in 1..=input.chunks {
+    let interval = span("interval_seconds", input.interval_seconds.unwrap_or(INTERVAL_SECONDS))?;
+    let chunks = input.chunks.unwrap_or(5);
+    for number in 1..=chunks {
         context.unless_cancelled(tokio::time::sleep(interval)).await?;
-        context.output(Payload::text(format!("chunk {number} of {}\n", input.chunks))).await?;
+        context.output(Payload::text(format!("chunk {number} of {chunks}\n"))).await?;
     }
-    Ok(json!({ "chunks": input.chunks }))
+    Ok(json!({ "chunks": chunks }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 struct Fail {
-    message: String,
+    message: Option<String>,
     retryable: bool,
 }
 
-impl Default for Fail {
-    fn default() -> Self {
-        Self { message: "failed as requested".to_owned(), retryable: false }
-    }
-}
-
 async fn fail(input: Fail) -> Result<(), JobError> {
+    let message = input.message.unwrap_or_else(|| "failed as requested".to_owned());
     let error = match input.retryable {
-        true => JobError::retryable(input.message),
-        false => JobError::permanent(input.message),
+        true => JobError::retryable(message),
+        false => JobError::permanent(message),
     };
     Err(error.with_type("demo.Failure"))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 struct Flaky {
-    failures: u32,
-}
-
-impl Default for Flaky {
-    fn default() -> Self {
-        Self { failures: 2 }
-    }
+    /// Default 2.
+    failures: Option<u32>,
 }
 
 async fn flaky(context: JobContext, input: Flaky) -> Result<Value, JobError> {
-    let attempt = context.attempt();
-    if attempt <= input.failures {
-        let message = format!("attempt {attempt} fails as requested, the first {} do", input.failures);
+    let (attempt, failures) = (context.attempt(), input.failures.unwrap_or(2));
+    if attempt <= failures {
+        let message = format!("attempt {attempt} fails as requested, the first {failures} do");
         return Err(JobError::retryable(message).with_type("demo.Flaky"));
     }
     Ok(json!({ "succeeded_at_attempt": attempt }))

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::executor::ByKind;
 use super::{JobContext, JobError};
 use crate::job::{Assignment, AttemptEnd, Encoding, Failure, FailureReason, InlineHandler, JobId, Payload};
 
@@ -72,9 +73,9 @@ where
 }
 
 /// One inline handler that selects from these by kind.
-pub(super) fn inline_by_kind(handlers: Vec<(Arc<str>, InlineHandler)>) -> InlineHandler {
-    Arc::new(move |assignment: Assignment| match handlers.iter().find(|(kind, _)| *kind == assignment.kind) {
-        Some((_, handler)) => handler(assignment),
+pub(super) fn inline_by_kind(handlers: ByKind<InlineHandler>) -> InlineHandler {
+    Arc::new(move |assignment: Assignment| match handlers.get(&assignment.kind) {
+        Some(handler) => handler(assignment),
         None => AttemptEnd::Failure(unknown_kind(&assignment.kind), None),
     })
 }

@@ -199,7 +199,7 @@ fn by_kind<T>(handlers: BTreeMap<String, T>) -> Result<(Vec<Kind>, ByKind<T>)> {
 /// The inline handlers as async ones, for assignments that arrive through the session, and as one inline handler.
 fn async_and_inline(handlers: ByKind<InlineHandler>) -> (ByKind<AsyncHandler>, InlineHandler) {
     let asynchronous = handlers.iter().map(|(kind, inline)| (kind.clone(), as_async(inline)));
-    (asynchronous.collect(), handler::inline_by_kind(handlers.clone().into_iter().collect()))
+    (asynchronous.collect(), handler::inline_by_kind(handlers.clone()))
 }
 
 fn as_async(inline: &InlineHandler) -> AsyncHandler {

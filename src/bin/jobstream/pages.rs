@@ -4,11 +4,14 @@
 ///
 /// Huge pages of 2 MiB help programs that scan much memory. A server of small jobs stalls while the kernel clears one, for
 /// up to tens of milliseconds.
-pub(crate) fn allow_huge_pages(allowed: bool) {
+///
+/// # Errors
+///
+/// If the kernel refuses.
+pub(crate) fn allow_huge_pages(allowed: bool) -> std::io::Result<()> {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::thread::disable_transparent_huge_pages(!allowed) {
-        tracing::debug!(%error, "cannot choose the size of pages");
-    }
+    rustix::thread::disable_transparent_huge_pages(!allowed)?;
     #[cfg(not(target_os = "linux"))]
     let _ = allowed;
+    Ok(())
 }

@@ -49,15 +49,9 @@ pub(crate) struct Ready {
 pub(crate) struct Totals {
     /// How long it ran.
     pub(crate) uptime: Duration,
-    /// Jobs that succeeded.
-    pub(crate) succeeded: u64,
-    /// Jobs that failed.
-    pub(crate) failed: u64,
-    /// Jobs that were cancelled.
-    pub(crate) cancelled: u64,
-    /// Jobs that had not ended when it stopped.
-    pub(crate) left: u64,
-    /// Whether those are stored for the next start.
+    /// The jobs that ended, and those that had not ended when it stopped.
+    pub(crate) report: ShutdownReport,
+    /// Whether the latter are stored for the next start.
     pub(crate) is_durable: bool,
 }
 
@@ -70,7 +64,9 @@ pub(crate) fn start(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<(
     config.check()?;
     log_to_stderr(&config.log)?;
     // Programs inherit the setting, and large ones need huge pages.
-    allow_huge_pages(!config.commands.is_empty() || !config.exec.is_empty());
+    if let Err(error) = allow_huge_pages(!config.commands.is_empty() || !config.exec.is_empty()) {
+        tracing::debug!(%error, "cannot choose the size of pages");
+    }
     raise_descriptor_limit();
     let runtime = tokio::runtime::Runtime::new().map_err(|error| failed("start its threads", &error))?;
     let totals = runtime.block_on(serve(config, ready));
@@ -109,14 +105,7 @@ async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -
     };
     log_shutdown(&report, engine.is_durable());
     close(&engine, close_time_max).await?;
-    Ok(Totals {
-        uptime: begun.elapsed(),
-        succeeded: report.ended.succeeded,
-        failed: report.ended.failed,
-        cancelled: report.ended.cancelled,
-        left: report.jobs_left.into(),
-        is_durable: engine.is_durable(),
-    })
+    Ok(Totals { uptime: begun.elapsed(), report, is_durable: engine.is_durable() })
 }
 
 /// The first signal starts a graceful shutdown, the second ends it at once.
@@ -269,14 +258,15 @@ fn warn_of_exposure(address: SocketAddr, programs: &[&str]) {
 pub(crate) fn log_to_stderr(config: &LogConfig) -> Result<()> {
     let filter = EnvFilter::try_new(&config.level)
         .map_err(|error| Error::usage(format!("log level {:?}: {error}", config.level)))?;
+    let format = config.format;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(LogWriter(config.format))
+        .with_writer(move || LogWriter(format))
         // It would write to stderr itself, and panic if stderr is closed.
         .log_internal_errors(false)
         .with_ansi(io::stderr().is_terminal());
-    stderr::set_up_log(config.format);
-    let begun = match config.format {
+    stderr::set_up_log(format);
+    let begun = match format {
         LogFormat::Text => log.try_init(),
         LogFormat::Json => log.json().try_init(),
     };

@@ -60,7 +60,9 @@ impl Submit {
         }
         match self.wait {
             None => {
-                let answer = submit(&client, spec, self.validate_only).await?;
+                let request = SubmitRequest { job: Some(spec), validate_only: self.validate_only };
+                let answer = client.call(client.api.rpc().submit(request)).await?;
+                report_existing(&client, &answer);
                 print_answer(&client, &answer)
             }
             Some(limit) => wait_for_end(&client, spec, limit).await,
@@ -126,13 +128,6 @@ async fn submit_and_watch(
     };
     report_existing(client, &answer);
     Ok(Some((answer, watch)))
-}
-
-async fn submit(client: &Client, job: JobSpec, validate_only: bool) -> Result<SubmitResponse> {
-    let request = SubmitRequest { job: Some(job), validate_only };
-    let answer = client.call(client.api.rpc().submit(request)).await?;
-    report_existing(client, &answer);
-    Ok(answer)
 }
 
 fn report_existing(client: &Client, answer: &SubmitResponse) {

@@ -1,5 +1,7 @@
 //! The banner of `dev` and its last line.
 
+use jobstream::job::EndCounts;
+
 use crate::output::style::{Color, Style};
 use crate::output::text;
 use crate::server::{Ready, Totals};
@@ -65,12 +67,12 @@ fn wrap(kinds: &[String]) -> Vec<String> {
 
 /// One line: `stopped after 3m: 12 jobs ended (10 succeeded, 1 failed, 1 cancelled), 2 lost`.
 pub(super) fn summary(totals: &Totals) -> String {
-    let ended = totals.succeeded + totals.failed + totals.cancelled;
+    let EndCounts { succeeded, failed, cancelled } = totals.report.ended;
+    let ended = succeeded + failed + cancelled;
     let jobs = text::counted(ended, "job", "jobs");
     let mut line = format!("stopped after {}: {jobs} ended", text::duration(totals.uptime));
     if ended > 0 {
-        let of =
-            [(totals.succeeded, "succeeded"), (totals.failed, "failed"), (totals.cancelled, "cancelled")];
+        let of = [(succeeded, "succeeded"), (failed, "failed"), (cancelled, "cancelled")];
         let parts: Vec<_> = of
             .into_iter()
             .filter(|(number, _)| *number > 0)
@@ -78,9 +80,9 @@ pub(super) fn summary(totals: &Totals) -> String {
             .collect();
         line += &format!(" ({})", parts.join(", "));
     }
-    if totals.left > 0 {
+    if totals.report.jobs_left > 0 {
         let fate = if totals.is_durable { "stored" } else { "lost" };
-        line += &format!(", {} {fate}", text::count(totals.left));
+        line += &format!(", {} {fate}", text::count(totals.report.jobs_left.into()));
     }
     line
 }
@@ -88,6 +90,8 @@ pub(super) fn summary(totals: &Totals) -> String {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use jobstream::server::ShutdownReport;
 
     use super::*;
 
@@ -127,13 +131,9 @@ mod tests {
 
     #[test]
     fn the_summary_is_one_line() {
-        let totals = Totals {
-            uptime: Duration::from_secs(180),
-            succeeded: 1_200,
-            failed: 1,
-            left: 2,
-            ..Totals::default()
-        };
+        let ended = EndCounts { succeeded: 1_200, failed: 1, cancelled: 0 };
+        let report = ShutdownReport { ended, jobs_left: 2, ..ShutdownReport::default() };
+        let totals = Totals { uptime: Duration::from_secs(180), report, ..Totals::default() };
         assert_eq!(
             summary(&totals),
             "stopped after 3m: 1,201 jobs ended (1,200 succeeded, 1 failed), 2 lost"
