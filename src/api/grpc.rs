@@ -13,6 +13,7 @@ mod worker_service;
 
 pub(crate) use call::ConnectionLimits;
 pub use call::{ConnectionInfo, Deadline};
+pub(crate) use error_details::add_details_to_response;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +21,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::Status;
 use tonic::codec::CompressionEncoding;
-use tonic::service::{LayerExt, Routes};
-use tower::Layer;
-
-use error_details::{ErrorDetailsLayer, ErrorDetailsService};
+use tonic::service::Routes;
 
 use crate::engine::{Engine, Submission};
 use crate::error::Error;
@@ -98,8 +96,8 @@ impl Api {
     }
 }
 
-/// JobService with its layers.
-pub(crate) type Jobs = ErrorDetailsService<JobServiceServer<Api>>;
+/// JobService.
+pub(crate) type Jobs = JobServiceServer<Api>;
 
 /// The services of an engine: JobService, and the router of the others. They read messages up to `message_bytes_max`.
 pub(crate) fn services(
@@ -117,10 +115,7 @@ pub(crate) fn services(
     let admin = AdminServiceServer::new(api)
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(message_bytes_max);
-    let error_details = ErrorDetailsLayer { message_bytes_max };
-    let others =
-        Routes::new(error_details.named_layer(workers)).add_service(error_details.named_layer(admin));
-    (error_details.layer(jobs), others)
+    (jobs, Routes::new(workers).add_service(admin))
 }
 
 fn disposition(submission: &Submission) -> v1::Disposition {

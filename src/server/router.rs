@@ -3,6 +3,7 @@
 //! The router of tonic allocates for path parameters, which gRPC does not have. That costs a tenth of a unary call.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::future::Either;
@@ -11,22 +12,26 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
 
-use crate::api::grpc::Jobs;
+use crate::api::grpc::{Jobs, add_details_to_response};
 
 /// Path prefix of the calls of JobService.
 const JOBS_PATH: &str = "/jobstream.v1.JobService/";
 
+type JobsFuture = <Jobs as Service<Request<Body>>>::Future;
+type RoutesFuture = <Routes as Service<Request<Body>>>::Future;
+
 /// The router of all services of a server.
 #[derive(Clone)]
 pub(super) struct Router {
-    jobs: Option<Jobs>,
+    /// JobService, and the largest message that the services read; `None` for services other than those of `api`.
+    jobs: Option<(Jobs, usize)>,
     others: Routes,
 }
 
 impl Router {
-    /// A router of JobService and of other services.
-    pub(super) fn new(jobs: Jobs, others: Routes) -> Self {
-        Self { jobs: Some(jobs), others: others.prepare() }
+    /// A router of JobService and of other services, which read messages up to `message_bytes_max`.
+    pub(super) fn new(jobs: Jobs, others: Routes, message_bytes_max: usize) -> Self {
+        Self { jobs: Some((jobs, message_bytes_max)), others: others.prepare() }
     }
 }
 
@@ -39,19 +44,40 @@ impl From<Routes> for Router {
 impl Service<Request<Body>> for Router {
     type Response = Response<Body>;
     type Error = Infallible;
-    /// The router's future is boxed, because it is large and most calls are of JobService.
-    type Future =
-        Either<<Jobs as Service<Request<Body>>>::Future, Box<<Routes as Service<Request<Body>>>::Future>>;
+    type Future = RouterFuture;
 
     /// All services are always ready.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        match &mut self.jobs {
-            Some(jobs) if request.uri().path().starts_with(JOBS_PATH) => Either::Left(jobs.call(request)),
+    fn call(&mut self, request: Request<Body>) -> RouterFuture {
+        let message_bytes_max = self.jobs.as_ref().map(|(_, limit)| *limit);
+        let call = match &mut self.jobs {
+            Some((jobs, _)) if request.uri().path().starts_with(JOBS_PATH) => {
+                Either::Left(jobs.call(request))
+            }
             _ => Either::Right(Box::new(self.others.call(request))),
-        }
+        };
+        RouterFuture { call, message_bytes_max }
+    }
+}
+
+/// The future of one call. Its response has error details if it is an error.
+pub(super) struct RouterFuture {
+    /// The future of another service is boxed, because it is large and most calls are of JobService.
+    call: Either<JobsFuture, Box<RoutesFuture>>,
+    message_bytes_max: Option<usize>,
+}
+
+impl Future for RouterFuture {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let limit = self.message_bytes_max;
+        Pin::new(&mut self.call).poll(context).map_ok(|response| match limit {
+            Some(limit) => add_details_to_response(response, limit),
+            None => response,
+        })
     }
 }

@@ -296,5 +296,5 @@ async fn router(engine: &Engine, options: &ServerOptions) -> (HealthReporter, Ro
         .add_service(health_service)
         .add_service(reflection().build_v1().expect(valid))
         .add_service(reflection().build_v1alpha().expect(valid));
-    (health, Router::new(jobs, others))
+    (health, Router::new(jobs, others, options.message_bytes_max))
 }

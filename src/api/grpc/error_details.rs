@@ -1,81 +1,18 @@
 //! Adds error details to the errors of tonic.
 //!
-//! tonic refuses malformed and too large requests before a service method runs. This layer gives those statuses the same
-//! details as other errors.
+//! tonic refuses malformed and too large requests before a service method runs. Those statuses get the same details as
+//! other errors.
 
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use http::{Request, Response};
+use http::Response;
 use tonic::body::Body;
 use tonic::{Code, Status};
-use tower::{Layer, Service};
 
 use crate::error::{Error, ErrorKind, Violation};
 use crate::proto::status::to_status;
 
-/// The layer that adds the details.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ErrorDetailsLayer {
-    /// Largest message that the services read, in bytes.
-    pub(super) message_bytes_max: usize,
-}
-
-/// A service whose errors all have details.
-#[derive(Debug, Clone)]
-pub(crate) struct ErrorDetailsService<S> {
-    inner: S,
-    message_bytes_max: usize,
-}
-
-impl<S> Layer<S> for ErrorDetailsLayer {
-    type Service = ErrorDetailsService<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        ErrorDetailsService { inner, message_bytes_max: self.message_bytes_max }
-    }
-}
-
-impl<S> Service<Request<Body>> for ErrorDetailsService<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Unpin,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = ErrorDetailsFuture<S::Future>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        ErrorDetailsFuture { call: self.inner.call(request), message_bytes_max: self.message_bytes_max }
-    }
-}
-
-/// The future of an [`ErrorDetailsService`].
-#[derive(Debug)]
-pub(crate) struct ErrorDetailsFuture<F> {
-    call: F,
-    message_bytes_max: usize,
-}
-
-impl<F> Future for ErrorDetailsFuture<F>
-where
-    F: Future<Output = Result<Response<Body>, Infallible>> + Unpin,
-{
-    type Output = Result<Response<Body>, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let limit = self.message_bytes_max;
-        Pin::new(&mut self.call).poll(context).map_ok(|response| add_details_to_response(response, limit))
-    }
-}
-
-/// Adds details to an error response without them. Other responses are returned unchanged.
-fn add_details_to_response(response: Response<Body>, limit: usize) -> Response<Body> {
+/// Adds details to an error response without them. Other responses are returned unchanged. `limit` is the largest message
+/// that the services read.
+pub(crate) fn add_details_to_response(response: Response<Body>, limit: usize) -> Response<Body> {
     // Most errors have details already, and this check is cheaper than parsing the status.
     if response.headers().contains_key(Status::GRPC_STATUS_DETAILS) {
         return response;

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 use jobstream::engine::CoreOptions;
+use jobstream::job;
 use jobstream::worker::command::OutputMode;
 use serde::{Deserialize, Serialize};
 
@@ -325,14 +326,11 @@ pub(crate) struct CommandConfig {
 pub(crate) struct Kind(String);
 
 impl TryFrom<String> for Kind {
-    type Error = String;
+    type Error = jobstream::error::Error;
 
-    fn try_from(text: String) -> Result<Self, String> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "._:/-".contains(c);
-        match text {
-            text if (1..=128).contains(&text.len()) && text.chars().all(allowed) => Ok(Self(text)),
-            text => Err(format!("{text:?} is not a kind: 1 to 128 characters of [A-Za-z0-9._:/-]")),
-        }
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        job::Kind::parse("kind", &text)?;
+        Ok(Self(text))
     }
 }
 

@@ -104,7 +104,7 @@ impl CrashTest {
         })?;
         let worker = demo::add_to(Worker::new()).start(&engine).expect("valid names");
         let (jobs, others) = grpc::services(&engine, 4 << 20, grpc::ConnectionLimits::default());
-        let router = Router::new(jobs, others);
+        let router = Router::new(jobs, others, 4 << 20);
         let service = FaultyService::new(router, self.bug, self.seen.clone());
         Ok(Server { service, engine, _worker: worker })
     }

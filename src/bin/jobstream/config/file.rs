@@ -91,7 +91,7 @@ mod tests {
             ("slots = 1\ndrain_timeout = 'soon'\n", "js.toml:2: "),
             ("slots = 0\n", "nonzero"),
             ("[limits]\nretention_bytes_max = '1 parsec'\n", "js.toml:2: unknown unit \"parsec\""),
-            ("[commands.'a b']\nprogram = 'x'\n", "js.toml:1: \"a b\" is not a kind"),
+            ("[commands.'a b']\nprogram = 'x'\n", "js.toml:1: kind: \"a b\" has a character outside"),
             ("[commands.a]\nargs = ['x']\n", "missing field `program`"),
             ("[log]\nformat = 'xml'\n", "js.toml:2: unknown variant"),
         ] {
