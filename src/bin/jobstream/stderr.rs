@@ -1,13 +1,14 @@
 //! Non-blocking standard error: one thread writes lines from a bounded queue. If the reader is closed or too slow, lines
 //! are dropped and counted.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
@@ -17,8 +18,6 @@ use crate::output::screen;
 
 /// Size of the queue. Lines that do not fit are dropped.
 const QUEUE_BYTES_MAX: usize = 1 << 20;
-/// Most bytes of one write, so that the lost lines can be counted when the reader closes.
-const WRITE_BYTES_MAX: usize = 64 << 10;
 /// How long a command waits for its own line to be written. After a timeout no command waits until the reader reads
 /// again.
 const WAIT_MAX: Duration = Duration::from_millis(200);
@@ -50,7 +49,8 @@ pub(crate) fn flush(within: Duration) {
 
 /// Sets the format of the dropped-lines report, and writes panics through the queue.
 pub(crate) fn set_up_log(format: LogFormat) {
-    stderr().lock().format = format;
+    // An error means that the log was set up before.
+    let _ = stderr().state.format.set(format);
     std::panic::set_hook(Box::new(|panic| {
         let thread = thread::current();
         let name = thread.name().unwrap_or("unnamed").to_owned();
@@ -79,155 +79,135 @@ impl Write for LogWriter {
 }
 
 fn stderr() -> &'static Stderr {
-    let mut is_new = false;
-    let stderr = STDERR.get_or_init(|| {
-        is_new = true;
-        Stderr::default()
-    });
-    if is_new {
-        // Without the thread the queue fills and lines are dropped: no reason to fail.
-        let _ = thread::Builder::new().name("stderr".to_owned()).spawn(|| stderr.write_all(sink()));
-    }
-    stderr
+    STDERR.get_or_init(|| Stderr::start(sink()))
 }
 
 /// A separate handle: a blocked write must not hold the lock of the standard library's handle.
-fn sink() -> Box<dyn Write> {
+fn sink() -> Box<dyn Write + Send> {
     match io::stderr().as_fd().try_clone_to_owned() {
         Ok(stderr) => Box::new(File::from(stderr)),
         Err(_) => Box::new(io::stderr()),
     }
 }
 
-/// The queue to stderr.
-#[derive(Default)]
+/// The queue to stderr. [`QUEUE_BYTES_MAX`] bounds its lines.
 struct Stderr {
-    queue: Mutex<Queue>,
-    /// Notified when lines are queued.
-    queued: Condvar,
-    /// Notified when lines were written or dropped.
-    written: Condvar,
+    queue: Sender<Message>,
+    state: Arc<State>,
 }
 
-struct Queue {
-    bytes: VecDeque<u8>,
-    /// Bytes ever queued.
-    queued: u64,
-    /// Bytes written or dropped.
-    done: u64,
+enum Message {
+    Lines(Vec<u8>),
+    /// Notified once all earlier lines are written or dropped.
+    Flush(Sender<()>),
+}
+
+#[derive(Default)]
+struct State {
+    /// Bytes that are queued, and neither written nor dropped.
+    queued_bytes: AtomicUsize,
     /// Lines dropped since the last report.
-    lines_lost: u64,
-    /// The value of `done` at the last timeout of a wait.
-    stalled_at: Option<u64>,
-    format: LogFormat,
-}
-
-impl Default for Queue {
-    fn default() -> Self {
-        let format = LogFormat::Text;
-        Self { bytes: VecDeque::new(), queued: 0, done: 0, lines_lost: 0, stalled_at: None, format }
-    }
+    lines_lost: AtomicU64,
+    /// Whether a wait timed out since the last write.
+    is_stalled: AtomicBool,
+    format: OnceLock<LogFormat>,
 }
 
 impl Stderr {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Starts the writer thread.
+    fn start(sink: Box<dyn Write + Send>) -> Self {
+        let (queue, messages) = mpsc::channel();
+        let state = Arc::<State>::default();
+        let mut writer = LineWriter { sink, state: state.clone(), is_torn: false };
+        let write_all = move || messages.into_iter().for_each(|message| writer.handle(message));
+        // Without the thread the queue fills and lines are dropped: no reason to fail.
+        let _ = thread::Builder::new().name("stderr".to_owned()).spawn(write_all);
+        Self { queue, state }
     }
 
     fn push(&self, lines: &[u8]) {
-        let mut queue = self.lock();
-        if queue.bytes.len() + lines.len() > QUEUE_BYTES_MAX {
-            queue.lines_lost += count(lines);
+        let State { queued_bytes, lines_lost, .. } = &*self.state;
+        if queued_bytes.fetch_add(lines.len(), Relaxed) + lines.len() > QUEUE_BYTES_MAX {
+            queued_bytes.fetch_sub(lines.len(), Relaxed);
+            lines_lost.fetch_add(count(lines), Relaxed);
             return;
         }
-        queue.bytes.extend(lines);
-        queue.queued += lines.len() as u64;
-        self.queued.notify_one();
+        // An error means that there is no writer thread.
+        let _ = self.queue.send(Message::Lines(lines.to_vec()));
     }
 
     fn flush(&self, within: Duration) {
-        let deadline = Instant::now() + within;
-        let mut queue = self.lock();
-        let end = queue.queued;
-        while queue.done < end {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || queue.stalled_at == Some(queue.done) {
-                queue.stalled_at = Some(queue.done);
-                return;
-            }
-            (queue, _) = self.written.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner);
+        if self.state.is_stalled.load(Relaxed) {
+            return;
         }
-    }
-
-    /// The loop of the writer thread. It does not end.
-    fn write_all(&self, mut sink: Box<dyn Write>) {
-        let (mut next, mut is_torn) = (Vec::new(), false);
-        loop {
-            let before = self.take(&mut next);
-            let lost = self.write_loss(&mut *sink, is_torn, before);
-            let (written, is_written) = match lost {
-                Ok(()) => write(&mut *sink, &next),
-                Err(()) => (0, false),
-            };
-            let mut queue = self.lock();
-            queue.done += next.len() as u64;
-            if is_written {
-                is_torn = false;
-            } else {
-                is_torn = is_torn || (written > 0 && next[written - 1] != b'\n');
-                queue.lines_lost += count(&next[written..]);
-            }
-            self.written.notify_all();
+        let (done, flushed) = mpsc::channel();
+        // An error means that there is no writer thread; then nothing is received either.
+        let _ = self.queue.send(Message::Flush(done));
+        if flushed.recv_timeout(within).is_err() {
+            self.state.is_stalled.store(true, Relaxed);
         }
-    }
-
-    /// Waits for lines and takes whole ones. Returns how many were dropped before, and the format of their report.
-    fn take(&self, next: &mut Vec<u8>) -> (u64, LogFormat) {
-        let mut queue = self.lock();
-        while queue.bytes.is_empty() {
-            queue = self.queued.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-        let most = queue.bytes.len().min(WRITE_BYTES_MAX);
-        let whole = queue.bytes.range(..most).rposition(|byte| *byte == b'\n').map_or(most, |end| end + 1);
-        next.clear();
-        next.extend(queue.bytes.drain(..whole));
-        (queue.lines_lost, queue.format)
-    }
-
-    /// Reports dropped lines, if any.
-    fn write_loss(
-        &self,
-        sink: &mut dyn Write,
-        is_torn: bool,
-        (lines, format): (u64, LogFormat),
-    ) -> Result<(), ()> {
-        if lines == 0 {
-            return Ok(());
-        }
-        let mut line = if is_torn { "\n".to_owned() } else { String::new() };
-        line.push_str(&loss_line(lines, format));
-        if !write(sink, line.as_bytes()).1 {
-            return Err(());
-        }
-        self.lock().lines_lost -= lines;
-        Ok(())
     }
 }
 
-/// Writes all bytes; returns how many were written, and whether all were.
-fn write(sink: &mut dyn Write, bytes: &[u8]) -> (usize, bool) {
+/// Writes the lines of the queue.
+struct LineWriter {
+    sink: Box<dyn Write + Send>,
+    state: Arc<State>,
+    /// Whether a line was written in part.
+    is_torn: bool,
+}
+
+impl LineWriter {
+    fn handle(&mut self, message: Message) {
+        match message {
+            Message::Lines(lines) => self.write_lines(&lines),
+            // An error means that the wait timed out.
+            Message::Flush(done) => drop(done.send(())),
+        }
+    }
+
+    fn write_lines(&mut self, lines: &[u8]) {
+        let written = if self.write_loss() { write(&mut *self.sink, lines) } else { 0 };
+        if written == lines.len() {
+            self.is_torn = false;
+        } else {
+            self.is_torn = self.is_torn || (written > 0 && lines[written - 1] != b'\n');
+            self.state.lines_lost.fetch_add(count(&lines[written..]), Relaxed);
+        }
+        self.state.queued_bytes.fetch_sub(lines.len(), Relaxed);
+        self.state.is_stalled.store(false, Relaxed);
+    }
+
+    /// Reports dropped lines, if any. Returns false if the report cannot be written.
+    fn write_loss(&mut self) -> bool {
+        let lines = self.state.lines_lost.load(Relaxed);
+        if lines == 0 {
+            return true;
+        }
+        let mut line = if self.is_torn { "\n".to_owned() } else { String::new() };
+        line.push_str(&loss_line(lines, self.state.format.get().copied().unwrap_or_default()));
+        let is_written = write(&mut *self.sink, line.as_bytes()) == line.len();
+        if is_written {
+            self.state.lines_lost.fetch_sub(lines, Relaxed);
+        }
+        is_written
+    }
+}
+
+/// Writes all bytes. Returns how many were written before an error.
+fn write(sink: &mut dyn Write, bytes: &[u8]) -> usize {
     let mut written = 0;
     while written < bytes.len() {
         match sink.write(&bytes[written..]) {
-            Ok(0) => return (written, false),
+            Ok(0) => break,
             Ok(count) => written += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // Another process with the same stderr made it non-blocking.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::park_timeout(FULL_PAUSE),
-            Err(_) => return (written, false),
+            Err(_) => break,
         }
     }
-    (written, true)
+    written
 }
 
 /// Lines in these bytes, an unfinished one too.
@@ -255,8 +235,8 @@ fn loss_line(lines: u64, format: LogFormat) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::sync::mpsc::{Receiver, channel};
+    use std::time::Instant;
 
     use super::*;
 
@@ -278,11 +258,9 @@ mod tests {
         }
     }
 
-    fn start() -> (Arc<Stderr>, Sender<io::Result<()>>, Receiver<String>) {
+    fn start() -> (Stderr, Sender<io::Result<()>>, Receiver<String>) {
         let ((answer, answers), (texts, read)) = (channel(), channel());
-        let stderr = Arc::new(Stderr::default());
-        let writer = stderr.clone();
-        thread::spawn(move || writer.write_all(Box::new(Pipe { answers, texts })));
+        let stderr = Stderr::start(Box::new(Pipe { answers, texts }));
         (stderr, answer, read)
     }
 
@@ -319,7 +297,7 @@ mod tests {
         let begun = Instant::now();
         stderr.flush(LONG);
         assert!(begun.elapsed() < LONG, "a stalled reader is not waited for again");
-        let lost = stderr.lock().lines_lost;
+        let lost = stderr.state.lines_lost.load(Relaxed);
         assert!(lost >= 2 * QUEUE_BYTES_MAX as u64 / line.len() as u64, "{lost}");
         drop(answer);
         assert_eq!(read.recv_timeout(LONG).as_deref(), Ok("first\n"));
