@@ -6,6 +6,7 @@
 mod shape;
 
 use prost::DecodeError;
+use smallvec::{SmallVec, smallvec};
 
 use crate::error::{Error, Result};
 use shape::{Field, Kind, SHAPES, Shape};
@@ -109,7 +110,7 @@ impl Scan {
         if depth > DEPTH_MAX {
             return Err(Stop::TooDeep);
         }
-        let mut counts = vec_of_zeros(shape.lists);
+        let mut counts: SmallVec<[usize; 4]> = smallvec![0; shape.lists];
         while !bytes.is_empty() {
             let tag = varint(&mut bytes)?;
             let field = usize::try_from(tag >> 3).ok().and_then(|number| shape.field(number));
@@ -203,10 +204,6 @@ fn entries(field: &Field, content: Option<&[u8]>) -> usize {
         (Kind::Packed, Some(packed)) => packed.iter().filter(|byte| **byte < 0x80).count(),
         _ => 1,
     }
-}
-
-fn vec_of_zeros(lists: usize) -> smallvec::SmallVec<[usize; 4]> {
-    smallvec::smallvec![0; lists]
 }
 
 fn varint(bytes: &mut &[u8]) -> Result<u64, Stop> {

@@ -27,14 +27,6 @@ const RESUME_AFTER: Duration = Duration::ZERO;
 /// Time for an attempt to stop after the caller of Run disconnected.
 const DISCONNECT_GRACE: Duration = Duration::from_secs(10);
 
-/// The watch of an event stream, its heartbeat interval and its connection.
-pub(super) struct FollowOptions {
-    pub(super) watch: Watch,
-    pub(super) heartbeat: Duration,
-    pub(super) closing: Option<CancellationToken>,
-    pub(super) boot_id: Arc<str>,
-}
-
 impl From<Message> for v1::WatchResultResponse {
     fn from(message: Message) -> Self {
         Self { message: Some(message) }
@@ -101,8 +93,13 @@ impl IdleState {
 }
 
 impl<M> EventStream<M> {
-    pub(super) fn new(follow: FollowOptions) -> Self {
-        let FollowOptions { watch, heartbeat, closing, boot_id } = follow;
+    /// The events of `watch`, with a heartbeat after this long without a message.
+    pub(super) fn new(
+        watch: Watch,
+        heartbeat: Duration,
+        closing: Option<CancellationToken>,
+        boot_id: Arc<str>,
+    ) -> Self {
         Self {
             watch,
             first: None,

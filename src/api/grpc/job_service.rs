@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::bounded_list::BoundedList;
 use super::call::caller;
-use super::events::{EventStream, FollowOptions};
+use super::events::EventStream;
 use super::page_token;
 use super::submit_stream::AckStream;
 use super::{Api, ConnectionInfo, disposition, respond_by};
@@ -72,11 +72,10 @@ impl JobService for Api {
         let run = parse::run(request.into_inner(), self.payload_bytes_max).map_err(self.status())?;
         let (submission, watch) =
             self.engine.run_as(caller, run.job, run.types).await.map_err(self.status())?;
-        let follow =
-            FollowOptions { watch, heartbeat: run.heartbeat, closing, boot_id: self.boot_id.clone() };
         let first = v1::run_response::Message::Submitted(self.submit_response(&submission));
         let first = v1::RunResponse { message: Some(first) };
-        let mut stream = EventStream::new(follow).with_first(first);
+        let mut stream =
+            EventStream::new(watch, run.heartbeat, closing, self.boot_id.clone()).with_first(first);
         if run.cancel_on_disconnect {
             stream = stream.cancelling_on_disconnect(self.engine.clone());
         }
@@ -108,8 +107,7 @@ impl JobService for Api {
         let parse::WatchResult { job_id, after_sequence, types, heartbeat } =
             parse::watch_result(request.get_ref()).map_err(self.status())?;
         let watch = self.engine.watch(job_id, after_sequence, types).await.map_err(self.status())?;
-        let follow = FollowOptions { watch, heartbeat, closing, boot_id: self.boot_id.clone() };
-        Ok(Response::new(EventStream::new(follow)))
+        Ok(Response::new(EventStream::new(watch, heartbeat, closing, self.boot_id.clone())))
     }
 
     async fn get_job(

@@ -59,50 +59,41 @@ pub(crate) struct Log {
 enum Verb {
     /// Check a log for damage
     #[command(after_help = VERIFY_EXAMPLES)]
-    Verify(Verify),
+    Verify {
+        /// Directory of the log
+        directory: PathBuf,
+        /// json, jsonl or table
+        #[arg(short, long, value_name = "FORMAT", hide_possible_values = true)]
+        output: Option<Format>,
+    },
     /// Print every entry of a log
     #[command(after_help = DUMP_EXAMPLES)]
-    Dump(Dump),
+    Dump {
+        /// Directory of the log
+        directory: PathBuf,
+    },
     /// Copy every undamaged entry to a new log
     #[command(after_help = SALVAGE_EXAMPLES)]
-    Salvage(Salvage),
-}
-
-#[derive(Debug, Args)]
-struct Verify {
-    /// Directory of the log
-    directory: PathBuf,
-    /// json, jsonl or table
-    #[arg(short, long, value_name = "FORMAT", hide_possible_values = true)]
-    output: Option<Format>,
-}
-
-#[derive(Debug, Args)]
-struct Dump {
-    /// Directory of the log
-    directory: PathBuf,
-}
-
-#[derive(Debug, Args)]
-struct Salvage {
-    /// Directory of the log
-    directory: PathBuf,
-    /// Directory of the new log; created if missing
-    new: PathBuf,
-    /// json, jsonl or table
-    #[arg(short, long, value_name = "FORMAT", hide_possible_values = true)]
-    output: Option<Format>,
+    Salvage {
+        /// Directory of the log
+        directory: PathBuf,
+        /// Directory of the new log; created if missing
+        new: PathBuf,
+        /// json, jsonl or table
+        #[arg(short, long, value_name = "FORMAT", hide_possible_values = true)]
+        output: Option<Format>,
+    },
 }
 
 impl Log {
     /// Runs the verb.
     pub(crate) fn run(self, global: GlobalArgs) -> Result<Exit> {
         match self.verb {
-            Verb::Verify(Verify { directory, output }) => {
+            Verb::Verify { directory, output } => {
                 show_report(&Output::new(global, output), &wal::verify(&directory).map_err(log_error)?, None)
             }
-            Verb::Dump(Dump { directory }) => dump(&Output::new(global, None), &directory),
-            Verb::Salvage(Salvage { directory, new, output }) => {
+            Verb::Dump { directory } => dump(&Output::new(global, None), &directory),
+            Verb::Salvage { directory, new, output } => {
                 let output = Output::new(global, output);
                 let salvage = wal::salvage(&directory, &new, &Options::default()).map_err(log_error)?;
                 let may_run_again = may_run_again(&directory, &salvage.report)?;

@@ -60,8 +60,7 @@ pub(crate) fn hello(wire: v1::Hello, address: String) -> Result<Hello> {
         found.add("hello.sdk", format!("has {} bytes, the limit is {SDK_BYTES_MAX}", wire.sdk.len()));
     }
     let held = found.absorb(leases("hello.held_lease_ids", &wire.held_lease_ids));
-    let served = ServedNames { path: "hello.", name: &wire.name, kinds: &wire.kinds, queues: &wire.queues };
-    let spec = spec(&served, &mut found);
+    let spec = spec("hello.", &wire.name, &wire.kinds, &wire.queues, &mut found);
     let slots = found.check("hello.slots", slots(wire.slots));
     let peer = peer(wire.message_bytes_max, address);
     let peer = found.check("hello.message_bytes_max", peer);
@@ -110,8 +109,7 @@ pub(crate) fn frame(wire: v1::WorkRequest, payload_bytes_max: usize) -> Result<W
 /// `InvalidField` with every invalid field.
 pub(crate) fn lease(wire: &v1::LeaseRequest, address: String) -> Result<Lease> {
     let mut found = Violations::default();
-    let served = ServedNames { path: "", name: &wire.name, kinds: &wire.kinds, queues: &wire.queues };
-    let spec = spec(&served, &mut found);
+    let spec = spec("", &wire.name, &wire.kinds, &wire.queues, &mut found);
     if wire.max_jobs > UNARY_MAX {
         found.add("max_jobs", format!("is {}, the limit is {UNARY_MAX}", wire.max_jobs));
     }
@@ -161,23 +159,20 @@ pub(crate) fn drain_worker(wire: &v1::DrainWorkerRequest) -> Result<Duration> {
     found.finish(|| Some(within?.unwrap_or(DRAIN_DEFAULT)))
 }
 
-/// The name, kinds and queues of a Hello or a LeaseRequest, and their path.
-struct ServedNames<'a> {
-    path: &'static str,
-    name: &'a str,
-    kinds: &'a [String],
-    queues: &'a [String],
-}
-
-/// Parses a session spec, except its slots.
-fn spec(wire: &ServedNames<'_>, found: &mut Violations) -> Option<SessionSpec> {
-    let ServedNames { path, name, .. } = wire;
+/// Parses the session spec of a Hello or a LeaseRequest, except its slots. `path` is the path of its fields.
+fn spec(
+    path: &str,
+    name: &str,
+    kind_names: &[String],
+    queue_names: &[String],
+    found: &mut Violations,
+) -> Option<SessionSpec> {
     // The name has the syntax of a kind: both are shown in lists.
     found.absorb(Kind::parse(&format!("{path}name"), name));
-    if wire.kinds.is_empty() {
+    if kind_names.is_empty() {
         found.add(format_args!("{path}kinds"), "is required: name at least one kind");
     }
-    for (field, count) in [("kinds", wire.kinds.len()), ("queues", wire.queues.len())] {
+    for (field, count) in [("kinds", kind_names.len()), ("queues", queue_names.len())] {
         if count > SERVED_MAX {
             found.add(
                 format_args!("{path}{field}"),
@@ -186,16 +181,16 @@ fn spec(wire: &ServedNames<'_>, found: &mut Violations) -> Option<SessionSpec> {
             return None;
         }
     }
-    let mut kinds = Vec::with_capacity(wire.kinds.len());
-    for (index, kind) in wire.kinds.iter().enumerate() {
+    let mut kinds = Vec::with_capacity(kind_names.len());
+    for (index, kind) in kind_names.iter().enumerate() {
         kinds.extend(found.absorb(Kind::parse(&format!("{path}kinds[{index}]"), kind)));
     }
-    let mut queues = Vec::with_capacity(wire.queues.len());
-    for (index, queue) in wire.queues.iter().enumerate() {
+    let mut queues = Vec::with_capacity(queue_names.len());
+    for (index, queue) in queue_names.iter().enumerate() {
         queues.extend(found.absorb(QueueName::parse(&format!("{path}queues[{index}]"), queue)));
     }
     let queues = (!queues.is_empty()).then_some(queues);
-    Some(SessionSpec { name: (*name).to_owned(), kinds, queues, slots: 0 })
+    Some(SessionSpec { name: name.to_owned(), kinds, queues, slots: 0 })
 }
 
 /// Parses the message limit of a worker.

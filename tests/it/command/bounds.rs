@@ -50,7 +50,8 @@ async fn flood_on_stderr_is_counted_and_not_stored() {
     };
     let stored: usize = events.iter().map(log_bytes).sum();
     assert_eq!(stored, 256 * 1024);
-    let [.., CommandEvent::Progress(progress), CommandEvent::Log(Log { stream, text, .. })] = &events[..] else {
+    let [.., CommandEvent::Progress(progress), CommandEvent::Log(Log { stream, text, .. })] = &events[..]
+    else {
         panic!("progress is parsed and the loss is reported: {:?}", events.last());
     };
     assert_eq!((progress.fraction, *stream), (Some(1.0), LogStream::Log));
